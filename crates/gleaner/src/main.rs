@@ -1,0 +1,2 @@
+//! gleaner.
+fn main() {}
