@@ -1,1 +1,5 @@
-//! engine.
+//! The way of a file: survey, plan, withdraw, fetch, verify, publish, record, release.
+//!
+//! The engine opens no socket and no file, speaks no SQL and reads no clock: it asks its [`ports`].
+
+pub mod ports;

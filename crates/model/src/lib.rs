@@ -1,1 +1,26 @@
-//! model.
+//! The vocabulary of gleaner: names, identities, digests, states, reasons and failure classes.
+//!
+//! Nothing here does input or output or knows the time. The text that a user reads for a reason or a failure
+//! class stands here too, once, so that the log, `status` and the ledger speak alike.
+//!
+//! Begin reading with [`names`], then [`identity`].
+
+pub mod device;
+pub mod digest;
+pub mod escape;
+pub mod failure;
+pub mod identity;
+pub mod names;
+pub mod reason;
+pub mod state;
+pub mod time;
+
+pub use device::{DeviceName, LedgerId, PassId, StoreId};
+pub use digest::{Digest, RangeDigest};
+pub use escape::escaped;
+pub use failure::FailureClass;
+pub use identity::Identity;
+pub use names::{NameError, RelativePath, SourcePath};
+pub use reason::{LeaveReason, WaitReason};
+pub use state::FileState;
+pub use time::Timestamp;

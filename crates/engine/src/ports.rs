@@ -1,0 +1,22 @@
+//! What the engine asks of the world. The engine owns these traits; the adapters depend on it, never it on them.
+//!
+//! Methods return futures that are `Send`, so that one pass can move between threads. Dropping such a future at any
+//! point is allowed (a sweep is interrupted, a watchdog bites) and must leave the world as a crash at that point would.
+
+pub mod clock;
+pub mod device;
+pub mod ledger;
+pub mod store;
+
+pub use clock::Clock;
+pub use device::{
+    Abilities, Chunk, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, DiskUse, Entry,
+    EntryKind, FileFault, FileFaultKind, Inspection, Move, Openness, Session, SurveyItem, SurveySender,
+};
+pub use ledger::{
+    ClockReading, DeviceReport, Ledger, LedgerError, PassEnd, PassOutcome, Reason, Record, Remembered, RowId,
+    Sighting, Standing, StandingFile,
+};
+pub use store::{
+    Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,
+};

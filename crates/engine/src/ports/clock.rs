@@ -1,0 +1,10 @@
+//! The collector's wall clock. Spans of time are measured with tokio's clock, which a simulation can hold.
+
+use model::Timestamp;
+
+/// Tells the time of the collector.
+pub trait Clock: Send + Sync + 'static {
+    /// Now. May jump: it is a wall clock. Used for the record and for the day of a report, never to measure a span
+    /// within a pass.
+    fn now(&self) -> Timestamp;
+}

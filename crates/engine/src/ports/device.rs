@@ -1,0 +1,313 @@
+//! Devices: reaching one, and what a session with it can do.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::{DeviceName, Digest, FailureClass, Identity, RelativePath, SourcePath, Timestamp};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// Reaches devices by name.
+pub trait Devices: Send + Sync + 'static {
+    /// A session with one device.
+    type Session: Session;
+
+    /// Connects, authenticates, finds out what the device can do, and returns a session.
+    ///
+    /// Ends by itself within a bounded time whatever the device does. Dropping the future, or the session, ends every
+    /// process and connection that was made for it.
+    fn connect(
+        &self,
+        device: &DeviceName,
+        facts_for: &[SourcePath],
+    ) -> impl Future<Output = Result<Self::Session, DeviceFailure>> + Send;
+}
+
+/// One session with one device. All methods may be called at the same time.
+///
+/// The outer `Result` of each method is about the session: after a [`DeviceFailure`] the session is of no more use.
+/// What concerns one file only is a [`FileFault`] in its place. A method fails with [`FailureClass::Stalled`] once the
+/// device has owed an answer for longer than its `stall_timeout`; waiting for a slow consumer does not count.
+pub trait Session: Send + Sync + 'static {
+    /// What this device can prove, found out while connecting.
+    fn abilities(&self) -> Abilities;
+
+    /// What the device said about itself while connecting.
+    fn facts(&self) -> &DeviceFacts;
+
+    /// Streams everything below `source`, withdrawn folders and what is in them included; files are followed by nothing,
+    /// folders by their contents in any order. Which files are open is found out before the first entry is looked at.
+    ///
+    /// Does not follow symbolic links. A folder that cannot be listed is reported as [`SurveyItem::Unlistable`]. A name that
+    /// no [`RelativePath`] admits is reported as [`SurveyItem::Refused`].  A missing source fails with [`FailureClass::SourceMissing`].
+    ///
+    /// The sender is bounded: the listing is read no faster than it is consumed, and a slow consumer is no stall.
+    fn survey(
+        &self,
+        source: &SourcePath,
+        items: SurveySender,
+    ) -> impl Future<Output = Result<(), DeviceFailure>> + Send;
+
+    /// Renames files atomically, replacing nothing that matters: every target is in a folder that is new to this batch.
+    ///
+    /// Makes the folders of the targets as needed. The answers stand in the order of `moves`. A crash just before or after
+    /// any of these renames leaves the file whole under one of its two names.
+    fn rename(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+    ) -> impl Future<Output = Result<Vec<Result<(), FileFault>>, DeviceFailure>> + Send;
+
+    /// Looks which files are open, and only then at the identity of each of `paths`; answers in their order.
+    ///
+    /// Never follows a symbolic link: what is no regular file any more answers with [`FileFaultKind::NotAFile`].
+    fn inspect(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> impl Future<Output = Result<Vec<Result<Inspection, FileFault>>, DeviceFailure>> + Send;
+
+    /// Reads a file from `offset` on into `chunks`, in order and without holes, and returns the number of bytes sent.
+    ///
+    /// Asks for one byte more than `expected_size`, so that growth shows: it answers [`FileFaultKind::Grown`] then, and sends no
+    /// byte beyond `expected_size`. Fewer bytes than expected are no fault here: the count tells. Each chunk carries a
+    /// credit; what is on the wire and what is not yet consumed together stay within the session's budget.
+    fn fetch(
+        &self,
+        source: &SourcePath,
+        path: &RelativePath,
+        offset: u64,
+        expected_size: u64,
+        chunks: ChunkSender,
+    ) -> impl Future<Output = Result<Result<u64, FileFault>, DeviceFailure>> + Send;
+
+    /// Digests made by the device of its own bytes, in the order of `requests`; `None` for a file that it could not digest.
+    ///
+    /// Only where [`Abilities::digests`] holds. A device may lie; it can harm only its own files.
+    fn digest(
+        &self,
+        source: &SourcePath,
+        requests: &[DigestRequest],
+    ) -> impl Future<Output = Result<Vec<Option<Digest>>, DeviceFailure>> + Send;
+
+    /// Removes files, in order of `paths`. Durable when the device chooses: a file that comes back after a power cut
+    /// on the device is gathered again and recognised.
+    fn remove(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> impl Future<Output = Result<Vec<Result<(), FileFault>>, DeviceFailure>> + Send;
+
+    /// Removes empty folders, in the order given (innermost first). One that is not empty, or not there, is passed over.
+    fn remove_folders(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> impl Future<Output = Result<(), DeviceFailure>> + Send;
+
+    /// Bytes received from the device so far, as they came over the wire, as far as the transport can tell.
+    fn bytes_received(&self) -> u64;
+
+    /// Ends the session in an orderly way, within a bounded time.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// What a device can prove.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "six abilities that a device has or lacks independently of each other"
+)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abilities {
+    /// Identities have all parts (GNU find and stat). Else size and whole-second mtime only.
+    pub complete_identities: bool,
+    /// Open files of the login's own processes can be seen. Else every file settles for `settle_blind`.
+    pub sees_open_files: bool,
+    /// Processes of other users can be seen too (the login is root).
+    pub sees_all_processes: bool,
+    /// The user id of the login, where known.
+    pub user: Option<u32>,
+    /// The device digests its own files.
+    pub digests: bool,
+    /// The device has told its clock, boot id and uptime.
+    pub tells_time: bool,
+    /// The device renames atomically, replacing (`posix-rename@openssh.com`).
+    pub renames_atomically: bool,
+}
+
+impl Abilities {
+    /// What the device lacks, in a few words for `status`; empty for a full device.
+    pub fn shortcomings(&self) -> Vec<&'static str> {
+        let mut shortcomings = Vec::new();
+        if !self.complete_identities {
+            shortcomings.push("no GNU find and stat: files are told apart by size and mtime only");
+        }
+        if !self.sees_open_files {
+            shortcomings.push("open files cannot be seen: files settle for settle_blind");
+        }
+        if !self.digests {
+            shortcomings.push("no digest tool: content is proved by size and time only");
+        }
+        if !self.tells_time {
+            shortcomings.push("its clock cannot be read: files must stay unchanged between two surveys");
+        }
+        if !self.renames_atomically {
+            shortcomings.push("no atomic rename: files are stored, but stay on the device");
+        }
+        shortcomings
+    }
+}
+
+/// What a device says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeviceFacts {
+    /// The device's own clock, and how far it is ahead of the collector's at that moment, in nanoseconds.
+    pub clock: Option<Timestamp>,
+    /// The kernel's boot id.
+    pub boot_id: Option<String>,
+    /// Time since boot.
+    pub uptime: Option<Duration>,
+    /// For each source asked about: the file system it is on. `None` where it could not be told.
+    pub disks: Vec<(SourcePath, Option<DiskUse>)>,
+}
+
+/// How full a file system is, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskUse {
+    /// The size of the file system.
+    pub total: u64,
+    /// What the login user may still write.
+    pub available: u64,
+}
+
+/// Where survey items go.
+pub type SurveySender = mpsc::Sender<Vec<SurveyItem>>;
+
+/// One thing that a survey says. Items travel in small batches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SurveyItem {
+    /// Something in the source.
+    Entry(Entry),
+    /// A folder that the device does not let us list.
+    Unlistable(RelativePath),
+    /// A name that is no admissible path: escaped, with what is wrong.
+    Refused(String, model::NameError),
+}
+
+/// Something in a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where, relative to the source.
+    pub path: RelativePath,
+    /// What.
+    pub kind: EntryKind,
+    /// Which, as far as the device can tell.
+    pub identity: Identity,
+    /// Whether it is open.
+    pub openness: Openness,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A pipe, socket or device node.
+    Special,
+}
+
+/// Whether any process has a file open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Openness {
+    /// Some process has it open, or has it mapped shared and writable.
+    Open,
+    /// No process has it open, and every process that could was seen.
+    Closed,
+    /// It cannot be seen.
+    Unknown,
+}
+
+/// A rename within a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The name it has.
+    pub from: RelativePath,
+    /// The name it gets.
+    pub to: RelativePath,
+}
+
+/// A file looked at once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inspection {
+    /// Which it is now.
+    pub identity: Identity,
+    /// Whether it was open just before.
+    pub openness: Openness,
+}
+
+/// A range of a file that the device is to digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestRequest {
+    /// The file.
+    pub path: RelativePath,
+    /// From where on, in bytes. A multiple of 1 MiB.
+    pub offset: u64,
+    /// How many bytes; `None`: to the end of the file.
+    pub length: Option<u64>,
+}
+
+/// Where fetched bytes go. Not bounded as a queue: the credit of each chunk is the bound.
+pub type ChunkSender = mpsc::UnboundedSender<Chunk>;
+
+/// Some bytes of a file, in order.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Gives its share of the session's budget back when dropped: hold it until the bytes are written.
+    pub credit: Option<OwnedSemaphorePermit>,
+}
+
+/// Why one file, and not the session, failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FileFault {
+    /// What kind.
+    pub kind: FileFaultKind,
+    /// Operation and cause, as a fragment that fits after the file's name; from the device, escaped.
+    pub message: String,
+}
+
+/// What kind of fault a single file had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileFaultKind {
+    /// It is not there (any more).
+    Missing,
+    /// The device does not permit it.
+    Permission,
+    /// The file system is read-only.
+    ReadOnly,
+    /// The target is on another file system (EXDEV). SFTP tells this as a plain failure: see the message.
+    OtherFileSystem,
+    /// The device does not know the operation.
+    Unsupported,
+    /// It is no regular file.
+    NotAFile,
+    /// It has more bytes than expected.
+    Grown,
+    /// Anything else the device answered.
+    Other,
+}
+
+/// Why a device could not be served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DeviceFailure {
+    /// The class: decides exit status and remedy.
+    pub class: FailureClass,
+    /// What happened, in a sentence fragment; text from outside in it is escaped.
+    pub message: String,
+}

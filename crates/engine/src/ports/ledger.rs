@@ -1,0 +1,296 @@
+//! The ledger: the durable record.
+
+use std::time::Duration;
+
+use model::{
+    DeviceName, Digest, FailureClass, FileState, Identity, LeaveReason, LedgerId, PassId, RelativePath,
+    SourcePath, StoreId, Timestamp, WaitReason,
+};
+
+use super::device::DiskUse;
+
+/// The durable record of one collector. One writer at a time; all methods may be called at the same time.
+///
+/// A method that writes returns once its transaction is durable: a crash after it has returned keeps all of it, a crash before keeps
+/// all or nothing of it.
+pub trait Ledger: Send + Sync + 'static {
+    /// The ledger's own id.
+    fn id(&self) -> &LedgerId;
+
+    /// Begins a pass over a device: remembered as unfinished until [`Ledger::finish_pass`].
+    fn begin_pass(
+        &self,
+        device: &DeviceName,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<RowId, LedgerError>> + Send;
+
+    /// What is remembered of files by their original path: the newest row of each, in the order of `paths`.
+    fn remembered(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> impl Future<Output = Result<Vec<Option<Remembered>>, LedgerError>> + Send;
+
+    /// Notes what was seen of files whose clock cannot be trusted, and returns for each since when it has been seen with that same
+    /// identity (`at` for one that is new or has changed). Sightings of the source that are not among these are forgotten.
+    fn sighted(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+        sightings: Vec<Sighting>,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Timestamp>, LedgerError>> + Send;
+
+    /// What the last survey said of the device's clock and boot, for comparison; `None` before the first.
+    fn last_clock(
+        &self,
+        device: &DeviceName,
+    ) -> impl Future<Output = Result<Option<ClockReading>, LedgerError>> + Send;
+
+    /// Records published files, all in one transaction. Rows stand in the order of `records`.
+    fn record(&self, records: Vec<Record>) -> impl Future<Output = Result<Vec<RowId>, LedgerError>> + Send;
+
+    /// Notes that recorded files are gone from their device, or are kept there.
+    fn settle(
+        &self,
+        rows: Vec<(RowId, FileState, Option<LeaveReason>)>,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Ends a pass, and replaces what was known of what waits on the device by what this pass saw (if it saw anything).
+    fn finish_pass(&self, end: PassEnd) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// The number of a row in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowId(pub i64);
+
+/// What the ledger says of a file gathered before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its row.
+    pub row: RowId,
+    /// Its identity as verified.
+    pub identity: Identity,
+    /// The digest of the stored copy.
+    pub digest: Digest,
+    /// The name of the stored copy.
+    pub store_name: RelativePath,
+    /// How far it came.
+    pub state: FileState,
+}
+
+/// One look at a file whose clock cannot be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// Its original path.
+    pub path: RelativePath,
+    /// What was seen.
+    pub identity: Identity,
+}
+
+/// A device's clock beside the collector's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockReading {
+    /// The device's clock less the collector's, in nanoseconds.
+    pub offset: i64,
+    /// The kernel's boot id.
+    pub boot_id: Option<String>,
+    /// When it was read, by the collector's clock.
+    pub at: Timestamp,
+}
+
+/// A file that is published and about to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The pass it belongs to (row of [`Ledger::begin_pass`]).
+    pub pass: RowId,
+    /// The device.
+    pub device: DeviceName,
+    /// The source on the device.
+    pub source: SourcePath,
+    /// Its original path below the source.
+    pub path: RelativePath,
+    /// Its identity as verified (after it was withdrawn, where it was).
+    pub identity: Identity,
+    /// Its digest.
+    pub digest: Digest,
+    /// Whether the device made the same digest of its own bytes.
+    pub device_digest: bool,
+    /// Where it is in the store.
+    pub store_name: RelativePath,
+    /// Whether that content was there before.
+    pub was_there: bool,
+    /// The batch it was withdrawn with; `None` where it was gathered in place.
+    pub withdrawn: Option<PassId>,
+    /// When it was recorded.
+    pub at: Timestamp,
+}
+
+/// What is left on a device after a pass, one item per file up to a bound, with totals over all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// The first some of the files, oldest first within a reason.
+    pub files: Vec<StandingFile>,
+    /// For each reason: how many files and bytes.
+    pub totals: Vec<(Reason, u64, u64)>,
+}
+
+/// A file that is left on the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingFile {
+    /// The source it is in.
+    pub source: SourcePath,
+    /// Its original path, escaped (it may be inadmissible).
+    pub path: String,
+    /// Why it is left.
+    pub reason: Reason,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What the device or the system said, where there is more to say than the reason.
+    pub detail: Option<String>,
+}
+
+/// Why a file is still on its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// It will be gathered by itself.
+    Wait(WaitReason),
+    /// It stays until somebody does something.
+    Leave(LeaveReason),
+}
+
+impl Reason {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Wait(reason) => reason.code(),
+            Self::Leave(reason) => reason.code(),
+        }
+    }
+
+    /// What a person reads.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Wait(reason) => reason.text(),
+            Self::Leave(reason) => reason.text(),
+        }
+    }
+
+    /// What a person can do; empty where nothing needs doing.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Wait(_) => "",
+            Self::Leave(reason) => reason.remedy(),
+        }
+    }
+}
+
+/// How a pass ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassEnd {
+    /// Its row.
+    pub pass: RowId,
+    /// Which device.
+    pub device: DeviceName,
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub outcome: PassOutcome,
+    /// Files released in this pass, and their bytes.
+    pub released: (u64, u64),
+    /// Files stored in this pass (content that was there before not counted), and their bytes.
+    pub stored: (u64, u64),
+    /// How long it took.
+    pub took: Duration,
+    /// What the device said, if it was reached.
+    pub report: Option<DeviceReport>,
+    /// What is left, if the survey ran to its end.
+    pub standing: Option<Standing>,
+}
+
+/// How a pass ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassOutcome {
+    /// All that could be done was done.
+    Well,
+    /// The device was served, but some file had a fault.
+    Partial,
+    /// The device failed.
+    Failed {
+        /// Why.
+        class: FailureClass,
+        /// In more words.
+        message: String,
+    },
+    /// The store or the ledger ended it.
+    HomeFailed {
+        /// In words.
+        message: String,
+    },
+    /// It was interrupted.
+    Interrupted,
+}
+
+/// What a device said about itself in a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceReport {
+    /// When it was last heard, by the collector's clock.
+    pub seen_at: Timestamp,
+    /// Its clock beside ours, where it told.
+    pub clock: Option<ClockReading>,
+    /// How full the file system of each source is.
+    pub disks: Vec<(SourcePath, Option<DiskUse>)>,
+    /// What the device lacks, in words.
+    pub shortcomings: Vec<String>,
+}
+
+/// Why the ledger could not serve. Every one of these ends the sweep; nothing is lost by it.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another gleaner has it.
+    #[error("another gleaner is at work on the ledger {path}")]
+    Busy {
+        /// Which file.
+        path: String,
+    },
+    /// It belongs to another store.
+    #[error("the ledger {path} belongs to the store {remembered}, not to {found}")]
+    OtherStore {
+        /// Which file.
+        path: String,
+        /// The store that it remembers.
+        remembered: StoreId,
+        /// The store that is there.
+        found: StoreId,
+    },
+    /// A newer gleaner wrote it.
+    #[error("the ledger {path} has schema {found}; this gleaner knows schemas up to {known}")]
+    NewerSchema {
+        /// Which file.
+        path: String,
+        /// What it has.
+        found: i64,
+        /// What we know.
+        known: i64,
+    },
+    /// It is not readable as a ledger.
+    #[error("the ledger {path} is damaged or no ledger: {reason}")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// What the database said.
+        reason: String,
+    },
+    /// It cannot be opened, or an operation failed (its disk full among the causes).
+    #[error("failed to {operation} the ledger {path}: {reason}")]
+    Failed {
+        /// Which file.
+        path: String,
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        reason: String,
+    },
+}

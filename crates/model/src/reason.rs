@@ -1,0 +1,181 @@
+//! Why a file waits or stays on its device, in the user's words.
+
+/// Why a file is not gathered yet. It will be, without anyone doing anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WaitReason {
+    /// Touched less than `settle` ago.
+    Settling,
+    /// Some process on the device has it open.
+    Open,
+    /// Whether it is open cannot be seen; touched less than `settle_blind` ago.
+    SettlingBlind,
+    /// The device's clock cannot be trusted; it must stay unchanged between two surveys.
+    ClockUntrusted,
+    /// Its `done_suffix` marker is not there yet.
+    NotMarkedDone,
+    /// It changed while it was gathered; it is gathered again.
+    Changed,
+    /// The pass ended before its turn came.
+    NotReached,
+    /// Its content could not be proved in this pass; it is fetched again in the next.
+    Unproved,
+}
+
+impl WaitReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Settling,
+        Self::Open,
+        Self::SettlingBlind,
+        Self::ClockUntrusted,
+        Self::NotMarkedDone,
+        Self::Changed,
+        Self::NotReached,
+        Self::Unproved,
+    ];
+
+    /// The stable code in ledger and JSON.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Settling => "settling",
+            Self::Open => "open",
+            Self::SettlingBlind => "settling-blind",
+            Self::ClockUntrusted => "clock-untrusted",
+            Self::NotMarkedDone => "not-marked-done",
+            Self::Changed => "changed",
+            Self::NotReached => "not-reached",
+            Self::Unproved => "unproved",
+        }
+    }
+
+    /// What a person reads.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Settling => "still settling: touched a moment ago",
+            Self::Open => "a program on the device has it open",
+            Self::SettlingBlind => "settling longer, because open files cannot be seen on this device",
+            Self::ClockUntrusted => "the device's clock is not to be trusted; waiting for a second look",
+            Self::NotMarkedDone => "its done marker is not there yet",
+            Self::Changed => "changed while it was gathered",
+            Self::NotReached => "its turn has not come yet",
+            Self::Unproved => "its content could not be proved yet",
+        }
+    }
+}
+
+/// Why a file stays on the device until somebody does something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LeaveReason {
+    /// It matches `exclude`.
+    Excluded,
+    /// A symbolic link.
+    Link,
+    /// A pipe, socket or device node.
+    Special,
+    /// Its name cannot be stored.
+    Name,
+    /// It cannot be read.
+    Unreadable,
+    /// A folder that cannot be listed; what is in it is not known.
+    FolderUnreadable,
+    /// Stored, but its folder cannot be written, so it cannot be released.
+    FolderUnwritable,
+    /// Stored, but the device cannot rename safely, so it cannot be released.
+    RenameUnsupported,
+    /// Stored; the rules keep it on the device.
+    KeptByRule,
+    /// Stored, but the device refused to remove it.
+    RemovalRefused,
+    /// Withdrawn by another gleaner more than a week ago.
+    ForeignWithdrawn,
+}
+
+impl LeaveReason {
+    /// Every reason.
+    pub const ALL: [Self; 11] = [
+        Self::Excluded,
+        Self::Link,
+        Self::Special,
+        Self::Name,
+        Self::Unreadable,
+        Self::FolderUnreadable,
+        Self::FolderUnwritable,
+        Self::RenameUnsupported,
+        Self::KeptByRule,
+        Self::RemovalRefused,
+        Self::ForeignWithdrawn,
+    ];
+
+    /// The stable code in ledger and JSON.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Excluded => "excluded",
+            Self::Link => "link",
+            Self::Special => "special",
+            Self::Name => "name",
+            Self::Unreadable => "unreadable",
+            Self::FolderUnreadable => "folder-unreadable",
+            Self::FolderUnwritable => "folder-unwritable",
+            Self::RenameUnsupported => "rename-unsupported",
+            Self::KeptByRule => "kept-by-rule",
+            Self::RemovalRefused => "removal-refused",
+            Self::ForeignWithdrawn => "foreign-withdrawn",
+        }
+    }
+
+    /// What a person reads.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Excluded => "left by an `exclude` rule",
+            Self::Link => "a symbolic link",
+            Self::Special => "a pipe, socket or device node",
+            Self::Name => "its name cannot be stored",
+            Self::Unreadable => "the device does not let us read it",
+            Self::FolderUnreadable => "the device does not let us list this folder",
+            Self::FolderUnwritable => "stored, but its folder on the device cannot be written",
+            Self::RenameUnsupported => "stored, but the device cannot rename safely",
+            Self::KeptByRule => "stored, and kept by `release = \"keep\"`",
+            Self::RemovalRefused => "stored, but the device refused to remove it",
+            Self::ForeignWithdrawn => "withdrawn by another gleaner",
+        }
+    }
+
+    /// What a person can do about it; empty where nothing needs doing.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Excluded | Self::Link | Self::Special | Self::KeptByRule => "",
+            Self::Name => "rename it on the device",
+            Self::Unreadable => "let the login user read it",
+            Self::FolderUnreadable => "let the login user list it",
+            Self::FolderUnwritable | Self::RemovalRefused => {
+                "let the login user write the folder, or set `release = \"keep\"`"
+            }
+            Self::RenameUnsupported => "use OpenSSH's sftp-server on the device, or set `release = \"keep\"`",
+            Self::ForeignWithdrawn => {
+                "see whether that gleaner still runs; if not, move the files back by hand"
+            }
+        }
+    }
+
+    /// Whether somebody should act: such a file makes the sweep end with exit status 1.
+    pub const fn is_fault(self) -> bool {
+        !matches!(
+            self,
+            Self::Excluded | Self::Link | Self::Special | Self::KeptByRule
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_reasons_share_a_code() {
+        let waits = WaitReason::ALL.map(WaitReason::code);
+        let leaves = LeaveReason::ALL.map(LeaveReason::code);
+        let all: HashSet<_> = waits.iter().chain(&leaves).collect();
+        assert_eq!(all.len(), waits.len() + leaves.len());
+    }
+}
