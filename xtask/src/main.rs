@@ -1,2 +1,66 @@
-//! xtask.
-fn main() {}
+//! `cargo xtask`: the project's own chores, in Rust so that they run wherever the project builds.
+//!
+//! Never shipped and never a dependency of anything. Begin reading at [`ci`], which is the list of what a change must pass.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool talks to its user"
+)]
+
+mod ci;
+mod command;
+mod debian;
+mod deny;
+mod package;
+mod reference;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask <verb>
+
+  ci [STEP]...         everything a change must pass; with names, only those steps
+  test [ARGUMENT]...   install what the tests need, then `cargo test --workspace --locked ARGUMENT...`
+  tidy                 the rules that no compiler knows: sizes, names, the map, links
+  reference [--check]  write docs/reference from the program itself, or see that it is up to date
+  package              build the release binary and target/debian/gleaner_<version>_<architecture>.deb
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let verb = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    if matches!(verb.as_str(), "" | "help" | "-h" | "--help") {
+        print!("{USAGE}");
+        return Ok(());
+    }
+    let workspace = Workspace::load()?;
+    match (verb.as_str(), rest.as_slice()) {
+        ("ci", steps) => ci::run(&workspace, steps),
+        ("test", arguments) => {
+            debian::install_what_is_missing()?;
+            ci::test(&workspace, arguments)
+        }
+        ("tidy", []) => tidy::run(&workspace),
+        ("reference", []) => reference::write(&workspace),
+        ("reference", [check]) if check == "--check" => reference::check(&workspace),
+        ("package", []) => package::build(&workspace).map(|_| ()),
+        _ => bail!("cannot make sense of `{verb} {}`\n\n{USAGE}", rest.join(" ")),
+    }
+}

@@ -1,0 +1,144 @@
+//! What the checks need beside a Rust toolchain, and how it gets there.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command;
+
+/// A program that the checks start, the Debian package that has it, and who needs it.
+struct Need {
+    program: &'static str,
+    package: &'static str,
+    why: &'static str,
+}
+
+const NEEDS: [Need; 12] = [
+    Need {
+        program: "cc",
+        package: "build-essential",
+        why: "SQLite and the cryptography of the simulated devices",
+    },
+    Need {
+        program: "git",
+        package: "git",
+        why: "the checks that look at the work tree",
+    },
+    Need {
+        program: "ssh",
+        package: "openssh-client",
+        why: "gleaner reaches every device through it",
+    },
+    Need {
+        program: "sshd",
+        package: "openssh-server",
+        why: "the jump host and the devices of the integration tests",
+    },
+    Need {
+        program: "/usr/lib/openssh/sftp-server",
+        package: "openssh-sftp-server",
+        why: "as above",
+    },
+    Need {
+        program: "busybox",
+        package: "busybox-static",
+        why: "devices that have no GNU tools",
+    },
+    Need {
+        program: "openssl",
+        package: "openssl",
+        why: "the quick digest on a device",
+    },
+    Need {
+        program: "rsync",
+        package: "rsync",
+        why: "comparisons with what gleaner replaces",
+    },
+    Need {
+        program: "man",
+        package: "man-db",
+        why: "the man pages must render",
+    },
+    Need {
+        program: "groff",
+        package: "groff-base",
+        why: "as above",
+    },
+    Need {
+        program: "systemd-analyze",
+        package: "systemd",
+        why: "the units must verify",
+    },
+    Need {
+        program: "lintian",
+        package: "lintian",
+        why: "the package must be a good one",
+    },
+];
+
+/// Installs the missing programs from Debian's archive where we may; otherwise says what to type.
+///
+/// A running SSH service is not needed, and an installed one is left as the machine's policy has it: every test starts
+/// its own on a port of its own.
+pub(crate) fn install_what_is_missing() -> Result<()> {
+    let missing: Vec<_> = NEEDS.iter().filter(|need| !is_there(need.program)).collect();
+    if missing.is_empty() {
+        println!("everything the checks need is installed");
+        return Ok(());
+    }
+    for need in &missing {
+        println!(
+            "missing: {} (Debian package {}): {}",
+            need.program, need.package, need.why
+        );
+    }
+    let mut packages: Vec<_> = missing.iter().map(|need| need.package).collect();
+    packages.dedup();
+    let Some(prefix) = prefix_for_root() else {
+        bail!(
+            "cannot install them from here; type: sudo apt-get update && sudo apt-get install --no-install-recommends {}",
+            packages.join(" ")
+        );
+    };
+    apt_get(prefix, &["update"])?;
+    apt_get(
+        prefix,
+        &[
+            &["install", "--yes", "--no-install-recommends"],
+            packages.as_slice(),
+        ]
+        .concat(),
+    )
+}
+
+fn is_there(program: &str) -> bool {
+    if program.starts_with('/') {
+        Path::new(program).exists()
+    } else {
+        command::find(program).is_some()
+    }
+}
+
+/// What to put before a command so that it runs as root without a question; nothing where that cannot be.
+fn prefix_for_root() -> Option<&'static [&'static str]> {
+    command::find("apt-get")?;
+    let quietly = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+    let user = Command::new("id").arg("-u").output().ok()?;
+    if user.stdout.trim_ascii() == b"0" {
+        Some(&["env"])
+    } else if quietly(Command::new("sudo").args(["-n", "true"])) {
+        Some(&["sudo", "-n", "env"])
+    } else {
+        None
+    }
+}
+
+fn apt_get(prefix: &[&str], arguments: &[&str]) -> Result<()> {
+    let mut words = prefix
+        .iter()
+        .chain(&["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"])
+        .chain(arguments);
+    let mut command = Command::new(words.next().copied().unwrap_or("env"));
+    command::run(command.args(words))
+}

@@ -1,0 +1,213 @@
+//! What a crate may not do although it compiles: the absences that `ARCHITECTURE.md` states, looked up in the text.
+//!
+//! Only code that ships is judged: tests may do what they like.
+
+use super::{Finding, Text};
+
+/// What may not stand in the shipped code of some crates, and why.
+struct Ban {
+    /// Source folders.
+    folders: &'static [&'static str],
+    words: &'static [&'static str],
+    why: &'static str,
+}
+
+const BANS: [Ban; 3] = [
+    Ban {
+        folders: &["crates/engine/src/", "crates/model/src/"],
+        words: &[
+            "std::fs",
+            "std::net",
+            "std::process",
+            "std::env",
+            "std::os",
+            "tokio::fs",
+            "tokio::net",
+            "tokio::process",
+            "tokio::io",
+            "rusqlite",
+            "rustix",
+            "libc::",
+        ],
+        why: "the engine and its vocabulary reach the world through ports only, so that every test can be the world",
+    },
+    Ban {
+        folders: &["crates/engine/src/", "crates/model/src/"],
+        words: &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"],
+        why: "the engine reads no clock of its own; ask the port, so that tests decide what time it is",
+    },
+    Ban {
+        folders: &[
+            "crates/engine/src/",
+            "crates/model/src/",
+            "crates/sftp/src/",
+            "crates/ssh/src/",
+            "crates/ledger/src/",
+            "crates/gleaner/src/",
+        ],
+        words: &[
+            "fs::rename",
+            "fs::remove_file",
+            "fs::remove_dir",
+            "fs::hard_link",
+            "fs::unlink",
+            "fs::link",
+            "renameat",
+            "unlinkat",
+            "linkat",
+        ],
+        why: "only `storage` renames or unlinks on this machine, so that the order of durable effects is in one place",
+    },
+];
+
+/// A place where a ban does not hold.
+struct Exception {
+    path: &'static str,
+    word: &'static str,
+    /// Why it is harmless there.
+    why: &'static str,
+}
+
+const EXCEPTIONS: [Exception; 0] = [];
+
+pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
+    check_with(texts, &EXCEPTIONS)
+}
+
+fn check_with(texts: &[Text], exceptions: &[Exception]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut used = vec![false; exceptions.len()];
+    for text in texts
+        .iter()
+        .filter(|text| text.extension() == "rs" && !is_test_file(&text.path))
+    {
+        let bans: Vec<_> = BANS
+            .iter()
+            .filter(|ban| ban.folders.iter().any(|folder| text.path.starts_with(folder)))
+            .collect();
+        for (line, number) in shipped_lines(&text.content) {
+            for ban in &bans {
+                for word in ban.words.iter().filter(|word| contains_word(line, word)) {
+                    let exception = exceptions
+                        .iter()
+                        .position(|it| it.path == text.path && it.word == *word);
+                    match exception.and_then(|index| used.get_mut(index)) {
+                        Some(used) => *used = true,
+                        None => findings.push(Finding::at(text, number, format!("`{word}`: {}", ban.why))),
+                    }
+                }
+            }
+        }
+    }
+    for (exception, _) in exceptions.iter().zip(used).filter(|(_, used)| !used) {
+        let message = format!(
+            "the exception for `{}` ({}) is no longer needed",
+            exception.word, exception.why
+        );
+        findings.push(Finding::about(exception.path, message));
+    }
+    findings
+}
+
+fn is_test_file(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.ends_with("_tests.rs") || path.contains("/tests/")
+}
+
+/// The lines outside comments and outside inline test modules, with their numbers.
+fn shipped_lines(content: &str) -> impl Iterator<Item = (&str, usize)> {
+    let mut in_tests = false;
+    let mut after_attribute = false;
+    content.lines().zip(1..).filter(move |(line, _)| {
+        if in_tests {
+            // rustfmt puts the closing brace of a module of the file into the first column.
+            in_tests = !line.starts_with('}');
+            return false;
+        }
+        if after_attribute && line.ends_with('{') {
+            in_tests = true;
+            return false;
+        }
+        after_attribute = line.starts_with("#[cfg(test)]") || (after_attribute && line.starts_with("#["));
+        !line.trim_start().starts_with("//")
+    })
+}
+
+/// Whether `word` stands in `line` and is not the tail of a longer name.
+fn contains_word(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(start, _)| {
+        let before = line.get(..start).and_then(|head| head.chars().next_back());
+        before.is_none_or(|before| !before.is_alphanumeric() && before != '_')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{shown, text};
+    use super::*;
+
+    fn found(path: &str, content: &str) -> Vec<String> {
+        shown(&check_with(&[text(path, content)], &[]))
+    }
+
+    #[test]
+    fn the_engine_may_not_open_a_file_or_read_the_clock() {
+        assert!(found("crates/engine/src/pass.rs", "use std::fs::File;\n")[0].contains("`std::fs`"));
+        assert!(
+            found("crates/engine/src/pass.rs", "let now = SystemTime::now();\n")[0].contains("ask the port")
+        );
+        assert_eq!(
+            found("crates/ssh/src/survey.rs", "let now = SystemTime::now();\n"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn only_storage_renames_and_unlinks() {
+        assert!(
+            found("crates/ssh/src/child.rs", "std::fs::remove_file(path)?;\n")[0].contains("only `storage`")
+        );
+        assert_eq!(
+            found(
+                "crates/storage/src/disk.rs",
+                "rustix::fs::renameat(a, b, c, d)?;\n"
+            ),
+            [""; 0]
+        );
+        assert_eq!(
+            found("crates/sftp/src/client.rs", "client.posix_rename(a, b)\n"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn comments_and_tests_are_not_judged() {
+        let content = "\
+//! No std::fs here.
+fn a() {}
+#[cfg(test)]
+#[allow(x)]
+mod tests {
+    use std::fs;
+}
+use std::net::TcpStream;
+";
+        assert_eq!(found("crates/engine/src/a.rs", content).len(), 1);
+        assert_eq!(found("crates/engine/src/a/tests.rs", "use std::fs;\n"), [""; 0]);
+    }
+
+    #[test]
+    fn an_exception_holds_for_its_file_and_word_and_must_be_needed() {
+        let exceptions = [Exception {
+            path: "crates/ssh/src/a.rs",
+            word: "fs::unlink",
+            why: "a socket of its own",
+        }];
+        let needed = [text("crates/ssh/src/a.rs", "fs::unlink(socket)\n")];
+        assert_eq!(check_with(&needed, &exceptions), []);
+        let found = shown(&check_with(&[], &exceptions));
+        assert_eq!(
+            found,
+            ["crates/ssh/src/a.rs: the exception for `fs::unlink` (a socket of its own) is no longer needed"]
+        );
+    }
+}

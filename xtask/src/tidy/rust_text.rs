@@ -1,0 +1,120 @@
+//! Rules for the text of one Rust file.
+
+use super::{Finding, Text};
+
+/// A file that is read in one go; beyond this, a finding asks for a split.
+const COMFORTABLE_LINES: usize = 400;
+/// Nobody keeps more than this in mind.
+const MOST_LINES: usize = 600;
+
+/// Names that say nothing, so that everything ends up in them.
+const DRAWERS: [&str; 8] = [
+    "common", "util", "utils", "helper", "helpers", "misc", "shared", "stuff",
+];
+
+/// Put together from halves, so that this file does not find itself.
+const UNFINISHED: [&str; 4] = [
+    concat!("to", "do!("),
+    concat!("unimple", "mented!("),
+    concat!("db", "g!("),
+    concat!("#[ign", "ore"),
+];
+
+pub(super) fn check(text: &Text) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(length(text));
+    findings.extend(name(text));
+    for (line, number) in text.content.lines().zip(1..) {
+        if line.contains('\t') {
+            findings.push(Finding::at(
+                text,
+                number,
+                "a tab; write \\t in a string, blanks elsewhere",
+            ));
+        }
+        for word in UNFINISHED.iter().filter(|word| line.contains(**word)) {
+            let message = format!("`{word}`: finish it or take it out; a test that cannot run is no test");
+            findings.push(Finding::at(text, number, message));
+        }
+        if let Some(drawer) = declared_module(line).filter(|name| DRAWERS.contains(name)) {
+            findings.push(Finding::at(text, number, drawer_message(drawer)));
+        }
+    }
+    findings
+}
+
+fn length(text: &Text) -> Option<Finding> {
+    let lines = text.content.lines().count();
+    if lines <= COMFORTABLE_LINES {
+        return None;
+    }
+    let message =
+        format!("{lines} lines; {COMFORTABLE_LINES} are comfortable, {MOST_LINES} the limit: split it");
+    Some(Finding {
+        warning: lines <= MOST_LINES,
+        ..Finding::about(&text.path, message)
+    })
+}
+
+fn name(text: &Text) -> Option<Finding> {
+    let (folder, file) = text.path.rsplit_once('/').unwrap_or(("", &text.path));
+    if file == "mod.rs" {
+        let message =
+            "name the file after its module, beside the folder, so that every open tab has its own name";
+        return Some(Finding::about(&text.path, message));
+    }
+    let stem = file.trim_end_matches(".rs");
+    std::iter::once(stem)
+        .chain(folder.split('/'))
+        .find(|part| DRAWERS.contains(part))
+        .map(|drawer| Finding::about(&text.path, drawer_message(drawer)))
+}
+
+fn drawer_message(drawer: &str) -> String {
+    format!("`{drawer}` says nothing about what is in it; name the thing")
+}
+
+/// The name in `mod name;` or `mod name {`, public or not.
+fn declared_module(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub"));
+    (words.next()? == "mod").then_some(())?;
+    Some(words.next()?.trim_end_matches(['{', ';']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{shown, text};
+    use super::*;
+
+    fn found(path: &str, content: &str) -> Vec<String> {
+        shown(&check(&text(path, content)))
+    }
+
+    #[test]
+    fn a_long_file_is_a_warning_and_a_very_long_one_an_error() {
+        assert_eq!(found("a.rs", &"x\n".repeat(400)), [""; 0]);
+        assert!(found("a.rs", &"x\n".repeat(401))[0].starts_with("a.rs: warning: 401 lines"));
+        assert!(found("a.rs", &"x\n".repeat(601))[0].starts_with("a.rs: 601 lines"));
+    }
+
+    #[test]
+    fn drawers_are_refused_as_files_folders_and_inline_modules() {
+        assert!(found("crates/a/src/utils.rs", "")[0].contains("`utils` says nothing"));
+        assert!(found("crates/a/tests/common/device.rs", "")[0].contains("`common` says nothing"));
+        assert!(found("a.rs", "pub(crate) mod helpers {\n}\n")[0].contains("`helpers` says nothing"));
+        assert_eq!(found("a.rs", "// a mod helpers\nmod device;\n"), [""; 0]);
+    }
+
+    #[test]
+    fn mod_rs_is_refused() {
+        assert!(found("crates/a/src/stages/mod.rs", "")[0].contains("name the file after its module"));
+    }
+
+    #[test]
+    fn tabs_and_unfinished_markers_are_found_with_their_line() {
+        let marker = UNFINISHED[3];
+        let found = found("a.rs", &format!("fn a() {{\n\tb();\n}}\n{marker}]\n"));
+        assert!(found[0].starts_with("a.rs:2: a tab"), "{found:?}");
+        assert!(found[1].starts_with("a.rs:4: "), "{found:?}");
+    }
+}
