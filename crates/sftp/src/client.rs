@@ -1,0 +1,203 @@
+//! The client: many requests under way at once over one stream.
+//!
+//! [`Client`] is a handle to two tasks. The writer sends whatever has been queued since its last write in one go; the
+//! reader cuts what comes into packets and hands each reply to whoever waits for that id. Neither ever waits for a
+//! consumer: what a consumer has not taken yet is bounded by the [`Budget`] of its downloads, and nothing else is.
+//! Every future may be dropped at any time: the request stays known until its reply has come, the reply is then thrown
+//! away, and a handle that nobody waits for any more is closed.
+
+mod budget;
+mod connection;
+mod download;
+mod error;
+mod greeting;
+mod listing;
+mod operations;
+mod pending;
+mod streams;
+
+pub use budget::{Budget, Piece, PieceSink};
+pub use connection::Traffic;
+pub use download::Outcome;
+pub use error::{ConnectionError, Error, Operation, ProtocolError};
+pub use listing::Entry;
+pub use pending::RemoteHandle;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::codec::{Extension, Limits, Request, Response, names};
+use connection::Connection;
+use pending::{Expected, Held};
+
+/// What a READ may ask for where the server does not tell: every server in use answers that much (draft, section 3).
+const DEFAULT_READ_LENGTH: u32 = 32 * 1024;
+/// Never more than OpenSSH's own `SFTP_MAX_READ_LENGTH`, whatever a server tells.
+const LONGEST_READ_LENGTH: u32 = 255 * 1024;
+/// What a DATA packet has beside its data, generously.
+const DATA_OVERHEAD: u64 = 1024;
+/// Handles open at once where the server does not tell.
+const DEFAULT_OPEN_HANDLES: usize = 100;
+/// Handles open at once, whatever a server tells: beyond that nothing is won.
+const MOST_OPEN_HANDLES: u64 = 1024;
+
+/// A connection to an SFTP server. Clones share it; when the last is dropped the connection ends, and requests that
+/// have not been written yet are not sent.
+#[derive(Clone, Debug)]
+pub struct Client {
+    lifeline: Arc<Lifeline>,
+}
+
+#[derive(Debug)]
+struct Lifeline {
+    connection: Arc<Connection>,
+    extensions: Vec<(Bytes, Bytes)>,
+    read_length: u32,
+    slots: Arc<Semaphore>,
+}
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        self.connection.fail(ConnectionError::Ended);
+    }
+}
+
+impl Client {
+    /// Greets the server and asks for its limits, then returns with the connection's two tasks running on the current
+    /// tokio runtime.
+    ///
+    /// Waits for the server without bound. Dropping the future drops both halves of the stream.
+    pub async fn connect<R, W>(mut reader: R, mut writer: W) -> Result<Self, Error>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        let mut received = BytesMut::with_capacity(streams::BUFFER_LENGTH);
+        let greeting = greeting::exchange(&mut reader, &mut writer, &mut received);
+        let greeting = greeting
+            .await
+            .map_err(|error| Error::Connection(Arc::new(error)))?;
+        let connection = Connection::new(greeting.received_bytes, greeting.sent_bytes);
+        tokio::spawn(streams::receive(connection.clone(), reader, received));
+        tokio::spawn(streams::send(connection.clone(), writer));
+        let mut lifeline = Lifeline {
+            connection,
+            extensions: greeting.extensions,
+            read_length: DEFAULT_READ_LENGTH,
+            slots: Arc::new(Semaphore::new(DEFAULT_OPEN_HANDLES)),
+        };
+        if lifeline.supports(names::LIMITS) {
+            lifeline.ask_limits().await?;
+        }
+        Ok(Self {
+            lifeline: Arc::new(lifeline),
+        })
+    }
+
+    /// Whether the server announced this extension (see [`names`]), in whichever version.
+    pub fn supports(&self, extension: &str) -> bool {
+        self.lifeline.supports(extension)
+    }
+
+    /// The most that one READ asks for, in bytes.
+    pub fn read_length(&self) -> u32 {
+        self.lifeline.read_length
+    }
+
+    /// Since when the server has been silent while it owes a reply; `None` while it owes none.
+    ///
+    /// The count begins anew with each byte that comes, so that a caller may take a long silence for a stalled server,
+    /// whatever the sizes asked for.
+    pub fn owed_since(&self) -> Option<Instant> {
+        self.lifeline.connection.owed_since()
+    }
+
+    /// The bytes that have come and gone since the stream began.
+    pub fn traffic(&self) -> Traffic {
+        self.lifeline.connection.traffic()
+    }
+
+    /// Why the connection is at an end, if it is.
+    pub fn failure(&self) -> Option<Arc<ConnectionError>> {
+        self.lifeline.connection.failure()
+    }
+
+    fn connection(&self) -> &Arc<Connection> {
+        &self.lifeline.connection
+    }
+
+    /// Waits until another handle may be open.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        self.lifeline.slots.clone().acquire_owned().await.ok()
+    }
+}
+
+impl Lifeline {
+    fn supports(&self, extension: &str) -> bool {
+        self.extensions
+            .iter()
+            .any(|(name, _)| name == extension.as_bytes())
+    }
+
+    async fn ask_limits(&mut self) -> Result<(), Error> {
+        let request = Request::Extended(Extension::Limits);
+        let reply = self
+            .connection
+            .request(&request, Expected::Extended, Held::Nothing)
+            .await;
+        let data = match reply {
+            Ok(Response::ExtendedReply(data)) => data,
+            // A server that announces the extension and then refuses it has told nothing.
+            Ok(_) | Err(error::Failure::Status(_)) => return Ok(()),
+            Err(failure) => return Err(failure.of(Operation::Limits, b"")),
+        };
+        let limits = Limits::decode(data).map_err(|malformed| {
+            Error::Connection(self.connection.fail(ProtocolError::from(malformed).into()))
+        })?;
+        self.read_length = read_length(&limits);
+        if limits.open_handles > 0 {
+            let slots = usize::try_from(limits.open_handles.min(MOST_OPEN_HANDLES)).unwrap_or(1);
+            self.slots = Arc::new(Semaphore::new(slots));
+        }
+        Ok(())
+    }
+}
+
+fn read_length(limits: &Limits) -> u32 {
+    let told = match limits.read_length {
+        0 => DEFAULT_READ_LENGTH,
+        told => u32::try_from(told).unwrap_or(u32::MAX),
+    };
+    let fits = match limits.packet_length {
+        0 => u32::MAX,
+        length => u32::try_from(length.saturating_sub(DATA_OVERHEAD)).unwrap_or(u32::MAX),
+    };
+    told.min(fits).clamp(1, LONGEST_READ_LENGTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_never_asks_for_more_than_the_server_told_nor_more_than_openssh_takes() {
+        let asked = |packet_length, read_length| {
+            super::read_length(&Limits {
+                packet_length,
+                read_length,
+                ..Limits::default()
+            })
+        };
+        assert_eq!(asked(0, 0), 32 * 1024);
+        assert_eq!(asked(256 * 1024, 255 * 1024), 255 * 1024);
+        assert_eq!(asked(34_000, 0), 32 * 1024);
+        assert_eq!(asked(34_000, 64 * 1024), 34_000 - 1024);
+        assert_eq!(asked(u64::MAX, u64::MAX), 255 * 1024);
+        assert_eq!(asked(10, 10), 1);
+    }
+}

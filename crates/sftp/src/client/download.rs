@@ -1,0 +1,262 @@
+//! Reading a file from one end to the other.
+
+use std::collections::VecDeque;
+use std::future::{Future, pending};
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Client;
+use super::budget::{Budget, Piece, PieceSink};
+use super::connection::settled;
+use super::error::{Error, Failure, Operation};
+use super::pending::{Answer, Expected, Held, RemoteHandle, Reply};
+use crate::codec::{Request, Response, StatusCode};
+
+/// A server that answers short is asked for less at a time, but never for less than this.
+const LEAST_READ_LENGTH: u32 = 4096;
+/// One request takes at most this part of the budget, so that even a small budget has several under way.
+const BUDGET_PARTS: u32 = 4;
+
+/// How a download ended. In each case all that was delivered came in order and without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every byte up to the expected size was delivered, and nothing showed that there are more.
+    Complete,
+    /// The file ends at this offset, before the expected size; all up to there was delivered.
+    Truncated {
+        /// The size found.
+        size: u64,
+    },
+    /// Every byte up to the expected size was delivered, and the file goes on behind it.
+    Grown,
+}
+
+impl Client {
+    /// Reads a file from `from_offset` to `expected_size`, and looks for one byte more. Pieces go to `sink` as they come.
+    ///
+    /// As many READs are under way as `budget` allows, shared fairly with other downloads on the same budget. A small
+    /// file takes OPEN, one READ and CLOSE; the reply to CLOSE is not waited for. An offset beyond the expected size is
+    /// taken for the expected size: nothing is delivered.
+    ///
+    /// When the future is dropped, the handle is closed, and the credit of each request returns with its late reply.
+    pub async fn download(
+        &self,
+        path: &[u8],
+        from_offset: u64,
+        expected_size: u64,
+        budget: &Budget,
+        sink: impl PieceSink,
+    ) -> Result<Outcome, Error> {
+        let file = self.open_read(path).await?;
+        let download = Download {
+            client: self,
+            file,
+            budget,
+            sink,
+            expected_size,
+            next_offset: from_offset.min(expected_size),
+            read_length: self.read_length().min(budget.capacity() / BUDGET_PARTS).max(1),
+            in_flight: VecDeque::new(),
+        };
+        download
+            .run()
+            .await
+            .map_err(|failure| failure.of(Operation::Read, path))
+    }
+}
+
+struct Download<'a, S> {
+    client: &'a Client,
+    file: RemoteHandle,
+    budget: &'a Budget,
+    sink: S,
+    expected_size: u64,
+    /// The first byte that has not been asked for.
+    next_offset: u64,
+    read_length: u32,
+    /// The requests under way, by offset and without a gap: what comes out of order waits in its receiver, and the first
+    /// of them is always with the server, so that no wait for budget can be a wait for ourselves.
+    in_flight: VecDeque<Span>,
+}
+
+struct Span {
+    offset: u64,
+    length: u32,
+    /// The beginning of the span, where the server answered short. A piece is delivered for each span and not for each
+    /// reply, so that a server that answers in crumbs cannot make us hold a million pieces.
+    so_far: BytesMut,
+    answer: oneshot::Receiver<Answer>,
+}
+
+type CreditWait = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
+
+impl<S: PieceSink> Download<'_, S> {
+    async fn run(mut self) -> Result<Outcome, Failure> {
+        let mut waiting: Option<CreditWait> = None;
+        loop {
+            if waiting.is_none() {
+                waiting = self.ask_for_what_fits();
+            }
+            tokio::select! {
+                biased;
+                reply = first_reply(&mut self.in_flight), if !self.in_flight.is_empty() => {
+                    if let Some(outcome) = self.take(reply?)? {
+                        return Ok(outcome);
+                    }
+                }
+                credit = granted(&mut waiting), if waiting.is_some() => {
+                    waiting = None;
+                    self.ask(credit.ok_or(Failure::ConsumerGone)?);
+                }
+                else => return Ok(Outcome::Complete),
+            }
+        }
+    }
+
+    /// Sends READs until all is asked for, or until the budget is spent: then, the wait for the next credit.
+    fn ask_for_what_fits(&mut self) -> Option<CreditWait> {
+        loop {
+            let length = self.next_length();
+            if length == 0 {
+                return None;
+            }
+            match self.budget.try_take(length) {
+                Some(credit) => self.ask(credit),
+                None => return Some(Box::pin(self.budget.clone().take(length))),
+            }
+        }
+    }
+
+    /// The length of the next READ: the last one reaches one byte beyond the expected size, so that growth shows.
+    fn next_length(&self) -> u32 {
+        let end = self.expected_size.saturating_add(1);
+        u32::try_from(end.saturating_sub(self.next_offset))
+            .map_or(self.read_length, |left| left.min(self.read_length))
+    }
+
+    /// Sends the next READ, as long as its credit.
+    fn ask(&mut self, credit: OwnedSemaphorePermit) {
+        let length = u32::try_from(credit.num_permits()).unwrap_or(u32::MAX);
+        let answer = self.read(self.next_offset, length, credit);
+        self.in_flight.push_back(Span {
+            offset: self.next_offset,
+            length,
+            so_far: BytesMut::new(),
+            answer,
+        });
+        self.next_offset += u64::from(length);
+    }
+
+    fn read(&self, offset: u64, length: u32, credit: OwnedSemaphorePermit) -> oneshot::Receiver<Answer> {
+        let request = Request::Read {
+            handle: self.file.name(),
+            offset,
+            length,
+        };
+        self.client
+            .connection()
+            .start(&request, Expected::Data { at_most: length }, Held::Credit(credit))
+    }
+
+    /// Takes the reply to the first request. Returns the outcome where this settles it.
+    fn take(&mut self, reply: Reply) -> Result<Option<Outcome>, Failure> {
+        let Some(span) = self.in_flight.pop_front() else {
+            return Ok(None);
+        };
+        match reply {
+            Reply::Read(Response::Data(data), credit) => self.take_data(span, data, credit),
+            Reply::Read(Response::Status(status), credit) if status.code == StatusCode::Eof => {
+                let size = span.offset + span.so_far.len() as u64;
+                self.deliver(span.offset, span.so_far.freeze(), credit)?;
+                let truncated = size < self.expected_size;
+                Ok(Some(if truncated {
+                    Outcome::Truncated { size }
+                } else {
+                    Outcome::Complete
+                }))
+            }
+            Reply::Read(Response::Status(status), _) => Err(Failure::Status(status)),
+            Reply::Read(other, _) | Reply::Response(other) => Err(self
+                .client
+                .mismatch(Expected::Data { at_most: span.length }, &other)),
+            Reply::Opened(_) => Err(self.client.connection().broken(Expected::Status.wrong("HANDLE"))),
+        }
+    }
+
+    fn take_data(
+        &mut self,
+        mut span: Span,
+        data: Bytes,
+        credit: OwnedSemaphorePermit,
+    ) -> Result<Option<Outcome>, Failure> {
+        let span_end = span.offset + u64::from(span.length);
+        let reached = span.offset + (span.so_far.len() + data.len()) as u64;
+        if reached < span_end && reached < self.expected_size {
+            self.read_length = self.read_length.min(length_of(&data).max(LEAST_READ_LENGTH));
+            span.so_far.extend_from_slice(&data);
+            let rest = span.length.saturating_sub(length_of(&span.so_far));
+            span.answer = self.read(reached, rest, credit);
+            self.in_flight.push_front(span);
+            return Ok(None);
+        }
+        let bytes = if span.so_far.is_empty() {
+            data
+        } else {
+            span.so_far.extend_from_slice(&data);
+            span.so_far.freeze()
+        };
+        self.deliver(span.offset, bytes, credit)?;
+        if reached > self.expected_size {
+            return Ok(Some(Outcome::Grown));
+        }
+        // A reply that ends with the expected size and leaves only the byte behind it open is the end: to ask again would
+        // cost every small file a round trip.
+        Ok((reached < span_end).then_some(Outcome::Complete))
+    }
+
+    /// Hands over what lies before the expected size, with as much credit; the rest of the credit returns.
+    fn deliver(
+        &mut self,
+        offset: u64,
+        mut bytes: Bytes,
+        mut credit: OwnedSemaphorePermit,
+    ) -> Result<(), Failure> {
+        let wanted = self.expected_size.saturating_sub(offset);
+        bytes.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let surplus = credit.num_permits().saturating_sub(bytes.len());
+        drop(credit.split(surplus));
+        if self.sink.deliver(Piece {
+            offset,
+            bytes,
+            credit,
+        }) {
+            Ok(())
+        } else {
+            Err(Failure::ConsumerGone)
+        }
+    }
+}
+
+async fn first_reply(in_flight: &mut VecDeque<Span>) -> Result<Reply, Failure> {
+    match in_flight.front_mut() {
+        Some(span) => settled(&mut span.answer).await,
+        None => pending().await,
+    }
+}
+
+async fn granted(waiting: &mut Option<CreditWait>) -> Option<OwnedSemaphorePermit> {
+    match waiting {
+        Some(credit) => credit.await,
+        None => pending().await,
+    }
+}
+
+/// Lengths here are those of packets.
+fn length_of(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,95 @@
+//! Listing a directory.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Client;
+use super::connection::settled;
+use super::error::{Error, Failure, Operation};
+use super::pending::{Answer, Expected, Held, RemoteHandle, Reply, refuse_status};
+use crate::codec::{Attributes, Name, Request, Response, StatusCode};
+
+/// READDIRs under way at the start: enough for a folder of a hundred files in one round trip.
+const FIRST_WINDOW: usize = 2;
+/// READDIRs under way at most. OpenSSH answers each with a hundred names, about 16 KiB: half a megabyte in flight.
+const WIDEST_WINDOW: usize = 32;
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name as the server gave it: any bytes, and for the caller to judge.
+    pub name: Bytes,
+    /// As by lstat.
+    pub attributes: Attributes,
+}
+
+impl Client {
+    /// Lists a directory into `sink`, one batch for each reply of the server, and returns how many entries there were.
+    /// `.` and `..` are left out. The order is the server's, and a file renamed meanwhile may be missing or come twice.
+    ///
+    /// Many requests are under way at once, and none is added while `sink` is full.
+    pub async fn list(&self, path: &[u8], sink: &mpsc::Sender<Vec<Entry>>) -> Result<u64, Error> {
+        let request = Request::Opendir {
+            path: Bytes::copy_from_slice(path),
+        };
+        let listed = match self.open(&request).await {
+            Ok(directory) => self.read_directory(&directory, sink).await,
+            Err(failure) => Err(failure),
+        };
+        listed.map_err(|failure| failure.of(Operation::List, path))
+    }
+
+    async fn read_directory(
+        &self,
+        directory: &RemoteHandle,
+        sink: &mpsc::Sender<Vec<Entry>>,
+    ) -> Result<u64, Failure> {
+        let request = Request::Readdir {
+            handle: directory.name(),
+        };
+        let mut in_flight: VecDeque<oneshot::Receiver<Answer>> = VecDeque::new();
+        let mut window = FIRST_WINDOW;
+        let mut at_end = false;
+        let mut listed = 0;
+        loop {
+            while !at_end && in_flight.len() < window {
+                in_flight.push_back(self.connection().start(&request, Expected::Names, Held::Nothing));
+            }
+            // Those sent beyond the end are waited for too: replies may come in any order.
+            let Some(answer) = in_flight.pop_front() else {
+                return Ok(listed);
+            };
+            let entries = self.entries(settled(answer).await?)?;
+            if entries.is_empty() {
+                at_end = true;
+                continue;
+            }
+            let entries: Vec<_> = entries.into_iter().filter_map(entry).collect();
+            listed += entries.len() as u64;
+            window = (window * 2).min(WIDEST_WINDOW);
+            if !entries.is_empty() && sink.send(entries).await.is_err() {
+                return Err(Failure::ConsumerGone);
+            }
+        }
+    }
+
+    /// The names of one reply; none at the end of the directory, which some servers say by a NAME without names.
+    fn entries(&self, reply: Reply) -> Result<Vec<Name>, Failure> {
+        let (Reply::Response(response) | Reply::Read(response, _)) = reply else {
+            return Ok(Vec::new());
+        };
+        match refuse_status(response) {
+            Ok(Response::Name(names)) => Ok(names),
+            Ok(other) => Err(self.mismatch(Expected::Names, &other)),
+            Err(Failure::Status(status)) if status.code == StatusCode::Eof => Ok(Vec::new()),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+fn entry(name: Name) -> Option<Entry> {
+    let Name { name, attributes, .. } = name;
+    (name != "." && name != "..").then_some(Entry { name, attributes })
+}

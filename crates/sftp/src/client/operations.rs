@@ -1,0 +1,211 @@
+//! One request, one reply.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::connection::settled;
+use super::error::{Error, Failure, Operation, ProtocolError};
+use super::pending::{Answer, Expected, Held, RemoteHandle, Reply, refuse_status};
+use super::{Client, ConnectionError};
+use crate::codec::{Attributes, Extension, FileSystem, OpenFlags, Request, Response, StatusCode};
+
+impl Client {
+    /// Opens a file for reading. Waits while as many handles are open as the server allows.
+    pub async fn open_read(&self, path: &[u8]) -> Result<RemoteHandle, Error> {
+        let (flags, attributes) = (OpenFlags::READ, Attributes::default());
+        let request = Request::Open {
+            path: Bytes::copy_from_slice(path),
+            flags,
+            attributes,
+        };
+        self.open(&request)
+            .await
+            .map_err(|failure| failure.of(Operation::Open, path))
+    }
+
+    /// Closes a handle and waits for the server's word on it; to drop the handle does as well where that is not wanted.
+    pub async fn close(&self, mut handle: RemoteHandle) -> Result<(), Error> {
+        let closed = self.status(handle.close()).await;
+        closed.map_err(|failure| failure.of(Operation::Close, b""))
+    }
+
+    /// Reads once, at most [`Client::read_length`] bytes; `None` at the end of the file. Fewer bytes than asked for are
+    /// no sign of the end.
+    pub async fn read(
+        &self,
+        handle: &RemoteHandle,
+        offset: u64,
+        length: u32,
+    ) -> Result<Option<Bytes>, Error> {
+        let length = length.clamp(1, self.read_length());
+        let request = Request::Read {
+            handle: handle.name(),
+            offset,
+            length,
+        };
+        let expected = Expected::Data { at_most: length };
+        match self.connection().request(&request, expected, Held::Nothing).await {
+            Ok(Response::Data(data)) => Ok(Some(data)),
+            Ok(other) => Err(self.mismatch(expected, &other).of(Operation::Read, b"")),
+            Err(Failure::Status(status)) if status.code == StatusCode::Eof => Ok(None),
+            Err(failure) => Err(failure.of(Operation::Read, b"")),
+        }
+    }
+
+    /// What is known of a file; a symbolic link is not followed.
+    pub async fn lstat(&self, path: &[u8]) -> Result<Attributes, Error> {
+        let request = Request::Lstat {
+            path: Bytes::copy_from_slice(path),
+        };
+        self.attributes(&request)
+            .await
+            .map_err(|failure| failure.of(Operation::Lstat, path))
+    }
+
+    /// What is known of a file, or of what a symbolic link points to.
+    pub async fn stat(&self, path: &[u8]) -> Result<Attributes, Error> {
+        let request = Request::Stat {
+            path: Bytes::copy_from_slice(path),
+        };
+        self.attributes(&request)
+            .await
+            .map_err(|failure| failure.of(Operation::Stat, path))
+    }
+
+    /// What is known of an open file.
+    pub async fn fstat(&self, handle: &RemoteHandle) -> Result<Attributes, Error> {
+        let request = Request::Fstat {
+            handle: handle.name(),
+        };
+        self.attributes(&request)
+            .await
+            .map_err(|failure| failure.of(Operation::Fstat, b""))
+    }
+
+    /// Unlinks a file.
+    pub async fn remove(&self, path: &[u8]) -> Result<(), Error> {
+        let request = Request::Remove {
+            path: Bytes::copy_from_slice(path),
+        };
+        self.order(&request, Operation::Remove, path).await
+    }
+
+    /// Makes a directory, with these permissions as far as the server's umask lets them.
+    pub async fn mkdir(&self, path: &[u8], permissions: u32) -> Result<(), Error> {
+        let attributes = Attributes {
+            permissions: Some(permissions),
+            ..Attributes::default()
+        };
+        let request = Request::Mkdir {
+            path: Bytes::copy_from_slice(path),
+            attributes,
+        };
+        self.order(&request, Operation::Mkdir, path).await
+    }
+
+    /// Removes an empty directory.
+    pub async fn rmdir(&self, path: &[u8]) -> Result<(), Error> {
+        let request = Request::Rmdir {
+            path: Bytes::copy_from_slice(path),
+        };
+        self.order(&request, Operation::Rmdir, path).await
+    }
+
+    /// The path, absolute and without symbolic links.
+    pub async fn realpath(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
+        let request = Request::Realpath {
+            path: Bytes::copy_from_slice(path),
+        };
+        self.only_name(&request)
+            .await
+            .map_err(|failure| failure.of(Operation::Realpath, path))
+    }
+
+    /// Renames as rename(2) does: at once, and over what may be there. A server that does not have
+    /// [`crate::codec::names::POSIX_RENAME`] answers [`StatusCode::OpUnsupported`]; the plain RENAME, which OpenSSH does by link and unlink, is never used in
+    /// its place.
+    pub async fn posix_rename(&self, source: &[u8], target: &[u8]) -> Result<(), Error> {
+        let request = Request::Extended(Extension::PosixRename {
+            source: Bytes::copy_from_slice(source),
+            target: Bytes::copy_from_slice(target),
+        });
+        self.order(&request, Operation::PosixRename, source).await
+    }
+
+    /// Room on the file system of this path.
+    pub async fn statvfs(&self, path: &[u8]) -> Result<FileSystem, Error> {
+        let request = Request::Extended(Extension::Statvfs {
+            path: Bytes::copy_from_slice(path),
+        });
+        let named = |failure: Failure| failure.of(Operation::Statvfs, path);
+        match self
+            .connection()
+            .request(&request, Expected::Extended, Held::Nothing)
+            .await
+            .map_err(named)?
+        {
+            Response::ExtendedReply(data) => FileSystem::decode(data)
+                .map_err(|malformed| named(self.connection().broken(malformed.into()))),
+            other => Err(named(self.mismatch(Expected::Extended, &other))),
+        }
+    }
+
+    pub(super) async fn open(&self, request: &Request) -> Result<RemoteHandle, Failure> {
+        let held = Held::Slot(self.slot().await);
+        match settled(self.connection().start(request, Expected::Handle, held)).await? {
+            Reply::Opened(handle) => Ok(handle),
+            Reply::Response(response) | Reply::Read(response, _) => {
+                let response = refuse_status(response)?;
+                Err(self.mismatch(Expected::Handle, &response))
+            }
+        }
+    }
+
+    async fn only_name(&self, request: &Request) -> Result<Vec<u8>, Failure> {
+        match self
+            .connection()
+            .request(request, Expected::Names, Held::Nothing)
+            .await?
+        {
+            Response::Name(names) => match <[_; 1]>::try_from(names) {
+                Ok([only]) => Ok(only.name.into()),
+                Err(names) => Err(self
+                    .connection()
+                    .broken(ProtocolError::NameCount { count: names.len() })),
+            },
+            other => Err(self.mismatch(Expected::Names, &other)),
+        }
+    }
+
+    async fn attributes(&self, request: &Request) -> Result<Attributes, Failure> {
+        match self
+            .connection()
+            .request(request, Expected::Attributes, Held::Nothing)
+            .await?
+        {
+            Response::Attributes(attributes) => Ok(attributes),
+            other => Err(self.mismatch(Expected::Attributes, &other)),
+        }
+    }
+
+    async fn order(&self, request: &Request, operation: Operation, path: &[u8]) -> Result<(), Error> {
+        let answer = self.connection().start(request, Expected::Status, Held::Nothing);
+        self.status(answer)
+            .await
+            .map_err(|failure| failure.of(operation, path))
+    }
+
+    async fn status(&self, answer: oneshot::Receiver<Answer>) -> Result<(), Failure> {
+        match settled(answer).await? {
+            Reply::Response(response) => refuse_status(response).map(drop),
+            Reply::Opened(_) | Reply::Read(..) => Err(Failure::Connection(Arc::new(ConnectionError::Ended))),
+        }
+    }
+
+    /// The reader has checked every reply against what was expected, so this is for the compiler's sake.
+    pub(super) fn mismatch(&self, expected: Expected, response: &Response) -> Failure {
+        self.connection().broken(expected.wrong(response.type_name()))
+    }
+}
