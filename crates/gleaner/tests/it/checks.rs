@@ -1,0 +1,120 @@
+//! The checkers, one for each promise.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::context::Fleet;
+use crate::recording::{self, Digest, shown};
+
+/// The device's name in the manifest for what stood in the store before gleaner came.
+const STORE: &str = "(the store)";
+
+impl Fleet {
+    /// All visible files of the store, by their path in it.
+    pub(crate) fn store_files(&self) -> BTreeMap<PathBuf, Digest> {
+        let mut files = recording::files_below(&self.store());
+        files.retain(|path, _| !path.starts_with(".gleaner"));
+        files
+    }
+
+    /// Puts a file into the store as another program would have.
+    pub(crate) fn put_into_store(&self, path: impl AsRef<Path>, content: &[u8]) -> &Self {
+        let full = self.store().join(&path);
+        std::fs::create_dir_all(full.parent().expect("a parent")).expect("making folders in the store");
+        std::fs::write(&full, content).expect("writing into the store");
+        self.manifest
+            .add(STORE, path.as_ref(), recording::digest(content));
+        self
+    }
+
+    /// Promise 1: every recorded content is whole on its device or in the store, under whatever name; and what stood
+    /// in the store still stands there.
+    #[track_caller]
+    pub(crate) fn assert_nothing_lost(&self) {
+        let store = self.store_files();
+        let stored: BTreeSet<&Digest> = store.values().collect();
+        let mut on_device = BTreeSet::new();
+        for device in self.devices() {
+            for digest in device.files().into_values().flatten() {
+                on_device.insert((device.name.clone(), digest));
+            }
+        }
+        let lost: Vec<String> = self
+            .manifest
+            .all()
+            .into_iter()
+            .filter(|(device, path, digest)| match device.as_str() {
+                STORE => store.get(path) != Some(digest),
+                _ => !stored.contains(digest) && !on_device.contains(&(device.clone(), digest.clone())),
+            })
+            .map(|(device, path, digest)| format!("{device}: {} ({digest})", shown(&path)))
+            .collect();
+        assert!(
+            lost.is_empty(),
+            "LOST {} of {}:\n{}",
+            lost.len(),
+            self.manifest.len(),
+            lost.join("\n")
+        );
+    }
+
+    /// Promise 2: every visible file of the store has a content that was recorded, complete.
+    #[track_caller]
+    pub(crate) fn assert_store_true(&self) {
+        let recorded: BTreeSet<Digest> = self
+            .manifest
+            .all()
+            .into_iter()
+            .map(|(_, _, digest)| digest)
+            .collect();
+        for (path, digest) in self.store_files() {
+            assert!(
+                recorded.contains(&digest),
+                "{} in the store was never recorded so",
+                shown(&path)
+            );
+        }
+    }
+
+    /// Promise 3: no regular file is left in any source, and no withdrawn folder.
+    #[track_caller]
+    pub(crate) fn assert_emptied(&self) {
+        assert!(
+            self.devices().iter().all(crate::device::Device::is_empty),
+            "left:\n{}",
+            self.left()
+        );
+        for device in self.devices() {
+            let withdrawn = device.folder.join(recording::WITHDRAWN);
+            assert!(
+                !withdrawn.exists(),
+                "{} is left on {}",
+                withdrawn.display(),
+                device.name
+            );
+        }
+    }
+
+    /// The three promises at the end of a good run: all of it in the store, nothing else there, nothing left behind.
+    #[track_caller]
+    pub(crate) fn assert_all_gathered(&self) {
+        self.assert_nothing_lost();
+        self.assert_store_true();
+        self.assert_emptied();
+    }
+
+    /// Asserts that the store shows exactly these files with these contents.
+    #[track_caller]
+    pub(crate) fn assert_store_holds<P: AsRef<Path>, C: AsRef<[u8]>>(&self, files: &[(P, C)]) {
+        let wanted: BTreeMap<String, Digest> = files
+            .iter()
+            .map(|(path, content)| (shown(path.as_ref()), recording::digest(content.as_ref())))
+            .collect();
+        let found: BTreeMap<String, Digest> = self
+            .store_files()
+            .into_iter()
+            .map(|(path, digest)| (shown(&path), digest))
+            .collect();
+        assert_eq!(found, wanted, "the files of the store");
+    }
+}

@@ -1,0 +1,21 @@
+//! The promises of gleaner, each a test on real OpenSSH servers: a jump host and devices behind it, all on
+//! loopback in a temporary folder.
+//!
+//! The harness: `context` makes a fleet and runs gleaner on it, `sshd` starts the servers, `tap` is a faulty link,
+//! `mounts` are small and broken file systems, `recording` is what devices record and the check that nothing of it
+//! is lost, `outcome` is what gleaner said, `json` reads its JSON, `processes` looks into `/proc`. The other modules
+//! are the tests, by theme. Needed: `apt-get install openssh-server busybox-static`; a few tests need root or strace
+//! and say so when they are skipped.
+
+mod checks;
+mod context;
+mod device;
+mod json;
+mod mounts;
+mod outcome;
+mod processes;
+mod recording;
+mod sshd;
+mod tap;
+
+mod harness;

@@ -1,0 +1,98 @@
+//! Small and broken file systems for the store. They need root; without it the test says that it is skipped.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file system mounted for one test; unmounted when dropped.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    at: PathBuf,
+    mounted: bool,
+}
+
+impl Mount {
+    /// A file system in memory. None where mounting is not possible, after saying so.
+    pub(crate) fn tmpfs(at: &Path, megabytes: u32) -> Option<Self> {
+        fs::create_dir_all(at).expect("making a mount point");
+        let size = format!("size={megabytes}m");
+        mount(&["-t", "tmpfs", "-o", &size, "gleaner-it"], at)
+    }
+
+    /// An ext4 file system in an image beside the mount point. None where mounting is not possible.
+    pub(crate) fn ext4(at: &Path, megabytes: u32) -> Option<Self> {
+        if !rustix::process::getuid().is_root() {
+            return skip("needs root to mount");
+        }
+        fs::create_dir_all(at).expect("making a mount point");
+        let image = at.with_extension("image");
+        let file = fs::File::create(&image).expect("making an image");
+        file.set_len(u64::from(megabytes) << 20)
+            .expect("sizing the image");
+        let image = image.to_str().expect("a plain path");
+        let made = Command::new("mkfs.ext4")
+            .args(["-q", "-F", "-m", "0", image])
+            .status()
+            .expect("mkfs.ext4");
+        assert!(made.success(), "mkfs.ext4 fails");
+        mount(&["-o", "loop", image], at)
+    }
+
+    pub(crate) fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        let done = Command::new("mount")
+            .args(["-o", &options])
+            .arg(&self.at)
+            .status()
+            .expect("running mount");
+        assert!(done.success(), "mount -o {options} fails");
+    }
+
+    /// Takes the file system away: an empty folder is left in its place.
+    pub(crate) fn unmount(&mut self) {
+        if std::mem::take(&mut self.mounted) {
+            let done = Command::new("umount")
+                .arg("-l")
+                .arg(&self.at)
+                .status()
+                .expect("running umount");
+            assert!(done.success(), "umount {} fails", self.at.display());
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        self.unmount();
+    }
+}
+
+fn mount(arguments: &[&str], at: &Path) -> Option<Mount> {
+    if !rustix::process::getuid().is_root() {
+        return skip("needs root to mount");
+    }
+    let done = Command::new("mount")
+        .args(arguments)
+        .arg(at)
+        .output()
+        .expect("running mount");
+    if !done.status.success() {
+        return skip(&format!(
+            "mount {arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        ));
+    }
+    Some(Mount {
+        at: at.to_owned(),
+        mounted: true,
+    })
+}
+
+/// Says that a test is left out, and why.
+pub(crate) fn skip<T>(reason: &str) -> Option<T> {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    // Past the capture of output, which would hide it.
+    drop(writeln!(std::io::stderr(), "SKIPPED: {test}: {reason}"));
+    None
+}

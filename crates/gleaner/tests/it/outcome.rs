@@ -1,0 +1,280 @@
+//! gleaner as a process: started, waited for, killed, and what it said.
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::processes;
+
+/// A call of gleaner that is to be made.
+#[derive(Debug)]
+pub(crate) struct Call {
+    command: Command,
+    limit: Duration,
+}
+
+impl Call {
+    /// The command with a home, a state folder and a temporary folder below `root`.
+    pub(crate) fn new(root: &Path, program: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.env_clear();
+        command.env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        );
+        command.env("LANG", "C.UTF-8").env("RUST_BACKTRACE", "1");
+        command.env("HOME", root.join("home"));
+        command.env("TMPDIR", root.join("tmp"));
+        command.env("XDG_CONFIG_HOME", root.join("home/.config"));
+        command.env("XDG_STATE_HOME", root.join("home/.state"));
+        command.env("XDG_RUNTIME_DIR", root.join("run"));
+        command.current_dir(root.join("home"));
+        Self {
+            command,
+            limit: Duration::from_secs(100),
+        }
+    }
+
+    pub(crate) fn arguments<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(mut self, arguments: I) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Fails the test when gleaner has not ended by then. 100 s if not said.
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(self) -> Outcome {
+        self.start().wait()
+    }
+
+    /// Starts it, in a process group of its own.
+    pub(crate) fn start(mut self) -> Running {
+        let shown = format!("{:?}", self.command);
+        self.command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = self.command.spawn().expect("starting gleaner");
+        let stdout = Reader::of(child.stdout.take());
+        let stderr = Reader::of(child.stderr.take());
+        Running {
+            child,
+            shown,
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            started: Instant::now(),
+            limit: self.limit,
+        }
+    }
+}
+
+/// A gleaner that runs. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    shown: String,
+    stdout: Option<Reader>,
+    stderr: Option<Reader>,
+    started: Instant,
+    limit: Duration,
+}
+
+impl Running {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// SIGKILL to gleaner alone, as the kernel's memory killer does; its children must see to themselves.
+    pub(crate) fn kill(mut self) -> Outcome {
+        processes::signal(self.child.id(), Signal::KILL);
+        self.collect()
+    }
+
+    /// SIGINT, as by Ctrl-C in a shell that sends it to gleaner only.
+    pub(crate) fn interrupt(mut self) -> Outcome {
+        processes::signal(self.child.id(), Signal::INT);
+        self.collect()
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(mut self) -> Outcome {
+        self.collect()
+    }
+
+    fn collect(&mut self) -> Outcome {
+        let left = self.limit.saturating_sub(self.started.elapsed());
+        let ended = processes::wait_until(left, || !matches!(self.child.try_wait(), Ok(None)));
+        if !ended {
+            processes::kill_tree(self.child.id());
+        }
+        let status = self.child.wait().expect("waiting for gleaner");
+        let outcome = Outcome {
+            shown: std::mem::take(&mut self.shown),
+            status,
+            stdout: self.stdout.take().map(Reader::finish).unwrap_or_default(),
+            stderr: self.stderr.take().map(Reader::finish).unwrap_or_default(),
+            took: self.started.elapsed(),
+        };
+        assert!(
+            ended,
+            "gleaner did not end within {:?}\n{}",
+            self.limit,
+            outcome.told()
+        );
+        outcome
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.stdout.is_some() {
+            processes::kill_tree(self.child.id());
+            drop(self.child.wait());
+        }
+    }
+}
+
+/// What gleaner said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    shown: String,
+    status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+    pub(crate) took: Duration,
+}
+
+impl Outcome {
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Asserts the exit status.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code(), Some(code), "exit status\n{}", self.told());
+        self
+    }
+
+    /// Asserts that the words stand somewhere in what it said, whatever their case.
+    #[track_caller]
+    pub(crate) fn says(self, words: &str) -> Self {
+        assert!(
+            self.contains(words),
+            "nothing is said of {words:?}\n{}",
+            self.told()
+        );
+        self
+    }
+
+    /// Asserts that at least one of the wordings was used.
+    #[track_caller]
+    pub(crate) fn says_one_of(self, wordings: &[&str]) -> Self {
+        assert!(
+            wordings.iter().any(|words| self.contains(words)),
+            "none of {wordings:?}\n{}",
+            self.told()
+        );
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn does_not_say(self, words: &str) -> Self {
+        assert!(!self.contains(words), "{words:?} is said\n{}", self.told());
+        self
+    }
+
+    pub(crate) fn contains(&self, words: &str) -> bool {
+        let all = format!("{}\n{}", self.out(), String::from_utf8_lossy(&self.stderr)).to_lowercase();
+        all.contains(&words.to_lowercase())
+    }
+
+    pub(crate) fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Everything, for a failing assertion.
+    pub(crate) fn told(&self) -> String {
+        let mut told = String::new();
+        let end = match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "unknown end".to_owned(),
+        };
+        writeln!(told, "{}\n{end} after {:.1?}", self.shown, self.took).expect("writing to a string");
+        for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            writeln!(told, "--- {name}\n{}", excerpt(bytes)).expect("writing to a string");
+        }
+        told
+    }
+}
+
+/// The beginning and the end of long output.
+fn excerpt(bytes: &[u8]) -> String {
+    const EACH: usize = 6_000;
+    match bytes.len() {
+        length if length > 2 * EACH => {
+            let (head, tail) = (&bytes[..EACH], &bytes[length - EACH..]);
+            format!(
+                "{}\n[…]\n{}",
+                String::from_utf8_lossy(head),
+                String::from_utf8_lossy(tail)
+            )
+        }
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// What has been read so far, and the thread that goes on reading.
+#[derive(Debug)]
+struct Reader {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Reader {
+    fn of(stream: Option<impl Read + Send + 'static>) -> Self {
+        let mut stream = stream.expect("a pipe");
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&bytes);
+        let thread = thread::spawn(move || {
+            let mut buffer = vec![0; 16 * 1024];
+            while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                shared.lock().expect("lock").extend_from_slice(&buffer[..length]);
+            }
+        });
+        Self { bytes, thread }
+    }
+
+    /// All of it; but a child that gleaner left behind with the pipe in its hands is not waited for.
+    fn finish(self) -> Vec<u8> {
+        processes::wait_until(Duration::from_secs(2), || self.thread.is_finished());
+        std::mem::take(&mut self.bytes.lock().expect("lock"))
+    }
+}

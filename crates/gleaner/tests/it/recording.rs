@@ -1,0 +1,155 @@
+//! What devices record, and the checks that nothing of it is lost and that the store is true.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 digest in hexadecimal.
+pub(crate) type Digest = String;
+
+/// The folder, inside a source, of what gleaner has taken out of the camera's way.
+pub(crate) const WITHDRAWN: &str = ".gleaner-withdrawn";
+
+/// Every content that was ever finished on a device, or stood in the store before gleaner came.
+#[derive(Debug, Default)]
+pub(crate) struct Manifest {
+    recorded: Mutex<BTreeMap<(String, PathBuf), BTreeSet<Digest>>>,
+}
+
+impl Manifest {
+    /// Notes that the content stood, finished, under this path of the device.
+    pub(crate) fn add(&self, device: &str, path: &Path, digest: Digest) {
+        let key = (device.to_owned(), path.to_owned());
+        self.recorded
+            .lock()
+            .expect("lock")
+            .entry(key)
+            .or_default()
+            .insert(digest);
+    }
+
+    /// Every recorded digest with the place it was recorded at.
+    pub(crate) fn all(&self) -> Vec<(String, PathBuf, Digest)> {
+        let recorded = self.recorded.lock().expect("lock");
+        let each = recorded.iter().flat_map(|((device, path), digests)| {
+            digests
+                .iter()
+                .map(|digest| (device.clone(), path.clone(), digest.clone()))
+        });
+        each.collect()
+    }
+
+    /// How many files with different place or content there are.
+    pub(crate) fn len(&self) -> usize {
+        self.recorded
+            .lock()
+            .expect("lock")
+            .values()
+            .map(BTreeSet::len)
+            .sum()
+    }
+}
+
+/// The digest of some bytes.
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// The digest of a file, read piece by piece.
+pub(crate) fn digest_of(path: &Path) -> std::io::Result<Digest> {
+    let mut file = fs::File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(&hash.finalize())),
+            length => hash.update(&buffer[..length]),
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> Digest {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string");
+        text
+    })
+}
+
+/// Bytes that look random and depend on the seed only; incompressible like pictures.
+pub(crate) fn content(seed: &str, length: usize) -> Vec<u8> {
+    let start: [u8; 32] = Sha256::digest(seed.as_bytes()).into();
+    let mut state = u64::from_le_bytes(start[..8].try_into().expect("8 bytes")) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// All regular files below a folder, by their path relative to it, with their digests. Links are not followed.
+pub(crate) fn files_below(folder: &Path) -> BTreeMap<PathBuf, Digest> {
+    let mut found = BTreeMap::new();
+    for path in regular_files(folder) {
+        // A file may vanish between the listing and here when gleaner is at work.
+        if let Ok(digest) = digest_of(&path) {
+            found.insert(
+                path.strip_prefix(folder).expect("below the folder").to_owned(),
+                digest,
+            );
+        }
+    }
+    found
+}
+
+/// The paths of all regular files below a folder. Links are not followed.
+pub(crate) fn regular_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => files.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    files
+}
+
+/// The path that a file had before it was withdrawn; a file in its place has its own.
+pub(crate) fn original(path: &Path) -> PathBuf {
+    let parts: Vec<_> = path.components().collect();
+    let withdrawn = parts.iter().position(|part| part.as_os_str() == WITHDRAWN);
+    match withdrawn {
+        // <folder>/.gleaner-withdrawn/<ledger id>/<pass>/<original path>
+        Some(position) if parts.len() > position + 3 => {
+            parts[..position].iter().chain(&parts[position + 3..]).collect()
+        }
+        _ => path.to_owned(),
+    }
+}
+
+/// A path made of any bytes.
+pub(crate) fn path(bytes: impl Into<Vec<u8>>) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes.into()))
+}
+
+/// A path for people.
+pub(crate) fn shown(path: &Path) -> String {
+    path.as_os_str().as_bytes().escape_ascii().to_string()
+}
