@@ -60,7 +60,7 @@ fn run() -> Result<()> {
         ("tidy", []) => tidy::run(&workspace),
         ("reference", []) => reference::write(&workspace),
         ("reference", [check]) if check == "--check" => reference::check(&workspace),
-        ("package", []) => package::build(&workspace).map(|_| ()),
+        ("package", []) => package::build(&workspace),
         _ => bail!("cannot make sense of `{verb} {}`\n\n{USAGE}", rest.join(" ")),
     }
 }
