@@ -1,0 +1,315 @@
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use sftp::codec::{Limits, Request, Response, Status, StatusCode};
+use sftp::{Budget, Client, Error, Outcome, Piece};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::scripted_server::{Server, connected, limited};
+use crate::within;
+
+type Download = JoinHandle<Result<Outcome, Error>>;
+
+fn start(client: &Client, size: u64, budget: &Budget) -> (Download, mpsc::UnboundedReceiver<Piece>) {
+    let (sink, pieces) = mpsc::unbounded_channel();
+    let (client, budget) = (client.clone(), budget.clone());
+    (
+        tokio::spawn(async move { client.download(b"file", 0, size, &budget, sink).await }),
+        pieces,
+    )
+}
+
+async fn next(pieces: &mut mpsc::UnboundedReceiver<Piece>) -> (u64, Bytes) {
+    let piece = pieces.recv().await.expect("a piece");
+    (piece.offset, piece.bytes.clone())
+}
+
+#[tokio::test]
+async fn a_small_file_takes_open_read_and_close_and_waits_for_no_close() {
+    within(async {
+        let (client, mut server) = connected().await;
+        let (download, mut pieces) = start(&client, 5, &Budget::new(100_000));
+        server.open("h").await;
+        let id = server.read(0, 6).await;
+        server.data(id, "12345").await;
+        assert_eq!(
+            download.await.expect("no panic").expect("downloaded"),
+            Outcome::Complete
+        );
+        assert_eq!(next(&mut pieces).await, (0, Bytes::from("12345")));
+        assert!(pieces.recv().await.is_none());
+        server.close("h").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_file_is_complete_without_a_piece() {
+    within(async {
+        let (client, mut server) = connected().await;
+        let (download, mut pieces) = start(&client, 0, &Budget::new(100_000));
+        server.open("h").await;
+        let id = server.read(0, 1).await;
+        server.status(id, StatusCode::Eof).await;
+        assert_eq!(
+            download.await.expect("no panic").expect("downloaded"),
+            Outcome::Complete
+        );
+        assert!(pieces.recv().await.is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_short_read_is_asked_for_again() {
+    within(async {
+        let (client, mut server) = connected().await;
+        let (download, mut pieces) = start(&client, 8, &Budget::new(16));
+        server.open("h").await;
+        let (first, second) = (server.read(0, 4).await, server.read(4, 4).await);
+        let probe = server.read(8, 1).await;
+        server.data(first, "1").await;
+        server.data(second, "5678").await;
+        server.status(probe, StatusCode::Eof).await;
+        let rest = server.read(1, 3).await;
+        server.data(rest, "23").await;
+        let rest = server.read(3, 1).await;
+        server.data(rest, "4").await;
+        assert_eq!(
+            download.await.expect("no panic").expect("downloaded"),
+            Outcome::Complete
+        );
+        assert_eq!(next(&mut pieces).await, (0, Bytes::from("1234")));
+        assert_eq!(next(&mut pieces).await, (4, Bytes::from("5678")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn replies_out_of_order_are_delivered_in_order() {
+    within(async {
+        let (client, mut server) = connected().await;
+        let (download, mut pieces) = start(&client, 8, &Budget::new(16));
+        server.open("h").await;
+        let (first, second) = (server.read(0, 4).await, server.read(4, 4).await);
+        let probe = server.read(8, 1).await;
+        server.status(probe, StatusCode::Eof).await;
+        server.data(second, "5678").await;
+        server.data(first, "1234").await;
+        assert_eq!(
+            download.await.expect("no panic").expect("downloaded"),
+            Outcome::Complete
+        );
+        assert_eq!(next(&mut pieces).await, (0, Bytes::from("1234")));
+        assert_eq!(next(&mut pieces).await, (4, Bytes::from("5678")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_in_the_middle_of_a_short_read_tells_the_size() {
+    within(async {
+        let (client, mut server) = connected().await;
+        let (download, mut pieces) = start(&client, 100, &Budget::new(100_000));
+        server.open("h").await;
+        let id = server.read(0, 101).await;
+        server.data(id, "123").await;
+        let id = server.read(3, 98).await;
+        server.status(id, StatusCode::Eof).await;
+        let outcome = download.await.expect("no panic").expect("downloaded");
+        assert_eq!(outcome, Outcome::Truncated { size: 3 });
+        assert_eq!(next(&mut pieces).await, (0, Bytes::from("123")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_answers_short_is_asked_for_less_at_a_time() {
+    within(async {
+        let (client, mut server) = limited(Limits {
+            read_length: 20_000,
+            ..Limits::default()
+        })
+        .await;
+        let (_download, mut pieces) = start(&client, 1_000_000, &Budget::new(80_000));
+        server.open("h").await;
+        let (first, second) = (server.read(0, 20_000).await, server.read(20_000, 20_000).await);
+        server.read(40_000, 20_000).await;
+        server.read(60_000, 20_000).await;
+        server.data(first, vec![1; 8000]).await;
+        let rest = server.read(8000, 12_000).await;
+        server.data(rest, vec![1; 12_000]).await;
+        assert_eq!(next(&mut pieces).await.1.len(), 20_000);
+        // This one was waiting for its credit before the short reply came.
+        server.read(80_000, 20_000).await;
+        server.data(second, vec![1; 20_000]).await;
+        assert_eq!(next(&mut pieces).await.1.len(), 20_000);
+        server.read(100_000, 8000).await;
+        server.read(108_000, 8000).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_asked_for_beyond_the_budget_until_a_piece_is_dropped() {
+    within(async {
+        let (client, mut server) = connected().await;
+        let budget = Budget::new(16);
+        let (_download, mut pieces) = start(&client, 1000, &budget);
+        server.open("h").await;
+        let mut ids = VecDeque::new();
+        for number in 0..4 {
+            ids.push_back(server.read(number * 4, 4).await);
+        }
+        for id in ids.drain(..2) {
+            server.data(id, "1234").await;
+        }
+        let held = pieces.recv().await.expect("a piece");
+        let second = pieces.recv().await.expect("a piece");
+        assert_eq!(budget.available(), 0);
+        drop(held);
+        server.read(16, 4).await;
+        drop(second);
+        server.read(20, 4).await;
+        assert_eq!(budget.available(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn credit_of_a_download_given_up_returns_with_the_late_replies() {
+    within(async {
+        let (client, mut server) = connected().await;
+        let budget = Budget::new(16);
+        let (download, _pieces) = start(&client, 1000, &budget);
+        server.open("h").await;
+        let mut ids = VecDeque::new();
+        for number in 0..4 {
+            ids.push_back(server.read(number * 4, 4).await);
+        }
+        download.abort();
+        assert!(download.await.expect_err("given up").is_cancelled());
+        server.close("h").await;
+        assert_eq!(budget.available(), 0, "the server may still send all of it");
+        for id in ids {
+            server.data(id, "1234").await;
+        }
+        while budget.available() < 16 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_download_for_nobody_ends_and_closes_its_file() {
+    within(async {
+        let (client, mut server) = connected().await;
+        let (download, pieces) = start(&client, 5, &Budget::new(100));
+        drop(pieces);
+        server.open("h").await;
+        let id = server.read(0, 6).await;
+        server.data(id, "12345").await;
+        let error = download.await.expect("no panic").expect_err("given up");
+        assert_eq!(error.to_string(), "read file: nobody takes the result any more");
+        server.close("h").await;
+    })
+    .await;
+}
+
+/// How a server of the property below behaves: each number decides about one reply.
+#[derive(Clone, Debug)]
+struct Whims(Vec<u8>);
+
+impl Whims {
+    fn next(&mut self, below: usize) -> usize {
+        self.0.rotate_left(1);
+        usize::from(*self.0.first().expect("some whims")) % below.max(1)
+    }
+}
+
+/// Serves one file, answering in any order and as short as it likes.
+async fn serve(mut server: Server, contents: Vec<u8>, mut whims: Whims) {
+    let mut waiting = Vec::new();
+    loop {
+        let patience = std::time::Duration::from_millis(if waiting.is_empty() { 60_000 } else { 1 });
+        match tokio::time::timeout(patience, server.request_or_end()).await {
+            Ok(Some(request)) => waiting.push(request),
+            Ok(None) => return,
+            Err(_) => {
+                let (id, request) = waiting.swap_remove(whims.next(waiting.len()));
+                let response = reply(&request, &contents, &mut whims);
+                server.answer(id, response).await;
+            }
+        }
+    }
+}
+
+fn reply(request: &Request, contents: &[u8], whims: &mut Whims) -> Response {
+    match request {
+        Request::Open { .. } => Response::Handle(Bytes::from("h")),
+        Request::Read { offset, length, .. } => {
+            let rest = contents
+                .get(usize::try_from(*offset).expect("small")..)
+                .unwrap_or_default();
+            let most = rest.len().min(*length as usize);
+            match most {
+                0 => Response::Status(Status::new(StatusCode::Eof, "")),
+                most => Response::Data(Bytes::copy_from_slice(&rest[..most - whims.next(most.min(3))])),
+            }
+        }
+        _ => Response::Status(Status::new(StatusCode::Ok, "")),
+    }
+}
+
+async fn downloaded(size: usize, expected: usize, from: usize, capacity: u32, whims: Whims) {
+    let (client, server) = connected().await;
+    let contents: Vec<u8> = (0..size)
+        .map(|index| u8::try_from(index % 251).expect("small"))
+        .collect();
+    let serving = tokio::spawn(serve(server, contents.clone(), whims));
+    let budget = Budget::new(capacity);
+    let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
+    let gathered = async {
+        let mut bytes = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            assert_eq!(piece.offset, (from + bytes.len()) as u64);
+            assert_eq!(piece.credit.num_permits(), piece.bytes.len());
+            bytes.extend_from_slice(&piece.bytes);
+        }
+        bytes
+    };
+    let download = client.download(b"file", from as u64, expected as u64, &budget, sink);
+    let (outcome, bytes) = tokio::join!(download, gathered);
+    match outcome.expect("downloaded") {
+        Outcome::Truncated { size: found } => {
+            assert!(size < expected);
+            assert_eq!(found, size.max(from) as u64);
+        }
+        Outcome::Grown => assert!(size > expected),
+        // A short reply that ends with the expected size hides what is behind it.
+        Outcome::Complete => assert!(size >= expected),
+    }
+    assert_eq!(bytes, contents.get(from..expected.min(size)).unwrap_or_default());
+    drop(client);
+    serving.await.expect("served");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_the_order_and_length_of_replies_the_bytes_are_those_of_the_file(
+        size in 0..60usize,
+        difference in -3..4isize,
+        from in 0..10usize,
+        capacity in 1..40u32,
+        whims in proptest::collection::vec(any::<u8>(), 1..20),
+    ) {
+        let expected = size.saturating_add_signed(difference);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(within(downloaded(size, expected, from.min(expected), capacity, Whims(whims))));
+    }
+}
