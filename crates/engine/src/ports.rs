@@ -15,7 +15,7 @@ pub use device::{
 };
 pub use ledger::{
     ClockReading, DeviceReport, Ledger, LedgerError, PassEnd, PassOutcome, Reason, Record, Remembered, RowId,
-    Sighting, Standing, StandingFile,
+    Sighting, Standing, StandingFile, WithdrawnRow,
 };
 pub use store::{
     Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,

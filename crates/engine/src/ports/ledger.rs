@@ -51,6 +51,14 @@ pub trait Ledger: Send + Sync + 'static {
     /// Records published files, all in one transaction. Rows stand in the order of `records`.
     fn record(&self, records: Vec<Record>) -> impl Future<Output = Result<Vec<RowId>, LedgerError>> + Send;
 
+    /// The rows of this source that say a file is stored and lies withdrawn: those of an unfinished batch, and those whose removal an
+    /// earlier process could not note any more.
+    fn withdrawn_rows(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+    ) -> impl Future<Output = Result<Vec<WithdrawnRow>, LedgerError>> + Send;
+
     /// Notes that recorded files are gone from their device, or are kept there.
     fn settle(
         &self,
@@ -79,6 +87,17 @@ pub struct Remembered {
     pub store_name: RelativePath,
     /// How far it came.
     pub state: FileState,
+}
+
+/// A row whose file is stored, and lies or lay withdrawn on its device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WithdrawnRow {
+    /// The row.
+    pub row: RowId,
+    /// The original path.
+    pub path: RelativePath,
+    /// The batch it was withdrawn with.
+    pub withdrawn: PassId,
 }
 
 /// One look at a file whose clock cannot be trusted.

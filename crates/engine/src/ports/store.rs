@@ -83,9 +83,11 @@ pub trait Store: Send + Sync + 'static {
     fn quarantine(&self, name: &RelativePath) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// Length of the ranges in which large files are flushed, digested and resumed: long enough that a flush costs little beside it, short
-/// enough that a Raspberry Pi digests one in a second or two, so that silence means trouble.
-pub const RANGE_LENGTH: u64 = 64 << 20;
+/// Length of the ranges in which large files are flushed, digested and resumed, in bytes (16 MiB).
+///
+/// Long enough that a flush and a start of the digest tool cost little beside it; short enough that a Raspberry Pi digests one within
+/// a second, so that silence means trouble, and that a link of 5 Mbit/s carries one in half a minute, so that a resume loses little.
+pub const RANGE_LENGTH: u64 = 16 << 20;
 
 /// What state the store is in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,404 @@
+//! Where a file of a device belongs in the store. Pure.
+
+use model::names::CONTROL_FOLDER;
+use model::{DeviceName, Digest, NameError, RelativePath, SourcePath, Timestamp};
+
+/// A name in the store, as a sequence of parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The parts, in order; what they give together is divided at slashes.
+    pub parts: Vec<LayoutPart>,
+}
+
+/// A part of a layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayoutPart {
+    /// Text as written.
+    Literal(String),
+    /// The name of the device.
+    Device,
+    /// The last component of the source.
+    Source,
+    /// The whole path below the source.
+    Path,
+    /// The folder part of the path; nothing (and no slash) where the file lies in the source itself.
+    Folder,
+    /// The last component of the path.
+    Name,
+    /// The last component up to its last dot.
+    Stem,
+    /// What follows the last dot of the last component; empty where there is none.
+    Extension,
+    /// The time of last modification in UTC, in strftime form.
+    Modified(String),
+}
+
+/// Which names the store takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameRule {
+    /// Any bytes but NUL and slash.
+    Bytes,
+    /// Only what SMB and Windows take: other bytes become `%XX`.
+    Portable,
+}
+
+/// What placing a file depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The device it comes from.
+    pub device: &'a DeviceName,
+    /// The source it lay in.
+    pub source: &'a SourcePath,
+    /// Its original path.
+    pub path: &'a RelativePath,
+    /// When it was last modified.
+    pub modified: Timestamp,
+    /// The digest of its content.
+    pub digest: &'a Digest,
+}
+
+/// The longest file name that Linux file systems take, in bytes (`NAME_MAX`).
+const LONGEST_COMPONENT: usize = 255;
+
+/// The name that a file gets if nothing stands in its way.
+///
+/// Depends on nothing but its arguments: a pass that is repeated finds the same name. Fails only where the layout gives
+/// an inadmissible path, an empty component for example.
+pub fn place(layout: &Layout, names: NameRule, subject: &Subject<'_>) -> Result<RelativePath, NameError> {
+    let mut path = Vec::new();
+    for part in &layout.parts {
+        append_part(&mut path, part, subject);
+    }
+    let components: Vec<Vec<u8>> = path
+        .split(|byte| *byte == b'/')
+        .map(|component| admissible_component(component, names, subject.digest))
+        .collect();
+    RelativePath::new(components.join(&b'/'))
+}
+
+fn append_part(path: &mut Vec<u8>, part: &LayoutPart, subject: &Subject<'_>) {
+    let name = subject.path.file_name();
+    match part {
+        // A slash after an empty folder part would make the path absolute or leave an empty component.
+        LayoutPart::Literal(text) if path.is_empty() || path.ends_with(b"/") => {
+            path.extend_from_slice(text.trim_start_matches('/').as_bytes());
+        }
+        LayoutPart::Literal(text) => path.extend_from_slice(text.as_bytes()),
+        LayoutPart::Device => path.extend_from_slice(subject.device.as_str().as_bytes()),
+        LayoutPart::Source => path.extend_from_slice(subject.source.folder_name()),
+        LayoutPart::Path => path.extend_from_slice(subject.path.as_bytes()),
+        LayoutPart::Folder => {
+            if let Some(folder) = subject.path.parent() {
+                path.extend_from_slice(folder.as_bytes());
+            }
+        }
+        LayoutPart::Name => path.extend_from_slice(name),
+        LayoutPart::Stem => path.extend_from_slice(split_extension(name).0),
+        LayoutPart::Extension => path.extend_from_slice(split_extension(name).1.get(1..).unwrap_or_default()),
+        LayoutPart::Modified(format) => {
+            path.extend_from_slice(formatted_time(subject.modified, format).as_bytes())
+        }
+    }
+}
+
+/// The format is checked when the configuration is read; what still cannot be formatted becomes the seconds since 1970.
+fn formatted_time(time: Timestamp, format: &str) -> String {
+    let formatted = jiff::Timestamp::from_second(time.seconds())
+        .map_err(drop)
+        .and_then(|time| {
+            jiff::fmt::strtime::format(format, &time.to_zoned(jiff::tz::TimeZone::UTC)).map_err(drop)
+        });
+    formatted.unwrap_or_else(|()| time.seconds().to_string())
+}
+
+fn admissible_component(component: &[u8], names: NameRule, digest: &Digest) -> Vec<u8> {
+    let mut component = match names {
+        NameRule::Bytes => component.to_vec(),
+        NameRule::Portable => portable_component(component),
+    };
+    if names_control_folder(&component) {
+        component.push(b'~');
+    }
+    if component.len() > LONGEST_COMPONENT {
+        with_digest(&component, digest, 8)
+    } else {
+        component
+    }
+}
+
+/// Whether some file system would take this component for the control folder: case folded, trailing dots and spaces
+/// stripped as Windows and SMB do.
+fn names_control_folder(component: &[u8]) -> bool {
+    let end = component
+        .iter()
+        .rposition(|byte| !matches!(byte, b'.' | b' '))
+        .map_or(0, |last| last + 1);
+    component
+        .get(..end)
+        .is_some_and(|stem| stem.eq_ignore_ascii_case(CONTROL_FOLDER))
+}
+
+/// Replaces what SMB servers and Windows refuse: reserved characters, control characters, bytes that are no UTF-8, a dot
+/// or blank at the end, and the names of DOS devices. Two names may become one: then the rule for conflicts holds.
+fn portable_component(component: &[u8]) -> Vec<u8> {
+    let mut portable = Vec::with_capacity(component.len());
+    for chunk in component.utf8_chunks() {
+        for byte in chunk.valid().bytes() {
+            if byte < 0x20 || byte == 0x7f || b"<>:\"|?*\\".contains(&byte) {
+                push_percent(&mut portable, byte);
+            } else {
+                portable.push(byte);
+            }
+        }
+        chunk
+            .invalid()
+            .iter()
+            .for_each(|byte| push_percent(&mut portable, *byte));
+    }
+    if let Some(last @ (b'.' | b' ')) = portable.last().copied() {
+        portable.pop();
+        push_percent(&mut portable, last);
+    }
+    let stem = portable
+        .split(|byte| *byte == b'.')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let reserved = matches!(&stem[..], b"con" | b"prn" | b"aux" | b"nul")
+        || matches!(
+            &stem[..],
+            [b'c', b'o', b'm', b'1'..=b'9'] | [b'l', b'p', b't', b'1'..=b'9']
+        );
+    if reserved {
+        portable.push(b'~');
+    }
+    portable
+}
+
+fn push_percent(name: &mut Vec<u8>, byte: u8) {
+    name.extend_from_slice(format!("%{byte:02X}").as_bytes());
+}
+
+/// Which name to try next after one was in the way. Starts at the name that [`place`] gave.
+///
+/// What follows depends on nothing but content: `stem~<8 hex of the digest>.ext`, then 16, then all 64. So a pass that
+/// is repeated arrives at the same name, finds the same content there, and does no harm.
+#[derive(Debug, Clone)]
+pub struct Candidates {
+    components: Vec<Vec<u8>>,
+    /// For each component: how many digits of the digest it carries.
+    digits: Vec<usize>,
+    digest: Digest,
+}
+
+impl Candidates {
+    /// Begins with a name.
+    pub fn new(name: &RelativePath, digest: Digest) -> Self {
+        let components: Vec<Vec<u8>> = name.components().map(<[u8]>::to_vec).collect();
+        Self {
+            digits: vec![0; components.len()],
+            components,
+            digest,
+        }
+    }
+
+    /// The name to try now.
+    pub fn current(&self) -> Result<RelativePath, NameError> {
+        let dressed = self
+            .components
+            .iter()
+            .zip(&self.digits)
+            .map(|(component, digits)| match digits {
+                0 => component.clone(),
+                digits => with_digest(component, &self.digest, *digits),
+            });
+        RelativePath::new(dressed.collect::<Vec<_>>().join(&b'/'))
+    }
+
+    /// Goes on after the last component was taken by other content. `false`: nothing is left to try.
+    pub fn after_taken(&mut self) -> bool {
+        self.after_obstructed(self.components.len().saturating_sub(1))
+    }
+
+    /// Goes on after the component at `depth` turned out to be no folder. `false`: nothing is left to try.
+    pub fn after_obstructed(&mut self, depth: usize) -> bool {
+        let Some(digits) = self.digits.get_mut(depth) else {
+            return false;
+        };
+        *digits = match digits {
+            0 => 8,
+            8 => 16,
+            16 => 64,
+            _ => return false,
+        };
+        true
+    }
+}
+
+/// `stem~<digits of the digest>.ext`, with the stem trimmed so that the whole fits in 255 bytes.
+fn with_digest(component: &[u8], digest: &Digest, digits: usize) -> Vec<u8> {
+    let hex = digest.to_hex();
+    let mark = [b"~", hex.as_bytes().get(..digits).unwrap_or_default()].concat();
+    let (stem, extension) = split_extension(component);
+    // An extension that leaves no room for the mark is no extension.
+    let (stem, extension) = if extension.len() + mark.len() >= LONGEST_COMPONENT / 2 {
+        (component, &b""[..])
+    } else {
+        (stem, extension)
+    };
+    let room = LONGEST_COMPONENT.saturating_sub(mark.len() + extension.len());
+    [trimmed(stem, room), &mark, extension].concat()
+}
+
+/// At most `length` bytes of a name, not ending inside a character where the name is UTF-8.
+fn trimmed(name: &[u8], length: usize) -> &[u8] {
+    if name.len() <= length {
+        return name;
+    }
+    let is_continuation = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
+    let whole_character = (length.saturating_sub(3)..=length)
+        .rev()
+        .find(|end| name.get(*end).is_some_and(|byte| !is_continuation(*byte)))
+        .unwrap_or(length);
+    name.get(..whole_character).unwrap_or_default()
+}
+
+/// The name up to its last dot, and the rest with the dot. A dot at the beginning makes a hidden file, no extension.
+fn split_extension(name: &[u8]) -> (&[u8], &[u8]) {
+    match name.iter().rposition(|byte| *byte == b'.') {
+        Some(dot) if dot > 0 => name.split_at(dot),
+        _ => (name, b""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest() -> Digest {
+        Digest::from_bytes([0xab; 32])
+    }
+
+    fn placed(parts: Vec<LayoutPart>, names: NameRule, path: &[u8]) -> String {
+        let subject = Subject {
+            device: &DeviceName::new("raspberry7").unwrap(),
+            source: &SourcePath::new("/home/pi/beephotos").unwrap(),
+            path: &RelativePath::new(path).unwrap(),
+            modified: Timestamp::from_seconds(1_700_000_000),
+            digest: &digest(),
+        };
+        place(&Layout { parts }, names, &subject).unwrap().to_string()
+    }
+
+    fn standard() -> Vec<LayoutPart> {
+        vec![
+            LayoutPart::Device,
+            LayoutPart::Literal("/".into()),
+            LayoutPart::Path,
+        ]
+    }
+
+    #[test]
+    fn a_file_is_placed_by_its_layout() {
+        assert_eq!(
+            placed(standard(), NameRule::Bytes, b"day/a.np"),
+            "raspberry7/day/a.np"
+        );
+        let by_day = vec![
+            LayoutPart::Source,
+            LayoutPart::Literal("/".into()),
+            LayoutPart::Modified("%Y/%m-%d".into()),
+            LayoutPart::Literal("/".into()),
+            LayoutPart::Device,
+            LayoutPart::Literal("-".into()),
+            LayoutPart::Stem,
+            LayoutPart::Literal(".".into()),
+            LayoutPart::Extension,
+        ];
+        assert_eq!(
+            placed(by_day, NameRule::Bytes, b"x/a.b.np"),
+            "beephotos/2023/11-14/raspberry7-a.b.np"
+        );
+        let flat = vec![
+            LayoutPart::Folder,
+            LayoutPart::Literal("/".into()),
+            LayoutPart::Name,
+        ];
+        assert_eq!(placed(flat.clone(), NameRule::Bytes, b"a"), "a");
+        assert_eq!(placed(flat, NameRule::Bytes, b"f/a"), "f/a");
+    }
+
+    #[test]
+    fn no_component_names_the_control_folder() {
+        let path_only = vec![LayoutPart::Path];
+        for (name, expected) in [
+            (&b".gleaner/x"[..], ".gleaner~/x"),
+            (b".GLEANER. ./x", ".GLEANER. .~/x"),
+            (b".gleaner-other/x", ".gleaner-other/x"),
+        ] {
+            assert_eq!(placed(path_only.clone(), NameRule::Bytes, name), expected);
+        }
+    }
+
+    #[test]
+    fn portable_names_hold_nothing_that_smb_refuses() {
+        for (name, expected) in [
+            (&b"a:b?.jpg"[..], "raspberry7/a%3Ab%3F.jpg"),
+            (b"aux.txt", "raspberry7/aux.txt~"),
+            (b"end. ", "raspberry7/end.%20"),
+            (b"\xff\n", "raspberry7/%FF%0A"),
+        ] {
+            assert_eq!(placed(standard(), NameRule::Portable, name), expected);
+        }
+    }
+
+    #[test]
+    fn a_conflict_is_named_after_the_content_alone() {
+        let mut candidates = Candidates::new(&RelativePath::new("d/photo.tar.gz").unwrap(), digest());
+        assert_eq!(candidates.current().unwrap().to_string(), "d/photo.tar.gz");
+        assert!(candidates.after_taken());
+        assert_eq!(
+            candidates.current().unwrap().to_string(),
+            "d/photo.tar~abababab.gz"
+        );
+        assert!(candidates.after_taken());
+        assert!(candidates.after_taken());
+        assert_eq!(
+            candidates.current().unwrap().to_string(),
+            format!("d/photo.tar~{}.gz", "ab".repeat(32))
+        );
+        assert!(!candidates.after_taken());
+        assert!(candidates.after_obstructed(0));
+        assert!(
+            candidates
+                .current()
+                .unwrap()
+                .to_string()
+                .starts_with("d~abababab/photo")
+        );
+        assert!(!candidates.after_obstructed(9));
+    }
+
+    #[test]
+    fn a_conflict_name_never_grows_beyond_what_file_systems_take() {
+        for name in [
+            [b"x".repeat(251), b".jpg".to_vec()].concat(),
+            "\u{1f41d}".repeat(63).into_bytes(),
+            [b"a.".to_vec(), b"e".repeat(253)].concat(),
+        ] {
+            let mut candidates = Candidates::new(&RelativePath::new(name.clone()).unwrap(), digest());
+            while candidates.after_taken() {
+                let current = candidates.current().unwrap();
+                assert!(current.as_bytes().len() <= 255, "{current}");
+                assert_eq!(
+                    std::str::from_utf8(&name).is_ok(),
+                    std::str::from_utf8(current.as_bytes()).is_ok()
+                );
+            }
+        }
+        assert_eq!(
+            placed(standard(), NameRule::Portable, &b"?".repeat(200)).len(),
+            "raspberry7/".len() + 255
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! What is to be done with each thing on a device. Pure: listing x ledger x rules.
+
+use std::time::Duration;
+
+use model::{Identity, LeaveReason, LedgerId, RelativePath, Timestamp, WaitReason};
+
+use crate::ports::{Abilities, Entry, EntryKind, Openness, Reason, Remembered, RowId};
+use crate::rules::{ReleaseRule, Rules};
+use crate::withdrawn;
+
+/// A file that is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The path that the camera gave it.
+    pub original: RelativePath,
+    /// Where it lies now: its original path, or in a withdrawn folder.
+    pub lies_at: RelativePath,
+    /// Which it was when it was surveyed.
+    pub identity: Identity,
+}
+
+impl Candidate {
+    /// Whether an earlier pass withdrew it.
+    pub fn is_withdrawn(&self) -> bool {
+        self.original != self.lies_at
+    }
+}
+
+/// What a survey of one source is judged by.
+#[derive(Debug)]
+pub struct Outlook<'a> {
+    /// The rules of the device.
+    pub rules: &'a Rules,
+    /// What the device can prove.
+    pub abilities: Abilities,
+    /// Whose withdrawn files are ours.
+    pub ledger: &'a LedgerId,
+    /// The device's clock at this survey, where it tells.
+    pub now: Option<Timestamp>,
+    /// When the device booted, by its own clock of now.
+    pub booted: Option<Timestamp>,
+    /// Whether the device's clock agrees with what it told in earlier passes.
+    pub clock_trusted: bool,
+}
+
+/// What a survey says of one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing to do: a folder.
+    Pass,
+    /// An empty folder of that age may go, if the rules say so. It is not known to be empty.
+    OldFolder,
+    /// Settled: gather it.
+    Ready(Candidate),
+    /// The clock does not tell: it is settled when it stays as it is for that long by the collector's clock.
+    SecondLook(Candidate, Duration),
+    /// Not gathered now.
+    Standing(Reason),
+}
+
+/// A withdrawn file that is not ours is none of our business until it is this old.
+const FOREIGN_PATIENCE: Duration = Duration::from_hours(7 * 24);
+
+/// Empty folders that are younger may be about to be used.
+const FOLDER_PATIENCE: Duration = Duration::from_hours(24);
+
+/// Judges one entry of a survey.
+pub fn judge(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
+    let withdrawn = withdrawn::parse(&entry.path);
+    let leave = |reason| Verdict::Standing(Reason::Leave(reason));
+    match entry.kind {
+        EntryKind::Folder if withdrawn::is_within(&entry.path) => Verdict::Pass,
+        EntryKind::Folder
+            if age(entry.identity, outlook, false).is_some_and(|age| age >= FOLDER_PATIENCE) =>
+        {
+            Verdict::OldFolder
+        }
+        EntryKind::Folder => Verdict::Pass,
+        EntryKind::Link => leave(LeaveReason::Link),
+        EntryKind::Special => leave(LeaveReason::Special),
+        EntryKind::File => match withdrawn {
+            Some(withdrawn) if withdrawn.ledger != outlook.ledger.as_str().as_bytes() => {
+                judge_foreign(entry, outlook)
+            }
+            Some(withdrawn) => judge_settled(entry, withdrawn.original, outlook),
+            None if withdrawn::is_within(&entry.path) => leave(LeaveReason::ForeignWithdrawn),
+            None if outlook.rules.exclude.is_match(as_path(&entry.path)) => leave(LeaveReason::Excluded),
+            None => judge_settled(entry, entry.path.clone(), outlook),
+        },
+    }
+}
+
+fn judge_foreign(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
+    match age(entry.identity, outlook, false) {
+        Some(age) if age < FOREIGN_PATIENCE => Verdict::Pass,
+        _ => Verdict::Standing(Reason::Leave(LeaveReason::ForeignWithdrawn)),
+    }
+}
+
+fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -> Verdict {
+    let (needed, not_yet) = match entry.openness {
+        Openness::Open => return Verdict::Standing(Reason::Wait(WaitReason::Open)),
+        Openness::Closed => (outlook.rules.settle, WaitReason::Settling),
+        Openness::Unknown => (outlook.rules.settle_blind, WaitReason::SettlingBlind),
+    };
+    let candidate = Candidate {
+        original,
+        lies_at: entry.path.clone(),
+        identity: entry.identity,
+    };
+    let withdrawn = candidate.is_withdrawn();
+    let Some(age) = age(entry.identity, outlook, withdrawn) else {
+        return Verdict::SecondLook(candidate, needed);
+    };
+    if !is_time_believable(entry.identity, outlook, needed, withdrawn) {
+        return Verdict::SecondLook(candidate, needed);
+    }
+    if age < needed {
+        Verdict::Standing(Reason::Wait(not_yet))
+    } else {
+        Verdict::Ready(candidate)
+    }
+}
+
+/// When a file was last touched. The ctime of a withdrawn file is that of its rename at the earliest: it says
+/// nothing about the writer.
+fn touched(identity: Identity, withdrawn: bool) -> Timestamp {
+    match identity.changed {
+        Some(changed) if !withdrawn => identity.modified.max(changed),
+        _ => identity.modified,
+    }
+}
+
+/// How long a file is untouched by the device's clock; `None` where the device has no clock, or the time is in the future.
+fn age(identity: Identity, outlook: &Outlook<'_>, withdrawn: bool) -> Option<Duration> {
+    let now = outlook.now?;
+    let touched = touched(identity, withdrawn);
+    (touched <= now).then(|| now.since(touched))
+}
+
+/// A clock without a battery begins at a stale time and is set some time after boot: what was touched before, or just
+/// after, may have been touched a moment ago.
+fn is_time_believable(identity: Identity, outlook: &Outlook<'_>, needed: Duration, withdrawn: bool) -> bool {
+    let after_boot = outlook
+        .booted
+        .is_none_or(|booted| touched(identity, withdrawn) >= booted.plus(needed));
+    // The rename of a withdrawn file is proof of a time when the clock ran as now: its original age counts no more.
+    outlook.clock_trusted && (after_boot || withdrawn)
+}
+
+/// What is to be done with a settled file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Withdraw it, then gather it. The row says that this very version is stored already, but could not be released.
+    Withdraw(Option<RowId>),
+    /// Gather it where it is; it stays there.
+    GatherInPlace(LeaveReason),
+    /// It lies withdrawn: gather it from there.
+    Resume,
+    /// It lies withdrawn, and the ledger says that it is stored: prove the stored copy again, then release it.
+    ProveAgain(Remembered),
+    /// It is stored already and stays; the row is to say so.
+    Keep(RowId, LeaveReason),
+}
+
+impl Decision {
+    /// The stable code that a dry run prints.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Withdraw(_) => "gather",
+            Self::GatherInPlace(_) => "gather-in-place",
+            Self::Resume => "resume-withdrawn",
+            Self::ProveAgain(_) => "prove-again",
+            Self::Keep(..) => "keep",
+        }
+    }
+}
+
+/// Decides about one settled file, given the newest row of its original path.
+pub fn decide(
+    candidate: &Candidate,
+    remembered: Option<&Remembered>,
+    rules: &Rules,
+    abilities: Abilities,
+) -> Decision {
+    let known = remembered
+        .filter(|row| row.identity == candidate.identity && row.state != model::FileState::Released);
+    if candidate.is_withdrawn() {
+        return match known {
+            // Size and whole seconds alone never spare a fetch: too many versions share them.
+            Some(row) if candidate.identity.is_complete() => Decision::ProveAgain(row.clone()),
+            _ => Decision::Resume,
+        };
+    }
+    let stays = match rules.release {
+        ReleaseRule::Keep => Some(LeaveReason::KeptByRule),
+        ReleaseRule::Delete if !abilities.renames_atomically => Some(LeaveReason::RenameUnsupported),
+        ReleaseRule::Delete => None,
+    };
+    match (known, stays) {
+        (Some(row), Some(reason)) => Decision::Keep(row.row, reason),
+        (None, Some(reason)) => Decision::GatherInPlace(reason),
+        (known, None) => Decision::Withdraw(known.map(|row| row.row)),
+    }
+}
+
+/// Whether a path matches globs as a path does: `*` may stand for bytes that are no UTF-8.
+fn as_path(path: &RelativePath) -> &std::path::Path {
+    use std::os::unix::ffi::OsStrExt;
+    std::path::Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()))
+}
+
+/// Whether the device's clock agrees with what it told before.
+///
+/// It does not after a reboot (a clock without battery may not be set yet), and not when its distance from the collector's clock
+/// has changed by more than 5 s plus 0.02 % of the time between: cheap quartzes drift less than 0.01 %.
+pub fn is_clock_trusted(last: Option<&crate::ports::ClockReading>, now: &crate::ports::ClockReading) -> bool {
+    let Some(last) = last else { return true };
+    let allowed = 5_000_000_000 + now.at.since(last.at).as_nanos() / 5_000;
+    let moved = u128::from(now.offset.abs_diff(last.offset));
+    last.boot_id == now.boot_id && moved <= allowed
+}
+
+#[cfg(test)]
+mod tests;

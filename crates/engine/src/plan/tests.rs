@@ -1,0 +1,269 @@
+use super::*;
+use crate::placement::{Layout, LayoutPart, NameRule};
+use crate::ports::ClockReading;
+use globset::{Glob, GlobSetBuilder};
+use model::{Digest, FileState};
+
+const NOW: i64 = 1_700_000_000;
+
+fn rules() -> Rules {
+    let mut exclude = GlobSetBuilder::new();
+    exclude.add(Glob::new("*.tmp").unwrap());
+    Rules {
+        settle: Duration::from_secs(30),
+        settle_blind: Duration::from_mins(10),
+        exclude: exclude.build().unwrap(),
+        done_suffix: None,
+        release: ReleaseRule::Delete,
+        prune_empty: false,
+        layout: Layout {
+            parts: vec![LayoutPart::Path],
+        },
+        names: NameRule::Bytes,
+    }
+}
+
+fn full_abilities() -> Abilities {
+    Abilities {
+        complete_identities: true,
+        sees_open_files: true,
+        sees_all_processes: true,
+        user: Some(1000),
+        digests: true,
+        tells_time: true,
+        renames_atomically: true,
+    }
+}
+
+fn entry(path: &str, age: i64, openness: Openness) -> Entry {
+    let touched = Timestamp::from_seconds(NOW - age);
+    let identity = Identity {
+        device_number: Some(1),
+        inode: Some(2),
+        size: 3,
+        modified: touched,
+        changed: Some(touched),
+    };
+    Entry {
+        path: RelativePath::new(path).unwrap(),
+        kind: EntryKind::File,
+        identity,
+        openness,
+    }
+}
+
+fn verdict(entry: Entry, change: impl FnOnce(&mut Outlook<'_>)) -> Verdict {
+    let (rules, ledger) = (rules(), LedgerId::new("ours").unwrap());
+    let mut outlook = Outlook {
+        rules: &rules,
+        abilities: full_abilities(),
+        ledger: &ledger,
+        now: Some(Timestamp::from_seconds(NOW)),
+        booted: Some(Timestamp::from_seconds(NOW - 86_400)),
+        clock_trusted: true,
+    };
+    change(&mut outlook);
+    judge(&entry, &outlook)
+}
+
+fn waits(reason: WaitReason) -> Verdict {
+    Verdict::Standing(Reason::Wait(reason))
+}
+
+fn leaves(reason: LeaveReason) -> Verdict {
+    Verdict::Standing(Reason::Leave(reason))
+}
+
+#[test]
+fn a_file_is_ready_when_it_is_closed_and_untouched_long_enough() {
+    assert!(matches!(
+        verdict(entry("a", 31, Openness::Closed), |_| ()),
+        Verdict::Ready(_)
+    ));
+    assert_eq!(
+        verdict(entry("a", 29, Openness::Closed), |_| ()),
+        waits(WaitReason::Settling)
+    );
+    assert_eq!(
+        verdict(entry("a", 5000, Openness::Open), |_| ()),
+        waits(WaitReason::Open)
+    );
+    assert_eq!(
+        verdict(entry("a", 31, Openness::Unknown), |_| ()),
+        waits(WaitReason::SettlingBlind)
+    );
+    assert!(matches!(
+        verdict(entry("a", 601, Openness::Unknown), |_| ()),
+        Verdict::Ready(_)
+    ));
+}
+
+#[test]
+fn a_backdated_mtime_does_not_settle_a_file() {
+    let mut fresh = entry("a", 5000, Openness::Closed);
+    fresh.identity.changed = Some(Timestamp::from_seconds(NOW - 1));
+    assert_eq!(verdict(fresh, |_| ()), waits(WaitReason::Settling));
+}
+
+#[test]
+fn a_clock_that_cannot_be_trusted_asks_for_a_second_look() {
+    let second_look = |verdict| matches!(verdict, Verdict::SecondLook(..));
+    assert!(
+        second_look(verdict(entry("a", -60, Openness::Closed), |_| ())),
+        "mtime in the future"
+    );
+    assert!(
+        second_look(verdict(entry("a", 90_000, Openness::Closed), |_| ())),
+        "before boot"
+    );
+    assert!(second_look(verdict(
+        entry("a", 60, Openness::Closed),
+        |outlook| outlook.clock_trusted = false
+    )));
+    assert!(second_look(verdict(
+        entry("a", 60, Openness::Closed),
+        |outlook| outlook.now = None
+    )));
+}
+
+#[test]
+fn what_is_no_file_is_left_alone() {
+    for (kind, reason) in [
+        (EntryKind::Link, LeaveReason::Link),
+        (EntryKind::Special, LeaveReason::Special),
+    ] {
+        let entry = Entry {
+            kind,
+            ..entry("a", 5000, Openness::Closed)
+        };
+        assert_eq!(verdict(entry, |_| ()), leaves(reason));
+    }
+    assert_eq!(
+        verdict(entry("day/a.tmp", 5000, Openness::Closed), |_| ()),
+        leaves(LeaveReason::Excluded)
+    );
+}
+
+#[test]
+fn withdrawn_files_are_ours_or_another_gleaners() {
+    let Verdict::Ready(candidate) = verdict(
+        entry(".gleaner-withdrawn/ours/p/day/a", 60, Openness::Closed),
+        |_| (),
+    ) else {
+        panic!("not ready");
+    };
+    assert_eq!(candidate.original.to_string(), "day/a");
+    let foreign = ".gleaner-withdrawn/theirs/p/day/a";
+    assert_eq!(
+        verdict(entry(foreign, 60, Openness::Closed), |_| ()),
+        Verdict::Pass
+    );
+    assert_eq!(
+        verdict(entry(foreign, 700_000, Openness::Closed), |_| ()),
+        leaves(LeaveReason::ForeignWithdrawn)
+    );
+}
+
+fn remembered(identity: Identity, state: FileState) -> Remembered {
+    let store_name = RelativePath::new("a").unwrap();
+    Remembered {
+        row: RowId(7),
+        identity,
+        digest: Digest::from_bytes([0; 32]),
+        store_name,
+        state,
+    }
+}
+
+fn candidate(lies_at: &str) -> Candidate {
+    let entry = entry(lies_at, 60, Openness::Closed);
+    let original = withdrawn::parse(&entry.path).map_or_else(|| entry.path.clone(), |parsed| parsed.original);
+    Candidate {
+        original,
+        lies_at: entry.path,
+        identity: entry.identity,
+    }
+}
+
+#[test]
+fn a_row_spares_a_fetch_only_for_the_very_same_withdrawn_file() {
+    let withdrawn = candidate(".gleaner-withdrawn/ours/p/a");
+    let row = remembered(withdrawn.identity, FileState::Stored);
+    assert_eq!(
+        decide(&withdrawn, Some(&row), &rules(), full_abilities()),
+        Decision::ProveAgain(row.clone())
+    );
+    let touched = Identity {
+        changed: Some(Timestamp::from_seconds(NOW)),
+        ..withdrawn.identity
+    };
+    let other = remembered(touched, FileState::Stored);
+    assert_eq!(
+        decide(&withdrawn, Some(&other), &rules(), full_abilities()),
+        Decision::Resume
+    );
+    assert_eq!(
+        decide(&withdrawn, None, &rules(), full_abilities()),
+        Decision::Resume
+    );
+    let vague = Identity {
+        inode: None,
+        changed: None,
+        device_number: None,
+        ..withdrawn.identity
+    };
+    let vague_candidate = Candidate {
+        identity: vague,
+        ..withdrawn
+    };
+    let vague_row = remembered(vague, FileState::Stored);
+    assert_eq!(
+        decide(&vague_candidate, Some(&vague_row), &rules(), full_abilities()),
+        Decision::Resume
+    );
+}
+
+#[test]
+fn what_is_kept_is_stored_once() {
+    let file = candidate("a");
+    let keep = Rules {
+        release: ReleaseRule::Keep,
+        ..rules()
+    };
+    let row = remembered(file.identity, FileState::Kept);
+    assert_eq!(
+        decide(&file, None, &keep, full_abilities()),
+        Decision::GatherInPlace(LeaveReason::KeptByRule)
+    );
+    assert_eq!(
+        decide(&file, Some(&row), &keep, full_abilities()),
+        Decision::Keep(RowId(7), LeaveReason::KeptByRule)
+    );
+    assert_eq!(
+        decide(&file, Some(&row), &rules(), full_abilities()),
+        Decision::Withdraw(Some(RowId(7)))
+    );
+    let plain = Abilities {
+        renames_atomically: false,
+        ..full_abilities()
+    };
+    assert_eq!(
+        decide(&file, None, &rules(), plain),
+        Decision::GatherInPlace(LeaveReason::RenameUnsupported)
+    );
+}
+
+#[test]
+fn a_clock_is_trusted_while_it_keeps_its_distance_and_its_boot() {
+    let reading = |offset: i64, boot: &str, at: i64| ClockReading {
+        offset: offset * 1_000_000_000,
+        boot_id: Some(boot.into()),
+        at: Timestamp::from_seconds(at),
+    };
+    let last = reading(10, "b1", NOW);
+    assert!(is_clock_trusted(None, &last));
+    assert!(is_clock_trusted(Some(&last), &reading(14, "b1", NOW + 60)));
+    assert!(!is_clock_trusted(Some(&last), &reading(17, "b1", NOW + 60)));
+    assert!(!is_clock_trusted(Some(&last), &reading(10, "b2", NOW + 60)));
+    assert!(is_clock_trusted(Some(&last), &reading(20, "b1", NOW + 86_400)));
+}

@@ -1,0 +1,18 @@
+//! The stages on the way of a file, in their order. Each takes the proof of the one before.
+//!
+//! The proofs (`Withdrawn`, `Fetched`, `Verified`, `Published`, `Recorded`) have private fields and are made only in the module of
+//! their stage: to leave out a stage, or to release a file that is not recorded, does not compile.
+
+pub(crate) mod survey;
+
+pub(crate) mod withdraw;
+
+pub(crate) mod fetch;
+
+pub(crate) mod verify;
+
+pub(crate) mod publish;
+
+pub(crate) mod record;
+
+pub(crate) mod release;

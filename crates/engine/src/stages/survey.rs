@@ -1,0 +1,302 @@
+//! Survey: the listing of a source, judged while it streams in. Memory does not grow with the listing.
+
+use std::collections::HashSet;
+
+use futures_util::future;
+use model::{LeaveReason, RelativePath, SourcePath, WaitReason};
+use tokio::sync::mpsc;
+
+use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
+use crate::ports::{Entry, EntryKind, FileFault, Ledger, Reason, Session, Sighting, SurveyItem, SurveySender};
+use crate::recourse::PassError;
+use crate::rules::Mode;
+use crate::selection::{Oldest, PLAN_LENGTH, StandingBook};
+use crate::withdrawn;
+use crate::world::{Visit, World};
+
+/// What a survey found.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// What is to be done, oldest file first.
+    pub(crate) work: Vec<(Candidate, Decision)>,
+    /// What is left.
+    pub(crate) standing: StandingBook,
+    /// Whether there was more to do than one plan holds.
+    pub(crate) more: bool,
+    /// Folders that may go if they are empty, innermost first.
+    pub(crate) old_folders: Vec<RelativePath>,
+    /// Rows of files that the ledger holds for stored, but that are gone from the device: an earlier process died between
+    /// their removal and the note of it.
+    pub(crate) gone: Vec<crate::ports::RowId>,
+}
+
+/// How many batches of survey items may wait for being judged.
+const ITEMS_IN_FLIGHT: usize = 16;
+
+/// Surveys a source and decides about everything in it.
+pub(crate) async fn survey<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    outlook: &Outlook<'_>,
+    mode: Mode,
+) -> Result<Survey, PassError> {
+    let marks = match &outlook.rules.done_suffix {
+        Some(suffix) => Some(Marks::collect(visit, source, suffix).await?),
+        None => None,
+    };
+    let mut judging = Judging {
+        visit,
+        source,
+        outlook,
+        mode,
+        marks,
+        work: Oldest::new(PLAN_LENGTH),
+        second_looks: Oldest::new(PLAN_LENGTH),
+        standing: StandingBook::default(),
+        old_folders: Vec::new(),
+        withdrawn: HashSet::new(),
+    };
+    listed(visit, source, async |items| judging.judge_all(items).await).await?;
+    judging.finish().await
+}
+
+/// Runs a survey and hands its items on as they come.
+async fn listed<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    mut take: impl AsyncFnMut(Vec<SurveyItem>) -> Result<(), PassError>,
+) -> Result<(), PassError> {
+    let (sender, mut items): (SurveySender, _) = mpsc::channel(ITEMS_IN_FLIGHT);
+    let listing = async { visit.session.survey(source, sender).await.map_err(PassError::from) };
+    let taking = async {
+        while let Some(batch) = items.recv().await {
+            take(batch).await?;
+        }
+        Ok(())
+    };
+    future::try_join(listing, taking).await.map(|_| ())
+}
+
+/// A survey while it is judged.
+struct Judging<'a, W: World> {
+    visit: &'a Visit<'a, W>,
+    source: &'a SourcePath,
+    outlook: &'a Outlook<'a>,
+    mode: Mode,
+    marks: Option<Marks>,
+    work: Oldest<Decision>,
+    second_looks: Oldest<std::time::Duration>,
+    standing: StandingBook,
+    old_folders: Vec<RelativePath>,
+    /// Where our own withdrawn files lie: a batch or two.
+    withdrawn: HashSet<RelativePath>,
+}
+
+impl<W: World> Judging<'_, W> {
+    async fn judge_all(&mut self, items: Vec<SurveyItem>) -> Result<(), PassError> {
+        let mut ready = Vec::new();
+        for item in items {
+            match item {
+                SurveyItem::Entry(entry) => self.judge_one(&entry, &mut ready),
+                SurveyItem::Unlistable(path) => {
+                    self.stand(path.to_string(), 0, Reason::Leave(LeaveReason::FolderUnreadable), None);
+                }
+                SurveyItem::Refused(path, error) => {
+                    self.stand(path, 0, Reason::Leave(LeaveReason::Name), Some(error.to_string()));
+                }
+            }
+        }
+        self.decide_all(ready).await
+    }
+
+    fn judge_one(&mut self, entry: &Entry, ready: &mut Vec<Candidate>) {
+        if entry.kind == EntryKind::File && withdrawn::is_within(&entry.path) {
+            self.withdrawn.insert(entry.path.clone());
+        }
+        let verdict = match &self.marks {
+            Some(marks) if entry.kind == EntryKind::File && marks.forbid(&entry.path) => {
+                Verdict::Standing(Reason::Wait(WaitReason::NotMarkedDone))
+            }
+            _ => plan::judge(entry, self.outlook),
+        };
+        match verdict {
+            Verdict::Pass => {}
+            Verdict::OldFolder if self.outlook.rules.prune_empty => self.old_folders.push(entry.path.clone()),
+            Verdict::OldFolder => {}
+            Verdict::Ready(candidate) => ready.push(candidate),
+            Verdict::SecondLook(candidate, needed) => self.second_looks.push(candidate, needed),
+            Verdict::Standing(reason) => self.stand(entry.path.to_string(), entry.identity.size, reason, None),
+        }
+    }
+
+    fn stand(&mut self, path: String, size: u64, reason: Reason, detail: Option<String>) {
+        self.standing.note(self.source, path, reason, size, detail);
+    }
+
+    /// Decides about settled files. The ledger is asked for a whole batch at once.
+    async fn decide_all(&mut self, ready: Vec<Candidate>) -> Result<(), PassError> {
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<RelativePath> = ready.iter().map(|candidate| candidate.original.clone()).collect();
+        let ledger = self.visit.world.ledger();
+        let remembered = ledger.remembered(&self.visit.device.name, self.source, &paths).await?;
+        for (candidate, remembered) in ready.into_iter().zip(remembered) {
+            let decision =
+                plan::decide(&candidate, remembered.as_ref(), self.outlook.rules, self.outlook.abilities);
+            match &decision {
+                // What stays by rule must not crowd out what can go.
+                Decision::Keep(_, reason) => {
+                    let state = remembered.map(|row| row.state);
+                    self.keep(&candidate, *reason, state, &decision).await?;
+                }
+                _ => self.work.push(candidate, decision),
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep(
+        &mut self,
+        candidate: &Candidate,
+        reason: LeaveReason,
+        state: Option<model::FileState>,
+        decision: &Decision,
+    ) -> Result<(), PassError> {
+        self.stand(candidate.original.to_string(), candidate.identity.size, Reason::Leave(reason), None);
+        // An earlier process may have died between the record and the note that the file is kept.
+        let Decision::Keep(row, _) = decision else { return Ok(()) };
+        if state == Some(model::FileState::Stored) && self.mode == Mode::Act {
+            let rows = vec![(*row, model::FileState::Kept, Some(reason))];
+            self.visit.world.ledger().settle(rows, self.visit.now()).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Survey, PassError> {
+        let more = self.work.overflowed();
+        self.look_again().await?;
+        let gone = self.gone().await?;
+        // Deepest first: a folder goes after what is in it.
+        self.old_folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
+        Ok(Survey {
+            more,
+            work: self.work.into_sorted().collect(),
+            standing: self.standing,
+            old_folders: self.old_folders,
+            gone,
+        })
+    }
+
+    /// Files whose clock does not tell are settled once they have stayed the same for long enough by our own clock.
+    async fn look_again(&mut self) -> Result<(), PassError> {
+        let looks = std::mem::replace(&mut self.second_looks, Oldest::new(0));
+        let looks: Vec<_> = looks.into_sorted().collect();
+        let now = self.visit.now();
+        let since = match self.mode {
+            // A dry run notes nothing down: no file is settled by it.
+            Mode::DryRun => vec![now; looks.len()],
+            Mode::Act => {
+                let sightings = looks
+                    .iter()
+                    .map(|(candidate, _)| Sighting { path: candidate.lies_at.clone(), identity: candidate.identity });
+                let device = &self.visit.device.name;
+                self.visit.world.ledger().sighted(device, self.source, sightings.collect(), now).await?
+            }
+        };
+        let reason = match self.outlook.abilities.tells_time {
+            true => WaitReason::ClockUntrusted,
+            false => WaitReason::SettlingBlind,
+        };
+        let mut ready = Vec::new();
+        for ((candidate, needed), since) in looks.into_iter().zip(since) {
+            if self.mode == Mode::Act && now.since(since) >= needed {
+                ready.push(candidate);
+            } else {
+                self.stand(candidate.original.to_string(), candidate.identity.size, Reason::Wait(reason), None);
+            }
+        }
+        self.decide_all(ready).await
+    }
+
+    async fn gone(&self) -> Result<Vec<crate::ports::RowId>, PassError> {
+        let rows = self.visit.world.ledger().withdrawn_rows(&self.visit.device.name, self.source).await?;
+        let lies_at = |row: &crate::ports::WithdrawnRow| {
+            [
+                withdrawn::in_source(self.outlook.ledger, &row.withdrawn, &row.path).ok(),
+                withdrawn::beside(self.outlook.ledger, &row.withdrawn, &row.path).ok(),
+            ]
+        };
+        let is_gone = |row: &crate::ports::WithdrawnRow| {
+            lies_at(row).iter().flatten().all(|place| !self.withdrawn.contains(place))
+        };
+        Ok(rows.iter().filter(|row| is_gone(row)).map(|row| row.row).collect())
+    }
+}
+
+/// Which files are marked as done, where a marker file says so: `a.np` is done when `a.np<suffix>` is there.
+///
+/// Holds a hash of each name, 8 bytes: two names that hash alike would at worst make a file ready, and settling still holds.
+#[derive(Debug)]
+struct Marks {
+    suffix: Vec<u8>,
+    marked: HashSet<u64>,
+    present: HashSet<u64>,
+}
+
+impl Marks {
+    async fn collect<W: World>(
+        visit: &Visit<'_, W>,
+        source: &SourcePath,
+        suffix: &[u8],
+    ) -> Result<Self, PassError> {
+        let mut marks = Self { suffix: suffix.to_vec(), marked: HashSet::new(), present: HashSet::new() };
+        listed(visit, source, async |items| {
+            for item in items {
+                if let SurveyItem::Entry(entry) = item {
+                    marks.note(&entry);
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(marks)
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        if entry.kind != EntryKind::File || withdrawn::is_within(&entry.path) {
+            return;
+        }
+        match entry.path.as_bytes().strip_suffix(&self.suffix[..]) {
+            Some(name) => self.marked.insert(hash(name)),
+            None => self.present.insert(hash(entry.path.as_bytes())),
+        };
+    }
+
+    /// Whether a file may not be gathered yet: it is not marked, or it is the marker of a file that is still there.
+    fn forbid(&self, path: &RelativePath) -> bool {
+        if withdrawn::is_within(path) {
+            return false;
+        }
+        match path.as_bytes().strip_suffix(&self.suffix[..]) {
+            Some(name) => self.present.contains(&hash(name)),
+            None => !self.marked.contains(&hash(path.as_bytes())),
+        }
+    }
+}
+
+fn hash(name: &[u8]) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    static STATE: std::sync::LazyLock<RandomState> = std::sync::LazyLock::new(RandomState::new);
+    STATE.hash_one(name)
+}
+
+/// Turns the fault of one file into why it is left, for a file that could not be gathered.
+pub(crate) fn reason_of(fault: &FileFault) -> Reason {
+    use crate::ports::FileFaultKind as Kind;
+    match fault.kind {
+        Kind::Missing | Kind::Grown | Kind::NotAFile => Reason::Wait(WaitReason::Changed),
+        Kind::Permission => Reason::Leave(LeaveReason::Unreadable),
+        Kind::ReadOnly | Kind::OtherFileSystem | Kind::Unsupported | Kind::Other => Reason::Wait(WaitReason::Unproved),
+    }
+}

@@ -1,0 +1,137 @@
+//! Where withdrawn files lie on a device, and what they were called. Pure.
+//!
+//! A file `<folder>/<rest>` lies at `<folder>/.gleaner-withdrawn/<ledger id>/<pass>/<rest>`, where `<folder>` is the source itself or,
+//! where a rename to there fails (another file system), the file's own folder. So the original path of whatever lies there can
+//! be told from its place alone: a lost ledger loses no name.
+
+use model::names::WITHDRAWN_FOLDER;
+use model::{LedgerId, NameError, PassId, RelativePath};
+
+/// What the path of a withdrawn file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WithdrawnPath {
+    /// Whose it is; not checked to be an admissible id, since anyone may make folders.
+    pub ledger: Vec<u8>,
+    /// The batch.
+    pub pass: Vec<u8>,
+    /// The path that the file had.
+    pub original: RelativePath,
+}
+
+/// Where in the source a batch's files are put.
+pub fn batch_folder(ledger: &LedgerId, pass: &PassId) -> Result<RelativePath, NameError> {
+    RelativePath::new(
+        [
+            WITHDRAWN_FOLDER,
+            b"/",
+            ledger.as_str().as_bytes(),
+            b"/",
+            pass.as_str().as_bytes(),
+        ]
+        .concat(),
+    )
+}
+
+/// Where a file is put, in the source's own withdrawn folder.
+pub fn in_source(
+    ledger: &LedgerId,
+    pass: &PassId,
+    original: &RelativePath,
+) -> Result<RelativePath, NameError> {
+    let path = batch_folder(ledger, pass)?.join(original);
+    RelativePath::new(path.as_bytes())
+}
+
+/// Where a file is put that cannot be renamed to there: beside itself.
+pub fn beside(ledger: &LedgerId, pass: &PassId, original: &RelativePath) -> Result<RelativePath, NameError> {
+    let name = RelativePath::new(original.file_name())?;
+    let below = batch_folder(ledger, pass)?.join(&name);
+    let path = match original.parent() {
+        Some(folder) => folder.join(&below),
+        None => below,
+    };
+    RelativePath::new(path.as_bytes())
+}
+
+/// Reads the path of something that may lie in a withdrawn folder; `None` for what does not, and for the folders
+/// themselves.
+pub fn parse(path: &RelativePath) -> Option<WithdrawnPath> {
+    let components: Vec<&[u8]> = path.components().collect();
+    let at = components
+        .iter()
+        .position(|component| *component == WITHDRAWN_FOLDER)?;
+    let folder = components.get(..at)?;
+    let ledger = components.get(at + 1)?;
+    let pass = components.get(at + 2)?;
+    let rest = components.get(at + 3..).filter(|rest| !rest.is_empty())?;
+    let original = [folder, rest].concat().join(&b'/');
+    Some(WithdrawnPath {
+        ledger: ledger.to_vec(),
+        pass: pass.to_vec(),
+        original: RelativePath::new(original).ok()?,
+    })
+}
+
+/// Whether a path lies in (or is) a withdrawn folder of whomever.
+pub fn is_within(path: &RelativePath) -> bool {
+    path.components().any(|component| component == WITHDRAWN_FOLDER)
+}
+
+/// The folders that a withdrawn file may leave empty, innermost first, up to the withdrawn folder itself.
+pub fn folders_of(lies_at: &RelativePath) -> Vec<RelativePath> {
+    let mut folders = Vec::new();
+    let mut folder = lies_at.parent();
+    while let Some(current) = folder {
+        if !is_within(&current) {
+            break;
+        }
+        folder = current.parent();
+        folders.push(current);
+    }
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RelativePath {
+        RelativePath::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_withdrawn_file_tells_its_original_path() {
+        let (ledger, pass) = (LedgerId::new("0a1b").unwrap(), PassId::new("p-1").unwrap());
+        for original in ["a.np", "day/set/a.np"] {
+            for lies_at in [
+                in_source(&ledger, &pass, &path(original)),
+                beside(&ledger, &pass, &path(original)),
+            ] {
+                let parsed = parse(&lies_at.unwrap()).unwrap();
+                assert_eq!(
+                    (parsed.original, &parsed.ledger[..], &parsed.pass[..]),
+                    (path(original), &b"0a1b"[..], &b"p-1"[..])
+                );
+            }
+        }
+        assert_eq!(parse(&path(".gleaner-withdrawn/0a1b/p-1")), None);
+        assert_eq!(parse(&path("day/a.np")), None);
+    }
+
+    #[test]
+    fn only_withdrawn_folders_are_tidied() {
+        let folders: Vec<String> = folders_of(&path("usb/.gleaner-withdrawn/l/p/day/a.np"))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            folders,
+            [
+                "usb/.gleaner-withdrawn/l/p/day",
+                "usb/.gleaner-withdrawn/l/p",
+                "usb/.gleaner-withdrawn/l",
+                "usb/.gleaner-withdrawn"
+            ]
+        );
+    }
+}
