@@ -17,7 +17,7 @@ use crate::command::{self, cargo};
 use crate::workspace::Workspace;
 
 /// What is copied: from where in the project, to where in the package.
-const COPIES: [(&str, &str); 13] = [
+const COPIES: [(&str, &str); 11] = [
     (
         "packaging/systemd/gleaner-run.service",
         "lib/systemd/system/gleaner-run.service",
@@ -85,6 +85,7 @@ fn assemble(workspace: &Workspace) -> Result<Package> {
         install(&workspace.root.join(source), &root.join(destination), 0o644)?;
     }
     let facts = Facts::gather(workspace)?;
+    generated::write_example_configuration(workspace, &root)?;
     generated::write_manual_pages(&binary, &root)?;
     generated::write_completions(&binary, &root)?;
     generated::write_changelogs(workspace, &facts, &root)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::{Facts, write};
 use crate::command;
@@ -16,6 +16,31 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("zsh", "usr/share/zsh/vendor-completions/_gleaner"),
     ("fish", "usr/share/fish/vendor_completions.d/gleaner.fish"),
 ];
+
+/// The example of `gleaner config init`, with the ledger's path written out: under systemd it would be found without, but
+/// not by a person who types `sudo -u gleaner gleaner status`.
+pub(super) fn write_example_configuration(workspace: &Workspace, root: &Path) -> Result<()> {
+    let path = "crates/gleaner/assets/example.toml";
+    let example = fs::read_to_string(workspace.root.join(path)).with_context(|| format!("read {path}"))?;
+    let example = with_ledger_path(&example)?;
+    for destination in [
+        "etc/gleaner/gleaner.toml.example",
+        "usr/share/doc/gleaner/examples/gleaner.toml",
+    ] {
+        write(&root.join(destination), &example)?;
+    }
+    Ok(())
+}
+
+fn with_ledger_path(example: &str) -> Result<String> {
+    const COMMENTED: &str = "# [ledger]\n# path = \"/var/lib/gleaner/ledger.db\"";
+    const MEANT: &str = "[ledger]\npath = \"/var/lib/gleaner/ledger.db\"";
+    ensure!(
+        example.matches(COMMENTED).count() == 1,
+        "the example configuration has no longer the lines\n{COMMENTED}"
+    );
+    Ok(example.replace(COMMENTED, MEANT))
+}
 
 pub(super) fn write_manual_pages(binary: &Path, root: &Path) -> Result<()> {
     let unpacked = root.with_file_name("man");
@@ -66,4 +91,20 @@ fn write_packed(content: &[u8], destination: &Path) -> Result<()> {
     let plain = destination.with_extension("");
     write(&plain, content)?;
     command::run(Command::new("gzip").args(["-9n", "--force"]).arg(&plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_and_a_person_find_the_same_ledger() {
+        let workspace = Workspace::load().unwrap();
+        let example = fs::read_to_string(workspace.root.join("crates/gleaner/assets/example.toml")).unwrap();
+        let packaged: toml::Table = with_ledger_path(&example).unwrap().parse().unwrap();
+        assert_eq!(
+            packaged["ledger"]["path"].as_str(),
+            Some("/var/lib/gleaner/ledger.db")
+        );
+    }
 }
