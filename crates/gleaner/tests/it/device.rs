@@ -83,6 +83,11 @@ impl Device {
         self.tap.lock().expect("lock")
     }
 
+    /// The link to this device, which must have been given one.
+    pub(crate) fn link<R>(&self, act: impl FnOnce(&Tap) -> R) -> R {
+        act(self.tap().as_ref().expect("a tap"))
+    }
+
     /// A finished recording: written a minute ago, and to be accounted for from now on.
     pub(crate) fn record(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> &Self {
         let path = path.as_ref();
@@ -127,6 +132,12 @@ impl Device {
         let digest = recording::digest_of(&self.folder.join(path)).expect("reading on the device");
         self.manifest.add(&self.name, path, digest);
         self
+    }
+
+    /// Notes a content that somebody else has taken from under this path, and so must account for.
+    pub(crate) fn owe(&self, path: impl AsRef<Path>, content: &[u8]) {
+        self.manifest
+            .add(&self.name, path.as_ref(), recording::digest(content));
     }
 
     pub(crate) fn set_modified(&self, path: impl AsRef<Path>, time: SystemTime) -> &Self {

@@ -1,7 +1,8 @@
-//! Reading gleaner's JSON: the one place to adapt when its form changes.
+//! Reading gleaner's JSON: the one place to adapt when its form changes. Only what a promise is about is looked at.
 
 use serde_json::Value;
 
+use crate::context::Fleet;
 use crate::outcome::Outcome;
 
 impl Outcome {
@@ -20,5 +21,105 @@ impl Outcome {
         let parse =
             |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON: {error}: {line}"));
         lines.map(parse).collect()
+    }
+}
+
+/// A line of `files --json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileRow {
+    pub(crate) device: String,
+    pub(crate) path: String,
+    pub(crate) store_name: String,
+    pub(crate) size: u64,
+    pub(crate) sha256: String,
+    pub(crate) state: String,
+    pub(crate) released: bool,
+}
+
+impl Fleet {
+    /// The record, file by file.
+    #[track_caller]
+    pub(crate) fn files(&self) -> Vec<FileRow> {
+        self.gleaner(["files", "--json"])
+            .exits(0)
+            .json_lines()
+            .iter()
+            .map(row)
+            .collect()
+    }
+
+    /// What `status --json` says of a device.
+    #[track_caller]
+    pub(crate) fn status_of(&self, device: &str) -> Value {
+        let outcome = self.gleaner(["status", "--json"]).exits(0);
+        let document = outcome.json();
+        let devices = document.get("devices").and_then(Value::as_array);
+        let found = devices.and_then(|devices| devices.iter().find(|value| value["name"] == device));
+        found
+            .cloned()
+            .unwrap_or_else(|| panic!("no status of {device}\n{}", outcome.told()))
+    }
+
+    /// The class of failure that the last pass over the device ended with.
+    #[track_caller]
+    pub(crate) fn class_of(&self, device: &str) -> Option<String> {
+        let status = self.status_of(device);
+        status["last_outcome"]["class"].as_str().map(str::to_owned)
+    }
+
+    /// Asserts that the file is said to wait for this reason.
+    #[track_caller]
+    pub(crate) fn assert_waits(&self, device: &str, path: &str, reason: &str) {
+        self.assert_reason(device, path, reason);
+    }
+
+    /// Asserts that the file is said to stay for this reason.
+    #[track_caller]
+    pub(crate) fn assert_left(&self, device: &str, path: &str, reason: &str) {
+        self.assert_reason(device, path, reason);
+    }
+
+    #[track_caller]
+    fn assert_reason(&self, device: &str, path: &str, reason: &str) {
+        let status = self.status_of(device);
+        let mut entries = Vec::new();
+        objects_with(&status, "path", &mut entries);
+        let told = entries
+            .iter()
+            .any(|entry| entry["path"] == path && entry["reason"] == reason);
+        assert!(told, "{path} of {device} is not said to be {reason}:\n{status:#}");
+    }
+}
+
+#[track_caller]
+fn row(value: &Value) -> FileRow {
+    let text = |key: &str| {
+        let found = value.get(key).and_then(Value::as_str);
+        found.unwrap_or_else(|| panic!("no {key} in {value}")).to_owned()
+    };
+    FileRow {
+        device: text("device"),
+        path: text("path"),
+        store_name: text("store_name"),
+        size: value["size"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no size in {value}")),
+        sha256: text("sha256"),
+        state: text("state"),
+        released: value.get("released_at").is_some_and(|time| !time.is_null()),
+    }
+}
+
+/// All objects, however deep, that have the key.
+fn objects_with<'value>(value: &'value Value, key: &str, found: &mut Vec<&'value Value>) {
+    match value {
+        Value::Object(fields) => {
+            if fields.contains_key(key) {
+                found.push(value);
+            }
+            fields.values().for_each(|field| objects_with(field, key, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| objects_with(item, key, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -18,4 +18,8 @@ mod recording;
 mod sshd;
 mod tap;
 
+mod conflicts;
+mod failures;
 mod harness;
+mod names;
+mod writers;

@@ -20,6 +20,7 @@ pub(crate) const WITHDRAWN: &str = ".gleaner-withdrawn";
 #[derive(Debug, Default)]
 pub(crate) struct Manifest {
     recorded: Mutex<BTreeMap<(String, PathBuf), BTreeSet<Digest>>>,
+    allowed: Mutex<BTreeSet<Digest>>,
 }
 
 impl Manifest {
@@ -32,6 +33,19 @@ impl Manifest {
             .entry(key)
             .or_default()
             .insert(digest);
+    }
+
+    /// Notes a content that may be in the store, but need not be anywhere: its writer may have destroyed it.
+    pub(crate) fn allow(&self, digest: Digest) {
+        self.allowed.lock().expect("lock").insert(digest);
+    }
+
+    /// Every content that may rightly be visible in the store.
+    pub(crate) fn admissible(&self) -> BTreeSet<Digest> {
+        let recorded = self.recorded.lock().expect("lock");
+        let mut digests: BTreeSet<Digest> = recorded.values().flatten().cloned().collect();
+        digests.extend(self.allowed.lock().expect("lock").iter().cloned());
+        digests
     }
 
     /// Every recorded digest with the place it was recorded at.

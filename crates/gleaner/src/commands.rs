@@ -1,0 +1,56 @@
+//! One file per command, named after it. A command reads the configuration if it needs it, does its work through
+//! the other crates, and prints its result; it never prints an error, but returns it.
+
+pub mod audit;
+pub mod completions;
+pub mod config;
+pub mod demo;
+pub mod disk;
+pub mod files;
+pub mod man;
+pub mod run;
+pub mod status;
+pub mod store;
+
+use std::io::Write as _;
+
+use crate::cli::{Command, Global};
+use crate::config::Config;
+use crate::{Environment, ExitStatus, Failure, Output};
+
+/// What every command is given.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The options that every command has.
+    pub global: &'a Global,
+    /// The surroundings.
+    pub environment: &'a Environment,
+    /// Where results go.
+    pub output: &'a mut Output,
+}
+
+impl Context<'_> {
+    /// Finds, reads and checks the configuration. Warnings go to standard error; faults are the failure.
+    pub fn configuration(&self) -> Result<Config, Failure> {
+        let checked = crate::config::load(self.global.config.as_deref(), self.environment)?;
+        // Nobody is left to warn if standard error is closed.
+        write!(std::io::stderr(), "{}", checked.warnings).unwrap_or_default();
+        Ok(checked.config)
+    }
+}
+
+/// Does what was typed.
+pub fn dispatch(command: &Command, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+    match command {
+        Command::Run(arguments) => run::run(arguments, context),
+        Command::Status(arguments) => status::status(arguments, context),
+        Command::Files(arguments) => files::files(arguments, context),
+        Command::Audit(arguments) => audit::audit(arguments, context),
+        Command::Disk(arguments) => disk::disk(arguments, context),
+        Command::Store { command } => store::store(command, context),
+        Command::Config { command } => config::config(command, context),
+        Command::Demo(arguments) => demo::demo(arguments, context),
+        Command::Completions(arguments) => completions::completions(arguments, context),
+        Command::Man(arguments) => man::man(arguments, context),
+    }
+}

@@ -1,0 +1,23 @@
+//! `gleaner completions`.
+
+use std::io::Write as _;
+
+use clap::CommandFactory as _;
+
+use crate::cli;
+use crate::commands::Context;
+use crate::{ExitStatus, Failure};
+
+/// Prints the completion script for a shell.
+pub fn completions(arguments: &cli::Completions, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+    // The generator panics when its stream fails; a vector does not.
+    let mut script = Vec::new();
+    clap_complete::generate(
+        arguments.shell,
+        &mut cli::CommandLine::command(),
+        "gleaner",
+        &mut script,
+    );
+    context.output.write_all(&script)?;
+    Ok(ExitStatus::Well)
+}

@@ -1,0 +1,152 @@
+//! The configuration: found, read as it is *written*, checked into what is *meant*.
+//!
+//! All faults are reported at once, each with its place and what would be right. What comes out in the end cannot be
+//! wrong in itself; whether store, ledger and devices are there is for others to find out.
+//!
+//! Begin reading with [`load`]; then [`written`], [`meant`], and between them the private module `check`.
+
+mod check;
+pub mod exclude;
+pub mod findings;
+pub mod ids;
+pub mod layout;
+pub mod meant;
+pub mod quantity;
+mod reading;
+pub mod reference;
+pub mod show;
+mod suggest;
+pub mod template;
+pub mod written;
+
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use model::escaped;
+
+use crate::{Environment, ExitStatus, Failure};
+use findings::{Findings, Report};
+pub use meant::Config;
+
+/// The commented example that `gleaner config init` writes and the packages ship.
+pub const EXAMPLE: &str = include_str!("../assets/example.toml");
+
+/// A configuration without faults.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// What is meant.
+    pub config: Config,
+    /// What is allowed but probably not meant.
+    pub warnings: Report,
+}
+
+/// Finds, reads and checks the configuration.
+pub fn load(named: Option<&Path>, environment: &Environment) -> Result<Checked, Failure> {
+    let (file, bytes) = read(named, environment)?;
+    check(&file, &bytes, environment).map_err(|faults| {
+        let count = match faults.errors() {
+            1 => "one fault".to_owned(),
+            errors => format!("{errors} faults"),
+        };
+        Failure::usage(format_args!("the configuration has {count}; nothing was touched"))
+            .findings(faults.to_string())
+    })
+}
+
+/// Checks the content of a configuration file. Pure: nothing but its arguments counts.
+pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Checked, Report> {
+    let shown = show_path(file);
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let (valid, _) = bytes.split_at(error.valid_up_to());
+            let mut findings = Findings::new(std::str::from_utf8(valid).unwrap_or_default());
+            let end = error.valid_up_to();
+            findings.error(end..end, "the file is not UTF-8 text from here on");
+            return Err(findings.report(shown));
+        }
+    };
+    let mut findings = Findings::new(text);
+    let written = reading::read(text, &mut findings);
+    let config = written.and_then(|written| check::check(&written, file, environment, &mut findings));
+    match config {
+        Some(config) if findings.errors() == 0 => Ok(Checked {
+            config,
+            warnings: findings.report(shown),
+        }),
+        _ => Err(findings.report(shown)),
+    }
+}
+
+/// Reads the file that is named, else the first there is in the usual places.
+fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec<u8>), Failure> {
+    if let Some(file) = named.or(environment.gleaner_config.as_deref()) {
+        return match std::fs::read(file) {
+            Ok(bytes) => Ok((file.to_owned(), bytes)),
+            Err(cause) => Err(unreadable(file, cause, named.is_none())),
+        };
+    }
+    let places = usual_places(environment);
+    for file in &places {
+        match std::fs::read(file) {
+            Ok(bytes) => return Ok((file.clone(), bytes)),
+            Err(cause) if is_absence(&cause) => {}
+            Err(cause) => return Err(unreadable(file, cause, false)),
+        }
+    }
+    let places: Vec<String> = places.iter().map(|file| show_path(file)).collect();
+    Err(Failure::usage("there is no configuration file").help(format!(
+        "looked for {}\nwrite one with `gleaner config init`, or name one with `-c FILE` or $GLEANER_CONFIG",
+        places.join(", ")
+    )))
+}
+
+/// Where a configuration is looked for when none is named, in this order.
+pub fn usual_places(environment: &Environment) -> Vec<PathBuf> {
+    let users = environment
+        .config_home()
+        .map(|home| home.join("gleaner/gleaner.toml"));
+    let system = PathBuf::from("/etc/gleaner/gleaner.toml");
+    [Some(PathBuf::from("./gleaner.toml")), users, Some(system)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn unreadable(file: &Path, cause: io::Error, by_environment: bool) -> Failure {
+    let absent = is_absence(&cause);
+    let origin = if by_environment {
+        ", which $GLEANER_CONFIG names"
+    } else {
+        ""
+    };
+    let error = anyhow::Error::new(cause).context(format!(
+        "cannot read the configuration {}{origin}",
+        show_path(file)
+    ));
+    let failure = Failure::new(ExitStatus::Usage, error);
+    if absent {
+        failure.help(format!(
+            "`gleaner config init {}` writes an example",
+            show_path(file)
+        ))
+    } else {
+        failure
+    }
+}
+
+/// A path as it may be shown.
+pub fn show_path(path: &Path) -> String {
+    escaped(path.as_os_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

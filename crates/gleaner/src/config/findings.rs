@@ -1,0 +1,157 @@
+//! What is wrong in a configuration file: collected while reading and checking, reported all at once.
+
+use std::fmt;
+use std::ops::Range;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// Allowed, but probably not what is meant.
+    Warning,
+}
+
+/// One thing found, with what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    severity: Severity,
+    span: Option<Range<usize>>,
+    text: String,
+    help: Option<String>,
+}
+
+impl Finding {
+    /// Adds what would be right.
+    pub fn help(&mut self, remedy: impl Into<String>) {
+        self.help = Some(remedy.into());
+    }
+}
+
+/// The findings in one file, while they are being collected.
+#[derive(Debug)]
+pub struct Findings<'t> {
+    text: &'t str,
+    findings: Vec<Finding>,
+}
+
+impl<'t> Findings<'t> {
+    /// None yet, in this text.
+    pub fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            findings: Vec::new(),
+        }
+    }
+
+    /// Adds an error at some bytes of the file, or about the file as a whole.
+    pub fn error(&mut self, span: impl Into<Option<Range<usize>>>, text: impl Into<String>) -> &mut Finding {
+        self.add(Severity::Error, span.into(), text.into())
+    }
+
+    /// Adds a warning at some bytes of the file, or about the file as a whole.
+    pub fn warning(
+        &mut self,
+        span: impl Into<Option<Range<usize>>>,
+        text: impl Into<String>,
+    ) -> &mut Finding {
+        self.add(Severity::Warning, span.into(), text.into())
+    }
+
+    fn add(&mut self, severity: Severity, span: Option<Range<usize>>, text: String) -> &mut Finding {
+        let help = None;
+        self.findings.push_mut(Finding {
+            severity,
+            span,
+            text,
+            help,
+        })
+    }
+
+    /// How many errors there are so far.
+    pub fn errors(&self) -> usize {
+        count(&self.findings, Severity::Error)
+    }
+
+    /// The line of a place in the file, counted from 1.
+    pub fn line(&self, span: &Range<usize>) -> usize {
+        position(self.text, span.start).0
+    }
+
+    /// Puts the findings in the order of the file; the same thing at the same place is said once.
+    pub fn report(mut self, file: String) -> Report {
+        self.findings
+            .sort_by_key(|finding| finding.span.as_ref().map(|span| span.start));
+        self.findings.dedup();
+        let positions = self.findings.iter().map(|finding| {
+            let span = finding.span.as_ref()?;
+            Some(position(self.text, span.start))
+        });
+        let positions = positions.collect();
+        Report {
+            file,
+            findings: self.findings,
+            positions,
+        }
+    }
+}
+
+fn count(findings: &[Finding], severity: Severity) -> usize {
+    findings
+        .iter()
+        .filter(|finding| finding.severity == severity)
+        .count()
+}
+
+/// Line and column of a byte, both counted from 1; the column in characters.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let column = before
+        .chars()
+        .rev()
+        .take_while(|character| *character != '\n')
+        .count()
+        + 1;
+    (line, column)
+}
+
+/// The findings in one file, in the order of the file, as they are shown: one line each, and one with the remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    file: String,
+    findings: Vec<Finding>,
+    positions: Vec<Option<(usize, usize)>>,
+}
+
+impl Report {
+    /// How many errors there are.
+    pub fn errors(&self) -> usize {
+        count(&self.findings, Severity::Error)
+    }
+
+    /// How many warnings there are.
+    pub fn warnings(&self) -> usize {
+        count(&self.findings, Severity::Warning)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (finding, position) in self.findings.iter().zip(&self.positions) {
+            let severity = match finding.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            };
+            formatter.write_str(&self.file)?;
+            if let Some((line, column)) = position {
+                write!(formatter, ":{line}:{column}")?;
+            }
+            writeln!(formatter, ": {severity}: {}", finding.text)?;
+            if let Some(help) = &finding.help {
+                writeln!(formatter, "  help: {help}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! Durations, sizes and rates as people write them.
+
+use std::time::Duration;
+
+/// The longest duration that means anything here: ten years. Keeps sums of times within every clock's range.
+const LONGEST: Duration = Duration::from_secs(3653 * 86_400);
+
+/// Reads a duration: one or more whole numbers, each with a unit, such as "30s", "1h30m" or "2 days".
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
+    const PROBLEM: &str = "is no duration";
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err("is empty");
+    }
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let (number, after) = leading_number(rest);
+        let unit_end = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at_checked(unit_end).ok_or(PROBLEM)?;
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" | "sec" | "second" | "seconds" => 1_000,
+            "m" | "min" | "minute" | "minutes" => 60_000,
+            "h" | "hour" | "hours" => 3_600_000,
+            "d" | "day" | "days" => 86_400_000,
+            "w" | "week" | "weeks" => 604_800_000,
+            "" if !number.is_empty() => return Err("has a number without a unit"),
+            _ => return Err(PROBLEM),
+        };
+        let number: u64 = number.parse().map_err(|_| PROBLEM)?;
+        let part = number.checked_mul(milliseconds).map(Duration::from_millis);
+        total = part
+            .and_then(|part| total.checked_add(part))
+            .ok_or("is too long")?;
+        rest = after.trim_start();
+    }
+    if total > LONGEST {
+        return Err("is longer than ten years");
+    }
+    Ok(total)
+}
+
+/// Splits off the digits at the beginning, and the blanks after them.
+fn leading_number(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, after) = text.split_at_checked(end).unwrap_or((text, ""));
+    (number, after.trim_start())
+}
+
+/// Writes a duration so that [`duration`] reads it back: "1h 30m".
+pub fn show_duration(duration: Duration) -> String {
+    let mut rest = duration.as_millis();
+    let mut parts = Vec::new();
+    for (unit, milliseconds) in [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+        ("ms", 1),
+    ] {
+        if rest >= milliseconds {
+            parts.push(format!("{}{unit}", rest / milliseconds));
+            rest %= milliseconds;
+        }
+    }
+    if parts.is_empty() {
+        "0s".to_owned()
+    } else {
+        parts.join(" ")
+    }
+}
+
+/// Reads a size in bytes: a number, whole or with decimals, and a unit, such as "1 GiB" or "500MB".
+///
+/// "kB", "MB" … are powers of 1000, "KiB", "MiB" … of 1024; "K" and "M" alone mean both to different people and are refused.
+pub fn size(text: &str) -> Result<u64, &'static str> {
+    let (number, unit) = split_unit(text);
+    let factor = match unit {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "K" | "k" | "M" | "G" | "T" => {
+            return Err("does not tell whether its unit is a power of 1000 or of 1024");
+        }
+        _ => return Err("is no size"),
+    };
+    scaled(number, factor).ok_or("is no size")
+}
+
+/// Writes a size so that [`size`] reads it back, in the largest binary unit that it is a whole number of.
+pub fn show_size(bytes: u64) -> String {
+    for (unit, factor) in [
+        ("TiB", 1_u64 << 40),
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+    ] {
+        if bytes >= factor && bytes.is_multiple_of(factor) {
+            return format!("{} {unit}", bytes / factor);
+        }
+    }
+    format!("{bytes} B")
+}
+
+/// Reads a rate in bytes per second: a size per second, such as "2 MiB/s", or bits per second, such as "8 Mbit/s".
+pub fn rate(text: &str) -> Result<u64, &'static str> {
+    let (number, unit) = split_unit(text);
+    let bits = match unit {
+        "bit/s" => Some(1),
+        "kbit/s" => Some(1_000),
+        "Mbit/s" => Some(1_000_000),
+        "Gbit/s" => Some(1_000_000_000),
+        _ => None,
+    };
+    match (bits, text.trim().strip_suffix("/s")) {
+        (Some(bits), _) => scaled(number, bits).map(|bits| bits / 8).ok_or("is no rate"),
+        (None, Some(amount)) if !unit.starts_with('/') => size(amount).map_err(|_| "is no rate"),
+        _ => Err("is no rate"),
+    }
+}
+
+/// Splits off the number at the beginning, and the blanks after it.
+fn split_unit(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
+    (number, unit.trim())
+}
+
+/// A decimal number times a factor, exactly, rounded down; `None` where it is no number or too large.
+fn scaled(number: &str, factor: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| -> Option<u128> {
+        let plain = text.replace('_', "");
+        // Eighteen digits: beyond that no factor keeps the product within 128 bits.
+        (plain.len() <= 18).then(|| plain.parse().ok())?
+    };
+    let decimals = u32::try_from(fraction.replace('_', "").len()).ok()?;
+    let fraction = digits(fraction)? * u128::from(factor) / 10_u128.checked_pow(decimals)?;
+    u64::try_from(digits(whole)? * u128::from(factor) + fraction).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, seconds) in [
+            ("30s", 30),
+            (" 30 sec ", 30),
+            ("10m", 600),
+            ("1h30m", 5400),
+            ("1h 30min", 5400),
+            ("2 days", 172_800),
+            ("1w", 604_800),
+            ("0s", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        for text in [
+            "",
+            " ",
+            "30",
+            "s",
+            "30 sek",
+            "-5s",
+            "1.5h",
+            "5 s 3",
+            "99999999999999999999s",
+            "11 years",
+            "600w",
+            "5\u{fc}",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("1 GiB", 1 << 30),
+            ("500MB", 500_000_000),
+            ("1.5 KiB", 1536),
+            ("1_000 kB", 1_000_000),
+            ("4096", 4096),
+            ("0", 0),
+            ("0.1 B", 0),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "GiB",
+            "1 G",
+            "1 gib",
+            "-1",
+            "1.2.3 MB",
+            "99999999999 TiB",
+            "1,5 GB",
+            ".",
+            "1 \u{fc}",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_are_read_in_bytes_and_in_bits() {
+        for (text, bytes) in [
+            ("2 MiB/s", 2 << 20),
+            ("8 Mbit/s", 1_000_000),
+            ("500kB/s", 500_000),
+            ("64 kbit/s", 8000),
+        ] {
+            assert_eq!(rate(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "2 MiB", "off", "2 /s", "5/s", "/s", "1 MB/min"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_reads_back() {
+        for milliseconds in [0, 1, 999, 1000, 5_400_000, 90_061_001] {
+            let span = Duration::from_millis(milliseconds);
+            assert_eq!(duration(&show_duration(span)), Ok(span));
+        }
+        for bytes in [
+            0,
+            1,
+            1023,
+            1024,
+            1500,
+            1 << 30,
+            (1 << 40) + 1,
+            u64::MAX / (1 << 20) * (1 << 20),
+        ] {
+            assert_eq!(size(&show_size(bytes)), Ok(bytes));
+            assert_eq!(rate(&format!("{}/s", show_size(bytes))), Ok(bytes));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Text with the id of a device in it: "raspberry{id:02}", "{id+5000}".
+
+/// Text that becomes another for each id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Id { offset: i64, width: usize },
+}
+
+/// The forms that an id may take, for messages.
+pub const FORMS: &str = "{id}, {id+5000}, {id-1}, {id:02} or {id+5000:05}";
+
+impl Template {
+    /// Reads a template; the error fits after the name of what is written. `{{` and `}}` stand for braces.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+            literal.push_str(before);
+            if let Some(after) = from.strip_prefix("{{") {
+                literal.push('{');
+                rest = after;
+            } else if let Some(after) = from.strip_prefix("}}") {
+                literal.push('}');
+                rest = after;
+            } else {
+                let inside = from.strip_prefix('{').ok_or("has a `}` without its `{`")?;
+                let (inside, after) = inside.split_once('}').ok_or("has a `{` without its `}`")?;
+                if !literal.is_empty() {
+                    parts.push(Part::Literal(std::mem::take(&mut literal)));
+                }
+                parts.push(id(inside)?);
+                rest = after;
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal));
+        }
+        Ok(Self(parts))
+    }
+
+    /// Whether the text is another for each id.
+    pub fn names_id(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Id { .. }))
+    }
+
+    /// The text for an id; the error fits after the name of what is written.
+    pub fn expand(&self, id: Option<u32>) -> Result<String, String> {
+        let mut text = String::new();
+        for part in &self.0 {
+            match (part, id) {
+                (Part::Literal(literal), _) => text.push_str(literal),
+                (Part::Id { .. }, None) => {
+                    return Err("has {id} in it, but the device has no `ids`".to_owned());
+                }
+                (Part::Id { offset, width }, Some(id)) => {
+                    let number = i64::from(id) + offset;
+                    if number < 0 {
+                        return Err(format!("becomes negative for id {id}"));
+                    }
+                    text.push_str(&format!("{number:0width$}"));
+                }
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// What stands between the braces.
+fn id(inside: &str) -> Result<Part, String> {
+    let unknown = || {
+        format!(
+            "has `{{{}}}`, which must be {FORMS}",
+            model::escaped(inside.as_bytes())
+        )
+    };
+    let digits = |text: &str, longest: usize| -> Option<i64> {
+        let plain = (1..=longest).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| text.parse().ok())?
+    };
+    let (sum, width) = match inside.split_once(':') {
+        Some((sum, width)) => {
+            // Two digits: no id needs a width of more than 99, and a larger one would only make names too long.
+            let padded = width.strip_prefix('0').and_then(|width| digits(width, 2));
+            (sum, padded.ok_or_else(unknown)?)
+        }
+        None => (inside, 0),
+    };
+    let offset = sum.trim().strip_prefix("id").ok_or_else(unknown)?.trim_start();
+    // Ten digits: as many as the largest id has.
+    let offset = match (offset.strip_prefix('+'), offset.strip_prefix('-')) {
+        (Some(more), _) => digits(more.trim_start(), 10),
+        (_, Some(less)) => digits(less.trim_start(), 10).map(|less| -less),
+        _ => offset.is_empty().then_some(0),
+    };
+    Ok(Part::Id {
+        offset: offset.ok_or_else(unknown)?,
+        width: usize::try_from(width).map_err(|_| unknown())?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_shifted_and_padded() {
+        for (template, text) in [
+            ("raspberry{id}", "raspberry7"),
+            ("raspberry{id:02}", "raspberry07"),
+            ("{id+5000}", "5007"),
+            ("{id + 5000}", "5007"),
+            ("{id-7}", "0"),
+            ("{id+5000:06}", "005007"),
+            ("a{id}b{id}", "a7b7"),
+            ("{{id}}", "{id}"),
+            ("plain", "plain"),
+            ("", ""),
+        ] {
+            assert_eq!(
+                Template::parse(template).unwrap().expand(Some(7)).as_deref(),
+                Ok(text),
+                "{template}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_braces_are_refused() {
+        for template in [
+            "{ID}",
+            "{id+}",
+            "{id:2}",
+            "{id:x}",
+            "{name}",
+            "{}",
+            "{id*2}",
+            "{id",
+            "id}",
+            "{id+99999999999}",
+            "{id:0999}",
+        ] {
+            assert!(Template::parse(template).is_err(), "{template}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_missing_or_becomes_negative_is_an_error() {
+        let template = Template::parse("{id-8}").unwrap();
+        assert_eq!(
+            template.expand(Some(7)),
+            Err("becomes negative for id 7".to_owned())
+        );
+        assert_eq!(
+            template.expand(None),
+            Err("has {id} in it, but the device has no `ids`".to_owned())
+        );
+        assert!(template.names_id());
+        assert!(!Template::parse("{{id}}").unwrap().names_id());
+    }
+}

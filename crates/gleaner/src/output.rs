@@ -1,0 +1,105 @@
+//! Where results go. A reader that has seen enough (`gleaner files | head`) is not an error.
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+
+/// Results on their way to standard output, or to wherever a test collects them.
+///
+/// When the reader at the other end of a pipe goes away, everything further is swallowed without an error: a command
+/// that also *does* something is not stopped by it. One that only prints can ask [`Output::is_closed`] and stop early.
+pub struct Output {
+    stream: BufWriter<Box<dyn Write + Send>>,
+    closed: bool,
+}
+
+impl Output {
+    /// Standard output.
+    pub fn standard() -> Self {
+        Self::to(io::stdout())
+    }
+
+    /// Any stream.
+    pub fn to(stream: impl Write + Send + 'static) -> Self {
+        Self {
+            stream: BufWriter::new(Box::new(stream)),
+            closed: false,
+        }
+    }
+
+    /// Whether the reader has gone away.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Writes text and a line break.
+    pub fn line(&mut self, text: impl fmt::Display) -> io::Result<()> {
+        writeln!(self, "{text}")
+    }
+
+    /// Hands on what is buffered.
+    pub fn flush(&mut self) -> io::Result<()> {
+        Write::flush(self)
+    }
+
+    fn judge<T>(&mut self, result: io::Result<T>, swallowed: T) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(swallowed)
+            }
+            other => other,
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.closed {
+            return Ok(bytes.len());
+        }
+        let result = self.stream.write(bytes);
+        self.judge(result, bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let result = self.stream.flush();
+        self.judge(result, ())
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Output")
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_error() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut output = Output::to(writer);
+        output.line("first").unwrap();
+        output.flush().unwrap();
+        assert!(output.is_closed());
+        output.line("x".repeat(100_000)).unwrap();
+        output.flush().unwrap();
+    }
+
+    #[test]
+    fn any_other_failure_is_an_error() {
+        let mut output = Output::to(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        output.line("first").unwrap();
+        assert!(output.flush().is_err());
+        assert!(!output.is_closed());
+    }
+}
