@@ -1,12 +1,31 @@
 //! The way of a file: survey, plan, withdraw, fetch, verify, publish, record, release.
 //!
-//! The engine opens no socket and no file, speaks no SQL and reads no clock: it asks its [`ports`].
+//! The engine opens no socket and no file, speaks no SQL and reads no clock: it asks its [`ports`]. A [`fleet`] sweep makes a [`pass`]
+//! over each device; a pass surveys, [plans](plan) and runs batches; a [`batch`] goes through the [`stages`], each of which takes the
+//! proof of the one before. Begin reading with `pass.rs`.
+
+pub mod fleet;
+
+mod pass;
+
+mod batch;
+
+mod stages;
+
+pub mod plan;
+
+pub mod selection;
+
+pub mod placement;
+
+pub mod withdrawn;
+
+pub mod rules;
+
+pub mod ports;
 
 pub mod event;
-pub mod placement;
-pub mod plan;
-pub mod ports;
+
 pub mod recourse;
-pub mod rules;
-pub mod selection;
-pub mod withdrawn;
+
+pub mod world;

@@ -36,7 +36,7 @@ pub trait World: Send + Sync + 'static {
 }
 
 /// A session with a device of that world.
-pub type SessionOf<W> = <<W as World>::Devices as Devices>::Session;
+pub(crate) type SessionOf<W> = <<W as World>::Devices as Devices>::Session;
 
 /// A wish to stop, which many may look at.
 #[derive(Debug, Default)]
@@ -55,8 +55,7 @@ impl Stop {
 }
 
 /// One visit to one device: what its stages share.
-#[derive(Debug)]
-pub struct Visit<'a, W: World> {
+pub(crate) struct Visit<'a, W: World> {
     pub(crate) world: &'a W,
     pub(crate) device: &'a DeviceRules,
     pub(crate) session: &'a SessionOf<W>,
@@ -90,7 +89,10 @@ impl Count {
     }
 
     pub(crate) fn get(&self) -> (u64, u64) {
-        (self.files.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+        (
+            self.files.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        )
     }
 }
 
@@ -103,7 +105,16 @@ impl<'a, W: World> Visit<'a, W> {
         pass: RowId,
     ) -> Self {
         let (tally, left_behind) = (Tally::default(), Mutex::default());
-        Self { world, device, session, stop, pass, tally, left_behind, batches: AtomicU64::new(0) }
+        Self {
+            world,
+            device,
+            session,
+            stop,
+            pass,
+            tally,
+            left_behind,
+            batches: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -119,7 +130,11 @@ impl<'a, W: World> Visit<'a, W> {
     /// The time keeps apart what a restored ledger would number alike.
     pub(crate) fn next_batch(&self) -> Option<PassId> {
         let batch = self.batches.fetch_add(1, Ordering::Relaxed);
-        PassId::new(format!("{:x}-{}-{batch}", self.now().nanoseconds().unsigned_abs(), self.pass.0.unsigned_abs()))
+        PassId::new(format!(
+            "{:x}-{}-{batch}",
+            self.now().nanoseconds().unsigned_abs(),
+            self.pass.0.unsigned_abs()
+        ))
     }
 
     /// Notes that a file stays on the device for now, and says so.

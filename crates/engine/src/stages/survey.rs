@@ -7,7 +7,9 @@ use model::{LeaveReason, RelativePath, SourcePath, WaitReason};
 use tokio::sync::mpsc;
 
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
-use crate::ports::{Entry, EntryKind, FileFault, Ledger, Reason, Session, Sighting, SurveyItem, SurveySender};
+use crate::ports::{
+    Entry, EntryKind, FileFault, Ledger, Reason, Session, Sighting, SurveyItem, SurveySender,
+};
 use crate::recourse::PassError;
 use crate::rules::Mode;
 use crate::selection::{Oldest, PLAN_LENGTH, StandingBook};
@@ -67,7 +69,13 @@ async fn listed<W: World>(
     mut take: impl AsyncFnMut(Vec<SurveyItem>) -> Result<(), PassError>,
 ) -> Result<(), PassError> {
     let (sender, mut items): (SurveySender, _) = mpsc::channel(ITEMS_IN_FLIGHT);
-    let listing = async { visit.session.survey(source, sender).await.map_err(PassError::from) };
+    let listing = async {
+        visit
+            .session
+            .survey(source, sender)
+            .await
+            .map_err(PassError::from)
+    };
     let taking = async {
         while let Some(batch) = items.recv().await {
             take(batch).await?;
@@ -99,7 +107,12 @@ impl<W: World> Judging<'_, W> {
             match item {
                 SurveyItem::Entry(entry) => self.judge_one(&entry, &mut ready),
                 SurveyItem::Unlistable(path) => {
-                    self.stand(path.to_string(), 0, Reason::Leave(LeaveReason::FolderUnreadable), None);
+                    self.stand(
+                        path.to_string(),
+                        0,
+                        Reason::Leave(LeaveReason::FolderUnreadable),
+                        None,
+                    );
                 }
                 SurveyItem::Refused(path, error) => {
                     self.stand(path, 0, Reason::Leave(LeaveReason::Name), Some(error.to_string()));
@@ -120,12 +133,13 @@ impl<W: World> Judging<'_, W> {
             _ => plan::judge(entry, self.outlook),
         };
         match verdict {
-            Verdict::Pass => {}
             Verdict::OldFolder if self.outlook.rules.prune_empty => self.old_folders.push(entry.path.clone()),
-            Verdict::OldFolder => {}
+            Verdict::Pass | Verdict::OldFolder => {}
             Verdict::Ready(candidate) => ready.push(candidate),
             Verdict::SecondLook(candidate, needed) => self.second_looks.push(candidate, needed),
-            Verdict::Standing(reason) => self.stand(entry.path.to_string(), entry.identity.size, reason, None),
+            Verdict::Standing(reason) => {
+                self.stand(entry.path.to_string(), entry.identity.size, reason, None);
+            }
         }
     }
 
@@ -140,10 +154,16 @@ impl<W: World> Judging<'_, W> {
         }
         let paths: Vec<RelativePath> = ready.iter().map(|candidate| candidate.original.clone()).collect();
         let ledger = self.visit.world.ledger();
-        let remembered = ledger.remembered(&self.visit.device.name, self.source, &paths).await?;
+        let remembered = ledger
+            .remembered(&self.visit.device.name, self.source, &paths)
+            .await?;
         for (candidate, remembered) in ready.into_iter().zip(remembered) {
-            let decision =
-                plan::decide(&candidate, remembered.as_ref(), self.outlook.rules, self.outlook.abilities);
+            let decision = plan::decide(
+                &candidate,
+                remembered.as_ref(),
+                self.outlook.rules,
+                self.outlook.abilities,
+            );
             match &decision {
                 // What stays by rule must not crowd out what can go.
                 Decision::Keep(_, reason) => {
@@ -163,9 +183,16 @@ impl<W: World> Judging<'_, W> {
         state: Option<model::FileState>,
         decision: &Decision,
     ) -> Result<(), PassError> {
-        self.stand(candidate.original.to_string(), candidate.identity.size, Reason::Leave(reason), None);
+        self.stand(
+            candidate.original.to_string(),
+            candidate.identity.size,
+            Reason::Leave(reason),
+            None,
+        );
         // An earlier process may have died between the record and the note that the file is kept.
-        let Decision::Keep(row, _) = decision else { return Ok(()) };
+        let Decision::Keep(row, _) = decision else {
+            return Ok(());
+        };
         if state == Some(model::FileState::Stored) && self.mode == Mode::Act {
             let rows = vec![(*row, model::FileState::Kept, Some(reason))];
             self.visit.world.ledger().settle(rows, self.visit.now()).await?;
@@ -178,7 +205,8 @@ impl<W: World> Judging<'_, W> {
         self.look_again().await?;
         let gone = self.gone().await?;
         // Deepest first: a folder goes after what is in it.
-        self.old_folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
+        self.old_folders
+            .sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
         Ok(Survey {
             more,
             work: self.work.into_sorted().collect(),
@@ -197,11 +225,16 @@ impl<W: World> Judging<'_, W> {
             // A dry run notes nothing down: no file is settled by it.
             Mode::DryRun => vec![now; looks.len()],
             Mode::Act => {
-                let sightings = looks
-                    .iter()
-                    .map(|(candidate, _)| Sighting { path: candidate.lies_at.clone(), identity: candidate.identity });
+                let sightings = looks.iter().map(|(candidate, _)| Sighting {
+                    path: candidate.lies_at.clone(),
+                    identity: candidate.identity,
+                });
                 let device = &self.visit.device.name;
-                self.visit.world.ledger().sighted(device, self.source, sightings.collect(), now).await?
+                self.visit
+                    .world
+                    .ledger()
+                    .sighted(device, self.source, sightings.collect(), now)
+                    .await?
             }
         };
         let reason = match self.outlook.abilities.tells_time {
@@ -213,14 +246,24 @@ impl<W: World> Judging<'_, W> {
             if self.mode == Mode::Act && now.since(since) >= needed {
                 ready.push(candidate);
             } else {
-                self.stand(candidate.original.to_string(), candidate.identity.size, Reason::Wait(reason), None);
+                self.stand(
+                    candidate.original.to_string(),
+                    candidate.identity.size,
+                    Reason::Wait(reason),
+                    None,
+                );
             }
         }
         self.decide_all(ready).await
     }
 
     async fn gone(&self) -> Result<Vec<crate::ports::RowId>, PassError> {
-        let rows = self.visit.world.ledger().withdrawn_rows(&self.visit.device.name, self.source).await?;
+        let rows = self
+            .visit
+            .world
+            .ledger()
+            .withdrawn_rows(&self.visit.device.name, self.source)
+            .await?;
         let lies_at = |row: &crate::ports::WithdrawnRow| {
             [
                 withdrawn::in_source(self.outlook.ledger, &row.withdrawn, &row.path).ok(),
@@ -228,9 +271,16 @@ impl<W: World> Judging<'_, W> {
             ]
         };
         let is_gone = |row: &crate::ports::WithdrawnRow| {
-            lies_at(row).iter().flatten().all(|place| !self.withdrawn.contains(place))
+            lies_at(row)
+                .iter()
+                .flatten()
+                .all(|place| !self.withdrawn.contains(place))
         };
-        Ok(rows.iter().filter(|row| is_gone(row)).map(|row| row.row).collect())
+        Ok(rows
+            .iter()
+            .filter(|row| is_gone(row))
+            .map(|row| row.row)
+            .collect())
     }
 }
 
@@ -250,7 +300,11 @@ impl Marks {
         source: &SourcePath,
         suffix: &[u8],
     ) -> Result<Self, PassError> {
-        let mut marks = Self { suffix: suffix.to_vec(), marked: HashSet::new(), present: HashSet::new() };
+        let mut marks = Self {
+            suffix: suffix.to_vec(),
+            marked: HashSet::new(),
+            present: HashSet::new(),
+        };
         listed(visit, source, async |items| {
             for item in items {
                 if let SurveyItem::Entry(entry) = item {
@@ -297,6 +351,8 @@ pub(crate) fn reason_of(fault: &FileFault) -> Reason {
     match fault.kind {
         Kind::Missing | Kind::Grown | Kind::NotAFile => Reason::Wait(WaitReason::Changed),
         Kind::Permission => Reason::Leave(LeaveReason::Unreadable),
-        Kind::ReadOnly | Kind::OtherFileSystem | Kind::Unsupported | Kind::Other => Reason::Wait(WaitReason::Unproved),
+        Kind::ReadOnly | Kind::OtherFileSystem | Kind::Unsupported | Kind::Other => {
+            Reason::Wait(WaitReason::Unproved)
+        }
     }
 }

@@ -1,0 +1,145 @@
+//! One batch on its whole way, and how large batches are.
+
+use std::collections::VecDeque;
+
+use model::SourcePath;
+
+use crate::plan::{Candidate, Decision};
+use crate::recourse::PassError;
+use crate::stages::{fetch, publish, record, release, verify, withdraw};
+use crate::world::{Visit, World};
+
+/// A batch, as planned.
+pub(crate) type Batch = Vec<(Candidate, Decision)>;
+
+/// Takes one batch through all stages.
+pub(crate) async fn run<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    batch: Batch,
+) -> Result<(), PassError> {
+    let (to_prove, mut to_gather) = divided(batch);
+    let proved = record::prove_again(visit, to_prove).await?;
+    to_gather.extend(
+        proved
+            .to_fetch
+            .into_iter()
+            .map(|candidate| (candidate, Decision::Resume)),
+    );
+
+    let withdrawn = withdraw::withdraw(visit, source, to_gather).await?;
+    let fetched = fetch::fetch(visit, source, withdrawn).await?;
+    let verified = verify::verify(visit, source, fetched).await?;
+    let published = publish::publish(visit, source, verified).await?;
+    let mut recorded = record::record(visit, source, published).await?;
+    recorded.extend(proved.recorded);
+    release::release(visit, source, recorded).await
+}
+
+fn divided(batch: Batch) -> (Vec<(Candidate, crate::ports::Remembered)>, Batch) {
+    let (mut to_prove, mut to_gather) = (Vec::new(), Vec::new());
+    for (candidate, decision) in batch {
+        match decision {
+            Decision::ProveAgain(row) => to_prove.push((candidate, row)),
+            decision => to_gather.push((candidate, decision)),
+        }
+    }
+    (to_prove, to_gather)
+}
+
+/// How large the next batch is.
+///
+/// A pass begins small and grows with every batch that succeeds: a link that fails every minute still gets something home, and a good one
+/// soon carries batches that are large beside their round trips.
+#[derive(Debug)]
+pub(crate) struct Size {
+    files: usize,
+    bytes: u64,
+}
+
+/// The first batch of a pass: a few seconds on a link of 5 Mbit/s.
+const FIRST: Size = Size {
+    files: 64,
+    bytes: 2 << 20,
+};
+
+/// No batch is larger: so much is withdrawn at a time, twice, and so much waits for its record.
+const LARGEST: Size = Size {
+    files: 1024,
+    bytes: 64 << 20,
+};
+
+impl Size {
+    pub(crate) const fn first() -> Self {
+        FIRST
+    }
+
+    /// Each batch that succeeds makes the next four times larger.
+    pub(crate) fn grow(&mut self) {
+        self.files = (self.files * 4).min(LARGEST.files);
+        self.bytes = (self.bytes * 4).min(LARGEST.bytes);
+    }
+
+    /// Takes the next batch off the front: at least one file.
+    pub(crate) fn take(&self, work: &mut VecDeque<(Candidate, Decision)>) -> Batch {
+        let mut batch = Vec::new();
+        let mut bytes: u64 = 0;
+        while let Some((candidate, decision)) = work.pop_front() {
+            bytes = bytes.saturating_add(candidate.identity.size);
+            if !batch.is_empty() && (batch.len() >= self.files || bytes > self.bytes) {
+                work.push_front((candidate, decision));
+                break;
+            }
+            batch.push((candidate, decision));
+        }
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Identity, RelativePath, Timestamp};
+
+    fn work(sizes: &[u64]) -> VecDeque<(Candidate, Decision)> {
+        let candidate = |(number, size): (usize, &u64)| {
+            let path = RelativePath::new(format!("f{number}")).unwrap();
+            let identity = Identity {
+                device_number: None,
+                inode: None,
+                size: *size,
+                modified: Timestamp::EPOCH,
+                changed: None,
+            };
+            (
+                Candidate {
+                    original: path.clone(),
+                    lies_at: path,
+                    identity,
+                },
+                Decision::Resume,
+            )
+        };
+        sizes.iter().enumerate().map(candidate).collect()
+    }
+
+    #[test]
+    fn a_batch_grows_with_success_and_never_without_bound() {
+        let mut size = Size::first();
+        let mut files = work(&vec![10; 5000]);
+        let mut lengths = Vec::new();
+        while !files.is_empty() {
+            lengths.push(size.take(&mut files).len());
+            size.grow();
+        }
+        assert_eq!(lengths[..4], [64, 256, 1024, 1024]);
+    }
+
+    #[test]
+    fn a_file_larger_than_any_batch_is_a_batch_of_its_own() {
+        let mut files = work(&[1 << 40, 1 << 40, 5]);
+        assert_eq!(Size::first().take(&mut files).len(), 1);
+        assert_eq!(Size::first().take(&mut files).len(), 1);
+        assert_eq!(Size::first().take(&mut files).len(), 1);
+    }
+}

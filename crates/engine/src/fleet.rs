@@ -1,0 +1,147 @@
+//! One sweep: a pass over every device. No device holds up another.
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use model::{DeviceName, FailureClass};
+
+use crate::event::{Event, PassSummary, Reporter};
+use crate::pass::pass;
+use crate::ports::{Clock, LedgerError, PassOutcome, Store, StoreError};
+use crate::rules::{DeviceRules, Mode};
+use crate::world::{Stop, World};
+
+/// How a sweep went.
+#[derive(Debug)]
+pub struct SweepSummary {
+    /// Each device that was visited, in the order in which they ended.
+    pub passes: Vec<(DeviceName, PassSummary)>,
+    /// Devices that were not visited any more, since the store or the ledger failed or somebody asked to stop.
+    pub not_visited: Vec<DeviceName>,
+}
+
+/// What a sweep comes to: decides the exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything that could be done was done.
+    Well,
+    /// Some device or file failed.
+    Partial,
+    /// All well but for devices that could not be reached.
+    Unreachable,
+    /// Somebody asked to stop.
+    Interrupted,
+}
+
+/// Why a sweep did not begin: nothing was touched.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The store is not fit.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger is not fit.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Visits every device once. `parallel` devices are worked on at a time; four times as many may be connecting or waiting for
+/// their turn, so that those that never answer cost the others nothing.
+///
+/// Looks at the store first: if it is not fit, no device is connected to.
+pub async fn sweep<W: World>(
+    world: &W,
+    devices: &[DeviceRules],
+    parallel: usize,
+    mode: Mode,
+    stop: &Stop,
+) -> Result<SweepSummary, SweepError> {
+    let began = Instant::now();
+    world.store().condition().await?;
+    if mode == Mode::Act {
+        let week_ago = world.clock().now().minus(std::time::Duration::from_hours(7 * 24));
+        world.store().tidy_staging(week_ago).await?;
+    }
+    world.reporter().report(&Event::SweepBegan {
+        devices: devices.len(),
+        mode,
+    });
+
+    let (working, connecting) = (
+        Semaphore::new(parallel),
+        Semaphore::new(parallel.saturating_mul(4)),
+    );
+    let mut visits: FuturesUnordered<_> = devices
+        .iter()
+        .map(|device| visit(world, device, mode, stop, &working, &connecting))
+        .collect();
+    let mut summary = SweepSummary {
+        passes: Vec::new(),
+        not_visited: Vec::new(),
+    };
+    while let Some((device, visited)) = visits.next().await {
+        match visited? {
+            Some(pass) => {
+                // A store that is full, or gone, can serve no other device either.
+                if matches!(pass.outcome, PassOutcome::HomeFailed { .. }) {
+                    stop.ask();
+                }
+                summary.passes.push((device, pass));
+            }
+            None => summary.not_visited.push(device),
+        }
+    }
+    world.reporter().report(&Event::SweepEnded {
+        took: began.elapsed(),
+    });
+    Ok(summary)
+}
+
+async fn visit<W: World>(
+    world: &W,
+    device: &DeviceRules,
+    mode: Mode,
+    stop: &Stop,
+    working: &Semaphore,
+    connecting: &Semaphore,
+) -> (DeviceName, Result<Option<PassSummary>, LedgerError>) {
+    let name = device.name.clone();
+    let place = connecting.acquire().await;
+    if stop.is_asked() {
+        return (name, Ok(None));
+    }
+    let turn = async {
+        let turn = working.acquire().await;
+        drop(place);
+        turn
+    };
+    let summary = pass(world, device, mode, stop, turn).await;
+    (name, summary.map(Some))
+}
+
+impl SweepSummary {
+    /// What the sweep comes to.
+    pub fn verdict(&self) -> Verdict {
+        let outcomes = || self.passes.iter().map(|(_, pass)| &pass.outcome);
+        let is_unreachable = |outcome: &PassOutcome| match outcome {
+            PassOutcome::Failed { class, .. } => FailureClass::is_unreachable(*class),
+            _ => false,
+        };
+        let is_home = |outcome: &&PassOutcome| matches!(outcome, PassOutcome::HomeFailed { .. });
+        if outcomes().any(|outcome| is_home(&outcome)) {
+            return Verdict::Partial;
+        }
+        if outcomes().any(|outcome| *outcome == PassOutcome::Interrupted) || !self.not_visited.is_empty() {
+            return Verdict::Interrupted;
+        }
+        if outcomes().any(|outcome| *outcome != PassOutcome::Well && !is_unreachable(outcome)) {
+            return Verdict::Partial;
+        }
+        if outcomes().any(is_unreachable) {
+            Verdict::Unreachable
+        } else {
+            Verdict::Well
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Publish: sealed and verified bytes get their name in the store.
+//!
+//! A crash before leaves nothing visible; a crash after leaves the file visible, whole and durable, but unrecorded: the next pass finds
+//! the name taken by the same content, and records it.
+
+use model::{LeaveReason, RelativePath, SourcePath, WaitReason};
+
+use crate::placement::{self, Candidates, Subject};
+use crate::ports::{Placed, Publication, PublishFault, Reason, SealedFile, Store};
+use crate::recourse::PassError;
+use crate::stages::verify::Verified;
+use crate::stages::withdraw::Withdrawn;
+use crate::world::{Visit, World};
+
+/// A file that stands in the store under its name, durable.
+#[derive(Debug)]
+pub(crate) struct Published {
+    withdrawn: Withdrawn,
+    sealed: SealedFile,
+    device_digest: bool,
+    store_name: RelativePath,
+    placed: Placed,
+    conflict: bool,
+}
+
+impl Published {
+    pub(crate) fn withdrawn(&self) -> &Withdrawn {
+        &self.withdrawn
+    }
+
+    pub(crate) fn sealed(&self) -> &SealedFile {
+        &self.sealed
+    }
+
+    pub(crate) fn has_device_digest(&self) -> bool {
+        self.device_digest
+    }
+
+    pub(crate) fn store_name(&self) -> &RelativePath {
+        &self.store_name
+    }
+
+    pub(crate) fn placed(&self) -> Placed {
+        self.placed
+    }
+
+    /// Whether its first choice of name was taken by other content.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.conflict
+    }
+
+    pub(crate) fn into_parts(self) -> (Withdrawn, SealedFile) {
+        (self.withdrawn, self.sealed)
+    }
+}
+
+/// A file on its way to a name.
+struct Seeking {
+    file: Verified,
+    candidates: Candidates,
+    conflict: bool,
+}
+
+/// Publishes a batch. A name that is taken by other content leads to the next candidate; what finds no name stays on the device.
+pub(crate) async fn publish<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    batch: Vec<Verified>,
+) -> Result<Vec<Published>, PassError> {
+    let mut unplaced = Vec::new();
+    let mut seeking = Vec::with_capacity(batch.len());
+    for file in batch {
+        match first_candidate(visit, source, &file) {
+            Ok(candidates) => seeking.push(Seeking {
+                file,
+                candidates,
+                conflict: false,
+            }),
+            Err(error) => {
+                unplaced.push((file, Reason::Leave(LeaveReason::Name), error.to_string()));
+            }
+        }
+    }
+    let mut published = Vec::with_capacity(seeking.len());
+    while !seeking.is_empty() {
+        let (named, refused) = with_names(std::mem::take(&mut seeking));
+        unplaced.extend(refused);
+        let publications = named
+            .iter()
+            .map(|(seeking, name)| publication(seeking, name))
+            .collect();
+        let answers = visit.world.store().publish(publications).await?;
+        for ((mut file, store_name), answer) in named.into_iter().zip(answers) {
+            let goes_on = match answer {
+                Ok(placed) => {
+                    published.push(file.into_published(store_name, placed));
+                    continue;
+                }
+                Err(PublishFault::Taken) => file.candidates.after_taken(),
+                Err(PublishFault::Obstructed { depth }) => file.candidates.after_obstructed(depth),
+                Err(PublishFault::Unacceptable(detail)) => {
+                    unplaced.push((file.file, Reason::Leave(LeaveReason::Name), detail));
+                    continue;
+                }
+                Err(PublishFault::Failed(detail)) => {
+                    unplaced.push((file.file, Reason::Wait(WaitReason::Unproved), detail));
+                    continue;
+                }
+            };
+            file.conflict = true;
+            match goes_on {
+                true => seeking.push(file),
+                false => {
+                    let detail = "every name for its content is taken by other content in the store".into();
+                    unplaced.push((file.file, Reason::Leave(LeaveReason::Name), detail));
+                }
+            }
+        }
+    }
+    leave_unplaced(visit, source, unplaced).await?;
+    Ok(published)
+}
+
+type Unplaced = (Verified, Reason, String);
+
+impl Seeking {
+    fn into_published(self, store_name: RelativePath, placed: Placed) -> Published {
+        let (withdrawn, sealed, device_digest) = self.file.into_parts();
+        Published {
+            withdrawn,
+            sealed,
+            device_digest,
+            store_name,
+            placed,
+            conflict: self.conflict,
+        }
+    }
+}
+
+fn first_candidate<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    file: &Verified,
+) -> Result<Candidates, model::NameError> {
+    let rules = &visit.device.rules;
+    let digest = file.sealed().digest;
+    let subject = Subject {
+        device: &visit.device.name,
+        source,
+        path: file.withdrawn().original(),
+        modified: file.withdrawn().identity().modified,
+        digest: &digest,
+    };
+    placement::place(&rules.layout, rules.names, &subject).map(|name| Candidates::new(&name, digest))
+}
+
+fn with_names(seeking: Vec<Seeking>) -> (Vec<(Seeking, RelativePath)>, Vec<Unplaced>) {
+    let (mut named, mut refused) = (Vec::new(), Vec::new());
+    for file in seeking {
+        match file.candidates.current() {
+            Ok(name) => named.push((file, name)),
+            Err(error) => refused.push((file.file, Reason::Leave(LeaveReason::Name), error.to_string())),
+        }
+    }
+    (named, refused)
+}
+
+fn publication(seeking: &Seeking, name: &RelativePath) -> Publication {
+    let sealed = seeking.file.sealed();
+    Publication {
+        token: sealed.token.clone(),
+        size: sealed.size,
+        digest: sealed.digest,
+        name: name.clone(),
+    }
+}
+
+async fn leave_unplaced<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    unplaced: Vec<Unplaced>,
+) -> Result<(), PassError> {
+    let mut sealed_files = Vec::new();
+    for (file, reason, detail) in unplaced {
+        let (withdrawn, sealed, _) = file.into_parts();
+        visit.leave_behind(source, withdrawn.original(), sealed.size, reason, Some(detail));
+        sealed_files.push(sealed);
+    }
+    visit
+        .world
+        .store()
+        .retire(sealed_files)
+        .await
+        .map_err(PassError::from)
+}

@@ -1,0 +1,157 @@
+//! Record: the ledger says, durably, that a file is stored. One transaction for a batch.
+//!
+//! A crash before leaves a published file that the next pass recognises; a crash after leaves a file on the device whose stored copy
+//! the next pass proves again before it releases it.
+
+use model::{Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath};
+
+use crate::event::Event;
+use crate::plan::Candidate;
+use crate::ports::{Ledger, Placed, Reason, Record, Remembered, Reproof, RowId, Store};
+use crate::recourse::PassError;
+use crate::stages::publish::Published;
+use crate::stages::withdraw::Withdrawn;
+use crate::world::{Visit, World};
+
+/// A file of which this process has proved, and the ledger says, that it is whole and durable in the store.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    row: RowId,
+    original: RelativePath,
+    lies_at: RelativePath,
+    identity: Identity,
+}
+
+impl Recorded {
+    pub(crate) fn row(&self) -> RowId {
+        self.row
+    }
+
+    pub(crate) fn original(&self) -> &RelativePath {
+        &self.original
+    }
+
+    pub(crate) fn lies_at(&self) -> &RelativePath {
+        &self.lies_at
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+}
+
+/// Records a batch, and returns what may be released. Files that have to stay are recorded as kept.
+pub(crate) async fn record<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    batch: Vec<Published>,
+) -> Result<Vec<Recorded>, PassError> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records = batch.iter().map(|file| as_record(visit, source, file)).collect();
+    let rows = visit.world.ledger().record(records).await?;
+    let mut recorded = Vec::with_capacity(batch.len());
+    let mut kept = Vec::new();
+    let mut sealed_files = Vec::with_capacity(batch.len());
+    for (file, row) in batch.into_iter().zip(rows) {
+        announce(visit, source, &file);
+        let (withdrawn, sealed) = file.into_parts();
+        sealed_files.push(sealed);
+        match withdrawn.stays() {
+            Some(reason) => {
+                kept.push((row, FileState::Kept, Some(reason)));
+                stay(visit, source, &withdrawn, reason);
+            }
+            None => recorded.push(Recorded {
+                row,
+                original: withdrawn.original().clone(),
+                lies_at: withdrawn.lies_at().clone(),
+                identity: withdrawn.identity(),
+            }),
+        }
+    }
+    // The links in staging are of no more use: the record is durable.
+    visit.world.store().retire(sealed_files).await?;
+    if !kept.is_empty() {
+        visit.world.ledger().settle(kept, visit.now()).await?;
+    }
+    Ok(recorded)
+}
+
+fn stay<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withdrawn, reason: LeaveReason) {
+    visit.leave_behind(
+        source,
+        file.original(),
+        file.identity().size,
+        Reason::Leave(reason),
+        None,
+    );
+}
+
+fn as_record<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Published) -> Record {
+    Record {
+        pass: visit.pass,
+        device: visit.device.name.clone(),
+        source: source.clone(),
+        path: file.withdrawn().original().clone(),
+        identity: file.withdrawn().identity(),
+        digest: file.sealed().digest,
+        device_digest: file.has_device_digest(),
+        store_name: file.store_name().clone(),
+        was_there: file.placed() == Placed::Same,
+        withdrawn: file.withdrawn().batch().cloned(),
+        at: visit.now(),
+    }
+}
+
+fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Published) {
+    if file.placed() == Placed::New {
+        visit.tally.stored.add(file.sealed().size);
+    }
+    visit.report(&Event::Stored {
+        device: visit.device.name.clone(),
+        source: source.clone(),
+        path: file.withdrawn().original().clone(),
+        store_name: file.store_name().clone(),
+        size: file.sealed().size,
+        digest: file.sealed().digest,
+        placed: file.placed(),
+        conflict: file.is_conflict(),
+    });
+}
+
+/// What the store says of files that an earlier pass recorded.
+pub(crate) struct ProvedAgain {
+    /// The stored copy is as the row says: these may be released.
+    pub(crate) recorded: Vec<Recorded>,
+    /// It is not: these are to be fetched again.
+    pub(crate) to_fetch: Vec<Candidate>,
+}
+
+/// A row of an earlier pass proves nothing by itself (stores are restored from back-ups, people move files): the stored copy is opened
+/// and digested again.
+pub(crate) async fn prove_again<W: World>(
+    visit: &Visit<'_, W>,
+    rows: Vec<(Candidate, Remembered)>,
+) -> Result<ProvedAgain, PassError> {
+    let (mut recorded, mut to_fetch) = (Vec::new(), Vec::new());
+    for (candidate, row) in rows {
+        let digest: Digest = row.digest;
+        match visit
+            .world
+            .store()
+            .reprove(&row.store_name, candidate.identity.size, &digest)
+            .await?
+        {
+            Reproof::Same => recorded.push(Recorded {
+                row: row.row,
+                original: candidate.original,
+                lies_at: candidate.lies_at,
+                identity: candidate.identity,
+            }),
+            Reproof::Missing | Reproof::Other => to_fetch.push(candidate),
+        }
+    }
+    Ok(ProvedAgain { recorded, to_fetch })
+}

@@ -1,0 +1,118 @@
+//! Release: a recorded file leaves its device.
+//!
+//! A crash between the removal and the note of it leaves a row that says "stored"; the next survey does not find the file, and the row
+//! is brought up to date.
+
+use model::{FileState, LeaveReason, RelativePath, SourcePath, WaitReason};
+
+use crate::event::Event;
+use crate::ports::{FileFaultKind, Ledger, Openness, Reason, Session};
+use crate::recourse::PassError;
+use crate::stages::record::Recorded;
+use crate::withdrawn;
+use crate::world::{Visit, World};
+
+/// Releases a batch. A file that somebody wrote to, or holds open, is left where it lies and gathered again from there.
+pub(crate) async fn release<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    batch: Vec<Recorded>,
+) -> Result<(), PassError> {
+    let unchanged = still_unchanged(visit, source, batch).await?;
+    if unchanged.is_empty() {
+        return Ok(());
+    }
+    let paths: Vec<RelativePath> = unchanged.iter().map(|file| file.lies_at().clone()).collect();
+    let answers = visit.session.remove(source, &paths).await?;
+    let mut rows = Vec::with_capacity(unchanged.len());
+    for (file, answer) in unchanged.iter().zip(answers) {
+        match answer {
+            Ok(()) => {}
+            // Somebody removed it just before us: it is gone all the same.
+            Err(fault) if fault.kind == FileFaultKind::Missing => {}
+            Err(fault) => {
+                let reason = Reason::Leave(LeaveReason::RemovalRefused);
+                visit.leave_behind(
+                    source,
+                    file.original(),
+                    file.identity().size,
+                    reason,
+                    Some(fault.message),
+                );
+                continue;
+            }
+        }
+        rows.push((file.row(), FileState::Released, None));
+        visit.tally.released.add(file.identity().size);
+        visit.report(&Event::Released {
+            device: visit.device.name.clone(),
+            source: source.clone(),
+            path: file.original().clone(),
+            size: file.identity().size,
+        });
+    }
+    visit.world.ledger().settle(rows, visit.now()).await?;
+    tidy(visit, source, &paths).await
+}
+
+/// Those whose identity is still as it was verified, and which nobody has open.
+async fn still_unchanged<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    batch: Vec<Recorded>,
+) -> Result<Vec<Recorded>, PassError> {
+    if batch.is_empty() {
+        return Ok(batch);
+    }
+    let paths: Vec<RelativePath> = batch.iter().map(|file| file.lies_at().clone()).collect();
+    let inspections = visit.session.inspect(source, &paths).await?;
+    let mut unchanged = Vec::with_capacity(batch.len());
+    for (file, inspection) in batch.into_iter().zip(inspections) {
+        let reason = match inspection {
+            Ok(inspection) if inspection.openness == Openness::Open => WaitReason::Open,
+            Ok(inspection) if inspection.identity != file.identity() => WaitReason::Changed,
+            Ok(_) => {
+                unchanged.push(file);
+                continue;
+            }
+            Err(fault) if fault.kind == FileFaultKind::Missing => {
+                // Its owner went into the withdrawn folder and took it: it is stored, and gone.
+                visit
+                    .world
+                    .ledger()
+                    .settle(vec![(file.row(), FileState::Released, None)], visit.now())
+                    .await?;
+                continue;
+            }
+            Err(_) => WaitReason::Changed,
+        };
+        visit.leave_behind(
+            source,
+            file.original(),
+            file.identity().size,
+            Reason::Wait(reason),
+            None,
+        );
+    }
+    Ok(unchanged)
+}
+
+/// Removes the folders that a batch leaves empty. Those that are not empty stay by themselves.
+async fn tidy<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    removed: &[RelativePath],
+) -> Result<(), PassError> {
+    let mut folders: Vec<RelativePath> = removed.iter().flat_map(withdrawn::folders_of).collect();
+    // Deepest first, each once. The withdrawn folder itself and the one of this ledger stay for the next batch.
+    folders.sort_by(|one, other| {
+        let depth = |folder: &RelativePath| folder.components().count();
+        depth(other).cmp(&depth(one)).then_with(|| one.cmp(other))
+    });
+    folders.dedup();
+    visit
+        .session
+        .remove_folders(source, &folders)
+        .await
+        .map_err(PassError::from)
+}

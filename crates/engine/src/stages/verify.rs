@@ -1,0 +1,110 @@
+//! Verify: what was received is what the device has, and nobody wrote while it was read.
+
+use model::{RelativePath, SourcePath, WaitReason};
+
+use crate::ports::SealedFile;
+use crate::ports::{FileFaultKind, Inspection, Openness, Reason, Session, Store};
+use crate::recourse::PassError;
+use crate::stages::fetch::Fetched;
+use crate::stages::survey::reason_of;
+use crate::stages::withdraw::Withdrawn;
+use crate::world::{Visit, World};
+
+/// A sealed file that equals the file on the device.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    withdrawn: Withdrawn,
+    sealed: SealedFile,
+    device_digest: bool,
+}
+
+impl Verified {
+    pub(crate) fn withdrawn(&self) -> &Withdrawn {
+        &self.withdrawn
+    }
+
+    pub(crate) fn sealed(&self) -> &SealedFile {
+        &self.sealed
+    }
+
+    pub(crate) fn into_parts(self) -> (Withdrawn, SealedFile, bool) {
+        (self.withdrawn, self.sealed, self.device_digest)
+    }
+}
+
+/// Verifies a batch. What cannot be proved is thrown away and left for the next pass, with the reason.
+pub(crate) async fn verify<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    batch: Vec<Fetched>,
+) -> Result<Vec<Verified>, PassError> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let paths: Vec<RelativePath> = batch
+        .iter()
+        .map(|file| file.withdrawn().lies_at().clone())
+        .collect();
+    let inspections = visit.session.inspect(source, &paths).await?;
+    let digests_expected = visit.session.abilities().digests;
+
+    let mut verified = Vec::with_capacity(batch.len());
+    let mut unproved = Vec::new();
+    for (file, inspection) in batch.into_iter().zip(inspections) {
+        let doubt = match &inspection {
+            Ok(inspection) => doubt_about(&file, *inspection, digests_expected),
+            Err(fault) if fault.kind == FileFaultKind::Missing => Some((
+                Reason::Wait(WaitReason::Changed),
+                Some("it vanished while it was read".into()),
+            )),
+            Err(fault) => Some((reason_of(fault), Some(fault.message.clone()))),
+        };
+        let (withdrawn, sealed) = file.into_parts();
+        match doubt {
+            None => verified.push(Verified {
+                withdrawn,
+                sealed,
+                device_digest: digests_expected,
+            }),
+            Some((reason, detail)) => {
+                visit.leave_behind(
+                    source,
+                    withdrawn.original(),
+                    withdrawn.identity().size,
+                    reason,
+                    detail,
+                );
+                unproved.push(sealed);
+            }
+        }
+    }
+    visit.world.store().retire(unproved).await?;
+    Ok(verified)
+}
+
+/// Why a file is not proved; `None` when it is.
+fn doubt_about(
+    file: &Fetched,
+    inspection: Inspection,
+    digests_expected: bool,
+) -> Option<(Reason, Option<String>)> {
+    if inspection.openness == Openness::Open {
+        return Some((Reason::Wait(WaitReason::Open), None));
+    }
+    if inspection.identity != file.withdrawn().identity() || file.sealed().size != inspection.identity.size {
+        return Some((Reason::Wait(WaitReason::Changed), None));
+    }
+    if !digests_expected {
+        return None;
+    }
+    let received = file.sealed().ranges.iter().map(|range| Some(range.digest));
+    if file.device_digests().is_empty() || file.device_digests().iter().any(Option::is_none) {
+        let detail = "the device could not digest it".into();
+        return Some((Reason::Wait(WaitReason::Unproved), Some(detail)));
+    }
+    if !received.eq(file.device_digests().iter().copied()) {
+        let detail = "the device's digest is another than that of the bytes it sent".into();
+        return Some((Reason::Wait(WaitReason::Unproved), Some(detail)));
+    }
+    None
+}

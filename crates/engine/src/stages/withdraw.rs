@@ -1,0 +1,275 @@
+//! Withdraw: a batch is renamed out of the camera's way.
+//!
+//! After the rename nothing that happens under the old name can touch the file, and the identity that is noted then is one that any
+//! later write changes. A crash between rename and note leaves the file whole in the withdrawn folder, under a path that tells its
+//! original one: the next pass gathers it from there.
+
+use std::collections::HashSet;
+
+use model::{Identity, LeaveReason, PassId, RelativePath, SourcePath, WaitReason};
+
+use crate::plan::{Candidate, Decision};
+use crate::ports::{FileFault, FileFaultKind, Inspection, Move, Openness, Reason, RowId, Session};
+use crate::recourse::PassError;
+use crate::stages::survey::reason_of;
+use crate::withdrawn;
+use crate::world::{Visit, World};
+
+/// A file of which the identity was noted when it could be reached under no name that a camera knows; or, where it has to stay
+/// in place, just before it is read.
+#[derive(Debug)]
+pub(crate) struct Withdrawn {
+    original: RelativePath,
+    lies_at: RelativePath,
+    identity: Identity,
+    batch: Option<PassId>,
+    stays: Option<LeaveReason>,
+}
+
+impl Withdrawn {
+    pub(crate) fn original(&self) -> &RelativePath {
+        &self.original
+    }
+
+    pub(crate) fn lies_at(&self) -> &RelativePath {
+        &self.lies_at
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The batch it was withdrawn with, if it was.
+    pub(crate) fn batch(&self) -> Option<&PassId> {
+        self.batch.as_ref()
+    }
+
+    /// Why it is to stay on the device after it is stored.
+    pub(crate) fn stays(&self) -> Option<LeaveReason> {
+        self.stays
+    }
+}
+
+/// A file that is about to be looked at.
+struct Pending {
+    candidate: Candidate,
+    lies_at: RelativePath,
+    batch: Option<PassId>,
+    stays: Option<LeaveReason>,
+}
+
+/// Withdraws a batch, and notes what each file is now. What cannot be withdrawn is gathered where it is, and stays.
+pub(crate) async fn withdraw<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    work: Vec<(Candidate, Decision)>,
+) -> Result<Vec<Withdrawn>, PassError> {
+    let mut pending = Vec::with_capacity(work.len());
+    let mut to_move = Vec::new();
+    for (candidate, decision) in work {
+        match decision {
+            Decision::Withdraw(known) => to_move.push((candidate, known)),
+            Decision::GatherInPlace(reason) => pending.push(Pending::in_place(candidate, reason)),
+            Decision::Resume | Decision::ProveAgain(_) | Decision::Keep(..) => {
+                pending.push(Pending::withdrawn_before(candidate));
+            }
+        }
+    }
+    pending.extend(move_away(visit, source, to_move).await?);
+    note_identities(visit, source, pending).await
+}
+
+impl Pending {
+    fn in_place(candidate: Candidate, reason: LeaveReason) -> Self {
+        Self {
+            lies_at: candidate.lies_at.clone(),
+            candidate,
+            batch: None,
+            stays: Some(reason),
+        }
+    }
+
+    fn withdrawn_before(candidate: Candidate) -> Self {
+        let pass =
+            withdrawn::parse(&candidate.lies_at).and_then(|parsed| String::from_utf8(parsed.pass).ok());
+        Self {
+            lies_at: candidate.lies_at.clone(),
+            candidate,
+            batch: pass.and_then(PassId::new),
+            stays: None,
+        }
+    }
+}
+
+async fn move_away<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    mut to_move: Vec<(Candidate, Option<RowId>)>,
+) -> Result<Vec<Pending>, PassError> {
+    // A hostile listing may name a file twice: the second rename would fall upon the first.
+    let mut names = HashSet::new();
+    to_move.retain(|(candidate, _)| names.insert(candidate.lies_at.clone()));
+    let Some(batch) = visit.next_batch().filter(|_| !to_move.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let ledger = crate::ports::Ledger::id(visit.world.ledger()).clone();
+
+    let in_source = |candidate: &Candidate| withdrawn::in_source(&ledger, &batch, &candidate.lies_at);
+    let first = rename_all(visit, source, to_move, in_source).await?;
+    let (moved, failed): (Vec<_>, Vec<_>) = first.into_iter().partition(|attempt| attempt.result.is_ok());
+
+    // Another file system below the source (EXDEV), or a withdrawn folder that is not ours to write: beside the file, then.
+    let (again, lost): (Vec<_>, Vec<_>) = failed.into_iter().partition(|attempt| !attempt.is_gone());
+    let again = again
+        .into_iter()
+        .map(|attempt| (attempt.candidate, attempt.known))
+        .collect();
+    let beside = |candidate: &Candidate| withdrawn::beside(&ledger, &batch, &candidate.lies_at);
+    let second = rename_all(visit, source, again, beside).await?;
+
+    let mut pending = Vec::new();
+    for attempt in moved.into_iter().chain(second).chain(lost) {
+        pending.extend(attempt.outcome(visit, source, &batch));
+    }
+    Ok(pending)
+}
+
+/// One try to rename one file.
+struct Attempt {
+    candidate: Candidate,
+    known: Option<RowId>,
+    result: Result<RelativePath, FileFault>,
+}
+
+async fn rename_all<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    files: Vec<(Candidate, Option<RowId>)>,
+    target: impl Fn(&Candidate) -> Result<RelativePath, model::NameError>,
+) -> Result<Vec<Attempt>, PassError> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut attempts = Vec::with_capacity(files.len());
+    let mut moves = Vec::with_capacity(files.len());
+    for (candidate, known) in files {
+        let result = target(&candidate).map_err(|error| FileFault {
+            kind: FileFaultKind::Other,
+            message: format!("cannot be withdrawn: {error}"),
+        });
+        if let Ok(to) = &result {
+            moves.push(Move {
+                from: candidate.lies_at.clone(),
+                to: to.clone(),
+            });
+        }
+        attempts.push(Attempt {
+            candidate,
+            known,
+            result,
+        });
+    }
+    let mut answers = visit.session.rename(source, &moves).await?.into_iter();
+    for attempt in attempts.iter_mut().filter(|attempt| attempt.result.is_ok()) {
+        if let Some(Err(fault)) = answers.next() {
+            attempt.result = Err(fault);
+        }
+    }
+    Ok(attempts)
+}
+
+impl Attempt {
+    fn is_gone(&self) -> bool {
+        matches!(&self.result, Err(fault) if fault.kind == FileFaultKind::Missing)
+    }
+
+    /// A file that could not be withdrawn is gathered in place and stays; once stored, it is only reported.
+    fn outcome<W: World>(self, visit: &Visit<'_, W>, source: &SourcePath, batch: &PassId) -> Option<Pending> {
+        let fault = match self.result {
+            Ok(lies_at) => {
+                return Some(Pending {
+                    candidate: self.candidate,
+                    lies_at,
+                    batch: Some(batch.clone()),
+                    stays: None,
+                });
+            }
+            // Renamed or removed by its owner since the survey: it is not ours any more.
+            Err(fault) if fault.kind == FileFaultKind::Missing => return None,
+            Err(fault) => fault,
+        };
+        let reason = match fault.kind {
+            FileFaultKind::Unsupported => LeaveReason::RenameUnsupported,
+            _ => LeaveReason::FolderUnwritable,
+        };
+        if self.known.is_some() {
+            let size = self.candidate.identity.size;
+            visit.leave_behind(
+                source,
+                &self.candidate.original,
+                size,
+                Reason::Leave(reason),
+                Some(fault.message),
+            );
+            return None;
+        }
+        Some(Pending::in_place(self.candidate, reason))
+    }
+}
+
+async fn note_identities<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    pending: Vec<Pending>,
+) -> Result<Vec<Withdrawn>, PassError> {
+    let paths: Vec<RelativePath> = pending.iter().map(|file| file.lies_at.clone()).collect();
+    let inspections = visit.session.inspect(source, &paths).await?;
+    let mut withdrawn = Vec::with_capacity(pending.len());
+    for (file, inspection) in pending.into_iter().zip(inspections) {
+        let inspection = match inspection {
+            Ok(inspection) => inspection,
+            Err(fault) if fault.kind == FileFaultKind::Missing => continue,
+            Err(fault) => {
+                let size = file.candidate.identity.size;
+                visit.leave_behind(
+                    source,
+                    &file.candidate.original,
+                    size,
+                    reason_of(&fault),
+                    Some(fault.message),
+                );
+                continue;
+            }
+        };
+        match why_not_now(&file, inspection) {
+            Some(reason) => {
+                let original = &file.candidate.original;
+                visit.leave_behind(
+                    source,
+                    original,
+                    inspection.identity.size,
+                    Reason::Wait(reason),
+                    None,
+                );
+            }
+            None => withdrawn.push(Withdrawn {
+                original: file.candidate.original,
+                lies_at: file.lies_at,
+                identity: inspection.identity,
+                batch: file.batch,
+                stays: file.stays,
+            }),
+        }
+    }
+    Ok(withdrawn)
+}
+
+/// Whether the file that was caught is another than was surveyed (its name was used again in between), or is open by now. Then it
+/// has to settle where it lies.
+fn why_not_now(file: &Pending, inspection: Inspection) -> Option<WaitReason> {
+    if inspection.openness == Openness::Open {
+        return Some(WaitReason::Open);
+    }
+    let same = file.candidate.identity.is_renamed(&inspection.identity);
+    (!same).then_some(WaitReason::Changed)
+}
