@@ -122,24 +122,17 @@ impl Fleet {
         self
     }
 
-    /// Takes a key away.
-    pub(crate) fn unset(&self, key: &str) -> &Self {
+    /// What the configuration would be with another value for one key.
+    pub(crate) fn config_with(&self, key: &str, value: impl Into<Value>) -> String {
         let (section, name) = key.split_once('.').expect("section.key");
-        let mut config = self.config.lock().expect("lock");
-        section_of(&mut config, section).remove(name);
-        fs::write(self.path("gleaner.toml"), config.to_string()).expect("writing the configuration");
-        self
+        let mut config = self.config.lock().expect("lock").clone();
+        section_of(&mut config, section).insert(name.to_owned(), value.into());
+        config.to_string()
     }
 
     /// The configuration as text.
     pub(crate) fn config(&self) -> String {
         fs::read_to_string(self.path("gleaner.toml")).expect("reading the configuration")
-    }
-
-    /// Writes the configuration as text, for what cannot be set key by key.
-    pub(crate) fn write_config(&self, text: &str) -> &Self {
-        fs::write(self.path("gleaner.toml"), text).expect("writing the configuration");
-        self
     }
 
     /// A second configuration, as of another collector: the same devices and store, another ledger.

@@ -189,7 +189,7 @@ pub(crate) fn a_minute_ago() -> SystemTime {
         .next()
         .and_then(|text| text.parse().ok())
         .expect("an uptime");
-    SystemTime::now() - Duration::from_secs(60).min(Duration::from_secs_f64(uptime / 2.0))
+    SystemTime::now() - Duration::from_mins(1).min(Duration::from_secs_f64(uptime / 2.0))
 }
 
 fn backdate(file: &Path, time: SystemTime) {

@@ -8,6 +8,7 @@ use crate::context::Fleet;
 use crate::outcome::Outcome;
 use crate::recording::content;
 use crate::sshd::Session;
+use crate::tap::Tap;
 
 /// The first device with a picture on it, and short times for giving up.
 fn fleet_of(session: Session) -> Fleet {
@@ -72,7 +73,7 @@ fn a_device_that_goes_silent_in_mid_file_is_told_as_stalled() {
     fleet.tap(1).device(1).record("big", content("big", 20 << 20));
     fleet.device(1).link(|tap| tap.silent_after(5 << 20));
     fails_as(&fleet, "stalled", 1);
-    fleet.device(1).link(|tap| tap.heal());
+    fleet.device(1).link(Tap::heal);
     recovers(&fleet);
 }
 
@@ -91,7 +92,7 @@ fn a_device_that_is_gone_in_mid_file_loses_nothing_and_goes_on_later() {
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
     fleet.assert_no_ssh_left();
-    fleet.device(1).link(|tap| tap.heal());
+    fleet.device(1).link(Tap::heal);
     recovers(&fleet);
 }
 
@@ -107,7 +108,7 @@ fn a_large_file_is_resumed_after_a_cut() {
         tap.received()
     });
     recovers(&fleet);
-    let again = fleet.device(1).link(|tap| tap.received()) - before;
+    let again = fleet.device(1).link(Tap::received) - before;
     assert!(
         again < u64::try_from(SIZE).expect("a size") * 3 / 4,
         "{again} bytes came again"
@@ -120,7 +121,7 @@ fn a_file_that_changes_between_a_cut_and_its_resumption_begins_anew() {
     fleet.tap(1).device(1).write("big", &content("big", 64 << 20));
     fleet.device(1).link(|tap| tap.cut_after(48 << 20));
     fleet.sweep();
-    fleet.device(1).link(|tap| tap.heal());
+    fleet.device(1).link(Tap::heal);
     let paths = fleet.device(1).paths();
     let cut = paths
         .iter()
@@ -290,13 +291,13 @@ fn a_folder_that_cannot_be_written_is_stored_once_and_told_each_time() {
     fs::set_permissions(&folder, PermissionsExt::from_mode(0o555)).expect("locking the folder");
     fleet.sweep().exits(1).says("locked/a.bin");
     fleet.assert_left("device1", "locked/a.bin", "folder-unwritable");
-    let before = fleet.device(1).link(|tap| tap.received());
+    let before = fleet.device(1).link(Tap::received);
     for _ in 0..2 {
         fleet.sweep().exits(1).says("locked/a.bin");
         assert_eq!(fleet.store_files().len(), 2);
         assert_eq!(fleet.device(1).paths().len(), 1);
     }
-    let again = fleet.device(1).link(|tap| tap.received()) - before;
+    let again = fleet.device(1).link(Tap::received) - before;
     assert!(again < 4 << 20, "fetched again: {again} bytes");
     fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).expect("unlocking the folder");
     recovers(&fleet);

@@ -12,6 +12,7 @@ use crate::outcome::Call;
 use crate::processes;
 use crate::recording::{content, digest, original};
 use crate::sshd::Session;
+use crate::tap::Tap;
 
 fn ssh(fleet: &Fleet, device: &str, command: &str) -> Output {
     let config = fleet.path("ssh_config");
@@ -181,17 +182,17 @@ fn a_tap_counts_cuts_and_heals() {
         text(&ssh(&fleet, "device1", "true")).contains("refused"),
         "the link is down"
     );
-    device.link(|tap| tap.heal());
+    device.link(Tap::heal);
     assert!(processes::wait_until(Duration::from_secs(5), || ssh(
         &fleet, "device1", "true"
     )
     .status
     .success()));
-    let before = device.link(|tap| tap.received());
+    let before = device.link(Tap::received);
     assert_eq!(before / 1_000_000, 1, "counted {before}");
     let seed = fetched(&fleet, 1, "big");
     assert_eq!(digest(&seed), digest(&content("big", 3_000_000)));
-    assert!(device.link(|tap| tap.received()) > before + 3_000_000);
+    assert!(device.link(Tap::received) > before + 3_000_000);
 }
 
 #[test]
@@ -201,7 +202,7 @@ fn a_tap_goes_silent_and_lets_go_on() {
     let device = fleet.device(1);
     device.link(|tap| tap.silent_after(0));
     assert!(text(&ssh(&fleet, "device1", "true")).contains("timed out"));
-    device.link(|tap| tap.heal());
+    device.link(Tap::heal);
     assert!(ssh(&fleet, "device1", "true").status.success());
 }
 

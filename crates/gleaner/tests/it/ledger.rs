@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::context::Fleet;
 use crate::processes;
 use crate::sshd::Session;
+use crate::tap::Tap;
 
 /// Removes the ledger with all that belongs to it.
 fn lose_ledger(fleet: &Fleet) {
@@ -30,7 +31,10 @@ fn a_lost_ledger_costs_only_time() {
     fleet.sweep().exits(0);
     lose_ledger(&fleet);
     fleet.set("defaults.release", "delete");
-    fleet.device(1).record("day/img_00003.jpg", "the name again").record("new.jpg", "new");
+    fleet
+        .device(1)
+        .record("day/img_00003.jpg", "the name again")
+        .record("new.jpg", "new");
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
     assert_eq!(fleet.store_files().len(), 22, "nothing twice");
@@ -43,16 +47,21 @@ fn a_ledger_lost_in_mid_sweep_loses_no_file() {
     fleet.device(1).link(|tap| tap.slow_to(2_000_000));
     fleet.wait_until_settled();
     let running = fleet.start(["run"]);
-    assert!(processes::wait_until(Duration::from_secs(30), || !fleet.store_files().is_empty()));
+    assert!(processes::wait_until(Duration::from_secs(30), || !fleet
+        .store_files()
+        .is_empty()));
     running.kill();
     lose_ledger(&fleet);
-    fleet.device(1).link(|tap| tap.heal());
+    fleet.device(1).link(Tap::heal);
     fleet.sweep();
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
     // What the lost ledger had withdrawn may be another collector's; it stays and is told, the rest is gathered.
     let in_place: Vec<PathBuf> = fleet.device(1).paths();
-    assert!(in_place.iter().all(|path| path.starts_with(".gleaner-withdrawn")), "{in_place:?}");
+    assert!(
+        in_place.iter().all(|path| path.starts_with(".gleaner-withdrawn")),
+        "{in_place:?}"
+    );
 }
 
 #[test]
@@ -65,7 +74,10 @@ fn a_ledger_restored_from_an_old_backup_costs_only_time() {
     fleet.sweep_until_emptied();
     lose_ledger(&fleet);
     copy_ledger(&fleet.path("backup"), &fleet.path("ledger"));
-    fleet.device(1).record_many("second", 10, 2_000).record("first/img_00000.jpg", "the name again");
+    fleet
+        .device(1)
+        .record_many("second", 10, 2_000)
+        .record("first/img_00000.jpg", "the name again");
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
     assert_eq!(fleet.store_files().len(), 21, "nothing twice");
@@ -80,7 +92,10 @@ fn refused(fleet: &Fleet) -> crate::outcome::Outcome {
     let outcome = fleet.sweep().exits(3).says("ledger");
     assert_eq!(fleet.device(1).paths(), [Path::new("img.jpg")]);
     assert_eq!(fleet.store_files(), stored);
-    assert!(fs::read(fleet.ledger()).expect("the ledger") == ledger, "the ledger was changed");
+    assert!(
+        fs::read(fleet.ledger()).expect("the ledger") == ledger,
+        "the ledger was changed"
+    );
     outcome
 }
 
@@ -88,7 +103,11 @@ fn refused(fleet: &Fleet) -> crate::outcome::Outcome {
 fn a_ledger_that_is_no_database_is_left_alone() {
     let fleet = Fleet::new(1);
     lose_ledger(&fleet);
-    fs::write(fleet.ledger(), "this is not a database, but somebody's notes\n".repeat(100)).expect("writing");
+    fs::write(
+        fleet.ledger(),
+        "this is not a database, but somebody's notes\n".repeat(100),
+    )
+    .expect("writing");
     refused(&fleet);
     fleet.gleaner(["status"]).exits(3);
     fleet.gleaner(["files"]).exits(3);
@@ -105,7 +124,11 @@ fn a_ledger_that_is_damaged_is_left_alone() {
             fs::remove_file(entry.path()).expect("removing what goes with it");
         }
     }
-    let mut file = fs::File::options().read(true).write(true).open(fleet.ledger()).expect("opening");
+    let mut file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(fleet.ledger())
+        .expect("opening");
     let length = file.metadata().expect("metadata").len();
     file.seek(SeekFrom::Start(100)).expect("seeking");
     let mut noise = vec![0; usize::try_from(length - 100).expect("a size")];
@@ -123,7 +146,10 @@ fn a_ledger_of_a_newer_gleaner_is_left_alone() {
     fleet.device(1).record("before.jpg", "before");
     fleet.sweep_until_emptied();
     // The schema's version, in the header of an SQLite file.
-    let mut file = fs::File::options().write(true).open(fleet.ledger()).expect("opening");
+    let mut file = fs::File::options()
+        .write(true)
+        .open(fleet.ledger())
+        .expect("opening");
     file.seek(SeekFrom::Start(60)).expect("seeking");
     file.write_all(&99_999_u32.to_be_bytes()).expect("writing");
     drop(file);
@@ -150,9 +176,12 @@ fn a_second_gleaner_on_the_same_ledger_is_sent_away() {
     fleet.device(1).link(|tap| tap.slow_to(1_000_000));
     fleet.wait_until_settled();
     let running = fleet.start(["run"]);
-    assert!(processes::wait_until(Duration::from_secs(30), || fleet.device(1).link(|tap| tap.connections()) > 0));
+    assert!(processes::wait_until(Duration::from_secs(30), || fleet
+        .device(1)
+        .link(Tap::connections)
+        > 0));
     fleet.gleaner(["run"]).exits(4).says("another gleaner");
-    fleet.device(1).link(|tap| tap.heal());
+    fleet.device(1).link(Tap::heal);
     running.wait().exits(0);
     fleet.assert_all_gathered();
 }
@@ -166,14 +195,17 @@ fn status_and_files_answer_beside_a_sweep() {
     fleet.device(1).link(|tap| tap.slow_to(1_000_000));
     fleet.wait_until_settled();
     let mut running = fleet.start(["run"]);
-    assert!(processes::wait_until(Duration::from_secs(30), || fleet.device(1).link(|tap| tap.connections()) > 0));
+    assert!(processes::wait_until(Duration::from_secs(30), || fleet
+        .device(1)
+        .link(Tap::connections)
+        > 0));
     for _ in 0..3 {
         fleet.gleaner(["status"]).exits(0).says("device1");
         fleet.gleaner(["files"]).exits(0).says("before.jpg");
         fleet.gleaner(["status", "--json"]).exits(0).json();
     }
     assert!(!running.has_ended(), "the sweep was to be under way");
-    fleet.device(1).link(|tap| tap.heal());
+    fleet.device(1).link(Tap::heal);
     running.wait().exits(0);
     fleet.assert_all_gathered();
 }

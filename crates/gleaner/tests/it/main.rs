@@ -7,6 +7,15 @@
 //! are the tests, by theme. Needed: `apt-get install openssh-server busybox-static`; a few tests need root or strace
 //! and say so when they are skipped.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    reason = "nothing here is shipped: whatever goes wrong in a test is to end it at once"
+)]
+
 mod checks;
 mod context;
 mod device;
@@ -18,8 +27,14 @@ mod recording;
 mod sshd;
 mod tap;
 
+mod bad_input;
 mod conflicts;
+mod contract;
 mod failures;
 mod harness;
+mod kills;
+mod ledger;
+mod lesser_devices;
 mod names;
+mod store;
 mod writers;

@@ -1,0 +1,241 @@
+//! gleaner is killed, interrupted, or loses its ssh at any moment: nothing is lost, nothing is left running, and the
+//! next run finishes the work.
+
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+
+use crate::context::Fleet;
+use crate::outcome::Running;
+use crate::processes::{self, wait_until};
+use crate::recording::{self, content};
+use crate::sshd::Session;
+use crate::tap::Tap;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Pseudo-random delays; the seed is printed, so that a failure can be looked into.
+struct Delays(u64);
+
+impl Delays {
+    fn new() -> Self {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .expect("a time after 1970");
+        let seed = u64::from(now.subsec_nanos()) | 1;
+        eprintln!("the seed of the delays is {seed}");
+        Self(seed)
+    }
+
+    /// The next one, below the limit.
+    fn next(&mut self, limit: Duration) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let micros = u64::try_from(limit.as_micros()).expect("a short limit");
+        Duration::from_micros(self.0 % micros)
+    }
+}
+
+/// Kills gleaner, and asserts that all it has started is gone soon.
+#[track_caller]
+fn kill(fleet: &Fleet, running: Running) {
+    running.kill();
+    fleet.assert_no_ssh_left();
+    fleet.assert_nothing_lost();
+    fleet.assert_store_true();
+}
+
+/// Whether gleaner has come to start ssh.
+fn ssh_runs(running: &Running) -> bool {
+    let tree = processes::tree(running.id());
+    processes::all()
+        .iter()
+        .any(|process| tree.contains(&process.id) && process.program == "ssh")
+}
+
+#[test]
+fn killed_at_random_moments_it_loses_nothing_and_the_next_run_finishes_the_work() {
+    let fleet = Fleet::of(&[Session::Gnu, Session::Gnu, Session::SftpOnly]);
+    fleet.set("store.layout", "{path}");
+    let mut delays = Delays::new();
+    for round in 0..12 {
+        for device in fleet.devices() {
+            device.record_many(&format!("round{round:02}"), 25, 4_000);
+            device.record(
+                format!("big{round:02}"),
+                content(&format!("{} {round}", device.name), 2 << 20),
+            );
+        }
+        fleet.wait_until_settled();
+        let running = fleet.start(["run"]);
+        thread::sleep(delays.next(Duration::from_millis(1_500)));
+        kill(&fleet, running);
+    }
+    fleet.sweep_until_emptied();
+    fleet.assert_all_gathered();
+    assert_eq!(fleet.store_files().len(), fleet.manifest.len(), "nothing twice");
+    let staged = recording::regular_files(&fleet.store().join(".gleaner/staging"));
+    assert!(staged.is_empty(), "left in staging: {staged:?}");
+}
+
+#[test]
+fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_store_again() {
+    let fleet = Fleet::new(1);
+    let device = fleet.device(1);
+    let mut delays = Delays::new();
+    // Until files lie withdrawn on the device whose content the store shows already.
+    for round in 0..30 {
+        device.record_many(&format!("round{round:02}"), 60, 2_000);
+        fleet.wait_until_settled();
+        let running = fleet.start(["run"]);
+        wait_until(SOON, || {
+            device
+                .paths()
+                .iter()
+                .any(|path| path.starts_with(recording::WITHDRAWN))
+        });
+        thread::sleep(delays.next(Duration::from_millis(200)));
+        running.kill();
+        let stored: Vec<_> = fleet.store_files().into_values().collect();
+        let withdrawn = recording::files_below(&device.folder.join(recording::WITHDRAWN));
+        if withdrawn.values().any(|digest| stored.contains(digest)) {
+            break;
+        }
+    }
+    // A person moves the stored files away. What was released before is now with that person.
+    let still_owed: Vec<_> = device.files().into_values().flatten().collect();
+    let moved = fleet.path("moved");
+    std::fs::rename(fleet.store().join("device1"), &moved).expect("moving the stored files away");
+    fleet.sweep_until_emptied();
+    fleet.assert_store_true();
+    let stored: Vec<_> = fleet.store_files().into_values().collect();
+    let missing = still_owed
+        .iter()
+        .filter(|digest| !stored.contains(digest))
+        .count();
+    assert_eq!(
+        missing, 0,
+        "released on the word of the ledger, with no copy in the store"
+    );
+}
+
+#[test]
+fn killed_while_it_connects_to_a_black_hole_it_leaves_no_ssh() {
+    let fleet = Fleet::new(1);
+    fleet.tap(1).device(1).record("img.jpg", "picture");
+    fleet.device(1).link(|tap| tap.silent_after(0));
+    let running = fleet.start(["run"]);
+    assert!(wait_until(SOON, || fleet.device(1).link(Tap::connections) > 0));
+    assert!(ssh_runs(&running));
+    kill(&fleet, running);
+}
+
+#[test]
+fn killed_while_it_connects_to_a_silent_jump_host_it_leaves_no_ssh() {
+    let fleet = Fleet::new(1);
+    fleet.jump.pause();
+    let running = fleet.start(["run"]);
+    assert!(wait_until(SOON, || ssh_runs(&running)));
+    kill(&fleet, running);
+}
+
+#[test]
+fn killed_while_it_authenticates_it_leaves_no_ssh() {
+    let fleet = Fleet::new(1);
+    fleet.tap(1).device(1).record("img.jpg", "picture");
+    // In the banner, in the key exchange, before and about the end of authentication.
+    for bytes in [10, 600, 1_700, 2_200, 2_800] {
+        let before = fleet.device(1).link(|tap| {
+            tap.heal();
+            tap.silent_after(bytes);
+            tap.received()
+        });
+        let running = fleet.start(["run"]);
+        let reached = wait_until(SOON, || fleet.device(1).link(Tap::received) >= before + bytes);
+        assert!(reached, "the connection did not get to {bytes} bytes");
+        kill(&fleet, running);
+    }
+}
+
+#[test]
+fn killed_while_it_waits_for_a_mute_device_it_leaves_no_ssh() {
+    let fleet = Fleet::of(&[Session::Mute]);
+    let running = fleet.start(["run"]);
+    let server = &fleet.device(1).server;
+    assert!(wait_until(SOON, || server.log().contains("Starting session")));
+    kill(&fleet, running);
+}
+
+#[test]
+fn killed_while_it_transfers_it_leaves_no_ssh() {
+    let fleet = Fleet::new(1);
+    fleet.tap(1).device(1).record("big", content("big", 30 << 20));
+    fleet.device(1).link(|tap| tap.slow_to(4_000_000));
+    fleet.wait_until_settled();
+    let running = fleet.start(["run"]);
+    assert!(wait_until(SOON, || fleet.device(1).link(Tap::received) > 2 << 20));
+    kill(&fleet, running);
+    fleet.device(1).link(Tap::heal);
+    fleet.sweep_until_emptied();
+    fleet.assert_all_gathered();
+}
+
+#[test]
+fn interrupted_it_says_so_leaves_no_ssh_and_loses_nothing() {
+    let fleet = Fleet::new(1);
+    fleet.tap(1).device(1).record_many("day", 100, 50_000);
+    fleet.device(1).link(|tap| tap.slow_to(1_000_000));
+    fleet.wait_until_settled();
+    let running = fleet.start(["run"]);
+    assert!(wait_until(SOON, || fleet.device(1).link(Tap::received) > 500_000));
+    running.interrupt().exits(130);
+    fleet.assert_no_ssh_left();
+    fleet.assert_nothing_lost();
+    fleet.assert_store_true();
+    fleet.device(1).link(Tap::heal);
+    fleet.sweep_until_emptied();
+    fleet.assert_all_gathered();
+}
+
+#[test]
+fn terminated_it_leaves_no_ssh_and_loses_nothing() {
+    let fleet = Fleet::new(1);
+    fleet.tap(1).device(1).record_many("day", 100, 50_000);
+    fleet.device(1).link(|tap| tap.slow_to(1_000_000));
+    fleet.wait_until_settled();
+    let running = fleet.start(["run"]);
+    assert!(wait_until(SOON, || fleet.device(1).link(Tap::received) > 500_000));
+    processes::signal(running.id(), Signal::TERM);
+    let outcome = running.wait();
+    assert_ne!(outcome.code(), Some(0), "{}", outcome.told());
+    fleet.assert_no_ssh_left();
+    fleet.assert_nothing_lost();
+    fleet.assert_store_true();
+}
+
+#[test]
+fn when_its_ssh_is_killed_in_mid_file_it_says_so_and_loses_nothing() {
+    let fleet = Fleet::new(1);
+    fleet.tap(1).device(1).record("big", content("big", 30 << 20));
+    fleet.device(1).link(|tap| tap.slow_to(4_000_000));
+    fleet.wait_until_settled();
+    let running = fleet.start(["run"]);
+    assert!(wait_until(SOON, || fleet.device(1).link(Tap::received) > 2 << 20));
+    for id in processes::tree(running.id()) {
+        if processes::all()
+            .iter()
+            .any(|process| process.id == id && process.program == "ssh")
+        {
+            processes::signal(id, Signal::KILL);
+        }
+    }
+    fleet.device(1).link(Tap::heal);
+    let outcome = running.wait().says("device1");
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
+    fleet.assert_nothing_lost();
+    fleet.assert_store_true();
+    fleet.sweep_until_emptied();
+    fleet.assert_all_gathered();
+}
