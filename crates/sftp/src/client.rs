@@ -1,10 +1,10 @@
 //! The client: many requests under way at once over one stream.
 //!
-//! [`Client`] is a handle to two tasks. The writer sends whatever has been queued since its last write in one go; the
-//! reader cuts what comes into packets and hands each reply to whoever waits for that id. Neither ever waits for a
-//! consumer: what a consumer has not taken yet is bounded by the [`Budget`] of its downloads, and nothing else is.
-//! Every future may be dropped at any time: the request stays known until its reply has come, the reply is then thrown
-//! away, and a handle that nobody waits for any more is closed.
+//! [`Client`] is a handle to two tasks. The writer sends whatever has been queued since its last write in one
+//! go; the reader cuts what comes into packets and hands each reply to whoever waits for that id. Neither
+//! ever waits for a consumer: what a consumer has not taken yet is bounded by the [`Budget`] of its
+//! downloads, and nothing else is. Every future may be dropped at any time: the request stays known until its
+//! reply has come, the reply is then thrown away, and a handle that nobody waits for any more is closed.
 
 mod budget;
 mod connection;
@@ -34,7 +34,8 @@ use crate::codec::{Extension, Limits, Request, Response, names};
 use connection::Connection;
 use pending::{Expected, Held};
 
-/// What a READ may ask for where the server does not tell: every server in use answers that much (draft, section 3).
+/// What a READ may ask for where the server does not tell: every server in use answers that much (draft,
+/// section 3).
 const DEFAULT_READ_LENGTH: u32 = 32 * 1024;
 /// Never more than OpenSSH's own `SFTP_MAX_READ_LENGTH`, whatever a server tells.
 const LONGEST_READ_LENGTH: u32 = 255 * 1024;
@@ -45,8 +46,8 @@ const DEFAULT_OPEN_HANDLES: usize = 100;
 /// Handles open at once, whatever a server tells: beyond that nothing is won.
 const MOST_OPEN_HANDLES: u64 = 1024;
 
-/// A connection to an SFTP server. Clones share it; when the last is dropped the connection ends, and requests that
-/// have not been written yet are not sent.
+/// A connection to an SFTP server. Clones share it; when the last is dropped the connection ends, and
+/// requests that have not been written yet are not sent.
 #[derive(Clone, Debug)]
 pub struct Client {
     lifeline: Arc<Lifeline>,
@@ -67,8 +68,8 @@ impl Drop for Lifeline {
 }
 
 impl Client {
-    /// Greets the server and asks for its limits, then returns with the connection's two tasks running on the current
-    /// tokio runtime.
+    /// Greets the server and asks for its limits, then returns with the connection's two tasks running on the
+    /// current tokio runtime.
     ///
     /// Waits for the server without bound. Dropping the future drops both halves of the stream.
     pub async fn connect<R, W>(mut reader: R, mut writer: W) -> Result<Self, Error>
@@ -110,8 +111,8 @@ impl Client {
 
     /// Since when the server has been silent while it owes a reply; `None` while it owes none.
     ///
-    /// The count begins anew with each byte that comes, so that a caller may take a long silence for a stalled server,
-    /// whatever the sizes asked for.
+    /// The count begins anew with each byte that comes, so that a caller may take a long silence for a
+    /// stalled server, whatever the sizes asked for.
     pub fn owed_since(&self) -> Option<Instant> {
         self.lifeline.connection.owed_since()
     }

@@ -1,9 +1,9 @@
 //! The packets of SFTP version 3, both directions, both ways: encoded and decoded.
 //!
-//! Decoding is total: any bytes give a packet or a [`Malformed`], never a panic, and never more memory than a small multiple of
-//! the packet. A packet with bytes left over is malformed. Contents of files ([`Response::Data`],
-//! [`Request::Write`]) are slices of the buffer that was read into; names and handles are copied out of it, so that
-//! keeping a name does not keep the buffer.
+//! Decoding is total: any bytes give a packet or a [`Malformed`], never a panic, and never more memory than a
+//! small multiple of the packet. A packet with bytes left over is malformed. Contents of files
+//! ([`Response::Data`], [`Request::Write`]) are slices of the buffer that was read into; names and handles
+//! are copied out of it, so that keeping a name does not keep the buffer.
 
 mod attributes;
 mod extension;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Shows bytes as text: what is not printable, or not UTF-8, appears escaped, so that no name or message from a
-/// server can move a terminal's cursor or forge a line of a log.
+/// Shows bytes as text: what is not printable, or not UTF-8, appears escaped, so that no name or message from
+/// a server can move a terminal's cursor or forge a line of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a [u8]);
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// Bytes that downloads may have asked for and their consumers not yet dropped, over all downloads that share it. This
-/// is the only back-pressure there is.
+/// Bytes that downloads may have asked for and their consumers not yet dropped, over all downloads that share
+/// it. This is the only back-pressure there is.
 #[derive(Clone, Debug)]
 pub struct Budget {
     permits: Arc<Semaphore>,
@@ -20,8 +20,8 @@ impl Budget {
         Self::over(Arc::new(Semaphore::new(capacity as usize)), capacity)
     }
 
-    /// A budget over permits that others may use too. There must be `capacity` of them when none is taken, for a
-    /// request that waits for more than there ever are waits for ever.
+    /// A budget over permits that others may use too. There must be `capacity` of them when none is taken,
+    /// for a request that waits for more than there ever are waits for ever.
     pub fn over(permits: Arc<Semaphore>, capacity: u32) -> Self {
         Self { permits, capacity }
     }

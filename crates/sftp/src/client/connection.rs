@@ -63,7 +63,8 @@ impl Connection {
         })
     }
 
-    /// Sends a request that is answered with one response, and waits for it; a status other than success is a failure.
+    /// Sends a request that is answered with one response, and waits for it; a status other than success is a
+    /// failure.
     pub(super) async fn request(
         &self,
         request: &Request,
@@ -135,7 +136,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the connection: whoever waits, and whoever asks later, gets the cause. The first cause stays, and is returned.
+    /// Ends the connection: whoever waits, and whoever asks later, gets the cause. The first cause stays, and
+    /// is returned.
     pub(super) fn fail(&self, error: ConnectionError) -> Arc<ConnectionError> {
         let mut state = self.state();
         if let Some(failure) = state.failure.clone() {

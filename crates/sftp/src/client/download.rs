@@ -24,9 +24,10 @@ const BUDGET_PARTS: u32 = 4;
 pub enum Outcome {
     /// Every byte up to the expected size was delivered, and nothing showed that there are more.
     Complete,
-    /// The file ends at this offset, before the expected size; all up to there was delivered.
+    /// The file ends before the expected size; all there was to deliver was delivered.
     Truncated {
-        /// The size found.
+        /// The offset at which nothing was left to read: the size of the file, unless it ends even before the
+        /// offset that the download began at, which is named then.
         size: u64,
     },
     /// Every byte up to the expected size was delivered, and the file goes on behind it.
@@ -34,13 +35,15 @@ pub enum Outcome {
 }
 
 impl Client {
-    /// Reads a file from `from_offset` to `expected_size`, and looks for one byte more. Pieces go to `sink` as they come.
+    /// Reads a file from `from_offset` to `expected_size`, and looks for one byte more. Pieces go to `sink`
+    /// as they come.
     ///
-    /// As many READs are under way as `budget` allows, shared fairly with other downloads on the same budget. A small
-    /// file takes OPEN, one READ and CLOSE; the reply to CLOSE is not waited for. An offset beyond the expected size is
-    /// taken for the expected size: nothing is delivered.
+    /// As many READs are under way as `budget` allows, shared fairly with other downloads on the same budget.
+    /// A small file takes OPEN, one READ and CLOSE; the reply to CLOSE is not waited for. An offset beyond
+    /// the expected size is taken for the expected size: nothing is delivered.
     ///
-    /// When the future is dropped, the handle is closed, and the credit of each request returns with its late reply.
+    /// When the future is dropped, the handle is closed, and the credit of each request returns with its late
+    /// reply.
     pub async fn download(
         &self,
         path: &[u8],
@@ -76,16 +79,17 @@ struct Download<'a, S> {
     /// The first byte that has not been asked for.
     next_offset: u64,
     read_length: u32,
-    /// The requests under way, by offset and without a gap: what comes out of order waits in its receiver, and the first
-    /// of them is always with the server, so that no wait for budget can be a wait for ourselves.
+    /// The requests under way, by offset and without a gap: what comes out of order waits in its receiver,
+    /// and the first of them is always with the server, so that no wait for budget can be a wait for
+    /// ourselves.
     in_flight: VecDeque<Span>,
 }
 
 struct Span {
     offset: u64,
     length: u32,
-    /// The beginning of the span, where the server answered short. A piece is delivered for each span and not for each
-    /// reply, so that a server that answers in crumbs cannot make us hold a million pieces.
+    /// The beginning of the span, where the server answered short. A piece is delivered for each span and not
+    /// for each reply, so that a server that answers in crumbs cannot make us hold a million pieces.
     so_far: BytesMut,
     answer: oneshot::Receiver<Answer>,
 }
@@ -129,7 +133,8 @@ impl<S: PieceSink> Download<'_, S> {
         }
     }
 
-    /// The length of the next READ: the last one reaches one byte beyond the expected size, so that growth shows.
+    /// The length of the next READ: the last one reaches one byte beyond the expected size, so that growth
+    /// shows.
     fn next_length(&self) -> u32 {
         let end = self.expected_size.saturating_add(1);
         u32::try_from(end.saturating_sub(self.next_offset))
@@ -211,8 +216,8 @@ impl<S: PieceSink> Download<'_, S> {
         if reached > self.expected_size {
             return Ok(Some(Outcome::Grown));
         }
-        // A reply that ends with the expected size and leaves only the byte behind it open is the end: to ask again would
-        // cost every small file a round trip.
+        // A reply that ends with the expected size and leaves only the byte behind it open is the end: to ask
+        // again would cost every small file a round trip.
         Ok((reached < span_end).then_some(Outcome::Complete))
     }
 

@@ -105,8 +105,8 @@ impl fmt::Display for Operation {
 /// Why a connection is at an end.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// What came first is no SFTP packet. Most often a start-up file of the login's shell prints text, or the server
-    /// has no SFTP subsystem and says so.
+    /// What came first is no SFTP packet. Most often a start-up file of the login's shell prints text, or the
+    /// server has no SFTP subsystem and says so.
     #[error(
         "the server does not speak SFTP, its first bytes are '{}'",
         Escaped(first_bytes)

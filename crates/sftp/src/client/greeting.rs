@@ -35,7 +35,8 @@ where
         extensions: Vec::new(),
     })
     .encode(&mut init);
-    // A server that says no and goes away before it reads leaves its words behind: those matter more than the write.
+    // A server that says no and goes away before it reads leaves its words behind: those matter more than the
+    // write.
     let written = write(writer, &init).await;
     let mut received_bytes = 0;
     loop {
@@ -83,7 +84,8 @@ fn version(frame: Bytes) -> Result<Hello, ConnectionError> {
     }
 }
 
-/// Whether these bytes may become a VERSION packet. Text never does: four letters make a length of a gigabyte and more.
+/// Whether these bytes may become a VERSION packet. Text never does: four letters make a length of a gigabyte
+/// and more.
 fn may_be_version(received: &BytesMut) -> bool {
     let length_is_possible = match received.first_chunk::<4>() {
         Some(field) => (5..=crate::codec::MAX_PACKET_LENGTH).contains(&u32::from_be_bytes(*field)),

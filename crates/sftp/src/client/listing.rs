@@ -13,7 +13,8 @@ use crate::codec::{Attributes, Name, Request, Response, StatusCode};
 
 /// READDIRs under way at the start: enough for a folder of a hundred files in one round trip.
 const FIRST_WINDOW: usize = 2;
-/// READDIRs under way at most. OpenSSH answers each with a hundred names, about 16 KiB: half a megabyte in flight.
+/// READDIRs under way at most. OpenSSH answers each with a hundred names, about 16 KiB: half a megabyte in
+/// flight.
 const WIDEST_WINDOW: usize = 32;
 
 /// An entry of a directory.
@@ -26,8 +27,9 @@ pub struct Entry {
 }
 
 impl Client {
-    /// Lists a directory into `sink`, one batch for each reply of the server, and returns how many entries there were.
-    /// `.` and `..` are left out. The order is the server's, and a file renamed meanwhile may be missing or come twice.
+    /// Lists a directory into `sink`, one batch for each reply of the server, and returns how many entries
+    /// there were. `.` and `..` are left out. The order is the server's, and a file renamed meanwhile may be
+    /// missing or come twice.
     ///
     /// Many requests are under way at once, and none is added while `sink` is full.
     pub async fn list(&self, path: &[u8], sink: &mpsc::Sender<Vec<Entry>>) -> Result<u64, Error> {
@@ -75,7 +77,8 @@ impl Client {
         }
     }
 
-    /// The names of one reply; none at the end of the directory, which some servers say by a NAME without names.
+    /// The names of one reply; none at the end of the directory, which some servers say by a NAME without
+    /// names.
     fn entries(&self, reply: Reply) -> Result<Vec<Name>, Failure> {
         let (Reply::Response(response) | Reply::Read(response, _)) = reply else {
             return Ok(Vec::new());

@@ -25,14 +25,15 @@ impl Client {
             .map_err(|failure| failure.of(Operation::Open, path))
     }
 
-    /// Closes a handle and waits for the server's word on it; to drop the handle does as well where that is not wanted.
+    /// Closes a handle and waits for the server's word on it; to drop the handle does as well where that is
+    /// not wanted.
     pub async fn close(&self, mut handle: RemoteHandle) -> Result<(), Error> {
         let closed = self.status(handle.close()).await;
         closed.map_err(|failure| failure.of(Operation::Close, b""))
     }
 
-    /// Reads once, at most [`Client::read_length`] bytes; `None` at the end of the file. Fewer bytes than asked for are
-    /// no sign of the end.
+    /// Reads once, at most [`Client::read_length`] bytes; `None` at the end of the file. Fewer bytes than
+    /// asked for are no sign of the end.
     pub async fn read(
         &self,
         handle: &RemoteHandle,
@@ -124,8 +125,8 @@ impl Client {
     }
 
     /// Renames as rename(2) does: at once, and over what may be there. A server that does not have
-    /// [`crate::codec::names::POSIX_RENAME`] answers [`StatusCode::OpUnsupported`]; the plain RENAME, which OpenSSH does by link and unlink, is never used in
-    /// its place.
+    /// [`crate::codec::names::POSIX_RENAME`] answers [`StatusCode::OpUnsupported`]; the plain RENAME, which
+    /// OpenSSH does by link and unlink, is never used in its place.
     pub async fn posix_rename(&self, source: &[u8], target: &[u8]) -> Result<(), Error> {
         let request = Request::Extended(Extension::PosixRename {
             source: Bytes::copy_from_slice(source),

@@ -86,8 +86,8 @@ impl Expected {
 }
 
 impl Pending {
-    /// Hands the reply to whoever waits for it. Where nobody does, it is dropped here, and with it what it holds: credit
-    /// returns to its budget, and an opened handle is closed.
+    /// Hands the reply to whoever waits for it. Where nobody does, it is dropped here, and with it what it
+    /// holds: credit returns to its budget, and an opened handle is closed.
     pub(super) fn settle(self, response: Response, connection: &Arc<Connection>) {
         let reply = match (response, self.held) {
             (Response::Handle(name), Held::Slot(slot)) => Reply::Opened(RemoteHandle {

@@ -10,7 +10,8 @@ use super::connection::Connection;
 use super::error::{ConnectionError, ProtocolError};
 use crate::codec::{missing_bytes, take_frame};
 
-/// Room for a few of the longest packets, so that few of them have to be moved into the next buffer when one is full.
+/// Room for a few of the longest packets, so that few of them have to be moved into the next buffer when one
+/// is full.
 pub(super) const BUFFER_LENGTH: usize = 1024 * 1024;
 /// A read into less room than a pipe holds costs as much as one into more.
 const LEAST_ROOM: usize = 64 * 1024;
@@ -79,7 +80,8 @@ async fn send_requests<W: AsyncWrite + Unpin>(
     let mut sending = BytesMut::new();
     loop {
         connection.outbox_filled.notified().await;
-        // One reply often wakes many callers; what they all ask goes out in one write when they are let go first.
+        // One reply often wakes many callers; what they all ask goes out in one write when they are let go
+        // first.
         tokio::task::yield_now().await;
         if !connection.take_outbox(&mut sending) {
             return Ok(());

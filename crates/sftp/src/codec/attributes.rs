@@ -23,7 +23,8 @@ pub struct Attributes {
     pub size: Option<u64>,
     /// Numeric owner.
     pub owner: Option<Owner>,
-    /// Type and permission bits as in `st_mode`. The draft leaves the type bits open; every server in use sends them.
+    /// Type and permission bits as in `st_mode`. The draft leaves the type bits open; every server in use
+    /// sends them.
     pub permissions: Option<u32>,
     /// Access and modification time.
     pub times: Option<Times>,

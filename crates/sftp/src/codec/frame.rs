@@ -4,13 +4,15 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::Malformed;
 
-/// The longest packet taken, without its length field: OpenSSH's `SFTP_MAX_MSG_LENGTH` of 256 KiB, and slack for
-/// servers that count their headers apart.
+/// The longest packet taken, without its length field: OpenSSH's `SFTP_MAX_MSG_LENGTH` of 256 KiB, and slack
+/// for servers that count their headers apart.
 pub const MAX_PACKET_LENGTH: u32 = 256 * 1024 + 4096;
 
-/// Takes the first packet, without its length field, from the front of `buffer`; `None` where it is not whole yet.
+/// Takes the first packet, without its length field, from the front of `buffer`; `None` where it is not whole
+/// yet.
 ///
-/// A length field above [`MAX_PACKET_LENGTH`] is an error at once, before any byte of such a packet is waited for.
+/// A length field above [`MAX_PACKET_LENGTH`] is an error at once, before any byte of such a packet is waited
+/// for.
 pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
     match frame_length(buffer)? {
         Some(length) if buffer.len() >= 4 + length => {
@@ -21,8 +23,8 @@ pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
     }
 }
 
-/// How many bytes the packet at the front of `buffer` still lacks, as far as its length is known: zero for a whole
-/// packet, and for an absurd length, which [`take_frame`] refuses.
+/// How many bytes the packet at the front of `buffer` still lacks, as far as its length is known: zero for a
+/// whole packet, and for an absurd length, which [`take_frame`] refuses.
 #[must_use]
 pub fn missing_bytes(buffer: &BytesMut) -> usize {
     match frame_length(buffer) {

@@ -115,7 +115,8 @@ pub enum Request {
     Rename { source: Bytes, target: Bytes },
     /// Answered with NAME of one name.
     Readlink { path: Bytes },
-    /// Answered with STATUS. In the order of OpenSSH, which is not that of the draft: first what the link says.
+    /// Answered with STATUS. In the order of OpenSSH, which is not that of the draft: first what the link
+    /// says.
     Symlink { target: Bytes, link: Bytes },
     /// Answered with `EXTENDED_REPLY` or STATUS.
     Extended(Extension),

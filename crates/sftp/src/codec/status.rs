@@ -29,7 +29,8 @@ pub enum StatusCode {
     NoSuchFile,
     /// The server's user may not do that.
     PermissionDenied,
-    /// Anything for which version 3 has no code of its own; a full disk, a file in the way, a directory not empty.
+    /// Anything for which version 3 has no code of its own; a full disk, a file in the way, a directory not
+    /// empty.
     Failure,
     /// The server could not read the request.
     BadMessage,

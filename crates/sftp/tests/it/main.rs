@@ -1,4 +1,5 @@
-//! The crate from outside: its codec against itself, its client against OpenSSH's server and against servers that lie.
+//! The crate from outside: its codec against itself, its client against OpenSSH's server and against servers
+//! that lie.
 
 #![allow(
     clippy::expect_used,
@@ -9,17 +10,50 @@
 
 mod codec;
 mod downloads;
+mod greeting;
 mod hostile;
+mod lifetimes;
+mod listing;
 mod openssh;
 mod openssh_server;
 mod scripted_server;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
+
+use sftp::{Budget, Client, ConnectionError, Error, Outcome, Piece};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// A test that waits for what never comes shall say so.
 async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_mins(1), work)
         .await
         .expect("nothing came within a minute")
+}
+
+/// Lets every other task of a current-thread runtime go as far as it can.
+async fn idle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The cause of a failed connection.
+fn cause<T: std::fmt::Debug>(result: Result<T, Error>) -> Arc<ConnectionError> {
+    match result {
+        Err(Error::Connection(cause)) => cause,
+        other => panic!("{other:?} in place of a failed connection"),
+    }
+}
+
+type Download = JoinHandle<Result<Outcome, Error>>;
+
+/// A download of a file of eight bytes by READs of four, on its own task.
+fn download_of_eight(client: &Client) -> (Download, mpsc::UnboundedReceiver<Piece>) {
+    let (sink, pieces) = mpsc::unbounded_channel();
+    let client = client.clone();
+    let download = async move { client.download(b"file", 0, 8, &Budget::new(16), sink).await };
+    (tokio::spawn(download), pieces)
 }

@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use sftp::Client;
 use sftp::codec::{
-    ClientPacket, Extension, Hello, Limits, Request, Response, ServerPacket, Status, StatusCode, names,
-    take_frame,
+    Attributes, ClientPacket, Extension, Hello, Limits, Name, Request, Response, ServerPacket, Status,
+    StatusCode, names, take_frame,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 
@@ -154,5 +154,14 @@ impl Server {
                 .expect("the pipe is whole");
             assert_ne!(bytes, 0, "the client has gone");
         }
+    }
+}
+
+/// A name of which nothing is known.
+pub(crate) fn named(name: &'static str) -> Name {
+    Name {
+        name: Bytes::from(name),
+        long_name: Bytes::new(),
+        attributes: Attributes::default(),
     }
 }

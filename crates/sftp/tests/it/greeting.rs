@@ -1,0 +1,82 @@
+use sftp::codec::{ClientPacket, Limits, StatusCode};
+use sftp::{Client, ConnectionError};
+
+use crate::scripted_server::{limited, pair};
+use crate::{cause, within};
+
+#[tokio::test]
+async fn text_in_place_of_a_greeting_is_shown() {
+    within(async {
+        let (reader, writer, mut server) = pair();
+        server.say(b"Welcome to \x1b[31mfield station 7\r\n").await;
+        let error = cause(Client::connect(reader, writer).await);
+        let shown = "the server does not speak SFTP, its first bytes are 'Welcome to \\u{1b}[31mfield station 7\\r\\n'";
+        assert_eq!(error.to_string(), shown);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn text_of_a_letter_is_seen_before_more_comes() {
+    within(async {
+        let (reader, writer, mut server) = pair();
+        server.say(b"W").await;
+        let error = cause(Client::connect(reader, writer).await);
+        assert!(matches!(&*error, ConnectionError::NotSftp { first_bytes } if first_bytes == b"W"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_and_goes_is_told_apart_from_text() {
+    within(async {
+        let (reader, writer, server) = pair();
+        let gone = async {
+            let mut server = server;
+            assert!(matches!(server.packet().await, ClientPacket::Init(_)));
+        };
+        let (client, ()) = tokio::join!(Client::connect(reader, writer), gone);
+        assert!(matches!(&*cause(client), ConnectionError::Closed));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_of_another_version_is_refused() {
+    within(async {
+        let (reader, writer, mut server) = pair();
+        let (client, ()) = tokio::join!(Client::connect(reader, writer), server.greet(6, false));
+        assert!(matches!(&*cause(client), ConnectionError::Version { version: 6 }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_greeting_given_up_lets_go_of_the_stream() {
+    within(async {
+        let (reader, writer, mut server) = pair();
+        let connecting = tokio::spawn(Client::connect(reader, writer));
+        assert!(matches!(server.packet().await, ClientPacket::Init(_)));
+        connecting.abort();
+        assert!(server.is_abandoned().await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn limits_that_say_nothing_or_are_refused_leave_the_defaults() {
+    within(async {
+        let (client, _server) = limited(Limits::default()).await;
+        assert_eq!(client.read_length(), 32 * 1024);
+
+        let (reader, writer, mut server) = pair();
+        let refused = async {
+            server.greet(3, true).await;
+            let (id, _) = server.request().await;
+            server.status(id, StatusCode::OpUnsupported).await;
+        };
+        let (client, ()) = tokio::join!(Client::connect(reader, writer), refused);
+        assert_eq!(client.expect("connected").read_length(), 32 * 1024);
+    })
+    .await;
+}
