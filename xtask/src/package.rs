@@ -17,7 +17,7 @@ use crate::command::{self, cargo};
 use crate::workspace::Workspace;
 
 /// What is copied: from where in the project, to where in the package.
-const COPIES: [(&str, &str); 11] = [
+const COPIES: [(&str, &str); 6] = [
     (
         "packaging/systemd/gleaner-run.service",
         "lib/systemd/system/gleaner-run.service",
@@ -31,28 +31,15 @@ const COPIES: [(&str, &str); 11] = [
         "packaging/systemd/gleaner-run.service.d/store.conf",
         "usr/share/doc/gleaner/examples/store.conf",
     ),
-    (
-        "packaging/gleaner.toml",
-        "usr/share/doc/gleaner/examples/gleaner.toml",
-    ),
-    ("packaging/gleaner.toml", "etc/gleaner/gleaner.toml.example"),
     ("packaging/debian/copyright", "usr/share/doc/gleaner/copyright"),
     (
         "packaging/debian/lintian-overrides",
         "usr/share/lintian/overrides/gleaner",
     ),
-    ("docs/guides/service.md", "usr/share/doc/gleaner/service.md"),
-    (
-        "docs/guides/first-sweep.md",
-        "usr/share/doc/gleaner/first-sweep.md",
-    ),
-    (
-        "docs/guides/coming-from-rsync.md",
-        "usr/share/doc/gleaner/coming-from-rsync.md",
-    ),
-    ("docs/concepts/limits.md", "usr/share/doc/gleaner/limits.md"),
-    ("README.md", "usr/share/doc/gleaner/README.md"),
 ];
+
+/// Folders of documents, side by side as in the project, so that the links between them hold.
+const DOCUMENTS: [&str; 3] = ["guides", "concepts", "reference"];
 
 const MAINTAINER_SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
@@ -83,6 +70,16 @@ fn assemble(workspace: &Workspace) -> Result<Package> {
     command::run(Command::new("strip").arg(&binary))?;
     for (source, destination) in COPIES {
         install(&workspace.root.join(source), &root.join(destination), 0o644)?;
+    }
+    for folder in DOCUMENTS {
+        let source = workspace.root.join("docs").join(folder);
+        for entry in fs::read_dir(&source).with_context(|| format!("list {}", source.display()))? {
+            let document = entry?;
+            let name = Path::new("usr/share/doc/gleaner")
+                .join(folder)
+                .join(document.file_name());
+            install(&document.path(), &root.join(name), 0o644)?;
+        }
     }
     let facts = Facts::gather(workspace)?;
     generated::write_example_configuration(workspace, &root)?;

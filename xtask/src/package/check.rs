@@ -99,19 +99,17 @@ fn units_verify(package: &Package) -> Result<()> {
 }
 
 fn manual_pages_render(package: &Package) -> Result<()> {
+    let mut man = Command::new("man");
+    man.args(["--warnings", "-E", "UTF-8", "-Tutf8", "-Z", "-l"]);
+    man.env("LC_ALL", "C.UTF-8")
+        .env("MANROFFSEQ", "")
+        .env("MANWIDTH", "80");
     for section in fs::read_dir(package.root.join("usr/share/man"))? {
         for page in fs::read_dir(section?.path())? {
-            let page = page?.path();
-            let mut man = Command::new("man");
-            man.args(["--warnings", "-E", "UTF-8", "-Tutf8", "-Z", "-l"])
-                .arg(&page);
-            man.env("LC_ALL", "C.UTF-8")
-                .env("MANROFFSEQ", "")
-                .env("MANWIDTH", "80");
-            silent(man.stdout(std::process::Stdio::null()))?;
+            man.arg(page?.path());
         }
     }
-    Ok(())
+    silent(&mut man)
 }
 
 /// Only where lintian is installed; it draws in half of Perl.
@@ -131,7 +129,10 @@ fn lintian_is_content(package: &Package) -> Result<()> {
 fn silent(command: &mut Command) -> Result<()> {
     let program = PathBuf::from(command.get_program());
     let program = Path::new(&program).display();
-    let output = command.output().with_context(|| format!("start {program}"))?;
+    let output = command
+        .stdin(std::process::Stdio::null())
+        .output()
+        .with_context(|| format!("start {program}"))?;
     let complaints = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() || !complaints.trim().is_empty() {
         bail!("{program} ({}) says: {complaints}", output.status);

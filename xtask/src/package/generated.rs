@@ -90,7 +90,7 @@ pub(super) fn write_changelogs(workspace: &Workspace, facts: &Facts, root: &Path
 fn write_packed(content: &[u8], destination: &Path) -> Result<()> {
     let plain = destination.with_extension("");
     write(&plain, content)?;
-    command::run(Command::new("gzip").args(["-9n", "--force"]).arg(&plain))
+    command::output(Command::new("gzip").args(["-9n", "--force"]).arg(&plain)).map(drop)
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ const BANS: [Ban; 3] = [
             "std::net",
             "std::process",
             "std::env",
-            "std::os",
             "tokio::fs",
             "tokio::net",
             "tokio::process",
