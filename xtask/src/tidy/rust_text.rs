@@ -8,9 +8,7 @@ const COMFORTABLE_LINES: usize = 400;
 const MOST_LINES: usize = 600;
 
 /// Names that say nothing, so that everything ends up in them.
-const DRAWERS: [&str; 8] = [
-    "common", "util", "utils", "helper", "helpers", "misc", "shared", "stuff",
-];
+const DRAWERS: [&str; 6] = ["common", "util", "utils", "helper", "helpers", "misc"];
 
 /// Put together from halves, so that this file does not find itself.
 const UNFINISHED: [&str; 4] = [
