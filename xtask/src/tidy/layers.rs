@@ -169,10 +169,12 @@ mod tests {
 
     #[test]
     fn the_engine_may_not_open_a_file_or_read_the_clock() {
-        assert!(found("crates/engine/src/pass.rs", "use std::fs::File;\n")[0].contains("`std::fs`"));
-        assert!(
-            found("crates/engine/src/pass.rs", "let now = SystemTime::now();\n")[0].contains("ask the port")
-        );
+        let engine = |line: &str| found("crates/engine/src/pass.rs", line);
+        assert!(engine("use std::fs::File;\n")[0].contains("`std::fs`"));
+        assert_eq!(engine("use std::{env, fs};\n").len(), 2);
+        assert!(engine("let now = SystemTime::now();\n")[0].contains("reads no clock"));
+        assert!(engine("use std::time::{Duration, Instant};\n")[0].contains("reads no clock"));
+        assert_eq!(engine("use tokio::time::{Duration, Instant};\n"), [""; 0]);
         assert_eq!(
             found("crates/ssh/src/survey.rs", "let now = SystemTime::now();\n"),
             [""; 0]
