@@ -20,6 +20,8 @@ pub mod placement;
 
 pub mod withdrawn;
 
+pub mod exclude;
+
 pub mod rules;
 
 pub mod ports;

@@ -62,15 +62,17 @@ const LONGEST_COMPONENT: usize = 255;
 
 /// The name that a file gets if nothing stands in its way.
 ///
-/// Depends on nothing but its arguments: a pass that is repeated finds the same name. Fails only where the layout gives
-/// an inadmissible path, an empty component for example.
+/// Depends on nothing but its arguments: a pass that is repeated finds the same name. Fails only where the layout gives an
+/// inadmissible path, one that is too long for example.
 pub fn place(layout: &Layout, names: NameRule, subject: &Subject<'_>) -> Result<RelativePath, NameError> {
     let mut path = Vec::new();
     for part in &layout.parts {
         append_part(&mut path, part, subject);
     }
+    // An empty part leaves no empty component: `{folder}/{name}` at the top of a source is just the name.
     let components: Vec<Vec<u8>> = path
         .split(|byte| *byte == b'/')
+        .filter(|component| !component.is_empty())
         .map(|component| admissible_component(component, names, subject.digest))
         .collect();
     RelativePath::new(components.join(&b'/'))
@@ -79,10 +81,6 @@ pub fn place(layout: &Layout, names: NameRule, subject: &Subject<'_>) -> Result<
 fn append_part(path: &mut Vec<u8>, part: &LayoutPart, subject: &Subject<'_>) {
     let name = subject.path.file_name();
     match part {
-        // A slash after an empty folder part would make the path absolute or leave an empty component.
-        LayoutPart::Literal(text) if path.is_empty() || path.ends_with(b"/") => {
-            path.extend_from_slice(text.trim_start_matches('/').as_bytes());
-        }
         LayoutPart::Literal(text) => path.extend_from_slice(text.as_bytes()),
         LayoutPart::Device => path.extend_from_slice(subject.device.as_str().as_bytes()),
         LayoutPart::Source => path.extend_from_slice(subject.source.folder_name()),
@@ -96,7 +94,7 @@ fn append_part(path: &mut Vec<u8>, part: &LayoutPart, subject: &Subject<'_>) {
         LayoutPart::Stem => path.extend_from_slice(split_extension(name).0),
         LayoutPart::Extension => path.extend_from_slice(split_extension(name).1.get(1..).unwrap_or_default()),
         LayoutPart::Modified(format) => {
-            path.extend_from_slice(formatted_time(subject.modified, format).as_bytes())
+            path.extend_from_slice(formatted_time(subject.modified, format).as_bytes());
         }
     }
 }

@@ -84,7 +84,7 @@ pub fn judge(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
             }
             Some(withdrawn) => judge_settled(entry, withdrawn.original, outlook),
             None if withdrawn::is_within(&entry.path) => leave(LeaveReason::ForeignWithdrawn),
-            None if outlook.rules.exclude.is_match(as_path(&entry.path)) => leave(LeaveReason::Excluded),
+            None if outlook.rules.exclude.excludes(entry.path.as_bytes()) => leave(LeaveReason::Excluded),
             None => judge_settled(entry, entry.path.clone(), outlook),
         },
     }
@@ -202,12 +202,6 @@ pub fn decide(
         (None, Some(reason)) => Decision::GatherInPlace(reason),
         (known, None) => Decision::Withdraw(known.map(|row| row.row)),
     }
-}
-
-/// Whether a path matches globs as a path does: `*` may stand for bytes that are no UTF-8.
-fn as_path(path: &RelativePath) -> &std::path::Path {
-    use std::os::unix::ffi::OsStrExt;
-    std::path::Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()))
 }
 
 /// Whether the device's clock agrees with what it told before.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use globset::GlobSet;
+use crate::exclude::Exclude;
 use model::{DeviceName, SourcePath};
 
 use crate::placement::{Layout, NameRule};
@@ -26,7 +26,7 @@ pub struct Rules {
     /// How long where that cannot be seen.
     pub settle_blind: Duration,
     /// Original paths that are left alone.
-    pub exclude: GlobSet,
+    pub exclude: Exclude,
     /// A file is finished only when a file of its name with this suffix stands beside it.
     pub done_suffix: Option<Vec<u8>>,
     /// What becomes of stored files.

@@ -6,7 +6,7 @@
 //! Begin reading with [`load`]; then [`written`], [`meant`], and between them the private module `check`.
 
 mod check;
-pub mod exclude;
+pub use engine::exclude;
 pub mod findings;
 pub mod ids;
 pub mod layout;

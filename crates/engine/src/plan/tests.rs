@@ -1,18 +1,15 @@
 use super::*;
 use crate::placement::{Layout, LayoutPart, NameRule};
 use crate::ports::ClockReading;
-use globset::{Glob, GlobSetBuilder};
 use model::{Digest, FileState};
 
 const NOW: i64 = 1_700_000_000;
 
 fn rules() -> Rules {
-    let mut exclude = GlobSetBuilder::new();
-    exclude.add(Glob::new("*.tmp").unwrap());
     Rules {
         settle: Duration::from_secs(30),
         settle_blind: Duration::from_mins(10),
-        exclude: exclude.build().unwrap(),
+        exclude: crate::exclude::Exclude::new(["*.tmp".to_owned()]).unwrap(),
         done_suffix: None,
         release: ReleaseRule::Delete,
         prune_empty: false,
@@ -52,6 +49,10 @@ fn entry(path: &str, age: i64, openness: Openness) -> Entry {
     }
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "each test makes an entry for one call"
+)]
 fn verdict(entry: Entry, change: impl FnOnce(&mut Outlook<'_>)) -> Verdict {
     let (rules, ledger) = (rules(), LedgerId::new("ours").unwrap());
     let mut outlook = Outlook {

@@ -4,6 +4,7 @@
 //! stops the checking of the rest.
 
 mod devices;
+mod reach;
 mod settings;
 mod values;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 use super::findings::Findings;
 use super::layout::Layout;
 use super::meant::{Config, Fleet, Names, Ssh, Store};
-use super::written;
+use super::{reading, written};
 use crate::Environment;
 use values::{Checker, Limits};
 
@@ -26,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PARALLEL: usize = 16;
 /// More ssh clients than that are more than one machine of this kind can start or hold.
 const MOST_PARALLEL: usize = 1000;
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 
 /// Checks everything; `None` where something that has no default is missing or wrong. Even `Some` counts only if there
 /// are no errors among the findings.
@@ -58,6 +59,7 @@ pub(super) fn check(
 fn store(written: &written::Store, checker: &mut Checker<'_, '_>) -> Option<Store> {
     let path = match &written.path {
         Some(path) => checker.local_path("path", path),
+        None if checker.findings.is_spoilt(reading::STORE, "path") => None,
         None => {
             let finding = checker.findings.error(None, "the store has no `path`");
             finding.help("write `[store]` and below it `path = \"/where/the/files/go\"`");
@@ -96,6 +98,7 @@ fn ledger(
 ) -> Option<PathBuf> {
     match &written.path {
         Some(path) => checker.local_path("path", path),
+        None if checker.findings.is_spoilt("[ledger]", "path") => None,
         None => environment.default_ledger().or_else(|| {
             let text = "the ledger has no `path`, and the environment has neither $STATE_DIRECTORY nor $XDG_STATE_HOME nor $HOME";
             let finding = checker.findings.error(None, text);

@@ -1,5 +1,6 @@
 //! What is wrong in a configuration file: collected while reading and checking, reported all at once.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -33,6 +34,7 @@ impl Finding {
 pub struct Findings<'t> {
     text: &'t str,
     findings: Vec<Finding>,
+    spoilt: HashSet<(String, String)>,
 }
 
 impl<'t> Findings<'t> {
@@ -41,7 +43,19 @@ impl<'t> Findings<'t> {
         Self {
             text,
             findings: Vec::new(),
+            spoilt: HashSet::new(),
         }
+    }
+
+    /// Notes that a key was meant to be there, but came to nothing, for a reason that has been reported: that it is
+    /// missing is then no news.
+    pub fn spoil(&mut self, section: impl Into<String>, key: &str) {
+        self.spoilt.insert((section.into(), key.to_owned()));
+    }
+
+    /// Whether a key was meant to be there but came to nothing.
+    pub fn is_spoilt(&self, section: &str, key: &str) -> bool {
+        self.spoilt.contains(&(section.to_owned(), key.to_owned()))
     }
 
     /// Adds an error at some bytes of the file, or about the file as a whole.

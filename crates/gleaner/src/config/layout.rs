@@ -266,7 +266,7 @@ mod tests {
         ] {
             assert_eq!(Layout::parse(text), Err(problem.to_owned()), "{text}");
         }
-        assert!(Layout::parse("{mtime:%Q!}/{path}").unwrap_err().contains("`%Q!`"));
+        assert!(Layout::parse("{mtime:%1}/{path}").unwrap_err().contains("`%1`"));
         assert!(
             Layout::parse("{raspberry}/{path}")
                 .unwrap_err()

@@ -123,8 +123,17 @@ pub struct Rules {
     pub prune_empty: bool,
     /// Whether the connection is compressed.
     pub compress: Compress,
-    /// The most that is taken from the device, in bytes per second.
-    pub bandwidth: Option<NonZeroU64>,
+    /// The most that is taken from the device.
+    pub bandwidth: Bandwidth,
+}
+
+/// The most that is taken from a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bandwidth {
+    /// As much as the link gives.
+    Unlimited,
+    /// So many bytes per second.
+    AtMost(NonZeroU64),
 }
 
 /// What becomes of a stored file on the device.

@@ -12,6 +12,16 @@ use super::findings::Findings;
 use super::suggest;
 use super::written::{Device, File, Fleet, Identification, Ledger, Settings, Ssh, Store};
 
+/// What the sections are called in messages.
+pub(super) const STORE: &str = "[store]";
+pub(super) const DEFAULTS: &str = "[defaults]";
+pub(super) const DEVICE: &str = "[[device]]";
+
+/// What tells one `[[device]]` from the others among the keys that came to nothing.
+pub(super) fn device_section(span: &Range<usize>) -> String {
+    format!("{DEVICE} {}", span.start)
+}
+
 /// The tables at the top.
 const TABLES: [&str; 6] = ["store", "ledger", "ssh", "fleet", "defaults", "device"];
 
@@ -26,11 +36,11 @@ pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<File> {
     for (key, value) in document.into_inner() {
         let at = key.span();
         match key.get_ref().as_ref() {
-            "store" => file.store = section("[store]", value, findings),
+            "store" => file.store = section(STORE, value, findings),
             "ledger" => file.ledger = section("[ledger]", value, findings),
             "ssh" => file.ssh = section("[ssh]", value, findings),
             "fleet" => file.fleet = section("[fleet]", value, findings),
-            "defaults" => file.defaults = section("[defaults]", value, findings),
+            "defaults" => file.defaults = section(DEFAULTS, value, findings),
             "device" => file.device = devices(&at, value, findings),
             unknown => report_unknown_table(unknown, at, findings),
         }
@@ -54,6 +64,9 @@ fn report_syntax(errors: &[toml::de::Error], findings: &mut Findings<'_>) {
 fn report_unknown_table(unknown: &str, at: Range<usize>, findings: &mut Findings<'_>) {
     let shown = model::escaped(unknown.as_bytes());
     let home = home_of(unknown);
+    if let Some(table) = suggest::nearest(unknown, TABLES) {
+        spoil_table(table, findings);
+    }
     let finding = findings.error(at, format!("unknown table or key `{shown}`"));
     let sections = || {
         TABLES.map(|table| {
@@ -69,6 +82,16 @@ fn report_unknown_table(unknown: &str, at: Range<usize>, findings: &mut Findings
         (Some(table), _) => finding.help(format!("did you mean `[{table}]`?")),
         (None, Some(home)) => finding.help(format!("`{shown}` belongs in {home}")),
         (None, None) => finding.help(format!("the tables are {}", sections().join(", "))),
+    }
+}
+
+/// What a table that came to nothing would have held, of what must be there.
+fn spoil_table(table: &str, findings: &mut Findings<'_>) {
+    match table {
+        "store" => findings.spoil(STORE, "path"),
+        "defaults" => findings.spoil(DEFAULTS, "source"),
+        "device" => findings.spoil(DEVICE, "name"),
+        _ => {}
     }
 }
 
@@ -97,6 +120,7 @@ fn devices(at: &Range<usize>, value: Spanned<DeValue<'_>>, findings: &mut Findin
                 format!("`device` is a {what}, but must be a list of tables"),
             );
             finding.help("write `[[device]]`, with two brackets, above each device");
+            spoil_table("device", findings);
             return Vec::new();
         }
     };
@@ -109,10 +133,15 @@ fn devices(at: &Range<usize>, value: Spanned<DeValue<'_>>, findings: &mut Findin
 /// A device's section is two tables in one: what it is, and what holds for it.
 fn device(section: Spanned<DeValue<'_>>, findings: &mut Findings<'_>) -> Device {
     let span = section.span();
+    let place = Place {
+        name: DEVICE,
+        id: device_section(&span),
+    };
     let DeValue::Table(table) = section.into_inner() else {
-        findings
-            .error(span.clone(), "`device` must be a list of tables")
-            .help("write `[[device]]` above each device");
+        let finding = findings.error(span.clone(), "a device is a table");
+        finding.help("write `[[device]]` above each device, and below it one line for each key");
+        findings.spoil(place.id.clone(), "name");
+        findings.spoil(place.id, "source");
         return Device {
             span,
             ..Device::default()
@@ -122,7 +151,7 @@ fn device(section: Spanned<DeValue<'_>>, findings: &mut Findings<'_>) -> Device 
     let known = [own, keys_of::<Settings>()].concat();
     let mut identification = DeTable::new();
     let mut settings = DeTable::new();
-    for (key, value) in known_only("[[device]]", table, &known, findings) {
+    for (key, value) in known_only(&place, table, &known, findings) {
         let half = if own.contains(&key.get_ref().as_ref()) {
             &mut identification
         } else {
@@ -131,34 +160,45 @@ fn device(section: Spanned<DeValue<'_>>, findings: &mut Findings<'_>) -> Device 
         half.insert(key, value);
     }
     Device {
-        identification: typed("[[device]]", identification, span.clone(), findings),
-        settings: typed("[[device]]", settings, span.clone(), findings),
+        identification: typed(&place, identification, span.clone(), findings),
+        settings: typed(&place, settings, span.clone(), findings),
         span,
     }
 }
 
 fn section<T: for<'de> Deserialize<'de> + Default>(
-    place: &str,
+    name: &'static str,
     value: Spanned<DeValue<'_>>,
     findings: &mut Findings<'_>,
 ) -> T {
     let span = value.span();
     match value.into_inner() {
         DeValue::Table(table) => {
-            let table = known_only(place, table, keys_of::<T>(), findings);
-            typed(place, table, span, findings)
+            let place = Place {
+                name,
+                id: name.to_owned(),
+            };
+            let table = known_only(&place, table, keys_of::<T>(), findings);
+            typed(&place, table, span, findings)
         }
         other => {
             let what = other.type_str();
-            findings.error(span, format!("{place} is a {what}, but must be a table"));
+            findings.error(span, format!("{name} is a {what}, but must be a table"));
+            spoil_table(name.trim_matches(['[', ']']), findings);
             T::default()
         }
     }
 }
 
+/// A section: what it is called in messages, and what tells it from all others.
+struct Place {
+    name: &'static str,
+    id: String,
+}
+
 /// Leaves out and reports the keys that nobody knows.
 fn known_only<'i>(
-    place: &str,
+    place: &Place,
     table: DeTable<'i>,
     known: &[&str],
     findings: &mut Findings<'_>,
@@ -170,10 +210,14 @@ fn known_only<'i>(
             kept.insert(key, value);
             continue;
         }
+        let meant = suggest::nearest(name, known.iter().copied());
+        if let Some(meant) = meant {
+            findings.spoil(&place.id, meant);
+        }
         let shown = model::escaped(name.as_bytes());
-        let finding = findings.error(key.span(), format!("unknown key `{shown}` in {place}"));
+        let finding = findings.error(key.span(), format!("unknown key `{shown}` in {}", place.name));
         let all = suggest::list(known.iter().copied());
-        match (suggest::nearest(name, known.iter().copied()), home_of(name)) {
+        match (meant, home_of(name)) {
             (Some(meant), _) => finding.help(format!("did you mean `{meant}`? known here are {all}")),
             (None, Some(home)) => finding.help(format!("`{shown}` belongs in {home}; known here are {all}")),
             (None, None) => finding.help(format!("known here are {all}")),
@@ -184,7 +228,7 @@ fn known_only<'i>(
 
 /// Reads each key alone first, so that one value of a wrong kind does not hide the next; then what was left together.
 fn typed<T: for<'de> Deserialize<'de> + Default>(
-    place: &str,
+    place: &Place,
     table: DeTable<'_>,
     span: Range<usize>,
     findings: &mut Findings<'_>,
@@ -199,14 +243,18 @@ fn typed<T: for<'de> Deserialize<'de> + Default>(
                 sound.insert(key, value);
             }
             Err(error) => {
-                let name = key.get_ref();
+                let name = key.get_ref().as_ref();
+                findings.spoil(&place.id, name);
                 let at = error.span().unwrap_or(value_span);
-                findings.error(at, format!("`{name}` in {place} {}", error.message().trim_end()));
+                findings.error(
+                    at,
+                    format!("`{name}` in {} {}", place.name, error.message().trim_end()),
+                );
             }
         }
     }
     T::deserialize(toml::Deserializer::from(Spanned::new(span.clone(), sound))).unwrap_or_else(|error| {
-        findings.error(span, format!("{place} {}", error.message()));
+        findings.error(span, format!("{} {}", place.name, error.message()));
         T::default()
     })
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::meant::{Config, Device, Rules, Store, Word as _};
+use super::meant::{Bandwidth, Config, Device, Rules, Store, Word as _};
 use super::{quantity, show_path};
 
 /// The whole configuration, or one device of it, as TOML.
@@ -107,10 +107,14 @@ fn rules(rules: &Rules, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     text("release", rules.release.word(), out)?;
     writeln!(out, "prune_empty = {}", rules.prune_empty)?;
     text("compress", rules.compress.word(), out)?;
-    let bandwidth = rules
-        .bandwidth
-        .map(|rate| format!("{}/s", quantity::show_size(rate.get())));
-    text("bandwidth", bandwidth.as_deref().unwrap_or("off"), out)
+    match rules.bandwidth {
+        Bandwidth::Unlimited => text("bandwidth", "off", out),
+        Bandwidth::AtMost(rate) => text(
+            "bandwidth",
+            &format!("{}/s", quantity::show_size(rate.get())),
+            out,
+        ),
+    }
 }
 
 fn text(key: &str, value: &str, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,17 +1,19 @@
 //! From the sections `[[device]]` to the devices: ids counted out, names and sources compared.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU16;
 use std::ops::Range;
 use std::sync::Arc;
 
 use model::{DeviceName, SourcePath};
 
+use super::reach;
 use super::settings::{Settings, template};
 use super::values::shown;
 use crate::config::findings::Findings;
 use crate::config::ids::{Ids, MOST_DEVICES};
 use crate::config::meant::{Device, Rules};
+use crate::config::reading;
 use crate::config::template::{FORMS, Template};
 use crate::config::written::{self, At};
 
@@ -22,7 +24,7 @@ pub(super) fn check(
     findings: &mut Findings<'_>,
 ) -> Vec<Device> {
     let defaults = Settings::check(defaults, findings);
-    if sections.is_empty() {
+    if sections.is_empty() && !findings.is_spoilt(reading::DEVICE, "name") {
         let finding = findings.error(None, "there is no device");
         finding.help("write `[[device]]` and below it `name = \"…\"`, an alias of your ssh_config");
     }
@@ -41,7 +43,11 @@ pub(super) fn check(
             finding.help("at most 10,000 are possible");
             break;
         }
-        if settings.source.is_none() {
+        let spoilt = |place: &str| findings.is_spoilt(place, "source");
+        if settings.source.is_none()
+            && !spoilt(reading::DEFAULTS)
+            && !spoilt(&reading::device_section(&section.span))
+        {
             let finding = findings.error(section.span.clone(), "the device has no `source`");
             finding.help("write `source = \"/home/pi/beephotos\"` here, or in [defaults] for all devices");
         }
@@ -71,7 +77,11 @@ fn identification(
             findings.error(ids.span.clone(), format!("`ids` {problem}"));
         })
     });
+    let place = reading::device_section(&section.span);
     let Some(name) = &written.name else {
+        if findings.is_spoilt(&place, "name") {
+            return None;
+        }
         let finding = findings.error(section.span.clone(), "the device has no `name`");
         finding.help("write `name = \"…\"`, an alias of your ssh_config");
         return None;
@@ -79,6 +89,7 @@ fn identification(
     let name = template("name", &name.value.0, &name.span, findings)?;
     let ids = ids.transpose().ok()?;
     match (&ids, name.value.names_id()) {
+        (None, _) if findings.is_spoilt(&place, "ids") => None,
         (None, true) => {
             let finding = findings.error(
                 name.span.clone(),
@@ -110,233 +121,200 @@ struct Fleet {
     devices: Vec<Device>,
     /// Where each name stands.
     names: HashMap<DeviceName, Range<usize>>,
-    /// The sources on each machine that is named by host, port and way there, and whose they are.
-    machines: HashMap<(String, Option<NonZeroU16>, Option<String>), Vec<(DeviceName, SourcePath)>>,
+    machines: HashMap<Machine, Occupied>,
 }
+
+/// What tells one machine from another, where the configuration says more than a name.
+#[derive(PartialEq, Eq, Hash)]
+struct Machine {
+    host: String,
+    port: Option<NonZeroU16>,
+    jump: Option<String>,
+}
+
+/// The sources on a machine, and whose they are. In order, so that what lies in a folder follows it.
+type Occupied = BTreeMap<Vec<u8>, DeviceName>;
 
 impl Fleet {
     /// Adds one device; false where something is wrong with it.
     fn add(&mut self, section: &Section, id: Option<u32>, findings: &mut Findings<'_>) -> bool {
-        let Some(device) = expand(section, id, findings) else {
+        let name = expand("name", Some(&section.name), id, findings, reach::name);
+        let named = self.takes_name(name.ok().flatten(), &section.name.span, findings);
+        let (Some(name), Ok(device)) = (named, Expanded::of(section, id, findings)) else {
             return false;
         };
-        if let Some(first) = self.names.get(&device.name) {
-            let text = format!(
-                "there are two devices named `{}`; the first stands in line {}",
-                device.name,
-                findings.line(first)
-            );
-            let finding = findings.error(section.name.span.clone(), text);
-            finding.help("give each device a name of its own; a device with settings of its own is left out of the `ids` of the others");
-            return false;
-        }
-        self.names.insert(device.name.clone(), section.name.span.clone());
-        if !self.shares_no_source(&device, section, findings) {
-            return false;
-        }
+        let device = Device {
+            name,
+            host: device.host,
+            port: device.port,
+            user: device.user,
+            identity: device.identity,
+            jump: device.jump,
+            sources: device.sources,
+            rules: Arc::clone(&section.rules),
+        };
+        let alone = self.shares_no_source(&device, section, findings);
         self.devices.push(device);
-        true
+        alone
+    }
+
+    /// The name, if no other device has it.
+    fn takes_name(
+        &mut self,
+        name: Option<DeviceName>,
+        span: &Range<usize>,
+        findings: &mut Findings<'_>,
+    ) -> Option<DeviceName> {
+        let name = name?;
+        let Some(first) = self.names.get(&name) else {
+            self.names.insert(name.clone(), span.clone());
+            return Some(name);
+        };
+        let line = findings.line(first);
+        let text = format!("there are two devices named `{name}`; the first stands in line {line}");
+        findings.error(span.clone(), text).help(
+            "give each device a name of its own; one with settings of its own is left out of the `ids` of the others",
+        );
+        None
     }
 
     /// Two devices that are the same machine must not empty the same folder.
     fn shares_no_source(&mut self, device: &Device, section: &Section, findings: &mut Findings<'_>) -> bool {
         let Some(host) = &device.host else { return true };
-        let machine = (host.clone(), device.port, device.jump.clone());
-        let known = self.machines.entry(machine).or_default();
-        for source in &device.sources {
-            if let Some((other, _)) = known.iter().find(|(_, known)| overlap(known, source)) {
-                let port = device
-                    .port
-                    .map(|port| format!(" port {port}"))
-                    .unwrap_or_default();
-                let text = format!(
-                    "`{}` and `{other}` are the same machine ({host}{port}) with the same source {source}",
-                    device.name
-                );
-                let finding = findings.error(section.name.span.clone(), text);
-                finding.help(
-                    "give each device a `port`, `host` or `jump` of its own, such as `port = \"{id+5000}\"`",
-                );
-                return false;
-            }
+        let machine = Machine {
+            host: host.clone(),
+            port: device.port,
+            jump: device.jump.clone(),
+        };
+        let occupied = self.machines.entry(machine).or_default();
+        let conflict = device
+            .sources
+            .iter()
+            .find_map(|source| Some((source, occupant(occupied, source)?)));
+        if let Some((source, other)) = conflict {
+            let port = device
+                .port
+                .map(|port| format!(" port {port}"))
+                .unwrap_or_default();
+            let name = &device.name;
+            let text = format!(
+                "`{name}` and `{other}` are the same machine ({host}{port}) with the same source {source}"
+            );
+            let finding = findings.error(section.name.span.clone(), text);
+            finding.help(
+                "give each device a `port`, `host` or `jump` of its own, such as `port = \"{id+5000}\"`",
+            );
+            return false;
         }
-        known.extend(
-            device
-                .sources
-                .iter()
-                .map(|source| (device.name.clone(), source.clone())),
-        );
+        for source in &device.sources {
+            occupied.insert(source.as_bytes().to_vec(), device.name.clone());
+        }
         true
     }
 }
 
-/// Whether one folder is the other, or lies in it.
-fn overlap(left: &SourcePath, right: &SourcePath) -> bool {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
-    let (short, long) = if left.len() <= right.len() {
-        (left, right)
-    } else {
-        (right, left)
-    };
-    long.strip_prefix(short)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-}
-
-/// The device for one id; `None` where something is wrong, which is reported.
-fn expand(section: &Section, id: Option<u32>, findings: &mut Findings<'_>) -> Option<Device> {
-    let settings = &section.settings;
-    let name = expand_text("name", Some(&section.name), id, findings, |text| {
-        DeviceName::new(text).map_err(Into::into)
-    });
-    let host = expand_text("host", settings.host.as_ref(), id, findings, host);
-    let port = expand_text("port", settings.port.as_ref(), id, findings, port);
-    let user = expand_text("user", settings.user.as_ref(), id, findings, user);
-    let identity = expand_text("identity", settings.identity.as_ref(), id, findings, identity);
-    let jump = expand_text("jump", settings.jump.as_ref(), id, findings, jump);
-    let sources = sources(settings, id, findings);
-    Some(Device {
-        name: name??,
-        host: host?,
-        port: port?,
-        user: user?,
-        identity: identity?,
-        jump: jump?,
-        sources: sources?,
-        rules: Arc::clone(&section.rules),
+/// Whose folder this one is, lies in or contains.
+fn occupant<'o>(occupied: &'o Occupied, source: &SourcePath) -> Option<&'o DeviceName> {
+    let path = source.as_bytes();
+    let slashes = path
+        .iter()
+        .enumerate()
+        .filter(|(at, byte)| **byte == b'/' && *at > 0);
+    let mut ancestors = slashes.filter_map(|(at, _)| path.get(..at)).chain([path]);
+    let above = ancestors.find_map(|ancestor| occupied.get(ancestor));
+    above.or_else(|| {
+        let inside = [path, b"/"].concat();
+        let (first, device) = occupied.range(inside.clone()..).next()?;
+        first.starts_with(&inside).then_some(device)
     })
 }
 
-/// The value for one id: `None` where it is wrong, `Some(None)` where there is none.
-fn expand_text<T>(
+/// Something was wrong, and has been reported.
+struct Reported;
+
+/// What becomes of the settings for one id.
+struct Expanded {
+    host: Option<String>,
+    port: Option<NonZeroU16>,
+    user: Option<String>,
+    identity: Option<String>,
+    jump: Option<String>,
+    sources: Vec<SourcePath>,
+}
+
+impl Expanded {
+    /// Everything is tried before anything is given up.
+    fn of(section: &Section, id: Option<u32>, findings: &mut Findings<'_>) -> Result<Self, Reported> {
+        let settings = &section.settings;
+        let host = expand("host", settings.host.as_ref(), id, findings, reach::host);
+        let port = expand("port", settings.port.as_ref(), id, findings, reach::port);
+        let user = expand("user", settings.user.as_ref(), id, findings, reach::user);
+        let identity = expand(
+            "identity",
+            settings.identity.as_ref(),
+            id,
+            findings,
+            reach::identity,
+        );
+        let jump = expand("jump", settings.jump.as_ref(), id, findings, reach::jump);
+        let sources = sources(settings, id, findings);
+        Ok(Self {
+            host: host?,
+            port: port?,
+            user: user?,
+            identity: identity?,
+            jump: jump?,
+            sources: sources?,
+        })
+    }
+}
+
+/// The value for one id, if there is any.
+fn expand<T>(
     key: &str,
     written: Option<&At<Template>>,
     id: Option<u32>,
     findings: &mut Findings<'_>,
-    admit: impl Fn(String) -> Result<T, String>,
-) -> Option<Option<T>> {
-    let Some(written) = written else { return Some(None) };
-    let text = match written.value.expand(id) {
-        Ok(text) => text,
-        Err(problem) => {
-            findings.error(written.span.clone(), format!("`{key}` {problem}"));
-            return None;
-        }
-    };
-    let quoted = shown(&text);
-    match admit(text) {
-        Ok(value) => Some(Some(value)),
-        Err(problem) => {
-            findings.error(written.span.clone(), format!("`{key}` {quoted} {problem}"));
-            None
-        }
-    }
+    admit: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Reported> {
+    let Some(written) = written else { return Ok(None) };
+    let text = written.value.expand(id).map_err(|problem| {
+        findings.error(written.span.clone(), format!("`{key}` {problem}"));
+        Reported
+    })?;
+    admit(&text).map(Some).map_err(|problem| {
+        findings.error(
+            written.span.clone(),
+            format!("`{key}` {} {problem}", shown(&text)),
+        );
+        Reported
+    })
 }
 
-fn sources(settings: &Settings, id: Option<u32>, findings: &mut Findings<'_>) -> Option<Vec<SourcePath>> {
-    let written = settings.source.as_ref()?;
+fn sources(
+    settings: &Settings,
+    id: Option<u32>,
+    findings: &mut Findings<'_>,
+) -> Result<Vec<SourcePath>, Reported> {
+    let written = settings.source.as_ref().ok_or(Reported)?;
     let mut sources: Vec<SourcePath> = Vec::new();
     for template in written.value.iter() {
-        let source = expand_text("source", Some(template), id, findings, source)??;
-        if let Some(other) = sources.iter().find(|other| overlap(other, &source)) {
+        let source = expand("source", Some(template), id, findings, reach::source)?.ok_or(Reported)?;
+        if let Some(other) = sources.iter().find(|other| reach::overlap(other, &source)) {
             let text = if *other == source {
                 format!("the source {source} is there twice")
             } else {
                 format!("the sources {other} and {source} lie one inside the other")
             };
-            findings
-                .error(template.span.clone(), text)
-                .help("name each folder once; what lies below it is gathered with it");
-            return None;
+            let finding = findings.error(template.span.clone(), text);
+            finding.help("name each folder once; what lies below it is gathered with it");
+            return Err(Reported);
         }
         sources.push(source);
     }
-    (!sources.is_empty()).then_some(sources)
-}
-
-/// A folder on the device. Those that a system lives in are refused: gleaner would clear them away.
-fn source(text: String) -> Result<SourcePath, String> {
-    const OF_THE_SYSTEM: [&str; 18] = [
-        "bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run",
-        "sbin", "srv", "sys", "usr", "var",
-    ];
-    const WHOLE_TREES: [&str; 10] = [
-        "bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr",
-    ];
-    if text.chars().any(char::is_control) {
-        return Err("contains a control character".to_owned());
+    if sources.is_empty() {
+        Err(Reported)
+    } else {
+        Ok(sources)
     }
-    if !text.starts_with('/') {
-        return Err(
-            "is not an absolute path; write it from the root, such as \"/home/pi/beephotos\"".to_owned(),
-        );
-    }
-    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
-    let of_the_system = match parts.as_slice() {
-        [] => true,
-        [top] => OF_THE_SYSTEM.contains(top),
-        [top, ..] => WHOLE_TREES.contains(top),
-    };
-    if of_the_system {
-        return Err("belongs to the device's operating system, and would be emptied; name the folder of the recordings".to_owned());
-    }
-    SourcePath::new(format!("/{}", parts.join("/"))).map_err(Into::into)
-}
-
-fn port(text: String) -> Result<NonZeroU16, String> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = digits.then(|| text.parse().ok()).flatten();
-    number
-        .ok_or_else(|| "is no port; it must be 1 to 65535, or an expression such as \"{id+5000}\"".to_owned())
-}
-
-/// A host name or address, as ssh takes it: never one that ssh would read as an option or its shell as a command.
-fn host(text: String) -> Result<String, String> {
-    let fit = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
-    if text.is_empty() || text.len() > 255 || text.starts_with('-') || !text.chars().all(fit) {
-        return Err("is no host name or address".to_owned());
-    }
-    Ok(text)
-}
-
-fn user(text: String) -> Result<String, String> {
-    let fit = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '+' | '$');
-    if text.is_empty() || text.len() > 100 || text.starts_with('-') || !text.chars().all(fit) {
-        return Err("is no login name".to_owned());
-    }
-    Ok(text)
-}
-
-fn identity(text: String) -> Result<String, String> {
-    if text.chars().any(|c| c.is_control() || c == '"' || c == '\\') {
-        return Err("contains a control character, a quote or a backslash".to_owned());
-    }
-    if !text.starts_with('/') && !text.starts_with("~/") {
-        return Err("is neither an absolute path nor one that begins with ~/".to_owned());
-    }
-    Ok(text)
-}
-
-/// `[user@]host[:port]`, several divided by commas, or "none". The parts are judged as if they stood alone.
-fn jump(text: String) -> Result<String, String> {
-    const FORM: &str = "; write \"none\" or [user@]host[:port], several divided by commas";
-    for hop in text.split(',') {
-        let hop = hop.trim();
-        let (login, place) = match hop.rsplit_once('@') {
-            Some((login, place)) => (Some(login), place),
-            None => (None, hop),
-        };
-        let (name, number) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
-            Some((name, rest)) => (name, rest.strip_prefix(':')),
-            None => place
-                .rsplit_once(':')
-                .map_or((place, None), |(name, number)| (name, Some(number))),
-        };
-        let sound = host(name.to_owned()).is_ok()
-            && login.is_none_or(|login| user(login.to_owned()).is_ok())
-            && number.is_none_or(|number| port(number.to_owned()).is_ok());
-        if !sound {
-            return Err(format!("is no way to jump{FORM}"));
-        }
-    }
-    Ok(text.split(',').map(str::trim).collect::<Vec<_>>().join(","))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::values::{Checker, Limits, shown};
 use crate::config::exclude::Exclude;
 use crate::config::findings::Findings;
-use crate::config::meant::{Compress, Release, Rules};
+use crate::config::meant::{Bandwidth, Compress, Release, Rules};
 use crate::config::quantity;
 use crate::config::template::Template;
 use crate::config::written::{self, At, OneOrMany, RateText, Text};
@@ -16,9 +16,9 @@ use crate::config::written::{self, At, OneOrMany, RateText, Text};
 /// Long enough for a camera to come back to a file, short enough for nobody to wait for it.
 const SETTLE: Duration = Duration::from_secs(30);
 /// Longer than a writer that cannot be seen is expected to pause.
-const SETTLE_BLIND: Duration = Duration::from_secs(600);
+const SETTLE_BLIND: Duration = Duration::from_mins(10);
 /// Longer than a busy card in a small computer stops to answer.
-const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// Below that, a device that works looks like one that has stalled.
 const LEAST_BANDWIDTH: u64 = 1000;
 
@@ -40,7 +40,7 @@ pub(super) struct Settings {
     release: Option<Release>,
     prune_empty: Option<bool>,
     compress: Option<Compress>,
-    bandwidth: Option<Option<NonZeroU64>>,
+    bandwidth: Option<Bandwidth>,
 }
 
 impl Settings {
@@ -157,7 +157,7 @@ impl Settings {
             release: self.release.unwrap_or(Release::Delete),
             prune_empty: self.prune_empty.unwrap_or(false),
             compress: self.compress.unwrap_or(Compress::Auto),
-            bandwidth: self.bandwidth.flatten(),
+            bandwidth: self.bandwidth.unwrap_or(Bandwidth::Unlimited),
         }
     }
 }
@@ -213,13 +213,13 @@ fn exclude(written: &At<OneOrMany>, findings: &mut Findings<'_>) -> Option<Exclu
         .ok()
 }
 
-fn bandwidth(written: &At<RateText>, findings: &mut Findings<'_>) -> Option<Option<NonZeroU64>> {
+fn bandwidth(written: &At<RateText>, findings: &mut Findings<'_>) -> Option<Bandwidth> {
     let text = &written.value.0;
     if text == "off" {
-        return Some(None);
+        return Some(Bandwidth::Unlimited);
     }
     match quantity::rate(text) {
-        Ok(rate) if rate >= LEAST_BANDWIDTH => Some(NonZeroU64::new(rate)),
+        Ok(rate) if rate >= LEAST_BANDWIDTH => NonZeroU64::new(rate).map(Bandwidth::AtMost),
         Ok(_) => {
             let finding = findings.error(
                 written.span.clone(),

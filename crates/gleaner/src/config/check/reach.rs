@@ -1,0 +1,218 @@
+//! What a device is reached by, and the folders there: admitted, or refused in words that fit after what was written.
+//!
+//! What is admitted ends in configuration files and command lines of ssh: nothing passes that could be read there as
+//! an option, a pattern or a piece of shell.
+
+use std::num::NonZeroU16;
+
+use model::{DeviceName, SourcePath};
+
+/// A name that is fit for a folder in the store and for an alias of ssh.
+pub(super) fn name(text: &str) -> Result<DeviceName, String> {
+    let name = DeviceName::new(text)?;
+    // In a `Host` line of ssh_config, some of these make a pattern or a list; in others, ssh refuses them.
+    match text
+        .chars()
+        .find(|c| c.is_ascii_punctuation() && !matches!(c, '.' | '-' | '_' | ':' | '+' | '~'))
+    {
+        Some(odd) => Err(format!("contains `{odd}`, which means something else to ssh")),
+        None => Ok(name),
+    }
+}
+
+/// A folder on the device. Those that a system lives in are refused: gleaner would clear them away.
+pub(super) fn source(text: &str) -> Result<SourcePath, String> {
+    const OF_THE_SYSTEM: [&str; 18] = [
+        "bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run",
+        "sbin", "srv", "sys", "usr", "var",
+    ];
+    const WHOLE_TREES: [&str; 10] = [
+        "bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr",
+    ];
+    if text.chars().any(char::is_control) {
+        return Err("contains a control character".to_owned());
+    }
+    if !text.starts_with('/') {
+        return Err(
+            "is not an absolute path; write it from the root, such as \"/home/pi/beephotos\"".to_owned(),
+        );
+    }
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+    let of_the_system = match parts.as_slice() {
+        [] => true,
+        [top] => OF_THE_SYSTEM.contains(top),
+        [top, ..] => WHOLE_TREES.contains(top),
+    };
+    if of_the_system {
+        return Err("belongs to the device's operating system, and would be emptied; name the folder of the recordings".to_owned());
+    }
+    SourcePath::new(format!("/{}", parts.join("/"))).map_err(Into::into)
+}
+
+pub(super) fn port(text: &str) -> Result<NonZeroU16, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.then(|| text.parse().ok()).flatten();
+    number
+        .ok_or_else(|| "is no port; it must be 1 to 65535, or an expression such as \"{id+5000}\"".to_owned())
+}
+
+/// A host name or address, as ssh takes it: never one that ssh would read as an option or its shell as a command.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let fit = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    if text.is_empty() || text.len() > 255 || text.starts_with('-') || !text.chars().all(fit) {
+        return Err("is no host name or address".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn user(text: &str) -> Result<String, String> {
+    let fit = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '+' | '$');
+    if text.is_empty() || text.len() > 100 || text.starts_with('-') || !text.chars().all(fit) {
+        return Err("is no login name".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn identity(text: &str) -> Result<String, String> {
+    if text.chars().any(|c| c.is_control() || c == '"' || c == '\\') {
+        return Err("contains a control character, a quote or a backslash".to_owned());
+    }
+    if !text.starts_with('/') && !text.starts_with("~/") {
+        return Err("is neither an absolute path nor one that begins with ~/".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// `[user@]host[:port]`, several divided by commas, or "none". The parts are judged as if they stood alone.
+pub(super) fn jump(text: &str) -> Result<String, String> {
+    const FORM: &str = "; write \"none\" or [user@]host[:port], several divided by commas";
+    for hop in text.split(',') {
+        let hop = hop.trim();
+        let (login, place) = match hop.rsplit_once('@') {
+            Some((login, place)) => (Some(login), place),
+            None => (None, hop),
+        };
+        let (name, number) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
+            Some((name, rest)) => (name, rest.strip_prefix(':')),
+            None => place
+                .rsplit_once(':')
+                .map_or((place, None), |(name, number)| (name, Some(number))),
+        };
+        let sound = host(name).is_ok()
+            && login.is_none_or(|login| user(login).is_ok())
+            && number.is_none_or(|number| port(number).is_ok());
+        if !sound {
+            return Err(format!("is no way to jump{FORM}"));
+        }
+    }
+    Ok(text.split(',').map(str::trim).collect::<Vec<_>>().join(","))
+}
+
+/// Whether one folder is the other, or lies in it.
+pub(super) fn overlap(left: &SourcePath, right: &SourcePath) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let (short, long) = if left.len() <= right.len() {
+        (left, right)
+    } else {
+        (right, left)
+    };
+    let rest = long.strip_prefix(short);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_passes_that_ssh_could_take_for_something_else() {
+        for bad in [
+            "",
+            "-oProxyCommand=reboot",
+            "a b",
+            "a\nb",
+            "$(reboot)",
+            "a;b",
+            "a/b",
+            "*",
+            "!a",
+            "a,b",
+            "a\"b",
+            "a%h",
+        ] {
+            assert!(name(bad).is_err(), "name {bad:?}");
+            assert!(host(bad).is_err(), "host {bad:?}");
+            assert!(jump(bad).is_err() || bad == "a,b", "jump {bad:?}");
+        }
+        for bad in ["", "-l", "a b", "a\nb", "a;b", "`a`"] {
+            assert!(user(bad).is_err(), "user {bad:?}");
+        }
+        for bad in ["", "id_rsa", "~ana/id", "/a\nb", "/a\"b"] {
+            assert!(identity(bad).is_err(), "identity {bad:?}");
+        }
+        for bad in ["", "0", "65536", "-1", "+22", "22 ", "ssh"] {
+            assert!(port(bad).is_err(), "port {bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_usual_ways_to_a_device_pass() {
+        assert!(
+            ["raspberry07", "cam.example.org", "pi_2"]
+                .iter()
+                .all(|good| name(good).is_ok())
+        );
+        assert!(
+            ["localhost", "10.0.0.1", "fe80::1"]
+                .iter()
+                .all(|good| host(good).is_ok())
+        );
+        for good in [
+            "none",
+            "gateway",
+            "ana@gateway.example.org:2222",
+            "a,b@c",
+            "[fe80::1]:22",
+            "ana@[fe80::1]",
+        ] {
+            assert_eq!(jump(good).as_deref(), Ok(good));
+        }
+        assert_eq!(jump("a, b").as_deref(), Ok("a,b"));
+    }
+
+    #[test]
+    fn a_folder_that_the_operating_system_lives_in_is_no_source() {
+        for bad in [
+            "/",
+            "//",
+            "/home",
+            "/home/",
+            "/etc",
+            "/etc/ssh",
+            "/usr/local/data",
+            "/proc/1",
+            "/var",
+            "pictures",
+            "~/pictures",
+            "/a/../b",
+        ] {
+            assert!(source(bad).is_err(), "{bad}");
+        }
+        for (written, meant) in [
+            ("/home/pi/", "/home/pi"),
+            ("/data//a/", "/data/a"),
+            ("/var/lib/cam", "/var/lib/cam"),
+            ("/mnt/usb", "/mnt/usb"),
+        ] {
+            assert_eq!(source(written).unwrap().as_bytes(), meant.as_bytes());
+        }
+    }
+
+    #[test]
+    fn folders_overlap_when_one_lies_in_the_other() {
+        let overlaps = |left: &str, right: &str| overlap(&source(left).unwrap(), &source(right).unwrap());
+        assert!(overlaps("/data/a", "/data/a/"));
+        assert!(overlaps("/data/a/b", "/data/a"));
+        assert!(!overlaps("/data/a", "/data/ab"));
+    }
+}
