@@ -133,7 +133,9 @@ fn a_ledger_that_is_damaged_is_left_alone() {
     file.seek(SeekFrom::Start(100)).expect("seeking");
     let mut noise = vec![0; usize::try_from(length - 100).expect("a size")];
     file.read_exact(&mut noise).expect("reading");
-    noise.iter_mut().for_each(|byte| *byte = byte.wrapping_add(101));
+    for byte in &mut noise {
+        *byte = byte.wrapping_add(101);
+    }
     file.seek(SeekFrom::Start(100)).expect("seeking");
     file.write_all(&noise).expect("writing");
     drop(file);

@@ -36,5 +36,6 @@ mod kills;
 mod ledger;
 mod lesser_devices;
 mod names;
+mod ssh_config;
 mod store;
 mod writers;
