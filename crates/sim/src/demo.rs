@@ -1,0 +1,372 @@
+//! Eight devices behind a jump host, with everything that goes wrong in the field.
+
+mod ssh_config;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Runtime;
+
+use crate::camera::{Camera, Finish, Recording};
+use crate::device::{Behaviour, DeviceSettings, Service, SimulatedDevice};
+use crate::jump::SimulatedJump;
+use crate::key::{HostKey, KeyError, UserKey};
+use crate::picture::{FillError, MadeFile, Picture, Pictures, Texture, fill, picture_path};
+use ssh_config::SshFiles;
+
+/// How much there is to gather.
+#[derive(Clone, Debug)]
+pub struct DemoPlan {
+    /// All content and all names depend on this.
+    pub seed: u64,
+    /// Pictures on each device.
+    pub pictures: u32,
+    /// The size of a picture, from and to, in bytes.
+    pub picture_bytes: (u64, u64),
+    /// The size of the long recording on the device whose link is cut: it is the oldest there, so it comes first.
+    pub long_recording_bytes: u64,
+    /// How long the camera goes on writing.
+    pub camera_writes_for: Duration,
+    /// How long ago the oldest picture was taken; the youngest is half as old.
+    pub age: Duration,
+}
+
+impl Default for DemoPlan {
+    /// 321 files, about 90 MB.
+    fn default() -> DemoPlan {
+        DemoPlan {
+            seed: 1,
+            pictures: 40,
+            picture_bytes: (100_000, 300_000),
+            long_recording_bytes: 24 << 20,
+            camera_writes_for: Duration::from_secs(6),
+            age: Duration::from_mins(10),
+        }
+    }
+}
+
+/// What makes a device of the demonstration worth looking at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Role {
+    /// Nothing does.
+    Ordinary,
+    /// Its files have the same names as those of another device, and other content.
+    SameNames,
+    /// Nothing listens on its port.
+    Offline,
+    /// Its port accepts, and then says nothing.
+    BlackHole,
+    /// A camera goes on writing one more picture.
+    Camera,
+    /// Its link is cut once, in the middle of a long recording.
+    CutOff,
+}
+
+/// `bee1` to `bee8`.
+const ROLES: [Role; 8] = [
+    Role::SameNames,
+    Role::SameNames,
+    Role::Offline,
+    Role::BlackHole,
+    Role::Camera,
+    Role::CutOff,
+    Role::Ordinary,
+    Role::Ordinary,
+];
+
+/// One device of the demonstration.
+#[derive(Clone, Debug)]
+pub struct DemoDevice {
+    /// The alias by which `ssh` knows it.
+    pub name: String,
+    /// What it is there for.
+    pub role: Role,
+    /// The folder to gather, as the device knows it: an absolute path of this machine.
+    pub source: PathBuf,
+    /// Every finished file in that folder, the oldest first.
+    pub files: Vec<MadeFile>,
+    /// The picture that the camera is writing, as it will be: see [`DemoFleet::camera_finished`].
+    pub being_written: Option<MadeFile>,
+}
+
+/// Why the simulated fleet could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DemoError {
+    /// No threads, most likely.
+    #[error("start a runtime for the simulated fleet")]
+    Runtime(#[source] io::Error),
+    /// A key could not be made.
+    #[error("make the keys of the simulated fleet")]
+    Key(#[from] KeyError),
+    /// The pictures could not be written.
+    #[error("fill the folders of the simulated devices")]
+    Fill(#[from] FillError),
+    /// A folder or a file of the ssh client's could not be written.
+    #[error("write {path:?}")]
+    Write {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A server could not be started.
+    #[error("listen as {name}")]
+    Listen {
+        /// The device's or the jump host's alias.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Text of `ssh_config` cannot hold every path.
+    #[error("the folder's path {path:?} has characters that ssh_config cannot hold")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// The alias of the jump host.
+const JUMP: &str = "demo-jump";
+
+/// A running fleet. Its servers have two threads of their own, so it can be started and shut down from anywhere, also
+/// from within another runtime. Dropping it is the same as [`DemoFleet::shutdown`].
+#[derive(Debug)]
+pub struct DemoFleet {
+    devices: Vec<DemoDevice>,
+    ssh_config: PathBuf,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    runtime: Runtime,
+    jump: SimulatedJump,
+    servers: Vec<SimulatedDevice>,
+    camera: Camera,
+}
+
+impl DemoFleet {
+    /// Fills `folder`, which must exist and be empty, and starts the fleet. Blocks for as long as it takes to write the
+    /// pictures, then returns: the camera has begun, all ports are open. Below `folder` lie `ssh_config`, `known_hosts`, `key`,
+    /// and `devices/<name>/beephotos/`, and nothing is written anywhere else.
+    pub fn start(folder: &Path, plan: &DemoPlan) -> Result<DemoFleet, DemoError> {
+        let folder = folder.canonicalize().map_err(|source| DemoError::Write {
+            path: folder.to_owned(),
+            source,
+        })?;
+        let mut files = SshFiles::new(&folder)?;
+        let user = UserKey::create(files.key())?;
+        let mut devices = fill_devices(&folder, plan)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("demo-fleet")
+            .enable_all()
+            .build()
+            .map_err(DemoError::Runtime)?;
+        let (runtime, served) = apart(runtime, |runtime| runtime.block_on(serve(&user, &devices, plan)));
+        let (jump, servers, camera) = served?;
+        files.add_jump(&jump);
+        for (device, server) in devices.iter_mut().zip(&servers) {
+            files.add_device(&device.name, server);
+            device.being_written = (device.role == Role::Camera).then(|| camera.picture().clone());
+        }
+        files.write()?;
+        let running = Some(Running {
+            runtime,
+            jump,
+            servers,
+            camera,
+        });
+        Ok(DemoFleet {
+            devices,
+            ssh_config: files.config().to_owned(),
+            running,
+        })
+    }
+
+    /// The devices, in the order of their names.
+    pub fn devices(&self) -> &[DemoDevice] {
+        &self.devices
+    }
+
+    /// The file for `ssh -F`: it names everything else that `ssh` needs.
+    pub fn ssh_config(&self) -> &Path {
+        &self.ssh_config
+    }
+
+    /// Whether the camera has closed its picture: from then on it is one more finished file.
+    pub fn camera_finished(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.camera.is_finished())
+    }
+
+    /// Whether the link that is to be cut has been cut.
+    pub fn link_was_cut(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.servers.iter().any(SimulatedDevice::was_cut))
+    }
+
+    /// Ends every server, connection, command and the camera, and waits for them, up to some seconds. The folder stays as it is.
+    pub fn shutdown(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(Running {
+            runtime,
+            jump,
+            servers,
+            camera,
+        }) = self.running.take()
+        else {
+            return;
+        };
+        drop(camera);
+        let (runtime, ()) = apart(runtime, |runtime| {
+            runtime.block_on(async {
+                for server in servers {
+                    server.shutdown().await;
+                }
+                jump.shutdown().await;
+            });
+        });
+        // All that it ran has ended; what has not must not hold up the caller.
+        runtime.shutdown_background();
+    }
+}
+
+impl Drop for DemoFleet {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Works with a runtime on another thread: the caller's may belong to a runtime, on which blocking on another is a panic.
+fn apart<T: Send>(runtime: Runtime, work: impl FnOnce(&Runtime) -> T + Send) -> (Runtime, T) {
+    let done = std::thread::scope(|scope| scope.spawn(|| work(&runtime)).join());
+    match done {
+        Ok(done) => (runtime, done),
+        Err(panic) => {
+            runtime.shutdown_background();
+            std::panic::resume_unwind(panic)
+        }
+    }
+}
+
+fn fill_devices(folder: &Path, plan: &DemoPlan) -> Result<Vec<DemoDevice>, DemoError> {
+    let mut devices = Vec::new();
+    for (role, number) in ROLES.into_iter().zip(1_u64..) {
+        let name = format!("bee{number}");
+        let source = folder.join("devices").join(&name).join("beephotos");
+        fs::create_dir_all(&source).map_err(|error| DemoError::Write {
+            path: source.clone(),
+            source: error,
+        })?;
+        devices.push(DemoDevice {
+            name,
+            role,
+            source,
+            files: Vec::new(),
+            being_written: None,
+        });
+    }
+    std::thread::scope(|scope| {
+        let filling: Vec<_> = (1_u64..)
+            .zip(&mut devices)
+            .map(|(number, device)| scope.spawn(move || fill_device(device, number, plan)))
+            .collect();
+        filling.into_iter().try_for_each(|filled| match filled.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })?;
+    Ok(devices)
+}
+
+fn fill_device(device: &mut DemoDevice, number: u64, plan: &DemoPlan) -> Result<(), FillError> {
+    let names = if device.role == Role::SameNames { 0 } else { number };
+    if device.role == Role::CutOff {
+        let recording = Picture {
+            path: PathBuf::from("2026-11-21/set1/cam0/20261121_101459.000000_long.np"),
+            bytes: plan.long_recording_bytes,
+            seed: plan.seed.wrapping_add(number << 48),
+            texture: Texture::Noise,
+            taken: SystemTime::now()
+                .checked_sub(plan.age * 2)
+                .unwrap_or(SystemTime::UNIX_EPOCH),
+        };
+        device.files.push(recording.make(&device.source)?);
+    }
+    let pictures = Pictures {
+        name_seed: plan.seed.wrapping_add(names << 32),
+        content_seed: plan.seed.wrapping_add(number << 40),
+        count: plan.pictures,
+        bytes: plan.picture_bytes.0..=plan.picture_bytes.1,
+        age: plan.age,
+    };
+    device.files.extend(fill(&device.source, &pictures)?);
+    Ok(())
+}
+
+type Served = (SimulatedJump, Vec<SimulatedDevice>, Camera);
+
+async fn serve(user: &UserKey, devices: &[DemoDevice], plan: &DemoPlan) -> Result<Served, DemoError> {
+    let listen = |name: &str| {
+        let name = name.to_owned();
+        move |source| DemoError::Listen { name, source }
+    };
+    let jump = SimulatedJump::start(user, HostKey::random()?)
+        .await
+        .map_err(listen(JUMP))?;
+    let mut servers = Vec::new();
+    for device in devices {
+        let home = device.source.parent().unwrap_or(&device.source).to_owned();
+        let settings = DeviceSettings {
+            home,
+            behaviour: behaviour(device.role, plan),
+            service: Service::Shell,
+        };
+        let server = SimulatedDevice::start(user, HostKey::random()?, settings)
+            .await
+            .map_err(listen(&device.name))?;
+        jump.permit(server.port());
+        servers.push(server);
+    }
+    let source = devices
+        .iter()
+        .find(|device| device.role == Role::Camera)
+        .map(|device| device.source.as_path());
+    let source = source.unwrap_or(Path::new("."));
+    let recording = Recording {
+        path: picture_path(plan.pictures, plan.seed),
+        bytes: plan.picture_bytes.1,
+        seed: plan.seed,
+        lasts: plan.camera_writes_for,
+        // Four a second: seen to grow by anyone who looks twice.
+        pieces: u32::try_from(plan.camera_writes_for.as_millis() / 250).unwrap_or(u32::MAX),
+        finish: Finish::Close,
+    };
+    let camera = Camera::start(source, recording).map_err(|error| DemoError::Write {
+        path: source.to_owned(),
+        source: error,
+    })?;
+    Ok((jump, servers, camera))
+}
+
+fn behaviour(role: Role, plan: &DemoPlan) -> Behaviour {
+    match role {
+        Role::Ordinary | Role::SameNames | Role::Camera => Behaviour::Normal,
+        Role::Offline => Behaviour::Offline,
+        Role::BlackHole => Behaviour::BlackHole,
+        // Pictures may share the wire with the long recording, so this is in its middle wherever they come.
+        Role::CutOff => Behaviour::CutAfter {
+            bytes: plan.long_recording_bytes * 2 / 3,
+        },
+    }
+}

@@ -1,0 +1,309 @@
+//! A device: an SSH server that serves a real folder of this machine.
+
+mod exec;
+mod sftp;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use russh::keys::PublicKey;
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId, Pty};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::oneshot;
+
+use crate::key::{HostKey, UserKey};
+use crate::lifetime::{Lifetime, Owner, lifetime};
+use crate::listen;
+use crate::wire::Link;
+
+/// How a device can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Behaviour {
+    /// As it should be.
+    Normal,
+    /// Nothing listens on its port, and nothing else can take that port: connections are refused.
+    Offline,
+    /// Connections are accepted, and then not a byte is ever said.
+    BlackHole,
+    /// Once, the connection over which the byte after the first `bytes` would be sent is severed. Counted on the wire
+    /// over all connections to the client's side: SSH adds about 5 KB per connection and 0.1 % to what it carries.
+    CutAfter {
+        /// How many bytes go before.
+        bytes: u64,
+    },
+    /// At most this much goes to all clients together.
+    SlowLink {
+        /// Its rate.
+        bytes_per_second: u64,
+    },
+}
+
+/// What a device offers to those who log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// SFTP, and commands run by `/bin/sh`.
+    Shell,
+    /// Every command is answered by the SFTP server, as `ForceCommand internal-sftp` does it.
+    SftpOnly,
+}
+
+/// How a device is to be.
+#[derive(Clone, Debug)]
+pub struct DeviceSettings {
+    /// Where relative paths begin and commands start. Not a fence: absolute paths are this machine's.
+    pub home: PathBuf,
+    /// How it can be reached.
+    pub behaviour: Behaviour,
+    /// What it offers.
+    pub service: Service,
+}
+
+/// One device, on a port of its own of 127.0.0.1. Ends when dropped, with its connections and the commands they run.
+#[derive(Debug)]
+pub struct SimulatedDevice {
+    port: u16,
+    host_key: HostKey,
+    link: Arc<Link>,
+    owner: Owner,
+}
+
+impl SimulatedDevice {
+    /// Takes a free port of 127.0.0.1 and serves on the runtime it is called on.
+    pub async fn start(
+        user: &UserKey,
+        host_key: HostKey,
+        settings: DeviceSettings,
+    ) -> io::Result<SimulatedDevice> {
+        let (owner, lifetime) = lifetime();
+        let link = Arc::new(match settings.behaviour {
+            Behaviour::CutAfter { bytes } => Link::cut_after(bytes),
+            Behaviour::SlowLink { bytes_per_second } => Link::slow(bytes_per_second),
+            Behaviour::Normal | Behaviour::Offline | Behaviour::BlackHole => Link::default(),
+        });
+        let port = match settings.behaviour {
+            Behaviour::Offline => hold_a_port(lifetime)?,
+            Behaviour::BlackHole => {
+                let (listener, port) = listen::bind().await?;
+                tokio::spawn(swallow(listener, lifetime));
+                port
+            }
+            _ => {
+                let (listener, port) = listen::bind().await?;
+                let config = listen::server_config(&host_key);
+                let new_handler = new_handler(user, settings, lifetime.clone());
+                tokio::spawn(listen::serve(
+                    listener,
+                    config,
+                    link.clone(),
+                    lifetime,
+                    new_handler,
+                ));
+                port
+            }
+        };
+        Ok(SimulatedDevice {
+            port,
+            host_key,
+            link,
+            owner,
+        })
+    }
+
+    /// Where it listens, or would.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it proves itself with.
+    pub fn host_key(&self) -> &HostKey {
+        &self.host_key
+    }
+
+    /// Whether [`Behaviour::CutAfter`] has struck.
+    pub fn was_cut(&self) -> bool {
+        self.link.was_cut()
+    }
+
+    /// Ends all connections and commands, and waits until they have ended.
+    pub async fn shutdown(self) {
+        self.owner.end().await;
+    }
+}
+
+/// A bound socket that never listens: the system refuses connections to it and gives its port to nobody else.
+fn hold_a_port(mut lifetime: Lifetime) -> io::Result<u16> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let port = socket.local_addr()?.port();
+    tokio::spawn(async move {
+        lifetime.over().await;
+        drop(socket);
+    });
+    Ok(port)
+}
+
+/// Accepts, keeps what it accepted, and says nothing.
+async fn swallow(listener: TcpListener, mut lifetime: Lifetime) {
+    let mut kept = Vec::new();
+    loop {
+        tokio::select! {
+            () = lifetime.over() => return,
+            Ok((stream, _)) = listener.accept() => kept.push(stream),
+        }
+    }
+}
+
+fn new_handler(
+    user: &UserKey,
+    settings: DeviceSettings,
+    lifetime: Lifetime,
+) -> impl Fn() -> DeviceSession + use<> {
+    let authorised = Arc::new(user.public().clone());
+    let settings = Arc::new(settings);
+    move || DeviceSession {
+        authorised: authorised.clone(),
+        settings: settings.clone(),
+        opened: HashMap::new(),
+        running: HashMap::new(),
+        lifetime: lifetime.clone(),
+    }
+}
+
+struct DeviceSession {
+    authorised: Arc<PublicKey>,
+    settings: Arc<DeviceSettings>,
+    /// Channels for which nothing has been asked yet.
+    opened: HashMap<ChannelId, Channel<Msg>>,
+    /// Dropped with the session or when a client closes a channel: either way what runs there ends.
+    running: HashMap<ChannelId, oneshot::Sender<()>>,
+    lifetime: Lifetime,
+}
+
+impl DeviceSession {
+    fn start_sftp(&mut self, id: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
+        let Some(channel) = self.opened.remove(&id) else {
+            return session.channel_failure(id);
+        };
+        session.channel_success(id)?;
+        let (closing, lifetime, home) = (
+            self.running(id),
+            self.lifetime.clone(),
+            self.settings.home.clone(),
+        );
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = closing => {}
+                () = sftp::serve(channel, home, lifetime) => {}
+            }
+        });
+        Ok(())
+    }
+
+    fn start_command(
+        &mut self,
+        id: ChannelId,
+        command: Option<&[u8]>,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        if self.settings.service == Service::SftpOnly {
+            return self.start_sftp(id, session);
+        }
+        let Some(channel) = self.opened.remove(&id) else {
+            return session.channel_failure(id);
+        };
+        let Ok(child) = exec::spawn(command, &self.settings.home) else {
+            return session.channel_failure(id);
+        };
+        session.channel_success(id)?;
+        let (closing, lifetime, handle) = (self.running(id), self.lifetime.clone(), session.handle());
+        tokio::spawn(async move {
+            exec::attend(child, channel, &handle, closing).await;
+            drop(lifetime);
+        });
+        Ok(())
+    }
+
+    fn running(&mut self, id: ChannelId) -> oneshot::Receiver<()> {
+        let (closed, closing) = oneshot::channel();
+        self.running.insert(id, closed);
+        closing
+    }
+}
+
+impl Handler for DeviceSession {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(
+        &mut self,
+        _: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
+        Ok(listen::judge(offer.public_key, &self.authorised))
+    }
+
+    async fn auth_publickey(&mut self, _: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        Ok(listen::judge(key.public_key, &self.authorised))
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.opened.insert(channel.id(), channel);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        if name == "sftp" {
+            self.start_sftp(id, session)
+        } else {
+            session.channel_failure(id)
+        }
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.start_command(id, Some(command), session)
+    }
+
+    async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
+        self.start_command(id, None, session)
+    }
+
+    async fn pty_request(
+        &mut self,
+        id: ChannelId,
+        _: &str,
+        _: u32,
+        _: u32,
+        _: u32,
+        _: u32,
+        _: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        session.channel_failure(id)
+    }
+
+    async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), russh::Error> {
+        self.opened.remove(&id);
+        self.running.remove(&id);
+        Ok(())
+    }
+}

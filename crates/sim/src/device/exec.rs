@@ -1,0 +1,178 @@
+//! Runs a command for a client, as a child process of this one.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+
+use bytes::BytesMut;
+use russh::server::{Handle, Msg};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::oneshot;
+
+/// What a pipe holds.
+const READ_BYTES: usize = 64 << 10;
+
+/// SSH's name for the standard error of a command (RFC 4254, 5.2).
+const STANDARD_ERROR: u32 = 1;
+
+/// Starts `command`, or a shell that reads its commands from the client, as the leader of a process group of its own.
+pub(super) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<Running> {
+    let mut shell = Command::new("/bin/sh");
+    if let Some(command) = command {
+        shell.arg("-c").arg(OsStr::from_bytes(command));
+    }
+    // As sshd does: nothing of the server's own environment.
+    let path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+    shell
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", home)
+        .env("SHELL", "/bin/sh")
+        .current_dir(home);
+    shell
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = shell.process_group(0).kill_on_drop(true).spawn()?;
+    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    Ok(Running { child, group })
+}
+
+/// A child and its process group, which is killed when this is dropped before the child was waited for.
+pub(super) struct Running {
+    child: Child,
+    group: Option<Pid>,
+}
+
+impl Running {
+    fn kill(&mut self) {
+        if let Some(group) = self.group.take() {
+            // An error means that all of it has ended.
+            kill_process_group(group, Signal::KILL).ok();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Carries the child's streams to and from the client until it ends and its streams are at their end, or `closing`
+/// resolves. The child has ended when this returns.
+pub(super) async fn attend(
+    mut running: Running,
+    channel: Channel<Msg>,
+    handle: &Handle,
+    closing: oneshot::Receiver<()>,
+) {
+    let (from_client, to_client) = channel.split();
+    let finished = tokio::select! {
+        _ = closing => None,
+        status = converse(&mut running.child, from_client, &to_client) => status.ok(),
+    };
+    let Some(status) = finished else {
+        running.kill();
+        // Killed: it cannot refuse, and the wait is short.
+        running.child.wait().await.ok();
+        return;
+    };
+    running.group = None;
+    // From here on, an error means that the client has gone.
+    report(status, &to_client, handle).await.ok();
+}
+
+async fn converse(
+    child: &mut Child,
+    from_client: ChannelReadHalf,
+    to_client: &ChannelWriteHalf<Msg>,
+) -> Result<ExitStatus, russh::Error> {
+    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let answers = async {
+        tokio::try_join!(
+            send(output, None, to_client),
+            send(errors, Some(STANDARD_ERROR), to_client)
+        )?;
+        Ok(child.wait().await?)
+    };
+    tokio::select! {
+        status = answers => status,
+        () = feed(input, from_client) => Err(russh::Error::Disconnect),
+    }
+}
+
+/// Returns only when the client has gone: the end of its input is not the end of its interest.
+async fn feed(mut input: Option<ChildStdin>, mut from_client: ChannelReadHalf) {
+    while let Some(message) = from_client.wait().await {
+        match message {
+            ChannelMsg::Data { data } => {
+                // A child need not read its input: what cannot be written is dropped, as a closed pipe would.
+                if let Some(pipe) = &mut input
+                    && pipe.write_all(&data).await.is_err()
+                {
+                    input = None;
+                }
+            }
+            ChannelMsg::Eof => input = None,
+            ChannelMsg::Close => return,
+            _ => {}
+        }
+    }
+}
+
+async fn send(
+    pipe: Option<impl AsyncRead + Unpin>,
+    kind: Option<u32>,
+    to_client: &ChannelWriteHalf<Msg>,
+) -> Result<(), russh::Error> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(READ_BYTES);
+        if pipe.read_buf(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+        match kind {
+            None => to_client.data_bytes(buffer.split()).await?,
+            Some(kind) => to_client.extended_data_bytes(kind, buffer.split()).await?,
+        }
+    }
+}
+
+async fn report(
+    status: ExitStatus,
+    to_client: &ChannelWriteHalf<Msg>,
+    handle: &Handle,
+) -> Result<(), russh::Error> {
+    to_client.eof().await?;
+    if let Some(code) = status.code() {
+        to_client
+            .exit_status(u32::try_from(code).unwrap_or(u32::MAX))
+            .await?;
+    } else if let Some(signal) = status.signal() {
+        let (id, name) = (to_client.id(), signal_name(signal));
+        let sent = handle.exit_signal_request(id, name, status.core_dumped(), String::new(), String::new());
+        sent.await.map_err(|()| russh::Error::SendError)?;
+    }
+    to_client.close().await
+}
+
+fn signal_name(signal: i32) -> Sig {
+    match Signal::from_named_raw(signal) {
+        Some(Signal::ABORT) => Sig::ABRT,
+        Some(Signal::HUP) => Sig::HUP,
+        Some(Signal::INT) => Sig::INT,
+        Some(Signal::KILL) => Sig::KILL,
+        Some(Signal::PIPE) => Sig::PIPE,
+        Some(Signal::SEGV) => Sig::SEGV,
+        Some(Signal::TERM) => Sig::TERM,
+        _ => Sig::Custom(format!("{signal}@sim")),
+    }
+}

@@ -1,0 +1,197 @@
+//! A jump host: lets clients through to permitted ports, and nothing else.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::BytesMut;
+use russh::keys::PublicKey;
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId, ChannelMsg, ChannelOpenFailure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use crate::key::{HostKey, UserKey};
+use crate::lifetime::{Lifetime, Owner, lifetime};
+use crate::listen;
+use crate::wire::Link;
+
+/// Two packets of the size that OpenSSH accepts.
+const READ_BYTES: usize = 64 << 10;
+
+/// An SSH server that forwards to permitted ports of 127.0.0.1 (`direct-tcpip`, as `ProxyJump` asks for) and refuses
+/// shells, commands, subsystems and every other port. Ends when dropped.
+#[derive(Debug)]
+pub struct SimulatedJump {
+    port: u16,
+    host_key: HostKey,
+    permitted: Permitted,
+    owner: Owner,
+}
+
+type Permitted = Arc<RwLock<BTreeSet<u16>>>;
+
+impl SimulatedJump {
+    /// Listens on a free port of 127.0.0.1 and serves on the runtime it is called on. Nothing is permitted yet.
+    pub async fn start(user: &UserKey, host_key: HostKey) -> io::Result<SimulatedJump> {
+        let (listener, port) = listen::bind().await?;
+        let permitted = Permitted::default();
+        let (owner, lifetime) = lifetime();
+        let config = listen::server_config(&host_key);
+        let authorised = Arc::new(user.public().clone());
+        let new_handler = {
+            let (permitted, lifetime) = (permitted.clone(), lifetime.clone());
+            move || JumpSession {
+                authorised: authorised.clone(),
+                permitted: permitted.clone(),
+                forwards: HashMap::new(),
+                lifetime: lifetime.clone(),
+            }
+        };
+        tokio::spawn(listen::serve(
+            listener,
+            config,
+            Arc::new(Link::default()),
+            lifetime,
+            new_handler,
+        ));
+        Ok(SimulatedJump {
+            port,
+            host_key,
+            permitted,
+            owner,
+        })
+    }
+
+    /// Lets clients through to this port of 127.0.0.1 from now on.
+    pub fn permit(&self, port: u16) {
+        self.permitted
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(port);
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it proves itself with.
+    pub fn host_key(&self) -> &HostKey {
+        &self.host_key
+    }
+
+    /// Ends all connections, and waits until they have ended.
+    pub async fn shutdown(self) {
+        self.owner.end().await;
+    }
+}
+
+struct JumpSession {
+    authorised: Arc<PublicKey>,
+    permitted: Permitted,
+    /// Dropped with the session or when a client closes a channel: either way the forward ends, whatever it waits for.
+    forwards: HashMap<ChannelId, oneshot::Sender<()>>,
+    lifetime: Lifetime,
+}
+
+impl Handler for JumpSession {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(
+        &mut self,
+        _: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
+        Ok(listen::judge(offer.public_key, &self.authorised))
+    }
+
+    async fn auth_publickey(&mut self, _: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        Ok(listen::judge(key.public_key, &self.authorised))
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let permitted = self
+            .permitted
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let port = u16::try_from(port).ok().filter(|port| permitted.contains(port));
+        let (true, Some(port)) = (matches!(host, "localhost" | "127.0.0.1"), port) else {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            return Ok(());
+        };
+        let (closed, closing) = oneshot::channel();
+        self.forwards.insert(channel.id(), closed);
+        let lifetime = self.lifetime.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = closing => {}
+                () = forward(channel, port, reply) => {}
+            }
+            drop(lifetime);
+        });
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), russh::Error> {
+        self.forwards.remove(&channel);
+        Ok(())
+    }
+}
+
+async fn forward(channel: Channel<Msg>, port: u16, reply: ChannelOpenHandle) {
+    match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+        Ok(target) => {
+            // Without it the link is slower, not wrong.
+            target.set_nodelay(true).ok();
+            reply.accept().await;
+            relay(channel, target).await;
+        }
+        Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+    }
+}
+
+/// Carries bytes both ways until both ends have said that they are done, or one of them breaks. Each way has its own
+/// back-pressure: upwards the target's socket, downwards the channel's window.
+async fn relay(channel: Channel<Msg>, target: TcpStream) {
+    let (mut from_client, to_client) = channel.split();
+    let (mut from_target, mut to_target) = target.into_split();
+    let upward = async {
+        while let Some(message) = from_client.wait().await {
+            match message {
+                ChannelMsg::Data { data } => to_target.write_all(&data).await?,
+                ChannelMsg::Eof => return to_target.shutdown().await,
+                _ => {}
+            }
+        }
+        Err(io::ErrorKind::ConnectionAborted.into())
+    };
+    let downward = async {
+        let mut buffer = BytesMut::new();
+        loop {
+            buffer.reserve(READ_BYTES);
+            if from_target.read_buf(&mut buffer).await? == 0 {
+                return to_client.eof().await.map_err(io::Error::other);
+            }
+            to_client
+                .data_bytes(buffer.split())
+                .await
+                .map_err(io::Error::other)?;
+        }
+    };
+    // Which end broke first is of no interest here: the other learns it by the closing.
+    tokio::try_join!(upward, downward).ok();
+    to_client.close().await.ok();
+}

@@ -1,0 +1,134 @@
+//! What is to go wrong.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use sim::{Behaviour, HostKey, Service, SimulatedJump, UserKey};
+
+use crate::field::{Field, noise, stderr, stdout};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_is_cut_once_and_the_rest_can_be_fetched() {
+    let field = Field::of_one(Behaviour::CutAfter { bytes: 6 << 20 }, Service::Shell).await;
+    let picture = noise(16 << 20);
+    fs::write(field.home(1).join("large"), &picture).unwrap();
+    let fetched = field.folder().join("fetched");
+
+    let cut = field.sftp(&format!("get large {}\n", fetched.display())).await;
+    assert_eq!(cut.status.code(), Some(255), "{}", stderr(&cut));
+    assert!(field.devices[0].was_cut());
+    let got = fs::read(&fetched).unwrap();
+    assert!(got.len() < 6 << 20, "{} bytes came", got.len());
+    assert!(picture.starts_with(&got));
+
+    let resumed = field.sftp(&format!("reget large {}\n", fetched.display())).await;
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    assert!(fs::read(&fetched).unwrap() == picture);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_black_hole_accepts_and_never_says_a_word() {
+    let field = Field::of_one(Behaviour::BlackHole, Service::Shell).await;
+    let ran = field.ssh(&["-o", "ConnectTimeout=2", "bee1", "true"]).await;
+    assert_eq!(ran.status.code(), Some(255));
+    assert!(stderr(&ran).contains("timed out"), "{}", stderr(&ran));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offline_device_is_refused_by_the_jump_host() {
+    let field = Field::of_one(Behaviour::Offline, Service::Shell).await;
+    let ran = field.ssh(&["bee1", "true"]).await;
+    assert_eq!(ran.status.code(), Some(255));
+    let said = stderr(&ran).to_lowercase();
+    assert!(said.contains("open failed: connect failed"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_link_is_slow() {
+    let field = Field::of_one(
+        Behaviour::SlowLink {
+            bytes_per_second: 400_000,
+        },
+        Service::Shell,
+    )
+    .await;
+    let begun = Instant::now();
+    let ran = field.ssh(&["bee1", "head -c 800000 /dev/zero"]).await;
+    assert_eq!(ran.stdout.len(), 800_000, "{}", stderr(&ran));
+    // Not a measurement: less is impossible at that rate.
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1900),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_jump_host_lets_nobody_through_to_other_ports_and_has_no_shell() {
+    let field = Field::of_one(Behaviour::Normal, Service::Shell).await;
+    // Its own port listens, so only the refusal can stop the client.
+    let own = format!("127.0.0.1:{}", field.jump.port());
+    let ran = field.ssh(&["-W", &own, "jump"]).await;
+    assert_eq!(ran.status.code(), Some(255));
+    let said = stderr(&ran).to_lowercase();
+    assert!(said.contains("administratively prohibited"), "{said}");
+
+    let elsewhere = format!("example.org:{}", field.devices[0].port());
+    let ran = field.ssh(&["-W", &elsewhere, "jump"]).await;
+    assert!(
+        stderr(&ran)
+            .to_lowercase()
+            .contains("administratively prohibited"),
+        "{}",
+        stderr(&ran)
+    );
+
+    let ran = field.ssh(&["jump", "echo hello"]).await;
+    assert_ne!(ran.status.code(), Some(0));
+    assert_eq!(stdout(&ran), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_key_is_let_in_nowhere() {
+    let field = Field::of_one(Behaviour::Normal, Service::Shell).await;
+    let key = field.folder().join("other");
+    UserKey::create(&key).unwrap();
+    let config = field.folder().join("other_config");
+    let text = format!(
+        "Host *\n IdentityFile {0}/other\n IdentitiesOnly yes\n IdentityAgent none\n BatchMode yes\n \
+         UserKnownHostsFile {0}/known_hosts\nHost device\n HostName localhost\n Port {1}\n\
+         Host jump\n HostName 127.0.0.1\n Port {2}\n",
+        field.folder().display(),
+        field.devices[0].port(),
+        field.jump.port()
+    );
+    fs::write(&config, text).unwrap();
+    for host in ["device", "jump"] {
+        let ran = field.ssh(&["-F", config.to_str().unwrap(), host, "true"]).await;
+        assert_eq!(ran.status.code(), Some(255));
+        assert!(
+            stderr(&ran).contains("Permission denied (publickey)"),
+            "{}",
+            stderr(&ran)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jump_host_that_is_shut_down_ends_its_connections_and_frees_its_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let user = UserKey::create(&folder.path().join("key")).unwrap();
+    let jump = SimulatedJump::start(&user, HostKey::random().unwrap())
+        .await
+        .unwrap();
+    let port = jump.port();
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut greeting = [0; 4];
+    tokio::io::AsyncReadExt::read_exact(&mut { stream }, &mut greeting)
+        .await
+        .unwrap();
+    assert_eq!(&greeting, b"SSH-");
+    jump.shutdown().await;
+    let refused = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+}
