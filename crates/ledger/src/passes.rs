@@ -1,0 +1,200 @@
+//! Passes over devices, and what a device said of itself in them.
+
+use engine::ports::{ClockReading, DeviceReport, DiskUse, PassEnd, PassOutcome, RowId};
+use model::{DeviceName, FailureClass, SourcePath, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
+
+use crate::values::{self, bits};
+use crate::{names, standing};
+
+/// Passes that ended like the one before them which are kept for each device: some hours of a daemon that never rests. Where
+/// the outcome changed is kept for ever, and so is what each day brought; without a bound, 500 devices would add 260
+/// million rows a year.
+const REPEATED_PASSES_KEPT: i64 = 200;
+
+/// Begins a pass.
+pub(crate) fn begin(ledger: &Connection, device: &DeviceName, at: Timestamp) -> rusqlite::Result<RowId> {
+    let device = names::device(ledger, device)?;
+    let row = named_params! { ":device": device, ":at": at.nanoseconds() };
+    ledger
+        .prepare_cached(include_str!("sql/write/attempted.sql"))?
+        .execute(row)?;
+    let row = named_params! { ":device": device, ":begun": at.nanoseconds() };
+    ledger
+        .prepare_cached(include_str!("sql/write/begin_pass.sql"))?
+        .insert(row)
+        .map(RowId)
+}
+
+/// Ends a pass: its outcome, what the device said, what is left there.
+pub(crate) fn finish(ledger: &Connection, end: &PassEnd) -> rusqlite::Result<()> {
+    let device = names::device(ledger, &end.device)?;
+    write_end(ledger, device, end)?;
+    match &end.outcome {
+        PassOutcome::Well | PassOutcome::Partial => {
+            let row = named_params! { ":device": device };
+            ledger
+                .prepare_cached(include_str!("sql/write/served.sql"))?
+                .execute(row)?;
+        }
+        PassOutcome::Failed { .. } => {
+            let since: i64 = ledger
+                .prepare_cached("SELECT begun FROM pass WHERE id = :id")?
+                .query_row(named_params! { ":id": end.pass.0 }, |row| row.get("begun"))?;
+            let row = named_params! { ":device": device, ":since": since };
+            ledger
+                .prepare_cached(include_str!("sql/write/failed.sql"))?
+                .execute(row)?;
+        }
+        // These say nothing about the device.
+        PassOutcome::HomeFailed { .. } | PassOutcome::Interrupted => {}
+    }
+    if let Some(report) = &end.report {
+        write_report(ledger, device, report)?;
+    }
+    if let Some(standing) = &end.standing {
+        standing::replace(ledger, device, standing)?;
+    }
+    let row = named_params! { ":device": device, ":keep": REPEATED_PASSES_KEPT };
+    ledger
+        .prepare_cached(include_str!("sql/write/forget_passes.sql"))?
+        .execute(row)?;
+    Ok(())
+}
+
+fn write_end(ledger: &Connection, device: i64, end: &PassEnd) -> rusqlite::Result<()> {
+    let (outcome, class, message) = described(&end.outcome);
+    let before: Option<(String, Option<String>)> = ledger
+        .prepare_cached(include_str!("sql/read/pass_before.sql"))?
+        .query_row(named_params! { ":device": device, ":id": end.pass.0 }, |row| {
+            Ok((row.get("outcome")?, row.get("class")?))
+        })
+        .optional()?;
+    let repeats = before.is_some_and(|before| (before.0.as_str(), before.1.as_deref()) == (outcome, class));
+    let row = named_params! {
+        ":id": end.pass.0,
+        ":device": device,
+        ":ended": end.at.nanoseconds(),
+        ":outcome": outcome,
+        ":class": class,
+        ":message": message,
+        ":released_files": bits(end.released.0),
+        ":released_bytes": bits(end.released.1),
+        ":stored_files": bits(end.stored.0),
+        ":stored_bytes": bits(end.stored.1),
+        ":took": values::nanoseconds(end.took),
+        ":repeats": repeats,
+    };
+    match ledger
+        .prepare_cached(include_str!("sql/write/finish_pass.sql"))?
+        .execute(row)?
+    {
+        1 => Ok(()),
+        _ => Err(rusqlite::Error::QueryReturnedNoRows),
+    }
+}
+
+/// An outcome as code, failure class and message.
+fn described(outcome: &PassOutcome) -> (&'static str, Option<&'static str>, Option<&str>) {
+    match outcome {
+        PassOutcome::Well => ("well", None, None),
+        PassOutcome::Partial => ("partial", None, None),
+        PassOutcome::Failed { class, message } => ("failed", Some(class.code()), Some(message)),
+        PassOutcome::HomeFailed { message } => ("home-failed", None, Some(message)),
+        PassOutcome::Interrupted => ("interrupted", None, None),
+    }
+}
+
+/// The outcome of that code, failure class and message.
+pub(crate) fn outcome(code: &str, class: Option<&str>, message: String) -> Option<PassOutcome> {
+    Some(match code {
+        "well" => PassOutcome::Well,
+        "partial" => PassOutcome::Partial,
+        "failed" => PassOutcome::Failed {
+            class: FailureClass::from_code(class?)?,
+            message,
+        },
+        "home-failed" => PassOutcome::HomeFailed { message },
+        "interrupted" => PassOutcome::Interrupted,
+        _ => return None,
+    })
+}
+
+fn write_report(ledger: &Connection, device: i64, report: &DeviceReport) -> rusqlite::Result<()> {
+    let row = named_params! { ":device": device, ":at": report.seen_at.nanoseconds() };
+    ledger
+        .prepare_cached(include_str!("sql/write/seen.sql"))?
+        .execute(row)?;
+    if let Some(clock) = &report.clock {
+        let row = named_params! {
+            ":device": device,
+            ":offset": clock.offset,
+            ":boot_id": clock.boot_id,
+            ":at": clock.at.nanoseconds(),
+        };
+        ledger
+            .prepare_cached(include_str!("sql/write/clock.sql"))?
+            .execute(row)?;
+    }
+    write_disks(ledger, device, &report.disks)?;
+    write_shortcomings(ledger, device, &report.shortcomings)
+}
+
+fn write_disks(
+    ledger: &Connection,
+    device: i64,
+    disks: &[(SourcePath, Option<DiskUse>)],
+) -> rusqlite::Result<()> {
+    let row = named_params! { ":device": device };
+    ledger
+        .prepare_cached(include_str!("sql/write/forget_disks.sql"))?
+        .execute(row)?;
+    for (source, disk) in disks {
+        let row = named_params! {
+            ":source": names::source(ledger, device, source)?,
+            ":total": disk.map(|disk| bits(disk.total)),
+            ":available": disk.map(|disk| bits(disk.available)),
+        };
+        ledger
+            .prepare_cached(include_str!("sql/write/disk.sql"))?
+            .execute(row)?;
+    }
+    Ok(())
+}
+
+fn write_shortcomings(ledger: &Connection, device: i64, shortcomings: &[String]) -> rusqlite::Result<()> {
+    ledger
+        .prepare_cached("DELETE FROM shortcoming WHERE device = :device")?
+        .execute(named_params! { ":device": device })?;
+    let mut insert = ledger.prepare_cached(
+        "INSERT INTO shortcoming (device, position, text) VALUES (:device, :position, :text)",
+    )?;
+    for (position, text) in (0_i64..).zip(shortcomings) {
+        insert.execute(named_params! { ":device": device, ":position": position, ":text": text })?;
+    }
+    Ok(())
+}
+
+/// What the last survey said of the device's clock.
+pub(crate) fn last_clock(ledger: &Connection, device: &DeviceName) -> rusqlite::Result<Option<ClockReading>> {
+    let reading = ledger
+        .prepare_cached("SELECT clock_offset, boot_id, clock_read FROM device WHERE name = :name")?
+        .query_row(named_params! { ":name": device.as_str() }, clock_row)
+        .optional()?;
+    Ok(reading.flatten())
+}
+
+/// The clock of a row of `device`; `None` where it never told.
+pub(crate) fn clock_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<ClockReading>> {
+    let (Some(offset), Some(at)) = (
+        row.get("clock_offset")?,
+        values::optional_time(row, "clock_read")?,
+    ) else {
+        return Ok(None);
+    };
+    Ok(Some(ClockReading {
+        offset,
+        boot_id: row.get("boot_id")?,
+        at,
+    }))
+}

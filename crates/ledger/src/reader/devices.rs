@@ -1,0 +1,216 @@
+//! What is known of devices.
+
+use std::time::Duration;
+
+use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason};
+use model::{DeviceName, FileState, SourcePath, Timestamp};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+
+use crate::{passes, records, standing, values};
+
+/// Files, and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// How many files.
+    pub files: u64,
+    /// How many bytes they hold.
+    pub bytes: u64,
+}
+
+impl Count {
+    const fn of((files, bytes): (u64, u64)) -> Self {
+        Self { files, bytes }
+    }
+
+    /// This and another together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            files: self.files.saturating_add(other.files),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+}
+
+/// How many recorded files are in each state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StateTotals {
+    /// In the store, and still on the device as far as is known.
+    pub stored: Count,
+    /// In the store, and gone from the device.
+    pub released: Count,
+    /// In the store, and staying on the device.
+    pub kept: Count,
+}
+
+/// What is known of one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceStatus {
+    /// Its name.
+    pub name: DeviceName,
+    /// When a pass was last begun.
+    pub last_attempt: Option<Timestamp>,
+    /// When it was last heard.
+    pub last_seen: Option<Timestamp>,
+    /// Since when every pass has failed because of the device; `None` while it is served.
+    pub failing_since: Option<Timestamp>,
+    /// Its clock beside ours, when last told.
+    pub clock: Option<ClockReading>,
+    /// How full the file system of each source was when last told.
+    pub disks: Vec<(SourcePath, Option<DiskUse>)>,
+    /// What it lacks, in words.
+    pub shortcomings: Vec<String>,
+    /// The last pass that ended.
+    pub last_pass: Option<PassSummary>,
+    /// What is recorded of it, by state.
+    pub totals: StateTotals,
+    /// What was released today (in UTC).
+    pub released_today: Count,
+    /// What was newly stored today (in UTC).
+    pub stored_today: Count,
+    /// What the last survey left on it, by reason.
+    pub standing: Vec<(Reason, Count)>,
+}
+
+/// A pass as it is remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassSummary {
+    /// When it began.
+    pub begun: Timestamp,
+    /// When it ended; `None` while it runs, or if it was cut off.
+    pub ended: Option<Timestamp>,
+    /// How; `None` while it runs, or if it was cut off.
+    pub outcome: Option<PassOutcome>,
+    /// What it released.
+    pub released: Count,
+    /// What it newly stored.
+    pub stored: Count,
+    /// How long it took.
+    pub took: Option<Duration>,
+}
+
+pub(super) fn all(ledger: &Connection, now: Timestamp) -> rusqlite::Result<Vec<DeviceStatus>> {
+    let mut devices = ledger.prepare_cached("SELECT * FROM device ORDER BY name")?;
+    let mut rows = devices.query(())?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(status(ledger, row, now)?);
+    }
+    Ok(all)
+}
+
+pub(super) fn one(
+    ledger: &Connection,
+    name: &DeviceName,
+    now: Timestamp,
+) -> rusqlite::Result<Option<DeviceStatus>> {
+    ledger
+        .prepare_cached("SELECT * FROM device WHERE name = :name")?
+        .query_row(named_params! { ":name": name.as_str() }, |row| {
+            status(ledger, row, now)
+        })
+        .optional()
+}
+
+fn status(ledger: &Connection, row: &Row<'_>, now: Timestamp) -> rusqlite::Result<DeviceStatus> {
+    let device: i64 = row.get("id")?;
+    let today = records::on_day(ledger, device, now)?;
+    Ok(DeviceStatus {
+        name: values::device_name(row, "name")?,
+        last_attempt: values::optional_time(row, "last_attempt")?,
+        last_seen: values::optional_time(row, "last_seen")?,
+        failing_since: values::optional_time(row, "failing_since")?,
+        clock: passes::clock_row(row)?,
+        disks: disks(ledger, device)?,
+        shortcomings: shortcomings(ledger, device)?,
+        last_pass: last_pass(ledger, device)?,
+        totals: totals(ledger, device)?,
+        released_today: Count::of(today.released),
+        stored_today: Count::of(today.stored),
+        standing: standing(ledger, device)?,
+    })
+}
+
+fn disks(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(SourcePath, Option<DiskUse>)>> {
+    let disk = |row: &Row<'_>| {
+        let total = values::optional_number(row, "total")?;
+        let available = values::optional_number(row, "available")?;
+        let disk = total
+            .zip(available)
+            .map(|(total, available)| DiskUse { total, available });
+        Ok((values::source(row, "path")?, disk))
+    };
+    ledger
+        .prepare_cached(include_str!("../sql/read/disks.sql"))?
+        .query_map(named_params! { ":device": device }, disk)?
+        .collect()
+}
+
+fn shortcomings(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<String>> {
+    ledger
+        .prepare_cached("SELECT text FROM shortcoming WHERE device = :device ORDER BY position")?
+        .query_map(named_params! { ":device": device }, |row| row.get("text"))?
+        .collect()
+}
+
+fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<StateTotals> {
+    let mut totals = StateTotals::default();
+    let mut counted =
+        ledger.prepare_cached("SELECT state, files, bytes FROM file_total WHERE device = :device")?;
+    let mut rows = counted.query(named_params! { ":device": device })?;
+    while let Some(row) = rows.next()? {
+        let count = Count::of((values::count(row, "files")?, values::count(row, "bytes")?));
+        match values::state(row)? {
+            FileState::Stored => totals.stored = count,
+            FileState::Released => totals.released = count,
+            FileState::Kept => totals.kept = count,
+        }
+    }
+    Ok(totals)
+}
+
+fn standing(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, Count)>> {
+    let totals = standing::totals(ledger, device)?;
+    let count = |(reason, files, bytes)| (reason, Count::of((files, bytes)));
+    Ok(totals.into_iter().map(count).collect())
+}
+
+fn last_pass(ledger: &Connection, device: i64) -> rusqlite::Result<Option<PassSummary>> {
+    ledger
+        .prepare_cached(include_str!("../sql/read/last_pass.sql"))?
+        .query_row(named_params! { ":device": device }, pass_row)
+        .optional()
+}
+
+pub(super) fn passes(ledger: &Connection, device: i64, limit: usize) -> rusqlite::Result<Vec<PassSummary>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    ledger
+        .prepare_cached(include_str!("../sql/read/passes.sql"))?
+        .query_map(named_params! { ":device": device, ":limit": limit }, pass_row)?
+        .collect()
+}
+
+fn pass_row(row: &Row<'_>) -> rusqlite::Result<PassSummary> {
+    let code: Option<String> = row.get("outcome")?;
+    let class: Option<String> = row.get("class")?;
+    let message: Option<String> = row.get("message")?;
+    let outcome = code.map(|code| {
+        let outcome = passes::outcome(&code, class.as_deref(), message.unwrap_or_default());
+        values::admitted("outcome", Type::Text, outcome)
+    });
+    let count = |files, bytes| -> rusqlite::Result<Count> {
+        Ok(Count::of((
+            values::count(row, files)?,
+            values::count(row, bytes)?,
+        )))
+    };
+    Ok(PassSummary {
+        begun: values::time(row, "begun")?,
+        ended: values::optional_time(row, "ended")?,
+        outcome: outcome.transpose()?,
+        released: count("released_files", "released_bytes")?,
+        stored: count("stored_files", "stored_bytes")?,
+        took: row.get::<_, Option<i64>>("took")?.map(values::span),
+    })
+}

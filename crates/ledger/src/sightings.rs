@@ -1,0 +1,88 @@
+//! Files whose clock cannot be trusted, and since when they have been seen unchanged.
+
+use std::collections::HashSet;
+
+use engine::ports::Sighting;
+use model::{DeviceName, SourcePath, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
+
+use crate::names;
+use crate::values::{self, bits};
+
+/// Notes what was seen, forgets what was not, and says since when each has been seen as it is.
+///
+/// A time that is later than `at` counts for nothing: the collector's clock has been set back since.
+pub(crate) fn note(
+    ledger: &Connection,
+    device: &DeviceName,
+    source: &SourcePath,
+    sightings: &[Sighting],
+    at: Timestamp,
+) -> rusqlite::Result<Vec<Timestamp>> {
+    let device = names::device(ledger, device)?;
+    let source = names::source(ledger, device, source)?;
+    forget_others(ledger, source, sightings)?;
+    let mut times = Vec::with_capacity(sightings.len());
+    for sighting in sightings {
+        let since = match known_since(ledger, source, sighting)? {
+            Some(since) if since <= at => since,
+            Some(_) | None => {
+                remember(ledger, source, sighting, at)?;
+                at
+            }
+        };
+        times.push(since);
+    }
+    Ok(times)
+}
+
+fn forget_others(ledger: &Connection, source: i64, sightings: &[Sighting]) -> rusqlite::Result<()> {
+    let seen: HashSet<&[u8]> = sightings
+        .iter()
+        .map(|sighting| sighting.path.as_bytes())
+        .collect();
+    let mut gone: Vec<Vec<u8>> = Vec::new();
+    let mut known = ledger.prepare_cached("SELECT path FROM sighting WHERE source = :source")?;
+    let mut rows = known.query(named_params! { ":source": source })?;
+    while let Some(row) = rows.next()? {
+        let path = row.get_ref("path")?.as_blob()?;
+        if !seen.contains(path) {
+            gone.push(path.to_vec());
+        }
+    }
+    let mut forget = ledger.prepare_cached("DELETE FROM sighting WHERE source = :source AND path = :path")?;
+    for path in gone {
+        forget.execute(named_params! { ":source": source, ":path": path })?;
+    }
+    Ok(())
+}
+
+/// Since when the file has been seen with that same identity; `None` if it is new or has changed.
+fn known_since(ledger: &Connection, source: i64, sighting: &Sighting) -> rusqlite::Result<Option<Timestamp>> {
+    let key = named_params! { ":source": source, ":path": sighting.path.as_bytes() };
+    let known = ledger
+        .prepare_cached(include_str!("sql/read/sighting.sql"))?
+        .query_row(key, |row| {
+            Ok((values::identity(row)?, values::time(row, "since")?))
+        })
+        .optional()?;
+    Ok(known.and_then(|(identity, since)| (identity == sighting.identity).then_some(since)))
+}
+
+fn remember(ledger: &Connection, source: i64, sighting: &Sighting, at: Timestamp) -> rusqlite::Result<()> {
+    let identity = &sighting.identity;
+    let row = named_params! {
+        ":source": source,
+        ":path": sighting.path.as_bytes(),
+        ":size": bits(identity.size),
+        ":modified": identity.modified.nanoseconds(),
+        ":changed": identity.changed.map(Timestamp::nanoseconds),
+        ":device_number": identity.device_number.map(bits),
+        ":inode": identity.inode.map(bits),
+        ":since": at.nanoseconds(),
+    };
+    ledger
+        .prepare_cached(include_str!("sql/write/sighting.sql"))?
+        .execute(row)
+        .map(drop)
+}

@@ -1,0 +1,6 @@
+-- As files.sql, without the released ones, which are the many.
+SELECT file.*, batch.name AS batch_name
+FROM file LEFT JOIN batch ON batch.id = file.batch
+WHERE source = :source AND (stored_at, file.id) > (:stored_at, :id) AND state <> 'released'
+ORDER BY stored_at, file.id
+LIMIT :limit;

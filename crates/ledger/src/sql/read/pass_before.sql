@@ -1,0 +1,6 @@
+-- The pass of the device that ended last before this one.
+SELECT outcome, class
+FROM pass
+WHERE device = :device AND id < :id AND outcome IS NOT NULL
+ORDER BY id DESC
+LIMIT 1;

@@ -1,0 +1,1 @@
+SELECT * FROM pass WHERE device = :device ORDER BY id DESC LIMIT :limit;

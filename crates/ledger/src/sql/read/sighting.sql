@@ -1,0 +1,1 @@
+SELECT size, modified, changed, device_number, inode, since FROM sighting WHERE source = :source AND path = :path;

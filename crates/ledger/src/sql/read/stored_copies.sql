@@ -1,0 +1,6 @@
+-- A page of all rows in the order of their names in the store, from just after a given one.
+SELECT id, store_name, size, digest
+FROM file
+WHERE (store_name, id) > (:store_name, :id)
+ORDER BY store_name, id
+LIMIT :limit;

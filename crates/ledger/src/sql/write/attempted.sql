@@ -1,0 +1,1 @@
+UPDATE device SET last_attempt = :at WHERE id = :device;

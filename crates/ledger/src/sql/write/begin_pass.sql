@@ -1,0 +1,1 @@
+INSERT INTO pass (device, begun) VALUES (:device, :begun);

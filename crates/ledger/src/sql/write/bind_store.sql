@@ -1,0 +1,1 @@
+UPDATE ledger SET store_id = :store_id WHERE only = 1;

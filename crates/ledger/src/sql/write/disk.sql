@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO disk (source, total, available) VALUES (:source, :total, :available);

@@ -1,0 +1,1 @@
+UPDATE device SET failing_since = coalesce(failing_since, :since) WHERE id = :device;

@@ -1,0 +1,1 @@
+INSERT INTO ledger (only, id, created) VALUES (1, :id, :created);

@@ -1,0 +1,1 @@
+UPDATE device SET failing_since = NULL WHERE id = :device;

@@ -1,0 +1,89 @@
+//! What is left on a device: replaced by each pass that saw all of it.
+
+use engine::ports::{Reason, Standing, StandingFile};
+use rusqlite::{Connection, Row, named_params};
+
+use crate::names;
+use crate::values::{self, bits};
+
+/// Replaces what is known. Where nothing has changed, which is the most frequent case, nothing is written.
+pub(crate) fn replace(ledger: &Connection, device: i64, standing: &Standing) -> rusqlite::Result<()> {
+    if files(ledger, device, standing.files.len().saturating_add(1))? != standing.files {
+        write_files(ledger, device, &standing.files)?;
+    }
+    if totals(ledger, device)? != standing.totals {
+        write_totals(ledger, device, &standing.totals)?;
+    }
+    Ok(())
+}
+
+/// The first `limit` of the files that are left.
+pub(crate) fn files(ledger: &Connection, device: i64, limit: usize) -> rusqlite::Result<Vec<StandingFile>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    ledger
+        .prepare_cached(include_str!("sql/read/standing.sql"))?
+        .query_map(named_params! { ":device": device, ":limit": limit }, standing_row)?
+        .collect()
+}
+
+fn standing_row(row: &Row<'_>) -> rusqlite::Result<StandingFile> {
+    Ok(StandingFile {
+        source: values::source(row, "source")?,
+        path: row.get("path")?,
+        reason: values::reason(row)?,
+        size: values::size(row)?,
+        detail: row.get("detail")?,
+    })
+}
+
+/// For each reason: how many files and bytes are left.
+pub(crate) fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, u64, u64)>> {
+    ledger
+        .prepare_cached(
+            "SELECT reason, files, bytes FROM standing_total WHERE device = :device ORDER BY position",
+        )?
+        .query_map(named_params! { ":device": device }, |row| {
+            Ok((
+                values::reason(row)?,
+                values::count(row, "files")?,
+                values::count(row, "bytes")?,
+            ))
+        })?
+        .collect()
+}
+
+fn write_files(ledger: &Connection, device: i64, files: &[StandingFile]) -> rusqlite::Result<()> {
+    ledger
+        .prepare_cached("DELETE FROM standing WHERE device = :device")?
+        .execute(named_params! { ":device": device })?;
+    let mut insert = ledger.prepare_cached(include_str!("sql/write/standing.sql"))?;
+    for (position, file) in (0_i64..).zip(files) {
+        insert.execute(named_params! {
+            ":device": device,
+            ":position": position,
+            ":source": names::source(ledger, device, &file.source)?,
+            ":path": file.path,
+            ":reason": file.reason.code(),
+            ":size": bits(file.size),
+            ":detail": file.detail,
+        })?;
+    }
+    Ok(())
+}
+
+fn write_totals(ledger: &Connection, device: i64, totals: &[(Reason, u64, u64)]) -> rusqlite::Result<()> {
+    ledger
+        .prepare_cached("DELETE FROM standing_total WHERE device = :device")?
+        .execute(named_params! { ":device": device })?;
+    let mut insert = ledger.prepare_cached(include_str!("sql/write/standing_total.sql"))?;
+    for (position, (reason, files, bytes)) in (0_i64..).zip(totals) {
+        insert.execute(named_params! {
+            ":device": device,
+            ":position": position,
+            ":reason": reason.code(),
+            ":files": bits(*files),
+            ":bytes": bits(*bytes),
+        })?;
+    }
+    Ok(())
+}

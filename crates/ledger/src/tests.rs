@@ -1,0 +1,130 @@
+//! The promises of the ledger, one test each.
+
+mod crash;
+mod opening;
+mod passes;
+mod permissions;
+mod port;
+mod reading;
+mod schema;
+mod writing;
+
+use std::path::{Path, PathBuf};
+
+use engine::ports::{Ledger as _, PassEnd, PassOutcome, Record, RowId};
+use model::{DeviceName, Digest, Identity, PassId, RelativePath, SourcePath, Timestamp};
+use tempfile::TempDir;
+
+use crate::{OpenOptions, Reader, SqliteLedger};
+
+/// A folder for a ledger, gone with the test.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("state/ledger.db")
+    }
+
+    fn ledger(&self) -> SqliteLedger {
+        opened(&self.path())
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::open(&self.path()).unwrap()
+    }
+
+    /// A connection of its own, as a person with `sqlite3` has.
+    fn sql(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path()).unwrap()
+    }
+}
+
+fn opened(path: &Path) -> SqliteLedger {
+    SqliteLedger::open(path, &options()).unwrap()
+}
+
+fn options() -> OpenOptions {
+    OpenOptions {
+        create_with: None,
+        at: at(0),
+    }
+}
+
+/// So many seconds after noon of a day.
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(1_780_000_000 / 86_400 * 86_400 + 43_200 + seconds)
+}
+
+fn device(name: &str) -> DeviceName {
+    DeviceName::new(name).unwrap()
+}
+
+fn source() -> SourcePath {
+    SourcePath::new("/home/pi/photos").unwrap()
+}
+
+fn path(name: impl Into<Vec<u8>>) -> RelativePath {
+    RelativePath::new(name).unwrap()
+}
+
+fn identity(size: u64) -> Identity {
+    Identity {
+        device_number: Some(66_306),
+        inode: Some(4711),
+        size,
+        modified: at(-100),
+        changed: Some(at(-90)),
+    }
+}
+
+/// A file of ten bytes, withdrawn in the batch `b1`.
+fn record(device_name: &str, name: &str) -> Record {
+    Record {
+        pass: RowId(1),
+        device: device(device_name),
+        source: source(),
+        path: path(name),
+        identity: identity(10),
+        digest: Digest::from_bytes([7; 32]),
+        device_digest: true,
+        store_name: path(format!("{device_name}/{name}")),
+        was_there: false,
+        withdrawn: PassId::new("b1"),
+        at: at(1),
+    }
+}
+
+fn pass_end(pass: RowId, device_name: &str, outcome: PassOutcome) -> PassEnd {
+    PassEnd {
+        pass,
+        device: device(device_name),
+        at: at(60),
+        outcome,
+        released: (0, 0),
+        stored: (0, 0),
+        took: std::time::Duration::from_mins(1),
+        report: None,
+        standing: None,
+    }
+}
+
+/// Begins a pass and ends it so.
+async fn passed(ledger: &SqliteLedger, device_name: &str, begun: Timestamp, outcome: PassOutcome) {
+    let pass = ledger.begin_pass(&device(device_name), begun).await.unwrap();
+    ledger
+        .finish_pass(pass_end(pass, device_name, outcome))
+        .await
+        .unwrap();
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0)
+}

@@ -1,0 +1,272 @@
+use engine::ports::{
+    ClockReading, DeviceReport, DiskUse, Ledger as _, PassEnd, PassOutcome, Reason, Standing, StandingFile,
+};
+use model::{FailureClass, LeaveReason, WaitReason};
+
+use super::{Place, at, device, pass_end, passed, source};
+use crate::Count;
+
+fn down() -> PassOutcome {
+    PassOutcome::Failed {
+        class: FailureClass::TunnelDown,
+        message: "connection refused".into(),
+    }
+}
+
+fn report() -> DeviceReport {
+    DeviceReport {
+        seen_at: at(50),
+        clock: Some(ClockReading {
+            offset: -1_500_000_000,
+            boot_id: Some("c0ffee".into()),
+            at: at(40),
+        }),
+        disks: vec![(
+            source(),
+            Some(DiskUse {
+                total: u64::MAX,
+                available: 1 << 63,
+            }),
+        )],
+        shortcomings: vec!["no digest tool".into(), "no atomic rename".into()],
+    }
+}
+
+fn standing() -> Standing {
+    let file = |path: &str, reason| StandingFile {
+        source: source(),
+        path: path.into(),
+        reason,
+        size: u64::MAX,
+        detail: Some("what it said".into()),
+    };
+    let (settling, unreadable) = (
+        Reason::Wait(WaitReason::Settling),
+        Reason::Leave(LeaveReason::Unreadable),
+    );
+    Standing {
+        files: vec![
+            file("z", settling),
+            file("a\\xff", settling),
+            file("m", unreadable),
+        ],
+        totals: vec![(settling, 2, 20), (unreadable, 1_000_000, u64::MAX)],
+    }
+}
+
+#[tokio::test]
+async fn a_pass_is_unfinished_until_it_is_finished() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
+    let summary = &place.reader().passes(&device("pi1"), 10).unwrap()[0];
+    assert_eq!(
+        (summary.begun, summary.ended, summary.outcome.clone()),
+        (at(0), None, None)
+    );
+    let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
+    assert_eq!((status.last_attempt, status.last_pass), (Some(at(0)), None));
+    let end = PassEnd {
+        released: (3, 30),
+        stored: (2, 20),
+        ..pass_end(pass, "pi1", PassOutcome::Partial)
+    };
+    ledger.finish_pass(end).await.unwrap();
+    let summary = place
+        .reader()
+        .device(&device("pi1"), at(0))
+        .unwrap()
+        .unwrap()
+        .last_pass
+        .unwrap();
+    assert_eq!(
+        (summary.ended, summary.outcome),
+        (Some(at(60)), Some(PassOutcome::Partial))
+    );
+    assert_eq!(summary.released, Count { files: 3, bytes: 30 });
+    assert_eq!(summary.stored, Count { files: 2, bytes: 20 });
+    assert_eq!(summary.took, Some(std::time::Duration::from_mins(1)));
+}
+
+#[tokio::test]
+async fn every_outcome_comes_back_as_it_was() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let mut outcomes = vec![
+        PassOutcome::Well,
+        PassOutcome::Partial,
+        PassOutcome::HomeFailed {
+            message: "no space".into(),
+        },
+        PassOutcome::Interrupted,
+    ];
+    outcomes.extend(FailureClass::ALL.map(|class| PassOutcome::Failed {
+        class,
+        message: "m".into(),
+    }));
+    for outcome in outcomes {
+        passed(&ledger, "pi1", at(0), outcome.clone()).await;
+        assert_eq!(
+            place.reader().passes(&device("pi1"), 1).unwrap()[0].outcome,
+            Some(outcome)
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_device_says_of_itself_is_remembered() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), None);
+    let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
+    assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), None);
+    let end = PassEnd {
+        report: Some(report()),
+        ..pass_end(pass, "pi1", PassOutcome::Well)
+    };
+    ledger.finish_pass(end).await.unwrap();
+    assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), report().clock);
+    let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
+    assert_eq!(status.last_seen, Some(at(50)));
+    assert_eq!(status.disks, report().disks);
+    assert_eq!(status.shortcomings, report().shortcomings);
+    // A pass that did not reach it takes nothing of that back; one that did replaces it.
+    passed(&ledger, "pi1", at(100), down()).await;
+    let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
+    assert_eq!(
+        (status.last_seen, status.disks, status.clock),
+        (Some(at(50)), report().disks, report().clock)
+    );
+    let pass = ledger.begin_pass(&device("pi1"), at(200)).await.unwrap();
+    let report = DeviceReport {
+        shortcomings: Vec::new(),
+        disks: vec![(source(), None)],
+        ..report()
+    };
+    let end = PassEnd {
+        report: Some(report),
+        ..pass_end(pass, "pi1", PassOutcome::Well)
+    };
+    ledger.finish_pass(end).await.unwrap();
+    let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
+    assert_eq!(
+        (status.shortcomings, status.disks),
+        (Vec::new(), vec![(source(), None)])
+    );
+}
+
+#[tokio::test]
+async fn a_device_fails_since_its_first_failure_until_it_is_served() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let failing_since = || {
+        place
+            .reader()
+            .device(&device("pi1"), at(0))
+            .unwrap()
+            .unwrap()
+            .failing_since
+    };
+    passed(&ledger, "pi1", at(0), PassOutcome::Well).await;
+    assert_eq!(failing_since(), None);
+    passed(&ledger, "pi1", at(100), down()).await;
+    passed(&ledger, "pi1", at(200), down()).await;
+    // The store's trouble says nothing about the device.
+    passed(
+        &ledger,
+        "pi1",
+        at(300),
+        PassOutcome::HomeFailed {
+            message: String::new(),
+        },
+    )
+    .await;
+    passed(&ledger, "pi1", at(400), PassOutcome::Interrupted).await;
+    assert_eq!(failing_since(), Some(at(100)));
+    passed(&ledger, "pi1", at(500), PassOutcome::Partial).await;
+    assert_eq!(failing_since(), None);
+}
+
+#[tokio::test]
+async fn what_is_left_is_replaced_only_by_a_pass_that_saw_all_of_it() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let finish = async |outcome, standing| {
+        let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
+        ledger
+            .finish_pass(PassEnd {
+                standing,
+                ..pass_end(pass, "pi1", outcome)
+            })
+            .await
+            .unwrap();
+    };
+    let files = || place.reader().standing(&device("pi1"), 100).unwrap();
+    let totals = || {
+        place
+            .reader()
+            .device(&device("pi1"), at(0))
+            .unwrap()
+            .unwrap()
+            .standing
+    };
+    finish(PassOutcome::Partial, Some(standing())).await;
+    for outcome in [
+        PassOutcome::HomeFailed {
+            message: String::new(),
+        },
+        PassOutcome::Interrupted,
+        down(),
+    ] {
+        finish(outcome, None).await;
+        assert_eq!(files(), standing().files);
+        let counts = totals()
+            .into_iter()
+            .map(|(reason, count)| (reason, count.files, count.bytes));
+        assert_eq!(counts.collect::<Vec<_>>(), standing().totals);
+    }
+    assert_eq!(
+        place.reader().standing(&device("pi1"), 1).unwrap(),
+        standing().files[..1]
+    );
+    let mut fewer = standing();
+    fewer.files.remove(0);
+    fewer.totals[0].1 = 1;
+    finish(PassOutcome::Partial, Some(fewer.clone())).await;
+    assert_eq!(files(), fewer.files);
+    finish(PassOutcome::Well, Some(Standing::default())).await;
+    assert_eq!((files(), totals()), (Vec::new(), Vec::new()));
+}
+
+#[tokio::test]
+async fn passes_that_only_repeat_are_forgotten_and_changes_are_not() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    for round in 0..5 {
+        passed(&ledger, "pi1", at(round), PassOutcome::Well).await;
+        for _ in 0..100 {
+            passed(&ledger, "pi1", at(round), down()).await;
+        }
+    }
+    let passes = place.reader().passes(&device("pi1"), 10_000).unwrap();
+    // Of 505: the newest 200 that repeat, and ten changes.
+    assert_eq!(passes.len(), 210);
+    let well = passes
+        .iter()
+        .filter(|pass| pass.outcome == Some(PassOutcome::Well));
+    assert_eq!(
+        well.map(|pass| pass.begun).collect::<Vec<_>>(),
+        [at(4), at(3), at(2), at(1), at(0)]
+    );
+}
+
+#[tokio::test]
+async fn a_pass_that_was_never_begun_cannot_be_finished() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
+    let other = pass_end(pass, "pi2", PassOutcome::Well);
+    assert!(ledger.finish_pass(other).await.is_err());
+    let summary = &place.reader().passes(&device("pi1"), 1).unwrap()[0];
+    assert_eq!(summary.outcome, None);
+}

@@ -1,0 +1,218 @@
+use engine::ports::Ledger as _;
+use engine::ports::Record;
+use model::{Digest, FileState, LeaveReason};
+
+use super::{Place, at, device, path, record};
+use crate::{FileFilter, FileRow, StoredCopy};
+
+fn listed(place: &Place, filter: FileFilter) -> Vec<String> {
+    let files = place.reader();
+    let files = files.files(filter).unwrap();
+    files
+        .map(|file| file.unwrap())
+        .map(|file: FileRow| format!("{}/{}", file.device, file.path))
+        .collect()
+}
+
+#[tokio::test]
+async fn files_come_by_device_and_then_oldest_first() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let records = vec![
+        Record {
+            at: at(3),
+            ..record("pi2", "c")
+        },
+        Record {
+            at: at(2),
+            ..record("pi1", "b")
+        },
+        Record {
+            at: at(1),
+            ..record("pi2", "a")
+        },
+        Record {
+            at: at(1),
+            ..record("pi2", "b")
+        },
+    ];
+    ledger.record(records).await.unwrap();
+    assert_eq!(
+        listed(&place, FileFilter::default()),
+        ["pi1/b", "pi2/a", "pi2/b", "pi2/c"]
+    );
+}
+
+#[tokio::test]
+async fn a_filter_admits_what_it_says_and_nothing_else() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let mut rows = Vec::new();
+    for (name, time) in [("stored", 10), ("released", 20), ("kept", 30)] {
+        for device in ["pi1", "pi2"] {
+            rows.extend(
+                ledger
+                    .record(vec![Record {
+                        at: at(time),
+                        ..record(device, name)
+                    }])
+                    .await
+                    .unwrap(),
+            );
+        }
+    }
+    let settled = vec![
+        (rows[2], FileState::Released, None),
+        (rows[3], FileState::Released, None),
+        (rows[4], FileState::Kept, Some(LeaveReason::KeptByRule)),
+        (rows[5], FileState::Kept, None),
+    ];
+    ledger.settle(settled, at(40)).await.unwrap();
+    let all = FileFilter::default;
+    let states = |states: &[FileState]| FileFilter {
+        states: states.into(),
+        ..all()
+    };
+    assert_eq!(listed(&place, all()).len(), 6);
+    assert_eq!(
+        listed(&place, states(&[FileState::Stored])),
+        ["pi1/stored", "pi2/stored"]
+    );
+    assert_eq!(
+        listed(&place, states(&[FileState::Kept, FileState::Stored])),
+        ["pi1/stored", "pi1/kept", "pi2/stored", "pi2/kept"]
+    );
+    assert_eq!(
+        listed(&place, states(&[FileState::Released])),
+        ["pi1/released", "pi2/released"]
+    );
+    let one = FileFilter {
+        devices: vec![device("pi2")],
+        since: Some(at(20)),
+        ..all()
+    };
+    assert_eq!(listed(&place, one), ["pi2/released", "pi2/kept"]);
+    assert!(
+        listed(
+            &place,
+            FileFilter {
+                devices: vec![device("pi9")],
+                ..all()
+            }
+        )
+        .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_many_pages_has_each_file_once() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    // All at the same time, so that only the row tells them apart.
+    let names: Vec<_> = (0..2500).map(|number| format!("{number:04}")).collect();
+    ledger
+        .record(names.iter().map(|name| record("pi1", name)).collect())
+        .await
+        .unwrap();
+    ledger
+        .record(names.iter().map(|name| record("pi2", name)).collect())
+        .await
+        .unwrap();
+    let expected: Vec<_> = ["pi1", "pi2"]
+        .into_iter()
+        .flat_map(|device| names.iter().map(move |name| format!("{device}/{name}")))
+        .collect();
+    assert_eq!(listed(&place, FileFilter::default()), expected);
+}
+
+#[tokio::test]
+async fn a_reader_sees_what_is_acknowledged_and_holds_nobody_up() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let rows: Vec<_> = (0..1500)
+        .map(|number| record("pi1", &format!("{number:04}")))
+        .collect();
+    ledger.record(rows).await.unwrap();
+    let reader = place.reader();
+    let mut files = reader.files(FileFilter::default()).unwrap();
+    assert_eq!(files.next().unwrap().unwrap().path, path("0000"));
+    // In the middle of a list, the writer writes and empties its log completely.
+    ledger
+        .record(vec![Record {
+            at: at(100),
+            ..record("pi1", "late")
+        }])
+        .await
+        .unwrap();
+    let busy: i64 = place
+        .sql()
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(busy, 0);
+    let rest: Vec<_> = files.map(|file| file.unwrap().path).collect();
+    assert_eq!((rest.len(), rest.last()), (1500, Some(&path("late"))));
+    assert_eq!(
+        reader
+            .device(&device("pi1"), at(0))
+            .unwrap()
+            .unwrap()
+            .totals
+            .stored
+            .files,
+        1501
+    );
+}
+
+#[tokio::test]
+async fn each_name_and_content_in_the_store_is_told_once() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let stored = |name: &str, content: u8| Record {
+        digest: Digest::from_bytes([content; 32]),
+        store_name: path(name),
+        ..record("pi1", "x")
+    };
+    for (name, content) in [("b", 1), ("a", 1), ("b", 1), ("b", 2), ("c", 1), ("b", 1)] {
+        ledger.record(vec![stored(name, content)]).await.unwrap();
+    }
+    let copy = |name: &str, content: u8| StoredCopy {
+        store_name: path(name),
+        size: 10,
+        digest: Digest::from_bytes([content; 32]),
+    };
+    let copies: Vec<_> = place.reader().stored_copies().map(Result::unwrap).collect();
+    assert_eq!(copies, [copy("a", 1), copy("b", 1), copy("b", 2), copy("c", 1)]);
+    let many = (0..2500).map(|number| stored(&format!("{:04}", number / 2), 1));
+    ledger.record(many.collect()).await.unwrap();
+    assert_eq!(place.reader().stored_copies().count(), 1250 + 4);
+}
+
+#[tokio::test]
+async fn a_column_that_holds_what_cannot_be_is_damage_and_no_guess() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    ledger.record(vec![record("pi1", "a")]).await.unwrap();
+    place.sql().execute_batch("UPDATE file SET path = x'2f'").unwrap();
+    let damaged = |error: crate::ReadError| {
+        matches!(
+            error,
+            crate::ReadError::Ledger(engine::ports::LedgerError::Damaged { .. })
+        )
+    };
+    let reader = place.reader();
+    let mut files = reader.files(FileFilter::default()).unwrap();
+    assert!(damaged(files.next().unwrap().unwrap_err()));
+    assert!(files.next().is_none());
+}
+
+#[tokio::test]
+async fn a_reader_of_an_older_ledger_says_who_brings_it_up_to_date() {
+    let place = Place::new();
+    drop(place.ledger());
+    // There is no older schema yet: as if ours were newer, seen from one that is at its beginning.
+    let error = crate::ReadError::OlderSchema {
+        path: "ledger.db".into(),
+        found: 1,
+    };
+    assert!(error.remedy().contains("gleaner run"));
+}

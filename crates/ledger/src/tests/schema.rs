@@ -1,0 +1,149 @@
+use rusqlite::{Connection, named_params};
+
+use super::Place;
+use crate::schema::{MIGRATIONS, SCHEMA, VERSION, migrate};
+use crate::{reader, records};
+
+/// Everything that a schema says, in a form that does not depend on how it was written.
+fn described(ledger: &Connection) -> String {
+    let all = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
+    let mut statement = ledger.prepare(all).unwrap();
+    let object = |row: &rusqlite::Row<'_>| {
+        let sql: Option<String> = row.get(3)?;
+        let words = sql.unwrap_or_default();
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(format!(
+            "{} {} {} {words}",
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(1)?,
+            row.get::<_, String>(2)?
+        ))
+    };
+    let objects = statement.query_map((), object).unwrap();
+    objects.map(Result::unwrap).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_migrations_together_make_the_schema_of_a_new_ledger() {
+    let fresh = Connection::open_in_memory().unwrap();
+    fresh.execute_batch(SCHEMA).unwrap();
+    let mut grown = Connection::open_in_memory().unwrap();
+    migrate(&mut grown, 0).unwrap();
+    assert_eq!(described(&grown), described(&fresh));
+    let version: i64 = grown
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(
+        (version, usize::try_from(VERSION).unwrap()),
+        (VERSION, MIGRATIONS.len())
+    );
+}
+
+#[test]
+fn a_new_ledger_has_the_schema_of_the_file() {
+    let place = Place::new();
+    drop(place.ledger());
+    let fresh = Connection::open_in_memory().unwrap();
+    fresh.execute_batch(SCHEMA).unwrap();
+    assert_eq!(described(&place.sql()), described(&fresh));
+}
+
+/// How SQLite would go about it.
+fn plan(ledger: &Connection, query: &str) -> String {
+    let mut statement = ledger.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+    for number in 1..=statement.parameter_count() {
+        statement.raw_bind_parameter(number, 1).unwrap();
+    }
+    let mut rows = statement.raw_query();
+    let mut plan = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        plan.push(row.get::<_, String>("detail").unwrap());
+    }
+    plan.join("\n")
+}
+
+#[test]
+fn no_question_reads_a_whole_table_that_grows() {
+    let ledger = Connection::open_in_memory().unwrap();
+    ledger.execute_batch(SCHEMA).unwrap();
+    let questions = [
+        (
+            records::REMEMBERED,
+            "USING INDEX file_by_path (source=? AND path=?)",
+        ),
+        (records::WITHDRAWN_ROWS, "USING INDEX file_withdrawn (source=?)"),
+        (
+            reader::FILES,
+            "USING INDEX file_by_time (source=? AND stored_at>?)",
+        ),
+        (
+            reader::FILES_UNRELEASED,
+            "USING INDEX file_unreleased (source=? AND stored_at>?)",
+        ),
+        (
+            reader::STORED_COPIES,
+            "USING INDEX file_by_store_name (store_name>?)",
+        ),
+        (
+            include_str!("../sql/read/last_pass.sql"),
+            "USING INDEX pass_of_device (device=?)",
+        ),
+        (
+            include_str!("../sql/read/passes.sql"),
+            "USING INDEX pass_of_device (device=?)",
+        ),
+        (
+            include_str!("../sql/read/pass_before.sql"),
+            "USING INDEX pass_of_device (device=? AND rowid<?)",
+        ),
+        (
+            include_str!("../sql/write/forget_passes.sql"),
+            "pass_that_repeats (device=?",
+        ),
+        (
+            include_str!("../sql/read/sighting.sql"),
+            "USING PRIMARY KEY (source=? AND path=?)",
+        ),
+        (
+            include_str!("../sql/read/row.sql"),
+            "SEARCH file USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+        (
+            include_str!("../sql/write/settle.sql"),
+            "SEARCH file USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+    ];
+    for (question, way) in questions {
+        let plan = plan(&ledger, question);
+        assert!(plan.contains(way), "{question}\n{plan}");
+        assert!(
+            !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"),
+            "{question}\n{plan}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_full_ledger_is_searched_as_an_empty_one_is() {
+    use engine::ports::Ledger as _;
+    let place = Place::new();
+    let ledger = place.ledger();
+    for batch in 0..20 {
+        let records = (0..5000).map(|number| super::record("pi1", &format!("{batch}/{number}")));
+        ledger.record(records.collect()).await.unwrap();
+    }
+    // What an administrator might run; statistics must not lead SQLite astray.
+    place.sql().execute_batch("ANALYZE").unwrap();
+    drop(ledger);
+    let ledger = place.sql();
+    let plan = plan(&ledger, records::REMEMBERED);
+    assert!(
+        plan.contains("USING INDEX file_by_path (source=? AND path=?)"),
+        "{plan}"
+    );
+    let known = named_params! { ":source": 1, ":path": &b"19/4999"[..] };
+    let row: i64 = ledger
+        .query_row(records::REMEMBERED, known, |row| row.get("id"))
+        .unwrap();
+    assert_eq!(row, 100_000);
+}

@@ -1,0 +1,186 @@
+use std::process::Command;
+use std::sync::Arc;
+
+use engine::ports::{Ledger as _, LedgerError, RowId};
+use model::FileState;
+
+use super::{Place, at, device, is_root, opened, path, record, source};
+use crate::FileFilter;
+
+#[test]
+fn every_commit_is_flushed() {
+    let place = Place::new();
+    let opened = crate::opening::open(&place.path(), &super::options()).unwrap();
+    let pragma = |name: &str| -> String {
+        let value = opened
+            .connection
+            .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        match value.unwrap() {
+            rusqlite::types::Value::Text(text) => text,
+            other => format!("{other:?}"),
+        }
+    };
+    assert_eq!(pragma("journal_mode"), "wal");
+    // 2 is FULL: the log is flushed at every commit.
+    assert_eq!(pragma("synchronous"), "Integer(2)");
+    assert_eq!(pragma("foreign_keys"), "Integer(1)");
+    assert_eq!(pragma("application_id"), format!("Integer({})", 0x676c_6e72));
+    assert_eq!(pragma("user_version"), "Integer(1)");
+    assert_eq!(pragma("busy_timeout"), "Integer(5000)");
+}
+
+#[tokio::test]
+async fn of_many_requests_at_once_only_the_guilty_one_fails() {
+    let place = Place::new();
+    let ledger = Arc::new(place.ledger());
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let ledger = Arc::clone(&ledger);
+        tasks.spawn(async move {
+            if number % 10 == 3 {
+                let unknown = vec![(RowId(1_000_000), FileState::Released, None)];
+                return (number, ledger.settle(unknown, at(0)).await.map(|()| RowId(0)));
+            }
+            let rows = ledger.record(vec![record("pi1", &number.to_string())]).await;
+            (number, rows.map(|rows| rows[0]))
+        });
+    }
+    let mut rows = std::collections::BTreeSet::new();
+    while let Some(done) = tasks.join_next().await {
+        let (number, outcome) = done.unwrap();
+        assert_eq!(outcome.is_err(), number % 10 == 3, "{number}");
+        if let Ok(row) = outcome {
+            let known = ledger
+                .remembered(&device("pi1"), &source(), &[path(number.to_string())])
+                .await
+                .unwrap();
+            assert_eq!(known[0].as_ref().unwrap().row, row);
+            rows.insert(row);
+        }
+    }
+    assert_eq!(rows.len(), 180);
+    assert_eq!(
+        place
+            .reader()
+            .device(&device("pi1"), at(0))
+            .unwrap()
+            .unwrap()
+            .totals
+            .stored
+            .files,
+        180
+    );
+}
+
+#[test]
+fn the_failure_of_one_of_a_group_undoes_nothing_of_the_others() {
+    let place = Place::new();
+    let mut opened = crate::opening::open(&place.path(), &super::options()).unwrap();
+    let ((good, good_answer), (bad, bad_answer)) = (
+        crate::worker::request(|ledger| crate::names::device(ledger, &device("good"))),
+        crate::worker::request(|ledger| {
+            crate::names::device(ledger, &device("bad"))?;
+            ledger.execute("INSERT INTO nothing VALUES (1)", ()).map(|_| 0)
+        }),
+    );
+    let (second, second_answer) =
+        crate::worker::request(|ledger| crate::names::device(ledger, &device("second")));
+    crate::worker::commit(&mut opened.connection, vec![good, bad, second], &opened.path);
+    assert!(good_answer.blocking_recv().unwrap().is_ok());
+    assert!(bad_answer.blocking_recv().unwrap().is_err());
+    assert!(second_answer.blocking_recv().unwrap().is_ok());
+    let names: Vec<_> = place
+        .reader()
+        .devices(at(0))
+        .unwrap()
+        .into_iter()
+        .map(|device| device.name)
+        .collect();
+    assert_eq!(names, [device("good"), device("second")]);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_by_somebody_who_left_is_done_or_not_but_never_half() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    for number in 0..20 {
+        let records: Vec<_> = (0..50)
+            .map(|file| record("pi1", &format!("{number}/{file}")))
+            .collect();
+        let asked = ledger.record(records);
+        // Polled once, then dropped.
+        drop(tokio::time::timeout(std::time::Duration::ZERO, asked).await);
+    }
+    drop(ledger);
+    let files = place.reader().files(FileFilter::default()).unwrap().count();
+    assert_eq!(files % 50, 0);
+}
+
+#[tokio::test]
+async fn the_ledger_outlives_a_full_disk() {
+    let Some(disk) = SmallDisk::mounted() else { return };
+    let ledger = opened(&disk.folder.path().join("ledger.db"));
+    let mut recorded = 0;
+    let full = loop {
+        let batch = (0..100)
+            .map(|number| record("pi1", &format!("{recorded}/{number}")))
+            .collect();
+        match ledger.record(batch).await {
+            Ok(rows) => recorded += rows.len(),
+            Err(error) => break error,
+        }
+        assert!(recorded < 1_000_000);
+    };
+    let LedgerError::Failed { reason, .. } = &full else {
+        panic!("{full}")
+    };
+    assert_eq!(reason, "the disk is full");
+    // What was acknowledged can be read, and when there is room again, it goes on.
+    let first = ledger
+        .remembered(&device("pi1"), &source(), &[path("0/0")])
+        .await
+        .unwrap();
+    assert!(first[0].is_some());
+    disk.resize("16m");
+    let rows = ledger.record(vec![record("pi1", "after")]).await.unwrap();
+    assert_eq!(usize::try_from(rows[0].0).unwrap(), recorded + 1);
+}
+
+/// A file system of four mebibytes; only root can mount one.
+struct SmallDisk {
+    folder: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn mounted() -> Option<Self> {
+        let disk = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let mounted = is_root() && disk.mount("size=4m");
+        mounted.then_some(disk)
+    }
+
+    fn resize(&self, size: &str) {
+        assert!(self.mount(&format!("remount,size={size}")));
+    }
+
+    fn mount(&self, options: &str) -> bool {
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", options, "none"])
+            .arg(self.folder.path());
+        mount.status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(
+            Command::new("umount")
+                .arg("--lazy")
+                .arg(self.folder.path())
+                .stderr(std::process::Stdio::null())
+                .status(),
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! How our types stand in columns, and what becomes of a column that holds something else: an error, never a guess.
+
+use std::time::Duration;
+
+use engine::ports::Reason;
+use model::{
+    DeviceName, Digest, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId,
+    Timestamp, WaitReason,
+};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row};
+
+/// The signed number of the same 64 bits.
+pub(crate) const fn bits(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// The number that [`bits`] stored.
+pub(crate) const fn number(bits: i64) -> u64 {
+    bits.cast_unsigned()
+}
+
+/// Nanoseconds of a span; the longest that fits (292 years) for a longer one.
+pub(crate) fn nanoseconds(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// A span of so many nanoseconds.
+pub(crate) fn span(nanoseconds: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or_default())
+}
+
+/// The day of a point in time: days since 1970 in UTC.
+pub(crate) const fn day(at: Timestamp) -> i64 {
+    at.seconds().div_euclid(86_400)
+}
+
+pub(crate) fn ledger_id(ledger: &Connection) -> rusqlite::Result<LedgerId> {
+    ledger.query_row("SELECT id FROM ledger", (), |row| {
+        let text: String = row.get("id")?;
+        admitted("id", Type::Text, LedgerId::new(text))
+    })
+}
+
+pub(crate) fn store_id(ledger: &Connection) -> rusqlite::Result<Option<StoreId>> {
+    ledger.query_row("SELECT store_id FROM ledger", (), |row| {
+        let text: Option<String> = row.get("store_id")?;
+        text.map(|text| admitted("store_id", Type::Text, StoreId::new(text)))
+            .transpose()
+    })
+}
+
+pub(crate) fn identity(row: &Row<'_>) -> rusqlite::Result<Identity> {
+    Ok(Identity {
+        device_number: optional_number(row, "device_number")?,
+        inode: optional_number(row, "inode")?,
+        size: size(row)?,
+        modified: time(row, "modified")?,
+        changed: optional_time(row, "changed")?,
+    })
+}
+
+pub(crate) fn size(row: &Row<'_>) -> rusqlite::Result<u64> {
+    row.get("size").map(number)
+}
+
+pub(crate) fn count(row: &Row<'_>, column: &'static str) -> rusqlite::Result<u64> {
+    row.get(column).map(number)
+}
+
+pub(crate) fn optional_number(row: &Row<'_>, column: &'static str) -> rusqlite::Result<Option<u64>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(number))
+}
+
+pub(crate) fn time(row: &Row<'_>, column: &'static str) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_nanoseconds)
+}
+
+pub(crate) fn optional_time(row: &Row<'_>, column: &'static str) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row
+        .get::<_, Option<i64>>(column)?
+        .map(Timestamp::from_nanoseconds))
+}
+
+pub(crate) fn digest(row: &Row<'_>) -> rusqlite::Result<Digest> {
+    row.get("digest").map(Digest::from_bytes)
+}
+
+pub(crate) fn device_name(row: &Row<'_>, column: &'static str) -> rusqlite::Result<DeviceName> {
+    let text: String = row.get(column)?;
+    admitted(column, Type::Text, DeviceName::new(text).ok())
+}
+
+pub(crate) fn path(row: &Row<'_>, column: &'static str) -> rusqlite::Result<RelativePath> {
+    let bytes: Vec<u8> = row.get(column)?;
+    admitted(column, Type::Blob, RelativePath::new(bytes).ok())
+}
+
+pub(crate) fn source(row: &Row<'_>, column: &'static str) -> rusqlite::Result<SourcePath> {
+    let bytes: Vec<u8> = row.get(column)?;
+    admitted(column, Type::Blob, SourcePath::new(bytes).ok())
+}
+
+pub(crate) fn state(row: &Row<'_>) -> rusqlite::Result<FileState> {
+    let code: String = row.get("state")?;
+    admitted("state", Type::Text, FileState::from_code(&code))
+}
+
+pub(crate) fn reason(row: &Row<'_>) -> rusqlite::Result<Reason> {
+    let code: String = row.get("reason")?;
+    let wait = || WaitReason::ALL.into_iter().find(|reason| reason.code() == code);
+    let reason = leave(&code)
+        .map(Reason::Leave)
+        .or_else(|| wait().map(Reason::Wait));
+    admitted("reason", Type::Text, reason)
+}
+
+pub(crate) fn leave_reason(row: &Row<'_>) -> rusqlite::Result<Option<LeaveReason>> {
+    let code: Option<String> = row.get("reason")?;
+    code.map(|code| admitted("reason", Type::Text, leave(&code)))
+        .transpose()
+}
+
+fn leave(code: &str) -> Option<LeaveReason> {
+    LeaveReason::ALL.into_iter().find(|reason| reason.code() == code)
+}
+
+/// The value, or the error that says that the column holds what no gleaner of this schema wrote.
+pub(crate) fn admitted<T>(column: &'static str, kind: Type, value: Option<T>) -> rusqlite::Result<T> {
+    let refusal = || rusqlite::Error::FromSqlConversionFailure(0, kind, format!("column {column}").into());
+    value.ok_or_else(refusal)
+}
