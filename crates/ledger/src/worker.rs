@@ -149,7 +149,6 @@ fn write(mut connection: Connection, mut requests: mpsc::Receiver<Box<dyn Work>>
             }
         }
         commit(&mut connection, group, path);
-        leave_read_mark(&connection);
     }
     // Empties the log into the ledger, so that a copy of the one file is a copy of all. If a reader is in the way, the log
     // stays, and is as good.
@@ -180,14 +179,6 @@ fn in_one_transaction(connection: &mut Connection, group: &mut [Box<dyn Work>]) 
     }
     // A crash before this returns keeps the whole group or nothing of it; afterwards all of it.
     transaction.commit()
-}
-
-/// Reads a row. SQLite notes on the way how far its log may be read, which a reader without write permission needs but cannot
-/// note for itself.
-fn leave_read_mark(connection: &Connection) {
-    let id = connection.query_row("SELECT id FROM ledger", (), |_| Ok(()));
-    // It only spares such a reader a wait for the next transaction.
-    id.unwrap_or_default();
 }
 
 fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {

@@ -205,14 +205,9 @@ async fn a_column_that_holds_what_cannot_be_is_damage_and_no_guess() {
     assert!(files.next().is_none());
 }
 
-#[tokio::test]
-async fn a_reader_of_an_older_ledger_says_who_brings_it_up_to_date() {
-    let place = Place::new();
-    drop(place.ledger());
-    // There is no older schema yet: as if ours were newer, seen from one that is at its beginning.
-    let error = crate::ReadError::OlderSchema {
-        path: "ledger.db".into(),
-        found: 1,
-    };
+#[test]
+fn a_reader_of_an_older_ledger_says_who_brings_it_up_to_date() {
+    let path = "ledger.db".into();
+    let error = crate::ReadError::OlderSchema { path, found: 1 };
     assert!(error.remedy().contains("gleaner run"));
 }

@@ -40,6 +40,22 @@ fn the_migrations_together_make_the_schema_of_a_new_ledger() {
 }
 
 #[test]
+fn a_migration_that_has_been_released_is_never_edited() {
+    use sha2::Digest as _;
+    let released = ["d9f8d07af4f2207698364ee92d605138758e226180d521dfba5d361999e009b7"];
+    for (number, (step, digest)) in MIGRATIONS.iter().zip(released).enumerate() {
+        let found = model::Digest::from_bytes(sha2::Sha256::digest(step).into());
+        assert_eq!(
+            found.to_hex(),
+            digest,
+            "migration {}: add another instead",
+            number + 1
+        );
+    }
+    assert_eq!(released.len(), MIGRATIONS.len(), "add the digest of the new one");
+}
+
+#[test]
 fn a_new_ledger_has_the_schema_of_the_file() {
     let place = Place::new();
     drop(place.ledger());
