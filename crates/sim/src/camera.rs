@@ -129,3 +129,43 @@ async fn write(mut file: File, content: &[u8], recording: &Recording) -> io::Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recording(finish: Finish) -> Recording {
+        let path = PathBuf::from("set1/picture.np.part");
+        let lasts = Duration::from_millis(200);
+        Recording {
+            path,
+            bytes: 100_001,
+            seed: 5,
+            lasts,
+            pieces: 7,
+            finish,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_picture_that_is_renamed_when_it_is_finished_is_whole_under_its_last_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let last = PathBuf::from("set1/picture.np");
+        let camera = Camera::start(folder.path(), recording(Finish::Rename(last.clone()))).unwrap();
+        assert!(!folder.path().join(&last).exists());
+        assert!(camera.finished().await && camera.is_finished());
+        assert_eq!(camera.picture().path, last);
+        let mut content = Vec::new();
+        each_chunk(5, Texture::Noise, 100_001, |chunk| content.write_all(chunk)).unwrap();
+        assert!(fs::read(folder.path().join(&last)).unwrap() == content);
+        assert!(!folder.path().join("set1/picture.np.part").exists());
+    }
+
+    #[tokio::test]
+    async fn a_camera_that_cannot_finish_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let nowhere = PathBuf::from("missing/picture.np");
+        let camera = Camera::start(folder.path(), recording(Finish::Rename(nowhere))).unwrap();
+        assert!(!camera.finished().await && !camera.is_finished());
+    }
+}

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::camera::{Camera, Finish, Recording};
 use crate::device::{Behaviour, DeviceSettings, Service, SimulatedDevice};
@@ -143,7 +143,7 @@ pub struct DemoFleet {
 
 #[derive(Debug)]
 struct Running {
-    runtime: Runtime,
+    threads: Threads,
     jump: SimulatedJump,
     servers: Vec<SimulatedDevice>,
     camera: Camera,
@@ -161,14 +161,8 @@ impl DemoFleet {
         let mut files = SshFiles::new(&folder)?;
         let user = UserKey::create(files.key())?;
         let mut devices = fill_devices(&folder, plan)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("demo-fleet")
-            .enable_all()
-            .build()
-            .map_err(DemoError::Runtime)?;
-        let (runtime, served) = apart(runtime, |runtime| runtime.block_on(serve(&user, &devices, plan)));
-        let (jump, servers, camera) = served?;
+        let threads = Threads::start().map_err(DemoError::Runtime)?;
+        let (jump, servers, camera) = threads.block_on(serve(&user, &devices, plan))?;
         files.add_jump(&jump);
         for (device, server) in devices.iter_mut().zip(&servers) {
             files.add_device(&device.name, server);
@@ -176,7 +170,7 @@ impl DemoFleet {
         }
         files.write()?;
         let running = Some(Running {
-            runtime,
+            threads,
             jump,
             servers,
             camera,
@@ -219,7 +213,7 @@ impl DemoFleet {
 
     fn end(&mut self) {
         let Some(Running {
-            runtime,
+            threads,
             jump,
             servers,
             camera,
@@ -228,16 +222,17 @@ impl DemoFleet {
             return;
         };
         drop(camera);
-        let (runtime, ()) = apart(runtime, |runtime| {
-            runtime.block_on(async {
-                for server in servers {
-                    server.shutdown().await;
-                }
-                jump.shutdown().await;
-            });
+        threads.block_on(async {
+            // All at once: each may wait for a client's command to die.
+            let ending: Vec<_> = servers
+                .into_iter()
+                .map(|server| tokio::spawn(server.shutdown()))
+                .collect();
+            jump.shutdown().await;
+            for ended in ending {
+                ended.await.ok();
+            }
         });
-        // All that it ran has ended; what has not must not hold up the caller.
-        runtime.shutdown_background();
     }
 }
 
@@ -247,14 +242,38 @@ impl Drop for DemoFleet {
     }
 }
 
-/// Works with a runtime on another thread: the caller's may belong to a runtime, on which blocking on another is a panic.
-fn apart<T: Send>(runtime: Runtime, work: impl FnOnce(&Runtime) -> T + Send) -> (Runtime, T) {
-    let done = std::thread::scope(|scope| scope.spawn(|| work(&runtime)).join());
-    match done {
-        Ok(done) => (runtime, done),
-        Err(panic) => {
+/// A runtime that can be waited for and dropped anywhere: on a thread that belongs to a runtime, blocking on another one
+/// is a panic, and so is dropping it.
+#[derive(Debug)]
+struct Threads {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Threads {
+    fn start() -> io::Result<Threads> {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder
+            .worker_threads(2)
+            .thread_name("demo-fleet")
+            .enable_all()
+            .build()?;
+        Ok(Threads {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+
+    fn block_on<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
+        let done = std::thread::scope(|scope| scope.spawn(|| self.handle.block_on(work)).join());
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
-            std::panic::resume_unwind(panic)
         }
     }
 }

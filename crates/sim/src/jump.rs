@@ -21,6 +21,10 @@ use crate::wire::Link;
 /// Two packets of the size that OpenSSH accepts.
 const READ_BYTES: usize = 64 << 10;
 
+/// Reasons for not opening a channel (RFC 4254, 5.1).
+const PROHIBITED: u32 = 1;
+const CONNECT_FAILED: u32 = 2;
+
 /// An SSH server that forwards to permitted ports of 127.0.0.1 (`direct-tcpip`, as `ProxyJump` asks for) and refuses
 /// shells, commands, subsystems and every other port. Ends when dropped.
 #[derive(Debug)]
@@ -129,7 +133,7 @@ impl Handler for JumpSession {
             .clone();
         let port = u16::try_from(port).ok().filter(|port| permitted.contains(port));
         let (true, Some(port)) = (matches!(host, "localhost" | "127.0.0.1"), port) else {
-            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            reply.reject(refusal(PROHIBITED, "open failed")).await;
             return Ok(());
         };
         let (closed, closing) = oneshot::channel();
@@ -159,7 +163,21 @@ async fn forward(channel: Channel<Msg>, port: u16, reply: ChannelOpenHandle) {
             reply.accept().await;
             relay(channel, target).await;
         }
-        Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+        Err(error) => {
+            let words = match error.kind() {
+                io::ErrorKind::ConnectionRefused => "Connection refused",
+                _ => "Connection timed out",
+            };
+            reply.reject(refusal(CONNECT_FAILED, words)).await;
+        }
+    }
+}
+
+/// In the words of OpenSSH's server: clients show them, and people and programs look for them.
+fn refusal(code: u32, words: &str) -> ChannelOpenFailure {
+    ChannelOpenFailure::Other {
+        code,
+        reason: words.to_owned(),
     }
 }
 

@@ -40,8 +40,9 @@ impl Content {
         };
         for run in buffer.chunks_mut(8 * alike) {
             let word = self.next().to_le_bytes();
-            for (target, byte) in run.iter_mut().zip(word.iter().cycle()) {
-                *target = *byte;
+            for place in run.chunks_mut(8) {
+                let (part, _) = word.split_at(place.len());
+                place.copy_from_slice(part);
             }
         }
     }
@@ -191,4 +192,77 @@ pub(crate) fn picture_path(number: u32, draw: u64) -> PathBuf {
     PathBuf::from(format!(
         "2026-11-21/set{set}/cam{camera}/20261121_{hour:02}{minute:02}{second:02}.{microsecond:06}_{number:06}.np"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(seed: u64, texture: Texture, length: u64) -> Vec<u8> {
+        let mut content = Vec::new();
+        each_chunk(seed, texture, length, |chunk| content.write_all(chunk)).unwrap();
+        content
+    }
+
+    #[test]
+    fn content_depends_on_its_seed_alone_and_has_the_length_asked_for() {
+        for texture in [Texture::Noise, Texture::Rows] {
+            for length in [0, 1, 7, 8, 65_536, 65_543, 200_000] {
+                let made = content(3, texture, length);
+                assert_eq!(made.len() as u64, length);
+                assert_eq!(made, content(3, texture, length));
+            }
+            assert_ne!(content(3, texture, 100), content(4, texture, 100));
+        }
+    }
+
+    #[test]
+    fn rows_repeat_themselves_and_noise_does_not() {
+        let alike = |content: &[u8]| {
+            content
+                .chunks(8)
+                .zip(content.chunks(8).skip(1))
+                .filter(|(a, b)| a == b)
+                .count()
+        };
+        assert_eq!(alike(&content(1, Texture::Noise, 8000)), 0);
+        assert!(alike(&content(1, Texture::Rows, 8000)) > 900);
+    }
+
+    #[test]
+    fn pictures_are_as_told_and_at_least_half_as_old_as_the_oldest() {
+        let folder = tempfile::tempdir().unwrap();
+        let age = Duration::from_hours(1);
+        let pictures = Pictures {
+            name_seed: 1,
+            content_seed: 2,
+            count: 45,
+            bytes: 10..=5000,
+            age,
+        };
+        let made = fill(folder.path(), &pictures).unwrap();
+        assert_eq!(made.len(), 45);
+        let mut before = SystemTime::UNIX_EPOCH;
+        for file in &made {
+            let content = fs::read(folder.path().join(&file.path)).unwrap();
+            assert_eq!(content.len() as u64, file.bytes);
+            assert!((10..=5000).contains(&file.bytes));
+            assert_eq!(<[u8; 32]>::from(Sha256::digest(&content)), file.sha256);
+            let taken = fs::metadata(folder.path().join(&file.path))
+                .unwrap()
+                .modified()
+                .unwrap();
+            assert!(taken > before && taken.elapsed().unwrap() >= age / 2, "{file:?}");
+            before = taken;
+        }
+    }
+
+    #[test]
+    fn a_name_tells_day_set_camera_and_time() {
+        let path = picture_path(21, 7_000_042);
+        assert_eq!(
+            path,
+            Path::new("2026-11-21/set2/cam1/20261121_101603.000042_000021.np")
+        );
+    }
 }

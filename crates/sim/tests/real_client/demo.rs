@@ -58,7 +58,11 @@ async fn every_device_is_there_in_its_role_and_its_files_are_as_told() {
         let count = format!("find '{}' -type f | wc -l", device.source.display());
         let ran = ask(&fleet, &device.name, &count).await;
         match device.role {
-            Role::Offline => assert!(stderr(&ran).contains("Connect failed"), "{}", stderr(&ran)),
+            Role::Offline => assert!(
+                stderr(&ran).contains("connect failed: Connection refused"),
+                "{}",
+                stderr(&ran)
+            ),
             Role::BlackHole => assert!(stderr(&ran).contains("timed out"), "{}", stderr(&ran)),
             _ => {
                 let files = device.files.len() + usize::from(device.being_written.is_some());
@@ -173,4 +177,44 @@ fn a_folder_whose_path_the_ssh_config_cannot_hold_is_refused() {
         refused.to_string().contains("ssh_config cannot hold"),
         "{refused}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_that_is_shut_down_leaves_neither_ports_nor_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let fleet = DemoFleet::start(folder.path(), &small()).unwrap();
+    let config = fs::read_to_string(fleet.ssh_config()).unwrap();
+    let ports: Vec<u16> = config
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Port ")?.parse().ok())
+        .collect();
+    assert_eq!(ports.len(), 9);
+    let noted = folder.path().join("noted");
+    let command = format!(
+        "echo $$ > {0}.part; mv {0}.part {0}; exec sleep 300",
+        noted.display()
+    );
+    let mut client = Command::new("ssh");
+    client.arg("-F").arg(fleet.ssh_config()).args(["bee1", &command]);
+    let running = tokio::spawn(async move { output(&mut client, b"").await });
+    until("the command starts", || noted.exists()).await;
+    let process = format!("/proc/{}", fs::read_to_string(&noted).unwrap().trim());
+    fleet.shutdown();
+    assert!(!Path::new(&process).exists(), "{process} is still there");
+    assert_eq!(running.await.unwrap().status.code(), Some(255));
+    for port in ports {
+        let refused = tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_that_cannot_be_started_is_an_error_from_within_a_runtime_too() {
+    let folder = tempfile::tempdir().unwrap();
+    // The fleet's last file: all else has been started by then.
+    fs::create_dir(folder.path().join("known_hosts")).unwrap();
+    let failed = DemoFleet::start(folder.path(), &small()).unwrap_err();
+    assert!(failed.to_string().contains("known_hosts"), "{failed}");
 }
