@@ -216,9 +216,9 @@ impl<S: PieceSink> Download<'_, S> {
         if reached > self.expected_size {
             return Ok(Some(Outcome::Grown));
         }
-        // A reply that ends with the expected size and leaves only the byte behind it open is the end: to ask
-        // again would cost every small file a round trip.
-        Ok((reached < span_end).then_some(Outcome::Complete))
+        // What is short of the span's end here lacks only the byte behind the expected size: to ask again for
+        // that would cost every small file a round trip.
+        Ok(None)
     }
 
     /// Hands over what lies before the expected size, with as much credit; the rest of the credit returns.

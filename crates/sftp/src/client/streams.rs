@@ -41,6 +41,7 @@ async fn receive_packets<R: AsyncRead + Unpin>(
         if let Err(error) = answer_all(connection, &mut received) {
             return error.into();
         }
+        // A packet that has begun is moved to a buffer that holds all of it while there is little to move.
         let room = missing_bytes(&received).max(LEAST_ROOM);
         if received.capacity() - received.len() < room {
             received.reserve(BUFFER_LENGTH);

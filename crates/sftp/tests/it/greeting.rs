@@ -1,5 +1,6 @@
 use sftp::codec::{ClientPacket, Limits, StatusCode};
 use sftp::{Client, ConnectionError};
+use tokio::io::AsyncReadExt;
 
 use crate::scripted_server::{limited, pair};
 use crate::{cause, within};
@@ -12,6 +13,16 @@ async fn text_in_place_of_a_greeting_is_shown() {
         let error = cause(Client::connect(reader, writer).await);
         let shown = "the server does not speak SFTP, its first bytes are 'Welcome to \\u{1b}[31mfield station 7\\r\\n'";
         assert_eq!(error.to_string(), shown);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn text_that_comes_in_parts_is_shown_as_far_as_it_has_come() {
+    within(async {
+        let reader = b"Wel".chain(&b"come"[..]);
+        let error = cause(Client::connect(reader, tokio::io::sink()).await);
+        assert!(matches!(&*error, ConnectionError::NotSftp { first_bytes } if first_bytes == b"Welcome"));
     })
     .await;
 }

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use sftp::codec::{Attributes, Limits, Response, StatusCode};
+use sftp::codec::{Attributes, Limits, Request, Response, StatusCode};
 use sftp::{Client, ConnectionError};
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-use crate::scripted_server::{connected, limited, pair};
-use crate::{cause, download_of_eight, within};
+use crate::scripted_server::{self, connected, limited, pair};
+use crate::{cause, download_of_eight, idle, within};
 
 #[tokio::test]
 async fn a_late_reply_that_nobody_waits_for_is_dropped_and_the_connection_goes_on() {
@@ -74,7 +74,14 @@ async fn no_more_files_are_opened_than_the_server_told() {
         // CLOSE.
         server.read(4, 4).await;
         server.read(8, 1).await;
-        server.close("first").await;
+        let (close, request) = server.request().await;
+        assert!(matches!(request, Request::Close { .. }), "{request:?}");
+        tokio::select! {
+            biased;
+            request = server.request() => panic!("{request:?} while the first file may be open"),
+            () = idle() => {}
+        }
+        server.status(close, StatusCode::Ok).await;
         server.open("second").await;
         let error = first.await.expect("no panic").expect_err("refused");
         assert_eq!(error.to_string(), "read file: failure");
@@ -120,6 +127,29 @@ async fn a_dropped_client_lets_go_of_a_silent_server() {
         server.request().await;
         waiting.abort();
         assert!(server.is_abandoned().await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dropped_client_lets_go_of_a_server_that_does_not_read() {
+    within(async {
+        let (reader, writer, mut server) = pair();
+        let count = Arc::new(AtomicUsize::new(0));
+        let writer = CountedWrites {
+            inner: writer,
+            writes: count.clone(),
+        };
+        let (client, ()) = tokio::join!(Client::connect(reader, writer), server.greet(3, false));
+        let client = client.expect("greeted");
+        let long_path = vec![b'x'; 2 * scripted_server::PIPE];
+        let blocked = tokio::spawn(async move { client.lstat(&long_path).await });
+        idle().await;
+        assert_eq!(Arc::strong_count(&count), 2, "the writer waits for room");
+        blocked.abort();
+        while Arc::strong_count(&count) > 1 {
+            tokio::task::yield_now().await;
+        }
     })
     .await;
 }

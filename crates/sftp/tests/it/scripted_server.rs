@@ -9,7 +9,7 @@ use sftp::codec::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 
 /// More than any test has under way, so that a test need not read to let the client write.
-const PIPE: usize = 1 << 20;
+pub(crate) const PIPE: usize = 1 << 20;
 
 pub(crate) struct Server {
     reader: ReadHalf<DuplexStream>,
