@@ -71,7 +71,7 @@ pub fn judge(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
     match entry.kind {
         EntryKind::Folder if withdrawn::is_within(&entry.path) => Verdict::Pass,
         EntryKind::Folder
-            if age(entry.identity, outlook, false).is_some_and(|age| age >= FOLDER_PATIENCE) =>
+            if untouched_for(entry.identity.modified, outlook).is_some_and(|age| age >= FOLDER_PATIENCE) =>
         {
             Verdict::OldFolder
         }
@@ -91,7 +91,7 @@ pub fn judge(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
 }
 
 fn judge_foreign(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
-    match age(entry.identity, outlook, false) {
+    match untouched_for(entry.identity.modified, outlook) {
         Some(age) if age < FOREIGN_PATIENCE => Verdict::Pass,
         _ => Verdict::Standing(Reason::Leave(LeaveReason::ForeignWithdrawn)),
     }
@@ -109,42 +109,40 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -
         identity: entry.identity,
     };
     let withdrawn = candidate.is_withdrawn();
-    let Some(age) = age(entry.identity, outlook, withdrawn) else {
-        return Verdict::SecondLook(candidate, needed);
+    // Where open files cannot be seen, a backdated mtime must not hide a writer: the last change of any kind counts.
+    let touched = match entry.openness {
+        Openness::Unknown if !withdrawn => last_change(entry.identity),
+        _ => entry.identity.modified,
     };
-    if !is_time_believable(entry.identity, outlook, needed, withdrawn) {
-        return Verdict::SecondLook(candidate, needed);
-    }
-    if age < needed {
-        Verdict::Standing(Reason::Wait(not_yet))
-    } else {
-        Verdict::Ready(candidate)
-    }
-}
-
-/// When a file was last touched. The ctime of a withdrawn file is that of its rename at the earliest: it says
-/// nothing about the writer.
-fn touched(identity: Identity, withdrawn: bool) -> Timestamp {
-    match identity.changed {
-        Some(changed) if !withdrawn => identity.modified.max(changed),
-        _ => identity.modified,
+    match untouched_for(touched, outlook) {
+        Some(age) if is_time_believable(entry.identity, outlook, needed, withdrawn) => match age < needed {
+            true => Verdict::Standing(Reason::Wait(not_yet)),
+            false => Verdict::Ready(candidate),
+        },
+        _ => Verdict::SecondLook(candidate, needed),
     }
 }
 
-/// How long a file is untouched by the device's clock; `None` where the device has no clock, or the time is in the future.
-fn age(identity: Identity, outlook: &Outlook<'_>, withdrawn: bool) -> Option<Duration> {
+/// The later of mtime and ctime. Nobody can set a ctime.
+fn last_change(identity: Identity) -> Timestamp {
+    identity
+        .changed
+        .map_or(identity.modified, |changed| changed.max(identity.modified))
+}
+
+/// How long ago by the device's clock; `None` where it has none, or the time is in the future.
+fn untouched_for(touched: Timestamp, outlook: &Outlook<'_>) -> Option<Duration> {
     let now = outlook.now?;
-    let touched = touched(identity, withdrawn);
     (touched <= now).then(|| now.since(touched))
 }
 
-/// A clock without a battery begins at a stale time and is set some time after boot: what was touched before, or just
-/// after, may have been touched a moment ago.
+/// A clock without a battery begins at a stale time and is set some time after boot: what was last changed before, or just
+/// after, may have been changed a moment ago.
 fn is_time_believable(identity: Identity, outlook: &Outlook<'_>, needed: Duration, withdrawn: bool) -> bool {
     let after_boot = outlook
         .booted
-        .is_none_or(|booted| touched(identity, withdrawn) >= booted.plus(needed));
-    // The rename of a withdrawn file is proof of a time when the clock ran as now: its original age counts no more.
+        .is_none_or(|booted| last_change(identity) >= booted.plus(needed));
+    // A withdrawn file was settled once, and its rename stands for a time when the clock ran as now.
     outlook.clock_trusted && (after_boot || withdrawn)
 }
 

@@ -36,10 +36,7 @@ pub struct CommandLine {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct Global {
     /// The configuration file
-    ///
-    /// Without it, the first of these that exists: $GLEANER_CONFIG, ./gleaner.toml, ~/.config/gleaner/gleaner.toml,
-    /// /etc/gleaner/gleaner.toml.
-    #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, long_help = CONFIG_HELP)]
     pub config: Option<PathBuf>,
 
     /// Log more; twice, everything
@@ -50,6 +47,9 @@ pub struct Global {
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
 }
+
+const CONFIG_HELP: &str = "The configuration file\n\nWithout it, the one that $GLEANER_CONFIG names; else the first of \
+                           ./gleaner.toml, ~/.config/gleaner/gleaner.toml and /etc/gleaner/gleaner.toml that exists.";
 
 impl Global {
     /// What is to be logged: by default what happens, without its details.
@@ -101,7 +101,8 @@ pub enum Command {
     Demo(Demo),
     /// Print a completion script for a shell
     ///
-    /// For bash: gleaner completions bash > /etc/bash_completion.d/gleaner
+    /// It goes to where the shell looks for such scripts, for bash for example to
+    /// ~/.local/share/bash-completion/completions/gleaner.
     Completions(Completions),
     /// Print the manual page
     Man(Man),

@@ -10,12 +10,15 @@ pub mod commands;
 pub mod config;
 pub mod environment;
 pub mod exit;
+pub mod home;
 pub mod output;
+pub mod report;
 
 use std::ffi::OsString;
 
 use clap::Parser as _;
 
+pub use config::Config;
 pub use environment::Environment;
 pub use exit::{ExitStatus, Failure};
 pub use output::Output;

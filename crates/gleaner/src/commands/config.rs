@@ -62,12 +62,12 @@ fn summary(config: &Config) -> String {
     let sources: usize = config.devices.iter().map(|device| device.sources.len()).sum();
     let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
     let names: Vec<&str> = config.devices.iter().map(|device| device.name.as_str()).collect();
-    let named = match names.as_slice() {
+    let listed = match names.as_slice() {
         [first, .., last] if names.len() > 5 => format!("{first} … {last}"),
         few => few.join(", "),
     };
     format!(
-        "{}: sound\n  {} ({named}), {}\n  store   {} with layout {}\n  ledger  {}\n",
+        "{}: sound\n  {} ({listed}), {}\n  store   {} with layout {}\n  ledger  {}\n",
         show_path(&config.file),
         count(config.devices.len(), "device"),
         count(sources, "source"),

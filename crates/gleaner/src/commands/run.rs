@@ -1,10 +1,144 @@
-//! `gleaner run`.
+//! `gleaner run`: one sweep.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use engine::fleet::{self, SweepError, SweepSummary, Verdict};
+use engine::rules::{DeviceRules, Mode};
+use engine::world::{Stop, World as _};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
 use crate::commands::Context;
-use crate::{ExitStatus, Failure};
+use crate::home::{self, Home};
+use crate::report::{self, SweepReporter};
+use crate::{Config, ExitStatus, Failure};
+
+/// How long batches that are under way may take to end after somebody asked to stop. What is not done by then is dropped, as a crash would.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// Visits each device once.
-pub fn run(_arguments: &cli::Run, _context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
-    Err(Failure::usage("this version cannot do `run` yet"))
+pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+    let config = context.configuration()?;
+    let devices = chosen(&config, &arguments.devices)?;
+    report::start_log(context.global.log_level());
+    let reporter = reporter(arguments);
+    let mode = if arguments.dry_run {
+        Mode::DryRun
+    } else {
+        Mode::Act
+    };
+    let runtime = runtime()?;
+    let (summary, interrupted) = runtime.block_on(async {
+        let home = Home::open(&config, reporter).await?;
+        let outcome = sweep(&home, &devices, config.fleet.parallel, mode).await;
+        home.reporter().finish();
+        outcome
+    })?;
+    if !arguments.json {
+        report::print_summary(&summary, context.output)?;
+    }
+    Ok(status(&summary, interrupted))
+}
+
+/// A runtime whose threads carry the sessions; the sweep itself runs on the thread that calls it.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                ExitStatus::Partial,
+                anyhow::Error::new(error).context("cannot start threads"),
+            )
+        })
+}
+
+fn chosen(config: &Config, names: &[String]) -> Result<Vec<DeviceRules>, Failure> {
+    for name in names {
+        if config.device(name).is_none() {
+            let shown = model::escaped(name.as_bytes());
+            let failure = Failure::usage(format_args!("no device `{shown}` is configured"));
+            return Err(match config.device_like(name) {
+                Some(like) => failure.help(format!("did you mean `{like}`?")),
+                None => failure.help("`gleaner config show` lists the devices"),
+            });
+        }
+    }
+    let mut devices = home::device_rules(config);
+    devices.retain(|device| names.is_empty() || names.iter().any(|name| name == device.name.as_str()));
+    Ok(devices)
+}
+
+fn reporter(arguments: &cli::Run) -> SweepReporter {
+    if arguments.json {
+        SweepReporter::json()
+    } else if std::io::stderr().is_terminal() && !arguments.dry_run {
+        SweepReporter::bars()
+    } else {
+        SweepReporter::log_only()
+    }
+}
+
+/// Sweeps until done, or until a signal and the grace after it. Returns also whether there was a signal.
+async fn sweep(
+    home: &Home,
+    devices: &[DeviceRules],
+    parallel: usize,
+    mode: Mode,
+) -> Result<(SweepSummary, bool), Failure> {
+    let stop = Stop::default();
+    let sweeping = fleet::sweep(home, devices, parallel, mode, &stop);
+    let mut sweeping = std::pin::pin!(sweeping);
+    let result = tokio::select! {
+        result = &mut sweeping => return result.map(|summary| (summary, false)).map_err(failure),
+        () = asked_to_stop() => {
+            stop.ask();
+            tracing::info!("stopping after what is under way; again to stop at once");
+            tokio::select! {
+                result = &mut sweeping => Some(result),
+                () = asked_to_stop() => None,
+                () = tokio::time::sleep(GRACE) => None,
+            }
+        }
+    };
+    let dropped = || SweepSummary {
+        passes: Vec::new(),
+        not_visited: Vec::new(),
+    };
+    result
+        .unwrap_or_else(|| Ok(dropped()))
+        .map(|summary| (summary, true))
+        .map_err(failure)
+}
+
+/// Returns when somebody asks the process to end: from the terminal, or systemd.
+async fn asked_to_stop() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn failure(error: SweepError) -> Failure {
+    match error {
+        SweepError::Store(error) => home::store_failure(error),
+        SweepError::Ledger(error) => home::ledger_failure(error),
+    }
+}
+
+fn status(summary: &SweepSummary, interrupted: bool) -> ExitStatus {
+    match summary.verdict() {
+        _ if interrupted => ExitStatus::Interrupted,
+        Verdict::Well => ExitStatus::Well,
+        Verdict::Partial => ExitStatus::Partial,
+        Verdict::Unreachable => ExitStatus::Unreachable,
+        Verdict::Interrupted => ExitStatus::Interrupted,
+    }
 }

@@ -1,0 +1,148 @@
+//! Events as JSON, one object per line. The form is documented in `docs/reference/json.md` and stable: fields are added, never renamed.
+
+use std::io::Write as _;
+use std::sync::Mutex;
+
+use engine::event::{Event, PassSummary};
+use engine::ports::{PassOutcome, Placed, Reason};
+use engine::rules::Mode;
+use serde_json::{Map, Value, json};
+
+/// Writes events to standard output.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// Lines are written whole, though several devices report at once.
+    writing: Mutex<()>,
+}
+
+impl Lines {
+    pub(super) fn write(&self, event: &Event) {
+        let Some(object) = object(event) else { return };
+        let _writing = self.writing.lock();
+        let mut line = object.to_string();
+        line.push('\n');
+        // A reader that went away does not stop the gathering.
+        let mut output = std::io::stdout().lock();
+        output
+            .write_all(line.as_bytes())
+            .and_then(|()| output.flush())
+            .unwrap_or_default();
+    }
+}
+
+/// The object of an event; `None` for what is progress only.
+fn object(event: &Event) -> Option<Value> {
+    Some(match event {
+        Event::SweepBegan { devices, mode } => {
+            json!({"event": "sweep-began", "devices": devices, "dry_run": *mode == Mode::DryRun})
+        }
+        Event::Connecting { device } => json!({"event": "connecting", "device": device.as_str()}),
+        Event::Connected {
+            device, shortcomings, ..
+        } => {
+            json!({"event": "connected", "device": device.as_str(), "shortcomings": shortcomings})
+        }
+        Event::Surveyed {
+            device,
+            source,
+            ready,
+            standing,
+            more,
+        } => json!({
+            "event": "surveyed", "device": device.as_str(), "source": source.to_string(),
+            "ready": amount(*ready), "standing": amount(*standing), "more": more,
+        }),
+        Event::Planned {
+            device,
+            source,
+            path,
+            size,
+            action,
+        } => json!({
+            "event": "planned", "device": device.as_str(), "source": source.to_string(), "path": path.to_string(),
+            "size": size, "action": action,
+        }),
+        Event::Received { .. } => return None,
+        Event::Resumed { device, path, bytes } => {
+            json!({"event": "resumed", "device": device.as_str(), "path": path.to_string(), "bytes": bytes})
+        }
+        Event::Stored {
+            device,
+            source,
+            path,
+            store_name,
+            size,
+            digest,
+            placed,
+            conflict,
+        } => json!({
+            "event": "stored", "device": device.as_str(), "source": source.to_string(), "path": path.to_string(),
+            "store_name": store_name.to_string(), "size": size, "sha256": digest.to_hex(),
+            "was_there": *placed == Placed::Same, "conflict": conflict,
+        }),
+        Event::Released {
+            device,
+            source,
+            path,
+            size,
+        } => json!({
+            "event": "released", "device": device.as_str(), "source": source.to_string(), "path": path.to_string(),
+            "size": size,
+        }),
+        Event::LeftBehind {
+            device,
+            source,
+            path,
+            reason,
+            detail,
+        } => json!({
+            "event": "left-behind", "device": device.as_str(), "source": source.to_string(), "path": path.to_string(),
+            "reason": reason.code(), "text": reason.text(), "detail": detail,
+        }),
+        Event::PassEnded { device, summary } => pass_ended(device, summary),
+        Event::SweepEnded { took } => json!({"event": "sweep-ended", "seconds": took.as_secs_f64()}),
+    })
+}
+
+fn pass_ended(device: &model::DeviceName, summary: &PassSummary) -> Value {
+    let mut object = Map::new();
+    object.insert("event".into(), "pass-ended".into());
+    object.insert("device".into(), device.as_str().into());
+    object.insert("outcome".into(), outcome(&summary.outcome));
+    object.insert("stored".into(), amount(summary.stored));
+    object.insert("released".into(), amount(summary.released));
+    object.insert("received_bytes".into(), summary.received.into());
+    object.insert("seconds".into(), summary.took.as_secs_f64().into());
+    if let Some(standing) = &summary.standing {
+        let totals = standing
+            .totals
+            .iter()
+            .map(|(reason, files, bytes)| standing_total(*reason, *files, *bytes));
+        object.insert("standing".into(), totals.collect());
+    }
+    Value::Object(object)
+}
+
+fn standing_total(reason: Reason, files: u64, bytes: u64) -> Value {
+    let kind = match reason {
+        Reason::Wait(_) => "waits",
+        Reason::Leave(_) => "left",
+    };
+    json!({"kind": kind, "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(), "files": files, "bytes": bytes})
+}
+
+fn outcome(outcome: &PassOutcome) -> Value {
+    match outcome {
+        PassOutcome::Well => json!({"kind": "well"}),
+        PassOutcome::Partial => json!({"kind": "partial"}),
+        PassOutcome::Failed { class, message } => json!({
+            "kind": "failed", "class": class.code(), "meaning": class.meaning(), "message": message, "remedy": class.remedy(),
+        }),
+        PassOutcome::HomeFailed { message } => json!({"kind": "home-failed", "message": message}),
+        PassOutcome::Interrupted => json!({"kind": "interrupted"}),
+    }
+}
+
+fn amount((files, bytes): (u64, u64)) -> Value {
+    json!({"files": files, "bytes": bytes})
+}

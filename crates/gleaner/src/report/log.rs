@@ -1,0 +1,147 @@
+//! The log: plain lines on standard error; under systemd, journal entries with the fields `DEVICE=`, `FILE=` and others.
+
+use std::io::IsTerminal as _;
+
+use engine::event::{Event, PassSummary};
+use engine::ports::{PassOutcome, Placed, Reason};
+use tracing::{debug, info, trace, warn};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::amount;
+
+/// Begins to log, once per process: to the journal where standard error goes there, else to standard error.
+pub fn start(level: tracing::Level) {
+    // The libraries below us speak only when everything is asked for.
+    let ours = ["gleaner", "engine", "ssh", "storage", "ledger", "sftp"].map(|name| (name, level));
+    let filter = Targets::new()
+        .with_targets(ours)
+        .with_default(tracing::Level::WARN);
+    let registry = tracing_subscriber::registry();
+    let journal = std::env::var_os("JOURNAL_STREAM")
+        .filter(|_| !std::io::stderr().is_terminal())
+        .and_then(|_| tracing_journald::layer().ok());
+    let started = match journal {
+        Some(journal) => registry
+            .with(journal.with_field_prefix(None).with_filter(filter))
+            .try_init(),
+        None => {
+            let lines = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false)
+                .with_timer(tracing_subscriber::fmt::time::SystemTime);
+            registry.with(lines.with_filter(filter)).try_init()
+        }
+    };
+    // A second start in one process (in tests) keeps the first log.
+    started.unwrap_or_default();
+}
+
+/// Logs one event. What happens to each file is a detail; what needs a person is a warning.
+pub(super) fn write(event: &Event) {
+    match event {
+        Event::SweepBegan { devices, mode: _ } => {
+            info!("sweep of {}", amount::count(as_u64(*devices), "device"))
+        }
+        Event::Connecting { device } => debug!(%device, "{device}: connecting"),
+        Event::Connected {
+            device, shortcomings, ..
+        } => {
+            debug!(%device, "{device}: connected");
+            for shortcoming in shortcomings {
+                info!(%device, "{device}: {shortcoming}");
+            }
+        }
+        Event::Surveyed {
+            device,
+            source,
+            ready,
+            standing,
+            ..
+        } => debug!(
+            %device, %source,
+            "{device}: {source}: {} to gather ({}), {} left where they are",
+            amount::count(ready.0, "file"), amount::bytes(ready.1), amount::count(standing.0, "file"),
+        ),
+        Event::Planned {
+            device, path, action, ..
+        } => trace!(%device, file = %path, "{device}: {path}: {action}"),
+        Event::Received { .. } => {}
+        Event::Resumed { device, path, bytes } => {
+            info!(%device, file = %path, "{device}: {path}: going on after {}", amount::bytes(*bytes));
+        }
+        Event::Stored {
+            device,
+            path,
+            store_name,
+            size,
+            digest,
+            placed,
+            conflict,
+            ..
+        } => {
+            let how = match placed {
+                Placed::New => "stored as",
+                Placed::Same => "already stored as",
+            };
+            let name = store_name.to_string();
+            if *conflict {
+                warn!(%device, file = %path, store_name = %name, "{device}: {path}: name taken by other content, {how} {name}");
+            } else {
+                debug!(%device, file = %path, store_name = %name, size, sha256 = %digest, "{device}: {path}: {how} {name}");
+            }
+        }
+        Event::Released { device, path, .. } => debug!(%device, file = %path, "{device}: {path}: released"),
+        Event::LeftBehind {
+            device,
+            path,
+            reason,
+            detail,
+            ..
+        } => left_behind(device, path, *reason, detail.as_deref()),
+        Event::PassEnded { device, summary } => pass_ended(device, summary),
+        Event::SweepEnded { took } => debug!("sweep ended after {}", amount::span(*took)),
+    }
+}
+
+fn left_behind(device: &model::DeviceName, path: &model::RelativePath, reason: Reason, detail: Option<&str>) {
+    let (text, code) = (reason.text(), reason.code());
+    let detail = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let needs_somebody = matches!(reason, Reason::Leave(reason) if reason.is_fault());
+    if needs_somebody {
+        warn!(%device, file = %path, reason = code, "{device}: {path}: {text}{detail}");
+    } else {
+        debug!(%device, file = %path, reason = code, "{device}: {path}: {text}{detail}");
+    }
+}
+
+fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
+    let (files, bytes) = summary.released;
+    match &summary.outcome {
+        PassOutcome::Well if files == 0 => debug!(%device, "{device}: nothing to release"),
+        PassOutcome::Well | PassOutcome::Partial => info!(
+            %device, files, bytes,
+            "{device}: released {} ({}) in {}",
+            amount::count(files, "file"), amount::bytes(bytes), amount::span(summary.took),
+        ),
+        PassOutcome::Failed { class, message } => {
+            warn!(%device, class = class.code(), "{device}: {}: {message}", class.meaning());
+        }
+        PassOutcome::HomeFailed { message } => tracing::error!(%device, "{device}: {message}"),
+        PassOutcome::Interrupted => info!(%device, "{device}: interrupted"),
+    }
+    let standing = summary.standing.iter().flat_map(|standing| &standing.totals);
+    for (reason, files, bytes) in standing {
+        if matches!(reason, Reason::Leave(reason) if reason.is_fault()) {
+            let (text, code) = (reason.text(), reason.code());
+            warn!(%device, reason = code, "{device}: {} ({}): {text}", amount::count(*files, "file"), amount::bytes(*bytes));
+        }
+    }
+}
+
+fn as_u64(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

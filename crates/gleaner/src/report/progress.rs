@@ -1,0 +1,141 @@
+//! Progress on a terminal: one bar for each device that is at work, and one for all.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use engine::event::Event;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use model::DeviceName;
+
+use super::amount;
+
+/// More bars than this would scroll; the devices beyond it show in the total only.
+const MOST_BARS: usize = 16;
+
+/// The bars of a sweep.
+#[derive(Debug)]
+pub(super) struct Bars {
+    screen: MultiProgress,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    total: ProgressBar,
+    devices: HashMap<DeviceName, ProgressBar>,
+    released: u64,
+}
+
+impl Bars {
+    pub(super) fn new() -> Self {
+        let screen = MultiProgress::new();
+        let total = screen.add(ProgressBar::new(0).with_style(style(TOTAL)));
+        total.set_prefix("all");
+        total.enable_steady_tick(Duration::from_millis(250));
+        let state = State {
+            total,
+            devices: HashMap::new(),
+            released: 0,
+        };
+        Self {
+            screen,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Writes something to the terminal without tearing the bars.
+    pub(super) fn around(&self, write: impl FnOnce()) {
+        self.screen.suspend(write);
+    }
+
+    pub(super) fn finish(&self) {
+        let state = self.lock();
+        state.devices.values().for_each(ProgressBar::finish_and_clear);
+        state.total.finish_and_clear();
+        drop(state);
+        self.screen.clear().unwrap_or_default();
+    }
+
+    pub(super) fn show(&self, event: &Event) {
+        let mut state = self.lock();
+        match event {
+            Event::Connecting { device } => self.begin(&mut state, device),
+            Event::Connected { device, .. } => state.say(device, "looking"),
+            Event::Surveyed {
+                device,
+                ready: (files, bytes),
+                ..
+            } => {
+                state.total.inc_length(*bytes);
+                if let Some(bar) = state.devices.get(device) {
+                    bar.inc_length(*bytes);
+                    bar.set_message(format!("{} to gather", amount::count(*files, "file")));
+                }
+            }
+            Event::Received { device, bytes } => {
+                state.total.inc(*bytes);
+                if let Some(bar) = state.devices.get(device) {
+                    bar.inc(*bytes);
+                }
+            }
+            Event::Resumed { device, bytes, .. } => {
+                state.total.inc(*bytes);
+                if let Some(bar) = state.devices.get(device) {
+                    bar.inc(*bytes);
+                    bar.set_message(format!("going on after {}", amount::bytes(*bytes)));
+                }
+            }
+            Event::Released { .. } => {
+                state.released += 1;
+                let message = format!("{} safely home", amount::count(state.released, "file"));
+                state.total.set_message(message);
+            }
+            Event::PassEnded { device, .. } => {
+                if let Some(bar) = state.devices.remove(device) {
+                    bar.finish_and_clear();
+                    self.screen.remove(&bar);
+                }
+            }
+            Event::SweepBegan { .. }
+            | Event::SweepEnded { .. }
+            | Event::Planned { .. }
+            | Event::Stored { .. }
+            | Event::LeftBehind { .. } => {}
+        }
+    }
+
+    fn begin(&self, state: &mut State, device: &DeviceName) {
+        if state.devices.len() >= MOST_BARS {
+            return;
+        }
+        let bar = ProgressBar::new(0).with_style(style(DEVICE));
+        let bar = self.screen.insert_before(&state.total, bar);
+        bar.set_prefix(device.to_string());
+        bar.set_message("connecting");
+        bar.tick();
+        state.devices.insert(device.clone(), bar);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn say(&self, device: &DeviceName, message: &'static str) {
+        if let Some(bar) = self.devices.get(device) {
+            bar.set_message(message);
+        }
+    }
+}
+
+const DEVICE: &str = "{prefix:>16.bold} [{bar:24}] {decimal_bytes:>10}/{decimal_total_bytes:<10} {msg}";
+const TOTAL: &str = "{prefix:>16.bold} [{bar:24.green}] {decimal_bytes:>10}/{decimal_total_bytes:<10} {decimal_bytes_per_sec:>11} {msg}";
+
+/// The templates are constants; a mistake in one would show the plain bar.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}

@@ -1,0 +1,112 @@
+//! The summary after a sweep, for a tired person: what came home, what did not and why, and what to do.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use engine::event::PassSummary;
+use engine::fleet::SweepSummary;
+use engine::ports::{PassOutcome, Reason};
+use model::FailureClass;
+
+use super::amount;
+use crate::Output;
+
+/// How many devices of one failure are named.
+const MOST_NAMED: usize = 8;
+
+/// Prints the summary of a sweep.
+pub fn print(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
+    let passes = || sweep.passes.iter().map(|(_, pass)| pass);
+    let released = total(passes(), |pass| pass.released);
+    let stored = total(passes(), |pass| pass.stored);
+    output.line(format_args!(
+        "{} safely in the store and released ({}); {} of them new to it ({}).",
+        amount::count(released.0, "file"),
+        amount::bytes(released.1),
+        amount::count(stored.0, "file"),
+        amount::bytes(stored.1),
+    ))?;
+    print_served(sweep, output)?;
+    print_failures(sweep, output)?;
+    print_standing(sweep, output)
+}
+
+fn total<'a>(
+    passes: impl Iterator<Item = &'a PassSummary>,
+    amount: impl Fn(&PassSummary) -> (u64, u64),
+) -> (u64, u64) {
+    passes
+        .map(amount)
+        .fold((0, 0), |sum, (files, bytes)| (sum.0 + files, sum.1 + bytes))
+}
+
+fn print_served(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
+    let served = |pass: &PassSummary| matches!(pass.outcome, PassOutcome::Well | PassOutcome::Partial);
+    let count = sweep.passes.iter().filter(|(_, pass)| served(pass)).count();
+    let all = sweep.passes.len() + sweep.not_visited.len();
+    output.line(format_args!("{count} of {all} devices served."))?;
+    for device in &sweep.not_visited {
+        output.line(format_args!("  not visited any more: {device}"))?;
+    }
+    Ok(())
+}
+
+fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
+    let mut by_class: BTreeMap<FailureClass, Vec<(String, &str)>> = BTreeMap::new();
+    for (device, pass) in &sweep.passes {
+        match &pass.outcome {
+            PassOutcome::Failed { class, message } => {
+                by_class
+                    .entry(*class)
+                    .or_default()
+                    .push((device.to_string(), message));
+            }
+            PassOutcome::HomeFailed { message } => output.line(format_args!("{device}: {message}"))?,
+            PassOutcome::Well | PassOutcome::Partial | PassOutcome::Interrupted => {}
+        }
+    }
+    for (class, devices) in by_class {
+        output.line(format_args!(
+            "{} ({}):",
+            capitalised(class.meaning()),
+            class.code()
+        ))?;
+        for (device, message) in devices.iter().take(MOST_NAMED) {
+            output.line(format_args!("  {device}: {message}"))?;
+        }
+        if let Some(more) = devices.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+            output.line(format_args!("  and {more} more"))?;
+        }
+        output.line(format_args!("  -> {}", class.remedy()))?;
+    }
+    Ok(())
+}
+
+fn print_standing(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
+    let mut totals: BTreeMap<Reason, (u64, u64)> = BTreeMap::new();
+    let standing = sweep.passes.iter().filter_map(|(_, pass)| pass.standing.as_ref());
+    for (reason, files, bytes) in standing.flat_map(|standing| &standing.totals) {
+        let total = totals.entry(*reason).or_default();
+        *total = (total.0 + files, total.1 + bytes);
+    }
+    if totals.is_empty() {
+        return Ok(());
+    }
+    output.line("Still on the devices:")?;
+    for (reason, (files, bytes)) in totals {
+        let (count, size) = (amount::count(files, "file"), amount::bytes(bytes));
+        output.line(format_args!("  {count} ({size}): {}", reason.text()))?;
+        if !reason.remedy().is_empty() {
+            output.line(format_args!("    -> {}", reason.remedy()))?;
+        }
+    }
+    Ok(())
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default()
+}
