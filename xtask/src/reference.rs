@@ -1,9 +1,87 @@
-//! docs/reference.
+//! `docs/reference`: written by the program itself, checked in so that it can be read and compared without building.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{self, cargo};
 use crate::workspace::Workspace;
-use anyhow::Result;
-pub(crate) fn write(_: &Workspace) -> Result<()> {
-    anyhow::bail!("later")
+
+/// Writes it anew. A page that the program no longer writes goes.
+pub(crate) fn write(workspace: &Workspace) -> Result<()> {
+    let made = make(workspace)?;
+    let folder = folder(workspace);
+    for stale in pages(&folder)?
+        .into_keys()
+        .filter(|name| !made.contains_key(name))
+    {
+        fs::remove_file(folder.join(stale))?;
+    }
+    fs::create_dir_all(&folder)?;
+    for (name, content) in &made {
+        fs::write(folder.join(name), content).with_context(|| format!("write {}", name.display()))?;
+    }
+    println!("wrote {} pages to {}", made.len(), folder.display());
+    Ok(())
 }
-pub(crate) fn check(w: &Workspace) -> Result<()> {
-    write(w)
+
+/// An error that names the pages that are not what the program would write now.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let made = make(workspace)?;
+    let kept = pages(&folder(workspace))?;
+    let mut names: Vec<_> = made
+        .keys()
+        .chain(kept.keys())
+        .filter(|name| made.get(*name) != kept.get(*name))
+        .collect();
+    names.sort();
+    names.dedup();
+    if !names.is_empty() {
+        bail!("docs/reference is out of date ({names:?}); type: cargo xtask reference");
+    }
+    println!("{} pages are as the program writes them", made.len());
+    Ok(())
+}
+
+fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.root.join("docs/reference")
+}
+
+fn make(workspace: &Workspace) -> Result<BTreeMap<PathBuf, String>> {
+    let fresh = workspace.target.join("reference");
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh).with_context(|| format!("clear {}", fresh.display()))?;
+    }
+    let mut cargo = cargo(&workspace.root);
+    cargo
+        .args([
+            "run",
+            "--quiet",
+            "--locked",
+            "--package",
+            "gleaner",
+            "--example",
+            "reference",
+            "--",
+        ])
+        .arg(&fresh);
+    command::run(&mut cargo)?;
+    pages(&fresh)
+}
+
+/// The files of a folder by name; none if it is not there.
+fn pages(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
+    if !folder.exists() {
+        return Ok(BTreeMap::new());
+    }
+    let mut pages = BTreeMap::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
+        let entry = entry?;
+        let content =
+            fs::read_to_string(entry.path()).with_context(|| format!("read {}", entry.path().display()))?;
+        pages.insert(entry.file_name().into(), content);
+    }
+    Ok(pages)
 }

@@ -73,7 +73,11 @@ struct Exception {
     why: &'static str,
 }
 
-const EXCEPTIONS: [Exception; 0] = [];
+const EXCEPTIONS: [Exception; 1] = [Exception {
+    path: "crates/ssh/src/workplace.rs",
+    word: "fs::remove_dir",
+    why: "its private folder of configuration and control sockets; nothing recorded is ever in it",
+}];
 
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
     check_with(texts, &EXCEPTIONS)
