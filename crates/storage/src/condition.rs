@@ -1,0 +1,107 @@
+//! Whether the store is fit.
+
+use std::sync::Arc;
+
+use engine::ports::{Condition, StoreError};
+use rustix::io::Errno;
+
+use crate::disk::{Disk, Space};
+use crate::fault::not_writable;
+use crate::folder::{check_id, open_root};
+use crate::marker;
+use crate::shared::{Handles, Shared};
+
+impl<D: Disk> Shared<D> {
+    /// Looks at the store by its path, as a person would, and compares that with the folders held open: a store that was unmounted, or
+    /// mounted anew, is noticed. The same store mounted anew is taken up.
+    pub(crate) fn condition(&self) -> Result<Condition, StoreError> {
+        let disk = &*self.disk;
+        let look = |error| self.place.fault("look at the folder", error);
+        let found = open_root(disk, &self.path, &self.place)?;
+        let marker = marker::read(disk, &found, &self.place)?;
+        check_id(&marker, Some(&self.id), &self.place)?;
+        let space = disk.space(&found).map_err(look)?;
+        self.check_space(space)?;
+
+        let identity =
+            |folder: &D::Folder| Ok::<_, StoreError>(disk.folder_status(folder).map_err(look)?.identity);
+        let is_the_one_held = identity(&found)? == identity(&self.handles().root)?;
+        if !is_the_one_held || self.try_to_write().is_err() {
+            let ledger = &self.settings.ledger;
+            let handles = Handles::open(disk, Arc::new(found), ledger, &self.place).map_err(not_writable)?;
+            self.replace_handles(handles);
+            self.try_to_write()?;
+        }
+        Ok(Condition {
+            id: marker.id,
+            room: space.available - self.settings.min_free,
+        })
+    }
+
+    fn check_space(&self, space: Space) -> Result<(), StoreError> {
+        if space.read_only {
+            return Err(StoreError::NotWritable {
+                path: self.place.path(),
+                source: Errno::ROFS.into(),
+            });
+        }
+        if space.available <= self.settings.min_free {
+            return Err(StoreError::Full {
+                path: self.place.path(),
+                detail: format!(
+                    "{} of {} free, and `min_free` is {}",
+                    bytes(space.available),
+                    bytes(space.total),
+                    bytes(self.settings.min_free)
+                ),
+            });
+        }
+        if space.files_available == Some(0) {
+            return Err(StoreError::Full {
+                path: self.place.path(),
+                detail: "its file system can hold no more files (no free inode)".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes a file in the own staging and removes it: permissions alone do not tell, on network file systems least of all.
+    fn try_to_write(&self) -> Result<(), StoreError> {
+        let handles = self.handles();
+        let name = format!("probe-{}", self.new_token()).into_bytes();
+        self.disk
+            .create_file(&handles.partial, &name)
+            .and_then(|file| {
+                drop(file);
+                self.disk.remove_file(&handles.partial, &name)
+            })
+            .map_err(|error| not_writable(self.place.fault("make a file in staging", error)))
+    }
+}
+
+/// A number of bytes for a person.
+fn bytes(count: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [
+        (1 << 40, "TiB"),
+        (1 << 30, "GiB"),
+        (1 << 20, "MiB"),
+        (1 << 10, "KiB"),
+    ];
+    match UNITS.into_iter().find(|(unit, _)| count >= *unit) {
+        Some((unit, name)) => format!("{}.{} {name}", count / unit, count % unit * 10 / unit),
+        None => format!("{count} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_are_told_in_units_that_a_person_reads() {
+        assert_eq!(bytes(0), "0 bytes");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes((1 << 30) - 1), "1023.9 MiB");
+        assert_eq!(bytes(u64::MAX), "16777215.9 TiB");
+    }
+}

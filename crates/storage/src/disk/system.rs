@@ -1,0 +1,322 @@
+//! The disk of the system.
+
+use std::ffi::CStr;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::Timestamp;
+use rustix::fs::{
+    Advice, AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags,
+    StatVfsMountFlags, Statx, StatxFlags, StatxTimestamp, Timespec, Timestamps,
+};
+use rustix::io::Errno;
+
+use super::{Access, Disk, EntryKind, FolderEntry, NodeIdentity, Space, Status};
+
+/// The system calls of Linux.
+#[derive(Debug, Default)]
+pub struct SystemDisk {
+    /// Whether `openat2` is known to be missing: kernels before 5.6, and containers whose filter does not know it.
+    lacks_openat2: AtomicBool,
+}
+
+impl SystemDisk {
+    /// One that does without `openat2`, as on an old kernel.
+    pub fn without_openat2() -> Self {
+        Self {
+            lacks_openat2: AtomicBool::new(true),
+        }
+    }
+
+    fn open_beneath(&self, at: &OwnedFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
+        if !self.lacks_openat2.load(Ordering::Relaxed) {
+            match open_with_openat2(at, path, flags) {
+                Err(Errno::NOSYS) => self.lacks_openat2.store(true, Ordering::Relaxed),
+                // A container's filter may refuse the call this way. Going component by component tells whether it was the call.
+                Err(Errno::PERM) => {}
+                opened => return Ok(opened?),
+            }
+        }
+        open_by_components(at, path, flags)
+    }
+}
+
+/// `EAGAIN` says that something was renamed while the path was walked; it is not to be seen as a fault of the path. Bounded, because
+/// somebody might rename without end.
+fn open_with_openat2(at: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    const ATTEMPTS: usize = 32;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    for _ in 1..ATTEMPTS {
+        match rustix::fs::openat2(at, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            opened => return opened,
+        }
+    }
+    rustix::fs::openat2(at, path, flags, Mode::empty(), resolve)
+}
+
+/// Opens one folder after the other, none of them through a symbolic link. A component `..` is no name and is refused.
+fn open_by_components(at: &OwnedFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    let on_the_way = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut components = path.split(|byte| *byte == b'/').peekable();
+    let mut folder: Option<OwnedFd> = None;
+    while let Some(component) = components.next() {
+        if matches!(component, b"" | b"." | b"..") {
+            return Err(Errno::INVAL.into());
+        }
+        let from = folder.as_ref().unwrap_or(at);
+        if components.peek().is_none() {
+            return Ok(retried(|| {
+                rustix::fs::openat(from, component, flags, Mode::empty())
+            })?);
+        }
+        folder = Some(retried(|| {
+            rustix::fs::openat(from, component, on_the_way, Mode::empty())
+        })?);
+    }
+    Err(Errno::NOENT.into())
+}
+
+/// A signal may interrupt a call on a network file system before it has done anything.
+fn retried<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            done => return done,
+        }
+    }
+}
+
+impl Disk for SystemDisk {
+    type Folder = OwnedFd;
+    type File = OwnedFd;
+    type Entries = Entries;
+
+    fn open_root(&self, path: &Path) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(retried(|| rustix::fs::open(path, flags, Mode::empty()))?)
+    }
+
+    fn open_folder(&self, at: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
+        self.open_beneath(at, path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    fn make_folder(&self, at: &OwnedFd, name: &[u8]) -> io::Result<()> {
+        Ok(retried(|| {
+            rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o777))
+        })?)
+    }
+
+    fn create_file(&self, at: &OwnedFd, name: &[u8]) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(retried(|| {
+            rustix::fs::openat(at, name, flags, Mode::from_raw_mode(0o666))
+        })?)
+    }
+
+    fn open_file(&self, at: &OwnedFd, path: &[u8], access: Access) -> io::Result<OwnedFd> {
+        let access = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::ReadAndWrite => OFlags::RDWR,
+        };
+        self.open_beneath(at, path, access | OFlags::NONBLOCK)
+    }
+
+    fn write_at(&self, file: &OwnedFd, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        Ok(retried(|| rustix::io::pwrite(file, bytes, offset))?)
+    }
+
+    fn read_at(&self, file: &OwnedFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(retried(|| rustix::io::pread(file, &mut *buffer, offset))?)
+    }
+
+    fn truncate(&self, file: &OwnedFd, length: u64) -> io::Result<()> {
+        Ok(retried(|| rustix::fs::ftruncate(file, length))?)
+    }
+
+    fn preallocate(&self, file: &OwnedFd, length: u64) -> io::Result<()> {
+        Ok(retried(|| {
+            rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, length)
+        })?)
+    }
+
+    fn set_modified(&self, file: &OwnedFd, modified: Timestamp) -> io::Result<()> {
+        let omitted = Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_OMIT,
+        };
+        let times = Timestamps {
+            last_access: omitted,
+            last_modification: Timespec {
+                tv_sec: modified.seconds(),
+                tv_nsec: modified.subsecond_nanoseconds() as _,
+            },
+        };
+        Ok(retried(|| rustix::fs::futimens(file, &times))?)
+    }
+
+    fn set_file_mode(&self, file: &OwnedFd, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode & 0o777))?)
+    }
+
+    fn set_folder_mode(&self, folder: &OwnedFd, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(folder, Mode::from_raw_mode(mode & 0o7777))?)
+    }
+
+    fn flush_file(&self, file: &OwnedFd) -> io::Result<()> {
+        Ok(rustix::fs::fsync(file)?)
+    }
+
+    fn flush_bytes(&self, file: &OwnedFd) -> io::Result<()> {
+        Ok(rustix::fs::fdatasync(file)?)
+    }
+
+    fn flush_folder(&self, folder: &OwnedFd) -> io::Result<()> {
+        Ok(rustix::fs::fsync(folder)?)
+    }
+
+    /// The system begins to write dirty pages out when it is told that they will not be needed (`mm/fadvise.c`), which does what
+    /// `sync_file_range` does for us, on every file system and without waiting.
+    fn start_write_out(&self, file: &OwnedFd, offset: u64, length: u64) {
+        self.drop_cache(file, offset, length);
+    }
+
+    fn drop_cache(&self, file: &OwnedFd, offset: u64, length: u64) {
+        if let Some(length) = std::num::NonZeroU64::new(length) {
+            // Advice: where it is not taken, nothing is lost but some strength of the proof.
+            rustix::fs::fadvise(file, offset, Some(length), Advice::DontNeed).unwrap_or_default();
+        }
+    }
+
+    fn link(&self, from: &OwnedFd, from_name: &[u8], to: &OwnedFd, to_name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::linkat(
+            from,
+            from_name,
+            to,
+            to_name,
+            AtFlags::empty(),
+        )?)
+    }
+
+    fn rename_without_replacing(
+        &self,
+        from: &OwnedFd,
+        from_name: &[u8],
+        to: &OwnedFd,
+        to_name: &[u8],
+    ) -> io::Result<()> {
+        Ok(rustix::fs::renameat_with(
+            from,
+            from_name,
+            to,
+            to_name,
+            RenameFlags::NOREPLACE,
+        )?)
+    }
+
+    fn rename(&self, from: &OwnedFd, from_name: &[u8], to: &OwnedFd, to_name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::renameat(from, from_name, to, to_name)?)
+    }
+
+    fn remove_file(&self, at: &OwnedFd, name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(at, name, AtFlags::empty())?)
+    }
+
+    fn file_status(&self, file: &OwnedFd) -> io::Result<Status> {
+        status(file, c"", AtFlags::EMPTY_PATH)
+    }
+
+    fn folder_status(&self, folder: &OwnedFd) -> io::Result<Status> {
+        status(folder, c"", AtFlags::EMPTY_PATH)
+    }
+
+    fn status_at(&self, at: &OwnedFd, name: &[u8]) -> io::Result<Status> {
+        status(at, name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    fn entries(&self, folder: &OwnedFd) -> io::Result<Entries> {
+        Ok(Entries(Dir::read_from(folder)?))
+    }
+
+    fn space(&self, folder: &OwnedFd) -> io::Result<Space> {
+        let found = retried(|| rustix::fs::fstatvfs(folder))?;
+        let unit = found.f_frsize.max(1);
+        Ok(Space {
+            available: found.f_bavail.saturating_mul(unit),
+            total: found.f_blocks.saturating_mul(unit),
+            files_available: (found.f_files > 0).then_some(found.f_favail),
+            read_only: found.f_flag.contains(StatVfsMountFlags::RDONLY),
+        })
+    }
+
+    /// From the keys that the standard library draws at random for its hash tables.
+    fn unique_number(&self) -> u64 {
+        std::hash::RandomState::new().build_hasher().finish()
+    }
+}
+
+fn status(at: &OwnedFd, name: impl rustix::path::Arg + Copy, flags: AtFlags) -> io::Result<Status> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let found = retried(|| rustix::fs::statx(at, name, flags, wanted))?;
+    Ok(Status {
+        kind: kind(FileType::from_raw_mode(found.stx_mode.into())),
+        identity: NodeIdentity {
+            device_number: rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
+            inode: found.stx_ino,
+            born: born(&found),
+        },
+        size: found.stx_size,
+        modified: timestamp(found.stx_mtime),
+        changed: timestamp(found.stx_ctime),
+    })
+}
+
+fn born(found: &Statx) -> Option<Timestamp> {
+    let known = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+    known.then(|| timestamp(found.stx_btime))
+}
+
+fn timestamp(time: StatxTimestamp) -> Timestamp {
+    Timestamp::from_seconds(time.tv_sec).plus(std::time::Duration::from_nanos(time.tv_nsec.into()))
+}
+
+fn kind(file_type: FileType) -> EntryKind {
+    match file_type {
+        FileType::RegularFile => EntryKind::File,
+        FileType::Directory => EntryKind::Folder,
+        FileType::Symlink => EntryKind::Link,
+        FileType::Unknown => EntryKind::Unknown,
+        _ => EntryKind::Special,
+    }
+}
+
+/// A folder of the system being listed.
+#[derive(Debug)]
+pub struct Entries(Dir);
+
+impl Iterator for Entries {
+    type Item = io::Result<FolderEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.0.next()? {
+                Err(error) => return Some(Err(error.into())),
+                Ok(entry) if is_dots(entry.file_name()) => {}
+                Ok(entry) => {
+                    return Some(Ok(FolderEntry {
+                        name: entry.file_name().to_bytes().to_vec(),
+                        kind: kind(entry.file_type()),
+                    }));
+                }
+            }
+        }
+    }
+}
+
+fn is_dots(name: &CStr) -> bool {
+    matches!(name.to_bytes(), b"." | b"..")
+}

@@ -1,0 +1,116 @@
+//! Reading and writing whole files, and digesting them, by system calls.
+
+use std::io;
+
+use model::Digest;
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+
+use crate::disk::{Access, Disk};
+use crate::fault::is;
+
+/// How much is read at a time: enough that the calls cost nothing beside the digest, little enough for 32 threads at once.
+const BUFFER_LENGTH: u64 = 256 << 10;
+
+/// Reads a file from its beginning to its end, but no more than `limit` bytes.
+pub(crate) fn read_whole<D: Disk>(disk: &D, file: &D::File, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_range(disk, file, 0, limit, |part| bytes.extend_from_slice(part))?;
+    Ok(bytes)
+}
+
+/// Digests a range of a file as the system gives it. The count tells where the file ends before the range does.
+pub(crate) fn digest_range<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    offset: u64,
+    length: u64,
+) -> io::Result<(Digest, u64)> {
+    let mut hasher = Sha256::new();
+    let count = read_range(disk, file, offset, length, |part| hasher.update(part))?;
+    Ok((digest_of(hasher), count))
+}
+
+/// Hands a range of a file on in parts, and answers how many bytes there were.
+pub(crate) fn read_range<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    offset: u64,
+    length: u64,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<u64> {
+    let mut buffer = vec![0; usize::try_from(length.min(BUFFER_LENGTH)).unwrap_or(usize::MAX)];
+    let mut done = 0;
+    while done < length {
+        let wanted = usize::try_from(length - done)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let part = buffer.get_mut(..wanted).unwrap_or_default();
+        let count = disk.read_at(file, part, offset + done)?;
+        if count == 0 {
+            break;
+        }
+        take(part.get(..count).unwrap_or_default());
+        done += u64::try_from(count).unwrap_or(u64::MAX);
+    }
+    Ok(done)
+}
+
+/// Writes all of some bytes.
+pub(crate) fn write_all<D: Disk>(disk: &D, file: &D::File, mut bytes: &[u8], offset: u64) -> io::Result<()> {
+    let mut at = offset;
+    while !bytes.is_empty() {
+        let count = disk.write_at(file, bytes, at)?;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = bytes.get(count..).unwrap_or_default();
+        at += u64::try_from(count).unwrap_or(u64::MAX);
+    }
+    Ok(())
+}
+
+/// Writes a small file of the control folder so that a crash leaves the old one or the new one, whole.
+pub(crate) fn replace_file<D: Disk>(disk: &D, at: &D::Folder, name: &[u8], text: &str) -> io::Result<()> {
+    let temporary = [name, format!(".{:016x}", disk.unique_number()).as_bytes()].concat();
+    let file = disk.create_file(at, &temporary)?;
+    let written = write_all(disk, &file, text.as_bytes(), 0)
+        .and_then(|()| disk.flush_file(&file))
+        .and_then(|()| disk.rename(at, &temporary, at, name));
+    if let Err(error) = written {
+        disk.remove_file(at, &temporary).unwrap_or_default();
+        return Err(error);
+    }
+    disk.flush_folder(at)
+}
+
+/// Opens a folder of the control folder, making it first if it is not there.
+pub(crate) fn open_or_make_folder<D: Disk>(disk: &D, at: &D::Folder, name: &[u8]) -> io::Result<D::Folder> {
+    match disk.open_folder(at, name) {
+        Err(error) if is(&error, Errno::NOENT) => {}
+        opened => return opened,
+    }
+    match disk.make_folder(at, name) {
+        Err(error) if !is(&error, Errno::EXIST) => return Err(error),
+        _ => {}
+    }
+    disk.open_folder(at, name)
+}
+
+/// Reads a small file of the control folder; `None` where there is none.
+pub(crate) fn read_small_file<D: Disk>(
+    disk: &D,
+    at: &D::Folder,
+    name: &[u8],
+    limit: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    match disk.open_file(at, name, Access::Read) {
+        Ok(file) => read_whole(disk, &file, limit).map(Some),
+        Err(error) if is(&error, Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn digest_of(hasher: Sha256) -> Digest {
+    Digest::from_bytes(hasher.finalize().into())
+}

@@ -1,0 +1,85 @@
+//! A store that is known by its marker, before anything is done with it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine::ports::StoreError;
+use model::StoreId;
+use rustix::io::Errno;
+
+use crate::disk::Disk;
+use crate::fault::{Place, errno};
+use crate::marker::{self, Marker};
+
+/// A folder that is a store: its marker was read. Enough to look at the files in it; needs no right to write.
+pub struct StoreFolder<D: Disk> {
+    pub(crate) disk: Arc<D>,
+    pub(crate) path: PathBuf,
+    pub(crate) place: Place,
+    pub(crate) root: Arc<D::Folder>,
+    pub(crate) marker: Marker,
+}
+
+impl<D: Disk> StoreFolder<D> {
+    /// Opens the store at `path`; with `expected`, only the one with that id.
+    pub fn open(disk: Arc<D>, path: &Path, expected: Option<&StoreId>) -> Result<Self, StoreError> {
+        let place = Place::new(path);
+        let root = open_root(&*disk, path, &place)?;
+        let marker = marker::read(&*disk, &root, &place)?;
+        check_id(&marker, expected, &place)?;
+        Ok(Self {
+            disk,
+            path: path.to_owned(),
+            place,
+            root: Arc::new(root),
+            marker,
+        })
+    }
+
+    /// The store's id.
+    pub fn id(&self) -> &StoreId {
+        &self.marker.id
+    }
+}
+
+impl<D: Disk> Clone for StoreFolder<D> {
+    fn clone(&self) -> Self {
+        Self {
+            disk: Arc::clone(&self.disk),
+            path: self.path.clone(),
+            place: self.place.clone(),
+            root: Arc::clone(&self.root),
+            marker: self.marker.clone(),
+        }
+    }
+}
+
+impl<D: Disk> fmt::Debug for StoreFolder<D> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StoreFolder")
+            .field("path", &self.path)
+            .field("marker", &self.marker)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A path that leads nowhere is told like a folder without a marker: both are what an unmounted store looks like.
+pub(crate) fn open_root<D: Disk>(disk: &D, path: &Path, place: &Place) -> Result<D::Folder, StoreError> {
+    disk.open_root(path).map_err(|error| match errno(&error) {
+        Some(Errno::NOENT | Errno::NOTDIR) => StoreError::NoMarker { path: place.path() },
+        _ => place.fault("open the folder", error),
+    })
+}
+
+pub(crate) fn check_id(marker: &Marker, expected: Option<&StoreId>, place: &Place) -> Result<(), StoreError> {
+    match expected {
+        Some(expected) if *expected != marker.id => Err(StoreError::OtherStore {
+            path: place.path(),
+            found: marker.id.clone(),
+            expected: expected.clone(),
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,132 @@
+//! Which ledgers have used a store: so that a collector that lost its ledger takes up its old id, and gathers what it had
+//! withdrawn under it on the devices as its own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use engine::ports::StoreError;
+use model::names::CONTROL_FOLDER;
+use model::{LedgerId, Timestamp, escaped};
+use rustix::io::Errno;
+use serde::Deserialize;
+
+use crate::disk::Disk;
+use crate::fault::is;
+use crate::files::{open_or_make_folder, read_small_file, replace_file};
+use crate::folder::StoreFolder;
+use crate::marker::{parse_time, render_time};
+
+const LEDGERS: &[u8] = b"ledgers";
+
+/// What is written of a ledger is written again when it is older than this: often enough to tell a ledger in use from one long gone.
+const REWRITE_AFTER: Duration = Duration::from_hours(24);
+
+/// More than any such file has; a bound for what is read.
+const MAXIMUM_LENGTH: u64 = 64 << 10;
+
+/// A ledger that has used a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownLedger {
+    /// Its id.
+    pub id: LedgerId,
+    /// When it last said so.
+    pub last_used: Timestamp,
+}
+
+#[derive(Debug, Deserialize)]
+struct Written {
+    machine: String,
+    ledger: String,
+    last_used: String,
+}
+
+impl<D: Disk> StoreFolder<D> {
+    /// Notes that the ledger at `ledger_path` on `machine` (the text of `/etc/machine-id`) uses this store. Writes once a day at
+    /// most. Without a machine id nothing is noted: the ledger could not be told from those of other machines.
+    pub fn remember_ledger(
+        &self,
+        id: &LedgerId,
+        machine: Option<&str>,
+        ledger_path: &Path,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(machine) = machine.map(str::trim).filter(|machine| !machine.is_empty()) else {
+            return Ok(());
+        };
+        let fault = |error| {
+            self.place
+                .fault(format!("note the ledger {id} in .gleaner/ledgers"), error)
+        };
+        let control = self.disk.open_folder(&self.root, CONTROL_FOLDER).map_err(fault)?;
+        let folder = open_or_make_folder(&*self.disk, &control, LEDGERS).map_err(fault)?;
+        let name = format!("{id}.toml");
+        let path = escaped(ledger_path.as_os_str().as_encoded_bytes());
+        if let Some(written) = self.read_ledger(&folder, name.as_bytes())? {
+            let age = parse_time(&written.last_used).map(|time| now.since(time));
+            let is_fresh = age.is_some_and(|age| age < REWRITE_AFTER);
+            if is_fresh && written.machine == machine && written.ledger == path {
+                return Ok(());
+            }
+        }
+        let text = format!(
+            "# A ledger of gleaner that uses this store. Without it, its collector would begin anew.\nmachine = {}\nledger = {}\n\
+             last_used = \"{}\"\n",
+            toml::Value::from(machine),
+            toml::Value::from(path),
+            render_time(now)
+        );
+        replace_file(&*self.disk, &folder, name.as_bytes(), &text).map_err(fault)?;
+        self.disk.flush_folder(&control).map_err(fault)
+    }
+
+    /// The ledger that was last used at `ledger_path` on `machine`, for a collector that finds no ledger there. Always `None` without a
+    /// machine id.
+    pub fn find_lost_ledger(
+        &self,
+        machine: Option<&str>,
+        ledger_path: &Path,
+    ) -> Result<Option<KnownLedger>, StoreError> {
+        let Some(machine) = machine.map(str::trim).filter(|machine| !machine.is_empty()) else {
+            return Ok(None);
+        };
+        let fault = |error| {
+            self.place
+                .fault("look for known ledgers in .gleaner/ledgers", error)
+        };
+        let path = [CONTROL_FOLDER, b"/", LEDGERS].concat();
+        let folder = match self.disk.open_folder(&self.root, &path) {
+            Err(error) if is(&error, Errno::NOENT) => return Ok(None),
+            opened => opened.map_err(fault)?,
+        };
+        let ledger_path = escaped(ledger_path.as_os_str().as_encoded_bytes());
+        let mut newest: Option<KnownLedger> = None;
+        for entry in self.disk.entries(&folder).map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            let Some(id) = id_of(&entry.name) else { continue };
+            let Some(written) = self.read_ledger(&folder, &entry.name)? else {
+                continue;
+            };
+            let last_used = parse_time(&written.last_used).unwrap_or(Timestamp::EPOCH);
+            let is_ours = written.machine == machine && written.ledger == ledger_path;
+            if is_ours && newest.as_ref().is_none_or(|known| known.last_used < last_used) {
+                newest = Some(KnownLedger { id, last_used });
+            }
+        }
+        Ok(newest)
+    }
+
+    /// A file that cannot be understood is passed over: at worst its ledger begins anew.
+    fn read_ledger(&self, folder: &D::Folder, name: &[u8]) -> Result<Option<Written>, StoreError> {
+        let text = read_small_file(&*self.disk, folder, name, MAXIMUM_LENGTH).map_err(|error| {
+            self.place
+                .fault(format!("read .gleaner/ledgers/{}", escaped(name)), error)
+        })?;
+        let text = text.and_then(|text| String::from_utf8(text).ok());
+        Ok(text.and_then(|text| toml::from_str(&text).ok()))
+    }
+}
+
+fn id_of(name: &[u8]) -> Option<LedgerId> {
+    let text = std::str::from_utf8(name).ok()?;
+    LedgerId::new(text.strip_suffix(".toml")?)
+}

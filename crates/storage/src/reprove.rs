@@ -1,0 +1,83 @@
+//! Whether the stored copy of an earlier pass is still there and true.
+
+use std::io;
+
+use engine::ports::{Reproof, StoreError};
+use model::{Digest, RelativePath};
+use rustix::io::Errno;
+
+use crate::disk::{Access, Disk, EntryKind};
+use crate::fault::{errno, is};
+use crate::files::digest_range;
+use crate::folders::{FoundFolder, is_about_the_store, is_gone};
+use crate::shared::Shared;
+
+impl<D: Disk> Shared<D> {
+    /// Flushes the copy, digests it from the disk, and flushes its folder and those above it.
+    pub(crate) fn reprove(
+        &self,
+        name: &RelativePath,
+        size: u64,
+        digest: &Digest,
+    ) -> Result<Reproof, StoreError> {
+        let handles = self.handles();
+        let path = name
+            .parent()
+            .map_or_else(Vec::new, |folder| folder.as_bytes().to_vec());
+        let opened;
+        let folder = if path.is_empty() {
+            &*handles.root
+        } else {
+            match self.disk.open_folder(&handles.root, &path) {
+                Ok(folder) => opened = folder,
+                Err(error) => return self.not_proved(error),
+            }
+            &opened
+        };
+        let file = match self.disk.open_file(folder, name.file_name(), Access::Read) {
+            Ok(file) => file,
+            Err(error) => return self.not_proved(error),
+        };
+        match self.is_the_copy(&file, size, digest) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Reproof::Other),
+            Err(error) => return self.not_proved(error),
+        }
+        let status = self
+            .disk
+            .folder_status(folder)
+            .map_err(|error| self.place.fault("look at a folder", error))?;
+        let found = FoundFolder {
+            path,
+            identity: status.identity,
+        };
+        let is_durable = self.flush_with_those_above(&handles, found)?;
+        Ok(if is_durable {
+            Reproof::Same
+        } else {
+            Reproof::Missing
+        })
+    }
+
+    fn is_the_copy(&self, file: &D::File, size: u64, digest: &Digest) -> io::Result<bool> {
+        let status = self.disk.file_status(file)?;
+        if status.kind != EntryKind::File || status.size != size {
+            return Ok(false);
+        }
+        self.disk.flush_file(file)?;
+        self.disk.drop_cache(file, 0, size);
+        Ok(digest_range(&*self.disk, file, 0, size)? == (*digest, size))
+    }
+
+    /// A copy that cannot be read is as good as another: its file is fetched again. Only what every file would meet ends the sweep.
+    fn not_proved(&self, error: io::Error) -> Result<Reproof, StoreError> {
+        if is(&error, Errno::NOENT) || is(&error, Errno::NOTDIR) {
+            return Ok(Reproof::Missing);
+        }
+        let is_about_the_copy = matches!(errno(&error), Some(Errno::IO | Errno::NXIO)) || is_gone(&error);
+        if is_about_the_store(&error) && !is_about_the_copy {
+            return Err(self.place.fault("read a stored copy", error));
+        }
+        Ok(Reproof::Other)
+    }
+}

@@ -1,0 +1,170 @@
+//! What all jobs of one open store share.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use engine::ports::{Clock, StoreError};
+use model::names::CONTROL_FOLDER;
+use model::{Digest, LedgerId, StoreId};
+
+use crate::disk::Disk;
+use crate::executor::Executor;
+use crate::fault::Place;
+use crate::files::open_or_make_folder;
+use crate::flushed::Flushed;
+use crate::marker::PublishMethod;
+
+/// How a store is used.
+#[derive(Clone)]
+pub struct Settings {
+    /// Whose staging it is.
+    pub ledger: LedgerId,
+    /// Bytes that must stay free on the file system of the store.
+    pub min_free: u64,
+    /// Who may read and write the files, where not what the process's file mode mask leaves.
+    pub file_mode: Option<u32>,
+    /// The same for folders.
+    pub dir_mode: Option<u32>,
+    /// The length of ranges: [`engine::ports::store::RANGE_LENGTH`] in earnest, less in a simulation.
+    pub range_length: u64,
+    /// Where system calls run.
+    pub executor: Executor,
+    /// Tells how old foreign leftovers are.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("ledger", &self.ledger)
+            .field("min_free", &self.min_free)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What all jobs of one open store share.
+pub(crate) struct Shared<D: Disk> {
+    pub(crate) disk: Arc<D>,
+    pub(crate) path: PathBuf,
+    pub(crate) place: Place,
+    pub(crate) id: StoreId,
+    pub(crate) method: PublishMethod,
+    pub(crate) settings: Settings,
+    pub(crate) flushed: Flushed,
+    handles: RwLock<Arc<Handles<D>>>,
+    run: u64,
+    next_token: AtomicU64,
+    staged_keys: Arc<Mutex<HashSet<Digest>>>,
+}
+
+impl<D: Disk> Shared<D> {
+    pub(crate) fn new(
+        store: crate::StoreFolder<D>,
+        handles: Handles<D>,
+        method: PublishMethod,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            run: store.disk.unique_number(),
+            disk: store.disk,
+            path: store.path,
+            place: store.place,
+            id: store.marker.id,
+            method,
+            settings,
+            flushed: Flushed::default(),
+            handles: RwLock::new(Arc::new(handles)),
+            next_token: AtomicU64::new(0),
+            staged_keys: Arc::default(),
+        }
+    }
+
+    /// The folders of the store, as they were when it was last found fit.
+    pub(crate) fn handles(&self) -> Arc<Handles<D>> {
+        Arc::clone(&self.handles.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes over to the folders of the same store mounted anew.
+    pub(crate) fn replace_handles(&self, handles: Handles<D>) {
+        *self.handles.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(handles);
+        self.flushed.forget();
+    }
+
+    /// A name in staging that no other process and no other file of this process has.
+    pub(crate) fn new_token(&self) -> String {
+        let number = self.next_token.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}-{number:x}", self.run)
+    }
+
+    /// Whether a name in staging was made by this process.
+    pub(crate) fn is_own_token(&self, token: &[u8]) -> bool {
+        token.starts_with(format!("{:016x}-", self.run).as_bytes())
+    }
+
+    /// Claims a key for a file that can be resumed; `None` while another file of this process has it (perhaps one whose
+    /// job goes on although nobody waits for it any more).
+    pub(crate) fn claim(&self, key: Digest) -> Option<Claim> {
+        let keys = Arc::clone(&self.staged_keys);
+        let claimed = lock(&keys).insert(key);
+        claimed.then(|| Claim { keys, key })
+    }
+}
+
+/// The only right of this process to resume a key; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    keys: Arc<Mutex<HashSet<Digest>>>,
+    key: Digest,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&self.keys).remove(&self.key);
+    }
+}
+
+fn lock(keys: &Mutex<HashSet<Digest>>) -> MutexGuard<'_, HashSet<Digest>> {
+    keys.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The folders that every file passes through, held open: they also pin the file system, so that no file can ever go to
+/// what lies under the mount point.
+pub(crate) struct Handles<D: Disk> {
+    pub(crate) root: Arc<D::Folder>,
+    pub(crate) control: D::Folder,
+    /// `.gleaner/staging`: those of all collectors.
+    pub(crate) staging: D::Folder,
+    pub(crate) partial: D::Folder,
+    pub(crate) sealed: D::Folder,
+}
+
+pub(crate) const STAGING: &[u8] = b"staging";
+pub(crate) const PARTIAL: &[u8] = b"partial";
+pub(crate) const SEALED: &[u8] = b"sealed";
+
+impl<D: Disk> Handles<D> {
+    /// Opens them, making the staging of this collector if it is not there. Its names need not be durable: what is lost
+    /// with them is fetched again.
+    pub(crate) fn open(
+        disk: &D,
+        root: Arc<D::Folder>,
+        ledger: &LedgerId,
+        place: &Place,
+    ) -> Result<Self, StoreError> {
+        let fault = |error| place.fault("open the staging folder", error);
+        let control = disk.open_folder(&root, CONTROL_FOLDER).map_err(fault)?;
+        let staging = open_or_make_folder(disk, &control, STAGING).map_err(fault)?;
+        let own = open_or_make_folder(disk, &staging, ledger.as_str().as_bytes()).map_err(fault)?;
+        Ok(Self {
+            partial: open_or_make_folder(disk, &own, PARTIAL).map_err(fault)?,
+            sealed: open_or_make_folder(disk, &own, SEALED).map_err(fault)?,
+            root,
+            control,
+            staging,
+        })
+    }
+}

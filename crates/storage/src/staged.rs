@@ -1,0 +1,301 @@
+//! A file that is being received into staging, until it is sealed.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use engine::ports::{Chunk, SealedFile, StagingKey, StoreError};
+use model::{RangeDigest, Timestamp};
+use rustix::io::Errno;
+
+use crate::disk::Disk;
+use crate::executor::Pending;
+use crate::fault::errno;
+use crate::files::{digest_range, write_all};
+use crate::partial::PartialName;
+use crate::received::Received;
+use crate::shared::{Claim, Handles, Shared};
+
+/// Room is reserved for files from this size on: it keeps them in one piece, and tells early that there is none. Below, it costs
+/// more than it gives.
+const PREALLOCATED_FROM: u64 = 8 << 20;
+
+/// The system is asked to begin writing out this often, so that a flush finds little left to do.
+const WRITE_OUT_EVERY: u64 = 8 << 20;
+
+/// A file that is being received. Dropping it leaves its partial file in staging, as a crash would.
+pub struct Staged<D: Disk> {
+    pub(crate) key: StagingKey,
+    pub(crate) handles: Arc<Handles<D>>,
+    pub(crate) token: String,
+    pub(crate) received: Received,
+    /// Made with the first byte: a small file is made, written and sealed in one job.
+    pub(crate) file: Option<Arc<D::File>>,
+    /// How many bytes, in whole ranges, are flushed and were read back equal.
+    pub(crate) proved: u64,
+    /// The proof of the range before the open one, which goes on while this one is received.
+    pub(crate) proving: Option<Pending<Result<(), StoreError>>>,
+    pub(crate) claim: Option<Arc<Claim>>,
+    pub(crate) written_out: u64,
+}
+
+impl<D: Disk> fmt::Debug for Staged<D> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Staged")
+            .field("key", &self.key)
+            .field("received", &self.received.length())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Disk> Staged<D> {
+    /// A file of which nothing is there yet.
+    pub(crate) fn new(shared: &Shared<D>, key: StagingKey, claim: Option<Claim>) -> Self {
+        Self {
+            key,
+            handles: shared.handles(),
+            token: shared.new_token(),
+            received: Received::new(shared.settings.range_length),
+            file: None,
+            proved: 0,
+            proving: None,
+            claim: claim.map(Arc::new),
+            written_out: 0,
+        }
+    }
+
+    /// Whether the open range is full: it is to be proved before more can be written.
+    pub(crate) fn is_range_full(&self) -> bool {
+        self.received.room() == 0
+    }
+
+    /// Whether the open range takes all of these chunks.
+    pub(crate) fn has_room_for(&self, chunks: &VecDeque<Chunk>) -> bool {
+        let length: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        u64::try_from(length).is_ok_and(|length| length <= self.received.room())
+    }
+
+    /// Writes chunks up to the end of the open range. What is left of them is for the next.
+    pub(crate) fn write(
+        &mut self,
+        shared: &Shared<D>,
+        chunks: &mut VecDeque<Chunk>,
+    ) -> Result<(), StoreError> {
+        let file = self.open(shared)?;
+        while self.received.room() > 0 {
+            let Some(mut chunk) = chunks.pop_front() else {
+                break;
+            };
+            let room = usize::try_from(self.received.room()).unwrap_or(usize::MAX);
+            let bytes = chunk.bytes.split_to(room.min(chunk.bytes.len()));
+            write_all(&*shared.disk, &file, &bytes, self.received.length())
+                .map_err(|error| self.fault(shared, "write", error))?;
+            self.received.take(&bytes);
+            if !chunk.bytes.is_empty() {
+                chunks.push_front(chunk);
+            }
+            self.write_out(shared, &file);
+        }
+        Ok(())
+    }
+
+    fn write_out(&mut self, shared: &Shared<D>, file: &D::File) {
+        let length = self.received.length() - self.written_out;
+        if length >= WRITE_OUT_EVERY {
+            shared.disk.start_write_out(file, self.written_out, length);
+            self.written_out += length;
+        }
+    }
+
+    fn open(&mut self, shared: &Shared<D>) -> Result<Arc<D::File>, StoreError> {
+        if let Some(file) = &self.file {
+            return Ok(Arc::clone(file));
+        }
+        let file = shared
+            .disk
+            .create_file(&self.handles.partial, &self.name())
+            .map_err(|error| self.fault(shared, "make", error))?;
+        let file = Arc::new(file);
+        self.file = Some(Arc::clone(&file));
+        self.reserve_room(shared)?;
+        Ok(file)
+    }
+
+    /// Only a lack of room is a failure: many file systems cannot reserve any.
+    pub(crate) fn reserve_room(&self, shared: &Shared<D>) -> Result<(), StoreError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        if self.key.expected_size < PREALLOCATED_FROM {
+            return Ok(());
+        }
+        match shared.disk.preallocate(file, self.key.expected_size) {
+            Err(error) if matches!(errno(&error), Some(Errno::NOSPC | Errno::DQUOT)) => {
+                Err(self.fault(shared, "reserve room for", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The proof of the open range, which is full: a job that can run while the next range is received.
+    pub(crate) fn close_range(
+        &mut self,
+        shared: &Arc<Shared<D>>,
+    ) -> Result<impl FnOnce() -> Result<(), StoreError> + Send + use<D>, StoreError> {
+        let range = RangeProof {
+            shared: Arc::clone(shared),
+            handles: Arc::clone(&self.handles),
+            file: self.open(shared)?,
+            range: self.received.close_range(),
+            before: self.partial_name(self.proved),
+            after: self.partial_name(self.received.length()),
+            claim: self.claim.clone(),
+        };
+        Ok(move || range.prove())
+    }
+
+    /// Writes the last chunks, which fit into the open range, and seals the file.
+    ///
+    /// A crash before the rename at the end leaves a partial file, one after it a sealed one. A flush that fails is never
+    /// repeated; closing after a flush has nothing left to report.
+    pub(crate) fn seal(
+        &mut self,
+        shared: &Shared<D>,
+        mut last: VecDeque<Chunk>,
+        modified: Timestamp,
+    ) -> Result<SealedFile, StoreError> {
+        self.write(shared, &mut last)?;
+        drop(last);
+        let disk = &*shared.disk;
+        let file = self.open(shared)?;
+        let size = self.received.length();
+        let fault = |operation: &str, error| self.fault(shared, operation, error);
+        if size != self.key.expected_size && self.key.expected_size >= PREALLOCATED_FROM {
+            disk.truncate(&file, size).map_err(|error| fault("cut", error))?;
+        }
+        if let Some(mode) = shared.settings.file_mode {
+            disk.set_file_mode(&file, mode)
+                .map_err(|error| fault("set the mode of", error))?;
+        }
+        disk.set_modified(&file, modified)
+            .map_err(|error| fault("set the time of", error))?;
+        disk.flush_file(&file).map_err(|error| fault("flush", error))?;
+
+        let received = std::mem::replace(&mut self.received, Received::new(shared.settings.range_length));
+        let (digest, ranges) = received.finish();
+        let fault = |operation: &str, error| self.fault(shared, operation, error);
+        if let Some(tail) = ranges.last().filter(|tail| tail.offset >= self.proved) {
+            disk.drop_cache(&file, tail.offset, tail.length);
+            let found = digest_range(disk, &file, tail.offset, tail.length)
+                .map_err(|error| fault("read back", error))?;
+            if found != (tail.digest, tail.length) {
+                return Err(self.differs(shared));
+            }
+        }
+        let status = disk.file_status(&file).map_err(|error| fault("look at", error))?;
+        if status.size != size {
+            return Err(self.differs(shared));
+        }
+        disk.rename(
+            &self.handles.partial,
+            &self.name(),
+            &self.handles.sealed,
+            self.token.as_bytes(),
+        )
+        .map_err(|error| fault("seal", error))?;
+        Ok(SealedFile {
+            token: self.token.clone(),
+            size,
+            digest,
+            ranges,
+        })
+    }
+
+    /// Removes what is in staging. Nothing can be done about a failure; tidying finds what is left.
+    pub(crate) fn discard(&self, shared: &Shared<D>) {
+        if self.file.is_some() {
+            shared
+                .disk
+                .remove_file(&self.handles.partial, &self.name())
+                .unwrap_or_default();
+        }
+    }
+
+    fn name(&self) -> Vec<u8> {
+        self.partial_name(self.proved).to_bytes()
+    }
+
+    fn partial_name(&self, proved: u64) -> PartialName {
+        PartialName {
+            key: self.key.digest,
+            ranges: proved / self.received.range_length(),
+            token: self.token.clone(),
+        }
+    }
+
+    fn fault(&self, shared: &Shared<D>, operation: &str, error: std::io::Error) -> StoreError {
+        shared
+            .place
+            .fault(format!("{operation} the staged file {}", self.token), error)
+    }
+
+    fn differs(&self, shared: &Shared<D>) -> StoreError {
+        StoreError::ReadBack {
+            path: shared.place.path(),
+            name: self.token.clone(),
+        }
+    }
+}
+
+/// All that is needed to prove a range while the next one is being received.
+struct RangeProof<D: Disk> {
+    shared: Arc<Shared<D>>,
+    handles: Arc<Handles<D>>,
+    file: Arc<D::File>,
+    range: RangeDigest,
+    before: PartialName,
+    after: PartialName,
+    /// Nobody else may resume the file while this is at work.
+    claim: Option<Arc<Claim>>,
+}
+
+impl<D: Disk> RangeProof<D> {
+    /// Flushes the range, reads it back, and only then lets the name say that it is there. The new name is not flushed: the old one stands
+    /// for fewer ranges, which is as true. On a failure the file is removed.
+    fn prove(self) -> Result<(), StoreError> {
+        let proved = self.flush_and_compare();
+        if proved.is_err() {
+            for name in [&self.before, &self.after] {
+                self.shared
+                    .disk
+                    .remove_file(&self.handles.partial, &name.to_bytes())
+                    .unwrap_or_default();
+            }
+        }
+        drop(self.claim);
+        proved
+    }
+
+    fn flush_and_compare(&self) -> Result<(), StoreError> {
+        let disk = &*self.shared.disk;
+        let fault = |operation: &str, error| {
+            let token = &self.before.token;
+            self.shared
+                .place
+                .fault(format!("{operation} the staged file {token}"), error)
+        };
+        disk.flush_bytes(&self.file)
+            .map_err(|error| fault("flush", error))?;
+        disk.drop_cache(&self.file, self.range.offset, self.range.length);
+        let found = digest_range(disk, &self.file, self.range.offset, self.range.length)
+            .map_err(|error| fault("read back", error))?;
+        if found != (self.range.digest, self.range.length) {
+            return Err(StoreError::ReadBack {
+                path: self.shared.place.path(),
+                name: self.before.token.clone(),
+            });
+        }
+        let partial = &self.handles.partial;
+        disk.rename(partial, &self.before.to_bytes(), partial, &self.after.to_bytes())
+            .map_err(|error| fault("rename", error))
+    }
+}

@@ -1,0 +1,220 @@
+//! The port `Store` on a directory. Each method is one job on the disk, or a few one after the other.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use engine::ports::{
+    Chunk, Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,
+};
+use model::{Digest, RelativePath, StoreId, Timestamp};
+
+use crate::disk::Disk;
+use crate::executor::Pending;
+use crate::fault::not_writable;
+use crate::folder::StoreFolder;
+use crate::probe;
+use crate::shared::{Handles, Settings, Shared};
+use crate::staged::Staged;
+
+/// A store on a local disk or a mount.
+pub struct DirectoryStore<D: Disk> {
+    shared: Arc<Shared<D>>,
+}
+
+impl<D: Disk> DirectoryStore<D> {
+    /// Takes a store into use: makes the staging of this ledger, and finds out how a file can get its name without replacing
+    /// another.
+    pub fn open(store: StoreFolder<D>, settings: Settings) -> Result<Self, StoreError> {
+        let place = store.place.clone();
+        let handles = Handles::open(&*store.disk, Arc::clone(&store.root), &settings.ledger, &place)
+            .map_err(not_writable)?;
+        let method = probe::publish_method(&*store.disk, &handles.partial)
+            .map_err(|error| not_writable(place.fault("try links and renames in the staging folder", error)))?
+            .ok_or_else(|| StoreError::CannotPublish { path: place.path() })?;
+        Ok(Self {
+            shared: Arc::new(Shared::new(store, handles, method, settings)),
+        })
+    }
+
+    /// The store's id.
+    pub fn id(&self) -> &StoreId {
+        &self.shared.id
+    }
+
+    pub(crate) fn shared(&self) -> &Shared<D> {
+        &self.shared
+    }
+
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Arc<Shared<D>>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.result_of(self.start(job)).await
+    }
+
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Arc<Shared<D>>) -> T + Send + 'static,
+    ) -> Pending<T> {
+        let shared = Arc::clone(&self.shared);
+        self.shared.settings.executor.start(move || job(&shared))
+    }
+
+    pub(crate) async fn result_of<T>(
+        &self,
+        pending: Pending<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let died = || io::Error::other("a thread of the store died");
+        match pending.result().await {
+            Some(result) => result,
+            None => Err(self.shared.place.fault("finish a job", died())),
+        }
+    }
+
+    /// Writes chunks until the open range is full or there are no more. An error has discarded the file.
+    async fn write(
+        &self,
+        mut staged: Staged<D>,
+        mut chunks: VecDeque<Chunk>,
+    ) -> Result<(Staged<D>, VecDeque<Chunk>), StoreError> {
+        self.run(move |shared| match staged.write(shared, &mut chunks) {
+            Ok(()) => Ok((staged, chunks)),
+            Err(error) => {
+                staged.discard(shared);
+                Err(error)
+            }
+        })
+        .await
+    }
+
+    /// Begins to prove the range that is full, once the one before is proved: two ranges of a file are under way at a time.
+    async fn close_range(&self, staged: &mut Staged<D>) -> Result<(), StoreError> {
+        self.await_proof(staged).await?;
+        let prove = staged.close_range(&self.shared)?;
+        staged.proving = Some(self.shared.settings.executor.start(prove));
+        Ok(())
+    }
+
+    /// Waits for the range that is being proved. If it cannot be, the file is gone from staging.
+    async fn await_proof(&self, staged: &mut Staged<D>) -> Result<(), StoreError> {
+        if let Some(pending) = staged.proving.take() {
+            self.result_of(pending).await?;
+            staged.proved += self.shared.settings.range_length;
+        }
+        Ok(())
+    }
+
+    async fn append_all(&self, mut staged: Staged<D>, chunks: Vec<Chunk>) -> Result<Staged<D>, StoreError> {
+        let mut left = VecDeque::from(chunks);
+        while !left.is_empty() {
+            if staged.is_range_full() {
+                self.close_range(&mut staged).await?;
+            }
+            (staged, left) = self.write(staged, left).await?;
+        }
+        if staged.is_range_full() {
+            self.close_range(&mut staged).await?;
+        }
+        Ok(staged)
+    }
+}
+
+impl<D: Disk> fmt::Debug for DirectoryStore<D> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("DirectoryStore")
+            .field("path", &self.shared.path)
+            .field("id", &self.shared.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Disk> Store for DirectoryStore<D> {
+    type Staged = Staged<D>;
+
+    async fn condition(&self) -> Result<Condition, StoreError> {
+        self.run(|shared| shared.condition()).await
+    }
+
+    async fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
+        self.run(move |shared| shared.tidy_staging(keep_partial_since))
+            .await
+    }
+
+    /// A file of less than a range costs no system call here.
+    async fn stage(&self, key: &StagingKey, resume: bool) -> Result<(Staged<D>, u64), StoreError> {
+        let can_be_resumed = key.expected_size >= self.shared.settings.range_length;
+        let claim = if can_be_resumed {
+            self.shared.claim(key.digest)
+        } else {
+            None
+        };
+        let has_claim = claim.is_some();
+        let mut staged = Staged::new(&self.shared, key.clone(), claim);
+        if has_claim {
+            staged = self
+                .run(move |shared| {
+                    staged.take_up(shared, resume)?;
+                    Ok(staged)
+                })
+                .await?;
+        }
+        let there = staged.received.length();
+        Ok((staged, there))
+    }
+
+    async fn append(&self, staged: Staged<D>, chunks: Vec<Chunk>) -> Result<Staged<D>, StoreError> {
+        self.append_all(staged, chunks).await
+    }
+
+    async fn seal(
+        &self,
+        mut staged: Staged<D>,
+        last: Vec<Chunk>,
+        modified: Timestamp,
+    ) -> Result<SealedFile, StoreError> {
+        let mut last = VecDeque::from(last);
+        if !staged.has_room_for(&last) {
+            staged = self.append_all(staged, std::mem::take(&mut last).into()).await?;
+        }
+        self.await_proof(&mut staged).await?;
+        self.run(move |shared| {
+            let sealed = staged.seal(shared, last, modified);
+            if sealed.is_err() {
+                staged.discard(shared);
+            }
+            sealed
+        })
+        .await
+    }
+
+    async fn discard(&self, mut staged: Staged<D>) {
+        // A file whose proof failed is gone already; of one that could not be removed, tidying takes care.
+        if self.await_proof(&mut staged).await.is_ok() {
+            self.start(move |shared| staged.discard(shared)).result().await;
+        }
+    }
+
+    async fn retire(&self, sealed: Vec<SealedFile>) -> Result<(), StoreError> {
+        self.run(move |shared| shared.retire(&sealed)).await
+    }
+
+    async fn publish(
+        &self,
+        publications: Vec<Publication>,
+    ) -> Result<Vec<Result<Placed, PublishFault>>, StoreError> {
+        self.publish_all(publications).await
+    }
+
+    async fn reprove(&self, name: &RelativePath, size: u64, digest: &Digest) -> Result<Reproof, StoreError> {
+        let (name, digest) = (name.clone(), *digest);
+        self.run(move |shared| shared.reprove(&name, size, &digest)).await
+    }
+
+    async fn quarantine(&self, name: &RelativePath) -> Result<(), StoreError> {
+        let name = name.clone();
+        self.run(move |shared| shared.quarantine(&name)).await
+    }
+}

@@ -1,0 +1,373 @@
+//! Sealed files get their names.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::sync::Arc;
+
+use engine::ports::{Placed, Publication, PublishFault, Reproof, Store as _, StoreError};
+use rustix::io::Errno;
+use storage::{DirectoryStore, Disk, StoreFolder, SystemDisk};
+
+use crate::context::*;
+use crate::watched::WatchedDisk;
+
+#[test]
+fn a_published_file_is_whole_under_its_name_and_keeps_its_time() {
+    let home = Home::new();
+    let store = home.open();
+    block_on(async {
+        assert_eq!(published(&store, "d1/2026/a.jpg", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, "top", b"").await, Ok(Placed::New));
+        assert_eq!(reproved(&store, "d1/2026/a.jpg", b"bees").await, Reproof::Same);
+    });
+    assert_eq!(home.read("d1/2026/a.jpg").unwrap(), b"bees");
+    assert_eq!(home.read("top").unwrap(), b"");
+    let metadata = fs::metadata(home.path.join("d1/2026/a.jpg")).unwrap();
+    assert_eq!(
+        (metadata.mtime(), metadata.mtime_nsec()),
+        (1_500_000_000, 123_456_789)
+    );
+    assert_eq!(metadata.nlink(), 1);
+    home.assert_staging_is_empty();
+}
+
+#[test]
+fn a_name_with_the_same_content_is_as_good_as_placed() {
+    let home = Home::new();
+    home.write("d1/a", b"from rsync");
+    let store = home.open();
+    block_on(async {
+        assert_eq!(published(&store, "d1/a", b"from rsync").await, Ok(Placed::Same));
+        assert_eq!(published(&store, "d1/a", b"from rsync").await, Ok(Placed::Same));
+    });
+    assert_eq!(home.visible().len(), 1);
+}
+
+#[test]
+fn a_name_that_stands_for_something_else_is_never_replaced() {
+    let home = Home::new();
+    home.write("same-size", b"bees");
+    home.write("other-size", b"many bees");
+    fs::create_dir(home.path.join("folder")).unwrap();
+    symlink("/etc/passwd", home.path.join("link")).unwrap();
+    symlink("same-size", home.path.join("link-within")).unwrap();
+    symlink("nowhere", home.path.join("dangling")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        home.path.join("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    let before = home.visible_but_pipes();
+    let store = home.open();
+    block_on(async {
+        for name in [
+            "same-size",
+            "other-size",
+            "folder",
+            "link",
+            "link-within",
+            "dangling",
+            "pipe",
+        ] {
+            let answer = published(&store, name, b"wasp").await;
+            assert_eq!(answer, Err(PublishFault::Taken), "{name}");
+        }
+        // The content behind a link is the same, but the name is a link.
+        let answer = published(&store, "link-within", b"bees").await;
+        assert_eq!(answer, Err(PublishFault::Taken));
+    });
+    assert_eq!(home.visible_but_pipes(), before);
+    assert_eq!(
+        fs::read_link(home.path.join("link")).unwrap().to_str(),
+        Some("/etc/passwd")
+    );
+    assert!(!fs::exists(home.path.join("nowhere")).unwrap());
+}
+
+fn assert_links_are_not_followed<D: Disk>(disk: Arc<D>) {
+    let home = Home::new();
+    let outside = tempfile::TempDir::new().unwrap();
+    home.write("a/file", b"x");
+    home.write("elsewhere/x", b"x");
+    symlink(outside.path(), home.path.join("out")).unwrap();
+    symlink("../elsewhere", home.path.join("a/within")).unwrap();
+    symlink("nowhere", home.path.join("a/dangling")).unwrap();
+    let store = home.open_on(&disk);
+    block_on(async {
+        for (name, depth) in [
+            ("out/b", 0),
+            ("a/file/b/c", 1),
+            ("a/within/b", 1),
+            ("a/dangling/b/c", 1),
+        ] {
+            let answer = published(&store, name, b"bees").await;
+            assert_eq!(answer, Err(PublishFault::Obstructed { depth }), "{name}");
+            assert_ne!(reproved(&store, name, b"bees").await, Reproof::Same, "{name}");
+        }
+        fs::write(outside.path().join("b"), b"bees").unwrap();
+        assert_ne!(reproved(&store, "out/b", b"bees").await, Reproof::Same);
+    });
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(home.path.join("elsewhere")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_symbolic_link_or_a_file_on_the_way_is_never_passed_through() {
+    assert_links_are_not_followed(Arc::new(SystemDisk::default()));
+}
+
+#[test]
+fn a_kernel_without_openat2_passes_through_no_link_either() {
+    assert_links_are_not_followed(Arc::new(SystemDisk::without_openat2()));
+}
+
+#[test]
+fn the_control_folder_is_no_place_for_files() {
+    let home = Home::new();
+    let store = home.open();
+    block_on(async {
+        for name in [
+            ".gleaner/x",
+            ".GLEANER/x",
+            ".gleaner. /x",
+            ".gleaner/store.toml",
+            ".gleaner",
+        ] {
+            let answer = published(&store, name, b"bees").await;
+            assert!(
+                matches!(answer, Err(PublishFault::Unacceptable(_))),
+                "{name}: {answer:?}"
+            );
+        }
+        assert_eq!(published(&store, "a/.gleaner/x", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, ".gleaner~/x", b"bees").await, Ok(Placed::New));
+    });
+}
+
+#[test]
+fn a_name_that_the_file_system_does_not_take_is_told_apart() {
+    let home = Home::new();
+    let store = home.open();
+    block_on(async {
+        for name in ["a".repeat(256), format!("{}/x", "b".repeat(256))] {
+            let answer = published(&store, &name, b"bees").await;
+            assert!(matches!(answer, Err(PublishFault::Unacceptable(_))), "{answer:?}");
+        }
+        assert_eq!(
+            published(&store, &"c".repeat(255), b"bees").await,
+            Ok(Placed::New)
+        );
+    });
+    assert_eq!(home.visible().len(), 1);
+}
+
+#[test]
+fn odd_names_are_names() {
+    let home = Home::new();
+    let store = home.open();
+    let names = [
+        "a\nb",
+        "-rf",
+        "$(reboot)",
+        "\u{1b}[2J",
+        "...",
+        "..a/b..",
+        "'\"\\",
+        " ",
+    ];
+    block_on(async {
+        for name in names {
+            assert_eq!(
+                published(&store, name, b"bees").await,
+                Ok(Placed::New),
+                "{name:?}"
+            );
+        }
+    });
+    assert_eq!(home.visible().len(), names.len());
+}
+
+#[test]
+fn paths_of_sixty_levels_and_longest_paths_are_made() {
+    let home = Home::new();
+    let store = home.open();
+    let deep = vec!["d"; 60].join("/");
+    let longest = [vec!["y".repeat(250); 16].join("/").as_str(), "/", &"z".repeat(79)].concat();
+    assert_eq!(longest.len(), 4095);
+    block_on(async {
+        for name in [&deep, &longest] {
+            assert_eq!(published(&store, name, b"bees").await, Ok(Placed::New));
+            assert_eq!(published(&store, name, b"bees").await, Ok(Placed::Same));
+            assert_eq!(reproved(&store, name, b"bees").await, Reproof::Same);
+        }
+    });
+    assert_eq!(home.read(&deep).unwrap(), b"bees");
+}
+
+#[test]
+fn answers_stand_in_the_order_of_what_was_asked() {
+    let home = Home::new();
+    home.write("b/taken", b"x");
+    home.write("c/same", b"bees");
+    home.write("d", b"x");
+    let store = home.open();
+    let answers = block_on(async {
+        let mut publications = Vec::new();
+        for path in ["z/new", "b/taken", "c/same", "d/below", "b/new", "z/new", "top"] {
+            publications.push(publication(&sealed(&store, b"bees").await.unwrap(), path));
+        }
+        store.publish(publications).await.unwrap()
+    });
+    let expected = [
+        Ok(Placed::New),
+        Err(PublishFault::Taken),
+        Ok(Placed::Same),
+        Err(PublishFault::Obstructed { depth: 0 }),
+        Ok(Placed::New),
+        Ok(Placed::Same),
+        Ok(Placed::New),
+    ];
+    assert_eq!(answers, expected);
+}
+
+#[test]
+fn three_thousand_files_are_published_in_one_batch() {
+    let home = Home::new();
+    let store = home.open();
+    block_on(async {
+        let mut files = Vec::new();
+        for number in 0..3000_u32 {
+            files.push(sealed(&store, &number.to_le_bytes()).await.unwrap());
+        }
+        let place = |(number, file)| {
+            publication(
+                file,
+                &format!("device{}/set{}/{number}", number % 7, number % 100),
+            )
+        };
+        let publications: Vec<Publication> = files.iter().enumerate().map(place).collect();
+        let answers = store.publish(publications).await.unwrap();
+        assert!(answers.iter().all(|answer| *answer == Ok(Placed::New)));
+        store.retire(files).await.unwrap();
+    });
+    assert_eq!(home.visible().len(), 3000);
+    home.assert_staging_is_empty();
+}
+
+#[test]
+fn the_same_sealed_file_may_be_tried_under_one_name_after_the_other() {
+    let home = Home::new();
+    home.write("a", b"other");
+    let store = home.open();
+    block_on(async {
+        let sealed = sealed(&store, b"bees").await.unwrap();
+        let taken = store.publish(vec![publication(&sealed, "a")]).await.unwrap();
+        assert_eq!(taken, [Err(PublishFault::Taken)]);
+        for _ in 0..2 {
+            // The second time stands for a link that was made although its answer was lost.
+            let placed = store.publish(vec![publication(&sealed, "a~1")]).await.unwrap();
+            assert_eq!(placed, [Ok(Placed::New)]);
+        }
+    });
+}
+
+fn without_links(call: &crate::watched::Call) -> Option<Errno> {
+    (call.operation == "link").then_some(Errno::PERM)
+}
+
+#[test]
+fn without_links_files_are_renamed_and_nothing_is_replaced() {
+    let home = Home::new();
+    home.write("taken", b"x");
+    home.write("same", b"bees");
+    let disk = WatchedDisk::new();
+    disk.refuse(without_links);
+    let store = home.open_on(&disk);
+    block_on(async {
+        assert_eq!(published(&store, "a/new", b"bees").await, Ok(Placed::New));
+        assert_eq!(
+            published(&store, "taken", b"bees").await,
+            Err(PublishFault::Taken)
+        );
+        assert_eq!(published(&store, "same", b"bees").await, Ok(Placed::Same));
+    });
+    assert_eq!(home.read("taken").unwrap(), b"x");
+    home.assert_staging_is_empty();
+}
+
+#[test]
+fn a_folder_where_links_fail_is_served_by_renames() {
+    let home = Home::new();
+    let disk = WatchedDisk::new();
+    let store = home.open_on(&disk);
+    disk.refuse(|call| (call.operation == "link").then_some(Errno::MLINK));
+    block_on(async {
+        assert_eq!(published(&store, "a/new", b"bees").await, Ok(Placed::New));
+    });
+    home.assert_staging_is_empty();
+}
+
+#[test]
+fn a_store_that_can_neither_link_nor_rename_safely_is_refused() {
+    let home = Home::new();
+    let disk = WatchedDisk::new();
+    disk.refuse(|call| match call.operation {
+        "link" => Some(Errno::OPNOTSUPP),
+        "rename_without_replacing" => Some(Errno::INVAL),
+        _ => None,
+    });
+    let opened = DirectoryStore::open(home.folder(&disk), settings("ours"));
+    assert!(
+        matches!(opened, Err(StoreError::CannotPublish { .. })),
+        "{opened:?}"
+    );
+    home.assert_staging_is_empty();
+    let store = StoreFolder::open(disk, &home.path, None);
+    assert!(store.is_ok());
+}
+
+#[test]
+fn a_folder_that_is_removed_between_two_files_is_made_again() {
+    let home = Home::new();
+    let store = home.open();
+    block_on(async {
+        assert_eq!(published(&store, "a/b/1", b"bees").await, Ok(Placed::New));
+        fs::remove_dir_all(home.path.join("a")).unwrap();
+        assert_eq!(reproved(&store, "a/b/1", b"bees").await, Reproof::Missing);
+        assert_eq!(published(&store, "a/b/2", b"bees").await, Ok(Placed::New));
+    });
+    assert_eq!(home.visible().len(), 1);
+}
+
+#[test]
+fn a_file_that_lost_its_staged_bytes_is_not_claimed() {
+    let home = Home::new();
+    let store = home.open();
+    block_on(async {
+        let sealed = sealed(&store, b"bees").await.unwrap();
+        let publications = vec![publication(&sealed, "a/b")];
+        store.retire(vec![sealed]).await.unwrap();
+        let answers = store.publish(publications).await.unwrap();
+        assert!(matches!(answers[0], Err(PublishFault::Failed(_))), "{answers:?}");
+    });
+    assert_eq!(home.visible(), []);
+}
+
+#[test]
+fn a_copy_is_reproved_by_its_bytes() {
+    let home = Home::new();
+    home.write("a/b", b"bees");
+    let store = home.open();
+    block_on(async {
+        assert_eq!(reproved(&store, "a/b", b"bees").await, Reproof::Same);
+        assert_eq!(reproved(&store, "a/b", b"wasp").await, Reproof::Other);
+        assert_eq!(reproved(&store, "a/b", b"many bees").await, Reproof::Other);
+        assert_eq!(reproved(&store, "a/c", b"bees").await, Reproof::Missing);
+        assert_eq!(reproved(&store, "a/b/c", b"bees").await, Reproof::Missing);
+        assert_eq!(reproved(&store, "x/y", b"bees").await, Reproof::Missing);
+        assert_eq!(reproved(&store, "a", b"bees").await, Reproof::Other);
+    });
+}
