@@ -36,8 +36,8 @@ pub struct Recording {
     pub finish: Finish,
 }
 
-/// A task of this process that writes a picture bit by bit and holds its file open all the while. Dropping it stops the
-/// writing, wherever it is.
+/// A task of this process that writes a picture bit by bit and holds its file open all the while. Dropping it stops
+/// the writing, wherever it is.
 #[derive(Debug)]
 pub struct Camera {
     picture: MadeFile,

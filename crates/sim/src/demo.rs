@@ -150,9 +150,9 @@ struct Running {
 }
 
 impl DemoFleet {
-    /// Fills `folder`, which must exist and be empty, and starts the fleet. Blocks for as long as it takes to write the
-    /// pictures, then returns: the camera has begun, all ports are open. Below `folder` lie `ssh_config`, `known_hosts`, `key`,
-    /// and `devices/<name>/beephotos/`, and nothing is written anywhere else.
+    /// Fills `folder`, which must exist and be empty, and starts the fleet. Blocks for as long as it takes to write
+    /// the pictures, then returns: the camera has begun, all ports are open. Below `folder` lie `ssh_config`,
+    /// `known_hosts`, `key`, and `devices/<name>/beephotos/`, and nothing is written anywhere else.
     pub fn start(folder: &Path, plan: &DemoPlan) -> Result<DemoFleet, DemoError> {
         let folder = folder.canonicalize().map_err(|source| DemoError::Write {
             path: folder.to_owned(),
@@ -187,7 +187,9 @@ impl DemoFleet {
         &self.devices
     }
 
-    /// The file for `ssh -F`: it names everything else that `ssh` needs.
+    /// The file for `ssh -F`, or for another one to `Include`: it names everything else that `ssh` needs. For
+    /// `ProxyJump` the client passes its `-F` on by way of a shell, without quotes: where the path has blanks, only
+    /// `Include` works.
     pub fn ssh_config(&self) -> &Path {
         &self.ssh_config
     }
@@ -206,7 +208,8 @@ impl DemoFleet {
             .is_some_and(|running| running.servers.iter().any(SimulatedDevice::was_cut))
     }
 
-    /// Ends every server, connection, command and the camera, and waits for them, up to some seconds. The folder stays as it is.
+    /// Ends every server, connection, command and the camera, and waits for them, up to some seconds. The folder
+    /// stays as it is.
     pub fn shutdown(mut self) {
         self.end();
     }
@@ -242,8 +245,8 @@ impl Drop for DemoFleet {
     }
 }
 
-/// A runtime that can be waited for and dropped anywhere: on a thread that belongs to a runtime, blocking on another one
-/// is a panic, and so is dropping it.
+/// A runtime that can be waited for and dropped anywhere: on a thread that belongs to a runtime, blocking on
+/// another one is a panic, and so is dropping it.
 #[derive(Debug)]
 struct Threads {
     handle: Handle,

@@ -96,7 +96,8 @@ impl SimulatedJump {
 struct JumpSession {
     authorised: Arc<PublicKey>,
     permitted: Permitted,
-    /// Dropped with the session or when a client closes a channel: either way the forward ends, whatever it waits for.
+    /// Dropped with the session or when a client closes a channel: either way the forward ends, whatever it waits
+    /// for.
     forwards: HashMap<ChannelId, oneshot::Sender<()>>,
     lifetime: Lifetime,
 }

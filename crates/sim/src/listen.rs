@@ -16,10 +16,10 @@ use crate::key::HostKey;
 use crate::lifetime::Lifetime;
 use crate::wire::{Link, Wire};
 
-/// russh grants a channel's window again on receipt, not on consumption, and stops the *whole connection* when this many
-/// messages of one channel wait for their consumer. That stop can become a ring of waiting (the consumer waits to
-/// send, which needs the connection), so it must not be reached: a client has at most some 64 SFTP requests under
-/// way, and what it uploads to a command is short. The queue's memory is only taken as it fills.
+/// russh grants a channel's window again on receipt, not on consumption, and stops the *whole connection* when this
+/// many messages of one channel wait for their consumer. That stop can become a ring of waiting (the consumer waits
+/// to send, which needs the connection), so it must not be reached: a client has at most some 64 SFTP requests
+/// under way, and what it uploads to a command is short. The queue's memory is only taken as it fills.
 const CHANNEL_QUEUE: usize = 16_384;
 
 /// One SFTP answer of 255 KiB is eight packets: room for a few, so that the session finds more to send at each turn.

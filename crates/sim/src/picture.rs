@@ -182,8 +182,8 @@ pub(crate) fn each_chunk(
     Ok(digest.finalize().into())
 }
 
-/// Like `2026-11-21/set1/cam0/20261121_101500.123456_000017.np`: a picture every three seconds from 10:15 on, two cameras,
-/// a new set every 20 pictures.
+/// Like `2026-11-21/set1/cam0/20261121_101500.123456_000017.np`: a picture every three seconds from 10:15 on, two
+/// cameras, a new set every 20 pictures.
 pub(crate) fn picture_path(number: u32, draw: u64) -> PathBuf {
     let (set, camera) = (number / 20 + 1, number % 2);
     let second = 10 * 3600 + 15 * 60 + u64::from(number) * 3;

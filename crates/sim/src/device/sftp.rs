@@ -21,8 +21,8 @@ const BATCH_BYTES: usize = 64 << 10;
 /// A client that does not read stops its session's thread once this many batches wait for it.
 const BATCHES_WAITING: usize = 8;
 
-/// Serves one session until the client ends it. Dropping this ends it too: the thread, which `lifetime` stays with, notices at
-/// the next question or answer.
+/// Serves one session until the client ends it. Dropping this ends it too: the thread, which `lifetime` stays with,
+/// notices at the next question or answer.
 pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, lifetime: Lifetime) {
     let (mut from_client, to_client) = channel.split();
     // Not bounded here: a client waits for answers before it asks much more (OpenSSH: 64 requests of 32 KiB), and the

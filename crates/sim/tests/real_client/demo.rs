@@ -26,8 +26,8 @@ fn is_as_made(device: &DemoDevice, file: &MadeFile) -> bool {
     content.len() as u64 == file.bytes && <[u8; 32]>::from(Sha256::digest(&content)) == file.sha256
 }
 
-/// For `ProxyJump` the client passes its `-F` on by way of a shell, without quotes: a path with blanks only works where
-/// another file includes it, as gleaner's own does.
+/// For `ProxyJump` the client passes its `-F` on by way of a shell, without quotes: a path with blanks only works
+/// where another file includes it, as gleaner's own does.
 async fn ask(fleet: &DemoFleet, device: &str, command: &str) -> std::process::Output {
     let plain = tempfile::NamedTempFile::new().unwrap();
     fs::write(&plain, format!("Include \"{}\"\n", fleet.ssh_config().display())).unwrap();

@@ -3,10 +3,12 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sim::{Behaviour, Service};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
 
 use crate::field::{Field, noise, output, stderr, stdout, until, until_async};
 
@@ -148,11 +150,7 @@ async fn thirty_two_mebibytes_come_and_go_through_both_hops_unchanged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_holds_up_nobody_on_the_same_connection() {
     let field = Field::of_one(Behaviour::Normal, Service::Shell).await;
-    let socket = field.folder().join("master");
-    let mut master = field.client("ssh");
-    master.arg("-S").arg(&socket).args(["-M", "-N", "bee1"]);
-    let _master = master.spawn().unwrap();
-    until("the master listens", || socket.exists()).await;
+    let (_master, socket) = master(&field).await;
     let mut stuck = field.client("ssh");
     stuck
         .arg("-S")
@@ -171,6 +169,37 @@ async fn a_client_that_does_not_read_holds_up_nobody_on_the_same_connection() {
         assert!(ran.status.success(), "{}", stderr(&ran));
         assert_eq!(ran.stdout.len(), "20000000\n".len() + 5_000_000);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_does_not_read_holds_up_nobody_on_the_same_connection() {
+    let field = Field::of_one(Behaviour::Normal, Service::Shell).await;
+    let (_master, socket) = master(&field).await;
+    let mut stuck = field.client("ssh");
+    stuck
+        .arg("-S")
+        .arg(&socket)
+        .args(["bee1", "sleep 300"])
+        .stdin(std::process::Stdio::piped());
+    let mut stuck = stuck.spawn().unwrap();
+    let mut pipe = stuck.stdin.take().unwrap();
+    let feeding = async { pipe.write_all(&noise(20_000_000)).await.unwrap() };
+    tokio::time::timeout(Duration::from_mins(1), feeding)
+        .await
+        .expect("the client takes it all");
+    let mut quick = field.client("ssh");
+    quick.arg("-S").arg(&socket).args(["bee1", "echo there"]);
+    assert_eq!(stdout(&output(&mut quick, b"").await), "there\n");
+}
+
+/// A connection to `bee1` that further clients can share, by way of the socket.
+async fn master(field: &Field) -> (Child, PathBuf) {
+    let socket = field.folder().join("master");
+    let mut master = field.client("ssh");
+    master.arg("-S").arg(&socket).args(["-M", "-N", "bee1"]);
+    let master = master.spawn().unwrap();
+    until("the master listens", || socket.exists()).await;
+    (master, socket)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
