@@ -10,6 +10,7 @@ use model::{DeviceName, FailureClass};
 use crate::event::{Event, PassSummary, Reporter};
 use crate::pass::pass;
 use crate::ports::{Clock, LedgerError, PassOutcome, Store, StoreError};
+use crate::recourse::with_causes;
 use crate::rules::{DeviceRules, Mode};
 use crate::world::{Stop, World};
 
@@ -18,6 +19,8 @@ use crate::world::{Stop, World};
 pub struct SweepSummary {
     /// Each device that was visited, in the order in which they ended.
     pub passes: Vec<(DeviceName, PassSummary)>,
+    /// Why the ledger failed in the midst of the sweep, if it did.
+    pub ledger_failure: Option<String>,
     /// Devices that were not visited any more, since the store or the ledger failed or somebody asked to stop.
     pub not_visited: Vec<DeviceName>,
 }
@@ -79,17 +82,25 @@ pub async fn sweep<W: World>(
     let mut summary = SweepSummary {
         passes: Vec::new(),
         not_visited: Vec::new(),
+        ledger_failure: None,
     };
     while let Some((device, visited)) = visits.next().await {
-        match visited? {
-            Some(pass) => {
+        match visited {
+            // Before anything was done, nothing was touched; later, the sweep ends and says why.
+            Err(error) if summary.passes.is_empty() => return Err(error.into()),
+            Err(error) => {
+                stop.ask();
+                summary.ledger_failure = Some(with_causes(&error));
+                summary.not_visited.push(device);
+            }
+            Ok(Some(pass)) => {
                 // A store that is full, or gone, can serve no other device either.
                 if matches!(pass.outcome, PassOutcome::HomeFailed { .. }) {
                     stop.ask();
                 }
                 summary.passes.push((device, pass));
             }
-            None => summary.not_visited.push(device),
+            Ok(None) => summary.not_visited.push(device),
         }
     }
     world.reporter().report(&Event::SweepEnded {
@@ -129,7 +140,7 @@ impl SweepSummary {
             _ => false,
         };
         let is_home = |outcome: &&PassOutcome| matches!(outcome, PassOutcome::HomeFailed { .. });
-        if outcomes().any(|outcome| is_home(&outcome)) {
+        if self.ledger_failure.is_some() || outcomes().any(|outcome| is_home(&outcome)) {
             return Verdict::Partial;
         }
         if outcomes().any(|outcome| *outcome == PassOutcome::Interrupted) || !self.not_visited.is_empty() {

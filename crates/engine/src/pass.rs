@@ -19,6 +19,7 @@ use crate::recourse::PassError;
 use crate::rules::{DeviceRules, Mode};
 use crate::selection::StandingBook;
 use crate::stages::survey::{self, Survey};
+use crate::stages::tidy;
 use crate::world::{Stop, Visit, World};
 
 /// How many batches are under way at a time: while one is flushed, published and recorded, the next is on the wire.
@@ -206,10 +207,7 @@ async fn act<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: Survey
         visit.world.ledger().settle(gone, visit.now()).await?;
     }
     run_batches(visit, source, survey.work.into()).await?;
-    if !survey.old_folders.is_empty() {
-        visit.session.remove_folders(source, &survey.old_folders).await?;
-    }
-    Ok(())
+    tidy::finish(visit, source, survey.old_folders).await
 }
 
 /// Runs batch after batch, a few at once. After a failure no new one is begun, but those under way may end: what they have proved

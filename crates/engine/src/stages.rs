@@ -16,3 +16,5 @@ pub(crate) mod publish;
 pub(crate) mod record;
 
 pub(crate) mod release;
+
+pub(crate) mod tidy;

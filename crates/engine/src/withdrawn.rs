@@ -72,21 +72,44 @@ pub fn parse(path: &RelativePath) -> Option<WithdrawnPath> {
     })
 }
 
+/// Whose withdrawn folder a path lies in, or is.
+pub fn ledger_of(path: &RelativePath) -> Option<&[u8]> {
+    let mut components = path
+        .components()
+        .skip_while(|component| *component != WITHDRAWN_FOLDER);
+    components.nth(1)
+}
+
 /// Whether a path lies in (or is) a withdrawn folder of whomever.
 pub fn is_within(path: &RelativePath) -> bool {
     path.components().any(|component| component == WITHDRAWN_FOLDER)
 }
 
-/// The folders that a withdrawn file may leave empty, innermost first, up to the withdrawn folder itself.
-pub fn folders_of(lies_at: &RelativePath) -> Vec<RelativePath> {
-    let mut folders = Vec::new();
+/// The folders that a withdrawn file may leave empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Folders {
+    /// Those of its batch, innermost first: nothing else uses them.
+    pub batch: Vec<RelativePath>,
+    /// Those above, innermost first: the one of the ledger, and the withdrawn folder itself. Other batches use them too.
+    pub shared: Vec<RelativePath>,
+}
+
+/// The folders that something in a withdrawn folder may leave empty.
+pub fn folders_of(lies_at: &RelativePath) -> Folders {
+    let mut folders = Folders::default();
     let mut folder = lies_at.parent();
-    while let Some(current) = folder {
-        if !is_within(&current) {
-            break;
-        }
+    while let Some(current) = folder.filter(is_within) {
+        let depth = current
+            .components()
+            .rev()
+            .take_while(|component| *component != WITHDRAWN_FOLDER)
+            .count();
         folder = current.parent();
-        folders.push(current);
+        if depth >= 2 {
+            folders.batch.push(current);
+        } else {
+            folders.shared.push(current);
+        }
     }
     folders
 }
@@ -120,18 +143,18 @@ mod tests {
 
     #[test]
     fn only_withdrawn_folders_are_tidied() {
-        let folders: Vec<String> = folders_of(&path("usb/.gleaner-withdrawn/l/p/day/a.np"))
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let folders = folders_of(&path("usb/.gleaner-withdrawn/l/p/day/a.np"));
         assert_eq!(
-            folders,
+            folders.batch,
             [
-                "usb/.gleaner-withdrawn/l/p/day",
-                "usb/.gleaner-withdrawn/l/p",
-                "usb/.gleaner-withdrawn/l",
-                "usb/.gleaner-withdrawn"
+                path("usb/.gleaner-withdrawn/l/p/day"),
+                path("usb/.gleaner-withdrawn/l/p")
             ]
         );
+        assert_eq!(
+            folders.shared,
+            [path("usb/.gleaner-withdrawn/l"), path("usb/.gleaner-withdrawn")]
+        );
+        assert_eq!(folders_of(&path("day/a.np")), Folders::default());
     }
 }

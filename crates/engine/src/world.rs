@@ -1,5 +1,6 @@
 //! The ports that an engine runs on, and one visit to one device.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -65,6 +66,8 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) tally: Tally,
     /// What the batches leave behind, beside what the surveys found.
     pub(crate) left_behind: Mutex<StandingBook>,
+    /// Folders that several batches of a source share, and that may be empty when all of them are done.
+    pub(crate) shared_folders: Mutex<BTreeSet<RelativePath>>,
     batches: AtomicU64,
 }
 
@@ -104,7 +107,7 @@ impl<'a, W: World> Visit<'a, W> {
         stop: &'a Stop,
         pass: RowId,
     ) -> Self {
-        let (tally, left_behind) = (Tally::default(), Mutex::default());
+        let (tally, left_behind, shared_folders) = (Tally::default(), Mutex::default(), Mutex::default());
         Self {
             world,
             device,
@@ -113,6 +116,7 @@ impl<'a, W: World> Visit<'a, W> {
             pass,
             tally,
             left_behind,
+            shared_folders,
             batches: AtomicU64::new(0),
         }
     }

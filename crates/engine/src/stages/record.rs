@@ -17,14 +17,17 @@ use crate::world::{Visit, World};
 #[derive(Debug)]
 pub(crate) struct Recorded {
     row: RowId,
+    /// An older row of the same version.
+    known: Option<RowId>,
     original: RelativePath,
     lies_at: RelativePath,
     identity: Identity,
 }
 
 impl Recorded {
-    pub(crate) fn row(&self) -> RowId {
-        self.row
+    /// Every row that says that this file is on the device.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = RowId> {
+        std::iter::once(self.row).chain(self.known)
     }
 
     pub(crate) fn original(&self) -> &RelativePath {
@@ -65,6 +68,7 @@ pub(crate) async fn record<W: World>(
             }
             None => recorded.push(Recorded {
                 row,
+                known: withdrawn.known(),
                 original: withdrawn.original().clone(),
                 lies_at: withdrawn.lies_at().clone(),
                 identity: withdrawn.identity(),
@@ -146,6 +150,7 @@ pub(crate) async fn prove_again<W: World>(
         {
             Reproof::Same => recorded.push(Recorded {
                 row: row.row,
+                known: None,
                 original: candidate.original,
                 lies_at: candidate.lies_at,
                 identity: candidate.identity,

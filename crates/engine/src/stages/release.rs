@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::ports::{FileFaultKind, Ledger, Openness, Reason, Session};
 use crate::recourse::PassError;
 use crate::stages::record::Recorded;
-use crate::withdrawn;
+use crate::stages::tidy;
 use crate::world::{Visit, World};
 
 /// Releases a batch. A file that somebody wrote to, or holds open, is left where it lies and gathered again from there.
@@ -42,7 +42,7 @@ pub(crate) async fn release<W: World>(
                 continue;
             }
         }
-        rows.push((file.row(), FileState::Released, None));
+        rows.extend(file.rows().map(|row| (row, FileState::Released, None)));
         visit.tally.released.add(file.identity().size);
         visit.report(&Event::Released {
             device: visit.device.name.clone(),
@@ -52,7 +52,7 @@ pub(crate) async fn release<W: World>(
         });
     }
     visit.world.ledger().settle(rows, visit.now()).await?;
-    tidy(visit, source, &paths).await
+    tidy::after_batch(visit, source, &paths).await
 }
 
 /// Those whose identity is still as it was verified, and which nobody has open.
@@ -80,7 +80,10 @@ async fn still_unchanged<W: World>(
                 visit
                     .world
                     .ledger()
-                    .settle(vec![(file.row(), FileState::Released, None)], visit.now())
+                    .settle(
+                        file.rows().map(|row| (row, FileState::Released, None)).collect(),
+                        visit.now(),
+                    )
                     .await?;
                 continue;
             }
@@ -95,24 +98,4 @@ async fn still_unchanged<W: World>(
         );
     }
     Ok(unchanged)
-}
-
-/// Removes the folders that a batch leaves empty. Those that are not empty stay by themselves.
-async fn tidy<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
-    removed: &[RelativePath],
-) -> Result<(), PassError> {
-    let mut folders: Vec<RelativePath> = removed.iter().flat_map(withdrawn::folders_of).collect();
-    // Deepest first, each once. The withdrawn folder itself and the one of this ledger stay for the next batch.
-    folders.sort_by(|one, other| {
-        let depth = |folder: &RelativePath| folder.components().count();
-        depth(other).cmp(&depth(one)).then_with(|| one.cmp(other))
-    });
-    folders.dedup();
-    visit
-        .session
-        .remove_folders(source, &folders)
-        .await
-        .map_err(PassError::from)
 }

@@ -25,7 +25,7 @@ pub(crate) struct Survey {
     pub(crate) standing: StandingBook,
     /// Whether there was more to do than one plan holds.
     pub(crate) more: bool,
-    /// Folders that may go if they are empty, innermost first.
+    /// Folders that may go if they are empty: what earlier passes left in our withdrawn folders and, where the rules say so, old ones.
     pub(crate) old_folders: Vec<RelativePath>,
     /// Rows of files that the ledger holds for stored, but that are gone from the device: an earlier process died between
     /// their removal and the note of it.
@@ -123,8 +123,8 @@ impl<W: World> Judging<'_, W> {
     }
 
     fn judge_one(&mut self, entry: &Entry, ready: &mut Vec<Candidate>) {
-        if entry.kind == EntryKind::File && withdrawn::is_within(&entry.path) {
-            self.withdrawn.insert(entry.path.clone());
+        if withdrawn::is_within(&entry.path) {
+            self.note_withdrawn(entry);
         }
         let verdict = match &self.marks {
             Some(marks) if entry.kind == EntryKind::File && marks.forbid(&entry.path) => {
@@ -140,6 +140,17 @@ impl<W: World> Judging<'_, W> {
             Verdict::Standing(reason) => {
                 self.stand(entry.path.to_string(), entry.identity.size, reason, None);
             }
+        }
+    }
+
+    fn note_withdrawn(&mut self, entry: &Entry) {
+        let ours = withdrawn::ledger_of(&entry.path) == Some(self.outlook.ledger.as_str().as_bytes());
+        match entry.kind {
+            EntryKind::File => {
+                self.withdrawn.insert(entry.path.clone());
+            }
+            EntryKind::Folder if ours => self.old_folders.push(entry.path.clone()),
+            EntryKind::Folder | EntryKind::Link | EntryKind::Special => {}
         }
     }
 
@@ -204,9 +215,6 @@ impl<W: World> Judging<'_, W> {
         let more = self.work.overflowed();
         self.look_again().await?;
         let gone = self.gone().await?;
-        // Deepest first: a folder goes after what is in it.
-        self.old_folders
-            .sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
         Ok(Survey {
             more,
             work: self.work.into_sorted().collect(),

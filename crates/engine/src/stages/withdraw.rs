@@ -12,6 +12,7 @@ use crate::plan::{Candidate, Decision};
 use crate::ports::{FileFault, FileFaultKind, Inspection, Move, Openness, Reason, RowId, Session};
 use crate::recourse::PassError;
 use crate::stages::survey::reason_of;
+use crate::stages::tidy;
 use crate::withdrawn;
 use crate::world::{Visit, World};
 
@@ -24,6 +25,7 @@ pub(crate) struct Withdrawn {
     identity: Identity,
     batch: Option<PassId>,
     stays: Option<LeaveReason>,
+    known: Option<RowId>,
 }
 
 impl Withdrawn {
@@ -44,6 +46,11 @@ impl Withdrawn {
         self.batch.as_ref()
     }
 
+    /// An older row that says that this very version is stored and kept on the device.
+    pub(crate) fn known(&self) -> Option<RowId> {
+        self.known
+    }
+
     /// Why it is to stay on the device after it is stored.
     pub(crate) fn stays(&self) -> Option<LeaveReason> {
         self.stays
@@ -56,6 +63,7 @@ struct Pending {
     lies_at: RelativePath,
     batch: Option<PassId>,
     stays: Option<LeaveReason>,
+    known: Option<RowId>,
 }
 
 /// Withdraws a batch, and notes what each file is now. What cannot be withdrawn is gathered where it is, and stays.
@@ -86,6 +94,7 @@ impl Pending {
             candidate,
             batch: None,
             stays: Some(reason),
+            known: None,
         }
     }
 
@@ -97,6 +106,7 @@ impl Pending {
             candidate,
             batch: pass.and_then(PassId::new),
             stays: None,
+            known: None,
         }
     }
 }
@@ -127,11 +137,35 @@ async fn move_away<W: World>(
     let beside = |candidate: &Candidate| withdrawn::beside(&ledger, &batch, &candidate.lies_at);
     let second = rename_all(visit, source, again, beside).await?;
 
+    tidy_after(visit, source, &second, in_source, beside).await?;
+
     let mut pending = Vec::new();
     for attempt in moved.into_iter().chain(second).chain(lost) {
         pending.extend(attempt.outcome(visit, source, &batch));
     }
     Ok(pending)
+}
+
+/// Removes the folders that were made for renames which then failed.
+async fn tidy_after<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    attempts: &[Attempt],
+    first: impl Fn(&Candidate) -> Result<RelativePath, model::NameError>,
+    second: impl Fn(&Candidate) -> Result<RelativePath, model::NameError>,
+) -> Result<(), PassError> {
+    let mut places = Vec::new();
+    for attempt in attempts {
+        places.extend(first(&attempt.candidate).ok());
+        if attempt.result.is_err() {
+            places.extend(second(&attempt.candidate).ok());
+        }
+    }
+    if places.is_empty() {
+        Ok(())
+    } else {
+        tidy::after_batch(visit, source, &places).await
+    }
 }
 
 /// One try to rename one file.
@@ -192,6 +226,7 @@ impl Attempt {
                     lies_at,
                     batch: Some(batch.clone()),
                     stays: None,
+                    known: self.known,
                 });
             }
             // Renamed or removed by its owner since the survey: it is not ours any more.
@@ -258,6 +293,7 @@ async fn note_identities<W: World>(
                 identity: inspection.identity,
                 batch: file.batch,
                 stays: file.stays,
+                known: file.known,
             }),
         }
     }

@@ -1,10 +1,22 @@
-//! `gleaner demo`.
+//! `gleaner demo`: a simulated fleet in one process tree, emptied before one's eyes.
+
+#[cfg(feature = "demo")]
+mod account;
+#[cfg(feature = "demo")]
+mod stage;
 
 use crate::cli;
 use crate::commands::Context;
 use crate::{ExitStatus, Failure};
 
-/// Empties a simulated fleet.
+/// Shows what gleaner does, on devices that it simulates itself.
+#[cfg(feature = "demo")]
+pub fn demo(arguments: &cli::Demo, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+    stage::perform(arguments.keep.as_deref(), context)
+}
+
+/// Says that this build has none.
+#[cfg(not(feature = "demo"))]
 pub fn demo(_arguments: &cli::Demo, _context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
-    Err(Failure::usage("this version cannot do `demo` yet"))
+    Err(Failure::usage("this gleaner was built without the simulated fleet").help("build it with `--features demo`"))
 }

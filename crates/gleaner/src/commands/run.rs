@@ -82,7 +82,7 @@ fn reporter(arguments: &cli::Run) -> SweepReporter {
 }
 
 /// Sweeps until done, or until a signal and the grace after it. Returns also whether there was a signal.
-async fn sweep(
+pub(crate) async fn sweep(
     home: &Home,
     devices: &[DeviceRules],
     parallel: usize,
@@ -106,6 +106,7 @@ async fn sweep(
     let dropped = || SweepSummary {
         passes: Vec::new(),
         not_visited: Vec::new(),
+        ledger_failure: None,
     };
     result
         .unwrap_or_else(|| Ok(dropped()))
@@ -114,7 +115,7 @@ async fn sweep(
 }
 
 /// Returns when somebody asks the process to end: from the terminal, or systemd.
-async fn asked_to_stop() {
+pub(crate) async fn asked_to_stop() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {

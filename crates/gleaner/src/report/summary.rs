@@ -45,6 +45,9 @@ fn print_served(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     let count = sweep.passes.iter().filter(|(_, pass)| served(pass)).count();
     let all = sweep.passes.len() + sweep.not_visited.len();
     output.line(format_args!("{count} of {all} devices served."))?;
+    if let Some(failure) = &sweep.ledger_failure {
+        output.line(format_args!("  the ledger failed: {failure}"))?;
+    }
     for device in &sweep.not_visited {
         output.line(format_args!("  not visited any more: {device}"))?;
     }

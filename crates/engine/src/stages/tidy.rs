@@ -1,0 +1,56 @@
+//! Tidy: folders that withdrawn files left empty go from the device. A folder that is not empty stays: the device refuses.
+
+use model::{RelativePath, SourcePath};
+
+use crate::ports::Session;
+use crate::recourse::PassError;
+use crate::withdrawn;
+use crate::world::{Visit, World};
+
+/// Removes the folders of a batch that the files which lay at these places leave empty. Those that other batches use, too, are
+/// kept in mind for [`finish`]: another batch may be about to put files into them.
+pub(crate) async fn after_batch<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    gone: &[RelativePath],
+) -> Result<(), PassError> {
+    let mut batch_folders = Vec::new();
+    for place in gone {
+        let folders = withdrawn::folders_of(place);
+        batch_folders.extend(folders.batch);
+        if let Ok(mut shared) = visit.shared_folders.lock() {
+            shared.extend(folders.shared);
+        }
+    }
+    visit
+        .session
+        .remove_folders(source, &innermost_first(batch_folders))
+        .await?;
+    Ok(())
+}
+
+/// Removes what is left when no batch is under way: the shared folders, and those that earlier passes left empty.
+pub(crate) async fn finish<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    mut folders: Vec<RelativePath>,
+) -> Result<(), PassError> {
+    if let Ok(mut shared) = visit.shared_folders.lock() {
+        folders.extend(std::mem::take(&mut *shared));
+    }
+    if !folders.is_empty() {
+        visit
+            .session
+            .remove_folders(source, &innermost_first(folders))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Each once, and after everything that is in it.
+fn innermost_first(mut folders: Vec<RelativePath>) -> Vec<RelativePath> {
+    let depth = |folder: &RelativePath| folder.components().count();
+    folders.sort_by(|one, other| depth(other).cmp(&depth(one)).then_with(|| one.cmp(other)));
+    folders.dedup();
+    folders
+}

@@ -1,0 +1,185 @@
+//! What happens in the demonstration, in order.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::fleet::SweepSummary;
+use engine::rules::Mode;
+use engine::world::World as _;
+use sim::{DemoFleet, DemoPlan, Role};
+use storage::{InitOptions, SystemDisk};
+
+use super::account;
+use crate::commands::{Context, run};
+use crate::home::{self, Home};
+use crate::report::{self, SweepReporter};
+use crate::{Config, Environment, ExitStatus, Failure, Output};
+
+/// The camera is done by then on any machine; the demonstration ends within a minute.
+const CAMERA_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long files settle here: in the field it would be half a minute.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Starts the fleet, sweeps it twice, and accounts for every file.
+pub(super) fn perform(keep: Option<&Path>, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+    report::start_log(context.global.log_level());
+    let place = Place::make(keep)?;
+    let runtime = run::runtime()?;
+    let output = &mut *context.output;
+    let performed = runtime.block_on(async {
+        tokio::select! {
+            performed = show(place.path(), output) => performed,
+            () = run::asked_to_stop() => Ok(ExitStatus::Interrupted),
+        }
+    });
+    if performed.is_ok() && keep.is_some() {
+        output.line(format_args!("\nEverything is left in {}.", place.path().display()))?;
+    }
+    performed
+}
+
+/// The folder that everything happens in: it is gone afterwards, unless it is to be kept.
+enum Place {
+    Kept(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Place {
+    fn make(keep: Option<&Path>) -> Result<Self, Failure> {
+        let failure = |path: &Path, error: std::io::Error| {
+            let shown = model::escaped(path.as_os_str().as_encoded_bytes());
+            Failure::new(ExitStatus::Usage, anyhow::Error::new(error).context(format!("cannot make the folder {shown}")))
+        };
+        match keep {
+            Some(path) => {
+                std::fs::create_dir(path).map_err(|error| failure(path, error))?;
+                let whole = path.canonicalize().map_err(|error| failure(path, error))?;
+                Ok(Self::Kept(whole))
+            }
+            None => {
+                let made = tempfile::Builder::new().prefix("gleaner-demo-").tempdir();
+                made.map(Self::Temporary).map_err(|error| failure(&std::env::temp_dir(), error))
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+}
+
+async fn show(place: &Path, output: &mut Output) -> Result<ExitStatus, Failure> {
+    output.line("Making a simulated fleet: eight devices behind a jump host, all on this machine.")?;
+    output.flush()?;
+    let folder = place.join("fleet");
+    std::fs::create_dir(&folder)?;
+    let fleet = DemoFleet::start(&folder, &plan()).map_err(|error| {
+        Failure::new(ExitStatus::Partial, anyhow::Error::new(error).context("cannot start the simulated fleet"))
+    })?;
+    introduce(&fleet, output)?;
+    let config = configure(place, &fleet)?;
+
+    let began = tokio::time::Instant::now();
+    tokio::time::sleep(SETTLE).await;
+    output.line("\nFirst sweep.")?;
+    let first = sweep(&config, output).await?;
+    after_first(&fleet, &first, output)?;
+
+    wait_for_camera(&fleet).await;
+    tokio::time::sleep(SETTLE * 2).await;
+    output.line("\nSecond sweep.")?;
+    sweep(&config, output).await?;
+    output.line(format_args!("\nBoth sweeps together took {}.", report::amount::span(began.elapsed())))?;
+
+    let account = account::take(&fleet, &config.store.path);
+    fleet.shutdown();
+    account.print(output)?;
+    Ok(if account.is_whole() { ExitStatus::Well } else { ExitStatus::Partial })
+}
+
+/// A recording long enough that its first half is flushed when the link is cut: the second sweep goes on from there.
+fn plan() -> DemoPlan {
+    DemoPlan { long_recording_bytes: 48 << 20, ..DemoPlan::default() }
+}
+
+fn introduce(fleet: &DemoFleet, output: &mut Output) -> Result<(), Failure> {
+    for device in fleet.devices() {
+        let what = match device.role {
+            Role::SameNames => "has the same file names as another device, and other pictures",
+            Role::Offline => "is switched off",
+            Role::BlackHole => "accepts connections and never says a word",
+            Role::Camera => "has a camera that is still writing a picture",
+            Role::CutOff => "will lose its link in the middle of a long recording",
+            _ => "is an ordinary device",
+        };
+        let files = report::amount::count(u64::try_from(device.files.len()).unwrap_or(0), "file");
+        output.line(format_args!("  {}: {files}; {what}", device.name))?;
+    }
+    Ok(())
+}
+
+fn configure(place: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
+    let store = place.join("store");
+    std::fs::create_dir(&store)?;
+    storage::init(&Arc::new(SystemDisk::new()), &store, &InitOptions { local: true, ..InitOptions::default() })
+        .map_err(|error| Failure::new(ExitStatus::StoreOrLedger, error))?;
+    let quoted = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
+    let mut text = format!(
+        "[store]\npath = {}\nmin_free = 0\n[ledger]\npath = {}\n[ssh]\nconfig = {}\nconnect_timeout = \"4s\"\n\
+         [defaults]\nsettle = \"{}s\"\nsettle_blind = \"{}s\"\n",
+        quoted(&store),
+        quoted(&place.join("ledger.db")),
+        quoted(fleet.ssh_config()),
+        SETTLE.as_secs(),
+        SETTLE.as_secs(),
+    );
+    for device in fleet.devices() {
+        let name = toml::Value::from(device.name.clone());
+        text.push_str(&format!("[[device]]\nname = {name}\nsource = {}\n", quoted(&device.source)));
+    }
+    let file = place.join("gleaner.toml");
+    std::fs::write(&file, &text)?;
+    let checked = crate::config::check(&file, text.as_bytes(), &Environment::default());
+    checked.map(|checked| checked.config).map_err(|faults| {
+        Failure::usage("the configuration of the demonstration has faults").findings(faults.to_string())
+    })
+}
+
+async fn sweep(config: &Config, output: &mut Output) -> Result<SweepSummary, Failure> {
+    output.flush()?;
+    let reporter =
+        if std::io::stderr().is_terminal() { SweepReporter::bars() } else { SweepReporter::log_only() };
+    let home = Home::open(config, reporter).await?;
+    let devices = home::device_rules(config);
+    let (summary, _) = run::sweep(&home, &devices, config.fleet.parallel, Mode::Act).await?;
+    home.reporter().finish();
+    report::print_summary(&summary, output)?;
+    output.flush()?;
+    Ok(summary)
+}
+
+fn after_first(fleet: &DemoFleet, _summary: &SweepSummary, output: &mut Output) -> Result<(), Failure> {
+    if fleet.link_was_cut() {
+        output.line("One link was cut in mid-file: the next sweep goes on where it broke off.")?;
+    }
+    if !fleet.camera_finished() {
+        output.line("One camera is still writing its picture: it is left alone until it is finished.")?;
+    }
+    Ok(output.flush()?)
+}
+
+async fn wait_for_camera(fleet: &DemoFleet) {
+    let finished = async {
+        while !fleet.camera_finished() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // A camera that is never done is left alone: its picture is accounted for on the device.
+    tokio::time::timeout(CAMERA_PATIENCE, finished).await.unwrap_or_default();
+}
