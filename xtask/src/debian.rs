@@ -14,7 +14,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     Need {
         program: "cc",
         package: "build-essential",
@@ -71,9 +71,14 @@ const NEEDS: [Need; 12] = [
         why: "the units must verify",
     },
     Need {
-        program: "lintian",
-        package: "lintian",
-        why: "the package must be a good one",
+        program: "strace",
+        package: "strace",
+        why: "the flushes of a sweep are counted from outside",
+    },
+    Need {
+        program: "mkfs.ext4",
+        package: "e2fsprogs",
+        why: "small file systems that run full",
     },
 ];
 
