@@ -107,14 +107,16 @@ pub(crate) fn install_what_is_missing() -> Result<()> {
         );
     };
     apt_get(prefix, &["update"])?;
-    apt_get(
-        prefix,
-        &[
-            &["install", "--yes", "--no-install-recommends"],
-            packages.as_slice(),
-        ]
-        .concat(),
-    )
+    let install = ["install", "--yes", "--no-install-recommends"];
+    apt_get(prefix, &[&install[..], packages.as_slice()].concat())?;
+    match NEEDS.iter().find(|need| !is_there(need.program)) {
+        None => Ok(()),
+        Some(need) => bail!(
+            "the package {} is installed now, and {} is still missing",
+            need.package,
+            need.program
+        ),
+    }
 }
 
 fn is_there(program: &str) -> bool {
