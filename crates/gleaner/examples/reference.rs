@@ -1,0 +1,67 @@
+//! Writes `docs/reference` from the program itself, into the folder that is given. `cargo xtask reference` runs it.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use gleaner::{cli, config};
+use model::{FailureClass, LeaveReason, WaitReason};
+
+const GENERATED: &str = "<!-- Made from the program itself; see CONTRIBUTING.md. -->";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder: PathBuf = std::env::args_os().nth(1).ok_or("which folder?")?.into();
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("cli.md"), cli::reference::markdown())?;
+    fs::write(folder.join("configuration.md"), config::reference::markdown())?;
+    fs::write(
+        folder.join("gleaner.schema.json"),
+        format!("{:#}\n", config::reference::schema()),
+    )?;
+    fs::write(folder.join("failures.md"), failures()?)?;
+    fs::write(folder.join("reasons.md"), reasons()?)?;
+    Ok(())
+}
+
+fn failures() -> Result<String, std::fmt::Error> {
+    let mut text = format!(
+        "# Why a device could not be served\n\n{GENERATED}\n\nThe codes are the same in `gleaner status`, in JSON and in \
+         the ledger, and do not change between releases.\n\n| code | meaning | what to do |\n|---|---|---|\n"
+    );
+    for class in FailureClass::ALL {
+        writeln!(
+            text,
+            "| `{}` | {} | {} |",
+            class.code(),
+            class.meaning(),
+            class.remedy()
+        )?;
+    }
+    Ok(text)
+}
+
+fn reasons() -> Result<String, std::fmt::Error> {
+    let mut text = format!(
+        "# Why a file is still on its device\n\n{GENERATED}\n\nThe codes are the same in `gleaner status`, in JSON and \
+         in the ledger, and do not change between releases.\n\n## It waits\n\nIt will be gathered without anybody \
+         doing anything.\n\n| code | meaning |\n|---|---|\n"
+    );
+    for reason in WaitReason::ALL {
+        writeln!(text, "| `{}` | {} |", reason.code(), reason.text())?;
+    }
+    text.push_str(
+        "\n## It is left\n\nIt stays until somebody does something. Where there is something to do, the sweep ends \
+         with exit status 1.\n\n| code | meaning | what to do |\n|---|---|---|\n",
+    );
+    for reason in LeaveReason::ALL {
+        writeln!(
+            text,
+            "| `{}` | {} | {} |",
+            reason.code(),
+            reason.text(),
+            reason.remedy()
+        )?;
+    }
+    Ok(text)
+}
