@@ -1,4 +1,6 @@
 //! `docs/reference`: written by the program itself, checked in so that it can be read and compared without building.
+//!
+//! Pages without [`MARK`] are written by people, and left alone.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,14 +11,14 @@ use anyhow::{Context, Result, bail};
 use crate::command::{self, cargo};
 use crate::workspace::Workspace;
 
+/// What every page that the program writes says near its top.
+const MARK: &str = "<!-- Made from the program itself";
+
 /// Writes it anew. A page that the program no longer writes goes.
 pub(crate) fn write(workspace: &Workspace) -> Result<()> {
     let made = make(workspace)?;
     let folder = folder(workspace);
-    for stale in pages(&folder)?
-        .into_keys()
-        .filter(|name| !made.contains_key(name))
-    {
+    for (stale, _) in generated(pages(&folder)?).filter(|(name, _)| !made.contains_key(name)) {
         fs::remove_file(folder.join(stale))?;
     }
     fs::create_dir_all(&folder)?;
@@ -31,18 +33,23 @@ pub(crate) fn write(workspace: &Workspace) -> Result<()> {
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let made = make(workspace)?;
     let kept = pages(&folder(workspace))?;
-    let mut names: Vec<_> = made
-        .keys()
-        .chain(kept.keys())
-        .filter(|name| made.get(*name) != kept.get(*name))
-        .collect();
-    names.sort();
-    names.dedup();
+    let outdated = made
+        .iter()
+        .filter(|(name, page)| kept.get(*name) != Some(*page))
+        .map(|(name, _)| name.clone());
+    let stale = generated(kept.clone())
+        .map(|(name, _)| name)
+        .filter(|name| !made.contains_key(name));
+    let names: Vec<PathBuf> = outdated.chain(stale).collect();
     if !names.is_empty() {
         bail!("docs/reference is out of date ({names:?}); type: cargo xtask reference");
     }
     println!("{} pages are as the program writes them", made.len());
     Ok(())
+}
+
+fn generated(pages: BTreeMap<PathBuf, String>) -> impl Iterator<Item = (PathBuf, String)> {
+    pages.into_iter().filter(|(_, content)| content.contains(MARK))
 }
 
 fn folder(workspace: &Workspace) -> PathBuf {
