@@ -22,10 +22,16 @@ pub struct Finding {
     help: Option<String>,
 }
 
-impl Finding {
+/// A finding that has just been added, to which a remedy may be added.
+#[derive(Debug)]
+pub struct Noted<'f>(&'f mut Vec<Finding>);
+
+impl Noted<'_> {
     /// Adds what would be right.
-    pub fn help(&mut self, remedy: impl Into<String>) {
-        self.help = Some(remedy.into());
+    pub fn help(self, remedy: impl Into<String>) {
+        if let Some(finding) = self.0.last_mut() {
+            finding.help = Some(remedy.into());
+        }
     }
 }
 
@@ -33,7 +39,7 @@ impl Finding {
 #[derive(Debug)]
 pub struct Findings<'t> {
     text: &'t str,
-    findings: Vec<Finding>,
+    list: Vec<Finding>,
     spoilt: HashSet<(String, String)>,
 }
 
@@ -42,7 +48,7 @@ impl<'t> Findings<'t> {
     pub fn new(text: &'t str) -> Self {
         Self {
             text,
-            findings: Vec::new(),
+            list: Vec::new(),
             spoilt: HashSet::new(),
         }
     }
@@ -59,32 +65,29 @@ impl<'t> Findings<'t> {
     }
 
     /// Adds an error at some bytes of the file, or about the file as a whole.
-    pub fn error(&mut self, span: impl Into<Option<Range<usize>>>, text: impl Into<String>) -> &mut Finding {
+    pub fn error(&mut self, span: impl Into<Option<Range<usize>>>, text: impl Into<String>) -> Noted<'_> {
         self.add(Severity::Error, span.into(), text.into())
     }
 
     /// Adds a warning at some bytes of the file, or about the file as a whole.
-    pub fn warning(
-        &mut self,
-        span: impl Into<Option<Range<usize>>>,
-        text: impl Into<String>,
-    ) -> &mut Finding {
+    pub fn warning(&mut self, span: impl Into<Option<Range<usize>>>, text: impl Into<String>) -> Noted<'_> {
         self.add(Severity::Warning, span.into(), text.into())
     }
 
-    fn add(&mut self, severity: Severity, span: Option<Range<usize>>, text: String) -> &mut Finding {
+    fn add(&mut self, severity: Severity, span: Option<Range<usize>>, text: String) -> Noted<'_> {
         let help = None;
-        self.findings.push_mut(Finding {
+        self.list.push(Finding {
             severity,
             span,
             text,
             help,
-        })
+        });
+        Noted(&mut self.list)
     }
 
     /// How many errors there are so far.
     pub fn errors(&self) -> usize {
-        count(&self.findings, Severity::Error)
+        count(&self.list, Severity::Error)
     }
 
     /// The line of a place in the file, counted from 1.
@@ -94,17 +97,17 @@ impl<'t> Findings<'t> {
 
     /// Puts the findings in the order of the file; the same thing at the same place is said once.
     pub fn report(mut self, file: String) -> Report {
-        self.findings
+        self.list
             .sort_by_key(|finding| finding.span.as_ref().map(|span| span.start));
-        self.findings.dedup();
-        let positions = self.findings.iter().map(|finding| {
+        self.list.dedup();
+        let positions = self.list.iter().map(|finding| {
             let span = finding.span.as_ref()?;
             Some(position(self.text, span.start))
         });
         let positions = positions.collect();
         Report {
             file,
-            findings: self.findings,
+            findings: self.list,
             positions,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest duration that means anything here: ten years. Keeps sums of times within every clock's range.
-const LONGEST: Duration = Duration::from_secs(3653 * 86_400);
+const LONGEST: Duration = Duration::from_hours(3653 * 24);
 
 /// Reads a duration: one or more whole numbers, each with a unit, such as "30s", "1h30m" or "2 days".
 pub fn duration(text: &str) -> Result<Duration, &'static str> {

@@ -29,7 +29,7 @@ const TABLES: [&str; 6] = ["store", "ledger", "ssh", "fleet", "defaults", "devic
 pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<File> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        report_syntax(&errors, findings);
+        report_syntax(text, &errors, findings);
         return None;
     }
     let mut file = File::default();
@@ -49,13 +49,23 @@ pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<File> {
 }
 
 /// One error for each line: what follows on the same line is mostly the parser finding its feet again.
-fn report_syntax(errors: &[toml::de::Error], findings: &mut Findings<'_>) {
+fn report_syntax(text: &str, errors: &[toml::de::Error], findings: &mut Findings<'_>) {
     let mut last_line = None;
     for error in errors {
         let span = error.span();
         let line = span.as_ref().map(|span| findings.line(span));
         if line.is_none() || line != last_line {
-            findings.error(span, error.message().trim_end());
+            let message = error.message().trim_end();
+            let what = span.clone().and_then(|span| text.get(span));
+            match what {
+                Some(key) if message == "duplicate key" => {
+                    let text = format!("`{}` is there twice", model::escaped(key.as_bytes()));
+                    findings.error(span, text).help("leave one of them out");
+                }
+                _ => {
+                    findings.error(span, message);
+                }
+            }
         }
         last_line = line;
     }

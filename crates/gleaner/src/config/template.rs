@@ -64,7 +64,8 @@ impl Template {
                     if number < 0 {
                         return Err(format!("becomes negative for id {id}"));
                     }
-                    text.push_str(&format!("{number:0width$}"));
+                    let digits = format!("{number:0width$}");
+                    text.push_str(&digits);
                 }
             }
         }

@@ -80,7 +80,7 @@ pub struct Ledger {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ssh {
-    /// An ssh_config(5) to be used in place of the user's and the system's. Without it: `~/.ssh/config` and `/etc/ssh/ssh_config`.
+    /// An `ssh_config` to be used in place of the user's and the system's. Without it: `~/.ssh/config` and `/etc/ssh/ssh_config`.
     #[schemars(example = &"/etc/gleaner/ssh_config")]
     pub config: Option<At<LocalPath>>,
     /// How long a connection may take to come about.
@@ -138,20 +138,20 @@ pub struct Settings {
     /// The most that is taken from the device per second. "off": no limit.
     #[schemars(extend("default" = "off"), example = &"2 MiB/s")]
     pub bandwidth: Option<At<RateText>>,
-    /// The host name or address. Without it: what ssh_config says for the name of the device, else that name itself. `{id}` may stand in it.
+    /// The host name or address. Without it: what `ssh_config` says for the name of the device, else that name itself. `{id}` may stand in it.
     #[schemars(example = &"localhost")]
     pub host: Option<At<TemplateText>>,
-    /// The port: a number, or an expression of the id. Without it: what ssh_config says, else 22.
+    /// The port: a number, or an expression of the id. Without it: what `ssh_config` says, else 22.
     #[schemars(example = &"{id+5000}")]
     pub port: Option<At<PortText>>,
-    /// The login on the device. Without it: what ssh_config says, else that of the user who runs gleaner. `{id}` may stand in it.
+    /// The login on the device. Without it: what `ssh_config` says, else that of the user who runs gleaner. `{id}` may stand in it.
     #[schemars(example = &"pi")]
     pub user: Option<At<TemplateText>>,
-    /// The file of the private key: absolute, or beginning with `~/`. Without it: what ssh_config and the ssh agent offer. `{id}` may stand in it.
+    /// The file of the private key: absolute, or beginning with `~/`. Without it: what `ssh_config` and the ssh agent offer. `{id}` may stand in it.
     #[schemars(example = &"~/.ssh/gleaner_ed25519")]
     pub identity: Option<At<TemplateText>>,
-    /// The host or hosts to jump through, as `ProxyJump` in ssh_config(5): `[user@]host[:port]`, several divided by commas, or "none". Without it:
-    /// what ssh_config says. `{id}` may stand in it.
+    /// The host or hosts to jump through, as `ProxyJump` in `ssh_config`: `[user@]host[:port]`, several divided by commas, or "none". Without it:
+    /// what `ssh_config` says. `{id}` may stand in it.
     #[schemars(example = &"gateway.example.org")]
     pub jump: Option<At<TemplateText>>,
 }
@@ -160,7 +160,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identification {
-    /// The name of the device: an alias of ssh_config(5), unless `host` says otherwise, and the name of its folder in the store. With `ids`, it
+    /// The name of the device: an alias of `ssh_config`, unless `host` says otherwise, and the name of its folder in the store. With `ids`, it
     /// must contain `{id}`; `{id:02}` pads with zeros to two digits.
     #[schemars(required, example = &"raspberry{id}")]
     pub name: Option<At<TemplateText>>,

@@ -283,10 +283,10 @@ fn expand<T>(
         Reported
     })?;
     admit(&text).map(Some).map_err(|problem| {
-        findings.error(
-            written.span.clone(),
-            format!("`{key}` {} {problem}", shown(&text)),
-        );
+        let id = id.filter(|_| written.value.names_id());
+        let id = id.map(|id| format!(" for id {id}")).unwrap_or_default();
+        let text = format!("`{key}` {}{id} {problem}", shown(&text));
+        findings.error(written.span.clone(), text);
         Reported
     })
 }

@@ -2,91 +2,96 @@
 
 use super::*;
 
+/// Cases, divided by empty lines. The first line of each tells what is written, and where; the others, set in, what is
+/// said about it. A `⏎` stands for a line break.
+const CASES: &str = include_str!("faults.txt");
+
 #[test]
-fn print_all() {
-    for file in [
-        with_default("settle = \"30 sek\""),
-        with_default("settle = 30"),
-        with_default("settle = \"30\""),
-        with_default("settle = \"0s\""),
-        with_default("settle = [\"30s\"]"),
-        with_default("settle = 1979-05-27"),
-        with_default("settle = \"1h\"\nsettle_blind = \"10m\""),
-        with_default("stall_timeout = \"0s\""),
-        with_default("setle = \"30s\""),
-        with_default("path = \"/x\""),
-        with_default("\"a\\u001b[2J\" = 1"),
-        with_default("release = \"delte\""),
-        with_default("release = \"move\""),
-        with_default("compress = \"zstd\""),
-        with_default("compress = 3"),
-        with_default("bandwidth = \"2 MiB\""),
-        with_default("bandwidth = \"10 B/s\""),
-        with_default("bandwidth = true"),
-        with_default("prune_empty = \"yes\""),
-        with_default("done_suffix = \"a/b\""),
-        with_default("exclude = [\"*.tmp\", \"[a\"]"),
-        with_default("exclude = 3"),
-        with_default("exclude = [\"*.tmp\", 3]"),
-        with_default("port = 0"),
-        with_default("port = \"{id+5000}\""),
-        with_default("host = \"-oProxyCommand=x\""),
-        with_default("jump = \"a b\""),
-        with_default("identity = \"id_rsa\""),
-        with_default("[fleet]\nparallel = 0\nevery = \"x\""),
-        with_default("[fleet]\nparallel = \"16\""),
-        with_default("[fleet]\nparallel = 1.5"),
-        with_default("[ssh]\nconfig = \"ssh_config\"\nconnect_timeout = \"1 fortnight\""),
-        with_default("[ledger]\npath = \"~/ledger.db\""),
-        with_default("[setore]\n"),
-        with_default("[devices]\n"),
-        with_store("layout = \"{devise}/{path}\""),
-        with_store("layout = \"{device}\""),
-        with_store("min_free = \"1 G\""),
-        with_store("min_free = \"lots\""),
-        with_store("file_mode = 640"),
-        with_store("file_mode = \"rw-r-----\""),
-        with_store("file_mode = \"0240\""),
-        with_store("dir_mode = \"0640\""),
-        with_store("names = \"smb\""),
-        with_store("source = \"/x\""),
-        with_device("name = \"\""),
-        with_device("name = \"-oProxyCommand=reboot\""),
-        with_device("name = \"a/b\""),
-        with_device("name = \"a*\""),
-        with_device("name = \"a\\u0007\""),
-        with_device("name = \"raspberry{id}\""),
-        with_device("name = \"raspberry\"\nids = \"1-3\""),
-        with_device("name = \"raspberry{ID}\"\nids = \"1-3\""),
-        with_device("name = \"raspberry{id}\"\nids = \"30-1\""),
-        with_device("name = \"raspberry{id}\"\nids = \"1-5, 3\""),
-        with_device("name = \"raspberry{id}\"\nids = \"one\""),
-        with_device("name = \"raspberry{id}\"\nids = [1, 2]"),
-        with_device("name = \"raspberry{id}\"\nids = \"0-10000\""),
-        with_device("name = \"raspberry{id}\"\nids = \"1-30\"\nport = \"{id+65510}\""),
-        with_device("name = \"raspberry{id}\"\nids = \"1-30\"\nport = \"{id-5}\""),
-        with_device("name = \"r{id}\"\nids = \"1-30\"\nhost = \"localhost\""),
-        with_device("ids = \"1-30\""),
-        with_device("name = \"a\"\n[[device]]\nname = \"a\""),
-        with_device("name = \"r{id}\"\nids = \"1-30\"\n[[device]]\nname = \"r7\"\nport = 0"),
-        with_device("name = \"a\"\nsource = [\"/home/pi/x\", \"/home/pi/x/y\"]"),
-        with_device("name = \"a\"\nsource = [\"/home/pi/x\", \"/home/pi/x/\"]"),
-        with_device("name = \"a\"\nsource = []"),
-        with_device("name = \"a\"\nsource = \"pictures\""),
-        with_device("name = \"a\"\nsource = \"/etc\""),
-        "".to_owned(),
-        "[store]\n[[device]]\nname = \"a\"\n".to_owned(),
-        "store = \"/srv\"\ndevice = \"a\"\n".to_owned(),
-        "[store]\npath = \"srv\"\n[device]\nname = \"a\"\n".to_owned(),
-        "[store]\npath = \"/srv\nlayout = [\n".to_owned(),
-        "[store]\npath = \"/srv\"\npath = \"/srv\"\n".to_owned(),
-        "[store\n".to_owned(),
-        "settle = \"30s\"\nhello = 1\n".to_owned(),
-        with_device("name = \"a\"\n[[device]]\nname = \"b\"")
-            .replace("path = \"/srv\"", "path = \"/srv\"\nlayout = \"photos/{path}\""),
-        with_device("name = \"a\"\nsource = [\"/x\", \"/y\"]"),
-        with_store("layout = \"{device}/{name}\""),
-    ] {
-        println!("<<<\n{file}>>>\n{}", said(&file));
+fn every_fault_is_named_with_its_place_and_what_would_be_right() {
+    let mut wrong = String::new();
+    let cases = CASES.split("\n\n").filter(|case| !case.starts_with('#'));
+    for case in cases {
+        let (written, expected) = case.split_once('\n').unwrap_or((case, ""));
+        let (place, text) = written.split_once(' ').unwrap_or((written, ""));
+        let text = text.replace('⏎', "\n");
+        let file = match place {
+            "[defaults]" => with_default(&text),
+            "[store]" => with_store(&text),
+            "[[device]]" => with_device(&text),
+            "file" => text,
+            _ => panic!("unknown place in {written}"),
+        };
+        let said: Vec<String> = said(&file).lines().map(|line| format!("    {line}")).collect();
+        if said.join("\n") != expected.trim_end() {
+            wrong.push_str(&[written, &said.join("\n"), "\n"].join("\n"));
+        }
     }
+    assert!(wrong.is_empty(), "this is said now:\n\n{wrong}");
+}
+
+#[test]
+fn every_fault_of_a_file_is_reported_at_once_in_the_order_of_the_file() {
+    let report = checked(
+        "[[device]]\nname = \"-x\"\n[store]\npaht = \"/srv\"\nmin_free = true\n[fleet]\nparallel = 0\n",
+    )
+    .unwrap_err();
+    assert_eq!(report.errors(), 5, "{report}");
+    let lines: Vec<String> = report
+        .to_string()
+        .lines()
+        .filter(|line| !line.starts_with("  help"))
+        .map(|line| line.chars().take(29).collect())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "/etc/gleaner/gleaner.toml:1:1",
+            "/etc/gleaner/gleaner.toml:2:8",
+            "/etc/gleaner/gleaner.toml:4:1",
+            "/etc/gleaner/gleaner.toml:5:12",
+            "/etc/gleaner/gleaner.toml:7:12",
+        ]
+        .map(|line| line.chars().take(29).collect::<String>())
+    );
+}
+
+#[test]
+fn a_fault_in_the_defaults_is_reported_once_for_all_devices() {
+    let file = "[store]\npath = \"/srv\"\n[defaults]\nsource = \"data\"\nsettle = \"x\"\n[[device]]\nname = \"a{id}\"\nids = \"1-30\"\n[[device]]\nname = \"b\"\n";
+    assert_eq!(checked(file).unwrap_err().errors(), 2);
+}
+
+#[test]
+fn a_place_is_counted_in_characters_and_lines() {
+    let file = "[store]\npath = \"/srv\" # \u{1f41d}\n[[device]]\nname = \"g\u{e4}rten\"\n\"\u{fc}\" = 1\nsource = [\"/\u{e4}\", 5]\n";
+    assert!(
+        said(file).contains(":5:1: error: unknown key `\u{fc}` in [[device]]"),
+        "{}",
+        said(file)
+    );
+    assert!(said(file).contains(":6:17: error: `source`"), "{}", said(file));
+}
+
+#[test]
+fn a_file_that_is_not_text_is_refused_where_it_ceases_to_be() {
+    let report = check(Path::new("x.toml"), b"[store]\npath = \"\xff\"\n", &environment()).unwrap_err();
+    assert_eq!(
+        report.to_string(),
+        "x.toml:2:9: error: the file is not UTF-8 text from here on\n"
+    );
+}
+
+#[test]
+fn without_any_home_the_ledger_must_have_a_path() {
+    let report = check(
+        Path::new("x.toml"),
+        with_default("").as_bytes(),
+        &Environment::default(),
+    )
+    .unwrap_err();
+    assert_eq!(
+        report.to_string(),
+        "x.toml: error: the ledger has no `path`, and the environment has neither $STATE_DIRECTORY nor $XDG_STATE_HOME nor $HOME\n  \
+         help: write `[ledger]` and below it `path = \"/var/lib/gleaner/ledger.db\"`\n"
+    );
 }

@@ -48,7 +48,7 @@ fn every_documented_default_is_the_default() {
     let mut written = "[store]\npath = \"/srv\"\n".to_owned();
     for table in reference::tables() {
         if table.heading != "[store]" {
-            written.push_str(&format!("{}\n", table.heading));
+            written.push_str(&[&table.heading, "\n"].concat());
         }
         if table.heading == "[[device]]" {
             written.push_str("name = \"garden\"\n");
@@ -82,7 +82,7 @@ fn every_documented_example_is_sound() {
                 }
                 ("[store]", _) => with_store(&line),
                 ("[defaults]", "source") => with_device(&format!("name = \"a\"\n{line}")),
-                ("[defaults]", _) => with_device(&format!("name = \"a{{id}}\"\nids = \"1-2\"\n{line}")),
+                ("[defaults]", _) => with_device(&format!("name = \"a{{id}}\"\nids = \"1\"\n{line}")),
                 ("[[device]]", "name") => with_device(&format!("{line}\nids = \"1\"")),
                 ("[[device]]", _) => with_device(&format!("name = \"a{{id}}\"\n{line}")),
                 (heading, _) => with_device(&format!("name = \"a\"\n{heading}\n{line}")),
