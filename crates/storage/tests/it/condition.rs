@@ -1,1 +1,199 @@
-//! condition
+//! Whether the store is fit is told before anything is touched.
+
+use std::fs;
+use std::sync::Arc;
+
+use engine::ports::{Placed, Store as _, StoreError};
+use model::StoreId;
+use rustix::io::Errno;
+use storage::{DirectoryStore, Settings, StoreFolder, SystemDisk};
+use tempfile::TempDir;
+
+use crate::context::*;
+use crate::mounts::Mount;
+use crate::watched::WatchedDisk;
+
+#[test]
+fn a_fit_store_tells_its_id_and_how_much_room_there_is() {
+    let home = Home::new();
+    let store = home.open();
+    let condition = block_on(store.condition()).unwrap();
+    assert_eq!(condition.id, *store.id());
+    assert!(condition.room > 0);
+    home.assert_staging_is_empty();
+}
+
+#[test]
+fn below_the_floor_the_store_is_full() {
+    let home = Home::new();
+    let settings = Settings {
+        min_free: u64::MAX,
+        ..settings("ours")
+    };
+    let store = home.open_with(&Arc::new(SystemDisk::default()), settings);
+    let error = block_on(store.condition()).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    assert!(error.to_string().contains("`min_free`"), "{error}");
+}
+
+#[test]
+fn an_empty_folder_and_no_folder_are_told_from_a_store() {
+    let home = Home::new();
+    let disk = Arc::new(SystemDisk::default());
+    let store = home.open_on(&disk);
+    let moved = home.path.join("../moved-away");
+    let aside = TempDir::new_in(home.path.parent().unwrap()).unwrap();
+    drop(moved);
+    fs::rename(&home.path, aside.path().join("store")).unwrap();
+    let check = || {
+        let error = block_on(store.condition()).unwrap_err();
+        assert!(matches!(error, StoreError::NoMarker { .. }), "{error}");
+        let opened = StoreFolder::open(Arc::clone(&disk), &home.path, None);
+        assert!(matches!(opened, Err(StoreError::NoMarker { .. })), "{opened:?}");
+    };
+    check();
+    fs::create_dir(&home.path).unwrap();
+    check();
+    assert_eq!(fs::read_dir(&home.path).unwrap().count(), 0);
+}
+
+#[test]
+fn a_store_that_was_exchanged_for_another_is_refused() {
+    let home = Home::new();
+    let disk = Arc::new(SystemDisk::default());
+    let store = home.open_on(&disk);
+    let other = Home::new();
+    fs::rename(
+        other.path.join(".gleaner/store.toml"),
+        home.path.join(".gleaner/store.toml"),
+    )
+    .unwrap();
+    let error = block_on(store.condition()).unwrap_err();
+    assert!(matches!(error, StoreError::OtherStore { .. }), "{error}");
+    let expected = StoreId::new("0").unwrap();
+    let opened = StoreFolder::open(disk, &home.path, Some(&expected));
+    assert!(matches!(opened, Err(StoreError::OtherStore { .. })), "{opened:?}");
+}
+
+#[test]
+fn the_same_store_in_a_new_place_is_taken_up() {
+    let home = Home::new();
+    let store = home.open();
+    let aside = TempDir::new().unwrap();
+    // As if mounted anew: another folder with the same marker.
+    fs::rename(&home.path, aside.path().join("old")).unwrap();
+    fs::create_dir_all(home.path.join(".gleaner")).unwrap();
+    fs::copy(
+        aside.path().join("old/.gleaner/store.toml"),
+        home.path.join(".gleaner/store.toml"),
+    )
+    .unwrap();
+    block_on(async {
+        store.condition().await.unwrap();
+        assert_eq!(published(&store, "a", b"bees").await, Ok(Placed::New));
+    });
+    assert_eq!(home.read("a").unwrap(), b"bees");
+    assert!(!aside.path().join("old/a").exists());
+}
+
+#[test]
+fn a_staging_folder_that_somebody_removed_is_made_again() {
+    let home = Home::new();
+    let store = home.open();
+    fs::remove_dir_all(home.path.join(".gleaner/staging")).unwrap();
+    block_on(async {
+        store.condition().await.unwrap();
+        assert_eq!(published(&store, "a", b"bees").await, Ok(Placed::New));
+    });
+}
+
+#[test]
+fn a_store_that_forbids_writing_is_refused() {
+    let home = Home::new();
+    let disk = WatchedDisk::new();
+    let store = home.open_on(&disk);
+    disk.refuse(|call| (call.operation == "create_file").then_some(Errno::ACCESS));
+    let error = block_on(store.condition()).unwrap_err();
+    assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
+    let opened = DirectoryStore::open(home.folder(&disk), settings("ours"));
+    assert!(
+        matches!(opened, Err(StoreError::NotWritable { .. })),
+        "{opened:?}"
+    );
+}
+
+#[test]
+fn a_store_that_was_unmounted_or_made_read_only_is_noticed() {
+    let folder = TempDir::new().unwrap();
+    let Some(mut mount) = Mount::tmpfs(&folder.path().join("mount"), 8) else {
+        return;
+    };
+    let home = Home::at(mount.path());
+    let store = home.open();
+    block_on(store.condition()).unwrap();
+
+    mount.remount("ro");
+    let error = block_on(store.condition()).unwrap_err();
+    assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
+    let opened = DirectoryStore::open(home.folder(&Arc::new(SystemDisk::default())), settings("theirs"));
+    assert!(
+        matches!(opened, Err(StoreError::NotWritable { .. })),
+        "{opened:?}"
+    );
+    mount.remount("rw");
+    block_on(store.condition()).unwrap();
+
+    mount.unmount();
+    let error = block_on(store.condition()).unwrap_err();
+    assert!(matches!(error, StoreError::NoMarker { .. }), "{error}");
+    block_on(async {
+        // The folders held open still lead to the store; nothing can go to what is under the mount point.
+        drop(published(&store, "a/b", b"bees").await);
+    });
+    assert_eq!(fs::read_dir(&home.path).unwrap().count(), 0);
+}
+
+#[test]
+fn a_store_that_runs_full_says_so_and_shows_nothing_half_written() {
+    let folder = TempDir::new().unwrap();
+    let Some(mount) = Mount::tmpfs(&folder.path().join("mount"), 12) else {
+        return;
+    };
+    let home = Home::at(mount.path());
+    let store = home.open();
+    block_on(async {
+        let small = content(3 << 20, 1);
+        assert_eq!(published(&store, "a/small", &small).await, Ok(Placed::New));
+        for length in [9 << 20, 30 << 20] {
+            let error = sealed(&store, &content(length, 2)).await.unwrap_err();
+            assert!(error.is_full(), "{error:?}");
+        }
+        // In pieces, as it comes from a device, and too small to have room reserved.
+        let mut filled = Vec::new();
+        let error = loop {
+            match sealed(&store, &content(1 << 20, u8::try_from(filled.len()).unwrap())).await {
+                Ok(sealed) => filled.push(sealed),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.is_full(), "{error:?}");
+        assert_eq!(home.visible(), [("a/small".to_owned(), small)]);
+        assert!(block_on_full(&store).await);
+        mount.remount("size=40m");
+        store.condition().await.unwrap();
+        store.retire(filled).await.unwrap();
+        assert_eq!(
+            published(&store, "a/more", &content(9 << 20, 3)).await,
+            Ok(Placed::New)
+        );
+    });
+    home.assert_staging_is_empty();
+}
+
+/// A store with some bytes left may be fit by its count; one without must say that it is full.
+async fn block_on_full(store: &DirectoryStore<SystemDisk>) -> bool {
+    match store.condition().await {
+        Ok(condition) => condition.room < 1 << 20,
+        Err(error) => error.is_full(),
+    }
+}

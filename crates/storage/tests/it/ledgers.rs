@@ -1,1 +1,63 @@
-//! ledgers
+//! A collector that lost its ledger finds its old id.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::LedgerId;
+use storage::SystemDisk;
+
+use crate::context::*;
+
+#[test]
+fn a_lost_ledger_is_found_by_machine_and_path() {
+    let home = Home::new();
+    let store = home.folder(&Arc::new(SystemDisk::default()));
+    let id = |text: &str| LedgerId::new(text).unwrap();
+    let path = Path::new("/var/lib/gleaner/ledger.db");
+    let find = |machine, path: &str| {
+        let found = store.find_lost_ledger(machine, Path::new(path)).unwrap();
+        found.map(|known| known.id)
+    };
+    assert_eq!(find(Some("m1"), "/var/lib/gleaner/ledger.db"), None);
+    let time = now();
+    store
+        .remember_ledger(&id("one"), Some("m1\n"), path, time)
+        .unwrap();
+    store.remember_ledger(&id("two"), Some("m2"), path, time).unwrap();
+    store.remember_ledger(&id("three"), None, path, time).unwrap();
+    store
+        .remember_ledger(&id("four"), Some("m1"), path, time.plus(Duration::from_hours(1)))
+        .unwrap();
+    assert_eq!(find(Some("m1"), "/var/lib/gleaner/ledger.db"), Some(id("four")));
+    assert_eq!(find(Some("m2"), "/var/lib/gleaner/ledger.db"), Some(id("two")));
+    assert_eq!(find(Some("m2"), "/elsewhere/ledger.db"), None);
+    assert_eq!(find(None, "/var/lib/gleaner/ledger.db"), None);
+}
+
+#[test]
+fn a_ledger_in_use_is_noted_once_a_day() {
+    let home = Home::new();
+    let store = home.folder(&Arc::new(SystemDisk::default()));
+    let note = home.path.join(".gleaner/ledgers/one.toml");
+    let remember = |time| {
+        let id = LedgerId::new("one").unwrap();
+        store
+            .remember_ledger(&id, Some("m1"), Path::new("/l\"\n"), time)
+            .unwrap();
+        fs::read_to_string(&note).unwrap()
+    };
+    let time = now();
+    let first = remember(time);
+    assert_eq!(remember(time.plus(Duration::from_hours(23))), first);
+    assert_ne!(remember(time.plus(Duration::from_hours(25))), first);
+    fs::write(&note, "damaged").unwrap();
+    let found = store.find_lost_ledger(Some("m1"), Path::new("/l\"\n")).unwrap();
+    assert_eq!(found, None);
+    remember(time);
+    let found = store.find_lost_ledger(Some("m1"), Path::new("/l\"\n")).unwrap();
+    assert!(found.is_some());
+    let names = fs::read_dir(home.path.join(".gleaner/ledgers")).unwrap().count();
+    assert_eq!(names, 1);
+}

@@ -1,1 +1,214 @@
-//! resume
+//! A large file that was broken off goes on where its last flushed range ends.
+
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+
+use engine::ports::{SealedFile, Store as _};
+use rustix::io::Errno;
+use storage::{DirectoryStore, Disk};
+
+use crate::context::*;
+use crate::watched::WatchedDisk;
+
+/// Receives all but the last byte, and breaks off there.
+async fn broken_off<D: Disk>(store: &DirectoryStore<D>, content: &[u8]) {
+    let (staged, there) = store.stage(&key(content), false).await.unwrap();
+    assert_eq!(there, 0);
+    let staged = store
+        .append(staged, chunks(&content[..content.len() - 1]))
+        .await
+        .unwrap();
+    drop(staged);
+}
+
+async fn resumed<D: Disk>(store: &DirectoryStore<D>, content: &[u8]) -> (u64, SealedFile) {
+    let (staged, there) = store.stage(&key(content), true).await.unwrap();
+    let rest = &content[usize::try_from(there).unwrap()..];
+    let sealed = store.seal(staged, chunks(rest), MODIFIED).await.unwrap();
+    (there, sealed)
+}
+
+/// Waits until the proofs that go on after a file was dropped are done.
+fn settled(home: &Home, ranges: &str) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !home.staging("partial").iter().any(|name| name.contains(ranges)) {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{:?}",
+            home.staging("partial")
+        );
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_file_that_was_broken_off_goes_on_after_its_last_flushed_range() {
+    let home = Home::new();
+    let content = content(3 * RANGE + 500, 1);
+    block_on(broken_off(&home.open(), &content));
+    settled(&home, ".3.");
+    let (there, sealed) = block_on(resumed(&home.open(), &content));
+    assert_eq!(there, 3 * RANGE);
+    assert_eq!(sealed.digest, digest(&content));
+    assert_eq!(sealed.ranges.len(), 4);
+    assert_eq!(home.staging("partial"), [""; 0]);
+}
+
+#[test]
+fn a_file_may_be_broken_off_again_and_again() {
+    let home = Home::new();
+    let content = content(3 * RANGE + 500, 2);
+    let range = usize::try_from(RANGE).unwrap();
+    for (count, expected) in [(1, 0), (2, 1), (3, 2)] {
+        let store = home.open();
+        block_on(async {
+            let (staged, there) = store.stage(&key(&content), true).await.unwrap();
+            assert_eq!(there, expected * RANGE);
+            let from = usize::try_from(there).unwrap();
+            drop(
+                store
+                    .append(staged, chunks(&content[from..count * range]))
+                    .await
+                    .unwrap(),
+            );
+        });
+        drop(store);
+        settled(&home, &format!(".{count}."));
+    }
+    let (there, sealed) = block_on(resumed(&home.open(), &content));
+    assert_eq!((there, sealed.digest), (3 * RANGE, digest(&content)));
+    assert_eq!(home.staging("partial"), [""; 0]);
+}
+
+#[test]
+fn without_resume_a_file_begins_anew_and_what_was_there_is_gone() {
+    let home = Home::new();
+    let content = content(2 * RANGE, 3);
+    block_on(broken_off(&home.open(), &content));
+    settled(&home, ".1.");
+    let store = home.open();
+    block_on(async {
+        drop(store.stage(&key(&content), false).await.unwrap());
+    });
+    home.assert_staging_is_empty();
+}
+
+#[test]
+fn another_version_of_a_file_is_never_resumed() {
+    let home = Home::new();
+    block_on(broken_off(&home.open(), &content(2 * RANGE, 4)));
+    settled(&home, ".1.");
+    let (there, _) = block_on(resumed(&home.open(), &content(2 * RANGE, 5)));
+    assert_eq!(there, 0);
+    assert_eq!(home.staging("partial").len(), 1);
+}
+
+#[test]
+fn bytes_changed_in_staging_show_in_the_digest_of_their_range_and_of_the_whole() {
+    let home = Home::new();
+    let content = content(2 * RANGE + 1, 6);
+    block_on(broken_off(&home.open(), &content));
+    settled(&home, ".2.");
+    let partial = home
+        .path
+        .join(".gleaner/staging/ours/partial")
+        .join(&home.staging("partial")[0]);
+    let file = fs::File::options().write(true).open(partial).unwrap();
+    file.write_at(b"x", RANGE + 5).unwrap();
+    drop(file);
+    let mut tampered = content.clone();
+    tampered[usize::try_from(RANGE).unwrap() + 5] = b'x';
+    let (there, sealed) = block_on(resumed(&home.open(), &content));
+    assert_eq!(there, 2 * RANGE);
+    assert_eq!(sealed.digest, digest(&tampered));
+    let range = usize::try_from(RANGE).unwrap();
+    assert_eq!(sealed.ranges[0].digest, digest(&content[..range]));
+    assert_ne!(sealed.ranges[1].digest, digest(&content[range..2 * range]));
+}
+
+#[test]
+fn a_partial_file_that_is_shorter_than_its_name_says_is_not_resumed() {
+    let home = Home::new();
+    let content = content(2 * RANGE + 1, 7);
+    block_on(broken_off(&home.open(), &content));
+    settled(&home, ".2.");
+    let partial = home
+        .path
+        .join(".gleaner/staging/ours/partial")
+        .join(&home.staging("partial")[0]);
+    fs::File::options()
+        .write(true)
+        .open(partial)
+        .unwrap()
+        .set_len(RANGE)
+        .unwrap();
+    let (there, sealed) = block_on(resumed(&home.open(), &content));
+    assert_eq!((there, sealed.digest), (0, digest(&content)));
+    assert_eq!(home.staging("partial"), [""; 0]);
+}
+
+#[test]
+fn a_range_counts_as_there_only_after_its_flush() {
+    let home = Home::new();
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    let content = content(3 * RANGE, 8);
+    disk.take_calls();
+    block_on(broken_off(&store, &content));
+    let calls = disk.take_calls();
+    let order: Vec<_> = calls
+        .iter()
+        .map(|call| call.operation)
+        .filter(|operation| matches!(*operation, "flush_bytes" | "drop_cache" | "rename"))
+        .collect();
+    assert_eq!(order, ["flush_bytes", "drop_cache", "rename"].repeat(2));
+}
+
+#[test]
+fn a_flush_that_fails_discards_the_file_and_is_never_repeated() {
+    for executor in [inline_settings(), settings("ours")] {
+        let home = Home::new();
+        let disk = WatchedDisk::new();
+        let store = home.open_with(&disk, executor);
+        let content = content(3 * RANGE, 9);
+        disk.refuse(|call| call.operation.starts_with("flush").then_some(Errno::IO));
+        disk.take_calls();
+        block_on(async {
+            let (staged, _) = store.stage(&key(&content), false).await.unwrap();
+            store.seal(staged, chunks(&content), MODIFIED).await.unwrap_err();
+        });
+        let flushes = disk.take_calls().into_iter();
+        assert_eq!(
+            flushes.filter(|call| call.operation.starts_with("flush")).count(),
+            1
+        );
+        home.assert_staging_is_empty();
+        disk.refuse_nothing();
+        let (there, _) = block_on(resumed(&store, &content));
+        assert_eq!(there, 0);
+    }
+}
+
+#[test]
+fn two_receivers_of_the_same_key_never_meet() {
+    let home = Home::new();
+    let store = home.open();
+    let content = content(2 * RANGE + 9, 10);
+    block_on(async {
+        let (first, _) = store.stage(&key(&content), true).await.unwrap();
+        let first = store
+            .append(first, chunks(&content[..content.len() - 9]))
+            .await
+            .unwrap();
+        let (second, there) = store.stage(&key(&content), true).await.unwrap();
+        assert_eq!(there, 0);
+        let second = store.seal(second, chunks(&content), MODIFIED).await.unwrap();
+        let rest = chunks(&content[content.len() - 9..]);
+        let first = store.seal(first, rest, MODIFIED).await.unwrap();
+        assert_ne!(first.token, second.token);
+        assert_eq!(
+            (first.digest, second.digest),
+            (digest(&content), digest(&content))
+        );
+    });
+}

@@ -1,1 +1,112 @@
-//! staging
+//! What earlier processes left in staging.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::ports::Store as _;
+use model::Timestamp;
+use storage::{Settings, SystemDisk};
+
+use crate::context::*;
+
+const WEEK: Duration = Duration::from_hours(7 * 24);
+
+fn leave(home: &Home, ledger: &str) {
+    let settings = settings(ledger);
+    let store = home.open_with(&Arc::new(SystemDisk::default()), settings);
+    block_on(async {
+        drop(sealed(&store, b"sealed").await.unwrap());
+        let small = content(1000, 1);
+        let (staged, _) = store.stage(&key(&small), false).await.unwrap();
+        drop(store.append(staged, chunks(&small)).await.unwrap());
+        let large = content(2 * RANGE, 2);
+        let (staged, _) = store.stage(&key(&large), false).await.unwrap();
+        let staged = store.append(staged, chunks(&large)).await.unwrap();
+        drop(staged);
+    });
+}
+
+#[test]
+fn tidying_keeps_only_what_can_be_resumed_and_is_young() {
+    let home = Home::new();
+    leave(&home, "ours");
+    let store = home.open();
+    block_on(store.tidy_staging(now().minus(WEEK))).unwrap();
+    assert_eq!(home.staging("sealed"), [""; 0]);
+    let kept = home.staging("partial");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    block_on(store.tidy_staging(now().plus(WEEK))).unwrap();
+    home.assert_staging_is_empty();
+}
+
+#[test]
+fn tidying_never_touches_what_this_process_is_at_work_on() {
+    let home = Home::new();
+    let store = home.open();
+    let content = content(2 * RANGE, 3);
+    block_on(async {
+        let small = sealed(&store, b"bees").await.unwrap();
+        let (staged, _) = store.stage(&key(&content), false).await.unwrap();
+        let staged = store.append(staged, chunks(&content[..1000])).await.unwrap();
+        store.tidy_staging(now().minus(WEEK)).await.unwrap();
+        let large = store
+            .seal(staged, chunks(&content[1000..]), MODIFIED)
+            .await
+            .unwrap();
+        store.tidy_staging(now().minus(WEEK)).await.unwrap();
+        let publications = vec![publication(&small, "small"), publication(&large, "large")];
+        let answers = store.publish(publications).await.unwrap();
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    });
+}
+
+#[test]
+fn the_time_of_the_device_does_not_make_a_file_old() {
+    let home = Home::new();
+    let store = home.open();
+    block_on(async {
+        let (staged, _) = store.stage(&key(b"bees"), false).await.unwrap();
+        let sealed = store
+            .seal(staged, chunks(b"bees"), Timestamp::EPOCH)
+            .await
+            .unwrap();
+        store.tidy_staging(now().minus(WEEK)).await.unwrap();
+        let answers = store.publish(vec![publication(&sealed, "a")]).await.unwrap();
+        assert!(answers[0].is_ok(), "{answers:?}");
+    });
+}
+
+#[test]
+fn leftovers_of_other_collectors_are_counted_after_a_week_and_never_touched() {
+    let home = Home::new();
+    leave(&home, "theirs");
+    let names = |folder: &str| {
+        let path = home.path.join(".gleaner/staging/theirs").join(folder);
+        fs::read_dir(path).unwrap().count()
+    };
+    let store = home.open();
+    assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), 0);
+    let later = Settings {
+        clock: Arc::new(LaterClock(WEEK + WEEK)),
+        ..settings("ours")
+    };
+    let store = home.open_with(&Arc::new(SystemDisk::default()), later);
+    assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), 3);
+    assert_eq!((names("partial"), names("sealed")), (2, 1));
+}
+
+#[test]
+fn a_published_file_outlives_the_tidying_of_its_sealed_name() {
+    let home = Home::new();
+    let store = home.open();
+    block_on(async {
+        let sealed = sealed(&store, b"bees").await.unwrap();
+        let answers = store.publish(vec![publication(&sealed, "a/b")]).await.unwrap();
+        assert!(answers[0].is_ok());
+        // The process dies here, before it can retire.
+    });
+    block_on(home.open().tidy_staging(now())).unwrap();
+    home.assert_staging_is_empty();
+    assert_eq!(home.read("a/b").unwrap(), b"bees");
+}
