@@ -1,0 +1,312 @@
+//! A device in memory that does what a test asks of it at a given moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use engine::ports::{
+    Abilities, Chunk, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, Entry, EntryKind,
+    FileFault, FileFaultKind, Inspection, Move, Openness, Session, SurveyItem, SurveySender,
+};
+use model::{DeviceName, Digest, FailureClass, Identity, RelativePath, SourcePath, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+pub(crate) const NOW: i64 = 1_800_000_000;
+
+/// A file, as its device knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    pub(crate) content: Vec<u8>,
+    pub(crate) identity: Identity,
+}
+
+/// What happens on the device just before it answers a request of that kind for the nth time.
+pub(crate) type Mischief = Box<dyn FnMut(&mut State) + Send>;
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) files: BTreeMap<String, File>,
+    pub(crate) folders: BTreeSet<String>,
+    pub(crate) open: BTreeSet<u64>,
+    pub(crate) unwritable: bool,
+    pub(crate) lies_about_digests: bool,
+    pub(crate) abilities: Option<Abilities>,
+    pub(crate) requests: Vec<&'static str>,
+    pub(crate) fails_at: Option<(&'static str, FailureClass)>,
+    mischief: Vec<(&'static str, Mischief)>,
+    next_inode: u64,
+}
+
+impl State {
+    /// A finished file, last written an hour ago.
+    pub(crate) fn record(&mut self, path: &str, content: &[u8]) {
+        self.next_inode += 1;
+        let touched = Timestamp::from_seconds(NOW - 3600);
+        let identity = Identity {
+            device_number: Some(1),
+            inode: Some(self.next_inode),
+            size: u64::try_from(content.len()).unwrap(),
+            modified: touched,
+            changed: Some(touched),
+        };
+        self.files.insert(
+            path.into(),
+            File {
+                content: content.to_vec(),
+                identity,
+            },
+        );
+    }
+
+    /// Writes to a file wherever it lies now: its ctime moves, whatever its mtime says.
+    pub(crate) fn write(&mut self, name: &str, content: &[u8]) {
+        let (_, file) = self
+            .files
+            .iter_mut()
+            .find(|(path, _)| path.ends_with(name))
+            .unwrap();
+        file.content = content.to_vec();
+        file.identity.size = u64::try_from(content.len()).unwrap();
+        file.identity.changed = Some(file.identity.changed.unwrap().plus(Duration::from_secs(7)));
+    }
+
+    /// Does something just before the next request of that kind is answered.
+    pub(crate) fn before_next(
+        &mut self,
+        request: &'static str,
+        mischief: impl FnMut(&mut Self) + Send + 'static,
+    ) {
+        self.mischief.push((request, Box::new(mischief)));
+    }
+
+    fn begin(&mut self, request: &'static str) -> Result<(), DeviceFailure> {
+        self.requests.push(request);
+        if let Some(at) = self.mischief.iter().position(|(when, _)| *when == request) {
+            let (_, mut mischief) = self.mischief.remove(at);
+            mischief(self);
+        }
+        match self.fails_at {
+            Some((when, class)) if when == request => Err(DeviceFailure {
+                class,
+                message: "gone".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The fleet of one device, `bee`, and its only source.
+#[derive(Clone, Default)]
+pub(crate) struct FakeDevices(pub(crate) Arc<Mutex<State>>);
+
+impl FakeDevices {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+}
+
+pub(crate) struct FakeSession {
+    state: Arc<Mutex<State>>,
+    facts: DeviceFacts,
+}
+
+pub(crate) fn all_abilities() -> Abilities {
+    Abilities {
+        complete_identities: true,
+        sees_open_files: true,
+        sees_all_processes: true,
+        user: Some(0),
+        digests: true,
+        tells_time: true,
+        renames_atomically: true,
+    }
+}
+
+impl Devices for FakeDevices {
+    type Session = FakeSession;
+
+    async fn connect(&self, _: &DeviceName, _: &[SourcePath]) -> Result<FakeSession, DeviceFailure> {
+        self.state().begin("connect")?;
+        let facts = DeviceFacts {
+            clock: Some(Timestamp::from_seconds(NOW)),
+            boot_id: Some("boot".into()),
+            uptime: Some(Duration::from_hours(1000)),
+            disks: Vec::new(),
+        };
+        Ok(FakeSession {
+            state: Arc::clone(&self.0),
+            facts,
+        })
+    }
+}
+
+fn missing() -> FileFault {
+    FileFault {
+        kind: FileFaultKind::Missing,
+        message: "no such file".into(),
+    }
+}
+
+impl Session for FakeSession {
+    fn abilities(&self) -> Abilities {
+        self.state.lock().unwrap().abilities.unwrap_or_else(all_abilities)
+    }
+
+    fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+        let entries: Vec<SurveyItem> = {
+            let mut state = self.state.lock().unwrap();
+            state.begin("survey")?;
+            let files = state
+                .files
+                .iter()
+                .map(|(path, file)| (path, EntryKind::File, file.identity));
+            let files = files.map(|(path, kind, identity)| {
+                let openness = openness(&state, identity);
+                Entry {
+                    path: RelativePath::new(path.as_bytes()).unwrap(),
+                    kind,
+                    identity,
+                    openness,
+                }
+            });
+            files.map(SurveyItem::Entry).collect()
+        };
+        items.send(entries).await.unwrap();
+        Ok(())
+    }
+
+    async fn rename(
+        &self,
+        _: &SourcePath,
+        moves: &[Move],
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        let mut state = self.state.lock().unwrap();
+        state.begin("rename")?;
+        let unwritable = state.unwritable;
+        Ok(moves
+            .iter()
+            .map(|step| {
+                if unwritable {
+                    return Err(FileFault {
+                        kind: FileFaultKind::Permission,
+                        message: "permission denied".into(),
+                    });
+                }
+                let mut file = state.files.remove(&step.from.to_string()).ok_or_else(missing)?;
+                file.identity.changed = Some(Timestamp::from_seconds(NOW));
+                assert!(
+                    state.files.insert(step.to.to_string(), file).is_none(),
+                    "renamed onto a file"
+                );
+                Ok(())
+            })
+            .collect())
+    }
+
+    async fn inspect(
+        &self,
+        _: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Result<Inspection, FileFault>>, DeviceFailure> {
+        let mut state = self.state.lock().unwrap();
+        state.begin("inspect")?;
+        let inspect = |path: &RelativePath| {
+            let identity = state.files.get(&path.to_string()).ok_or_else(missing)?.identity;
+            Ok(Inspection {
+                identity,
+                openness: openness(&state, identity),
+            })
+        };
+        Ok(paths.iter().map(inspect).collect())
+    }
+
+    async fn fetch(
+        &self,
+        _: &SourcePath,
+        path: &RelativePath,
+        offset: u64,
+        expected_size: u64,
+        chunks: ChunkSender,
+    ) -> Result<Result<u64, FileFault>, DeviceFailure> {
+        let mut state = self.state.lock().unwrap();
+        state.begin("fetch")?;
+        let Some(file) = state.files.get(&path.to_string()) else {
+            return Ok(Err(missing()));
+        };
+        if file.identity.size > expected_size {
+            return Ok(Err(FileFault {
+                kind: FileFaultKind::Grown,
+                message: "has grown".into(),
+            }));
+        }
+        let bytes = Bytes::copy_from_slice(&file.content[usize::try_from(offset).unwrap()..]);
+        let count = u64::try_from(bytes.len()).unwrap();
+        chunks.send(Chunk::from(bytes)).unwrap();
+        Ok(Ok(count))
+    }
+
+    async fn digest(
+        &self,
+        _: &SourcePath,
+        requests: &[DigestRequest],
+    ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
+        let mut state = self.state.lock().unwrap();
+        state.begin("digest")?;
+        let digest = |request: &DigestRequest| {
+            let file = state.files.get(&request.path.to_string())?;
+            let content = if state.lies_about_digests {
+                &b"lies"[..]
+            } else {
+                &file.content
+            };
+            Some(Digest::from_bytes(Sha256::digest(content).into()))
+        };
+        Ok(requests.iter().map(digest).collect())
+    }
+
+    async fn remove(
+        &self,
+        _: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        let mut state = self.state.lock().unwrap();
+        state.begin("remove")?;
+        Ok(paths
+            .iter()
+            .map(|path| {
+                state
+                    .files
+                    .remove(&path.to_string())
+                    .map(drop)
+                    .ok_or_else(missing)
+            })
+            .collect())
+    }
+
+    async fn remove_folders(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<(), DeviceFailure> {
+        let mut state = self.state.lock().unwrap();
+        state.begin("remove_folders")?;
+        for path in paths {
+            state.folders.remove(&path.to_string());
+        }
+        Ok(())
+    }
+
+    fn bytes_received(&self) -> u64 {
+        0
+    }
+
+    async fn close(self) {}
+}
+
+fn openness(state: &State, identity: Identity) -> Openness {
+    match identity.inode {
+        Some(inode) if state.open.contains(&inode) => Openness::Open,
+        _ => Openness::Closed,
+    }
+}
