@@ -1,1 +1,32 @@
-//! ssh.
+//! Devices reached by the system's OpenSSH client: the port `engine::ports::device`.
+//!
+//! [`SshDevices`] starts `ssh` with a private configuration; its stdio carries our own SFTP client, and it is the
+//! ControlMaster over which a constant shell script is run for everything that SFTP cannot tell. Each connection's
+//! processes live in a process group of their own, whose guard ends them when gleaner dies, whatever way it dies.
+//!
+//! This crate never touches a local file outside its private folder, opens no socket of its own, and puts no name
+//! into a shell line. Begin reading at [`connect`], then [`session`].
+
+mod bandwidth;
+pub mod classify;
+mod configuration;
+pub mod connect;
+mod facts;
+mod guard;
+mod lane;
+mod last_words;
+mod pacing;
+mod pipeline;
+mod process;
+mod records;
+mod resolve;
+mod script;
+pub mod session;
+mod target;
+mod verdict;
+mod workplace;
+
+pub use connect::SshDevices;
+pub use session::SshSession;
+pub use target::{Compression, SshOptions, Target, TargetError};
+pub use workplace::SetupError;

@@ -1,0 +1,234 @@
+//! Each text was written by OpenSSH 9.2p1 against real servers.
+
+use super::*;
+use FailureClass::{
+    AliasUnknown, AuthenticationRefused, HostKeyChanged, HostKeyUnknown, JumpRefused, JumpUnreachable,
+    Protocol, Stalled, TimedOut, TunnelDown,
+};
+
+const JUMP: bool = true;
+const DIRECT: bool = false;
+
+/// What the outer process adds when the inner one has ended.
+const LOST: &str = "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 65535\n";
+const LET_IN: &str = "Authenticated to 127.0.0.1 ([127.0.0.1]:7701) using \"publickey\".\n";
+const CHANGED: &str = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!
+Someone could be eavesdropping on you right now (man-in-the-middle attack)!
+It is also possible that a host key has just been changed.
+The fingerprint for the ED25519 key sent by the remote host is
+SHA256:HC1qgFYx+p7mFyJbuYRPacBI0DgC434LR8jJs/ZhiDE.
+Please contact your system administrator.
+Add correct host key in /home/awi/.ssh/known_hosts to get rid of this message.
+Offending ED25519 key in /home/awi/.ssh/known_hosts:2
+  remove with:
+  ssh-keygen -f \"/home/awi/.ssh/known_hosts\" -R \"[localhost]:7702\"
+Host key for [localhost]:7702 has changed and you have requested strict checking.
+Host key verification failed.
+";
+
+#[track_caller]
+fn check(through_jump: bool, words: &str, class: FailureClass, quote: &str) {
+    let judgement = judge(words, through_jump);
+    assert_eq!(judgement.failure.class, class, "{words}");
+    assert!(
+        judgement.failure.message.contains(quote),
+        "{}",
+        judgement.failure.message
+    );
+}
+
+#[test]
+fn an_alias_that_ssh_does_not_know_is_told_from_a_dead_name_server() {
+    let unknown = "ssh: Could not resolve hostname nosuchalias: Name or service not known\n";
+    check(DIRECT, unknown, AliasUnknown, "hostname nosuchalias");
+    let temporary = "ssh: Could not resolve hostname hive7: Temporary failure in name resolution\n";
+    check(DIRECT, temporary, TimedOut, "Temporary failure");
+    check(
+        JUMP,
+        &format!("{temporary}{LOST}"),
+        JumpUnreachable,
+        "Temporary failure",
+    );
+    check(
+        JUMP,
+        &format!("{unknown}{LOST}"),
+        JumpUnreachable,
+        "jump host: ssh: Could not resolve",
+    );
+    let on_jump =
+        "channel 0: open failed: connect failed: Name or service not known\nstdio forwarding failed\n";
+    check(
+        JUMP,
+        &format!("{LET_IN}{on_jump}{LOST}"),
+        AliasUnknown,
+        "Name or service not known",
+    );
+}
+
+#[test]
+fn a_configuration_that_ssh_refuses_is_quoted() {
+    let words = "/home/awi/.ssh/config: line 1: Bad configuration option: foobar\n/home/awi/.ssh/config: terminating, 1 bad configuration options\n";
+    check(
+        DIRECT,
+        words,
+        AliasUnknown,
+        "line 1: Bad configuration option: foobar",
+    );
+    check(
+        DIRECT,
+        "Bad owner or permissions on /home/awi/.ssh/config\n",
+        AliasUnknown,
+        "Bad owner",
+    );
+}
+
+#[test]
+fn a_tunnel_that_is_down_is_told_from_a_jump_host_that_is_down() {
+    let tunnel = "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\n";
+    check(
+        JUMP,
+        &format!("{LET_IN}{tunnel}{LOST}"),
+        TunnelDown,
+        "open failed: connect failed: Connection refused",
+    );
+    let jump = "ssh: connect to host 127.0.0.1 port 7799: Connection refused\n";
+    check(
+        JUMP,
+        &format!("{jump}{LOST}"),
+        JumpRefused,
+        "jump host: ssh: connect to host",
+    );
+    let device = "ssh: connect to host localhost port 7798: Connection refused\n";
+    check(DIRECT, device, TunnelDown, "port 7798");
+    let half_open = format!("{LET_IN}{LOST}");
+    check(JUMP, &half_open, TunnelDown, "kex_exchange_identification");
+    assert!(!judge(&half_open, JUMP).hung_up_at_once);
+}
+
+#[test]
+fn whoever_keeps_silent_is_named() {
+    let jump = "Connection timed out during banner exchange\nConnection to 10.255.255.1 port 22 timed out\n";
+    check(JUMP, &format!("{jump}{LOST}"), JumpUnreachable, "timed out");
+    let device = "Connection timed out during banner exchange\nConnection to UNKNOWN port 65535 timed out\n";
+    check(JUMP, &format!("{LET_IN}{device}"), TimedOut, "timed out");
+    check(JUMP, device, JumpUnreachable, "timed out");
+    let direct =
+        "Connection timed out during banner exchange\nConnection to 10.255.255.1 port 7702 timed out\n";
+    check(DIRECT, direct, TimedOut, "timed out");
+    let unanswered = "ssh: connect to host 192.0.2.1 port 22: Connection timed out\n";
+    check(DIRECT, unanswered, TimedOut, "192.0.2.1");
+    check(JUMP, &format!("{unanswered}{LOST}"), JumpUnreachable, "192.0.2.1");
+    let no_route = "ssh: connect to host 192.0.2.1 port 22: No route to host\n";
+    check(DIRECT, no_route, TimedOut, "No route to host");
+    check(
+        JUMP,
+        &format!("{no_route}{LOST}"),
+        JumpUnreachable,
+        "No route to host",
+    );
+    let behind = "channel 0: open failed: connect failed: No route to host\nstdio forwarding failed\n";
+    check(
+        JUMP,
+        &format!("{LET_IN}{behind}{LOST}"),
+        TimedOut,
+        "No route to host",
+    );
+    check(
+        DIRECT,
+        "Timeout, server hive7 not responding.\n",
+        Stalled,
+        "not responding",
+    );
+}
+
+#[test]
+fn a_jump_host_that_does_not_forward_is_told_from_one_that_does_not_let_us_in() {
+    let forbidden =
+        "channel 0: open failed: administratively prohibited: open failed\nstdio forwarding failed\n";
+    check(
+        JUMP,
+        &format!("{LET_IN}{forbidden}{LOST}"),
+        JumpRefused,
+        "administratively prohibited",
+    );
+    let refused = "root@127.0.0.1: Permission denied (publickey,keyboard-interactive).\n";
+    check(
+        JUMP,
+        &format!("{refused}{LOST}"),
+        JumpRefused,
+        "jump host: root@127.0.0.1: Permission denied",
+    );
+}
+
+#[test]
+fn a_device_that_does_not_accept_our_key_is_told_from_a_jump_host_that_does_not() {
+    let refused = "root@localhost: Permission denied (publickey,keyboard-interactive).\n";
+    check(DIRECT, refused, AuthenticationRefused, "root@localhost");
+    let killed = "Killed by signal 1.\n";
+    check(
+        JUMP,
+        &format!("{LET_IN}{refused}{killed}"),
+        AuthenticationRefused,
+        "root@localhost",
+    );
+    let hint = "Load key \"/home/awi/.ssh/id\": Permission denied\n";
+    check(
+        DIRECT,
+        &format!("{hint}{refused}"),
+        AuthenticationRefused,
+        "root@localhost",
+    );
+    let many = "Received disconnect from 127.0.0.1 port 22:2: Too many authentication failures\nDisconnected from 127.0.0.1 port 22\n";
+    check(DIRECT, many, AuthenticationRefused, "Too many");
+}
+
+#[test]
+fn a_host_key_that_changed_is_told_from_one_that_is_not_known() {
+    check(
+        JUMP,
+        &format!("{LET_IN}{CHANGED}Killed by signal 1.\n"),
+        HostKeyChanged,
+        "[localhost]:7702 has changed",
+    );
+    check(JUMP, &format!("{CHANGED}{LOST}"), HostKeyChanged, "has changed");
+    let unknown = "No ED25519 host key is known for [localhost]:7702 and you have requested strict checking.\nHost key verification failed.\n";
+    check(
+        JUMP,
+        &format!("{LET_IN}{unknown}Killed by signal 1.\n"),
+        HostKeyUnknown,
+        "known for [localhost]:7702",
+    );
+    check(JUMP, &format!("{unknown}{LOST}"), HostKeyUnknown, "known for");
+    check(DIRECT, unknown, HostKeyUnknown, "known for");
+}
+
+#[test]
+fn a_server_that_hangs_up_at_once_is_worth_another_try() {
+    let direct = "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 127.0.0.1 port 7709\n";
+    check(DIRECT, direct, Protocol, "reset by peer");
+    assert!(judge(direct, DIRECT).hung_up_at_once);
+    let jump = "kex_exchange_identification: Connection closed by remote host\nConnection closed by 127.0.0.1 port 7709\n";
+    let jump = format!("{jump}{LOST}");
+    check(JUMP, &jump, JumpRefused, "jump host: kex_exchange_identification");
+    assert!(judge(&jump, JUMP).hung_up_at_once);
+}
+
+#[test]
+fn sides_that_have_no_algorithm_in_common_are_told_apart() {
+    let direct = "Unable to negotiate with 127.0.0.1 port 7702: no matching host key type found. Their offer: ssh-ed25519\n";
+    check(DIRECT, direct, Protocol, "no matching host key type");
+    check(JUMP, &format!("{direct}{LOST}"), JumpRefused, "no matching");
+    let device = "Unable to negotiate with UNKNOWN port 65535: no matching key exchange method found. Their offer: x\n";
+    check(JUMP, &format!("{LET_IN}{device}"), Protocol, "no matching");
+}
+
+#[test]
+fn words_of_the_other_side_are_escaped_and_cut() {
+    let words = format!("\x1b[2J{}\n", "x".repeat(1000));
+    let message = judge(&words, DIRECT).failure.message;
+    assert!(message.starts_with("\\x1b[2Jxxx") && message.len() < 320);
+    check(DIRECT, "", Protocol, "ssh ended without a word");
+}

@@ -1,0 +1,145 @@
+//! From a name to a session: start ssh, wait for the device's first words, find out what it can do.
+
+mod attempt;
+
+use std::collections::HashMap;
+use std::path::{Path, absolute};
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use engine::ports::device::{DeviceFailure, Devices};
+use model::{DeviceName, FailureClass, SourcePath};
+
+use crate::configuration::{self, Following};
+use crate::pacing::Pacing;
+use crate::process::Client;
+use crate::resolve::{Route, route};
+use crate::session::SshSession;
+use crate::target::{SshOptions, Target};
+use crate::workplace::{SetupError, Workplace};
+use attempt::Attempt;
+
+/// How often a connection is tried that the other side's sshd hangs up on at once, because it has too many
+/// unauthenticated ones (`MaxStartups`).
+const TRIES: u32 = 4;
+/// Before the second try; twice that before the third, and so on. Those that crowd the door need a second or two.
+const PAUSE: Duration = Duration::from_millis(400);
+
+/// The devices of a fleet, reached by the system's ssh.
+#[derive(Debug)]
+pub struct SshDevices {
+    targets: HashMap<DeviceName, Target>,
+    routes: Mutex<HashMap<DeviceName, Route>>,
+    pacing: Pacing,
+    client: Client,
+    connect_timeout: Duration,
+    workplace: Workplace,
+}
+
+impl SshDevices {
+    /// Makes the private folder and writes ssh's configuration into it. Connects to nothing.
+    ///
+    /// The folder goes when this is dropped.
+    pub fn new(options: &SshOptions, targets: Vec<Target>) -> Result<Self, SetupError> {
+        targets.iter().try_for_each(Target::check)?;
+        let following = match &options.config {
+            Some(path) => Following::File(readable(path)?),
+            None => Following::UserAndSystem,
+        };
+        let version = version(&options.program)?;
+        let workplace = Workplace::make(options.runtime_dir.as_deref())?;
+        let text = configuration::text(&following, options.connect_timeout, version, &targets);
+        workplace.write_configuration(&text)?;
+        Ok(Self {
+            targets: targets
+                .into_iter()
+                .map(|target| (target.name.clone(), target))
+                .collect(),
+            routes: Mutex::default(),
+            pacing: Pacing::default(),
+            client: Client {
+                program: options.program.clone(),
+                configuration: workplace.configuration(),
+            },
+            connect_timeout: options.connect_timeout,
+            workplace,
+        })
+    }
+
+    /// The way to a device; asked of ssh once.
+    async fn route(&self, target: &Target) -> Result<Route, DeviceFailure> {
+        let known = {
+            let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+            routes.get(&target.name).cloned()
+        };
+        if let Some(route) = known {
+            return Ok(route);
+        }
+        let found = route(&self.client, target).await?;
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.insert(target.name.clone(), found.clone());
+        Ok(found)
+    }
+}
+
+impl Devices for SshDevices {
+    type Session = SshSession;
+
+    async fn connect(
+        &self,
+        device: &DeviceName,
+        facts_for: &[SourcePath],
+    ) -> Result<SshSession, DeviceFailure> {
+        let Some(target) = self.targets.get(device) else {
+            return Err(DeviceFailure {
+                class: FailureClass::AliasUnknown,
+                message: format!("no device is called {device}"),
+            });
+        };
+        let route = self.route(target).await?;
+        let mut tries = 1;
+        loop {
+            let turn = self.pacing.turn(&route.first_hop).await;
+            let attempt = Attempt {
+                client: &self.client,
+                target,
+                route: &route,
+                socket: self.workplace.socket(),
+                connect_timeout: self.connect_timeout,
+                facts_for,
+            };
+            match attempt.run(turn).await {
+                Ok(session) => return Ok(session),
+                Err(judgement) if judgement.hung_up_at_once && tries < TRIES => {
+                    tokio::time::sleep(PAUSE * tries).await;
+                    tries += 1;
+                }
+                Err(judgement) => return Err(judgement.failure),
+            }
+        }
+    }
+}
+
+/// The path, absolute: `Include` takes a relative one from `~/.ssh`, and keeps silent about a missing one.
+fn readable(path: &Path) -> Result<std::path::PathBuf, SetupError> {
+    let checked = std::fs::File::open(path).and_then(|_| absolute(path));
+    checked.map_err(|cause| SetupError::Config {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// Which version of OpenSSH this is, if it is one.
+fn version(program: &Path) -> Result<Option<(u32, u32)>, SetupError> {
+    let output = std::process::Command::new(program)
+        .arg("-V")
+        .stdin(Stdio::null())
+        .output();
+    let output = output.map_err(|cause| SetupError::Program {
+        program: program.to_owned(),
+        cause,
+    })?;
+    Ok(configuration::version(&String::from_utf8_lossy(&output.stderr)))
+}

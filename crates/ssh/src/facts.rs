@@ -1,0 +1,183 @@
+//! What the device's script says about itself at the beginning.
+
+use std::time::Duration;
+
+use engine::ports::device::DiskUse;
+use model::Timestamp;
+
+use crate::records::time;
+
+/// What was told, as far as it could be understood.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Facts {
+    pub(crate) boot_id: Option<String>,
+    pub(crate) uptime: Option<Duration>,
+    pub(crate) clock: Option<Timestamp>,
+    pub(crate) user: Option<u32>,
+    /// Processes of other users are not hidden (`hidepid`).
+    pub(crate) sees_others: bool,
+    pub(crate) dialect: Dialect,
+    pub(crate) digests: bool,
+    /// In the order of the question.
+    pub(crate) disks: Vec<Option<DiskUse>>,
+}
+
+/// How much the device's tools can tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// GNU find and stat: everything, records end in NUL.
+    Gnu,
+    /// stat of GNU, but another find: files can be looked at, not listed.
+    GnuStat,
+    /// BusyBox: whole seconds, records end in the tag.
+    Plain,
+    /// A stat that can be used, a find that cannot.
+    PlainStat,
+    /// Nothing.
+    #[default]
+    Mute,
+}
+
+impl Facts {
+    /// Reads the lines between the sentinel and the end, each without its tag.
+    pub(crate) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+        let mut facts = Self::default();
+        let (mut find, mut stat, mut plain_find, mut plain_stat) = (false, false, false, false);
+        for line in lines {
+            let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+            match key {
+                "boot" => facts.boot_id = boot_id(value),
+                "uptime" => {
+                    facts.uptime = value
+                        .parse()
+                        .ok()
+                        .and_then(|t| Duration::try_from_secs_f64(t).ok())
+                }
+                "clock" => facts.clock = clock(value),
+                "user" => facts.user = value.parse().ok(),
+                "sees_others" => facts.sees_others = true,
+                "find" => find = has_shape(value, &[b"d"], 7),
+                "stat" => stat = has_shape(value, &[], 7),
+                "plain_find" => plain_find = has_shape(value, &[], 7),
+                "plain_stat" => plain_stat = has_shape(value, &[], 7),
+                "digest" => facts.digests = !value.is_empty(),
+                "disk" => facts.disks.push(disk(value)),
+                _ => {}
+            }
+        }
+        facts.dialect = match (stat, find, plain_stat, plain_find) {
+            (true, true, ..) => Dialect::Gnu,
+            (true, false, ..) => Dialect::GnuStat,
+            (false, _, true, true) => Dialect::Plain,
+            (false, _, true, false) => Dialect::PlainStat,
+            (false, _, false, _) => Dialect::Mute,
+        };
+        facts
+    }
+}
+
+/// As the kernel prints it: it goes into ledger and logs.
+fn boot_id(value: &str) -> Option<String> {
+    let is_fit = value.len() == 36 && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_fit.then(|| value.to_owned())
+}
+
+/// Some `date` does not know `%N` and prints it, or nothing in its place.
+fn clock(value: &str) -> Option<Timestamp> {
+    time(value).or_else(|| time(value.split_once('.')?.0))
+}
+
+/// Whether a test answered with as many fields as it should, those after the given ones numbers.
+fn has_shape(value: &str, words: &[&[u8]], count: usize) -> bool {
+    let fields: Vec<_> = value.split(' ').collect();
+    let is_number = |field: &&str| {
+        !field.is_empty()
+            && field
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b'-'))
+    };
+    fields.len() == count
+        && words
+            .iter()
+            .zip(&fields)
+            .all(|(word, field)| *word == field.as_bytes())
+        && fields.iter().skip(words.len()).all(is_number)
+}
+
+/// The last line of `df -P -k`: name, size, used, available, percentage, mount point. The name may have blanks.
+fn disk(line: &str) -> Option<DiskUse> {
+    let fields: Vec<_> = line.split_ascii_whitespace().collect();
+    fields.windows(4).find_map(|window| {
+        let [total, used, available, percentage] = window else {
+            return None;
+        };
+        used.parse::<u64>().ok()?;
+        percentage.ends_with('%').then_some(())?;
+        Some(DiskUse {
+            total: total.parse::<u64>().ok()?.saturating_mul(1024),
+            available: available.parse::<u64>().unwrap_or(0).saturating_mul(1024),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_device_is_understood() {
+        let lines = [
+            "boot 8b5b0c5e-3f6a-4c3b-9f0e-0a1b2c3d4e5f",
+            "uptime 1234.56",
+            "user 1000",
+            "sees_others",
+            "find d 2049 2 4096 1700000000.1234567890 1700000000.1234567890 0",
+            "stat 2049 2 4096 1700000000.123456789 1700000000.123456789 0 41ed",
+            "digest openssl dgst -sha256 -r",
+            "disk /dev/root 1000 400 500 45% /",
+            "disk //server/a share 1000 400 -5 45% /mnt/x y",
+            "disk ",
+            "clock 1700000000.123456789",
+        ];
+        let facts = Facts::read(lines.into_iter());
+        assert_eq!(facts.dialect, Dialect::Gnu);
+        assert!(facts.digests && facts.sees_others && facts.boot_id.is_some());
+        assert_eq!(facts.uptime, Some(Duration::from_millis(1_234_560)));
+        assert_eq!(
+            facts.clock.map(Timestamp::nanoseconds),
+            Some(1_700_000_000_123_456_789)
+        );
+        let full = Some(DiskUse {
+            total: 1_024_000,
+            available: 512_000,
+        });
+        let over_quota = Some(DiskUse {
+            total: 1_024_000,
+            available: 0,
+        });
+        assert_eq!(facts.disks, [full, over_quota, None]);
+    }
+
+    #[test]
+    fn a_lesser_device_is_taken_for_what_it_is() {
+        let plain = [
+            "stat",
+            "find",
+            "plain_stat 1 2 3 4 5 6 41ed",
+            "plain_find 1 2 3 4 5 6 41ed",
+            "clock 1700000000.%N",
+        ];
+        let facts = Facts::read(plain.into_iter());
+        assert_eq!(facts.dialect, Dialect::Plain);
+        assert_eq!(facts.clock.map(Timestamp::seconds), Some(1_700_000_000));
+        let odd = [
+            "stat stat: unrecognized option",
+            "find",
+            "user",
+            "uptime NaN",
+            "boot $(reboot)",
+            "digest ",
+        ];
+        assert_eq!(Facts::read(odd.into_iter()), Facts::default());
+    }
+}

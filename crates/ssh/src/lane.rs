@@ -1,0 +1,225 @@
+//! One run of the device's script: a command that answers one request at a time.
+
+mod pool;
+
+pub(crate) use pool::{Lanes, Lease};
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use model::{SourcePath, escaped};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::time::timeout;
+
+use crate::bandwidth::Metered;
+use crate::facts::Facts;
+use crate::last_words::LastWords;
+use crate::process::Client;
+use crate::script::{COMMAND, Tag, opening};
+use crate::target::Target;
+use crate::workplace::chance;
+
+/// What start-up files may print before the script speaks.
+const MOST_NOISE: usize = 64 * 1024;
+/// The longest answer to one question: a line of text, a name with its attributes, the shared mappings of all processes.
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+const READ_BUFFER: usize = 64 * 1024;
+
+/// Why a lane is of no more use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaneError {
+    /// The device owed an answer for too long.
+    #[error("no answer for {} s", .0.as_secs())]
+    Silent(Duration),
+    /// The shell ended.
+    #[error("the device's shell ended: {0}")]
+    Ended(String),
+    /// Something that is no answer.
+    #[error("the device's shell answered '{0}'")]
+    Nonsense(String),
+    /// ssh could not be started, or not be written to.
+    #[error("talk to the device's shell")]
+    Stream(#[from] io::Error),
+}
+
+/// How lanes are opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Opener {
+    pub(crate) client: Client,
+    pub(crate) target: Target,
+    pub(crate) socket: PathBuf,
+    pub(crate) group: i32,
+    pub(crate) received: Arc<AtomicU64>,
+}
+
+/// One run of the script. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    stdin: ChildStdin,
+    stdout: Metered<ChildStdout>,
+    buffer: BytesMut,
+    words: LastWords,
+    tag: String,
+    patience: Duration,
+    _process: Child,
+}
+
+impl Opener {
+    /// Starts the script and hears what it has to say about the device.
+    pub(crate) async fn open(&self, sources: &[SourcePath]) -> Result<(Lane, Facts), LaneError> {
+        let tag = Tag::new(&chance::<16>()?);
+        let mut command = self.client.over(&self.target, &self.socket, COMMAND);
+        let mut process = command.process_group(self.group).spawn()?;
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (process.stdin.take(), process.stdout.take(), process.stderr.take())
+        else {
+            return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
+        };
+        let mut lane = Lane {
+            stdin,
+            stdout: Metered::new(stdout, None, self.received.clone()),
+            buffer: BytesMut::with_capacity(READ_BUFFER),
+            words: LastWords::collect(stderr),
+            tag: tag.whole(),
+            patience: self.target.stall_timeout,
+            _process: process,
+        };
+        lane.write(&opening(&tag, sources)).await?;
+        lane.skip_noise().await?;
+        let facts = lane.facts().await?;
+        Ok((lane, facts))
+    }
+}
+
+impl Lane {
+    /// What tells our answers from anything else.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Sends a request with its data: arguments, each ended by NUL.
+    pub(crate) async fn ask(&mut self, verb: &str, arguments: &[u8]) -> Result<(), LaneError> {
+        let head = format!("{verb} {}\n", arguments.len());
+        let request = [head.as_bytes(), arguments].concat();
+        self.write(&request).await
+    }
+
+    /// The next piece of the answer, up to a terminator that is left out.
+    pub(crate) async fn until(&mut self, terminator: &[u8]) -> Result<Bytes, LaneError> {
+        let mut searched = 0;
+        loop {
+            if let Some(end) = find(&self.buffer, terminator, searched) {
+                let mut piece = self.buffer.split_to(end + terminator.len());
+                piece.truncate(end);
+                return Ok(piece.freeze());
+            }
+            searched = self.buffer.len().saturating_sub(terminator.len());
+            if self.buffer.len() > LONGEST_ANSWER {
+                return Err(self.nonsense());
+            }
+            self.read().await?;
+        }
+    }
+
+    /// Leaves out whatever start-up files print, up to the sentinel.
+    async fn skip_noise(&mut self) -> Result<(), LaneError> {
+        let sentinel = format!("\n{} ready\n", self.tag);
+        loop {
+            if let Some(start) = find(&self.buffer, sentinel.as_bytes(), 0) {
+                drop(self.buffer.split_to(start + sentinel.len()));
+                return Ok(());
+            }
+            if self.buffer.len() > MOST_NOISE {
+                return Err(self.nonsense());
+            }
+            self.read().await?;
+        }
+    }
+
+    async fn facts(&mut self) -> Result<Facts, LaneError> {
+        let prefix = format!("{} ", self.tag);
+        let mut lines = Vec::new();
+        // As many as the script has, and one for each source.
+        while lines.len() < 10_000 {
+            let line = self.until(b"\n").await?;
+            let line = String::from_utf8_lossy(&line).into_owned();
+            match line.strip_prefix(&prefix) {
+                Some("end") => return Ok(Facts::read(lines.iter().map(String::as_str))),
+                Some(fact) => lines.push(fact.to_owned()),
+                // A tool that answers with several lines.
+                None => {}
+            }
+        }
+        Err(self.nonsense())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), LaneError> {
+        let written = async {
+            self.stdin.write_all(bytes).await?;
+            self.stdin.flush().await
+        };
+        match timeout(self.patience, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.ended().await),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(LaneError::Silent(self.patience)),
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), LaneError> {
+        self.buffer.reserve(READ_BUFFER);
+        match timeout(self.patience, self.stdout.read_buf(&mut self.buffer)).await {
+            Ok(Ok(0)) => Err(self.ended().await),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(LaneError::Silent(self.patience)),
+        }
+    }
+
+    async fn ended(&self) -> LaneError {
+        let last_line = {
+            // The stream of errors ends with the one that has just ended, or a moment later.
+            timeout(Duration::from_millis(500), self.words.ended()).await.ok();
+            let words = self.words.text();
+            words.lines().last().unwrap_or_default().to_owned()
+        };
+        LaneError::Ended(escaped(last_line.as_bytes()))
+    }
+
+    fn nonsense(&self) -> LaneError {
+        let beginning = self.buffer.get(..self.buffer.len().min(80)).unwrap_or_default();
+        LaneError::Nonsense(escaped(beginning))
+    }
+}
+
+/// Where a pattern begins, at `from` or later.
+fn find(buffer: &[u8], pattern: &[u8], from: usize) -> Option<usize> {
+    let (first, rest) = pattern.split_first()?;
+    let mut start = from;
+    loop {
+        start += buffer.get(start..)?.iter().position(|byte| byte == first)?;
+        if buffer.get(start + 1..)?.starts_with(rest) {
+            return Some(start);
+        }
+        start += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+
+    #[test]
+    fn a_pattern_is_found_wherever_it_begins() {
+        assert_eq!(find(b"ab\nab\n--", b"\n--", 0), Some(5));
+        assert_eq!(find(b"\n\n--\n", b"\n--\n", 0), Some(1));
+        assert_eq!(find(b"abc", b"c", 2), Some(2));
+        assert_eq!(find(b"abc", b"cd", 0), None);
+        assert_eq!(find(b"", b"a", 5), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! The lanes of a session: opened when they are needed, used again, never more than a few.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Lane, LaneError, Opener};
+
+/// A survey, two digests and an inspection at once. sshd's `MaxSessions` is 10 by default, SFTP has one.
+const MOST_LANES: usize = 4;
+/// Digests take long: two lanes are always left for the rest.
+const MOST_DIGESTS: usize = 2;
+
+/// The lanes of one session.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    opener: Opener,
+    idle: Mutex<Vec<Lane>>,
+    /// As many as there may be lanes. Fewer where the device refuses to open more.
+    permits: Arc<Semaphore>,
+    digests: Arc<Semaphore>,
+    /// How many lanes there may be, for the device to refuse all but the last.
+    most: Mutex<usize>,
+}
+
+/// A lane in use. Goes back when [`Lease::put_back`] says that its answer was read to the end, and is ended else.
+#[derive(Debug)]
+pub(crate) struct Lease<'a> {
+    lanes: &'a Lanes,
+    /// Always there until the lease ends.
+    lane: Lane,
+    _permit: OwnedSemaphorePermit,
+    _digest: Option<OwnedSemaphorePermit>,
+}
+
+impl Lanes {
+    /// Begins with the lane over which the device told its facts.
+    pub(crate) fn new(opener: Opener, first: Lane) -> Self {
+        Self {
+            opener,
+            idle: Mutex::new(vec![first]),
+            permits: Arc::new(Semaphore::new(MOST_LANES)),
+            digests: Arc::new(Semaphore::new(MOST_DIGESTS)),
+            most: Mutex::new(MOST_LANES),
+        }
+    }
+
+    /// A lane for a request that is answered soon.
+    pub(crate) async fn lease(&self) -> Result<Lease<'_>, LaneError> {
+        self.lease_with(None).await
+    }
+
+    /// A lane for a request that takes long.
+    pub(crate) async fn lease_for_digest(&self) -> Result<Lease<'_>, LaneError> {
+        // The semaphores are never closed.
+        let digest = self.digests.clone().acquire_owned().await.ok();
+        self.lease_with(digest).await
+    }
+
+    async fn lease_with(&self, digest: Option<OwnedSemaphorePermit>) -> Result<Lease<'_>, LaneError> {
+        loop {
+            let Ok(permit) = self.permits.clone().acquire_owned().await else {
+                return Err(LaneError::Ended("closed".to_owned()));
+            };
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let lane = match idle {
+                Some(lane) => lane,
+                None => match self.opener.open(&[]).await {
+                    Ok((lane, _)) => lane,
+                    Err(error) => {
+                        self.give_up_one(permit, error)?;
+                        continue;
+                    }
+                },
+            };
+            return Ok(Lease {
+                lanes: self,
+                lane,
+                _permit: permit,
+                _digest: digest,
+            });
+        }
+    }
+
+    /// The device refuses one more session (`MaxSessions`): make do with those there are, unless it was the last.
+    fn give_up_one(&self, permit: OwnedSemaphorePermit, error: LaneError) -> Result<(), LaneError> {
+        let mut most = self.most.lock().unwrap_or_else(PoisonError::into_inner);
+        *most = most.saturating_sub(1);
+        permit.forget();
+        tracing::debug!(device = %self.opener.target.name, left = *most, %error, "no further session");
+        if *most == 0 { Err(error) } else { Ok(()) }
+    }
+}
+
+impl Lease<'_> {
+    /// Gives the lane back: the answer to the last request was read to its end.
+    pub(crate) fn put_back(self) {
+        let mut idle = self.lanes.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(self.lane);
+        // Only then do the permits go back, in the order of the fields.
+        drop(idle);
+    }
+}
+
+impl Deref for Lease<'_> {
+    type Target = Lane;
+
+    fn deref(&self) -> &Lane {
+        &self.lane
+    }
+}
+
+impl DerefMut for Lease<'_> {
+    fn deref_mut(&mut self) -> &mut Lane {
+        &mut self.lane
+    }
+}

@@ -1,0 +1,107 @@
+//! What ssh writes to its standard error: how far it has come, and why it ends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::watch;
+
+/// Bytes kept: the end tells the reason, and a warning of a changed host key is a kilobyte.
+const KEPT: usize = 16 * 1024;
+/// Beginning of the line that says that a hop has let us in. Printed with `LogLevel VERBOSE`.
+const AUTHENTICATED: &[u8] = b"Authenticated to ";
+
+/// The last 16 KiB of a stream that is read to its end by a task of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct LastWords {
+    kept: Arc<Mutex<Vec<u8>>>,
+    progress: watch::Receiver<Progress>,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Progress {
+    /// Some hop has authenticated us.
+    pub(crate) authenticated: bool,
+    /// Every process that had the stream open is gone.
+    pub(crate) ended: bool,
+}
+
+impl LastWords {
+    /// Reads the stream until it ends, whether anyone listens or not: ssh must never wait to say something.
+    pub(crate) fn collect(stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let (sender, progress) = watch::channel(Progress::default());
+        tokio::spawn(read(stream, kept.clone(), sender));
+        Self { kept, progress }
+    }
+
+    /// What has come so far.
+    pub(crate) fn text(&self) -> String {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept).into_owned()
+    }
+
+    /// Waits until a hop has authenticated us; or until the stream has ended.
+    pub(crate) async fn authenticated(&self) {
+        let mut progress = self.progress.clone();
+        // A sender that is gone has said that the stream has ended.
+        progress
+            .wait_for(|progress| progress.authenticated || progress.ended)
+            .await
+            .ok();
+    }
+
+    /// Waits until the stream has ended.
+    pub(crate) async fn ended(&self) {
+        let mut progress = self.progress.clone();
+        progress.wait_for(|progress| progress.ended).await.ok();
+    }
+
+    /// Whether a hop has authenticated us.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.progress.borrow().authenticated
+    }
+}
+
+async fn read(
+    mut stream: impl AsyncRead + Unpin,
+    kept: Arc<Mutex<Vec<u8>>>,
+    progress: watch::Sender<Progress>,
+) {
+    let mut buffer = [0; 2048];
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        let authenticated = {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend_from_slice(buffer.get(..length).unwrap_or_default());
+            let excess = kept.len().saturating_sub(KEPT);
+            kept.drain(..excess);
+            kept.split(|byte| *byte == b'\n')
+                .any(|line| line.starts_with(AUTHENTICATED))
+        };
+        progress.send_if_modified(|progress| {
+            let news = authenticated && !progress.authenticated;
+            progress.authenticated |= authenticated;
+            news
+        });
+    }
+    progress.send_modify(|progress| progress.ended = true);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_end_is_kept_however_much_is_said() {
+        let noise = [
+            &b"x".repeat(100_000)[..],
+            b"\nAuthenticated to jump\nthe reason\n",
+        ]
+        .concat();
+        let words = LastWords::collect(std::io::Cursor::new(noise));
+        words.ended().await;
+        assert!(words.is_authenticated());
+        assert_eq!(words.text().len(), KEPT);
+        assert!(words.text().ends_with("the reason\n"));
+    }
+}

@@ -1,0 +1,345 @@
+//! What the device's script answers, taken apart. All of it is from outside: nothing here panics or believes.
+
+use std::collections::HashSet;
+
+use engine::ports::device::{EntryKind, Openness};
+use model::{Identity, Timestamp};
+
+/// One answer among many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// A file that some process has open for writing; its mode tells whether it is a file at all.
+    Open { device_number: u64, inode: u64 },
+    /// Shared mappings that can be written: `major:minor inode` in each line.
+    Mapped(Vec<u8>),
+    /// Something in a source, or a file looked at.
+    Status(Status),
+    /// A folder that cannot be listed.
+    Unlistable(Vec<u8>),
+    /// The source cannot be entered.
+    Closed,
+    /// All has been said.
+    End,
+}
+
+/// Something looked at, without following a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) kind: EntryKind,
+    pub(crate) identity: Identity,
+    pub(crate) device_number: u64,
+    pub(crate) inode: u64,
+    pub(crate) owner: u32,
+    /// As the device gave it; may begin with `./`.
+    pub(crate) name: Vec<u8>,
+}
+
+impl Record {
+    /// Takes a record apart; `None` where it is none.
+    pub(crate) fn parse(record: &[u8], tag: &str) -> Option<Self> {
+        let (first, rest) = record.split_first()?;
+        let after_blank = rest.strip_prefix(b" ");
+        match first {
+            b'E' => (rest == tag.as_bytes()).then_some(Self::End),
+            b'F' => rest.is_empty().then_some(Self::Closed),
+            b'u' => Some(Self::Unlistable(after_blank?.to_vec())),
+            b'm' => Some(Self::Mapped(after_blank?.to_vec())),
+            b'o' => {
+                let mut fields = Fields(after_blank?);
+                let record = Self::Open {
+                    device_number: fields.number(10)?,
+                    inode: fields.number(10)?,
+                };
+                Some(record)
+            }
+            b'f' => found(Fields(after_blank?)).map(Self::Status),
+            b's' => status(Fields(after_blank?)).map(Self::Status),
+            _ => None,
+        }
+    }
+}
+
+/// `%y %D %i %s %T@ %C@ %U %P` of GNU find.
+fn found(mut fields: Fields<'_>) -> Option<Status> {
+    let kind = match fields.word()? {
+        b"f" => EntryKind::File,
+        b"d" => EntryKind::Folder,
+        b"l" => EntryKind::Link,
+        _ => EntryKind::Special,
+    };
+    let device_number = fields.number(10)?;
+    let inode = fields.number(10)?;
+    let size = fields.number(10)?;
+    let modified = fields.time()?;
+    let changed = fields.time()?;
+    let owner = u32::try_from(fields.number(10)?).ok()?;
+    Some(Status {
+        kind,
+        identity: Identity {
+            device_number: Some(device_number),
+            inode: Some(inode),
+            size,
+            modified,
+            changed: Some(changed),
+        },
+        device_number,
+        inode,
+        owner,
+        name: fields.0.to_vec(),
+    })
+}
+
+/// `%d %i %s %Y %Z %u %f %n` of stat.
+fn status(mut fields: Fields<'_>) -> Option<Status> {
+    let device_number = fields.number(10)?;
+    let inode = fields.number(10)?;
+    let size = fields.number(10)?;
+    let modified = fields.time()?;
+    let changed = fields.time()?;
+    let owner = u32::try_from(fields.number(10)?).ok()?;
+    let kind = kind_of_mode(u32::try_from(fields.number(16)?).ok()?);
+    Some(Status {
+        kind,
+        identity: Identity {
+            device_number: Some(device_number),
+            inode: Some(inode),
+            size,
+            modified,
+            changed: Some(changed),
+        },
+        device_number,
+        inode,
+        owner,
+        name: fields.0.to_vec(),
+    })
+}
+
+/// What `st_mode` says something is.
+pub(crate) fn kind_of_mode(mode: u32) -> EntryKind {
+    match mode & 0o170_000 {
+        0o100_000 => EntryKind::File,
+        0o040_000 => EntryKind::Folder,
+        0o120_000 => EntryKind::Link,
+        _ => EntryKind::Special,
+    }
+}
+
+/// The identity with only what a lesser device can tell the same way each time: size and whole seconds.
+pub(crate) fn lesser(identity: Identity) -> Identity {
+    Identity {
+        device_number: None,
+        inode: None,
+        size: identity.size,
+        modified: Timestamp::from_seconds(identity.modified.seconds()),
+        changed: None,
+    }
+}
+
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// What stands before the next blank, which is left out.
+    fn word(&mut self) -> Option<&'a [u8]> {
+        let end = self.0.iter().position(|byte| *byte == b' ')?;
+        let (word, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest.get(1..)?;
+        Some(word)
+    }
+
+    fn number(&mut self, radix: u32) -> Option<u64> {
+        u64::from_str_radix(std::str::from_utf8(self.word()?).ok()?, radix).ok()
+    }
+
+    fn time(&mut self) -> Option<Timestamp> {
+        time(std::str::from_utf8(self.word()?).ok()?)
+    }
+}
+
+/// Seconds since 1970 with or without a fraction, as `date`, `find` and `stat` print them. Digits beyond nanoseconds are
+/// cut.
+pub(crate) fn time(text: &str) -> Option<Timestamp> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let whole: i64 = seconds.parse().ok()?;
+    let mut nanoseconds = 0;
+    for position in 0..9 {
+        let digit = fraction.as_bytes().get(position).map_or(Some(0), |byte| {
+            byte.is_ascii_digit().then(|| i64::from(byte - b'0'))
+        })?;
+        nanoseconds = nanoseconds * 10 + digit;
+    }
+    let sign = if seconds.starts_with('-') { -1 } else { 1 };
+    Some(Timestamp::from_nanoseconds(
+        whole
+            .saturating_mul(1_000_000_000)
+            .saturating_add(sign * nanoseconds),
+    ))
+}
+
+/// Which files are open for writing, or mapped so that they can be written.
+#[derive(Debug, Default)]
+pub(crate) struct OpenFiles {
+    open: HashSet<(u64, u64)>,
+    /// Inode and device number, as the kernel's mapping has it.
+    mapped: HashSet<(u64, u64)>,
+}
+
+impl OpenFiles {
+    /// Adds what a record says; whether it was about open files.
+    pub(crate) fn take(&mut self, record: &Record) -> bool {
+        match record {
+            Record::Open { device_number, inode } => {
+                self.open.insert((*device_number, *inode));
+                true
+            }
+            Record::Mapped(lines) => {
+                let lines = lines.split(|byte| *byte == b'\n');
+                self.mapped.extend(lines.filter_map(mapping));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the scan worked at all: the shell that makes it has its own output open.
+    pub(crate) fn saw_something(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Whether this file is open.
+    pub(crate) fn has(&self, device_number: u64, inode: u64) -> bool {
+        if self.open.contains(&(device_number, inode)) || self.mapped.contains(&(device_number, inode)) {
+            return true;
+        }
+        // Btrfs, overlayfs and the like show one number in stat and another in the mappings; theirs in stat have the
+        // major number 0. The inode alone must do then.
+        major(device_number) == 0 && self.mapped.iter().any(|(_, mapped)| *mapped == inode)
+    }
+}
+
+fn mapping(line: &[u8]) -> Option<(u64, u64)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (device, inode) = line.split_once(' ')?;
+    let (major, minor) = device.split_once(':')?;
+    let major = u64::from_str_radix(major, 16).ok()?;
+    let minor = u64::from_str_radix(minor, 16).ok()?;
+    Some((device_number(major, minor), inode.parse().ok()?))
+}
+
+/// As makedev(3) puts it together, and stat shows it.
+fn device_number(major: u64, minor: u64) -> u64 {
+    ((major & 0xffff_f000) << 32) | ((major & 0xfff) << 8) | ((minor & 0xffff_ff00) << 12) | (minor & 0xff)
+}
+
+fn major(device_number: u64) -> u64 {
+    ((device_number >> 32) & 0xffff_f000) | ((device_number >> 8) & 0xfff)
+}
+
+/// What is to be said about a file that a scan has, or has not, found open.
+pub(crate) fn openness(files: &OpenFiles, status: &Status, user: Option<u32>, sees_others: bool) -> Openness {
+    if files.has(status.device_number, status.inode) {
+        return Openness::Open;
+    }
+    // A process of another user may write to a file of its own, and cannot be seen unless the login is root.
+    let is_seen = user.is_some_and(|user| user == 0 || user == status.owner);
+    match files.saw_something() && sees_others && is_seen {
+        true => Openness::Closed,
+        false => Openness::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAG: &str = "0123456789abcdef0123456789abcdef";
+
+    fn parse(record: &[u8]) -> Option<Record> {
+        Record::parse(record, TAG)
+    }
+
+    #[test]
+    fn a_listing_of_gnu_find_is_taken_apart() {
+        let record = b"f f 2049 131 4096 1700000000.1234567890 1700000001.0000000000 1000 a b\n\xff";
+        let Some(Record::Status(status)) = parse(record) else {
+            panic!("no status")
+        };
+        assert_eq!(status.name, b"a b\n\xff");
+        assert_eq!(status.identity.modified.nanoseconds(), 1_700_000_000_123_456_789);
+        assert_eq!(status.identity.size, 4096);
+        assert_eq!(
+            (status.device_number, status.inode, status.owner),
+            (2049, 131, 1000)
+        );
+        assert!(status.identity.is_complete());
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused_and_never_panics() {
+        let records: [&[u8]; 12] = [
+            b"",
+            b"f",
+            b"f ",
+            b"f f",
+            b"f f 1 2 3",
+            b"s 1 2 3 4 5 6 zz name",
+            b"E",
+            b"Ewrong",
+            b"o 1",
+            b"x y",
+            b"f f 1 2 3 4.x 5 6 name",
+            b"f f 99999999999999999999 2 3 4 5 6 name",
+        ];
+        for record in records {
+            assert_eq!(parse(record), None, "{record:?}");
+        }
+        assert_eq!(parse(format!("E{TAG}").as_bytes()), Some(Record::End));
+    }
+
+    #[test]
+    fn times_before_1970_and_without_a_fraction_are_read() {
+        assert_eq!(
+            time("1700000000").unwrap().nanoseconds(),
+            1_700_000_000_000_000_000
+        );
+        assert_eq!(time("-1.5").unwrap().nanoseconds(), -1_500_000_000);
+        assert_eq!(time("9999999999999999.0").unwrap().nanoseconds(), i64::MAX);
+        assert_eq!(time("1.5N"), None);
+        assert_eq!(time(""), None);
+    }
+
+    #[test]
+    fn a_mapping_is_matched_by_device_and_inode_and_by_inode_where_the_device_is_anonymous() {
+        let mut files = OpenFiles::default();
+        assert!(files.take(&parse(b"m 08:02 131\n00:05 7\nnonsense\n").unwrap()));
+        let sda2 = 0x802;
+        assert!(files.has(sda2, 131));
+        assert!(!files.has(sda2, 7) && !files.has(0x803, 131));
+        assert!(files.has(0x1f, 131), "btrfs");
+        assert_eq!(major(device_number(259, 300)), 259);
+    }
+
+    #[test]
+    fn a_file_counts_as_closed_only_where_every_writer_could_be_seen() {
+        let Some(Record::Status(status)) = parse(b"f f 2049 131 1 1.0 1.0 1000 a") else {
+            panic!("no status")
+        };
+        let mut files = OpenFiles::default();
+        assert_eq!(
+            openness(&files, &status, Some(1000), true),
+            Openness::Unknown,
+            "blind scan"
+        );
+        files.take(&parse(b"o 5 5 21b6").unwrap());
+        assert_eq!(openness(&files, &status, Some(1000), true), Openness::Closed);
+        assert_eq!(openness(&files, &status, Some(0), true), Openness::Closed);
+        assert_eq!(openness(&files, &status, Some(1001), true), Openness::Unknown);
+        assert_eq!(
+            openness(&files, &status, Some(1000), false),
+            Openness::Unknown,
+            "hidepid"
+        );
+        assert_eq!(openness(&files, &status, None, true), Openness::Unknown);
+        files.take(&parse(b"o 2049 131 81a4").unwrap());
+        assert_eq!(openness(&files, &status, Some(1001), false), Openness::Open);
+    }
+}

@@ -1,0 +1,99 @@
+//! What ssh's configuration makes of a name.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use engine::ports::device::DeviceFailure;
+use model::FailureClass;
+
+use crate::classify::judge;
+use crate::process::Client;
+use crate::target::Target;
+
+/// `ssh -G` reads files and runs what `Match exec` names: it is local, and a matter of milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The way to a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// The host that the first TCP connection goes to, as text that is equal for devices that share it.
+    pub(crate) first_hop: String,
+    /// How many hops there are before the device; 1 for a proxy command.
+    pub(crate) hops_before: u32,
+    /// Whether the first hop is an ssh process whose words we read, so that its authentication can be seen.
+    pub(crate) tells_progress: bool,
+}
+
+/// Asks ssh for the way to a device.
+pub(crate) async fn route(client: &Client, target: &Target) -> Result<Route, DeviceFailure> {
+    let mut command = client.explain(target);
+    command.stdin(Stdio::null());
+    match tokio::time::timeout(PATIENCE, command.output()).await {
+        Ok(Ok(output)) if output.status.success() => Ok(read(&String::from_utf8_lossy(&output.stdout))),
+        Ok(Ok(output)) => Err(judge(&String::from_utf8_lossy(&output.stderr), false).failure),
+        Ok(Err(error)) => Err(failure(format!("cannot start ssh: {error}"))),
+        Err(_) => Err(failure(
+            "ssh -G does not end; a `Match exec` of its configuration may hang".to_owned(),
+        )),
+    }
+}
+
+fn failure(message: String) -> DeviceFailure {
+    DeviceFailure {
+        class: FailureClass::AliasUnknown,
+        message,
+    }
+}
+
+fn read(explanation: &str) -> Route {
+    let value = |key: &str| {
+        explanation
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| value.trim())
+            .filter(|value| *value != "none")
+    };
+    if let Some(jumps) = value("proxyjump") {
+        let hops: Vec<_> = jumps.split(',').collect();
+        return Route {
+            first_hop: hops.first().copied().unwrap_or_default().to_owned(),
+            hops_before: u32::try_from(hops.len()).unwrap_or(u32::MAX),
+            tells_progress: true,
+        };
+    }
+    if let Some(command) = value("proxycommand") {
+        return Route {
+            // The command has the device's address in it, most often. What stays without its numbers is the same for
+            // devices that go the same way.
+            first_hop: command.chars().filter(|c| !c.is_ascii_digit()).collect(),
+            hops_before: 1,
+            tells_progress: false,
+        };
+    }
+    let host = value("hostname").unwrap_or_default();
+    let port = value("port").unwrap_or_default();
+    Route {
+        first_hop: format!("{host}:{port}"),
+        hops_before: 0,
+        tells_progress: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_behind_one_jump_host_share_their_first_hop() {
+        let one = read("hostname localhost\nport 5031\nproxyjump awi@jump\n");
+        let other = read("hostname localhost\nport 5032\nproxyjump awi@jump\n");
+        assert_eq!(one, other);
+        assert_eq!((one.first_hop.as_str(), one.hops_before), ("awi@jump", 1));
+        assert_eq!(read("proxyjump a,b\n").hops_before, 2);
+        let direct = read("hostname hive\nport 22\nproxycommand none\n");
+        assert_eq!((direct.first_hop.as_str(), direct.hops_before), ("hive:22", 0));
+        let command = |port| read(&format!("proxycommand ssh -W localhost:{port} jump\n"));
+        assert_eq!(command(5031), command(5032));
+    }
+}

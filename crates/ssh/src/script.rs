@@ -1,0 +1,82 @@
+//! The script that runs on the device, and how it gets there.
+
+use model::SourcePath;
+
+/// The device's half of the conversation.
+const DEVICE: &str = include_str!("script/device.sh");
+
+/// The command that the login shell is given, whichever shell that is: bash, dash, fish, csh. What it evaluates comes by
+/// standard input.
+pub(crate) const COMMAND: &str = r#"exec /bin/sh -c 'IFS= read -r s && eval "$(printf %b "$s")"'"#;
+
+/// What the two sides have agreed on so that nothing else can be taken for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tag {
+    first_half: String,
+    second_half: String,
+}
+
+impl Tag {
+    /// Made of 32 hexadecimal digits of chance.
+    pub(crate) fn new(chance: &str) -> Self {
+        let (first_half, second_half) = chance.split_at_checked(chance.len() / 2).unwrap_or((chance, ""));
+        Self {
+            first_half: first_half.to_owned(),
+            second_half: second_half.to_owned(),
+        }
+    }
+
+    /// The whole of it.
+    pub(crate) fn whole(&self) -> String {
+        format!("{}{}", self.first_half, self.second_half)
+    }
+}
+
+/// All that is written before the first request: the script as one line, the tag in halves, and the folders whose file
+/// systems are asked about.
+pub(crate) fn opening(tag: &Tag, sources: &[SourcePath]) -> Vec<u8> {
+    let mut opening = as_one_line(DEVICE).into_bytes();
+    opening.extend_from_slice(
+        format!("\n{}\n{}\n{}\n", tag.first_half, tag.second_half, sources.len()).as_bytes(),
+    );
+    for source in sources {
+        opening.extend_from_slice(&anchored(source.as_bytes()));
+        opening.push(b'\n');
+    }
+    opening
+}
+
+/// A path that no program takes for an option: absolute, or beginning with `./`.
+pub(crate) fn anchored(path: &[u8]) -> Vec<u8> {
+    match path.first() {
+        Some(b'/') => path.to_vec(),
+        _ => [b"./", path].concat(),
+    }
+}
+
+/// The script without its comments, for `printf %b`.
+fn as_one_line(script: &str) -> String {
+    let is_comment = |line: &&str| line.trim_start().starts_with('#');
+    let lines = script
+        .lines()
+        .filter(|line| !is_comment(line) && !line.is_empty());
+    lines.map(|line| line.replace('\\', "\\\\") + "\\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_travels_as_one_line_without_its_comments() {
+        let line = as_one_line("# why\nprintf '\\0'\n\n  # more\necho #no\n");
+        assert_eq!(line, "printf '\\\\0'\\necho #no\\n");
+        assert!(!as_one_line(DEVICE).contains('\n'));
+    }
+
+    #[test]
+    fn no_source_can_be_taken_for_an_option() {
+        assert_eq!(anchored(b"-rf"), b"./-rf");
+        assert_eq!(anchored(b"/data"), b"/data");
+    }
+}

@@ -1,0 +1,306 @@
+//! A session with one device: SFTP for what concerns files, the script for what SFTP cannot tell.
+
+mod digest;
+mod fault;
+mod fetch;
+mod inspect;
+mod supervise;
+mod survey;
+mod withdraw;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use engine::ports::device::{
+    Abilities, ChunkSender, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Inspection, Move,
+    Session, SurveySender,
+};
+use model::{DeviceName, Digest, FailureClass, RelativePath, SourcePath};
+use tokio::process::Child;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::facts::{Dialect, Facts};
+use crate::guard::Guard;
+use crate::lane::{Lane, LaneError, Lanes, Opener};
+use crate::last_words::LastWords;
+use crate::script::anchored;
+use crate::verdict::{Verdict, text_of};
+
+/// Bytes that may be asked for and not yet consumed. A link of 100 Mbit/s and 300 ms holds 3.75 MB, ssh's channel window
+/// 2 MiB; as much again covers the time that a consumer takes to write what has come.
+const BUDGET: u32 = 8 * 1024 * 1024;
+/// The least, however narrow the bandwidth: a few reads.
+const LEAST_BUDGET: u32 = 256 * 1024;
+/// How long a connection that has ended may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long an orderly end may take.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// A session over one ssh connection. Dropping it ends every process that was started for it.
+#[derive(Debug)]
+pub struct SshSession {
+    device: DeviceName,
+    files: sftp::Client,
+    lanes: Option<Lanes>,
+    dialect: Dialect,
+    sees_others: bool,
+    abilities: Abilities,
+    facts: DeviceFacts,
+    stall_timeout: Duration,
+    budget: sftp::Budget,
+    verdict: Verdict,
+    received: Arc<AtomicU64>,
+    /// Folders known to be there, because this session has made them.
+    made_folders: Mutex<HashSet<Vec<u8>>>,
+    farewell: oneshot::Sender<()>,
+    supervisor: Supervisor,
+}
+
+/// The task that owns the processes: they end with it.
+#[derive(Debug)]
+struct Supervisor(JoinHandle<()>);
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a successful attempt has made.
+pub(crate) struct Connected {
+    pub(crate) device: DeviceName,
+    pub(crate) stall_timeout: Duration,
+    pub(crate) bandwidth: Option<u64>,
+    pub(crate) through_jump: bool,
+    pub(crate) guard: Guard,
+    pub(crate) process: Child,
+    pub(crate) words: LastWords,
+    pub(crate) files: sftp::Client,
+    pub(crate) shell: Option<(Opener, Lane, Facts)>,
+    pub(crate) received: Arc<AtomicU64>,
+}
+
+impl SshSession {
+    pub(crate) async fn begin(connected: Connected, facts_for: &[SourcePath]) -> Result<Self, DeviceFailure> {
+        let verdict = Verdict::open();
+        let (farewell, farewells) = oneshot::channel();
+        let supervisor = supervise::Supervised {
+            guard: connected.guard,
+            process: connected.process,
+            words: connected.words,
+            files: connected.files.clone(),
+            stall_timeout: connected.stall_timeout,
+            through_jump: connected.through_jump,
+        };
+        let supervisor = Supervisor(tokio::spawn(supervisor.run(verdict.clone(), farewells)));
+        let (lanes, facts) = match connected.shell {
+            Some((opener, lane, facts)) => (Some(Lanes::new(opener, lane)), facts),
+            None => (None, Facts::default()),
+        };
+        let mut session = Self {
+            abilities: abilities(&facts, connected.files.supports(sftp::codec::names::POSIX_RENAME)),
+            dialect: facts.dialect,
+            sees_others: facts.sees_others,
+            facts: DeviceFacts::default(),
+            device: connected.device,
+            files: connected.files,
+            lanes: lanes.filter(|_| facts.dialect != Dialect::Mute),
+            stall_timeout: connected.stall_timeout,
+            budget: sftp::Budget::new(budget(connected.bandwidth)),
+            verdict,
+            received: connected.received,
+            made_folders: Mutex::default(),
+            farewell,
+            supervisor,
+        };
+        session.facts = session.device_facts(facts, facts_for).await?;
+        Ok(session)
+    }
+
+    async fn device_facts(&self, facts: Facts, sources: &[SourcePath]) -> Result<DeviceFacts, DeviceFailure> {
+        let mut told = facts.disks.into_iter();
+        let mut disks = Vec::new();
+        for source in sources {
+            let disk = match told.next().flatten() {
+                Some(disk) => Some(disk),
+                None => self.disk_by_sftp(source).await?,
+            };
+            disks.push((source.clone(), disk));
+        }
+        Ok(DeviceFacts {
+            clock: facts.clock,
+            boot_id: facts.boot_id,
+            uptime: facts.uptime,
+            disks,
+        })
+    }
+
+    async fn disk_by_sftp(&self, source: &SourcePath) -> Result<Option<DiskUse>, DeviceFailure> {
+        if !self.files.supports(sftp::codec::names::STATVFS) {
+            return Ok(None);
+        }
+        let path = anchored(source.as_bytes());
+        let told = self.verdict.unless_ended(self.files.statvfs(&path)).await?;
+        match told {
+            Ok(told) => Ok(Some(DiskUse {
+                total: told.total_bytes(),
+                available: told.available_bytes(),
+            })),
+            Err(error) if error.status().is_some() => Ok(None),
+            Err(error) => Err(self.lost(&error).await),
+        }
+    }
+
+    /// The path of a file as SFTP and the script take it.
+    fn path(source: &SourcePath, path: &RelativePath) -> Vec<u8> {
+        anchored(&source.join(path))
+    }
+
+    /// What an SFTP error that ended the connection means for the session.
+    async fn lost(&self, error: &sftp::Error) -> DeviceFailure {
+        if let sftp::Error::Connection(cause) = error
+            && matches!(cause.as_ref(), sftp::ConnectionError::Protocol(_))
+        {
+            return self.verdict.end(DeviceFailure {
+                class: FailureClass::Protocol,
+                message: text_of(cause.as_ref()),
+            });
+        }
+        self.ended(text_of(error)).await
+    }
+
+    /// What the end of a lane means for the session: without its shell the device cannot prove what it proved before.
+    async fn lane_lost(&self, error: LaneError) -> DeviceFailure {
+        match error {
+            LaneError::Silent(_) => self.verdict.end(self.stalled()),
+            LaneError::Nonsense(_) => self.verdict.end(DeviceFailure {
+                class: FailureClass::Protocol,
+                message: text_of(&error),
+            }),
+            LaneError::Ended(_) | LaneError::Stream(_) => self.ended(text_of(&error)).await,
+        }
+    }
+
+    /// Waits a moment for ssh to end and say why; else the given words must do.
+    async fn ended(&self, message: String) -> DeviceFailure {
+        match timeout(LAST_WORDS, self.verdict.ended()).await {
+            Ok(failure) => failure,
+            Err(_) => self.verdict.end(DeviceFailure {
+                class: FailureClass::Protocol,
+                message,
+            }),
+        }
+    }
+
+    fn stalled(&self) -> DeviceFailure {
+        supervise::stalled(self.stall_timeout)
+    }
+}
+
+impl Session for SshSession {
+    fn abilities(&self) -> Abilities {
+        self.abilities
+    }
+
+    fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+        self.verdict.unless_ended(self.list(source, items)).await?
+    }
+
+    async fn rename(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        self.verdict.unless_ended(self.move_all(source, moves)).await?
+    }
+
+    async fn inspect(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Result<Inspection, FileFault>>, DeviceFailure> {
+        self.verdict.unless_ended(self.look_at(source, paths)).await?
+    }
+
+    async fn fetch(
+        &self,
+        source: &SourcePath,
+        path: &RelativePath,
+        offset: u64,
+        expected_size: u64,
+        chunks: ChunkSender,
+    ) -> Result<Result<u64, FileFault>, DeviceFailure> {
+        let fetched = self.read_file(source, path, offset, expected_size, chunks);
+        self.verdict.unless_ended(fetched).await?
+    }
+
+    async fn digest(
+        &self,
+        source: &SourcePath,
+        requests: &[DigestRequest],
+    ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
+        self.verdict
+            .unless_ended(self.digest_all(source, requests))
+            .await?
+    }
+
+    async fn remove(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        self.verdict.unless_ended(self.remove_all(source, paths)).await?
+    }
+
+    async fn remove_folders(&self, source: &SourcePath, paths: &[RelativePath]) -> Result<(), DeviceFailure> {
+        self.verdict
+            .unless_ended(self.remove_all_folders(source, paths))
+            .await?
+    }
+
+    fn bytes_received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    async fn close(self) {
+        let Self {
+            files,
+            lanes,
+            farewell,
+            mut supervisor,
+            ..
+        } = self;
+        // The ends of the scripts' and of SFTP's input: the device ends them, and then ssh ends.
+        drop((lanes, files));
+        farewell.send(()).ok();
+        timeout(FAREWELL, &mut supervisor.0).await.ok();
+    }
+}
+
+fn abilities(facts: &Facts, renames_atomically: bool) -> Abilities {
+    let has_shell = facts.dialect != Dialect::Mute;
+    Abilities {
+        complete_identities: facts.dialect == Dialect::Gnu,
+        sees_open_files: has_shell && facts.user.is_some() && facts.sees_others,
+        sees_all_processes: has_shell && facts.user == Some(0) && facts.sees_others,
+        user: facts.user,
+        digests: has_shell && facts.digests,
+        tells_time: facts.clock.is_some() && facts.boot_id.is_some() && facts.uptime.is_some(),
+        renames_atomically,
+    }
+}
+
+/// Less where little may be received, so that what is asked between files does not wait behind megabytes: one second's
+/// worth.
+fn budget(bandwidth: Option<u64>) -> u32 {
+    let second = bandwidth.map_or(BUDGET, |rate| u32::try_from(rate).unwrap_or(u32::MAX));
+    second.clamp(LEAST_BUDGET, BUDGET)
+}

@@ -1,0 +1,36 @@
+//! From SFTP's few status codes to what befell a file.
+
+use engine::ports::device::{FileFault, FileFaultKind};
+use sftp::StatusCode;
+
+/// What a status means for the file it is about; `None` where the error ended the connection.
+pub(super) fn fault(error: &sftp::Error) -> Option<FileFault> {
+    let kind = match error.status()? {
+        StatusCode::NoSuchFile => FileFaultKind::Missing,
+        StatusCode::PermissionDenied => FileFaultKind::Permission,
+        StatusCode::OpUnsupported => FileFaultKind::Unsupported,
+        _ => FileFaultKind::Other,
+    };
+    Some(FileFault {
+        kind,
+        message: message(error),
+    })
+}
+
+/// The operation and the server's reason; not the path, which the reader of the message knows.
+fn message(error: &sftp::Error) -> String {
+    let sftp::Error::Status {
+        operation,
+        code,
+        message,
+        ..
+    } = error
+    else {
+        return error.to_string();
+    };
+    let said = model::escaped(message);
+    match said.is_empty() || said.eq_ignore_ascii_case(&code.to_string()) {
+        true => format!("{operation}: {code}"),
+        false => format!("{operation}: {code} ({said})"),
+    }
+}

@@ -1,0 +1,204 @@
+//! Looking at files once more: who has them open, and only then which they are.
+
+use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Inspection, Openness};
+use model::{Identity, RelativePath, SourcePath, Timestamp};
+
+use super::SshSession;
+use super::fault::fault;
+use crate::facts::Dialect;
+use crate::lane::{LaneError, Lease};
+use crate::pipeline::in_order;
+use crate::records::{OpenFiles, Record, Status, kind_of_mode, lesser, openness};
+
+/// Bytes of names in one question: the device takes them in whole.
+const MOST_NAME_BYTES: usize = 256 * 1024;
+
+type Looked = Result<Inspection, FileFault>;
+
+impl SshSession {
+    pub(super) async fn look_at(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Looked>, DeviceFailure> {
+        let Some(lanes) = &self.lanes else {
+            return self.look_by_sftp(source, paths).await;
+        };
+        let mut results = Vec::with_capacity(paths.len());
+        for names in portions(paths.iter().map(|path| Self::path(source, path))) {
+            let seen = async {
+                let mut lane = lanes.lease().await?;
+                let seen = self.look_by_script(&mut lane, &names).await?;
+                lane.put_back();
+                Ok(seen)
+            };
+            let seen = match seen.await {
+                Ok(seen) => seen,
+                Err(error) => return Err(self.lane_lost(error).await),
+            };
+            for (name, inspection) in names.iter().zip(seen) {
+                results.push(match inspection {
+                    Some(looked) => looked,
+                    None => self.why_not_seen(name).await?,
+                });
+            }
+        }
+        Ok(results)
+    }
+
+    /// What the script says of each name; `None` where it says nothing.
+    async fn look_by_script(
+        &self,
+        lane: &mut Lease<'_>,
+        names: &[Vec<u8>],
+    ) -> Result<Vec<Option<Looked>>, LaneError> {
+        let arguments: Vec<u8> = names
+            .iter()
+            .flat_map(|name| name.iter().copied().chain([0]))
+            .collect();
+        lane.ask("inspect", &arguments).await?;
+        let mut open_files = OpenFiles::default();
+        let mut seen = Vec::with_capacity(names.len());
+        loop {
+            let record = self.record(lane).await?;
+            if open_files.take(&record) {
+                continue;
+            }
+            match record {
+                Record::Status(status) => {
+                    // Those that are not there are passed over, the order is kept.
+                    let position = names
+                        .iter()
+                        .skip(seen.len())
+                        .position(|name| *name == status.name)
+                        .ok_or_else(|| LaneError::Nonsense(model::escaped(&status.name)))?;
+                    seen.extend(std::iter::repeat_with(|| None).take(position));
+                    seen.push(Some(self.inspection(&open_files, &status)));
+                }
+                Record::End => break,
+                _ => return Err(LaneError::Nonsense("an answer to another question".to_owned())),
+            }
+        }
+        seen.resize_with(names.len(), || None);
+        Ok(seen)
+    }
+
+    fn inspection(&self, open_files: &OpenFiles, status: &Status) -> Looked {
+        if status.kind != engine::ports::device::EntryKind::File {
+            return Err(not_a_file());
+        }
+        Ok(Inspection {
+            identity: self.identity(status),
+            openness: openness(open_files, status, self.abilities.user, self.sees_others),
+        })
+    }
+
+    /// Only those parts of an identity that the device tells the same way in listings and afterwards.
+    pub(super) fn identity(&self, status: &Status) -> Identity {
+        match self.dialect {
+            Dialect::Gnu => status.identity,
+            _ => lesser(status.identity),
+        }
+    }
+
+    /// The next record, whatever ends records on this device.
+    pub(super) async fn record(&self, lane: &mut Lease<'_>) -> Result<Record, LaneError> {
+        let tag = lane.tag().to_owned();
+        let piece = match self.dialect {
+            Dialect::Gnu | Dialect::GnuStat => lane.until(b"\0").await?,
+            _ => lane.until(format!("\n{tag}\n").as_bytes()).await?,
+        };
+        Record::parse(&piece, &tag).ok_or_else(|| {
+            let beginning = piece.get(..piece.len().min(80)).unwrap_or_default();
+            LaneError::Nonsense(model::escaped(beginning))
+        })
+    }
+
+    /// SFTP has words for what the script keeps silent about.
+    async fn why_not_seen(&self, name: &[u8]) -> Result<Looked, DeviceFailure> {
+        match self.files.lstat(name).await {
+            // It has come back between the two looks, or cannot be looked at by the script.
+            Ok(_) => Ok(Err(FileFault {
+                kind: FileFaultKind::Missing,
+                message: "stat: it was not there a moment ago".to_owned(),
+            })),
+            Err(error) => match fault(&error) {
+                Some(fault) => Ok(Err(fault)),
+                None => Err(self.lost(&error).await),
+            },
+        }
+    }
+
+    async fn look_by_sftp(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Looked>, DeviceFailure> {
+        let requests: Vec<_> = paths
+            .iter()
+            .map(|path| {
+                let (files, path) = (self.files.clone(), Self::path(source, path));
+                async move { files.lstat(&path).await }
+            })
+            .collect();
+        let mut results = Vec::with_capacity(paths.len());
+        for looked in in_order(requests).await {
+            results.push(match looked {
+                Ok(attributes) if attributes.is_file() => Ok(Inspection {
+                    identity: identity_of(&attributes),
+                    openness: Openness::Unknown,
+                }),
+                Ok(_) => Err(not_a_file()),
+                Err(error) => match fault(&error) {
+                    Some(fault) => Err(fault),
+                    None => return Err(self.lost(&error).await),
+                },
+            });
+        }
+        Ok(results)
+    }
+}
+
+/// What SFTP tells: size and whole seconds.
+pub(super) fn identity_of(attributes: &sftp::Attributes) -> Identity {
+    let modified = attributes.times.map_or(0, |times| i64::from(times.modified));
+    Identity {
+        device_number: None,
+        inode: None,
+        size: attributes.size.unwrap_or(0),
+        modified: Timestamp::from_seconds(modified),
+        changed: None,
+    }
+}
+
+/// What SFTP says something is.
+pub(super) fn kind_of(attributes: &sftp::Attributes) -> engine::ports::device::EntryKind {
+    kind_of_mode(attributes.permissions.unwrap_or(0))
+}
+
+fn not_a_file() -> FileFault {
+    FileFault {
+        kind: FileFaultKind::NotAFile,
+        message: "it is no regular file any more".to_owned(),
+    }
+}
+
+/// Names in portions that one question takes.
+fn portions(names: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
+    let mut portions: Vec<Vec<Vec<u8>>> = Vec::new();
+    let mut room = 0;
+    for name in names {
+        let length = name.len() + 1;
+        match portions.last_mut() {
+            Some(portion) if length <= room => {
+                room -= length;
+                portion.push(name);
+            }
+            _ => {
+                room = MOST_NAME_BYTES.saturating_sub(length);
+                portions.push(vec![name]);
+            }
+        }
+    }
+    portions
+}

@@ -1,0 +1,213 @@
+//! Listing a source.
+
+use engine::ports::device::{DeviceFailure, Entry, EntryKind, Openness, SurveyItem, SurveySender};
+use model::{FailureClass, RelativePath, SourcePath, escaped};
+use sftp::StatusCode;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::SshSession;
+use super::inspect::{identity_of, kind_of};
+use crate::facts::Dialect;
+use crate::lane::{LaneError, Lanes};
+use crate::records::{OpenFiles, Record, Status, openness};
+use crate::script::anchored;
+
+/// Items that travel together.
+const BATCH: usize = 256;
+/// Folders listed by SFTP at once.
+const FOLDERS_AT_ONCE: usize = 8;
+/// Replies of the server that may wait for each folder.
+const LISTING_QUEUE: usize = 4;
+
+/// How a listing ended.
+enum Listed {
+    All,
+    /// Nobody wants to hear the rest.
+    Unwanted,
+    /// The source could not be entered.
+    Closed,
+}
+
+impl SshSession {
+    pub(super) async fn list(&self, source: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+        let lists = matches!(self.dialect, Dialect::Gnu | Dialect::Plain);
+        let Some(lanes) = self.lanes.as_ref().filter(|_| lists) else {
+            return self.list_by_sftp(source, items).await;
+        };
+        match self.list_by_script(lanes, source, items).await {
+            Ok(Listed::All | Listed::Unwanted) => Ok(()),
+            Ok(Listed::Closed) => Err(self.why_closed(source).await),
+            Err(error) => Err(self.lane_lost(error).await),
+        }
+    }
+
+    async fn list_by_script(
+        &self,
+        lanes: &Lanes,
+        source: &SourcePath,
+        items: SurveySender,
+    ) -> Result<Listed, LaneError> {
+        let mut lane = lanes.lease().await?;
+        let argument = [&anchored(source.as_bytes())[..], b"\0"].concat();
+        lane.ask("survey", &argument).await?;
+        let mut open_files = OpenFiles::default();
+        let (mut batch, mut is_closed) = (Vec::new(), false);
+        loop {
+            let record = self.record(&mut lane).await?;
+            if open_files.take(&record) {
+                continue;
+            }
+            match record {
+                Record::Status(status) => batch.push(self.item(&open_files, status)),
+                Record::Unlistable(name) => batch.push(named(&name, SurveyItem::Unlistable)),
+                Record::Closed => is_closed = true,
+                Record::End => break,
+                Record::Open { .. } | Record::Mapped(_) => {}
+            }
+            // The device's words wait in the channel while the consumer is busy: nothing is owed then.
+            if batch.len() >= BATCH && items.send(std::mem::take(&mut batch)).await.is_err() {
+                return Ok(Listed::Unwanted);
+            }
+        }
+        lane.put_back();
+        if is_closed {
+            return Ok(Listed::Closed);
+        }
+        if !batch.is_empty() && items.send(batch).await.is_err() {
+            return Ok(Listed::Unwanted);
+        }
+        Ok(Listed::All)
+    }
+
+    fn item(&self, open_files: &OpenFiles, status: Status) -> SurveyItem {
+        let openness = openness(open_files, &status, self.abilities.user, self.sees_others);
+        let (kind, identity) = (status.kind, self.identity(&status));
+        named(&status.name, |path| {
+            SurveyItem::Entry(Entry {
+                path,
+                kind,
+                identity,
+                openness,
+            })
+        })
+    }
+
+    /// Lists folder by folder, several at once. What waits to be listed is remembered: folders, not files.
+    async fn list_by_sftp(&self, source: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+        let mut waiting: Vec<Option<RelativePath>> = vec![None];
+        let mut listings = JoinSet::new();
+        loop {
+            while listings.len() < FOLDERS_AT_ONCE
+                && let Some(folder) = waiting.pop()
+            {
+                let path = match &folder {
+                    Some(folder) => Self::path(source, folder),
+                    None => anchored(source.as_bytes()),
+                };
+                listings.spawn(list_folder(self.files.clone(), path, folder, items.clone()));
+            }
+            let Some(listed) = listings.join_next().await else {
+                return Ok(());
+            };
+            let Ok((folder, listed)) = listed else {
+                continue;
+            };
+            match (listed, folder) {
+                (Ok(folders), _) => waiting.extend(folders.into_iter().map(Some)),
+                (Err(sftp::Error::ConsumerGone { .. }), _) => return Ok(()),
+                (Err(error), _) if error.status().is_none() => return Err(self.lost(&error).await),
+                (Err(_), None) => return Err(self.why_closed(source).await),
+                // Gone between its folder's listing and its own.
+                (Err(error), _) if error.status() == Some(StatusCode::NoSuchFile) => {}
+                (Err(_), Some(folder)) => {
+                    if items.send(vec![SurveyItem::Unlistable(folder)]).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why a source cannot be listed.
+    async fn why_closed(&self, source: &SourcePath) -> DeviceFailure {
+        let path = anchored(source.as_bytes());
+        let (class, problem) = match self.files.stat(&path).await {
+            Ok(attributes) if attributes.is_directory() => {
+                (FailureClass::Permission, "cannot be listed".to_owned())
+            }
+            Ok(_) => (FailureClass::SourceMissing, "is no folder".to_owned()),
+            Err(error) => match error.status() {
+                None => return self.lost(&error).await,
+                Some(StatusCode::NoSuchFile) => (FailureClass::SourceMissing, "does not exist".to_owned()),
+                Some(StatusCode::PermissionDenied) => {
+                    (FailureClass::Permission, "cannot be reached".to_owned())
+                }
+                Some(code) => (FailureClass::Permission, format!("cannot be looked at: {code}")),
+            },
+        };
+        // The session goes on: another source may be well.
+        DeviceFailure {
+            class,
+            message: format!("the source {source} {problem}"),
+        }
+    }
+}
+
+/// Lists one folder into `items`, and returns the folders in it.
+async fn list_folder(
+    files: sftp::Client,
+    path: Vec<u8>,
+    folder: Option<RelativePath>,
+    items: SurveySender,
+) -> (Option<RelativePath>, Result<Vec<RelativePath>, sftp::Error>) {
+    let (sink, mut entries) = mpsc::channel::<Vec<sftp::Entry>>(LISTING_QUEUE);
+    let mut folders = Vec::new();
+    let consume = async {
+        while let Some(entries) = entries.recv().await {
+            let batch = entries
+                .iter()
+                .map(|entry| item_of(folder.as_ref(), entry))
+                .collect::<Vec<_>>();
+            folders.extend(batch.iter().filter_map(|item| match item {
+                SurveyItem::Entry(entry) if entry.kind == EntryKind::Folder => Some(entry.path.clone()),
+                _ => None,
+            }));
+            if items.send(batch).await.is_err() {
+                break;
+            }
+        }
+        drop(entries);
+    };
+    let produce = async move { files.list(&path, &sink).await };
+    let (listed, ()) = tokio::join!(produce, consume);
+    (folder.clone(), listed.map(|_| folders))
+}
+
+fn item_of(folder: Option<&RelativePath>, entry: &sftp::Entry) -> SurveyItem {
+    let name = match folder {
+        Some(folder) => [folder.as_bytes(), b"/", &entry.name].concat(),
+        None => entry.name.to_vec(),
+    };
+    // A name with a slash would be a path that was never listed.
+    if entry.name.contains(&b'/') {
+        return SurveyItem::Refused(escaped(&name), model::NameError::Absolute);
+    }
+    named(&name, |path| {
+        SurveyItem::Entry(Entry {
+            path,
+            kind: kind_of(&entry.attributes),
+            identity: identity_of(&entry.attributes),
+            openness: Openness::Unknown,
+        })
+    })
+}
+
+/// An item about a path, if it is one; find's names may begin with `./`.
+fn named(name: &[u8], item: impl FnOnce(RelativePath) -> SurveyItem) -> SurveyItem {
+    let name = name.strip_prefix(b"./").unwrap_or(name);
+    match RelativePath::new(name) {
+        Ok(path) => item(path),
+        Err(error) => SurveyItem::Refused(escaped(name), error),
+    }
+}

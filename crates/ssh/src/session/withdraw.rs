@@ -1,0 +1,255 @@
+//! Renaming and removing: one request each, a thousand of them under way.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::PoisonError;
+
+use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Move};
+use model::{RelativePath, SourcePath};
+use sftp::StatusCode;
+
+use super::SshSession;
+use super::fault::fault;
+use crate::pipeline::in_order;
+use crate::script::anchored;
+
+/// Only the login user may look into folders that we make.
+const FOLDER_PERMISSIONS: u32 = 0o700;
+/// Folders remembered as made; beyond that, all are forgotten and made again, which does no harm.
+const MOST_REMEMBERED: usize = 20_000;
+/// Bit of `statvfs` that says that a file system is read-only.
+const READ_ONLY: u64 = 1;
+
+/// Folders that could not be made, and why.
+type Refusals = HashMap<Vec<u8>, sftp::Error>;
+
+impl SshSession {
+    pub(super) async fn move_all(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        let refusals = self.make_folders(source, moves).await?;
+        let requests: Vec<_> = moves
+            .iter()
+            .map(|step| {
+                let (from, to) = (Self::path(source, &step.from), Self::path(source, &step.to));
+                let (files, refusal) = (self.files.clone(), outermost_refusal(source, step, &refusals));
+                async move {
+                    match refusal {
+                        Some(refusal) => Err(refusal),
+                        None => files.posix_rename(&from, &to).await,
+                    }
+                }
+            })
+            .collect();
+        let mut results = Vec::with_capacity(moves.len());
+        for (result, step) in in_order(requests).await.into_iter().zip(moves) {
+            results.push(match result {
+                Ok(()) => Ok(()),
+                Err(error) => Err(self.why_not_moved(source, step, error).await?),
+            });
+        }
+        Ok(results)
+    }
+
+    /// Makes the folders of all targets, outermost first, and returns those that are not there and cannot be made.
+    ///
+    /// All at once, in order: a server that does not keep the order fails some of them, which are made again.
+    async fn make_folders(&self, source: &SourcePath, moves: &[Move]) -> Result<Refusals, DeviceFailure> {
+        let missing = self.folders_to_make(source, moves);
+        let mut refusals = Refusals::new();
+        for _ in 0..2 {
+            let requests: Vec<_> = missing
+                .iter()
+                .map(|folder| {
+                    let (files, folder) = (self.files.clone(), folder.clone());
+                    async move { files.mkdir(&folder, FOLDER_PERMISSIONS).await }
+                })
+                .collect();
+            refusals.clear();
+            for (result, folder) in in_order(requests).await.into_iter().zip(&missing) {
+                match result {
+                    Err(error) if error.status().is_none() => return Err(self.lost(&error).await),
+                    // Version 3 has no better word for a folder that is there already.
+                    Ok(())
+                    | Err(sftp::Error::Status {
+                        code: StatusCode::Failure,
+                        ..
+                    }) => {}
+                    Err(error) => drop(refusals.insert(folder.clone(), error)),
+                }
+            }
+            let is_out_of_order = |error: &sftp::Error| error.status() == Some(StatusCode::NoSuchFile);
+            if !refusals.values().any(is_out_of_order) {
+                break;
+            }
+        }
+        let mut made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.len() + missing.len() > MOST_REMEMBERED {
+            made.clear();
+        }
+        made.extend(
+            missing
+                .into_iter()
+                .filter(|folder| !refusals.contains_key(folder)),
+        );
+        Ok(refusals)
+    }
+
+    fn folders_to_make(&self, source: &SourcePath, moves: &[Move]) -> Vec<Vec<u8>> {
+        let made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut missing, mut seen) = (Vec::new(), HashSet::new());
+        for step in moves {
+            let mut outwards = Vec::new();
+            let mut folder = step.to.parent();
+            while let Some(path) = folder {
+                let whole = Self::path(source, &path);
+                if made.contains(&whole) || !seen.insert(whole.clone()) {
+                    break;
+                }
+                outwards.push(whole);
+                folder = path.parent();
+            }
+            missing.extend(outwards.into_iter().rev());
+        }
+        missing
+    }
+
+    async fn why_not_moved(
+        &self,
+        source: &SourcePath,
+        step: &Move,
+        error: sftp::Error,
+    ) -> Result<FileFault, DeviceFailure> {
+        match error.status() {
+            None => Err(self.lost(&error).await),
+            Some(StatusCode::Failure) => self.explain(source, step, &error).await,
+            Some(StatusCode::NoSuchFile) => {
+                match self.files.lstat(&Self::path(source, &step.from)).await {
+                    // It is the target's folder that is missing, and was not made: the next call tries again.
+                    Ok(_) => {
+                        self.made_folders
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .clear();
+                        self.explain(source, step, &error).await
+                    }
+                    Err(error) if error.status().is_none() => Err(self.lost(&error).await),
+                    Err(error) => Ok(fault(&error).unwrap_or_else(|| other(&error))),
+                }
+            }
+            Some(_) => Ok(fault(&error).unwrap_or_else(|| other(&error))),
+        }
+    }
+
+    /// SFTP has one word for a target on another file system, a read-only one and a full one. The file systems of
+    /// the two folders tell which it was.
+    async fn explain(
+        &self,
+        source: &SourcePath,
+        step: &Move,
+        error: &sftp::Error,
+    ) -> Result<FileFault, DeviceFailure> {
+        let mut explained = other(error);
+        if !self.files.supports(sftp::codec::names::STATVFS) {
+            return Ok(explained);
+        }
+        let folder = |path: &RelativePath| match path.parent() {
+            Some(parent) => Self::path(source, &parent),
+            None => anchored(source.as_bytes()),
+        };
+        let from = match self.files.statvfs(&folder(&step.from)).await {
+            Ok(from) => from,
+            Err(error) if error.status().is_none() => return Err(self.lost(&error).await),
+            Err(_) => return Ok(explained),
+        };
+        if from.flags & READ_ONLY != 0 {
+            explained.kind = FileFaultKind::ReadOnly;
+            explained.message.push_str(", the file system is read-only");
+            return Ok(explained);
+        }
+        match self.files.statvfs(&folder(&step.to)).await {
+            Ok(to) if to.identity != from.identity => {
+                explained.kind = FileFaultKind::OtherFileSystem;
+                explained
+                    .message
+                    .push_str(", the target is on another file system");
+            }
+            Err(error) if error.status().is_none() => return Err(self.lost(&error).await),
+            Ok(_) | Err(_) => {}
+        }
+        Ok(explained)
+    }
+
+    pub(super) async fn remove_all(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        let requests: Vec<_> = paths
+            .iter()
+            .map(|path| {
+                let (files, path) = (self.files.clone(), Self::path(source, path));
+                async move { files.remove(&path).await }
+            })
+            .collect();
+        let mut results = Vec::with_capacity(paths.len());
+        for result in in_order(requests).await {
+            results.push(match result {
+                Ok(()) => Ok(()),
+                Err(error) => match fault(&error) {
+                    Some(fault) => Err(fault),
+                    None => return Err(self.lost(&error).await),
+                },
+            });
+        }
+        Ok(results)
+    }
+
+    pub(super) async fn remove_all_folders(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<(), DeviceFailure> {
+        let paths: Vec<_> = paths.iter().map(|path| Self::path(source, path)).collect();
+        {
+            let mut made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
+            paths.iter().for_each(|path| {
+                made.remove(path);
+            });
+        }
+        let requests: Vec<_> = paths
+            .into_iter()
+            .map(|path| {
+                let files = self.files.clone();
+                async move { files.rmdir(&path).await }
+            })
+            .collect();
+        for result in in_order(requests).await {
+            if let Err(error) = result
+                && error.status().is_none()
+            {
+                return Err(self.lost(&error).await);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The refusal that all others on the way to a target follow from.
+fn outermost_refusal(source: &SourcePath, step: &Move, refusals: &Refusals) -> Option<sftp::Error> {
+    if refusals.is_empty() {
+        return None;
+    }
+    let folders = std::iter::successors(step.to.parent(), RelativePath::parent);
+    let refused = folders.filter_map(|folder| refusals.get(&SshSession::path(source, &folder)));
+    refused.last().cloned()
+}
+
+fn other(error: &sftp::Error) -> FileFault {
+    let message = fault(error).map_or_else(|| error.to_string(), |fault| fault.message);
+    FileFault {
+        kind: FileFaultKind::Other,
+        message,
+    }
+}

@@ -1,0 +1,281 @@
+//! What is to be reached, and how.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::{DeviceName, escaped};
+
+/// How ssh is used, for all devices alike.
+#[derive(Debug, Clone)]
+pub struct SshOptions {
+    /// The client: a name to be found in `PATH`, or an absolute path.
+    pub program: PathBuf,
+    /// A configuration that stands in place of the user's and the system's.
+    pub config: Option<PathBuf>,
+    /// The most that one hop may take to answer, and then to authenticate.
+    pub connect_timeout: Duration,
+    /// Where the private folder is made. Unset, or where its path is too long for a control socket or contains
+    /// characters that mean something to a shell: `$XDG_RUNTIME_DIR`, `/run/user/<uid>`, `/tmp`.
+    pub runtime_dir: Option<PathBuf>,
+}
+
+impl Default for SshOptions {
+    fn default() -> Self {
+        Self {
+            program: PathBuf::from("ssh"),
+            config: None,
+            connect_timeout: Duration::from_secs(10),
+            runtime_dir: None,
+        }
+    }
+}
+
+/// A device as the configuration describes it. Without `host`, `port`, `user`, `identity` and `jump`, its name is an
+/// alias that ssh's own configuration explains.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The name, and where nothing else is said the ssh alias.
+    pub name: DeviceName,
+    /// Host name or address.
+    pub host: Option<String>,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// Login user.
+    pub user: Option<String>,
+    /// Private key file; then no other key is offered.
+    pub identity: Option<PathBuf>,
+    /// Jump hosts as `ProxyJump` takes them, or `none`.
+    pub jump: Option<String>,
+    /// Whether ssh compresses.
+    pub compression: Compression,
+    /// The most to be received, in bytes per second.
+    pub bandwidth: Option<u64>,
+    /// How long the device may owe an answer.
+    pub stall_timeout: Duration,
+}
+
+/// Whether ssh compresses what it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Whatever is best. For now that is not to compress: pictures and recordings are compressed already, and zlib on
+    /// a small device is slower than most links.
+    #[default]
+    Auto,
+    /// Compress.
+    Always,
+    /// Do not compress.
+    Never,
+}
+
+impl Target {
+    /// A device that ssh's own configuration explains, with the defaults of everything else.
+    pub fn alias(name: DeviceName) -> Self {
+        Self {
+            name,
+            host: None,
+            port: None,
+            user: None,
+            identity: None,
+            jump: None,
+            compression: Compression::default(),
+            bandwidth: None,
+            stall_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Whether ssh's configuration must say more than the user's does.
+    pub(crate) fn has_own_block(&self) -> bool {
+        self.host.is_some()
+            || self.port.is_some()
+            || self.user.is_some()
+            || self.identity.is_some()
+            || self.jump.is_some()
+    }
+
+    /// Refuses what would mean something else to ssh than to the person who wrote it.
+    pub fn check(&self) -> Result<(), TargetError> {
+        let refuse = |key, value: &str, problem| {
+            Err(TargetError {
+                device: self.name.clone(),
+                key,
+                value: escaped(value.as_bytes()),
+                problem,
+            })
+        };
+        let name = self.name.as_str();
+        if name.contains(is_pattern_character) && self.has_own_block() {
+            return refuse("name", name, "would be a pattern in an ssh configuration");
+        }
+        let words = [
+            ("host", self.host.as_deref()),
+            ("user", self.user.as_deref()),
+            ("jump", self.jump.as_deref()),
+        ];
+        for (key, word) in words {
+            if let Some((word, problem)) = word.and_then(|word| Some((word, word_problem(word)?))) {
+                return refuse(key, word, problem);
+            }
+        }
+        if let Some(jump) = &self.jump
+            && jump.split(',').any(|hop| word_problem(hop).is_some())
+        {
+            return refuse("jump", jump, "has a hop that is empty or begins with '-'");
+        }
+        match self.identity.as_deref().map(|identity| identity.to_str()) {
+            Some(None) => refuse("identity", "", "is not UTF-8"),
+            Some(Some(path)) if path.is_empty() || path.contains(|c: char| c == '"' || c.is_control()) => {
+                refuse(
+                    "identity",
+                    path,
+                    "is empty or contains a quote or a control character",
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What ssh's patterns, or its lists of patterns, make something of.
+fn is_pattern_character(character: char) -> bool {
+    matches!(character, '*' | '?' | '!' | ',' | '#')
+}
+
+/// What makes a word unfit for a line of ssh's configuration, from where it can come into shell lines of `ProxyJump`.
+fn word_problem(word: &str) -> Option<&'static str> {
+    let is_odd = |c: char| {
+        c.is_control()
+            || c.is_whitespace()
+            || matches!(
+                c,
+                '"' | '\''
+                    | '`'
+                    | '$'
+                    | '\\'
+                    | ';'
+                    | '&'
+                    | '<'
+                    | '>'
+                    | '|'
+                    | '('
+                    | ')'
+                    | '{'
+                    | '}'
+                    | '#'
+                    | '*'
+                    | '?'
+                    | '!'
+            )
+    };
+    if word.is_empty() {
+        return Some("is empty");
+    }
+    if word.starts_with('-') {
+        return Some("begins with '-', which ssh would take for an option");
+    }
+    word.contains(is_odd)
+        .then_some("contains a blank, a quote, a control character or one that means something to a shell")
+}
+
+/// A value that cannot be handed to ssh.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("device {device}: {key} '{value}' {problem}")]
+pub struct TargetError {
+    /// Of which device.
+    pub device: DeviceName,
+    /// Which key.
+    pub key: &'static str,
+    /// Its value, escaped.
+    pub value: String,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        Target::alias(DeviceName::new("hive").unwrap())
+    }
+
+    #[test]
+    fn a_value_that_ssh_or_a_shell_would_take_for_something_else_is_refused() {
+        for host in [
+            "",
+            "-oProxyCommand=reboot",
+            "a b",
+            "a\nProxyCommand reboot",
+            "$(reboot)",
+            "a;b",
+            "\"",
+            "*",
+        ] {
+            let host = Some(host.to_owned());
+            assert!(
+                Target {
+                    host: host.clone(),
+                    ..target()
+                }
+                .check()
+                .is_err(),
+                "{host:?}"
+            );
+            assert!(
+                Target {
+                    user: host.clone(),
+                    ..target()
+                }
+                .check()
+                .is_err(),
+                "{host:?}"
+            );
+            assert!(
+                Target {
+                    jump: host.clone(),
+                    ..target()
+                }
+                .check()
+                .is_err(),
+                "{host:?}"
+            );
+        }
+        assert!(
+            Target {
+                jump: Some("a,-b".to_owned()),
+                ..target()
+            }
+            .check()
+            .is_err()
+        );
+        assert!(
+            Target {
+                identity: Some("/a\"b".into()),
+                ..target()
+            }
+            .check()
+            .is_err()
+        );
+        let pattern = DeviceName::new("hive*").unwrap();
+        assert!(
+            Target {
+                port: Some(1),
+                ..Target::alias(pattern)
+            }
+            .check()
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn ordinary_values_are_taken() {
+        let ordinary = Target {
+            host: Some("fe80::1%eth0".to_owned()),
+            port: Some(5031),
+            user: Some("pi".to_owned()),
+            identity: Some("~/.ssh/id field".into()),
+            jump: Some("awi@jump.example.org:22,inner".to_owned()),
+            ..target()
+        };
+        assert_eq!(ordinary.check(), Ok(()));
+    }
+}

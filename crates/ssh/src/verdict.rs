@@ -1,0 +1,75 @@
+//! Why a session is at an end: found once, seen by everyone.
+
+use std::error::Error;
+
+use engine::ports::device::DeviceFailure;
+use tokio::sync::watch;
+
+/// An error with its causes, in one line.
+pub(crate) fn text_of(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// The end of a session, if it has come. The first failure stays.
+#[derive(Debug, Clone)]
+pub(crate) struct Verdict {
+    sender: watch::Sender<Option<DeviceFailure>>,
+}
+
+impl Verdict {
+    pub(crate) fn open() -> Self {
+        Self {
+            sender: watch::Sender::new(None),
+        }
+    }
+
+    /// Ends the session, if it has not ended before, and returns why it did.
+    pub(crate) fn end(&self, failure: DeviceFailure) -> DeviceFailure {
+        let mut first = failure;
+        self.sender.send_if_modified(|verdict| match verdict {
+            Some(earlier) => {
+                first.clone_from(earlier);
+                false
+            }
+            None => {
+                *verdict = Some(first.clone());
+                true
+            }
+        });
+        first
+    }
+
+    /// Why the session ended, if it has.
+    pub(crate) fn get(&self) -> Option<DeviceFailure> {
+        self.sender.borrow().clone()
+    }
+
+    /// Waits until the session ends.
+    pub(crate) async fn ended(&self) -> DeviceFailure {
+        let mut receiver = self.sender.subscribe();
+        match receiver
+            .wait_for(Option::is_some)
+            .await
+            .map(|verdict| verdict.clone())
+        {
+            Ok(Some(failure)) => failure,
+            // This very value holds the sender.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Does something unless the session ends first.
+    pub(crate) async fn unless_ended<T>(&self, work: impl Future<Output = T>) -> Result<T, DeviceFailure> {
+        tokio::select! {
+            biased;
+            failure = self.ended() => Err(failure),
+            done = work => Ok(done),
+        }
+    }
+}

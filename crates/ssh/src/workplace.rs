@@ -1,0 +1,199 @@
+//! The private folder: configuration and control sockets, for as long as this process lives.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How our folders are called; eight hexadecimal digits follow.
+const PREFIX: &str = "gleaner-ssh-";
+/// Room for a path of a Unix socket (108 in the kernel), less the 18 bytes that ssh appends while it makes one and less
+/// `/gleaner-ssh-XXXXXXXX/1234567`.
+const LONGEST_PARENT: usize = 108 - 1 - 18 - 29;
+
+/// Why nothing can be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No place for the private folder.
+    #[error("make a private folder for ssh in {}", path.display())]
+    Folder {
+        /// Where it was tried last.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// The configuration that was asked for is not there.
+    #[error("read the ssh configuration {}", path.display())]
+    Config {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// The client cannot be started.
+    #[error("start {}", program.display())]
+    Program {
+        /// What was to be started.
+        program: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// A device cannot be handed to ssh.
+    #[error(transparent)]
+    Target(#[from] crate::TargetError),
+}
+
+/// The folder. It goes when this is dropped; a folder whose owner was killed goes when the next one is made.
+#[derive(Debug)]
+pub(crate) struct Workplace {
+    path: PathBuf,
+    /// Locked for as long as this process lives: tells a folder in use from one left over.
+    _lock: File,
+    sockets: AtomicU32,
+}
+
+impl Workplace {
+    /// Makes a folder in the first place that is fit for one.
+    pub(crate) fn make(wanted: Option<&Path>) -> Result<Self, SetupError> {
+        let user = rustix::process::geteuid().as_raw();
+        let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let places = [
+            wanted.map(Path::to_owned),
+            session,
+            Some(PathBuf::from(format!("/run/user/{user}"))),
+            Some(PathBuf::from("/tmp")),
+        ];
+        let mut problem = None;
+        for place in places.into_iter().flatten().filter(|place| is_fit(place)) {
+            remove_left_over(&place, user);
+            match Self::make_in(&place) {
+                Ok(workplace) => return Ok(workplace),
+                Err(cause) => problem = Some(SetupError::Folder { path: place, cause }),
+            }
+        }
+        Err(problem.unwrap_or_else(|| SetupError::Folder {
+            path: PathBuf::from("/tmp"),
+            cause: io::ErrorKind::NotFound.into(),
+        }))
+    }
+
+    fn make_in(place: &Path) -> io::Result<Self> {
+        let path = place.join(format!("{PREFIX}{}", &chance::<4>()?));
+        // Fails where the name is taken, by a symbolic link too.
+        DirBuilder::new().mode(0o700).create(&path)?;
+        let lock = File::create_new(path.join("lock"))?;
+        lock.lock()?;
+        Ok(Self {
+            path,
+            _lock: lock,
+            sockets: AtomicU32::new(0),
+        })
+    }
+
+    /// Writes the configuration.
+    pub(crate) fn write_configuration(&self, text: &str) -> Result<(), SetupError> {
+        let path = self.configuration();
+        let written = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|cause| SetupError::Folder { path, cause })
+    }
+
+    /// Where the configuration is.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.path.join("config")
+    }
+
+    /// A path for a control socket that no other connection has.
+    pub(crate) fn socket(&self) -> PathBuf {
+        let number = self.sockets.fetch_add(1, Ordering::Relaxed);
+        self.path.join(number.to_string())
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::debug!(path = %self.path.display(), %error, "private folder of ssh stays behind");
+        }
+    }
+}
+
+/// Short enough for sockets, and without anything that means something to the shell that `ProxyJump` starts.
+fn is_fit(place: &Path) -> bool {
+    let bytes = place.as_os_str().as_bytes();
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:".contains(byte);
+    place.is_absolute() && place.is_dir() && bytes.len() <= LONGEST_PARENT && bytes.iter().all(is_plain)
+}
+
+/// Removes folders of ours whose owner is dead: it was killed.
+fn remove_left_over(place: &Path, user: u32) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_ours = entry.file_name().as_bytes().starts_with(PREFIX.as_bytes())
+            && entry
+                .metadata()
+                .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user);
+        // A folder without a lock file is just being made, or was never finished: it is left alone.
+        let is_left_over = is_ours && File::open(path.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
+        if is_left_over && let Err(error) = fs::remove_dir_all(&path) {
+            tracing::debug!(path = %path.display(), %error, "left-over folder of ssh stays behind");
+        }
+    }
+}
+
+/// So many bytes from the kernel's random number generator, in hexadecimal.
+pub(crate) fn chance<const LENGTH: usize>() -> io::Result<String> {
+    let mut bytes = [0; LENGTH];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_private_and_goes_with_its_owner() {
+        let place = tempfile::tempdir_in("/tmp").unwrap();
+        let workplace = Workplace::make(Some(place.path())).unwrap();
+        let path = workplace.path.clone();
+        assert!(path.starts_with(place.path()));
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        drop(workplace);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_left_over_by_a_killed_process_goes_and_one_in_use_stays() {
+        let place = tempfile::tempdir_in("/tmp").unwrap();
+        let left_over = place.path().join("gleaner-ssh-00000000");
+        fs::create_dir(&left_over).unwrap();
+        File::create(left_over.join("lock")).unwrap();
+        let one = Workplace::make(Some(place.path())).unwrap();
+        assert!(!left_over.exists());
+        let other = Workplace::make(Some(place.path())).unwrap();
+        assert!(one.path.exists());
+        assert_ne!(one.path, other.path);
+    }
+
+    #[test]
+    fn a_place_that_is_too_long_for_a_socket_or_odd_is_passed_over() {
+        let place = tempfile::tempdir_in("/tmp").unwrap();
+        for name in ["with blank", "x".repeat(80).as_str()] {
+            let odd = place.path().join(name);
+            fs::create_dir(&odd).unwrap();
+            let workplace = Workplace::make(Some(&odd)).unwrap();
+            assert!(!workplace.path.starts_with(&odd));
+            assert!(workplace.socket().as_os_str().len() + 18 < 108);
+        }
+    }
+}
