@@ -1,10 +1,101 @@
-//! `gleaner files`.
+//! `gleaner files`: the record, file by file, as it stands in the ledger. Memory does not grow with its length.
+
+mod csv;
+mod json;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use ledger::{FileFilter, FileRow, Reader};
+use model::DeviceName;
 
 use crate::cli;
 use crate::commands::Context;
-use crate::{ExitStatus, Failure};
+use crate::commands::status::{self, times};
+use crate::config::Config;
+use crate::{ExitStatus, Failure, Output};
 
 /// Lists the record.
-pub fn files(_arguments: &cli::Files, _context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
-    Err(Failure::usage("this version cannot do `files` yet"))
+pub fn files(arguments: &cli::Files, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+    let config = context.configuration()?;
+    let reader = status::open(&config)?;
+    let filter = FileFilter {
+        devices: named_devices(&arguments.devices, &config, reader.as_ref())?,
+        states: arguments.states.clone(),
+        since: arguments
+            .since
+            .map(|since| times::from_jiff(since.resolve(jiff::Timestamp::now()))),
+    };
+    let form: &mut dyn Form = match (arguments.json, arguments.csv) {
+        (true, _) => &mut json::Lines,
+        (false, true) => &mut csv::Rows,
+        (false, false) => &mut table::Table::for_names(names(&filter, &config, reader.as_ref())?),
+    };
+    print(reader.as_ref(), filter, form, context.output)?;
+    Ok(ExitStatus::Well)
+}
+
+/// A form in which files are listed.
+trait Form {
+    /// What stands above them.
+    fn begin(&mut self, output: &mut Output) -> io::Result<()>;
+
+    /// One file, on one line.
+    fn file(&mut self, file: &FileRow, output: &mut Output) -> io::Result<()>;
+}
+
+fn print(
+    reader: Option<&Reader>,
+    filter: FileFilter,
+    form: &mut dyn Form,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    form.begin(output)?;
+    let Some(reader) = reader else { return Ok(()) };
+    for file in reader.files(filter).map_err(status::unreadable)? {
+        form.file(&file.map_err(status::unreadable)?, output)?;
+        if output.is_closed() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The devices that were named, each of which the configuration or the ledger must know.
+fn named_devices(
+    names: &[String],
+    config: &Config,
+    reader: Option<&Reader>,
+) -> Result<Vec<DeviceName>, Failure> {
+    let mut devices = Vec::with_capacity(names.len());
+    for name in names {
+        let unknown = || status::unknown_device(config, name);
+        let device = DeviceName::new(name).map_err(|_| unknown())?;
+        let recorded = match reader {
+            Some(reader) => reader.device(&device, times::now()).map_err(status::unreadable)?,
+            None => None,
+        };
+        if config.device(name).is_none() && recorded.is_none() {
+            return Err(unknown());
+        }
+        devices.push(device);
+    }
+    Ok(devices)
+}
+
+/// The names that can occur in the list.
+fn names(filter: &FileFilter, config: &Config, reader: Option<&Reader>) -> Result<Vec<DeviceName>, Failure> {
+    if !filter.devices.is_empty() {
+        return Ok(filter.devices.clone());
+    }
+    let recorded = match reader {
+        Some(reader) => reader.devices(times::now()).map_err(status::unreadable)?,
+        None => Vec::new(),
+    };
+    let configured = config.devices.iter().map(|device| device.name.clone());
+    Ok(configured
+        .chain(recorded.into_iter().map(|device| device.name))
+        .collect())
 }

@@ -1,10 +1,127 @@
-//! `gleaner status`.
+//! `gleaner status`: what is known of each device, from the ledger alone. It asks no device, and works beside a gleaner that is at work.
+
+mod detail;
+mod json;
+mod overview;
+mod paint;
+#[cfg(test)]
+pub(super) mod tests;
+pub(super) mod times;
+mod troubles;
+mod view;
+
+use std::io::Write as _;
+
+use ledger::{ReadError, Reader};
+use model::Timestamp;
 
 use crate::cli;
 use crate::commands::Context;
-use crate::{ExitStatus, Failure};
+use crate::config::Config;
+use crate::{ExitStatus, Failure, Output};
 
-/// Tells the state of each device.
-pub fn status(_arguments: &cli::Status, _context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
-    Err(Failure::usage("this version cannot do `status` yet"))
+use paint::Paint;
+use view::DeviceView;
+
+/// Files that are named one by one for a device in detail.
+const STANDING_SHOWN: usize = 10_000;
+
+/// Passes that are told of a device in detail.
+const PASSES_SHOWN: usize = 10;
+
+/// Tells the state of each device, or of one in detail.
+pub fn status(arguments: &cli::Status, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+    let config = context.configuration()?;
+    let reader = open(&config)?;
+    let question = Question {
+        reader: reader.as_ref(),
+        config: &config,
+        now: times::now(),
+    };
+    let mut devices = question.devices()?;
+    if let Some(name) = &arguments.device {
+        devices.retain(|device| device.name.as_str() == name);
+        if devices.is_empty() {
+            return Err(unknown_device(&config, name));
+        }
+    }
+    let output = &mut *context.output;
+    match (arguments.json, &arguments.device) {
+        (true, _) => json::print(&question, &devices, output)?,
+        (false, None) => overview::print(&question, &devices, Paint::of_the_terminal(), output)?,
+        (false, Some(_)) => {
+            for device in &devices {
+                question.print_detail(device, Paint::of_the_terminal(), output)?;
+            }
+        }
+    }
+    Ok(ExitStatus::Well)
+}
+
+/// What is asked, of which ledger and when.
+struct Question<'a> {
+    /// `None` before the first sweep.
+    reader: Option<&'a Reader>,
+    config: &'a Config,
+    now: Timestamp,
+}
+
+impl Question<'_> {
+    /// Every device that is configured, in the order of the configuration, then those that are only in the ledger.
+    fn devices(&self) -> Result<Vec<DeviceView>, Failure> {
+        let known = match self.reader {
+            Some(reader) => reader.devices(self.now).map_err(unreadable)?,
+            None => Vec::new(),
+        };
+        let configured = self.config.devices.iter().map(|device| &device.name);
+        Ok(DeviceView::all(configured, known))
+    }
+
+    fn standing(&self, device: &DeviceView) -> Result<Vec<engine::ports::StandingFile>, Failure> {
+        match self.reader {
+            Some(reader) => reader.standing(&device.name, STANDING_SHOWN).map_err(unreadable),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn print_detail(&self, device: &DeviceView, paint: Paint, output: &mut Output) -> Result<(), Failure> {
+        let passes = match self.reader {
+            Some(reader) => reader.passes(&device.name, PASSES_SHOWN).map_err(unreadable)?,
+            None => Vec::new(),
+        };
+        let standing = self.standing(device)?;
+        detail::print(device, &standing, &passes, (self.now, paint), output)?;
+        Ok(())
+    }
+}
+
+/// The ledger; `None`, and a word about it on standard error, if there is none yet.
+pub(super) fn open(config: &Config) -> Result<Option<Reader>, Failure> {
+    match Reader::open(&config.ledger) {
+        Ok(reader) => Ok(Some(reader)),
+        Err(missing @ ReadError::Missing { .. }) => {
+            // Nobody is left to tell if standard error is closed.
+            writeln!(std::io::stderr(), "gleaner: {missing}; {}", missing.remedy()).unwrap_or_default();
+            Ok(None)
+        }
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+/// The failure of a ledger that cannot be read.
+pub(super) fn unreadable(error: ReadError) -> Failure {
+    let remedy = error.remedy();
+    Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
+}
+
+/// The failure of a name that neither configuration nor ledger knows.
+pub(super) fn unknown_device(config: &Config, name: &str) -> Failure {
+    let shown = model::escaped(name.as_bytes());
+    let failure = Failure::usage(format_args!(
+        "there is no device `{shown}`, neither in the configuration nor in the ledger"
+    ));
+    match config.device_like(name) {
+        Some(like) => failure.help(format!("did you mean `{like}`?")),
+        None => failure,
+    }
 }

@@ -9,6 +9,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use crate::{passes, records, standing, values};
 
+const LAST_PASS: &str = include_str!("../sql/read/last_pass.sql");
+const LAST_VERDICT: &str = include_str!("../sql/read/last_verdict.sql");
+
 /// Files, and their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Count {
@@ -63,6 +66,8 @@ pub struct DeviceStatus {
     pub shortcomings: Vec<String>,
     /// The last pass that ended.
     pub last_pass: Option<PassSummary>,
+    /// The last pass that ended and says something about the device: it was served, or it failed.
+    pub last_verdict: Option<PassSummary>,
     /// What is recorded of it, by state.
     pub totals: StateTotals,
     /// What was released today (in UTC).
@@ -124,7 +129,8 @@ fn status(ledger: &Connection, row: &Row<'_>, now: Timestamp) -> rusqlite::Resul
         clock: passes::clock_row(row)?,
         disks: disks(ledger, device)?,
         shortcomings: shortcomings(ledger, device)?,
-        last_pass: last_pass(ledger, device)?,
+        last_pass: pass(ledger, device, LAST_PASS)?,
+        last_verdict: pass(ledger, device, LAST_VERDICT)?,
         totals: totals(ledger, device)?,
         released_today: Count::of(today.released),
         stored_today: Count::of(today.stored),
@@ -176,9 +182,9 @@ fn standing(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, C
     Ok(totals.into_iter().map(count).collect())
 }
 
-fn last_pass(ledger: &Connection, device: i64) -> rusqlite::Result<Option<PassSummary>> {
+fn pass(ledger: &Connection, device: i64, question: &'static str) -> rusqlite::Result<Option<PassSummary>> {
     ledger
-        .prepare_cached(include_str!("../sql/read/last_pass.sql"))?
+        .prepare_cached(question)?
         .query_row(named_params! { ":device": device }, pass_row)
         .optional()
 }

@@ -183,6 +183,9 @@ async fn a_device_fails_since_its_first_failure_until_it_is_served() {
     .await;
     passed(&ledger, "pi1", at(400), PassOutcome::Interrupted).await;
     assert_eq!(failing_since(), Some(at(100)));
+    let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
+    assert_eq!(status.last_pass.unwrap().outcome, Some(PassOutcome::Interrupted));
+    assert_eq!(status.last_verdict.unwrap().outcome, Some(down()));
     passed(&ledger, "pi1", at(500), PassOutcome::Partial).await;
     assert_eq!(failing_since(), None);
 }

@@ -105,6 +105,10 @@ fn no_question_reads_a_whole_table_that_grows() {
             "USING INDEX pass_of_device (device=?)",
         ),
         (
+            include_str!("../sql/read/last_verdict.sql"),
+            "USING INDEX pass_of_device (device=?)",
+        ),
+        (
             include_str!("../sql/read/passes.sql"),
             "USING INDEX pass_of_device (device=?)",
         ),

@@ -1,0 +1,149 @@
+//! The status for programs. The form is documented in `docs/reference/json.md` and stable: fields are added, never renamed.
+
+use std::io::Write as _;
+
+use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, StandingFile};
+use ledger::{Count, PassSummary};
+use model::{SourcePath, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{Failure, Output};
+
+use super::Question;
+use super::times::rfc3339;
+use super::view::DeviceView;
+
+/// Prints one document, a device at a time: a large fleet with much that waits need not fit into memory.
+pub(super) fn print(
+    question: &Question<'_>,
+    devices: &[DeviceView],
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let ledger = question.reader.map(|reader| {
+        let path = question.config.ledger.as_os_str().as_encoded_bytes();
+        json!({
+            "path": model::escaped(path),
+            "id": reader.id().as_str(),
+            "store": reader.store().map(model::StoreId::as_str),
+        })
+    });
+    let ledger = ledger.unwrap_or(Value::Null);
+    write!(
+        output,
+        "{{\"at\":\"{}\",\"ledger\":{ledger},\"devices\":[",
+        rfc3339(question.now)
+    )?;
+    for (number, shown) in devices.iter().enumerate() {
+        let comma = if number == 0 { "" } else { "," };
+        let standing = question.standing(shown)?;
+        write!(output, "{comma}\n{}", device(shown, &standing))?;
+    }
+    output.line("\n]}")?;
+    Ok(())
+}
+
+pub(super) fn device(device: &DeviceView, standing: &[StandingFile]) -> Value {
+    let known = device.known.as_ref();
+    let time = |time: Option<Timestamp>| time.map(rfc3339);
+    let last_pass = known.and_then(|known| known.last_pass.as_ref());
+    json!({
+        "name": device.name.as_str(),
+        "configured": device.configured,
+        "state": device.state().code(),
+        "last_seen": time(known.and_then(|known| known.last_seen)),
+        "last_attempt": time(known.and_then(|known| known.last_attempt)),
+        "failing_since": time(known.and_then(|known| known.failing_since)),
+        "last_outcome": last_pass.and_then(|pass| pass.outcome.as_ref()).map(outcome),
+        "last_pass": last_pass.map(pass),
+        "today": known.map(|known| json!({
+            "stored": count(known.stored_today), "released": count(known.released_today),
+        })),
+        "recorded": known.map(|known| json!({
+            "stored": count(known.totals.stored), "released": count(known.totals.released), "kept": count(known.totals.kept),
+        })),
+        "waiting": waiting(device),
+        "standing": standing.iter().map(standing_file).collect::<Value>(),
+        "disks": known.map(|known| known.disks.iter().map(disk).collect::<Value>()).unwrap_or(json!([])),
+        "clock": known.and_then(|known| known.clock.as_ref()).map(clock),
+        "shortcomings": known.map(|known| known.shortcomings.clone()).unwrap_or_default(),
+    })
+}
+
+fn count(count: Count) -> Value {
+    json!({"files": count.files, "bytes": count.bytes})
+}
+
+fn outcome(outcome: &PassOutcome) -> Value {
+    match outcome {
+        PassOutcome::Well => json!({"kind": "well"}),
+        PassOutcome::Partial => json!({"kind": "partial"}),
+        PassOutcome::Failed { class, message } => json!({
+            "kind": "failed", "class": class.code(), "meaning": class.meaning(), "message": message, "remedy": class.remedy(),
+        }),
+        PassOutcome::HomeFailed { message } => json!({"kind": "home-failed", "message": message}),
+        PassOutcome::Interrupted => json!({"kind": "interrupted"}),
+    }
+}
+
+fn pass(pass: &PassSummary) -> Value {
+    json!({
+        "begun": rfc3339(pass.begun),
+        "ended": pass.ended.map(rfc3339),
+        "seconds": pass.took.map(|took| took.as_secs_f64()),
+        "stored": count(pass.stored),
+        "released": count(pass.released),
+    })
+}
+
+fn waiting(device: &DeviceView) -> Value {
+    let standing = device.standing();
+    let total = standing
+        .iter()
+        .map(|(_, count)| *count)
+        .fold(Count::default(), Count::plus);
+    let by_reason = standing.iter().map(|(reason, count)| {
+        json!({
+            "kind": kind(*reason), "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(),
+            "needs_you": needs_somebody(*reason), "files": count.files, "bytes": count.bytes,
+        })
+    });
+    json!({"files": total.files, "bytes": total.bytes, "by_reason": by_reason.collect::<Value>()})
+}
+
+const fn kind(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Wait(_) => "waits",
+        Reason::Leave(_) => "left",
+    }
+}
+
+const fn needs_somebody(reason: Reason) -> bool {
+    matches!(reason, Reason::Leave(leave) if leave.is_fault())
+}
+
+fn standing_file(file: &StandingFile) -> Value {
+    json!({
+        "source": file.source.to_string(), "path": file.path, "reason": file.reason.code(), "text": file.reason.text(),
+        "remedy": file.reason.remedy(), "size": file.size, "detail": file.detail,
+    })
+}
+
+fn disk((source, disk): &(SourcePath, Option<DiskUse>)) -> Value {
+    json!({
+        "source": source.to_string(),
+        "total": disk.map(|disk| disk.total),
+        "available": disk.map(|disk| disk.available),
+    })
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "an offset in seconds; nobody needs its nanoseconds beyond 104 days"
+)]
+fn clock(clock: &ClockReading) -> Value {
+    json!({
+        "offset_seconds": clock.offset as f64 / 1e9,
+        "boot_id": clock.boot_id,
+        "at": rfc3339(clock.at),
+    })
+}

@@ -1,0 +1,56 @@
+//! Colour, on a terminal only.
+
+use std::io::IsTerminal as _;
+
+/// Whether colours are used.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paint {
+    colours: bool,
+}
+
+/// What a colour says.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Tone {
+    /// All is well.
+    Good,
+    /// It may mend itself.
+    Doubtful,
+    /// Somebody has to act.
+    Bad,
+    /// Of less interest.
+    Faint,
+    /// A heading.
+    Strong,
+}
+
+impl Paint {
+    /// With colours if standard output is a terminal that has some, and nobody minds (`NO_COLOR`).
+    pub(super) fn of_the_terminal() -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        Self {
+            colours: std::io::stdout().is_terminal() && !dumb && !set("NO_COLOR"),
+        }
+    }
+
+    /// Without colours, or with them.
+    #[cfg(test)]
+    pub(super) const fn with(colours: bool) -> Self {
+        Self { colours }
+    }
+
+    /// The text in that tone. Pad it before: the codes count as characters.
+    pub(super) fn tone(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Doubtful => "33",
+            Tone::Bad => "1;31",
+            Tone::Faint => "2",
+            Tone::Strong => "1",
+        };
+        match self.colours {
+            true => format!("\x1b[{code}m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What is wrong in the fleet, each trouble once with the devices that have it and what to do: first what somebody has to mend, then what
+//! may mend itself.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use engine::ports::PassOutcome;
+use ledger::Count;
+use model::{FailureClass, LeaveReason, Timestamp, escaped};
+
+use crate::Output;
+
+use super::overview::{files_and_bytes, percent};
+use super::paint::{Paint, Tone};
+use super::times;
+use super::view::{DeviceView, State};
+
+/// How many devices of one trouble are named.
+const MOST_NAMED: usize = 8;
+
+/// From how many percent on the disk of a device is told as nearly full.
+const NEARLY_FULL: u64 = 90;
+
+pub(super) fn print(
+    devices: &[&DeviceView],
+    (now, paint): (Timestamp, Paint),
+    output: &mut Output,
+) -> io::Result<()> {
+    print_home_failures(devices, paint, output)?;
+    print_failures(devices, Recourse::Somebody, (now, paint), output)?;
+    print_faults(devices, paint, output)?;
+    print_failures(devices, Recourse::Time, (now, paint), output)?;
+    print_full_disks(devices, paint, output)?;
+    print_shortcomings(devices, paint, output)
+}
+
+fn print_home_failures(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
+    let mut by_message: BTreeMap<&str, Vec<&DeviceView>> = BTreeMap::new();
+    for device in devices
+        .iter()
+        .filter(|device| device.state() == State::HomeFailed)
+    {
+        let outcome = device
+            .known
+            .as_ref()
+            .and_then(|known| known.last_pass.as_ref()?.outcome.as_ref());
+        if let Some(PassOutcome::HomeFailed { message }) = outcome {
+            by_message.entry(message).or_default().push(device);
+        }
+    }
+    if by_message.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    output.line(paint.tone(Tone::Strong, "The store or the ledger failed"))?;
+    for (message, devices) in by_message {
+        output.line(format_args!(
+            "  {}: {}",
+            escaped(message.as_bytes()),
+            named(&devices)
+        ))?;
+    }
+    Ok(())
+}
+
+/// Which failures are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Recourse {
+    /// Those that somebody has to mend.
+    Somebody,
+    /// Those that may mend themselves.
+    Time,
+}
+
+fn print_failures(
+    devices: &[&DeviceView],
+    recourse: Recourse,
+    (now, paint): (Timestamp, Paint),
+    output: &mut Output,
+) -> io::Result<()> {
+    let mut by_class: BTreeMap<FailureClass, Vec<&DeviceView>> = BTreeMap::new();
+    for device in devices {
+        match (device.state(), recourse) {
+            (State::Failing(class), Recourse::Somebody) | (State::Unreachable(class), Recourse::Time) => {
+                by_class.entry(class).or_default().push(device);
+            }
+            _ => {}
+        }
+    }
+    for (class, devices) in by_class {
+        output.line("")?;
+        let heading = format!("{} ({})", capitalised(class.meaning()), class.code());
+        output.line(paint.tone(Tone::Strong, &heading))?;
+        for device in devices.iter().take(MOST_NAMED) {
+            let (message, since) = device.failure().unwrap_or_default();
+            let since = since.map(|since| format!(" for {}", times::roughly(now.since(since))));
+            let message = escaped(message.as_bytes());
+            output.line(format_args!(
+                "  {}{}: {message}",
+                device.name,
+                since.unwrap_or_default()
+            ))?;
+        }
+        print_more(devices.len(), output)?;
+        output.line(format_args!("  -> {}", class.remedy()))?;
+    }
+    Ok(())
+}
+
+fn print_more(devices: usize, output: &mut Output) -> io::Result<()> {
+    match devices.checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        Some(more) => output.line(format_args!("  and {more} more")),
+        None => Ok(()),
+    }
+}
+
+fn print_faults(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
+    let mut by_reason: BTreeMap<LeaveReason, Vec<(&DeviceView, Count)>> = BTreeMap::new();
+    for device in devices {
+        for (reason, count) in device.faults() {
+            by_reason.entry(reason).or_default().push((device, count));
+        }
+    }
+    for (reason, devices) in by_reason {
+        output.line("")?;
+        let heading = format!("{} ({})", capitalised(reason.text()), reason.code());
+        output.line(paint.tone(Tone::Strong, &heading))?;
+        for (device, count) in devices.iter().take(MOST_NAMED) {
+            let files = files_and_bytes(*count);
+            output.line(format_args!(
+                "  {}: {files}; see `gleaner status {}`",
+                device.name, device.name
+            ))?;
+        }
+        print_more(devices.len(), output)?;
+        output.line(format_args!("  -> {}", reason.remedy()))?;
+    }
+    Ok(())
+}
+
+fn print_full_disks(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
+    let fullest = |device: &DeviceView| {
+        let disks = device.known.as_ref()?.disks.iter();
+        disks.filter_map(|(_, disk)| percent((*disk)?)).max()
+    };
+    let full: Vec<(&DeviceView, u64)> = devices
+        .iter()
+        .filter_map(|device| Some((*device, fullest(device)?)))
+        .filter(|(_, percent)| *percent >= NEARLY_FULL)
+        .collect();
+    if full.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    output.line(paint.tone(
+        Tone::Strong,
+        "Nearly full when last seen: a full device records nothing more",
+    ))?;
+    for (device, percent) in full.iter().take(MOST_NAMED) {
+        output.line(format_args!("  {}: {percent} % used", device.name))?;
+    }
+    print_more(full.len(), output)
+}
+
+fn print_shortcomings(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
+    let mut by_text: BTreeMap<&str, Vec<&DeviceView>> = BTreeMap::new();
+    for device in devices {
+        for text in device.known.iter().flat_map(|known| &known.shortcomings) {
+            by_text.entry(text).or_default().push(device);
+        }
+    }
+    if by_text.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    output.line(paint.tone(Tone::Strong, "Lesser devices, made up for by waiting"))?;
+    for (text, devices) in by_text {
+        output.line(format_args!(
+            "  {}: {}",
+            escaped(text.as_bytes()),
+            named(&devices)
+        ))?;
+    }
+    Ok(())
+}
+
+/// The names of the first some devices.
+fn named(devices: &[&DeviceView]) -> String {
+    let names: Vec<&str> = devices
+        .iter()
+        .take(MOST_NAMED)
+        .map(|device| device.name.as_str())
+        .collect();
+    match devices.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        Some(more) => format!("{} and {more} more", names.join(", ")),
+        None => names.join(", "),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default()
+}

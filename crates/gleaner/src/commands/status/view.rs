@@ -1,0 +1,135 @@
+//! A device as it is judged: from what configuration and ledger say to one word.
+
+use std::collections::BTreeMap;
+
+use engine::ports::{PassOutcome, Reason};
+use ledger::{Count, DeviceStatus};
+use model::{DeviceName, FailureClass, LeaveReason, Timestamp};
+
+/// A device with what is known of it.
+#[derive(Debug)]
+pub(super) struct DeviceView {
+    pub(super) name: DeviceName,
+    /// Whether the configuration has it.
+    pub(super) configured: bool,
+    /// `None` if it was never visited.
+    pub(super) known: Option<DeviceStatus>,
+}
+
+/// How a device is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It was served, and nothing on it needs anybody.
+    Well,
+    /// Somebody has to act on the device as a whole.
+    Failing(FailureClass),
+    /// It was served, but files of it need somebody; the first of the reasons.
+    Faults(LeaveReason),
+    /// It cannot be reached; it will be served when it can.
+    Unreachable(FailureClass),
+    /// The store or the ledger failed it.
+    HomeFailed,
+    /// No pass over it has ended yet.
+    NeverVisited,
+}
+
+impl State {
+    /// The code in JSON.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::Well => "ok",
+            Self::Failing(_) | Self::Faults(_) => "needs-you",
+            Self::Unreachable(_) => "unreachable",
+            Self::HomeFailed => "home-failed",
+            Self::NeverVisited => "never-visited",
+        }
+    }
+}
+
+impl DeviceView {
+    /// The configured devices in their order, then the others by name.
+    pub(super) fn all<'a>(
+        configured: impl Iterator<Item = &'a DeviceName>,
+        known: Vec<DeviceStatus>,
+    ) -> Vec<Self> {
+        let mut known: BTreeMap<_, _> = known
+            .into_iter()
+            .map(|status| (status.name.clone(), status))
+            .collect();
+        let mut all: Vec<Self> = configured
+            .map(|name| Self {
+                name: name.clone(),
+                configured: true,
+                known: known.remove(name),
+            })
+            .collect();
+        all.extend(known.into_values().map(|status| Self {
+            name: status.name.clone(),
+            configured: false,
+            known: Some(status),
+        }));
+        all
+    }
+
+    pub(super) fn state(&self) -> State {
+        let Some(known) = &self.known else {
+            return State::NeverVisited;
+        };
+        if matches!(&known.last_pass, Some(pass) if matches!(pass.outcome, Some(PassOutcome::HomeFailed { .. })))
+        {
+            return State::HomeFailed;
+        }
+        let verdict = known.last_verdict.as_ref().and_then(|pass| pass.outcome.as_ref());
+        match (verdict, self.faults().next()) {
+            (Some(PassOutcome::Failed { class, .. }), _) if class.is_unreachable() => {
+                State::Unreachable(*class)
+            }
+            (Some(PassOutcome::Failed { class, .. }), _) => State::Failing(*class),
+            (Some(_), Some((reason, _))) => State::Faults(reason),
+            (Some(_), None) => State::Well,
+            (None, _) => State::NeverVisited,
+        }
+    }
+
+    /// What the device or the system said when it failed, and since when it fails.
+    pub(super) fn failure(&self) -> Option<(&str, Option<Timestamp>)> {
+        let known = self.known.as_ref()?;
+        match known.last_verdict.as_ref()?.outcome.as_ref()? {
+            PassOutcome::Failed { message, .. } => Some((message, known.failing_since)),
+            PassOutcome::Well
+            | PassOutcome::Partial
+            | PassOutcome::HomeFailed { .. }
+            | PassOutcome::Interrupted => None,
+        }
+    }
+
+    /// What is left on it, what needs somebody first.
+    pub(super) fn standing(&self) -> Vec<(Reason, Count)> {
+        let mut standing = self
+            .known
+            .as_ref()
+            .map(|known| known.standing.clone())
+            .unwrap_or_default();
+        standing.sort_by_key(|(reason, _)| urgency(*reason));
+        standing
+    }
+
+    /// The reasons for which files of it need somebody.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (LeaveReason, Count)> {
+        self.standing()
+            .into_iter()
+            .filter_map(|(reason, count)| match reason {
+                Reason::Leave(leave) if leave.is_fault() => Some((leave, count)),
+                Reason::Leave(_) | Reason::Wait(_) => None,
+            })
+    }
+}
+
+/// Faults, then what waits, then what stays by intention.
+fn urgency(reason: Reason) -> u8 {
+    match reason {
+        Reason::Leave(leave) if leave.is_fault() => 0,
+        Reason::Wait(_) => 1,
+        Reason::Leave(_) => 2,
+    }
+}
