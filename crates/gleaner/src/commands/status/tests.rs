@@ -341,6 +341,35 @@ async fn the_document_for_programs_is_stable() {
     assert_snapshot(&printed, include_str!("tests/status.json"));
 }
 
+/// All keys, however deep.
+fn keys(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            found.extend(fields.keys().cloned());
+            fields.values().for_each(|field| keys(field, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_for_programs_is_in_the_reference() {
+    let reference = include_str!("../../../../../docs/reference/json.md");
+    let mut found = std::collections::BTreeSet::new();
+    let lines = include_str!("../files/tests/lines.json").lines();
+    for document in lines.chain([include_str!("tests/status.json")]) {
+        keys(&serde_json::from_str(document).unwrap(), &mut found);
+    }
+    assert!(found.len() > 40, "{found:?}");
+    for key in found {
+        assert!(
+            reference.contains(&format!("`{key}`")),
+            "docs/reference/json.md says nothing of `{key}`"
+        );
+    }
+}
+
 #[test]
 fn a_document_without_a_ledger_is_a_document() {
     let past = Past::new();
