@@ -36,15 +36,15 @@ pub struct CommandLine {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct Global {
     /// The configuration file
-    #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, long_help = CONFIG_HELP)]
+    #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 90, long_help = CONFIG_HELP)]
     pub config: Option<PathBuf>,
 
     /// Log more; twice, everything
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 91, action = ArgAction::Count)]
     pub verbose: u8,
 
     /// Log less; twice, errors only
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, display_order = 92, action = ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
 }
 

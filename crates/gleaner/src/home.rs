@@ -34,7 +34,7 @@ impl Home {
     pub async fn open(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
         let clock = SystemClock;
         let now = engine::ports::Clock::now(&clock);
-        let folder = StoreFolder::open(Arc::new(SystemDisk::new()), &config.store.path, None)
+        let folder = StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, None)
             .map_err(store_failure)?;
         let machine = std::fs::read_to_string("/etc/machine-id").ok();
         let lost = match config.ledger.try_exists() {
@@ -126,7 +126,7 @@ pub fn devices(config: &Config) -> Result<SshDevices, Failure> {
         ..SshOptions::default()
     };
     let targets = config.devices.iter().map(target).collect();
-    SshDevices::new(options, targets).map_err(|error| Failure::new(ExitStatus::Usage, error))
+    SshDevices::new(&options, targets).map_err(|error| Failure::new(ExitStatus::Usage, error))
 }
 
 fn target(device: &meant::Device) -> Target {

@@ -18,5 +18,8 @@ pub fn demo(arguments: &cli::Demo, context: &mut Context<'_>) -> Result<ExitStat
 /// Says that this build has none.
 #[cfg(not(feature = "demo"))]
 pub fn demo(_arguments: &cli::Demo, _context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
-    Err(Failure::usage("this gleaner was built without the simulated fleet").help("build it with `--features demo`"))
+    Err(
+        Failure::usage("this gleaner was built without the simulated fleet")
+            .help("build it with `--features demo`"),
+    )
 }

@@ -118,7 +118,7 @@ pub struct Settings {
     #[schemars(extend("default" = "1m"), example = &"5m")]
     pub stall_timeout: Option<At<DurationText>>,
     /// Files to be left alone: a pattern, or a list of patterns. One without a slash means any file or folder of that name; one with a slash
-    /// begins at the source. `*` and `?` stop at a slash, `**` does not; `[…]` and `{a,b}` as in a shell. What lies in an excluded folder is
+    /// begins at the source. `*` and `?` stop at a slash, `**` does not; `[abc]` and `{a,b}` as in a shell. What lies in an excluded folder is
     /// excluded too.
     #[schemars(extend("default" = []), example = ["*.tmp", "/thumbnails/"])]
     pub exclude: Option<At<OneOrMany>>,

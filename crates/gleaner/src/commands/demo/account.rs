@@ -25,24 +25,44 @@ pub(super) struct Account {
 /// Looks for every recorded file in the store, and then on its device.
 pub(super) fn take(fleet: &DemoFleet, store: &Path) -> Account {
     let stored = digests_below(store);
-    let mut account = Account { recorded: 0, in_store: 0, on_device: 0, lost: Vec::new(), untrue: Vec::new() };
+    let mut account = Account {
+        recorded: 0,
+        in_store: 0,
+        on_device: 0,
+        lost: Vec::new(),
+        untrue: Vec::new(),
+    };
     let mut known: HashMap<Digest, ()> = HashMap::new();
     for device in fleet.devices() {
         let on_device = digests_below(&device.source);
         let unfinished = device.being_written.as_ref().filter(|_| !fleet.camera_finished());
-        known.extend(device.files.iter().chain(&device.being_written).map(|file| (file.sha256, ())));
-        for file in device.files.iter().chain(device.being_written.as_ref().filter(|_| unfinished.is_none())) {
+        known.extend(
+            device
+                .files
+                .iter()
+                .chain(&device.being_written)
+                .map(|file| (file.sha256, ())),
+        );
+        for file in device
+            .files
+            .iter()
+            .chain(device.being_written.as_ref().filter(|_| unfinished.is_none()))
+        {
             account.recorded += 1;
             if stored.contains_key(&file.sha256) {
                 account.in_store += 1;
             } else if on_device.contains_key(&file.sha256) {
                 account.on_device += 1;
             } else {
-                account.lost.push(format!("{}: {}", device.name, file.path.display()));
+                account
+                    .lost
+                    .push(format!("{}: {}", device.name, file.path.display()));
             }
         }
     }
-    let untrue = stored.into_iter().filter(|(digest, _)| !known.contains_key(digest));
+    let untrue = stored
+        .into_iter()
+        .filter(|(digest, _)| !known.contains_key(digest));
     account.untrue = untrue.map(|(_, path)| path).collect();
     account
 }
@@ -64,7 +84,10 @@ impl Account {
             output.line(format_args!("  LOST: {file}"))?;
         }
         for path in &self.untrue {
-            output.line(format_args!("  IN THE STORE, BUT NEVER RECORDED SO: {}", path.display()))?;
+            output.line(format_args!(
+                "  IN THE STORE, BUT NEVER RECORDED SO: {}",
+                path.display()
+            ))?;
         }
         Ok(())
     }

@@ -36,7 +36,10 @@ pub(super) fn perform(keep: Option<&Path>, context: &mut Context<'_>) -> Result<
         }
     });
     if performed.is_ok() && keep.is_some() {
-        output.line(format_args!("\nEverything is left in {}.", place.path().display()))?;
+        output.line(format_args!(
+            "\nEverything is left in {}.",
+            place.path().display()
+        ))?;
     }
     performed
 }
@@ -51,7 +54,10 @@ impl Place {
     fn make(keep: Option<&Path>) -> Result<Self, Failure> {
         let failure = |path: &Path, error: std::io::Error| {
             let shown = model::escaped(path.as_os_str().as_encoded_bytes());
-            Failure::new(ExitStatus::Usage, anyhow::Error::new(error).context(format!("cannot make the folder {shown}")))
+            Failure::new(
+                ExitStatus::Usage,
+                anyhow::Error::new(error).context(format!("cannot make the folder {shown}")),
+            )
         };
         match keep {
             Some(path) => {
@@ -61,7 +67,8 @@ impl Place {
             }
             None => {
                 let made = tempfile::Builder::new().prefix("gleaner-demo-").tempdir();
-                made.map(Self::Temporary).map_err(|error| failure(&std::env::temp_dir(), error))
+                made.map(Self::Temporary)
+                    .map_err(|error| failure(&std::env::temp_dir(), error))
             }
         }
     }
@@ -80,7 +87,10 @@ async fn show(place: &Path, output: &mut Output) -> Result<ExitStatus, Failure> 
     let folder = place.join("fleet");
     std::fs::create_dir(&folder)?;
     let fleet = DemoFleet::start(&folder, &plan()).map_err(|error| {
-        Failure::new(ExitStatus::Partial, anyhow::Error::new(error).context("cannot start the simulated fleet"))
+        Failure::new(
+            ExitStatus::Partial,
+            anyhow::Error::new(error).context("cannot start the simulated fleet"),
+        )
     })?;
     introduce(&fleet, output)?;
     let config = configure(place, &fleet)?;
@@ -95,17 +105,27 @@ async fn show(place: &Path, output: &mut Output) -> Result<ExitStatus, Failure> 
     tokio::time::sleep(SETTLE * 2).await;
     output.line("\nSecond sweep.")?;
     sweep(&config, output).await?;
-    output.line(format_args!("\nBoth sweeps together took {}.", report::amount::span(began.elapsed())))?;
+    output.line(format_args!(
+        "\nBoth sweeps together took {}.",
+        report::amount::span(began.elapsed())
+    ))?;
 
     let account = account::take(&fleet, &config.store.path);
     fleet.shutdown();
     account.print(output)?;
-    Ok(if account.is_whole() { ExitStatus::Well } else { ExitStatus::Partial })
+    Ok(if account.is_whole() {
+        ExitStatus::Well
+    } else {
+        ExitStatus::Partial
+    })
 }
 
 /// A recording long enough that its first half is flushed when the link is cut: the second sweep goes on from there.
 fn plan() -> DemoPlan {
-    DemoPlan { long_recording_bytes: 48 << 20, ..DemoPlan::default() }
+    DemoPlan {
+        long_recording_bytes: 48 << 20,
+        ..DemoPlan::default()
+    }
 }
 
 fn introduce(fleet: &DemoFleet, output: &mut Output) -> Result<(), Failure> {
@@ -127,8 +147,16 @@ fn introduce(fleet: &DemoFleet, output: &mut Output) -> Result<(), Failure> {
 fn configure(place: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
     let store = place.join("store");
     std::fs::create_dir(&store)?;
-    storage::init(&Arc::new(SystemDisk::new()), &store, &InitOptions { local: true, ..InitOptions::default() })
-        .map_err(|error| Failure::new(ExitStatus::StoreOrLedger, error))?;
+    storage::init(
+        &Arc::new(SystemDisk::default()),
+        &store,
+        &InitOptions {
+            local: true,
+            replace: None,
+            now: engine::ports::Clock::now(&home::SystemClock),
+        },
+    )
+    .map_err(|error| Failure::new(ExitStatus::StoreOrLedger, error))?;
     let quoted = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
     let mut text = format!(
         "[store]\npath = {}\nmin_free = 0\n[ledger]\npath = {}\n[ssh]\nconfig = {}\nconnect_timeout = \"4s\"\n\
@@ -141,7 +169,10 @@ fn configure(place: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
     );
     for device in fleet.devices() {
         let name = toml::Value::from(device.name.clone());
-        text.push_str(&format!("[[device]]\nname = {name}\nsource = {}\n", quoted(&device.source)));
+        text.push_str(&format!(
+            "[[device]]\nname = {name}\nsource = {}\n",
+            quoted(&device.source)
+        ));
     }
     let file = place.join("gleaner.toml");
     std::fs::write(&file, &text)?;
@@ -153,8 +184,11 @@ fn configure(place: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
 
 async fn sweep(config: &Config, output: &mut Output) -> Result<SweepSummary, Failure> {
     output.flush()?;
-    let reporter =
-        if std::io::stderr().is_terminal() { SweepReporter::bars() } else { SweepReporter::log_only() };
+    let reporter = if std::io::stderr().is_terminal() {
+        SweepReporter::bars()
+    } else {
+        SweepReporter::log_only()
+    };
     let home = Home::open(config, reporter).await?;
     let devices = home::device_rules(config);
     let (summary, _) = run::sweep(&home, &devices, config.fleet.parallel, Mode::Act).await?;
@@ -181,5 +215,7 @@ async fn wait_for_camera(fleet: &DemoFleet) {
         }
     };
     // A camera that is never done is left alone: its picture is accounted for on the device.
-    tokio::time::timeout(CAMERA_PATIENCE, finished).await.unwrap_or_default();
+    tokio::time::timeout(CAMERA_PATIENCE, finished)
+        .await
+        .unwrap_or_default();
 }

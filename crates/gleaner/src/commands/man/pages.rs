@@ -1,5 +1,7 @@
 //! One page per command, from the command line, and one for the configuration file.
 
+use std::io::Write as _;
+
 use clap::{Command, CommandFactory as _};
 use clap_mangen::roff::{Roff, bold, roman};
 
@@ -29,34 +31,54 @@ pub(super) fn all() -> Vec<Page> {
 
 /// The page of a command, then those of the commands below it.
 fn collect(command: &Command, name: &str, pages: &mut Vec<Page>) {
-    let spaced = name.replace('-', " ");
-    // Clap wants a name that lives for ever; the few that there are may.
-    let title: &'static str = Box::leak(name.to_owned().into_boxed_str());
-    let mut shown = command.clone().name(title).display_name(title).bin_name(spaced);
-    shown = shown.after_help("").disable_version_flag(true);
-    if shown.get_version().is_none() {
-        shown = shown.version(env!("CARGO_PKG_VERSION"));
-    }
     pages.push(Page {
         file_name: format!("{name}.1"),
-        text: page(shown, name),
+        text: page(command, name),
     });
     for subcommand in command.get_subcommands() {
         collect(subcommand, &format!("{name}-{}", subcommand.get_name()), pages);
     }
 }
 
-fn page(command: Command, name: &str) -> String {
-    let man = clap_mangen::Man::new(command)
-        .manual("gleaner")
-        .section("1")
-        .title(name);
+fn page(command: &Command, name: &str) -> String {
+    let typed = name.replace('-', " ");
+    let named = command
+        .clone()
+        .name(name.to_owned())
+        .display_name(name.to_owned())
+        .bin_name(typed);
+    let usage = named.clone().render_usage().to_string();
+    let version = concat!("gleaner ", env!("CARGO_PKG_VERSION"));
+    let man = clap_mangen::Man::new(named.disable_help_flag(true).disable_version_flag(true));
+    let man = man.title(name).section("1").source(version).manual("gleaner");
     let mut text = Vec::new();
+    let rendered = man
+        .render_title(&mut text)
+        .and_then(|()| man.render_name_section(&mut text))
+        .and_then(|()| text.write_all(synopsis(&usage).as_bytes()))
+        .and_then(|()| man.render_description_section(&mut text))
+        .and_then(|()| options(command, &man, &mut text))
+        .and_then(|()| text.write_all(ending(name).as_bytes()));
     // Writing to memory does not fail.
-    man.render(&mut text).unwrap_or_default();
-    let mut text = String::from_utf8_lossy(&text).into_owned();
-    text.push_str(&ending(name));
-    text
+    rendered.unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn synopsis(usage: &str) -> String {
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([roman(usage.trim_start_matches("Usage: "))]);
+    roff.render()
+}
+
+fn options(command: &Command, man: &clap_mangen::Man, text: &mut Vec<u8>) -> std::io::Result<()> {
+    if command.get_arguments().next().is_some() {
+        man.render_options_section(text)?;
+    }
+    if command.get_subcommands().next().is_some() {
+        man.render_subcommands_section(text)?;
+    }
+    Ok(())
 }
 
 /// What clap knows nothing of: the exit statuses, and where to read on.
@@ -70,6 +92,20 @@ fn ending(name: &str) -> String {
             roff.text([roman(status.meaning())]);
         }
     }
+    if name != "gleaner" {
+        roff.control("SH", ["OPTIONS OF EVERY COMMAND"]);
+        roff.text([
+            roman("The options "),
+            bold("-c"),
+            roman(", "),
+            bold("-v"),
+            roman(" and "),
+            bold("-q"),
+            roman(" and the exit statuses are explained in "),
+            bold("gleaner"),
+            roman("(1)."),
+        ]);
+    }
     roff.control("SH", ["SEE ALSO"]);
     roff.text([
         bold("gleaner"),
@@ -80,4 +116,59 @@ fn ending(name: &str) -> String {
         roman("(5)"),
     ]);
     roff.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn there_is_a_page_for_every_command_and_for_the_configuration() {
+        let names: Vec<String> = all().into_iter().map(|page| page.file_name).collect();
+        assert_eq!(names.first().map(String::as_str), Some("gleaner.1"));
+        assert_eq!(names.last().map(String::as_str), Some("gleaner.toml.5"));
+        for name in [
+            "gleaner-run.1",
+            "gleaner-config-init.1",
+            "gleaner-store-init.1",
+            "gleaner-man.1",
+        ] {
+            assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
+        }
+    }
+
+    /// Where there is no groff, the plain rule that it is strictest about must do.
+    #[test]
+    fn every_page_is_set_without_a_warning() {
+        for page in all() {
+            assert!(
+                page.text.is_ascii(),
+                "{}: {:?}",
+                page.file_name,
+                page.text.chars().find(|c| !c.is_ascii())
+            );
+            let groff = Command::new("groff")
+                .args(["-ww", "-man", "-Tascii", "-z"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn();
+            let Ok(mut groff) = groff else { return };
+            groff
+                .stdin
+                .take()
+                .unwrap()
+                .write_all(page.text.as_bytes())
+                .unwrap();
+            let output = groff.wait_with_output().unwrap();
+            let warnings = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                output.status.success() && warnings.is_empty(),
+                "{}: {warnings}",
+                page.file_name
+            );
+        }
+    }
 }
