@@ -9,7 +9,7 @@ use crate::recording::content;
 use crate::sshd::Session;
 use crate::tap::Tap;
 
-/// Puts lines in front of the fleet's ssh_config; there the first value of an option counts.
+/// Puts lines in front of the fleet's configuration of ssh; there the first value of an option counts.
 fn prepend(fleet: &Fleet, lines: &str) {
     let file = fleet.path("ssh_config");
     let rest = fs::read_to_string(&file).expect("ssh_config");
