@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use storage::{DirectoryStore, Settings, StoreFolder, SystemDisk};
 use tempfile::TempDir;
 
-use crate::context::*;
+use crate::context::{Home, block_on, content, published, sealed, settings};
 use crate::mounts::Mount;
 use crate::watched::WatchedDisk;
 

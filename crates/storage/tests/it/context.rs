@@ -54,7 +54,15 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new() -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::in_folder(TempDir::new().unwrap())
+    }
+
+    /// In memory, where the system has a place for that: for tests that flush some hundred times and do not care where to.
+    pub(crate) fn in_memory() -> Self {
+        Self::in_folder(TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap())
+    }
+
+    fn in_folder(folder: TempDir) -> Self {
         let path = folder.path().to_owned();
         let home = Self {
             _folder: Some(folder),

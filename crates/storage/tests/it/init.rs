@@ -8,7 +8,7 @@ use model::StoreId;
 use storage::{InitError, InitOptions, Initialised, StoreFolder, SystemDisk, init};
 use tempfile::TempDir;
 
-use crate::context::*;
+use crate::context::{Home, init_options};
 use crate::mounts::Mount;
 
 fn try_init(path: &std::path::Path, options: &InitOptions) -> Result<Initialised, InitError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use model::LedgerId;
 use storage::SystemDisk;
 
-use crate::context::*;
+use crate::context::{Home, now};
 
 #[test]
 fn a_lost_ledger_is_found_by_machine_and_path() {

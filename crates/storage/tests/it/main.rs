@@ -1,5 +1,13 @@
 //! What the store promises, on real file systems.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "these are tests, also in the functions that they share"
+)]
+
 mod context;
 mod mounts;
 mod watched;

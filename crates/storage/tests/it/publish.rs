@@ -8,7 +8,7 @@ use engine::ports::{Placed, Publication, PublishFault, Reproof, Store as _, Stor
 use rustix::io::Errno;
 use storage::{DirectoryStore, Disk, StoreFolder, SystemDisk};
 
-use crate::context::*;
+use crate::context::{Home, block_on, publication, published, reproved, sealed, settings};
 use crate::watched::WatchedDisk;
 
 #[test]
@@ -87,7 +87,7 @@ fn a_name_that_stands_for_something_else_is_never_replaced() {
     assert!(!fs::exists(home.path.join("nowhere")).unwrap());
 }
 
-fn assert_links_are_not_followed<D: Disk>(disk: Arc<D>) {
+fn assert_links_are_not_followed<D: Disk>(disk: &Arc<D>) {
     let home = Home::new();
     let outside = tempfile::TempDir::new().unwrap();
     home.write("a/file", b"x");
@@ -95,7 +95,7 @@ fn assert_links_are_not_followed<D: Disk>(disk: Arc<D>) {
     symlink(outside.path(), home.path.join("out")).unwrap();
     symlink("../elsewhere", home.path.join("a/within")).unwrap();
     symlink("nowhere", home.path.join("a/dangling")).unwrap();
-    let store = home.open_on(&disk);
+    let store = home.open_on(disk);
     block_on(async {
         for (name, depth) in [
             ("out/b", 0),
@@ -116,12 +116,12 @@ fn assert_links_are_not_followed<D: Disk>(disk: Arc<D>) {
 
 #[test]
 fn a_symbolic_link_or_a_file_on_the_way_is_never_passed_through() {
-    assert_links_are_not_followed(Arc::new(SystemDisk::default()));
+    assert_links_are_not_followed(&Arc::new(SystemDisk::default()));
 }
 
 #[test]
 fn a_kernel_without_openat2_passes_through_no_link_either() {
-    assert_links_are_not_followed(Arc::new(SystemDisk::without_openat2()));
+    assert_links_are_not_followed(&Arc::new(SystemDisk::without_openat2()));
 }
 
 #[test]
@@ -236,12 +236,14 @@ fn answers_stand_in_the_order_of_what_was_asked() {
 #[test]
 fn three_thousand_files_are_published_in_one_batch() {
     let home = Home::new();
-    let store = home.open();
+    let store = Arc::new(home.open());
     block_on(async {
-        let mut files = Vec::new();
+        let mut sealing = tokio::task::JoinSet::new();
         for number in 0..3000_u32 {
-            files.push(sealed(&store, &number.to_le_bytes()).await.unwrap());
+            let store = Arc::clone(&store);
+            sealing.spawn(async move { sealed(&store, &number.to_le_bytes()).await.unwrap() });
         }
+        let files = sealing.join_all().await;
         let place = |(number, file)| {
             publication(
                 file,

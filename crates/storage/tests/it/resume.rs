@@ -7,7 +7,9 @@ use engine::ports::{SealedFile, Store as _};
 use rustix::io::Errno;
 use storage::{DirectoryStore, Disk};
 
-use crate::context::*;
+use crate::context::{
+    Home, MODIFIED, RANGE, block_on, chunks, content, digest, inline_settings, key, settings,
+};
 use crate::watched::WatchedDisk;
 
 /// Receives all but the last byte, and breaks off there.

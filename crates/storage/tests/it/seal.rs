@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use engine::ports::{Store as _, StoreError};
 use storage::Settings;
 
-use crate::context::*;
+use crate::context::{
+    EARNEST_RANGE, Home, MODIFIED, RANGE, block_on, chunks, content, digest, key, published, sealed, settings,
+};
 use crate::watched::WatchedDisk;
 
 #[test]

@@ -8,7 +8,9 @@ use engine::ports::Store as _;
 use model::Timestamp;
 use storage::{Settings, SystemDisk};
 
-use crate::context::*;
+use crate::context::{
+    Home, LaterClock, MODIFIED, RANGE, block_on, chunks, content, key, now, publication, sealed, settings,
+};
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
