@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(folder.join("cli.md"), cli::reference::markdown())?;
     fs::write(folder.join("configuration.md"), config::reference::markdown())?;
     fs::write(
-        folder.join("gleaner.schema.json"),
+        folder.join("config.schema.json"),
         format!("{:#}\n", config::reference::schema()),
     )?;
     fs::write(folder.join("failures.md"), failures()?)?;

@@ -1,0 +1,418 @@
+//! The commands that need no device, through the program itself: what is printed where, the exit status, the files.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets something unexpected should stop there"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const SOUND: &str =
+    "[store]\npath = \"/srv\"\n[defaults]\nsource = \"/data\"\n[[device]]\nname = \"garden\"\n";
+
+/// A folder to work in, and a home that is nobody's.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The program, in this folder, with nothing of the surroundings but this home.
+    fn gleaner(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gleaner"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.path("home"));
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ended {
+        Ended::from(self.gleaner(arguments).output().unwrap())
+    }
+}
+
+/// How it ended, and what it said.
+#[derive(Debug)]
+struct Ended {
+    status: i32,
+    output: String,
+    errors: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code().unwrap(),
+            output: String::from_utf8(output.stdout).unwrap(),
+            errors: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn without_a_command_the_help_is_shown_with_status_2() {
+    let ended = Place::new().run(&[]);
+    assert_eq!((ended.status, ended.output.as_str()), (2, ""));
+    assert!(
+        ended.errors.contains("Usage: gleaner") && ended.errors.contains("config"),
+        "{}",
+        ended.errors
+    );
+}
+
+#[test]
+fn the_help_states_the_exit_statuses() {
+    let ended = Place::new().run(&["--help"]);
+    assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
+    for status in [
+        "0  all well",
+        "1  some",
+        "2  the command",
+        "3  the store",
+        "4  another",
+        "5  all well, but",
+        "130  inter",
+    ] {
+        assert!(ended.output.contains(status), "{status} in {}", ended.output);
+    }
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_ends_with_status_2() {
+    for arguments in [
+        &["runn"][..],
+        &["run", "--devise", "a"],
+        &["files", "--json", "--csv"],
+        &["store"],
+        &["config"],
+        &["-v"],
+    ] {
+        let ended = Place::new().run(arguments);
+        assert_eq!(
+            (ended.status, ended.output.as_str()),
+            (2, ""),
+            "{arguments:?}: {}",
+            ended.errors
+        );
+        assert!(!ended.errors.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_example_is_written_once_and_is_sound() {
+    let place = Place::new();
+    let first = place.run(&["config", "init"]);
+    assert_eq!((first.status, first.errors.as_str()), (0, ""));
+    let example = fs::read_to_string(place.path("gleaner.toml")).unwrap();
+    assert_eq!(place.run(&["config", "init", "-"]).output, example);
+    let check = place.run(&["config", "check"]);
+    assert_eq!((check.status, check.errors.as_str()), (0, ""));
+
+    fs::write(place.path("gleaner.toml"), "mine").unwrap();
+    let second = place.run(&["config", "init"]);
+    assert_eq!(second.status, 2);
+    assert_eq!(
+        second.errors,
+        "gleaner: error: gleaner.toml is already there and was left as it is\n  \
+         help: name another path, or \"-\" to have the example printed\n"
+    );
+    assert_eq!(fs::read_to_string(place.path("gleaner.toml")).unwrap(), "mine");
+}
+
+#[test]
+fn an_example_that_cannot_be_written_is_an_error_with_its_cause() {
+    let ended = Place::new().run(&["config", "init", "missing/gleaner.toml"]);
+    assert_eq!(ended.status, 2);
+    assert_eq!(
+        ended.errors,
+        "gleaner: error: cannot write missing/gleaner.toml\n  cause: No such file or directory (os error 2)\n"
+    );
+}
+
+#[test]
+fn a_sound_file_is_summed_up() {
+    let place = Place::new();
+    place.write("gleaner.toml", SOUND);
+    let ended = place.run(&["config", "check"]);
+    let ledger = place.path("home/.local/state/gleaner/ledger.db");
+    assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
+    assert_eq!(
+        ended.output,
+        format!(
+            "./gleaner.toml: sound\n  1 device (garden), 1 source\n  store   /srv with layout {{device}}/{{path}}\n  ledger  {}\n",
+            ledger.display()
+        )
+    );
+}
+
+#[test]
+fn all_faults_are_reported_at_once_with_status_2() {
+    let place = Place::new();
+    place.write(
+        "gleaner.toml",
+        &SOUND.replace("source", "surce").replace("/srv", "srv"),
+    );
+    let ended = place.run(&["config", "check"]);
+    assert_eq!((ended.status, ended.output.as_str()), (2, ""));
+    let beside = fs::canonicalize(place.folder.path()).unwrap().join("srv");
+    let lines: Vec<&str> = ended.errors.lines().collect();
+    assert_eq!(
+        lines[0],
+        "./gleaner.toml:2:8: error: `path` is not an absolute path: \"srv\""
+    );
+    assert_eq!(
+        lines[1],
+        format!("  help: beside this file it would be \"{}\"", beside.display())
+    );
+    assert_eq!(
+        lines[2],
+        "./gleaner.toml:4:1: error: unknown key `surce` in [defaults]"
+    );
+    assert!(
+        lines[3].starts_with("  help: did you mean `source`? known here are `source`, `settle`,"),
+        "{}",
+        lines[3]
+    );
+    assert_eq!(
+        lines[4],
+        "gleaner: error: the configuration has 2 faults; nothing was touched"
+    );
+    assert_eq!(lines.len(), 5);
+}
+
+#[test]
+fn warnings_are_shown_and_do_no_harm() {
+    let place = Place::new();
+    place.write("gleaner.toml", &SOUND.replace("\"/data\"", "[\"/a\", \"/b\"]"));
+    let ended = place.run(&["config", "check"]);
+    assert_eq!(ended.status, 0, "{}", ended.errors);
+    assert!(
+        ended
+            .errors
+            .starts_with("./gleaner.toml: warning: the layout has no {source}"),
+        "{}",
+        ended.errors
+    );
+    assert!(
+        ended.output.contains("1 device (garden), 2 sources"),
+        "{}",
+        ended.output
+    );
+}
+
+#[test]
+fn the_configuration_is_looked_for_in_the_usual_order() {
+    let place = Place::new();
+    let found = |command: &mut Command| {
+        let ended = Ended::from(command.args(["config", "show"]).output().unwrap());
+        assert_eq!(ended.status, 0, "{}", ended.errors);
+        let line = ended
+            .output
+            .lines()
+            .find(|line| line.starts_with("name = "))
+            .unwrap()
+            .to_owned();
+        line.trim_start_matches("name = ").trim_matches('"').to_owned()
+    };
+    let named = |name: &str| SOUND.replace("garden", name);
+    place.write("home/.config/gleaner/gleaner.toml", &named("home"));
+    assert_eq!(found(&mut place.gleaner(&[])), "home");
+    place.write("xdg/gleaner/gleaner.toml", &named("xdg"));
+    assert_eq!(
+        found(place.gleaner(&[]).env("XDG_CONFIG_HOME", place.path("xdg"))),
+        "xdg"
+    );
+    place.write("gleaner.toml", &named("here"));
+    assert_eq!(found(&mut place.gleaner(&[])), "here");
+    let variable = place.write("variable.toml", &named("variable"));
+    assert_eq!(
+        found(place.gleaner(&[]).env("GLEANER_CONFIG", &variable)),
+        "variable"
+    );
+    let option = place.write("option.toml", &named("option"));
+    assert_eq!(
+        found(
+            place
+                .gleaner(&["-c", option.to_str().unwrap()])
+                .env("GLEANER_CONFIG", &variable)
+        ),
+        "option"
+    );
+}
+
+#[test]
+fn without_any_configuration_it_is_said_where_was_looked() {
+    if Path::new("/etc/gleaner/gleaner.toml").exists() {
+        return;
+    }
+    let place = Place::new();
+    let ended = place.run(&["config", "check"]);
+    assert_eq!(ended.status, 2);
+    assert_eq!(
+        ended.errors,
+        format!(
+            "gleaner: error: there is no configuration file\n  \
+             help: looked for ./gleaner.toml, {}, /etc/gleaner/gleaner.toml\n  \
+             help: write one with `gleaner config init`, or name one with `-c FILE` or $GLEANER_CONFIG\n",
+            place.path("home/.config/gleaner/gleaner.toml").display()
+        )
+    );
+}
+
+#[test]
+fn a_named_configuration_that_is_missing_is_not_replaced_by_another() {
+    let place = Place::new();
+    place.write("gleaner.toml", SOUND);
+    let option = place.run(&["-c", "x.toml", "config", "check"]);
+    assert_eq!(option.status, 2);
+    assert_eq!(
+        option.errors,
+        "gleaner: error: cannot read the configuration x.toml\n  cause: No such file or directory (os error 2)\n  \
+         help: `gleaner config init x.toml` writes an example\n"
+    );
+    let variable = place
+        .gleaner(&["config", "check"])
+        .env("GLEANER_CONFIG", "x.toml")
+        .output()
+        .unwrap();
+    let variable = Ended::from(variable);
+    assert_eq!(variable.status, 2);
+    assert!(
+        variable
+            .errors
+            .contains("cannot read the configuration x.toml, which $GLEANER_CONFIG names"),
+        "{}",
+        variable.errors
+    );
+}
+
+#[test]
+fn one_device_is_shown_with_everything_that_holds_for_it() {
+    let place = Place::new();
+    place.write(
+        "gleaner.toml",
+        &SOUND.replace(
+            "name = \"garden\"",
+            "name = \"cam{id:02}\"\nids = \"1-3\"\nport = \"{id+5000}\"",
+        ),
+    );
+    let ended = place.run(&["config", "show", "cam02"]);
+    assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
+    let (_, device) = ended.output.split_once("[[device]]\n").unwrap();
+    assert_eq!(
+        device,
+        "name = \"cam02\"\n# host: as ssh_config says\nport = 5002\n# user: as ssh_config says\n# identity: as ssh_config says\n\
+         # jump: as ssh_config says\nsource = [\"/data\"]\nsettle = \"30s\"\nsettle_blind = \"10m\"\nstall_timeout = \"1m\"\n\
+         exclude = []\n# done_suffix: not set\nrelease = \"delete\"\nprune_empty = false\ncompress = \"auto\"\nbandwidth = \"off\"\n"
+    );
+    let unknown = place.run(&["config", "show", "cam2"]);
+    assert_eq!(unknown.status, 2);
+    assert!(
+        unknown.errors.contains("there is no device `cam2`"),
+        "{}",
+        unknown.errors
+    );
+}
+
+#[test]
+fn an_escape_code_in_a_file_never_reaches_the_terminal() {
+    let place = Place::new();
+    place.write(
+        "gleaner.toml",
+        "[store]\npath = \"\\u001b[2J\"\nnames = \"\\u001b]0;x\"\n[[device]]\nname = \"\\u001b[1m\"\n",
+    );
+    let ended = place.run(&["config", "check"]);
+    assert_eq!(ended.status, 2);
+    assert!(!ended.errors.contains('\u{1b}'), "{:?}", ended.errors);
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = Place::new().run(&["completions", shell]);
+        assert_eq!((ended.status, ended.errors.as_str()), (0, ""), "{shell}");
+        assert!(ended.output.contains("dry-run"), "{shell}");
+    }
+    assert_eq!(Place::new().run(&["completions", "tcsh"]).status, 2);
+}
+
+#[test]
+fn manual_pages_are_printed_or_written() {
+    let place = Place::new();
+    let printed = place.run(&["man"]);
+    assert_eq!((printed.status, printed.errors.as_str()), (0, ""));
+    assert!(printed.output.contains(".TH gleaner 1"), "{}", printed.output);
+    let written = place.run(&["man", "--out", "deep/man"]);
+    assert_eq!(
+        (written.status, written.output.as_str()),
+        (0, ""),
+        "{}",
+        written.errors
+    );
+    for page in [
+        "gleaner.1",
+        "gleaner-run.1",
+        "gleaner-config-check.1",
+        "gleaner.toml.5",
+    ] {
+        assert!(place.path("deep/man").join(page).is_file(), "{page}");
+    }
+    assert_eq!(
+        fs::read_to_string(place.path("deep/man/gleaner.1")).unwrap(),
+        printed.output
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let mut child = Place::new()
+        .gleaner(&["config", "schema"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The reader is gone before anything can be written, or before all of it can.
+    drop(child.stdout.take());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
+}
+
+#[test]
+fn results_that_cannot_be_written_are_an_error() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended = Ended::from(
+        Place::new()
+            .gleaner(&["config", "schema"])
+            .stdout(full)
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(ended.status, 1);
+    assert_eq!(
+        ended.errors,
+        "gleaner: error: cannot write the results\n  cause: No space left on device (os error 28)\n"
+    );
+}
