@@ -1,1 +1,278 @@
-//! To come.
+//! Whether and why not a device can be reached.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use engine::ports::device::{DeviceFailure, Devices, Session};
+use model::{DeviceName, FailureClass};
+
+use crate::world::{World, entries, eventually, free_port, script};
+
+async fn refusal(world: &World, name: &str) -> DeviceFailure {
+    world.connect(name, &[]).await.map(drop).unwrap_err()
+}
+
+/// A port that takes connections and never says a word.
+fn silent_port() -> (TcpListener, u16) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// A port that hangs up on everyone, after some last words.
+fn rude_port(words: &'static [u8]) -> u16 {
+    let (listener, port) = silent_port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            stream.and_then(|mut stream| stream.write_all(words)).ok();
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_device_behind_a_jump_host_is_reached_and_tells_about_itself() {
+    let world = World::new().device("hive", "");
+    let (_, source) = world.source("data");
+    let hive = world
+        .connect("hive", std::slice::from_ref(&source))
+        .await
+        .unwrap();
+    let abilities = hive.abilities();
+    assert_eq!(abilities.shortcomings(), Vec::<&str>::new());
+    assert_eq!(abilities.user, Some(rustix::process::getuid().as_raw()));
+    let facts = hive.facts();
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    assert_eq!(facts.boot_id.as_deref(), Some(boot_id.trim()));
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let clock = facts.clock.unwrap().nanoseconds();
+    assert!((i64::try_from(now.as_nanos()).unwrap() - clock).abs() < 60_000_000_000);
+    assert!(facts.uptime.unwrap() > Duration::from_secs(1));
+    let disk = facts.disks[0].1.unwrap();
+    assert!(disk.total > disk.available && disk.available > 0);
+    assert!(hive.bytes_received() > 0);
+    hive.session.close().await;
+}
+
+#[tokio::test]
+async fn an_alias_that_ssh_does_not_know_is_told_apart() {
+    let world = World::new();
+    let failure = refusal(&world, "no-such-hive.invalid").await;
+    // Without any name server, that is what is missing.
+    assert!(
+        matches!(failure.class, FailureClass::AliasUnknown | FailureClass::TimedOut),
+        "{failure}"
+    );
+    assert!(failure.message.contains("no-such-hive.invalid"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_down_or_half_open_is_told_apart() {
+    let world = World::new()
+        .device_at("down", free_port())
+        .device_at("half-open", rude_port(b""));
+    assert_eq!(refusal(&world, "down").await.class, FailureClass::TunnelDown);
+    assert_eq!(refusal(&world, "half-open").await.class, FailureClass::TunnelDown);
+}
+
+#[tokio::test]
+async fn a_jump_host_that_refuses_is_told_apart() {
+    let world = World::with_jump("AllowTcpForwarding no").device("hive", "");
+    let failure = refusal(&world, "hive").await;
+    assert_eq!(failure.class, FailureClass::JumpRefused, "{failure}");
+    let world = World::with_jump("AuthorizedKeysFile none").device("hive", "");
+    let failure = refusal(&world, "hive").await;
+    assert_eq!(failure.class, FailureClass::JumpRefused, "{failure}");
+    assert!(failure.message.contains("Permission denied"), "{failure}");
+    let world = World::new().device("hive", "");
+    let closed = world.configure(&format!("Host jump\n  Port {}\n", free_port()));
+    let failure = refusal(&closed, "hive").await;
+    assert_eq!(failure.class, FailureClass::JumpRefused, "{failure}");
+}
+
+#[tokio::test]
+async fn whoever_keeps_silent_is_named_within_the_time_allowed() {
+    let (_listener, port) = silent_port();
+    let mut world = World::new().device_at("black-hole", port);
+    world.connect_timeout = Duration::from_secs(1);
+    let began = Instant::now();
+    let failure = refusal(&world, "black-hole").await;
+    assert_eq!(failure.class, FailureClass::TimedOut, "{failure}");
+    assert!(began.elapsed() < Duration::from_secs(6));
+    let mut world = World::new()
+        .device("hive", "")
+        .configure(&format!("Host jump\n  Port {port}\n"));
+    world.connect_timeout = Duration::from_secs(1);
+    let failure = refusal(&world, "hive").await;
+    assert_eq!(failure.class, FailureClass::JumpUnreachable, "{failure}");
+}
+
+#[tokio::test]
+async fn a_device_that_is_silent_after_it_let_us_in_is_given_up() {
+    let mut world = World::new();
+    let sleeper = script(&world, "sleeper", "exec sleep 60");
+    world = world.device("hive", &format!("ForceCommand {}", sleeper.display()));
+    world.connect_timeout = Duration::from_secs(1);
+    let failure = refusal(&world, "hive").await;
+    assert_eq!(failure.class, FailureClass::TimedOut, "{failure}");
+    assert!(failure.message.contains("SFTP"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_host_key_that_is_unknown_or_changed_is_told_apart_for_device_and_jump_host() {
+    for culprit in ["hive", "jump"] {
+        for (swapped, class) in [
+            (false, FailureClass::HostKeyUnknown),
+            (true, FailureClass::HostKeyChanged),
+        ] {
+            let mut world = World::new().device("hive", "");
+            world.forget_key_of(culprit, swapped);
+            let failure = refusal(&world, "hive").await;
+            assert_eq!(failure.class, class, "{culprit}: {failure}");
+            assert!(failure.message.contains("127.0.0.1"), "{failure}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_does_not_accept_the_key_is_told_apart() {
+    let world = World::new().device("hive", "AuthorizedKeysFile none");
+    let failure = refusal(&world, "hive").await;
+    assert_eq!(failure.class, FailureClass::AuthenticationRefused, "{failure}");
+}
+
+#[tokio::test]
+async fn a_device_whose_sftp_server_prints_text_is_quoted() {
+    let mut world = World::new();
+    let chatty = script(&world, "chatty", "echo 'Welcome to hive 7'");
+    world = world.device("hive", &format!("ForceCommand {}", chatty.display()));
+    let failure = refusal(&world, "hive").await;
+    assert_eq!(failure.class, FailureClass::Protocol, "{failure}");
+    assert!(failure.message.contains("Welcome to hive 7"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_configuration_that_ssh_refuses_is_quoted() {
+    let world = World::new().device("hive", "").configure("NoSuchOption yes\n");
+    let failure = refusal(&world, "hive").await;
+    assert_eq!(failure.class, FailureClass::AliasUnknown);
+    assert!(failure.message.contains("nosuchoption"), "{failure}");
+}
+
+#[tokio::test]
+async fn what_a_user_has_configured_for_sessions_at_a_terminal_does_no_harm() {
+    let world = World::new().device("hive", "");
+    let control = world.path("user-%C");
+    let world = world.configure(&format!(
+        "Host *\n  ControlMaster auto\n  ControlPersist 10m\n  ControlPath {}\n  RemoteCommand echo hello\n  \
+         RequestTTY force\n  LocalForward {} localhost:22\n  LogLevel QUIET\n  ForwardAgent yes\n  \
+         StdinNull yes\n  SessionType none\n  ForkAfterAuthentication yes\n  Compression yes\n  ConnectTimeout 1\n",
+        control.display(),
+        free_port(),
+    ));
+    let (path, source) = world.source("data");
+    std::fs::write(path.join("a"), b"").unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    assert_eq!(entries(&hive, &source).await.len(), 1);
+    let left = || {
+        let names = std::fs::read_dir(world.folder.path()).unwrap();
+        names
+            .filter(|entry| {
+                entry
+                    .as_ref()
+                    .unwrap()
+                    .file_name()
+                    .to_string_lossy()
+                    .starts_with("user-")
+            })
+            .count()
+    };
+    assert_eq!(left(), 0);
+}
+
+#[tokio::test]
+async fn a_device_may_be_described_without_any_alias() {
+    let mut world = World::new().device("hive", "");
+    world.write_configuration();
+    let mut target = world.target("nameless");
+    let port = world.port("hive");
+    target.host = Some("127.0.0.1".to_owned());
+    target.port = Some(port);
+    target.jump = Some("jump".to_owned());
+    target.user = Some("root".to_owned()).filter(|_| rustix::process::getuid().is_root());
+    let name = DeviceName::new("nameless").unwrap();
+    let fleet = ssh::SshDevices::new(&world.options(), vec![target.clone()]).unwrap();
+    // Known by its address only: the address is no proof where many devices share it.
+    let failure = fleet.connect(&name, &[]).await.map(drop).unwrap_err();
+    assert_eq!(failure.class, FailureClass::HostKeyUnknown, "{failure}");
+    world.known_name("nameless");
+    let fleet = ssh::SshDevices::new(&world.options(), vec![target]).unwrap();
+    fleet.connect(&name, &[]).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_fleet_behind_a_jump_host_with_few_startups_is_reached_whole() {
+    // At most three at once: the fourth and all further ones are hung up on.
+    let mut world = World::with_jump("MaxStartups 3:100:3").device("hive0", "");
+    let port = world.port("hive0");
+    for number in 1..6 {
+        world = world.device_at(&format!("hive{number}"), port);
+    }
+    let names: Vec<String> = (0..6).map(|number| format!("hive{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let fleet = std::sync::Arc::new(world.fleet(&names));
+    let mut connecting = tokio::task::JoinSet::new();
+    for name in names {
+        let (fleet, name) = (fleet.clone(), DeviceName::new(name).unwrap());
+        connecting.spawn(async move { fleet.connect(&name, &[]).await.map(drop) });
+    }
+    while let Some(connected) = connecting.join_next().await {
+        assert_eq!(connected.unwrap(), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn black_holes_hold_up_nobody_else() {
+    let (_listener, port) = silent_port();
+    let mut world = World::new().device("hive", "");
+    for number in 0..10 {
+        world = world.device_at(&format!("hole{number}"), port);
+    }
+    world.connect_timeout = Duration::from_secs(30);
+    let mut names: Vec<String> = (0..10).map(|number| format!("hole{number}")).collect();
+    names.push("hive".to_owned());
+    let fleet = world.fleet(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let fleet = std::sync::Arc::new(fleet);
+    let mut holes = tokio::task::JoinSet::new();
+    for name in &names[..10] {
+        let (fleet, name) = (fleet.clone(), DeviceName::new(name.as_str()).unwrap());
+        holes.spawn(async move { fleet.connect(&name, &[]).await.map(drop) });
+    }
+    tokio::task::yield_now().await;
+    let hive = DeviceName::new("hive").unwrap();
+    let connected = tokio::time::timeout(Duration::from_secs(20), fleet.connect(&hive, &[]));
+    connected.await.unwrap().unwrap().close().await;
+    assert_eq!(holes.len(), 10);
+}
+
+#[tokio::test]
+async fn a_session_that_is_closed_or_dropped_leaves_no_process_and_no_socket_behind() {
+    let world = World::new().device("hive", "");
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let marker = world.folder.path().to_string_lossy().into_owned();
+    assert!(!crate::guard::processes_of(&marker).is_empty());
+    hive.session.close().await;
+    assert!(eventually(|| crate::guard::processes_of(&marker).is_empty()));
+    let hive = world.connect("hive", &[]).await.unwrap();
+    drop(hive);
+    // The runtime reaps what was killed while it runs.
+    let gone = async {
+        while !crate::guard::processes_of(&marker).is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), gone).await.unwrap();
+}

@@ -1,1 +1,174 @@
-//! To come.
+//! Whatever becomes of gleaner, no ssh process stays behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use engine::ports::device::{Devices, Session};
+use model::{DeviceName, SourcePath};
+use ssh::{SshDevices, SshOptions, Target};
+
+use crate::world::{World, eventually, relative};
+
+/// The ids of all `ssh` processes whose command line names something; our private configuration is always named.
+pub(crate) fn processes_of(marker: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let arguments = String::from_utf8_lossy(&arguments).into_owned();
+        let program = arguments.split('\0').next().unwrap_or_default();
+        if (program == "ssh" || program.ends_with("/ssh")) && arguments.contains(marker) {
+            found.push(id);
+        }
+    }
+    found
+}
+
+/// Kills another process of ours, connected up to some stage, and looks what it leaves behind.
+fn kill_at(world: &World, stage: &str, reached: impl Fn(&[u32]) -> bool) {
+    let config = world.write_configuration();
+    let marker = world.folder.path().to_string_lossy().into_owned();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "guard::hold_a_session", "--nocapture"])
+        .env("HOLD_STAGE", stage)
+        .env("HOLD_CONFIG", config)
+        .env("HOLD_FOLDER", world.folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    if stage != "connecting" {
+        wait_for(&mut child, stage);
+    }
+    let is_reached = eventually(|| reached(&processes_of(&marker)));
+    assert!(is_reached, "{stage}: {:?}", processes_of(&marker));
+    // SIGKILL.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    while !processes_of(&marker).is_empty() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{stage}: {:?}",
+            processes_of(&marker)
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What the killed process does: this test binary, started once more for this one test. Does nothing else in a run of all.
+#[tokio::test]
+async fn hold_a_session() {
+    let variable = |name| std::env::var_os(name).map(std::path::PathBuf::from);
+    let Some((config, folder)) = variable("HOLD_CONFIG").zip(variable("HOLD_FOLDER")) else {
+        return;
+    };
+    let name = DeviceName::new("hive").unwrap();
+    let options = SshOptions {
+        config: Some(config),
+        connect_timeout: Duration::from_secs(60),
+        runtime_dir: Some(folder.clone()),
+        ..SshOptions::default()
+    };
+    let fleet = SshDevices::new(&options, vec![Target::alias(name.clone())]).unwrap();
+    let session = fleet.connect(&name, &[]).await.unwrap();
+    if std::env::var("HOLD_STAGE").unwrap() == "idle" {
+        println!("\nidle");
+        std::future::pending::<()>().await;
+    }
+    let source = SourcePath::new(folder.join("data").as_os_str().as_bytes()).unwrap();
+    let (chunks, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let consume = async {
+        received.recv().await.unwrap();
+        println!("\nfetching");
+        while received.recv().await.is_some() {}
+    };
+    let large = relative("large");
+    let (fetched, ()) = tokio::join!(session.fetch(&source, &large, 0, 1 << 40, chunks), consume);
+    fetched.unwrap().unwrap();
+}
+
+fn wait_for(child: &mut Child, word: &str) {
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == word), "{word} is never reached");
+}
+
+fn silent_port() -> (TcpListener, u16) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+#[test]
+fn nothing_is_left_of_a_connection_to_a_silent_jump_host() {
+    let (_listener, port) = silent_port();
+    let world = World::new()
+        .device("hive", "")
+        .configure(&format!("Host jump\n  Port {port}\n"));
+    kill_at(&world, "connecting", |processes| processes.len() == 2);
+}
+
+#[test]
+fn nothing_is_left_of_a_connection_to_a_black_hole_behind_the_jump_host() {
+    let (listener, port) = silent_port();
+    let world = World::new().device_at("hive", port);
+    listener.set_nonblocking(true).unwrap();
+    let taken = std::cell::RefCell::new(None);
+    kill_at(&world, "connecting", |processes| {
+        if let Ok(connection) = listener.accept() {
+            taken.replace(Some(connection));
+        }
+        taken.borrow().is_some() && processes.len() == 2
+    });
+}
+
+#[test]
+fn nothing_is_left_of_a_connection_that_is_authenticating() {
+    let configuration =
+        "AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/sleep 20\nAuthorizedKeysCommandUser root";
+    let world = World::new().device("hive", configuration);
+    let sshd = world.device_process("hive");
+    kill_at(&world, "connecting", |processes| {
+        let looks_for_keys = crate::stalls::descendants(sshd).iter().any(|id| {
+            let name = fs::read_to_string(format!("/proc/{id}/comm"));
+            name.is_ok_and(|name| name.trim() == "sleep")
+        });
+        looks_for_keys && processes.len() == 2
+    });
+}
+
+#[test]
+fn nothing_is_left_of_a_session_that_is_idle() {
+    let world = World::new().device("hive", "");
+    // ssh, the one to the jump host, and the one over which the script runs.
+    kill_at(&world, "idle", |processes| processes.len() == 3);
+}
+
+#[test]
+fn nothing_is_left_of_a_session_whose_device_has_stopped() {
+    let world = World::new().device("hive", "");
+    let stopped = std::cell::Cell::new(false);
+    let sshd = world.device_process("hive");
+    kill_at(&world, "idle", |processes| {
+        if !stopped.replace(true) {
+            crate::stalls::signal_session(sshd, "STOP");
+        }
+        processes.len() == 3
+    });
+    crate::stalls::signal_session(sshd, "CONT");
+}
+
+#[test]
+fn nothing_is_left_of_a_session_in_the_middle_of_a_file() {
+    let world = World::new().device("hive", "");
+    let (path, _) = world.source("data");
+    let file = fs::File::create(path.join("large")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    kill_at(&world, "fetching", |processes| processes.len() == 3);
+}

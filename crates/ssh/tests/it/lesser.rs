@@ -1,1 +1,252 @@
-//! To come.
+//! Devices that cannot tell everything, or say too much.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use engine::ports::device::{DigestRequest, EntryKind, FileFaultKind, Move, Openness, Session};
+use model::{Digest, FailureClass, SourcePath};
+use sha2::{Digest as _, Sha256};
+
+use crate::listing::odd_names;
+use crate::world::{SFTP_SERVER, World, entries, relative, script, survey};
+
+/// A device whose commands are run by another shell than the login's, with some preparation.
+fn device_with_shell(world: World, preparation: &str, shell: &str) -> World {
+    let text = format!(
+        "{preparation}\ncase \"$SSH_ORIGINAL_COMMAND\" in *sftp-server*) exec {SFTP_SERVER} ;; esac\n\
+         exec {shell} -c 'IFS= read -r s && eval \"$(printf %b \"$s\")\"'"
+    );
+    let wrapper = script(&world, "wrapper", &text);
+    world.device("hive", &format!("ForceCommand {}", wrapper.display()))
+}
+
+/// A device that has nothing but BusyBox.
+fn busybox(world: World) -> World {
+    let tools = world.path("applets");
+    fs::create_dir(&tools).unwrap();
+    let applets = [
+        "sh",
+        "cat",
+        "date",
+        "dd",
+        "df",
+        "echo",
+        "find",
+        "grep",
+        "head",
+        "id",
+        "printf",
+        "sed",
+        "sha256sum",
+        "stat",
+        "tail",
+        "test",
+        "true",
+        "xargs",
+        "[",
+    ];
+    applets
+        .iter()
+        .for_each(|applet| symlink("/usr/bin/busybox", tools.join(applet)).unwrap());
+    device_with_shell(
+        world,
+        &format!("PATH={}\nexport PATH", tools.display()),
+        "/usr/bin/busybox sh",
+    )
+}
+
+/// Everything that a device is asked for in the way of a file.
+async fn a_file_can_be_gathered(world: &World) {
+    let (path, source) = world.source("data");
+    fs::create_dir(path.join("folder")).unwrap();
+    for name in odd_names() {
+        fs::write(path.join("folder").join(name), b"content").unwrap();
+    }
+    symlink("folder", path.join("link")).unwrap();
+    let hive = world
+        .connect("hive", std::slice::from_ref(&source))
+        .await
+        .unwrap();
+    assert!(
+        hive.facts().disks[0]
+            .1
+            .is_some_and(|disk| disk.total > disk.available)
+    );
+    let listed = entries(&hive, &source).await;
+    assert_eq!(listed.len(), odd_names().len() + 2);
+    assert_eq!(listed[&b"link"[..]].kind, EntryKind::Link);
+    assert_eq!(listed[&b"folder"[..]].kind, EntryKind::Folder);
+    let moves: Vec<_> = odd_names()
+        .iter()
+        .map(|name| Move {
+            from: relative(std::path::Path::new("folder").join(name)),
+            to: relative(std::path::Path::new(".w/pass/folder").join(name)),
+        })
+        .collect();
+    assert!(
+        hive.rename(&source, &moves)
+            .await
+            .unwrap()
+            .iter()
+            .all(Result::is_ok)
+    );
+    let mut paths: Vec<_> = moves.iter().map(|step| step.to.clone()).collect();
+    paths.extend(["link", "missing"].map(relative));
+    let mut looked = hive.inspect(&source, &paths).await.unwrap();
+    let gone = looked.pop().unwrap();
+    assert_eq!(gone.unwrap_err().kind, FileFaultKind::Missing);
+    assert_eq!(looked.pop().unwrap().unwrap_err().kind, FileFaultKind::NotAFile);
+    for (step, looked) in moves.iter().zip(looked) {
+        let before = listed[step.from.as_bytes()].identity;
+        let after = looked.unwrap().identity;
+        // Told the same way each time, whoever tells it.
+        assert!(before.is_renamed(&after), "{before:?} {after:?}");
+        assert_eq!(before.changed.is_some(), after.changed.is_some());
+    }
+    if hive.abilities().digests {
+        let requests: Vec<_> = moves
+            .iter()
+            .map(|step| DigestRequest {
+                path: step.to.clone(),
+                offset: 0,
+                length: None,
+            })
+            .collect();
+        let expected = Some(Digest::from_bytes(Sha256::digest(b"content").into()));
+        assert_eq!(
+            hive.digest(&source, &requests).await.unwrap(),
+            vec![expected; moves.len()]
+        );
+    }
+    paths.truncate(moves.len());
+    assert!(
+        hive.remove(&source, &paths)
+            .await
+            .unwrap()
+            .iter()
+            .all(Result::is_ok)
+    );
+    let missing = SourcePath::new("/no/such/folder").unwrap();
+    assert_eq!(
+        survey(&hive, &missing).await.unwrap_err().class,
+        FailureClass::SourceMissing
+    );
+    hive.session.close().await;
+}
+
+#[tokio::test]
+async fn the_script_runs_in_dash_and_in_bash() {
+    for shell in ["dash", "bash", "bash --posix"] {
+        let world = device_with_shell(World::new(), "", shell);
+        a_file_can_be_gathered(&world).await;
+        let hive = world.connect("hive", &[]).await.unwrap();
+        assert_eq!(hive.abilities().shortcomings(), Vec::<&str>::new(), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn a_device_with_nothing_but_busybox_is_served() {
+    let world = busybox(World::new());
+    a_file_can_be_gathered(&world).await;
+    let (path, source) = world.source("more");
+    fs::write(path.join("open"), b"").unwrap();
+    fs::write(path.join("closed"), b"").unwrap();
+    let _writer = fs::OpenOptions::new()
+        .write(true)
+        .open(path.join("open"))
+        .unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let abilities = hive.abilities();
+    assert!(
+        !abilities.complete_identities && abilities.sees_open_files,
+        "{abilities:?}"
+    );
+    assert!(
+        abilities.digests && abilities.tells_time && abilities.renames_atomically,
+        "{abilities:?}"
+    );
+    let listed = entries(&hive, &source).await;
+    assert_eq!(listed[&b"open"[..]].openness, Openness::Open);
+    assert_eq!(listed[&b"closed"[..]].openness, Openness::Closed);
+    let identity = listed[&b"open"[..]].identity;
+    assert!(identity.inode.is_none() && identity.modified.subsecond_nanoseconds() == 0);
+}
+
+#[tokio::test]
+async fn a_device_that_speaks_only_sftp_is_served() {
+    for force in [
+        "ForceCommand internal-sftp",
+        "ForceCommand internal-sftp\nMaxSessions 1",
+    ] {
+        let world = World::new().device("hive", force);
+        a_file_can_be_gathered(&world).await;
+        let hive = world.connect("hive", &[]).await.unwrap();
+        let abilities = hive.abilities();
+        assert!(
+            !abilities.sees_open_files && !abilities.digests && !abilities.tells_time,
+            "{abilities:?}"
+        );
+        assert!(
+            !abilities.complete_identities && abilities.renames_atomically,
+            "{abilities:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_permits_one_session_is_served_by_sftp_alone() {
+    let world = World::new().device("hive", "MaxSessions 1");
+    a_file_can_be_gathered(&world).await;
+    let hive = world.connect("hive", &[]).await.unwrap();
+    assert!(!hive.abilities().digests);
+}
+
+#[tokio::test]
+async fn a_device_that_permits_two_sessions_answers_one_question_after_the_other() {
+    let world = World::new().device("hive", "MaxSessions 2");
+    let (path, source) = world.source("data");
+    fs::write(path.join("a"), b"").unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let a = [relative("a")];
+    let requests = [DigestRequest {
+        path: relative("a"),
+        offset: 0,
+        length: None,
+    }];
+    let (listed, looked, digests, more) = tokio::join!(
+        entries(&hive, &source),
+        hive.inspect(&source, &a),
+        hive.digest(&source, &requests),
+        hive.digest(&source, &requests)
+    );
+    assert_eq!(listed.len(), 1);
+    assert!(looked.unwrap()[0].is_ok() && digests.unwrap()[0].is_some() && more.unwrap()[0].is_some());
+}
+
+#[tokio::test]
+async fn text_that_start_up_files_print_is_skipped() {
+    let noise = "case \"$SSH_ORIGINAL_COMMAND\" in *sftp-server*) ;; *) echo 'Welcome to hive 7'; printf 'no line end'; \
+                 echo trouble >&2; i=0; while [ $i -lt 500 ]; do echo 0123456789abcdef0123456789abcdef; i=$((i + 1)); done ;; esac";
+    let world = device_with_shell(World::new(), noise, "dash");
+    let hive = world.connect("hive", &[]).await.unwrap();
+    assert_eq!(hive.abilities().shortcomings(), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn a_shell_that_never_stops_printing_hangs_or_echoes_is_done_without() {
+    for shell in ["yes", "sleep 60 #", "cat #", "false"] {
+        let mut world = device_with_shell(World::new(), "", &format!("{shell};"));
+        world.connect_timeout = std::time::Duration::from_secs(2);
+        let (path, source) = world.source("data");
+        fs::write(path.join("a"), b"").unwrap();
+        let hive = world.connect("hive", &[]).await.unwrap();
+        assert!(
+            !hive.abilities().digests && !hive.abilities().sees_open_files,
+            "{shell}"
+        );
+        assert_eq!(
+            entries(&hive, &source).await[&b"a"[..]].openness,
+            Openness::Unknown
+        );
+    }
+}

@@ -15,9 +15,33 @@ use crate::world::{World, entries, survey};
 /// Names that have broken other programs.
 pub(crate) fn odd_names() -> Vec<OsString> {
     let mut names: Vec<Vec<u8>> = [
-        &b"plain.jpg"[..], b"with blank", b" leading", b"trailing ", b"new\nline", b"\n", b"quote'\"`", b"$(touch pwned)",
-        b"`reboot`", b"-rf", b"--", b"*", b"?[a]", b"\\", b"back\\nslash", b"\xff\xfe not utf-8", b"\x1b[2J", b"semi;colon&",
-        b"...", b"~", b"%s%n", b"a\tb", b"E", b"u x", b"{}", b"=", b"#",
+        &b"plain.jpg"[..],
+        b"with blank",
+        b" leading",
+        b"trailing ",
+        b"new\nline",
+        b"\n",
+        b"quote'\"`",
+        b"$(touch pwned)",
+        b"`reboot`",
+        b"-rf",
+        b"--",
+        b"*",
+        b"?[a]",
+        b"\\",
+        b"back\\nslash",
+        b"\xff\xfe not utf-8",
+        b"\x1b[2J",
+        b"semi;colon&",
+        b"...",
+        b"~",
+        b"%s%n",
+        b"a\tb",
+        b"E",
+        b"u x",
+        b"{}",
+        b"=",
+        b"#",
     ]
     .iter()
     .map(|name| name.to_vec())
@@ -63,7 +87,10 @@ async fn an_identity_is_what_the_file_system_says_to_the_nanosecond() {
     assert_eq!(identity.device_number, Some(metadata.dev()));
     assert_eq!(identity.inode, Some(metadata.ino()));
     assert_eq!(identity.size, 5);
-    assert_eq!(identity.modified.nanoseconds(), metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec());
+    assert_eq!(
+        identity.modified.nanoseconds(),
+        metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec()
+    );
     let changed = metadata.ctime() * 1_000_000_000 + metadata.ctime_nsec();
     assert_eq!(identity.changed.unwrap().nanoseconds(), changed);
 }
@@ -100,7 +127,10 @@ async fn a_file_that_is_being_written_is_seen_to_be_open_and_one_that_is_read_is
     for name in ["idle", "written", "read", "mapped"] {
         fs::write(path.join(name), [0; 4096]).unwrap();
     }
-    let _writer = fs::OpenOptions::new().append(true).open(path.join("written")).unwrap();
+    let _writer = fs::OpenOptions::new()
+        .append(true)
+        .open(path.join("written"))
+        .unwrap();
     let _reader = fs::File::open(path.join("read")).unwrap();
     // A mapping that outlives its descriptor.
     let mut mapper = Command::new("python3")
@@ -112,10 +142,17 @@ async fn a_file_that_is_being_written_is_seen_to_be_open_and_one_that_is_read_is
         .spawn()
         .unwrap();
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(mapper.stdout.take().unwrap()), &mut line).unwrap();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(mapper.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
     let hive = world.connect("hive", &[]).await.unwrap();
     let abilities = hive.abilities();
-    assert!(abilities.sees_open_files && abilities.sees_all_processes, "{abilities:?}");
+    assert!(
+        abilities.sees_open_files && abilities.sees_all_processes,
+        "{abilities:?}"
+    );
     let listed = entries(&hive, &source).await;
     let openness = |name: &str| listed[name.as_bytes()].openness;
     assert_eq!(openness("idle"), Openness::Closed);
@@ -144,10 +181,16 @@ async fn a_source_that_is_missing_or_no_folder_is_said_and_another_is_listed_nev
 async fn a_relative_source_is_taken_from_where_the_login_begins() {
     let world = World::new().device("hive", "");
     let home = std::env::var("HOME").unwrap();
-    let folder = tempfile::Builder::new().prefix(".gleaner-test-").tempdir_in(home).unwrap();
+    let folder = tempfile::Builder::new()
+        .prefix(".gleaner-test-")
+        .tempdir_in(home)
+        .unwrap();
     fs::write(folder.path().join("a"), b"").unwrap();
     let source = SourcePath::new(folder.path().file_name().unwrap().as_bytes()).unwrap();
-    let hive = world.connect("hive", std::slice::from_ref(&source)).await.unwrap();
+    let hive = world
+        .connect("hive", std::slice::from_ref(&source))
+        .await
+        .unwrap();
     assert_eq!(entries(&hive, &source).await.len(), 1);
     assert!(hive.facts().disks[0].1.is_some());
 }
@@ -158,7 +201,11 @@ async fn a_consumer_that_is_slow_is_waited_for_and_one_that_is_gone_is_not() {
     world.stall_timeout = std::time::Duration::from_secs(1);
     let (path, source) = world.source("data");
     for number in 0..20_000 {
-        fs::write(path.join(format!("a file with a rather long name, number {number:08}")), b"").unwrap();
+        fs::write(
+            path.join(format!("a file with a rather long name, number {number:08}")),
+            b"",
+        )
+        .unwrap();
     }
     let hive = world.connect("hive", &[]).await.unwrap();
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Vec<SurveyItem>>(1);
@@ -197,7 +244,10 @@ async fn a_path_that_is_too_long_to_be_one_is_refused_by_its_name() {
     assert!(made.unwrap().success());
     let hive = world.connect("hive", &[]).await.unwrap();
     let items = survey(&hive, &source).await.unwrap();
-    let refused = items.iter().filter(|item| matches!(item, SurveyItem::Refused(..))).count();
+    let refused = items
+        .iter()
+        .filter(|item| matches!(item, SurveyItem::Refused(..)))
+        .count();
     // The seventeenth folder and the file in it.
     assert_eq!((refused, items.len()), (2, 18));
 }

@@ -1,1 +1,143 @@
-//! To come.
+//! A device that stops answering is told from a consumer that is slow.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use engine::ports::device::Session;
+use model::FailureClass;
+use tokio::sync::mpsc;
+
+use crate::world::{World, relative, survey};
+
+/// All processes that an sshd has started for its connections.
+pub(crate) fn descendants(sshd: u32) -> Vec<u32> {
+    let mut family = vec![sshd];
+    // Parents have lower places: each round finds the next generation.
+    for _ in 0..5 {
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Some(id) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<u32>().ok())
+            else {
+                continue;
+            };
+            let status = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let parent = status
+                .rsplit(')')
+                .next()
+                .and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
+            if parent.is_some_and(|parent| family.contains(&parent)) && !family.contains(&id) {
+                family.push(id);
+            }
+        }
+    }
+    family.split_off(1)
+}
+
+/// Sends a signal to all processes that an sshd has started for its connections.
+pub(crate) fn signal_session(sshd: u32, signal: &str) {
+    for id in descendants(sshd) {
+        Command::new("kill")
+            .args([format!("-{signal}"), id.to_string()])
+            .status()
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_stops_in_the_middle_of_a_file_is_given_up_after_stall_timeout() {
+    let mut world = World::new().device("hive", "");
+    world.stall_timeout = Duration::from_secs(1);
+    let (path, source) = world.source("data");
+    fs::File::create(path.join("large"))
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let (chunks, mut received) = mpsc::unbounded_channel();
+    let sshd = world.device_process("hive");
+    let consume = async {
+        received.recv().await.unwrap();
+        signal_session(sshd, "STOP");
+        while received.recv().await.is_some() {}
+    };
+    let large = relative("large");
+    let fetched = hive.fetch(&source, &large, 0, 1 << 40, chunks);
+    let (fetched, ()) =
+        tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(fetched, consume) })
+            .await
+            .unwrap();
+    let failure = fetched.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Stalled, "{failure}");
+    // Everyone is told the same.
+    assert_eq!(hive.inspect(&source, &[large]).await.unwrap_err(), failure);
+    signal_session(sshd, "CONT");
+}
+
+#[tokio::test]
+async fn a_device_that_stops_in_the_middle_of_a_listing_is_given_up_after_stall_timeout() {
+    let mut world = World::new().device("hive", "");
+    world.stall_timeout = Duration::from_secs(1);
+    let (_, source) = world.source("data");
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let sshd = world.device_process("hive");
+    signal_session(sshd, "STOP");
+    let failure = survey(&hive, &source).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Stalled, "{failure}");
+    signal_session(sshd, "CONT");
+}
+
+#[tokio::test]
+async fn a_consumer_that_holds_every_credit_for_long_is_no_stall() {
+    let mut world = World::new().device("hive", "");
+    world.stall_timeout = Duration::from_millis(500);
+    let (path, source) = world.source("data");
+    fs::File::create(path.join("large"))
+        .unwrap()
+        .set_len(64 << 20)
+        .unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let (chunks, mut received) = mpsc::unbounded_channel::<engine::ports::device::Chunk>();
+    let consume = async {
+        let first = received.recv().await.unwrap();
+        let mut held = vec![first];
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let mut most = 0;
+        while let Ok(chunk) = received.try_recv() {
+            held.push(chunk);
+            most = held.iter().map(|chunk| chunk.bytes.len()).sum();
+        }
+        drop(held);
+        while received.recv().await.is_some() {}
+        most
+    };
+    let large = relative("large");
+    let fetched = hive.fetch(&source, &large, 0, 64 << 20, chunks);
+    let (fetched, most) = tokio::join!(fetched, consume);
+    assert_eq!(fetched, Ok(Ok(64 << 20)));
+    assert!(most <= 8 << 20, "{most}");
+}
+
+#[tokio::test]
+async fn a_device_that_ends_the_connection_is_no_stall() {
+    let world = World::new().device("hive", "");
+    let (path, source) = world.source("data");
+    fs::File::create(path.join("large"))
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let (chunks, mut received) = mpsc::unbounded_channel();
+    let sshd = world.device_process("hive");
+    let consume = async {
+        received.recv().await.unwrap();
+        signal_session(sshd, "KILL");
+        while received.recv().await.is_some() {}
+    };
+    let large = relative("large");
+    let (fetched, ()) = tokio::join!(hive.fetch(&source, &large, 0, 1 << 40, chunks), consume);
+    let failure = fetched.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Protocol, "{failure}");
+}

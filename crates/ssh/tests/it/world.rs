@@ -12,15 +12,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use engine::ports::device::{Devices, DeviceFailure, Entry, Session, SurveyItem};
+use engine::ports::device::{DeviceFailure, Devices, Entry, Session, SurveyItem};
 use model::{DeviceName, RelativePath, SourcePath};
 use ssh::{SshDevices, SshOptions, SshSession, Target};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-/// A key pair for all hosts and one for the user; making them takes longer than all else.
+/// Key pairs, made once for all runs: making them takes longer than all else.
 struct Keys {
-    _folder: TempDir,
     host: PathBuf,
     other_host: PathBuf,
     user: PathBuf,
@@ -29,21 +28,23 @@ struct Keys {
 fn keys() -> &'static Keys {
     static KEYS: OnceLock<Keys> = OnceLock::new();
     KEYS.get_or_init(|| {
-        let folder = tempfile::tempdir_in("/tmp").unwrap();
-        let make = |name: &str| {
-            let path = folder.path().join(name);
-            let made = Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                .arg(&path)
-                .status();
-            assert!(made.unwrap().success());
-            path
-        };
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys");
+        if !folder.exists() {
+            let made = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            for name in ["host", "other-host", "user"] {
+                let mut command = Command::new("ssh-keygen");
+                command
+                    .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                    .arg(made.path().join(name));
+                assert!(command.status().unwrap().success());
+            }
+            // Another test process may have been quicker.
+            fs::rename(made.path(), &folder).ok();
+        }
         Keys {
-            host: make("host"),
-            other_host: make("other-host"),
-            user: make("user"),
-            _folder: folder,
+            host: folder.join("host"),
+            other_host: folder.join("other-host"),
+            user: folder.join("user"),
         }
     })
 }
@@ -119,7 +120,11 @@ impl World {
     /// An entry in the user's configuration.
     pub(crate) fn host(&mut self, name: &str, port: u16, through_jump: bool) {
         let jump = if through_jump { "ProxyJump jump" } else { "" };
-        write!(self.hosts, "Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  {jump}\n").unwrap();
+        write!(
+            self.hosts,
+            "Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  {jump}\n"
+        )
+        .unwrap();
     }
 
     pub(crate) fn configure(mut self, lines: &str) -> Self {
@@ -134,12 +139,30 @@ impl World {
 
     /// Forgets the host keys of a device; with `swapped`, another one is known in their place.
     pub(crate) fn forget_key_of(&mut self, name: &str, swapped: bool) {
-        let port = if name == "jump" { self.jump.port } else { self.devices[name].port };
+        let port = if name == "jump" {
+            self.jump.port
+        } else {
+            self.devices[name].port
+        };
         let place = format!("[127.0.0.1]:{port} ");
-        self.known = self.known.lines().filter(|line| !line.starts_with(&place)).fold(String::new(), |known, line| known + line + "\n");
+        self.known = self
+            .known
+            .lines()
+            .filter(|line| !line.starts_with(&place))
+            .fold(String::new(), |known, line| known + line + "\n");
         if swapped {
             self.known_host("127.0.0.1", port, &keys().other_host);
         }
+    }
+
+    /// Makes a key known by the name of a device, as `HostKeyAlias` has it.
+    pub(crate) fn known_name(&mut self, name: &str) {
+        let public = fs::read_to_string(keys().host.with_extension("pub")).unwrap();
+        writeln!(self.known, "{name} {public}").unwrap();
+    }
+
+    pub(crate) fn port(&self, name: &str) -> u16 {
+        self.devices[name].port
     }
 
     pub(crate) fn device_process(&self, name: &str) -> u32 {
@@ -194,10 +217,17 @@ impl World {
         SshDevices::new(&self.options(), targets).unwrap()
     }
 
-    pub(crate) async fn connect(&self, name: &str, sources: &[SourcePath]) -> Result<Connection, DeviceFailure> {
+    pub(crate) async fn connect(
+        &self,
+        name: &str,
+        sources: &[SourcePath],
+    ) -> Result<Connection, DeviceFailure> {
         let fleet = self.fleet(&[name]);
         let session = fleet.connect(&DeviceName::new(name).unwrap(), sources).await?;
-        Ok(Connection { session, _fleet: fleet })
+        Ok(Connection {
+            session,
+            _fleet: fleet,
+        })
     }
 }
 
@@ -250,7 +280,10 @@ fn start_sshd(folder: &Path, name: &str, configuration: &str, host_key: &Path) -
             return sshd;
         }
     }
-    panic!("sshd does not start: {}", fs::read_to_string(folder.join(format!("{name}.log"))).unwrap());
+    panic!(
+        "sshd does not start: {}",
+        fs::read_to_string(folder.join(format!("{name}.log"))).unwrap()
+    );
 }
 
 pub(crate) fn free_port() -> u16 {
@@ -283,7 +316,10 @@ pub(crate) fn relative(path: impl AsRef<OsStr>) -> RelativePath {
 }
 
 /// Everything that a survey says.
-pub(crate) async fn survey(session: &SshSession, source: &SourcePath) -> Result<Vec<SurveyItem>, DeviceFailure> {
+pub(crate) async fn survey(
+    session: &SshSession,
+    source: &SourcePath,
+) -> Result<Vec<SurveyItem>, DeviceFailure> {
     let (sender, mut receiver) = mpsc::channel(2);
     let collect = async {
         let mut items = Vec::new();
