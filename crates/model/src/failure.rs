@@ -110,7 +110,7 @@ impl FailureClass {
             Self::AuthenticationRefused => "install the public key in the device's authorized_keys",
             Self::SourceMissing => "check `source` for this device, and that its disk is mounted",
             Self::Permission => "let the login user read and write the source folder",
-            Self::Protocol => "look at the message; a start-up file that prints text is a common cause",
+            Self::Protocol => "if the link broke, the next pass goes on where this one stopped; if it comes again, look at the message",
             Self::Stalled => "check the link; the next pass goes on where this one stopped",
         }
     }

@@ -32,6 +32,13 @@ pub fn start(level: tracing::Level) {
                 .with_writer(std::io::stderr)
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_target(false)
+                // The message says it all; the fields are for the journal.
+                .fmt_fields(tracing_subscriber::fmt::format::debug_fn(
+                    |writer, field, value| match field.name() {
+                        "message" => write!(writer, "{value:?}"),
+                        _ => Ok(()),
+                    },
+                ))
                 .with_timer(tracing_subscriber::fmt::time::SystemTime);
             registry.with(lines.with_filter(filter)).try_init()
         }

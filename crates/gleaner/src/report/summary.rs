@@ -20,11 +20,11 @@ pub fn print(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     let released = total(passes(), |pass| pass.released);
     let stored = total(passes(), |pass| pass.stored);
     output.line(format_args!(
-        "{} safely in the store and released ({}); {} of them new to it ({}).",
+        "Stored {} ({}), each proved and durable; released {} ({}) from their devices.",
+        amount::count(stored.0, "new file"),
+        amount::bytes(stored.1),
         amount::count(released.0, "file"),
         amount::bytes(released.1),
-        amount::count(stored.0, "file"),
-        amount::bytes(stored.1),
     ))?;
     print_served(sweep, output)?;
     print_failures(sweep, output)?;
