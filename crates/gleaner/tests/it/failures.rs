@@ -62,9 +62,9 @@ fn a_device_that_is_silent_after_tcp_connect_is_told_as_timed_out() {
 }
 
 #[test]
-fn a_device_that_is_silent_after_authentication_is_told_as_stalled() {
+fn a_device_that_is_silent_after_authentication_is_told_as_timed_out() {
     let fleet = fleet_of(Session::Mute);
-    fails_as(&fleet, "stalled", 1);
+    fails_as(&fleet, "timed-out", 5).says("let us in");
 }
 
 #[test]
@@ -136,10 +136,19 @@ fn a_file_that_changes_between_a_cut_and_its_resumption_begins_anew() {
 }
 
 #[test]
-fn a_jump_host_that_is_down_is_told_as_unreachable() {
+fn a_jump_host_that_does_not_answer_is_told_as_unreachable() {
+    let fleet = fleet_of(Session::Gnu);
+    fleet.jump.pause();
+    fails_as(&fleet, "jump-unreachable", 5);
+    fleet.jump.resume();
+    recovers(&fleet);
+}
+
+#[test]
+fn a_jump_host_where_nothing_listens_is_told_as_refusing() {
     let fleet = fleet_of(Session::Gnu);
     fleet.jump.stop();
-    fails_as(&fleet, "jump-unreachable", 5);
+    fails_as(&fleet, "jump-refused", 1);
     fleet.jump.start_again();
     recovers(&fleet);
 }

@@ -98,6 +98,14 @@ fn a_device_that_is_described_in_full_needs_no_alias() {
     config.insert("device".to_owned(), Value::Array(vec![Value::Table(device)]));
     let file = fleet.path("described.toml");
     fs::write(&file, config.to_string()).expect("writing the configuration");
+    // What gleaner describes itself is known by its name, whichever port it comes to be at.
+    let known = fleet
+        .device(1)
+        .server
+        .known_host("localhost", fleet.device(1).server.port);
+    let (_, key) = known.split_once(' ').expect("a host and a key");
+    let before = fs::read_to_string(fleet.path("known_hosts")).expect("known_hosts");
+    fs::write(fleet.path("known_hosts"), format!("{before}raspberry07 {key}")).expect("known_hosts");
     fleet.device(1).record("img.jpg", "picture");
     fleet.wait_until_settled();
     fleet.call(["run"]).env("GLEANER_CONFIG", &file).run().exits(0);

@@ -21,7 +21,10 @@ fn a_file_that_was_just_touched_waits_until_it_has_settled() {
     fleet
         .set("defaults.settle", "20s")
         .set("defaults.settle_blind", "20s");
-    fleet.device(1).record("img.jpg", "picture");
+    fleet
+        .device(1)
+        .record("img.jpg", "picture")
+        .set_modified("img.jpg", SystemTime::now());
     fleet.gleaner(["run"]).exits(0);
     assert_eq!(fleet.device(1).paths().len(), 1);
     fleet.assert_waits("device1", "img.jpg", "settling");
