@@ -19,6 +19,7 @@ mod records;
 mod schema;
 mod sightings;
 mod standing;
+mod totals;
 mod values;
 mod worker;
 

@@ -3,6 +3,51 @@
 use model::{DeviceName, PassId, SourcePath};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
+/// The numbers of the names that were last asked for: files that are recorded together share most of theirs.
+#[derive(Debug, Default)]
+pub(crate) struct Recent<'a> {
+    device: Option<(&'a DeviceName, i64)>,
+    source: Option<((i64, &'a SourcePath), i64)>,
+    batch: Option<(&'a PassId, i64)>,
+}
+
+impl<'a> Recent<'a> {
+    /// As [`device`].
+    pub(crate) fn device(&mut self, ledger: &Connection, name: &'a DeviceName) -> rusqlite::Result<i64> {
+        recent(&mut self.device, name, || device(ledger, name))
+    }
+
+    /// As [`source`].
+    pub(crate) fn source(
+        &mut self,
+        ledger: &Connection,
+        of: i64,
+        path: &'a SourcePath,
+    ) -> rusqlite::Result<i64> {
+        recent(&mut self.source, (of, path), || source(ledger, of, path))
+    }
+
+    /// As [`batch`].
+    pub(crate) fn batch(&mut self, ledger: &Connection, name: &'a PassId) -> rusqlite::Result<i64> {
+        recent(&mut self.batch, name, || batch(ledger, name))
+    }
+}
+
+fn recent<K: PartialEq>(
+    last: &mut Option<(K, i64)>,
+    name: K,
+    ask: impl FnOnce() -> rusqlite::Result<i64>,
+) -> rusqlite::Result<i64> {
+    match last {
+        Some((known, id)) if *known == name => Ok(*id),
+        _ => {
+            let id = ask()?;
+            *last = Some((name, id));
+            Ok(id)
+        }
+    }
+}
+
 /// The number of a device; a new one if it has none.
 pub(crate) fn device(ledger: &Connection, name: &DeviceName) -> rusqlite::Result<i64> {
     if let Some(id) = known_device(ledger, name)? {

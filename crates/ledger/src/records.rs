@@ -5,7 +5,8 @@ use model::{DeviceName, FileState, LeaveReason, PassId, RelativePath, SourcePath
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use crate::names;
+use crate::names::{self, Recent};
+use crate::totals::Changes;
 use crate::values::{self, bits};
 
 pub(crate) const REMEMBERED: &str = include_str!("sql/read/remembered.sql");
@@ -74,29 +75,19 @@ fn remembered_row(row: &Row<'_>) -> rusqlite::Result<Remembered> {
 /// Records published files.
 pub(crate) fn record(ledger: &Connection, records: &[Record]) -> rusqlite::Result<Vec<RowId>> {
     let mut rows = Vec::with_capacity(records.len());
+    let (mut names, mut changes) = (Recent::default(), Changes::default());
     for record in records {
-        let device = names::device(ledger, &record.device)?;
-        rows.push(insert(ledger, device, record)?);
-        let size = record.identity.size;
-        count(ledger, device, FileState::Stored, Change::More, size)?;
-        if !record.was_there {
-            let counted = Day {
-                stored: (1, size),
-                released: (0, 0),
-            };
-            count_on_day(ledger, device, record.at, &counted)?;
-        }
+        let device = names.device(ledger, &record.device)?;
+        let source = names.source(ledger, device, &record.source)?;
+        let batch = record.withdrawn.as_ref().map(|batch| names.batch(ledger, batch));
+        rows.push(insert(ledger, source, batch.transpose()?, record)?);
+        changes.recorded(device, record.identity.size, record.was_there, record.at);
     }
+    changes.write(ledger)?;
     Ok(rows)
 }
 
-fn insert(ledger: &Connection, device: i64, record: &Record) -> rusqlite::Result<RowId> {
-    let source = names::source(ledger, device, &record.source)?;
-    let batch = record
-        .withdrawn
-        .as_ref()
-        .map(|batch| names::batch(ledger, batch))
-        .transpose()?;
+fn insert(ledger: &Connection, source: i64, batch: Option<i64>, record: &Record) -> rusqlite::Result<RowId> {
     let identity = &record.identity;
     let row = named_params! {
         ":source": source,
@@ -129,6 +120,7 @@ pub(crate) fn settle(
     rows: &[(RowId, FileState, Option<LeaveReason>)],
     at: Timestamp,
 ) -> rusqlite::Result<()> {
+    let mut changes = Changes::default();
     for (row, state, reason) in rows {
         let (device, before, size) = known_row(ledger, *row)?;
         let change = named_params! {
@@ -140,20 +132,9 @@ pub(crate) fn settle(
         ledger
             .prepare_cached(include_str!("sql/write/settle.sql"))?
             .execute(change)?;
-        if before == *state {
-            continue;
-        }
-        count(ledger, device, before, Change::Less, size)?;
-        count(ledger, device, *state, Change::More, size)?;
-        if *state == FileState::Released {
-            let counted = Day {
-                stored: (0, 0),
-                released: (1, size),
-            };
-            count_on_day(ledger, device, at, &counted)?;
-        }
+        changes.moved(device, size, (before, *state), at);
     }
-    Ok(())
+    changes.write(ledger)
 }
 
 fn known_row(ledger: &Connection, row: RowId) -> rusqlite::Result<(i64, FileState, u64)> {
@@ -162,100 +143,4 @@ fn known_row(ledger: &Connection, row: RowId) -> rusqlite::Result<(i64, FileStat
         .query_row(named_params! { ":id": row.0 }, |row| {
             Ok((row.get("device")?, values::state(row)?, values::size(row)?))
         })
-}
-
-#[derive(Clone, Copy)]
-enum Change {
-    More,
-    Less,
-}
-
-impl Change {
-    fn applied(self, number: u64, by: u64) -> u64 {
-        match self {
-            Self::More => number.saturating_add(by),
-            Self::Less => number.saturating_sub(by),
-        }
-    }
-}
-
-/// Counts one file of that size into or out of a state.
-fn count(
-    ledger: &Connection,
-    device: i64,
-    state: FileState,
-    change: Change,
-    size: u64,
-) -> rusqlite::Result<()> {
-    let key = named_params! { ":device": device, ":state": state.code() };
-    let known = ledger
-        .prepare_cached("SELECT files, bytes FROM file_total WHERE device = :device AND state = :state")?
-        .query_row(key, |row| {
-            Ok((values::count(row, "files")?, values::count(row, "bytes")?))
-        })
-        .optional()?;
-    let (files, bytes) = known.unwrap_or_default();
-    let row = named_params! {
-        ":device": device,
-        ":state": state.code(),
-        ":files": bits(change.applied(files, 1)),
-        ":bytes": bits(change.applied(bytes, size)),
-    };
-    ledger
-        .prepare_cached("INSERT OR REPLACE INTO file_total (device, state, files, bytes) VALUES (:device, :state, :files, :bytes)")?
-        .execute(row)
-        .map(drop)
-}
-
-/// What came and went on a day: files and bytes.
-pub(crate) struct Day {
-    pub(crate) stored: (u64, u64),
-    pub(crate) released: (u64, u64),
-}
-
-fn count_on_day(ledger: &Connection, device: i64, at: Timestamp, more: &Day) -> rusqlite::Result<()> {
-    let known = on_day(ledger, device, at)?;
-    let sum = |known: (u64, u64), more: (u64, u64)| {
-        (
-            bits(known.0.saturating_add(more.0)),
-            bits(known.1.saturating_add(more.1)),
-        )
-    };
-    let (stored, released) = (sum(known.stored, more.stored), sum(known.released, more.released));
-    let row = named_params! {
-        ":device": device,
-        ":day": values::day(at),
-        ":stored_files": stored.0,
-        ":stored_bytes": stored.1,
-        ":released_files": released.0,
-        ":released_bytes": released.1,
-    };
-    ledger
-        .prepare_cached(include_str!("sql/write/day.sql"))?
-        .execute(row)
-        .map(drop)
-}
-
-/// What came and went on the day of `at`.
-pub(crate) fn on_day(ledger: &Connection, device: i64, at: Timestamp) -> rusqlite::Result<Day> {
-    let key = named_params! { ":device": device, ":day": values::day(at) };
-    let known = ledger
-        .prepare_cached("SELECT * FROM day WHERE device = :device AND day = :day")?
-        .query_row(key, |row| {
-            Ok(Day {
-                stored: (
-                    values::count(row, "stored_files")?,
-                    values::count(row, "stored_bytes")?,
-                ),
-                released: (
-                    values::count(row, "released_files")?,
-                    values::count(row, "released_bytes")?,
-                ),
-            })
-        })
-        .optional()?;
-    Ok(known.unwrap_or(Day {
-        stored: (0, 0),
-        released: (0, 0),
-    }))
 }

@@ -7,7 +7,7 @@ use model::{DeviceName, FileState, SourcePath, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use crate::{passes, records, standing, values};
+use crate::{passes, standing, totals, values};
 
 const LAST_PASS: &str = include_str!("../sql/read/last_pass.sql");
 const LAST_VERDICT: &str = include_str!("../sql/read/last_verdict.sql");
@@ -120,7 +120,7 @@ pub(super) fn one(
 
 fn status(ledger: &Connection, row: &Row<'_>, now: Timestamp) -> rusqlite::Result<DeviceStatus> {
     let device: i64 = row.get("id")?;
-    let today = records::on_day(ledger, device, now)?;
+    let today = totals::on_day(ledger, device, values::day(now))?;
     Ok(DeviceStatus {
         name: values::device_name(row, "name")?,
         last_attempt: values::optional_time(row, "last_attempt")?,
