@@ -25,7 +25,7 @@ pub fn markdown() -> String {
     command.build();
     let mut text =
         "# The command line\n\n<!-- Made from the program itself; see CONTRIBUTING.md. -->\n\n".to_owned();
-    describe(&command, 2, &mut text);
+    describe(&command, TOP, &mut text);
     text.push_str("## Exit status\n\n| status | meaning |\n|---|---|\n");
     for status in ExitStatus::ALL {
         push(
@@ -35,6 +35,9 @@ pub fn markdown() -> String {
     }
     text
 }
+
+/// The level of the heading under which the program as a whole is described.
+const TOP: usize = 2;
 
 fn describe(command: &Command, level: usize, text: &mut String) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
@@ -46,7 +49,7 @@ fn describe(command: &Command, level: usize, text: &mut String) {
         push(text, format_args!("{}\n\n", sentence(&about.to_string())));
     }
     push(text, format_args!("    {usage}\n\n"));
-    let top = command.get_bin_name() == Some("gleaner");
+    let top = level == TOP;
     // The options that every command has are described once, at the top.
     let own = |argument: &&Arg| {
         !argument.is_hide_set() && (top || !argument.is_global_set()) && argument.get_id() != "help"

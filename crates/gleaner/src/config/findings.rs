@@ -38,7 +38,7 @@ impl Noted<'_> {
 /// The findings in one file, while they are being collected.
 #[derive(Debug)]
 pub struct Findings<'t> {
-    text: &'t str,
+    lines: Lines<'t>,
     list: Vec<Finding>,
     spoilt: HashSet<(String, String)>,
 }
@@ -47,7 +47,7 @@ impl<'t> Findings<'t> {
     /// None yet, in this text.
     pub fn new(text: &'t str) -> Self {
         Self {
-            text,
+            lines: Lines::of(text),
             list: Vec::new(),
             spoilt: HashSet::new(),
         }
@@ -92,7 +92,7 @@ impl<'t> Findings<'t> {
 
     /// The line of a place in the file, counted from 1.
     pub fn line(&self, span: &Range<usize>) -> usize {
-        position(self.text, span.start).0
+        self.lines.position(span.start).0
     }
 
     /// Puts the findings in the order of the file; the same thing at the same place is said once.
@@ -102,7 +102,7 @@ impl<'t> Findings<'t> {
         self.list.dedup();
         let positions = self.list.iter().map(|finding| {
             let span = finding.span.as_ref()?;
-            Some(position(self.text, span.start))
+            Some(self.lines.position(span.start))
         });
         let positions = positions.collect();
         Report {
@@ -120,17 +120,33 @@ fn count(findings: &[Finding], severity: Severity) -> usize {
         .count()
 }
 
-/// Line and column of a byte, both counted from 1; the column in characters.
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before
-        .chars()
-        .rev()
-        .take_while(|character| *character != '\n')
-        .count()
-        + 1;
-    (line, column)
+/// Where the lines of a text begin, so that a place is found without counting through the text again.
+#[derive(Debug)]
+struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    fn of(text: &'t str) -> Self {
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            text,
+            starts: std::iter::once(0).chain(after_breaks).collect(),
+        }
+    }
+
+    /// Line and column of a byte, both counted from 1; the column in characters.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self
+            .starts
+            .get(line.saturating_sub(1))
+            .copied()
+            .unwrap_or_default();
+        let before = self.text.get(start..offset).unwrap_or_default();
+        (line, before.chars().count() + 1)
+    }
 }
 
 /// The findings in one file, in the order of the file, as they are shown: one line each, and one with the remedy.

@@ -81,18 +81,23 @@ fn options(command: &Command, man: &clap_mangen::Man, text: &mut Vec<u8>) -> std
     Ok(())
 }
 
-/// What clap knows nothing of: the exit statuses, and where to read on.
+/// What clap knows nothing of: exit statuses, environment, files, and where to read on.
 fn ending(name: &str) -> String {
     let mut roff = Roff::new();
     if name == "gleaner" {
         roff.control("SH", ["EXIT STATUS"]);
         for status in ExitStatus::ALL {
-            roff.control("TP", []);
-            roff.text([bold(status.code().to_string())]);
-            roff.text([roman(status.meaning())]);
+            item(&status.code().to_string(), status.meaning(), &mut roff);
         }
-    }
-    if name != "gleaner" {
+        roff.control("SH", ["ENVIRONMENT"]);
+        for (variable, meaning) in ENVIRONMENT {
+            item(variable, meaning, &mut roff);
+        }
+        roff.control("SH", ["FILES"]);
+        for (file, meaning) in FILES {
+            item(file, meaning, &mut roff);
+        }
+    } else {
         roff.control("SH", ["OPTIONS OF EVERY COMMAND"]);
         roff.text([
             roman("The options "),
@@ -106,16 +111,62 @@ fn ending(name: &str) -> String {
             roman("(1)."),
         ]);
     }
-    roff.control("SH", ["SEE ALSO"]);
-    roff.text([
-        bold("gleaner"),
-        roman("(1), "),
+    let main_page = [bold("gleaner"), roman("(1), ")];
+    let others = [
         bold("gleaner.toml"),
         roman("(5), "),
         bold("ssh_config"),
         roman("(5)"),
-    ]);
+    ];
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text(
+        main_page
+            .into_iter()
+            .filter(|_| name != "gleaner")
+            .chain(others)
+            .collect::<Vec<_>>(),
+    );
     roff.render()
+}
+
+const ENVIRONMENT: [(&str, &str); 4] = [
+    (
+        "GLEANER_CONFIG",
+        "The configuration file, where -c does not name one.",
+    ),
+    (
+        "STATE_DIRECTORY",
+        "Where the ledger lies, unless the configuration says otherwise; systemd sets it for the service.",
+    ),
+    (
+        "XDG_STATE_HOME",
+        "The same without STATE_DIRECTORY, in its folder gleaner. Without it: ~/.local/state.",
+    ),
+    (
+        "XDG_CONFIG_HOME",
+        "Where the user's configuration lies, in its folder gleaner. Without it: ~/.config.",
+    ),
+];
+
+const FILES: [(&str, &str); 3] = [
+    (
+        "./gleaner.toml, ~/.config/gleaner/gleaner.toml, /etc/gleaner/gleaner.toml",
+        "The configuration: the first of these, where none is named.",
+    ),
+    (
+        "~/.local/state/gleaner/ledger.db",
+        "The ledger, unless the configuration says otherwise.",
+    ),
+    (
+        ".gleaner",
+        "In the store: the mark of the store, and files on their way into it. It belongs to gleaner.",
+    ),
+];
+
+fn item(term: &str, meaning: &str, roff: &mut Roff) {
+    roff.control("TP", []);
+    roff.text([bold(term)]);
+    roff.text([roman(meaning)]);
 }
 
 #[cfg(test)]

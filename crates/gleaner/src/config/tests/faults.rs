@@ -95,3 +95,26 @@ fn without_any_home_the_ledger_must_have_a_path() {
          help: write `[ledger]` and below it `path = \"/var/lib/gleaner/ledger.db\"`\n"
     );
 }
+
+#[test]
+fn no_file_however_torn_makes_it_panic() {
+    let example = EXAMPLE.as_bytes();
+    for end in (0..example.len()).step_by(7) {
+        let (left, right) = example.split_at(end);
+        for torn in [
+            left.to_vec(),
+            right.to_vec(),
+            [left, b"{[\"\xff", right].concat(),
+            [left, b"}]'=", right].concat(),
+        ] {
+            drop(check(Path::new("x.toml"), &torn, &environment()));
+        }
+    }
+    for deep in [
+        "a = ".to_owned() + &"[".repeat(100_000),
+        "a.".repeat(100_000),
+        "[[device]]\n".repeat(20_000),
+    ] {
+        assert!(check(Path::new("x.toml"), deep.as_bytes(), &environment()).is_err());
+    }
+}
