@@ -76,7 +76,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_is_read_at_the_rate_and_no_byte_is_lost() {
         let count = Arc::new(AtomicU64::new(0));
-        let stream = std::io::Cursor::new(vec![7; 1_000_000]);
+        let stream = io::Cursor::new(vec![7; 1_000_000]);
         let mut metered = Metered::new(stream, Some(100_000), count.clone());
         let began = Instant::now();
         let (mut read, mut buffer) = (0, vec![0; 4096]);

@@ -29,7 +29,7 @@ pub(crate) enum Dialect {
     Gnu,
     /// stat of GNU, but another find: files can be looked at, not listed.
     GnuStat,
-    /// BusyBox: whole seconds, records end in the tag.
+    /// `BusyBox`: whole seconds, records end in the tag.
     Plain,
     /// A stat that can be used, a find that cannot.
     PlainStat,
@@ -48,10 +48,7 @@ impl Facts {
             match key {
                 "boot" => facts.boot_id = boot_id(value),
                 "uptime" => {
-                    facts.uptime = value
-                        .parse()
-                        .ok()
-                        .and_then(|t| Duration::try_from_secs_f64(t).ok())
+                    facts.uptime = seconds(value);
                 }
                 "clock" => facts.clock = clock(value),
                 "user" => facts.user = value.parse().ok(),
@@ -74,6 +71,10 @@ impl Facts {
         };
         facts
     }
+}
+
+fn seconds(value: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(value.parse().ok()?).ok()
 }
 
 /// As the kernel prints it: it goes into ledger and logs.

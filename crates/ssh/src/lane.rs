@@ -64,7 +64,7 @@ pub(crate) struct Lane {
     stdout: Metered<ChildStdout>,
     buffer: BytesMut,
     words: LastWords,
-    tag: String,
+    tag: Arc<str>,
     patience: Duration,
     _process: Child,
 }
@@ -85,7 +85,7 @@ impl Opener {
             stdout: Metered::new(stdout, None, self.received.clone()),
             buffer: BytesMut::with_capacity(READ_BUFFER),
             words: LastWords::collect(stderr),
-            tag: tag.whole(),
+            tag: tag.whole().into(),
             patience: self.target.stall_timeout,
             _process: process,
         };
@@ -98,8 +98,8 @@ impl Opener {
 
 impl Lane {
     /// What tells our answers from anything else.
-    pub(crate) fn tag(&self) -> &str {
-        &self.tag
+    pub(crate) fn tag(&self) -> Arc<str> {
+        self.tag.clone()
     }
 
     /// Sends a request with its data: arguments, each ended by NUL.
@@ -143,10 +143,10 @@ impl Lane {
 
     async fn facts(&mut self) -> Result<Facts, LaneError> {
         let prefix = format!("{} ", self.tag);
-        let mut lines = Vec::new();
-        // As many as the script has, and one for each source.
-        while lines.len() < 10_000 {
+        let (mut lines, mut length) = (Vec::new(), 0);
+        while length < LONGEST_ANSWER {
             let line = self.until(b"\n").await?;
+            length += line.len() + 1;
             let line = String::from_utf8_lossy(&line).into_owned();
             match line.strip_prefix(&prefix) {
                 Some("end") => return Ok(Facts::read(lines.iter().map(String::as_str))),

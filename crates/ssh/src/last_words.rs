@@ -56,11 +56,6 @@ impl LastWords {
         let mut progress = self.progress.clone();
         progress.wait_for(|progress| progress.ended).await.ok();
     }
-
-    /// Whether a hop has authenticated us.
-    pub(crate) fn is_authenticated(&self) -> bool {
-        self.progress.borrow().authenticated
-    }
 }
 
 async fn read(
@@ -100,7 +95,7 @@ mod tests {
         .concat();
         let words = LastWords::collect(std::io::Cursor::new(noise));
         words.ended().await;
-        assert!(words.is_authenticated());
+        assert!(words.progress.borrow().authenticated);
         assert_eq!(words.text().len(), KEPT);
         assert!(words.text().ends_with("the reason\n"));
     }

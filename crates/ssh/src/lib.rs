@@ -1,7 +1,7 @@
 //! Devices reached by the system's OpenSSH client: the port `engine::ports::device`.
 //!
 //! [`SshDevices`] starts `ssh` with a private configuration; its stdio carries our own SFTP client, and it is the
-//! ControlMaster over which a constant shell script is run for everything that SFTP cannot tell. Each connection's
+//! `ControlMaster` over which a constant shell script is run for everything that SFTP cannot tell. Each connection's
 //! processes live in a process group of their own, whose guard ends them when gleaner dies, whatever way it dies.
 //!
 //! This crate never touches a local file outside its private folder, opens no socket of its own, and puts no name
@@ -15,6 +15,7 @@ mod facts;
 mod guard;
 mod lane;
 mod last_words;
+mod open_files;
 mod pacing;
 mod pipeline;
 mod process;

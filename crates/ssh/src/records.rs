@@ -1,8 +1,6 @@
 //! What the device's script answers, taken apart. All of it is from outside: nothing here panics or believes.
 
-use std::collections::HashSet;
-
-use engine::ports::device::{EntryKind, Openness};
+use engine::ports::device::EntryKind;
 use model::{Identity, Timestamp};
 
 /// One answer among many.
@@ -16,6 +14,8 @@ pub(crate) enum Record {
     Status(Status),
     /// A folder that cannot be listed.
     Unlistable(Vec<u8>),
+    /// Words of find about something else that it could not do.
+    Trouble(Vec<u8>),
     /// The source cannot be entered.
     Closed,
     /// All has been said.
@@ -43,6 +43,7 @@ impl Record {
             b'E' => (rest == tag.as_bytes()).then_some(Self::End),
             b'F' => rest.is_empty().then_some(Self::Closed),
             b'u' => Some(Self::Unlistable(after_blank?.to_vec())),
+            b'i' => Some(Self::Trouble(after_blank?.to_vec())),
             b'm' => Some(Self::Mapped(after_blank?.to_vec())),
             b'o' => {
                 let mut fields = Fields(after_blank?);
@@ -175,76 +176,35 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
     ))
 }
 
-/// Which files are open for writing, or mapped so that they can be written.
-#[derive(Debug, Default)]
-pub(crate) struct OpenFiles {
-    open: HashSet<(u64, u64)>,
-    /// Inode and device number, as the kernel's mapping has it.
-    mapped: HashSet<(u64, u64)>,
-}
-
-impl OpenFiles {
-    /// Adds what a record says; whether it was about open files.
-    pub(crate) fn take(&mut self, record: &Record) -> bool {
-        match record {
-            Record::Open { device_number, inode } => {
-                self.open.insert((*device_number, *inode));
-                true
-            }
-            Record::Mapped(lines) => {
-                let lines = lines.split(|byte| *byte == b'\n');
-                self.mapped.extend(lines.filter_map(mapping));
-                true
-            }
-            _ => false,
+/// The path in words of find such as `find: './a b': Input/output error`; in the C locale it quotes as C does.
+pub(crate) fn path_in_trouble(words: &[u8]) -> Option<Vec<u8>> {
+    let quoted = words.strip_prefix(b"find: '")?;
+    let mut path = Vec::new();
+    let mut rest = quoted.iter().copied();
+    loop {
+        match rest.next()? {
+            b'\'' => return Some(path),
+            b'\\' => path.push(escape_sequence(&mut rest)?),
+            byte => path.push(byte),
         }
     }
+}
 
-    /// Whether the scan worked at all: the shell that makes it has its own output open.
-    pub(crate) fn saw_something(&self) -> bool {
-        !self.open.is_empty()
-    }
-
-    /// Whether this file is open.
-    pub(crate) fn has(&self, device_number: u64, inode: u64) -> bool {
-        if self.open.contains(&(device_number, inode)) || self.mapped.contains(&(device_number, inode)) {
-            return true;
+fn escape_sequence(rest: &mut impl Iterator<Item = u8>) -> Option<u8> {
+    Some(match rest.next()? {
+        b'a' => 7,
+        b'b' => 8,
+        b't' => b'\t',
+        b'n' => b'\n',
+        b'v' => 11,
+        b'f' => 12,
+        b'r' => b'\r',
+        first @ b'0'..=b'3' => {
+            let digits = [first, rest.next()?, rest.next()?];
+            u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 8).ok()?
         }
-        // Btrfs, overlayfs and the like show one number in stat and another in the mappings; theirs in stat have the
-        // major number 0. The inode alone must do then.
-        major(device_number) == 0 && self.mapped.iter().any(|(_, mapped)| *mapped == inode)
-    }
-}
-
-fn mapping(line: &[u8]) -> Option<(u64, u64)> {
-    let line = std::str::from_utf8(line).ok()?;
-    let (device, inode) = line.split_once(' ')?;
-    let (major, minor) = device.split_once(':')?;
-    let major = u64::from_str_radix(major, 16).ok()?;
-    let minor = u64::from_str_radix(minor, 16).ok()?;
-    Some((device_number(major, minor), inode.parse().ok()?))
-}
-
-/// As makedev(3) puts it together, and stat shows it.
-fn device_number(major: u64, minor: u64) -> u64 {
-    ((major & 0xffff_f000) << 32) | ((major & 0xfff) << 8) | ((minor & 0xffff_ff00) << 12) | (minor & 0xff)
-}
-
-fn major(device_number: u64) -> u64 {
-    ((device_number >> 32) & 0xffff_f000) | ((device_number >> 8) & 0xfff)
-}
-
-/// What is to be said about a file that a scan has, or has not, found open.
-pub(crate) fn openness(files: &OpenFiles, status: &Status, user: Option<u32>, sees_others: bool) -> Openness {
-    if files.has(status.device_number, status.inode) {
-        return Openness::Open;
-    }
-    // A process of another user may write to a file of its own, and cannot be seen unless the login is root.
-    let is_seen = user.is_some_and(|user| user == 0 || user == status.owner);
-    match files.saw_something() && sees_others && is_seen {
-        true => Openness::Closed,
-        false => Openness::Unknown,
-    }
+        other => other,
+    })
 }
 
 #[cfg(test)]
@@ -296,6 +256,19 @@ mod tests {
     }
 
     #[test]
+    fn the_path_in_words_of_find_is_read_as_find_quotes_it() {
+        let path = |words: &[u8]| path_in_trouble(words);
+        assert_eq!(path(b"find: './a b': Input/output error").unwrap(), b"./a b");
+        assert_eq!(
+            path(b"find: './it\\'s\\n\\377\\\\': Input/output error").unwrap(),
+            b"./it's\n\xff\\"
+        );
+        assert_eq!(path(b"find: './a"), None);
+        assert_eq!(path(b"find: './a\\3"), None);
+        assert_eq!(path(b"somebody: 'a'"), None);
+    }
+
+    #[test]
     fn times_before_1970_and_without_a_fraction_are_read() {
         assert_eq!(
             time("1700000000").unwrap().nanoseconds(),
@@ -305,41 +278,5 @@ mod tests {
         assert_eq!(time("9999999999999999.0").unwrap().nanoseconds(), i64::MAX);
         assert_eq!(time("1.5N"), None);
         assert_eq!(time(""), None);
-    }
-
-    #[test]
-    fn a_mapping_is_matched_by_device_and_inode_and_by_inode_where_the_device_is_anonymous() {
-        let mut files = OpenFiles::default();
-        assert!(files.take(&parse(b"m 08:02 131\n00:05 7\nnonsense\n").unwrap()));
-        let sda2 = 0x802;
-        assert!(files.has(sda2, 131));
-        assert!(!files.has(sda2, 7) && !files.has(0x803, 131));
-        assert!(files.has(0x1f, 131), "btrfs");
-        assert_eq!(major(device_number(259, 300)), 259);
-    }
-
-    #[test]
-    fn a_file_counts_as_closed_only_where_every_writer_could_be_seen() {
-        let Some(Record::Status(status)) = parse(b"f f 2049 131 1 1.0 1.0 1000 a") else {
-            panic!("no status")
-        };
-        let mut files = OpenFiles::default();
-        assert_eq!(
-            openness(&files, &status, Some(1000), true),
-            Openness::Unknown,
-            "blind scan"
-        );
-        files.take(&parse(b"o 5 5 21b6").unwrap());
-        assert_eq!(openness(&files, &status, Some(1000), true), Openness::Closed);
-        assert_eq!(openness(&files, &status, Some(0), true), Openness::Closed);
-        assert_eq!(openness(&files, &status, Some(1001), true), Openness::Unknown);
-        assert_eq!(
-            openness(&files, &status, Some(1000), false),
-            Openness::Unknown,
-            "hidepid"
-        );
-        assert_eq!(openness(&files, &status, None, true), Openness::Unknown);
-        files.take(&parse(b"o 2049 131 81a4").unwrap());
-        assert_eq!(openness(&files, &status, Some(1001), false), Openness::Open);
     }
 }

@@ -7,6 +7,7 @@ use engine::ports::device::DeviceFailure;
 use model::FailureClass;
 
 use crate::classify::judge;
+use crate::guard::Guard;
 use crate::process::Client;
 use crate::target::Target;
 
@@ -26,8 +27,10 @@ pub(crate) struct Route {
 
 /// Asks ssh for the way to a device.
 pub(crate) async fn route(client: &Client, target: &Target) -> Result<Route, DeviceFailure> {
+    // What `Match exec` starts may hang, and must not outlive us.
+    let guard = Guard::start().map_err(|error| failure(format!("cannot start a shell: {error}")))?;
     let mut command = client.explain(target);
-    command.stdin(Stdio::null());
+    command.stdin(Stdio::null()).process_group(guard.group());
     match tokio::time::timeout(PATIENCE, command.output()).await {
         Ok(Ok(output)) if output.status.success() => Ok(read(&String::from_utf8_lossy(&output.stdout))),
         Ok(Ok(output)) => Err(judge(&String::from_utf8_lossy(&output.stderr), false).failure),

@@ -17,7 +17,7 @@ use engine::ports::device::{
     Abilities, ChunkSender, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Inspection, Move,
     Session, SurveySender,
 };
-use model::{DeviceName, Digest, FailureClass, RelativePath, SourcePath};
+use model::{Digest, FailureClass, RelativePath, SourcePath};
 use tokio::process::Child;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -43,7 +43,6 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// A session over one ssh connection. Dropping it ends every process that was started for it.
 #[derive(Debug)]
 pub struct SshSession {
-    device: DeviceName,
     files: sftp::Client,
     lanes: Option<Lanes>,
     dialect: Dialect,
@@ -72,7 +71,6 @@ impl Drop for Supervisor {
 
 /// What a successful attempt has made.
 pub(crate) struct Connected {
-    pub(crate) device: DeviceName,
     pub(crate) stall_timeout: Duration,
     pub(crate) bandwidth: Option<u64>,
     pub(crate) through_jump: bool,
@@ -106,7 +104,6 @@ impl SshSession {
             dialect: facts.dialect,
             sees_others: facts.sees_others,
             facts: DeviceFacts::default(),
-            device: connected.device,
             files: connected.files,
             lanes: lanes.filter(|_| facts.dialect != Dialect::Mute),
             stall_timeout: connected.stall_timeout,

@@ -79,7 +79,7 @@ impl Target {
             jump: None,
             compression: Compression::default(),
             bandwidth: None,
-            stall_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_mins(1),
         }
     }
 

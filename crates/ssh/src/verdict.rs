@@ -45,11 +45,6 @@ impl Verdict {
         first
     }
 
-    /// Why the session ended, if it has.
-    pub(crate) fn get(&self) -> Option<DeviceFailure> {
-        self.sender.borrow().clone()
-    }
-
     /// Waits until the session ends.
     pub(crate) async fn ended(&self) -> DeviceFailure {
         let mut receiver = self.sender.subscribe();

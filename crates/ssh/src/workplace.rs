@@ -154,7 +154,10 @@ fn remove_left_over(place: &Path, user: u32) {
 pub(crate) fn chance<const LENGTH: usize>() -> io::Result<String> {
     let mut bytes = [0; LENGTH];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    Ok(digits
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect())
 }
 
 #[cfg(test)]

@@ -219,12 +219,13 @@ pub enum EntryKind {
     Special,
 }
 
-/// Whether any process has a file open.
+/// Whether any process has a file open for writing. Readers do not count: the device's own SFTP server and digest tool
+/// are among them, and a reader loses nothing when the file is withdrawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Openness {
-    /// Some process has it open, or has it mapped shared and writable.
+    /// Some process has it open for writing, or has it mapped shared and writable.
     Open,
-    /// No process has it open, and every process that could was seen.
+    /// No process has it open for writing, and every process that could was seen.
     Closed,
     /// It cannot be seen.
     Unknown,

@@ -25,8 +25,9 @@ use crate::verdict::text_of;
 
 /// Between two looks whether ssh has made its control socket: the sign that the device has let us in.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// A pipe takes 64 KiB by default, which a fast link fills in a millisecond. The kernel permits a megabyte to anyone.
-const PIPE_SIZE: usize = 1024 * 1024;
+/// A pipe takes 64 KiB by default, which a fast link fills in a millisecond. The kernel lets a user have 64 MiB in all
+/// pipes together, and makes new ones tiny beyond that: so not the megabyte that it permits to each.
+const PIPE_SIZE: usize = 256 * 1024;
 /// How long an ssh process may take to end after it has closed its output, and others to close its standard error.
 const LAST_BREATH: Duration = Duration::from_secs(2);
 
@@ -77,7 +78,6 @@ impl Attempt<'_> {
         match met {
             Ok((files, shell)) => Ok(SshSession::begin(
                 Connected {
-                    device: self.target.name.clone(),
                     stall_timeout: self.target.stall_timeout,
                     bandwidth: self.target.bandwidth,
                     through_jump: self.route.hops_before > 0,
@@ -101,7 +101,7 @@ impl Attempt<'_> {
         self.let_in().await;
         let patience = self.connect_timeout;
         match timeout(patience, opener.open(self.facts_for)).await {
-            Ok(opened) => opened,
+            Ok(answer) => answer,
             Err(_) => Err(LaneError::Silent(patience)),
         }
     }

@@ -63,9 +63,15 @@ $tag" {} + 2>/dev/null </dev/null
 }
 
 enter='cd "$1" 2>/dev/null && [ -r . ] && [ -x . ] || { printf "F%b" "$0"; exit 0; }'
+# What find cannot do goes to a pipe of its own, and comes after all that it has found.
 list=$enter'
-exec find . -mindepth 1 -printf "f %y %D %i %s %T@ %C@ %U %P\0" -type d \( ! -readable -o ! -executable \) \
-    -printf "u %P\0" 2>/dev/null </dev/null'
+{
+    find . -mindepth 1 -printf "f %y %D %i %s %T@ %C@ %U %P\0" -type d \( ! -readable -o ! -executable \) \
+        -printf "u %P\0" 2>&1 >&3 3>&- </dev/null |
+        sed -n "/: Permission denied\$/d; /: No such file or directory\$/d; s/^/i /p" |
+        tail -n 100 |
+        tr "\n" "\0"
+} 3>&1'
 plain_list=$enter'
 tag=${0#??}
 tag=${tag%??}

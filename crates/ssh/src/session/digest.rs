@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use engine::ports::device::{DeviceFailure, DigestRequest};
 use model::{Digest, SourcePath};
 
@@ -110,17 +109,18 @@ impl SshSession {
             return Ok(());
         };
         let mut lane = lanes.lease_for_digest().await?;
-        let tag = Bytes::copy_from_slice(lane.tag().as_bytes());
+        let tag = lane.tag();
         lane.ask(verb, arguments).await?;
-        loop {
-            let line = lane.until(b"\n").await?;
-            if line == tag {
-                break;
+        // A line for each file at most, and an empty one before the tag; beyond that it is no answer to this.
+        for _ in 0..=MOST_AT_ONCE + 1 {
+            let answer = lane.until(b"\n").await?;
+            if answer == tag.as_bytes() {
+                lane.put_back();
+                return Ok(());
             }
-            take(&line);
+            take(&answer);
         }
-        lane.put_back();
-        Ok(())
+        Err(LaneError::Nonsense("more digests than were asked for".to_owned()))
     }
 }
 

@@ -7,8 +7,9 @@ use super::SshSession;
 use super::fault::fault;
 use crate::facts::Dialect;
 use crate::lane::{LaneError, Lease};
+use crate::open_files::{OpenFiles, openness};
 use crate::pipeline::in_order;
-use crate::records::{OpenFiles, Record, Status, kind_of_mode, lesser, openness};
+use crate::records::{Record, Status, kind_of_mode, lesser};
 
 /// Bytes of names in one question: the device takes them in whole.
 const MOST_NAME_BYTES: usize = 256 * 1024;
@@ -103,7 +104,7 @@ impl SshSession {
 
     /// The next record, whatever ends records on this device.
     pub(super) async fn record(&self, lane: &mut Lease<'_>) -> Result<Record, LaneError> {
-        let tag = lane.tag().to_owned();
+        let tag = lane.tag();
         let piece = match self.dialect {
             Dialect::Gnu | Dialect::GnuStat => lane.until(b"\0").await?,
             _ => lane.until(format!("\n{tag}\n").as_bytes()).await?,

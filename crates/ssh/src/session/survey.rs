@@ -10,7 +10,8 @@ use super::SshSession;
 use super::inspect::{identity_of, kind_of};
 use crate::facts::Dialect;
 use crate::lane::{LaneError, Lanes};
-use crate::records::{OpenFiles, Record, Status, openness};
+use crate::open_files::{OpenFiles, openness};
+use crate::records::{Record, Status, path_in_trouble};
 use crate::script::anchored;
 
 /// Items that travel together.
@@ -59,8 +60,9 @@ impl SshSession {
                 continue;
             }
             match record {
-                Record::Status(status) => batch.push(self.item(&open_files, status)),
+                Record::Status(status) => batch.push(self.item(&open_files, &status)),
                 Record::Unlistable(name) => batch.push(named(&name, SurveyItem::Unlistable)),
+                Record::Trouble(words) => batch.extend(trouble(&words)),
                 Record::Closed => is_closed = true,
                 Record::End => break,
                 Record::Open { .. } | Record::Mapped(_) => {}
@@ -80,9 +82,9 @@ impl SshSession {
         Ok(Listed::All)
     }
 
-    fn item(&self, open_files: &OpenFiles, status: Status) -> SurveyItem {
-        let openness = openness(open_files, &status, self.abilities.user, self.sees_others);
-        let (kind, identity) = (status.kind, self.identity(&status));
+    fn item(&self, open_files: &OpenFiles, status: &Status) -> SurveyItem {
+        let openness = openness(open_files, status, self.abilities.user, self.sees_others);
+        let (kind, identity) = (status.kind, self.identity(status));
         named(&status.name, |path| {
             SurveyItem::Entry(Entry {
                 path,
@@ -152,6 +154,12 @@ impl SshSession {
             message: format!("the source {source} {problem}"),
         }
     }
+}
+
+/// Most often a folder that a failing disk does not give any more.
+fn trouble(words: &[u8]) -> Option<SurveyItem> {
+    tracing::warn!(words = escaped(words), "the device's find");
+    path_in_trouble(words).map(|path| named(&path, SurveyItem::Unlistable))
 }
 
 /// Lists one folder into `items`, and returns the folders in it.

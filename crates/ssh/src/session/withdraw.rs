@@ -214,9 +214,9 @@ impl SshSession {
         let paths: Vec<_> = paths.iter().map(|path| Self::path(source, path)).collect();
         {
             let mut made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
-            paths.iter().for_each(|path| {
+            for path in &paths {
                 made.remove(path);
-            });
+            }
         }
         let requests: Vec<_> = paths
             .into_iter()

@@ -97,15 +97,15 @@ async fn a_jump_host_that_refuses_is_told_apart() {
 async fn whoever_keeps_silent_is_named_within_the_time_allowed() {
     let (_listener, port) = silent_port();
     let mut world = World::new().device_at("black-hole", port);
-    world.connect_timeout = Duration::from_secs(1);
+    world.connect_timeout = Duration::from_secs(3);
     let began = Instant::now();
     let failure = refusal(&world, "black-hole").await;
     assert_eq!(failure.class, FailureClass::TimedOut, "{failure}");
-    assert!(began.elapsed() < Duration::from_secs(6));
+    assert!(began.elapsed() < Duration::from_secs(15));
     let mut world = World::new()
         .device("hive", "")
         .configure(&format!("Host jump\n  Port {port}\n"));
-    world.connect_timeout = Duration::from_secs(1);
+    world.connect_timeout = Duration::from_secs(3);
     let failure = refusal(&world, "hive").await;
     assert_eq!(failure.class, FailureClass::JumpUnreachable, "{failure}");
 }
@@ -115,7 +115,7 @@ async fn a_device_that_is_silent_after_it_let_us_in_is_given_up() {
     let mut world = World::new();
     let sleeper = script(&world, "sleeper", "exec sleep 60");
     world = world.device("hive", &format!("ForceCommand {}", sleeper.display()));
-    world.connect_timeout = Duration::from_secs(1);
+    world.connect_timeout = Duration::from_secs(3);
     let failure = refusal(&world, "hive").await;
     assert_eq!(failure.class, FailureClass::TimedOut, "{failure}");
     assert!(failure.message.contains("SFTP"), "{failure}");

@@ -299,9 +299,9 @@ async fn thousands_of_files_are_withdrawn_and_looked_at_in_one_call() {
         .map(|number| format!("folder{}/a rather long name of number {number:08}", number % 7))
         .collect();
     (0..7).for_each(|number| fs::create_dir(path.join(format!("folder{number}"))).unwrap());
-    names
-        .iter()
-        .for_each(|name| fs::write(path.join(name), b"").unwrap());
+    for name in &names {
+        fs::write(path.join(name), b"").unwrap();
+    }
     let hive = world.connect("hive", &[]).await.unwrap();
     let moves: Vec<_> = names
         .iter()
@@ -340,5 +340,6 @@ async fn a_bandwidth_is_kept_to() {
     let began = std::time::Instant::now();
     let (fetched, _) = fetch(&hive, &source, &relative("a"), 0, 2_000_000).await;
     assert_eq!(fetched, Ok(2_000_000));
-    assert!(began.elapsed().as_secs_f64() > 1.8);
+    // All but what one reading takes at once.
+    assert!(began.elapsed().as_secs_f64() > 1.0);
 }

@@ -72,7 +72,7 @@ async fn hold_a_session() {
     let name = DeviceName::new("hive").unwrap();
     let options = SshOptions {
         config: Some(config),
-        connect_timeout: Duration::from_secs(60),
+        connect_timeout: Duration::from_mins(1),
         runtime_dir: Some(folder.clone()),
         ..SshOptions::default()
     };

@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use engine::ports::device::{DigestRequest, EntryKind, FileFaultKind, Move, Openness, Session};
-use model::{Digest, FailureClass, SourcePath};
+use model::{Digest, FailureClass, RelativePath, SourcePath};
 use sha2::{Digest as _, Sha256};
+use ssh::SshSession;
 
 use crate::listing::odd_names;
 use crate::world::{SFTP_SERVER, World, entries, relative, script, survey};
@@ -20,7 +21,7 @@ fn device_with_shell(world: World, preparation: &str, shell: &str) -> World {
     world.device("hive", &format!("ForceCommand {}", wrapper.display()))
 }
 
-/// A device that has nothing but BusyBox.
+/// A device that has nothing but `BusyBox`.
 fn busybox(world: World) -> World {
     let tools = world.path("applets");
     fs::create_dir(&tools).unwrap();
@@ -45,9 +46,9 @@ fn busybox(world: World) -> World {
         "xargs",
         "[",
     ];
-    applets
-        .iter()
-        .for_each(|applet| symlink("/usr/bin/busybox", tools.join(applet)).unwrap());
+    for applet in applets {
+        symlink("/usr/bin/busybox", tools.join(applet)).unwrap();
+    }
     device_with_shell(
         world,
         &format!("PATH={}\nexport PATH", tools.display()),
@@ -103,21 +104,7 @@ async fn a_file_can_be_gathered(world: &World) {
         assert!(before.is_renamed(&after), "{before:?} {after:?}");
         assert_eq!(before.changed.is_some(), after.changed.is_some());
     }
-    if hive.abilities().digests {
-        let requests: Vec<_> = moves
-            .iter()
-            .map(|step| DigestRequest {
-                path: step.to.clone(),
-                offset: 0,
-                length: None,
-            })
-            .collect();
-        let expected = Some(Digest::from_bytes(Sha256::digest(b"content").into()));
-        assert_eq!(
-            hive.digest(&source, &requests).await.unwrap(),
-            vec![expected; moves.len()]
-        );
-    }
+    digests_are_right(&hive, &source, &paths[..moves.len()]).await;
     paths.truncate(moves.len());
     assert!(
         hive.remove(&source, &paths)
@@ -132,6 +119,23 @@ async fn a_file_can_be_gathered(world: &World) {
         FailureClass::SourceMissing
     );
     hive.session.close().await;
+}
+
+async fn digests_are_right(hive: &SshSession, source: &SourcePath, paths: &[RelativePath]) {
+    if !hive.abilities().digests {
+        return;
+    }
+    let whole = |path: &RelativePath| DigestRequest {
+        path: path.clone(),
+        offset: 0,
+        length: None,
+    };
+    let requests: Vec<_> = paths.iter().map(whole).collect();
+    let expected = Some(Digest::from_bytes(Sha256::digest(b"content").into()));
+    assert_eq!(
+        hive.digest(source, &requests).await.unwrap(),
+        vec![expected; paths.len()]
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::process::Command;
 use engine::ports::device::{EntryKind, Openness, Session, SurveyItem};
 use model::{FailureClass, SourcePath};
 
-use crate::world::{World, entries, survey};
+use crate::world::{World, entries, script, survey};
 
 /// Names that have broken other programs.
 pub(crate) fn odd_names() -> Vec<OsString> {
@@ -250,4 +250,34 @@ async fn a_path_that_is_too_long_to_be_one_is_refused_by_its_name() {
         .count();
     // The seventeenth folder and the file in it.
     assert_eq!((refused, items.len()), (2, 18));
+}
+
+#[tokio::test]
+async fn a_folder_that_a_failing_disk_does_not_give_is_reported() {
+    let mut world = World::new();
+    // A find that lists all, and complains as find does of a disk.
+    let tools = world.path("tools");
+    fs::create_dir(&tools).unwrap();
+    let complaint = "/usr/bin/find \"$@\" || exit\ncase $1 in .) echo \"find: './bad folder': Input/output error\" >&2; exit 1 ;; esac";
+    let find = script(&world, "find", complaint);
+    symlink(find, tools.join("find")).unwrap();
+    let wrapper = script(
+        &world,
+        "wrapper",
+        &format!(
+            "PATH={}:$PATH\nexport PATH\nexec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"",
+            tools.display()
+        ),
+    );
+    world = world.device("hive", &format!("ForceCommand {}", wrapper.display()));
+    let (path, source) = world.source("data");
+    fs::create_dir(path.join("bad folder")).unwrap();
+    fs::write(path.join("a"), b"").unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let items = survey(&hive, &source).await.unwrap();
+    assert_eq!(items.len(), 3);
+    assert!(
+        items.contains(&SurveyItem::Unlistable(crate::world::relative("bad folder"))),
+        "{items:?}"
+    );
 }

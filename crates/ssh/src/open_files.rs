@@ -1,0 +1,136 @@
+//! Who has what open, and what that says about a file.
+
+use std::collections::HashSet;
+
+use engine::ports::device::Openness;
+
+use crate::records::{Record, Status};
+
+/// Which files are open for writing, or mapped so that they can be written.
+#[derive(Debug, Default)]
+pub(crate) struct OpenFiles {
+    open: HashSet<(u64, u64)>,
+    /// Device number and inode, as the kernel's mapping has them.
+    mapped: HashSet<(u64, u64)>,
+    mapped_inodes: HashSet<u64>,
+    /// More than can be believed.
+    overflowed: bool,
+}
+
+/// Open files that are remembered: as many as Linux lets one process have by default.
+const MOST_OPEN_FILES: usize = 1024 * 1024;
+
+impl OpenFiles {
+    /// Adds what a record says; whether it was about open files.
+    pub(crate) fn take(&mut self, record: &Record) -> bool {
+        self.overflowed |= self.open.len() + self.mapped.len() > MOST_OPEN_FILES;
+        match record {
+            Record::Open { .. } | Record::Mapped(_) if self.overflowed => true,
+            Record::Open { device_number, inode } => {
+                self.open.insert((*device_number, *inode));
+                true
+            }
+            Record::Mapped(lines) => {
+                for (device_number, inode) in lines.split(|byte| *byte == b'\n').filter_map(mapping) {
+                    self.mapped.insert((device_number, inode));
+                    self.mapped_inodes.insert(inode);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the scan worked at all: the shell that makes it has its own output open.
+    pub(crate) fn saw_something(&self) -> bool {
+        !self.open.is_empty() && !self.overflowed
+    }
+
+    /// Whether this file is open.
+    pub(crate) fn has(&self, device_number: u64, inode: u64) -> bool {
+        if self.open.contains(&(device_number, inode)) || self.mapped.contains(&(device_number, inode)) {
+            return true;
+        }
+        // Btrfs, overlayfs and the like show one number in stat and another in the mappings; theirs in stat have the
+        // major number 0. The inode alone must do then.
+        major(device_number) == 0 && self.mapped_inodes.contains(&inode)
+    }
+}
+
+fn mapping(line: &[u8]) -> Option<(u64, u64)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (device, inode) = line.split_once(' ')?;
+    let (major, minor) = device.split_once(':')?;
+    let major = u64::from_str_radix(major, 16).ok()?;
+    let minor = u64::from_str_radix(minor, 16).ok()?;
+    Some((device_number(major, minor), inode.parse().ok()?))
+}
+
+/// As makedev(3) puts it together, and stat shows it.
+fn device_number(major: u64, minor: u64) -> u64 {
+    ((major & 0xffff_f000) << 32) | ((major & 0xfff) << 8) | ((minor & 0xffff_ff00) << 12) | (minor & 0xff)
+}
+
+fn major(device_number: u64) -> u64 {
+    ((device_number >> 32) & 0xffff_f000) | ((device_number >> 8) & 0xfff)
+}
+
+/// What is to be said about a file that a scan has, or has not, found open.
+pub(crate) fn openness(files: &OpenFiles, status: &Status, user: Option<u32>, sees_others: bool) -> Openness {
+    if files.has(status.device_number, status.inode) {
+        return Openness::Open;
+    }
+    // A process of another user may write to a file of its own, and cannot be seen unless the login is root.
+    let is_seen = user.is_some_and(|user| user == 0 || user == status.owner);
+    match files.saw_something() && sees_others && is_seen {
+        true => Openness::Closed,
+        false => Openness::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAG: &str = "0123456789abcdef0123456789abcdef";
+
+    fn parse(record: &[u8]) -> Option<Record> {
+        Record::parse(record, TAG)
+    }
+
+    #[test]
+    fn a_mapping_is_matched_by_device_and_inode_and_by_inode_where_the_device_is_anonymous() {
+        let mut files = OpenFiles::default();
+        assert!(files.take(&parse(b"m 08:02 131\n00:05 7\nnonsense\n").unwrap()));
+        let sda2 = 0x802;
+        assert!(files.has(sda2, 131));
+        assert!(!files.has(sda2, 7) && !files.has(0x803, 131));
+        assert!(files.has(0x1f, 131), "btrfs");
+        assert_eq!(major(device_number(259, 300)), 259);
+    }
+
+    #[test]
+    fn a_file_counts_as_closed_only_where_every_writer_could_be_seen() {
+        let Some(Record::Status(status)) = parse(b"f f 2049 131 1 1.0 1.0 1000 a") else {
+            panic!("no status")
+        };
+        let mut files = OpenFiles::default();
+        assert_eq!(
+            openness(&files, &status, Some(1000), true),
+            Openness::Unknown,
+            "blind scan"
+        );
+        files.take(&parse(b"o 5 5 21b6").unwrap());
+        assert_eq!(openness(&files, &status, Some(1000), true), Openness::Closed);
+        assert_eq!(openness(&files, &status, Some(0), true), Openness::Closed);
+        assert_eq!(openness(&files, &status, Some(1001), true), Openness::Unknown);
+        assert_eq!(
+            openness(&files, &status, Some(1000), false),
+            Openness::Unknown,
+            "hidepid"
+        );
+        assert_eq!(openness(&files, &status, None, true), Openness::Unknown);
+        files.take(&parse(b"o 2049 131 81a4").unwrap());
+        assert_eq!(openness(&files, &status, Some(1001), false), Openness::Open);
+    }
+}
