@@ -141,9 +141,10 @@ impl Settings {
                 quantity::show_duration(blind.value),
                 quantity::show_duration(settle)
             );
-            let finding = findings.error(blind.span.clone(), text);
-            finding
-                .help("where less can be seen, it must be waited longer: write at least as much as `settle`");
+            let finding = findings.warning(blind.span.clone(), text);
+            finding.help(
+                "where less can be seen, it is better waited longer: write at least as much as `settle`",
+            );
         }
         Rules {
             settle,

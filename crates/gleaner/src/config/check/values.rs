@@ -33,8 +33,9 @@ impl Limits {
     };
     /// For waiting until a file is finished.
     pub(super) const SETTLES: Self = Self {
-        least: Duration::from_millis(1),
-        why: "more than nothing: a file that was just written may be written further",
+        // Nothing is allowed: who knows that files come complete, by a rename for example, need not wait. Open ones wait all the same.
+        least: Duration::ZERO,
+        why: "a span of time",
     };
 }
 
