@@ -42,6 +42,15 @@ pub enum Initialised {
     },
 }
 
+impl Initialised {
+    /// The id that the store has now.
+    pub fn id(&self) -> &StoreId {
+        match self {
+            Self::Made(id) | Self::Already(id) | Self::Replaced { new: id, .. } => id,
+        }
+    }
+}
+
 /// Why a folder did not become a store. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {

@@ -1,10 +1,286 @@
 //! `gleaner store`.
 
+use std::io::Write as _;
+use std::sync::Arc;
+
+use engine::ports::StoreError;
+use ledger::{OpenOptions, ReadError, Reader, SqliteLedger};
+use model::StoreId;
+use storage::{InitError, InitOptions, StoreFolder, SystemDisk};
+
 use crate::cli;
-use crate::commands::Context;
-use crate::{ExitStatus, Failure};
+use crate::commands::{Context, run, status};
+use crate::config::Config;
+use crate::home::{SystemClock, ledger_failure, store_failure};
+use crate::{ExitStatus, Failure, Output};
 
 /// Prepares the store.
-pub fn store(_arguments: &cli::Store, _context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
-    Err(Failure::usage("this version cannot do `store` yet"))
+pub fn store(arguments: &cli::Store, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+    match arguments {
+        cli::Store::Init(arguments) => init(arguments, context),
+    }
+}
+
+/// Makes the configured folder a store, and has the ledger remember it.
+///
+/// Everything that can be refused is, before anything is written. A ledger that is there is taken into possession first: nobody else is at
+/// work on it then. A crash between store and ledger leaves a store that the ledger does not know yet; doing this again completes it.
+fn init(arguments: &cli::StoreInit, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+    let config = context.configuration()?;
+    let replace = replaced_id(arguments)?;
+    let disk = Arc::new(SystemDisk::default());
+    let remembered = remembered_store(&config)?;
+    let there = store_there(&disk, &config)?;
+    let step = decide(there.as_ref(), remembered.as_ref(), replace.as_ref())
+        .map_err(|refusal| refused(&refusal, &config))?;
+
+    let existing = remembered
+        .is_some()
+        .then(|| open_ledger(&disk, &config))
+        .transpose()?;
+    let id = carry_out(step, &disk, &config, arguments.local, context.output)?;
+    let ledger = match existing {
+        Some(ledger) => ledger,
+        None => open_ledger(&disk, &config)?,
+    };
+    let bound = run::runtime()?.block_on(async {
+        match &remembered {
+            Some(old) if *old != id => ledger.rebind_store(old, &id).await,
+            _ => ledger.bind_store(&id).await,
+        }
+    });
+    bound.map_err(ledger_failure)?;
+    let shown = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
+    context
+        .output
+        .line(format_args!("The ledger {shown} knows it."))?;
+    Ok(ExitStatus::Well)
+}
+
+fn replaced_id(arguments: &cli::StoreInit) -> Result<Option<StoreId>, Failure> {
+    let Some(text) = &arguments.replace else {
+        return Ok(None);
+    };
+    let id = StoreId::new(text.trim());
+    let shown = model::escaped(text.as_bytes());
+    id.map(Some).ok_or_else(|| {
+        Failure::usage(format_args!("`{shown}` is no id of a store"))
+            .help("the id stands in .gleaner/store.toml of the store, and in `gleaner status --json`")
+    })
+}
+
+/// The store that the ledger knows; `None` also where there is no ledger yet.
+fn remembered_store(config: &Config) -> Result<Option<StoreId>, Failure> {
+    match Reader::open(&config.ledger) {
+        Ok(reader) => Ok(reader.store().cloned()),
+        Err(ReadError::Missing { .. }) => Ok(None),
+        Err(error) => Err(status::unreadable(error)),
+    }
+}
+
+fn store_there(disk: &Arc<SystemDisk>, config: &Config) -> Result<Option<StoreId>, Failure> {
+    match StoreFolder::open(Arc::clone(disk), &config.store.path, None) {
+        Ok(store) => Ok(Some(store.id().clone())),
+        Err(StoreError::NoMarker { .. }) => Ok(None),
+        Err(error) => Err(store_failure(error)),
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Make the folder a store.
+    Make,
+    /// Give the store a new id in place of this one.
+    Renew(StoreId),
+    /// The folder is the right store already.
+    Keep(StoreId),
+}
+
+/// Why nothing is done.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    /// The ledger knows another store than the one that is there, or than none.
+    OtherRemembered {
+        remembered: StoreId,
+        there: Option<StoreId>,
+    },
+    /// An id was named that neither the ledger nor the store has.
+    OtherNamed { named: StoreId, known: Option<StoreId> },
+}
+
+/// A second id for a ledger, or for a store, is given only in place of one that was named.
+fn decide(
+    there: Option<&StoreId>,
+    remembered: Option<&StoreId>,
+    named: Option<&StoreId>,
+) -> Result<Step, Refusal> {
+    let known = remembered.or(there);
+    if let Some(named) = named
+        && Some(named) != known
+    {
+        return Err(Refusal::OtherNamed {
+            named: named.clone(),
+            known: known.cloned(),
+        });
+    }
+    match (there, remembered) {
+        (None, Some(remembered)) if named.is_none() => Err(Refusal::OtherRemembered {
+            remembered: remembered.clone(),
+            there: None,
+        }),
+        (None, _) => Ok(Step::Make),
+        (Some(there), Some(remembered)) if there != remembered && named.is_none() => {
+            Err(Refusal::OtherRemembered {
+                remembered: remembered.clone(),
+                there: Some(there.clone()),
+            })
+        }
+        (Some(there), _) if Some(there) == named => Ok(Step::Renew(there.clone())),
+        (Some(there), _) => Ok(Step::Keep(there.clone())),
+    }
+}
+
+fn refused(refusal: &Refusal, config: &Config) -> Failure {
+    let store = model::escaped(config.store.path.as_os_str().as_encoded_bytes());
+    let ledger = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
+    let text = match refusal {
+        Refusal::OtherRemembered { remembered, there } => {
+            let there = match there {
+                Some(there) => format!("{store} is the store {there}"),
+                None => format!("{store} is no store (not mounted, or never made)"),
+            };
+            return Failure::new(
+                ExitStatus::StoreOrLedger,
+                anyhow::anyhow!("{there}, and the ledger {ledger} knows the store {remembered}"),
+            )
+            .help(format!(
+                "mount the store that the ledger knows; if this one is to take its place for good, add `--replace {remembered}`"
+            ));
+        }
+        Refusal::OtherNamed {
+            named,
+            known: Some(known),
+        } => format!("the store to be replaced is {known}, not {named}"),
+        Refusal::OtherNamed { named, known: None } => {
+            format!(
+                "there is no store {named} to be replaced: neither {store} nor the ledger {ledger} knows one"
+            )
+        }
+    };
+    Failure::usage(text)
+}
+
+fn carry_out(
+    step: Step,
+    disk: &Arc<SystemDisk>,
+    config: &Config,
+    local: bool,
+    output: &mut Output,
+) -> Result<StoreId, Failure> {
+    let shown = model::escaped(config.store.path.as_os_str().as_encoded_bytes());
+    let replace = match step {
+        Step::Keep(id) => {
+            output.line(format_args!("{shown} is a store; its id is {id}."))?;
+            return Ok(id);
+        }
+        Step::Make => None,
+        Step::Renew(id) => Some(id),
+    };
+    let options = InitOptions {
+        local,
+        replace,
+        now: engine::ports::Clock::now(&SystemClock),
+    };
+    let done = storage::init(disk, &config.store.path, &options).map_err(not_made)?;
+    match &done {
+        storage::Initialised::Made(id) => {
+            output.line(format_args!("{shown} is a store now; its id is {id}."))?
+        }
+        storage::Initialised::Already(id) => {
+            output.line(format_args!("{shown} is a store; its id is {id}."))?
+        }
+        storage::Initialised::Replaced { old, new } => {
+            output.line(format_args!(
+                "The id of the store {shown} was {old}, and is {new} now."
+            ))?;
+        }
+    }
+    Ok(done.id().clone())
+}
+
+fn not_made(error: InitError) -> Failure {
+    match error {
+        InitError::Store(error) => store_failure(error),
+        other => Failure::new(ExitStatus::StoreOrLedger, other),
+    }
+}
+
+/// Takes the ledger into possession. One that is not there is made, under the id that this machine's ledger at that place had before, if the
+/// store knows it.
+fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, Failure> {
+    let machine = std::fs::read_to_string("/etc/machine-id").ok();
+    let lost = match StoreFolder::open(Arc::clone(disk), &config.store.path, None) {
+        Ok(store) if !config.ledger.exists() => store
+            .find_lost_ledger(machine.as_deref(), &config.ledger)
+            .map_err(store_failure)?,
+        _ => None,
+    };
+    if let Some(lost) = &lost {
+        // Nobody is left to tell if standard error is closed.
+        writeln!(
+            std::io::stderr(),
+            "gleaner: the ledger is gone; a new one takes over its id {}",
+            lost.id
+        )
+        .unwrap_or_default();
+    }
+    let options = OpenOptions {
+        create_with: lost.map(|lost| lost.id),
+        at: engine::ports::Clock::now(&SystemClock),
+    };
+    SqliteLedger::open(&config.ledger, &options).map_err(ledger_failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> StoreId {
+        StoreId::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_second_id_is_given_only_in_place_of_one_that_was_named() {
+        let other_remembered = |there: Option<&str>| {
+            Err(Refusal::OtherRemembered {
+                remembered: id("x"),
+                there: there.map(id),
+            })
+        };
+        let other_named = |known: Option<&str>| {
+            Err(Refusal::OtherNamed {
+                named: id("z"),
+                known: known.map(id),
+            })
+        };
+        for (there, remembered, named, expected) in [
+            (None, None, None, Ok(Step::Make)),
+            (Some("y"), None, None, Ok(Step::Keep(id("y")))),
+            (Some("x"), Some("x"), None, Ok(Step::Keep(id("x")))),
+            (None, Some("x"), None, other_remembered(None)),
+            (Some("y"), Some("x"), None, other_remembered(Some("y"))),
+            (None, Some("x"), Some("x"), Ok(Step::Make)),
+            (Some("y"), Some("x"), Some("x"), Ok(Step::Keep(id("y")))),
+            (Some("x"), Some("x"), Some("x"), Ok(Step::Renew(id("x")))),
+            (Some("y"), None, Some("y"), Ok(Step::Renew(id("y")))),
+            (None, None, Some("z"), other_named(None)),
+            (Some("y"), None, Some("z"), other_named(Some("y"))),
+            (Some("z"), Some("x"), Some("z"), other_named(Some("x"))),
+        ] {
+            let [there_id, remembered_id, named_id] = [there, remembered, named].map(|text| text.map(id));
+            let step = decide(there_id.as_ref(), remembered_id.as_ref(), named_id.as_ref());
+            assert_eq!(step, expected, "{there:?} {remembered:?} {named:?}");
+        }
+    }
 }

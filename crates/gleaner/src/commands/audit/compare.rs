@@ -1,0 +1,159 @@
+//! Stored copies held against the record, several at a time.
+
+use std::iter::Peekable;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ledger::{ReadError, StoredCopies, StoredCopy};
+use storage::audit::Finding;
+use storage::{Disk, StoreFolder};
+
+use super::progress::Bar;
+
+/// Names that are compared before the first of them is told: enough to keep the threads busy, and little to wait for.
+const BATCH: usize = 64;
+
+/// A digest takes one core; a network store answers sooner when it is asked for several files at a time. More would only make a disk seek.
+const MOST_THREADS: usize = 8;
+
+/// A stored copy held against the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Compared {
+    pub(super) copy: StoredCopy,
+    pub(super) comparison: Comparison,
+}
+
+/// How it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Comparison {
+    /// As recorded.
+    Sound,
+    /// Nothing has that name; or another recorded content has it.
+    Missing,
+    /// Something else has that name.
+    Different {
+        /// What.
+        detail: String,
+    },
+    /// It cannot be read.
+    Unreadable(String),
+}
+
+impl Comparison {
+    /// Whether there is a copy that no record speaks for.
+    pub(super) fn is_bad_copy(&self) -> bool {
+        matches!(self, Self::Different { .. })
+    }
+
+    /// The stable code in JSON, and the word in the list.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::Missing => "missing",
+            Self::Different { .. } => "different",
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+
+    pub(super) fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Sound | Self::Missing => None,
+            Self::Different { detail } | Self::Unreadable(detail) => Some(detail),
+        }
+    }
+}
+
+/// What the ledger says of one name: most often one content, several if the store lost a file and got another.
+type Name = Vec<StoredCopy>;
+
+/// Copies, the next of which can be looked at.
+pub(super) fn by_name(copies: StoredCopies<'_>) -> Peekable<StoredCopies<'_>> {
+    copies.peekable()
+}
+
+/// The copies of the next names; none at the end.
+pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<Name>, ReadError> {
+    let mut batch: Vec<Name> = Vec::new();
+    while let Some(next) = copies.next_if(|next| match (next, batch.last().and_then(|name| name.first())) {
+        (Ok(next), Some(last)) => batch.len() < BATCH || next.store_name == last.store_name,
+        _ => true,
+    }) {
+        let copy = next?;
+        match batch.last_mut() {
+            Some(name)
+                if name
+                    .first()
+                    .is_some_and(|first| first.store_name == copy.store_name) =>
+            {
+                name.push(copy)
+            }
+            _ => batch.push(vec![copy]),
+        }
+    }
+    Ok(batch)
+}
+
+/// Compares the copies of some names, in their order.
+pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[Name], bar: &Bar) -> Vec<Compared> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(names.len()));
+    let work = || {
+        while let Some((index, name)) = take(names, &next) {
+            let compared = one_name(store, name, bar);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.push((index, compared));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 1..threads.clamp(2, MOST_THREADS).min(names.len()) {
+            // If the system gives no more threads, this one does the work.
+            drop(std::thread::Builder::new().spawn_scoped(scope, work));
+        }
+        work();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().flat_map(|(_, compared)| compared).collect()
+}
+
+fn take<'a>(names: &'a [Name], next: &AtomicUsize) -> Option<(usize, &'a Name)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    names.get(index).map(|name| (index, name))
+}
+
+fn one_name<D: Disk>(store: &StoreFolder<D>, name: &Name, bar: &Bar) -> Vec<Compared> {
+    let mut compared: Vec<Compared> = name
+        .iter()
+        .map(|copy| {
+            let finding = store.check_copy(&copy.store_name, copy.size, &copy.digest);
+            bar.advance(copy.size);
+            Compared {
+                copy: copy.clone(),
+                comparison: comparison(finding),
+            }
+        })
+        .collect();
+    // A copy that a record speaks for is a good copy; what is missing is the other content.
+    if compared
+        .iter()
+        .any(|compared| compared.comparison == Comparison::Sound)
+    {
+        for compared in &mut compared {
+            if compared.comparison.is_bad_copy() {
+                compared.comparison = Comparison::Missing;
+            }
+        }
+    }
+    compared
+}
+
+fn comparison(finding: Finding) -> Comparison {
+    match finding {
+        Finding::Same => Comparison::Sound,
+        Finding::Missing => Comparison::Missing,
+        Finding::Different(detail) => Comparison::Different { detail },
+        Finding::Unreadable(reason) => Comparison::Unreadable(reason),
+    }
+}

@@ -1,0 +1,82 @@
+//! For people: a line for each finding, and what it comes to.
+
+use std::io;
+
+use model::RelativePath;
+use storage::audit::WalkError;
+
+use crate::Output;
+use crate::report::amount;
+
+use super::compare::Compared;
+use super::{Form, Moved, Totals};
+
+pub(super) struct Lines;
+
+impl Form for Lines {
+    fn finding(&mut self, finding: &Compared, moved: Option<&Moved>, output: &mut Output) -> io::Result<()> {
+        let detail = finding.comparison.detail().map(|detail| format!(": {detail}"));
+        let moved = match moved {
+            Some(Moved::Aside) => "; moved into .gleaner/quarantine".to_owned(),
+            Some(Moved::Not(reason)) => format!("; {reason}"),
+            None => String::new(),
+        };
+        output.line(format_args!(
+            "{:10}  {}{}{moved}",
+            finding.comparison.code(),
+            finding.copy.store_name,
+            detail.unwrap_or_default()
+        ))?;
+        // Whoever watches an audit of hours wants to see a finding when it is found.
+        output.flush()
+    }
+
+    fn unknown(&mut self, name: &RelativePath, size: u64, output: &mut Output) -> io::Result<()> {
+        output.line(format_args!("{:10}  {name} ({})", "unknown", amount::bytes(size)))
+    }
+
+    fn unlisted(&mut self, error: &WalkError, output: &mut Output) -> io::Result<()> {
+        output.line(format_args!(
+            "{:10}  {}: {}",
+            "unlisted", error.name, error.source
+        ))
+    }
+
+    fn end(&mut self, totals: &Totals, output: &mut Output) -> io::Result<()> {
+        let compared = totals.compared();
+        let size = amount::bytes(compared.bytes);
+        let compared_files = amount::count(compared.files, "file");
+        if compared == totals.sound {
+            output.line(format_args!(
+                "{compared_files} ({size}) in the ledger, all of them sound in the store."
+            ))?;
+        } else {
+            output.line(format_args!(
+                "{compared_files} ({size}) in the ledger: {} sound, {} missing, {} different, {} unreadable in the store.",
+                amount::grouped(totals.sound.files),
+                amount::grouped(totals.missing.files),
+                amount::grouped(totals.different.files),
+                amount::grouped(totals.unreadable.files),
+            ))?;
+            output.line("Bring these back from a back-up of the store. What a device still has is gathered again by itself.")?;
+        }
+        if totals.quarantined.files > 0 {
+            let moved = amount::count(totals.quarantined.files, "file");
+            output.line(format_args!(
+                "{moved} moved into .gleaner/quarantine of the store."
+            ))?;
+        } else if totals.different.files > 0 {
+            output.line(
+                "With --quarantine, files that differ are moved into .gleaner/quarantine of the store.",
+            )?;
+        }
+        if totals.unknown.files > 0 {
+            let others = amount::count(totals.unknown.files, "other file");
+            let size = amount::bytes(totals.unknown.bytes);
+            output.line(format_args!(
+                "{others} ({size}) in the store, which the ledger does not know; -v lists them."
+            ))?;
+        }
+        Ok(())
+    }
+}
