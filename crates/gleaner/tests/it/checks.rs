@@ -81,10 +81,10 @@ impl Fleet {
         );
         for device in self.devices() {
             let withdrawn = device.folder.join(recording::WITHDRAWN);
+            let left = recording::folders_below(&withdrawn);
             assert!(
                 !withdrawn.exists(),
-                "{} is left on {}",
-                withdrawn.display(),
+                "a withdrawn folder is left on {}: {left:?}",
                 device.name
             );
         }

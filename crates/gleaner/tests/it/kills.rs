@@ -89,14 +89,12 @@ fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_sto
     for round in 0..30 {
         device.record_many(&format!("round{round:02}"), 60, 2_000);
         fleet.wait_until_settled();
-        let running = fleet.start(["run"]);
+        let published = fleet.store_files().len();
+        let mut running = fleet.start(["run"]);
         wait_until(SOON, || {
-            device
-                .paths()
-                .iter()
-                .any(|path| path.starts_with(recording::WITHDRAWN))
+            running.has_ended() || fleet.store_files().len() > published
         });
-        thread::sleep(delays.next(Duration::from_millis(200)));
+        thread::sleep(delays.next(Duration::from_millis(30)));
         running.kill();
         let stored: Vec<_> = fleet.store_files().into_values().collect();
         let withdrawn = recording::files_below(&device.folder.join(recording::WITHDRAWN));

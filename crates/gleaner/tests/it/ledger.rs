@@ -224,6 +224,11 @@ fn two_gleaners_on_one_store_with_two_ledgers_share_the_work_without_harm() {
             assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.told());
         }
     }
-    fleet.assert_all_gathered();
+    // Of two that tidy at once, each may leave the empty folder for withdrawn files to the other.
+    assert!(
+        fleet.devices().iter().all(crate::device::Device::is_empty),
+        "{}",
+        fleet.left()
+    );
     assert_eq!(fleet.store_files().len(), 300, "nothing twice");
 }

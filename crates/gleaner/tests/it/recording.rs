@@ -128,21 +128,34 @@ pub(crate) fn files_below(folder: &Path) -> BTreeMap<PathBuf, Digest> {
 
 /// The paths of all regular files below a folder. Links are not followed.
 pub(crate) fn regular_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
+    walk(folder).0
+}
+
+/// The paths of all folders below a folder.
+pub(crate) fn folders_below(folder: &Path) -> Vec<PathBuf> {
+    walk(folder).1
+}
+
+/// Regular files and folders.
+fn walk(top: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    let mut to_read = vec![top.to_owned()];
+    while let Some(folder) = to_read.pop() {
         let Ok(entries) = fs::read_dir(&folder) else {
             continue;
         };
         for entry in entries.flatten() {
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_dir() => {
+                    to_read.push(entry.path());
+                    folders.push(entry.path());
+                }
                 Ok(kind) if kind.is_file() => files.push(entry.path()),
                 _ => {}
             }
         }
     }
-    files
+    (files, folders)
 }
 
 /// The path that a file had before it was withdrawn; a file in its place has its own.
