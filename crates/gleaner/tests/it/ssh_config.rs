@@ -133,8 +133,8 @@ fn a_jump_host_with_its_usual_limit_on_new_connections_is_not_overrun() {
 fn a_slow_link_is_not_taken_for_a_silent_one() {
     let fleet = Fleet::new(1);
     fleet.set("defaults.stall_timeout", "2s");
-    fleet.tap(1).device(1).record("big", content("big", 2_000_000));
-    fleet.device(1).link(|tap| tap.slow_to(300_000));
+    fleet.tap(1).device(1).record("big", content("big", 4_000_000));
+    fleet.device(1).link(|tap| tap.slow_to(400_000));
     fleet.sweep().exits(0);
     fleet.device(1).link(Tap::heal);
     fleet.assert_all_gathered();
