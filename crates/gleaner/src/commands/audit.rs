@@ -3,6 +3,8 @@
 mod compare;
 mod json;
 mod progress;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::HashSet;

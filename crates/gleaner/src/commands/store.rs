@@ -195,10 +195,10 @@ fn carry_out(
     let done = storage::init(disk, &config.store.path, &options).map_err(not_made)?;
     match &done {
         storage::Initialised::Made(id) => {
-            output.line(format_args!("{shown} is a store now; its id is {id}."))?
+            output.line(format_args!("{shown} is a store now; its id is {id}."))?;
         }
         storage::Initialised::Already(id) => {
-            output.line(format_args!("{shown} is a store; its id is {id}."))?
+            output.line(format_args!("{shown} is a store; its id is {id}."))?;
         }
         storage::Initialised::Replaced { old, new } => {
             output.line(format_args!(

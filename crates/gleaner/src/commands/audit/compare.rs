@@ -75,23 +75,23 @@ pub(super) fn by_name(copies: StoredCopies<'_>) -> Peekable<StoredCopies<'_>> {
 /// The copies of the next names; none at the end.
 pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<Name>, ReadError> {
     let mut batch: Vec<Name> = Vec::new();
-    while let Some(next) = copies.next_if(|next| match (next, batch.last().and_then(|name| name.first())) {
-        (Ok(next), Some(last)) => batch.len() < BATCH || next.store_name == last.store_name,
-        _ => true,
-    }) {
+    let is_wanted = |batch: &[Name], next: &Result<StoredCopy, ReadError>| match next {
+        Ok(copy) => batch.len() < BATCH || has_name(batch.last(), copy),
+        Err(_) => true,
+    };
+    while let Some(next) = copies.next_if(|next| is_wanted(&batch, next)) {
         let copy = next?;
         match batch.last_mut() {
-            Some(name)
-                if name
-                    .first()
-                    .is_some_and(|first| first.store_name == copy.store_name) =>
-            {
-                name.push(copy)
-            }
+            Some(name) if has_name(Some(name), &copy) => name.push(copy),
             _ => batch.push(vec![copy]),
         }
     }
     Ok(batch)
+}
+
+fn has_name(name: Option<&Name>, copy: &StoredCopy) -> bool {
+    name.and_then(|name| name.first())
+        .is_some_and(|first| first.store_name == copy.store_name)
 }
 
 /// Compares the copies of some names, in their order.

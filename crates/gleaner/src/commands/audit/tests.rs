@@ -1,0 +1,226 @@
+//! What an audit says and does, on a real store and a real ledger.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use engine::ports::{Ledger as _, Record};
+use ledger::{OpenOptions, SqliteLedger};
+use model::{Digest, RelativePath};
+use sha2::{Digest as _, Sha256};
+use storage::{InitOptions, SystemDisk};
+
+use crate::cli::{self, Global};
+use crate::commands::Context;
+use crate::commands::status::tests::{at, printed, record};
+use crate::{Environment, ExitStatus};
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// A store and a ledger with these files in both.
+    fn with(files: &[(&[u8], &str)]) -> Self {
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir(place.store()).unwrap();
+        let options = InitOptions {
+            local: true,
+            replace: None,
+            now: at(0),
+        };
+        let made = storage::init(&Arc::new(SystemDisk::default()), &place.store(), &options).unwrap();
+        let text = format!(
+            "[store]\npath = {:?}\n[ledger]\npath = {:?}\n[defaults]\nsource = \"/x\"\n[[device]]\nname = \"d\"\n",
+            place.store(),
+            place.folder.path().join("ledger.db")
+        );
+        fs::write(place.folder.path().join("gleaner.toml"), text).unwrap();
+        crate::commands::run::runtime().unwrap().block_on(async {
+            let options = OpenOptions {
+                create_with: None,
+                at: at(0),
+            };
+            let ledger = SqliteLedger::open(&place.folder.path().join("ledger.db"), &options).unwrap();
+            ledger.bind_store(made.id()).await.unwrap();
+            let records = files
+                .iter()
+                .map(|(name, content)| recorded(name, content))
+                .collect();
+            ledger.record(records).await.unwrap();
+        });
+        for (name, content) in files {
+            place.write(name, content);
+        }
+        place
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    fn write(&self, name: &[u8], content: &str) {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = self.store().join(std::ffi::OsStr::from_bytes(name));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn audit(&self, arguments: &cli::Audit, verbose: u8) -> (ExitStatus, String) {
+        let global = Global {
+            config: Some(self.folder.path().join("gleaner.toml")),
+            verbose,
+            ..Global::default()
+        };
+        let mut status = None;
+        let text = printed(|output| {
+            let mut context = Context {
+                global: &global,
+                environment: &Environment::default(),
+                output,
+            };
+            status = Some(super::audit(arguments, &mut context)?);
+            Ok::<_, crate::Failure>(())
+        });
+        (status.unwrap(), text)
+    }
+}
+
+fn recorded(name: &[u8], content: &str) -> Record {
+    let mut record = record("d", name);
+    record.store_name = RelativePath::new(name).unwrap();
+    record.identity.size = u64::try_from(content.len()).unwrap();
+    record.digest = Digest::from_bytes(Sha256::digest(content).into());
+    record
+}
+
+fn damaged() -> Place {
+    let place = Place::with(&[
+        (b"d/sound", "sound"),
+        (b"d/flipped\x1b[2J\xff", "flipped"),
+        (b"d/missing", "missing"),
+        (b"d/longer", "longer"),
+    ]);
+    place.write(b"d/flipped\x1b[2J\xff", "flipqed");
+    place.write(b"d/longer", "longer than it was");
+    place.write(b"notes.txt", "somebody's");
+    fs::remove_file(place.store().join("d/missing")).unwrap();
+    place
+}
+
+const PLAIN: cli::Audit = cli::Audit {
+    quarantine: false,
+    json: false,
+};
+
+#[test]
+fn a_sound_store_is_well_whatever_else_lies_in_it() {
+    let place = Place::with(&[(b"a", "1"), (b"d/b", "22")]);
+    place.write(b"notes.txt", "somebody's");
+    let (status, text) = place.audit(&PLAIN, 0);
+    assert_eq!(status, ExitStatus::Well);
+    assert_eq!(
+        text,
+        "2 files (3 B) in the ledger, all of them sound in the store.\n\
+         1 other file (10 B) in the store, which the ledger does not know; -v lists them.\n"
+    );
+}
+
+#[test]
+fn each_finding_has_a_line_in_the_order_of_names_and_nothing_is_touched() {
+    let place = damaged();
+    let (status, text) = place.audit(&PLAIN, 1);
+    assert_eq!(status, ExitStatus::Partial);
+    let flipped = Digest::from_bytes(Sha256::digest("flipqed").into());
+    assert_eq!(
+        text,
+        format!(
+            "different   d/flipped\\x1b[2J\\xff: its digest is {flipped}\n\
+             different   d/longer: it has 18 bytes instead of 6\n\
+             missing     d/missing\n\
+             unknown     notes.txt (10 B)\n\
+             4 files (25 B) in the ledger: 1 sound, 1 missing, 2 different, 0 unreadable in the store.\n\
+             Bring these back from a back-up of the store. What a device still has is gathered again by itself.\n\
+             With --quarantine, files that differ are moved into .gleaner/quarantine of the store.\n\
+             1 other file (10 B) in the store, which the ledger does not know; -v lists them.\n"
+        )
+    );
+    assert!(place.store().join("d/longer").exists());
+}
+
+#[test]
+fn quarantine_moves_what_differs_and_nothing_else() {
+    let place = damaged();
+    let arguments = cli::Audit {
+        quarantine: true,
+        json: false,
+    };
+    let (status, text) = place.audit(&arguments, 0);
+    assert_eq!(status, ExitStatus::Partial);
+    assert!(text.contains("moved into .gleaner/quarantine\n"), "{text}");
+    assert!(
+        text.contains("2 files moved into .gleaner/quarantine of the store.\n"),
+        "{text}"
+    );
+    assert!(!place.store().join("d/longer").exists());
+    assert!(place.store().join(".gleaner/quarantine/2/d/longer").exists());
+    assert!(place.store().join("d/sound").exists());
+    assert!(place.store().join("notes.txt").exists());
+}
+
+#[test]
+fn a_copy_that_a_later_record_speaks_for_is_never_set_aside() {
+    let place = Place::with(&[(b"d/a", "before"), (b"d/a", "after")]);
+    let arguments = cli::Audit {
+        quarantine: true,
+        json: false,
+    };
+    let (status, text) = place.audit(&arguments, 0);
+    assert_eq!(status, ExitStatus::Partial);
+    assert!(text.starts_with("missing     d/a\n"), "{text}");
+    assert_eq!(fs::read_to_string(place.store().join("d/a")).unwrap(), "after");
+}
+
+#[test]
+fn for_programs_there_is_one_document() {
+    let arguments = cli::Audit {
+        quarantine: false,
+        json: true,
+    };
+    let (status, text) = damaged().audit(&arguments, 1);
+    assert_eq!(status, ExitStatus::Partial);
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let kinds: Vec<_> = document["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["kind"])
+        .collect();
+    assert_eq!(kinds, ["different", "different", "missing"]);
+    assert_eq!(document["findings"][0]["store_name"], "d/flipped\\x1b[2J\\xff");
+    assert_eq!(document["unknown_files"][0]["store_name"], "notes.txt");
+    assert_eq!(document["totals"]["sound"]["files"], 1);
+    for place in [Place::with(&[]), Place::with(&[(b"a", "1")])] {
+        let (status, text) = place.audit(&arguments, 0);
+        assert_eq!(status, ExitStatus::Well);
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(document["findings"].as_array().map(Vec::len), Some(0));
+    }
+}
+
+#[test]
+fn many_copies_are_compared_each_once() {
+    let names: Vec<_> = (0..300)
+        .map(|number| format!("d/{number:03}").into_bytes())
+        .collect();
+    let files: Vec<(&[u8], &str)> = names.iter().map(|name| (name.as_slice(), "x")).collect();
+    let place = Place::with(&files);
+    fs::remove_file(place.store().join("d/128")).unwrap();
+    let (_, text) = place.audit(&PLAIN, 0);
+    assert!(
+        text.starts_with("missing     d/128\n300 files (300 B) in the ledger: 299 sound, 1 missing"),
+        "{text}"
+    );
+}
