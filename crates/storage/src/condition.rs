@@ -68,7 +68,7 @@ impl<D: Disk> Shared<D> {
     /// Makes a file in the own staging and removes it: permissions alone do not tell, on network file systems least of all.
     fn try_to_write(&self) -> Result<(), StoreError> {
         let handles = self.handles();
-        let name = format!("probe-{}", self.new_token()).into_bytes();
+        let name = format!("probe-{}", self.new_token().as_str()).into_bytes();
         self.disk
             .create_file(&handles.partial, &name)
             .and_then(|file| {

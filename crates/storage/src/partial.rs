@@ -95,7 +95,7 @@ impl<D: Disk> Staged<D> {
         let taken = PartialName {
             key: name.key,
             ranges,
-            token: self.token.clone(),
+            token: self.token.as_str().to_owned(),
         };
         let partial = &self.handles.partial;
         match disk.rename(partial, &name.to_bytes(), partial, &taken.to_bytes()) {

@@ -59,6 +59,7 @@ pub(crate) struct Shared<D: Disk> {
     run: u64,
     next_token: AtomicU64,
     staged_keys: Arc<Mutex<HashSet<Digest>>>,
+    tokens_in_use: Arc<Mutex<HashSet<String>>>,
 }
 
 impl<D: Disk> Shared<D> {
@@ -80,6 +81,7 @@ impl<D: Disk> Shared<D> {
             handles: RwLock::new(Arc::new(handles)),
             next_token: AtomicU64::new(0),
             staged_keys: Arc::default(),
+            tokens_in_use: Arc::default(),
         }
     }
 
@@ -95,9 +97,19 @@ impl<D: Disk> Shared<D> {
     }
 
     /// A name in staging that no other process and no other file of this process has.
-    pub(crate) fn new_token(&self) -> String {
+    pub(crate) fn new_token(&self) -> Token {
         let number = self.next_token.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}-{number:x}", self.run)
+        let text = format!("{:016x}-{number:x}", self.run);
+        lock(&self.tokens_in_use).insert(text.clone());
+        Token {
+            text,
+            in_use: Arc::clone(&self.tokens_in_use),
+        }
+    }
+
+    /// Whether a file of this process is still being received under that token.
+    pub(crate) fn is_in_use(&self, token: &str) -> bool {
+        lock(&self.tokens_in_use).contains(token)
     }
 
     /// Whether a name in staging was made by this process.
@@ -127,8 +139,27 @@ impl Drop for Claim {
     }
 }
 
-fn lock(keys: &Mutex<HashSet<Digest>>) -> MutexGuard<'_, HashSet<Digest>> {
-    keys.lock().unwrap_or_else(PoisonError::into_inner)
+/// The name of a file in staging, in use until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Token {
+    text: String,
+    in_use: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Token {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        lock(&self.in_use).remove(&self.text);
+    }
+}
+
+fn lock<T>(set: &Mutex<HashSet<T>>) -> MutexGuard<'_, HashSet<T>> {
+    set.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The folders that every file passes through, held open: they also pin the file system, so that no file can ever go to

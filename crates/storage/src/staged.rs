@@ -14,7 +14,7 @@ use crate::fault::errno;
 use crate::files::{digest_range, write_all};
 use crate::partial::PartialName;
 use crate::received::Received;
-use crate::shared::{Claim, Handles, Shared};
+use crate::shared::{Claim, Handles, Shared, Token};
 
 /// Room is reserved for files from this size on: it keeps them in one piece, and tells early that there is none. Below, it costs
 /// more than it gives.
@@ -27,7 +27,7 @@ const WRITE_OUT_EVERY: u64 = 8 << 20;
 pub struct Staged<D: Disk> {
     pub(crate) key: StagingKey,
     pub(crate) handles: Arc<Handles<D>>,
-    pub(crate) token: String,
+    pub(crate) token: Arc<Token>,
     pub(crate) received: Received,
     /// Made with the first byte: a small file is made, written and sealed in one job.
     pub(crate) file: Option<Arc<D::File>>,
@@ -55,7 +55,7 @@ impl<D: Disk> Staged<D> {
         Self {
             key,
             handles: shared.handles(),
-            token: shared.new_token(),
+            token: Arc::new(shared.new_token()),
             received: Received::new(shared.settings.range_length),
             file: None,
             proved: 0,
@@ -149,6 +149,7 @@ impl<D: Disk> Staged<D> {
             before: self.partial_name(self.proved),
             after: self.partial_name(self.received.length()),
             claim: self.claim.clone(),
+            token: Arc::clone(&self.token),
         };
         Ok(move || range.prove())
     }
@@ -199,11 +200,11 @@ impl<D: Disk> Staged<D> {
             &self.handles.partial,
             &self.name(),
             &self.handles.sealed,
-            self.token.as_bytes(),
+            self.token.as_str().as_bytes(),
         )
         .map_err(|error| fault("seal", error))?;
         Ok(SealedFile {
-            token: self.token.clone(),
+            token: self.token.as_str().to_owned(),
             size,
             digest,
             ranges,
@@ -228,20 +229,21 @@ impl<D: Disk> Staged<D> {
         PartialName {
             key: self.key.digest,
             ranges: proved / self.received.range_length(),
-            token: self.token.clone(),
+            token: self.token.as_str().to_owned(),
         }
     }
 
     fn fault(&self, shared: &Shared<D>, operation: &str, error: std::io::Error) -> StoreError {
-        shared
-            .place
-            .fault(format!("{operation} the staged file {}", self.token), error)
+        shared.place.fault(
+            format!("{operation} the staged file {}", self.token.as_str()),
+            error,
+        )
     }
 
     fn differs(&self, shared: &Shared<D>) -> StoreError {
         StoreError::ReadBack {
             path: shared.place.path(),
-            name: self.token.clone(),
+            name: self.token.as_str().to_owned(),
         }
     }
 }
@@ -254,8 +256,9 @@ struct RangeProof<D: Disk> {
     range: RangeDigest,
     before: PartialName,
     after: PartialName,
-    /// Nobody else may resume the file while this is at work.
+    /// Nobody may resume or tidy the file while this is at work.
     claim: Option<Arc<Claim>>,
+    token: Arc<Token>,
 }
 
 impl<D: Disk> RangeProof<D> {
@@ -271,7 +274,7 @@ impl<D: Disk> RangeProof<D> {
                     .unwrap_or_default();
             }
         }
-        drop(self.claim);
+        drop((self.claim, self.token));
         proved
     }
 

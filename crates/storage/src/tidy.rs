@@ -32,8 +32,9 @@ impl<D: Disk> Shared<D> {
         Ok(())
     }
 
-    /// Removes sealed files of earlier processes, and partial files that are too old to be worth resuming or that nobody can resume.
-    /// Of this process's own only what is older than that, which no stage can still be at work on. Ages go by the time that nobody can set.
+    /// Removes sealed files of earlier processes, and partial files that are too old to be worth resuming or that nobody can resume;
+    /// never one that is being received. Of this process's sealed files, which may be about to be published, only what is that old.
+    /// Ages go by the time that nobody can set.
     pub(crate) fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         let handles = self.handles();
         let is_old = |changed: Timestamp| changed < keep_partial_since;
@@ -41,13 +42,13 @@ impl<D: Disk> Shared<D> {
             !self.is_own_token(name) || is_old(changed)
         })?;
         self.remove_where(&handles.partial, |name, changed| {
-            let can_be_resumed = match PartialName::parse(name) {
-                Some(name) if self.is_own_token(name.token.as_bytes()) => true,
+            let is_of_use = match PartialName::parse(name) {
+                Some(name) if self.is_in_use(&name.token) => return false,
                 Some(name) => name.ranges > 0,
                 // A probe that a kill left behind.
                 None => !name.starts_with(b"probe-"),
             };
-            !can_be_resumed || is_old(changed)
+            !is_of_use || is_old(changed)
         })?;
         self.count_foreign_leftovers()
     }

@@ -64,6 +64,22 @@ fn tidying_never_touches_what_this_process_is_at_work_on() {
 }
 
 #[test]
+fn a_file_that_was_given_up_is_tidied_by_the_same_process() {
+    let home = Home::new();
+    let store = home.open();
+    let content = content(1000, 4);
+    block_on(async {
+        let (staged, _) = store.stage(&key(&content), false).await.unwrap();
+        let staged = store.append(staged, chunks(&content)).await.unwrap();
+        store.tidy_staging(now().minus(WEEK)).await.unwrap();
+        assert_eq!(home.staging("partial").len(), 1);
+        drop(staged);
+        store.tidy_staging(now().minus(WEEK)).await.unwrap();
+    });
+    home.assert_staging_is_empty();
+}
+
+#[test]
 fn the_time_of_the_device_does_not_make_a_file_old() {
     let home = Home::new();
     let store = home.open();
