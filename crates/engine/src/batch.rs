@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
-use model::SourcePath;
+use model::{SourcePath, WaitReason};
 
 use crate::plan::{Candidate, Decision};
+use crate::ports::{Reason, Store};
 use crate::recourse::PassError;
 use crate::stages::{fetch, publish, record, release, verify, withdraw};
-use crate::world::{Visit, World};
+use crate::visit::Visit;
+use crate::world::World;
 
 /// A batch, as planned.
 pub(crate) type Batch = Vec<(Candidate, Decision)>;
@@ -18,7 +20,7 @@ pub(crate) async fn run<W: World>(
     source: &SourcePath,
     batch: Batch,
 ) -> Result<(), PassError> {
-    let (to_prove, mut to_gather) = divided(batch);
+    let (to_prove, mut to_gather) = divided(with_room(visit, source, batch).await?);
     let proved = record::prove_again(visit, to_prove).await?;
     to_gather.extend(
         proved
@@ -34,6 +36,31 @@ pub(crate) async fn run<W: World>(
     let mut recorded = record::record(visit, source, published).await?;
     recorded.extend(proved.recorded);
     release::release(visit, source, recorded).await
+}
+
+/// Leaves out what the store has no room for: one file that is too large, or says so, must not end the sweep for all others. Fails where
+/// the store has come to its floor.
+async fn with_room<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    batch: Batch,
+) -> Result<Batch, PassError> {
+    let mut room = visit.world.store().condition().await?.room;
+    let mut fitting = Vec::with_capacity(batch.len());
+    for (candidate, decision) in batch {
+        let size = candidate.identity.size;
+        match room.checked_sub(size) {
+            Some(rest) => {
+                room = rest;
+                fitting.push((candidate, decision));
+            }
+            None => {
+                let reason = Reason::Wait(WaitReason::NoRoom);
+                visit.leave_behind(source, &candidate.original, size, reason, None);
+            }
+        }
+    }
+    Ok(fitting)
 }
 
 fn divided(batch: Batch) -> (Vec<(Candidate, crate::ports::Remembered)>, Batch) {

@@ -1,5 +1,7 @@
 //! One sweep: a pass over every device. No device holds up another.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
@@ -75,9 +77,10 @@ pub async fn sweep<W: World>(
         Semaphore::new(parallel),
         Semaphore::new(parallel.saturating_mul(4)),
     );
+    let touched = AtomicBool::new(false);
     let mut visits: FuturesUnordered<_> = devices
         .iter()
-        .map(|device| visit(world, device, mode, stop, &working, &connecting))
+        .map(|device| visit(world, device, mode, stop, (&working, &connecting, &touched)))
         .collect();
     let mut summary = SweepSummary {
         passes: Vec::new(),
@@ -87,7 +90,7 @@ pub async fn sweep<W: World>(
     while let Some((device, visited)) = visits.next().await {
         match visited {
             // Before anything was done, nothing was touched; later, the sweep ends and says why.
-            Err(error) if summary.passes.is_empty() => return Err(error.into()),
+            Err(error) if !touched.load(Ordering::Relaxed) => return Err(error.into()),
             Err(error) => {
                 stop.ask();
                 summary.ledger_failure = Some(with_causes(&error));
@@ -114,8 +117,7 @@ async fn visit<W: World>(
     device: &DeviceRules,
     mode: Mode,
     stop: &Stop,
-    working: &Semaphore,
-    connecting: &Semaphore,
+    (working, connecting, touched): (&Semaphore, &Semaphore, &AtomicBool),
 ) -> (DeviceName, Result<Option<PassSummary>, LedgerError>) {
     let name = device.name.clone();
     let place = connecting.acquire().await;
@@ -124,6 +126,7 @@ async fn visit<W: World>(
     }
     let turn = async {
         let turn = working.acquire().await;
+        touched.store(true, Ordering::Relaxed);
         drop(place);
         turn
     };

@@ -1,12 +1,14 @@
 //! The way of a file: survey, plan, withdraw, fetch, verify, publish, record, release.
 //!
-//! The engine opens no socket and no file, speaks no SQL and reads no clock: it asks its [`ports`]. A [`fleet`] sweep makes a [`pass`]
-//! over each device; a pass surveys, [plans](plan) and runs batches; a [`batch`] goes through the [`stages`], each of which takes the
-//! proof of the one before. Begin reading with `pass.rs`.
+//! The engine opens no socket and no file, speaks no SQL and reads no clock: it asks its [`ports`]. A [`fleet`] sweep makes a pass over each
+//! device; for each source a pass surveys, [plans](plan) and runs batches; a batch goes through the stages, each of which takes the proof of
+//! the one before. Begin reading with `pass.rs`.
 
 pub mod fleet;
 
 mod pass;
+
+mod source;
 
 mod batch;
 
@@ -31,3 +33,5 @@ pub mod event;
 pub mod recourse;
 
 pub mod world;
+
+mod visit;

@@ -71,7 +71,9 @@ pub fn judge(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
     match entry.kind {
         EntryKind::Folder if withdrawn::is_within(&entry.path) => Verdict::Pass,
         EntryKind::Folder
-            if untouched_for(entry.identity.modified, outlook).is_some_and(|age| age >= FOLDER_PATIENCE) =>
+            if outlook.clock_trusted
+                && untouched_for(entry.identity.modified, outlook)
+                    .is_some_and(|age| age >= FOLDER_PATIENCE) =>
         {
             Verdict::OldFolder
         }

@@ -19,7 +19,7 @@ const NAMED_PER_REASON: usize = 200;
 pub struct Oldest<T> {
     capacity: usize,
     heap: BinaryHeap<Aged<T>>,
-    overflowed: bool,
+    overflow: (u64, u64),
 }
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<T> Oldest<T> {
         Self {
             capacity,
             heap: BinaryHeap::new(),
-            overflowed: false,
+            overflow: (0, 0),
         }
     }
 
@@ -48,14 +48,18 @@ impl<T> Oldest<T> {
             with,
         });
         if self.heap.len() > self.capacity {
-            self.heap.pop();
-            self.overflowed = true;
+            let youngest = self.heap.pop();
+            self.overflow.0 += 1;
+            self.overflow.1 = self
+                .overflow
+                .1
+                .saturating_add(youngest.map_or(0, |aged| aged.candidate.identity.size));
         }
     }
 
-    /// Whether any file was let go.
-    pub fn overflowed(&self) -> bool {
-        self.overflowed
+    /// How many files were let go, and how many bytes.
+    pub fn overflow(&self) -> (u64, u64) {
+        self.overflow
     }
 
     /// How many files, and how many bytes.
@@ -133,6 +137,14 @@ impl StandingBook {
         }
     }
 
+    /// Counts files that cannot be named.
+    pub fn add(&mut self, reason: Reason, (files, bytes): (u64, u64)) {
+        if files > 0 {
+            let total = self.totals.entry(reason).or_default();
+            *total = (total.0 + files, total.1.saturating_add(bytes));
+        }
+    }
+
     /// Adds what another book says.
     pub fn merge(&mut self, other: Self) {
         for (reason, (files, bytes)) in other.totals {
@@ -151,9 +163,7 @@ impl StandingBook {
 
     /// Whether any file needs somebody to act.
     pub fn has_faults(&self) -> bool {
-        self.totals
-            .keys()
-            .any(|reason| matches!(reason, Reason::Leave(reason) if reason.is_fault()))
+        self.totals.keys().any(|reason| reason.is_fault())
     }
 
     /// As the ledger takes it.
@@ -196,7 +206,7 @@ mod tests {
                 (),
             );
         }
-        assert!(oldest.overflowed());
+        assert_eq!(oldest.overflow(), (2, 20));
         assert_eq!(oldest.count(), (3, 30));
         let order: Vec<String> = oldest
             .into_sorted()

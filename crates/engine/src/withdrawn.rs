@@ -53,10 +53,49 @@ pub fn beside(ledger: &LedgerId, pass: &PassId, original: &RelativePath) -> Resu
     RelativePath::new(path.as_bytes())
 }
 
+/// Where a file is put when no folder can be made, on a device that is full: beside itself, under a hidden name.
+pub fn hidden(ledger: &LedgerId, pass: &PassId, original: &RelativePath) -> Result<RelativePath, NameError> {
+    let name = [
+        HIDDEN_PREFIX,
+        ledger.as_str().as_bytes(),
+        b"~",
+        pass.as_str().as_bytes(),
+        b"~",
+        original.file_name(),
+    ];
+    let name = RelativePath::new(name.concat())?;
+    Ok(match original.parent() {
+        Some(folder) => folder.join(&name),
+        None => name,
+    })
+}
+
+/// Begins the name of a file that is withdrawn without a folder. Ids of ledgers and passes have no `~`.
+const HIDDEN_PREFIX: &[u8] = b".gleaner-withdrawn~";
+
+fn parse_hidden(path: &RelativePath) -> Option<WithdrawnPath> {
+    let rest = path.file_name().strip_prefix(HIDDEN_PREFIX)?;
+    let mut parts = rest.splitn(3, |byte| *byte == b'~');
+    let (ledger, pass) = (parts.next()?.to_vec(), parts.next()?.to_vec());
+    let name = RelativePath::new(parts.next()?).ok()?;
+    let original = match path.parent() {
+        Some(folder) => folder.join(&name),
+        None => name,
+    };
+    Some(WithdrawnPath {
+        ledger,
+        pass,
+        original,
+    })
+}
+
 /// Reads the path of something that may lie in a withdrawn folder; `None` for what does not, and for the folders
 /// themselves.
 pub fn parse(path: &RelativePath) -> Option<WithdrawnPath> {
     let components: Vec<&[u8]> = path.components().collect();
+    if !components.contains(&WITHDRAWN_FOLDER) {
+        return parse_hidden(path);
+    }
     let at = components
         .iter()
         .position(|component| *component == WITHDRAWN_FOLDER)?;
@@ -82,7 +121,7 @@ pub fn ledger_of(path: &RelativePath) -> Option<&[u8]> {
 
 /// Whether a path lies in (or is) a withdrawn folder of whomever.
 pub fn is_within(path: &RelativePath) -> bool {
-    path.components().any(|component| component == WITHDRAWN_FOLDER)
+    path.components().any(|component| component == WITHDRAWN_FOLDER) || parse_hidden(path).is_some()
 }
 
 /// The folders that a withdrawn file may leave empty.
@@ -129,6 +168,7 @@ mod tests {
             for lies_at in [
                 in_source(&ledger, &pass, &path(original)),
                 beside(&ledger, &pass, &path(original)),
+                hidden(&ledger, &pass, &path(original)),
             ] {
                 let parsed = parse(&lies_at.unwrap()).unwrap();
                 assert_eq!(

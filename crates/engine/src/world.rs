@@ -1,15 +1,9 @@
-//! The ports that an engine runs on, and one visit to one device.
+//! The ports that an engine runs on.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::{PassId, RelativePath, SourcePath, Timestamp};
-
-use crate::event::{Event, Reporter};
-use crate::ports::{Clock, Devices, Ledger, Reason, RowId, Store};
-use crate::rules::DeviceRules;
-use crate::selection::StandingBook;
+use crate::event::Reporter;
+use crate::ports::{Clock, Devices, Ledger, Store};
 
 /// The world that an engine runs in: one implementation of each port.
 pub trait World: Send + Sync + 'static {
@@ -52,113 +46,5 @@ impl Stop {
     /// Whether somebody asked.
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::Acquire)
-    }
-}
-
-/// One visit to one device: what its stages share.
-pub(crate) struct Visit<'a, W: World> {
-    pub(crate) world: &'a W,
-    pub(crate) device: &'a DeviceRules,
-    pub(crate) session: &'a SessionOf<W>,
-    pub(crate) stop: &'a Stop,
-    /// The row of this pass in the ledger.
-    pub(crate) pass: RowId,
-    pub(crate) tally: Tally,
-    /// What the batches leave behind, beside what the surveys found.
-    pub(crate) left_behind: Mutex<StandingBook>,
-    /// Folders that several batches of a source share, and that may be empty when all of them are done.
-    pub(crate) shared_folders: Mutex<BTreeSet<RelativePath>>,
-    batches: AtomicU64,
-}
-
-/// What a pass has done so far.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) stored: Count,
-    pub(crate) released: Count,
-}
-
-/// Files and bytes.
-#[derive(Debug, Default)]
-pub(crate) struct Count {
-    files: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Count {
-    pub(crate) fn add(&self, bytes: u64) {
-        self.files.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> (u64, u64) {
-        (
-            self.files.load(Ordering::Relaxed),
-            self.bytes.load(Ordering::Relaxed),
-        )
-    }
-}
-
-impl<'a, W: World> Visit<'a, W> {
-    pub(crate) fn new(
-        world: &'a W,
-        device: &'a DeviceRules,
-        session: &'a SessionOf<W>,
-        stop: &'a Stop,
-        pass: RowId,
-    ) -> Self {
-        let (tally, left_behind, shared_folders) = (Tally::default(), Mutex::default(), Mutex::default());
-        Self {
-            world,
-            device,
-            session,
-            stop,
-            pass,
-            tally,
-            left_behind,
-            shared_folders,
-            batches: AtomicU64::new(0),
-        }
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.world.clock().now()
-    }
-
-    pub(crate) fn report(&self, event: &Event) {
-        self.world.reporter().report(event);
-    }
-
-    /// An id for a batch that no other batch has, of any pass, ledger or collector: its folder is new on every device.
-    ///
-    /// The time keeps apart what a restored ledger would number alike.
-    pub(crate) fn next_batch(&self) -> Option<PassId> {
-        let batch = self.batches.fetch_add(1, Ordering::Relaxed);
-        PassId::new(format!(
-            "{:x}-{}-{batch}",
-            self.now().nanoseconds().unsigned_abs(),
-            self.pass.0.unsigned_abs()
-        ))
-    }
-
-    /// Notes that a file stays on the device for now, and says so.
-    pub(crate) fn leave_behind(
-        &self,
-        source: &SourcePath,
-        original: &RelativePath,
-        size: u64,
-        reason: Reason,
-        detail: Option<String>,
-    ) {
-        if let Ok(mut book) = self.left_behind.lock() {
-            book.note(source, original.to_string(), reason, size, detail.clone());
-        }
-        self.report(&Event::LeftBehind {
-            device: self.device.name.clone(),
-            source: source.clone(),
-            path: original.clone(),
-            reason,
-            detail,
-        });
     }
 }

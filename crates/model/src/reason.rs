@@ -19,11 +19,13 @@ pub enum WaitReason {
     NotReached,
     /// Its content could not be proved in this pass; it is fetched again in the next.
     Unproved,
+    /// It is larger than the room that is left in the store.
+    NoRoom,
 }
 
 impl WaitReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Settling,
         Self::Open,
         Self::SettlingBlind,
@@ -32,6 +34,7 @@ impl WaitReason {
         Self::Changed,
         Self::NotReached,
         Self::Unproved,
+        Self::NoRoom,
     ];
 
     /// The stable code in ledger and JSON.
@@ -45,6 +48,7 @@ impl WaitReason {
             Self::Changed => "changed",
             Self::NotReached => "not-reached",
             Self::Unproved => "unproved",
+            Self::NoRoom => "no-room",
         }
     }
 
@@ -59,7 +63,22 @@ impl WaitReason {
             Self::Changed => "changed while it was gathered",
             Self::NotReached => "its turn has not come yet",
             Self::Unproved => "its content could not be proved yet",
+            Self::NoRoom => "the store has no room for it",
         }
+    }
+
+    /// What a person can do about it; empty where it passes by itself.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Unproved => "if it stays so, look at the detail in `gleaner status DEVICE`: a bad card, or a store folder that cannot be written",
+            Self::NoRoom => "make room in the store, or lower `store.min_free`",
+            _ => "",
+        }
+    }
+
+    /// Whether somebody should act: such a file makes the sweep end with exit status 1.
+    pub const fn is_fault(self) -> bool {
+        matches!(self, Self::Unproved | Self::NoRoom)
     }
 }
 

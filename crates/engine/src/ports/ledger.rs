@@ -197,10 +197,18 @@ impl Reason {
         }
     }
 
+    /// Whether somebody should act: such a file makes the sweep end with exit status 1.
+    pub const fn is_fault(self) -> bool {
+        match self {
+            Self::Wait(reason) => reason.is_fault(),
+            Self::Leave(reason) => reason.is_fault(),
+        }
+    }
+
     /// What a person can do; empty where nothing needs doing.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Wait(_) => "",
+            Self::Wait(reason) => reason.remedy(),
             Self::Leave(reason) => reason.remedy(),
         }
     }

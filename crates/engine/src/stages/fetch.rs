@@ -14,7 +14,8 @@ use crate::ports::{Chunk, DigestRequest, Reason, SealedFile, Session, StagingKey
 use crate::recourse::PassError;
 use crate::stages::survey::reason_of;
 use crate::stages::withdraw::Withdrawn;
-use crate::world::{Visit, World};
+use crate::visit::Visit;
+use crate::world::World;
 
 /// A file that came whole, is sealed in staging, and what the device says its digest is.
 #[derive(Debug)]
@@ -47,66 +48,95 @@ impl Fetched {
 /// link of 100 Mbit/s at 200 ms; OpenSSH's server admits far more open handles.
 const FILES_AT_ONCE: usize = 128;
 
+/// How many ranges of a large file the device is asked to digest at once (4 GiB): whatever size a device claims, its requests stay few.
+const RANGES_AT_ONCE: usize = 256;
+
 /// Fetches and seals a batch, while the device digests the same files.
 pub(crate) async fn fetch<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     batch: Vec<Withdrawn>,
 ) -> Result<Vec<Fetched>, PassError> {
-    let requests: Vec<Vec<DigestRequest>> = batch.iter().map(|file| digest_requests(visit, file)).collect();
-    let all_requests: Vec<DigestRequest> = requests.iter().flatten().cloned().collect();
-    let digesting = async {
-        match all_requests.is_empty() {
-            true => Ok(Vec::new()),
-            false => visit
-                .session
-                .digest(source, &all_requests)
-                .await
-                .map_err(PassError::from),
-        }
-    };
+    let places: Vec<(RelativePath, u64)> = batch
+        .iter()
+        .map(|file| (file.lies_at().clone(), file.identity().size))
+        .collect();
+    let digesting = digests(visit, source, &places);
     let fetching = stream::iter(batch)
         .map(|file| fetch_one(visit, source, file))
         .buffered(FILES_AT_ONCE)
         .try_collect::<Vec<Option<(Withdrawn, SealedFile)>>>();
     let (files, digests) = future::try_join(fetching, digesting).await?;
 
-    let mut digests = digests.into_iter();
-    let mut fetched = Vec::with_capacity(files.len());
-    for (file, requests) in files.into_iter().zip(requests) {
-        let device_digests = digests.by_ref().take(requests.len()).collect();
-        if let Some((withdrawn, sealed)) = file {
-            fetched.push(Fetched {
-                withdrawn,
-                sealed,
-                device_digests,
-            });
-        }
-    }
-    Ok(fetched)
+    let together = files.into_iter().zip(digests);
+    let fetched = together.filter_map(|(file, device_digests)| {
+        let (withdrawn, sealed) = file?;
+        Some(Fetched {
+            withdrawn,
+            sealed,
+            device_digests,
+        })
+    });
+    Ok(fetched.collect())
 }
 
-/// A small file is digested whole, a large one in the ranges in which it is flushed.
-fn digest_requests<W: World>(visit: &Visit<'_, W>, file: &Withdrawn) -> Vec<DigestRequest> {
-    let (path, size) = (file.lies_at(), file.identity().size);
+/// What the device says the digests of these files are: of a small file one, of a large one those of the ranges in which it is flushed.
+/// None at all where the device has no tool.
+async fn digests<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    files: &[(RelativePath, u64)],
+) -> Result<Vec<Vec<Option<Digest>>>, PassError> {
     if !visit.session.abilities().digests {
-        return Vec::new();
+        return Ok(vec![Vec::new(); files.len()]);
     }
-    if size <= RANGE_LENGTH {
-        return vec![DigestRequest {
-            path: path.clone(),
-            offset: 0,
-            length: None,
-        }];
+    let is_small = |size: &u64| *size <= RANGE_LENGTH;
+    let small = files.iter().filter(|(_, size)| is_small(size));
+    let whole = small.map(|(path, _)| DigestRequest {
+        path: path.clone(),
+        offset: 0,
+        length: None,
+    });
+    let whole: Vec<DigestRequest> = whole.collect();
+    let mut of_small = match whole.is_empty() {
+        true => Vec::new().into_iter(),
+        false => visit.session.digest(source, &whole).await?.into_iter(),
+    };
+    let mut all = Vec::with_capacity(files.len());
+    for (path, size) in files {
+        all.push(match is_small(size) {
+            true => vec![of_small.next().flatten()],
+            false => range_digests(visit, source, path, *size).await?,
+        });
     }
-    let ranges = (0..size.div_ceil(RANGE_LENGTH)).map(|range| range * RANGE_LENGTH);
-    ranges
-        .map(|offset| DigestRequest {
-            path: path.clone(),
-            offset,
-            length: Some(RANGE_LENGTH.min(size - offset)),
-        })
-        .collect()
+    Ok(all)
+}
+
+async fn range_digests<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    path: &RelativePath,
+    size: u64,
+) -> Result<Vec<Option<Digest>>, PassError> {
+    let mut digests = Vec::new();
+    let mut offset = 0;
+    while offset < size {
+        let offsets = std::iter::successors(Some(offset), |offset| offset.checked_add(RANGE_LENGTH));
+        let requests: Vec<DigestRequest> = offsets
+            .take_while(|offset| *offset < size)
+            .take(RANGES_AT_ONCE)
+            .map(|offset| DigestRequest {
+                path: path.clone(),
+                offset,
+                length: Some(RANGE_LENGTH.min(size - offset)),
+            })
+            .collect();
+        offset = requests
+            .last()
+            .map_or(size, |last| last.offset.saturating_add(RANGE_LENGTH));
+        digests.extend(visit.session.digest(source, &requests).await?);
+    }
+    Ok(digests)
 }
 
 async fn fetch_one<W: World>(

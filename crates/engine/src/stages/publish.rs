@@ -10,7 +10,8 @@ use crate::ports::{Placed, Publication, PublishFault, Reason, SealedFile, Store}
 use crate::recourse::PassError;
 use crate::stages::verify::Verified;
 use crate::stages::withdraw::Withdrawn;
-use crate::world::{Visit, World};
+use crate::visit::Visit;
+use crate::world::World;
 
 /// A file that stands in the store under its name, durable.
 #[derive(Debug)]

@@ -11,23 +11,21 @@ use crate::ports::{Ledger, Placed, Reason, Record, Remembered, Reproof, RowId, S
 use crate::recourse::PassError;
 use crate::stages::publish::Published;
 use crate::stages::withdraw::Withdrawn;
-use crate::world::{Visit, World};
+use crate::visit::Visit;
+use crate::world::World;
 
 /// A file of which this process has proved, and the ledger says, that it is whole and durable in the store.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     row: RowId,
-    /// An older row of the same version.
-    known: Option<RowId>,
     original: RelativePath,
     lies_at: RelativePath,
     identity: Identity,
 }
 
 impl Recorded {
-    /// Every row that says that this file is on the device.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = RowId> {
-        std::iter::once(self.row).chain(self.known)
+    pub(crate) fn row(&self) -> RowId {
+        self.row
     }
 
     pub(crate) fn original(&self) -> &RelativePath {
@@ -55,20 +53,21 @@ pub(crate) async fn record<W: World>(
     let records = batch.iter().map(|file| as_record(visit, source, file)).collect();
     let rows = visit.world.ledger().record(records).await?;
     let mut recorded = Vec::with_capacity(batch.len());
-    let mut kept = Vec::new();
+    let mut settled = Vec::new();
     let mut sealed_files = Vec::with_capacity(batch.len());
     for (file, row) in batch.into_iter().zip(rows) {
         announce(visit, source, &file);
         let (withdrawn, sealed) = file.into_parts();
         sealed_files.push(sealed);
+        // An older row of the same version, kept in place until now, gives way to the one that tells where the file is.
+        settled.extend(withdrawn.known().map(|row| (row, FileState::Released, None)));
         match withdrawn.stays() {
             Some(reason) => {
-                kept.push((row, FileState::Kept, Some(reason)));
+                settled.push((row, FileState::Kept, Some(reason)));
                 stay(visit, source, &withdrawn, reason);
             }
             None => recorded.push(Recorded {
                 row,
-                known: withdrawn.known(),
                 original: withdrawn.original().clone(),
                 lies_at: withdrawn.lies_at().clone(),
                 identity: withdrawn.identity(),
@@ -77,8 +76,8 @@ pub(crate) async fn record<W: World>(
     }
     // The links in staging are of no more use: the record is durable.
     visit.world.store().retire(sealed_files).await?;
-    if !kept.is_empty() {
-        visit.world.ledger().settle(kept, visit.now()).await?;
+    if !settled.is_empty() {
+        visit.world.ledger().settle(settled, visit.now()).await?;
     }
     Ok(recorded)
 }
@@ -111,7 +110,7 @@ fn as_record<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Publish
 
 fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Published) {
     if file.placed() == Placed::New {
-        visit.tally.stored.add(file.sealed().size);
+        visit.stored.add(file.sealed().size);
     }
     visit.report(&Event::Stored {
         device: visit.device.name.clone(),
@@ -150,7 +149,6 @@ pub(crate) async fn prove_again<W: World>(
         {
             Reproof::Same => recorded.push(Recorded {
                 row: row.row,
-                known: None,
                 original: candidate.original,
                 lies_at: candidate.lies_at,
                 identity: candidate.identity,

@@ -5,12 +5,12 @@
 
 use model::{FileState, LeaveReason, RelativePath, SourcePath, WaitReason};
 
-use crate::event::Event;
 use crate::ports::{FileFaultKind, Ledger, Openness, Reason, Session};
 use crate::recourse::PassError;
 use crate::stages::record::Recorded;
 use crate::stages::tidy;
-use crate::world::{Visit, World};
+use crate::visit::Visit;
+use crate::world::World;
 
 /// Releases a batch. A file that somebody wrote to, or holds open, is left where it lies and gathered again from there.
 pub(crate) async fn release<W: World>(
@@ -42,14 +42,8 @@ pub(crate) async fn release<W: World>(
                 continue;
             }
         }
-        rows.extend(file.rows().map(|row| (row, FileState::Released, None)));
-        visit.tally.released.add(file.identity().size);
-        visit.report(&Event::Released {
-            device: visit.device.name.clone(),
-            source: source.clone(),
-            path: file.original().clone(),
-            size: file.identity().size,
-        });
+        rows.push((file.row(), FileState::Released, None));
+        visit.note_released(source, file.original(), file.identity().size);
     }
     visit.world.ledger().settle(rows, visit.now()).await?;
     tidy::after_batch(visit, source, &paths).await
@@ -80,10 +74,7 @@ async fn still_unchanged<W: World>(
                 visit
                     .world
                     .ledger()
-                    .settle(
-                        file.rows().map(|row| (row, FileState::Released, None)).collect(),
-                        visit.now(),
-                    )
+                    .settle(vec![(file.row(), FileState::Released, None)], visit.now())
                     .await?;
                 continue;
             }

@@ -13,8 +13,9 @@ use crate::ports::{
 use crate::recourse::PassError;
 use crate::rules::Mode;
 use crate::selection::{Oldest, PLAN_LENGTH, StandingBook};
+use crate::visit::{Visit, hash};
 use crate::withdrawn;
-use crate::world::{Visit, World};
+use crate::world::World;
 
 /// What a survey found.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ pub(crate) struct Survey {
     pub(crate) work: Vec<(Candidate, Decision)>,
     /// What is left.
     pub(crate) standing: StandingBook,
-    /// Whether there was more to do than one plan holds.
-    pub(crate) more: bool,
+    /// Files, and their bytes, that are to be gathered but did not fit into one plan.
+    pub(crate) overflow: (u64, u64),
     /// Folders that may go if they are empty: what earlier passes left in our withdrawn folders and, where the rules say so, old ones.
     pub(crate) old_folders: Vec<RelativePath>,
     /// Rows of files that the ledger holds for stored, but that are gone from the device: an earlier process died between
@@ -54,6 +55,7 @@ pub(crate) async fn survey<W: World>(
         marks,
         work: Oldest::new(PLAN_LENGTH),
         second_looks: Oldest::new(PLAN_LENGTH),
+        second_looks_overflow: (0, 0),
         standing: StandingBook::default(),
         old_folders: Vec::new(),
         withdrawn: HashSet::new(),
@@ -94,6 +96,7 @@ struct Judging<'a, W: World> {
     marks: Option<Marks>,
     work: Oldest<Decision>,
     second_looks: Oldest<std::time::Duration>,
+    second_looks_overflow: (u64, u64),
     standing: StandingBook,
     old_folders: Vec<RelativePath>,
     /// Where our own withdrawn files lie: a batch or two.
@@ -135,6 +138,8 @@ impl<W: World> Judging<'_, W> {
         match verdict {
             Verdict::OldFolder if self.outlook.rules.prune_empty => self.old_folders.push(entry.path.clone()),
             Verdict::Pass | Verdict::OldFolder => {}
+            Verdict::Ready(candidate) | Verdict::SecondLook(candidate, _)
+                if self.visit.has_left(self.source, &candidate.original) => {}
             Verdict::Ready(candidate) => ready.push(candidate),
             Verdict::SecondLook(candidate, needed) => self.second_looks.push(candidate, needed),
             Verdict::Standing(reason) => {
@@ -146,11 +151,11 @@ impl<W: World> Judging<'_, W> {
     fn note_withdrawn(&mut self, entry: &Entry) {
         let ours = withdrawn::ledger_of(&entry.path) == Some(self.outlook.ledger.as_str().as_bytes());
         match entry.kind {
-            EntryKind::File => {
+            EntryKind::File if ours => {
                 self.withdrawn.insert(entry.path.clone());
             }
             EntryKind::Folder if ours => self.old_folders.push(entry.path.clone()),
-            EntryKind::Folder | EntryKind::Link | EntryKind::Special => {}
+            _ => {}
         }
     }
 
@@ -212,11 +217,10 @@ impl<W: World> Judging<'_, W> {
     }
 
     async fn finish(mut self) -> Result<Survey, PassError> {
-        let more = self.work.overflowed();
         self.look_again().await?;
         let gone = self.gone().await?;
         Ok(Survey {
-            more,
+            overflow: plus(self.work.overflow(), self.second_looks_overflow),
             work: self.work.into_sorted().collect(),
             standing: self.standing,
             old_folders: self.old_folders,
@@ -227,6 +231,7 @@ impl<W: World> Judging<'_, W> {
     /// Files whose clock does not tell are settled once they have stayed the same for long enough by our own clock.
     async fn look_again(&mut self) -> Result<(), PassError> {
         let looks = std::mem::replace(&mut self.second_looks, Oldest::new(0));
+        self.second_looks_overflow = looks.overflow();
         let looks: Vec<_> = looks.into_sorted().collect();
         let now = self.visit.now();
         let since = match self.mode {
@@ -276,6 +281,7 @@ impl<W: World> Judging<'_, W> {
             [
                 withdrawn::in_source(self.outlook.ledger, &row.withdrawn, &row.path).ok(),
                 withdrawn::beside(self.outlook.ledger, &row.withdrawn, &row.path).ok(),
+                withdrawn::hidden(self.outlook.ledger, &row.withdrawn, &row.path).ok(),
             ]
         };
         let is_gone = |row: &crate::ports::WithdrawnRow| {
@@ -330,8 +336,8 @@ impl Marks {
             return;
         }
         match entry.path.as_bytes().strip_suffix(&self.suffix[..]) {
-            Some(name) => self.marked.insert(hash(name)),
-            None => self.present.insert(hash(entry.path.as_bytes())),
+            Some(name) => self.marked.insert(hash(&name)),
+            None => self.present.insert(hash(&entry.path.as_bytes())),
         };
     }
 
@@ -341,16 +347,14 @@ impl Marks {
             return false;
         }
         match path.as_bytes().strip_suffix(&self.suffix[..]) {
-            Some(name) => self.present.contains(&hash(name)),
-            None => !self.marked.contains(&hash(path.as_bytes())),
+            Some(name) => self.present.contains(&hash(&name)),
+            None => !self.marked.contains(&hash(&path.as_bytes())),
         }
     }
 }
 
-fn hash(name: &[u8]) -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    static STATE: std::sync::LazyLock<RandomState> = std::sync::LazyLock::new(RandomState::new);
-    STATE.hash_one(name)
+fn plus(one: (u64, u64), other: (u64, u64)) -> (u64, u64) {
+    (one.0 + other.0, one.1.saturating_add(other.1))
 }
 
 /// Turns the fault of one file into why it is left, for a file that could not be gathered.

@@ -4,8 +4,9 @@ use model::{RelativePath, SourcePath};
 
 use crate::ports::Session;
 use crate::recourse::PassError;
+use crate::visit::Visit;
 use crate::withdrawn;
-use crate::world::{Visit, World};
+use crate::world::World;
 
 /// Removes the folders of a batch that the files which lay at these places leave empty. Those that other batches use, too, are
 /// kept in mind for [`finish`]: another batch may be about to put files into them.

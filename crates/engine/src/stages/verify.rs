@@ -8,7 +8,8 @@ use crate::recourse::PassError;
 use crate::stages::fetch::Fetched;
 use crate::stages::survey::reason_of;
 use crate::stages::withdraw::Withdrawn;
-use crate::world::{Visit, World};
+use crate::visit::Visit;
+use crate::world::World;
 
 /// A sealed file that equals the file on the device.
 #[derive(Debug)]

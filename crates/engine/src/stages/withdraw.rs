@@ -13,8 +13,9 @@ use crate::ports::{FileFault, FileFaultKind, Inspection, Move, Openness, Reason,
 use crate::recourse::PassError;
 use crate::stages::survey::reason_of;
 use crate::stages::tidy;
+use crate::visit::Visit;
 use crate::withdrawn;
-use crate::world::{Visit, World};
+use crate::world::World;
 
 /// A file of which the identity was noted when it could be reached under no name that a camera knows; or, where it has to stay
 /// in place, just before it is read.
@@ -139,8 +140,19 @@ async fn move_away<W: World>(
 
     tidy_after(visit, source, &second, in_source, beside).await?;
 
+    // Where no folder can be made because the device is full, a rename within the folder still works: and room comes with each release.
+    let (full, second): (Vec<_>, Vec<_>) = second.into_iter().partition(Attempt::may_be_for_want_of_room);
+    let full = full
+        .into_iter()
+        .map(|attempt| (attempt.candidate, attempt.known))
+        .collect();
+    let third = rename_all(visit, source, full, |candidate| {
+        withdrawn::hidden(&ledger, &batch, &candidate.lies_at)
+    })
+    .await?;
+
     let mut pending = Vec::new();
-    for attempt in moved.into_iter().chain(second).chain(lost) {
+    for attempt in moved.into_iter().chain(second).chain(third).chain(lost) {
         pending.extend(attempt.outcome(visit, source, &batch));
     }
     Ok(pending)
@@ -215,6 +227,12 @@ async fn rename_all<W: World>(
 impl Attempt {
     fn is_gone(&self) -> bool {
         matches!(&self.result, Err(fault) if fault.kind == FileFaultKind::Missing)
+    }
+
+    /// SFTP has no word for a full file system: it is a failure like any other.
+    fn may_be_for_want_of_room(&self) -> bool {
+        let kinds = [FileFaultKind::Other, FileFaultKind::OtherFileSystem];
+        matches!(&self.result, Err(fault) if kinds.contains(&fault.kind))
     }
 
     /// A file that could not be withdrawn is gathered in place and stays; once stored, it is only reported.

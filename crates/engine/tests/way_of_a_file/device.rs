@@ -30,6 +30,9 @@ pub(crate) struct State {
     pub(crate) folders: BTreeSet<String>,
     pub(crate) open: BTreeSet<u64>,
     pub(crate) unwritable: bool,
+    /// Not even a folder can be made.
+    pub(crate) full: bool,
+    pub(crate) missing_sources: Vec<String>,
     pub(crate) lies_about_digests: bool,
     pub(crate) abilities: Option<Abilities>,
     pub(crate) requests: Vec<&'static str>,
@@ -157,10 +160,16 @@ impl Session for FakeSession {
         &self.facts
     }
 
-    async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
         let entries: Vec<SurveyItem> = {
             let mut state = self.state.lock().unwrap();
             state.begin("survey")?;
+            if state.missing_sources.contains(&source.to_string()) {
+                return Err(DeviceFailure {
+                    class: FailureClass::SourceMissing,
+                    message: "no such folder".into(),
+                });
+            }
             let files = state
                 .files
                 .iter()
@@ -187,7 +196,7 @@ impl Session for FakeSession {
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let mut state = self.state.lock().unwrap();
         state.begin("rename")?;
-        let unwritable = state.unwritable;
+        let (unwritable, full) = (state.unwritable, state.full);
         Ok(moves
             .iter()
             .map(|step| {
@@ -195,6 +204,13 @@ impl Session for FakeSession {
                     return Err(FileFault {
                         kind: FileFaultKind::Permission,
                         message: "permission denied".into(),
+                    });
+                }
+                if full && step.from.parent() != step.to.parent() {
+                    let message = "no room for a folder".into();
+                    return Err(FileFault {
+                        kind: FileFaultKind::Other,
+                        message,
                     });
                 }
                 let mut file = state.files.remove(&step.from.to_string()).ok_or_else(missing)?;

@@ -21,6 +21,7 @@ pub(crate) struct FakeStore {
     pub(crate) published: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     pub(crate) sealed: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     pub(crate) full: Arc<Mutex<bool>>,
+    pub(crate) room: Arc<Mutex<Option<u64>>>,
 }
 
 fn digest(bytes: &[u8]) -> Digest {
@@ -33,7 +34,7 @@ impl Store for FakeStore {
     async fn condition(&self) -> Result<Condition, StoreError> {
         Ok(Condition {
             id: StoreId::new("store").unwrap(),
-            room: u64::MAX,
+            room: self.room.lock().unwrap().unwrap_or(u64::MAX),
         })
     }
 

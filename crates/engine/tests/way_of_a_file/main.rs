@@ -463,3 +463,58 @@ fn a_device_that_fails_at_any_step_loses_nothing_and_the_next_pass_goes_on() {
         );
     }
 }
+
+#[test]
+fn a_file_that_is_larger_than_the_room_holds_up_no_other() {
+    let world = FakeWorld::with_files(&[("a-large", b"much too large"), ("b", b"two")]);
+    *world.store.room.lock().unwrap() = Some(5);
+    let summary = world.sweep();
+    assert_eq!(summary.verdict(), Verdict::Partial);
+    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::NoRoom)]);
+    assert_eq!(
+        (world.on_device(), world.in_store()),
+        (vec!["a-large".into()], vec![pair("b", "two")])
+    );
+}
+
+#[test]
+fn a_device_that_is_full_is_emptied_all_the_same() {
+    let world = FakeWorld::with_files(&[("day/a", b"one"), ("b", b"two")]);
+    world.devices.state().full = true;
+    assert_eq!(world.sweep().verdict(), Verdict::Well);
+    assert_eq!(
+        (world.on_device(), world.in_store()),
+        (Vec::new(), vec![pair("b", "two"), pair("day/a", "one")])
+    );
+}
+
+#[test]
+fn a_source_that_is_missing_holds_up_no_other() {
+    let mut world = FakeWorld::with_files(&[("a", b"one")]);
+    world
+        .rules
+        .sources
+        .insert(0, SourcePath::new("/missing").unwrap());
+    world.devices.state().missing_sources.push("/missing".into());
+    let summary = world.sweep();
+    assert!(matches!(
+        summary.passes[0].1.outcome,
+        PassOutcome::Failed {
+            class: FailureClass::SourceMissing,
+            ..
+        }
+    ));
+    assert_eq!(
+        (world.on_device(), world.in_store()),
+        (Vec::new(), vec![pair("a", "one")])
+    );
+}
+
+#[test]
+fn what_a_failed_batch_did_not_come_to_is_said_to_wait() {
+    let world = FakeWorld::with_files(&[("a", b"one"), ("b", b"two")]);
+    world.devices.state().fails_at = Some(("fetch", FailureClass::TunnelDown));
+    let summary = world.sweep();
+    let standing = summary.passes[0].1.standing.as_ref().unwrap();
+    assert_eq!(standing.totals, [(Reason::Wait(WaitReason::NotReached), 2, 6)]);
+}

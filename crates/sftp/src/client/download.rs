@@ -135,10 +135,16 @@ impl<S: PieceSink> Download<'_, S> {
 
     /// The length of the next READ: the last one reaches one byte beyond the expected size, so that growth
     /// shows.
+    ///
+    /// That byte never has a READ of its own. The consumer may hold on to the credit of the last pieces until the file is whole, and would
+    /// wait for a READ that waits for their credit.
     fn next_length(&self) -> u32 {
         let end = self.expected_size.saturating_add(1);
-        u32::try_from(end.saturating_sub(self.next_offset))
-            .map_or(self.read_length, |left| left.min(self.read_length))
+        let left = end.saturating_sub(self.next_offset);
+        if left == u64::from(self.read_length) + 1 && self.read_length > 1 {
+            return self.read_length / 2;
+        }
+        u32::try_from(left).map_or(self.read_length, |left| left.min(self.read_length))
     }
 
     /// Sends the next READ, as long as its credit.

@@ -1,0 +1,167 @@
+//! Emptying one source: survey, do what is ready, and survey again if there was more than one plan holds.
+
+use std::collections::VecDeque;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use model::{FileState, SourcePath, WaitReason};
+
+use crate::batch::{self, Batch};
+use crate::event::Event;
+use crate::plan::{Candidate, Decision, Outlook};
+use crate::ports::{Ledger, Reason, Session};
+use crate::recourse::PassError;
+use crate::rules::Mode;
+use crate::selection::StandingBook;
+use crate::stages::survey::{self, Survey};
+use crate::stages::tidy;
+use crate::visit::Visit;
+use crate::world::World;
+
+/// How many batches are under way at a time: while one is flushed, published and recorded, the next is on the wire.
+const BATCHES_AT_ONCE: usize = 2;
+
+/// What surveys that came to their end left on the device.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// What is left.
+    pub(crate) standing: StandingBook,
+    /// How many sources it is about.
+    pub(crate) sources: usize,
+}
+
+/// Empties a source, as far as the rules and the device allow. Adds to `all_left` what its last survey left.
+pub(crate) async fn empty<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    mode: Mode,
+    clock_trusted: bool,
+    all_left: &mut Left,
+) -> Result<(), PassError> {
+    loop {
+        let progress_before = visit.progress();
+        let mut survey = survey::survey(visit, source, &outlook(visit, clock_trusted), mode).await?;
+        announce(visit, source, &survey);
+        let (left, overflow) = (std::mem::take(&mut survey.standing), survey.overflow);
+        let result = match mode {
+            Mode::Act => act(visit, source, survey).await,
+            Mode::DryRun => {
+                say(visit, source, survey);
+                Ok(())
+            }
+        };
+        // Without progress a further survey would find the same files again.
+        let again = overflow.0 > 0 && visit.progress() > progress_before && visit.may_go_on();
+        if result.is_err() || !again {
+            all_left.standing.merge(left);
+            all_left
+                .standing
+                .add(Reason::Wait(WaitReason::NotReached), overflow);
+            all_left.sources += 1;
+            return result;
+        }
+    }
+}
+
+fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, clock_trusted: bool) -> Outlook<'a> {
+    let facts = visit.session.facts();
+    let booted = facts
+        .clock
+        .zip(facts.uptime)
+        .map(|(clock, uptime)| clock.minus(uptime));
+    Outlook {
+        rules: &visit.device.rules,
+        abilities: visit.session.abilities(),
+        ledger: visit.world.ledger().id(),
+        now: facts.clock.map(|clock| clock.plus(visit.connected.1.elapsed())),
+        booted,
+        clock_trusted,
+    }
+}
+
+fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey) {
+    let files = u64::try_from(survey.work.len()).unwrap_or(u64::MAX);
+    let sizes = survey.work.iter().map(|(candidate, _)| candidate.identity.size);
+    visit.report(&Event::Surveyed {
+        device: visit.device.name.clone(),
+        source: source.clone(),
+        ready: (files, sizes.fold(0, u64::saturating_add)),
+        standing: survey.standing.count(),
+        more: survey.overflow.0 > 0,
+    });
+}
+
+fn say<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: Survey) {
+    for (candidate, decision) in survey.work {
+        visit.report(&Event::Planned {
+            device: visit.device.name.clone(),
+            source: source.clone(),
+            path: candidate.original,
+            size: candidate.identity.size,
+            action: decision.code(),
+        });
+    }
+}
+
+/// Does what a survey found to be done.
+async fn act<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: Survey) -> Result<(), PassError> {
+    let gone: Vec<_> = survey
+        .gone
+        .iter()
+        .map(|row| (*row, FileState::Released, None))
+        .collect();
+    if !gone.is_empty() {
+        visit.world.ledger().settle(gone, visit.now()).await?;
+    }
+    run_batches(visit, source, survey.work.into()).await?;
+    tidy::finish(visit, source, survey.old_folders).await
+}
+
+/// Runs batch after batch, a few at once. After a failure no new one is begun, but those under way may end: what they have proved
+/// is not thrown away.
+async fn run_batches<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    mut work: VecDeque<(Candidate, Decision)>,
+) -> Result<(), PassError> {
+    let mut size = batch::Size::first();
+    let mut under_way = FuturesUnordered::new();
+    let mut failure = None;
+    loop {
+        while under_way.len() < BATCHES_AT_ONCE && failure.is_none() && visit.may_go_on() {
+            let batch: Batch = size.take(&mut work);
+            if batch.is_empty() {
+                break;
+            }
+            under_way.push(attempt(visit, source, batch));
+        }
+        match under_way.next().await {
+            None => break,
+            Some(Ok(())) => size.grow(),
+            Some(Err(error)) => failure = failure.or(Some(error)),
+        }
+    }
+    if visit.stop.is_asked() && !work.is_empty() {
+        failure = failure.or(Some(PassError::Interrupted));
+    }
+    for (candidate, _) in work {
+        let reason = Reason::Wait(WaitReason::NotReached);
+        visit.not_reached(source, &candidate.original, candidate.identity.size, reason);
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// Runs a batch; if it fails, what it did not come to an end with is noted as not reached.
+async fn attempt<W: World>(visit: &Visit<'_, W>, source: &SourcePath, batch: Batch) -> Result<(), PassError> {
+    let files: Vec<_> = batch
+        .iter()
+        .map(|(candidate, _)| (candidate.original.clone(), candidate.identity.size))
+        .collect();
+    let result = batch::run(visit, source, batch).await;
+    if result.is_err() {
+        for (original, size) in files {
+            visit.not_reached(source, &original, size, Reason::Wait(WaitReason::NotReached));
+        }
+    }
+    result
+}

@@ -1,0 +1,211 @@
+//! One visit to one device: what its stages share.
+
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::{PassId, RelativePath, SourcePath, Timestamp};
+use tokio::time::Instant;
+
+use crate::event::{Event, Reporter};
+use crate::ports::{Clock, Reason, RowId};
+use crate::rules::DeviceRules;
+use crate::selection::StandingBook;
+use crate::world::{SessionOf, Stop, World};
+
+/// After this long a pass begins no further batch: a device that records faster than its link carries would keep the sweep, and with
+/// it every other device's next turn, for ever. The next pass goes on.
+const LONGEST_PASS: Duration = Duration::from_mins(15);
+
+/// So many files are kept in mind one by one; beyond them a file may be looked at twice in a pass, which does no harm. 8 bytes each.
+const MOST_REMEMBERED: usize = 1_000_000;
+
+/// One visit to one device.
+pub(crate) struct Visit<'a, W: World> {
+    pub(crate) world: &'a W,
+    pub(crate) device: &'a DeviceRules,
+    pub(crate) session: &'a SessionOf<W>,
+    pub(crate) stop: &'a Stop,
+    /// The row of this pass in the ledger.
+    pub(crate) pass: RowId,
+    /// When the device was connected, by our own clock and by that which measures spans: its facts are of then.
+    pub(crate) connected: (Timestamp, Instant),
+    pub(crate) stored: Count,
+    pub(crate) released: Count,
+    /// Folders that several batches of a source share, and that may be empty when all of them are done.
+    pub(crate) shared_folders: Mutex<BTreeSet<RelativePath>>,
+    notes: Mutex<Notes>,
+    batches: AtomicU64,
+}
+
+/// What this visit is done with.
+#[derive(Debug, Default)]
+struct Notes {
+    /// What the batches leave behind, beside what the surveys find.
+    left: StandingBook,
+    /// The files of it, by a hash of source and original path.
+    left_files: HashSet<u64>,
+    /// The files that are released, likewise.
+    released_files: HashSet<u64>,
+}
+
+/// Files and bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Count {
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Count {
+    pub(crate) fn add(&self, bytes: u64) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> (u64, u64) {
+        (
+            self.files.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        )
+    }
+}
+
+impl<'a, W: World> Visit<'a, W> {
+    pub(crate) fn new(
+        world: &'a W,
+        device: &'a DeviceRules,
+        session: &'a SessionOf<W>,
+        stop: &'a Stop,
+        pass: RowId,
+        connected: (Timestamp, Instant),
+    ) -> Self {
+        Self {
+            world,
+            device,
+            session,
+            stop,
+            pass,
+            connected,
+            stored: Count::default(),
+            released: Count::default(),
+            shared_folders: Mutex::default(),
+            notes: Mutex::default(),
+            batches: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.world.clock().now()
+    }
+
+    pub(crate) fn report(&self, event: &Event) {
+        self.world.reporter().report(event);
+    }
+
+    /// Whether a further batch may begin.
+    pub(crate) fn may_go_on(&self) -> bool {
+        !self.stop.is_asked() && self.connected.1.elapsed() < LONGEST_PASS
+    }
+
+    /// An id for a batch that no other batch has, of any pass, ledger or collector: its folder is new on every device.
+    ///
+    /// The time keeps apart what a restored ledger would number alike.
+    pub(crate) fn next_batch(&self) -> Option<PassId> {
+        let batch = self.batches.fetch_add(1, Ordering::Relaxed);
+        let (time, pass) = (
+            self.now().nanoseconds().unsigned_abs(),
+            self.pass.0.unsigned_abs(),
+        );
+        PassId::new(format!("{time:x}-{pass}-{batch}"))
+    }
+
+    /// Notes that a file stays on the device for now, and says so.
+    pub(crate) fn leave_behind(
+        &self,
+        source: &SourcePath,
+        original: &RelativePath,
+        size: u64,
+        reason: Reason,
+        detail: Option<String>,
+    ) {
+        let mut notes = self.notes();
+        notes
+            .left
+            .note(source, original.to_string(), reason, size, detail.clone());
+        remember(&mut notes.left_files, source, original);
+        drop(notes);
+        self.report(&Event::LeftBehind {
+            device: self.device.name.clone(),
+            source: source.clone(),
+            path: original.clone(),
+            reason,
+            detail,
+        });
+    }
+
+    /// Notes that a file is gone from the device, and says so.
+    pub(crate) fn note_released(&self, source: &SourcePath, original: &RelativePath, size: u64) {
+        remember(&mut self.notes().released_files, source, original);
+        self.released.add(size);
+        self.report(&Event::Released {
+            device: self.device.name.clone(),
+            source: source.clone(),
+            path: original.clone(),
+            size,
+        });
+    }
+
+    /// Notes that a file's turn did not come, unless this visit is done with it.
+    pub(crate) fn not_reached(
+        &self,
+        source: &SourcePath,
+        original: &RelativePath,
+        size: u64,
+        reason: Reason,
+    ) {
+        let mut notes = self.notes();
+        let file = key(source, original);
+        if !notes.left_files.contains(&file) && !notes.released_files.contains(&file) {
+            notes.left.note(source, original.to_string(), reason, size, None);
+        }
+    }
+
+    /// Whether this visit has left that file behind: it is not tried again before the next.
+    pub(crate) fn has_left(&self, source: &SourcePath, original: &RelativePath) -> bool {
+        let notes = self.notes();
+        !notes.left_files.is_empty() && notes.left_files.contains(&key(source, original))
+    }
+
+    /// How many files this visit is done with, one way or another: grows with every progress.
+    pub(crate) fn progress(&self) -> usize {
+        let notes = self.notes();
+        notes.left_files.len() + notes.released_files.len()
+    }
+
+    /// What the batches left behind.
+    pub(crate) fn take_left(&self) -> StandingBook {
+        std::mem::take(&mut self.notes().left)
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remember(files: &mut HashSet<u64>, source: &SourcePath, original: &RelativePath) {
+    if files.len() < MOST_REMEMBERED {
+        files.insert(key(source, original));
+    }
+}
+
+fn key(source: &SourcePath, original: &RelativePath) -> u64 {
+    hash(&(source.as_bytes(), original.as_bytes()))
+}
+
+/// A hash that a device cannot foresee: it could make names that collide.
+pub(crate) fn hash(value: &impl std::hash::Hash) -> u64 {
+    static STATE: std::sync::LazyLock<RandomState> = std::sync::LazyLock::new(RandomState::new);
+    STATE.hash_one(value)
+}
