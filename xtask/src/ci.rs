@@ -134,6 +134,7 @@ pub(crate) fn test(workspace: &Workspace, more: &[String]) -> Result<()> {
     )
 }
 
+/// The crates are not published: their pages are for developers, private items and links to them included.
 fn doc(workspace: &Workspace) -> Result<()> {
     let arguments = [
         "doc",
