@@ -146,7 +146,7 @@ fn doc(workspace: &Workspace) -> Result<()> {
     run_command(
         cargo(&workspace.root)
             .args(arguments)
-            .env("RUSTDOCFLAGS", "-D warnings"),
+            .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"),
     )
 }
 
