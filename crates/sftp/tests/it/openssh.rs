@@ -396,3 +396,37 @@ async fn a_killed_server_fails_all_that_wait() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn files_as_long_as_a_read_do_not_wait_for_each_others_last_byte() {
+    within(async {
+        let (client, _child, directory) = served().await;
+        let read = client.read_length();
+        let budget = Budget::new(4 * read);
+        let mut downloads = JoinSet::new();
+        for number in 0..64u64 {
+            let size = u64::from(read) * (1 + number % 3);
+            let path = format!("file-{number}");
+            fs::write(directory.path().join(&path), vec![7; size as usize]).expect("written");
+            let (client, budget) = (client.clone(), budget.clone());
+            downloads.spawn(async move {
+                let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
+                // As one who writes a file's last bytes when it seals the file: their credit is held until the download ends.
+                let consumer = async {
+                    let (mut held, mut missing) = (Vec::new(), size);
+                    while let Some(piece) = pieces.recv().await {
+                        missing -= piece.bytes.len() as u64;
+                        held.extend((missing == 0).then_some(piece));
+                    }
+                };
+                let (outcome, ()) =
+                    tokio::join!(client.download(path.as_bytes(), 0, size, &budget, sink), consumer);
+                assert_eq!(outcome.expect("downloaded"), Outcome::Complete);
+            });
+        }
+        while let Some(done) = downloads.join_next().await {
+            done.expect("right");
+        }
+    })
+    .await;
+}
