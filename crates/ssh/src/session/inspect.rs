@@ -120,8 +120,8 @@ impl SshSession {
         match self.files.lstat(name).await {
             // It has come back between the two looks, or cannot be looked at by the script.
             Ok(_) => Ok(Err(FileFault {
-                kind: FileFaultKind::Missing,
-                message: "stat: it was not there a moment ago".to_owned(),
+                kind: FileFaultKind::Other,
+                message: "stat: the device's shell does not see it, SFTP does".to_owned(),
             })),
             Err(error) => match fault(&error) {
                 Some(fault) => Ok(Err(fault)),

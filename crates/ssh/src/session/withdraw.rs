@@ -19,6 +19,13 @@ const MOST_REMEMBERED: usize = 20_000;
 /// Bit of `statvfs` that says that a file system is read-only.
 const READ_ONLY: u64 = 1;
 
+/// Why files of a folder could not be renamed.
+type Explanations = HashMap<Option<RelativePath>, FileFault>;
+
+fn is_missing(error: &sftp::Error) -> bool {
+    error.status() == Some(StatusCode::NoSuchFile)
+}
+
 /// Folders that could not be made, and why.
 type Refusals = HashMap<Vec<u8>, sftp::Error>;
 
@@ -42,14 +49,42 @@ impl SshSession {
                 }
             })
             .collect();
+        let renamed = in_order(requests).await;
+        let mut looks = self.look_for_missing(source, moves, &renamed).await.into_iter();
+        let mut explanations = Explanations::new();
         let mut results = Vec::with_capacity(moves.len());
-        for (result, step) in in_order(requests).await.into_iter().zip(moves) {
+        for (result, step) in renamed.into_iter().zip(moves) {
             results.push(match result {
                 Ok(()) => Ok(()),
-                Err(error) => Err(self.why_not_moved(source, step, error).await?),
+                Err(error) => {
+                    let look = is_missing(&error).then(|| looks.next()).flatten();
+                    Err(self
+                        .why_not_moved(source, step, error, look, &mut explanations)
+                        .await?)
+                }
             });
         }
         Ok(results)
+    }
+
+    /// Looks whether it was the file itself that was missing, for all renames that say so at once.
+    async fn look_for_missing(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+        renamed: &[Result<(), sftp::Error>],
+    ) -> Vec<Result<(), sftp::Error>> {
+        let missing = renamed
+            .iter()
+            .zip(moves)
+            .filter(|(result, _)| result.as_ref().is_err_and(is_missing));
+        let requests: Vec<_> = missing
+            .map(|(_, step)| {
+                let (files, path) = (self.files.clone(), Self::path(source, &step.from));
+                async move { files.lstat(&path).await.map(drop) }
+            })
+            .collect();
+        in_order(requests).await
     }
 
     /// Makes the folders of all targets, outermost first, and returns those that are not there and cannot be made.
@@ -120,26 +155,41 @@ impl SshSession {
         source: &SourcePath,
         step: &Move,
         error: sftp::Error,
+        look: Option<Result<(), sftp::Error>>,
+        explanations: &mut Explanations,
     ) -> Result<FileFault, DeviceFailure> {
-        match error.status() {
-            None => Err(self.lost(&error).await),
-            Some(StatusCode::Failure) => self.explain(source, step, &error).await,
-            Some(StatusCode::NoSuchFile) => {
-                match self.files.lstat(&Self::path(source, &step.from)).await {
-                    // It is the target's folder that is missing, and was not made: the next call tries again.
-                    Ok(_) => {
-                        self.made_folders
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .clear();
-                        self.explain(source, step, &error).await
-                    }
-                    Err(error) if error.status().is_none() => Err(self.lost(&error).await),
-                    Err(error) => Ok(fault(&error).unwrap_or_else(|| other(&error))),
-                }
+        match (error.status(), look) {
+            (None, _) => Err(self.lost(&error).await),
+            (_, Some(Err(look))) if look.status().is_none() => Err(self.lost(&look).await),
+            (_, Some(Err(look))) => Ok(fault(&look).unwrap_or_else(|| other(&look))),
+            (Some(StatusCode::Failure), _) => self.explained(source, step, &error, explanations).await,
+            (_, Some(Ok(()))) => {
+                // It is the target's folder that is missing, and was not made: the next call tries again.
+                self.made_folders
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clear();
+                self.explained(source, step, &error, explanations).await
             }
-            Some(_) => Ok(fault(&error).unwrap_or_else(|| other(&error))),
+            (Some(_), None) => Ok(fault(&error).unwrap_or_else(|| other(&error))),
         }
+    }
+
+    /// What holds for one file of a folder holds for the others: it is found out once.
+    async fn explained(
+        &self,
+        source: &SourcePath,
+        step: &Move,
+        error: &sftp::Error,
+        explanations: &mut Explanations,
+    ) -> Result<FileFault, DeviceFailure> {
+        let folder = step.from.parent();
+        if let Some(known) = explanations.get(&folder) {
+            return Ok(known.clone());
+        }
+        let explanation = self.explain(source, step, error).await?;
+        explanations.insert(folder, explanation.clone());
+        Ok(explanation)
     }
 
     /// SFTP has one word for a target on another file system, a read-only one and a full one. The file systems of
