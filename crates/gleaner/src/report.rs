@@ -10,7 +10,7 @@ mod summary;
 use engine::event::{Event, Reporter};
 
 pub use log::start as start_log;
-pub use summary::print as print_summary;
+pub use summary::{print as print_summary, print_plan};
 
 /// Shows events in one of three ways, and always logs them.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ enum Shown {
     Bars(progress::Bars),
     /// One JSON object per line on standard output.
     Json(json::Lines),
+    /// What would be done, one line per file on standard output.
+    Plan,
 }
 
 impl SweepReporter {
@@ -48,6 +50,11 @@ impl SweepReporter {
         }
     }
 
+    /// What a dry run would do with each file, on standard output, and the log.
+    pub fn plan() -> Self {
+        Self { shown: Shown::Plan }
+    }
+
     /// Ends the bars, so that what follows stands below them.
     pub fn finish(&self) {
         if let Shown::Bars(bars) = &self.shown {
@@ -60,6 +67,10 @@ impl Reporter for SweepReporter {
     fn report(&self, event: &Event) {
         match &self.shown {
             Shown::Log => log::write(event),
+            Shown::Plan => {
+                summary::write_planned(event);
+                log::write(event);
+            }
             Shown::Bars(bars) => {
                 bars.show(event);
                 bars.around(|| log::write(event));

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
 use crate::commands::Context;
+use crate::commands::config::no_such_device;
 use crate::home::{self, Home};
 use crate::report::{self, SweepReporter};
 use crate::{Config, ExitStatus, Failure};
@@ -35,8 +36,10 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
         home.reporter().finish();
         outcome
     })?;
-    if !arguments.json {
-        report::print_summary(&summary, context.output)?;
+    match mode {
+        _ if arguments.json => {}
+        Mode::Act => report::print_summary(&summary, context.output)?,
+        Mode::DryRun => report::print_plan(&summary, context.output)?,
     }
     Ok(status(&summary, interrupted))
 }
@@ -56,15 +59,8 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn chosen(config: &Config, names: &[String]) -> Result<Vec<DeviceRules>, Failure> {
-    for name in names {
-        if config.device(name).is_none() {
-            let shown = model::escaped(name.as_bytes());
-            let failure = Failure::usage(format_args!("no device `{shown}` is configured"));
-            return Err(match config.device_like(name) {
-                Some(like) => failure.help(format!("did you mean `{like}`?")),
-                None => failure.help("`gleaner config show` lists the devices"),
-            });
-        }
+    if let Some(unknown) = names.iter().find(|name| config.device(name).is_none()) {
+        return Err(no_such_device(config, unknown));
     }
     let mut devices = home::device_rules(config);
     devices.retain(|device| names.is_empty() || names.iter().any(|name| name == device.name.as_str()));
@@ -74,7 +70,9 @@ fn chosen(config: &Config, names: &[String]) -> Result<Vec<DeviceRules>, Failure
 fn reporter(arguments: &cli::Run) -> SweepReporter {
     if arguments.json {
         SweepReporter::json()
-    } else if std::io::stderr().is_terminal() && !arguments.dry_run {
+    } else if arguments.dry_run {
+        SweepReporter::plan()
+    } else if std::io::stderr().is_terminal() {
         SweepReporter::bars()
     } else {
         SweepReporter::log_only()

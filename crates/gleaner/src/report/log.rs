@@ -51,7 +51,7 @@ pub fn start(level: tracing::Level) {
 pub(super) fn write(event: &Event) {
     match event {
         Event::SweepBegan { devices, mode: _ } => {
-            info!("sweep of {}", amount::count(as_u64(*devices), "device"))
+            info!("sweep of {}", amount::count(as_u64(*devices), "device"));
         }
         Event::Connecting { device } => debug!(%device, "{device}: connecting"),
         Event::Connected {

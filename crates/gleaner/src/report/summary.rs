@@ -1,9 +1,9 @@
 //! The summary after a sweep, for a tired person: what came home, what did not and why, and what to do.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 
-use engine::event::PassSummary;
+use engine::event::{Event, PassSummary};
 use engine::fleet::SweepSummary;
 use engine::ports::{PassOutcome, Reason};
 use model::FailureClass;
@@ -13,6 +13,31 @@ use crate::Output;
 
 /// How many devices of one failure are named.
 const MOST_NAMED: usize = 8;
+
+/// Prints what a dry run would do with a file.
+pub(super) fn write_planned(event: &Event) {
+    let Event::Planned {
+        device,
+        path,
+        size,
+        action,
+        ..
+    } = event
+    else {
+        return;
+    };
+    let line = format!("{device}: {path} ({}): {action}\n", amount::bytes(*size));
+    // A reader that has seen enough is no error.
+    io::stdout().lock().write_all(line.as_bytes()).unwrap_or_default();
+}
+
+/// Prints the summary of a dry run.
+pub fn print_plan(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
+    output.line("Nothing was changed: this was a dry run.")?;
+    print_served(sweep, output)?;
+    print_failures(sweep, output)?;
+    print_standing(sweep, output)
+}
 
 /// Prints the summary of a sweep.
 pub fn print(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {

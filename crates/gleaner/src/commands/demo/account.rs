@@ -1,6 +1,6 @@
 //! The demonstration's own audit, which believes neither the ledger nor the engine: it reads every file again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub(super) fn take(fleet: &DemoFleet, store: &Path) -> Account {
         lost: Vec::new(),
         untrue: Vec::new(),
     };
-    let mut known: HashMap<Digest, ()> = HashMap::new();
+    let mut known: HashSet<Digest> = HashSet::new();
     for device in fleet.devices() {
         let on_device = digests_below(&device.source);
         let unfinished = device.being_written.as_ref().filter(|_| !fleet.camera_finished());
@@ -41,7 +41,7 @@ pub(super) fn take(fleet: &DemoFleet, store: &Path) -> Account {
                 .files
                 .iter()
                 .chain(&device.being_written)
-                .map(|file| (file.sha256, ())),
+                .map(|file| file.sha256),
         );
         for file in device
             .files
@@ -60,9 +60,7 @@ pub(super) fn take(fleet: &DemoFleet, store: &Path) -> Account {
             }
         }
     }
-    let untrue = stored
-        .into_iter()
-        .filter(|(digest, _)| !known.contains_key(digest));
+    let untrue = stored.into_iter().filter(|(digest, _)| !known.contains(digest));
     account.untrue = untrue.map(|(_, path)| path).collect();
     account
 }
@@ -103,10 +101,10 @@ fn digests_below(folder: &Path) -> HashMap<Digest, PathBuf> {
             let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() && entry.file_name() != ".gleaner" {
                 folders.push(path);
-            } else if kind.is_file() {
-                if let Ok(digest) = digest(&path) {
-                    digests.insert(digest, path);
-                }
+            } else if kind.is_file()
+                && let Ok(digest) = digest(&path)
+            {
+                digests.insert(digest, path);
             }
         }
     }

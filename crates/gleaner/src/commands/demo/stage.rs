@@ -169,10 +169,8 @@ fn configure(place: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
     );
     for device in fleet.devices() {
         let name = toml::Value::from(device.name.clone());
-        text.push_str(&format!(
-            "[[device]]\nname = {name}\nsource = {}\n",
-            quoted(&device.source)
-        ));
+        let block = format!("[[device]]\nname = {name}\nsource = {}\n", quoted(&device.source));
+        text.push_str(&block);
     }
     let file = place.join("gleaner.toml");
     std::fs::write(&file, &text)?;
