@@ -37,12 +37,13 @@ impl SshSession {
                 Ok(seen) => seen,
                 Err(error) => return Err(self.lane_lost(error).await),
             };
-            for (name, inspection) in names.iter().zip(seen) {
-                results.push(match inspection {
-                    Some(looked) => looked,
-                    None => self.why_not_seen(name).await?,
-                });
-            }
+            let unseen = names.iter().zip(&seen).filter(|(_, looked)| looked.is_none());
+            let unseen: Vec<_> = unseen.map(|(name, _)| name.clone()).collect();
+            let mut reasons = self.why_not_seen(unseen).await?.into_iter();
+            results.extend(
+                seen.into_iter()
+                    .filter_map(|looked| looked.or_else(|| reasons.next())),
+            );
         }
         Ok(results)
     }
@@ -115,19 +116,28 @@ impl SshSession {
         })
     }
 
-    /// SFTP has words for what the script keeps silent about.
-    async fn why_not_seen(&self, name: &[u8]) -> Result<Looked, DeviceFailure> {
-        match self.files.lstat(name).await {
-            // It has come back between the two looks, or cannot be looked at by the script.
-            Ok(_) => Ok(Err(FileFault {
-                kind: FileFaultKind::Other,
-                message: "stat: the device's shell does not see it, SFTP does".to_owned(),
-            })),
-            Err(error) => match fault(&error) {
-                Some(fault) => Ok(Err(fault)),
-                None => Err(self.lost(&error).await),
-            },
+    /// SFTP has words for what the script keeps silent about: one answer for each name.
+    async fn why_not_seen(&self, names: Vec<Vec<u8>>) -> Result<Vec<Looked>, DeviceFailure> {
+        let requests = names.into_iter().map(|name| {
+            let files = self.files.clone();
+            async move { files.lstat(&name).await }
+        });
+        let requests: Vec<_> = requests.collect();
+        let mut reasons = Vec::with_capacity(requests.len());
+        for looked in in_order(requests).await {
+            reasons.push(match looked {
+                // It has come back between the two looks, or cannot be looked at by the script.
+                Ok(_) => Err(FileFault {
+                    kind: FileFaultKind::Other,
+                    message: "stat: the device's shell does not see it, SFTP does".to_owned(),
+                }),
+                Err(error) => match fault(&error) {
+                    Some(fault) => Err(fault),
+                    None => return Err(self.lost(&error).await),
+                },
+            });
         }
+        Ok(reasons)
     }
 
     async fn look_by_sftp(
