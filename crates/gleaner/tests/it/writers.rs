@@ -130,6 +130,14 @@ fn a_file_that_grows_for_seconds_is_stored_whole() {
     fleet.assert_all_gathered();
 }
 
+struct SetOnDrop<'flag>(&'flag AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Replaces a name atomically many times a second, with unchanged size and mtime, while gleaner sweeps. Every version
 /// that was taken, and the last one, must be accounted for; the others the writer itself has destroyed.
 fn replaced_while_sweeping(session: Session) {
@@ -160,12 +168,17 @@ fn replaced_while_sweeping(session: Session) {
                 thread::sleep(Duration::from_millis(3));
             }
         });
+        // Ends the writer even when an assertion fails, or the scope would wait for it for ever.
+        let _end = SetOnDrop(&done);
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(6) {
             fleet.gleaner(["run"]).exits(0);
         }
-        done.store(true, Ordering::Relaxed);
     });
+    assert!(
+        fleet.manifest.len() > 0,
+        "no version was taken while the writer was at work"
+    );
     fleet.device(1).count_as_recorded("latest.jpg");
     fs::remove_file(&spare).unwrap_or_default();
     fleet.sweep_until_emptied();
