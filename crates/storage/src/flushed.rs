@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::disk::NodeIdentity;
 
-/// The folders whose names this process has flushed, up to the store. A folder that somebody made anew under a known name has another
-/// identity, and is not among them. What a process before this one made is not either: it may have died before it could flush.
+/// The folders whose names this process has flushed, up to the store. A folder that somebody made anew under a known name, or one of
+/// another mount, has another identity, and is not among them. What a process before this one made is not either: it may have died before it could flush.
 #[derive(Debug, Default)]
 pub(crate) struct Flushed(Mutex<HashMap<Vec<u8>, NodeIdentity>>);
 
@@ -26,10 +26,6 @@ impl Flushed {
             }
             known.insert(folder, identity);
         }
-    }
-
-    pub(crate) fn forget(&self) {
-        self.lock().clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, NodeIdentity>> {

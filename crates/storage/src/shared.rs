@@ -93,7 +93,6 @@ impl<D: Disk> Shared<D> {
     /// Goes over to the folders of the same store mounted anew.
     pub(crate) fn replace_handles(&self, handles: Handles<D>) {
         *self.handles.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(handles);
-        self.flushed.forget();
     }
 
     /// A name in staging that no other process and no other file of this process has.

@@ -16,7 +16,7 @@ pub trait Store: Send + Sync + 'static {
     fn condition(&self) -> impl Future<Output = Result<Condition, StoreError>> + Send;
 
     /// Clears this collector's own staging of what earlier processes left: sealed links (what they stood for is published or
-    /// will be fetched again) and partial files older than `keep_partial_since`. Returns how many foreign leftovers are older than a week.
+    /// will be fetched again) and partial files that nobody can resume or that are older than `keep_partial_since`. Returns how many foreign leftovers are older than a week.
     fn tidy_staging(
         &self,
         keep_partial_since: Timestamp,

@@ -175,8 +175,13 @@ impl Disk for SystemDisk {
         Ok(rustix::fs::fdatasync(file)?)
     }
 
+    /// Some network file systems cannot flush a folder, because the server has made its entries durable before it answers, and say so
+    /// by `EINVAL`. A flush that was tried and failed has other errors.
     fn flush_folder(&self, folder: &OwnedFd) -> io::Result<()> {
-        Ok(rustix::fs::fsync(folder)?)
+        match rustix::fs::fsync(folder) {
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+            flushed => Ok(flushed?),
+        }
     }
 
     /// The system begins to write dirty pages out when it is told that they will not be needed (`mm/fadvise.c`), which does what

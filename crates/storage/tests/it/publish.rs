@@ -8,7 +8,7 @@ use engine::ports::{Placed, Publication, PublishFault, Reproof, Store as _, Stor
 use rustix::io::Errno;
 use storage::{DirectoryStore, Disk, StoreFolder, SystemDisk};
 
-use crate::context::{Home, block_on, publication, published, reproved, sealed, settings};
+use crate::context::{Home, block_on, inline_settings, publication, published, reproved, sealed, settings};
 use crate::watched::WatchedDisk;
 
 #[test]
@@ -92,6 +92,8 @@ fn assert_links_are_not_followed<D: Disk>(disk: &Arc<D>) {
     let outside = tempfile::TempDir::new().unwrap();
     home.write("a/file", b"x");
     home.write("elsewhere/x", b"x");
+    home.write("elsewhere/deep/x", b"x");
+    fs::create_dir(outside.path().join("deep")).unwrap();
     symlink(outside.path(), home.path.join("out")).unwrap();
     symlink("../elsewhere", home.path.join("a/within")).unwrap();
     symlink("nowhere", home.path.join("a/dangling")).unwrap();
@@ -99,8 +101,10 @@ fn assert_links_are_not_followed<D: Disk>(disk: &Arc<D>) {
     block_on(async {
         for (name, depth) in [
             ("out/b", 0),
+            ("out/deep/b", 0),
             ("a/file/b/c", 1),
             ("a/within/b", 1),
+            ("a/within/deep/b", 1),
             ("a/dangling/b/c", 1),
         ] {
             let answer = published(&store, name, b"bees").await;
@@ -108,10 +112,13 @@ fn assert_links_are_not_followed<D: Disk>(disk: &Arc<D>) {
             assert_ne!(reproved(&store, name, b"bees").await, Reproof::Same, "{name}");
         }
         fs::write(outside.path().join("b"), b"bees").unwrap();
+        assert_ne!(reproved(&store, "a/within/deep/x", b"x").await, Reproof::Same);
         assert_ne!(reproved(&store, "out/b", b"bees").await, Reproof::Same);
     });
-    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
-    assert_eq!(fs::read_dir(home.path.join("elsewhere")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(outside.path().join("deep")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(home.path.join("elsewhere/deep")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(home.path.join("elsewhere")).unwrap().count(), 2);
 }
 
 #[test]
@@ -131,6 +138,7 @@ fn the_control_folder_is_no_place_for_files() {
     block_on(async {
         for name in [
             ".gleaner/x",
+            ".gleaner/new/x",
             ".GLEANER/x",
             ".gleaner. /x",
             ".gleaner/store.toml",
@@ -142,6 +150,7 @@ fn the_control_folder_is_no_place_for_files() {
                 "{name}: {answer:?}"
             );
         }
+        assert!(!home.path.join(".gleaner/new").exists() && !home.path.join(".GLEANER").exists());
         assert_eq!(published(&store, "a/.gleaner/x", b"bees").await, Ok(Placed::New));
         assert_eq!(published(&store, ".gleaner~/x", b"bees").await, Ok(Placed::New));
     });
@@ -342,6 +351,29 @@ fn a_folder_that_is_removed_between_two_files_is_made_again() {
         assert_eq!(published(&store, "a/b/2", b"bees").await, Ok(Placed::New));
     });
     assert_eq!(home.visible().len(), 1);
+}
+
+#[test]
+fn a_file_whose_folder_was_moved_away_meanwhile_is_not_claimed() {
+    let home = Home::new();
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    home.write("a/b/there", b"x");
+    let path = home.path.clone();
+    disk.refuse(move |call| {
+        if call.operation == "link" {
+            fs::rename(path.join("a"), path.join("moved")).unwrap();
+            fs::create_dir_all(path.join("a/b")).unwrap();
+        }
+        None
+    });
+    block_on(async {
+        let file = sealed(&store, b"bees").await.unwrap();
+        let publications = vec![publication(&file, "a/b/new")];
+        let answers = store.publish(publications).await.unwrap();
+        assert!(matches!(answers[0], Err(PublishFault::Failed(_))), "{answers:?}");
+    });
+    assert_eq!(home.read("a/b/new"), None);
 }
 
 #[test]

@@ -129,6 +129,25 @@ fn bytes_changed_in_staging_show_in_the_digest_of_their_range_and_of_the_whole()
 }
 
 #[test]
+fn what_lies_beyond_the_last_flushed_range_is_cut_off() {
+    let home = Home::new();
+    let content = content(3 * RANGE + 500, 11);
+    block_on(broken_off(&home.open(), &content));
+    settled(&home, ".3.");
+    let store = home.open();
+    block_on(async {
+        let (staged, there) = store.stage(&key(&content), true).await.unwrap();
+        assert_eq!(there, 3 * RANGE);
+        let sealed = store.seal(staged, Vec::new(), MODIFIED).await.unwrap();
+        let flushed = usize::try_from(3 * RANGE).unwrap();
+        assert_eq!(
+            (sealed.size, sealed.digest),
+            (3 * RANGE, digest(&content[..flushed]))
+        );
+    });
+}
+
+#[test]
 fn a_partial_file_that_is_shorter_than_its_name_says_is_not_resumed() {
     let home = Home::new();
     let content = content(2 * RANGE + 1, 7);
