@@ -407,7 +407,11 @@ async fn files_as_long_as_a_read_do_not_wait_for_each_others_last_byte() {
         for number in 0..64u64 {
             let size = u64::from(read) * (1 + number % 3);
             let path = format!("file-{number}");
-            fs::write(directory.path().join(&path), vec![7; size as usize]).expect("written");
+            fs::write(
+                directory.path().join(&path),
+                vec![7; usize::try_from(size).expect("small")],
+            )
+            .expect("written");
             let (client, budget) = (client.clone(), budget.clone());
             downloads.spawn(async move {
                 let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
