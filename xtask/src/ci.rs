@@ -125,11 +125,11 @@ fn clippy(workspace: &Workspace) -> Result<()> {
     run_command(cargo(&workspace.root).args(arguments))
 }
 
-/// All tests of all crates.
+/// All tests of all crates; a failure in one does not keep the others from running.
 pub(crate) fn test(workspace: &Workspace, more: &[String]) -> Result<()> {
     run_command(
         cargo(&workspace.root)
-            .args(["test", "--workspace", "--locked"])
+            .args(["test", "--workspace", "--locked", "--no-fail-fast"])
             .args(more),
     )
 }
