@@ -50,6 +50,7 @@ fn init(arguments: &cli::StoreInit, context: &mut Context<'_>) -> Result<ExitSta
         }
     });
     bound.map_err(ledger_failure)?;
+    remember(&ledger, &disk, &config)?;
     let shown = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
     context
         .output
@@ -216,10 +217,23 @@ fn not_made(error: InitError) -> Failure {
     }
 }
 
+/// Has the store know the ledger too, so that a lost ledger is taken up again under its id.
+fn remember(ledger: &SqliteLedger, disk: &Arc<SystemDisk>, config: &Config) -> Result<(), Failure> {
+    let id = engine::ports::Ledger::id(ledger);
+    let now = engine::ports::Clock::now(&SystemClock);
+    StoreFolder::open(Arc::clone(disk), &config.store.path, None)
+        .and_then(|store| store.remember_ledger(id, machine_id().as_deref(), &config.ledger, now))
+        .map_err(store_failure)
+}
+
+fn machine_id() -> Option<String> {
+    std::fs::read_to_string("/etc/machine-id").ok()
+}
+
 /// Takes the ledger into possession. One that is not there is made, under the id that this machine's ledger at that place had before, if the
 /// store knows it.
 fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, Failure> {
-    let machine = std::fs::read_to_string("/etc/machine-id").ok();
+    let machine = machine_id();
     let lost = match StoreFolder::open(Arc::clone(disk), &config.store.path, None) {
         Ok(store) if !config.ledger.exists() => store
             .find_lost_ledger(machine.as_deref(), &config.ledger)
