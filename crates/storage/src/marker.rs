@@ -48,10 +48,9 @@ impl PublishMethod {
     }
 }
 
-/// The marker as it is written. Keys that a later version adds are passed over as long as `version` stays the same.
+/// The marker as it is written, but for its version. Keys that a later version adds are passed over as long as `version` stays the same.
 #[derive(Deserialize)]
 struct Written {
-    version: u32,
     id: String,
     publish: String,
 }
@@ -87,7 +86,6 @@ impl Marker {
             Some(_) => {}
         }
         let written: Written = toml::from_str(text).map_err(|error| first_line(&error.to_string()))?;
-        debug_assert_eq!(written.version, VERSION);
         let id = StoreId::new(written.id).ok_or("its id is no id")?;
         let method = match written.publish.as_str() {
             "link" => PublishMethod::Link,

@@ -18,6 +18,7 @@ mod faults;
 mod flushes;
 mod init;
 mod ledgers;
+mod names;
 mod publish;
 mod races;
 mod resume;

@@ -1,0 +1,90 @@
+//! Which names files can get.
+
+use engine::ports::{Placed, PublishFault, Reproof};
+
+use crate::context::{Home, block_on, published, reproved};
+
+#[test]
+fn the_control_folder_is_no_place_for_files() {
+    let home = Home::new();
+    let store = home.open();
+    block_on(async {
+        for name in [
+            ".gleaner/x",
+            ".gleaner/new/x",
+            ".GLEANER/x",
+            ".gleaner. /x",
+            ".gleaner/store.toml",
+            ".gleaner",
+        ] {
+            let answer = published(&store, name, b"bees").await;
+            assert!(
+                matches!(answer, Err(PublishFault::Unacceptable(_))),
+                "{name}: {answer:?}"
+            );
+        }
+        assert!(!home.path.join(".gleaner/new").exists() && !home.path.join(".GLEANER").exists());
+        assert_eq!(published(&store, "a/.gleaner/x", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, ".gleaner~/x", b"bees").await, Ok(Placed::New));
+    });
+}
+
+#[test]
+fn a_name_that_the_file_system_does_not_take_is_told_apart() {
+    let home = Home::new();
+    let store = home.open();
+    block_on(async {
+        for name in ["a".repeat(256), format!("{}/x", "b".repeat(256))] {
+            let answer = published(&store, &name, b"bees").await;
+            assert!(matches!(answer, Err(PublishFault::Unacceptable(_))), "{answer:?}");
+        }
+        assert_eq!(
+            published(&store, &"c".repeat(255), b"bees").await,
+            Ok(Placed::New)
+        );
+    });
+    assert_eq!(home.visible().len(), 1);
+}
+
+#[test]
+fn odd_names_are_names() {
+    let home = Home::new();
+    let store = home.open();
+    let names = [
+        "a\nb",
+        "-rf",
+        "$(reboot)",
+        "\u{1b}[2J",
+        "...",
+        "..a/b..",
+        "'\"\\",
+        " ",
+    ];
+    block_on(async {
+        for name in names {
+            assert_eq!(
+                published(&store, name, b"bees").await,
+                Ok(Placed::New),
+                "{name:?}"
+            );
+        }
+    });
+    assert_eq!(home.visible().len(), names.len());
+}
+
+#[test]
+fn paths_of_sixty_levels_and_longest_paths_are_made() {
+    let home = Home::new();
+    let store = home.open();
+    let deep = vec!["d"; 60].join("/");
+    let longest = [vec!["y".repeat(250); 16].join("/").as_str(), "/", &"z".repeat(79)].concat();
+    assert_eq!(longest.len(), 4095);
+    block_on(async {
+        for name in [&deep, &longest] {
+            assert_eq!(published(&store, name, b"bees").await, Ok(Placed::New));
+            assert_eq!(published(&store, name, b"bees").await, Ok(Placed::Same));
+            assert_eq!(reproved(&store, name, b"bees").await, Reproof::Same);
+        }
+    });
+    assert_eq!(home.read(&deep).unwrap(), b"bees");
+}
