@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::placement;
-use engine::ports::{LedgerError, StoreError};
+use engine::ports::{LedgerError, Store, StoreError};
 use engine::rules::{DeviceRules, ReleaseRule, Rules};
 use engine::world::World;
 use ledger::{OpenOptions, SqliteLedger};
@@ -66,6 +66,8 @@ impl Home {
             clock: Arc::new(clock),
         };
         let store = DirectoryStore::open(folder.clone(), settings).map_err(store_failure)?;
+        // A store that is full or away is not written to.
+        Store::condition(&store).await.map_err(store_failure)?;
         folder
             .remember_ledger(&id, machine.as_deref(), &config.ledger, now)
             .map_err(store_failure)?;
