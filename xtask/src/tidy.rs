@@ -89,6 +89,7 @@ fn findings(workspace: &Workspace) -> Result<Vec<Finding>> {
             findings.extend(markdown::check(text, &texts));
         }
     }
+    findings.extend(markdown::orphans(&texts));
     findings.extend(layers::check(&texts));
     findings.extend(members::check(workspace, &texts));
     findings.extend(map::check(workspace, &texts));

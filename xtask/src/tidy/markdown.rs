@@ -1,5 +1,6 @@
 //! Rules for documents: one title each, and no link into the void.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use super::{Finding, Text};
@@ -22,6 +23,21 @@ pub(super) fn check(document: &Text, texts: &[Text]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Documents below `docs` that no other document leads to: nobody will find them.
+pub(super) fn orphans(texts: &[Text]) -> Vec<Finding> {
+    let documents = || texts.iter().filter(|text| text.extension() == "md");
+    let linked: BTreeSet<String> = documents()
+        .flat_map(|document| {
+            let lines = prose_lines(&document.content).flat_map(|(line, _)| links(line));
+            lines.map(|link| resolved(&document.path, link.split('#').next().unwrap_or_default()))
+        })
+        .collect();
+    documents()
+        .filter(|document| document.path.starts_with("docs/") && !linked.contains(&document.path))
+        .map(|document| Finding::about(&document.path, "no other document leads here"))
+        .collect()
 }
 
 /// The lines outside fenced code, with their numbers.
@@ -142,6 +158,19 @@ mod tests {
         assert_eq!(
             found("docs/a.md", "# A\n[l](limits.md#what-else)\n"),
             ["docs/a.md:2: `docs/limits.md` has no heading for `#what-else`"]
+        );
+    }
+
+    #[test]
+    fn a_document_that_nothing_leads_to_is_found() {
+        let texts = [
+            text("README.md", "# R\n[a](docs/a.md#x)\n"),
+            text("docs/a.md", "# A\n"),
+            text("docs/b.md", "# B\n"),
+        ];
+        assert_eq!(
+            shown(&orphans(&texts)),
+            ["docs/b.md: no other document leads here"]
         );
     }
 }
