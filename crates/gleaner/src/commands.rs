@@ -30,11 +30,14 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Finds, reads and checks the configuration. Warnings go to standard error; faults are the failure.
+    /// Finds, reads and checks the configuration. Faults are the failure. Warnings go to standard error where more is asked for: a service would
+    /// repeat them every minute, and `gleaner config check` tells them.
     pub fn configuration(&self) -> Result<Config, Failure> {
         let checked = crate::config::load(self.global.config.as_deref(), self.environment)?;
         // Nobody is left to warn if standard error is closed.
-        write!(std::io::stderr(), "{}", checked.warnings).unwrap_or_default();
+        if self.global.verbose > 0 {
+            write!(std::io::stderr(), "{}", checked.warnings).unwrap_or_default();
+        }
         Ok(checked.config)
     }
 }

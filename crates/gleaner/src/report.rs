@@ -55,6 +55,14 @@ impl SweepReporter {
         Self { shown: Shown::Plan }
     }
 
+    /// Says something that is no event, where whoever watches sees it.
+    pub fn notice(&self, text: &str) {
+        match &self.shown {
+            Shown::Bars(bars) => bars.around(|| tracing::info!("{text}")),
+            Shown::Log | Shown::Json(_) | Shown::Plan => tracing::info!("{text}"),
+        }
+    }
+
     /// Ends the bars, so that what follows stands below them.
     pub fn finish(&self) {
         if let Shown::Bars(bars) = &self.shown {

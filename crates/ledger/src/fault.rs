@@ -65,7 +65,7 @@ pub const fn remedy(error: &LedgerError) -> &'static str {
             "wait until the other gleaner has ended, or stop it; `gleaner status` works beside it"
         }
         LedgerError::OtherStore { .. } => {
-            "check that the right store is mounted; if it was replaced on purpose, run `gleaner store init --replace`"
+            "check that the right store is mounted; if it was replaced on purpose, run `gleaner store init --replace OLD_ID` with the id that the ledger remembers"
         }
         LedgerError::NewerSchema { .. } => "use the newer gleaner that wrote it",
         LedgerError::Damaged { .. } => {

@@ -105,12 +105,14 @@ impl FailureClass {
             }
             Self::HostKeyUnknown => "connect once by hand with `ssh`, compare the fingerprint, and accept it",
             Self::HostKeyChanged => {
-                "find out why (re-flashed card, swapped tunnel); if it is right, remove the old key with `ssh-keygen -R`"
+                "find out why (re-flashed card, swapped tunnel); if it is right, remove the old key: `ssh-keygen -R HOST`, with a port `ssh-keygen -R '[HOST]:PORT'`"
             }
             Self::AuthenticationRefused => "install the public key in the device's authorized_keys",
             Self::SourceMissing => "check `source` for this device, and that its disk is mounted",
             Self::Permission => "let the login user read and write the source folder",
-            Self::Protocol => "if the link broke, the next pass goes on where this one stopped; if it comes again, look at the message",
+            Self::Protocol => {
+                "if the link broke, the next pass goes on where this one stopped; if the device printed text, silence its start-up files (.bashrc) for shells that are not interactive"
+            }
             Self::Stalled => "check the link; the next pass goes on where this one stopped",
         }
     }

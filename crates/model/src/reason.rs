@@ -70,7 +70,9 @@ impl WaitReason {
     /// What a person can do about it; empty where it passes by itself.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Unproved => "if it stays so, look at the detail in `gleaner status DEVICE`: a bad card, or a store folder that cannot be written",
+            Self::Unproved => {
+                "if it stays so, look at the detail in `gleaner status DEVICE`: a bad card, or a store folder that cannot be written"
+            }
             Self::NoRoom => "make room in the store, or lower `store.min_free`",
             _ => "",
         }

@@ -7,7 +7,7 @@ pub(crate) use pool::{Lanes, Lease};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -66,6 +66,8 @@ pub(crate) struct Lane {
     words: LastWords,
     tag: Arc<str>,
     patience: Duration,
+    /// What has come over the whole connection, over any of its channels.
+    received: Arc<AtomicU64>,
     _process: Child,
 }
 
@@ -87,6 +89,7 @@ impl Opener {
             words: LastWords::collect(stderr),
             tag: tag.whole().into(),
             patience: self.target.stall_timeout,
+            received: self.received.clone(),
             _process: process,
         };
         lane.write(&opening(&tag, sources)).await?;
@@ -163,21 +166,22 @@ impl Lane {
             self.stdin.write_all(bytes).await?;
             self.stdin.flush().await
         };
-        match timeout(self.patience, written).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.ended().await),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(LaneError::Silent(self.patience)),
+        match patiently(self.patience, &self.received, written).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.ended().await),
+            Some(Err(error)) => Err(error.into()),
+            None => Err(LaneError::Silent(self.patience)),
         }
     }
 
     async fn read(&mut self) -> Result<(), LaneError> {
         self.buffer.reserve(READ_BUFFER);
-        match timeout(self.patience, self.stdout.read_buf(&mut self.buffer)).await {
-            Ok(Ok(0)) => Err(self.ended().await),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(LaneError::Silent(self.patience)),
+        let reading = self.stdout.read_buf(&mut self.buffer);
+        match patiently(self.patience, &self.received, reading).await {
+            Some(Ok(0)) => Err(self.ended().await),
+            Some(Ok(_)) => Ok(()),
+            Some(Err(error)) => Err(error.into()),
+            None => Err(LaneError::Silent(self.patience)),
         }
     }
 
@@ -194,6 +198,24 @@ impl Lane {
     fn nonsense(&self) -> LaneError {
         let beginning = self.buffer.get(..self.buffer.len().min(80)).unwrap_or_default();
         LaneError::Nonsense(escaped(beginning))
+    }
+}
+
+/// Waits while anything comes over the connection: on a slow link an answer stands in line behind the bytes of files. `None` when nothing
+/// at all came for as long as `patience`.
+async fn patiently<T>(
+    patience: Duration,
+    received: &AtomicU64,
+    waited_for: impl Future<Output = T>,
+) -> Option<T> {
+    let mut waited_for = std::pin::pin!(waited_for);
+    loop {
+        let before = received.load(Ordering::Relaxed);
+        match timeout(patience, &mut waited_for).await {
+            Ok(done) => return Some(done),
+            Err(_) if received.load(Ordering::Relaxed) != before => {}
+            Err(_) => return None,
+        }
     }
 }
 

@@ -175,11 +175,20 @@ async fn fetch_one<W: World>(
             Reason::Wait(WaitReason::Changed),
             format!("{} of {size} bytes were there", have + count),
         ),
-        Err(fault) => (reason_of(&fault), fault.message),
+        Err(fault) => (reason_of(&fault), where_it_lies(&file, fault.message)),
     };
     store.discard(staged).await;
     visit.leave_behind(source, file.original(), size, reason, Some(detail));
     Ok(None)
+}
+
+/// Who is to mend a file must know where it is now.
+fn where_it_lies(file: &Withdrawn, message: String) -> String {
+    if file.lies_at() == file.original() {
+        message
+    } else {
+        format!("{message}; it lies at {}", file.lies_at())
+    }
 }
 
 /// Takes chunks as they come and has them written, all but those that complete the file: the store takes these when it seals, so that a

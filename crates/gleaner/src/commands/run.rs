@@ -36,24 +36,36 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
         home.reporter().finish();
         outcome
     })?;
+    if interrupted {
+        let text = "Interrupted. Nothing is lost; the next run goes on. `gleaner status` tells what is stored and what waits.";
+        return if arguments.json {
+            Ok(ExitStatus::Interrupted)
+        } else {
+            context
+                .output
+                .line(text)
+                .map(|()| ExitStatus::Interrupted)
+                .map_err(Failure::from)
+        };
+    }
     match mode {
         _ if arguments.json => {}
         Mode::Act => report::print_summary(&summary, context.output)?,
         Mode::DryRun => report::print_plan(&summary, context.output)?,
     }
-    Ok(status(&summary, interrupted))
+    Ok(status(&summary))
 }
 
-/// A runtime whose threads carry the sessions; the sweep itself runs on the thread that calls it.
+/// A runtime of one thread for the sessions and the sweep. Each of a thousand small files passes through several tasks: on one thread none of
+/// these hand-overs wakes another, which took more time than the work itself. The disk has threads of its own, ciphers are ssh's.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| {
             Failure::new(
                 ExitStatus::Partial,
-                anyhow::Error::new(error).context("cannot start threads"),
+                anyhow::Error::new(error).context("cannot start the runtime"),
             )
         })
 }
@@ -93,7 +105,7 @@ pub(crate) async fn sweep(
         result = &mut sweeping => return result.map(|summary| (summary, false)).map_err(failure),
         () = asked_to_stop() => {
             stop.ask();
-            tracing::info!("stopping after what is under way; again to stop at once");
+            home.reporter().notice("stopping after what is under way; again to stop at once");
             tokio::select! {
                 result = &mut sweeping => Some(result),
                 () = asked_to_stop() => None,
@@ -132,9 +144,8 @@ fn failure(error: SweepError) -> Failure {
     }
 }
 
-fn status(summary: &SweepSummary, interrupted: bool) -> ExitStatus {
+fn status(summary: &SweepSummary) -> ExitStatus {
     match summary.verdict() {
-        _ if interrupted => ExitStatus::Interrupted,
         Verdict::Well => ExitStatus::Well,
         Verdict::Partial => ExitStatus::Partial,
         Verdict::Unreachable => ExitStatus::Unreachable,

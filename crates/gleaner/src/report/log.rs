@@ -128,7 +128,9 @@ fn left_behind(device: &model::DeviceName, path: &model::RelativePath, reason: R
 fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
     let (files, bytes) = summary.released;
     match &summary.outcome {
-        PassOutcome::Well if files == 0 => debug!(%device, "{device}: nothing to release"),
+        PassOutcome::Well | PassOutcome::Partial if files == 0 => {
+            debug!(%device, "{device}: nothing to release");
+        }
         PassOutcome::Well | PassOutcome::Partial => info!(
             %device, files, bytes,
             "{device}: released {} ({}) in {}",

@@ -30,7 +30,7 @@ struct State {
 impl Bars {
     pub(super) fn new() -> Self {
         let screen = MultiProgress::new();
-        let total = screen.add(ProgressBar::new(0).with_style(style(TOTAL)));
+        let total = screen.add(ProgressBar::no_length().with_style(style(TOTAL)));
         total.set_prefix("all");
         total.enable_steady_tick(Duration::from_millis(250));
         let state = State {
@@ -67,9 +67,9 @@ impl Bars {
                 ready: (files, bytes),
                 ..
             } => {
-                state.total.inc_length(*bytes);
+                lengthen(&state.total, *bytes);
                 if let Some(bar) = state.devices.get(device) {
-                    bar.inc_length(*bytes);
+                    lengthen(bar, *bytes);
                     bar.set_message(format!("{} to gather", amount::count(*files, "file")));
                 }
             }
@@ -109,7 +109,7 @@ impl Bars {
         if state.devices.len() >= MOST_BARS {
             return;
         }
-        let bar = ProgressBar::new(0).with_style(style(DEVICE));
+        let bar = ProgressBar::no_length().with_style(style(DEVICE));
         let bar = self.screen.insert_before(&state.total, bar);
         bar.set_prefix(device.to_string());
         bar.set_message("connecting");
@@ -120,6 +120,11 @@ impl Bars {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A bar without a length is drawn empty, one of length nothing would be drawn full.
+fn lengthen(bar: &ProgressBar, bytes: u64) {
+    bar.set_length(bar.length().unwrap_or(0).saturating_add(bytes));
 }
 
 impl State {

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use engine::event::{Event, PassSummary};
 use engine::fleet::SweepSummary;
 use engine::ports::{PassOutcome, Reason};
-use model::FailureClass;
+use model::{FailureClass, LeaveReason};
 
 use super::amount;
 use crate::Output;
@@ -44,6 +44,12 @@ pub fn print(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     let passes = || sweep.passes.iter().map(|(_, pass)| pass);
     let released = total(passes(), |pass| pass.released);
     let stored = total(passes(), |pass| pass.stored);
+    if released.0 == 0 && stored.0 == 0 {
+        output.line("Nothing was gathered.")?;
+        print_served(sweep, output)?;
+        print_failures(sweep, output)?;
+        return print_standing(sweep, output);
+    }
     output.line(format_args!(
         "Stored {} ({}), each proved and durable; released {} ({}) from their devices.",
         amount::count(stored.0, "new file"),
@@ -110,25 +116,78 @@ fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     Ok(())
 }
 
+/// What is left of one reason, over all devices.
+#[derive(Default)]
+struct Left {
+    files: u64,
+    bytes: u64,
+    devices: Vec<String>,
+    /// The first of them, where somebody has to act on them.
+    named: Vec<String>,
+}
+
 fn print_standing(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
-    let mut totals: BTreeMap<Reason, (u64, u64)> = BTreeMap::new();
-    let standing = sweep.passes.iter().filter_map(|(_, pass)| pass.standing.as_ref());
-    for (reason, files, bytes) in standing.flat_map(|standing| &standing.totals) {
-        let total = totals.entry(*reason).or_default();
-        *total = (total.0 + files, total.1 + bytes);
-    }
-    if totals.is_empty() {
-        return Ok(());
-    }
-    output.line("Still on the devices:")?;
-    for (reason, (files, bytes)) in totals {
-        let (count, size) = (amount::count(files, "file"), amount::bytes(bytes));
-        output.line(format_args!("  {count} ({size}): {}", reason.text()))?;
-        if !reason.remedy().is_empty() {
-            output.line(format_args!("    -> {}", reason.remedy()))?;
+    let mut left: BTreeMap<Reason, Left> = BTreeMap::new();
+    for (device, pass) in &sweep.passes {
+        let Some(standing) = &pass.standing else { continue };
+        for (reason, files, bytes) in &standing.totals {
+            let left = left.entry(*reason).or_default();
+            left.files += files;
+            left.bytes += bytes;
+            left.devices.push(device.to_string());
+        }
+        for file in standing.files.iter().filter(|file| file.reason.is_fault()) {
+            let detail = file
+                .detail
+                .as_ref()
+                .map(|detail| format!(" ({detail})"))
+                .unwrap_or_default();
+            left.entry(file.reason)
+                .or_default()
+                .named
+                .push(format!("{device}: {}{detail}", file.path));
         }
     }
+    if left.is_empty() {
+        return Ok(());
+    }
+    output.line("Still on the devices (`gleaner status DEVICE` names the files):")?;
+    for (reason, left) in left {
+        print_left(reason, &left, output)?;
+    }
     Ok(())
+}
+
+fn print_left(reason: Reason, left: &Left, output: &mut Output) -> io::Result<()> {
+    let amount = match reason {
+        Reason::Leave(LeaveReason::FolderUnreadable) => amount::count(left.files, "folder"),
+        _ => format!(
+            "{} ({})",
+            amount::count(left.files, "file"),
+            amount::bytes(left.bytes)
+        ),
+    };
+    let devices = listed(&left.devices, ", ");
+    output.line(format_args!("  {amount} on {devices}: {}", reason.text()))?;
+    for file in left.named.iter().take(MOST_NAMED) {
+        output.line(format_args!("    {file}"))?;
+    }
+    if let Some(more) = left.named.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        output.line(format_args!("    and {more} more"))?;
+    }
+    match reason.remedy() {
+        "" => Ok(()),
+        remedy => output.line(format_args!("    -> {remedy}")),
+    }
+}
+
+/// The first names of a list, and how many more there are.
+fn listed(names: &[String], between: &str) -> String {
+    let first: Vec<&str> = names.iter().take(MOST_NAMED).map(String::as_str).collect();
+    match names.len().saturating_sub(MOST_NAMED) {
+        0 => first.join(between),
+        more => format!("{} and {more} more", first.join(between)),
+    }
 }
 
 fn capitalised(text: &str) -> String {
