@@ -65,11 +65,11 @@ async fn a_short_read_is_asked_for_again() {
         let (client, mut server) = connected().await;
         let (download, mut pieces) = start(&client, 8, &Budget::new(16));
         server.open("h").await;
-        let (first, second) = (server.read(0, 4).await, server.read(4, 4).await);
-        let probe = server.read(8, 1).await;
+        let (first, second) = (server.read(0, 4).await, server.read(4, 2).await);
+        let last = server.read(6, 3).await;
         server.data(first, "1").await;
-        server.data(second, "5678").await;
-        server.status(probe, StatusCode::Eof).await;
+        server.data(second, "56").await;
+        server.data(last, "78").await;
         let rest = server.read(1, 3).await;
         server.data(rest, "23").await;
         let rest = server.read(3, 1).await;
@@ -79,7 +79,8 @@ async fn a_short_read_is_asked_for_again() {
             Outcome::Complete
         );
         assert_eq!(next(&mut pieces).await, (0, Bytes::from("1234")));
-        assert_eq!(next(&mut pieces).await, (4, Bytes::from("5678")));
+        assert_eq!(next(&mut pieces).await, (4, Bytes::from("56")));
+        assert_eq!(next(&mut pieces).await, (6, Bytes::from("78")));
     })
     .await;
 }
@@ -90,17 +91,18 @@ async fn replies_out_of_order_are_delivered_in_order() {
         let (client, mut server) = connected().await;
         let (download, mut pieces) = start(&client, 8, &Budget::new(16));
         server.open("h").await;
-        let (first, second) = (server.read(0, 4).await, server.read(4, 4).await);
-        let probe = server.read(8, 1).await;
-        server.status(probe, StatusCode::Eof).await;
-        server.data(second, "5678").await;
+        let (first, second) = (server.read(0, 4).await, server.read(4, 2).await);
+        let last = server.read(6, 3).await;
+        server.data(last, "78").await;
+        server.data(second, "56").await;
         server.data(first, "1234").await;
         assert_eq!(
             download.await.expect("no panic").expect("downloaded"),
             Outcome::Complete
         );
         assert_eq!(next(&mut pieces).await, (0, Bytes::from("1234")));
-        assert_eq!(next(&mut pieces).await, (4, Bytes::from("5678")));
+        assert_eq!(next(&mut pieces).await, (4, Bytes::from("56")));
+        assert_eq!(next(&mut pieces).await, (6, Bytes::from("78")));
     })
     .await;
 }

@@ -72,8 +72,8 @@ async fn no_more_files_are_opened_than_the_server_told() {
         server.status(id, StatusCode::Failure).await;
         // The other reads of the first file were sent before; the next OPEN comes only after the reply to
         // CLOSE.
-        server.read(4, 4).await;
-        server.read(8, 1).await;
+        server.read(4, 2).await;
+        server.read(6, 3).await;
         let (close, request) = server.request().await;
         assert!(matches!(request, Request::Close { .. }), "{request:?}");
         tokio::select! {
