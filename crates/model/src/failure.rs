@@ -103,7 +103,9 @@ impl FailureClass {
             Self::TimedOut => {
                 "check power and network at the device; a tunnel may be half open on the jump host"
             }
-            Self::HostKeyUnknown => "connect once by hand with `ssh`, compare the fingerprint, and accept it",
+            Self::HostKeyUnknown => {
+                "connect once by hand with `ssh` (adding `-o HostKeyAlias=NAME` where gleaner.toml gives the device a host or port), compare the fingerprint, and accept it"
+            }
             Self::HostKeyChanged => {
                 "find out why (re-flashed card, swapped tunnel); if it is right, remove the old key: `ssh-keygen -R HOST`, with a port `ssh-keygen -R '[HOST]:PORT'`"
             }
