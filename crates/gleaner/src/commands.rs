@@ -30,15 +30,25 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Finds, reads and checks the configuration. Faults are the failure. Warnings go to standard error where more is asked for: a service would
-    /// repeat them every minute, and `gleaner config check` tells them.
+    /// Finds, reads and checks the configuration. Faults are the failure. Warnings go to standard error where more is asked for: a service
+    /// would repeat them every minute, and `gleaner config check` tells them.
     pub fn configuration(&self) -> Result<Config, Failure> {
-        let checked = crate::config::load(self.global.config.as_deref(), self.environment)?;
-        // Nobody is left to warn if standard error is closed.
-        if self.global.verbose > 0 {
-            write!(std::io::stderr(), "{}", checked.warnings).unwrap_or_default();
+        match self.global.verbose {
+            0 => self.checked().map(|checked| checked.config),
+            _ => self.configuration_and_warnings(),
         }
+    }
+
+    /// The same, and its warnings on standard error.
+    pub fn configuration_and_warnings(&self) -> Result<Config, Failure> {
+        let checked = self.checked()?;
+        // Nobody is left to warn if standard error is closed.
+        write!(std::io::stderr(), "{}", checked.warnings).unwrap_or_default();
         Ok(checked.config)
+    }
+
+    fn checked(&self) -> Result<crate::config::Checked, Failure> {
+        crate::config::load(self.global.config.as_deref(), self.environment)
     }
 }
 
