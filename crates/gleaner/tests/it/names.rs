@@ -154,7 +154,8 @@ fn the_same_name_on_three_devices_is_kept_three_times_in_one_shared_folder() {
     for device in fleet.devices() {
         device.record("day/img.jpg", format!("of {}", device.name));
     }
-    fleet.sweep_until_emptied().says("{device}");
+    fleet.gleaner(["config", "check"]).says("{device}");
+    fleet.sweep_until_emptied().says("name taken by other content");
     fleet.assert_all_gathered();
     let stored = fleet.store_files();
     assert_eq!(stored.len(), 3, "{stored:?}");
