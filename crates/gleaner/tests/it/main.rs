@@ -30,6 +30,7 @@ mod tap;
 mod bad_input;
 mod conflicts;
 mod contract;
+mod demo;
 mod failures;
 mod harness;
 mod kills;
