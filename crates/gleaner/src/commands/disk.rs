@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::commands::Context;
 use crate::commands::run::{asked_to_stop, runtime};
-use crate::commands::status::times;
+use crate::commands::status::{free_space, times};
 use crate::report::{self, amount};
 use crate::{Config, ExitStatus, Failure, Output, cli, home};
 
@@ -206,15 +206,26 @@ fn print(answers: &[Answer], output: &mut Output) -> io::Result<()> {
         let line = format!("{name:device$}  {path:source$}  {count:>files$}  {bytes:>size$}  {disk}");
         output.line(line.trim_end())?;
     }
-    let failures = answers
-        .iter()
-        .filter_map(|answer| Some((answer, answer.sources.as_ref().err()?)));
-    for (answer, failure) in failures {
-        output.line(format_args!("\n{}: {}", answer.device, failure.class.meaning()))?;
-        output.line(format_args!("  {}", failure.message))?;
-        output.line(format_args!("  {}", failure.class.remedy()))?;
+    for answer in answers {
+        match &answer.sources {
+            Err(failure) => print_failure(&answer.device.to_string(), failure, output)?,
+            Ok(sources) => {
+                for source in sources {
+                    if let Err(failure) = &source.contents {
+                        let place = format!("{}, {}", answer.device, source.path);
+                        print_failure(&place, failure, output)?;
+                    }
+                }
+            }
+        }
     }
     Ok(())
+}
+
+fn print_failure(place: &str, failure: &DeviceFailure, output: &mut Output) -> io::Result<()> {
+    output.line(format_args!("\n{place}: {}", failure.class.meaning()))?;
+    output.line(format_args!("  {}", failure.message))?;
+    output.line(format_args!("  -> {}", failure.class.remedy()))
 }
 
 fn rows(answer: &Answer) -> Vec<[String; 5]> {
@@ -229,7 +240,7 @@ fn rows(answer: &Answer) -> Vec<[String; 5]> {
                     Ok(contents) => (amount::grouped(contents.files), amount::bytes(contents.bytes)),
                     Err(failure) => (none(), failure.class.code().to_owned()),
                 };
-                let mut disk = source.disk.map_or_else(none, how_full);
+                let mut disk = source.disk.map_or_else(none, free_space);
                 if let Ok(Contents {
                     closed_folders: folders @ 1..,
                     ..
@@ -241,14 +252,6 @@ fn rows(answer: &Answer) -> Vec<[String; 5]> {
             })
             .collect(),
     }
-}
-
-/// As `df` counts: what is kept for root alone counts as used.
-fn how_full(disk: DiskUse) -> String {
-    let used = disk.total.saturating_sub(disk.available);
-    let percent = (u128::from(used) * 100).div_ceil(u128::from(disk.total.max(1)));
-    let (free, total) = (amount::bytes(disk.available), amount::bytes(disk.total));
-    format!("{percent} % full, {free} free of {total}")
 }
 
 #[cfg(test)]
@@ -318,10 +321,7 @@ mod tests {
         let text = shared.text();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "DEVICE  SOURCE   FILES    SIZE  FILE SYSTEM");
-        assert_eq!(
-            lines[1],
-            "hive1   /data   12,345  1.5 GB  75 % full, 8.0 GB free of 32.0 GB"
-        );
+        assert_eq!(lines[1], "hive1   /data   12,345  1.5 GB  8.0 GB free of 32.0 GB");
         assert_eq!(
             lines[2],
             "hive1   /data        0     0 B  - (2 folders not listed)"
@@ -335,6 +335,22 @@ mod tests {
         assert_eq!(document["devices"][0]["sources"][0]["contents"]["files"], 12_345);
         assert_eq!(document["devices"][1]["failure"]["class"], "tunnel-down");
         assert_eq!(document["devices"][1]["sources"], json!([]));
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_listed_has_its_remedy_too() {
+        let missing = Source {
+            contents: Err(failed(FailureClass::SourceMissing)),
+            ..well()
+        };
+        let shared = Shared::default();
+        let mut output = Output::to(shared.clone());
+        print(&[answer("hive1", Ok(vec![missing]))], &mut output).unwrap();
+        output.flush().unwrap();
+        let text = shared.text();
+        assert!(text.contains("\nhive1, /data: "), "{text}");
+        let remedy = format!("\n  -> {}\n", FailureClass::SourceMissing.remedy());
+        assert!(text.ends_with(&remedy), "{text}");
     }
 
     #[derive(Clone, Default)]

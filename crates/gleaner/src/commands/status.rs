@@ -12,12 +12,14 @@ mod view;
 
 use std::io::Write as _;
 
+use engine::ports::DiskUse;
 use ledger::{ReadError, Reader};
 use model::Timestamp;
 
 use crate::cli;
 use crate::commands::Context;
 use crate::config::Config;
+use crate::report::amount;
 use crate::{ExitStatus, Failure, Output};
 
 use paint::Paint;
@@ -106,6 +108,13 @@ pub(super) fn open(config: &Config) -> Result<Option<Reader>, Failure> {
         }
         Err(error) => Err(unreadable(error)),
     }
+}
+
+/// How much of a file system is free. No percentage: what is kept for root is neither free nor used, and is not known here, so it would
+/// contradict `df`.
+pub(in crate::commands) fn free_space(disk: DiskUse) -> String {
+    let (free, total) = (amount::bytes(disk.available), amount::bytes(disk.total));
+    format!("{free} free of {total}")
 }
 
 /// The failure of a ledger that cannot be read.

@@ -9,10 +9,10 @@ use model::{SourcePath, Timestamp, escaped};
 use crate::Output;
 use crate::report::amount;
 
-use super::overview::{files_and_bytes, percent, tone};
+use super::overview::{files_and_bytes, tone};
 use super::paint::{Paint, Tone};
-use super::times;
 use super::view::{DeviceView, State};
+use super::{free_space, times};
 
 /// Files of one reason that are named; `--json` names all that the ledger has.
 const MOST_FILES: usize = 20;
@@ -28,6 +28,7 @@ pub(super) fn print(
         State::Well => "ok",
         State::Failing(class) | State::Unreachable(class) => class.meaning(),
         State::Faults(reason) => reason.text(),
+        State::Partial => "its last pass had faults",
         State::HomeFailed => "the store or the ledger failed",
         State::NeverVisited => "never visited",
     };
@@ -59,7 +60,7 @@ fn print_failure(device: &DeviceView, now: Timestamp, output: &mut Output) -> io
         escaped(message.as_bytes())
     ))?;
     if let Some(since) = since {
-        fact("since", &moment(since, now), output)?;
+        fact("fails since", &moment(since, now), output)?;
     }
     output.line(format_args!("  -> {}", class.remedy()))
 }
@@ -129,11 +130,8 @@ fn clock_in_words(clock: &ClockReading, now: Timestamp) -> String {
 }
 
 fn disk_in_words(source: &SourcePath, disk: Option<DiskUse>) -> String {
-    match disk.and_then(|disk| percent(disk).map(|used| (disk, used))) {
-        Some((disk, used)) => {
-            let (free, total) = (amount::bytes(disk.available), amount::bytes(disk.total));
-            format!("{source}: {used} % used, {free} of {total} free")
-        }
+    match disk {
+        Some(disk) => format!("{source}: {}", free_space(disk)),
         None => format!("{source}: could not be told"),
     }
 }
@@ -198,21 +196,23 @@ fn print_passes(passes: &[PassSummary], paint: Paint, output: &mut Output) -> io
     }
     output.line("")?;
     output.line(paint.tone(Tone::Strong, "Recent passes (UTC)"))?;
-    for pass in passes {
+    for (place, pass) in passes.iter().enumerate() {
         let took = pass.took.map(amount::span).unwrap_or_default();
         output.line(format_args!(
             "  {}  {took:>10}  {}",
             times::to_the_second(pass.begun),
-            outcome(pass)
+            outcome(pass, place == 0)
         ))?;
     }
     Ok(())
 }
 
-fn outcome(pass: &PassSummary) -> String {
+/// A pass that another one followed is over, however it ended: only one at a time has the ledger.
+fn outcome(pass: &PassSummary, newest: bool) -> String {
     let released = || format!("{} released", files_and_bytes(pass.released));
     match &pass.outcome {
-        None => "under way, or cut off".into(),
+        None if newest => "it is under way, or was cut off".into(),
+        None => "cut off".into(),
         Some(PassOutcome::Well) => format!("well: {}", released()),
         Some(PassOutcome::Partial) => format!("some files need you: {}", released()),
         Some(PassOutcome::Failed { class, message }) => {

@@ -104,7 +104,7 @@ fn waiting(device: &DeviceView) -> Value {
     let by_reason = standing.iter().map(|(reason, count)| {
         json!({
             "kind": kind(*reason), "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(),
-            "needs_you": needs_somebody(*reason), "files": count.files, "bytes": count.bytes,
+            "needs_you": reason.is_fault(), "files": count.files, "bytes": count.bytes,
         })
     });
     json!({"files": total.files, "bytes": total.bytes, "by_reason": by_reason.collect::<Value>()})
@@ -115,10 +115,6 @@ const fn kind(reason: Reason) -> &'static str {
         Reason::Wait(_) => "waits",
         Reason::Leave(_) => "left",
     }
-}
-
-const fn needs_somebody(reason: Reason) -> bool {
-    matches!(reason, Reason::Leave(leave) if leave.is_fault())
 }
 
 fn standing_file(file: &StandingFile) -> Value {

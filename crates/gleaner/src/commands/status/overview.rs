@@ -10,8 +10,9 @@ use crate::Output;
 use crate::report::amount;
 
 use super::paint::{Paint, Tone};
+use super::troubles::named;
 use super::view::{DeviceView, State};
-use super::{Question, times, troubles};
+use super::{Question, free_space, times, troubles};
 
 /// Reasons of files that wait which are told in a line.
 const MOST_REASONS: usize = 3;
@@ -25,9 +26,10 @@ pub(super) fn print(
     let now = question.now;
     let configured: Vec<&DeviceView> = devices.iter().filter(|device| device.configured).collect();
     print_table(&configured, now, paint, output)?;
-    print_sum(&configured, now, output)?;
+    print_states(&configured, output)?;
+    print_sums(devices, now, output)?;
     troubles::print(&configured, (now, paint), output)?;
-    print_forgotten(devices, output)
+    print_forgotten(devices, paint, output)
 }
 
 const HEADINGS: [&str; 6] = [
@@ -94,8 +96,11 @@ fn state(device: &DeviceView, now: Timestamp) -> String {
         State::Well => "ok".into(),
         State::Failing(class) => format!("needs you: {}", class.code()),
         State::Faults(reason) => format!("needs you: {}", reason.code()),
+        State::Partial => "needs you: last pass had faults".into(),
         State::Unreachable(_) => match device.failure() {
-            Some((_, Some(since))) => format!("unreachable for {}", times::roughly(now.since(since))),
+            Some((_, Some(since))) => {
+                format!("unreachable, failing for {}", times::roughly(now.since(since)))
+            }
             Some((_, None)) | None => "unreachable".into(),
         },
         State::HomeFailed => "store or ledger failed".into(),
@@ -106,7 +111,7 @@ fn state(device: &DeviceView, now: Timestamp) -> String {
 pub(super) const fn tone(state: State) -> Tone {
     match state {
         State::Well => Tone::Good,
-        State::Failing(_) | State::Faults(_) | State::HomeFailed => Tone::Bad,
+        State::Failing(_) | State::Faults(_) | State::Partial | State::HomeFailed => Tone::Bad,
         State::Unreachable(_) => Tone::Doubtful,
         State::NeverVisited => Tone::Faint,
     }
@@ -125,12 +130,11 @@ pub(super) fn files_and_bytes(count: Count) -> String {
 }
 
 fn disks(known: Option<&DeviceStatus>) -> String {
-    let used =
-        |(_, disk): &(SourcePath, Option<DiskUse>)| disk.and_then(percent).map(|used| format!("{used} %"));
+    let free = |(_, disk): &(SourcePath, Option<DiskUse>)| disk.map(free_space);
     let mut told: Vec<String> = known
         .into_iter()
         .flat_map(|known| &known.disks)
-        .filter_map(used)
+        .filter_map(free)
         .collect();
     // Several sources are most often on one file system.
     told.dedup();
@@ -139,12 +143,6 @@ fn disks(known: Option<&DeviceStatus>) -> String {
     } else {
         told.join(", ")
     }
-}
-
-/// How much of a file system is used up, rounded down: only a full one is told to be full.
-pub(super) fn percent(disk: DiskUse) -> Option<u64> {
-    let used = u128::from(disk.total.saturating_sub(disk.available)) * 100;
-    u64::try_from(used.checked_div(disk.total.into())?).ok()
 }
 
 fn still_there(device: &DeviceView) -> String {
@@ -163,7 +161,7 @@ fn still_there(device: &DeviceView) -> String {
     }
 }
 
-fn print_sum(devices: &[&DeviceView], now: Timestamp, output: &mut Output) -> io::Result<()> {
+fn print_states(devices: &[&DeviceView], output: &mut Output) -> io::Result<()> {
     let number = |code: &str| {
         devices
             .iter()
@@ -183,18 +181,18 @@ fn print_sum(devices: &[&DeviceView], now: Timestamp, output: &mut Output) -> io
         .filter(|(number, _)| *number > 0)
         .map(|(number, words)| format!("{number} {words}"))
         .collect();
-    let known = || devices.iter().filter_map(|device| device.known.as_ref());
-    let sum = |count: fn(&DeviceStatus) -> Count| known().map(count).fold(Count::default(), Count::plus);
-    let standing = devices.iter().flat_map(|device| device.standing());
-    let standing = standing
-        .map(|(_, count)| count)
-        .fold(Count::default(), Count::plus);
     output.line("")?;
     output.line(format_args!(
         "{}: {}.",
         amount::count(as_u64(devices.len()), "device"),
         told.join(", ")
-    ))?;
+    ))
+}
+
+/// Over all devices that ever brought something; but what is left is told of those only that are still visited.
+fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io::Result<()> {
+    let known = || devices.iter().filter_map(|device| device.known.as_ref());
+    let sum = |count: fn(&DeviceStatus) -> Count| known().map(count).fold(Count::default(), Count::plus);
     output.line(format_args!(
         "Today: {} newly in the store, {} released.",
         files_and_bytes(sum(|known| known.stored_today)),
@@ -210,7 +208,7 @@ fn print_sum(devices: &[&DeviceView], now: Timestamp, output: &mut Output) -> io
     output.line(format_args!(
         "Ever: {} recorded. Still on the devices: {}.",
         files_and_bytes(sum(recorded)),
-        files_and_bytes(standing),
+        still_on(devices),
     ))?;
     match known().filter_map(|known| known.last_attempt).max() {
         Some(last) => output.line(format_args!("The last pass began {}.", times::ago(last, now))),
@@ -218,20 +216,33 @@ fn print_sum(devices: &[&DeviceView], now: Timestamp, output: &mut Output) -> io
     }
 }
 
-fn print_forgotten(devices: &[DeviceView], output: &mut Output) -> io::Result<()> {
-    let names: Vec<&str> = devices
-        .iter()
-        .filter(|device| !device.configured)
-        .map(|device| device.name.as_str())
-        .collect();
-    if names.is_empty() {
+/// What is left, and for how many devices nobody can say.
+fn still_on(devices: &[DeviceView]) -> String {
+    let configured = || devices.iter().filter(|device| device.configured);
+    let standing = configured().flat_map(DeviceView::standing);
+    let standing = standing
+        .map(|(_, count)| count)
+        .fold(Count::default(), Count::plus);
+    let is_seen = |device: &&DeviceView| matches!(&device.known, Some(known) if known.last_seen.is_some());
+    let never_seen = configured().filter(|device| !is_seen(device)).count();
+    match never_seen {
+        0 => files_and_bytes(standing),
+        _ => format!(
+            "{} known; {} never seen",
+            files_and_bytes(standing),
+            amount::count(as_u64(never_seen), "device")
+        ),
+    }
+}
+
+fn print_forgotten(devices: &[DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
+    let forgotten: Vec<&DeviceView> = devices.iter().filter(|device| !device.configured).collect();
+    if forgotten.is_empty() {
         return Ok(());
     }
     output.line("")?;
-    output.line(format_args!(
-        "In the ledger, but no longer configured: {}",
-        names.join(", ")
-    ))
+    let line = format!("In the ledger, but no longer configured: {}", named(&forgotten));
+    output.line(paint.tone(Tone::Faint, &line))
 }
 
 fn as_u64(number: usize) -> u64 {

@@ -4,22 +4,22 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use engine::ports::PassOutcome;
+use engine::ports::{DiskUse, PassOutcome, Reason};
 use ledger::Count;
-use model::{FailureClass, LeaveReason, Timestamp, escaped};
+use model::{FailureClass, Timestamp, escaped};
 
 use crate::Output;
 
-use super::overview::{files_and_bytes, percent};
+use super::overview::files_and_bytes;
 use super::paint::{Paint, Tone};
-use super::times;
 use super::view::{DeviceView, State};
+use super::{free_space, times};
 
 /// How many devices of one trouble are named.
 const MOST_NAMED: usize = 8;
 
-/// From how many percent on the disk of a device is told as nearly full.
-const NEARLY_FULL: u64 = 90;
+/// A disk is told as nearly full if less than one part of so many may still be written.
+const NEARLY_FULL: u64 = 10;
 
 pub(super) fn print(
     devices: &[&DeviceView],
@@ -93,7 +93,8 @@ fn print_failures(
         output.line(paint.tone(Tone::Strong, &heading))?;
         for device in devices.iter().take(MOST_NAMED) {
             let (message, since) = device.failure().unwrap_or_default();
-            let since = since.map(|since| format!(" for {}", times::roughly(now.since(since))));
+            // The device may have failed in another way before: the time is not that of the heading.
+            let since = since.map(|since| format!(" (failing for {})", times::roughly(now.since(since))));
             let message = escaped(message.as_bytes());
             output.line(format_args!(
                 "  {}{}: {message}",
@@ -115,7 +116,7 @@ fn print_more(devices: usize, output: &mut Output) -> io::Result<()> {
 }
 
 fn print_faults(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
-    let mut by_reason: BTreeMap<LeaveReason, Vec<(&DeviceView, Count)>> = BTreeMap::new();
+    let mut by_reason: BTreeMap<Reason, Vec<(&DeviceView, Count)>> = BTreeMap::new();
     for device in devices {
         for (reason, count) in device.faults() {
             by_reason.entry(reason).or_default().push((device, count));
@@ -141,12 +142,12 @@ fn print_faults(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> i
 fn print_full_disks(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
     let fullest = |device: &DeviceView| {
         let disks = device.known.as_ref()?.disks.iter();
-        disks.filter_map(|(_, disk)| percent((*disk)?)).max()
+        let full = disks.filter_map(|(_, disk)| disk.filter(is_nearly_full));
+        full.min_by_key(|disk| disk.available)
     };
-    let full: Vec<(&DeviceView, u64)> = devices
+    let full: Vec<(&DeviceView, DiskUse)> = devices
         .iter()
         .filter_map(|device| Some((*device, fullest(device)?)))
-        .filter(|(_, percent)| *percent >= NEARLY_FULL)
         .collect();
     if full.is_empty() {
         return Ok(());
@@ -156,10 +157,15 @@ fn print_full_disks(devices: &[&DeviceView], paint: Paint, output: &mut Output) 
         Tone::Strong,
         "Nearly full when last seen: a full device records nothing more",
     ))?;
-    for (device, percent) in full.iter().take(MOST_NAMED) {
-        output.line(format_args!("  {}: {percent} % used", device.name))?;
+    for (device, disk) in full.iter().take(MOST_NAMED) {
+        output.line(format_args!("  {}: {}", device.name, free_space(*disk)))?;
     }
     print_more(full.len(), output)
+}
+
+/// What is kept for root alone does not help the recording: only what may still be written counts.
+fn is_nearly_full(disk: &DiskUse) -> bool {
+    disk.total > 0 && disk.available < disk.total / NEARLY_FULL
 }
 
 fn print_shortcomings(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
@@ -185,7 +191,7 @@ fn print_shortcomings(devices: &[&DeviceView], paint: Paint, output: &mut Output
 }
 
 /// The names of the first some devices.
-fn named(devices: &[&DeviceView]) -> String {
+pub(super) fn named(devices: &[&DeviceView]) -> String {
     let names: Vec<&str> = devices
         .iter()
         .take(MOST_NAMED)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::ports::{PassOutcome, Reason};
 use ledger::{Count, DeviceStatus};
-use model::{DeviceName, FailureClass, LeaveReason, Timestamp};
+use model::{DeviceName, FailureClass, Timestamp};
 
 /// A device with what is known of it.
 #[derive(Debug)]
@@ -24,7 +24,9 @@ pub(super) enum State {
     /// Somebody has to act on the device as a whole.
     Failing(FailureClass),
     /// It was served, but files of it need somebody; the first of the reasons.
-    Faults(LeaveReason),
+    Faults(Reason),
+    /// Its last pass ended with faults, of which the record says no more.
+    Partial,
     /// It cannot be reached; it will be served when it can.
     Unreachable(FailureClass),
     /// The store or the ledger failed it.
@@ -38,7 +40,7 @@ impl State {
     pub(super) const fn code(self) -> &'static str {
         match self {
             Self::Well => "ok",
-            Self::Failing(_) | Self::Faults(_) => "needs-you",
+            Self::Failing(_) | Self::Faults(_) | Self::Partial => "needs-you",
             Self::Unreachable(_) => "unreachable",
             Self::HomeFailed => "home-failed",
             Self::NeverVisited => "never-visited",
@@ -86,6 +88,7 @@ impl DeviceView {
             }
             (Some(PassOutcome::Failed { class, .. }), _) => State::Failing(*class),
             (Some(_), Some((reason, _))) => State::Faults(reason),
+            (Some(PassOutcome::Partial), None) => State::Partial,
             (Some(_), None) => State::Well,
             (None, _) => State::NeverVisited,
         }
@@ -115,20 +118,17 @@ impl DeviceView {
     }
 
     /// The reasons for which files of it need somebody.
-    pub(super) fn faults(&self) -> impl Iterator<Item = (LeaveReason, Count)> {
+    pub(super) fn faults(&self) -> impl Iterator<Item = (Reason, Count)> {
         self.standing()
             .into_iter()
-            .filter_map(|(reason, count)| match reason {
-                Reason::Leave(leave) if leave.is_fault() => Some((leave, count)),
-                Reason::Leave(_) | Reason::Wait(_) => None,
-            })
+            .filter(|(reason, _)| reason.is_fault())
     }
 }
 
 /// Faults, then what waits, then what stays by intention.
 fn urgency(reason: Reason) -> u8 {
     match reason {
-        Reason::Leave(leave) if leave.is_fault() => 0,
+        _ if reason.is_fault() => 0,
         Reason::Wait(_) => 1,
         Reason::Leave(_) => 2,
     }

@@ -159,9 +159,13 @@ pub(super) async fn a_day() -> Past {
         .unwrap();
     let rows = ledger
         .record(
-            ["day/1.jpg", "day/2.jpg", "day/3.jpg"]
-                .map(|path| record("raspberry1", path))
-                .into(),
+            [
+                record("raspberry1", "day/1.jpg"),
+                record("raspberry1", "day/2.jpg"),
+                record("raspberry1", "day/3.jpg"),
+                record("old-one", "day/1.jpg"),
+            ]
+            .into(),
         )
         .await
         .unwrap();
@@ -172,6 +176,11 @@ pub(super) async fn a_day() -> Past {
         end.released = (2, 4_691_356);
     })
     .await;
+    // Cut off.
+    ledger
+        .begin_pass(&DeviceName::new("raspberry1").unwrap(), at(-1800))
+        .await
+        .unwrap();
     let (settling, open) = (Reason::Wait(WaitReason::Settling), Reason::Wait(WaitReason::Open));
     let link = Reason::Leave(LeaveReason::Link);
     pass(&ledger, "raspberry1", 120, PassOutcome::Well, |end| {
@@ -232,5 +241,16 @@ async fn troubled_devices(ledger: &SqliteLedger) {
         message: "the store /store is full".into(),
     };
     pass(ledger, "raspberry5", 50, no_space, |_| ()).await;
+    let unproved = Reason::Wait(WaitReason::Unproved);
+    pass(ledger, "raspberry6", 40, PassOutcome::Partial, |end| {
+        end.report = Some(report(35, 31_000_000_000, &[]));
+        let files = [(
+            "day/6.jpg",
+            unproved,
+            Some("what was received has another digest"),
+        )];
+        end.standing = Some(standing(&files, &[(unproved, 1, 1_000_000)]));
+    })
+    .await;
     pass(ledger, "old-one", 700_000, PassOutcome::Well, |_| ()).await;
 }
