@@ -8,8 +8,11 @@ mod tests;
 mod text;
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ledger::{Count, Reader};
@@ -42,6 +45,7 @@ pub fn audit(arguments: &cli::Audit, context: &mut Context<'_>) -> Result<ExitSt
             .transpose()?,
         store,
         reader,
+        quarantined_before: quarantine_folders(&config),
         lists_unknown: context.global.verbose > 0,
         totals: Totals::default(),
         known: HashSet::new(),
@@ -50,7 +54,9 @@ pub fn audit(arguments: &cli::Audit, context: &mut Context<'_>) -> Result<ExitSt
     let form: &mut dyn Form = if arguments.json {
         &mut json::Document::default()
     } else {
-        &mut text::Lines
+        &mut text::Lines {
+            lists_unknown: audit.lists_unknown,
+        }
     };
     audit.compare(form, context.output)?;
     audit.look_for_others(form, context.output)?;
@@ -60,6 +66,24 @@ pub fn audit(arguments: &cli::Audit, context: &mut Context<'_>) -> Result<ExitSt
 
 fn open_store(config: &Config, expected: Option<&StoreId>) -> Result<StoreFolder<SystemDisk>, Failure> {
     StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, expected).map_err(store_failure)
+}
+
+/// The folders into which audits have moved copies, the latest first.
+fn quarantine_folders(config: &Config) -> Vec<PathBuf> {
+    let numbered = |entry: std::fs::DirEntry| {
+        let number: u64 = entry.file_name().to_str()?.parse().ok()?;
+        Some((number, entry.path()))
+    };
+    // If it cannot be listed, a hint is missing and nothing else.
+    let entries = std::fs::read_dir(config.store.path.join(".gleaner/quarantine"));
+    let mut folders: Vec<(u64, PathBuf)> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(numbered)
+        .collect();
+    folders.sort_by(|one, other| other.cmp(one));
+    folders.into_iter().map(|(_, path)| path).collect()
 }
 
 /// How the outcome is told, as it comes in.
@@ -127,6 +151,8 @@ enum Moved {
     Aside,
     /// It could not be moved.
     Not(String),
+    /// It is gone from its place; an earlier audit has put a copy of that name here, in the store.
+    Before(String),
 }
 
 /// One audit.
@@ -134,6 +160,7 @@ struct Audit {
     store: StoreFolder<SystemDisk>,
     reader: Reader,
     quarantine: Option<Quarantine>,
+    quarantined_before: Vec<PathBuf>,
     lists_unknown: bool,
     totals: Totals,
     /// Eight bytes for each name in the ledger. Two names with the same hash would hide an unknown file, and harm nothing.
@@ -157,10 +184,10 @@ impl Audit {
                 if compared.comparison == Comparison::Sound {
                     continue;
                 }
+                let name = &compared.copy.store_name;
                 let moved = match &self.quarantine {
-                    Some(quarantine) if compared.comparison.is_bad_copy() => {
-                        Some(quarantine.take(&compared.copy.store_name))
-                    }
+                    Some(quarantine) if compared.comparison.is_bad_copy() => Some(quarantine.take(name)),
+                    _ if compared.comparison == Comparison::Missing => self.moved_before(name),
                     _ => None,
                 };
                 if moved == Some(Moved::Aside) {
@@ -171,6 +198,14 @@ impl Audit {
         }
         bar.finish();
         Ok(())
+    }
+
+    fn moved_before(&self, name: &RelativePath) -> Option<Moved> {
+        let relative = Path::new(OsStr::from_bytes(name.as_bytes()));
+        let is_there = |folder: &&PathBuf| folder.join(relative).symlink_metadata().is_ok();
+        let number = self.quarantined_before.iter().find(is_there)?.file_name()?;
+        let number = number.to_string_lossy();
+        Some(Moved::Before(format!(".gleaner/quarantine/{number}/{name}")))
     }
 
     /// Files that the ledger does not know are no fault: others may use the store too.

@@ -49,10 +49,11 @@ impl Document {
 
 impl Form for Document {
     fn finding(&mut self, finding: &Compared, moved: Option<&Moved>, output: &mut Output) -> io::Result<()> {
-        let (quarantined, failure) = match moved {
-            None => (false, None),
-            Some(Moved::Aside) => (true, None),
-            Some(Moved::Not(reason)) => (false, Some(reason)),
+        let (quarantined, failure, before) = match moved {
+            None => (false, None, None),
+            Some(Moved::Aside) => (true, None, None),
+            Some(Moved::Not(reason)) => (false, Some(reason), None),
+            Some(Moved::Before(place)) => (false, None, Some(place)),
         };
         let item = json!({
             "kind": finding.comparison.code(),
@@ -62,6 +63,7 @@ impl Form for Document {
             "detail": finding.comparison.detail(),
             "quarantined": quarantined,
             "quarantine_failure": failure,
+            "quarantined_before": before,
         });
         self.item(Part::Findings, &item, output)
     }

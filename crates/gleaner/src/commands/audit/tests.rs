@@ -142,9 +142,9 @@ fn each_finding_has_a_line_in_the_order_of_names_and_nothing_is_touched() {
              missing     d/missing\n\
              unknown     notes.txt (10 B)\n\
              4 files (25 B) in the ledger: 1 sound, 1 missing, 2 different, 0 unreadable in the store.\n\
-             Bring these back from a back-up of the store. What a device still has is gathered again by itself.\n\
+             Bring back what is missing or different from a back-up of the store. What a device still has is gathered again by itself.\n\
              With --quarantine, files that differ are moved into .gleaner/quarantine of the store.\n\
-             1 other file (10 B) in the store, which the ledger does not know; -v lists them.\n"
+             1 other file (10 B) in the store, which the ledger does not know.\n"
         )
     );
     assert!(place.store().join("d/longer").exists());
@@ -167,6 +167,14 @@ fn quarantine_moves_what_differs_and_nothing_else() {
     assert!(!place.store().join("d/longer").exists());
     assert!(place.store().join(".gleaner/quarantine/2/d/longer").exists());
     assert!(place.store().join("d/sound").exists());
+    let (_, text) = place.audit(&PLAIN, 0);
+    assert!(
+        text.contains(
+            "missing     d/longer; an earlier audit moved a copy to .gleaner/quarantine/2/d/longer\n"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("missing     d/missing\n"), "{text}");
     assert!(place.store().join("notes.txt").exists());
 }
 

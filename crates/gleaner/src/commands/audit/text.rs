@@ -11,7 +11,10 @@ use crate::report::amount;
 use super::compare::Compared;
 use super::{Form, Moved, Totals};
 
-pub(super) struct Lines;
+pub(super) struct Lines {
+    /// Whether the files that the ledger does not know are listed.
+    pub(super) lists_unknown: bool,
+}
 
 impl Form for Lines {
     fn finding(&mut self, finding: &Compared, moved: Option<&Moved>, output: &mut Output) -> io::Result<()> {
@@ -19,6 +22,7 @@ impl Form for Lines {
         let moved = match moved {
             Some(Moved::Aside) => "; moved into .gleaner/quarantine".to_owned(),
             Some(Moved::Not(reason)) => format!("; {reason}"),
+            Some(Moved::Before(place)) => format!("; an earlier audit moved a copy to {place}"),
             None => String::new(),
         };
         output.line(format_args!(
@@ -58,7 +62,7 @@ impl Form for Lines {
                 amount::grouped(totals.different.files),
                 amount::grouped(totals.unreadable.files),
             ))?;
-            output.line("Bring these back from a back-up of the store. What a device still has is gathered again by itself.")?;
+            print_remedies(totals, output)?;
         }
         if totals.quarantined.files > 0 {
             let moved = amount::count(totals.quarantined.files, "file");
@@ -73,10 +77,23 @@ impl Form for Lines {
         if totals.unknown.files > 0 {
             let others = amount::count(totals.unknown.files, "other file");
             let size = amount::bytes(totals.unknown.bytes);
+            let hint = if self.lists_unknown { "" } else { "; -v lists them" };
             output.line(format_args!(
-                "{others} ({size}) in the store, which the ledger does not know; -v lists them."
+                "{others} ({size}) in the store, which the ledger does not know{hint}."
             ))?;
         }
         Ok(())
     }
+}
+
+fn print_remedies(totals: &Totals, output: &mut Output) -> io::Result<()> {
+    if totals.missing.files + totals.different.files > 0 {
+        output.line(
+            "Bring back what is missing or different from a back-up of the store. What a device still has is gathered again by itself.",
+        )?;
+    }
+    if totals.unreadable.files > 0 {
+        output.line("Let gleaner's user read what is unreadable, then audit again: it may well be sound.")?;
+    }
+    Ok(())
 }
