@@ -3,6 +3,7 @@
 pub mod reference;
 pub mod since;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
@@ -115,6 +116,10 @@ pub struct Run {
     #[arg(long = "device", value_name = "NAME")]
     pub devices: Vec<String>,
 
+    /// Never there: whoever names a device without `--device` is told how.
+    #[arg(value_name = "DEVICE", hide = true, value_parser = no_bare_device)]
+    pub bare_device: Option<Infallible>,
+
     /// Look and plan, but change nothing on device, store or ledger
     #[arg(long)]
     pub dry_run: bool,
@@ -122,6 +127,11 @@ pub struct Run {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn no_bare_device(name: &str) -> Result<Infallible, String> {
+    let name = model::escaped(name.as_bytes());
+    Err(format!("to visit one device: gleaner run --device {name}"))
 }
 
 /// Arguments of `gleaner status`.
@@ -246,6 +256,8 @@ pub struct ConfigShow {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct Demo {
     /// Do it all in this folder, which must not exist yet, and leave it there
+    ///
+    /// To look at it afterwards: gleaner -c DIR/gleaner.toml status
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub keep: Option<PathBuf>,
 }
@@ -286,6 +298,15 @@ mod tests {
             panic!("{line:?}")
         };
         assert_eq!(run.devices, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_device_without_its_option_is_refused_with_the_right_line() {
+        let refusal = CommandLine::try_parse_from(["gleaner", "run", "raspberry1"]).unwrap_err();
+        let text = refusal.to_string();
+        assert!(text.contains("gleaner run --device raspberry1"), "{text}");
+        let help = CommandLine::try_parse_from(["gleaner", "run", "--help"]).unwrap_err();
+        assert!(!help.to_string().contains("[DEVICE]"), "{help}");
     }
 
     #[test]
