@@ -95,7 +95,8 @@ pub struct Fleet {
     /// How many devices are visited at the same time, 1 to 1000.
     #[schemars(extend("default" = 16, "minimum" = 1, "maximum" = 1000), example = 32)]
     pub parallel: Option<At<Number>>,
-    /// The pause between two passes of a device, where gleaner runs all the time.
+    /// The pause between two passes of a device. Reserved for the daemon that is to come: `gleaner run`, by hand or under the timer, does not
+    /// use it.
     #[schemars(extend("default" = "1m"), example = &"10m")]
     pub every: Option<At<DurationText>>,
 }
