@@ -155,14 +155,15 @@ fn an_example_that_cannot_be_written_is_an_error_with_its_cause() {
 #[test]
 fn a_sound_file_is_summed_up() {
     let place = Place::new();
-    place.write("gleaner.toml", SOUND);
+    place.write("gleaner.toml", &SOUND.replace("/srv", "/proc/none"));
     let ended = place.run(&["config", "check"]);
     let ledger = place.path("home/.local/state/gleaner/ledger.db");
     assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
     assert_eq!(
         ended.output,
         format!(
-            "./gleaner.toml: sound\n  1 device (garden), 1 source\n  store   /srv with layout {{device}}/{{path}}\n  ledger  {}\n",
+            "./gleaner.toml: sound\n  1 device (garden), 1 source\n  store   /proc/none with layout {{device}}/{{path}}\n          \
+             not there yet: make it, or mount what should be there; then `gleaner store init`\n  ledger  {}\n",
             ledger.display()
         )
     );
@@ -221,6 +222,24 @@ fn warnings_are_shown_and_do_no_harm() {
         "{}",
         ended.output
     );
+}
+
+#[test]
+fn a_store_that_is_not_there_or_not_marked_is_told_and_is_no_fault() {
+    let place = Place::new();
+    let store = place.path("store");
+    let text =
+        format!("[store]\npath = {store:?}\n[defaults]\nsource = \"/data\"\n[[device]]\nname = \"garden\"\n");
+    place.write("gleaner.toml", &text);
+    let told = |what: &str| {
+        let ended = place.run(&["config", "check"]);
+        assert_eq!(ended.status, 0, "{}", ended.errors);
+        assert!(ended.output.contains(what), "{}", ended.output);
+        assert!(ended.output.contains("gleaner store init"), "{}", ended.output);
+    };
+    told("not there yet: ");
+    fs::create_dir(&store).unwrap();
+    told("not marked (");
 }
 
 #[test]

@@ -3,6 +3,10 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::Arc;
+
+use engine::ports::StoreError;
+use storage::{StoreFolder, SystemDisk};
 
 use crate::cli;
 use crate::commands::Context;
@@ -53,7 +57,7 @@ fn init(arguments: &cli::ConfigInit, context: &mut Context<'_>) -> Result<ExitSt
 
 /// Faults are a failure of loading; what is left to do is to sum up.
 fn check(context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
-    let config = context.configuration()?;
+    let config = context.configuration_and_warnings()?;
     context.output.write_all(summary(&config).as_bytes())?;
     Ok(ExitStatus::Well)
 }
@@ -66,15 +70,32 @@ fn summary(config: &Config) -> String {
         [first, .., last] if names.len() > 5 => format!("{first} … {last}"),
         few => few.join(", "),
     };
+    let missing = missing_of_the_store(config).map(|what| format!("\n          {what}"));
     format!(
-        "{}: sound\n  {} ({listed}), {}\n  store   {} with layout {}\n  ledger  {}\n",
+        "{}: sound\n  {} ({listed}), {}\n  store   {} with layout {}{}\n  ledger  {}\n",
         show_path(&config.file),
         count(config.devices.len(), "device"),
         count(sources, "source"),
         show_path(&config.store.path),
         config.store.layout.as_str(),
+        missing.unwrap_or_default(),
         show_path(&config.ledger),
     )
+}
+
+/// What is to be done about the store before the first sweep. It is no fault of the configuration.
+fn missing_of_the_store(config: &Config) -> Option<String> {
+    let path = &config.store.path;
+    let refusal = StoreFolder::open(Arc::new(SystemDisk::default()), path, None).err()?;
+    match refusal {
+        StoreError::NoMarker { .. } if !path.is_dir() => {
+            Some("not there yet: make it, or mount what should be there; then `gleaner store init`".into())
+        }
+        StoreError::NoMarker { .. } => Some(
+            "not marked (not mounted, or never marked): see to the mount, then `gleaner store init`".into(),
+        ),
+        other => Some(engine::recourse::with_causes(&other)),
+    }
 }
 
 fn show(arguments: &cli::ConfigShow, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
