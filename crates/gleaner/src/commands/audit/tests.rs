@@ -232,3 +232,16 @@ fn many_copies_are_compared_each_once() {
         "{text}"
     );
 }
+
+#[test]
+fn what_cannot_be_read_is_not_asked_for_from_a_back_up() {
+    use super::Form as _;
+    let totals = super::Totals {
+        unreadable: super::one(7),
+        ..super::Totals::default()
+    };
+    let mut lines = super::text::Lines { lists_unknown: false };
+    let text = printed(|output| lines.end(&totals, output));
+    assert!(text.contains("Let gleaner's user read"), "{text}");
+    assert!(!text.contains("back-up"), "{text}");
+}
