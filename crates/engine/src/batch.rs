@@ -30,7 +30,9 @@ pub(crate) async fn run<W: World>(
     );
 
     let withdrawn = withdraw::withdraw(visit, source, to_gather).await?;
+    let turn = visit.wire.acquire().await;
     let fetched = fetch::fetch(visit, source, withdrawn).await?;
+    drop(turn);
     let verified = verify::verify(visit, source, fetched).await?;
     let published = publish::publish(visit, source, verified).await?;
     let mut recorded = record::record(visit, source, published).await?;
@@ -84,10 +86,10 @@ pub(crate) struct Size {
     bytes: u64,
 }
 
-/// The first batch of a pass: a few seconds on a link of 5 Mbit/s.
+/// The first batch of a pass: some ten seconds on a link of 5 Mbit/s.
 const FIRST: Size = Size {
-    files: 64,
-    bytes: 2 << 20,
+    files: 128,
+    bytes: 8 << 20,
 };
 
 /// No batch is larger: so much is withdrawn at a time, twice, and so much waits for its record.
@@ -101,7 +103,7 @@ impl Size {
         FIRST
     }
 
-    /// Each batch that succeeds makes the next four times larger.
+    /// Each batch that succeeds makes those after it four times larger.
     pub(crate) fn grow(&mut self) {
         self.files = (self.files * 4).min(LARGEST.files);
         self.bytes = (self.bytes * 4).min(LARGEST.bytes);
@@ -159,7 +161,7 @@ mod tests {
             lengths.push(size.take(&mut files).len());
             size.grow();
         }
-        assert_eq!(lengths[..4], [64, 256, 1024, 1024]);
+        assert_eq!(lengths[..4], [128, 512, 1024, 1024]);
     }
 
     #[test]

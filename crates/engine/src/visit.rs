@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{PassId, RelativePath, SourcePath, Timestamp};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::event::{Event, Reporter};
@@ -36,6 +37,9 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) released: Count,
     /// Folders that several batches of a source share, and that may be empty when all of them are done.
     pub(crate) shared_folders: Mutex<BTreeSet<RelativePath>>,
+    /// Whose turn it is to fetch: one batch at a time. While one is on the wire, the other is flushed, published, recorded and released; two
+    /// that shared the wire would come to each stage together, and leave wire and disk idle in turn.
+    pub(crate) wire: Semaphore,
     notes: Mutex<Notes>,
     batches: AtomicU64,
 }
@@ -91,6 +95,7 @@ impl<'a, W: World> Visit<'a, W> {
             stored: Count::default(),
             released: Count::default(),
             shared_folders: Mutex::default(),
+            wire: Semaphore::new(1),
             notes: Mutex::default(),
             batches: AtomicU64::new(0),
         }
