@@ -101,7 +101,7 @@ fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     }
     for (class, devices) in by_class {
         output.line(format_args!(
-            "{} ({}):",
+            "{} [{}]:",
             capitalised(class.meaning()),
             class.code()
         ))?;
