@@ -85,6 +85,7 @@ range='
 if [ ! -f "$1" ] || [ -L "$1" ]; then echo -
 elif [ "$3" = - ] && [ "$2" = 0 ]; then $digest <"$1" || echo -
 elif [ "$3" = - ]; then dd if="$1" bs=1048576 skip="$2" 2>/dev/null | $digest
+elif [ $(($3 * 1048576)) = "$4" ]; then dd if="$1" bs=1048576 skip="$2" count="$3" 2>/dev/null | $digest
 else dd if="$1" bs=1048576 skip="$2" count="$3" 2>/dev/null | head -c "$4" | $digest
 fi </dev/null'
 export digest
