@@ -11,7 +11,6 @@ use model::Timestamp;
 use ssh::{Compression, SshDevices, SshOptions, Target};
 use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk};
 
-use crate::config::layout::{Layout, LayoutPart};
 use crate::config::meant::{self, Bandwidth, Compress, Names, Release};
 use crate::report::SweepReporter;
 use crate::{Config, ExitStatus, Failure};
@@ -176,28 +175,13 @@ fn rules(rules: &meant::Rules, store: &meant::Store) -> Rules {
             Release::Keep => ReleaseRule::Keep,
         },
         prune_empty: rules.prune_empty,
-        layout: layout(&store.layout),
+        layout: placement::Layout {
+            parts: store.layout.parts().to_vec(),
+        },
         names: match store.names {
             Names::Bytes => placement::NameRule::Bytes,
             Names::Portable => placement::NameRule::Portable,
         },
-    }
-}
-
-fn layout(layout: &Layout) -> placement::Layout {
-    let part = |part: &LayoutPart| match part {
-        LayoutPart::Literal(text) => placement::LayoutPart::Literal(text.clone()),
-        LayoutPart::Device => placement::LayoutPart::Device,
-        LayoutPart::Source => placement::LayoutPart::Source,
-        LayoutPart::Path => placement::LayoutPart::Path,
-        LayoutPart::Name => placement::LayoutPart::Name,
-        LayoutPart::Folder => placement::LayoutPart::Folder,
-        LayoutPart::Stem => placement::LayoutPart::Stem,
-        LayoutPart::Extension => placement::LayoutPart::Extension,
-        LayoutPart::Modified(format) => placement::LayoutPart::Modified(format.clone()),
-    };
-    placement::Layout {
-        parts: layout.parts().iter().map(part).collect(),
     }
 }
 

@@ -1,34 +1,12 @@
-//! The `layout` of a store: the pattern of the names that files get there. Parsed here, applied elsewhere.
+//! The `layout` of a store: the pattern of the names that files get there. Parsed here, applied by the engine.
+
+pub use engine::placement::LayoutPart;
 
 /// A pattern that gives each file a relative name in the store, and different files of a folder different ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     text: String,
     parts: Vec<LayoutPart>,
-}
-
-/// One part of a layout. The parts of a name are put together without anything between them; empty components that
-/// arise (a `{folder}` at the top of a source) are left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LayoutPart {
-    /// Text as it stands; may contain slashes.
-    Literal(String),
-    /// `{device}`: the name of the device.
-    Device,
-    /// `{source}`: the last component of the source folder.
-    Source,
-    /// `{path}`: the path of the file below its source.
-    Path,
-    /// `{name}`: the name of the file, without folders.
-    Name,
-    /// `{folder}`: the path below the source of the folder that the file is in; empty at the top.
-    Folder,
-    /// `{stem}`: the name up to its last dot.
-    Stem,
-    /// `{ext}`: what follows the last dot of the name; empty if there is none.
-    Extension,
-    /// `{mtime:FORMAT}`: when the file was last modified, in UTC, in the format of strftime(3).
-    Modified(String),
 }
 
 /// The placeholders, for messages.
