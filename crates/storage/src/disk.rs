@@ -13,7 +13,7 @@ use std::path::Path;
 
 use model::Timestamp;
 
-pub use system::SystemDisk;
+pub use system::{SystemDisk, SystemFile};
 
 /// The system calls. All methods may be called at the same time; errors carry the system's error number.
 pub trait Disk: Send + Sync + 'static {
@@ -38,6 +38,10 @@ pub trait Disk: Send + Sync + 'static {
 
     /// Opens a file beneath a folder without ever waiting (a pipe would). May open what is no regular file: look at its status.
     fn open_file(&self, at: &Self::Folder, path: &[u8], access: Access) -> io::Result<Self::File>;
+
+    /// From now on, whole aligned blocks of this file go between memory and disk without a copy in the system's cache. Advice only, for
+    /// a large file that has this name: whatever cannot be had that way goes through the cache, and reads see all that was written.
+    fn avoid_cache(&self, file: &mut Self::File, at: &Self::Folder, name: &[u8]);
 
     /// Writes some of the bytes at an offset, and answers how many.
     fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<usize>;

@@ -2,15 +2,15 @@
 
 use std::io;
 
+use bytes::Bytes;
 use model::Digest;
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
+use twox_hash::XxHash3_128;
 
+use crate::aligned::{BLOCK, with_buffer};
 use crate::disk::{Access, Disk};
 use crate::fault::is;
-
-/// How much is read at a time: enough that the calls cost nothing beside the digest, little enough for 32 threads at once.
-const BUFFER_LENGTH: u64 = 256 << 10;
 
 /// Reads a file from its beginning to its end, but no more than `limit` bytes.
 pub(crate) fn read_whole<D: Disk>(disk: &D, file: &D::File, limit: u64) -> io::Result<Vec<u8>> {
@@ -31,6 +31,41 @@ pub(crate) fn digest_range<D: Disk>(
     Ok((digest_of(hasher), count))
 }
 
+/// The checksum of a range of a file as the system gives it. The count tells where the file ends before the range does.
+pub(crate) fn checksum_range<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    offset: u64,
+    length: u64,
+) -> io::Result<(u128, u64)> {
+    let mut hasher = XxHash3_128::new();
+    let count = read_range(disk, file, offset, length, |part| hasher.write(part))?;
+    Ok((hasher.finish_128(), count))
+}
+
+/// Whether a file begins with these bytes, as the system gives them.
+pub(crate) fn begins_with<D: Disk>(disk: &D, file: &D::File, expected: &[Bytes]) -> io::Result<bool> {
+    let length: usize = expected.iter().map(Bytes::len).sum();
+    let length = u64::try_from(length).unwrap_or(u64::MAX);
+    let mut pieces = expected.iter();
+    let (mut piece, mut is_equal) = (&[][..], true);
+    let count = read_range(disk, file, 0, length, |mut part| {
+        while is_equal && !part.is_empty() {
+            let common = piece.len().min(part.len());
+            let (compared, left) = part.split_at(common);
+            is_equal = piece.starts_with(compared);
+            (piece, part) = (piece.get(common..).unwrap_or_default(), left);
+            if piece.is_empty() && !part.is_empty() {
+                match pieces.next() {
+                    Some(next) => piece = next,
+                    None => is_equal = false,
+                }
+            }
+        }
+    })?;
+    Ok(is_equal && count == length)
+}
+
 /// Hands a range of a file on in parts, and answers how many bytes there were.
 pub(crate) fn read_range<D: Disk>(
     disk: &D,
@@ -39,21 +74,24 @@ pub(crate) fn read_range<D: Disk>(
     length: u64,
     mut take: impl FnMut(&[u8]),
 ) -> io::Result<u64> {
-    let mut buffer = vec![0; usize::try_from(length.min(BUFFER_LENGTH)).unwrap_or(usize::MAX)];
-    let mut done = 0;
-    while done < length {
-        let wanted = usize::try_from(length - done)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        let part = buffer.get_mut(..wanted).unwrap_or_default();
-        let count = disk.read_at(file, part, offset + done)?;
-        if count == 0 {
-            break;
+    with_buffer(|buffer| {
+        let mut done = 0;
+        while done < length {
+            let left = usize::try_from(length - done).unwrap_or(usize::MAX);
+            // In whole blocks, as a disk reads by itself; what comes beyond the range is not handed on.
+            let wanted = left
+                .checked_next_multiple_of(BLOCK)
+                .map_or(buffer.len(), |blocks| blocks.min(buffer.len()));
+            let part = buffer.get_mut(..wanted).unwrap_or_default();
+            let count = disk.read_at(file, part, offset + done)?.min(left);
+            if count == 0 {
+                break;
+            }
+            take(part.get(..count).unwrap_or_default());
+            done += u64::try_from(count).unwrap_or(u64::MAX);
         }
-        take(part.get(..count).unwrap_or_default());
-        done += u64::try_from(count).unwrap_or(u64::MAX);
-    }
-    Ok(done)
+        Ok(done)
+    })
 }
 
 /// Writes all of some bytes.
@@ -113,4 +151,31 @@ pub(crate) fn read_small_file<D: Disk>(
 
 pub(crate) fn digest_of(hasher: Sha256) -> Digest {
     Digest::from_bytes(hasher.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SystemDisk;
+
+    #[test]
+    fn a_file_begins_with_what_is_in_it_and_with_nothing_longer_or_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = SystemDisk::default();
+        let root = disk.open_root(folder.path()).unwrap();
+        let content: Vec<u8> = (0..10_000_u32).flat_map(u32::to_le_bytes).collect();
+        let file = disk.create_file(&root, b"a").unwrap();
+        write_all(&disk, &file, &content, 0).unwrap();
+        let begins = |pieces: &[&[u8]]| {
+            let pieces: Vec<Bytes> = pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
+            begins_with(&disk, &file, &pieces).unwrap()
+        };
+        let (begin, end) = content.split_at(4097);
+        assert!(begins(&[&content]) && begins(&[begin, &[], end]) && begins(&[&[], begin, end, &[]]));
+        assert!(begins(&[begin]) && begins(&[]));
+        assert!(!begins(&[begin, end, &[0]]) && !begins(&[end, begin]));
+        let mut other = end.to_vec();
+        *other.last_mut().unwrap() ^= 1;
+        assert!(!begins(&[begin, &other]));
+    }
 }

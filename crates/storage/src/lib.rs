@@ -11,6 +11,7 @@
 
 pub mod store;
 
+mod blocks;
 mod condition;
 mod flushed;
 mod folders;
@@ -29,6 +30,7 @@ pub mod ledgers;
 pub mod marker;
 mod probe;
 
+mod aligned;
 pub mod disk;
 pub mod executor;
 mod fault;

@@ -1,7 +1,5 @@
 //! Partial files: their names, and how one is taken up again.
 
-use std::sync::Arc;
-
 use engine::ports::StoreError;
 use model::Digest;
 use rustix::io::Errno;
@@ -87,7 +85,7 @@ impl<D: Disk> Staged<D> {
         if !fits || ranges == 0 {
             return Ok(false);
         }
-        let Some(received) = digest_again(shared, &file, ranges) else {
+        let Some(received) = digest_again(shared, &file, ranges, self.key.range_digests) else {
             return Ok(false);
         };
         let fault = |error| shared.place.fault("take up a partial file", error);
@@ -105,17 +103,22 @@ impl<D: Disk> Staged<D> {
         self.received = received;
         self.proved = ranges * range_length;
         self.written_out = self.proved;
-        self.file = Some(Arc::new(file));
+        self.take_file(shared, file, &taken.to_bytes());
         self.reserve_room(shared)?;
         Ok(true)
     }
 }
 
 /// Digests what is on the disk, range by range; `None` where it cannot be read.
-fn digest_again<D: Disk>(shared: &Shared<D>, file: &D::File, ranges: u64) -> Option<Received> {
+fn digest_again<D: Disk>(
+    shared: &Shared<D>,
+    file: &D::File,
+    ranges: u64,
+    range_digests: bool,
+) -> Option<Received> {
     let disk = &*shared.disk;
     let length = shared.settings.range_length;
-    let mut received = Received::new(length);
+    let mut received = Received::new(length, range_digests);
     disk.drop_cache(file, 0, ranges * length);
     for range in 0..ranges {
         let count = read_range(disk, file, range * length, length, |part| received.take(part)).ok()?;

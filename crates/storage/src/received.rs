@@ -2,28 +2,47 @@
 
 use model::{Digest, RangeDigest};
 use sha2::{Digest as _, Sha256};
+use twox_hash::XxHash3_128;
 
 use crate::files::digest_of;
 
 /// Digests bytes in order.
-#[derive(Debug)]
 pub(crate) struct Received {
     range_length: u64,
     length: u64,
+    closed_length: u64,
     whole: Sha256,
-    /// The open range. Within the first one the digest of the whole does for both.
-    range: Option<Sha256>,
-    ranges: Vec<RangeDigest>,
+    /// Of the open range, to be held against what the disk gives back: no adversary stands between us and the disk, so that a checksum does
+    /// which takes a tenth of the digest's time.
+    checksum: XxHash3_128,
+    digests: Option<RangeDigests>,
+}
+
+#[derive(Debug, Default)]
+struct RangeDigests {
+    /// Of the open range. Within the first one the digest of the whole does for both.
+    open: Option<Sha256>,
+    closed: Vec<RangeDigest>,
+}
+
+/// A range that has come whole, and is to be found on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) checksum: u128,
 }
 
 impl Received {
-    pub(crate) fn new(range_length: u64) -> Self {
+    /// With `range_digests`, each range gets a digest of its own.
+    pub(crate) fn new(range_length: u64, range_digests: bool) -> Self {
         Self {
             range_length,
             length: 0,
+            closed_length: 0,
             whole: Sha256::new(),
-            range: None,
-            ranges: Vec::new(),
+            checksum: XxHash3_128::new(),
+            digests: range_digests.then(RangeDigests::default),
         }
     }
 
@@ -39,42 +58,45 @@ impl Received {
 
     /// How many bytes the open range still takes; none once it is full and not yet closed.
     pub(crate) fn room(&self) -> u64 {
-        self.closed_length() + self.range_length - self.length
+        self.closed_length + self.range_length - self.length
     }
 
     /// Takes bytes that the open range has room for.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         self.whole.update(bytes);
-        if let Some(range) = &mut self.range {
-            range.update(bytes);
+        self.checksum.write(bytes);
+        if let Some(open) = self.digests.as_mut().and_then(|digests| digests.open.as_mut()) {
+            open.update(bytes);
         }
         self.length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     }
 
-    /// Ends the open range and begins the next. Answers the digest of the one that ended.
-    pub(crate) fn close_range(&mut self) -> RangeDigest {
-        let open = self.range.replace(Sha256::new());
-        let digest = digest_of(open.unwrap_or_else(|| self.whole.clone()));
-        let offset = self.closed_length();
-        let closed = RangeDigest {
-            offset,
-            length: self.length - offset,
-            digest,
+    /// Ends the open range and begins the next.
+    pub(crate) fn close_range(&mut self) -> Range {
+        let range = Range {
+            offset: self.closed_length,
+            length: self.length - self.closed_length,
+            checksum: std::mem::replace(&mut self.checksum, XxHash3_128::new()).finish_128(),
         };
-        self.ranges.push(closed);
-        closed
-    }
-
-    /// Ends the open range, unless it is empty and not the only one, and answers the digest of the whole and of each range.
-    pub(crate) fn finish(mut self) -> (Digest, Vec<RangeDigest>) {
-        if self.ranges.is_empty() || self.length > self.closed_length() {
-            self.close_range();
+        if let Some(digests) = &mut self.digests {
+            let open = digests.open.replace(Sha256::new());
+            digests.closed.push(RangeDigest {
+                offset: range.offset,
+                length: range.length,
+                digest: digest_of(open.unwrap_or_else(|| self.whole.clone())),
+            });
         }
-        (digest_of(self.whole), self.ranges)
+        self.closed_length = self.length;
+        range
     }
 
-    fn closed_length(&self) -> u64 {
-        self.ranges.last().map_or(0, |range| range.offset + range.length)
+    /// Ends the open range, unless it is empty and not the only one, and answers the digest of the whole, those of the ranges if they are
+    /// wanted, and the range that it ended.
+    pub(crate) fn finish(mut self) -> (Digest, Vec<RangeDigest>, Option<Range>) {
+        let is_open = self.length > self.closed_length || self.length == 0;
+        let last = is_open.then(|| self.close_range());
+        let ranges = self.digests.map_or_else(Vec::new, |digests| digests.closed);
+        (digest_of(self.whole), ranges, last)
     }
 }
 
@@ -87,14 +109,15 @@ mod tests {
     }
 
     fn received(bytes: &[u8], range_length: u64) -> (Digest, Vec<RangeDigest>) {
-        let mut received = Received::new(range_length);
+        let mut received = Received::new(range_length, true);
         for byte in bytes {
             if received.room() == 0 {
                 received.close_range();
             }
             received.take(&[*byte]);
         }
-        received.finish()
+        let (whole, ranges, _) = received.finish();
+        (whole, ranges)
     }
 
     #[test]
@@ -129,5 +152,26 @@ mod tests {
                 parts.iter().map(|part| digest(part)).collect::<Vec<_>>()
             );
         }
+    }
+
+    #[test]
+    fn each_range_is_to_be_found_on_the_disk_once() {
+        let mut received = Received::new(4, false);
+        received.take(b"abcd");
+        let first = received.close_range();
+        assert_eq!((first.offset, first.length), (0, 4));
+        assert_eq!(first.checksum, XxHash3_128::oneshot(b"abcd"));
+        received.take(b"e");
+        let (whole, ranges, last) = received.finish();
+        assert_eq!((whole, ranges), (digest(b"abcde"), Vec::new()));
+        let checksum = XxHash3_128::oneshot(b"e");
+        assert_eq!(
+            last,
+            Some(Range {
+                offset: 4,
+                length: 1,
+                checksum
+            })
+        );
     }
 }

@@ -4,21 +4,27 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use engine::ports::{Chunk, SealedFile, StagingKey, StoreError};
-use model::{RangeDigest, Timestamp};
+use model::Timestamp;
 use rustix::io::Errno;
 
+use crate::aligned::BLOCK;
+use crate::blocks::Rest;
 use crate::disk::Disk;
 use crate::executor::Pending;
 use crate::fault::errno;
-use crate::files::{digest_range, write_all};
+use crate::files::{begins_with, checksum_range, write_all};
 use crate::partial::PartialName;
-use crate::received::Received;
+use crate::received::{Range, Received};
 use crate::shared::{Claim, Handles, Shared, Token};
 
 /// Room is reserved for files from this size on: it keeps them in one piece, and tells early that there is none. Below, it costs
 /// more than it gives.
 const PREALLOCATED_FROM: u64 = 8 << 20;
+
+/// Files of this size are written in whole blocks, past the system's cache where that is well done. Smaller ones gain nothing by it.
+const IN_BLOCKS_FROM: u64 = 256 << 10;
 
 /// The system is asked to begin writing out this often, so that a flush finds little left to do.
 const WRITE_OUT_EVERY: u64 = 8 << 20;
@@ -37,6 +43,9 @@ pub struct Staged<D: Disk> {
     pub(crate) proving: Option<Pending<Result<(), StoreError>>>,
     pub(crate) claim: Option<Arc<Claim>>,
     pub(crate) written_out: u64,
+    in_blocks: bool,
+    /// What has come and is not written yet; nothing at the end of a range.
+    rest: Rest,
 }
 
 impl<D: Disk> fmt::Debug for Staged<D> {
@@ -52,11 +61,14 @@ impl<D: Disk> fmt::Debug for Staged<D> {
 impl<D: Disk> Staged<D> {
     /// A file of which nothing is there yet.
     pub(crate) fn new(shared: &Shared<D>, key: StagingKey, claim: Option<Claim>) -> Self {
+        let blocks_fill_ranges = shared.settings.range_length.is_multiple_of(BLOCK as u64);
         Self {
+            in_blocks: blocks_fill_ranges && key.expected_size >= IN_BLOCKS_FROM,
+            rest: Rest::default(),
+            received: Received::new(shared.settings.range_length, key.range_digests),
             key,
             handles: shared.handles(),
             token: Arc::new(shared.new_token()),
-            received: Received::new(shared.settings.range_length),
             file: None,
             proved: 0,
             proving: None,
@@ -83,21 +95,30 @@ impl<D: Disk> Staged<D> {
         chunks: &mut VecDeque<Chunk>,
     ) -> Result<(), StoreError> {
         let file = self.open(shared)?;
-        while self.received.room() > 0 {
-            let Some(mut chunk) = chunks.pop_front() else {
-                break;
-            };
-            let room = usize::try_from(self.received.room()).unwrap_or(usize::MAX);
-            let bytes = chunk.bytes.split_to(room.min(chunk.bytes.len()));
-            write_all(&*shared.disk, &file, &bytes, self.received.length())
-                .map_err(|error| self.fault(shared, "write", error))?;
-            self.received.take(&bytes);
-            if !chunk.bytes.is_empty() {
-                chunks.push_front(chunk);
-            }
-            self.write_out(shared, &file);
-        }
+        let disk = &*shared.disk;
+        let begin = self.received.length() - self.rest.length();
+        let received = &mut self.received;
+        let mut pieces = std::iter::from_fn(|| next_piece(received, chunks));
+        let written = if self.in_blocks {
+            self.rest
+                .write_with(begin, pieces, |block, at| write_all(disk, &file, block, at))
+        } else {
+            let mut at = begin;
+            pieces.try_for_each(|piece| {
+                write_all(disk, &file, &piece, at)?;
+                at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+                Ok(())
+            })
+        };
+        written.map_err(|error| self.fault(shared, "write", error))?;
+        self.write_out(shared, &file);
         Ok(())
+    }
+
+    fn write_rest(&mut self, shared: &Shared<D>, file: &D::File) -> Result<(), StoreError> {
+        let at = self.received.length() - self.rest.length();
+        write_all(&*shared.disk, file, &self.rest.take(), at)
+            .map_err(|error| self.fault(shared, "write", error))
     }
 
     fn write_out(&mut self, shared: &Shared<D>, file: &D::File) {
@@ -112,14 +133,23 @@ impl<D: Disk> Staged<D> {
         if let Some(file) = &self.file {
             return Ok(Arc::clone(file));
         }
+        let name = self.name();
         let file = shared
-            .disk
-            .create_file(&self.handles.partial, &self.name())
+            .in_turn(|| shared.disk.create_file(&self.handles.partial, &name))
             .map_err(|error| self.fault(shared, "make", error))?;
-        let file = Arc::new(file);
-        self.file = Some(Arc::clone(&file));
+        let file = self.take_file(shared, file, &name);
         self.reserve_room(shared)?;
         Ok(file)
+    }
+
+    /// Writes to this file from now on, which has that name.
+    pub(crate) fn take_file(&mut self, shared: &Shared<D>, mut file: D::File, name: &[u8]) -> Arc<D::File> {
+        if self.in_blocks {
+            shared.disk.avoid_cache(&mut file, &self.handles.partial, name);
+        }
+        let file = Arc::new(file);
+        self.file = Some(Arc::clone(&file));
+        file
     }
 
     /// Only a lack of room is a failure: many file systems cannot reserve any.
@@ -164,10 +194,15 @@ impl<D: Disk> Staged<D> {
         mut last: VecDeque<Chunk>,
         modified: Timestamp,
     ) -> Result<SealedFile, StoreError> {
+        let whole = match self.received.length() {
+            0 => Some(last.iter().map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>()),
+            _ => None,
+        };
         self.write(shared, &mut last)?;
         drop(last);
         let disk = &*shared.disk;
         let file = self.open(shared)?;
+        self.write_rest(shared, &file)?;
         let size = self.received.length();
         let fault = |operation: &str, error| self.fault(shared, operation, error);
         if size != self.key.expected_size && self.key.expected_size >= PREALLOCATED_FROM {
@@ -181,28 +216,33 @@ impl<D: Disk> Staged<D> {
             .map_err(|error| fault("set the time of", error))?;
         disk.flush_file(&file).map_err(|error| fault("flush", error))?;
 
-        let received = std::mem::replace(&mut self.received, Received::new(shared.settings.range_length));
-        let (digest, ranges) = received.finish();
+        let received = std::mem::replace(
+            &mut self.received,
+            Received::new(shared.settings.range_length, false),
+        );
+        let (digest, ranges, last_range) = received.finish();
         let fault = |operation: &str, error| self.fault(shared, operation, error);
-        if let Some(tail) = ranges.last().filter(|tail| tail.offset >= self.proved) {
-            disk.drop_cache(&file, tail.offset, tail.length);
-            let found = digest_range(disk, &file, tail.offset, tail.length)
-                .map_err(|error| fault("read back", error))?;
-            if found != (tail.digest, tail.length) {
-                return Err(self.differs(shared));
-            }
+        if let Some(range) = &last_range {
+            disk.drop_cache(&file, range.offset, range.length);
+        }
+        let is_on_disk = match (&whole, &last_range) {
+            // All of it is still at hand.
+            (Some(whole), _) => begins_with(disk, &file, whole),
+            (None, Some(range)) => range.is_in(disk, &file),
+            (None, None) => Ok(true),
+        };
+        if !is_on_disk.map_err(|error| fault("read back", error))? {
+            return Err(self.differs(shared));
         }
         let status = disk.file_status(&file).map_err(|error| fault("look at", error))?;
         if status.size != size {
             return Err(self.differs(shared));
         }
-        disk.rename(
-            &self.handles.partial,
-            &self.name(),
-            &self.handles.sealed,
-            self.token.as_str().as_bytes(),
-        )
-        .map_err(|error| fault("seal", error))?;
+        let (partial, sealed) = (&self.handles.partial, &self.handles.sealed);
+        let (name, token) = (self.name(), self.token.as_str().as_bytes());
+        shared
+            .in_turn(|| disk.rename(partial, &name, sealed, token))
+            .map_err(|error| fault("seal", error))?;
         Ok(SealedFile {
             token: self.token.as_str().to_owned(),
             size,
@@ -248,12 +288,35 @@ impl<D: Disk> Staged<D> {
     }
 }
 
+/// The next bytes for the open range, which then counts them in; none when it is full or they are at an end. Credit goes back with the
+/// chunk.
+fn next_piece(received: &mut Received, chunks: &mut VecDeque<Chunk>) -> Option<Bytes> {
+    let room = usize::try_from(received.room()).unwrap_or(usize::MAX);
+    if room == 0 {
+        return None;
+    }
+    let mut chunk = chunks.pop_front()?;
+    let bytes = chunk.bytes.split_to(room.min(chunk.bytes.len()));
+    received.take(&bytes);
+    if !chunk.bytes.is_empty() {
+        chunks.push_front(chunk);
+    }
+    Some(bytes)
+}
+
+impl Range {
+    fn is_in<D: Disk>(&self, disk: &D, file: &D::File) -> std::io::Result<bool> {
+        let found = checksum_range(disk, file, self.offset, self.length)?;
+        Ok(found == (self.checksum, self.length))
+    }
+}
+
 /// All that is needed to prove a range while the next one is being received.
 struct RangeProof<D: Disk> {
     shared: Arc<Shared<D>>,
     handles: Arc<Handles<D>>,
     file: Arc<D::File>,
-    range: RangeDigest,
+    range: Range,
     before: PartialName,
     after: PartialName,
     /// Nobody may resume or tidy the file while this is at work.
@@ -289,9 +352,8 @@ impl<D: Disk> RangeProof<D> {
         disk.flush_bytes(&self.file)
             .map_err(|error| fault("flush", error))?;
         disk.drop_cache(&self.file, self.range.offset, self.range.length);
-        let found = digest_range(disk, &self.file, self.range.offset, self.range.length)
-            .map_err(|error| fault("read back", error))?;
-        if found != (self.range.digest, self.range.length) {
+        let is_on_disk = self.range.is_in(disk, &self.file);
+        if !is_on_disk.map_err(|error| fault("read back", error))? {
             return Err(StoreError::ReadBack {
                 path: self.shared.place.path(),
                 name: self.before.token.clone(),

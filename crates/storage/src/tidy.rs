@@ -20,7 +20,7 @@ impl<D: Disk> Shared<D> {
     pub(crate) fn retire(&self, sealed: &[SealedFile]) -> Result<(), StoreError> {
         let handles = self.handles();
         for file in sealed {
-            match self.disk.remove_file(&handles.sealed, file.token.as_bytes()) {
+            match self.in_turn(|| self.disk.remove_file(&handles.sealed, file.token.as_bytes())) {
                 // Renamed instead of linked.
                 Err(error) if is(&error, Errno::NOENT) => {}
                 removed => removed.map_err(|error| {

@@ -25,7 +25,7 @@ pub trait Store: Send + Sync + 'static {
     /// Opens a file in staging under a key that stands for one version of one device file.
     ///
     /// Returns how many bytes are there already: more than zero only with `resume`, only what was flushed, and always a multiple of
-    /// [`RANGE_LENGTH`]. Those bytes are digested again from the disk: they are to be proved range by range.
+    /// [`RANGE_LENGTH`]. Those bytes are digested again from the disk: they are to be proved like those that come.
     fn stage(
         &self,
         key: &StagingKey,
@@ -106,6 +106,8 @@ pub struct StagingKey {
     pub digest: Digest,
     /// The size that the file is expected to have: for preallocation, and to know large from small.
     pub expected_size: u64,
+    /// Whether the digest of each range is wanted, beside that of the whole.
+    pub range_digests: bool,
 }
 
 /// A sealed file: staged, durable, read back and equal to what was received.
@@ -117,7 +119,7 @@ pub struct SealedFile {
     pub size: u64,
     /// Their digest.
     pub digest: Digest,
-    /// The digests of their ranges of [`RANGE_LENGTH`]; one range for a small file (the digest of the whole).
+    /// The digests of their ranges of [`RANGE_LENGTH`], one at least; none unless [`StagingKey::range_digests`] asked for them.
     pub ranges: Vec<RangeDigest>,
 }
 

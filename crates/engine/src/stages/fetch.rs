@@ -48,6 +48,10 @@ impl Fetched {
 /// link of 100 Mbit/s at 200 ms; OpenSSH's server admits far more open handles.
 const FILES_AT_ONCE: usize = 128;
 
+/// A file of up to 1 GiB is digested by the device in one go, a larger one range by range. A range goes through a pipe, which costs the device
+/// more than twice the time; but a device that digests at 20 MB/s would keep silent for longer than `stall_timeout` over more.
+pub(crate) const DIGESTED_WHOLE: u64 = 1 << 30;
+
 /// How many ranges of a large file the device is asked to digest at once (4 GiB): whatever size a device claims, its requests stay few.
 const RANGES_AT_ONCE: usize = 256;
 
@@ -80,7 +84,8 @@ pub(crate) async fn fetch<W: World>(
     Ok(fetched.collect())
 }
 
-/// What the device says the digests of these files are: of a small file one, of a large one those of the ranges in which it is flushed.
+/// What the device says the digests of these files are: the digest of the whole, or those of the ranges of a file beyond
+/// [`DIGESTED_WHOLE`].
 /// None at all where the device has no tool.
 async fn digests<W: World>(
     visit: &Visit<'_, W>,
@@ -90,22 +95,22 @@ async fn digests<W: World>(
     if !visit.session.abilities().digests {
         return Ok(vec![Vec::new(); files.len()]);
     }
-    let is_small = |size: &u64| *size <= RANGE_LENGTH;
-    let small = files.iter().filter(|(_, size)| is_small(size));
-    let whole = small.map(|(path, _)| DigestRequest {
+    let in_one_go = |size: &u64| *size <= DIGESTED_WHOLE;
+    let whole = files.iter().filter(|(_, size)| in_one_go(size));
+    let whole = whole.map(|(path, _)| DigestRequest {
         path: path.clone(),
         offset: 0,
         length: None,
     });
     let whole: Vec<DigestRequest> = whole.collect();
-    let mut of_small = match whole.is_empty() {
+    let mut of_whole = match whole.is_empty() {
         true => Vec::new().into_iter(),
         false => visit.session.digest(source, &whole).await?.into_iter(),
     };
     let mut all = Vec::with_capacity(files.len());
     for (path, size) in files {
-        all.push(match is_small(size) {
-            true => vec![of_small.next().flatten()],
+        all.push(match in_one_go(size) {
+            true => vec![of_whole.next().flatten()],
             false => range_digests(visit, source, path, *size).await?,
         });
     }
@@ -256,5 +261,6 @@ fn staging_key<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withd
     StagingKey {
         digest: Digest::from_bytes(hasher.finalize().into()),
         expected_size: identity.size,
+        range_digests: identity.size > DIGESTED_WHOLE,
     }
 }

@@ -98,14 +98,24 @@ fn doubt_about(
     if !digests_expected {
         return None;
     }
-    let received = file.sealed().ranges.iter().map(|range| Some(range.digest));
     if file.device_digests().is_empty() || file.device_digests().iter().any(Option::is_none) {
         let detail = "the device could not digest it".into();
         return Some((Reason::Wait(WaitReason::Unproved), Some(detail)));
     }
-    if !received.eq(file.device_digests().iter().copied()) {
+    if !is_what_the_device_digested(file) {
         let detail = "the device's digest is another than that of the bytes it sent".into();
         return Some((Reason::Wait(WaitReason::Unproved), Some(detail)));
     }
     None
+}
+
+fn is_what_the_device_digested(file: &Fetched) -> bool {
+    let sealed = file.sealed();
+    match sealed.ranges.is_empty() {
+        true => file.device_digests() == [Some(sealed.digest)],
+        false => {
+            let received = sealed.ranges.iter().map(|range| Some(range.digest));
+            received.eq(file.device_digests().iter().copied())
+        }
+    }
 }

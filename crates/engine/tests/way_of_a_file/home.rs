@@ -9,8 +9,7 @@ use engine::ports::{
     Record, Remembered, Reproof, RowId, SealedFile, Sighting, StagingKey, Store, StoreError, WithdrawnRow,
 };
 use model::{
-    DeviceName, Digest, FileState, LeaveReason, LedgerId, RangeDigest, RelativePath, SourcePath, StoreId,
-    Timestamp,
+    DeviceName, Digest, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId, Timestamp,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -78,11 +77,7 @@ impl Store for FakeStore {
             token,
             size,
             digest,
-            ranges: vec![RangeDigest {
-                offset: 0,
-                length: size,
-                digest,
-            }],
+            ranges: Vec::new(),
         })
     }
 

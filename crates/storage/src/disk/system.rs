@@ -14,6 +14,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::aligned;
+
 use super::{Access, Disk, EntryKind, FolderEntry, NodeIdentity, Space, Status};
 
 /// The system calls of Linux.
@@ -91,9 +93,44 @@ fn retried<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     }
 }
 
+/// An open file of the system.
+#[derive(Debug)]
+pub struct SystemFile {
+    file: OwnedFd,
+    /// The same file, opened once more to go past the cache.
+    past_cache: Option<OwnedFd>,
+}
+
+impl From<OwnedFd> for SystemFile {
+    fn from(file: OwnedFd) -> Self {
+        Self {
+            file,
+            past_cache: None,
+        }
+    }
+}
+
+impl SystemFile {
+    fn past_cache_for(&self, bytes: &[u8], offset: u64) -> Option<&OwnedFd> {
+        self.past_cache
+            .as_ref()
+            .filter(|_| aligned::is_aligned(bytes, offset))
+    }
+}
+
+/// File systems whose files can be read and written past the cache at the speed of the disk. Not those on which each such write waits
+/// for a server (NFS, SMB), or that keep checksums or compress and so go through memory anyway.
+fn goes_well_past_cache(file: &OwnedFd) -> bool {
+    /// `EXT4_SUPER_MAGIC` and `XFS_SUPER_MAGIC` of `linux/magic.h`.
+    const EXT4: u32 = 0xef53;
+    const XFS: u32 = 0x5846_5342;
+    rustix::fs::fstatfs(file)
+        .is_ok_and(|found| u32::try_from(found.f_type).is_ok_and(|kind| kind == EXT4 || kind == XFS))
+}
+
 impl Disk for SystemDisk {
     type Folder = OwnedFd;
-    type File = OwnedFd;
+    type File = SystemFile;
     type Entries = Entries;
 
     fn open_root(&self, path: &Path) -> io::Result<OwnedFd> {
@@ -111,40 +148,59 @@ impl Disk for SystemDisk {
         })?)
     }
 
-    fn create_file(&self, at: &OwnedFd, name: &[u8]) -> io::Result<OwnedFd> {
+    fn create_file(&self, at: &OwnedFd, name: &[u8]) -> io::Result<SystemFile> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(retried(|| {
-            rustix::fs::openat(at, name, flags, Mode::from_raw_mode(0o666))
-        })?)
+        let file = retried(|| rustix::fs::openat(at, name, flags, Mode::from_raw_mode(0o666)))?;
+        Ok(file.into())
     }
 
-    fn open_file(&self, at: &OwnedFd, path: &[u8], access: Access) -> io::Result<OwnedFd> {
+    fn open_file(&self, at: &OwnedFd, path: &[u8], access: Access) -> io::Result<SystemFile> {
         let access = match access {
             Access::Read => OFlags::RDONLY,
             Access::ReadAndWrite => OFlags::RDWR,
         };
-        self.open_beneath(at, path, access | OFlags::NONBLOCK)
+        Ok(self.open_beneath(at, path, access | OFlags::NONBLOCK)?.into())
     }
 
-    fn write_at(&self, file: &OwnedFd, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        Ok(retried(|| rustix::io::pwrite(file, bytes, offset))?)
+    fn avoid_cache(&self, file: &mut SystemFile, at: &OwnedFd, name: &[u8]) {
+        if file.past_cache.is_none() && goes_well_past_cache(&file.file) {
+            let again = self.open_beneath(at, name, OFlags::RDWR | OFlags::DIRECT).ok();
+            file.past_cache = again.filter(|again| is_same_node(&file.file, again));
+        }
     }
 
-    fn read_at(&self, file: &OwnedFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        Ok(retried(|| rustix::io::pread(file, &mut *buffer, offset))?)
+    fn write_at(&self, file: &SystemFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        if let Some(past_cache) = file.past_cache_for(bytes, offset) {
+            match retried(|| rustix::io::pwrite(past_cache, bytes, offset)) {
+                // It wants larger blocks than any disk has that we know.
+                Err(Errno::INVAL) => {}
+                written => return Ok(written?),
+            }
+        }
+        Ok(retried(|| rustix::io::pwrite(&file.file, bytes, offset))?)
     }
 
-    fn truncate(&self, file: &OwnedFd, length: u64) -> io::Result<()> {
-        Ok(retried(|| rustix::fs::ftruncate(file, length))?)
+    fn read_at(&self, file: &SystemFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if let Some(past_cache) = file.past_cache_for(buffer, offset) {
+            match retried(|| rustix::io::pread(past_cache, &mut *buffer, offset)) {
+                Err(Errno::INVAL) => {}
+                read => return Ok(read?),
+            }
+        }
+        Ok(retried(|| rustix::io::pread(&file.file, &mut *buffer, offset))?)
     }
 
-    fn preallocate(&self, file: &OwnedFd, length: u64) -> io::Result<()> {
+    fn truncate(&self, file: &SystemFile, length: u64) -> io::Result<()> {
+        Ok(retried(|| rustix::fs::ftruncate(&file.file, length))?)
+    }
+
+    fn preallocate(&self, file: &SystemFile, length: u64) -> io::Result<()> {
         Ok(retried(|| {
-            rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, length)
+            rustix::fs::fallocate(&file.file, FallocateFlags::KEEP_SIZE, 0, length)
         })?)
     }
 
-    fn set_modified(&self, file: &OwnedFd, modified: Timestamp) -> io::Result<()> {
+    fn set_modified(&self, file: &SystemFile, modified: Timestamp) -> io::Result<()> {
         let omitted = Timespec {
             tv_sec: 0,
             tv_nsec: rustix::fs::UTIME_OMIT,
@@ -156,23 +212,23 @@ impl Disk for SystemDisk {
                 tv_nsec: modified.subsecond_nanoseconds() as _,
             },
         };
-        Ok(retried(|| rustix::fs::futimens(file, &times))?)
+        Ok(retried(|| rustix::fs::futimens(&file.file, &times))?)
     }
 
-    fn set_file_mode(&self, file: &OwnedFd, mode: u32) -> io::Result<()> {
-        Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode & 0o777))?)
+    fn set_file_mode(&self, file: &SystemFile, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(&file.file, Mode::from_raw_mode(mode & 0o777))?)
     }
 
     fn set_folder_mode(&self, folder: &OwnedFd, mode: u32) -> io::Result<()> {
         Ok(rustix::fs::fchmod(folder, Mode::from_raw_mode(mode & 0o7777))?)
     }
 
-    fn flush_file(&self, file: &OwnedFd) -> io::Result<()> {
-        Ok(rustix::fs::fsync(file)?)
+    fn flush_file(&self, file: &SystemFile) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&file.file)?)
     }
 
-    fn flush_bytes(&self, file: &OwnedFd) -> io::Result<()> {
-        Ok(rustix::fs::fdatasync(file)?)
+    fn flush_bytes(&self, file: &SystemFile) -> io::Result<()> {
+        Ok(rustix::fs::fdatasync(&file.file)?)
     }
 
     /// Some network file systems cannot flush a folder, because the server has made its entries durable before it answers, and say so
@@ -186,14 +242,14 @@ impl Disk for SystemDisk {
 
     /// The system begins to write dirty pages out when it is told that they will not be needed (`mm/fadvise.c`), which does what
     /// `sync_file_range` does for us, on every file system and without waiting.
-    fn start_write_out(&self, file: &OwnedFd, offset: u64, length: u64) {
+    fn start_write_out(&self, file: &SystemFile, offset: u64, length: u64) {
         self.drop_cache(file, offset, length);
     }
 
-    fn drop_cache(&self, file: &OwnedFd, offset: u64, length: u64) {
+    fn drop_cache(&self, file: &SystemFile, offset: u64, length: u64) {
         if let Some(length) = std::num::NonZeroU64::new(length) {
             // Advice: where it is not taken, nothing is lost but some strength of the proof.
-            rustix::fs::fadvise(file, offset, Some(length), Advice::DontNeed).unwrap_or_default();
+            rustix::fs::fadvise(&file.file, offset, Some(length), Advice::DontNeed).unwrap_or_default();
         }
     }
 
@@ -231,8 +287,8 @@ impl Disk for SystemDisk {
         Ok(rustix::fs::unlinkat(at, name, AtFlags::empty())?)
     }
 
-    fn file_status(&self, file: &OwnedFd) -> io::Result<Status> {
-        status(file, c"", AtFlags::EMPTY_PATH)
+    fn file_status(&self, file: &SystemFile) -> io::Result<Status> {
+        status(&file.file, c"", AtFlags::EMPTY_PATH)
     }
 
     fn folder_status(&self, folder: &OwnedFd) -> io::Result<Status> {
@@ -278,6 +334,12 @@ fn status(at: &OwnedFd, name: impl rustix::path::Arg + Copy, flags: AtFlags) -> 
         modified: timestamp(found.stx_mtime),
         changed: timestamp(found.stx_ctime),
     })
+}
+
+/// Whether both are one file: its name may stand for another by now.
+fn is_same_node(one: &OwnedFd, other: &OwnedFd) -> bool {
+    let identity = |file| status(file, c"", AtFlags::EMPTY_PATH).map(|status| status.identity);
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn born(found: &Statx) -> Option<Timestamp> {

@@ -214,6 +214,7 @@ pub(crate) fn key(content: &[u8]) -> StagingKey {
     StagingKey {
         digest: digest(content),
         expected_size: u64::try_from(content.len()).unwrap(),
+        range_digests: true,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use model::Timestamp;
 use rustix::io::Errno;
-use storage::disk::{Access, FolderEntry, Space, Status};
+use storage::disk::{Access, FolderEntry, Space, Status, SystemFile};
 use storage::{Disk, SystemDisk};
 
 /// One call on the disk.
@@ -98,7 +98,7 @@ impl WatchedDisk {
 
 impl Disk for WatchedDisk {
     type Folder = Counted<OwnedFd>;
-    type File = Counted<OwnedFd>;
+    type File = Counted<SystemFile>;
     type Entries = Box<dyn Iterator<Item = io::Result<FolderEntry>> + Send>;
 
     fn open_root(&self, path: &Path) -> io::Result<Self::Folder> {
@@ -124,6 +124,10 @@ impl Disk for WatchedDisk {
     fn open_file(&self, at: &Self::Folder, path: &[u8], access: Access) -> io::Result<Self::File> {
         self.call("open_file", path)?;
         Ok(self.counted(self.inner.open_file(&at.handle, path, access)?))
+    }
+
+    fn avoid_cache(&self, file: &mut Self::File, at: &Self::Folder, name: &[u8]) {
+        self.inner.avoid_cache(&mut file.handle, &at.handle, name);
     }
 
     fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<usize> {

@@ -1,0 +1,113 @@
+//! Bytes on their way into a file in whole blocks, however they come.
+
+use std::io;
+
+use crate::aligned::{BLOCK, with_buffer};
+
+/// What has come and is less than a block, until more comes or the file ends.
+#[derive(Debug, Default)]
+pub(crate) struct Rest(Vec<u8>);
+
+impl Rest {
+    /// How many bytes wait.
+    pub(crate) fn length(&self) -> u64 {
+        u64::try_from(self.0.len()).unwrap_or(u64::MAX)
+    }
+
+    /// The bytes, which then wait no more.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+
+    /// Writes what waits and the pieces behind it, in as many whole blocks as they fill; `at` is where the first byte belongs, and is on
+    /// a block. What is left over waits on. After an error the file is of no more use.
+    pub(crate) fn write_with(
+        &mut self,
+        at: u64,
+        pieces: impl Iterator<Item = impl AsRef<[u8]>>,
+        write: impl FnMut(&[u8], u64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        with_buffer(|buffer| {
+            let mut filling = Filling {
+                buffer,
+                filled: 0,
+                at,
+                write,
+            };
+            filling.push(&self.take())?;
+            for piece in pieces {
+                filling.push(piece.as_ref())?;
+            }
+            self.0 = filling.write_whole_blocks()?;
+            Ok(())
+        })
+    }
+}
+
+struct Filling<'a, W> {
+    buffer: &'a mut [u8],
+    filled: usize,
+    at: u64,
+    write: W,
+}
+
+impl<W: FnMut(&[u8], u64) -> io::Result<()>> Filling<'_, W> {
+    fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
+            let (taken, left) = bytes.split_at(room.len().min(bytes.len()));
+            room.get_mut(..taken.len())
+                .unwrap_or_default()
+                .copy_from_slice(taken);
+            self.filled += taken.len();
+            bytes = left;
+            if self.filled == self.buffer.len() {
+                self.write_first(self.filled)?;
+                self.filled = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers what is left over.
+    fn write_whole_blocks(mut self) -> io::Result<Vec<u8>> {
+        let whole = self.filled - self.filled % BLOCK;
+        self.write_first(whole)?;
+        Ok(self.buffer.get(whole..self.filled).unwrap_or_default().to_vec())
+    }
+
+    fn write_first(&mut self, length: usize) -> io::Result<()> {
+        let bytes = self.buffer.get(..length).unwrap_or_default();
+        if !bytes.is_empty() {
+            (self.write)(bytes, self.at)?;
+            self.at += u64::try_from(length).unwrap_or(u64::MAX);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_written_once_in_order_and_in_whole_blocks_however_they_come() {
+        let content: Vec<u8> = (0..1_000_003_u32).flat_map(u32::to_le_bytes).collect();
+        for piece_length in [1000, 4096, 5000, 261_120, 3_000_000] {
+            let (mut rest, mut written) = (Rest::default(), Vec::new());
+            for pieces in content.chunks(5 * piece_length) {
+                let at = u64::try_from(written.len()).unwrap();
+                rest.write_with(at, pieces.chunks(piece_length), |block, at| {
+                    assert_eq!(u64::try_from(written.len()).unwrap(), at);
+                    assert!(crate::aligned::is_aligned(block, at));
+                    written.extend_from_slice(block);
+                    Ok(())
+                })
+                .unwrap();
+            }
+            assert!(rest.length() < 4096);
+            written.extend(rest.take());
+            assert!(written == content, "in pieces of {piece_length}");
+        }
+    }
+}
