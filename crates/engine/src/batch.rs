@@ -30,9 +30,7 @@ pub(crate) async fn run<W: World>(
     );
 
     let withdrawn = withdraw::withdraw(visit, source, to_gather).await?;
-    let turn = visit.wire.acquire().await;
     let fetched = fetch::fetch(visit, source, withdrawn).await?;
-    drop(turn);
     let verified = verify::verify(visit, source, fetched).await?;
     let published = publish::publish(visit, source, verified).await?;
     let mut recorded = record::record(visit, source, published).await?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{PassId, RelativePath, SourcePath, Timestamp};
@@ -39,7 +39,7 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) shared_folders: Mutex<BTreeSet<RelativePath>>,
     /// Whose turn it is to fetch: one batch at a time. While one is on the wire, the other is flushed, published, recorded and released; two
     /// that shared the wire would come to each stage together, and leave wire and disk idle in turn.
-    pub(crate) wire: Semaphore,
+    pub(crate) wire: Arc<Semaphore>,
     notes: Mutex<Notes>,
     batches: AtomicU64,
 }
@@ -95,7 +95,7 @@ impl<'a, W: World> Visit<'a, W> {
             stored: Count::default(),
             released: Count::default(),
             shared_folders: Mutex::default(),
-            wire: Semaphore::new(1),
+            wire: Arc::new(Semaphore::new(1)),
             notes: Mutex::default(),
             batches: AtomicU64::new(0),
         }

@@ -3,10 +3,12 @@
 //! What limits the reading is the session's byte budget alone: each chunk carries a credit that returns once it is written. A
 //! crash leaves partial and sealed files in staging; both are invisible, and the next pass fetches again (or goes on with a large one).
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use model::{Digest, RelativePath, SourcePath, WaitReason};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::event::Event;
 use crate::ports::store::RANGE_LENGTH;
@@ -48,6 +50,13 @@ impl Fetched {
 /// link of 100 Mbit/s at 200 ms; OpenSSH's server admits far more open handles.
 const FILES_AT_ONCE: usize = 128;
 
+/// How many bytes of files are fetched at the same time: twice what may be asked for and not yet written. Were it all files of a batch, they
+/// would come to their ends together, and the disk would wait for the wire and then the wire for the disk.
+const BYTES_AT_ONCE: u32 = 16 << 20;
+
+/// What a file counts at least: each open and close is work too.
+const LEAST_BYTES: u32 = 16 << 10;
+
 /// A file of up to 1 GiB is digested by the device in one go, a larger one range by range. A range goes through a pipe, which costs the device
 /// more than twice the time; but a device that digests at 20 MB/s would keep silent for longer than `stall_timeout` over more.
 pub(crate) const DIGESTED_WHOLE: u64 = 1 << 30;
@@ -65,9 +74,14 @@ pub(crate) async fn fetch<W: World>(
         .iter()
         .map(|file| (file.lies_at().clone(), file.identity().size))
         .collect();
+    // The next batch begins to be fetched when the last byte of this one is here, not when it is sealed.
+    let turn = Arc::new(visit.wire.clone().acquire_owned().await.ok());
     let digesting = digests(visit, source, &places);
-    let fetching = stream::iter(batch)
-        .map(|file| fetch_one(visit, source, file))
+    let room = Semaphore::new(BYTES_AT_ONCE as usize);
+    let files: Vec<_> = batch.into_iter().map(|file| (file, Arc::clone(&turn))).collect();
+    drop(turn);
+    let fetching = stream::iter(files)
+        .map(|(file, turn)| fetch_one(visit, source, file, (turn, &room)))
         .buffered(FILES_AT_ONCE)
         .try_collect::<Vec<Option<(Withdrawn, SealedFile)>>>();
     let (files, digests) = future::try_join(fetching, digesting).await?;
@@ -144,13 +158,19 @@ async fn range_digests<W: World>(
     Ok(digests)
 }
 
+/// Held by each file of a batch until its last byte is here.
+type Turn = Arc<Option<OwnedSemaphorePermit>>;
+
 async fn fetch_one<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     file: Withdrawn,
+    (turn, room): (Turn, &Semaphore),
 ) -> Result<Option<(Withdrawn, SealedFile)>, PassError> {
     let store = visit.world.store();
     let size = file.identity().size;
+    let bytes = u32::try_from(size).unwrap_or(u32::MAX);
+    let room = room.acquire_many(bytes.clamp(LEAST_BYTES, BYTES_AT_ONCE)).await;
     let key = staging_key(visit, source, &file);
     let (staged, have) = store.stage(&key, may_resume(visit, &file)).await?;
     if have > 0 {
@@ -171,6 +191,7 @@ async fn fetch_one<W: World>(
     };
     let receiving = receive(visit, staged, chunks, size.saturating_sub(have));
     let (count, (staged, last)) = future::try_join(fetching, receiving).await?;
+    drop((room, turn));
     let (reason, detail) = match count {
         Ok(count) if have + count == size => {
             let sealed = store.seal(staged, last, file.identity().modified).await?;
