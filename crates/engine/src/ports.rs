@@ -12,6 +12,7 @@ pub use clock::Clock;
 pub use device::{
     Abilities, Chunk, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, DiskUse, Entry,
     EntryKind, FileFault, FileFaultKind, Inspection, Move, Openness, Session, SurveyItem, SurveySender,
+    Wanted,
 };
 pub use ledger::{
     ClockReading, DeviceReport, Ledger, LedgerError, PassEnd, PassOutcome, Reason, Record, Remembered, RowId,

@@ -17,9 +17,33 @@ pub(crate) struct Facts {
     /// Processes of other users are not hidden (`hidepid`).
     pub(crate) sees_others: bool,
     pub(crate) dialect: Dialect,
-    pub(crate) digests: bool,
+    pub(crate) digests: Option<DigestTool>,
+    /// There is GNU tar.
+    pub(crate) archives: bool,
     /// In the order of the question.
     pub(crate) disks: Vec<Option<DiskUse>>,
+}
+
+/// What the device digests files with: the quicker one of those it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DigestTool {
+    Openssl,
+    Sha256sum,
+}
+
+impl DigestTool {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Openssl => "openssl",
+            Self::Sha256sum => "sha256sum",
+        }
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        [Self::Openssl, Self::Sha256sum]
+            .into_iter()
+            .find(|tool| tool.name() == name)
+    }
 }
 
 /// How much the device's tools can tell.
@@ -57,7 +81,8 @@ impl Facts {
                 "stat" => stat = has_shape(value, &[], 7),
                 "plain_find" => plain_find = has_shape(value, &[], 7),
                 "plain_stat" => plain_stat = has_shape(value, &[], 7),
-                "digest" => facts.digests = !value.is_empty(),
+                "digests" => facts.digests = DigestTool::of_name(value),
+                "tar" => facts.archives = value == "GNU",
                 "disk" => facts.disks.push(disk(value)),
                 _ => {}
             }
@@ -134,7 +159,8 @@ mod tests {
             "sees_others",
             "find d 2049 2 4096 1700000000.1234567890 1700000000.1234567890 0",
             "stat 2049 2 4096 1700000000.123456789 1700000000.123456789 0 41ed",
-            "digest openssl dgst -sha256 -r",
+            "digests openssl",
+            "tar GNU",
             "disk /dev/root 1000 400 500 45% /",
             "disk //server/a share 1000 400 -5 45% /mnt/x y",
             "disk ",
@@ -142,7 +168,8 @@ mod tests {
         ];
         let facts = Facts::read(lines.into_iter());
         assert_eq!(facts.dialect, Dialect::Gnu);
-        assert!(facts.digests && facts.sees_others && facts.boot_id.is_some());
+        assert_eq!(facts.digests, Some(DigestTool::Openssl));
+        assert!(facts.archives && facts.sees_others && facts.boot_id.is_some());
         assert_eq!(facts.uptime, Some(Duration::from_millis(1_234_560)));
         assert_eq!(
             facts.clock.map(Timestamp::nanoseconds),
@@ -177,7 +204,8 @@ mod tests {
             "user",
             "uptime NaN",
             "boot $(reboot)",
-            "digest ",
+            "digests rm -rf",
+            "tar bsdtar",
         ];
         assert_eq!(Facts::read(odd.into_iter()), Facts::default());
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use model::{SourcePath, escaped};
+use bytes::{Buf as _, Bytes, BytesMut};
+use model::escaped;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
@@ -20,7 +20,7 @@ use crate::bandwidth::Metered;
 use crate::facts::Facts;
 use crate::last_words::LastWords;
 use crate::process::Client;
-use crate::script::{COMMAND, Tag, opening};
+use crate::script::{COMMAND, Knowledge, Tag, opening};
 use crate::target::Target;
 use crate::workplace::chance;
 
@@ -72,8 +72,8 @@ pub(crate) struct Lane {
 }
 
 impl Opener {
-    /// Starts the script and hears what it has to say about the device.
-    pub(crate) async fn open(&self, sources: &[SourcePath]) -> Result<(Lane, Facts), LaneError> {
+    /// Starts the script and hears what it has to say about the device, beyond what is known.
+    pub(crate) async fn open(&self, knowledge: Knowledge<'_>) -> Result<(Lane, Facts), LaneError> {
         let tag = Tag::new(&chance::<16>()?);
         let mut command = self.client.over(&self.target, &self.socket, COMMAND);
         let mut process = command.process_group(self.group).spawn()?;
@@ -92,7 +92,7 @@ impl Opener {
             received: self.received.clone(),
             _process: process,
         };
-        lane.write(&opening(&tag, sources)).await?;
+        lane.write(&opening(&tag, knowledge)).await?;
         lane.skip_noise().await?;
         let facts = lane.facts().await?;
         Ok((lane, facts))
@@ -124,6 +124,38 @@ impl Lane {
             searched = self.buffer.len().saturating_sub(terminator.len());
             if self.buffer.len() > LONGEST_ANSWER {
                 return Err(self.nonsense());
+            }
+            self.read().await?;
+        }
+    }
+
+    /// The next byte of the answer, which stays the next.
+    pub(crate) async fn peek(&mut self) -> Result<u8, LaneError> {
+        loop {
+            match self.buffer.first() {
+                Some(byte) => return Ok(*byte),
+                None => self.read().await?,
+            }
+        }
+    }
+
+    /// So many bytes of the answer: no more than a small file has.
+    pub(crate) async fn exactly(&mut self, count: usize) -> Result<Bytes, LaneError> {
+        while self.buffer.len() < count {
+            self.read().await?;
+        }
+        Ok(self.buffer.split_to(count).freeze())
+    }
+
+    /// Leaves out so many bytes of the answer.
+    pub(crate) async fn skip(&mut self, count: u64) -> Result<(), LaneError> {
+        let mut left = count;
+        loop {
+            let here = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            self.buffer.advance(here);
+            left -= u64::try_from(here).unwrap_or(left);
+            if left == 0 {
+                return Ok(());
             }
             self.read().await?;
         }

@@ -57,13 +57,15 @@ impl OpenFiles {
     }
 }
 
+/// A line of `/proc/<process>/maps` (proc(5)): addresses, permissions, offset, device, inode, and a path that does not matter.
 fn mapping(line: &[u8]) -> Option<(u64, u64)> {
-    let line = std::str::from_utf8(line).ok()?;
-    let (device, inode) = line.split_once(' ')?;
-    let (major, minor) = device.split_once(':')?;
+    let mut fields = line.split(|byte| *byte == b' ').skip(3);
+    let (device, inode) = (fields.next()?, fields.next()?);
+    let (major, minor) = std::str::from_utf8(device).ok()?.split_once(':')?;
     let major = u64::from_str_radix(major, 16).ok()?;
     let minor = u64::from_str_radix(minor, 16).ok()?;
-    Some((device_number(major, minor), inode.parse().ok()?))
+    let inode = std::str::from_utf8(inode).ok()?.parse().ok()?;
+    Some((device_number(major, minor), inode))
 }
 
 /// As makedev(3) puts it together, and stat shows it.
@@ -101,7 +103,9 @@ mod tests {
     #[test]
     fn a_mapping_is_matched_by_device_and_inode_and_by_inode_where_the_device_is_anonymous() {
         let mut files = OpenFiles::default();
-        assert!(files.take(&parse(b"m 08:02 131\n00:05 7\nnonsense\n").unwrap()));
+        assert!(files.take(&parse(
+            b"m 7f0000-7f1000 rw-s 00000000 08:02 131                      /data/\xff a\n7f2-7f3 -w-s 0 00:05 7\nnonsense\n"
+        ).unwrap()));
         let sda2 = 0x802;
         assert!(files.has(sda2, 131));
         assert!(!files.has(sda2, 7) && !files.has(0x803, 131));

@@ -2,6 +2,8 @@
 
 use model::SourcePath;
 
+use crate::facts::{Dialect, DigestTool, Facts};
+
 /// The device's half of the conversation.
 const DEVICE: &str = include_str!("script/device.sh");
 
@@ -32,16 +34,35 @@ impl Tag {
     }
 }
 
-/// All that is written before the first request: the script as one line, the tag in halves, and the folders whose file
-/// systems are asked about.
-pub(crate) fn opening(tag: &Tag, sources: &[SourcePath]) -> Vec<u8> {
+/// What the script is to find out, or need not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Knowledge<'a> {
+    /// Nothing is known; the file systems of these folders are asked about too.
+    None(&'a [SourcePath]),
+    /// An earlier run has told.
+    Of(&'a Facts),
+}
+
+/// All that is written before the first request: the script as one line, the tag in halves, and what is known.
+pub(crate) fn opening(tag: &Tag, knowledge: Knowledge<'_>) -> Vec<u8> {
     let mut opening = as_one_line(DEVICE).into_bytes();
-    opening.extend_from_slice(
-        format!("\n{}\n{}\n{}\n", tag.first_half, tag.second_half, sources.len()).as_bytes(),
-    );
-    for source in sources {
-        opening.extend_from_slice(&anchored(source.as_bytes()));
-        opening.push(b'\n');
+    opening.extend_from_slice(format!("\n{}\n{}\n", tag.first_half, tag.second_half).as_bytes());
+    match knowledge {
+        Knowledge::Of(facts) => {
+            let records = match facts.dialect {
+                Dialect::Gnu | Dialect::GnuStat => "nul",
+                _ => "tag",
+            };
+            let digests = facts.digests.map_or("", DigestTool::name);
+            opening.extend_from_slice(format!("{records} {digests}\n").as_bytes());
+        }
+        Knowledge::None(sources) => {
+            opening.extend_from_slice(format!("unknown\n{}\n", sources.len()).as_bytes());
+            for source in sources {
+                opening.extend_from_slice(&anchored(source.as_bytes()));
+                opening.push(b'\n');
+            }
+        }
     }
     opening
 }

@@ -6,6 +6,7 @@ mod fetch;
 mod inspect;
 mod supervise;
 mod survey;
+mod together;
 mod withdraw;
 
 use std::collections::HashSet;
@@ -15,11 +16,11 @@ use std::time::Duration;
 
 use engine::ports::device::{
     Abilities, ChunkSender, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Inspection, Move,
-    Session, SurveySender,
+    Session, SurveySender, Wanted,
 };
 use model::{Digest, FailureClass, RelativePath, SourcePath};
 use tokio::process::Child;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -51,6 +52,8 @@ pub struct SshSession {
     facts: DeviceFacts,
     stall_timeout: Duration,
     budget: sftp::Budget,
+    /// The budget of small files that are read together; none where the device cannot, or where what it sends is metered.
+    together: Option<Arc<Semaphore>>,
     verdict: Verdict,
     received: Arc<AtomicU64>,
     /// Folders known to be there, because this session has made them.
@@ -96,11 +99,17 @@ impl SshSession {
         };
         let supervisor = Supervisor(tokio::spawn(supervisor.run(verdict.clone(), farewells)));
         let (lanes, facts) = match connected.shell {
-            Some((opener, lane, facts)) => (Some(Lanes::new(opener, lane)), facts),
+            Some((opener, lane, facts)) => (Some(Lanes::new(opener, lane, facts.clone())), facts),
             None => (None, Facts::default()),
         };
+        // What is read over lanes is not metered.
+        let reads_together = facts.dialect == Dialect::Gnu && facts.archives && connected.bandwidth.is_none();
         let mut session = Self {
-            abilities: abilities(&facts, connected.files.supports(sftp::codec::names::POSIX_RENAME)),
+            abilities: Abilities {
+                reads_together,
+                ..abilities(&facts, connected.files.supports(sftp::codec::names::POSIX_RENAME))
+            },
+            together: reads_together.then(together::budget),
             dialect: facts.dialect,
             sees_others: facts.sees_others,
             facts: DeviceFacts::default(),
@@ -239,6 +248,12 @@ impl Session for SshSession {
         self.verdict.unless_ended(fetched).await?
     }
 
+    async fn fetch_together(&self, source: &SourcePath, files: Vec<Wanted>) -> Result<(), DeviceFailure> {
+        self.verdict
+            .unless_ended(self.read_together(source, files))
+            .await?
+    }
+
     async fn digest(
         &self,
         source: &SourcePath,
@@ -289,9 +304,10 @@ fn abilities(facts: &Facts, renames_atomically: bool) -> Abilities {
         sees_open_files: has_shell && facts.user.is_some() && facts.sees_others,
         sees_all_processes: has_shell && facts.user == Some(0) && facts.sees_others,
         user: facts.user,
-        digests: has_shell && facts.digests,
+        digests: has_shell && facts.digests.is_some(),
         tells_time: facts.clock.is_some() && facts.boot_id.is_some() && facts.uptime.is_some(),
         renames_atomically,
+        reads_together: false,
     }
 }
 

@@ -29,6 +29,7 @@ fn full_abilities() -> Abilities {
         digests: true,
         tells_time: true,
         renames_atomically: true,
+        reads_together: true,
     }
 }
 

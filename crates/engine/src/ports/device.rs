@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::{DeviceName, Digest, FailureClass, Identity, RelativePath, SourcePath, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Reaches devices by name.
 pub trait Devices: Send + Sync + 'static {
@@ -80,6 +80,18 @@ pub trait Session: Send + Sync + 'static {
         chunks: ChunkSender,
     ) -> impl Future<Output = Result<Result<u64, FileFault>, DeviceFailure>> + Send;
 
+    /// Reads small files from one end to the other, in their order, with less ado for each than [`Session::fetch`]. Only where
+    /// [`Abilities::reads_together`] holds.
+    ///
+    /// The outcome of a file is told once all of its chunks are sent, and is as that of [`Session::fetch`]. A file whose outcome is dropped
+    /// untold was passed over, and nothing of it was sent: it is to be fetched by itself. Chunks wait within a budget of their own
+    /// for consumers whose turn has not come.
+    fn fetch_together(
+        &self,
+        source: &SourcePath,
+        files: Vec<Wanted>,
+    ) -> impl Future<Output = Result<(), DeviceFailure>> + Send;
+
     /// Digests made by the device of its own bytes, in the order of `requests`; `None` for a file that it could not digest.
     ///
     /// Only where [`Abilities::digests`] holds. A device may lie; it can harm only its own files.
@@ -89,8 +101,8 @@ pub trait Session: Send + Sync + 'static {
         requests: &[DigestRequest],
     ) -> impl Future<Output = Result<Vec<Option<Digest>>, DeviceFailure>> + Send;
 
-    /// Removes files, in order of `paths`. Durable when the device chooses: a file that comes back after a power cut
-    /// on the device is gathered again and recognised.
+    /// Removes files; answers in the order of `paths`. One that is not there any more counts as removed. Durable when the device chooses:
+    /// a file that comes back after a power cut on the device is gathered again and recognised.
     fn remove(
         &self,
         source: &SourcePath,
@@ -114,7 +126,7 @@ pub trait Session: Send + Sync + 'static {
 /// What a device can prove.
 #[allow(
     clippy::struct_excessive_bools,
-    reason = "six abilities that a device has or lacks independently of each other"
+    reason = "seven abilities that a device has or lacks independently of each other"
 )]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
@@ -132,6 +144,8 @@ pub struct Abilities {
     pub tells_time: bool,
     /// The device renames atomically, replacing (`posix-rename@openssh.com`).
     pub renames_atomically: bool,
+    /// [`Session::fetch_together`] is of use.
+    pub reads_together: bool,
 }
 
 impl Abilities {
@@ -248,6 +262,22 @@ pub struct Inspection {
     /// Whether it was open just before.
     pub openness: Openness,
 }
+
+/// A small file that is to be read together with others.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The file.
+    pub path: RelativePath,
+    /// How many bytes it is expected to have, at most [`SMALL`].
+    pub expected_size: u64,
+    /// Where its bytes go.
+    pub chunks: ChunkSender,
+    /// Where it is told how many there were.
+    pub outcome: oneshot::Sender<Result<u64, FileFault>>,
+}
+
+/// Files of up to so many bytes (64 KiB) are read together: to open, read and close a larger one costs little beside its bytes.
+pub const SMALL: u64 = 64 << 10;
 
 /// A range of a file that the device is to digest.
 #[derive(Debug, Clone, PartialEq, Eq)]

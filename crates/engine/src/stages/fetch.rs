@@ -8,11 +8,12 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use model::{Digest, RelativePath, SourcePath, WaitReason};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::event::Event;
+use crate::ports::device::{SMALL, Wanted};
 use crate::ports::store::RANGE_LENGTH;
-use crate::ports::{Chunk, DigestRequest, Reason, SealedFile, Session, StagingKey, Store};
+use crate::ports::{Chunk, DigestRequest, FileFault, Reason, SealedFile, Session, StagingKey, Store};
 use crate::recourse::PassError;
 use crate::stages::survey::reason_of;
 use crate::stages::withdraw::Withdrawn;
@@ -76,15 +77,21 @@ pub(crate) async fn fetch<W: World>(
         .collect();
     // The next batch begins to be fetched when the last byte of this one is here, not when it is sealed.
     let turn = Arc::new(visit.wire.clone().acquire_owned().await.ok());
-    let digesting = digests(visit, source, &places);
     let room = Semaphore::new(BYTES_AT_ONCE as usize);
-    let files: Vec<_> = batch.into_iter().map(|file| (file, Arc::clone(&turn))).collect();
+    let (mut arrivals, mut wanted) = (Vec::with_capacity(batch.len()), Vec::new());
+    for file in batch {
+        let (comes, wants) = coming(visit, &file);
+        wanted.extend(wants);
+        arrivals.push((file, comes, Arc::clone(&turn)));
+    }
     drop(turn);
-    let fetching = stream::iter(files)
-        .map(|(file, turn)| fetch_one(visit, source, file, (turn, &room)))
+    let digesting = digests(visit, source, &places);
+    let reading = read_together(visit, source, wanted);
+    let fetching = stream::iter(arrivals)
+        .map(|(file, coming, turn)| fetch_one(visit, source, file, coming, (turn, &room)))
         .buffered(FILES_AT_ONCE)
         .try_collect::<Vec<Option<(Withdrawn, SealedFile)>>>();
-    let (files, digests) = future::try_join(fetching, digesting).await?;
+    let (files, digests, ()) = future::try_join3(fetching, digesting, reading).await?;
 
     let together = files.into_iter().zip(digests);
     let fetched = together.filter_map(|(file, device_digests)| {
@@ -96,6 +103,39 @@ pub(crate) async fn fetch<W: World>(
         })
     });
     Ok(fetched.collect())
+}
+
+/// A small file that comes together with others.
+struct Coming {
+    chunks: mpsc::UnboundedReceiver<Chunk>,
+    outcome: oneshot::Receiver<Result<u64, FileFault>>,
+}
+
+fn coming<W: World>(visit: &Visit<'_, W>, file: &Withdrawn) -> (Option<Coming>, Option<Wanted>) {
+    let expected_size = file.identity().size;
+    if expected_size > SMALL || !visit.session.abilities().reads_together {
+        return (None, None);
+    }
+    let (sender, chunks) = mpsc::unbounded_channel();
+    let (teller, outcome) = oneshot::channel();
+    let wanted = Wanted {
+        path: file.lies_at().clone(),
+        expected_size,
+        chunks: sender,
+        outcome: teller,
+    };
+    (Some(Coming { chunks, outcome }), Some(wanted))
+}
+
+async fn read_together<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    wanted: Vec<Wanted>,
+) -> Result<(), PassError> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    Ok(visit.session.fetch_together(source, wanted).await?)
 }
 
 /// What the device says the digests of these files are: the digest of the whole, or those of the ranges of a file beyond
@@ -165,6 +205,7 @@ async fn fetch_one<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     file: Withdrawn,
+    coming: Option<Coming>,
     (turn, room): (Turn, &Semaphore),
 ) -> Result<Option<(Withdrawn, SealedFile)>, PassError> {
     let store = visit.world.store();
@@ -172,7 +213,7 @@ async fn fetch_one<W: World>(
     let bytes = u32::try_from(size).unwrap_or(u32::MAX);
     let room = room.acquire_many(bytes.clamp(LEAST_BYTES, BYTES_AT_ONCE)).await;
     let key = staging_key(visit, source, &file);
-    let (staged, have) = store.stage(&key, may_resume(visit, &file)).await?;
+    let (mut staged, have) = store.stage(&key, may_resume(visit, &file)).await?;
     if have > 0 {
         let (device, path) = (visit.device.name.clone(), file.original().clone());
         visit.report(&Event::Resumed {
@@ -181,18 +222,23 @@ async fn fetch_one<W: World>(
             bytes: have,
         });
     }
-    let (sender, chunks) = mpsc::unbounded_channel();
-    let fetching = async {
-        visit
-            .session
-            .fetch(source, file.lies_at(), have, size, sender)
-            .await
-            .map_err(PassError::from)
+    let mut came = None;
+    if let Some(coming) = coming {
+        let (receiver, last) = receive(visit, staged, coming.chunks, size).await?;
+        staged = receiver;
+        // Nothing is told of a file that was passed over, and nothing has come of it.
+        came = coming.outcome.await.ok().map(|outcome| (outcome, last));
+    }
+    let (outcome, last) = match came {
+        Some(came) => came,
+        None => {
+            let fetched = fetch_alone(visit, source, &file, staged, have).await?;
+            staged = fetched.0;
+            (fetched.1, fetched.2)
+        }
     };
-    let receiving = receive(visit, staged, chunks, size.saturating_sub(have));
-    let (count, (staged, last)) = future::try_join(fetching, receiving).await?;
     drop((room, turn));
-    let (reason, detail) = match count {
+    let (reason, detail) = match outcome {
         Ok(count) if have + count == size => {
             let sealed = store.seal(staged, last, file.identity().modified).await?;
             return Ok(Some((file, sealed)));
@@ -206,6 +252,30 @@ async fn fetch_one<W: World>(
     store.discard(staged).await;
     visit.leave_behind(source, file.original(), size, reason, Some(detail));
     Ok(None)
+}
+
+type StagedOf<W> = <<W as World>::Store as Store>::Staged;
+
+/// Reads a file from where it is to be gone on with. Answers what could be read, and the last chunks of it.
+async fn fetch_alone<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    file: &Withdrawn,
+    staged: StagedOf<W>,
+    have: u64,
+) -> Result<(StagedOf<W>, Result<u64, FileFault>, Vec<Chunk>), PassError> {
+    let size = file.identity().size;
+    let (sender, chunks) = mpsc::unbounded_channel();
+    let fetching = async {
+        visit
+            .session
+            .fetch(source, file.lies_at(), have, size, sender)
+            .await
+            .map_err(PassError::from)
+    };
+    let receiving = receive(visit, staged, chunks, size.saturating_sub(have));
+    let (outcome, (staged, last)) = future::try_join(fetching, receiving).await?;
+    Ok((staged, outcome, last))
 }
 
 /// Who is to mend a file must know where it is now.
@@ -222,10 +292,10 @@ fn where_it_lies(file: &Withdrawn, message: String) -> String {
 /// for the last bytes of others would wait for ever.
 async fn receive<W: World>(
     visit: &Visit<'_, W>,
-    mut staged: <W::Store as Store>::Staged,
+    mut staged: StagedOf<W>,
     mut chunks: mpsc::UnboundedReceiver<Chunk>,
     mut missing: u64,
-) -> Result<(<W::Store as Store>::Staged, Vec<Chunk>), PassError> {
+) -> Result<(StagedOf<W>, Vec<Chunk>), PassError> {
     let mut waiting = Vec::new();
     while chunks.recv_many(&mut waiting, CHUNKS_AT_ONCE).await > 0 {
         let bytes: u64 = waiting

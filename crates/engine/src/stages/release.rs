@@ -26,21 +26,15 @@ pub(crate) async fn release<W: World>(
     let answers = visit.session.remove(source, &paths).await?;
     let mut rows = Vec::with_capacity(unchanged.len());
     for (file, answer) in unchanged.iter().zip(answers) {
-        match answer {
-            Ok(()) => {}
-            // Somebody removed it just before us: it is gone all the same.
-            Err(fault) if fault.kind == FileFaultKind::Missing => {}
-            Err(fault) => {
-                let reason = Reason::Leave(LeaveReason::RemovalRefused);
-                visit.leave_behind(
-                    source,
-                    file.original(),
-                    file.identity().size,
-                    reason,
-                    Some(fault.message),
-                );
-                continue;
-            }
+        if let Err(fault) = answer {
+            visit.leave_behind(
+                source,
+                file.original(),
+                file.identity().size,
+                Reason::Leave(LeaveReason::RemovalRefused),
+                Some(fault.message),
+            );
+            continue;
         }
         rows.push((file.row(), FileState::Released, None));
         visit.note_released(source, file.original(), file.identity().size);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::ports::{
     Abilities, Chunk, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, Entry, EntryKind,
-    FileFault, FileFaultKind, Inspection, Move, Openness, Session, SurveyItem, SurveySender,
+    FileFault, FileFaultKind, Inspection, Move, Openness, Session, SurveyItem, SurveySender, Wanted,
 };
 use model::{DeviceName, Digest, FailureClass, Identity, RelativePath, SourcePath, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) full: bool,
     pub(crate) missing_sources: Vec<String>,
     pub(crate) lies_about_digests: bool,
+    /// Files of these sizes are not read together with others.
+    pub(crate) passes_over: BTreeSet<u64>,
     pub(crate) abilities: Option<Abilities>,
     pub(crate) requests: Vec<&'static str>,
     pub(crate) fails_at: Option<(&'static str, FailureClass)>,
@@ -123,6 +125,7 @@ pub(crate) fn all_abilities() -> Abilities {
         digests: true,
         tells_time: true,
         renames_atomically: true,
+        reads_together: true,
     }
 }
 
@@ -266,6 +269,25 @@ impl Session for FakeSession {
         Ok(Ok(count))
     }
 
+    async fn fetch_together(&self, source: &SourcePath, files: Vec<Wanted>) -> Result<(), DeviceFailure> {
+        self.state.lock().unwrap().begin("fetch_together")?;
+        for file in files {
+            if !self
+                .state
+                .lock()
+                .unwrap()
+                .passes_over
+                .contains(&file.expected_size)
+            {
+                let outcome = self
+                    .fetch(source, &file.path, 0, file.expected_size, file.chunks)
+                    .await?;
+                file.outcome.send(outcome).unwrap();
+            }
+        }
+        Ok(())
+    }
+
     async fn digest(
         &self,
         _: &SourcePath,
@@ -292,16 +314,10 @@ impl Session for FakeSession {
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let mut state = self.state.lock().unwrap();
         state.begin("remove")?;
-        Ok(paths
-            .iter()
-            .map(|path| {
-                state
-                    .files
-                    .remove(&path.to_string())
-                    .map(drop)
-                    .ok_or_else(missing)
-            })
-            .collect())
+        for path in paths {
+            state.files.remove(&path.to_string());
+        }
+        Ok(vec![Ok(()); paths.len()])
     }
 
     async fn remove_folders(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<(), DeviceFailure> {

@@ -372,6 +372,29 @@ fn what_the_rules_keep_is_stored_once_and_stays_in_place() {
 }
 
 #[test]
+fn what_cannot_be_read_together_with_others_is_read_by_itself() {
+    let large = vec![7; 100_000];
+    let world = FakeWorld::with_files(&[("a", b"one"), ("b", b"four"), ("c", b""), ("d", &large)]);
+    world.devices.state().passes_over.insert(4);
+    world.sweep();
+    assert_eq!(world.states(), [FileState::Released; 4]);
+    assert!(world.on_device().is_empty());
+    let state = world.devices.state();
+    let asked = |request| state.requests.iter().filter(|asked| **asked == request).count();
+    assert_eq!((asked("fetch_together"), asked("fetch")), (1, 4));
+    drop(state);
+
+    let world = FakeWorld::with_files(&[("a", b"one")]);
+    world.devices.state().abilities = Some(Abilities {
+        reads_together: false,
+        ..all_abilities()
+    });
+    world.sweep();
+    assert_eq!(world.states(), [FileState::Released]);
+    assert!(!world.devices.state().requests.contains(&"fetch_together"));
+}
+
+#[test]
 fn a_device_without_atomic_rename_keeps_what_is_stored() {
     let world = FakeWorld::with_files(&[("a", b"one")]);
     world.devices.state().abilities = Some(Abilities {

@@ -19,6 +19,7 @@ use crate::last_words::LastWords;
 use crate::pacing::Turn;
 use crate::process::Client;
 use crate::resolve::Route;
+use crate::script::Knowledge;
 use crate::session::{Connected, SshSession};
 use crate::target::Target;
 use crate::verdict::text_of;
@@ -100,7 +101,7 @@ impl Attempt<'_> {
     async fn shell(&self, opener: &Opener) -> Result<(Lane, Facts), LaneError> {
         self.let_in().await;
         let patience = self.connect_timeout;
-        match timeout(patience, opener.open(self.facts_for)).await {
+        match timeout(patience, opener.open(Knowledge::None(self.facts_for))).await {
             Ok(answer) => answer,
             Err(_) => Err(LaneError::Silent(patience)),
         }

@@ -6,16 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Lane, LaneError, Opener};
+use crate::facts::Facts;
+use crate::script::Knowledge;
 
-/// A survey, two digests and an inspection at once. sshd's `MaxSessions` is 10 by default, SFTP has one.
-const MOST_LANES: usize = 4;
-/// Digests take long: two lanes are always left for the rest.
+/// A survey, or the reading of small files, two digests and two inspections at once. sshd's `MaxSessions` is 10 by default, SFTP has one.
+const MOST_LANES: usize = 5;
+/// Digests take long: other lanes are always left for the rest.
 const MOST_DIGESTS: usize = 2;
 
 /// The lanes of one session.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     opener: Opener,
+    known: Facts,
     idle: Mutex<Vec<Lane>>,
     /// As many as there may be lanes. Fewer where the device refuses to open more.
     permits: Arc<Semaphore>,
@@ -36,9 +39,10 @@ pub(crate) struct Lease<'a> {
 
 impl Lanes {
     /// Begins with the lane over which the device told its facts.
-    pub(crate) fn new(opener: Opener, first: Lane) -> Self {
+    pub(crate) fn new(opener: Opener, first: Lane, known: Facts) -> Self {
         Self {
             opener,
+            known,
             idle: Mutex::new(vec![first]),
             permits: Arc::new(Semaphore::new(MOST_LANES)),
             digests: Arc::new(Semaphore::new(MOST_DIGESTS)),
@@ -66,7 +70,7 @@ impl Lanes {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let lane = match idle {
                 Some(lane) => lane,
-                None => match self.opener.open(&[]).await {
+                None => match self.opener.open(Knowledge::Of(&self.known)).await {
                     Ok((lane, _)) => lane,
                     Err(error) => {
                         self.give_up_one(permit, error)?;

@@ -12,53 +12,66 @@ tag=$first_half$second_half
 printf '\n%s ready\n' "$tag"
 
 fact() { printf '%s %s\n' "$tag" "$*"; }
-
-{ read -r boot_id </proc/sys/kernel/random/boot_id; } 2>/dev/null && fact boot "$boot_id"
-{ read -r uptime idle </proc/uptime; } 2>/dev/null && fact uptime "$uptime"
-fact user "$(id -u 2>/dev/null </dev/null)"
-[ -r /proc/1/stat ] && fact sees_others
-fact find "$(find / -maxdepth 0 -printf '%y %D %i %s %T@ %C@ %U' 2>/dev/null </dev/null)"
 take() { dd bs="$1" count=1 iflag=fullblock 2>/dev/null; }
-status=$(printf '/\0' | take 2 | xargs -0 stat --printf '%d %i %s %.9Y %.9Z %u %f' -- 2>/dev/null)
-if [ -n "$status" ]; then
-    fact stat "$status"
-    end_of_record='\0'
-else
-    fact plain_stat "$(printf '/\0' | take 2 | xargs -0 stat -c '%d %i %s %Y %Z %u %f' 2>/dev/null)"
-    fact plain_find "$(find / -maxdepth 0 -exec stat -c '%d %i %s %Y %Z %u %f' {} + 2>/dev/null </dev/null)"
-    end_of_record='\n'"$tag"'\n'
-fi
-abc=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
-digest=
-case $(printf abc | openssl dgst -sha256 -r 2>/dev/null) in
-"$abc "*) digest='openssl dgst -sha256 -r' ;;
-*) case $(printf abc | sha256sum 2>/dev/null) in "$abc "*) digest=sha256sum ;; esac ;;
-esac
-fact digest "$digest"
-read -r sources
-while [ "$sources" -gt 0 ]; do
-    IFS= read -r source
-    fact disk "$(df -P -k "$source" 2>/dev/null </dev/null | tail -n 1)"
-    sources=$((sources - 1))
-done
-# Last, so that as little time as can be passes between reading the clock and telling it.
-fact clock "$(date +%s.%N 2>/dev/null </dev/null)"
+
+facts() {
+    { read -r boot_id </proc/sys/kernel/random/boot_id; } 2>/dev/null && fact boot "$boot_id"
+    { read -r uptime idle </proc/uptime; } 2>/dev/null && fact uptime "$uptime"
+    fact user "$(id -u 2>/dev/null </dev/null)"
+    [ -r /proc/1/stat ] && fact sees_others
+    fact find "$(find / -maxdepth 0 -printf '%y %D %i %s %T@ %C@ %U' 2>/dev/null </dev/null)"
+    status=$(printf '/\0' | take 2 | xargs -0 stat --printf '%d %i %s %.9Y %.9Z %u %f' -- 2>/dev/null)
+    if [ -n "$status" ]; then
+        fact stat "$status"
+        records=nul
+    else
+        fact plain_stat "$(printf '/\0' | take 2 | xargs -0 stat -c '%d %i %s %Y %Z %u %f' 2>/dev/null)"
+        fact plain_find "$(find / -maxdepth 0 -exec stat -c '%d %i %s %Y %Z %u %f' {} + 2>/dev/null </dev/null)"
+        records=tag
+    fi
+    abc=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
+    case $(printf abc | openssl dgst -sha256 -r 2>/dev/null) in
+    "$abc "*) digests=openssl ;;
+    *) case $(printf abc | sha256sum 2>/dev/null) in "$abc "*) digests=sha256sum ;; esac ;;
+    esac
+    fact digests "$digests"
+    case $(tar --version 2>/dev/null </dev/null) in *'GNU tar'*) fact tar GNU ;; esac
+    read -r sources
+    while [ "$sources" -gt 0 ]; do
+        IFS= read -r source
+        fact disk "$(df -P -k "$source" 2>/dev/null </dev/null | tail -n 1)"
+        sources=$((sources - 1))
+    done
+    # Last, so that as little time as can be passes between reading the clock and telling it.
+    fact clock "$(date +%s.%N 2>/dev/null </dev/null)"
+}
+
+# A second run of this script on the same connection is told what the first has found out.
+read -r records digests
+[ "$records" != unknown ] || facts
 fact end
+case $records in
+nul) end_of_record='\0' ;;
+*) end_of_record='\n'"$tag"'\n' ;;
+esac
+case $digests in
+openssl) digest='openssl dgst -sha256 -r' ;;
+*) digest=$digests ;;
+esac
 
 # Who has a file open for writing: the mode of the links in fd says so, and stat through them says which file. Then the
 # shared mappings that can be written.
 open_files() {
     if [ "$end_of_record" = '\0' ]; then
-        find /proc/[0-9]*/fd -maxdepth 1 -type l -perm -200 -print0 2>/dev/null </dev/null |
-            xargs -0 stat -L --printf 'o %d %i %f\0' -- 2>/dev/null
+        find /proc/[0-9]*/fd -maxdepth 1 -type l -perm -200 \
+            -exec stat -L --printf 'o %d %i %f\0' -- {} + 2>/dev/null </dev/null
     else
         find /proc/[0-9]*/fd -maxdepth 1 -type l -perm -200 \
             -exec stat -L -c "o %d %i %f
 $tag" {} + 2>/dev/null </dev/null
     fi
     printf 'm '
-    grep -s -h '^[^ ]* [r-]w[x-]s ' /proc/[0-9]*/maps 2>/dev/null </dev/null |
-        sed -n 's/^[^ ]* [^ ]* [^ ]* \([0-9a-f]*:[0-9a-f]*\) \([0-9]*\).*/\1 \2/p'
+    grep -s -h '^[^ ]* [r-]w[x-]s ' /proc/[0-9]*/maps 2>/dev/null </dev/null
     printf "$end_of_record"
 }
 
@@ -110,13 +123,20 @@ while read -r verb length; do
 $tag" 2>/dev/null
         fi
         ;;
+    # Small files one after the other. What cannot be read is passed over.
+    stream)
+        take "$length" |
+            tar -c -P -b 64 --format=gnu --numeric-owner --no-recursion --hard-dereference --null --no-unquote \
+                -T - -f - 2>/dev/null
+        ;;
+    remove) take "$length" | xargs -0 rm -f -- 2>/dev/null && echo gone ;;
     # Not all at once, so that the answer does not keep silent for long: a batch holds 64 MiB in small files.
     digest) take "$length" | xargs -0 -n 256 $digest 2>/dev/null ;;
     ranges) take "$length" | xargs -0 -n 4 sh -c "$range" sh 2>/dev/null ;;
     *) exit 2 ;;
     esac
     case $verb in
-    digest | ranges) printf '\n%s\n' "$tag" ;;
+    digest | ranges | stream | remove) printf '\n%s\n' "$tag" ;;
     *) printf "E%s$end_of_record" "$tag" ;;
     esac
 done

@@ -195,7 +195,7 @@ fn not_a_file() -> FileFault {
 }
 
 /// Names in portions that one question takes.
-fn portions(names: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
+pub(super) fn portions(names: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
     let mut portions: Vec<Vec<Vec<u8>>> = Vec::new();
     let mut room = 0;
     for name in names {

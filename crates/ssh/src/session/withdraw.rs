@@ -236,6 +236,10 @@ impl SshSession {
         source: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        if self.remove_together(source, paths).await? {
+            return Ok(vec![Ok(()); paths.len()]);
+        }
+        // SFTP has a word for each of those that are not gone.
         let requests: Vec<_> = paths
             .iter()
             .map(|path| {
@@ -247,6 +251,7 @@ impl SshSession {
         for result in in_order(requests).await {
             results.push(match result {
                 Ok(()) => Ok(()),
+                Err(error) if is_missing(&error) => Ok(()),
                 Err(error) => match fault(&error) {
                     Some(fault) => Err(fault),
                     None => return Err(self.lost(&error).await),

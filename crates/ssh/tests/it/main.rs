@@ -16,4 +16,5 @@ mod guard;
 mod lesser;
 mod listing;
 mod stalls;
+mod together;
 mod world;

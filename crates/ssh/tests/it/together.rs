@@ -1,0 +1,150 @@
+//! Small files read by one command for many.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+
+use engine::ports::device::{Chunk, FileFault, FileFaultKind, SMALL, Session, Wanted};
+use model::{RelativePath, SourcePath};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::listing::odd_names;
+use crate::world::{Connection, World, relative, script};
+
+/// What came of a file; `None` when it was passed over.
+type Read = Option<(Result<u64, FileFault>, Vec<u8>)>;
+
+/// Reads files together. Nobody takes a chunk before all files are asked for, and then one file after the other.
+async fn read(hive: &Connection, source: &SourcePath, files: &[(RelativePath, u64)]) -> Vec<Read> {
+    let (mut wanted, mut coming) = (Vec::new(), Vec::new());
+    for (path, expected_size) in files {
+        let (chunks, receiver) = mpsc::unbounded_channel::<Chunk>();
+        let (outcome, told) = oneshot::channel();
+        wanted.push(Wanted {
+            path: path.clone(),
+            expected_size: *expected_size,
+            chunks,
+            outcome,
+        });
+        coming.push((receiver, told));
+    }
+    let taking = async {
+        let mut reads = Vec::new();
+        for (mut receiver, told) in coming {
+            let mut bytes = Vec::new();
+            while let Some(chunk) = receiver.recv().await {
+                bytes.extend_from_slice(&chunk.bytes);
+            }
+            reads.push(told.await.ok().map(|outcome| (outcome, bytes)));
+        }
+        reads
+    };
+    let (read, reads) = tokio::join!(hive.fetch_together(source, wanted), taking);
+    read.unwrap();
+    reads
+}
+
+#[tokio::test]
+async fn files_of_every_name_and_size_come_whole_and_in_any_number() {
+    let world = World::new().device("hive", "");
+    let (path, source) = world.source("data");
+    let mut contents: HashMap<RelativePath, Vec<u8>> = HashMap::new();
+    let long = "a folder with a name as long as it takes/".repeat(5);
+    fs::create_dir_all(path.join(&long)).unwrap();
+    for name in odd_names() {
+        contents.insert(relative(&name), name.as_bytes().to_vec());
+        let mut deep = long.clone().into_bytes();
+        deep.extend_from_slice(name.as_bytes());
+        contents.insert(RelativePath::new(deep).unwrap(), b"deep".to_vec());
+    }
+    // More than are asked for at a time, and more bytes than may wait for their consumer.
+    for number in 0..1500_u32 {
+        let length = [0, 1, 511, 512, 513, 9_000, 40_000][number as usize % 7];
+        let content = (0..length).map(|at| ((at + number) % 251) as u8).collect();
+        contents.insert(relative(format!("n{number}")), content);
+    }
+    contents.insert(relative("largest"), vec![7; usize::try_from(SMALL).unwrap()]);
+    for (name, content) in &contents {
+        fs::write(path.join(std::ffi::OsStr::from_bytes(name.as_bytes())), content).unwrap();
+    }
+    let hive = world.connect("hive", &[]).await.unwrap();
+    assert!(hive.abilities().reads_together);
+    let files: Vec<_> = contents
+        .iter()
+        .map(|(name, content)| (name.clone(), content.len() as u64))
+        .collect();
+    for ((name, size), read) in files.iter().zip(read(&hive, &source, &files).await) {
+        assert!(read == Some((Ok(*size), contents[name].clone())), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_no_file_or_of_another_size_spoils_no_other() {
+    let world = World::new().device("hive", "");
+    let (path, source) = world.source("data");
+    for name in ["a", "b", "c", "grown", "shrunk"] {
+        fs::write(path.join(name), name).unwrap();
+    }
+    fs::hard_link(path.join("a"), path.join("again")).unwrap();
+    fs::create_dir(path.join("folder")).unwrap();
+    fs::write(path.join("folder/inside"), "inside").unwrap();
+    symlink("a", path.join("link")).unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let names = [
+        "a", "missing", "b", "folder", "grown", "link", "shrunk", "again", "c",
+    ];
+    let sizes = [1, 7, 1, 6, 4, 1, 7, 1, 1];
+    let files: Vec<_> = names.map(relative).into_iter().zip(sizes).collect();
+    let reads = read(&hive, &source, &files).await;
+    let whole = |name: &str| Some((Ok(name.len() as u64), name.as_bytes().to_vec()));
+    for (at, name) in [(0, "a"), (2, "b"), (6, "shrunk"), (7, "a"), (8, "c")] {
+        assert_eq!(reads[at], whole(name), "{name}");
+    }
+    for at in [1, 3, 5] {
+        assert_eq!(reads[at], None, "{}", names[at]);
+    }
+    let (grown, bytes) = reads[4].clone().unwrap();
+    assert_eq!(
+        (grown.unwrap_err().kind, bytes),
+        (FileFaultKind::Grown, Vec::new())
+    );
+}
+
+#[tokio::test]
+async fn a_device_whose_tar_is_missing_or_another_is_known_for_it() {
+    for tar in [
+        "exit 127",
+        "echo 'bsdtar 3.7.2 - libarchive 3.7.2'",
+        "echo what?; exit 1",
+    ] {
+        let world = with_tar(tar);
+        let hive = world.connect("hive", &[]).await.unwrap();
+        assert!(!hive.abilities().reads_together, "{tar}");
+    }
+}
+
+#[tokio::test]
+async fn where_tar_fails_everything_is_passed_over() {
+    let world = with_tar("[ \"$1\" = --version ] && echo 'tar (GNU tar) 1.34'");
+    let (path, source) = world.source("data");
+    fs::write(path.join("a"), "a").unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let reads = read(&hive, &source, &vec![(relative("a"), 1); 2000]).await;
+    assert!(reads.iter().all(Option::is_none));
+}
+
+/// A device whose `tar` does as this shell script says.
+fn with_tar(text: &str) -> World {
+    let world = World::new();
+    let tools = world.path("tools");
+    fs::create_dir(&tools).unwrap();
+    let tar = script(&world, "other", text);
+    symlink(&tar, tools.join("tar")).unwrap();
+    let text = format!(
+        "PATH={}:$PATH\nexport PATH\nexec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"",
+        tools.display()
+    );
+    let wrapper = script(&world, "wrapper", &text);
+    world.device("hive", &format!("ForceCommand {}", wrapper.display()))
+}
