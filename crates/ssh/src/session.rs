@@ -54,6 +54,7 @@ pub struct SshSession {
     budget: sftp::Budget,
     /// The budget of small files that are read together; none where the device cannot, or where what it sends is metered.
     together: Option<Arc<Semaphore>>,
+    renames_together: bool,
     verdict: Verdict,
     received: Arc<AtomicU64>,
     /// Folders known to be there, because this session has made them.
@@ -110,6 +111,7 @@ impl SshSession {
                 ..abilities(&facts, connected.files.supports(sftp::codec::names::POSIX_RENAME))
             },
             together: reads_together.then(together::budget),
+            renames_together: facts.renames,
             dialect: facts.dialect,
             sees_others: facts.sees_others,
             facts: DeviceFacts::default(),

@@ -35,6 +35,7 @@ facts() {
     *) case $(printf abc | sha256sum 2>/dev/null) in "$abc "*) digests=sha256sum ;; esac ;;
     esac
     fact digests "$digests"
+    case $(perl -e 'print rename("", "") ? "bad" : "good"' 2>/dev/null </dev/null) in good) fact perl ;; esac
     case $(tar --version 2>/dev/null </dev/null) in *'GNU tar'*) fact tar GNU ;; esac
     read -r sources
     while [ "$sources" -gt 0 ]; do
@@ -129,6 +130,12 @@ $tag" 2>/dev/null
             tar -c -P -b 64 --format=gnu --numeric-owner --no-recursion --hard-dereference --null --no-unquote \
                 -T - -f - 2>/dev/null
         ;;
+    # What rename(2) does and nothing else: mv would copy where that fails.
+    rename)
+        take "$length" |
+            perl -e '$/ = "\0"; while (defined($from = <STDIN>) && defined($to = <STDIN>)) {
+                chomp($from, $to); print rename($from, $to) ? 1 : 0 }' 2>/dev/null
+        ;;
     remove) take "$length" | xargs -0 rm -f -- 2>/dev/null && echo gone ;;
     # Not all at once, so that the answer does not keep silent for long: a batch holds 64 MiB in small files.
     digest) take "$length" | xargs -0 -n 256 $digest 2>/dev/null ;;
@@ -136,7 +143,7 @@ $tag" 2>/dev/null
     *) exit 2 ;;
     esac
     case $verb in
-    digest | ranges | stream | remove) printf '\n%s\n' "$tag" ;;
+    digest | ranges | stream | rename | remove) printf '\n%s\n' "$tag" ;;
     *) printf "E%s$end_of_record" "$tag" ;;
     esac
 done

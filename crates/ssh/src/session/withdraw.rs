@@ -36,11 +36,28 @@ impl SshSession {
         moves: &[Move],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let refusals = self.make_folders(source, moves).await?;
+        let done = self.move_together(source, moves).await?;
+        let left = moves.iter().zip(&done).filter(|(_, is_done)| !**is_done);
+        let left: Vec<Move> = left.map(|(step, _)| step.clone()).collect();
+        let mut results = self.move_each(source, &left, &refusals).await?.into_iter();
+        let of_each = done
+            .into_iter()
+            .map(|is_done| if is_done { Some(Ok(())) } else { results.next() });
+        Ok(of_each.flatten().collect())
+    }
+
+    /// By one request for each: what SFTP has words for.
+    async fn move_each(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+        refusals: &Refusals,
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let requests: Vec<_> = moves
             .iter()
             .map(|step| {
                 let (from, to) = (Self::path(source, &step.from), Self::path(source, &step.to));
-                let (files, refusal) = (self.files.clone(), outermost_refusal(source, step, &refusals));
+                let (files, refusal) = (self.files.clone(), outermost_refusal(source, step, refusals));
                 async move {
                     match refusal {
                         Some(refusal) => Err(refusal),
