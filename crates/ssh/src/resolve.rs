@@ -31,7 +31,10 @@ pub(crate) async fn route(client: &Client, target: &Target) -> Result<Route, Dev
     let guard = Guard::start().map_err(|error| failure(format!("cannot start a shell: {error}")))?;
     let mut command = client.explain(target);
     command.stdin(Stdio::null()).process_group(guard.group());
-    match tokio::time::timeout(PATIENCE, command.output()).await {
+    let explained = tokio::time::timeout(PATIENCE, command.output()).await;
+    // ssh has ended, or was killed for taking too long. What it started has nothing to put in order.
+    guard.end().await;
+    match explained {
         Ok(Ok(output)) if output.status.success() => Ok(read(&String::from_utf8_lossy(&output.stdout))),
         Ok(Ok(output)) => Err(judge(&String::from_utf8_lossy(&output.stderr), false).failure),
         Ok(Err(error)) => Err(failure(format!("cannot start ssh: {error}"))),

@@ -38,8 +38,8 @@ const BUDGET: u32 = 8 * 1024 * 1024;
 const LEAST_BUDGET: u32 = 256 * 1024;
 /// How long a connection that has ended may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(3);
-/// How long an orderly end may take.
-const FAREWELL: Duration = Duration::from_secs(3);
+/// How long an orderly end may take: the supervisor's patience with ssh, then with the guard, and some more.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A session over one ssh connection. Dropping it ends every process that was started for it.
 #[derive(Debug)]
@@ -78,7 +78,6 @@ pub(crate) struct Connected {
     pub(crate) stall_timeout: Duration,
     pub(crate) bandwidth: Option<u64>,
     pub(crate) through_jump: bool,
-    pub(crate) guard: Guard,
     pub(crate) process: Child,
     pub(crate) words: LastWords,
     pub(crate) files: sftp::Client,
@@ -87,11 +86,15 @@ pub(crate) struct Connected {
 }
 
 impl SshSession {
-    pub(crate) async fn begin(connected: Connected, facts_for: &[SourcePath]) -> Result<Self, DeviceFailure> {
+    pub(crate) async fn begin(
+        guard: Guard,
+        connected: Connected,
+        facts_for: &[SourcePath],
+    ) -> Result<Self, DeviceFailure> {
         let verdict = Verdict::open();
         let (farewell, farewells) = oneshot::channel();
         let supervisor = supervise::Supervised {
-            guard: connected.guard,
+            guard,
             process: connected.process,
             words: connected.words,
             files: connected.files.clone(),
@@ -125,7 +128,14 @@ impl SshSession {
             farewell,
             supervisor,
         };
-        session.facts = session.device_facts(facts, facts_for).await?;
+        match session.device_facts(facts, facts_for).await {
+            Ok(facts) => session.facts = facts,
+            Err(failure) => {
+                // Dropped, it would leave its guard to end by itself.
+                session.close().await;
+                return Err(failure);
+            }
+        }
         Ok(session)
     }
 

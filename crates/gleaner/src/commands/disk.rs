@@ -89,10 +89,16 @@ async fn ask(
     sources: &[SourcePath],
 ) -> Result<Vec<Source>, DeviceFailure> {
     let session = devices.connect(device, sources).await?;
+    let answers = count_all(&session).await;
+    session.close().await;
+    answers
+}
+
+async fn count_all(session: &SshSession) -> Result<Vec<Source>, DeviceFailure> {
     let disks = session.facts().disks.clone();
     let mut answers = Vec::with_capacity(disks.len());
     for (path, disk) in disks {
-        let contents = count(&session, &path).await;
+        let contents = count(session, &path).await;
         if let Err(failure) = &contents
             && !concerns_the_source_only(failure)
         {
@@ -100,7 +106,6 @@ async fn ask(
         }
         answers.push(Source { path, disk, contents });
     }
-    session.close().await;
     Ok(answers)
 }
 

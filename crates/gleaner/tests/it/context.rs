@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 
 use crate::device::Device;
-use crate::outcome::{Call, Outcome, Running};
+use crate::outcome::{Call, Outcome, PATH, Running};
 use crate::processes::{self, Process};
 use crate::recording::Manifest;
 use crate::sshd::{self, Session, Sshd};
@@ -54,7 +54,7 @@ impl Fleet {
             .expect("a temporary folder");
         // Devices that log in as nobody must get to their cards.
         fs::set_permissions(root.path(), PermissionsExt::from_mode(0o711)).expect("opening the folder");
-        for folder in ["home", "tmp", "run", "client", "store", "ledger"] {
+        for folder in ["home", "tmp", "run", "client", "bin", "store", "ledger"] {
             fs::create_dir(root.path().join(folder)).expect("making folders");
         }
         let key = root.path().join("client/id");
@@ -160,7 +160,9 @@ impl Fleet {
     /// A call of gleaner with this fleet's configuration.
     pub(crate) fn call<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Call {
         let call = Call::new(self.root(), Path::new(env!("CARGO_BIN_EXE_gleaner")));
+        // Guards inherit nothing but PATH: the folder in it is what they are known by.
         call.env("GLEANER_CONFIG", self.path("gleaner.toml"))
+            .env("PATH", format!("{}:{PATH}", self.path("bin").display()))
             .arguments(arguments)
     }
 
@@ -215,6 +217,22 @@ impl Fleet {
         let gone = processes::wait_until(Duration::from_secs(5), || self.strangers().is_empty());
         let left: Vec<_> = self.strangers().iter().map(Process::shown).collect();
         assert!(gone, "after 5 s there is still:\n{}", left.join("\n"));
+    }
+
+    /// Puts a shell script before the program of that name, for what gleaner starts.
+    pub(crate) fn put_first_in_path(&self, name: &str, script: &str) {
+        let path = self.path("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("writing a script");
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("making it a program");
+    }
+
+    /// Asserts that at this very moment there is no guard of a gleaner that has ended.
+    #[track_caller]
+    pub(crate) fn assert_no_guard_left(&self) {
+        let mut guards = self.strangers();
+        guards.retain(|process| !process.program.starts_with("ssh"));
+        let left: Vec<_> = guards.iter().map(Process::shown).collect();
+        assert!(left.is_empty(), "there is still:\n{}", left.join("\n"));
     }
 
     /// What is left on the devices, for a failing assertion.

@@ -237,3 +237,27 @@ fn when_its_ssh_is_killed_in_mid_file_it_says_so_and_loses_nothing() {
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
 }
+
+#[test]
+fn ended_in_order_it_leaves_no_guard_whether_devices_were_served_refused_or_silent() {
+    let fleet = Fleet::new(3);
+    fleet.set("ssh.connect_timeout", "1s");
+    fleet.device(1).record("img.jpg", "picture");
+    fleet.device(2).server.stop();
+    fleet.tap(3).device(3).link(|tap| tap.silent_after(0));
+    let slept = fleet.path("slept");
+    fleet.put_first_in_path(
+        "sleep",
+        &format!("touch {}; exec /bin/sleep \"$@\"", slept.display()),
+    );
+    fleet.wait_until_settled();
+    fleet.gleaner(["run"]).exits(5);
+    fleet.assert_no_guard_left();
+    assert!(!slept.exists(), "a guard waited although its ssh had ended");
+    fleet.assert_no_ssh_left();
+    fleet.assert_store_holds(&[("device1/img.jpg", "picture")]);
+    // Nor does a command that only looks.
+    fleet.gleaner(["disk"]).exits(5);
+    fleet.assert_no_guard_left();
+    assert!(!slept.exists(), "a guard waited although its ssh had ended");
+}

@@ -13,6 +13,9 @@ use rustix::process::Signal;
 
 use crate::processes;
 
+/// Where programs are found.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A call of gleaner that is to be made.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -25,10 +28,7 @@ impl Call {
     pub(crate) fn new(root: &Path, program: &Path) -> Self {
         let mut command = Command::new(program);
         command.env_clear();
-        command.env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        );
+        command.env("PATH", PATH);
         command.env("LANG", "C.UTF-8").env("RUST_BACKTRACE", "1");
         command.env("HOME", root.join("home"));
         command.env("TMPDIR", root.join("tmp"));

@@ -46,10 +46,23 @@ impl Attempt<'_> {
     /// Connects, and lets others have their turn as soon as the first hop has authenticated us.
     pub(super) async fn run(self, turn: Turn) -> Result<SshSession, Judgement> {
         let guard = Guard::start().map_err(|error| local(&error))?;
+        match self.meet(guard.group(), turn).await {
+            Ok(connected) => SshSession::begin(guard, connected, self.facts_for)
+                .await
+                .map_err(only),
+            Err(judgement) => {
+                guard.end().await;
+                Err(judgement)
+            }
+        }
+    }
+
+    /// Starts ssh in the group, and waits until the device has answered. Where it does not, ssh has ended or is killed.
+    async fn meet(&self, group: i32, turn: Turn) -> Result<Connected, Judgement> {
         let received = Arc::new(AtomicU64::new(0));
         let mut command = self.client.master(self.target, &self.socket, self.patience() * 2);
         let mut process = command
-            .process_group(guard.group())
+            .process_group(group)
             .spawn()
             .map_err(|error| local(&error))?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
@@ -65,7 +78,7 @@ impl Attempt<'_> {
             client: self.client.clone(),
             target: self.target.clone(),
             socket: self.socket.clone(),
-            group: guard.group(),
+            group,
             received: received.clone(),
         };
         let answers = async {
@@ -77,22 +90,16 @@ impl Attempt<'_> {
             failure = self.out_of_patience(&words, turn) => return Err(only(failure)),
         };
         match met {
-            Ok((files, shell)) => Ok(SshSession::begin(
-                Connected {
-                    stall_timeout: self.target.stall_timeout,
-                    bandwidth: self.target.bandwidth,
-                    through_jump: self.route.hops_before > 0,
-                    guard,
-                    process,
-                    words,
-                    files,
-                    shell: self.usable(shell, opener),
-                    received,
-                },
-                self.facts_for,
-            )
-            .await
-            .map_err(only)?),
+            Ok((files, shell)) => Ok(Connected {
+                stall_timeout: self.target.stall_timeout,
+                bandwidth: self.target.bandwidth,
+                through_jump: self.route.hops_before > 0,
+                process,
+                words,
+                files,
+                shell: self.usable(shell, opener),
+                received,
+            }),
             Err(error) => Err(self.post_mortem(process, &words, &error).await),
         }
     }

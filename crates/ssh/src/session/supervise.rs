@@ -56,7 +56,9 @@ impl Supervised {
             }
             _ = verdict.ended() => {}
         }
-        drop((process, guard));
+        // Reaped, or killed with this: a device that is silent would not let it end in order.
+        drop(process);
+        guard.end().await;
     }
 }
 
