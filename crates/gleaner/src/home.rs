@@ -9,7 +9,7 @@ use engine::world::World;
 use ledger::{OpenOptions, SqliteLedger};
 use model::Timestamp;
 use ssh::{Compression, SshDevices, SshOptions, Target};
-use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk};
+use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk, UntouchedStore};
 
 use crate::config::meant::{self, Bandwidth, Compress, Names, Release};
 use crate::report::SweepReporter;
@@ -17,9 +17,9 @@ use crate::{Config, ExitStatus, Failure};
 
 /// Store, ledger, devices, clock and reporter of one process.
 #[derive(Debug)]
-pub struct Home {
+pub struct Home<S = DirectoryStore<SystemDisk>> {
     devices: SshDevices,
-    store: DirectoryStore<SystemDisk>,
+    store: S,
     ledger: SqliteLedger,
     clock: SystemClock,
     reporter: SweepReporter,
@@ -31,58 +31,113 @@ impl Home {
     /// A ledger that is not there is made, under the id that this machine's ledger at that place had before, if the store remembers one: what
     /// a lost ledger left withdrawn on devices is ours again.
     pub async fn open(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
-        let clock = SystemClock;
-        let now = engine::ports::Clock::now(&clock);
-        let folder = StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, None)
-            .map_err(store_failure)?;
-        let machine = std::fs::read_to_string("/etc/machine-id").ok();
-        let lost = match config.ledger.try_exists() {
-            Ok(false) => folder
-                .find_lost_ledger(machine.as_deref(), &config.ledger)
-                .map_err(store_failure)?,
-            Ok(true) | Err(_) => None,
-        };
-        if let Some(lost) = &lost {
-            let (path, id) = (config.ledger.display(), &lost.id);
+        let place = Place::find(config)?;
+        if let Some(id) = &place.ledger.create_with {
+            let path = config.ledger.display();
             tracing::warn!(
                 "the ledger {path} is gone; a new one takes over its id {id}, and files are compared with the store again"
             );
         }
-        let options = OpenOptions {
-            create_with: lost.map(|lost| lost.id),
-            at: now,
-        };
-        let ledger = SqliteLedger::open(&config.ledger, &options).map_err(ledger_failure)?;
-        ledger.bind_store(folder.id()).await.map_err(ledger_failure)?;
-        let id = engine::ports::Ledger::id(&ledger).clone();
-        let settings = Settings {
-            ledger: id.clone(),
-            min_free: config.store.min_free,
-            file_mode: config.store.file_mode,
-            dir_mode: config.store.dir_mode,
-            range_length: engine::ports::store::RANGE_LENGTH,
-            executor: Executor::threads(),
-            clock: Arc::new(clock),
-        };
-        let store = DirectoryStore::open(folder.clone(), settings).map_err(store_failure)?;
+        let ledger = SqliteLedger::open(&config.ledger, &place.ledger).map_err(ledger_failure)?;
+        ledger
+            .bind_store(place.store.id())
+            .await
+            .map_err(ledger_failure)?;
+        let settings = settings(config, &ledger);
+        let store = DirectoryStore::open(place.store.clone(), settings).map_err(store_failure)?;
         // A store that is full or away is not written to.
         Store::condition(&store).await.map_err(store_failure)?;
-        folder
-            .remember_ledger(&id, machine.as_deref(), &config.ledger, now)
+        let id = engine::ports::Ledger::id(&ledger);
+        place
+            .store
+            .remember_ledger(id, place.machine.as_deref(), &config.ledger, place.ledger.at)
             .map_err(store_failure)?;
+        Self::of(config, store, ledger, reporter)
+    }
+}
+
+impl Home<UntouchedStore<SystemDisk>> {
+    /// The same for a dry run, which leaves nothing behind: a ledger that is not there is taken to be empty, and the store gets no staging
+    /// folder. A store, or a ledger that is there, with which a sweep would not begin is refused here too.
+    pub async fn look(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
+        let place = Place::find(config)?;
+        if let Some(id) = &place.ledger.create_with {
+            let path = config.ledger.display();
+            tracing::warn!(
+                "the ledger {path} is gone; the next sweep makes a new one, which takes over its id {id}"
+            );
+        }
+        let ledger =
+            SqliteLedger::open_without_making(&config.ledger, &place.ledger).map_err(ledger_failure)?;
+        ledger
+            .expect_store(place.store.id())
+            .await
+            .map_err(ledger_failure)?;
+        let settings = settings(config, &ledger);
+        let store = UntouchedStore::new(place.store, settings);
+        Store::condition(&store).await.map_err(store_failure)?;
+        Self::of(config, store, ledger, reporter)
+    }
+}
+
+impl<S> Home<S> {
+    fn of(config: &Config, store: S, ledger: SqliteLedger, reporter: SweepReporter) -> Result<Self, Failure> {
         Ok(Self {
             devices: devices(config)?,
             store,
             ledger,
-            clock,
+            clock: SystemClock,
             reporter,
         })
     }
 }
 
-impl World for Home {
+/// What is found before anything is opened for writing.
+struct Place {
+    store: StoreFolder<SystemDisk>,
+    /// What a ledger that is not there would be made with.
+    ledger: OpenOptions,
+    machine: Option<String>,
+}
+
+impl Place {
+    fn find(config: &Config) -> Result<Self, Failure> {
+        let store = StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, None)
+            .map_err(store_failure)?;
+        let machine = std::fs::read_to_string("/etc/machine-id").ok();
+        let lost = match config.ledger.try_exists() {
+            Ok(false) => store
+                .find_lost_ledger(machine.as_deref(), &config.ledger)
+                .map_err(store_failure)?,
+            Ok(true) | Err(_) => None,
+        };
+        let ledger = OpenOptions {
+            create_with: lost.map(|lost| lost.id),
+            at: engine::ports::Clock::now(&SystemClock),
+        };
+        Ok(Self {
+            store,
+            ledger,
+            machine,
+        })
+    }
+}
+
+fn settings(config: &Config, ledger: &SqliteLedger) -> Settings {
+    Settings {
+        ledger: engine::ports::Ledger::id(ledger).clone(),
+        min_free: config.store.min_free,
+        file_mode: config.store.file_mode,
+        dir_mode: config.store.dir_mode,
+        range_length: engine::ports::store::RANGE_LENGTH,
+        executor: Executor::threads(),
+        clock: Arc::new(SystemClock),
+    }
+}
+
+impl<S: Store> World for Home<S> {
     type Devices = SshDevices;
-    type Store = DirectoryStore<SystemDisk>;
+    type Store = S;
     type Ledger = SqliteLedger;
     type Clock = SystemClock;
     type Reporter = SweepReporter;
@@ -91,7 +146,7 @@ impl World for Home {
         &self.devices
     }
 
-    fn store(&self) -> &DirectoryStore<SystemDisk> {
+    fn store(&self) -> &S {
         &self.store
     }
 

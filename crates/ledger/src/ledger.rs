@@ -9,6 +9,7 @@ use model::{DeviceName, FileState, LeaveReason, LedgerId, RelativePath, SourcePa
 use rusqlite::{Connection, named_params};
 
 use crate::fault::{refused, shown, translated};
+use crate::opening::Opened;
 use crate::worker::Worker;
 use crate::{OpenOptions, connection, opening, passes, records, sightings, values};
 
@@ -17,8 +18,9 @@ use crate::{OpenOptions, connection, opening, passes, records, sightings, values
 /// Dropping it waits for what is queued, closes it, and lets the next one in. A process that is killed lets the next one in too;
 /// what was acknowledged is there then, and what was not is there whole or not at all.
 pub struct SqliteLedger {
-    // The reader goes first: the writer empties the log when it ends, which nobody must be reading then.
-    reader: Worker,
+    // The reader goes first: the writer empties the log when it ends, which nobody must be reading then. None for a ledger in memory,
+    // whose one connection does both.
+    reader: Option<Worker>,
     writer: Worker,
     id: LedgerId,
     is_new: bool,
@@ -31,11 +33,26 @@ impl SqliteLedger {
     /// A ledger that another gleaner holds, that a newer one wrote, or that is none, is left as it is.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, LedgerError> {
         let opened = opening::open(path, options)?;
+        let path = &opened.path;
+        let reader = connection::reading(path).map_err(|error| translated(&error, "open", path))?;
+        Self::serve(opened, Some(reader))
+    }
+
+    /// The same for a look that must leave nothing behind: a ledger that is not there is not made, but taken to be empty. It stands in
+    /// memory, under the id that it would be made with, and is gone when this is dropped.
+    pub fn open_without_making(path: &Path, options: &OpenOptions) -> Result<Self, LedgerError> {
+        if opening::is_there(path) {
+            return Self::open(path, options);
+        }
+        Self::serve(opening::in_memory(path, options)?, None)
+    }
+
+    fn serve(opened: Opened, reader: Option<Connection>) -> Result<Self, LedgerError> {
         let path = opened.path;
-        let reader = connection::reading(&path).map_err(|error| translated(&error, "open", &path))?;
         let started = |error: std::io::Error| refused(&error, "start a thread for", &path);
+        let reader = reader.map(|reader| Worker::reader(reader, path.clone()).map_err(started));
         Ok(Self {
-            reader: Worker::reader(reader, path.clone()).map_err(started)?,
+            reader: reader.transpose()?,
             writer: Worker::writer(opened.connection, opened.lock, path.clone()).map_err(started)?,
             id: opened.id,
             is_new: opened.is_new,
@@ -50,7 +67,7 @@ impl SqliteLedger {
 
     /// The store that it belongs to; `None` before the first.
     pub async fn store(&self) -> Result<Option<StoreId>, LedgerError> {
-        self.reader.ask(values::store_id).await
+        self.reader().ask(values::store_id).await
     }
 
     /// Binds the ledger to the store that is there. The first is remembered; any other is refused from then on.
@@ -65,6 +82,14 @@ impl SqliteLedger {
         self.bind(Some(old), new).await
     }
 
+    /// Refuses another store than the one that is remembered. Binds the ledger to nothing.
+    pub async fn expect_store(&self, store: &StoreId) -> Result<(), LedgerError> {
+        match self.store().await? {
+            Some(remembered) if remembered != *store => Err(self.other_store(remembered, store)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     async fn bind(&self, in_place_of: Option<&StoreId>, store: &StoreId) -> Result<(), LedgerError> {
         let (old, new) = (in_place_of.cloned(), store.clone());
         let refusal = self
@@ -73,12 +98,20 @@ impl SqliteLedger {
             .await?;
         match refusal {
             None => Ok(()),
-            Some(remembered) => Err(LedgerError::OtherStore {
-                path: self.path.clone(),
-                remembered,
-                found: in_place_of.unwrap_or(store).clone(),
-            }),
+            Some(remembered) => Err(self.other_store(remembered, in_place_of.unwrap_or(store))),
         }
+    }
+
+    fn other_store(&self, remembered: StoreId, found: &StoreId) -> LedgerError {
+        LedgerError::OtherStore {
+            path: self.path.clone(),
+            remembered,
+            found: found.clone(),
+        }
+    }
+
+    fn reader(&self) -> &Worker {
+        self.reader.as_ref().unwrap_or(&self.writer)
     }
 }
 
@@ -115,7 +148,7 @@ impl Ledger for SqliteLedger {
         paths: &[RelativePath],
     ) -> Result<Vec<Option<Remembered>>, LedgerError> {
         let (device, source, paths) = (device.clone(), source.clone(), paths.to_vec());
-        self.reader
+        self.reader()
             .ask(move |ledger| records::remembered(ledger, &device, &source, &paths))
             .await
     }
@@ -135,7 +168,7 @@ impl Ledger for SqliteLedger {
 
     async fn last_clock(&self, device: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
         let device = device.clone();
-        self.reader
+        self.reader()
             .ask(move |ledger| passes::last_clock(ledger, &device))
             .await
     }
@@ -152,7 +185,7 @@ impl Ledger for SqliteLedger {
         source: &SourcePath,
     ) -> Result<Vec<WithdrawnRow>, LedgerError> {
         let (device, source) = (device.clone(), source.clone());
-        self.reader
+        self.reader()
             .ask(move |ledger| records::withdrawn(ledger, &device, &source))
             .await
     }

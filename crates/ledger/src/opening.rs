@@ -34,8 +34,8 @@ pub(crate) struct Opened {
     /// Where it lies, symbolic links resolved.
     pub(crate) path: PathBuf,
     pub(crate) connection: Connection,
-    /// Held until the end of the process at the latest: the kernel releases it.
-    pub(crate) lock: File,
+    /// Held until the end of the process at the latest: the kernel releases it. None for what is in memory: nobody else can get at it.
+    pub(crate) lock: Option<File>,
     pub(crate) id: LedgerId,
     /// Whether it was made just now.
     pub(crate) is_new: bool,
@@ -71,9 +71,34 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Opened, LedgerE
     Ok(Opened {
         path,
         connection,
-        lock,
+        lock: Some(lock),
         id,
         is_new: kind == Kind::Empty,
+    })
+}
+
+/// Whether there is a ledger at `path`, or something else that is in its place. An empty file is what a creation that was cut short
+/// leaves: there is no ledger yet.
+pub(crate) fn is_there(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(file) => file.len() > 0,
+        // Whatever else is wrong is for `open` to say.
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// Makes a ledger in memory, as if it were at `path`, where nothing is touched.
+pub(crate) fn in_memory(path: &Path, options: &OpenOptions) -> Result<Opened, LedgerError> {
+    let opening = |error: &rusqlite::Error| translated(error, "open", path);
+    let mut connection = connection::in_memory().map_err(|error| opening(&error))?;
+    create(&mut connection, options, path)?;
+    let id = values::ledger_id(&connection).map_err(|error| opening(&error))?;
+    Ok(Opened {
+        path: path.to_owned(),
+        connection,
+        lock: None,
+        id,
+        is_new: true,
     })
 }
 

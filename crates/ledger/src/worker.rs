@@ -30,7 +30,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts the one that writes. It holds `lock` until its connection is closed.
-    pub(crate) fn writer(connection: Connection, lock: File, path: PathBuf) -> std::io::Result<Self> {
+    pub(crate) fn writer(connection: Connection, lock: Option<File>, path: PathBuf) -> std::io::Result<Self> {
         Self::start("write to", path, move |requests, path| {
             write(connection, requests, path);
             drop(lock);

@@ -1,12 +1,15 @@
 //! Whether the store is fit.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use engine::ports::{Condition, StoreError};
+use model::StoreId;
 use rustix::io::Errno;
 
 use crate::disk::{Disk, Space};
-use crate::fault::not_writable;
+use crate::fault::{Place, not_writable};
 use crate::folder::{check_id, open_root};
 use crate::marker;
 use crate::shared::{Handles, Shared};
@@ -16,15 +19,11 @@ impl<D: Disk> Shared<D> {
     /// mounted anew, is noticed. The same store mounted anew is taken up.
     pub(crate) fn condition(&self) -> Result<Condition, StoreError> {
         let disk = &*self.disk;
-        let look = |error| self.place.fault("look at the folder", error);
-        let found = open_root(disk, &self.path, &self.place)?;
-        let marker = marker::read(disk, &found, &self.place)?;
-        check_id(&marker, Some(&self.id), &self.place)?;
-        let space = disk.space(&found).map_err(look)?;
-        self.check_space(space)?;
-
-        let identity =
-            |folder: &D::Folder| Ok::<_, StoreError>(disk.folder_status(folder).map_err(look)?.identity);
+        let (found, condition) = look(disk, &self.path, &self.place, &self.id, self.settings.min_free)?;
+        let identity = |folder: &D::Folder| {
+            let status = disk.folder_status(folder);
+            Ok::<_, StoreError>(status.map_err(|error| look_fault(&self.place, error))?.identity)
+        };
         let is_the_one_held = identity(&found)? == identity(&self.handles().root)?;
         if !is_the_one_held || self.try_to_write().is_err() {
             let ledger = &self.settings.ledger;
@@ -32,37 +31,7 @@ impl<D: Disk> Shared<D> {
             self.replace_handles(handles);
             self.try_to_write()?;
         }
-        Ok(Condition {
-            id: marker.id,
-            room: space.available - self.settings.min_free,
-        })
-    }
-
-    fn check_space(&self, space: Space) -> Result<(), StoreError> {
-        if space.read_only {
-            return Err(StoreError::NotWritable {
-                path: self.place.path(),
-                source: Errno::ROFS.into(),
-            });
-        }
-        if space.available <= self.settings.min_free {
-            return Err(StoreError::Full {
-                path: self.place.path(),
-                detail: format!(
-                    "{} of {} free, and `min_free` is {}",
-                    bytes(space.available),
-                    bytes(space.total),
-                    bytes(self.settings.min_free)
-                ),
-            });
-        }
-        if space.files_available == Some(0) {
-            return Err(StoreError::Full {
-                path: self.place.path(),
-                detail: "its file system can hold no more files (no free inode)".to_owned(),
-            });
-        }
-        Ok(())
+        Ok(condition)
     }
 
     /// Makes a file in the own staging and removes it: permissions alone do not tell, on network file systems least of all.
@@ -77,6 +46,57 @@ impl<D: Disk> Shared<D> {
             })
             .map_err(|error| not_writable(self.place.fault("make a file in staging", error)))
     }
+}
+
+/// Opens the folder at `path` and tells whether it is the store `id`, with room in it, as far as can be told without writing.
+pub(crate) fn look<D: Disk>(
+    disk: &D,
+    path: &Path,
+    place: &Place,
+    id: &StoreId,
+    min_free: u64,
+) -> Result<(D::Folder, Condition), StoreError> {
+    let found = open_root(disk, path, place)?;
+    let marker = marker::read(disk, &found, place)?;
+    check_id(&marker, Some(id), place)?;
+    let space = disk.space(&found).map_err(|error| look_fault(place, error))?;
+    check_space(space, min_free, place)?;
+    let condition = Condition {
+        id: marker.id,
+        room: space.available - min_free,
+    };
+    Ok((found, condition))
+}
+
+fn look_fault(place: &Place, error: io::Error) -> StoreError {
+    place.fault("look at the folder", error)
+}
+
+fn check_space(space: Space, min_free: u64, place: &Place) -> Result<(), StoreError> {
+    if space.read_only {
+        return Err(StoreError::NotWritable {
+            path: place.path(),
+            source: Errno::ROFS.into(),
+        });
+    }
+    if space.available <= min_free {
+        return Err(StoreError::Full {
+            path: place.path(),
+            detail: format!(
+                "{} of {} free, and `min_free` is {}",
+                bytes(space.available),
+                bytes(space.total),
+                bytes(min_free)
+            ),
+        });
+    }
+    if space.files_available == Some(0) {
+        return Err(StoreError::Full {
+            path: place.path(),
+            detail: "its file system can hold no more files (no free inode)".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// A number of bytes for a person.

@@ -12,7 +12,7 @@ use model::{Digest, RelativePath, StoreId, Timestamp};
 
 use crate::disk::Disk;
 use crate::executor::Pending;
-use crate::fault::not_writable;
+use crate::fault::{Place, not_writable};
 use crate::folder::StoreFolder;
 use crate::probe;
 use crate::shared::{Handles, Settings, Shared};
@@ -66,11 +66,7 @@ impl<D: Disk> DirectoryStore<D> {
         &self,
         pending: Pending<Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let died = || io::Error::other("a thread of the store died");
-        match pending.result().await {
-            Some(result) => result,
-            None => Err(self.shared.place.fault("finish a job", died())),
-        }
+        result_of(pending, &self.shared.place).await
     }
 
     /// Writes chunks until the open range is full or there are no more. An error has discarded the file.
@@ -118,6 +114,18 @@ impl<D: Disk> DirectoryStore<D> {
             self.close_range(&mut staged).await?;
         }
         Ok(staged)
+    }
+}
+
+/// Waits for a job. One that panicked is a fault of the store.
+pub(crate) async fn result_of<T>(
+    pending: Pending<Result<T, StoreError>>,
+    place: &Place,
+) -> Result<T, StoreError> {
+    let died = || io::Error::other("a thread of the store died");
+    match pending.result().await {
+        Some(result) => result,
+        None => Err(place.fault("finish a job", died())),
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use engine::fleet::{self, SweepError, SweepSummary, Verdict};
+use engine::ports::Store;
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World as _};
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,10 +32,11 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
     };
     let runtime = runtime()?;
     let (summary, interrupted) = runtime.block_on(async {
-        let home = Home::open(&config, reporter).await?;
-        let outcome = sweep(&home, &devices, config.fleet.parallel, mode).await;
-        home.reporter().finish();
-        outcome
+        let parallel = config.fleet.parallel;
+        match mode {
+            Mode::Act => sweep(&Home::open(&config, reporter).await?, &devices, parallel, mode).await,
+            Mode::DryRun => sweep(&Home::look(&config, reporter).await?, &devices, parallel, mode).await,
+        }
     })?;
     if interrupted {
         let text = "Interrupted. Nothing is lost; the next run goes on. `gleaner status` tells what is stored and what waits.";
@@ -91,9 +93,20 @@ fn reporter(arguments: &cli::Run) -> SweepReporter {
     }
 }
 
-/// Sweeps until done, or until a signal and the grace after it. Returns also whether there was a signal.
-pub(crate) async fn sweep(
-    home: &Home,
+/// Sweeps until done, or until a signal and the grace after it, and ends the report. Returns also whether there was a signal.
+pub(crate) async fn sweep<S: Store>(
+    home: &Home<S>,
+    devices: &[DeviceRules],
+    parallel: usize,
+    mode: Mode,
+) -> Result<(SweepSummary, bool), Failure> {
+    let outcome = sweep_until_asked_to_stop(home, devices, parallel, mode).await;
+    home.reporter().finish();
+    outcome
+}
+
+async fn sweep_until_asked_to_stop<S: Store>(
+    home: &Home<S>,
     devices: &[DeviceRules],
     parallel: usize,
     mode: Mode,

@@ -1,12 +1,13 @@
 //! The contract of the command line: exit statuses, what changes nothing, and what the record says.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::context::Fleet;
-use crate::recording::{content, digest, files_below};
+use crate::recording::{content, digest, files_below, folders_below};
 use crate::sshd::Session;
 use crate::tap::Tap;
 
@@ -71,6 +72,65 @@ fn a_dry_run_tells_what_would_be_done_and_changes_nothing() {
     fleet.gleaner(["run", "--dry-run", "--json"]).exits(0);
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
+}
+
+/// Every file and folder at home, with what is in the files; but for what `SQLite` keeps in shared memory.
+fn home(fleet: &Fleet) -> (BTreeMap<PathBuf, String>, Vec<PathBuf>) {
+    let (mut files, mut folders) = (BTreeMap::new(), Vec::new());
+    for place in ["store", "ledger", "home", "tmp", "run"].map(|name| fleet.path(name)) {
+        folders.extend(folders_below(&place));
+        files.extend(files_below(&place).into_iter().map(|(path, digest)| {
+            let is_scratch = path.to_string_lossy().ends_with(".db-shm");
+            (place.join(path), if is_scratch { String::new() } else { digest })
+        }));
+    }
+    (files, folders)
+}
+
+#[test]
+fn a_dry_run_before_the_first_sweep_makes_neither_a_ledger_nor_a_staging_folder() {
+    let fleet = Fleet::new(1);
+    fleet.device(1).record("img.jpg", "picture");
+    fleet.wait_until_settled();
+    // `store init` has made a ledger; another configuration finds none, and not even a folder for it.
+    for ledger in ["ledger/ledger.db", "ledger/new/ledger.db"] {
+        fleet.set("ledger.path", fleet.path(ledger).to_str().expect("a plain path"));
+        let before = home(&fleet);
+        fleet.gleaner(["run", "--dry-run"]).exits(0).says("img.jpg");
+        assert_eq!(home(&fleet), before);
+    }
+    fleet.sweep_until_emptied();
+    fleet.assert_all_gathered();
+}
+
+#[test]
+fn a_dry_run_without_a_ledger_knows_what_the_lost_one_had_withdrawn() {
+    let fleet = Fleet::new(1);
+    let known = fs::read_dir(fleet.store().join(".gleaner/ledgers")).expect("the known ledgers");
+    let known: Vec<_> = known.flatten().map(|entry| entry.path()).collect();
+    let id = known[0].file_stem().and_then(|id| id.to_str()).expect("an id");
+    fleet
+        .device(1)
+        .record(format!(".gleaner-withdrawn/{id}/1-1-1/img.jpg"), "picture");
+    fs::remove_dir_all(fleet.path("ledger")).expect("removing the ledger");
+    let before = home(&fleet);
+    let outcome = fleet.gleaner(["run", "--dry-run", "--json"]).exits(0);
+    outcome.says("resume-withdrawn");
+    assert_eq!(home(&fleet), before);
+}
+
+#[test]
+fn a_dry_run_into_a_store_that_is_not_fit_is_refused() {
+    let fleet = Fleet::new(1);
+    fleet.set("store.min_free", "1000 TiB");
+    fleet.gleaner(["run", "--dry-run"]).exits(3).says("min_free");
+    fleet.set("store.min_free", "1 MiB");
+    fs::rename(fleet.store(), fleet.path("aside")).expect("moving the store away");
+    fs::create_dir(fleet.store()).expect("making a folder");
+    fleet
+        .gleaner(["run", "--dry-run"])
+        .exits(3)
+        .says("gleaner store init");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use engine::ports::{Ledger as _, LedgerError};
 use model::{LedgerId, StoreId};
 
-use super::{Place, at, device, options, record};
+use super::{Place, at, device, options, path, record, source};
 use crate::{OpenOptions, ReadError, Reader, SqliteLedger};
 
 fn refusal(place: &Place) -> LedgerError {
@@ -160,6 +160,61 @@ fn a_missing_ledger_is_missed_and_not_made() {
     assert!(matches!(error, ReadError::Missing { .. }), "{error}");
     assert!(!error.remedy().is_empty());
     assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_look_takes_a_missing_ledger_to_be_empty_and_makes_none() {
+    let place = Place::new();
+    let options = OpenOptions {
+        create_with: LedgerId::new("lost"),
+        at: at(0),
+    };
+    let store = StoreId::new("a").unwrap();
+    let ledger = SqliteLedger::open_without_making(&place.path(), &options).unwrap();
+    assert_eq!((ledger.is_new(), ledger.id().as_str()), (true, "lost"));
+    ledger.expect_store(&store).await.unwrap();
+    assert_eq!(ledger.store().await.unwrap(), None);
+    assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), None);
+    let remembered = ledger.remembered(&device("pi1"), &source(), &[path("a")]).await;
+    assert_eq!(remembered.unwrap(), [None]);
+    // What it is told after all, it knows as long as it is there.
+    ledger.record(vec![record("pi1", "a")]).await.unwrap();
+    let remembered = ledger.remembered(&device("pi1"), &source(), &[path("a")]).await;
+    assert!(matches!(remembered.unwrap()[..], [Some(_)]));
+    drop(ledger);
+    assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_look_at_a_creation_that_was_cut_short_does_not_take_it_up() {
+    let place = Place::new();
+    std::fs::create_dir(place.folder.path().join("state")).unwrap();
+    std::fs::write(place.path(), "").unwrap();
+    drop(SqliteLedger::open_without_making(&place.path(), &options()).unwrap());
+    assert_eq!(std::fs::metadata(place.path()).unwrap().len(), 0);
+    let beside = std::fs::read_dir(place.folder.path().join("state")).unwrap();
+    assert_eq!(beside.count(), 1);
+}
+
+#[tokio::test]
+async fn a_look_at_a_ledger_that_is_there_is_refused_what_a_gleaner_at_work_would_be() {
+    let place = Place::new();
+    let store = |id: &str| StoreId::new(id).unwrap();
+    let look = || SqliteLedger::open_without_making(&place.path(), &options());
+    let ledger = place.ledger();
+    let id = ledger.id().clone();
+    assert!(matches!(look().unwrap_err(), LedgerError::Busy { .. }));
+    drop(ledger);
+    let ledger = look().unwrap();
+    assert_eq!((ledger.is_new(), ledger.id()), (false, &id));
+    ledger.expect_store(&store("a")).await.unwrap();
+    assert_eq!(ledger.store().await.unwrap(), None, "a look binds nothing");
+    ledger.bind_store(&store("a")).await.unwrap();
+    ledger.expect_store(&store("a")).await.unwrap();
+    let error = ledger.expect_store(&store("b")).await.unwrap_err();
+    assert!(matches!(error, LedgerError::OtherStore { .. }), "{error}");
+    let error = SqliteLedger::open_without_making(&place.path().join("ledger.db"), &options()).unwrap_err();
+    assert!(matches!(error, LedgerError::Failed { .. }), "{error}");
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! Whether the store is fit is told before anything is touched.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::ports::{Placed, Store as _, StoreError};
 use model::StoreId;
 use rustix::io::Errno;
-use storage::{DirectoryStore, Settings, StoreFolder, SystemDisk};
+use storage::{DirectoryStore, Settings, StoreFolder, SystemDisk, UntouchedStore};
 use tempfile::TempDir;
 
-use crate::context::{Home, block_on, content, published, sealed, settings};
+use crate::context::{Home, block_on, content, key, now, published, sealed, settings};
 use crate::mounts::Mount;
 use crate::watched::WatchedDisk;
 
@@ -120,6 +121,81 @@ fn a_store_that_forbids_writing_is_refused() {
         matches!(opened, Err(StoreError::NotWritable { .. })),
         "{opened:?}"
     );
+}
+
+#[test]
+fn a_store_that_is_only_looked_at_is_left_as_it_is_with_and_without_staging() {
+    let home = Home::new();
+    let disk = WatchedDisk::new();
+    let store = UntouchedStore::new(home.folder(&disk), settings("ours"));
+    for has_staging in [false, true] {
+        if has_staging {
+            drop(home.open());
+        }
+        let before = everything(&home.path);
+        let condition = block_on(store.condition()).unwrap();
+        assert_eq!(&condition.id, home.folder(&disk).id());
+        assert!(condition.room > 0);
+        assert_eq!(everything(&home.path), before);
+        assert_eq!(home.path.join(".gleaner/staging").exists(), has_staging);
+    }
+    let refused = block_on(store.stage(&key(b"bees"), false));
+    assert!(matches!(refused, Err(StoreError::NotWritable { .. })));
+    let refused = block_on(store.tidy_staging(now()));
+    assert!(matches!(refused, Err(StoreError::NotWritable { .. })));
+}
+
+#[test]
+fn a_store_that_is_only_looked_at_is_unfit_where_a_sweep_would_find_it_so() {
+    let home = Home::new();
+    let disk = WatchedDisk::new();
+    let looked_at = |settings| block_on(UntouchedStore::new(home.folder(&disk), settings).condition());
+    let full = Settings {
+        min_free: u64::MAX,
+        ..settings("ours")
+    };
+    let error = looked_at(full).unwrap_err();
+    assert!(error.is_full(), "{error}");
+
+    disk.refuse(|call| (call.operation == "create_file").then_some(Errno::ACCESS));
+    let error = looked_at(settings("ours")).unwrap_err();
+    assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
+    let names = ["link", "rename_without_replacing"];
+    disk.refuse(move |call| names.contains(&call.operation).then_some(Errno::PERM));
+    let error = looked_at(settings("ours")).unwrap_err();
+    assert!(matches!(error, StoreError::CannotPublish { .. }), "{error}");
+    disk.refuse_nothing();
+    let staging = home.path.join(".gleaner/staging");
+    assert!(!staging.exists());
+    fs::write(&staging, "no folder").unwrap();
+    let error = looked_at(settings("ours")).unwrap_err();
+    assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
+    fs::remove_file(&staging).unwrap();
+
+    let store = UntouchedStore::new(home.folder(&disk), settings("ours"));
+    block_on(store.condition()).unwrap();
+    let other = Home::new();
+    let marker = ".gleaner/store.toml";
+    fs::rename(other.path.join(marker), home.path.join(marker)).unwrap();
+    let error = block_on(store.condition()).unwrap_err();
+    assert!(matches!(error, StoreError::OtherStore { .. }), "{error}");
+    fs::remove_file(home.path.join(marker)).unwrap();
+    let error = block_on(store.condition()).unwrap_err();
+    assert!(matches!(error, StoreError::NoMarker { .. }), "{error}");
+}
+
+/// The paths of all files and folders.
+fn everything(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(everything(&path));
+        }
+        found.push(path);
+    }
+    found.sort();
+    found
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use engine::fleet::SweepSummary;
 use engine::rules::Mode;
-use engine::world::World as _;
 use sim::{DemoFleet, DemoPlan, Role};
 use storage::{InitOptions, SystemDisk};
 
@@ -190,7 +189,6 @@ async fn sweep(config: &Config, output: &mut Output) -> Result<SweepSummary, Fai
     let home = Home::open(config, reporter).await?;
     let devices = home::device_rules(config);
     let (summary, _) = run::sweep(&home, &devices, config.fleet.parallel, Mode::Act).await?;
-    home.reporter().finish();
     report::print_summary(&summary, output)?;
     output.flush()?;
     Ok(summary)

@@ -1,0 +1,136 @@
+//! A store that is looked at, and stays as it is: for who wants to know what would be done.
+
+use std::convert::Infallible;
+use std::io;
+
+use engine::ports::{
+    Chunk, Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,
+};
+use model::names::CONTROL_FOLDER;
+use model::{Digest, RelativePath, Timestamp};
+use rustix::io::Errno;
+
+use crate::condition::look;
+use crate::disk::Disk;
+use crate::fault::{is, not_writable};
+use crate::folder::StoreFolder;
+use crate::probe;
+use crate::shared::{PARTIAL, STAGING, Settings};
+use crate::store::result_of;
+
+/// The store of a dry run. It tells its condition, and refuses all else; no staging is made for its ledger.
+pub struct UntouchedStore<D: Disk> {
+    folder: StoreFolder<D>,
+    settings: Settings,
+}
+
+impl<D: Disk> UntouchedStore<D> {
+    /// Neither opens nor makes anything.
+    pub fn new(folder: StoreFolder<D>, settings: Settings) -> Self {
+        Self { folder, settings }
+    }
+
+    fn refusal(&self) -> StoreError {
+        StoreError::NotWritable {
+            path: self.folder.place.path(),
+            source: io::Error::other("it was opened for a look only"),
+        }
+    }
+}
+
+/// Looks at the store by its path, and whether what a sweep needs there can be done.
+fn condition<D: Disk>(store: &StoreFolder<D>, settings: &Settings) -> Result<Condition, StoreError> {
+    let (disk, place) = (&*store.disk, &store.place);
+    let (root, condition) = look(disk, &store.path, place, store.id(), settings.min_free)?;
+    let trying = |error| not_writable(place.fault("try links and renames in .gleaner", error));
+    let folder = innermost(disk, &root, settings).map_err(trying)?;
+    // Permissions alone do not tell, on network file systems least of all. What is made is removed at once; a crash in between leaves an
+    // empty file or two in the control folder, which are in nobody's way.
+    match probe::publish_method(disk, &folder).map_err(trying)? {
+        Some(_) => Ok(condition),
+        None => Err(StoreError::CannotPublish { path: place.path() }),
+    }
+}
+
+/// The folder in which a sweep would make its first file or folder: the own staging, or how much of the way to it there is.
+fn innermost<D: Disk>(disk: &D, root: &D::Folder, settings: &Settings) -> io::Result<D::Folder> {
+    let mut folder = disk.open_folder(root, CONTROL_FOLDER)?;
+    for name in [STAGING, settings.ledger.as_str().as_bytes(), PARTIAL] {
+        match disk.open_folder(&folder, name) {
+            Err(error) if is(&error, Errno::NOENT) => break,
+            opened => folder = opened?,
+        }
+    }
+    Ok(folder)
+}
+
+impl<D: Disk> std::fmt::Debug for UntouchedStore<D> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("UntouchedStore")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Disk> Store for UntouchedStore<D> {
+    /// There is none.
+    type Staged = Infallible;
+
+    async fn condition(&self) -> Result<Condition, StoreError> {
+        let (folder, settings) = (self.folder.clone(), self.settings.clone());
+        let executor = &self.settings.executor;
+        let looking = executor.start(move || condition(&folder, &settings));
+        result_of(looking, &self.folder.place).await
+    }
+
+    async fn tidy_staging(&self, _keep_partial_since: Timestamp) -> Result<u64, StoreError> {
+        Err(self.refusal())
+    }
+
+    async fn stage(&self, _key: &StagingKey, _resume: bool) -> Result<(Infallible, u64), StoreError> {
+        Err(self.refusal())
+    }
+
+    async fn append(&self, staged: Infallible, _chunks: Vec<Chunk>) -> Result<Infallible, StoreError> {
+        match staged {}
+    }
+
+    async fn seal(
+        &self,
+        staged: Infallible,
+        _last: Vec<Chunk>,
+        _modified: Timestamp,
+    ) -> Result<SealedFile, StoreError> {
+        match staged {}
+    }
+
+    async fn discard(&self, staged: Infallible) {
+        match staged {}
+    }
+
+    async fn retire(&self, _sealed: Vec<SealedFile>) -> Result<(), StoreError> {
+        Err(self.refusal())
+    }
+
+    async fn publish(
+        &self,
+        _publications: Vec<Publication>,
+    ) -> Result<Vec<Result<Placed, PublishFault>>, StoreError> {
+        Err(self.refusal())
+    }
+
+    /// Would flush the copy and its folders.
+    async fn reprove(
+        &self,
+        _name: &RelativePath,
+        _size: u64,
+        _digest: &Digest,
+    ) -> Result<Reproof, StoreError> {
+        Err(self.refusal())
+    }
+
+    async fn quarantine(&self, _name: &RelativePath) -> Result<(), StoreError> {
+        Err(self.refusal())
+    }
+}
