@@ -86,14 +86,14 @@ pub(crate) struct Size {
 
 /// The first batch of a pass: some ten seconds on a link of 5 Mbit/s.
 const FIRST: Size = Size {
-    files: 128,
+    files: 512,
     bytes: 8 << 20,
 };
 
-/// No batch is larger: so much is withdrawn at a time, twice, and so much waits for its record.
+/// No batch is larger: three times so much is withdrawn at a time, and waits for its record.
 const LARGEST: Size = Size {
-    files: 1024,
-    bytes: 64 << 20,
+    files: 2048,
+    bytes: 128 << 20,
 };
 
 impl Size {
@@ -159,7 +159,7 @@ mod tests {
             lengths.push(size.take(&mut files).len());
             size.grow();
         }
-        assert_eq!(lengths[..4], [128, 512, 1024, 1024]);
+        assert_eq!(lengths, [512, 2048, 2048, 392]);
     }
 
     #[test]

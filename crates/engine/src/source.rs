@@ -18,8 +18,9 @@ use crate::stages::tidy;
 use crate::visit::Visit;
 use crate::world::World;
 
-/// How many batches are under way at a time: while one is flushed, published and recorded, the next is on the wire.
-const BATCHES_AT_ONCE: usize = 2;
+/// How many batches are under way at a time: while one is published, recorded and released, the next is on the wire, and one more is
+/// withdrawn, so that the wire need not wait for it.
+const BATCHES_AT_ONCE: usize = 3;
 
 /// What surveys that came to their end left on the device.
 #[derive(Debug, Default)]

@@ -99,7 +99,7 @@ struct Judging<'a, W: World> {
     second_looks_overflow: (u64, u64),
     standing: StandingBook,
     old_folders: Vec<RelativePath>,
-    /// Where our own withdrawn files lie: a batch or two.
+    /// Where our own withdrawn files lie: a few batches.
     withdrawn: HashSet<RelativePath>,
 }
 

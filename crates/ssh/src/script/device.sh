@@ -137,7 +137,7 @@ $tag" 2>/dev/null
                 chomp($from, $to); print rename($from, $to) ? 1 : 0 }' 2>/dev/null
         ;;
     remove) take "$length" | xargs -0 rm -f -- 2>/dev/null && echo gone ;;
-    # Not all at once, so that the answer does not keep silent for long: a batch holds 64 MiB in small files.
+    # Not all at once, so that the answer does not keep silent for long: a batch holds 128 MiB in small files.
     digest) take "$length" | xargs -0 -n 256 $digest 2>/dev/null ;;
     ranges) take "$length" | xargs -0 -n 4 sh -c "$range" sh 2>/dev/null ;;
     *) exit 2 ;;

@@ -6,41 +6,33 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use engine::ports::device::{Chunk, DeviceFailure, FileFault, FileFaultKind, Move, Wanted};
+use engine::ports::device::{Chunk, DeviceFailure, FileFault, FileFaultKind, Move, SMALL, Wanted};
 use model::{RelativePath, SourcePath, escaped};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::SshSession;
 use super::inspect::portions;
 use crate::archive::{BLOCK, Header, padding, until_nul};
 use crate::lane::{LaneError, Lease};
 
-/// Files and bytes in one question.
-const MOST_FILES: usize = 512;
-const MOST_BYTES: u32 = 2 * 1024 * 1024;
-/// Files in one question to be renamed, of which the answer is short.
-const MOST_RENAMES: usize = 1024;
+/// Files in one question.
+const MOST_FILES: usize = 1024;
 /// Bytes of names in one question: the device takes none of them in before it has answered the question before.
-const MOST_NAME_BYTES: usize = 64 * 1024;
+const MOST_NAME_BYTES: usize = 256 * 1024;
 /// Questions that are under way at a time, so that the device need not wait for the next.
 const QUESTIONS: usize = 2;
+/// Bytes that were read and are not yet consumed. What is more stays in the channel, whose window fills, and no other channel waits for it.
+const BUDGET: usize = 4 * 1024 * 1024;
 
 /// A name is no longer than a path may be on Linux, with room to spare.
 const LONGEST_NAME: u64 = 8192;
 
-/// Bytes that are read in streams and not yet consumed: a budget of its own, so that a file whose turn to be consumed has not come yet never
-/// keeps one that is read by itself from its end.
+/// A budget of its own, so that a file whose turn to be consumed has not come yet never keeps one that is read by itself from its end.
 pub(super) fn budget() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(QUESTIONS * MOST_BYTES as usize))
+    Arc::new(Semaphore::new(BUDGET))
 }
 
 type Named = (Vec<u8>, Wanted);
-
-/// What one question asks for, and the permits for its bytes.
-struct Question {
-    files: VecDeque<Named>,
-    credit: OwnedSemaphorePermit,
-}
 
 impl SshSession {
     /// What the device's `tar` passes over, or all where it has none that we know, is dropped with its outcome untold.
@@ -60,9 +52,9 @@ impl SshSession {
             let mut lane = lanes.lease().await?;
             let mut asked = VecDeque::new();
             loop {
-                ask_ahead(&mut lane, budget, &mut left, &mut asked).await?;
-                let Some(question) = asked.pop_front() else { break };
-                if take_answer(&mut lane, question).await? == 0 {
+                ask_ahead(&mut lane, &mut left, &mut asked).await?;
+                let Some(files) = asked.pop_front() else { break };
+                if take_answer(&mut lane, files, budget).await? == 0 {
                     left.clear();
                 }
             }
@@ -88,7 +80,7 @@ impl SshSession {
             let mut lane = lanes.lease().await?;
             let end = format!("\n{}\n", lane.tag());
             let mut done = Vec::with_capacity(moves.len());
-            for some in moves.chunks(MOST_RENAMES) {
+            for some in moves.chunks(MOST_FILES) {
                 let names: Vec<_> = some
                     .iter()
                     .flat_map(|step| [&step.from, &step.to])
@@ -138,24 +130,16 @@ impl SshSession {
     }
 }
 
-/// Asks as far ahead as is permitted. Waits for the consumers of earlier answers only while there is none to be read.
 async fn ask_ahead(
     lane: &mut Lease<'_>,
-    budget: &Arc<Semaphore>,
     left: &mut VecDeque<Named>,
-    asked: &mut VecDeque<Question>,
+    asked: &mut VecDeque<VecDeque<Named>>,
 ) -> Result<(), LaneError> {
     while !left.is_empty() && asked.len() < QUESTIONS {
-        let (count, bytes) = next_question(left);
-        let credit = match asked.is_empty() {
-            true => budget.clone().acquire_many_owned(bytes).await.ok(),
-            false => budget.clone().try_acquire_many_owned(bytes).ok(),
-        };
-        let Some(credit) = credit else { break };
-        let files: VecDeque<Named> = left.drain(..count).collect();
+        let files: VecDeque<Named> = left.drain(..next_question(left)).collect();
         lane.ask("stream", &arguments(files.iter().map(|(name, _)| name)))
             .await?;
-        asked.push_back(Question { files, credit });
+        asked.push_back(files);
     }
     Ok(())
 }
@@ -164,24 +148,23 @@ fn arguments<'a>(names: impl Iterator<Item = &'a Vec<u8>>) -> Vec<u8> {
     names.flat_map(|name| name.iter().copied().chain([0])).collect()
 }
 
-/// How many of the files the next question takes, one at least, and how many bytes they have.
-fn next_question(left: &VecDeque<Named>) -> (usize, u32) {
-    let (mut count, mut bytes, mut name_bytes) = (0, 0, 0);
-    for (name, file) in left.iter().take(MOST_FILES) {
-        // What claims to be larger answers with no more than a question may have.
-        let size = u32::try_from(file.expected_size).map_or(MOST_BYTES, |size| size.min(MOST_BYTES));
-        name_bytes += name.len() + 1;
-        if count > 0 && (bytes + size > MOST_BYTES || name_bytes > MOST_NAME_BYTES) {
-            break;
-        }
-        count += 1;
-        bytes += size;
-    }
-    (count, bytes)
+/// How many of the files the next question takes: one at least.
+fn next_question(left: &VecDeque<Named>) -> usize {
+    let mut name_bytes = 0;
+    let names = left.iter().take(MOST_FILES).map(|(name, _)| name.len() + 1);
+    let fitting = names.take_while(|length| {
+        name_bytes += length;
+        name_bytes <= MOST_NAME_BYTES
+    });
+    fitting.count().max(1).min(left.len())
 }
 
 /// Hands the bytes of each file on as they come. Answers how many files there were.
-async fn take_answer(lane: &mut Lease<'_>, mut question: Question) -> Result<usize, LaneError> {
+async fn take_answer(
+    lane: &mut Lease<'_>,
+    mut files: VecDeque<Named>,
+    budget: &Arc<Semaphore>,
+) -> Result<usize, LaneError> {
     let end = format!("\n{}\n", lane.tag());
     let (mut count, mut long_name) = (0, None);
     // The first byte of a header is that of a name, or NUL.
@@ -198,9 +181,8 @@ async fn take_answer(lane: &mut Lease<'_>, mut question: Question) -> Result<usi
             }
             Header::File { name, size } => {
                 let name = long_name.take().unwrap_or(name);
-                let file =
-                    named(&mut question.files, &name).ok_or_else(|| LaneError::Nonsense(escaped(&name)))?;
-                take_file(lane, file, size, &mut question.credit).await?;
+                let file = named(&mut files, &name).ok_or_else(|| LaneError::Nonsense(escaped(&name)))?;
+                take_file(lane, file, size, budget).await?;
                 count += 1;
             }
         }
@@ -233,13 +215,9 @@ async fn take_file(
     lane: &mut Lease<'_>,
     file: Wanted,
     size: u64,
-    credit: &mut OwnedSemaphorePermit,
+    budget: &Arc<Semaphore>,
 ) -> Result<(), LaneError> {
-    let length = usize::try_from(size).unwrap_or(usize::MAX);
-    let permits = (size <= file.expected_size)
-        .then(|| credit.split(length))
-        .flatten();
-    let Some(permits) = permits else {
+    if size > file.expected_size.min(SMALL) {
         lane.skip(size.saturating_add(padding(size))).await?;
         let fault = FileFault {
             kind: FileFaultKind::Grown,
@@ -247,15 +225,15 @@ async fn take_file(
         };
         file.outcome.send(Err(fault)).ok();
         return Ok(());
-    };
-    let bytes = lane.exactly(length).await?;
-    lane.skip(padding(size)).await?;
-    if !bytes.is_empty() {
-        let chunk = Chunk {
-            bytes,
-            credit: Some(permits),
-        };
-        file.chunks.send(chunk).ok();
+    }
+    if size > 0 {
+        let permits = u32::try_from(size).unwrap_or(u32::MAX);
+        // The budget is never closed.
+        let credit = budget.clone().acquire_many_owned(permits).await.ok();
+        let length = usize::try_from(size).unwrap_or(usize::MAX);
+        let bytes = lane.exactly(length).await?;
+        file.chunks.send(Chunk { bytes, credit }).ok();
+        lane.skip(padding(size)).await?;
     }
     file.outcome.send(Ok(size)).ok();
     Ok(())
