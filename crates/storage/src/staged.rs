@@ -194,34 +194,19 @@ impl<D: Disk> Staged<D> {
         mut last: VecDeque<Chunk>,
         modified: Timestamp,
     ) -> Result<SealedFile, StoreError> {
-        let whole = match self.received.length() {
-            0 => Some(last.iter().map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>()),
-            _ => None,
-        };
+        let whole = (self.received.length() == 0)
+            .then(|| last.iter().map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>());
         self.write(shared, &mut last)?;
         drop(last);
-        let disk = &*shared.disk;
         let file = self.open(shared)?;
         self.write_rest(shared, &file)?;
         let size = self.received.length();
-        let fault = |operation: &str, error| self.fault(shared, operation, error);
-        if size != self.key.expected_size && self.key.expected_size >= PREALLOCATED_FROM {
-            disk.truncate(&file, size).map_err(|error| fault("cut", error))?;
-        }
-        if let Some(mode) = shared.settings.file_mode {
-            disk.set_file_mode(&file, mode)
-                .map_err(|error| fault("set the mode of", error))?;
-        }
-        disk.set_modified(&file, modified)
-            .map_err(|error| fault("set the time of", error))?;
-        disk.flush_file(&file).map_err(|error| fault("flush", error))?;
+        self.flush(shared, &file, size, modified)?;
 
-        let received = std::mem::replace(
-            &mut self.received,
-            Received::new(shared.settings.range_length, false),
-        );
+        let range_length = self.received.range_length();
+        let received = std::mem::replace(&mut self.received, Received::new(range_length, false));
         let (digest, ranges, last_range) = received.finish();
-        let fault = |operation: &str, error| self.fault(shared, operation, error);
+        let disk = &*shared.disk;
         if let Some(range) = &last_range {
             disk.drop_cache(&file, range.offset, range.length);
         }
@@ -231,24 +216,45 @@ impl<D: Disk> Staged<D> {
             (None, Some(range)) => range.is_in(disk, &file),
             (None, None) => Ok(true),
         };
-        if !is_on_disk.map_err(|error| fault("read back", error))? {
-            return Err(self.differs(shared));
-        }
-        let status = disk.file_status(&file).map_err(|error| fault("look at", error))?;
-        if status.size != size {
+        let is_on_disk = is_on_disk.map_err(|error| self.fault(shared, "read back", error))?;
+        let status = disk.file_status(&file);
+        let status = status.map_err(|error| self.fault(shared, "look at", error))?;
+        if !is_on_disk || status.size != size {
             return Err(self.differs(shared));
         }
         let (partial, sealed) = (&self.handles.partial, &self.handles.sealed);
         let (name, token) = (self.name(), self.token.as_str().as_bytes());
         shared
             .in_turn(|| disk.rename(partial, &name, sealed, token))
-            .map_err(|error| fault("seal", error))?;
+            .map_err(|error| self.fault(shared, "seal", error))?;
         Ok(SealedFile {
             token: self.token.as_str().to_owned(),
             size,
             digest,
             ranges,
         })
+    }
+
+    /// Gives the file, which is written, its size and attributes, and makes it durable.
+    fn flush(
+        &self,
+        shared: &Shared<D>,
+        file: &D::File,
+        size: u64,
+        modified: Timestamp,
+    ) -> Result<(), StoreError> {
+        let disk = &*shared.disk;
+        let fault = |operation: &str, error| self.fault(shared, operation, error);
+        if size != self.key.expected_size && self.key.expected_size >= PREALLOCATED_FROM {
+            disk.truncate(file, size).map_err(|error| fault("cut", error))?;
+        }
+        if let Some(mode) = shared.settings.file_mode {
+            disk.set_file_mode(file, mode)
+                .map_err(|error| fault("set the mode of", error))?;
+        }
+        disk.set_modified(file, modified)
+            .map_err(|error| fault("set the time of", error))?;
+        disk.flush_file(file).map_err(|error| fault("flush", error))
     }
 
     /// Removes what is in staging. Nothing can be done about a failure; tidying finds what is left.

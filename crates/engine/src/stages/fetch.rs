@@ -138,8 +138,7 @@ async fn read_together<W: World>(
     Ok(visit.session.fetch_together(source, wanted).await?)
 }
 
-/// What the device says the digests of these files are: the digest of the whole, or those of the ranges of a file beyond
-/// [`DIGESTED_WHOLE`].
+/// What the device says the digests of these files are: that of the whole, or those of the ranges of a file beyond [`DIGESTED_WHOLE`].
 /// None at all where the device has no tool.
 async fn digests<W: World>(
     visit: &Visit<'_, W>,
@@ -213,7 +212,7 @@ async fn fetch_one<W: World>(
     let bytes = u32::try_from(size).unwrap_or(u32::MAX);
     let room = room.acquire_many(bytes.clamp(LEAST_BYTES, BYTES_AT_ONCE)).await;
     let key = staging_key(visit, source, &file);
-    let (mut staged, have) = store.stage(&key, may_resume(visit, &file)).await?;
+    let (staged, have) = store.stage(&key, may_resume(visit, &file)).await?;
     if have > 0 {
         let (device, path) = (visit.device.name.clone(), file.original().clone());
         visit.report(&Event::Resumed {
@@ -222,20 +221,13 @@ async fn fetch_one<W: World>(
             bytes: have,
         });
     }
-    let mut came = None;
-    if let Some(coming) = coming {
-        let (receiver, last) = receive(visit, staged, coming.chunks, size).await?;
-        staged = receiver;
-        // Nothing is told of a file that was passed over, and nothing has come of it.
-        came = coming.outcome.await.ok().map(|outcome| (outcome, last));
-    }
-    let (outcome, last) = match came {
-        Some(came) => came,
-        None => {
-            let fetched = fetch_alone(visit, source, &file, staged, have).await?;
-            staged = fetched.0;
-            (fetched.1, fetched.2)
-        }
+    let (staged, came) = match coming {
+        Some(coming) => take_coming(visit, staged, coming, size).await?,
+        None => (staged, None),
+    };
+    let (staged, outcome, last) = match came {
+        Some((outcome, last)) => (staged, outcome, last),
+        None => fetch_alone(visit, source, &file, staged, have).await?,
     };
     drop((room, turn));
     let (reason, detail) = match outcome {
@@ -256,7 +248,22 @@ async fn fetch_one<W: World>(
 
 type StagedOf<W> = <<W as World>::Store as Store>::Staged;
 
-/// Reads a file from where it is to be gone on with. Answers what could be read, and the last chunks of it.
+/// What could be read of a file, and the last chunks of it.
+type Came = (Result<u64, FileFault>, Vec<Chunk>);
+
+/// Takes a file that comes with others. Nothing is told of one that was passed over, and nothing has come of it.
+async fn take_coming<W: World>(
+    visit: &Visit<'_, W>,
+    staged: StagedOf<W>,
+    coming: Coming,
+    size: u64,
+) -> Result<(StagedOf<W>, Option<Came>), PassError> {
+    let (staged, last) = receive(visit, staged, coming.chunks, size).await?;
+    let outcome = coming.outcome.await.ok();
+    Ok((staged, outcome.map(|outcome| (outcome, last))))
+}
+
+/// Reads a file by itself, from where it is to be gone on with.
 async fn fetch_alone<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
