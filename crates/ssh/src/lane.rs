@@ -139,12 +139,14 @@ impl Lane {
         }
     }
 
-    /// So many bytes of the answer: no more than a small file has.
+    /// So many bytes of the answer: no more than a small file has. Copied, so that they do not keep a buffer many times as large.
     pub(crate) async fn exactly(&mut self, count: usize) -> Result<Bytes, LaneError> {
         while self.buffer.len() < count {
             self.read().await?;
         }
-        Ok(self.buffer.split_to(count).freeze())
+        let bytes = Bytes::copy_from_slice(self.buffer.get(..count).unwrap_or_default());
+        self.buffer.advance(count);
+        Ok(bytes)
     }
 
     /// Leaves out so many bytes of the answer.

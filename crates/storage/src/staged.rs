@@ -8,6 +8,7 @@ use bytes::Bytes;
 use engine::ports::{Chunk, SealedFile, StagingKey, StoreError};
 use model::Timestamp;
 use rustix::io::Errno;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::aligned::BLOCK;
 use crate::blocks::Rest;
@@ -25,6 +26,9 @@ const PREALLOCATED_FROM: u64 = 8 << 20;
 
 /// Files of this size are written in whole blocks, past the system's cache where that is well done. Smaller ones gain nothing by it.
 const IN_BLOCKS_FROM: u64 = 256 << 10;
+
+/// Files of up to this size stay in memory until they are read back, to be compared byte by byte.
+const COMPARED_UP_TO: u64 = 64 << 10;
 
 /// The system is asked to begin writing out this often, so that a flush finds little left to do.
 const WRITE_OUT_EVERY: u64 = 8 << 20;
@@ -194,8 +198,7 @@ impl<D: Disk> Staged<D> {
         mut last: VecDeque<Chunk>,
         modified: Timestamp,
     ) -> Result<SealedFile, StoreError> {
-        let whole = (self.received.length() == 0)
-            .then(|| last.iter().map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>());
+        let whole = self.whole(&mut last);
         self.write(shared, &mut last)?;
         drop(last);
         let file = self.open(shared)?;
@@ -212,7 +215,7 @@ impl<D: Disk> Staged<D> {
         }
         let is_on_disk = match (&whole, &last_range) {
             // All of it is still at hand.
-            (Some(whole), _) => begins_with(disk, &file, whole),
+            (Some((whole, _)), _) => begins_with(disk, &file, whole),
             (None, Some(range)) => range.is_in(disk, &file),
             (None, None) => Ok(true),
         };
@@ -233,6 +236,15 @@ impl<D: Disk> Staged<D> {
             digest,
             ranges,
         })
+    }
+
+    /// The bytes of a small file that has come at once, and their credit, which they hold as long as they are held.
+    fn whole(&self, last: &mut VecDeque<Chunk>) -> Option<(Vec<Bytes>, Vec<OwnedSemaphorePermit>)> {
+        if self.received.length() > 0 || self.key.expected_size > COMPARED_UP_TO {
+            return None;
+        }
+        let credit = last.iter_mut().filter_map(|chunk| chunk.credit.take()).collect();
+        Some((last.iter().map(|chunk| chunk.bytes.clone()).collect(), credit))
     }
 
     /// Gives the file, which is written, its size and attributes, and makes it durable.

@@ -9,10 +9,11 @@ use super::{Lane, LaneError, Opener};
 use crate::facts::Facts;
 use crate::script::Knowledge;
 
-/// A survey, or the reading of small files, two digests and two inspections at once. sshd's `MaxSessions` is 10 by default, SFTP has one.
-const MOST_LANES: usize = 5;
+/// A survey or the reading of small files, a digest, and what is answered soon. Each costs the device a login shell; sshd's `MaxSessions` is
+/// 10 by default, SFTP has one.
+const MOST_LANES: usize = 3;
 /// Digests take long: other lanes are always left for the rest.
-const MOST_DIGESTS: usize = 2;
+const MOST_DIGESTS: usize = 1;
 
 /// The lanes of one session.
 #[derive(Debug)]
