@@ -98,9 +98,11 @@ fn a_device_that_is_gone_in_mid_file_loses_nothing_and_goes_on_later() {
 
 #[test]
 fn a_large_file_is_resumed_after_a_cut() {
-    const SIZE: usize = 64 << 20;
+    const RANGE: u64 = 16 << 20;
+    const SIZE: u64 = 4 * RANGE;
     let fleet = fleet_of(Session::Gnu);
-    fleet.tap(1).device(1).record("big", content("big", SIZE));
+    let bytes = content("big", usize::try_from(SIZE).expect("a size"));
+    fleet.tap(1).device(1).record("big", bytes);
     fleet.device(1).link(|tap| tap.cut_after(48 << 20));
     fleet.sweep();
     let before = fleet.device(1).link(|tap| {
@@ -109,10 +111,9 @@ fn a_large_file_is_resumed_after_a_cut() {
     });
     recovers(&fleet);
     let again = fleet.device(1).link(Tap::received) - before;
-    assert!(
-        again < u64::try_from(SIZE).expect("a size") * 3 / 4,
-        "{again} bytes came again"
-    );
+    // Two ranges were here and the third on its way. The first is surely flushed and read back; of the second a slow disk may still owe it.
+    let protocol = 1 << 20;
+    assert!(again <= SIZE - RANGE + protocol, "{again} bytes came again");
 }
 
 #[test]
