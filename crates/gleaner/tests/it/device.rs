@@ -192,7 +192,7 @@ pub(crate) fn a_minute_ago() -> SystemTime {
     SystemTime::now() - Duration::from_mins(1).min(Duration::from_secs_f64(uptime / 2.0))
 }
 
-fn backdate(file: &Path, time: SystemTime) {
+pub(crate) fn backdate(file: &Path, time: SystemTime) {
     let file = File::options()
         .write(true)
         .open(file)

@@ -3,7 +3,7 @@
 //!
 //! The harness: `context` makes a fleet and runs gleaner on it, `sshd` starts the servers, `tap` is a faulty link,
 //! `mounts` are small and broken file systems, `recording` is what devices record and the check that nothing of it
-//! is lost, `outcome` is what gleaner said, `json` reads its JSON, `processes` looks into `/proc`. The other modules
+//! is lost, `hostile` has devices that lie, `outcome` is what gleaner said, `json` reads its JSON, `processes` looks into `/proc`. The other modules
 //! are the tests, by theme. Needed: `apt-get install openssh-server busybox-static`; a few tests need root or strace
 //! and say so when they are skipped.
 
@@ -33,6 +33,7 @@ mod contract;
 mod demo;
 mod failures;
 mod harness;
+mod hostile;
 mod kills;
 mod ledger;
 mod lesser_devices;

@@ -129,7 +129,12 @@ impl Running {
 
     fn collect(&mut self) -> Outcome {
         let left = self.limit.saturating_sub(self.started.elapsed());
-        let ended = processes::wait_until(left, || !matches!(self.child.try_wait(), Ok(None)));
+        let (id, mut peak_memory) = (self.child.id(), 0);
+        let ended = processes::wait_until(left, || {
+            // It only grows, and can no longer be read once the process has ended.
+            peak_memory = processes::peak_memory(id).unwrap_or(peak_memory);
+            !matches!(self.child.try_wait(), Ok(None))
+        });
         if !ended {
             processes::kill_tree(self.child.id());
         }
@@ -140,6 +145,7 @@ impl Running {
             stdout: self.stdout.take().map(Reader::finish).unwrap_or_default(),
             stderr: self.stderr.take().map(Reader::finish).unwrap_or_default(),
             took: self.started.elapsed(),
+            peak_memory,
         };
         assert!(
             ended,
@@ -168,6 +174,8 @@ pub(crate) struct Outcome {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     pub(crate) took: Duration,
+    /// The most memory that it had at once, in bytes, as last seen some 20 ms before its end.
+    pub(crate) peak_memory: u64,
 }
 
 impl Outcome {

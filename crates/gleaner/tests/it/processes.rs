@@ -99,6 +99,14 @@ pub(crate) fn tree(root: u32) -> Vec<u32> {
     found
 }
 
+/// The most memory that a process has had at once, in bytes; none once it has ended.
+pub(crate) fn peak_memory(id: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 /// Sends a signal; a process that is gone is no error.
 pub(crate) fn signal(id: u32, signal: Signal) {
     let id = i32::try_from(id).ok().and_then(Pid::from_raw);

@@ -1,0 +1,1 @@
+//! Lies of an SFTP server.

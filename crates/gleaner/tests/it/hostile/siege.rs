@@ -1,0 +1,293 @@
+//! A fleet of one honest device and many hostile ones, and what must hold whatever they do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::lie::{Character, Shell};
+use super::server::{Server, Stage};
+use crate::context::{Fleet, SETTLE};
+use crate::device::backdate;
+use crate::outcome::Outcome;
+use crate::recording::{self, Digest};
+use crate::sshd::Session;
+
+/// More than gleaner ever needs, whatever a device sends.
+const MOST_MEMORY: u64 = 200 << 20;
+
+/// One lie, and what must become of the pass over its device.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) lie: &'static str,
+    pub(crate) character: Character,
+    pub(crate) fate: Fate,
+}
+
+/// What must become of the pass over a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It fails with this class.
+    Fails(&'static str),
+    /// It does all there is to do: nothing is left on the device.
+    Empties,
+    /// It comes to its end, and says that something is wrong.
+    Partly,
+    /// It comes to its end, and what is left is said to wait.
+    Waits,
+}
+
+/// A case at a device.
+#[derive(Debug)]
+struct Suspect {
+    case: Case,
+    name: String,
+    stage: Arc<Stage>,
+    server: Server,
+    /// The source, which really is in this place.
+    folder: PathBuf,
+    recorded: Vec<Digest>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Siege {
+    pub(crate) fleet: Fleet,
+    suspects: Vec<Suspect>,
+    /// The servers end with it.
+    _runtime: Runtime,
+}
+
+/// The way to the hostile devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Direct,
+    ThroughJump,
+}
+
+impl Siege {
+    /// An honest device called `device1`, and after it one for each case.
+    pub(crate) fn of(cases: Vec<Case>, way: Way) -> Self {
+        let fleet = Fleet::of(&[Session::Gnu]);
+        fleet
+            .set("ssh.connect_timeout", "3s")
+            .set("defaults.stall_timeout", "2s");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let number = 2..;
+        let suspects = number.zip(cases);
+        let suspects: Vec<_> = suspects
+            .map(|(number, case)| Suspect::start(&fleet, &runtime, number, case))
+            .collect();
+        let siege = Self {
+            fleet,
+            suspects,
+            _runtime: runtime,
+        };
+        siege.make_known(way);
+        let canary = siege.fleet.path("canary");
+        fs::create_dir(&canary).expect("making a folder");
+        fs::write(canary.join("bird"), "sings").expect("writing");
+        siege
+    }
+
+    /// Sets something for all devices.
+    pub(crate) fn set(self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.fleet.set(key, value);
+        self
+    }
+
+    /// Lets the devices be looked at honestly where a second look is needed, then lets them lie, and sweeps once. Whatever they do: the sweep
+    /// ends, the honest device is emptied, memory stays bounded, the store is true, nothing is outside of it, nobody loses anything, no
+    /// process is left, and each pass ends as it must.
+    #[track_caller]
+    pub(crate) fn holds(&self, status: i32) -> Outcome {
+        self.look_once();
+        for suspect in &self.suspects {
+            suspect.stage.armed.store(true, Ordering::Release);
+        }
+        self.fleet.device(1).record_many("day", 20, 2_000).record(
+            "film",
+            recording::content("film", 1 << 20),
+        );
+        let before = self.surroundings();
+        self.fleet.wait_until_settled();
+        let outcome = self.fleet.call(["run", "--json"]).within(Duration::from_secs(60)).run();
+        eprintln!(
+            "{} lies: {:.1?}, {} MiB",
+            self.suspects.len(),
+            outcome.took,
+            outcome.peak_memory >> 20
+        );
+        self.fleet.assert_no_ssh_left();
+        self.assert_fates(&outcome);
+        let outcome = outcome.exits(status);
+        assert!(
+            outcome.peak_memory < MOST_MEMORY,
+            "{} MiB of memory\n{}",
+            outcome.peak_memory >> 20,
+            outcome.told()
+        );
+        self.fleet.assert_all_gathered();
+        self.assert_suspects_lost_nothing();
+        assert_eq!(self.surroundings(), before, "something is outside the store");
+        outcome
+    }
+
+    /// Devices without a shell are looked at twice before anything of them is gathered: the first look is at an honest device.
+    fn look_once(&self) {
+        let without_shell = |suspect: &&Suspect| matches!(suspect.stage.character.shell, Shell::None);
+        let names = self.suspects.iter().filter(without_shell);
+        let names: Vec<_> = names.flat_map(|suspect| ["--device", &suspect.name]).collect();
+        if !names.is_empty() {
+            self.fleet
+                .gleaner(["run"].into_iter().chain(names))
+                .exits(0);
+            thread::sleep(SETTLE + Duration::from_millis(200));
+        }
+    }
+
+    /// Everything that is in the fleet's folder and is none of gleaner's business.
+    fn surroundings(&self) -> BTreeMap<PathBuf, Digest> {
+        let ours = ["store", "ledger", "run", "tmp", "jump", "device1", "suspects", "client"];
+        let mut found = recording::files_below(self.fleet.root());
+        found.retain(|path, _| !ours.iter().any(|folder| path.starts_with(folder)));
+        assert!(!Path::new(PLANTED).exists(), "{PLANTED} was planted");
+        found
+    }
+
+    #[track_caller]
+    fn assert_fates(&self, outcome: &Outcome) {
+        let status = self.fleet.gleaner(["status", "--json"]).exits(0).json();
+        let mut wrong = String::new();
+        for suspect in &self.suspects {
+            let found = status["devices"].as_array().into_iter().flatten();
+            let found = found.into_iter().find(|device| device["name"] == *suspect.name);
+            let told = found.map_or(&Value::Null, |device| &device["last_outcome"]);
+            let as_it_must = suspect.ends_as_it_must(told, found);
+            if !as_it_must || std::env::var_os("GLEANER_IT_SHOW_LIES").is_some() {
+                writeln!(
+                    wrong,
+                    "{} ({}): {told}, {} files left{}",
+                    suspect.name,
+                    suspect.case.lie,
+                    recording::regular_files(&suspect.folder).len(),
+                    match as_it_must {
+                        true => String::new(),
+                        false => format!(", but {:?} was to be", suspect.case.fate),
+                    }
+                )
+                .expect("writing to a string");
+            }
+        }
+        eprintln!("{wrong}");
+        assert!(!wrong.contains("was to be"), "\n{wrong}\n{}", outcome.told());
+    }
+
+    /// Nothing leaves even a lying device unless it is whole in the store.
+    #[track_caller]
+    fn assert_suspects_lost_nothing(&self) {
+        let stored: BTreeSet<Digest> = self.fleet.store_files().into_values().collect();
+        for suspect in &self.suspects {
+            let there: BTreeSet<Digest> = recording::files_below(&suspect.folder).into_values().collect();
+            for digest in &suspect.recorded {
+                let kept = there.contains(digest) || stored.contains(digest);
+                assert!(kept, "{} ({}) lost {digest}", suspect.name, suspect.case.lie);
+            }
+        }
+    }
+
+    /// Tells ssh where the suspects are.
+    fn make_known(&self, way: Way) {
+        let file = |name: &str| fs::read_to_string(self.fleet.path(name)).expect("a file of ssh's");
+        let (mut config, mut known) = (String::new(), file("known_hosts"));
+        for suspect in &self.suspects {
+            let port = suspect.server.port;
+            writeln!(config, "Host {}\n  HostName 127.0.0.1\n  Port {port}", suspect.name).expect("writing");
+            if way == Way::ThroughJump {
+                config.push_str("  ProxyJump jump\n");
+            }
+            writeln!(known, "[127.0.0.1]:{port} {}", suspect.server.host_key).expect("writing");
+        }
+        config.push_str(&file("ssh_config"));
+        fs::write(self.fleet.path("ssh_config"), config).expect("writing ssh_config");
+        fs::write(self.fleet.path("known_hosts"), known).expect("writing known_hosts");
+    }
+}
+
+/// An absolute name that a hostile device gives.
+pub(crate) const PLANTED: &str = "/gleaner-planted";
+
+impl Suspect {
+    fn start(fleet: &Fleet, runtime: &Runtime, number: usize, case: Case) -> Self {
+        let name = format!("device{number}");
+        let home = fleet.path("suspects").join(&name);
+        let folder = home.join("beephotos");
+        fs::create_dir_all(folder.join("day")).expect("making the source");
+        let tools = home.join("tools");
+        fs::create_dir(&tools).expect("making a folder for tools");
+        if let Shell::Tools(scripts) = case.character.shell {
+            for (tool, script) in scripts {
+                put_tool(&tools.join(tool), script);
+            }
+        }
+        let mut recorded = Vec::new();
+        for (file, size) in [("day/a.jpg", 3_000), ("day/b.jpg", 2_000), ("c.jpg", 1), ("film", 300_000)] {
+            let content = recording::content(&format!("{name} {file}"), size);
+            fs::write(folder.join(file), &content).expect("writing on a device");
+            backdate(&folder.join(file), crate::device::a_minute_ago());
+            fleet.manifest.allow(recording::digest(&content));
+            recorded.push(recording::digest(&content));
+        }
+        let stage = Arc::new(Stage {
+            character: case.character.clone(),
+            armed: AtomicBool::new(false),
+            home,
+        });
+        let server = runtime.block_on(Server::start(Arc::clone(&stage)));
+        let source = folder.to_str().expect("a plain path");
+        fleet.set(&format!("{name}.source"), source);
+        Self {
+            case,
+            name,
+            stage,
+            server,
+            folder,
+            recorded,
+        }
+    }
+
+    fn ends_as_it_must(&self, told: &Value, status: Option<&Value>) -> bool {
+        let is_empty = recording::regular_files(&self.folder).is_empty();
+        let waits = status
+            .and_then(|status| status["standing"].as_array())
+            .is_some_and(|standing| !standing.is_empty());
+        let result = told["kind"].as_str();
+        match self.case.fate {
+            Fate::Fails(class) => told["class"] == class,
+            Fate::Empties => result == Some("well") && is_empty,
+            Fate::Partly => result == Some("partial") && !is_empty,
+            Fate::Waits => result == Some("well") && !is_empty && waits,
+        }
+    }
+}
+
+fn put_tool(path: &Path, script: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::write(path, format!("#!/bin/sh\n{script}\n")).expect("writing a tool");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("making it a program");
+}
+
+/// A case.
+pub(crate) fn case(lie: &'static str, character: Character, fate: Fate) -> Case {
+    Case { lie, character, fate }
+}
