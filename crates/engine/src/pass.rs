@@ -90,6 +90,7 @@ async fn serve<W: World>(visit: &Visit<'_, W>, mode: Mode, findings: &mut Findin
             Err(PassError::Device(error)) if concerns_source_only(error.class) => {
                 failure = failure.or(Some(PassError::Device(error)));
             }
+            Err(error @ PassError::Endless(_)) => failure = failure.or(Some(error)),
             Err(error) => return Err(error),
         }
     }

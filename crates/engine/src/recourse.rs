@@ -8,6 +8,9 @@ pub enum PassError {
     /// The device failed: the others go on, and the next pass tries it again.
     #[error(transparent)]
     Device(#[from] DeviceFailure),
+    /// A listing had no end: what it had named was gathered, and other sources go on.
+    #[error(transparent)]
+    Endless(DeviceFailure),
     /// The store failed: the sweep ends.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -22,13 +25,13 @@ pub enum PassError {
 impl PassError {
     /// Whether the whole sweep must end, since no device could be served any more.
     pub const fn ends_sweep(&self) -> bool {
-        !matches!(self, Self::Device(_))
+        !matches!(self, Self::Device(_) | Self::Endless(_))
     }
 
     /// As the ledger and the reports take it, causes included.
     pub fn into_outcome(self) -> PassOutcome {
         match self {
-            Self::Device(failure) => PassOutcome::Failed {
+            Self::Device(failure) | Self::Endless(failure) => PassOutcome::Failed {
                 class: failure.class,
                 message: failure.message,
             },

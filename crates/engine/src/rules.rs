@@ -25,6 +25,8 @@ pub struct Rules {
     pub settle: Duration,
     /// How long where that cannot be seen.
     pub settle_blind: Duration,
+    /// A listing that has not come to its end by then is cut off, and what it has named is gathered.
+    pub longest_listing: Duration,
     /// Original paths that are left alone.
     pub exclude: Exclude,
     /// A file is finished only when a file of its name with this suffix stands beside it.

@@ -11,6 +11,9 @@ use crate::ports::{Reason, Standing, StandingFile};
 /// these are done.
 pub const PLAN_LENGTH: usize = 50_000;
 
+/// How many bytes of names one plan holds: 160 for each path of a full plan. Names may be 4096 bytes long.
+const PLAN_NAME_BYTES: usize = 16 << 20;
+
 /// How many files of one reason are named one by one; the totals count all.
 const NAMED_PER_REASON: usize = 200;
 
@@ -18,6 +21,7 @@ const NAMED_PER_REASON: usize = 200;
 #[derive(Debug)]
 pub struct Oldest<T> {
     capacity: usize,
+    name_bytes: usize,
     heap: BinaryHeap<Aged<T>>,
     overflow: (u64, u64),
 }
@@ -35,6 +39,7 @@ impl<T> Oldest<T> {
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity,
+            name_bytes: 0,
             heap: BinaryHeap::new(),
             overflow: (0, 0),
         }
@@ -42,18 +47,18 @@ impl<T> Oldest<T> {
 
     /// Takes a file, and lets the youngest go if there are too many.
     pub fn push(&mut self, candidate: Candidate, with: T) {
+        self.name_bytes += name_bytes(&candidate);
         self.heap.push(Aged {
             modified: candidate.identity.modified,
             candidate,
             with,
         });
-        if self.heap.len() > self.capacity {
-            let youngest = self.heap.pop();
+        while (self.heap.len() > self.capacity || self.name_bytes > PLAN_NAME_BYTES)
+            && let Some(youngest) = self.heap.pop()
+        {
+            self.name_bytes -= name_bytes(&youngest.candidate);
             self.overflow.0 += 1;
-            self.overflow.1 = self
-                .overflow
-                .1
-                .saturating_add(youngest.map_or(0, |aged| aged.candidate.identity.size));
+            self.overflow.1 = self.overflow.1.saturating_add(youngest.candidate.identity.size);
         }
     }
 
@@ -67,7 +72,9 @@ impl<T> Oldest<T> {
         let files = u64::try_from(self.heap.len()).unwrap_or(u64::MAX);
         (
             files,
-            self.heap.iter().map(|aged| aged.candidate.identity.size).sum(),
+            self.heap
+                .iter()
+                .fold(0, |sum, aged| sum.saturating_add(aged.candidate.identity.size)),
         )
     }
 
@@ -78,6 +85,10 @@ impl<T> Oldest<T> {
             .into_iter()
             .map(|aged| (aged.candidate, aged.with))
     }
+}
+
+fn name_bytes(candidate: &Candidate) -> usize {
+    candidate.original.as_bytes().len() + candidate.lies_at.as_bytes().len()
 }
 
 impl<T> Aged<T> {

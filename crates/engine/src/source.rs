@@ -1,15 +1,16 @@
 //! Emptying one source: survey, do what is ready, and survey again if there was more than one plan holds.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use model::{FileState, SourcePath, WaitReason};
+use model::{FailureClass, FileState, SourcePath, WaitReason};
 
 use crate::batch::{self, Batch};
 use crate::event::Event;
 use crate::plan::{Candidate, Decision, Outlook};
-use crate::ports::{Ledger, Reason, Session};
+use crate::ports::{DeviceFailure, Ledger, Reason, Session};
 use crate::recourse::PassError;
 use crate::rules::Mode;
 use crate::selection::StandingBook;
@@ -43,7 +44,7 @@ pub(crate) async fn empty<W: World>(
         let progress_before = visit.progress();
         let mut survey = survey::survey(visit, source, &outlook(visit, clock_trusted), mode).await?;
         announce(visit, source, &survey);
-        let (left, overflow) = (std::mem::take(&mut survey.standing), survey.overflow);
+        let (left, overflow, cut) = (std::mem::take(&mut survey.standing), survey.overflow, survey.is_cut);
         let result = match mode {
             Mode::Act => act(visit, source, survey).await,
             Mode::DryRun => {
@@ -52,16 +53,30 @@ pub(crate) async fn empty<W: World>(
             }
         };
         // Without progress a further survey would find the same files again.
-        let again = overflow.0 > 0 && visit.progress() > progress_before && visit.may_go_on();
+        let again = !cut && overflow.0 > 0 && visit.progress() > progress_before && visit.may_go_on();
         if result.is_err() || !again {
             all_left.standing.merge(left);
             all_left
                 .standing
                 .add(Reason::Wait(WaitReason::NotReached), overflow);
+            if cut {
+                return result.and(Err(no_end_of(source, visit.device.rules.longest_listing)));
+            }
             all_left.sources += 1;
             return result;
         }
     }
+}
+
+/// The next survey goes on behind what was gathered. Where nothing could be, the device names what is not there.
+fn no_end_of(source: &SourcePath, limit: Duration) -> PassError {
+    PassError::Endless(DeviceFailure {
+        class: FailureClass::Stalled,
+        message: format!(
+            "the listing of {source} had not come to its end after {} s (15 times stall_timeout); what it had named was gathered",
+            limit.as_secs_f64()
+        ),
+    })
 }
 
 fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, clock_trusted: bool) -> Outlook<'a> {

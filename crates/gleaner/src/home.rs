@@ -216,10 +216,15 @@ pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
     config.devices.iter().map(of_device).collect()
 }
 
+/// How many times `stall_timeout` a listing may take: a quarter of an hour by default. On a link of 2 KB/s that is twenty thousand files, and the
+/// next pass sees those behind them.
+const LISTING_STALLS: u32 = 15;
+
 fn rules(rules: &meant::Rules, store: &meant::Store) -> Rules {
     Rules {
         settle: rules.settle,
         settle_blind: rules.settle_blind,
+        longest_listing: rules.stall_timeout.saturating_mul(LISTING_STALLS),
         exclude: rules.exclude.clone(),
         done_suffix: rules
             .done_suffix

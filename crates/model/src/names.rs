@@ -33,6 +33,9 @@ impl RelativePath {
         if path.contains(&0) {
             return Err(NameError::Nul);
         }
+        if path.iter().filter(|byte| **byte == b'/').count() > MAXIMUM_DEPTH {
+            return Err(NameError::TooDeep);
+        }
         for component in path.split(|byte| *byte == b'/') {
             match component {
                 b"" => return Err(NameError::EmptyComponent),
@@ -74,6 +77,9 @@ impl RelativePath {
 /// Longest path that is dealt with: Linux's `PATH_MAX`, beyond which no system call takes a name whole.
 const MAXIMUM_PATH_LENGTH: usize = 4096;
 
+/// Folders in a path. A folder that contains itself would else be listed two thousand times, until its path is too long.
+const MAXIMUM_DEPTH: usize = 255;
+
 impl fmt::Display for RelativePath {
     /// Escaped: fit to be shown anywhere.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,6 +111,9 @@ pub enum NameError {
     /// Two slashes in a row, or one at the end.
     #[error("the name has an empty part")]
     EmptyComponent,
+    /// More components than any tree has that somebody made.
+    #[error("the path is more than 255 folders deep")]
+    TooDeep,
     /// A component is `.` or `..`.
     #[error("the name has a part '.' or '..'")]
     Dots,
@@ -190,6 +199,13 @@ mod tests {
         ] {
             assert_eq!(RelativePath::new(name), Err(refusal), "{}", escaped(name));
         }
+    }
+
+    #[test]
+    fn a_folder_that_contains_itself_has_an_end() {
+        let path = |folders: usize| RelativePath::new([&b"a/".repeat(folders)[..], b"f"].concat());
+        assert!(path(MAXIMUM_DEPTH).is_ok());
+        assert_eq!(path(MAXIMUM_DEPTH + 1), Err(NameError::TooDeep));
     }
 
     #[test]

@@ -59,6 +59,8 @@ struct Lifeline {
     extensions: Vec<(Bytes, Bytes)>,
     read_length: u32,
     slots: Arc<Semaphore>,
+    /// READDIRs that may be under way.
+    readdirs: Arc<Semaphore>,
 }
 
 impl Drop for Lifeline {
@@ -90,6 +92,7 @@ impl Client {
             extensions: greeting.extensions,
             read_length: DEFAULT_READ_LENGTH,
             slots: Arc::new(Semaphore::new(DEFAULT_OPEN_HANDLES)),
+            readdirs: Arc::new(Semaphore::new(listing::MOST_UNDER_WAY)),
         };
         if lifeline.supports(names::LIMITS) {
             lifeline.ask_limits().await?;
@@ -115,6 +118,12 @@ impl Client {
     /// stalled server, whatever the sizes asked for.
     pub fn owed_since(&self) -> Option<Instant> {
         self.lifeline.connection.owed_since()
+    }
+
+    /// How many replies the server has given. A caller may take one that owes some and gives none for silent, even where single bytes
+    /// come.
+    pub fn answers(&self) -> u64 {
+        self.lifeline.connection.answers()
     }
 
     /// The bytes that have come and gone since the stream began.

@@ -14,11 +14,12 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use model::escaped;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::bandwidth::Metered;
 use crate::facts::Facts;
 use crate::last_words::LastWords;
+use crate::patience::{LaneDebt, least};
 use crate::process::Client;
 use crate::script::{COMMAND, Knowledge, Tag, opening};
 use crate::target::Target;
@@ -42,6 +43,9 @@ pub(crate) enum LaneError {
     /// Something that is no answer.
     #[error("the device's shell answered '{0}'")]
     Nonsense(String),
+    /// An answer that may be right, but is longer than it is worth to hear.
+    #[error("the device's shell sends {0} bytes that nobody wants")]
+    Excess(u64),
     /// ssh could not be started, or not be written to.
     #[error("talk to the device's shell")]
     Stream(#[from] io::Error),
@@ -55,6 +59,7 @@ pub(crate) struct Opener {
     pub(crate) socket: PathBuf,
     pub(crate) group: i32,
     pub(crate) received: Arc<AtomicU64>,
+    pub(crate) debt: Arc<LaneDebt>,
 }
 
 /// One run of the script. Dropping it ends it.
@@ -68,7 +73,26 @@ pub(crate) struct Lane {
     patience: Duration,
     /// What has come over the whole connection, over any of its channels.
     received: Arc<AtomicU64>,
+    debt: Arc<LaneDebt>,
+    /// Since when the piece of the answer that is waited for has not come nearer.
+    mark: Mark,
     _process: Child,
+}
+
+/// A moment, and what had come over the connection by then.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    at: Instant,
+    received: u64,
+}
+
+impl Mark {
+    fn new(received: &AtomicU64) -> Self {
+        Self {
+            at: Instant::now(),
+            received: received.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Opener {
@@ -90,6 +114,8 @@ impl Opener {
             tag: tag.whole().into(),
             patience: self.target.stall_timeout,
             received: self.received.clone(),
+            debt: self.debt.clone(),
+            mark: Mark::new(&self.received),
             _process: process,
         };
         lane.write(&opening(&tag, knowledge)).await?;
@@ -115,10 +141,12 @@ impl Lane {
     /// The next piece of the answer, up to a terminator that is left out.
     pub(crate) async fn until(&mut self, terminator: &[u8]) -> Result<Bytes, LaneError> {
         let mut searched = 0;
+        self.begin_piece();
         loop {
             if let Some(end) = find(&self.buffer, terminator, searched) {
                 let mut piece = self.buffer.split_to(end + terminator.len());
                 piece.truncate(end);
+                self.debt.note_answer();
                 return Ok(piece.freeze());
             }
             searched = self.buffer.len().saturating_sub(terminator.len());
@@ -131,6 +159,7 @@ impl Lane {
 
     /// The next byte of the answer, which stays the next.
     pub(crate) async fn peek(&mut self) -> Result<u8, LaneError> {
+        self.begin_piece();
         loop {
             match self.buffer.first() {
                 Some(byte) => return Ok(*byte),
@@ -141,17 +170,20 @@ impl Lane {
 
     /// So many bytes of the answer: no more than a small file has. Copied, so that they do not keep a buffer many times as large.
     pub(crate) async fn exactly(&mut self, count: usize) -> Result<Bytes, LaneError> {
+        self.begin_piece();
         while self.buffer.len() < count {
             self.read().await?;
         }
         let bytes = Bytes::copy_from_slice(self.buffer.get(..count).unwrap_or_default());
         self.buffer.advance(count);
+        self.debt.note_answer();
         Ok(bytes)
     }
 
     /// Leaves out so many bytes of the answer.
     pub(crate) async fn skip(&mut self, count: u64) -> Result<(), LaneError> {
         let mut left = count;
+        self.begin_piece();
         loop {
             let here = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
             self.buffer.advance(here);
@@ -165,6 +197,7 @@ impl Lane {
 
     /// Leaves out whatever start-up files print, up to the sentinel.
     async fn skip_noise(&mut self) -> Result<(), LaneError> {
+        self.begin_piece();
         let sentinel = format!("\n{} ready\n", self.tag);
         loop {
             if let Some(start) = find(&self.buffer, sentinel.as_bytes(), 0) {
@@ -200,7 +233,9 @@ impl Lane {
             self.stdin.write_all(bytes).await?;
             self.stdin.flush().await
         };
-        match patiently(self.patience, &self.received, written).await {
+        let least = least(self.patience, None);
+        let _waiting = self.debt.waits();
+        match patiently(self.patience, (&self.received, least), written).await {
             Some(Ok(())) => Ok(()),
             Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.ended().await),
             Some(Err(error)) => Err(error.into()),
@@ -208,14 +243,29 @@ impl Lane {
         }
     }
 
+    /// From here on a piece of an answer is waited for: it must come whole within our patience, or come nearer at the least rate.
+    fn begin_piece(&mut self) {
+        self.mark = Mark::new(&self.received);
+    }
+
     async fn read(&mut self) -> Result<(), LaneError> {
         self.buffer.reserve(READ_BUFFER);
-        let reading = self.stdout.read_buf(&mut self.buffer);
-        match patiently(self.patience, &self.received, reading).await {
-            Some(Ok(0)) => Err(self.ended().await),
-            Some(Ok(_)) => Ok(()),
-            Some(Err(error)) => Err(error.into()),
-            None => Err(LaneError::Silent(self.patience)),
+        let _waiting = self.debt.waits();
+        loop {
+            let reading = self.stdout.read_buf(&mut self.buffer);
+            match timeout_at(self.mark.at + self.patience, reading).await {
+                Ok(Ok(0)) => return Err(self.ended().await),
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {
+                    // On a slow link an answer stands in line behind the bytes of files.
+                    let now = Mark::new(&self.received);
+                    if now.received - self.mark.received < least(self.patience, None) {
+                        return Err(LaneError::Silent(self.patience));
+                    }
+                    self.mark = now;
+                }
+            }
         }
     }
 
@@ -235,11 +285,10 @@ impl Lane {
     }
 }
 
-/// Waits while anything comes over the connection: on a slow link an answer stands in line behind the bytes of files. `None` when nothing
-/// at all came for as long as `patience`.
+/// Waits while things come over the connection, `least` bytes of them within our patience. `None` when less came.
 async fn patiently<T>(
     patience: Duration,
-    received: &AtomicU64,
+    (received, least): (&AtomicU64, u64),
     waited_for: impl Future<Output = T>,
 ) -> Option<T> {
     let mut waited_for = std::pin::pin!(waited_for);
@@ -247,7 +296,7 @@ async fn patiently<T>(
         let before = received.load(Ordering::Relaxed);
         match timeout(patience, &mut waited_for).await {
             Ok(done) => return Some(done),
-            Err(_) if received.load(Ordering::Relaxed) != before => {}
+            Err(_) if received.load(Ordering::Relaxed) - before >= least => {}
             Err(_) => return None,
         }
     }

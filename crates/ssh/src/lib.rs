@@ -18,6 +18,7 @@ mod lane;
 mod last_words;
 mod open_files;
 mod pacing;
+mod patience;
 mod pipeline;
 mod process;
 mod records;

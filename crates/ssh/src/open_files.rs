@@ -15,6 +15,8 @@ pub(crate) struct OpenFiles {
     mapped_inodes: HashSet<u64>,
     /// More than can be believed.
     overflowed: bool,
+    /// How many records there were, whether they said something new or not.
+    records: usize,
 }
 
 /// Open files that are remembered: as many as Linux lets one process have by default.
@@ -24,6 +26,7 @@ impl OpenFiles {
     /// Adds what a record says; whether it was about open files.
     pub(crate) fn take(&mut self, record: &Record) -> bool {
         self.overflowed |= self.open.len() + self.mapped.len() > MOST_OPEN_FILES;
+        self.records += usize::from(matches!(record, Record::Open { .. } | Record::Mapped(_)));
         match record {
             Record::Open { .. } | Record::Mapped(_) if self.overflowed => true,
             Record::Open { device_number, inode } => {
@@ -39,6 +42,11 @@ impl OpenFiles {
             }
             _ => false,
         }
+    }
+
+    /// Whether so much was said that it can have no end.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.records > MOST_OPEN_FILES
     }
 
     /// Whether the scan worked at all: the shell that makes it has its own output open.

@@ -28,6 +28,7 @@ use crate::facts::{Dialect, Facts};
 use crate::guard::Guard;
 use crate::lane::{Lane, LaneError, Lanes, Opener};
 use crate::last_words::LastWords;
+use crate::patience::LaneDebt;
 use crate::script::anchored;
 use crate::verdict::{Verdict, text_of};
 
@@ -83,6 +84,7 @@ pub(crate) struct Connected {
     pub(crate) files: sftp::Client,
     pub(crate) shell: Option<(Opener, Lane, Facts)>,
     pub(crate) received: Arc<AtomicU64>,
+    pub(crate) debt: Arc<LaneDebt>,
 }
 
 impl SshSession {
@@ -98,7 +100,12 @@ impl SshSession {
             process: connected.process,
             words: connected.words,
             files: connected.files.clone(),
-            stall_timeout: connected.stall_timeout,
+            owed: supervise::Owed {
+                stall_timeout: connected.stall_timeout,
+                bandwidth: connected.bandwidth,
+                received: connected.received.clone(),
+                lanes: connected.debt,
+            },
             through_jump: connected.through_jump,
         };
         let supervisor = Supervisor(tokio::spawn(supervisor.run(verdict.clone(), farewells)));
@@ -195,7 +202,7 @@ impl SshSession {
     async fn lane_lost(&self, error: LaneError) -> DeviceFailure {
         match error {
             LaneError::Silent(_) => self.verdict.end(self.stalled()),
-            LaneError::Nonsense(_) => self.verdict.end(DeviceFailure {
+            LaneError::Nonsense(_) | LaneError::Excess(_) => self.verdict.end(DeviceFailure {
                 class: FailureClass::Protocol,
                 message: text_of(&error),
             }),

@@ -8,6 +8,7 @@ const NOW: i64 = 1_700_000_000;
 fn rules() -> Rules {
     Rules {
         settle: Duration::from_secs(30),
+        longest_listing: Duration::from_mins(15),
         settle_blind: Duration::from_mins(10),
         exclude: crate::exclude::Exclude::new(["*.tmp".to_owned()]).unwrap(),
         done_suffix: None,

@@ -1,10 +1,13 @@
 //! Survey: the listing of a source, judged while it streams in. Memory does not grow with the listing.
 
+mod marks;
+
 use std::collections::HashSet;
 
 use futures_util::future;
 use model::{LeaveReason, RelativePath, SourcePath, WaitReason};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
 use crate::ports::{
@@ -16,6 +19,7 @@ use crate::selection::{Oldest, PLAN_LENGTH, StandingBook};
 use crate::visit::{Visit, hash};
 use crate::withdrawn;
 use crate::world::World;
+use marks::Marks;
 
 /// What a survey found.
 #[derive(Debug)]
@@ -31,10 +35,18 @@ pub(crate) struct Survey {
     /// Rows of files that the ledger holds for stored, but that are gone from the device: an earlier process died between
     /// their removal and the note of it.
     pub(crate) gone: Vec<crate::ports::RowId>,
+    /// The listing was cut off: there is more, of which nothing is known.
+    pub(crate) is_cut: bool,
 }
 
 /// How many batches of survey items may wait for being judged.
 const ITEMS_IN_FLIGHT: usize = 16;
+
+/// Bytes of names of folders that may go: those that do not fit go another time.
+const MOST_FOLDER_BYTES: usize = 8 << 20;
+
+/// Names kept in mind one by one, as hashes of 8 bytes. A device may name more than it has.
+const MOST_NAMES: usize = 2_000_000;
 
 /// Surveys a source and decides about everything in it.
 pub(crate) async fn survey<W: World>(
@@ -58,18 +70,20 @@ pub(crate) async fn survey<W: World>(
         second_looks_overflow: (0, 0),
         standing: StandingBook::default(),
         old_folders: Vec::new(),
+        folder_bytes: 0,
         withdrawn: HashSet::new(),
+        is_cut: false,
     };
-    listed(visit, source, async |items| judging.judge_all(items).await).await?;
+    judging.is_cut = !listed(visit, source, async |items| judging.judge_all(items).await).await?;
     judging.finish().await
 }
 
-/// Runs a survey and hands its items on as they come.
+/// Runs a survey and hands its items on as they come. Whether it came to its end: one that goes on and on is cut off.
 async fn listed<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     mut take: impl AsyncFnMut(Vec<SurveyItem>) -> Result<(), PassError>,
-) -> Result<(), PassError> {
+) -> Result<bool, PassError> {
     let (sender, mut items): (SurveySender, _) = mpsc::channel(ITEMS_IN_FLIGHT);
     let listing = async {
         visit
@@ -84,7 +98,12 @@ async fn listed<W: World>(
         }
         Ok(())
     };
-    future::try_join(listing, taking).await.map(|_| ())
+    let limit = visit.device.rules.longest_listing;
+    match timeout(limit, future::try_join(listing, taking)).await {
+        Ok(listed) => listed.map(|_| true),
+        // Neither side waits any more: the session ends what it has asked.
+        Err(_) => Ok(false),
+    }
 }
 
 /// A survey while it is judged.
@@ -99,8 +118,10 @@ struct Judging<'a, W: World> {
     second_looks_overflow: (u64, u64),
     standing: StandingBook,
     old_folders: Vec<RelativePath>,
-    /// Where our own withdrawn files lie: a few batches.
-    withdrawn: HashSet<RelativePath>,
+    folder_bytes: usize,
+    /// Where our own withdrawn files lie, by hash: a few batches.
+    withdrawn: HashSet<u64>,
+    is_cut: bool,
 }
 
 impl<W: World> Judging<'_, W> {
@@ -136,7 +157,7 @@ impl<W: World> Judging<'_, W> {
             _ => plan::judge(entry, self.outlook),
         };
         match verdict {
-            Verdict::OldFolder if self.outlook.rules.prune_empty => self.old_folders.push(entry.path.clone()),
+            Verdict::OldFolder if self.outlook.rules.prune_empty => self.note_folder(&entry.path),
             Verdict::Pass | Verdict::OldFolder => {}
             Verdict::Ready(candidate) | Verdict::SecondLook(candidate, _)
                 if self.visit.has_left(self.source, &candidate.original) => {}
@@ -151,11 +172,18 @@ impl<W: World> Judging<'_, W> {
     fn note_withdrawn(&mut self, entry: &Entry) {
         let ours = withdrawn::ledger_of(&entry.path) == Some(self.outlook.ledger.as_str().as_bytes());
         match entry.kind {
-            EntryKind::File if ours => {
-                self.withdrawn.insert(entry.path.clone());
+            EntryKind::File if ours && self.withdrawn.len() < MOST_NAMES => {
+                self.withdrawn.insert(hash(&entry.path));
             }
-            EntryKind::Folder if ours => self.old_folders.push(entry.path.clone()),
+            EntryKind::Folder if ours => self.note_folder(&entry.path),
             _ => {}
+        }
+    }
+
+    fn note_folder(&mut self, folder: &RelativePath) {
+        self.folder_bytes += folder.as_bytes().len() + size_of::<RelativePath>();
+        if self.folder_bytes <= MOST_FOLDER_BYTES {
+            self.old_folders.push(folder.clone());
         }
     }
 
@@ -225,6 +253,7 @@ impl<W: World> Judging<'_, W> {
             standing: self.standing,
             old_folders: self.old_folders,
             gone,
+            is_cut: self.is_cut,
         })
     }
 
@@ -271,6 +300,10 @@ impl<W: World> Judging<'_, W> {
     }
 
     async fn gone(&self) -> Result<Vec<crate::ports::RowId>, PassError> {
+        // What was not named may be there.
+        if self.is_cut || self.withdrawn.len() >= MOST_NAMES {
+            return Ok(Vec::new());
+        }
         let rows = self
             .visit
             .world
@@ -288,68 +321,13 @@ impl<W: World> Judging<'_, W> {
             lies_at(row)
                 .iter()
                 .flatten()
-                .all(|place| !self.withdrawn.contains(place))
+                .all(|place| !self.withdrawn.contains(&hash(place)))
         };
         Ok(rows
             .iter()
             .filter(|row| is_gone(row))
             .map(|row| row.row)
             .collect())
-    }
-}
-
-/// Which files are marked as done, where a marker file says so: `a.np` is done when `a.np<suffix>` is there.
-///
-/// Holds a hash of each name, 8 bytes: two names that hash alike would at worst make a file ready, and settling still holds.
-#[derive(Debug)]
-struct Marks {
-    suffix: Vec<u8>,
-    marked: HashSet<u64>,
-    present: HashSet<u64>,
-}
-
-impl Marks {
-    async fn collect<W: World>(
-        visit: &Visit<'_, W>,
-        source: &SourcePath,
-        suffix: &[u8],
-    ) -> Result<Self, PassError> {
-        let mut marks = Self {
-            suffix: suffix.to_vec(),
-            marked: HashSet::new(),
-            present: HashSet::new(),
-        };
-        listed(visit, source, async |items| {
-            for item in items {
-                if let SurveyItem::Entry(entry) = item {
-                    marks.note(&entry);
-                }
-            }
-            Ok(())
-        })
-        .await?;
-        Ok(marks)
-    }
-
-    fn note(&mut self, entry: &Entry) {
-        if entry.kind != EntryKind::File || withdrawn::is_within(&entry.path) {
-            return;
-        }
-        match entry.path.as_bytes().strip_suffix(&self.suffix[..]) {
-            Some(name) => self.marked.insert(hash(&name)),
-            None => self.present.insert(hash(&entry.path.as_bytes())),
-        };
-    }
-
-    /// Whether a file may not be gathered yet: it is not marked, or it is the marker of a file that is still there.
-    fn forbid(&self, path: &RelativePath) -> bool {
-        if withdrawn::is_within(path) {
-            return false;
-        }
-        match path.as_bytes().strip_suffix(&self.suffix[..]) {
-            Some(name) => self.present.contains(&hash(&name)),
-            None => !self.marked.contains(&hash(&path.as_bytes())),
-        }
     }
 }
 

@@ -59,6 +59,7 @@ impl FakeWorld {
     fn new() -> Self {
         let rules = Rules {
             settle: Duration::from_secs(30),
+            longest_listing: Duration::from_mins(15),
             settle_blind: Duration::from_mins(10),
             exclude: Exclude::default(),
             done_suffix: None,

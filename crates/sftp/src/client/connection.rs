@@ -40,6 +40,8 @@ struct State {
     pending: HashMap<u32, Pending>,
     /// Encoded requests that the writer has not taken yet.
     outbox: BytesMut,
+    /// Replies taken.
+    answers: u64,
     /// The last byte received, or the beginning of the debt where that is later.
     quiet_since: Instant,
     failure: Option<Arc<ConnectionError>>,
@@ -52,6 +54,7 @@ impl Connection {
                 next_id: 0,
                 pending: HashMap::new(),
                 outbox: BytesMut::new(),
+                answers: 0,
                 quiet_since: Instant::now(),
                 failure: None,
             }),
@@ -122,11 +125,12 @@ impl Connection {
         let ServerPacket::Response { id, response } = ServerPacket::decode(frame)? else {
             return Err(ProtocolError::UnexpectedVersion);
         };
-        let pending = self
-            .state()
-            .pending
-            .remove(&id)
-            .ok_or(ProtocolError::UnknownId { id })?;
+        let pending = {
+            let mut state = self.state();
+            state.answers += 1;
+            state.pending.remove(&id)
+        };
+        let pending = pending.ok_or(ProtocolError::UnknownId { id })?;
         if let Err(error) = pending.expected.check(&response) {
             // Put back, so that the failure of the connection reaches this waiter too.
             self.state().pending.insert(id, pending);
@@ -176,6 +180,10 @@ impl Connection {
     pub(super) fn owed_since(&self) -> Option<Instant> {
         let state = self.state();
         (!state.pending.is_empty()).then_some(state.quiet_since)
+    }
+
+    pub(super) fn answers(&self) -> u64 {
+        self.state().answers
     }
 
     pub(super) fn traffic(&self) -> Traffic {

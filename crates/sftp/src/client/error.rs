@@ -172,6 +172,12 @@ pub enum ProtocolError {
     /// Data of length zero, which is neither data nor the end of the file.
     #[error("empty data in reply to a read")]
     EmptyData,
+    /// More names in one reply than any honest server sends.
+    #[error("{count} names in one reply")]
+    ManyNames {
+        /// How many came.
+        count: usize,
+    },
     /// A NAME reply of any number but one, where one name was asked for.
     #[error("{count} names in reply to a request for one")]
     NameCount {

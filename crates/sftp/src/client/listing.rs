@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::Client;
 use super::connection::settled;
@@ -13,9 +13,14 @@ use crate::codec::{Attributes, Name, Request, Response, StatusCode};
 
 /// READDIRs under way at the start: enough for a folder of a hundred files in one round trip.
 const FIRST_WINDOW: usize = 2;
-/// READDIRs under way at most: 1,600 names for each round trip of OpenSSH, which answers each with a hundred. A
-/// server that fills every reply to the brim with empty names costs some 50 MB.
+/// READDIRs under way for one directory at most: 1,600 names for each round trip of OpenSSH, which answers each with a hundred.
 const WIDEST_WINDOW: usize = 16;
+/// READDIRs under way at most over all listings of a connection, but for the first two of each. A server that fills every reply with as many
+/// names as are taken costs some 60 MB.
+pub(super) const MOST_UNDER_WAY: usize = 48;
+
+/// One of the READDIRs that may be under way; none where it is one of the first of its directory.
+type Turn = Option<OwnedSemaphorePermit>;
 
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,19 +56,22 @@ impl Client {
         let request = Request::Readdir {
             handle: directory.name(),
         };
-        let mut in_flight: VecDeque<oneshot::Receiver<Answer>> = VecDeque::new();
+        let mut in_flight: VecDeque<(oneshot::Receiver<Answer>, Turn)> = VecDeque::new();
         let mut window = FIRST_WINDOW;
         let mut at_end = false;
         let mut listed = 0;
         loop {
             while !at_end && in_flight.len() < window {
-                in_flight.push_back(self.connection().start(&request, Expected::Names, Held::Nothing));
+                let Some(turn) = self.turn(in_flight.len()) else { break };
+                let answer = self.connection().start(&request, Expected::Names, Held::Nothing);
+                in_flight.push_back((answer, turn));
             }
             // Those sent beyond the end are waited for too: replies may come in any order.
-            let Some(answer) = in_flight.pop_front() else {
+            let Some((answer, turn)) = in_flight.pop_front() else {
                 return Ok(listed);
             };
             let entries = self.entries(settled(answer).await?)?;
+            drop(turn);
             if entries.is_empty() {
                 at_end = true;
                 continue;
@@ -74,6 +82,15 @@ impl Client {
             if !entries.is_empty() && sink.send(entries).await.is_err() {
                 return Err(Failure::ConsumerGone);
             }
+        }
+    }
+
+    /// The right to send one more READDIR, where so many are under way for this directory.
+    fn turn(&self, in_flight: usize) -> Option<Turn> {
+        match self.lifeline.readdirs.clone().try_acquire_owned() {
+            Ok(turn) => Some(Some(turn)),
+            Err(_) if in_flight < FIRST_WINDOW => Some(None),
+            Err(_) => None,
         }
     }
 

@@ -9,6 +9,10 @@ use super::connection::Connection;
 use super::error::{ConnectionError, Failure, ProtocolError};
 use crate::codec::{Response, StatusCode};
 
+/// Names in one reply. OpenSSH sends a hundred; a server that fills packets to the brim with names and `ls` lines of an ordinary length
+/// comes to three thousand. Each name costs more memory than it has bytes on the wire.
+const MOST_NAMES: usize = 8192;
+
 /// What is remembered of a request until its reply comes.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -61,6 +65,9 @@ impl Expected {
                 }),
                 _ => Ok(()),
             },
+            (Self::Names, Response::Name(names)) if names.len() > MOST_NAMES => {
+                Err(ProtocolError::ManyNames { count: names.len() })
+            }
             (Self::Status, Response::Status(_))
             | (Self::Handle, Response::Handle(_))
             | (Self::Names, Response::Name(_))

@@ -80,7 +80,9 @@ impl Attempt<'_> {
             socket: self.socket.clone(),
             group,
             received: received.clone(),
+            debt: Arc::default(),
         };
+        let debt = opener.debt.clone();
         let answers = async {
             let shell = async { Ok(self.shell(&opener).await) };
             tokio::try_join!(sftp::Client::connect(stdout, stdin), shell)
@@ -99,6 +101,7 @@ impl Attempt<'_> {
                 files,
                 shell: self.usable(shell, opener),
                 received,
+                debt,
             }),
             Err(error) => Err(self.post_mortem(process, &words, &error).await),
         }

@@ -129,6 +129,8 @@ $tag" 2>/dev/null
         take "$length" |
             tar -c -P -b 64 --format=gnu --numeric-owner --no-recursion --hard-dereference --null --no-unquote \
                 -T - -f - 2>/dev/null
+        # A tar that was killed has left off in the midst of a file: then nothing that comes after it could be told from that file.
+        [ $? -le 2 ] || exit 3
         ;;
     # What rename(2) does and nothing else: mv would copy where that fails.
     rename)

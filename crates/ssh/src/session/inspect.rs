@@ -64,6 +64,9 @@ impl SshSession {
         loop {
             let record = self.record(lane).await?;
             if open_files.take(&record) {
+                if open_files.is_endless() {
+                    return Err(endless_open_files());
+                }
                 continue;
             }
             match record {
@@ -73,7 +76,7 @@ impl SshSession {
                         .iter()
                         .skip(seen.len())
                         .position(|name| *name == status.name)
-                        .ok_or_else(|| LaneError::Nonsense(model::escaped(&status.name)))?;
+                        .ok_or_else(|| LaneError::Nonsense(beginning_of(&status.name)))?;
                     seen.extend(std::iter::repeat_with(|| None).take(position));
                     seen.push(Some(self.inspection(&open_files, &status)));
                 }
@@ -110,10 +113,7 @@ impl SshSession {
             Dialect::Gnu | Dialect::GnuStat => lane.until(b"\0").await?,
             _ => lane.until(format!("\n{tag}\n").as_bytes()).await?,
         };
-        Record::parse(&piece, &tag).ok_or_else(|| {
-            let beginning = piece.get(..piece.len().min(80)).unwrap_or_default();
-            LaneError::Nonsense(model::escaped(beginning))
-        })
+        Record::parse(&piece, &tag).ok_or_else(|| LaneError::Nonsense(beginning_of(&piece)))
     }
 
     /// SFTP has words for what the script keeps silent about: one answer for each name.
@@ -185,6 +185,15 @@ pub(super) fn identity_of(attributes: &sftp::Attributes) -> Identity {
 /// What SFTP says something is.
 pub(super) fn kind_of(attributes: &sftp::Attributes) -> engine::ports::device::EntryKind {
     kind_of_mode(attributes.permissions.unwrap_or(0))
+}
+
+/// What is shown of an answer that is none.
+pub(super) fn beginning_of(answer: &[u8]) -> String {
+    model::escaped(answer.get(..80).unwrap_or(answer))
+}
+
+pub(super) fn endless_open_files() -> LaneError {
+    LaneError::Nonsense("open files without end".to_owned())
 }
 
 fn not_a_file() -> FileFault {

@@ -1,5 +1,7 @@
 //! Watches over a connection: ends the session when ssh ends, or when the device keeps silent while it owes a reply.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::ports::device::DeviceFailure;
@@ -11,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::classify::judge;
 use crate::guard::Guard;
 use crate::last_words::LastWords;
+use crate::patience::{GivenUp, LaneDebt, Patience, Seen};
 use crate::verdict::Verdict;
 
 /// The shortest and the longest time between two looks at the clock.
@@ -24,8 +27,16 @@ pub(super) struct Supervised {
     pub(super) process: Child,
     pub(super) words: LastWords,
     pub(super) files: sftp::Client,
-    pub(super) stall_timeout: Duration,
+    pub(super) owed: Owed,
     pub(super) through_jump: bool,
+}
+
+/// What is to be seen of a connection's debts, and how long they are waited for.
+pub(super) struct Owed {
+    pub(super) stall_timeout: Duration,
+    pub(super) bandwidth: Option<u64>,
+    pub(super) received: Arc<AtomicU64>,
+    pub(super) lanes: Arc<LaneDebt>,
 }
 
 impl Supervised {
@@ -36,7 +47,7 @@ impl Supervised {
             mut process,
             words,
             files,
-            stall_timeout,
+            owed,
             through_jump,
         } = self;
         tokio::select! {
@@ -44,8 +55,8 @@ impl Supervised {
                 timeout(PATIENCE, words.ended()).await.ok();
                 verdict.end(judge(&words.text(), through_jump).failure);
             }
-            () = silence(&files, stall_timeout) => {
-                verdict.end(stalled(stall_timeout));
+            why = owed.too_long(&files) => {
+                verdict.end(given_up(why));
             }
             said = farewell => {
                 // A session that is dropped without a farewell takes this task with it.
@@ -62,27 +73,52 @@ impl Supervised {
     }
 }
 
-/// Ends once the server has been silent for too long while it owed a reply. A slow consumer is no silence: what is not
-/// asked for is not owed.
-async fn silence(files: &sftp::Client, stall_timeout: Duration) {
-    let pause = (stall_timeout / 8).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
-    loop {
-        sleep(pause).await;
-        let owed = files
-            .owed_since()
-            .map(|since| Instant::now().duration_since(since));
-        if owed.is_some_and(|owed| owed > stall_timeout) {
-            return;
+impl Owed {
+    /// Ends once the device has been waited for in vain. A slow consumer is no silence: what is not asked for is not owed.
+    async fn too_long(&self, files: &sftp::Client) -> GivenUp {
+        let pause = (self.stall_timeout / 8).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
+        let mut patience = Patience::new(self.stall_timeout, self.bandwidth, self.look(files));
+        loop {
+            sleep(pause).await;
+            if let Some(why) = patience.look(self.look(files)) {
+                return why;
+            }
+        }
+    }
+
+    fn look(&self, files: &sftp::Client) -> Seen {
+        Seen {
+            at: Instant::now(),
+            sftp_owes: files.owed_since().is_some(),
+            lane_owes: !self.lanes.is_paid(),
+            bytes: self.received.load(Ordering::Relaxed),
+            sftp_answers: files.answers(),
+            lane_answers: self.lanes.answers(),
         }
     }
 }
 
 pub(super) fn stalled(stall_timeout: Duration) -> DeviceFailure {
+    given_up(GivenUp::Silent(stall_timeout))
+}
+
+fn given_up(why: GivenUp) -> DeviceFailure {
+    let message = match why {
+        GivenUp::Silent(time) => format!(
+            "the device owed an answer for more than {} s (stall_timeout)",
+            time.as_secs_f64()
+        ),
+        GivenUp::Slow(time) => format!(
+            "the device gave next to nothing in {} s (15 times stall_timeout), though it owed answers",
+            time.as_secs_f64()
+        ),
+        GivenUp::Endless(time) => format!(
+            "the device kept us busy for {} hours, longer than any pass may take",
+            time.as_secs() / 3600
+        ),
+    };
     DeviceFailure {
         class: FailureClass::Stalled,
-        message: format!(
-            "the device owed an answer for more than {} s (stall_timeout)",
-            stall_timeout.as_secs_f64()
-        ),
+        message,
     }
 }

@@ -1,5 +1,8 @@
 //! Listing a source.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use engine::ports::device::{DeviceFailure, Entry, EntryKind, Openness, SurveyItem, SurveySender};
 use model::{FailureClass, RelativePath, SourcePath, escaped};
 use sftp::StatusCode;
@@ -7,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::SshSession;
-use super::inspect::{identity_of, kind_of};
+use super::inspect::{endless_open_files, identity_of, kind_of};
 use crate::facts::Dialect;
 use crate::lane::{LaneError, Lanes};
 use crate::open_files::{OpenFiles, openness};
@@ -16,8 +19,15 @@ use crate::script::anchored;
 
 /// Items that travel together.
 const BATCH: usize = 256;
+/// Things that find could not do: the script tells the last hundred.
+const MOST_TROUBLES: usize = 100;
+/// Bytes of a name that is no path, or of find's words, that are shown.
+const SHOWN: usize = 256;
 /// Folders listed by SFTP at once.
 const FOLDERS_AT_ONCE: usize = 8;
+/// Bytes of the names of folders that wait to be listed: a quarter of a million folders of an ordinary name. More are no tree that anyone
+/// has made, and would have to be remembered.
+const MOST_WAITING: usize = 32 * 1024 * 1024;
 /// Replies of the server that may wait for each folder.
 const LISTING_QUEUE: usize = 4;
 
@@ -53,16 +63,25 @@ impl SshSession {
         let argument = [&anchored(source.as_bytes())[..], b"\0"].concat();
         lane.ask("survey", &argument).await?;
         let mut open_files = OpenFiles::default();
-        let (mut batch, mut is_closed) = (Vec::new(), false);
+        let (mut batch, mut is_closed, mut troubles) = (Vec::new(), false, 0);
         loop {
             let record = self.record(&mut lane).await?;
             if open_files.take(&record) {
+                if open_files.is_endless() {
+                    return Err(endless_open_files());
+                }
                 continue;
             }
             match record {
                 Record::Status(status) => batch.push(self.item(&open_files, &status)),
                 Record::Unlistable(name) => batch.push(named(&name, SurveyItem::Unlistable)),
-                Record::Trouble(words) => batch.extend(trouble(&words)),
+                Record::Trouble(words) => {
+                    troubles += 1;
+                    if troubles > MOST_TROUBLES {
+                        return Err(LaneError::Nonsense("troubles without end".to_owned()));
+                    }
+                    batch.extend(trouble(&words));
+                }
                 Record::Closed => is_closed = true,
                 Record::End => break,
                 Record::Open { .. } | Record::Mapped(_) => {}
@@ -98,16 +117,21 @@ impl SshSession {
     /// Lists folder by folder, several at once. What waits to be listed is remembered: folders, not files.
     async fn list_by_sftp(&self, source: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
         let mut waiting: Vec<Option<RelativePath>> = vec![None];
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let mut listings = JoinSet::new();
         loop {
             while listings.len() < FOLDERS_AT_ONCE
                 && let Some(folder) = waiting.pop()
             {
                 let path = match &folder {
-                    Some(folder) => Self::path(source, folder),
+                    Some(folder) => {
+                        waiting_bytes.fetch_sub(weight(folder), Ordering::Relaxed);
+                        Self::path(source, folder)
+                    }
                     None => anchored(source.as_bytes()),
                 };
-                listings.spawn(list_folder(self.files.clone(), path, folder, items.clone()));
+                let sinks = (items.clone(), waiting_bytes.clone());
+                listings.spawn(list_folder(self.files.clone(), path, folder, sinks));
             }
             let Some(listed) = listings.join_next().await else {
                 return Ok(());
@@ -115,6 +139,12 @@ impl SshSession {
             let Ok((folder, listed)) = listed else {
                 continue;
             };
+            if waiting_bytes.load(Ordering::Relaxed) > MOST_WAITING {
+                return Err(self.verdict.end(DeviceFailure {
+                    class: FailureClass::Protocol,
+                    message: format!("the source {source} has folders without end"),
+                }));
+            }
             match (listed, folder) {
                 (Ok(folders), _) => waiting.extend(folders.into_iter().map(Some)),
                 (Err(sftp::Error::ConsumerGone { .. }), _) => return Ok(()),
@@ -158,7 +188,7 @@ impl SshSession {
 
 /// Most often a folder that a failing disk does not give any more.
 fn trouble(words: &[u8]) -> Option<SurveyItem> {
-    tracing::warn!(words = escaped(words), "the device's find");
+    tracing::warn!(words = shown(words), "the device's find");
     path_in_trouble(words).map(|path| named(&path, SurveyItem::Unlistable))
 }
 
@@ -167,7 +197,7 @@ async fn list_folder(
     files: sftp::Client,
     path: Vec<u8>,
     folder: Option<RelativePath>,
-    items: SurveySender,
+    (items, waiting_bytes): (SurveySender, Arc<AtomicUsize>),
 ) -> (Option<RelativePath>, Result<Vec<RelativePath>, sftp::Error>) {
     let (sink, mut entries) = mpsc::channel::<Vec<sftp::Entry>>(LISTING_QUEUE);
     let mut folders = Vec::new();
@@ -177,19 +207,41 @@ async fn list_folder(
                 .iter()
                 .map(|entry| item_of(folder.as_ref(), entry))
                 .collect::<Vec<_>>();
-            folders.extend(batch.iter().filter_map(|item| match item {
-                SurveyItem::Entry(entry) if entry.kind == EntryKind::Folder => Some(entry.path.clone()),
-                _ => None,
-            }));
-            if items.send(batch).await.is_err() {
+            for item in &batch {
+                if let SurveyItem::Entry(entry) = item
+                    && entry.kind == EntryKind::Folder
+                {
+                    waiting_bytes.fetch_add(weight(&entry.path), Ordering::Relaxed);
+                    folders.push(entry.path.clone());
+                }
+            }
+            if waiting_bytes.load(Ordering::Relaxed) > MOST_WAITING || send_all(&items, batch).await.is_err() {
                 break;
             }
         }
+        // Nobody takes more: the listing ends.
         drop(entries);
     };
     let produce = async move { files.list(&path, &sink).await };
     let (listed, ()) = tokio::join!(produce, consume);
     (folder.clone(), listed.map(|_| folders))
+}
+
+/// Sends items in small batches, for those are what waits for a slow consumer.
+async fn send_all(items: &SurveySender, batch: Vec<SurveyItem>) -> Result<(), ()> {
+    let mut rest = batch.into_iter();
+    loop {
+        let some: Vec<_> = rest.by_ref().take(BATCH).collect();
+        if some.is_empty() {
+            return Ok(());
+        }
+        items.send(some).await.map_err(drop)?;
+    }
+}
+
+/// What a folder that waits to be listed counts: its name, and what is around it.
+fn weight(folder: &RelativePath) -> usize {
+    folder.as_bytes().len() + 64
 }
 
 fn item_of(folder: Option<&RelativePath>, entry: &sftp::Entry) -> SurveyItem {
@@ -199,7 +251,7 @@ fn item_of(folder: Option<&RelativePath>, entry: &sftp::Entry) -> SurveyItem {
     };
     // A name with a slash would be a path that was never listed.
     if entry.name.contains(&b'/') {
-        return SurveyItem::Refused(escaped(&name), model::NameError::Absolute);
+        return SurveyItem::Refused(shown(&name), model::NameError::Absolute);
     }
     named(&name, |path| {
         SurveyItem::Entry(Entry {
@@ -216,6 +268,15 @@ fn named(name: &[u8], item: impl FnOnce(RelativePath) -> SurveyItem) -> SurveyIt
     let name = name.strip_prefix(b"./").unwrap_or(name);
     match RelativePath::new(name) {
         Ok(path) => item(path),
-        Err(error) => SurveyItem::Refused(escaped(name), error),
+        Err(error) => SurveyItem::Refused(shown(name), error),
     }
+}
+
+/// The beginning of what a device says, fit to be shown: a name may be as long as the device likes.
+fn shown(bytes: &[u8]) -> String {
+    let mut shown = escaped(bytes.get(..SHOWN).unwrap_or(bytes));
+    if bytes.len() > SHOWN {
+        shown.push('…');
+    }
+    shown
 }
