@@ -44,7 +44,11 @@ pub(crate) async fn empty<W: World>(
         let progress_before = visit.progress();
         let mut survey = survey::survey(visit, source, &outlook(visit, clock_trusted), mode).await?;
         announce(visit, source, &survey);
-        let (left, overflow, cut) = (std::mem::take(&mut survey.standing), survey.overflow, survey.is_cut);
+        let (left, overflow, cut) = (
+            std::mem::take(&mut survey.standing),
+            survey.overflow,
+            survey.is_cut,
+        );
         let result = match mode {
             Mode::Act => act(visit, source, survey).await,
             Mode::DryRun => {

@@ -1,6 +1,7 @@
 //! The real world of the engine: OpenSSH, a directory, `SQLite`, the system's clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::placement;
 use engine::ports::{LedgerError, Store, StoreError};
@@ -220,11 +221,16 @@ pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
 /// next pass sees those behind them.
 const LISTING_STALLS: u32 = 15;
 
+/// How long a listing may take before it is cut off.
+pub fn longest_listing(rules: &meant::Rules) -> Duration {
+    rules.stall_timeout.saturating_mul(LISTING_STALLS)
+}
+
 fn rules(rules: &meant::Rules, store: &meant::Store) -> Rules {
     Rules {
         settle: rules.settle,
         settle_blind: rules.settle_blind,
-        longest_listing: rules.stall_timeout.saturating_mul(LISTING_STALLS),
+        longest_listing: longest_listing(rules),
         exclude: rules.exclude.clone(),
         done_suffix: rules
             .done_suffix

@@ -39,6 +39,9 @@ use pending::{Expected, Held};
 const DEFAULT_READ_LENGTH: u32 = 32 * 1024;
 /// Never more than OpenSSH's own `SFTP_MAX_READ_LENGTH`, whatever a server tells.
 const LONGEST_READ_LENGTH: u32 = 255 * 1024;
+/// Never less, whatever a server tells: it may answer short. A server that told one byte would make us keep a request in mind for each byte of the
+/// budget. The draft wants every server to take packets of 34,000 bytes.
+const LEAST_READ_LENGTH: u32 = 4096;
 /// What a DATA packet has beside its data, generously.
 const DATA_OVERHEAD: u64 = 1024;
 /// Handles open at once where the server does not tell.
@@ -187,7 +190,7 @@ fn read_length(limits: &Limits) -> u32 {
         0 => u32::MAX,
         length => u32::try_from(length.saturating_sub(DATA_OVERHEAD)).unwrap_or(u32::MAX),
     };
-    told.min(fits).clamp(1, LONGEST_READ_LENGTH)
+    told.min(fits).clamp(LEAST_READ_LENGTH, LONGEST_READ_LENGTH)
 }
 
 #[cfg(test)]
@@ -195,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_read_never_asks_for_more_than_the_server_told_nor_more_than_openssh_takes() {
+    fn a_read_never_asks_for_more_than_the_server_told_but_for_a_page_at_least() {
         let asked = |packet_length, read_length| {
             super::read_length(&Limits {
                 packet_length,
@@ -208,6 +211,7 @@ mod tests {
         assert_eq!(asked(34_000, 0), 32 * 1024);
         assert_eq!(asked(34_000, 64 * 1024), 34_000 - 1024);
         assert_eq!(asked(u64::MAX, u64::MAX), 255 * 1024);
-        assert_eq!(asked(10, 10), 1);
+        assert_eq!(asked(10, 10), 4096);
+        assert_eq!(asked(0, 1), 4096);
     }
 }

@@ -19,8 +19,8 @@ pub(crate) struct OpenFiles {
     records: usize,
 }
 
-/// Open files that are remembered: as many as Linux lets one process have by default.
-const MOST_OPEN_FILES: usize = 1024 * 1024;
+/// Open files that are remembered, and records about them that are heard: a hundred times as many as a busy device has.
+const MOST_OPEN_FILES: usize = 256 * 1024;
 
 impl OpenFiles {
     /// Adds what a record says; whether it was about open files.

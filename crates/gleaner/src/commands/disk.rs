@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::ports::device::{DeviceFailure, Devices, DiskUse, EntryKind, Session, SurveyItem};
 use model::{DeviceName, SourcePath};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use ssh::{SshDevices, SshSession};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::commands::Context;
 use crate::commands::run::{asked_to_stop, runtime};
@@ -69,11 +71,12 @@ async fn ask_all(config: &Config) -> Result<Vec<Answer>, Failure> {
     let mut asking = JoinSet::new();
     for (place, device) in config.devices.iter().enumerate() {
         let (name, sources) = (device.name.clone(), device.sources.clone());
+        let limit = home::longest_listing(&device.rules);
         let (devices, turns) = (devices.clone(), turns.clone());
         asking.spawn(async move {
             // The semaphore is never closed.
             let _turn = turns.acquire_owned().await;
-            let sources = ask(&devices, &name, &sources).await;
+            let sources = ask(&devices, &name, &sources, limit).await;
             let device = name;
             (place, Answer { device, sources })
         });
@@ -87,18 +90,20 @@ async fn ask(
     devices: &SshDevices,
     device: &DeviceName,
     sources: &[SourcePath],
+    limit: Duration,
 ) -> Result<Vec<Source>, DeviceFailure> {
     let session = devices.connect(device, sources).await?;
-    let answers = count_all(&session).await;
+    let answers = count_all(&session, limit).await;
     session.close().await;
     answers
 }
 
-async fn count_all(session: &SshSession) -> Result<Vec<Source>, DeviceFailure> {
+async fn count_all(session: &SshSession, limit: Duration) -> Result<Vec<Source>, DeviceFailure> {
     let disks = session.facts().disks.clone();
     let mut answers = Vec::with_capacity(disks.len());
     for (path, disk) in disks {
-        let contents = count(session, &path).await;
+        let counted = timeout(limit, count(session, &path)).await;
+        let contents = counted.unwrap_or_else(|_| Err(no_end(limit)));
         if let Err(failure) = &contents
             && !concerns_the_source_only(failure)
         {
@@ -113,6 +118,16 @@ async fn count_all(session: &SshSession) -> Result<Vec<Source>, DeviceFailure> {
 fn concerns_the_source_only(failure: &DeviceFailure) -> bool {
     use model::FailureClass::{Permission, SourceMissing};
     matches!(failure.class, SourceMissing | Permission)
+}
+
+fn no_end(limit: Duration) -> DeviceFailure {
+    DeviceFailure {
+        class: model::FailureClass::Stalled,
+        message: format!(
+            "the listing had not come to its end after {} s (15 times stall_timeout)",
+            limit.as_secs_f64()
+        ),
+    }
 }
 
 async fn count(session: &SshSession, source: &SourcePath) -> Result<Contents, DeviceFailure> {

@@ -66,9 +66,9 @@ fn total<'a>(
     passes: impl Iterator<Item = &'a PassSummary>,
     amount: impl Fn(&PassSummary) -> (u64, u64),
 ) -> (u64, u64) {
-    passes
-        .map(amount)
-        .fold((0, 0), |sum, (files, bytes)| (sum.0 + files, sum.1 + bytes))
+    passes.map(amount).fold((0, 0), |sum, (files, bytes)| {
+        (sum.0 + files, sum.1.saturating_add(bytes))
+    })
 }
 
 fn print_served(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
@@ -133,7 +133,8 @@ fn print_standing(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
         for (reason, files, bytes) in &standing.totals {
             let left = left.entry(*reason).or_default();
             left.files += files;
-            left.bytes += bytes;
+            // Sizes are what devices say.
+            left.bytes = left.bytes.saturating_add(*bytes);
             left.devices.push(device.to_string());
         }
         for file in standing.files.iter().filter(|file| file.reason.is_fault()) {

@@ -13,4 +13,7 @@ mod shell;
 mod siege;
 
 mod answers;
+mod endless;
+mod names;
+mod script;
 mod silence;

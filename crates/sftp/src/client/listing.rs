@@ -62,7 +62,9 @@ impl Client {
         let mut listed = 0;
         loop {
             while !at_end && in_flight.len() < window {
-                let Some(turn) = self.turn(in_flight.len()) else { break };
+                let Some(turn) = self.turn(in_flight.len()) else {
+                    break;
+                };
                 let answer = self.connection().start(&request, Expected::Names, Held::Nothing);
                 in_flight.push_back((answer, turn));
             }

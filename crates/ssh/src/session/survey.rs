@@ -25,9 +25,9 @@ const MOST_TROUBLES: usize = 100;
 const SHOWN: usize = 256;
 /// Folders listed by SFTP at once.
 const FOLDERS_AT_ONCE: usize = 8;
-/// Bytes of the names of folders that wait to be listed: a quarter of a million folders of an ordinary name. More are no tree that anyone
+/// Bytes of the names of folders that wait to be listed: a hundred thousand folders of an ordinary name. More are no tree that anyone
 /// has made, and would have to be remembered.
-const MOST_WAITING: usize = 32 * 1024 * 1024;
+const MOST_WAITING: usize = 16 * 1024 * 1024;
 /// Replies of the server that may wait for each folder.
 const LISTING_QUEUE: usize = 4;
 
@@ -215,7 +215,8 @@ async fn list_folder(
                     folders.push(entry.path.clone());
                 }
             }
-            if waiting_bytes.load(Ordering::Relaxed) > MOST_WAITING || send_all(&items, batch).await.is_err() {
+            if waiting_bytes.load(Ordering::Relaxed) > MOST_WAITING || send_all(&items, batch).await.is_err()
+            {
                 break;
             }
         }

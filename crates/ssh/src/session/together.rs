@@ -184,8 +184,7 @@ async fn take_answer(
     // The first byte of a header is that of a name, or NUL.
     while lane.peek().await? != b'\n' {
         let block = lane.exactly(BLOCK).await?;
-        let header = Header::parse(&block)
-            .ok_or_else(|| LaneError::Nonsense(beginning_of(&block)))?;
+        let header = Header::parse(&block).ok_or_else(|| LaneError::Nonsense(beginning_of(&block)))?;
         headers_left = headers_left
             .checked_sub(1)
             .ok_or_else(|| LaneError::Nonsense("an archive of more than was asked for".to_owned()))?;
@@ -201,7 +200,8 @@ async fn take_answer(
             }
             Header::File { name, size } => {
                 let name = long_name.take().unwrap_or(name);
-                let file = named(&mut files, &name).ok_or_else(|| LaneError::Nonsense(beginning_of(&name)))?;
+                let file =
+                    named(&mut files, &name).ok_or_else(|| LaneError::Nonsense(beginning_of(&name)))?;
                 take_file(lane, file, size, budget).await?;
                 count += 1;
             }

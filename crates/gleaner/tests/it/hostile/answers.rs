@@ -1,1 +1,287 @@
-//! Lies of an SFTP server.
+//! Lies of an SFTP server: answers that break the protocol, and answers that only sound odd.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use sftp::codec::{
+    Attributes, Extension, FileSystem, Hello, Limits, Name, Request, Response, ServerPacket, Status,
+    StatusCode,
+};
+
+use super::lie::{Answer, Character, FilesLie};
+use super::siege::{Case, Fate, Siege, Way, case};
+
+const PROTOCOL: Fate = Fate::Fails("protocol");
+
+/// A device without a shell that lies in its answers to one kind of request.
+fn at(
+    lie: &'static str,
+    fate: Fate,
+    kind: &'static str,
+    answer: impl Fn(Response) -> Answer + Send + Sync + 'static,
+) -> Case {
+    case(lie, Character::files_only(FilesLie::at(kind, answer)), fate)
+}
+
+/// A packet with any bytes behind its length field.
+fn packet(body: &[u8]) -> Answer {
+    let length = u32::try_from(body.len()).expect("a short packet");
+    Answer::Raw([&length.to_be_bytes()[..], body].concat())
+}
+
+fn a_second_version() -> Answer {
+    let mut bytes = bytes::BytesMut::new();
+    let hello = Hello {
+        version: 3,
+        extensions: Vec::new(),
+    };
+    ServerPacket::Version(hello).encode(&mut bytes);
+    Answer::Raw(bytes.to_vec())
+}
+
+fn instead(response: Response) -> impl Fn(Response) -> Answer {
+    move |_| Answer::Response(response.clone())
+}
+
+fn longer(response: Response) -> Answer {
+    Answer::Response(match response {
+        Response::Data(data) => Response::Data([&data[..], b"and this, too"].concat().into()),
+        other => other,
+    })
+}
+
+fn many_names(response: Response) -> Answer {
+    let name = Name {
+        name: Bytes::new(),
+        long_name: Bytes::new(),
+        attributes: Attributes::default(),
+    };
+    Answer::Response(match response {
+        Response::Name(_) => Response::Name(vec![name; 20_000]),
+        other => other,
+    })
+}
+
+#[test]
+fn an_answer_that_sftp_does_not_allow_is_told_as_breaking_the_protocol() {
+    let done = || Response::Status(Status::new(StatusCode::Ok, "done"));
+    let handle = |length: usize| Response::Handle(vec![0xff; length].into());
+    let attributes = || Response::Attributes(Attributes::default());
+    let names_of_4_gib = [&[104, 0, 0, 0, 1][..], &[0xff; 4], &[0; 8]].concat();
+    let string_of_4_gib = [&[103, 0, 0, 0, 1][..], &[0xff; 4], b"short"].concat();
+    let cases = vec![
+        at("an unknown request id", PROTOCOL, "lstat", Answer::Misdirected),
+        at("an answer given twice", PROTOCOL, "readdir", Answer::Twice),
+        at("a packet of 4 GiB", PROTOCOL, "read", |_| {
+            Answer::Raw(vec![0xff; 64])
+        }),
+        at("a packet of no bytes", PROTOCOL, "open", |_| {
+            Answer::Raw(vec![0; 4])
+        }),
+        at("an unknown type", PROTOCOL, "open", |_| {
+            packet(&[250, 0, 0, 0, 1])
+        }),
+        at("4 Gi names", PROTOCOL, "readdir", move |_| {
+            packet(&names_of_4_gib)
+        }),
+        at("20,000 names of nothing", PROTOCOL, "readdir", many_names),
+        at("data of 4 GiB", PROTOCOL, "read", move |_| {
+            packet(&string_of_4_gib)
+        }),
+        at("a second version", PROTOCOL, "opendir", |_| a_second_version()),
+        at("more data than asked for", PROTOCOL, "read", longer),
+        at(
+            "data of no bytes",
+            PROTOCOL,
+            "read",
+            instead(Response::Data(Bytes::new())),
+        ),
+        at("a handle for attributes", PROTOCOL, "lstat", instead(handle(4))),
+        at("attributes for data", PROTOCOL, "read", instead(attributes())),
+        at("success for data", PROTOCOL, "read", instead(done())),
+        at("a handle of 257 bytes", PROTOCOL, "open", instead(handle(257))),
+        at("data after the end", PROTOCOL, "read", Answer::AfterEnd),
+        at("the end amid a file", PROTOCOL, "read", |_| Answer::HangUp),
+    ];
+    Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
+}
+
+/// A device whose handles are of any bytes, as long as they may be.
+fn odd_handles() -> FilesLie {
+    let odd = |handle: &Bytes| -> Bytes { [&b"\0\n\xff"[..], &[b'/'; 249], handle].concat().into() };
+    let plain = |handle: Bytes| handle.slice(252..);
+    FilesLie {
+        ask: Arc::new(move |request| match request {
+            Request::Close { handle } => Request::Close {
+                handle: plain(handle),
+            },
+            Request::Readdir { handle } => Request::Readdir {
+                handle: plain(handle),
+            },
+            Request::Read {
+                handle,
+                offset,
+                length,
+            } => Request::Read {
+                handle: plain(handle),
+                offset,
+                length,
+            },
+            other => other,
+        }),
+        answer: Arc::new(move |_, response| {
+            Answer::Response(match response {
+                Response::Handle(handle) => Response::Handle(odd(&handle)),
+                other => other,
+            })
+        }),
+        greeting: None,
+    }
+}
+
+fn short(most: usize) -> impl Fn(Response) -> Answer {
+    move |response| {
+        Answer::Response(match response {
+            Response::Data(data) => Response::Data(data.slice(..most.min(data.len()))),
+            other => other,
+        })
+    }
+}
+
+fn limits(read_length: u64, open_handles: u64) -> FilesLie {
+    let limits = Limits {
+        packet_length: read_length,
+        read_length,
+        write_length: 0,
+        open_handles,
+    };
+    FilesLie::at("limits", instead(Response::ExtendedReply(limits.encode())))
+}
+
+fn each_name_twice(response: Response) -> Answer {
+    Answer::Response(match response {
+        Response::Name(names) => Response::Name([&names[..], &names[..]].concat()),
+        other => other,
+    })
+}
+
+fn endless_room(request: &Request, response: Response) -> Answer {
+    let Request::Extended(Extension::Statvfs { .. }) = request else {
+        return Answer::Response(response);
+    };
+    let all = FileSystem {
+        fragment_size: u64::MAX,
+        blocks: u64::MAX,
+        blocks_available: u64::MAX,
+        ..FileSystem::default()
+    };
+    Answer::Response(Response::ExtendedReply(all.encode()))
+}
+
+#[test]
+fn an_odd_answer_that_sftp_allows_keeps_nothing_from_being_gathered() {
+    let gathered = |lie, files| case(lie, Character::files_only(files), Fate::Empties);
+    let cases = vec![
+        gathered("handles of any bytes", odd_handles()),
+        gathered("reads of 997 bytes", FilesLie::at("read", short(997))),
+        gathered("one byte and one handle at a time", limits(100, 1)),
+        gathered("all the limits there are", limits(u64::MAX, u64::MAX)),
+        gathered("each name twice", FilesLie::at("readdir", each_name_twice)),
+        gathered("a disk without end", FilesLie::answers(endless_room)),
+    ];
+    Siege::of(cases, Way::Direct)
+        .set("defaults.stall_timeout", "10s")
+        .holds(0);
+}
+
+/// Says something else of every file, in listings and when asked for it; of folders the truth.
+fn of_files(change: impl Fn(&mut Attributes) + Send + Sync + 'static) -> FilesLie {
+    FilesLie::answers(move |_, mut response| {
+        let attributes: Vec<&mut Attributes> = match &mut response {
+            Response::Attributes(attributes) => vec![attributes],
+            Response::Name(names) => names.iter_mut().map(|name| &mut name.attributes).collect(),
+            _ => Vec::new(),
+        };
+        attributes
+            .into_iter()
+            .filter(|attributes| attributes.is_file())
+            .for_each(&change);
+        Answer::Response(response)
+    })
+}
+
+fn sized(size: impl Fn(u64) -> u64 + Send + Sync + 'static) -> FilesLie {
+    of_files(move |attributes| attributes.size = attributes.size.map(&size))
+}
+
+#[test]
+fn a_size_or_a_time_that_is_not_true_leaves_the_files_where_they_are() {
+    let count = AtomicU32::new(0);
+    let count_of_times = AtomicU32::new(0);
+    let waits = |lie, files| case(lie, Character::files_always(files), Fate::Waits);
+    let partly = |lie, files| case(lie, Character::files_always(files), Fate::Partly);
+    let cases = vec![
+        waits("a byte more than there is", sized(|size| size + 1)),
+        waits("a byte less than there is", sized(|size| size - 1)),
+        waits("nothing where there is something", sized(|_| 0)),
+        waits(
+            "another size each time",
+            sized(move |size| size + u64::from(count.fetch_add(1, Ordering::Relaxed))),
+        ),
+        waits(
+            "another time each time",
+            of_files(move |attributes| {
+                if let Some(times) = &mut attributes.times {
+                    times.modified -= count_of_times.fetch_add(1, Ordering::Relaxed);
+                }
+            }),
+        ),
+        waits(
+            "no attributes at all",
+            of_files(|attributes| *attributes = Attributes::default()),
+        ),
+        partly("all the bytes there can be", sized(|_| u64::MAX)),
+        partly("half the bytes there can be", sized(|_| u64::MAX / 2)),
+    ];
+    Siege::of(cases, Way::Direct).holds(1);
+}
+
+fn flipped(response: Response) -> Answer {
+    Answer::Response(match response {
+        Response::Data(data) => Response::Data(data.iter().map(|byte| !byte).collect()),
+        other => other,
+    })
+}
+
+#[test]
+fn what_a_device_says_it_has_done_and_has_not_loses_nothing() {
+    let only_says = |kind| Character::files_only(FilesLie::only_says(kind));
+    let cases = vec![
+        case("mkdir only said", only_says("mkdir"), Fate::Ends),
+        case("rename only said", only_says("posix-rename"), Fate::Ends),
+        case("remove only said", only_says("remove"), Fate::Ends),
+        case("rmdir only said", only_says("rmdir"), Fate::Ends),
+        case(
+            "other bytes than digested",
+            Character::files(FilesLie::at("read", flipped)),
+            Fate::Partly,
+        ),
+        at(
+            "remove refused",
+            Fate::Partly,
+            "remove",
+            instead(Response::Status(Status::new(
+                StatusCode::Failure,
+                "\u{1b}[2J".repeat(50_000),
+            ))),
+        ),
+        at(
+            "nothing permitted",
+            Fate::Partly,
+            "open",
+            instead(Response::Status(Status::new(StatusCode::PermissionDenied, "no"))),
+        ),
+    ];
+    Siege::of(cases, Way::Direct).holds(1).does_not_say("\u{1b}");
+}

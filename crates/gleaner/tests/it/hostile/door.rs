@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// Between two bytes of a server that gives one at a time: below every `stall_timeout` of these tests, so that it is never quite silent.
-pub(crate) const CRUMB_EVERY: Duration = Duration::from_millis(900);
+pub(crate) const CRUMB_EVERY: Duration = Duration::from_millis(300);
 
 /// Where on the way in the lie begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,11 @@ pub(crate) async fn speak_raw(door: Door, stream: &mut TcpStream) -> bool {
         Door::EndlessLines => repeat(stream, b"", b"Welcome to a very talkative host!\r\n").await,
         Door::EndlessLine => repeat(stream, b"", &[b'x'; 4096]).await,
         Door::VersionInCrumbs => in_crumbs(stream, b"SSH-2.0-tardy\r\n").await,
-        Door::Garbage => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await,
+        Door::Garbage => {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                .await
+        }
         Door::HugePacket => {
             let packet = [&b"SSH-2.0-huge\r\n"[..], &[0xff; 64]].concat();
             stream.write_all(&packet).await

@@ -46,12 +46,7 @@ pub(crate) async fn serve(channel: Channel<Msg>, stage: Arc<Stage>) {
     tokio::join!(asking, answer(output, mouth, lie, asked));
 }
 
-async fn ask(
-    mut from_client: ChannelReadHalf,
-    mut server: ChildStdin,
-    lie: Option<FilesLie>,
-    asked: Asked,
-) {
+async fn ask(mut from_client: ChannelReadHalf, mut server: ChildStdin, lie: Option<FilesLie>, asked: Asked) {
     let mut input = BytesMut::new();
     while let Some(message) = from_client.wait().await {
         let ChannelMsg::Data { data } = message else {
@@ -190,7 +185,12 @@ impl Mouth {
             if self.crumbs {
                 sleep(CRUMB_EVERY).await;
             }
-            if self.to_client.data_bytes(Bytes::copy_from_slice(piece)).await.is_err() {
+            if self
+                .to_client
+                .data_bytes(Bytes::copy_from_slice(piece))
+                .await
+                .is_err()
+            {
                 // The client has gone; this ends with the channel.
                 std::future::pending::<()>().await;
             }

@@ -14,6 +14,8 @@ pub(crate) struct Character {
     pub(crate) door: Door,
     pub(crate) files: Option<FilesLie>,
     pub(crate) shell: Shell,
+    /// It lies at the first look, too, where one is needed before anything is gathered.
+    pub(crate) from_the_first: bool,
 }
 
 /// What commands are answered with.
@@ -123,7 +125,10 @@ impl FilesLie {
     }
 
     /// Lies about the requests of one kind only.
-    pub(crate) fn at(kind: &'static str, answer: impl Fn(Response) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn at(
+        kind: &'static str,
+        answer: impl Fn(Response) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::answers(move |request, response| match kind_of(request) == kind {
             true => answer(response),
             false => Answer::Response(response),
@@ -138,7 +143,9 @@ impl FilesLie {
         let asked = instead.clone();
         Self {
             ask: Arc::new(move |request| match kind_of(&request) == kind {
-                true => Request::Stat { path: instead.clone() },
+                true => Request::Stat {
+                    path: instead.clone(),
+                },
                 false => request,
             }),
             answer: Arc::new(move |request, response| match request {
@@ -183,6 +190,7 @@ impl Character {
             door: Door::Honest,
             files: None,
             shell: Shell::Honest,
+            from_the_first: false,
         }
     }
 
@@ -207,6 +215,14 @@ impl Character {
             files: Some(lie),
             shell: Shell::None,
             ..Self::honest()
+        }
+    }
+
+    /// The same, and it lies from the first look on.
+    pub(crate) fn files_always(lie: FilesLie) -> Self {
+        Self {
+            from_the_first: true,
+            ..Self::files_only(lie)
         }
     }
 

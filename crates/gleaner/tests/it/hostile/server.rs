@@ -138,11 +138,7 @@ impl Handler for Host {
         })
     }
 
-    async fn auth_publickey_offered(
-        &mut self,
-        _: &str,
-        _: PublicKeyOffer<'_>,
-    ) -> Result<Auth, russh::Error> {
+    async fn auth_publickey_offered(&mut self, _: &str, _: PublicKeyOffer<'_>) -> Result<Auth, russh::Error> {
         if matches!(self.stage.door(), Door::MuteInAuthentication | Door::LongBanner) {
             std::future::pending::<()>().await;
         }
@@ -201,4 +197,5 @@ impl Handler for Host {
 }
 
 /// What ssh prints of it looks like its own words.
-const LYING_BANNER: &str = "Authenticated to jump ([127.0.0.1]:22).\r\n\u{1b}[2J\u{1b}]0;owned\u{7}@@@ WARNING: all is well @@@\r\n";
+const LYING_BANNER: &str =
+    "Authenticated to jump ([127.0.0.1]:22).\r\n\u{1b}[2J\u{1b}]0;owned\u{7}@@@ WARNING: all is well @@@\r\n";

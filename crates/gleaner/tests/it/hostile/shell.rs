@@ -231,7 +231,11 @@ async fn lie_on(speech: Speech, tag: &str, mut shell: ChildStdout, to_client: &C
         }
         Speech::EndlessErrors(bytes) => {
             let many: Bytes = text(bytes).repeat((32 * 1024 / bytes.len()).max(1)).into();
-            while to_client.extended_data_bytes(STANDARD_ERROR, many.clone()).await.is_ok() {}
+            while to_client
+                .extended_data_bytes(STANDARD_ERROR, many.clone())
+                .await
+                .is_ok()
+            {}
         }
         Speech::NowAndThen(bytes) => {
             while to_client.data_bytes(text(bytes)).await.is_ok() {

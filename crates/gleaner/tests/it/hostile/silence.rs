@@ -15,19 +15,67 @@ fn doors() -> Vec<Case> {
     let greeting = |greeting| Character::files(FilesLie::greeting(greeting));
     vec![
         case("silent after TCP accept", Character::door(Door::Mute), TIMED_OUT),
-        case("the version in crumbs", Character::door(Door::VersionInCrumbs), TIMED_OUT),
-        case("silent after the version", after(Version, Manner::Silent), TIMED_OUT),
-        case("silent after its proposal", after(Proposal, Manner::Silent), TIMED_OUT),
-        case("silent amid the key exchange", Character::door(Door::AmidKeyExchange), TIMED_OUT),
-        case("silent after the key exchange", after(KeyExchange, Manner::Silent), TIMED_OUT),
-        case("silent after the new keys", after(NewKeys, Manner::Silent), TIMED_OUT),
-        case("crumbs after its proposal", after(Proposal, Manner::InCrumbs), TIMED_OUT),
-        case("crumbs after the new keys", after(NewKeys, Manner::InCrumbs), TIMED_OUT),
-        case("silent in authentication", Character::door(Door::MuteInAuthentication), TIMED_OUT),
-        case("a long banner, then silent", Character::door(Door::LongBanner), TIMED_OUT),
-        case("silent when a session is opened", Character::door(Door::MuteAtSession), TIMED_OUT),
+        case(
+            "the version in crumbs",
+            Character::door(Door::VersionInCrumbs),
+            TIMED_OUT,
+        ),
+        case(
+            "silent after the version",
+            after(Version, Manner::Silent),
+            TIMED_OUT,
+        ),
+        case(
+            "silent after its proposal",
+            after(Proposal, Manner::Silent),
+            TIMED_OUT,
+        ),
+        case(
+            "silent amid the key exchange",
+            Character::door(Door::AmidKeyExchange),
+            TIMED_OUT,
+        ),
+        case(
+            "silent after the key exchange",
+            after(KeyExchange, Manner::Silent),
+            TIMED_OUT,
+        ),
+        case(
+            "silent after the new keys",
+            after(NewKeys, Manner::Silent),
+            TIMED_OUT,
+        ),
+        case(
+            "crumbs after its proposal",
+            after(Proposal, Manner::InCrumbs),
+            TIMED_OUT,
+        ),
+        case(
+            "crumbs after the new keys",
+            after(NewKeys, Manner::InCrumbs),
+            TIMED_OUT,
+        ),
+        case(
+            "silent in authentication",
+            Character::door(Door::MuteInAuthentication),
+            TIMED_OUT,
+        ),
+        case(
+            "a long banner, then silent",
+            Character::door(Door::LongBanner),
+            TIMED_OUT,
+        ),
+        case(
+            "silent when a session is opened",
+            Character::door(Door::MuteAtSession),
+            TIMED_OUT,
+        ),
         case("no word of SFTP", greeting(Greeting::Silence), TIMED_OUT),
-        case("SFTP's first word in crumbs", greeting(Greeting::Crumbs), TIMED_OUT),
+        case(
+            "SFTP's first word in crumbs",
+            greeting(Greeting::Crumbs),
+            TIMED_OUT,
+        ),
     ]
 }
 
@@ -51,9 +99,21 @@ fn whoever_says_something_else_than_ssh_at_the_door_is_told_as_breaking_the_prot
         case("another protocol", Character::door(Door::Garbage), PROTOCOL),
         case("a packet of 4 GiB", Character::door(Door::HugePacket), PROTOCOL),
         case("a greeting without end", greeting(endless), PROTOCOL),
-        case("a version of 4 GiB", greeting(Greeting::Raw(&[0xff; 64])), PROTOCOL),
-        case("SFTP version 2", greeting(Greeting::Raw(b"\0\0\0\x05\x02\0\0\0\x02")), PROTOCOL),
-        case("a banner with words of ssh", Character::door(Door::LyingBanner), Fate::Empties),
+        case(
+            "a version of 4 GiB",
+            greeting(Greeting::Raw(&[0xff; 64])),
+            PROTOCOL,
+        ),
+        case(
+            "SFTP version 2",
+            greeting(Greeting::Raw(b"\0\0\0\x05\x02\0\0\0\x02")),
+            PROTOCOL,
+        ),
+        case(
+            "a banner with words of ssh",
+            Character::door(Door::LyingBanner),
+            Fate::Empties,
+        ),
     ];
     Siege::of(cases, Way::Direct).holds(1).does_not_say("\u{1b}");
 }
@@ -89,7 +149,11 @@ fn silence_after_any_sftp_request_is_told_as_stalled() {
 fn silence_amid_an_answer_or_an_answer_left_out_is_told_as_stalled() {
     let mut cases = Vec::new();
     for kind in ["readdir", "read", "lstat"] {
-        cases.push(case("half of it", Character::files_only(FilesLie::at(kind, Answer::Half)), STALLED));
+        cases.push(case(
+            "half of it",
+            Character::files_only(FilesLie::at(kind, Answer::Half)),
+            STALLED,
+        ));
         let none = FilesLie::at(kind, |_| Answer::None);
         cases.push(case("left out", Character::files_only(none), STALLED));
     }
@@ -135,9 +199,21 @@ fn whoever_never_gets_to_the_scripts_first_word_is_served_without_a_shell() {
     let cases = vec![
         case("silent", opening(Speech::Silence), Fate::Waits),
         case("in crumbs", opening(Speech::Crumbs), Fate::Waits),
-        case("noise without end", opening(Speech::Endless(b"low voltage\n")), Fate::Waits),
-        case("noise now and then", opening(Speech::NowAndThen(b"low voltage\n")), Fate::Waits),
-        case("errors without end", opening(Speech::EndlessErrors(b"low voltage\n")), Fate::Waits),
+        case(
+            "noise without end",
+            opening(Speech::Endless(b"low voltage\n")),
+            Fate::Waits,
+        ),
+        case(
+            "noise now and then",
+            opening(Speech::NowAndThen(b"low voltage\n")),
+            Fate::Waits,
+        ),
+        case(
+            "errors without end",
+            opening(Speech::EndlessErrors(b"low voltage\n")),
+            Fate::Waits,
+        ),
         case("hangs up", opening(Speech::HangUp), Fate::Waits),
         case("executes nothing", deaf, Fate::Empties),
     ];

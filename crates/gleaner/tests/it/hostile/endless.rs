@@ -1,0 +1,161 @@
+//! Listings that have no end. Each is cut off after fifteen times `stall_timeout`; until then it may cost time, but no memory, and nobody
+//! else anything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use sftp::codec::{Attributes, Name, Request, Response, Times};
+
+use super::lie::{Answer, Character, FilesLie, Speech, Stage};
+use super::siege::{Fate, Siege, Way, case};
+
+const CUT_OFF: Fate = Fate::Fails("stalled");
+
+/// A NAME with so many entries that were never listed before.
+fn invented(count: &AtomicU64, names: usize, length: usize, mode: u32) -> Response {
+    let name = |_| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        Name {
+            name: Bytes::from(format!("{number:0length$}")),
+            long_name: Bytes::new(),
+            attributes: Attributes {
+                size: Some(5),
+                permissions: Some(mode),
+                times: Some(Times {
+                    accessed: 1_700_000_000,
+                    modified: 1_700_000_000,
+                }),
+                ..Attributes::default()
+            },
+        }
+    };
+    Response::Name((0..names).map(name).collect())
+}
+
+const FILE: u32 = 0o100_644;
+const FOLDER: u32 = 0o040_755;
+
+/// A folder whose listing never comes to its end.
+fn folder_without_end(names: usize, length: usize, mode: u32) -> FilesLie {
+    let count = AtomicU64::new(0);
+    FilesLie::at("readdir", move |_| {
+        Answer::Response(invented(&count, names, length, mode))
+    })
+}
+
+/// Each folder looks like the source itself, and has so many more folders in it.
+fn folders_that_contain_themselves(folders: usize) -> FilesLie {
+    let count = AtomicU64::new(0);
+    FilesLie {
+        ask: Arc::new(|request| match request {
+            Request::Opendir { path } => Request::Opendir {
+                path: source_of(&path),
+            },
+            other => other,
+        }),
+        answer: Arc::new(move |_, response| {
+            Answer::Response(match response {
+                Response::Name(mut names) => {
+                    count.store(0, Ordering::Relaxed);
+                    if let Response::Name(more) = invented(&count, folders, 1, FOLDER) {
+                        names.extend(more);
+                    }
+                    Response::Name(names)
+                }
+                other => other,
+            })
+        }),
+        greeting: None,
+    }
+}
+
+/// The source that a path begins with.
+fn source_of(path: &Bytes) -> Bytes {
+    const SOURCE: &[u8] = b"/beephotos";
+    let end = path.windows(SOURCE.len()).position(|window| window == SOURCE);
+    path.slice(..end.map_or(path.len(), |end| end + SOURCE.len()))
+}
+
+/// A record of GNU find about a file of that name.
+fn found(name: &[u8]) -> &'static [u8] {
+    let record = [&b"f f 2049 7 5 1700000000.0 1700000000.0 0 "[..], name, b"\0"].concat();
+    Box::leak(record.into_boxed_slice())
+}
+
+#[test]
+fn a_listing_without_end_is_cut_off_and_told_as_stalled() {
+    let files_only = Character::files_only;
+    let now_and_then = FilesLie::at("readdir", {
+        let count = AtomicU64::new(0);
+        move |_| Answer::Late(invented(&count, 1, 10, FILE))
+    });
+    let at_survey = |speech| Character::shell(Stage::Verb("survey"), speech);
+    let record = found(b"ghost");
+    let beside = found(b".gleaner-withdrawn/l/p/ghost");
+    let long_name = found(&vec![0xff; 2_000_000]);
+    let long_path = found(&[&[&[b'n'; 250][..], b"/"].concat().repeat(16)[..], b"ghost"].concat());
+    let cases = vec![
+        case(
+            "files without end",
+            files_only(folder_without_end(100, 30, FILE)),
+            CUT_OFF,
+        ),
+        case(
+            "long names without end",
+            files_only(folder_without_end(1000, 200, FILE)),
+            CUT_OFF,
+        ),
+        case("a file now and then", files_only(now_and_then), CUT_OFF),
+        case(
+            "folders in themselves",
+            files_only(folders_that_contain_themselves(2)),
+            CUT_OFF,
+        ),
+        case("records without end", at_survey(Speech::Endless(record)), CUT_OFF),
+        case(
+            "withdrawn files without end",
+            at_survey(Speech::Endless(beside)),
+            CUT_OFF,
+        ),
+        case("names of 2 MB", at_survey(Speech::Endless(long_name)), CUT_OFF),
+        case("paths of 4 KB", at_survey(Speech::Endless(long_path)), CUT_OFF),
+        case(
+            "a record now and then",
+            at_survey(Speech::NowAndThen(record)),
+            CUT_OFF,
+        ),
+    ];
+    Siege::of(cases, Way::Direct)
+        .set("defaults.stall_timeout", "600ms")
+        .holds(1);
+}
+
+#[test]
+fn folders_without_end_are_told_as_breaking_the_protocol_before_they_cost_memory() {
+    let files_only = Character::files_only;
+    let protocol = Fate::Fails("protocol");
+    let cases = vec![
+        case(
+            "folders without end",
+            files_only(folder_without_end(1000, 200, FOLDER)),
+            protocol,
+        ),
+        case(
+            "folders in folders",
+            files_only(folders_that_contain_themselves(5_000)),
+            protocol,
+        ),
+        case(
+            "a folder in itself",
+            files_only(folders_that_contain_themselves(0)),
+            Fate::Partly,
+        ),
+        case(
+            "brimful of names",
+            files_only(folder_without_end(8_000, 4, FOLDER)),
+            protocol,
+        ),
+    ];
+    Siege::of(cases, Way::Direct).holds(1);
+}
