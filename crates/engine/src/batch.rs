@@ -91,6 +91,10 @@ const FIRST: Size = Size {
 };
 
 /// No batch is larger: three times so much is withdrawn at a time, and waits for its record.
+/// Bytes of the names of all folders that the files of a batch are in, each folder counted for each file. Files that lie in a hundred folders
+/// would else cost as much memory as they have folders; ordinary ones come to a quarter of this.
+const MOST_FOLDER_BYTES: usize = 4 << 20;
+
 const LARGEST: Size = Size {
     files: 2048,
     bytes: 128 << 20,
@@ -110,10 +114,13 @@ impl Size {
     /// Takes the next batch off the front: at least one file.
     pub(crate) fn take(&self, work: &mut VecDeque<(Candidate, Decision)>) -> Batch {
         let mut batch = Vec::new();
-        let mut bytes: u64 = 0;
+        let (mut bytes, mut folder_bytes): (u64, usize) = (0, 0);
         while let Some((candidate, decision)) = work.pop_front() {
             bytes = bytes.saturating_add(candidate.identity.size);
-            if !batch.is_empty() && (batch.len() >= self.files || bytes > self.bytes) {
+            let name = candidate.lies_at.as_bytes();
+            folder_bytes += name.len() * candidate.lies_at.components().count();
+            let is_full = batch.len() >= self.files || bytes > self.bytes || folder_bytes > MOST_FOLDER_BYTES;
+            if !batch.is_empty() && is_full {
                 work.push_front((candidate, decision));
                 break;
             }
@@ -160,6 +167,17 @@ mod tests {
             size.grow();
         }
         assert_eq!(lengths, [512, 2048, 2048, 392]);
+    }
+
+    #[test]
+    fn files_in_many_folders_make_small_batches() {
+        let mut files = work(&vec![10; 2000]);
+        for (number, (candidate, _)) in files.iter_mut().enumerate() {
+            let deep = [&b"folder/".repeat(100)[..], number.to_string().as_bytes()].concat();
+            candidate.lies_at = RelativePath::new(deep).unwrap();
+        }
+        let batch = LARGEST.take(&mut files);
+        assert!(batch.len() < 100, "{}", batch.len());
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl RelativePath {
 const MAXIMUM_PATH_LENGTH: usize = 4096;
 
 /// Folders in a path. A folder that contains itself would else be listed two thousand times, until its path is too long.
-const MAXIMUM_DEPTH: usize = 255;
+const MAXIMUM_DEPTH: usize = 127;
 
 impl fmt::Display for RelativePath {
     /// Escaped: fit to be shown anywhere.
@@ -112,7 +112,7 @@ pub enum NameError {
     #[error("the name has an empty part")]
     EmptyComponent,
     /// More components than any tree has that somebody made.
-    #[error("the path is more than 255 folders deep")]
+    #[error("the path is more than 127 folders deep")]
     TooDeep,
     /// A component is `.` or `..`.
     #[error("the name has a part '.' or '..'")]

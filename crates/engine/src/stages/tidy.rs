@@ -1,5 +1,7 @@
 //! Tidy: folders that withdrawn files left empty go from the device. A folder that is not empty stays: the device refuses.
 
+use std::cmp::Reverse;
+
 use model::{RelativePath, SourcePath};
 
 use crate::ports::Session;
@@ -50,8 +52,8 @@ pub(crate) async fn finish<W: World>(
 
 /// Each once, and after everything that is in it.
 fn innermost_first(mut folders: Vec<RelativePath>) -> Vec<RelativePath> {
-    let depth = |folder: &RelativePath| folder.components().count();
-    folders.sort_by(|one, other| depth(other).cmp(&depth(one)).then_with(|| one.cmp(other)));
+    folders.sort_unstable();
     folders.dedup();
+    folders.sort_by_cached_key(|folder| Reverse(folder.components().count()));
     folders
 }

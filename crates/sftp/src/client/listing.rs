@@ -16,8 +16,8 @@ const FIRST_WINDOW: usize = 2;
 /// READDIRs under way for one directory at most: 1,600 names for each round trip of OpenSSH, which answers each with a hundred.
 const WIDEST_WINDOW: usize = 16;
 /// READDIRs under way at most over all listings of a connection, but for the first two of each. A server that fills every reply with as many
-/// names as are taken costs some 60 MB.
-pub(super) const MOST_UNDER_WAY: usize = 48;
+/// names as are taken costs some 40 MB.
+pub(super) const MOST_UNDER_WAY: usize = 24;
 
 /// One of the READDIRs that may be under way; none where it is one of the first of its directory.
 type Turn = Option<OwnedSemaphorePermit>;

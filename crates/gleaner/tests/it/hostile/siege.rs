@@ -176,18 +176,23 @@ impl Siege {
     #[track_caller]
     fn assert_fates(&self, outcome: &Outcome) {
         let status = self.fleet.gleaner(["status", "--json"]).exits(0).json();
+        let events = outcome.json_lines();
         let mut wrong = String::new();
         for suspect in &self.suspects {
             let found = status["devices"].as_array().into_iter().flatten();
             let found = found.into_iter().find(|device| device["name"] == *suspect.name);
             let told = found.map_or(&Value::Null, |device| &device["last_outcome"]);
-            let as_it_must = suspect.ends_as_it_must(told, found);
+            let ended = |event: &&Value| event["event"] == "pass-ended" && event["device"] == *suspect.name;
+            let ended = events.iter().find(ended).unwrap_or(&Value::Null);
+            let as_it_must =
+                suspect.ends_as_it_must(told, found) && ended["outcome"]["class"] == told["class"];
             if !as_it_must || std::env::var_os("GLEANER_IT_SHOW_LIES").is_some() {
                 writeln!(
                     wrong,
-                    "{} ({}): {told}, {} files left{}",
+                    "{} ({}) after {} s: {told}, {} files left{}",
                     suspect.name,
                     suspect.case.lie,
+                    ended["seconds"],
                     recording::regular_files(&suspect.folder).len(),
                     match as_it_must {
                         true => String::new(),

@@ -3,6 +3,7 @@
 use super::door::{ClearPacket, Door, Manner};
 use super::lie::{Answer, Character, FilesLie, Greeting, Shell, Speech, Stage};
 use super::siege::{Case, Fate, Siege, Way, case};
+use crate::recording::content;
 
 const TIMED_OUT: Fate = Fate::Fails("timed-out");
 const STALLED: Fate = Fate::Fails("stalled");
@@ -116,6 +117,19 @@ fn whoever_says_something_else_than_ssh_at_the_door_is_told_as_breaking_the_prot
         ),
     ];
     Siege::of(cases, Way::Direct).holds(1).does_not_say("\u{1b}");
+}
+
+#[test]
+fn a_slow_link_is_no_silence() {
+    let siege = Siege::of(Vec::new(), Way::Direct)
+        .set("device1.stall_timeout", "3s")
+        .set("ssh.connect_timeout", "20s");
+    let fleet = &siege.fleet;
+    fleet.tap(1).device(1).record("film", content("film", 300_000));
+    // One answer takes more than twice `stall_timeout`, and others stand in line behind it.
+    fleet.device(1).link(|tap| tap.slow_to(40_000));
+    fleet.sweep().exits(0);
+    fleet.assert_all_gathered();
 }
 
 /// Each kind of request that a device without a shell is asked.
