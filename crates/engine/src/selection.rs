@@ -197,6 +197,31 @@ mod tests {
     use model::{Identity, RelativePath};
 
     #[test]
+    fn long_names_make_a_short_plan() {
+        let mut oldest = Oldest::new(PLAN_LENGTH);
+        for age in 0..3_000 {
+            let path = RelativePath::new(format!("{age:04000}")).unwrap();
+            let identity = Identity {
+                device_number: None,
+                inode: None,
+                size: u64::MAX,
+                modified: Timestamp::from_seconds(age),
+                changed: None,
+            };
+            oldest.push(
+                Candidate {
+                    original: path.clone(),
+                    lies_at: path,
+                    identity,
+                },
+                (),
+            );
+        }
+        assert_eq!(oldest.count(), (2_097, u64::MAX));
+        assert_eq!(oldest.overflow(), (903, u64::MAX));
+    }
+
+    #[test]
     fn the_oldest_files_are_kept_and_the_rest_is_known_to_exist() {
         let mut oldest = Oldest::new(3);
         for age in [5, 1, 4, 2, 3] {

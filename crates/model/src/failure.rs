@@ -25,7 +25,7 @@ pub enum FailureClass {
     Permission,
     /// The device says something that its protocol does not allow, or ends the connection in between.
     Protocol,
-    /// The device owed an answer for longer than `stall_timeout`.
+    /// The device owed an answer for longer than `stall_timeout`, or went on without end.
     Stalled,
 }
 
@@ -83,7 +83,7 @@ impl FailureClass {
             Self::SourceMissing => "the source folder does not exist on the device",
             Self::Permission => "the device does not let us read the source",
             Self::Protocol => "the device said something unexpected or hung up",
-            Self::Stalled => "the device stopped answering",
+            Self::Stalled => "the device stopped answering, or came to no end",
         }
     }
 

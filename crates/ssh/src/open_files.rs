@@ -122,6 +122,16 @@ mod tests {
     }
 
     #[test]
+    fn open_files_without_end_are_noticed_though_they_are_always_the_same() {
+        let mut files = OpenFiles::default();
+        let record = parse(b"o 5 5 21b6").unwrap();
+        for _ in 0..MOST_OPEN_FILES {
+            assert!(files.take(&record) && !files.is_endless());
+        }
+        assert!(files.take(&record) && files.is_endless());
+    }
+
+    #[test]
     fn a_file_counts_as_closed_only_where_every_writer_could_be_seen() {
         let Some(Record::Status(status)) = parse(b"f f 2049 131 1 1.0 1.0 1000 a") else {
             panic!("no status")

@@ -26,7 +26,8 @@ pub trait Devices: Send + Sync + 'static {
 ///
 /// The outer `Result` of each method is about the session: after a [`DeviceFailure`] the session is of no more use.
 /// What concerns one file only is a [`FileFault`] in its place. A method fails with [`FailureClass::Stalled`] once the
-/// device has owed an answer for longer than its `stall_timeout`; waiting for a slow consumer does not count.
+/// device has owed an answer for longer than its `stall_timeout`, or gives next to nothing over a long time; waiting for a slow consumer does
+/// not count. What a device says is bounded in memory, however much it says.
 pub trait Session: Send + Sync + 'static {
     /// What this device can prove, found out while connecting.
     fn abilities(&self) -> Abilities;
@@ -40,7 +41,8 @@ pub trait Session: Send + Sync + 'static {
     /// Does not follow symbolic links. A folder that cannot be listed is reported as [`SurveyItem::Unlistable`]. A name that
     /// no [`RelativePath`] admits is reported as [`SurveyItem::Refused`].  A missing source fails with [`FailureClass::SourceMissing`].
     ///
-    /// The sender is bounded: the listing is read no faster than it is consumed, and a slow consumer is no stall.
+    /// The sender is bounded: the listing is read no faster than it is consumed, and a slow consumer is no stall. A listing may have no end: the
+    /// caller drops the future when it has had enough, and the session goes on.
     fn survey(
         &self,
         source: &SourcePath,

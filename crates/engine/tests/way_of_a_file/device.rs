@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) full: bool,
     pub(crate) missing_sources: Vec<String>,
     pub(crate) lies_about_digests: bool,
+    /// A listing never comes to its end.
+    pub(crate) endless: bool,
     /// Files of these sizes are not read together with others.
     pub(crate) passes_over: BTreeSet<u64>,
     pub(crate) abilities: Option<Abilities>,
@@ -189,6 +191,9 @@ impl Session for FakeSession {
             files.map(SurveyItem::Entry).collect()
         };
         items.send(entries).await.unwrap();
+        if self.state.lock().unwrap().endless {
+            std::future::pending::<()>().await;
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 )]
 
 mod device;
+mod endless;
 mod home;
 
 use std::time::Duration;

@@ -115,7 +115,7 @@ pub struct Settings {
     /// The same, where open files or the clock of the device cannot be seen or trusted. At least as long as `settle`.
     #[schemars(extend("default" = "10m"), example = &"30m")]
     pub settle_blind: Option<At<DurationText>>,
-    /// How long a device may owe an answer before it is given up until the next pass.
+    /// How long a device may owe an answer before it is given up until the next pass. A listing may take fifteen times as long before it is cut off.
     #[schemars(extend("default" = "1m"), example = &"5m")]
     pub stall_timeout: Option<At<DurationText>>,
     /// Files to be left alone: a pattern, or a list of patterns. One without a slash means any file or folder of that name; one with a slash
