@@ -33,11 +33,9 @@ impl RelativePath {
         if path.contains(&0) {
             return Err(NameError::Nul);
         }
-        if path.iter().filter(|byte| **byte == b'/').count() > MAXIMUM_DEPTH {
-            return Err(NameError::TooDeep);
-        }
-        for component in path.split(|byte| *byte == b'/') {
+        for (depth, component) in path.split(|byte| *byte == b'/').enumerate() {
             match component {
+                _ if depth > MAXIMUM_DEPTH => return Err(NameError::TooDeep),
                 b"" => return Err(NameError::EmptyComponent),
                 b"." | b".." => return Err(NameError::Dots),
                 _ => {}

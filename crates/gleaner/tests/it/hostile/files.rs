@@ -153,7 +153,7 @@ impl Mouth {
             Answer::Half(response) => {
                 let whole = packet(&response, id);
                 self.say(&whole[..whole.len() / 2]).await;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Answer::Crumbs(response) => {
                 self.crumbs = true;
@@ -170,7 +170,7 @@ impl Mouth {
             }
             Answer::HangUp => {
                 self.to_client.close().await.ok();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

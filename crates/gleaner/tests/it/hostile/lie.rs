@@ -61,13 +61,16 @@ pub(crate) enum Speech {
     HangUp,
 }
 
+/// What is made of an honest server's answer to a question.
+type Answering = Arc<dyn Fn(&Request, Response) -> Answer + Send + Sync>;
+
 /// A lie of the SFTP server.
 #[derive(Clone)]
 pub(crate) struct FilesLie {
     /// Changes a question before the honest server hears it.
     pub(crate) ask: Arc<dyn Fn(Request) -> Request + Send + Sync>,
     /// Changes the honest server's answer.
-    pub(crate) answer: Arc<dyn Fn(&Request, Response) -> Answer + Send + Sync>,
+    pub(crate) answer: Answering,
     /// In place of VERSION.
     pub(crate) greeting: Option<Greeting>,
 }

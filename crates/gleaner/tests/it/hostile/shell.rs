@@ -30,12 +30,12 @@ pub(crate) async fn serve(channel: Channel<Msg>, stage: Arc<server::Stage>, comm
         child.stdout.take().expect("a pipe"),
     );
     let (from_client, to_client) = channel.split();
-    let (begin, begun) = watch::channel(None);
+    let (starter, begun) = watch::channel(None);
     let lie = match stage.character.shell {
         Shell::Lying(when, speech) if stage.is_armed() => Some((when, speech)),
         _ => None,
     };
-    let asking = ask(from_client, input, lie.map(|(when, _)| when), begin);
+    let asking = ask(from_client, input, lie.map(|(when, _)| when), starter);
     tokio::join!(asking, answer(output, to_client, lie, begun));
 }
 
@@ -87,11 +87,11 @@ async fn ask(
     mut from_client: ChannelReadHalf,
     shell: ChildStdin,
     when: Option<Stage>,
-    begin: watch::Sender<Begun>,
+    starter: watch::Sender<Begun>,
 ) {
     let (mut shell, mut questions) = (Some(shell), Questions::default());
     if when == Some(Stage::Opening) {
-        begin.send_replace(Some(String::new()));
+        starter.send_replace(Some(String::new()));
     }
     while let Some(message) = from_client.wait().await {
         match message {
@@ -100,7 +100,7 @@ async fn ask(
                 if let Some(Stage::Verb(verb) | Stage::Amid(verb, _)) = when
                     && verbs.iter().any(|asked| asked == verb)
                 {
-                    begin.send_replace(Some(questions.tag.clone()));
+                    starter.send_replace(Some(questions.tag.clone()));
                 }
                 if let Some(pipe) = &mut shell
                     && pipe.write_all(&data).await.is_err()
@@ -253,5 +253,5 @@ async fn lie_on(speech: Speech, tag: &str, mut shell: ChildStdout, to_client: &C
         Speech::HangUp => return hang_up(to_client).await,
     }
     // Until the client has had enough.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -128,7 +128,7 @@ impl Siege {
         let outcome = self
             .fleet
             .call(["run", "--json"])
-            .within(Duration::from_secs(60))
+            .within(Duration::from_mins(3))
             .run();
         eprintln!(
             "{} lies: {:.1?}, {} MiB",
