@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use model::{DeviceName, FailureClass};
@@ -52,7 +52,7 @@ pub enum SweepError {
 }
 
 /// Visits every device once. `parallel` devices are worked on at a time; four times as many may be connecting or waiting for
-/// their turn, so that those that never answer cost the others nothing.
+/// their turn, so that those that never answer cost the others nothing; and as many again may be overdue.
 ///
 /// Looks at the store first: if it is not fit, no device is connected to.
 pub async fn sweep<W: World>(
@@ -73,14 +73,15 @@ pub async fn sweep<W: World>(
         mode,
     });
 
-    let (working, connecting) = (
-        Semaphore::new(parallel),
-        Semaphore::new(parallel.saturating_mul(4)),
-    );
-    let touched = AtomicBool::new(false);
+    let places = Places {
+        working: Semaphore::new(parallel),
+        connecting: Semaphore::new(parallel.saturating_mul(4)),
+        overdue: Semaphore::new(parallel),
+        touched: AtomicBool::new(false),
+    };
     let mut visits: FuturesUnordered<_> = devices
         .iter()
-        .map(|device| visit(world, device, mode, stop, (&working, &connecting, &touched)))
+        .map(|device| visit(world, device, mode, stop, &places))
         .collect();
     let mut summary = SweepSummary {
         passes: Vec::new(),
@@ -90,7 +91,7 @@ pub async fn sweep<W: World>(
     while let Some((device, visited)) = visits.next().await {
         match visited {
             // Before anything was done, nothing was touched; later, the sweep ends and says why.
-            Err(error) if !touched.load(Ordering::Relaxed) => return Err(error.into()),
+            Err(error) if !places.touched.load(Ordering::Relaxed) => return Err(error.into()),
             Err(error) => {
                 stop.ask();
                 summary.ledger_failure = Some(with_causes(&error));
@@ -112,25 +113,45 @@ pub async fn sweep<W: World>(
     Ok(summary)
 }
 
+/// What the devices of a sweep share out among them.
+struct Places {
+    working: Semaphore,
+    connecting: Semaphore,
+    /// Those whose pass takes longer than a pass should are at work beside the others, not in their place: a device that lies, or that sends one large
+    /// file over a slow link, may go on for a day.
+    overdue: Semaphore,
+    /// Some device has been worked on.
+    touched: AtomicBool,
+}
+
+/// The semaphores are never closed.
+type Turn<'a> = Result<SemaphorePermit<'a>, AcquireError>;
+
+/// Changes a turn against a place among those that are overdue, if there is one.
+pub(crate) fn give_way<'a>(overdue: &'a Semaphore, turn: Turn<'a>) -> Turn<'a> {
+    overdue.try_acquire().or(turn)
+}
+
 async fn visit<W: World>(
     world: &W,
     device: &DeviceRules,
     mode: Mode,
     stop: &Stop,
-    (working, connecting, touched): (&Semaphore, &Semaphore, &AtomicBool),
+    places: &Places,
 ) -> (DeviceName, Result<Option<PassSummary>, LedgerError>) {
     let name = device.name.clone();
-    let place = connecting.acquire().await;
+    let place = places.connecting.acquire().await;
     if stop.is_asked() {
         return (name, Ok(None));
     }
     let turn = async {
-        let turn = working.acquire().await;
-        touched.store(true, Ordering::Relaxed);
+        let turn = places.working.acquire().await;
+        places.touched.store(true, Ordering::Relaxed);
         drop(place);
         turn
     };
-    let summary = pass(world, device, mode, stop, turn).await;
+    let give_way = |turn| give_way(&places.overdue, turn);
+    let summary = pass(world, device, mode, stop, turn, give_way).await;
     (name, summary.map(Some))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::FailureClass;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::event::{Event, PassSummary, Reporter};
 use crate::plan;
@@ -13,12 +13,13 @@ use crate::ports::{
 use crate::recourse::PassError;
 use crate::rules::{DeviceRules, Mode};
 use crate::source::{self, Left};
-use crate::visit::Visit;
+use crate::visit::{LONGEST_PASS, Visit};
 use crate::world::{Stop, World};
 
 /// Visits one device: looks at device, store and ledger, and does what is missing. First run, retry and recovery are this.
 ///
-/// `connected` is awaited between connecting and working, and what it gives is held until the end: a dead device holds up no other.
+/// `connected` is awaited between connecting and working, and the place that it gives is held until the end: a dead device holds up no other. A
+/// pass that takes too long holds what `give_way` makes of its place.
 /// Fails only where the ledger does; everything else is in the summary.
 pub(crate) async fn pass<W: World, P>(
     world: &W,
@@ -26,6 +27,7 @@ pub(crate) async fn pass<W: World, P>(
     mode: Mode,
     stop: &Stop,
     connected: impl Future<Output = P>,
+    give_way: impl FnOnce(P) -> P,
 ) -> Result<PassSummary, LedgerError> {
     let began = Instant::now();
     let row = match mode {
@@ -45,12 +47,15 @@ pub(crate) async fn pass<W: World, P>(
         Ok(session) => {
             // What the device said of its clock was said now, not when its turn comes.
             let said_at = (world.clock().now(), Instant::now());
-            let _turn = connected.await;
-            let visit = Visit::new(world, device, &session, stop, row, said_at);
-            let result = serve(&visit, mode, &mut findings).await;
-            findings.close(&visit);
-            session.close().await;
-            result
+            let place = connected.await;
+            let work = async {
+                let visit = Visit::new(world, device, &session, stop, row, said_at);
+                let result = serve(&visit, mode, &mut findings).await;
+                findings.close(&visit);
+                session.close().await;
+                result
+            };
+            holding(place, give_way, work).await
         }
         Err(failure) => Err(PassError::Device(failure)),
     };
@@ -67,6 +72,18 @@ pub(crate) async fn pass<W: World, P>(
         summary: summary.clone(),
     });
     Ok(summary)
+}
+
+/// Holds a place while something is done; once that has taken as long as any pass should, another one.
+async fn holding<P, T>(place: P, give_way: impl FnOnce(P) -> P, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    match timeout(LONGEST_PASS, &mut work).await {
+        Ok(done) => done,
+        Err(_) => {
+            let _place = give_way(place);
+            work.await
+        }
+    }
 }
 
 /// What a pass found out, as far as it came.
@@ -174,5 +191,28 @@ fn pass_end<W: World>(world: &W, device: &DeviceRules, pass: RowId, ended: &Ende
         took: ended.summary.took,
         report: ended.report.clone(),
         standing: ended.summary.standing.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::Semaphore;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_that_takes_too_long_makes_way_for_others() {
+        let (working, overdue) = (Semaphore::new(1), Semaphore::new(1));
+        let give_way = |place| crate::fleet::give_way(&overdue, place);
+        let first = async { holding(working.acquire().await, give_way, std::future::pending::<()>()).await };
+        let mut first = std::pin::pin!(first);
+        assert!(timeout(LONGEST_PASS / 2, &mut first).await.is_err());
+        assert_eq!((working.available_permits(), overdue.available_permits()), (0, 1));
+        assert!(timeout(LONGEST_PASS, &mut first).await.is_err());
+        assert_eq!((working.available_permits(), overdue.available_permits()), (1, 0));
+        // The place of those that are overdue is taken: who comes next keeps its own.
+        let second = async { holding(working.acquire().await, give_way, std::future::pending::<()>()).await };
+        let mut second = std::pin::pin!(second);
+        assert!(timeout(LONGEST_PASS * 2, &mut second).await.is_err());
+        assert_eq!(working.available_permits(), 0);
     }
 }

@@ -18,7 +18,7 @@ use crate::world::{SessionOf, Stop, World};
 
 /// After this long a pass begins no further batch: a device that records faster than its link carries would keep the sweep, and with
 /// it every other device's next turn, for ever. The next pass goes on.
-const LONGEST_PASS: Duration = Duration::from_mins(15);
+pub(crate) const LONGEST_PASS: Duration = Duration::from_mins(15);
 
 /// So many files are kept in mind one by one; beyond them a file may be looked at twice in a pass, which does no harm. 8 bytes each.
 const MOST_REMEMBERED: usize = 1_000_000;
