@@ -30,6 +30,7 @@ const MOST_NOISE: usize = 64 * 1024;
 /// The longest answer to one question: a line of text, a name with its attributes, the shared mappings of all processes.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 const READ_BUFFER: usize = 64 * 1024;
+const WRITE_LENGTH: usize = 16 * 1024;
 
 /// Why a lane is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +158,11 @@ impl Lane {
         }
     }
 
+    /// The piece just heard was a digest, which takes a device longer than other answers.
+    pub(crate) fn note_digest(&self) {
+        self.debt.note_digest();
+    }
+
     /// The next byte of the answer, which stays the next.
     pub(crate) async fn peek(&mut self) -> Result<u8, LaneError> {
         self.begin_piece();
@@ -229,18 +235,24 @@ impl Lane {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), LaneError> {
-        let written = async {
-            self.stdin.write_all(bytes).await?;
-            self.stdin.flush().await
-        };
         let least = least(self.patience, None);
         let _waiting = self.debt.waits();
-        match patiently(self.patience, (&self.received, least), written).await {
-            Some(Ok(())) => Ok(()),
-            Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.ended().await),
-            Some(Err(error)) => Err(error.into()),
-            None => Err(LaneError::Silent(self.patience)),
+        // Piece by piece: over a slow link the whole of a long question may take longer than our patience.
+        for piece in bytes.chunks(WRITE_LENGTH) {
+            let written = async {
+                self.stdin.write_all(piece).await?;
+                self.stdin.flush().await
+            };
+            match patiently(self.patience, (&self.received, least), written).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Err(self.ended().await);
+                }
+                Some(Err(error)) => return Err(error.into()),
+                None => return Err(LaneError::Silent(self.patience)),
+            }
         }
+        Ok(())
     }
 
     /// From here on a piece of an answer is waited for: it must come whole within our patience, or come nearer at the least rate.

@@ -33,6 +33,7 @@ pub(crate) fn least(within: Duration, bandwidth: Option<u64>) -> u64 {
 pub(crate) struct LaneDebt {
     waiting: AtomicUsize,
     answers: AtomicU64,
+    digests: AtomicU64,
 }
 
 /// A lane that waits. Ends when dropped.
@@ -53,8 +54,17 @@ impl LaneDebt {
         self.answers.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Notes that a piece of an answer was a digest.
+    pub(crate) fn note_digest(&self) {
+        self.digests.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn answers(&self) -> u64 {
         self.answers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn digests(&self) -> u64 {
+        self.digests.load(Ordering::Relaxed)
     }
 }
 
@@ -78,6 +88,8 @@ pub(crate) struct Seen {
     pub(crate) sftp_answers: u64,
     /// Whole pieces of answers over lanes.
     pub(crate) lane_answers: u64,
+    /// Those of them that are digests.
+    pub(crate) digests: u64,
 }
 
 /// Why a device is given up.
@@ -152,12 +164,20 @@ impl Patience {
         if self.owed < long {
             return None;
         }
-        let answers = |seen: Seen| seen.sftp_answers + seen.lane_answers;
-        let gave = (seen.bytes - self.long_since.bytes)
-            .saturating_add((answers(seen) - answers(self.long_since)).saturating_mul(ANSWER));
+        let gave = self.worth(seen).saturating_sub(self.worth(self.long_since));
         self.long_since = seen;
         self.owed = Duration::ZERO;
         (gave < least(long, self.bandwidth)).then_some(GivenUp::Slow(long))
+    }
+
+    /// What all that was given counts, in bytes. For a digest the device reads up to a gigabyte, and it may read for hours when a large file is
+    /// gone on with: one in each `stall_timeout` is enough.
+    fn worth(&self, seen: Seen) -> u64 {
+        let answers = seen.sftp_answers + seen.lane_answers;
+        let digests = seen.digests.saturating_mul(least(self.stall_timeout, None));
+        seen.bytes
+            .saturating_add(answers.saturating_mul(ANSWER))
+            .saturating_add(digests)
     }
 }
 
@@ -176,6 +196,7 @@ mod tests {
             bytes: 0,
             sftp_answers: 0,
             lane_answers: 0,
+            digests: 0,
         };
         let mut patience = Patience::new(STALL, None, seen);
         (1..=lasts.as_secs()).find_map(|second| {
@@ -204,6 +225,11 @@ mod tests {
             seen.sftp_answers += 1;
         });
         assert_eq!(slow_disk, None);
+        let slow_digests = given_up(Duration::from_hours(6), |second, seen| {
+            (seen.sftp_owes, seen.lane_owes) = (false, true);
+            seen.digests += u64::from(second % 60 == 0);
+        });
+        assert_eq!(slow_digests, None);
         let slow_store = given_up(Duration::from_hours(48), |_, seen| seen.sftp_owes = false);
         assert_eq!(slow_store, None);
     }
@@ -216,11 +242,11 @@ mod tests {
             seen.sftp_answers += u64::from(second % 50 == 0);
         });
         assert_eq!(late, Some((long.as_secs(), GivenUp::Slow(long))));
-        let lane = given_up(Duration::from_hours(1), |second, seen| {
+        let by_shell = given_up(Duration::from_hours(1), |second, seen| {
             (seen.sftp_owes, seen.lane_owes) = (false, true);
             seen.lane_answers += u64::from(second % 50 == 0);
         });
-        assert_eq!(lane, Some((long.as_secs(), GivenUp::Slow(long))));
+        assert_eq!(by_shell, Some((long.as_secs(), GivenUp::Slow(long))));
     }
 
     #[test]

@@ -119,6 +119,7 @@ impl SshSession {
                 return Ok(());
             }
             take(&answer);
+            lane.note_digest();
         }
         Err(LaneError::Nonsense("more digests than were asked for".to_owned()))
     }

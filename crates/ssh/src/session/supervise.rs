@@ -94,6 +94,7 @@ impl Owed {
             bytes: self.received.load(Ordering::Relaxed),
             sftp_answers: files.answers(),
             lane_answers: self.lanes.answers(),
+            digests: self.lanes.digests(),
         }
     }
 }

@@ -146,6 +146,7 @@ impl Siege {
             outcome.told()
         );
         self.fleet.assert_all_gathered();
+        self.assert_everything_in_its_place();
         self.assert_suspects_lost_nothing();
         assert_eq!(self.surroundings(), before, "something is outside the store");
         outcome
@@ -206,6 +207,17 @@ impl Siege {
         assert!(!wrong.contains("was to be"), "\n{wrong}\n{}", outcome.told());
     }
 
+    /// What is in the store lies in the folder of the device that it came from, and nothing lies elsewhere.
+    #[track_caller]
+    fn assert_everything_in_its_place(&self) {
+        for (path, digest) in self.fleet.store_files() {
+            let is_from = |suspect: &&Suspect| suspect.recorded.contains(&digest);
+            let device = self.suspects.iter().find(is_from);
+            let folder = device.map_or("device1", |suspect| &suspect.name);
+            assert!(path.starts_with(folder), "{} came from {folder}", path.display());
+        }
+    }
+
     /// Nothing leaves even a lying device unless it is whole in the store.
     #[track_caller]
     fn assert_suspects_lost_nothing(&self) {
@@ -262,7 +274,7 @@ impl Suspect {
         for (file, size) in [
             ("day/a.jpg", 3_000),
             ("day/b.jpg", 2_000),
-            ("c.jpg", 1),
+            ("c.jpg", 50),
             ("film", 300_000),
         ] {
             let content = recording::content(&format!("{name} {file}"), size);
