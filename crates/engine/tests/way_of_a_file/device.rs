@@ -25,6 +25,10 @@ pub(crate) struct File {
 pub(crate) type Mischief = Box<dyn FnMut(&mut State) + Send>;
 
 #[derive(Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "troubles that a device has or has not, independently of each other"
+)]
 pub(crate) struct State {
     pub(crate) files: BTreeMap<String, File>,
     pub(crate) folders: BTreeSet<String>,

@@ -29,7 +29,7 @@ const FOLDERS_AT_ONCE: usize = 8;
 /// has made, and would have to be remembered.
 const MOST_WAITING: usize = 16 * 1024 * 1024;
 /// Replies of the server that may wait for each folder.
-const LISTING_QUEUE: usize = 4;
+const LISTING_QUEUE: usize = 2;
 
 /// How a listing ended.
 enum Listed {
