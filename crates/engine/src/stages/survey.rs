@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future;
+use model::names::WITHDRAWN_FOLDER;
 use model::{LeaveReason, RelativePath, SourcePath, WaitReason};
 use tokio::sync::mpsc;
 
@@ -154,7 +155,10 @@ impl<W: World> Judging<'_, W> {
             EntryKind::File if ours => {
                 self.withdrawn.insert(entry.path.clone());
             }
-            EntryKind::Folder if ours => self.old_folders.push(entry.path.clone()),
+            // The withdrawn folder itself is nobody's: a kill may have left it with nothing in it.
+            EntryKind::Folder if ours || entry.path.file_name() == WITHDRAWN_FOLDER => {
+                self.old_folders.push(entry.path.clone());
+            }
             _ => {}
         }
     }

@@ -1,0 +1,252 @@
+//! Cameras: what writes on a device, in all the ways that writers in the field do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::book::{Book, original_path};
+use super::device::Device;
+use super::dice::Dice;
+
+/// What a camera does.
+#[derive(Debug, Clone)]
+pub struct Camera {
+    /// The number of its device.
+    pub number: usize,
+    /// Its device.
+    pub device: Device,
+    /// Where it is noted what was recorded.
+    pub book: Book,
+    /// What happens.
+    pub dice: Dice,
+    /// The largest file in bytes.
+    pub largest: u64,
+    /// The longest pause of a writer that does not hold its file open: shorter than files settle.
+    pub unseen_pause: Duration,
+    /// The longest pause of a writer that holds its file open.
+    pub pause: Duration,
+}
+
+/// Names that cameras take again and again, on every device.
+const NAMES: [&[u8]; 12] = [
+    b"photo-1.np",
+    b"photo-2.np",
+    b"day/photo-1.np",
+    b"day/photo-2.np",
+    b"day/hour/clip.mp4",
+    b"latest.jpg",
+    b"\xff\xfe bytes",
+    b"with 'quotes' and \"more\"",
+    b".gleaner",
+    b".Gleaner. /x",
+    b"photo-1~0123abcd.np",
+    b"deep/deeper/deepest/log.csv",
+];
+
+impl Camera {
+    /// Records until it is dropped.
+    pub async fn record(mut self, at_most: u64) {
+        for _ in 0..at_most {
+            match self.dice.below(12) {
+                0..=3 => self.write_and_rename().await,
+                4..=6 => self.write_in_place().await,
+                7 => self.append_again().await,
+                8 => self.burst(),
+                9 => self.tidy_up(),
+                10 => self.write_to_withdrawn().await,
+                _ => self.backdate(),
+            }
+            let pause = self.dice.span(Duration::from_millis(50), Duration::from_secs(20));
+            sleep(pause).await;
+        }
+    }
+
+    fn content(&mut self) -> Vec<u8> {
+        let length = match self.dice.below(10) {
+            0 => 0,
+            1..=5 => self.dice.below(600),
+            _ => self.dice.below(self.largest),
+        };
+        self.dice.bytes(usize::try_from(length).unwrap_or_default())
+    }
+
+    fn name(&mut self) -> Vec<u8> {
+        match self.dice.one_in(3) {
+            true => self.dice.pick(&NAMES).map_or_else(Vec::new, |name| name.to_vec()),
+            false => format!("day/{}.np", self.dice.below(1000)).into_bytes(),
+        }
+    }
+
+    /// Writes a hidden file and renames it: the old file of that name, if any, is replaced by the camera itself.
+    async fn write_and_rename(&mut self) {
+        let (name, content) = (self.name(), self.content());
+        let hidden = [&name[..], b".part"].concat();
+        let (boot, inode) = {
+            let mut device = self.device.lock();
+            (device.boot, device.create(&hidden))
+        };
+        let Some(inode) = inode else { return };
+        self.device.lock().append(inode, &content);
+        sleep(Duration::from_millis(3)).await;
+        let mut device = self.device.lock();
+        if device.boot != boot {
+            return;
+        }
+        let Some(bytes) = device.close(inode) else { return };
+        match device.rename(&hidden, &name) {
+            Ok(replaced) => {
+                if let Some(replaced) = replaced {
+                    self.book.destroyed(self.number, &replaced);
+                }
+                self.book.finished(self.number, &name, &bytes);
+            }
+            // A folder has that name: it is finished under the hidden one.
+            Err(_) => self.book.finished(self.number, &hidden, &bytes),
+        }
+    }
+
+    /// Writes a file under its name, with pauses, and holds it open all the while.
+    async fn write_in_place(&mut self) {
+        let (name, content) = (self.name(), self.content());
+        let (boot, inode) = {
+            let mut device = self.device.lock();
+            (device.boot, device.create(&name))
+        };
+        let Some(inode) = inode else { return };
+        let parts = usize::try_from(self.dice.below(4)).unwrap_or_default() + 1;
+        for part in content.chunks((content.len() / parts).max(1)) {
+            self.device.lock().append(inode, part);
+            let pause = self.dice.span(Duration::ZERO, self.pause);
+            sleep(pause).await;
+            if self.device.lock().boot != boot {
+                return;
+            }
+        }
+        let mut device = self.device.lock();
+        if let (true, Some(bytes)) = (device.boot == boot, device.close(inode)) {
+            self.book.finished(self.number, &name, &bytes);
+        }
+    }
+
+    /// Writes a file, closes it, and opens it again to append, before it can have settled.
+    async fn append_again(&mut self) {
+        let (name, first, second) = (self.name(), self.content(), self.content());
+        let boot = {
+            let mut device = self.device.lock();
+            let Some(inode) = device.create(&name) else { return };
+            device.append(inode, &first);
+            if let Some(bytes) = device.close(inode) {
+                self.book.saw(self.number, &name, &bytes);
+            }
+            device.boot
+        };
+        let pause = self.dice.span(Duration::ZERO, self.unseen_pause);
+        sleep(pause).await;
+        let mut device = self.device.lock();
+        if device.boot != boot {
+            return;
+        }
+        let Some(inode) = device.open(&name).or_else(|| device.create(&name)) else {
+            return;
+        };
+        device.append(inode, &second);
+        if let Some(bytes) = device.close(inode) {
+            self.book.finished(self.number, &name, &bytes);
+        }
+    }
+
+    /// Many small files at once, some of them alike.
+    fn burst(&mut self) {
+        let mut device = self.device.lock();
+        let many = self.dice.below(40);
+        let alike = self.dice.bytes(100);
+        for number in 0..many {
+            let name = format!("burst/{}/{number}", self.dice.below(1 << 20)).into_bytes();
+            let content = match self.dice.one_in(4) {
+                true => alike.clone(),
+                false => self.dice.bytes(300),
+            };
+            let Some(inode) = device.create(&name) else {
+                continue;
+            };
+            device.append(inode, &content);
+            if let Some(bytes) = device.close(inode) {
+                self.book.finished(self.number, &name, &bytes);
+            }
+        }
+    }
+
+    /// The owner removes or renames one of the files himself.
+    fn tidy_up(&mut self) {
+        let mut device = self.device.lock();
+        let closed = device.files().filter(|(_, file)| file.writers == 0);
+        let paths: Vec<Vec<u8>> = closed.map(|(path, _)| path.clone()).collect();
+        let plain: Vec<Vec<u8>> = paths
+            .into_iter()
+            .filter(|path| original_path(path) == *path)
+            .collect();
+        let Some(path) = self.dice.pick(&plain) else {
+            return;
+        };
+        if self.dice.one_in(2) {
+            if let Some(file) = device.remove(path) {
+                self.book.destroyed(self.number, &file.bytes);
+            }
+            return;
+        }
+        let other = [b"kept/", path.as_slice()].concat();
+        if let Ok(replaced) = device.rename(path, &other) {
+            if let Some(replaced) = replaced {
+                self.book.destroyed(self.number, &replaced);
+            }
+            if let Some((_, file)) = device.file(&other) {
+                self.book.saw(self.number, &other, &file.bytes);
+            }
+        }
+    }
+
+    /// Somebody appends to a file where gleaner has put it.
+    async fn write_to_withdrawn(&mut self) {
+        if !self.device.lock().kind.abilities().sees_open_files {
+            return;
+        }
+        let (boot, inode, before) = {
+            let mut device = self.device.lock();
+            let withdrawn = device.files().filter(|(path, _)| original_path(path) != **path);
+            let paths: Vec<Vec<u8>> = withdrawn.map(|(path, _)| path.clone()).collect();
+            let Some(path) = self.dice.pick(&paths).cloned() else {
+                return;
+            };
+            let Some(inode) = device.open(&path) else { return };
+            let before = device.node(inode).map(|file| Arc::clone(&file.bytes));
+            (device.boot, inode, before.map(|before| (path, before)))
+        };
+        let Some((path, before)) = before else { return };
+        let more = self.dice.bytes(50);
+        sleep(Duration::from_millis(self.dice.below(200))).await;
+        let mut device = self.device.lock();
+        if device.boot != boot {
+            return;
+        }
+        device.append(inode, &more);
+        // Released since it was opened: it was opened after gleaner's last look, which nobody can prevent.
+        let is_there = device.is_named(inode);
+        if let (Some(bytes), true) = (device.close(inode), is_there) {
+            self.book.destroyed(self.number, &before);
+            self.book.finished(self.number, &original_path(&path), &bytes);
+        }
+    }
+
+    /// A copy that keeps the time of its original: finished just now, and old by its time.
+    fn backdate(&mut self) {
+        let (name, content) = (self.name(), self.content());
+        let mut device = self.device.lock();
+        let Some(inode) = device.create(&name) else { return };
+        device.append(inode, &content);
+        if let Some(bytes) = device.close(inode) {
+            device.set_modified(&name, Duration::from_secs(self.dice.below(1 << 20)));
+            self.book.finished(self.number, &name, &bytes);
+        }
+    }
+}
