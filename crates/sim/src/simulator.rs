@@ -8,13 +8,16 @@
 
 pub mod book;
 pub mod camera;
+pub mod chronicle;
 pub mod clock;
 pub mod collector;
 pub mod device;
 pub mod dice;
 pub mod disk;
+pub mod faults;
 pub mod ledger;
 pub mod link;
 pub mod power;
 pub mod session;
+pub mod story;
 pub mod world;

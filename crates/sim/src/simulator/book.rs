@@ -41,8 +41,8 @@ struct State {
     naming: Naming,
     due: Vec<Recording>,
     recorded: u64,
-    /// Contents that a closed file of a device ever had under a path.
-    true_contents: BTreeSet<(usize, Vec<u8>, Digest)>,
+    /// Contents that a closed file of a device ever had, under the name that its path leads to.
+    true_contents: BTreeSet<(Vec<u8>, Digest)>,
     /// What was durable under each name of the store.
     durable: BTreeMap<Vec<u8>, Digest>,
     /// Names of the store that something other than gleaner spoiled or took.
@@ -69,9 +69,9 @@ impl Book {
 
     /// Notes a state of a file that was closed; it may be gathered, and what it replaces is the camera's affair.
     pub fn saw(&self, device: usize, path: &[u8], bytes: &[u8]) {
-        self.lock()
-            .true_contents
-            .insert((device, path.to_vec(), digest(bytes)));
+        let mut state = self.lock();
+        let name = without_marks(&state.naming.name(device, path));
+        state.true_contents.insert((name, digest(bytes)));
     }
 
     /// Notes a finished recording.
@@ -171,12 +171,12 @@ impl Book {
         let mut state = self.lock();
         let mut breaches = Vec::new();
         for (name, file) in visible.iter().filter(|(name, _)| !state.spoilt.contains(*name)) {
-            let found = digest(&file.bytes);
+            let found = file.digest;
             if !state.is_true(name, found) {
                 breaches.push(format!(
                     "promise 2: {} in the store ({} bytes) is nothing that was recorded under that name",
                     name.escape_ascii(),
-                    file.bytes.len()
+                    file.size
                 ));
             }
             match state.durable.get(name) {
@@ -198,9 +198,7 @@ impl Book {
         let durable = visible
             .iter()
             .filter(|(name, file)| file.is_durable && !state.spoilt.contains(*name));
-        let durable: Vec<_> = durable
-            .map(|(name, file)| (name.clone(), digest(&file.bytes)))
-            .collect();
+        let durable: Vec<_> = durable.map(|(name, file)| (name.clone(), file.digest)).collect();
         state.durable.extend(durable);
         drop(state);
         breaches.into_iter().for_each(|breach| self.breach(breach));
@@ -223,7 +221,7 @@ impl Book {
             }
             let is_there = visible
                 .get(name)
-                .is_some_and(|file| file.is_durable && digest(&file.bytes) == record.digest);
+                .is_some_and(|file| file.is_durable && file.digest == record.digest);
             if !is_there {
                 self.breach(format!(
                     "the ledger says {} of {}, which is not so in the store",
@@ -257,8 +255,17 @@ impl Book {
                 ));
             }
         }
-        for recording in self.lock().due.clone() {
-            if !disk.surely_holds(&recording.bytes) {
+        let (due, was_spoilt) = {
+            let state = self.lock();
+            (state.due.clone(), !state.spoilt.is_empty())
+        };
+        for recording in due {
+            // What cannot leave its device is not stored again when the store loses it: an audit tells.
+            let device = fleet.get(recording.device).map(Device::lock);
+            let stays = device.is_some_and(|device| {
+                !device.kind.abilities().renames_atomically && device.holds(&recording.bytes)
+            });
+            if !(stays && was_spoilt) && !disk.surely_holds(&recording.bytes) {
                 self.breach(format!("promise 3: {recording} never came to the store"));
             }
         }
@@ -305,10 +312,7 @@ impl std::fmt::Display for Recording {
 impl State {
     /// Whether some device had that content, closed, under a path that leads to this name.
     fn is_true(&self, name: &[u8], content: Digest) -> bool {
-        let plain = without_marks(name);
-        self.true_contents.iter().any(|(device, path, digest)| {
-            *digest == content && without_marks(&self.naming.name(*device, path)) == plain
-        })
+        self.true_contents.contains(&(without_marks(name), content))
     }
 }
 

@@ -155,7 +155,8 @@ impl Ledger for ModelLedger {
             let key = (device.as_str().to_owned(), source.clone());
             let before = content.sightings.remove(&key).unwrap_or_default();
             let since = |sighting: &Sighting| match before.get(&sighting.path) {
-                Some((identity, since)) if *identity == sighting.identity => *since,
+                // A clock that was set back begins anew: nothing was seen in the future.
+                Some((identity, since)) if *identity == sighting.identity => (*since).min(at),
                 _ => at,
             };
             let answers: Vec<Timestamp> = sightings.iter().map(since).collect();

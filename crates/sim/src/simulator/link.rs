@@ -32,6 +32,8 @@ struct State {
     cut_in: Option<u64>,
     /// Connections of an earlier one are dead.
     generation: u64,
+    /// Grows with everything that goes wrong.
+    disturbances: u64,
 }
 
 /// What became of something that was sent.
@@ -51,12 +53,15 @@ impl Link {
             bytes_per_second,
             cut_in: None,
             generation: 0,
+            disturbances: 0,
         })))
     }
 
     /// Changes how it is.
     pub fn set(&self, condition: Condition) {
-        self.lock().condition = condition;
+        let mut state = self.lock();
+        state.condition = condition;
+        state.disturbances += 1;
     }
 
     /// How it is.
@@ -66,12 +71,27 @@ impl Link {
 
     /// Cuts what is connected now.
     pub fn cut(&self) {
-        self.lock().generation += 1;
+        let mut state = self.lock();
+        state.generation += 1;
+        state.disturbances += 1;
     }
 
     /// Cuts what is connected once so many more bytes have come.
     pub fn cut_in(&self, bytes: u64) {
-        self.lock().cut_in = Some(bytes);
+        let mut state = self.lock();
+        state.cut_in = Some(bytes);
+        state.disturbances += 1;
+    }
+
+    /// How it was, in a number: as long as it stays the same and the link is well, nothing has gone wrong with it.
+    pub fn is_well_since(&self, disturbances: u64) -> bool {
+        let state = self.lock();
+        state.condition == Condition::Well && state.disturbances == disturbances
+    }
+
+    /// How often something has gone wrong with it.
+    pub fn disturbances(&self) -> u64 {
+        self.lock().disturbances
     }
 
     /// Makes it well, and forgets what was to come.
@@ -100,6 +120,7 @@ impl Link {
             if *left == 0 {
                 state.cut_in = None;
                 state.generation += 1;
+                state.disturbances += 1;
             }
         }
         match state.condition {

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
+use super::chronicle::Chronicle;
+
 /// Counts what is done to disk, ledger and devices, and stops everything after a given effect. Clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Power(Arc<Inner>);
@@ -22,11 +24,8 @@ struct State {
     cut_after: Option<u64>,
     is_off: bool,
     trouble: VecDeque<(u64, Errno)>,
-    last: VecDeque<String>,
+    chronicle: Chronicle,
 }
-
-/// How many of the last effects are remembered, to be told when a promise is broken.
-const REMEMBERED: usize = 12;
 
 impl Power {
     /// Power that goes after that many effects.
@@ -36,12 +35,19 @@ impl Power {
         power
     }
 
-    /// Power under which the nth effect fails with an error, and does nothing.
-    pub fn with_trouble(mut trouble: Vec<(u64, Errno)>) -> Self {
+    /// The same, under which the nth effect fails with an error, and does nothing.
+    #[must_use]
+    pub fn with_trouble(self, mut trouble: Vec<(u64, Errno)>) -> Self {
         trouble.sort_by_key(|(at, _)| *at);
-        let power = Self::default();
-        power.lock().trouble = trouble.into();
-        power
+        self.lock().trouble = trouble.into();
+        self
+    }
+
+    /// The same, telling its effects to a chronicle.
+    #[must_use]
+    pub fn told_to(self, chronicle: &Chronicle) -> Self {
+        self.lock().chronicle = chronicle.clone();
+        self
     }
 
     /// Does something to the world: nothing if the power is gone. If it goes just then, the thing is done and nobody is told.
@@ -57,10 +63,7 @@ impl Power {
             }
             state.effects += 1;
             let count = state.effects;
-            if state.last.len() == REMEMBERED {
-                state.last.pop_front();
-            }
-            state.last.push_back(format!("{count}: {}", what()));
+            state.chronicle.note(&what());
             if let Some((_, errno)) = state.trouble.pop_front_if(|(at, _)| *at <= count) {
                 return Err(errno);
             }
@@ -101,7 +104,7 @@ impl Power {
 
     /// The last few effects, oldest first.
     pub fn last_effects(&self) -> Vec<String> {
-        self.lock().last.iter().cloned().collect()
+        self.lock().chronicle.lines()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -93,6 +93,7 @@ impl FileContent {
             }
         }
         self.cached.clone_from(&self.durable);
+        self.seen.take();
     }
 }
 

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use model::Digest;
+use sha2::{Digest as _, Sha256};
+
 use super::ForgetfulDisk;
 use super::volume::{Content, FileContent, ROOT, Volume};
 
 /// A file that has a name in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFile {
-    /// What reading it gives.
-    pub bytes: Vec<u8>,
+    /// How many bytes reading it gives.
+    pub size: usize,
+    /// Their digest.
+    pub digest: Digest,
     /// Whether it is there, under this name and with these bytes, after every power cut.
     pub is_durable: bool,
 }
@@ -30,7 +35,7 @@ impl ForgetfulDisk {
         let mut holds = false;
         self.store(|volume| {
             volume.visit(ROOT, &[], true, &mut |path, file, has_durable_name| {
-                let is_it = has_durable_name && file.is_flushed() && file.cached == bytes;
+                let is_it = file.cached == bytes && has_durable_name && file.seen().is_durable;
                 holds |= is_it && !is_beneath(path, CONTROL);
             })
         });
@@ -131,18 +136,20 @@ impl Volume {
 
     fn collect(&self, into: &mut BTreeMap<Vec<u8>, StoredFile>) {
         self.visit(ROOT, &[], true, &mut |path, file, has_durable_name| {
-            let stored = StoredFile {
-                bytes: file.cached.clone(),
-                is_durable: has_durable_name && file.is_flushed(),
-            };
+            let mut stored = file.seen().clone();
+            stored.is_durable &= has_durable_name;
             into.insert(path.to_vec(), stored);
         });
     }
 }
 
 impl FileContent {
-    fn is_flushed(&self) -> bool {
-        self.unflushed.is_empty() && self.durable == self.cached
+    fn seen(&self) -> &StoredFile {
+        self.seen.get_or_init(|| StoredFile {
+            size: self.cached.len(),
+            digest: Digest::from_bytes(Sha256::digest(&self.cached).into()),
+            is_durable: self.unflushed.is_empty() && self.durable == self.cached,
+        })
     }
 }
 

@@ -4,9 +4,12 @@
 //! reaches the disk or does not, by itself and in any order; a rename is a new entry and a removed one, and either may be lost.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use model::Timestamp;
 use rustix::io::Errno;
+
+use super::look::StoredFile;
 
 /// The root folder of every volume.
 pub(super) const ROOT: u64 = 1;
@@ -45,6 +48,8 @@ pub(super) struct FileContent {
     pub(super) cached: Vec<u8>,
     pub(super) durable: Vec<u8>,
     pub(super) unflushed: Vec<FileChange>,
+    /// What a checker found when it last looked; forgotten with every change.
+    pub(super) seen: OnceLock<StoredFile>,
 }
 
 #[derive(Debug, Clone)]
@@ -126,7 +131,10 @@ impl Volume {
 
     pub(super) fn file_mut(&mut self, inode: u64) -> Result<&mut FileContent, Errno> {
         match &mut self.node_mut(inode)?.content {
-            Content::File(file) => Ok(file),
+            Content::File(file) => {
+                file.seen.take();
+                Ok(file)
+            }
             Content::Folder(_) => Err(Errno::ISDIR),
         }
     }
