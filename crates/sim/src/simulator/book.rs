@@ -30,6 +30,7 @@ struct Recording {
     device: usize,
     path: Vec<u8>,
     bytes: Arc<Vec<u8>>,
+    digest: Digest,
 }
 
 /// The record of what was recorded. Clones are the same book.
@@ -83,6 +84,7 @@ impl Book {
             device,
             path: path.to_vec(),
             bytes: Arc::clone(bytes),
+            digest: digest(bytes),
         };
         state.due.push(recording);
     }
@@ -114,6 +116,7 @@ impl Book {
 
     /// Strikes out what only a spoilt copy in the store stood for, and lets that name be.
     pub fn store_spoilt(&self, name: &[u8], fleet: &[Device], disk: &ForgetfulDisk) {
+        let durable = disk.durable_contents();
         let mut state = self.lock();
         state.spoilt.insert(name.to_vec());
         state.durable.remove(name);
@@ -121,7 +124,7 @@ impl Book {
             let on_device = fleet
                 .get(due.device)
                 .is_some_and(|device| device.lock().holds(&due.bytes));
-            on_device || disk.surely_holds(&due.bytes)
+            on_device || durable.contains(&due.digest)
         });
     }
 
@@ -155,11 +158,12 @@ impl Book {
 
     /// Promise 1: every finished recording is whole on its device, or whole and durable in the store.
     pub fn check_no_loss(&self, fleet: &[Device], disk: &ForgetfulDisk) {
-        let due = self.lock().due.clone();
+        let durable = disk.durable_contents();
+        let mut due = self.lock().due.clone();
+        due.retain(|recording| !durable.contains(&recording.digest));
         for recording in due {
             let device = fleet.get(recording.device);
-            let on_device = device.is_some_and(|device| device.lock().holds(&recording.bytes));
-            if !on_device && !disk.surely_holds(&recording.bytes) {
+            if !device.is_some_and(|device| device.lock().holds(&recording.bytes)) {
                 self.breach(format!("promise 1: {recording} is lost"));
             }
         }
@@ -259,13 +263,14 @@ impl Book {
             let state = self.lock();
             (state.due.clone(), !state.spoilt.is_empty())
         };
-        for recording in due {
+        let durable = disk.durable_contents();
+        for recording in due.iter().filter(|due| !durable.contains(&due.digest)) {
             // What cannot leave its device is not stored again when the store loses it: an audit tells.
             let device = fleet.get(recording.device).map(Device::lock);
             let stays = device.is_some_and(|device| {
                 !device.kind.abilities().renames_atomically && device.holds(&recording.bytes)
             });
-            if !(stays && was_spoilt) && !disk.surely_holds(&recording.bytes) {
+            if !(stays && was_spoilt) {
                 self.breach(format!("promise 3: {recording} never came to the store"));
             }
         }

@@ -1,6 +1,6 @@
 //! What a checker sees of the disk, without touching it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::Digest;
 use sha2::{Digest as _, Sha256};
@@ -40,6 +40,15 @@ impl ForgetfulDisk {
             })
         });
         holds
+    }
+
+    /// The contents of visible files that are there after every power cut.
+    pub fn durable_contents(&self) -> BTreeSet<Digest> {
+        let visible = self.visible().into_values();
+        visible
+            .filter(|file| file.is_durable)
+            .map(|file| file.digest)
+            .collect()
     }
 
     /// The names of the files in the staging folders of all collectors.
