@@ -48,7 +48,8 @@ impl Camera {
     /// Records until it is dropped.
     pub async fn record(mut self, at_most: u64) {
         for _ in 0..at_most {
-            match self.dice.below(12) {
+            match self.dice.below(13) {
+                12 => self.replace_many_times().await,
                 0..=3 => self.write_and_rename().await,
                 4..=6 => self.write_in_place().await,
                 7 => self.append_again().await,
@@ -65,7 +66,9 @@ impl Camera {
     fn content(&mut self) -> Vec<u8> {
         let length = match self.dice.below(10) {
             0 => 0,
-            1..=5 => self.dice.below(600),
+            // Often alike in size, so that only the content tells.
+            1..=3 => 512,
+            4..=5 => self.dice.below(600),
             _ => self.dice.below(self.largest),
         };
         self.dice.bytes(usize::try_from(length).unwrap_or_default())
@@ -235,6 +238,38 @@ impl Camera {
         if let (Some(bytes), true) = (device.close(inode), is_there) {
             self.book.destroyed(self.number, &before);
             self.book.finished(self.number, &original_path(&path), &bytes);
+        }
+    }
+
+    /// Replaces one name many times within a moment, each time by a file that is old by its time: it is settled whenever somebody looks,
+    /// and another one a moment later.
+    async fn replace_many_times(&mut self) {
+        let (name, hidden) = (b"latest.jpg".as_slice(), b"latest.jpg.part".as_slice());
+        for _ in 0..self.dice.below(1000) {
+            {
+                let mut device = self.device.lock();
+                let Some(inode) = device.create(hidden) else {
+                    return;
+                };
+                let content = self.dice.bytes(512);
+                device.append(inode, &content);
+                let bytes = device.close(inode);
+                device.set_modified(hidden, Duration::from_hours(1));
+                let replaced = device.rename(hidden, name);
+                if let Ok(Some(replaced)) = &replaced {
+                    self.book.destroyed(self.number, replaced);
+                }
+                match (replaced, bytes) {
+                    (Ok(_), Some(bytes)) => self.book.finished(self.number, name, &bytes),
+                    (Err(_), Some(bytes)) => self.book.finished(self.number, hidden, &bytes),
+                    _ => {}
+                }
+            }
+            sleep(
+                self.dice
+                    .span(Duration::from_micros(100), Duration::from_millis(10)),
+            )
+            .await;
         }
     }
 

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use tokio::time::sleep;
 
 use super::chronicle::Chronicle;
+use super::collector::make_store;
 use super::dice::Dice;
 use super::disk::Tricks;
 use super::link::Condition;
@@ -200,6 +201,8 @@ impl Injector {
             }
             Fault::OtherStoreMounted => {
                 disk.mount_other_volume();
+                // It is a store, too, only another one; unless the power goes just then.
+                make_store(&disk, &self.world.clock).map_or((), drop);
                 later(for_a_while, move || disk.mount_store());
             }
             Fault::DiskSpoilsFlush => disk.play(Tricks {

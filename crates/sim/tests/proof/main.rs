@@ -8,6 +8,7 @@
 )]
 
 mod power_cuts;
+mod stories;
 
 use sim::simulator::collector::Ended;
 

@@ -65,6 +65,8 @@ impl ForgetfulDisk {
         for volume in state.volumes.values().filter(|volume| volume.number != 2) {
             volume.collect(&mut found);
         }
+        // Another store has a control folder of its own, and whoever found it mounted may have tried to write there.
+        found.retain(|name, _| !is_beneath(name, CONTROL));
         found.into_keys().collect()
     }
 
