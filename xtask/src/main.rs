@@ -12,6 +12,7 @@ mod ci;
 mod command;
 mod debian;
 mod deny;
+mod mutants;
 mod package;
 mod reference;
 mod tidy;
@@ -29,6 +30,7 @@ usage: cargo xtask <verb>
   test [ARGUMENT]...   install what the tests need, then `cargo test --workspace --locked ARGUMENT...`
   tidy                 the rules that no compiler knows: sizes, names, the map, links
   reference [--check]  write docs/reference from the program itself, or see that it is up to date
+  mutants [FAULT]...   put deliberate faults into a copy of the code, and see that each is caught
   package              build the release binary and target/debian/gleaner_<version>_<architecture>.deb
 ";
 
@@ -60,6 +62,7 @@ fn run() -> Result<()> {
         ("tidy", []) => tidy::run(&workspace),
         ("reference", []) => reference::write(&workspace),
         ("reference", [check]) if check == "--check" => reference::check(&workspace),
+        ("mutants", only) => mutants::run(&workspace, only),
         ("package", []) => package::build(&workspace),
         _ => bail!("cannot make sense of `{verb} {}`\n\n{USAGE}", rest.join(" ")),
     }

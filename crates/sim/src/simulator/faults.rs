@@ -202,7 +202,7 @@ impl Injector {
             Fault::OtherStoreMounted => {
                 disk.mount_other_volume();
                 // It is a store, too, only another one; unless the power goes just then.
-                make_store(&disk, &self.world.clock).map_or((), drop);
+                drop(make_store(&disk, &self.world.clock));
                 later(for_a_while, move || disk.mount_store());
             }
             Fault::DiskSpoilsFlush => disk.play(Tricks {

@@ -85,6 +85,12 @@ fn cases() -> Vec<Case> {
             files: &[(0, "a", 700), (1, "a", 701), (0, "b", 5000), (1, "b", 5000)],
             ..plain.clone()
         },
+        lesser(
+            "a device without tar, whose large files are resumed",
+            Kind::NoTar,
+            1,
+            1,
+        ),
         lesser("a device whose open files cannot be seen", Kind::Blind, 1, 11),
         lesser("a device with nothing but SFTP", Kind::SftpOnly, 2, 11),
         lesser("a device that cannot rename", Kind::NoRename, 1, 1),
@@ -134,7 +140,7 @@ struct Cut {
     forgetting: Forgetting,
     stops_with_connection: bool,
     /// The pass after the cut is cut, too.
-    again_after: Option<u64>,
+    again: Option<(u64, Forgetting)>,
 }
 
 impl Cut {
@@ -142,18 +148,18 @@ impl Cut {
     async fn play(self, case: &Case) -> bool {
         let told = format!(
             "{}: cut after effect {} (and {:?}), {:?} forgotten, device stops: {}",
-            case.name, self.after, self.again_after, self.forgetting, self.stops_with_connection
+            case.name, self.after, self.again, self.forgetting, self.stops_with_connection
         );
         let world = case.world(self.stops_with_connection).await;
         let power = Power::cut_after(self.after);
-        let was_cut = self.sweep_until_cut(&world, &power, case).await;
+        let was_cut = sweep_until_cut(&world, &power, case, &self.forgetting).await;
         assert_whole(&world, &told, &power);
         if !was_cut {
             return false;
         }
-        if let Some(again_after) = self.again_after {
+        if let Some((again_after, forgetting)) = self.again {
             let power = Power::cut_after(again_after);
-            self.sweep_until_cut(&world, &power, case).await;
+            sweep_until_cut(&world, &power, case, &forgetting).await;
             assert_whole(&world, &told, &power);
         }
         case.finish(&world).await;
@@ -168,23 +174,23 @@ impl Cut {
         assert_whole(&world, &told, &power);
         true
     }
+}
 
-    async fn sweep_until_cut(&self, world: &World, power: &Power, case: &Case) -> bool {
-        world.next_process(power);
-        let mut was_cut = false;
-        for _ in 0..case.sweeps {
-            sleep(case.between).await;
-            was_cut |= matches!(world.collectors[0].sweep(power).await, Ended::Killed);
-        }
-        // What the device was asked for is done by then, or never.
-        sleep(Duration::from_secs(1)).await;
-        match (&self.forgetting, was_cut) {
-            (Forgetting::Nothing, _) | (_, false) => world.next_process(&Power::default()),
-            (forgetting, true) => world.disk.restart(Power::default(), forgetting.clone()),
-        }
-        world.check();
-        was_cut
+async fn sweep_until_cut(world: &World, power: &Power, case: &Case, forgetting: &Forgetting) -> bool {
+    world.next_process(power);
+    let mut was_cut = false;
+    for _ in 0..case.sweeps {
+        sleep(case.between).await;
+        was_cut |= matches!(world.collectors[0].sweep(power).await, Ended::Killed);
     }
+    // What the device was asked for is done by then, or never.
+    sleep(Duration::from_secs(1)).await;
+    match (forgetting, was_cut) {
+        (Forgetting::Nothing, _) | (_, false) => world.next_process(&Power::default()),
+        (forgetting, true) => world.disk.restart(Power::default(), forgetting.clone()),
+    }
+    world.check();
+    was_cut
 }
 
 fn assert_whole(world: &World, told: &str, power: &Power) {
@@ -213,7 +219,7 @@ fn a_pass_that_is_cut_after_any_effect_loses_nothing_shows_nothing_untrue_and_is
                         after,
                         forgetting,
                         stops_with_connection,
-                        again_after: None,
+                        again: None,
                     };
                     goes_on |= story(cut.play(&case));
                     cuts += 1;
@@ -231,28 +237,36 @@ fn a_pass_that_is_cut_after_any_effect_loses_nothing_shows_nothing_untrue_and_is
 
 #[test]
 fn a_pass_that_is_cut_and_whose_repetition_is_cut_too_loses_nothing() {
-    let case = &cases()[0];
     let mut dice = Dice::new(2);
     let mut cuts = 0;
-    for after in 1.. {
-        let mut goes_on = false;
-        for again_after in (1..60).step_by(3) {
-            let forgetting = Forgetting::ByChance(dice.split());
-            let stops_with_connection = dice.one_in(2);
-            let again_after = Some(again_after + dice.below(3));
-            let cut = Cut {
-                after,
-                forgetting,
-                stops_with_connection,
-                again_after,
-            };
-            goes_on |= story(cut.play(case));
-            cuts += 1;
-        }
-        if !goes_on {
-            break;
+    let all = cases();
+    let resumed = |case: &&Case| case.plan.kinds == [Kind::NoTar] || !case.plan.has_links;
+    for case in all.iter().filter(resumed) {
+        for after in 1.. {
+            let mut goes_on = false;
+            for again_after in (1..60).step_by(3) {
+                let forgetting = match dice.one_in(2) {
+                    true => Forgetting::ByChance(dice.split()),
+                    false => Forgetting::RemovedEntries,
+                };
+                let again = match dice.one_in(2) {
+                    true => Forgetting::ByChance(dice.split()),
+                    false => Forgetting::Nothing,
+                };
+                let cut = Cut {
+                    after,
+                    forgetting,
+                    stops_with_connection: dice.one_in(2),
+                    again: Some((again_after + dice.below(3), again)),
+                };
+                goes_on |= story(cut.play(case));
+                cuts += 1;
+            }
+            if !goes_on {
+                break;
+            }
         }
     }
     println!("{cuts} pairs of cuts");
-    assert!(cuts > 500, "only {cuts} pairs of cuts");
+    assert!(cuts > 2000, "only {cuts} pairs of cuts");
 }
