@@ -164,6 +164,8 @@ fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> {
         "sim",
         "-p",
         "ledger",
+        "-p",
+        "engine",
         "--no-default-features",
         "--features",
         "sim/simulator",
@@ -182,7 +184,7 @@ fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> {
             .find_map(|message| message["executable"].as_str().map(PathBuf::from))
             .with_context(|| format!("cargo built no tests of `{target}`"))
     };
-    let (proof, ledger) = (program("proof")?, program("ledger")?);
+    let (proof, ledger, engine) = (program("proof")?, program("ledger")?, program("way_of_a_file")?);
     Ok(vec![
         Checker {
             name: "ledger",

@@ -48,11 +48,11 @@ impl Camera {
     /// Records until it is dropped.
     pub async fn record(mut self, at_most: u64) {
         for _ in 0..at_most {
-            match self.dice.below(13) {
+            match self.dice.below(14) {
                 12 => self.replace_many_times().await,
                 0..=3 => self.write_and_rename().await,
                 4..=6 => self.write_in_place().await,
-                7 => self.append_again().await,
+                7 | 13 => self.append_again().await,
                 8 => self.burst(),
                 9 => self.tidy_up(),
                 10 => self.write_to_withdrawn().await,
@@ -132,30 +132,33 @@ impl Camera {
         }
     }
 
-    /// Writes a file, closes it, and opens it again to append, before it can have settled.
+    /// Writes a file, closes it, and opens it again to append, several times, always before it can have settled.
     async fn append_again(&mut self) {
-        let (name, first, second) = (self.name(), self.content(), self.content());
+        let name = self.name();
         let boot = {
             let mut device = self.device.lock();
             let Some(inode) = device.create(&name) else { return };
-            device.append(inode, &first);
-            if let Some(bytes) = device.close(inode) {
-                self.book.saw(self.number, &name, &bytes);
-            }
+            device.close(inode);
             device.boot
         };
-        let pause = self.dice.span(Duration::ZERO, self.unseen_pause);
-        sleep(pause).await;
-        let mut device = self.device.lock();
-        if device.boot != boot {
-            return;
-        }
-        let Some(inode) = device.open(&name).or_else(|| device.create(&name)) else {
-            return;
-        };
-        device.append(inode, &second);
-        if let Some(bytes) = device.close(inode) {
-            self.book.finished(self.number, &name, &bytes);
+        let last = self.dice.below(6);
+        for time in 0..=last {
+            let pause = self.dice.span(Duration::ZERO, self.unseen_pause);
+            sleep(pause).await;
+            let content = self.content();
+            let mut device = self.device.lock();
+            if device.boot != boot {
+                return;
+            }
+            // Whoever took it away took it too early; what is appended then makes a file of its own.
+            let Some(inode) = device.open(&name).or_else(|| device.create(&name)) else {
+                return;
+            };
+            device.append(inode, &content);
+            match device.close(inode) {
+                Some(bytes) if time == last => self.book.finished(self.number, &name, &bytes),
+                _ => {}
+            }
         }
     }
 
@@ -209,12 +212,9 @@ impl Camera {
         }
     }
 
-    /// Somebody appends to a file where gleaner has put it.
+    /// Somebody writes to a file where gleaner has put it: appends, or writes other bytes over it, while it may be on its way.
     async fn write_to_withdrawn(&mut self) {
-        if !self.device.lock().kind.abilities().sees_open_files {
-            return;
-        }
-        let (boot, inode, before) = {
+        let (boot, inode, path, before) = {
             let mut device = self.device.lock();
             let withdrawn = device.files().filter(|(path, _)| original_path(path) != **path);
             let paths: Vec<Vec<u8>> = withdrawn.map(|(path, _)| path.clone()).collect();
@@ -223,16 +223,20 @@ impl Camera {
             };
             let Some(inode) = device.open(&path) else { return };
             let before = device.node(inode).map(|file| Arc::clone(&file.bytes));
-            (device.boot, inode, before.map(|before| (path, before)))
+            (device.boot, inode, path, before.unwrap_or_default())
         };
-        let Some((path, before)) = before else { return };
-        let more = self.dice.bytes(50);
-        sleep(Duration::from_millis(self.dice.below(200))).await;
+        // Only a writer that can be seen may hold it open for a while.
+        if self.device.lock().kind.abilities().sees_open_files {
+            sleep(Duration::from_millis(self.dice.below(200))).await;
+        }
         let mut device = self.device.lock();
         if device.boot != boot {
             return;
         }
-        device.append(inode, &more);
+        match self.dice.one_in(2) {
+            true => device.append(inode, &self.dice.bytes(50)),
+            false => device.overwrite(inode, &self.dice.bytes(before.len())),
+        }
         // Released since it was opened: it was opened after gleaner's last look, which nobody can prevent.
         let is_there = device.is_named(inode);
         if let (Some(bytes), true) = (device.close(inode), is_there) {

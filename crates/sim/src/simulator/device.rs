@@ -200,6 +200,14 @@ impl DeviceState {
         }
     }
 
+    /// Writes other bytes over a file that is held open.
+    pub(super) fn overwrite(&mut self, inode: u64, bytes: &[u8]) {
+        if let Some(file) = self.card.files.get_mut(&inode) {
+            file.bytes = Arc::default();
+        }
+        self.append(inode, bytes);
+    }
+
     /// Closes a file, and answers with what is in it.
     pub(super) fn close(&mut self, inode: u64) -> Option<Arc<Vec<u8>>> {
         let file = self.card.files.get_mut(&inode)?;

@@ -6,6 +6,7 @@ use engine::fleet::SweepSummary;
 use engine::ports::PassOutcome;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use model::FileState;
 use rustix::io::Errno;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -272,24 +273,36 @@ impl Story {
             return;
         };
         match dice.below(24) {
-            0 | 1 => self.spoil_store(dice),
-            2 => {
+            0..=3 => self.spoil_store(dice),
+            4 => {
                 self.injector.note("LedgerLost", "");
                 ledger.restore(LedgerContent::default());
             }
-            3 => {
+            5 => {
                 if let Some(snapshot) = dice.pick(&self.snapshots).cloned() {
                     self.injector.note("LedgerOlder", "");
                     ledger.restore(snapshot);
                 }
             }
-            4..=7 => self.snapshots.push(ledger.content()),
+            6..=9 => self.snapshots.push(ledger.content()),
             _ => {}
         }
     }
 
     fn spoil_store(&self, dice: &mut Dice) {
-        let names: Vec<Vec<u8>> = self.world.disk.visible().into_keys().collect();
+        // Best of all what is stored and not released yet: it must not be released on the strength of the record alone.
+        let rows = self
+            .world
+            .collectors
+            .iter()
+            .flat_map(|collector| collector.ledger.content().rows);
+        let stored = rows.filter(|(_, state)| *state == FileState::Stored);
+        let mut names: Vec<Vec<u8>> = stored
+            .map(|(record, _)| record.store_name.as_bytes().to_vec())
+            .collect();
+        if names.is_empty() || dice.one_in(2) {
+            names = self.world.disk.visible().into_keys().collect();
+        }
         let Some(name) = dice.pick(&names) else { return };
         let shown = name.escape_ascii().to_string();
         match dice.one_in(2) {

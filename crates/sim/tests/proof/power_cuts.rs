@@ -236,6 +236,42 @@ fn a_pass_that_is_cut_after_any_effect_loses_nothing_shows_nothing_untrue_and_is
 }
 
 #[test]
+fn what_was_stored_before_a_cut_and_spoilt_since_is_never_a_ground_for_release() {
+    let all = cases();
+    let mut spoilt = 0;
+    for case in all.iter().filter(|case| case.before.is_empty()) {
+        for after in 1.. {
+            let was_cut = story(async {
+                let world = case.world(true).await;
+                let power = Power::cut_after(after);
+                let was_cut = sweep_until_cut(&world, &power, case, &Forgetting::Nothing).await;
+                for (at, name) in world.disk.visible().into_keys().enumerate() {
+                    // An empty file has nothing that could rot.
+                    if at % 2 == 0 || !world.disk.rot(&name) {
+                        world.disk.lose(&name);
+                    }
+                    world.book.store_spoilt(&name, &world.fleet, &world.disk);
+                    spoilt += 1;
+                }
+                case.finish(&world).await;
+                world.check();
+                world.check_progress();
+                assert_whole(
+                    &world,
+                    &format!("{}: spoilt after effect {after}", case.name),
+                    &power,
+                );
+                was_cut
+            });
+            if !was_cut {
+                break;
+            }
+        }
+    }
+    assert!(spoilt > 100, "only {spoilt} files were spoilt");
+}
+
+#[test]
 fn a_pass_that_is_cut_and_whose_repetition_is_cut_too_loses_nothing() {
     let mut dice = Dice::new(2);
     let mut cuts = 0;
