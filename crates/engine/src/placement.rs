@@ -116,7 +116,8 @@ fn admissible_component(component: &[u8], names: NameRule, digest: &Digest) -> V
         NameRule::Bytes => component.to_vec(),
         NameRule::Portable => portable::component(component),
     };
-    if names_control_folder(&component) {
+    // Of a name such as `..np`, a layout may take the stem alone, which is a dot.
+    if names_control_folder(&component) || matches!(&component[..], b"." | b"..") {
         component.push(b'~');
     }
     if component.len() > LONGEST_COMPONENT {
@@ -297,6 +298,18 @@ mod tests {
         ] {
             assert_eq!(placed(path_only.clone(), NameRule::Bytes, name), expected);
         }
+    }
+
+    #[test]
+    fn a_part_of_dots_is_never_all_that_a_layout_takes_from_a_name() {
+        let by_extension = vec![
+            LayoutPart::Extension,
+            LayoutPart::Literal("/".into()),
+            LayoutPart::Stem,
+        ];
+        assert_eq!(placed(by_extension.clone(), NameRule::Bytes, b"..np"), "np/.~");
+        assert_eq!(placed(by_extension.clone(), NameRule::Bytes, b"...np"), "np/..~");
+        assert_eq!(placed(by_extension, NameRule::Portable, b"..np"), "np/%2E");
     }
 
     #[test]
