@@ -39,6 +39,9 @@ use pending::{Expected, Held};
 const DEFAULT_READ_LENGTH: u32 = 32 * 1024;
 /// Never more than OpenSSH's own `SFTP_MAX_READ_LENGTH`, whatever a server tells.
 const LONGEST_READ_LENGTH: u32 = 255 * 1024;
+/// Never less, whatever a server tells or does: each request costs memory of ours until it is answered, and a budget of bytes is no
+/// bound for requests of a byte each. A server that has less to give answers short.
+const LEAST_READ_LENGTH: u32 = 4096;
 /// What a DATA packet has beside its data, generously.
 const DATA_OVERHEAD: u64 = 1024;
 /// Handles open at once where the server does not tell.
@@ -178,7 +181,7 @@ fn read_length(limits: &Limits) -> u32 {
         0 => u32::MAX,
         length => u32::try_from(length.saturating_sub(DATA_OVERHEAD)).unwrap_or(u32::MAX),
     };
-    told.min(fits).clamp(1, LONGEST_READ_LENGTH)
+    told.min(fits).clamp(LEAST_READ_LENGTH, LONGEST_READ_LENGTH)
 }
 
 #[cfg(test)]
@@ -199,6 +202,17 @@ mod tests {
         assert_eq!(asked(34_000, 0), 32 * 1024);
         assert_eq!(asked(34_000, 64 * 1024), 34_000 - 1024);
         assert_eq!(asked(u64::MAX, u64::MAX), 255 * 1024);
-        assert_eq!(asked(10, 10), 1);
+    }
+
+    #[test]
+    fn a_server_that_takes_a_byte_at_a_time_is_not_asked_a_million_times() {
+        for (packet_length, read_length) in [(10, 10), (0, 1), (1024, 0), (1025, 1)] {
+            let limits = Limits {
+                packet_length,
+                read_length,
+                ..Limits::default()
+            };
+            assert_eq!(super::read_length(&limits), LEAST_READ_LENGTH);
+        }
     }
 }

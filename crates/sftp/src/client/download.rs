@@ -7,15 +7,13 @@ use std::pin::Pin;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::Client;
+use super::{Client, LEAST_READ_LENGTH};
 use super::budget::{Budget, Piece, PieceSink};
 use super::connection::settled;
 use super::error::{Error, Failure, Operation};
 use super::pending::{Answer, Expected, Held, RemoteHandle, Reply};
 use crate::codec::{Request, Response, StatusCode};
 
-/// A server that answers short is asked for less at a time, but never for less than this.
-const LEAST_READ_LENGTH: u32 = 4096;
 /// One request takes at most this part of the budget, so that even a small budget has several under way.
 const BUDGET_PARTS: u32 = 4;
 
