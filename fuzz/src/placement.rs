@@ -126,7 +126,10 @@ fn candidates(name: &RelativePath, names: NameRule, digest: Digest) -> Vec<Resul
     let mut obstructed = Candidates::new(name, digest);
     if name.parent().is_some() {
         assert!(obstructed.after_obstructed(0));
-        tried.insert(0, obstructed.current());
+        match obstructed.current() {
+            Ok(obstructed) => admissible(&obstructed, names),
+            Err(error) => assert!(is_too_long(error), "{error}"),
+        }
     }
     for (at, candidate) in tried.iter().enumerate() {
         match candidate {

@@ -35,6 +35,7 @@ pub(super) struct Told {
     size: u64,
     lied: AtomicBool,
     short: AtomicBool,
+    is_kept: AtomicBool,
 }
 
 impl Told {
@@ -52,6 +53,11 @@ impl Told {
 
     pub(super) fn has_lied(&self) -> bool {
         self.lied.load(Relaxed)
+    }
+
+    /// Whether nobody keeps credit yet; whoever asks does from now on.
+    fn may_keep(&self) -> bool {
+        !self.is_kept.swap(true, Relaxed)
     }
 
     /// Something was answered with fewer bytes than there are.
@@ -94,7 +100,10 @@ impl Question {
                 given_up_after,
                 keeps,
             } => {
-                let received = Received::new(from.min(expected), expected, &budget, keeps);
+                let from = from.min(expected);
+                // A consumer may keep its credit where all of the file fits into the budget, and nobody else does the same.
+                let fits = expected - from < u64::from(budget.capacity());
+                let received = Received::new(from, expected, keeps && fits && told.may_keep());
                 let Some(steps) = given_up_after else {
                     return download(&client, &budget, received, &told).await;
                 };
@@ -125,14 +134,12 @@ struct Received {
 }
 
 impl Received {
-    fn new(from: u64, expected: u64, budget: &Budget, keeps: bool) -> Self {
-        // A consumer may keep its credit as long as all of the file fits into the budget, and nobody else needs it.
-        let fits = expected - from < u64::from(budget.capacity());
+    fn new(from: u64, expected: u64, keeps: bool) -> Self {
         Self {
             from,
             expected,
             next: Arc::new(AtomicU64::new(from)),
-            kept: (keeps && fits && budget.available() == budget.capacity() as usize).then(Vec::new),
+            kept: keeps.then(Vec::new),
         }
     }
 }

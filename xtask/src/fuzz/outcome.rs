@@ -112,8 +112,8 @@ mod tests {
 
     const WELL: &str = "\
 INFO: Seed: 1
-#2	INITED cov: 10 ft: 11 corp: 1/1b exec/s: 0 rss: 30Mb
-#99	DONE   cov: 120 ft: 456 corp: 78/2345b lim: 4096 exec/s: 9 rss: 40Mb
+#2\tINITED cov: 10 ft: 11 corp: 1/1b exec/s: 0 rss: 30Mb
+#99\tDONE   cov: 120 ft: 456 corp: 78/2345b lim: 4096 exec/s: 9 rss: 40Mb
 stat::number_of_executed_units: 99
 ";
 
@@ -130,7 +130,7 @@ stat::number_of_executed_units: 99
 
     #[test]
     fn a_finding_is_named_and_a_fuzzer_that_cannot_start_is_no_success() {
-        let log = "#2	INITED cov: 1 ft: 1 corp: 1/1b\nthread 'a' panicked at b:1:1:\nartifact_prefix='x/'; Test unit written to x/crash-12\n";
+        let log = "#2\tINITED cov: 1 ft: 1 corp: 1/1b\nthread 'a' panicked at b:1:1:\nartifact_prefix='x/'; Test unit written to x/crash-12\n";
         let outcome = Outcome::read(log, false, Duration::ZERO).unwrap();
         assert_eq!(outcome.finding, Some(PathBuf::from("x/crash-12")));
         assert!(outcome.end.starts_with("thread 'a' panicked at b") && outcome.row("a").ends_with("FAILED"));
