@@ -26,6 +26,9 @@ const PATIENCE: u64 = 20;
 /// More memory than that, in MiB, is a finding, whatever the target says of it.
 const MEMORY: u64 = 1024;
 
+/// Bytes of found inputs that are kept for a target, the shortest ones: a repository is no place for more.
+const MOST_KEPT: usize = 90_000;
+
 /// What is wanted.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -209,9 +212,15 @@ impl Fuzzer {
                 named.push(fs::read(&file)?);
             }
         }
+        let mut inputs = Vec::new();
         for file in files_in(&fewest)? {
-            let input = fs::read(&file)?;
-            if !named.contains(&input) {
+            inputs.push((fs::read(&file)?, file));
+        }
+        inputs.sort_by_key(|(input, _)| input.len());
+        let mut bytes = 0;
+        for (input, file) in inputs {
+            bytes += input.len();
+            if bytes <= MOST_KEPT && !named.contains(&input) {
                 let name = file.file_name().unwrap_or_default();
                 fs::write(self.corpus(target).join(name), input)?;
                 kept += 1;

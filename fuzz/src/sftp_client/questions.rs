@@ -16,7 +16,7 @@ const MOST: u8 = 6;
 /// One thing asked of the client.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// Read a file; and perhaps give up on the way, or keep every piece until the end.
+    /// Read a file; and perhaps give up on the way, or keep the last piece until the end.
     Download {
         from: u64,
         expected: u64,
@@ -35,7 +35,6 @@ pub(super) struct Told {
     size: u64,
     lied: AtomicBool,
     short: AtomicBool,
-    is_kept: AtomicBool,
 }
 
 impl Told {
@@ -55,11 +54,6 @@ impl Told {
         self.lied.load(Relaxed)
     }
 
-    /// Whether nobody keeps credit yet; whoever asks does from now on.
-    fn may_keep(&self) -> bool {
-        !self.is_kept.swap(true, Relaxed)
-    }
-
     /// Something was answered with fewer bytes than there are.
     pub(super) fn answer_short(&self) {
         self.short.store(true, Relaxed);
@@ -67,7 +61,7 @@ impl Told {
 
     /// A budget that some downloads find too small and others do not.
     pub(super) fn budget(&self) -> u32 {
-        1 + u32::try_from(self.size % 50_000).unwrap_or(0)
+        64 + u32::try_from(self.size % 50_000).unwrap_or(0)
     }
 }
 
@@ -100,10 +94,7 @@ impl Question {
                 given_up_after,
                 keeps,
             } => {
-                let from = from.min(expected);
-                // A consumer may keep its credit where all of the file fits into the budget, and nobody else does the same.
-                let fits = expected - from < u64::from(budget.capacity());
-                let received = Received::new(from, expected, keeps && fits && told.may_keep());
+                let received = Received::new(from.min(expected), expected, keeps);
                 let Some(steps) = given_up_after else {
                     return download(&client, &budget, received, &told).await;
                 };
@@ -130,7 +121,9 @@ struct Received {
     from: u64,
     expected: u64,
     next: Arc<AtomicU64>,
-    kept: Option<Vec<Piece>>,
+    keeps: bool,
+    /// The last piece: nothing more is needed, so its credit may be held until the file is whole.
+    kept: Option<Piece>,
 }
 
 impl Received {
@@ -139,7 +132,8 @@ impl Received {
             from,
             expected,
             next: Arc::new(AtomicU64::new(from)),
-            kept: keeps.then(Vec::new),
+            keeps,
+            kept: None,
         }
     }
 }
@@ -153,9 +147,7 @@ impl PieceSink for Received {
         assert!(end <= self.expected, "more bytes than asked for");
         assert_eq!(piece.credit.num_permits(), piece.bytes.len());
         self.next.store(end, Relaxed);
-        if let Some(kept) = &mut self.kept {
-            kept.push(piece);
-        }
+        self.kept = (self.keeps && end == self.expected).then_some(piece);
         true
     }
 }
