@@ -11,6 +11,7 @@ pub mod camera;
 pub mod chronicle;
 pub mod clock;
 pub mod collector;
+pub mod conformance;
 pub mod device;
 pub mod dice;
 pub mod disk;

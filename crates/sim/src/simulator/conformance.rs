@@ -18,7 +18,9 @@ pub(crate) fn ensure(is_so: bool, otherwise: impl FnOnce() -> String) -> Checked
 
 /// Compares what was found with what should be.
 pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Checked {
-    ensure(found == expected, || format!("{what}: {found:?}, not {expected:?}"))
+    ensure(found == expected, || {
+        format!("{what}: {found:?}, not {expected:?}")
+    })
 }
 
 /// An error of a port, as text.

@@ -217,6 +217,12 @@ impl DeviceState {
         Some(bytes)
     }
 
+    /// Closes everything that is held open.
+    pub(super) fn close_all(&mut self) {
+        self.card.files.values_mut().for_each(|file| file.writers = 0);
+        self.forget_nameless();
+    }
+
     /// Sets the time of a file, as a copy that keeps times does.
     pub(super) fn set_modified(&mut self, path: &[u8], ago: Duration) {
         let now = self.now();

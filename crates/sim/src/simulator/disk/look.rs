@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::Digest;
+use model::{Digest, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::ForgetfulDisk;
-use super::volume::{Content, FileContent, ROOT, Volume};
+use super::crash::Forgetting;
+use super::volume::{Content, FileContent, FolderContent, ROOT, Volume};
 
 /// A file that has a name in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,23 @@ impl ForgetfulDisk {
         let mut files = self.everything_in_store();
         files.retain(|name, _| !is_beneath(name, CONTROL));
         files
+    }
+
+    /// What is in a file of the store.
+    pub fn read(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let mut bytes = None;
+        self.store(|volume| {
+            let file = volume.walk(ROOT, name).and_then(|inode| volume.file(inode));
+            bytes = file.ok().map(|file| file.cached.clone());
+        });
+        bytes
+    }
+
+    /// Puts a file into the store as somebody else does, with the folders above it, and durably.
+    pub fn put(&self, name: &[u8], bytes: &[u8]) -> Result<(), rustix::io::Errno> {
+        let (now, mut made) = (self.now(), Ok(()));
+        self.store(|volume| made = volume.put(name, bytes, now));
+        made
     }
 
     /// Whether these bytes are a visible file of the store, and still are after every power cut.
@@ -119,6 +137,25 @@ fn is_beneath(name: &[u8], folder: &[u8]) -> bool {
 }
 
 impl Volume {
+    fn put(&mut self, name: &[u8], bytes: &[u8], now: Timestamp) -> Result<(), rustix::io::Errno> {
+        let mut parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
+        let (mut at, last) = (ROOT, parts.pop().unwrap_or_default());
+        for part in parts {
+            at = match self.child(at, part) {
+                Ok(inode) => inode,
+                Err(_) => self.make(at, part, Content::Folder(FolderContent::default()), now)?,
+            };
+        }
+        let file = FileContent {
+            cached: bytes.to_vec(),
+            durable: bytes.to_vec(),
+            ..FileContent::default()
+        };
+        self.make(at, last, Content::File(file), now)?;
+        self.forget(&mut Forgetting::Nothing);
+        Ok(())
+    }
+
     fn visit(
         &self,
         folder: u64,
