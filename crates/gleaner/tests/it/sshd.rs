@@ -82,6 +82,24 @@ impl Sshd {
         }
     }
 
+    /// Ends the listener alone, by SIGKILL: its sessions go on, new connections are refused.
+    pub(crate) fn kill_listener(&self) {
+        if let Some(mut listener) = self.listener.lock().expect("lock").take() {
+            processes::signal(listener.id(), Signal::KILL);
+            drop(listener.wait());
+        }
+    }
+
+    /// Whether it listens, as far as is known here.
+    pub(crate) fn listens(&self) -> bool {
+        self.listener.lock().expect("lock").is_some()
+    }
+
+    /// The ids of all that the sessions consist of: their servers, helpers and shells.
+    pub(crate) fn session_processes(&self) -> Vec<u32> {
+        self.processes().split_off(usize::from(self.listens()))
+    }
+
     /// Listens again on the same port.
     pub(crate) fn start_again(&self) {
         assert!(self.launch(), "sshd does not start again:\n{}", self.log());
