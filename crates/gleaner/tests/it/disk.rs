@@ -54,13 +54,11 @@ impl Disk {
         self.medium
     }
 
-    /// Another writer takes all the room that there is.
+    /// Another writer takes all the room that there is; it cannot where the disk is read-only.
     pub(crate) fn fill(&self) {
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(self.filler())
-            .expect("the filler");
+        let Ok(file) = File::options().create(true).append(true).open(self.filler()) else {
+            return;
+        };
         // Ever smaller pieces, down to a block.
         for length in [16 << 20, 1 << 20, 64 << 10, 4 << 10] {
             let mut end = file.metadata().expect("the filler").len();

@@ -33,10 +33,12 @@ mod sshd;
 mod tap;
 
 mod bad_input;
+mod broken_promises;
 mod conflicts;
 mod contract;
 mod demo;
 mod failures;
+mod faults_in_mid_run;
 mod harness;
 mod kills;
 mod ledger;

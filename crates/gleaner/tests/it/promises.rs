@@ -64,6 +64,16 @@ impl Witness {
         found
     }
 
+    /// Which files, of devices (by number) that had no fault, were ready when a run began and are not in the store now.
+    pub(crate) fn not_served(&self, fleet: &Fleet, ready: &[(usize, PathBuf)]) -> Vec<Breach> {
+        let name = |number: usize| fleet.device(number).name.as_str();
+        let waits = ready
+            .iter()
+            .filter(|(number, path)| !self.seen.contains_key(&Path::new(name(*number)).join(path)));
+        let told = waits.map(|(number, path)| format!("{}: {} was not gathered", name(*number), shown(path)));
+        breaches(Promise::NotHeldUp, told)
+    }
+
     /// What was visible when it last looked.
     pub(crate) fn seen(&self) -> &BTreeMap<PathBuf, Digest> {
         &self.seen

@@ -350,15 +350,13 @@ impl Campaign {
     fn held_up(&self, tokens: &[PathBuf], struck: &[Struck]) -> Vec<Breach> {
         let harmed: Option<BTreeSet<usize>> = struck.iter().map(|struck| struck.device).collect();
         let Some(harmed) = harmed else { return Vec::new() };
-        let served = |(number, token): (usize, &PathBuf)| {
-            let device = self.fleet.device(number);
-            let stored = PathBuf::from(&device.name).join(token);
-            let waits = device.is_ordinary()
-                && !harmed.contains(&number)
-                && !self.witness.seen().contains_key(&stored);
-            waits.then(|| format!("{} was not served, only {harmed:?} had faults", device.name))
-        };
-        breaches(Promise::NotHeldUp, (1..).zip(tokens).filter_map(served))
+        // Of lesser devices a sweep may want a second look first.
+        let is_owed = |number: &usize| self.fleet.device(*number).is_ordinary() && !harmed.contains(number);
+        let ready: Vec<(usize, PathBuf)> = (1..)
+            .zip(tokens.iter().cloned())
+            .filter(|(number, _)| is_owed(number))
+            .collect();
+        self.witness.not_served(&self.fleet, &ready)
     }
 
     fn count(&self, outcomes: &[Outcome], struck: &[Struck], figures: &mut Figures) {
