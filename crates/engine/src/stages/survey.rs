@@ -151,14 +151,14 @@ impl<W: World> Judging<'_, W> {
 
     fn note_withdrawn(&mut self, entry: &Entry) {
         let ours = withdrawn::ledger_of(&entry.path) == Some(self.outlook.ledger.as_str().as_bytes());
+        // Whoever comes last removes the folder that all use: the device refuses while there is something in it. One that was left
+        // between two removals would stay for ever otherwise.
+        let of_all = entry.path.file_name() == WITHDRAWN_FOLDER;
         match entry.kind {
             EntryKind::File if ours => {
                 self.withdrawn.insert(entry.path.clone());
             }
-            // The withdrawn folder itself is nobody's: a kill may have left it with nothing in it.
-            EntryKind::Folder if ours || entry.path.file_name() == WITHDRAWN_FOLDER => {
-                self.old_folders.push(entry.path.clone());
-            }
+            EntryKind::Folder if ours || of_all => self.old_folders.push(entry.path.clone()),
             _ => {}
         }
     }

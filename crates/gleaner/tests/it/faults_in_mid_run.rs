@@ -24,13 +24,16 @@ fn fleet() -> Fleet {
     fleet
         .set("ssh.connect_timeout", "3s")
         .set("defaults.stall_timeout", "3s");
-    fleet.tap(1).device(1).link(|tap| tap.slow_to(3_000_000));
+    fleet.tap(1).device(1).link(|tap| tap.slow_to(6_000_000));
     fleet
 }
 
 /// Records, begins to run, and comes back as soon as the store shows something and much is still to come.
 fn under_way(fleet: &Fleet) -> Running {
-    fleet.device(1).record_many("day", 200, 50_000);
+    fleet
+        .device(1)
+        .record_many("day", 100, 50_000)
+        .record("big", content("big", 24 << 20));
     fleet.wait_until_settled();
     let mut running = fleet.start(["run"]);
     assert!(wait_until(SOON, || !fleet.store_files().is_empty() || running.has_ended()));

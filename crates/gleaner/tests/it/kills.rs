@@ -105,6 +105,16 @@ fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_sto
 }
 
 #[test]
+fn killed_between_two_folders_that_it_removes_it_removes_the_other_next_time() {
+    let fleet = Fleet::new(1);
+    // All files were released, and the folder of the ledger removed; the folder above it was not yet.
+    let withdrawn = fleet.device(1).folder.join(recording::WITHDRAWN);
+    std::fs::create_dir(&withdrawn).expect("making a folder");
+    fleet.sweep().exits(0);
+    assert!(!withdrawn.exists(), "it stays for ever");
+}
+
+#[test]
 fn killed_while_it_connects_to_a_black_hole_it_leaves_no_ssh() {
     let fleet = Fleet::new(1);
     fleet.tap(1).device(1).record("img.jpg", "picture");
