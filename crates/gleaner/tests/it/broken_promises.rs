@@ -1,20 +1,13 @@
 //! The checkers of the soak, proved: each promise is broken by hand, and the break is seen.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::context::Fleet;
 use crate::device::Device;
 use crate::processes;
 use crate::promises::{Breach, Promise, Witness};
-use crate::recording::content;
-
-const ALL_OF_THE_STORE: [Promise; 4] = [
-    Promise::NothingLost,
-    Promise::StoreTrue,
-    Promise::StoreUnchanged,
-    Promise::RecordAgrees,
-];
+use crate::recording::{self, content};
 
 /// A fleet after a good sweep, and a witness that has seen it.
 fn gathered() -> (Fleet, Witness) {
@@ -24,9 +17,10 @@ fn gathered() -> (Fleet, Witness) {
         .record("day/img.jpg", content("img", 5_000))
         .record("empty", "");
     fleet.device(2).record("day/img.jpg", content("other", 5_000));
-    // The same name again: the second gets a part of its digest into its name.
     fleet.sweep().exits(0);
+    // The same name again: the second gets a part of its digest into its name.
     fleet.device(1).record("day/img.jpg", content("again", 5_000));
+    fleet.device(2).record("empty", "");
     fleet.sweep_until_emptied();
     let mut witness = Witness::default();
     assert_eq!(witness.examine(&fleet), [], "all is well to begin with");
@@ -41,97 +35,107 @@ fn broken(found: &[Breach]) -> Vec<Promise> {
     promises
 }
 
-#[test]
-fn a_stored_file_that_is_removed_is_seen_as_lost() {
-    let (fleet, mut witness) = gathered();
-    fs::remove_file(fleet.store().join("device1/day/img.jpg")).expect("removing");
-    let found = witness.examine(&fleet);
-    let wanted = [
-        Promise::NothingLost,
-        Promise::StoreUnchanged,
-        Promise::RecordAgrees,
-    ];
-    assert_eq!(broken(&found), wanted, "{found:?}");
-    assert!(found[0].what.contains("device1: day/img.jpg"), "{found:?}");
-}
-
-#[test]
-fn an_empty_file_that_is_removed_is_missed_although_its_content_is_nothing() {
-    let (fleet, mut witness) = gathered();
-    fleet.device(2).record("elsewhere/empty", "");
-    fs::remove_file(fleet.store().join("device1/empty")).expect("removing");
-    assert_eq!(broken(&witness.examine(&fleet))[0], Promise::NothingLost);
-}
-
-#[test]
-fn a_flipped_byte_in_the_store_is_seen() {
-    let (fleet, mut witness) = gathered();
-    let stored = fleet.store().join("device2/day/img.jpg");
-    let mut bytes = fs::read(&stored).expect("stored");
-    bytes[4_321] ^= 1;
-    fs::write(&stored, bytes).expect("flipping");
-    assert_eq!(broken(&witness.examine(&fleet)), ALL_OF_THE_STORE);
-}
-
-#[test]
-fn a_stored_file_that_is_cut_short_is_seen() {
-    let (fleet, mut witness) = gathered();
-    let stored = fs::File::options()
-        .write(true)
-        .open(fleet.store().join("device2/day/img.jpg"));
-    stored.and_then(|file| file.set_len(4_999)).expect("cutting");
-    assert_eq!(broken(&witness.examine(&fleet)), ALL_OF_THE_STORE);
-}
-
-#[test]
-fn a_recording_under_the_name_of_another_is_seen() {
-    let (fleet, mut witness) = gathered();
-    let (one, two) = (
-        fleet.store().join("device1/day/img.jpg"),
-        fleet.store().join("device2/day/img.jpg"),
-    );
+/// What is found after the files of the store were changed, which are then as they were.
+fn found_after(fleet: &Fleet, witness: &Witness, change: impl FnOnce(&Path)) -> Vec<Breach> {
     let aside = fleet.path("aside");
-    for (from, to) in [(&one, &aside), (&two, &one), (&aside, &two)] {
-        fs::rename(from, to).expect("exchanging");
+    for name in ["device1", "device2"] {
+        copy(&fleet.store().join(name), &aside.join(name));
     }
-    assert_eq!(broken(&witness.examine(&fleet)), ALL_OF_THE_STORE);
-    let (fleet, mut witness) = gathered();
-    // Also as a copy, where nothing else is wrong.
-    let copy = fleet.store().join("device1/day/img~01234567.jpg");
-    fs::copy(fleet.store().join("device1/day/img.jpg"), copy).expect("copying");
-    assert_eq!(broken(&witness.examine(&fleet)), [Promise::StoreTrue]);
+    change(&fleet.store());
+    let found = witness.clone().examine(fleet);
+    for name in ["device1", "device2"] {
+        fs::remove_dir_all(fleet.store().join(name)).expect("removing");
+        fs::rename(aside.join(name), fleet.store().join(name)).expect("bringing back");
+    }
+    assert_eq!(witness.clone().examine(fleet), [], "as it was");
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    for path in recording::regular_files(from) {
+        let target = to.join(path.strip_prefix(from).expect("below"));
+        fs::create_dir_all(target.parent().expect("a folder")).expect("making folders");
+        fs::copy(&path, target).expect("copying");
+    }
 }
 
 #[test]
-fn a_recording_that_vanishes_from_its_device_is_seen_as_lost() {
+fn whatever_is_done_to_a_stored_file_is_seen() {
+    use Promise::{NothingLost, RecordAgrees, StoreTrue, StoreUnchanged};
+    const ALL: [Promise; 4] = [NothingLost, StoreTrue, StoreUnchanged, RecordAgrees];
+    let (fleet, witness) = gathered();
+    let found = |change: &dyn Fn(&Path)| found_after(&fleet, &witness, change);
+    let remove = |path: &str| {
+        let path = path.to_owned();
+        found(&move |store| fs::remove_file(store.join(&path)).expect("removing"))
+    };
+    let told = remove("device1/day/img.jpg");
+    assert_eq!(
+        broken(&told),
+        [NothingLost, StoreUnchanged, RecordAgrees],
+        "{told:?}"
+    );
+    assert!(told[0].what.contains("device1: day/img.jpg"), "{told:?}");
+    // Although the same content, nothing, stands elsewhere.
+    assert_eq!(
+        broken(&remove("device1/empty")),
+        [NothingLost, StoreUnchanged, RecordAgrees]
+    );
+    let flipped = found(&|store| {
+        let path = store.join("device2/day/img.jpg");
+        let mut bytes = fs::read(&path).expect("stored");
+        bytes[4_321] ^= 1;
+        fs::write(&path, bytes).expect("flipping");
+    });
+    assert_eq!(broken(&flipped), ALL);
+    let cut = found(&|store| {
+        let file = fs::File::options()
+            .write(true)
+            .open(store.join("device2/day/img.jpg"));
+        file.and_then(|file| file.set_len(4_999)).expect("cutting");
+    });
+    assert_eq!(broken(&cut), ALL);
+    let exchanged = found(&|store| {
+        let (one, two) = (
+            store.join("device1/day/img.jpg"),
+            store.join("device2/day/img.jpg"),
+        );
+        let between = store.join("device1/between");
+        for (from, to) in [(&one, &between), (&two, &one), (&between, &two)] {
+            fs::rename(from, to).expect("exchanging");
+        }
+    });
+    assert_eq!(broken(&exchanged), ALL);
+    let misnamed = found(&|store| {
+        let copy = store.join("device1/day/img~01234567.jpg");
+        fs::copy(store.join("device1/day/img.jpg"), copy).expect("copying");
+    });
+    assert_eq!(
+        broken(&misnamed),
+        [StoreTrue],
+        "a conflict name is that of its content"
+    );
+}
+
+#[test]
+fn whatever_is_done_to_a_recording_on_its_device_is_seen() {
     let (fleet, mut witness) = gathered();
-    fleet
-        .device(1)
-        .record("new.jpg", "new")
-        .record("kept.jpg", "kept");
+    let (device, other) = (fleet.device(1), fleet.device(2));
+    device.record("new.jpg", "new").record("kept.jpg", "kept");
     assert_eq!(witness.examine(&fleet), []);
-    let device = fleet.device(1);
     // Withdrawn is not lost; on the wrong device is.
     let withdrawn = device.folder.join(".gleaner-withdrawn/ledger/pass");
     fs::create_dir_all(&withdrawn).expect("making folders");
     fs::rename(device.folder.join("kept.jpg"), withdrawn.join("kept.jpg")).expect("withdrawing");
-    fs::rename(
-        device.folder.join("new.jpg"),
-        fleet.device(2).folder.join("new.jpg"),
-    )
-    .expect("moving");
+    fs::rename(device.folder.join("new.jpg"), other.folder.join("new.jpg")).expect("moving");
     let found = witness.examine(&fleet);
     assert_eq!(broken(&found), [Promise::NothingLost]);
     assert!(
         found.len() == 1 && found[0].what.contains("device1: new.jpg"),
         "{found:?}"
     );
-}
-
-#[test]
-fn a_ledger_that_calls_released_what_is_still_there_is_seen() {
-    let (fleet, mut witness) = gathered();
-    fleet.device(2).write("day/img.jpg", &content("other", 5_000));
+    fs::rename(other.folder.join("new.jpg"), device.folder.join("new.jpg")).expect("moving back");
+    other.write("day/img.jpg", &content("other", 5_000));
     let found = witness.examine(&fleet);
     assert_eq!(broken(&found), [Promise::RecordAgrees]);
     assert!(found[0].what.contains("has it still"), "{found:?}");
@@ -139,9 +143,8 @@ fn a_ledger_that_calls_released_what_is_still_there_is_seen() {
 
 #[test]
 fn what_is_left_behind_in_the_end_is_seen() {
-    let (fleet, _) = gathered();
-    let left = |path: &dyn Fn(&Fleet) -> PathBuf, words: &str| {
-        let path = path(&fleet);
+    let fleet = Fleet::new(1);
+    let left = |path: PathBuf, words: &str| {
         fs::create_dir_all(path.parent().expect("a folder")).expect("making folders");
         fs::write(&path, "left").expect("writing");
         let found = fleet.unfinished();
@@ -151,26 +154,23 @@ fn what_is_left_behind_in_the_end_is_seen() {
         );
         fs::remove_file(&path).expect("removing");
     };
-    let source = |fleet: &Fleet| fleet.device(1).folder.clone();
+    let source = &fleet.device(1).folder;
+    left(source.join("left.jpg"), "left on device1: left.jpg");
     left(
-        &|fleet| source(fleet).join("left.jpg"),
-        "left on device1: left.jpg",
-    );
-    left(
-        &|fleet| fleet.store().join(".gleaner/staging/ledger/left"),
+        fleet.store().join(".gleaner/staging/ledger/left"),
         "left in staging",
     );
     left(
-        &|fleet| source(fleet).join(".gleaner-withdrawn/a/b/left.jpg"),
-        "left on device1",
+        source.join(".gleaner-withdrawn/a/b/left.jpg"),
+        "left on device1: .gleaner",
     );
     let found = fleet.unfinished();
     assert!(found[0].contains("the withdrawn folder is left"), "{found:?}");
-    fs::remove_dir_all(source(&fleet).join(".gleaner-withdrawn")).expect("removing");
+    fs::remove_dir_all(source.join(".gleaner-withdrawn")).expect("removing");
     assert_eq!(fleet.unfinished(), [""; 0]);
     fleet
         .manifest
-        .add("device1", "never.jpg".as_ref(), "0".repeat(64));
+        .add("device1", Path::new("never.jpg"), "0".repeat(64));
     assert_eq!(fleet.unfinished(), ["not in the store: device1: never.jpg"]);
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn breaches(promise: Promise, found: impl IntoIterator<Item = String>
 }
 
 /// Sees a fleet again and again, and remembers what it saw in the store.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Witness {
     seen: BTreeMap<PathBuf, Digest>,
 }
