@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{cargo, run as run_command};
 use crate::workspace::Workspace;
-use crate::{debian, deny, fuzz, package, reference, tidy};
+use crate::{debian, deny, fuzz, mutants, package, reference, soak, tidy};
 
 struct Step {
     name: &'static str,
@@ -16,7 +16,7 @@ struct Step {
 }
 
 /// In the order in which they pay: what fails in seconds comes before what takes minutes.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "setup",
         run: |_| debian::install_what_is_missing(),
@@ -40,6 +40,14 @@ const STEPS: [Step; 10] = [
     Step {
         name: "fuzz",
         run: fuzz_briefly,
+    },
+    Step {
+        name: "soak",
+        run: soak::short,
+    },
+    Step {
+        name: "mutants",
+        run: |workspace| mutants::run(workspace, &[]),
     },
     Step {
         name: "doc",

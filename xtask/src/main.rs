@@ -16,6 +16,7 @@ mod fuzz;
 mod mutants;
 mod package;
 mod reference;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -34,6 +35,8 @@ usage: cargo xtask <verb>
   fuzz --replay FILE   one such input again; its folder is called after the target
   fuzz --minimise [--target NAME]
                        keep the fewest inputs that reach all that was reached
+  soak [--seconds N] [--seed S]
+                       faults of every kind at random moments, over and over; 20 minutes if not said
   tidy                 the rules that no compiler knows: sizes, names, the map, links
   reference [--check]  write docs/reference from the program itself, or see that it is up to date
   mutants [FAULT]...   put deliberate faults into a copy of the code, and see that each is caught
@@ -66,6 +69,7 @@ fn run() -> Result<()> {
             ci::test(&workspace, arguments)
         }
         ("fuzz", arguments) => fuzz::run(&workspace, &fuzz::Wanted::read(arguments)?),
+        ("soak", arguments) => soak::run(&workspace, arguments),
         ("tidy", []) => tidy::run(&workspace),
         ("reference", []) => reference::write(&workspace),
         ("reference", [check]) if check == "--check" => reference::check(&workspace),

@@ -18,16 +18,21 @@
 )]
 
 mod backup;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
 mod chance;
 mod checks;
 mod context;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
 mod device;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
 mod disk;
 mod json;
 mod mounts;
 mod outcome;
 mod processes;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
 mod promises;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
 mod recording;
 mod sshd;
 mod tap;

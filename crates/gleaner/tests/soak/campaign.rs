@@ -23,6 +23,7 @@ use crate::recording;
 use crate::sshd::Session;
 use crate::strike::Struck;
 use crate::tap::Tap;
+use crate::verdict;
 
 /// What a fleet records at most, in bytes. Every checker reads all of it, again and again.
 const BUDGET: i64 = 120_000_000;
@@ -124,12 +125,12 @@ impl Campaign {
             self.run_under(&during, &mut struck)
         });
         self.budget = budget;
-        self.count(&outcomes, &struck, figures);
+        verdict::count(&outcomes, &struck, figures);
         figures.missed +=
             missed + during.len() - struck.iter().filter(|struck| !struck.kind.comes_before()).count();
-        self.evidence.note(&told(round, &outcomes, &struck));
+        self.evidence.note(&verdict::told(round, &outcomes, &struck));
         let mut found = self.heal();
-        found.extend(self.judge_ends(&outcomes, &struck));
+        found.extend(verdict::unfit_ends(&outcomes, &struck));
         found.extend(breaches(
             Promise::EndsInOrder,
             std::mem::take(&mut self.complaints),
@@ -328,24 +329,6 @@ impl Campaign {
         found
     }
 
-    /// Each run must have ended in a way that what befell it explains.
-    fn judge_ends(&self, outcomes: &[Outcome], struck: &[Struck]) -> Vec<Breach> {
-        let was_killed = |struck: &Struck| matches!(struck.kind, Kind::KillGleaner | Kind::KillGleanerGroup);
-        let may_be_killed = struck.iter().any(was_killed);
-        let may_be_refused = struck.iter().any(|struck| struck.kind.is_of_the_home());
-        let judge = |outcome: &Outcome| {
-            let fits = match outcome.code() {
-                Some(0) => true,
-                Some(1 | 5) => !struck.is_empty(),
-                Some(3) => may_be_refused,
-                Some(_) => false,
-                None => may_be_killed,
-            };
-            (!fits || outcome.contains("panicked")).then(|| format!("{struck:?}: {}", outcome.told()))
-        };
-        breaches(Promise::EndsInOrder, outcomes.iter().filter_map(judge))
-    }
-
     /// Where every fault befell some one device: what the others had ready must be in the store.
     fn held_up(&self, tokens: &[PathBuf], struck: &[Struck]) -> Vec<Breach> {
         let harmed: Option<BTreeSet<usize>> = struck.iter().map(|struck| struck.device).collect();
@@ -358,44 +341,6 @@ impl Campaign {
             .collect();
         self.witness.not_served(&self.fleet, &ready)
     }
-
-    fn count(&self, outcomes: &[Outcome], struck: &[Struck], figures: &mut Figures) {
-        figures.rounds += 1;
-        figures.runs += outcomes.len();
-        for struck in struck {
-            let counts = if struck.is_kill {
-                &mut figures.kills
-            } else {
-                &mut figures.others
-            };
-            *counts.entry(struck.victim.clone()).or_default() += 1;
-        }
-        for outcome in outcomes {
-            let end = outcome
-                .code()
-                .map_or("SIGKILL".to_owned(), |code| format!("exit status {code}"));
-            *figures.ends.entry(end).or_default() += 1;
-        }
-    }
-}
-
-/// The round in a line.
-fn told(round: usize, outcomes: &[Outcome], struck: &[Struck]) -> String {
-    let faults: Vec<&str> = struck.iter().map(|struck| struck.victim.as_str()).collect();
-    let codes: Vec<String> = outcomes
-        .iter()
-        .map(|outcome| {
-            outcome
-                .code()
-                .map_or("killed".to_owned(), |code| code.to_string())
-        })
-        .collect();
-    let faults = if faults.is_empty() {
-        "no fault".to_owned()
-    } else {
-        faults.join("; ")
-    };
-    format!("round {round}: {faults}; ended with {}", codes.join(", "))
 }
 
 struct SetOnDrop<'flag>(&'flag AtomicBool);

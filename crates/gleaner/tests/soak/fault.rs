@@ -217,7 +217,7 @@ impl Deck {
             kind,
             moment,
             device: chance.between(1, devices + 1),
-            lasts: Duration::from_millis(50) + chance.time(Duration::from_millis(4_000)),
+            lasts: Duration::from_millis(50) + chance.time(Duration::from_secs(4)),
             bytes: chance.below(2_000_000),
             number: chance.next(),
         }

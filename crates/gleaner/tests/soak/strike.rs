@@ -40,8 +40,8 @@ impl Campaign {
         let struck = match strike.kind {
             Kind::KillGleaner => kill(running.id(), "gleaner"),
             Kind::KillGleanerGroup => kill_group(running.id()),
-            Kind::KillSsh => self.kill_ssh(strike, running),
-            Kind::KillGuard => self.with_child(running, strike, is_guard, |guard| kill(guard.id, "guard")),
+            Kind::KillSsh => kill_ssh(strike, running),
+            Kind::KillGuard => with_child(running, strike, is_guard, |guard| kill(guard.id, "guard")),
             Kind::KillDeviceListener => kill_listener(server, "a device's sshd: listener"),
             Kind::KillJumpListener => kill_listener(jump, "the jump's sshd: listener"),
             Kind::KillDeviceSession => kill_session(server, strike, running, "a device's sshd"),
@@ -57,7 +57,7 @@ impl Campaign {
                 done("link to a device silent")
             }
             Kind::FreezeGleaner => freeze(running.id(), strike.lasts, "gleaner stopped and continued"),
-            Kind::FreezeSsh => self.with_child(running, strike, is_ssh, |ssh| {
+            Kind::FreezeSsh => with_child(running, strike, is_ssh, |ssh| {
                 freeze(ssh.id, strike.lasts, "ssh child stopped and continued")
             }),
             Kind::FreezeDevice => pause(server, strike.lasts, "a device stopped and continued"),
@@ -137,20 +137,6 @@ impl Campaign {
         })
     }
 
-    fn kill_ssh(&self, strike: &Strike, running: &mut Running) -> Option<(bool, String)> {
-        self.with_child(running, strike, is_ssh, |ssh| {
-            let arguments: Vec<&[u8]> = ssh.command_line.split(|byte| *byte == 0).collect();
-            let victim = if arguments.contains(&&b"-W"[..]) {
-                "ssh child: the hop over the jump"
-            } else if arguments.contains(&&b"-s"[..]) {
-                "ssh child: the connection"
-            } else {
-                "ssh child: a command over the connection"
-            };
-            kill(ssh.id, victim)
-        })
-    }
-
     /// A second gleaner must go away, if the first was still at work when it had.
     fn second_gleaner(&mut self, running: &mut Running) -> Option<(bool, String)> {
         let outcome = self.fleet.gleaner(["run"]);
@@ -163,24 +149,37 @@ impl Campaign {
         }
         done("second gleaner on the ledger")
     }
+}
 
-    /// Acts on one of gleaner's descendants, as soon as there is one of the kind.
-    fn with_child(
-        &self,
-        running: &mut Running,
-        strike: &Strike,
-        is_wanted: impl Fn(&Process) -> bool,
-        act: impl FnOnce(&Process) -> Option<(bool, String)>,
-    ) -> Option<(bool, String)> {
-        let mut wanted = Vec::new();
-        processes::wait_until(PATIENCE, || {
-            let tree = processes::tree(running.id());
-            wanted = processes::all();
-            wanted.retain(|process| tree.contains(&process.id) && is_wanted(process));
-            !wanted.is_empty() || running.has_ended()
-        });
-        one_of(&wanted, strike.number).and_then(act)
-    }
+fn kill_ssh(strike: &Strike, running: &mut Running) -> Option<(bool, String)> {
+    with_child(running, strike, is_ssh, |ssh| {
+        let arguments: Vec<&[u8]> = ssh.command_line.split(|byte| *byte == 0).collect();
+        let victim = if arguments.contains(&&b"-W"[..]) {
+            "ssh child: the hop over the jump"
+        } else if arguments.contains(&&b"-s"[..]) {
+            "ssh child: the connection"
+        } else {
+            "ssh child: a command over the connection"
+        };
+        kill(ssh.id, victim)
+    })
+}
+
+/// Acts on one of gleaner's descendants, as soon as there is one of the kind.
+fn with_child(
+    running: &mut Running,
+    strike: &Strike,
+    is_wanted: impl Fn(&Process) -> bool,
+    act: impl FnOnce(&Process) -> Option<(bool, String)>,
+) -> Option<(bool, String)> {
+    let mut wanted = Vec::new();
+    processes::wait_until(PATIENCE, || {
+        let tree = processes::tree(running.id());
+        wanted = processes::all();
+        wanted.retain(|process| tree.contains(&process.id) && is_wanted(process));
+        !wanted.is_empty() || running.has_ended()
+    });
+    one_of(&wanted, strike.number).and_then(act)
 }
 
 fn one_of<T>(among: &[T], number: u64) -> Option<&T> {
