@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 /// Long enough for every kind of fault to come several times.
 const LONG_SECONDS: &str = "1200";
 /// Half of the short one: always the same choice of faults, and one that nobody has seen before.
-const SHORT_SECONDS: &str = "22";
+const SHORT_SECONDS: &str = "18";
 const FIXED_SEED: &str = "1";
 
 /// As long as the arguments say.

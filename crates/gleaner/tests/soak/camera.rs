@@ -79,10 +79,10 @@ impl<'fleet> Camera<'fleet> {
         for _ in 0..self.chance.between(20, 120) {
             self.small();
         }
-        for _ in 0..self.chance.between(0, 4) {
+        for _ in 0..self.chance.between(0, 3) {
             self.middling();
         }
-        if self.chance.one_in(3) {
+        if self.chance.one_in(5) {
             self.big();
         }
         token
@@ -95,7 +95,7 @@ impl<'fleet> Camera<'fleet> {
             match self.chance.below(12) {
                 0..4 => (0..self.chance.between(1, 20)).for_each(|_| self.small()),
                 4 => self.middling(),
-                5 if self.chance.one_in(4) => self.big(),
+                5 if self.chance.one_in(6) => self.big(),
                 6 => self.renamed(Path::new("latest.jpg"), 3_000),
                 7 => self.file_against_folder(),
                 8 => {

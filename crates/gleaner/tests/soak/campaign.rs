@@ -204,7 +204,7 @@ impl Campaign {
             if chance.one_in(4) {
                 device.link(Tap::heal);
             } else {
-                let speed = 3_000_000 + chance.below(15_000_000);
+                let speed = 4_000_000 + chance.below(20_000_000);
                 device.link(|tap| tap.slow_to(speed));
             }
         }

@@ -24,14 +24,18 @@ impl Display for Figures {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
-            "{} rounds in {} fleets, {} runs, {} s",
+            "rounds: {}, fleets: {}, runs: {}, seconds: {}",
             self.rounds,
             self.campaigns,
             self.runs,
             self.elapsed.as_secs()
         )?;
         let megabytes = self.bytes / 1_000_000;
-        writeln!(formatter, "{} files recorded, {megabytes} MB", self.files)?;
+        writeln!(
+            formatter,
+            "files recorded: {}, megabytes: {megabytes}",
+            self.files
+        )?;
         let counts = [
             ("kills", &self.kills),
             ("other faults", &self.others),

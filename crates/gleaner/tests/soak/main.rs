@@ -120,7 +120,7 @@ fn soak(settings: &Settings, available: Equipment, figures: &mut Figures) -> Res
         let evidence = Evidence::new(&settings.folder);
         println!("fleet {number}, {} s", began.elapsed().as_secs());
         let mut campaign = Campaign::start(number - 1, available, own.clone(), evidence);
-        let rounds = own.branch(1).between(2, 7);
+        let rounds = own.branch(1).between(2, 6);
         let deadline = began + settings.time;
         let broken = rounds_of(&mut campaign, rounds, deadline, &mut deck, figures);
         figures.elapsed = began.elapsed();
