@@ -65,8 +65,12 @@ impl Campaign {
             _ => (image, None, None),
         };
         let disk = |wanted: Option<Medium>, available: Option<Medium>, at: PathBuf, megabytes| {
-            available?;
-            Disk::at(&at, wanted?, megabytes)
+            // Where there is no loop device, memory stands for it.
+            let medium = match (wanted?, available?) {
+                (Medium::Image, Medium::Memory) => Medium::Memory,
+                (wanted, _) => wanted,
+            };
+            Disk::at(&at, medium, megabytes)
         };
         let card = fleet.device(1).folder.parent().expect("the card").to_owned();
         let campaign = Self {

@@ -139,6 +139,13 @@ impl Campaign {
 
     /// A second gleaner must go away, if the first was still at work when it had.
     fn second_gleaner(&mut self, running: &mut Running) -> Option<(bool, String)> {
+        // It has the ledger before it starts anything; the second must not be the first.
+        processes::wait_until(PATIENCE, || {
+            running.has_ended() || processes::tree(running.id()).len() > 1
+        });
+        if running.has_ended() {
+            return None;
+        }
         let outcome = self.fleet.gleaner(["run"]);
         self.evidence.log("the second gleaner", &outcome);
         if !running.has_ended() && outcome.code() != Some(4) {
