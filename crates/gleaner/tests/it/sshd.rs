@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -191,6 +192,8 @@ impl Sshd {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // A terminal's Ctrl-C is for whoever uses the server: it is ended in order.
+            .process_group(0)
             .spawn()
             .expect("starting sshd by setpriv");
         let listening = processes::wait_until(Duration::from_secs(20), || {

@@ -58,6 +58,7 @@ mod setting;
 mod strike;
 mod verdict;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -119,7 +120,8 @@ fn soak(settings: &Settings, available: Equipment, figures: &mut Figures) -> Res
         let own = chance.branch(u64::try_from(number).expect("a number"));
         let evidence = Evidence::new(&settings.folder);
         println!("fleet {number}, {} s", began.elapsed().as_secs());
-        let mut campaign = Campaign::start(number - 1, available, own.clone(), evidence);
+        let start = AssertUnwindSafe(|| Campaign::start(number - 1, available, own.clone(), evidence));
+        let mut campaign = catch_unwind(start).map_err(|panic| format!("no fleet: {}", words_of(&*panic)))?;
         let rounds = own.branch(1).between(2, 6);
         let deadline = began + settings.time;
         let broken = rounds_of(&mut campaign, rounds, deadline, &mut deck, figures);
@@ -166,15 +168,16 @@ fn rounds_of(
         campaign.finish(figures)
     });
     catch_unwind(work).unwrap_or_else(|panic| {
-        let what = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("a panic")
-            .to_owned();
         vec![Breach {
             promise: Promise::EndsInOrder,
-            what,
+            what: words_of(&*panic),
         }]
     })
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic")
+        .to_owned()
 }
