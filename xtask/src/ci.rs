@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{cargo, run as run_command};
 use crate::workspace::Workspace;
-use crate::{debian, deny, package, reference, tidy};
+use crate::{debian, deny, fuzz, mutants, package, reference, soak, tidy};
 
 struct Step {
     name: &'static str,
@@ -16,7 +16,7 @@ struct Step {
 }
 
 /// In the order in which they pay: what fails in seconds comes before what takes minutes.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "setup",
         run: |_| debian::install_what_is_missing(),
@@ -36,6 +36,18 @@ const STEPS: [Step; 9] = [
     Step {
         name: "test",
         run: |workspace| test(workspace, &[]),
+    },
+    Step {
+        name: "fuzz",
+        run: fuzz_briefly,
+    },
+    Step {
+        name: "soak",
+        run: soak::short,
+    },
+    Step {
+        name: "mutants",
+        run: |workspace| mutants::run(workspace, &[]),
     },
     Step {
         name: "doc",
@@ -117,6 +129,9 @@ fn clippy(workspace: &Workspace) -> Result<()> {
         "clippy",
         "--workspace",
         "--all-targets",
+        // The fuzzer itself is built for fuzzing only.
+        "--features",
+        "fuzz/libfuzzer",
         "--locked",
         "--",
         "-D",
@@ -132,6 +147,15 @@ pub(crate) fn test(workspace: &Workspace, more: &[String]) -> Result<()> {
             .args(["test", "--workspace", "--locked", "--no-fail-fast"])
             .args(more),
     )
+}
+
+/// Every target for some seconds, after all that was kept.
+fn fuzz_briefly(workspace: &Workspace) -> Result<()> {
+    let briefly = fuzz::Wanted::Fuzzing {
+        target: None,
+        seconds: None,
+    };
+    fuzz::run(workspace, &briefly)
 }
 
 /// The crates are not published: their pages are for developers, private items and links to them included.

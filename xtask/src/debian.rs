@@ -14,11 +14,16 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 14] = [
     Need {
         program: "cc",
         package: "build-essential",
         why: "SQLite and the cryptography of the simulated devices",
+    },
+    Need {
+        program: "c++",
+        package: "build-essential",
+        why: "libFuzzer",
     },
     Need {
         program: "git",
@@ -92,7 +97,19 @@ pub(crate) fn install_what_is_missing() -> Result<()> {
         println!("everything the checks need is installed");
         return Ok(());
     }
-    for need in &missing {
+    install(&missing)
+}
+
+/// The same for one of them.
+pub(crate) fn install_if_missing(program: &str) -> Result<()> {
+    match NEEDS.iter().find(|need| need.program == program) {
+        Some(need) if !is_there(program) => install(&[need]),
+        _ => Ok(()),
+    }
+}
+
+fn install(missing: &[&Need]) -> Result<()> {
+    for need in missing {
         println!(
             "missing: {} (Debian package {}): {}",
             need.program, need.package, need.why
@@ -109,7 +126,7 @@ pub(crate) fn install_what_is_missing() -> Result<()> {
     apt_get(prefix, &["update"])?;
     let install = ["install", "--yes", "--no-install-recommends"];
     apt_get(prefix, &[&install[..], packages.as_slice()].concat())?;
-    match NEEDS.iter().find(|need| !is_there(need.program)) {
+    match missing.iter().find(|need| !is_there(need.program)) {
         None => Ok(()),
         Some(need) => bail!(
             "the package {} is installed now, and {} is still missing",

@@ -12,8 +12,11 @@ mod ci;
 mod command;
 mod debian;
 mod deny;
+mod fuzz;
+mod mutants;
 mod package;
 mod reference;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -27,8 +30,16 @@ usage: cargo xtask <verb>
 
   ci [STEP]...         everything a change must pass; with names, only those steps
   test [ARGUMENT]...   install what the tests need, then `cargo test --workspace --locked ARGUMENT...`
+  fuzz [--seconds N] [--target NAME]
+                       look for input that breaks what must hold: a few seconds for each target, or N
+  fuzz --replay FILE   one such input again; its folder is called after the target
+  fuzz --minimise [--target NAME]
+                       keep the fewest inputs that reach all that was reached
+  soak [--seconds N] [--seed S]
+                       faults of every kind at random moments, over and over; 20 minutes if not said
   tidy                 the rules that no compiler knows: sizes, names, the map, links
   reference [--check]  write docs/reference from the program itself, or see that it is up to date
+  mutants [FAULT]...   put deliberate faults into a copy of the code, and see that each is caught
   package              build the release binary and target/debian/gleaner_<version>_<architecture>.deb
 ";
 
@@ -57,9 +68,12 @@ fn run() -> Result<()> {
             debian::install_what_is_missing()?;
             ci::test(&workspace, arguments)
         }
+        ("fuzz", arguments) => fuzz::run(&workspace, &fuzz::Wanted::read(arguments)?),
+        ("soak", arguments) => soak::run(&workspace, arguments),
         ("tidy", []) => tidy::run(&workspace),
         ("reference", []) => reference::write(&workspace),
         ("reference", [check]) if check == "--check" => reference::check(&workspace),
+        ("mutants", only) => mutants::run(&workspace, only),
         ("package", []) => package::build(&workspace),
         _ => bail!("cannot make sense of `{verb} {}`\n\n{USAGE}", rest.join(" ")),
     }

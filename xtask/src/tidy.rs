@@ -124,7 +124,10 @@ fn hygiene(text: &Text) -> Vec<Finding> {
     findings
 }
 
-/// Every text file below `root` but what is built and what git keeps. Files that are not UTF-8 are no texts.
+/// Folders without texts of ours: what git keeps, what is built, and the inputs of the fuzzer, which are as they are.
+const NO_TEXTS: [&str; 3] = [".git", "target", "corpus"];
+
+/// Every text file below `root`. Files that are not UTF-8 are no texts.
 fn read_texts(root: &Path) -> Result<Vec<Text>> {
     let mut texts = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -134,7 +137,7 @@ fn read_texts(root: &Path) -> Result<Vec<Text>> {
             let kind = entry.file_type()?;
             let path = entry.path();
             if kind.is_dir() {
-                if entry.file_name() != ".git" && entry.file_name() != "target" {
+                if !NO_TEXTS.iter().any(|name| entry.file_name() == *name) {
                     folders.push(path);
                 }
             } else if kind.is_file() && entry.file_name() != "Cargo.lock" {

@@ -1,5 +1,7 @@
 //! Where a file of a device belongs in the store. Pure.
 
+mod portable;
+
 use model::names::CONTROL_FOLDER;
 use model::{DeviceName, Digest, NameError, RelativePath, SourcePath, Timestamp};
 
@@ -112,9 +114,10 @@ fn formatted_time(time: Timestamp, format: &str) -> String {
 fn admissible_component(component: &[u8], names: NameRule, digest: &Digest) -> Vec<u8> {
     let mut component = match names {
         NameRule::Bytes => component.to_vec(),
-        NameRule::Portable => portable_component(component),
+        NameRule::Portable => portable::component(component),
     };
-    if names_control_folder(&component) {
+    // Of a name such as `..np`, a layout may take the stem alone, which is a dot.
+    if names_control_folder(&component) || matches!(&component[..], b"." | b"..") {
         component.push(b'~');
     }
     if component.len() > LONGEST_COMPONENT {
@@ -134,47 +137,6 @@ fn names_control_folder(component: &[u8]) -> bool {
     component
         .get(..end)
         .is_some_and(|stem| stem.eq_ignore_ascii_case(CONTROL_FOLDER))
-}
-
-/// Replaces what SMB servers and Windows refuse: reserved characters, control characters, bytes that are no UTF-8, a dot
-/// or blank at the end, and the names of DOS devices. Two names may become one: then the rule for conflicts holds.
-fn portable_component(component: &[u8]) -> Vec<u8> {
-    let mut portable = Vec::with_capacity(component.len());
-    for chunk in component.utf8_chunks() {
-        for byte in chunk.valid().bytes() {
-            if byte < 0x20 || byte == 0x7f || b"<>:\"|?*\\".contains(&byte) {
-                push_percent(&mut portable, byte);
-            } else {
-                portable.push(byte);
-            }
-        }
-        chunk
-            .invalid()
-            .iter()
-            .for_each(|byte| push_percent(&mut portable, *byte));
-    }
-    if let Some(last @ (b'.' | b' ')) = portable.last().copied() {
-        portable.pop();
-        push_percent(&mut portable, last);
-    }
-    let stem = portable
-        .split(|byte| *byte == b'.')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let reserved = matches!(&stem[..], b"con" | b"prn" | b"aux" | b"nul")
-        || matches!(
-            &stem[..],
-            [b'c', b'o', b'm', b'1'..=b'9'] | [b'l', b'p', b't', b'1'..=b'9']
-        );
-    if reserved {
-        portable.push(b'~');
-    }
-    portable
-}
-
-fn push_percent(name: &mut Vec<u8>, byte: u8) {
-    name.extend_from_slice(format!("%{byte:02X}").as_bytes());
 }
 
 /// Which name to try next after one was in the way. Starts at the name that [`place`] gave.
@@ -339,10 +301,26 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_dots_is_never_all_that_a_layout_takes_from_a_name() {
+        let by_extension = vec![
+            LayoutPart::Extension,
+            LayoutPart::Literal("/".into()),
+            LayoutPart::Stem,
+        ];
+        assert_eq!(placed(by_extension.clone(), NameRule::Bytes, b"..np"), "np/.~");
+        assert_eq!(placed(by_extension.clone(), NameRule::Bytes, b"...np"), "np/..~");
+        assert_eq!(placed(by_extension, NameRule::Portable, b"..np"), "np/%2E");
+    }
+
+    #[test]
     fn portable_names_hold_nothing_that_smb_refuses() {
         for (name, expected) in [
             (&b"a:b?.jpg"[..], "raspberry7/a%3Ab%3F.jpg"),
-            (b"aux.txt", "raspberry7/aux.txt~"),
+            (b"aux.txt", "raspberry7/aux~.txt"),
+            (b"NUL", "raspberry7/NUL~"),
+            (b"con .tar.gz", "raspberry7/con ~.tar.gz"),
+            ("COM\u{b2}".as_bytes(), "raspberry7/COM\u{b2}~"),
+            (b"com10.txt", "raspberry7/com10.txt"),
             (b"end. ", "raspberry7/end.%20"),
             (b"\xff\n", "raspberry7/%FF%0A"),
         ] {

@@ -111,12 +111,19 @@ pub fn parse(path: &RelativePath) -> Option<WithdrawnPath> {
     })
 }
 
-/// Whose withdrawn folder a path lies in, or is.
+/// Whose withdrawn folder a path lies in, or is; or whose a file is that was withdrawn without one. None for the folder that all use.
 pub fn ledger_of(path: &RelativePath) -> Option<&[u8]> {
-    let mut components = path
+    let mut below = path
         .components()
         .skip_while(|component| *component != WITHDRAWN_FOLDER);
-    components.nth(1)
+    match below.next() {
+        Some(_) => below.next(),
+        None => path
+            .file_name()
+            .strip_prefix(HIDDEN_PREFIX)?
+            .split(|byte| *byte == b'~')
+            .next(),
+    }
 }
 
 /// Whether a path lies in (or is) a withdrawn folder of whomever.
@@ -179,6 +186,18 @@ mod tests {
         }
         assert_eq!(parse(&path(".gleaner-withdrawn/0a1b/p-1")), None);
         assert_eq!(parse(&path("day/a.np")), None);
+    }
+
+    #[test]
+    fn whose_a_withdrawn_file_is_can_be_told_wherever_it_was_put() {
+        let (ledger, pass) = (LedgerId::new("0a1b").unwrap(), PassId::new("p-1").unwrap());
+        for put in [in_source, beside, hidden] {
+            let lies_at = put(&ledger, &pass, &path("day/a.np")).unwrap();
+            assert_eq!(ledger_of(&lies_at), Some(&b"0a1b"[..]), "{lies_at}");
+        }
+        for nobodys in ["day/.gleaner-withdrawn", "day/a.np"] {
+            assert_eq!(ledger_of(&path(nobodys)), None);
+        }
     }
 
     #[test]

@@ -39,8 +39,8 @@ use pending::{Expected, Held};
 const DEFAULT_READ_LENGTH: u32 = 32 * 1024;
 /// Never more than OpenSSH's own `SFTP_MAX_READ_LENGTH`, whatever a server tells.
 const LONGEST_READ_LENGTH: u32 = 255 * 1024;
-/// Never less, whatever a server tells: it may answer short. A server that told one byte would make us keep a request in mind for each byte of the
-/// budget. The draft wants every server to take packets of 34,000 bytes.
+/// Never less, whatever a server tells or does: each request costs memory of ours until it is answered, and a budget of bytes is no
+/// bound for requests of a byte each. A server that has less to give answers short.
 const LEAST_READ_LENGTH: u32 = 4096;
 /// What a DATA packet has beside its data, generously.
 const DATA_OVERHEAD: u64 = 1024;
@@ -211,7 +211,17 @@ mod tests {
         assert_eq!(asked(34_000, 0), 32 * 1024);
         assert_eq!(asked(34_000, 64 * 1024), 34_000 - 1024);
         assert_eq!(asked(u64::MAX, u64::MAX), 255 * 1024);
-        assert_eq!(asked(10, 10), 4096);
-        assert_eq!(asked(0, 1), 4096);
+    }
+
+    #[test]
+    fn a_server_that_takes_a_byte_at_a_time_is_not_asked_a_million_times() {
+        for (packet_length, read_length) in [(10, 10), (0, 1), (1024, 0), (1025, 1)] {
+            let limits = Limits {
+                packet_length,
+                read_length,
+                ..Limits::default()
+            };
+            assert_eq!(super::read_length(&limits), LEAST_READ_LENGTH);
+        }
     }
 }

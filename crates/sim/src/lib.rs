@@ -1,4 +1,4 @@
-//! Simulated devices behind a simulated jump host, on loopback, reached by the real `ssh` client.
+//! Simulated devices, of two kinds: servers on loopback that the real `ssh` client reaches, and (in [`simulator`]) a whole world in memory.
 //!
 //! A [`SimulatedJump`] forwards to permitted ports and does nothing else. A [`SimulatedDevice`] serves a real folder
 //! of this machine by SFTP, and runs commands on it. What goes wrong is data: a device's [`Behaviour`].
@@ -9,19 +9,34 @@
 //!
 //! Begin reading at [`DemoFleet::start`] or, for one device, at [`SimulatedDevice::start`].
 
+#[cfg(feature = "servers")]
 mod camera;
+#[cfg(feature = "servers")]
 mod demo;
+#[cfg(feature = "servers")]
 mod device;
+#[cfg(feature = "servers")]
 mod jump;
+#[cfg(feature = "servers")]
 mod key;
+#[cfg(feature = "servers")]
 mod lifetime;
+#[cfg(feature = "servers")]
 mod listen;
+#[cfg(feature = "servers")]
 mod picture;
+#[cfg(feature = "servers")]
 mod wire;
 
-pub use camera::{Camera, Finish, Recording};
-pub use demo::{DemoDevice, DemoError, DemoFleet, DemoPlan, Role};
-pub use device::{Behaviour, DeviceSettings, Service, SimulatedDevice};
-pub use jump::SimulatedJump;
-pub use key::{HostKey, KeyError, UserKey};
-pub use picture::{FillError, MadeFile, Pictures, Texture, fill};
+#[cfg(feature = "simulator")]
+pub mod simulator;
+
+#[cfg(feature = "servers")]
+pub use self::{
+    camera::{Camera, Finish, Recording},
+    demo::{DemoDevice, DemoError, DemoFleet, DemoPlan, Role},
+    device::{Behaviour, DeviceSettings, Service, SimulatedDevice},
+    jump::SimulatedJump,
+    key::{HostKey, KeyError, UserKey},
+    picture::{FillError, MadeFile, Pictures, Texture, fill},
+};

@@ -78,10 +78,11 @@ fn checksum(block: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn header(name: &[u8], size: &[u8], kind: u8) -> Vec<u8> {
+    /// A header as tar writes it.
+    pub(crate) fn header(name: &[u8], size: &[u8], kind: u8) -> Vec<u8> {
         let mut block = vec![0; BLOCK];
         block[..name.len()].copy_from_slice(name);
         block[SIZE][..size.len()].copy_from_slice(size);

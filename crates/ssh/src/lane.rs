@@ -4,6 +4,7 @@ mod pool;
 
 pub(crate) use pool::{Lanes, Lease};
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use model::escaped;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::process::Child;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::bandwidth::Metered;
@@ -63,11 +64,19 @@ pub(crate) struct Opener {
     pub(crate) debt: Arc<LaneDebt>,
 }
 
+/// What the script hears: the standard input of a process, or what a test has in its place.
+pub(crate) trait Hearing: AsyncWrite + Send + Sync + Unpin + fmt::Debug {}
+impl<S: AsyncWrite + Send + Sync + Unpin + fmt::Debug> Hearing for S {}
+
+/// What the script says: the standard output of a process, or what a test has in its place.
+pub(crate) trait Saying: AsyncRead + Send + Sync + Unpin + fmt::Debug {}
+impl<S: AsyncRead + Send + Sync + Unpin + fmt::Debug> Saying for S {}
+
 /// One run of the script. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    stdin: ChildStdin,
-    stdout: Metered<ChildStdout>,
+    stdin: Box<dyn Hearing>,
+    stdout: Metered<Box<dyn Saying>>,
     buffer: BytesMut,
     words: LastWords,
     tag: Arc<str>,
@@ -77,7 +86,16 @@ pub(crate) struct Lane {
     debt: Arc<LaneDebt>,
     /// Since when the piece of the answer that is waited for has not come nearer.
     mark: Mark,
-    _process: Child,
+    _process: Option<Child>,
+}
+
+/// The streams of a script that has just been started, and its process where it has one of its own.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) stdin: Box<dyn Hearing>,
+    pub(crate) stdout: Box<dyn Saying>,
+    pub(crate) words: LastWords,
+    pub(crate) process: Option<Child>,
 }
 
 /// A moment, and what had come over the connection by then.
@@ -107,19 +125,35 @@ impl Opener {
         else {
             return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
         };
-        let mut lane = Lane {
-            stdin,
-            stdout: Metered::new(stdout, None, self.received.clone()),
-            buffer: BytesMut::with_capacity(READ_BUFFER),
+        let streams = Streams {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
             words: LastWords::collect(stderr),
+            process: Some(process),
+        };
+        self.begin(streams, &tag, knowledge).await
+    }
+
+    /// Sends the script, and hears what it has to say.
+    pub(crate) async fn begin(
+        &self,
+        streams: Streams,
+        tag: &Tag,
+        knowledge: Knowledge<'_>,
+    ) -> Result<(Lane, Facts), LaneError> {
+        let mut lane = Lane {
+            stdin: streams.stdin,
+            stdout: Metered::new(streams.stdout, None, self.received.clone()),
+            buffer: BytesMut::with_capacity(READ_BUFFER),
+            words: streams.words,
             tag: tag.whole().into(),
             patience: self.target.stall_timeout,
             received: self.received.clone(),
             debt: self.debt.clone(),
             mark: Mark::new(&self.received),
-            _process: process,
+            _process: streams.process,
         };
-        lane.write(&opening(&tag, knowledge)).await?;
+        lane.write(&opening(tag, knowledge)).await?;
         lane.skip_noise().await?;
         let facts = lane.facts().await?;
         Ok((lane, facts))

@@ -41,6 +41,12 @@ impl LastWords {
         String::from_utf8_lossy(&kept).into_owned()
     }
 
+    /// Whether a hop has authenticated us so far.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn has_authenticated(&self) -> bool {
+        self.progress.borrow().authenticated
+    }
+
     /// Waits until a hop has authenticated us; or until the stream has ended.
     pub(crate) async fn authenticated(&self) {
         let mut progress = self.progress.clone();

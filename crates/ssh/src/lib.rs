@@ -13,6 +13,8 @@ pub mod classify;
 mod configuration;
 pub mod connect;
 mod facts;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod guard;
 mod lane;
 mod last_words;

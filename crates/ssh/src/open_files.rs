@@ -13,6 +13,8 @@ pub(crate) struct OpenFiles {
     /// Device number and inode, as the kernel's mapping has them.
     mapped: HashSet<(u64, u64)>,
     mapped_inodes: HashSet<u64>,
+    /// File systems of the device that show the same number in stat and in the mappings, although its major number is 0.
+    exact: HashSet<u64>,
     /// More than can be believed.
     overflowed: bool,
     /// How many records there were, whether they said something new or not.
@@ -34,9 +36,12 @@ impl OpenFiles {
                 true
             }
             Record::Mapped(lines) => {
-                for (device_number, inode) in lines.split(|byte| *byte == b'\n').filter_map(mapping) {
-                    self.mapped.insert((device_number, inode));
-                    self.mapped_inodes.insert(inode);
+                for line in lines.split(|byte| *byte == b'\n') {
+                    self.exact.extend(exact_number(line));
+                    if let Some((device_number, inode)) = mapping(line) {
+                        self.mapped.insert((device_number, inode));
+                        self.mapped_inodes.insert(inode);
+                    }
                 }
                 true
             }
@@ -60,9 +65,19 @@ impl OpenFiles {
             return true;
         }
         // Btrfs, overlayfs and the like show one number in stat and another in the mappings; theirs in stat have the
-        // major number 0. The inode alone must do then.
-        major(device_number) == 0 && self.mapped_inodes.contains(&inode)
+        // major number 0. The inode alone must do then. Not so in memory: the small inode numbers there are those of any
+        // other file system too, and a mapping may stay for as long as the device runs.
+        major(device_number) == 0
+            && !self.exact.contains(&device_number)
+            && self.mapped_inodes.contains(&inode)
     }
+}
+
+/// A line that names, as `major:minor` in decimal digits, a file system in memory.
+fn exact_number(line: &[u8]) -> Option<u64> {
+    let number = std::str::from_utf8(line.strip_prefix(b"memory ")?).ok()?;
+    let (major, minor) = number.split_once(':')?;
+    Some(device_number(major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// A line of `/proc/<process>/maps` (proc(5)): addresses, permissions, offset, device, inode, and a path that does not matter.
@@ -129,6 +144,18 @@ mod tests {
             assert!(files.take(&record) && !files.is_endless());
         }
         assert!(files.take(&record) && files.is_endless());
+    }
+
+    #[test]
+    fn in_memory_another_file_system_s_mapping_of_that_inode_number_does_not_count() {
+        let mut files = OpenFiles::default();
+        files.take(
+            &parse(b"m 7f0000-7f1000 rw-s 0 08:02 131 /data/a\n7f1-7f2 rw-s 0 00:1f 132 /dev/shm/a\nmemory 0:31\nmemory x\n")
+                .unwrap(),
+        );
+        assert!(!files.has(0x1f, 131), "tmpfs, and mapped elsewhere");
+        assert!(files.has(0x1f, 132), "tmpfs, and mapped there");
+        assert!(files.has(0x20, 131), "not known to be in memory");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use model::{Identity, Timestamp};
 pub(crate) enum Record {
     /// A file that some process has open for writing; its mode tells whether it is a file at all.
     Open { device_number: u64, inode: u64 },
-    /// Shared mappings that can be written: `major:minor inode` in each line.
+    /// Shared mappings that can be written: `major:minor inode` in each line; and `memory major:minor` for each tmpfs.
     Mapped(Vec<u8>),
     /// Something in a source, or a file looked at.
     Status(Status),

@@ -51,7 +51,7 @@ fn failure(message: String) -> DeviceFailure {
     }
 }
 
-fn read(explanation: &str) -> Route {
+pub(crate) fn read(explanation: &str) -> Route {
     let value = |key: &str| {
         explanation
             .lines()

@@ -76,11 +76,16 @@ impl Drop for Supervisor {
 
 /// What a successful attempt has made.
 pub(crate) struct Connected {
-    pub(crate) stall_timeout: Duration,
-    pub(crate) bandwidth: Option<u64>,
     pub(crate) through_jump: bool,
     pub(crate) process: Child,
     pub(crate) words: LastWords,
+    pub(crate) reached: Reached,
+}
+
+/// What is talked to, and how.
+pub(crate) struct Reached {
+    pub(crate) stall_timeout: Duration,
+    pub(crate) bandwidth: Option<u64>,
     pub(crate) files: sftp::Client,
     pub(crate) shell: Option<(Opener, Lane, Facts)>,
     pub(crate) received: Arc<AtomicU64>,
@@ -99,38 +104,49 @@ impl SshSession {
             guard,
             process: connected.process,
             words: connected.words,
-            files: connected.files.clone(),
+            files: connected.reached.files.clone(),
             owed: supervise::Owed {
-                stall_timeout: connected.stall_timeout,
-                bandwidth: connected.bandwidth,
-                received: connected.received.clone(),
-                lanes: connected.debt,
+                stall_timeout: connected.reached.stall_timeout,
+                bandwidth: connected.reached.bandwidth,
+                received: connected.reached.received.clone(),
+                lanes: connected.reached.debt.clone(),
             },
             through_jump: connected.through_jump,
         };
         let supervisor = Supervisor(tokio::spawn(supervisor.run(verdict.clone(), farewells)));
-        let (lanes, facts) = match connected.shell {
+        Self::over(connected.reached, verdict, farewell, supervisor, facts_for).await
+    }
+
+    /// The session over what was reached, whoever watches over it.
+    async fn over(
+        reached: Reached,
+        verdict: Verdict,
+        farewell: oneshot::Sender<()>,
+        supervisor: Supervisor,
+        facts_for: &[SourcePath],
+    ) -> Result<Self, DeviceFailure> {
+        let (lanes, facts) = match reached.shell {
             Some((opener, lane, facts)) => (Some(Lanes::new(opener, lane, facts.clone())), facts),
             None => (None, Facts::default()),
         };
         // What is read over lanes is not metered.
-        let reads_together = facts.dialect == Dialect::Gnu && facts.archives && connected.bandwidth.is_none();
+        let reads_together = facts.dialect == Dialect::Gnu && facts.archives && reached.bandwidth.is_none();
         let mut session = Self {
             abilities: Abilities {
                 reads_together,
-                ..abilities(&facts, connected.files.supports(sftp::codec::names::POSIX_RENAME))
+                ..abilities(&facts, reached.files.supports(sftp::codec::names::POSIX_RENAME))
             },
             together: reads_together.then(together::budget),
             renames_together: facts.renames,
             dialect: facts.dialect,
             sees_others: facts.sees_others,
             facts: DeviceFacts::default(),
-            files: connected.files,
+            files: reached.files,
             lanes: lanes.filter(|_| facts.dialect != Dialect::Mute),
-            stall_timeout: connected.stall_timeout,
-            budget: sftp::Budget::new(budget(connected.bandwidth)),
+            stall_timeout: reached.stall_timeout,
+            budget: sftp::Budget::new(budget(reached.bandwidth)),
             verdict,
-            received: connected.received,
+            received: reached.received,
             made_folders: Mutex::default(),
             farewell,
             supervisor,
@@ -144,6 +160,17 @@ impl SshSession {
             }
         }
         Ok(session)
+    }
+
+    /// A session that no process stands behind: it ends when it is dropped.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) async fn without_process(
+        reached: Reached,
+        facts_for: &[SourcePath],
+    ) -> Result<Self, DeviceFailure> {
+        let (farewell, farewells) = oneshot::channel();
+        let supervisor = Supervisor(tokio::spawn(async move { drop(farewells.await) }));
+        Self::over(reached, Verdict::open(), farewell, supervisor, facts_for).await
     }
 
     async fn device_facts(&self, facts: Facts, sources: &[SourcePath]) -> Result<DeviceFacts, DeviceFailure> {

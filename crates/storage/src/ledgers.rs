@@ -33,11 +33,28 @@ pub struct KnownLedger {
     pub last_used: Timestamp,
 }
 
+/// What is written of a ledger.
 #[derive(Debug, Deserialize)]
-struct Written {
-    machine: String,
-    ledger: String,
-    last_used: String,
+pub(crate) struct Written {
+    pub(crate) machine: String,
+    pub(crate) ledger: String,
+    pub(crate) last_used: String,
+}
+
+impl Written {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        toml::from_str(std::str::from_utf8(text).ok()?).ok()
+    }
+
+    pub(crate) fn render(self) -> String {
+        format!(
+            "# A ledger of gleaner that uses this store. Without it, its collector would begin anew.\nmachine = {}\nledger = {}\n\
+             last_used = {}\n",
+            toml::Value::from(self.machine),
+            toml::Value::from(self.ledger),
+            toml::Value::from(self.last_used)
+        )
+    }
 }
 
 impl<D: Disk> StoreFolder<D> {
@@ -68,14 +85,12 @@ impl<D: Disk> StoreFolder<D> {
                 return Ok(());
             }
         }
-        let text = format!(
-            "# A ledger of gleaner that uses this store. Without it, its collector would begin anew.\nmachine = {}\nledger = {}\n\
-             last_used = \"{}\"\n",
-            toml::Value::from(machine),
-            toml::Value::from(path),
-            render_time(now)
-        );
-        replace_file(&*self.disk, &folder, name.as_bytes(), &text).map_err(fault)?;
+        let written = Written {
+            machine: machine.to_owned(),
+            ledger: path,
+            last_used: render_time(now),
+        };
+        replace_file(&*self.disk, &folder, name.as_bytes(), &written.render()).map_err(fault)?;
         self.disk.flush_folder(&control).map_err(fault)
     }
 
@@ -121,8 +136,7 @@ impl<D: Disk> StoreFolder<D> {
             self.place
                 .fault(format!("read .gleaner/ledgers/{}", escaped(name)), error)
         })?;
-        let text = text.and_then(|text| String::from_utf8(text).ok());
-        Ok(text.and_then(|text| toml::from_str(&text).ok()))
+        Ok(text.and_then(|text| Written::parse(&text)))
     }
 }
 

@@ -37,6 +37,9 @@ pub mod executor;
 mod fault;
 mod files;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+
 pub use disk::{Disk, SystemDisk};
 pub use executor::Executor;
 pub use folder::StoreFolder;

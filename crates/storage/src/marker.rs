@@ -67,7 +67,7 @@ impl Marker {
         )
     }
 
-    fn parse(text: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8 text".to_owned())?;
         if text.trim().is_empty() {
             return Err("it is empty".to_owned());

@@ -30,14 +30,16 @@ impl PartialName {
         let text = std::str::from_utf8(name).ok()?;
         let mut parts = text.split('.');
         let (key, ranges, token) = (parts.next()?, parts.next()?, parts.next()?);
-        if parts.next().is_some() || !ranges.bytes().all(|byte| byte.is_ascii_digit()) {
+        if parts.next().is_some() {
             return None;
         }
-        Some(Self {
+        let read = Self {
             key: Digest::from_hex(key.as_bytes())?,
             ranges: ranges.parse().ok()?,
             token: token.to_owned(),
-        })
+        };
+        // Written in another way, it would be the name of another file, which might be removed in its place.
+        (read.to_bytes() == name).then_some(read)
     }
 }
 
@@ -150,6 +152,9 @@ mod tests {
             &format!("{key}.1"),
             &format!("{key}.+1.a"),
             &format!("{key}.1.a.b"),
+            // Read as names that we write, these would be the names of other files.
+            &format!("{key}.01.a"),
+            &format!("{}.1.a", key.to_uppercase()),
         ] {
             assert_eq!(PartialName::parse(other.as_bytes()), None, "{other}");
         }

@@ -230,6 +230,12 @@ impl<D: Disk> Staged<D> {
         shared
             .in_turn(|| disk.rename(partial, &name, sealed, token))
             .map_err(|error| self.fault(shared, "seal", error))?;
+        if self.proved > 0 {
+            // Were the partial name there again after a power cut (not every file system renames in one step), the file would be taken
+            // up under it and cut short, while the same file may be visible in the store by then.
+            disk.flush_folder(partial)
+                .map_err(|error| self.fault(shared, "flush the folder of", error))?;
+        }
         Ok(SealedFile {
             token: self.token.as_str().to_owned(),
             size,

@@ -18,6 +18,7 @@ pub(super) fn check(workspace: &Workspace, texts: &[Text]) -> Vec<Finding> {
             findings.extend(folder_name(member));
             findings.extend(manifest.and_then(lint_table));
             findings.extend(quiet_tokio(member));
+            findings.extend(fuzzing_in_what_ships(member));
             findings
         })
         .collect()
@@ -69,6 +70,22 @@ fn quiet_tokio(member: &Member) -> Vec<Finding> {
         .collect()
 }
 
+/// The feature by which private parts are reached.
+fn fuzzing_in_what_ships(member: &Member) -> Vec<Finding> {
+    if member.name == "fuzz" {
+        return Vec::new();
+    }
+    member
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.features.iter().any(|feature| feature == "fuzzing"))
+        .map(|dependency| {
+            let message = format!("the feature `fuzzing` of {} is for `fuzz` alone", dependency.name);
+            Finding::about(format!("{}/Cargo.toml", member.folder), message)
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{shown, text};
@@ -98,6 +115,21 @@ mod tests {
             lint_table(&text("a/Cargo.toml", "[lints]\nworkspace = true\n")),
             None
         );
+    }
+
+    #[test]
+    fn nobody_but_fuzz_reaches_private_parts() {
+        let with_fuzzing = |name: &str| Member {
+            dependencies: vec![Dependency {
+                name: "ssh".into(),
+                kind: Kind::Normal,
+                optional: false,
+                features: vec!["fuzzing".into()],
+            }],
+            ..member(name, "crates/x")
+        };
+        assert_eq!(shown(&fuzzing_in_what_ships(&with_fuzzing("gleaner"))).len(), 1);
+        assert_eq!(fuzzing_in_what_ships(&with_fuzzing("fuzz")), []);
     }
 
     #[test]

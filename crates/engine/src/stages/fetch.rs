@@ -212,7 +212,9 @@ async fn fetch_one<W: World>(
     let bytes = u32::try_from(size).unwrap_or(u32::MAX);
     let room = room.acquire_many(bytes.clamp(LEAST_BYTES, BYTES_AT_ONCE)).await;
     let key = staging_key(visit, source, &file);
-    let (staged, have) = store.stage(&key, may_resume(visit, &file)).await?;
+    // What comes with others comes from its beginning on.
+    let resume = coming.is_none() && may_resume(visit, &file);
+    let (staged, have) = store.stage(&key, resume).await?;
     if have > 0 {
         let (device, path) = (visit.device.name.clone(), file.original().clone());
         visit.report(&Event::Resumed {
@@ -330,7 +332,7 @@ const CHUNKS_AT_ONCE: usize = 32;
 
 /// Only a whole identity tells that it is the very same version, and only a digest of the device proves the bytes that are there.
 fn may_resume<W: World>(visit: &Visit<'_, W>, file: &Withdrawn) -> bool {
-    file.identity().size > RANGE_LENGTH && file.identity().is_complete() && visit.session.abilities().digests
+    file.identity().is_complete() && visit.session.abilities().digests
 }
 
 /// Stands for one version of one file of one device. Two versions never share a key: every part of the identity is in it.

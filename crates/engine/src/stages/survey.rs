@@ -5,6 +5,7 @@ mod marks;
 use std::collections::HashSet;
 
 use futures_util::future;
+use model::names::WITHDRAWN_FOLDER;
 use model::{LeaveReason, RelativePath, SourcePath, WaitReason};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -171,11 +172,14 @@ impl<W: World> Judging<'_, W> {
 
     fn note_withdrawn(&mut self, entry: &Entry) {
         let ours = withdrawn::ledger_of(&entry.path) == Some(self.outlook.ledger.as_str().as_bytes());
+        // Whoever comes last removes the folder that all use: the device refuses while there is something in it. One that was left
+        // between two removals would stay for ever otherwise.
+        let of_all = entry.path.file_name() == WITHDRAWN_FOLDER;
         match entry.kind {
             EntryKind::File if ours && self.withdrawn.len() < MOST_NAMES => {
                 self.withdrawn.insert(hash(&entry.path));
             }
-            EntryKind::Folder if ours => self.note_folder(&entry.path),
+            EntryKind::Folder if ours || of_all => self.note_folder(&entry.path),
             _ => {}
         }
     }

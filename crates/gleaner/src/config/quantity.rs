@@ -142,8 +142,8 @@ fn scaled(number: &str, factor: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |text: &str| -> Option<u128> {
         let plain = text.replace('_', "");
-        // Eighteen digits: beyond that no factor keeps the product within 128 bits.
-        (plain.len() <= 18).then(|| plain.parse().ok())?
+        // Twenty digits, as many as the largest size has: times any factor here they stay within 128 bits.
+        (plain.len() <= 20).then(|| plain.parse().ok())?
     };
     let decimals = u32::try_from(fraction.replace('_', "").len()).ok()?;
     let fraction = digits(fraction)? * u128::from(factor) / 10_u128.checked_pow(decimals)?;
@@ -240,6 +240,7 @@ mod tests {
         for bytes in [
             0,
             1,
+            u64::MAX,
             1023,
             1024,
             1500,

@@ -214,9 +214,14 @@ impl Fleet {
     /// Asserts that within 5 s nothing is left of a gleaner that has ended: no ssh, no guard.
     #[track_caller]
     pub(crate) fn assert_no_ssh_left(&self) {
-        let gone = processes::wait_until(Duration::from_secs(5), || self.strangers().is_empty());
-        let left: Vec<_> = self.strangers().iter().map(Process::shown).collect();
-        assert!(gone, "after 5 s there is still:\n{}", left.join("\n"));
+        let left = self.ssh_left();
+        assert!(left.is_empty(), "after 5 s there is still:\n{}", left.join("\n"));
+    }
+
+    /// What is left, after 5 s, of a gleaner that has ended.
+    pub(crate) fn ssh_left(&self) -> Vec<String> {
+        processes::wait_until(Duration::from_secs(5), || self.strangers().is_empty());
+        self.strangers().iter().map(Process::shown).collect()
     }
 
     /// Puts a shell script before the program of that name, for what gleaner starts.

@@ -74,6 +74,11 @@ impl Device {
         device
     }
 
+    /// Whether it has all that a device should have: a shell, GNU tools, a view of what is open.
+    pub(crate) fn is_ordinary(&self) -> bool {
+        self.session == Session::Gnu
+    }
+
     /// The port that the jump host connects to.
     pub(crate) fn port(&self) -> u16 {
         self.tap().as_ref().map_or(self.server.port, |tap| tap.port)

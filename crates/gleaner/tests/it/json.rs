@@ -1,9 +1,12 @@
 //! Reading gleaner's JSON: the one place to adapt when its form changes. Only what a promise is about is looked at.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use crate::context::Fleet;
 use crate::outcome::Outcome;
+use crate::recording;
 
 impl Outcome {
     /// Standard output as one JSON document.
@@ -30,6 +33,9 @@ pub(crate) struct FileRow {
     pub(crate) device: String,
     pub(crate) path: String,
     pub(crate) store_name: String,
+    /// The same two as they are, not escaped.
+    pub(crate) original: PathBuf,
+    pub(crate) stored_as: PathBuf,
     pub(crate) size: u64,
     pub(crate) sha256: String,
     pub(crate) state: String,
@@ -101,6 +107,8 @@ fn row(value: &Value) -> FileRow {
         device: text("device"),
         path: text("path"),
         store_name: text("store_name"),
+        original: exact_name(value, "path"),
+        stored_as: exact_name(value, "store_name"),
         size: value["size"]
             .as_u64()
             .unwrap_or_else(|| panic!("no size in {value}")),
@@ -108,6 +116,16 @@ fn row(value: &Value) -> FileRow {
         state: text("state"),
         released: value.get("released_at").is_some_and(|time| !time.is_null()),
     }
+}
+
+/// A name that may be any bytes: in hexadecimal where its text is escaped.
+fn exact_name(value: &Value, key: &str) -> PathBuf {
+    let digits = value.get(format!("{key}_bytes")).and_then(Value::as_str);
+    let Some(digits) = digits else {
+        return PathBuf::from(value[key].as_str().expect("a name"));
+    };
+    let byte = |position: usize| u8::from_str_radix(&digits[position..position + 2], 16).expect("digits");
+    recording::path((0..digits.len()).step_by(2).map(byte).collect::<Vec<u8>>())
 }
 
 /// All objects, however deep, that have the key.

@@ -2,10 +2,11 @@
 //! next run finishes the work.
 
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::chance::Chance;
 use crate::context::Fleet;
 use crate::outcome::Running;
 use crate::processes::{self, wait_until};
@@ -15,27 +16,11 @@ use crate::tap::Tap;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Pseudo-random delays; the seed is printed, so that a failure can be looked into.
-struct Delays(u64);
-
-impl Delays {
-    fn new() -> Self {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .expect("a time after 1970");
-        let seed = u64::from(now.subsec_nanos()) | 1;
-        eprintln!("the seed of the delays is {seed}");
-        Self(seed)
-    }
-
-    /// The next one, below the limit.
-    fn next(&mut self, limit: Duration) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        let micros = u64::try_from(limit.as_micros()).expect("a short limit");
-        Duration::from_micros(self.0 % micros)
-    }
+/// Random delays; the seed is printed, so that a failure can be looked into.
+fn delays() -> Chance {
+    let seed = Chance::fresh_seed();
+    eprintln!("the seed of the delays is {seed}");
+    Chance::of(seed)
 }
 
 /// Kills gleaner, and asserts that all it has started is gone soon.
@@ -59,7 +44,7 @@ fn ssh_runs(running: &Running) -> bool {
 fn killed_at_random_moments_it_loses_nothing_and_the_next_run_finishes_the_work() {
     let fleet = Fleet::of(&[Session::Gnu, Session::Gnu, Session::SftpOnly]);
     fleet.set("store.layout", "{path}");
-    let mut delays = Delays::new();
+    let mut delays = delays();
     for round in 0..12 {
         for device in fleet.devices() {
             device.record_many(&format!("round{round:02}"), 25, 4_000);
@@ -70,7 +55,7 @@ fn killed_at_random_moments_it_loses_nothing_and_the_next_run_finishes_the_work(
         }
         fleet.wait_until_settled();
         let running = fleet.start(["run"]);
-        thread::sleep(delays.next(Duration::from_millis(1_500)));
+        thread::sleep(delays.time(Duration::from_millis(1_500)));
         kill(&fleet, running);
     }
     fleet.sweep_until_emptied();
@@ -84,7 +69,7 @@ fn killed_at_random_moments_it_loses_nothing_and_the_next_run_finishes_the_work(
 fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_store_again() {
     let fleet = Fleet::new(1);
     let device = fleet.device(1);
-    let mut delays = Delays::new();
+    let mut delays = delays();
     // Until files lie withdrawn on the device whose content the store shows already.
     for round in 0..30 {
         device.record_many(&format!("round{round:02}"), 60, 2_000);
@@ -94,7 +79,7 @@ fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_sto
         wait_until(SOON, || {
             running.has_ended() || fleet.store_files().len() > published
         });
-        thread::sleep(delays.next(Duration::from_millis(30)));
+        thread::sleep(delays.time(Duration::from_millis(30)));
         running.kill();
         let stored: Vec<_> = fleet.store_files().into_values().collect();
         let withdrawn = recording::files_below(&device.folder.join(recording::WITHDRAWN));
@@ -117,6 +102,16 @@ fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_sto
         missing, 0,
         "released on the word of the ledger, with no copy in the store"
     );
+}
+
+#[test]
+fn killed_between_two_folders_that_it_removes_it_removes_the_other_next_time() {
+    let fleet = Fleet::new(1);
+    // All files were released, and the folder of the ledger removed; the folder above it was not yet.
+    let withdrawn = fleet.device(1).folder.join(recording::WITHDRAWN);
+    std::fs::create_dir(&withdrawn).expect("making a folder");
+    fleet.sweep().exits(0);
+    assert!(!withdrawn.exists(), "it stays for ever");
 }
 
 #[test]

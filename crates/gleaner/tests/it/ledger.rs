@@ -10,26 +10,13 @@ use crate::processes;
 use crate::sshd::Session;
 use crate::tap::Tap;
 
-/// Removes the ledger with all that belongs to it.
-fn lose_ledger(fleet: &Fleet) {
-    fs::remove_dir_all(fleet.path("ledger")).expect("removing the ledger");
-    fs::create_dir(fleet.path("ledger")).expect("making the folder again");
-}
-
-fn copy_ledger(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("making a folder");
-    for entry in fs::read_dir(from).expect("the folder").flatten() {
-        fs::copy(entry.path(), to.join(entry.file_name())).expect("copying");
-    }
-}
-
 #[test]
 fn a_lost_ledger_costs_only_time() {
     let fleet = Fleet::new(1);
     fleet.set("defaults.release", "keep");
     fleet.device(1).record_many("day", 20, 2_000);
     fleet.sweep().exits(0);
-    lose_ledger(&fleet);
+    fleet.lose_ledger();
     fleet.set("defaults.release", "delete");
     fleet
         .device(1)
@@ -51,7 +38,7 @@ fn a_ledger_lost_in_mid_sweep_loses_no_file() {
         .store_files()
         .is_empty()));
     running.kill();
-    lose_ledger(&fleet);
+    fleet.lose_ledger();
     fleet.device(1).link(Tap::heal);
     // What the lost ledger had withdrawn is known to be ours, because the store remembers whose ledger lay there.
     fleet.sweep_until_emptied();
@@ -63,11 +50,10 @@ fn a_ledger_restored_from_an_old_backup_costs_only_time() {
     let fleet = Fleet::new(1);
     fleet.device(1).record_many("first", 10, 2_000);
     fleet.sweep_until_emptied();
-    copy_ledger(&fleet.path("ledger"), &fleet.path("backup"));
+    fleet.copy_ledger_to(&fleet.path("backup"));
     fleet.device(1).record_many("second", 10, 2_000);
     fleet.sweep_until_emptied();
-    lose_ledger(&fleet);
-    copy_ledger(&fleet.path("backup"), &fleet.path("ledger"));
+    fleet.restore_ledger_from(&fleet.path("backup"));
     fleet
         .device(1)
         .record_many("second", 10, 2_000)
@@ -96,7 +82,7 @@ fn refused(fleet: &Fleet) -> crate::outcome::Outcome {
 #[test]
 fn a_ledger_that_is_no_database_is_left_alone() {
     let fleet = Fleet::new(1);
-    lose_ledger(&fleet);
+    fleet.lose_ledger();
     fs::write(
         fleet.ledger(),
         "this is not a database, but somebody's notes\n".repeat(100),
@@ -157,8 +143,7 @@ fn a_ledger_of_another_store_is_noticed() {
     let (fleet, other) = (Fleet::new(1), Fleet::new(1));
     other.device(1).record("there.jpg", "there");
     other.sweep_until_emptied();
-    lose_ledger(&fleet);
-    copy_ledger(&other.path("ledger"), &fleet.path("ledger"));
+    fleet.restore_ledger_from(&other.path("ledger"));
     fleet.device(1).record("img.jpg", "picture");
     fleet.sweep().exits(3).says("store");
     assert_eq!(fleet.device(1).paths(), [Path::new("img.jpg")]);

@@ -2,9 +2,10 @@
 //! loopback in a temporary folder.
 //!
 //! The harness: `context` makes a fleet and runs gleaner on it, `sshd` starts the servers, `tap` is a faulty link,
-//! `mounts` are small and broken file systems, `recording` is what devices record and the check that nothing of it
-//! is lost, `hostile` has devices that lie, `outcome` is what gleaner said, `json` reads its JSON, `processes` looks into `/proc`. The other modules
-//! are the tests, by theme. Needed: `apt-get install openssh-server busybox-static`; a few tests need root or strace
+//! `mounts` and `disk` are small and broken file systems, `recording` is what devices record, `checks` and `promises`
+//! are the checks that nothing of it is lost, `backup` loses and restores the ledger, `outcome` is what gleaner said,
+//! `json` reads its JSON, `processes` looks into `/proc`, `chance` chooses. The soak shares them. `hostile` has devices that
+//! lie. The other modules are the tests, by theme. Needed: `apt-get install openssh-server busybox-static`; a few tests need root or strace
 //! and say so when they are skipped.
 
 #![allow(
@@ -16,22 +17,33 @@
     reason = "nothing here is shipped: whatever goes wrong in a test is to end it at once"
 )]
 
+mod backup;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
+mod chance;
 mod checks;
 mod context;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
 mod device;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
+mod disk;
 mod json;
 mod mounts;
 mod outcome;
 mod processes;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
+mod promises;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
 mod recording;
 mod sshd;
 mod tap;
 
 mod bad_input;
+mod broken_promises;
 mod conflicts;
 mod contract;
 mod demo;
 mod failures;
+mod faults_in_mid_run;
 mod harness;
 mod hostile;
 mod kills;

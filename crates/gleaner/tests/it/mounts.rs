@@ -4,11 +4,12 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 /// A file system mounted for one test; unmounted when dropped.
 #[derive(Debug)]
 pub(crate) struct Mount {
-    at: PathBuf,
+    pub(crate) at: PathBuf,
     mounted: bool,
 }
 
@@ -36,17 +37,42 @@ impl Mount {
             .status()
             .expect("mkfs.ext4");
         assert!(made.success(), "mkfs.ext4 fails");
-        mount(&["-o", "loop", image], at)
+        Self::image(at, image)
+    }
+
+    /// The file system in an image that is there. A fault of its disk turns it read-only, as Debian's installer has it.
+    pub(crate) fn image(at: &Path, image: &str) -> Option<Self> {
+        mount(&["-o", "loop,errors=remount-ro", image], at)
+    }
+
+    /// A folder that is there, shown in a second place.
+    pub(crate) fn second_place(at: &Path, folder: &Path) -> Option<Self> {
+        fs::create_dir_all(at).expect("making a mount point");
+        mount(&["--bind", folder.to_str().expect("a plain path")], at)
     }
 
     pub(crate) fn remount(&self, options: &str) {
-        let options = format!("remount,{options}");
+        assert!(self.try_remount(options), "mount -o remount,{options} fails");
+    }
+
+    /// False where it is refused, as `ro` is while a file is open for writing.
+    pub(crate) fn try_remount(&self, options: &str) -> bool {
         let done = Command::new("mount")
-            .args(["-o", &options])
+            .args(["-o", &format!("remount,{options}")])
             .arg(&self.at)
-            .status()
+            .output()
             .expect("running mount");
-        assert!(done.success(), "mount -o {options} fails");
+        done.status.success()
+    }
+
+    /// Takes the file system away if nobody uses it; false where somebody does.
+    pub(crate) fn try_unmount(&mut self) -> bool {
+        let done = Command::new("umount")
+            .arg(&self.at)
+            .output()
+            .expect("running umount");
+        self.mounted = self.mounted && !done.status.success();
+        !self.mounted
     }
 
     /// Takes the file system away: an empty folder is left in its place.
@@ -57,7 +83,11 @@ impl Mount {
                 .arg(&self.at)
                 .status()
                 .expect("running umount");
-            assert!(done.success(), "umount {} fails", self.at.display());
+            assert!(
+                done.success() || thread::panicking(),
+                "umount {} fails",
+                self.at.display()
+            );
         }
     }
 }
@@ -91,7 +121,7 @@ fn mount(arguments: &[&str], at: &Path) -> Option<Mount> {
 
 /// Says that a test is left out, and why.
 pub(crate) fn skip<T>(reason: &str) -> Option<T> {
-    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let test = thread::current().name().unwrap_or_default().to_owned();
     // Past the capture of output, which would hide it.
     drop(writeln!(std::io::stderr(), "SKIPPED: {test}: {reason}"));
     None

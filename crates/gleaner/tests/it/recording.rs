@@ -35,6 +35,14 @@ impl Manifest {
             .insert(digest);
     }
 
+    /// Takes back what was noted: it did not come to stand there after all.
+    pub(crate) fn forget(&self, device: &str, path: &Path, digest: &Digest) {
+        let mut recorded = self.recorded.lock().expect("lock");
+        if let Some(digests) = recorded.get_mut(&(device.to_owned(), path.to_owned())) {
+            digests.remove(digest);
+        }
+    }
+
     /// Notes a content that may be in the store, but need not be anywhere: its writer may have destroyed it.
     pub(crate) fn allow(&self, digest: Digest) {
         self.allowed.lock().expect("lock").insert(digest);

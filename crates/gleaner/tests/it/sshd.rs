@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -80,6 +81,24 @@ impl Sshd {
             processes::kill_tree(listener.id());
             drop(listener.wait());
         }
+    }
+
+    /// Ends the listener alone, by SIGKILL: its sessions go on, new connections are refused.
+    pub(crate) fn kill_listener(&self) {
+        if let Some(mut listener) = self.listener.lock().expect("lock").take() {
+            processes::signal(listener.id(), Signal::KILL);
+            drop(listener.wait());
+        }
+    }
+
+    /// Whether it listens, as far as is known here.
+    pub(crate) fn listens(&self) -> bool {
+        self.listener.lock().expect("lock").is_some()
+    }
+
+    /// The ids of all that the sessions consist of: their servers, helpers and shells.
+    pub(crate) fn session_processes(&self) -> Vec<u32> {
+        self.processes().split_off(usize::from(self.listens()))
     }
 
     /// Listens again on the same port.
@@ -173,6 +192,8 @@ impl Sshd {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // A terminal's Ctrl-C is for whoever uses the server: it is ended in order.
+            .process_group(0)
             .spawn()
             .expect("starting sshd by setpriv");
         let listening = processes::wait_until(Duration::from_secs(20), || {

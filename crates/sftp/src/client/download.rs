@@ -99,7 +99,7 @@ impl<S: PieceSink> Download<'_, S> {
         let mut waiting: Option<CreditWait> = None;
         loop {
             if waiting.is_none() {
-                waiting = self.ask_for_what_fits();
+                waiting = self.ask_for_what_fits()?;
             }
             tokio::select! {
                 biased;
@@ -118,15 +118,25 @@ impl<S: PieceSink> Download<'_, S> {
     }
 
     /// Sends READs until all is asked for, or until the budget is spent: then, the wait for the next credit.
-    fn ask_for_what_fits(&mut self) -> Option<CreditWait> {
+    fn ask_for_what_fits(&mut self) -> Result<Option<CreditWait>, Failure> {
         loop {
+            // A connection that is at an end gives every credit back at once: no budget would bound what is asked for, only the
+            // size that the device claims. What came before the end is still taken.
+            if let Some(failure) = self.client.failure() {
+                let is_all_taken = self.in_flight.is_empty();
+                return if is_all_taken {
+                    Err(Failure::Connection(failure))
+                } else {
+                    Ok(None)
+                };
+            }
             let length = self.next_length();
             if length == 0 {
-                return None;
+                return Ok(None);
             }
             match self.budget.try_take(length) {
                 Some(credit) => self.ask(credit),
-                None => return Some(Box::pin(self.budget.clone().take(length))),
+                None => return Ok(Some(Box::pin(self.budget.clone().take(length)))),
             }
         }
     }

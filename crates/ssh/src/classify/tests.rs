@@ -219,6 +219,29 @@ fn a_server_that_hangs_up_at_once_is_worth_another_try() {
 }
 
 #[test]
+fn a_jump_host_whose_process_ended_before_it_was_spoken_to_is_told_as_ever() {
+    const GONE: &str = "banner exchange: Connection to UNKNOWN port 65535: Broken pipe\n";
+    let refused = "ssh: connect to host 127.0.0.1 port 7799: Connection refused\n";
+    check(
+        JUMP,
+        &format!("{refused}{GONE}"),
+        JumpRefused,
+        "jump host: ssh: connect to host",
+    );
+    let silent = "ssh: connect to host 127.0.0.1 port 7799: Connection timed out\n";
+    check(JUMP, &format!("{silent}{GONE}"), JumpUnreachable, "jump host: ");
+    let hung_up = "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 127.0.0.1 port 7709\n";
+    let hung_up = format!("{hung_up}{GONE}");
+    check(
+        JUMP,
+        &hung_up,
+        JumpRefused,
+        "jump host: kex_exchange_identification",
+    );
+    assert!(judge(&hung_up, JUMP).hung_up_at_once);
+}
+
+#[test]
 fn sides_that_have_no_algorithm_in_common_are_told_apart() {
     let direct = "Unable to negotiate with 127.0.0.1 port 7702: no matching host key type found. Their offer: ssh-ed25519\n";
     check(DIRECT, direct, Protocol, "no matching host key type");

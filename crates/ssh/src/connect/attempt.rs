@@ -20,7 +20,7 @@ use crate::pacing::Turn;
 use crate::process::Client;
 use crate::resolve::Route;
 use crate::script::Knowledge;
-use crate::session::{Connected, SshSession};
+use crate::session::{Connected, Reached, SshSession};
 use crate::target::Target;
 use crate::verdict::text_of;
 
@@ -93,15 +93,17 @@ impl Attempt<'_> {
         };
         match met {
             Ok((files, shell)) => Ok(Connected {
-                stall_timeout: self.target.stall_timeout,
-                bandwidth: self.target.bandwidth,
                 through_jump: self.route.hops_before > 0,
                 process,
                 words,
-                files,
-                shell: self.usable(shell, opener),
-                received,
-                debt,
+                reached: Reached {
+                    stall_timeout: self.target.stall_timeout,
+                    bandwidth: self.target.bandwidth,
+                    files,
+                    shell: self.usable(shell, opener),
+                    received,
+                    debt,
+                },
             }),
             Err(error) => Err(self.post_mortem(process, &words, &error).await),
         }

@@ -61,7 +61,7 @@ openssl) digest='openssl dgst -sha256 -r' ;;
 esac
 
 # Who has a file open for writing: the mode of the links in fd says so, and stat through them says which file. Then the
-# shared mappings that can be written.
+# shared mappings that can be written, and which numbers in them are those of file systems in memory.
 open_files() {
     if [ "$end_of_record" = '\0' ]; then
         find /proc/[0-9]*/fd -maxdepth 1 -type l -perm -200 \
@@ -73,6 +73,7 @@ $tag" {} + 2>/dev/null </dev/null
     fi
     printf 'm '
     grep -s -h '^[^ ]* [r-]w[x-]s ' /proc/[0-9]*/maps 2>/dev/null </dev/null
+    sed -n 's/^[^ ]* [^ ]* \([^ ]*\) .* - tmpfs .*/memory \1/p' /proc/self/mountinfo 2>/dev/null </dev/null
     printf "$end_of_record"
 }
 

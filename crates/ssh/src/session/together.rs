@@ -254,9 +254,81 @@ async fn take_file(
         let credit = budget.clone().acquire_many_owned(permits).await.ok();
         let length = usize::try_from(size).unwrap_or(usize::MAX);
         let bytes = lane.exactly(length).await?;
-        file.chunks.send(Chunk { bytes, credit }).ok();
+        // Whoever is sent bytes is told an outcome: nothing can fail between the two.
         lane.skip(padding(size)).await?;
+        file.chunks.send(Chunk { bytes, credit }).ok();
     }
     file.outcome.send(Ok(size)).ok();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use model::DeviceName;
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+    use crate::archive::tests::header;
+    use crate::facts::Facts;
+    use crate::lane::{Lanes, Opener, Streams};
+    use crate::last_words::LastWords;
+    use crate::process::Client;
+    use crate::script::{Knowledge, Tag};
+    use crate::target::Target;
+
+    const TAG: &str = "0123456789abcdef0123456789abcdef";
+
+    /// Lanes with one that says this, and then ends.
+    async fn lanes_that_say(answer: &[u8]) -> Lanes {
+        let opener = Opener {
+            client: Client {
+                program: PathBuf::from("/nonexistent/ssh"),
+                configuration: PathBuf::new(),
+            },
+            target: Target::alias(DeviceName::new("device").unwrap()),
+            socket: PathBuf::new(),
+            group: 0,
+            received: Arc::default(),
+            debt: Arc::default(),
+        };
+        let said = [format!("\n{TAG} ready\n{TAG} end\n").as_bytes(), answer].concat();
+        let streams = Streams {
+            stdin: Box::new(tokio::io::sink()),
+            stdout: Box::new(std::io::Cursor::new(said)),
+            words: LastWords::collect(tokio::io::empty()),
+            process: None,
+        };
+        let begun = opener.begin(streams, &Tag::new(TAG), Knowledge::None(&[])).await;
+        let (lane, _) = begun.unwrap();
+        Lanes::new(opener, lane, Facts::default())
+    }
+
+    #[tokio::test]
+    async fn nothing_was_sent_of_a_file_whose_outcome_is_untold() {
+        // The device goes between the bytes of the file and the end of their block.
+        let answer = [&header(b"/data/a", b"6\0", b'0')[..], b"hello\n\0\0"].concat();
+        let lanes = lanes_that_say(&answer).await;
+        let (chunks, mut taken) = mpsc::unbounded_channel();
+        let (outcome, told) = oneshot::channel();
+        let file = Wanted {
+            path: RelativePath::new("a").unwrap(),
+            expected_size: 6,
+            chunks,
+            outcome,
+        };
+        let mut lane = lanes.lease().await.unwrap();
+        let files = VecDeque::from([(b"/data/a".to_vec(), file)]);
+        let taken_answer = take_answer(&mut lane, files, &budget()).await;
+        assert!(
+            matches!(taken_answer, Err(LaneError::Ended(_))),
+            "{taken_answer:?}"
+        );
+        assert!(told.await.is_err());
+        assert!(
+            taken.recv().await.is_none(),
+            "bytes of a file that was passed over"
+        );
+    }
 }

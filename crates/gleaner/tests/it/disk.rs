@@ -1,0 +1,160 @@
+//! A file system of its own below a folder of the fleet, that others fill up, take away or break. It needs root.
+//!
+//! The file system is mounted out of sight, and a folder of it is shown in the place where gleaner looks. So what is
+//! taken away in mid-run keeps its files, and whoever fills it up leaves nothing in the folder itself.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+use crate::mounts::Mount;
+use crate::processes;
+
+/// What a file system is made on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Medium {
+    /// tmpfs.
+    Memory,
+    /// ext4 in a file, by way of a loop device.
+    Image,
+}
+
+#[derive(Debug)]
+pub(crate) struct Disk {
+    // In this order they are unmounted.
+    shown: Option<Mount>,
+    hidden: Option<Mount>,
+    medium: Medium,
+    at: PathBuf,
+}
+
+impl Disk {
+    /// Puts an empty file system in the place of the folder. None where mounting is not possible, after saying so.
+    pub(crate) fn at(at: &Path, medium: Medium, megabytes: u32) -> Option<Self> {
+        let place = at.with_extension("disk");
+        let hidden = match medium {
+            Medium::Memory => Mount::tmpfs(&place, megabytes)?,
+            Medium::Image => Mount::ext4(&place, megabytes)?,
+        };
+        let mut disk = Self {
+            shown: None,
+            hidden: Some(hidden),
+            medium,
+            at: at.to_owned(),
+        };
+        fs::create_dir(disk.folder()).expect("making the folder on the disk");
+        disk.bring_back();
+        Some(disk)
+    }
+
+    pub(crate) fn medium(&self) -> Medium {
+        self.medium
+    }
+
+    /// Another writer takes all the room that there is; it cannot where the disk is read-only.
+    pub(crate) fn fill(&self) {
+        let Ok(file) = File::options().create(true).append(true).open(self.filler()) else {
+            return;
+        };
+        // Ever smaller pieces, down to a block.
+        for length in [16 << 20, 1 << 20, 64 << 10, 4 << 10] {
+            let mut end = file.metadata().expect("the filler").len();
+            while fallocate(&file, FallocateFlags::empty(), end, length).is_ok() {
+                end += length;
+            }
+        }
+    }
+
+    /// The other writer removes what it wrote.
+    pub(crate) fn make_room(&self) {
+        drop(fs::remove_file(self.filler()));
+    }
+
+    /// Mounted read-only by somebody. False where it was busy all the time: files were open for writing.
+    pub(crate) fn make_read_only(&self, limit: Duration) -> bool {
+        processes::wait_until(limit, || self.mount().try_remount("ro"))
+    }
+
+    pub(crate) fn make_writable(&self) {
+        self.mount().remount("rw");
+    }
+
+    /// A fault of the disk, upon which the kernel stops all writing. False where the kernel has no such fault to give.
+    pub(crate) fn break_down(&self) -> bool {
+        let device = Command::new("findmnt")
+            .args(["--noheadings", "--output", "SOURCE", "--target"])
+            .arg(&self.mount().at)
+            .output()
+            .expect("running findmnt");
+        let device = String::from_utf8_lossy(&device.stdout)
+            .trim()
+            .replace("/dev/", "");
+        self.medium == Medium::Image
+            && fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "soak").is_ok()
+    }
+
+    /// What somebody does after a fault: unmounted, checked, mounted again. Nobody may be using it.
+    pub(crate) fn repair(&mut self) {
+        self.take_away();
+        let mut hidden = self.hidden.take().expect("mounted");
+        let free = processes::wait_until(Duration::from_secs(10), || hidden.try_unmount());
+        assert!(free, "{} is in use and cannot be checked", self.at.display());
+        let place = hidden.at.clone();
+        let image = place.with_extension("image");
+        let image = image.to_str().expect("a plain path");
+        let checked = Command::new("e2fsck")
+            .args(["-fy", image])
+            .output()
+            .expect("running e2fsck");
+        // 1 stands for errors that were put right.
+        assert!(
+            matches!(checked.status.code(), Some(0 | 1)),
+            "e2fsck: {}",
+            String::from_utf8_lossy(&checked.stdout)
+        );
+        self.hidden = Mount::image(&place, image);
+        self.bring_back();
+    }
+
+    /// Takes it away as when a cable is pulled: an empty folder is left, open handles go on to what was there.
+    pub(crate) fn take_away(&mut self) {
+        self.shown = None;
+    }
+
+    /// Takes it away in order; false where it was busy.
+    pub(crate) fn try_unmount(&mut self) -> bool {
+        let gone = self.shown.as_mut().is_none_or(Mount::try_unmount);
+        if gone {
+            self.shown = None;
+        }
+        gone
+    }
+
+    /// Mounts it in its place, if it is not.
+    pub(crate) fn bring_back(&mut self) {
+        if self.shown.is_none() {
+            self.shown = Mount::second_place(&self.at, &self.folder());
+            assert!(self.shown.is_some(), "{} cannot be mounted", self.at.display());
+        }
+    }
+
+    /// Whether an empty folder is in its place.
+    pub(crate) fn is_away(&self) -> bool {
+        self.shown.is_none()
+    }
+
+    fn mount(&self) -> &Mount {
+        self.hidden.as_ref().expect("mounted")
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.mount().at.join("shown")
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.mount().at.join("filler")
+    }
+}

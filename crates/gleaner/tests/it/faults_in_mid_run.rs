@@ -1,0 +1,275 @@
+//! What a run rests on breaks while it is under way: the store's disk, the ledger's, the servers, single processes. The
+//! sweep ends in order and without loss, and the next goes on by itself. `store` has what is broken before a run, and
+//! stores that are too small; `kills` has gleaner itself.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::context::Fleet;
+use crate::disk::{Disk, Medium};
+use crate::outcome::{Outcome, Running};
+use crate::processes::{self, Process, wait_until};
+use crate::recording::{self, content};
+use crate::sshd::Session;
+use crate::tap::Tap;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A device behind a link that makes the run last a few seconds.
+fn fleet() -> Fleet {
+    let fleet = Fleet::without_store(&[Session::Gnu]);
+    fleet
+        .set("ssh.connect_timeout", "3s")
+        .set("defaults.stall_timeout", "3s");
+    fleet.tap(1).device(1).link(|tap| tap.slow_to(3_000_000));
+    fleet
+}
+
+/// Records, begins to run, and comes back as soon as something has come and most is still to come.
+fn under_way(fleet: &Fleet) -> Running {
+    let device = fleet.device(1);
+    device
+        .record_many("day", 60, 50_000)
+        .record("big", content("big", 5 << 20));
+    fleet.wait_until_settled();
+    let mut running = fleet.start(["run"]);
+    let some = 500_000;
+    assert!(wait_until(SOON, || device.link(Tap::received) > some || running.has_ended()));
+    assert!(!running.has_ended(), "ended too soon");
+    running
+}
+
+/// The run has ended with this status, and nothing is lost by it.
+#[track_caller]
+fn ends_without_loss(fleet: &Fleet, running: Running, status: i32) -> Outcome {
+    let outcome = running.wait().exits(status);
+    fleet.assert_no_ssh_left();
+    outcome
+}
+
+/// Whatever was broken is whole again: nothing is lost, and the next sweep goes on.
+#[track_caller]
+fn goes_on(fleet: &Fleet) {
+    fleet.device(1).link(Tap::heal);
+    fleet.assert_nothing_lost();
+    fleet.assert_store_true();
+    fleet.sweep_until_emptied();
+    fleet.assert_all_gathered();
+    fleet.gleaner(["audit"]).exits(0);
+    let staged = recording::regular_files(&fleet.store().join(".gleaner/staging"));
+    assert!(staged.is_empty(), "left in staging: {staged:?}");
+}
+
+/// A fleet whose store is a disk of its own. None where that cannot be had.
+fn with_store_on(medium: Medium) -> Option<(Fleet, Disk)> {
+    let fleet = fleet();
+    let disk = Disk::at(&fleet.store(), medium, 64)?;
+    fleet.init_store();
+    Some((fleet, disk))
+}
+
+#[test]
+fn a_store_on_ext4_that_another_writer_fills_up_ends_the_sweep_without_loss() {
+    let Some((fleet, disk)) = with_store_on(Medium::Image) else {
+        return;
+    };
+    let running = under_way(&fleet);
+    disk.fill();
+    ends_without_loss(&fleet, running, 1).says_one_of(&["full", "no space", "free"]);
+    fleet
+        .gleaner(["run"])
+        .exits(3)
+        .says_one_of(&["full", "no space", "free"]);
+    disk.make_room();
+    goes_on(&fleet);
+}
+
+fn remounted_read_only(medium: Medium) {
+    let Some((fleet, disk)) = with_store_on(medium) else {
+        return;
+    };
+    let running = under_way(&fleet);
+    assert!(disk.make_read_only(SOON), "busy all the time");
+    ends_without_loss(&fleet, running, 1).says("read-only");
+    disk.make_writable();
+    goes_on(&fleet);
+}
+
+#[test]
+fn a_store_on_ext4_that_is_remounted_read_only_ends_the_sweep_without_loss() {
+    remounted_read_only(Medium::Image);
+}
+
+#[test]
+fn a_store_on_tmpfs_that_is_remounted_read_only_ends_the_sweep_without_loss() {
+    remounted_read_only(Medium::Memory);
+}
+
+#[test]
+fn a_store_whose_disk_fails_loses_nothing_that_was_released() {
+    let Some((fleet, mut disk)) = with_store_on(Medium::Image) else {
+        return;
+    };
+    let running = under_way(&fleet);
+    if !disk.break_down() {
+        return crate::mounts::skip("this kernel has no faults of ext4 to give").unwrap_or_default();
+    }
+    ends_without_loss(&fleet, running, 1);
+    disk.repair();
+    goes_on(&fleet);
+}
+
+#[test]
+fn a_store_on_ext4_that_is_unmounted_loses_nothing_and_nothing_is_written_under_it() {
+    let Some((fleet, mut disk)) = with_store_on(Medium::Image) else {
+        return;
+    };
+    let running = under_way(&fleet);
+    disk.take_away();
+    fleet.device(1).link(Tap::heal);
+    // It may go on with what it has in its hands, or see that its store is gone: both are right.
+    let outcome = running.wait();
+    assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.told());
+    let under = fs::read_dir(fleet.store()).expect("the mount point").count();
+    assert_eq!(under, 0, "written under the mount point");
+    fleet.gleaner(["run"]).exits(3).says("not mounted");
+    disk.bring_back();
+    goes_on(&fleet);
+}
+
+#[test]
+fn a_ledger_that_cannot_grow_ends_the_sweep_without_loss() {
+    let fleet = fleet();
+    let Some(disk) = Disk::at(&fleet.path("ledger"), Medium::Memory, 16) else {
+        return;
+    };
+    fleet.init_store();
+    let running = under_way(&fleet);
+    disk.fill();
+    ends_without_loss(&fleet, running, 1).says("ledger");
+    disk.make_room();
+    goes_on(&fleet);
+}
+
+#[test]
+fn a_device_whose_card_is_full_is_emptied_all_the_same() {
+    let fleet = fleet();
+    let card = fleet.device(1).folder.parent().expect("the card").to_owned();
+    let Some(disk) = Disk::at(&card, Medium::Image, 32) else {
+        return;
+    };
+    fleet.init_store();
+    fleet.device(1).record_many("day", 50, 20_000);
+    disk.fill();
+    fleet.sweep_until_emptied();
+    fleet.assert_all_gathered();
+}
+
+/// Kills one process of gleaner's tree that is wanted, as soon as there is one.
+fn kill_child(running: &Running, is_wanted: impl Fn(&Process) -> bool) {
+    let found = wait_until(SOON, || {
+        let tree = processes::tree(running.id());
+        let victim = processes::all()
+            .into_iter()
+            .find(|process| tree.contains(&process.id) && is_wanted(process));
+        victim.is_some_and(|victim| {
+            processes::signal(victim.id, Signal::KILL);
+            true
+        })
+    });
+    assert!(found, "nothing of the kind runs");
+}
+
+fn has_argument(process: &Process, wanted: &str) -> bool {
+    let mut arguments = process.command_line.split(|byte| *byte == 0);
+    process.program == "ssh" && arguments.any(|argument| argument == wanted.as_bytes())
+}
+
+/// One process of gleaner's is killed in mid-run: the device has failed, as when its connection is lost.
+fn child_killed(is_wanted: impl Fn(&Process) -> bool) {
+    let fleet = fleet();
+    fleet.init_store();
+    let running = under_way(&fleet);
+    kill_child(&running, is_wanted);
+    let outcome = running.wait().says("device1");
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
+    assert!(fleet.class_of("device1").is_some(), "{}", outcome.told());
+    fleet.assert_no_ssh_left();
+    goes_on(&fleet);
+    assert_eq!(fleet.class_of("device1"), None);
+}
+
+#[test]
+fn the_ssh_child_of_the_connection_alone_is_killed() {
+    child_killed(|process| has_argument(process, "-s"));
+}
+
+#[test]
+fn the_ssh_child_that_hops_over_the_jump_alone_is_killed() {
+    child_killed(|process| has_argument(process, "-W"));
+}
+
+#[test]
+fn a_guard_that_is_killed_harms_nobody_and_no_ssh_stays_behind() {
+    let fleet = fleet();
+    fleet.init_store();
+    let running = under_way(&fleet);
+    kill_child(&running, |process| {
+        process.program == "sh" && String::from_utf8_lossy(&process.command_line).contains("read -r word")
+    });
+    fleet.device(1).link(Tap::heal);
+    let outcome = running.wait();
+    assert!(matches!(outcome.code(), Some(0 | 1 | 5)), "{}", outcome.told());
+    fleet.assert_no_ssh_left();
+    goes_on(&fleet);
+}
+
+/// Something of the jump's sshd, or of the device's, is killed in mid-run.
+fn server_killed(kill: impl FnOnce(&Fleet), heal: impl FnOnce(&Fleet)) {
+    let fleet = fleet();
+    fleet.init_store();
+    let running = under_way(&fleet);
+    kill(&fleet);
+    let outcome = running.wait().says("device1");
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
+    assert!(fleet.class_of("device1").is_some(), "{}", outcome.told());
+    fleet.assert_no_ssh_left();
+    heal(&fleet);
+    goes_on(&fleet);
+    assert_eq!(fleet.class_of("device1"), None);
+}
+
+#[test]
+fn the_sshd_of_the_jump_is_killed_with_all_its_sessions() {
+    server_killed(|fleet| fleet.jump.stop(), |fleet| fleet.jump.start_again());
+}
+
+#[test]
+fn the_sftp_server_of_the_device_alone_is_killed() {
+    let kill = |fleet: &Fleet| {
+        let sessions = fleet.device(1).server.session_processes();
+        let all = processes::all();
+        let mut servers = all
+            .iter()
+            .filter(|process| sessions.contains(&process.id) && process.program == "sftp-server");
+        processes::signal(servers.next().expect("an sftp-server").id, Signal::KILL);
+    };
+    server_killed(kill, |_| {});
+}
+
+#[test]
+fn the_listener_of_the_jump_alone_is_killed_and_the_sessions_go_on() {
+    let fleet = fleet();
+    fleet.init_store();
+    let running = under_way(&fleet);
+    fleet.jump.kill_listener();
+    fleet.device(1).link(Tap::heal);
+    ends_without_loss(&fleet, running, 0);
+    fleet.device(1).record("later.jpg", content("later", 1_000));
+    fleet.sweep().exits(1);
+    assert_eq!(fleet.class_of("device1").as_deref(), Some("jump-refused"));
+    fleet.jump.start_again();
+    goes_on(&fleet);
+}

@@ -1,0 +1,242 @@
+//! The promises, held against a fleet that is at rest: strictly, name by name, and telling what is broken where `checks` would end the test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::context::Fleet;
+use crate::device::Device;
+use crate::recording::{self, Digest, shown};
+
+/// What is promised, in order of rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Promise {
+    /// Every finished recording is whole on its device, under its path, or whole in the store, under its name.
+    NothingLost,
+    /// What is visible in the store is a complete recorded content, under the name of its device and path.
+    StoreTrue,
+    /// What was visible in the store still is, and has not changed.
+    StoreUnchanged,
+    /// The ledger and the audit say of the store what is so.
+    RecordAgrees,
+    /// Once faults are over, all is in the store and nothing is left behind.
+    Emptied,
+    /// A device without a fault is served, whatever happens to others.
+    NotHeldUp,
+    /// gleaner ends, with an exit status that fits, and leaves no process.
+    EndsInOrder,
+}
+
+/// A promise that was broken, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Breach {
+    pub(crate) promise: Promise,
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}: {}", self.promise, self.what)
+    }
+}
+
+/// Breaches of one promise.
+pub(crate) fn breaches(promise: Promise, found: impl IntoIterator<Item = String>) -> Vec<Breach> {
+    found.into_iter().map(|what| Breach { promise, what }).collect()
+}
+
+/// Sees a fleet again and again, and remembers what it saw in the store.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Witness {
+    seen: BTreeMap<PathBuf, Digest>,
+}
+
+impl Witness {
+    /// Holds the promises that must hold at any time against the fleet. No gleaner and no camera may be at work.
+    pub(crate) fn examine(&mut self, fleet: &Fleet) -> Vec<Breach> {
+        let store = fleet.store_files();
+        let mut found = breaches(Promise::NothingLost, lost(fleet, &store));
+        found.extend(breaches(Promise::StoreTrue, untrue(fleet, &store)));
+        found.extend(breaches(Promise::StoreUnchanged, changed(&self.seen, &store)));
+        found.extend(breaches(Promise::RecordAgrees, disagreeing(fleet, &store)));
+        self.seen = store;
+        found
+    }
+
+    /// Which files, of devices (by number) that had no fault, were ready when a run began and are not in the store now.
+    pub(crate) fn not_served(&self, fleet: &Fleet, ready: &[(usize, PathBuf)]) -> Vec<Breach> {
+        let name = |number: usize| fleet.device(number).name.as_str();
+        let waits = ready
+            .iter()
+            .filter(|(number, path)| !self.seen.contains_key(&Path::new(name(*number)).join(path)));
+        let told = waits.map(|(number, path)| format!("{}: {} was not gathered", name(*number), shown(path)));
+        breaches(Promise::NotHeldUp, told)
+    }
+
+    /// What was visible when it last looked.
+    pub(crate) fn seen(&self) -> &BTreeMap<PathBuf, Digest> {
+        &self.seen
+    }
+}
+
+fn lost(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
+    let mut stored: BTreeMap<&Digest, Vec<&Path>> = BTreeMap::new();
+    for (path, digest) in store {
+        stored.entry(digest).or_default().push(path);
+    }
+    let on_devices: BTreeMap<&str, _> = fleet
+        .devices()
+        .iter()
+        .map(|device| (device.name.as_str(), device.files()))
+        .collect();
+    let is_safe = |device: &str, path: &Path, digest: &Digest| {
+        let names = stored.get(digest).map_or(&[][..], Vec::as_slice);
+        let on_device = on_devices.get(device).and_then(|files| files.get(path));
+        names.iter().any(|name| belongs(name, device, path, digest))
+            || on_device.is_some_and(|digests| digests.contains(digest))
+    };
+    let recorded = fleet.manifest.all().into_iter();
+    recorded
+        .filter(|(device, path, digest)| !is_safe(device, path, digest))
+        .map(|(device, path, digest)| format!("{device}: {} ({digest})", shown(&path)))
+        .collect()
+}
+
+fn untrue(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
+    let mut recorded: BTreeMap<Digest, Vec<(String, PathBuf)>> = BTreeMap::new();
+    for (device, path, digest) in fleet.manifest.all() {
+        recorded.entry(digest).or_default().push((device, path));
+    }
+    let judge = |(name, digest): (&PathBuf, &Digest)| match recorded.get(digest) {
+        None => Some(format!("{} ({digest}) was never recorded so", shown(name))),
+        Some(places) => {
+            let rightly = places
+                .iter()
+                .any(|(device, path)| belongs(name, device, path, digest));
+            (!rightly).then(|| format!("{} has the content of {places:?}", shown(name)))
+        }
+    };
+    store.iter().filter_map(judge).collect()
+}
+
+fn changed(seen: &BTreeMap<PathBuf, Digest>, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
+    let judge = |(name, digest): (&PathBuf, &Digest)| match store.get(name) {
+        None => Some(format!("{} ({digest}) has gone from the store", shown(name))),
+        Some(now) => (now != digest).then(|| format!("{} was {digest} and is {now}", shown(name))),
+    };
+    seen.iter().filter_map(judge).collect()
+}
+
+/// Where the ledger, or gleaner's own audit, is of another opinion than the store and the devices.
+fn disagreeing(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
+    if !fleet.ledger().exists() {
+        return Vec::new();
+    }
+    let audit = fleet.gleaner(["audit"]);
+    let mut found = Vec::new();
+    if audit.code() != Some(0) {
+        found.push(format!("the audit has findings\n{}", audit.told()));
+    }
+    let on_devices: BTreeMap<&str, BTreeSet<Digest>> = fleet
+        .devices()
+        .iter()
+        .map(|device| {
+            (
+                device.name.as_str(),
+                device.files().into_values().flatten().collect(),
+            )
+        })
+        .collect();
+    for row in fleet.files() {
+        let (name, digest) = (shown(&row.stored_as), &row.sha256);
+        if store.get(&row.stored_as) != Some(digest) {
+            found.push(format!("the ledger has {name} ({digest}), the store has not"));
+        }
+        // Empty files have one digest, whichever they are.
+        let is_there = row.size > 0
+            && on_devices
+                .get(row.device.as_str())
+                .is_some_and(|all| all.contains(digest));
+        if row.released && is_there {
+            found.push(format!(
+                "the ledger has {name} as released, and {} has it still",
+                row.device
+            ));
+        }
+    }
+    found
+}
+
+/// Whether a file of the store may have this name: that of its device and path, or what a conflict makes of it.
+pub(crate) fn belongs(name: &Path, device: &str, path: &Path, digest: &Digest) -> bool {
+    let wanted: Vec<&[u8]> = std::iter::once(device.as_bytes())
+        .chain(path.iter().map(OsStrExt::as_bytes))
+        .collect();
+    let found: Vec<&[u8]> = name.iter().map(OsStrExt::as_bytes).collect();
+    wanted.len() == found.len()
+        && wanted
+            .iter()
+            .zip(&found)
+            .all(|(wanted, found)| wanted == found || is_dressed(found, wanted, digest))
+}
+
+/// Whether the part is `stem~<digits of the digest>.ext` of the other, perhaps with a shorter stem.
+fn is_dressed(found: &[u8], wanted: &[u8], digest: &Digest) -> bool {
+    [64, 16, 8].iter().any(|digits| {
+        let mark = format!("~{}", &digest[..*digits]);
+        let at = found
+            .windows(mark.len())
+            .rposition(|window| window == mark.as_bytes());
+        at.is_some_and(|at| {
+            let (stem, extension) = (&found[..at], &found[at + mark.len()..]);
+            let whole = stem.len() + extension.len() == wanted.len();
+            wanted.starts_with(stem) && wanted.ends_with(extension) && (whole || found.len() > 250)
+        })
+    })
+}
+
+impl Fleet {
+    /// What is not as it must be once every fault is over and gleaner has run again: files or folders left anywhere,
+    /// recordings that are not in the store.
+    pub(crate) fn unfinished(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for device in self.devices() {
+            found.extend(left_on(device));
+        }
+        let control = self.store().join(".gleaner");
+        let staged = recording::regular_files(&control.join("staging"));
+        found.extend(
+            staged
+                .iter()
+                .map(|path| format!("left in staging: {}", shown(path))),
+        );
+        let store = self.store_files();
+        let stored: BTreeSet<&Digest> = store.values().collect();
+        let missing = self
+            .manifest
+            .all()
+            .into_iter()
+            .filter(|(.., digest)| !stored.contains(digest));
+        found
+            .extend(missing.map(|(device, path, _)| format!("not in the store: {device}: {}", shown(&path))));
+        found
+    }
+}
+
+fn left_on(device: &Device) -> Vec<String> {
+    let mut left: Vec<String> = device
+        .paths()
+        .iter()
+        .map(|path| format!("left on {}: {}", device.name, shown(path)))
+        .collect();
+    let withdrawn = device.folder.join(recording::WITHDRAWN);
+    if withdrawn.exists() {
+        let folders = recording::folders_below(&withdrawn);
+        left.push(format!(
+            "the withdrawn folder is left on {}: {folders:?}",
+            device.name
+        ));
+    }
+    left
+}

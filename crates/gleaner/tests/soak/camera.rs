@@ -1,0 +1,255 @@
+//! Cameras that go on recording while everything breaks, in all the ways that cameras do.
+//!
+//! What they record is noted in the manifest *before* it can be seen as finished: from then on gleaner answers for it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::chance::Chance;
+use crate::context::SETTLE;
+use crate::device::{Device, a_minute_ago};
+use crate::recording::{self, Manifest};
+
+/// The longest pause of a writer that keeps its file open: nobody may take that for an end.
+const LONGEST_PAUSE: Duration = SETTLE.saturating_add(Duration::from_millis(400));
+
+/// Names that have broken programs. Each is used once in a round.
+const ODD_NAMES: [&[u8]; 14] = [
+    b" ",
+    b"-rf",
+    b"*.jpg",
+    b"a\nb\r\tc",
+    b"$(touch hacked) `id` ;&|",
+    b"'\"\\",
+    b"\xff\xfe\x80",
+    b"\xf0\x9f\x90\x9d \xc3\xa9t\xc3\xa9",
+    b".hidden",
+    b"trailing. ",
+    b"~",
+    b"\x1b[31mred",
+    b".gleaner-withdraw",
+    b"a~0123abcd.jpg",
+];
+
+/// The camera of one device, for one round.
+#[derive(Debug)]
+pub(crate) struct Camera<'fleet> {
+    device: &'fleet Device,
+    manifest: &'fleet Manifest,
+    chance: Chance,
+    /// What makes its contents and names its own.
+    label: String,
+    count: usize,
+    /// Bytes that the campaign may still record.
+    budget: &'fleet AtomicI64,
+    /// Whether gleaner cannot see there which files are open: then files are finished before they come to the source.
+    blind: bool,
+}
+
+impl<'fleet> Camera<'fleet> {
+    pub(crate) fn new(
+        device: &'fleet Device,
+        manifest: &'fleet Manifest,
+        chance: Chance,
+        round: usize,
+        budget: &'fleet AtomicI64,
+    ) -> Self {
+        fs::create_dir_all(incoming(device)).expect("making a folder beside the source");
+        Self {
+            device,
+            manifest,
+            label: format!("{} {:x} {round}", device.name, chance.branch(0).next()),
+            blind: !device.is_ordinary(),
+            chance,
+            count: 0,
+            budget,
+        }
+    }
+
+    /// What waits when a sweep begins: many small files, some larger ones. The path of a file that a sweep must gather.
+    pub(crate) fn backlog(&mut self) -> PathBuf {
+        let token = PathBuf::from(format!("token_{}.jpg", self.label.replace(' ', "_")));
+        self.renamed(&token, 500);
+        for _ in 0..self.chance.between(20, 120) {
+            self.small();
+        }
+        for _ in 0..self.chance.between(0, 3) {
+            self.middling();
+        }
+        if self.chance.one_in(5) {
+            self.big();
+        }
+        token
+    }
+
+    /// Records until it is told to stop.
+    pub(crate) fn record_until(&mut self, stop: &AtomicBool) {
+        let mut odd_names = ODD_NAMES.iter();
+        while !stop.load(Ordering::Relaxed) {
+            match self.chance.below(12) {
+                0..4 => (0..self.chance.between(1, 20)).for_each(|_| self.small()),
+                4 => self.middling(),
+                5 if self.chance.one_in(6) => self.big(),
+                6 => self.renamed(Path::new("latest.jpg"), 3_000),
+                7 => self.file_against_folder(),
+                8 => {
+                    let name = self.fresh("empty");
+                    self.renamed(&name, 0);
+                }
+                9 => {
+                    if let Some(name) = odd_names.next() {
+                        self.renamed(&Path::new("odd").join(recording::path(*name)), 200);
+                    }
+                }
+                _ if self.blind => self.small(),
+                10 => self.in_place(stop),
+                _ => self.renamed_while_open(),
+            }
+            thread::sleep(self.chance.time(Duration::from_millis(60)));
+        }
+    }
+
+    fn small(&mut self) {
+        let name = self.fresh("small");
+        let length = self.chance.between(16, 4_000);
+        if self.blind || self.chance.one_in(2) {
+            self.renamed(&name, length);
+        } else {
+            self.written(&name, length, |_| {});
+        }
+    }
+
+    fn middling(&mut self) {
+        let name = self.fresh("middling");
+        let length = self.chance.between(100_000, 3_000_000);
+        self.renamed(&name, length);
+    }
+
+    fn big(&mut self) {
+        let name = self.fresh("big");
+        let length = self.chance.between(8_000_000, 24_000_000);
+        self.renamed(&name, length);
+    }
+
+    /// Now `clash` is a file, now a folder: one of them must get another name in the store.
+    fn file_against_folder(&mut self) {
+        let folder = Path::new("clash");
+        if self.chance.one_in(2) {
+            drop(fs::remove_dir(self.device.folder.join(folder)));
+            self.renamed(folder, 700);
+        } else {
+            let name = folder.join(format!("inner{}.jpg", self.chance.below(3)));
+            self.renamed(&name, 700);
+        }
+    }
+
+    /// Written where it is to stand, and held open with pauses.
+    fn in_place(&mut self, stop: &AtomicBool) {
+        let name = self.fresh("growing");
+        let length = self.chance.between(1_000, 400_000);
+        let mut chance = self.chance.branch(1);
+        self.written(&name, length, |_| {
+            if !stop.load(Ordering::Relaxed) {
+                thread::sleep(chance.time(LONGEST_PAUSE));
+            }
+        });
+    }
+
+    /// Written under another name in the source, and open until it has its last one.
+    fn renamed_while_open(&mut self) {
+        let (part, name) = (self.fresh("now.part"), self.fresh("then"));
+        let content = self.content(20_000);
+        let digest = recording::digest(&content);
+        let Ok(mut file) = self.create(&part) else { return };
+        if file.write_all(&content).is_err() {
+            return self.give_up(&part, &file);
+        }
+        thread::sleep(self.chance.time(LONGEST_PAUSE));
+        self.manifest.add(&self.device.name, &name, digest.clone());
+        if self.move_in(&self.device.folder.join(&part), &name).is_err() {
+            self.manifest.forget(&self.device.name, &name, &digest);
+            self.manifest.add(&self.device.name, &part, digest);
+        }
+    }
+
+    /// Written beside the source, then renamed into it, if the name is free: the file before has been withdrawn.
+    fn renamed(&mut self, name: &Path, length: usize) {
+        let content = self.content(length);
+        let digest = recording::digest(&content);
+        let part = incoming(self.device).join("part");
+        if fs::write(&part, &content).is_ok() {
+            if self.chance.one_in(3) {
+                let file = File::options().write(true).open(&part).expect("opening");
+                file.set_modified(a_minute_ago()).expect("setting the time");
+            }
+            self.manifest.add(&self.device.name, name, digest.clone());
+            if self.move_in(&part, name).is_err() {
+                self.manifest.forget(&self.device.name, name, &digest);
+            }
+        }
+        drop(fs::remove_file(&part));
+    }
+
+    /// Written where it is to stand, piece by piece, and noted before it is closed.
+    fn written(&mut self, name: &Path, length: usize, mut between: impl FnMut(usize)) {
+        let content = self.content(length);
+        let Ok(mut file) = self.create(name) else { return };
+        for (number, piece) in content.chunks(length.div_ceil(4).max(1)).enumerate() {
+            if file.write_all(piece).is_err() {
+                return self.give_up(name, &file);
+            }
+            between(number);
+        }
+        self.manifest
+            .add(&self.device.name, name, recording::digest(&content));
+        drop(file);
+    }
+
+    /// What a camera leaves on a full card: an empty file.
+    fn give_up(&self, name: &Path, file: &File) {
+        file.set_len(0).expect("cutting short");
+        self.manifest.add(&self.device.name, name, recording::digest(b""));
+    }
+
+    fn create(&self, name: &Path) -> io::Result<File> {
+        let full = self.device.folder.join(name);
+        fs::create_dir_all(full.parent().expect("a folder"))?;
+        File::create_new(full)
+    }
+
+    /// Fails where the name is taken: a camera that overwrites destroys its own.
+    fn move_in(&self, part: &Path, name: &Path) -> io::Result<()> {
+        let full = self.device.folder.join(name);
+        fs::create_dir_all(full.parent().expect("a folder"))?;
+        Ok(renameat_with(CWD, part, CWD, &full, RenameFlags::NOREPLACE)?)
+    }
+
+    fn fresh(&mut self, kind: &str) -> PathBuf {
+        self.count += 1;
+        let label = self.label.replace(' ', "_");
+        PathBuf::from(label).join(format!("{kind}_{:05}.jpg", self.count))
+    }
+
+    /// Content that nobody else has; a short one where the campaign has recorded enough.
+    fn content(&mut self, length: usize) -> Vec<u8> {
+        self.count += 1;
+        let wanted = i64::try_from(length).expect("a length");
+        let length = if self.budget.fetch_sub(wanted, Ordering::Relaxed) < wanted {
+            length.min(200)
+        } else {
+            length
+        };
+        recording::content(&format!("{} {}", self.label, self.count), length)
+    }
+}
+
+/// Beside the source, on the same file system.
+fn incoming(device: &Device) -> PathBuf {
+    device.folder.with_file_name("incoming")
+}

@@ -1,0 +1,74 @@
+//! What is kept of a fleet when a promise was broken: what gleaner and the servers said, the ledger, and the files.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::context::Fleet;
+use crate::outcome::Outcome;
+
+/// A folder that outlives the fleet if there is something to tell.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    pub(crate) folder: PathBuf,
+}
+
+impl Evidence {
+    pub(crate) fn new(folder: &Path) -> Self {
+        drop(fs::remove_dir_all(folder));
+        fs::create_dir_all(folder).expect("making a folder for evidence");
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Says a line, and keeps it.
+    pub(crate) fn note(&self, line: &str) {
+        println!("  {line}");
+        self.append(&format!("==== {line}\n"));
+    }
+
+    /// Keeps what gleaner said.
+    pub(crate) fn log(&self, what: &str, outcome: &Outcome) {
+        let said = String::from_utf8_lossy(&outcome.stderr);
+        self.append(&format!(
+            "---- {what}\n{}\n---- all that it logged\n{said}\n",
+            outcome.told()
+        ));
+    }
+
+    fn append(&self, text: &str) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("log"));
+        log.and_then(|mut log| log.write_all(text.as_bytes()))
+            .expect("writing evidence");
+    }
+
+    /// Copies what is left of the fleet.
+    pub(crate) fn keep(&self, fleet: &Fleet) {
+        for name in ["store", "ledger", "gleaner.toml", "jump/log"] {
+            self.copy(&fleet.path(name), name);
+        }
+        for device in fleet.devices() {
+            self.copy(&device.folder, &format!("{}/source", device.name));
+            self.copy(
+                &fleet.path(&device.name).join("log"),
+                &format!("{}/log", device.name),
+            );
+        }
+    }
+
+    fn copy(&self, from: &Path, name: &str) {
+        let to = self.folder.join(name);
+        drop(fs::create_dir_all(to.parent().expect("a folder")));
+        drop(Command::new("cp").arg("-a").arg(from).arg(&to).status());
+    }
+
+    /// All went well: nothing is worth keeping.
+    pub(crate) fn remove(&self) {
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}

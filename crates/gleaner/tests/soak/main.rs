@@ -1,0 +1,183 @@
+//! The soak: real gleaners, real servers and real disks, and faults of all of them at random moments under load, over
+//! and over; after every round the promises are checked. `cargo xtask soak` runs it; how it is read stands in
+//! CONTRIBUTING.md.
+//!
+//! The harness is that of the integration tests. `fault` is what can go wrong and the choice of what does, `strike`
+//! lets it befall, `camera` records meanwhile, `campaign` is a fleet and its rounds, `evidence` is what is kept of a
+//! failure.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "nothing here is shipped: whatever goes wrong in the soak is to end it at once"
+)]
+#![allow(
+    dead_code,
+    reason = "the harness is shared with the integration tests, which use more of it"
+)]
+
+#[path = "../it/backup.rs"]
+mod backup;
+#[path = "../it/chance.rs"]
+mod chance;
+#[path = "../it/checks.rs"]
+mod checks;
+#[path = "../it/context.rs"]
+mod context;
+#[path = "../it/device.rs"]
+mod device;
+#[path = "../it/disk.rs"]
+mod disk;
+#[path = "../it/json.rs"]
+mod json;
+#[path = "../it/mounts.rs"]
+mod mounts;
+#[path = "../it/outcome.rs"]
+mod outcome;
+#[path = "../it/processes.rs"]
+mod processes;
+#[path = "../it/promises.rs"]
+mod promises;
+#[path = "../it/recording.rs"]
+mod recording;
+#[path = "../it/sshd.rs"]
+mod sshd;
+#[path = "../it/tap.rs"]
+mod tap;
+
+mod camera;
+mod campaign;
+mod evidence;
+mod fault;
+mod figures;
+mod setting;
+mod strike;
+mod verdict;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use campaign::Campaign;
+use chance::Chance;
+use evidence::Evidence;
+use fault::{Deck, Equipment};
+use figures::Figures;
+use promises::{Breach, Promise};
+use setting::Settings;
+
+fn main() -> ExitCode {
+    // `cargo test` passes words of its own, which are not for us.
+    if !std::env::args().any(|argument| argument == "--seconds") {
+        println!("soak: left out; `cargo xtask soak` runs it");
+        return ExitCode::SUCCESS;
+    }
+    let Some(settings) = Settings::from_arguments() else {
+        return ExitCode::from(2);
+    };
+    setting::enter_own_mounts();
+    setting::watch_signals();
+    let available = setting::look_for_equipment();
+    println!(
+        "soak with seed {} for {} s; again: cargo xtask soak --seconds {} --seed {}",
+        settings.seed,
+        settings.time.as_secs(),
+        settings.time.as_secs(),
+        settings.seed
+    );
+    let mut figures = Figures::default();
+    let verdict = soak(&settings, available, &mut figures);
+    println!("\nseed {}: {figures}", settings.seed);
+    match verdict {
+        Ok(()) if setting::is_asked_to_stop() => {
+            println!("stopped by a signal; 0 lost until then");
+            ExitCode::from(130)
+        }
+        Ok(()) => {
+            println!("0 lost; every promise held");
+            ExitCode::SUCCESS
+        }
+        Err(broken) => {
+            println!("FAILED: {broken}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Fleet after fleet until the time is over.
+fn soak(settings: &Settings, available: Equipment, figures: &mut Figures) -> Result<(), String> {
+    let began = Instant::now();
+    let chance = Chance::of(settings.seed);
+    let mut deck = Deck::of(chance.branch(0));
+    while began.elapsed() < settings.time && !setting::is_asked_to_stop() {
+        figures.campaigns += 1;
+        let number = figures.campaigns;
+        let own = chance.branch(u64::try_from(number).expect("a number"));
+        let evidence = Evidence::new(&settings.folder);
+        println!("fleet {number}, {} s", began.elapsed().as_secs());
+        let start = AssertUnwindSafe(|| Campaign::start(number - 1, available, own.clone(), evidence));
+        let mut campaign = catch_unwind(start).map_err(|panic| format!("no fleet: {}", words_of(&*panic)))?;
+        let rounds = own.branch(1).between(2, 6);
+        let deadline = began + settings.time;
+        let broken = rounds_of(&mut campaign, rounds, deadline, &mut deck, figures);
+        figures.elapsed = began.elapsed();
+        if setting::is_asked_to_stop() {
+            // The servers may have got the signal too: whatever was found is not worth telling.
+            campaign.evidence.remove();
+            return Ok(());
+        }
+        if !broken.is_empty() {
+            campaign.evidence.keep(&campaign.fleet);
+            let lines: Vec<String> = broken.iter().map(ToString::to_string).collect();
+            let told = format!(
+                "seed {}, fleet {number}\n{}\nkept: {}",
+                settings.seed,
+                lines.join("\n"),
+                campaign.evidence.folder.display()
+            );
+            return Err(told);
+        }
+        campaign.evidence.remove();
+    }
+    Ok(())
+}
+
+/// The rounds of one fleet, then its end. A panic is a breach too: of a camera, a server, or the soak itself.
+fn rounds_of(
+    campaign: &mut Campaign,
+    rounds: usize,
+    deadline: Instant,
+    deck: &mut Deck,
+    figures: &mut Figures,
+) -> Vec<Breach> {
+    let work = AssertUnwindSafe(|| {
+        for round in 1..=rounds {
+            let found = campaign.round(round, deck, figures);
+            if !found.is_empty() || setting::is_asked_to_stop() {
+                return found;
+            }
+            if Instant::now() + Duration::from_secs(1) > deadline {
+                break;
+            }
+        }
+        campaign.finish(figures)
+    });
+    catch_unwind(work).unwrap_or_else(|panic| {
+        vec![Breach {
+            promise: Promise::EndsInOrder,
+            what: words_of(&*panic),
+        }]
+    })
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic")
+        .to_owned()
+}

@@ -1,0 +1,150 @@
+//! What a soak is told, and what the machine lets it do.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::chance::Chance;
+use crate::disk::{Disk, Medium};
+use crate::fault::Equipment;
+
+const USAGE: &str = "usage: soak [--seconds N] [--seed S]";
+
+/// Says that the mounts are our own already.
+const OWN_MOUNTS: &str = "GLEANER_SOAK_OWN_MOUNTS";
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) time: Duration,
+    pub(crate) seed: u64,
+    /// Where evidence is kept.
+    pub(crate) folder: PathBuf,
+}
+
+impl Settings {
+    /// None when the arguments make no sense, after saying so.
+    pub(crate) fn from_arguments() -> Option<Self> {
+        let (mut seconds, mut seed) = (60, Chance::fresh_seed());
+        let mut arguments = std::env::args().skip(1);
+        while let Some(name) = arguments.next() {
+            let value = arguments.next().and_then(|value| value.parse().ok());
+            match (name.as_str(), value) {
+                ("--seconds", Some(value)) => seconds = value,
+                ("--seed", Some(value)) => seed = value,
+                _ => {
+                    eprintln!("cannot make sense of `{name}`; {USAGE}");
+                    return None;
+                }
+            }
+        }
+        let folder =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{seed}-{}", std::process::id()));
+        Some(Self {
+            time: Duration::from_secs(seconds),
+            seed,
+            folder,
+        })
+    }
+}
+
+/// Goes on in a mount namespace of our own, where that is allowed: so every mount goes when the soak does, however it
+/// ends.
+pub(crate) fn enter_own_mounts() {
+    if std::env::var_os(OWN_MOUNTS).is_some() || !rustix::process::getuid().is_root() {
+        return;
+    }
+    let allowed = Command::new("unshare").args(["--mount", "true"]).output();
+    if allowed.is_ok_and(|output| output.status.success()) {
+        let myself = std::env::current_exe().expect("our own program");
+        let error = Command::new("unshare")
+            .args(["--mount", "--propagation", "private"])
+            .arg(myself)
+            .args(std::env::args_os().skip(1))
+            .env(OWN_MOUNTS, "yes")
+            .exec();
+        eprintln!("cannot go on in a mount namespace: {error}");
+    }
+}
+
+/// On the first signal the soak ends as soon as it can and cleans up, on the second at once.
+pub(crate) fn watch_signals() {
+    thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime for signals");
+        runtime.block_on(async {
+            loop {
+                asked_to_stop().await;
+                if STOP.swap(true, Ordering::Relaxed) {
+                    #[allow(clippy::exit, reason = "whoever asks twice does not want to wait")]
+                    std::process::exit(130);
+                }
+                println!("stopping after this round; again to stop at once");
+            }
+        });
+    });
+}
+
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ];
+    let [mut interrupt, mut terminate, mut hangup] =
+        kinds.map(|kind| signal(kind).expect("watching a signal"));
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+}
+
+pub(crate) fn is_asked_to_stop() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// Tries what can be mounted here; what cannot be is left out, and named.
+pub(crate) fn look_for_equipment() -> Equipment {
+    let scratch = tempfile::Builder::new()
+        .prefix("gl-")
+        .tempdir()
+        .expect("a temporary folder");
+    let can = |medium, name: &str| Disk::at(&scratch.path().join(name), medium, 16).is_some();
+    let (memory, image) = (can(Medium::Memory, "memory"), can(Medium::Image, "image"));
+    let parts = [
+        (
+            memory,
+            "on tmpfs: store, a device's card full, ledger's disk full",
+        ),
+        (
+            image,
+            "on loop-mounted ext4: store, ledger's disk full, a device's card full",
+        ),
+        (
+            memory || image,
+            "store remounted read-only, unmounted, and filled by another writer",
+        ),
+        (image, "store made read-only by a fault of its disk"),
+    ];
+    for (_, part) in parts.iter().filter(|(is_possible, _)| !is_possible) {
+        println!("LEFT OUT: {part}: cannot be mounted here, for the reason above");
+    }
+    let any = if image {
+        Some(Medium::Image)
+    } else {
+        memory.then_some(Medium::Memory)
+    };
+    Equipment {
+        store: any,
+        ledger: any,
+        device: any,
+    }
+}

@@ -1,0 +1,163 @@
+//! Plays stories of the simulated world: `sim --seed 7`, `sim --stories 1000`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sim::simulator::story::{Outcome, play};
+
+const USAGE: &str = "\
+Plays stories in which everything goes wrong, and checks that gleaner keeps its promises.
+
+usage: sim [--seed N] [--stories N] [--seconds N] [--trace]
+
+  --seed N      begin with that seed (default: drawn from the clock, and printed)
+  --stories N   play so many seeds, one after the other (default: 1)
+  --seconds N   play for so long
+  --trace       print what happens in each story
+
+The same seed tells the same story on every machine. Exit status: 0 all promises kept, 1 one broken, 2 usage.";
+
+struct Wish {
+    seed: u64,
+    stories: u64,
+    time: Option<Duration>,
+    trace: bool,
+}
+
+fn main() -> ExitCode {
+    let wish = match read(std::env::args().skip(1)) {
+        Ok(Some(wish)) => wish,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("sim: {error}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match play_all(&wish) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("sim: no runtime for the simulation: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn read(arguments: impl Iterator<Item = String>) -> Result<Option<Wish>, String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut wish = Wish {
+        seed: u64::from(now.subsec_nanos()) ^ (now.as_secs() << 20),
+        stories: 1,
+        time: None,
+        trace: false,
+    };
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        let mut number = || {
+            let value = arguments
+                .next()
+                .ok_or_else(|| format!("{argument} takes a number"))?;
+            value
+                .parse::<u64>()
+                .map_err(|_| format!("{argument} takes a number, not `{value}`"))
+        };
+        match argument.as_str() {
+            "--seed" => wish.seed = number()?,
+            "--stories" => wish.stories = number()?,
+            "--seconds" => wish.time = Some(Duration::from_secs(number()?)),
+            "--trace" => wish.trace = true,
+            "--help" | "-h" => return Ok(None),
+            other => return Err(format!("`{other}` is no option")),
+        }
+    }
+    Ok(Some(wish))
+}
+
+/// `true` if every promise was kept in every story.
+fn play_all(wish: &Wish) -> std::io::Result<bool> {
+    let began = Instant::now();
+    let mut total = Total::default();
+    println!("first seed: {}", wish.seed);
+    for number in 0.. {
+        let is_enough = match wish.time {
+            Some(time) => began.elapsed() >= time,
+            None => number >= wish.stories,
+        };
+        if is_enough {
+            break;
+        }
+        let lines = if wish.trace { usize::MAX } else { 60 };
+        let outcome = play(wish.seed.wrapping_add(number), lines)?;
+        if wish.trace {
+            outcome.lines.iter().for_each(|line| println!("{line}"));
+        }
+        total.add(&outcome);
+        if !outcome.breaches.is_empty() {
+            tell_breach(&outcome, wish.trace);
+            return Ok(false);
+        }
+    }
+    println!("{}", total.told(began.elapsed()));
+    Ok(true)
+}
+
+fn tell_breach(outcome: &Outcome, was_told: bool) {
+    if !was_told {
+        println!("how it ended:");
+        outcome.lines.iter().for_each(|line| println!("  {line}"));
+    }
+    println!("seed {} breaks a promise:", outcome.seed);
+    outcome.breaches.iter().for_each(|breach| println!("  {breach}"));
+    println!(
+        "play it again: cargo run -p sim -- --seed {} --trace",
+        outcome.seed
+    );
+}
+
+#[derive(Default)]
+struct Total {
+    stories: u64,
+    passes: u64,
+    effects: u64,
+    recorded: u64,
+    forgiven: u64,
+    faults: BTreeMap<String, u64>,
+}
+
+impl Total {
+    fn add(&mut self, outcome: &Outcome) {
+        self.stories += 1;
+        self.passes += outcome.passes;
+        self.effects += outcome.effects;
+        self.recorded += outcome.recorded;
+        self.forgiven += outcome.forgiven;
+        for (kind, count) in &outcome.faults {
+            *self.faults.entry(kind.clone()).or_default() += count;
+        }
+    }
+
+    fn told(&self, took: Duration) -> String {
+        let faults: u64 = self.faults.values().sum();
+        let kinds: Vec<String> = self
+            .faults
+            .iter()
+            .map(|(kind, count)| format!("{kind} {count}"))
+            .collect();
+        format!(
+            "{} stories, {} passes, {faults} faults, {} effects, {} recordings ({} forgotten by the device's own card), 0 lost, in {:.1} s\nfaults: {}",
+            self.stories,
+            self.passes,
+            self.effects,
+            self.recorded,
+            self.forgiven,
+            took.as_secs_f64(),
+            kinds.join(", ")
+        )
+    }
+}

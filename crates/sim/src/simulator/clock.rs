@@ -1,0 +1,51 @@
+//! Time that runs only when nobody has anything to do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use engine::ports::Clock;
+use model::Timestamp;
+use tokio::time::Instant;
+
+/// When every simulation begins: 2027-01-15 08:00 UTC.
+const BEGIN: i64 = 1_800_000_000;
+
+/// The clock of the collector: true time, which the runtime holds, and how far this clock is from it. Clones are the same clock.
+#[derive(Debug, Clone)]
+pub struct SimulatedClock {
+    began: Instant,
+    off: Arc<AtomicI64>,
+}
+
+impl SimulatedClock {
+    /// A clock that is right. The runtime must hold its time.
+    pub fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            off: Arc::default(),
+        }
+    }
+
+    /// The true time.
+    pub fn true_time(&self) -> Timestamp {
+        Timestamp::from_seconds(BEGIN).plus(self.began.elapsed())
+    }
+
+    /// Sets this clock forward, or back, by nanoseconds.
+    pub fn jump(&self, nanoseconds: i64) {
+        self.off.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+}
+
+impl Default for SimulatedClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> Timestamp {
+        let off = self.off.load(Ordering::Relaxed);
+        Timestamp::from_nanoseconds(self.true_time().nanoseconds().saturating_add(off))
+    }
+}

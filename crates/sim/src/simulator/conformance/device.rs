@@ -1,0 +1,386 @@
+//! The port `Session`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::ports::device::Wanted;
+use engine::ports::{
+    Chunk, DigestRequest, Entry, EntryKind, FileFault, FileFaultKind, Inspection, Move, Openness, Session,
+    SurveyItem,
+};
+use model::{Digest, RelativePath, SourcePath};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Checked, ensure, path, same, told};
+
+/// A device with an empty source, and a session with it.
+pub trait Place {
+    /// The implementation.
+    type Session: Session;
+
+    /// The session.
+    fn session(&self) -> &Self::Session;
+
+    /// The source.
+    fn source(&self) -> &SourcePath;
+
+    /// Writes a file as a camera does, with the folders above it; one that is there is written anew, in place.
+    fn write(&self, path: &str, bytes: &[u8]);
+
+    /// Holds a file open for writing until [`Place::let_go`].
+    fn hold(&self, path: &str);
+
+    /// Closes what is held open.
+    fn let_go(&self);
+
+    /// What is in a file.
+    fn read(&self, path: &str) -> Option<Vec<u8>>;
+
+    /// Lets some time pass on the device: more than a step of its clock.
+    fn wait(&self) -> impl Future<Output = ()>;
+}
+
+/// Every promise of the port, each with a fresh device.
+pub async fn check<P: Place>(fresh: impl AsyncFn() -> P) -> Vec<String> {
+    crate::hold_to!(
+        fresh().await,
+        a_survey_tells_what_is_there,
+        a_rename_moves_a_file_and_makes_its_folders,
+        a_rename_leaves_everything_of_an_identity_but_the_time_of_change,
+        every_write_shows_in_the_identity,
+        a_file_that_is_held_open_is_told_as_open,
+        a_file_comes_whole_or_from_an_offset,
+        what_has_grown_shrunk_or_gone_is_told,
+        files_come_together_in_their_order,
+        the_device_digests_its_own_bytes,
+        what_is_removed_is_gone_and_what_is_missing_counts_as_removed,
+        only_empty_folders_are_removed,
+    )
+}
+
+fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+fn step(from: &str, to: &str) -> Result<Move, String> {
+    Ok(Move {
+        from: path(from)?,
+        to: path(to)?,
+    })
+}
+
+async fn survey<P: Place>(place: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
+    let (sender, mut receiver) = mpsc::channel(1);
+    let collecting = async {
+        let mut items = Vec::new();
+        while let Some(some) = receiver.recv().await {
+            items.extend(some);
+        }
+        items
+    };
+    let (outcome, items) = tokio::join!(place.session().survey(place.source(), sender), collecting);
+    outcome.map_err(told)?;
+    let mut entries = BTreeMap::new();
+    for item in items {
+        match item {
+            SurveyItem::Entry(entry) => entries.insert(entry.path.as_bytes().to_vec(), entry),
+            other => return Err(format!("{other:?}")),
+        };
+    }
+    Ok(entries)
+}
+
+async fn inspect<P: Place>(place: &P, name: &str) -> Result<Result<Inspection, FileFault>, String> {
+    let found = place
+        .session()
+        .inspect(place.source(), &[path(name)?])
+        .await
+        .map_err(told)?;
+    found.into_iter().next().ok_or_else(|| "no answer".to_owned())
+}
+
+async fn look<P: Place>(place: &P, name: &str) -> Result<Inspection, String> {
+    inspect(place, name).await?.map_err(told)
+}
+
+async fn rename<P: Place>(place: &P, moves: &[Move]) -> Result<Vec<Option<FileFaultKind>>, String> {
+    let answers = place
+        .session()
+        .rename(place.source(), moves)
+        .await
+        .map_err(told)?;
+    Ok(answers
+        .into_iter()
+        .map(|answer| answer.err().map(|fault| fault.kind))
+        .collect())
+}
+
+async fn fetch<P: Place>(
+    place: &P,
+    name: &str,
+    offset: u64,
+    expected: u64,
+) -> Result<(Result<u64, FileFaultKind>, Vec<u8>), String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let name = path(name)?;
+    let fetching = place
+        .session()
+        .fetch(place.source(), &name, offset, expected, sender);
+    let (outcome, bytes) = tokio::join!(fetching, collect(receiver));
+    Ok((outcome.map_err(told)?.map_err(|fault| fault.kind), bytes))
+}
+
+async fn collect(mut chunks: mpsc::UnboundedReceiver<Chunk>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.recv().await {
+        bytes.extend_from_slice(&chunk.bytes);
+    }
+    bytes
+}
+
+async fn a_survey_tells_what_is_there<P: Place>(place: &P) -> Checked {
+    place.write("a", b"12345");
+    place.write("day/with 'quotes' and \nlines", b"");
+    let entries = survey(place).await?;
+    let kinds: Vec<(Vec<u8>, EntryKind)> = entries
+        .iter()
+        .map(|(name, entry)| (name.clone(), entry.kind))
+        .collect();
+    let expected = vec![
+        (b"a".to_vec(), EntryKind::File),
+        (b"day".to_vec(), EntryKind::Folder),
+        (b"day/with 'quotes' and \nlines".to_vec(), EntryKind::File),
+    ];
+    ensure(kinds == expected, || format!("{kinds:?}"))?;
+    let sizes: Vec<u64> = entries
+        .values()
+        .filter(|entry| entry.kind == EntryKind::File)
+        .map(|entry| entry.identity.size)
+        .collect();
+    same("sizes", &sizes, &vec![5, 0])?;
+    let abilities = place.session().abilities();
+    let complete = entries
+        .get(b"a".as_slice())
+        .is_some_and(|entry| entry.identity.is_complete());
+    same("complete identity", &complete, &abilities.complete_identities)
+}
+
+async fn a_rename_moves_a_file_and_makes_its_folders<P: Place>(place: &P) -> Checked {
+    place.write("a", b"first");
+    place.write("b", b"second");
+    let moves = [
+        step("a", "x/y/a")?,
+        step("missing", "x/y/missing")?,
+        step("b", "x/b")?,
+    ];
+    let faults = rename(place, &moves).await?;
+    same("faults", &faults, &vec![None, Some(FileFaultKind::Missing), None])?;
+    same("the old name", &place.read("a"), &None)?;
+    same("the new name", &place.read("x/y/a"), &Some(b"first".to_vec()))?;
+    same("another", &place.read("x/b"), &Some(b"second".to_vec()))
+}
+
+async fn a_rename_leaves_everything_of_an_identity_but_the_time_of_change<P: Place>(place: &P) -> Checked {
+    place.write("a", b"first");
+    let before = look(place, "a").await?.identity;
+    place.wait().await;
+    rename(place, &[step("a", "x/a")?]).await?;
+    let after = look(place, "x/a").await?.identity;
+    ensure(before.is_renamed(&after), || {
+        format!("{before:?} became {after:?}")
+    })?;
+    let missing = inspect(place, "a").await?.err().map(|fault| fault.kind);
+    same("the old name", &missing, &Some(FileFaultKind::Missing))
+}
+
+async fn every_write_shows_in_the_identity<P: Place>(place: &P) -> Checked {
+    place.write("a", b"first");
+    let before = look(place, "a").await?.identity;
+    same(
+        "identity of what nobody wrote to",
+        &look(place, "a").await?.identity,
+        &before,
+    )?;
+    place.wait().await;
+    place.write("a", b"other");
+    ensure(look(place, "a").await?.identity != before, || {
+        "a write of the same size does not show".to_owned()
+    })
+}
+
+async fn a_file_that_is_held_open_is_told_as_open<P: Place>(place: &P) -> Checked {
+    place.write("a", b"first");
+    place.write("b", b"second");
+    let (shut, open) = match place.session().abilities().sees_open_files {
+        true => (Openness::Closed, Openness::Open),
+        false => (Openness::Unknown, Openness::Unknown),
+    };
+    same("before", &look(place, "a").await?.openness, &shut)?;
+    place.hold("a");
+    same("while it is held", &look(place, "a").await?.openness, &open)?;
+    same("another", &look(place, "b").await?.openness, &shut)?;
+    let entries = survey(place).await?;
+    let told_open = entries.get(b"a".as_slice()).map(|entry| entry.openness);
+    same("in a survey", &told_open, &Some(open))?;
+    rename(place, &[step("a", "x/a")?]).await?;
+    same("after it was renamed", &look(place, "x/a").await?.openness, &open)?;
+    place.let_go();
+    same("after it was let go", &look(place, "x/a").await?.openness, &shut)
+}
+
+async fn a_file_comes_whole_or_from_an_offset<P: Place>(place: &P) -> Checked {
+    let bytes = crate::simulator::dice::Dice::new(1).bytes(100_000);
+    place.write("large", &bytes);
+    place.write("empty", b"");
+    let rest = bytes.get(70_000..).unwrap_or_default().to_vec();
+    same(
+        "the whole",
+        &fetch(place, "large", 0, 100_000).await?,
+        &(Ok(100_000), bytes),
+    )?;
+    same(
+        "the rest",
+        &fetch(place, "large", 70_000, 100_000).await?,
+        &(Ok(30_000), rest),
+    )?;
+    same(
+        "nothing",
+        &fetch(place, "empty", 0, 0).await?,
+        &(Ok(0), Vec::new()),
+    )
+}
+
+async fn what_has_grown_shrunk_or_gone_is_told<P: Place>(place: &P) -> Checked {
+    place.write("a", b"12345");
+    let (outcome, bytes) = fetch(place, "a", 0, 3).await?;
+    same("grown", &outcome, &Err(FileFaultKind::Grown))?;
+    ensure(bytes.len() <= 3, || format!("{} bytes came of 3", bytes.len()))?;
+    same(
+        "shrunk",
+        &fetch(place, "a", 0, 9).await?,
+        &(Ok(5), b"12345".to_vec()),
+    )?;
+    same(
+        "gone",
+        &fetch(place, "missing", 0, 9).await?.0,
+        &Err(FileFaultKind::Missing),
+    )
+}
+
+async fn files_come_together_in_their_order<P: Place>(place: &P) -> Checked {
+    if !place.session().abilities().reads_together {
+        return Ok(());
+    }
+    let files: Vec<(String, Vec<u8>)> = (0..20_u8)
+        .map(|number| {
+            (
+                format!("day/file {number}"),
+                vec![number; usize::from(number) * 100],
+            )
+        })
+        .collect();
+    let (mut wanted, mut coming) = (Vec::new(), Vec::new());
+    for (name, bytes) in &files {
+        place.write(name, bytes);
+        let ((chunks, receiver), (outcome, outcomes)) = (mpsc::unbounded_channel(), oneshot::channel());
+        wanted.push(Wanted {
+            path: path(name)?,
+            expected_size: size(bytes),
+            chunks,
+            outcome,
+        });
+        coming.push((receiver, outcomes));
+    }
+    place
+        .session()
+        .fetch_together(place.source(), wanted)
+        .await
+        .map_err(told)?;
+    for ((name, bytes), (receiver, outcome)) in files.iter().zip(coming) {
+        // One that is passed over is read by itself; nothing of it may have come.
+        let came = collect(receiver).await;
+        match outcome.await {
+            Ok(outcome) => same(
+                name,
+                &(outcome.map_err(told)?, came),
+                &(size(bytes), bytes.clone()),
+            )?,
+            Err(_) => same(name, &came, &Vec::new())?,
+        }
+    }
+    Ok(())
+}
+
+async fn the_device_digests_its_own_bytes<P: Place>(place: &P) -> Checked {
+    if !place.session().abilities().digests {
+        return Ok(());
+    }
+    const PART: usize = 1 << 20;
+    let bytes = crate::simulator::dice::Dice::new(2).bytes(PART + 10);
+    place.write("a", &bytes);
+    place.write("empty", b"");
+    let request = |name: &str, offset: u64, length: Option<u64>| -> Result<DigestRequest, String> {
+        Ok(DigestRequest {
+            path: path(name)?,
+            offset,
+            length,
+        })
+    };
+    let (first, rest) = bytes.split_at(PART);
+    let requests = [
+        request("a", 0, None)?,
+        request("a", size(first), Some(size(rest)))?,
+        request("a", 0, Some(size(first)))?,
+        request("empty", 0, None)?,
+        request("missing", 0, None)?,
+    ];
+    let found = place
+        .session()
+        .digest(place.source(), &requests)
+        .await
+        .map_err(told)?;
+    let digest = |bytes: &[u8]| Some(Digest::from_bytes(Sha256::digest(bytes).into()));
+    same(
+        "digests",
+        &found,
+        &vec![digest(&bytes), digest(rest), digest(first), digest(b""), None],
+    )
+}
+
+async fn what_is_removed_is_gone_and_what_is_missing_counts_as_removed<P: Place>(place: &P) -> Checked {
+    place.write("x/a", b"first");
+    place.write("x/b", b"second");
+    let names: Vec<RelativePath> = vec![path("x/a")?, path("x/missing")?];
+    let answers = place
+        .session()
+        .remove(place.source(), &names)
+        .await
+        .map_err(told)?;
+    ensure(answers.len() == 2 && answers.iter().all(Result::is_ok), || {
+        format!("{answers:?}")
+    })?;
+    same("what was removed", &place.read("x/a"), &None)?;
+    same("another", &place.read("x/b"), &Some(b"second".to_vec()))
+}
+
+async fn only_empty_folders_are_removed<P: Place>(place: &P) -> Checked {
+    place.write("x/y/a", b"first");
+    place.write("z/b", b"second");
+    place
+        .session()
+        .remove(place.source(), &[path("x/y/a")?])
+        .await
+        .map_err(told)?;
+    let folders = [path("x/y")?, path("x")?, path("z")?, path("missing")?];
+    place
+        .session()
+        .remove_folders(place.source(), &folders)
+        .await
+        .map_err(told)?;
+    let left: Vec<Vec<u8>> = survey(place).await?.into_keys().collect();
+    same("what is left", &left, &vec![b"z".to_vec(), b"z/b".to_vec()])
+}
+
+/// How long a step of a device's clock may take, for those that wait in real time.
+pub const STEP_OF_A_CLOCK: Duration = Duration::from_millis(1100);

@@ -1,0 +1,336 @@
+//! The port `Ledger`.
+
+use std::time::Duration;
+
+use engine::ports::{ClockReading, DeviceReport, Ledger, PassEnd, PassOutcome, Record, RowId, Sighting};
+use futures_util::future::join_all;
+use model::{
+    DeviceName, Digest, FileState, Identity, LeaveReason, PassId, RelativePath, SourcePath, Timestamp,
+};
+
+use super::{Checked, ensure, path, same, told};
+
+/// A place that holds one ledger from process to process.
+pub trait Place {
+    /// The implementation.
+    type Ledger: Ledger;
+
+    /// Opens the ledger as a new process does, after the last one has ended.
+    fn open(&self) -> Self::Ledger;
+}
+
+/// Every promise of the port, each in a fresh place.
+pub async fn check<P: Place>(fresh: impl Fn() -> P) -> Vec<String> {
+    crate::hold_to!(
+        fresh(),
+        what_is_recorded_is_remembered_in_the_order_asked_for,
+        of_several_rows_of_a_path_the_newest_is_remembered,
+        devices_and_sources_share_nothing,
+        only_stored_files_that_were_withdrawn_are_told_as_withdrawn,
+        a_file_is_sighted_since_it_was_first_seen_like_that,
+        sightings_that_are_not_repeated_are_forgotten,
+        the_clock_of_the_last_pass_that_told_one_is_kept,
+        what_was_answered_is_there_for_the_next_process,
+        records_made_at_the_same_time_have_rows_of_their_own,
+    )
+}
+
+fn device(name: &str) -> Result<DeviceName, String> {
+    DeviceName::new(name).map_err(told)
+}
+
+fn source(text: &str) -> Result<SourcePath, String> {
+    SourcePath::new(text).map_err(told)
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(1_800_000_000 + seconds)
+}
+
+fn identity(size: u64) -> Identity {
+    Identity {
+        device_number: Some(1),
+        inode: Some(7),
+        size,
+        modified: at(-60),
+        changed: Some(at(-59)),
+    }
+}
+
+fn record(row: RowId, name: &str, size: u64) -> Result<Record, String> {
+    Ok(Record {
+        pass: row,
+        device: device("bee")?,
+        source: source("/photos")?,
+        path: path(name)?,
+        identity: identity(size),
+        digest: Digest::from_bytes([u8::try_from(size).unwrap_or_default(); 32]),
+        device_digest: true,
+        store_name: path(format!("bee/{name}"))?,
+        was_there: false,
+        withdrawn: PassId::new("1-1-0"),
+        at: at(0),
+    })
+}
+
+async fn begin(ledger: &impl Ledger) -> Result<RowId, String> {
+    ledger.begin_pass(&device("bee")?, at(0)).await.map_err(told)
+}
+
+async fn what_is_recorded_is_remembered_in_the_order_asked_for<P: Place>(place: &P) -> Checked {
+    let ledger = place.open();
+    let pass = begin(&ledger).await?;
+    let odd = path(b"\xff'\n\x01")?;
+    let second = Record {
+        path: odd.clone(),
+        ..record(pass, "b", 20)?
+    };
+    let rows = ledger
+        .record(vec![record(pass, "a", 10)?, second])
+        .await
+        .map_err(told)?;
+    same("rows", &rows.len(), &2)?;
+    let asked = [odd, path("missing")?, path("a")?];
+    let found = ledger
+        .remembered(&device("bee")?, &source("/photos")?, &asked)
+        .await
+        .map_err(told)?;
+    let found_rows: Vec<Option<RowId>> = found
+        .iter()
+        .map(|known| known.as_ref().map(|known| known.row))
+        .collect();
+    same(
+        "rows remembered",
+        &found_rows,
+        &vec![rows.get(1).copied(), None, rows.first().copied()],
+    )?;
+    let first = found
+        .into_iter()
+        .flatten()
+        .last()
+        .ok_or("nothing is remembered")?;
+    same("identity", &first.identity, &identity(10))?;
+    same("digest", &first.digest, &Digest::from_bytes([10; 32]))?;
+    same("name in the store", &first.store_name, &path("bee/a")?)?;
+    same("state", &first.state, &FileState::Stored)
+}
+
+async fn of_several_rows_of_a_path_the_newest_is_remembered<P: Place>(place: &P) -> Checked {
+    let ledger = place.open();
+    let pass = begin(&ledger).await?;
+    ledger.record(vec![record(pass, "a", 10)?]).await.map_err(told)?;
+    // The collector's clock may have been set back: the order of recording counts, not the time.
+    let again = Record {
+        at: at(-1000),
+        ..record(pass, "a", 11)?
+    };
+    ledger.record(vec![again]).await.map_err(told)?;
+    let found = ledger
+        .remembered(&device("bee")?, &source("/photos")?, &[path("a")?])
+        .await
+        .map_err(told)?;
+    let size = found
+        .into_iter()
+        .flatten()
+        .next()
+        .map(|known| known.identity.size);
+    same("size", &size, &Some(11))
+}
+
+async fn devices_and_sources_share_nothing<P: Place>(place: &P) -> Checked {
+    let ledger = place.open();
+    let pass = begin(&ledger).await?;
+    ledger.record(vec![record(pass, "a", 10)?]).await.map_err(told)?;
+    for (name, folder) in [("wasp", "/photos"), ("bee", "/videos")] {
+        let (name, folder) = (device(name)?, source(folder)?);
+        let found = ledger
+            .remembered(&name, &folder, &[path("a")?])
+            .await
+            .map_err(told)?;
+        ensure(found == [None], || {
+            format!("{name:?} {folder:?} remembers {found:?}")
+        })?;
+        let withdrawn = ledger.withdrawn_rows(&name, &folder).await.map_err(told)?;
+        ensure(withdrawn.is_empty(), || {
+            format!("{name:?} {folder:?} has {withdrawn:?} withdrawn")
+        })?;
+    }
+    Ok(())
+}
+
+async fn only_stored_files_that_were_withdrawn_are_told_as_withdrawn<P: Place>(place: &P) -> Checked {
+    let ledger = place.open();
+    let pass = begin(&ledger).await?;
+    let in_place = Record {
+        withdrawn: None,
+        ..record(pass, "in place", 1)?
+    };
+    let records = vec![record(pass, "a", 10)?, record(pass, "b", 20)?, in_place];
+    let rows = ledger.record(records).await.map_err(told)?;
+    let (Some(first), Some(second), Some(third)) = (rows.first(), rows.get(1), rows.get(2)) else {
+        return Err("rows are missing".to_owned());
+    };
+    let kept = Some(LeaveReason::KeptByRule);
+    let settled = vec![
+        (*first, FileState::Released, None),
+        (*third, FileState::Kept, kept),
+    ];
+    ledger.settle(settled, at(1)).await.map_err(told)?;
+    let (bee, photos) = (device("bee")?, source("/photos")?);
+    let withdrawn = ledger.withdrawn_rows(&bee, &photos).await.map_err(told)?;
+    let told_rows: Vec<RowId> = withdrawn.iter().map(|row| row.row).collect();
+    same("withdrawn rows", &told_rows, &vec![*second])?;
+    let asked = [path("a")?, path("in place")?];
+    let states = ledger.remembered(&bee, &photos, &asked).await.map_err(told)?;
+    let states: Vec<FileState> = states.into_iter().flatten().map(|known| known.state).collect();
+    same("states", &states, &vec![FileState::Released, FileState::Kept])
+}
+
+async fn sighted(
+    ledger: &impl Ledger,
+    folder: &str,
+    files: &[(&str, u64)],
+    seconds: i64,
+) -> Result<Vec<Timestamp>, String> {
+    let sighting = |(name, size): &(&str, u64)| {
+        Ok(Sighting {
+            path: path(name)?,
+            identity: identity(*size),
+        })
+    };
+    let sightings: Result<Vec<Sighting>, String> = files.iter().map(sighting).collect();
+    ledger
+        .sighted(&device("bee")?, &source(folder)?, sightings?, at(seconds))
+        .await
+        .map_err(told)
+}
+
+async fn a_file_is_sighted_since_it_was_first_seen_like_that<P: Place>(place: &P) -> Checked {
+    let ledger = place.open();
+    same(
+        "new",
+        &sighted(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?,
+        &vec![at(0), at(0)],
+    )?;
+    let found = sighted(&ledger, "/photos", &[("c", 1), ("b", 2), ("a", 1)], 10).await?;
+    same(
+        "another, a changed one and an old one",
+        &found,
+        &vec![at(10), at(10), at(0)],
+    )?;
+    let found = sighted(&ledger, "/photos", &[("a", 1)], -5).await?;
+    same("after the clock was set back", &found, &vec![at(-5)])?;
+    same(
+        "from then on",
+        &sighted(&ledger, "/photos", &[("a", 1)], 6).await?,
+        &vec![at(-5)],
+    )
+}
+
+async fn sightings_that_are_not_repeated_are_forgotten<P: Place>(place: &P) -> Checked {
+    let ledger = place.open();
+    sighted(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?;
+    sighted(&ledger, "/photos", &[("b", 1)], 1).await?;
+    sighted(&ledger, "/videos", &[], 2).await?;
+    let found = sighted(&ledger, "/photos", &[("a", 1), ("b", 1)], 3).await?;
+    same(
+        "one that was gone and one that was not",
+        &found,
+        &vec![at(3), at(0)],
+    )
+}
+
+fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
+    let report = clock.map(|clock| DeviceReport {
+        seen_at: clock.at,
+        clock: Some(clock),
+        disks: Vec::new(),
+        shortcomings: Vec::new(),
+    });
+    Ok(PassEnd {
+        pass,
+        device: device("bee")?,
+        at: at(5),
+        outcome: PassOutcome::Well,
+        released: (0, 0),
+        stored: (0, 0),
+        took: Duration::from_secs(1),
+        report,
+        standing: None,
+    })
+}
+
+async fn the_clock_of_the_last_pass_that_told_one_is_kept<P: Place>(place: &P) -> Checked {
+    let ledger = place.open();
+    let clock = ClockReading {
+        offset: -3,
+        boot_id: Some("boot".to_owned()),
+        at: at(1),
+    };
+    same(
+        "before the first pass",
+        &ledger.last_clock(&device("bee")?).await.map_err(told)?,
+        &None,
+    )?;
+    let first = begin(&ledger).await?;
+    ledger
+        .finish_pass(end(first, Some(clock.clone()))?)
+        .await
+        .map_err(told)?;
+    let second = begin(&ledger).await?;
+    ensure(first != second, || "two passes have one row".to_owned())?;
+    ledger.finish_pass(end(second, None)?).await.map_err(told)?;
+    same(
+        "after a pass that told none",
+        &ledger.last_clock(&device("bee")?).await.map_err(told)?,
+        &Some(clock),
+    )?;
+    same(
+        "of another device",
+        &ledger.last_clock(&device("wasp")?).await.map_err(told)?,
+        &None,
+    )
+}
+
+async fn what_was_answered_is_there_for_the_next_process<P: Place>(place: &P) -> Checked {
+    let first = place.open();
+    let (id, pass) = (first.id().clone(), begin(&first).await?);
+    let rows = first.record(vec![record(pass, "a", 10)?]).await.map_err(told)?;
+    sighted(&first, "/photos", &[("b", 1)], 0).await?;
+    drop(first);
+    let second = place.open();
+    same("id", second.id(), &id)?;
+    let found = second
+        .remembered(&device("bee")?, &source("/photos")?, &[path("a")?])
+        .await
+        .map_err(told)?;
+    let row = found.into_iter().flatten().next().map(|known| known.row);
+    same("row", &row, &rows.first().copied())?;
+    same(
+        "sightings",
+        &sighted(&second, "/photos", &[("b", 1)], 9).await?,
+        &vec![at(0)],
+    )?;
+    ensure(begin(&second).await? != pass, || {
+        "the row of an earlier pass is given again".to_owned()
+    })
+}
+
+async fn records_made_at_the_same_time_have_rows_of_their_own<P: Place>(place: &P) -> Checked {
+    let ledger = place.open();
+    let pass = begin(&ledger).await?;
+    let names: Vec<String> = (0..50).map(|number| format!("file-{number}")).collect();
+    let recording = names.iter().map(|name| async {
+        let row = ledger.record(vec![record(pass, name, 1)?]).await.map_err(told)?;
+        row.first().copied().ok_or_else(|| "no row".to_owned())
+    });
+    let rows: Result<Vec<RowId>, String> = join_all(recording).await.into_iter().collect();
+    let rows = rows?;
+    let asked: Result<Vec<RelativePath>, String> = names.iter().map(path).collect();
+    let found = ledger
+        .remembered(&device("bee")?, &source("/photos")?, &asked?)
+        .await
+        .map_err(told)?;
+    let found: Vec<RowId> = found.into_iter().flatten().map(|known| known.row).collect();
+    same("rows", &found, &rows)
+}

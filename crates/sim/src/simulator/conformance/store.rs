@@ -1,0 +1,321 @@
+//! The port `Store`.
+
+use bytes::Bytes;
+use engine::ports::{Chunk, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store};
+use model::{Digest, RelativePath, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+use super::{Checked, ensure, path, same, told};
+
+/// A place that holds one store from process to process. Its ranges are of [`super::super::collector::RANGE_LENGTH`].
+pub trait Place {
+    /// The implementation.
+    type Store: Store;
+
+    /// Opens the store as a new process does.
+    fn open(&self) -> Self::Store;
+
+    /// What is visible under a name.
+    fn visible(&self, name: &str) -> Option<Vec<u8>>;
+
+    /// Somebody else puts a file there.
+    fn put(&self, name: &str, bytes: &[u8]);
+
+    /// How many files are in the staging folders.
+    fn staged(&self) -> usize;
+}
+
+/// Every promise of the port, each in a fresh place.
+pub async fn check<P: Place>(fresh: impl Fn() -> P) -> Vec<String> {
+    crate::hold_to!(
+        fresh(),
+        what_is_sealed_is_told_and_not_visible,
+        what_is_published_is_visible_and_whole,
+        a_name_that_is_taken_is_never_replaced,
+        a_folder_in_the_way_is_told_by_its_depth,
+        the_control_folder_is_no_place_for_files,
+        of_two_that_want_one_name_one_gets_it,
+        only_the_very_same_version_is_resumed_from_whole_ranges,
+        what_is_thrown_away_leaves_nothing,
+        retiring_leaves_what_is_published,
+        a_new_process_tidies_what_an_old_one_left,
+        a_stored_copy_is_proved_by_its_bytes,
+        a_store_tells_who_it_is,
+    )
+}
+
+const MODIFIED: Timestamp = Timestamp::from_seconds(1_700_000_000);
+const FOR_EVER: Timestamp = Timestamp::EPOCH;
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest::from_bytes(Sha256::digest(bytes).into())
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+fn content(length: usize) -> Vec<u8> {
+    crate::simulator::dice::Dice::new(u64::try_from(length).unwrap_or_default()).bytes(length)
+}
+
+fn key(name: &str, size: u64) -> StagingKey {
+    StagingKey {
+        digest: digest(name.as_bytes()),
+        expected_size: size,
+        range_digests: false,
+    }
+}
+
+fn chunks(bytes: &[u8]) -> Vec<Chunk> {
+    bytes
+        .chunks(1000)
+        .map(|chunk| Chunk::from(Bytes::copy_from_slice(chunk)))
+        .collect()
+}
+
+async fn seal<S: Store>(store: &S, bytes: &[u8]) -> Result<SealedFile, String> {
+    let (staged, there) = store.stage(&key("x", length(bytes)), false).await.map_err(told)?;
+    same("bytes there before", &there, &0)?;
+    let (first, last) = bytes.split_at(bytes.len() / 2);
+    let staged = store.append(staged, chunks(first)).await.map_err(told)?;
+    store.seal(staged, chunks(last), MODIFIED).await.map_err(told)
+}
+
+fn publication(sealed: &SealedFile, name: &str) -> Result<Publication, String> {
+    Ok(Publication {
+        token: sealed.token.clone(),
+        size: sealed.size,
+        digest: sealed.digest,
+        name: path(name)?,
+    })
+}
+
+async fn publish<S: Store>(
+    store: &S,
+    bytes: &[u8],
+    name: &str,
+) -> Result<Result<Placed, PublishFault>, String> {
+    let sealed = seal(store, bytes).await?;
+    let answers = store
+        .publish(vec![publication(&sealed, name)?])
+        .await
+        .map_err(told)?;
+    answers.into_iter().next().ok_or_else(|| "no answer".to_owned())
+}
+
+async fn what_is_sealed_is_told_and_not_visible<P: Place>(place: &P) -> Checked {
+    let store = place.open();
+    for size in [0, 1, 4096, 10_000] {
+        let bytes = content(size);
+        let sealed = seal(&store, &bytes).await?;
+        same("size", &sealed.size, &length(&bytes))?;
+        same("digest", &sealed.digest, &digest(&bytes))?;
+        same("visible", &place.visible(&sealed.token), &None)?;
+    }
+    let wants_ranges = StagingKey {
+        range_digests: true,
+        ..key("ranges", 5000)
+    };
+    let (staged, _) = store.stage(&wants_ranges, false).await.map_err(told)?;
+    let sealed = store
+        .seal(staged, chunks(&content(5000)), MODIFIED)
+        .await
+        .map_err(told)?;
+    let digests: Vec<Digest> = sealed.ranges.iter().map(|range| range.digest).collect();
+    let bytes = content(5000);
+    let (first, second) = bytes.split_at(4096);
+    same(
+        "digests of the ranges",
+        &digests,
+        &vec![digest(first), digest(second)],
+    )
+}
+
+async fn what_is_published_is_visible_and_whole<P: Place>(place: &P) -> Checked {
+    let store = place.open();
+    for (name, size) in [("empty", 0), ("day/small", 10), ("day/hour/large", 10_000)] {
+        same(
+            name,
+            &publish(&store, &content(size), name).await?,
+            &Ok(Placed::New),
+        )?;
+        same(name, &place.visible(name), &Some(content(size)))?;
+    }
+    Ok(())
+}
+
+async fn a_name_that_is_taken_is_never_replaced<P: Place>(place: &P) -> Checked {
+    let store = place.open();
+    place.put("a", b"what was there before");
+    same(
+        "the same",
+        &publish(&store, b"what was there before", "a").await?,
+        &Ok(Placed::Same),
+    )?;
+    same(
+        "other content",
+        &publish(&store, b"what comes now......!", "a").await?,
+        &Err(PublishFault::Taken),
+    )?;
+    same(
+        "other size",
+        &publish(&store, b"what", "a").await?,
+        &Err(PublishFault::Taken),
+    )?;
+    place.put("folder/in", b"x");
+    same(
+        "a folder",
+        &publish(&store, b"what", "folder").await?,
+        &Err(PublishFault::Taken),
+    )?;
+    same(
+        "what is there",
+        &place.visible("a"),
+        &Some(b"what was there before".to_vec()),
+    )
+}
+
+async fn a_folder_in_the_way_is_told_by_its_depth<P: Place>(place: &P) -> Checked {
+    let store = place.open();
+    place.put("day/file", b"x");
+    let found = publish(&store, b"what", "day/file/a").await?;
+    same(
+        "a file for a folder",
+        &found,
+        &Err(PublishFault::Obstructed { depth: 1 }),
+    )
+}
+
+async fn the_control_folder_is_no_place_for_files<P: Place>(place: &P) -> Checked {
+    let store = place.open();
+    for name in [".gleaner", ".gleaner/store.toml", ".GLEANER/x", ".gleaner. /x"] {
+        let found = publish(&store, b"what", name).await?;
+        ensure(matches!(found, Err(PublishFault::Unacceptable(_))), || {
+            format!("{name}: {found:?}")
+        })?;
+    }
+    store.condition().await.map_err(told).map(drop)
+}
+
+async fn of_two_that_want_one_name_one_gets_it<P: Place>(place: &P) -> Checked {
+    let store = place.open();
+    let (one, other) = (seal(&store, b"one").await?, seal(&store, b"other").await?);
+    let wanted = vec![publication(&one, "a")?, publication(&other, "a")?];
+    let mut answers = store.publish(wanted).await.map_err(told)?;
+    answers.sort_by_key(Result::is_err);
+    same(
+        "answers",
+        &answers,
+        &vec![Ok(Placed::New), Err(PublishFault::Taken)],
+    )
+}
+
+async fn only_the_very_same_version_is_resumed_from_whole_ranges<P: Place>(place: &P) -> Checked {
+    let bytes = content(10_000);
+    let first = place.open();
+    let (staged, _) = first.stage(&key("a", 10_000), true).await.map_err(told)?;
+    let staged = first
+        .append(staged, chunks(bytes.get(..9000).unwrap_or_default()))
+        .await
+        .map_err(told)?;
+    drop(staged);
+    drop(first);
+    let second = place.open();
+    second.tidy_staging(FOR_EVER).await.map_err(told)?;
+    let (_, there) = second.stage(&key("b", 10_000), true).await.map_err(told)?;
+    same("bytes there of another version", &there, &0)?;
+    let (staged, there) = second.stage(&key("a", 10_000), true).await.map_err(told)?;
+    // How much was proved when the first process ended is its own affair, as long as it is whole ranges of what was appended.
+    ensure(there % 4096 == 0 && there <= 8192, || {
+        format!("{there} bytes are there")
+    })?;
+    let rest = bytes
+        .get(usize::try_from(there).map_err(told)?..)
+        .unwrap_or_default();
+    let sealed = second.seal(staged, chunks(rest), MODIFIED).await.map_err(told)?;
+    same("digest of the whole", &sealed.digest, &digest(&bytes))?;
+    drop(second);
+    let third = place.open();
+    let (_, there) = third.stage(&key("a", 10_000), false).await.map_err(told)?;
+    same("bytes there where nothing is to be resumed", &there, &0)
+}
+
+async fn what_is_thrown_away_leaves_nothing<P: Place>(place: &P) -> Checked {
+    let store = place.open();
+    let (staged, _) = store.stage(&key("a", 10_000), true).await.map_err(told)?;
+    let staged = store.append(staged, chunks(&content(9000))).await.map_err(told)?;
+    store.discard(staged).await;
+    let sealed = seal(&store, b"what").await?;
+    store.retire(vec![sealed]).await.map_err(told)?;
+    same("files in staging", &place.staged(), &0)
+}
+
+async fn retiring_leaves_what_is_published<P: Place>(place: &P) -> Checked {
+    let store = place.open();
+    let sealed = seal(&store, b"what").await?;
+    let answers = store
+        .publish(vec![publication(&sealed, "a")?])
+        .await
+        .map_err(told)?;
+    same("answers", &answers, &vec![Ok(Placed::New)])?;
+    store.retire(vec![sealed]).await.map_err(told)?;
+    same("what is there", &place.visible("a"), &Some(b"what".to_vec()))?;
+    same("files in staging", &place.staged(), &0)
+}
+
+async fn a_new_process_tidies_what_an_old_one_left<P: Place>(place: &P) -> Checked {
+    let first = place.open();
+    let sealed = seal(&first, b"sealed").await?;
+    first
+        .publish(vec![publication(&sealed, "a")?])
+        .await
+        .map_err(told)?;
+    let (staged, _) = first.stage(&key("small", 10), false).await.map_err(told)?;
+    drop(first.append(staged, chunks(b"12345")).await.map_err(told)?);
+    drop(first);
+    let second = place.open();
+    same(
+        "foreign leftovers",
+        &second.tidy_staging(FOR_EVER).await.map_err(told)?,
+        &0,
+    )?;
+    same("files in staging", &place.staged(), &0)?;
+    same("what is there", &place.visible("a"), &Some(b"sealed".to_vec()))
+}
+
+async fn a_stored_copy_is_proved_by_its_bytes<P: Place>(place: &P) -> Checked {
+    let store = place.open();
+    place.put("day/a", b"what");
+    let reprove = async |name: &str, bytes: &[u8]| -> Result<Reproof, String> {
+        let name: RelativePath = path(name)?;
+        store
+            .reprove(&name, length(bytes), &digest(bytes))
+            .await
+            .map_err(told)
+    };
+    same("the same", &reprove("day/a", b"what").await?, &Reproof::Same)?;
+    same("other bytes", &reprove("day/a", b"that").await?, &Reproof::Other)?;
+    same(
+        "another size",
+        &reprove("day/a", b"whatever").await?,
+        &Reproof::Other,
+    )?;
+    same(
+        "another name",
+        &reprove("day/b", b"what").await?,
+        &Reproof::Missing,
+    )?;
+    same(
+        "another folder",
+        &reprove("night/a", b"what").await?,
+        &Reproof::Missing,
+    )
+}
+
+async fn a_store_tells_who_it_is<P: Place>(place: &P) -> Checked {
+    let first = place.open().condition().await.map_err(told)?;
+    let second = place.open().condition().await.map_err(told)?;
+    same("id", &first.id, &second.id)?;
+    ensure(first.room > 0, || "there is no room".to_owned())
+}

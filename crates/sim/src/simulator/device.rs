@@ -1,0 +1,409 @@
+//! A device: its file system, its clock, and what it is able to tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use engine::ports::{Abilities, Openness};
+use model::{Identity, Timestamp};
+
+use super::clock::SimulatedClock;
+
+/// What a device can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A shell with GNU tools, and root: everything can be seen.
+    Full,
+    /// The same without a tar that reads many files together.
+    NoTar,
+    /// A shell, but another user's writers cannot be seen.
+    Blind,
+    /// SFTP only: no digest, no inode, no clock, whole seconds.
+    SftpOnly,
+    /// A server that cannot rename atomically.
+    NoRename,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Full,
+        Self::NoTar,
+        Self::Blind,
+        Self::SftpOnly,
+        Self::NoRename,
+    ];
+
+    pub(super) fn abilities(self) -> Abilities {
+        let full = Abilities {
+            complete_identities: true,
+            sees_open_files: true,
+            sees_all_processes: true,
+            user: Some(0),
+            digests: true,
+            tells_time: true,
+            renames_atomically: true,
+            reads_together: true,
+        };
+        match self {
+            Self::Full => full,
+            Self::NoTar => Abilities {
+                reads_together: false,
+                ..full
+            },
+            Self::Blind => Abilities {
+                sees_open_files: false,
+                sees_all_processes: false,
+                user: Some(1000),
+                ..full
+            },
+            Self::NoRename => Abilities {
+                renames_atomically: false,
+                ..full
+            },
+            Self::SftpOnly => Abilities {
+                complete_identities: false,
+                sees_open_files: false,
+                sees_all_processes: false,
+                user: None,
+                digests: false,
+                tells_time: false,
+                renames_atomically: true,
+                reads_together: false,
+            },
+        }
+    }
+}
+
+/// A file on a device.
+#[derive(Debug, Clone)]
+pub(super) struct DeviceFile {
+    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) modified: Timestamp,
+    pub(super) changed: Timestamp,
+    /// How many writers hold it open.
+    pub(super) writers: u32,
+    /// When it was last written and last looked at, in truth.
+    pub(super) written: Timestamp,
+    pub(super) looked_at: Option<Timestamp>,
+}
+
+/// What survives on the card of a device.
+#[derive(Debug, Clone, Default)]
+struct Card {
+    names: BTreeMap<Vec<u8>, u64>,
+    files: BTreeMap<u64, DeviceFile>,
+    folders: BTreeSet<Vec<u8>>,
+}
+
+/// A device at one moment.
+#[derive(Debug)]
+pub struct DeviceState {
+    pub(super) kind: Kind,
+    card: Card,
+    /// The card as it was last written out: what a power cut on the device leaves.
+    written_out: Card,
+    clock: SimulatedClock,
+    /// How far the device's clock is from the truth, in nanoseconds.
+    pub(super) clock_off: i64,
+    /// Grows with every boot.
+    pub(super) boot: u64,
+    booted: Timestamp,
+    pub(super) is_full: bool,
+    /// The next so many reads give a wrong byte.
+    pub(super) wrong_reads: u32,
+    /// The next so many digests are wrong.
+    pub(super) wrong_digests: u32,
+}
+
+/// A device. Clones are the same device.
+#[derive(Debug, Clone)]
+pub struct Device(Arc<Mutex<DeviceState>>);
+
+impl Device {
+    /// A device that has been up for weeks, with an empty source.
+    pub fn new(kind: Kind, clock: SimulatedClock) -> Self {
+        let booted = clock.true_time().minus(Duration::from_hours(1000));
+        Self(Arc::new(Mutex::new(DeviceState {
+            kind,
+            card: Card::default(),
+            written_out: Card::default(),
+            clock,
+            clock_off: 0,
+            boot: 1,
+            booted,
+            is_full: false,
+            wrong_reads: 0,
+            wrong_digests: 0,
+        })))
+    }
+
+    /// Looks at it, or changes it.
+    pub fn lock(&self) -> MutexGuard<'_, DeviceState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Clocks of file systems move in steps of a kernel tick: what happens within one has the same time.
+const TICK: i64 = 4_000_000;
+
+impl DeviceState {
+    /// The device's own time, in ticks.
+    pub(super) fn now(&self) -> Timestamp {
+        let time = self
+            .clock
+            .true_time()
+            .nanoseconds()
+            .saturating_add(self.clock_off);
+        Timestamp::from_nanoseconds(time - time.rem_euclid(TICK))
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.clock.true_time().since(self.booted)
+    }
+
+    /// Begins a file under a name that nobody has, and holds it open for writing. `None` where that is impossible.
+    pub(super) fn create(&mut self, path: &[u8]) -> Option<u64> {
+        if self.is_full || self.card.names.contains_key(path) || !self.make_parents(path) {
+            return None;
+        }
+        // The lowest number that is free, as ext4 does: a number soon stands for another file.
+        let inode = (1..).find(|inode| !self.card.files.contains_key(inode))?;
+        let now = self.now();
+        let written = self.clock.true_time();
+        let file = DeviceFile {
+            bytes: Arc::default(),
+            modified: now,
+            changed: now,
+            writers: 1,
+            written,
+            looked_at: None,
+        };
+        self.card.files.insert(inode, file);
+        self.card.names.insert(path.to_vec(), inode);
+        Some(inode)
+    }
+
+    /// Opens a file that is there, for writing.
+    pub(super) fn open(&mut self, path: &[u8]) -> Option<u64> {
+        let inode = *self.card.names.get(path)?;
+        self.card.files.get_mut(&inode)?.writers += 1;
+        Some(inode)
+    }
+
+    /// Appends to a file that is held open, wherever it lies by now.
+    pub(super) fn append(&mut self, inode: u64, bytes: &[u8]) {
+        let (now, written) = (self.now(), self.clock.true_time());
+        if let Some(file) = self.card.files.get_mut(&inode) {
+            Arc::make_mut(&mut file.bytes).extend_from_slice(bytes);
+            (file.modified, file.changed, file.written) = (now, now, written);
+        }
+    }
+
+    /// Writes other bytes over a file that is held open.
+    pub(super) fn overwrite(&mut self, inode: u64, bytes: &[u8]) {
+        if let Some(file) = self.card.files.get_mut(&inode) {
+            file.bytes = Arc::default();
+        }
+        self.append(inode, bytes);
+    }
+
+    /// Closes a file, and answers with what is in it.
+    pub(super) fn close(&mut self, inode: u64) -> Option<Arc<Vec<u8>>> {
+        let file = self.card.files.get_mut(&inode)?;
+        file.writers = file.writers.saturating_sub(1);
+        let bytes = Arc::clone(&file.bytes);
+        self.forget_nameless();
+        Some(bytes)
+    }
+
+    /// Closes everything that is held open.
+    pub(super) fn close_all(&mut self) {
+        self.card.files.values_mut().for_each(|file| file.writers = 0);
+        self.forget_nameless();
+    }
+
+    /// Sets the time of a file, as a copy that keeps times does.
+    pub(super) fn set_modified(&mut self, path: &[u8], ago: Duration) {
+        let now = self.now();
+        if let Some(file) = self
+            .card
+            .names
+            .get(path)
+            .and_then(|inode| self.card.files.get_mut(inode))
+        {
+            (file.modified, file.changed) = (now.minus(ago), now);
+        }
+    }
+
+    /// Renames, replacing what has the name; answers with what was replaced. `false` if there is nothing to rename.
+    pub(super) fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<Option<Arc<Vec<u8>>>, Refusal> {
+        if !self.card.names.contains_key(from) {
+            return Err(Refusal::Missing);
+        }
+        if self.is_full && parent(from) != parent(to) && !self.has_folder(parent(to)) {
+            return Err(Refusal::Full);
+        }
+        if self.card.folders.contains(to) || !self.make_parents(to) {
+            return Err(Refusal::Obstructed);
+        }
+        let inode = self.card.names.remove(from).ok_or(Refusal::Missing)?;
+        let now = self.now();
+        if let Some(file) = self.card.files.get_mut(&inode) {
+            file.changed = now;
+        }
+        let replaced = self.card.names.insert(to.to_vec(), inode);
+        let bytes = replaced
+            .and_then(|inode| self.card.files.get(&inode))
+            .map(|file| Arc::clone(&file.bytes));
+        self.forget_nameless();
+        Ok(bytes)
+    }
+
+    /// Removes a file, and answers with what it was.
+    pub(super) fn remove(&mut self, path: &[u8]) -> Option<DeviceFile> {
+        let inode = self.card.names.remove(path)?;
+        let file = self.card.files.get(&inode).cloned();
+        self.forget_nameless();
+        file
+    }
+
+    /// Notes that the device is looking at a file now.
+    pub(super) fn look_at(&mut self, inode: u64) {
+        let now = self.clock.true_time();
+        if let Some(file) = self.card.files.get_mut(&inode) {
+            file.looked_at = Some(now);
+        }
+    }
+
+    /// Whether a file still has a name.
+    pub(super) fn is_named(&self, inode: u64) -> bool {
+        self.card.names.values().any(|named| *named == inode)
+    }
+
+    /// Removes a folder if nothing is in it.
+    pub(super) fn remove_folder(&mut self, path: &[u8]) {
+        let is_inside = |name: &Vec<u8>| is_beneath(name, path);
+        if !self.card.names.keys().any(is_inside) && !self.card.folders.iter().any(is_inside) {
+            self.card.folders.remove(path);
+        }
+    }
+
+    /// The file that has a name.
+    pub(super) fn file(&self, path: &[u8]) -> Option<(u64, &DeviceFile)> {
+        let inode = *self.card.names.get(path)?;
+        Some((inode, self.card.files.get(&inode)?))
+    }
+
+    /// A file by its number, whatever its name.
+    pub(super) fn node(&self, inode: u64) -> Option<&DeviceFile> {
+        self.card.files.get(&inode)
+    }
+
+    /// Every file by its name.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&Vec<u8>, &DeviceFile)> {
+        let names = self.card.names.iter();
+        names.filter_map(|(path, inode)| Some((path, self.card.files.get(inode)?)))
+    }
+
+    /// Every folder.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.card.folders.iter()
+    }
+
+    /// Whether these bytes are a whole file of this device.
+    pub(super) fn holds(&self, bytes: &[u8]) -> bool {
+        self.files().any(|(_, file)| file.bytes.as_slice() == bytes)
+    }
+
+    /// What the device says of a file.
+    pub(super) fn identity(&self, inode: u64, file: &DeviceFile) -> Identity {
+        let complete = self.kind.abilities().complete_identities;
+        let size = u64::try_from(file.bytes.len()).unwrap_or(u64::MAX);
+        Identity {
+            device_number: complete.then_some(1),
+            inode: complete.then_some(inode),
+            size,
+            modified: if complete {
+                file.modified
+            } else {
+                Timestamp::from_seconds(file.modified.seconds())
+            },
+            changed: complete.then_some(file.changed),
+        }
+    }
+
+    /// The files that it sees held open for writing; `None` where it sees nothing.
+    pub(super) fn open_files(&self) -> Option<BTreeSet<u64>> {
+        let open = self.card.files.iter().filter(|(_, file)| file.writers > 0);
+        self.kind
+            .abilities()
+            .sees_open_files
+            .then(|| open.map(|(inode, _)| *inode).collect())
+    }
+
+    /// The card is written out: what is on it now outlives a power cut.
+    pub(super) fn write_out(&mut self) {
+        self.written_out = self.card.clone();
+    }
+
+    /// Loses power and boots: what was not written out is gone, and the clock begins at a stale time.
+    pub(super) fn reboot(&mut self, clock_off: i64) {
+        self.card = self.written_out.clone();
+        for file in self.card.files.values_mut() {
+            file.writers = 0;
+        }
+        self.boot += 1;
+        self.booted = self.clock.true_time();
+        self.clock_off = clock_off;
+        self.forget_nameless();
+    }
+
+    fn make_parents(&mut self, path: &[u8]) -> bool {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let parents: Vec<&[u8]> = ends.filter_map(|(end, _)| path.get(..end)).collect();
+        if parents.iter().any(|parent| self.card.names.contains_key(*parent)) {
+            return false;
+        }
+        self.card.folders.extend(parents.into_iter().map(<[u8]>::to_vec));
+        !self.card.folders.contains(path)
+    }
+
+    fn has_folder(&self, path: &[u8]) -> bool {
+        path.is_empty() || self.card.folders.contains(path)
+    }
+
+    fn forget_nameless(&mut self) {
+        let named: BTreeSet<u64> = self.card.names.values().copied().collect();
+        self.card
+            .files
+            .retain(|inode, file| file.writers > 0 || named.contains(inode));
+    }
+}
+
+/// Why a device did not rename.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Missing,
+    Full,
+    Obstructed,
+}
+
+pub(super) fn parent(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or_default();
+    path.get(..end).unwrap_or_default()
+}
+
+fn is_beneath(path: &[u8], folder: &[u8]) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.first() == Some(&b'/'))
+}
+
+/// What is told of a file that may be open.
+pub(super) fn openness(open: Option<&BTreeSet<u64>>, inode: u64) -> Openness {
+    match open {
+        None => Openness::Unknown,
+        Some(open) if open.contains(&inode) => Openness::Open,
+        Some(_) => Openness::Closed,
+    }
+}

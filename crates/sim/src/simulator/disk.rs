@@ -1,0 +1,192 @@
+//! A disk that forgets what was not flushed, and that can be full, read-only, away, or another one.
+
+mod crash;
+mod look;
+mod system_calls;
+mod volume;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use engine::ports::Clock as _;
+use model::Timestamp;
+use rustix::io::Errno;
+
+use super::clock::SimulatedClock;
+use super::power::Power;
+pub use crash::Forgetting;
+pub use look::StoredFile;
+pub use system_calls::{Listing, OpenNode};
+use volume::{Content, FileContent, Volume};
+
+/// The disk of a simulated collector: volumes, and where they are mounted. Clones are the same disk.
+#[derive(Debug, Clone)]
+pub struct ForgetfulDisk(Arc<Mutex<State>>, SimulatedClock);
+
+#[derive(Debug)]
+struct State {
+    power: Power,
+    volumes: BTreeMap<u64, Volume>,
+    mounts: BTreeMap<PathBuf, u64>,
+    /// Handles of an earlier generation are stale: the machine has been off since, or the volume was unmounted.
+    generation: u64,
+    numbers: u64,
+    tricks: Tricks,
+}
+
+/// What is wrong with the disk itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tricks {
+    /// The next flush of a file says that it succeeded, and one bit of what it wrote is wrong.
+    pub spoils_next_flush: bool,
+    /// The next flush of a file fails, and what it should have written counts as written from then on
+    /// (Rebello and others: "Can Applications Recover from fsync Failures?", 2020).
+    pub fails_next_flush: Option<Errno>,
+    /// Writes and reads take half of what they could.
+    pub comes_short: bool,
+}
+
+/// Where the store is mounted.
+pub const STORE: &str = "/store";
+
+impl ForgetfulDisk {
+    /// A disk with an empty volume at [`STORE`], beside the root file system.
+    pub fn new(clock: SimulatedClock, seed: u64) -> Self {
+        let now = clock.now();
+        let (root, store) = (Volume::new(1, now), Volume::new(2, now));
+        let state = State {
+            power: Power::default(),
+            volumes: BTreeMap::from([(1, root), (2, store)]),
+            mounts: BTreeMap::from([(PathBuf::from("/"), 1), (PathBuf::from(STORE), 2)]),
+            generation: 0,
+            numbers: seed,
+            tricks: Tricks::default(),
+        };
+        let disk = Self(Arc::new(Mutex::new(state)), clock);
+        disk.make_mount_point();
+        disk
+    }
+
+    fn make_mount_point(&self) {
+        let now = self.now();
+        if let Some(root) = self.lock().volumes.get_mut(&1) {
+            let folder = Content::Folder(volume::FolderContent::default());
+            root.make(volume::ROOT, b"store", folder, now).unwrap_or_default();
+            root.forget(&mut Forgetting::Nothing);
+        }
+    }
+
+    /// Connects the machine to power anew, after what was not flushed is forgotten. Everything that was open is closed.
+    pub fn restart(&self, power: Power, mut forgetting: Forgetting) {
+        let mut state = self.lock();
+        state.power = power;
+        state.generation += 1;
+        for volume in state.volumes.values_mut() {
+            volume.forget(&mut forgetting);
+        }
+    }
+
+    /// The same for a process that was killed: nothing is forgotten, and what was not flushed still may be.
+    pub fn next_process(&self, power: Power) {
+        let mut state = self.lock();
+        state.power = power;
+        state.generation += 1;
+        state.volumes.values_mut().for_each(Volume::forget_unreachable);
+    }
+
+    /// Sets what is wrong with the disk.
+    pub fn play(&self, tricks: Tricks) {
+        self.lock().tricks = tricks;
+    }
+
+    /// Bytes that fit on the store; `None`: without end.
+    pub fn set_store_capacity(&self, capacity: Option<u64>) {
+        self.store(|volume| volume.capacity = capacity);
+    }
+
+    /// Mounts the store read-only, or not any more.
+    pub fn set_store_read_only(&self, read_only: bool) {
+        self.store(|volume| volume.read_only = read_only);
+    }
+
+    /// Takes away hard links, as on exFAT or some SMB mounts.
+    pub fn set_store_has_links(&self, has_links: bool) {
+        self.store(|volume| volume.has_links = has_links);
+    }
+
+    /// Unmounts the store: its mount point, an empty folder of the root file system, is seen instead. Calls on what is open fail.
+    pub fn unmount_store(&self) {
+        let mut state = self.lock();
+        state.mounts.remove(Path::new(STORE));
+        state.generation += 1;
+    }
+
+    /// Mounts the store.
+    pub fn mount_store(&self) {
+        self.lock().mounts.insert(PathBuf::from(STORE), 2);
+    }
+
+    /// Mounts another volume in the store's place; it is made empty the first time.
+    pub fn mount_other_volume(&self) {
+        let now = self.now();
+        let mut state = self.lock();
+        state.volumes.entry(3).or_insert_with(|| Volume::new(3, now));
+        state.mounts.insert(PathBuf::from(STORE), 3);
+        state.generation += 1;
+    }
+
+    /// Bytes in use on the store.
+    pub fn store_used(&self) -> u64 {
+        self.lock().volumes.get(&2).map_or(0, Volume::used)
+    }
+
+    fn store(&self, change: impl FnOnce(&mut Volume)) {
+        if let Some(volume) = self.lock().volumes.get_mut(&2) {
+            change(volume);
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.1.now()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Bytes and size of a file reach the disk.
+    fn flush(&mut self, volume: u64, inode: u64) -> Result<(), Errno> {
+        let tricks = &mut self.tricks;
+        let (spoils, fails) = (
+            std::mem::take(&mut tricks.spoils_next_flush),
+            tricks.fails_next_flush.take(),
+        );
+        let file = self
+            .volumes
+            .get_mut(&volume)
+            .ok_or(Errno::STALE)?
+            .file_mut(inode)?;
+        if let Some(errno) = fails {
+            file.unflushed.clear();
+            return Err(errno);
+        }
+        let had_changes = !file.unflushed.is_empty();
+        for change in std::mem::take(&mut file.unflushed) {
+            change.apply(&mut file.durable);
+        }
+        if spoils && had_changes {
+            spoil(file);
+        }
+        Ok(())
+    }
+}
+
+fn spoil(file: &mut FileContent) {
+    let middle = file.durable.len() / 2;
+    if let Some(byte) = file.durable.get_mut(middle) {
+        *byte ^= 0x10;
+    }
+}

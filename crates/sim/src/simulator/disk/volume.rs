@@ -1,0 +1,247 @@
+//! A file system in memory that keeps apart what is cached and what is durable.
+//!
+//! The model is weaker than any real file system: of what was not flushed since, each sector, each size and each entry of a folder
+//! reaches the disk or does not, by itself and in any order; a rename is a new entry and a removed one, and either may be lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use model::Timestamp;
+use rustix::io::Errno;
+
+use super::look::StoredFile;
+
+/// The root folder of every volume.
+pub(super) const ROOT: u64 = 1;
+
+/// What is written in one piece or not at all, in bytes.
+pub(super) const SECTOR: usize = 512;
+
+/// A file system.
+#[derive(Debug, Clone)]
+pub(super) struct Volume {
+    pub(super) number: u64,
+    pub(super) nodes: BTreeMap<u64, Node>,
+    pub(super) capacity: Option<u64>,
+    pub(super) read_only: bool,
+    pub(super) has_links: bool,
+    next_inode: u64,
+}
+
+/// A file or a folder.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) content: Content,
+    pub(super) modified: Timestamp,
+    pub(super) changed: Timestamp,
+    pub(super) born: Timestamp,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    File(FileContent),
+    Folder(FolderContent),
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct FileContent {
+    pub(super) cached: Vec<u8>,
+    pub(super) durable: Vec<u8>,
+    pub(super) unflushed: Vec<FileChange>,
+    /// What a checker found when it last looked; forgotten with every change.
+    pub(super) seen: OnceLock<StoredFile>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum FileChange {
+    Write { at: usize, bytes: Vec<u8> },
+    Resize(usize),
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct FolderContent {
+    pub(super) cached: BTreeMap<Vec<u8>, u64>,
+    pub(super) durable: BTreeMap<Vec<u8>, u64>,
+    pub(super) unflushed: Vec<EntryChange>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum EntryChange {
+    Add(Vec<u8>, u64),
+    Remove(Vec<u8>),
+}
+
+impl FileChange {
+    pub(super) fn apply(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Resize(length) => to.resize(*length, 0),
+            Self::Write { at, bytes } => {
+                if to.len() < at + bytes.len() {
+                    to.resize(at + bytes.len(), 0);
+                }
+                to.splice(*at..at + bytes.len(), bytes.iter().copied());
+            }
+        }
+    }
+}
+
+impl EntryChange {
+    pub(super) fn apply(&self, to: &mut BTreeMap<Vec<u8>, u64>) {
+        match self {
+            Self::Add(name, inode) => to.insert(name.clone(), *inode),
+            Self::Remove(name) => to.remove(name),
+        };
+    }
+}
+
+impl Volume {
+    pub(super) fn new(number: u64, now: Timestamp) -> Self {
+        let root = Node::new(Content::Folder(FolderContent::default()), now);
+        Self {
+            number,
+            nodes: BTreeMap::from([(ROOT, root)]),
+            capacity: None,
+            read_only: false,
+            has_links: true,
+            next_inode: ROOT,
+        }
+    }
+
+    pub(super) fn node(&self, inode: u64) -> Result<&Node, Errno> {
+        self.nodes.get(&inode).ok_or(Errno::STALE)
+    }
+
+    pub(super) fn node_mut(&mut self, inode: u64) -> Result<&mut Node, Errno> {
+        self.nodes.get_mut(&inode).ok_or(Errno::STALE)
+    }
+
+    pub(super) fn folder(&self, inode: u64) -> Result<&FolderContent, Errno> {
+        match &self.node(inode)?.content {
+            Content::Folder(folder) => Ok(folder),
+            Content::File(_) => Err(Errno::NOTDIR),
+        }
+    }
+
+    pub(super) fn file(&self, inode: u64) -> Result<&FileContent, Errno> {
+        match &self.node(inode)?.content {
+            Content::File(file) => Ok(file),
+            Content::Folder(_) => Err(Errno::ISDIR),
+        }
+    }
+
+    pub(super) fn file_mut(&mut self, inode: u64) -> Result<&mut FileContent, Errno> {
+        match &mut self.node_mut(inode)?.content {
+            Content::File(file) => {
+                file.seen.take();
+                Ok(file)
+            }
+            Content::Folder(_) => Err(Errno::ISDIR),
+        }
+    }
+
+    pub(super) fn child(&self, folder: u64, name: &[u8]) -> Result<u64, Errno> {
+        self.folder(folder)?.cached.get(name).copied().ok_or(Errno::NOENT)
+    }
+
+    /// Follows a path of several components; `..`, `.` and empty ones are no names.
+    pub(super) fn walk(&self, from: u64, path: &[u8]) -> Result<u64, Errno> {
+        path.split(|byte| *byte == b'/').try_fold(from, |at, component| {
+            if matches!(component, b"" | b"." | b"..") {
+                return Err(Errno::INVAL);
+            }
+            self.child(at, component)
+        })
+    }
+
+    /// Makes a file or a folder that was not there.
+    pub(super) fn make(
+        &mut self,
+        folder: u64,
+        name: &[u8],
+        content: Content,
+        now: Timestamp,
+    ) -> Result<u64, Errno> {
+        self.check_new_name(folder, name)?;
+        self.check_room(1)?;
+        self.next_inode += 1;
+        let inode = self.next_inode;
+        self.nodes.insert(inode, Node::new(content, now));
+        self.change_entry(folder, EntryChange::Add(name.to_vec(), inode), now)?;
+        Ok(inode)
+    }
+
+    pub(super) fn check_new_name(&self, folder: u64, name: &[u8]) -> Result<(), Errno> {
+        if name.len() > 255 {
+            return Err(Errno::NAMETOOLONG);
+        }
+        if name.is_empty() || name.contains(&b'/') || name.contains(&0) || matches!(name, b"." | b"..") {
+            return Err(Errno::INVAL);
+        }
+        match self.child(folder, name) {
+            Ok(_) => Err(Errno::EXIST),
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    pub(super) fn change_entry(
+        &mut self,
+        folder: u64,
+        change: EntryChange,
+        now: Timestamp,
+    ) -> Result<(), Errno> {
+        let node = self.node_mut(folder)?;
+        let Content::Folder(content) = &mut node.content else {
+            return Err(Errno::NOTDIR);
+        };
+        change.apply(&mut content.cached);
+        content.unflushed.push(change);
+        (node.modified, node.changed) = (now, now);
+        Ok(())
+    }
+
+    pub(super) fn check_room(&self, more: u64) -> Result<(), Errno> {
+        match self.capacity {
+            Some(capacity) if self.used() + more > capacity => Err(Errno::NOSPC),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        let size = |node: &Node| match &node.content {
+            Content::File(file) => file.cached.len(),
+            Content::Folder(_) => 0,
+        };
+        let sizes = self.nodes.values().map(size).sum::<usize>();
+        u64::try_from(sizes).unwrap_or(u64::MAX)
+    }
+
+    /// Drops what no name leads to any more and nobody could read after a cut either.
+    pub(super) fn forget_unreachable(&mut self) {
+        let mut reached = BTreeSet::from([ROOT]);
+        let mut left = vec![ROOT];
+        while let Some(inode) = left.pop() {
+            let Some(Content::Folder(folder)) = self.nodes.get(&inode).map(|node| &node.content) else {
+                continue;
+            };
+            let added = folder.unflushed.iter().filter_map(|change| match change {
+                EntryChange::Add(_, inode) => Some(*inode),
+                EntryChange::Remove(_) => None,
+            });
+            let entries = folder.cached.values().chain(folder.durable.values()).copied();
+            left.extend(entries.chain(added).filter(|inode| reached.insert(*inode)));
+        }
+        self.nodes.retain(|inode, _| reached.contains(inode));
+    }
+}
+
+impl Node {
+    fn new(content: Content, now: Timestamp) -> Self {
+        Self {
+            content,
+            modified: now,
+            changed: now,
+            born: now,
+        }
+    }
+}

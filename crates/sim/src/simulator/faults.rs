@@ -1,0 +1,252 @@
+//! What goes wrong while devices record and collectors gather. `FAULTS.md` says it in words.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tokio::time::sleep;
+
+use super::chronicle::Chronicle;
+use super::collector::make_store;
+use super::dice::Dice;
+use super::disk::Tricks;
+use super::link::Condition;
+use super::power::Power;
+use super::world::World;
+
+/// Every fault that is injected while something is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    LinkCut,
+    LinkCutAtByte,
+    LinkRefusing,
+    LinkBlackHole,
+    LinkHalfOpen,
+    DeviceReboots,
+    DeviceClockJumps,
+    DeviceFull,
+    DeviceReadsWrong,
+    DeviceDigestsWrong,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnmounted,
+    OtherStoreMounted,
+    DiskSpoilsFlush,
+    DiskFailsFlush,
+    LedgerFails,
+    CollectorKilled,
+    CollectorClockJumps,
+}
+
+const ALL: [Fault; 19] = [
+    Fault::LinkCut,
+    Fault::LinkCutAtByte,
+    Fault::LinkRefusing,
+    Fault::LinkBlackHole,
+    Fault::LinkHalfOpen,
+    Fault::DeviceReboots,
+    Fault::DeviceClockJumps,
+    Fault::DeviceFull,
+    Fault::DeviceReadsWrong,
+    Fault::DeviceDigestsWrong,
+    Fault::StoreFull,
+    Fault::StoreReadOnly,
+    Fault::StoreUnmounted,
+    Fault::OtherStoreMounted,
+    Fault::DiskSpoilsFlush,
+    Fault::DiskFailsFlush,
+    Fault::LedgerFails,
+    Fault::CollectorKilled,
+    Fault::CollectorClockJumps,
+];
+
+/// How often each kind of fault struck.
+pub type Tally = BTreeMap<String, u64>;
+
+/// Injects faults into a world, at random moments. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Injector {
+    world: World,
+    chronicle: Chronicle,
+    tally: Arc<Mutex<Tally>>,
+    power: Arc<Mutex<Power>>,
+}
+
+impl Injector {
+    /// One that has injected nothing yet.
+    pub fn new(world: World, chronicle: Chronicle) -> Self {
+        Self {
+            world,
+            chronicle,
+            tally: Arc::default(),
+            power: Arc::default(),
+        }
+    }
+
+    /// Says which power the collector's machine has now.
+    pub fn watch(&self, power: &Power) {
+        *lock(&self.power) = power.clone();
+    }
+
+    /// Counts a fault and tells it.
+    pub fn note(&self, kind: &str, detail: &str) {
+        *lock(&self.tally).entry(kind.to_owned()).or_default() += 1;
+        self.chronicle.note(&format!("*** {kind} {detail}"));
+    }
+
+    /// How often each kind struck.
+    pub fn tally(&self) -> Tally {
+        lock(&self.tally).clone()
+    }
+
+    /// Injects faults, one after the other, until it is dropped.
+    pub async fn run(self, mut dice: Dice, seldom: Duration) {
+        loop {
+            sleep(dice.span(Duration::from_millis(10), seldom)).await;
+            if let Some(fault) = dice.pick(&ALL).copied() {
+                self.inject(fault, &mut dice);
+            }
+        }
+    }
+
+    fn inject(&self, fault: Fault, dice: &mut Dice) {
+        let number = dice.index(self.world.fleet.len());
+        let detail = match fault {
+            Fault::LinkCut
+            | Fault::LinkCutAtByte
+            | Fault::LinkRefusing
+            | Fault::LinkBlackHole
+            | Fault::LinkHalfOpen => self.harm_link(fault, number, dice),
+            Fault::DeviceReboots
+            | Fault::DeviceClockJumps
+            | Fault::DeviceFull
+            | Fault::DeviceReadsWrong
+            | Fault::DeviceDigestsWrong => self.harm_device(fault, number, dice),
+            _ => self.harm_home(fault, dice),
+        };
+        self.note(&format!("{fault:?}"), &detail);
+    }
+
+    fn harm_link(&self, fault: Fault, number: usize, dice: &mut Dice) -> String {
+        let Some(link) = self.world.links.get(number).cloned() else {
+            return String::new();
+        };
+        let for_a_while = dice.span(Duration::from_secs(1), Duration::from_secs(200));
+        match fault {
+            Fault::LinkCut => link.cut(),
+            Fault::LinkCutAtByte => link.cut_in(dice.below(20_000)),
+            Fault::LinkRefusing => link.set(Condition::Refusing),
+            Fault::LinkBlackHole => link.set(Condition::BlackHole),
+            _ => link.set(Condition::HalfOpen),
+        }
+        if !matches!(fault, Fault::LinkCut | Fault::LinkCutAtByte) {
+            let link = link.clone();
+            later(for_a_while, move || {
+                link.heal();
+                // The server drops what it could not answer.
+                link.cut();
+            });
+        }
+        format!("of device {number}")
+    }
+
+    fn harm_device(&self, fault: Fault, number: usize, dice: &mut Dice) -> String {
+        let (Some(device), Some(link)) = (self.world.fleet.get(number), self.world.links.get(number)) else {
+            return String::new();
+        };
+        let for_a_while = dice.span(Duration::from_secs(1), Duration::from_secs(300));
+        let mut state = device.lock();
+        match fault {
+            Fault::DeviceReboots => {
+                // A clock without a battery goes on where it was last saved, until the time is set again.
+                let stale = -i64::try_from(dice.below(3600)).unwrap_or_default() * 1_000_000_000;
+                state.reboot(stale);
+                self.world.book.card_forgot(number, &state, &self.world.disk);
+                link.cut();
+                set_clock_later(device.clone(), for_a_while);
+            }
+            Fault::DeviceClockJumps => {
+                let seconds = i64::try_from(dice.below(20_000)).unwrap_or_default() - 10_000;
+                state.clock_off = seconds * 1_000_000_000;
+                set_clock_later(device.clone(), for_a_while);
+            }
+            Fault::DeviceFull => {
+                state.is_full = true;
+                let device = device.clone();
+                later(for_a_while, move || device.lock().is_full = false);
+            }
+            Fault::DeviceReadsWrong if state.kind.abilities().digests => state.wrong_reads += 1,
+            Fault::DeviceDigestsWrong => state.wrong_digests += 1,
+            _ => {}
+        }
+        format!("device {number}")
+    }
+
+    fn harm_home(&self, fault: Fault, dice: &mut Dice) -> String {
+        let disk = self.world.disk.clone();
+        let for_a_while = dice.span(Duration::from_secs(1), Duration::from_secs(200));
+        match fault {
+            Fault::StoreFull => {
+                disk.set_store_capacity(Some(disk.store_used() + dice.below(5000)));
+                later(for_a_while, move || disk.set_store_capacity(None));
+            }
+            Fault::StoreReadOnly => {
+                disk.set_store_read_only(true);
+                later(for_a_while, move || disk.set_store_read_only(false));
+            }
+            Fault::StoreUnmounted => {
+                disk.unmount_store();
+                later(for_a_while, move || disk.mount_store());
+            }
+            Fault::OtherStoreMounted => {
+                disk.mount_other_volume();
+                // It is a store, too, only another one; unless the power goes just then.
+                drop(make_store(&disk, &self.world.clock));
+                later(for_a_while, move || disk.mount_store());
+            }
+            Fault::DiskSpoilsFlush => disk.play(Tricks {
+                spoils_next_flush: true,
+                ..Tricks::default()
+            }),
+            Fault::DiskFailsFlush => {
+                let errno = dice.pick(&[Errno::IO, Errno::NOSPC, Errno::DQUOT]).copied();
+                disk.play(Tricks {
+                    fails_next_flush: errno,
+                    comes_short: dice.one_in(2),
+                    ..Tricks::default()
+                });
+            }
+            Fault::LedgerFails => {
+                let at = dice.index(self.world.collectors.len());
+                if let Some(collector) = self.world.collectors.get(at).cloned() {
+                    collector.ledger.set_failing(true);
+                    later(for_a_while, move || collector.ledger.set_failing(false));
+                }
+            }
+            Fault::CollectorKilled => lock(&self.power).cut(),
+            Fault::CollectorClockJumps => {
+                let seconds = i64::try_from(dice.below(8000)).unwrap_or_default() - 4000;
+                self.world.clock.jump(seconds * 1_000_000_000);
+            }
+            _ => {}
+        }
+        String::new()
+    }
+}
+
+/// The time is set over the network: the clock is right again.
+fn set_clock_later(device: super::device::Device, after: Duration) {
+    later(after, move || device.lock().clock_off = 0);
+}
+
+fn later(after: Duration, what: impl FnOnce() + Send + 'static) {
+    tokio::spawn(async move {
+        sleep(after).await;
+        what();
+    });
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

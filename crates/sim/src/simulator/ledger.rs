@@ -1,0 +1,229 @@
+//! A model of the ledger: what SQLite promises with `synchronous = FULL`, namely that a transaction is durable or absent.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use engine::ports::{
+    ClockReading, Ledger, LedgerError, PassEnd, Record, Remembered, RowId, Sighting, WithdrawnRow,
+};
+use model::{DeviceName, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, Timestamp};
+
+use super::power::Power;
+
+/// What a ledger holds.
+#[derive(Debug, Clone, Default)]
+pub struct LedgerContent {
+    /// Every row, the number of a row being its place.
+    pub rows: Vec<(Record, FileState)>,
+    /// How passes ended.
+    pub ends: Vec<PassEnd>,
+    passes: i64,
+    clocks: BTreeMap<String, ClockReading>,
+    sightings: BTreeMap<(String, SourcePath), BTreeMap<RelativePath, (Identity, Timestamp)>>,
+}
+
+/// The ledger of a simulated collector. Clones are the same ledger.
+#[derive(Debug, Clone)]
+pub struct ModelLedger {
+    id: LedgerId,
+    power: Power,
+    content: Arc<Mutex<LedgerContent>>,
+    fails: Arc<Mutex<bool>>,
+}
+
+impl ModelLedger {
+    /// An empty ledger.
+    pub fn new(id: LedgerId) -> Self {
+        Self {
+            id,
+            power: Power::default(),
+            content: Arc::default(),
+            fails: Arc::default(),
+        }
+    }
+
+    /// The same ledger, for the next process of its collector.
+    #[must_use]
+    pub fn next_process(&self, power: Power) -> Self {
+        Self {
+            power,
+            ..self.clone()
+        }
+    }
+
+    /// From now on every transaction fails and changes nothing, as on a full disk; or not any more.
+    pub fn set_failing(&self, fails: bool) {
+        *self.fails.lock().unwrap_or_else(PoisonError::into_inner) = fails;
+    }
+
+    /// What it holds.
+    pub fn content(&self) -> LedgerContent {
+        self.lock().clone()
+    }
+
+    /// Puts an earlier state of it back, or an empty one.
+    pub fn restore(&self, content: LedgerContent) {
+        *self.lock() = content;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LedgerContent> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One transaction. Whoever waits for it when the power goes never hears of it.
+    async fn commit<T>(
+        &self,
+        operation: &'static str,
+        change: impl FnOnce(&mut LedgerContent) -> T,
+    ) -> Result<T, LedgerError> {
+        if *self.fails.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(LedgerError::Failed {
+                path: "ledger".to_owned(),
+                operation,
+                reason: "database or disk is full".to_owned(),
+            });
+        }
+        let committed = self
+            .power
+            .effect(|| format!("ledger: {operation}"), || Ok(change(&mut self.lock())));
+        match committed {
+            Ok(result) => Ok(result),
+            Err(_) if self.power.is_off() => std::future::pending().await,
+            Err(errno) => Err(LedgerError::Failed {
+                path: "ledger".to_owned(),
+                operation,
+                reason: errno.to_string(),
+            }),
+        }
+    }
+}
+
+fn row_id(at: usize) -> RowId {
+    RowId(i64::try_from(at).unwrap_or(i64::MAX))
+}
+
+impl LedgerContent {
+    fn numbered(&self) -> impl DoubleEndedIterator<Item = (RowId, &(Record, FileState))> {
+        self.rows.iter().enumerate().map(|(at, row)| (row_id(at), row))
+    }
+}
+
+impl Ledger for ModelLedger {
+    fn id(&self) -> &LedgerId {
+        &self.id
+    }
+
+    async fn begin_pass(&self, _: &DeviceName, _: Timestamp) -> Result<RowId, LedgerError> {
+        self.commit("begin a pass", |content| {
+            content.passes += 1;
+            RowId(content.passes)
+        })
+        .await
+    }
+
+    async fn remembered(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Option<Remembered>>, LedgerError> {
+        let content = self.lock();
+        let newest = |path: &RelativePath| {
+            let is_it = |record: &Record| {
+                record.path == *path && record.device == *device && record.source == *source
+            };
+            let (row, (record, state)) = content.numbered().rev().find(|(_, (record, _))| is_it(record))?;
+            Some(Remembered {
+                row,
+                identity: record.identity,
+                digest: record.digest,
+                store_name: record.store_name.clone(),
+                state: *state,
+            })
+        };
+        Ok(paths.iter().map(newest).collect())
+    }
+
+    async fn sighted(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+        sightings: Vec<Sighting>,
+        at: Timestamp,
+    ) -> Result<Vec<Timestamp>, LedgerError> {
+        self.commit("note sightings", |content| {
+            let key = (device.as_str().to_owned(), source.clone());
+            let before = content.sightings.remove(&key).unwrap_or_default();
+            let since = |sighting: &Sighting| match before.get(&sighting.path) {
+                // A clock that was set back begins anew: nothing was seen in the future.
+                Some((identity, since)) if *identity == sighting.identity => (*since).min(at),
+                _ => at,
+            };
+            let answers: Vec<Timestamp> = sightings.iter().map(since).collect();
+            let now = sightings.into_iter().zip(&answers);
+            let now = now.map(|(sighting, since)| (sighting.path, (sighting.identity, *since)));
+            content.sightings.insert(key, now.collect());
+            answers
+        })
+        .await
+    }
+
+    async fn last_clock(&self, device: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
+        Ok(self.lock().clocks.get(device.as_str()).cloned())
+    }
+
+    async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
+        self.commit("record", |content| {
+            let add = |record| {
+                content.rows.push((record, FileState::Stored));
+                row_id(content.rows.len() - 1)
+            };
+            records.into_iter().map(add).collect()
+        })
+        .await
+    }
+
+    async fn withdrawn_rows(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+    ) -> Result<Vec<WithdrawnRow>, LedgerError> {
+        let content = self.lock();
+        let withdrawn = content.numbered().filter_map(|(row, (record, state))| {
+            let is_its = record.device == *device && record.source == *source;
+            let withdrawn = record.withdrawn.clone()?;
+            (is_its && *state == FileState::Stored).then(|| WithdrawnRow {
+                row,
+                path: record.path.clone(),
+                withdrawn,
+            })
+        });
+        Ok(withdrawn.collect())
+    }
+
+    async fn settle(
+        &self,
+        rows: Vec<(RowId, FileState, Option<LeaveReason>)>,
+        _: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.commit("settle", |content| {
+            for (row, state, _) in rows {
+                let at = usize::try_from(row.0).unwrap_or(usize::MAX);
+                if let Some((_, current)) = content.rows.get_mut(at) {
+                    *current = state;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn finish_pass(&self, end: PassEnd) -> Result<(), LedgerError> {
+        self.commit("finish a pass", |content| {
+            if let Some(clock) = end.report.as_ref().and_then(|report| report.clock.clone()) {
+                content.clocks.insert(end.device.as_str().to_owned(), clock);
+            }
+            content.ends.push(end);
+        })
+        .await
+    }
+}

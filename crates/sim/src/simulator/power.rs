@@ -1,0 +1,113 @@
+//! The power of the collector's machine: every effect counts, and it can be cut after any of them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+use tokio::sync::Notify;
+
+use super::chronicle::Chronicle;
+
+/// Counts what is done to disk, ledger and devices, and stops everything after a given effect. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Power(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+    gone: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    effects: u64,
+    cut_after: Option<u64>,
+    is_off: bool,
+    trouble: VecDeque<(u64, Errno)>,
+    chronicle: Chronicle,
+}
+
+impl Power {
+    /// Power that goes after that many effects.
+    pub fn cut_after(effects: u64) -> Self {
+        let power = Self::default();
+        power.lock().cut_after = Some(effects);
+        power
+    }
+
+    /// The same, under which the nth effect fails with an error, and does nothing.
+    #[must_use]
+    pub fn with_trouble(self, mut trouble: Vec<(u64, Errno)>) -> Self {
+        trouble.sort_by_key(|(at, _)| *at);
+        self.lock().trouble = trouble.into();
+        self
+    }
+
+    /// The same, telling its effects to a chronicle.
+    #[must_use]
+    pub fn told_to(self, chronicle: &Chronicle) -> Self {
+        self.lock().chronicle = chronicle.clone();
+        self
+    }
+
+    /// Does something to the world: nothing if the power is gone. If it goes just then, the thing is done and nobody is told.
+    pub(crate) fn effect<T>(
+        &self,
+        what: impl FnOnce() -> String,
+        act: impl FnOnce() -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        {
+            let mut state = self.lock();
+            if state.is_off {
+                return Err(Errno::IO);
+            }
+            state.effects += 1;
+            let count = state.effects;
+            state.chronicle.note(&what());
+            if let Some((_, errno)) = state.trouble.pop_front_if(|(at, _)| *at <= count) {
+                return Err(errno);
+            }
+        }
+        let result = act();
+        let mut state = self.lock();
+        if state.cut_after.is_some_and(|last| last <= state.effects) {
+            state.is_off = true;
+            self.0.gone.notify_waiters();
+            return Err(Errno::IO);
+        }
+        result
+    }
+
+    /// Cuts the power now.
+    pub fn cut(&self) {
+        self.lock().is_off = true;
+        self.0.gone.notify_waiters();
+    }
+
+    /// Whether it is gone.
+    pub fn is_off(&self) -> bool {
+        self.lock().is_off
+    }
+
+    /// Returns when it is gone.
+    pub async fn gone(&self) {
+        let gone = self.0.gone.notified();
+        if !self.is_off() {
+            gone.await;
+        }
+    }
+
+    /// How many effects there were.
+    pub fn effects(&self) -> u64 {
+        self.lock().effects
+    }
+
+    /// The last few effects, oldest first.
+    pub fn last_effects(&self) -> Vec<String> {
+        self.lock().chronicle.lines()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

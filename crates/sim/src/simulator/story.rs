@@ -1,0 +1,350 @@
+//! One story: a world drawn from a seed, some time in which everything goes wrong, and the time after.
+
+use std::time::Duration;
+
+use engine::fleet::SweepSummary;
+use engine::ports::PassOutcome;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use model::FileState;
+use rustix::io::Errno;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::book::{Naming, station_name};
+use super::camera::Camera;
+use super::chronicle::Chronicle;
+use super::collector::{Ended, RESTARTED_AFTER};
+use super::device::Kind;
+use super::dice::Dice;
+use super::disk::{Forgetting, Tricks};
+use super::faults::{Injector, Tally};
+use super::ledger::LedgerContent;
+use super::power::Power;
+use super::world::{Plan, SETTLE, SETTLE_BLIND, World};
+
+/// What a seed came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// Promises that were broken, the first ones.
+    pub breaches: Vec<String>,
+    /// Passes that were begun.
+    pub passes: u64,
+    /// Faults that were injected, by kind.
+    pub faults: Tally,
+    /// Effects on disk, ledger and devices, and other lines of the chronicle.
+    pub effects: u64,
+    /// Recordings that were finished.
+    pub recorded: u64,
+    /// Recordings that a device's own card has forgotten.
+    pub forgiven: u64,
+    /// Stands for the whole story.
+    pub fingerprint: u64,
+    /// The end of the chronicle.
+    pub lines: Vec<String>,
+}
+
+/// Plays what a seed says, in simulated time on this thread, and keeps the last so many lines of the chronicle.
+pub fn play(seed: u64, lines: usize) -> std::io::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
+    Ok(runtime.block_on(tell(seed, lines)))
+}
+
+async fn tell(seed: u64, lines: usize) -> Outcome {
+    let mut dice = Dice::new(seed);
+    let plan = draw(&mut dice, seed);
+    let chronicle = Chronicle::keeping(lines);
+    chronicle.note(&format!("seed {seed}: {plan:?}"));
+    let mut outcome = Outcome {
+        seed,
+        breaches: vec!["the store could not be made".to_owned()],
+        passes: 0,
+        faults: Tally::new(),
+        effects: 0,
+        recorded: 0,
+        forgiven: 0,
+        fingerprint: 0,
+        lines: Vec::new(),
+    };
+    let Some(world) = World::new(&plan) else {
+        return outcome;
+    };
+    let injector = Injector::new(world.clone(), chronicle.clone());
+    let mut story = Story {
+        injector: injector.clone(),
+        world: world.clone(),
+        chronicle: chronicle.clone(),
+        snapshots: Vec::new(),
+        passes: 0,
+    };
+    story.go_wrong(&mut dice).await;
+    story.go_well().await;
+    outcome.breaches = world.book.breaches();
+    (outcome.recorded, outcome.forgiven) = world.book.counts();
+    (outcome.passes, outcome.faults) = (story.passes, injector.tally());
+    (outcome.effects, outcome.fingerprint) = (chronicle.count(), chronicle.fingerprint());
+    outcome.lines = chronicle.lines();
+    outcome
+}
+
+fn draw(dice: &mut Dice, seed: u64) -> Plan {
+    let devices = dice.below(4) + 1;
+    Plan {
+        kinds: (0..devices)
+            .filter_map(|_| dice.pick(&Kind::ALL).copied())
+            .collect(),
+        collectors: if dice.one_in(4) { 2 } else { 1 },
+        naming: if dice.one_in(3) {
+            Naming::Together
+        } else {
+            Naming::ByDevice
+        },
+        has_links: !dice.one_in(5),
+        round_trip: dice.span(Duration::from_millis(6), Duration::from_millis(200)),
+        stops_with_connection: dice.one_in(2),
+        seed,
+    }
+}
+
+struct Story {
+    injector: Injector,
+    world: World,
+    chronicle: Chronicle,
+    /// Earlier states of the first ledger.
+    snapshots: Vec<LedgerContent>,
+    passes: u64,
+}
+
+impl Story {
+    /// Cameras record, collectors gather, and faults strike, for about an hour.
+    async fn go_wrong(&mut self, dice: &mut Dice) {
+        let end = Instant::now() + dice.span(Duration::from_mins(10), Duration::from_mins(60));
+        let mut tasks = JoinSet::new();
+        for (number, device) in self.world.fleet.iter().enumerate() {
+            let is_blind = !device.lock().kind.abilities().sees_open_files;
+            let camera = Camera {
+                number,
+                device: device.clone(),
+                book: self.world.book.clone(),
+                dice: dice.split(),
+                largest: 1 + dice.below(30_000),
+                unseen_pause: SETTLE / 2,
+                pause: if is_blind { SETTLE_BLIND / 20 } else { SETTLE * 2 },
+            };
+            tasks.spawn(camera.record(dice.below(200)));
+        }
+        let mut background = JoinSet::new();
+        background.spawn(write_out(self.world.clone()));
+        background.spawn(
+            self.injector
+                .clone()
+                .run(dice.split(), Duration::from_secs(dice.below(200) + 5)),
+        );
+        while Instant::now() < end {
+            self.one_process(dice).await;
+            self.between_processes(dice);
+            sleep(dice.span(Duration::ZERO, Duration::from_secs(90))).await;
+        }
+        background.shutdown().await;
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// A process of every collector: it may be killed after some effects, or meet some that fail.
+    async fn one_process(&mut self, dice: &mut Dice) {
+        let power = match dice.below(4) {
+            0 => Power::cut_after(dice.below(150) + 1),
+            1 => Power::cut_after(dice.below(1500) + 1),
+            _ => Power::default(),
+        };
+        let trouble = match dice.one_in(4) {
+            true => (0..dice.below(3) + 1)
+                .map(|_| (dice.below(200), self.some_errno(dice)))
+                .collect(),
+            false => Vec::new(),
+        };
+        let troubles = trouble.len();
+        let power = power.with_trouble(trouble).told_to(&self.chronicle);
+        if troubles > 0 {
+            self.injector
+                .note("SystemCallFails", &format!("{troubles} times"));
+        }
+        self.injector.watch(&power);
+        self.world.next_process(&power);
+        self.sweep(&power).await;
+        if power.is_off() {
+            // What devices were asked for goes on for a moment.
+            sleep(dice.span(Duration::ZERO, Duration::from_secs(2))).await;
+            self.die(dice);
+            sleep(RESTARTED_AFTER).await;
+        }
+        self.world.check();
+    }
+
+    fn some_errno(&self, dice: &mut Dice) -> Errno {
+        dice.pick(&[Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::NOMEM])
+            .copied()
+            .unwrap_or(Errno::IO)
+    }
+
+    /// The power is gone: that of the process only, or that of the machine.
+    fn die(&mut self, dice: &mut Dice) {
+        let power = Power::default().told_to(&self.chronicle);
+        if dice.one_in(3) {
+            self.injector.note("ProcessKilled", "");
+            self.world.next_process(&power);
+            return;
+        }
+        let mut certain = Forgetting::certain();
+        let forgetting = match dice.one_in(2) {
+            true => Forgetting::ByChance(dice.split()),
+            false => std::mem::replace(&mut certain[dice.index(6) % 6], Forgetting::Nothing),
+        };
+        self.injector.note("PowerCut", &format!("{forgetting:?}"));
+        self.world.disk.restart(power, forgetting);
+    }
+
+    /// One sweep of every collector, all at the same time.
+    async fn sweep(&mut self, power: &Power) {
+        let before: Vec<(u64, u64)> = self.disturbances();
+        let began = Instant::now();
+        let collectors = self.world.collectors.clone();
+        let mut sweeps: FuturesUnordered<_> = collectors
+            .iter()
+            .map(|collector| collector.sweep(power))
+            .collect();
+        self.passes += u64::try_from(self.world.fleet.len() * collectors.len()).unwrap_or_default();
+        while let Some(ended) = sweeps.next().await {
+            match ended {
+                Ended::Swept(summary) => {
+                    self.chronicle.note(&format!("swept: {:?}", summary.verdict()));
+                    self.check_nobody_starved(&summary, &before, began.elapsed());
+                }
+                Ended::Unfit(reason) => self.chronicle.note(&format!("unfit: {reason}")),
+                Ended::Killed => self.chronicle.note("killed"),
+            }
+        }
+    }
+
+    fn disturbances(&self) -> Vec<(u64, u64)> {
+        let (links, fleet) = (self.world.links.iter(), self.world.fleet.iter());
+        links
+            .zip(fleet)
+            .map(|(link, device)| (link.disturbances(), device.lock().boot))
+            .collect()
+    }
+
+    /// Promise 4: whatever becomes of the others, a device whose link was well was served, unless home failed.
+    fn check_nobody_starved(&self, summary: &SweepSummary, before: &[(u64, u64)], took: Duration) {
+        let home_failed = |outcome: &PassOutcome| matches!(outcome, PassOutcome::HomeFailed { .. });
+        let outcomes = || summary.passes.iter().map(|(_, pass)| &pass.outcome);
+        if summary.ledger_failure.is_some() || outcomes().any(home_failed) {
+            return;
+        }
+        let fleet = self.world.links.iter().zip(&self.world.fleet).zip(before);
+        for (number, ((link, device), (disturbances, boot))) in fleet.enumerate() {
+            if !link.is_well_since(*disturbances) || device.lock().boot != *boot {
+                continue;
+            }
+            let name = station_name(number);
+            let pass = summary.passes.iter().find(|(device, _)| device.as_str() == name);
+            match pass {
+                Some((_, pass)) if !matches!(pass.outcome, PassOutcome::Failed { .. }) => {}
+                other => self.world.book.breach(format!(
+                    "promise 4: device {number} was well and not served within {took:?}: {:?}",
+                    other.map(|(_, pass)| &pass.outcome)
+                )),
+            }
+        }
+    }
+
+    /// What happens to store and ledger while no gleaner runs.
+    fn between_processes(&mut self, dice: &mut Dice) {
+        let Some(ledger) = self
+            .world
+            .collectors
+            .first()
+            .map(|collector| collector.ledger.clone())
+        else {
+            return;
+        };
+        match dice.below(24) {
+            0..=3 => self.spoil_store(dice),
+            4 => {
+                self.injector.note("LedgerLost", "");
+                ledger.restore(LedgerContent::default());
+            }
+            5 => {
+                if let Some(snapshot) = dice.pick(&self.snapshots).cloned() {
+                    self.injector.note("LedgerOlder", "");
+                    ledger.restore(snapshot);
+                }
+            }
+            6..=9 => self.snapshots.push(ledger.content()),
+            _ => {}
+        }
+    }
+
+    fn spoil_store(&self, dice: &mut Dice) {
+        // Best of all what is stored and not released yet: it must not be released on the strength of the record alone.
+        let rows = self
+            .world
+            .collectors
+            .iter()
+            .flat_map(|collector| collector.ledger.content().rows);
+        let stored = rows.filter(|(_, state)| *state == FileState::Stored);
+        let mut names: Vec<Vec<u8>> = stored
+            .map(|(record, _)| record.store_name.as_bytes().to_vec())
+            .collect();
+        if names.is_empty() || dice.one_in(2) {
+            names = self.world.disk.visible().into_keys().collect();
+        }
+        let Some(name) = dice.pick(&names) else { return };
+        let shown = name.escape_ascii().to_string();
+        match dice.one_in(2) {
+            true if self.world.disk.rot(name) => self.injector.note("StoreRots", &shown),
+            _ => {
+                self.injector.note("StoreLosesFile", &shown);
+                self.world.disk.lose(name);
+            }
+        }
+        self.world
+            .book
+            .store_spoilt(name, &self.world.fleet, &self.world.disk);
+    }
+
+    /// Faults are over: some sweeps later everything is in the store.
+    async fn go_well(&mut self) {
+        let power = Power::default().told_to(&self.chronicle);
+        // What was to pass by itself has passed.
+        sleep(Duration::from_mins(10)).await;
+        for (device, link) in self.world.fleet.iter().zip(&self.world.links) {
+            link.heal();
+            let mut state = device.lock();
+            (state.is_full, state.wrong_reads, state.wrong_digests) = (false, 0, 0);
+        }
+        self.world.disk.play(Tricks::default());
+        self.world.next_process(&power);
+        // One for what lies ready, one for what is seen a first time where the clock is not to be trusted, one for what waited for that.
+        for _ in 0..4 {
+            sleep(SETTLE_BLIND + Duration::from_mins(1)).await;
+            self.sweep(&power).await;
+            self.world.check();
+        }
+        self.world.check_progress();
+    }
+}
+
+/// The cards of devices are written out every few seconds.
+async fn write_out(world: World) {
+    loop {
+        sleep(Duration::from_secs(5)).await;
+        for device in &world.fleet {
+            device.lock().write_out();
+        }
+    }
+}

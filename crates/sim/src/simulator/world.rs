@@ -1,0 +1,223 @@
+//! A fleet, its store and its collectors, put together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::exclude::Exclude;
+use engine::placement::{Layout, LayoutPart, NameRule};
+use engine::rules::{DeviceRules, ReleaseRule, Rules};
+use model::{DeviceName, LedgerId, SourcePath};
+
+use super::book::{Book, Naming, station_name};
+use super::clock::SimulatedClock;
+use super::collector::{Collector, make_store};
+use super::device::{Device, Kind};
+use super::disk::ForgetfulDisk;
+use super::ledger::ModelLedger;
+use super::link::Link;
+use super::power::Power;
+use super::session::{STALL_TIMEOUT, Station};
+
+/// How long files settle here.
+pub const SETTLE: Duration = Duration::from_secs(30);
+
+/// How long where it cannot be seen who has them open.
+pub const SETTLE_BLIND: Duration = Duration::from_mins(10);
+
+/// What a world is made of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The devices.
+    pub kinds: Vec<Kind>,
+    /// How many collectors work on them, each with a ledger of its own.
+    pub collectors: usize,
+    /// How the store names files.
+    pub naming: Naming,
+    /// Whether the store's file system has hard links.
+    pub has_links: bool,
+    /// The round-trip time to a device.
+    pub round_trip: Duration,
+    /// Whether devices stop in the midst of a request when the connection goes.
+    pub stops_with_connection: bool,
+    /// From this all numbers of the disk are drawn.
+    pub seed: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            kinds: vec![Kind::Full],
+            collectors: 1,
+            naming: Naming::ByDevice,
+            has_links: true,
+            round_trip: Duration::from_millis(8),
+            stops_with_connection: false,
+            seed: 1,
+        }
+    }
+}
+
+/// A fleet, its store and its collectors.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The collector's clock, and true time.
+    pub clock: SimulatedClock,
+    /// The disk that the store is on.
+    pub disk: ForgetfulDisk,
+    /// What was recorded.
+    pub book: Book,
+    /// The devices by their number.
+    pub fleet: Vec<Device>,
+    /// The ways to them.
+    pub links: Vec<Link>,
+    /// The collectors.
+    pub collectors: Vec<Collector>,
+}
+
+impl World {
+    /// Makes a world in which nothing was recorded yet. `None` if the store could not be made.
+    pub fn new(plan: &Plan) -> Option<Self> {
+        let clock = SimulatedClock::new();
+        let disk = ForgetfulDisk::new(clock.clone(), plan.seed);
+        disk.set_store_has_links(plan.has_links);
+        let store = make_store(&disk, &clock).ok()?;
+        let book = Book::new(plan.naming);
+        let fleet: Vec<Device> = plan
+            .kinds
+            .iter()
+            .map(|kind| Device::new(*kind, clock.clone()))
+            .collect();
+        let links: Vec<Link> = fleet.iter().map(|_| Link::new(plan.round_trip, None)).collect();
+        let stations: BTreeMap<String, Station> = fleet
+            .iter()
+            .zip(&links)
+            .enumerate()
+            .map(|(number, (device, link))| {
+                let station = Station {
+                    number,
+                    device: device.clone(),
+                    link: link.clone(),
+                };
+                (station_name(number), station)
+            })
+            .collect();
+        let rules = (0..fleet.len())
+            .filter_map(|number| rules(number, plan.naming))
+            .collect::<Vec<_>>();
+        let collectors = (0..plan.collectors).filter_map(|number| {
+            Some(Collector {
+                ledger: ModelLedger::new(LedgerId::new(format!("ledger{number}"))?),
+                disk: disk.clone(),
+                store: store.clone(),
+                clock: clock.clone(),
+                stations: stations.clone(),
+                rules: rules.clone(),
+                book: book.clone(),
+                min_free: 0,
+                stops_with_connection: plan.stops_with_connection,
+            })
+        });
+        let collectors = collectors.collect();
+        Some(Self {
+            clock,
+            disk,
+            book,
+            fleet,
+            links,
+            collectors,
+        })
+    }
+
+    /// A finished recording on a device; settled once `SETTLE` has passed. Nothing if the name is taken.
+    pub fn record(&self, number: usize, path: &str, bytes: &[u8]) {
+        let Some(device) = self.fleet.get(number) else {
+            return;
+        };
+        let mut device = device.lock();
+        if let Some(inode) = device.create(path.as_bytes()) {
+            device.append(inode, bytes);
+            device.close(inode);
+            self.book
+                .finished(number, path.as_bytes(), &Arc::new(bytes.to_vec()));
+        }
+    }
+
+    /// Writes a file on a device, in place where it is there; nothing is noted in the book.
+    pub fn write(&self, number: usize, path: &str, bytes: &[u8]) {
+        let Some(device) = self.fleet.get(number) else {
+            return;
+        };
+        let mut device = device.lock();
+        let path = path.as_bytes();
+        if let Some(inode) = device.open(path).or_else(|| device.create(path)) {
+            device.overwrite(inode, bytes);
+            device.close(inode);
+        }
+    }
+
+    /// Holds a file of a device open for writing.
+    pub fn hold(&self, number: usize, path: &str) {
+        if let Some(device) = self.fleet.get(number) {
+            device.lock().open(path.as_bytes());
+        }
+    }
+
+    /// Closes what is held open on a device.
+    pub fn let_go(&self, number: usize) {
+        if let Some(device) = self.fleet.get(number) {
+            device.lock().close_all();
+        }
+    }
+
+    /// What is in a file of a device.
+    pub fn read(&self, number: usize, path: &str) -> Option<Vec<u8>> {
+        let device = self.fleet.get(number)?.lock();
+        device.file(path.as_bytes()).map(|(_, file)| file.bytes.to_vec())
+    }
+
+    /// The checks that hold at every moment, in particular after every cut.
+    pub fn check(&self) {
+        self.book.check_no_loss(&self.fleet, &self.disk);
+        self.book.check_store(&self.disk);
+        for collector in &self.collectors {
+            self.book.check_ledger(&collector.ledger.content(), &self.disk);
+        }
+    }
+
+    /// The check that holds once faults are over and passes were made.
+    pub fn check_progress(&self) {
+        self.book.check_progress(&self.fleet, &self.disk);
+    }
+
+    /// Connects the machine to that power, as after a kill: nothing is forgotten yet.
+    pub fn next_process(&self, power: &Power) {
+        self.disk.next_process(power.clone());
+    }
+}
+
+fn rules(number: usize, naming: Naming) -> Option<DeviceRules> {
+    let parts = match naming {
+        Naming::ByDevice => vec![
+            LayoutPart::Device,
+            LayoutPart::Literal("/".to_owned()),
+            LayoutPart::Path,
+        ],
+        Naming::Together => vec![LayoutPart::Path],
+    };
+    Some(DeviceRules {
+        name: DeviceName::new(station_name(number)).ok()?,
+        sources: vec![SourcePath::new("/photos").ok()?],
+        rules: Rules {
+            settle: SETTLE,
+            settle_blind: SETTLE_BLIND,
+            longest_listing: STALL_TIMEOUT * 15,
+            exclude: Exclude::default(),
+            done_suffix: None,
+            release: ReleaseRule::Delete,
+            prune_empty: false,
+            layout: Layout { parts },
+            names: NameRule::Bytes,
+        },
+    })
+}

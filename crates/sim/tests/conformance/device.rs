@@ -1,0 +1,89 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::ports::Devices as _;
+use model::{DeviceName, SourcePath};
+use sim::simulator::conformance::device::{Place, check};
+use sim::simulator::device::Kind;
+use sim::simulator::power::Power;
+use sim::simulator::session::{SimulatedDevices, SimulatedSession};
+use sim::simulator::world::{Plan, World};
+use tokio::time::sleep;
+
+use crate::in_simulated_time;
+
+struct Simulated {
+    world: World,
+    session: SimulatedSession,
+    source: SourcePath,
+}
+
+async fn simulated(kind: Kind) -> Simulated {
+    let world = World::new(&Plan {
+        kinds: vec![kind],
+        ..Plan::default()
+    })
+    .unwrap();
+    let collector = &world.collectors[0];
+    let devices = SimulatedDevices {
+        stations: collector.stations.clone(),
+        power: Power::default(),
+        book: world.book.clone(),
+        disk: world.disk.clone(),
+        stops_with_connection: false,
+    };
+    let source = SourcePath::new("/photos").unwrap();
+    let session = devices
+        .connect(&DeviceName::new("bee0").unwrap(), &[])
+        .await
+        .unwrap();
+    Simulated {
+        world,
+        session,
+        source,
+    }
+}
+
+impl Place for Simulated {
+    type Session = SimulatedSession;
+
+    fn session(&self) -> &SimulatedSession {
+        &self.session
+    }
+
+    fn source(&self) -> &SourcePath {
+        &self.source
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) {
+        self.world.write(0, path, bytes);
+    }
+
+    fn hold(&self, path: &str) {
+        self.world.hold(0, path);
+    }
+
+    fn let_go(&self) {
+        self.world.let_go(0);
+    }
+
+    fn read(&self, path: &str) -> Option<Vec<u8>> {
+        self.world.read(0, path)
+    }
+
+    async fn wait(&self) {
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
+#[test]
+fn simulated_devices_of_every_kind_keep_the_promises_of_the_port() {
+    let mut broken = BTreeMap::new();
+    for kind in Kind::ALL {
+        let of_kind = in_simulated_time(check(async || simulated(kind).await));
+        if !of_kind.is_empty() {
+            broken.insert(kind, of_kind);
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}

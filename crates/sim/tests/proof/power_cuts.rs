@@ -1,0 +1,308 @@
+//! The whole pass is cut after every single effect on disk, ledger and device; whatever of the unflushed is forgotten, nothing is lost,
+//! nothing untrue is visible, and one more pass finishes the work.
+
+use std::time::Duration;
+
+use sim::simulator::book::Naming;
+use sim::simulator::collector::Ended;
+use sim::simulator::device::Kind;
+use sim::simulator::dice::Dice;
+use sim::simulator::disk::Forgetting;
+use sim::simulator::power::Power;
+use sim::simulator::world::{Plan, World};
+use tokio::time::sleep;
+
+use crate::{assert_swept, story};
+
+/// A pass that is worth cutting.
+#[derive(Clone)]
+struct Case {
+    name: &'static str,
+    plan: Plan,
+    /// What was gathered by an earlier, quiet sweep.
+    before: &'static [(usize, &'static str, usize)],
+    /// What this pass finds: device, path, size in bytes.
+    files: &'static [(usize, &'static str, usize)],
+    /// How many sweeps it takes at least to empty such a device.
+    sweeps: usize,
+    /// How long a sweep waits after the other.
+    between: Duration,
+}
+
+const SIZES: &[(usize, &str, usize)] = &[(0, "a", 700), (0, "day/empty", 0), (0, "day/large", 10_000)];
+
+fn cases() -> Vec<Case> {
+    let plain = Case {
+        name: "small, empty and large files",
+        plan: Plan::default(),
+        before: &[],
+        files: SIZES,
+        sweeps: 1,
+        between: Duration::from_secs(60),
+    };
+    let lesser = |name, kind, sweeps, minutes| Case {
+        name,
+        plan: Plan {
+            kinds: vec![kind],
+            ..Plan::default()
+        },
+        sweeps,
+        between: Duration::from_mins(minutes),
+        ..plain.clone()
+    };
+    vec![
+        Case {
+            name: "a store without hard links",
+            plan: Plan {
+                has_links: false,
+                ..Plan::default()
+            },
+            ..plain.clone()
+        },
+        Case {
+            name: "names that are taken, by the same and by other content, by a file and by a folder",
+            before: &[
+                (0, "same", 600),
+                (0, "other", 500),
+                (0, "file", 400),
+                (0, "folder/in", 300),
+            ],
+            files: &[
+                (0, "same", 600),
+                (0, "other", 501),
+                (0, "file/in", 401),
+                (0, "folder", 301),
+            ],
+            ..plain.clone()
+        },
+        Case {
+            name: "two devices with the same names",
+            plan: Plan {
+                kinds: vec![Kind::Full, Kind::NoTar],
+                naming: Naming::Together,
+                ..Plan::default()
+            },
+            files: &[(0, "a", 700), (1, "a", 701), (0, "b", 5000), (1, "b", 5000)],
+            ..plain.clone()
+        },
+        lesser(
+            "a device without tar, whose large files are resumed",
+            Kind::NoTar,
+            1,
+            1,
+        ),
+        lesser("a device whose open files cannot be seen", Kind::Blind, 1, 11),
+        lesser("a device with nothing but SFTP", Kind::SftpOnly, 2, 11),
+        lesser("a device that cannot rename", Kind::NoRename, 1, 1),
+        plain,
+    ]
+}
+
+impl Case {
+    async fn world(&self, stops_with_connection: bool) -> World {
+        let plan = Plan {
+            stops_with_connection,
+            ..self.plan.clone()
+        };
+        let world = World::new(&plan).unwrap();
+        record(&world, self.before);
+        sleep(Duration::from_hours(1)).await;
+        if !self.before.is_empty() {
+            self.finish(&world).await;
+        }
+        record(&world, self.files);
+        sleep(Duration::from_hours(1)).await;
+        world
+    }
+
+    /// Sweeps without a fault, as often as this device needs.
+    async fn finish(&self, world: &World) {
+        let power = Power::default();
+        world.next_process(&power);
+        for _ in 0..self.sweeps {
+            sleep(self.between).await;
+            assert_swept(&world.collectors[0].sweep(&power).await);
+        }
+    }
+}
+
+/// The content of a file depends on its size only.
+fn record(world: &World, files: &[(usize, &str, usize)]) {
+    for (device, path, size) in files {
+        let bytes = Dice::new(u64::try_from(*size).unwrap()).bytes(*size);
+        world.record(*device, path, &bytes);
+    }
+}
+
+/// One cut, and what comes after it.
+struct Cut {
+    after: u64,
+    forgetting: Forgetting,
+    stops_with_connection: bool,
+    /// The pass after the cut is cut, too.
+    again: Option<(u64, Forgetting)>,
+}
+
+impl Cut {
+    /// `false` once the pass has fewer effects.
+    async fn play(self, case: &Case) -> bool {
+        let told = format!(
+            "{}: cut after effect {} (and {:?}), {:?} forgotten, device stops: {}",
+            case.name, self.after, self.again, self.forgetting, self.stops_with_connection
+        );
+        let world = case.world(self.stops_with_connection).await;
+        let power = Power::cut_after(self.after);
+        let was_cut = sweep_until_cut(&world, &power, case, &self.forgetting).await;
+        assert_whole(&world, &told, &power);
+        if !was_cut {
+            return false;
+        }
+        if let Some((again_after, forgetting)) = self.again {
+            let power = Power::cut_after(again_after);
+            sweep_until_cut(&world, &power, case, &forgetting).await;
+            assert_whole(&world, &told, &power);
+        }
+        case.finish(&world).await;
+        world.check();
+        world.check_progress();
+        // Two names of one partial file go one week after the other: with the first, the second has changed.
+        for _ in 0..4 {
+            sleep(Duration::from_hours(8 * 24)).await;
+            case.finish(&world).await;
+        }
+        world.book.check_staging(&world.disk);
+        assert_whole(&world, &told, &power);
+        true
+    }
+}
+
+async fn sweep_until_cut(world: &World, power: &Power, case: &Case, forgetting: &Forgetting) -> bool {
+    world.next_process(power);
+    let mut was_cut = false;
+    for _ in 0..case.sweeps {
+        sleep(case.between).await;
+        was_cut |= matches!(world.collectors[0].sweep(power).await, Ended::Killed);
+    }
+    // What the device was asked for is done by then, or never.
+    sleep(Duration::from_secs(1)).await;
+    match (forgetting, was_cut) {
+        (Forgetting::Nothing, _) | (_, false) => world.next_process(&Power::default()),
+        (forgetting, true) => world.disk.restart(Power::default(), forgetting.clone()),
+    }
+    world.check();
+    was_cut
+}
+
+fn assert_whole(world: &World, told: &str, power: &Power) {
+    let breaches = world.book.breaches();
+    let last = power.last_effects();
+    assert!(
+        breaches.is_empty(),
+        "{told}:\n  {}\nlast effects:\n  {}",
+        breaches.join("\n  "),
+        last.join("\n  ")
+    );
+}
+
+#[test]
+fn a_pass_that_is_cut_after_any_effect_loses_nothing_shows_nothing_untrue_and_is_finished_by_the_next() {
+    let (mut effects, mut cuts) = (0, 0);
+    for case in cases() {
+        let mut dice = Dice::new(1);
+        for after in 1.. {
+            let mut goes_on = false;
+            let chance = [dice.split(), dice.split()].map(Forgetting::ByChance);
+            for forgetting in Forgetting::certain().into_iter().chain(chance) {
+                for stops_with_connection in [false, true] {
+                    let forgetting = forgetting.clone();
+                    let cut = Cut {
+                        after,
+                        forgetting,
+                        stops_with_connection,
+                        again: None,
+                    };
+                    goes_on |= story(cut.play(&case));
+                    cuts += 1;
+                }
+            }
+            if !goes_on {
+                effects += after - 1;
+                break;
+            }
+        }
+    }
+    println!("{effects} effects, {cuts} cuts");
+    assert!(effects > 300, "only {effects} effects were cut");
+}
+
+#[test]
+fn what_was_stored_before_a_cut_and_spoilt_since_is_never_a_ground_for_release() {
+    let all = cases();
+    let mut spoilt = 0;
+    for case in all.iter().filter(|case| case.before.is_empty()) {
+        for after in 1.. {
+            let was_cut = story(async {
+                let world = case.world(true).await;
+                let power = Power::cut_after(after);
+                let was_cut = sweep_until_cut(&world, &power, case, &Forgetting::Nothing).await;
+                for (at, name) in world.disk.visible().into_keys().enumerate() {
+                    // An empty file has nothing that could rot.
+                    if at % 2 == 0 || !world.disk.rot(&name) {
+                        world.disk.lose(&name);
+                    }
+                    world.book.store_spoilt(&name, &world.fleet, &world.disk);
+                    spoilt += 1;
+                }
+                case.finish(&world).await;
+                world.check();
+                world.check_progress();
+                assert_whole(
+                    &world,
+                    &format!("{}: spoilt after effect {after}", case.name),
+                    &power,
+                );
+                was_cut
+            });
+            if !was_cut {
+                break;
+            }
+        }
+    }
+    assert!(spoilt > 100, "only {spoilt} files were spoilt");
+}
+
+#[test]
+fn a_pass_that_is_cut_and_whose_repetition_is_cut_too_loses_nothing() {
+    let mut dice = Dice::new(2);
+    let mut cuts = 0;
+    let all = cases();
+    let resumed = |case: &&Case| case.plan.kinds == [Kind::NoTar] || !case.plan.has_links;
+    for case in all.iter().filter(resumed) {
+        for after in 1.. {
+            let mut goes_on = false;
+            for again_after in (1..60).step_by(3) {
+                let forgetting = match dice.one_in(2) {
+                    true => Forgetting::ByChance(dice.split()),
+                    false => Forgetting::RemovedEntries,
+                };
+                let again = match dice.one_in(2) {
+                    true => Forgetting::ByChance(dice.split()),
+                    false => Forgetting::Nothing,
+                };
+                let cut = Cut {
+                    after,
+                    forgetting,
+                    stops_with_connection: dice.one_in(2),
+                    again: Some((again_after + dice.below(3), again)),
+                };
+                goes_on |= story(cut.play(case));
+                cuts += 1;
+            }
+            if !goes_on {
+                break;
+            }
+        }
+    }
+    println!("{cuts} pairs of cuts");
+    assert!(cuts > 2000, "only {cuts} pairs of cuts");
+}

@@ -1,0 +1,101 @@
+//! The configuration: every fault has its place, and what is accepted means the same when it is shown and read back.
+
+use std::path::{Path, PathBuf};
+
+use gleaner::Environment;
+use gleaner::config::findings::Report;
+use gleaner::config::show::Shown;
+use gleaner::config::{self, Checked, Config};
+
+const FILE: &str = "/etc/gleaner/gleaner.toml";
+/// A fleet may have 10,000 devices; to show and read back some dozens tells as much.
+const MOST_DEVICES: usize = 40;
+/// Ten thousand devices, each with names of the greatest length.
+const MOST: usize = 256 << 20;
+
+/// The input is the file.
+pub(crate) fn hold(input: &[u8]) {
+    crate::memory::within(MOST, || match check(input) {
+        Ok(checked) => {
+            assert_eq!(checked.warnings.errors(), 0);
+            reported(&checked.warnings, input);
+            shown_and_read_back(&checked.config);
+        }
+        Err(faults) => {
+            assert!(faults.errors() > 0, "refused without a reason");
+            reported(&faults, input);
+        }
+    });
+}
+
+fn check(text: &[u8]) -> Result<Checked, Report> {
+    let environment = Environment {
+        home: Some(PathBuf::from("/home/ana")),
+        ..Environment::default()
+    };
+    config::check(Path::new(FILE), text, &environment)
+}
+
+fn shown_and_read_back(config: &Config) {
+    if config.devices.len() > MOST_DEVICES {
+        return;
+    }
+    let shown = Shown::all(config).to_string();
+    match check(shown.as_bytes()) {
+        Ok(again) => {
+            assert_eq!(again.config, *config, "shown as\n{shown}");
+            assert_eq!(Shown::all(&again.config).to_string(), shown);
+        }
+        Err(faults) => panic!("{faults}in\n{shown}"),
+    }
+    let first = &config.devices[0];
+    let shown = Shown::only(config, first).to_string();
+    let again = check(shown.as_bytes()).unwrap().config;
+    assert_eq!(again.devices, std::slice::from_ref(first), "shown as\n{shown}");
+    assert_eq!(config.device(first.name.as_str()), Some(first));
+}
+
+/// Each finding is one line that begins with a place in the file, and perhaps one with the remedy; no bytes of the file get
+/// to a terminal as they are.
+fn reported(report: &Report, input: &[u8]) {
+    let shown = report.to_string();
+    let mut findings = 0;
+    for line in shown.lines() {
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        if let Some(remedy) = line.strip_prefix("  help: ") {
+            assert!(!remedy.trim().is_empty() && findings > 0, "{shown}");
+            continue;
+        }
+        findings += 1;
+        let rest = line
+            .strip_prefix(FILE)
+            .unwrap_or_else(|| panic!("no place: {shown}"));
+        let (place, text) = rest.split_once(": ").unwrap();
+        assert!(
+            text.starts_with("error: ") || text.starts_with("warning: "),
+            "{shown}"
+        );
+        if !place.is_empty() {
+            within_the_file(place, input);
+        }
+    }
+    assert_eq!(findings, report.errors() + report.warnings(), "{shown}");
+}
+
+/// `:line:column`, counted from 1; a file may end before its last line has begun.
+fn within_the_file(place: &str, input: &[u8]) {
+    let numbers: Vec<usize> = place
+        .split(':')
+        .skip(1)
+        .map(|number| number.parse().unwrap())
+        .collect();
+    let [line, column] = numbers[..] else {
+        panic!("{place} is no place")
+    };
+    let text = input.split(|byte| *byte == b'\n').nth(line - 1);
+    let text = text.unwrap_or_else(|| panic!("{place} is not in the file"));
+    assert!(
+        (1..=text.len() + 1).contains(&column),
+        "{place} is not in its line"
+    );
+}

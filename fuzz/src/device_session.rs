@@ -1,0 +1,287 @@
+//! A whole session with a device whose script says anything: what is taken from it is admissible, was said, and does not
+//! depend on the pieces in which it came.
+
+use std::fmt::Debug;
+
+use engine::ports::device::{
+    Chunk, DeviceFailure, DigestRequest, FileFault, Move, SMALL, Session, SurveyItem, Wanted,
+};
+use model::{DeviceName, RelativePath, SourcePath};
+use ssh::{SshSession, fuzzing};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::input::Input;
+use crate::server::{Pieces, client_of_an_empty_server, run};
+
+/// Paths in one question: enough for two portions to have several.
+const MOST_PATHS: usize = 16;
+/// Questions in one session.
+const MOST_QUESTIONS: usize = 6;
+/// What a session may hold beside what the device said: buffers, and the budget of small files.
+const BESIDE: usize = 8 << 20;
+/// A digit of a record is a byte; a record in memory, with its path, is more.
+const TIMES: usize = 64;
+/// Noise beyond this ends a session, and where that falls depends on the pieces.
+const LONGEST: usize = 60_000;
+const BLOCK: usize = 512;
+
+/// What is asked: a line with a letter for each question, and `T` where the checksums of an archive are to be made right; a
+/// line of paths divided by `|`, each with its expected size after `=`. What follows is all that the device says.
+pub(crate) fn hold(input: &[u8]) {
+    if input.len() > LONGEST {
+        return;
+    }
+    let mut input = Input(input);
+    let questions = input.line();
+    let paths: Vec<(RelativePath, u64)> = input
+        .line()
+        .split(|byte| *byte == b'|')
+        .filter_map(path_and_size)
+        .take(MOST_PATHS)
+        .collect();
+    let mut said = input.0.to_vec();
+    if questions.first() == Some(&b't') && questions.contains(&b'T') {
+        mend_archive(&mut said);
+    }
+    let asked = |pieces: Vec<Vec<u8>>| {
+        let questions = questions.iter().take(MOST_QUESTIONS);
+        run(conversation(questions, &paths, pieces, &said))
+    };
+    let limit = BESIDE + TIMES * said.len();
+    let at_once = crate::memory::within(limit, || asked(vec![said.clone()]));
+    let in_pieces = said.chunks(1 + said.len() / 40).map(<[u8]>::to_vec).collect();
+    assert_eq!(
+        at_once,
+        asked(in_pieces),
+        "another answer when it comes in pieces"
+    );
+}
+
+fn path_and_size(text: &[u8]) -> Option<(RelativePath, u64)> {
+    let text = String::from_utf8_lossy(text);
+    let (path, size) = text.split_once('=').unwrap_or((&text, ""));
+    Some((RelativePath::new(path).ok()?, size.parse().unwrap_or(SMALL)))
+}
+
+/// Asks all questions in turn, and tells what came of each.
+async fn conversation(
+    questions: impl Iterator<Item = &u8>,
+    paths: &[(RelativePath, u64)],
+    pieces: Vec<Vec<u8>>,
+    said: &[u8],
+) -> Vec<String> {
+    let source = SourcePath::new("/data").unwrap();
+    let device = DeviceName::new("device").unwrap();
+    let files = client_of_an_empty_server().await;
+    let begun = fuzzing::session(device, Pieces::new(pieces), files, std::slice::from_ref(&source)).await;
+    let session = match begun {
+        Ok(session) => session,
+        Err(failure) => return vec![failed(&failure)],
+    };
+    let names: Vec<RelativePath> = paths.iter().map(|(path, _)| path.clone()).collect();
+    let mut outcomes = vec![format!("{:?} {:?}", session.abilities(), session.facts())];
+    for question in questions {
+        outcomes.push(match question {
+            b's' => survey(&session, &source).await,
+            b'i' => {
+                let seen = session.inspect(&source, &names).await;
+                each_answered(seen, names.len())
+            }
+            b'd' => digests(&session, &source, &names, said).await,
+            b't' => together(&session, &source, paths, said).await,
+            b'm' => {
+                let moves = names.iter().map(moved).collect::<Vec<_>>();
+                each_answered(session.rename(&source, &moves).await, moves.len())
+            }
+            b'r' => each_answered(session.remove(&source, &names).await, names.len()),
+            _ => continue,
+        });
+    }
+    session.close().await;
+    outcomes
+}
+
+fn moved(path: &RelativePath) -> Move {
+    Move {
+        from: path.clone(),
+        to: RelativePath::new("new").unwrap().join(path),
+    }
+}
+
+/// A failure's words are shown to people.
+fn failed(failure: &DeviceFailure) -> String {
+    shown(&failure.message);
+    format!("{failure:?}")
+}
+
+fn shown(message: &str) {
+    assert!(!message.chars().any(char::is_control), "{message:?}");
+}
+
+fn each_answered<T: Debug>(
+    answers: Result<Vec<Result<T, FileFault>>, DeviceFailure>,
+    count: usize,
+) -> String {
+    match answers {
+        Ok(answers) => {
+            assert_eq!(answers.len(), count, "an answer for each");
+            for fault in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                shown(&fault.message);
+            }
+            format!("{answers:?}")
+        }
+        Err(failure) => failed(&failure),
+    }
+}
+
+async fn survey(session: &SshSession, source: &SourcePath) -> String {
+    let (items, mut taken) = mpsc::channel(1);
+    let consume = async {
+        let mut all = Vec::new();
+        while let Some(batch) = taken.recv().await {
+            all.extend(batch);
+        }
+        all
+    };
+    let (surveyed, items) = tokio::join!(session.survey(source, items), consume);
+    for item in &items {
+        match item {
+            SurveyItem::Entry(entry) => {
+                admissible(&entry.path);
+                assert!(entry.identity.is_complete() || !session.abilities().complete_identities);
+            }
+            SurveyItem::Unlistable(path) => admissible(path),
+            SurveyItem::Refused(name, _) => shown(name),
+        }
+    }
+    let surveyed = surveyed.map_err(|failure| failed(&failure));
+    format!("{surveyed:?} {items:?}")
+}
+
+/// Judged without the help of what is judged.
+fn admissible(path: &RelativePath) {
+    for part in path.as_bytes().split(|byte| *byte == b'/') {
+        assert!(
+            !matches!(part, b"" | b"." | b"..") && !part.contains(&0),
+            "{path}"
+        );
+    }
+    assert!(path.as_bytes().len() <= 4096);
+}
+
+/// No digest that the device has not said.
+async fn digests(session: &SshSession, source: &SourcePath, names: &[RelativePath], said: &[u8]) -> String {
+    let ranged = |(place, path): (usize, &RelativePath)| DigestRequest {
+        path: path.clone(),
+        offset: (place as u64 % 2) << 20,
+        length: None,
+    };
+    let requests: Vec<_> = names.iter().enumerate().map(ranged).collect();
+    match session.digest(source, &requests).await {
+        Ok(digests) => {
+            assert_eq!(digests.len(), requests.len());
+            for digest in digests.iter().flatten() {
+                let hex = digest.to_hex().into_bytes();
+                let is_said = said.windows(64).any(|window| window.eq_ignore_ascii_case(&hex));
+                assert!(is_said, "{digest} was never said");
+            }
+            format!("{digests:?}")
+        }
+        Err(failure) => failed(&failure),
+    }
+}
+
+/// Files read together: as many bytes as were told, one after the other as they were said, never more than expected.
+async fn together(
+    session: &SshSession,
+    source: &SourcePath,
+    paths: &[(RelativePath, u64)],
+    said: &[u8],
+) -> String {
+    if !session.abilities().reads_together {
+        return "not together".to_owned();
+    }
+    let (mut wanted, mut waiting) = (Vec::new(), Vec::new());
+    for (path, expected_size) in paths {
+        let (chunks, taken) = mpsc::unbounded_channel();
+        let (outcome, told) = oneshot::channel();
+        waiting.push((*expected_size, taken, told));
+        wanted.push(Wanted {
+            path: path.clone(),
+            expected_size: *expected_size,
+            chunks,
+            outcome,
+        });
+    }
+    let read = async {
+        let read = session.fetch_together(source, wanted).await;
+        read.map_err(|failure| failed(&failure))
+    };
+    let consume = async {
+        let mut outcomes = Vec::new();
+        for (expected, taken, told) in waiting {
+            outcomes.push(one_of_them(expected, taken, told, said).await);
+        }
+        outcomes
+    };
+    let (read, outcomes) = tokio::join!(read, consume);
+    format!("{read:?} {outcomes:?}")
+}
+
+async fn one_of_them(
+    expected: u64,
+    mut taken: mpsc::UnboundedReceiver<Chunk>,
+    told: oneshot::Receiver<Result<u64, FileFault>>,
+    said: &[u8],
+) -> String {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = taken.recv().await {
+        let credit = chunk
+            .credit
+            .as_ref()
+            .map_or(0, tokio::sync::OwnedSemaphorePermit::num_permits);
+        assert_eq!(credit, chunk.bytes.len());
+        bytes.extend_from_slice(&chunk.bytes);
+    }
+    assert!(bytes.len() as u64 <= expected.min(SMALL));
+    assert!(bytes.is_empty() || said.windows(bytes.len()).any(|window| window == bytes));
+    match told.await {
+        Ok(Ok(size)) => assert_eq!(size, bytes.len() as u64, "told another size than was sent"),
+        Ok(Err(fault)) => {
+            shown(&fault.message);
+            assert!(bytes.is_empty());
+        }
+        Err(_) => assert!(bytes.is_empty(), "bytes of a file that was passed over"),
+    }
+    format!("{bytes:?}")
+}
+
+/// Makes every checksum right, as far as sizes lead from header to header.
+fn mend_archive(said: &mut [u8]) {
+    let end_of_facts = format!("{} end\n", fuzzing::TAG).into_bytes();
+    let facts = said.windows(end_of_facts.len()).position(|it| it == end_of_facts);
+    let mut at = match facts {
+        Some(start) => start + end_of_facts.len(),
+        None => return,
+    };
+    while let Some(block) = said.get_mut(at..at + BLOCK) {
+        if block.iter().all(|byte| *byte == 0) || block[0] == b'\n' {
+            return;
+        }
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        let size = block[124..136]
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default();
+        let size = String::from_utf8_lossy(size).into_owned();
+        let size = usize::from_str_radix(size.trim_matches(' '), 8).unwrap_or(0);
+        at = at
+            .saturating_add(BLOCK)
+            .saturating_add(size.div_ceil(BLOCK).saturating_mul(BLOCK));
+        if at > said.len() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Patterns of what is left alone: one that passes the check works, and what lies below is left alone too.
+
+use engine::exclude::Exclude;
+use model::RelativePath;
+
+use crate::input::Input;
+
+/// What the patterns of one input may hold at a time: compiled, and while they are matched.
+const MOST: usize = 64 << 20;
+
+/// A line of patterns divided by `|`; what follows is a path.
+pub(crate) fn hold(input: &[u8]) {
+    let mut input = Input(input);
+    let patterns: Vec<String> = input.text().split('|').map(str::to_owned).collect();
+    let path = input.0;
+    crate::memory::within(MOST, || patterns_hold(&patterns, path));
+}
+
+fn patterns_hold(patterns: &[String], path: &[u8]) {
+    let sound: Vec<String> = patterns
+        .iter()
+        .filter(|pattern| Exclude::check(pattern).is_ok())
+        .cloned()
+        .collect();
+    let Ok(exclude) = Exclude::new(sound.clone()) else {
+        panic!("each of {sound:?} is sound, but not all of them together");
+    };
+    assert_eq!(exclude.patterns(), sound);
+    if sound.len() < patterns.len() {
+        assert!(Exclude::new(patterns.to_vec()).is_err());
+    }
+    let Ok(path) = RelativePath::new(path) else { return };
+    let excluded = exclude.excludes(path.as_bytes());
+    assert_eq!(excluded, exclude.excludes(path.as_bytes()));
+    let by_each = sound
+        .iter()
+        .any(|pattern| Exclude::new([pattern.clone()]).unwrap().excludes(path.as_bytes()));
+    assert_eq!(
+        excluded, by_each,
+        "together they exclude what none does alone, or less"
+    );
+    let below = path.join(&RelativePath::new("below").unwrap());
+    assert!(
+        !excluded || exclude.excludes(below.as_bytes()),
+        "{path} is excluded, but not what lies below it"
+    );
+    if sound.is_empty() {
+        assert!(!excluded);
+    }
+}

@@ -1,0 +1,89 @@
+//! Counts memory, so that a target can say how much an input may cost.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    /// Bytes that this thread has taken and not given back; below zero where it gave back what others took.
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static MOST: Cell<isize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting by thread.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Does something, and tells the most that this thread held during it beyond what it held before, in bytes.
+pub fn most_held<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = HELD.get();
+    MOST.set(before);
+    let done = work();
+    (done, usize::try_from(MOST.get() - before).unwrap_or(0))
+}
+
+/// Does something that may hold at most `limit` bytes at a time.
+pub fn within<T>(limit: usize, work: impl FnOnce() -> T) -> T {
+    let (done, most) = most_held(work);
+    assert!(most <= limit, "held {most} bytes where {limit} must do");
+    done
+}
+
+fn count(bytes: isize) {
+    let held = HELD.get() + bytes;
+    HELD.set(held);
+    if held > MOST.get() {
+        MOST.set(held);
+    }
+}
+
+fn signed(size: usize) -> isize {
+    isize::try_from(size).unwrap_or(isize::MAX)
+}
+
+#[allow(
+    unsafe_code,
+    reason = "an allocator cannot be written without; this one only counts"
+)]
+// SAFETY: every call is handed to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(signed(layout.size()));
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(signed(layout.size()));
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-signed(layout.size()));
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(signed(size) - signed(layout.size()));
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_and_given_back_is_seen() {
+        let (kept, most) = most_held(|| {
+            drop(vec![1_u8; 100_000]);
+            vec![1_u8; 10]
+        });
+        assert!((100_000..101_000).contains(&most), "{most}");
+        assert_eq!(most_held(|| kept.len()).1, 0);
+    }
+}

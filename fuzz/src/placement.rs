@@ -1,0 +1,189 @@
+//! Where files get their names: whatever a device calls a file, its name in the store is admissible, and stays what it is.
+
+use engine::placement::{Candidates, Layout, NameRule, Subject, place};
+use engine::withdrawn::{beside, hidden, in_source, is_within, parse};
+use model::{DeviceName, Digest, LedgerId, NameError, PassId, RelativePath, SourcePath, Timestamp};
+
+use crate::input::Input;
+
+/// Longer names are refused by every Linux file system.
+const LONGEST_PART: usize = 255;
+/// Longer paths are refused by every system call.
+const LONGEST_PATH: usize = 4096;
+
+/// A line for the layout, beginning with `p` for portable names; one for the device, one for the source, one for the time of
+/// modification in seconds; what follows is the path on the device.
+pub(crate) fn hold(input: &[u8]) {
+    let mut input = Input(input);
+    let names = match input.byte() {
+        b'p' => NameRule::Portable,
+        _ => NameRule::Bytes,
+    };
+    let layout = input.text();
+    let (device, source) = (DeviceName::new(input.text()), SourcePath::new(input.line()));
+    let modified = Timestamp::from_seconds(input.text().parse().unwrap_or(1_700_000_000));
+    shown_and_read_back(input.0);
+    let Some(path) = admitted(input.0) else { return };
+    withdrawn_and_found_again(&path);
+    let Ok(layout) = gleaner::config::layout::Layout::parse(&layout) else {
+        return;
+    };
+    let (Ok(device), Ok(source)) = (device, source) else {
+        return;
+    };
+    let layout = Layout {
+        parts: layout.parts().to_vec(),
+    };
+    let digests = [[0xab; 32], [0xcd; 32]].map(Digest::from_bytes);
+    let [first, second] = digests.map(|digest| {
+        let subject = Subject {
+            device: &device,
+            source: &source,
+            path: &path,
+            modified,
+            digest: &digest,
+        };
+        let name = place(&layout, names, &subject);
+        assert_eq!(
+            name,
+            place(&layout, names, &subject),
+            "placed otherwise the second time"
+        );
+        name.map(|name| candidates(&name, names, digest))
+    });
+    match (first, second) {
+        (Ok(first), Ok(second)) => {
+            // The last of them bears the whole digest.
+            let (first, second) = (first.last().unwrap(), second.last().unwrap());
+            assert!(
+                first != second || first.as_ref().is_err_and(|error| is_too_long(*error)),
+                "two contents under one name"
+            );
+        }
+        (Err(error), _) | (_, Err(error)) => assert!(is_too_long(error), "{path} has no name: {error}"),
+    }
+}
+
+/// Judged without the help of what is judged: a path is admitted if all of its parts are.
+fn admitted(path: &[u8]) -> Option<RelativePath> {
+    let fit = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.contains(&0);
+    let should_be = path.len() <= LONGEST_PATH && path.split(|byte| *byte == b'/').all(fit);
+    let path = RelativePath::new(path).ok();
+    assert_eq!(path.is_some(), should_be);
+    let path = path?;
+    let joined = match path.parent() {
+        Some(folder) => folder.join(&RelativePath::new(path.file_name()).unwrap()),
+        None => RelativePath::new(path.file_name()).unwrap(),
+    };
+    assert_eq!(joined, path);
+    Some(path)
+}
+
+/// No name moves a cursor or forges a line, and none is lost by being shown.
+fn shown_and_read_back(name: &[u8]) {
+    let shown = model::escaped(name);
+    assert!(!shown.chars().any(char::is_control), "{shown:?}");
+    assert_eq!(model::escape::unescaped(&shown).as_deref(), Some(name));
+}
+
+/// What is withdrawn is found again under its own name.
+fn withdrawn_and_found_again(path: &RelativePath) {
+    parse(path);
+    if is_within(path) {
+        return;
+    }
+    let ledger = LedgerId::new("0123456789abcdef").unwrap();
+    let pass = PassId::new("20231114-1-0").unwrap();
+    let places = [
+        in_source(&ledger, &pass, path),
+        beside(&ledger, &pass, path),
+        hidden(&ledger, &pass, path),
+    ];
+    for place in places {
+        let Ok(place) = place else {
+            assert!(path.as_bytes().len() > LONGEST_PATH - 200);
+            continue;
+        };
+        assert!(is_within(&place), "{place}");
+        let found = parse(&place).unwrap();
+        assert_eq!(found.original, *path);
+        assert_eq!(
+            (&found.ledger[..], &found.pass[..]),
+            (ledger.as_str().as_bytes(), pass.as_str().as_bytes())
+        );
+    }
+}
+
+/// All names that are tried in turn for a file whose last part is always taken.
+fn candidates(name: &RelativePath, names: NameRule, digest: Digest) -> Vec<Result<RelativePath, NameError>> {
+    let mut candidates = Candidates::new(name, digest);
+    let mut tried = vec![candidates.current()];
+    while candidates.after_taken() {
+        tried.push(candidates.current());
+    }
+    assert_eq!((tried.len(), tried[0].as_ref()), (4, Ok(name)));
+    // A file in the place of a folder.
+    let mut obstructed = Candidates::new(name, digest);
+    if name.parent().is_some() {
+        assert!(obstructed.after_obstructed(0));
+        match obstructed.current() {
+            Ok(obstructed) => admissible(&obstructed, names),
+            Err(error) => assert!(is_too_long(error), "{error}"),
+        }
+    }
+    for (at, candidate) in tried.iter().enumerate() {
+        match candidate {
+            Ok(candidate) => {
+                admissible(candidate, names);
+                // A name that had to be shortened bears a part of the digest before there is a conflict.
+                let earlier = &tried[..at.saturating_sub(1)];
+                assert!(
+                    !earlier.contains(&Ok(candidate.clone())),
+                    "{candidate} is tried twice"
+                );
+            }
+            Err(error) => assert!(is_too_long(*error), "{error}"),
+        }
+    }
+    tried
+}
+
+fn is_too_long(error: NameError) -> bool {
+    error == NameError::TooLong
+}
+
+/// A name as it may stand in the store.
+fn admissible(name: &RelativePath, names: NameRule) {
+    assert!(name.as_bytes().len() <= LONGEST_PATH);
+    for part in name.as_bytes().split(|byte| *byte == b'/') {
+        assert!((1..=LONGEST_PART).contains(&part.len()), "{name}");
+        assert!(!matches!(part, b"." | b"..") && !part.contains(&0), "{name}");
+        let text = String::from_utf8_lossy(part).to_lowercase();
+        assert_ne!(text.trim_end_matches(['.', ' ']), ".gleaner", "{name}");
+        if names == NameRule::Portable {
+            portable(part, &text);
+        }
+    }
+}
+
+/// What "Naming Files, Paths, and Namespaces" of Windows says.
+fn portable(part: &[u8], folded: &str) {
+    let text = std::str::from_utf8(part).unwrap();
+    assert!(
+        !text.contains(['<', '>', ':', '"', '|', '?', '*', '\\']),
+        "{text}"
+    );
+    assert!(!text.chars().any(|c| c < ' '), "{text:?}");
+    assert!(!text.ends_with(['.', ' ']), "{text:?}");
+    let stem = folded.split('.').next().unwrap_or_default().trim_end_matches(' ');
+    let numbered = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
+    let mut number = numbered.unwrap_or_default().chars();
+    let is_port = matches!(
+        (number.next(), number.next()),
+        (Some('1'..='9' | '\u{b9}' | '\u{b2}' | '\u{b3}'), None)
+    );
+    assert!(
+        !matches!(stem, "con" | "prn" | "aux" | "nul") && !is_port,
+        "{text} is a device"
+    );
+}

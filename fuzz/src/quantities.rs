@@ -1,0 +1,68 @@
+//! Durations, sizes, rates, ids and templates as people write them: what is shown is read back as the same.
+
+use gleaner::config::ids::Ids;
+use gleaner::config::quantity::{duration, rate, show_duration, show_size, size};
+use gleaner::config::template::Template;
+
+/// More ids are counted, not counted out.
+const MOST_IDS: u64 = 2000;
+/// The longest template is no longer when it is expanded than so many characters more for each of its own.
+const LONGEST_ID: usize = 100;
+
+/// The input is one text, read as each of them.
+pub(crate) fn hold(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    if let Ok(span) = duration(&text) {
+        assert_eq!(duration(&show_duration(span)), Ok(span));
+    }
+    if let Ok(bytes) = size(&text) {
+        assert_eq!(size(&show_size(bytes)), Ok(bytes), "{}", show_size(bytes));
+    }
+    if let Ok(bytes) = rate(&text) {
+        assert_eq!(rate(&format!("{}/s", show_size(bytes))), Ok(bytes));
+    }
+    ids(&text);
+    template(&text);
+}
+
+fn ids(text: &str) {
+    let Ok(ids) = Ids::parse(text) else { return };
+    if ids.count() > MOST_IDS {
+        return;
+    }
+    let mut each: Vec<u32> = ids.iter().collect();
+    assert_eq!(each.len() as u64, ids.count());
+    let written: Vec<String> = each.iter().map(ToString::to_string).collect();
+    let again = Ids::parse(&written.join(",")).unwrap();
+    assert_eq!(again.iter().collect::<Vec<_>>(), each);
+    each.sort_unstable();
+    each.dedup();
+    assert_eq!(each.len() as u64, ids.count(), "an id comes twice");
+}
+
+fn template(text: &str) {
+    let Ok(template) = Template::parse(text) else {
+        return;
+    };
+    let without = template.expand(None);
+    assert_eq!(without.is_err(), template.names_id());
+    let mut expanded = [0, 1, 7, u32::MAX].map(|id| template.expand(Some(id)));
+    for id in expanded.iter().flatten() {
+        assert!(id.len() <= text.len() * LONGEST_ID);
+    }
+    if let Ok(plain) = &without {
+        // Braces doubled, a plain text means itself.
+        let escaped = plain.replace('{', "{{").replace('}', "}}");
+        assert_eq!(
+            Template::parse(&escaped).unwrap().expand(None).as_ref(),
+            Ok(plain)
+        );
+        assert!(expanded.iter().all(|text| text.as_ref() == Ok(plain)));
+    } else {
+        expanded.sort();
+        let different = expanded
+            .windows(2)
+            .all(|pair| pair[0].is_err() || pair[0] != pair[1]);
+        assert!(different, "two ids become one: {expanded:?}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Replays every input that was kept, with any compiler and without the fuzzer.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests are part of them"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fuzz::TARGETS;
+
+/// A repository is no place for more.
+const MOST_BYTES: usize = 1 << 20;
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
+}
+
+/// The inputs of a target with their files, in order.
+fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = corpus().join(target);
+    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+        .into_iter()
+        .map(|file| (file.clone(), fs::read(file).unwrap()))
+        .collect()
+}
+
+#[test]
+fn every_kept_input_holds() {
+    for target in TARGETS {
+        let inputs = inputs(target.name);
+        assert!(!inputs.is_empty(), "{} has no inputs", target.name);
+        for (file, input) in inputs {
+            // What has failed is printed with its file.
+            println!("{}", file.display());
+            (target.hold)(&input);
+        }
+    }
+}
+
+#[test]
+fn every_folder_of_inputs_has_its_target_and_all_of_them_are_small() {
+    let mut bytes = 0;
+    for entry in fs::read_dir(corpus()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(TARGETS.iter().any(|target| target.name == name), "{name}");
+        bytes += inputs(&name).iter().map(|(_, input)| input.len()).sum::<usize>();
+    }
+    assert!(
+        bytes <= MOST_BYTES,
+        "{bytes} bytes; minimise with `cargo xtask fuzz --minimise`"
+    );
+}
