@@ -201,6 +201,11 @@ fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> {
             program: proof,
             filter: "power_cuts",
         },
+        Checker {
+            name: "engine",
+            program: engine,
+            filter: "",
+        },
     ])
 }
 

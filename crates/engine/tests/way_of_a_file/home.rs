@@ -21,6 +21,8 @@ pub(crate) struct FakeStore {
     pub(crate) sealed: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     pub(crate) full: Arc<Mutex<bool>>,
     pub(crate) room: Arc<Mutex<Option<u64>>>,
+    /// Under which keys files were staged.
+    pub(crate) keys: Arc<Mutex<Vec<StagingKey>>>,
 }
 
 fn digest(bytes: &[u8]) -> Digest {
@@ -43,6 +45,7 @@ impl Store for FakeStore {
     }
 
     async fn stage(&self, key: &StagingKey, _: bool) -> Result<((String, Vec<u8>), u64), StoreError> {
+        self.keys.lock().unwrap().push(key.clone());
         Ok(((key.digest.to_hex(), Vec::new()), 0))
     }
 

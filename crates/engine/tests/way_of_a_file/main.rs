@@ -9,6 +9,7 @@
 mod device;
 mod endless;
 mod home;
+mod resume;
 
 use std::time::Duration;
 

@@ -205,7 +205,9 @@ impl Book {
         let durable: Vec<_> = durable.map(|(name, file)| (name.clone(), file.digest)).collect();
         state.durable.extend(durable);
         drop(state);
-        breaches.into_iter().for_each(|breach| self.breach(breach));
+        for breach in breaches {
+            self.breach(breach);
+        }
         if let Some(stray) = disk.strays().first() {
             self.breach(format!(
                 "promise 2: {} was written beside the store",

@@ -1,79 +1,17 @@
 //! A device: its file system, its clock, and what it is able to tell.
 
+mod answers;
+mod kind;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::ports::{Abilities, Openness};
+use engine::ports::Openness;
 use model::{Identity, Timestamp};
 
 use super::clock::SimulatedClock;
-
-/// What a device can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// A shell with GNU tools, and root: everything can be seen.
-    Full,
-    /// The same without a tar that reads many files together.
-    NoTar,
-    /// A shell, but another user's writers cannot be seen.
-    Blind,
-    /// SFTP only: no digest, no inode, no clock, whole seconds.
-    SftpOnly,
-    /// A server that cannot rename atomically.
-    NoRename,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::Full,
-        Self::NoTar,
-        Self::Blind,
-        Self::SftpOnly,
-        Self::NoRename,
-    ];
-
-    pub(super) fn abilities(self) -> Abilities {
-        let full = Abilities {
-            complete_identities: true,
-            sees_open_files: true,
-            sees_all_processes: true,
-            user: Some(0),
-            digests: true,
-            tells_time: true,
-            renames_atomically: true,
-            reads_together: true,
-        };
-        match self {
-            Self::Full => full,
-            Self::NoTar => Abilities {
-                reads_together: false,
-                ..full
-            },
-            Self::Blind => Abilities {
-                sees_open_files: false,
-                sees_all_processes: false,
-                user: Some(1000),
-                ..full
-            },
-            Self::NoRename => Abilities {
-                renames_atomically: false,
-                ..full
-            },
-            Self::SftpOnly => Abilities {
-                complete_identities: false,
-                sees_open_files: false,
-                sees_all_processes: false,
-                user: None,
-                digests: false,
-                tells_time: false,
-                renames_atomically: true,
-                reads_together: false,
-            },
-        }
-    }
-}
+pub use kind::Kind;
 
 /// A file on a device.
 #[derive(Debug, Clone)]
@@ -168,7 +106,7 @@ impl DeviceState {
             return None;
         }
         // The lowest number that is free, as ext4 does: a number soon stands for another file.
-        let inode = (1..).find(|inode| !self.card.files.contains_key(inode))?;
+        let inode = (1..u64::MAX).find(|inode| !self.card.files.contains_key(inode))?;
         let now = self.now();
         let written = self.clock.true_time();
         let file = DeviceFile {
@@ -369,7 +307,7 @@ impl DeviceState {
         !self.card.folders.contains(path)
     }
 
-    fn has_folder(&self, path: &[u8]) -> bool {
+    pub(super) fn has_folder(&self, path: &[u8]) -> bool {
         path.is_empty() || self.card.folders.contains(path)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Not for secrets.
+/// `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Not for secrets.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 
@@ -13,7 +13,7 @@ impl Dice {
     }
 
     /// The next number of 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,13 +22,14 @@ impl Dice {
     }
 
     /// Other dice whose throws do not depend on how often these are thrown later.
+    #[must_use]
     pub fn split(&mut self) -> Self {
-        Self(self.next())
+        Self(self.number())
     }
 
     /// A number from zero up to, but not including, `end`; zero where `end` is.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next().checked_rem(end).unwrap_or_default()
+        self.number().checked_rem(end).unwrap_or_default()
     }
 
     /// The same as an index.
@@ -56,7 +57,7 @@ impl Dice {
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length + 8);
         while bytes.len() < length {
-            bytes.extend_from_slice(&self.next().to_le_bytes());
+            bytes.extend_from_slice(&self.number().to_le_bytes());
         }
         bytes.truncate(length);
         bytes
@@ -71,12 +72,17 @@ mod tests {
     fn the_same_seed_throws_the_same_numbers() {
         let throw = |seed| {
             let mut dice = Dice::new(seed);
-            (dice.next(), dice.below(10), dice.bytes(13), dice.split().next())
+            (
+                dice.number(),
+                dice.below(10),
+                dice.bytes(13),
+                dice.split().number(),
+            )
         };
         assert_eq!(throw(7), throw(7));
         assert_ne!(throw(7), throw(8));
         assert_eq!(Dice::new(0).below(0), 0);
         // The first number of the published sequence for seed 0.
-        assert_eq!(Dice::new(0).next(), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(Dice::new(0).number(), 0xe220_a839_7b1d_cdaf);
     }
 }

@@ -155,13 +155,13 @@ impl Injector {
         let (Some(device), Some(link)) = (self.world.fleet.get(number), self.world.links.get(number)) else {
             return String::new();
         };
-        let for_a_while = dice.span(Duration::from_secs(1), Duration::from_secs(300));
+        let for_a_while = dice.span(Duration::from_secs(1), Duration::from_mins(5));
         let mut state = device.lock();
         match fault {
             Fault::DeviceReboots => {
                 // A clock without a battery goes on where it was last saved, until the time is set again.
-                let stale = -i64::try_from(dice.below(3600)).unwrap_or_default() * 1_000_000_000;
-                state.reboot(stale);
+                let behind = -i64::try_from(dice.below(3600)).unwrap_or_default() * 1_000_000_000;
+                state.reboot(behind);
                 self.world.book.card_forgot(number, &state, &self.world.disk);
                 link.cut();
                 set_clock_later(device.clone(), for_a_while);

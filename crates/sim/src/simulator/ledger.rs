@@ -1,4 +1,4 @@
-//! A model of the ledger: what SQLite promises with `synchronous = FULL`, namely that a transaction is durable or absent.
+//! A model of the ledger: what `SQLite` promises with `synchronous = FULL`, namely that a transaction is durable or absent.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -64,7 +64,8 @@ impl Power {
             state.effects += 1;
             let count = state.effects;
             state.chronicle.note(&what());
-            if let Some((_, errno)) = state.trouble.pop_front_if(|(at, _)| *at <= count) {
+            if let Some((_, errno)) = state.trouble.front().copied().filter(|(at, _)| *at <= count) {
+                state.trouble.pop_front();
                 return Err(errno);
             }
         }

@@ -123,7 +123,7 @@ struct Story {
 impl Story {
     /// Cameras record, collectors gather, and faults strike, for about an hour.
     async fn go_wrong(&mut self, dice: &mut Dice) {
-        let end = Instant::now() + dice.span(Duration::from_mins(10), Duration::from_mins(60));
+        let end = Instant::now() + dice.span(Duration::from_mins(10), Duration::from_hours(1));
         let mut tasks = JoinSet::new();
         for (number, device) in self.world.fleet.iter().enumerate() {
             let is_blind = !device.lock().kind.abilities().sees_open_files;
@@ -162,8 +162,8 @@ impl Story {
             _ => Power::default(),
         };
         let trouble = match dice.one_in(4) {
-            true => (0..dice.below(3) + 1)
-                .map(|_| (dice.below(200), self.some_errno(dice)))
+            true => (0..=dice.below(3))
+                .map(|_| (dice.below(200), Self::some_errno(dice)))
                 .collect(),
             false => Vec::new(),
         };
@@ -185,7 +185,7 @@ impl Story {
         self.world.check();
     }
 
-    fn some_errno(&self, dice: &mut Dice) -> Errno {
+    fn some_errno(dice: &mut Dice) -> Errno {
         dice.pick(&[Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::NOMEM])
             .copied()
             .unwrap_or(Errno::IO)
@@ -199,10 +199,12 @@ impl Story {
             self.world.next_process(&power);
             return;
         }
-        let mut certain = Forgetting::certain();
         let forgetting = match dice.one_in(2) {
             true => Forgetting::ByChance(dice.split()),
-            false => std::mem::replace(&mut certain[dice.index(6) % 6], Forgetting::Nothing),
+            false => dice
+                .pick(&Forgetting::certain())
+                .cloned()
+                .unwrap_or(Forgetting::Everything),
         };
         self.injector.note("PowerCut", &format!("{forgetting:?}"));
         self.world.disk.restart(power, forgetting);

@@ -38,7 +38,7 @@ fn cases() -> Vec<Case> {
         before: &[],
         files: SIZES,
         sweeps: 1,
-        between: Duration::from_secs(60),
+        between: Duration::from_mins(1),
     };
     let lesser = |name, kind, sweeps, minutes| Case {
         name,

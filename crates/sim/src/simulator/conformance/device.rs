@@ -312,11 +312,13 @@ async fn files_come_together_in_their_order<P: Place>(place: &P) -> Checked {
     Ok(())
 }
 
+/// Offsets of digests are multiples of this.
+const PART: usize = 1 << 20;
+
 async fn the_device_digests_its_own_bytes<P: Place>(place: &P) -> Checked {
     if !place.session().abilities().digests {
         return Ok(());
     }
-    const PART: usize = 1 << 20;
     let bytes = crate::simulator::dice::Dice::new(2).bytes(PART + 10);
     place.write("a", &bytes);
     place.write("empty", b"");

@@ -55,7 +55,7 @@ impl ForgetfulDisk {
             volume.visit(ROOT, &[], true, &mut |path, file, has_durable_name| {
                 let is_it = file.cached == bytes && has_durable_name && file.seen().is_durable;
                 holds |= is_it && !is_beneath(path, CONTROL);
-            })
+            });
         });
         holds
     }

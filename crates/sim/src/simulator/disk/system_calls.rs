@@ -30,10 +30,6 @@ impl State {
         }
         self.volumes.get_mut(&node.volume).ok_or(Errno::STALE)
     }
-
-    fn open(&self, node: OpenNode, inode: u64) -> OpenNode {
-        OpenNode { inode, ..node }
-    }
 }
 
 impl ForgetfulDisk {
@@ -123,7 +119,7 @@ impl Disk for ForgetfulDisk {
         let volume = state.volume(*at)?;
         let inode = volume.walk(at.inode, path)?;
         volume.folder(inode)?;
-        Ok(state.open(*at, inode))
+        Ok(OpenNode { inode, ..*at })
     }
 
     fn make_folder(&self, at: &OpenNode, name: &[u8]) -> io::Result<()> {
@@ -144,7 +140,7 @@ impl Disk for ForgetfulDisk {
     fn open_file(&self, at: &OpenNode, path: &[u8], _: Access) -> io::Result<OpenNode> {
         let mut state = self.lock();
         let inode = state.volume(*at)?.walk(at.inode, path)?;
-        Ok(state.open(*at, inode))
+        Ok(OpenNode { inode, ..*at })
     }
 
     fn avoid_cache(&self, _: &mut OpenNode, _: &OpenNode, _: &[u8]) {}
@@ -331,7 +327,7 @@ impl Disk for ForgetfulDisk {
     fn unique_number(&self) -> u64 {
         let mut state = self.lock();
         state.numbers = state.numbers.wrapping_add(1);
-        crate::simulator::dice::Dice::new(state.numbers).next()
+        crate::simulator::dice::Dice::new(state.numbers).number()
     }
 }
 

@@ -1,0 +1,135 @@
+//! What lies between a session and what is done on its device.
+
+use engine::ports::{Chunk, ChunkSender, DeviceFailure, FileFault, FileFaultKind};
+use model::{FailureClass, RelativePath};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::{STALL_TIMEOUT, Station, failure, fault};
+use crate::simulator::book::Book;
+use crate::simulator::device::DeviceState;
+use crate::simulator::disk::ForgetfulDisk;
+use crate::simulator::link::Passage;
+use crate::simulator::power::Power;
+
+/// Bytes of a file that are read at once.
+const PIECE: usize = 4096;
+
+/// All that a task on a device needs.
+#[derive(Debug, Clone)]
+pub(super) struct Reach {
+    pub(super) station: Station,
+    pub(super) generation: u64,
+    pub(super) boot: u64,
+    pub(super) power: Power,
+    pub(super) book: Book,
+    pub(super) disk: ForgetfulDisk,
+    pub(super) stops_with_connection: bool,
+}
+
+impl Reach {
+    /// The device, as long as it has not booted since; a task of a former boot is no more.
+    pub(super) async fn on_device<T>(&self, act: impl FnOnce(&mut DeviceState) -> T) -> T {
+        {
+            let mut state = self.station.device.lock();
+            if state.boot == self.boot {
+                return act(&mut state);
+            }
+        }
+        std::future::pending().await
+    }
+
+    pub(super) async fn carry(&self, bytes: u64, is_answer: bool) -> Passage {
+        self.station.link.carry(self.generation, bytes, is_answer).await
+    }
+
+    /// Sends a request, has it done, and waits for the answer.
+    pub(super) async fn ask<T, F>(&self, bytes: usize, work: F) -> Result<T, DeviceFailure>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        if self.power.is_off() {
+            return std::future::pending().await;
+        }
+        let (sender, receiver) = oneshot::channel();
+        let (reach, bytes) = (self.clone(), u64::try_from(bytes).unwrap_or(u64::MAX));
+        tokio::spawn(async move {
+            match reach.carry(bytes, false).await {
+                Passage::Arrived => {}
+                Passage::Cut => return,
+                Passage::Vanished => return std::future::pending().await,
+            }
+            let answer = work.await;
+            match reach.carry(bytes, true).await {
+                Passage::Arrived => drop(sender.send(answer)),
+                Passage::Cut => {}
+                Passage::Vanished => std::future::pending().await,
+            }
+        });
+        let answer = timeout(STALL_TIMEOUT, receiver).await;
+        if self.power.is_off() {
+            return std::future::pending().await;
+        }
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(failure(FailureClass::Protocol, "the connection is gone")),
+            Err(_) => Err(failure(FailureClass::Stalled, "no answer")),
+        }
+    }
+
+    /// One effect on the device that the collector's power may go after. The device does it whether or not anybody is left to hear of it.
+    pub(super) async fn effect<T>(
+        &self,
+        what: &str,
+        name: &[u8],
+        act: impl FnOnce(&mut DeviceState, &Self) -> Result<T, FileFault>,
+    ) -> Result<T, FileFault> {
+        let what = || format!("{what} {} of device {}", name.escape_ascii(), self.station.number);
+        let is_gone = self.power.is_off() || self.station.link.generation() != self.generation;
+        if self.stops_with_connection && is_gone {
+            return std::future::pending().await;
+        }
+        // Counted first: the device acts even if the power goes with this very effect.
+        self.power.effect(what, || Ok(())).unwrap_or_default();
+        self.on_device(|state| act(state, self)).await
+    }
+
+    pub(super) async fn read(
+        &self,
+        path: &RelativePath,
+        offset: u64,
+        expected_size: u64,
+        chunks: &ChunkSender,
+    ) -> Result<u64, FileFault> {
+        let inode = self
+            .on_device(|state| state.file(path.as_bytes()).map(|(inode, _)| inode))
+            .await;
+        let inode = inode.ok_or_else(|| fault(FileFaultKind::Missing))?;
+        let (mut at, mut count) = (usize::try_from(offset).unwrap_or(usize::MAX), 0);
+        let end = usize::try_from(expected_size).unwrap_or(usize::MAX);
+        loop {
+            let (piece, size) = self
+                .on_device(|state| state.read(inode, at, PIECE.min(end - at.min(end))))
+                .await;
+            if piece.is_empty() {
+                return if size > end {
+                    Err(fault(FileFaultKind::Grown))
+                } else {
+                    Ok(count)
+                };
+            }
+            let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            match self.carry(length, true).await {
+                Passage::Arrived => {}
+                // The answer that would tell the count will not come either.
+                Passage::Cut | Passage::Vanished => return Ok(count),
+            }
+            at += piece.len();
+            count += length;
+            if chunks.send(Chunk::from(piece)).is_err() {
+                return Ok(count);
+            }
+        }
+    }
+}
