@@ -169,6 +169,11 @@ fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> {
         "--no-default-features",
         "--features",
         "sim/simulator",
+        "--lib",
+        "--test",
+        "proof",
+        "--test",
+        "way_of_a_file",
     ];
     let mut command = cargo(tree);
     // A target folder of its own: in a shared one cargo takes the copy's crates for the project's, faults and all.
@@ -190,6 +195,7 @@ fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> {
             .with_context(|| format!("cargo built no tests of `{target}`"))
     };
     let (proof, ledger, engine) = (program("proof")?, program("ledger")?, program("way_of_a_file")?);
+    let rules = program("engine")?;
     Ok(vec![
         Checker {
             name: "ledger",
@@ -209,6 +215,11 @@ fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> {
         Checker {
             name: "engine",
             program: engine,
+            filter: "",
+        },
+        Checker {
+            name: "rules",
+            program: rules,
             filter: "",
         },
     ])

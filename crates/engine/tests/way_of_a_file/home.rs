@@ -21,8 +21,8 @@ pub(crate) struct FakeStore {
     pub(crate) sealed: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     pub(crate) full: Arc<Mutex<bool>>,
     pub(crate) room: Arc<Mutex<Option<u64>>>,
-    /// Under which keys files were staged.
-    pub(crate) keys: Arc<Mutex<Vec<StagingKey>>>,
+    /// Under which keys files were staged, and whether to be gone on with.
+    pub(crate) keys: Arc<Mutex<Vec<(StagingKey, bool)>>>,
 }
 
 fn digest(bytes: &[u8]) -> Digest {
@@ -44,8 +44,8 @@ impl Store for FakeStore {
         Ok(0)
     }
 
-    async fn stage(&self, key: &StagingKey, _: bool) -> Result<((String, Vec<u8>), u64), StoreError> {
-        self.keys.lock().unwrap().push(key.clone());
+    async fn stage(&self, key: &StagingKey, resume: bool) -> Result<((String, Vec<u8>), u64), StoreError> {
+        self.keys.lock().unwrap().push((key.clone(), resume));
         Ok(((key.digest.to_hex(), Vec::new()), 0))
     }
 
