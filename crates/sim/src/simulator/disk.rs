@@ -18,7 +18,7 @@ use super::power::Power;
 pub use crash::Forgetting;
 pub use look::StoredFile;
 pub use system_calls::{Listing, OpenNode};
-use volume::{Content, FileContent, Volume};
+use volume::{Content, FileChange, Volume};
 
 /// The disk of a simulated collector: volumes, and where they are mounted. Clones are the same disk.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ struct State {
 /// What is wrong with the disk itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tricks {
-    /// The next flush of a file says that it succeeded, and one bit of what it wrote is wrong.
+    /// The next flush of a file says that it succeeded, and one bit of what it wrote (not of what was there before) is wrong.
     pub spoils_next_flush: bool,
     /// The next flush of a file fails, and what it should have written counts as written from then on
     /// (Rebello and others: "Can Applications Recover from fsync Failures?", 2020).
@@ -173,20 +173,19 @@ impl State {
             file.unflushed.clear();
             return Err(errno);
         }
-        let had_changes = !file.unflushed.is_empty();
+        let mut written = None;
         for change in std::mem::take(&mut file.unflushed) {
+            if let FileChange::Write { at, bytes } = &change {
+                written = Some(at + bytes.len() / 2);
+            }
             change.apply(&mut file.durable);
         }
-        if spoils && had_changes {
-            spoil(file);
+        match written.and_then(|at| file.durable.get_mut(at)) {
+            Some(byte) if spoils => *byte ^= 0x10,
+            // Nothing was written that could be spoilt: the next time, then.
+            None if spoils => self.tricks.spoils_next_flush = true,
+            _ => {}
         }
         Ok(())
-    }
-}
-
-fn spoil(file: &mut FileContent) {
-    let middle = file.durable.len() / 2;
-    if let Some(byte) = file.durable.get_mut(middle) {
-        *byte ^= 0x10;
     }
 }

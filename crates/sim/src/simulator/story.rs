@@ -182,7 +182,16 @@ impl Story {
             self.die(dice);
             sleep(RESTARTED_AFTER).await;
         }
+        self.check();
+    }
+
+    /// The checks of every moment; the chronicle tells when a promise was first seen broken.
+    fn check(&self) {
+        let before = self.world.book.breaches().len();
         self.world.check();
+        for breach in self.world.book.breaches().iter().skip(before) {
+            self.chronicle.note(&format!("!!! {breach}"));
+        }
     }
 
     fn some_errno(dice: &mut Dice) -> Errno {
@@ -335,7 +344,7 @@ impl Story {
         for _ in 0..4 {
             sleep(SETTLE_BLIND + Duration::from_mins(1)).await;
             self.sweep(&power).await;
-            self.world.check();
+            self.check();
         }
         self.world.check_progress();
     }
