@@ -1,0 +1,80 @@
+//! What a failed call means: for one name, for the store, or nothing at all.
+
+use std::fs;
+
+use engine::ports::{Placed, PublishFault, Store as _, StoreError};
+use rustix::io::Errno;
+
+use crate::context::{Home, block_on, inline_settings, publication, published, sealed};
+use crate::watched::WatchedDisk;
+
+type Answers = Result<Vec<Result<Placed, PublishFault>>, StoreError>;
+
+/// Publishes two files, of which the first cannot get its name.
+fn published_beside(refusal: Errno) -> Answers {
+    let home = Home::in_memory();
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    disk.refuse(move |call| (call.operation == "link" && call.name == b"odd").then_some(refusal));
+    block_on(async {
+        let (odd, even) = (sealed(&store, b"wasp").await?, sealed(&store, b"bees").await?);
+        let publications = vec![publication(&odd, "a/odd"), publication(&even, "a/even")];
+        store.publish(publications).await
+    })
+}
+
+#[test]
+fn what_is_wrong_with_one_name_is_told_of_it_and_holds_up_no_other() {
+    for (refusal, is_unacceptable, told) in [
+        (Errno::NAMETOOLONG, true, "too long"),
+        (Errno::ILSEQ, true, "characters"),
+        (Errno::XDEV, false, "another file system is mounted"),
+        (Errno::ACCESS, false, "failed to give a file its name"),
+    ] {
+        let answers = published_beside(refusal).unwrap();
+        let (is_right, text) = match &answers[0] {
+            Err(PublishFault::Unacceptable(text)) => (is_unacceptable, text),
+            Err(PublishFault::Failed(text)) => (!is_unacceptable, text),
+            _ => panic!("{refusal}: {answers:?}"),
+        };
+        assert!(is_right && text.contains(told), "{refusal}: {answers:?}");
+        assert_eq!(answers[1], Ok(Placed::New), "{refusal}");
+    }
+}
+
+#[test]
+fn what_every_name_would_meet_too_ends_the_sweep() {
+    for refusal in [Errno::NOSPC, Errno::ROFS, Errno::IO, Errno::STALE, Errno::MFILE] {
+        published_beside(refusal).unwrap_err();
+    }
+}
+
+#[test]
+fn a_folder_that_somebody_makes_at_the_same_time_is_as_good_as_made() {
+    let home = Home::in_memory();
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    let path = home.path.clone();
+    disk.refuse(move |call| {
+        if call.operation == "make_folder" {
+            fs::create_dir(path.join("day")).unwrap();
+        }
+        None
+    });
+    assert_eq!(block_on(published(&store, "day/a", b"bees")), Ok(Placed::New));
+}
+
+#[test]
+fn a_folder_that_cannot_be_opened_for_its_flush_ends_the_sweep_and_is_not_taken_for_gone() {
+    let home = Home::in_memory();
+    home.write("a/b/there", b"x");
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    block_on(async {
+        let file = sealed(&store, b"bees").await.unwrap();
+        disk.refuse(|call| (call.operation == "open_folder" && call.name == b"a").then_some(Errno::ACCESS));
+        let publications = vec![publication(&file, "a/b/new")];
+        let error = store.publish(publications).await.unwrap_err();
+        assert!(error.to_string().contains("open a folder"), "{error}");
+    });
+}
