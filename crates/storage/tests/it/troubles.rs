@@ -1,6 +1,9 @@
 //! What a failed call means: for one name, for the store, or nothing at all.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Mutex;
 
 use engine::ports::{Placed, PublishFault, Store as _, StoreError};
 use rustix::io::Errno;
@@ -77,4 +80,64 @@ fn a_folder_that_cannot_be_opened_for_its_flush_ends_the_sweep_and_is_not_taken_
         let error = store.publish(publications).await.unwrap_err();
         assert!(error.to_string().contains("open a folder"), "{error}");
     });
+}
+
+/// Publishes `a/b/new` into a folder that is there, while `meddle` is done just before the first call on `operation` and `name`.
+fn published_while(
+    operation: &'static str,
+    name: &'static [u8],
+    meddle: impl FnOnce(&Path) + Send + 'static,
+) -> (Home, Result<Placed, PublishFault>) {
+    let home = Home::in_memory();
+    home.write("a/b/there", b"x");
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    let (path, meddle) = (home.path.clone(), Mutex::new(Some(meddle)));
+    disk.refuse(move |call| {
+        if call.operation == operation && call.name == name {
+            meddle
+                .lock()
+                .unwrap()
+                .take()
+                .into_iter()
+                .for_each(|meddle| meddle(&path));
+        }
+        None
+    });
+    let answer = block_on(published(&store, "a/b/new", b"bees"));
+    (home, answer)
+}
+
+#[test]
+fn a_file_whose_folder_or_one_above_it_was_removed_before_the_flush_is_not_claimed() {
+    for gone in ["a", "a/b"] {
+        // The folder above is opened only to be flushed.
+        let (_, answer) = published_while("open_folder", b"a", move |store| {
+            fs::remove_dir_all(store.join(gone)).unwrap();
+        });
+        assert!(
+            matches!(answer, Err(PublishFault::Failed(_))),
+            "{gone}: {answer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_becomes_a_link_while_it_is_compared_is_taken() {
+    let home = Home::in_memory();
+    home.write("a/new", b"bees");
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    let path = home.path.join("a/new");
+    disk.refuse(move |call| {
+        if call.operation == "open_file" {
+            fs::remove_file(&path).unwrap();
+            symlink("same", &path).unwrap();
+        }
+        None
+    });
+    assert_eq!(
+        block_on(published(&store, "a/new", b"bees")),
+        Err(PublishFault::Taken)
+    );
 }
