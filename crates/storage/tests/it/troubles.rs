@@ -123,6 +123,53 @@ fn a_file_whose_folder_or_one_above_it_was_removed_before_the_flush_is_not_claim
 }
 
 #[test]
+fn a_folder_that_is_removed_just_before_a_file_gets_its_name_is_made_again() {
+    let (home, answer) = published_while("link", b"new", |store| {
+        fs::remove_dir_all(store.join("a")).unwrap();
+    });
+    assert_eq!(answer, Ok(Placed::New));
+    assert_eq!(home.visible(), [("a/b/new".to_owned(), b"bees".to_vec())]);
+}
+
+#[test]
+fn a_name_that_is_given_up_while_it_is_compared_is_free() {
+    for operation in ["status_at", "open_file"] {
+        let home = Home::in_memory();
+        home.write("a/new", b"wasp");
+        let disk = WatchedDisk::new();
+        let store = home.open_with(&disk, inline_settings());
+        let path = home.path.join("a/new");
+        disk.refuse(move |call| {
+            if call.operation == operation && call.name == b"new" {
+                fs::remove_file(&path).unwrap();
+            }
+            None
+        });
+        assert_eq!(block_on(published(&store, "a/new", b"bees")), Ok(Placed::New));
+        assert_eq!(home.read("a/new").unwrap(), b"bees");
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_looked_at_is_neither_free_nor_the_same() {
+    for operation in ["status_at", "open_file"] {
+        let home = Home::in_memory();
+        home.write("a/new", b"bees");
+        let disk = WatchedDisk::new();
+        let store = home.open_with(&disk, inline_settings());
+        disk.refuse(move |call| {
+            (call.operation == operation && call.name == b"new").then_some(Errno::ACCESS)
+        });
+        let answer = block_on(published(&store, "a/new", b"bees"));
+        let told = "failed to ";
+        assert!(
+            matches!(&answer, Err(PublishFault::Failed(text)) if text.starts_with(told)),
+            "{operation}: {answer:?}"
+        );
+    }
+}
+
+#[test]
 fn a_name_that_becomes_a_link_while_it_is_compared_is_taken() {
     let home = Home::in_memory();
     home.write("a/new", b"bees");
