@@ -5,10 +5,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Mutex;
 
-use engine::ports::{Placed, PublishFault, Store as _, StoreError};
+use engine::ports::{Placed, PublishFault, Reproof, Store as _, StoreError};
 use rustix::io::Errno;
 
-use crate::context::{Home, block_on, inline_settings, publication, published, sealed};
+use crate::context::{Home, block_on, digest, inline_settings, name, publication, published, sealed};
 use crate::watched::WatchedDisk;
 
 type Answers = Result<Vec<Result<Placed, PublishFault>>, StoreError>;
@@ -187,4 +187,23 @@ fn a_name_that_becomes_a_link_while_it_is_compared_is_taken() {
         block_on(published(&store, "a/new", b"bees")),
         Err(PublishFault::Taken)
     );
+}
+
+#[test]
+fn a_stored_copy_that_cannot_be_read_is_another_but_a_store_that_is_gone_ends_the_sweep() {
+    for (refusal, expected) in [
+        (Errno::IO, Some(Reproof::Other)),
+        (Errno::ACCESS, Some(Reproof::Other)),
+        (Errno::NOENT, Some(Reproof::Missing)),
+        (Errno::STALE, None),
+        (Errno::MFILE, None),
+    ] {
+        let home = Home::in_memory();
+        home.write("a/b", b"bees");
+        let disk = WatchedDisk::new();
+        let store = home.open_with(&disk, inline_settings());
+        disk.refuse(move |call| (call.operation == "open_file").then_some(refusal));
+        let reproof = block_on(store.reprove(&name("a/b"), 4, &digest(b"bees")));
+        assert_eq!(reproof.ok(), expected, "{refusal}");
+    }
 }
