@@ -21,6 +21,7 @@ fn a_sealed_file_has_the_digest_of_its_bytes_and_of_each_range() {
             0,
             1,
             40_000,
+            200_000,
             RANGE - 1,
             RANGE,
             RANGE + 1,

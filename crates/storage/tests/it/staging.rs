@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use engine::ports::Store as _;
 use model::Timestamp;
+use rustix::io::Errno;
 use storage::{Settings, SystemDisk};
 
 use crate::context::{
     Home, LaterClock, MODIFIED, RANGE, block_on, chunks, content, key, now, publication, sealed, settings,
 };
+use crate::watched::WatchedDisk;
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
@@ -97,6 +99,7 @@ fn the_time_of_the_device_does_not_make_a_file_old() {
 
 #[test]
 fn leftovers_of_other_collectors_are_counted_after_a_week_and_never_touched() {
+    const HOUR: Duration = Duration::from_hours(1);
     let home = Home::new();
     leave(&home, "theirs");
     let names = |folder: &str| {
@@ -105,12 +108,14 @@ fn leftovers_of_other_collectors_are_counted_after_a_week_and_never_touched() {
     };
     let store = home.open();
     assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), 0);
-    let later = Settings {
-        clock: Arc::new(LaterClock(WEEK + WEEK)),
-        ..settings("ours")
-    };
-    let store = home.open_with(&Arc::new(SystemDisk::default()), later);
-    assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), 3);
+    for (time, count) in [(WEEK - HOUR, 0), (WEEK + HOUR, 3)] {
+        let later = Settings {
+            clock: Arc::new(LaterClock(time)),
+            ..settings("ours")
+        };
+        let store = home.open_with(&Arc::new(SystemDisk::default()), later);
+        assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), count);
+    }
     assert_eq!((names("partial"), names("sealed")), (2, 1));
 }
 
@@ -127,4 +132,21 @@ fn a_published_file_outlives_the_tidying_of_its_sealed_name() {
     block_on(home.open().tidy_staging(now())).unwrap();
     home.assert_staging_is_empty();
     assert_eq!(home.read("a/b").unwrap(), b"bees");
+}
+
+#[test]
+fn a_sealed_name_that_is_gone_already_is_retired_and_one_that_cannot_be_removed_is_a_failure() {
+    let home = Home::new();
+    let disk = WatchedDisk::new();
+    let store = home.open_on(&disk);
+    block_on(async {
+        let stuck = sealed(&store, b"bees").await.unwrap();
+        let gone = sealed(&store, b"wasp").await.unwrap();
+        disk.refuse(|call| (call.operation == "remove_file").then_some(Errno::IO));
+        store.retire(vec![stuck]).await.unwrap_err();
+        disk.refuse_nothing();
+        store.tidy_staging(now().plus(WEEK)).await.unwrap();
+        store.retire(vec![gone]).await.unwrap();
+    });
+    home.assert_staging_is_empty();
 }
