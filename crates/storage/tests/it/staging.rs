@@ -150,3 +150,16 @@ fn a_sealed_name_that_is_gone_already_is_retired_and_one_that_cannot_be_removed_
     });
     home.assert_staging_is_empty();
 }
+
+#[test]
+fn what_a_killed_probe_left_is_removed_and_what_nobody_knows_only_once_it_is_old() {
+    let home = Home::new();
+    let store = home.open();
+    for name in ["probe-1", "unknown"] {
+        home.write(&format!(".gleaner/staging/ours/partial/{name}"), b"");
+    }
+    block_on(store.tidy_staging(now().minus(WEEK))).unwrap();
+    assert_eq!(home.staging("partial"), ["unknown"]);
+    block_on(store.tidy_staging(now().plus(WEEK))).unwrap();
+    home.assert_staging_is_empty();
+}
