@@ -163,3 +163,34 @@ fn what_a_killed_probe_left_is_removed_and_what_nobody_knows_only_once_it_is_old
     block_on(store.tidy_staging(now().plus(WEEK))).unwrap();
     home.assert_staging_is_empty();
 }
+
+#[test]
+fn what_vanishes_while_it_is_tidied_is_tidied_and_what_cannot_be_looked_at_or_removed_is_a_failure() {
+    for operation in ["status_at", "remove_file"] {
+        for vanishes in [true, false] {
+            let home = Home::new();
+            leave(&home, "ours");
+            let disk = WatchedDisk::new();
+            let store = home.open_on(&disk);
+            let staging = home.path.join(".gleaner/staging/ours");
+            disk.refuse(move |call| {
+                if call.operation != operation {
+                    return None;
+                }
+                if !vanishes {
+                    return Some(Errno::IO);
+                }
+                let name = std::str::from_utf8(&call.name).unwrap();
+                for folder in ["sealed", "partial"] {
+                    fs::remove_file(staging.join(folder).join(name)).unwrap_or_default();
+                }
+                None
+            });
+            let tidied = block_on(store.tidy_staging(now().plus(WEEK)));
+            assert_eq!(tidied.is_ok(), vanishes, "{operation}: {tidied:?}");
+            if vanishes {
+                home.assert_staging_is_empty();
+            }
+        }
+    }
+}
