@@ -12,7 +12,7 @@ use engine::ports::{
 use model::{DeviceName, Digest, FailureClass, Identity, RelativePath, SourcePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use crate::vast::{VAST, digest_of_zeros, send_zeros};
+use crate::vast::{digest_of_zeros, send_zeros};
 
 pub(crate) const NOW: i64 = 1_800_000_000;
 
@@ -23,16 +23,14 @@ pub(crate) struct File {
     pub(crate) identity: Identity,
 }
 
-impl File {
-    fn is_vast(&self) -> bool {
-        self.identity.size >= VAST
-    }
-}
-
 /// What happens on the device just before it answers a request of that kind for the nth time.
 pub(crate) type Mischief = Box<dyn FnMut(&mut State) + Send>;
 
 #[derive(Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "troubles that a device has or has not, independently of each other"
+)]
 pub(crate) struct State {
     pub(crate) files: BTreeMap<String, File>,
     pub(crate) folders: BTreeSet<String>,

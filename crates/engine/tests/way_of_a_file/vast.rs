@@ -5,10 +5,16 @@ use engine::ports::{Chunk, ChunkSender};
 use model::Digest;
 use sha2::{Digest as _, Sha256};
 
-use crate::device::State;
+use crate::device::{File, State};
 
 /// From this size on a file is so. Up to it a device digests a file in one go.
 pub(crate) const VAST: u64 = 1 << 30;
+
+impl File {
+    pub(crate) fn is_vast(&self) -> bool {
+        self.identity.size >= VAST
+    }
+}
 
 impl State {
     /// A finished file of so many zeros.
@@ -19,7 +25,7 @@ impl State {
 }
 
 pub(crate) fn send_zeros(chunks: &ChunkSender, mut size: u64) {
-    let zeros = Bytes::from_static(&[0; 1 << 20]);
+    let zeros = Bytes::from(vec![0; 1 << 20]);
     while size > 0 {
         let length = size.min(1 << 20);
         let part = zeros.slice(..usize::try_from(length).unwrap());

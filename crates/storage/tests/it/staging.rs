@@ -99,7 +99,6 @@ fn the_time_of_the_device_does_not_make_a_file_old() {
 
 #[test]
 fn leftovers_of_other_collectors_are_counted_after_a_week_and_never_touched() {
-    const HOUR: Duration = Duration::from_hours(1);
     let home = Home::new();
     leave(&home, "theirs");
     let names = |folder: &str| {
@@ -108,9 +107,9 @@ fn leftovers_of_other_collectors_are_counted_after_a_week_and_never_touched() {
     };
     let store = home.open();
     assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), 0);
-    for (time, count) in [(WEEK - HOUR, 0), (WEEK + HOUR, 3)] {
+    for (hours, count) in [(7 * 24 - 1, 0), (7 * 24 + 1, 3)] {
         let later = Settings {
-            clock: Arc::new(LaterClock(time)),
+            clock: Arc::new(LaterClock(Duration::from_hours(hours))),
             ..settings("ours")
         };
         let store = home.open_with(&Arc::new(SystemDisk::default()), later);
