@@ -40,6 +40,8 @@ usage: cargo xtask <verb>
   tidy                 the rules that no compiler knows: sizes, names, the map, links
   reference [--check]  write docs/reference from the program itself, or see that it is up to date
   mutants [FAULT]...   put deliberate faults into a copy of the code, and see that each is caught
+  mutants --all [ARGUMENT]...
+                       `cargo mutants ARGUMENT...` on the way to the commit: every change that it knows of, most of an hour
   package              build the release binary and target/debian/gleaner_<version>_<architecture>.deb
 ";
 
@@ -73,6 +75,7 @@ fn run() -> Result<()> {
         ("tidy", []) => tidy::run(&workspace),
         ("reference", []) => reference::write(&workspace),
         ("reference", [check]) if check == "--check" => reference::check(&workspace),
+        ("mutants", [all, arguments @ ..]) if all == "--all" => mutants::all::run(&workspace, arguments),
         ("mutants", only) => mutants::run(&workspace, only),
         ("package", []) => package::build(&workspace),
         _ => bail!("cannot make sense of `{verb} {}`\n\n{USAGE}", rest.join(" ")),

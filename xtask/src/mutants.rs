@@ -2,6 +2,8 @@
 //!
 //! All faults go into one copy, each behind a switch that is read from the environment: one build serves for all.
 
+pub(crate) mod all;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -181,6 +181,19 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_is_filled_to_its_last_byte_and_four_times_as_many_after_a_success() {
+        const MEBIBYTE: u64 = 1 << 20;
+        let mut size = Size::first();
+        let mut files = work(&[MEBIBYTE; 200]);
+        let mut lengths = Vec::new();
+        while !files.is_empty() {
+            lengths.push(size.take(&mut files).len());
+            size.grow();
+        }
+        assert_eq!(lengths, [8, 32, 128, 32]);
+    }
+
+    #[test]
     fn a_file_larger_than_any_batch_is_a_batch_of_its_own() {
         let mut files = work(&[1 << 40, 1 << 40, 5]);
         assert_eq!(Size::first().take(&mut files).len(), 1);

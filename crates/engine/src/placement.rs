@@ -356,6 +356,22 @@ mod tests {
     }
 
     #[test]
+    fn a_hidden_file_has_no_extension() {
+        let mut candidates = Candidates::new(&RelativePath::new("d/.hidden").unwrap(), digest());
+        assert!(candidates.after_taken());
+        assert_eq!(candidates.current().unwrap().to_string(), "d/.hidden~abababab");
+    }
+
+    #[test]
+    fn a_name_that_just_fits_stays_as_it_is() {
+        let name = "x".repeat(255);
+        assert_eq!(
+            placed(vec![LayoutPart::Path], NameRule::Bytes, name.as_bytes()),
+            name
+        );
+    }
+
+    #[test]
     fn a_conflict_name_never_grows_beyond_what_file_systems_take() {
         for name in [
             [b"x".repeat(251), b".jpg".to_vec()].concat(),

@@ -201,6 +201,18 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_in_a_withdrawn_folder_tells_whose_it_is() {
+        for (lies_at, owner) in [
+            (".gleaner-withdrawn/0a1b", Some(&b"0a1b"[..])),
+            ("usb/.gleaner-withdrawn/0a1b/p-1/day/a.np", Some(b"0a1b")),
+            (".gleaner-withdrawn", None),
+            ("day/set/a.np", None),
+        ] {
+            assert_eq!(ledger_of(&path(lies_at)), owner, "{lies_at}");
+        }
+    }
+
+    #[test]
     fn only_withdrawn_folders_are_tidied() {
         let folders = folders_of(&path("usb/.gleaner-withdrawn/l/p/day/a.np"));
         assert_eq!(

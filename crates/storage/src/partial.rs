@@ -78,12 +78,13 @@ impl<D: Disk> Staged<D> {
         let disk = &*shared.disk;
         let range_length = shared.settings.range_length;
         let ranges = name.ranges.min(self.key.expected_size / range_length);
+        let proved = ranges * range_length;
         let Ok(file) = disk.open_file(&self.handles.partial, &name.to_bytes(), Access::ReadAndWrite) else {
             return Ok(false);
         };
         let fits = disk
             .file_status(&file)
-            .is_ok_and(|status| status.kind == EntryKind::File && status.size >= ranges * range_length);
+            .is_ok_and(|status| status.kind == EntryKind::File && status.size >= proved);
         if !fits || ranges == 0 {
             return Ok(false);
         }
@@ -91,7 +92,7 @@ impl<D: Disk> Staged<D> {
             return Ok(false);
         };
         let fault = |error| shared.place.fault("take up a partial file", error);
-        disk.truncate(&file, ranges * range_length).map_err(fault)?;
+        disk.truncate(&file, proved).map_err(fault)?;
         let taken = PartialName {
             key: name.key,
             ranges,
@@ -103,8 +104,8 @@ impl<D: Disk> Staged<D> {
             renamed => renamed.map_err(fault)?,
         }
         self.received = received;
-        self.proved = ranges * range_length;
-        self.written_out = self.proved;
+        self.proved = proved;
+        self.written_out = proved;
         self.take_file(shared, file, &taken.to_bytes());
         self.reserve_room(shared)?;
         Ok(true)

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::disk::{Access, Disk, EntryKind};
 use crate::fault::{errno, is};
 use crate::files::digest_range;
-use crate::folders::{FoundFolder, is_about_the_store, is_gone};
+use crate::folders::{FoundFolder, is_about_the_store};
 use crate::shared::Shared;
 
 impl<D: Disk> Shared<D> {
@@ -74,7 +74,7 @@ impl<D: Disk> Shared<D> {
         if is(&error, Errno::NOENT) || is(&error, Errno::NOTDIR) {
             return Ok(Reproof::Missing);
         }
-        let is_about_the_copy = matches!(errno(&error), Some(Errno::IO | Errno::NXIO)) || is_gone(&error);
+        let is_about_the_copy = matches!(errno(&error), Some(Errno::IO | Errno::NXIO));
         if is_about_the_store(&error) && !is_about_the_copy {
             return Err(self.place.fault("read a stored copy", error));
         }

@@ -80,7 +80,7 @@ fn leaves(reason: LeaveReason) -> Verdict {
 #[test]
 fn a_file_is_ready_when_it_is_closed_and_untouched_long_enough() {
     assert!(matches!(
-        verdict(entry("a", 31, Openness::Closed), |_| ()),
+        verdict(entry("a", 30, Openness::Closed), |_| ()),
         Verdict::Ready(_)
     ));
     assert_eq!(
@@ -167,6 +167,75 @@ fn withdrawn_files_are_ours_or_another_gleaners() {
         verdict(entry(foreign, 700_000, Openness::Closed), |_| ()),
         leaves(LeaveReason::ForeignWithdrawn)
     );
+}
+
+#[test]
+fn a_withdrawn_file_settles_by_its_last_write_for_its_rename_was_ours() {
+    let mut withdrawn = entry(".gleaner-withdrawn/ours/p/a", 5000, Openness::Unknown);
+    withdrawn.identity.changed = Some(Timestamp::from_seconds(NOW - 1));
+    assert!(matches!(verdict(withdrawn, |_| ()), Verdict::Ready(_)));
+}
+
+#[test]
+fn what_lies_in_a_withdrawn_folder_and_tells_no_original_path_is_left_alone() {
+    for path in [".gleaner-withdrawn/a", ".gleaner-withdrawn/ours/a"] {
+        assert_eq!(
+            verdict(entry(path, 5000, Openness::Closed), |_| ()),
+            leaves(LeaveReason::ForeignWithdrawn),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn another_gleaners_file_is_none_of_our_business_for_a_week() {
+    const WEEK: i64 = 7 * 86_400;
+    let foreign = |age| {
+        verdict(
+            entry(".gleaner-withdrawn/theirs/p/a", age, Openness::Closed),
+            |_| (),
+        )
+    };
+    assert_eq!(foreign(WEEK - 1), Verdict::Pass);
+    assert_eq!(foreign(WEEK), leaves(LeaveReason::ForeignWithdrawn));
+}
+
+#[test]
+fn a_folder_may_go_that_is_untouched_for_a_day_by_a_clock_that_is_trusted_and_holds_nothing_withdrawn() {
+    const DAY: i64 = 86_400;
+    let folder = |path, age, change: fn(&mut Outlook<'_>)| {
+        let entry = Entry {
+            kind: EntryKind::Folder,
+            ..entry(path, age, Openness::Closed)
+        };
+        verdict(entry, change)
+    };
+    assert_eq!(folder("day", DAY, |_| ()), Verdict::OldFolder);
+    assert_eq!(folder("day", DAY - 1, |_| ()), Verdict::Pass);
+    let distrusted = |outlook: &mut Outlook<'_>| outlook.clock_trusted = false;
+    assert_eq!(folder("day", DAY, distrusted), Verdict::Pass);
+    assert_eq!(folder("day", DAY, |outlook| outlook.now = None), Verdict::Pass);
+    for withdrawn in [".gleaner-withdrawn", "usb/.gleaner-withdrawn/ours/p"] {
+        assert_eq!(folder(withdrawn, DAY, |_| ()), Verdict::Pass, "{withdrawn}");
+    }
+}
+
+#[test]
+fn the_codes_of_decisions_stay_as_they_are() {
+    let file = candidate("a");
+    let row = remembered(file.identity, FileState::Stored);
+    for (decision, code) in [
+        (Decision::Withdraw(None), "gather"),
+        (
+            Decision::GatherInPlace(LeaveReason::KeptByRule),
+            "gather-in-place",
+        ),
+        (Decision::Resume, "resume-withdrawn"),
+        (Decision::ProveAgain(row), "prove-again"),
+        (Decision::Keep(RowId(7), LeaveReason::KeptByRule), "keep"),
+    ] {
+        assert_eq!(decision.code(), code);
+    }
 }
 
 fn remembered(identity: Identity, state: FileState) -> Remembered {

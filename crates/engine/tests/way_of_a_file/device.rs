@@ -12,6 +12,8 @@ use engine::ports::{
 use model::{DeviceName, Digest, FailureClass, Identity, RelativePath, SourcePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 
+use crate::vast::{digest_of_zeros, send_zeros};
+
 pub(crate) const NOW: i64 = 1_800_000_000;
 
 /// A file, as its device knows it.
@@ -33,7 +35,14 @@ pub(crate) struct State {
     pub(crate) files: BTreeMap<String, File>,
     pub(crate) folders: BTreeSet<String>,
     pub(crate) open: BTreeSet<u64>,
-    pub(crate) unwritable: bool,
+    /// Every rename fails so.
+    pub(crate) refuses_renames: Option<FileFaultKind>,
+    /// The folders for a rename are made before it is refused.
+    pub(crate) makes_folders_in_vain: bool,
+    /// A look at this file fails so, wherever it lies.
+    pub(crate) refuses_looks: Option<(&'static str, FileFaultKind)>,
+    /// A folder that is another file system.
+    pub(crate) mounted: Option<&'static str>,
     /// Not even a folder can be made.
     pub(crate) full: bool,
     pub(crate) missing_sources: Vec<String>,
@@ -42,6 +51,14 @@ pub(crate) struct State {
     pub(crate) endless: bool,
     /// Files of these sizes are not read together with others.
     pub(crate) passes_over: BTreeSet<u64>,
+    /// The sizes of the files that were asked for together.
+    pub(crate) together: Vec<u64>,
+    /// From which byte on files were asked for.
+    pub(crate) offsets: Vec<u64>,
+    /// How many bytes of a file are not sent.
+    pub(crate) withholds: usize,
+    pub(crate) digested: Vec<DigestRequest>,
+    pub(crate) cannot_digest: bool,
     pub(crate) abilities: Option<Abilities>,
     pub(crate) requests: Vec<&'static str>,
     pub(crate) fails_at: Option<(&'static str, FailureClass)>,
@@ -160,6 +177,11 @@ fn missing() -> FileFault {
     }
 }
 
+fn refused(kind: FileFaultKind) -> FileFault {
+    let message = "refused".into();
+    FileFault { kind, message }
+}
+
 impl Session for FakeSession {
     fn abilities(&self) -> Abilities {
         self.state.lock().unwrap().abilities.unwrap_or_else(all_abilities)
@@ -208,22 +230,26 @@ impl Session for FakeSession {
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let mut state = self.state.lock().unwrap();
         state.begin("rename")?;
-        let (unwritable, full) = (state.unwritable, state.full);
+        let (refusal, in_vain) = (state.refuses_renames, state.makes_folders_in_vain);
+        let (full, mounted) = (state.full, state.mounted);
         Ok(moves
             .iter()
             .map(|step| {
-                if unwritable {
-                    return Err(FileFault {
-                        kind: FileFaultKind::Permission,
-                        message: "permission denied".into(),
-                    });
+                if !full && (refusal.is_none() || in_vain) {
+                    let made = std::iter::successors(step.to.parent(), RelativePath::parent);
+                    state.folders.extend(made.map(|folder| folder.to_string()));
+                }
+                if let Some(kind) = refusal {
+                    return Err(refused(kind));
+                }
+                let is_mounted = |path: &RelativePath| {
+                    mounted.is_some_and(|mounted| path.components().next() == Some(mounted.as_bytes()))
+                };
+                if is_mounted(&step.from) != is_mounted(&step.to) {
+                    return Err(refused(FileFaultKind::OtherFileSystem));
                 }
                 if full && step.from.parent() != step.to.parent() {
-                    let message = "no room for a folder".into();
-                    return Err(FileFault {
-                        kind: FileFaultKind::Other,
-                        message,
-                    });
+                    return Err(refused(FileFaultKind::Other));
                 }
                 let mut file = state.files.remove(&step.from.to_string()).ok_or_else(missing)?;
                 file.identity.changed = Some(Timestamp::from_seconds(NOW));
@@ -244,6 +270,11 @@ impl Session for FakeSession {
         let mut state = self.state.lock().unwrap();
         state.begin("inspect")?;
         let inspect = |path: &RelativePath| {
+            if let Some((name, kind)) = state.refuses_looks
+                && path.file_name() == name.as_bytes()
+            {
+                return Err(refused(kind));
+            }
             let identity = state.files.get(&path.to_string()).ok_or_else(missing)?.identity;
             Ok(Inspection {
                 identity,
@@ -272,14 +303,24 @@ impl Session for FakeSession {
                 message: "has grown".into(),
             }));
         }
-        let bytes = Bytes::copy_from_slice(&file.content[usize::try_from(offset).unwrap()..]);
+        if file.is_vast() {
+            send_zeros(&chunks, file.identity.size);
+            return Ok(Ok(file.identity.size));
+        }
+        let end = file.content.len() - state.withholds;
+        let bytes = Bytes::copy_from_slice(&file.content[usize::try_from(offset).unwrap()..end]);
         let count = u64::try_from(bytes.len()).unwrap();
         chunks.send(Chunk::from(bytes)).unwrap();
+        state.offsets.push(offset);
         Ok(Ok(count))
     }
 
     async fn fetch_together(&self, source: &SourcePath, files: Vec<Wanted>) -> Result<(), DeviceFailure> {
-        self.state.lock().unwrap().begin("fetch_together")?;
+        {
+            let mut state = self.state.lock().unwrap();
+            state.begin("fetch_together")?;
+            state.together.extend(files.iter().map(|file| file.expected_size));
+        }
         for file in files {
             if !self
                 .state
@@ -304,13 +345,21 @@ impl Session for FakeSession {
     ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
         let mut state = self.state.lock().unwrap();
         state.begin("digest")?;
+        state.digested.extend_from_slice(requests);
         let digest = |request: &DigestRequest| {
-            let file = state.files.get(&request.path.to_string())?;
+            let file = state
+                .files
+                .get(&request.path.to_string())
+                .filter(|_| !state.cannot_digest)?;
             let content = if state.lies_about_digests {
                 &b"lies"[..]
             } else {
                 &file.content
             };
+            if file.is_vast() && !state.lies_about_digests {
+                let length = request.length.unwrap_or(file.identity.size);
+                return Some(digest_of_zeros(request.offset, length));
+            }
             Some(Digest::from_bytes(Sha256::digest(content).into()))
         };
         Ok(requests.iter().map(digest).collect())

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use engine::event::{Event, Reporter};
+use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{
     Chunk, Clock, ClockReading, Condition, Ledger, LedgerError, PassEnd, Placed, Publication, PublishFault,
     Record, Remembered, Reproof, RowId, SealedFile, Sighting, StagingKey, Store, StoreError, WithdrawnRow,
 };
 use model::{
-    DeviceName, Digest, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId, Timestamp,
+    DeviceName, Digest, FileState, LeaveReason, LedgerId, RangeDigest, RelativePath, SourcePath, StoreId,
+    Timestamp,
 };
 use sha2::{Digest as _, Sha256};
 
 use crate::device::NOW;
+use crate::vast::{VAST, digest_of_zeros};
 
 #[derive(Clone, Default)]
 pub(crate) struct FakeStore {
@@ -23,14 +26,60 @@ pub(crate) struct FakeStore {
     pub(crate) room: Arc<Mutex<Option<u64>>>,
     /// Under which keys files were staged, and whether to be gone on with.
     pub(crate) keys: Arc<Mutex<Vec<(StagingKey, bool)>>>,
+    /// What is there already of every file that may be gone on with.
+    pub(crate) partial: Arc<Mutex<Vec<u8>>>,
+    /// What publishing answers.
+    pub(crate) publish_fault: Arc<Mutex<Option<PublishFault>>>,
+    pub(crate) appends: Arc<Mutex<usize>>,
+    /// With how many chunks each file was sealed.
+    pub(crate) sealed_with: Arc<Mutex<Vec<usize>>>,
+}
+
+/// A file that is being received. Of a vast one only the length is kept.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    token: String,
+    bytes: Vec<u8>,
+    length: u64,
+    is_vast: bool,
+    in_ranges: bool,
+}
+
+impl Staged {
+    fn ranges(&self) -> Vec<RangeDigest> {
+        if !self.in_ranges {
+            return Vec::new();
+        }
+        let range = |number| {
+            let offset = number * RANGE_LENGTH;
+            let length = RANGE_LENGTH.min(self.length - offset);
+            let digest = digest_of_zeros(offset, length);
+            RangeDigest {
+                offset,
+                length,
+                digest,
+            }
+        };
+        (0..self.length.div_ceil(RANGE_LENGTH)).map(range).collect()
+    }
 }
 
 fn digest(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())
 }
 
+fn received(mut staged: Staged, chunks: Vec<Chunk>) -> Staged {
+    for chunk in chunks {
+        staged.length += u64::try_from(chunk.bytes.len()).unwrap();
+        if !staged.is_vast {
+            staged.bytes.extend_from_slice(&chunk.bytes);
+        }
+    }
+    staged
+}
+
 impl Store for FakeStore {
-    type Staged = (String, Vec<u8>);
+    type Staged = Staged;
 
     async fn condition(&self) -> Result<Condition, StoreError> {
         Ok(Condition {
@@ -44,47 +93,51 @@ impl Store for FakeStore {
         Ok(0)
     }
 
-    async fn stage(&self, key: &StagingKey, resume: bool) -> Result<((String, Vec<u8>), u64), StoreError> {
+    async fn stage(&self, key: &StagingKey, resume: bool) -> Result<(Staged, u64), StoreError> {
         self.keys.lock().unwrap().push((key.clone(), resume));
-        Ok(((key.digest.to_hex(), Vec::new()), 0))
+        let there = self.partial.lock().unwrap().clone();
+        let bytes = if resume { there } else { Vec::new() };
+        let length = u64::try_from(bytes.len()).unwrap();
+        let staged = Staged {
+            token: key.digest.to_hex(),
+            bytes,
+            length,
+            is_vast: key.expected_size >= VAST,
+            in_ranges: key.range_digests,
+        };
+        Ok((staged, length))
     }
 
-    async fn append(
-        &self,
-        mut staged: (String, Vec<u8>),
-        chunks: Vec<Chunk>,
-    ) -> Result<(String, Vec<u8>), StoreError> {
-        for chunk in chunks {
-            staged.1.extend_from_slice(&chunk.bytes);
-        }
-        Ok(staged)
+    async fn append(&self, staged: Staged, chunks: Vec<Chunk>) -> Result<Staged, StoreError> {
+        *self.appends.lock().unwrap() += 1;
+        Ok(received(staged, chunks))
     }
 
-    async fn seal(
-        &self,
-        staged: (String, Vec<u8>),
-        last: Vec<Chunk>,
-        _: Timestamp,
-    ) -> Result<SealedFile, StoreError> {
+    async fn seal(&self, staged: Staged, last: Vec<Chunk>, _: Timestamp) -> Result<SealedFile, StoreError> {
         if *self.full.lock().unwrap() {
             return Err(StoreError::Full {
                 path: "store".into(),
                 detail: "no space".into(),
             });
         }
-        let (token, bytes) = self.append(staged, last).await?;
-        let size = u64::try_from(bytes.len()).unwrap();
-        let digest = digest(&bytes);
+        self.sealed_with.lock().unwrap().push(last.len());
+        let staged = received(staged, last);
+        let (size, ranges) = (staged.length, staged.ranges());
+        let (token, bytes) = (staged.token, staged.bytes);
+        let digest = match staged.is_vast {
+            true => digest_of_zeros(0, size),
+            false => digest(&bytes),
+        };
         self.sealed.lock().unwrap().insert(token.clone(), bytes);
         Ok(SealedFile {
             token,
             size,
             digest,
-            ranges: Vec::new(),
+            ranges,
         })
     }
 
-    async fn discard(&self, _: (String, Vec<u8>)) {}
+    async fn discard(&self, _: Staged) {}
 
     async fn retire(&self, sealed: Vec<SealedFile>) -> Result<(), StoreError> {
         for file in sealed {
@@ -98,6 +151,9 @@ impl Store for FakeStore {
         publications: Vec<Publication>,
     ) -> Result<Vec<Result<Placed, PublishFault>>, StoreError> {
         let publish = |publication: Publication| {
+            if let Some(fault) = &*self.publish_fault.lock().unwrap() {
+                return Err(fault.clone());
+            }
             let bytes = self.sealed.lock().unwrap()[&publication.token].clone();
             let mut published = self.published.lock().unwrap();
             match published.get(&publication.name.to_string()) {

@@ -9,14 +9,20 @@
 mod device;
 mod endless;
 mod home;
+mod reading;
+mod releasing;
 mod resume;
+mod telling;
+mod vast;
+mod withdrawing;
 
 use std::time::Duration;
 
+use engine::event::Event;
 use engine::exclude::Exclude;
 use engine::fleet::{SweepSummary, Verdict, sweep};
 use engine::placement::{Layout, LayoutPart, NameRule};
-use engine::ports::{Abilities, PassOutcome, Reason};
+use engine::ports::{Abilities, FileFaultKind, PassOutcome, Reason};
 use engine::rules::{DeviceRules, Mode, ReleaseRule, Rules};
 use engine::world::{Stop, World};
 use model::{DeviceName, FailureClass, FileState, LeaveReason, SourcePath, WaitReason};
@@ -129,6 +135,16 @@ impl FakeWorld {
             .iter()
             .map(|row| row.state)
             .collect()
+    }
+
+    /// What was said of the files that were left.
+    fn details(&self) -> Vec<String> {
+        let events = self.reporter.0.lock().unwrap();
+        let left = events.iter().filter_map(|event| match event {
+            Event::LeftBehind { detail, .. } => detail.clone(),
+            _ => None,
+        });
+        left.collect()
     }
 
     fn reasons(summary: &SweepSummary) -> Vec<Reason> {
@@ -325,7 +341,7 @@ fn the_record_of_a_removal_that_could_not_be_noted_is_brought_up_to_date() {
 #[test]
 fn a_folder_that_cannot_be_written_is_stored_once_and_reported_each_time() {
     let world = FakeWorld::with_files(&[("a", b"one")]);
-    world.devices.state().unwritable = true;
+    world.devices.state().refuses_renames = Some(FileFaultKind::Permission);
     for _ in 0..3 {
         let summary = world.sweep();
         assert_eq!(summary.verdict(), Verdict::Partial);
@@ -346,7 +362,7 @@ fn a_folder_that_cannot_be_written_is_stored_once_and_reported_each_time() {
         .filter(|request| **request == "fetch")
         .count();
     assert_eq!(fetches, 1);
-    world.devices.state().unwritable = false;
+    world.devices.state().refuses_renames = None;
     world.sweep();
     assert_eq!(
         (world.on_device(), world.in_store()),

@@ -38,6 +38,22 @@ fn below_the_floor_the_store_is_full() {
 }
 
 #[test]
+fn what_must_stay_free_is_no_room() {
+    let home = Home::new();
+    let room_above = |min_free| {
+        let settings = Settings {
+            min_free,
+            ..settings("ours")
+        };
+        let store = home.open_with(&Arc::new(SystemDisk::default()), settings);
+        block_on(store.condition()).unwrap().room
+    };
+    // Others write to the disk at the same time.
+    let all = room_above(0);
+    assert!(room_above(all / 2) < all / 4 * 3);
+}
+
+#[test]
 fn an_empty_folder_and_no_folder_are_told_from_a_store() {
     let home = Home::new();
     let disk = Arc::new(SystemDisk::default());

@@ -24,3 +24,4 @@ mod races;
 mod resume;
 mod seal;
 mod staging;
+mod troubles;

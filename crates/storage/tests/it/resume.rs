@@ -169,6 +169,59 @@ fn a_partial_file_that_is_shorter_than_its_name_says_is_not_resumed() {
 }
 
 #[test]
+fn a_partial_file_whose_name_says_more_than_the_file_can_have_is_gone_on_with_where_the_file_ends() {
+    let home = Home::new();
+    let content = content(2 * RANGE + 500, 12);
+    block_on(broken_off(&home.open(), &content));
+    settled(&home, ".2.");
+    let folder = home.path.join(".gleaner/staging/ours/partial");
+    let name = &home.staging("partial")[0];
+    let partial = folder.join(name.replace(".2.", ".9."));
+    fs::rename(folder.join(name), &partial).unwrap();
+    let file = fs::File::options().write(true).open(partial).unwrap();
+    file.set_len(9 * RANGE).unwrap();
+    drop(file);
+    let (there, sealed) = block_on(resumed(&home.open(), &content));
+    assert_eq!((there, sealed.digest), (2 * RANGE, digest(&content)));
+}
+
+#[test]
+fn all_that_is_gone_on_with_is_read_from_the_disk() {
+    let home = Home::new();
+    let content = content(3 * RANGE + 500, 13);
+    block_on(broken_off(&home.open(), &content));
+    settled(&home, ".3.");
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    drop(block_on(store.stage(&key(&content), true)).unwrap());
+    assert_eq!(*disk.dropped.lock().unwrap(), [(0, 3 * RANGE)]);
+}
+
+#[test]
+fn a_partial_file_that_vanishes_is_begun_anew_and_one_that_cannot_be_renamed_is_a_failure() {
+    for is_removed in [true, false] {
+        let home = Home::new();
+        let content = content(2 * RANGE + 500, 14);
+        block_on(broken_off(&home.open(), &content));
+        settled(&home, ".2.");
+        let disk = WatchedDisk::new();
+        let store = home.open_with(&disk, inline_settings());
+        let partial = home.path.join(".gleaner/staging/ours/partial");
+        disk.refuse(move |call| {
+            if call.operation == "rename" && is_removed {
+                fs::remove_dir_all(&partial).unwrap();
+            }
+            (call.operation == "rename" && !is_removed).then_some(Errno::IO)
+        });
+        let outcome = block_on(store.stage(&key(&content), true));
+        match is_removed {
+            true => assert_eq!(outcome.unwrap().1, 0),
+            false => assert!(outcome.is_err()),
+        }
+    }
+}
+
+#[test]
 fn a_range_counts_as_there_only_after_its_flush() {
     let home = Home::new();
     let disk = WatchedDisk::new();

@@ -3,9 +3,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
-use engine::ports::{Store as _, StoreError};
+use bytes::Bytes;
+use engine::ports::{Chunk, StagingKey, Store as _, StoreError};
+use rustix::io::Errno;
 use storage::Settings;
+use tokio::sync::Semaphore;
 
 use crate::context::{
     EARNEST_RANGE, Home, MODIFIED, RANGE, block_on, chunks, content, digest, key, published, sealed, settings,
@@ -21,6 +25,7 @@ fn a_sealed_file_has_the_digest_of_its_bytes_and_of_each_range() {
             0,
             1,
             40_000,
+            200_000,
             RANGE - 1,
             RANGE,
             RANGE + 1,
@@ -152,4 +157,91 @@ fn a_discarded_file_leaves_nothing() {
         }
     });
     home.assert_staging_is_empty();
+}
+
+/// A file of which so many bytes are expected and only a few come.
+fn key_of(expected_size: u64) -> StagingKey {
+    StagingKey {
+        expected_size,
+        ..key(b"bees")
+    }
+}
+
+#[test]
+fn room_is_reserved_for_large_files_and_a_lack_of_it_told_at_once() {
+    const LARGE: u64 = 8 << 20;
+    for (expected_size, refusal, is_asked, is_received) in [
+        (LARGE - 1, None, false, true),
+        (LARGE, None, true, true),
+        (LARGE + 1, None, true, true),
+        // Many file systems cannot reserve any.
+        (LARGE, Some(Errno::OPNOTSUPP), true, true),
+        (LARGE, Some(Errno::NOSPC), true, false),
+        (LARGE, Some(Errno::DQUOT), true, false),
+    ] {
+        let home = Home::in_memory();
+        let disk = WatchedDisk::new();
+        let store = home.open_on(&disk);
+        disk.refuse(move |call| refusal.filter(|_| call.operation == "preallocate"));
+        let received = block_on(async {
+            let (staged, _) = store.stage(&key_of(expected_size), false).await?;
+            store.append(staged, chunks(b"bees")).await
+        });
+        assert_eq!(received.is_ok(), is_received, "{expected_size} {refusal:?}");
+        let calls = disk.take_calls();
+        let asked = calls.iter().any(|call| call.operation == "preallocate");
+        assert_eq!(asked, is_asked, "{expected_size} {refusal:?}");
+    }
+}
+
+#[test]
+fn a_file_that_comes_shorter_than_the_room_that_was_reserved_is_cut() {
+    let home = Home::new();
+    let disk = WatchedDisk::new();
+    let store = home.open_on(&disk);
+    // Little room, much room that is filled, and much that is not.
+    for (expected_size, is_cut) in [(5, false), (9 << 20, false), (10 << 20, true)] {
+        let content = content(if expected_size > 5 { 9 << 20 } else { 4 }, 6);
+        disk.take_calls();
+        let sealed = block_on(async {
+            let (staged, _) = store.stage(&key_of(expected_size), false).await.unwrap();
+            store.seal(staged, chunks(&content), MODIFIED).await.unwrap()
+        });
+        assert_eq!(sealed.digest, digest(&content));
+        let path = home.path.join(".gleaner/staging/ours/sealed").join(&sealed.token);
+        assert_eq!(fs::metadata(path).unwrap().len(), content.len() as u64);
+        let calls = disk.take_calls();
+        let cut = calls.iter().any(|call| call.operation == "truncate");
+        assert_eq!(cut, is_cut, "{expected_size}");
+    }
+}
+
+#[test]
+fn the_memory_of_a_small_file_is_counted_until_it_was_read_back_and_that_of_a_larger_one_until_it_is_written()
+{
+    const SMALL: u64 = 64 << 10;
+    for (length, free) in [(1, 0), (SMALL, 0), (SMALL + 1, 1)] {
+        let home = Home::in_memory();
+        let disk = WatchedDisk::new();
+        let store = home.open_on(&disk);
+        let credits = Arc::new(Semaphore::new(1));
+        let (seen, counted) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&credits));
+        let sight = Arc::clone(&seen);
+        disk.refuse(move |call| {
+            if call.operation == "read_at" {
+                sight.lock().unwrap().push(counted.available_permits());
+            }
+            None
+        });
+        block_on(async {
+            let content = content(length, 7);
+            let credit = Arc::clone(&credits).acquire_owned().await.unwrap();
+            let mut chunk = Chunk::from(Bytes::from(content.clone()));
+            chunk.credit = Some(credit);
+            let (staged, _) = store.stage(&key(&content), false).await.unwrap();
+            store.seal(staged, vec![chunk], MODIFIED).await.unwrap();
+        });
+        assert_eq!(seen.lock().unwrap().first(), Some(&free), "{length}");
+        assert_eq!(credits.available_permits(), 1);
+    }
 }

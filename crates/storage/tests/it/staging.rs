@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use engine::ports::Store as _;
 use model::Timestamp;
+use rustix::io::Errno;
 use storage::{Settings, SystemDisk};
 
 use crate::context::{
     Home, LaterClock, MODIFIED, RANGE, block_on, chunks, content, key, now, publication, sealed, settings,
 };
+use crate::watched::WatchedDisk;
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
@@ -105,12 +107,14 @@ fn leftovers_of_other_collectors_are_counted_after_a_week_and_never_touched() {
     };
     let store = home.open();
     assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), 0);
-    let later = Settings {
-        clock: Arc::new(LaterClock(WEEK + WEEK)),
-        ..settings("ours")
-    };
-    let store = home.open_with(&Arc::new(SystemDisk::default()), later);
-    assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), 3);
+    for (hours, count) in [(7 * 24 - 1, 0), (7 * 24 + 1, 3)] {
+        let later = Settings {
+            clock: Arc::new(LaterClock(Duration::from_hours(hours))),
+            ..settings("ours")
+        };
+        let store = home.open_with(&Arc::new(SystemDisk::default()), later);
+        assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), count);
+    }
     assert_eq!((names("partial"), names("sealed")), (2, 1));
 }
 
@@ -127,4 +131,65 @@ fn a_published_file_outlives_the_tidying_of_its_sealed_name() {
     block_on(home.open().tidy_staging(now())).unwrap();
     home.assert_staging_is_empty();
     assert_eq!(home.read("a/b").unwrap(), b"bees");
+}
+
+#[test]
+fn a_sealed_name_that_is_gone_already_is_retired_and_one_that_cannot_be_removed_is_a_failure() {
+    let home = Home::new();
+    let disk = WatchedDisk::new();
+    let store = home.open_on(&disk);
+    block_on(async {
+        let stuck = sealed(&store, b"bees").await.unwrap();
+        let gone = sealed(&store, b"wasp").await.unwrap();
+        disk.refuse(|call| (call.operation == "remove_file").then_some(Errno::IO));
+        store.retire(vec![stuck]).await.unwrap_err();
+        disk.refuse_nothing();
+        store.tidy_staging(now().plus(WEEK)).await.unwrap();
+        store.retire(vec![gone]).await.unwrap();
+    });
+    home.assert_staging_is_empty();
+}
+
+#[test]
+fn what_a_killed_probe_left_is_removed_and_what_nobody_knows_only_once_it_is_old() {
+    let home = Home::new();
+    let store = home.open();
+    for name in ["probe-1", "unknown"] {
+        home.write(&format!(".gleaner/staging/ours/partial/{name}"), b"");
+    }
+    block_on(store.tidy_staging(now().minus(WEEK))).unwrap();
+    assert_eq!(home.staging("partial"), ["unknown"]);
+    block_on(store.tidy_staging(now().plus(WEEK))).unwrap();
+    home.assert_staging_is_empty();
+}
+
+#[test]
+fn what_vanishes_while_it_is_tidied_is_tidied_and_what_cannot_be_looked_at_or_removed_is_a_failure() {
+    for operation in ["status_at", "remove_file"] {
+        for vanishes in [true, false] {
+            let home = Home::new();
+            leave(&home, "ours");
+            let disk = WatchedDisk::new();
+            let store = home.open_on(&disk);
+            let staging = home.path.join(".gleaner/staging/ours");
+            disk.refuse(move |call| {
+                if call.operation != operation {
+                    return None;
+                }
+                if !vanishes {
+                    return Some(Errno::IO);
+                }
+                let name = std::str::from_utf8(&call.name).unwrap();
+                for folder in ["sealed", "partial"] {
+                    fs::remove_file(staging.join(folder).join(name)).unwrap_or_default();
+                }
+                None
+            });
+            let tidied = block_on(store.tidy_staging(now().plus(WEEK)));
+            assert_eq!(tidied.is_ok(), vanishes, "{operation}: {tidied:?}");
+            if vanishes {
+                home.assert_staging_is_empty();
+            }
+        }
+    }
 }

@@ -27,6 +27,8 @@ pub(crate) struct WatchedDisk {
     refuse: Mutex<Option<Refuse>>,
     /// Spoils what is read of files, as a bad disk does.
     pub(crate) spoils_reads: std::sync::atomic::AtomicBool,
+    /// Which ranges of files are to be read from the disk.
+    pub(crate) dropped: Mutex<Vec<(u64, u64)>>,
     open: Arc<AtomicUsize>,
 }
 
@@ -49,6 +51,7 @@ impl WatchedDisk {
             calls: Mutex::default(),
             refuse: Mutex::default(),
             spoils_reads: false.into(),
+            dropped: Mutex::default(),
             open: Arc::default(),
         })
     }
@@ -190,6 +193,7 @@ impl Disk for WatchedDisk {
 
     fn drop_cache(&self, file: &Self::File, offset: u64, length: u64) {
         self.call("drop_cache", b"").unwrap_or_default();
+        self.dropped.lock().unwrap().push((offset, length));
         self.inner.drop_cache(&file.handle, offset, length);
     }
 

@@ -1,0 +1,209 @@
+//! What a failed call means: for one name, for the store, or nothing at all.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Mutex;
+
+use engine::ports::{Placed, PublishFault, Reproof, Store as _, StoreError};
+use rustix::io::Errno;
+
+use crate::context::{Home, block_on, digest, inline_settings, name, publication, published, sealed};
+use crate::watched::WatchedDisk;
+
+type Answers = Result<Vec<Result<Placed, PublishFault>>, StoreError>;
+
+/// Publishes two files, of which the first cannot get its name.
+fn published_beside(refusal: Errno) -> Answers {
+    let home = Home::in_memory();
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    disk.refuse(move |call| (call.operation == "link" && call.name == b"odd").then_some(refusal));
+    block_on(async {
+        let (odd, even) = (sealed(&store, b"wasp").await?, sealed(&store, b"bees").await?);
+        let publications = vec![publication(&odd, "a/odd"), publication(&even, "a/even")];
+        store.publish(publications).await
+    })
+}
+
+#[test]
+fn what_is_wrong_with_one_name_is_told_of_it_and_holds_up_no_other() {
+    for (refusal, is_unacceptable, told) in [
+        (Errno::NAMETOOLONG, true, "too long"),
+        (Errno::ILSEQ, true, "characters"),
+        (Errno::XDEV, false, "another file system is mounted"),
+        (Errno::ACCESS, false, "failed to give a file its name"),
+    ] {
+        let answers = published_beside(refusal).unwrap();
+        let (is_right, text) = match &answers[0] {
+            Err(PublishFault::Unacceptable(text)) => (is_unacceptable, text),
+            Err(PublishFault::Failed(text)) => (!is_unacceptable, text),
+            _ => panic!("{refusal}: {answers:?}"),
+        };
+        assert!(is_right && text.contains(told), "{refusal}: {answers:?}");
+        assert_eq!(answers[1], Ok(Placed::New), "{refusal}");
+    }
+}
+
+#[test]
+fn what_every_name_would_meet_too_ends_the_sweep() {
+    for refusal in [Errno::NOSPC, Errno::ROFS, Errno::IO, Errno::STALE, Errno::MFILE] {
+        published_beside(refusal).unwrap_err();
+    }
+}
+
+#[test]
+fn a_folder_that_somebody_makes_at_the_same_time_is_as_good_as_made() {
+    let home = Home::in_memory();
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    let path = home.path.clone();
+    disk.refuse(move |call| {
+        if call.operation == "make_folder" {
+            fs::create_dir(path.join("day")).unwrap();
+        }
+        None
+    });
+    assert_eq!(block_on(published(&store, "day/a", b"bees")), Ok(Placed::New));
+}
+
+#[test]
+fn a_folder_that_cannot_be_opened_for_its_flush_ends_the_sweep_and_is_not_taken_for_gone() {
+    let home = Home::in_memory();
+    home.write("a/b/there", b"x");
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    block_on(async {
+        let file = sealed(&store, b"bees").await.unwrap();
+        disk.refuse(|call| (call.operation == "open_folder" && call.name == b"a").then_some(Errno::ACCESS));
+        let publications = vec![publication(&file, "a/b/new")];
+        let error = store.publish(publications).await.unwrap_err();
+        assert!(error.to_string().contains("open a folder"), "{error}");
+    });
+}
+
+/// Publishes `a/b/new` into a folder that is there, while `meddle` is done just before the first call on `operation` and `name`.
+fn published_while(
+    operation: &'static str,
+    name: &'static [u8],
+    meddle: impl FnOnce(&Path) + Send + 'static,
+) -> (Home, Result<Placed, PublishFault>) {
+    let home = Home::in_memory();
+    home.write("a/b/there", b"x");
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    let (path, meddle) = (home.path.clone(), Mutex::new(Some(meddle)));
+    disk.refuse(move |call| {
+        if call.operation == operation && call.name == name {
+            meddle
+                .lock()
+                .unwrap()
+                .take()
+                .into_iter()
+                .for_each(|meddle| meddle(&path));
+        }
+        None
+    });
+    let answer = block_on(published(&store, "a/b/new", b"bees"));
+    (home, answer)
+}
+
+#[test]
+fn a_file_whose_folder_or_one_above_it_was_removed_before_the_flush_is_not_claimed() {
+    for gone in ["a", "a/b"] {
+        // The folder above is opened only to be flushed.
+        let (_, answer) = published_while("open_folder", b"a", move |store| {
+            fs::remove_dir_all(store.join(gone)).unwrap();
+        });
+        assert!(
+            matches!(answer, Err(PublishFault::Failed(_))),
+            "{gone}: {answer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_that_is_removed_just_before_a_file_gets_its_name_is_made_again() {
+    let (home, answer) = published_while("link", b"new", |store| {
+        fs::remove_dir_all(store.join("a")).unwrap();
+    });
+    assert_eq!(answer, Ok(Placed::New));
+    assert_eq!(home.visible(), [("a/b/new".to_owned(), b"bees".to_vec())]);
+}
+
+#[test]
+fn a_name_that_is_given_up_while_it_is_compared_is_free() {
+    for operation in ["status_at", "open_file"] {
+        let home = Home::in_memory();
+        home.write("a/new", b"wasp");
+        let disk = WatchedDisk::new();
+        let store = home.open_with(&disk, inline_settings());
+        let path = home.path.join("a/new");
+        disk.refuse(move |call| {
+            if call.operation == operation && call.name == b"new" {
+                fs::remove_file(&path).unwrap();
+            }
+            None
+        });
+        assert_eq!(block_on(published(&store, "a/new", b"bees")), Ok(Placed::New));
+        assert_eq!(home.read("a/new").unwrap(), b"bees");
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_looked_at_is_neither_free_nor_the_same() {
+    for operation in ["status_at", "open_file"] {
+        let home = Home::in_memory();
+        home.write("a/new", b"bees");
+        let disk = WatchedDisk::new();
+        let store = home.open_with(&disk, inline_settings());
+        disk.refuse(move |call| {
+            (call.operation == operation && call.name == b"new").then_some(Errno::ACCESS)
+        });
+        let answer = block_on(published(&store, "a/new", b"bees"));
+        let told = "failed to ";
+        assert!(
+            matches!(&answer, Err(PublishFault::Failed(text)) if text.starts_with(told)),
+            "{operation}: {answer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_becomes_a_link_while_it_is_compared_is_taken() {
+    let home = Home::in_memory();
+    home.write("a/new", b"bees");
+    let disk = WatchedDisk::new();
+    let store = home.open_with(&disk, inline_settings());
+    let path = home.path.join("a/new");
+    disk.refuse(move |call| {
+        if call.operation == "open_file" {
+            fs::remove_file(&path).unwrap();
+            symlink("same", &path).unwrap();
+        }
+        None
+    });
+    assert_eq!(
+        block_on(published(&store, "a/new", b"bees")),
+        Err(PublishFault::Taken)
+    );
+}
+
+#[test]
+fn a_stored_copy_that_cannot_be_read_is_another_but_a_store_that_is_gone_ends_the_sweep() {
+    for (refusal, expected) in [
+        (Errno::IO, Some(Reproof::Other)),
+        (Errno::ACCESS, Some(Reproof::Other)),
+        (Errno::NOENT, Some(Reproof::Missing)),
+        (Errno::STALE, None),
+        (Errno::MFILE, None),
+    ] {
+        let home = Home::in_memory();
+        home.write("a/b", b"bees");
+        let disk = WatchedDisk::new();
+        let store = home.open_with(&disk, inline_settings());
+        disk.refuse(move |call| (call.operation == "open_file").then_some(refusal));
+        let reproof = block_on(store.reprove(&name("a/b"), 4, &digest(b"bees")));
+        assert_eq!(reproof.ok(), expected, "{refusal}");
+    }
+}

@@ -1,0 +1,38 @@
+//! Grades the tests of the way to the commit by cargo-mutants, which changes the code wherever it knows how.
+//!
+//! What is changed, and which changes no test can notice, stands in `.cargo/mutants.toml`. It takes most of an hour: no step of the full
+//! check.
+
+use std::fs;
+use std::process::Stdio;
+
+use anyhow::{Result, bail};
+
+use crate::command::{self, cargo};
+use crate::workspace::Workspace;
+
+/// Each mutant meets the tests of its own crate: a promise that only a test of another crate holds is easily lost.
+const PACKAGES: [&str; 2] = ["storage", "engine"];
+
+/// Runs cargo-mutants; `arguments` go on to it. Fails where a mutant survives, and says where the outcomes are.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if !is_installed(workspace) {
+        bail!(
+            "cargo-mutants is not installed: `cargo install --locked cargo-mutants` does that in some minutes"
+        );
+    }
+    let outcomes = workspace.root.join("target/mutants/all");
+    fs::create_dir_all(&outcomes)?;
+    let mut mutants = cargo(&workspace.root);
+    mutants.args(["mutants", "--jobs=1"]);
+    mutants.args(PACKAGES.map(|package| format!("--package={package}")));
+    mutants.arg("--output").arg(&outcomes).args(arguments);
+    command::run(&mut mutants)
+}
+
+fn is_installed(workspace: &Workspace) -> bool {
+    let mut version = cargo(&workspace.root);
+    version.args(["mutants", "--version"]);
+    let status = version.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
