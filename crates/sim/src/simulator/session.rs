@@ -6,6 +6,7 @@
 mod reach;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ports::device::Wanted;
@@ -106,6 +107,7 @@ impl Devices for SimulatedDevices {
             book: self.book.clone(),
             disk: self.disk.clone(),
             stops_with_connection: self.stops_with_connection,
+            arrivals: Arc::default(),
         };
         Ok(SimulatedSession { reach, kind, facts })
     }

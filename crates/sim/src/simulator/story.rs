@@ -106,6 +106,7 @@ fn draw(dice: &mut Dice, seed: u64) -> Plan {
         },
         has_links: !dice.one_in(5),
         round_trip: dice.span(Duration::from_millis(6), Duration::from_millis(200)),
+        bytes_per_second: dice.one_in(3).then(|| 2000 + dice.below(50_000)),
         stops_with_connection: dice.one_in(2),
         seed,
     }

@@ -38,6 +38,8 @@ pub struct Plan {
     pub has_links: bool,
     /// The round-trip time to a device.
     pub round_trip: Duration,
+    /// What links carry, in bytes a second; `None`: without limit.
+    pub bytes_per_second: Option<u64>,
     /// Whether devices stop in the midst of a request when the connection goes.
     pub stops_with_connection: bool,
     /// From this all numbers of the disk are drawn.
@@ -52,6 +54,7 @@ impl Default for Plan {
             naming: Naming::ByDevice,
             has_links: true,
             round_trip: Duration::from_millis(8),
+            bytes_per_second: None,
             stops_with_connection: false,
             seed: 1,
         }
@@ -88,7 +91,10 @@ impl World {
             .iter()
             .map(|kind| Device::new(*kind, clock.clone()))
             .collect();
-        let links: Vec<Link> = fleet.iter().map(|_| Link::new(plan.round_trip, None)).collect();
+        let links: Vec<Link> = fleet
+            .iter()
+            .map(|_| Link::new(plan.round_trip, plan.bytes_per_second))
+            .collect();
         let stations: BTreeMap<String, Station> = fleet
             .iter()
             .zip(&links)

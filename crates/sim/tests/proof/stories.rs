@@ -4,14 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sim::simulator::story::{Outcome, play};
 
-/// Seeds that are played in every run. Those that once broke a promise are named with what they found.
+/// Seeds that are played in every run. A change of the model changes every story: what one has found belongs into a test of its own.
 const FIXED: [u64; 24] = [
-    1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, //
-    // A kept file that the store lost; sightings in the future after the clock was set back.
-    4, 36, //
-    // A disk that spoils what it writes beside what was proved before.
-    100_036, //
-    20, 21, 22, 23, 48,
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
 ];
 
 fn keeps_promises(seed: u64) -> Outcome {

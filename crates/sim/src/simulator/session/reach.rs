@@ -1,8 +1,12 @@
 //! What lies between a session and what is done on its device.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use engine::ports::{Chunk, ChunkSender, DeviceFailure, FileFault, FileFaultKind};
 use model::{FailureClass, RelativePath};
 use tokio::sync::oneshot;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::{STALL_TIMEOUT, Station, failure, fault};
@@ -25,6 +29,8 @@ pub(super) struct Reach {
     pub(super) book: Book,
     pub(super) disk: ForgetfulDisk,
     pub(super) stops_with_connection: bool,
+    /// Grows with everything that arrives: a slow link is not a silent one.
+    pub(super) arrivals: Arc<AtomicU64>,
 }
 
 impl Reach {
@@ -40,7 +46,25 @@ impl Reach {
     }
 
     pub(super) async fn carry(&self, bytes: u64, is_answer: bool) -> Passage {
-        self.station.link.carry(self.generation, bytes, is_answer).await
+        let passage = self.station.link.carry(self.generation, bytes, is_answer).await;
+        if passage == Passage::Arrived {
+            self.arrivals.fetch_add(1, Ordering::Relaxed);
+        }
+        passage
+    }
+
+    /// Waits as long as anything arrives at all.
+    async fn wait_for<T>(
+        &self,
+        mut receiver: oneshot::Receiver<T>,
+    ) -> Result<Result<T, oneshot::error::RecvError>, Elapsed> {
+        loop {
+            let before = self.arrivals.load(Ordering::Relaxed);
+            match timeout(STALL_TIMEOUT, &mut receiver).await {
+                Err(_) if self.arrivals.load(Ordering::Relaxed) != before => {}
+                answered => return answered,
+            }
+        }
     }
 
     /// Sends a request, has it done, and waits for the answer.
@@ -67,7 +91,7 @@ impl Reach {
                 Passage::Vanished => std::future::pending().await,
             }
         });
-        let answer = timeout(STALL_TIMEOUT, receiver).await;
+        let answer = self.wait_for(receiver).await;
         if self.power.is_off() {
             return std::future::pending().await;
         }
