@@ -75,16 +75,16 @@ impl Place for Real {
 }
 
 async fn keeps_promises(configuration: &str) {
-    let broken = check(async || real(configuration).await).await;
+    let broken = Box::pin(check(async || real(configuration).await)).await;
     assert!(broken.is_empty(), "not as promised:\n  {}", broken.join("\n  "));
 }
 
 #[tokio::test]
 async fn a_device_with_gnu_tools_keeps_the_promises_of_the_port() {
-    keeps_promises("").await;
+    Box::pin(keeps_promises("")).await;
 }
 
 #[tokio::test]
 async fn a_device_with_nothing_but_sftp_keeps_the_promises_of_the_port() {
-    keeps_promises(&format!("ForceCommand {SFTP_SERVER}")).await;
+    Box::pin(keeps_promises(&format!("ForceCommand {SFTP_SERVER}"))).await;
 }
