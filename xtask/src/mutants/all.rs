@@ -24,7 +24,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let outcomes = workspace.root.join("target/mutants/all");
     fs::create_dir_all(&outcomes)?;
     let mut mutants = cargo(&workspace.root);
-    mutants.args(["mutants", "--jobs=1"]);
+    mutants.arg("mutants");
     mutants.args(PACKAGES.map(|package| format!("--package={package}")));
     mutants.arg("--output").arg(&outcomes).args(arguments);
     command::run(&mut mutants)
