@@ -14,6 +14,12 @@ use crate::world::World;
 /// A batch, as planned.
 pub(crate) type Batch = Vec<(Candidate, Decision)>;
 
+/// How many bytes the files of a batch have.
+pub(crate) fn bytes(batch: &Batch) -> u64 {
+    let sizes = batch.iter().map(|(candidate, _)| candidate.identity.size);
+    sizes.fold(0, u64::saturating_add)
+}
+
 /// Takes one batch through all stages.
 pub(crate) async fn run<W: World>(
     visit: &Visit<'_, W>,

@@ -10,7 +10,7 @@ use model::{FailureClass, FileState, SourcePath, WaitReason};
 use crate::batch::{self, Batch};
 use crate::event::Event;
 use crate::plan::{Candidate, Decision, Outlook};
-use crate::ports::{DeviceFailure, Ledger, Reason, Session};
+use crate::ports::{DeviceFailure, Ledger, Reason, Session, Store};
 use crate::recourse::PassError;
 use crate::rules::Mode;
 use crate::selection::StandingBook;
@@ -146,19 +146,30 @@ async fn run_batches<W: World>(
 ) -> Result<(), PassError> {
     let mut size = batch::Size::first();
     let mut under_way = FuturesUnordered::new();
-    let mut failure = None;
+    let (mut failure, mut bytes_under_way) = (None, 0_u64);
     loop {
         while under_way.len() < BATCHES_AT_ONCE && failure.is_none() && visit.may_go_on() {
             let batch: Batch = size.take(&mut work);
             if batch.is_empty() {
                 break;
             }
-            under_way.push(attempt(visit, source, batch));
+            let bytes = batch::bytes(&batch);
+            if !under_way.is_empty()
+                && !has_plenty_of_room(visit, bytes_under_way.saturating_add(bytes)).await
+            {
+                batch.into_iter().rev().for_each(|file| work.push_front(file));
+                break;
+            }
+            bytes_under_way = bytes_under_way.saturating_add(bytes);
+            under_way.push(async move { (bytes, attempt(visit, source, batch).await) });
         }
-        match under_way.next().await {
-            None => break,
-            Some(Ok(())) => size.grow(),
-            Some(Err(error)) => failure = failure.or(Some(error)),
+        let Some((bytes, outcome)) = under_way.next().await else {
+            break;
+        };
+        bytes_under_way = bytes_under_way.saturating_sub(bytes);
+        match outcome {
+            Ok(()) => size.grow(),
+            Err(error) => failure = failure.or(Some(error)),
         }
     }
     if visit.stop.is_asked() && !work.is_empty() {
@@ -169,6 +180,13 @@ async fn run_batches<W: World>(
         visit.not_reached(source, &candidate.original, candidate.identity.size, reason);
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// Whether batches of so many bytes may be under way together. Where the store is nearly full, they would fill it up before any of them is whole,
+/// and sweep after sweep would bring nothing home: then one goes after the other, and takes what there is room for.
+async fn has_plenty_of_room<W: World>(visit: &Visit<'_, W>, bytes: u64) -> bool {
+    let condition = visit.world.store().condition().await;
+    condition.is_ok_and(|condition| condition.room / 2 >= bytes)
 }
 
 /// Runs a batch; if it fails, what it did not come to an end with is noted as not reached.
