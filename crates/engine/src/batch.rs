@@ -96,11 +96,11 @@ const FIRST: Size = Size {
     bytes: 8 << 20,
 };
 
-/// No batch is larger: three times so much is withdrawn at a time, and waits for its record.
 /// Bytes of the names of all folders that the files of a batch are in, each folder counted for each file. Files that lie in a hundred folders
 /// would else cost as much memory as they have folders; ordinary ones come to a quarter of this.
 const MOST_FOLDER_BYTES: usize = 4 << 20;
 
+/// No batch is larger: three times so much is withdrawn at a time, and waits for its record.
 const LARGEST: Size = Size {
     files: 2048,
     bytes: 128 << 20,
