@@ -12,6 +12,7 @@ pub mod reader;
 
 mod connection;
 mod fault;
+mod lock;
 mod names;
 mod opening;
 mod passes;

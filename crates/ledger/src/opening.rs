@@ -1,6 +1,6 @@
 //! Taking possession of a ledger: lock it, look what it is, make it ours, make it current.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use model::{LedgerId, Timestamp};
 use rusqlite::{Connection, ErrorCode, named_params};
 
 use crate::fault::{refused, shown, translated};
+use crate::lock::Lock;
 use crate::schema::{self, Kind};
 use crate::{connection, values};
 
@@ -34,8 +35,8 @@ pub(crate) struct Opened {
     /// Where it lies, symbolic links resolved.
     pub(crate) path: PathBuf,
     pub(crate) connection: Connection,
-    /// Held until the end of the process at the latest: the kernel releases it. None for what is in memory: nobody else can get at it.
-    pub(crate) lock: Option<File>,
+    /// None for what is in memory: nobody else can get at it.
+    pub(crate) lock: Option<Lock>,
     pub(crate) id: LedgerId,
     /// Whether it was made just now.
     pub(crate) is_new: bool,
@@ -44,7 +45,7 @@ pub(crate) struct Opened {
 /// Opens the ledger at `path` for writing; makes it, and its folder, if it is not there.
 pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Opened, LedgerError> {
     let path = resolved(path).map_err(|error| refused(&error, "make the folder of", path))?;
-    let lock = lock(&path)?;
+    let lock = Lock::take(&path, FILE_MODE)?;
     create_file(&path).map_err(|error| refused(&error, "create", &path))?;
     let kind = look(&path)?;
     let opening = |error: &rusqlite::Error| translated(error, "open", &path);
@@ -141,25 +142,6 @@ fn flush_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => File::open(".")?.sync_all(),
-    }
-}
-
-fn lock(path: &Path) -> Result<File, LedgerError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let locking = |error: &io::Error| refused(error, "lock", path);
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(FILE_MODE)
-        .open(name)
-        .map_err(|error| locking(&error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::Busy { path: shown(path) }),
-        Err(TryLockError::Error(error)) => Err(locking(&error)),
     }
 }
 

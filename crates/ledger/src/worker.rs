@@ -4,7 +4,6 @@
 //! the same for one request as for many. If the group fails, its requests are tried one by one, so that only the
 //! guilty one fails.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
@@ -13,6 +12,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fault::{shown, translated};
+use crate::lock::Lock;
 
 /// Requests that wait for a thread. Each pass has one or two under way; beyond that the engine waits, and memory with it.
 const QUEUE: usize = 64;
@@ -30,7 +30,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts the one that writes. It holds `lock` until its connection is closed.
-    pub(crate) fn writer(connection: Connection, lock: Option<File>, path: PathBuf) -> std::io::Result<Self> {
+    pub(crate) fn writer(connection: Connection, lock: Option<Lock>, path: PathBuf) -> std::io::Result<Self> {
         Self::start("write to", path, move |requests, path| {
             write(connection, requests, path);
             drop(lock);

@@ -86,8 +86,11 @@ impl Workplace {
         let path = place.join(format!("{PREFIX}{}", &chance::<4>()?));
         // Fails where the name is taken, by a symbolic link too.
         DirBuilder::new().mode(0o700).create(&path)?;
-        let lock = File::create_new(path.join("lock"))?;
+        // Locked before it has the name by which another gleaner tells that the folder was left over.
+        let unnamed = path.join("lock.new");
+        let lock = File::create_new(&unnamed)?;
         lock.lock()?;
+        fs::rename(&unnamed, path.join("lock"))?;
         Ok(Self {
             path,
             _lock: lock,
