@@ -178,4 +178,31 @@ mod tests {
         *other.last_mut().unwrap() ^= 1;
         assert!(!begins(&[begin, &other]));
     }
+
+    #[test]
+    fn a_range_ends_where_it_was_to_end_however_many_parts_it_comes_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = SystemDisk::default();
+        let root = disk.open_root(folder.path()).unwrap();
+        let content: Vec<u8> = (0..800_000_u32).flat_map(u32::to_le_bytes).collect();
+        let file = disk.create_file(&root, b"a").unwrap();
+        write_all(&disk, &file, &content, 0).unwrap();
+        let whole = content.len();
+        for (offset, length) in [
+            (0, 1_500_001),
+            (4096, 2_100_000),
+            (2_500_000, 10_000_000),
+            (0, whole),
+        ] {
+            let mut seen = Vec::new();
+            let (from, asked) = (u64::try_from(offset).unwrap(), u64::try_from(length).unwrap());
+            let count = read_range(&disk, &file, from, asked, |part| seen.extend_from_slice(part)).unwrap();
+            let expected = &content[offset..whole.min(offset + length)];
+            assert_eq!(
+                (count, seen.len()),
+                (u64::try_from(expected.len()).unwrap(), expected.len())
+            );
+            assert!(seen == expected, "{offset} {length}");
+        }
+    }
 }

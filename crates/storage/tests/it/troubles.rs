@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use engine::ports::{Placed, PublishFault, Reproof, Store as _, StoreError};
 use rustix::io::Errno;
+use storage::DirectoryStore;
 
 use crate::context::{Home, block_on, digest, inline_settings, name, publication, published, sealed};
 use crate::watched::WatchedDisk;
@@ -65,6 +66,35 @@ fn a_folder_that_somebody_makes_at_the_same_time_is_as_good_as_made() {
         None
     });
     assert_eq!(block_on(published(&store, "day/a", b"bees")), Ok(Placed::New));
+}
+
+#[test]
+fn a_staging_folder_that_another_gleaner_makes_at_the_same_time_is_as_good_as_made() {
+    let home = Home::in_memory();
+    let disk = WatchedDisk::new();
+    let path = home.path.clone();
+    disk.refuse(move |call| {
+        if call.operation == "make_folder" && call.name == b"staging" {
+            fs::create_dir(path.join(".gleaner/staging")).unwrap();
+        }
+        None
+    });
+    let store = home.open_with(&disk, inline_settings());
+    assert_eq!(block_on(published(&store, "a", b"bees")), Ok(Placed::New));
+}
+
+#[test]
+fn a_staging_folder_that_must_not_be_made_is_told_by_why_not() {
+    let home = Home::in_memory();
+    let disk = WatchedDisk::new();
+    disk.refuse(|call| (call.operation == "make_folder").then_some(Errno::ACCESS));
+    let error = DirectoryStore::open(home.folder(&disk), inline_settings())
+        .map(drop)
+        .unwrap_err();
+    let StoreError::NotWritable { source, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(Errno::from_io_error(&source), Some(Errno::ACCESS));
 }
 
 #[test]
