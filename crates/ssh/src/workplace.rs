@@ -86,11 +86,8 @@ impl Workplace {
         let path = place.join(format!("{PREFIX}{}", &chance::<4>()?));
         // Fails where the name is taken, by a symbolic link too.
         DirBuilder::new().mode(0o700).create(&path)?;
-        // Locked before it has the name by which another gleaner tells that the folder was left over.
-        let unnamed = path.join("lock.new");
-        let lock = File::create_new(&unnamed)?;
+        let lock = File::create_new(path.join("lock"))?;
         lock.lock()?;
-        fs::rename(&unnamed, path.join("lock"))?;
         Ok(Self {
             path,
             _lock: lock,
@@ -98,7 +95,7 @@ impl Workplace {
         })
     }
 
-    /// Writes the configuration.
+    /// Writes the configuration. From then on, a folder whose lock is free is one that was left over.
     pub(crate) fn write_configuration(&self, text: &str) -> Result<(), SetupError> {
         let path = self.configuration();
         let written = fs::OpenOptions::new()
@@ -145,8 +142,10 @@ fn remove_left_over(place: &Path, user: u32) {
             && entry
                 .metadata()
                 .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user);
-        // A folder without a lock file is just being made, or was never finished: it is left alone.
-        let is_left_over = is_ours && File::open(path.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
+        // A folder without a configuration is just being made, and may not be locked yet, or was never finished: it is left alone.
+        let is_left_over = is_ours
+            && path.join("config").exists()
+            && File::open(path.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
         if is_left_over && let Err(error) = fs::remove_dir_all(&path) {
             tracing::debug!(path = %path.display(), %error, "left-over folder of ssh stays behind");
         }
@@ -181,11 +180,15 @@ mod tests {
     #[test]
     fn a_folder_left_over_by_a_killed_process_goes_and_one_in_use_stays() {
         let place = tempfile::tempdir_in("/tmp").unwrap();
-        let left_over = place.path().join("gleaner-ssh-00000000");
-        fs::create_dir(&left_over).unwrap();
-        File::create(left_over.join("lock")).unwrap();
+        let [left_over, being_made] =
+            ["gleaner-ssh-00000000", "gleaner-ssh-00000001"].map(|name| place.path().join(name));
+        for folder in [&left_over, &being_made] {
+            fs::create_dir(folder).unwrap();
+            File::create(folder.join("lock")).unwrap();
+        }
+        File::create(left_over.join("config")).unwrap();
         let one = Workplace::make(Some(place.path())).unwrap();
-        assert!(!left_over.exists());
+        assert!(!left_over.exists() && being_made.exists());
         let other = Workplace::make(Some(place.path())).unwrap();
         assert!(one.path.exists());
         assert_ne!(one.path, other.path);
