@@ -16,7 +16,9 @@ use crate::tap::Tap;
 
 fn ssh(fleet: &Fleet, device: &str, command: &str) -> Output {
     let config = fleet.path("ssh_config");
-    Command::new("ssh")
+    // Under nohup(1) the jump's ssh would ignore that it is hung up on, outlive the one that gave up, and hold its output open.
+    Command::new("env")
+        .args(["--default-signal=HUP", "ssh"])
         .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=2", "-F"])
         .arg(config)
         .args([device, command])
