@@ -5,21 +5,21 @@ mod attempt;
 use std::collections::HashMap;
 use std::path::{Path, absolute};
 use std::process::Stdio;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::ports::device::{DeviceFailure, Devices};
 use model::{DeviceName, FailureClass, SourcePath};
 
 use crate::configuration::{self, Following};
+use crate::jump::{JumpConnection, Jumps};
 use crate::pacing::Pacing;
 use crate::process::Client;
 use crate::resolve::{Route, route};
 use crate::session::SshSession;
 use crate::target::{SshOptions, Target};
 use crate::workplace::{SetupError, Workplace};
-use attempt::Attempt;
+use attempt::{Attempt, Way};
 
 /// How often a connection is tried that the other side's sshd hangs up on at once, because it has too many
 /// unauthenticated ones (`MaxStartups`).
@@ -33,6 +33,7 @@ pub struct SshDevices {
     targets: HashMap<DeviceName, Target>,
     routes: Mutex<HashMap<DeviceName, Route>>,
     pacing: Pacing,
+    jumps: Jumps,
     client: Client,
     connect_timeout: Duration,
     workplace: Workplace,
@@ -59,6 +60,7 @@ impl SshDevices {
                 .collect(),
             routes: Mutex::default(),
             pacing: Pacing::default(),
+            jumps: Jumps::default(),
             client: Client {
                 program: options.program.clone(),
                 configuration: workplace.configuration(),
@@ -66,6 +68,19 @@ impl SshDevices {
             connect_timeout: options.connect_timeout,
             workplace,
         })
+    }
+
+    /// The jump connection that a device shares with others, where there is one to be shared.
+    async fn shared_jump(&self, route: &Route) -> Option<Arc<JumpConnection>> {
+        // One device alone would gain nothing.
+        let jump = route.jump.as_ref().filter(|_| self.targets.len() > 1)?;
+        let open = Box::pin(async {
+            let turn = self.pacing.turn(&route.first_hop).await;
+            // To be reached, and to authenticate us; each hop before it takes as long.
+            let patience = self.connect_timeout * (route.hops_before.min(8) + 1);
+            JumpConnection::open(&self.client, jump, self.workplace.socket(), patience, turn).await
+        });
+        self.jumps.join(jump).connection(open).await
     }
 
     /// The way to a device; asked of ssh once.
@@ -99,18 +114,33 @@ impl Devices for SshDevices {
             });
         };
         let route = self.route(target).await?;
+        let attempt = || Attempt {
+            client: &self.client,
+            target,
+            route: &route,
+            socket: self.workplace.socket(),
+            connect_timeout: self.connect_timeout,
+            facts_for,
+        };
+        let silence = match self.shared_jump(&route).await {
+            None => None,
+            Some(jump) => match attempt().run(Way::Shared(Arc::clone(&jump))).await {
+                Ok(session) => return Ok(session),
+                Err(judgement) => {
+                    jump.leave().await;
+                    if is_of_the_device(judgement.failure.class) {
+                        return Err(judgement.failure);
+                    }
+                    tracing::debug!(device = %target.name, failure = %judgement.failure, "not over the shared jump connection");
+                    Some(judgement.failure).filter(|failure| failure.class == FailureClass::TimedOut)
+                }
+            },
+        };
         let mut tries = 1;
         loop {
             let turn = self.pacing.turn(&route.first_hop).await;
-            let attempt = Attempt {
-                client: &self.client,
-                target,
-                route: &route,
-                socket: self.workplace.socket(),
-                connect_timeout: self.connect_timeout,
-                facts_for,
-            };
-            match attempt.run(turn).await {
+            let silence = silence.clone();
+            match attempt().run(Way::Own { turn, silence }).await {
                 Ok(session) => return Ok(session),
                 Err(judgement) if judgement.hung_up_at_once && tries < TRIES => {
                     tokio::time::sleep(PAUSE * tries).await;
@@ -120,6 +150,15 @@ impl Devices for SshDevices {
             }
         }
     }
+}
+
+/// What only the device's own sshd, or ssh before it connects, can have said, however it was reached. Anything else may be the doing of the shared
+/// jump connection.
+fn is_of_the_device(class: FailureClass) -> bool {
+    matches!(
+        class,
+        FailureClass::HostKeyUnknown | FailureClass::HostKeyChanged | FailureClass::AuthenticationRefused
+    )
 }
 
 /// The path, absolute: `Include` takes a relative one from `~/.ssh`, and keeps silent about a missing one.

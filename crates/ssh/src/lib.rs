@@ -16,6 +16,7 @@ mod facts;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod guard;
+mod jump;
 mod lane;
 mod last_words;
 mod open_files;

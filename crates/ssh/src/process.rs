@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use crate::resolve::JumpHost;
 use crate::target::{Compression, Target};
 
 /// How ssh is started for every device.
@@ -20,12 +21,23 @@ impl Client {
     /// The connection itself: SFTP on its stdio, and a control socket for whatever else is asked of the device.
     ///
     /// `patience` is the time until the device's first words, of which a jump host may have used some.
-    pub(crate) fn master(&self, target: &Target, socket: &Path, patience: Duration) -> Command {
+    ///
+    /// Through the jump connection that owns `by_way_of`, if there is one, else as ssh's configuration says.
+    pub(crate) fn master(
+        &self,
+        target: &Target,
+        socket: &Path,
+        by_way_of: Option<(&JumpHost, &Path)>,
+        patience: Duration,
+    ) -> Command {
         let compression = match target.compression {
             Compression::Always => "Compression=yes",
             Compression::Auto | Compression::Never => "Compression=no",
         };
         let mut command = self.command();
+        if let Some(proxy) = by_way_of.and_then(|(jump, socket)| self.proxy(jump, socket)) {
+            command.arg("-o").arg(proxy);
+        }
         command
             .args(["-o", "ControlMaster=yes", "-o", compression, "-o"])
             .arg(option("ControlPath=", socket.as_os_str()))
@@ -33,6 +45,41 @@ impl Client {
             .arg(format!("ConnectTimeout={}", patience.as_secs().max(1)))
             .args(["-s", "--", target.name.as_str(), "sftp"]);
         command
+    }
+
+    /// A connection to a jump host, and a control socket for those who go through it.
+    pub(crate) fn jump(&self, jump: &JumpHost, socket: &Path) -> Command {
+        let mut command = self.command();
+        command
+            .args(["-N", "-o", "ControlMaster=yes", "-o"])
+            .arg(option("ControlPath=", socket.as_os_str()));
+        if let Some(before) = &jump.before {
+            command.args(["-J", before]);
+        }
+        if let Some(user) = &jump.user {
+            command.args(["-l", user]);
+        }
+        if let Some(port) = jump.port {
+            command.arg("-p").arg(port.to_string());
+        }
+        command.args(["--", &jump.host]);
+        command
+    }
+
+    /// The proxy command that asks the jump connection for a way to the device, and fails where that is gone. The connection takes over its
+    /// streams: no byte goes through the process. `None` where a path means something to a shell.
+    fn proxy(&self, jump: &JumpHost, socket: &Path) -> Option<String> {
+        let plain = |path: &Path| {
+            let path = path.to_str()?;
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
+            path.chars().all(is_plain).then(|| path.to_owned())
+        };
+        let (program, configuration) = (plain(&self.program)?, plain(&self.configuration)?);
+        let (socket, host) = (plain(socket)?, &jump.host);
+        Some(format!(
+            "ProxyCommand={program} -F {configuration} -o ControlMaster=no -o ProxyCommand=false \
+             -o ControlPath={socket} -W '[%h]:%p' -- '{host}'"
+        ))
     }
 
     /// A command on the device, over the connection that owns `socket`.

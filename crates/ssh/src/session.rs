@@ -26,6 +26,7 @@ use tokio::time::timeout;
 
 use crate::facts::{Dialect, Facts};
 use crate::guard::Guard;
+use crate::jump::JumpConnection;
 use crate::lane::{Lane, LaneError, Lanes, Opener};
 use crate::last_words::LastWords;
 use crate::patience::LaneDebt;
@@ -77,6 +78,7 @@ impl Drop for Supervisor {
 /// What a successful attempt has made.
 pub(crate) struct Connected {
     pub(crate) through_jump: bool,
+    pub(crate) jump: Option<Arc<JumpConnection>>,
     pub(crate) process: Child,
     pub(crate) words: LastWords,
     pub(crate) reached: Reached,
@@ -112,6 +114,7 @@ impl SshSession {
                 lanes: connected.reached.debt.clone(),
             },
             through_jump: connected.through_jump,
+            jump: connected.jump,
         };
         let supervisor = Supervisor(tokio::spawn(supervisor.run(verdict.clone(), farewells)));
         Self::over(connected.reached, verdict, farewell, supervisor, facts_for).await

@@ -14,6 +14,7 @@ use crate::bandwidth::Metered;
 use crate::classify::{Judgement, judge};
 use crate::facts::Facts;
 use crate::guard::Guard;
+use crate::jump::JumpConnection;
 use crate::lane::{Lane, LaneError, Opener};
 use crate::last_words::LastWords;
 use crate::pacing::Turn;
@@ -42,11 +43,33 @@ pub(super) struct Attempt<'a> {
     pub(super) facts_for: &'a [SourcePath],
 }
 
+/// How the device is reached.
+pub(super) enum Way {
+    /// As ssh's configuration says.
+    Own {
+        /// The right to be connecting to the first hop.
+        turn: Turn,
+        /// How the device kept silent over a shared connection: then all that is to be found out is whether the jump host did.
+        silence: Option<DeviceFailure>,
+    },
+    /// Through a jump connection that others go through, too.
+    Shared(Arc<JumpConnection>),
+}
+
+impl Way {
+    fn jump(&self) -> Option<Arc<JumpConnection>> {
+        match self {
+            Self::Own { .. } => None,
+            Self::Shared(jump) => Some(Arc::clone(jump)),
+        }
+    }
+}
+
 impl Attempt<'_> {
     /// Connects, and lets others have their turn as soon as the first hop has authenticated us.
-    pub(super) async fn run(self, turn: Turn) -> Result<SshSession, Judgement> {
+    pub(super) async fn run(self, way: Way) -> Result<SshSession, Judgement> {
         let guard = Guard::start().map_err(|error| local(&error))?;
-        match self.meet(guard.group(), turn).await {
+        match self.meet(guard.group(), way).await {
             Ok(connected) => SshSession::begin(guard, connected, self.facts_for)
                 .await
                 .map_err(only),
@@ -58,9 +81,13 @@ impl Attempt<'_> {
     }
 
     /// Starts ssh in the group, and waits until the device has answered. Where it does not, ssh has ended or is killed.
-    async fn meet(&self, group: i32, turn: Turn) -> Result<Connected, Judgement> {
+    async fn meet(&self, group: i32, way: Way) -> Result<Connected, Judgement> {
         let received = Arc::new(AtomicU64::new(0));
-        let mut command = self.client.master(self.target, &self.socket, self.patience() * 2);
+        let jump = way.jump();
+        let by_way_of = jump.as_deref().map(JumpConnection::way);
+        let mut command = self
+            .client
+            .master(self.target, &self.socket, by_way_of, self.patience() * 2);
         let mut process = command
             .process_group(group)
             .spawn()
@@ -89,11 +116,12 @@ impl Attempt<'_> {
         };
         let met = tokio::select! {
             met = answers => met,
-            failure = self.out_of_patience(&words, turn) => return Err(only(failure)),
+            failure = self.out_of_patience(&words, way) => return Err(only(failure)),
         };
         match met {
             Ok((files, shell)) => Ok(Connected {
                 through_jump: self.route.hops_before > 0,
+                jump,
                 process,
                 words,
                 reached: Reached {
@@ -141,21 +169,22 @@ impl Attempt<'_> {
     }
 
     /// Ends with a failure once some stage has taken too long.
-    async fn out_of_patience(&self, words: &LastWords, turn: Turn) -> DeviceFailure {
-        let hops = self.route.hops_before;
-        if self.route.tells_progress {
-            // To be reached, and to authenticate us. Where the first hop cannot be reached ssh says so itself, sooner.
-            if timeout(self.connect_timeout * 2, words.authenticated())
-                .await
-                .is_err()
+    async fn out_of_patience(&self, words: &LastWords, way: Way) -> DeviceFailure {
+        if let Way::Own { turn, silence } = way {
+            if self.route.tells_progress
+                // To be reached, and to authenticate us. Where the first hop cannot be reached ssh says so itself, sooner.
+                && timeout(self.connect_timeout * 2, words.authenticated()).await.is_err()
             {
-                return match hops {
+                return match self.route.hops_before {
                     0 => self.silent(FailureClass::TimedOut, "the device does not let us in"),
                     _ => self.silent(FailureClass::JumpUnreachable, "the jump host does not let us in"),
                 };
             }
+            drop(turn);
+            if let Some(failure) = silence {
+                return failure;
+            }
         }
-        drop(turn);
         if timeout(self.patience(), self.let_in()).await.is_err() {
             return self.silent(FailureClass::TimedOut, "the device does not let us in");
         }

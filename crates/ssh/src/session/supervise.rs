@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::classify::judge;
 use crate::guard::Guard;
+use crate::jump::JumpConnection;
 use crate::last_words::LastWords;
 use crate::patience::{GivenUp, LaneDebt, Patience, Seen};
 use crate::verdict::Verdict;
@@ -29,6 +30,8 @@ pub(super) struct Supervised {
     pub(super) files: sftp::Client,
     pub(super) owed: Owed,
     pub(super) through_jump: bool,
+    /// The jump connection that is shared with other devices, if one is.
+    pub(super) jump: Option<Arc<JumpConnection>>,
 }
 
 /// What is to be seen of a connection's debts, and how long they are waited for.
@@ -49,11 +52,17 @@ impl Supervised {
             files,
             owed,
             through_jump,
+            jump,
         } = self;
         tokio::select! {
             _ = process.wait() => {
                 timeout(PATIENCE, words.ended()).await.ok();
-                verdict.end(judge(&words.text(), through_jump).failure);
+                let of_jump = match &jump {
+                    Some(jump) => jump.last_words().await,
+                    None => None,
+                };
+                let said = of_jump.unwrap_or_default() + &words.text();
+                verdict.end(judge(&said, through_jump).failure);
             }
             why = owed.too_long(&files) => {
                 verdict.end(given_up(why));
@@ -70,6 +79,9 @@ impl Supervised {
         // Reaped, or killed with this: a device that is silent would not let it end in order.
         drop(process);
         guard.end().await;
+        if let Some(jump) = jump {
+            jump.leave().await;
+        }
     }
 }
 

@@ -14,14 +14,14 @@ async fn refusal(world: &World, name: &str) -> DeviceFailure {
 }
 
 /// A port that takes connections and never says a word.
-fn silent_port() -> (TcpListener, u16) {
+pub(crate) fn silent_port() -> (TcpListener, u16) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
 }
 
 /// A port that hangs up on everyone, after some last words.
-fn rude_port(words: &'static [u8]) -> u16 {
+pub(crate) fn rude_port(words: &'static [u8]) -> u16 {
     let (listener, port) = silent_port();
     std::thread::spawn(move || {
         for stream in listener.incoming() {

@@ -16,6 +16,7 @@ mod files;
 mod guard;
 mod lesser;
 mod listing;
+mod shared;
 mod stalls;
 mod together;
 mod world;

@@ -1,0 +1,176 @@
+//! Devices behind one jump host share connections to it, and nobody can tell but by the time it takes.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::ports::device::{DeviceFailure, Devices, Session};
+use model::{DeviceName, FailureClass};
+use ssh::{SshDevices, SshSession};
+use tokio::task::JoinSet;
+
+use crate::connecting::{rude_port, silent_port};
+use crate::guard::processes_of;
+use crate::world::{World, eventually, free_port, script};
+
+fn name(text: &str) -> DeviceName {
+    DeviceName::new(text).unwrap()
+}
+
+/// A jump host with a device `hive0` behind it, which `hive1` and so on are other names of.
+fn world(jump: &str, devices: usize) -> (World, Vec<String>) {
+    let mut world = World::with_jump(jump).device("hive0", "");
+    let port = world.port("hive0");
+    for number in 1..devices {
+        world = world.device_at(&format!("hive{number}"), port);
+    }
+    (
+        world,
+        (0..devices).map(|number| format!("hive{number}")).collect(),
+    )
+}
+
+fn fleet(world: &World, names: &[String]) -> Arc<SshDevices> {
+    Arc::new(world.fleet(&names.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+/// Connects to all of them at once.
+async fn connect_all(fleet: &Arc<SshDevices>, names: &[String]) -> Vec<Result<SshSession, DeviceFailure>> {
+    let mut connecting = JoinSet::new();
+    for device in names {
+        let (fleet, device) = (fleet.clone(), name(device));
+        connecting.spawn(async move { fleet.connect(&device, &[]).await });
+    }
+    connecting.join_all().await
+}
+
+/// How often the jump host has let somebody in.
+fn logins(world: &World) -> usize {
+    let log = fs::read_to_string(world.path("jump.log")).unwrap();
+    log.matches("Accepted publickey").count()
+}
+
+#[tokio::test]
+async fn up_to_sixteen_devices_share_a_connection_to_their_jump_host() {
+    let (world, names) = world("", 17);
+    let fleet = fleet(&world, &names);
+    let sessions = connect_all(&fleet, &names[..16]).await;
+    assert!(sessions.iter().all(Result::is_ok), "{sessions:?}");
+    assert_eq!(logins(&world), 1);
+    fleet.connect(&name("hive16"), &[]).await.unwrap().close().await;
+    assert_eq!(logins(&world), 2);
+    for session in sessions {
+        session.unwrap().close().await;
+    }
+    let marker = world.folder.path().to_string_lossy().into_owned();
+    assert_eq!(processes_of(&marker), [], "the last one ends what was shared");
+}
+
+#[tokio::test]
+async fn a_device_that_comes_when_the_others_have_gone_gets_a_connection_again() {
+    let (world, names) = world("", 2);
+    let fleet = fleet(&world, &names);
+    for device in &names {
+        fleet.connect(&name(device), &[]).await.unwrap().close().await;
+    }
+    assert_eq!(logins(&world), 2);
+}
+
+#[tokio::test]
+async fn a_device_alone_goes_its_own_way() {
+    let (world, names) = world("", 1);
+    let fleet = fleet(&world, &names);
+    let session = fleet.connect(&name("hive0"), &[]).await.unwrap();
+    let marker = world.folder.path().to_string_lossy().into_owned();
+    let shared = processes_of(&marker).into_iter().filter(|id| {
+        let arguments = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        arguments.split('\0').any(|argument| argument == "-N")
+    });
+    assert_eq!(shared.count(), 0);
+    session.close().await;
+}
+
+#[tokio::test]
+async fn a_failure_is_told_the_same_beside_others_as_alone() {
+    let (_listener, silent) = silent_port();
+    let (world, mut names) = world("", 2);
+    let mut world = world
+        .device("refusing", "AuthorizedKeysFile none")
+        .device("swapped", "")
+        .device_at("down", free_port())
+        .device_at("half-open", rude_port(b""))
+        .device_at("black-hole", silent)
+        .device_at("rude", rude_port(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    let sleeper = script(&world, "sleeper", "exec sleep 60");
+    world = world.device("asleep", &format!("ForceCommand {}", sleeper.display()));
+    world.forget_key_of("swapped", true);
+    world.connect_timeout = Duration::from_secs(3);
+    let failing = [
+        "refusing",
+        "swapped",
+        "down",
+        "half-open",
+        "black-hole",
+        "rude",
+        "asleep",
+    ];
+    names.extend(failing.map(str::to_owned));
+    let fleet = fleet(&world, &names);
+    let well = fleet.connect(&name("hive0"), &[]).await.unwrap();
+    for device in failing {
+        let beside = fleet.connect(&name(device), &[]).await.map(drop).unwrap_err();
+        let alone = world.connect(device, &[]).await.map(drop).unwrap_err();
+        assert_eq!(beside, alone, "{device}");
+    }
+    fleet.connect(&name("hive1"), &[]).await.unwrap().close().await;
+    well.close().await;
+}
+
+#[tokio::test]
+async fn a_jump_host_that_permits_no_forwarding_or_is_not_there_is_told_the_same_to_all() {
+    let (world, names) = world("AllowTcpForwarding no", 3);
+    for failed in connect_all(&fleet(&world, &names), &names).await {
+        assert_eq!(failed.map(drop).unwrap_err().class, FailureClass::JumpRefused);
+    }
+    let (_listener, port) = silent_port();
+    for (port, class) in [
+        (free_port(), FailureClass::JumpRefused),
+        (port, FailureClass::JumpUnreachable),
+    ] {
+        let (world, names) = self::world("", 3);
+        let mut world = world.configure(&format!("Host jump\n  Port {port}\n"));
+        world.connect_timeout = Duration::from_secs(2);
+        for failed in connect_all(&fleet(&world, &names), &names).await {
+            let failure = failed.map(drop).unwrap_err();
+            assert_eq!(failure.class, class, "{failure}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shared_connection_that_breaks_is_told_by_all_and_opened_anew() {
+    let (world, names) = world("", 3);
+    let fleet = fleet(&world, &names);
+    let sessions = connect_all(&fleet, &names[..2]).await;
+    let marker = world.folder.path().to_string_lossy().into_owned();
+    let shared = processes_of(&marker).into_iter().find(|id| {
+        let arguments = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        arguments.split('\0').any(|argument| argument == "-N")
+    });
+    let killed = Command::new("kill")
+        .args(["-KILL", &shared.unwrap().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    let (_, source) = world.source("data");
+    for session in sessions {
+        let session = session.unwrap();
+        let failure = crate::world::survey(&session, &source).await.unwrap_err();
+        assert_ne!(failure.class, FailureClass::SourceMissing, "{failure}");
+        session.close().await;
+    }
+    let again = fleet.connect(&name("hive2"), &[]).await.unwrap();
+    assert_eq!(logins(&world), 2);
+    again.close().await;
+    assert!(eventually(|| processes_of(&marker).is_empty()));
+}
