@@ -4,6 +4,7 @@ mod attempt;
 
 use std::collections::HashMap;
 use std::path::{Path, absolute};
+use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::jump::{JumpConnection, Jumps};
 use crate::pacing::Pacing;
 use crate::process::Client;
 use crate::resolve::{Route, route};
-use crate::session::SshSession;
-use crate::target::{SshOptions, Target};
+use crate::session::{Reconnect, SshSession};
+use crate::target::{Compression, SshOptions, Target};
 use crate::workplace::{SetupError, Workplace};
 use attempt::{Attempt, Way};
 
@@ -31,18 +32,32 @@ const PAUSE: Duration = Duration::from_millis(400);
 #[derive(Debug)]
 pub struct SshDevices {
     targets: HashMap<DeviceName, Target>,
+    reach: Arc<Reach>,
+}
+
+/// What all connections have in common. The sessions share it: they may come to make a second one.
+#[derive(Debug)]
+struct Reach {
     routes: Mutex<HashMap<DeviceName, Route>>,
     pacing: Pacing,
     jumps: Jumps,
+    /// One device alone would gain nothing by sharing a connection.
+    shares_jumps: bool,
     client: Client,
     connect_timeout: Duration,
     workplace: Workplace,
 }
 
+/// One device, to be connected to once more.
+struct Again {
+    reach: Arc<Reach>,
+    target: Target,
+}
+
 impl SshDevices {
     /// Makes the private folder and writes ssh's configuration into it. Connects to nothing.
     ///
-    /// The folder goes when this is dropped.
+    /// The folder goes when this is dropped, and with it the last session.
     pub fn new(options: &SshOptions, targets: Vec<Target>) -> Result<Self, SetupError> {
         targets.iter().try_for_each(Target::check)?;
         let following = match &options.config {
@@ -53,49 +68,25 @@ impl SshDevices {
         let workplace = Workplace::make(options.runtime_dir.as_deref())?;
         let text = configuration::text(&following, options.connect_timeout, version, &targets);
         workplace.write_configuration(&text)?;
-        Ok(Self {
-            targets: targets
-                .into_iter()
-                .map(|target| (target.name.clone(), target))
-                .collect(),
+        let reach = Reach {
             routes: Mutex::default(),
             pacing: Pacing::default(),
             jumps: Jumps::default(),
+            shares_jumps: targets.len() > 1,
             client: Client {
                 program: options.program.clone(),
                 configuration: workplace.configuration(),
             },
             connect_timeout: options.connect_timeout,
             workplace,
-        })
-    }
-
-    /// The jump connection that a device shares with others, where there is one to be shared.
-    async fn shared_jump(&self, route: &Route) -> Option<Arc<JumpConnection>> {
-        // One device alone would gain nothing.
-        let jump = route.jump.as_ref().filter(|_| self.targets.len() > 1)?;
-        let open = Box::pin(async {
-            let turn = self.pacing.turn(&route.first_hop).await;
-            // To be reached, and to authenticate us; each hop before it takes as long.
-            let patience = self.connect_timeout * (route.hops_before.min(8) + 1);
-            JumpConnection::open(&self.client, jump, self.workplace.socket(), patience, turn).await
-        });
-        self.jumps.join(jump).connection(open).await
-    }
-
-    /// The way to a device; asked of ssh once.
-    async fn route(&self, target: &Target) -> Result<Route, DeviceFailure> {
-        let known = {
-            let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-            routes.get(&target.name).cloned()
         };
-        if let Some(route) = known {
-            return Ok(route);
-        }
-        let found = route(&self.client, target).await?;
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        routes.insert(target.name.clone(), found.clone());
-        Ok(found)
+        Ok(Self {
+            targets: targets
+                .into_iter()
+                .map(|target| (target.name.clone(), target))
+                .collect(),
+            reach: Arc::new(reach),
+        })
     }
 }
 
@@ -113,6 +104,32 @@ impl Devices for SshDevices {
                 message: format!("no device is called {device}"),
             });
         };
+        let session = self.reach.connect(target, facts_for).await?;
+        // A second connection would not know of the bandwidth that the first one uses.
+        let may_compress = target.compression == Compression::Auto && target.bandwidth.is_none();
+        Ok(match may_compress {
+            true => session.with_second(Arc::new(Again {
+                reach: Arc::clone(&self.reach),
+                target: target.clone(),
+            })),
+            false => session,
+        })
+    }
+}
+
+impl Reconnect for Again {
+    fn compressed(&self) -> Pin<Box<dyn Future<Output = Result<SshSession, DeviceFailure>> + Send>> {
+        let reach = Arc::clone(&self.reach);
+        let target = Target {
+            compression: Compression::Always,
+            ..self.target.clone()
+        };
+        Box::pin(async move { reach.connect(&target, &[]).await })
+    }
+}
+
+impl Reach {
+    async fn connect(&self, target: &Target, facts_for: &[SourcePath]) -> Result<SshSession, DeviceFailure> {
         let route = self.route(target).await?;
         let attempt = || Attempt {
             client: &self.client,
@@ -149,6 +166,33 @@ impl Devices for SshDevices {
                 Err(judgement) => return Err(judgement.failure),
             }
         }
+    }
+
+    /// The jump connection that a device shares with others, where there is one to be shared.
+    async fn shared_jump(&self, route: &Route) -> Option<Arc<JumpConnection>> {
+        let jump = route.jump.as_ref().filter(|_| self.shares_jumps)?;
+        let open = Box::pin(async {
+            let turn = self.pacing.turn(&route.first_hop).await;
+            // To be reached, and to authenticate us; each hop before it takes as long.
+            let patience = self.connect_timeout * (route.hops_before.min(8) + 1);
+            JumpConnection::open(&self.client, jump, self.workplace.socket(), patience, turn).await
+        });
+        self.jumps.join(jump).connection(open).await
+    }
+
+    /// The way to a device; asked of ssh once.
+    async fn route(&self, target: &Target) -> Result<Route, DeviceFailure> {
+        let known = {
+            let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+            routes.get(&target.name).cloned()
+        };
+        if let Some(route) = known {
+            return Ok(route);
+        }
+        let found = route(&self.client, target).await?;
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.insert(target.name.clone(), found.clone());
+        Ok(found)
     }
 }
 

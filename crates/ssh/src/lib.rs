@@ -10,6 +10,7 @@
 mod archive;
 mod bandwidth;
 pub mod classify;
+mod compression;
 mod configuration;
 pub mod connect;
 mod facts;

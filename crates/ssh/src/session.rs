@@ -4,12 +4,14 @@ mod digest;
 mod fault;
 mod fetch;
 mod inspect;
+mod second;
 mod supervise;
 mod survey;
 mod together;
 mod withdraw;
 
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,6 +34,8 @@ use crate::last_words::LastWords;
 use crate::patience::LaneDebt;
 use crate::script::anchored;
 use crate::verdict::{Verdict, text_of};
+pub(crate) use second::Reconnect;
+use second::{Reading, Second};
 
 /// Bytes that may be asked for and not yet consumed. A link of 100 Mbit/s and 300 ms holds 3.75 MB, ssh's channel window
 /// 2 MiB; as much again covers the time that a consumer takes to write what has come.
@@ -57,6 +61,8 @@ pub struct SshSession {
     /// The budget of small files that are read together; none where the device cannot, or where what it sends is metered.
     together: Option<Arc<Semaphore>>,
     renames_together: bool,
+    /// None where it is said whether to compress, and in the second connection itself.
+    second: Option<Second>,
     verdict: Verdict,
     received: Arc<AtomicU64>,
     /// Folders known to be there, because this session has made them.
@@ -141,6 +147,7 @@ impl SshSession {
             },
             together: reads_together.then(together::budget),
             renames_together: facts.renames,
+            second: None,
             dialect: facts.dialect,
             sees_others: facts.sees_others,
             facts: DeviceFacts::default(),
@@ -174,6 +181,21 @@ impl SshSession {
         let (farewell, farewells) = oneshot::channel();
         let supervisor = Supervisor(tokio::spawn(async move { drop(farewells.await) }));
         Self::over(reached, Verdict::open(), farewell, supervisor, facts_for).await
+    }
+
+    /// Lets the session have a second connection, which compresses, where that brings files sooner.
+    pub(crate) fn with_second(mut self, reconnect: Arc<dyn Reconnect>) -> Self {
+        self.second = Some(Second::new(reconnect));
+        self
+    }
+
+    /// Begins to read bytes of files.
+    fn reading(&self) -> Reading {
+        self.second.as_ref().map_or_else(Reading::undivided, Second::read)
+    }
+
+    fn is_undecided(&self) -> bool {
+        self.second.as_ref().is_some_and(Second::is_undecided)
     }
 
     async fn device_facts(&self, facts: Facts, sources: &[SourcePath]) -> Result<DeviceFacts, DeviceFailure> {
@@ -254,6 +276,32 @@ impl SshSession {
     fn stalled(&self) -> DeviceFailure {
         supervise::stalled(self.stall_timeout)
     }
+
+    /// Ends both connections in order. Boxed, because the second one is a session, too.
+    fn end(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let Self {
+            files,
+            lanes,
+            second,
+            farewell,
+            mut supervisor,
+            ..
+        } = self;
+        Box::pin(async move {
+            let end_second = async {
+                if let Some(second) = second {
+                    second.close().await;
+                }
+            };
+            let end_first = async {
+                // The ends of the scripts' and of SFTP's input: the device ends them, and then ssh ends.
+                drop((lanes, files));
+                farewell.send(()).ok();
+                timeout(FAREWELL, &mut supervisor.0).await.ok();
+            };
+            tokio::join!(end_first, end_second);
+        })
+    }
 }
 
 impl Session for SshSession {
@@ -328,21 +376,11 @@ impl Session for SshSession {
     }
 
     fn bytes_received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        self.received.load(Ordering::Relaxed) + self.second.as_ref().map_or(0, Second::received)
     }
 
     async fn close(self) {
-        let Self {
-            files,
-            lanes,
-            farewell,
-            mut supervisor,
-            ..
-        } = self;
-        // The ends of the scripts' and of SFTP's input: the device ends them, and then ssh ends.
-        drop((lanes, files));
-        farewell.send(()).ok();
-        timeout(FAREWELL, &mut supervisor.0).await.ok();
+        self.end().await;
     }
 }
 

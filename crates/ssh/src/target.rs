@@ -57,8 +57,7 @@ pub struct Target {
 /// Whether ssh compresses what it carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
-    /// Whatever is best. For now that is not to compress: pictures and recordings are compressed already, and zlib on
-    /// a small device is slower than most links.
+    /// Whatever brings files sooner, as it turns out while they come: see [`crate::compression`].
     #[default]
     Auto,
     /// Compress.

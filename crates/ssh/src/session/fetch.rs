@@ -6,16 +6,22 @@ use sftp::{Outcome, Piece, PieceSink};
 
 use super::SshSession;
 use super::fault::fault;
+use super::second::Reading;
+
+/// What is read at a time as long as it is not decided which connection is the better one: each piece is opened anew, a round trip.
+const PIECE: u64 = 4 << 20;
 
 /// Hands pieces on and counts what it has handed on.
-struct Counted {
-    chunks: ChunkSender,
+struct Counted<'a> {
+    chunks: &'a ChunkSender,
+    reading: &'a Reading,
     bytes: u64,
 }
 
-impl PieceSink for &mut Counted {
+impl PieceSink for &mut Counted<'_> {
     fn deliver(&mut self, piece: Piece) -> bool {
         let length = piece.bytes.len() as u64;
+        self.reading.came(&piece.bytes);
         let chunk = Chunk {
             bytes: piece.bytes,
             credit: Some(piece.credit),
@@ -27,6 +33,7 @@ impl PieceSink for &mut Counted {
 }
 
 impl SshSession {
+    /// What the second connection does not deliver is read over the first: that alone decides over the session.
     pub(super) async fn read_file(
         &self,
         source: &SourcePath,
@@ -35,20 +42,59 @@ impl SshSession {
         expected_size: u64,
         chunks: ChunkSender,
     ) -> Result<Result<u64, FileFault>, DeviceFailure> {
-        let mut sink = Counted { chunks, bytes: 0 };
         let path = Self::path(source, path);
-        let read = self
-            .files
-            .download(&path, offset, expected_size, &self.budget, &mut sink)
-            .await;
-        match read {
-            Ok(Outcome::Complete | Outcome::Truncated { .. }) | Err(sftp::Error::ConsumerGone { .. }) => {
-                Ok(Ok(sink.bytes))
+        let mut delivered = 0;
+        loop {
+            let reading = self.reading();
+            let from = offset.saturating_add(delivered);
+            let end = match self.is_undecided() {
+                true => from.saturating_add(PIECE).min(expected_size),
+                false => expected_size,
+            };
+            let mut sink = Counted {
+                chunks: &chunks,
+                reading: &reading,
+                bytes: 0,
+            };
+            let read = match &reading.session {
+                Some(second) => {
+                    let download = second.download(&path, from, end, &mut sink);
+                    second.verdict.unless_ended(download).await.flatten()
+                }
+                None => self.download(&path, from, end, &mut sink).await,
+            };
+            delivered += sink.bytes;
+            match read {
+                Ok(Ok(Outcome::Grown)) if end < expected_size => {}
+                Ok(Ok(Outcome::Grown)) => {
+                    return Ok(Err(FileFault {
+                        kind: FileFaultKind::Grown,
+                        message: format!("read: it has more than the expected {expected_size} bytes"),
+                    }));
+                }
+                Ok(Ok(Outcome::Complete | Outcome::Truncated { .. })) => return Ok(Ok(delivered)),
+                Ok(Err(fault)) => return Ok(Err(fault)),
+                Err(failure) if reading.session.is_some() => {
+                    tracing::debug!(%failure, "the second connection is given up");
+                    reading.broke();
+                }
+                Err(failure) => return Err(failure),
             }
-            Ok(Outcome::Grown) => Ok(Err(FileFault {
-                kind: FileFaultKind::Grown,
-                message: format!("read: it has more than the expected {expected_size} bytes"),
-            })),
+        }
+    }
+
+    /// Reads over this very connection.
+    async fn download(
+        &self,
+        path: &[u8],
+        from: u64,
+        end: u64,
+        sink: &mut Counted<'_>,
+    ) -> Result<Result<Outcome, FileFault>, DeviceFailure> {
+        match self.files.download(path, from, end, &self.budget, sink).await {
+            Ok(outcome) => Ok(Ok(outcome)),
+            // Whoever wanted the bytes is told how many there were.
+            Err(sftp::Error::ConsumerGone { .. }) => Ok(Ok(Outcome::Complete)),
             Err(error) => match fault(&error) {
                 Some(fault) => Ok(Err(fault)),
                 None => Err(self.lost(&error).await),

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::SshSession;
 use super::inspect::{beginning_of, portions};
+use super::second::Reading;
 use crate::archive::{BLOCK, Header, padding, until_nul};
 use crate::lane::{LaneError, Lease};
 
@@ -48,7 +49,9 @@ impl SshSession {
         source: &SourcePath,
         files: Vec<Wanted>,
     ) -> Result<(), DeviceFailure> {
-        let (Some(lanes), Some(budget)) = (&self.lanes, &self.together) else {
+        let reading = self.reading();
+        let session = reading.session.as_deref().unwrap_or(self);
+        let (Some(lanes), Some(budget)) = (&session.lanes, &session.together) else {
             return Ok(());
         };
         let named = files
@@ -61,7 +64,7 @@ impl SshSession {
             loop {
                 ask_ahead(&mut lane, &mut left, &mut asked).await?;
                 let Some(files) = asked.pop_front() else { break };
-                if take_answer(&mut lane, files, budget).await? == 0 {
+                if take_answer(&mut lane, files, (budget, &reading)).await? == 0 {
                     left.clear();
                 }
             }
@@ -74,6 +77,11 @@ impl SshSession {
             // told yet is read by SFTP, which fails in its own words where it was the connection that ended.
             Err(error @ (LaneError::Ended(_) | LaneError::Excess(_))) => {
                 tracing::debug!(%error, "files are read one by one");
+                Ok(())
+            }
+            Err(error) if reading.session.is_some() => {
+                tracing::debug!(%error, "the second connection is given up");
+                reading.broke();
                 Ok(())
             }
             Err(error) => Err(self.lane_lost(error).await),
@@ -176,7 +184,7 @@ fn next_question(left: &VecDeque<Named>) -> usize {
 async fn take_answer(
     lane: &mut Lease<'_>,
     mut files: VecDeque<Named>,
-    budget: &Arc<Semaphore>,
+    to: (&Arc<Semaphore>, &Reading),
 ) -> Result<usize, LaneError> {
     let end = format!("\n{}\n", lane.tag());
     let (mut count, mut long_name) = (0, None);
@@ -202,7 +210,7 @@ async fn take_answer(
                 let name = long_name.take().unwrap_or(name);
                 let file =
                     named(&mut files, &name).ok_or_else(|| LaneError::Nonsense(beginning_of(&name)))?;
-                take_file(lane, file, size, budget).await?;
+                take_file(lane, file, size, to).await?;
                 count += 1;
             }
         }
@@ -235,7 +243,7 @@ async fn take_file(
     lane: &mut Lease<'_>,
     file: Wanted,
     size: u64,
-    budget: &Arc<Semaphore>,
+    (budget, reading): (&Arc<Semaphore>, &Reading),
 ) -> Result<(), LaneError> {
     if size > file.expected_size.min(SMALL) {
         let fault = FileFault {
@@ -256,6 +264,7 @@ async fn take_file(
         let bytes = lane.exactly(length).await?;
         // Whoever is sent bytes is told an outcome: nothing can fail between the two.
         lane.skip(padding(size)).await?;
+        reading.came(&bytes);
         file.chunks.send(Chunk { bytes, credit }).ok();
     }
     file.outcome.send(Ok(size)).ok();
@@ -320,7 +329,7 @@ mod tests {
         };
         let mut lane = lanes.lease().await.unwrap();
         let files = VecDeque::from([(b"/data/a".to_vec(), file)]);
-        let taken_answer = take_answer(&mut lane, files, &budget()).await;
+        let taken_answer = take_answer(&mut lane, files, (&budget(), &Reading::undivided())).await;
         assert!(
             matches!(taken_answer, Err(LaneError::Ended(_))),
             "{taken_answer:?}"

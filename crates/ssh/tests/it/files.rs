@@ -27,7 +27,7 @@ fn kinds<T>(results: Vec<Result<T, FileFault>>) -> Vec<Option<FileFaultKind>> {
         .collect()
 }
 
-async fn fetch(
+pub(crate) async fn fetch(
     hive: &Connection,
     source: &SourcePath,
     path: &RelativePath,

@@ -9,6 +9,7 @@
     reason = "what goes wrong here is a failed test"
 )]
 
+mod compression;
 mod conformance;
 mod connecting;
 mod digests;

@@ -1,0 +1,341 @@
+//! Whether a compressed connection brings files sooner: judged by what has come, never by what may come.
+//!
+//! ssh decides on compression once, when it connects, and zlib is slower than a good link: on incompressible pictures it only costs the device
+//! time. So a session begins without. Where the link turns out to be slow and what comes over it would shrink, a second
+//! connection is made, which compresses; it is kept only if it brings more bytes of files in a second than the first one did. Pure, but for the clock's
+//! type.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Bytes of one sample. Deflate looks back 32 KiB; half of that tells pictures from tables.
+const SAMPLE: usize = 16 * 1024;
+/// A sample is taken no sooner than this after the one before: it costs some tenths of a millisecond.
+const BETWEEN_SAMPLES: Duration = Duration::from_millis(100);
+/// The levels of `miniz_oxide` go to 10. ssh compresses by zlib at 6; 3 comes within some hundredths of what that leaves.
+const SAMPLE_LEVEL: u8 = 3;
+/// What must be left of samples at the most. Less gain than that is eaten up by the second connection.
+const MOST_LEFT: f64 = 0.85;
+/// How much a new sample counts beside all those before.
+const WEIGHT: f64 = 0.2;
+/// How long, and how much, must have been read before a rate is believed.
+const LEAST_READ: (Duration, u64) = (Duration::from_secs(1), 1 << 20);
+/// Bytes per second beyond which zlib in ssh is the slower link: see docs/guides/speed.md for how that was measured.
+const FASTEST_WORTH_IT: f64 = 24e6;
+/// How much more a second the compressed connection must bring.
+const GAIN: f64 = 1.05;
+
+/// Which connection bytes come over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// The session's own.
+    Plain,
+    /// The second one.
+    Compressed,
+}
+
+/// What is to be done for the next read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Read over the session's own connection.
+    Plain,
+    /// The same; and begin to open the second connection.
+    OpenSecond,
+    /// Read over the second connection.
+    Compressed,
+}
+
+/// The judgement of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    plain: Flow,
+    compressed: Flow,
+    /// The part of a sample that compression leaves, averaged; later samples count more.
+    left: Option<f64>,
+    sampled_at: Option<Instant>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+enum Stage {
+    /// Not enough has come.
+    #[default]
+    Measuring,
+    /// The second connection is being made.
+    Opening,
+    /// It is there; the plain one brought so many bytes a second.
+    Open { plain_rate: f64 },
+    /// It does not pay, or cannot be had.
+    Over,
+}
+
+/// What came over one connection, and in which time something was being read over it.
+#[derive(Debug, Default)]
+struct Flow {
+    readers: usize,
+    since: Option<Instant>,
+    busy: Duration,
+    bytes: u64,
+}
+
+impl Flow {
+    fn begin(&mut self, now: Instant) {
+        self.readers += 1;
+        self.since.get_or_insert(now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.readers = self.readers.saturating_sub(1);
+        if self.readers == 0
+            && let Some(since) = self.since.take()
+        {
+            self.busy += now.duration_since(since);
+        }
+    }
+
+    /// Bytes per second, once that can be told.
+    fn rate(&self, now: Instant) -> Option<f64> {
+        let running = self
+            .since
+            .map_or(Duration::ZERO, |since| now.duration_since(since));
+        let busy = self.busy + running;
+        let is_enough = busy >= LEAST_READ.0 && self.bytes >= LEAST_READ.1;
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
+        is_enough.then(|| self.bytes as f64 / busy.as_secs_f64())
+    }
+
+    /// Forgets what came so far, but for who is reading.
+    fn restart(&mut self, now: Instant) {
+        self.since = self.since.map(|_| now);
+        (self.busy, self.bytes) = (Duration::ZERO, 0);
+    }
+}
+
+impl Judge {
+    /// Somebody begins to read.
+    pub(crate) fn begin(&mut self, over: Over, now: Instant) {
+        self.flow(over).begin(now);
+    }
+
+    /// Somebody has ended reading.
+    pub(crate) fn end(&mut self, over: Over, now: Instant) {
+        self.flow(over).end(now);
+        // As long as both carried something, neither shows what it can do.
+        if over == Over::Plain && self.plain.readers == 0 && matches!(self.stage, Stage::Open { .. }) {
+            self.compressed.restart(now);
+        }
+    }
+
+    /// Some bytes of a file have come.
+    pub(crate) fn came(&mut self, over: Over, bytes: &[u8], now: Instant) {
+        self.flow(over).bytes += bytes.len() as u64;
+        let is_due = self
+            .sampled_at
+            .is_none_or(|at| now.duration_since(at) >= BETWEEN_SAMPLES);
+        // Where nothing more is to be decided, nothing is looked at.
+        if is_due && self.stage != Stage::Over && bytes.len() >= SAMPLE / 4 {
+            self.sampled_at = Some(now);
+            let left = share_left(bytes.get(..SAMPLE).unwrap_or(bytes));
+            self.left = Some(self.left.map_or(left, |before| before + (left - before) * WEIGHT));
+        }
+    }
+
+    /// What the next read is to do.
+    pub(crate) fn choose(&mut self, now: Instant) -> Choice {
+        match self.stage {
+            Stage::Measuring => match self.plain.rate(now) {
+                Some(rate) if rate > FASTEST_WORTH_IT => {
+                    self.stage = Stage::Over;
+                    Choice::Plain
+                }
+                Some(_) if self.shrinks() => {
+                    self.stage = Stage::Opening;
+                    Choice::OpenSecond
+                }
+                _ => Choice::Plain,
+            },
+            Stage::Open { plain_rate } => {
+                let is_alone = self.plain.readers == 0;
+                let rate = self.compressed.rate(now).filter(|_| is_alone);
+                if rate.is_some_and(|rate| rate < plain_rate * GAIN) {
+                    self.stage = Stage::Over;
+                }
+                match self.stage != Stage::Over && self.shrinks() {
+                    true => Choice::Compressed,
+                    false => Choice::Plain,
+                }
+            }
+            Stage::Opening | Stage::Over => Choice::Plain,
+        }
+    }
+
+    /// Whether the next choice may be another than this one: then no read should be a long one.
+    pub(crate) fn is_undecided(&self) -> bool {
+        let may_shrink = self.left.is_none_or(|left| left <= MOST_LEFT);
+        matches!(self.stage, Stage::Measuring | Stage::Opening) && may_shrink
+    }
+
+    /// The second connection is there, or cannot be had.
+    pub(crate) fn opened(&mut self, is_there: bool, now: Instant) {
+        self.stage = match self.plain.rate(now).filter(|_| is_there) {
+            Some(plain_rate) => Stage::Open { plain_rate },
+            None => Stage::Over,
+        };
+        self.compressed.restart(now);
+    }
+
+    /// The second connection has failed.
+    pub(crate) fn broke(&mut self) {
+        self.stage = Stage::Over;
+    }
+
+    fn shrinks(&self) -> bool {
+        self.left.is_some_and(|left| left <= MOST_LEFT)
+    }
+
+    fn flow(&mut self, over: Over) -> &mut Flow {
+        match over {
+            Over::Plain => &mut self.plain,
+            Over::Compressed => &mut self.compressed,
+        }
+    }
+}
+
+/// The part of some bytes that compression leaves.
+fn share_left(bytes: &[u8]) -> f64 {
+    let compressed = miniz_oxide::deflate::compress_to_vec(bytes, SAMPLE_LEVEL);
+    #[expect(clippy::cast_precision_loss, reason = "both are some thousands")]
+    let share = compressed.len() as f64 / bytes.len().max(1) as f64;
+    share
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that look like chance to deflate.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            u8::try_from(state >> 56).unwrap()
+        };
+        std::iter::repeat_with(next).take(length).collect()
+    }
+
+    fn table(length: usize) -> Vec<u8> {
+        let lines = (0..).flat_map(|line: u32| format!("{line};20.5;bees\n").into_bytes());
+        lines.take(length).collect()
+    }
+
+    /// A judge, and the clock that it is told.
+    struct Link {
+        judge: Judge,
+        now: Instant,
+    }
+
+    impl Link {
+        fn new() -> Self {
+            let mut link = Self {
+                judge: Judge::default(),
+                now: Instant::now(),
+            };
+            link.judge.begin(Over::Plain, link.now);
+            link
+        }
+
+        /// So many seconds at a rate in bytes per second.
+        fn read(&mut self, over: Over, content: &[u8], seconds: u64, rate: usize) {
+            for _ in 0..seconds * 10 {
+                self.now += Duration::from_millis(100);
+                let mut left = rate / 10;
+                while left > 0 {
+                    let part = left.min(content.len());
+                    self.judge.came(over, &content[..part], self.now);
+                    left -= part;
+                }
+            }
+        }
+
+        fn choose(&mut self) -> Choice {
+            self.judge.choose(self.now)
+        }
+
+        fn open(&mut self) {
+            self.judge.opened(true, self.now);
+            self.judge.end(Over::Plain, self.now);
+            self.judge.begin(Over::Compressed, self.now);
+        }
+    }
+
+    #[test]
+    fn what_shrinks_is_compressed_where_the_link_is_slow_and_that_brings_more() {
+        let (mut link, table) = (Link::new(), table(65_536));
+        assert_eq!(link.choose(), Choice::Plain);
+        link.read(Over::Plain, &table, 2, 2_000_000);
+        assert!(link.judge.is_undecided());
+        assert_eq!(link.choose(), Choice::OpenSecond);
+        assert_eq!(link.choose(), Choice::Plain, "it is not there yet");
+        link.open();
+        assert_eq!(link.choose(), Choice::Compressed);
+        link.read(Over::Compressed, &table, 5, 6_000_000);
+        assert_eq!(link.choose(), Choice::Compressed);
+        assert!(!link.judge.is_undecided());
+    }
+
+    #[test]
+    fn a_device_that_compresses_more_slowly_than_it_sends_is_left_alone() {
+        let (mut link, table) = (Link::new(), table(65_536));
+        link.read(Over::Plain, &table, 2, 8_000_000);
+        assert_eq!(link.choose(), Choice::OpenSecond);
+        link.open();
+        link.read(Over::Compressed, &table, 2, 6_000_000);
+        assert_eq!(link.choose(), Choice::Plain);
+        link.read(Over::Plain, &table, 5, 1_000_000);
+        assert_eq!(link.choose(), Choice::Plain, "once is enough");
+    }
+
+    #[test]
+    fn what_does_not_shrink_a_fast_link_and_a_little_are_never_compressed() {
+        let mut link = Link::new();
+        link.read(Over::Plain, &noise(65_536), 20, 1_000_000);
+        assert_eq!(link.choose(), Choice::Plain);
+        assert!(!link.judge.is_undecided());
+        let mut link = Link::new();
+        link.read(Over::Plain, &table(65_536), 2, 100_000_000);
+        assert_eq!(link.choose(), Choice::Plain);
+        assert!(!link.judge.is_undecided());
+        let mut link = Link::new();
+        link.read(Over::Plain, &table(65_536), 3, 100_000);
+        assert_eq!(link.choose(), Choice::Plain);
+    }
+
+    #[test]
+    fn pictures_among_tables_go_plain_while_there_are_only_pictures() {
+        let (mut link, table) = (Link::new(), table(65_536));
+        link.read(Over::Plain, &table, 2, 1_000_000);
+        assert_eq!(link.choose(), Choice::OpenSecond);
+        link.open();
+        link.read(Over::Compressed, &noise(65_536), 2, 2_000_000);
+        assert_eq!(link.choose(), Choice::Plain);
+        link.judge.begin(Over::Plain, link.now);
+        link.read(Over::Plain, &table, 2, 1_000_000);
+        assert_eq!(link.choose(), Choice::Compressed);
+    }
+
+    #[test]
+    fn a_second_connection_that_cannot_be_had_or_breaks_is_not_tried_again() {
+        for is_there in [false, true] {
+            let mut link = Link::new();
+            link.read(Over::Plain, &table(65_536), 2, 1_000_000);
+            assert_eq!(link.choose(), Choice::OpenSecond);
+            link.judge.opened(is_there, link.now);
+            if is_there {
+                link.judge.broke();
+            }
+            link.read(Over::Plain, &table(65_536), 2, 1_000_000);
+            assert_eq!(link.choose(), Choice::Plain);
+        }
+    }
+}

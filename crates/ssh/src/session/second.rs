@@ -1,0 +1,171 @@
+//! The second connection of a session: one that compresses, made where that brings files sooner.
+//!
+//! It is a session of its own, with its own processes, guard and watch, and is asked for the bytes of files only. Whatever becomes of it,
+//! the first connection goes on: what the second one did not deliver is read over the first.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use engine::ports::device::{DeviceFailure, Session as _};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::SshSession;
+use crate::compression::{Choice, Judge, Over};
+
+/// Makes the second connection.
+pub(crate) trait Reconnect: Send + Sync {
+    /// A session with the same device over a connection that compresses.
+    fn compressed(&self) -> Pin<Box<dyn Future<Output = Result<SshSession, DeviceFailure>> + Send>>;
+}
+
+/// The second connection, if there is to be one.
+#[derive(Clone)]
+pub(super) struct Second {
+    reconnect: Arc<dyn Reconnect>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    judge: Judge,
+    session: Option<Arc<SshSession>>,
+    opening: Option<JoinHandle<()>>,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some(opening) = self.opening.take() {
+            opening.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Second {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Second").finish_non_exhaustive()
+    }
+}
+
+/// A read under way over one of the two connections. Ends when dropped.
+pub(super) struct Reading {
+    second: Option<Second>,
+    over: Over,
+    /// The second connection, where it is the one.
+    pub(super) session: Option<Arc<SshSession>>,
+}
+
+impl Reading {
+    /// A read in a session that never compresses, or always.
+    pub(super) fn undivided() -> Self {
+        Self {
+            second: None,
+            over: Over::Plain,
+            session: None,
+        }
+    }
+
+    /// Notes bytes of a file.
+    pub(super) fn came(&self, bytes: &[u8]) {
+        if let Some(second) = &self.second {
+            second.state().judge.came(self.over, bytes, Instant::now());
+        }
+    }
+
+    /// The second connection has failed: there will be no further read over it.
+    pub(super) fn broke(&self) {
+        if let Some(second) = &self.second {
+            second.state().judge.broke();
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(second) = &self.second {
+            second.state().judge.end(self.over, Instant::now());
+        }
+    }
+}
+
+impl Second {
+    pub(super) fn new(reconnect: Arc<dyn Reconnect>) -> Self {
+        Self {
+            reconnect,
+            state: Arc::default(),
+        }
+    }
+
+    /// Decides over which connection to read next; begins to make the second one where it is time to.
+    pub(super) fn read(&self) -> Reading {
+        let now = Instant::now();
+        let mut state = self.state();
+        let session = match state.judge.choose(now) {
+            Choice::Plain => None,
+            Choice::OpenSecond => {
+                state.opening = Some(self.open());
+                None
+            }
+            Choice::Compressed => state.session.clone(),
+        };
+        let over = match session {
+            Some(_) => Over::Compressed,
+            None => Over::Plain,
+        };
+        state.judge.begin(over, now);
+        Reading {
+            second: Some(self.clone()),
+            over,
+            session,
+        }
+    }
+
+    /// Whether the next read may go another way than this one.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.state().judge.is_undecided()
+    }
+
+    /// Bytes that have come over the second connection.
+    pub(super) fn received(&self) -> u64 {
+        let session = self.state().session.clone();
+        session.map_or(0, |session| session.bytes_received())
+    }
+
+    /// Ends the second connection in order, if there is one.
+    pub(super) async fn close(self) {
+        let (opening, session) = {
+            let mut state = self.state();
+            (state.opening.take(), state.session.take())
+        };
+        if let Some(opening) = opening {
+            opening.abort();
+        }
+        if let Some(session) = session.and_then(Arc::into_inner) {
+            session.end().await;
+        }
+    }
+
+    /// The task ends with the session: a connection that is being made is dropped with it.
+    fn open(&self) -> JoinHandle<()> {
+        let (connecting, state) = (self.reconnect.compressed(), Arc::downgrade(&self.state));
+        tokio::spawn(async move {
+            let made = connecting.await;
+            let Some(state) = state.upgrade() else { return };
+            let mut state = lock(&state);
+            state.judge.opened(made.is_ok(), Instant::now());
+            match made {
+                Ok(session) => state.session = Some(Arc::new(session)),
+                Err(failure) => tracing::debug!(%failure, "no second connection"),
+            }
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
