@@ -1,5 +1,6 @@
 //! A session with one device: SFTP for what concerns files, the script for what SFTP cannot tell.
 
+mod abilities;
 mod digest;
 mod fault;
 mod fetch;
@@ -37,11 +38,6 @@ use crate::verdict::{Verdict, text_of};
 pub(crate) use second::Reconnect;
 use second::{Reading, Second};
 
-/// Bytes that may be asked for and not yet consumed. A link of 100 Mbit/s and 300 ms holds 3.75 MB, ssh's channel window
-/// 2 MiB; as much again covers the time that a consumer takes to write what has come.
-const BUDGET: u32 = 8 * 1024 * 1024;
-/// The least, however narrow the bandwidth: a few reads.
-const LEAST_BUDGET: u32 = 256 * 1024;
 /// How long a connection that has ended may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long an orderly end may take: the supervisor's patience with ssh, then with the guard, and some more.
@@ -143,7 +139,7 @@ impl SshSession {
         let mut session = Self {
             abilities: Abilities {
                 reads_together,
-                ..abilities(&facts, reached.files.supports(sftp::codec::names::POSIX_RENAME))
+                ..abilities::of(&facts, reached.files.supports(sftp::codec::names::POSIX_RENAME))
             },
             together: reads_together.then(together::budget),
             renames_together: facts.renames,
@@ -154,7 +150,7 @@ impl SshSession {
             files: reached.files,
             lanes: lanes.filter(|_| facts.dialect != Dialect::Mute),
             stall_timeout: reached.stall_timeout,
-            budget: sftp::Budget::new(budget(reached.bandwidth)),
+            budget: sftp::Budget::new(abilities::budget(reached.bandwidth)),
             verdict,
             received: reached.received,
             made_folders: Mutex::default(),
@@ -382,25 +378,4 @@ impl Session for SshSession {
     async fn close(self) {
         self.end().await;
     }
-}
-
-fn abilities(facts: &Facts, renames_atomically: bool) -> Abilities {
-    let has_shell = facts.dialect != Dialect::Mute;
-    Abilities {
-        complete_identities: facts.dialect == Dialect::Gnu,
-        sees_open_files: has_shell && facts.user.is_some() && facts.sees_others,
-        sees_all_processes: has_shell && facts.user == Some(0) && facts.sees_others,
-        user: facts.user,
-        digests: has_shell && facts.digests.is_some(),
-        tells_time: facts.clock.is_some() && facts.boot_id.is_some() && facts.uptime.is_some(),
-        renames_atomically,
-        reads_together: false,
-    }
-}
-
-/// Less where little may be received, so that what is asked between files does not wait behind megabytes: one second's
-/// worth.
-fn budget(bandwidth: Option<u64>) -> u32 {
-    let second = bandwidth.map_or(BUDGET, |rate| u32::try_from(rate).unwrap_or(u32::MAX));
-    second.clamp(LEAST_BUDGET, BUDGET)
 }

@@ -1,0 +1,32 @@
+//! What a device can do for us, and how much of it at a time.
+
+use engine::ports::device::Abilities;
+
+use crate::facts::{Dialect, Facts};
+
+/// Bytes that may be asked for and not yet consumed. A link of 100 Mbit/s and 300 ms holds 3.75 MB, ssh's channel window
+/// 2 MiB; as much again covers the time that a consumer takes to write what has come.
+const BUDGET: u32 = 8 * 1024 * 1024;
+/// The least, however narrow the bandwidth: a few reads.
+const LEAST_BUDGET: u32 = 256 * 1024;
+/// What follows from what the device told about itself.
+pub(super) fn of(facts: &Facts, renames_atomically: bool) -> Abilities {
+    let has_shell = facts.dialect != Dialect::Mute;
+    Abilities {
+        complete_identities: facts.dialect == Dialect::Gnu,
+        sees_open_files: has_shell && facts.user.is_some() && facts.sees_others,
+        sees_all_processes: has_shell && facts.user == Some(0) && facts.sees_others,
+        user: facts.user,
+        digests: has_shell && facts.digests.is_some(),
+        tells_time: facts.clock.is_some() && facts.boot_id.is_some() && facts.uptime.is_some(),
+        renames_atomically,
+        reads_together: false,
+    }
+}
+
+/// Less where little may be received, so that what is asked between files does not wait behind megabytes: one second's
+/// worth.
+pub(super) fn budget(bandwidth: Option<u64>) -> u32 {
+    let second = bandwidth.map_or(BUDGET, |rate| u32::try_from(rate).unwrap_or(u32::MAX));
+    second.clamp(LEAST_BUDGET, BUDGET)
+}
