@@ -141,17 +141,24 @@ impl Reach {
         };
         let silence = match self.shared_jump(&route).await {
             None => None,
-            Some(jump) => match attempt().run(Way::Shared(Arc::clone(&jump))).await {
-                Ok(session) => return Ok(session),
-                Err(judgement) => {
-                    jump.leave().await;
-                    if is_of_the_device(judgement.failure.class) {
-                        return Err(judgement.failure);
+            Some(jump) => {
+                let turn = self.pacing.turn_through(&route.first_hop).await;
+                let way = Way::Shared {
+                    jump: Arc::clone(&jump),
+                    turn,
+                };
+                match attempt().run(way).await {
+                    Ok(session) => return Ok(session),
+                    Err(judgement) => {
+                        jump.leave().await;
+                        if is_of_the_device(judgement.failure.class) {
+                            return Err(judgement.failure);
+                        }
+                        tracing::debug!(device = %target.name, failure = %judgement.failure, "not over the shared jump connection");
+                        Some(judgement.failure).filter(|failure| failure.class == FailureClass::TimedOut)
                     }
-                    tracing::debug!(device = %target.name, failure = %judgement.failure, "not over the shared jump connection");
-                    Some(judgement.failure).filter(|failure| failure.class == FailureClass::TimedOut)
                 }
-            },
+            }
         };
         let mut tries = 1;
         loop {

@@ -9,6 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// sshd's `MaxStartups` is 10:30:100 by default: from the tenth on, it drops connections at random. Two are left for
 /// people.
 const AT_ONCE: usize = 8;
+/// Each costs some 0.2 seconds of CPU on small machines: with many more at once, all of them are late.
+const AT_ONCE_THROUGH: usize = 16;
 /// A turn ends after that time at the latest, so that a host that accepts connections and keeps silent delays no other device
 /// for long. A handshake takes eight round trips and some computing: a second at 100 ms.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
@@ -28,10 +30,20 @@ pub(crate) struct Turn {
 impl Pacing {
     /// Waits for a turn to connect to a host.
     pub(crate) async fn turn(&self, host: &str) -> Turn {
+        self.turn_of(host.to_owned(), AT_ONCE).await
+    }
+
+    /// Waits for a turn to connect to a device through that host, by a connection that is there: no `MaxStartups` is in the way, but so
+    /// many key exchanges at once that none of them comes to its end.
+    pub(crate) async fn turn_through(&self, host: &str) -> Turn {
+        self.turn_of(format!("through {host}"), AT_ONCE_THROUGH).await
+    }
+
+    async fn turn_of(&self, queue: String, at_once: usize) -> Turn {
         let queue = {
             let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            let queue = queues.entry(host.to_owned());
-            queue.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))).clone()
+            let queue = queues.entry(queue);
+            queue.or_insert_with(|| Arc::new(Semaphore::new(at_once))).clone()
         };
         // The semaphore is never closed.
         let permit = queue.acquire_owned().await.ok();

@@ -53,14 +53,19 @@ pub(super) enum Way {
         silence: Option<DeviceFailure>,
     },
     /// Through a jump connection that others go through, too.
-    Shared(Arc<JumpConnection>),
+    Shared {
+        /// The connection.
+        jump: Arc<JumpConnection>,
+        /// The right to be connecting through it.
+        turn: Turn,
+    },
 }
 
 impl Way {
     fn jump(&self) -> Option<Arc<JumpConnection>> {
         match self {
             Self::Own { .. } => None,
-            Self::Shared(jump) => Some(Arc::clone(jump)),
+            Self::Shared { jump, .. } => Some(Arc::clone(jump)),
         }
     }
 }
@@ -170,30 +175,42 @@ impl Attempt<'_> {
 
     /// Ends with a failure once some stage has taken too long.
     async fn out_of_patience(&self, words: &LastWords, way: Way) -> DeviceFailure {
-        if let Way::Own { turn, silence } = way {
-            if self.route.tells_progress
-                // To be reached, and to authenticate us. Where the first hop cannot be reached ssh says so itself, sooner.
-                && timeout(self.connect_timeout * 2, words.authenticated()).await.is_err()
-            {
-                return match self.route.hops_before {
-                    0 => self.silent(FailureClass::TimedOut, "the device does not let us in"),
-                    _ => self.silent(FailureClass::JumpUnreachable, "the jump host does not let us in"),
-                };
+        let turn = match way {
+            Way::Shared { turn, .. } => Some(turn),
+            Way::Own { turn, silence } => {
+                if let Some(failure) = self.silent_jump(words).await.or(silence) {
+                    return failure;
+                }
+                drop(turn);
+                None
             }
-            drop(turn);
-            if let Some(failure) = silence {
-                return failure;
-            }
-        }
+        };
         if timeout(self.patience(), self.let_in()).await.is_err() {
             return self.silent(FailureClass::TimedOut, "the device does not let us in");
         }
+        drop(turn);
         // A shell that does not answer is given up after `connect_timeout`; then SFTP must have answered.
         sleep(self.connect_timeout + Duration::from_secs(1)).await;
         self.silent(
             FailureClass::TimedOut,
             "the device let us in, but its SFTP server does not answer",
         )
+    }
+
+    /// Waits until the first hop has authenticated us; how it failed, if it did not. Where it cannot be reached ssh says so itself, sooner.
+    async fn silent_jump(&self, words: &LastWords) -> Option<DeviceFailure> {
+        if !self.route.tells_progress {
+            return None;
+        }
+        // To be reached, and to authenticate us.
+        let authenticated = timeout(self.connect_timeout * 2, words.authenticated());
+        authenticated
+            .await
+            .is_err()
+            .then(|| match self.route.hops_before {
+                0 => self.silent(FailureClass::TimedOut, "the device does not let us in"),
+                _ => self.silent(FailureClass::JumpUnreachable, "the jump host does not let us in"),
+            })
     }
 
     /// The time from the first hop's consent, or from the beginning, to the device's.

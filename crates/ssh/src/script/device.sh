@@ -40,7 +40,11 @@ facts() {
     read -r sources
     while [ "$sources" -gt 0 ]; do
         IFS= read -r source
-        fact disk "$(df -P -k "$source" 2>/dev/null </dev/null | tail -n 1)"
+        fact disk "$(df -P -k "$source" 2>/dev/null </dev/null | {
+            read -r header
+            IFS= read -r line
+            printf %s "$line"
+        })"
         sources=$((sources - 1))
     done
     # Last, so that as little time as can be passes between reading the clock and telling it.
@@ -62,24 +66,27 @@ esac
 
 # Who has a file open for writing: the mode of the links in fd says so, and stat through them says which file. Then the
 # shared mappings that can be written, and which numbers in them are those of file systems in memory.
-open_files() {
-    if [ "$end_of_record" = '\0' ]; then
-        find /proc/[0-9]*/fd -maxdepth 1 -type l -perm -200 \
-            -exec stat -L --printf 'o %d %i %f\0' -- {} + 2>/dev/null </dev/null
-    else
-        find /proc/[0-9]*/fd -maxdepth 1 -type l -perm -200 \
-            -exec stat -L -c "o %d %i %f
-$tag" {} + 2>/dev/null </dev/null
-    fi
-    printf 'm '
-    grep -s -h '^[^ ]* [r-]w[x-]s ' /proc/[0-9]*/maps 2>/dev/null </dev/null
-    sed -n 's/^[^ ]* [^ ]* \([^ ]*\) .* - tmpfs .*/memory \1/p' /proc/self/mountinfo 2>/dev/null </dev/null
-    printf "$end_of_record"
-}
+if [ "$end_of_record" = '\0' ]; then
+    open_files='
+find /proc/[0-9]*/fd -maxdepth 1 -type l -perm -200 -exec stat -L --printf "o %d %i %f\0" -- {} + 2>/dev/null </dev/null'
+else
+    open_files='
+find /proc/[0-9]*/fd -maxdepth 1 -type l -perm -200 -exec stat -L -c "o %d %i %f
+$tag" {} + 2>/dev/null </dev/null'
+fi
+open_files=$open_files'
+printf "m "
+grep -s -h "^[^ ]* [r-]w[x-]s " /proc/[0-9]*/maps 2>/dev/null </dev/null
+sed -n "s/^[^ ]* [^ ]* \([^ ]*\) .* - tmpfs .*/memory \1/p" /proc/self/mountinfo 2>/dev/null </dev/null
+printf "$end_of_record"'
+export open_files end_of_record
 
 enter='cd "$1" 2>/dev/null && [ -r . ] && [ -x . ] || { printf "F%b" "$0"; exit 0; }'
+# Where nothing lies, nobody can be writing to it: to ask all processes is most of the work of looking at an empty folder.
 # What find cannot do goes to a pipe of its own, and comes after all that it has found.
 list=$enter'
+[ "$(find . -mindepth 1 -print -quit 2>/dev/null </dev/null)" ] || exit 0
+eval "$open_files"
 {
     find . -mindepth 1 -printf "f %y %D %i %s %T@ %C@ %U %P\0" -type d \( ! -readable -o ! -executable \) \
         -printf "u %P\0" 2>&1 >&3 3>&- </dev/null |
@@ -108,16 +115,16 @@ export digest
 while read -r verb length; do
     case $verb in
     survey)
-        open_files
         if [ "$end_of_record" = '\0' ]; then
             take "$length" | xargs -0 sh -c "$list" "$end_of_record" 2>/dev/null
         else
+            eval "$open_files"
             take "$length" | xargs -0 sh -c "$plain_list" "$end_of_record" 2>/dev/null
         fi
         ;;
-    open) open_files ;;
+    open) eval "$open_files" ;;
     inspect)
-        open_files
+        eval "$open_files"
         if [ "$end_of_record" = '\0' ]; then
             take "$length" | xargs -0 stat --printf 's %d %i %s %.9Y %.9Z %u %f %n\0' -- 2>/dev/null
         else

@@ -281,3 +281,30 @@ async fn a_folder_that_a_failing_disk_does_not_give_is_reported() {
         "{items:?}"
     );
 }
+
+#[tokio::test]
+async fn all_processes_are_asked_only_where_something_lies() {
+    let mut world = World::new();
+    let tools = world.path("tools");
+    fs::create_dir(&tools).unwrap();
+    let (asked, grep) = (world.path("asked"), tools.join("grep"));
+    let counting = format!("echo asked >>{}\nexec /usr/bin/grep \"$@\"", asked.display());
+    fs::rename(script(&world, "grep", &counting), &grep).unwrap();
+    let wrapper = format!(
+        "PATH={}:$PATH\nexport PATH\nexec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"",
+        tools.display()
+    );
+    let wrapper = script(&world, "wrapper", &wrapper);
+    world = world.device("hive", &format!("ForceCommand {}", wrapper.display()));
+    let (path, source) = world.source("data");
+    let hive = world.connect("hive", &[]).await.unwrap();
+    assert!(entries(&hive, &source).await.is_empty());
+    assert!(!asked.exists());
+    // A name that could be taken for none.
+    let file = fs::File::create(path.join("\n")).unwrap();
+    let found = entries(&hive, &source).await;
+    assert_eq!(found[&b"\n"[..]].openness, Openness::Open);
+    assert!(asked.exists());
+    drop(file);
+    hive.session.close().await;
+}
