@@ -19,8 +19,10 @@ use super::lab::plain_command;
 
 /// Often enough to see a process that lives a moment, seldom enough not to be what is measured.
 const SAMPLING: Duration = Duration::from_millis(50);
+/// A question starts a program, which costs more than a sample.
+const ASKING: Duration = Duration::from_millis(500);
 /// How long the helpers of a tool may outlive it before they count as left behind.
-const HELPERS_DEADLINE: Duration = Duration::from_secs(10);
+const HELPERS_DEADLINE: Duration = Duration::from_secs(5);
 /// What the kernel counts processor time of children in.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -137,18 +139,19 @@ pub(super) fn measure(assignment: &Assignment<'_>, groups: Option<&Path>) -> Res
         assignment,
     };
     let (ended, end) = channel();
-    let (status, wall, seen) = thread::scope(|scope| {
+    let (status, left_processes, wall, seen) = thread::scope(|scope| {
         let watch = &watch;
         let watching = scope.spawn(move || watch.until(&end));
         let status = child.wait();
+        // A tool that ends before its helpers is not done.
+        let left_processes = group
+            .as_ref()
+            .is_some_and(|group| !group.ends_within(HELPERS_DEADLINE));
         let wall = begin.elapsed();
         drop(ended);
-        (status, wall, watching.join().unwrap_or_default())
+        (status, left_processes, wall, watching.join().unwrap_or_default())
     });
     let status = status.context("wait for a tool")?;
-    let left_processes = group
-        .as_ref()
-        .is_some_and(|group| !seen.over_limit && !group.ends_within(HELPERS_DEADLINE));
     if left_processes {
         watch.kill();
     }
@@ -175,14 +178,21 @@ struct Watch<'a> {
 impl Watch<'_> {
     fn until(&self, end: &Receiver<()>) -> Cost {
         let mut seen = Cost::default();
+        let mut next_question = Duration::ZERO;
         while end.recv_timeout(SAMPLING) == Err(RecvTimeoutError::Timeout) {
             let processes = self
                 .group
                 .map_or_else(|| descendants(self.leader), Group::processes);
             let memory = processes.into_iter().filter_map(memory_kib).sum();
             seen.peak_memory_kib = seen.peak_memory_kib.max(memory);
-            if seen.first_seconds.is_none() && self.assignment.first_success.is_some_and(|asked| asked()) {
-                seen.first_seconds = Some(self.begin.elapsed().as_secs_f64());
+            if seen.first_seconds.is_none()
+                && let Some(asked) = self.assignment.first_success
+                && self.begin.elapsed() > next_question
+            {
+                if asked() {
+                    seen.first_seconds = Some(self.begin.elapsed().as_secs_f64());
+                }
+                next_question = self.begin.elapsed() + ASKING;
             }
             if self.begin.elapsed() > self.assignment.limit {
                 seen.over_limit = true;

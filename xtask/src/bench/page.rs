@@ -24,8 +24,9 @@ cargo xtask bench
 const READING: &str = "
 ## How to read the tables
 
-- **seconds**: the median over the rounds, and the shortest and the longest in brackets. `> 300` was ended at the limit. A
-  run after which a file is missing in the store, has other bytes, or is left on its device shows that in place of a time.
+- **seconds**: the median over the rounds, and the shortest and the longest in brackets; each until the tool and the last of its
+  helpers have ended. `> 300` was ended at the limit. A run after which a file is missing in the store, has other bytes, or is left on its device shows that
+  in place of a time.
 - **÷**: the median divided by that of the tool that the goal names, taken from the same measurement.
 - **goal**: what gleaner is to reach, and what it reached.
 - **CPU s**: seconds of processor time, *here* of the tool with all its helpers, ssh among them, and *there* of the servers of both the jump

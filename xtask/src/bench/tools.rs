@@ -1,6 +1,7 @@
 //! The ways of emptying devices that are compared, each a line for a shell.
 //!
-//! They all read the same `ssh_config`. The lines are printed in the page as they stand here.
+//! They all read the same `ssh_config`. xargs gives up at the first status of 255, which is that of an ssh that reaches
+//! nobody, so another takes its place. The lines are printed in the page as they stand here.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -69,14 +70,14 @@ pub(super) const TOOLS: [Tool; 11] = [
         name: "rsync-16",
         about: "one rsync for each device, 16 at a time",
         program: "rsync",
-        line: r#"printf '%s\n' $DEVICES | xargs -P 16 -I DEVICE rsync -a --remove-source-files -e "ssh -F $SSH_CONFIG" "DEVICE:$SOURCES/DEVICE/" "$STORE/DEVICE/""#,
+        line: r#"printf '%s\n' $DEVICES | xargs -P 16 -I DEVICE sh -c 'rsync -a --remove-source-files -e "ssh -F $SSH_CONFIG" "DEVICE:$SOURCES/DEVICE/" "$STORE/DEVICE/" || exit 1'"#,
         copies_only: false,
     },
     Tool {
         name: "rsync-16-shared",
         about: "the same over one shared connection to the jump host",
         program: "rsync",
-        line: r#"ssh -F "$SHARED_CONFIG" -M -N -f jump >/dev/null 2>&1; printf '%s\n' $DEVICES | xargs -P 16 -I DEVICE rsync -a --remove-source-files -e "ssh -F $SHARED_CONFIG" "DEVICE:$SOURCES/DEVICE/" "$STORE/DEVICE/"; status=$?; ssh -F "$SHARED_CONFIG" -O exit jump; exit $status"#,
+        line: r#"ssh -F "$SHARED_CONFIG" -M -N -f jump >/dev/null 2>&1; printf '%s\n' $DEVICES | xargs -P 16 -I DEVICE sh -c 'rsync -a --remove-source-files -e "ssh -F $SHARED_CONFIG" "DEVICE:$SOURCES/DEVICE/" "$STORE/DEVICE/" || exit 1'; status=$?; ssh -F "$SHARED_CONFIG" -O exit jump; exit $status"#,
         copies_only: false,
     },
     Tool {
