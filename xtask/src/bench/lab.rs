@@ -43,7 +43,7 @@ pub(super) struct Lab {
 impl Lab {
     pub(super) fn open(enclosure: &Enclosure, work: Work, link: Link) -> Result<Self> {
         let folder = enclosure.folder.clone();
-        let disk = Disk::open(enclosure, work.disk_gibibytes)?;
+        let disk = Disk::open(enclosure, &work)?;
         make_folders(&[
             folder.join("keys"),
             folder.join("home"),
@@ -246,11 +246,8 @@ struct Disk {
     image: Option<PathBuf>,
 }
 
-/// How many files a disk must have names for: the backlog twice, and some.
-const INODES: u64 = 3_000_000;
-
 impl Disk {
-    fn open(enclosure: &Enclosure, gibibytes: u64) -> Result<Self> {
+    fn open(enclosure: &Enclosure, work: &Work) -> Result<Self> {
         let folder = enclosure.folder.join("disk");
         make_folders(std::slice::from_ref(&folder))?;
         if !enclosure.root {
@@ -261,12 +258,12 @@ impl Disk {
             folder,
             image: Some(image.clone()),
         };
-        fs::File::create(&image)?.set_len(gibibytes << 30)?;
+        fs::File::create(&image)?.set_len(work.disk_gibibytes << 30)?;
         // Tables that are made at leisure, behind the back of whoever is measured, would count for nobody in particular.
         output(
             Command::new("mkfs.ext4")
                 .args(["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-N"])
-                .arg(INODES.to_string())
+                .arg(work.disk_files.to_string())
                 .arg(&image),
         )?;
         output(

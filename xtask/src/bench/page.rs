@@ -51,8 +51,9 @@ const HOW: &str = "
   store both lie there. Otherwise a folder. What waits was written a moment before, so it is read from memory.
 - **Homes**: for root, the servers see an empty home folder, and all tools have one: nobody's start-up files or settings are measured.
 - **Links**: a relay of streams between the tools and the jump host, which keeps each piece for the delay, sends no faster than the rate, all
-  connections together, lets nothing pass in an outage, and lets no connection have more under way than the link holds and a router
-  would buffer. Opening a connection takes its round trip. There is no loss of packets: what TCP makes of that is not measured.
+  connections together, lets nothing pass in an outage, and has a buffer of 256 KiB in front of it, as a router has; whoever has more to
+  send waits. Opening a connection takes its round trip. There is no loss of packets: what TCP makes of that is not measured. Nor are the
+  headers of its packets counted.
 - **Rounds**: in each, every tool runs once, in an order that rotates, on contents laid out anew and flushed. A tool that went over the limit is not run
   again.
 - **Checks**: after each run every byte is compared with what was laid out, and the sources must be empty of files.

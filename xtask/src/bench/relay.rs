@@ -161,18 +161,31 @@ impl State {
         let mut buffer = vec![0; PIECE_BYTES];
         loop {
             let length = source.read(&mut buffer).unwrap_or(0);
-            let arrival = {
-                let mut direction = held(direction);
-                let arrival = direction.schedule.send(self.epoch.elapsed(), length);
-                direction.count(length, self.epoch + arrival);
-                arrival
-            };
+            let arrival = self.send(direction, length);
             let bytes = buffer.get(..length).unwrap_or_default().to_vec();
             if !queue.push(Piece { arrival, bytes }) || length == 0 {
                 break;
             }
         }
         drop(delivery.join());
+    }
+
+    /// Waits for room in front of the link, and tells when the bytes are at its other end.
+    fn send(&self, direction: &Mutex<Direction>, length: usize) -> Duration {
+        loop {
+            let room_from = {
+                let mut direction = held(direction);
+                let (now, room_from) = (self.epoch.elapsed(), direction.schedule.room_from());
+                if room_from <= now {
+                    let arrival = direction.schedule.send(now, length);
+                    direction.count(length, self.epoch + arrival);
+                    return arrival;
+                }
+                room_from
+            };
+            // Another connection may be quicker then; in the long run each has its turn.
+            self.sleep_until(room_from);
+        }
     }
 
     fn deliver(&self, queue: &Queue, mut destination: TcpStream) {

@@ -21,6 +21,8 @@ pub(super) struct Work {
     pub(super) shape: Shape,
     /// Room for the image: sources, one store, and as much again.
     pub(super) disk_gibibytes: u64,
+    /// How many files have names on it: twice what waits, and some. Not more, because their table is written in full.
+    pub(super) disk_files: u64,
 }
 
 /// One recorded file.
@@ -55,6 +57,7 @@ const ONE_DEVICE: Work = Work {
     largest_bytes: 0,
     shape: Shape::Random,
     disk_gibibytes: 8,
+    disk_files: 200_000,
 };
 
 pub(super) const WORKS: [Work; 7] = [
@@ -116,6 +119,7 @@ pub(super) const WORKS: [Work; 7] = [
         smallest_bytes: 100,
         largest_bytes: 100,
         disk_gibibytes: 24,
+        disk_files: 3_000_000,
         ..ONE_DEVICE
     },
 ];

@@ -23,13 +23,17 @@ pub(in crate::bench) struct Outages {
     pub(in crate::bench) first: Duration,
 }
 
+/// What waits in front of the link, of all connections together; whoever has more to send is held up.
+const ROUTER_BUFFER_BYTES: usize = 256 * 1024;
+
 impl Character {
     /// How much one connection may have under way: what the link itself holds, and the buffer of a router.
     pub(super) fn bytes_under_way(&self) -> usize {
-        const ROUTER_BUFFER_BYTES: u64 = 256 * 1024;
         let round_trip_millis = u64::try_from(self.one_way_delay.as_millis() * 2).unwrap_or(u64::MAX);
         let held = self.bits_per_second / 8 * round_trip_millis / 1000;
-        usize::try_from(held + ROUTER_BUFFER_BYTES).unwrap_or(usize::MAX)
+        usize::try_from(held)
+            .unwrap_or(usize::MAX)
+            .saturating_add(ROUTER_BUFFER_BYTES)
     }
 
     /// How long the link is busy with so many bytes.
@@ -78,6 +82,13 @@ impl Schedule {
             character,
             free_at: Duration::ZERO,
         }
+    }
+
+    /// From when on there is room in front of the link. Without this bound each connection would put a queue of its own in front
+    /// of all others, and a small question would wait for seconds.
+    pub(super) fn room_from(&self) -> Duration {
+        let buffered = self.character.transmission(ROUTER_BUFFER_BYTES);
+        self.free_at.saturating_sub(buffered)
     }
 
     /// Sends `bytes` at `now`, behind everything that was sent before, and tells when they arrive.
@@ -161,6 +172,17 @@ mod tests {
         let mut schedule = Schedule::of(link(Some(outages)));
         let last = (0..750).map(|_| schedule.send(millis(0), 10_000)).last();
         assert_eq!(last, Some(millis(10_000 + 50)));
+    }
+
+    #[test]
+    fn there_is_room_until_the_buffer_of_the_router_is_full() {
+        let mut schedule = Schedule::of(link(None));
+        assert_eq!(schedule.room_from(), millis(0));
+        // 256 KiB are 262.144 ms of this link.
+        schedule.send(millis(0), 262_144);
+        assert_eq!(schedule.room_from(), millis(0));
+        schedule.send(millis(0), 10_000);
+        assert_eq!(schedule.room_from(), millis(10));
     }
 
     #[test]
