@@ -25,8 +25,8 @@ const READING: &str = "
 ## How to read the tables
 
 - **seconds**: the median over the rounds, and the shortest and the longest in brackets; each until the tool and the last of its
-  helpers have ended. `> 300` was ended at the limit. A run after which a file is missing in the store, has other bytes, or is left on its device shows that
-  in place of a time.
+  helpers have ended. `> 300` was ended at the limit. A run after which a file is missing in the store, has other bytes, or is
+  left on its device shows that in place of a time.
 - **÷**: the median divided by that of the tool that the goal names, taken from the same measurement.
 - **goal**: what gleaner is to reach, and what it reached.
 - **CPU s**: seconds of processor time, *here* of the tool with all its helpers, ssh among them, and *there* of the servers of both the jump
@@ -132,9 +132,7 @@ fn tools_section() -> String {
     for tool in TOOLS {
         text.extend([format!(
             "\n**`{}`**: {}.\n\n```sh\n{}\n```\n",
-            tool.name,
-            tool.about,
-            tool.line.replace("; ", "\n")
+            tool.name, tool.about, tool.script
         )]);
     }
     text
@@ -143,7 +141,7 @@ fn tools_section() -> String {
 fn machine_section(results: &Results) -> String {
     let mut text = "\n## The machine and the versions\n\n| what | which |\n|---|---|\n".to_owned();
     for (what, which) in &results.facts {
-        text.extend([format!("| {what} | {which} |\n")]);
+        text.extend([format!("| {what} | {} |\n", which.replace('|', "\\|"))]);
     }
     text
 }

@@ -1,4 +1,4 @@
-//! The ways of emptying devices that are compared, each a line for a shell.
+//! The ways of emptying devices that are compared, each a script for a shell.
 //!
 //! They all read the same `ssh_config`. xargs gives up at the first status of 255, which is that of an ssh that reaches
 //! nobody, so another takes its place. The lines are printed in the page as they stand here.
@@ -23,7 +23,7 @@ pub(super) struct Tool {
     pub(super) about: &'static str,
     /// The program that must be there beside those of the lab.
     pub(super) program: &'static str,
-    pub(super) line: &'static str,
+    pub(super) script: &'static str,
     /// Whether the files stay on the devices.
     pub(super) copies_only: bool,
 }
@@ -35,77 +35,124 @@ pub(super) const TOOLS: [Tool; 11] = [
         name: GLEANER,
         about: "`gleaner run` with a fresh ledger; durable, verified, released",
         program: "ssh",
-        line: r#""$GLEANER" --quiet --config "$GLEANER_CONFIG" run"#,
+        script: r#""$GLEANER" --quiet --config "$GLEANER_CONFIG" run"#,
         copies_only: false,
     },
     Tool {
         name: "rsync",
         about: "one device after the other; not flushed to the disk",
         program: "rsync",
-        line: r#"for device in $DEVICES; do rsync -a --remove-source-files -e "ssh -F $SSH_CONFIG" "$device:$SOURCES/$device/" "$STORE/$device/" || failed=1; done; exit ${failed:-0}"#,
+        script: r#"for device in $DEVICES; do
+    rsync -a --remove-source-files -e "ssh -F $SSH_CONFIG" "$device:$SOURCES/$device/" "$STORE/$device/" || failed=1
+done
+exit ${failed:-0}"#,
         copies_only: false,
     },
     Tool {
         name: "rsync-fsync",
         about: "the same, each file flushed to the disk",
         program: "rsync",
-        line: r#"for device in $DEVICES; do rsync -a --fsync --remove-source-files -e "ssh -F $SSH_CONFIG" "$device:$SOURCES/$device/" "$STORE/$device/" || failed=1; done; exit ${failed:-0}"#,
+        script: r#"for device in $DEVICES; do
+    rsync -a --fsync --remove-source-files -e "ssh -F $SSH_CONFIG" "$device:$SOURCES/$device/" "$STORE/$device/" || failed=1
+done
+exit ${failed:-0}"#,
         copies_only: false,
     },
     Tool {
         name: "rsync-z",
         about: "as `rsync`, compressed on the wire",
         program: "rsync",
-        line: r#"for device in $DEVICES; do rsync -az --remove-source-files -e "ssh -F $SSH_CONFIG" "$device:$SOURCES/$device/" "$STORE/$device/" || failed=1; done; exit ${failed:-0}"#,
+        script: r#"for device in $DEVICES; do
+    rsync -az --remove-source-files -e "ssh -F $SSH_CONFIG" "$device:$SOURCES/$device/" "$STORE/$device/" || failed=1
+done
+exit ${failed:-0}"#,
         copies_only: false,
     },
     Tool {
         name: "field",
         about: "the script that gleaner replaces: all hosts in turn, with its options",
         program: "rsync",
-        line: r#"for device in $DEVICES; do rsync --recursive --remove-source-files --compress --update --times -e "ssh -F $SSH_CONFIG -o ConnectTimeout=10" "$device:$SOURCES/$device/" "$STORE/$device/" || failed=1; done; exit ${failed:-0}"#,
+        script: r#"for device in $DEVICES; do
+    rsync --recursive --remove-source-files --compress --update --times -e "ssh -F $SSH_CONFIG -o ConnectTimeout=10" "$device:$SOURCES/$device/" "$STORE/$device/" || failed=1
+done
+exit ${failed:-0}"#,
         copies_only: false,
     },
     Tool {
         name: "rsync-16",
         about: "one rsync for each device, 16 at a time",
         program: "rsync",
-        line: r#"printf '%s\n' $DEVICES | xargs -P 16 -I DEVICE sh -c 'rsync -a --remove-source-files -e "ssh -F $SSH_CONFIG" "DEVICE:$SOURCES/DEVICE/" "$STORE/DEVICE/" || exit 1'"#,
+        script: r#"printf '%s\n' $DEVICES |
+    xargs -P 16 -I DEVICE sh -c '
+        rsync -a --remove-source-files -e "ssh -F $SSH_CONFIG" "DEVICE:$SOURCES/DEVICE/" "$STORE/DEVICE/" || exit 1
+    '"#,
         copies_only: false,
     },
     Tool {
         name: "rsync-16-shared",
         about: "the same over one shared connection to the jump host",
         program: "rsync",
-        line: r#"ssh -F "$SHARED_CONFIG" -M -N -f jump >/dev/null 2>&1; printf '%s\n' $DEVICES | xargs -P 16 -I DEVICE sh -c 'rsync -a --remove-source-files -e "ssh -F $SHARED_CONFIG" "DEVICE:$SOURCES/DEVICE/" "$STORE/DEVICE/" || exit 1'; status=$?; ssh -F "$SHARED_CONFIG" -O exit jump; exit $status"#,
+        script: r#"ssh -F "$SHARED_CONFIG" -M -N -f jump >/dev/null 2>&1
+printf '%s\n' $DEVICES |
+    xargs -P 16 -I DEVICE sh -c '
+        rsync -a --remove-source-files -e "ssh -F $SHARED_CONFIG" "DEVICE:$SOURCES/DEVICE/" "$STORE/DEVICE/" || exit 1
+    '
+status=$?
+ssh -F "$SHARED_CONFIG" -O exit jump
+exit $status"#,
         copies_only: false,
     },
     Tool {
         name: "rclone",
         about: "`rclone move` over SFTP through a tunnel, with its check of hashes",
         program: "rclone",
-        line: r#"ssh -F "$SSH_CONFIG" -M -S "$FOLDER/tunnel" -N -f -L "$TUNNEL_PORT:127.0.0.1:$DEVICE_PORT" jump >/dev/null 2>&1; for device in $DEVICES; do rclone move --sftp-host 127.0.0.1 --sftp-port "$TUNNEL_PORT" --sftp-user "$USER" --sftp-key-file "$KEY" --sftp-known-hosts-file "$KNOWN_HOSTS" ":sftp:$SOURCES/$device" "$STORE/$device" || failed=1; done; ssh -F "$SSH_CONFIG" -S "$FOLDER/tunnel" -O exit jump; exit ${failed:-0}"#,
+        script: r#"ssh -F "$SSH_CONFIG" -M -S "$FOLDER/tunnel" -N -f -L "$TUNNEL_PORT:127.0.0.1:$DEVICE_PORT" jump >/dev/null 2>&1
+for device in $DEVICES; do
+    rclone move --sftp-host 127.0.0.1 --sftp-port "$TUNNEL_PORT" --sftp-user "$USER" --sftp-key-file "$KEY" --sftp-known-hosts-file "$KNOWN_HOSTS" ":sftp:$SOURCES/$device" "$STORE/$device" || failed=1
+done
+ssh -F "$SSH_CONFIG" -S "$FOLDER/tunnel" -O exit jump
+exit ${failed:-0}"#,
         copies_only: false,
     },
     Tool {
         name: "rclone-unchecked",
         about: "the same without that check",
         program: "rclone",
-        line: r#"ssh -F "$SSH_CONFIG" -M -S "$FOLDER/tunnel" -N -f -L "$TUNNEL_PORT:127.0.0.1:$DEVICE_PORT" jump >/dev/null 2>&1; for device in $DEVICES; do rclone move --ignore-checksum --sftp-disable-hashcheck --sftp-host 127.0.0.1 --sftp-port "$TUNNEL_PORT" --sftp-user "$USER" --sftp-key-file "$KEY" --sftp-known-hosts-file "$KNOWN_HOSTS" ":sftp:$SOURCES/$device" "$STORE/$device" || failed=1; done; ssh -F "$SSH_CONFIG" -S "$FOLDER/tunnel" -O exit jump; exit ${failed:-0}"#,
+        script: r#"ssh -F "$SSH_CONFIG" -M -S "$FOLDER/tunnel" -N -f -L "$TUNNEL_PORT:127.0.0.1:$DEVICE_PORT" jump >/dev/null 2>&1
+for device in $DEVICES; do
+    rclone move --ignore-checksum --sftp-disable-hashcheck --sftp-host 127.0.0.1 --sftp-port "$TUNNEL_PORT" --sftp-user "$USER" --sftp-key-file "$KEY" --sftp-known-hosts-file "$KNOWN_HOSTS" ":sftp:$SOURCES/$device" "$STORE/$device" || failed=1
+done
+ssh -F "$SSH_CONFIG" -S "$FOLDER/tunnel" -O exit jump
+exit ${failed:-0}"#,
         copies_only: false,
     },
     Tool {
         name: "lftp",
         about: "`mirror` over SFTP",
         program: "lftp",
-        line: r#"for device in $DEVICES; do lftp -c "set cmd:fail-exit yes; set net:max-retries 2; set net:timeout 20; set sftp:connect-program 'ssh -a -x -F $SSH_CONFIG'; open sftp://$USER:@$device; mirror --Remove-source-files $SOURCES/$device $STORE/$device" || failed=1; done; exit ${failed:-0}"#,
+        script: r#"for device in $DEVICES; do
+    lftp -c "
+        set cmd:fail-exit yes;
+        set net:max-retries 2;
+        set net:timeout 20;
+        set sftp:connect-program 'ssh -a -x -F $SSH_CONFIG';
+        open sftp://$USER:@$device;
+        mirror --Remove-source-files $SOURCES/$device $STORE/$device
+    " || failed=1
+done
+exit ${failed:-0}"#,
         copies_only: false,
     },
     Tool {
         name: "tar",
         about: "tar over ssh: copies only, checks nothing, keeps nothing safe; the bound",
         program: "tar",
-        line: r#"for device in $DEVICES; do mkdir -p "$STORE/$device"; ssh -F "$SSH_CONFIG" "$device" "tar -C $SOURCES/$device -cf - ." | tar -C "$STORE/$device" -xf - || failed=1; done; exit ${failed:-0}"#,
+        script: r#"for device in $DEVICES; do
+    mkdir -p "$STORE/$device"
+    ssh -F "$SSH_CONFIG" "$device" "tar -C $SOURCES/$device -cf - ." |
+        tar -C "$STORE/$device" -xf - || failed=1
+done
+exit ${failed:-0}"#,
         copies_only: true,
     },
 ];
@@ -183,7 +230,7 @@ impl Candidate {
     }
 
     pub(super) fn words(&self) -> Vec<OsString> {
-        vec!["sh".into(), "-c".into(), self.tool.line.into()]
+        vec!["sh".into(), "-c".into(), self.tool.script.into()]
     }
 
     pub(super) fn environment(&self, lab: &Lab) -> Result<Vec<(&'static str, OsString)>> {
