@@ -40,7 +40,7 @@ usage: cargo xtask <verb>
                        faults of every kind at random moments, over and over; 20 minutes if not said
   bench [--work NAME]... [--link NAME]... [--tool NAME]... [--rounds N] [--gleaner PATH]... [--limit SECONDS]
         [--folder DIR] [--scale PERCENT] [--write]
-                       gleaner beside its peers, over emulated links; most of a day for all of it. Several PATHs are several
+                       gleaner beside its peers, over emulated links; some hours for all of it. Several PATHs are several
                        builds side by side; `--scale 1 --rounds 1` is a trial; `--write` writes docs/reference/benchmarks.md
                        from all that was measured, `--rounds 0 --write` without measuring anything
   tidy                 the rules that no compiler knows: sizes, names, the map, links
