@@ -87,6 +87,20 @@ const NEEDS: [Need; 14] = [
     },
 ];
 
+/// The peers that gleaner is measured beside, which no check needs.
+const PEERS: [Need; 2] = [
+    Need {
+        program: "rclone",
+        package: "rclone",
+        why: "a peer in the measurement",
+    },
+    Need {
+        program: "lftp",
+        package: "lftp",
+        why: "as above",
+    },
+];
+
 /// Installs the missing programs from Debian's archive where we may; otherwise says what to type.
 ///
 /// A running SSH service is not needed, and an installed one is left as the machine's policy has it: every test starts
@@ -106,6 +120,26 @@ pub(crate) fn install_if_missing(program: &str) -> Result<()> {
         Some(need) if !is_there(program) => install(&[need]),
         _ => Ok(()),
     }
+}
+
+/// What every measurement needs, and those of `peers` that we may install; one that cannot be is said and left out.
+pub(crate) fn install_for_measuring(peers: &[&str]) -> Result<()> {
+    for program in [
+        "ssh",
+        "sshd",
+        "/usr/lib/openssh/sftp-server",
+        "mkfs.ext4",
+        "openssl",
+    ] {
+        install_if_missing(program)?;
+    }
+    let missing = |need: &&Need| peers.contains(&need.program) && !is_there(need.program);
+    for need in NEEDS.iter().chain(&PEERS).filter(missing) {
+        if let Err(error) = install(&[need]) {
+            println!("goes on without {}: {error:#}", need.program);
+        }
+    }
+    Ok(())
 }
 
 fn install(missing: &[&Need]) -> Result<()> {

@@ -8,6 +8,7 @@
     reason = "a command-line tool talks to its user"
 )]
 
+mod bench;
 mod ci;
 mod command;
 mod debian;
@@ -37,6 +38,11 @@ usage: cargo xtask <verb>
                        keep the fewest inputs that reach all that was reached
   soak [--seconds N] [--seed S]
                        faults of every kind at random moments, over and over; 20 minutes if not said
+  bench [--work NAME]... [--link NAME]... [--tool NAME]... [--rounds N] [--gleaner PATH]... [--limit SECONDS]
+        [--folder DIR] [--scale PERCENT] [--write]
+                       gleaner beside its peers, over emulated links; some hours for all of it. Several PATHs are several
+                       builds side by side; `--scale 1 --rounds 1` is a trial; `--write` writes docs/reference/benchmarks.md
+                       from all that was measured, `--rounds 0 --write` without measuring anything
   tidy                 the rules that no compiler knows: sizes, names, the map, links
   reference [--check]  write docs/reference from the program itself, or see that it is up to date
   mutants [FAULT]...   put deliberate faults into a copy of the code, and see that each is caught
@@ -72,6 +78,7 @@ fn run() -> Result<()> {
         }
         ("fuzz", arguments) => fuzz::run(&workspace, &fuzz::Wanted::read(arguments)?),
         ("soak", arguments) => soak::run(&workspace, arguments),
+        ("bench", arguments) => bench::run(&workspace, arguments),
         ("tidy", []) => tidy::run(&workspace),
         ("reference", []) => reference::write(&workspace),
         ("reference", [check]) if check == "--check" => reference::check(&workspace),

@@ -124,7 +124,7 @@ fn hygiene(text: &Text) -> Vec<Finding> {
     findings
 }
 
-/// Folders without texts of ours: what git keeps, what is built, and the inputs of the fuzzer, which are as they are.
+/// Names without texts of ours: what git keeps, what is built, and the inputs of the fuzzer, which are as they are.
 const NO_TEXTS: [&str; 3] = [".git", "target", "corpus"];
 
 /// Every text file below `root`. Files that are not UTF-8 are no texts.
@@ -136,10 +136,12 @@ fn read_texts(root: &Path) -> Result<Vec<Text>> {
             let entry = entry?;
             let kind = entry.file_type()?;
             let path = entry.path();
+            // In a second work tree of the repository, `.git` is a file that names the first.
+            if NO_TEXTS.iter().any(|name| entry.file_name() == *name) {
+                continue;
+            }
             if kind.is_dir() {
-                if !NO_TEXTS.iter().any(|name| entry.file_name() == *name) {
-                    folders.push(path);
-                }
+                folders.push(path);
             } else if kind.is_file() && entry.file_name() != "Cargo.lock" {
                 let bytes = match fs::read(&path) {
                     // An editor's or a test's file may be gone by now.

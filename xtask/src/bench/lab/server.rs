@@ -1,0 +1,150 @@
+//! One OpenSSH server.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::super::meter::{Group, kill_process_group};
+use crate::command;
+
+const SFTP_SERVER: &str = "/usr/lib/openssh/sftp-server";
+const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Ended with its process group when dropped; sessions end with their connections.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) name: &'static str,
+    pub(super) port: u16,
+    process: Child,
+}
+
+/// For root the login's home is an empty folder, so that nobody's start-up files are measured.
+const WITH_EMPTY_HOME: &str = r#"mount --bind "$1" "$2" && shift 2 && exec "$@""#;
+
+impl Server {
+    /// Its key, and that of who may log in, lie in `folder/keys`.
+    pub(super) fn start(
+        folder: &Path,
+        name: &'static str,
+        group: Option<&Group>,
+        root: bool,
+    ) -> Result<Self> {
+        const TRIES: usize = 5;
+        // A free port may be somebody's by the time that the server wants it.
+        let mut last = Self::start_once(folder, name, group, root);
+        for _ in 1..TRIES {
+            if last.is_ok() {
+                break;
+            }
+            last = Self::start_once(folder, name, group, root);
+        }
+        last
+    }
+
+    fn start_once(folder: &Path, name: &'static str, group: Option<&Group>, root: bool) -> Result<Self> {
+        let program = command::find("sshd").context("sshd is missing")?;
+        if root {
+            // The folder for privilege separation, which only the service's own unit makes.
+            fs::create_dir_all("/run/sshd")?;
+        }
+        let port = free_port()?;
+        let config = folder.join(format!("sshd_config_{name}"));
+        let log = folder.join(format!("sshd_{name}.log"));
+        fs::write(&config, configuration(folder, name, port))?;
+        let mut words: Vec<std::ffi::OsString> = vec!["setpriv".into(), "--pdeathsig".into(), "KILL".into()];
+        if root {
+            words.extend(
+                ["unshare", "--mount", "sh", "-c", WITH_EMPTY_HOME, "sh"]
+                    .map(Into::into)
+                    .into_iter()
+                    .chain([folder.join("home").into(), home()?.into()]),
+            );
+        }
+        words.push(program.into());
+        words.extend(["-D".into(), "-E".into(), log.clone().into()]);
+        words.extend(["-f".into(), config.into()]);
+        let mut starting = match group {
+            Some(group) => group.command(&words),
+            None => plain_command(&words),
+        };
+        std::os::unix::process::CommandExt::process_group(&mut starting, 0);
+        let process = starting
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("start the server {name}"))?;
+        let mut server = Self { name, port, process };
+        server.wait_until_it_listens(&log)?;
+        Ok(server)
+    }
+
+    fn wait_until_it_listens(&mut self, log: &Path) -> Result<()> {
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            let said = fs::read_to_string(log).unwrap_or_default();
+            if said.contains("Server listening on") {
+                return Ok(());
+            }
+            if self.process.try_wait()?.is_some() || Instant::now() > deadline {
+                bail!("the server {} does not start:\n{said}", self.name);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        kill_process_group(self.process.id());
+        drop(self.process.wait());
+    }
+}
+
+pub(in crate::bench) fn plain_command(words: &[std::ffi::OsString]) -> Command {
+    let mut words = words.iter();
+    let mut command = Command::new(words.next().cloned().unwrap_or_default());
+    command.args(words);
+    command
+}
+
+/// A port that nobody listens on now.
+pub(in crate::bench) fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// The home folder that ssh finds: that of the account, whatever the environment says.
+fn home() -> Result<String> {
+    let user = command::output(Command::new("id").arg("-un"))?;
+    let entry = command::output(Command::new("getent").args(["passwd", user.trim()]))?;
+    let home = entry
+        .split(':')
+        .nth(5)
+        .context("read the account's home folder")?;
+    Ok(home.to_owned())
+}
+
+fn configuration(folder: &Path, name: &str, port: u16) -> String {
+    let folder = folder.display();
+    format!(
+        "ListenAddress 127.0.0.1\n\
+         Port {port}\n\
+         HostKey {folder}/keys/{name}\n\
+         AuthorizedKeysFile {folder}/keys/client.pub\n\
+         PidFile none\n\
+         StrictModes no\n\
+         UsePAM no\n\
+         PermitRootLogin prohibit-password\n\
+         PasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\n\
+         MaxStartups 1000:30:2000\n\
+         MaxSessions 1000\n\
+         UseDNS no\n\
+         Subsystem sftp {SFTP_SERVER}\n"
+    )
+}

@@ -1,0 +1,65 @@
+//! What the figures depend on.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::tools::Candidate;
+use crate::command::output;
+
+/// The day, the machine and the versions: what, and its value.
+pub(super) fn facts(candidates: &[Candidate]) -> Result<Vec<(String, String)>> {
+    let ask = |program: &str, words: &[&str]| {
+        let said = output(Command::new(program).args(words)).unwrap_or_default();
+        said.lines().next().unwrap_or("not known").to_owned()
+    };
+    let mut facts = vec![
+        ("day".to_owned(), ask("date", &["--utc", "+%Y-%m-%d"])),
+        (
+            "processor".to_owned(),
+            first_value("/proc/cpuinfo", "model name").unwrap_or_else(|| ask("uname", &["-m"])),
+        ),
+        (
+            "cores".to_owned(),
+            std::thread::available_parallelism()?.to_string(),
+        ),
+        (
+            "memory".to_owned(),
+            first_value("/proc/meminfo", "MemTotal").unwrap_or_default(),
+        ),
+        ("kernel".to_owned(), ask("uname", &["-sr"])),
+        (
+            "system".to_owned(),
+            first_value_of("/etc/os-release", "PRETTY_NAME", '=').unwrap_or_default(),
+        ),
+        ("ssh".to_owned(), version_of_ssh()),
+    ];
+    for candidate in candidates {
+        let fact = (candidate.name.clone(), candidate.version()?);
+        // Several ways of using rsync are one program.
+        if facts.iter().all(|(_, value)| *value != fact.1) || candidate.is_gleaner() {
+            facts.push(fact);
+        }
+    }
+    Ok(facts)
+}
+
+/// It speaks on standard error.
+fn version_of_ssh() -> String {
+    let said = Command::new("ssh").arg("-V").output();
+    said.map(|output| String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn first_value(file: &str, key: &str) -> Option<String> {
+    first_value_of(file, key, ':')
+}
+
+fn first_value_of(file: &str, key: &str, separator: char) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once(separator)?;
+        (name.trim() == key).then(|| value.trim().trim_matches('"').to_owned())
+    })
+}

@@ -1,0 +1,265 @@
+//! What a run costs: time, processor, memory.
+//!
+//! ssh does not wait for the helpers that it starts, so what a process learns of its children is not enough. A control group
+//! knows of all; without one the figures are lower bounds.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::lab::plain_command;
+
+/// Often enough to see a process that lives a moment, seldom enough not to be what is measured.
+const SAMPLING: Duration = Duration::from_millis(50);
+/// A question starts a program, which costs more than a sample.
+const ASKING: Duration = Duration::from_millis(500);
+/// How long the helpers of a tool may outlive it before they count as left behind.
+const HELPERS_DEADLINE: Duration = Duration::from_secs(5);
+/// What the kernel counts processor time of children in.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A control group (version 2). Its processes are killed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Group {
+    folder: PathBuf,
+}
+
+impl Group {
+    pub(super) fn create(parent: &Path, name: &str) -> Result<Self> {
+        let folder = parent.join(name);
+        fs::create_dir(&folder).with_context(|| format!("make the control group {}", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// A command that enters the group before it becomes what it should be.
+    pub(super) fn command(&self, words: &[OsString]) -> Command {
+        const ENTER: &str = r#"echo $$ >"$0/cgroup.procs" && exec "$@""#;
+        let mut command = Command::new("sh");
+        command.args(["-c", ENTER]).arg(&self.folder).args(words);
+        command
+    }
+
+    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+        let file = self.folder.join("cpu.stat");
+        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let micros = text.lines().find_map(|line| line.strip_prefix("usage_usec "));
+        let micros: f64 = micros.context("read the processor time of a group")?.parse()?;
+        Ok(micros / 1e6)
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        let text = fs::read_to_string(self.folder.join("cgroup.procs")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    fn kill(&self) {
+        // Kernels before 5.14 do not have it; the process group is killed as well.
+        drop(fs::write(self.folder.join("cgroup.kill"), "1"));
+    }
+
+    /// Whether no process is left within the time.
+    fn ends_within(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        while !self.processes().is_empty() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+        self.ends_within(HELPERS_DEADLINE);
+        drop(fs::remove_dir(&self.folder));
+    }
+}
+
+/// What to run, and when to give it up.
+pub(super) struct Assignment<'a> {
+    pub(super) words: Vec<OsString>,
+    pub(super) environment: Vec<(&'static str, OsString)>,
+    /// Where its output goes.
+    pub(super) log: &'a Path,
+    pub(super) limit: Duration,
+    /// Asked now and then until it says yes.
+    pub(super) first_success: Option<&'a (dyn Fn() -> bool + Sync)>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cost {
+    pub(super) wall_seconds: f64,
+    pub(super) cpu_seconds: f64,
+    /// The largest sum over all processes.
+    pub(super) peak_memory_kib: u64,
+    /// Nothing after a signal.
+    pub(super) exit: Option<i32>,
+    pub(super) over_limit: bool,
+    /// When `first_success` said yes.
+    pub(super) first_seconds: Option<f64>,
+    pub(super) left_processes: bool,
+}
+
+/// Runs it to its end or to its limit. Whatever it leaves running is killed.
+pub(super) fn measure(assignment: &Assignment<'_>, groups: Option<&Path>) -> Result<Cost> {
+    let group = groups
+        .map(|parent| Group::create(parent, "clients"))
+        .transpose()?;
+    let mut words: Vec<OsString> = ["setpriv", "--pdeathsig", "KILL"].map(Into::into).to_vec();
+    words.extend(assignment.words.iter().cloned());
+    let mut command = match &group {
+        Some(group) => group.command(&words),
+        None => plain_command(&words),
+    };
+    let log = fs::File::create(assignment.log)?;
+    command
+        .envs(assignment.environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0);
+    let cpu_before = cpu_of_children()?;
+    let begin = Instant::now();
+    let mut child = command.spawn().context("start a tool")?;
+    let watch = Watch {
+        leader: child.id(),
+        group: group.as_ref(),
+        begin,
+        assignment,
+    };
+    let (ended, end) = channel();
+    let (status, left_processes, wall, seen) = thread::scope(|scope| {
+        let watch = &watch;
+        let watching = scope.spawn(move || watch.until(&end));
+        let status = child.wait();
+        // A tool that ends before its helpers is not done.
+        let left_processes = group
+            .as_ref()
+            .is_some_and(|group| !group.ends_within(HELPERS_DEADLINE));
+        let wall = begin.elapsed();
+        drop(ended);
+        (status, left_processes, wall, watching.join().unwrap_or_default())
+    });
+    let status = status.context("wait for a tool")?;
+    if left_processes {
+        watch.kill();
+    }
+    Ok(Cost {
+        wall_seconds: wall.as_secs_f64(),
+        cpu_seconds: match &group {
+            Some(group) => group.cpu_seconds()?,
+            None => cpu_of_children()? - cpu_before,
+        },
+        exit: status.code().filter(|_| status.signal().is_none()),
+        left_processes,
+        ..seen
+    })
+}
+
+/// Looks on while a tool runs.
+struct Watch<'a> {
+    leader: u32,
+    group: Option<&'a Group>,
+    begin: Instant,
+    assignment: &'a Assignment<'a>,
+}
+
+impl Watch<'_> {
+    fn until(&self, end: &Receiver<()>) -> Cost {
+        let mut seen = Cost::default();
+        let mut next_question = Duration::ZERO;
+        while end.recv_timeout(SAMPLING) == Err(RecvTimeoutError::Timeout) {
+            let processes = self
+                .group
+                .map_or_else(|| descendants(self.leader), Group::processes);
+            let memory = processes.into_iter().filter_map(memory_kib).sum();
+            seen.peak_memory_kib = seen.peak_memory_kib.max(memory);
+            if seen.first_seconds.is_none()
+                && let Some(asked) = self.assignment.first_success
+                && self.begin.elapsed() > next_question
+            {
+                if asked() {
+                    seen.first_seconds = Some(self.begin.elapsed().as_secs_f64());
+                }
+                next_question = self.begin.elapsed() + ASKING;
+            }
+            if self.begin.elapsed() > self.assignment.limit {
+                seen.over_limit = true;
+                self.kill();
+            }
+        }
+        seen
+    }
+
+    fn kill(&self) {
+        if let Some(group) = self.group {
+            group.kill();
+        }
+        kill_process_group(self.leader);
+    }
+}
+
+/// Harmless when it has ended.
+pub(super) fn kill_process_group(leader: u32) {
+    drop(
+        Command::new("kill")
+            .args(["-KILL", "--", &format!("-{leader}")])
+            .stderr(Stdio::null())
+            .status(),
+    );
+}
+
+/// What all children used that somebody has waited for.
+fn cpu_of_children() -> Result<f64> {
+    let text = fs::read_to_string("/proc/self/stat")?;
+    let after_name = text.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    let ticks: Vec<f64> = after_name
+        .split_whitespace()
+        .skip(13)
+        .take(2)
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
+}
+
+fn memory_kib(process: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let resident = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    resident.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// A process and all that come from it, as far as their parents live.
+fn descendants(leader: u32) -> Vec<u32> {
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let process = entry.file_name().to_string_lossy().parse().ok();
+        let parent = process.and_then(parent_of);
+        if let (Some(process), Some(parent)) = (process, parent) {
+            children.entry(parent).or_default().push(process);
+        }
+    }
+    let mut found = vec![leader];
+    let mut next = 0;
+    while let Some(process) = found.get(next) {
+        found.extend(children.remove(process).unwrap_or_default());
+        next += 1;
+    }
+    found
+}
+
+fn parent_of(process: u32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, after_name) = text.rsplit_once(')')?;
+    after_name.split_whitespace().nth(1)?.parse().ok()
+}

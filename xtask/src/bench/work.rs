@@ -1,0 +1,248 @@
+//! The work to be done: what waits on which devices.
+
+use super::contents::{Noise, Shape};
+
+/// A fleet and what has been recorded there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work {
+    pub(super) name: &'static str,
+    /// For the page: a noun phrase.
+    pub(super) about: &'static str,
+    /// Devices that work.
+    live: usize,
+    /// Devices whose connections are refused.
+    refusing: usize,
+    /// Devices that accept a connection and then say nothing.
+    silent: usize,
+    files_per_device: usize,
+    folders_per_device: usize,
+    smallest_bytes: u64,
+    largest_bytes: u64,
+    pub(super) shape: Shape,
+    /// Room for the image: sources, one store, and as much again.
+    pub(super) disk_gibibytes: u64,
+    /// How many files have names on it: twice what waits, and some. Not more, because their table is written in full.
+    pub(super) disk_files: u64,
+}
+
+/// One recorded file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Recorded {
+    /// Below the source.
+    pub(super) path: String,
+    pub(super) size: u64,
+    pub(super) seed: u64,
+}
+
+/// How a device answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Live,
+    Refusing,
+    Silent,
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+const ONE_DEVICE: Work = Work {
+    name: "",
+    about: "",
+    live: 1,
+    refusing: 0,
+    silent: 0,
+    files_per_device: 1,
+    folders_per_device: 1,
+    smallest_bytes: 0,
+    largest_bytes: 0,
+    shape: Shape::Random,
+    disk_gibibytes: 8,
+    disk_files: 200_000,
+};
+
+pub(super) const WORKS: [Work; 7] = [
+    Work {
+        name: "big",
+        about: "one file of 1 GiB that does not compress",
+        smallest_bytes: 1024 * MIB,
+        largest_bytes: 1024 * MIB,
+        ..ONE_DEVICE
+    },
+    Work {
+        name: "middle",
+        about: "one file of 256 MiB that does not compress",
+        smallest_bytes: 256 * MIB,
+        largest_bytes: 256 * MIB,
+        ..ONE_DEVICE
+    },
+    Work {
+        name: "small",
+        about: "10,000 files of 2 to 40 KB in 20 folders",
+        files_per_device: 10_000,
+        folders_per_device: 20,
+        smallest_bytes: 2_000,
+        largest_bytes: 40_000,
+        ..ONE_DEVICE
+    },
+    Work {
+        name: "photos",
+        about: "200 files of 2 MB, half of each compressible",
+        files_per_device: 200,
+        smallest_bytes: 2_000_000,
+        largest_bytes: 2_000_000,
+        shape: Shape::HalfCompressible,
+        ..ONE_DEVICE
+    },
+    Work {
+        name: "fleet",
+        about: "20 devices with 100 files of about 30 KB each, 3 that refuse the connection, and 2 that accept it and say nothing",
+        live: 20,
+        refusing: 3,
+        silent: 2,
+        files_per_device: 100,
+        smallest_bytes: 25_000,
+        largest_bytes: 35_000,
+        ..ONE_DEVICE
+    },
+    Work {
+        name: "idle",
+        about: "50 devices on which nothing waits",
+        live: 50,
+        files_per_device: 0,
+        ..ONE_DEVICE
+    },
+    Work {
+        name: "backlog",
+        about: "1,000,000 files of 100 bytes in 100 folders on one device",
+        files_per_device: 1_000_000,
+        folders_per_device: 100,
+        smallest_bytes: 100,
+        largest_bytes: 100,
+        disk_gibibytes: 24,
+        disk_files: 3_000_000,
+        ..ONE_DEVICE
+    },
+];
+
+impl Work {
+    /// The same with `percent` of everything, but at least two of what there are several.
+    pub(super) fn scaled(self, percent: u64) -> Self {
+        if percent == 100 {
+            return self;
+        }
+        let count = |whole: usize| match whole {
+            0 | 1 => whole,
+            _ => usize::try_from(u64::try_from(whole).unwrap_or(u64::MAX) * percent / 100)
+                .unwrap_or(usize::MAX)
+                .max(2),
+        };
+        let bytes = |whole: u64| match self.files_per_device {
+            1 => whole * percent / 100,
+            _ => whole,
+        };
+        Self {
+            live: count(self.live),
+            refusing: count(self.refusing).min(self.refusing),
+            silent: count(self.silent).min(self.silent),
+            files_per_device: count(self.files_per_device),
+            folders_per_device: count(self.folders_per_device),
+            smallest_bytes: bytes(self.smallest_bytes),
+            largest_bytes: bytes(self.largest_bytes),
+            ..self
+        }
+    }
+
+    /// How each device answers; device 1 is the first. The dead stand between the living, as they do in the field.
+    pub(super) fn fates(&self) -> Vec<Fate> {
+        let dead = self.refusing + self.silent;
+        let all = self.live + dead;
+        let stride = all.checked_div(dead).unwrap_or(usize::MAX);
+        let mut refusing = self.refusing;
+        let mut silent = self.silent;
+        (1..=all)
+            .map(|number| {
+                if number % stride != 0 || refusing + silent == 0 {
+                    Fate::Live
+                } else if refusing > silent || silent == 0 {
+                    refusing -= 1;
+                    Fate::Refusing
+                } else {
+                    silent -= 1;
+                    Fate::Silent
+                }
+            })
+            .collect()
+    }
+
+    /// The numbers of the devices that work.
+    pub(super) fn live_devices(&self) -> Vec<usize> {
+        (1..)
+            .zip(self.fates())
+            .filter(|(_, fate)| *fate == Fate::Live)
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    pub(super) fn has_dead_devices(&self) -> bool {
+        self.refusing + self.silent > 0
+    }
+
+    /// What waits on a device.
+    pub(super) fn files(&self, device: usize) -> impl Iterator<Item = Recorded> + use<> {
+        let (smallest, spread) = (self.smallest_bytes, self.largest_bytes - self.smallest_bytes + 1);
+        let folders = self.folders_per_device.max(1);
+        (0..self.files_per_device).map(move |number| {
+            let seed = u64::try_from(device * 100_000_000 + number).unwrap_or_default();
+            Recorded {
+                path: format!("day{:03}/record{number:07}.np", number % folders),
+                size: smallest + Noise::from_seed(!seed).next() % spread,
+                seed,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(name: &str) -> Work {
+        WORKS.into_iter().find(|work| work.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_fleet_has_its_dead_between_its_living() {
+        let fates = work("fleet").fates();
+        let count = |fate| fates.iter().filter(|it| **it == fate).count();
+        assert_eq!(
+            [count(Fate::Live), count(Fate::Refusing), count(Fate::Silent)],
+            [20, 3, 2]
+        );
+        assert_eq!(fates[4], Fate::Refusing);
+        assert_eq!(work("fleet").live_devices()[..5], [1, 2, 3, 4, 6]);
+        assert_eq!(work("idle").live_devices().len(), 50);
+    }
+
+    #[test]
+    fn the_sizes_stay_in_their_bounds_and_the_names_are_unique() {
+        let small = work("small");
+        let files: Vec<_> = small.files(1).collect();
+        assert_eq!(files.len(), 10_000);
+        assert!(files.iter().all(|file| (2_000..=40_000).contains(&file.size)));
+        let names: std::collections::BTreeSet<_> = files.iter().map(|file| &file.path).collect();
+        assert_eq!(names.len(), 10_000);
+        let total: u64 = files.iter().map(|file| file.size).sum();
+        assert!((190_000_000..230_000_000).contains(&total), "{total}");
+    }
+
+    #[test]
+    fn a_scaled_work_keeps_its_kind() {
+        let fleet = work("fleet").scaled(1);
+        assert_eq!(fleet.live_devices().len(), 2);
+        assert!(fleet.fates().contains(&Fate::Silent) && fleet.fates().contains(&Fate::Refusing));
+        assert_eq!(work("idle").scaled(1).files(1).count(), 0);
+        assert_eq!(work("backlog").scaled(1).files(1).count(), 10_000);
+        let big: Vec<_> = work("big").scaled(1).files(1).collect();
+        assert_eq!((big.len(), big[0].size), (1, 10_737_418));
+    }
+}
