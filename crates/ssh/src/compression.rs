@@ -11,16 +11,19 @@ use tokio::time::Instant;
 
 /// Bytes of one sample. Deflate looks back 32 KiB; half of that tells pictures from tables.
 const SAMPLE: usize = 16 * 1024;
-/// A sample is taken no sooner than this after the one before: it costs some tenths of a millisecond.
-const BETWEEN_SAMPLES: Duration = Duration::from_millis(100);
+/// One sample stands for so many bytes, which slow links bring some fifty times a second; a sample costs some tenths of a millisecond. (One sample for
+/// each span of time would see most of all what takes long: what does not shrink.)
+const BETWEEN_SAMPLES: u64 = 256 * 1024;
 /// The levels of `miniz_oxide` go to 10. ssh compresses by zlib at 6; 3 comes within some hundredths of what that leaves.
 const SAMPLE_LEVEL: u8 = 3;
 /// What must be left of samples at the most. Less gain than that is eaten up by the second connection.
 const MOST_LEFT: f64 = 0.85;
-/// How much a new sample counts beside all those before.
-const WEIGHT: f64 = 0.2;
-/// How long, and how much, must have been read before a rate is believed.
-const LEAST_READ: (Duration, u64) = (Duration::from_secs(1), 1 << 20);
+/// How many samples the average looks back on, 8 MiB of files.
+const SAMPLES: f64 = 32.0;
+/// How long, and how much, must have been read before the second connection is tried: a try costs a login and nothing else.
+const LEAST_TO_TRY: (Duration, u64) = (Duration::from_millis(250), 256 << 10);
+/// The same, before two rates are compared.
+const LEAST_TO_COMPARE: (Duration, u64) = (Duration::from_secs(1), 1 << 20);
 /// Bytes per second beyond which zlib in ssh is the slower link: see docs/guides/speed.md for how that was measured.
 const FASTEST_WORTH_IT: f64 = 24e6;
 /// How much more a second the compressed connection must bring.
@@ -53,7 +56,9 @@ pub(crate) struct Judge {
     compressed: Flow,
     /// The part of a sample that compression leaves, averaged; later samples count more.
     left: Option<f64>,
-    sampled_at: Option<Instant>,
+    samples: f64,
+    /// Bytes that came since the last sample.
+    unsampled: u64,
     stage: Stage,
 }
 
@@ -94,13 +99,13 @@ impl Flow {
         }
     }
 
-    /// Bytes per second, once that can be told.
-    fn rate(&self, now: Instant) -> Option<f64> {
+    /// Bytes per second, once so much was read.
+    fn rate(&self, now: Instant, least: (Duration, u64)) -> Option<f64> {
         let running = self
             .since
             .map_or(Duration::ZERO, |since| now.duration_since(since));
         let busy = self.busy + running;
-        let is_enough = busy >= LEAST_READ.0 && self.bytes >= LEAST_READ.1;
+        let is_enough = busy >= least.0 && self.bytes >= least.1;
         #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
         is_enough.then(|| self.bytes as f64 / busy.as_secs_f64())
     }
@@ -128,23 +133,24 @@ impl Judge {
     }
 
     /// Some bytes of a file have come.
-    pub(crate) fn came(&mut self, over: Over, bytes: &[u8], now: Instant) {
+    pub(crate) fn came(&mut self, over: Over, bytes: &[u8]) {
         self.flow(over).bytes += bytes.len() as u64;
-        let is_due = self
-            .sampled_at
-            .is_none_or(|at| now.duration_since(at) >= BETWEEN_SAMPLES);
+        self.unsampled += bytes.len() as u64;
+        let is_due = self.left.is_none() || self.unsampled >= BETWEEN_SAMPLES;
         // Where nothing more is to be decided, nothing is looked at.
         if is_due && self.stage != Stage::Over && bytes.len() >= SAMPLE / 4 {
-            self.sampled_at = Some(now);
+            self.unsampled = 0;
+            self.samples = (self.samples + 1.0).min(SAMPLES);
             let left = share_left(bytes.get(..SAMPLE).unwrap_or(bytes));
-            self.left = Some(self.left.map_or(left, |before| before + (left - before) * WEIGHT));
+            let before = self.left.unwrap_or(left);
+            self.left = Some(before + (left - before) / self.samples);
         }
     }
 
     /// What the next read is to do.
     pub(crate) fn choose(&mut self, now: Instant) -> Choice {
         match self.stage {
-            Stage::Measuring => match self.plain.rate(now) {
+            Stage::Measuring => match self.plain.rate(now, LEAST_TO_TRY) {
                 Some(rate) if rate > FASTEST_WORTH_IT => {
                     self.stage = Stage::Over;
                     Choice::Plain
@@ -157,7 +163,7 @@ impl Judge {
             },
             Stage::Open { plain_rate } => {
                 let is_alone = self.plain.readers == 0;
-                let rate = self.compressed.rate(now).filter(|_| is_alone);
+                let rate = self.compressed.rate(now, LEAST_TO_COMPARE).filter(|_| is_alone);
                 if rate.is_some_and(|rate| rate < plain_rate * GAIN) {
                     self.stage = Stage::Over;
                 }
@@ -178,7 +184,7 @@ impl Judge {
 
     /// The second connection is there, or cannot be had.
     pub(crate) fn opened(&mut self, is_there: bool, now: Instant) {
-        self.stage = match self.plain.rate(now).filter(|_| is_there) {
+        self.stage = match self.plain.rate(now, LEAST_TO_TRY).filter(|_| is_there) {
             Some(plain_rate) => Stage::Open { plain_rate },
             None => Stage::Over,
         };
@@ -252,7 +258,7 @@ mod tests {
                 let mut left = rate / 10;
                 while left > 0 {
                     let part = left.min(content.len());
-                    self.judge.came(over, &content[..part], self.now);
+                    self.judge.came(over, &content[..part]);
                     left -= part;
                 }
             }
@@ -307,7 +313,7 @@ mod tests {
         assert_eq!(link.choose(), Choice::Plain);
         assert!(!link.judge.is_undecided());
         let mut link = Link::new();
-        link.read(Over::Plain, &table(65_536), 3, 100_000);
+        link.read(Over::Plain, &table(65_536), 2, 100_000);
         assert_eq!(link.choose(), Choice::Plain);
     }
 
@@ -317,10 +323,10 @@ mod tests {
         link.read(Over::Plain, &table, 2, 1_000_000);
         assert_eq!(link.choose(), Choice::OpenSecond);
         link.open();
-        link.read(Over::Compressed, &noise(65_536), 2, 2_000_000);
+        link.read(Over::Compressed, &noise(65_536), 20, 2_000_000);
         assert_eq!(link.choose(), Choice::Plain);
         link.judge.begin(Over::Plain, link.now);
-        link.read(Over::Plain, &table, 2, 1_000_000);
+        link.read(Over::Plain, &table, 20, 1_000_000);
         assert_eq!(link.choose(), Choice::Compressed);
     }
 

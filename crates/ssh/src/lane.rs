@@ -23,6 +23,7 @@ use crate::last_words::LastWords;
 use crate::patience::{LaneDebt, least};
 use crate::process::Client;
 use crate::script::{COMMAND, Knowledge, Tag, opening};
+use crate::session::Channel;
 use crate::target::Target;
 use crate::workplace::chance;
 
@@ -132,6 +133,25 @@ impl Opener {
             process: Some(process),
         };
         self.begin(streams, &tag, knowledge).await
+    }
+
+    /// Opens one more SFTP channel over the connection.
+    async fn sftp_channel(&self) -> Result<Channel, sftp::Error> {
+        let ended = |_| sftp::Error::Connection(Arc::new(sftp::ConnectionError::Ended));
+        let mut command = self.client.sftp_over(&self.target, &self.socket);
+        let mut process = command.process_group(self.group).spawn().map_err(ended)?;
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (process.stdin.take(), process.stdout.take(), process.stderr.take())
+        else {
+            return Err(sftp::Error::Connection(Arc::new(sftp::ConnectionError::Ended)));
+        };
+        // Read to its end, so that ssh never waits to say something.
+        LastWords::collect(stderr);
+        let stdout = Metered::new(stdout, None, self.received.clone());
+        Ok(Channel {
+            files: sftp::Client::connect(stdout, stdin).await?,
+            _process: process,
+        })
     }
 
     /// Sends the script, and hears what it has to say.

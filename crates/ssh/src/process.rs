@@ -87,11 +87,23 @@ impl Client {
     /// ssh would make a connection of its own where the socket is gone, or where the device refuses another session: a
     /// proxy command that fails at once keeps it from that.
     pub(crate) fn over(&self, target: &Target, socket: &Path, command_line: &str) -> Command {
+        let mut command = self.over_connection(socket);
+        command.args(["--", target.name.as_str(), command_line]);
+        command
+    }
+
+    /// One more SFTP channel over the connection that owns `socket`, on stdio.
+    pub(crate) fn sftp_over(&self, target: &Target, socket: &Path) -> Command {
+        let mut command = self.over_connection(socket);
+        command.args(["-s", "--", target.name.as_str(), "sftp"]);
+        command
+    }
+
+    fn over_connection(&self, socket: &Path) -> Command {
         let mut command = self.command();
         command
             .args(["-o", "ControlMaster=no", "-o", "ProxyCommand=false", "-o"])
-            .arg(option("ControlPath=", socket.as_os_str()))
-            .args(["--", target.name.as_str(), command_line]);
+            .arg(option("ControlPath=", socket.as_os_str()));
         command
     }
 

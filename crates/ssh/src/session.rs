@@ -1,6 +1,7 @@
 //! A session with one device: SFTP for what concerns files, the script for what SFTP cannot tell.
 
 mod abilities;
+mod channels;
 mod digest;
 mod fault;
 mod fetch;
@@ -35,8 +36,10 @@ use crate::last_words::LastWords;
 use crate::patience::LaneDebt;
 use crate::script::anchored;
 use crate::verdict::{Verdict, text_of};
+pub(crate) use channels::Channel;
+use channels::Channels;
 pub(crate) use second::Reconnect;
-use second::{Reading, Second};
+use second::Second;
 
 /// How long a connection that has ended may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -47,6 +50,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct SshSession {
     files: sftp::Client,
+    /// The same, and whatever else files are read over.
+    channels: Channels,
     lanes: Option<Lanes>,
     dialect: Dialect,
     sees_others: bool,
@@ -104,11 +109,12 @@ impl SshSession {
     ) -> Result<Self, DeviceFailure> {
         let verdict = Verdict::open();
         let (farewell, farewells) = oneshot::channel();
+        let channels = Channels::new(connected.reached.files.clone());
         let supervisor = supervise::Supervised {
             guard,
             process: connected.process,
             words: connected.words,
-            files: connected.reached.files.clone(),
+            files: channels.clone(),
             owed: supervise::Owed {
                 stall_timeout: connected.reached.stall_timeout,
                 bandwidth: connected.reached.bandwidth,
@@ -119,12 +125,19 @@ impl SshSession {
             jump: connected.jump,
         };
         let supervisor = Supervisor(tokio::spawn(supervisor.run(verdict.clone(), farewells)));
-        Self::over(connected.reached, verdict, farewell, supervisor, facts_for).await
+        Self::over(
+            (connected.reached, channels),
+            verdict,
+            farewell,
+            supervisor,
+            facts_for,
+        )
+        .await
     }
 
     /// The session over what was reached, whoever watches over it.
     async fn over(
-        reached: Reached,
+        (reached, channels): (Reached, Channels),
         verdict: Verdict,
         farewell: oneshot::Sender<()>,
         supervisor: Supervisor,
@@ -148,6 +161,7 @@ impl SshSession {
             sees_others: facts.sees_others,
             facts: DeviceFacts::default(),
             files: reached.files,
+            channels,
             lanes: lanes.filter(|_| facts.dialect != Dialect::Mute),
             stall_timeout: reached.stall_timeout,
             budget: sftp::Budget::new(abilities::budget(reached.bandwidth)),
@@ -176,22 +190,15 @@ impl SshSession {
     ) -> Result<Self, DeviceFailure> {
         let (farewell, farewells) = oneshot::channel();
         let supervisor = Supervisor(tokio::spawn(async move { drop(farewells.await) }));
-        Self::over(reached, Verdict::open(), farewell, supervisor, facts_for).await
-    }
-
-    /// Lets the session have a second connection, which compresses, where that brings files sooner.
-    pub(crate) fn with_second(mut self, reconnect: Arc<dyn Reconnect>) -> Self {
-        self.second = Some(Second::new(reconnect));
-        self
-    }
-
-    /// Begins to read bytes of files.
-    fn reading(&self) -> Reading {
-        self.second.as_ref().map_or_else(Reading::undivided, Second::read)
-    }
-
-    fn is_undecided(&self) -> bool {
-        self.second.as_ref().is_some_and(Second::is_undecided)
+        let channels = Channels::new(reached.files.clone());
+        Self::over(
+            (reached, channels),
+            Verdict::open(),
+            farewell,
+            supervisor,
+            facts_for,
+        )
+        .await
     }
 
     async fn device_facts(&self, facts: Facts, sources: &[SourcePath]) -> Result<DeviceFacts, DeviceFailure> {
@@ -277,6 +284,7 @@ impl SshSession {
     fn end(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let Self {
             files,
+            channels,
             lanes,
             second,
             farewell,
@@ -291,7 +299,7 @@ impl SshSession {
             };
             let end_first = async {
                 // The ends of the scripts' and of SFTP's input: the device ends them, and then ssh ends.
-                drop((lanes, files));
+                drop((lanes, files, channels));
                 farewell.send(()).ok();
                 timeout(FAREWELL, &mut supervisor.0).await.ok();
             };

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{Lane, LaneError, Opener};
 use crate::facts::Facts;
 use crate::script::Knowledge;
+use crate::session::Channel;
 
 /// A survey or the reading of small files, a digest, and what is answered soon. Each costs the device a login shell; sshd's `MaxSessions` is
 /// 10 by default, SFTP has one.
@@ -49,6 +50,11 @@ impl Lanes {
             digests: Arc::new(Semaphore::new(MOST_DIGESTS)),
             most: Mutex::new(MOST_LANES),
         }
+    }
+
+    /// One more SFTP channel over the same connection.
+    pub(crate) async fn sftp_channel(&self) -> Result<Channel, sftp::Error> {
+        self.opener.sftp_channel().await
     }
 
     /// A lane for a request that is answered soon.

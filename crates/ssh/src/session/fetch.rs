@@ -91,7 +91,12 @@ impl SshSession {
         end: u64,
         sink: &mut Counted<'_>,
     ) -> Result<Result<Outcome, FileFault>, DeviceFailure> {
-        match self.files.download(path, from, end, &self.budget, sink).await {
+        match self
+            .channels
+            .next()
+            .download(path, from, end, &self.budget, sink)
+            .await
+        {
             Ok(outcome) => Ok(Ok(outcome)),
             // Whoever wanted the bytes is told how many there were.
             Err(sftp::Error::ConsumerGone { .. }) => Ok(Ok(Outcome::Complete)),

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::SshSession;
 use crate::compression::{Choice, Judge, Over};
+use crate::verdict::text_of;
 
 /// Makes the second connection.
 pub(crate) trait Reconnect: Send + Sync {
@@ -69,7 +70,7 @@ impl Reading {
     /// Notes bytes of a file.
     pub(super) fn came(&self, bytes: &[u8]) {
         if let Some(second) = &self.second {
-            second.state().judge.came(self.over, bytes, Instant::now());
+            second.state().judge.came(self.over, bytes);
         }
     }
 
@@ -89,8 +90,36 @@ impl Drop for Reading {
     }
 }
 
+impl SshSession {
+    /// Lets the session have a second connection, which compresses, where that brings files sooner.
+    pub(crate) fn with_second(mut self, reconnect: Arc<dyn Reconnect>) -> Self {
+        self.second = Some(Second::new(reconnect));
+        self
+    }
+
+    /// Reads files over a further channel, too, if the device grants one.
+    async fn widen(&self) {
+        let Some(lanes) = &self.lanes else { return };
+        match self.verdict.unless_ended(lanes.sftp_channel()).await {
+            Ok(Ok(channel)) => self.channels.widen(channel),
+            Ok(Err(error)) => tracing::debug!(error = text_of(&error), "no further channel for files"),
+            // The connection has ended: whoever reads over it is told.
+            Err(_) => {}
+        }
+    }
+
+    /// Begins to read bytes of files.
+    pub(super) fn reading(&self) -> Reading {
+        self.second.as_ref().map_or_else(Reading::undivided, Second::read)
+    }
+
+    pub(super) fn is_undecided(&self) -> bool {
+        self.second.as_ref().is_some_and(Second::is_undecided)
+    }
+}
+
 impl Second {
-    pub(super) fn new(reconnect: Arc<dyn Reconnect>) -> Self {
+    fn new(reconnect: Arc<dyn Reconnect>) -> Self {
         Self {
             reconnect,
             state: Arc::default(),
@@ -113,6 +142,7 @@ impl Second {
             Some(_) => Over::Compressed,
             None => Over::Plain,
         };
+        tracing::trace!("reads over {over:?}: {:?}", state.judge);
         state.judge.begin(over, now);
         Reading {
             second: Some(self.clone()),
@@ -150,12 +180,15 @@ impl Second {
     fn open(&self) -> JoinHandle<()> {
         let (connecting, state) = (self.reconnect.compressed(), Arc::downgrade(&self.state));
         tokio::spawn(async move {
-            let made = connecting.await;
+            let made = connecting.await.map(Arc::new);
             let Some(state) = state.upgrade() else { return };
-            let mut state = lock(&state);
-            state.judge.opened(made.is_ok(), Instant::now());
+            {
+                let mut state = lock(&state);
+                state.judge.opened(made.is_ok(), Instant::now());
+                state.session = made.as_ref().ok().cloned();
+            }
             match made {
-                Ok(session) => state.session = Some(Arc::new(session)),
+                Ok(session) => session.widen().await,
                 Err(failure) => tracing::debug!(%failure, "no second connection"),
             }
         })

@@ -10,6 +10,7 @@ use tokio::process::Child;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::channels::Channels;
 use crate::classify::judge;
 use crate::guard::Guard;
 use crate::jump::JumpConnection;
@@ -27,7 +28,7 @@ pub(super) struct Supervised {
     pub(super) guard: Guard,
     pub(super) process: Child,
     pub(super) words: LastWords,
-    pub(super) files: sftp::Client,
+    pub(super) files: Channels,
     pub(super) owed: Owed,
     pub(super) through_jump: bool,
     /// The jump connection that is shared with other devices, if one is.
@@ -87,7 +88,7 @@ impl Supervised {
 
 impl Owed {
     /// Ends once the device has been waited for in vain. A slow consumer is no silence: what is not asked for is not owed.
-    async fn too_long(&self, files: &sftp::Client) -> GivenUp {
+    async fn too_long(&self, files: &Channels) -> GivenUp {
         let pause = (self.stall_timeout / 8).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
         let mut patience = Patience::new(self.stall_timeout, self.bandwidth, self.look(files));
         loop {
@@ -98,10 +99,10 @@ impl Owed {
         }
     }
 
-    fn look(&self, files: &sftp::Client) -> Seen {
+    fn look(&self, files: &Channels) -> Seen {
         Seen {
             at: Instant::now(),
-            sftp_owes: files.owed_since().is_some(),
+            sftp_owes: files.owe(),
             lane_owes: !self.lanes.is_paid(),
             bytes: self.received.load(Ordering::Relaxed),
             sftp_answers: files.answers(),
