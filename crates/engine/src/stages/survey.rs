@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
 use crate::ports::{
-    Entry, EntryKind, FileFault, Ledger, Reason, Session, Sighting, SurveyItem, SurveySender,
+    Entry, EntryKind, FileFault, Ledger, Others, Reason, Session, Sighting, SurveyItem, SurveySender,
 };
 use crate::recourse::PassError;
 use crate::rules::Mode;
@@ -276,10 +276,14 @@ impl<W: World> Judging<'_, W> {
                     identity: candidate.identity,
                 });
                 let device = &self.visit.device.name;
+                let others = match self.is_cut {
+                    true => Others::Kept,
+                    false => Others::Forgotten,
+                };
                 self.visit
                     .world
                     .ledger()
-                    .sighted(device, self.source, sightings.collect(), now)
+                    .sighted(device, self.source, sightings.collect(), others, now)
                     .await?
             }
         };

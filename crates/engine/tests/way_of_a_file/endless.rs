@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use engine::ports::PassOutcome;
-use model::{FailureClass, FileState};
+use engine::ports::{Others, PassOutcome};
+use model::{FailureClass, FileState, Timestamp};
 
+use crate::device::NOW;
 use crate::{FakeWorld, pair};
 
 fn world_without_end(files: &[(&str, &[u8])]) -> FakeWorld {
@@ -60,4 +61,19 @@ fn a_marker_whose_file_was_not_named_stays() {
     world.devices.state().endless = false;
     world.sweep();
     assert!(world.on_device().is_empty());
+}
+
+#[test]
+fn what_a_listing_without_end_has_not_named_goes_on_being_unchanged() {
+    let world = world_without_end(&[("a", b"one")]);
+    let in_the_future = Timestamp::from_seconds(NOW + 100);
+    let looked_at_twice = |file: &mut crate::device::File| file.identity.modified = in_the_future;
+    world.devices.state().files.values_mut().for_each(looked_at_twice);
+    world.sweep();
+    world.devices.state().endless = false;
+    world.sweep();
+    assert_eq!(
+        *world.ledger.others.lock().unwrap(),
+        [Others::Kept, Others::Forgotten]
+    );
 }

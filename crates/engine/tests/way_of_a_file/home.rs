@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use engine::event::{Event, Reporter};
 use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{
-    Chunk, Clock, ClockReading, Condition, Ledger, LedgerError, PassEnd, Placed, Publication, PublishFault,
-    Record, Remembered, Reproof, RowId, SealedFile, Sighting, StagingKey, Store, StoreError, WithdrawnRow,
+    Chunk, Clock, ClockReading, Condition, Ledger, LedgerError, Others, PassEnd, Placed, Publication,
+    PublishFault, Record, Remembered, Reproof, RowId, SealedFile, Sighting, StagingKey, Store, StoreError,
+    WithdrawnRow,
 };
 use model::{
     DeviceName, Digest, FileState, LeaveReason, LedgerId, RangeDigest, RelativePath, SourcePath, StoreId,
@@ -192,6 +193,8 @@ pub(crate) struct FakeLedger {
     id: LedgerId,
     pub(crate) rows: Arc<Mutex<Vec<Row>>>,
     pub(crate) ends: Arc<Mutex<Vec<PassEnd>>>,
+    /// What was to become of the sightings of files that were not seen again.
+    pub(crate) others: Arc<Mutex<Vec<Others>>>,
 }
 
 impl Default for FakeLedger {
@@ -200,6 +203,7 @@ impl Default for FakeLedger {
             id: LedgerId::new("ours").unwrap(),
             rows: Arc::default(),
             ends: Arc::default(),
+            others: Arc::default(),
         }
     }
 }
@@ -239,8 +243,10 @@ impl Ledger for FakeLedger {
         _: &DeviceName,
         _: &SourcePath,
         sightings: Vec<Sighting>,
+        others: Others,
         at: Timestamp,
     ) -> Result<Vec<Timestamp>, LedgerError> {
+        self.others.lock().unwrap().push(others);
         Ok(vec![at; sightings.len()])
     }
 

@@ -1,4 +1,4 @@
-use engine::ports::{Ledger as _, Record, Sighting};
+use engine::ports::{Ledger as _, Others, Record, Sighting};
 use model::{Digest, FileState, Identity, LeaveReason, PassId, RelativePath, SourcePath, Timestamp};
 
 use super::{Place, at, device, identity, path, record, source};
@@ -141,7 +141,13 @@ async fn an_identity_at_the_ends_of_its_range_comes_back_as_it_was() {
     };
     for time in [at(0), at(1)] {
         let since = ledger
-            .sighted(&device("pi1"), &source(), vec![sighting.clone()], time)
+            .sighted(
+                &device("pi1"),
+                &source(),
+                vec![sighting.clone()],
+                Others::Forgotten,
+                time,
+            )
             .await
             .unwrap();
         assert_eq!(since, [at(0)]);
@@ -293,7 +299,13 @@ async fn a_sighting_is_as_old_as_the_identity_is_unchanged() {
     };
     let sighted = async |names: &[(&str, u64)], seconds| {
         ledger
-            .sighted(&device("pi1"), &source(), seen(names), at(seconds))
+            .sighted(
+                &device("pi1"),
+                &source(),
+                seen(names),
+                Others::Forgotten,
+                at(seconds),
+            )
             .await
             .unwrap()
     };
@@ -323,25 +335,49 @@ async fn sightings_of_one_source_say_nothing_about_another() {
         }]
     };
     ledger
-        .sighted(&device("pi1"), &source(), one(), at(0))
+        .sighted(&device("pi1"), &source(), one(), Others::Forgotten, at(0))
         .await
         .unwrap();
     assert_eq!(
         ledger
-            .sighted(&device("pi1"), &other, one(), at(1))
+            .sighted(&device("pi1"), &other, one(), Others::Forgotten, at(1))
             .await
             .unwrap(),
         [at(1)]
     );
     ledger
-        .sighted(&device("pi1"), &other, Vec::new(), at(2))
+        .sighted(&device("pi1"), &other, Vec::new(), Others::Forgotten, at(2))
         .await
         .unwrap();
     assert_eq!(
         ledger
-            .sighted(&device("pi1"), &source(), one(), at(3))
+            .sighted(&device("pi1"), &source(), one(), Others::Forgotten, at(3))
             .await
             .unwrap(),
         [at(0)]
     );
+}
+
+#[tokio::test]
+async fn sightings_that_are_kept_unseen_are_not_too_many() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let sighting = |name: &str| Sighting {
+        path: path(name),
+        identity: identity(1),
+    };
+    let seen = |name: &str| vec![sighting(name)];
+    ledger
+        .sighted(&device("pi1"), &source(), seen("a"), Others::Forgotten, at(0))
+        .await
+        .unwrap();
+    let sql = place.sql();
+    let note = |name: &str, most, seconds| {
+        let others = (Others::Kept, most);
+        crate::sightings::note(&sql, &device("pi1"), &source(), &seen(name), others, at(seconds)).unwrap()
+    };
+    assert_eq!(note("b", 2, 1), [at(1)]);
+    assert_eq!(note("a", 3, 2), [at(0)], "it was kept");
+    assert_eq!(note("a", 2, 3), [at(0)], "what is seen is never forgotten");
+    assert_eq!(note("b", 9, 4), [at(4)], "it was one too many");
 }
