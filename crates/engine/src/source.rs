@@ -1,11 +1,10 @@
 //! Emptying one source: survey, do what is ready, and survey again if there was more than one plan holds.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use model::{FailureClass, FileState, SourcePath, WaitReason};
+use model::{FileState, SourcePath, WaitReason};
 
 use crate::batch::{self, Batch};
 use crate::event::Event;
@@ -47,7 +46,7 @@ pub(crate) async fn empty<W: World>(
         let (left, overflow, cut) = (
             std::mem::take(&mut survey.standing),
             survey.overflow,
-            survey.is_cut,
+            survey.cut.take(),
         );
         let result = match mode {
             Mode::Act => act(visit, source, survey).await,
@@ -57,14 +56,15 @@ pub(crate) async fn empty<W: World>(
             }
         };
         // Without progress a further survey would find the same files again.
-        let again = !cut && overflow.0 > 0 && visit.progress() > progress_before && visit.may_go_on();
+        let again =
+            cut.is_none() && overflow.0 > 0 && visit.progress() > progress_before && visit.may_go_on();
         if result.is_err() || !again {
             all_left.standing.merge(left);
             all_left
                 .standing
                 .add(Reason::Wait(WaitReason::NotReached), overflow);
-            if cut {
-                return result.and(Err(no_end_of(source, visit.device.rules.longest_listing)));
+            if let Some(failure) = cut {
+                return result.and(Err(cut_off(failure, mode)));
             }
             all_left.sources += 1;
             return result;
@@ -73,13 +73,14 @@ pub(crate) async fn empty<W: World>(
 }
 
 /// The next survey goes on behind what was gathered. Where nothing could be, the device names what is not there.
-fn no_end_of(source: &SourcePath, limit: Duration) -> PassError {
+fn cut_off(failure: DeviceFailure, mode: Mode) -> PassError {
+    let what_follows = match mode {
+        Mode::Act => "what it had named was gathered",
+        Mode::DryRun => "a sweep would gather what it had named",
+    };
     PassError::Endless(DeviceFailure {
-        class: FailureClass::Stalled,
-        message: format!(
-            "the listing of {source} had not come to its end after {} s (15 times stall_timeout); what it had named was gathered",
-            limit.as_secs_f64()
-        ),
+        message: format!("{}; {what_follows}", failure.message),
+        ..failure
     })
 }
 

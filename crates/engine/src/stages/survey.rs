@@ -3,16 +3,19 @@
 mod marks;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use futures_util::future;
 use model::names::WITHDRAWN_FOLDER;
-use model::{LeaveReason, RelativePath, SourcePath, WaitReason};
+use model::{FailureClass, LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::placement;
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
 use crate::ports::{
-    Entry, EntryKind, FileFault, Ledger, Others, Reason, Session, Sighting, SurveyItem, SurveySender,
+    DeviceFailure, Entry, EntryKind, FileFault, Ledger, Listed, Others, Reason, Session, Sighting,
+    SurveyItem, SurveySender,
 };
 use crate::recourse::PassError;
 use crate::rules::Mode;
@@ -36,8 +39,8 @@ pub(crate) struct Survey {
     /// Rows of files that the ledger holds for stored, but that are gone from the device: an earlier process died between
     /// their removal and the note of it.
     pub(crate) gone: Vec<crate::ports::RowId>,
-    /// The listing was cut off: there is more, of which nothing is known.
-    pub(crate) is_cut: bool,
+    /// Why the listing was cut off: there is more, of which nothing is known.
+    pub(crate) cut: Option<DeviceFailure>,
 }
 
 /// How many batches of survey items may wait for being judged.
@@ -73,18 +76,18 @@ pub(crate) async fn survey<W: World>(
         old_folders: Vec::new(),
         folder_bytes: 0,
         withdrawn: HashSet::new(),
-        is_cut: false,
+        cut: None,
     };
-    judging.is_cut = !listed(visit, source, async |items| judging.judge_all(items).await).await?;
+    judging.cut = listed(visit, source, async |items| judging.judge_all(items).await).await?;
     judging.finish().await
 }
 
-/// Runs a survey and hands its items on as they come. Whether it came to its end: one that goes on and on is cut off.
+/// Runs a survey and hands its items on as they come. One that goes on and on is cut off, and why is returned.
 async fn listed<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     mut take: impl AsyncFnMut(Vec<SurveyItem>) -> Result<(), PassError>,
-) -> Result<bool, PassError> {
+) -> Result<Option<DeviceFailure>, PassError> {
     let (sender, mut items): (SurveySender, _) = mpsc::channel(ITEMS_IN_FLIGHT);
     let listing = async {
         visit
@@ -101,9 +104,21 @@ async fn listed<W: World>(
     };
     let limit = visit.device.rules.longest_listing;
     match timeout(limit, future::try_join(listing, taking)).await {
-        Ok(listed) => listed.map(|_| true),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok((Listed::Whole, ()))) => Ok(None),
+        Ok(Ok((Listed::Cut(failure), ()))) => Ok(Some(failure)),
         // Neither side waits any more: the session ends what it has asked.
-        Err(_) => Ok(false),
+        Err(_) => Ok(Some(no_end_of(source, limit))),
+    }
+}
+
+fn no_end_of(source: &SourcePath, limit: Duration) -> DeviceFailure {
+    DeviceFailure {
+        class: FailureClass::Stalled,
+        message: format!(
+            "the listing of {source} had not come to its end after {} s (15 times stall_timeout)",
+            limit.as_secs_f64()
+        ),
     }
 }
 
@@ -115,14 +130,14 @@ struct Judging<'a, W: World> {
     mode: Mode,
     marks: Option<Marks>,
     work: Oldest<Decision>,
-    second_looks: Oldest<std::time::Duration>,
+    second_looks: Oldest<Duration>,
     second_looks_overflow: (u64, u64),
     standing: StandingBook,
     old_folders: Vec<RelativePath>,
     folder_bytes: usize,
     /// Where our own withdrawn files lie, by hash: a few batches.
     withdrawn: HashSet<u64>,
-    is_cut: bool,
+    cut: Option<DeviceFailure>,
 }
 
 impl<W: World> Judging<'_, W> {
@@ -257,7 +272,7 @@ impl<W: World> Judging<'_, W> {
             standing: self.standing,
             old_folders: self.old_folders,
             gone,
-            is_cut: self.is_cut,
+            cut: self.cut,
         })
     }
 
@@ -276,9 +291,9 @@ impl<W: World> Judging<'_, W> {
                     identity: candidate.identity,
                 });
                 let device = &self.visit.device.name;
-                let others = match self.is_cut {
-                    true => Others::Kept,
-                    false => Others::Forgotten,
+                let others = match self.cut {
+                    Some(_) => Others::Kept,
+                    None => Others::Forgotten,
                 };
                 self.visit
                     .world
@@ -309,7 +324,7 @@ impl<W: World> Judging<'_, W> {
 
     async fn gone(&self) -> Result<Vec<crate::ports::RowId>, PassError> {
         // What was not named may be there.
-        if self.is_cut || self.withdrawn.len() >= MOST_NAMES {
+        if self.cut.is_some() || self.withdrawn.len() >= MOST_NAMES {
             return Ok(Vec::new());
         }
         let rows = self

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::ports::{
     Abilities, Chunk, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, Entry, EntryKind,
-    FileFault, FileFaultKind, Inspection, Move, Openness, Session, SurveyItem, SurveySender, Wanted,
+    FileFault, FileFaultKind, Inspection, Listed, Move, Openness, Session, SurveyItem, SurveySender, Wanted,
 };
 use model::{DeviceName, Digest, FailureClass, Identity, RelativePath, SourcePath, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) lies_about_digests: bool,
     /// A listing never comes to its end.
     pub(crate) endless: bool,
+    /// A listing is given up by the session after all that is there was named, for this reason.
+    pub(crate) gives_up_listing: Option<DeviceFailure>,
     /// Files of these sizes are not read together with others.
     pub(crate) passes_over: BTreeSet<u64>,
     /// The sizes of the files that were asked for together.
@@ -191,7 +193,7 @@ impl Session for FakeSession {
         &self.facts
     }
 
-    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
         let entries: Vec<SurveyItem> = {
             let mut state = self.state.lock().unwrap();
             state.begin("survey")?;
@@ -220,7 +222,8 @@ impl Session for FakeSession {
         if self.state.lock().unwrap().endless {
             std::future::pending::<()>().await;
         }
-        Ok(())
+        let cut = self.state.lock().unwrap().gives_up_listing.clone();
+        Ok(cut.map_or(Listed::Whole, Listed::Cut))
     }
 
     async fn rename(

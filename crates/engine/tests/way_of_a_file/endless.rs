@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use engine::ports::{Others, PassOutcome};
-use model::{FailureClass, FileState, Timestamp};
+use engine::ports::{DeviceFailure, Others, PassOutcome};
+use engine::rules::Mode;
+use model::{FailureClass, FileState, SourcePath, Timestamp};
 
 use crate::device::NOW;
 use crate::{FakeWorld, pair};
@@ -31,6 +32,42 @@ fn what_a_listing_without_end_has_named_is_gathered_and_the_pass_is_told_as_stal
     assert_eq!(
         (world.on_device(), world.in_store()),
         (Vec::new(), vec![pair("a", "one")])
+    );
+}
+
+#[test]
+fn what_a_session_has_named_before_it_gave_up_is_gathered_and_other_sources_go_on() {
+    let mut world = FakeWorld::with_files(&[("a", b"one")]);
+    world.rules.sources.push(SourcePath::new("/films").unwrap());
+    world.devices.state().gives_up_listing = Some(DeviceFailure {
+        class: FailureClass::Protocol,
+        message: "too much".into(),
+    });
+    let summary = world.sweep();
+    let outcome = &summary.passes[0].1.outcome;
+    let expected = PassOutcome::Failed {
+        class: FailureClass::Protocol,
+        message: "too much; what it had named was gathered".into(),
+    };
+    assert_eq!(*outcome, expected);
+    assert_eq!(
+        (world.on_device(), world.in_store()),
+        (Vec::new(), vec![pair("a", "one")])
+    );
+    let surveys = |requests: &[&str]| requests.iter().filter(|request| **request == "survey").count();
+    assert_eq!(surveys(&world.devices.state().requests), 2);
+}
+
+#[test]
+fn a_dry_run_does_not_say_that_anything_was_gathered() {
+    let world = world_without_end(&[("a", b"one")]);
+    let summary = world.run(Mode::DryRun);
+    let PassOutcome::Failed { message, .. } = &summary.passes[0].1.outcome else {
+        panic!("{:?}", summary.passes);
+    };
+    assert!(
+        message.ends_with("; a sweep would gather what it had named"),
+        "{message}"
     );
 }
 

@@ -35,7 +35,7 @@ impl Marks {
             marked: HashSet::new(),
             present: HashSet::new(),
         };
-        let is_whole = listed(visit, source, async |items| {
+        let cut = listed(visit, source, async |items| {
             for item in items {
                 if let SurveyItem::Entry(entry) = item {
                     marks.note(&entry);
@@ -44,7 +44,7 @@ impl Marks {
             Ok(())
         })
         .await?;
-        marks.is_cut |= !is_whole;
+        marks.is_cut |= cut.is_some();
         Ok(marks)
     }
 
