@@ -53,6 +53,11 @@ pub(crate) fn hold(input: &[u8]) {
         );
         name.map(|name| candidates(&name, names, digest))
     });
+    assert_eq!(
+        first.is_ok(),
+        second.is_ok(),
+        "whether it has a name depends on its content"
+    );
     match (first, second) {
         (Ok(first), Ok(second)) => {
             // The last of them bears the whole digest.

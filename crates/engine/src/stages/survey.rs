@@ -233,10 +233,29 @@ impl<W: World> Judging<'_, W> {
                     let state = remembered.map(|row| row.state);
                     self.keep(&candidate, *reason, state, &decision).await?;
                 }
-                _ => self.work.push(candidate, decision),
+                _ => match self.why_nameless(&candidate, &decision) {
+                    None => self.work.push(candidate, decision),
+                    Some(error) => self.stand(
+                        candidate.original.to_string(),
+                        candidate.identity.size,
+                        Reason::Leave(LeaveReason::Name),
+                        Some(format!("its name in the store: {error}")),
+                    ),
+                },
             }
         }
         Ok(())
+    }
+
+    /// Why no name in the store can be given to a file that is to be fetched. It would be fetched in every pass, in vain.
+    fn why_nameless(&self, candidate: &Candidate, decision: &Decision) -> Option<NameError> {
+        if matches!(decision, Decision::ProveAgain(_) | Decision::Keep(..)) {
+            return None;
+        }
+        let rules = self.outlook.rules;
+        let whose = (&self.visit.device.name, self.source);
+        let which = (&candidate.original, candidate.identity.modified);
+        placement::find_place(&rules.layout, rules.names, whose, which).err()
     }
 
     async fn keep(
@@ -341,6 +360,10 @@ impl<W: World> Judging<'_, W> {
             ]
         };
         let is_gone = |row: &crate::ports::WithdrawnRow| {
+            // A listing refuses the name of what lies deeper than a path may be: it may be there unseen.
+            if RelativePath::new(row.path.as_bytes()).is_err() {
+                return false;
+            }
             lies_at(row)
                 .iter()
                 .flatten()

@@ -9,6 +9,7 @@
 mod device;
 mod endless;
 mod home;
+mod naming;
 mod reading;
 mod releasing;
 mod resume;

@@ -287,6 +287,39 @@ async fn only_rows_that_lie_withdrawn_are_named_as_such() {
 }
 
 #[tokio::test]
+async fn what_was_recorded_before_paths_had_a_bound_on_their_depth_is_read_still() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let half = path([&b"f/".repeat(100)[..], b"f"].concat());
+    let deep = half.join(&half);
+    let old = Record {
+        path: deep.clone(),
+        store_name: path("pi1").join(&deep),
+        ..record("pi1", "a")
+    };
+    ledger
+        .record(vec![old.clone(), record("pi1", "b")])
+        .await
+        .unwrap();
+    let rows = ledger.withdrawn_rows(&device("pi1"), &source()).await.unwrap();
+    let paths: Vec<_> = rows.into_iter().map(|row| row.path).collect();
+    assert_eq!(paths, [deep.clone(), path("b")]);
+    let asked = [deep.clone()];
+    let remembered = ledger
+        .remembered(&device("pi1"), &source(), &asked)
+        .await
+        .unwrap();
+    assert_eq!(remembered[0].as_ref().unwrap().store_name, old.store_name);
+    let files: Vec<_> = place
+        .reader()
+        .files(crate::FileFilter::default())
+        .unwrap()
+        .collect();
+    assert_eq!(files.len(), 2);
+    assert!(files.iter().any(|file| file.as_ref().unwrap().path == deep));
+}
+
+#[tokio::test]
 async fn a_sighting_is_as_old_as_the_identity_is_unchanged() {
     let place = Place::new();
     let ledger = place.ledger();
