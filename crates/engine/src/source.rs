@@ -148,23 +148,31 @@ async fn run_batches<W: World>(
     let mut size = batch::Size::first();
     let mut under_way = FuturesUnordered::new();
     let (mut failure, mut bytes_under_way) = (None, 0_u64);
+    let mut ended = VecDeque::new();
     loop {
-        while under_way.len() < BATCHES_AT_ONCE && failure.is_none() && visit.may_go_on() {
+        while under_way.len() < BATCHES_AT_ONCE && ended.is_empty() && failure.is_none() && visit.may_go_on()
+        {
             let batch: Batch = size.take(&mut work);
             if batch.is_empty() {
                 break;
             }
             let bytes = batch::bytes(&batch);
-            if !under_way.is_empty()
-                && !has_plenty_of_room(visit, bytes_under_way.saturating_add(bytes)).await
-            {
-                batch.into_iter().rev().for_each(|file| work.push_front(file));
-                break;
+            if !under_way.is_empty() {
+                let room = has_plenty_of_room(visit, bytes_under_way.saturating_add(bytes));
+                // Whatever ends meanwhile is heard first: it may have failed, or the room be enough by now.
+                if !beside(&mut under_way, &mut ended, room).await || !ended.is_empty() {
+                    batch.into_iter().rev().for_each(|file| work.push_front(file));
+                    break;
+                }
             }
             bytes_under_way = bytes_under_way.saturating_add(bytes);
             under_way.push(async move { (bytes, attempt(visit, source, batch).await) });
         }
-        let Some((bytes, outcome)) = under_way.next().await else {
+        let next = match ended.pop_front() {
+            Some(next) => Some(next),
+            None => under_way.next().await,
+        };
+        let Some((bytes, outcome)) = next else {
             break;
         };
         bytes_under_way = bytes_under_way.saturating_sub(bytes);
@@ -181,6 +189,22 @@ async fn run_batches<W: World>(
         visit.not_reached(source, &candidate.original, candidate.identity.size, reason);
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// Waits for an answer of the store while what is under way goes on: the wire must not be idle because a disk is busy.
+async fn beside<B: Future, T>(
+    under_way: &mut FuturesUnordered<B>,
+    ended: &mut VecDeque<B::Output>,
+    answer: impl Future<Output = T>,
+) -> T {
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            Some(outcome) = under_way.next() => ended.push_back(outcome),
+        }
+    }
 }
 
 /// Whether batches of so many bytes may be under way together. Where the store is nearly full, they would fill it up before any of them is whole,

@@ -25,6 +25,9 @@ pub(crate) struct FakeStore {
     pub(crate) sealed: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     pub(crate) full: Arc<Mutex<bool>>,
     pub(crate) room: Arc<Mutex<Option<u64>>>,
+    /// The next question about room is answered once something is published; else after a while.
+    pub(crate) tells_room_late: Arc<Mutex<bool>>,
+    pub(crate) was_published_when_room_was_told: Arc<Mutex<bool>>,
     /// Under which keys files were staged, and whether to be gone on with.
     pub(crate) keys: Arc<Mutex<Vec<(StagingKey, bool)>>>,
     /// What is there already of every file that may be gone on with.
@@ -83,6 +86,16 @@ impl Store for FakeStore {
     type Staged = Staged;
 
     async fn condition(&self) -> Result<Condition, StoreError> {
+        if std::mem::take(&mut *self.tells_room_late.lock().unwrap()) {
+            for _ in 0..10_000 {
+                if !self.published.lock().unwrap().is_empty() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            *self.was_published_when_room_was_told.lock().unwrap() =
+                !self.published.lock().unwrap().is_empty();
+        }
         Ok(Condition {
             id: StoreId::new("store").unwrap(),
             room: self.room.lock().unwrap().unwrap_or(u64::MAX),
