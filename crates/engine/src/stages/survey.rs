@@ -1,21 +1,18 @@
 //! Survey: the listing of a source, judged while it streams in. Memory does not grow with the listing.
 
+mod listing;
 mod marks;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures_util::future;
 use model::names::WITHDRAWN_FOLDER;
-use model::{FailureClass, LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use model::{LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
 
 use crate::placement;
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
 use crate::ports::{
-    DeviceFailure, Entry, EntryKind, FileFault, Ledger, Listed, Others, Reason, Session, Sighting,
-    SurveyItem, SurveySender,
+    DeviceFailure, Entry, EntryKind, FileFault, Ledger, Others, Reason, Sighting, SurveyItem,
 };
 use crate::recourse::PassError;
 use crate::rules::Mode;
@@ -23,6 +20,7 @@ use crate::selection::{Oldest, PLAN_LENGTH, StandingBook};
 use crate::visit::{Visit, hash};
 use crate::withdrawn;
 use crate::world::World;
+use listing::listed;
 use marks::Marks;
 
 /// What a survey found.
@@ -42,9 +40,6 @@ pub(crate) struct Survey {
     /// Why the listing was cut off: there is more, of which nothing is known.
     pub(crate) cut: Option<DeviceFailure>,
 }
-
-/// How many batches of survey items may wait for being judged.
-const ITEMS_IN_FLIGHT: usize = 16;
 
 /// Bytes of names of folders that may go: those that do not fit go another time.
 const MOST_FOLDER_BYTES: usize = 8 << 20;
@@ -80,46 +75,6 @@ pub(crate) async fn survey<W: World>(
     };
     judging.cut = listed(visit, source, async |items| judging.judge_all(items).await).await?;
     judging.finish().await
-}
-
-/// Runs a survey and hands its items on as they come. One that goes on and on is cut off, and why is returned.
-async fn listed<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
-    mut take: impl AsyncFnMut(Vec<SurveyItem>) -> Result<(), PassError>,
-) -> Result<Option<DeviceFailure>, PassError> {
-    let (sender, mut items): (SurveySender, _) = mpsc::channel(ITEMS_IN_FLIGHT);
-    let listing = async {
-        visit
-            .session
-            .survey(source, sender)
-            .await
-            .map_err(PassError::from)
-    };
-    let taking = async {
-        while let Some(batch) = items.recv().await {
-            take(batch).await?;
-        }
-        Ok(())
-    };
-    let limit = visit.device.rules.longest_listing;
-    match timeout(limit, future::try_join(listing, taking)).await {
-        Ok(Err(error)) => Err(error),
-        Ok(Ok((Listed::Whole, ()))) => Ok(None),
-        Ok(Ok((Listed::Cut(failure), ()))) => Ok(Some(failure)),
-        // Neither side waits any more: the session ends what it has asked.
-        Err(_) => Ok(Some(no_end_of(source, limit))),
-    }
-}
-
-fn no_end_of(source: &SourcePath, limit: Duration) -> DeviceFailure {
-    DeviceFailure {
-        class: FailureClass::Stalled,
-        message: format!(
-            "the listing of {source} had not come to its end after {} s (15 times stall_timeout)",
-            limit.as_secs_f64()
-        ),
-    }
 }
 
 /// A survey while it is judged.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use engine::ports::{DeviceFailure, Others, PassOutcome};
-use engine::rules::Mode;
+use engine::exclude::Exclude;
+use engine::ports::{DeviceFailure, FileFaultKind, Others, PassOutcome};
+use engine::rules::{Mode, ReleaseRule};
 use model::{FailureClass, FileState, SourcePath, Timestamp};
 
 use crate::device::NOW;
@@ -113,4 +114,91 @@ fn what_a_listing_without_end_has_not_named_goes_on_being_unchanged() {
         *world.ledger.others.lock().unwrap(),
         [Others::Kept, Others::Forgotten]
     );
+}
+
+/// A device that names one file in a second, of which a listing may take twenty.
+fn slow_world(files: &[String]) -> FakeWorld {
+    let mut world = FakeWorld::new();
+    for name in files {
+        world.devices.state().record(name, name.as_bytes());
+    }
+    world.rules.rules.longest_listing = Duration::from_secs(20);
+    world.devices.state().pauses_before_each_name = Duration::from_secs(1);
+    world
+}
+
+fn numbered(numbers: std::ops::Range<u32>) -> Vec<String> {
+    numbers.map(|number| format!("f{number:03}")).collect()
+}
+
+/// Sweeps until a pass ends well.
+fn sweeps_until_all_is_well(world: &FakeWorld) -> usize {
+    let is_well = |_: &usize| world.sweep().passes[0].1.outcome == PassOutcome::Well;
+    (1..30).find(is_well).unwrap()
+}
+
+#[test]
+fn a_long_listing_of_files_that_are_kept_comes_to_its_end() {
+    let mut world = slow_world(&numbered(0..100));
+    world.rules.rules.release = ReleaseRule::Keep;
+    sweeps_until_all_is_well(&world);
+    assert_eq!(world.in_store().len(), 100);
+    world.devices.state().record("new", b"new");
+    assert_eq!(sweeps_until_all_is_well(&world), 1);
+    assert_eq!((world.in_store().len(), world.on_device().len()), (101, 101));
+}
+
+#[test]
+fn a_long_listing_of_files_in_a_folder_that_cannot_be_written_comes_to_its_end() {
+    let world = slow_world(&numbered(0..100));
+    world.devices.state().refuses_renames = Some(FileFaultKind::Permission);
+    let gathered = |_: &usize| {
+        world.sweep();
+        world.in_store().len() == 100
+    };
+    assert!(
+        (1..30).any(|sweep| gathered(&sweep)),
+        "{}",
+        world.in_store().len()
+    );
+}
+
+#[test]
+fn a_long_listing_of_files_that_are_excluded_comes_to_its_end() {
+    let mut world = slow_world(&numbered(0..100));
+    world.rules.rules.exclude = Exclude::new(["f*".to_owned()]).unwrap();
+    world.devices.state().record("new", b"new");
+    assert_eq!(sweeps_until_all_is_well(&world), 1);
+    assert_eq!(world.in_store(), [pair("new", "new")]);
+}
+
+#[test]
+fn markers_do_not_pile_up_at_the_beginning_of_a_long_listing() {
+    let mut files = numbered(0..60);
+    files.extend(numbered(0..60).iter().map(|name| format!("{name}.done")));
+    let mut world = slow_world(&files);
+    world.rules.rules.done_suffix = Some(b".done".to_vec());
+    sweeps_until_all_is_well(&world);
+    assert!(world.on_device().is_empty(), "{:?}", world.on_device());
+}
+
+#[test]
+fn a_ledger_that_is_slow_makes_no_listing_long() {
+    let mut world = slow_world(&numbered(0..15));
+    world.rules.rules.longest_listing = Duration::from_secs(40);
+    *world.ledger.is_slow.lock().unwrap() = Duration::from_secs(10);
+    assert_eq!(world.sweep().passes[0].1.outcome, PassOutcome::Well);
+    assert!(world.on_device().is_empty());
+}
+
+#[test]
+fn a_listing_without_end_is_cut_off_though_it_is_never_waited_for() {
+    let mut world = slow_world(&[]);
+    world.rules.rules.longest_listing = Duration::from_millis(500);
+    world.devices.state().invents = Some("ghost");
+    let summary = world.sweep();
+    let PassOutcome::Failed { class, .. } = &summary.passes[0].1.outcome else {
+        panic!("{:?}", summary.passes);
+    };
+    assert_eq!(*class, FailureClass::Stalled);
 }

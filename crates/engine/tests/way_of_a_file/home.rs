@@ -206,6 +206,8 @@ pub(crate) struct FakeLedger {
     id: LedgerId,
     pub(crate) rows: Arc<Mutex<Vec<Row>>>,
     pub(crate) ends: Arc<Mutex<Vec<PassEnd>>>,
+    /// How long it takes to remember anything.
+    pub(crate) is_slow: Arc<Mutex<std::time::Duration>>,
     /// What was to become of the sightings of files that were not seen again.
     pub(crate) others: Arc<Mutex<Vec<Others>>>,
 }
@@ -216,6 +218,7 @@ impl Default for FakeLedger {
             id: LedgerId::new("ours").unwrap(),
             rows: Arc::default(),
             ends: Arc::default(),
+            is_slow: Arc::default(),
             others: Arc::default(),
         }
     }
@@ -236,6 +239,8 @@ impl Ledger for FakeLedger {
         _: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<Option<Remembered>>, LedgerError> {
+        let pause = *self.is_slow.lock().unwrap();
+        tokio::time::sleep(pause).await;
         let rows = self.rows.lock().unwrap();
         let newest = |path: &RelativePath| {
             let at = rows.iter().rposition(|row| row.record.path == *path)?;

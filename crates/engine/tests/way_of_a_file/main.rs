@@ -103,6 +103,8 @@ impl FakeWorld {
     fn run(&self, mode: Mode) -> SweepSummary {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
+            // No time passes but what is slept.
+            .start_paused(true)
             .build()
             .unwrap();
         let devices = [self.rules.clone()];

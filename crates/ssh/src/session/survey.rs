@@ -8,6 +8,7 @@ use model::{FailureClass, RelativePath, SourcePath, escaped};
 use sftp::StatusCode;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::SshSession;
 use super::inspect::{endless_open_files, identity_of, kind_of};
@@ -71,6 +72,7 @@ impl SshSession {
         lane.ask("survey", &argument).await?;
         let mut open_files = OpenFiles::default();
         let (mut batch, mut is_closed, mut troubles) = (Vec::new(), false, 0);
+        let mut told = Instant::now();
         loop {
             let record = self.record(&mut lane).await?;
             if open_files.take(&record) {
@@ -93,8 +95,10 @@ impl SshSession {
                 Record::End => break,
                 Record::Open { .. } | Record::Mapped(_) => {}
             }
+            // On a slow link what was named is told before the batch is full: the caller may not wait for the rest.
+            let is_due = batch.len() >= BATCH || told.elapsed() > self.stall_timeout / 4;
             // The device's words wait in the channel while the consumer is busy: nothing is owed then.
-            if batch.len() >= BATCH && items.send(std::mem::take(&mut batch)).await.is_err() {
+            if is_due && items.send(std::mem::take(&mut batch)).await.is_err() {
                 // Nobody wants to hear the rest.
                 return Ok(true);
             }

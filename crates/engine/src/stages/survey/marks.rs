@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use model::{RelativePath, SourcePath};
 
-use super::{MOST_NAMES, listed};
+use super::MOST_NAMES;
+use super::listing::listed;
 use crate::ports::{Entry, EntryKind, SurveyItem};
 use crate::recourse::PassError;
 use crate::visit::{Visit, hash};
