@@ -102,8 +102,16 @@ impl SshSession {
                 // Nobody wants to hear the rest.
                 return Ok(true);
             }
+            if is_due {
+                told = Instant::now();
+            }
         }
         lane.put_back();
+        if open_files.is_overflowed() {
+            tracing::warn!(
+                "more files are open on the device than can be remembered: its files wait for settle_blind"
+            );
+        }
         if !is_closed && !batch.is_empty() {
             items.send(batch).await.ok();
         }
