@@ -167,7 +167,7 @@ fn is_too_much(error: NameError) -> bool {
 }
 
 fn folders_in(path: &[u8]) -> usize {
-    path.iter().filter(|byte| **byte == b'/').count()
+    path.split(|byte| *byte == b'/').count() - 1
 }
 
 /// A name as it may stand in the store.

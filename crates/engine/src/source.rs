@@ -73,15 +73,14 @@ pub(crate) async fn empty<W: World>(
 }
 
 /// The next survey goes on behind what was gathered. Where nothing could be, the device names what is not there.
-fn cut_off(failure: DeviceFailure, mode: Mode) -> PassError {
+fn cut_off(mut failure: DeviceFailure, mode: Mode) -> PassError {
     let what_follows = match mode {
         Mode::Act => "what it had named was gathered",
         Mode::DryRun => "a sweep would gather what it had named",
     };
-    PassError::Endless(DeviceFailure {
-        message: format!("{}; {what_follows}", failure.message),
-        ..failure
-    })
+    failure.message.push_str("; ");
+    failure.message.push_str(what_follows);
+    PassError::Endless(failure)
 }
 
 fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, clock_trusted: bool) -> Outlook<'a> {

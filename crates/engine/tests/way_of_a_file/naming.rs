@@ -26,7 +26,7 @@ fn a_file_that_can_have_no_name_in_the_store_stays_where_it_is_and_says_why() {
     let (deepest, too_deep) = (deep(126), deep(127));
     let world = world_with_folders_by_device(&[(&deepest, b"one"), (&too_deep, b"two")]);
     let summary = world.sweep();
-    assert_eq!(world.on_device(), [too_deep.clone()]);
+    assert_eq!(world.on_device(), [too_deep.as_str()]);
     assert_eq!(FakeWorld::reasons(&summary), [Reason::Leave(LeaveReason::Name)]);
     let standing = summary.passes[0].1.standing.as_ref().unwrap();
     assert_eq!(
