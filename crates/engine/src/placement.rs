@@ -80,23 +80,6 @@ pub fn place(layout: &Layout, names: NameRule, subject: &Subject<'_>) -> Result<
     RelativePath::new(components.join(&b'/'))
 }
 
-/// Whether a file can have a name at all, before its digest is known: which digest it is makes no difference to that.
-pub fn find_place(
-    layout: &Layout,
-    names: NameRule,
-    (device, source): (&DeviceName, &SourcePath),
-    (path, modified): (&RelativePath, Timestamp),
-) -> Result<(), NameError> {
-    let subject = Subject {
-        device,
-        source,
-        path,
-        modified,
-        digest: &Digest::from_bytes([0; 32]),
-    };
-    place(layout, names, &subject).map(drop)
-}
-
 fn append_part(path: &mut Vec<u8>, part: &LayoutPart, subject: &Subject<'_>) {
     let name = subject.path.file_name();
     match part {

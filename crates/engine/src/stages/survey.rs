@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use model::names::WITHDRAWN_FOLDER;
-use model::{LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
+use model::{Digest, LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
 
 use crate::placement;
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
@@ -208,9 +208,15 @@ impl<W: World> Judging<'_, W> {
             return None;
         }
         let rules = self.outlook.rules;
-        let whose = (&self.visit.device.name, self.source);
-        let which = (&candidate.original, candidate.identity.modified);
-        placement::find_place(&rules.layout, rules.names, whose, which).err()
+        let subject = placement::Subject {
+            device: &self.visit.device.name,
+            source: self.source,
+            path: &candidate.original,
+            modified: candidate.identity.modified,
+            // Not known yet: which it is makes no difference to whether there is a name.
+            digest: &Digest::from_bytes([0; 32]),
+        };
+        placement::place(&rules.layout, rules.names, &subject).err()
     }
 
     async fn keep(
