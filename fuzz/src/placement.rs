@@ -10,6 +10,8 @@ use crate::input::Input;
 const LONGEST_PART: usize = 255;
 /// Longer paths are refused by every system call.
 const LONGEST_PATH: usize = 4096;
+/// Deeper trees are folders that contain themselves.
+const MOST_FOLDERS: usize = 127;
 
 /// A line for the layout, beginning with `p` for portable names; one for the device, one for the source, one for the time of
 /// modification in seconds; what follows is the path on the device.
@@ -51,23 +53,29 @@ pub(crate) fn hold(input: &[u8]) {
         );
         name.map(|name| candidates(&name, names, digest))
     });
+    assert_eq!(
+        first.is_ok(),
+        second.is_ok(),
+        "whether it has a name depends on its content"
+    );
     match (first, second) {
         (Ok(first), Ok(second)) => {
             // The last of them bears the whole digest.
             let (first, second) = (first.last().unwrap(), second.last().unwrap());
             assert!(
-                first != second || first.as_ref().is_err_and(|error| is_too_long(*error)),
+                first != second || first.as_ref().is_err_and(|error| is_too_much(*error)),
                 "two contents under one name"
             );
         }
-        (Err(error), _) | (_, Err(error)) => assert!(is_too_long(error), "{path} has no name: {error}"),
+        (Err(error), _) | (_, Err(error)) => assert!(is_too_much(error), "{path} has no name: {error}"),
     }
 }
 
-/// Judged without the help of what is judged: a path is admitted if all of its parts are.
+/// Judged without the help of what is judged: a path is admitted if all of its parts are, and they are not too many.
 fn admitted(path: &[u8]) -> Option<RelativePath> {
     let fit = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.contains(&0);
-    let should_be = path.len() <= LONGEST_PATH && path.split(|byte| *byte == b'/').all(fit);
+    let has_bounds = path.len() <= LONGEST_PATH && folders_in(path) <= MOST_FOLDERS;
+    let should_be = has_bounds && path.split(|byte| *byte == b'/').all(fit);
     let path = RelativePath::new(path).ok();
     assert_eq!(path.is_some(), should_be);
     let path = path?;
@@ -101,10 +109,15 @@ fn withdrawn_and_found_again(path: &RelativePath) {
     ];
     for place in places {
         let Ok(place) = place else {
-            assert!(path.as_bytes().len() > LONGEST_PATH - 200);
+            let (length, folders) = (path.as_bytes().len(), folders_in(path.as_bytes()));
+            assert!(
+                length > LONGEST_PATH - 200 || folders > MOST_FOLDERS - 3,
+                "{path} cannot be withdrawn"
+            );
             continue;
         };
         assert!(is_within(&place), "{place}");
+        assert!(place.as_bytes().len() <= LONGEST_PATH && folders_in(place.as_bytes()) <= MOST_FOLDERS);
         let found = parse(&place).unwrap();
         assert_eq!(found.original, *path);
         assert_eq!(
@@ -128,7 +141,7 @@ fn candidates(name: &RelativePath, names: NameRule, digest: Digest) -> Vec<Resul
         assert!(obstructed.after_obstructed(0));
         match obstructed.current() {
             Ok(obstructed) => admissible(&obstructed, names),
-            Err(error) => assert!(is_too_long(error), "{error}"),
+            Err(error) => assert!(is_too_much(error), "{error}"),
         }
     }
     for (at, candidate) in tried.iter().enumerate() {
@@ -142,19 +155,24 @@ fn candidates(name: &RelativePath, names: NameRule, digest: Digest) -> Vec<Resul
                     "{candidate} is tried twice"
                 );
             }
-            Err(error) => assert!(is_too_long(*error), "{error}"),
+            Err(error) => assert!(is_too_much(*error), "{error}"),
         }
     }
     tried
 }
 
-fn is_too_long(error: NameError) -> bool {
-    error == NameError::TooLong
+/// Sound parts may make a path that is none, and nothing else is wrong with it.
+fn is_too_much(error: NameError) -> bool {
+    matches!(error, NameError::TooLong | NameError::TooDeep)
+}
+
+fn folders_in(path: &[u8]) -> usize {
+    path.split(|byte| *byte == b'/').count() - 1
 }
 
 /// A name as it may stand in the store.
 fn admissible(name: &RelativePath, names: NameRule) {
-    assert!(name.as_bytes().len() <= LONGEST_PATH);
+    assert!(name.as_bytes().len() <= LONGEST_PATH && folders_in(name.as_bytes()) <= MOST_FOLDERS);
     for part in name.as_bytes().split(|byte| *byte == b'/') {
         assert!((1..=LONGEST_PART).contains(&part.len()), "{name}");
         assert!(!matches!(part, b"." | b"..") && !part.contains(&0), "{name}");

@@ -11,12 +11,12 @@ pub mod store;
 pub use clock::Clock;
 pub use device::{
     Abilities, Chunk, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, DiskUse, Entry,
-    EntryKind, FileFault, FileFaultKind, Inspection, Move, Openness, Session, SurveyItem, SurveySender,
-    Wanted,
+    EntryKind, FileFault, FileFaultKind, Inspection, Listed, Move, Openness, Session, SurveyItem,
+    SurveySender, Wanted,
 };
 pub use ledger::{
-    ClockReading, DeviceReport, Ledger, LedgerError, PassEnd, PassOutcome, Reason, Record, Remembered, RowId,
-    Sighting, Standing, StandingFile, WithdrawnRow,
+    ClockReading, DeviceReport, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, PassOutcome, Reason,
+    Record, Remembered, RowId, Sighting, Standing, StandingFile, WithdrawnRow,
 };
 pub use store::{
     Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,

@@ -1,11 +1,10 @@
 //! Emptying one source: survey, do what is ready, and survey again if there was more than one plan holds.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use model::{FailureClass, FileState, SourcePath, WaitReason};
+use model::{FileState, SourcePath, WaitReason};
 
 use crate::batch::{self, Batch};
 use crate::event::Event;
@@ -47,7 +46,7 @@ pub(crate) async fn empty<W: World>(
         let (left, overflow, cut) = (
             std::mem::take(&mut survey.standing),
             survey.overflow,
-            survey.is_cut,
+            survey.cut.take(),
         );
         let result = match mode {
             Mode::Act => act(visit, source, survey).await,
@@ -57,14 +56,15 @@ pub(crate) async fn empty<W: World>(
             }
         };
         // Without progress a further survey would find the same files again.
-        let again = !cut && overflow.0 > 0 && visit.progress() > progress_before && visit.may_go_on();
+        let again =
+            cut.is_none() && overflow.0 > 0 && visit.progress() > progress_before && visit.may_go_on();
         if result.is_err() || !again {
             all_left.standing.merge(left);
             all_left
                 .standing
                 .add(Reason::Wait(WaitReason::NotReached), overflow);
-            if cut {
-                return result.and(Err(no_end_of(source, visit.device.rules.longest_listing)));
+            if let Some(failure) = cut {
+                return result.and(Err(cut_off(failure, mode)));
             }
             all_left.sources += 1;
             return result;
@@ -73,14 +73,14 @@ pub(crate) async fn empty<W: World>(
 }
 
 /// The next survey goes on behind what was gathered. Where nothing could be, the device names what is not there.
-fn no_end_of(source: &SourcePath, limit: Duration) -> PassError {
-    PassError::Endless(DeviceFailure {
-        class: FailureClass::Stalled,
-        message: format!(
-            "the listing of {source} had not come to its end after {} s (15 times stall_timeout); what it had named was gathered",
-            limit.as_secs_f64()
-        ),
-    })
+fn cut_off(mut failure: DeviceFailure, mode: Mode) -> PassError {
+    let what_follows = match mode {
+        Mode::Act => "what it had named was gathered",
+        Mode::DryRun => "a sweep would gather what it had named",
+    };
+    failure.message.push_str("; ");
+    failure.message.push_str(what_follows);
+    PassError::Endless(failure)
 }
 
 fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, clock_trusted: bool) -> Outlook<'a> {
@@ -147,23 +147,31 @@ async fn run_batches<W: World>(
     let mut size = batch::Size::first();
     let mut under_way = FuturesUnordered::new();
     let (mut failure, mut bytes_under_way) = (None, 0_u64);
+    let mut ended = VecDeque::new();
     loop {
-        while under_way.len() < BATCHES_AT_ONCE && failure.is_none() && visit.may_go_on() {
+        while under_way.len() < BATCHES_AT_ONCE && ended.is_empty() && failure.is_none() && visit.may_go_on()
+        {
             let batch: Batch = size.take(&mut work);
             if batch.is_empty() {
                 break;
             }
             let bytes = batch::bytes(&batch);
-            if !under_way.is_empty()
-                && !has_plenty_of_room(visit, bytes_under_way.saturating_add(bytes)).await
-            {
-                batch.into_iter().rev().for_each(|file| work.push_front(file));
-                break;
+            if !under_way.is_empty() {
+                let room = has_plenty_of_room(visit, bytes_under_way.saturating_add(bytes));
+                // Whatever ends meanwhile is heard first: it may have failed, or the room be enough by now.
+                if !beside(&mut under_way, &mut ended, room).await || !ended.is_empty() {
+                    batch.into_iter().rev().for_each(|file| work.push_front(file));
+                    break;
+                }
             }
             bytes_under_way = bytes_under_way.saturating_add(bytes);
             under_way.push(async move { (bytes, attempt(visit, source, batch).await) });
         }
-        let Some((bytes, outcome)) = under_way.next().await else {
+        let next = match ended.pop_front() {
+            Some(next) => Some(next),
+            None => under_way.next().await,
+        };
+        let Some((bytes, outcome)) = next else {
             break;
         };
         bytes_under_way = bytes_under_way.saturating_sub(bytes);
@@ -180,6 +188,22 @@ async fn run_batches<W: World>(
         visit.not_reached(source, &candidate.original, candidate.identity.size, reason);
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// Waits for an answer of the store while what is under way goes on: the wire must not be idle because a disk is busy.
+async fn beside<B: Future, T>(
+    under_way: &mut FuturesUnordered<B>,
+    ended: &mut VecDeque<B::Output>,
+    answer: impl Future<Output = T>,
+) -> T {
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            Some(outcome) = under_way.next() => ended.push_back(outcome),
+        }
+    }
 }
 
 /// Whether batches of so many bytes may be under way together. Where the store is nearly full, they would fill it up before any of them is whole,

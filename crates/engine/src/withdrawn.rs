@@ -64,10 +64,10 @@ pub fn hidden(ledger: &LedgerId, pass: &PassId, original: &RelativePath) -> Resu
         original.file_name(),
     ];
     let name = RelativePath::new(name.concat())?;
-    Ok(match original.parent() {
-        Some(folder) => folder.join(&name),
-        None => name,
-    })
+    match original.parent() {
+        Some(folder) => RelativePath::new(folder.join(&name).as_bytes()),
+        None => Ok(name),
+    }
 }
 
 /// Begins the name of a file that is withdrawn without a folder. Ids of ledgers and passes have no `~`.

@@ -217,8 +217,8 @@ pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
     config.devices.iter().map(of_device).collect()
 }
 
-/// How many times `stall_timeout` a listing may take: a quarter of an hour by default. On a link of 2 KB/s that is twenty thousand files, and the
-/// next pass sees those behind them.
+/// How many times `stall_timeout` a listing may take: a quarter of an hour by default. On a link of 2 KB/s that is twenty thousand new files; the next
+/// pass sees those behind them, though they stay on the device.
 const LISTING_STALLS: u32 = 15;
 
 /// How long a listing may take before it is cut off.

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use engine::ports::{
-    ClockReading, Ledger, LedgerError, PassEnd, Record, Remembered, RowId, Sighting, WithdrawnRow,
+    ClockReading, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, Record, Remembered, RowId, Sighting,
+    WithdrawnRow,
 };
 use model::{DeviceName, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
 use rusqlite::{Connection, named_params};
@@ -158,11 +159,13 @@ impl Ledger for SqliteLedger {
         device: &DeviceName,
         source: &SourcePath,
         sightings: Vec<Sighting>,
+        others: Others,
         at: Timestamp,
     ) -> Result<Vec<Timestamp>, LedgerError> {
         let (device, source) = (device.clone(), source.clone());
+        let others = (others, MOST_SIGHTINGS);
         self.writer
-            .ask(move |ledger| sightings::note(ledger, &device, &source, &sightings, at))
+            .ask(move |ledger| sightings::note(ledger, &device, &source, &sightings, others, at))
             .await
     }
 

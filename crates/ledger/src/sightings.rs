@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use engine::ports::Sighting;
+use engine::ports::{Others, Sighting};
 use model::{DeviceName, SourcePath, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use crate::names;
 use crate::values::{self, bits};
 
-/// Notes what was seen, forgets what was not, and says since when each has been seen as it is.
+/// Notes what was seen, forgets what is gone, and says since when each has been seen as it is. At most so many others are kept beside.
 ///
 /// A time that is later than `at` counts for nothing: the collector's clock has been set back since.
 pub(crate) fn note(
@@ -17,11 +17,14 @@ pub(crate) fn note(
     device: &DeviceName,
     source: &SourcePath,
     sightings: &[Sighting],
+    (others, most): (Others, usize),
     at: Timestamp,
 ) -> rusqlite::Result<Vec<Timestamp>> {
     let device = names::device(ledger, device)?;
     let source = names::source(ledger, device, source)?;
-    forget_others(ledger, source, sightings)?;
+    if others == Others::Forgotten || !all_fit(ledger, source, sightings, most)? {
+        forget_others(ledger, source, sightings)?;
+    }
     let mut times = Vec::with_capacity(sightings.len());
     for sighting in sightings {
         let since = match known_since(ledger, source, sighting)? {
@@ -34,6 +37,15 @@ pub(crate) fn note(
         times.push(since);
     }
     Ok(times)
+}
+
+/// Whether these and those remembered are not too many together. Those that are both count twice.
+fn all_fit(ledger: &Connection, source: i64, sightings: &[Sighting], most: usize) -> rusqlite::Result<bool> {
+    let known: i64 = ledger
+        .prepare_cached("SELECT count(*) FROM sighting WHERE source = :source")?
+        .query_row(named_params! { ":source": source }, |row| row.get(0))?;
+    let known = usize::try_from(known).unwrap_or(usize::MAX);
+    Ok(known.saturating_add(sightings.len()) <= most)
 }
 
 fn forget_others(ledger: &Connection, source: i64, sightings: &[Sighting]) -> rusqlite::Result<()> {

@@ -7,6 +7,7 @@ mod permissions;
 mod port;
 mod reading;
 mod schema;
+mod sightings;
 mod writing;
 
 use std::path::{Path, PathBuf};

@@ -91,9 +91,10 @@ pub(crate) fn device_name(row: &Row<'_>, column: &'static str) -> rusqlite::Resu
     admitted(column, Type::Text, DeviceName::new(text).ok())
 }
 
+/// Of any depth: ledgers are older than the bound.
 pub(crate) fn path(row: &Row<'_>, column: &'static str) -> rusqlite::Result<RelativePath> {
     let bytes: Vec<u8> = row.get(column)?;
-    admitted(column, Type::Blob, RelativePath::new(bytes).ok())
+    admitted(column, Type::Blob, RelativePath::written_down(bytes).ok())
 }
 
 pub(crate) fn source(row: &Row<'_>, column: &'static str) -> rusqlite::Result<SourcePath> {

@@ -20,7 +20,15 @@ pub struct RelativePath(Vec<u8>);
 impl RelativePath {
     /// Admits a path, or says which rule it breaks.
     pub fn new(path: impl Into<Vec<u8>>) -> Result<Self, NameError> {
-        let path = path.into();
+        Self::admit(path.into(), MAXIMUM_DEPTH)
+    }
+
+    /// The same for a path that was written down when there was no bound on its depth: as harmless as any, but not to be asked for again.
+    pub fn written_down(path: impl Into<Vec<u8>>) -> Result<Self, NameError> {
+        Self::admit(path.into(), MAXIMUM_PATH_LENGTH)
+    }
+
+    fn admit(path: Vec<u8>, most_folders: usize) -> Result<Self, NameError> {
         if path.is_empty() {
             return Err(NameError::Empty);
         }
@@ -35,7 +43,7 @@ impl RelativePath {
         }
         for (depth, component) in path.split(|byte| *byte == b'/').enumerate() {
             match component {
-                _ if depth > MAXIMUM_DEPTH => return Err(NameError::TooDeep),
+                _ if depth > most_folders => return Err(NameError::TooDeep),
                 b"" => return Err(NameError::EmptyComponent),
                 b"." | b".." => return Err(NameError::Dots),
                 _ => {}
@@ -182,6 +190,16 @@ impl fmt::Debug for SourcePath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_of_127_folders_is_admitted_and_a_deeper_one_only_where_it_was_written_down() {
+        let path = |folders| [b"f/".repeat(folders), b"name".to_vec()].concat();
+        assert!(RelativePath::new(path(127)).is_ok());
+        assert_eq!(RelativePath::new(path(128)), Err(NameError::TooDeep));
+        assert!(RelativePath::written_down(path(128)).is_ok());
+        assert_eq!(RelativePath::written_down("a/../b"), Err(NameError::Dots));
+        assert_eq!(RelativePath::written_down(path(3000)), Err(NameError::TooLong));
+    }
 
     #[test]
     fn a_name_that_could_leave_its_folder_is_refused() {

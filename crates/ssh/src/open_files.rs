@@ -15,19 +15,22 @@ pub(crate) struct OpenFiles {
     mapped_inodes: HashSet<u64>,
     /// File systems of the device that show the same number in stat and in the mappings, although its major number is 0.
     exact: HashSet<u64>,
-    /// More than can be believed.
+    /// There are more than can be remembered: nothing is known of a file that is not among them.
     overflowed: bool,
     /// How many records there were, whether they said something new or not.
     records: usize,
 }
 
-/// Open files that are remembered, and records about them that are heard: a hundred times as many as a busy device has.
+/// Open files that are remembered: a hundred times as many as a busy device has. One that has more is taken for one that does not tell.
 const MOST_OPEN_FILES: usize = 256 * 1024;
+/// Records about them that are heard. No device has two million open files; one that names them without end names nothing else.
+const MOST_RECORDS: usize = 8 * MOST_OPEN_FILES;
 
 impl OpenFiles {
     /// Adds what a record says; whether it was about open files.
     pub(crate) fn take(&mut self, record: &Record) -> bool {
-        self.overflowed |= self.open.len() + self.mapped.len() > MOST_OPEN_FILES;
+        let numbers = self.mapped.len() + self.mapped_inodes.len() + self.exact.len();
+        self.overflowed |= self.open.len() + numbers > MOST_OPEN_FILES;
         self.records += usize::from(matches!(record, Record::Open { .. } | Record::Mapped(_)));
         match record {
             Record::Open { .. } | Record::Mapped(_) if self.overflowed => true,
@@ -51,7 +54,12 @@ impl OpenFiles {
 
     /// Whether so much was said that it can have no end.
     pub(crate) fn is_endless(&self) -> bool {
-        self.records > MOST_OPEN_FILES
+        self.records > MOST_RECORDS
+    }
+
+    /// Whether there were more than can be remembered.
+    pub(crate) fn is_overflowed(&self) -> bool {
+        self.overflowed
     }
 
     /// Whether the scan worked at all: the shell that makes it has its own output open.
@@ -140,10 +148,37 @@ mod tests {
     fn open_files_without_end_are_noticed_though_they_are_always_the_same() {
         let mut files = OpenFiles::default();
         let record = parse(b"o 5 5 21b6").unwrap();
-        for _ in 0..MOST_OPEN_FILES {
+        for _ in 0..MOST_RECORDS {
             assert!(files.take(&record) && !files.is_endless());
         }
         assert!(files.take(&record) && files.is_endless());
+    }
+
+    #[test]
+    fn a_device_with_more_open_files_than_can_be_remembered_counts_as_one_that_does_not_tell() {
+        let Some(Record::Status(status)) = parse(b"f f 2049 131 1 1.0 1.0 1000 a") else {
+            panic!("no status")
+        };
+        let mut files = OpenFiles::default();
+        for inode in 1_000..u64::try_from(MOST_OPEN_FILES).unwrap() + 2_000 {
+            let device_number = 2049;
+            files.take(&Record::Open { device_number, inode });
+        }
+        assert!(files.is_overflowed() && !files.is_endless());
+        assert_eq!(openness(&files, &status, Some(0), true), Openness::Unknown);
+        assert_eq!(files.open.len(), MOST_OPEN_FILES + 1);
+        assert!(files.has(2049, 1_000), "what is known to be open is open");
+    }
+
+    #[test]
+    fn what_a_device_says_of_its_memory_is_not_remembered_without_bound() {
+        let mut files = OpenFiles::default();
+        for major in 0..100 {
+            let lines = |minor: usize| format!("memory {major}:{minor}\n").into_bytes();
+            files.take(&Record::Mapped((0..10_000).flat_map(lines).collect()));
+        }
+        assert!(files.is_overflowed());
+        assert!(files.exact.len() < MOST_OPEN_FILES + 20_000);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::ports::device::{
-    Abilities, ChunkSender, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Inspection, Move,
-    Session, SurveySender, Wanted,
+    Abilities, ChunkSender, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Inspection,
+    Listed, Move, Session, SurveySender, Wanted,
 };
 use model::{Digest, FailureClass, RelativePath, SourcePath};
 use tokio::process::Child;
@@ -317,7 +317,7 @@ impl Session for SshSession {
         &self.facts
     }
 
-    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
         self.verdict.unless_ended(self.list(source, items)).await?
     }
 

@@ -42,12 +42,13 @@ pub trait Session: Send + Sync + 'static {
     /// no [`RelativePath`] admits is reported as [`SurveyItem::Refused`].  A missing source fails with [`FailureClass::SourceMissing`].
     ///
     /// The sender is bounded: the listing is read no faster than it is consumed, and a slow consumer is no stall. A listing may have no end: the
-    /// caller drops the future when it has had enough, and the session goes on.
+    /// caller drops the future when it has had enough, and the session goes on. So it does where more would have to be remembered than there is
+    /// room for: then the listing ends with [`Listed::Cut`].
     fn survey(
         &self,
         source: &SourcePath,
         items: SurveySender,
-    ) -> impl Future<Output = Result<(), DeviceFailure>> + Send;
+    ) -> impl Future<Output = Result<Listed, DeviceFailure>> + Send;
 
     /// Renames files atomically, replacing nothing that matters: every target is in a folder that is new to this batch.
     ///
@@ -193,6 +194,15 @@ pub struct DiskUse {
     pub total: u64,
     /// What the login user may still write.
     pub available: u64,
+}
+
+/// How a listing ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    /// It named all there is, or as much as anybody wanted to hear.
+    Whole,
+    /// It was given up, for this reason; of what it has not named nothing is known.
+    Cut(DeviceFailure),
 }
 
 /// Where survey items go.

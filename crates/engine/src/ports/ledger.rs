@@ -33,12 +33,14 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Option<Remembered>>, LedgerError>> + Send;
 
     /// Notes what was seen of files whose clock cannot be trusted, and returns for each since when it has been seen with that same
-    /// identity (`at` for one that is new or has changed, and where the collector's clock was set back since). Sightings of the source that are not among these are forgotten.
+    /// identity (`at` for one that is new or has changed, and where the collector's clock was set back since). What becomes of the source's sightings
+    /// that are not among these, `others` says.
     fn sighted(
         &self,
         device: &DeviceName,
         source: &SourcePath,
         sightings: Vec<Sighting>,
+        others: Others,
         at: Timestamp,
     ) -> impl Future<Output = Result<Vec<Timestamp>, LedgerError>> + Send;
 
@@ -108,6 +110,20 @@ pub struct Sighting {
     /// What was seen.
     pub identity: Identity,
 }
+
+/// What becomes of earlier sightings of files that were not seen again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// All there is was listed: those files are gone.
+    Forgotten,
+    /// The listing was cut off: those files may be there, and go on being unchanged. With those that were seen they are no more than
+    /// [`MOST_SIGHTINGS`]; else they are forgotten all the same.
+    Kept,
+}
+
+/// Sightings of one source that are remembered though nobody knows whether their files are there still. A device that invents other names in
+/// every listing must not fill the ledger.
+pub const MOST_SIGHTINGS: usize = 200_000;
 
 /// A device's clock beside the collector's.
 #[derive(Debug, Clone, PartialEq, Eq)]

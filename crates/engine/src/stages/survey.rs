@@ -1,18 +1,18 @@
 //! Survey: the listing of a source, judged while it streams in. Memory does not grow with the listing.
 
+mod listing;
 mod marks;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use futures_util::future;
 use model::names::WITHDRAWN_FOLDER;
-use model::{LeaveReason, RelativePath, SourcePath, WaitReason};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use model::{Digest, LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
 
+use crate::placement;
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
 use crate::ports::{
-    Entry, EntryKind, FileFault, Ledger, Reason, Session, Sighting, SurveyItem, SurveySender,
+    DeviceFailure, Entry, EntryKind, FileFault, Ledger, Others, Reason, Sighting, SurveyItem,
 };
 use crate::recourse::PassError;
 use crate::rules::Mode;
@@ -20,6 +20,7 @@ use crate::selection::{Oldest, PLAN_LENGTH, StandingBook};
 use crate::visit::{Visit, hash};
 use crate::withdrawn;
 use crate::world::World;
+use listing::listed;
 use marks::Marks;
 
 /// What a survey found.
@@ -36,12 +37,9 @@ pub(crate) struct Survey {
     /// Rows of files that the ledger holds for stored, but that are gone from the device: an earlier process died between
     /// their removal and the note of it.
     pub(crate) gone: Vec<crate::ports::RowId>,
-    /// The listing was cut off: there is more, of which nothing is known.
-    pub(crate) is_cut: bool,
+    /// Why the listing was cut off: there is more, of which nothing is known.
+    pub(crate) cut: Option<DeviceFailure>,
 }
-
-/// How many batches of survey items may wait for being judged.
-const ITEMS_IN_FLIGHT: usize = 16;
 
 /// Bytes of names of folders that may go: those that do not fit go another time.
 const MOST_FOLDER_BYTES: usize = 8 << 20;
@@ -73,38 +71,10 @@ pub(crate) async fn survey<W: World>(
         old_folders: Vec::new(),
         folder_bytes: 0,
         withdrawn: HashSet::new(),
-        is_cut: false,
+        cut: None,
     };
-    judging.is_cut = !listed(visit, source, async |items| judging.judge_all(items).await).await?;
+    judging.cut = listed(visit, source, async |items| judging.judge_all(items).await).await?;
     judging.finish().await
-}
-
-/// Runs a survey and hands its items on as they come. Whether it came to its end: one that goes on and on is cut off.
-async fn listed<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
-    mut take: impl AsyncFnMut(Vec<SurveyItem>) -> Result<(), PassError>,
-) -> Result<bool, PassError> {
-    let (sender, mut items): (SurveySender, _) = mpsc::channel(ITEMS_IN_FLIGHT);
-    let listing = async {
-        visit
-            .session
-            .survey(source, sender)
-            .await
-            .map_err(PassError::from)
-    };
-    let taking = async {
-        while let Some(batch) = items.recv().await {
-            take(batch).await?;
-        }
-        Ok(())
-    };
-    let limit = visit.device.rules.longest_listing;
-    match timeout(limit, future::try_join(listing, taking)).await {
-        Ok(listed) => listed.map(|_| true),
-        // Neither side waits any more: the session ends what it has asked.
-        Err(_) => Ok(false),
-    }
 }
 
 /// A survey while it is judged.
@@ -115,14 +85,14 @@ struct Judging<'a, W: World> {
     mode: Mode,
     marks: Option<Marks>,
     work: Oldest<Decision>,
-    second_looks: Oldest<std::time::Duration>,
+    second_looks: Oldest<Duration>,
     second_looks_overflow: (u64, u64),
     standing: StandingBook,
     old_folders: Vec<RelativePath>,
     folder_bytes: usize,
     /// Where our own withdrawn files lie, by hash: a few batches.
     withdrawn: HashSet<u64>,
-    is_cut: bool,
+    cut: Option<DeviceFailure>,
 }
 
 impl<W: World> Judging<'_, W> {
@@ -218,10 +188,35 @@ impl<W: World> Judging<'_, W> {
                     let state = remembered.map(|row| row.state);
                     self.keep(&candidate, *reason, state, &decision).await?;
                 }
-                _ => self.work.push(candidate, decision),
+                _ => match self.why_nameless(&candidate, &decision) {
+                    None => self.work.push(candidate, decision),
+                    Some(error) => self.stand(
+                        candidate.original.to_string(),
+                        candidate.identity.size,
+                        Reason::Leave(LeaveReason::Name),
+                        Some(format!("its name in the store: {error}")),
+                    ),
+                },
             }
         }
         Ok(())
+    }
+
+    /// Why no name in the store can be given to a file that is to be fetched. It would be fetched in every pass, in vain.
+    fn why_nameless(&self, candidate: &Candidate, decision: &Decision) -> Option<NameError> {
+        if matches!(decision, Decision::ProveAgain(_) | Decision::Keep(..)) {
+            return None;
+        }
+        let rules = self.outlook.rules;
+        let subject = placement::Subject {
+            device: &self.visit.device.name,
+            source: self.source,
+            path: &candidate.original,
+            modified: candidate.identity.modified,
+            // Not known yet: which it is makes no difference to whether there is a name.
+            digest: &Digest::from_bytes([0; 32]),
+        };
+        placement::place(&rules.layout, rules.names, &subject).err()
     }
 
     async fn keep(
@@ -257,7 +252,7 @@ impl<W: World> Judging<'_, W> {
             standing: self.standing,
             old_folders: self.old_folders,
             gone,
-            is_cut: self.is_cut,
+            cut: self.cut,
         })
     }
 
@@ -276,10 +271,14 @@ impl<W: World> Judging<'_, W> {
                     identity: candidate.identity,
                 });
                 let device = &self.visit.device.name;
+                let others = match self.cut {
+                    Some(_) => Others::Kept,
+                    None => Others::Forgotten,
+                };
                 self.visit
                     .world
                     .ledger()
-                    .sighted(device, self.source, sightings.collect(), now)
+                    .sighted(device, self.source, sightings.collect(), others, now)
                     .await?
             }
         };
@@ -305,7 +304,7 @@ impl<W: World> Judging<'_, W> {
 
     async fn gone(&self) -> Result<Vec<crate::ports::RowId>, PassError> {
         // What was not named may be there.
-        if self.is_cut || self.withdrawn.len() >= MOST_NAMES {
+        if self.cut.is_some() || self.withdrawn.len() >= MOST_NAMES {
             return Ok(Vec::new());
         }
         let rows = self
@@ -322,6 +321,10 @@ impl<W: World> Judging<'_, W> {
             ]
         };
         let is_gone = |row: &crate::ports::WithdrawnRow| {
+            // A listing refuses the name of what lies deeper than a path may be: it may be there unseen.
+            if RelativePath::new(row.path.as_bytes()).is_err() {
+                return false;
+            }
             lies_at(row)
                 .iter()
                 .flatten()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::ports::{
     Abilities, Chunk, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, Entry, EntryKind,
-    FileFault, FileFaultKind, Inspection, Move, Openness, Session, SurveyItem, SurveySender, Wanted,
+    FileFault, FileFaultKind, Inspection, Listed, Move, Openness, Session, SurveyItem, SurveySender, Wanted,
 };
 use model::{DeviceName, Digest, FailureClass, Identity, RelativePath, SourcePath, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -49,6 +49,12 @@ pub(crate) struct State {
     pub(crate) lies_about_digests: bool,
     /// A listing never comes to its end.
     pub(crate) endless: bool,
+    /// How long each name of a listing lets wait for itself.
+    pub(crate) pauses_before_each_name: Duration,
+    /// This is named without end, as fast as anybody listens.
+    pub(crate) invents: Option<&'static str>,
+    /// A listing is given up by the session after all that is there was named, for this reason.
+    pub(crate) gives_up_listing: Option<DeviceFailure>,
     /// Files of these sizes are not read together with others.
     pub(crate) passes_over: BTreeSet<u64>,
     /// The sizes of the files that were asked for together.
@@ -85,6 +91,25 @@ impl State {
                 identity,
             },
         );
+    }
+
+    /// A file that is not there.
+    fn invented(&self) -> Option<SurveyItem> {
+        let touched = Timestamp::from_seconds(NOW - 3600);
+        let identity = Identity {
+            device_number: Some(1),
+            inode: Some(1),
+            size: 1,
+            modified: touched,
+            changed: Some(touched),
+        };
+        let entry = |name: &str| Entry {
+            path: RelativePath::new(name).unwrap(),
+            kind: EntryKind::File,
+            identity,
+            openness: Openness::Closed,
+        };
+        self.invents.map(entry).map(SurveyItem::Entry)
     }
 
     /// Writes to a file wherever it lies now: its ctime moves, whatever its mtime says.
@@ -191,7 +216,7 @@ impl Session for FakeSession {
         &self.facts
     }
 
-    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
         let entries: Vec<SurveyItem> = {
             let mut state = self.state.lock().unwrap();
             state.begin("survey")?;
@@ -216,11 +241,28 @@ impl Session for FakeSession {
             });
             files.map(SurveyItem::Entry).collect()
         };
-        items.send(entries).await.unwrap();
+        let pause = self.state.lock().unwrap().pauses_before_each_name;
+        if pause.is_zero() {
+            items.send(entries).await.unwrap();
+        } else {
+            for entry in entries {
+                tokio::time::sleep(pause).await;
+                if items.send(vec![entry]).await.is_err() {
+                    return Ok(Listed::Whole);
+                }
+            }
+        }
+        let invented = self.state.lock().unwrap().invented();
+        while let Some(name) = &invented {
+            if items.send(vec![name.clone(); 256]).await.is_err() {
+                break;
+            }
+        }
         if self.state.lock().unwrap().endless {
             std::future::pending::<()>().await;
         }
-        Ok(())
+        let cut = self.state.lock().unwrap().gives_up_listing.clone();
+        Ok(cut.map_or(Listed::Whole, Listed::Cut))
     }
 
     async fn rename(

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use engine::event::{Event, Reporter};
 use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{
-    Chunk, Clock, ClockReading, Condition, Ledger, LedgerError, PassEnd, Placed, Publication, PublishFault,
-    Record, Remembered, Reproof, RowId, SealedFile, Sighting, StagingKey, Store, StoreError, WithdrawnRow,
+    Chunk, Clock, ClockReading, Condition, Ledger, LedgerError, Others, PassEnd, Placed, Publication,
+    PublishFault, Record, Remembered, Reproof, RowId, SealedFile, Sighting, StagingKey, Store, StoreError,
+    WithdrawnRow,
 };
 use model::{
     DeviceName, Digest, FileState, LeaveReason, LedgerId, RangeDigest, RelativePath, SourcePath, StoreId,
@@ -24,6 +25,9 @@ pub(crate) struct FakeStore {
     pub(crate) sealed: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     pub(crate) full: Arc<Mutex<bool>>,
     pub(crate) room: Arc<Mutex<Option<u64>>>,
+    /// The next question about room is answered once something is published; else after a while.
+    pub(crate) tells_room_late: Arc<Mutex<bool>>,
+    pub(crate) was_published_when_room_was_told: Arc<Mutex<bool>>,
     /// Under which keys files were staged, and whether to be gone on with.
     pub(crate) keys: Arc<Mutex<Vec<(StagingKey, bool)>>>,
     /// What is there already of every file that may be gone on with.
@@ -82,6 +86,16 @@ impl Store for FakeStore {
     type Staged = Staged;
 
     async fn condition(&self) -> Result<Condition, StoreError> {
+        if std::mem::take(&mut *self.tells_room_late.lock().unwrap()) {
+            for _ in 0..10_000 {
+                if !self.published.lock().unwrap().is_empty() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            *self.was_published_when_room_was_told.lock().unwrap() =
+                !self.published.lock().unwrap().is_empty();
+        }
         Ok(Condition {
             id: StoreId::new("store").unwrap(),
             room: self.room.lock().unwrap().unwrap_or(u64::MAX),
@@ -192,6 +206,10 @@ pub(crate) struct FakeLedger {
     id: LedgerId,
     pub(crate) rows: Arc<Mutex<Vec<Row>>>,
     pub(crate) ends: Arc<Mutex<Vec<PassEnd>>>,
+    /// How long it takes to remember anything.
+    pub(crate) is_slow: Arc<Mutex<std::time::Duration>>,
+    /// What was to become of the sightings of files that were not seen again.
+    pub(crate) others: Arc<Mutex<Vec<Others>>>,
 }
 
 impl Default for FakeLedger {
@@ -200,6 +218,8 @@ impl Default for FakeLedger {
             id: LedgerId::new("ours").unwrap(),
             rows: Arc::default(),
             ends: Arc::default(),
+            is_slow: Arc::default(),
+            others: Arc::default(),
         }
     }
 }
@@ -219,6 +239,8 @@ impl Ledger for FakeLedger {
         _: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<Option<Remembered>>, LedgerError> {
+        let pause = *self.is_slow.lock().unwrap();
+        tokio::time::sleep(pause).await;
         let rows = self.rows.lock().unwrap();
         let newest = |path: &RelativePath| {
             let at = rows.iter().rposition(|row| row.record.path == *path)?;
@@ -239,8 +261,10 @@ impl Ledger for FakeLedger {
         _: &DeviceName,
         _: &SourcePath,
         sightings: Vec<Sighting>,
+        others: Others,
         at: Timestamp,
     ) -> Result<Vec<Timestamp>, LedgerError> {
+        self.others.lock().unwrap().push(others);
         Ok(vec![at; sightings.len()])
     }
 

@@ -9,9 +9,11 @@
 mod device;
 mod endless;
 mod home;
+mod naming;
 mod reading;
 mod releasing;
 mod resume;
+mod room;
 mod telling;
 mod vast;
 mod withdrawing;
@@ -102,6 +104,8 @@ impl FakeWorld {
     fn run(&self, mode: Mode) -> SweepSummary {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
+            // No time passes but what is slept.
+            .start_paused(true)
             .build()
             .unwrap();
         let devices = [self.rules.clone()];

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::ports::device::{DeviceFailure, Devices, DiskUse, EntryKind, Session, SurveyItem};
+use engine::ports::device::{DeviceFailure, Devices, DiskUse, EntryKind, Listed, Session, SurveyItem};
 use model::{DeviceName, SourcePath};
 use serde_json::{Value, json};
 use ssh::{SshDevices, SshSession};
@@ -142,7 +142,10 @@ async fn count(session: &SshSession, source: &SourcePath) -> Result<Contents, De
         contents
     };
     let (surveyed, contents) = tokio::join!(session.survey(source, sender), counting);
-    surveyed.map(|()| contents)
+    match surveyed? {
+        Listed::Whole => Ok(contents),
+        Listed::Cut(failure) => Err(failure),
+    }
 }
 
 impl Contents {

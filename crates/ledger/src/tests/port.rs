@@ -1,4 +1,4 @@
-use engine::ports::{Ledger as _, Record, Sighting};
+use engine::ports::{Ledger as _, Others, Record, Sighting};
 use model::{Digest, FileState, Identity, LeaveReason, PassId, RelativePath, SourcePath, Timestamp};
 
 use super::{Place, at, device, identity, path, record, source};
@@ -141,7 +141,13 @@ async fn an_identity_at_the_ends_of_its_range_comes_back_as_it_was() {
     };
     for time in [at(0), at(1)] {
         let since = ledger
-            .sighted(&device("pi1"), &source(), vec![sighting.clone()], time)
+            .sighted(
+                &device("pi1"),
+                &source(),
+                vec![sighting.clone()],
+                Others::Forgotten,
+                time,
+            )
             .await
             .unwrap();
         assert_eq!(since, [at(0)]);
@@ -281,67 +287,34 @@ async fn only_rows_that_lie_withdrawn_are_named_as_such() {
 }
 
 #[tokio::test]
-async fn a_sighting_is_as_old_as_the_identity_is_unchanged() {
+async fn what_was_recorded_before_paths_had_a_bound_on_their_depth_is_read_still() {
     let place = Place::new();
     let ledger = place.ledger();
-    let seen = |names: &[(&str, u64)]| -> Vec<Sighting> {
-        let sighting = |(name, size): &(&str, u64)| Sighting {
-            path: path(*name),
-            identity: identity(*size),
-        };
-        names.iter().map(sighting).collect()
-    };
-    let sighted = async |names: &[(&str, u64)], seconds| {
-        ledger
-            .sighted(&device("pi1"), &source(), seen(names), at(seconds))
-            .await
-            .unwrap()
-    };
-    assert_eq!(sighted(&[("a", 1), ("b", 1)], 0).await, [at(0), at(0)]);
-    // b has grown, c is new, and all come in another order.
-    assert_eq!(
-        sighted(&[("c", 1), ("b", 2), ("a", 1)], 10).await,
-        [at(10), at(10), at(0)]
-    );
-    // a is not there: it is forgotten.
-    assert_eq!(sighted(&[("b", 2), ("c", 1)], 20).await, [at(10), at(10)]);
-    assert_eq!(sighted(&[("a", 1)], 30).await, [at(30)]);
-    // The clock was set back: what was seen in its future says nothing.
-    assert_eq!(sighted(&[("a", 1)], 5).await, [at(5)]);
-    assert_eq!(sighted(&[("a", 1)], 6).await, [at(5)]);
-}
-
-#[tokio::test]
-async fn sightings_of_one_source_say_nothing_about_another() {
-    let place = Place::new();
-    let ledger = place.ledger();
-    let other = SourcePath::new("/other").unwrap();
-    let one = || {
-        vec![Sighting {
-            path: path("a"),
-            identity: identity(1),
-        }]
+    let half = path([&b"f/".repeat(100)[..], b"f"].concat());
+    let deep = half.join(&half);
+    let old = Record {
+        path: deep.clone(),
+        store_name: path("pi1").join(&deep),
+        ..record("pi1", "a")
     };
     ledger
-        .sighted(&device("pi1"), &source(), one(), at(0))
+        .record(vec![old.clone(), record("pi1", "b")])
         .await
         .unwrap();
-    assert_eq!(
-        ledger
-            .sighted(&device("pi1"), &other, one(), at(1))
-            .await
-            .unwrap(),
-        [at(1)]
-    );
-    ledger
-        .sighted(&device("pi1"), &other, Vec::new(), at(2))
+    let rows = ledger.withdrawn_rows(&device("pi1"), &source()).await.unwrap();
+    let paths: Vec<_> = rows.into_iter().map(|row| row.path).collect();
+    assert_eq!(paths, [deep.clone(), path("b")]);
+    let asked = [deep.clone()];
+    let remembered = ledger
+        .remembered(&device("pi1"), &source(), &asked)
         .await
         .unwrap();
-    assert_eq!(
-        ledger
-            .sighted(&device("pi1"), &source(), one(), at(3))
-            .await
-            .unwrap(),
-        [at(0)]
-    );
+    assert_eq!(remembered[0].as_ref().unwrap().store_name, old.store_name);
+    let files: Vec<_> = place
+        .reader()
+        .files(crate::FileFilter::default())
+        .unwrap()
+        .collect();
+    assert_eq!(files.len(), 2);
+    assert!(files.iter().any(|file| file.as_ref().unwrap().path == deep));
 }

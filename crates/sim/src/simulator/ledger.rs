@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::ports::{
-    ClockReading, Ledger, LedgerError, PassEnd, Record, Remembered, RowId, Sighting, WithdrawnRow,
+    ClockReading, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, Record, Remembered, RowId, Sighting,
+    WithdrawnRow,
 };
 use model::{DeviceName, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, Timestamp};
 
@@ -149,6 +150,7 @@ impl Ledger for ModelLedger {
         device: &DeviceName,
         source: &SourcePath,
         sightings: Vec<Sighting>,
+        others: Others,
         at: Timestamp,
     ) -> Result<Vec<Timestamp>, LedgerError> {
         self.commit("note sightings", |content| {
@@ -162,7 +164,12 @@ impl Ledger for ModelLedger {
             let answers: Vec<Timestamp> = sightings.iter().map(since).collect();
             let now = sightings.into_iter().zip(&answers);
             let now = now.map(|(sighting, since)| (sighting.path, (sighting.identity, *since)));
-            content.sightings.insert(key, now.collect());
+            let mut after = match others {
+                Others::Kept if before.len() + answers.len() <= MOST_SIGHTINGS => before,
+                Others::Kept | Others::Forgotten => BTreeMap::new(),
+            };
+            after.extend(now);
+            content.sightings.insert(key, after);
             answers
         })
         .await

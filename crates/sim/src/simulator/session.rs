@@ -12,7 +12,7 @@ use std::time::Duration;
 use engine::ports::device::Wanted;
 use engine::ports::{
     Abilities, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, FileFault, FileFaultKind,
-    Inspection, Move, Session, SurveyItem, SurveySender,
+    Inspection, Listed, Move, Session, SurveyItem, SurveySender,
 };
 use model::{DeviceName, Digest, FailureClass, RelativePath, SourcePath};
 use tokio::time::sleep;
@@ -136,7 +136,7 @@ impl Session for SimulatedSession {
         &self.facts
     }
 
-    async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+    async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
         let reach = self.reach.clone();
         self.reach
             .ask(64, async move {
@@ -150,10 +150,11 @@ impl Session for SimulatedSession {
                     });
                     let entries = entries.await;
                     if items.send(entries).await.is_err() {
-                        return;
+                        return Listed::Whole;
                     }
                     sleep(STEP).await;
                 }
+                Listed::Whole
             })
             .await
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use engine::ports::device::{DeviceFailure, Entry, EntryKind, Openness, SurveyItem, SurveySender};
+use engine::ports::device::{DeviceFailure, Entry, EntryKind, Listed, Openness, SurveyItem, SurveySender};
 use model::{FailureClass, RelativePath, SourcePath, escaped};
 use sftp::StatusCode;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::SshSession;
 use super::inspect::{endless_open_files, identity_of, kind_of};
@@ -31,39 +32,47 @@ const MOST_WAITING: usize = 16 * 1024 * 1024;
 /// Replies of the server that may wait for each folder.
 const LISTING_QUEUE: usize = 2;
 
-/// How a listing ended.
-enum Listed {
-    All,
+/// How the listing of one folder ended.
+enum FolderEnd {
+    /// It has these folders in it.
+    Listed(Vec<RelativePath>),
+    /// More folders wait than may be remembered.
+    Overfull,
     /// Nobody wants to hear the rest.
     Unwanted,
-    /// The source could not be entered.
-    Closed,
+    Failed(sftp::Error),
 }
 
 impl SshSession {
-    pub(super) async fn list(&self, source: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+    pub(super) async fn list(
+        &self,
+        source: &SourcePath,
+        items: SurveySender,
+    ) -> Result<Listed, DeviceFailure> {
         let lists = matches!(self.dialect, Dialect::Gnu | Dialect::Plain);
         let Some(lanes) = self.lanes.as_ref().filter(|_| lists) else {
             return self.list_by_sftp(source, items).await;
         };
         match self.list_by_script(lanes, source, items).await {
-            Ok(Listed::All | Listed::Unwanted) => Ok(()),
-            Ok(Listed::Closed) => Err(self.why_closed(source).await),
+            Ok(true) => Ok(Listed::Whole),
+            Ok(false) => Err(self.why_closed(source).await),
             Err(error) => Err(self.lane_lost(error).await),
         }
     }
 
+    /// Whether the source could be entered.
     async fn list_by_script(
         &self,
         lanes: &Lanes,
         source: &SourcePath,
         items: SurveySender,
-    ) -> Result<Listed, LaneError> {
+    ) -> Result<bool, LaneError> {
         let mut lane = lanes.lease().await?;
         let argument = [&anchored(source.as_bytes())[..], b"\0"].concat();
         lane.ask("survey", &argument).await?;
         let mut open_files = OpenFiles::default();
         let (mut batch, mut is_closed, mut troubles) = (Vec::new(), false, 0);
+        let mut told = Instant::now();
         loop {
             let record = self.record(&mut lane).await?;
             if open_files.take(&record) {
@@ -86,19 +95,27 @@ impl SshSession {
                 Record::End => break,
                 Record::Open { .. } | Record::Mapped(_) => {}
             }
+            // On a slow link what was named is told before the batch is full: the caller may not wait for the rest.
+            let is_due = batch.len() >= BATCH || told.elapsed() > self.stall_timeout / 4;
             // The device's words wait in the channel while the consumer is busy: nothing is owed then.
-            if batch.len() >= BATCH && items.send(std::mem::take(&mut batch)).await.is_err() {
-                return Ok(Listed::Unwanted);
+            if is_due && items.send(std::mem::take(&mut batch)).await.is_err() {
+                // Nobody wants to hear the rest.
+                return Ok(true);
+            }
+            if is_due {
+                told = Instant::now();
             }
         }
         lane.put_back();
-        if is_closed {
-            return Ok(Listed::Closed);
+        if open_files.is_overflowed() {
+            tracing::warn!(
+                "more files are open on the device than can be remembered: its files wait for settle_blind"
+            );
         }
-        if !batch.is_empty() && items.send(batch).await.is_err() {
-            return Ok(Listed::Unwanted);
+        if !is_closed && !batch.is_empty() {
+            items.send(batch).await.ok();
         }
-        Ok(Listed::All)
+        Ok(!is_closed)
     }
 
     fn item(&self, open_files: &OpenFiles, status: &Status) -> SurveyItem {
@@ -115,7 +132,7 @@ impl SshSession {
     }
 
     /// Lists folder by folder, several at once. What waits to be listed is remembered: folders, not files.
-    async fn list_by_sftp(&self, source: &SourcePath, items: SurveySender) -> Result<(), DeviceFailure> {
+    async fn list_by_sftp(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
         let mut waiting: Vec<Option<RelativePath>> = vec![None];
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let mut listings = JoinSet::new();
@@ -134,27 +151,28 @@ impl SshSession {
                 listings.spawn(list_folder(self.files.clone(), path, folder, sinks));
             }
             let Some(listed) = listings.join_next().await else {
-                return Ok(());
+                return Ok(Listed::Whole);
             };
-            let Ok((folder, listed)) = listed else {
+            let Ok((folder, ended)) = listed else {
                 continue;
             };
-            if waiting_bytes.load(Ordering::Relaxed) > MOST_WAITING {
-                return Err(self.verdict.end(DeviceFailure {
-                    class: FailureClass::Protocol,
-                    message: format!("the source {source} has folders without end"),
-                }));
-            }
-            match (listed, folder) {
-                (Ok(folders), _) => waiting.extend(folders.into_iter().map(Some)),
-                (Err(sftp::Error::ConsumerGone { .. }), _) => return Ok(()),
-                (Err(error), _) if error.status().is_none() => return Err(self.lost(&error).await),
-                (Err(_), None) => return Err(self.why_closed(source).await),
+            let error = match ended {
+                FolderEnd::Listed(folders) => {
+                    waiting.extend(folders.into_iter().map(Some));
+                    continue;
+                }
+                FolderEnd::Unwanted => return Ok(Listed::Whole),
+                FolderEnd::Overfull => return Ok(Listed::Cut(folders_without_end(source))),
+                FolderEnd::Failed(error) => error,
+            };
+            match (error.status(), folder) {
+                (None, _) => return Err(self.lost(&error).await),
+                (Some(_), None) => return Err(self.why_closed(source).await),
                 // Gone between its folder's listing and its own.
-                (Err(error), _) if error.status() == Some(StatusCode::NoSuchFile) => {}
-                (Err(_), Some(folder)) => {
+                (Some(StatusCode::NoSuchFile), _) => {}
+                (Some(_), Some(folder)) => {
                     if items.send(vec![SurveyItem::Unlistable(folder)]).await.is_err() {
-                        return Ok(());
+                        return Ok(Listed::Whole);
                     }
                 }
             }
@@ -186,22 +204,32 @@ impl SshSession {
     }
 }
 
+/// The session is none the worse for it: what was named can be gathered.
+fn folders_without_end(source: &SourcePath) -> DeviceFailure {
+    DeviceFailure {
+        class: FailureClass::Protocol,
+        message: format!("the source {source} has folders without end"),
+    }
+}
+
 /// Most often a folder that a failing disk does not give any more.
 fn trouble(words: &[u8]) -> Option<SurveyItem> {
     tracing::warn!(words = shown(words), "the device's find");
     path_in_trouble(words).map(|path| named(&path, SurveyItem::Unlistable))
 }
 
-/// Lists one folder into `items`, and returns the folders in it.
+/// Lists one folder into `items`.
 async fn list_folder(
     files: sftp::Client,
     path: Vec<u8>,
     folder: Option<RelativePath>,
     (items, waiting_bytes): (SurveySender, Arc<AtomicUsize>),
-) -> (Option<RelativePath>, Result<Vec<RelativePath>, sftp::Error>) {
-    let (sink, mut entries) = mpsc::channel::<Vec<sftp::Entry>>(LISTING_QUEUE);
+) -> (Option<RelativePath>, FolderEnd) {
+    let (sink, entries) = mpsc::channel::<Vec<sftp::Entry>>(LISTING_QUEUE);
     let mut folders = Vec::new();
+    // Owns its end of the channel.
     let consume = async {
+        let mut entries = entries;
         while let Some(entries) = entries.recv().await {
             let batch = entries
                 .iter()
@@ -215,17 +243,25 @@ async fn list_folder(
                     folders.push(entry.path.clone());
                 }
             }
-            if waiting_bytes.load(Ordering::Relaxed) > MOST_WAITING || send_all(&items, batch).await.is_err()
-            {
-                break;
+            if send_all(&items, batch).await.is_err() {
+                return Some(FolderEnd::Unwanted);
+            }
+            // Others may take from what waits in a moment: who has seen that it is too much says so.
+            if waiting_bytes.load(Ordering::Relaxed) > MOST_WAITING {
+                return Some(FolderEnd::Overfull);
             }
         }
-        // Nobody takes more: the listing ends.
-        drop(entries);
+        None
     };
+    // Where nobody takes more, the listing ends: the other end is dropped with what consumes.
     let produce = async move { files.list(&path, &sink).await };
-    let (listed, ()) = tokio::join!(produce, consume);
-    (folder.clone(), listed.map(|_| folders))
+    let (listed, stopped) = tokio::join!(produce, consume);
+    let ended = match (stopped, listed) {
+        (Some(stopped), _) => stopped,
+        (None, Ok(_)) => FolderEnd::Listed(folders),
+        (None, Err(error)) => FolderEnd::Failed(error),
+    };
+    (folder, ended)
 }
 
 /// Sends items in small batches, for those are what waits for a slow consumer.

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use engine::ports::device::{DeviceFailure, Devices, Entry, Session, SurveyItem};
+use engine::ports::device::{DeviceFailure, Devices, Entry, Listed, Session, SurveyItem};
 use model::{DeviceName, RelativePath, SourcePath};
 use ssh::{SshDevices, SshOptions, SshSession, Target};
 use tempfile::TempDir;
@@ -329,7 +329,8 @@ pub(crate) async fn survey(
         items
     };
     let (result, items) = tokio::join!(session.survey(source, sender), collect);
-    result.map(|()| items)
+    assert_eq!(result?, Listed::Whole);
+    Ok(items)
 }
 
 /// The entries of a survey by their names.

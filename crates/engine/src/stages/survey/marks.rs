@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use model::{RelativePath, SourcePath};
 
-use super::{MOST_NAMES, listed};
+use super::MOST_NAMES;
+use super::listing::listed;
 use crate::ports::{Entry, EntryKind, SurveyItem};
 use crate::recourse::PassError;
 use crate::visit::{Visit, hash};
@@ -35,7 +36,7 @@ impl Marks {
             marked: HashSet::new(),
             present: HashSet::new(),
         };
-        let is_whole = listed(visit, source, async |items| {
+        let cut = listed(visit, source, async |items| {
             for item in items {
                 if let SurveyItem::Entry(entry) = item {
                     marks.note(&entry);
@@ -44,7 +45,7 @@ impl Marks {
             Ok(())
         })
         .await?;
-        marks.is_cut |= !is_whole;
+        marks.is_cut |= cut.is_some();
         Ok(marks)
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sftp::codec::{
@@ -191,7 +192,7 @@ fn an_odd_answer_that_sftp_allows_keeps_nothing_from_being_gathered() {
         gathered("a disk without end", FilesLie::answers(endless_room)),
     ];
     Siege::of(cases, Way::Direct)
-        .set("defaults.stall_timeout", "10s")
+        .with_stall_timeout(Duration::from_secs(10))
         .holds(0);
 }
 

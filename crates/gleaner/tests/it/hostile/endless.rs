@@ -1,16 +1,18 @@
 //! Listings that have no end. Each is cut off after fifteen times `stall_timeout`; until then it may cost time, but no memory, and nobody
 //! else anything.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sftp::codec::{Attributes, Name, Request, Response, Times};
 
 use super::lie::{Answer, Character, FilesLie, Speech, Stage};
-use super::siege::{Fate, Siege, Way, case};
+use super::siege::{Fate, Siege, Watch, Way, case};
 
-const CUT_OFF: Fate = Fate::Fails("stalled");
+const CUT_OFF: Fate = Fate::Stalls(Watch::Listing);
 
 /// A NAME with so many entries that were never listed before.
 fn invented(count: &AtomicU64, names: usize, length: usize, mode: u32) -> Response {
@@ -153,7 +155,7 @@ fn a_listing_without_end_is_cut_off_and_told_as_stalled() {
         ),
     ];
     Siege::of(cases, Way::Direct)
-        .set("defaults.stall_timeout", "600ms")
+        .with_stall_timeout(Duration::from_millis(600))
         .holds(1);
 }
 
@@ -178,5 +180,9 @@ fn folders_without_end_are_told_as_breaking_the_protocol_before_they_cost_memory
             Fate::Partly,
         ),
     ];
-    Siege::of(cases, Way::Direct).holds(1);
+    let siege = Siege::of(cases, Way::Direct);
+    siege.holds(1);
+    // What was named before there were too many folders is gathered.
+    let gathered = siege.fleet.store_files();
+    assert!(gathered.contains_key(Path::new("device3/c.jpg")), "{gathered:?}");
 }

@@ -1,11 +1,13 @@
 //! Lies of a shell and of the tools that it runs.
 
+use std::time::Duration;
+
 use super::lie::{Character, Speech, Stage};
-use super::siege::{Case, Fate, Siege, Way, case};
+use super::siege::{Case, Fate, Siege, Watch, Way, case};
 
 const PROTOCOL: Fate = Fate::Fails("protocol");
 /// It might yet have said where its answer ends.
-const STALLS: Fate = Fate::Fails("stalled");
+const STALLS: Fate = Fate::Stalls(Watch::Silence);
 
 /// The script is asked this, and answers that, once or without end.
 fn once(verb: &'static str, bytes: &'static [u8]) -> Character {
@@ -200,6 +202,6 @@ fn a_tool_that_lies_releases_nothing_that_is_not_stored() {
         empties("another user", &[("id", "echo 4294967295")]),
     ];
     Siege::of(cases, Way::ThroughJump)
-        .set("defaults.stall_timeout", "10s")
+        .with_stall_timeout(Duration::from_secs(10))
         .holds(1);
 }

@@ -36,6 +36,8 @@ pub(crate) struct Case {
 pub(crate) enum Fate {
     /// It fails with this class.
     Fails(&'static str),
+    /// It is told as stalled, by this rule.
+    Stalls(Watch),
     /// It does all there is to do: nothing is left on the device.
     Empties,
     /// It comes to its end, and says that something is wrong.
@@ -45,6 +47,30 @@ pub(crate) enum Fate {
     /// It comes to its end, and what is left is said to wait.
     Waits,
 }
+
+/// The rules about time, each of which must speak itself: another that speaks later in its place would hide that it is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// No whole answer, nor many bytes, within `stall_timeout`.
+    Silence,
+    /// A listing that goes on and on.
+    Listing,
+}
+
+impl Watch {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Silence => "the device owed an answer for more than",
+            Self::Listing => "had not come to its end after",
+        }
+    }
+}
+
+/// What a busy machine may add to the time of a pass. A watch that bites after minutes is broken.
+const GRACE: Duration = Duration::from_secs(40);
+
+/// How many times `stall_timeout` the longest rule takes that is no matter of a day.
+const LONG: u32 = 15;
 
 /// A case at a device.
 #[derive(Debug)]
@@ -61,6 +87,7 @@ struct Suspect {
 #[derive(Debug)]
 pub(crate) struct Siege {
     pub(crate) fleet: Fleet,
+    stall_timeout: Duration,
     suspects: Vec<Suspect>,
     /// The servers end with it.
     _runtime: Runtime,
@@ -79,7 +106,6 @@ impl Siege {
         let fleet = Fleet::of(&[Session::Gnu]);
         fleet
             .set("ssh.connect_timeout", "3s")
-            .set("defaults.stall_timeout", "2s")
             // Whatever the others need: it must not fail because this machine is busy.
             .set("device1.stall_timeout", "30s");
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -94,6 +120,7 @@ impl Siege {
             .collect();
         let siege = Self {
             fleet,
+            stall_timeout: Duration::ZERO,
             suspects,
             _runtime: runtime,
         };
@@ -101,7 +128,16 @@ impl Siege {
         let canary = siege.fleet.path("canary");
         fs::create_dir(&canary).expect("making a folder");
         fs::write(canary.join("bird"), "sings").expect("writing");
-        siege
+        siege.with_stall_timeout(Duration::from_secs(2))
+    }
+
+    /// How long the hostile devices may be silent.
+    pub(crate) fn with_stall_timeout(mut self, stall_timeout: Duration) -> Self {
+        self.stall_timeout = stall_timeout;
+        self.set(
+            "defaults.stall_timeout",
+            format!("{}ms", stall_timeout.as_millis()),
+        )
     }
 
     /// Sets something for all devices.
@@ -168,9 +204,20 @@ impl Siege {
         let ours = [
             "store", "ledger", "run", "tmp", "jump", "device1", "suspects", "client",
         ];
-        let mut found = recording::files_below(self.fleet.root());
-        found.retain(|path, _| !ours.iter().any(|folder| path.starts_with(folder)));
         assert!(!Path::new(PLANTED).exists(), "{PLANTED} was planted");
+        let root = self.fleet.root();
+        let mut found = BTreeMap::new();
+        // What is ours is not even read: among it is a file of 7 GB.
+        for path in recording::regular_files(root) {
+            let below = path.strip_prefix(root).expect("below the folder");
+            if ours.iter().any(|folder| below.starts_with(folder)) {
+                continue;
+            }
+            // ssh's own files come and go.
+            if let Ok(content) = fs::read(&path) {
+                found.insert(below.to_owned(), recording::digest(&content));
+            }
+        }
         found
     }
 
@@ -185,8 +232,12 @@ impl Siege {
             let told = found.map_or(&Value::Null, |device| &device["last_outcome"]);
             let ended = |event: &&Value| event["event"] == "pass-ended" && event["device"] == *suspect.name;
             let ended = events.iter().find(ended).unwrap_or(&Value::Null);
-            let as_it_must =
-                suspect.ends_as_it_must(told, found) && ended["outcome"]["class"] == told["class"];
+            let is_in_time = ended["seconds"]
+                .as_f64()
+                .is_some_and(|seconds| seconds < self.deadline(suspect.case.fate).as_secs_f64());
+            let as_it_must = suspect.ends_as_it_must(told, found)
+                && ended["outcome"]["class"] == told["class"]
+                && is_in_time;
             if !as_it_must || std::env::var_os("GLEANER_IT_SHOW_LIES").is_some() {
                 writeln!(
                     wrong,
@@ -197,7 +248,11 @@ impl Siege {
                     recording::regular_files(&suspect.folder).len(),
                     match as_it_must {
                         true => String::new(),
-                        false => format!(", but {:?} was to be", suspect.case.fate),
+                        false => format!(
+                            ", but {:?} within {:?} was to be",
+                            suspect.case.fate,
+                            self.deadline(suspect.case.fate)
+                        ),
                     }
                 )
                 .expect("writing to a string");
@@ -205,6 +260,14 @@ impl Siege {
         }
         eprintln!("{wrong}");
         assert!(!wrong.contains("was to be"), "\n{wrong}\n{}", outcome.told());
+    }
+
+    /// How long a pass may take that ends so, at most.
+    fn deadline(&self, fate: Fate) -> Duration {
+        match fate {
+            Fate::Stalls(Watch::Silence) => self.stall_timeout * 2 + GRACE,
+            _ => self.stall_timeout * LONG + GRACE,
+        }
     }
 
     /// What is in the store lies in the folder of the device that it came from, and nothing lies elsewhere.
@@ -309,6 +372,10 @@ impl Suspect {
         let result = told["kind"].as_str();
         match self.case.fate {
             Fate::Fails(class) => told["class"] == class,
+            Fate::Stalls(watch) => {
+                let message = told["message"].as_str().unwrap_or_default();
+                told["class"] == "stalled" && message.contains(watch.words())
+            }
             Fate::Empties => result == Some("well") && is_empty,
             Fate::Partly => result == Some("partial"),
             Fate::Ends => matches!(result, Some("well" | "partial")),

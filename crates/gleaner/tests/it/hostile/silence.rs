@@ -2,11 +2,11 @@
 
 use super::door::{ClearPacket, Door, Manner};
 use super::lie::{Answer, Character, FilesLie, Greeting, Shell, Speech, Stage};
-use super::siege::{Case, Fate, Siege, Way, case};
+use super::siege::{Case, Fate, Siege, Watch, Way, case};
 use crate::recording::content;
 
 const TIMED_OUT: Fate = Fate::Fails("timed-out");
-const STALLED: Fate = Fate::Fails("stalled");
+const STALLED: Fate = Fate::Stalls(Watch::Silence);
 const PROTOCOL: Fate = Fate::Fails("protocol");
 
 /// Every way to keep somebody waiting at the door.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use engine::ports::device::Wanted;
 use engine::ports::{
-    Chunk, DigestRequest, Entry, EntryKind, FileFault, FileFaultKind, Inspection, Move, Openness, Session,
-    SurveyItem,
+    Chunk, DigestRequest, Entry, EntryKind, FileFault, FileFaultKind, Inspection, Listed, Move, Openness,
+    Session, SurveyItem,
 };
 use model::{Digest, RelativePath, SourcePath};
 use sha2::{Digest as _, Sha256};
@@ -80,7 +80,7 @@ async fn survey<P: Place>(place: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String>
         items
     };
     let (outcome, items) = tokio::join!(place.session().survey(place.source(), sender), collecting);
-    outcome.map_err(told)?;
+    same("how it ended", &outcome.map_err(told)?, &Listed::Whole)?;
     let mut entries = BTreeMap::new();
     for item in items {
         match item {

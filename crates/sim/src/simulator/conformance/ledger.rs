@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use engine::ports::{ClockReading, DeviceReport, Ledger, PassEnd, PassOutcome, Record, RowId, Sighting};
+use engine::ports::{
+    ClockReading, DeviceReport, Ledger, Others, PassEnd, PassOutcome, Record, RowId, Sighting,
+};
 use futures_util::future::join_all;
 use model::{
     DeviceName, Digest, FileState, Identity, LeaveReason, PassId, RelativePath, SourcePath, Timestamp,
@@ -29,6 +31,7 @@ pub async fn check<P: Place>(fresh: impl Fn() -> P) -> Vec<String> {
         only_stored_files_that_were_withdrawn_are_told_as_withdrawn,
         a_file_is_sighted_since_it_was_first_seen_like_that,
         sightings_that_are_not_repeated_are_forgotten,
+        sightings_that_a_cut_listing_did_not_repeat_are_kept,
         the_clock_of_the_last_pass_that_told_one_is_kept,
         what_was_answered_is_there_for_the_next_process,
         records_made_at_the_same_time_have_rows_of_their_own,
@@ -192,6 +195,16 @@ async fn sighted(
     files: &[(&str, u64)],
     seconds: i64,
 ) -> Result<Vec<Timestamp>, String> {
+    sighted_among(ledger, folder, files, Others::Forgotten, seconds).await
+}
+
+async fn sighted_among(
+    ledger: &impl Ledger,
+    folder: &str,
+    files: &[(&str, u64)],
+    others: Others,
+    seconds: i64,
+) -> Result<Vec<Timestamp>, String> {
     let sighting = |(name, size): &(&str, u64)| {
         Ok(Sighting {
             path: path(name)?,
@@ -200,7 +213,7 @@ async fn sighted(
     };
     let sightings: Result<Vec<Sighting>, String> = files.iter().map(sighting).collect();
     ledger
-        .sighted(&device("bee")?, &source(folder)?, sightings?, at(seconds))
+        .sighted(&device("bee")?, &source(folder)?, sightings?, others, at(seconds))
         .await
         .map_err(told)
 }
@@ -238,6 +251,15 @@ async fn sightings_that_are_not_repeated_are_forgotten<P: Place>(place: &P) -> C
         &found,
         &vec![at(3), at(0)],
     )
+}
+
+async fn sightings_that_a_cut_listing_did_not_repeat_are_kept<P: Place>(place: &P) -> Checked {
+    let ledger = place.open();
+    sighted(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?;
+    let found = sighted_among(&ledger, "/photos", &[("b", 2), ("c", 1)], Others::Kept, 1).await?;
+    same("a changed one and a new one", &found, &vec![at(1), at(1)])?;
+    let found = sighted(&ledger, "/photos", &[("a", 1), ("b", 2), ("c", 1)], 2).await?;
+    same("all of them", &found, &vec![at(0), at(1), at(1)])
 }
 
 fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {

@@ -1,0 +1,100 @@
+use engine::ports::{Ledger as _, Others, Sighting};
+use model::SourcePath;
+
+use super::{Place, at, device, identity, path, source};
+
+#[tokio::test]
+async fn a_sighting_is_as_old_as_the_identity_is_unchanged() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let seen = |names: &[(&str, u64)]| -> Vec<Sighting> {
+        let sighting = |(name, size): &(&str, u64)| Sighting {
+            path: path(*name),
+            identity: identity(*size),
+        };
+        names.iter().map(sighting).collect()
+    };
+    let sighted = async |names: &[(&str, u64)], seconds| {
+        ledger
+            .sighted(
+                &device("pi1"),
+                &source(),
+                seen(names),
+                Others::Forgotten,
+                at(seconds),
+            )
+            .await
+            .unwrap()
+    };
+    assert_eq!(sighted(&[("a", 1), ("b", 1)], 0).await, [at(0), at(0)]);
+    // b has grown, c is new, and all come in another order.
+    assert_eq!(
+        sighted(&[("c", 1), ("b", 2), ("a", 1)], 10).await,
+        [at(10), at(10), at(0)]
+    );
+    // a is not there: it is forgotten.
+    assert_eq!(sighted(&[("b", 2), ("c", 1)], 20).await, [at(10), at(10)]);
+    assert_eq!(sighted(&[("a", 1)], 30).await, [at(30)]);
+    // The clock was set back: what was seen in its future says nothing.
+    assert_eq!(sighted(&[("a", 1)], 5).await, [at(5)]);
+    assert_eq!(sighted(&[("a", 1)], 6).await, [at(5)]);
+}
+
+#[tokio::test]
+async fn sightings_of_one_source_say_nothing_about_another() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let other = SourcePath::new("/other").unwrap();
+    let one = || {
+        vec![Sighting {
+            path: path("a"),
+            identity: identity(1),
+        }]
+    };
+    ledger
+        .sighted(&device("pi1"), &source(), one(), Others::Forgotten, at(0))
+        .await
+        .unwrap();
+    assert_eq!(
+        ledger
+            .sighted(&device("pi1"), &other, one(), Others::Forgotten, at(1))
+            .await
+            .unwrap(),
+        [at(1)]
+    );
+    ledger
+        .sighted(&device("pi1"), &other, Vec::new(), Others::Forgotten, at(2))
+        .await
+        .unwrap();
+    assert_eq!(
+        ledger
+            .sighted(&device("pi1"), &source(), one(), Others::Forgotten, at(3))
+            .await
+            .unwrap(),
+        [at(0)]
+    );
+}
+
+#[tokio::test]
+async fn sightings_that_are_kept_unseen_are_not_too_many() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let sighting = |name: &str| Sighting {
+        path: path(name),
+        identity: identity(1),
+    };
+    let seen = |name: &str| vec![sighting(name)];
+    ledger
+        .sighted(&device("pi1"), &source(), seen("a"), Others::Forgotten, at(0))
+        .await
+        .unwrap();
+    let sql = place.sql();
+    let note = |name: &str, most, seconds| {
+        let others = (Others::Kept, most);
+        crate::sightings::note(&sql, &device("pi1"), &source(), &seen(name), others, at(seconds)).unwrap()
+    };
+    assert_eq!(note("b", 2, 1), [at(1)]);
+    assert_eq!(note("a", 3, 2), [at(0)], "it was kept");
+    assert_eq!(note("a", 2, 3), [at(0)], "what is seen is never forgotten");
+    assert_eq!(note("b", 9, 4), [at(4)], "it was one too many");
+}
