@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::book::{Book, original_path};
-use super::device::Device;
+use super::device::{Device, DeviceState};
 use super::dice::Dice;
 
 /// What a camera does.
@@ -214,6 +214,17 @@ impl Camera {
 
     /// Somebody writes to a file where gleaner has put it: appends, or writes other bytes over it, while it may be on its way.
     async fn write_to_withdrawn(&mut self) {
+        // Lies in wait for gleaner: nothing lies withdrawn for long.
+        let has_withdrawn =
+            |device: &DeviceState| device.files().any(|(path, _)| original_path(path) != *path);
+        for _ in 0..700 {
+            if has_withdrawn(&self.device.lock()) {
+                break;
+            }
+            sleep(Duration::from_millis(60)).await;
+        }
+        let delay = Duration::from_millis(400);
+        sleep(self.dice.span(Duration::ZERO, delay)).await;
         let (boot, inode, path, before) = {
             let mut device = self.device.lock();
             let withdrawn = device.files().filter(|(path, _)| original_path(path) != **path);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use engine::ports::Openness;
 use model::{Identity, Timestamp};
+use tokio::time::Instant;
 
 use super::clock::SimulatedClock;
 pub use kind::Kind;
@@ -21,9 +22,9 @@ pub(super) struct DeviceFile {
     pub(super) changed: Timestamp,
     /// How many writers hold it open.
     pub(super) writers: u32,
-    /// When it was last written and last looked at, in truth.
-    pub(super) written: Timestamp,
-    pub(super) looked_at: Option<Timestamp>,
+    /// When the device last looked at it for gleaner, and whether it was written since, in truth: two things of one moment have an order.
+    pub(super) looked_at: Option<Instant>,
+    pub(super) written_since: bool,
 }
 
 /// What survives on the card of a device.
@@ -108,14 +109,13 @@ impl DeviceState {
         // The lowest number that is free, as ext4 does: a number soon stands for another file.
         let inode = (1..u64::MAX).find(|inode| !self.card.files.contains_key(inode))?;
         let now = self.now();
-        let written = self.clock.true_time();
         let file = DeviceFile {
             bytes: Arc::default(),
             modified: now,
             changed: now,
             writers: 1,
-            written,
             looked_at: None,
+            written_since: false,
         };
         self.card.files.insert(inode, file);
         self.card.names.insert(path.to_vec(), inode);
@@ -131,10 +131,10 @@ impl DeviceState {
 
     /// Appends to a file that is held open, wherever it lies by now.
     pub(super) fn append(&mut self, inode: u64, bytes: &[u8]) {
-        let (now, written) = (self.now(), self.clock.true_time());
+        let now = self.now();
         if let Some(file) = self.card.files.get_mut(&inode) {
             Arc::make_mut(&mut file.bytes).extend_from_slice(bytes);
-            (file.modified, file.changed, file.written) = (now, now, written);
+            (file.modified, file.changed, file.written_since) = (now, now, true);
         }
     }
 
@@ -208,9 +208,8 @@ impl DeviceState {
 
     /// Notes that the device is looking at a file now.
     pub(super) fn look_at(&mut self, inode: u64) {
-        let now = self.clock.true_time();
         if let Some(file) = self.card.files.get_mut(&inode) {
-            file.looked_at = Some(now);
+            (file.looked_at, file.written_since) = (Some(Instant::now()), false);
         }
     }
 

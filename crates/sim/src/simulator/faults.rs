@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::chronicle::Chronicle;
 use super::collector::make_store;
 use super::dice::Dice;
-use super::disk::Tricks;
+use super::disk::{Forgetting, Tricks};
 use super::link::Condition;
 use super::power::Power;
 use super::world::World;
@@ -23,6 +23,7 @@ enum Fault {
     LinkRefusing,
     LinkBlackHole,
     LinkHalfOpen,
+    LinkSilent,
     DeviceReboots,
     DeviceClockJumps,
     DeviceFull,
@@ -34,17 +35,19 @@ enum Fault {
     OtherStoreMounted,
     DiskSpoilsFlush,
     DiskFailsFlush,
+    DiskStopsAtFolderFlush,
     LedgerFails,
     CollectorKilled,
     CollectorClockJumps,
 }
 
-const ALL: [Fault; 19] = [
+const ALL: [Fault; 21] = [
     Fault::LinkCut,
     Fault::LinkCutAtByte,
     Fault::LinkRefusing,
     Fault::LinkBlackHole,
     Fault::LinkHalfOpen,
+    Fault::LinkSilent,
     Fault::DeviceReboots,
     Fault::DeviceClockJumps,
     Fault::DeviceFull,
@@ -56,6 +59,7 @@ const ALL: [Fault; 19] = [
     Fault::OtherStoreMounted,
     Fault::DiskSpoilsFlush,
     Fault::DiskFailsFlush,
+    Fault::DiskStopsAtFolderFlush,
     Fault::LedgerFails,
     Fault::CollectorKilled,
     Fault::CollectorClockJumps,
@@ -117,7 +121,8 @@ impl Injector {
             | Fault::LinkCutAtByte
             | Fault::LinkRefusing
             | Fault::LinkBlackHole
-            | Fault::LinkHalfOpen => self.harm_link(fault, number, dice),
+            | Fault::LinkHalfOpen
+            | Fault::LinkSilent => self.harm_link(fault, number, dice),
             Fault::DeviceReboots
             | Fault::DeviceClockJumps
             | Fault::DeviceFull
@@ -138,6 +143,7 @@ impl Injector {
             Fault::LinkCutAtByte => link.cut_in(dice.below(20_000)),
             Fault::LinkRefusing => link.set(Condition::Refusing),
             Fault::LinkBlackHole => link.set(Condition::BlackHole),
+            Fault::LinkSilent => link.set(Condition::Silent),
             _ => link.set(Condition::HalfOpen),
         }
         if !matches!(fault, Fault::LinkCut | Fault::LinkCutAtByte) {
@@ -216,6 +222,14 @@ impl Injector {
                     comes_short: dice.one_in(2),
                     ..Tricks::default()
                 });
+            }
+            Fault::DiskStopsAtFolderFlush => {
+                disk.play(Tricks {
+                    stops_at_folder_flush: Some(dice.below(4)),
+                    ..Tricks::default()
+                });
+                let forgetting = Forgetting::ByChance(dice.split());
+                later(for_a_while, move || disk.mount_store_anew(forgetting));
             }
             Fault::LedgerFails => {
                 let at = dice.index(self.world.collectors.len());
