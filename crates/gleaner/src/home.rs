@@ -173,6 +173,10 @@ impl engine::ports::Clock for SystemClock {
         let nanoseconds = jiff::Timestamp::now().as_nanosecond();
         Timestamp::from_nanoseconds(i64::try_from(nanoseconds).unwrap_or(i64::MAX))
     }
+
+    fn steady(&self) -> Timestamp {
+        Timestamp::from_seconds(rustix::system::sysinfo().uptime)
+    }
 }
 
 /// The devices of a configuration, as they are reached.

@@ -261,12 +261,13 @@ impl<W: World> Judging<'_, W> {
         })
     }
 
-    /// Files whose clock does not tell are settled once they have stayed the same for long enough by our own clock.
+    /// Files whose clock does not tell are settled once they have stayed the same for long enough by a clock of ours that nobody sets: were our wall
+    /// clock set forward between two surveys, a file that is being written would seem to have rested.
     async fn look_again(&mut self) -> Result<(), PassError> {
         let looks = std::mem::replace(&mut self.second_looks, Oldest::new(0));
         self.second_looks_overflow = looks.overflow();
         let looks: Vec<_> = looks.into_sorted().collect();
-        let now = self.visit.now();
+        let now = self.visit.world.clock().steady();
         let since = match self.mode {
             // A dry run notes nothing down: no file is settled by it.
             Mode::DryRun => vec![now; looks.len()],

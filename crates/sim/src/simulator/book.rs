@@ -15,11 +15,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::device::{Device, DeviceFile, DeviceState};
-use super::disk::ForgetfulDisk;
+use super::disk::{ForgetfulDisk, StoredFile};
 use super::ledger::LedgerContent;
 pub(in crate::simulator) use naming::original_path;
-use naming::{is_withdrawn_folder, without_marks};
 pub use naming::{Naming, station_name};
+use naming::{is_withdrawn_folder, without_marks};
 
 /// A finished recording.
 #[derive(Debug, Clone)]
@@ -166,18 +166,31 @@ impl Book {
         match after {
             Some(rotted) => {
                 state.rotted.insert(name.to_vec(), rotted);
-                state.durable.entry(name.to_vec()).and_modify(|durable| *durable = rotted);
+                state
+                    .durable
+                    .entry(name.to_vec())
+                    .and_modify(|durable| *durable = rotted);
             }
             None => {
                 state.rotted.remove(name);
                 state.durable.remove(name);
             }
         }
+        let is_alone = state.due.iter().filter(|due| due.digest == before).count() < 2;
+        let naming = state.naming;
         state.due.retain(|due| {
-            let on_device = fleet
-                .get(due.device)
-                .is_some_and(|device| device.lock().holds(&due.bytes));
-            on_device || durable.contains(&due.digest)
+            let device = fleet.get(due.device);
+            if due.digest != before || is_alone {
+                let on_device = device.is_some_and(|device| device.lock().holds(&due.bytes));
+                return on_device || durable.contains(&due.digest);
+            }
+            // Of several alike, the others' copies do not stand for this one: they may go, and with them nobody's but their own recording.
+            let name = without_marks(&naming.name(due.device, &due.path));
+            let is_in_store = |(name_there, file): (&Vec<u8>, &StoredFile)| {
+                file.is_durable && file.digest == before && without_marks(name_there) == name
+            };
+            device.is_some_and(|device| device.lock().holds_of(&due.path, &due.bytes))
+                || disk.visible().iter().any(is_in_store)
         });
         true
     }

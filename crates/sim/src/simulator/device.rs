@@ -11,6 +11,7 @@ use engine::ports::Openness;
 use model::{Identity, Timestamp};
 use tokio::time::Instant;
 
+use super::book::original_path;
 use super::clock::SimulatedClock;
 pub use kind::Kind;
 
@@ -45,6 +46,9 @@ pub struct DeviceState {
     clock: SimulatedClock,
     /// How far the device's clock is from the truth, in nanoseconds.
     pub(super) clock_off: i64,
+    /// The clock is wrong, and not from a boot. What is written now may seem to have rested once it is right again: a pass that comes then and has
+    /// not met the wrong clock cannot know.
+    pub(super) clock_jumped: bool,
     /// Grows with every boot.
     pub(super) boot: u64,
     booted: Timestamp,
@@ -69,6 +73,7 @@ impl Device {
             written_out: Card::default(),
             clock,
             clock_off: 0,
+            clock_jumped: false,
             boot: 1,
             booted,
             is_full: false,
@@ -253,6 +258,12 @@ impl DeviceState {
         self.files().any(|(_, file)| file.bytes.as_slice() == bytes)
     }
 
+    /// Whether these bytes are a whole file of this device that has, or had before it was withdrawn, that path.
+    pub(super) fn holds_of(&self, path: &[u8], bytes: &[u8]) -> bool {
+        self.files()
+            .any(|(at, file)| file.bytes.as_slice() == bytes && original_path(at) == path)
+    }
+
     /// What the device says of a file.
     pub(super) fn identity(&self, inode: u64, file: &DeviceFile) -> Identity {
         let complete = self.kind.abilities().complete_identities;
@@ -292,7 +303,7 @@ impl DeviceState {
         }
         self.boot += 1;
         self.booted = self.clock.true_time();
-        self.clock_off = clock_off;
+        (self.clock_off, self.clock_jumped) = (clock_off, false);
         self.forget_nameless();
     }
 

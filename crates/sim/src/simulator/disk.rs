@@ -92,7 +92,10 @@ impl ForgetfulDisk {
 
     /// Whether the store's file system has stopped at a failed flush.
     pub fn has_stopped(&self) -> bool {
-        self.lock().volumes.get(&2).is_some_and(|volume| volume.has_stopped)
+        self.lock()
+            .volumes
+            .get(&2)
+            .is_some_and(|volume| volume.has_stopped)
     }
 
     /// Somebody unmounts the store that has stopped and mounts it again: what was not flushed is forgotten, and everything that was open is closed.

@@ -174,7 +174,7 @@ impl Injector {
             }
             Fault::DeviceClockJumps => {
                 let seconds = i64::try_from(dice.below(20_000)).unwrap_or_default() - 10_000;
-                state.clock_off = seconds * 1_000_000_000;
+                (state.clock_off, state.clock_jumped) = (seconds * 1_000_000_000, true);
                 set_clock_later(device.clone(), for_a_while);
             }
             Fault::DeviceFull => {
@@ -251,7 +251,10 @@ impl Injector {
 
 /// The time is set over the network: the clock is right again.
 fn set_clock_later(device: super::device::Device, after: Duration) {
-    later(after, move || device.lock().clock_off = 0);
+    later(after, move || {
+        let mut state = device.lock();
+        (state.clock_off, state.clock_jumped) = (0, false);
+    });
 }
 
 fn later(after: Duration, what: impl FnOnce() + Send + 'static) {

@@ -277,7 +277,10 @@ impl Session for SimulatedSession {
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let reach = self.reach.clone();
         // What the ledger says now, not when the device comes to it: whoever asked may be dead by then, and his ledger lost.
-        let removals: Vec<_> = paths.iter().map(|path| (path.clone(), reach.removal(path))).collect();
+        let removals: Vec<_> = paths
+            .iter()
+            .map(|path| (path.clone(), reach.removal(path)))
+            .collect();
         let work = async move {
             let mut answers = Vec::with_capacity(removals.len());
             for (path, removal) in removals {

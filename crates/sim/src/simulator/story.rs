@@ -353,7 +353,11 @@ impl Story {
         }
         let Some(name) = dice.pick(&names) else { return };
         let shown = name.escape_ascii().to_string();
-        let spoil = |how| self.world.book.spoil(name, how, &self.world.fleet, &self.world.disk);
+        let spoil = |how| {
+            self.world
+                .book
+                .spoil(name, how, &self.world.fleet, &self.world.disk)
+        };
         if dice.one_in(2) && spoil(Spoiling::Rots) {
             self.injector.note("StoreRots", &shown);
         } else if spoil(Spoiling::IsLost) {

@@ -54,7 +54,12 @@ impl Turns {
     /// need at work. Whoever is not connected yet takes nobody's place at work; whoever is at work for too long gives it up.
     pub fn latest_end(&self, device: &str) -> Duration {
         let turns = self.lock();
-        let others = || turns.iter().filter(|(name, _)| *name != device).map(|(_, turn)| turn);
+        let others = || {
+            turns
+                .iter()
+                .filter(|(name, _)| *name != device)
+                .map(|(_, turn)| turn)
+        };
         let places = u32::try_from(self.parallel).unwrap_or(u32::MAX).max(1);
         let makes_way = others().filter(|turn| turn.work() > LONGEST).count() <= self.parallel;
         let counted = |work: Duration| if makes_way { work.min(LONGEST) } else { work };

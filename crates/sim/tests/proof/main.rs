@@ -10,6 +10,7 @@
 
 mod folder_flushes;
 mod power_cuts;
+mod spoilt;
 mod stories;
 mod turns;
 mod writers;

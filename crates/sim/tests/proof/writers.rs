@@ -45,7 +45,10 @@ async fn written(kind: Kind, delay: Duration) -> Option<u64> {
     world.check();
     world.check_progress();
     let breaches = world.book.breaches();
-    assert!(breaches.is_empty(), "{kind:?}, written after {delay:?}: {breaches:?}");
+    assert!(
+        breaches.is_empty(),
+        "{kind:?}, written after {delay:?}: {breaches:?}"
+    );
     was_there.then(|| world.book.counts().written_too_late)
 }
 
@@ -62,6 +65,9 @@ fn what_is_written_to_a_withdrawn_file_at_any_moment_is_gathered_unless_it_came_
         println!("{kind:?}: {moments} moments, {too_late} after the last look");
         assert!(moments > 20, "{kind:?}: released after {moments} ms");
         // Of a round trip of 8 ms, the half in which the answer comes, and the half in which the next request goes.
-        assert!((1..=12).contains(&too_late), "{kind:?}: {too_late} moments after the last look");
+        assert!(
+            (1..=12).contains(&too_late),
+            "{kind:?}: {too_late} moments after the last look"
+        );
     }
 }
