@@ -175,7 +175,8 @@ impl engine::ports::Clock for SystemClock {
     }
 
     fn steady(&self) -> Timestamp {
-        Timestamp::from_seconds(rustix::system::sysinfo().uptime)
+        let seconds = u64::try_from(rustix::system::sysinfo().uptime).unwrap_or_default();
+        Timestamp::EPOCH.plus(std::time::Duration::from_secs(seconds))
     }
 }
 

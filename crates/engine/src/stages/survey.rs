@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
 use crate::ports::{
-    Entry, EntryKind, FileFault, Ledger, Reason, Session, Sighting, SurveyItem, SurveySender,
+    Clock as _, Entry, EntryKind, FileFault, Ledger, Reason, Session, Sighting, SurveyItem, SurveySender,
 };
 use crate::recourse::PassError;
 use crate::rules::Mode;

@@ -5,10 +5,10 @@
 //! not written out) can strike it out.
 
 mod naming;
+mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use model::{Digest, FileState};
 use sha2::{Digest as _, Sha256};
@@ -20,6 +20,7 @@ use super::ledger::LedgerContent;
 pub(in crate::simulator) use naming::original_path;
 pub use naming::{Naming, station_name};
 use naming::{is_withdrawn_folder, without_marks};
+pub(super) use removal::Removal;
 
 /// A finished recording.
 #[derive(Debug, Clone)]
@@ -71,21 +72,6 @@ pub enum Spoiling {
     /// It is gone, as from a store that was restored from a back-up.
     IsLost,
 }
-
-/// What gleaner had done when it asked a device to remove a file.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Removal {
-    /// The number of the device.
-    pub(super) device: usize,
-    /// When it was asked for.
-    pub(super) sent: Instant,
-    /// When the ledger came to say that the file is stored, if it did.
-    pub(super) recorded: Option<Instant>,
-}
-
-/// How long before it asks for a removal gleaner may have looked at the file for the last time: the longest that an answer is on its way
-/// over the slowest link of a story.
-const LAST_LOOK: Duration = Duration::from_millis(300);
 
 /// How many breaches are told; the first is the one that matters.
 const TOLD: usize = 8;
@@ -374,16 +360,6 @@ impl Book {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Removal {
-    /// Whether the last look at the file was the one that gleaner took for this removal.
-    fn is_just_after(&self, looked_at: Option<Instant>) -> bool {
-        let (Some(looked_at), Some(recorded)) = (looked_at, self.recorded) else {
-            return false;
-        };
-        looked_at > recorded && self.sent.saturating_duration_since(looked_at) <= LAST_LOOK
     }
 }
 

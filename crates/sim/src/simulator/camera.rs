@@ -140,10 +140,12 @@ impl Camera {
 
     /// Writes a file, closes it, and opens it again to append, several times, always before it can have settled.
     async fn append_again(&mut self) {
-        let name = self.name();
+        // A header, as many formats have one: to the book, a file that is empty for now would stand for every empty recording of its device.
+        let (name, header) = (self.name(), self.dice.bytes(16));
         let boot = {
             let mut device = self.device.lock();
             let Some(inode) = device.create(&name) else { return };
+            device.append(inode, &header);
             device.close(inode);
             device.boot
         };

@@ -1,5 +1,7 @@
 //! One story: a world drawn from a seed, some time in which everything goes wrong, and the time after.
 
+mod draw;
+
 use std::time::Duration;
 
 use engine::fleet::SweepSummary;
@@ -11,11 +13,10 @@ use rustix::io::Errno;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::book::{Counts, Naming, Spoiling, station_name};
+use super::book::{Counts, Spoiling, station_name};
 use super::camera::Camera;
 use super::chronicle::Chronicle;
 use super::collector::{Ended, RESTARTED_AFTER};
-use super::device::Kind;
 use super::dice::Dice;
 use super::disk::{Forgetting, Tricks};
 use super::faults::{Injector, Tally};
@@ -23,7 +24,8 @@ use super::ledger::LedgerContent;
 use super::link::Condition;
 use super::power::Power;
 use super::turns::Turns;
-use super::world::{Plan, SETTLE, SETTLE_BLIND, World};
+use super::world::{SETTLE, SETTLE_BLIND, World};
+use draw::{draw, gone};
 
 /// What a seed came to.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ pub struct Outcome {
 }
 
 /// It is a matter of milliseconds: in a story with more, gleaner does not look where it could.
-const MOST_WRITTEN_TOO_LATE: u64 = 5;
+const MOST_WRITTEN_TOO_LATE: u64 = 3;
 
 /// Plays what a seed says, in simulated time on this thread, and keeps the last so many lines of the chronicle.
 pub fn play(seed: u64, lines: usize) -> std::io::Result<Outcome> {
@@ -99,42 +101,6 @@ async fn tell(seed: u64, lines: usize) -> Outcome {
     (outcome.effects, outcome.fingerprint) = (chronicle.count(), chronicle.fingerprint());
     outcome.lines = chronicle.lines();
     outcome
-}
-
-fn draw(dice: &mut Dice, seed: u64) -> Plan {
-    let is_crowded = dice.one_in(4);
-    let devices = dice.below(if is_crowded { 8 } else { 4 }) + 1;
-    Plan {
-        kinds: (0..devices)
-            .filter_map(|_| dice.pick(&Kind::ALL).copied())
-            .collect(),
-        collectors: if dice.one_in(4) { 2 } else { 1 },
-        naming: if dice.one_in(3) {
-            Naming::Together
-        } else {
-            Naming::ByDevice
-        },
-        has_links: !dice.one_in(5),
-        round_trip: dice.span(Duration::from_millis(6), Duration::from_millis(200)),
-        parallel: match dice.one_in(4) {
-            true => 16,
-            false => dice.index(3) + 1,
-        },
-        bytes_per_second: dice.one_in(3).then(|| 2000 + dice.below(50_000)),
-        stops_with_connection: dice.one_in(2),
-        seed,
-    }
-}
-
-/// Devices that are out of reach while faults last, each in a way of its own: up to half of them, in some stories.
-fn gone(dice: &mut Dice, plan: &Plan) -> Vec<(usize, Condition)> {
-    if !dice.one_in(3) {
-        return Vec::new();
-    }
-    let ways = [Condition::BlackHole, Condition::Silent, Condition::Refusing];
-    let number = dice.index(plan.kinds.len() / 2 + 1);
-    let gone = (0..number).filter_map(|_| Some((dice.index(plan.kinds.len()), *dice.pick(&ways)?)));
-    gone.collect()
 }
 
 struct Story {
