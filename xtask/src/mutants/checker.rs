@@ -131,6 +131,7 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
         checker("writers", &proof, "writers::"),
         checker("stories", &proof, "half_of_the_fixed"),
         checker("folder flushes", &proof, "folder_flushes::"),
+        checker("clocks", &proof, "clocks::"),
         checker("power cuts", &proof, "power_cuts::"),
         checker("engine", &engine, ""),
         checker("rules", &rules, ""),

@@ -8,6 +8,7 @@
     reason = "a test fails where it is surprised"
 )]
 
+mod clocks;
 mod folder_flushes;
 mod power_cuts;
 mod spoilt;

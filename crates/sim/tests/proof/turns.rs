@@ -92,8 +92,5 @@ fn a_device_whose_pass_takes_too_long_makes_way_for_the_others() {
             assert_ended(&turns, number, quarter + Duration::from_secs(5));
         }
         assert!(turns.ended_after(&station_name(0)) > Some(quarter * 2));
-        world.check();
-        let breaches = world.book.breaches();
-        assert!(breaches.is_empty(), "{breaches:?}");
     });
 }
