@@ -176,7 +176,7 @@ impl engine::ports::Clock for SystemClock {
 
     fn steady(&self) -> Timestamp {
         let seconds = u64::try_from(rustix::system::sysinfo().uptime).unwrap_or_default();
-        Timestamp::EPOCH.plus(std::time::Duration::from_secs(seconds))
+        Timestamp::EPOCH.plus(Duration::from_secs(seconds))
     }
 }
 
