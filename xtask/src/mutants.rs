@@ -3,28 +3,27 @@
 //! All faults go into one copy, each behind a switch that is read from the environment: one build serves for all.
 
 pub(crate) mod all;
+mod checker;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{cargo, output};
+use crate::command::output;
 use crate::workspace::Workspace;
+use checker::{Checker, build};
 
 /// Where the faults are written down.
 const LIST: &str = "crates/sim/mutants.toml";
 
 /// Names the fault that is on.
 const SWITCH: &str = "GLEANER_FAULT";
-
-/// A checker that is still at work after so long has been led astray by the fault: caught.
-const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A deliberate change of one place in the code.
 struct Change {
@@ -34,18 +33,17 @@ struct Change {
     replacement: String,
 }
 
-/// A test program, and which of its tests to run.
-struct Checker {
-    name: &'static str,
-    program: PathBuf,
-    filter: &'static str,
-}
-
 /// What became of a fault.
 struct Graded {
     fault: String,
-    caught_by: Option<&'static str>,
+    caught: Option<Caught>,
     took: Duration,
+}
+
+/// Which checker caught a fault, and what it said: so that one can see that it was the promise that failed, not something else.
+struct Caught {
+    by: &'static str,
+    said: String,
 }
 
 /// Puts the faults in, builds, and runs the checkers; fails unless every fault is caught.
@@ -63,8 +61,11 @@ pub(crate) fn run(workspace: &Workspace, only: &[String]) -> Result<()> {
     copy(workspace, &tree, &changes)?;
     let checkers = build(workspace, &tree)?;
     for checker in &checkers {
-        if !passes(checker, None)? {
-            bail!("the checker `{}` fails although no fault is on", checker.name);
+        if let Some(said) = checker.objection(None)? {
+            bail!(
+                "the checker `{}` fails although no fault is on: {said}",
+                checker.name
+            );
         }
     }
     let graded = grade(&wanted, &checkers)?;
@@ -156,129 +157,26 @@ fn copy(workspace: &Workspace, tree: &Path, changes: &[Change]) -> Result<()> {
     Ok(())
 }
 
-fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> {
-    let arguments = [
-        "test",
-        "--locked",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-        "-p",
-        "sim",
-        "-p",
-        "ledger",
-        "-p",
-        "engine",
-        "--no-default-features",
-        "--features",
-        "sim/simulator",
-        "--lib",
-        "--test",
-        "proof",
-        "--test",
-        "way_of_a_file",
-    ];
-    let mut command = cargo(tree);
-    // A target folder of its own: in a shared one cargo takes the copy's crates for the project's, faults and all.
-    let folder = workspace.root.join("target/mutants/built");
-    command.args(arguments).env("CARGO_TARGET_DIR", folder);
-    println!("$ cargo {}", arguments.join(" "));
-    let messages = output(&mut command)?;
-    let program = |target: &str| {
-        messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|message| {
-                message.pointer("/target/name").is_some_and(|name| name == target)
-                    && message
-                        .pointer("/profile/test")
-                        .is_some_and(|is_test| is_test == true)
-            })
-            .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
-            .with_context(|| format!("cargo built no tests of `{target}`"))
-    };
-    let (proof, ledger, engine) = (program("proof")?, program("ledger")?, program("way_of_a_file")?);
-    let rules = program("engine")?;
-    Ok(vec![
-        Checker {
-            name: "ledger",
-            program: ledger,
-            filter: "writing",
-        },
-        Checker {
-            name: "stories",
-            program: proof.clone(),
-            filter: "half_of_the_fixed",
-        },
-        Checker {
-            name: "power cuts",
-            program: proof,
-            filter: "power_cuts",
-        },
-        Checker {
-            name: "engine",
-            program: engine,
-            filter: "",
-        },
-        Checker {
-            name: "rules",
-            program: rules,
-            filter: "",
-        },
-    ])
-}
-
-fn passes(checker: &Checker, fault: Option<&str>) -> Result<bool> {
-    let mut command = Command::new(&checker.program);
-    command
-        .args([checker.filter, "--test-threads=1", "--quiet"])
-        .env_remove(SWITCH)
-        .env("RUST_BACKTRACE", "0")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    if let Some(fault) = fault {
-        command.env(SWITCH, fault);
-    }
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("start {}", checker.program.display()))?;
-    let began = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status.success());
-        }
-        if began.elapsed() > PATIENCE {
-            child.kill()?;
-            child.wait()?;
-            return Ok(false);
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// Grades on every core.
 fn grade(faults: &[&str], checkers: &[Checker]) -> Result<Vec<Graded>> {
     let (next, graded) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || -> Result<()> {
         while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
             let began = Instant::now();
-            let mut caught_by = None;
+            let mut caught = None;
             for checker in checkers {
-                if !passes(checker, Some(fault))? {
-                    caught_by = Some(checker.name);
+                if let Some(said) = checker.objection(Some(fault))? {
+                    let by = checker.name;
+                    caught = Some(Caught { by, said });
                     break;
                 }
             }
             let outcome = Graded {
                 fault: (*fault).to_owned(),
-                caught_by,
+                caught,
                 took: began.elapsed(),
             };
-            let told = outcome.caught_by.unwrap_or("NOBODY");
-            println!(
-                "{:<52} caught by {told} ({:.1} s)",
-                outcome.fault,
-                outcome.took.as_secs_f64()
-            );
+            println!("{outcome}");
             graded
                 .lock()
                 .map_err(|_| anyhow::anyhow!("a thread died"))?
@@ -296,15 +194,24 @@ fn grade(faults: &[&str], checkers: &[Checker]) -> Result<Vec<Graded>> {
     graded.into_inner().map_err(|_| anyhow::anyhow!("a thread died"))
 }
 
+impl std::fmt::Display for Graded {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let by = self.caught.as_ref().map_or("NOBODY", |caught| caught.by);
+        let took = self.took.as_secs_f64();
+        write!(formatter, "{:<52} caught by {by} ({took:.1} s)", self.fault)?;
+        match &self.caught {
+            Some(caught) => write!(formatter, "\n    {}", caught.said),
+            None => Ok(()),
+        }
+    }
+}
+
 fn tell(graded: &[Graded]) -> Result<()> {
-    let caught = graded
-        .iter()
-        .filter(|outcome| outcome.caught_by.is_some())
-        .count();
+    let caught = graded.iter().filter(|outcome| outcome.caught.is_some()).count();
     println!("caught {caught} / {}", graded.len());
     let missed: Vec<&str> = graded
         .iter()
-        .filter(|outcome| outcome.caught_by.is_none())
+        .filter(|outcome| outcome.caught.is_none())
         .map(|outcome| outcome.fault.as_str())
         .collect();
     if missed.is_empty() {
@@ -350,13 +257,17 @@ mod tests {
 
     #[test]
     fn a_fault_that_nobody_catches_is_told_by_its_name() {
-        let outcome = |fault: &str, caught_by| Graded {
+        let outcome = |fault: &str, is_caught: bool| Graded {
             fault: fault.to_owned(),
-            caught_by,
+            caught: is_caught.then(|| Caught {
+                by: "stories",
+                said: "promise 1".to_owned(),
+            }),
             took: Duration::ZERO,
         };
-        assert!(tell(&[outcome("a", Some("stories"))]).is_ok());
-        let error = tell(&[outcome("a", Some("stories")), outcome("b", None)]).unwrap_err();
+        assert!(outcome("a", true).to_string().ends_with("\n    promise 1"));
+        assert!(tell(&[outcome("a", true)]).is_ok());
+        let error = tell(&[outcome("a", true), outcome("b", false)]).unwrap_err();
         assert_eq!(error.to_string(), "no checker catches: b");
     }
 

@@ -173,6 +173,11 @@ impl engine::ports::Clock for SystemClock {
         let nanoseconds = jiff::Timestamp::now().as_nanosecond();
         Timestamp::from_nanoseconds(i64::try_from(nanoseconds).unwrap_or(i64::MAX))
     }
+
+    fn steady(&self) -> Timestamp {
+        let seconds = u64::try_from(rustix::system::sysinfo().uptime).unwrap_or_default();
+        Timestamp::EPOCH.plus(Duration::from_secs(seconds))
+    }
 }
 
 /// The devices of a configuration, as they are reached.

@@ -126,7 +126,8 @@ struct Total {
     passes: u64,
     effects: u64,
     recorded: u64,
-    forgiven: u64,
+    forgotten: u64,
+    written_too_late: u64,
     faults: BTreeMap<String, u64>,
 }
 
@@ -135,8 +136,9 @@ impl Total {
         self.stories += 1;
         self.passes += outcome.passes;
         self.effects += outcome.effects;
-        self.recorded += outcome.recorded;
-        self.forgiven += outcome.forgiven;
+        self.recorded += outcome.counts.recorded;
+        self.forgotten += outcome.counts.forgotten;
+        self.written_too_late += outcome.counts.written_too_late;
         for (kind, count) in &outcome.faults {
             *self.faults.entry(kind.clone()).or_default() += count;
         }
@@ -150,12 +152,13 @@ impl Total {
             .map(|(kind, count)| format!("{kind} {count}"))
             .collect();
         format!(
-            "{} stories, {} passes, {faults} faults, {} effects, {} recordings ({} forgotten by the device's own card), 0 lost, in {:.1} s\nfaults: {}",
+            "{} stories, {} passes, {faults} faults, {} effects, {} recordings ({} forgotten by the device's own card, {} written to after the last look), 0 lost, in {:.1} s\nfaults: {}",
             self.stories,
             self.passes,
             self.effects,
             self.recorded,
-            self.forgiven,
+            self.forgotten,
+            self.written_too_late,
             took.as_secs_f64(),
             kinds.join(", ")
         )

@@ -21,4 +21,5 @@ pub mod link;
 pub mod power;
 pub mod session;
 pub mod story;
+pub mod turns;
 pub mod world;

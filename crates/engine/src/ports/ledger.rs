@@ -33,8 +33,8 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Option<Remembered>>, LedgerError>> + Send;
 
     /// Notes what was seen of files whose clock cannot be trusted, and returns for each since when it has been seen with that same
-    /// identity (`at` for one that is new or has changed, and where the collector's clock was set back since). What becomes of the source's sightings
-    /// that are not among these, `others` says.
+    /// identity (`at` for one that is new or has changed, and where `at` is before that: it is a time since boot, and the machine has booted). What
+    /// becomes of the source's sightings that are not among these, `others` says.
     fn sighted(
         &self,
         device: &DeviceName,

@@ -12,7 +12,7 @@ use model::{Digest, LeaveReason, NameError, RelativePath, SourcePath, WaitReason
 use crate::placement;
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
 use crate::ports::{
-    DeviceFailure, Entry, EntryKind, FileFault, Ledger, Others, Reason, Sighting, SurveyItem,
+    Clock as _, DeviceFailure, Entry, EntryKind, FileFault, Ledger, Others, Reason, Sighting, SurveyItem,
 };
 use crate::recourse::PassError;
 use crate::rules::Mode;
@@ -256,12 +256,13 @@ impl<W: World> Judging<'_, W> {
         })
     }
 
-    /// Files whose clock does not tell are settled once they have stayed the same for long enough by our own clock.
+    /// Files whose clock does not tell are settled once they have stayed the same for long enough by a clock of ours that nobody sets: were our wall
+    /// clock set forward between two surveys, a file that is being written would seem to have rested.
     async fn look_again(&mut self) -> Result<(), PassError> {
         let looks = std::mem::replace(&mut self.second_looks, Oldest::new(0));
         self.second_looks_overflow = looks.overflow();
         let looks: Vec<_> = looks.into_sorted().collect();
-        let now = self.visit.now();
+        let now = self.visit.world.clock().steady();
         let since = match self.mode {
             // A dry run notes nothing down: no file is settled by it.
             Mode::DryRun => vec![now; looks.len()],

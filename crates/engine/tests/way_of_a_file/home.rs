@@ -328,6 +328,10 @@ impl Clock for FakeClock {
         let tick = TICKS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Timestamp::from_nanoseconds(NOW * 1_000_000_000 + tick)
     }
+
+    fn steady(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 #[derive(Clone, Default)]

@@ -4,25 +4,23 @@
 //! whole and durable in the store. Only the camera itself (which may replace its own files) and the device's card (which forgets what it had
 //! not written out) can strike it out.
 
+mod naming;
+mod removal;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Digest, FileState};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
 use super::device::{Device, DeviceFile, DeviceState};
-use super::disk::ForgetfulDisk;
+use super::disk::{ForgetfulDisk, StoredFile};
 use super::ledger::LedgerContent;
-
-/// How the store names files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Naming {
-    /// `{device}/{path}`.
-    #[default]
-    ByDevice,
-    /// `{path}`: the devices share all names.
-    Together,
-}
+pub(in crate::simulator) use naming::original_path;
+pub use naming::{Naming, station_name};
+use naming::{is_withdrawn_folder, without_marks};
+pub(super) use removal::Removal;
 
 /// A finished recording.
 #[derive(Debug, Clone)]
@@ -41,15 +39,38 @@ pub struct Book(Arc<Mutex<State>>);
 struct State {
     naming: Naming,
     due: Vec<Recording>,
-    recorded: u64,
     /// Contents that a closed file of a device ever had, under the name that its path leads to.
     true_contents: BTreeSet<(Vec<u8>, Digest)>,
     /// What was durable under each name of the store.
     durable: BTreeMap<Vec<u8>, Digest>,
-    /// Names of the store that something other than gleaner spoiled or took.
-    spoilt: BTreeSet<Vec<u8>>,
+    /// Names of the store that something other than gleaner spoiled or took, and when last: what was recorded of them before cannot be so any more.
+    spoilt: BTreeMap<Vec<u8>, Instant>,
+    /// What is under a name instead of what gleaner put there; nothing else may be.
+    rotted: BTreeMap<Vec<u8>, Digest>,
+    /// What names held before they were spoilt.
+    contents_spoilt: BTreeSet<Digest>,
     breaches: Vec<String>,
-    forgiven: u64,
+    counts: Counts,
+}
+
+/// What became of recordings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Finished.
+    pub recorded: u64,
+    /// Forgotten by a device's own card.
+    pub forgotten: u64,
+    /// Written to a withdrawn file after the last look before its removal, which took them with it.
+    pub written_too_late: u64,
+}
+
+/// How a stored file is spoilt behind everybody's back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoiling {
+    /// A bit of it turns.
+    Rots,
+    /// It is gone, as from a store that was restored from a back-up.
+    IsLost,
 }
 
 /// How many breaches are told; the first is the one that matters.
@@ -79,7 +100,7 @@ impl Book {
     pub fn finished(&self, device: usize, path: &[u8], bytes: &Arc<Vec<u8>>) {
         self.saw(device, path, bytes);
         let mut state = self.lock();
-        state.recorded += 1;
+        state.counts.recorded += 1;
         let recording = Recording {
             device,
             path: path.to_vec(),
@@ -111,49 +132,84 @@ impl Book {
         state
             .due
             .retain(|due| due.device != number || device.holds(&due.bytes) || disk.surely_holds(&due.bytes));
-        state.forgiven += u64::try_from(before - state.due.len()).unwrap_or(u64::MAX);
+        state.counts.forgotten += u64::try_from(before - state.due.len()).unwrap_or(u64::MAX);
     }
 
-    /// Strikes out what only a spoilt copy in the store stood for, and lets that name be.
-    pub fn store_spoilt(&self, name: &[u8], fleet: &[Device], disk: &ForgetfulDisk) {
-        let durable = disk.durable_contents();
+    /// Spoils a visible file of the store, and strikes out what only that copy stood for. `false` if there is nothing that could be spoilt so.
+    pub fn spoil(&self, name: &[u8], how: Spoiling, fleet: &[Device], disk: &ForgetfulDisk) -> bool {
+        let content = || disk.visible().get(name).map(|file| file.digest);
+        let Some(before) = content() else { return false };
+        match how {
+            Spoiling::Rots if !disk.rot(name) => return false,
+            Spoiling::Rots => {}
+            Spoiling::IsLost => disk.lose(name),
+        }
+        let (after, durable) = (content(), disk.durable_contents());
         let mut state = self.lock();
-        state.spoilt.insert(name.to_vec());
-        state.durable.remove(name);
+        state.spoilt.insert(name.to_vec(), Instant::now());
+        state.contents_spoilt.insert(before);
+        // Gleaner neither mends nor removes what has rotted: it must be there, as it is, like anything else.
+        match after {
+            Some(rotted) => {
+                state.rotted.insert(name.to_vec(), rotted);
+                state
+                    .durable
+                    .entry(name.to_vec())
+                    .and_modify(|durable| *durable = rotted);
+            }
+            None => {
+                state.rotted.remove(name);
+                state.durable.remove(name);
+            }
+        }
+        let is_alone = state.due.iter().filter(|due| due.digest == before).count() < 2;
+        let naming = state.naming;
         state.due.retain(|due| {
-            let on_device = fleet
-                .get(due.device)
-                .is_some_and(|device| device.lock().holds(&due.bytes));
-            on_device || durable.contains(&due.digest)
+            let device = fleet.get(due.device);
+            if due.digest != before || is_alone {
+                let on_device = device.is_some_and(|device| device.lock().holds(&due.bytes));
+                return on_device || durable.contains(&due.digest);
+            }
+            // Of several alike, the others' copies do not stand for this one: they may go, and with them nobody's but their own recording.
+            let name = without_marks(&naming.name(due.device, &due.path));
+            let is_in_store = |(name_there, file): (&Vec<u8>, &StoredFile)| {
+                file.is_durable && file.digest == before && without_marks(name_there) == name
+            };
+            device.is_some_and(|device| device.lock().holds_of(&due.path, &due.bytes))
+                || disk.visible().iter().any(is_in_store)
         });
+        true
     }
 
-    /// Promise 1, at the moment that counts: gleaner has just removed this file from that device.
+    /// Promise 1, at the moment that counts: a device has just removed this file, as gleaner had asked.
     ///
-    /// What was written to a withdrawn file after the device last looked at it for gleaner cannot be known: that is the one limit here.
+    /// The one limit: what was written to a withdrawn file after the look that gleaner takes for the sake of the removal cannot be known. That look
+    /// comes after the record, and just before the removal is asked for; no earlier one excuses anything.
     pub(super) fn check_removal(
         &self,
-        number: usize,
+        removal: Removal,
         device: &DeviceState,
         file: &DeviceFile,
         disk: &ForgetfulDisk,
     ) {
-        let bytes = file.bytes.as_slice();
-        if file.looked_at.is_some_and(|looked_at| looked_at < file.written) {
-            self.destroyed(number, bytes);
-            return;
-        }
+        let (number, bytes) = (removal.device, file.bytes.as_slice());
         let is_due = self
             .lock()
             .due
             .iter()
             .any(|due| due.device == number && *due.bytes == bytes);
-        if is_due && !device.holds(bytes) && !disk.surely_holds(bytes) {
-            self.breach(format!(
-                "promise 1: {} bytes released by device {number} are not durable in the store",
-                bytes.len()
-            ));
+        if !is_due || device.holds(bytes) || disk.surely_holds(bytes) {
+            return;
         }
+        if file.written_since && removal.is_just_after(file.looked_at) {
+            self.destroyed(number, bytes);
+            self.lock().counts.written_too_late += 1;
+            return;
+        }
+        self.breach(format!(
+            "promise 1: {} bytes released by device {number} are not durable in the store",
+            bytes.len()
+        ));
     }
 
     /// Promise 1: every finished recording is whole on its device, or whole and durable in the store.
@@ -174,9 +230,9 @@ impl Book {
         let visible = disk.visible();
         let mut state = self.lock();
         let mut breaches = Vec::new();
-        for (name, file) in visible.iter().filter(|(name, _)| !state.spoilt.contains(*name)) {
+        for (name, file) in &visible {
             let found = file.digest;
-            if !state.is_true(name, found) {
+            if !state.is_true(name, found) && state.rotted.get(name) != Some(&found) {
                 breaches.push(format!(
                     "promise 2: {} in the store ({} bytes) is nothing that was recorded under that name",
                     name.escape_ascii(),
@@ -199,9 +255,7 @@ impl Book {
                 name.escape_ascii()
             ));
         }
-        let durable = visible
-            .iter()
-            .filter(|(name, file)| file.is_durable && !state.spoilt.contains(*name));
+        let durable = visible.iter().filter(|(_, file)| file.is_durable);
         let durable: Vec<_> = durable.map(|(name, file)| (name.clone(), file.digest)).collect();
         state.durable.extend(durable);
         drop(state);
@@ -220,9 +274,10 @@ impl Book {
     pub fn check_ledger(&self, ledger: &LedgerContent, disk: &ForgetfulDisk) {
         let visible = disk.visible();
         let spoilt = self.lock().spoilt.clone();
-        for (record, row_state) in &ledger.rows {
+        for ((record, row_state), written_at) in ledger.rows.iter().zip(&ledger.written_at) {
             let name = record.store_name.as_bytes();
-            if spoilt.contains(name) {
+            // What is stored under that name again is held to its own row.
+            if spoilt.get(name).is_some_and(|spoilt_at| written_at <= spoilt_at) {
                 continue;
             }
             let is_there = visible
@@ -261,9 +316,9 @@ impl Book {
                 ));
             }
         }
-        let (due, was_spoilt) = {
+        let (due, spoilt) = {
             let state = self.lock();
-            (state.due.clone(), !state.spoilt.is_empty())
+            (state.due.clone(), state.contents_spoilt.clone())
         };
         let durable = disk.durable_contents();
         for recording in due.iter().filter(|due| !durable.contains(&due.digest)) {
@@ -272,7 +327,7 @@ impl Book {
             let stays = device.is_some_and(|device| {
                 !device.kind.abilities().renames_atomically && device.holds(&recording.bytes)
             });
-            if !(stays && was_spoilt) {
+            if !(stays && spoilt.contains(&recording.digest)) {
                 self.breach(format!("promise 3: {recording} never came to the store"));
             }
         }
@@ -298,10 +353,9 @@ impl Book {
         self.lock().breaches.clone()
     }
 
-    /// How many recordings were finished, and how many of them a device's own card has forgotten.
-    pub fn counts(&self) -> (u64, u64) {
-        let state = self.lock();
-        (state.recorded, state.forgiven)
+    /// What became of recordings.
+    pub fn counts(&self) -> Counts {
+        self.lock().counts
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -321,51 +375,4 @@ impl State {
     fn is_true(&self, name: &[u8], content: Digest) -> bool {
         self.true_contents.contains(&(without_marks(name), content))
     }
-}
-
-impl Naming {
-    fn name(self, device: usize, path: &[u8]) -> Vec<u8> {
-        match self {
-            Self::ByDevice => [station_name(device).as_bytes(), b"/", path].concat(),
-            Self::Together => path.to_vec(),
-        }
-    }
-}
-
-/// The name of a device of the fleet.
-pub fn station_name(number: usize) -> String {
-    format!("bee{number}")
-}
-
-/// A name without what gleaner adds to it: `~`, alone or with digits of a digest.
-fn without_marks(name: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(name.len());
-    let mut left = name;
-    while let Some((first, rest)) = left.split_first() {
-        left = rest;
-        if *first != b'~' {
-            plain.push(*first);
-            continue;
-        }
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        if matches!(digits, 8 | 16 | 64) {
-            left = rest.get(digits..).unwrap_or_default();
-        }
-    }
-    plain
-}
-
-/// The path that a file had before it was withdrawn.
-pub(super) fn original_path(path: &[u8]) -> Vec<u8> {
-    let relative = model::RelativePath::new(path).ok();
-    let withdrawn = relative.and_then(|path| engine::withdrawn::parse(&path));
-    withdrawn.map_or_else(
-        || path.to_vec(),
-        |withdrawn| withdrawn.original.as_bytes().to_vec(),
-    )
-}
-
-fn is_withdrawn_folder(path: &[u8]) -> bool {
-    path.split(|byte| *byte == b'/')
-        .any(|component| component == model::names::WITHDRAWN_FOLDER)
 }

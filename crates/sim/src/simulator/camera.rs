@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::book::{Book, original_path};
-use super::device::Device;
+use super::device::{Device, DeviceState};
 use super::dice::Dice;
 
 /// What a camera does.
@@ -121,7 +121,13 @@ impl Camera {
         for part in content.chunks((content.len() / parts).max(1)) {
             self.device.lock().append(inode, part);
             let pause = self.dice.span(Duration::ZERO, self.pause);
-            sleep(pause).await;
+            let may_be_taken_for_settled = {
+                let device = self.device.lock();
+                device.clock_jumped && !device.kind.abilities().sees_open_files
+            };
+            if !may_be_taken_for_settled {
+                sleep(pause).await;
+            }
             if self.device.lock().boot != boot {
                 return;
             }
@@ -134,10 +140,12 @@ impl Camera {
 
     /// Writes a file, closes it, and opens it again to append, several times, always before it can have settled.
     async fn append_again(&mut self) {
-        let name = self.name();
+        // A header, as many formats have one: to the book, a file that is empty for now would stand for every empty recording of its device.
+        let (name, header) = (self.name(), self.dice.bytes(16));
         let boot = {
             let mut device = self.device.lock();
             let Some(inode) = device.create(&name) else { return };
+            device.append(inode, &header);
             device.close(inode);
             device.boot
         };
@@ -155,7 +163,9 @@ impl Camera {
                 return;
             };
             device.append(inode, &content);
+            let clock_jumped = device.clock_jumped;
             match device.close(inode) {
+                Some(bytes) if time != last && clock_jumped => self.book.saw(self.number, &name, &bytes),
                 Some(bytes) if time == last => self.book.finished(self.number, &name, &bytes),
                 _ => {}
             }
@@ -214,6 +224,17 @@ impl Camera {
 
     /// Somebody writes to a file where gleaner has put it: appends, or writes other bytes over it, while it may be on its way.
     async fn write_to_withdrawn(&mut self) {
+        // Lies in wait for gleaner: nothing lies withdrawn for long.
+        let has_withdrawn =
+            |device: &DeviceState| device.files().any(|(path, _)| original_path(path) != *path);
+        for _ in 0..700 {
+            if has_withdrawn(&self.device.lock()) {
+                break;
+            }
+            sleep(Duration::from_millis(60)).await;
+        }
+        let delay = Duration::from_millis(400);
+        sleep(self.dice.span(Duration::ZERO, delay)).await;
         let (boot, inode, path, before) = {
             let mut device = self.device.lock();
             let withdrawn = device.files().filter(|(path, _)| original_path(path) != **path);

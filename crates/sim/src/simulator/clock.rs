@@ -48,4 +48,8 @@ impl Clock for SimulatedClock {
         let off = self.off.load(Ordering::Relaxed);
         Timestamp::from_nanoseconds(self.true_time().nanoseconds().saturating_add(off))
     }
+
+    fn steady(&self) -> Timestamp {
+        Timestamp::from_nanoseconds(i64::try_from(self.began.elapsed().as_nanos()).unwrap_or(i64::MAX))
+    }
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::event::{Event, Reporter};
 use engine::fleet::{SweepSummary, sweep};
 use engine::ports::Clock;
 use engine::rules::{DeviceRules, Mode};
@@ -19,6 +18,7 @@ use super::disk::{ForgetfulDisk, STORE};
 use super::ledger::ModelLedger;
 use super::power::Power;
 use super::session::{SimulatedDevices, Station};
+use super::turns::Turns;
 
 /// How long the ranges of a large file are here, in bytes: so that files of some kilobytes are large.
 pub const RANGE_LENGTH: u64 = 4096;
@@ -42,6 +42,8 @@ pub struct Collector {
     pub book: Book,
     /// Bytes that must stay free.
     pub min_free: u64,
+    /// How many devices are worked on at a time.
+    pub parallel: usize,
     /// Whether devices stop in the midst of a request when the connection goes.
     pub stops_with_connection: bool,
 }
@@ -50,7 +52,7 @@ pub struct Collector {
 #[derive(Debug)]
 pub enum Ended {
     /// The sweep ran to its end.
-    Swept(SweepSummary),
+    Swept(SweepSummary, Turns),
     /// It did not begin: the store or the ledger was not fit.
     Unfit(String),
     /// The power went, or it was killed.
@@ -63,12 +65,7 @@ struct OneProcess {
     store: DirectoryStore<ForgetfulDisk>,
     ledger: ModelLedger,
     clock: SimulatedClock,
-}
-
-struct Silent;
-
-impl Reporter for Silent {
-    fn report(&self, _: &Event) {}
+    turns: Turns,
 }
 
 impl World for OneProcess {
@@ -76,7 +73,7 @@ impl World for OneProcess {
     type Store = DirectoryStore<ForgetfulDisk>;
     type Ledger = ModelLedger;
     type Clock = SimulatedClock;
-    type Reporter = Silent;
+    type Reporter = Turns;
 
     fn devices(&self) -> &SimulatedDevices {
         &self.devices
@@ -90,8 +87,8 @@ impl World for OneProcess {
     fn clock(&self) -> &SimulatedClock {
         &self.clock
     }
-    fn reporter(&self) -> &Silent {
-        &Silent
+    fn reporter(&self) -> &Turns {
+        &self.turns
     }
 }
 
@@ -114,25 +111,29 @@ impl Collector {
             Err(error) => return Ended::Unfit(error.to_string()),
             Ok(store) => store,
         };
+        let turns = Turns::begin(self.parallel);
         let world = OneProcess {
             devices: SimulatedDevices {
                 stations: self.stations.clone(),
                 power: power.clone(),
                 book: self.book.clone(),
+                ledger: ledger.clone(),
+                turns: turns.clone(),
                 disk: self.disk.clone(),
                 stops_with_connection: self.stops_with_connection,
             },
             store,
             ledger,
             clock: self.clock.clone(),
+            turns: turns.clone(),
         };
         let stop = Stop::default();
         tokio::select! {
             biased;
             () = power.gone() => Ended::Killed,
-            ended = sweep(&world, &self.rules, 16, Mode::Act, &stop) => match ended {
+            ended = sweep(&world, &self.rules, self.parallel, Mode::Act, &stop) => match ended {
                 _ if power.is_off() => Ended::Killed,
-                Ok(summary) => Ended::Swept(summary),
+                Ok(summary) => Ended::Swept(summary, turns),
                 Err(error) => Ended::Unfit(error.to_string()),
             },
         }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use engine::ports::Openness;
 use model::{Identity, Timestamp};
+use tokio::time::Instant;
 
+use super::book::original_path;
 use super::clock::SimulatedClock;
 pub use kind::Kind;
 
@@ -21,9 +23,9 @@ pub(super) struct DeviceFile {
     pub(super) changed: Timestamp,
     /// How many writers hold it open.
     pub(super) writers: u32,
-    /// When it was last written and last looked at, in truth.
-    pub(super) written: Timestamp,
-    pub(super) looked_at: Option<Timestamp>,
+    /// When the device last looked at it for gleaner, and whether it was written since, in truth: two things of one moment have an order.
+    pub(super) looked_at: Option<Instant>,
+    pub(super) written_since: bool,
 }
 
 /// What survives on the card of a device.
@@ -44,6 +46,9 @@ pub struct DeviceState {
     clock: SimulatedClock,
     /// How far the device's clock is from the truth, in nanoseconds.
     pub(super) clock_off: i64,
+    /// The clock is wrong, and not from a boot. What is written now may seem to have rested once it is right again: a pass that comes then and has
+    /// not met the wrong clock cannot know.
+    pub(super) clock_jumped: bool,
     /// Grows with every boot.
     pub(super) boot: u64,
     booted: Timestamp,
@@ -68,6 +73,7 @@ impl Device {
             written_out: Card::default(),
             clock,
             clock_off: 0,
+            clock_jumped: false,
             boot: 1,
             booted,
             is_full: false,
@@ -108,14 +114,13 @@ impl DeviceState {
         // The lowest number that is free, as ext4 does: a number soon stands for another file.
         let inode = (1..u64::MAX).find(|inode| !self.card.files.contains_key(inode))?;
         let now = self.now();
-        let written = self.clock.true_time();
         let file = DeviceFile {
             bytes: Arc::default(),
             modified: now,
             changed: now,
             writers: 1,
-            written,
             looked_at: None,
+            written_since: false,
         };
         self.card.files.insert(inode, file);
         self.card.names.insert(path.to_vec(), inode);
@@ -131,10 +136,10 @@ impl DeviceState {
 
     /// Appends to a file that is held open, wherever it lies by now.
     pub(super) fn append(&mut self, inode: u64, bytes: &[u8]) {
-        let (now, written) = (self.now(), self.clock.true_time());
+        let now = self.now();
         if let Some(file) = self.card.files.get_mut(&inode) {
             Arc::make_mut(&mut file.bytes).extend_from_slice(bytes);
-            (file.modified, file.changed, file.written) = (now, now, written);
+            (file.modified, file.changed, file.written_since) = (now, now, true);
         }
     }
 
@@ -208,9 +213,8 @@ impl DeviceState {
 
     /// Notes that the device is looking at a file now.
     pub(super) fn look_at(&mut self, inode: u64) {
-        let now = self.clock.true_time();
         if let Some(file) = self.card.files.get_mut(&inode) {
-            file.looked_at = Some(now);
+            (file.looked_at, file.written_since) = (Some(Instant::now()), false);
         }
     }
 
@@ -254,6 +258,12 @@ impl DeviceState {
         self.files().any(|(_, file)| file.bytes.as_slice() == bytes)
     }
 
+    /// Whether these bytes are a whole file of this device that has, or had before it was withdrawn, that path.
+    pub(super) fn holds_of(&self, path: &[u8], bytes: &[u8]) -> bool {
+        self.files()
+            .any(|(at, file)| file.bytes.as_slice() == bytes && original_path(at) == path)
+    }
+
     /// What the device says of a file.
     pub(super) fn identity(&self, inode: u64, file: &DeviceFile) -> Identity {
         let complete = self.kind.abilities().complete_identities;
@@ -293,7 +303,7 @@ impl DeviceState {
         }
         self.boot += 1;
         self.booted = self.clock.true_time();
-        self.clock_off = clock_off;
+        (self.clock_off, self.clock_jumped) = (clock_off, false);
         self.forget_nameless();
     }
 

@@ -43,6 +43,9 @@ pub struct Tricks {
     /// The next flush of a file fails, and what it should have written counts as written from then on
     /// (Rebello and others: "Can Applications Recover from fsync Failures?", 2020).
     pub fails_next_flush: Option<Errno>,
+    /// So many flushes of folders from now on, one fails, and the file system stops: it goes read-only, and every later flush fails, until it is mounted
+    /// anew. So do ext4 with its journal, XFS and Btrfs when the commit fails that makes an entry durable.
+    pub stops_at_folder_flush: Option<u64>,
     /// Writes and reads take half of what they could.
     pub comes_short: bool,
 }
@@ -83,7 +86,25 @@ impl ForgetfulDisk {
         state.power = power;
         state.generation += 1;
         for volume in state.volumes.values_mut() {
-            volume.forget(&mut forgetting);
+            volume.mount_anew(&mut forgetting);
+        }
+    }
+
+    /// Whether the store's file system has stopped at a failed flush.
+    pub fn has_stopped(&self) -> bool {
+        self.lock()
+            .volumes
+            .get(&2)
+            .is_some_and(|volume| volume.has_stopped)
+    }
+
+    /// Somebody unmounts the store that has stopped and mounts it again: what was not flushed is forgotten, and everything that was open is closed.
+    pub fn mount_store_anew(&self, mut forgetting: Forgetting) {
+        let mut state = self.lock();
+        state.generation += 1;
+        state.tricks.stops_at_folder_flush = None;
+        if let Some(volume) = state.volumes.get_mut(&2) {
+            volume.mount_anew(&mut forgetting);
         }
     }
 
@@ -164,11 +185,11 @@ impl State {
             std::mem::take(&mut tricks.spoils_next_flush),
             tricks.fails_next_flush.take(),
         );
-        let file = self
-            .volumes
-            .get_mut(&volume)
-            .ok_or(Errno::STALE)?
-            .file_mut(inode)?;
+        let volume = self.volumes.get_mut(&volume).ok_or(Errno::STALE)?;
+        if volume.has_stopped {
+            return Err(Errno::IO);
+        }
+        let file = volume.file_mut(inode)?;
         if let Some(errno) = fails {
             file.unflushed.clear();
             return Err(errno);
@@ -186,6 +207,19 @@ impl State {
             None if spoils => self.tricks.spoils_next_flush = true,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// The entries of a folder reach the disk.
+    fn flush_folder(&mut self, node: OpenNode) -> Result<(), Errno> {
+        let left = self.tricks.stops_at_folder_flush.take();
+        let volume = self.volume_for_effect(node)?;
+        volume.has_stopped |= left == Some(0);
+        if volume.has_stopped {
+            return Err(Errno::IO);
+        }
+        volume.flush_entries(node.inode())?;
+        self.tricks.stops_at_folder_flush = left.map(|left| left - 1);
         Ok(())
     }
 }

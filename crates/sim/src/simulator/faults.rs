@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::chronicle::Chronicle;
 use super::collector::make_store;
 use super::dice::Dice;
-use super::disk::Tricks;
+use super::disk::{Forgetting, Tricks};
 use super::link::Condition;
 use super::power::Power;
 use super::world::World;
@@ -23,6 +23,7 @@ enum Fault {
     LinkRefusing,
     LinkBlackHole,
     LinkHalfOpen,
+    LinkSilent,
     DeviceReboots,
     DeviceClockJumps,
     DeviceFull,
@@ -34,17 +35,19 @@ enum Fault {
     OtherStoreMounted,
     DiskSpoilsFlush,
     DiskFailsFlush,
+    DiskStopsAtFolderFlush,
     LedgerFails,
     CollectorKilled,
     CollectorClockJumps,
 }
 
-const ALL: [Fault; 19] = [
+const ALL: [Fault; 21] = [
     Fault::LinkCut,
     Fault::LinkCutAtByte,
     Fault::LinkRefusing,
     Fault::LinkBlackHole,
     Fault::LinkHalfOpen,
+    Fault::LinkSilent,
     Fault::DeviceReboots,
     Fault::DeviceClockJumps,
     Fault::DeviceFull,
@@ -56,6 +59,7 @@ const ALL: [Fault; 19] = [
     Fault::OtherStoreMounted,
     Fault::DiskSpoilsFlush,
     Fault::DiskFailsFlush,
+    Fault::DiskStopsAtFolderFlush,
     Fault::LedgerFails,
     Fault::CollectorKilled,
     Fault::CollectorClockJumps,
@@ -117,7 +121,8 @@ impl Injector {
             | Fault::LinkCutAtByte
             | Fault::LinkRefusing
             | Fault::LinkBlackHole
-            | Fault::LinkHalfOpen => self.harm_link(fault, number, dice),
+            | Fault::LinkHalfOpen
+            | Fault::LinkSilent => self.harm_link(fault, number, dice),
             Fault::DeviceReboots
             | Fault::DeviceClockJumps
             | Fault::DeviceFull
@@ -138,6 +143,7 @@ impl Injector {
             Fault::LinkCutAtByte => link.cut_in(dice.below(20_000)),
             Fault::LinkRefusing => link.set(Condition::Refusing),
             Fault::LinkBlackHole => link.set(Condition::BlackHole),
+            Fault::LinkSilent => link.set(Condition::Silent),
             _ => link.set(Condition::HalfOpen),
         }
         if !matches!(fault, Fault::LinkCut | Fault::LinkCutAtByte) {
@@ -168,7 +174,7 @@ impl Injector {
             }
             Fault::DeviceClockJumps => {
                 let seconds = i64::try_from(dice.below(20_000)).unwrap_or_default() - 10_000;
-                state.clock_off = seconds * 1_000_000_000;
+                (state.clock_off, state.clock_jumped) = (seconds * 1_000_000_000, true);
                 set_clock_later(device.clone(), for_a_while);
             }
             Fault::DeviceFull => {
@@ -217,6 +223,14 @@ impl Injector {
                     ..Tricks::default()
                 });
             }
+            Fault::DiskStopsAtFolderFlush => {
+                disk.play(Tricks {
+                    stops_at_folder_flush: Some(dice.below(4)),
+                    ..Tricks::default()
+                });
+                let forgetting = Forgetting::ByChance(dice.split());
+                later(for_a_while, move || disk.mount_store_anew(forgetting));
+            }
             Fault::LedgerFails => {
                 let at = dice.index(self.world.collectors.len());
                 if let Some(collector) = self.world.collectors.get(at).cloned() {
@@ -237,7 +251,10 @@ impl Injector {
 
 /// The time is set over the network: the clock is right again.
 fn set_clock_later(device: super::device::Device, after: Duration) {
-    later(after, move || device.lock().clock_off = 0);
+    later(after, move || {
+        let mut state = device.lock();
+        (state.clock_off, state.clock_jumped) = (0, false);
+    });
 }
 
 fn later(after: Duration, what: impl FnOnce() + Send + 'static) {

@@ -8,6 +8,7 @@ use engine::ports::{
     WithdrawnRow,
 };
 use model::{DeviceName, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, Timestamp};
+use tokio::time::Instant;
 
 use super::power::Power;
 
@@ -16,6 +17,8 @@ use super::power::Power;
 pub struct LedgerContent {
     /// Every row, the number of a row being its place.
     pub rows: Vec<(Record, FileState)>,
+    /// When each row was written, in truth: no clock that jumps says so.
+    pub(super) written_at: Vec<Instant>,
     /// How passes ended.
     pub ends: Vec<PassEnd>,
     passes: i64,
@@ -65,6 +68,20 @@ impl ModelLedger {
     /// Puts an earlier state of it back, or an empty one.
     pub fn restore(&self, content: LedgerContent) {
         *self.lock() = content;
+    }
+
+    /// When it was recorded, in truth, that what lies there on a device is stored.
+    pub(super) fn recorded_at(&self, device: &str, lies_at: &RelativePath) -> Option<Instant> {
+        let place = engine::withdrawn::parse(lies_at)?;
+        let is_it = |record: &Record| {
+            let batch = record.withdrawn.as_ref().map(|pass| pass.as_str().as_bytes());
+            record.path == place.original
+                && batch == Some(place.pass.as_slice())
+                && record.device.as_str() == device
+        };
+        let content = self.lock();
+        let mut rows = content.rows.iter().zip(&content.written_at).rev();
+        rows.find(|((record, _), _)| is_it(record)).map(|(_, at)| *at)
     }
 
     fn lock(&self) -> MutexGuard<'_, LedgerContent> {
@@ -183,6 +200,7 @@ impl Ledger for ModelLedger {
         self.commit("record", |content| {
             let add = |record| {
                 content.rows.push((record, FileState::Stored));
+                content.written_at.push(Instant::now());
                 row_id(content.rows.len() - 1)
             };
             records.into_iter().map(add).collect()

@@ -17,6 +17,8 @@ pub enum Condition {
     BlackHole,
     /// What is asked arrives, and no answer ever comes back.
     HalfOpen,
+    /// It lets in, and nothing that is asked after that is ever answered: the device's card hangs.
+    Silent,
 }
 
 /// A link to one device. Clones are the same link.
@@ -100,6 +102,11 @@ impl Link {
         (state.condition, state.cut_in) = (Condition::Well, None);
     }
 
+    /// Makes it carry so many bytes a second.
+    pub fn slow_down(&self, bytes_per_second: u64) {
+        self.lock().bytes_per_second = Some(bytes_per_second);
+    }
+
     pub(super) fn generation(&self) -> u64 {
         self.lock().generation
     }
@@ -126,7 +133,7 @@ impl Link {
         match state.condition {
             _ if state.generation != generation => Passage::Cut,
             Condition::BlackHole => Passage::Vanished,
-            Condition::HalfOpen if is_answer => Passage::Vanished,
+            Condition::HalfOpen | Condition::Silent if is_answer => Passage::Vanished,
             _ => Passage::Arrived,
         }
     }

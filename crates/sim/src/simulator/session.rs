@@ -20,8 +20,10 @@ use tokio::time::sleep;
 use super::book::Book;
 use super::device::{Device, DeviceState, Kind, Refusal, openness};
 use super::disk::ForgetfulDisk;
+use super::ledger::ModelLedger;
 use super::link::{Condition, Link};
 use super::power::Power;
+use super::turns::Turns;
 use reach::Reach;
 
 /// How long a device may keep silent.
@@ -53,6 +55,10 @@ pub struct SimulatedDevices {
     pub power: Power,
     /// Where removals are checked.
     pub book: Book,
+    /// What the collector has recorded before it asks for a removal.
+    pub ledger: ModelLedger,
+    /// Where it is noted when each device is connected.
+    pub turns: Turns,
     /// The disk that removals are checked against.
     pub disk: ForgetfulDisk,
     /// Whether a device stops in the midst of what it was asked when the connection is gone; else it does all of it, later.
@@ -90,8 +96,9 @@ impl Devices for SimulatedDevices {
                 sleep(CONNECT_TIMEOUT).await;
                 return Err(failure(FailureClass::TimedOut, "no answer"));
             }
-            Condition::Well => {}
+            Condition::Well | Condition::Silent => {}
         }
+        self.turns.connected(name);
         if self.power.is_off() {
             return std::future::pending().await;
         }
@@ -105,6 +112,7 @@ impl Devices for SimulatedDevices {
             boot,
             power: self.power.clone(),
             book: self.book.clone(),
+            ledger: self.ledger.clone(),
             disk: self.disk.clone(),
             stops_with_connection: self.stops_with_connection,
             arrivals: Arc::default(),
@@ -268,19 +276,22 @@ impl Session for SimulatedSession {
         _: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        let (reach, paths) = (self.reach.clone(), paths.to_vec());
+        let reach = self.reach.clone();
+        // What the ledger says now, not when the device comes to it: whoever asked may be dead by then, and his ledger lost.
+        let removals: Vec<_> = paths
+            .iter()
+            .map(|path| (path.clone(), reach.removal(path)))
+            .collect();
         let work = async move {
-            let mut answers = Vec::with_capacity(paths.len());
-            for path in paths {
-                let removal = reach.effect("release", path.as_bytes(), |state, reach| {
+            let mut answers = Vec::with_capacity(removals.len());
+            for (path, removal) in removals {
+                let effect = reach.effect("release", path.as_bytes(), |state, reach| {
                     if let Some(file) = state.remove(path.as_bytes()) {
-                        reach
-                            .book
-                            .check_removal(reach.station.number, state, &file, &reach.disk);
+                        reach.book.check_removal(removal, state, &file, &reach.disk);
                     }
                     Ok(())
                 });
-                answers.push(removal.await);
+                answers.push(effect.await);
                 sleep(STEP).await;
             }
             answers

@@ -9,7 +9,7 @@ use engine::placement::{Layout, LayoutPart, NameRule};
 use engine::rules::{DeviceRules, ReleaseRule, Rules};
 use model::{DeviceName, LedgerId, SourcePath};
 
-use super::book::{Book, Naming, station_name};
+use super::book::{Book, Naming, original_path, station_name};
 use super::clock::SimulatedClock;
 use super::collector::{Collector, make_store};
 use super::device::{Device, Kind};
@@ -38,6 +38,8 @@ pub struct Plan {
     pub has_links: bool,
     /// The round-trip time to a device.
     pub round_trip: Duration,
+    /// How many devices a collector works on at a time.
+    pub parallel: usize,
     /// What links carry, in bytes a second; `None`: without limit.
     pub bytes_per_second: Option<u64>,
     /// Whether devices stop in the midst of a request when the connection goes.
@@ -54,6 +56,7 @@ impl Default for Plan {
             naming: Naming::ByDevice,
             has_links: true,
             round_trip: Duration::from_millis(8),
+            parallel: 16,
             bytes_per_second: None,
             stops_with_connection: false,
             seed: 1,
@@ -121,6 +124,7 @@ impl World {
                 rules: rules.clone(),
                 book: book.clone(),
                 min_free: 0,
+                parallel: plan.parallel,
                 stops_with_connection: plan.stops_with_connection,
             })
         });
@@ -160,6 +164,36 @@ impl World {
             device.overwrite(inode, bytes);
             device.close(inode);
         }
+    }
+
+    /// Whether something lies withdrawn on a device.
+    pub fn has_withdrawn(&self, number: usize) -> bool {
+        self.withdrawn(number).is_some()
+    }
+
+    /// Appends to a file that lies withdrawn on a device, and closes it: another recording takes the place of what it was. `false` if none
+    /// lies there.
+    pub fn append_to_withdrawn(&self, number: usize, bytes: &[u8]) -> bool {
+        let (Some(path), Some(device)) = (self.withdrawn(number), self.fleet.get(number)) else {
+            return false;
+        };
+        let mut device = device.lock();
+        let Some(inode) = device.open(&path) else {
+            return false;
+        };
+        let before = device.node(inode).map(|file| Arc::clone(&file.bytes));
+        device.append(inode, bytes);
+        if let (Some(before), Some(after)) = (before, device.close(inode)) {
+            self.book.destroyed(number, &before);
+            self.book.finished(number, &original_path(&path), &after);
+        }
+        true
+    }
+
+    fn withdrawn(&self, number: usize) -> Option<Vec<u8>> {
+        let device = self.fleet.get(number)?.lock();
+        let mut paths = device.files().map(|(path, _)| path);
+        paths.find(|path| original_path(path) != **path).cloned()
     }
 
     /// Holds a file of a device open for writing.

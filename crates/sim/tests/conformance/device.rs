@@ -7,6 +7,7 @@ use sim::simulator::conformance::device::{Place, check};
 use sim::simulator::device::Kind;
 use sim::simulator::power::Power;
 use sim::simulator::session::{SimulatedDevices, SimulatedSession};
+use sim::simulator::turns::Turns;
 use sim::simulator::world::{Plan, World};
 use tokio::time::sleep;
 
@@ -29,6 +30,8 @@ async fn simulated(kind: Kind) -> Simulated {
         stations: collector.stations.clone(),
         power: Power::default(),
         book: world.book.clone(),
+        ledger: collector.ledger.clone(),
+        turns: Turns::begin(1),
         disk: world.disk.clone(),
         stops_with_connection: false,
     };

@@ -8,8 +8,13 @@
     reason = "a test fails where it is surprised"
 )]
 
+mod clocks;
+mod folder_flushes;
 mod power_cuts;
+mod spoilt;
 mod stories;
+mod turns;
+mod writers;
 
 use sim::simulator::collector::Ended;
 
@@ -24,5 +29,5 @@ fn story<T>(story: impl Future<Output = T>) -> T {
 }
 
 fn assert_swept(ended: &Ended) {
-    assert!(matches!(ended, Ended::Swept(_)), "{ended:?}");
+    assert!(matches!(ended, Ended::Swept(..)), "{ended:?}");
 }

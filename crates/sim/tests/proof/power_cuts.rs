@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sim::simulator::book::Naming;
+use sim::simulator::book::{Naming, Spoiling};
 use sim::simulator::collector::Ended;
 use sim::simulator::device::Kind;
 use sim::simulator::dice::Dice;
@@ -246,11 +246,10 @@ fn what_was_stored_before_a_cut_and_spoilt_since_is_never_a_ground_for_release()
                 let power = Power::cut_after(after);
                 let was_cut = sweep_until_cut(&world, &power, case, &Forgetting::Nothing).await;
                 for (at, name) in world.disk.visible().into_keys().enumerate() {
+                    let spoil = |how| world.book.spoil(&name, how, &world.fleet, &world.disk);
                     // An empty file has nothing that could rot.
-                    if at % 2 == 0 || !world.disk.rot(&name) {
-                        world.disk.lose(&name);
-                    }
-                    world.book.store_spoilt(&name, &world.fleet, &world.disk);
+                    let is_spoilt = at % 2 == 1 && spoil(Spoiling::Rots);
+                    assert!(is_spoilt || spoil(Spoiling::IsLost));
                     spoilt += 1;
                 }
                 case.finish(&world).await;

@@ -30,6 +30,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         now()
     }
+
+    fn steady(&self) -> Timestamp {
+        now()
+    }
 }
 
 pub(crate) fn now() -> Timestamp {
@@ -43,6 +47,10 @@ pub(crate) struct LaterClock(pub(crate) Duration);
 impl Clock for LaterClock {
     fn now(&self) -> Timestamp {
         now().plus(self.0)
+    }
+
+    fn steady(&self) -> Timestamp {
+        self.now()
     }
 }
 

@@ -57,6 +57,12 @@ impl Forgetting {
 }
 
 impl Volume {
+    /// As after a power cut, or once somebody has mounted what had stopped.
+    pub(super) fn mount_anew(&mut self, forgetting: &mut Forgetting) {
+        self.forget(forgetting);
+        self.has_stopped = false;
+    }
+
     /// Forgets what was not flushed. What comes out has nothing that is not durable.
     pub(super) fn forget(&mut self, forgetting: &mut Forgetting) {
         for node in self.nodes.values_mut() {

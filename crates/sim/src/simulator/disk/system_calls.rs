@@ -20,6 +20,12 @@ pub struct OpenNode {
     generation: u64,
 }
 
+impl OpenNode {
+    pub(super) fn inode(self) -> u64 {
+        self.inode
+    }
+}
+
 /// The entries of a folder at one moment.
 pub type Listing = std::vec::IntoIter<io::Result<FolderEntry>>;
 
@@ -49,7 +55,7 @@ impl ForgetfulDisk {
         let power = state.power.clone();
         Ok(power.effect(what, || {
             let volume = state.volume_for_effect(node)?;
-            if volume.read_only {
+            if volume.read_only || volume.has_stopped {
                 return Err(Errno::ROFS);
             }
             act(volume, now)
@@ -81,7 +87,7 @@ impl ForgetfulDisk {
 
 impl State {
     /// As [`Self::volume`], within an effect that the power was there for.
-    fn volume_for_effect(&mut self, node: OpenNode) -> Result<&mut Volume, Errno> {
+    pub(super) fn volume_for_effect(&mut self, node: OpenNode) -> Result<&mut Volume, Errno> {
         if node.generation != self.generation {
             return Err(Errno::IO);
         }
@@ -225,9 +231,7 @@ impl Disk for ForgetfulDisk {
         let mut state = self.lock();
         let power = state.power.clone();
         let what = || format!("flush folder {}", folder.inode);
-        Ok(power.effect(what, || {
-            state.volume_for_effect(*folder)?.flush_entries(folder.inode)
-        })?)
+        Ok(power.effect(what, || state.flush_folder(*folder))?)
     }
 
     fn start_write_out(&self, _: &OpenNode, _: u64, _: u64) {}
@@ -319,7 +323,7 @@ impl Disk for ForgetfulDisk {
                 available: total.saturating_sub(volume.used()),
                 total,
                 files_available: None,
-                read_only: volume.read_only,
+                read_only: volume.read_only || volume.has_stopped,
             })
         })
     }
@@ -348,7 +352,7 @@ impl Volume {
         self.change_entry(to.0, EntryChange::Add(to.1.to_vec(), inode), now)
     }
 
-    fn flush_entries(&mut self, inode: u64) -> Result<(), Errno> {
+    pub(super) fn flush_entries(&mut self, inode: u64) -> Result<(), Errno> {
         let Content::Folder(folder) = &mut self.node_mut(inode)?.content else {
             return Err(Errno::NOTDIR);
         };

@@ -24,6 +24,8 @@ pub(super) struct Volume {
     pub(super) nodes: BTreeMap<u64, Node>,
     pub(super) capacity: Option<u64>,
     pub(super) read_only: bool,
+    /// A flush of a folder has failed: nothing is written any more until it is mounted anew.
+    pub(super) has_stopped: bool,
     pub(super) has_links: bool,
     next_inode: u64,
 }
@@ -102,6 +104,7 @@ impl Volume {
             nodes: BTreeMap::from([(ROOT, root)]),
             capacity: None,
             read_only: false,
+            has_stopped: false,
             has_links: true,
             next_inode: ROOT,
         }

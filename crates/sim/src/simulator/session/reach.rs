@@ -7,12 +7,13 @@ use engine::ports::{Chunk, ChunkSender, DeviceFailure, FileFault, FileFaultKind}
 use model::{FailureClass, RelativePath};
 use tokio::sync::oneshot;
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{STALL_TIMEOUT, Station, failure, fault};
-use crate::simulator::book::Book;
+use crate::simulator::book::{Book, Removal, station_name};
 use crate::simulator::device::DeviceState;
 use crate::simulator::disk::ForgetfulDisk;
+use crate::simulator::ledger::ModelLedger;
 use crate::simulator::link::Passage;
 use crate::simulator::power::Power;
 
@@ -27,6 +28,7 @@ pub(super) struct Reach {
     pub(super) boot: u64,
     pub(super) power: Power,
     pub(super) book: Book,
+    pub(super) ledger: ModelLedger,
     pub(super) disk: ForgetfulDisk,
     pub(super) stops_with_connection: bool,
     /// Grows with everything that arrives: a slow link is not a silent one.
@@ -43,6 +45,16 @@ impl Reach {
             }
         }
         std::future::pending().await
+    }
+
+    /// A removal that is asked for now.
+    pub(super) fn removal(&self, path: &RelativePath) -> Removal {
+        let device = self.station.number;
+        Removal {
+            device,
+            sent: Instant::now(),
+            recorded: self.ledger.recorded_at(&station_name(device), path),
+        }
     }
 
     pub(super) async fn carry(&self, bytes: u64, is_answer: bool) -> Passage {

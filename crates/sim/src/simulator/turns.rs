@@ -1,0 +1,112 @@
+//! Which device of a sweep had its turn when, and how long each may have waited for it: promise 4 in figures.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use engine::event::{Event, Reporter};
+use model::DeviceName;
+use tokio::time::Instant;
+
+/// The turns of one sweep. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Turns {
+    began: Instant,
+    parallel: usize,
+    of: Arc<Mutex<BTreeMap<String, Turn>>>,
+}
+
+/// When what happened with one device.
+#[derive(Debug, Clone, Copy, Default)]
+struct Turn {
+    asked: Option<Instant>,
+    connected: Option<Instant>,
+    began: Option<Instant>,
+    ended: Option<Instant>,
+}
+
+/// Whoever is at work for longer makes way for others.
+const LONGEST: Duration = Duration::from_mins(15);
+
+/// So many times as many devices as are worked on may be connecting.
+const CONNECTING: u32 = 4;
+
+/// Timers are not exact.
+const SLACK: Duration = Duration::from_secs(1);
+
+impl Turns {
+    /// A sweep of so many devices at a time begins.
+    pub fn begin(parallel: usize) -> Self {
+        Self {
+            began: Instant::now(),
+            parallel,
+            of: Arc::default(),
+        }
+    }
+
+    /// How long after the sweep began the pass of a device ended; `None` if there was none.
+    pub fn ended_after(&self, device: &str) -> Option<Duration> {
+        let ended = self.lock().get(device)?.ended?;
+        Some(ended - self.began)
+    }
+
+    /// How long after the sweep began a pass over a device that is well must have ended: what it needs for itself, and its share of what others
+    /// need at work. Whoever is not connected yet takes nobody's place at work; whoever is at work for too long gives it up.
+    pub fn latest_end(&self, device: &str) -> Duration {
+        let turns = self.lock();
+        let others = || {
+            turns
+                .iter()
+                .filter(|(name, _)| *name != device)
+                .map(|(_, turn)| turn)
+        };
+        let places = u32::try_from(self.parallel).unwrap_or(u32::MAX).max(1);
+        let makes_way = others().filter(|turn| turn.work() > LONGEST).count() <= self.parallel;
+        let counted = |work: Duration| if makes_way { work.min(LONGEST) } else { work };
+        let work: Duration = others().map(|turn| counted(turn.work())).sum();
+        let connecting: Duration = others().map(Turn::connecting).sum();
+        let own = turns.get(device).copied().unwrap_or_default();
+        own.connecting() + own.work() + work / places + connecting / (places * CONNECTING) + SLACK
+    }
+
+    pub(super) fn connected(&self, device: &DeviceName) {
+        self.note(device, |turn| turn.connected = Some(Instant::now()));
+    }
+
+    fn note(&self, device: &DeviceName, what: impl FnOnce(&mut Turn)) {
+        what(self.lock().entry(device.as_str().to_owned()).or_default());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Turn>> {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    fn connecting(&self) -> Duration {
+        span(self.asked, self.connected.or(self.ended))
+    }
+
+    fn work(&self) -> Duration {
+        span(self.began, self.ended)
+    }
+}
+
+fn span(from: Option<Instant>, to: Option<Instant>) -> Duration {
+    match (from, to) {
+        (Some(from), Some(to)) => to.saturating_duration_since(from),
+        _ => Duration::ZERO,
+    }
+}
+
+impl Reporter for Turns {
+    fn report(&self, event: &Event) {
+        let now = Some(Instant::now());
+        match event {
+            Event::Connecting { device } => self.note(device, |turn| turn.asked = now),
+            Event::Connected { device, .. } => self.note(device, |turn| turn.began = now),
+            Event::PassEnded { device, .. } => self.note(device, |turn| turn.ended = now),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The collector's clock is set while a device that tells no time is waited for.
+
+use std::time::Duration;
+
+use sim::simulator::device::Kind;
+use sim::simulator::power::Power;
+use sim::simulator::world::{Plan, SETTLE_BLIND, World};
+use tokio::time::sleep;
+
+use crate::{assert_swept, story};
+
+#[test]
+fn a_file_has_rested_between_two_surveys_for_as_long_as_time_has_passed_however_the_clock_is_set() {
+    for hours in [-2, 2] {
+        story(async {
+            let plan = Plan {
+                kinds: vec![Kind::SftpOnly],
+                ..Plan::default()
+            };
+            let world = World::new(&plan).unwrap();
+            let power = Power::default();
+            world.next_process(&power);
+            world.record(0, "photo", b"some bytes, and perhaps more to come");
+            assert_swept(&world.collectors[0].sweep(&power).await);
+            world.clock.jump(hours * 3_600_000_000_000);
+            sleep(Duration::from_secs(10)).await;
+            assert_swept(&world.collectors[0].sweep(&power).await);
+            let taken = world.disk.visible();
+            assert!(
+                taken.is_empty(),
+                "clock set by {hours} h: taken after 10 s: {taken:?}"
+            );
+            sleep(SETTLE_BLIND).await;
+            assert_swept(&world.collectors[0].sweep(&power).await);
+            world.check_progress();
+            assert_eq!(world.book.breaches(), [""; 0], "clock set by {hours} h");
+        });
+    }
+}

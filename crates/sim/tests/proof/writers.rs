@@ -1,0 +1,73 @@
+//! Somebody writes to a file that lies withdrawn, at every moment: it is gathered as it is then, unless that was after gleaner's last look.
+
+use std::time::Duration;
+
+use sim::simulator::device::Kind;
+use sim::simulator::dice::Dice;
+use sim::simulator::power::Power;
+use sim::simulator::world::{Plan, SETTLE_BLIND, World};
+use tokio::time::sleep;
+
+use crate::{assert_swept, story};
+
+/// What came of a write so long after a file was withdrawn: `None` if it lay there no more.
+async fn written(kind: Kind, delay: Duration) -> Option<u64> {
+    let plan = Plan {
+        kinds: vec![kind],
+        ..Plan::default()
+    };
+    let world = World::new(&plan).unwrap();
+    let power = Power::default();
+    world.next_process(&power);
+    world.record(0, "day/large", &Dice::new(1).bytes(9000));
+    // Where no clock tells, a file must be seen twice.
+    if kind == Kind::SftpOnly {
+        assert_swept(&world.collectors[0].sweep(&power).await);
+    }
+    sleep(SETTLE_BLIND * 2).await;
+    let writer = async {
+        let mut waited = 0;
+        while !world.has_withdrawn(0) {
+            waited += 1;
+            assert!(waited < 60_000, "nothing is ever withdrawn");
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(delay).await;
+        world.append_to_withdrawn(0, b"and more")
+    };
+    let (ended, was_there) = tokio::join!(world.collectors[0].sweep(&power), writer);
+    assert_swept(&ended);
+    world.check();
+    for _ in 0..3 {
+        sleep(SETTLE_BLIND * 2).await;
+        assert_swept(&world.collectors[0].sweep(&power).await);
+    }
+    world.check();
+    world.check_progress();
+    let breaches = world.book.breaches();
+    assert!(
+        breaches.is_empty(),
+        "{kind:?}, written after {delay:?}: {breaches:?}"
+    );
+    was_there.then(|| world.book.counts().written_too_late)
+}
+
+#[test]
+fn what_is_written_to_a_withdrawn_file_at_any_moment_is_gathered_unless_it_came_after_the_last_look() {
+    for kind in [Kind::Full, Kind::NoTar, Kind::Blind, Kind::SftpOnly] {
+        let (mut moments, mut too_late) = (0, 0);
+        for delay in 0.. {
+            let Some(excused) = story(written(kind, Duration::from_millis(delay))) else {
+                break;
+            };
+            (moments, too_late) = (moments + 1, too_late + excused);
+        }
+        println!("{kind:?}: {moments} moments, {too_late} after the last look");
+        assert!(moments > 20, "{kind:?}: released after {moments} ms");
+        // Of a round trip of 8 ms, the half in which the answer comes, and the half in which the next request goes.
+        assert!(
+            (1..=12).contains(&too_late),
+            "{kind:?}: {too_late} moments after the last look"
+        );
+    }
+}
