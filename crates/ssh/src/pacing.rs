@@ -9,8 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// sshd's `MaxStartups` is 10:30:100 by default: from the tenth on, it drops connections at random. Two are left for
 /// people.
 const AT_ONCE: usize = 8;
-/// Each costs some 0.2 seconds of CPU on small machines: with many more at once, all of them are late.
-const AT_ONCE_THROUGH: usize = 16;
+/// Each costs both ends together some 0.15 seconds of CPU: with many more at once, on a machine that has other things to do, none is in time. At 100 ms of
+/// round trip each takes more than a second, so that fewer would make a large fleet wait.
+const AT_ONCE_THROUGH: usize = 32;
 /// A turn ends after that time at the latest, so that a host that accepts connections and keeps silent delays no other device
 /// for long. A handshake takes eight round trips and some computing: a second at 100 ms.
 const LONGEST_TURN: Duration = Duration::from_secs(2);

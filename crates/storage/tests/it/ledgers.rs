@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::LedgerId;
+use rustix::io::Errno;
 use storage::SystemDisk;
 
 use crate::context::{Home, now};
+use crate::watched::WatchedDisk;
 
 #[test]
 fn a_lost_ledger_is_found_by_machine_and_path() {
@@ -60,4 +62,19 @@ fn a_ledger_in_use_is_noted_once_a_day() {
     assert!(found.is_some());
     let names = fs::read_dir(home.path.join(".gleaner/ledgers")).unwrap().count();
     assert_eq!(names, 1);
+}
+
+#[test]
+fn a_note_that_cannot_be_read_is_told_and_not_taken_for_none() {
+    let home = Home::in_memory();
+    let disk = WatchedDisk::new();
+    let store = home.folder(&disk);
+    let (id, path) = (LedgerId::new("one").unwrap(), Path::new("/ledger.db"));
+    store.remember_ledger(&id, Some("m1"), path, now()).unwrap();
+    disk.refuse(|call| (call.name == b"one.toml").then_some(Errno::ACCESS));
+    // A collector that lost its ledger would begin with a new id, and leave what it has withdrawn to nobody.
+    assert!(store.find_lost_ledger(Some("m1"), path).is_err());
+    disk.refuse_nothing();
+    let found = store.find_lost_ledger(Some("m1"), path).unwrap();
+    assert_eq!(found.map(|known| known.id), Some(id));
 }
