@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::bandwidth::Metered;
 use crate::facts::Facts;
 use crate::last_words::LastWords;
+use crate::naming::Naming;
 use crate::patience::{LaneDebt, least};
 use crate::process::Client;
 use crate::script::{COMMAND, Knowledge, Tag, opening};
@@ -190,6 +191,19 @@ impl Lane {
     pub(crate) async fn ask(&mut self, verb: &str, arguments: &[u8]) -> Result<(), LaneError> {
         let head = format!("{verb} {}\n", arguments.len());
         let request = [head.as_bytes(), arguments].concat();
+        self.write(&request).await
+    }
+
+    /// The same about files in a folder that all of them are in: the arguments are names from there.
+    pub(crate) async fn ask_about(
+        &mut self,
+        verb: &str,
+        naming: &Naming,
+        arguments: &[u8],
+    ) -> Result<(), LaneError> {
+        let folder = naming.folder();
+        let head = format!("{verb} {} {}\n", arguments.len(), folder.len());
+        let request = [head.as_bytes(), folder, arguments].concat();
         self.write(&request).await
     }
 

@@ -20,6 +20,7 @@ mod guard;
 mod jump;
 mod lane;
 mod last_words;
+mod naming;
 mod open_files;
 mod pacing;
 mod patience;

@@ -112,7 +112,12 @@ else dd if="$1" bs=1048576 skip="$2" count="$3" 2>/dev/null | head -c "$4" | $di
 fi </dev/null'
 export digest
 
-while read -r verb length; do
+# Runs a program in the folder that all files of a request are in, with their names by standard input.
+there() { take "$length" | { cd -P "$folder" 2>/dev/null && "$@"; }; }
+
+while read -r verb length folder_length; do
+    # It begins with / or ./ and ends with /, so that nothing is lost at its end.
+    [ -z "$folder_length" ] || folder=$(take "$folder_length")
     case $verb in
     survey)
         if [ "$end_of_record" = '\0' ]; then
@@ -126,30 +131,28 @@ while read -r verb length; do
     inspect)
         eval "$open_files"
         if [ "$end_of_record" = '\0' ]; then
-            take "$length" | xargs -0 stat --printf 's %d %i %s %.9Y %.9Z %u %f %n\0' -- 2>/dev/null
+            there xargs -0 stat --printf 's %d %i %s %.9Y %.9Z %u %f %n\0' -- 2>/dev/null
         else
-            take "$length" | xargs -0 stat -c "s %d %i %s %Y %Z %u %f %n
+            there xargs -0 stat -c "s %d %i %s %Y %Z %u %f %n
 $tag" 2>/dev/null
         fi
         ;;
     # Small files one after the other. What cannot be read is passed over.
     stream)
-        take "$length" |
-            tar -c -P -b 64 --format=gnu --numeric-owner --no-recursion --hard-dereference --null --no-unquote \
-                -T - -f - 2>/dev/null
+        there tar -c -P -b 64 --format=gnu --numeric-owner --no-recursion --hard-dereference --null --no-unquote \
+            -T - -f - 2>/dev/null
         # A tar that was killed has left off in the midst of a file: then nothing that comes after it could be told from that file.
         [ $? -le 2 ] || exit 3
         ;;
     # What rename(2) does and nothing else: mv would copy where that fails.
     rename)
-        take "$length" |
-            perl -e '$/ = "\0"; while (defined($from = <STDIN>) && defined($to = <STDIN>)) {
-                chomp($from, $to); print rename($from, $to) ? 1 : 0 }' 2>/dev/null
+        there perl -e '$/ = "\0"; while (defined($from = <STDIN>) && defined($to = <STDIN>)) {
+            chomp($from, $to); print rename($from, $to) ? 1 : 0 }' 2>/dev/null
         ;;
-    remove) take "$length" | xargs -0 rm -f -- 2>/dev/null && echo gone ;;
+    remove) there xargs -0 rm -f -- 2>/dev/null && echo gone ;;
     # Not all at once, so that the answer does not keep silent for long: a batch holds 128 MiB in small files.
-    digest) take "$length" | xargs -0 -n 256 $digest 2>/dev/null ;;
-    ranges) take "$length" | xargs -0 -n 4 sh -c "$range" sh 2>/dev/null ;;
+    digest) there xargs -0 -n 256 $digest 2>/dev/null ;;
+    ranges) there xargs -0 -n 4 sh -c "$range" sh 2>/dev/null ;;
     *) exit 2 ;;
     esac
     case $verb in

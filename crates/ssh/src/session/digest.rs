@@ -7,6 +7,7 @@ use model::{Digest, SourcePath};
 
 use super::SshSession;
 use crate::lane::LaneError;
+use crate::naming::Naming;
 
 /// The device reads and counts in blocks of this size.
 const BLOCK: u64 = 1024 * 1024;
@@ -54,18 +55,17 @@ impl SshSession {
 
     async fn digest_files(&self, wanted: &[Wanted], digests: &mut [Option<Digest>]) -> Result<(), LaneError> {
         for some in wanted.chunks(MOST_AT_ONCE) {
-            let arguments: Vec<u8> = some
-                .iter()
-                .flat_map(|file| file.name.iter().copied().chain([0]))
-                .collect();
+            let names = some.iter().map(|file| file.name.as_slice());
+            let naming = Naming::of(names.clone());
+            let arguments = naming.arguments(names);
             // Files that cannot be read are passed over, the order is kept.
             let mut expected: VecDeque<&Wanted> = some.iter().collect();
-            self.ask_for_digests("digest", &arguments, |line| {
+            self.ask_for_digests("digest", (&naming, &arguments), |line| {
                 let Some((digest, name)) = digest_and_name(line) else {
                     return;
                 };
                 while let Some(file) = expected.pop_front() {
-                    if file.name == name {
+                    if naming.is(name, &file.name) {
                         put(digests, file.place, Some(digest));
                         break;
                     }
@@ -82,9 +82,13 @@ impl SshSession {
         digests: &mut [Option<Digest>],
     ) -> Result<(), LaneError> {
         for some in wanted.chunks(MOST_AT_ONCE) {
-            let arguments: Vec<u8> = some.iter().flat_map(range_arguments).collect();
+            let naming = Naming::of(some.iter().map(|range| range.name.as_slice()));
+            let arguments: Vec<u8> = some
+                .iter()
+                .flat_map(|range| range_arguments(&naming, range))
+                .collect();
             let mut expected = some.iter();
-            self.ask_for_digests("ranges", &arguments, |line| {
+            self.ask_for_digests("ranges", (&naming, &arguments), |line| {
                 if let Some(range) = expected.next() {
                     put(
                         digests,
@@ -102,7 +106,7 @@ impl SshSession {
     async fn ask_for_digests(
         &self,
         verb: &str,
-        arguments: &[u8],
+        (naming, arguments): (&Naming, &[u8]),
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), LaneError> {
         let Some(lanes) = &self.lanes else {
@@ -110,7 +114,7 @@ impl SshSession {
         };
         let mut lane = lanes.lease_for_digest().await?;
         let tag = lane.tag();
-        lane.ask(verb, arguments).await?;
+        lane.ask_about(verb, naming, arguments).await?;
         // A line for each file at most, and an empty one before the tag; beyond that it is no answer to this.
         for _ in 0..=MOST_AT_ONCE + 1 {
             let answer = lane.until(b"\n").await?;
@@ -126,14 +130,14 @@ impl SshSession {
 }
 
 /// Name, first block, number of blocks, number of bytes; `-` where the range reaches to the end.
-fn range_arguments(range: &Wanted) -> Vec<u8> {
+fn range_arguments(naming: &Naming, range: &Wanted) -> Vec<u8> {
     let first = range.offset / BLOCK;
     let (blocks, bytes) = match range.length {
         Some(length) => (length.div_ceil(BLOCK).to_string(), length.to_string()),
         None => ("-".to_owned(), "-".to_owned()),
     };
     [
-        &range.name[..],
+        &naming.name(&range.name)[..],
         format!("\0{first}\0{blocks}\0{bytes}\0").as_bytes(),
     ]
     .concat()
@@ -164,10 +168,11 @@ mod tests {
             offset,
             length,
         };
-        assert_eq!(range_arguments(&range(0, None)), b"/a b\x000\0-\0-\0");
+        let naming = Naming::of(std::iter::once(&b"/a b"[..]));
+        assert_eq!(range_arguments(&naming, &range(0, None)), b"./a b\x000\0-\0-\0");
         assert_eq!(
-            range_arguments(&range(3 * BLOCK, Some(BLOCK + 1))),
-            b"/a b\x003\x002\x001048577\0"
+            range_arguments(&naming, &range(3 * BLOCK, Some(BLOCK + 1))),
+            b"./a b\x003\x002\x001048577\0"
         );
     }
 

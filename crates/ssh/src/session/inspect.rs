@@ -7,6 +7,7 @@ use super::SshSession;
 use super::fault::fault;
 use crate::facts::Dialect;
 use crate::lane::{LaneError, Lease};
+use crate::naming::Naming;
 use crate::open_files::{OpenFiles, openness};
 use crate::pipeline::in_order;
 use crate::records::{Record, Status, kind_of_mode, lesser};
@@ -54,11 +55,10 @@ impl SshSession {
         lane: &mut Lease<'_>,
         names: &[Vec<u8>],
     ) -> Result<Vec<Option<Looked>>, LaneError> {
-        let arguments: Vec<u8> = names
-            .iter()
-            .flat_map(|name| name.iter().copied().chain([0]))
-            .collect();
-        lane.ask("inspect", &arguments).await?;
+        let paths = names.iter().map(Vec::as_slice);
+        let naming = Naming::of(paths.clone());
+        lane.ask_about("inspect", &naming, &naming.arguments(paths))
+            .await?;
         let mut open_files = OpenFiles::default();
         let mut seen = Vec::with_capacity(names.len());
         loop {
@@ -75,7 +75,7 @@ impl SshSession {
                     let position = names
                         .iter()
                         .skip(seen.len())
-                        .position(|name| *name == status.name)
+                        .position(|name| naming.is(&status.name, name))
                         .ok_or_else(|| LaneError::Nonsense(beginning_of(&status.name)))?;
                     seen.extend(std::iter::repeat_with(|| None).take(position));
                     seen.push(Some(self.inspection(&open_files, &status)));

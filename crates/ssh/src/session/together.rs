@@ -15,6 +15,7 @@ use super::inspect::{beginning_of, portions};
 use super::second::Reading;
 use crate::archive::{BLOCK, Header, padding, until_nul};
 use crate::lane::{LaneError, Lease};
+use crate::naming::Naming;
 
 /// Files in one question.
 const MOST_FILES: usize = 1024;
@@ -40,6 +41,7 @@ pub(super) fn budget() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(BUDGET))
 }
 
+/// A file, with its path and, once it was asked for, the name by which it is told.
 type Named = (Vec<u8>, Wanted);
 
 impl SshSession {
@@ -107,7 +109,10 @@ impl SshSession {
                     .flat_map(|step| [&step.from, &step.to])
                     .map(|path| Self::path(source, path))
                     .collect();
-                lane.ask("rename", &arguments(names.iter())).await?;
+                let paths = names.iter().map(Vec::as_slice);
+                let naming = Naming::of(paths.clone());
+                lane.ask_about("rename", &naming, &naming.arguments(paths))
+                    .await?;
                 let answer = lane.until(end.as_bytes()).await?;
                 if answer.len() > some.len() {
                     return Err(LaneError::Nonsense(beginning_of(&answer)));
@@ -138,7 +143,10 @@ impl SshSession {
             let end = format!("\n{}\n", lane.tag());
             let mut are_gone = true;
             for names in portions(paths.iter().map(|path| Self::path(source, path))) {
-                lane.ask("remove", &arguments(names.iter())).await?;
+                let paths = names.iter().map(Vec::as_slice);
+                let naming = Naming::of(paths.clone());
+                lane.ask_about("remove", &naming, &naming.arguments(paths))
+                    .await?;
                 are_gone &= lane.until(end.as_bytes()).await? == b"gone\n".as_slice();
             }
             lane.put_back();
@@ -157,16 +165,17 @@ async fn ask_ahead(
     asked: &mut VecDeque<VecDeque<Named>>,
 ) -> Result<(), LaneError> {
     while !left.is_empty() && asked.len() < QUESTIONS {
-        let files: VecDeque<Named> = left.drain(..next_question(left)).collect();
-        lane.ask("stream", &arguments(files.iter().map(|(name, _)| name)))
+        let mut files: VecDeque<Named> = left.drain(..next_question(left)).collect();
+        let naming = Naming::of(files.iter().map(|(path, _)| path.as_slice()));
+        for (path, _) in &mut files {
+            *path = naming.name(path);
+        }
+        let names = files.iter().flat_map(|(name, _)| name.iter().copied().chain([0]));
+        lane.ask_about("stream", &naming, &names.collect::<Vec<u8>>())
             .await?;
         asked.push_back(files);
     }
     Ok(())
-}
-
-fn arguments<'a>(names: impl Iterator<Item = &'a Vec<u8>>) -> Vec<u8> {
-    names.flat_map(|name| name.iter().copied().chain([0])).collect()
 }
 
 /// How many of the files the next question takes: one at least.

@@ -168,8 +168,12 @@ impl Questions {
             number if number <= self.opening => return None,
             _ => {}
         }
-        let (verb, length) = line.split_once(' ').expect("a request");
-        self.data = length.parse().expect("a length");
+        let (verb, lengths) = line.split_once(' ').expect("a request");
+        // Of the names, and of the folder from which they are told.
+        self.data = lengths
+            .split(' ')
+            .map(|length| length.parse::<usize>().expect("a length"))
+            .sum();
         Some(verb.to_owned())
     }
 }
