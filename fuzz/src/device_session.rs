@@ -23,9 +23,8 @@ const BESIDE: usize = 8 << 20;
 const TIMES: usize = 64;
 /// Noise beyond this ends a session, and where that falls depends on the pieces.
 const LONGEST: usize = 60_000;
-const BLOCK: usize = 512;
 
-/// What is asked: a line with a letter for each question, and `T` where the checksums of an archive are to be made right; a
+/// What is asked: a line with a letter for each question; a
 /// line of paths divided by `|`, each with its expected size after `=`. What follows is all that the device says.
 pub(crate) fn hold(input: &[u8]) {
     if input.len() > LONGEST {
@@ -39,10 +38,7 @@ pub(crate) fn hold(input: &[u8]) {
         .filter_map(path_and_size)
         .take(MOST_PATHS)
         .collect();
-    let mut said = input.0.to_vec();
-    if questions.first() == Some(&b't') && questions.contains(&b'T') {
-        mend_archive(&mut said);
-    }
+    let said = input.0.to_vec();
     let asked = |pieces: Vec<Vec<u8>>| {
         let questions = questions.iter().take(MOST_QUESTIONS);
         run(conversation(questions, &paths, pieces, &said))
@@ -254,34 +250,4 @@ async fn one_of_them(
         Err(_) => assert!(bytes.is_empty(), "bytes of a file that was passed over"),
     }
     format!("{bytes:?}")
-}
-
-/// Makes every checksum right, as far as sizes lead from header to header.
-fn mend_archive(said: &mut [u8]) {
-    let end_of_facts = format!("{} end\n", fuzzing::TAG).into_bytes();
-    let facts = said.windows(end_of_facts.len()).position(|it| it == end_of_facts);
-    let mut at = match facts {
-        Some(start) => start + end_of_facts.len(),
-        None => return,
-    };
-    while let Some(block) = said.get_mut(at..at + BLOCK) {
-        if block.iter().all(|byte| *byte == 0) || block[0] == b'\n' {
-            return;
-        }
-        block[148..156].fill(b' ');
-        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-        block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-        let size = block[124..136]
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default();
-        let size = String::from_utf8_lossy(size).into_owned();
-        let size = usize::from_str_radix(size.trim_matches(' '), 8).unwrap_or(0);
-        at = at
-            .saturating_add(BLOCK)
-            .saturating_add(size.div_ceil(BLOCK).saturating_mul(BLOCK));
-        if at > said.len() {
-            return;
-        }
-    }
 }

@@ -41,7 +41,7 @@ struct Reach {
     routes: Mutex<HashMap<DeviceName, Route>>,
     pacing: Pacing,
     jumps: Jumps,
-    /// One device alone would gain nothing by sharing a connection.
+    /// One device alone shares a connection to its jump host with itself, where it may come to make a second one.
     shares_jumps: bool,
     client: Client,
     connect_timeout: Duration,
@@ -72,7 +72,7 @@ impl SshDevices {
             routes: Mutex::default(),
             pacing: Pacing::default(),
             jumps: Jumps::default(),
-            shares_jumps: targets.len() > 1,
+            shares_jumps: targets.len() > 1 || targets.iter().any(may_compress),
             client: Client {
                 program: options.program.clone(),
                 configuration: workplace.configuration(),
@@ -105,9 +105,7 @@ impl Devices for SshDevices {
             });
         };
         let session = self.reach.connect(target, facts_for).await?;
-        // A second connection would not know of the bandwidth that the first one uses.
-        let may_compress = target.compression == Compression::Auto && target.bandwidth.is_none();
-        Ok(match may_compress {
+        Ok(match may_compress(target) {
             true => session.with_second(Arc::new(Again {
                 reach: Arc::clone(&self.reach),
                 target: target.clone(),
@@ -115,6 +113,11 @@ impl Devices for SshDevices {
             false => session,
         })
     }
+}
+
+/// Whether a second connection may be made. It would not know of the bandwidth that the first one uses.
+fn may_compress(target: &Target) -> bool {
+    target.compression == Compression::Auto && target.bandwidth.is_none()
 }
 
 impl Reconnect for Again {

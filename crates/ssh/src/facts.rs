@@ -18,10 +18,8 @@ pub(crate) struct Facts {
     pub(crate) sees_others: bool,
     pub(crate) dialect: Dialect,
     pub(crate) digests: Option<DigestTool>,
-    /// There is perl, which can call rename(2) and nothing else.
-    pub(crate) renames: bool,
-    /// There is GNU tar.
-    pub(crate) archives: bool,
+    /// There is perl, which can call rename(2) and nothing else, and read many files in one process.
+    pub(crate) perl: bool,
     /// In the order of the question.
     pub(crate) disks: Vec<Option<DiskUse>>,
 }
@@ -84,8 +82,7 @@ impl Facts {
                 "plain_find" => plain_find = has_shape(value, &[], 7),
                 "plain_stat" => plain_stat = has_shape(value, &[], 7),
                 "digests" => facts.digests = DigestTool::of_name(value),
-                "perl" => facts.renames = true,
-                "tar" => facts.archives = value == "GNU",
+                "perl" => facts.perl = true,
                 "disk" => facts.disks.push(disk(value)),
                 _ => {}
             }
@@ -164,7 +161,6 @@ mod tests {
             "stat 2049 2 4096 1700000000.123456789 1700000000.123456789 0 41ed",
             "digests openssl",
             "perl",
-            "tar GNU",
             "disk /dev/root 1000 400 500 45% /",
             "disk //server/a share 1000 400 -5 45% /mnt/x y",
             "disk ",
@@ -173,7 +169,7 @@ mod tests {
         let facts = Facts::read(lines.into_iter());
         assert_eq!(facts.dialect, Dialect::Gnu);
         assert_eq!(facts.digests, Some(DigestTool::Openssl));
-        assert!(facts.archives && facts.renames && facts.sees_others && facts.boot_id.is_some());
+        assert!(facts.perl && facts.sees_others && facts.boot_id.is_some());
         assert_eq!(facts.uptime, Some(Duration::from_millis(1_234_560)));
         assert_eq!(
             facts.clock.map(Timestamp::nanoseconds),
@@ -209,7 +205,6 @@ mod tests {
             "uptime NaN",
             "boot $(reboot)",
             "digests rm -rf",
-            "tar bsdtar",
         ];
         assert_eq!(Facts::read(odd.into_iter()), Facts::default());
     }

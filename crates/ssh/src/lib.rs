@@ -7,7 +7,6 @@
 //! This crate never touches a local file outside its private folder, opens no socket of its own, and puts no name
 //! into a shell line. Begin reading at [`connect`], then [`session`].
 
-mod archive;
 mod bandwidth;
 pub mod classify;
 mod compression;

@@ -5,7 +5,7 @@ use model::SourcePath;
 use crate::facts::{Dialect, DigestTool, Facts};
 
 /// The device's half of the conversation.
-const DEVICE: &str = include_str!("script/device.sh");
+pub(crate) const DEVICE: &str = include_str!("script/device.sh");
 
 /// The command that the login shell is given, whichever shell that is: bash, dash, fish, csh. What it evaluates comes by
 /// standard input.

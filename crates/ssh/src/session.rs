@@ -148,14 +148,14 @@ impl SshSession {
             None => (None, Facts::default()),
         };
         // What is read over lanes is not metered.
-        let reads_together = facts.dialect == Dialect::Gnu && facts.archives && reached.bandwidth.is_none();
+        let reads_together = facts.dialect == Dialect::Gnu && facts.perl && reached.bandwidth.is_none();
         let mut session = Self {
             abilities: Abilities {
                 reads_together,
                 ..abilities::of(&facts, reached.files.supports(sftp::codec::names::POSIX_RENAME))
             },
             together: reads_together.then(together::budget),
-            renames_together: facts.renames,
+            renames_together: facts.perl,
             second: None,
             dialect: facts.dialect,
             sees_others: facts.sees_others,

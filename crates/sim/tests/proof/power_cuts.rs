@@ -78,7 +78,7 @@ fn cases() -> Vec<Case> {
         Case {
             name: "two devices with the same names",
             plan: Plan {
-                kinds: vec![Kind::Full, Kind::NoTar],
+                kinds: vec![Kind::Full, Kind::NoPerl],
                 naming: Naming::Together,
                 ..Plan::default()
             },
@@ -86,8 +86,8 @@ fn cases() -> Vec<Case> {
             ..plain.clone()
         },
         lesser(
-            "a device without tar, whose large files are resumed",
-            Kind::NoTar,
+            "a device without perl, whose large files are resumed",
+            Kind::NoPerl,
             1,
             1,
         ),
@@ -275,7 +275,7 @@ fn a_pass_that_is_cut_and_whose_repetition_is_cut_too_loses_nothing() {
     let mut dice = Dice::new(2);
     let mut cuts = 0;
     let all = cases();
-    let resumed = |case: &&Case| case.plan.kinds == [Kind::NoTar] || !case.plan.has_links;
+    let resumed = |case: &&Case| case.plan.kinds == [Kind::NoPerl] || !case.plan.has_links;
     for case in all.iter().filter(resumed) {
         for after in 1.. {
             let mut goes_on = false;

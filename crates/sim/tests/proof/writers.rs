@@ -54,7 +54,7 @@ async fn written(kind: Kind, delay: Duration) -> Option<u64> {
 
 #[test]
 fn what_is_written_to_a_withdrawn_file_at_any_moment_is_gathered_unless_it_came_after_the_last_look() {
-    for kind in [Kind::Full, Kind::NoTar, Kind::Blind, Kind::SftpOnly] {
+    for kind in [Kind::Full, Kind::NoPerl, Kind::Blind, Kind::SftpOnly] {
         let (mut moments, mut too_late) = (0, 0);
         for delay in 0.. {
             let Some(excused) = story(written(kind, Duration::from_millis(delay))) else {

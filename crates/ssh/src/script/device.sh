@@ -36,7 +36,6 @@ facts() {
     esac
     fact digests "$digests"
     case $(perl -e 'print rename("", "") ? "bad" : "good"' 2>/dev/null </dev/null) in good) fact perl ;; esac
-    case $(tar --version 2>/dev/null </dev/null) in *'GNU tar'*) fact tar GNU ;; esac
     read -r sources
     while [ "$sources" -gt 0 ]; do
         IFS= read -r source
@@ -137,17 +136,31 @@ while read -r verb length folder_length; do
 $tag" 2>/dev/null
         fi
         ;;
-    # Small files one after the other. What cannot be read is passed over.
+    # Small files one after the other, each after its length; hyphens for one that is none, cannot be read, or is larger than is told together.
     stream)
-        there tar -c -P -b 64 --format=gnu --numeric-owner --no-recursion --hard-dereference --null --no-unquote \
-            -T - -f - 2>/dev/null
-        # A tar that was killed has left off in the midst of a file: then nothing that comes after it could be told from that file.
+        there perl -e 'binmode STDOUT; $/ = "\0"; $most = 65536; $said = "";
+            sub speak { while (length $said) {
+                defined($count = syswrite STDOUT, $said) or exit 3; substr $said, 0, $count, "" } }
+            while (defined($name = <STDIN>)) {
+                chomp $name; $bytes = ""; $is_whole = 0;
+                if (lstat $name and -f _ and -s _ <= $most and open $file, "<:raw", $name) {
+                    do { $got = sysread $file, $bytes, $most + 1 - length $bytes, length $bytes } while $got;
+                    $is_whole = (defined $got and length $bytes <= $most) }
+                $said .= $is_whole ? sprintf("%08x", length $bytes) . $bytes : "-" x 8;
+                speak if length $said > $most }
+            speak' 2>/dev/null
+        # One that was killed has left off in the midst of a file: then nothing that comes after it could be told from that file.
         [ $? -le 2 ] || exit 3
         ;;
-    # What rename(2) does and nothing else: mv would copy where that fails.
+    # What rename(2) does and nothing else: mv would copy where that fails. Folders that are missing are made.
     rename)
         there perl -e '$/ = "\0"; while (defined($from = <STDIN>) && defined($to = <STDIN>)) {
-            chomp($from, $to); print rename($from, $to) ? 1 : 0 }' 2>/dev/null
+            chomp($from, $to); $is_done = rename $from, $to;
+            unless ($is_done) {
+                $made = $at = 0;
+                while (($at = index $to, "/", $at + 1) > 0) { $made += mkdir(substr($to, 0, $at), 0700) }
+                $is_done = ($made and rename $from, $to) }
+            print $is_done ? 1 : 0 }' 2>/dev/null
         ;;
     remove) there xargs -0 rm -f -- 2>/dev/null && echo gone ;;
     # Not all at once, so that the answer does not keep silent for long: a batch holds 128 MiB in small files.

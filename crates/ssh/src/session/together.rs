@@ -1,7 +1,7 @@
 //! One command for many files, where SFTP has a request for each: reading small ones, renaming, and removing.
 //!
 //! By SFTP a small file costs three requests to be read and one to be removed, each of which wakes every process on the way. 10,000 files of
-//! 2-40 KB cost ssh and the two sshds 3.4 s of CPU to be read that way, and 1.1 s in one stream of `tar`.
+//! 2-40 KB cost ssh and the two sshds 3.4 s of CPU to be read that way, and 1.1 s in one stream.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +13,6 @@ use tokio::sync::Semaphore;
 use super::SshSession;
 use super::inspect::{beginning_of, portions};
 use super::second::Reading;
-use crate::archive::{BLOCK, Header, padding, until_nul};
 use crate::lane::{LaneError, Lease};
 use crate::naming::Naming;
 
@@ -29,23 +28,19 @@ const BUDGET: usize = 4 * 1024 * 1024;
 /// Bytes of one file that are read only to be thrown away, where it has grown since it was looked at. Beyond that the lane is given up,
 /// and the files behind this one are read one by one.
 const MOST_SKIPPED: u64 = 1024 * 1024;
-/// Bytes of an entry that is no file, and entries beside the files and their long names: `tar` was asked for files, and has nothing to say
-/// of other things.
-const MOST_BESIDE: (u64, usize) = (64 * 1024, 64);
-
-/// A name is no longer than a path may be on Linux, with room to spare.
-const LONGEST_NAME: u64 = 8192;
+/// Digits of the length that stands before each file, or as many hyphens.
+const LENGTH_DIGITS: usize = 8;
 
 /// A budget of its own, so that a file whose turn to be consumed has not come yet never keeps one that is read by itself from its end.
 pub(super) fn budget() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(BUDGET))
 }
 
-/// A file, with its path and, once it was asked for, the name by which it is told.
+/// A file with its path.
 type Named = (Vec<u8>, Wanted);
 
 impl SshSession {
-    /// What the device's `tar` passes over, or all where it has none that we know, is dropped with its outcome untold.
+    /// What the device passes over, or all where it has no perl, is dropped with its outcome untold.
     pub(super) async fn read_together(
         &self,
         source: &SourcePath,
@@ -75,7 +70,7 @@ impl SshSession {
         };
         match read.await {
             Ok(()) => Ok(()),
-            // A `tar` that was killed ends its shell, and a file may have grown without bound: the lane ends with the lease, and what was not
+            // A perl that was killed ends its shell, and a file may have grown without bound: the lane ends with the lease, and what was not
             // told yet is read by SFTP, which fails in its own words where it was the connection that ended.
             Err(error @ (LaneError::Ended(_) | LaneError::Excess(_))) => {
                 tracing::debug!(%error, "files are read one by one");
@@ -90,7 +85,7 @@ impl SshSession {
         }
     }
 
-    /// Renames files by one command for many, as rename(2) does; which of them it has renamed.
+    /// Renames files by one command for many, as rename(2) does, into folders that it makes where they are missing; which of them it has renamed.
     pub(super) async fn move_together(
         &self,
         source: &SourcePath,
@@ -162,18 +157,15 @@ impl SshSession {
 async fn ask_ahead(
     lane: &mut Lease<'_>,
     left: &mut VecDeque<Named>,
-    asked: &mut VecDeque<VecDeque<Named>>,
+    asked: &mut VecDeque<VecDeque<Wanted>>,
 ) -> Result<(), LaneError> {
     while !left.is_empty() && asked.len() < QUESTIONS {
-        let mut files: VecDeque<Named> = left.drain(..next_question(left)).collect();
-        let naming = Naming::of(files.iter().map(|(path, _)| path.as_slice()));
-        for (path, _) in &mut files {
-            *path = naming.name(path);
-        }
-        let names = files.iter().flat_map(|(name, _)| name.iter().copied().chain([0]));
-        lane.ask_about("stream", &naming, &names.collect::<Vec<u8>>())
+        let files: Vec<Named> = left.drain(..next_question(left)).collect();
+        let paths = files.iter().map(|(path, _)| path.as_slice());
+        let naming = Naming::of(paths.clone());
+        lane.ask_about("stream", &naming, &naming.arguments(paths))
             .await?;
-        asked.push_back(files);
+        asked.push_back(files.into_iter().map(|(_, file)| file).collect());
     }
     Ok(())
 }
@@ -189,63 +181,47 @@ fn next_question(left: &VecDeque<Named>) -> usize {
     fitting.count().max(1).min(left.len())
 }
 
-/// Hands the bytes of each file on as they come. Answers how many files there were.
+/// Hands the bytes of each file on as they come, in the order of the question. Answers how many files there were, or were passed over.
 async fn take_answer(
     lane: &mut Lease<'_>,
-    mut files: VecDeque<Named>,
+    mut files: VecDeque<Wanted>,
     to: (&Arc<Semaphore>, &Reading),
 ) -> Result<usize, LaneError> {
     let end = format!("\n{}\n", lane.tag());
-    let (mut count, mut long_name) = (0, None);
-    let mut headers_left = files.len() * 2 + MOST_BESIDE.1;
-    // The first byte of a header is that of a name, or NUL.
+    let mut count = 0;
+    // Neither a digit nor a hyphen.
     while lane.peek().await? != b'\n' {
-        let block = lane.exactly(BLOCK).await?;
-        let header = Header::parse(&block).ok_or_else(|| LaneError::Nonsense(beginning_of(&block)))?;
-        headers_left = headers_left
-            .checked_sub(1)
-            .ok_or_else(|| LaneError::Nonsense("an archive of more than was asked for".to_owned()))?;
-        match header {
-            Header::End => break,
-            Header::LongName(size) => long_name = Some(take_name(lane, size).await?),
-            Header::Other(size) => {
-                if size > MOST_BESIDE.0 {
-                    return Err(LaneError::Nonsense(format!("{size} bytes of no file")));
-                }
-                long_name = None;
-                lane.skip(size.saturating_add(padding(size))).await?;
-            }
-            Header::File { name, size } => {
-                let name = long_name.take().unwrap_or(name);
-                let file =
-                    named(&mut files, &name).ok_or_else(|| LaneError::Nonsense(beginning_of(&name)))?;
-                take_file(lane, file, size, to).await?;
-                count += 1;
-            }
+        let length = lane.exactly(LENGTH_DIGITS).await?;
+        let nonsense = || LaneError::Nonsense(beginning_of(&length));
+        let file = files.pop_front().ok_or_else(nonsense)?;
+        match Length::read(&length).ok_or_else(nonsense)? {
+            Length::PassedOver => {}
+            Length::Bytes(size) => take_file(lane, file, size, to).await?,
         }
+        count += 1;
     }
     lane.until(end.as_bytes()).await?;
     Ok(count)
 }
 
-/// The file of that name; those before it were passed over.
-fn named(files: &mut VecDeque<Named>, name: &[u8]) -> Option<Wanted> {
-    while let Some((expected, file)) = files.pop_front() {
-        if expected == name {
-            return Some(file);
-        }
-    }
-    None
+/// What is told of a file before its bytes.
+#[derive(Debug, PartialEq, Eq)]
+enum Length {
+    /// It is none, cannot be read, or is too large.
+    PassedOver,
+    /// So many bytes follow.
+    Bytes(u64),
 }
 
-async fn take_name(lane: &mut Lease<'_>, size: u64) -> Result<Vec<u8>, LaneError> {
-    let length = usize::try_from(size).unwrap_or(usize::MAX);
-    if size > LONGEST_NAME {
-        return Err(LaneError::Nonsense(format!("a name of {size} bytes")));
+impl Length {
+    fn read(told: &[u8]) -> Option<Self> {
+        if told.iter().all(|byte| *byte == b'-') {
+            return Some(Self::PassedOver);
+        }
+        let is_number = told.iter().all(u8::is_ascii_hexdigit);
+        let digits = std::str::from_utf8(told).ok().filter(|_| is_number)?;
+        u64::from_str_radix(digits, 16).ok().map(Self::Bytes)
     }
-    let name = until_nul(&lane.exactly(length).await?).to_vec();
-    lane.skip(padding(size)).await?;
-    Ok(name)
 }
 
 async fn take_file(
@@ -263,7 +239,7 @@ async fn take_file(
         if size > MOST_SKIPPED {
             return Err(LaneError::Excess(size));
         }
-        return lane.skip(size + padding(size)).await;
+        return lane.skip(size).await;
     }
     if size > 0 {
         let permits = u32::try_from(size).unwrap_or(u32::MAX);
@@ -272,7 +248,6 @@ async fn take_file(
         let length = usize::try_from(size).unwrap_or(usize::MAX);
         let bytes = lane.exactly(length).await?;
         // Whoever is sent bytes is told an outcome: nothing can fail between the two.
-        lane.skip(padding(size)).await?;
         reading.came(&bytes);
         file.chunks.send(Chunk { bytes, credit }).ok();
     }
@@ -288,7 +263,6 @@ mod tests {
     use tokio::sync::{mpsc, oneshot};
 
     use super::*;
-    use crate::archive::tests::header;
     use crate::facts::Facts;
     use crate::lane::{Lanes, Opener, Streams};
     use crate::last_words::LastWords;
@@ -325,9 +299,8 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_was_sent_of_a_file_whose_outcome_is_untold() {
-        // The device goes between the bytes of the file and the end of their block.
-        let answer = [&header(b"/data/a", b"6\0", b'0')[..], b"hello\n\0\0"].concat();
-        let lanes = lanes_that_say(&answer).await;
+        // The device goes before the last byte of the file.
+        let lanes = lanes_that_say(b"00000006hello").await;
         let (chunks, mut taken) = mpsc::unbounded_channel();
         let (outcome, told) = oneshot::channel();
         let file = Wanted {
@@ -337,7 +310,7 @@ mod tests {
             outcome,
         };
         let mut lane = lanes.lease().await.unwrap();
-        let files = VecDeque::from([(b"/data/a".to_vec(), file)]);
+        let files = VecDeque::from([file]);
         let taken_answer = take_answer(&mut lane, files, (&budget(), &Reading::undivided())).await;
         assert!(
             matches!(taken_answer, Err(LaneError::Ended(_))),
@@ -348,5 +321,19 @@ mod tests {
             taken.recv().await.is_none(),
             "bytes of a file that was passed over"
         );
+    }
+
+    #[test]
+    fn a_length_is_eight_digits_and_hyphens_are_none() {
+        assert_eq!(Length::read(b"0000a0f1"), Some(Length::Bytes(0xa0f1)));
+        assert_eq!(Length::read(b"--------"), Some(Length::PassedOver));
+        for nonsense in ["-0000001", "+0000001", " 0000001", "0000000g"] {
+            assert_eq!(Length::read(nonsense.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn the_script_knows_what_a_small_file_is() {
+        assert!(crate::script::DEVICE.contains(&format!("$most = {SMALL};")));
     }
 }

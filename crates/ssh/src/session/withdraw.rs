@@ -35,11 +35,10 @@ impl SshSession {
         source: &SourcePath,
         moves: &[Move],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        let refusals = self.make_folders(source, moves).await?;
         let done = self.move_together(source, moves).await?;
         let left = moves.iter().zip(&done).filter(|(_, is_done)| !**is_done);
         let left: Vec<Move> = left.map(|(step, _)| step.clone()).collect();
-        let mut results = self.move_each(source, &left, &refusals).await?.into_iter();
+        let mut results = self.move_each(source, &left).await?.into_iter();
         let of_each = done
             .into_iter()
             .map(|is_done| if is_done { Some(Ok(())) } else { results.next() });
@@ -51,13 +50,13 @@ impl SshSession {
         &self,
         source: &SourcePath,
         moves: &[Move],
-        refusals: &Refusals,
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        let refusals = self.make_folders(source, moves).await?;
         let requests: Vec<_> = moves
             .iter()
             .map(|step| {
                 let (from, to) = (Self::path(source, &step.from), Self::path(source, &step.to));
-                let (files, refusal) = (self.files.clone(), outermost_refusal(source, step, refusals));
+                let (files, refusal) = (self.files.clone(), outermost_refusal(source, step, &refusals));
                 async move {
                     match refusal {
                         Some(refusal) => Err(refusal),

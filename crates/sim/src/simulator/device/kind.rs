@@ -7,8 +7,8 @@ use engine::ports::Abilities;
 pub enum Kind {
     /// A shell with GNU tools, and root: everything can be seen.
     Full,
-    /// The same without a tar that reads many files together.
-    NoTar,
+    /// The same without perl, which reads many files together.
+    NoPerl,
     /// A shell, but another user's writers cannot be seen.
     Blind,
     /// SFTP only: no digest, no inode, no clock, whole seconds.
@@ -21,7 +21,7 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Self; 5] = [
         Self::Full,
-        Self::NoTar,
+        Self::NoPerl,
         Self::Blind,
         Self::SftpOnly,
         Self::NoRename,
@@ -40,7 +40,7 @@ impl Kind {
         };
         match self {
             Self::Full => full,
-            Self::NoTar => Abilities {
+            Self::NoPerl => Abilities {
                 reads_together: false,
                 ..full
             },
