@@ -8,9 +8,6 @@ use super::SshSession;
 use super::fault::fault;
 use super::second::Reading;
 
-/// What is read at a time as long as it is not decided which connection is the better one: each piece is opened anew, a round trip.
-const PIECE: u64 = 4 << 20;
-
 /// Hands pieces on and counts what it has handed on.
 struct Counted<'a> {
     chunks: &'a ChunkSender,
@@ -47,10 +44,9 @@ impl SshSession {
         loop {
             let reading = self.reading();
             let from = offset.saturating_add(delivered);
-            let end = match self.is_undecided() {
-                true => from.saturating_add(PIECE).min(expected_size),
-                false => expected_size,
-            };
+            let end = self.piece().map_or(expected_size, |piece| {
+                from.saturating_add(piece).min(expected_size)
+            });
             let mut sink = Counted {
                 chunks: &chunks,
                 reading: &reading,

@@ -113,8 +113,11 @@ impl SshSession {
         self.second.as_ref().map_or_else(Reading::undivided, Second::read)
     }
 
-    pub(super) fn is_undecided(&self) -> bool {
-        self.second.as_ref().is_some_and(Second::is_undecided)
+    /// How many bytes of a file are to be read at a time, where that matters.
+    pub(super) fn piece(&self) -> Option<u64> {
+        self.second
+            .as_ref()
+            .and_then(|second| second.state().judge.piece())
     }
 }
 
@@ -149,11 +152,6 @@ impl Second {
             over,
             session,
         }
-    }
-
-    /// Whether the next read may go another way than this one.
-    pub(super) fn is_undecided(&self) -> bool {
-        self.state().judge.is_undecided()
     }
 
     /// Bytes that have come over the second connection.
