@@ -27,11 +27,6 @@ const LEAST_TO_COMPARE: (Duration, u64) = (Duration::from_secs(1), 1 << 20);
 /// Bytes per second beyond which it is not tried: half of what zlib in ssh brought where one core of a server did nothing else (47 million of noise,
 /// 54 million of tables; `ssh -o Compression=yes device 'cat FILE' >/dev/null`). Smaller devices bring less, which the comparison finds out.
 const FASTEST_WORTH_IT: f64 = 24e6;
-/// What is read at a time as long as it is not decided which connection is the better one, by all readers together: what was begun over the one
-/// is not ended over the other. Each piece is opened anew, two round trips in which the others keep the link busy.
-const PIECES: u64 = 4 << 20;
-/// A piece of one reader has so many bytes at least.
-const LEAST_PIECE: u64 = 256 << 10;
 /// How much more a second the compressed connection must bring.
 const GAIN: f64 = 1.05;
 
@@ -182,14 +177,6 @@ impl Judge {
         }
     }
 
-    /// How many bytes to read before choosing again. None where nothing more will be chosen.
-    pub(crate) fn piece(&self) -> Option<u64> {
-        let may_shrink = self.left.is_none_or(|left| left <= MOST_LEFT);
-        let is_undecided = matches!(self.stage, Stage::Measuring | Stage::Opening) && may_shrink;
-        let readers = u64::try_from(self.plain.readers.max(1)).unwrap_or(u64::MAX);
-        is_undecided.then(|| (PIECES / readers).max(LEAST_PIECE))
-    }
-
     /// The second connection is there, or cannot be had.
     pub(crate) fn opened(&mut self, is_there: bool, now: Instant) {
         self.stage = match self.plain.rate(now, LEAST_TO_TRY).filter(|_| is_there) {
@@ -288,27 +275,12 @@ mod tests {
         let (mut link, table) = (Link::new(), table(65_536));
         assert_eq!(link.choose(), Choice::Plain);
         link.read(Over::Plain, &table, 2, 2_000_000);
-        assert_eq!(link.judge.piece(), Some(PIECES));
         assert_eq!(link.choose(), Choice::OpenSecond);
         assert_eq!(link.choose(), Choice::Plain, "it is not there yet");
         link.open();
         assert_eq!(link.choose(), Choice::Compressed);
         link.read(Over::Compressed, &table, 5, 6_000_000);
         assert_eq!(link.choose(), Choice::Compressed);
-        assert_eq!(link.judge.piece(), None);
-    }
-
-    #[test]
-    fn many_readers_begin_little_before_it_is_decided() {
-        let mut link = Link::new();
-        for _ in 0..7 {
-            link.judge.begin(Over::Plain, link.now);
-        }
-        assert_eq!(link.judge.piece(), Some(PIECES / 8));
-        for _ in 0..100 {
-            link.judge.begin(Over::Plain, link.now);
-        }
-        assert_eq!(link.judge.piece(), Some(LEAST_PIECE));
     }
 
     #[test]
@@ -328,11 +300,9 @@ mod tests {
         let mut link = Link::new();
         link.read(Over::Plain, &noise(65_536), 20, 1_000_000);
         assert_eq!(link.choose(), Choice::Plain);
-        assert_eq!(link.judge.piece(), None);
         let mut link = Link::new();
         link.read(Over::Plain, &table(65_536), 2, 100_000_000);
         assert_eq!(link.choose(), Choice::Plain);
-        assert_eq!(link.judge.piece(), None);
         let mut link = Link::new();
         link.read(Over::Plain, &table(65_536), 2, 100_000);
         assert_eq!(link.choose(), Choice::Plain);

@@ -174,6 +174,7 @@ async fn download(client: &Client, budget: &Budget, received: Received, told: &A
             };
             assert!(fits || !is_honest, "{} bytes in place of {expected}", told.size);
         }
+        Ok(Outcome::LeftOff) => panic!("nobody asked for that"),
         Ok(Outcome::Grown) => {
             assert_eq!(end, expected);
             assert!(!is_honest || told.size > expected);

@@ -61,6 +61,11 @@ pub struct Piece {
 pub trait PieceSink {
     /// Takes one piece; false when nobody wants any more.
     fn deliver(&mut self, piece: Piece) -> bool;
+
+    /// Whether more is to be asked for. Asked before each request but the first of a download; what is asked for already is delivered.
+    fn goes_on(&self) -> bool {
+        true
+    }
 }
 
 impl PieceSink for mpsc::UnboundedSender<Piece> {
@@ -72,5 +77,9 @@ impl PieceSink for mpsc::UnboundedSender<Piece> {
 impl<S: PieceSink + ?Sized> PieceSink for &mut S {
     fn deliver(&mut self, piece: Piece) -> bool {
         (**self).deliver(piece)
+    }
+
+    fn goes_on(&self) -> bool {
+        (**self).goes_on()
     }
 }

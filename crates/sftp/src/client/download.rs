@@ -30,6 +30,8 @@ pub enum Outcome {
     },
     /// Every byte up to the expected size was delivered, and the file goes on behind it.
     Grown,
+    /// The sink wanted no more to be asked for ([`PieceSink::goes_on`]); what had been asked for by then was delivered.
+    LeftOff,
 }
 
 impl Client {
@@ -58,6 +60,7 @@ impl Client {
             sink,
             expected_size,
             next_offset: from_offset.min(expected_size),
+            has_asked: false,
             read_length: self.read_length().min(budget.capacity() / BUDGET_PARTS).max(1),
             in_flight: VecDeque::new(),
         };
@@ -76,6 +79,8 @@ struct Download<'a, S> {
     expected_size: u64,
     /// The first byte that has not been asked for.
     next_offset: u64,
+    /// A first READ is always sent: a sink that goes on nowhere comes nearer to the end nevertheless.
+    has_asked: bool,
     read_length: u32,
     /// The requests under way, by offset and without a gap: what comes out of order waits in its receiver,
     /// and the first of them is always with the server, so that no wait for budget can be a wait for
@@ -112,7 +117,10 @@ impl<S: PieceSink> Download<'_, S> {
                     waiting = None;
                     self.ask(credit.ok_or(Failure::ConsumerGone)?);
                 }
-                else => return Ok(Outcome::Complete),
+                else => return Ok(match self.next_offset > self.expected_size {
+                    true => Outcome::Complete,
+                    false => Outcome::LeftOff,
+                }),
             }
         }
     }
@@ -131,7 +139,8 @@ impl<S: PieceSink> Download<'_, S> {
                 };
             }
             let length = self.next_length();
-            if length == 0 {
+            let is_all_asked = length == 0 || (self.has_asked && !self.sink.goes_on());
+            if is_all_asked {
                 return Ok(None);
             }
             match self.budget.try_take(length) {
@@ -166,6 +175,7 @@ impl<S: PieceSink> Download<'_, S> {
             answer,
         });
         self.next_offset += u64::from(length);
+        self.has_asked = true;
     }
 
     fn read(&self, offset: u64, length: u32, credit: OwnedSemaphorePermit) -> oneshot::Receiver<Answer> {

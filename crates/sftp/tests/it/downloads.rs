@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use proptest::prelude::*;
 use sftp::codec::{Limits, Request, Response, Status, StatusCode};
-use sftp::{Budget, Client, Outcome, Piece};
+use sftp::{Budget, Client, Outcome, Piece, PieceSink};
 use tokio::sync::mpsc;
 
 use crate::scripted_server::{Server, connected, limited};
@@ -38,6 +38,41 @@ async fn a_small_file_takes_open_read_and_close_and_waits_for_no_close() {
         assert_eq!(next(&mut pieces).await, (0, Bytes::from("12345")));
         assert!(pieces.recv().await.is_none());
         server.close("h").await;
+    })
+    .await;
+}
+
+/// Wants the first piece only.
+struct First(mpsc::UnboundedSender<Piece>);
+
+impl PieceSink for First {
+    fn deliver(&mut self, piece: Piece) -> bool {
+        self.0.send(piece).is_ok()
+    }
+
+    fn goes_on(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_leaves_off_is_given_what_was_asked_for_and_nothing_more_is_asked() {
+    within(async {
+        let (client, mut server) = connected().await;
+        let (sink, mut pieces) = mpsc::unbounded_channel();
+        let budget = Budget::new(100_000);
+        let download = client.download(b"file", 10, 60_000, &budget, First(sink));
+        let serving = async {
+            server.open("h").await;
+            let id = server.read(10, 25_000).await;
+            server.data(id, vec![7; 25_000]).await;
+            server.close("h").await;
+        };
+        let (outcome, ()) = tokio::join!(download, serving);
+        assert_eq!(outcome.expect("downloaded"), Outcome::LeftOff);
+        let (offset, bytes) = next(&mut pieces).await;
+        assert_eq!((offset, bytes.len()), (10, 25_000));
+        assert!(pieces.recv().await.is_none());
     })
     .await;
 }
@@ -295,6 +330,7 @@ async fn downloaded(size: usize, expected: usize, from: usize, capacity: u32, wh
         // A short reply that ends with the expected size hides what is behind it, and a download that begins
         // there cannot see what is before it.
         Outcome::Complete => assert!(size >= expected || from == expected),
+        Outcome::LeftOff => panic!("nobody asked for that"),
     }
     assert_eq!(bytes, contents.get(from..expected.min(size)).unwrap_or_default());
     drop(client);

@@ -27,6 +27,10 @@ impl PieceSink for &mut Counted<'_> {
         self.bytes += if is_wanted { length } else { 0 };
         is_wanted
     }
+
+    fn goes_on(&self) -> bool {
+        self.reading.goes_on()
+    }
 }
 
 impl SshSession {
@@ -44,9 +48,6 @@ impl SshSession {
         loop {
             let reading = self.reading();
             let from = offset.saturating_add(delivered);
-            let end = self.piece().map_or(expected_size, |piece| {
-                from.saturating_add(piece).min(expected_size)
-            });
             let mut sink = Counted {
                 chunks: &chunks,
                 reading: &reading,
@@ -54,14 +55,14 @@ impl SshSession {
             };
             let read = match &reading.session {
                 Some(second) => {
-                    let download = second.download(&path, from, end, &mut sink);
+                    let download = second.download(&path, from, expected_size, &mut sink);
                     second.verdict.unless_ended(download).await.flatten()
                 }
-                None => self.download(&path, from, end, &mut sink).await,
+                None => self.download(&path, from, expected_size, &mut sink).await,
             };
             delivered += sink.bytes;
             match read {
-                Ok(Ok(Outcome::Grown)) if end < expected_size => {}
+                Ok(Ok(Outcome::LeftOff)) => {}
                 Ok(Ok(Outcome::Grown)) => {
                     return Ok(Err(FileFault {
                         kind: FileFaultKind::Grown,

@@ -74,6 +74,12 @@ impl Reading {
         }
     }
 
+    /// Whether to go on over the same connection. What was begun over one is not ended over it when the other has turned out to be better.
+    pub(super) fn goes_on(&self) -> bool {
+        let Some(second) = &self.second else { return true };
+        second.choose(Instant::now()).0 == self.over
+    }
+
     /// The second connection has failed: there will be no further read over it.
     pub(super) fn broke(&self) {
         if let Some(second) = &self.second {
@@ -112,13 +118,6 @@ impl SshSession {
     pub(super) fn reading(&self) -> Reading {
         self.second.as_ref().map_or_else(Reading::undivided, Second::read)
     }
-
-    /// How many bytes of a file are to be read at a time, where that matters.
-    pub(super) fn piece(&self) -> Option<u64> {
-        self.second
-            .as_ref()
-            .and_then(|second| second.state().judge.piece())
-    }
 }
 
 impl Second {
@@ -132,6 +131,17 @@ impl Second {
     /// Decides over which connection to read next; begins to make the second one where it is time to.
     pub(super) fn read(&self) -> Reading {
         let now = Instant::now();
+        let (over, session) = self.choose(now);
+        self.state().judge.begin(over, now);
+        Reading {
+            second: Some(self.clone()),
+            over,
+            session,
+        }
+    }
+
+    /// The connection that bytes should come over now. Where it is the second, its session.
+    fn choose(&self, now: Instant) -> (Over, Option<Arc<SshSession>>) {
         let mut state = self.state();
         let session = match state.judge.choose(now) {
             Choice::Plain => None,
@@ -141,16 +151,10 @@ impl Second {
             }
             Choice::Compressed => state.session.clone(),
         };
-        let over = match session {
-            Some(_) => Over::Compressed,
-            None => Over::Plain,
-        };
-        tracing::trace!("reads over {over:?}: {:?}", state.judge);
-        state.judge.begin(over, now);
-        Reading {
-            second: Some(self.clone()),
-            over,
-            session,
+        tracing::trace!("{:?}", state.judge);
+        match session {
+            Some(session) => (Over::Compressed, Some(session)),
+            None => (Over::Plain, None),
         }
     }
 
