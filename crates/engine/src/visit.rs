@@ -37,7 +37,7 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) released: Count,
     /// Folders that several batches of a source share, and that may be empty when all of them are done.
     pub(crate) shared_folders: Mutex<BTreeSet<RelativePath>>,
-    /// Whose turn it is to fetch: one batch at a time. While one is on the wire, the other is flushed, published, recorded and released; two
+    /// Whose turn it is to fetch: one batch at a time, but for its last bytes. While one is on the wire, the other is flushed, published, recorded and released; two
     /// that shared the wire would come to each stage together, and leave wire and disk idle in turn.
     pub(crate) wire: Arc<Semaphore>,
     notes: Mutex<Notes>,

@@ -3,12 +3,12 @@
 //! What limits the reading is the session's byte budget alone: each chunk carries a credit that returns once it is written. A
 //! crash leaves partial and sealed files in staging; both are invisible, and the next pass fetches again (or goes on with a large one).
 
-use std::sync::Arc;
+mod turn;
 
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use model::{Digest, RelativePath, SourcePath, WaitReason};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::event::Event;
 use crate::ports::device::{SMALL, Wanted};
@@ -19,6 +19,7 @@ use crate::stages::survey::reason_of;
 use crate::stages::withdraw::Withdrawn;
 use crate::visit::Visit;
 use crate::world::World;
+use turn::{Share, Turn};
 
 /// A file that came whole, is sealed in staging, and what the device says its digest is.
 #[derive(Debug)]
@@ -75,20 +76,24 @@ pub(crate) async fn fetch<W: World>(
         .iter()
         .map(|file| (file.lies_at().clone(), file.identity().size))
         .collect();
-    // The next batch begins to be fetched when the last byte of this one is here, not when it is sealed.
-    let turn = Arc::new(visit.wire.clone().acquire_owned().await.ok());
+    // The next batch begins to be fetched when the last bytes of this one are on their way, not when it is sealed.
+    let bytes = places
+        .iter()
+        .fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
+    let turn = Turn::new(visit.wire.clone().acquire_owned().await.ok(), bytes);
     let room = Semaphore::new(BYTES_AT_ONCE as usize);
     let (mut arrivals, mut wanted) = (Vec::with_capacity(batch.len()), Vec::new());
     for file in batch {
         let (comes, wants) = coming(visit, &file);
         wanted.extend(wants);
-        arrivals.push((file, comes, Arc::clone(&turn)));
+        let share = turn.share(file.identity().size);
+        arrivals.push((file, comes, share));
     }
     drop(turn);
     let digesting = digests(visit, source, &places);
     let reading = read_together(visit, source, wanted);
     let fetching = stream::iter(arrivals)
-        .map(|(file, coming, turn)| fetch_one(visit, source, file, coming, (turn, &room)))
+        .map(|(file, coming, share)| fetch_one(visit, source, file, coming, (share, &room)))
         .buffered(FILES_AT_ONCE)
         .try_collect::<Vec<Option<(Withdrawn, SealedFile)>>>();
     let (files, digests, ()) = future::try_join3(fetching, digesting, reading).await?;
@@ -197,15 +202,12 @@ async fn range_digests<W: World>(
     Ok(digests)
 }
 
-/// Held by each file of a batch until its last byte is here.
-type Turn = Arc<Option<OwnedSemaphorePermit>>;
-
 async fn fetch_one<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     file: Withdrawn,
     coming: Option<Coming>,
-    (turn, room): (Turn, &Semaphore),
+    (mut share, room): (Share, &Semaphore),
 ) -> Result<Option<(Withdrawn, SealedFile)>, PassError> {
     let store = visit.world.store();
     let size = file.identity().size;
@@ -216,6 +218,7 @@ async fn fetch_one<W: World>(
     let resume = coming.is_none() && may_resume(visit, &file);
     let (staged, have) = store.stage(&key, resume).await?;
     if have > 0 {
+        share.came(have);
         let (device, path) = (visit.device.name.clone(), file.original().clone());
         visit.report(&Event::Resumed {
             device,
@@ -224,14 +227,14 @@ async fn fetch_one<W: World>(
         });
     }
     let (staged, came) = match coming {
-        Some(coming) => take_coming(visit, staged, coming, size).await?,
+        Some(coming) => take_coming(visit, staged, coming, (size, &mut share)).await?,
         None => (staged, None),
     };
     let (staged, outcome, last) = match came {
         Some((outcome, last)) => (staged, outcome, last),
-        None => fetch_alone(visit, source, &file, staged, have).await?,
+        None => fetch_alone(visit, source, &file, staged, (have, &mut share)).await?,
     };
-    drop((room, turn));
+    drop((room, share));
     let (reason, detail) = match outcome {
         Ok(count) if have + count == size => {
             let sealed = store.seal(staged, last, file.identity().modified).await?;
@@ -258,9 +261,9 @@ async fn take_coming<W: World>(
     visit: &Visit<'_, W>,
     staged: StagedOf<W>,
     coming: Coming,
-    size: u64,
+    missing: (u64, &mut Share),
 ) -> Result<(StagedOf<W>, Option<Came>), PassError> {
-    let (staged, last) = receive(visit, staged, coming.chunks, size).await?;
+    let (staged, last) = receive(visit, staged, coming.chunks, missing).await?;
     let outcome = coming.outcome.await.ok();
     Ok((staged, outcome.map(|outcome| (outcome, last))))
 }
@@ -271,7 +274,7 @@ async fn fetch_alone<W: World>(
     source: &SourcePath,
     file: &Withdrawn,
     staged: StagedOf<W>,
-    have: u64,
+    (have, share): (u64, &mut Share),
 ) -> Result<(StagedOf<W>, Result<u64, FileFault>, Vec<Chunk>), PassError> {
     let size = file.identity().size;
     let (sender, chunks) = mpsc::unbounded_channel();
@@ -282,7 +285,7 @@ async fn fetch_alone<W: World>(
             .await
             .map_err(PassError::from)
     };
-    let receiving = receive(visit, staged, chunks, size.saturating_sub(have));
+    let receiving = receive(visit, staged, chunks, (size.saturating_sub(have), share));
     let (outcome, (staged, last)) = future::try_join(fetching, receiving).await?;
     Ok((staged, outcome, last))
 }
@@ -303,7 +306,7 @@ async fn receive<W: World>(
     visit: &Visit<'_, W>,
     mut staged: StagedOf<W>,
     mut chunks: mpsc::UnboundedReceiver<Chunk>,
-    mut missing: u64,
+    (mut missing, share): (u64, &mut Share),
 ) -> Result<(StagedOf<W>, Vec<Chunk>), PassError> {
     let mut waiting = Vec::new();
     while chunks.recv_many(&mut waiting, CHUNKS_AT_ONCE).await > 0 {
@@ -316,6 +319,7 @@ async fn receive<W: World>(
             bytes,
         });
         missing = missing.saturating_sub(bytes);
+        share.came(bytes);
         if missing > 0 {
             staged = visit
                 .world
