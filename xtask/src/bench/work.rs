@@ -45,6 +45,9 @@ pub(super) enum Fate {
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
+/// As many as a camera makes on a busy day.
+const FILES_IN_A_FOLDER: usize = 10_000;
+
 const ONE_DEVICE: Work = Work {
     name: "",
     about: "",
@@ -125,6 +128,40 @@ pub(super) const WORKS: [Work; 7] = [
 ];
 
 impl Work {
+    /// So many files of one size on one device.
+    pub(super) fn waiting(files: usize, bytes: u64) -> Self {
+        let waiting = Self {
+            files_per_device: files,
+            folders_per_device: files.div_ceil(FILES_IN_A_FOLDER),
+            smallest_bytes: bytes,
+            largest_bytes: bytes,
+            ..ONE_DEVICE
+        };
+        waiting.with_room()
+    }
+
+    /// So many devices with so many files of one size each. The silent are among them.
+    pub(super) fn devices(all: usize, silent: usize, files_each: usize, bytes: u64) -> Self {
+        let fleet = Self {
+            live: all.saturating_sub(silent),
+            silent,
+            folders_per_device: 1,
+            ..Self::waiting(files_each, bytes)
+        };
+        fleet.with_room()
+    }
+
+    /// With room for all of it twice, and some.
+    fn with_room(self) -> Self {
+        let files = u64::try_from(self.live * self.files_per_device).unwrap_or(u64::MAX);
+        let bytes = files.saturating_mul(self.largest_bytes.next_multiple_of(4 * KIB));
+        Self {
+            disk_gibibytes: 4 + (bytes.saturating_mul(3) >> 30),
+            disk_files: 200_000 + files.saturating_mul(3),
+            ..self
+        }
+    }
+
     /// The same with `percent` of everything, but at least two of what there are several.
     pub(super) fn scaled(self, percent: u64) -> Self {
         if percent == 100 {
