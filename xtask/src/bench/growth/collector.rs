@@ -67,6 +67,13 @@ impl Surroundings<'_> {
     }
 }
 
+/// What becomes of the files on their device.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Release {
+    Delete,
+    Keep,
+}
+
 /// A collector of its own for the devices of a lab.
 #[derive(Debug)]
 pub(super) struct Collector<'a> {
@@ -76,9 +83,17 @@ pub(super) struct Collector<'a> {
 
 impl Collector<'_> {
     /// Lays out what waits, with a new store and no ledger. `parallel` is that of the configuration.
-    pub(super) fn begin_anew(&self, parallel: usize) -> Result<()> {
+    pub(super) fn begin_anew(&self, parallel: usize, release: Release) -> Result<()> {
+        const DEFAULTS: &str = "[defaults]\n";
         self.lab.lay_out()?;
-        let text = format!("{}\n[fleet]\nparallel = {parallel}\n", configuration(&self.lab)?);
+        let rule = match release {
+            Release::Delete => DEFAULTS.to_owned(),
+            Release::Keep => format!("{DEFAULTS}release = \"keep\"\n"),
+        };
+        let text = format!(
+            "{}\n[fleet]\nparallel = {parallel}\n",
+            configuration(&self.lab)?.replace(DEFAULTS, &rule)
+        );
         fs::write(self.configuration(), text)?;
         self.ask(&["store", "init", "--local"]).map(drop)
     }

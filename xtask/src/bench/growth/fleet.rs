@@ -4,11 +4,14 @@ use anyhow::Result;
 
 use super::super::work::Work;
 use super::arguments::{Subject, Wanted};
-use super::collector::{Measured, Surroundings, as_figure};
+use super::collector::{Measured, Release, Surroundings, as_figure};
 use super::figures::{Figures, Run};
 use super::sql;
 
 pub(super) const SIZES: [usize; 6] = [1, 10, 50, 100, 200, 500];
+
+/// Larger fleets are visited once: so many devices even out by themselves.
+const REPEATED_UP_TO: usize = 50;
 
 /// What is done with a fleet.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +111,11 @@ pub(super) fn measure(surroundings: &Surroundings<'_>, wanted: &Wanted, figures:
     for sweep in SWEEPS {
         for size in SIZES {
             if (sweep.smallest..=sweep.largest).contains(&size) && wanted.admits(Subject::Fleet, size) {
-                measure_one(surroundings, wanted.rounds, sweep, size, figures)?;
+                let rounds = match size {
+                    ..=REPEATED_UP_TO => wanted.rounds,
+                    _ => 1,
+                };
+                measure_one(surroundings, rounds, sweep, size, figures)?;
             }
         }
     }
@@ -132,7 +139,7 @@ fn measure_one(
     };
     let collector = surroundings.open(sweep.work(size))?;
     for _ in 0..rounds {
-        collector.begin_anew(parallel)?;
+        collector.begin_anew(parallel, Release::Delete)?;
         if sweep.files_each == 0 {
             // The first visit makes the ledger, and the devices' rows in it.
             collector.ask(&["run"])?;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use super::super::lab::device_name;
 use super::super::work::Work;
 use super::arguments::{Subject, Wanted};
-use super::collector::{Collector, Surroundings, as_figure};
+use super::collector::{Collector, Release, Surroundings, as_figure};
 use super::figures::{Figures, Run};
 use super::sql;
 use crate::command::output;
@@ -78,7 +78,7 @@ pub(super) fn measure(surroundings: &Surroundings<'_>, wanted: &Wanted, figures:
     // A row takes about half a kilobyte with its indexes, and what SQLite writes beside it may take as much.
     work.disk_gibibytes = 4 + u64::try_from(sizes.clone().max().unwrap_or_default() >> 20)?;
     let collector = surroundings.open(work)?;
-    collector.begin_anew(16)?;
+    collector.begin_anew(16, Release::Delete)?;
     collector.ask(&["run"])?;
     fill(&collector.ledger(), 0..QUIET_FILES, &[device_name(DEVICES)])?;
     let growing: Vec<_> = (1..DEVICES).map(device_name).collect();

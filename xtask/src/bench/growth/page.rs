@@ -24,6 +24,11 @@ So many files of 2 KB wait on one device. Goal: the time per file stays, gleaner
 60 s, however much waits.
 ";
 
+const KEPT: &str = "
+A visit when they have been gathered before and stay there, because the configuration says `release = \"keep\"`: each is listed, and
+looked up in the ledger.
+";
+
 const LEDGER: &str = "
 ## Files in the ledger
 
@@ -123,8 +128,22 @@ fn files_section(figures: &Figures) -> Option<String> {
         ("s to the first release", "first_released_seconds", 2),
         ("bytes of ledger per file", "ledger_bytes_per_file", 0),
     ];
-    let rows = rows(figures, Subject::Files, files::GATHER, &COLUMNS);
-    (!rows.is_empty()).then(|| format!("{FILES}\n{}", table("files", &COLUMNS, rows)))
+    const KEPT_COLUMNS: [Column; 4] = [
+        ("seconds", "seconds", 2),
+        ("ms per file", "ms_per_file", 3),
+        ("MB of gleaner", "collector_mb", 0),
+        ("MB of ssh", "helpers_mb", 0),
+    ];
+    let gathered = rows(figures, Subject::Files, files::GATHER, &COLUMNS);
+    let kept = rows(figures, Subject::Files, files::KEPT, &KEPT_COLUMNS);
+    if gathered.is_empty() {
+        return None;
+    }
+    let mut text = format!("{FILES}\n{}", table("files", &COLUMNS, gathered));
+    if !kept.is_empty() {
+        text.extend([format!("{KEPT}\n{}", table("files", &KEPT_COLUMNS, kept))]);
+    }
+    Some(text)
 }
 
 fn ledger_section(figures: &Figures) -> Option<String> {

@@ -23,21 +23,21 @@ impl Census {
         let mut census = Self::default();
         for process in processes {
             // One that has just ended has nothing any more.
-            let Some(status) = Status::read(*process) else {
+            let Some(memory) = Kibibytes::read(*process) else {
                 continue;
             };
             census.processes += 1;
-            census.all_kib += status.resident_kib;
+            census.all_kib += memory.resident;
             let descriptors = match counts_descriptors {
                 true => descriptors(*process),
                 false => (0, 0),
             };
             census.sockets += descriptors.1;
             if *process == leader {
-                census.collector_kib = census.collector_kib.max(status.most_resident_kib);
+                census.collector_kib = census.collector_kib.max(memory.most_resident);
                 census.collector_descriptors = census.collector_descriptors.max(descriptors.0);
             } else {
-                census.helpers_private_kib += status.private_kib;
+                census.helpers_private_kib += memory.private;
             }
         }
         census
@@ -55,15 +55,15 @@ impl Census {
     }
 }
 
-/// What the kernel says of one process.
+/// The memory of one process.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Status {
-    resident_kib: u64,
-    most_resident_kib: u64,
-    private_kib: u64,
+struct Kibibytes {
+    resident: u64,
+    most_resident: u64,
+    private: u64,
 }
 
-impl Status {
+impl Kibibytes {
     fn read(process: u32) -> Option<Self> {
         Some(Self::from_text(
             &fs::read_to_string(format!("/proc/{process}/status")).ok()?,
@@ -71,7 +71,7 @@ impl Status {
     }
 
     fn from_text(text: &str) -> Self {
-        let mut status = Self::default();
+        let mut memory = Self::default();
         for line in text.lines() {
             let Some((key, value)) = line.split_once(':') else {
                 continue;
@@ -79,13 +79,13 @@ impl Status {
             let value = value.trim();
             let kib = || value.trim_end_matches(" kB").parse().unwrap_or_default();
             match key {
-                "VmRSS" => status.resident_kib = kib(),
-                "VmHWM" => status.most_resident_kib = kib(),
-                "RssAnon" => status.private_kib = kib(),
+                "VmRSS" => memory.resident = kib(),
+                "VmHWM" => memory.most_resident = kib(),
+                "RssAnon" => memory.private = kib(),
                 _ => {}
             }
         }
-        status
+        memory
     }
 }
 
@@ -108,13 +108,13 @@ mod tests {
     #[test]
     fn the_kernels_words_about_a_process_are_understood() {
         let text = "Umask:\t0022\nVmHWM:\t   20480 kB\nVmRSS:\t   10240 kB\nRssAnon:\t    4096 kB\n";
-        let expected = Status {
-            resident_kib: 10_240,
-            most_resident_kib: 20_480,
-            private_kib: 4096,
+        let expected = Kibibytes {
+            resident: 10_240,
+            most_resident: 20_480,
+            private: 4096,
         };
-        assert_eq!(Status::from_text(text), expected);
-        assert_eq!(Status::from_text("Threads:\t1\n"), Status::default());
+        assert_eq!(Kibibytes::from_text(text), expected);
+        assert_eq!(Kibibytes::from_text("Threads:\t1\n"), Kibibytes::default());
     }
 
     #[test]
