@@ -22,8 +22,8 @@ pub(super) use census::Census;
 
 /// Often enough to see a process that lives a moment, seldom enough not to be what is measured.
 const SAMPLING: Duration = Duration::from_millis(50);
-/// A look takes time of the machine that is measured: at most one part in so many.
-const LOOKING_SHARE: u32 = 20;
+/// A look at a process takes a tenth of a millisecond of the machine that is measured: a tenth of one core at most.
+const SAMPLING_PER_PROCESS: Duration = Duration::from_millis(1);
 /// A question starts a program, which costs more than a sample.
 const ASKING: Duration = Duration::from_millis(500);
 /// How long the helpers of a tool may outlive it before they count as left behind.
@@ -46,10 +46,19 @@ impl Group {
 
     /// A command that enters the group before it becomes what it should be.
     pub(super) fn command(&self, words: &[OsString]) -> Command {
+        Self::command_in(&self.folder, words)
+    }
+
+    /// The same by the group's folder, for who has no part in the group.
+    pub(super) fn command_in(folder: &Path, words: &[OsString]) -> Command {
         const ENTER: &str = r#"echo $$ >"$0/cgroup.procs" && exec "$@""#;
         let mut command = Command::new("sh");
-        command.args(["-c", ENTER]).arg(&self.folder).args(words);
+        command.args(["-c", ENTER]).arg(folder).args(words);
         command
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(super) fn cpu_seconds(&self) -> Result<f64> {
@@ -188,13 +197,12 @@ impl Watch<'_> {
         let mut next_question = Duration::ZERO;
         let mut pause = SAMPLING;
         while end.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-            let looking = Instant::now();
             let processes = self
                 .group
                 .map_or_else(|| descendants(self.leader), Group::processes);
             let census = Census::of(&processes, self.leader, self.assignment.counts_descriptors);
             seen.peak = seen.peak.most(census);
-            pause = SAMPLING.max(looking.elapsed() * LOOKING_SHARE);
+            pause = SAMPLING.max(SAMPLING_PER_PROCESS * u32::try_from(processes.len()).unwrap_or(u32::MAX));
             if seen.first_seconds.is_none()
                 && let Some(asked) = self.assignment.first_success
                 && self.begin.elapsed() > next_question

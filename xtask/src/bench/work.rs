@@ -23,6 +23,9 @@ pub(super) struct Work {
     pub(super) disk_gibibytes: u64,
     /// How many files have names on it: twice what waits, and some. Not more, because their table is written in full.
     pub(super) disk_files: u64,
+    /// Whether each connection to a device gets processes of its own, as on a device (for root). What looks at all processes of a device
+    /// would else see those of all.
+    pub(super) devices_apart: bool,
 }
 
 /// One recorded file.
@@ -61,6 +64,7 @@ const ONE_DEVICE: Work = Work {
     shape: Shape::Random,
     disk_gibibytes: 8,
     disk_files: 200_000,
+    devices_apart: false,
 };
 
 pub(super) const WORKS: [Work; 7] = [
@@ -146,6 +150,7 @@ impl Work {
             live: all.saturating_sub(silent),
             silent,
             folders_per_device: 1,
+            devices_apart: true,
             ..Self::waiting(files_each, bytes)
         };
         fleet.with_room()

@@ -1,5 +1,7 @@
 //! More and more devices behind one jump host.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::super::work::Work;
@@ -97,13 +99,16 @@ pub(super) const SWEEPS: [Sweep; 6] = [
 ];
 
 impl Sweep {
+    fn silent(&self, size: usize) -> usize {
+        self.one_silent_of.map_or(0, |one| size / one)
+    }
+
     fn work(&self, size: usize) -> Work {
-        let silent = self.one_silent_of.map_or(0, |one| size / one);
         let files = match self.name {
             SAME_BYTES => self.files_each / size,
             _ => self.files_each,
         };
-        Work::devices(size, silent, files, self.bytes)
+        Work::devices(size, self.silent(size), files, self.bytes)
     }
 }
 
@@ -130,9 +135,8 @@ fn measure_one(
     figures: &mut Figures,
 ) -> Result<()> {
     const DEFAULT_PARALLEL: usize = 16;
-    const WELL: i32 = 0;
-    /// All well but for devices that could not be reached.
-    const UNREACHABLE: i32 = 5;
+    /// Well, partly, and without the unreachable: where a device is not reached in time, that is a figure as well.
+    const STATUSES: [i32; 3] = [0, 1, 5];
     let parallel = match sweep.all_at_once {
         true => size,
         false => DEFAULT_PARALLEL,
@@ -142,14 +146,9 @@ fn measure_one(
         collector.begin_anew(parallel, Release::Delete)?;
         if sweep.files_each == 0 {
             // The first visit makes the ledger, and the devices' rows in it.
-            collector.ask(&["run"])?;
+            collector.measure(&["run"], &STATUSES)?;
         }
-        let status = match sweep.one_silent_of {
-            Some(_) => UNREACHABLE,
-            None => WELL,
-        };
-        let measured = collector.measure(&["run"], &[status])?;
-        collector.check()?;
+        let measured = collector.measure(&["run"], &STATUSES)?;
         let mut run = measured.figures();
         let count = as_figure(u64::try_from(size)?);
         for (name, seconds) in [
@@ -159,16 +158,33 @@ fn measure_one(
             run.insert(name.to_owned(), seconds * 1000.0 / count);
         }
         note_ends(&collector.ledger(), &measured, &mut run)?;
+        let not_served = count_not_served(&collector.ledger())?;
+        let silent = sweep.silent(size);
+        if not_served == silent {
+            collector.check()?;
+        }
+        let unexpected = not_served.saturating_sub(silent);
+        run.insert("not_served".to_owned(), as_figure(u64::try_from(unexpected)?));
         surroundings.keep(figures, (Subject::Fleet, sweep.name, size), run)?;
     }
     Ok(())
 }
 
+const SERVED: &str = "outcome IN ('well', 'partial')";
+/// Of the last sweep, which is the only one but for the first visit.
+const LAST: &str = "id > (SELECT max(id) FROM pass) - (SELECT count(*) FROM device)";
+
+fn count_not_served(ledger: &Path) -> Result<usize> {
+    let question = format!("SELECT count(*) FROM pass WHERE NOT {SERVED} AND {LAST};");
+    let count = sql::numbers(ledger, &question)?;
+    Ok(usize::try_from(count.first().copied().unwrap_or_default())?)
+}
+
 /// When the first and the last of the devices that were served were done, and how long the quickest and the slowest visit took.
-fn note_ends(ledger: &std::path::Path, measured: &Measured, run: &mut Run) -> Result<()> {
-    const QUESTION: &str = "SELECT min(ended), max(ended), min(took), max(took) FROM pass
-        WHERE outcome IN ('well', 'partial') AND id > (SELECT max(id) FROM pass) - (SELECT count(*) FROM device);";
-    let ends = sql::numbers(ledger, QUESTION)?;
+fn note_ends(ledger: &Path, measured: &Measured, run: &mut Run) -> Result<()> {
+    let question =
+        format!("SELECT min(ended), max(ended), min(took), max(took) FROM pass WHERE {SERVED} AND {LAST};");
+    let ends = sql::numbers(ledger, &question)?;
     let seconds = |nanoseconds: i64| as_figure(u64::try_from(nanoseconds).unwrap_or_default()) / 1e9;
     let began = measured.began.as_secs_f64();
     if let [first, last, quickest, slowest] = ends.as_slice() {

@@ -185,8 +185,9 @@ fn ledger_table(figures: &Figures, sizes: &[u64], cold: bool) -> String {
 }
 
 fn fleet_section(figures: &Figures) -> Option<String> {
-    const COLUMNS: [Column; 9] = [
+    const COLUMNS: [Column; 10] = [
         ("seconds", "seconds", 2),
+        ("not served", "not_served", 0),
         ("ms per device", "ms_per_device", 0),
         ("CPU ms per device", "cpu_ms_per_device", 0),
         ("MB of gleaner", "collector_mb", 0),
