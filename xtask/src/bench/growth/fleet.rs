@@ -164,6 +164,9 @@ fn measure_one(
             collector.check()?;
         }
         let unexpected = not_served.saturating_sub(silent);
+        if unexpected > 0 {
+            print!("{}", why_not_served(&collector.ledger())?);
+        }
         run.insert("not_served".to_owned(), as_figure(u64::try_from(unexpected)?));
         surroundings.keep(figures, (Subject::Fleet, sweep.name, size), run)?;
     }
@@ -178,6 +181,13 @@ fn count_not_served(ledger: &Path) -> Result<usize> {
     let question = format!("SELECT count(*) FROM pass WHERE NOT {SERVED} AND {LAST};");
     let count = sql::numbers(ledger, &question)?;
     Ok(usize::try_from(count.first().copied().unwrap_or_default())?)
+}
+
+fn why_not_served(ledger: &Path) -> Result<String> {
+    let question = format!(
+        "SELECT '  not served: ' || count(*), outcome, class, max(message) FROM pass WHERE NOT {SERVED} AND {LAST} GROUP BY 2, 3;"
+    );
+    sql::run(ledger, &question)
 }
 
 /// When the first and the last of the devices that were served were done, and how long the quickest and the slowest visit took.

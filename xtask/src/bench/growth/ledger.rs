@@ -97,7 +97,13 @@ pub(super) fn measure(surroundings: &Surroundings<'_>, wanted: &Wanted, figures:
         )?;
         filled = size;
         let bytes = fs::metadata(collector.ledger())?.len();
-        let run = Run::from([("megabytes".to_owned(), as_figure(bytes) / 1e6)]);
+        let run = Run::from([
+            ("megabytes".to_owned(), as_figure(bytes) / 1e6),
+            (
+                "megabytes_of_passes".to_owned(),
+                bytes_of_passes(&collector.ledger())? / 1e6,
+            ),
+        ]);
         surroundings.keep(figures, (Subject::Ledger, SIZE, size), run)?;
         asking.all(figures, size, true)?;
         for _ in 0..wanted.rounds {
@@ -105,6 +111,17 @@ pub(super) fn measure(surroundings: &Surroundings<'_>, wanted: &Wanted, figures:
         }
     }
     Ok(())
+}
+
+/// What the history of passes takes, with its indexes and the names of the batches.
+fn bytes_of_passes(ledger: &Path) -> Result<f64> {
+    const QUESTION: &str =
+        "SELECT sum(dbstat.pgsize) FROM dbstat JOIN sqlite_schema AS object ON object.name = dbstat.name
+        WHERE object.tbl_name IN ('pass', 'batch');";
+    let bytes = sql::numbers(ledger, QUESTION)?;
+    Ok(as_figure(u64::try_from(
+        bytes.first().copied().unwrap_or_default(),
+    )?))
 }
 
 struct Asking<'a> {

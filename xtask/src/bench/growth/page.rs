@@ -2,6 +2,7 @@
 
 use super::super::report::aligned_table;
 use super::arguments::Subject;
+use super::collector::as_figure;
 use super::figures::Figures;
 use super::plot::amount;
 use super::plots::Drawn;
@@ -13,8 +14,9 @@ const TITLE: &str = "\
 <!-- Made by `cargo xtask bench growth --write`; see CONTRIBUTING.md. -->
 
 How the cost grows with the files on a device, with the ledger, and with the fleet. **Whether a line is flat is what is claimed**; the
-figures themselves are those of one machine, on which the collector, the jump host and all devices share the processor.
-[Measurements](benchmarks.md) has the comparison with other tools, and tells more of how it is measured.
+figures themselves are those of one machine, on which the collector, the jump host and all devices share the processor. Servers are those
+of OpenSSH, all connections go through a jump host on loopback, and for root each device has processes of its own, and all of them a fresh
+file system. gleaner is configured by default, but for `settle`, which is 0. Every file that was gathered is compared byte by byte afterwards.
 ";
 
 const FILES: &str = "
@@ -42,6 +44,10 @@ const LEDGER_COLD: &str = "
 The same when nothing of the ledger is in memory, as after a restart (one run each):
 ";
 
+const KEPT_FOR_EVER: &str = "\
+Passes that end like the one before are forgotten, but for the newest 200 of each device; so a fleet that rests adds nothing. What remains
+is the record of the files: that a file was stored, as what, and under which name. It is never removed.";
+
 const FLEET: &str = "
 ## Devices behind one jump host
 
@@ -50,8 +56,16 @@ connect; `parallel` raises that. Processor time is that of gleaner with its ssh 
 same cores, so the seconds would be fewer with devices of their own.
 ";
 
+/// Goes on where the processor times have been told.
+const END: &str = "; on a machine that has the collector alone, only the first counts. Most of that is the key exchange with each \
+device, which sharing the connection to the jump host does not save.
+
+Memory, processes and descriptors depend on `parallel` and not on the number of devices: they end nothing, as long as `parallel` stays
+near its default. More devices at a time are no quicker once the processor is busy, cost memory in proportion, and have every device
+wait for the last: raise `parallel` where the link is slow, not where devices are many.";
+
 const READING: &str = "
-**memory** is the most that gleaner itself had resident; that of **ssh** is the most that all its helper processes together had and
+**MB of gleaner** is the most that gleaner itself had resident; **MB of ssh** is the most that all its helper processes together had and
 shared with nobody, so the programs themselves, which they share, do not count. Processes, sockets and descriptors are the most that were
 seen at once.
 ";
@@ -99,9 +113,7 @@ fn rows(figures: &Figures, subject: Subject, work: &str, columns: &[Column]) -> 
         let cells = columns
             .iter()
             .map(|(_, name, digits)| cell(figures, (subject, work, size), name, *digits));
-        std::iter::once(amount(super::collector::as_figure(size)))
-            .chain(cells)
-            .collect()
+        std::iter::once(amount(as_figure(size))).chain(cells).collect()
     };
     figures.sizes(subject.name(), work).into_iter().map(row).collect()
 }
@@ -140,10 +152,29 @@ fn files_section(figures: &Figures) -> Option<String> {
         return None;
     }
     let mut text = format!("{FILES}\n{}", table("files", &COLUMNS, gathered));
+    text.push_str(&goals(figures).unwrap_or_default());
     if !kept.is_empty() {
         text.extend([format!("{KEPT}\n{}", table("files", &KEPT_COLUMNS, kept))]);
     }
     Some(text)
+}
+
+/// Whether the goals are reached with as many files as were measured.
+fn goals(figures: &Figures) -> Option<String> {
+    const MEGABYTES: f64 = 150.0;
+    const SECONDS: f64 = 60.0;
+    let sizes = figures.sizes(Subject::Files.name(), files::GATHER);
+    let most = |name| {
+        let of = |size: &u64| figures.median(Subject::Files.name(), files::GATHER, *size, name);
+        sizes.iter().filter_map(of).reduce(f64::max)
+    };
+    let (megabytes, seconds) = (most("collector_mb")?, most("first_released_seconds")?);
+    let word = |reached: bool| if reached { "reached" } else { "missed" };
+    Some(format!(
+        "\nMemory: {}, {megabytes:.0} MB. First release: {}, {seconds:.1} s.\n",
+        word(megabytes <= MEGABYTES),
+        word(seconds <= SECONDS)
+    ))
 }
 
 fn ledger_section(figures: &Figures) -> Option<String> {
@@ -153,24 +184,30 @@ fn ledger_section(figures: &Figures) -> Option<String> {
     text.push_str(LEDGER_COLD);
     text.push('\n');
     text.push_str(&ledger_table(figures, &sizes, true));
-    let megabytes = figures.median(Subject::Ledger.name(), ledger::SIZE, most, "megabytes")?;
-    if most > 0 {
+    let of = |name| figures.median(Subject::Ledger.name(), ledger::SIZE, most, name);
+    if let (1.., Some(megabytes)) = (most, of("megabytes")) {
         text.extend([format!(
-            "\nWith {} files the ledger takes {} MB on the disk, {:.0} bytes for each file.\n",
-            amount(super::collector::as_figure(most)),
+            "\nWith {} files the ledger takes {} MB on the disk, {:.0} bytes for each file.",
+            amount(as_figure(most)),
             amount(megabytes.round()),
-            megabytes * 1e6 / super::collector::as_figure(most)
+            megabytes * 1e6 / as_figure(most)
         )]);
+        if let Some(passes) = of("megabytes_of_passes") {
+            text.extend([format!(
+                " Of these, {} MB are the history of the passes and the names of the batches.\n\n{KEPT_FOR_EVER} To forget the passes as well would \
+                 win {:.1} %.",
+                amount(passes.round()),
+                passes / megabytes * 100.0
+            )]);
+        }
+        text.push('\n');
     }
     Some(text)
 }
 
 fn ledger_table(figures: &Figures, sizes: &[u64], cold: bool) -> String {
-    let heading = std::iter::once("files in the ledger".to_owned()).chain(
-        sizes
-            .iter()
-            .map(|size| amount(super::collector::as_figure(*size))),
-    );
+    let heading = std::iter::once("files in the ledger".to_owned())
+        .chain(sizes.iter().map(|size| amount(as_figure(*size))));
     let row = |question: &ledger::Question| {
         let work = ledger::work_name(question.name, cold);
         let cells = sizes
@@ -246,17 +283,34 @@ fn end_of_a_collector(figures: &Figures) -> Option<String> {
         "\n**Where one collector ends.** With {} devices, at 16 at a time, a visit where nothing waits takes {idle:.0} ms of the sweep. A sweep \
          every five minutes would so serve {} devices of this kind, and {} where 20 files wait on each. What ends it is processor time: of the {seconds:.1} s of the \
          sweep, gleaner and ssh used {cpu:.1} s of a core",
-        amount(super::collector::as_figure(most)),
+        amount(as_figure(most)),
         hundreds(idle),
         hundreds(busy),
     );
     if let Some(servers) = servers {
         text.extend([format!(" and the servers {servers:.1} s")]);
     }
-    text.push_str(
-        ", most of it for the key exchange with each device. Memory, processes and descriptors depend on `parallel` and not on the number of devices.\n",
-    );
+    text.push_str(END);
+    text.push_str(&left_out(figures).unwrap_or_default());
+    text.push('\n');
     Some(text)
+}
+
+/// What becomes of too many devices at once, if any was left out.
+fn left_out(figures: &Figures) -> Option<String> {
+    // The largest fleet may have been too large to be measured in one of the two ways.
+    let subject = Subject::Fleet.name();
+    let of = |work| {
+        let size = *figures.sizes(subject, work).last()?;
+        let count = figures.median(subject, work, size, "not_served")?;
+        (count > 0.0).then_some((size, count))
+    };
+    let (size, count) = of(fleet::IDLE_AT_ONCE).or_else(|| of(fleet::FILES_AT_ONCE))?;
+    Some(format!(
+        " With all of {} at once, {} were not served in that sweep.",
+        amount(as_figure(size)),
+        amount(count)
+    ))
 }
 
 fn capital(words: &str) -> String {
@@ -294,7 +348,7 @@ mod tests {
         let page = render(&figures, &plots::all(&figures));
         assert!(page.contains("| 10,000 | –       | 0.450       |"), "{page}");
         assert!(page.contains(
-            "With 10,000,000 files the ledger takes 4,500 MB on the disk, 450 bytes for each file."
+            "With 10,000,000 files the ledger takes 4,500 MB on the disk, 450 bytes for each file.\n"
         ));
         assert!(page.contains("![Time per file](growth-files-time.svg)"));
         assert!(!page.contains("## Devices") && !page.contains("growth-fleet"));
