@@ -7,6 +7,7 @@ mod campaign;
 mod contents;
 mod enclosure;
 mod goals;
+mod growth;
 mod lab;
 mod link;
 mod machine;
@@ -38,6 +39,11 @@ use tools::Candidate;
 
 /// Measures what the arguments ask for, or all.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if let [verb, arguments @ ..] = arguments
+        && verb == "growth"
+    {
+        return growth::run(workspace, arguments);
+    }
     let mut wanted = Wanted::read(arguments)?;
     let file = workspace.target.join("bench/results.json");
     if wanted.rounds == 0 {

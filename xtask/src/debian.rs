@@ -87,8 +87,13 @@ const NEEDS: [Need; 14] = [
     },
 ];
 
-/// The peers that gleaner is measured beside, which no check needs.
-const PEERS: [Need; 2] = [
+/// What only measurements need: the peers that gleaner is measured beside, and the like.
+const PEERS: [Need; 3] = [
+    Need {
+        program: "sqlite3",
+        package: "sqlite3",
+        why: "fills a ledger with millions of rows",
+    },
     Need {
         program: "rclone",
         package: "rclone",
@@ -116,7 +121,7 @@ pub(crate) fn install_what_is_missing() -> Result<()> {
 
 /// The same for one of them.
 pub(crate) fn install_if_missing(program: &str) -> Result<()> {
-    match NEEDS.iter().find(|need| need.program == program) {
+    match NEEDS.iter().chain(&PEERS).find(|need| need.program == program) {
         Some(need) if !is_there(program) => install(&[need]),
         _ => Ok(()),
     }

@@ -43,6 +43,10 @@ usage: cargo xtask <verb>
                        gleaner beside its peers, over emulated links; some hours for all of it. Several PATHs are several
                        builds side by side; `--scale 1 --rounds 1` is a trial; `--write` writes docs/reference/benchmarks.md
                        from all that was measured, `--rounds 0 --write` without measuring anything
+  bench growth [--of files|ledger|fleet]... [--least N] [--most N] [--rounds N] [--gleaner PATH] [--limit SECONDS]
+        [--folder DIR] [--write]
+                       how the cost grows with the files on a device, the ledger, the fleet; `--write` writes
+                       docs/reference/growth.md and its plots
   tidy                 the rules that no compiler knows: sizes, names, the map, links
   reference [--check]  write docs/reference from the program itself, or see that it is up to date
   mutants [FAULT]...   put deliberate faults into a copy of the code, and see that each is caught

@@ -83,7 +83,11 @@ impl Wanted {
     }
 }
 
-fn known<'a>(name: &str, what: &str, names: impl Iterator<Item = &'a str> + Clone) -> Result<String> {
+pub(super) fn known<'a>(
+    name: &str,
+    what: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<String> {
     if names.clone().any(|known| known == name) {
         return Ok(name.to_owned());
     }
@@ -91,7 +95,7 @@ fn known<'a>(name: &str, what: &str, names: impl Iterator<Item = &'a str> + Clon
     bail!("there is no {what} `{name}`; there are {}", all.join(", "))
 }
 
-fn number<T: std::str::FromStr>(word: &str, value: &str) -> Result<T> {
+pub(super) fn number<T: std::str::FromStr>(word: &str, value: &str) -> Result<T> {
     match value.parse() {
         Ok(number) => Ok(number),
         Err(_) => bail!("{word} wants a whole number, not `{value}`"),

@@ -80,6 +80,7 @@ impl Campaign<'_> {
             log: &log,
             limit: self.wanted.limit,
             first_success: asks_for_first.then_some(&has_released),
+            counts_descriptors: false,
         };
         let server_cpu_before = server_cpu(lab)?;
         let cost = measure(&assignment, self.enclosure.group.as_deref())?;
@@ -94,7 +95,7 @@ impl Campaign<'_> {
             wall_seconds: cost.wall_seconds,
             client_cpu_seconds: cost.cpu_seconds,
             server_cpu_seconds: server_cpu.map(|(after, before)| after - before),
-            peak_memory_kib: cost.peak_memory_kib,
+            peak_memory_kib: cost.peak.all_kib,
             up_bytes: passed.map(|passed| passed.up_bytes),
             down_bytes: passed.map(|passed| passed.down_bytes),
             share_of_link: passed.and_then(|passed| passed.share_of_link),

@@ -58,7 +58,11 @@ impl Lab {
         let mut servers = Vec::new();
         for name in ["jump", "device"] {
             make_key(&folder.join("keys").join(name))?;
-            servers.push(Server::start(&folder, name, group.as_ref(), enclosure.root)?);
+            let is_apart = name == "device" && work.devices_apart && enclosure.root;
+            servers.push(match is_apart {
+                true => Server::start_apart(&folder, name, group.as_ref())?,
+                false => Server::start(&folder, name, group.as_ref(), enclosure.root)?,
+            });
         }
         let port_of = |name: &str| {
             let server = servers.iter().find(|server| server.name == name);

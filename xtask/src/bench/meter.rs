@@ -3,6 +3,8 @@
 //! ssh does not wait for the helpers that it starts, so what a process learns of its children is not enough. A control group
 //! knows of all; without one the figures are lower bounds.
 
+mod census;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -16,9 +18,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::lab::plain_command;
+pub(super) use census::Census;
 
 /// Often enough to see a process that lives a moment, seldom enough not to be what is measured.
 const SAMPLING: Duration = Duration::from_millis(50);
+/// A look at a process takes a tenth of a millisecond of the machine that is measured: a tenth of one core at most.
+const SAMPLING_PER_PROCESS: Duration = Duration::from_millis(1);
 /// A question starts a program, which costs more than a sample.
 const ASKING: Duration = Duration::from_millis(500);
 /// How long the helpers of a tool may outlive it before they count as left behind.
@@ -41,10 +46,19 @@ impl Group {
 
     /// A command that enters the group before it becomes what it should be.
     pub(super) fn command(&self, words: &[OsString]) -> Command {
+        Self::command_in(&self.folder, words)
+    }
+
+    /// The same by the group's folder, for who has no part in the group.
+    pub(super) fn command_in(folder: &Path, words: &[OsString]) -> Command {
         const ENTER: &str = r#"echo $$ >"$0/cgroup.procs" && exec "$@""#;
         let mut command = Command::new("sh");
-        command.args(["-c", ENTER]).arg(&self.folder).args(words);
+        command.args(["-c", ENTER]).arg(folder).args(words);
         command
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(super) fn cpu_seconds(&self) -> Result<f64> {
@@ -95,14 +109,16 @@ pub(super) struct Assignment<'a> {
     pub(super) limit: Duration,
     /// Asked now and then until it says yes.
     pub(super) first_success: Option<&'a (dyn Fn() -> bool + Sync)>,
+    /// Whether sockets and other descriptors are counted.
+    pub(super) counts_descriptors: bool,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cost {
     pub(super) wall_seconds: f64,
     pub(super) cpu_seconds: f64,
-    /// The largest sum over all processes.
-    pub(super) peak_memory_kib: u64,
+    /// The most of each that was seen at once.
+    pub(super) peak: Census,
     /// Nothing after a signal.
     pub(super) exit: Option<i32>,
     pub(super) over_limit: bool,
@@ -179,12 +195,14 @@ impl Watch<'_> {
     fn until(&self, end: &Receiver<()>) -> Cost {
         let mut seen = Cost::default();
         let mut next_question = Duration::ZERO;
-        while end.recv_timeout(SAMPLING) == Err(RecvTimeoutError::Timeout) {
+        let mut pause = SAMPLING;
+        while end.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             let processes = self
                 .group
                 .map_or_else(|| descendants(self.leader), Group::processes);
-            let memory = processes.into_iter().filter_map(memory_kib).sum();
-            seen.peak_memory_kib = seen.peak_memory_kib.max(memory);
+            let census = Census::of(&processes, self.leader, self.assignment.counts_descriptors);
+            seen.peak = seen.peak.most(census);
+            pause = SAMPLING.max(SAMPLING_PER_PROCESS * u32::try_from(processes.len()).unwrap_or(u32::MAX));
             if seen.first_seconds.is_none()
                 && let Some(asked) = self.assignment.first_success
                 && self.begin.elapsed() > next_question
@@ -231,12 +249,6 @@ fn cpu_of_children() -> Result<f64> {
         .map(str::parse)
         .collect::<Result<_, _>>()?;
     Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
-}
-
-fn memory_kib(process: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let resident = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    resident.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// A process and all that come from it, as far as their parents live.

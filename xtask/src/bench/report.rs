@@ -103,6 +103,12 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
+/// Any table in Markdown, with its columns in line; the first row is the heading.
+pub(super) fn aligned_table(rows: &[Vec<String>]) -> String {
+    let columns: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).collect();
+    aligned(rows, &columns)
+}
+
 fn aligned(rows: &[Vec<String>], columns: &[usize]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

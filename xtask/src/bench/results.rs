@@ -74,7 +74,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    fn of(mut figures: Vec<f64>) -> Self {
+    pub(super) fn of(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         Self { sorted: figures }
     }

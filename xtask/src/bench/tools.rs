@@ -272,7 +272,7 @@ impl Candidate {
 }
 
 /// All default but for what is as short as a measurement: files are made a moment before they are gathered.
-fn configuration(lab: &Lab) -> Result<String> {
+pub(super) fn configuration(lab: &Lab) -> Result<String> {
     let shown = |path: &Path| path.display().to_string();
     let mut text = format!(
         "[store]\npath = \"{}\"\nmin_free = \"100 MB\"\n\n[ledger]\npath = \"{}\"\n\n[ssh]\nconfig = \"{}\"\n\n\

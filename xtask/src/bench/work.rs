@@ -23,6 +23,9 @@ pub(super) struct Work {
     pub(super) disk_gibibytes: u64,
     /// How many files have names on it: twice what waits, and some. Not more, because their table is written in full.
     pub(super) disk_files: u64,
+    /// Whether each connection to a device gets processes of its own, as on a device (for root). What looks at all processes of a device
+    /// would else see those of all.
+    pub(super) devices_apart: bool,
 }
 
 /// One recorded file.
@@ -45,6 +48,9 @@ pub(super) enum Fate {
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
+/// As many as a camera makes on a busy day.
+const FILES_IN_A_FOLDER: usize = 10_000;
+
 const ONE_DEVICE: Work = Work {
     name: "",
     about: "",
@@ -58,6 +64,7 @@ const ONE_DEVICE: Work = Work {
     shape: Shape::Random,
     disk_gibibytes: 8,
     disk_files: 200_000,
+    devices_apart: false,
 };
 
 pub(super) const WORKS: [Work; 7] = [
@@ -125,6 +132,41 @@ pub(super) const WORKS: [Work; 7] = [
 ];
 
 impl Work {
+    /// So many files of one size on one device.
+    pub(super) fn waiting(files: usize, bytes: u64) -> Self {
+        let waiting = Self {
+            files_per_device: files,
+            folders_per_device: files.div_ceil(FILES_IN_A_FOLDER),
+            smallest_bytes: bytes,
+            largest_bytes: bytes,
+            ..ONE_DEVICE
+        };
+        waiting.with_room()
+    }
+
+    /// So many devices with so many files of one size each. The silent are among them.
+    pub(super) fn devices(all: usize, silent: usize, files_each: usize, bytes: u64) -> Self {
+        let fleet = Self {
+            live: all.saturating_sub(silent),
+            silent,
+            folders_per_device: 1,
+            devices_apart: true,
+            ..Self::waiting(files_each, bytes)
+        };
+        fleet.with_room()
+    }
+
+    /// With room for all of it twice, and some.
+    fn with_room(self) -> Self {
+        let files = u64::try_from(self.live * self.files_per_device).unwrap_or(u64::MAX);
+        let bytes = files.saturating_mul(self.largest_bytes.next_multiple_of(4 * KIB));
+        Self {
+            disk_gibibytes: 4 + (bytes.saturating_mul(3) >> 30),
+            disk_files: 200_000 + files.saturating_mul(3),
+            ..self
+        }
+    }
+
     /// The same with `percent` of everything, but at least two of what there are several.
     pub(super) fn scaled(self, percent: u64) -> Self {
         if percent == 100 {

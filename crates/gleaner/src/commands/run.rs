@@ -7,6 +7,7 @@ use engine::fleet::{self, SweepError, SweepSummary, Verdict};
 use engine::ports::Store;
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World as _};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
@@ -30,6 +31,7 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
     } else {
         Mode::Act
     };
+    allow_all_descriptors();
     let runtime = runtime()?;
     let (summary, interrupted) = runtime.block_on(async {
         let parallel = config.fleet.parallel;
@@ -56,6 +58,18 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
         Mode::DryRun => report::print_plan(&summary, context.output)?,
     }
     Ok(status(&summary))
+}
+
+/// Takes as many descriptors as the administrator allows. Shells and systemd begin with 1024, for the sake of old programs; a device that is worked on
+/// takes some thirty, one that is being connected to seven, and whoever gets none is not served.
+fn allow_all_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Where that is refused, what there is may be enough.
+    setrlimit(Resource::Nofile, raised).unwrap_or_default();
 }
 
 /// A runtime of one thread for the sessions and the sweep. Each of a thousand small files passes through several tasks: on one thread none of

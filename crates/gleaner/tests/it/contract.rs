@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::context::Fleet;
+use crate::outcome::Call;
 use crate::recording::{content, digest, files_below, folders_below};
 use crate::sshd::Session;
 use crate::tap::Tap;
@@ -27,6 +28,24 @@ fn unreachable_devices_alone_give_status_5_and_another_failure_gives_1() {
     fleet.assert_store_holds(&[("device1/img.jpg", "picture")]);
     fleet.device(3).server.forget_keys();
     fleet.sweep().exits(1);
+}
+
+#[test]
+fn a_fleet_is_served_where_the_shell_allows_few_open_files_at_first() {
+    let fleet = Fleet::new(3);
+    for number in 1..=3 {
+        for file in 0..20 {
+            fleet.device(number).record(format!("{file}.jpg"), "picture");
+        }
+    }
+    fleet.wait_until_settled();
+    let arguments = ["--nofile=30:4096", env!("CARGO_BIN_EXE_gleaner"), "run"];
+    Call::new(fleet.root(), Path::new("prlimit"))
+        .env("GLEANER_CONFIG", fleet.path("gleaner.toml"))
+        .arguments(arguments)
+        .run()
+        .exits(0);
+    assert!(fleet.devices().iter().all(|device| device.paths().is_empty()));
 }
 
 #[test]

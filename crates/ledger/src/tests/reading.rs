@@ -164,6 +164,24 @@ async fn a_reader_sees_what_is_acknowledged_and_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn the_status_is_told_without_a_look_at_the_record_of_files() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    super::passed(&ledger, "pi1", at(0), engine::ports::PassOutcome::Well).await;
+    ledger.record(vec![record("pi1", "a")]).await.unwrap();
+    drop(ledger);
+    // However many rows it has: what is not there cannot have been looked at.
+    place.sql().execute_batch("DROP TABLE file").unwrap();
+    let reader = place.reader();
+    let all = reader.devices(at(2)).unwrap();
+    let one = reader.device(&device("pi1"), at(2)).unwrap().unwrap();
+    assert_eq!((all.len(), all[0].totals.stored.files), (1, 1));
+    assert_eq!((one.totals.stored.files, one.stored_today.files), (1, 1));
+    assert_eq!(reader.passes(&device("pi1"), 5).unwrap().len(), 1);
+    assert_eq!(reader.standing(&device("pi1"), 5).unwrap(), []);
+}
+
+#[tokio::test]
 async fn each_name_and_content_in_the_store_is_told_once() {
     let place = Place::new();
     let ledger = place.ledger();

@@ -1,7 +1,9 @@
 //! One OpenSSH server.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -20,7 +22,8 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 pub(super) struct Server {
     pub(super) name: &'static str,
     pub(super) port: u16,
-    process: Child,
+    /// None where each connection has one of its own.
+    process: Option<Child>,
 }
 
 /// For root the login's home is an empty folder, so that nobody's start-up files are measured.
@@ -56,14 +59,10 @@ impl Server {
         let config = folder.join(format!("sshd_config_{name}"));
         let log = folder.join(format!("sshd_{name}.log"));
         fs::write(&config, configuration(folder, name, port))?;
-        let mut words: Vec<std::ffi::OsString> = vec!["setpriv".into(), "--pdeathsig".into(), "KILL".into()];
+        let mut words: Vec<OsString> = vec!["setpriv".into(), "--pdeathsig".into(), "KILL".into()];
         if root {
-            words.extend(
-                ["unshare", "--mount", "sh", "-c", WITH_EMPTY_HOME, "sh"]
-                    .map(Into::into)
-                    .into_iter()
-                    .chain([folder.join("home").into(), home()?.into()]),
-            );
+            words.extend(["unshare", "--mount"].map(Into::into));
+            words.extend(with_empty_home(folder)?);
         }
         words.push(program.into());
         words.extend(["-D".into(), "-E".into(), log.clone().into()]);
@@ -78,9 +77,36 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("start the server {name}"))?;
-        let mut server = Self { name, port, process };
+        let mut server = Self {
+            name,
+            port,
+            process: Some(process),
+        };
         server.wait_until_it_listens(&log)?;
         Ok(server)
+    }
+
+    /// One that gives each connection processes of its own, and a view of no others. For root only. It listens as long as this program runs.
+    pub(super) fn start_apart(folder: &Path, name: &'static str, group: Option<&Group>) -> Result<Self> {
+        let program = command::find("sshd").context("sshd is missing")?;
+        fs::create_dir_all("/run/sshd")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("open a port for the devices")?;
+        let port = listener.local_addr()?.port();
+        let config = folder.join(format!("sshd_config_{name}"));
+        fs::write(&config, configuration(folder, name, port))?;
+        let mut words: Vec<OsString> = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid"]
+            .map(Into::into)
+            .to_vec();
+        words.extend(["--fork", "--kill-child", "--mount-proc"].map(Into::into));
+        words.extend(with_empty_home(folder)?);
+        words.extend([program.into(), "-i".into(), "-f".into(), config.into()]);
+        let group = group.map(|group| group.folder().to_owned());
+        thread::spawn(move || serve_apart(&listener, &words, group.as_deref()));
+        Ok(Self {
+            name,
+            port,
+            process: None,
+        })
     }
 
     fn wait_until_it_listens(&mut self, log: &Path) -> Result<()> {
@@ -90,7 +116,8 @@ impl Server {
             if said.contains("Server listening on") {
                 return Ok(());
             }
-            if self.process.try_wait()?.is_some() || Instant::now() > deadline {
+            let process = self.process.as_mut().map(Child::try_wait).transpose()?;
+            if process.flatten().is_some() || Instant::now() > deadline {
                 bail!("the server {} does not start:\n{said}", self.name);
             }
             thread::sleep(Duration::from_millis(5));
@@ -98,14 +125,43 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        kill_process_group(self.process.id());
-        drop(self.process.wait());
+fn serve_apart(listener: &TcpListener, words: &[OsString], group: Option<&Path>) {
+    // They die with the thread that has started them, which is this one.
+    let mut sessions: Vec<Child> = Vec::new();
+    for stream in listener.incoming().flatten() {
+        let mut command = match group {
+            Some(group) => Group::command_in(group, words),
+            None => plain_command(words),
+        };
+        let Ok(second) = stream.try_clone() else { continue };
+        command
+            .stdin(OwnedFd::from(stream))
+            .stdout(OwnedFd::from(second))
+            .stderr(Stdio::null());
+        // A client without an answer tells of it.
+        sessions.extend(command.spawn());
+        sessions.retain_mut(|session| matches!(session.try_wait(), Ok(None)));
     }
 }
 
-pub(in crate::bench) fn plain_command(words: &[std::ffi::OsString]) -> Command {
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            kill_process_group(process.id());
+            drop(process.wait());
+        }
+    }
+}
+
+/// What runs the words that follow where the login's home is empty.
+fn with_empty_home(folder: &Path) -> Result<Vec<OsString>> {
+    let words = ["sh", "-c", WITH_EMPTY_HOME, "sh"].map(Into::into).into_iter();
+    Ok(words
+        .chain([folder.join("home").into(), home()?.into()])
+        .collect())
+}
+
+pub(in crate::bench) fn plain_command(words: &[OsString]) -> Command {
     let mut words = words.iter();
     let mut command = Command::new(words.next().cloned().unwrap_or_default());
     command.args(words);
