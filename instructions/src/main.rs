@@ -10,7 +10,8 @@ fn main() -> ExitCode {
     let wanted = std::env::args().nth(1);
     let Some(wanted) = wanted else {
         for scenario in &SCENARIOS {
-            println!("{} {} {}", scenario.name, scenario.count, scenario.of);
+            let but_for = scenario.but_for.unwrap_or_default();
+            println!("{} {} {} {but_for}", scenario.name, scenario.count, scenario.of);
         }
         println!("processor {}", processor());
         return ExitCode::SUCCESS;

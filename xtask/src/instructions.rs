@@ -6,6 +6,7 @@
 mod kept;
 mod verdict;
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,6 +35,8 @@ struct Scenario {
     number: u64,
     /// What those are.
     of: String,
+    /// Functions with this in their name are not counted; empty where all are.
+    but_for: String,
 }
 
 /// Counts, prints a table and compares; with `--write`, keeps the counts. Names choose some of the scenarios.
@@ -171,11 +174,12 @@ impl Tool {
     }
 
     fn count_all(&self, scenarios: &[Scenario]) -> Result<Counts> {
-        let count = |scenario: &Scenario| Ok((scenario.name.clone(), self.count(&scenario.name)?));
+        let count = |scenario: &Scenario| Ok((scenario.name.clone(), self.count(scenario)?));
         scenarios.iter().map(count).collect()
     }
 
-    fn count(&self, name: &str) -> Result<u64> {
+    fn count(&self, scenario: &Scenario) -> Result<u64> {
+        let name = &scenario.name;
         let result = self.results.join(format!("{}.callgrind", name.replace('/', "-")));
         let mut callgrind = self.valgrind("--tool=callgrind");
         callgrind
@@ -184,30 +188,63 @@ impl Tool {
             .args([&self.program, Path::new(name)]);
         command::output(&mut callgrind)?;
         let text = fs::read_to_string(&result).with_context(|| format!("read {}", result.display()))?;
-        match total(&text) {
+        match counted(&text, &scenario.but_for) {
             Some(count @ 1..) => Ok(count),
             _ => bail!("callgrind counted nothing of {name}: it did not find the function `counted`"),
         }
     }
 }
 
-/// The sum in what callgrind writes.
-fn total(result: &str) -> Option<u64> {
+/// The sum in what callgrind writes, without what functions of such a name take themselves.
+fn counted(result: &str, but_for: &str) -> Option<u64> {
     let total = result.lines().find_map(|line| line.strip_prefix("totals: "))?;
-    total.trim().parse().ok()
+    let total: u64 = total.trim().parse().ok()?;
+    if but_for.is_empty() {
+        return Some(total);
+    }
+    total
+        .checked_sub(own_cost(result, but_for))
+        .filter(|left| *left < total)
 }
 
-/// `NAME NUMBER OF` for each scenario, and a line about the processor.
+/// What the functions with this in their name take themselves ("Callgrind Format Specification" in valgrind's manual).
+fn own_cost(result: &str, name: &str) -> u64 {
+    let mut lines = result.lines();
+    let (mut wanted, mut is_wanted, mut cost) = (HashSet::new(), false, 0);
+    while let Some(line) = lines.next() {
+        if let Some(function) = line.strip_prefix("fn=").or_else(|| line.strip_prefix("cfn=")) {
+            // A function has its name where it is met first, maybe as one that is called, and its number everywhere.
+            let number = function.split(' ').next().unwrap_or_default();
+            if function.contains(name) {
+                wanted.insert(number);
+            }
+            if line.starts_with("fn=") {
+                is_wanted = wanted.contains(number);
+            }
+        } else if line.starts_with("calls=") {
+            // What was called is no cost of its own.
+            lines.next();
+        } else if is_wanted && line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first))
+        {
+            let own = line.split(' ').nth(1).and_then(|own| own.parse::<u64>().ok());
+            cost += own.unwrap_or_default();
+        }
+    }
+    cost
+}
+
+/// `NAME NUMBER OF BUT_FOR` for each scenario, and a line about the processor.
 fn read_scenarios(told: &str) -> Result<(Vec<Scenario>, String)> {
     let (mut scenarios, mut processor) = (Vec::new(), String::new());
     for line in told.lines() {
-        let mut words = line.splitn(3, ' ');
+        let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next()) {
             (Some("processor"), ..) => line["processor".len()..].trim().clone_into(&mut processor),
             (Some(name), Some(number), Some(of)) => scenarios.push(Scenario {
                 name: name.to_owned(),
                 number: number.parse().with_context(|| format!("no number in `{line}`"))?,
                 of: of.to_owned(),
+                but_for: words.next().unwrap_or_default().to_owned(),
             }),
             _ => bail!("cannot make sense of `{line}`"),
         }
@@ -221,16 +258,28 @@ mod tests {
 
     #[test]
     fn the_sum_of_callgrind_is_found() {
-        assert_eq!(total("events: Ir\nfn=(1)\n1 5\n\ntotals: 12345\n"), Some(12_345));
-        assert_eq!(total("events: Ir\n"), None);
+        assert_eq!(
+            counted("events: Ir\nfn=(1)\n1 5\n\ntotals: 12345\n", ""),
+            Some(12_345)
+        );
+        assert_eq!(counted("events: Ir\n", ""), None);
+    }
+
+    #[test]
+    fn functions_that_are_not_to_count_are_left_out_and_what_they_call_is_not() {
+        let result = "fn=(1) main\n1 5\ncfn=(2) sha2::compress\ncalls=3 7\n2 600\n+1 5\n\nfn=(2)\n7 400\n* 100\n\
+                      cfn=(3) memcpy\ncalls=1 9\n8 100\n\nfn=(3)\n9 100\ntotals: 610\n";
+        assert_eq!(counted(result, "sha2::"), Some(110));
+        assert_eq!(counted(result, "sha3::"), None, "nothing was left out");
     }
 
     #[test]
     fn scenarios_and_the_processor_are_read_as_the_program_tells_them() {
         let (scenarios, processor) =
-            read_scenarios("sftp/list 2000 name\nprocessor x86_64 sse4.1\n").unwrap();
+            read_scenarios("sftp/list 2000 name sha2::\nprocessor x86_64 sse4.1\n").unwrap();
         assert_eq!(scenarios.len(), 1);
         assert_eq!((scenarios[0].number, &scenarios[0].of[..]), (2_000, "name"));
+        assert_eq!(scenarios[0].but_for, "sha2::");
         assert_eq!(processor, "x86_64 sse4.1");
         assert!(read_scenarios("sftp/list many name\n").is_err());
     }
