@@ -23,6 +23,7 @@ mod world;
 
 use std::hint::black_box;
 
+use model::RelativePath;
 use tokio::runtime::Runtime;
 
 /// One thing to be counted.
@@ -137,6 +138,10 @@ fn file_name(number: usize) -> String {
         1 + number / 100 % 28,
         number / 100
     )
+}
+
+fn path(number: usize) -> RelativePath {
+    RelativePath::new(file_name(number)).expect("it is admissible")
 }
 
 #[cfg(test)]

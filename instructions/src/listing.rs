@@ -56,7 +56,7 @@ pub(crate) async fn session(said: &[u8]) -> SshSession {
         "clock 1795370892.811597290",
         "end",
     ];
-    let facts: String = facts.iter().map(|fact| format!("{tag} {fact}\n")).collect();
+    let facts = facts.map(|fact| format!("{tag} {fact}\n")).concat();
     let answers = [b"\n", facts.as_bytes(), said].concat();
     let files = sftp_client::client(0).await;
     let device = DeviceName::new("device").unwrap();
@@ -67,16 +67,16 @@ pub(crate) async fn session(said: &[u8]) -> SshSession {
 
 /// Ten open files, then a line for each file.
 fn said(count: usize) -> Vec<u8> {
-    let mut said = String::new();
-    for inode in 0..10 {
-        said += &format!("o 15 {} 1180\0", 4_386_947 + inode);
-    }
-    said += "m 7f0000-7f1000 rw-s 00000000 08:02 131                      /data/a b\n\0";
-    for number in 0..count {
-        let name = file_name(number);
-        let inode = 10_200_645 + number;
-        said += &format!("f f 65024 {inode} 20480 1795370892.4011996940 1795370892.4013997920 0 {name}\0");
-    }
-    said += &format!("E{}\0", fuzzing::TAG);
-    said.into_bytes()
+    let open = (4_386_947..).take(10).map(|inode| format!("o 15 {inode} 1180\0"));
+    let mapped = "m 7f0000-7f1000 rw-s 00000000 08:02 131                      /data/a b\n\0".to_owned();
+    let files = (0..count).map(|number| {
+        let (inode, name) = (10_200_645 + number, file_name(number));
+        format!("f f 65024 {inode} 20480 1795370892.4011996940 1795370892.4013997920 0 {name}\0")
+    });
+    let end = format!("E{}\0", fuzzing::TAG);
+    open.chain([mapped])
+        .chain(files)
+        .chain([end])
+        .collect::<String>()
+        .into_bytes()
 }

@@ -1,9 +1,9 @@
 //! Where files get their names in the store.
 
 use engine::placement::{Layout, LayoutPart, NameRule, Subject, place};
-use model::{DeviceName, Digest, RelativePath, SourcePath, Timestamp};
+use model::{DeviceName, Digest, SourcePath, Timestamp};
 
-use crate::{Work, file_name};
+use crate::{Work, path};
 
 /// As it is where nothing else is asked for: the device, and the path as it is.
 pub(crate) fn by_path(count: usize) -> Work {
@@ -36,9 +36,7 @@ fn place_all(parts: Vec<LayoutPart>, names: NameRule, count: usize) -> Work {
     let device = DeviceName::new("raspberry1").unwrap();
     let source = SourcePath::new("/home/pi/beephotos").unwrap();
     let digest = Digest::from_bytes([0xab; 32]);
-    let paths: Vec<RelativePath> = (0..count)
-        .map(|number| RelativePath::new(file_name(number)).unwrap())
-        .collect();
+    let paths: Vec<_> = (0..count).map(path).collect();
     Box::new(move || {
         let placed = |path| {
             let subject = Subject {

@@ -1,11 +1,10 @@
 //! Small files that come in one stream of tar.
 
 use engine::ports::{Session as _, Wanted};
-use model::RelativePath;
 use ssh::fuzzing;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Work, file_name, listing, noise, runtime};
+use crate::{Work, file_name, listing, noise, path, runtime};
 
 /// Bytes of each file.
 const LENGTH: usize = 4_000;
@@ -15,15 +14,16 @@ const BLOCK: usize = 512;
 pub(crate) fn fetch(count: usize) -> Work {
     let runtime = runtime();
     let session = runtime.block_on(listing::session(&said(count)));
+    let paths: Vec<_> = (0..count).map(path).collect();
     Box::new(move || {
         runtime.block_on(async {
             let (mut wanted, mut waiting) = (Vec::new(), Vec::new());
-            for number in 0..count {
+            for path in paths {
                 let (chunks, taken) = mpsc::unbounded_channel();
                 let (outcome, told) = oneshot::channel();
                 waiting.push((taken, told));
                 wanted.push(Wanted {
-                    path: RelativePath::new(file_name(number)).unwrap(),
+                    path,
                     expected_size: LENGTH as u64,
                     chunks,
                     outcome,

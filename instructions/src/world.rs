@@ -18,7 +18,7 @@ use model::{
     Timestamp,
 };
 
-use crate::file_name;
+use crate::path;
 use crate::receiving::Standing;
 
 /// Bytes of each file.
@@ -46,7 +46,7 @@ impl Obliging {
         };
         Self {
             devices: Device {
-                files,
+                files: (0..files).map(path).collect(),
                 facts,
                 content: Bytes::from(vec![7; SIZE]),
                 counts: Arc::clone(&counts),
@@ -97,7 +97,7 @@ impl World for Obliging {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Device {
-    files: usize,
+    files: Arc<[RelativePath]>,
     facts: DeviceFacts,
     content: Bytes,
     counts: Arc<Counts>,
@@ -150,18 +150,17 @@ impl Session for Device {
     }
 
     async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
-        let mut numbers = self.counts.removed.load(Ordering::Relaxed)..self.files;
-        while !numbers.is_empty() {
-            let entry = |number| {
-                SurveyItem::Entry(Entry {
-                    path: RelativePath::new(file_name(number)).unwrap(),
-                    kind: EntryKind::File,
-                    identity: identity(number),
-                    openness: Openness::Closed,
-                })
-            };
-            let batch = numbers.by_ref().take(BATCH).map(entry).collect();
-            items.send(batch).await.unwrap();
+        let removed = self.counts.removed.load(Ordering::Relaxed);
+        let entry = |path: &RelativePath| {
+            SurveyItem::Entry(Entry {
+                path: path.clone(),
+                kind: EntryKind::File,
+                identity: identity(number(path)),
+                openness: Openness::Closed,
+            })
+        };
+        for files in self.files[removed..].chunks(BATCH) {
+            items.send(files.iter().map(entry).collect()).await.unwrap();
         }
         Ok(Listed::Whole)
     }

@@ -237,9 +237,12 @@ fn own_cost(result: &str, name: &str) -> u64 {
 fn read_scenarios(told: &str) -> Result<(Vec<Scenario>, String)> {
     let (mut scenarios, mut processor) = (Vec::new(), String::new());
     for line in told.lines() {
+        if let Some(told) = line.strip_prefix("processor ") {
+            told.trim().clone_into(&mut processor);
+            continue;
+        }
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next()) {
-            (Some("processor"), ..) => line["processor".len()..].trim().clone_into(&mut processor),
             (Some(name), Some(number), Some(of)) => scenarios.push(Scenario {
                 name: name.to_owned(),
                 number: number.parse().with_context(|| format!("no number in `{line}`"))?,
@@ -278,7 +281,7 @@ mod tests {
         let (scenarios, processor) =
             read_scenarios("sftp/list 2000 name sha2::\nprocessor x86_64 sse4.1\n").unwrap();
         assert_eq!(scenarios.len(), 1);
-        assert_eq!((scenarios[0].number, &scenarios[0].of[..]), (2_000, "name"));
+        assert_eq!((scenarios[0].number, scenarios[0].of.as_str()), (2_000, "name"));
         assert_eq!(scenarios[0].but_for, "sha2::");
         assert_eq!(processor, "x86_64 sse4.1");
         assert!(read_scenarios("sftp/list many name\n").is_err());
