@@ -166,7 +166,12 @@ async fn ask_ahead(
 }
 
 fn arguments<'a>(names: impl Iterator<Item = &'a Vec<u8>>) -> Vec<u8> {
-    names.flat_map(|name| name.iter().copied().chain([0])).collect()
+    let mut arguments = Vec::new();
+    for name in names {
+        arguments.extend_from_slice(name);
+        arguments.push(0);
+    }
+    arguments
 }
 
 /// How many of the files the next question takes: one at least.
