@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{cargo, run as run_command};
 use crate::workspace::Workspace;
-use crate::{debian, deny, fuzz, mutants, package, reference, soak, tidy};
+use crate::{debian, deny, fuzz, instructions, mutants, package, reference, soak, tidy};
 
 struct Step {
     name: &'static str,
@@ -16,7 +16,7 @@ struct Step {
 }
 
 /// In the order in which they pay: what fails in seconds comes before what takes minutes.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "setup",
         run: |_| debian::install_what_is_missing(),
@@ -48,6 +48,10 @@ const STEPS: [Step; 12] = [
     Step {
         name: "mutants",
         run: |workspace| mutants::run(workspace, &[]),
+    },
+    Step {
+        name: "instructions",
+        run: instructions::check,
     },
     Step {
         name: "doc",
@@ -98,10 +102,10 @@ fn summarise(outcomes: &[(&str, Result<()>, Duration)]) -> Result<()> {
     println!();
     for (name, result, elapsed) in outcomes {
         let verdict = if result.is_ok() { "ok" } else { "FAILED" };
-        println!("{name:<10} {verdict:<7} {:>9}", shown(*elapsed));
+        println!("{name:<12} {verdict:<7} {:>9}", shown(*elapsed));
     }
     let total = outcomes.iter().map(|(_, _, elapsed)| *elapsed).sum();
-    println!("{:<10} {:<7} {:>9}", "all", "", shown(total));
+    println!("{:<12} {:<7} {:>9}", "all", "", shown(total));
     let failed: Vec<_> = outcomes
         .iter()
         .filter(|(_, result, _)| result.is_err())

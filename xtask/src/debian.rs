@@ -14,7 +14,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 15] = [
     Need {
         program: "cc",
         package: "build-essential",
@@ -84,6 +84,11 @@ const NEEDS: [Need; 14] = [
         program: "mkfs.ext4",
         package: "e2fsprogs",
         why: "small file systems that run full",
+    },
+    Need {
+        program: "valgrind",
+        package: "valgrind",
+        why: "counting the instructions of the hot paths",
     },
 ];
 

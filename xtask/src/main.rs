@@ -14,6 +14,7 @@ mod command;
 mod debian;
 mod deny;
 mod fuzz;
+mod instructions;
 mod mutants;
 mod package;
 mod reference;
@@ -47,6 +48,8 @@ usage: cargo xtask <verb>
         [--folder DIR] [--write]
                        how the cost grows with the files on a device, the ledger, the fleet; `--write` writes
                        docs/reference/growth.md and its plots
+  instructions [--write] [NAME]...
+                       count the instructions of the hot paths and compare with instructions/kept.toml, or write it
   tidy                 the rules that no compiler knows: sizes, names, the map, links
   reference [--check]  write docs/reference from the program itself, or see that it is up to date
   mutants [FAULT]...   put deliberate faults into a copy of the code, and see that each is caught
@@ -83,6 +86,7 @@ fn run() -> Result<()> {
         ("fuzz", arguments) => fuzz::run(&workspace, &fuzz::Wanted::read(arguments)?),
         ("soak", arguments) => soak::run(&workspace, arguments),
         ("bench", arguments) => bench::run(&workspace, arguments),
+        ("instructions", arguments) => instructions::run(&workspace, arguments),
         ("tidy", []) => tidy::run(&workspace),
         ("reference", []) => reference::write(&workspace),
         ("reference", [check]) if check == "--check" => reference::check(&workspace),

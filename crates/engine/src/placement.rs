@@ -2,6 +2,8 @@
 
 mod portable;
 
+use std::borrow::Cow;
+
 use model::names::CONTROL_FOLDER;
 use model::{DeviceName, Digest, NameError, RelativePath, SourcePath, Timestamp};
 
@@ -71,30 +73,35 @@ pub fn place(layout: &Layout, names: NameRule, subject: &Subject<'_>) -> Result<
     for part in &layout.parts {
         append_part(&mut path, part, subject);
     }
+    let mut name = Vec::with_capacity(path.len());
     // An empty part leaves no empty component: `{folder}/{name}` at the top of a source is just the name.
-    let components: Vec<Vec<u8>> = path
+    for component in path
         .split(|byte| *byte == b'/')
         .filter(|component| !component.is_empty())
-        .map(|component| admissible_component(component, names, subject.digest))
-        .collect();
-    RelativePath::new(components.join(&b'/'))
+    {
+        if !name.is_empty() {
+            name.push(b'/');
+        }
+        name.extend_from_slice(&admissible_component(component, names, subject.digest));
+    }
+    RelativePath::new(name)
 }
 
 fn append_part(path: &mut Vec<u8>, part: &LayoutPart, subject: &Subject<'_>) {
-    let name = subject.path.file_name();
+    let name = || subject.path.file_name();
     match part {
         LayoutPart::Literal(text) => path.extend_from_slice(text.as_bytes()),
         LayoutPart::Device => path.extend_from_slice(subject.device.as_str().as_bytes()),
         LayoutPart::Source => path.extend_from_slice(subject.source.folder_name()),
         LayoutPart::Path => path.extend_from_slice(subject.path.as_bytes()),
         LayoutPart::Folder => {
-            if let Some(folder) = subject.path.parent() {
-                path.extend_from_slice(folder.as_bytes());
-            }
+            path.extend_from_slice(subject.path.folder().unwrap_or_default());
         }
-        LayoutPart::Name => path.extend_from_slice(name),
-        LayoutPart::Stem => path.extend_from_slice(split_extension(name).0),
-        LayoutPart::Extension => path.extend_from_slice(split_extension(name).1.get(1..).unwrap_or_default()),
+        LayoutPart::Name => path.extend_from_slice(name()),
+        LayoutPart::Stem => path.extend_from_slice(split_extension(name()).0),
+        LayoutPart::Extension => {
+            path.extend_from_slice(split_extension(name()).1.get(1..).unwrap_or_default());
+        }
         LayoutPart::Modified(format) => {
             path.extend_from_slice(formatted_time(subject.modified, format).as_bytes());
         }
@@ -111,17 +118,17 @@ fn formatted_time(time: Timestamp, format: &str) -> String {
     formatted.unwrap_or_else(|()| time.seconds().to_string())
 }
 
-fn admissible_component(component: &[u8], names: NameRule, digest: &Digest) -> Vec<u8> {
+fn admissible_component<'c>(component: &'c [u8], names: NameRule, digest: &Digest) -> Cow<'c, [u8]> {
     let mut component = match names {
-        NameRule::Bytes => component.to_vec(),
-        NameRule::Portable => portable::component(component),
+        NameRule::Bytes => Cow::Borrowed(component),
+        NameRule::Portable => Cow::Owned(portable::component(component)),
     };
     // Of a name such as `..np`, a layout may take the stem alone, which is a dot.
     if names_control_folder(&component) || matches!(&component[..], b"." | b"..") {
-        component.push(b'~');
+        component.to_mut().push(b'~');
     }
     if component.len() > LONGEST_COMPONENT {
-        with_digest(&component, digest, 8)
+        Cow::Owned(with_digest(&component, digest, 8))
     } else {
         component
     }

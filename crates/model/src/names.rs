@@ -69,8 +69,13 @@ impl RelativePath {
 
     /// The folder that the last component is in; `None` at the top.
     pub fn parent(&self) -> Option<Self> {
+        self.folder().map(|folder| Self(folder.to_vec()))
+    }
+
+    /// The bytes of [`Self::parent`].
+    pub fn folder(&self) -> Option<&[u8]> {
         let end = self.0.iter().rposition(|byte| *byte == b'/')?;
-        Some(Self(self.0.get(..end)?.to_vec()))
+        self.0.get(..end)
     }
 
     /// This path followed by another.

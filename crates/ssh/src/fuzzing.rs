@@ -1,6 +1,6 @@
-//! A session over streams in memory, and the readers of what ssh says, for the package `fuzz` and nobody else.
+//! A session over streams in memory, and the readers of what ssh says, for the packages `fuzz` and `instructions` and nobody else.
 //!
-//! What is fuzzed is the code that ships, from the first byte that a device says on; only the processes are missing.
+//! What is fuzzed and counted is the code that ships, from the first byte that a device says on; only the processes are missing.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use memchr::memmem;
 use model::escaped;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::Child;
@@ -384,27 +385,6 @@ async fn patiently<T>(
 
 /// Where a pattern begins, at `from` or later.
 fn find(buffer: &[u8], pattern: &[u8], from: usize) -> Option<usize> {
-    let (first, rest) = pattern.split_first()?;
-    let mut start = from;
-    loop {
-        start += buffer.get(start..)?.iter().position(|byte| byte == first)?;
-        if buffer.get(start + 1..)?.starts_with(rest) {
-            return Some(start);
-        }
-        start += 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::find;
-
-    #[test]
-    fn a_pattern_is_found_wherever_it_begins() {
-        assert_eq!(find(b"ab\nab\n--", b"\n--", 0), Some(5));
-        assert_eq!(find(b"\n\n--\n", b"\n--\n", 0), Some(1));
-        assert_eq!(find(b"abc", b"c", 2), Some(2));
-        assert_eq!(find(b"abc", b"cd", 0), None);
-        assert_eq!(find(b"", b"a", 5), None);
-    }
+    let found = memmem::find(buffer.get(from..)?, pattern)?;
+    Some(from + found)
 }

@@ -70,9 +70,11 @@ fn quiet_tokio(member: &Member) -> Vec<Finding> {
         .collect()
 }
 
-/// The feature by which private parts are reached.
+/// Who reaches private parts, by a feature that what ships is built without.
+const WITH_FUZZING: [&str; 2] = ["fuzz", "instructions"];
+
 fn fuzzing_in_what_ships(member: &Member) -> Vec<Finding> {
-    if member.name == "fuzz" {
+    if WITH_FUZZING.contains(&member.name.as_str()) {
         return Vec::new();
     }
     member
@@ -80,7 +82,10 @@ fn fuzzing_in_what_ships(member: &Member) -> Vec<Finding> {
         .iter()
         .filter(|dependency| dependency.features.iter().any(|feature| feature == "fuzzing"))
         .map(|dependency| {
-            let message = format!("the feature `fuzzing` of {} is for `fuzz` alone", dependency.name);
+            let message = format!(
+                "the feature `fuzzing` of {} is for {WITH_FUZZING:?} alone",
+                dependency.name
+            );
             Finding::about(format!("{}/Cargo.toml", member.folder), message)
         })
         .collect()
@@ -118,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_but_fuzz_reaches_private_parts() {
+    fn nobody_but_what_never_ships_reaches_private_parts() {
         let with_fuzzing = |name: &str| Member {
             dependencies: vec![Dependency {
                 name: "ssh".into(),
@@ -130,6 +135,7 @@ mod tests {
         };
         assert_eq!(shown(&fuzzing_in_what_ships(&with_fuzzing("gleaner"))).len(), 1);
         assert_eq!(fuzzing_in_what_ships(&with_fuzzing("fuzz")), []);
+        assert_eq!(fuzzing_in_what_ships(&with_fuzzing("instructions")), []);
     }
 
     #[test]

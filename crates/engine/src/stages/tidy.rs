@@ -17,8 +17,13 @@ pub(crate) async fn after_batch<W: World>(
     source: &SourcePath,
     gone: &[RelativePath],
 ) -> Result<(), PassError> {
-    let mut batch_folders = Vec::new();
+    let (mut batch_folders, mut folder_before) = (Vec::new(), None);
     for place in gone {
+        // Files of one age lie in one folder: what is left empty above them is said once.
+        let folder = place.folder();
+        if folder_before.replace(folder) == Some(folder) {
+            continue;
+        }
         let folders = withdrawn::folders_of(place);
         batch_folders.extend(folders.batch);
         if let Ok(mut shared) = visit.shared_folders.lock() {

@@ -1,0 +1,46 @@
+//! Runs one scenario, or says which there are.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
+
+use std::process::ExitCode;
+
+use instructions::{SCENARIOS, run};
+
+fn main() -> ExitCode {
+    let wanted = std::env::args().nth(1);
+    let Some(wanted) = wanted else {
+        for scenario in &SCENARIOS {
+            let but_for = scenario.but_for.unwrap_or_default();
+            println!("{} {} {} {but_for}", scenario.name, scenario.count, scenario.of);
+        }
+        println!("processor {}", processor());
+        return ExitCode::SUCCESS;
+    };
+    match SCENARIOS.iter().find(|scenario| scenario.name == wanted) {
+        Some(scenario) => {
+            run(scenario);
+            ExitCode::SUCCESS
+        }
+        None => {
+            eprintln!("there is no scenario {wanted}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the processor can do, so far as code asks before it chooses its instructions. Under valgrind it is the processor that valgrind plays.
+fn processor() -> String {
+    #[cfg(target_arch = "x86_64")]
+    let has = [
+        ("sse4.1", is_x86_feature_detected!("sse4.1")),
+        ("avx", is_x86_feature_detected!("avx")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("sha", is_x86_feature_detected!("sha")),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let has: [(&str, bool); 0] = [];
+    let has = has.iter().filter(|(_, has)| *has).map(|(name, _)| *name);
+    let words: Vec<_> = std::iter::once(std::env::consts::ARCH).chain(has).collect();
+    words.join(" ")
+}

@@ -1,0 +1,128 @@
+//! From bytes that have come to a sealed file: digest, checksum, writing, reading back.
+//!
+//! The system's part is no part of the count, and the disk is memory where there is such a folder: what is counted is ours.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::ports::store::RANGE_LENGTH;
+use engine::ports::{Chunk, Clock, StagingKey, Store as _};
+use model::{Digest, LedgerId, Timestamp};
+use storage::{DirectoryStore, Executor, InitOptions, Settings, StoreFolder, SystemDisk};
+use tempfile::TempDir;
+
+use crate::{Work, noise, runtime};
+
+/// A file system in memory on every Linux that has one.
+const MEMORY: &str = "/dev/shm";
+/// Bytes of a small file: few, so that its digest is not most of the work.
+const SMALL: usize = 1_000;
+/// What a READ of a large file brings from OpenSSH.
+const CHUNK: usize = 255 * 1024;
+/// So many chunks are handed on together.
+const CHUNKS: usize = 2;
+
+pub(crate) fn small_files(count: usize) -> Work {
+    let content = Bytes::from(noise(SMALL));
+    receive(
+        move |number| (number < count).then(|| vec![content.clone()]),
+        |_| 1,
+    )
+}
+
+/// `count` is in KiB: a file of so many.
+pub(crate) fn large_file(count: usize) -> Work {
+    let content = Bytes::from(noise(count * 1024));
+    let chunks: Vec<Bytes> = content
+        .chunks(CHUNK)
+        .map(|chunk| content.slice_ref(chunk))
+        .collect();
+    receive(
+        move |number| (number == 0).then(|| chunks.clone()),
+        |bytes| bytes / 1024,
+    )
+}
+
+/// Stages, appends and seals files until there is none; each is the chunks that it comes in.
+fn receive(files: impl Fn(usize) -> Option<Vec<Bytes>> + 'static, measure: fn(usize) -> usize) -> Work {
+    let (folder, store) = store();
+    let runtime = runtime();
+    Box::new(move || {
+        let done = (0..).map_while(files).enumerate().map(|(number, chunks)| {
+            let size = runtime.block_on(receive_one(&store, number, chunks));
+            measure(size)
+        });
+        let done = done.sum();
+        drop(folder);
+        done
+    })
+}
+
+async fn receive_one(store: &DirectoryStore<SystemDisk>, number: usize, chunks: Vec<Bytes>) -> usize {
+    let size: usize = chunks.iter().map(Bytes::len).sum();
+    let mut digest = [0; 32];
+    digest[..8].copy_from_slice(&number.to_be_bytes());
+    let key = StagingKey {
+        digest: Digest::from_bytes(digest),
+        expected_size: size as u64,
+        range_digests: false,
+    };
+    let (mut staged, _) = store.stage(&key, false).await.unwrap();
+    let mut left = chunks.into_iter().map(Chunk::from);
+    let last = loop {
+        let some: Vec<Chunk> = left.by_ref().take(CHUNKS).collect();
+        if left.len() == 0 {
+            break some;
+        }
+        staged = store.append(staged, some).await.unwrap();
+    };
+    let sealed = store
+        .seal(staged, last, Timestamp::from_seconds(1_700_000_000))
+        .await;
+    usize::try_from(sealed.unwrap().size).unwrap()
+}
+
+fn store() -> (TempDir, DirectoryStore<SystemDisk>) {
+    let memory = Path::new(MEMORY);
+    let folder = match memory.is_dir() {
+        true => tempfile::tempdir_in(memory),
+        false => tempfile::tempdir(),
+    };
+    let folder = folder.expect("a folder for a store");
+    // Valgrind does not know the system call that is missed here.
+    let disk = Arc::new(SystemDisk::without_openat2());
+    let options = InitOptions {
+        local: true,
+        replace: None,
+        now: Timestamp::from_seconds(1_700_000_000),
+    };
+    let id = storage::init(&disk, folder.path(), &options)
+        .unwrap()
+        .id()
+        .clone();
+    let opened = StoreFolder::open(disk, folder.path(), Some(&id)).unwrap();
+    let settings = Settings {
+        ledger: LedgerId::new("0123456789abcdef").unwrap(),
+        min_free: 0,
+        file_mode: None,
+        dir_mode: None,
+        range_length: RANGE_LENGTH,
+        executor: Executor::inline(),
+        clock: Arc::new(Standing),
+    };
+    (folder, DirectoryStore::open(opened, settings).unwrap())
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+pub(crate) struct Standing;
+
+impl Clock for Standing {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(1_700_000_000)
+    }
+    fn steady(&self) -> Timestamp {
+        Timestamp::from_seconds(1_000)
+    }
+}

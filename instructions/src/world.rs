@@ -1,0 +1,357 @@
+//! A world that says at once what the engine hopes for, and remembers next to nothing: what is counted is the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use engine::event::{Event, Reporter};
+use engine::ports::{
+    Abilities, Chunk, ChunkSender, Clock, ClockReading, Condition, DeviceFacts, DeviceFailure, Devices,
+    DigestRequest, Entry, EntryKind, FileFault, Inspection, Ledger, LedgerError, Listed, Move, Openness,
+    Others, PassEnd, Placed, Publication, PublishFault, Record, Remembered, Reproof, RowId, SealedFile,
+    Session, Sighting, StagingKey, Store, StoreError, SurveyItem, SurveySender, Wanted, WithdrawnRow,
+};
+use engine::world::World;
+use model::{
+    DeviceName, Digest, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId,
+    Timestamp,
+};
+
+use crate::path;
+use crate::receiving::Standing;
+
+/// Bytes of each file.
+const SIZE: usize = 20_000;
+/// Items of a survey that travel together.
+const BATCH: usize = 256;
+/// All files have it.
+const DIGEST: Digest = Digest::from_bytes([0xab; 32]);
+
+/// One device with so many files, all settled, and a home that takes everything.
+#[derive(Debug)]
+pub(crate) struct Obliging {
+    devices: Device,
+    home: Home,
+}
+
+impl Obliging {
+    pub(crate) fn new(files: usize) -> Self {
+        let counts = Arc::new(Counts::default());
+        let facts = DeviceFacts {
+            clock: Some(Standing.now()),
+            boot_id: Some("e540966f-acc0-4bcb-b41b-700e49852b8d".to_owned()),
+            uptime: Some(Duration::from_hours(24)),
+            disks: Vec::new(),
+        };
+        Self {
+            devices: Device {
+                files: (0..files).map(path).collect(),
+                facts,
+                content: Bytes::from(vec![7; SIZE]),
+                counts: Arc::clone(&counts),
+            },
+            home: Home {
+                id: LedgerId::new("0123456789abcdef0123456789abcdef").unwrap(),
+                counts,
+            },
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.home.counts
+    }
+}
+
+/// What happened.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) planned: AtomicUsize,
+    pub(crate) recorded: AtomicUsize,
+    pub(crate) removed: AtomicUsize,
+}
+
+impl World for Obliging {
+    type Devices = Device;
+    type Store = Home;
+    type Ledger = Home;
+    type Clock = Standing;
+    type Reporter = Home;
+
+    fn devices(&self) -> &Device {
+        &self.devices
+    }
+    fn store(&self) -> &Home {
+        &self.home
+    }
+    fn ledger(&self) -> &Home {
+        &self.home
+    }
+    fn clock(&self) -> &Standing {
+        &Standing
+    }
+    fn reporter(&self) -> &Home {
+        &self.home
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Device {
+    files: Arc<[RelativePath]>,
+    facts: DeviceFacts,
+    content: Bytes,
+    counts: Arc<Counts>,
+}
+
+fn identity(number: usize) -> Identity {
+    let touched = Timestamp::from_seconds(1_699_990_000);
+    Identity {
+        device_number: Some(2049),
+        inode: Some(number as u64),
+        size: SIZE as u64,
+        modified: touched,
+        changed: Some(touched),
+    }
+}
+
+/// The number in the name of a file, wherever it lies.
+fn number(path: &RelativePath) -> usize {
+    let name = path.as_bytes();
+    let digits = &name[name.len() - 10..name.len() - 4];
+    digits
+        .iter()
+        .fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
+}
+
+impl Devices for Device {
+    type Session = Self;
+
+    async fn connect(&self, _: &DeviceName, _: &[SourcePath]) -> Result<Self, DeviceFailure> {
+        Ok(self.clone())
+    }
+}
+
+impl Session for Device {
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            complete_identities: true,
+            sees_open_files: true,
+            sees_all_processes: true,
+            user: Some(0),
+            digests: true,
+            tells_time: true,
+            renames_atomically: true,
+            reads_together: true,
+        }
+    }
+
+    fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
+        let removed = self.counts.removed.load(Ordering::Relaxed);
+        let entry = |path: &RelativePath| {
+            SurveyItem::Entry(Entry {
+                path: path.clone(),
+                kind: EntryKind::File,
+                identity: identity(number(path)),
+                openness: Openness::Closed,
+            })
+        };
+        for files in self.files[removed..].chunks(BATCH) {
+            items.send(files.iter().map(entry).collect()).await.unwrap();
+        }
+        Ok(Listed::Whole)
+    }
+
+    async fn rename(
+        &self,
+        _: &SourcePath,
+        moves: &[Move],
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        Ok(vec![Ok(()); moves.len()])
+    }
+
+    async fn inspect(
+        &self,
+        _: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Result<Inspection, FileFault>>, DeviceFailure> {
+        let seen = |path| Inspection {
+            identity: identity(number(path)),
+            openness: Openness::Closed,
+        };
+        Ok(paths.iter().map(|path| Ok(seen(path))).collect())
+    }
+
+    async fn fetch(
+        &self,
+        _: &SourcePath,
+        _: &RelativePath,
+        _: u64,
+        _: u64,
+        chunks: ChunkSender,
+    ) -> Result<Result<u64, FileFault>, DeviceFailure> {
+        chunks.send(Chunk::from(self.content.clone())).unwrap();
+        Ok(Ok(SIZE as u64))
+    }
+
+    async fn fetch_together(&self, _: &SourcePath, files: Vec<Wanted>) -> Result<(), DeviceFailure> {
+        for file in files {
+            file.chunks.send(Chunk::from(self.content.clone())).unwrap();
+            file.outcome.send(Ok(SIZE as u64)).unwrap();
+        }
+        Ok(())
+    }
+
+    async fn digest(
+        &self,
+        _: &SourcePath,
+        requests: &[DigestRequest],
+    ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
+        Ok(vec![Some(DIGEST); requests.len()])
+    }
+
+    async fn remove(
+        &self,
+        _: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        self.counts.removed.fetch_add(paths.len(), Ordering::Relaxed);
+        Ok(vec![Ok(()); paths.len()])
+    }
+
+    async fn remove_folders(&self, _: &SourcePath, _: &[RelativePath]) -> Result<(), DeviceFailure> {
+        Ok(())
+    }
+
+    fn bytes_received(&self) -> u64 {
+        0
+    }
+
+    async fn close(self) {}
+}
+
+/// Store, ledger and reporter.
+#[derive(Debug)]
+pub(crate) struct Home {
+    id: LedgerId,
+    counts: Arc<Counts>,
+}
+
+impl Store for Home {
+    type Staged = usize;
+
+    async fn condition(&self) -> Result<Condition, StoreError> {
+        Ok(Condition {
+            id: StoreId::new("store").unwrap(),
+            room: u64::MAX,
+        })
+    }
+
+    async fn tidy_staging(&self, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn stage(&self, _: &StagingKey, _: bool) -> Result<(usize, u64), StoreError> {
+        Ok((0, 0))
+    }
+
+    async fn append(&self, staged: usize, chunks: Vec<Chunk>) -> Result<usize, StoreError> {
+        Ok(staged + chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>())
+    }
+
+    async fn seal(&self, staged: usize, last: Vec<Chunk>, _: Timestamp) -> Result<SealedFile, StoreError> {
+        Ok(SealedFile {
+            token: String::new(),
+            size: self.append(staged, last).await? as u64,
+            digest: DIGEST,
+            ranges: Vec::new(),
+        })
+    }
+
+    async fn discard(&self, _: usize) {}
+
+    async fn retire(&self, _: Vec<SealedFile>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        publications: Vec<Publication>,
+    ) -> Result<Vec<Result<Placed, PublishFault>>, StoreError> {
+        Ok(vec![Ok(Placed::New); publications.len()])
+    }
+
+    async fn reprove(&self, _: &RelativePath, _: u64, _: &Digest) -> Result<Reproof, StoreError> {
+        Ok(Reproof::Same)
+    }
+
+    async fn quarantine(&self, _: &RelativePath) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Ledger for Home {
+    fn id(&self) -> &LedgerId {
+        &self.id
+    }
+
+    async fn begin_pass(&self, _: &DeviceName, _: Timestamp) -> Result<RowId, LedgerError> {
+        Ok(RowId(1))
+    }
+
+    async fn remembered(
+        &self,
+        _: &DeviceName,
+        _: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Option<Remembered>>, LedgerError> {
+        Ok(vec![None; paths.len()])
+    }
+
+    async fn sighted(
+        &self,
+        _: &DeviceName,
+        _: &SourcePath,
+        sightings: Vec<Sighting>,
+        _: Others,
+        at: Timestamp,
+    ) -> Result<Vec<Timestamp>, LedgerError> {
+        Ok(vec![at; sightings.len()])
+    }
+
+    async fn last_clock(&self, _: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
+        Ok(None)
+    }
+
+    async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
+        self.counts.recorded.fetch_add(records.len(), Ordering::Relaxed);
+        Ok(vec![RowId(2); records.len()])
+    }
+
+    async fn withdrawn_rows(&self, _: &DeviceName, _: &SourcePath) -> Result<Vec<WithdrawnRow>, LedgerError> {
+        Ok(Vec::new())
+    }
+
+    async fn settle(
+        &self,
+        _: Vec<(RowId, FileState, Option<LeaveReason>)>,
+        _: Timestamp,
+    ) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn finish_pass(&self, _: PassEnd) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
+impl Reporter for Home {
+    fn report(&self, event: &Event) {
+        if let Event::Planned { .. } = event {
+            self.counts.planned.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
