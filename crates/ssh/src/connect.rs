@@ -41,7 +41,7 @@ struct Reach {
     routes: Mutex<HashMap<DeviceName, Route>>,
     pacing: Pacing,
     jumps: Jumps,
-    /// One device alone shares a connection to its jump host with itself, where it may come to make a second one.
+    /// One device alone would gain little by sharing a connection with itself, and its failures would be told later.
     shares_jumps: bool,
     client: Client,
     connect_timeout: Duration,
@@ -72,7 +72,7 @@ impl SshDevices {
             routes: Mutex::default(),
             pacing: Pacing::default(),
             jumps: Jumps::default(),
-            shares_jumps: targets.len() > 1 || targets.iter().any(may_compress),
+            shares_jumps: targets.len() > 1,
             client: Client {
                 program: options.program.clone(),
                 configuration: workplace.configuration(),
