@@ -61,6 +61,7 @@ pub(crate) struct Judge {
     /// Bytes that came since the last sample.
     unsampled: u64,
     stage: Stage,
+    judgements: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -153,7 +154,7 @@ impl Judge {
         match self.stage {
             Stage::Measuring => match self.plain.rate(now, LEAST_TO_TRY) {
                 Some(rate) if rate > FASTEST_WORTH_IT => {
-                    self.stage = Stage::Over;
+                    self.enter(Stage::Over);
                     Choice::Plain
                 }
                 Some(_) if self.shrinks() => {
@@ -166,7 +167,7 @@ impl Judge {
                 let is_alone = self.plain.readers == 0;
                 let rate = self.compressed.rate(now, LEAST_TO_COMPARE).filter(|_| is_alone);
                 if rate.is_some_and(|rate| rate < plain_rate * GAIN) {
-                    self.stage = Stage::Over;
+                    self.enter(Stage::Over);
                 }
                 match self.stage != Stage::Over && self.shrinks() {
                     true => Choice::Compressed,
@@ -179,16 +180,28 @@ impl Judge {
 
     /// The second connection is there, or cannot be had.
     pub(crate) fn opened(&mut self, is_there: bool, now: Instant) {
-        self.stage = match self.plain.rate(now, LEAST_TO_TRY).filter(|_| is_there) {
+        // Its first moments may have made the link look slower than it is.
+        let is_worth_it = |rate: &f64| is_there && *rate <= FASTEST_WORTH_IT;
+        self.enter(match self.plain.rate(now, LEAST_TO_TRY).filter(is_worth_it) {
             Some(plain_rate) => Stage::Open { plain_rate },
             None => Stage::Over,
-        };
+        });
         self.compressed.restart(now);
     }
 
     /// The second connection has failed.
     pub(crate) fn broke(&mut self) {
-        self.stage = Stage::Over;
+        self.enter(Stage::Over);
+    }
+
+    /// How often the judgement has changed. What compresses better or worse changes no judgement: whoever is reading goes on as it began.
+    pub(crate) fn judgements(&self) -> usize {
+        self.judgements
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.judgements += 1;
     }
 
     fn shrinks(&self) -> bool {
@@ -319,6 +332,32 @@ mod tests {
         link.judge.begin(Over::Plain, link.now);
         link.read(Over::Plain, &table, 20, 1_000_000);
         assert_eq!(link.choose(), Choice::Compressed);
+    }
+
+    #[test]
+    fn a_link_that_turns_out_to_be_fast_is_not_compressed_although_the_connection_is_there() {
+        let (mut link, table) = (Link::new(), table(65_536));
+        link.read(Over::Plain, &table, 1, 2_000_000);
+        assert_eq!(link.choose(), Choice::OpenSecond);
+        link.read(Over::Plain, &table, 3, 60_000_000);
+        link.open();
+        assert_eq!(link.choose(), Choice::Plain);
+    }
+
+    #[test]
+    fn whoever_is_reading_changes_over_for_a_judgement_and_not_for_what_shrinks_better_or_worse() {
+        let (mut link, table) = (Link::new(), table(65_536));
+        link.read(Over::Plain, &table, 2, 1_000_000);
+        assert_eq!(link.choose(), Choice::OpenSecond);
+        let before = link.judge.judgements();
+        link.open();
+        let opened = link.judge.judgements();
+        assert_ne!(opened, before);
+        link.read(Over::Compressed, &noise(65_536), 20, 2_000_000);
+        assert_eq!(link.choose(), Choice::Plain);
+        assert_eq!(link.judge.judgements(), opened);
+        link.judge.broke();
+        assert_ne!(link.judge.judgements(), opened);
     }
 
     #[test]

@@ -60,12 +60,19 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
     Ok(status(&summary))
 }
 
+/// What a program that closes all descriptors it may have does in a moment: ssh's children inherit the limit.
+const MOST_DESCRIPTORS: u64 = 65_536;
+
 /// Takes as many descriptors as the administrator allows. Shells and systemd begin with 1024, for the sake of old programs; a device that is worked on
 /// takes some thirty, one that is being connected to seven, and whoever gets none is not served.
 fn allow_all_descriptors() {
     let limit = getrlimit(Resource::Nofile);
+    let Some(current) = limit.current else { return };
+    let most = limit
+        .maximum
+        .map_or(MOST_DESCRIPTORS, |most| most.min(MOST_DESCRIPTORS));
     let raised = Rlimit {
-        current: limit.maximum,
+        current: Some(most.max(current)),
         ..limit
     };
     // Where that is refused, what there is may be enough.

@@ -112,11 +112,11 @@ fi </dev/null'
 export digest
 
 # Runs a program in the folder that all files of a request are in, with their names by standard input.
-there() { take "$length" | { cd -P "$folder" 2>/dev/null && "$@"; }; }
+there() { take "$length" | (cd "$folder" 2>/dev/null && "$@"); }
 
 while read -r verb length folder_length; do
     # It begins with / or ./ and ends with /, so that nothing is lost at its end.
-    [ -z "$folder_length" ] || folder=$(take "$folder_length")
+    [ -z "$folder_length" ] || folder=$(take "$folder_length") || exit 3
     case $verb in
     survey)
         if [ "$end_of_record" = '\0' ]; then

@@ -53,6 +53,8 @@ impl fmt::Debug for Second {
 pub(super) struct Reading {
     second: Option<Second>,
     over: Over,
+    /// How often the judgement had changed when it began.
+    judgements: usize,
     /// The second connection, where it is the one.
     pub(super) session: Option<Arc<SshSession>>,
 }
@@ -63,6 +65,7 @@ impl Reading {
         Self {
             second: None,
             over: Over::Plain,
+            judgements: 0,
             session: None,
         }
     }
@@ -77,7 +80,8 @@ impl Reading {
     /// Whether to go on over the same connection. What was begun over one is not ended over it when the other has turned out to be better.
     pub(super) fn goes_on(&self) -> bool {
         let Some(second) = &self.second else { return true };
-        second.choose(Instant::now()).0 == self.over
+        let (better, _) = second.choose(Instant::now());
+        better == self.over || second.state().judge.judgements() == self.judgements
     }
 
     /// The second connection has failed: there will be no further read over it.
@@ -132,10 +136,15 @@ impl Second {
     pub(super) fn read(&self) -> Reading {
         let now = Instant::now();
         let (over, session) = self.choose(now);
-        self.state().judge.begin(over, now);
+        let judgements = {
+            let mut state = self.state();
+            state.judge.begin(over, now);
+            state.judge.judgements()
+        };
         Reading {
             second: Some(self.clone()),
             over,
+            judgements,
             session,
         }
     }

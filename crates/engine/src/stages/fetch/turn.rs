@@ -7,6 +7,8 @@ use tokio::sync::OwnedSemaphorePermit;
 /// When so little of a batch is still to come, the next one begins to be fetched: its first bytes take some round trips, in which the wire would be
 /// idle. A third of a second at 100 Mbit/s.
 const LITTLE: u64 = 4 << 20;
+/// And no more than this part of it: on a slow link the next one must not delay what is about to be whole.
+const PART: u64 = 8;
 
 /// The turn of one batch. Ends when little of it is still to come.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub(super) struct Turn {
 #[derive(Debug)]
 struct State {
     missing: u64,
+    little: u64,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -30,14 +33,13 @@ pub(super) struct Share {
 impl Turn {
     /// The turn of a batch of so many bytes.
     pub(super) fn new(permit: Option<OwnedSemaphorePermit>, bytes: u64) -> Arc<Self> {
-        let turn = Arc::new(Self {
+        Arc::new(Self {
             state: Mutex::new(State {
                 missing: bytes,
+                little: LITTLE.min(bytes / PART),
                 permit,
             }),
-        });
-        turn.came(0);
-        turn
+        })
     }
 
     /// The share of a file of so many bytes.
@@ -51,7 +53,7 @@ impl Turn {
     fn came(&self, bytes: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.missing = state.missing.saturating_sub(bytes);
-        if state.missing <= LITTLE {
+        if state.missing <= state.little {
             state.permit = None;
         }
     }
@@ -80,27 +82,40 @@ mod tests {
 
     #[test]
     fn a_turn_ends_when_little_is_still_to_come_and_what_fails_is_not_waited_for() {
+        const BATCH: u64 = PART * LITTLE;
         let wire = Arc::new(Semaphore::new(1));
-        let turn = Turn::new(wire.clone().try_acquire_owned().ok(), 3 * LITTLE);
-        let (mut one, other) = (turn.share(2 * LITTLE), turn.share(LITTLE));
+        let turn = Turn::new(wire.clone().try_acquire_owned().ok(), BATCH);
+        let (mut one, other) = (turn.share(BATCH - LITTLE), turn.share(LITTLE));
         one.came(LITTLE);
         assert_eq!(wire.available_permits(), 0);
         // More than it has does not count for others.
-        one.came(5 * LITTLE);
+        one.came(2 * BATCH);
         assert_eq!(wire.available_permits(), 1);
         drop((one, other));
 
-        let turn = Turn::new(wire.clone().try_acquire_owned().ok(), 3 * LITTLE);
-        let share = turn.share(3 * LITTLE);
+        let turn = Turn::new(wire.clone().try_acquire_owned().ok(), BATCH);
+        let share = turn.share(BATCH);
         assert_eq!(wire.available_permits(), 0);
         drop(share);
         assert_eq!(wire.available_permits(), 1);
     }
 
     #[test]
-    fn a_batch_of_little_keeps_nobody_waiting() {
+    fn a_small_batch_is_nearly_whole_before_the_next_one_shares_the_wire() {
         let wire = Arc::new(Semaphore::new(1));
-        let _turn = Turn::new(wire.clone().try_acquire_owned().ok(), LITTLE);
+        let turn = Turn::new(wire.clone().try_acquire_owned().ok(), LITTLE);
+        let mut share = turn.share(LITTLE);
+        share.came(LITTLE / 2);
+        assert_eq!(wire.available_permits(), 0);
+        share.came(LITTLE / 2 - LITTLE / PART);
+        assert_eq!(wire.available_permits(), 1);
+    }
+
+    #[test]
+    fn a_batch_of_nothing_keeps_nobody_waiting_once_its_files_are_done_with() {
+        let wire = Arc::new(Semaphore::new(1));
+        let turn = Turn::new(wire.clone().try_acquire_owned().ok(), 0);
+        drop(turn.share(0));
         assert_eq!(wire.available_permits(), 1);
     }
 }
