@@ -17,6 +17,7 @@ pub mod report;
 use std::ffi::OsString;
 
 use clap::Parser as _;
+use clap::error::{ContextKind, ErrorKind};
 
 pub use config::Config;
 pub use environment::Environment;
@@ -29,7 +30,7 @@ pub use output::Output;
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitStatus {
     let line = match cli::CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
-        Err(refusal) => return refused(&refusal),
+        Err(refusal) => return refused(refusal),
     };
     let mut output = Output::standard();
     let mut context = commands::Context {
@@ -49,7 +50,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environm
 }
 
 /// Prints what clap has to say: the help or version that was asked for, or why the line makes no sense.
-fn refused(refusal: &clap::Error) -> ExitStatus {
+fn refused(mut refusal: clap::Error) -> ExitStatus {
+    if refusal.kind() == ErrorKind::UnknownArgument {
+        // That it could be passed as a value after `--` helps nobody: no command takes values that look like this.
+        refusal.remove(ContextKind::Suggested);
+    }
     // A closed standard output or error leaves nobody to tell.
     refusal.print().unwrap_or_default();
     if refusal.use_stderr() {

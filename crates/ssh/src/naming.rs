@@ -1,7 +1,7 @@
 //! How a request names many files: a folder that all of them are in, and what each is called from there.
 //!
-//! A file is named in five requests and three answers, and lies in a folder of ours that is four deep: its whole path each time made 2 KB for each file, half of
-//! it the header of its own that `tar` gives a name of more than 100 bytes.
+//! A file is named in five requests and two answers, and lies in a folder of ours that is four deep: with its whole path each time, 10,000 small files took 8 MB more
+//! in all.
 
 /// The folder that all files of a request are in.
 #[derive(Debug, Clone, PartialEq, Eq)]

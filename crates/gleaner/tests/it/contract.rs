@@ -49,6 +49,18 @@ fn a_fleet_is_served_where_the_shell_allows_few_open_files_at_first() {
 }
 
 #[test]
+fn a_mistyped_option_is_told_with_the_one_that_was_meant_and_no_other_advice() {
+    let fleet = Fleet::new(1);
+    fleet
+        .gleaner(["run", "--devise", "x"])
+        .exits(2)
+        .says("'--device'");
+    let outcome = fleet.gleaner(["run", "--no-such-option"]);
+    let told = String::from_utf8_lossy(&outcome.stderr).into_owned();
+    assert!(!told.contains("tip:"), "{told}");
+}
+
+#[test]
 fn a_wrong_command_line_gives_status_2() {
     let fleet = Fleet::new(1);
     for arguments in [

@@ -10,7 +10,8 @@ use crate::facts::Facts;
 use crate::script::Knowledge;
 use crate::session::Channel;
 
-/// A survey or the reading of small files, a digest, and what is answered soon. Each costs the device a login shell; sshd's `MaxSessions` is
+/// A survey or the reading of small files, a digest, and what is answered soon. (While the last files of one batch come, the next one is read as well: for
+/// that moment one of the others waits.) Each costs the device a login shell; sshd's `MaxSessions` is
 /// 10 by default, SFTP has one.
 const MOST_LANES: usize = 3;
 /// Digests take long: other lanes are always left for the rest.
