@@ -89,7 +89,7 @@ async fn conversation(
                 let moves = names.iter().map(moved).collect::<Vec<_>>();
                 each_answered(session.rename(&source, &moves).await, moves.len())
             }
-            b'r' => each_answered(session.remove(&source, &names).await, names.len()),
+            b'r' => each_answered(session.remove(&source, &names, &names).await, names.len()),
             _ => continue,
         });
     }

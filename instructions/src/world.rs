@@ -8,9 +8,10 @@ use bytes::Bytes;
 use engine::event::{Event, Reporter};
 use engine::ports::{
     Abilities, Chunk, ChunkSender, Clock, ClockReading, Condition, DeviceFacts, DeviceFailure, Devices,
-    DigestRequest, Entry, EntryKind, FileFault, Inspection, Ledger, LedgerError, Listed, Move, Openness,
-    Others, PassEnd, Placed, Publication, PublishFault, Record, Remembered, Reproof, RowId, SealedFile,
-    Session, Sighting, StagingKey, Store, StoreError, SurveyItem, SurveySender, Wanted, WithdrawnRow,
+    DigestRequest, Entry, EntryKind, FileFault, Inspection, Ledger, LedgerError, Listed, Looked, Move, Moved,
+    Openness, Others, PassEnd, Placed, Publication, PublishFault, Record, Remembered, Reproof, RowId,
+    SealedFile, Session, Sighting, StagingKey, Store, StoreError, SurveyItem, SurveySender, Wanted,
+    WithdrawnRow,
 };
 use engine::world::World;
 use model::{
@@ -165,19 +166,13 @@ impl Session for Device {
         Ok(Listed::Whole)
     }
 
-    async fn rename(
-        &self,
-        _: &SourcePath,
-        moves: &[Move],
-    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        Ok(vec![Ok(()); moves.len()])
+    async fn rename(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
+        let targets: Vec<RelativePath> = moves.iter().map(|step| step.to.clone()).collect();
+        let looks = self.inspect(source, &targets).await?;
+        Ok(looks.into_iter().map(Ok).collect())
     }
 
-    async fn inspect(
-        &self,
-        _: &SourcePath,
-        paths: &[RelativePath],
-    ) -> Result<Vec<Result<Inspection, FileFault>>, DeviceFailure> {
+    async fn inspect(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<Vec<Looked>, DeviceFailure> {
         let seen = |path| Inspection {
             identity: identity(number(path)),
             openness: Openness::Closed,
@@ -216,14 +211,11 @@ impl Session for Device {
     async fn remove(
         &self,
         _: &SourcePath,
-        paths: &[RelativePath],
+        files: &[RelativePath],
+        _: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        self.counts.removed.fetch_add(paths.len(), Ordering::Relaxed);
-        Ok(vec![Ok(()); paths.len()])
-    }
-
-    async fn remove_folders(&self, _: &SourcePath, _: &[RelativePath]) -> Result<(), DeviceFailure> {
-        Ok(())
+        self.counts.removed.fetch_add(files.len(), Ordering::Relaxed);
+        Ok(vec![Ok(()); files.len()])
     }
 
     fn bytes_received(&self) -> u64 {

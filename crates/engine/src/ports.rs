@@ -11,8 +11,8 @@ pub mod store;
 pub use clock::Clock;
 pub use device::{
     Abilities, Chunk, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, DiskUse, Entry,
-    EntryKind, FileFault, FileFaultKind, Inspection, Listed, Move, Openness, Session, SurveyItem,
-    SurveySender, Wanted,
+    EntryKind, FileFault, FileFaultKind, Inspection, Listed, Looked, Move, Moved, Openness, Session,
+    SurveyItem, SurveySender, Wanted,
 };
 pub use ledger::{
     ClockReading, DeviceReport, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, PassOutcome, Reason,

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce};
 use tokio::time::Instant;
 
 use crate::codec::{Extension, Limits, Request, Response, names};
@@ -60,10 +60,17 @@ pub struct Client {
 struct Lifeline {
     connection: Arc<Connection>,
     extensions: Vec<(Bytes, Bytes)>,
-    read_length: u32,
-    slots: Arc<Semaphore>,
+    bounds: Bounds,
     /// READDIRs that may be under way.
     readdirs: Arc<Semaphore>,
+}
+
+/// What the server may be asked for.
+#[derive(Clone, Debug)]
+struct Bounds {
+    read_length: Arc<SetOnce<u32>>,
+    /// Handles that may be opened: none before the server has told its limits, or has none to tell.
+    slots: Arc<Semaphore>,
 }
 
 impl Drop for Lifeline {
@@ -73,10 +80,11 @@ impl Drop for Lifeline {
 }
 
 impl Client {
-    /// Greets the server and asks for its limits, then returns with the connection's two tasks running on the
+    /// Greets the server and asks for its limits, then returns with the connection's tasks running on the
     /// current tokio runtime.
     ///
-    /// Waits for the server without bound. Dropping the future drops both halves of the stream.
+    /// Waits for the server's greeting without bound, and not for its limits: that would be one more round trip before anything can be asked
+    /// for. Nothing is opened before they are known. Dropping the future drops both halves of the stream.
     pub async fn connect<R, W>(mut reader: R, mut writer: W) -> Result<Self, Error>
     where
         R: AsyncRead + Send + Unpin + 'static,
@@ -90,19 +98,18 @@ impl Client {
         let connection = Connection::new(greeting.received_bytes, greeting.sent_bytes);
         tokio::spawn(streams::receive(connection.clone(), reader, received));
         tokio::spawn(streams::send(connection.clone(), writer));
-        let mut lifeline = Lifeline {
+        let lifeline = Arc::new(Lifeline {
             connection,
             extensions: greeting.extensions,
-            read_length: DEFAULT_READ_LENGTH,
-            slots: Arc::new(Semaphore::new(DEFAULT_OPEN_HANDLES)),
+            bounds: Bounds::unknown(),
             readdirs: Arc::new(Semaphore::new(listing::MOST_UNDER_WAY)),
-        };
-        if lifeline.supports(names::LIMITS) {
-            lifeline.ask_limits().await?;
+        });
+        let bounds = lifeline.bounds.clone();
+        match lifeline.supports(names::LIMITS) {
+            true => drop(tokio::spawn(bounds.learn(lifeline.connection.clone()))),
+            false => bounds.are(&Limits::default()),
         }
-        Ok(Self {
-            lifeline: Arc::new(lifeline),
-        })
+        Ok(Self { lifeline })
     }
 
     /// Whether the server announced this extension (see [`names`]), in whichever version.
@@ -110,9 +117,9 @@ impl Client {
         self.lifeline.supports(extension)
     }
 
-    /// The most that one READ asks for, in bytes.
-    pub fn read_length(&self) -> u32 {
-        self.lifeline.read_length
+    /// The most that one READ asks for, in bytes. Waits until the server has told it.
+    pub async fn read_length(&self) -> u32 {
+        *self.lifeline.bounds.read_length.wait().await
     }
 
     /// Since when the server has been silent while it owes a reply; `None` while it owes none.
@@ -146,7 +153,7 @@ impl Client {
     /// Waits until another handle may be open.
     async fn slot(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
-        self.lifeline.slots.clone().acquire_owned().await.ok()
+        self.lifeline.bounds.slots.clone().acquire_owned().await.ok()
     }
 }
 
@@ -156,28 +163,45 @@ impl Lifeline {
             .iter()
             .any(|(name, _)| name == extension.as_bytes())
     }
+}
 
-    async fn ask_limits(&mut self) -> Result<(), Error> {
+impl Bounds {
+    fn unknown() -> Self {
+        Self {
+            read_length: Arc::default(),
+            slots: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    /// Asks the server for its limits, and lets handles be opened when it has answered.
+    async fn learn(self, connection: Arc<Connection>) {
         let request = Request::Extended(Extension::Limits);
-        let reply = self
-            .connection
+        let reply = connection
             .request(&request, Expected::Extended, Held::Nothing)
             .await;
-        let data = match reply {
-            Ok(Response::ExtendedReply(data)) => data,
+        let limits = match reply {
+            Ok(Response::ExtendedReply(data)) => Limits::decode(data).map_err(|malformed| {
+                connection.fail(ProtocolError::from(malformed).into());
+            }),
             // A server that announces the extension and then refuses it has told nothing.
-            Ok(_) | Err(error::Failure::Status(_)) => return Ok(()),
-            Err(failure) => return Err(failure.of(Operation::Limits, b"")),
+            Ok(_) | Err(error::Failure::Status(_)) => Ok(Limits::default()),
+            // The connection has failed; so does whoever waits to open something.
+            Err(_) => Err(()),
         };
-        let limits = Limits::decode(data).map_err(|malformed| {
-            Error::Connection(self.connection.fail(ProtocolError::from(malformed).into()))
-        })?;
-        self.read_length = read_length(&limits);
-        if limits.open_handles > 0 {
-            let slots = usize::try_from(limits.open_handles.min(MOST_OPEN_HANDLES)).unwrap_or(1);
-            self.slots = Arc::new(Semaphore::new(slots));
-        }
-        Ok(())
+        self.are(&limits.unwrap_or_default());
+    }
+
+    fn are(&self, limits: &Limits) {
+        // Told once.
+        self.read_length.set(read_length(limits)).ok();
+        self.slots.add_permits(open_handles(limits));
+    }
+}
+
+fn open_handles(limits: &Limits) -> usize {
+    match limits.open_handles {
+        0 => DEFAULT_OPEN_HANDLES,
+        told => usize::try_from(told.min(MOST_OPEN_HANDLES)).unwrap_or(1),
     }
 }
 

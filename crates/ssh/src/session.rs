@@ -6,6 +6,7 @@ mod digest;
 mod fault;
 mod fetch;
 mod inspect;
+mod moving;
 mod second;
 mod supervise;
 mod survey;
@@ -19,8 +20,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::ports::device::{
-    Abilities, ChunkSender, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Inspection,
-    Listed, Move, Session, SurveySender, Wanted,
+    Abilities, ChunkSender, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Listed, Looked,
+    Move, Moved, Session, SurveySender, Wanted,
 };
 use model::{Digest, FailureClass, RelativePath, SourcePath};
 use tokio::process::Child;
@@ -321,11 +322,7 @@ impl Session for SshSession {
         self.verdict.unless_ended(self.list(source, items)).await?
     }
 
-    async fn rename(
-        &self,
-        source: &SourcePath,
-        moves: &[Move],
-    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+    async fn rename(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
         self.verdict.unless_ended(self.move_all(source, moves)).await?
     }
 
@@ -333,7 +330,7 @@ impl Session for SshSession {
         &self,
         source: &SourcePath,
         paths: &[RelativePath],
-    ) -> Result<Vec<Result<Inspection, FileFault>>, DeviceFailure> {
+    ) -> Result<Vec<Looked>, DeviceFailure> {
         self.verdict.unless_ended(self.look_at(source, paths)).await?
     }
 
@@ -368,15 +365,11 @@ impl Session for SshSession {
     async fn remove(
         &self,
         source: &SourcePath,
-        paths: &[RelativePath],
+        files: &[RelativePath],
+        folders: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        self.verdict.unless_ended(self.remove_all(source, paths)).await?
-    }
-
-    async fn remove_folders(&self, source: &SourcePath, paths: &[RelativePath]) -> Result<(), DeviceFailure> {
-        self.verdict
-            .unless_ended(self.remove_all_folders(source, paths))
-            .await?
+        let removed = self.remove_all(source, files, folders);
+        self.verdict.unless_ended(removed).await?
     }
 
     fn bytes_received(&self) -> u64 {

@@ -50,7 +50,8 @@ pub trait Session: Send + Sync + 'static {
         items: SurveySender,
     ) -> impl Future<Output = Result<Listed, DeviceFailure>> + Send;
 
-    /// Renames files atomically, replacing nothing that matters: every target is in a folder that is new to this batch.
+    /// Renames files atomically, replacing nothing that matters: every target is in a folder that is new to this batch. Then looks at what was
+    /// renamed, as [`Session::inspect`] does: both in one, because each would cost a round trip.
     ///
     /// Makes the folders of the targets as needed. The answers stand in the order of `moves`. A crash just before or after
     /// any of these renames leaves the file whole under one of its two names.
@@ -58,7 +59,7 @@ pub trait Session: Send + Sync + 'static {
         &self,
         source: &SourcePath,
         moves: &[Move],
-    ) -> impl Future<Output = Result<Vec<Result<(), FileFault>>, DeviceFailure>> + Send;
+    ) -> impl Future<Output = Result<Vec<Moved>, DeviceFailure>> + Send;
 
     /// Looks which files are open, and only then at the identity of each of `paths`; answers in their order.
     ///
@@ -67,7 +68,7 @@ pub trait Session: Send + Sync + 'static {
         &self,
         source: &SourcePath,
         paths: &[RelativePath],
-    ) -> impl Future<Output = Result<Vec<Result<Inspection, FileFault>>, DeviceFailure>> + Send;
+    ) -> impl Future<Output = Result<Vec<Looked>, DeviceFailure>> + Send;
 
     /// Reads a file from `offset` on into `chunks`, in order and without holes, and returns the number of bytes sent.
     ///
@@ -104,20 +105,16 @@ pub trait Session: Send + Sync + 'static {
         requests: &[DigestRequest],
     ) -> impl Future<Output = Result<Vec<Option<Digest>>, DeviceFailure>> + Send;
 
-    /// Removes files; answers in the order of `paths`. One that is not there any more counts as removed. Durable when the device chooses:
+    /// Removes files; answers in the order of `files`. One that is not there any more counts as removed. Durable when the device chooses:
     /// a file that comes back after a power cut on the device is gathered again and recognised.
+    ///
+    /// Then removes folders, in the order given (innermost first). One that is not empty, or not there, is passed over.
     fn remove(
         &self,
         source: &SourcePath,
-        paths: &[RelativePath],
+        files: &[RelativePath],
+        folders: &[RelativePath],
     ) -> impl Future<Output = Result<Vec<Result<(), FileFault>>, DeviceFailure>> + Send;
-
-    /// Removes empty folders, in the order given (innermost first). One that is not empty, or not there, is passed over.
-    fn remove_folders(
-        &self,
-        source: &SourcePath,
-        paths: &[RelativePath],
-    ) -> impl Future<Output = Result<(), DeviceFailure>> + Send;
 
     /// Bytes received from the device so far, as they came over the wire, as far as the transport can tell.
     fn bytes_received(&self) -> u64;
@@ -274,6 +271,12 @@ pub struct Inspection {
     /// Whether it was open just before.
     pub openness: Openness,
 }
+
+/// What a look at a file found.
+pub type Looked = Result<Inspection, FileFault>;
+
+/// What became of a [`Move`]; and, where it was done, of the look at the file after it.
+pub type Moved = Result<Looked, FileFault>;
 
 /// A small file that is to be read together with others.
 #[derive(Debug)]

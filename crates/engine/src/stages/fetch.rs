@@ -90,13 +90,14 @@ pub(crate) async fn fetch<W: World>(
         arrivals.push((file, comes, share));
     }
     drop(turn);
-    let digesting = digests(visit, source, &places);
     let reading = read_together(visit, source, wanted);
+    let digesting = digests(visit, source, &places);
     let fetching = stream::iter(arrivals)
         .map(|(file, coming, share)| fetch_one(visit, source, file, coming, (share, &room)))
         .buffered(FILES_AT_ONCE)
         .try_collect::<Vec<Option<(Withdrawn, SealedFile)>>>();
-    let (files, digests, ()) = future::try_join3(fetching, digesting, reading).await?;
+    // What is to come is asked for first: where the device has but one shell to spare, its digests can wait.
+    let (files, (), digests) = future::try_join3(fetching, reading, digesting).await?;
 
     let together = files.into_iter().zip(digests);
     let fetched = together.filter_map(|(file, device_digests)| {

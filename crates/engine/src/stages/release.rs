@@ -23,7 +23,8 @@ pub(crate) async fn release<W: World>(
         return Ok(());
     }
     let paths: Vec<RelativePath> = unchanged.iter().map(|file| file.lies_at().clone()).collect();
-    let answers = visit.session.remove(source, &paths).await?;
+    let folders = tidy::folders_of_batch(visit, &paths);
+    let answers = visit.session.remove(source, &paths, &folders).await?;
     let mut rows = Vec::with_capacity(unchanged.len());
     for (file, answer) in unchanged.iter().zip(answers) {
         if let Err(fault) = answer {
@@ -40,7 +41,7 @@ pub(crate) async fn release<W: World>(
         visit.note_released(source, file.original(), file.identity().size);
     }
     visit.world.ledger().settle(rows, visit.now()).await?;
-    tidy::after_batch(visit, source, &paths).await
+    Ok(())
 }
 
 /// Those whose identity is still as it was verified, and which nobody has open.

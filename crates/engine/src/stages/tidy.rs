@@ -10,13 +10,9 @@ use crate::visit::Visit;
 use crate::withdrawn;
 use crate::world::World;
 
-/// Removes the folders of a batch that the files which lay at these places leave empty. Those that other batches use, too, are
+/// The folders of a batch that the files which lay at these places leave empty, innermost first. Those that other batches use, too, are
 /// kept in mind for [`finish`]: another batch may be about to put files into them.
-pub(crate) async fn after_batch<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
-    gone: &[RelativePath],
-) -> Result<(), PassError> {
+pub(crate) fn folders_of_batch<W: World>(visit: &Visit<'_, W>, gone: &[RelativePath]) -> Vec<RelativePath> {
     let (mut batch_folders, mut folder_before) = (Vec::new(), None);
     for place in gone {
         // Files of one age lie in one folder: what is left empty above them is said once.
@@ -30,11 +26,7 @@ pub(crate) async fn after_batch<W: World>(
             shared.extend(folders.shared);
         }
     }
-    visit
-        .session
-        .remove_folders(source, &innermost_first(batch_folders))
-        .await?;
-    Ok(())
+    innermost_first(batch_folders)
 }
 
 /// Removes what is left when no batch is under way: the shared folders, and those that earlier passes left empty.
@@ -49,7 +41,7 @@ pub(crate) async fn finish<W: World>(
     if !folders.is_empty() {
         visit
             .session
-            .remove_folders(source, &innermost_first(folders))
+            .remove(source, &[], &innermost_first(folders))
             .await?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use model::{Identity, LeaveReason, PassId, RelativePath, SourcePath, WaitReason};
 
 use crate::plan::{Candidate, Decision};
-use crate::ports::{FileFault, FileFaultKind, Inspection, Move, Openness, Reason, RowId, Session};
+use crate::ports::{FileFault, FileFaultKind, Inspection, Looked, Move, Openness, Reason, RowId, Session};
 use crate::recourse::PassError;
 use crate::stages::survey::reason_of;
 use crate::stages::tidy;
@@ -58,9 +58,10 @@ impl Withdrawn {
     }
 }
 
-/// A file that is about to be looked at.
+/// A file that is about to be looked at, or has been when it was renamed.
 struct Pending {
     candidate: Candidate,
+    looked: Option<Looked>,
     lies_at: RelativePath,
     batch: Option<PassId>,
     stays: Option<LeaveReason>,
@@ -93,6 +94,7 @@ impl Pending {
         Self {
             lies_at: candidate.lies_at.clone(),
             candidate,
+            looked: None,
             batch: None,
             stays: Some(reason),
             known: None,
@@ -105,6 +107,7 @@ impl Pending {
         Self {
             lies_at: candidate.lies_at.clone(),
             candidate,
+            looked: None,
             batch: pass.and_then(PassId::new),
             stays: None,
             known: None,
@@ -174,17 +177,19 @@ async fn tidy_after<W: World>(
         }
     }
     if places.is_empty() {
-        Ok(())
-    } else {
-        tidy::after_batch(visit, source, &places).await
+        return Ok(());
     }
+    let folders = tidy::folders_of_batch(visit, &places);
+    visit.session.remove(source, &[], &folders).await?;
+    Ok(())
 }
 
 /// One try to rename one file.
 struct Attempt {
     candidate: Candidate,
     known: Option<RowId>,
-    result: Result<RelativePath, FileFault>,
+    /// Where it lies now, and what it was seen to be there.
+    result: Result<(RelativePath, Option<Looked>), FileFault>,
 }
 
 async fn rename_all<W: World>(
@@ -199,11 +204,13 @@ async fn rename_all<W: World>(
     let mut attempts = Vec::with_capacity(files.len());
     let mut moves = Vec::with_capacity(files.len());
     for (candidate, known) in files {
-        let result = target(&candidate).map_err(|error| FileFault {
-            kind: FileFaultKind::Other,
-            message: format!("cannot be withdrawn: {error}"),
-        });
-        if let Ok(to) = &result {
+        let result = target(&candidate)
+            .map(|to| (to, None))
+            .map_err(|error| FileFault {
+                kind: FileFaultKind::Other,
+                message: format!("cannot be withdrawn: {error}"),
+            });
+        if let Ok((to, _)) = &result {
             moves.push(Move {
                 from: candidate.lies_at.clone(),
                 to: to.clone(),
@@ -216,9 +223,14 @@ async fn rename_all<W: World>(
         });
     }
     let mut answers = visit.session.rename(source, &moves).await?.into_iter();
-    for attempt in attempts.iter_mut().filter(|attempt| attempt.result.is_ok()) {
-        if let Some(Err(fault)) = answers.next() {
-            attempt.result = Err(fault);
+    for attempt in &mut attempts {
+        let Ok((_, looked)) = &mut attempt.result else {
+            continue;
+        };
+        match answers.next() {
+            Some(Ok(seen)) => *looked = Some(seen),
+            Some(Err(fault)) => attempt.result = Err(fault),
+            None => {}
         }
     }
     Ok(attempts)
@@ -238,9 +250,10 @@ impl Attempt {
     /// A file that could not be withdrawn is gathered in place and stays; once stored, it is only reported.
     fn outcome<W: World>(self, visit: &Visit<'_, W>, source: &SourcePath, batch: &PassId) -> Option<Pending> {
         let fault = match self.result {
-            Ok(lies_at) => {
+            Ok((lies_at, looked)) => {
                 return Some(Pending {
                     candidate: self.candidate,
+                    looked,
                     lies_at,
                     batch: Some(batch.clone()),
                     stays: None,
@@ -275,11 +288,18 @@ async fn note_identities<W: World>(
     source: &SourcePath,
     pending: Vec<Pending>,
 ) -> Result<Vec<Withdrawn>, PassError> {
-    let paths: Vec<RelativePath> = pending.iter().map(|file| file.lies_at.clone()).collect();
-    let inspections = visit.session.inspect(source, &paths).await?;
+    let unseen = pending.iter().filter(|file| file.looked.is_none());
+    let paths: Vec<RelativePath> = unseen.map(|file| file.lies_at.clone()).collect();
+    let mut looks = match paths.is_empty() {
+        true => Vec::new().into_iter(),
+        false => visit.session.inspect(source, &paths).await?.into_iter(),
+    };
     let mut withdrawn = Vec::with_capacity(pending.len());
-    for (file, inspection) in pending.into_iter().zip(inspections) {
-        let inspection = match inspection {
+    for mut file in pending {
+        let Some(looked) = file.looked.take().or_else(|| looks.next()) else {
+            continue;
+        };
+        let inspection = match looked {
             Ok(inspection) => inspection,
             Err(fault) if fault.kind == FileFaultKind::Missing => continue,
             Err(fault) => {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::ports::{
     Abilities, Chunk, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, Entry, EntryKind,
-    FileFault, FileFaultKind, Inspection, Listed, Move, Openness, Session, SurveyItem, SurveySender, Wanted,
+    FileFault, FileFaultKind, Inspection, Listed, Looked, Move, Moved, Openness, Session, SurveyItem,
+    SurveySender, Wanted,
 };
 use model::{DeviceName, Digest, FailureClass, Identity, RelativePath, SourcePath, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -207,6 +208,43 @@ fn refused(kind: FileFaultKind) -> FileFault {
     FileFault { kind, message }
 }
 
+impl FakeSession {
+    fn rename_only(&self, moves: &[Move]) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        let mut state = self.state.lock().unwrap();
+        state.begin("rename")?;
+        let (refusal, in_vain) = (state.refuses_renames, state.makes_folders_in_vain);
+        let (full, mounted) = (state.full, state.mounted);
+        Ok(moves
+            .iter()
+            .map(|step| {
+                if !full && (refusal.is_none() || in_vain) {
+                    let made = std::iter::successors(step.to.parent(), RelativePath::parent);
+                    state.folders.extend(made.map(|folder| folder.to_string()));
+                }
+                if let Some(kind) = refusal {
+                    return Err(refused(kind));
+                }
+                let is_mounted = |path: &RelativePath| {
+                    mounted.is_some_and(|mounted| path.components().next() == Some(mounted.as_bytes()))
+                };
+                if is_mounted(&step.from) != is_mounted(&step.to) {
+                    return Err(refused(FileFaultKind::OtherFileSystem));
+                }
+                if full && step.from.parent() != step.to.parent() {
+                    return Err(refused(FileFaultKind::Other));
+                }
+                let mut file = state.files.remove(&step.from.to_string()).ok_or_else(missing)?;
+                file.identity.changed = Some(Timestamp::from_seconds(NOW));
+                assert!(
+                    state.files.insert(step.to.to_string(), file).is_none(),
+                    "renamed onto a file"
+                );
+                Ok(())
+            })
+            .collect())
+    }
+}
+
 impl Session for FakeSession {
     fn abilities(&self) -> Abilities {
         self.state.lock().unwrap().abilities.unwrap_or_else(all_abilities)
@@ -265,50 +303,19 @@ impl Session for FakeSession {
         Ok(cut.map_or(Listed::Whole, Listed::Cut))
     }
 
-    async fn rename(
-        &self,
-        _: &SourcePath,
-        moves: &[Move],
-    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        let mut state = self.state.lock().unwrap();
-        state.begin("rename")?;
-        let (refusal, in_vain) = (state.refuses_renames, state.makes_folders_in_vain);
-        let (full, mounted) = (state.full, state.mounted);
-        Ok(moves
-            .iter()
-            .map(|step| {
-                if !full && (refusal.is_none() || in_vain) {
-                    let made = std::iter::successors(step.to.parent(), RelativePath::parent);
-                    state.folders.extend(made.map(|folder| folder.to_string()));
-                }
-                if let Some(kind) = refusal {
-                    return Err(refused(kind));
-                }
-                let is_mounted = |path: &RelativePath| {
-                    mounted.is_some_and(|mounted| path.components().next() == Some(mounted.as_bytes()))
-                };
-                if is_mounted(&step.from) != is_mounted(&step.to) {
-                    return Err(refused(FileFaultKind::OtherFileSystem));
-                }
-                if full && step.from.parent() != step.to.parent() {
-                    return Err(refused(FileFaultKind::Other));
-                }
-                let mut file = state.files.remove(&step.from.to_string()).ok_or_else(missing)?;
-                file.identity.changed = Some(Timestamp::from_seconds(NOW));
-                assert!(
-                    state.files.insert(step.to.to_string(), file).is_none(),
-                    "renamed onto a file"
-                );
-                Ok(())
-            })
-            .collect())
+    async fn rename(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
+        let renamed = self.rename_only(moves)?;
+        let steps = moves.iter().zip(&renamed).filter(|(_, renamed)| renamed.is_ok());
+        let paths: Vec<RelativePath> = steps.map(|(step, _)| step.to.clone()).collect();
+        let mut looks = match paths.is_empty() {
+            true => Vec::new().into_iter(),
+            false => self.inspect(source, &paths).await?.into_iter(),
+        };
+        let moved = |renamed: Result<(), FileFault>| renamed.map(|()| looks.next().unwrap());
+        Ok(renamed.into_iter().map(moved).collect())
     }
 
-    async fn inspect(
-        &self,
-        _: &SourcePath,
-        paths: &[RelativePath],
-    ) -> Result<Vec<Result<Inspection, FileFault>>, DeviceFailure> {
+    async fn inspect(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<Vec<Looked>, DeviceFailure> {
         let mut state = self.state.lock().unwrap();
         state.begin("inspect")?;
         let inspect = |path: &RelativePath| {
@@ -410,23 +417,23 @@ impl Session for FakeSession {
     async fn remove(
         &self,
         _: &SourcePath,
-        paths: &[RelativePath],
+        files: &[RelativePath],
+        folders: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let mut state = self.state.lock().unwrap();
-        state.begin("remove")?;
-        for path in paths {
+        if !files.is_empty() {
+            state.begin("remove")?;
+        }
+        for path in files {
             state.files.remove(&path.to_string());
         }
-        Ok(vec![Ok(()); paths.len()])
-    }
-
-    async fn remove_folders(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<(), DeviceFailure> {
-        let mut state = self.state.lock().unwrap();
-        state.begin("remove_folders")?;
-        for path in paths {
+        if !folders.is_empty() {
+            state.begin("remove_folders")?;
+        }
+        for path in folders {
             state.folders.remove(&path.to_string());
         }
-        Ok(())
+        Ok(vec![Ok(()); files.len()])
     }
 
     fn bytes_received(&self) -> u64 {

@@ -61,7 +61,11 @@ impl Client {
             expected_size,
             next_offset: from_offset.min(expected_size),
             has_asked: false,
-            read_length: self.read_length().min(budget.capacity() / BUDGET_PARTS).max(1),
+            read_length: self
+                .read_length()
+                .await
+                .min(budget.capacity() / BUDGET_PARTS)
+                .max(1),
             in_flight: VecDeque::new(),
         };
         download

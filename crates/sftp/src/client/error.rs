@@ -78,7 +78,6 @@ pub enum Operation {
     Realpath,
     PosixRename,
     Statvfs,
-    Limits,
 }
 
 impl fmt::Display for Operation {
@@ -97,7 +96,6 @@ impl fmt::Display for Operation {
             Self::Realpath => "realpath",
             Self::PosixRename => "posix-rename",
             Self::Statvfs => "statvfs",
-            Self::Limits => "limits",
         })
     }
 }

@@ -40,7 +40,7 @@ impl Client {
         offset: u64,
         length: u32,
     ) -> Result<Option<Bytes>, Error> {
-        let length = length.clamp(1, self.read_length());
+        let length = length.clamp(1, self.read_length().await);
         let request = Request::Read {
             handle: handle.name(),
             offset,

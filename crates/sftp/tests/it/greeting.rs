@@ -1,4 +1,5 @@
-use sftp::codec::{ClientPacket, Limits, StatusCode};
+use bytes::Bytes;
+use sftp::codec::{ClientPacket, Limits, Request, Response, StatusCode};
 use sftp::{Client, ConnectionError};
 use tokio::io::AsyncReadExt;
 
@@ -78,7 +79,7 @@ async fn a_greeting_given_up_lets_go_of_the_stream() {
 async fn limits_that_say_nothing_or_are_refused_leave_the_defaults() {
     within(async {
         let (client, _server) = limited(Limits::default()).await;
-        assert_eq!(client.read_length(), 32 * 1024);
+        assert_eq!(client.read_length().await, 32 * 1024);
 
         let (reader, writer, mut server) = pair();
         let refused = async {
@@ -87,7 +88,53 @@ async fn limits_that_say_nothing_or_are_refused_leave_the_defaults() {
             server.status(id, StatusCode::OpUnsupported).await;
         };
         let (client, ()) = tokio::join!(Client::connect(reader, writer), refused);
-        assert_eq!(client.expect("connected").read_length(), 32 * 1024);
+        assert_eq!(client.expect("connected").read_length().await, 32 * 1024);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_waits_for_the_servers_limits_but_what_they_are_about() {
+    within(async {
+        let (reader, writer, mut server) = pair();
+        let (client, ()) = tokio::join!(Client::connect(reader, writer), server.greet(3, true));
+        let client = client.expect("connected before any limits are told");
+        let (limits_id, _) = server.request().await;
+        let opening = tokio::spawn({
+            let client = client.clone();
+            async move { client.open_read(b"file").await.map(drop) }
+        });
+        let looking = tokio::spawn(async move { client.lstat(b"file").await.map(drop) });
+        let (look_id, request) = server.request().await;
+        assert!(matches!(request, Request::Lstat { .. }), "{request:?}");
+        server.status(look_id, StatusCode::NoSuchFile).await;
+        looking.await.expect("no panic").expect_err("it is not there");
+
+        let limits = Limits::default().encode();
+        server.answer(limits_id, Response::ExtendedReply(limits)).await;
+        let (open_id, request) = server.request().await;
+        assert!(matches!(request, Request::Open { .. }), "{request:?}");
+        server.status(open_id, StatusCode::NoSuchFile).await;
+        opening.await.expect("no panic").expect_err("it is not there");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_limits_of_a_connection_that_fails_is_told() {
+    within(async {
+        let (reader, writer, mut server) = pair();
+        let (client, ()) = tokio::join!(Client::connect(reader, writer), server.greet(3, true));
+        let client = client.expect("connected");
+        let (limits_id, _) = server.request().await;
+        let opening = tokio::spawn(async move { client.open_read(b"file").await.map(drop) });
+        let malformed = Response::ExtendedReply(Bytes::from_static(b"1"));
+        server.answer(limits_id, malformed).await;
+        let error = opening
+            .await
+            .expect("no panic")
+            .expect_err("there is no connection");
+        assert!(matches!(error, sftp::Error::Connection(_)), "{error}");
     })
     .await;
 }

@@ -80,7 +80,7 @@ async fn its_limits_and_extensions_are_known() {
         assert!(client.supports(names::POSIX_RENAME) && client.supports(names::STATVFS));
         assert!(!client.supports("teleport@openssh.com"));
         if client.supports(names::LIMITS) {
-            assert_eq!(client.read_length(), 255 * 1024);
+            assert_eq!(client.read_length().await, 255 * 1024);
         }
         assert!(client.traffic().received > 0 && client.traffic().sent > 0);
         assert_eq!(client.owed_since(), None);
@@ -93,7 +93,7 @@ async fn files_of_every_size_come_whole() {
     within(async {
         let (client, _child, directory) = served().await;
         let budget = Budget::new(2 * MEBIBYTE);
-        let chunk = client.read_length() as usize;
+        let chunk = client.read_length().await as usize;
         for size in [0, 1, 4096, chunk - 1, chunk, chunk + 1, 3 * chunk, 20_000_003] {
             let contents = noise(size, 7);
             fs::write(directory.path().join("file"), &contents).expect("written");
@@ -401,7 +401,7 @@ async fn a_killed_server_fails_all_that_wait() {
 async fn files_as_long_as_a_read_do_not_wait_for_each_others_last_byte() {
     within(async {
         let (client, _child, directory) = served().await;
-        let read = client.read_length();
+        let read = client.read_length().await;
         let budget = Budget::new(4 * read);
         let mut downloads = JoinSet::new();
         for number in 0..64u64 {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use engine::ports::device::Wanted;
 use engine::ports::{
     Abilities, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, FileFault, FileFaultKind,
-    Inspection, Listed, Move, Session, SurveyItem, SurveySender,
+    Inspection, Listed, Looked, Move, Moved, Session, SurveyItem, SurveySender,
 };
 use model::{DeviceName, Digest, FailureClass, RelativePath, SourcePath};
 use tokio::time::sleep;
@@ -135,6 +135,29 @@ fn from_refusal(refusal: Refusal) -> FileFault {
     })
 }
 
+impl Reach {
+    /// Looks which files are open, and a step later at some of them.
+    async fn look_at(&self, paths: &[RelativePath]) -> Vec<Looked> {
+        let open = self.on_device(|state| state.open_files()).await;
+        sleep(STEP).await;
+        let look = |state: &mut DeviceState| {
+            let mut inspect = |path: &RelativePath| {
+                let (inode, file) = state
+                    .file(path.as_bytes())
+                    .ok_or_else(|| fault(FileFaultKind::Missing))?;
+                let identity = state.identity(inode, file);
+                state.look_at(inode);
+                Ok(Inspection {
+                    identity,
+                    openness: openness(open.as_ref(), inode),
+                })
+            };
+            paths.iter().map(&mut inspect).collect()
+        };
+        self.on_device(look).await
+    }
+}
+
 impl Session for SimulatedSession {
     fn abilities(&self) -> Abilities {
         self.kind.abilities()
@@ -167,17 +190,13 @@ impl Session for SimulatedSession {
             .await
     }
 
-    async fn rename(
-        &self,
-        _: &SourcePath,
-        moves: &[Move],
-    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+    async fn rename(&self, _: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
         let (reach, moves) = (self.reach.clone(), moves.to_vec());
         let work = async move {
-            let mut answers = Vec::with_capacity(moves.len());
-            for step in moves {
+            let mut renamed = Vec::with_capacity(moves.len());
+            for step in &moves {
                 let (from, to) = (step.from.as_bytes(), step.to.as_bytes());
-                answers.push(
+                renamed.push(
                     reach
                         .effect("withdraw", from, |state, reach| match state.rename(from, to) {
                             Ok(Some(_)) => {
@@ -193,36 +212,20 @@ impl Session for SimulatedSession {
                 );
                 sleep(STEP).await;
             }
-            answers
+            let done = moves.iter().zip(&renamed).filter(|(_, renamed)| renamed.is_ok());
+            let paths: Vec<RelativePath> = done.map(|(step, _)| step.to.clone()).collect();
+            let mut looks = reach.look_at(&paths).await.into_iter();
+            let missing = || Err(fault(FileFaultKind::Missing));
+            let moved =
+                |renamed: Result<(), FileFault>| renamed.map(|()| looks.next().unwrap_or_else(missing));
+            renamed.into_iter().map(moved).collect()
         };
         self.reach.ask(256, work).await
     }
 
-    async fn inspect(
-        &self,
-        _: &SourcePath,
-        paths: &[RelativePath],
-    ) -> Result<Vec<Result<Inspection, FileFault>>, DeviceFailure> {
+    async fn inspect(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<Vec<Looked>, DeviceFailure> {
         let (reach, paths) = (self.reach.clone(), paths.to_vec());
-        let work = async move {
-            let open = reach.on_device(|state| state.open_files()).await;
-            sleep(STEP).await;
-            let look = |state: &mut DeviceState| {
-                let mut inspect = |path: &RelativePath| {
-                    let (inode, file) = state
-                        .file(path.as_bytes())
-                        .ok_or_else(|| fault(FileFaultKind::Missing))?;
-                    let identity = state.identity(inode, file);
-                    state.look_at(inode);
-                    Ok(Inspection {
-                        identity,
-                        openness: openness(open.as_ref(), inode),
-                    })
-                };
-                paths.iter().map(&mut inspect).collect()
-            };
-            reach.on_device(look).await
-        };
+        let work = async move { reach.look_at(&paths).await };
         self.reach.ask(256, work).await
     }
 
@@ -274,11 +277,12 @@ impl Session for SimulatedSession {
     async fn remove(
         &self,
         _: &SourcePath,
-        paths: &[RelativePath],
+        files: &[RelativePath],
+        folders: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        let reach = self.reach.clone();
+        let (reach, folders) = (self.reach.clone(), folders.to_vec());
         // What the ledger says now, not when the device comes to it: whoever asked may be dead by then, and his ledger lost.
-        let removals: Vec<_> = paths
+        let removals: Vec<_> = files
             .iter()
             .map(|path| (path.clone(), reach.removal(path)))
             .collect();
@@ -294,19 +298,12 @@ impl Session for SimulatedSession {
                 answers.push(effect.await);
                 sleep(STEP).await;
             }
-            answers
-        };
-        self.reach.ask(256, work).await
-    }
-
-    async fn remove_folders(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<(), DeviceFailure> {
-        let (reach, paths) = (self.reach.clone(), paths.to_vec());
-        let work = async move {
-            for path in paths {
+            for path in folders {
                 reach
                     .on_device(|state| state.remove_folder(path.as_bytes()))
                     .await;
             }
+            answers
         };
         self.reach.ask(256, work).await
     }

@@ -163,13 +163,14 @@ $tag" 2>/dev/null
             print $is_done ? 1 : 0 }' 2>/dev/null
         ;;
     remove) there xargs -0 rm -f -- 2>/dev/null && echo gone ;;
+    rmdir) there xargs -0 rmdir -- 2>/dev/null ;;
     # Not all at once, so that the answer does not keep silent for long: a batch holds 128 MiB in small files.
     digest) there xargs -0 -n 256 $digest 2>/dev/null ;;
     ranges) there xargs -0 -n 4 sh -c "$range" sh 2>/dev/null ;;
     *) exit 2 ;;
     esac
     case $verb in
-    digest | ranges | stream | rename | remove) printf '\n%s\n' "$tag" ;;
+    digest | ranges | stream | rename | remove | rmdir) printf '\n%s\n' "$tag" ;;
     *) printf "E%s$end_of_record" "$tag" ;;
     esac
 done

@@ -1,6 +1,6 @@
 //! Looking at files once more: who has them open, and only then which they are.
 
-use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Inspection, Openness};
+use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Inspection, Looked, Openness};
 use model::{Identity, RelativePath, SourcePath, Timestamp};
 
 use super::SshSession;
@@ -15,8 +15,6 @@ use crate::records::{Record, Status, kind_of_mode, lesser};
 /// Bytes of names in one question: the device takes them in whole.
 const MOST_NAME_BYTES: usize = 256 * 1024;
 
-type Looked = Result<Inspection, FileFault>;
-
 impl SshSession {
     pub(super) async fn look_at(
         &self,
@@ -26,39 +24,42 @@ impl SshSession {
         let Some(lanes) = &self.lanes else {
             return self.look_by_sftp(source, paths).await;
         };
-        let mut results = Vec::with_capacity(paths.len());
-        for names in portions(paths.iter().map(|path| Self::path(source, path))) {
-            let seen = async {
-                let mut lane = lanes.lease().await?;
-                let seen = self.look_by_script(&mut lane, &names).await?;
-                lane.put_back();
-                Ok(seen)
-            };
-            let seen = match seen.await {
-                Ok(seen) => seen,
-                Err(error) => return Err(self.lane_lost(error).await),
-            };
-            let unseen = names.iter().zip(&seen).filter(|(_, looked)| looked.is_none());
-            let unseen: Vec<_> = unseen.map(|(name, _)| name.clone()).collect();
-            let mut reasons = self.why_not_seen(unseen).await?.into_iter();
-            results.extend(
-                seen.into_iter()
-                    .filter_map(|looked| looked.or_else(|| reasons.next())),
-            );
+        let names: Vec<_> = paths.iter().map(|path| Self::path(source, path)).collect();
+        let seen = async {
+            let (mut lane, mut seen) = (lanes.lease().await?, Vec::with_capacity(names.len()));
+            for names in portions(names.iter().cloned()) {
+                let naming = ask_to_look(&mut lane, &names).await?;
+                seen.extend(self.hear_looks(&mut lane, &naming, &names).await?);
+            }
+            lane.put_back();
+            Ok(seen)
+        };
+        match seen.await {
+            Ok(seen) => self.with_reasons(&names, seen).await,
+            Err(error) => Err(self.lane_lost(error).await),
         }
-        Ok(results)
     }
 
-    /// What the script says of each name; `None` where it says nothing.
-    async fn look_by_script(
+    /// Every name with what the script saw, or why it saw nothing.
+    pub(super) async fn with_reasons(
+        &self,
+        names: &[Vec<u8>],
+        seen: Vec<Option<Looked>>,
+    ) -> Result<Vec<Looked>, DeviceFailure> {
+        let unseen = names.iter().zip(&seen).filter(|(_, looked)| looked.is_none());
+        let unseen: Vec<_> = unseen.map(|(name, _)| name.clone()).collect();
+        let mut reasons = self.why_not_seen(unseen).await?.into_iter();
+        let looked = seen.into_iter().map(|looked| looked.or_else(|| reasons.next()));
+        Ok(looked.flatten().collect())
+    }
+
+    /// What the script says of each name that it was asked about; `None` where it says nothing.
+    pub(super) async fn hear_looks(
         &self,
         lane: &mut Lease<'_>,
+        naming: &Naming,
         names: &[Vec<u8>],
     ) -> Result<Vec<Option<Looked>>, LaneError> {
-        let paths = names.iter().map(Vec::as_slice);
-        let naming = Naming::of(paths.clone());
-        lane.ask_about("inspect", &naming, &naming.arguments(paths))
-            .await?;
         let mut open_files = OpenFiles::default();
         let mut seen = Vec::with_capacity(names.len());
         loop {
@@ -168,6 +169,15 @@ impl SshSession {
         }
         Ok(results)
     }
+}
+
+/// Asks for a look at files, whose answer is to be heard before anything else is asked: it is as long as all of their names.
+pub(super) async fn ask_to_look(lane: &mut Lease<'_>, names: &[Vec<u8>]) -> Result<Naming, LaneError> {
+    let paths = names.iter().map(Vec::as_slice);
+    let naming = Naming::of(paths.clone());
+    lane.ask_about("inspect", &naming, &naming.arguments(paths))
+        .await?;
+    Ok(naming)
 }
 
 /// What SFTP tells: size and whole seconds.

@@ -1,4 +1,4 @@
-//! One command for many files, where SFTP has a request for each: reading small ones, renaming, and removing.
+//! One command for many files, where SFTP has a request for each: reading small ones, and removing.
 //!
 //! By SFTP a small file costs three requests to be read and one to be removed, each of which wakes every process on the way. 10,000 files of
 //! 2-40 KB cost ssh and the two sshds 3.4 s of CPU to be read that way, and 1.1 s in one stream.
@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use engine::ports::device::{Chunk, DeviceFailure, FileFault, FileFaultKind, Move, SMALL, Wanted};
+use engine::ports::device::{Chunk, DeviceFailure, FileFault, FileFaultKind, SMALL, Wanted};
 use model::{RelativePath, SourcePath};
 use tokio::sync::Semaphore;
 
@@ -85,64 +85,35 @@ impl SshSession {
         }
     }
 
-    /// Renames files by one command for many, as rename(2) does, into folders that it makes where they are missing; which of them it has renamed.
-    pub(super) async fn move_together(
-        &self,
-        source: &SourcePath,
-        moves: &[Move],
-    ) -> Result<Vec<bool>, DeviceFailure> {
-        let (Some(lanes), true) = (&self.lanes, self.renames_together) else {
-            return Ok(vec![false; moves.len()]);
-        };
-        let renamed = async {
-            let mut lane = lanes.lease().await?;
-            let end = format!("\n{}\n", lane.tag());
-            let mut done = Vec::with_capacity(moves.len());
-            for some in moves.chunks(MOST_FILES) {
-                let names: Vec<_> = some
-                    .iter()
-                    .flat_map(|step| [&step.from, &step.to])
-                    .map(|path| Self::path(source, path))
-                    .collect();
-                let paths = names.iter().map(Vec::as_slice);
-                let naming = Naming::of(paths.clone());
-                lane.ask_about("rename", &naming, &naming.arguments(paths))
-                    .await?;
-                let answer = lane.until(end.as_bytes()).await?;
-                if answer.len() > some.len() {
-                    return Err(LaneError::Nonsense(beginning_of(&answer)));
-                }
-                let told = answer.iter().map(|told| *told == b'1');
-                done.extend(told.chain(std::iter::repeat(false)).take(some.len()));
-            }
-            lane.put_back();
-            Ok(done)
-        };
-        match renamed.await {
-            Ok(done) => Ok(done),
-            Err(error) => Err(self.lane_lost(error).await),
-        }
-    }
-
-    /// Removes files by one command for many; whether all of them are gone.
+    /// Removes files by one command for many, and the folders behind them; whether all of the files are gone.
     pub(super) async fn remove_together(
         &self,
         source: &SourcePath,
-        paths: &[RelativePath],
+        files: &[RelativePath],
+        folders: &[RelativePath],
     ) -> Result<bool, DeviceFailure> {
         let Some(lanes) = &self.lanes else {
             return Ok(false);
         };
+        let named = |paths: &[RelativePath]| portions(paths.iter().map(|path| Self::path(source, path)));
         let removed = async {
             let mut lane = lanes.lease().await?;
             let end = format!("\n{}\n", lane.tag());
-            let mut are_gone = true;
-            for names in portions(paths.iter().map(|path| Self::path(source, path))) {
+            let questions: Vec<_> = named(files)
+                .into_iter()
+                .map(|names| ("remove", names))
+                .chain(named(folders).into_iter().map(|names| ("rmdir", names)))
+                .collect();
+            // One behind the other: each is answered by a word, which waits nowhere.
+            for (verb, names) in &questions {
                 let paths = names.iter().map(Vec::as_slice);
                 let naming = Naming::of(paths.clone());
-                lane.ask_about("remove", &naming, &naming.arguments(paths))
-                    .await?;
-                are_gone &= lane.until(end.as_bytes()).await? == b"gone\n".as_slice();
+                lane.ask_about(verb, &naming, &naming.arguments(paths)).await?;
+            }
+            let mut are_gone = true;
+            for (verb, _) in &questions {
+                let answer = lane.until(end.as_bytes()).await?;
+                are_gone &= *verb == "rmdir" || answer == b"gone\n".as_slice();
             }
             lane.put_back();
             Ok(are_gone)

@@ -30,23 +30,8 @@ fn is_missing(error: &sftp::Error) -> bool {
 type Refusals = HashMap<Vec<u8>, sftp::Error>;
 
 impl SshSession {
-    pub(super) async fn move_all(
-        &self,
-        source: &SourcePath,
-        moves: &[Move],
-    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        let done = self.move_together(source, moves).await?;
-        let left = moves.iter().zip(&done).filter(|(_, is_done)| !**is_done);
-        let left: Vec<Move> = left.map(|(step, _)| step.clone()).collect();
-        let mut results = self.move_each(source, &left).await?.into_iter();
-        let of_each = done
-            .into_iter()
-            .map(|is_done| if is_done { Some(Ok(())) } else { results.next() });
-        Ok(of_each.flatten().collect())
-    }
-
-    /// By one request for each: what SFTP has words for.
-    async fn move_each(
+    /// Renames by one request for each: what SFTP has words for.
+    pub(super) async fn move_each(
         &self,
         source: &SourcePath,
         moves: &[Move],
@@ -250,12 +235,24 @@ impl SshSession {
     pub(super) async fn remove_all(
         &self,
         source: &SourcePath,
-        paths: &[RelativePath],
+        files: &[RelativePath],
+        folders: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        if self.remove_together(source, paths).await? {
-            return Ok(vec![Ok(()); paths.len()]);
+        self.forget_folders(source, folders);
+        if self.remove_together(source, files, folders).await? {
+            return Ok(vec![Ok(()); files.len()]);
         }
         // SFTP has a word for each of those that are not gone.
+        let results = self.remove_each(source, files).await?;
+        self.remove_each_folder(source, folders).await?;
+        Ok(results)
+    }
+
+    async fn remove_each(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let requests: Vec<_> = paths
             .iter()
             .map(|path| {
@@ -277,22 +274,23 @@ impl SshSession {
         Ok(results)
     }
 
-    pub(super) async fn remove_all_folders(
+    /// What is removed has to be made again.
+    fn forget_folders(&self, source: &SourcePath, paths: &[RelativePath]) {
+        let mut made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in paths {
+            made.remove(&Self::path(source, path));
+        }
+    }
+
+    async fn remove_each_folder(
         &self,
         source: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<(), DeviceFailure> {
-        let paths: Vec<_> = paths.iter().map(|path| Self::path(source, path)).collect();
-        {
-            let mut made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
-            for path in &paths {
-                made.remove(path);
-            }
-        }
         let requests: Vec<_> = paths
-            .into_iter()
+            .iter()
             .map(|path| {
-                let files = self.files.clone();
+                let (files, path) = (self.files.clone(), Self::path(source, path));
                 async move { files.rmdir(&path).await }
             })
             .collect();

@@ -83,7 +83,7 @@ async fn files_of_every_name_are_withdrawn_looked_at_fetched_and_removed() {
         );
     }
     assert_eq!(
-        kinds(hive.remove(&source, &withdrawn).await.unwrap()),
+        kinds(hive.remove(&source, &withdrawn, &[]).await.unwrap()),
         vec![None; names.len()]
     );
     let folders = [
@@ -92,9 +92,7 @@ async fn files_of_every_name_are_withdrawn_looked_at_fetched_and_removed() {
         ".gleaner-withdrawn/ledger",
         ".gleaner-withdrawn",
     ];
-    hive.remove_folders(&source, &folders.map(relative))
-        .await
-        .unwrap();
+    hive.remove(&source, &[], &folders.map(relative)).await.unwrap();
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     // What this session made once and removed again, it makes again.
     fs::write(path.join("again"), b"").unwrap();
@@ -157,7 +155,10 @@ async fn a_target_on_another_file_system_is_told_from_other_failures() {
             .rename(&source, &[step("mounted/.out/a", "mounted/.new/a")])
             .await
             .ok()?;
-        let removal = hive.remove(&source, &[relative("mounted/.out/a")]).await.ok()?;
+        let removal = hive
+            .remove(&source, &[relative("mounted/.out/a")], &[])
+            .await
+            .ok()?;
         hive.session.close().await;
         Some((
             kinds(across),
@@ -278,16 +279,14 @@ async fn removals_are_answered_one_by_one_and_a_folder_that_is_not_empty_is_pass
     fs::write(path.join("full/a"), b"").unwrap();
     fs::write(path.join("b"), b"").unwrap();
     let hive = world.connect("hive", &[]).await.unwrap();
+    let folders = ["full/empty", "full", "missing"].map(relative);
     let removed = hive
-        .remove(&source, &["missing", "b", "full"].map(relative))
+        .remove(&source, &["missing", "b", "full"].map(relative), &folders)
         .await
         .unwrap();
     let removed = kinds(removed);
     assert_eq!(removed[..2], [None, None]);
     assert!(removed[2].is_some() && !path.join("b").exists());
-    hive.remove_folders(&source, &["full/empty", "full", "missing"].map(relative))
-        .await
-        .unwrap();
     assert!(path.join("full/a").exists() && !path.join("full/empty").exists());
 }
 

@@ -107,7 +107,7 @@ async fn a_file_can_be_gathered(world: &World) {
     digests_are_right(&hive, &source, &paths[..moves.len()]).await;
     paths.truncate(moves.len());
     assert!(
-        hive.remove(&source, &paths)
+        hive.remove(&source, &paths, &[])
             .await
             .unwrap()
             .iter()

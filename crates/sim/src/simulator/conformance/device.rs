@@ -356,7 +356,7 @@ async fn what_is_removed_is_gone_and_what_is_missing_counts_as_removed<P: Place>
     let names: Vec<RelativePath> = vec![path("x/a")?, path("x/missing")?];
     let answers = place
         .session()
-        .remove(place.source(), &names)
+        .remove(place.source(), &names, &[])
         .await
         .map_err(told)?;
     ensure(answers.len() == 2 && answers.iter().all(Result::is_ok), || {
@@ -369,15 +369,10 @@ async fn what_is_removed_is_gone_and_what_is_missing_counts_as_removed<P: Place>
 async fn only_empty_folders_are_removed<P: Place>(place: &P) -> Checked {
     place.write("x/y/a", b"first");
     place.write("z/b", b"second");
-    place
-        .session()
-        .remove(place.source(), &[path("x/y/a")?])
-        .await
-        .map_err(told)?;
     let folders = [path("x/y")?, path("x")?, path("z")?, path("missing")?];
     place
         .session()
-        .remove_folders(place.source(), &folders)
+        .remove(place.source(), &[path("x/y/a")?], &folders)
         .await
         .map_err(told)?;
     let left: Vec<Vec<u8>> = survey(place).await?.into_keys().collect();

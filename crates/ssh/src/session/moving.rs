@@ -1,0 +1,119 @@
+//! Renaming files, and looking at them under their new names: asked for in one breath, and answered within one round trip.
+
+use engine::ports::device::{DeviceFailure, Looked, Move, Moved};
+use model::{RelativePath, SourcePath};
+
+use super::SshSession;
+use super::inspect::{ask_to_look, beginning_of, portions};
+use crate::lane::{LaneError, Lanes, Lease};
+use crate::naming::Naming;
+
+/// Renames in one question.
+const MOST_MOVES: usize = 1024;
+
+impl SshSession {
+    /// Whatever the script does not rename, SFTP may, or has words for why not.
+    pub(super) async fn move_all(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+    ) -> Result<Vec<Moved>, DeviceFailure> {
+        let done = self.move_together(source, moves).await?;
+        let left = moves.iter().zip(&done).filter(|(_, looked)| looked.is_none());
+        let left: Vec<Move> = left.map(|(step, _)| step.clone()).collect();
+        let mut others = match left.is_empty() {
+            true => Vec::new().into_iter(),
+            false => self.move_and_look(source, &left).await?.into_iter(),
+        };
+        let of_each = done
+            .into_iter()
+            .map(|looked| looked.map(Ok).or_else(|| others.next()));
+        Ok(of_each.flatten().collect())
+    }
+
+    async fn move_and_look(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
+        let renamed = self.move_each(source, moves).await?;
+        let done = moves.iter().zip(&renamed).filter(|(_, renamed)| renamed.is_ok());
+        let paths: Vec<RelativePath> = done.map(|(step, _)| step.to.clone()).collect();
+        let mut looks = match paths.is_empty() {
+            true => Vec::new().into_iter(),
+            false => self.look_at(source, &paths).await?.into_iter(),
+        };
+        let of_each = renamed.into_iter().map(|renamed| match renamed {
+            Ok(()) => looks.next().map(Ok),
+            Err(fault) => Some(Err(fault)),
+        });
+        Ok(of_each.flatten().collect())
+    }
+
+    /// Renames by one command for many, as rename(2) does, into folders that it makes where they are missing. What it has not renamed
+    /// is `None`.
+    async fn move_together(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+    ) -> Result<Vec<Option<Looked>>, DeviceFailure> {
+        let (Some(lanes), true) = (&self.lanes, self.renames_together) else {
+            return Ok(vec![None; moves.len()]);
+        };
+        let names = |step: &Move| [&step.from, &step.to].map(|path| Self::path(source, path));
+        let names: Vec<[Vec<u8>; 2]> = moves.iter().map(names).collect();
+        let (done, seen) = match self.ask_to_move(lanes, &names).await {
+            Ok(answers) => answers,
+            Err(error) => return Err(self.lane_lost(error).await),
+        };
+        let together = names.into_iter().zip(seen).zip(&done);
+        let together = together.filter_map(|(([_, to], looked), is_done)| is_done.then_some((to, looked)));
+        let (targets, seen): (Vec<Vec<u8>>, Vec<Option<Looked>>) = together.unzip();
+        let mut looks = self.with_reasons(&targets, seen).await?.into_iter();
+        Ok(done
+            .into_iter()
+            .map(|is_done| is_done.then(|| looks.next()).flatten())
+            .collect())
+    }
+
+    /// Which of them were renamed, and what was seen under the new names.
+    async fn ask_to_move(
+        &self,
+        lanes: &Lanes,
+        names: &[[Vec<u8>; 2]],
+    ) -> Result<(Vec<bool>, Vec<Option<Looked>>), LaneError> {
+        let mut lane = lanes.lease().await?;
+        for some in names.chunks(MOST_MOVES) {
+            let paths = some.iter().flatten().map(Vec::as_slice);
+            let naming = Naming::of(paths.clone());
+            lane.ask_about("rename", &naming, &naming.arguments(paths))
+                .await?;
+        }
+        let mut targets = portions(names.iter().map(|[_, to]| to.clone())).into_iter();
+        let mut asked = match targets.next() {
+            // A rename is answered by a byte: the device comes to this question whether or not anybody listens.
+            Some(first) => Some((ask_to_look(&mut lane, &first).await?, first)),
+            None => None,
+        };
+        let mut done = Vec::with_capacity(names.len());
+        for some in names.chunks(MOST_MOVES) {
+            done.extend(renames_told(&mut lane, some.len()).await?);
+        }
+        let mut seen = Vec::with_capacity(names.len());
+        while let Some((naming, some)) = asked.take() {
+            seen.extend(self.hear_looks(&mut lane, &naming, &some).await?);
+            if let Some(next) = targets.next() {
+                asked = Some((ask_to_look(&mut lane, &next).await?, next));
+            }
+        }
+        lane.put_back();
+        Ok((done, seen))
+    }
+}
+
+/// One byte for each rename of a question. A perl that was ended has told fewer.
+async fn renames_told(lane: &mut Lease<'_>, count: usize) -> Result<Vec<bool>, LaneError> {
+    let end = format!("\n{}\n", lane.tag());
+    let answer = lane.until(end.as_bytes()).await?;
+    if answer.len() > count {
+        return Err(LaneError::Nonsense(beginning_of(&answer)));
+    }
+    let told = answer.iter().map(|told| *told == b'1');
+    Ok(told.chain(std::iter::repeat(false)).take(count).collect())
+}
