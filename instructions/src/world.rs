@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::event::{Event, Reporter};
 use engine::ports::{
-    Abilities, Chunk, ChunkSender, Clock, ClockReading, Condition, DeviceFacts, DeviceFailure, Devices,
-    DigestRequest, Entry, EntryKind, FileFault, Inspection, Ledger, LedgerError, Listed, Looked, Move, Moved,
-    Openness, Others, PassEnd, Placed, Publication, PublishFault, Record, Remembered, Reproof, RowId,
-    SealedFile, Session, Sighting, StagingKey, Store, StoreError, SurveyItem, SurveySender, Wanted,
-    WithdrawnRow,
+    Abilities, Chunk, ChunkSender, Clock, ClockReading, CompressionFinding, Condition, DeviceFacts,
+    DeviceFailure, Devices, DigestRequest, Entry, EntryKind, FileFault, Inspection, Ledger, LedgerError,
+    Listed, Looked, Move, Moved, Openness, Others, PassEnd, Placed, Publication, PublishFault, Record,
+    Remembered, Reproof, RowId, SealedFile, Session, Sighting, StagingKey, Store, StoreError, SurveyItem,
+    SurveySender, Wanted, WithdrawnRow,
 };
 use engine::world::World;
 use model::{
@@ -127,7 +127,12 @@ fn number(path: &RelativePath) -> usize {
 impl Devices for Device {
     type Session = Self;
 
-    async fn connect(&self, _: &DeviceName, _: &[SourcePath]) -> Result<Self, DeviceFailure> {
+    async fn connect(
+        &self,
+        _: &DeviceName,
+        _: &[SourcePath],
+        _: Option<bool>,
+    ) -> Result<Self, DeviceFailure> {
         Ok(self.clone())
     }
 }
@@ -216,6 +221,10 @@ impl Session for Device {
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         self.counts.removed.fetch_add(files.len(), Ordering::Relaxed);
         Ok(vec![Ok(()); files.len()])
+    }
+
+    fn compression_paid(&self) -> Option<bool> {
+        None
     }
 
     fn bytes_received(&self) -> u64 {
@@ -315,6 +324,10 @@ impl Ledger for Home {
     }
 
     async fn last_clock(&self, _: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
+        Ok(None)
+    }
+
+    async fn last_compression(&self, _: &DeviceName) -> Result<Option<CompressionFinding>, LedgerError> {
         Ok(None)
     }
 

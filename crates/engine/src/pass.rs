@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout};
 use crate::event::{Event, PassSummary, Reporter};
 use crate::plan;
 use crate::ports::{
-    Clock, ClockReading, DeviceReport, Devices, Ledger, LedgerError, PassEnd, PassOutcome, RowId, Session,
+    Clock, ClockReading, CompressionFinding, DeviceReport, Devices, Ledger, LedgerError, PassEnd,
+    PassOutcome, RowId, Session,
 };
 use crate::recourse::PassError;
 use crate::rules::{DeviceRules, Mode};
@@ -43,7 +44,11 @@ pub(crate) async fn pass<W: World, P>(
         device: device.name.clone(),
     });
     let mut findings = Findings::default();
-    let result = match world.devices().connect(&device.name, &device.sources).await {
+    let compression_paid = remembered_compression(world, device).await?;
+    let connecting = world
+        .devices()
+        .connect(&device.name, &device.sources, compression_paid);
+    let result = match connecting.await {
         Ok(session) => {
             // What the device said of its clock was said now, not when its turn comes.
             let said_at = (world.clock().now(), Instant::now());
@@ -72,6 +77,23 @@ pub(crate) async fn pass<W: World, P>(
         summary: summary.clone(),
     });
     Ok(summary)
+}
+
+/// For so long it is remembered whether compression paid. Then it is measured again: the device may have moved, or record something else.
+const COMPRESSION_REMEMBERED: Duration = Duration::from_hours(24);
+
+async fn remembered_compression<W: World>(
+    world: &W,
+    device: &DeviceRules,
+) -> Result<Option<bool>, LedgerError> {
+    let now = world.clock().now();
+    let found = world.ledger().last_compression(&device.name).await?;
+    let fresh = found.filter(|found| {
+        let age = now.nanoseconds().saturating_sub(found.at.nanoseconds());
+        // What is of the future was found before the clock was set back.
+        (0..COMPRESSION_REMEMBERED.as_nanos().cast_signed()).contains(&i128::from(age))
+    });
+    Ok(fresh.map(|found| found.paid))
 }
 
 /// Holds a place while something is done; once that has taken as long as any pass should, another one.
@@ -141,6 +163,7 @@ async fn greet<W: World>(visit: &Visit<'_, W>) -> Result<(DeviceReport, bool), P
         clock,
         disks: facts.disks.clone(),
         shortcomings: shortcomings.into_iter().map(str::to_owned).collect(),
+        compression: None,
     };
     Ok((report, trusted))
 }
@@ -157,6 +180,13 @@ impl Findings {
         self.stored = visit.stored.get();
         self.released = visit.released.get();
         self.received = visit.session.bytes_received();
+        if let Some(report) = &mut self.report {
+            let paid = visit.session.compression_paid();
+            report.compression = paid.map(|paid| CompressionFinding {
+                paid,
+                at: visit.now(),
+            });
+        }
     }
 
     fn into_summary(self, result: Result<(), PassError>, sources: usize, took: Duration) -> Ended {

@@ -15,8 +15,8 @@ pub use device::{
     SurveyItem, SurveySender, Wanted,
 };
 pub use ledger::{
-    ClockReading, DeviceReport, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, PassOutcome, Reason,
-    Record, Remembered, RowId, Sighting, Standing, StandingFile, WithdrawnRow,
+    ClockReading, CompressionFinding, DeviceReport, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd,
+    PassOutcome, Reason, Record, Remembered, RowId, Sighting, Standing, StandingFile, WithdrawnRow,
 };
 pub use store::{
     Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,

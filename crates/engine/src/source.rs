@@ -1,6 +1,7 @@
 //! Emptying one source: survey, do what is ready, and survey again if there was more than one plan holds.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -167,6 +168,8 @@ async fn run_batches<W: World>(
             bytes_under_way = bytes_under_way.saturating_add(bytes);
             under_way.push(async move { (bytes, attempt(visit, source, batch).await) });
         }
+        let is_last = work.is_empty() && under_way.len() == 1;
+        visit.is_last_batch.store(is_last, Ordering::Relaxed);
         let next = match ended.pop_front() {
             Some(next) => Some(next),
             None => under_way.next().await,
@@ -180,6 +183,7 @@ async fn run_batches<W: World>(
             Err(error) => failure = failure.or(Some(error)),
         }
     }
+    visit.is_last_batch.store(false, Ordering::Relaxed);
     if visit.stop.is_asked() && !work.is_empty() {
         failure = failure.or(Some(PassError::Interrupted));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) released: Count,
     /// Folders that several batches of a source share, and that may be empty when all of them are done.
     pub(crate) shared_folders: Mutex<BTreeSet<RelativePath>>,
+    /// Whether the batch under way is the last one of its source and the only one: what it leaves empty, nobody is about to use.
+    pub(crate) is_last_batch: AtomicBool,
     /// Whose turn it is to fetch: one batch at a time, but for its last bytes. While one is on the wire, the other is flushed, published, recorded and released; two
     /// that shared the wire would come to each stage together, and leave wire and disk idle in turn.
     pub(crate) wire: Arc<Semaphore>,
@@ -95,6 +97,7 @@ impl<'a, W: World> Visit<'a, W> {
             stored: Count::default(),
             released: Count::default(),
             shared_folders: Mutex::default(),
+            is_last_batch: AtomicBool::new(false),
             wire: Arc::new(Semaphore::new(1)),
             notes: Mutex::default(),
             batches: AtomicU64::new(0),

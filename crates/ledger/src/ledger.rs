@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use engine::ports::{
-    ClockReading, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, Record, Remembered, RowId, Sighting,
-    WithdrawnRow,
+    ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, Record,
+    Remembered, RowId, Sighting, WithdrawnRow,
 };
 use model::{DeviceName, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
 use rusqlite::{Connection, named_params};
@@ -173,6 +173,13 @@ impl Ledger for SqliteLedger {
         let device = device.clone();
         self.reader()
             .ask(move |ledger| passes::last_clock(ledger, &device))
+            .await
+    }
+
+    async fn last_compression(&self, device: &DeviceName) -> Result<Option<CompressionFinding>, LedgerError> {
+        let device = device.clone();
+        self.reader()
+            .ask(move |ledger| passes::last_compression(ledger, &device))
             .await
     }
 

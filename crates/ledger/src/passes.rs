@@ -1,6 +1,6 @@
 //! Passes over devices, and what a device said of itself in them.
 
-use engine::ports::{ClockReading, DeviceReport, DiskUse, PassEnd, PassOutcome, RowId};
+use engine::ports::{ClockReading, CompressionFinding, DeviceReport, DiskUse, PassEnd, PassOutcome, RowId};
 use model::{DeviceName, FailureClass, SourcePath, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
@@ -136,6 +136,12 @@ fn write_report(ledger: &Connection, device: i64, report: &DeviceReport) -> rusq
             .prepare_cached(include_str!("sql/write/clock.sql"))?
             .execute(row)?;
     }
+    if let Some(found) = &report.compression {
+        let row = named_params! { ":device": device, ":paid": found.paid, ":at": found.at.nanoseconds() };
+        ledger
+            .prepare_cached(include_str!("sql/write/compression.sql"))?
+            .execute(row)?;
+    }
     write_disks(ledger, device, &report.disks)?;
     write_shortcomings(ledger, device, &report.shortcomings)
 }
@@ -182,6 +188,22 @@ pub(crate) fn last_clock(ledger: &Connection, device: &DeviceName) -> rusqlite::
         .query_row(named_params! { ":name": device.as_str() }, clock_row)
         .optional()?;
     Ok(reading.flatten())
+}
+
+/// What was last found out about compression on the way to the device.
+pub(crate) fn last_compression(
+    ledger: &Connection,
+    device: &DeviceName,
+) -> rusqlite::Result<Option<CompressionFinding>> {
+    let found = ledger
+        .prepare_cached("SELECT compression_paid, compression_found FROM device WHERE name = :name")?
+        .query_row(named_params! { ":name": device.as_str() }, |row| {
+            let at = values::optional_time(row, "compression_found")?;
+            let paid: Option<bool> = row.get("compression_paid")?;
+            Ok(paid.zip(at).map(|(paid, at)| CompressionFinding { paid, at }))
+        })
+        .optional()?;
+    Ok(found.flatten())
 }
 
 /// The clock of a row of `device`; `None` where it never told.

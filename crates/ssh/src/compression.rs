@@ -1,9 +1,9 @@
 //! Whether a compressed connection brings files sooner: judged by what has come, never by what may come.
 //!
 //! ssh decides on compression once, when it connects, and zlib is slower than a good link: on incompressible pictures it only costs the device
-//! time. So a session begins without. Where the link turns out to be slow and what comes over it would shrink, a second
-//! connection is made, which compresses; it is kept only if it brings more bytes of files in a second than the first one did. Pure, but for the clock's
-//! type.
+//! time. So a session begins without, unless an earlier one has found that it pays. Where the link turns out to be slow and what comes over it would
+//! shrink, a second connection is made, which compresses; it is kept only if it brings more bytes of files in a second than the first one did. Pure,
+//! but for the clock's type.
 
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const LEAST_TO_COMPARE: (Duration, u64) = (Duration::from_secs(1), 1 << 20);
 /// Bytes per second beyond which it is not tried: half of what zlib in ssh brought where one core of a server did nothing else (47 million of noise,
 /// 54 million of tables; `ssh -o Compression=yes device 'cat FILE' >/dev/null`). Smaller devices bring less, which the comparison finds out.
 const FASTEST_WORTH_IT: f64 = 24e6;
+/// So much must have come before it is said that what comes does not shrink.
+const LEAST_TO_TELL: u64 = 4 << 20;
 /// How much more a second the compressed connection must bring.
 const GAIN: f64 = 1.05;
 
@@ -73,8 +75,18 @@ enum Stage {
     Opening,
     /// It is there; the plain one brought so many bytes a second.
     Open { plain_rate: f64 },
-    /// It does not pay, or cannot be had.
-    Over,
+    /// It does not bring files sooner.
+    DoesNotPay,
+    /// It cannot be had, or has failed.
+    Broken,
+    /// The session's own connection compresses, because that has paid before.
+    Already,
+}
+
+impl Stage {
+    fn is_decided(self) -> bool {
+        matches!(self, Self::DoesNotPay | Self::Broken)
+    }
 }
 
 /// What came over one connection, and in which time something was being read over it.
@@ -120,6 +132,29 @@ impl Flow {
 }
 
 impl Judge {
+    /// The judge of a session whose own connection compresses: all that may turn out is that nothing shrinks.
+    pub(crate) fn of_compressed() -> Self {
+        Self {
+            stage: Stage::Already,
+            ..Self::default()
+        }
+    }
+
+    /// Whether files come sooner where the connection compresses, if that was found out.
+    pub(crate) fn has_paid(&self, now: Instant) -> Option<bool> {
+        match self.stage {
+            Stage::Measuring | Stage::Opening | Stage::Already => {
+                (self.plain.bytes >= LEAST_TO_TELL && !self.shrinks()).then_some(false)
+            }
+            Stage::Open { plain_rate } => {
+                let rate = self.compressed.rate(now, LEAST_TO_COMPARE)?;
+                (rate >= plain_rate * GAIN).then_some(true)
+            }
+            Stage::DoesNotPay => Some(false),
+            Stage::Broken => None,
+        }
+    }
+
     /// Somebody begins to read.
     pub(crate) fn begin(&mut self, over: Over, now: Instant) {
         self.flow(over).begin(now);
@@ -140,7 +175,7 @@ impl Judge {
         self.unsampled += bytes.len() as u64;
         let is_due = self.left.is_none() || self.unsampled >= BETWEEN_SAMPLES;
         // Where nothing more is to be decided, nothing is looked at.
-        if is_due && self.stage != Stage::Over && bytes.len() >= SAMPLE / 4 {
+        if is_due && !self.stage.is_decided() && bytes.len() >= SAMPLE / 4 {
             self.unsampled = 0;
             self.samples = (self.samples + 1.0).min(SAMPLES);
             let left = share_left(bytes.get(..SAMPLE).unwrap_or(bytes));
@@ -154,7 +189,7 @@ impl Judge {
         match self.stage {
             Stage::Measuring => match self.plain.rate(now, LEAST_TO_TRY) {
                 Some(rate) if rate > FASTEST_WORTH_IT => {
-                    self.enter(Stage::Over);
+                    self.enter(Stage::DoesNotPay);
                     Choice::Plain
                 }
                 Some(_) if self.shrinks() => {
@@ -167,31 +202,31 @@ impl Judge {
                 let is_alone = self.plain.readers == 0;
                 let rate = self.compressed.rate(now, LEAST_TO_COMPARE).filter(|_| is_alone);
                 if rate.is_some_and(|rate| rate < plain_rate * GAIN) {
-                    self.enter(Stage::Over);
+                    self.enter(Stage::DoesNotPay);
                 }
-                match self.stage != Stage::Over && self.shrinks() {
+                match !self.stage.is_decided() && self.shrinks() {
                     true => Choice::Compressed,
                     false => Choice::Plain,
                 }
             }
-            Stage::Opening | Stage::Over => Choice::Plain,
+            Stage::Opening | Stage::DoesNotPay | Stage::Broken | Stage::Already => Choice::Plain,
         }
     }
 
     /// The second connection is there, or cannot be had.
     pub(crate) fn opened(&mut self, is_there: bool, now: Instant) {
-        // Its first moments may have made the link look slower than it is.
-        let is_worth_it = |rate: &f64| is_there && *rate <= FASTEST_WORTH_IT;
-        self.enter(match self.plain.rate(now, LEAST_TO_TRY).filter(is_worth_it) {
+        self.enter(match self.plain.rate(now, LEAST_TO_TRY).filter(|_| is_there) {
+            // Its first moments may have made the link look slower than it is.
+            Some(rate) if rate > FASTEST_WORTH_IT => Stage::DoesNotPay,
             Some(plain_rate) => Stage::Open { plain_rate },
-            None => Stage::Over,
+            None => Stage::Broken,
         });
         self.compressed.restart(now);
     }
 
     /// The second connection has failed.
     pub(crate) fn broke(&mut self) {
-        self.enter(Stage::Over);
+        self.enter(Stage::Broken);
     }
 
     /// How often the judgement has changed. What compresses better or worse changes no judgement: whoever is reading goes on as it began.
@@ -225,153 +260,4 @@ fn share_left(bytes: &[u8]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Numbers that look like chance to deflate.
-    fn noise(length: usize) -> Vec<u8> {
-        let mut state = 1_u64;
-        let next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            u8::try_from(state >> 56).unwrap()
-        };
-        std::iter::repeat_with(next).take(length).collect()
-    }
-
-    fn table(length: usize) -> Vec<u8> {
-        let lines = (0..).flat_map(|line: u32| format!("{line};20.5;bees\n").into_bytes());
-        lines.take(length).collect()
-    }
-
-    /// A judge, and the clock that it is told.
-    struct Link {
-        judge: Judge,
-        now: Instant,
-    }
-
-    impl Link {
-        fn new() -> Self {
-            let mut link = Self {
-                judge: Judge::default(),
-                now: Instant::now(),
-            };
-            link.judge.begin(Over::Plain, link.now);
-            link
-        }
-
-        /// So many seconds at a rate in bytes per second.
-        fn read(&mut self, over: Over, content: &[u8], seconds: u64, rate: usize) {
-            for _ in 0..seconds * 10 {
-                self.now += Duration::from_millis(100);
-                let mut left = rate / 10;
-                while left > 0 {
-                    let part = left.min(content.len());
-                    self.judge.came(over, &content[..part]);
-                    left -= part;
-                }
-            }
-        }
-
-        fn choose(&mut self) -> Choice {
-            self.judge.choose(self.now)
-        }
-
-        fn open(&mut self) {
-            self.judge.opened(true, self.now);
-            self.judge.end(Over::Plain, self.now);
-            self.judge.begin(Over::Compressed, self.now);
-        }
-    }
-
-    #[test]
-    fn what_shrinks_is_compressed_where_the_link_is_slow_and_that_brings_more() {
-        let (mut link, table) = (Link::new(), table(65_536));
-        assert_eq!(link.choose(), Choice::Plain);
-        link.read(Over::Plain, &table, 2, 2_000_000);
-        assert_eq!(link.choose(), Choice::OpenSecond);
-        assert_eq!(link.choose(), Choice::Plain, "it is not there yet");
-        link.open();
-        assert_eq!(link.choose(), Choice::Compressed);
-        link.read(Over::Compressed, &table, 5, 6_000_000);
-        assert_eq!(link.choose(), Choice::Compressed);
-    }
-
-    #[test]
-    fn a_device_that_compresses_more_slowly_than_it_sends_is_left_alone() {
-        let (mut link, table) = (Link::new(), table(65_536));
-        link.read(Over::Plain, &table, 2, 8_000_000);
-        assert_eq!(link.choose(), Choice::OpenSecond);
-        link.open();
-        link.read(Over::Compressed, &table, 2, 6_000_000);
-        assert_eq!(link.choose(), Choice::Plain);
-        link.read(Over::Plain, &table, 5, 1_000_000);
-        assert_eq!(link.choose(), Choice::Plain, "once is enough");
-    }
-
-    #[test]
-    fn what_does_not_shrink_a_fast_link_and_a_little_are_never_compressed() {
-        let mut link = Link::new();
-        link.read(Over::Plain, &noise(65_536), 20, 1_000_000);
-        assert_eq!(link.choose(), Choice::Plain);
-        let mut link = Link::new();
-        link.read(Over::Plain, &table(65_536), 2, 100_000_000);
-        assert_eq!(link.choose(), Choice::Plain);
-        let mut link = Link::new();
-        link.read(Over::Plain, &table(65_536), 2, 100_000);
-        assert_eq!(link.choose(), Choice::Plain);
-    }
-
-    #[test]
-    fn pictures_among_tables_go_plain_while_there_are_only_pictures() {
-        let (mut link, table) = (Link::new(), table(65_536));
-        link.read(Over::Plain, &table, 2, 1_000_000);
-        assert_eq!(link.choose(), Choice::OpenSecond);
-        link.open();
-        link.read(Over::Compressed, &noise(65_536), 20, 2_000_000);
-        assert_eq!(link.choose(), Choice::Plain);
-        link.judge.begin(Over::Plain, link.now);
-        link.read(Over::Plain, &table, 20, 1_000_000);
-        assert_eq!(link.choose(), Choice::Compressed);
-    }
-
-    #[test]
-    fn a_link_that_turns_out_to_be_fast_is_not_compressed_although_the_connection_is_there() {
-        let (mut link, table) = (Link::new(), table(65_536));
-        link.read(Over::Plain, &table, 1, 2_000_000);
-        assert_eq!(link.choose(), Choice::OpenSecond);
-        link.read(Over::Plain, &table, 3, 60_000_000);
-        link.open();
-        assert_eq!(link.choose(), Choice::Plain);
-    }
-
-    #[test]
-    fn whoever_is_reading_changes_over_for_a_judgement_and_not_for_what_shrinks_better_or_worse() {
-        let (mut link, table) = (Link::new(), table(65_536));
-        link.read(Over::Plain, &table, 2, 1_000_000);
-        assert_eq!(link.choose(), Choice::OpenSecond);
-        let before = link.judge.judgements();
-        link.open();
-        let opened = link.judge.judgements();
-        assert_ne!(opened, before);
-        link.read(Over::Compressed, &noise(65_536), 20, 2_000_000);
-        assert_eq!(link.choose(), Choice::Plain);
-        assert_eq!(link.judge.judgements(), opened);
-        link.judge.broke();
-        assert_ne!(link.judge.judgements(), opened);
-    }
-
-    #[test]
-    fn a_second_connection_that_cannot_be_had_or_breaks_is_not_tried_again() {
-        for is_there in [false, true] {
-            let mut link = Link::new();
-            link.read(Over::Plain, &table(65_536), 2, 1_000_000);
-            assert_eq!(link.choose(), Choice::OpenSecond);
-            link.judge.opened(is_there, link.now);
-            if is_there {
-                link.judge.broke();
-            }
-            link.read(Over::Plain, &table(65_536), 2, 1_000_000);
-            assert_eq!(link.choose(), Choice::Plain);
-        }
-    }
-}
+mod tests;

@@ -97,6 +97,7 @@ impl Devices for SshDevices {
         &self,
         device: &DeviceName,
         facts_for: &[SourcePath],
+        compression_paid: Option<bool>,
     ) -> Result<SshSession, DeviceFailure> {
         let Some(target) = self.targets.get(device) else {
             return Err(DeviceFailure {
@@ -104,14 +105,25 @@ impl Devices for SshDevices {
                 message: format!("no device is called {device}"),
             });
         };
+        if !may_compress(target) {
+            return self.reach.connect(target, facts_for).await;
+        }
+        if compression_paid == Some(true) {
+            let session = self.reach.connect(&compressed(target), facts_for).await?;
+            return Ok(session.with_compression());
+        }
         let session = self.reach.connect(target, facts_for).await?;
-        Ok(match may_compress(target) {
-            true => session.with_second(Arc::new(Again {
-                reach: Arc::clone(&self.reach),
-                target: target.clone(),
-            })),
-            false => session,
-        })
+        Ok(session.with_second(Arc::new(Again {
+            reach: Arc::clone(&self.reach),
+            target: target.clone(),
+        })))
+    }
+}
+
+fn compressed(target: &Target) -> Target {
+    Target {
+        compression: Compression::Always,
+        ..target.clone()
     }
 }
 
@@ -123,10 +135,7 @@ fn may_compress(target: &Target) -> bool {
 impl Reconnect for Again {
     fn compressed(&self) -> Pin<Box<dyn Future<Output = Result<SshSession, DeviceFailure>> + Send>> {
         let reach = Arc::clone(&self.reach);
-        let target = Target {
-            compression: Compression::Always,
-            ..self.target.clone()
-        };
+        let target = compressed(&self.target);
         Box::pin(async move { reach.connect(&target, &[]).await })
     }
 }

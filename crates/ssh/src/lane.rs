@@ -138,7 +138,7 @@ impl Opener {
     }
 
     /// Opens one more SFTP channel over the connection.
-    async fn sftp_channel(&self) -> Result<Channel, sftp::Error> {
+    pub(crate) async fn sftp_channel(&self) -> Result<Channel, sftp::Error> {
         let ended = |_| sftp::Error::Connection(Arc::new(sftp::ConnectionError::Ended));
         let mut command = self.client.sftp_over(&self.target, &self.socket);
         let mut process = command.process_group(self.group).spawn().map_err(ended)?;

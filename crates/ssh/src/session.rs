@@ -376,6 +376,10 @@ impl Session for SshSession {
         self.received.load(Ordering::Relaxed) + self.second.as_ref().map_or(0, Second::received)
     }
 
+    fn compression_paid(&self) -> Option<bool> {
+        self.has_compression_paid()
+    }
+
     async fn close(self) {
         self.end().await;
     }

@@ -13,12 +13,16 @@ pub trait Devices: Send + Sync + 'static {
 
     /// Connects, authenticates, finds out what the device can do, and returns a session.
     ///
+    /// `compression_paid` is what an earlier session said ([`Session::compression_paid`]). It may be out of date: it decides over how the session
+    /// begins, and over nothing that has to hold.
+    ///
     /// Ends by itself within a bounded time whatever the device does. Dropping the future, or the session, ends every
     /// process and connection that was made for it.
     fn connect(
         &self,
         device: &DeviceName,
         facts_for: &[SourcePath],
+        compression_paid: Option<bool>,
     ) -> impl Future<Output = Result<Self::Session, DeviceFailure>> + Send;
 }
 
@@ -118,6 +122,9 @@ pub trait Session: Send + Sync + 'static {
 
     /// Bytes received from the device so far, as they came over the wire, as far as the transport can tell.
     fn bytes_received(&self) -> u64;
+
+    /// Whether files come sooner where the connection compresses, if this session has found that out.
+    fn compression_paid(&self) -> Option<bool>;
 
     /// Ends the session in an orderly way, within a bounded time.
     fn close(self) -> impl Future<Output = ()> + Send;

@@ -50,6 +50,12 @@ pub trait Ledger: Send + Sync + 'static {
         device: &DeviceName,
     ) -> impl Future<Output = Result<Option<ClockReading>, LedgerError>> + Send;
 
+    /// What was last found out about compression on the way to this device.
+    fn last_compression(
+        &self,
+        device: &DeviceName,
+    ) -> impl Future<Output = Result<Option<CompressionFinding>, LedgerError>> + Send;
+
     /// Records published files, all in one transaction. Rows stand in the order of `records`.
     fn record(&self, records: Vec<Record>) -> impl Future<Output = Result<Vec<RowId>, LedgerError>> + Send;
 
@@ -133,6 +139,15 @@ pub struct ClockReading {
     /// The kernel's boot id.
     pub boot_id: Option<String>,
     /// When it was read, by the collector's clock.
+    pub at: Timestamp,
+}
+
+/// What a pass found out about compression on the way to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompressionFinding {
+    /// Whether files came sooner.
+    pub paid: bool,
+    /// When that was found, by the collector's clock.
     pub at: Timestamp,
 }
 
@@ -287,6 +302,8 @@ pub struct DeviceReport {
     pub disks: Vec<(SourcePath, Option<DiskUse>)>,
     /// What the device lacks, in words.
     pub shortcomings: Vec<String>,
+    /// What was found out about compression; `None` leaves what was known.
+    pub compression: Option<CompressionFinding>,
 }
 
 /// Why the ledger could not serve. Every one of these ends the sweep; nothing is lost by it.

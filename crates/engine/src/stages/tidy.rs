@@ -1,6 +1,7 @@
 //! Tidy: folders that withdrawn files left empty go from the device. A folder that is not empty stays: the device refuses.
 
 use std::cmp::Reverse;
+use std::sync::atomic::Ordering;
 
 use model::{RelativePath, SourcePath};
 
@@ -11,7 +12,7 @@ use crate::withdrawn;
 use crate::world::World;
 
 /// The folders of a batch that the files which lay at these places leave empty, innermost first. Those that other batches use, too, are
-/// kept in mind for [`finish`]: another batch may be about to put files into them.
+/// kept in mind for [`finish`] as long as another batch may be about to put files into them.
 pub(crate) fn folders_of_batch<W: World>(visit: &Visit<'_, W>, gone: &[RelativePath]) -> Vec<RelativePath> {
     let (mut batch_folders, mut folder_before) = (Vec::new(), None);
     for place in gone {
@@ -25,6 +26,11 @@ pub(crate) fn folders_of_batch<W: World>(visit: &Visit<'_, W>, gone: &[RelativeP
         if let Ok(mut shared) = visit.shared_folders.lock() {
             shared.extend(folders.shared);
         }
+    }
+    if visit.is_last_batch.load(Ordering::Relaxed)
+        && let Ok(mut shared) = visit.shared_folders.lock()
+    {
+        batch_folders.extend(std::mem::take(&mut *shared));
     }
     innermost_first(batch_folders)
 }

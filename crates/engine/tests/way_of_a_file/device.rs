@@ -56,6 +56,10 @@ pub(crate) struct State {
     pub(crate) invents: Option<&'static str>,
     /// A listing is given up by the session after all that is there was named, for this reason.
     pub(crate) gives_up_listing: Option<DeviceFailure>,
+    /// What it finds out about compression.
+    pub(crate) compression_pays: Option<bool>,
+    /// What was known of compression whenever it was connected to.
+    pub(crate) told_of_compression: Vec<Option<bool>>,
     /// Files of these sizes are not read together with others.
     pub(crate) passes_over: BTreeSet<u64>,
     /// The sizes of the files that were asked for together.
@@ -181,8 +185,14 @@ pub(crate) fn all_abilities() -> Abilities {
 impl Devices for FakeDevices {
     type Session = FakeSession;
 
-    async fn connect(&self, _: &DeviceName, _: &[SourcePath]) -> Result<FakeSession, DeviceFailure> {
+    async fn connect(
+        &self,
+        _: &DeviceName,
+        _: &[SourcePath],
+        compression_paid: Option<bool>,
+    ) -> Result<FakeSession, DeviceFailure> {
         self.state().begin("connect")?;
+        self.state().told_of_compression.push(compression_paid);
         let facts = DeviceFacts {
             clock: Some(Timestamp::from_seconds(NOW)),
             boot_id: Some("boot".into()),
@@ -434,6 +444,10 @@ impl Session for FakeSession {
             state.folders.remove(&path.to_string());
         }
         Ok(vec![Ok(()); files.len()])
+    }
+
+    fn compression_paid(&self) -> Option<bool> {
+        self.state.lock().unwrap().compression_pays
     }
 
     fn bytes_received(&self) -> u64 {

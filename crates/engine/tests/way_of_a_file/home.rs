@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use engine::event::{Event, Reporter};
 use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{
-    Chunk, Clock, ClockReading, Condition, Ledger, LedgerError, Others, PassEnd, Placed, Publication,
-    PublishFault, Record, Remembered, Reproof, RowId, SealedFile, Sighting, StagingKey, Store, StoreError,
-    WithdrawnRow,
+    Chunk, Clock, ClockReading, CompressionFinding, Condition, Ledger, LedgerError, Others, PassEnd, Placed,
+    Publication, PublishFault, Record, Remembered, Reproof, RowId, SealedFile, Sighting, StagingKey, Store,
+    StoreError, WithdrawnRow,
 };
 use model::{
     DeviceName, Digest, FileState, LeaveReason, LedgerId, RangeDigest, RelativePath, SourcePath, StoreId,
@@ -210,6 +210,8 @@ pub(crate) struct FakeLedger {
     pub(crate) is_slow: Arc<Mutex<std::time::Duration>>,
     /// What was to become of the sightings of files that were not seen again.
     pub(crate) others: Arc<Mutex<Vec<Others>>>,
+    /// What it says was found out about compression.
+    pub(crate) compression: Arc<Mutex<Option<CompressionFinding>>>,
 }
 
 impl Default for FakeLedger {
@@ -220,6 +222,7 @@ impl Default for FakeLedger {
             ends: Arc::default(),
             is_slow: Arc::default(),
             others: Arc::default(),
+            compression: Arc::default(),
         }
     }
 }
@@ -270,6 +273,10 @@ impl Ledger for FakeLedger {
 
     async fn last_clock(&self, _: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
         Ok(None)
+    }
+
+    async fn last_compression(&self, _: &DeviceName) -> Result<Option<CompressionFinding>, LedgerError> {
+        Ok(*self.compression.lock().unwrap())
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {

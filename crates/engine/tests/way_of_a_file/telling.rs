@@ -1,11 +1,11 @@
 //! What the ledger and the reporter are told of a file is what happened to it.
 
 use engine::event::Event;
-use engine::ports::{Abilities, Placed, PublishFault, Reason};
-use model::{LeaveReason, WaitReason};
+use engine::ports::{Abilities, CompressionFinding, Placed, PublishFault, Reason};
+use model::{LeaveReason, Timestamp, WaitReason};
 
 use crate::FakeWorld;
-use crate::device::all_abilities;
+use crate::device::{NOW, all_abilities};
 
 #[test]
 fn the_record_says_whether_the_device_digested_the_file_too() {
@@ -92,5 +92,43 @@ fn a_file_that_finds_no_name_stays_on_its_device_and_not_in_staging_and_the_caus
         assert_eq!(world.details(), [detail]);
         assert_eq!(world.on_device().len(), 1);
         assert!(world.states().is_empty() && world.store.sealed.lock().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn what_is_found_out_about_compression_is_remembered_for_a_day_and_then_measured_again() {
+    let found = |paid, hours: i64| CompressionFinding {
+        paid,
+        at: Timestamp::from_seconds(NOW - hours * 3600),
+    };
+    let cases = [
+        (None, None),
+        (Some(found(true, 1)), Some(true)),
+        (Some(found(false, 23)), Some(false)),
+        (Some(found(true, 25)), None),
+        // The collector's clock was set back since.
+        (Some(found(true, -2)), None),
+    ];
+    for (remembered, told) in cases {
+        let world = FakeWorld::with_files(&[("a", b"one")]);
+        *world.ledger.compression.lock().unwrap() = remembered;
+        world.sweep();
+        assert_eq!(
+            world.devices.state().told_of_compression,
+            [told],
+            "{remembered:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pass_notes_what_its_session_found_out_about_compression() {
+    for paid in [None, Some(true), Some(false)] {
+        let world = FakeWorld::with_files(&[("a", b"one")]);
+        world.devices.state().compression_pays = paid;
+        world.sweep();
+        let ends = world.ledger.ends.lock().unwrap();
+        let report = ends[0].report.as_ref().unwrap();
+        assert_eq!(report.compression.map(|found| found.paid), paid);
     }
 }

@@ -92,7 +92,7 @@ async fn ask(
     sources: &[SourcePath],
     limit: Duration,
 ) -> Result<Vec<Source>, DeviceFailure> {
-    let session = devices.connect(device, sources).await?;
+    let session = devices.connect(device, sources, None).await?;
     let answers = count_all(&session, limit).await;
     session.close().await;
     answers

@@ -20,7 +20,9 @@ CREATE TABLE device (
     failing_since INTEGER,
     clock_offset INTEGER,
     boot_id TEXT,
-    clock_read INTEGER
+    clock_read INTEGER,
+    compression_paid INTEGER CHECK (compression_paid IN (0, 1)),
+    compression_found INTEGER
 ) STRICT;
 
 -- A folder on a device.

@@ -1,5 +1,6 @@
 use engine::ports::{
-    ClockReading, DeviceReport, DiskUse, Ledger as _, PassEnd, PassOutcome, Reason, Standing, StandingFile,
+    ClockReading, CompressionFinding, DeviceReport, DiskUse, Ledger as _, PassEnd, PassOutcome, Reason,
+    Standing, StandingFile,
 };
 use model::{FailureClass, LeaveReason, WaitReason};
 
@@ -29,6 +30,10 @@ fn report() -> DeviceReport {
             }),
         )],
         shortcomings: vec!["no digest tool".into(), "no atomic rename".into()],
+        compression: Some(CompressionFinding {
+            paid: true,
+            at: at(45),
+        }),
     }
 }
 
@@ -126,6 +131,10 @@ async fn what_a_device_says_of_itself_is_remembered() {
     };
     ledger.finish_pass(end).await.unwrap();
     assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), report().clock);
+    assert_eq!(
+        ledger.last_compression(&device("pi1")).await.unwrap(),
+        report().compression
+    );
     let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
     assert_eq!(status.last_seen, Some(at(50)));
     assert_eq!(status.disks, report().disks);
@@ -140,6 +149,7 @@ async fn what_a_device_says_of_itself_is_remembered() {
     let pass = ledger.begin_pass(&device("pi1"), at(200)).await.unwrap();
     let report = DeviceReport {
         shortcomings: Vec::new(),
+        compression: None,
         disks: vec![(source(), None)],
         ..report()
     };

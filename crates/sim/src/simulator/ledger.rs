@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::ports::{
-    ClockReading, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, Record, Remembered, RowId, Sighting,
-    WithdrawnRow,
+    ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, Record,
+    Remembered, RowId, Sighting, WithdrawnRow,
 };
 use model::{DeviceName, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, Timestamp};
 use tokio::time::Instant;
@@ -23,6 +23,7 @@ pub struct LedgerContent {
     pub ends: Vec<PassEnd>,
     passes: i64,
     clocks: BTreeMap<String, ClockReading>,
+    compressions: BTreeMap<String, CompressionFinding>,
     sightings: BTreeMap<(String, SourcePath), BTreeMap<RelativePath, (Identity, Timestamp)>>,
 }
 
@@ -196,6 +197,10 @@ impl Ledger for ModelLedger {
         Ok(self.lock().clocks.get(device.as_str()).cloned())
     }
 
+    async fn last_compression(&self, device: &DeviceName) -> Result<Option<CompressionFinding>, LedgerError> {
+        Ok(self.lock().compressions.get(device.as_str()).copied())
+    }
+
     async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
         self.commit("record", |content| {
             let add = |record| {
@@ -246,6 +251,9 @@ impl Ledger for ModelLedger {
         self.commit("finish a pass", |content| {
             if let Some(clock) = end.report.as_ref().and_then(|report| report.clock.clone()) {
                 content.clocks.insert(end.device.as_str().to_owned(), clock);
+            }
+            if let Some(found) = end.report.as_ref().and_then(|report| report.compression) {
+                content.compressions.insert(end.device.as_str().to_owned(), found);
             }
             content.ends.push(end);
         })

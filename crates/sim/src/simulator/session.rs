@@ -83,7 +83,12 @@ fn failure(class: FailureClass, message: &str) -> DeviceFailure {
 impl Devices for SimulatedDevices {
     type Session = SimulatedSession;
 
-    async fn connect(&self, name: &DeviceName, _: &[SourcePath]) -> Result<SimulatedSession, DeviceFailure> {
+    async fn connect(
+        &self,
+        name: &DeviceName,
+        _: &[SourcePath],
+        _: Option<bool>,
+    ) -> Result<SimulatedSession, DeviceFailure> {
         let station = self.stations.get(name.as_str());
         let station = station
             .ok_or_else(|| failure(FailureClass::AliasUnknown, "no such device"))?
@@ -306,6 +311,10 @@ impl Session for SimulatedSession {
             answers
         };
         self.reach.ask(256, work).await
+    }
+
+    fn compression_paid(&self) -> Option<bool> {
+        None
     }
 
     fn bytes_received(&self) -> u64 {

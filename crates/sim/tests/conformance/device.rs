@@ -37,7 +37,7 @@ async fn simulated(kind: Kind) -> Simulated {
     };
     let source = SourcePath::new("/photos").unwrap();
     let session = devices
-        .connect(&DeviceName::new("bee0").unwrap(), &[])
+        .connect(&DeviceName::new("bee0").unwrap(), &[], None)
         .await
         .unwrap();
     Simulated {

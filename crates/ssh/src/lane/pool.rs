@@ -8,7 +8,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{Lane, LaneError, Opener};
 use crate::facts::Facts;
 use crate::script::Knowledge;
-use crate::session::Channel;
 
 /// A survey or the reading of small files, a digest, and what is answered soon. (While the last files of one batch come, the next one is read as well: for
 /// that moment one of the others waits.) Each costs the device a login shell; sshd's `MaxSessions` is
@@ -53,9 +52,9 @@ impl Lanes {
         }
     }
 
-    /// One more SFTP channel over the same connection.
-    pub(crate) async fn sftp_channel(&self) -> Result<Channel, sftp::Error> {
-        self.opener.sftp_channel().await
+    /// What opens lanes, and other channels over the same connection.
+    pub(crate) fn opener(&self) -> Opener {
+        self.opener.clone()
     }
 
     /// A lane for a request that is answered soon.

@@ -1,4 +1,5 @@
-//! The second connection of a session: one that compresses, made where that brings files sooner.
+//! The second connection of a session: one that compresses, made where that brings files sooner. A session for which it is known beforehand that it will
+//! compresses its own connection, and makes no second one.
 //!
 //! It is a session of its own, with its own processes, guard and watch, and is asked for the bytes of files only. Whatever becomes of it,
 //! the first connection goes on: what the second one did not deliver is read over the first.
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 
 use super::SshSession;
 use crate::compression::{Choice, Judge, Over};
+use crate::lane::Lanes;
 use crate::verdict::text_of;
 
 /// Makes the second connection.
@@ -24,7 +26,8 @@ pub(crate) trait Reconnect: Send + Sync {
 /// The second connection, if there is to be one.
 #[derive(Clone)]
 pub(super) struct Second {
-    reconnect: Arc<dyn Reconnect>,
+    /// None where the session's own connection compresses.
+    reconnect: Option<Arc<dyn Reconnect>>,
     state: Arc<Mutex<State>>,
 }
 
@@ -33,6 +36,8 @@ struct State {
     judge: Judge,
     session: Option<Arc<SshSession>>,
     opening: Option<JoinHandle<()>>,
+    /// The session's own connection compresses, and has one channel only.
+    is_narrow: bool,
 }
 
 impl Drop for State {
@@ -103,32 +108,60 @@ impl Drop for Reading {
 impl SshSession {
     /// Lets the session have a second connection, which compresses, where that brings files sooner.
     pub(crate) fn with_second(mut self, reconnect: Arc<dyn Reconnect>) -> Self {
-        self.second = Some(Second::new(reconnect));
+        self.second = Some(Second::new(Some(reconnect), Judge::default()));
         self
     }
 
-    /// Reads files over a further channel, too, if the device grants one.
-    async fn widen(&self) {
-        let Some(lanes) = &self.lanes else { return };
-        match self.verdict.unless_ended(lanes.sftp_channel()).await {
-            Ok(Ok(channel)) => self.channels.widen(channel),
-            Ok(Err(error)) => tracing::debug!(error = text_of(&error), "no further channel for files"),
-            // The connection has ended: whoever reads over it is told.
-            Err(_) => {}
+    /// Notes that the session's own connection compresses, because that has paid before.
+    pub(crate) fn with_compression(mut self) -> Self {
+        let second = Second::new(None, Judge::of_compressed());
+        second.state().is_narrow = true;
+        self.second = Some(second);
+        self
+    }
+
+    /// Has files read over a further channel, too, if the device grants one.
+    fn widening(&self) -> impl Future<Output = ()> + Send + 'static {
+        let opener = self.lanes.as_ref().map(Lanes::opener);
+        let (channels, verdict) = (self.channels.clone(), self.verdict.clone());
+        async move {
+            let Some(opener) = opener else { return };
+            match verdict.unless_ended(opener.sftp_channel()).await {
+                Ok(Ok(channel)) => channels.widen(channel),
+                Ok(Err(error)) => tracing::debug!(error = text_of(&error), "no further channel for files"),
+                // The connection has ended: whoever reads over it is told.
+                Err(_) => {}
+            }
         }
     }
 
     /// Begins to read bytes of files.
     pub(super) fn reading(&self) -> Reading {
-        self.second.as_ref().map_or_else(Reading::undivided, Second::read)
+        let Some(second) = &self.second else {
+            return Reading::undivided();
+        };
+        second.widen_once(|| self.widening());
+        second.read()
+    }
+
+    pub(super) fn has_compression_paid(&self) -> Option<bool> {
+        let second = self.second.as_ref()?;
+        second.state().judge.has_paid(Instant::now())
     }
 }
 
 impl Second {
-    fn new(reconnect: Arc<dyn Reconnect>) -> Self {
-        Self {
-            reconnect,
-            state: Arc::default(),
+    fn new(reconnect: Option<Arc<dyn Reconnect>>, judge: Judge) -> Self {
+        let state = Arc::<Mutex<State>>::default();
+        lock(&state).judge = judge;
+        Self { reconnect, state }
+    }
+
+    /// Begins to open the further channel of a session whose own connection compresses.
+    fn widen_once<F: Future<Output = ()> + Send + 'static>(&self, widening: impl FnOnce() -> F) {
+        let mut state = self.state();
+        if std::mem::take(&mut state.is_narrow) {
+            state.opening = Some(tokio::spawn(widening()));
         }
     }
 
@@ -155,7 +188,7 @@ impl Second {
         let session = match state.judge.choose(now) {
             Choice::Plain => None,
             Choice::OpenSecond => {
-                state.opening = Some(self.open());
+                state.opening = self.open();
                 None
             }
             Choice::Compressed => state.session.clone(),
@@ -188,9 +221,10 @@ impl Second {
     }
 
     /// The task ends with the session: a connection that is being made is dropped with it.
-    fn open(&self) -> JoinHandle<()> {
-        let (connecting, state) = (self.reconnect.compressed(), Arc::downgrade(&self.state));
-        tokio::spawn(async move {
+    fn open(&self) -> Option<JoinHandle<()>> {
+        let connecting = self.reconnect.as_ref()?.compressed();
+        let state = Arc::downgrade(&self.state);
+        Some(tokio::spawn(async move {
             let made = connecting.await.map(Arc::new);
             let Some(state) = state.upgrade() else { return };
             {
@@ -199,10 +233,10 @@ impl Second {
                 state.session = made.as_ref().ok().cloned();
             }
             match made {
-                Ok(session) => session.widen().await,
+                Ok(session) => session.widening().await,
                 Err(failure) => tracing::debug!(%failure, "no second connection"),
             }
-        })
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

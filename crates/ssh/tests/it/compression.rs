@@ -1,4 +1,4 @@
-//! `compress = "auto"`: a second connection, where it brings files sooner.
+//! `compress = "auto"`: a second connection, where it brings files sooner, and the first one where that is known beforehand.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -126,6 +126,10 @@ async fn files_that_shrink_come_compressed_over_a_slow_link() {
     slow.read_until_compressed(&far).await;
     assert_eq!(slow.logins(), 2);
     assert!(far.bytes_received() > 3_000_000);
+    while far.compression_paid().is_none() {
+        slow.read(&far).await;
+    }
+    assert_eq!(far.compression_paid(), Some(true));
     far.session.close().await;
     let marker = slow.world.folder.path().to_string_lossy().into_owned();
     assert_eq!(processes_of(&marker), [], "both connections end with the session");
@@ -148,6 +152,35 @@ async fn files_that_do_not_shrink_come_over_one_connection() {
         slow.read(&far).await;
     }
     assert_eq!(slow.logins(), 1);
+    assert_eq!(far.compression_paid(), Some(false));
+    far.session.close().await;
+}
+
+#[tokio::test]
+async fn where_compression_has_paid_the_first_file_comes_compressed_over_one_connection() {
+    let slow = Slow::new(table(3_000_000));
+    let far = slow.world.connect_knowing("far", &[], Some(true)).await.unwrap();
+    assert!(slow.read(&far).await < 1_500_000);
+    slow.read(&far).await;
+    assert_eq!(slow.logins(), 1);
+    assert_eq!(far.compression_paid(), None, "that was known, and not found out");
+    far.session.close().await;
+    let marker = slow.world.folder.path().to_string_lossy().into_owned();
+    assert_eq!(
+        processes_of(&marker),
+        [],
+        "its further channel ends with the session"
+    );
+}
+
+#[tokio::test]
+async fn where_compression_has_paid_and_nothing_shrinks_any_more_that_is_told() {
+    let slow = Slow::new(noise(3_000_000));
+    let far = slow.world.connect_knowing("far", &[], Some(true)).await.unwrap();
+    for _ in 0..2 {
+        slow.read(&far).await;
+    }
+    assert_eq!(far.compression_paid(), Some(false));
     far.session.close().await;
 }
 

@@ -77,7 +77,7 @@ async fn hold_a_session() {
         ..SshOptions::default()
     };
     let fleet = SshDevices::new(&options, vec![Target::alias(name.clone())]).unwrap();
-    let session = fleet.connect(&name, &[]).await.unwrap();
+    let session = fleet.connect(&name, &[], None).await.unwrap();
     if std::env::var("HOLD_STAGE").unwrap() == "idle" {
         println!("\nidle");
         std::future::pending::<()>().await;

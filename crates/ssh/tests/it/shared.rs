@@ -40,7 +40,7 @@ async fn connect_all(fleet: &Arc<SshDevices>, names: &[String]) -> Vec<Result<Ss
     let mut connecting = JoinSet::new();
     for device in names {
         let (fleet, device) = (fleet.clone(), name(device));
-        connecting.spawn(async move { fleet.connect(&device, &[]).await });
+        connecting.spawn(async move { fleet.connect(&device, &[], None).await });
     }
     connecting.join_all().await
 }
@@ -58,7 +58,12 @@ async fn up_to_sixteen_devices_share_a_connection_to_their_jump_host() {
     let sessions = connect_all(&fleet, &names[..16]).await;
     assert!(sessions.iter().all(Result::is_ok), "{sessions:?}");
     assert_eq!(logins(&world), 1);
-    fleet.connect(&name("hive16"), &[]).await.unwrap().close().await;
+    fleet
+        .connect(&name("hive16"), &[], None)
+        .await
+        .unwrap()
+        .close()
+        .await;
     assert_eq!(logins(&world), 2);
     for session in sessions {
         session.unwrap().close().await;
@@ -72,7 +77,12 @@ async fn a_device_that_comes_when_the_others_have_gone_gets_a_connection_again()
     let (world, names) = world("", 2);
     let fleet = fleet(&world, &names);
     for device in &names {
-        fleet.connect(&name(device), &[]).await.unwrap().close().await;
+        fleet
+            .connect(&name(device), &[], None)
+            .await
+            .unwrap()
+            .close()
+            .await;
     }
     assert_eq!(logins(&world), 2);
 }
@@ -81,7 +91,7 @@ async fn a_device_that_comes_when_the_others_have_gone_gets_a_connection_again()
 async fn a_device_alone_goes_its_own_way() {
     let (world, names) = world("", 1);
     let fleet = fleet(&world, &names);
-    let session = fleet.connect(&name("hive0"), &[]).await.unwrap();
+    let session = fleet.connect(&name("hive0"), &[], None).await.unwrap();
     let marker = world.folder.path().to_string_lossy().into_owned();
     let shared = processes_of(&marker).into_iter().filter(|id| {
         let arguments = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
@@ -117,13 +127,22 @@ async fn a_failure_is_told_the_same_beside_others_as_alone() {
     ];
     names.extend(failing.map(str::to_owned));
     let fleet = fleet(&world, &names);
-    let well = fleet.connect(&name("hive0"), &[]).await.unwrap();
+    let well = fleet.connect(&name("hive0"), &[], None).await.unwrap();
     for device in failing {
-        let beside = fleet.connect(&name(device), &[]).await.map(drop).unwrap_err();
+        let beside = fleet
+            .connect(&name(device), &[], None)
+            .await
+            .map(drop)
+            .unwrap_err();
         let alone = world.connect(device, &[]).await.map(drop).unwrap_err();
         assert_eq!(beside, alone, "{device}");
     }
-    fleet.connect(&name("hive1"), &[]).await.unwrap().close().await;
+    fleet
+        .connect(&name("hive1"), &[], None)
+        .await
+        .unwrap()
+        .close()
+        .await;
     well.close().await;
 }
 
@@ -169,7 +188,7 @@ async fn a_shared_connection_that_breaks_is_told_by_all_and_opened_anew() {
         assert_ne!(failure.class, FailureClass::SourceMissing, "{failure}");
         session.close().await;
     }
-    let again = fleet.connect(&name("hive2"), &[]).await.unwrap();
+    let again = fleet.connect(&name("hive2"), &[], None).await.unwrap();
     assert_eq!(logins(&world), 2);
     again.close().await;
     assert!(eventually(|| processes_of(&marker).is_empty()));

@@ -222,8 +222,20 @@ impl World {
         name: &str,
         sources: &[SourcePath],
     ) -> Result<Connection, DeviceFailure> {
+        self.connect_knowing(name, sources, None).await
+    }
+
+    /// Connects, and says what an earlier session has found out about compression.
+    pub(crate) async fn connect_knowing(
+        &self,
+        name: &str,
+        sources: &[SourcePath],
+        compression_paid: Option<bool>,
+    ) -> Result<Connection, DeviceFailure> {
         let fleet = self.fleet(&[name]);
-        let session = fleet.connect(&DeviceName::new(name).unwrap(), sources).await?;
+        let session = fleet
+            .connect(&DeviceName::new(name).unwrap(), sources, compression_paid)
+            .await?;
         Ok(Connection {
             session,
             _fleet: fleet,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use engine::ports::{
-    ClockReading, DeviceReport, Ledger, Others, PassEnd, PassOutcome, Record, RowId, Sighting,
+    ClockReading, CompressionFinding, DeviceReport, Ledger, Others, PassEnd, PassOutcome, Record, RowId,
+    Sighting,
 };
 use futures_util::future::join_all;
 use model::{
@@ -265,6 +266,10 @@ async fn sightings_that_a_cut_listing_did_not_repeat_are_kept<P: Place>(place: &
 fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
     let report = clock.map(|clock| DeviceReport {
         seen_at: clock.at,
+        compression: Some(CompressionFinding {
+            paid: true,
+            at: clock.at,
+        }),
         clock: Some(clock),
         disks: Vec::new(),
         shortcomings: Vec::new(),
@@ -306,6 +311,20 @@ async fn the_clock_of_the_last_pass_that_told_one_is_kept<P: Place>(place: &P) -
         "after a pass that told none",
         &ledger.last_clock(&device("bee")?).await.map_err(told)?,
         &Some(clock),
+    )?;
+    let found = CompressionFinding {
+        paid: true,
+        at: at(1),
+    };
+    same(
+        "compression after a pass that found nothing out",
+        &ledger.last_compression(&device("bee")?).await.map_err(told)?,
+        &Some(found),
+    )?;
+    same(
+        "compression of another device",
+        &ledger.last_compression(&device("wasp")?).await.map_err(told)?,
+        &None,
     )?;
     same(
         "of another device",

@@ -132,6 +132,7 @@ fn report(seconds: i64, available: u64, shortcomings: &[&str]) -> DeviceReport {
             }),
         )],
         shortcomings: shortcomings.iter().map(|&text| text.to_owned()).collect(),
+        compression: None,
     }
 }
 

@@ -1,0 +1,4 @@
+UPDATE device
+SET compression_paid = :paid,
+    compression_found = :at
+WHERE id = :device;

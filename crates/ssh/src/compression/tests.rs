@@ -1,0 +1,199 @@
+use super::*;
+
+/// Numbers that look like chance to deflate.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        u8::try_from(state >> 56).unwrap()
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+fn table(length: usize) -> Vec<u8> {
+    let lines = (0..).flat_map(|line: u32| format!("{line};20.5;bees\n").into_bytes());
+    lines.take(length).collect()
+}
+
+/// A judge, and the clock that it is told.
+struct Link {
+    judge: Judge,
+    now: Instant,
+}
+
+impl Link {
+    fn new() -> Self {
+        let mut link = Self {
+            judge: Judge::default(),
+            now: Instant::now(),
+        };
+        link.judge.begin(Over::Plain, link.now);
+        link
+    }
+
+    /// So many seconds at a rate in bytes per second.
+    fn read(&mut self, over: Over, content: &[u8], seconds: u64, rate: usize) {
+        for _ in 0..seconds * 10 {
+            self.now += Duration::from_millis(100);
+            let mut left = rate / 10;
+            while left > 0 {
+                let part = left.min(content.len());
+                self.judge.came(over, &content[..part]);
+                left -= part;
+            }
+        }
+    }
+
+    fn choose(&mut self) -> Choice {
+        self.judge.choose(self.now)
+    }
+
+    fn open(&mut self) {
+        self.judge.opened(true, self.now);
+        self.judge.end(Over::Plain, self.now);
+        self.judge.begin(Over::Compressed, self.now);
+    }
+}
+
+#[test]
+fn what_shrinks_is_compressed_where_the_link_is_slow_and_that_brings_more() {
+    let (mut link, table) = (Link::new(), table(65_536));
+    assert_eq!(link.choose(), Choice::Plain);
+    link.read(Over::Plain, &table, 2, 2_000_000);
+    assert_eq!(link.choose(), Choice::OpenSecond);
+    assert_eq!(link.choose(), Choice::Plain, "it is not there yet");
+    link.open();
+    assert_eq!(link.choose(), Choice::Compressed);
+    link.read(Over::Compressed, &table, 5, 6_000_000);
+    assert_eq!(link.choose(), Choice::Compressed);
+}
+
+#[test]
+fn a_device_that_compresses_more_slowly_than_it_sends_is_left_alone() {
+    let (mut link, table) = (Link::new(), table(65_536));
+    link.read(Over::Plain, &table, 2, 8_000_000);
+    assert_eq!(link.choose(), Choice::OpenSecond);
+    link.open();
+    link.read(Over::Compressed, &table, 2, 6_000_000);
+    assert_eq!(link.choose(), Choice::Plain);
+    link.read(Over::Plain, &table, 5, 1_000_000);
+    assert_eq!(link.choose(), Choice::Plain, "once is enough");
+}
+
+#[test]
+fn what_does_not_shrink_a_fast_link_and_a_little_are_never_compressed() {
+    let mut link = Link::new();
+    link.read(Over::Plain, &noise(65_536), 20, 1_000_000);
+    assert_eq!(link.choose(), Choice::Plain);
+    let mut link = Link::new();
+    link.read(Over::Plain, &table(65_536), 2, 100_000_000);
+    assert_eq!(link.choose(), Choice::Plain);
+    let mut link = Link::new();
+    link.read(Over::Plain, &table(65_536), 2, 100_000);
+    assert_eq!(link.choose(), Choice::Plain);
+}
+
+#[test]
+fn pictures_among_tables_go_plain_while_there_are_only_pictures() {
+    let (mut link, table) = (Link::new(), table(65_536));
+    link.read(Over::Plain, &table, 2, 1_000_000);
+    assert_eq!(link.choose(), Choice::OpenSecond);
+    link.open();
+    link.read(Over::Compressed, &noise(65_536), 20, 2_000_000);
+    assert_eq!(link.choose(), Choice::Plain);
+    link.judge.begin(Over::Plain, link.now);
+    link.read(Over::Plain, &table, 20, 1_000_000);
+    assert_eq!(link.choose(), Choice::Compressed);
+}
+
+#[test]
+fn a_link_that_turns_out_to_be_fast_is_not_compressed_although_the_connection_is_there() {
+    let (mut link, table) = (Link::new(), table(65_536));
+    link.read(Over::Plain, &table, 1, 2_000_000);
+    assert_eq!(link.choose(), Choice::OpenSecond);
+    link.read(Over::Plain, &table, 3, 60_000_000);
+    link.open();
+    assert_eq!(link.choose(), Choice::Plain);
+}
+
+#[test]
+fn whoever_is_reading_changes_over_for_a_judgement_and_not_for_what_shrinks_better_or_worse() {
+    let (mut link, table) = (Link::new(), table(65_536));
+    link.read(Over::Plain, &table, 2, 1_000_000);
+    assert_eq!(link.choose(), Choice::OpenSecond);
+    let before = link.judge.judgements();
+    link.open();
+    let opened = link.judge.judgements();
+    assert_ne!(opened, before);
+    link.read(Over::Compressed, &noise(65_536), 20, 2_000_000);
+    assert_eq!(link.choose(), Choice::Plain);
+    assert_eq!(link.judge.judgements(), opened);
+    link.judge.broke();
+    assert_ne!(link.judge.judgements(), opened);
+}
+
+#[test]
+fn a_second_connection_that_cannot_be_had_or_breaks_is_not_tried_again() {
+    for is_there in [false, true] {
+        let mut link = Link::new();
+        link.read(Over::Plain, &table(65_536), 2, 1_000_000);
+        assert_eq!(link.choose(), Choice::OpenSecond);
+        link.judge.opened(is_there, link.now);
+        if is_there {
+            link.judge.broke();
+        }
+        link.read(Over::Plain, &table(65_536), 2, 1_000_000);
+        assert_eq!(link.choose(), Choice::Plain);
+    }
+}
+
+#[test]
+fn what_was_found_out_is_told_and_nothing_else() {
+    let table = table(65_536);
+    let mut link = Link::new();
+    link.read(Over::Plain, &table, 1, 2_000_000);
+    assert_eq!(link.judge.has_paid(link.now), None, "it was not tried");
+    assert_eq!(link.choose(), Choice::OpenSecond);
+    link.open();
+    assert_eq!(link.judge.has_paid(link.now), None, "nothing has come over it");
+    link.read(Over::Compressed, &table, 3, 6_000_000);
+    assert_eq!(link.judge.has_paid(link.now), Some(true));
+    link.judge.broke();
+    assert_eq!(link.judge.has_paid(link.now), None);
+
+    let mut slower = Link::new();
+    slower.read(Over::Plain, &table, 1, 8_000_000);
+    assert_eq!(slower.choose(), Choice::OpenSecond);
+    slower.open();
+    slower.read(Over::Compressed, &table, 3, 6_000_000);
+    assert_eq!(
+        slower.judge.has_paid(slower.now),
+        None,
+        "not before it was judged"
+    );
+    assert_eq!(slower.choose(), Choice::Plain);
+    assert_eq!(slower.judge.has_paid(slower.now), Some(false));
+
+    let mut fast = Link::new();
+    fast.read(Over::Plain, &table, 2, 100_000_000);
+    assert_eq!(fast.choose(), Choice::Plain);
+    assert_eq!(fast.judge.has_paid(fast.now), Some(false));
+
+    let mut pictures = Link::new();
+    pictures.read(Over::Plain, &noise(65_536), 1, 1_000_000);
+    assert_eq!(pictures.judge.has_paid(pictures.now), None, "too little has come");
+    pictures.read(Over::Plain, &noise(65_536), 9, 1_000_000);
+    assert_eq!(pictures.judge.has_paid(pictures.now), Some(false));
+}
+
+#[test]
+fn a_session_that_begins_compressed_opens_no_second_connection_and_tells_when_nothing_shrinks() {
+    for (content, paid) in [(table(65_536), None), (noise(65_536), Some(false))] {
+        let mut link = Link::new();
+        link.judge = Judge::of_compressed();
+        link.judge.begin(Over::Plain, link.now);
+        link.read(Over::Plain, &content, 10, 2_000_000);
+        assert_eq!(link.choose(), Choice::Plain);
+        assert_eq!(link.judge.has_paid(link.now), paid);
+    }
+}
