@@ -24,11 +24,13 @@ pub(crate) struct Facts {
     pub(crate) disks: Vec<Option<DiskUse>>,
 }
 
-/// What the device digests files with: the quicker one of those it has.
+/// What the device digests files with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DigestTool {
     Openssl,
     Sha256sum,
+    /// It has both: the script takes openssl, which is the quicker one, unless it turns out not to work.
+    Either,
 }
 
 impl DigestTool {
@@ -36,11 +38,12 @@ impl DigestTool {
         match self {
             Self::Openssl => "openssl",
             Self::Sha256sum => "sha256sum",
+            Self::Either => "either",
         }
     }
 
     fn of_name(name: &str) -> Option<Self> {
-        [Self::Openssl, Self::Sha256sum]
+        [Self::Openssl, Self::Sha256sum, Self::Either]
             .into_iter()
             .find(|tool| tool.name() == name)
     }

@@ -3,7 +3,7 @@
 # NUL-terminated, and go to xargs. Lines beginning with # are left out when it is sent.
 LC_ALL=C
 export LC_ALL
-unset CDPATH IFS
+unset CDPATH IFS digest digests
 
 # Sixteen bytes of chance in two halves: what only echoes cannot put them together, and no name on the device has them.
 read -r first_half
@@ -13,6 +13,13 @@ printf '\n%s ready\n' "$tag"
 
 fact() { printf '%s %s\n' "$tag" "$*"; }
 take() { dd bs="$1" count=1 iflag=fullblock 2>/dev/null; }
+
+digests_well() {
+    case $(printf abc | "$@" 2>/dev/null) in
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad "*) ;;
+    *) return 1 ;;
+    esac
+}
 
 facts() {
     { read -r boot_id </proc/sys/kernel/random/boot_id; } 2>/dev/null && fact boot "$boot_id"
@@ -29,11 +36,11 @@ facts() {
         fact plain_find "$(find / -maxdepth 0 -exec stat -c '%d %i %s %Y %Z %u %f' {} + 2>/dev/null </dev/null)"
         records=tag
     fi
-    abc=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
-    case $(printf abc | openssl dgst -sha256 -r 2>/dev/null) in
-    "$abc "*) digests=openssl ;;
-    *) case $(printf abc | sha256sum 2>/dev/null) in "$abc "*) digests=sha256sum ;; esac ;;
-    esac
+    if digests_well sha256sum; then
+        digests=sha256sum
+        if command -v openssl >/dev/null 2>&1; then digests=either; fi
+    elif digests_well openssl dgst -sha256 -r; then digests=openssl
+    fi
     fact digests "$digests"
     case $(perl -e 'print rename("", "") ? "bad" : "good"' 2>/dev/null </dev/null) in good) fact perl ;; esac
     read -r sources
@@ -58,10 +65,17 @@ case $records in
 nul) end_of_record='\0' ;;
 *) end_of_record='\n'"$tag"'\n' ;;
 esac
-case $digests in
-openssl) digest='openssl dgst -sha256 -r' ;;
-*) digest=$digests ;;
-esac
+
+# The quicker of the two takes longest of all tools to start: whether it works is tried when something is to be digested.
+choose_digest() {
+    [ -z "$digest" ] || return 0
+    case $digests in
+    openssl) digest='openssl dgst -sha256 -r' ;;
+    either) if digests_well openssl dgst -sha256 -r; then digest='openssl dgst -sha256 -r'; else digest=sha256sum; fi ;;
+    *) digest=$digests ;;
+    esac
+    export digest
+}
 
 # Who has a file open for writing: the mode of the links in fd says so, and stat through them says which file. Then the
 # shared mappings that can be written, and which numbers in them are those of file systems in memory.
@@ -109,7 +123,6 @@ elif [ "$3" = - ]; then dd if="$1" bs=1048576 skip="$2" 2>/dev/null | $digest
 elif [ $(($3 * 1048576)) = "$4" ]; then dd if="$1" bs=1048576 skip="$2" count="$3" 2>/dev/null | $digest
 else dd if="$1" bs=1048576 skip="$2" count="$3" 2>/dev/null | head -c "$4" | $digest
 fi </dev/null'
-export digest
 
 # Runs a program in the folder that all files of a request are in, with their names by standard input.
 there() { take "$length" | (cd "$folder" 2>/dev/null && "$@"); }
@@ -165,8 +178,8 @@ $tag" 2>/dev/null
     remove) there xargs -0 rm -f -- 2>/dev/null && echo gone ;;
     rmdir) there xargs -0 rmdir -- 2>/dev/null ;;
     # Not all at once, so that the answer does not keep silent for long: a batch holds 128 MiB in small files.
-    digest) there xargs -0 -n 256 $digest 2>/dev/null ;;
-    ranges) there xargs -0 -n 4 sh -c "$range" sh 2>/dev/null ;;
+    digest) choose_digest; there xargs -0 -n 256 $digest 2>/dev/null ;;
+    ranges) choose_digest; there xargs -0 -n 4 sh -c "$range" sh 2>/dev/null ;;
     *) exit 2 ;;
     esac
     case $verb in
