@@ -25,11 +25,11 @@ static SMALL: Pool = Pool::new(SMALL_LENGTH, 32);
 struct Pool {
     length: usize,
     most: usize,
-    shelf: Mutex<Shelf>,
+    stock: Mutex<Stock>,
     returned: Condvar,
 }
 
-struct Shelf {
+struct Stock {
     idle: Vec<Buffer>,
     made: usize,
 }
@@ -54,7 +54,7 @@ impl Pool {
         Self {
             length,
             most,
-            shelf: Mutex::new(Shelf {
+            stock: Mutex::new(Stock {
                 idle: Vec::new(),
                 made: 0,
             }),
@@ -64,23 +64,23 @@ impl Pool {
 
     /// Waits while all of them are lent. Whoever has one waits for nothing but its disk, so that it soon comes back.
     fn lend(&self) -> Lent<'_> {
-        let mut shelf = self.shelf();
+        let mut stock = self.stock();
         loop {
-            if let Some(buffer) = shelf.idle.pop() {
+            if let Some(buffer) = stock.idle.pop() {
                 return Lent { pool: self, buffer };
             }
-            if shelf.made < self.most {
-                shelf.made += 1;
-                drop(shelf);
+            if stock.made < self.most {
+                stock.made += 1;
+                drop(stock);
                 let buffer = Buffer::new(self.length);
                 return Lent { pool: self, buffer };
             }
-            shelf = self.returned.wait(shelf).unwrap_or_else(PoisonError::into_inner);
+            stock = self.returned.wait(stock).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,7 +92,7 @@ struct Lent<'a> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.pool.shelf().idle.push(std::mem::take(&mut self.buffer));
+        self.pool.stock().idle.push(std::mem::take(&mut self.buffer));
         self.pool.returned.notify_one();
     }
 }
@@ -150,9 +150,9 @@ mod tests {
                 });
             }
         });
-        let shelf = pool.shelf();
-        assert!(most.into_inner() <= 3 && shelf.made <= 3);
-        assert_eq!(shelf.idle.len(), shelf.made);
+        let stock = pool.stock();
+        assert!(most.into_inner() <= 3 && stock.made <= 3);
+        assert_eq!(stock.idle.len(), stock.made);
     }
 
     #[test]
