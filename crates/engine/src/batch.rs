@@ -73,7 +73,7 @@ fn divided(batch: Batch) -> (Vec<(Candidate, crate::ports::Remembered)>, Batch) 
     let (mut to_prove, mut to_gather) = (Vec::new(), Vec::new());
     for (candidate, decision) in batch {
         match decision {
-            Decision::ProveAgain(row) => to_prove.push((candidate, row)),
+            Decision::ProveAgain(row) => to_prove.push((candidate, *row)),
             decision => to_gather.push((candidate, decision)),
         }
     }

@@ -158,7 +158,7 @@ pub enum Decision {
     /// It lies withdrawn: gather it from there.
     Resume,
     /// It lies withdrawn, and the ledger says that it is stored: prove the stored copy again, then release it.
-    ProveAgain(Remembered),
+    ProveAgain(Box<Remembered>),
     /// It is stored already and stays; the row is to say so.
     Keep(RowId, LeaveReason),
 }
@@ -188,7 +188,7 @@ pub fn decide(
     if candidate.is_withdrawn() {
         return match known {
             // Size and whole seconds alone never spare a fetch: too many versions share them.
-            Some(row) if candidate.identity.is_complete() => Decision::ProveAgain(row.clone()),
+            Some(row) if candidate.identity.is_complete() => Decision::ProveAgain(Box::new(row.clone())),
             _ => Decision::Resume,
         };
     }

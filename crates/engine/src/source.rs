@@ -188,8 +188,7 @@ async fn run_batches<W: World>(
         failure = failure.or(Some(PassError::Interrupted));
     }
     for (candidate, _) in work {
-        let reason = Reason::Wait(WaitReason::NotReached);
-        visit.not_reached(source, &candidate.original, candidate.identity.size, reason);
+        visit.not_reached(source, &candidate.original, candidate.identity.size);
     }
     failure.map_or(Ok(()), Err)
 }
@@ -224,10 +223,6 @@ async fn attempt<W: World>(visit: &Visit<'_, W>, source: &SourcePath, batch: Bat
         .map(|(candidate, _)| (candidate.original.clone(), candidate.identity.size))
         .collect();
     let result = batch::run(visit, source, batch).await;
-    if result.is_err() {
-        for (original, size) in files {
-            visit.not_reached(source, &original, size, Reason::Wait(WaitReason::NotReached));
-        }
-    }
+    visit.batch_ended(source, &files, result.is_err());
     result
 }

@@ -1,12 +1,14 @@
 //! One visit to one device: what its stages share.
 
-use std::collections::{BTreeSet, HashSet};
+mod done;
+
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{PassId, RelativePath, SourcePath, Timestamp};
+use model::{PassId, RelativePath, SourcePath, Timestamp, WaitReason};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -15,13 +17,11 @@ use crate::ports::{Clock, Reason, RowId};
 use crate::rules::DeviceRules;
 use crate::selection::StandingBook;
 use crate::world::{SessionOf, Stop, World};
+use done::Done;
 
 /// After this long a pass begins no further batch: a device that records faster than its link carries would keep the sweep, and with
 /// it every other device's next turn, for ever. The next pass goes on.
 pub(crate) const LONGEST_PASS: Duration = Duration::from_mins(15);
-
-/// So many files are kept in mind one by one; beyond them a file may be looked at twice in a pass, which does no harm. 8 bytes each.
-const MOST_REMEMBERED: usize = 1_000_000;
 
 /// One visit to one device.
 pub(crate) struct Visit<'a, W: World> {
@@ -51,10 +51,7 @@ pub(crate) struct Visit<'a, W: World> {
 struct Notes {
     /// What the batches leave behind, beside what the surveys find.
     left: StandingBook,
-    /// The files of it, by a hash of source and original path.
-    left_files: HashSet<u64>,
-    /// The files that are released, likewise.
-    released_files: HashSet<u64>,
+    done: Done,
 }
 
 /// Files and bytes.
@@ -142,7 +139,7 @@ impl<'a, W: World> Visit<'a, W> {
         notes
             .left
             .note(source, original.to_string(), reason, size, detail.clone());
-        remember(&mut notes.left_files, source, original);
+        notes.done.leave(key(source, original));
         drop(notes);
         self.report(&Event::LeftBehind {
             device: self.device.name.clone(),
@@ -155,7 +152,7 @@ impl<'a, W: World> Visit<'a, W> {
 
     /// Notes that a file is gone from the device, and says so.
     pub(crate) fn note_released(&self, source: &SourcePath, original: &RelativePath, size: u64) {
-        remember(&mut self.notes().released_files, source, original);
+        self.notes().done.release(key(source, original));
         self.released.add(size);
         self.report(&Event::Released {
             device: self.device.name.clone(),
@@ -165,31 +162,31 @@ impl<'a, W: World> Visit<'a, W> {
         });
     }
 
-    /// Notes that a file's turn did not come, unless this visit is done with it.
-    pub(crate) fn not_reached(
-        &self,
-        source: &SourcePath,
-        original: &RelativePath,
-        size: u64,
-        reason: Reason,
-    ) {
+    /// Notes that the turn of a file did not come.
+    pub(crate) fn not_reached(&self, source: &SourcePath, original: &RelativePath, size: u64) {
+        note_not_reached(&mut self.notes(), source, original, size);
+    }
+
+    /// A batch has ended. Where it failed, notes of those of its files that this visit is not done with that their turn did not come.
+    pub(crate) fn batch_ended(&self, source: &SourcePath, files: &[(RelativePath, u64)], failed: bool) {
         let mut notes = self.notes();
-        let file = key(source, original);
-        if !notes.left_files.contains(&file) && !notes.released_files.contains(&file) {
-            notes.left.note(source, original.to_string(), reason, size, None);
+        for (original, size) in files {
+            let is_done_with = notes.done.close(key(source, original));
+            if failed && !is_done_with {
+                note_not_reached(&mut notes, source, original, *size);
+            }
         }
     }
 
     /// Whether this visit has left that file behind: it is not tried again before the next.
     pub(crate) fn has_left(&self, source: &SourcePath, original: &RelativePath) -> bool {
         let notes = self.notes();
-        !notes.left_files.is_empty() && notes.left_files.contains(&key(source, original))
+        notes.done.left() > 0 && notes.done.has_left(key(source, original))
     }
 
     /// How many files this visit is done with, one way or another: grows with every progress.
-    pub(crate) fn progress(&self) -> usize {
-        let notes = self.notes();
-        notes.left_files.len() + notes.released_files.len()
+    pub(crate) fn progress(&self) -> u64 {
+        self.released.get().0.saturating_add(self.notes().done.left())
     }
 
     /// What the batches left behind.
@@ -202,10 +199,9 @@ impl<'a, W: World> Visit<'a, W> {
     }
 }
 
-fn remember(files: &mut HashSet<u64>, source: &SourcePath, original: &RelativePath) {
-    if files.len() < MOST_REMEMBERED {
-        files.insert(key(source, original));
-    }
+fn note_not_reached(notes: &mut Notes, source: &SourcePath, original: &RelativePath, size: u64) {
+    let reason = Reason::Wait(WaitReason::NotReached);
+    notes.left.note(source, original.to_string(), reason, size, None);
 }
 
 fn key(source: &SourcePath, original: &RelativePath) -> u64 {

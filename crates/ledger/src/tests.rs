@@ -72,7 +72,7 @@ fn source() -> SourcePath {
     SourcePath::new("/home/pi/photos").unwrap()
 }
 
-fn path(name: impl Into<Vec<u8>>) -> RelativePath {
+fn path(name: impl AsRef<[u8]>) -> RelativePath {
     RelativePath::new(name).unwrap()
 }
 

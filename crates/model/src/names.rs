@@ -1,6 +1,7 @@
 //! Names on devices and in the store. Names are bytes: a device may use any but NUL and slash.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::escaped;
 
@@ -14,21 +15,23 @@ pub const CONTROL_FOLDER: &[u8] = b".gleaner";
 ///
 /// One or more components, none of which is empty, `.` or `..`, or contains a slash or NUL. A path that a device names
 /// becomes one of these before anything else is done with it, or is refused.
+///
+/// A copy shares the bytes: each stage asks about the same thousands of files by their paths.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RelativePath(Vec<u8>);
+pub struct RelativePath(Arc<[u8]>);
 
 impl RelativePath {
     /// Admits a path, or says which rule it breaks.
-    pub fn new(path: impl Into<Vec<u8>>) -> Result<Self, NameError> {
-        Self::admit(path.into(), MAXIMUM_DEPTH)
+    pub fn new(path: impl AsRef<[u8]>) -> Result<Self, NameError> {
+        Self::admit(path.as_ref(), MAXIMUM_DEPTH)
     }
 
     /// The same for a path that was written down when there was no bound on its depth: as harmless as any, but not to be asked for again.
-    pub fn written_down(path: impl Into<Vec<u8>>) -> Result<Self, NameError> {
-        Self::admit(path.into(), MAXIMUM_PATH_LENGTH)
+    pub fn written_down(path: impl AsRef<[u8]>) -> Result<Self, NameError> {
+        Self::admit(path.as_ref(), MAXIMUM_PATH_LENGTH)
     }
 
-    fn admit(path: Vec<u8>, most_folders: usize) -> Result<Self, NameError> {
+    fn admit(path: &[u8], most_folders: usize) -> Result<Self, NameError> {
         if path.is_empty() {
             return Err(NameError::Empty);
         }
@@ -49,7 +52,7 @@ impl RelativePath {
                 _ => {}
             }
         }
-        Ok(Self(path))
+        Ok(Self(path.into()))
     }
 
     /// The path with components divided by `/`.
@@ -69,7 +72,7 @@ impl RelativePath {
 
     /// The folder that the last component is in; `None` at the top.
     pub fn parent(&self) -> Option<Self> {
-        self.folder().map(|folder| Self(folder.to_vec()))
+        self.folder().map(|folder| Self(folder.into()))
     }
 
     /// The bytes of [`Self::parent`].
@@ -81,7 +84,7 @@ impl RelativePath {
     /// This path followed by another.
     #[must_use]
     pub fn join(&self, below: &Self) -> Self {
-        Self([&self.0[..], b"/", &below.0[..]].concat())
+        Self([&self.0[..], b"/", &below.0[..]].concat().into())
     }
 }
 

@@ -27,7 +27,8 @@ impl Rest {
         pieces: impl Iterator<Item = impl AsRef<[u8]>>,
         write: impl FnMut(&[u8], u64) -> io::Result<()>,
     ) -> io::Result<()> {
-        with_buffer(|buffer| {
+        // Only large files are written in whole blocks.
+        with_buffer(u64::MAX, |buffer| {
             let mut filling = Filling {
                 buffer,
                 filled: 0,

@@ -74,7 +74,7 @@ pub(crate) fn read_range<D: Disk>(
     length: u64,
     mut take: impl FnMut(&[u8]),
 ) -> io::Result<u64> {
-    with_buffer(|buffer| {
+    with_buffer(length, |buffer| {
         let mut done = 0;
         while done < length {
             let left = usize::try_from(length - done).unwrap_or(usize::MAX);

@@ -231,7 +231,7 @@ fn the_codes_of_decisions_stay_as_they_are() {
             "gather-in-place",
         ),
         (Decision::Resume, "resume-withdrawn"),
-        (Decision::ProveAgain(row), "prove-again"),
+        (Decision::ProveAgain(Box::new(row)), "prove-again"),
         (Decision::Keep(RowId(7), LeaveReason::KeptByRule), "keep"),
     ] {
         assert_eq!(decision.code(), code);
@@ -265,7 +265,7 @@ fn a_row_spares_a_fetch_only_for_the_very_same_withdrawn_file() {
     let row = remembered(withdrawn.identity, FileState::Stored);
     assert_eq!(
         decide(&withdrawn, Some(&row), &rules(), full_abilities()),
-        Decision::ProveAgain(row.clone())
+        Decision::ProveAgain(Box::new(row.clone()))
     );
     let touched = Identity {
         changed: Some(Timestamp::from_seconds(NOW)),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use engine::ports::{Ledger as _, LedgerError, RowId};
 use model::FileState;
+use rusqlite::StatementStatus;
 
 use super::{Place, at, device, is_root, opened, path, record, source};
 use crate::FileFilter;
@@ -182,5 +183,26 @@ impl Drop for SmallDisk {
                 .stderr(std::process::Stdio::null())
                 .status(),
         );
+    }
+}
+
+#[test]
+fn a_statement_is_compiled_once_however_many_files_are_settled() {
+    let place = Place::new();
+    let opened = crate::opening::open(&place.path(), &super::options()).unwrap();
+    let ledger = &opened.connection;
+    let records: Vec<_> = (0..10).map(|number| record("pi1", &number.to_string())).collect();
+    let rows = crate::records::record(ledger, &records).unwrap();
+    for row in rows {
+        crate::records::settle(ledger, &[(row, FileState::Released, None)], at(0)).unwrap();
+    }
+    for text in [
+        include_str!("../sql/read/row.sql"),
+        include_str!("../sql/write/record.sql"),
+        include_str!("../sql/write/settle.sql"),
+    ] {
+        let statement = ledger.prepare_cached(text).unwrap();
+        assert!(statement.get_status(StatementStatus::Run) >= 10, "{text}");
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{text}");
     }
 }

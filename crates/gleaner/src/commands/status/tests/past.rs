@@ -57,7 +57,7 @@ pub(in crate::commands) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_777_636_800 + seconds)
 }
 
-pub(in crate::commands) fn record(device: &str, path: impl Into<Vec<u8>>) -> Record {
+pub(in crate::commands) fn record(device: &str, path: impl AsRef<[u8]>) -> Record {
     let path = RelativePath::new(path).unwrap();
     Record {
         pass: RowId(1),
