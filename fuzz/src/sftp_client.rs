@@ -100,8 +100,8 @@ async fn all_end(near: DuplexStream, questions: Vec<Question>, told: &Arc<Told>,
     for mut question in asked {
         ends(&mut question, told, server.as_ref()).await;
     }
-    let asker = client.clone();
-    let mut length = tokio::spawn(async move { asker.read_length().await });
+    let reading = client.clone();
+    let mut length = tokio::spawn(async move { reading.read_length().await });
     let length = ends(&mut length, told, server.as_ref()).await;
     assert!((4096..=255 * 1024).contains(&length));
     if let Some(failure) = client.failure() {

@@ -321,8 +321,8 @@ impl Session for FakeSession {
             true => Vec::new().into_iter(),
             false => self.inspect(source, &paths).await?.into_iter(),
         };
-        let moved = |renamed: Result<(), FileFault>| renamed.map(|()| looks.next().unwrap());
-        Ok(renamed.into_iter().map(moved).collect())
+        let with_look = |renamed: Result<(), FileFault>| renamed.map(|()| looks.next().unwrap());
+        Ok(renamed.into_iter().map(with_look).collect())
     }
 
     async fn inspect(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<Vec<Looked>, DeviceFailure> {

@@ -221,9 +221,9 @@ impl Session for SimulatedSession {
             let paths: Vec<RelativePath> = done.map(|(step, _)| step.to.clone()).collect();
             let mut looks = reach.look_at(&paths).await.into_iter();
             let missing = || Err(fault(FileFaultKind::Missing));
-            let moved =
+            let with_look =
                 |renamed: Result<(), FileFault>| renamed.map(|()| looks.next().unwrap_or_else(missing));
-            renamed.into_iter().map(moved).collect()
+            renamed.into_iter().map(with_look).collect()
         };
         self.reach.ask(256, work).await
     }
