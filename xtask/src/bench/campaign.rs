@@ -71,6 +71,10 @@ impl Campaign<'_> {
         lab.lay_out()?;
         candidate.prepare(lab)?;
         lab.set_up_link()?;
+        if candidate.comes_again() {
+            candidate.visit_before(lab)?;
+            lab.set_up_link()?;
+        }
         let log = lab.folder.join("tool.log");
         let has_released = || candidate.has_released(lab);
         let asks_for_first = candidate.is_gleaner() && lab.work.name == "backlog";

@@ -135,12 +135,17 @@ impl Lab {
         self.ports.len()
     }
 
-    /// Puts everything where it was before anybody gathered, and lets nothing of that be written later.
+    /// Puts everything where it was before anybody gathered.
     pub(super) fn lay_out(&self) -> Result<()> {
         for folder in [self.sources(), self.store(), self.ledger_folder()] {
             clear(&folder)?;
             make_folders(&[folder])?;
         }
+        self.record()
+    }
+
+    /// Has the devices record their files, and lets nothing of that be written later.
+    pub(super) fn record(&self) -> Result<()> {
         for device in self.work.live_devices() {
             let source = self.source(device);
             make_folders(std::slice::from_ref(&source))?;

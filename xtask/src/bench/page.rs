@@ -58,7 +58,7 @@ const HOW: &str = "
   again.
 - **Checks**: after each run every byte is compared with what was laid out, and the sources must be empty of files.
 - **gleaner**: as configured by default, but for `settle` and `settle_blind`, which are 0 because the files have just been made, and
-  `min_free`. Its store is new and its ledger empty; only on a fleet where nothing waits it has been there once before.
+  `min_free`. Its store is new and its ledger empty; only on a fleet where nothing waits it has been there once before, and as `gleaner-again`.
 ";
 
 const REPEATING: &str = "

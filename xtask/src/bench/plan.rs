@@ -28,7 +28,19 @@ const PLAN: [(&str, &str, &[&str]); 14] = [
         &["gleaner", "rsync", "rclone-unchecked", "lftp", "tar"],
     ),
     ("photos", "loopback", EVERY_PEER),
-    ("photos", "wan", EVERY_PEER),
+    (
+        "photos",
+        "wan",
+        &[
+            "gleaner",
+            "gleaner-again",
+            "rsync",
+            "rsync-z",
+            "field",
+            "lftp",
+            "tar",
+        ],
+    ),
     (
         "fleet",
         "loopback",
