@@ -1,6 +1,6 @@
 //! The client: many requests under way at once over one stream.
 //!
-//! [`Client`] is a handle to two tasks. The writer sends whatever has been queued since its last write in one
+//! [`Client`] is a handle to two tasks (and to a third until the server has told its limits). The writer sends whatever has been queued since its last write in one
 //! go; the reader cuts what comes into packets and hands each reply to whoever waits for that id. Neither
 //! ever waits for a consumer: what a consumer has not taken yet is bounded by the [`Budget`] of its
 //! downloads, and nothing else is. Every future may be dropped at any time: the request stays known until its

@@ -27,8 +27,8 @@ const LEAST_TO_COMPARE: (Duration, u64) = (Duration::from_secs(1), 1 << 20);
 /// Bytes per second beyond which it is not tried: half of what zlib in ssh brought where one core of a server did nothing else (47 million of noise,
 /// 54 million of tables; `ssh -o Compression=yes device 'cat FILE' >/dev/null`). Smaller devices bring less, which the comparison finds out.
 const FASTEST_WORTH_IT: f64 = 24e6;
-/// So much must have come before it is said that what comes does not shrink.
-const LEAST_TO_TELL: u64 = 4 << 20;
+/// So much must have come, and so many samples of it, before it is said that what comes does not shrink.
+const LEAST_TO_TELL: (u64, f64) = (4 << 20, 8.0);
 /// How much more a second the compressed connection must bring.
 const GAIN: f64 = 1.05;
 
@@ -132,7 +132,7 @@ impl Flow {
 }
 
 impl Judge {
-    /// The judge of a session whose own connection compresses: all that may turn out is that nothing shrinks.
+    /// The judge of a session whose own connection compresses: all that may turn out is that it need not.
     pub(crate) fn of_compressed() -> Self {
         Self {
             stage: Stage::Already,
@@ -143,9 +143,8 @@ impl Judge {
     /// Whether files come sooner where the connection compresses, if that was found out.
     pub(crate) fn has_paid(&self, now: Instant) -> Option<bool> {
         match self.stage {
-            Stage::Measuring | Stage::Opening | Stage::Already => {
-                (self.plain.bytes >= LEAST_TO_TELL && !self.shrinks()).then_some(false)
-            }
+            Stage::Measuring | Stage::Opening => self.is_in_vain().then_some(false),
+            Stage::Already => (self.is_in_vain() || self.is_link_fast(now)).then_some(false),
             Stage::Open { plain_rate } => {
                 let rate = self.compressed.rate(now, LEAST_TO_COMPARE)?;
                 (rate >= plain_rate * GAIN).then_some(true)
@@ -237,6 +236,18 @@ impl Judge {
     fn enter(&mut self, stage: Stage) {
         self.stage = stage;
         self.judgements += 1;
+    }
+
+    /// What came does not shrink.
+    fn is_in_vain(&self) -> bool {
+        let (bytes, samples) = LEAST_TO_TELL;
+        self.plain.bytes >= bytes && self.samples >= samples && self.left.is_some_and(|left| left > MOST_LEFT)
+    }
+
+    /// The link carries more than is worth compressing, by what is left of what came.
+    fn is_link_fast(&self, now: Instant) -> bool {
+        let rate = self.plain.rate(now, LEAST_TO_COMPARE).zip(self.left);
+        rate.is_some_and(|(rate, left)| rate * left > FASTEST_WORTH_IT)
     }
 
     fn shrinks(&self) -> bool {

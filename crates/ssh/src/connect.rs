@@ -109,8 +109,14 @@ impl Devices for SshDevices {
             return self.reach.connect(target, facts_for).await;
         }
         if compression_paid == Some(true) {
-            let session = self.reach.connect(&compressed(target), facts_for).await?;
-            return Ok(session.with_compression());
+            match self.reach.connect(&compressed(target), facts_for).await {
+                Ok(session) => return Ok(session.with_compression()),
+                // It may be the compression that the device, or something on the way, cannot cope with.
+                Err(failure) if failure.class == FailureClass::Protocol => {
+                    tracing::debug!(device = %target.name, %failure, "not over a connection that compresses");
+                }
+                Err(failure) => return Err(failure),
+            }
         }
         let session = self.reach.connect(target, facts_for).await?;
         Ok(session.with_second(Arc::new(Again {

@@ -10,7 +10,10 @@ fn described(ledger: &Connection) -> String {
     let mut statement = ledger.prepare(all).unwrap();
     let object = |row: &rusqlite::Row<'_>| {
         let sql: Option<String> = row.get(3)?;
-        let words = sql.unwrap_or_default();
+        // A column that was added stands as ALTER TABLE wrote it, without a line of its own.
+        let words = [",", "(", ")"].iter().fold(sql.unwrap_or_default(), |sql, mark| {
+            sql.replace(mark, &format!(" {mark} "))
+        });
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         Ok(format!(
             "{} {} {} {words}",

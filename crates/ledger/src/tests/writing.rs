@@ -26,7 +26,10 @@ fn every_commit_is_flushed() {
     assert_eq!(pragma("synchronous"), "Integer(2)");
     assert_eq!(pragma("foreign_keys"), "Integer(1)");
     assert_eq!(pragma("application_id"), format!("Integer({})", 0x676c_6e72));
-    assert_eq!(pragma("user_version"), "Integer(1)");
+    assert_eq!(
+        pragma("user_version"),
+        format!("Integer({})", crate::schema::VERSION)
+    );
     assert_eq!(pragma("busy_timeout"), "Integer(5000)");
 }
 

@@ -197,3 +197,29 @@ fn a_session_that_begins_compressed_opens_no_second_connection_and_tells_when_no
         assert_eq!(link.judge.has_paid(link.now), paid);
     }
 }
+
+#[test]
+fn files_too_small_to_be_looked_at_are_no_proof_that_nothing_shrinks() {
+    let mut link = Link::new();
+    link.judge = Judge::of_compressed();
+    link.judge.begin(Over::Plain, link.now);
+    link.read(Over::Plain, &table(2_000), 10, 2_000_000);
+    assert_eq!(link.judge.has_paid(link.now), None);
+    // One picture among them is none, either.
+    link.judge.came(Over::Plain, &noise(65_536));
+    link.read(Over::Plain, &table(2_000), 10, 2_000_000);
+    assert_eq!(link.judge.has_paid(link.now), None);
+}
+
+#[test]
+fn a_session_that_begins_compressed_tells_when_the_link_has_become_a_fast_one() {
+    let mut link = Link::new();
+    link.judge = Judge::of_compressed();
+    link.judge.begin(Over::Plain, link.now);
+    // Of which every second is noise.
+    let half: Vec<u8> = [noise(8_192), table(8_192)].concat();
+    link.read(Over::Plain, &half, 3, 20_000_000);
+    assert_eq!(link.judge.has_paid(link.now), None);
+    link.read(Over::Plain, &half, 9, 80_000_000);
+    assert_eq!(link.judge.has_paid(link.now), Some(false));
+}

@@ -177,7 +177,7 @@ $tag" 2>/dev/null
         ;;
     remove) there xargs -0 rm -f -- 2>/dev/null && echo gone ;;
     rmdir) there xargs -0 rmdir -- 2>/dev/null ;;
-    # Not all at once, so that the answer does not keep silent for long: a batch holds 128 MiB in small files.
+    # The tool tells some forty digests at a time, so that the answer never keeps silent for long.
     digest) choose_digest; there xargs -0 -n 1024 $digest 2>/dev/null ;;
     ranges) choose_digest; there xargs -0 -n 4 sh -c "$range" sh 2>/dev/null ;;
     *) exit 2 ;;

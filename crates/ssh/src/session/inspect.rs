@@ -41,7 +41,7 @@ impl SshSession {
     }
 
     /// Every name with what the script saw, or why it saw nothing.
-    pub(super) async fn with_reasons(
+    async fn with_reasons(
         &self,
         names: &[Vec<u8>],
         seen: Vec<Option<Looked>>,
@@ -118,7 +118,7 @@ impl SshSession {
     }
 
     /// SFTP has words for what the script keeps silent about: one answer for each name.
-    async fn why_not_seen(&self, names: Vec<Vec<u8>>) -> Result<Vec<Looked>, DeviceFailure> {
+    pub(super) async fn why_not_seen(&self, names: Vec<Vec<u8>>) -> Result<Vec<Looked>, DeviceFailure> {
         let requests = names.into_iter().map(|name| {
             let files = self.files.clone();
             async move { files.lstat(&name).await }
@@ -171,7 +171,8 @@ impl SshSession {
     }
 }
 
-/// Asks for a look at files, whose answer is to be heard before anything else is asked: it is as long as all of their names.
+/// Asks for a look at files, whose answer is to be heard before anything else is asked: it tells all open files and all of their names, and the device
+/// takes in nothing more while nobody listens.
 pub(super) async fn ask_to_look(lane: &mut Lease<'_>, names: &[Vec<u8>]) -> Result<Naming, LaneError> {
     let paths = names.iter().map(Vec::as_slice);
     let naming = Naming::of(paths.clone());

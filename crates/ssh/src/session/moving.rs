@@ -1,6 +1,6 @@
 //! Renaming files, and looking at them under their new names: asked for in one breath, and answered within one round trip.
 
-use engine::ports::device::{DeviceFailure, Looked, Move, Moved};
+use engine::ports::device::{DeviceFailure, FileFaultKind, Looked, Move, Moved};
 use model::{RelativePath, SourcePath};
 
 use super::SshSession;
@@ -46,8 +46,8 @@ impl SshSession {
         Ok(of_each.flatten().collect())
     }
 
-    /// Renames by one command for many, as rename(2) does, into folders that it makes where they are missing. What it has not renamed
-    /// is `None`.
+    /// Renames by one command for many, as rename(2) does, into folders that it makes where they are missing. What is `None` was not
+    /// renamed.
     async fn move_together(
         &self,
         source: &SourcePath,
@@ -58,26 +58,37 @@ impl SshSession {
         };
         let names = |step: &Move| [&step.from, &step.to].map(|path| Self::path(source, path));
         let names: Vec<[Vec<u8>; 2]> = moves.iter().map(names).collect();
-        let (done, seen) = match self.ask_to_move(lanes, &names).await {
+        let (told, mut seen) = match self.ask_to_move(lanes, &names).await {
             Ok(answers) => answers,
             Err(error) => return Err(self.lane_lost(error).await),
         };
-        let together = names.into_iter().zip(seen).zip(&done);
-        let together = together.filter_map(|(([_, to], looked), is_done)| is_done.then_some((to, looked)));
-        let (targets, seen): (Vec<Vec<u8>>, Vec<Option<Looked>>) = together.unzip();
-        let mut looks = self.with_reasons(&targets, seen).await?.into_iter();
-        Ok(done
-            .into_iter()
-            .map(|is_done| is_done.then(|| looks.next()).flatten())
-            .collect())
+        // A perl that was killed may have renamed what it has not told. To rename that once more would put whatever has the old name by now in its
+        // place: what is there under the new name, which nobody else uses, is what was renamed.
+        let is_unclear =
+            |told: &Option<bool>, looked: &Option<Looked>| *told != Some(false) && looked.is_none();
+        let unclear = names.iter().zip(told.iter().zip(&seen));
+        let unclear = unclear.filter(|(_, (told, looked))| is_unclear(told, looked));
+        let targets: Vec<Vec<u8>> = unclear.map(|([_, to], _)| to.clone()).collect();
+        let mut reasons = self.why_not_seen(targets).await?.into_iter();
+        for (told, looked) in told.iter().zip(&mut seen) {
+            if *told == Some(false) {
+                *looked = None;
+            } else if looked.is_none() {
+                let reason = reasons.next();
+                let is_missing =
+                    |reason: &Looked| matches!(reason, Err(fault) if fault.kind == FileFaultKind::Missing);
+                *looked = reason.filter(|reason| *told == Some(true) || !is_missing(reason));
+            }
+        }
+        Ok(seen)
     }
 
-    /// Which of them were renamed, and what was seen under the new names.
+    /// Which of them were renamed, as far as that was told, and what was seen under the new names.
     async fn ask_to_move(
         &self,
         lanes: &Lanes,
         names: &[[Vec<u8>; 2]],
-    ) -> Result<(Vec<bool>, Vec<Option<Looked>>), LaneError> {
+    ) -> Result<(Vec<Option<bool>>, Vec<Option<Looked>>), LaneError> {
         let mut lane = lanes.lease().await?;
         for some in names.chunks(MOST_MOVES) {
             let paths = some.iter().flatten().map(Vec::as_slice);
@@ -91,9 +102,9 @@ impl SshSession {
             Some(first) => Some((ask_to_look(&mut lane, &first).await?, first)),
             None => None,
         };
-        let mut done = Vec::with_capacity(names.len());
+        let mut told = Vec::with_capacity(names.len());
         for some in names.chunks(MOST_MOVES) {
-            done.extend(renames_told(&mut lane, some.len()).await?);
+            told.extend(renames_told(&mut lane, some.len()).await?);
         }
         let mut seen = Vec::with_capacity(names.len());
         while let Some((naming, some)) = asked.take() {
@@ -103,17 +114,17 @@ impl SshSession {
             }
         }
         lane.put_back();
-        Ok((done, seen))
+        Ok((told, seen))
     }
 }
 
-/// One byte for each rename of a question. A perl that was ended has told fewer.
-async fn renames_told(lane: &mut Lease<'_>, count: usize) -> Result<Vec<bool>, LaneError> {
+/// One byte for each rename of a question. A perl that was killed has told fewer.
+async fn renames_told(lane: &mut Lease<'_>, count: usize) -> Result<Vec<Option<bool>>, LaneError> {
     let end = format!("\n{}\n", lane.tag());
     let answer = lane.until(end.as_bytes()).await?;
     if answer.len() > count {
         return Err(LaneError::Nonsense(beginning_of(&answer)));
     }
-    let told = answer.iter().map(|told| *told == b'1');
-    Ok(told.chain(std::iter::repeat(false)).take(count).collect())
+    let told = answer.iter().map(|told| Some(*told == b'1'));
+    Ok(told.chain(std::iter::repeat(None)).take(count).collect())
 }

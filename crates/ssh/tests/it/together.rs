@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
-use engine::ports::device::{Chunk, FileFault, FileFaultKind, SMALL, Session, Wanted};
+use engine::ports::device::{Chunk, FileFault, FileFaultKind, Move, SMALL, Session, Wanted};
 use model::{RelativePath, SourcePath};
 use tokio::sync::{mpsc, oneshot};
 
@@ -129,6 +129,30 @@ async fn where_perl_fails_everything_is_passed_over() {
     assert!(hive.abilities().reads_together);
     let reads = read(&hive, &source, &vec![(relative("a"), 1); 2000]).await;
     assert!(reads.iter().all(Option::is_none));
+}
+
+#[tokio::test]
+async fn what_a_killed_perl_has_renamed_and_not_told_is_not_renamed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    // It renames, tells nothing of it, and the camera begins another file of that name.
+    let world = with_perl(&format!(
+        "case $2 in *rename*STDIN*|*STDIN*rename*) /usr/bin/perl \"$@\" >/dev/null; printf new >{0}/data/a; exit 1 ;; esac\nexec /usr/bin/perl \"$@\"",
+        folder.path().display()
+    ));
+    let path = folder.path().join("data");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("a"), "old").unwrap();
+    let source = SourcePath::new(path.to_str().unwrap()).unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let moves = ["a", "missing"].map(|name| Move {
+        from: relative(name),
+        to: relative(format!(".w/pass/{name}")),
+    });
+    let moved = hive.rename(&source, &moves).await.unwrap();
+    assert_eq!(moved[0].as_ref().unwrap().as_ref().unwrap().identity.size, 3);
+    assert_eq!(moved[1].as_ref().unwrap_err().kind, FileFaultKind::Missing);
+    assert_eq!(fs::read(path.join(".w/pass/a")).unwrap(), b"old");
+    assert_eq!(fs::read(path.join("a")).unwrap(), b"new");
 }
 
 /// A device whose `perl` does as this shell script says.

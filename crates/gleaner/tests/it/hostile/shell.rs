@@ -9,7 +9,7 @@ use bytes::Bytes;
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -80,27 +80,57 @@ impl Drop for Family {
     }
 }
 
-/// The tag of the answers, once the lie is to begin.
-type Begun = Option<String>;
+/// When the lie is to begin.
+#[derive(Debug, Clone)]
+struct Due {
+    /// What answers are marked with.
+    tag: String,
+    /// How many requests came before, whose answers are honest ones.
+    answers_before: usize,
+}
+
+impl Due {
+    /// Where in what the shell has said the answers end that come before the lie.
+    fn place(&self, said: &[u8]) -> Option<usize> {
+        let ends = [format!("\n{}\n", self.tag), format!("E{}\0", self.tag)];
+        let mut place = 0;
+        for _ in 0..self.answers_before {
+            let rest = &said[place..];
+            let ends = ends.iter().filter_map(|end| {
+                let mut windows = rest.windows(end.len());
+                Some(windows.position(|window| window == end.as_bytes())? + end.len())
+            });
+            place += ends.min()?;
+        }
+        Some(place)
+    }
+}
 
 async fn ask(
     mut from_client: ChannelReadHalf,
     shell: ChildStdin,
     when: Option<Stage>,
-    starter: watch::Sender<Begun>,
+    starter: watch::Sender<Option<Due>>,
 ) {
     let (mut shell, mut questions) = (Some(shell), Questions::default());
     if when == Some(Stage::Opening) {
-        starter.send_replace(Some(String::new()));
+        starter.send_replace(Some(Due {
+            tag: String::new(),
+            answers_before: 0,
+        }));
     }
     while let Some(message) = from_client.wait().await {
         match message {
             ChannelMsg::Data { data } => {
-                let verbs = questions.take(&data);
+                let (asked, verbs) = (questions.asked, questions.take(&data));
                 if let Some(Stage::Verb(verb) | Stage::Amid(verb, _)) = when
-                    && verbs.iter().any(|asked| asked == verb)
+                    && starter.borrow().is_none()
+                    && let Some(ahead) = verbs.iter().position(|asked| asked == verb)
                 {
-                    starter.send_replace(Some(questions.tag.clone()));
+                    starter.send_replace(Some(Due {
+                        tag: questions.tag.clone(),
+                        answers_before: asked + ahead,
+                    }));
                 }
                 if let Some(pipe) = &mut shell
                     && pipe.write_all(&data).await.is_err()
@@ -125,6 +155,8 @@ struct Questions {
     /// What is left of the data of a request.
     data: usize,
     tag: String,
+    /// How many requests there were.
+    asked: usize,
 }
 
 impl Questions {
@@ -174,6 +206,7 @@ impl Questions {
             .split(' ')
             .map(|length| length.parse::<usize>().expect("a length"))
             .sum();
+        self.asked += 1;
         Some(verb.to_owned())
     }
 }
@@ -182,30 +215,39 @@ async fn answer(
     mut shell: ChildStdout,
     to_client: ChannelWriteHalf<Msg>,
     lie: Option<(Stage, Speech)>,
-    mut begun: watch::Receiver<Begun>,
+    mut due: watch::Receiver<Option<Due>>,
 ) {
-    let mut honest_bytes = match lie {
+    let honest_bytes = match lie {
         Some((Stage::Amid(_, bytes), _)) => bytes,
         _ => 0,
     };
-    let mut buffer = vec![0; 64 * 1024];
+    let (mut said, mut passed_on) = (Vec::new(), 0);
     loop {
-        let tag = begun.borrow_and_update().clone();
-        if let (Some(tag), Some((_, speech))) = (&tag, lie)
-            && honest_bytes == 0
-        {
-            return lie_on(speech, tag, shell, &to_client).await;
+        let begins = due.borrow_and_update().clone();
+        let place = begins.as_ref().and_then(|due| due.place(&said));
+        let until = place.map_or(said.len(), |place| said.len().min(place + honest_bytes));
+        let honest = Bytes::copy_from_slice(&said[passed_on.min(until)..until]);
+        passed_on = until.max(passed_on);
+        if !honest.is_empty() && to_client.data_bytes(honest).await.is_err() {
+            break;
         }
-        let wanted = if tag.is_some() { honest_bytes } else { buffer.len() };
+        if let (Some(due), Some(place), Some((_, speech))) = (&begins, place, lie)
+            && said.len() >= place + honest_bytes
+        {
+            let rest = said.split_off(passed_on);
+            return lie_on(speech, &due.tag, rest.as_slice().chain(shell), &to_client).await;
+        }
+        let mut buffer = vec![0; 64 * 1024];
         tokio::select! {
             biased;
-            Ok(()) = begun.changed() => {}
-            read = shell.read(&mut buffer[..wanted]) => {
+            Ok(()) = due.changed() => {}
+            read = shell.read(&mut buffer) => {
                 let Ok(length @ 1..) = read else { break };
-                honest_bytes = honest_bytes.saturating_sub(if tag.is_some() { length } else { 0 });
-                if to_client.data_bytes(Bytes::copy_from_slice(&buffer[..length])).await.is_err() {
-                    break;
+                // Where nobody lies nothing has to be kept.
+                if lie.is_none() {
+                    (said, passed_on) = (Vec::new(), 0);
                 }
+                said.extend_from_slice(&buffer[..length]);
             }
         }
     }
@@ -219,7 +261,12 @@ async fn hang_up(to_client: &ChannelWriteHalf<Msg>) {
     to_client.close().await.ok();
 }
 
-async fn lie_on(speech: Speech, tag: &str, mut shell: ChildStdout, to_client: &ChannelWriteHalf<Msg>) {
+async fn lie_on(
+    speech: Speech,
+    tag: &str,
+    mut shell: impl AsyncRead + Unpin,
+    to_client: &ChannelWriteHalf<Msg>,
+) {
     let text = |bytes: &[u8]| -> Bytes {
         let Ok(text) = std::str::from_utf8(bytes) else {
             return Bytes::copy_from_slice(bytes);

@@ -154,8 +154,9 @@ fn requests(answer: fn(sftp::codec::Response) -> Answer) -> Vec<Case> {
 #[test]
 fn silence_after_any_sftp_request_is_told_as_stalled() {
     let mut cases = requests(|_| Answer::Silence);
+    // Nothing waits for it, but what is about to be opened.
     let limits = FilesLie::at("limits", |_| Answer::Silence);
-    cases.push(case("limits", Character::files_only(limits), TIMED_OUT));
+    cases.push(case("limits", Character::files_only(limits), STALLED));
     Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
 }
 
