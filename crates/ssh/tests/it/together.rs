@@ -148,9 +148,9 @@ async fn what_a_killed_perl_has_renamed_and_not_told_is_not_renamed_over() {
         from: relative(name),
         to: relative(format!(".w/pass/{name}")),
     });
-    let moved = hive.rename(&source, &moves).await.unwrap();
-    assert_eq!(moved[0].as_ref().unwrap().as_ref().unwrap().identity.size, 3);
-    assert_eq!(moved[1].as_ref().unwrap_err().kind, FileFaultKind::Missing);
+    let answers = hive.rename(&source, &moves).await.unwrap();
+    assert_eq!(answers[0].as_ref().unwrap().as_ref().unwrap().identity.size, 3);
+    assert_eq!(answers[1].as_ref().unwrap_err().kind, FileFaultKind::Missing);
     assert_eq!(fs::read(path.join(".w/pass/a")).unwrap(), b"old");
     assert_eq!(fs::read(path.join("a")).unwrap(), b"new");
 }
