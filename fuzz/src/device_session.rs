@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use engine::ports::device::{
     Chunk, DeviceFailure, DigestRequest, FileFault, Move, SMALL, Session, SurveyItem, Wanted,
 };
-use model::{DeviceName, RelativePath, SourcePath};
+use model::{DeviceName, Identity, RelativePath, SourcePath, Timestamp};
 use ssh::{SshSession, fuzzing};
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +15,8 @@ use crate::server::{Pieces, client_of_an_empty_server, run};
 
 /// Paths in one question: enough for two portions to have several.
 const MOST_PATHS: usize = 16;
+/// Files that are asked about at once whether they are what they were: enough for them to be told together.
+const CONFIRMED: usize = 40;
 /// Questions in one session.
 const MOST_QUESTIONS: usize = 6;
 /// What a session may hold beside what the device said: buffers, and the budget of small files.
@@ -83,6 +85,11 @@ async fn conversation(
                 let seen = session.inspect(&source, &names).await;
                 each_answered(seen, names.len())
             }
+            b'c' => {
+                let many = names.iter().cycle().take(CONFIRMED.min(names.len() * CONFIRMED));
+                let noted: Vec<_> = many.map(|name| (name.clone(), identity())).collect();
+                each_answered(session.confirm(&source, &noted).await, noted.len())
+            }
             b'd' => digests(&session, &source, &names, said).await,
             b't' => together(&session, &source, paths, said).await,
             b'm' => {
@@ -101,6 +108,16 @@ fn moved(path: &RelativePath) -> Move {
     Move {
         from: path.clone(),
         to: RelativePath::new("new").unwrap().join(path),
+    }
+}
+
+fn identity() -> Identity {
+    Identity {
+        device_number: Some(65024),
+        inode: Some(7),
+        size: 5,
+        modified: Timestamp::from_seconds(1_795_370_892),
+        changed: Some(Timestamp::from_seconds(1_795_370_892)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -86,6 +87,12 @@ fn cut_off(mut failure: DeviceFailure, mode: Mode) -> PassError {
 
 fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, clock_trusted: bool) -> Outlook<'a> {
     let facts = visit.session.facts();
+    // The first listing may be as old as the connection. Were it held against the time that is now, a file would seem to have rested for
+    // as long as the device waited for its turn.
+    let since_told = match visit.has_surveyed.swap(true, Ordering::Relaxed) {
+        true => visit.connected.1.elapsed(),
+        false => Duration::ZERO,
+    };
     let booted = facts
         .clock
         .zip(facts.uptime)
@@ -94,7 +101,7 @@ fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, clock_trusted: bool) -> Outloo
         rules: &visit.device.rules,
         abilities: visit.session.abilities(),
         ledger: visit.world.ledger().id(),
-        now: facts.clock.map(|clock| clock.plus(visit.connected.1.elapsed())),
+        now: facts.clock.map(|clock| clock.plus(since_told)),
         booted,
         clock_trusted,
     }
@@ -166,6 +173,7 @@ async fn run_batches<W: World>(
                 }
             }
             bytes_under_way = bytes_under_way.saturating_add(bytes);
+            size.begun();
             under_way.push(async move { (bytes, attempt(visit, source, batch).await) });
         }
         let is_last = work.is_empty() && under_way.len() == 1;
@@ -179,7 +187,7 @@ async fn run_batches<W: World>(
         };
         bytes_under_way = bytes_under_way.saturating_sub(bytes);
         match outcome {
-            Ok(()) => size.grow(),
+            Ok(()) => size.succeeded(),
             Err(error) => failure = failure.or(Some(error)),
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) connected: (Timestamp, Instant),
     pub(crate) stored: Count,
     pub(crate) released: Count,
+    /// Whether a listing has been asked for in this visit.
+    pub(crate) has_surveyed: AtomicBool,
     /// Folders that several batches of a source share, and that may be empty when all of them are done.
     pub(crate) shared_folders: Mutex<BTreeSet<RelativePath>>,
     /// Whether the batch under way is the last one of its source and the only one: what it leaves empty, nobody is about to use.
@@ -93,6 +95,7 @@ impl<'a, W: World> Visit<'a, W> {
             connected,
             stored: Count::default(),
             released: Count::default(),
+            has_surveyed: AtomicBool::new(false),
             shared_folders: Mutex::default(),
             is_last_batch: AtomicBool::new(false),
             wire: Arc::new(Semaphore::new(1)),

@@ -65,6 +65,13 @@ pub(crate) enum Dialect {
     Mute,
 }
 
+impl Dialect {
+    /// Whether the script can list a source.
+    pub(crate) const fn lists(self) -> bool {
+        matches!(self, Self::Gnu | Self::Plain)
+    }
+}
+
 impl Facts {
     /// Reads the lines between the sentinel and the end, each without its tag.
     pub(crate) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Self {

@@ -51,7 +51,7 @@ pub async fn session(
         process: None,
     };
     let shell = opener
-        .begin(streams, &Tag::new(TAG), Knowledge::None(sources))
+        .begin(streams, &Tag::new(TAG), Knowledge::None(sources), None)
         .await;
     let reached = Reached {
         stall_timeout: opener.target.stall_timeout,

@@ -1,6 +1,8 @@
 //! One run of the device's script: a command that answers one request at a time.
 
 mod pool;
+#[cfg(test)]
+pub(crate) mod scripted;
 
 pub(crate) use pool::{Lanes, Lease};
 
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memmem;
-use model::escaped;
+use model::{SourcePath, escaped};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,7 +26,7 @@ use crate::last_words::LastWords;
 use crate::naming::Naming;
 use crate::patience::{LaneDebt, least};
 use crate::process::Client;
-use crate::script::{COMMAND, Knowledge, Tag, opening};
+use crate::script::{COMMAND, Knowledge, Tag, anchored, opening};
 use crate::session::Channel;
 use crate::target::Target;
 use crate::workplace::chance;
@@ -89,6 +91,8 @@ pub(crate) struct Lane {
     debt: Arc<LaneDebt>,
     /// Since when the piece of the answer that is waited for has not come nearer.
     mark: Mark,
+    /// The source whose listing was asked for when the script was started, and is still to be heard.
+    surveys: Option<SourcePath>,
     _process: Option<Child>,
 }
 
@@ -119,7 +123,14 @@ impl Mark {
 
 impl Opener {
     /// Starts the script and hears what it has to say about the device, beyond what is known.
-    pub(crate) async fn open(&self, knowledge: Knowledge<'_>) -> Result<(Lane, Facts), LaneError> {
+    ///
+    /// Where a source is given, the script is asked for its listing in the same breath: it comes right behind the facts, a round trip
+    /// sooner than whoever waits for the facts could ask for it.
+    pub(crate) async fn open(
+        &self,
+        knowledge: Knowledge<'_>,
+        survey: Option<&SourcePath>,
+    ) -> Result<(Lane, Facts), LaneError> {
         let tag = Tag::new(&chance::<16>()?);
         let mut command = self.client.over(&self.target, &self.socket, COMMAND);
         let mut process = command.process_group(self.group).spawn()?;
@@ -134,7 +145,7 @@ impl Opener {
             words: LastWords::collect(stderr),
             process: Some(process),
         };
-        self.begin(streams, &tag, knowledge).await
+        self.begin(streams, &tag, knowledge, survey).await
     }
 
     /// Opens one more SFTP channel over the connection.
@@ -162,6 +173,7 @@ impl Opener {
         streams: Streams,
         tag: &Tag,
         knowledge: Knowledge<'_>,
+        survey: Option<&SourcePath>,
     ) -> Result<(Lane, Facts), LaneError> {
         let mut lane = Lane {
             stdin: streams.stdin,
@@ -173,9 +185,12 @@ impl Opener {
             received: self.received.clone(),
             debt: self.debt.clone(),
             mark: Mark::new(&self.received),
+            surveys: survey.cloned(),
             _process: streams.process,
         };
-        lane.write(&opening(tag, knowledge)).await?;
+        let mut words = opening(tag, knowledge);
+        words.extend(survey.into_iter().flat_map(survey_request));
+        lane.write(&words).await?;
         lane.skip_noise().await?;
         let facts = lane.facts().await?;
         Ok((lane, facts))
@@ -188,14 +203,20 @@ impl Lane {
         self.tag.clone()
     }
 
-    /// Sends a request with its data: arguments, each ended by NUL.
-    pub(crate) async fn ask(&mut self, verb: &str, arguments: &[u8]) -> Result<(), LaneError> {
-        let head = format!("{verb} {}\n", arguments.len());
-        let request = [head.as_bytes(), arguments].concat();
-        self.write(&request).await
+    /// Asks for the listing of a source, unless that was done when the lane was opened.
+    pub(crate) async fn survey(&mut self, source: &SourcePath) -> Result<(), LaneError> {
+        match self.surveys.take() {
+            Some(asked) if asked == *source => Ok(()),
+            _ => self.write(&survey_request(source)).await,
+        }
     }
 
-    /// The same about files in a folder that all of them are in: the arguments are names from there.
+    /// Whether an answer about that source, and no other, is still to be heard.
+    pub(crate) fn surveys(&self) -> Option<&SourcePath> {
+        self.surveys.as_ref()
+    }
+
+    /// Sends a request with its data, arguments, each ended by NUL, about files in a folder that all of them are in: the arguments are names from there.
     pub(crate) async fn ask_about(
         &mut self,
         verb: &str,
@@ -381,6 +402,12 @@ async fn patiently<T>(
             Err(_) => return None,
         }
     }
+}
+
+fn survey_request(source: &SourcePath) -> Vec<u8> {
+    let path = anchored(source.as_bytes());
+    let head = format!("survey {}\n", path.len() + 1);
+    [head.as_bytes(), &path, b"\0"].concat()
 }
 
 /// Where a pattern begins, at `from` or later.

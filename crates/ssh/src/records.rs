@@ -1,7 +1,7 @@
 //! What the device's script answers, taken apart. All of it is from outside: nothing here panics or believes.
 
 use engine::ports::device::EntryKind;
-use model::{Identity, Timestamp};
+use model::{Digest, Identity, Timestamp};
 
 /// One answer among many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(crate) enum Record {
     Mapped(Vec<u8>),
     /// Something in a source, or a file looked at.
     Status(Status),
+    /// The digest of what was to be told about many files at once; none where the device could not make it.
+    Digest(Option<Digest>),
     /// A folder that cannot be listed.
     Unlistable(Vec<u8>),
     /// Words of find about something else that it could not do.
@@ -42,6 +44,7 @@ impl Record {
         match first {
             b'E' => (rest == tag.as_bytes()).then_some(Self::End),
             b'F' => rest.is_empty().then_some(Self::Closed),
+            b'd' => Some(Self::Digest(after_blank?.get(..64).and_then(Digest::from_hex))),
             b'u' => Some(Self::Unlistable(after_blank?.to_vec())),
             b'i' => Some(Self::Trouble(after_blank?.to_vec())),
             b'm' => Some(Self::Mapped(after_blank?.to_vec())),

@@ -2,6 +2,7 @@
 
 mod abilities;
 mod channels;
+mod confirm;
 mod digest;
 mod fault;
 mod fetch;
@@ -20,10 +21,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::ports::device::{
-    Abilities, ChunkSender, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Listed, Looked,
-    Move, Moved, Session, SurveySender, Wanted,
+    Abilities, ChunkSender, Confirmed, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Listed,
+    Looked, Move, Moved, Session, SurveySender, Wanted,
 };
-use model::{Digest, FailureClass, RelativePath, SourcePath};
+use model::{Digest, FailureClass, Identity, RelativePath, SourcePath};
 use tokio::process::Child;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -299,7 +300,7 @@ impl SshSession {
                 }
             };
             let end_first = async {
-                // The ends of the scripts' and of SFTP's input: the device ends them, and then ssh ends.
+                // The ends of the scripts' and of SFTP's input, and then of the connection: what runs on the device ends with it.
                 drop((lanes, files, channels));
                 farewell.send(()).ok();
                 timeout(FAREWELL, &mut supervisor.0).await.ok();
@@ -332,6 +333,14 @@ impl Session for SshSession {
         paths: &[RelativePath],
     ) -> Result<Vec<Looked>, DeviceFailure> {
         self.verdict.unless_ended(self.look_at(source, paths)).await?
+    }
+
+    async fn confirm(
+        &self,
+        source: &SourcePath,
+        files: &[(RelativePath, Identity)],
+    ) -> Result<Vec<Confirmed>, DeviceFailure> {
+        self.verdict.unless_ended(self.confirm_all(source, files)).await?
     }
 
     async fn fetch(

@@ -42,6 +42,9 @@ pub trait Session: Send + Sync + 'static {
     /// Streams everything below `source`, withdrawn folders and what is in them included; files are followed by nothing,
     /// folders by their contents in any order. Which files are open is found out before the first entry is looked at.
     ///
+    /// The first listing of the first of the sources that facts were wanted for may have been asked for while connecting: then it is of the moment at
+    /// which the device told its clock.
+    ///
     /// Does not follow symbolic links. A folder that cannot be listed is reported as [`SurveyItem::Unlistable`]. A name that
     /// no [`RelativePath`] admits is reported as [`SurveyItem::Refused`].  A missing source fails with [`FailureClass::SourceMissing`].
     ///
@@ -73,6 +76,23 @@ pub trait Session: Send + Sync + 'static {
         source: &SourcePath,
         paths: &[RelativePath],
     ) -> impl Future<Output = Result<Vec<Looked>, DeviceFailure>> + Send;
+
+    /// Looks once more at files whose identity was noted: which are open, and only then whether each is what it was; answers in their order.
+    ///
+    /// As [`Session::inspect`]. But that nothing has changed, which is what is to be expected of withdrawn files, can be said in few bytes.
+    fn confirm(
+        &self,
+        source: &SourcePath,
+        files: &[(RelativePath, Identity)],
+    ) -> impl Future<Output = Result<Vec<Confirmed>, DeviceFailure>> + Send {
+        async move {
+            let paths: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
+            let looked = self.inspect(source, &paths).await?;
+            let together = looked.into_iter().zip(files);
+            let confirmed = together.map(|(looked, (_, identity))| Ok(looked?.against(*identity)));
+            Ok(confirmed.collect())
+        }
+    }
 
     /// Reads a file from `offset` on into `chunks`, in order and without holes, and returns the number of bytes sent.
     ///
@@ -279,8 +299,33 @@ pub struct Inspection {
     pub openness: Openness,
 }
 
+impl Inspection {
+    /// What it says of a file whose identity was noted before.
+    pub fn against(self, noted: Identity) -> Confirmation {
+        match self.openness {
+            Openness::Open => Confirmation::Open,
+            Openness::Closed | Openness::Unknown if self.identity == noted => Confirmation::Unchanged,
+            Openness::Closed | Openness::Unknown => Confirmation::Changed,
+        }
+    }
+}
+
 /// What a look at a file found.
 pub type Looked = Result<Inspection, FileFault>;
+
+/// What a further look at a file says of its identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    /// It is what it was, and was not seen open just before.
+    Unchanged,
+    /// It is open, whatever else it is.
+    Open,
+    /// It is another file, or somebody has written to it.
+    Changed,
+}
+
+/// What a further look at a file found.
+pub type Confirmed = Result<Confirmation, FileFault>;
 
 /// What became of a [`Move`]; and, where it was done, of the look at the file after it.
 pub type Moved = Result<Looked, FileFault>;

@@ -5,7 +5,7 @@
 
 use model::{FileState, LeaveReason, RelativePath, SourcePath, WaitReason};
 
-use crate::ports::{FileFaultKind, Ledger, Openness, Reason, Session};
+use crate::ports::{Confirmation, FileFaultKind, Ledger, Reason, Session};
 use crate::recourse::PassError;
 use crate::stages::record::Recorded;
 use crate::stages::tidy;
@@ -53,14 +53,16 @@ async fn still_unchanged<W: World>(
     if batch.is_empty() {
         return Ok(batch);
     }
-    let paths: Vec<RelativePath> = batch.iter().map(|file| file.lies_at().clone()).collect();
-    let inspections = visit.session.inspect(source, &paths).await?;
+    let files: Vec<_> = batch
+        .iter()
+        .map(|file| (file.lies_at().clone(), file.identity()))
+        .collect();
+    let confirmed = visit.session.confirm(source, &files).await?;
     let mut unchanged = Vec::with_capacity(batch.len());
-    for (file, inspection) in batch.into_iter().zip(inspections) {
-        let reason = match inspection {
-            Ok(inspection) if inspection.openness == Openness::Open => WaitReason::Open,
-            Ok(inspection) if inspection.identity != file.identity() => WaitReason::Changed,
-            Ok(_) => {
+    for (file, confirmed) in batch.into_iter().zip(confirmed) {
+        let reason = match confirmed {
+            Ok(Confirmation::Open) => WaitReason::Open,
+            Ok(Confirmation::Unchanged) => {
                 unchanged.push(file);
                 continue;
             }
@@ -73,7 +75,7 @@ async fn still_unchanged<W: World>(
                     .await?;
                 continue;
             }
-            Err(_) => WaitReason::Changed,
+            Ok(Confirmation::Changed) | Err(_) => WaitReason::Changed,
         };
         visit.leave_behind(
             source,

@@ -1,9 +1,9 @@
 //! Verify: what was received is what the device has, and nobody wrote while it was read.
 
-use model::{RelativePath, SourcePath, WaitReason};
+use model::{SourcePath, WaitReason};
 
 use crate::ports::SealedFile;
-use crate::ports::{FileFaultKind, Inspection, Openness, Reason, Session, Store};
+use crate::ports::{Confirmation, FileFaultKind, Reason, Session, Store};
 use crate::recourse::PassError;
 use crate::stages::fetch::Fetched;
 use crate::stages::survey::reason_of;
@@ -42,18 +42,18 @@ pub(crate) async fn verify<W: World>(
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let paths: Vec<RelativePath> = batch
+    let files: Vec<_> = batch
         .iter()
-        .map(|file| file.withdrawn().lies_at().clone())
+        .map(|file| (file.withdrawn().lies_at().clone(), file.withdrawn().identity()))
         .collect();
-    let inspections = visit.session.inspect(source, &paths).await?;
+    let confirmed = visit.session.confirm(source, &files).await?;
     let digests_expected = visit.session.abilities().digests;
 
     let mut verified = Vec::with_capacity(batch.len());
     let mut unproved = Vec::new();
-    for (file, inspection) in batch.into_iter().zip(inspections) {
-        let doubt = match &inspection {
-            Ok(inspection) => doubt_about(&file, *inspection, digests_expected),
+    for (file, confirmed) in batch.into_iter().zip(confirmed) {
+        let doubt = match &confirmed {
+            Ok(confirmation) => doubt_about(&file, *confirmation, digests_expected),
             Err(fault) if fault.kind == FileFaultKind::Missing => Some((
                 Reason::Wait(WaitReason::Changed),
                 Some("it vanished while it was read".into()),
@@ -86,14 +86,16 @@ pub(crate) async fn verify<W: World>(
 /// Why a file is not proved; `None` when it is.
 fn doubt_about(
     file: &Fetched,
-    inspection: Inspection,
+    confirmation: Confirmation,
     digests_expected: bool,
 ) -> Option<(Reason, Option<String>)> {
-    if inspection.openness == Openness::Open {
-        return Some((Reason::Wait(WaitReason::Open), None));
-    }
-    if inspection.identity != file.withdrawn().identity() || file.sealed().size != inspection.identity.size {
-        return Some((Reason::Wait(WaitReason::Changed), None));
+    let is_as_long = file.sealed().size == file.withdrawn().identity().size;
+    match confirmation {
+        Confirmation::Open => return Some((Reason::Wait(WaitReason::Open), None)),
+        Confirmation::Unchanged if is_as_long => {}
+        Confirmation::Unchanged | Confirmation::Changed => {
+            return Some((Reason::Wait(WaitReason::Changed), None));
+        }
     }
     if !digests_expected {
         return None;

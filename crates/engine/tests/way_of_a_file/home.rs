@@ -208,6 +208,8 @@ pub(crate) struct FakeLedger {
     pub(crate) ends: Arc<Mutex<Vec<PassEnd>>>,
     /// How long it takes to remember anything.
     pub(crate) is_slow: Arc<Mutex<std::time::Duration>>,
+    /// How much time passes between connecting and the first survey.
+    pub(crate) waits_before_survey: Arc<Mutex<std::time::Duration>>,
     /// What was to become of the sightings of files that were not seen again.
     pub(crate) others: Arc<Mutex<Vec<Others>>>,
     /// What it says was found out about compression.
@@ -221,6 +223,7 @@ impl Default for FakeLedger {
             rows: Arc::default(),
             ends: Arc::default(),
             is_slow: Arc::default(),
+            waits_before_survey: Arc::default(),
             others: Arc::default(),
             compression: Arc::default(),
         }
@@ -272,6 +275,8 @@ impl Ledger for FakeLedger {
     }
 
     async fn last_clock(&self, _: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
+        let pause = *self.waits_before_survey.lock().unwrap();
+        tokio::time::sleep(pause).await;
         Ok(None)
     }
 

@@ -146,7 +146,9 @@ impl Attempt<'_> {
     async fn shell(&self, opener: &Opener) -> Result<(Lane, Facts), LaneError> {
         self.let_in().await;
         let patience = self.connect_timeout;
-        match timeout(patience, opener.open(Knowledge::None(self.facts_for))).await {
+        // Who asks for facts about sources will list the first of them.
+        let opening = opener.open(Knowledge::None(self.facts_for), self.facts_for.first());
+        match timeout(patience, opening).await {
             Ok(answer) => answer,
             Err(_) => Err(LaneError::Silent(patience)),
         }

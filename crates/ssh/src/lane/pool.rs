@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use model::SourcePath;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Lane, LaneError, Opener};
@@ -22,6 +23,8 @@ pub(crate) struct Lanes {
     opener: Opener,
     known: Facts,
     idle: Mutex<Vec<Lane>>,
+    /// The first lane, as long as a listing that nobody has heard is on its way over it.
+    surveying: Mutex<Option<Lane>>,
     /// As many as there may be lanes. Fewer where the device refuses to open more.
     permits: Arc<Semaphore>,
     digests: Arc<Semaphore>,
@@ -42,10 +45,17 @@ pub(crate) struct Lease<'a> {
 impl Lanes {
     /// Begins with the lane over which the device told its facts.
     pub(crate) fn new(opener: Opener, first: Lane, known: Facts) -> Self {
+        let (surveying, idle) = match (first.surveys(), known.dialect.lists()) {
+            (None, _) => (None, vec![first]),
+            (Some(_), true) => (Some(first), Vec::new()),
+            // What it says of the source is of no use, and the lane is given up with it.
+            (Some(_), false) => (None, Vec::new()),
+        };
         Self {
             opener,
             known,
-            idle: Mutex::new(vec![first]),
+            idle: Mutex::new(idle),
+            surveying: Mutex::new(surveying),
             permits: Arc::new(Semaphore::new(MOST_LANES)),
             digests: Arc::new(Semaphore::new(MOST_DIGESTS)),
             most: Mutex::new(MOST_LANES),
@@ -62,6 +72,19 @@ impl Lanes {
         self.lease_with(None).await
     }
 
+    /// A lane for the listing of a source: that which brings it already, if there is one.
+    pub(crate) async fn lease_for_survey(&self, source: &SourcePath) -> Result<Lease<'_>, LaneError> {
+        let surveying = {
+            let mut surveying = self.surveying.lock().unwrap_or_else(PoisonError::into_inner);
+            surveying.take()
+        };
+        let Some(lane) = surveying.filter(|lane| lane.surveys() == Some(source)) else {
+            return self.lease().await;
+        };
+        let permit = self.permit().await?;
+        Ok(self.leased(lane, permit, None))
+    }
+
     /// A lane for a request that takes long.
     pub(crate) async fn lease_for_digest(&self) -> Result<Lease<'_>, LaneError> {
         // The semaphores are never closed.
@@ -71,13 +94,11 @@ impl Lanes {
 
     async fn lease_with(&self, digest: Option<OwnedSemaphorePermit>) -> Result<Lease<'_>, LaneError> {
         loop {
-            let Ok(permit) = self.permits.clone().acquire_owned().await else {
-                return Err(LaneError::Ended("closed".to_owned()));
-            };
+            let permit = self.permit().await?;
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let lane = match idle {
                 Some(lane) => lane,
-                None => match self.opener.open(Knowledge::Of(&self.known)).await {
+                None => match self.opener.open(Knowledge::Of(&self.known), None).await {
                     Ok((lane, _)) => lane,
                     Err(error) => {
                         self.give_up_one(permit, error)?;
@@ -85,12 +106,26 @@ impl Lanes {
                     }
                 },
             };
-            return Ok(Lease {
-                lanes: self,
-                lane,
-                _permit: permit,
-                _digest: digest,
-            });
+            return Ok(self.leased(lane, permit, digest));
+        }
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, LaneError> {
+        let permit = self.permits.clone().acquire_owned().await;
+        permit.map_err(|_| LaneError::Ended("closed".to_owned()))
+    }
+
+    fn leased(
+        &self,
+        lane: Lane,
+        permit: OwnedSemaphorePermit,
+        digest: Option<OwnedSemaphorePermit>,
+    ) -> Lease<'_> {
+        Lease {
+            lanes: self,
+            lane,
+            _permit: permit,
+            _digest: digest,
         }
     }
 
@@ -125,5 +160,63 @@ impl Deref for Lease<'_> {
 impl DerefMut for Lease<'_> {
     fn deref_mut(&mut self) -> &mut Lane {
         &mut self.lane
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Dialect;
+    use crate::lane::scripted::{Heard, lanes_that_say};
+
+    fn source(path: &str) -> SourcePath {
+        SourcePath::new(path).unwrap()
+    }
+
+    async fn lanes(dialect: Dialect, survey: Option<&SourcePath>) -> (Lanes, Heard) {
+        let known = Facts {
+            dialect,
+            ..Facts::default()
+        };
+        lanes_that_say(b"a listing", known, survey).await
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_was_asked_for_while_connecting_is_asked_for_once() {
+        let data = source("/data");
+        let (lanes, heard) = lanes(Dialect::Gnu, Some(&data)).await;
+        assert!(heard.bytes().ends_with(b"survey 6\n/data\0"));
+        let before = heard.bytes().len();
+        let mut lane = lanes.lease_for_survey(&data).await.unwrap();
+        lane.survey(&data).await.unwrap();
+        assert_eq!(heard.bytes().len(), before);
+        assert_eq!(lane.exactly(9).await.unwrap(), b"a listing".as_slice());
+        lane.put_back();
+        // From then on it is a lane like any other.
+        let mut lane = lanes.lease_for_survey(&data).await.unwrap();
+        lane.survey(&data).await.unwrap();
+        assert_eq!(&heard.bytes()[before..], b"survey 6\n/data\0");
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_nobody_has_heard_is_never_taken_for_another_answer() {
+        let data = source("/data");
+        for dialect in [Dialect::Gnu, Dialect::GnuStat] {
+            let (lanes, _) = lanes(dialect, Some(&data)).await;
+            // The only lane that there can be has the listing in it.
+            assert!(lanes.lease().await.is_err(), "{dialect:?}");
+        }
+        let (lanes, _) = lanes(Dialect::Gnu, Some(&data)).await;
+        assert!(lanes.lease_for_survey(&source("/other")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_was_asked_for_nothing_is_asked_when_it_is_time_to() {
+        let data = source("/data");
+        let (lanes, heard) = lanes(Dialect::Gnu, None).await;
+        let before = heard.bytes().len();
+        let mut lane = lanes.lease_for_survey(&data).await.unwrap();
+        lane.survey(&data).await.unwrap();
+        assert_eq!(&heard.bytes()[before..], b"survey 6\n/data\0");
     }
 }

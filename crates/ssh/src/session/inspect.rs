@@ -109,12 +109,7 @@ impl SshSession {
 
     /// The next record, whatever ends records on this device.
     pub(super) async fn record(&self, lane: &mut Lease<'_>) -> Result<Record, LaneError> {
-        let tag = lane.tag();
-        let piece = match self.dialect {
-            Dialect::Gnu | Dialect::GnuStat => lane.until(b"\0").await?,
-            _ => lane.until(format!("\n{tag}\n").as_bytes()).await?,
-        };
-        Record::parse(&piece, &tag).ok_or_else(|| LaneError::Nonsense(beginning_of(&piece)))
+        next_record(lane, self.dialect).await
     }
 
     /// SFTP has words for what the script keeps silent about: one answer for each name.
@@ -179,6 +174,16 @@ pub(super) async fn ask_to_look(lane: &mut Lease<'_>, names: &[Vec<u8>]) -> Resu
     lane.ask_about("inspect", &naming, &naming.arguments(paths))
         .await?;
     Ok(naming)
+}
+
+/// The next record of a device whose script speaks that dialect.
+pub(super) async fn next_record(lane: &mut Lease<'_>, dialect: Dialect) -> Result<Record, LaneError> {
+    let tag = lane.tag();
+    let piece = match dialect {
+        Dialect::Gnu | Dialect::GnuStat => lane.until(b"\0").await?,
+        _ => lane.until(format!("\n{tag}\n").as_bytes()).await?,
+    };
+    Record::parse(&piece, &tag).ok_or_else(|| LaneError::Nonsense(beginning_of(&piece)))
 }
 
 /// What SFTP tells: size and whole seconds.

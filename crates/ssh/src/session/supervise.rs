@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use engine::ports::device::DeviceFailure;
 use model::FailureClass;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
@@ -72,6 +73,7 @@ impl Supervised {
                 // A session that is dropped without a farewell takes this task with it.
                 if said.is_ok() {
                     drop(files);
+                    take_leave(&process);
                     timeout(PATIENCE, process.wait()).await.ok();
                 }
             }
@@ -83,6 +85,16 @@ impl Supervised {
         if let Some(jump) = jump {
             jump.leave().await;
         }
+    }
+}
+
+/// Has ssh say goodbye and end. By itself it would first wait a round trip for the device to end each channel, though all that was asked of
+/// the device has been answered.
+fn take_leave(process: &Child) {
+    let id = process.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(id) = id.and_then(Pid::from_raw) {
+        // One that has ended meanwhile is not reaped yet, so the signal meets nobody else.
+        kill_process(id, Signal::TERM).ok();
     }
 }
 

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::SshSession;
 use super::inspect::{endless_open_files, identity_of, kind_of};
-use crate::facts::Dialect;
 use crate::lane::{LaneError, Lanes};
 use crate::open_files::{OpenFiles, openness};
 use crate::records::{Record, Status, path_in_trouble};
@@ -49,8 +48,7 @@ impl SshSession {
         source: &SourcePath,
         items: SurveySender,
     ) -> Result<Listed, DeviceFailure> {
-        let lists = matches!(self.dialect, Dialect::Gnu | Dialect::Plain);
-        let Some(lanes) = self.lanes.as_ref().filter(|_| lists) else {
+        let Some(lanes) = self.lanes.as_ref().filter(|_| self.dialect.lists()) else {
             return self.list_by_sftp(source, items).await;
         };
         match self.list_by_script(lanes, source, items).await {
@@ -67,9 +65,8 @@ impl SshSession {
         source: &SourcePath,
         items: SurveySender,
     ) -> Result<bool, LaneError> {
-        let mut lane = lanes.lease().await?;
-        let argument = [&anchored(source.as_bytes())[..], b"\0"].concat();
-        lane.ask("survey", &argument).await?;
+        let mut lane = lanes.lease_for_survey(source).await?;
+        lane.survey(source).await?;
         let mut open_files = OpenFiles::default();
         let (mut batch, mut is_closed, mut troubles) = (Vec::new(), false, 0);
         let mut told = Instant::now();
@@ -93,7 +90,7 @@ impl SshSession {
                 }
                 Record::Closed => is_closed = true,
                 Record::End => break,
-                Record::Open { .. } | Record::Mapped(_) => {}
+                Record::Open { .. } | Record::Mapped(_) | Record::Digest(_) => {}
             }
             // On a slow link what was named is told before the batch is full: the caller may not wait for the rest.
             let is_due = batch.len() >= BATCH || told.elapsed() > self.stall_timeout / 4;

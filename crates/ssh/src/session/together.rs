@@ -228,50 +228,16 @@ async fn take_file(
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    use model::DeviceName;
     use tokio::sync::{mpsc, oneshot};
 
     use super::*;
     use crate::facts::Facts;
-    use crate::lane::{Lanes, Opener, Streams};
-    use crate::last_words::LastWords;
-    use crate::process::Client;
-    use crate::script::{Knowledge, Tag};
-    use crate::target::Target;
-
-    const TAG: &str = "0123456789abcdef0123456789abcdef";
-
-    /// Lanes with one that says this, and then ends.
-    async fn lanes_that_say(answer: &[u8]) -> Lanes {
-        let opener = Opener {
-            client: Client {
-                program: PathBuf::from("/nonexistent/ssh"),
-                configuration: PathBuf::new(),
-            },
-            target: Target::alias(DeviceName::new("device").unwrap()),
-            socket: PathBuf::new(),
-            group: 0,
-            received: Arc::default(),
-            debt: Arc::default(),
-        };
-        let said = [format!("\n{TAG} ready\n{TAG} end\n").as_bytes(), answer].concat();
-        let streams = Streams {
-            stdin: Box::new(tokio::io::sink()),
-            stdout: Box::new(std::io::Cursor::new(said)),
-            words: LastWords::collect(tokio::io::empty()),
-            process: None,
-        };
-        let begun = opener.begin(streams, &Tag::new(TAG), Knowledge::None(&[])).await;
-        let (lane, _) = begun.unwrap();
-        Lanes::new(opener, lane, Facts::default())
-    }
+    use crate::lane::scripted::lanes_that_say;
 
     #[tokio::test]
     async fn nothing_was_sent_of_a_file_whose_outcome_is_untold() {
         // The device goes before the last byte of the file.
-        let lanes = lanes_that_say(b"00000006hello").await;
+        let (lanes, _) = lanes_that_say(b"00000006hello", Facts::default(), None).await;
         let (chunks, mut taken) = mpsc::unbounded_channel();
         let (outcome, told) = oneshot::channel();
         let file = Wanted {

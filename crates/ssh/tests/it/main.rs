@@ -10,6 +10,7 @@
 )]
 
 mod compression;
+mod confirming;
 mod conformance;
 mod connecting;
 mod digests;

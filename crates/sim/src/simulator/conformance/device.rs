@@ -70,7 +70,13 @@ fn step(from: &str, to: &str) -> Result<Move, String> {
     })
 }
 
+/// What there is now: the first listing of a session may be of the moment at which it began.
 async fn survey<P: Place>(place: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
+    list(place).await?;
+    list(place).await
+}
+
+async fn list<P: Place>(place: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
     let (sender, mut receiver) = mpsc::channel(1);
     let collecting = async {
         let mut items = Vec::new();
