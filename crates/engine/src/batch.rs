@@ -82,9 +82,8 @@ fn divided(batch: Batch) -> (Vec<(Candidate, crate::ports::Remembered)>, Batch) 
 
 /// How large the next batch is.
 ///
-/// A pass begins small: a link that fails every minute still gets something home. Each batch that is begun is twice as large as the one before, because
-/// several are under way before the first has come to its end, and small ones leave a fast link idle; each that succeeds adds to that, so that
-/// batches are soon large beside their round trips.
+/// A pass begins small and grows with every batch that succeeds: a link that fails every minute still gets something home, and a good one
+/// soon carries batches that are large beside their round trips.
 #[derive(Debug)]
 pub(crate) struct Size {
     files: usize,
@@ -112,19 +111,10 @@ impl Size {
         FIRST
     }
 
-    /// A batch has been begun.
-    pub(crate) fn begun(&mut self) {
-        self.grow(2);
-    }
-
-    /// A batch has come to its end, well.
-    pub(crate) fn succeeded(&mut self) {
-        self.grow(4);
-    }
-
-    fn grow(&mut self, times: u32) {
-        self.files = (self.files * times as usize).min(LARGEST.files);
-        self.bytes = (self.bytes * u64::from(times)).min(LARGEST.bytes);
+    /// Each batch that succeeds makes those after it four times larger.
+    pub(crate) fn grow(&mut self) {
+        self.files = (self.files * 4).min(LARGEST.files);
+        self.bytes = (self.bytes * 4).min(LARGEST.bytes);
     }
 
     /// Takes the next batch off the front: at least one file.
@@ -180,7 +170,7 @@ mod tests {
         let mut lengths = Vec::new();
         while !files.is_empty() {
             lengths.push(size.take(&mut files).len());
-            size.succeeded();
+            size.grow();
         }
         assert_eq!(lengths, [512, 2048, 2048, 392]);
     }
@@ -204,22 +194,9 @@ mod tests {
         let mut lengths = Vec::new();
         while !files.is_empty() {
             lengths.push(size.take(&mut files).len());
-            size.succeeded();
+            size.grow();
         }
         assert_eq!(lengths, [8, 32, 128, 32]);
-    }
-
-    #[test]
-    fn batches_that_are_begun_before_one_has_ended_double_and_stay_bounded() {
-        const MEBIBYTE: u64 = 1 << 20;
-        let mut size = Size::first();
-        let mut files = work(&[MEBIBYTE; 400]);
-        let mut lengths = Vec::new();
-        while !files.is_empty() {
-            lengths.push(size.take(&mut files).len());
-            size.begun();
-        }
-        assert_eq!(lengths, [8, 16, 32, 64, 128, 128, 24]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) async fn pass<W: World, P>(
     connected: impl Future<Output = P>,
     give_way: impl FnOnce(P) -> P,
 ) -> Result<PassSummary, LedgerError> {
-    let began = Instant::now();
+    let (began, earliest_look) = (Instant::now(), world.clock().steady());
     let row = match mode {
         Mode::Act => {
             world
@@ -54,7 +54,7 @@ pub(crate) async fn pass<W: World, P>(
             let said_at = (world.clock().now(), Instant::now());
             let place = connected.await;
             let work = async {
-                let visit = Visit::new(world, device, &session, stop, row, said_at);
+                let visit = Visit::new(world, device, &session, stop, row, (earliest_look, said_at));
                 let result = serve(&visit, mode, &mut findings).await;
                 findings.close(&visit);
                 session.close().await;

@@ -37,6 +37,8 @@ pub struct Outlook<'a> {
     pub ledger: &'a LedgerId,
     /// The device's clock at this survey, where it tells.
     pub now: Option<Timestamp>,
+    /// When the listing was asked for, or before that, by the collector's clock that nobody sets.
+    pub asked: Timestamp,
     /// When the device booted, by its own clock of now.
     pub booted: Option<Timestamp>,
     /// Whether the device's clock agrees with what it told in earlier passes.

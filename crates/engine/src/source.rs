@@ -11,7 +11,7 @@ use model::{FileState, SourcePath, WaitReason};
 use crate::batch::{self, Batch};
 use crate::event::Event;
 use crate::plan::{Candidate, Decision, Outlook};
-use crate::ports::{DeviceFailure, Ledger, Reason, Session, Store};
+use crate::ports::{Clock, DeviceFailure, Ledger, Reason, Session, Store};
 use crate::recourse::PassError;
 use crate::rules::Mode;
 use crate::selection::StandingBook;
@@ -89,9 +89,9 @@ fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, clock_trusted: bool) -> Outloo
     let facts = visit.session.facts();
     // The first listing may be as old as the connection. Were it held against the time that is now, a file would seem to have rested for
     // as long as the device waited for its turn.
-    let since_told = match visit.has_surveyed.swap(true, Ordering::Relaxed) {
-        true => visit.connected.1.elapsed(),
-        false => Duration::ZERO,
+    let (since_told, asked) = match visit.has_surveyed.swap(true, Ordering::Relaxed) {
+        true => (visit.connected.1.elapsed(), visit.world.clock().steady()),
+        false => (Duration::ZERO, visit.earliest_look),
     };
     let booted = facts
         .clock
@@ -102,6 +102,7 @@ fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, clock_trusted: bool) -> Outloo
         abilities: visit.session.abilities(),
         ledger: visit.world.ledger().id(),
         now: facts.clock.map(|clock| clock.plus(since_told)),
+        asked,
         booted,
         clock_trusted,
     }
@@ -173,7 +174,6 @@ async fn run_batches<W: World>(
                 }
             }
             bytes_under_way = bytes_under_way.saturating_add(bytes);
-            size.begun();
             under_way.push(async move { (bytes, attempt(visit, source, batch).await) });
         }
         let is_last = work.is_empty() && under_way.len() == 1;
@@ -187,7 +187,7 @@ async fn run_batches<W: World>(
         };
         bytes_under_way = bytes_under_way.saturating_sub(bytes);
         match outcome {
-            Ok(()) => size.succeeded(),
+            Ok(()) => size.grow(),
             Err(error) => failure = failure.or(Some(error)),
         }
     }

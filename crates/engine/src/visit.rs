@@ -31,6 +31,8 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) stop: &'a Stop,
     /// The row of this pass in the ledger.
     pub(crate) pass: RowId,
+    /// When the visit began, by the clock that nobody sets: nothing was looked at on the device before.
+    pub(crate) earliest_look: Timestamp,
     /// When the device was connected, by our own clock and by that which measures spans: its facts are of then.
     pub(crate) connected: (Timestamp, Instant),
     pub(crate) stored: Count,
@@ -84,7 +86,7 @@ impl<'a, W: World> Visit<'a, W> {
         session: &'a SessionOf<W>,
         stop: &'a Stop,
         pass: RowId,
-        connected: (Timestamp, Instant),
+        (earliest_look, connected): (Timestamp, (Timestamp, Instant)),
     ) -> Self {
         Self {
             world,
@@ -92,6 +94,7 @@ impl<'a, W: World> Visit<'a, W> {
             session,
             stop,
             pass,
+            earliest_look,
             connected,
             stored: Count::default(),
             released: Count::default(),

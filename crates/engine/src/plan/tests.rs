@@ -58,6 +58,7 @@ fn entry(path: &str, age: i64, openness: Openness) -> Entry {
 fn verdict(entry: Entry, change: impl FnOnce(&mut Outlook<'_>)) -> Verdict {
     let (rules, ledger) = (rules(), LedgerId::new("ours").unwrap());
     let mut outlook = Outlook {
+        asked: Timestamp::EPOCH,
         rules: &rules,
         abilities: full_abilities(),
         ledger: &ledger,

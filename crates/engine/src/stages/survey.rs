@@ -258,14 +258,17 @@ impl<W: World> Judging<'_, W> {
 
     /// Files whose clock does not tell are settled once they have stayed the same for long enough by a clock of ours that nobody sets: were our wall
     /// clock set forward between two surveys, a file that is being written would seem to have rested.
+    ///
+    /// A file may have been looked at as late as now, and as early as this listing was asked for: the shortest time that can lie between two looks
+    /// is what counts.
     async fn look_again(&mut self) -> Result<(), PassError> {
         let looks = std::mem::replace(&mut self.second_looks, Oldest::new(0));
         self.second_looks_overflow = looks.overflow();
         let looks: Vec<_> = looks.into_sorted().collect();
-        let now = self.visit.world.clock().steady();
+        let seen = self.visit.world.clock().steady();
         let since = match self.mode {
             // A dry run notes nothing down: no file is settled by it.
-            Mode::DryRun => vec![now; looks.len()],
+            Mode::DryRun => vec![seen; looks.len()],
             Mode::Act => {
                 let sightings = looks.iter().map(|(candidate, _)| Sighting {
                     path: candidate.lies_at.clone(),
@@ -279,7 +282,7 @@ impl<W: World> Judging<'_, W> {
                 self.visit
                     .world
                     .ledger()
-                    .sighted(device, self.source, sightings.collect(), others, now)
+                    .sighted(device, self.source, sightings.collect(), others, seen)
                     .await?
             }
         };
@@ -289,7 +292,7 @@ impl<W: World> Judging<'_, W> {
         };
         let mut ready = Vec::new();
         for ((candidate, needed), since) in looks.into_iter().zip(since) {
-            if self.mode == Mode::Act && now.since(since) >= needed {
+            if self.mode == Mode::Act && self.outlook.asked.since(since) >= needed {
                 ready.push(candidate);
             } else {
                 self.stand(

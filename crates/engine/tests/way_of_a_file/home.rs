@@ -210,6 +210,8 @@ pub(crate) struct FakeLedger {
     pub(crate) is_slow: Arc<Mutex<std::time::Duration>>,
     /// How much time passes between connecting and the first survey.
     pub(crate) waits_before_survey: Arc<Mutex<std::time::Duration>>,
+    /// Since when all files whose clock cannot be trusted have been seen.
+    pub(crate) sighted_since: Arc<Mutex<Option<Timestamp>>>,
     /// What was to become of the sightings of files that were not seen again.
     pub(crate) others: Arc<Mutex<Vec<Others>>>,
     /// What it says was found out about compression.
@@ -224,6 +226,7 @@ impl Default for FakeLedger {
             ends: Arc::default(),
             is_slow: Arc::default(),
             waits_before_survey: Arc::default(),
+            sighted_since: Arc::default(),
             others: Arc::default(),
             compression: Arc::default(),
         }
@@ -271,7 +274,8 @@ impl Ledger for FakeLedger {
         at: Timestamp,
     ) -> Result<Vec<Timestamp>, LedgerError> {
         self.others.lock().unwrap().push(others);
-        Ok(vec![at; sightings.len()])
+        let since = *self.sighted_since.lock().unwrap().get_or_insert(at);
+        Ok(vec![since; sightings.len()])
     }
 
     async fn last_clock(&self, _: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
@@ -342,7 +346,10 @@ impl Clock for FakeClock {
     }
 
     fn steady(&self) -> Timestamp {
-        self.now()
+        static BEGAN: std::sync::LazyLock<std::time::Instant> =
+            std::sync::LazyLock::new(std::time::Instant::now);
+        let now = tokio::time::Instant::now().into_std();
+        Timestamp::from_seconds(1000).plus(now.saturating_duration_since(*BEGAN))
     }
 }
 

@@ -15,6 +15,7 @@ mod releasing;
 mod resume;
 mod room;
 mod telling;
+mod turns;
 mod vast;
 mod withdrawing;
 
@@ -27,7 +28,7 @@ use engine::placement::{Layout, LayoutPart, NameRule};
 use engine::ports::{Abilities, FileFaultKind, PassOutcome, Reason};
 use engine::rules::{DeviceRules, Mode, ReleaseRule, Rules};
 use engine::world::{Stop, World};
-use model::{DeviceName, FailureClass, FileState, LeaveReason, SourcePath, Timestamp, WaitReason};
+use model::{DeviceName, FailureClass, FileState, LeaveReason, SourcePath, WaitReason};
 
 use device::{FakeDevices, all_abilities};
 use home::{FakeClock, FakeLedger, FakeReporter, FakeStore};
@@ -173,20 +174,6 @@ fn a_finished_file_comes_home_and_leaves_its_device() {
     );
     assert_eq!(world.states(), [FileState::Released; 3]);
     assert!(world.store.sealed.lock().unwrap().is_empty());
-}
-
-#[test]
-fn waiting_for_its_turn_makes_no_file_of_a_device_look_settled() {
-    let world = FakeWorld::with_files(&[("a", b"one")]);
-    // The listing may have been made when the device was connected to, and the file was written 20 s before that.
-    let just_now = Timestamp::from_seconds(device::NOW - 20);
-    for file in world.devices.state().files.values_mut() {
-        (file.identity.modified, file.identity.changed) = (just_now, Some(just_now));
-    }
-    *world.ledger.waits_before_survey.lock().unwrap() = Duration::from_mins(5);
-    let summary = world.sweep();
-    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Settling)]);
-    assert_eq!(world.on_device(), ["a"]);
 }
 
 #[test]

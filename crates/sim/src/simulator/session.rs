@@ -6,7 +6,7 @@
 mod reach;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::ports::device::Wanted;
@@ -71,6 +71,8 @@ pub struct SimulatedSession {
     reach: Reach,
     kind: Kind,
     facts: DeviceFacts,
+    /// The first listing, where the device has a shell: it is of the moment at which the device told its clock, whenever it is heard.
+    first_listing: Mutex<Option<Vec<SurveyItem>>>,
 }
 
 fn failure(class: FailureClass, message: &str) -> DeviceFailure {
@@ -107,9 +109,13 @@ impl Devices for SimulatedDevices {
         if self.power.is_off() {
             return std::future::pending().await;
         }
-        let (facts, kind, boot) = {
+        let (facts, kind, boot, first_listing) = {
             let state = station.device.lock();
-            (state.facts(), state.kind, state.boot)
+            let open = state.open_files();
+            let names = state.listing();
+            let entries = names.iter().filter_map(|path| state.entry(path, open.as_ref()));
+            let first_listing = state.facts().clock.map(|_| entries.collect());
+            (state.facts(), state.kind, state.boot, first_listing)
         };
         let reach = Reach {
             generation: station.link.generation(),
@@ -122,7 +128,12 @@ impl Devices for SimulatedDevices {
             stops_with_connection: self.stops_with_connection,
             arrivals: Arc::default(),
         };
-        Ok(SimulatedSession { reach, kind, facts })
+        Ok(SimulatedSession {
+            reach,
+            kind,
+            facts,
+            first_listing: Mutex::new(first_listing),
+        })
     }
 }
 
@@ -174,8 +185,21 @@ impl Session for SimulatedSession {
 
     async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
         let reach = self.reach.clone();
+        let first_listing = {
+            let mut first_listing = self.first_listing.lock().unwrap_or_else(PoisonError::into_inner);
+            first_listing.take()
+        };
         self.reach
             .ask(64, async move {
+                if let Some(first_listing) = first_listing {
+                    for entries in first_listing.chunks(32) {
+                        if items.send(entries.to_vec()).await.is_err() {
+                            break;
+                        }
+                        sleep(STEP).await;
+                    }
+                    return Listed::Whole;
+                }
                 let (open, names) = reach
                     .on_device(|state| (state.open_files(), state.listing()))
                     .await;

@@ -90,20 +90,25 @@ struct Due {
 }
 
 impl Due {
-    /// Where in what the shell has said the answers end that come before the lie.
+    /// Where in what the shell has said the answers end that come before the lie: what it tells of the device, and those to requests.
     fn place(&self, said: &[u8]) -> Option<usize> {
+        if self.tag.is_empty() {
+            return Some(0);
+        }
+        let mut place = end_of(&format!("{} end\n", self.tag), said)?;
         let ends = [format!("\n{}\n", self.tag), format!("E{}\0", self.tag)];
-        let mut place = 0;
         for _ in 0..self.answers_before {
-            let rest = &said[place..];
-            let ends = ends.iter().filter_map(|end| {
-                let mut windows = rest.windows(end.len());
-                Some(windows.position(|window| window == end.as_bytes())? + end.len())
-            });
+            let ends = ends.iter().filter_map(|end| end_of(end, &said[place..]));
             place += ends.min()?;
         }
         Some(place)
     }
+}
+
+/// Where the first occurrence of a pattern ends.
+fn end_of(pattern: &str, said: &[u8]) -> Option<usize> {
+    let mut windows = said.windows(pattern.len());
+    Some(windows.position(|window| window == pattern.as_bytes())? + pattern.len())
 }
 
 async fn ask(

@@ -1,0 +1,44 @@
+//! A device that waits for its turn after it was connected to: its first listing may be as old as the connection.
+
+use std::time::Duration;
+
+use engine::ports::Reason;
+use model::{Timestamp, WaitReason};
+
+use crate::FakeWorld;
+use crate::device::NOW;
+
+#[test]
+fn waiting_for_its_turn_makes_no_file_of_a_device_look_settled() {
+    let world = FakeWorld::with_files(&[("a", b"one")]);
+    // The listing may have been made when the device was connected to, and the file was written 20 s before that.
+    let just_now = Timestamp::from_seconds(NOW - 20);
+    for file in world.devices.state().files.values_mut() {
+        (file.identity.modified, file.identity.changed) = (just_now, Some(just_now));
+    }
+    *world.ledger.waits_before_survey.lock().unwrap() = Duration::from_mins(5);
+    let summary = world.sweep();
+    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Settling)]);
+    assert_eq!(world.on_device(), ["a"]);
+}
+
+#[test]
+fn waiting_for_its_turn_brings_two_looks_at_a_device_no_further_apart() {
+    let world = FakeWorld::with_files(&[("a", b"one")]);
+    // A time that has not come yet: the device's clock says nothing of this file.
+    let future = Timestamp::from_seconds(NOW + 3600);
+    for file in world.devices.state().files.values_mut() {
+        (file.identity.modified, file.identity.changed) = (future, Some(future));
+    }
+    let waits = [Reason::Wait(WaitReason::ClockUntrusted)];
+    assert_eq!(FakeWorld::reasons(&world.sweep()), waits);
+    // The second listing, asked for a moment after the first, is heard five minutes later.
+    *world.ledger.waits_before_survey.lock().unwrap() = Duration::from_mins(5);
+    assert_eq!(FakeWorld::reasons(&world.sweep()), waits);
+    // Had it been seen for the whole of `settle` when the visit begins, it would be settled.
+    let earlier =
+        |since: &mut Option<Timestamp>| *since = since.map(|since| since.minus(Duration::from_secs(40)));
+    earlier(&mut world.ledger.sighted_since.lock().unwrap());
+    world.sweep();
+    assert_eq!(world.on_device(), [""; 0]);
+}
