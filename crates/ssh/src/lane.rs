@@ -211,7 +211,7 @@ impl Lane {
         }
     }
 
-    /// Whether an answer about that source, and no other, is still to be heard.
+    /// The source whose listing is still to be heard: until then nothing else is to be asked over this lane.
     pub(crate) fn surveys(&self) -> Option<&SourcePath> {
         self.surveys.as_ref()
     }
