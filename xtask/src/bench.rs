@@ -8,6 +8,7 @@ mod contents;
 mod enclosure;
 mod goals;
 mod growth;
+mod kept;
 mod lab;
 mod link;
 mod machine;
@@ -33,6 +34,7 @@ use crate::workspace::Workspace;
 use arguments::Wanted;
 use campaign::Campaign;
 use enclosure::Enclosure;
+use kept::Alone;
 use plan::Table;
 use results::Results;
 use tools::Candidate;
@@ -66,6 +68,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if wanted.builds.is_empty() {
         wanted.builds.push(workspace.target.join("release/gleaner"));
     }
+    let _alone = Alone::in_folder(&workspace.target.join("bench"))?;
     let mut results = Results::read(&file)?;
     let campaign = Campaign {
         wanted: &wanted,
@@ -78,7 +81,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if !enclosure.root || enclosure.group.is_none() {
         println!("without root or control groups: processor time and memory of helpers are not all counted");
     }
-    results.facts = machine::facts(&present(&tables, &wanted.builds))?;
+    let facts = machine::facts(&present(&tables, &wanted.builds))?;
+    kept::renew(&mut results.facts, facts);
     for table in &tables {
         let candidates = present(std::slice::from_ref(table), &wanted.builds);
         campaign.measure(table, &candidates, &mut results)?;

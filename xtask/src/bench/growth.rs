@@ -19,6 +19,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::enclosure::Enclosure;
+use super::kept::{self, Alone};
 use super::machine;
 use super::tools::{Candidate, GLEANER};
 use crate::command::{cargo, output, run as run_command};
@@ -53,11 +54,11 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         .build
         .get_or_insert_with(|| workspace.target.join("release/gleaner"))
         .clone();
+    let _alone = Alone::in_folder(&workspace.target.join("bench"))?;
     let mut figures = Figures::read(&file)?;
-    figures.facts = machine::facts(&Candidate::all(&[GLEANER], std::slice::from_ref(&build)))?;
-    figures
-        .facts
-        .push(("sqlite3, which fills the ledger".to_owned(), sql::version()?));
+    let mut facts = machine::facts(&Candidate::all(&[GLEANER], std::slice::from_ref(&build)))?;
+    facts.push(("sqlite3, which fills the ledger".to_owned(), sql::version()?));
+    kept::renew(&mut figures.facts, facts);
     let surroundings = Surroundings {
         enclosure: &enclosure,
         build,

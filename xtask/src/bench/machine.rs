@@ -5,11 +5,12 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::kept::Facts;
 use super::tools::Candidate;
 use crate::command::output;
 
-/// The day, the machine and the versions: what, and its value.
-pub(super) fn facts(candidates: &[Candidate]) -> Result<Vec<(String, String)>> {
+/// The day, the machine and the versions.
+pub(super) fn facts(candidates: &[Candidate]) -> Result<Facts> {
     let ask = |program: &str, words: &[&str]| {
         let said = output(Command::new(program).args(words)).unwrap_or_default();
         said.lines().next().unwrap_or("not known").to_owned()
@@ -35,11 +36,15 @@ pub(super) fn facts(candidates: &[Candidate]) -> Result<Vec<(String, String)>> {
         ),
         ("ssh".to_owned(), version_of_ssh()),
     ];
-    for candidate in candidates {
-        let fact = (candidate.name.clone(), candidate.version()?);
-        // Several ways of using rsync are one program.
-        if facts.iter().all(|(_, value)| *value != fact.1) || candidate.is_gleaner() {
-            facts.push(fact);
+    // A second visit is one of the same build.
+    for candidate in candidates.iter().filter(|it| !it.comes_again()) {
+        // Several ways of using rsync are one program; several builds of gleaner are not.
+        let name = match candidate.is_gleaner() {
+            true => candidate.name.clone(),
+            false => candidate.tool.program.to_owned(),
+        };
+        if facts.iter().all(|(known, _)| *known != name) {
+            facts.push((name, candidate.version()?));
         }
     }
     Ok(facts)

@@ -1,10 +1,11 @@
 //! Every run that was measured, and the file that keeps them between one measurement and the next.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+
+use super::kept::{self, Facts};
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +47,8 @@ pub(super) struct Entry {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Results {
     pub(super) entries: Vec<Entry>,
-    /// The machine and the programs, as of the last measurement: what, and its value.
-    pub(super) facts: Vec<(String, String)>,
+    /// As of the last measurement.
+    pub(super) facts: Facts,
 }
 
 impl Entry {
@@ -98,25 +99,16 @@ impl Spread {
 impl Results {
     /// What earlier measurements left; nothing where there was none.
     pub(super) fn read(file: &Path) -> Result<Self> {
-        match fs::read_to_string(file) {
-            Ok(text) => {
-                let value: Value =
-                    serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))?;
-                Self::from_json(&value).with_context(|| format!("read {}", file.display()))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
-        }
+        let kept = kept::read(file)?.map(|value| Self::from_json(&value));
+        let kept = kept
+            .transpose()
+            .with_context(|| format!("read {}", file.display()))?;
+        Ok(kept.unwrap_or_default())
     }
 
     /// In one step: a measurement that is interrupted leaves the file as it was.
     pub(super) fn write(&self, file: &Path) -> Result<()> {
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let beside = file.with_extension("json.new");
-        fs::write(&beside, format!("{:#}\n", self.to_json()))?;
-        fs::rename(&beside, file).with_context(|| format!("write {}", file.display()))
+        kept::write(file, &self.to_json())
     }
 
     /// Adds a run. The first of a measurement takes the place of what an earlier one left.
@@ -146,17 +138,12 @@ impl Results {
     }
 
     fn from_json(value: &Value) -> Result<Self> {
-        let list = |key: &str| value.get(key).and_then(Value::as_array).into_iter().flatten();
-        let facts = list("facts")
-            .filter_map(|fact| {
-                Some((
-                    fact.get(0)?.as_str()?.to_owned(),
-                    fact.get(1)?.as_str()?.to_owned(),
-                ))
-            })
-            .collect();
-        let entries = list("entries").map(entry_from_json).collect::<Result<_>>()?;
-        Ok(Self { entries, facts })
+        let entries = value.get("entries").and_then(Value::as_array);
+        let entries = entries.into_iter().flatten().map(entry_from_json);
+        Ok(Self {
+            entries: entries.collect::<Result<_>>()?,
+            facts: kept::facts(value),
+        })
     }
 }
 

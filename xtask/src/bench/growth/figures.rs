@@ -1,12 +1,12 @@
 //! What was measured, and the file that keeps it between one measurement and the next.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::super::kept::{self, Facts};
 use super::super::results::Spread;
 
 /// The figures of one run, by name.
@@ -27,31 +27,23 @@ pub(super) struct Point {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Figures {
     pub(super) points: Vec<Point>,
-    /// The machine and the programs, as of the last measurement: what, and its value.
-    pub(super) facts: Vec<(String, String)>,
+    /// As of the last measurement.
+    pub(super) facts: Facts,
 }
 
 impl Figures {
     /// What earlier measurements left; nothing where there was none.
     pub(super) fn read(file: &Path) -> Result<Self> {
-        match fs::read_to_string(file) {
-            Ok(text) => serde_json::from_str(&text)
-                .map_err(anyhow::Error::from)
-                .and_then(|value| Self::from_json(&value))
-                .with_context(|| format!("read {}", file.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
-        }
+        let kept = kept::read(file)?.map(|value| Self::from_json(&value));
+        let kept = kept
+            .transpose()
+            .with_context(|| format!("read {}", file.display()))?;
+        Ok(kept.unwrap_or_default())
     }
 
     /// In one step: a measurement that is interrupted leaves the file as it was.
     pub(super) fn write(&self, file: &Path) -> Result<()> {
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let beside = file.with_extension("json.new");
-        fs::write(&beside, format!("{:#}\n", self.to_json()))?;
-        fs::rename(&beside, file).with_context(|| format!("write {}", file.display()))
+        kept::write(file, &self.to_json())
     }
 
     /// Adds a run. The first of a measurement takes the place of what an earlier one left.
@@ -112,14 +104,11 @@ impl Figures {
     }
 
     fn from_json(value: &Value) -> Result<Self> {
-        let list = |key: &str| value.get(key).and_then(Value::as_array).into_iter().flatten();
-        let facts = list("facts").filter_map(|fact| {
-            let word = |place: usize| fact.get(place).and_then(Value::as_str).map(str::to_owned);
-            Some((word(0)?, word(1)?))
-        });
+        let points = value.get("points").and_then(Value::as_array);
+        let points = points.into_iter().flatten().map(point_from_json);
         Ok(Self {
-            facts: facts.collect(),
-            points: list("points").map(point_from_json).collect::<Result<_>>()?,
+            points: points.collect::<Result<_>>()?,
+            facts: kept::facts(value),
         })
     }
 }
