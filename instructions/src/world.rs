@@ -155,6 +155,10 @@ impl Session for Device {
         &self.facts
     }
 
+    fn has_early_listing(&self, _: &SourcePath) -> bool {
+        false
+    }
+
     async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
         let removed = self.counts.removed.load(Ordering::Relaxed);
         let entry = |path: &RelativePath| {

@@ -15,7 +15,7 @@ use crate::ports::{Clock, DeviceFailure, Ledger, Reason, Session, Store};
 use crate::recourse::PassError;
 use crate::rules::Mode;
 use crate::selection::StandingBook;
-use crate::stages::survey::{self, Survey};
+use crate::stages::survey::{self, Marks, Survey};
 use crate::stages::tidy;
 use crate::visit::Visit;
 use crate::world::World;
@@ -43,7 +43,9 @@ pub(crate) async fn empty<W: World>(
 ) -> Result<(), PassError> {
     loop {
         let progress_before = visit.progress();
-        let mut survey = survey::survey(visit, source, &outlook(visit, clock_trusted), mode).await?;
+        let marks = Marks::collect(visit, source).await?;
+        let outlook = outlook(visit, source, clock_trusted);
+        let mut survey = survey::survey(visit, source, &outlook, marks, mode).await?;
         announce(visit, source, &survey);
         let (left, overflow, cut) = (
             std::mem::take(&mut survey.standing),
@@ -85,13 +87,14 @@ fn cut_off(mut failure: DeviceFailure, mode: Mode) -> PassError {
     PassError::Endless(failure)
 }
 
-fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, clock_trusted: bool) -> Outlook<'a> {
+/// In what light the next listing of the source is to be seen.
+fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, source: &SourcePath, clock_trusted: bool) -> Outlook<'a> {
     let facts = visit.session.facts();
-    // The first listing may be as old as the connection. Were it held against the time that is now, a file would seem to have rested for
+    // An early listing may be as old as the connection. Were it held against the time that is now, a file would seem to have rested for
     // as long as the device waited for its turn.
-    let (since_told, asked) = match visit.has_surveyed.swap(true, Ordering::Relaxed) {
-        true => (visit.connected.1.elapsed(), visit.world.clock().steady()),
-        false => (Duration::ZERO, visit.earliest_look),
+    let (since_told, asked) = match visit.session.has_early_listing(source) {
+        false => (visit.connected.1.elapsed(), visit.world.clock().steady()),
+        true => (Duration::ZERO, visit.earliest_look),
     };
     let booted = facts
         .clock

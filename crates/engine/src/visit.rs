@@ -35,10 +35,10 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) earliest_look: Timestamp,
     /// When the device was connected, by our own clock and by that which measures spans: its facts are of then.
     pub(crate) connected: (Timestamp, Instant),
+    /// When its turn came, which may be long after it was connected.
+    turn: Instant,
     pub(crate) stored: Count,
     pub(crate) released: Count,
-    /// Whether a listing has been asked for in this visit.
-    pub(crate) has_surveyed: AtomicBool,
     /// Folders that several batches of a source share, and that may be empty when all of them are done.
     pub(crate) shared_folders: Mutex<BTreeSet<RelativePath>>,
     /// Whether the batch under way is the last one of its source and the only one: what it leaves empty, nobody is about to use.
@@ -80,6 +80,7 @@ impl Count {
 }
 
 impl<'a, W: World> Visit<'a, W> {
+    /// A visit whose turn comes now.
     pub(crate) fn new(
         world: &'a W,
         device: &'a DeviceRules,
@@ -96,9 +97,9 @@ impl<'a, W: World> Visit<'a, W> {
             pass,
             earliest_look,
             connected,
+            turn: Instant::now(),
             stored: Count::default(),
             released: Count::default(),
-            has_surveyed: AtomicBool::new(false),
             shared_folders: Mutex::default(),
             is_last_batch: AtomicBool::new(false),
             wire: Arc::new(Semaphore::new(1)),
@@ -117,7 +118,7 @@ impl<'a, W: World> Visit<'a, W> {
 
     /// Whether a further batch may begin.
     pub(crate) fn may_go_on(&self) -> bool {
-        !self.stop.is_asked() && self.connected.1.elapsed() < LONGEST_PASS
+        !self.stop.is_asked() && self.turn.elapsed() < LONGEST_PASS
     }
 
     /// An id for a batch that no other batch has, of any pass, ledger or collector: its folder is new on every device.

@@ -70,6 +70,11 @@ impl Dialect {
     pub(crate) const fn lists(self) -> bool {
         matches!(self, Self::Gnu | Self::Plain)
     }
+
+    /// Whether the script ends its records in NUL; else in its tag, on a line of its own.
+    pub(crate) const fn ends_records_in_nul(self) -> bool {
+        matches!(self, Self::Gnu | Self::GnuStat)
+    }
 }
 
 impl Facts {

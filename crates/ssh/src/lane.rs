@@ -1,14 +1,17 @@
 //! One run of the device's script: a command that answers one request at a time.
 
+mod opener;
 mod pool;
 #[cfg(test)]
 pub(crate) mod scripted;
 
+pub(crate) use opener::Opener;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use opener::Streams;
 pub(crate) use pool::{Lanes, Lease};
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,15 +24,11 @@ use tokio::process::Child;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::bandwidth::Metered;
-use crate::facts::Facts;
+use crate::facts::{Dialect, Facts};
 use crate::last_words::LastWords;
 use crate::naming::Naming;
 use crate::patience::{LaneDebt, least};
-use crate::process::Client;
-use crate::script::{COMMAND, Knowledge, Tag, anchored, opening};
-use crate::session::Channel;
-use crate::target::Target;
-use crate::workplace::chance;
+use crate::script::anchored;
 
 /// What start-up files may print before the script speaks.
 const MOST_NOISE: usize = 64 * 1024;
@@ -56,17 +55,6 @@ pub(crate) enum LaneError {
     /// ssh could not be started, or not be written to.
     #[error("talk to the device's shell")]
     Stream(#[from] io::Error),
-}
-
-/// How lanes are opened.
-#[derive(Debug, Clone)]
-pub(crate) struct Opener {
-    pub(crate) client: Client,
-    pub(crate) target: Target,
-    pub(crate) socket: PathBuf,
-    pub(crate) group: i32,
-    pub(crate) received: Arc<AtomicU64>,
-    pub(crate) debt: Arc<LaneDebt>,
 }
 
 /// What the script hears: the standard input of a process, or what a test has in its place.
@@ -96,15 +84,6 @@ pub(crate) struct Lane {
     _process: Option<Child>,
 }
 
-/// The streams of a script that has just been started, and its process where it has one of its own.
-#[derive(Debug)]
-pub(crate) struct Streams {
-    pub(crate) stdin: Box<dyn Hearing>,
-    pub(crate) stdout: Box<dyn Saying>,
-    pub(crate) words: LastWords,
-    pub(crate) process: Option<Child>,
-}
-
 /// A moment, and what had come over the connection by then.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
@@ -118,82 +97,6 @@ impl Mark {
             at: Instant::now(),
             received: received.load(Ordering::Relaxed),
         }
-    }
-}
-
-impl Opener {
-    /// Starts the script and hears what it has to say about the device, beyond what is known.
-    ///
-    /// Where a source is given, the script is asked for its listing in the same breath: it comes right behind the facts, a round trip
-    /// sooner than whoever waits for the facts could ask for it.
-    pub(crate) async fn open(
-        &self,
-        knowledge: Knowledge<'_>,
-        survey: Option<&SourcePath>,
-    ) -> Result<(Lane, Facts), LaneError> {
-        let tag = Tag::new(&chance::<16>()?);
-        let mut command = self.client.over(&self.target, &self.socket, COMMAND);
-        let mut process = command.process_group(self.group).spawn()?;
-        let (Some(stdin), Some(stdout), Some(stderr)) =
-            (process.stdin.take(), process.stdout.take(), process.stderr.take())
-        else {
-            return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
-        };
-        let streams = Streams {
-            stdin: Box::new(stdin),
-            stdout: Box::new(stdout),
-            words: LastWords::collect(stderr),
-            process: Some(process),
-        };
-        self.begin(streams, &tag, knowledge, survey).await
-    }
-
-    /// Opens one more SFTP channel over the connection.
-    pub(crate) async fn sftp_channel(&self) -> Result<Channel, sftp::Error> {
-        let ended = |_| sftp::Error::Connection(Arc::new(sftp::ConnectionError::Ended));
-        let mut command = self.client.sftp_over(&self.target, &self.socket);
-        let mut process = command.process_group(self.group).spawn().map_err(ended)?;
-        let (Some(stdin), Some(stdout), Some(stderr)) =
-            (process.stdin.take(), process.stdout.take(), process.stderr.take())
-        else {
-            return Err(sftp::Error::Connection(Arc::new(sftp::ConnectionError::Ended)));
-        };
-        // Read to its end, so that ssh never waits to say something.
-        LastWords::collect(stderr);
-        let stdout = Metered::new(stdout, None, self.received.clone());
-        Ok(Channel {
-            files: sftp::Client::connect(stdout, stdin).await?,
-            _process: process,
-        })
-    }
-
-    /// Sends the script, and hears what it has to say.
-    pub(crate) async fn begin(
-        &self,
-        streams: Streams,
-        tag: &Tag,
-        knowledge: Knowledge<'_>,
-        survey: Option<&SourcePath>,
-    ) -> Result<(Lane, Facts), LaneError> {
-        let mut lane = Lane {
-            stdin: streams.stdin,
-            stdout: Metered::new(streams.stdout, None, self.received.clone()),
-            buffer: BytesMut::with_capacity(READ_BUFFER),
-            words: streams.words,
-            tag: tag.whole().into(),
-            patience: self.target.stall_timeout,
-            received: self.received.clone(),
-            debt: self.debt.clone(),
-            mark: Mark::new(&self.received),
-            surveys: survey.cloned(),
-            _process: streams.process,
-        };
-        let mut words = opening(tag, knowledge);
-        words.extend(survey.into_iter().flat_map(survey_request));
-        lane.write(&words).await?;
-        lane.skip_noise().await?;
-        let facts = lane.facts().await?;
-        Ok((lane, facts))
     }
 }
 
@@ -229,8 +132,23 @@ impl Lane {
         self.write(&request).await
     }
 
+    /// Passes over the listing that was asked for when the lane was opened, if it is no longer than `most` bytes: then the lane is one like any other.
+    pub(crate) async fn forgo_listing(&mut self, dialect: Dialect, most: usize) -> Result<(), LaneError> {
+        self.surveys = None;
+        let tag = self.tag();
+        let end = match dialect.ends_records_in_nul() {
+            true => format!("E{tag}\0"),
+            false => format!("E{tag}\n{tag}\n"),
+        };
+        self.until_within(end.as_bytes(), most).await.map(drop)
+    }
+
     /// The next piece of the answer, up to a terminator that is left out.
     pub(crate) async fn until(&mut self, terminator: &[u8]) -> Result<Bytes, LaneError> {
+        self.until_within(terminator, LONGEST_ANSWER).await
+    }
+
+    async fn until_within(&mut self, terminator: &[u8], most: usize) -> Result<Bytes, LaneError> {
         let mut searched = 0;
         self.begin_piece();
         loop {
@@ -241,7 +159,7 @@ impl Lane {
                 return Ok(piece.freeze());
             }
             searched = self.buffer.len().saturating_sub(terminator.len());
-            if self.buffer.len() > LONGEST_ANSWER {
+            if self.buffer.len() > most {
                 return Err(self.nonsense());
             }
             self.read().await?;

@@ -2,7 +2,7 @@
 
 use model::SourcePath;
 
-use crate::facts::{Dialect, DigestTool, Facts};
+use crate::facts::{DigestTool, Facts};
 
 /// The device's half of the conversation.
 pub(crate) const DEVICE: &str = include_str!("script/device.sh");
@@ -49,9 +49,9 @@ pub(crate) fn opening(tag: &Tag, knowledge: Knowledge<'_>) -> Vec<u8> {
     opening.extend_from_slice(format!("\n{}\n{}\n", tag.first_half, tag.second_half).as_bytes());
     match knowledge {
         Knowledge::Of(facts) => {
-            let records = match facts.dialect {
-                Dialect::Gnu | Dialect::GnuStat => "nul",
-                _ => "tag",
+            let records = match facts.dialect.ends_records_in_nul() {
+                true => "nul",
+                false => "tag",
             };
             let digests = facts.digests.map_or("", DigestTool::name);
             opening.extend_from_slice(format!("{records} {digests}\n").as_bytes());

@@ -323,6 +323,11 @@ impl Session for SshSession {
         self.verdict.unless_ended(self.list(source, items)).await?
     }
 
+    fn has_early_listing(&self, source: &SourcePath) -> bool {
+        let lanes = self.lanes.as_ref().filter(|_| self.dialect.lists());
+        lanes.is_some_and(|lanes| lanes.bring_listing_of(source))
+    }
+
     async fn rename(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
         self.verdict.unless_ended(self.move_all(source, moves)).await?
     }

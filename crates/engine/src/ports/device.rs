@@ -42,8 +42,8 @@ pub trait Session: Send + Sync + 'static {
     /// Streams everything below `source`, withdrawn folders and what is in them included; files are followed by nothing,
     /// folders by their contents in any order. Which files are open is found out before the first entry is looked at.
     ///
-    /// The first listing of the first of the sources that facts were wanted for may have been asked for while connecting: then it is of the moment at
-    /// which the device told its clock.
+    /// It may have been asked for while connecting ([`Session::has_early_listing`]): then each entry was looked at when the device told its clock, or
+    /// later.
     ///
     /// Does not follow symbolic links. A folder that cannot be listed is reported as [`SurveyItem::Unlistable`]. A name that
     /// no [`RelativePath`] admits is reported as [`SurveyItem::Refused`].  A missing source fails with [`FailureClass::SourceMissing`].
@@ -56,6 +56,9 @@ pub trait Session: Send + Sync + 'static {
         source: &SourcePath,
         items: SurveySender,
     ) -> impl Future<Output = Result<Listed, DeviceFailure>> + Send;
+
+    /// Whether the next listing of this source may be one that was asked for while connecting. Once it may not, it never may again in this session.
+    fn has_early_listing(&self, source: &SourcePath) -> bool;
 
     /// Renames files atomically, replacing nothing that matters: every target is in a folder that is new to this batch. Then looks at what was
     /// renamed, as [`Session::inspect`] does: both in one, because each would cost a round trip.

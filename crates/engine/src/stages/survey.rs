@@ -21,7 +21,7 @@ use crate::visit::{Visit, hash};
 use crate::withdrawn;
 use crate::world::World;
 use listing::listed;
-use marks::Marks;
+pub(crate) use marks::Marks;
 
 /// What a survey found.
 #[derive(Debug)]
@@ -52,12 +52,9 @@ pub(crate) async fn survey<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     outlook: &Outlook<'_>,
+    marks: Option<Marks>,
     mode: Mode,
 ) -> Result<Survey, PassError> {
-    let marks = match &outlook.rules.done_suffix {
-        Some(suffix) => Some(Marks::collect(visit, source, suffix).await?),
-        None => None,
-    };
     let mut judging = Judging {
         visit,
         source,

@@ -264,6 +264,16 @@ impl Session for FakeSession {
         &self.facts
     }
 
+    fn has_early_listing(&self, _: &SourcePath) -> bool {
+        let state = self.state.lock().unwrap();
+        let mut since_connecting = state
+            .requests
+            .iter()
+            .rev()
+            .take_while(|request| **request != "connect");
+        since_connecting.all(|request| *request != "survey")
+    }
+
     async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
         let entries: Vec<SurveyItem> = {
             let mut state = self.state.lock().unwrap();

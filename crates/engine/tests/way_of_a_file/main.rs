@@ -103,15 +103,18 @@ impl FakeWorld {
     }
 
     fn run(&self, mode: Mode) -> SweepSummary {
+        self.visit(std::slice::from_ref(&self.rules), 4, mode)
+    }
+
+    fn visit(&self, devices: &[DeviceRules], parallel: usize, mode: Mode) -> SweepSummary {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             // No time passes but what is slept.
             .start_paused(true)
             .build()
             .unwrap();
-        let devices = [self.rules.clone()];
         runtime
-            .block_on(sweep(self, &devices, 4, mode, &Stop::default()))
+            .block_on(sweep(self, devices, parallel, mode, &Stop::default()))
             .unwrap()
     }
 

@@ -1,9 +1,10 @@
-//! A device that waits for its turn after it was connected to: its first listing may be as old as the connection.
+//! A device that waits for its turn after it was connected to: its first listing may be as old as the connection, its pass is not.
 
 use std::time::Duration;
 
-use engine::ports::Reason;
-use model::{Timestamp, WaitReason};
+use engine::ports::{PassOutcome, Reason};
+use engine::rules::Mode;
+use model::{DeviceName, Timestamp, WaitReason};
 
 use crate::FakeWorld;
 use crate::device::NOW;
@@ -41,4 +42,29 @@ fn waiting_for_its_turn_brings_two_looks_at_a_device_no_further_apart() {
     earlier(&mut world.ledger.sighted_since.lock().unwrap());
     world.sweep();
     assert_eq!(world.on_device(), [""; 0]);
+}
+
+#[test]
+fn a_device_that_waited_long_for_its_turn_is_emptied_all_the_same() {
+    let mut world = FakeWorld::with_files(&[("a", b"one")]);
+    world.rules.rules.longest_listing = Duration::from_hours(1);
+    // The first of two keeps the only place for as long as a pass should take, and comes to no batch.
+    world.devices.state().pauses_before_each_name = Duration::from_mins(20);
+    let mut second = world.rules.clone();
+    second.name = DeviceName::new("wasp").unwrap();
+    world.devices.state().before_next("survey", |state| {
+        state.before_next("survey", |state| state.pauses_before_each_name = Duration::ZERO);
+    });
+    let devices = [world.rules.clone(), second];
+    let summary = world.visit(&devices, 1, Mode::Act);
+    let of = |name: &str| {
+        let (_, pass) = summary
+            .passes
+            .iter()
+            .find(|(device, _)| device.as_str() == name)
+            .unwrap();
+        (pass.outcome.clone(), pass.released.0)
+    };
+    assert_eq!(of("wasp"), (PassOutcome::Well, 1));
+    assert_eq!(of("bee").1, 0);
 }

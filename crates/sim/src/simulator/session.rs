@@ -5,7 +5,7 @@
 
 mod reach;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,9 +71,37 @@ pub struct SimulatedSession {
     reach: Reach,
     kind: Kind,
     facts: DeviceFacts,
-    /// The first listing, where the device has a shell: it is of the moment at which the device told its clock, whenever it is heard.
-    first_listing: Mutex<Option<Vec<SurveyItem>>>,
+    /// A listing that was asked for while connecting, where the device has a shell.
+    early: Mutex<Option<Listing>>,
 }
+
+/// A listing under way. Which files are open is found out first; then it comes as far as somebody listens.
+#[derive(Debug)]
+struct Listing {
+    open: Option<BTreeSet<u64>>,
+    /// The entries that were looked at before anybody listened.
+    ahead: Vec<SurveyItem>,
+    /// The rest.
+    names: Vec<Vec<u8>>,
+}
+
+impl Listing {
+    fn begin(state: &DeviceState, ahead: usize) -> Self {
+        let (open, mut ahead_names) = (state.open_files(), state.listing());
+        let names = ahead_names.split_off(ahead.min(ahead_names.len()));
+        let entries = ahead_names
+            .iter()
+            .filter_map(|path| state.entry(path, open.as_ref()));
+        Self {
+            ahead: entries.collect(),
+            names,
+            open,
+        }
+    }
+}
+
+/// So many entries of a listing are on their way before anybody listens, and then at a time.
+const ENTRIES: usize = 32;
 
 fn failure(class: FailureClass, message: &str) -> DeviceFailure {
     DeviceFailure {
@@ -109,13 +137,10 @@ impl Devices for SimulatedDevices {
         if self.power.is_off() {
             return std::future::pending().await;
         }
-        let (facts, kind, boot, first_listing) = {
+        let (facts, kind, boot, early) = {
             let state = station.device.lock();
-            let open = state.open_files();
-            let names = state.listing();
-            let entries = names.iter().filter_map(|path| state.entry(path, open.as_ref()));
-            let first_listing = state.facts().clock.map(|_| entries.collect());
-            (state.facts(), state.kind, state.boot, first_listing)
+            let early = state.facts().clock.map(|_| Listing::begin(&state, ENTRIES));
+            (state.facts(), state.kind, state.boot, early)
         };
         let reach = Reach {
             generation: station.link.generation(),
@@ -132,7 +157,7 @@ impl Devices for SimulatedDevices {
             reach,
             kind,
             facts,
-            first_listing: Mutex::new(first_listing),
+            early: Mutex::new(early),
         })
     }
 }
@@ -183,36 +208,36 @@ impl Session for SimulatedSession {
         &self.facts
     }
 
+    fn has_early_listing(&self, _: &SourcePath) -> bool {
+        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        early.is_some()
+    }
+
     async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
         let reach = self.reach.clone();
-        let first_listing = {
-            let mut first_listing = self.first_listing.lock().unwrap_or_else(PoisonError::into_inner);
-            first_listing.take()
+        let early = {
+            let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+            early.take()
         };
         self.reach
             .ask(64, async move {
-                if let Some(first_listing) = first_listing {
-                    for entries in first_listing.chunks(32) {
-                        if items.send(entries.to_vec()).await.is_err() {
-                            break;
-                        }
-                        sleep(STEP).await;
-                    }
+                let listing = match early {
+                    Some(listing) => listing,
+                    None => reach.on_device(|state| Listing::begin(state, 0)).await,
+                };
+                if items.send(listing.ahead).await.is_err() {
                     return Listed::Whole;
                 }
-                let (open, names) = reach
-                    .on_device(|state| (state.open_files(), state.listing()))
-                    .await;
-                for names in names.chunks(32) {
+                for names in listing.names.chunks(ENTRIES) {
+                    sleep(STEP).await;
                     let entries = reach.on_device(|state| {
-                        let entry = |path: &Vec<u8>| state.entry(path, open.as_ref());
+                        let entry = |path: &Vec<u8>| state.entry(path, listing.open.as_ref());
                         names.iter().filter_map(entry).collect::<Vec<SurveyItem>>()
                     });
                     let entries = entries.await;
                     if items.send(entries).await.is_err() {
                         return Listed::Whole;
                     }
-                    sleep(STEP).await;
                 }
                 Listed::Whole
             })

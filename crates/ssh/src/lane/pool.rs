@@ -2,9 +2,11 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use model::SourcePath;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::{Lane, LaneError, Opener};
 use crate::facts::Facts;
@@ -17,11 +19,20 @@ const MOST_LANES: usize = 3;
 /// Digests take long: other lanes are always left for the rest.
 const MOST_DIGESTS: usize = 1;
 
+/// For so long a listing that was asked for while connecting is worth hearing. A device may wait for its turn for a quarter of an hour: by then
+/// somebody may have opened a file that no process had open.
+const FRESH: Duration = Duration::from_secs(10);
+/// Bytes of a listing that nobody wants that are passed over, so that its lane can be used: a few thousand names. To open another costs two round trips
+/// and a login shell.
+const MOST_PASSED_OVER: usize = 256 * 1024;
+
 /// The lanes of one session.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     opener: Opener,
     known: Facts,
+    /// When the device had told what is known of it.
+    began: Instant,
     idle: Mutex<Vec<Lane>>,
     /// The first lane, as long as a listing that nobody has heard is on its way over it.
     surveying: Mutex<Option<Lane>>,
@@ -45,15 +56,14 @@ pub(crate) struct Lease<'a> {
 impl Lanes {
     /// Begins with the lane over which the device told its facts.
     pub(crate) fn new(opener: Opener, first: Lane, known: Facts) -> Self {
-        let (surveying, idle) = match (first.surveys(), known.dialect.lists()) {
-            (None, _) => (None, vec![first]),
-            (Some(_), true) => (Some(first), Vec::new()),
-            // What it says of the source is of no use, and the lane is given up with it.
-            (Some(_), false) => (None, Vec::new()),
+        let (surveying, idle) = match first.surveys() {
+            None => (None, vec![first]),
+            Some(_) => (Some(first), Vec::new()),
         };
         Self {
             opener,
             known,
+            began: Instant::now(),
             idle: Mutex::new(idle),
             surveying: Mutex::new(surveying),
             permits: Arc::new(Semaphore::new(MOST_LANES)),
@@ -72,17 +82,30 @@ impl Lanes {
         self.lease_with(None).await
     }
 
+    /// Whether a listing of the source that was asked for while connecting is on its way, and worth hearing.
+    pub(crate) fn bring_listing_of(&self, source: &SourcePath) -> bool {
+        let surveying = self.surveying.lock().unwrap_or_else(PoisonError::into_inner);
+        self.are_fresh()
+            && surveying
+                .as_ref()
+                .is_some_and(|lane| lane.surveys() == Some(source))
+    }
+
     /// A lane for the listing of a source: that which brings it already, if there is one.
     pub(crate) async fn lease_for_survey(&self, source: &SourcePath) -> Result<Lease<'_>, LaneError> {
+        let permit = self.permit().await?;
+        let brings_it = |lane: &mut Lane| self.are_fresh() && lane.surveys() == Some(source);
         let surveying = {
             let mut surveying = self.surveying.lock().unwrap_or_else(PoisonError::into_inner);
-            surveying.take()
+            surveying.take_if(brings_it)
         };
-        let Some(lane) = surveying.filter(|lane| lane.surveys() == Some(source)) else {
-            return self.lease().await;
-        };
-        let permit = self.permit().await?;
-        Ok(self.leased(lane, permit, None))
+        match surveying {
+            Some(lane) => Ok(self.leased(lane, permit, None)),
+            None => {
+                drop(permit);
+                self.lease().await
+            }
+        }
     }
 
     /// A lane for a request that takes long.
@@ -95,8 +118,7 @@ impl Lanes {
     async fn lease_with(&self, digest: Option<OwnedSemaphorePermit>) -> Result<Lease<'_>, LaneError> {
         loop {
             let permit = self.permit().await?;
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let lane = match idle {
+            let lane = match self.idle().await {
                 Some(lane) => lane,
                 None => match self.opener.open(Knowledge::Of(&self.known), None).await {
                     Ok((lane, _)) => lane,
@@ -108,6 +130,31 @@ impl Lanes {
             };
             return Ok(self.leased(lane, permit, digest));
         }
+    }
+
+    /// A lane that nobody uses: also that of a listing that is not worth hearing any more.
+    async fn idle(&self) -> Option<Lane> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if idle.is_some() || self.are_fresh() {
+            return idle;
+        }
+        let stale = {
+            let mut surveying = self.surveying.lock().unwrap_or_else(PoisonError::into_inner);
+            surveying.take()
+        };
+        let mut lane = stale?;
+        match lane.forgo_listing(self.known.dialect, MOST_PASSED_OVER).await {
+            Ok(()) => Some(lane),
+            Err(error) => {
+                tracing::debug!(device = %self.opener.target.name, %error, "an early listing is given up with its lane");
+                None
+            }
+        }
+    }
+
+    /// Whether what was asked for while connecting is worth hearing.
+    fn are_fresh(&self) -> bool {
+        self.known.dialect.lists() && self.began.elapsed() < FRESH
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, LaneError> {
@@ -132,10 +179,13 @@ impl Lanes {
     /// The device refuses one more session (`MaxSessions`): make do with those there are, unless it was the last.
     fn give_up_one(&self, permit: OwnedSemaphorePermit, error: LaneError) -> Result<(), LaneError> {
         let mut most = self.most.lock().unwrap_or_else(PoisonError::into_inner);
-        *most = most.saturating_sub(1);
+        if *most <= 1 {
+            return Err(error);
+        }
+        *most -= 1;
         permit.forget();
         tracing::debug!(device = %self.opener.target.name, left = *most, %error, "no further session");
-        if *most == 0 { Err(error) } else { Ok(()) }
+        Ok(())
     }
 }
 
@@ -167,24 +217,24 @@ impl DerefMut for Lease<'_> {
 mod tests {
     use super::*;
     use crate::facts::Dialect;
-    use crate::lane::scripted::{Heard, lanes_that_say};
+    use crate::lane::scripted::{Heard, TAG, lanes_that_say};
 
     fn source(path: &str) -> SourcePath {
         SourcePath::new(path).unwrap()
     }
 
-    async fn lanes(dialect: Dialect, survey: Option<&SourcePath>) -> (Lanes, Heard) {
+    async fn lanes(dialect: Dialect, survey: Option<&SourcePath>, says: &str) -> (Lanes, Heard) {
         let known = Facts {
             dialect,
             ..Facts::default()
         };
-        lanes_that_say(b"a listing", known, survey).await
+        lanes_that_say(says.as_bytes(), known, survey).await
     }
 
     #[tokio::test]
     async fn a_listing_that_was_asked_for_while_connecting_is_asked_for_once() {
         let data = source("/data");
-        let (lanes, heard) = lanes(Dialect::Gnu, Some(&data)).await;
+        let (lanes, heard) = lanes(Dialect::Gnu, Some(&data), "a listing").await;
         assert!(heard.bytes().ends_with(b"survey 6\n/data\0"));
         let before = heard.bytes().len();
         let mut lane = lanes.lease_for_survey(&data).await.unwrap();
@@ -201,19 +251,60 @@ mod tests {
     #[tokio::test]
     async fn a_listing_that_nobody_has_heard_is_never_taken_for_another_answer() {
         let data = source("/data");
-        for dialect in [Dialect::Gnu, Dialect::GnuStat] {
-            let (lanes, _) = lanes(dialect, Some(&data)).await;
-            // The only lane that there can be has the listing in it.
-            assert!(lanes.lease().await.is_err(), "{dialect:?}");
-        }
-        let (lanes, _) = lanes(Dialect::Gnu, Some(&data)).await;
+        let (lanes, _) = lanes(Dialect::Gnu, Some(&data), "a listing").await;
+        // The only lane that there can be has the listing in it.
+        assert!(lanes.lease().await.is_err());
         assert!(lanes.lease_for_survey(&source("/other")).await.is_err());
+        assert!(lanes.lease_for_survey(&data).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_that_was_asked_for_long_ago_is_passed_over_and_asked_for_again() {
+        let data = source("/data");
+        let said = format!("o 1 2 81a4\0E{TAG}\0another");
+        let (lanes, heard) = lanes(Dialect::Gnu, Some(&data), &said).await;
+        assert!(lanes.bring_listing_of(&data));
+        let before = heard.bytes().len();
+        tokio::time::advance(FRESH).await;
+        assert!(!lanes.bring_listing_of(&data));
+        let mut lane = lanes.lease_for_survey(&data).await.unwrap();
+        lane.survey(&data).await.unwrap();
+        assert_eq!(&heard.bytes()[before..], b"survey 6\n/data\0");
+        assert_eq!(lane.exactly(7).await.unwrap(), b"another".as_slice());
+    }
+
+    #[tokio::test]
+    async fn a_device_that_cannot_list_keeps_the_lane_that_it_told_its_facts_over() {
+        let data = source("/data");
+        for (dialect, end) in [
+            (Dialect::GnuStat, "\0".to_owned()),
+            (Dialect::PlainStat, format!("\n{TAG}\n")),
+        ] {
+            let said = format!("m {end}E{TAG}{end}answer");
+            let (lanes, _) = lanes(dialect, Some(&data), &said).await;
+            assert!(!lanes.bring_listing_of(&data));
+            let mut lane = lanes.lease().await.unwrap();
+            assert_eq!(
+                lane.exactly(6).await.unwrap(),
+                b"answer".as_slice(),
+                "{dialect:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_listing_without_end_goes_with_its_lane() {
+        let data = source("/data");
+        let (lanes, _) = lanes(Dialect::Gnu, Some(&data), &"x".repeat(MOST_PASSED_OVER + 1)).await;
+        tokio::time::advance(FRESH).await;
+        // No other can be opened here.
+        assert!(lanes.lease().await.is_err());
     }
 
     #[tokio::test]
     async fn a_lane_that_was_asked_for_nothing_is_asked_when_it_is_time_to() {
         let data = source("/data");
-        let (lanes, heard) = lanes(Dialect::Gnu, None).await;
+        let (lanes, heard) = lanes(Dialect::Gnu, None, "").await;
         let before = heard.bytes().len();
         let mut lane = lanes.lease_for_survey(&data).await.unwrap();
         lane.survey(&data).await.unwrap();

@@ -16,7 +16,8 @@ use crate::process::Client;
 use crate::script::{Knowledge, Tag};
 use crate::target::Target;
 
-const TAG: &str = "0123456789abcdef0123456789abcdef";
+/// What it marks its answers with.
+pub(crate) const TAG: &str = "0123456789abcdef0123456789abcdef";
 
 /// What the script has heard.
 #[derive(Debug, Clone, Default)]

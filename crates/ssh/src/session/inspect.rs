@@ -179,9 +179,9 @@ pub(super) async fn ask_to_look(lane: &mut Lease<'_>, names: &[Vec<u8>]) -> Resu
 /// The next record of a device whose script speaks that dialect.
 pub(super) async fn next_record(lane: &mut Lease<'_>, dialect: Dialect) -> Result<Record, LaneError> {
     let tag = lane.tag();
-    let piece = match dialect {
-        Dialect::Gnu | Dialect::GnuStat => lane.until(b"\0").await?,
-        _ => lane.until(format!("\n{tag}\n").as_bytes()).await?,
+    let piece = match dialect.ends_records_in_nul() {
+        true => lane.until(b"\0").await?,
+        false => lane.until(format!("\n{tag}\n").as_bytes()).await?,
     };
     Record::parse(&piece, &tag).ok_or_else(|| LaneError::Nonsense(beginning_of(&piece)))
 }

@@ -88,8 +88,8 @@ impl Supervised {
     }
 }
 
-/// Has ssh say goodbye and end. By itself it would first wait a round trip for the device to end each channel, though all that was asked of
-/// the device has been answered.
+/// Has ssh say goodbye and end. By itself it would first wait a round trip for the device to end each channel, though nobody waits for an answer
+/// any more.
 fn take_leave(process: &Child) {
     let id = process.id().and_then(|id| i32::try_from(id).ok());
     if let Some(id) = id.and_then(Pid::from_raw) {

@@ -13,12 +13,17 @@ use crate::world::{SFTP_SERVER, World, entries, relative, script, survey};
 
 /// A device whose commands are run by another shell than the login's, with some preparation.
 fn device_with_shell(world: World, preparation: &str, shell: &str) -> World {
+    device_with_settings(world, preparation, shell, "")
+}
+
+/// The same, and its sshd has more settings.
+fn device_with_settings(world: World, preparation: &str, shell: &str, settings: &str) -> World {
     let text = format!(
         "{preparation}\ncase \"$SSH_ORIGINAL_COMMAND\" in *sftp-server*) exec {SFTP_SERVER} ;; esac\n\
          exec {shell} -c 'IFS= read -r s && eval \"$(printf %b \"$s\")\"'"
     );
     let wrapper = script(&world, "wrapper", &text);
-    world.device("hive", &format!("ForceCommand {}", wrapper.display()))
+    world.device("hive", &format!("ForceCommand {}\n{settings}", wrapper.display()))
 }
 
 /// A device that has nothing but `BusyBox`.
@@ -225,6 +230,17 @@ async fn a_device_that_permits_two_sessions_answers_one_question_after_the_other
     );
     assert_eq!(listed.len(), 1);
     assert!(looked.unwrap()[0].is_ok() && digests.unwrap()[0].is_some() && more.unwrap()[0].is_some());
+}
+
+#[tokio::test]
+async fn a_device_that_cannot_list_and_permits_two_sessions_answers_over_the_one_it_has() {
+    let world = World::new();
+    let tools = world.path("tools");
+    fs::create_dir(&tools).unwrap();
+    fs::rename(script(&world, "find", "exit 1"), tools.join("find")).unwrap();
+    let preparation = format!("PATH={}:$PATH\nexport PATH", tools.display());
+    let world = device_with_settings(world, &preparation, "sh", "MaxSessions 2");
+    a_file_can_be_gathered(&world).await;
 }
 
 #[tokio::test]

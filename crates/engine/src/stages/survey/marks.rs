@@ -16,7 +16,7 @@ use crate::world::World;
 ///
 /// Holds a hash of each name, 8 bytes: two names that hash alike would at worst make a file ready, and settling still holds.
 #[derive(Debug)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     suffix: Vec<u8>,
     marked: HashSet<u64>,
     present: HashSet<u64>,
@@ -25,14 +25,17 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) async fn collect<W: World>(
+    /// The marks in a source, where the rules want them: by a listing of its own, before the one that is judged.
+    pub(crate) async fn collect<W: World>(
         visit: &Visit<'_, W>,
         source: &SourcePath,
-        suffix: &[u8],
-    ) -> Result<Self, PassError> {
+    ) -> Result<Option<Self>, PassError> {
+        let Some(suffix) = &visit.device.rules.done_suffix else {
+            return Ok(None);
+        };
         let mut marks = Self {
             is_cut: false,
-            suffix: suffix.to_vec(),
+            suffix: suffix.clone(),
             marked: HashSet::new(),
             present: HashSet::new(),
         };
@@ -46,7 +49,7 @@ impl Marks {
         })
         .await?;
         marks.is_cut |= cut.is_some();
-        Ok(marks)
+        Ok(Some(marks))
     }
 
     fn note(&mut self, entry: &Entry) {
