@@ -26,7 +26,8 @@ pub(crate) async fn run<W: World>(
     source: &SourcePath,
     batch: Batch,
 ) -> Result<(), PassError> {
-    let (to_prove, mut to_gather) = divided(with_room(visit, source, batch).await?);
+    let (to_prove, mut to_gather) = divided(batch);
+    // What is stored already needs no room.
     let proved = record::prove_again(visit, to_prove).await?;
     to_gather.extend(
         proved
@@ -35,7 +36,8 @@ pub(crate) async fn run<W: World>(
             .map(|candidate| (candidate, Decision::Resume)),
     );
 
-    let withdrawn = withdraw::withdraw(visit, source, to_gather).await?;
+    let fitting = with_room(visit, source, to_gather).await?;
+    let withdrawn = withdraw::withdraw(visit, source, fitting).await?;
     let fetched = fetch::fetch(visit, source, withdrawn).await?;
     let verified = verify::verify(visit, source, fetched).await?;
     let published = publish::publish(visit, source, verified).await?;

@@ -23,6 +23,11 @@ pub enum Event {
         /// Whether it acts.
         mode: Mode,
     },
+    /// Other collectors have left files in the store's staging area that are older than a week: they may never come back for them.
+    ForeignStaging {
+        /// How many files. Never none.
+        files: u64,
+    },
     /// A device is being connected to.
     Connecting {
         /// Which.
@@ -133,6 +138,10 @@ pub enum Event {
     SweepEnded {
         /// How long it took.
         took: Duration,
+        /// Devices that were not visited any more, since the store or the ledger failed or somebody asked to stop.
+        not_visited: Vec<DeviceName>,
+        /// Why the ledger failed in the midst of the sweep, if it did.
+        ledger_failure: Option<String>,
     },
 }
 

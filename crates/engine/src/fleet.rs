@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use model::{DeviceName, FailureClass};
@@ -66,7 +66,10 @@ pub async fn sweep<W: World>(
     world.store().condition().await?;
     if mode == Mode::Act {
         let week_ago = world.clock().now().minus(std::time::Duration::from_hours(7 * 24));
-        world.store().tidy_staging(week_ago).await?;
+        let files = world.store().tidy_staging(week_ago).await?;
+        if files > 0 {
+            world.reporter().report(&Event::ForeignStaging { files });
+        }
     }
     world.reporter().report(&Event::SweepBegan {
         devices: devices.len(),
@@ -109,6 +112,8 @@ pub async fn sweep<W: World>(
     }
     world.reporter().report(&Event::SweepEnded {
         took: began.elapsed(),
+        not_visited: summary.not_visited.clone(),
+        ledger_failure: summary.ledger_failure.clone(),
     });
     Ok(summary)
 }
@@ -122,14 +127,6 @@ struct Places {
     overdue: Semaphore,
     /// Some device has been worked on.
     touched: AtomicBool,
-}
-
-/// The semaphores are never closed.
-type Turn<'a> = Result<SemaphorePermit<'a>, AcquireError>;
-
-/// Changes a turn against a place among those that are overdue, if there is one.
-pub(crate) fn give_way<'a>(overdue: &'a Semaphore, turn: Turn<'a>) -> Turn<'a> {
-    overdue.try_acquire().or(turn)
 }
 
 async fn visit<W: World>(
@@ -150,8 +147,7 @@ async fn visit<W: World>(
         drop(place);
         turn
     };
-    let give_way = |turn| give_way(&places.overdue, turn);
-    let summary = pass(world, device, mode, stop, turn, give_way).await;
+    let summary = pass(world, device, mode, stop, turn, places.overdue.acquire()).await;
     (name, summary.map(Some))
 }
 

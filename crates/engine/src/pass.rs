@@ -20,7 +20,7 @@ use crate::world::{Stop, World};
 /// Visits one device: looks at device, store and ledger, and does what is missing. First run, retry and recovery are this.
 ///
 /// `connected` is awaited between connecting and working, and the place that it gives is held until the end: a dead device holds up no other. A
-/// pass that takes too long holds what `give_way` makes of its place.
+/// pass that takes too long changes it against the place that `overdue` gives.
 /// Fails only where the ledger does; everything else is in the summary.
 pub(crate) async fn pass<W: World, P>(
     world: &W,
@@ -28,7 +28,7 @@ pub(crate) async fn pass<W: World, P>(
     mode: Mode,
     stop: &Stop,
     connected: impl Future<Output = P>,
-    give_way: impl FnOnce(P) -> P,
+    overdue: impl Future<Output = P>,
 ) -> Result<PassSummary, LedgerError> {
     let (began, earliest_look) = (Instant::now(), world.clock().steady());
     let row = match mode {
@@ -60,7 +60,7 @@ pub(crate) async fn pass<W: World, P>(
                 session.close().await;
                 result
             };
-            holding(place, give_way, work).await
+            holding(place, overdue, work).await
         }
         Err(failure) => Err(PassError::Device(failure)),
     };
@@ -96,16 +96,23 @@ async fn remembered_compression<W: World>(
     Ok(fresh.map(|found| found.paid))
 }
 
-/// Holds a place while something is done; once that has taken as long as any pass should, another one.
-async fn holding<P, T>(place: P, give_way: impl FnOnce(P) -> P, work: impl Future<Output = T>) -> T {
+/// Holds a place while something is done; once that has taken as long as any pass should, another one as soon as it is to be had.
+async fn holding<P, T>(
+    place: P,
+    overdue: impl Future<Output = P>,
+    work: impl Future<Output = T>,
+) -> T {
     let mut work = std::pin::pin!(work);
-    match timeout(LONGEST_PASS, &mut work).await {
-        Ok(done) => done,
-        Err(_) => {
-            let _place = give_way(place);
-            work.await
-        }
+    if let Ok(done) = timeout(LONGEST_PASS, &mut work).await {
+        return done;
     }
+    let _other_place = tokio::select! {
+        biased;
+        done = &mut work => return done,
+        other_place = overdue => other_place,
+    };
+    drop(place);
+    work.await
 }
 
 /// What a pass found out, as far as it came.
@@ -232,17 +239,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pass_that_takes_too_long_makes_way_for_others() {
         let (working, overdue) = (Semaphore::new(1), Semaphore::new(1));
-        let give_way = |place| crate::fleet::give_way(&overdue, place);
-        let first = async { holding(working.acquire().await, give_way, std::future::pending::<()>()).await };
+        let pass = async |takes: Duration| {
+            holding(working.acquire().await, overdue.acquire(), tokio::time::sleep(takes)).await;
+        };
+        let first = pass(LONGEST_PASS * 4);
         let mut first = std::pin::pin!(first);
         assert!(timeout(LONGEST_PASS / 2, &mut first).await.is_err());
         assert_eq!((working.available_permits(), overdue.available_permits()), (0, 1));
         assert!(timeout(LONGEST_PASS, &mut first).await.is_err());
         assert_eq!((working.available_permits(), overdue.available_permits()), (1, 0));
-        // The place of those that are overdue is taken: who comes next keeps its own.
-        let second = async { holding(working.acquire().await, give_way, std::future::pending::<()>()).await };
+        // The place of those that are overdue is taken: who comes next keeps its own, until the first has ended.
+        let second = pass(LONGEST_PASS * 8);
         let mut second = std::pin::pin!(second);
-        assert!(timeout(LONGEST_PASS * 2, &mut second).await.is_err());
+        assert!(timeout(LONGEST_PASS * 3 / 2, &mut second).await.is_err());
         assert_eq!(working.available_permits(), 0);
+        first.await;
+        assert!(timeout(LONGEST_PASS, &mut second).await.is_err());
+        assert_eq!((working.available_permits(), overdue.available_permits()), (1, 0));
     }
 }

@@ -41,6 +41,7 @@ pub(crate) async fn empty<W: World>(
     clock_trusted: bool,
     all_left: &mut Left,
 ) -> Result<(), PassError> {
+    visit.begin_source();
     loop {
         let progress_before = visit.progress();
         let marks = Marks::collect(visit, source).await?;

@@ -19,8 +19,8 @@ use crate::selection::StandingBook;
 use crate::world::{SessionOf, Stop, World};
 use done::Done;
 
-/// After this long a pass begins no further batch: a device that records faster than its link carries would keep the sweep, and with
-/// it every other device's next turn, for ever. The next pass goes on.
+/// So long after the first batch of a source no further one is begun: a device that records faster than its link carries would keep the sweep, and with
+/// it every other device's next turn, for ever. The next pass goes on. Nor does a pass that takes longer keep a place that others wait for.
 pub(crate) const LONGEST_PASS: Duration = Duration::from_mins(15);
 
 /// One visit to one device.
@@ -35,8 +35,9 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) earliest_look: Timestamp,
     /// When the device was connected, by our own clock and by that which measures spans: its facts are of then.
     pub(crate) connected: (Timestamp, Instant),
-    /// When its turn came, which may be long after it was connected.
-    turn: Instant,
+    /// When the first batch of the source at hand was begun. Neither the time until the device's turn came nor that of the listing is taken from the
+    /// batches: a device that takes long for either would never be emptied.
+    first_batch: Mutex<Option<Instant>>,
     pub(crate) stored: Count,
     pub(crate) released: Count,
     /// Folders that several batches of a source share, and that may be empty when all of them are done.
@@ -80,7 +81,6 @@ impl Count {
 }
 
 impl<'a, W: World> Visit<'a, W> {
-    /// A visit whose turn comes now.
     pub(crate) fn new(
         world: &'a W,
         device: &'a DeviceRules,
@@ -97,7 +97,7 @@ impl<'a, W: World> Visit<'a, W> {
             pass,
             earliest_look,
             connected,
-            turn: Instant::now(),
+            first_batch: Mutex::new(None),
             stored: Count::default(),
             released: Count::default(),
             shared_folders: Mutex::default(),
@@ -116,9 +116,16 @@ impl<'a, W: World> Visit<'a, W> {
         self.world.reporter().report(event);
     }
 
-    /// Whether a further batch may begin.
+    /// Another source is to be emptied, and has all the time that a source has.
+    pub(crate) fn begin_source(&self) {
+        *self.first_batch.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether a further batch may begin. The first time that this is asked of a source, it may.
     pub(crate) fn may_go_on(&self) -> bool {
-        !self.stop.is_asked() && self.turn.elapsed() < LONGEST_PASS
+        let mut first_batch = self.first_batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = first_batch.get_or_insert_with(Instant::now).elapsed();
+        !self.stop.is_asked() && since < LONGEST_PASS
     }
 
     /// An id for a batch that no other batch has, of any pass, ledger or collector: its folder is new on every device.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
+use gleaner::exit::ExitStatus;
 use gleaner::{cli, config};
 use model::{FailureClass, LeaveReason, WaitReason};
 
@@ -27,14 +28,20 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn failures() -> Result<String, std::fmt::Error> {
     let mut text = format!(
         "# Why a device could not be served\n\n{GENERATED}\n\nThe codes are the same in `gleaner status`, in JSON and in \
-         the ledger, and do not change between releases.\n\n| code | meaning | what to do |\n|---|---|---|\n"
+         the ledger, and do not change between releases. Where devices could not be reached and all else is well, the sweep ends with exit \
+         status 5; any other failure makes it end with 1.\n\n| code | meaning | exit status | what to do |\n|---|---|---|---|\n"
     );
     for class in FailureClass::ALL {
+        let status = match class.is_unreachable() {
+            true => ExitStatus::Unreachable,
+            false => ExitStatus::Partial,
+        };
         writeln!(
             text,
-            "| `{}` | {} | {} |",
+            "| `{}` | {} | {} | {} |",
             class.code(),
             class.meaning(),
+            status.code(),
             class.remedy()
         )?;
     }
@@ -44,11 +51,17 @@ fn failures() -> Result<String, std::fmt::Error> {
 fn reasons() -> Result<String, std::fmt::Error> {
     let mut text = format!(
         "# Why a file is still on its device\n\n{GENERATED}\n\nThe codes are the same in `gleaner status`, in JSON and \
-         in the ledger, and do not change between releases.\n\n## It waits\n\nIt will be gathered without anybody \
-         doing anything.\n\n| code | meaning |\n|---|---|\n"
+         in the ledger, and do not change between releases.\n\n## It waits\n\nIt is tried again by itself. Where \
+         there is something to do, the sweep ends with exit status 1.\n\n| code | meaning | what to do |\n|---|---|---|\n"
     );
     for reason in WaitReason::ALL {
-        writeln!(text, "| `{}` | {} |", reason.code(), reason.text())?;
+        writeln!(
+            text,
+            "| `{}` | {} | {} |",
+            reason.code(),
+            reason.text(),
+            reason.remedy()
+        )?;
     }
     text.push_str(
         "\n## It is left\n\nIt stays until somebody does something. Where there is something to do, the sweep ends \

@@ -78,7 +78,8 @@ pub enum Command {
     Files(Files),
     /// Read the whole store again and compare each file with the ledger
     ///
-    /// Changes nothing unless --quarantine is given. Ends with status 1 if there are findings.
+    /// Changes nothing unless --quarantine is given. Ends with status 1 if there are findings. With -v it also lists the files in the
+    /// store that the ledger does not know.
     Audit(Audit),
     /// Ask each device how large its sources are and how full its file system is
     Disk(Disk),

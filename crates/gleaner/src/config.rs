@@ -92,6 +92,8 @@ fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec
         match std::fs::read(file) {
             Ok(bytes) => return Ok((file.clone(), bytes)),
             Err(cause) if is_absence(&cause) => {}
+            // We are in a folder that we may not look into, as the account of the service in somebody's home: what is in it is not for us.
+            Err(cause) if file.is_relative() && is_closed(file, &cause) => {}
             Err(cause) => return Err(unreadable(file, cause, false)),
         }
     }
@@ -119,6 +121,12 @@ fn is_absence(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
+}
+
+/// Whether it cannot be said that there is such a file at all.
+fn is_closed(file: &Path, error: &io::Error) -> bool {
+    let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    is_denied(error) && std::fs::symlink_metadata(file).is_err_and(|error| is_denied(&error))
 }
 
 fn unreadable(file: &Path, cause: io::Error, by_environment: bool) -> Failure {

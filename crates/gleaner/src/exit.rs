@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub enum ExitStatus {
     /// All well.
     Well,
-    /// Some device or file failed; the rest was done. Also an audit with findings, a store that filled up on the way.
+    /// Some device or file failed; the rest was done. Also an audit with findings, and a store or ledger that failed on the way.
     Partial,
     /// The command line or the configuration makes no sense. Nothing was touched.
     Usage,
@@ -52,7 +52,7 @@ impl ExitStatus {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Well => "all well",
-            Self::Partial => "some device or file failed (the rest was done), or an audit has findings",
+            Self::Partial => "some device or file failed (the rest was done), the store or the ledger failed on the way (the next sweep goes on), or an audit has findings",
             Self::Usage => "the command line or the configuration is wrong; nothing was touched",
             Self::StoreOrLedger => "the store or the ledger cannot be used; nothing was touched",
             Self::Busy => "another gleaner is at work on this ledger; nothing was touched",

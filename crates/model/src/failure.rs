@@ -107,7 +107,7 @@ impl FailureClass {
                 "connect once by hand with `ssh` (adding `-o HostKeyAlias=NAME` where gleaner.toml gives the device a host or port), compare the fingerprint, and accept it"
             }
             Self::HostKeyChanged => {
-                "find out why (re-flashed card, swapped tunnel); if it is right, remove the old key: `ssh-keygen -R HOST`, with a port `ssh-keygen -R '[HOST]:PORT'`"
+                "find out why (re-flashed card, swapped tunnel); if it is right, remove the old key: `ssh-keygen -R HOST`, with a port `ssh-keygen -R '[HOST]:PORT'`, or `ssh-keygen -R NAME` where gleaner.toml gives the device a host or port"
             }
             Self::AuthenticationRefused => "install the public key in the device's authorized_keys",
             Self::SourceMissing => "check `source` for this device, and that its disk is mounted",

@@ -5,7 +5,7 @@
 pub enum WaitReason {
     /// Touched less than `settle` ago.
     Settling,
-    /// Some process on the device has it open.
+    /// Some process on the device has it open for writing.
     Open,
     /// Whether it is open cannot be seen; touched less than `settle_blind` ago.
     SettlingBlind,
@@ -56,7 +56,7 @@ impl WaitReason {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Settling => "still settling: touched a moment ago",
-            Self::Open => "a program on the device has it open",
+            Self::Open => "a program on the device has it open for writing",
             Self::SettlingBlind => "settling longer, because open files cannot be seen on this device",
             Self::ClockUntrusted => "the device's clock is not to be trusted; waiting for a second look",
             Self::NotMarkedDone => "its done marker is not there yet",

@@ -95,8 +95,11 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
-        self.ends_within(HELPERS_DEADLINE);
-        drop(fs::remove_dir(&self.folder));
+        let deadline = Instant::now() + HELPERS_DEADLINE;
+        // A process that is dying is no longer named, but the group cannot go yet.
+        while fs::remove_dir(&self.folder).is_err() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 mod listing;
 mod marks;
+mod withdrawn_files;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use model::names::WITHDRAWN_FOLDER;
@@ -17,11 +17,12 @@ use crate::ports::{
 use crate::recourse::PassError;
 use crate::rules::Mode;
 use crate::selection::{Oldest, PLAN_LENGTH, StandingBook};
-use crate::visit::{Visit, hash};
+use crate::visit::Visit;
 use crate::withdrawn;
 use crate::world::World;
 use listing::listed;
 pub(crate) use marks::Marks;
+use withdrawn_files::Withdrawn;
 
 /// What a survey found.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ pub(crate) async fn survey<W: World>(
         standing: StandingBook::default(),
         old_folders: Vec::new(),
         folder_bytes: 0,
-        withdrawn: HashSet::new(),
+        withdrawn: Withdrawn::default(),
         cut: None,
     };
     judging.cut = listed(visit, source, async |items| judging.judge_all(items).await).await?;
@@ -87,18 +88,18 @@ struct Judging<'a, W: World> {
     standing: StandingBook,
     old_folders: Vec<RelativePath>,
     folder_bytes: usize,
-    /// Where our own withdrawn files lie, by hash: a few batches.
-    withdrawn: HashSet<u64>,
+    withdrawn: Withdrawn,
     cut: Option<DeviceFailure>,
 }
 
 impl<W: World> Judging<'_, W> {
     async fn judge_all(&mut self, items: Vec<SurveyItem>) -> Result<(), PassError> {
-        let mut ready = Vec::new();
+        let (mut ready, mut unsure) = (Vec::new(), Vec::new());
         for item in items {
             match item {
-                SurveyItem::Entry(entry) => self.judge_one(&entry, &mut ready),
+                SurveyItem::Entry(entry) => self.judge_one(&entry, &mut ready, &mut unsure),
                 SurveyItem::Unlistable(path) => {
+                    self.withdrawn.note_unlistable(&path);
                     self.stand(
                         path.to_string(),
                         0,
@@ -111,10 +112,16 @@ impl<W: World> Judging<'_, W> {
                 }
             }
         }
-        self.decide_all(ready).await
+        self.decide_all(ready).await?;
+        self.put_off(unsure).await
     }
 
-    fn judge_one(&mut self, entry: &Entry, ready: &mut Vec<Candidate>) {
+    fn judge_one(
+        &mut self,
+        entry: &Entry,
+        ready: &mut Vec<Candidate>,
+        unsure: &mut Vec<(Candidate, Duration)>,
+    ) {
         if withdrawn::is_within(&entry.path) {
             self.note_withdrawn(entry);
         }
@@ -130,7 +137,7 @@ impl<W: World> Judging<'_, W> {
             Verdict::Ready(candidate) | Verdict::SecondLook(candidate, _)
                 if self.visit.has_left(self.source, &candidate.original) => {}
             Verdict::Ready(candidate) => ready.push(candidate),
-            Verdict::SecondLook(candidate, needed) => self.second_looks.push(candidate, needed),
+            Verdict::SecondLook(candidate, needed) => unsure.push((candidate, needed)),
             Verdict::Standing(reason) => {
                 self.stand(entry.path.to_string(), entry.identity.size, reason, None);
             }
@@ -143,9 +150,7 @@ impl<W: World> Judging<'_, W> {
         // between two removals would stay for ever otherwise.
         let of_all = entry.path.file_name() == WITHDRAWN_FOLDER;
         match entry.kind {
-            EntryKind::File if ours && self.withdrawn.len() < MOST_NAMES => {
-                self.withdrawn.insert(hash(&entry.path));
-            }
+            EntryKind::File if ours => self.withdrawn.note(&entry.path),
             EntryKind::Folder if ours || of_all => self.note_folder(&entry.path),
             _ => {}
         }
@@ -162,41 +167,59 @@ impl<W: World> Judging<'_, W> {
         self.standing.note(self.source, path, reason, size, detail);
     }
 
-    /// Decides about settled files. The ledger is asked for a whole batch at once.
+    /// Decides about settled files.
     async fn decide_all(&mut self, ready: Vec<Candidate>) -> Result<(), PassError> {
-        if ready.is_empty() {
-            return Ok(());
+        let ready = ready.into_iter().map(|candidate| (candidate, ())).collect();
+        for (candidate, (), decision) in self.without_kept(ready).await? {
+            match self.why_nameless(&candidate, &decision) {
+                None => self.work.push(candidate, decision),
+                Some(error) => self.stand(
+                    candidate.original.to_string(),
+                    candidate.identity.size,
+                    Reason::Leave(LeaveReason::Name),
+                    Some(format!("its name in the store: {error}")),
+                ),
+            }
         }
-        let paths: Vec<RelativePath> = ready.iter().map(|candidate| candidate.original.clone()).collect();
+        Ok(())
+    }
+
+    /// Puts off files whose clock does not tell whether they are settled.
+    async fn put_off(&mut self, unsure: Vec<(Candidate, Duration)>) -> Result<(), PassError> {
+        for (candidate, needed, _) in self.without_kept(unsure).await? {
+            self.second_looks.push(candidate, needed);
+        }
+        Ok(())
+    }
+
+    /// What is to be done with files. Those that are stored and stay by rule are left out: they must not crowd out what can go. The ledger is asked for
+    /// all of them at once.
+    async fn without_kept<T>(
+        &mut self,
+        files: Vec<(Candidate, T)>,
+    ) -> Result<Vec<(Candidate, T, Decision)>, PassError> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let originals = files.iter().map(|(candidate, _)| candidate.original.clone());
+        let paths: Vec<RelativePath> = originals.collect();
         let ledger = self.visit.world.ledger();
         let remembered = ledger
             .remembered(&self.visit.device.name, self.source, &paths)
             .await?;
-        for (candidate, remembered) in ready.into_iter().zip(remembered) {
-            let decision = plan::decide(
-                &candidate,
-                remembered.as_ref(),
-                self.outlook.rules,
-                self.outlook.abilities,
-            );
+        let mut others = Vec::with_capacity(files.len());
+        for ((candidate, with), remembered) in files.into_iter().zip(remembered) {
+            let (rules, abilities) = (self.outlook.rules, self.outlook.abilities);
+            let decision = plan::decide(&candidate, remembered.as_ref(), rules, abilities);
             match &decision {
-                // What stays by rule must not crowd out what can go.
                 Decision::Keep(_, reason) => {
                     let state = remembered.map(|row| row.state);
                     self.keep(&candidate, *reason, state, &decision).await?;
                 }
-                _ => match self.why_nameless(&candidate, &decision) {
-                    None => self.work.push(candidate, decision),
-                    Some(error) => self.stand(
-                        candidate.original.to_string(),
-                        candidate.identity.size,
-                        Reason::Leave(LeaveReason::Name),
-                        Some(format!("its name in the store: {error}")),
-                    ),
-                },
+                _ => others.push((candidate, with, decision)),
             }
         }
-        Ok(())
+        Ok(others)
     }
 
     /// Why no name in the store can be given to a file that is to be fetched. It would be fetched in every pass, in vain.
@@ -305,37 +328,14 @@ impl<W: World> Judging<'_, W> {
 
     async fn gone(&self) -> Result<Vec<crate::ports::RowId>, PassError> {
         // What was not named may be there.
-        if self.cut.is_some() || self.withdrawn.len() >= MOST_NAMES {
+        if self.cut.is_some() {
             return Ok(Vec::new());
         }
-        let rows = self
-            .visit
-            .world
-            .ledger()
+        let ledger = self.visit.world.ledger();
+        let rows = ledger
             .withdrawn_rows(&self.visit.device.name, self.source)
             .await?;
-        let lies_at = |row: &crate::ports::WithdrawnRow| {
-            [
-                withdrawn::in_source(self.outlook.ledger, &row.withdrawn, &row.path).ok(),
-                withdrawn::beside(self.outlook.ledger, &row.withdrawn, &row.path).ok(),
-                withdrawn::hidden(self.outlook.ledger, &row.withdrawn, &row.path).ok(),
-            ]
-        };
-        let is_gone = |row: &crate::ports::WithdrawnRow| {
-            // A listing refuses the name of what lies deeper than a path may be: it may be there unseen.
-            if RelativePath::new(row.path.as_bytes()).is_err() {
-                return false;
-            }
-            lies_at(row)
-                .iter()
-                .flatten()
-                .all(|place| !self.withdrawn.contains(&hash(place)))
-        };
-        Ok(rows
-            .iter()
-            .filter(|row| is_gone(row))
-            .map(|row| row.row)
-            .collect())
+        Ok(self.withdrawn.gone(&rows, self.outlook.ledger))
     }
 }
 

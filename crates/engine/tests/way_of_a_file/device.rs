@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) full: bool,
     pub(crate) missing_sources: Vec<String>,
     pub(crate) lies_about_digests: bool,
+    /// A folder that cannot be listed: nothing that lies below it is named.
+    pub(crate) unlistable: Option<&'static str>,
     /// A listing never comes to its end.
     pub(crate) endless: bool,
     /// How long each name of a listing lets wait for itself.
@@ -297,7 +299,13 @@ impl Session for FakeSession {
                     openness,
                 }
             });
-            files.map(SurveyItem::Entry).collect()
+            let is_shown = |entry: &Entry| {
+                let unlistable = state.unlistable.map(|folder| format!("{folder}/"));
+                !unlistable.is_some_and(|folder| entry.path.as_bytes().starts_with(folder.as_bytes()))
+            };
+            let unlistable = state.unlistable.map(|folder| RelativePath::new(folder).unwrap());
+            let shown = files.filter(is_shown).map(SurveyItem::Entry);
+            shown.chain(unlistable.map(SurveyItem::Unlistable)).collect()
         };
         let pause = self.state.lock().unwrap().pauses_before_each_name;
         if pause.is_zero() {

@@ -35,6 +35,8 @@ pub(crate) struct FakeStore {
     /// What publishing answers.
     pub(crate) publish_fault: Arc<Mutex<Option<PublishFault>>>,
     pub(crate) appends: Arc<Mutex<usize>>,
+    /// What other collectors have left in staging.
+    pub(crate) foreign_leftovers: Arc<Mutex<u64>>,
     /// With how many chunks each file was sealed.
     pub(crate) sealed_with: Arc<Mutex<Vec<usize>>>,
 }
@@ -104,7 +106,7 @@ impl Store for FakeStore {
 
     async fn tidy_staging(&self, _: Timestamp) -> Result<u64, StoreError> {
         self.sealed.lock().unwrap().clear();
-        Ok(0)
+        Ok(*self.foreign_leftovers.lock().unwrap())
     }
 
     async fn stage(&self, key: &StagingKey, resume: bool) -> Result<(Staged, u64), StoreError> {

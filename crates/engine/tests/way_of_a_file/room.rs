@@ -1,5 +1,7 @@
 //! A store that is asked for room.
 
+use model::{FailureClass, FileState};
+
 use crate::FakeWorld;
 use crate::device::State;
 
@@ -17,4 +19,16 @@ fn batches_go_on_while_the_store_is_asked_for_room() {
         *world.store.was_published_when_room_was_told.lock().unwrap(),
         "a batch under way did nothing meanwhile"
     );
+}
+
+#[test]
+fn what_is_stored_already_needs_no_room_to_be_released() {
+    let world = FakeWorld::with_files(&[("a", b"one")]);
+    world.devices.state().fails_at = Some(("remove", FailureClass::Protocol));
+    world.sweep();
+    assert_eq!(world.states(), [FileState::Stored]);
+    world.devices.state().fails_at = None;
+    *world.store.room.lock().unwrap() = Some(1);
+    world.sweep();
+    assert_eq!((world.on_device(), world.states()), (vec![], vec![FileState::Released]));
 }

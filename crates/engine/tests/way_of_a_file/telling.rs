@@ -132,3 +132,18 @@ fn a_pass_notes_what_its_session_found_out_about_compression() {
         assert_eq!(report.compression.map(|found| found.paid), paid);
     }
 }
+
+#[test]
+fn what_other_collectors_have_left_in_the_store_is_told_where_there_is_some() {
+    for (files, told) in [(0, vec![]), (3, vec![3])] {
+        let world = FakeWorld::new();
+        *world.store.foreign_leftovers.lock().unwrap() = files;
+        world.sweep();
+        let events = world.reporter.0.lock().unwrap();
+        let foreign = events.iter().filter_map(|event| match event {
+            Event::ForeignStaging { files } => Some(*files),
+            _ => None,
+        });
+        assert_eq!(foreign.collect::<Vec<_>>(), told);
+    }
+}

@@ -48,7 +48,7 @@ fn waiting_for_its_turn_brings_two_looks_at_a_device_no_further_apart() {
 fn a_device_that_waited_long_for_its_turn_is_emptied_all_the_same() {
     let mut world = FakeWorld::with_files(&[("a", b"one")]);
     world.rules.rules.longest_listing = Duration::from_hours(1);
-    // The first of two keeps the only place for as long as a pass should take, and comes to no batch.
+    // The first of two keeps the only place for as long as a pass should take.
     world.devices.state().pauses_before_each_name = Duration::from_mins(20);
     let mut second = world.rules.clone();
     second.name = DeviceName::new("wasp").unwrap();
@@ -66,5 +66,17 @@ fn a_device_that_waited_long_for_its_turn_is_emptied_all_the_same() {
         (pass.outcome.clone(), pass.released.0)
     };
     assert_eq!(of("wasp"), (PassOutcome::Well, 1));
-    assert_eq!(of("bee").1, 0);
+}
+
+#[test]
+fn what_took_long_to_list_is_gathered_all_the_same() {
+    let mut world = FakeWorld::with_files(&[("a", b"one"), ("b", b"two")]);
+    world.rules.rules.longest_listing = Duration::from_hours(1);
+    world.devices.state().pauses_before_each_name = Duration::from_mins(12);
+    assert_eq!(world.sweep().passes[0].1.released.0, 2);
+    // Nor does the time that went into a listing that was cut off go from what it has named.
+    let mut world = FakeWorld::with_files(&[("a", b"one"), ("b", b"two")]);
+    world.rules.rules.longest_listing = Duration::from_mins(20);
+    world.devices.state().pauses_before_each_name = Duration::from_mins(15);
+    assert_eq!(world.sweep().passes[0].1.released.0, 1);
 }

@@ -109,7 +109,7 @@ pub struct Settings {
     #[schemars(example = &"/home/pi/beephotos")]
     pub source: Option<At<OneOrMany>>,
     /// How long a file must have been left untouched, by the clock of the device, before it counts as finished. A file that a process on the
-    /// device has open is never finished.
+    /// device has open for writing is never finished.
     #[schemars(extend("default" = "30s"), example = &"2m")]
     pub settle: Option<At<DurationText>>,
     /// The same, where open files or the clock of the device cannot be seen or trusted. At least as long as `settle`.

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use engine::event::{Event, PassSummary};
 use engine::ports::{PassOutcome, Placed, Reason};
 use engine::rules::Mode;
+use model::DeviceName;
 use serde_json::{Map, Value, json};
 
 /// Writes events to standard output.
@@ -36,6 +37,7 @@ fn object(event: &Event) -> Option<Value> {
         Event::SweepBegan { devices, mode } => {
             json!({"event": "sweep-began", "devices": devices, "dry_run": *mode == Mode::DryRun})
         }
+        Event::ForeignStaging { files } => json!({"event": "foreign-staging", "files": files}),
         Event::Connecting { device } => json!({"event": "connecting", "device": device.as_str()}),
         Event::Connected {
             device, shortcomings, ..
@@ -100,11 +102,20 @@ fn object(event: &Event) -> Option<Value> {
             "reason": reason.code(), "text": reason.text(), "detail": detail,
         }),
         Event::PassEnded { device, summary } => pass_ended(device, summary),
-        Event::SweepEnded { took } => json!({"event": "sweep-ended", "seconds": took.as_secs_f64()}),
+        Event::SweepEnded {
+            took,
+            not_visited,
+            ledger_failure,
+        } => {
+            let not_visited: Vec<_> = not_visited.iter().map(DeviceName::as_str).collect();
+            json!({
+                "event": "sweep-ended", "seconds": took.as_secs_f64(), "not_visited": not_visited, "ledger_failure": ledger_failure,
+            })
+        }
     })
 }
 
-fn pass_ended(device: &model::DeviceName, summary: &PassSummary) -> Value {
+fn pass_ended(device: &DeviceName, summary: &PassSummary) -> Value {
     let mut object = Map::new();
     object.insert("event".into(), "pass-ended".into());
     object.insert("device".into(), device.as_str().into());
@@ -128,7 +139,7 @@ fn standing_total(reason: Reason, files: u64, bytes: u64) -> Value {
         Reason::Wait(_) => "waits",
         Reason::Leave(_) => "left",
     };
-    json!({"kind": kind, "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(), "files": files, "bytes": bytes})
+    json!({"kind": kind, "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(), "needs_you": reason.is_fault(), "files": files, "bytes": bytes})
 }
 
 fn outcome(outcome: &PassOutcome) -> Value {

@@ -12,6 +12,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::amount;
 
+/// Nobody but their collector may touch them as long as it may come back.
+const STAGING_REMEDY: &str = "if that collector is no more, remove its folder in .gleaner/staging";
+
 /// Begins to log, once per process: to the journal where standard error goes there, else to standard error.
 pub fn start(level: tracing::Level) {
     // The libraries below us speak only when everything is asked for.
@@ -53,6 +56,10 @@ pub(super) fn write(event: &Event) {
         Event::SweepBegan { devices, mode: _ } => {
             info!("sweep of {}", amount::count(as_u64(*devices), "device"));
         }
+        Event::ForeignStaging { files } => warn!(
+            "{} of other collectors in the store's staging area, older than a week: {STAGING_REMEDY}",
+            amount::count(*files, "file")
+        ),
         Event::Connecting { device } => debug!(%device, "{device}: connecting"),
         Event::Connected {
             device, shortcomings, ..
@@ -110,15 +117,23 @@ pub(super) fn write(event: &Event) {
             ..
         } => left_behind(device, path, *reason, detail.as_deref()),
         Event::PassEnded { device, summary } => pass_ended(device, summary),
-        Event::SweepEnded { took } => debug!("sweep ended after {}", amount::span(*took)),
+        Event::SweepEnded {
+            took,
+            ledger_failure,
+            ..
+        } => {
+            if let Some(failure) = ledger_failure {
+                tracing::error!("the ledger: {failure}");
+            }
+            debug!("sweep ended after {}", amount::span(*took));
+        }
     }
 }
 
 fn left_behind(device: &model::DeviceName, path: &model::RelativePath, reason: Reason, detail: Option<&str>) {
     let (text, code) = (reason.text(), reason.code());
     let detail = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
-    let needs_somebody = matches!(reason, Reason::Leave(reason) if reason.is_fault());
-    if needs_somebody {
+    if reason.is_fault() {
         warn!(%device, file = %path, reason = code, "{device}: {path}: {text}{detail}");
     } else {
         debug!(%device, file = %path, reason = code, "{device}: {path}: {text}{detail}");
@@ -144,7 +159,7 @@ fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
     }
     let standing = summary.standing.iter().flat_map(|standing| &standing.totals);
     for (reason, files, bytes) in standing {
-        if matches!(reason, Reason::Leave(reason) if reason.is_fault()) {
+        if reason.is_fault() {
             let (text, code) = (reason.text(), reason.code());
             warn!(%device, reason = code, "{device}: {} ({}): {text}", amount::count(*files, "file"), amount::bytes(*bytes));
         }

@@ -98,6 +98,7 @@ impl Bars {
                 }
             }
             Event::SweepBegan { .. }
+            | Event::ForeignStaging { .. }
             | Event::SweepEnded { .. }
             | Event::Planned { .. }
             | Event::Stored { .. }
