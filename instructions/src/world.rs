@@ -155,6 +155,10 @@ impl Session for Device {
         &self.facts
     }
 
+    fn has_ended(&self) -> bool {
+        false
+    }
+
     fn has_early_listing(&self, _: &SourcePath) -> bool {
         false
     }

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use model::FailureClass;
+use model::{FailureClass, Timestamp};
 use tokio::time::{Instant, timeout};
 
 use crate::event::{Event, PassSummary, Reporter};
 use crate::plan;
 use crate::ports::{
-    Clock, ClockReading, CompressionFinding, DeviceReport, Devices, Ledger, LedgerError, PassEnd,
-    PassOutcome, RowId, Session,
+    Clock, ClockReading, CompressionFinding, DeviceFailure, DeviceReport, Devices, Ledger, LedgerError,
+    PassEnd, PassOutcome, RowId, Session,
 };
 use crate::recourse::PassError;
 use crate::rules::{DeviceRules, Mode};
 use crate::source::{self, Left};
 use crate::visit::{LONGEST_PASS, Visit};
-use crate::world::{Stop, World};
+use crate::world::{SessionOf, Stop, World};
 
 /// Visits one device: looks at device, store and ledger, and does what is missing. First run, retry and recovery are this.
 ///
@@ -45,15 +45,15 @@ pub(crate) async fn pass<W: World, P>(
     });
     let mut findings = Findings::default();
     let compression_paid = remembered_compression(world, device).await?;
-    let connecting = world
-        .devices()
-        .connect(&device.name, &device.sources, compression_paid);
-    let result = match connecting.await {
-        Ok(session) => {
-            // What the device said of its clock was said now, not when its turn comes.
-            let said_at = (world.clock().now(), Instant::now());
+    let result = match reach(world, device, compression_paid).await {
+        Ok(first) => {
             let place = connected.await;
             let work = async {
+                // Its link may have broken, and have come back, while it waited for its turn.
+                let (session, said_at) = match first.0.has_ended() {
+                    false => first,
+                    true => reach(world, device, compression_paid).await?,
+                };
                 let visit = Visit::new(world, device, &session, stop, row, (earliest_look, said_at));
                 let result = serve(&visit, mode, &mut findings).await;
                 findings.close(&visit);
@@ -79,6 +79,19 @@ pub(crate) async fn pass<W: World, P>(
     Ok(summary)
 }
 
+/// A session with the device, and when the device said of itself what it says while connecting: then, and not when its turn comes.
+async fn reach<W: World>(
+    world: &W,
+    device: &DeviceRules,
+    compression_paid: Option<bool>,
+) -> Result<(SessionOf<W>, (Timestamp, Instant)), DeviceFailure> {
+    let devices = world.devices();
+    let session = devices
+        .connect(&device.name, &device.sources, compression_paid)
+        .await?;
+    Ok((session, (world.clock().now(), Instant::now())))
+}
+
 /// For so long it is remembered whether compression paid. Then it is measured again: the device may have moved, or record something else.
 const COMPRESSION_REMEMBERED: Duration = Duration::from_hours(24);
 
@@ -97,11 +110,7 @@ async fn remembered_compression<W: World>(
 }
 
 /// Holds a place while something is done; once that has taken as long as any pass should, another one as soon as it is to be had.
-async fn holding<P, T>(
-    place: P,
-    overdue: impl Future<Output = P>,
-    work: impl Future<Output = T>,
-) -> T {
+async fn holding<P, T>(place: P, overdue: impl Future<Output = P>, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     if let Ok(done) = timeout(LONGEST_PASS, &mut work).await {
         return done;
@@ -240,7 +249,12 @@ mod tests {
     async fn a_pass_that_takes_too_long_makes_way_for_others() {
         let (working, overdue) = (Semaphore::new(1), Semaphore::new(1));
         let pass = async |takes: Duration| {
-            holding(working.acquire().await, overdue.acquire(), tokio::time::sleep(takes)).await;
+            holding(
+                working.acquire().await,
+                overdue.acquire(),
+                tokio::time::sleep(takes),
+            )
+            .await;
         };
         let first = pass(LONGEST_PASS * 4);
         let mut first = std::pin::pin!(first);

@@ -52,7 +52,9 @@ impl ExitStatus {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Well => "all well",
-            Self::Partial => "some device or file failed (the rest was done), the store or the ledger failed on the way (the next sweep goes on), or an audit has findings",
+            Self::Partial => {
+                "some device or file failed (the rest was done), the store or the ledger failed on the way (the next sweep goes on), or an audit has findings"
+            }
             Self::Usage => "the command line or the configuration is wrong; nothing was touched",
             Self::StoreOrLedger => "the store or the ledger cannot be used; nothing was touched",
             Self::Busy => "another gleaner is at work on this ledger; nothing was touched",

@@ -323,6 +323,10 @@ impl Session for SshSession {
         self.verdict.unless_ended(self.list(source, items)).await?
     }
 
+    fn has_ended(&self) -> bool {
+        self.verdict.has_ended()
+    }
+
     fn has_early_listing(&self, source: &SourcePath) -> bool {
         let lanes = self.lanes.as_ref().filter(|_| self.dialect.lists());
         lanes.is_some_and(|lanes| lanes.bring_listing_of(source))

@@ -45,6 +45,11 @@ impl Verdict {
         first
     }
 
+    /// Whether the session has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.sender.borrow().is_some()
+    }
+
     /// Waits until the session ends.
     pub(crate) async fn ended(&self) -> DeviceFailure {
         let mut receiver = self.sender.subscribe();

@@ -30,6 +30,9 @@ pub(super) struct Tool {
 
 pub(super) const GLEANER: &str = "gleaner";
 
+/// How often a fleet is visited at most until every device has been reached once.
+const VISITS: u32 = 5;
+
 /// gleaner where it has been before.
 const AGAIN: &str = "gleaner-again";
 
@@ -218,9 +221,22 @@ impl Candidate {
         fs::write(lab.folder.join("gleaner.toml"), configuration(lab)?)?;
         self.ask(lab, &["store", "init", "--local"])?;
         if lab.work.files(1).next().is_none() {
-            self.ask(lab, &["run"])?;
+            self.visit_all(lab)?;
         }
         Ok(())
+    }
+
+    /// Visits the devices until all could be reached: an outage of the link may keep some from it.
+    fn visit_all(&self, lab: &Lab) -> Result<()> {
+        let mut visit = || self.ask(lab, &["run"]);
+        let mut visited = visit();
+        for _ in 1..VISITS {
+            if visited.is_ok() {
+                break;
+            }
+            visited = visit();
+        }
+        visited.map(drop)
     }
 
     /// A visit before the clock starts. What it brought goes from the store, and as much is recorded anew.

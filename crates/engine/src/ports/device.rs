@@ -39,6 +39,9 @@ pub trait Session: Send + Sync + 'static {
     /// What the device said about itself while connecting.
     fn facts(&self) -> &DeviceFacts;
 
+    /// Whether it is known that the session is of no more use. One whose device has fallen silent may not have ended yet.
+    fn has_ended(&self) -> bool;
+
     /// Streams everything below `source`, withdrawn folders and what is in them included; files are followed by nothing,
     /// folders by their contents in any order. Which files are open is found out before the first entry is looked at.
     ///

@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) full: bool,
     pub(crate) missing_sources: Vec<String>,
     pub(crate) lies_about_digests: bool,
+    /// The first session ends before its turn has come.
+    pub(crate) ends_while_it_waits: bool,
     /// A folder that cannot be listed: nothing that lies below it is named.
     pub(crate) unlistable: Option<&'static str>,
     /// A listing never comes to its end.
@@ -264,6 +266,10 @@ impl Session for FakeSession {
 
     fn facts(&self) -> &DeviceFacts {
         &self.facts
+    }
+
+    fn has_ended(&self) -> bool {
+        std::mem::take(&mut self.state.lock().unwrap().ends_while_it_waits)
     }
 
     fn has_early_listing(&self, _: &SourcePath) -> bool {

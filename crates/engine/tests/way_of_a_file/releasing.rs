@@ -63,10 +63,16 @@ fn a_file_in_a_folder_that_cannot_be_listed_is_not_taken_for_released() {
     world.devices.state().fails_at = None;
     world.devices.state().unlistable = Some(".gleaner-withdrawn/ours");
     world.sweep();
-    assert_eq!((world.on_device().len(), world.states()), (1, vec![FileState::Stored]));
+    assert_eq!(
+        (world.on_device().len(), world.states()),
+        (1, vec![FileState::Stored])
+    );
     world.devices.state().unlistable = None;
     world.sweep();
-    assert_eq!((world.on_device(), world.states()), (vec![], vec![FileState::Released]));
+    assert_eq!(
+        (world.on_device(), world.states()),
+        (vec![], vec![FileState::Released])
+    );
 }
 
 #[test]
@@ -84,5 +90,8 @@ fn what_stays_by_rule_needs_no_second_look() {
     };
     world.ledger.rows.lock().unwrap()[0].record.identity = identity;
     let summary = world.sweep();
-    assert_eq!(FakeWorld::reasons(&summary), [Reason::Leave(LeaveReason::KeptByRule)]);
+    assert_eq!(
+        FakeWorld::reasons(&summary),
+        [Reason::Leave(LeaveReason::KeptByRule)]
+    );
 }

@@ -30,5 +30,8 @@ fn what_is_stored_already_needs_no_room_to_be_released() {
     world.devices.state().fails_at = None;
     *world.store.room.lock().unwrap() = Some(1);
     world.sweep();
-    assert_eq!((world.on_device(), world.states()), (vec![], vec![FileState::Released]));
+    assert_eq!(
+        (world.on_device(), world.states()),
+        (vec![], vec![FileState::Released])
+    );
 }

@@ -80,3 +80,13 @@ fn what_took_long_to_list_is_gathered_all_the_same() {
     world.devices.state().pauses_before_each_name = Duration::from_mins(15);
     assert_eq!(world.sweep().passes[0].1.released.0, 1);
 }
+
+#[test]
+fn a_device_whose_link_broke_while_it_waited_for_its_turn_is_connected_to_once_more() {
+    let world = FakeWorld::with_files(&[("a", b"one")]);
+    world.devices.state().ends_while_it_waits = true;
+    let summary = world.sweep();
+    assert_eq!(summary.passes[0].1.outcome, PassOutcome::Well);
+    assert_eq!(world.on_device(), [""; 0]);
+    assert_eq!(world.devices.state().requests[..2], ["connect", "connect"]);
+}

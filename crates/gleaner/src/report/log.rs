@@ -118,9 +118,7 @@ pub(super) fn write(event: &Event) {
         } => left_behind(device, path, *reason, detail.as_deref()),
         Event::PassEnded { device, summary } => pass_ended(device, summary),
         Event::SweepEnded {
-            took,
-            ledger_failure,
-            ..
+            took, ledger_failure, ..
         } => {
             if let Some(failure) = ledger_failure {
                 tracing::error!("the ledger: {failure}");

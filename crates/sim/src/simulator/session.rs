@@ -208,6 +208,10 @@ impl Session for SimulatedSession {
         &self.facts
     }
 
+    fn has_ended(&self) -> bool {
+        self.reach.has_ended()
+    }
+
     fn has_early_listing(&self, _: &SourcePath) -> bool {
         let early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
         early.is_some()

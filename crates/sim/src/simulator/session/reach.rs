@@ -47,6 +47,11 @@ impl Reach {
         std::future::pending().await
     }
 
+    /// Whether the connection was cut, or the device has booted since.
+    pub(super) fn has_ended(&self) -> bool {
+        self.station.link.generation() != self.generation || self.station.device.lock().boot != self.boot
+    }
+
     /// A removal that is asked for now.
     pub(super) fn removal(&self, path: &RelativePath) -> Removal {
         let device = self.station.number;
