@@ -215,6 +215,8 @@ impl Candidate {
     /// What has to be there before the clock starts: for gleaner a store, and on a fleet where nothing waits a ledger that has
     /// seen it before.
     pub(super) fn prepare(&self, lab: &Lab) -> Result<()> {
+        // What a tool that was ended at its limit leaves of its tunnel would keep the next from having one.
+        fs::remove_file(lab.folder.join("tunnel")).ok();
         if !self.is_gleaner() {
             return Ok(());
         }
