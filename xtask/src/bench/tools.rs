@@ -230,7 +230,7 @@ impl Candidate {
 
     /// Visits the devices until all could be reached: an outage of the link may keep some from it.
     fn visit_all(&self, lab: &Lab) -> Result<()> {
-        let mut visit = || self.ask(lab, &["run"]);
+        let visit = || self.ask(lab, &["run"]);
         let mut visited = visit();
         for _ in 1..VISITS {
             if visited.is_ok() {
