@@ -140,15 +140,24 @@ impl Lane {
             true => format!("E{tag}\0"),
             false => format!("E{tag}\n{tag}\n"),
         };
-        self.until_within(end.as_bytes(), most).await.map(drop)
+        let mut passed = 0;
+        self.begin_piece();
+        while passed <= most {
+            if let Some(at) = find(&self.buffer, end.as_bytes(), 0) {
+                self.buffer.advance(at + end.len());
+                return Ok(());
+            }
+            // What may be the beginning of the end stays.
+            let before = self.buffer.len().saturating_sub(end.len());
+            self.buffer.advance(before);
+            passed += before;
+            self.read().await?;
+        }
+        Err(LaneError::Excess(u64::try_from(passed).unwrap_or(u64::MAX)))
     }
 
     /// The next piece of the answer, up to a terminator that is left out.
     pub(crate) async fn until(&mut self, terminator: &[u8]) -> Result<Bytes, LaneError> {
-        self.until_within(terminator, LONGEST_ANSWER).await
-    }
-
-    async fn until_within(&mut self, terminator: &[u8], most: usize) -> Result<Bytes, LaneError> {
         let mut searched = 0;
         self.begin_piece();
         loop {
@@ -159,7 +168,7 @@ impl Lane {
                 return Ok(piece.freeze());
             }
             searched = self.buffer.len().saturating_sub(terminator.len());
-            if self.buffer.len() > most {
+            if self.buffer.len() > LONGEST_ANSWER {
                 return Err(self.nonsense());
             }
             self.read().await?;

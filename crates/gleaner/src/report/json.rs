@@ -54,6 +54,29 @@ fn object(event: &Event) -> Option<Value> {
             "event": "surveyed", "device": device.as_str(), "source": source.to_string(),
             "ready": amount(*ready), "standing": amount(*standing), "more": more,
         }),
+        Event::Planned { .. }
+        | Event::Received { .. }
+        | Event::Resumed { .. }
+        | Event::Stored { .. }
+        | Event::Released { .. }
+        | Event::LeftBehind { .. } => return of_file(event),
+        Event::PassEnded { device, summary } => pass_ended(device, summary),
+        Event::SweepEnded {
+            took,
+            not_visited,
+            ledger_failure,
+        } => {
+            let not_visited: Vec<_> = not_visited.iter().map(DeviceName::as_str).collect();
+            json!({
+                "event": "sweep-ended", "seconds": took.as_secs_f64(), "not_visited": not_visited, "ledger_failure": ledger_failure,
+            })
+        }
+    })
+}
+
+/// The object of what happened to one file.
+fn of_file(event: &Event) -> Option<Value> {
+    Some(match event {
         Event::Planned {
             device,
             source,
@@ -64,7 +87,6 @@ fn object(event: &Event) -> Option<Value> {
             "event": "planned", "device": device.as_str(), "source": source.to_string(), "path": path.to_string(),
             "size": size, "action": action,
         }),
-        Event::Received { .. } => return None,
         Event::Resumed { device, path, bytes } => {
             json!({"event": "resumed", "device": device.as_str(), "path": path.to_string(), "bytes": bytes})
         }
@@ -101,17 +123,7 @@ fn object(event: &Event) -> Option<Value> {
             "event": "left-behind", "device": device.as_str(), "source": source.to_string(), "path": path.to_string(),
             "reason": reason.code(), "text": reason.text(), "detail": detail,
         }),
-        Event::PassEnded { device, summary } => pass_ended(device, summary),
-        Event::SweepEnded {
-            took,
-            not_visited,
-            ledger_failure,
-        } => {
-            let not_visited: Vec<_> = not_visited.iter().map(DeviceName::as_str).collect();
-            json!({
-                "event": "sweep-ended", "seconds": took.as_secs_f64(), "not_visited": not_visited, "ledger_failure": ledger_failure,
-            })
-        }
+        _ => return None,
     })
 }
 

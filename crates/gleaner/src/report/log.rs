@@ -1,10 +1,11 @@
 //! The log: plain lines on standard error; under systemd, journal entries with the fields `DEVICE=`, `FILE=` and others.
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use engine::event::{Event, PassSummary};
 use engine::ports::{PassOutcome, Placed, Reason};
-use tracing::{debug, info, trace, warn};
+use tracing::{debug, error, info, trace, warn};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -119,13 +120,15 @@ pub(super) fn write(event: &Event) {
         Event::PassEnded { device, summary } => pass_ended(device, summary),
         Event::SweepEnded {
             took, ledger_failure, ..
-        } => {
-            if let Some(failure) = ledger_failure {
-                tracing::error!("the ledger: {failure}");
-            }
-            debug!("sweep ended after {}", amount::span(*took));
-        }
+        } => sweep_ended(*took, ledger_failure.as_deref()),
     }
+}
+
+fn sweep_ended(took: Duration, ledger_failure: Option<&str>) {
+    if let Some(failure) = ledger_failure {
+        error!("the ledger: {failure}");
+    }
+    debug!("sweep ended after {}", amount::span(took));
 }
 
 fn left_behind(device: &model::DeviceName, path: &model::RelativePath, reason: Reason, detail: Option<&str>) {
@@ -152,7 +155,7 @@ fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
         PassOutcome::Failed { class, message } => {
             warn!(%device, class = class.code(), "{device}: {}: {message}", class.meaning());
         }
-        PassOutcome::HomeFailed { message } => tracing::error!(%device, "{device}: {message}"),
+        PassOutcome::HomeFailed { message } => error!(%device, "{device}: {message}"),
         PassOutcome::Interrupted => info!(%device, "{device}: interrupted"),
     }
     let standing = summary.standing.iter().flat_map(|standing| &standing.totals);
