@@ -64,17 +64,22 @@ pub async fn sweep<W: World>(
 ) -> Result<SweepSummary, SweepError> {
     let began = Instant::now();
     world.store().condition().await?;
-    if mode == Mode::Act {
-        let week_ago = world.clock().now().minus(std::time::Duration::from_hours(7 * 24));
-        let files = world.store().tidy_staging(week_ago).await?;
-        if files > 0 {
-            world.reporter().report(&Event::ForeignStaging { files });
+    let foreign_files = match mode {
+        Mode::Act => {
+            let week_ago = world.clock().now().minus(std::time::Duration::from_hours(7 * 24));
+            world.store().tidy_staging(week_ago).await?
         }
-    }
+        Mode::DryRun => 0,
+    };
     world.reporter().report(&Event::SweepBegan {
         devices: devices.len(),
         mode,
     });
+    if foreign_files > 0 {
+        world
+            .reporter()
+            .report(&Event::ForeignStaging { files: foreign_files });
+    }
 
     let places = Places {
         working: Semaphore::new(parallel),

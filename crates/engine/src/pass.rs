@@ -52,7 +52,10 @@ pub(crate) async fn pass<W: World, P>(
                 // Its link may have broken, and have come back, while it waited for its turn.
                 let (session, said_at) = match first.0.has_ended() {
                     false => first,
-                    true => reach(world, device, compression_paid).await?,
+                    true => {
+                        drop(first);
+                        reach(world, device, compression_paid).await?
+                    }
                 };
                 let visit = Visit::new(world, device, &session, stop, row, (earliest_look, said_at));
                 let result = serve(&visit, mode, &mut findings).await;

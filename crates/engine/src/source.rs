@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use model::{FileState, SourcePath, WaitReason};
+use tokio::time::Instant;
 
 use crate::batch::{self, Batch};
 use crate::event::Event;
@@ -41,28 +42,33 @@ pub(crate) async fn empty<W: World>(
     clock_trusted: bool,
     all_left: &mut Left,
 ) -> Result<(), PassError> {
-    visit.begin_source();
+    // Neither the time until the device's turn came nor that of a listing is taken from the batches: a device that takes long for either would never
+    // be emptied.
+    let mut first_batch = None;
     loop {
         let progress_before = visit.progress();
         let marks = Marks::collect(visit, source).await?;
         let outlook = outlook(visit, source, clock_trusted);
         let mut survey = survey::survey(visit, source, &outlook, marks, mode).await?;
         announce(visit, source, &survey);
+        let first_batch = *first_batch.get_or_insert_with(Instant::now);
         let (left, overflow, cut) = (
             std::mem::take(&mut survey.standing),
             survey.overflow,
             survey.cut.take(),
         );
         let result = match mode {
-            Mode::Act => act(visit, source, survey).await,
+            Mode::Act => act(visit, source, survey, first_batch).await,
             Mode::DryRun => {
                 say(visit, source, survey);
                 Ok(())
             }
         };
         // Without progress a further survey would find the same files again.
-        let again =
-            cut.is_none() && overflow.0 > 0 && visit.progress() > progress_before && visit.may_go_on();
+        let again = cut.is_none()
+            && overflow.0 > 0
+            && visit.progress() > progress_before
+            && visit.may_go_on(first_batch);
         if result.is_err() || !again {
             all_left.standing.merge(left);
             all_left
@@ -137,7 +143,12 @@ fn say<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: Survey) {
 }
 
 /// Does what a survey found to be done.
-async fn act<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: Survey) -> Result<(), PassError> {
+async fn act<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    survey: Survey,
+    first_batch: Instant,
+) -> Result<(), PassError> {
     let gone: Vec<_> = survey
         .gone
         .iter()
@@ -146,7 +157,7 @@ async fn act<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: Survey
     if !gone.is_empty() {
         visit.world.ledger().settle(gone, visit.now()).await?;
     }
-    run_batches(visit, source, survey.work.into()).await?;
+    run_batches(visit, source, survey.work.into(), first_batch).await?;
     tidy::finish(visit, source, survey.old_folders).await
 }
 
@@ -156,13 +167,17 @@ async fn run_batches<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     mut work: VecDeque<(Candidate, Decision)>,
+    first_batch: Instant,
 ) -> Result<(), PassError> {
     let mut size = batch::Size::first();
     let mut under_way = FuturesUnordered::new();
     let (mut failure, mut bytes_under_way) = (None, 0_u64);
     let mut ended = VecDeque::new();
     loop {
-        while under_way.len() < BATCHES_AT_ONCE && ended.is_empty() && failure.is_none() && visit.may_go_on()
+        while under_way.len() < BATCHES_AT_ONCE
+            && ended.is_empty()
+            && failure.is_none()
+            && visit.may_go_on(first_batch)
         {
             let batch: Batch = size.take(&mut work);
             if batch.is_empty() {

@@ -35,9 +35,6 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) earliest_look: Timestamp,
     /// When the device was connected, by our own clock and by that which measures spans: its facts are of then.
     pub(crate) connected: (Timestamp, Instant),
-    /// When the first batch of the source at hand was begun. Neither the time until the device's turn came nor that of the listing is taken from the
-    /// batches: a device that takes long for either would never be emptied.
-    first_batch: Mutex<Option<Instant>>,
     pub(crate) stored: Count,
     pub(crate) released: Count,
     /// Folders that several batches of a source share, and that may be empty when all of them are done.
@@ -97,7 +94,6 @@ impl<'a, W: World> Visit<'a, W> {
             pass,
             earliest_look,
             connected,
-            first_batch: Mutex::new(None),
             stored: Count::default(),
             released: Count::default(),
             shared_folders: Mutex::default(),
@@ -116,16 +112,9 @@ impl<'a, W: World> Visit<'a, W> {
         self.world.reporter().report(event);
     }
 
-    /// Another source is to be emptied, and has all the time that a source has.
-    pub(crate) fn begin_source(&self) {
-        *self.first_batch.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Whether a further batch may begin. The first time that this is asked of a source, it may.
-    pub(crate) fn may_go_on(&self) -> bool {
-        let mut first_batch = self.first_batch.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = first_batch.get_or_insert_with(Instant::now).elapsed();
-        !self.stop.is_asked() && since < LONGEST_PASS
+    /// Whether a further batch of a source may begin whose first was begun then.
+    pub(crate) fn may_go_on(&self, first_batch: Instant) -> bool {
+        !self.stop.is_asked() && first_batch.elapsed() < LONGEST_PASS
     }
 
     /// An id for a batch that no other batch has, of any pass, ledger or collector: its folder is new on every device.

@@ -55,26 +55,18 @@ fn reasons() -> Result<String, std::fmt::Error> {
          there is something to do, the sweep ends with exit status 1.\n\n| code | meaning | what to do |\n|---|---|---|\n"
     );
     for reason in WaitReason::ALL {
-        writeln!(
-            text,
-            "| `{}` | {} | {} |",
-            reason.code(),
-            reason.text(),
-            reason.remedy()
-        )?;
+        write_reason(&mut text, reason.code(), reason.text(), reason.remedy())?;
     }
     text.push_str(
         "\n## It is left\n\nIt stays until somebody does something. Where there is something to do, the sweep ends \
          with exit status 1.\n\n| code | meaning | what to do |\n|---|---|---|\n",
     );
     for reason in LeaveReason::ALL {
-        writeln!(
-            text,
-            "| `{}` | {} | {} |",
-            reason.code(),
-            reason.text(),
-            reason.remedy()
-        )?;
+        write_reason(&mut text, reason.code(), reason.text(), reason.remedy())?;
     }
     Ok(text)
+}
+
+fn write_reason(text: &mut String, code: &str, meaning: &str, remedy: &str) -> std::fmt::Result {
+    writeln!(text, "| `{code}` | {meaning} | {remedy} |")
 }
