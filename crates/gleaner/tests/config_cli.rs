@@ -7,6 +7,7 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -299,6 +300,35 @@ fn without_any_configuration_it_is_said_where_was_looked() {
             place.path("home/.config/gleaner/gleaner.toml").display()
         )
     );
+}
+
+/// Where the account of a service stands that was called from somebody's home.
+#[test]
+fn a_folder_that_may_not_be_looked_into_is_passed_over() {
+    let place = Place::new();
+    place.write("home/.config/gleaner/gleaner.toml", SOUND);
+    place.write("closed/gleaner.toml", "what is in here is not for us");
+    // Root may look into everything; so the program is run by nobody then, from a place that nobody can reach.
+    let program = place.path("gleaner");
+    fs::copy(env!("CARGO_BIN_EXE_gleaner"), &program).unwrap();
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = r#"cd "$1" && chmod 0 . && case $(id -u) in
+        0) exec setpriv --reuid 65534 --regid 65534 --clear-groups "$2" config show ;;
+        *) exec "$2" config show ;;
+        esac"#;
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, "sh"])
+        .arg(place.path("closed"))
+        .arg(&program);
+    command
+        .env("HOME", place.path("home"))
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("GLEANER_CONFIG");
+    let ended = Ended::from(command.output().unwrap());
+    fs::set_permissions(place.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(ended.status, 0, "{}", ended.errors);
+    assert!(ended.output.contains("garden"), "{}", ended.output);
 }
 
 #[test]

@@ -134,7 +134,9 @@ fn sweep_ended(took: Duration, ledger_failure: Option<&str>) {
 fn left_behind(device: &model::DeviceName, path: &model::RelativePath, reason: Reason, detail: Option<&str>) {
     let (text, code) = (reason.text(), reason.code());
     let detail = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
-    if reason.is_fault() {
+    // Where the store has no room, that holds for each file of a backlog: the end of the pass warns of all of them in one line.
+    let is_of_this_file = matches!(reason, Reason::Leave(_));
+    if is_of_this_file && reason.is_fault() {
         warn!(%device, file = %path, reason = code, "{device}: {path}: {text}{detail}");
     } else {
         debug!(%device, file = %path, reason = code, "{device}: {path}: {text}{detail}");
