@@ -169,3 +169,38 @@ fn outcome(outcome: &PassOutcome) -> Value {
 fn amount((files, bytes): (u64, u64)) -> Value {
     json!({"files": files, "bytes": bytes})
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_sweep_that_came_to_no_good_end_says_what_failed_and_who_was_not_visited() {
+        let ended = |not_visited: &[&str], ledger_failure: Option<&str>| {
+            let names = not_visited.iter().map(|name| DeviceName::new(*name).unwrap());
+            object(&Event::SweepEnded {
+                took: Duration::from_millis(1500),
+                not_visited: names.collect(),
+                ledger_failure: ledger_failure.map(str::to_owned),
+            })
+        };
+        assert_eq!(
+            ended(&[], None),
+            Some(json!({"event": "sweep-ended", "seconds": 1.5, "not_visited": [], "ledger_failure": null}))
+        );
+        assert_eq!(
+            ended(&["bee", "wasp"], Some("the disk is full")),
+            Some(json!({
+                "event": "sweep-ended", "seconds": 1.5, "not_visited": ["bee", "wasp"], "ledger_failure": "the disk is full",
+            }))
+        );
+    }
+
+    #[test]
+    fn what_other_collectors_have_left_is_counted() {
+        let told = object(&Event::ForeignStaging { files: 3 });
+        assert_eq!(told, Some(json!({"event": "foreign-staging", "files": 3})));
+    }
+}

@@ -73,6 +73,8 @@ fn step(from: &str, to: &str) -> Result<Move, String> {
 /// What there is now: the first listing of a session may be of the moment at which it began.
 async fn survey<P: Place>(place: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
     list(place).await?;
+    let is_early = place.session().has_early_listing(place.source());
+    same("whether a second listing may be an early one", &is_early, &false)?;
     list(place).await
 }
 
