@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::exclude::Exclude;
-use engine::fleet::sweep;
+use engine::fleet::{Bounds, sweep};
 use engine::placement::{Layout, LayoutPart, NameRule};
 use engine::rules::{DeviceRules, Mode, ReleaseRule, Rules};
 use engine::world::Stop;
@@ -34,7 +34,13 @@ pub(crate) fn whole(count: usize) -> Work {
 fn swept(files: usize, mode: Mode, done: fn(&Counts) -> usize) -> Work {
     let (world, rules, runtime) = (Obliging::new(files), [rules()], runtime());
     Box::new(move || {
-        let swept = runtime.block_on(sweep(&world, &rules, 1, mode, &Stop::default()));
+        let swept = runtime.block_on(sweep(
+            &world,
+            &rules,
+            Bounds::with_parallel(1),
+            mode,
+            &Stop::default(),
+        ));
         assert_eq!(swept.unwrap().passes.len(), 1);
         done(world.counts())
     })

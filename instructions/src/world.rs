@@ -11,7 +11,7 @@ use engine::ports::{
     DeviceFailure, Devices, DigestRequest, Entry, EntryKind, FileFault, Inspection, Ledger, LedgerError,
     Listed, Looked, Move, Moved, Openness, Others, PassEnd, Placed, Publication, PublishFault, Record,
     Remembered, Reproof, RowId, SealedFile, Session, Sighting, StagingKey, Store, StoreError, SurveyItem,
-    SurveySender, Wanted, WithdrawnRow,
+    SurveySender, Suspicion, Wanted, WithdrawnRow,
 };
 use engine::world::World;
 use model::{
@@ -333,6 +333,22 @@ impl Ledger for Home {
 
     async fn last_clock(&self, _: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
         Ok(None)
+    }
+
+    async fn suspects(
+        &self,
+        _: &DeviceName,
+        _: &SourcePath,
+    ) -> Result<Vec<(RelativePath, Suspicion)>, LedgerError> {
+        Ok(Vec::new())
+    }
+
+    async fn suspect(&self, _: &DeviceName, _: &SourcePath, _: Vec<RelativePath>) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn acquit(&self, _: &DeviceName, _: &SourcePath, _: Vec<RelativePath>) -> Result<(), LedgerError> {
+        Ok(())
     }
 
     async fn last_compression(&self, _: &DeviceName) -> Result<Option<CompressionFinding>, LedgerError> {

@@ -10,10 +10,12 @@ use tokio::time::Instant;
 use model::{DeviceName, FailureClass};
 
 use crate::event::{Event, PassSummary, Reporter};
+use crate::oldest::{PlanBytes, PlanRoom};
 use crate::pass::pass;
 use crate::ports::{Clock, LedgerError, PassOutcome, Store, StoreError};
 use crate::recourse::with_causes;
 use crate::rules::{DeviceRules, Mode};
+use crate::visit::Shared;
 use crate::world::{Stop, World};
 
 /// How a sweep went.
@@ -51,14 +53,33 @@ pub enum SweepError {
     Ledger(#[from] LedgerError),
 }
 
-/// Visits every device once. `parallel` devices are worked on at a time; four times as many may be connecting or waiting for
+/// How much of the collector a sweep may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// So many devices are worked on at a time.
+    pub parallel: usize,
+    /// The memory of their plans.
+    pub plans: PlanBytes,
+}
+
+impl Bounds {
+    /// So many devices at a time, and the usual memory.
+    pub fn with_parallel(parallel: usize) -> Self {
+        Self {
+            parallel,
+            plans: PlanBytes::default(),
+        }
+    }
+}
+
+/// Visits every device once. [`Bounds::parallel`] devices are worked on at a time; four times as many may be connecting or waiting for
 /// their turn, so that those that never answer cost the others nothing; and as many again may be overdue.
 ///
 /// Looks at the store first: if it is not fit, no device is connected to.
 pub async fn sweep<W: World>(
     world: &W,
     devices: &[DeviceRules],
-    parallel: usize,
+    bounds: Bounds,
     mode: Mode,
     stop: &Stop,
 ) -> Result<SweepSummary, SweepError> {
@@ -81,15 +102,20 @@ pub async fn sweep<W: World>(
             .report(&Event::ForeignStaging { files: foreign_files });
     }
 
+    let parallel = bounds.parallel;
     let places = Places {
         working: Semaphore::new(parallel),
         connecting: Semaphore::new(parallel.saturating_mul(4)),
         overdue: Semaphore::new(parallel),
         touched: AtomicBool::new(false),
     };
+    let shared = Shared {
+        stop,
+        plan_room: PlanRoom::new(bounds.plans),
+    };
     let mut visits: FuturesUnordered<_> = devices
         .iter()
-        .map(|device| visit(world, device, mode, stop, &places))
+        .map(|device| visit(world, device, mode, &shared, &places))
         .collect();
     let mut summary = SweepSummary {
         passes: Vec::new(),
@@ -138,12 +164,12 @@ async fn visit<W: World>(
     world: &W,
     device: &DeviceRules,
     mode: Mode,
-    stop: &Stop,
+    shared: &Shared<'_>,
     places: &Places,
 ) -> (DeviceName, Result<Option<PassSummary>, LedgerError>) {
     let name = device.name.clone();
     let place = places.connecting.acquire().await;
-    if stop.is_asked() {
+    if shared.stop.is_asked() {
         return (name, Ok(None));
     }
     let turn = async {
@@ -152,7 +178,7 @@ async fn visit<W: World>(
         drop(place);
         turn
     };
-    let summary = pass(world, device, mode, stop, turn, places.overdue.acquire()).await;
+    let summary = pass(world, device, mode, shared, turn, places.overdue.acquire()).await;
     (name, summary.map(Some))
 }
 

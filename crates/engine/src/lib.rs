@@ -10,13 +10,17 @@ mod pass;
 
 mod source;
 
+mod suspects;
+
 mod batch;
 
 mod stages;
 
 pub mod plan;
 
-pub mod selection;
+pub mod oldest;
+
+mod standing;
 
 pub mod placement;
 

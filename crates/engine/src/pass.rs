@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{FailureClass, Timestamp};
+use model::Timestamp;
 use tokio::time::{Instant, timeout};
 
 use crate::event::{Event, PassSummary, Reporter};
@@ -11,11 +11,12 @@ use crate::ports::{
     Clock, ClockReading, CompressionFinding, DeviceFailure, DeviceReport, Devices, Ledger, LedgerError,
     PassEnd, PassOutcome, RowId, Session,
 };
-use crate::recourse::PassError;
+use crate::recourse::{PassError, concerns_source_only};
 use crate::rules::{DeviceRules, Mode};
 use crate::source::{self, Left};
-use crate::visit::{LONGEST_PASS, Visit};
-use crate::world::{SessionOf, Stop, World};
+use crate::suspects;
+use crate::visit::{LONGEST_PASS, Shared, Visit};
+use crate::world::{SessionOf, World};
 
 /// Visits one device: looks at device, store and ledger, and does what is missing. First run, retry and recovery are this.
 ///
@@ -26,7 +27,7 @@ pub(crate) async fn pass<W: World, P>(
     world: &W,
     device: &DeviceRules,
     mode: Mode,
-    stop: &Stop,
+    shared: &Shared<'_>,
     connected: impl Future<Output = P>,
     overdue: impl Future<Output = P>,
 ) -> Result<PassSummary, LedgerError> {
@@ -57,8 +58,9 @@ pub(crate) async fn pass<W: World, P>(
                         reach(world, device, compression_paid).await?
                     }
                 };
-                let visit = Visit::new(world, device, &session, stop, row, (earliest_look, said_at));
+                let visit = Visit::new(world, device, &session, shared, row, (earliest_look, said_at));
                 let result = serve(&visit, mode, &mut findings).await;
+                let result = visit.naming_suspects(result);
                 findings.close(&visit);
                 session.close().await;
                 result
@@ -149,14 +151,14 @@ async fn serve<W: World>(visit: &Visit<'_, W>, mode: Mode, findings: &mut Findin
                 failure = failure.or(Some(PassError::Device(error)));
             }
             Err(error @ PassError::Endless(_)) => failure = failure.or(Some(error)),
-            Err(error) => return Err(error),
+            Err(error) => {
+                suspects::not_reached(visit, findings.left.suspects.drain(..));
+                return Err(error);
+            }
         }
     }
+    suspects::run(visit, std::mem::take(&mut findings.left.suspects)).await?;
     failure.map_or(Ok(()), Err)
-}
-
-fn concerns_source_only(class: FailureClass) -> bool {
-    matches!(class, FailureClass::SourceMissing | FailureClass::Permission)
 }
 
 /// Notes what the device said about itself, and whether its clock is to be trusted.

@@ -15,8 +15,9 @@ pub use device::{
     Moved, Openness, Session, SurveyItem, SurveySender, Wanted,
 };
 pub use ledger::{
-    ClockReading, CompressionFinding, DeviceReport, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd,
-    PassOutcome, Reason, Record, Remembered, RowId, Sighting, Standing, StandingFile, WithdrawnRow,
+    ClockReading, CompressionFinding, DeviceReport, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS,
+    Others, PassEnd, PassOutcome, Reason, Record, Remembered, RowId, Sighting, Standing, StandingFile,
+    Suspicion, WithdrawnRow,
 };
 pub use store::{
     Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,

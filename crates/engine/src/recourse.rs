@@ -1,5 +1,7 @@
 //! What ends a pass, and what follows from it.
 
+use model::FailureClass;
+
 use crate::ports::{DeviceFailure, LedgerError, PassOutcome, StoreError};
 
 /// Why a pass ended before its end. Faults of single files are none of these: they go to the record of what is left.
@@ -44,6 +46,11 @@ impl PassError {
             Self::Interrupted => PassOutcome::Interrupted,
         }
     }
+}
+
+/// Whether a session goes on after such a failure: another source may be well.
+pub(crate) const fn concerns_source_only(class: FailureClass) -> bool {
+    matches!(class, FailureClass::SourceMissing | FailureClass::Permission)
 }
 
 /// An error and its causes on one line.

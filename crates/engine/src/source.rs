@@ -15,9 +15,10 @@ use crate::plan::{Candidate, Decision, Outlook};
 use crate::ports::{Clock, DeviceFailure, Ledger, Reason, Session, Store};
 use crate::recourse::PassError;
 use crate::rules::Mode;
-use crate::selection::StandingBook;
 use crate::stages::survey::{self, Marks, Survey};
 use crate::stages::tidy;
+use crate::standing::StandingBook;
+use crate::suspects::{Suspect, Watch};
 use crate::visit::Visit;
 use crate::world::World;
 
@@ -32,6 +33,8 @@ pub(crate) struct Left {
     pub(crate) standing: StandingBook,
     /// How many sources it is about.
     pub(crate) sources: usize,
+    /// What goes last of all.
+    pub(crate) suspects: Vec<(SourcePath, Suspect)>,
 }
 
 /// Empties a source, as far as the rules and the device allow. Adds to `all_left` what its last survey left.
@@ -49,7 +52,8 @@ pub(crate) async fn empty<W: World>(
         let progress_before = visit.progress();
         let marks = Marks::collect(visit, source).await?;
         let outlook = outlook(visit, source, clock_trusted);
-        let mut survey = survey::survey(visit, source, &outlook, marks, mode).await?;
+        let watch = Watch::over(visit, source).await?;
+        let mut survey = survey::survey(visit, source, &outlook, (marks, watch), mode).await?;
         announce(visit, source, &survey);
         let first_batch = *first_batch.get_or_insert_with(Instant::now);
         let (left, overflow, cut) = (
@@ -57,10 +61,14 @@ pub(crate) async fn empty<W: World>(
             survey.overflow,
             survey.cut.take(),
         );
+        let mut suspects = std::mem::take(&mut survey.suspects);
         let result = match mode {
             Mode::Act => act(visit, source, survey, first_batch).await,
             Mode::DryRun => {
-                say(visit, source, survey);
+                let last = suspects
+                    .drain(..)
+                    .map(|suspect| (suspect.candidate, suspect.decision));
+                say(visit, source, survey.work.into_iter().chain(last));
                 Ok(())
             }
         };
@@ -70,6 +78,8 @@ pub(crate) async fn empty<W: World>(
             && visit.progress() > progress_before
             && visit.may_go_on(first_batch);
         if result.is_err() || !again {
+            let of_source = suspects.into_iter().map(|suspect| (source.clone(), suspect));
+            all_left.suspects.extend(of_source);
             all_left.standing.merge(left);
             all_left
                 .standing
@@ -118,20 +128,30 @@ fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, source: &SourcePath, clock_tru
     }
 }
 
-fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey) {
-    let files = u64::try_from(survey.work.len()).unwrap_or(u64::MAX);
-    let sizes = survey.work.iter().map(|(candidate, _)| candidate.identity.size);
+fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey<'_>) {
+    let more = survey.overflow.0 > 0;
+    // Where there is more, they are found again in the next survey.
+    let suspects = survey.suspects.iter().filter(|_| !more);
+    let planned = survey.work.iter().map(|(candidate, _)| candidate);
+    let planned = planned.chain(suspects.map(|suspect| &suspect.candidate));
+    let (files, bytes) = planned.fold((0, 0_u64), |(files, bytes), candidate| {
+        (files + 1, bytes.saturating_add(candidate.identity.size))
+    });
     visit.report(&Event::Surveyed {
         device: visit.device.name.clone(),
         source: source.clone(),
-        ready: (files, sizes.fold(0, u64::saturating_add)),
+        ready: (files, bytes),
         standing: survey.standing.count(),
-        more: survey.overflow.0 > 0,
+        more,
     });
 }
 
-fn say<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: Survey) {
-    for (candidate, decision) in survey.work {
+fn say<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    plan: impl Iterator<Item = (Candidate, Decision)>,
+) {
+    for (candidate, decision) in plan {
         visit.report(&Event::Planned {
             device: visit.device.name.clone(),
             source: source.clone(),
@@ -146,7 +166,7 @@ fn say<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: Survey) {
 async fn act<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
-    survey: Survey,
+    survey: Survey<'_>,
     first_batch: Instant,
 ) -> Result<(), PassError> {
     let gone: Vec<_> = survey
@@ -158,12 +178,13 @@ async fn act<W: World>(
         visit.world.ledger().settle(gone, visit.now()).await?;
     }
     run_batches(visit, source, survey.work.into(), first_batch).await?;
+    drop(survey.loan);
     tidy::finish(visit, source, survey.old_folders).await
 }
 
 /// Runs batch after batch, a few at once. After a failure no new one is begun, but those under way may end: what they have proved
 /// is not thrown away.
-async fn run_batches<W: World>(
+pub(crate) async fn run_batches<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     mut work: VecDeque<(Candidate, Decision)>,

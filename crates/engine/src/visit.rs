@@ -13,9 +13,11 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::event::{Event, Reporter};
+use crate::oldest::PlanRoom;
 use crate::ports::{Clock, Reason, RowId};
+use crate::recourse::PassError;
 use crate::rules::DeviceRules;
-use crate::selection::StandingBook;
+use crate::standing::StandingBook;
 use crate::world::{SessionOf, Stop, World};
 use done::Done;
 
@@ -23,12 +25,19 @@ use done::Done;
 /// it every other device's next turn, for ever. The next pass goes on. Nor does a pass that takes longer keep a place that others wait for.
 pub(crate) const LONGEST_PASS: Duration = Duration::from_mins(15);
 
+/// What all visits of a sweep share.
+pub(crate) struct Shared<'a> {
+    pub(crate) stop: &'a Stop,
+    pub(crate) plan_room: PlanRoom,
+}
+
 /// One visit to one device.
 pub(crate) struct Visit<'a, W: World> {
     pub(crate) world: &'a W,
     pub(crate) device: &'a DeviceRules,
     pub(crate) session: &'a SessionOf<W>,
     pub(crate) stop: &'a Stop,
+    pub(crate) plan_room: &'a PlanRoom,
     /// The row of this pass in the ledger.
     pub(crate) pass: RowId,
     /// When the visit began, by the clock that nobody sets: nothing was looked at on the device before.
@@ -54,6 +63,10 @@ struct Notes {
     /// What the batches leave behind, beside what the surveys find.
     left: StandingBook,
     done: Done,
+    /// Suspects have been noted.
+    has_suspects: bool,
+    /// What the session ended over, where that is known.
+    ended_over: Option<String>,
 }
 
 /// Files and bytes.
@@ -82,7 +95,7 @@ impl<'a, W: World> Visit<'a, W> {
         world: &'a W,
         device: &'a DeviceRules,
         session: &'a SessionOf<W>,
-        stop: &'a Stop,
+        shared: &'a Shared<'_>,
         pass: RowId,
         (earliest_look, connected): (Timestamp, (Timestamp, Instant)),
     ) -> Self {
@@ -90,7 +103,8 @@ impl<'a, W: World> Visit<'a, W> {
             world,
             device,
             session,
-            stop,
+            stop: shared.stop,
+            plan_room: &shared.plan_room,
             pass,
             earliest_look,
             connected,
@@ -185,6 +199,27 @@ impl<'a, W: World> Visit<'a, W> {
     pub(crate) fn has_left(&self, source: &SourcePath, original: &RelativePath) -> bool {
         let notes = self.notes();
         notes.done.left() > 0 && notes.done.has_left(key(source, original))
+    }
+
+    /// Whether nobody has noted suspects in this visit. Whoever asks first is to do it.
+    pub(crate) fn suspect_first(&self) -> bool {
+        !std::mem::replace(&mut self.notes().has_suspects, true)
+    }
+
+    /// Notes what is told beside why the session ended.
+    pub(crate) fn name_suspects(&self, words: String) {
+        self.notes().ended_over = Some(words);
+    }
+
+    /// Tells of the suspects, if the session ended over some.
+    pub(crate) fn naming_suspects(&self, result: Result<(), PassError>) -> Result<(), PassError> {
+        result.map_err(|error| match (error, self.notes().ended_over.take()) {
+            (PassError::Device(mut failure), Some(words)) => {
+                failure.message = format!("{}; {words}", failure.message);
+                PassError::Device(failure)
+            }
+            (error, _) => error,
+        })
     }
 
     /// How many files this visit is done with, one way or another: grows with every progress.

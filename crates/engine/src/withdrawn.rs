@@ -111,6 +111,11 @@ pub fn parse(path: &RelativePath) -> Option<WithdrawnPath> {
     })
 }
 
+/// The original path of a file, wherever it lies.
+pub(crate) fn original_of(lies_at: &RelativePath) -> RelativePath {
+    parse(lies_at).map_or_else(|| lies_at.clone(), |withdrawn| withdrawn.original)
+}
+
 /// Whose withdrawn folder a path lies in, or is; or whose a file is that was withdrawn without one. None for the folder that all use.
 pub fn ledger_of(path: &RelativePath) -> Option<&[u8]> {
     let mut below = path

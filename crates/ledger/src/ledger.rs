@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use engine::ports::{
-    ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, Record,
-    Remembered, RowId, Sighting, WithdrawnRow,
+    ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS, Others, PassEnd,
+    Record, Remembered, RowId, Sighting, Suspicion, WithdrawnRow,
 };
 use model::{DeviceName, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
 use rusqlite::{Connection, named_params};
@@ -12,7 +12,7 @@ use rusqlite::{Connection, named_params};
 use crate::fault::{refused, shown, translated};
 use crate::opening::Opened;
 use crate::worker::Worker;
-use crate::{OpenOptions, connection, opening, passes, records, sightings, values};
+use crate::{OpenOptions, connection, opening, passes, records, sightings, suspects, values};
 
 /// The ledger of this collector, open for writing. While it is open, no other process can open it so.
 ///
@@ -207,6 +207,41 @@ impl Ledger for SqliteLedger {
     ) -> Result<(), LedgerError> {
         self.writer
             .ask(move |ledger| records::settle(ledger, &rows, at))
+            .await
+    }
+
+    async fn suspects(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+    ) -> Result<Vec<(RelativePath, Suspicion)>, LedgerError> {
+        let (device, source) = (device.clone(), source.clone());
+        self.reader()
+            .ask(move |ledger| suspects::all(ledger, &device, &source))
+            .await
+    }
+
+    async fn suspect(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+        paths: Vec<RelativePath>,
+    ) -> Result<(), LedgerError> {
+        let (device, source) = (device.clone(), source.clone());
+        self.writer
+            .ask(move |ledger| suspects::note(ledger, &device, &source, &paths, MOST_SUSPECTS))
+            .await
+    }
+
+    async fn acquit(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+        paths: Vec<RelativePath>,
+    ) -> Result<(), LedgerError> {
+        let (device, source) = (device.clone(), source.clone());
+        self.writer
+            .ask(move |ledger| suspects::forget(ledger, &device, &source, &paths))
             .await
     }
 

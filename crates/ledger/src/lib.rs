@@ -20,6 +20,7 @@ mod records;
 mod schema;
 mod sightings;
 mod standing;
+mod suspects;
 mod totals;
 mod values;
 mod worker;

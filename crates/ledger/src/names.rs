@@ -79,17 +79,24 @@ pub(crate) fn source(ledger: &Connection, device: i64, path: &SourcePath) -> rus
         .insert(row)
 }
 
-/// The number of a source of a device; `None` if nothing was ever noted of it.
-pub(crate) fn known_source(
-    ledger: &Connection,
-    device: i64,
-    path: &SourcePath,
-) -> rusqlite::Result<Option<i64>> {
+fn known_source(ledger: &Connection, device: i64, path: &SourcePath) -> rusqlite::Result<Option<i64>> {
     let row = named_params! { ":device": device, ":path": path.as_bytes() };
     ledger
         .prepare_cached("SELECT id FROM source WHERE device = :device AND path = :path")?
         .query_row(row, |row| row.get("id"))
         .optional()
+}
+
+/// The number of a source; `None` if nothing was ever noted of it.
+pub(crate) fn known_source_of(
+    ledger: &Connection,
+    device: &DeviceName,
+    path: &SourcePath,
+) -> rusqlite::Result<Option<i64>> {
+    match known_device(ledger, device)? {
+        Some(device) => known_source(ledger, device, path),
+        None => Ok(None),
+    }
 }
 
 /// The number of a batch; a new one if it has none.

@@ -20,11 +20,7 @@ pub(crate) fn remembered(
     source: &SourcePath,
     paths: &[RelativePath],
 ) -> rusqlite::Result<Vec<Option<Remembered>>> {
-    let device = names::known_device(ledger, device)?;
-    let source = device
-        .map(|device| names::known_source(ledger, device, source))
-        .transpose()?;
-    let Some(source) = source.flatten() else {
+    let Some(source) = names::known_source_of(ledger, device, source)? else {
         return Ok(vec![None; paths.len()]);
     };
     let mut newest = ledger.prepare_cached(REMEMBERED)?;
@@ -41,11 +37,7 @@ pub(crate) fn withdrawn(
     device: &DeviceName,
     source: &SourcePath,
 ) -> rusqlite::Result<Vec<WithdrawnRow>> {
-    let device = names::known_device(ledger, device)?;
-    let source = device
-        .map(|device| names::known_source(ledger, device, source))
-        .transpose()?;
-    let Some(source) = source.flatten() else {
+    let Some(source) = names::known_source_of(ledger, device, source)? else {
         return Ok(Vec::new());
     };
     let withdrawn_row = |row: &Row<'_>| {

@@ -115,7 +115,9 @@ impl FailureClass {
             Self::Protocol => {
                 "if the link broke, the next pass goes on where this one stopped; if the device printed text, silence its start-up files (.bashrc) for shells that are not interactive"
             }
-            Self::Stalled => "check the link; the next pass goes on where this one stopped",
+            Self::Stalled => {
+                "check the link, and the file that is named, if one is: the card may be worn out there; the next pass goes on where this one stopped"
+            }
         }
     }
 

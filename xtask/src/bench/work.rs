@@ -26,6 +26,8 @@ pub(super) struct Work {
     /// Whether each connection to a device gets processes of its own, as on a device (for root). What looks at all processes of a device
     /// would else see those of all.
     pub(super) devices_apart: bool,
+    /// Each file is in another folder than the one before it, rather than a folder full of them after the other, as the days of a camera are.
+    pub(super) folders_in_turn: bool,
 }
 
 /// One recorded file.
@@ -65,6 +67,7 @@ const ONE_DEVICE: Work = Work {
     disk_gibibytes: 8,
     disk_files: 200_000,
     devices_apart: false,
+    folders_in_turn: true,
 };
 
 pub(super) const WORKS: [Work; 7] = [
@@ -139,6 +142,7 @@ impl Work {
             folders_per_device: files.div_ceil(FILES_IN_A_FOLDER),
             smallest_bytes: bytes,
             largest_bytes: bytes,
+            folders_in_turn: false,
             ..ONE_DEVICE
         };
         waiting.with_room()
@@ -233,10 +237,16 @@ impl Work {
     pub(super) fn files(&self, device: usize) -> impl Iterator<Item = Recorded> + use<> {
         let (smallest, spread) = (self.smallest_bytes, self.largest_bytes - self.smallest_bytes + 1);
         let folders = self.folders_per_device.max(1);
+        let in_a_folder = self.files_per_device.div_ceil(folders).max(1);
+        let in_turn = self.folders_in_turn;
         (0..self.files_per_device).map(move |number| {
+            let folder = match in_turn {
+                true => number % folders,
+                false => number / in_a_folder,
+            };
             let seed = u64::try_from(device * 100_000_000 + number).unwrap_or_default();
             Recorded {
-                path: format!("day{:03}/record{number:07}.np", number % folders),
+                path: format!("day{folder:03}/record{number:07}.np"),
                 size: smallest + Noise::from_seed(!seed).next() % spread,
                 seed,
             }
@@ -286,5 +296,13 @@ mod tests {
         assert_eq!(work("backlog").scaled(1).files(1).count(), 10_000);
         let big: Vec<_> = work("big").scaled(1).files(1).collect();
         assert_eq!((big.len(), big[0].size), (1, 10_737_418));
+    }
+
+    #[test]
+    fn what_waits_fills_one_folder_after_the_other() {
+        let files: Vec<_> = Work::waiting(25_000, 10).files(0).collect();
+        assert_eq!(files[8_333].path, "day000/record0008333.np");
+        assert_eq!(files[8_334].path, "day001/record0008334.np");
+        assert_eq!(files[24_999].path, "day002/record0024999.np");
     }
 }

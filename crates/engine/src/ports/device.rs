@@ -352,6 +352,9 @@ pub struct Wanted {
 /// Files of up to so many bytes (64 KiB) are read together: to open, read and close a larger one costs little beside its bytes.
 pub const SMALL: u64 = 64 << 10;
 
+/// So many files that are read together, or as many as come to more than [`SMALL`], a device may have read before it sends any of them.
+pub const HELD_BACK: usize = 32;
+
 /// A range of a file that the device is to digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestRequest {

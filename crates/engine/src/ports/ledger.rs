@@ -74,6 +74,29 @@ pub trait Ledger: Send + Sync + 'static {
         at: Timestamp,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
+    /// The suspects of a source by their original paths: files that may be why a session ended.
+    fn suspects(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+    ) -> impl Future<Output = Result<Vec<(RelativePath, Suspicion)>, LedgerError>> + Send;
+
+    /// Notes suspects, as the newest of all, though they may have been noted before. Beyond [`MOST_SUSPECTS`] of a source the oldest are forgotten.
+    fn suspect(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+        paths: Vec<RelativePath>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Forgets suspects.
+    fn acquit(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+        paths: Vec<RelativePath>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
     /// Ends a pass, and replaces what was known of what waits on the device by what this pass saw (if it saw anything).
     fn finish_pass(&self, end: PassEnd) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
@@ -130,6 +153,18 @@ pub enum Others {
 /// Sightings of one source that are remembered though nobody knows whether their files are there still. A device that invents other names in
 /// every listing must not fill the ledger.
 pub const MOST_SIGHTINGS: usize = 200_000;
+
+/// When and how often a suspect was noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspicion {
+    /// Grows from one note to the next, over all sources and devices.
+    pub noted: i64,
+    /// How often.
+    pub times: u64,
+}
+
+/// Suspects of one source that are remembered: a session leaves at most 128.
+pub const MOST_SUSPECTS: usize = 500;
 
 /// A device's clock beside the collector's.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,20 +3,24 @@
 //! What limits the reading is the session's byte budget alone: each chunk carries a credit that returns once it is written. A
 //! crash leaves partial and sealed files in staging; both are invisible, and the next pass fetches again (or goes on with a large one).
 
+mod short;
 mod turn;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::{StreamExt, TryStreamExt, future, stream};
-use model::{Digest, RelativePath, SourcePath, WaitReason};
+use model::{Digest, RelativePath, SourcePath};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::event::Event;
 use crate::ports::device::{SMALL, Wanted};
 use crate::ports::store::RANGE_LENGTH;
-use crate::ports::{Chunk, DigestRequest, FileFault, Reason, SealedFile, Session, StagingKey, Store};
-use crate::recourse::PassError;
+use crate::ports::{Chunk, DigestRequest, FileFault, FileFaultKind, SealedFile, Session, StagingKey, Store};
+use crate::recourse::{PassError, concerns_source_only};
 use crate::stages::survey::reason_of;
 use crate::stages::withdraw::Withdrawn;
+use crate::suspects;
 use crate::visit::Visit;
 use crate::world::World;
 use turn::{Share, Turn};
@@ -90,14 +94,28 @@ pub(crate) async fn fetch<W: World>(
         arrivals.push((file, comes, share));
     }
     drop(turn);
+    // Which files of the batch came, or are left behind.
+    let came: Vec<AtomicBool> = places.iter().map(|_| AtomicBool::new(false)).collect();
     let reading = read_together(visit, source, wanted);
     let digesting = digests(visit, source, &places);
-    let fetching = stream::iter(arrivals)
-        .map(|(file, coming, share)| fetch_one(visit, source, file, coming, (share, &room)))
+    let fetching = stream::iter(arrivals.into_iter().zip(&came))
+        .map(async |((file, coming, share), came)| {
+            let sealed = fetch_one(visit, source, file, coming, (share, &room)).await?;
+            came.store(true, Ordering::Relaxed);
+            Ok(sealed)
+        })
         .buffered(FILES_AT_ONCE)
         .try_collect::<Vec<Option<(Withdrawn, SealedFile)>>>();
     // What is to come is asked for first: where the device has but one shell to spare, its digests can wait.
-    let (files, (), digests) = future::try_join3(fetching, reading, digesting).await?;
+    let (files, (), digests) = match future::try_join3(fetching, reading, digesting).await {
+        Ok(all) => all,
+        Err(PassError::Device(failure)) if !concerns_source_only(failure.class) => {
+            let of_batch = places.iter().zip(&came);
+            let of_batch = of_batch.map(|((path, size), came)| (path, *size, came.load(Ordering::Relaxed)));
+            return Err(suspects::note(visit, source, of_batch.collect(), failure).await);
+        }
+        Err(error) => return Err(error),
+    };
 
     let together = files.into_iter().zip(digests);
     let fetched = together.filter_map(|(file, device_digests)| {
@@ -242,8 +260,12 @@ async fn fetch_one<W: World>(
             return Ok(Some((file, sealed)));
         }
         Ok(count) => (
-            Reason::Wait(WaitReason::Changed),
+            short::why(visit, source, &file).await?,
             format!("{} of {size} bytes were there", have + count),
+        ),
+        Err(fault) if fault.kind == FileFaultKind::Grown => (
+            short::why(visit, source, &file).await?,
+            where_it_lies(&file, fault.message),
         ),
         Err(fault) => (reason_of(&fault), where_it_lies(&file, fault.message)),
     };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use model::names::WITHDRAWN_FOLDER;
 use model::{Digest, LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
 
+use crate::oldest::{Loan, Oldest};
 use crate::placement;
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
 use crate::ports::{
@@ -16,7 +17,8 @@ use crate::ports::{
 };
 use crate::recourse::PassError;
 use crate::rules::Mode;
-use crate::selection::{Oldest, PLAN_LENGTH, StandingBook};
+use crate::standing::StandingBook;
+use crate::suspects::{Suspect, Watch};
 use crate::visit::Visit;
 use crate::withdrawn;
 use crate::world::World;
@@ -26,9 +28,13 @@ use withdrawn_files::Withdrawn;
 
 /// What a survey found.
 #[derive(Debug)]
-pub(crate) struct Survey {
+pub(crate) struct Survey<'a> {
     /// What is to be done, oldest file first.
     pub(crate) work: Vec<(Candidate, Decision)>,
+    /// What goes after all other files, since a session may have ended over it.
+    pub(crate) suspects: Vec<Suspect>,
+    /// What was borrowed to hold the work, until that is done.
+    pub(crate) loan: Loan<'a>,
     /// What is left.
     pub(crate) standing: StandingBook,
     /// Files, and their bytes, that are to be gathered but did not fit into one plan.
@@ -49,21 +55,22 @@ const MOST_FOLDER_BYTES: usize = 8 << 20;
 const MOST_NAMES: usize = 2_000_000;
 
 /// Surveys a source and decides about everything in it.
-pub(crate) async fn survey<W: World>(
-    visit: &Visit<'_, W>,
+pub(crate) async fn survey<'a, W: World>(
+    visit: &Visit<'a, W>,
     source: &SourcePath,
     outlook: &Outlook<'_>,
-    marks: Option<Marks>,
+    (marks, watch): (Option<Marks>, Watch),
     mode: Mode,
-) -> Result<Survey, PassError> {
+) -> Result<Survey<'a>, PassError> {
     let mut judging = Judging {
         visit,
         source,
         outlook,
         mode,
         marks,
-        work: Oldest::new(PLAN_LENGTH),
-        second_looks: Oldest::new(PLAN_LENGTH),
+        watch,
+        work: Oldest::for_a_plan(visit.plan_room),
+        second_looks: Oldest::for_second_looks(visit.plan_room),
         second_looks_overflow: (0, 0),
         standing: StandingBook::default(),
         old_folders: Vec::new(),
@@ -76,14 +83,15 @@ pub(crate) async fn survey<W: World>(
 }
 
 /// A survey while it is judged.
-struct Judging<'a, W: World> {
-    visit: &'a Visit<'a, W>,
+struct Judging<'a, 'v, W: World> {
+    visit: &'a Visit<'v, W>,
     source: &'a SourcePath,
     outlook: &'a Outlook<'a>,
     mode: Mode,
     marks: Option<Marks>,
-    work: Oldest<Decision>,
-    second_looks: Oldest<Duration>,
+    watch: Watch,
+    work: Oldest<'v, Decision>,
+    second_looks: Oldest<'v, Duration>,
     second_looks_overflow: (u64, u64),
     standing: StandingBook,
     old_folders: Vec<RelativePath>,
@@ -92,7 +100,7 @@ struct Judging<'a, W: World> {
     cut: Option<DeviceFailure>,
 }
 
-impl<W: World> Judging<'_, W> {
+impl<'v, W: World> Judging<'_, 'v, W> {
     async fn judge_all(&mut self, items: Vec<SurveyItem>) -> Result<(), PassError> {
         let (mut ready, mut unsure) = (Vec::new(), Vec::new());
         for item in items {
@@ -172,7 +180,10 @@ impl<W: World> Judging<'_, W> {
         let ready = ready.into_iter().map(|candidate| (candidate, ())).collect();
         for (candidate, (), decision) in self.without_kept(ready).await? {
             match self.why_nameless(&candidate, &decision) {
-                None => self.work.push(candidate, decision),
+                None => match self.watch.suspects(&candidate) {
+                    Some(suspicion) => self.watch.keep(suspicion, candidate, decision),
+                    None => self.work.push(candidate, decision),
+                },
                 Some(error) => self.stand(
                     candidate.original.to_string(),
                     candidate.identity.size,
@@ -263,12 +274,16 @@ impl<W: World> Judging<'_, W> {
         Ok(())
     }
 
-    async fn finish(mut self) -> Result<Survey, PassError> {
+    async fn finish(mut self) -> Result<Survey<'v>, PassError> {
         self.look_again().await?;
         let gone = self.gone().await?;
+        let overflow = plus(self.work.overflow(), self.second_looks_overflow);
+        let (work, loan) = self.work.into_sorted();
         Ok(Survey {
-            overflow: plus(self.work.overflow(), self.second_looks_overflow),
-            work: self.work.into_sorted().collect(),
+            work,
+            suspects: self.watch.into_suspects(),
+            loan,
+            overflow,
             standing: self.standing,
             old_folders: self.old_folders,
             gone,
@@ -282,9 +297,12 @@ impl<W: World> Judging<'_, W> {
     /// A file may have been looked at as late as now, and as early as this listing was asked for: the shortest time that can lie between two looks
     /// is what counts.
     async fn look_again(&mut self) -> Result<(), PassError> {
-        let looks = std::mem::replace(&mut self.second_looks, Oldest::new(0));
+        let looks = std::mem::replace(
+            &mut self.second_looks,
+            Oldest::for_second_looks(self.visit.plan_room),
+        );
         self.second_looks_overflow = looks.overflow();
-        let looks: Vec<_> = looks.into_sorted().collect();
+        let (looks, _) = looks.into_sorted();
         let seen = self.visit.world.clock().steady();
         let since = match self.mode {
             // A dry run notes nothing down: no file is settled by it.

@@ -77,6 +77,10 @@ pub(crate) struct State {
     pub(crate) abilities: Option<Abilities>,
     pub(crate) requests: Vec<&'static str>,
     pub(crate) fails_at: Option<(&'static str, FailureClass)>,
+    /// The session ends when one of these is to be read.
+    pub(crate) hangs_at: Vec<&'static str>,
+    /// Or when it is to digest anything.
+    pub(crate) owes_digests: bool,
     mischief: Vec<(&'static str, Mischief)>,
     next_inode: u64,
 }
@@ -223,6 +227,23 @@ fn refused(kind: FileFaultKind) -> FileFault {
 }
 
 impl FakeSession {
+    async fn hang_over(&self, path: &RelativePath) -> Result<(), DeviceFailure> {
+        let hangs_at = self.state.lock().unwrap().hangs_at.clone();
+        match hangs_at.iter().any(|name| path.file_name() == name.as_bytes()) {
+            true => self.hang().await,
+            false => Ok(()),
+        }
+    }
+
+    /// What came before is taken meanwhile.
+    async fn hang(&self) -> Result<(), DeviceFailure> {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        Err(DeviceFailure {
+            class: FailureClass::Stalled,
+            message: "silent".into(),
+        })
+    }
+
     fn rename_only(&self, moves: &[Move]) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let mut state = self.state.lock().unwrap();
         state.begin("rename")?;
@@ -375,8 +396,9 @@ impl Session for FakeSession {
         expected_size: u64,
         chunks: ChunkSender,
     ) -> Result<Result<u64, FileFault>, DeviceFailure> {
+        self.state.lock().unwrap().begin("fetch")?;
+        self.hang_over(path).await?;
         let mut state = self.state.lock().unwrap();
-        state.begin("fetch")?;
         let Some(file) = state.files.get(&path.to_string()) else {
             return Ok(Err(missing()));
         };
@@ -426,6 +448,9 @@ impl Session for FakeSession {
         _: &SourcePath,
         requests: &[DigestRequest],
     ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
+        if self.state.lock().unwrap().owes_digests {
+            self.hang().await?;
+        }
         let mut state = self.state.lock().unwrap();
         state.begin("digest")?;
         state.digested.extend_from_slice(requests);

@@ -8,7 +8,7 @@ use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{
     Chunk, Clock, ClockReading, CompressionFinding, Condition, Ledger, LedgerError, Others, PassEnd, Placed,
     Publication, PublishFault, Record, Remembered, Reproof, RowId, SealedFile, Sighting, StagingKey, Store,
-    StoreError, WithdrawnRow,
+    StoreError, Suspicion, WithdrawnRow,
 };
 use model::{
     DeviceName, Digest, FileState, LeaveReason, LedgerId, RangeDigest, RelativePath, SourcePath, StoreId,
@@ -218,6 +218,7 @@ pub(crate) struct FakeLedger {
     pub(crate) others: Arc<Mutex<Vec<Others>>>,
     /// What it says was found out about compression.
     pub(crate) compression: Arc<Mutex<Option<CompressionFinding>>>,
+    pub(crate) suspects: Arc<Mutex<Vec<(SourcePath, RelativePath, Suspicion)>>>,
 }
 
 impl Default for FakeLedger {
@@ -231,6 +232,7 @@ impl Default for FakeLedger {
             sighted_since: Arc::default(),
             others: Arc::default(),
             compression: Arc::default(),
+            suspects: Arc::default(),
         }
     }
 }
@@ -327,6 +329,48 @@ impl Ledger for FakeLedger {
         for (row, state, _) in settled {
             self.rows.lock().unwrap()[usize::try_from(row.0).unwrap()].state = state;
         }
+        Ok(())
+    }
+
+    async fn suspects(
+        &self,
+        _: &DeviceName,
+        source: &SourcePath,
+    ) -> Result<Vec<(RelativePath, Suspicion)>, LedgerError> {
+        let suspects = self.suspects.lock().unwrap();
+        let of_source = suspects.iter().filter(|(of, ..)| of == source);
+        Ok(of_source
+            .map(|(_, path, suspicion)| (path.clone(), *suspicion))
+            .collect())
+    }
+
+    async fn suspect(
+        &self,
+        _: &DeviceName,
+        source: &SourcePath,
+        paths: Vec<RelativePath>,
+    ) -> Result<(), LedgerError> {
+        let mut suspects = self.suspects.lock().unwrap();
+        for path in paths {
+            let noted = suspects.last().map_or(0, |(_, _, last)| last.noted + 1);
+            let is_it =
+                |suspect: &(SourcePath, RelativePath, Suspicion)| suspect.0 == *source && suspect.1 == path;
+            let before = suspects.iter().find(|suspect| is_it(suspect));
+            let times = 1 + before.map_or(0, |(_, _, before)| before.times);
+            suspects.retain(|suspect| !is_it(suspect));
+            suspects.push((source.clone(), path, Suspicion { noted, times }));
+        }
+        Ok(())
+    }
+
+    async fn acquit(
+        &self,
+        _: &DeviceName,
+        source: &SourcePath,
+        paths: Vec<RelativePath>,
+    ) -> Result<(), LedgerError> {
+        let mut suspects = self.suspects.lock().unwrap();
+        suspects.retain(|(of, path, _)| of != source || !paths.contains(path));
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod reading;
 mod releasing;
 mod resume;
 mod room;
+mod suspects;
 mod telling;
 mod turns;
 mod vast;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use engine::event::Event;
 use engine::exclude::Exclude;
-use engine::fleet::{SweepSummary, Verdict, sweep};
+use engine::fleet::{Bounds, SweepSummary, Verdict, sweep};
 use engine::placement::{Layout, LayoutPart, NameRule};
 use engine::ports::{Abilities, FileFaultKind, PassOutcome, Reason};
 use engine::rules::{DeviceRules, Mode, ReleaseRule, Rules};
@@ -103,10 +104,10 @@ impl FakeWorld {
     }
 
     fn run(&self, mode: Mode) -> SweepSummary {
-        self.visit(std::slice::from_ref(&self.rules), 4, mode)
+        self.visit(std::slice::from_ref(&self.rules), Bounds::with_parallel(4), mode)
     }
 
-    fn visit(&self, devices: &[DeviceRules], parallel: usize, mode: Mode) -> SweepSummary {
+    fn visit(&self, devices: &[DeviceRules], bounds: Bounds, mode: Mode) -> SweepSummary {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             // No time passes but what is slept.
@@ -114,7 +115,7 @@ impl FakeWorld {
             .build()
             .unwrap();
         runtime
-            .block_on(sweep(self, devices, parallel, mode, &Stop::default()))
+            .block_on(sweep(self, devices, bounds, mode, &Stop::default()))
             .unwrap()
     }
 

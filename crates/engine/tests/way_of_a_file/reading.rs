@@ -1,10 +1,11 @@
 //! How files are read and proved: together or alone, from the beginning or from where they broke off, in one go or range by range.
 
 use engine::event::Event;
+use engine::fleet::Verdict;
 use engine::ports::{Abilities, FileFaultKind, Reason};
 use model::{FileState, LeaveReason, WaitReason};
 
-use crate::device::all_abilities;
+use crate::device::{State, all_abilities};
 use crate::vast::VAST;
 use crate::{FakeWorld, pair};
 
@@ -100,16 +101,22 @@ fn a_vast_file_whose_digests_differ_stays() {
 }
 
 #[test]
-fn a_file_that_comes_short_is_left_and_said_to_be_short() {
+fn a_file_that_comes_short_is_left_and_somebody_is_told_unless_it_was_written_to() {
     let world = FakeWorld::with_files(&[("a", b"three")]);
     world.devices.state().withholds = 2;
     let summary = world.sweep();
-    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Changed)]);
+    assert_eq!(summary.verdict(), Verdict::Partial);
+    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Unproved)]);
     assert_eq!(world.details(), ["3 of 5 bytes were there"]);
     assert!(world.in_store().is_empty());
+    let write_it = |state: &mut State| state.write("a", b"other");
+    world.devices.state().before_next("fetch", write_it);
+    let summary = world.sweep();
+    assert_eq!(summary.verdict(), Verdict::Well);
+    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Changed)]);
     world.devices.state().withholds = 0;
     world.sweep();
-    assert_eq!(world.in_store(), [pair("a", "three")]);
+    assert_eq!(world.in_store(), [pair("a", "other")]);
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use engine::event::Event;
+use engine::fleet::Bounds;
+use engine::oldest::PlanBytes;
 use engine::ports::{PassOutcome, Reason};
 use engine::rules::Mode;
 use model::{DeviceName, Timestamp, WaitReason};
@@ -56,7 +59,7 @@ fn a_device_that_waited_long_for_its_turn_is_emptied_all_the_same() {
         state.before_next("survey", |state| state.pauses_before_each_name = Duration::ZERO);
     });
     let devices = [world.rules.clone(), second];
-    let summary = world.visit(&devices, 1, Mode::Act);
+    let summary = world.visit(&devices, Bounds::with_parallel(1), Mode::Act);
     let of = |name: &str| {
         let (_, pass) = summary
             .passes
@@ -89,4 +92,44 @@ fn a_device_whose_link_broke_while_it_waited_for_its_turn_is_connected_to_once_m
     assert_eq!(summary.passes[0].1.outcome, PassOutcome::Well);
     assert_eq!(world.on_device(), [""; 0]);
     assert_eq!(world.devices.state().requests[..2], ["connect", "connect"]);
+}
+
+#[test]
+fn what_a_plan_has_no_room_for_is_surveyed_again_in_the_same_pass_oldest_first() {
+    let names: Vec<String> = (0..40).map(|number| format!("f{number:02}")).collect();
+    let world = FakeWorld::new();
+    for (age, name) in names.iter().rev().enumerate() {
+        world.devices.state().record(name, b"one");
+        let age = i64::try_from(age).unwrap();
+        let modified = Timestamp::from_seconds(NOW - 3600 + age);
+        world
+            .devices
+            .state()
+            .files
+            .get_mut(name)
+            .unwrap()
+            .identity
+            .modified = modified;
+    }
+    let bounds = Bounds {
+        plans: PlanBytes {
+            own: 1_600,
+            shared: 0,
+            ..PlanBytes::default()
+        },
+        ..Bounds::with_parallel(1)
+    };
+    let summary = world.visit(std::slice::from_ref(&world.rules), bounds, Mode::Act);
+    assert_eq!(summary.passes[0].1.released.0, 40);
+    let events = world.reporter.0.lock().unwrap();
+    let ready = events.iter().filter_map(|event| match event {
+        Event::Surveyed { ready, .. } => Some(ready.0),
+        _ => None,
+    });
+    assert_eq!(ready.collect::<Vec<_>>(), [10, 10, 10, 10]);
+    let released = events.iter().filter_map(|event| match event {
+        Event::Released { path, .. } => Some(path.to_string()),
+        _ => None,
+    });
+    assert!(released.take(10).all(|name| name.as_str() >= "f30"));
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use engine::fleet::{self, SweepError, SweepSummary, Verdict};
+use engine::fleet::{self, Bounds, SweepError, SweepSummary, Verdict};
 use engine::ports::Store;
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World as _};
@@ -133,7 +133,7 @@ async fn sweep_until_asked_to_stop<S: Store>(
     mode: Mode,
 ) -> Result<(SweepSummary, bool), Failure> {
     let stop = Stop::default();
-    let sweeping = fleet::sweep(home, devices, parallel, mode, &stop);
+    let sweeping = fleet::sweep(home, devices, Bounds::with_parallel(parallel), mode, &stop);
     let mut sweeping = std::pin::pin!(sweeping);
     let result = tokio::select! {
         result = &mut sweeping => return result.map(|summary| (summary, false)).map_err(failure),

@@ -139,6 +139,15 @@ CREATE TABLE sighting (
     PRIMARY KEY (source, path)
 ) STRICT, WITHOUT ROWID;
 
+-- Files that may be why a session with their device ended, in the order in which they were last noted, and how often they were.
+CREATE TABLE suspect (
+    id INTEGER PRIMARY KEY,
+    source INTEGER NOT NULL REFERENCES source (id),
+    path BLOB NOT NULL,
+    times INTEGER NOT NULL,
+    UNIQUE (source, path)
+) STRICT;
+
 -- The first some of the files that the last survey left on a device, in the order in which they were reported.
 CREATE TABLE standing (
     device INTEGER NOT NULL REFERENCES device (id),

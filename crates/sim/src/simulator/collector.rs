@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::fleet::{SweepSummary, sweep};
+use engine::fleet::{Bounds, SweepSummary, sweep};
 use engine::ports::Clock;
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World};
@@ -42,8 +42,8 @@ pub struct Collector {
     pub book: Book,
     /// Bytes that must stay free.
     pub min_free: u64,
-    /// How many devices are worked on at a time.
-    pub parallel: usize,
+    /// How many devices are worked on at a time, and how long plans are.
+    pub bounds: Bounds,
     /// Whether devices stop in the midst of a request when the connection goes.
     pub stops_with_connection: bool,
 }
@@ -111,7 +111,7 @@ impl Collector {
             Err(error) => return Ended::Unfit(error.to_string()),
             Ok(store) => store,
         };
-        let turns = Turns::begin(self.parallel);
+        let turns = Turns::begin(self.bounds.parallel);
         let world = OneProcess {
             devices: SimulatedDevices {
                 stations: self.stations.clone(),
@@ -131,7 +131,7 @@ impl Collector {
         tokio::select! {
             biased;
             () = power.gone() => Ended::Killed,
-            ended = sweep(&world, &self.rules, self.parallel, Mode::Act, &stop) => match ended {
+            ended = sweep(&world, &self.rules, self.bounds, Mode::Act, &stop) => match ended {
                 _ if power.is_off() => Ended::Killed,
                 Ok(summary) => Ended::Swept(summary, turns),
                 Err(error) => Ended::Unfit(error.to_string()),

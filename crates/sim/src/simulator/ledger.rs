@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::ports::{
-    ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, Others, PassEnd, Record,
-    Remembered, RowId, Sighting, WithdrawnRow,
+    ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS, Others, PassEnd,
+    Record, Remembered, RowId, Sighting, Suspicion, WithdrawnRow,
 };
 use model::{DeviceName, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, Timestamp};
 use tokio::time::Instant;
@@ -25,6 +25,8 @@ pub struct LedgerContent {
     clocks: BTreeMap<String, ClockReading>,
     compressions: BTreeMap<String, CompressionFinding>,
     sightings: BTreeMap<(String, SourcePath), BTreeMap<RelativePath, (Identity, Timestamp)>>,
+    suspects: BTreeMap<(String, SourcePath), Vec<(RelativePath, Suspicion)>>,
+    suspicions: i64,
 }
 
 /// The ledger of a simulated collector. Clones are the same ledger.
@@ -122,6 +124,15 @@ fn row_id(at: usize) -> RowId {
 }
 
 impl LedgerContent {
+    fn suspects_of(
+        &mut self,
+        device: &DeviceName,
+        source: &SourcePath,
+    ) -> &mut Vec<(RelativePath, Suspicion)> {
+        let key = (device.as_str().to_owned(), source.clone());
+        self.suspects.entry(key).or_default()
+    }
+
     fn numbered(&self) -> impl DoubleEndedIterator<Item = (RowId, &(Record, FileState))> {
         self.rows.iter().enumerate().map(|(at, row)| (row_id(at), row))
     }
@@ -243,6 +254,51 @@ impl Ledger for ModelLedger {
                     *current = state;
                 }
             }
+        })
+        .await
+    }
+
+    async fn suspects(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+    ) -> Result<Vec<(RelativePath, Suspicion)>, LedgerError> {
+        let key = (device.as_str().to_owned(), source.clone());
+        Ok(self.lock().suspects.get(&key).cloned().unwrap_or_default())
+    }
+
+    async fn suspect(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+        paths: Vec<RelativePath>,
+    ) -> Result<(), LedgerError> {
+        self.commit("note suspects", |content| {
+            for path in paths {
+                content.suspicions += 1;
+                let noted = content.suspicions;
+                let suspects = content.suspects_of(device, source);
+                let before = suspects.iter().find(|(suspect, _)| *suspect == path);
+                let times = 1 + before.map_or(0, |(_, suspicion)| suspicion.times);
+                suspects.retain(|(suspect, _)| *suspect != path);
+                suspects.push((path, Suspicion { noted, times }));
+            }
+            let suspects = content.suspects_of(device, source);
+            suspects.drain(..suspects.len().saturating_sub(MOST_SUSPECTS));
+        })
+        .await
+    }
+
+    async fn acquit(
+        &self,
+        device: &DeviceName,
+        source: &SourcePath,
+        paths: Vec<RelativePath>,
+    ) -> Result<(), LedgerError> {
+        self.commit("forget suspects", |content| {
+            content
+                .suspects_of(device, source)
+                .retain(|(suspect, _)| !paths.contains(suspect));
         })
         .await
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::exclude::Exclude;
+use engine::fleet::Bounds;
 use engine::placement::{Layout, LayoutPart, NameRule};
 use engine::rules::{DeviceRules, ReleaseRule, Rules};
 use model::{DeviceName, LedgerId, SourcePath};
@@ -38,8 +39,8 @@ pub struct Plan {
     pub has_links: bool,
     /// The round-trip time to a device.
     pub round_trip: Duration,
-    /// How many devices a collector works on at a time.
-    pub parallel: usize,
+    /// How many devices a collector works on at a time, and how long its plans are.
+    pub bounds: Bounds,
     /// What links carry, in bytes a second; `None`: without limit.
     pub bytes_per_second: Option<u64>,
     /// Whether devices stop in the midst of a request when the connection goes.
@@ -56,7 +57,7 @@ impl Default for Plan {
             naming: Naming::ByDevice,
             has_links: true,
             round_trip: Duration::from_millis(8),
-            parallel: 16,
+            bounds: Bounds::with_parallel(16),
             bytes_per_second: None,
             stops_with_connection: false,
             seed: 1,
@@ -124,7 +125,7 @@ impl World {
                 rules: rules.clone(),
                 book: book.clone(),
                 min_free: 0,
-                parallel: plan.parallel,
+                bounds: plan.bounds,
                 stops_with_connection: plan.stops_with_connection,
             })
         });

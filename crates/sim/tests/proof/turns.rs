@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::fleet::Bounds;
 use sim::simulator::book::station_name;
 use sim::simulator::collector::Ended;
 use sim::simulator::device::Kind;
@@ -18,7 +19,7 @@ use crate::story;
 async fn fleet(devices: usize, parallel: usize) -> World {
     let plan = Plan {
         kinds: vec![Kind::Full; devices],
-        parallel,
+        bounds: Bounds::with_parallel(parallel),
         ..Plan::default()
     };
     let world = World::new(&plan).unwrap();

@@ -157,7 +157,7 @@ $tag" 2>/dev/null
         ;;
     # Small files one after the other, each after its length; hyphens for one that is none, cannot be read, or is larger than is told together.
     stream)
-        there perl -e 'binmode STDOUT; $/ = "\0"; $most = 65536; $said = "";
+        there perl -e 'binmode STDOUT; $/ = "\0"; $most = 65536; $said = ""; $held = 0;
             sub speak { while (length $said) {
                 defined($count = syswrite STDOUT, $said) or exit 3; substr $said, 0, $count, "" } }
             while (defined($name = <STDIN>)) {
@@ -166,7 +166,7 @@ $tag" 2>/dev/null
                     do { $got = sysread $file, $bytes, $most + 1 - length $bytes, length $bytes } while $got;
                     $is_whole = (defined $got and length $bytes <= $most) }
                 $said .= $is_whole ? sprintf("%08x", length $bytes) . $bytes : "-" x 8;
-                speak if length $said > $most }
+                (speak, $held = 0) if ++$held == 32 or length $said > $most }
             speak' 2>/dev/null
         # One that was killed has left off in the midst of a file: then nothing that comes after it could be told from that file.
         [ $? -le 2 ] || exit 3

@@ -228,6 +228,7 @@ async fn take_file(
 
 #[cfg(test)]
 mod tests {
+    use engine::ports::device::HELD_BACK;
     use tokio::sync::{mpsc, oneshot};
 
     use super::*;
@@ -272,5 +273,6 @@ mod tests {
     #[test]
     fn the_script_knows_what_a_small_file_is() {
         assert!(crate::script::DEVICE.contains(&format!("$most = {SMALL};")));
+        assert!(crate::script::DEVICE.contains(&format!("++$held == {HELD_BACK} ")));
     }
 }

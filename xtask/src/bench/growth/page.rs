@@ -22,11 +22,11 @@ file system. gleaner is configured by default, but for `settle`, which is 0. Eve
 const FILES: &str = "
 ## Files on a device
 
-So many files of 2 KB wait on one device. Goal: the time per file stays, gleaner takes at most 150 MB, and the first file is released within
+So many files of 2 KB wait on one device, 10,000 to a folder, one folder filled after the other. Goal: the time per file stays, gleaner takes at most 150 MB, and the first file is released within
 60 s, however much waits.
 
-A plan holds the 50,000 oldest files, which keeps the memory flat. Where more wait, all that is left is listed again for each further plan: a hundred thousand files
-are named one and a half times each, a million ten and a half times. What a name costs in a listing is in the table after this one.
+A plan holds the oldest files, some 370,000 of them where no other device has as many, which bounds the memory. Where more wait, what is left is listed again for each further plan:
+a million files are named 1.9 times each. What a name costs in a listing is in the table after this one.
 ";
 
 const KEPT: &str = "

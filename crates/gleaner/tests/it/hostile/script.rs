@@ -145,7 +145,7 @@ fn a_tool_that_lies_releases_nothing_that_is_not_stored() {
         case(
             "a file that grows without bound",
             Character::tools(&[("perl", GROWN_WITHOUT_BOUND)]),
-            Fate::Waits,
+            Fate::Partly,
         ),
         ends("a rename that is only said", &[("perl", ONLY_SAYS_RENAMED)]),
         ends("a removal that is only said", &[("rm", "true")]),
@@ -168,4 +168,18 @@ fn a_tool_that_lies_releases_nothing_that_is_not_stored() {
     Siege::of(cases, Way::ThroughJump)
         .with_stall_timeout(Duration::from_secs(10))
         .holds(1);
+}
+
+const SILENT_OVER_ONE: &str = r#"
+    case $2 in *sysread*) ;; *) exec /usr/bin/perl "$@" ;; esac
+    exec /usr/bin/perl -e "$(printf %s "$2" | sed 's/chomp [$]name;/chomp $name; sleep 1000 if $name =~ m{a.jpg};/')""#;
+
+#[test]
+fn a_file_over_which_the_reading_of_small_ones_falls_silent_keeps_no_other_from_coming_home() {
+    let character = Character::tools(&[("perl", SILENT_OVER_ONE)]);
+    let siege = Siege::of(vec![case("silent over one", character, STALLS)], Way::ThroughJump)
+        .with_stall_timeout(Duration::from_secs(5));
+    siege.holds(1);
+    // `c.jpg` was read before it and held back, `day/b.jpg` comes after it: any of them might be why.
+    siege.leaves_only("day/a.jpg", 4).says("it was to send day/a.jpg");
 }

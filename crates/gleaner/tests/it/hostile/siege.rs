@@ -188,6 +188,23 @@ impl Siege {
         outcome
     }
 
+    /// Sweeps until no more than that file is left on the first of the devices that lie, in so few sweeps.
+    #[track_caller]
+    pub(crate) fn leaves_only(&self, name: &str, sweeps: usize) -> Outcome {
+        let folder = &self.suspects.first().expect("a device that lies").folder;
+        let mut told = None;
+        for _ in 0..sweeps {
+            // Where a device has no shell, what was renamed is looked at twice once more.
+            thread::sleep(SETTLE + Duration::from_millis(200));
+            told = Some(self.fleet.gleaner(["run"]));
+        }
+        let left = recording::regular_files(folder);
+        let is_it = left.len() == 1 && left.iter().all(|file| file.ends_with(name));
+        assert!(is_it, "left: {left:?}");
+        self.assert_suspects_lost_nothing();
+        told.expect("a sweep").exits(1)
+    }
+
     /// Devices without a shell are looked at twice before anything of them is gathered: the first look is at an honest device.
     fn look_once(&self) {
         let without_shell = |suspect: &&Suspect| matches!(suspect.stage.character.shell, Shell::None);

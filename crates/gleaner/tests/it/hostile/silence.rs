@@ -1,5 +1,7 @@
 //! Devices that fall silent, or give one byte at a time, at every stage there is.
 
+use sftp::codec::Request;
+
 use super::door::{ClearPacket, Door, Manner};
 use super::lie::{Answer, Character, FilesLie, Greeting, Shell, Speech, Stage};
 use super::siege::{Case, Fate, Siege, Watch, Way, case};
@@ -233,4 +235,16 @@ fn whoever_never_gets_to_the_scripts_first_word_is_served_without_a_shell() {
         case("executes nothing", deaf, Fate::Empties),
     ];
     Siege::of(cases, Way::Direct).holds(0);
+}
+
+#[test]
+fn a_file_over_which_a_device_falls_silent_keeps_no_other_from_coming_home() {
+    let over_one = FilesLie::answers(|request, response| match request {
+        Request::Open { path, .. } if path.ends_with(b"a.jpg") => Answer::None,
+        _ => Answer::Response(response),
+    });
+    let cases = vec![case("silent over one", Character::files_only(over_one), STALLED)];
+    let siege = Siege::of(cases, Way::Direct);
+    siege.holds(1);
+    siege.leaves_only("day/a.jpg", 5).says("it was to send day/a.jpg");
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use engine::ports::{
-    ClockReading, CompressionFinding, DeviceReport, Ledger, Others, PassEnd, PassOutcome, Record, RowId,
-    Sighting,
+    ClockReading, CompressionFinding, DeviceReport, Ledger, MOST_SUSPECTS, Others, PassEnd, PassOutcome,
+    Record, RowId, Sighting, Suspicion,
 };
 use futures_util::future::join_all;
 use model::{
@@ -33,6 +33,7 @@ pub async fn check<P: Place>(fresh: impl Fn() -> P) -> Vec<String> {
         a_file_is_sighted_since_it_was_first_seen_like_that,
         sightings_that_are_not_repeated_are_forgotten,
         sightings_that_a_cut_listing_did_not_repeat_are_kept,
+        suspects_are_known_by_how_often_and_in_which_order_they_were_noted,
         the_clock_of_the_last_pass_that_told_one_is_kept,
         what_was_answered_is_there_for_the_next_process,
         records_made_at_the_same_time_have_rows_of_their_own,
@@ -285,6 +286,68 @@ fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
         report,
         standing: None,
     })
+}
+
+async fn suspects_are_known_by_how_often_and_in_which_order_they_were_noted<P: Place>(place: &P) -> Checked {
+    let ledger = place.open();
+    let (bee, photos) = (device("bee")?, source("/photos")?);
+    let paths = |names: &[&str]| names.iter().map(path).collect::<Result<Vec<_>, _>>();
+    same("before any", &suspects(&ledger, "/photos").await?, &vec![])?;
+    let nobody = ledger.acquit(&bee, &photos, paths(&["a"])?);
+    nobody.await.map_err(told)?;
+    for (of, names) in [
+        ("/photos", ["a", "b"]),
+        ("/films", ["x", "y"]),
+        ("/photos", ["c", "a"]),
+    ] {
+        let of = source(of)?;
+        let noted = ledger.suspect(&bee, &of, paths(&names)?);
+        noted.await.map_err(told)?;
+    }
+    let cleared = ledger.acquit(&bee, &photos, paths(&["c", "d"])?);
+    cleared.await.map_err(told)?;
+    drop(ledger);
+
+    let ledger = place.open();
+    let (photos_now, films_now) = (
+        suspects(&ledger, "/photos").await?,
+        suspects(&ledger, "/films").await?,
+    );
+    let often = |suspects: &[(RelativePath, Suspicion)]| -> Vec<(String, u64)> {
+        let often = |(path, suspicion): &(RelativePath, Suspicion)| (path.to_string(), suspicion.times);
+        suspects.iter().map(often).collect()
+    };
+    let expected = |names: &[(&str, u64)]| -> Vec<(String, u64)> {
+        names
+            .iter()
+            .map(|(name, times)| ((*name).to_owned(), *times))
+            .collect()
+    };
+    same("photos", &often(&photos_now), &expected(&[("b", 1), ("a", 2)]))?;
+    same("films", &often(&films_now), &expected(&[("x", 1), ("y", 1)]))?;
+    let newest = films_now.iter().map(|(_, suspicion)| suspicion.noted).max();
+    let last = photos_now.last().map(|(_, suspicion)| suspicion.noted);
+    ensure(last > newest, || {
+        "the order says nothing over several sources".to_owned()
+    })?;
+
+    let many: Result<Vec<_>, _> = (0..MOST_SUSPECTS)
+        .map(|number| path(format!("f{number}")))
+        .collect();
+    ledger.suspect(&bee, &photos, many?).await.map_err(told)?;
+    let kept = suspects(&ledger, "/photos").await?;
+    same("how many are kept", &kept.len(), &MOST_SUSPECTS)?;
+    let is_old = |(path, _): &(RelativePath, Suspicion)| !path.to_string().starts_with('f');
+    ensure(!kept.iter().any(is_old), || "the oldest are kept".to_owned())
+}
+
+/// The suspects of a source of `bee`, the one that was noted longest ago first.
+async fn suspects(ledger: &impl Ledger, of: &str) -> Result<Vec<(RelativePath, Suspicion)>, String> {
+    let (bee, of) = (device("bee")?, source(of)?);
+    let found = ledger.suspects(&bee, &of);
+    let mut found = found.await.map_err(told)?;
+    found.sort_by_key(|(_, suspicion)| suspicion.noted);
+    Ok(found)
 }
 
 async fn the_clock_of_the_last_pass_that_told_one_is_kept<P: Place>(place: &P) -> Checked {

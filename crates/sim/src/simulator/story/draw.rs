@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use engine::fleet::Bounds;
+use engine::oldest::PlanBytes;
+
 use crate::simulator::book::Naming;
 use crate::simulator::device::Kind;
 use crate::simulator::dice::Dice;
@@ -24,13 +27,28 @@ pub(super) fn draw(dice: &mut Dice, seed: u64) -> Plan {
         },
         has_links: !dice.one_in(5),
         round_trip: dice.span(Duration::from_millis(6), Duration::from_millis(200)),
-        parallel: match dice.one_in(4) {
-            true => 16,
-            false => dice.index(3) + 1,
+        bounds: Bounds {
+            parallel: match dice.one_in(4) {
+                true => 16,
+                false => dice.index(3) + 1,
+            },
+            plans: plans(dice),
         },
         bytes_per_second: dice.one_in(3).then(|| 2000 + dice.below(50_000)),
         stops_with_connection: dice.one_in(2),
         seed,
+    }
+}
+
+/// Plans that hold all there is, or some eighty files at a time.
+fn plans(dice: &mut Dice) -> PlanBytes {
+    if !dice.one_in(3) {
+        return PlanBytes::default();
+    }
+    PlanBytes {
+        own: 10_000 + dice.index(10_000),
+        shared: 0,
+        ..PlanBytes::default()
     }
 }
 
