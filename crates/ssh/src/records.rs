@@ -179,9 +179,27 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
     ))
 }
 
-/// The path in words of find such as `find: './a b': Input/output error`; in the C locale it quotes as C does.
+/// The path in words such as `find: './a b': Input/output error`; in the C locale GNU's find quotes as C does.
 pub(crate) fn path_in_trouble(words: &[u8]) -> Option<Vec<u8>> {
-    let quoted = words.strip_prefix(b"find: '")?;
+    match words.strip_prefix(b"find: '") {
+        Some(quoted) => path_in_quotes(quoted),
+        None => path_as_it_is(words),
+    }
+}
+
+/// Those of `BusyBox`: `find: ./a b: Input/output error`, `stat: can't stat './a b': Input/output error`.
+fn path_as_it_is(words: &[u8]) -> Option<Vec<u8>> {
+    let (rest, end) = match words.strip_prefix(b"stat: can't stat '") {
+        Some(rest) => (rest, &b"': "[..]),
+        None => (words.strip_prefix(b"find: ")?, &b": "[..]),
+    };
+    let length = rest.windows(end.len()).rposition(|at| at == end)?;
+    rest.get(..length)
+        .filter(|path| path.starts_with(b"./"))
+        .map(<[u8]>::to_vec)
+}
+
+fn path_in_quotes(quoted: &[u8]) -> Option<Vec<u8>> {
     let mut path = Vec::new();
     let mut rest = quoted.iter().copied();
     loop {
@@ -266,6 +284,15 @@ mod tests {
             path(b"find: './it\\'s\\n\\377\\\\': Input/output error").unwrap(),
             b"./it's\n\xff\\"
         );
+        assert_eq!(
+            path(b"find: ./it's: a: Input/output error").unwrap(),
+            b"./it's: a"
+        );
+        assert_eq!(
+            path(b"stat: can't stat './it's: a': Input/output error").unwrap(),
+            b"./it's: a"
+        );
+        assert_eq!(path(b"find: unrecognized: -mindepth"), None);
         assert_eq!(path(b"find: './a"), None);
         assert_eq!(path(b"find: './a\\3"), None);
         assert_eq!(path(b"somebody: 'a'"), None);

@@ -110,8 +110,13 @@ eval "$open_files"
 plain_list=$enter'
 tag=${0#??}
 tag=${tag%??}
-find . -mindepth 1 -exec stat -c "s %d %i %s %Y %Z %u %f %n
-$tag" {} + 2>/dev/null </dev/null
+{
+    find . -mindepth 1 -exec stat -c "s %d %i %s %Y %Z %u %f %n
+$tag" {} + 2>&1 >&3 3>&- </dev/null |
+        { sed -n "/: Permission denied\$/d; /: No such file or directory\$/d; s/^/i /p" || cat >/dev/null; } |
+        sed -n 1,100p |
+        while read -r words; do printf "%s%b" "$words" "$0"; done
+} 3>&1
 exec find . -mindepth 1 -type d -exec sh -c '\''
     for folder; do
         [ -r "$folder" ] && [ -x "$folder" ] || printf "u %s%b" "$folder" "$0"

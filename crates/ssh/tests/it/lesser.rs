@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use engine::ports::device::{DigestRequest, EntryKind, FileFaultKind, Move, Openness, Session};
+use engine::ports::device::{DigestRequest, EntryKind, FileFaultKind, Move, Openness, Session, SurveyItem};
 use model::{Digest, FailureClass, RelativePath, SourcePath};
 use sha2::{Digest as _, Sha256};
 use ssh::SshSession;
@@ -179,6 +179,28 @@ async fn a_device_with_nothing_but_busybox_is_served() {
     assert_eq!(listed[&b"closed"[..]].openness, Openness::Closed);
     let identity = listed[&b"open"[..]].identity;
     assert!(identity.inode.is_none() && identity.modified.subsecond_nanoseconds() == 0);
+}
+
+#[tokio::test]
+async fn a_folder_that_a_failing_disk_does_not_give_is_reported_by_busybox_too() {
+    let world = busybox(World::new());
+    // A find that lists all, and complains as that of BusyBox does of a disk.
+    let complaint = "/usr/bin/busybox find \"$@\" || exit
+        case $* in *stat*) echo 'find: ./bad folder: Input/output error' >&2; exit 1 ;; esac";
+    let find = world.path("applets").join("find");
+    fs::remove_file(&find).unwrap();
+    fs::rename(script(&world, "complaining", complaint), &find).unwrap();
+    let (path, source) = world.source("data");
+    fs::create_dir(path.join("bad folder")).unwrap();
+    fs::write(path.join("a"), b"").unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    assert!(!hive.abilities().complete_identities);
+    let items = survey(&hive, &source).await.unwrap();
+    assert_eq!(items.len(), 3, "{items:?}");
+    assert!(
+        items.contains(&SurveyItem::Unlistable(relative("bad folder"))),
+        "{items:?}"
+    );
 }
 
 #[tokio::test]
