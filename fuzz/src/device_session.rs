@@ -2,6 +2,7 @@
 //! depend on the pieces in which it came.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use engine::ports::device::{
     Chunk, DeviceFailure, DigestRequest, FileFault, Move, SMALL, Session, SurveyItem, Wanted,
@@ -17,6 +18,8 @@ use crate::server::{Pieces, client_of_an_empty_server, run};
 const MOST_PATHS: usize = 16;
 /// Files that are asked about at once whether they are what they were: enough for them to be told together.
 const CONFIRMED: usize = 40;
+/// So long after connecting its early listing is stale.
+const STALE: Duration = Duration::from_secs(11);
 /// Questions in one session.
 const MOST_QUESTIONS: usize = 6;
 /// What a session may hold beside what the device said: buffers, and the budget of small files.
@@ -26,7 +29,7 @@ const TIMES: usize = 64;
 /// Noise beyond this ends a session, and where that falls depends on the pieces.
 const LONGEST: usize = 60_000;
 
-/// What is asked: a line with a letter for each question; a
+/// What is asked: a line with a letter for each question, of which a first `e` has the listing asked for while connecting; a
 /// line of paths divided by `|`, each with its expected size after `=`. What follows is all that the device says.
 pub(crate) fn hold(input: &[u8]) {
     if input.len() > LONGEST {
@@ -41,10 +44,7 @@ pub(crate) fn hold(input: &[u8]) {
         .take(MOST_PATHS)
         .collect();
     let said = input.0.to_vec();
-    let asked = |pieces: Vec<Vec<u8>>| {
-        let questions = questions.iter().take(MOST_QUESTIONS);
-        run(conversation(questions, &paths, pieces, &said))
-    };
+    let asked = |pieces: Vec<Vec<u8>>| run(conversation(questions, &paths, pieces, &said));
     let limit = BESIDE + TIMES * said.len();
     let at_once = crate::memory::within(limit, || asked(vec![said.clone()]));
     let in_pieces = said.chunks(1 + said.len() / 40).map(<[u8]>::to_vec).collect();
@@ -63,7 +63,7 @@ fn path_and_size(text: &[u8]) -> Option<(RelativePath, u64)> {
 
 /// Asks all questions in turn, and tells what came of each.
 async fn conversation(
-    questions: impl Iterator<Item = &u8>,
+    questions: &[u8],
     paths: &[(RelativePath, u64)],
     pieces: Vec<Vec<u8>>,
     said: &[u8],
@@ -71,16 +71,23 @@ async fn conversation(
     let source = SourcePath::new("/data").unwrap();
     let device = DeviceName::new("device").unwrap();
     let files = client_of_an_empty_server().await;
-    let begun = fuzzing::session(device, Pieces::new(pieces), files, std::slice::from_ref(&source)).await;
+    let early = questions.first().filter(|first| **first == b'e').map(|_| &source);
+    let sources = std::slice::from_ref(&source);
+    let begun = fuzzing::session(device, Pieces::new(pieces), files, sources, early).await;
     let session = match begun {
         Ok(session) => session,
         Err(failure) => return vec![failed(&failure)],
     };
     let names: Vec<RelativePath> = paths.iter().map(|(path, _)| path.clone()).collect();
     let mut outcomes = vec![format!("{:?} {:?}", session.abilities(), session.facts())];
-    for question in questions {
+    for question in questions.iter().take(MOST_QUESTIONS) {
         outcomes.push(match question {
             b's' => survey(&session, &source).await,
+            // A listing that was asked for while connecting is not worth hearing any more.
+            b'w' => {
+                tokio::time::sleep(STALE).await;
+                session.has_early_listing(&source).to_string()
+            }
             b'i' => {
                 let seen = session.inspect(&source, &names).await;
                 each_answered(seen, names.len())

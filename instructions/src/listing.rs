@@ -60,7 +60,7 @@ pub(crate) async fn session(said: &[u8]) -> SshSession {
     let files = sftp_client::client(0).await;
     let device = DeviceName::new("device").unwrap();
     let answers = std::io::Cursor::new(answers);
-    let begun = fuzzing::session(device, answers, files, &[source()]).await;
+    let begun = fuzzing::session(device, answers, files, &[source()], None).await;
     begun.expect("the device says what a device says")
 }
 

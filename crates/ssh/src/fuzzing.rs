@@ -24,12 +24,13 @@ use crate::target::Target;
 pub const TAG: &str = "0123456789abcdef0123456789abcdef";
 
 /// A session with a device whose script says `answers`, whatever it is asked. Without a shell where they do not begin as the
-/// script's do. A second run of the script, where one is needed, cannot be started.
+/// script's do. A second run of the script, where one is needed, cannot be started. The listing of a source may be asked for while connecting.
 pub async fn session(
     device: DeviceName,
     answers: impl AsyncRead + Send + Sync + Unpin + fmt::Debug + 'static,
     files: sftp::Client,
     sources: &[SourcePath],
+    early: Option<&SourcePath>,
 ) -> Result<SshSession, DeviceFailure> {
     let received = Arc::default();
     let opener = Opener {
@@ -51,7 +52,7 @@ pub async fn session(
         process: None,
     };
     let shell = opener
-        .begin(streams, &Tag::new(TAG), Knowledge::None(sources), None)
+        .begin(streams, &Tag::new(TAG), Knowledge::None(sources), early)
         .await;
     let reached = Reached {
         stall_timeout: opener.target.stall_timeout,
