@@ -157,8 +157,14 @@ async fn serve<W: World>(visit: &Visit<'_, W>, mode: Mode, findings: &mut Findin
             }
         }
     }
-    suspects::run(visit, std::mem::take(&mut findings.left.suspects)).await?;
-    failure.map_or(Ok(()), Err)
+    let suspects = std::mem::take(&mut findings.left.suspects);
+    match (suspects::run(visit, suspects).await, failure) {
+        (Err(PassError::Device(mut ended)), Some(PassError::Device(other) | PassError::Endless(other))) => {
+            ended.message = format!("{}; before that: {}", ended.message, other.message);
+            Err(PassError::Device(ended))
+        }
+        (result, failure) => result.and(failure.map_or(Ok(()), Err)),
+    }
 }
 
 /// Notes what the device said about itself, and whether its clock is to be trusted.

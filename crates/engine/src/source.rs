@@ -54,7 +54,7 @@ pub(crate) async fn empty<W: World>(
         let outlook = outlook(visit, source, clock_trusted);
         let watch = Watch::over(visit, source).await?;
         let mut survey = survey::survey(visit, source, &outlook, (marks, watch), mode).await?;
-        announce(visit, source, &survey);
+        announce(visit, source, &survey, mode);
         let first_batch = *first_batch.get_or_insert_with(Instant::now);
         let (left, overflow, cut) = (
             std::mem::take(&mut survey.standing),
@@ -128,10 +128,13 @@ fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, source: &SourcePath, clock_tru
     }
 }
 
-fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey<'_>) {
-    let more = survey.overflow.0 > 0;
+fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey<'_>, mode: Mode) {
+    let is_overfull = survey.overflow.0 > 0;
     // Where there is more, they are found again in the next survey.
-    let suspects = survey.suspects.iter().filter(|_| !more);
+    let suspects = survey
+        .suspects
+        .iter()
+        .filter(|_| !is_overfull || mode == Mode::DryRun);
     let planned = survey.work.iter().map(|(candidate, _)| candidate);
     let planned = planned.chain(suspects.map(|suspect| &suspect.candidate));
     let (files, bytes) = planned.fold((0, 0_u64), |(files, bytes), candidate| {
@@ -142,7 +145,7 @@ fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey
         source: source.clone(),
         ready: (files, bytes),
         standing: survey.standing.count(),
-        more,
+        more: is_overfull,
     });
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Links fail, and then nearly always no file is to blame. But a file with which every session ends (on a spot of a card over which the device falls silent, or
 //! too large for a link that never lives so long) would, as the oldest, be fetched first in every pass, and none of those behind it would ever come home. So
-//! suspects go last in a pass, after all sources: those of one session together, since most of them are innocent, and each alone once it was suspected again. Of
-//! these the one that was noted longest ago goes first, so that each has its turn.
+//! the ledger counts how often each may have been why. From the second time on they go last in a pass, after all sources: at first together, since most of
+//! them are innocent, and from the third time on each alone. Of these the one that was noted longest ago goes first, so that each has its turn. What is recorded is
+//! no suspect any more.
+//!
+//! A suspect is known by where it lies: a new file of the same name is another.
 
 use std::collections::HashMap;
 
@@ -13,9 +16,10 @@ use tokio::time::Instant;
 use crate::batch::Batch;
 use crate::plan::{Candidate, Decision};
 use crate::ports::device::HELD_BACK;
-use crate::ports::{DeviceFailure, Ledger, LedgerError, MOST_SUSPECTS, Suspicion};
+use crate::ports::{DeviceFailure, Ledger, LedgerError, MOST_SUSPECTS, Session, Suspicion};
 use crate::recourse::PassError;
 use crate::source::run_batches;
+use crate::stages::publish::Published;
 use crate::stages::tidy;
 use crate::visit::Visit;
 use crate::withdrawn;
@@ -25,14 +29,19 @@ use crate::world::World;
 const IN_DOUBT: usize = 128;
 const _: () = assert!(HELD_BACK <= IN_DOUBT);
 
+/// A file goes last from this time on: what happened once may be the link's fault.
+const TIMES_UNTIL_LAST: u64 = 2;
+/// And alone from this time on.
+const TIMES_UNTIL_ALONE: u64 = 3;
+
 /// The suspects of a source while it is surveyed.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    noted: HashMap<RelativePath, Suspicion>,
+    last: HashMap<RelativePath, Suspicion>,
     found: Vec<Suspect>,
 }
 
-/// A suspect, and what is to be done with it.
+/// A suspect that goes last, and what is to be done with it.
 #[derive(Debug)]
 pub(crate) struct Suspect {
     suspicion: Suspicion,
@@ -47,20 +56,24 @@ impl Watch {
         source: &SourcePath,
     ) -> Result<Self, LedgerError> {
         let ledger = visit.world.ledger();
-        let noted = ledger.suspects(&visit.device.name, source).await?;
+        let mut noted = ledger.suspects(&visit.device.name, source).await?;
+        for (lies_at, _) in &noted {
+            visit.watch(source, lies_at);
+        }
+        noted.retain(|(_, suspicion)| suspicion.times >= TIMES_UNTIL_LAST);
         Ok(Self {
-            noted: noted.into_iter().collect(),
+            last: noted.into_iter().collect(),
             found: Vec::new(),
         })
     }
 
-    /// Whether a file is a suspect. Of one name there may be many files, withdrawn in batch after batch: a device that invents them fills no memory.
-    pub(crate) fn suspects(&self, candidate: &Candidate) -> Option<Suspicion> {
-        let suspicion = self.noted.get(&candidate.original).copied();
+    /// Whether a file goes last. A device may name one again and again: that fills no memory.
+    pub(crate) fn sees(&self, candidate: &Candidate) -> Option<Suspicion> {
+        let suspicion = self.last.get(&candidate.lies_at).copied();
         suspicion.filter(|_| self.found.len() < MOST_SUSPECTS)
     }
 
-    /// Keeps a suspect for the end of the pass.
+    /// Keeps a file for the end of the pass.
     pub(crate) fn keep(&mut self, suspicion: Suspicion, candidate: Candidate, decision: Decision) {
         self.found.push(Suspect {
             suspicion,
@@ -69,7 +82,10 @@ impl Watch {
         });
     }
 
-    pub(crate) fn into_suspects(self) -> Vec<Suspect> {
+    /// What goes last, oldest file first.
+    pub(crate) fn into_suspects(mut self) -> Vec<Suspect> {
+        self.found
+            .sort_by_key(|suspect| suspect.candidate.identity.modified);
         self.found
     }
 }
@@ -80,25 +96,8 @@ pub(crate) async fn run<W: World>(
     suspects: Vec<(SourcePath, Suspect)>,
 ) -> Result<(), PassError> {
     let first_batch = Instant::now();
-    let (mut together, mut alone) = (Vec::<(SourcePath, Batch)>::new(), Vec::new());
-    for (source, suspect) in suspects {
-        if suspect.suspicion.times > 1 {
-            alone.push((source, suspect));
-            continue;
-        }
-        let file = (suspect.candidate, suspect.decision);
-        match together.last_mut() {
-            Some((last, batch)) if *last == source => batch.push(file),
-            _ => together.push((source, vec![file])),
-        }
-    }
-    // The copy that was withdrawn when it was noted is the suspect: a new file of its name goes before it.
-    alone.sort_by_key(|(_, suspect)| (suspect.suspicion.noted, suspect.candidate.is_withdrawn()));
-    let alone = alone
-        .into_iter()
-        .map(|(source, suspect)| (source, vec![(suspect.candidate, suspect.decision)]));
     let mut result = Ok(());
-    for (source, group) in together.into_iter().chain(alone) {
+    for (source, group) in groups(suspects) {
         match result {
             Ok(()) => result = run_group(visit, &source, group, first_batch).await,
             Err(_) => group
@@ -109,32 +108,52 @@ pub(crate) async fn run<W: World>(
     result
 }
 
-/// Runs some suspects of one source. Those that are gone from the device are suspects no more.
+/// First those of each source that go together, then each of the others.
+fn groups(suspects: Vec<(SourcePath, Suspect)>) -> Vec<(SourcePath, Batch)> {
+    let (mut groups, mut alone) = (Vec::<(SourcePath, Batch)>::new(), Vec::new());
+    for (source, suspect) in suspects {
+        let Suspect {
+            suspicion,
+            candidate,
+            decision,
+        } = suspect;
+        let file = (candidate, decision);
+        match groups.last_mut() {
+            _ if suspicion.times >= TIMES_UNTIL_ALONE => alone.push((suspicion.noted, source, file)),
+            Some((last, group)) if *last == source => group.push(file),
+            _ => groups.push((source, vec![file])),
+        }
+    }
+    alone.sort_by_key(|(noted, ..)| *noted);
+    groups.extend(alone.into_iter().map(|(_, source, file)| (source, vec![file])));
+    groups
+}
+
 async fn run_group<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     group: Batch,
     first_batch: Instant,
 ) -> Result<(), PassError> {
-    let originals: Vec<RelativePath> = group
+    let places: Vec<RelativePath> = group
         .iter()
-        .map(|(candidate, _)| candidate.original.clone())
+        .map(|(candidate, _)| candidate.lies_at.clone())
         .collect();
-    let may_begin = visit.may_go_on(first_batch);
-    let (ledger, device) = (visit.world.ledger(), &visit.device.name);
-    match run_batches(visit, source, group.into(), first_batch).await {
-        Ok(()) if may_begin => {}
-        Err(PassError::Device(failure)) => {
-            // Whatever stage it was that the session ended in: else the next suspect never had its turn.
-            if visit.suspect_first() {
-                ledger.suspect(device, source, originals).await?;
-            }
-            return Err(failure.into());
+    let result = run_batches(visit, source, group.into(), first_batch).await;
+    if let Err(PassError::Device(failure)) = &result {
+        // Whatever stage it was that the session ended in: else the next one never had its turn.
+        let most = match failure.class {
+            FailureClass::Stalled => IN_DOUBT,
+            _ => 1,
+        };
+        if visit.suspect_first() {
+            let suspects = places.into_iter().take(most).collect();
+            let ledger = visit.world.ledger();
+            ledger.suspect(&visit.device.name, source, suspects).await?;
         }
-        other => return other,
+        return result;
     }
-    let cleared = originals.into_iter().filter(|path| !visit.has_left(source, path));
-    ledger.acquit(device, source, cleared.collect()).await?;
+    result?;
     tidy::finish(visit, source, Vec::new()).await
 }
 
@@ -150,8 +169,36 @@ fn not_reached_one<W: World>(visit: &Visit<'_, W>, source: &SourcePath, candidat
     visit.not_reached(source, &candidate.original, candidate.identity.size);
 }
 
-/// A file of a batch, by where it lies: its size, and whether it came.
-pub(crate) type Fetching<'a> = (&'a RelativePath, u64, bool);
+/// Forgets the suspects among files that are recorded.
+pub(crate) async fn acquit<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    recorded: &[Published],
+) -> Result<(), LedgerError> {
+    // One that was noted in its place may have been withdrawn since.
+    let places = recorded
+        .iter()
+        .flat_map(|file| [file.withdrawn().lies_at(), file.withdrawn().original()]);
+    let places = places.filter(|lies_at| visit.is_watched(source, lies_at));
+    let cleared: Vec<RelativePath> = places.cloned().collect();
+    match cleared.is_empty() {
+        true => Ok(()),
+        false => {
+            visit
+                .world
+                .ledger()
+                .acquit(&visit.device.name, source, cleared)
+                .await
+        }
+    }
+}
+
+/// A file of a batch: where it lies, its size in bytes, and whether it came.
+pub(crate) struct Fetching<'a> {
+    pub(crate) lies_at: &'a RelativePath,
+    pub(crate) size: u64,
+    pub(crate) came: bool,
+}
 
 /// A session ended while these files were fetched. Notes which may be why, once in a visit: what other batches meet is the same end.
 pub(crate) async fn note<W: World>(
@@ -160,13 +207,16 @@ pub(crate) async fn note<W: World>(
     files: Vec<Fetching<'_>>,
     failure: DeviceFailure,
 ) -> PassError {
-    let suspects = in_doubt(&files, failure.class);
+    let abilities = visit.session.abilities();
+    let goes_on = abilities.digests && abilities.complete_identities;
+    let suspects = in_doubt(&files, failure.class, goes_on);
     let Some(first) = suspects.first() else {
         return failure.into();
     };
     if !visit.suspect_first() {
         return failure.into();
     }
+    let first = withdrawn::original_of(first);
     visit.name_suspects(match suspects.len() - 1 {
         0 => format!("it was to send {first}"),
         others => format!("it was to send {first}, or one of {others} files after it"),
@@ -178,12 +228,14 @@ pub(crate) async fn note<W: World>(
     }
 }
 
-fn in_doubt(files: &[Fetching<'_>], class: FailureClass) -> Vec<RelativePath> {
-    let missing = files.iter().filter(|(_, _, came)| !came);
-    let missing = missing.map(|(lies_at, ..)| withdrawn::original_of(lies_at));
+/// `goes_on`: what has come of a large file need not come again.
+fn in_doubt(files: &[Fetching<'_>], class: FailureClass, goes_on: bool) -> Vec<RelativePath> {
+    let missing = files.iter().filter(|file| !file.came);
+    let missing = missing.map(|file| file.lies_at.clone());
     if class != FailureClass::Stalled {
-        // What was on its way when a connection broke is lost with it, and nearly always it is no fault of any file.
-        return missing.take(1).collect();
+        // What was on its way when a connection broke is lost with it, and nearly always it is no fault of any file: only of one that never comes home in the life
+        // of a link, and that is one of which all has to come at once.
+        return missing.take(usize::from(!goes_on)).collect();
     }
     // Files are sent side by side, and small ones are held back until there are some: any of these may be what it fell silent over.
     let missing: Vec<_> = missing.take(IN_DOUBT).collect();
@@ -191,9 +243,6 @@ fn in_doubt(files: &[Fetching<'_>], class: FailureClass) -> Vec<RelativePath> {
         return missing;
     }
     // What did not come in time is a digest, and that of the largest takes longest.
-    let largest = files.iter().max_by_key(|(_, size, _)| *size);
-    largest
-        .map(|(lies_at, ..)| withdrawn::original_of(lies_at))
-        .into_iter()
-        .collect()
+    let largest = files.iter().max_by_key(|file| file.size);
+    largest.map(|file| file.lies_at.clone()).into_iter().collect()
 }

@@ -2,7 +2,7 @@
 
 mod done;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,8 +63,10 @@ struct Notes {
     /// What the batches leave behind, beside what the surveys find.
     left: StandingBook,
     done: Done,
-    /// Suspects have been noted.
-    has_suspects: bool,
+    /// The suspects that the ledger knows, each by a hash of its source and of where it lies.
+    suspects: HashSet<u64>,
+    /// Further suspects have been noted.
+    has_suspected: bool,
     /// What the session ended over, where that is known.
     ended_over: Option<String>,
 }
@@ -203,7 +205,18 @@ impl<'a, W: World> Visit<'a, W> {
 
     /// Whether nobody has noted suspects in this visit. Whoever asks first is to do it.
     pub(crate) fn suspect_first(&self) -> bool {
-        !std::mem::replace(&mut self.notes().has_suspects, true)
+        !std::mem::replace(&mut self.notes().has_suspected, true)
+    }
+
+    /// Keeps in mind that a file is a suspect.
+    pub(crate) fn watch(&self, source: &SourcePath, lies_at: &RelativePath) {
+        self.notes().suspects.insert(key(source, lies_at));
+    }
+
+    /// Whether any file is a suspect, and then whether this one is.
+    pub(crate) fn is_watched(&self, source: &SourcePath, lies_at: &RelativePath) -> bool {
+        let notes = self.notes();
+        !notes.suspects.is_empty() && notes.suspects.contains(&key(source, lies_at))
     }
 
     /// Notes what is told beside why the session ended.

@@ -74,7 +74,7 @@ pub trait Ledger: Send + Sync + 'static {
         at: Timestamp,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// The suspects of a source by their original paths: files that may be why a session ended.
+    /// The suspects of a source, by where they lie: files that may be why a session ended.
     fn suspects(
         &self,
         device: &DeviceName,
@@ -163,7 +163,7 @@ pub struct Suspicion {
     pub times: u64,
 }
 
-/// Suspects of one source that are remembered: a session leaves at most 128.
+/// Suspects of one source that are remembered: a session that ended leaves at most 128.
 pub const MOST_SUSPECTS: usize = 500;
 
 /// A device's clock beside the collector's.

@@ -20,7 +20,7 @@ use crate::ports::{Chunk, DigestRequest, FileFault, FileFaultKind, SealedFile, S
 use crate::recourse::{PassError, concerns_source_only};
 use crate::stages::survey::reason_of;
 use crate::stages::withdraw::Withdrawn;
-use crate::suspects;
+use crate::suspects::{self, Fetching};
 use crate::visit::Visit;
 use crate::world::World;
 use turn::{Share, Turn};
@@ -105,28 +105,46 @@ pub(crate) async fn fetch<W: World>(
             Ok(sealed)
         })
         .buffered(FILES_AT_ONCE)
-        .try_collect::<Vec<Option<(Withdrawn, SealedFile)>>>();
+        .try_collect::<Vec<Arrival>>();
     // What is to come is asked for first: where the device has but one shell to spare, its digests can wait.
     let (files, (), digests) = match future::try_join3(fetching, reading, digesting).await {
         Ok(all) => all,
         Err(PassError::Device(failure)) if !concerns_source_only(failure.class) => {
             let of_batch = places.iter().zip(&came);
-            let of_batch = of_batch.map(|((path, size), came)| (path, *size, came.load(Ordering::Relaxed)));
+            let of_batch = of_batch.map(|((lies_at, size), came)| Fetching {
+                lies_at,
+                size: *size,
+                came: came.load(Ordering::Relaxed),
+            });
             return Err(suspects::note(visit, source, of_batch.collect(), failure).await);
         }
         Err(error) => return Err(error),
     };
 
-    let together = files.into_iter().zip(digests);
-    let fetched = together.filter_map(|(file, device_digests)| {
-        let (withdrawn, sealed) = file?;
-        Some(Fetched {
-            withdrawn,
-            sealed,
-            device_digests,
-        })
-    });
-    Ok(fetched.collect())
+    let (mut fetched, mut short) = (Vec::with_capacity(files.len()), Vec::new());
+    for (file, device_digests) in files.into_iter().zip(digests) {
+        match file {
+            Arrival::Whole(withdrawn, sealed) => fetched.push(Fetched {
+                withdrawn,
+                sealed,
+                device_digests,
+            }),
+            Arrival::Short(withdrawn, detail) => short.push((withdrawn, detail)),
+            Arrival::Left => {}
+        }
+    }
+    short::leave(visit, source, short).await?;
+    Ok(fetched)
+}
+
+/// What came of a file.
+enum Arrival {
+    /// It is sealed.
+    Whole(Withdrawn, SealedFile),
+    /// Fewer or more bytes than it should have, with what is told of that.
+    Short(Withdrawn, String),
+    /// It is left behind.
+    Left,
 }
 
 /// A small file that comes together with others.
@@ -227,7 +245,7 @@ async fn fetch_one<W: World>(
     file: Withdrawn,
     coming: Option<Coming>,
     (mut share, room): (Share, &Semaphore),
-) -> Result<Option<(Withdrawn, SealedFile)>, PassError> {
+) -> Result<Arrival, PassError> {
     let store = visit.world.store();
     let size = file.identity().size;
     let bytes = u32::try_from(size).unwrap_or(u32::MAX);
@@ -254,24 +272,25 @@ async fn fetch_one<W: World>(
         None => fetch_alone(visit, source, &file, staged, (have, &mut share)).await?,
     };
     drop((room, share));
-    let (reason, detail) = match outcome {
+    let result = match outcome {
         Ok(count) if have + count == size => {
             let sealed = store.seal(staged, last, file.identity().modified).await?;
-            return Ok(Some((file, sealed)));
+            return Ok(Arrival::Whole(file, sealed));
         }
-        Ok(count) => (
-            short::why(visit, source, &file).await?,
-            format!("{} of {size} bytes were there", have + count),
-        ),
-        Err(fault) if fault.kind == FileFaultKind::Grown => (
-            short::why(visit, source, &file).await?,
-            where_it_lies(&file, fault.message),
-        ),
-        Err(fault) => (reason_of(&fault), where_it_lies(&file, fault.message)),
+        Ok(count) => Arrival::Short(file, format!("{} of {size} bytes were there", have + count)),
+        Err(fault) => {
+            let (reason, detail) = (reason_of(&fault), where_it_lies(&file, fault.message));
+            match fault.kind {
+                FileFaultKind::Grown => Arrival::Short(file, detail),
+                _ => {
+                    visit.leave_behind(source, file.original(), size, reason, Some(detail));
+                    Arrival::Left
+                }
+            }
+        }
     };
     store.discard(staged).await;
-    visit.leave_behind(source, file.original(), size, reason, Some(detail));
-    Ok(None)
+    Ok(result)
 }
 
 type StagedOf<W> = <<W as World>::Store as Store>::Staged;

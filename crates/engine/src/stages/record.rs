@@ -11,6 +11,7 @@ use crate::ports::{Ledger, Placed, Reason, Record, Remembered, Reproof, RowId, S
 use crate::recourse::PassError;
 use crate::stages::publish::Published;
 use crate::stages::withdraw::Withdrawn;
+use crate::suspects;
 use crate::visit::Visit;
 use crate::world::World;
 
@@ -52,6 +53,7 @@ pub(crate) async fn record<W: World>(
     }
     let records = batch.iter().map(|file| as_record(visit, source, file)).collect();
     let rows = visit.world.ledger().record(records).await?;
+    suspects::acquit(visit, source, &batch).await?;
     let mut recorded = Vec::with_capacity(batch.len());
     let mut settled = Vec::new();
     let mut sealed_files = Vec::with_capacity(batch.len());

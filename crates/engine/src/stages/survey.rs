@@ -180,7 +180,7 @@ impl<'v, W: World> Judging<'_, 'v, W> {
         let ready = ready.into_iter().map(|candidate| (candidate, ())).collect();
         for (candidate, (), decision) in self.without_kept(ready).await? {
             match self.why_nameless(&candidate, &decision) {
-                None => match self.watch.suspects(&candidate) {
+                None => match self.watch.sees(&candidate) {
                     Some(suspicion) => self.watch.keep(suspicion, candidate, decision),
                     None => self.work.push(candidate, decision),
                 },

@@ -79,6 +79,9 @@ pub(crate) struct State {
     pub(crate) fails_at: Option<(&'static str, FailureClass)>,
     /// The session ends when one of these is to be read.
     pub(crate) hangs_at: Vec<&'static str>,
+    /// It takes so long to read several small files, and can do nothing else meanwhile.
+    pub(crate) pauses_after_each_small_file: Duration,
+    has_no_lane: bool,
     /// Or when it is to digest anything.
     pub(crate) owes_digests: bool,
     mischief: Vec<(&'static str, Mischief)>,
@@ -373,6 +376,7 @@ impl Session for FakeSession {
     async fn inspect(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<Vec<Looked>, DeviceFailure> {
         let mut state = self.state.lock().unwrap();
         state.begin("inspect")?;
+        assert!(!state.has_no_lane, "the only lane waits for who waits for it");
         let inspect = |path: &RelativePath| {
             if let Some((name, kind)) = state.refuses_looks
                 && path.file_name() == name.as_bytes()
@@ -426,6 +430,7 @@ impl Session for FakeSession {
             state.begin("fetch_together")?;
             state.together.extend(files.iter().map(|file| file.expected_size));
         }
+        let pause = self.state.lock().unwrap().pauses_after_each_small_file;
         for file in files {
             if !self
                 .state
@@ -439,7 +444,10 @@ impl Session for FakeSession {
                     .await?;
                 file.outcome.send(outcome).unwrap();
             }
+            self.state.lock().unwrap().has_no_lane = !pause.is_zero();
+            tokio::time::sleep(pause).await;
         }
+        self.state.lock().unwrap().has_no_lane = false;
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! How files are read and proved: together or alone, from the beginning or from where they broke off, in one go or range by range.
 
+use std::time::Duration;
+
 use engine::event::Event;
 use engine::fleet::Verdict;
 use engine::ports::{Abilities, FileFaultKind, Reason};
@@ -117,6 +119,15 @@ fn a_file_that_comes_short_is_left_and_somebody_is_told_unless_it_was_written_to
     world.devices.state().withholds = 0;
     world.sweep();
     assert_eq!(world.in_store(), [pair("a", "other")]);
+}
+
+#[test]
+fn nothing_is_asked_of_a_device_about_a_file_that_came_short_while_others_come() {
+    let world = FakeWorld::with_files(&[("a", b"three"), ("b", b"other")]);
+    world.devices.state().withholds = 2;
+    world.devices.state().pauses_after_each_small_file = Duration::from_secs(1);
+    let summary = world.sweep();
+    assert_eq!(summary.passes[0].1.standing.as_ref().unwrap().files.len(), 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Files that gave another number of bytes than they should have.
 
-use model::{SourcePath, WaitReason};
+use model::{RelativePath, SourcePath, WaitReason};
 
 use crate::ports::{Reason, Session};
 use crate::recourse::PassError;
@@ -8,21 +8,28 @@ use crate::stages::withdraw::Withdrawn;
 use crate::visit::Visit;
 use crate::world::World;
 
-/// Why such a file waits. One that was written meanwhile is gathered again by itself. One that is what it was would come short in every pass: somebody is to
-/// know.
-pub(super) async fn why<W: World>(
+/// Leaves such files of a batch, each with what is told of it. One that was written meanwhile is gathered again by itself. One that is what it was would come
+/// short in every pass: somebody is to know.
+///
+/// They are looked at all at once, when nothing of the batch is on its way any more: a look needs a lane, and the one that there may be gives small files.
+pub(super) async fn leave<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
-    file: &Withdrawn,
-) -> Result<Reason, PassError> {
-    let path = std::slice::from_ref(file.lies_at());
-    let looks = visit.session.inspect(source, path).await?;
-    let is_what_it_was = looks
-        .iter()
-        .flatten()
-        .any(|look| look.identity == file.identity());
-    Ok(Reason::Wait(match is_what_it_was {
-        true => WaitReason::Unproved,
-        false => WaitReason::Changed,
-    }))
+    files: Vec<(Withdrawn, String)>,
+) -> Result<(), PassError> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let paths: Vec<RelativePath> = files.iter().map(|(file, _)| file.lies_at().clone()).collect();
+    let looks = visit.session.inspect(source, &paths).await?;
+    for ((file, detail), look) in files.into_iter().zip(looks) {
+        let identity = file.identity();
+        let reason = match look.is_ok_and(|look| look.identity == identity) {
+            true => WaitReason::Unproved,
+            false => WaitReason::Changed,
+        };
+        let reason = Reason::Wait(reason);
+        visit.leave_behind(source, file.original(), identity.size, reason, Some(detail));
+    }
+    Ok(())
 }
