@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sim::{DemoDevice, DemoFleet, DemoPlan, MadeFile, Role};
-use tokio::process::Command;
 
-use crate::field::{output, stderr, stdout, until};
+use crate::field::{openssh, output, stderr, stdout, until};
 
 fn small() -> DemoPlan {
     DemoPlan {
@@ -31,7 +30,7 @@ fn is_as_made(device: &DemoDevice, file: &MadeFile) -> bool {
 async fn ask(fleet: &DemoFleet, device: &str, command: &str) -> std::process::Output {
     let plain = tempfile::NamedTempFile::new().unwrap();
     fs::write(&plain, format!("Include \"{}\"\n", fleet.ssh_config().display())).unwrap();
-    let mut client = Command::new("ssh");
+    let mut client = openssh("ssh");
     client.arg("-F").arg(plain.path()).args([
         "-o",
         "BatchMode=yes",
@@ -194,7 +193,7 @@ async fn a_fleet_that_is_shut_down_leaves_neither_ports_nor_commands() {
         "echo $$ > {0}.part; mv {0}.part {0}; exec sleep 300",
         noted.display()
     );
-    let mut client = Command::new("ssh");
+    let mut client = openssh("ssh");
     client.arg("-F").arg(fleet.ssh_config()).args(["bee1", &command]);
     let running = tokio::spawn(async move { output(&mut client, b"").await });
     until("the command starts", || noted.exists()).await;

@@ -66,7 +66,7 @@ impl Field {
 
     /// `ssh` or `sftp`, ready for a host and a command.
     pub(crate) fn client(&self, program: &str) -> Command {
-        let mut client = Command::new(program);
+        let mut client = openssh(program);
         client
             .arg("-F")
             .arg(self.folder.path().join("config"))
@@ -113,6 +113,14 @@ impl Field {
         fs::write(self.folder.path().join("config"), config).unwrap();
         fs::write(self.folder.path().join("known_hosts"), known + "\n").unwrap();
     }
+}
+
+/// A program of OpenSSH. Where the tests are run under `nohup`, it would not end the process that speaks to its jump host, which
+/// it does by a hangup, and that one would keep its output open.
+pub(crate) fn openssh(program: &str) -> Command {
+    let mut client = Command::new("env");
+    client.args(["--default-signal=HUP", program]);
+    client
 }
 
 /// Runs a client to its end, with `input` on its standard input.
