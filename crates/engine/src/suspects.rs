@@ -169,7 +169,8 @@ fn not_reached_one<W: World>(visit: &Visit<'_, W>, source: &SourcePath, candidat
     visit.not_reached(source, &candidate.original, candidate.identity.size);
 }
 
-/// Forgets the suspects among files that are recorded.
+/// Forgets the suspects among files that are recorded. A crash just before leaves the note of a place where nothing will lie any more: it says nothing of any other
+/// file, and goes when newer ones push it out.
 pub(crate) async fn acquit<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
@@ -200,7 +201,8 @@ pub(crate) struct Fetching<'a> {
     pub(crate) came: bool,
 }
 
-/// A session ended while these files were fetched. Notes which may be why, once in a visit: what other batches meet is the same end.
+/// A session ended while these files were fetched. Notes which may be why, once in a visit: what other batches meet is the same end. A crash before leaves them unnoted, and
+/// the next pass begins with them once more.
 pub(crate) async fn note<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,

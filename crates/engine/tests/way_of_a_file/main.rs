@@ -25,6 +25,7 @@ use std::time::Duration;
 use engine::event::Event;
 use engine::exclude::Exclude;
 use engine::fleet::{Bounds, SweepSummary, Verdict, sweep};
+use engine::oldest::PlanBytes;
 use engine::placement::{Layout, LayoutPart, NameRule};
 use engine::ports::{Abilities, FileFaultKind, PassOutcome, Reason};
 use engine::rules::{DeviceRules, Mode, ReleaseRule, Rules};
@@ -33,6 +34,18 @@ use model::{DeviceName, FailureClass, FileState, LeaveReason, SourcePath, WaitRe
 
 use device::{FakeDevices, all_abilities};
 use home::{FakeClock, FakeLedger, FakeReporter, FakeStore};
+
+/// Plans of ten files.
+fn short_plans() -> Bounds {
+    Bounds {
+        plans: PlanBytes {
+            own: 1_600,
+            shared: 0,
+            ..PlanBytes::default()
+        },
+        ..Bounds::with_parallel(1)
+    }
+}
 
 #[derive(Clone)]
 struct FakeWorld {

@@ -1,14 +1,12 @@
 //! A file with which every session ends: it goes last, and in the end alone, so that all others come home.
 
 use engine::event::Event;
-use engine::fleet::Bounds;
-use engine::oldest::PlanBytes;
 use engine::ports::{Abilities, Ledger as _, PassOutcome, Reason};
 use engine::rules::{Mode, ReleaseRule};
 use model::{FailureClass, RelativePath, SourcePath, WaitReason};
 
-use crate::FakeWorld;
 use crate::device::all_abilities;
+use crate::{FakeWorld, short_plans};
 
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
@@ -181,15 +179,7 @@ fn a_suspect_waits_for_what_one_plan_does_not_hold() {
     let files: Vec<(&str, &[u8])> = files.iter().map(|name| (name.as_str(), &b"one"[..])).collect();
     let world = FakeWorld::with_files(&files);
     world.suspect(&["f00"], 2);
-    let bounds = Bounds {
-        plans: PlanBytes {
-            own: 1_600,
-            shared: 0,
-            ..PlanBytes::default()
-        },
-        ..Bounds::with_parallel(1)
-    };
-    world.visit(std::slice::from_ref(&world.rules), bounds, Mode::Act);
+    world.visit(std::slice::from_ref(&world.rules), short_plans(), Mode::Act);
     let released = world.released();
     assert_eq!((released.len(), released.last().unwrap().as_str()), (40, "f00"));
 }

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use engine::event::Event;
 use engine::fleet::Bounds;
-use engine::oldest::PlanBytes;
 use engine::ports::{PassOutcome, Reason};
 use engine::rules::Mode;
 use model::{DeviceName, Timestamp, WaitReason};
 
-use crate::FakeWorld;
 use crate::device::NOW;
+use crate::{FakeWorld, short_plans};
 
 #[test]
 fn waiting_for_its_turn_makes_no_file_of_a_device_look_settled() {
@@ -111,15 +110,7 @@ fn what_a_plan_has_no_room_for_is_surveyed_again_in_the_same_pass_oldest_first()
             .identity
             .modified = modified;
     }
-    let bounds = Bounds {
-        plans: PlanBytes {
-            own: 1_600,
-            shared: 0,
-            ..PlanBytes::default()
-        },
-        ..Bounds::with_parallel(1)
-    };
-    let summary = world.visit(std::slice::from_ref(&world.rules), bounds, Mode::Act);
+    let summary = world.visit(std::slice::from_ref(&world.rules), short_plans(), Mode::Act);
     assert_eq!(summary.passes[0].1.released.0, 40);
     let events = world.reporter.0.lock().unwrap();
     let ready = events.iter().filter_map(|event| match event {
