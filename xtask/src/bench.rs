@@ -39,8 +39,16 @@ use plan::Table;
 use results::Results;
 use tools::Candidate;
 
+/// What is measured.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
 /// Measures what the arguments ask for, or all.
-pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let arguments = options.arguments.as_slice();
     if let [verb, arguments @ ..] = arguments
         && verb == "growth"
     {

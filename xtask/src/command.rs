@@ -1,12 +1,16 @@
 //! Running other programs: shown before they run, and an error when they fail.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 /// A cargo command in `folder`, by the same cargo that runs this program.
+///
+/// Builds for checks name `--workspace` and then a target, never `--package`: cargo enables the features that the chosen
+/// packages ask for, and another choice would compile the same crates again.
 pub(crate) fn cargo(folder: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(folder);
@@ -35,6 +39,30 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         bail!("{line}: {}", output.status);
     }
     String::from_utf8(output.stdout).with_context(|| format!("{line}: read its output"))
+}
+
+/// Runs to the end, passes standard output on line by line, and returns it.
+pub(crate) fn tee(command: &mut Command) -> Result<String> {
+    let line = shown(command);
+    println!("$ {line}");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("start {line}"))?;
+    let output = child.stdout.take().context("no output to read")?;
+    let mut text = String::new();
+    for bytes in BufReader::new(output).split(b'\n') {
+        let bytes = bytes.with_context(|| format!("{line}: read its output"))?;
+        let part = String::from_utf8_lossy(&bytes);
+        println!("{part}");
+        text.push_str(&part);
+        text.push('\n');
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{line}: {status}");
+    }
+    Ok(text)
 }
 
 /// Where `program` lies in the search path; the folders of the administrator's programs are always searched.

@@ -115,13 +115,13 @@ const PEERS: [Need; 3] = [
 ///
 /// A running SSH service is not needed, and an installed one is left as the machine's policy has it: every test starts
 /// its own on a port of its own.
-pub(crate) fn install_what_is_missing() -> Result<()> {
+pub(crate) fn install_what_is_missing() -> Result<String> {
     let missing: Vec<_> = NEEDS.iter().filter(|need| !is_there(need.program)).collect();
     if missing.is_empty() {
-        println!("everything the checks need is installed");
-        return Ok(());
+        return Ok("nothing to install".to_owned());
     }
-    install(&missing)
+    install(&missing)?;
+    Ok(format!("{} programs installed", missing.len()))
 }
 
 /// The same for one of them.

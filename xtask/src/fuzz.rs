@@ -30,6 +30,13 @@ const MEMORY: u64 = 1024;
 const MOST_KEPT: usize = 90_000;
 
 /// What is wanted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// What is wanted.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// All targets, or one, for so many seconds each; briefly and in the same way each time where no number is given.
@@ -84,7 +91,20 @@ struct Fuzzer {
     work: PathBuf,
 }
 
-pub(crate) fn run(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    run_wanted(workspace, &Wanted::read(&options.arguments)?)
+}
+
+/// Every target for some seconds, after all that was kept.
+pub(crate) fn prove(workspace: &Workspace) -> Result<()> {
+    let briefly = Wanted::Fuzzing {
+        target: None,
+        seconds: None,
+    };
+    run_wanted(workspace, &briefly)
+}
+
+fn run_wanted(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
     let fuzzer = Fuzzer {
         program: build::fuzzer(workspace)?,
         kept: workspace.root.join("fuzz"),

@@ -39,8 +39,19 @@ struct Scenario {
     but_for: String,
 }
 
+/// Which scenarios.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
 /// Counts, prints a table and compares; with `--write`, keeps the counts. Names choose some of the scenarios.
-pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    count(workspace, &options.arguments)
+}
+
+fn count(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     debian::install_if_missing("valgrind")?;
     let (options, names): (Vec<_>, Vec<_>) = arguments.iter().partition(|word| word.starts_with("--"));
     let write = match options.as_slice() {
@@ -81,7 +92,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         println!("left out: valgrind is not installed (the step `setup` does that where it may)");
         return Ok(());
     }
-    run(workspace, &[])
+    count(workspace, &[])
 }
 
 /// Prints the table, and fails where something takes more than it did.

@@ -2,7 +2,7 @@
 //!
 //! All faults go into one copy, each behind a switch that is read from the environment: one build serves for all.
 
-pub(crate) mod all;
+mod all;
 mod checker;
 
 use std::collections::BTreeSet;
@@ -46,8 +46,36 @@ struct Caught {
     said: String,
 }
 
+/// Which mutants.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Names of faults in crates/sim/mutants.toml; with none, all of them
+    #[arg(conflicts_with = "all")]
+    faults: Vec<String>,
+    /// Run `cargo mutants ARGUMENT...` over the way to the commit instead: most of an hour
+    #[arg(long)]
+    all: bool,
+    /// Arguments for `cargo mutants`
+    #[arg(last = true, requires = "all")]
+    arguments: Vec<String>,
+}
+
+/// Grades the checkers by deliberate faults, or the tests by cargo-mutants.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if options.all {
+        all::run(workspace, &options.arguments)
+    } else {
+        grade_checkers(workspace, &options.faults).map(drop)
+    }
+}
+
+/// Every deliberate fault, as a step of `cargo xtask prove`.
+pub(crate) fn prove(workspace: &Workspace) -> Result<String> {
+    grade_checkers(workspace, &[])
+}
+
 /// Puts the faults in, builds, and runs the checkers; fails unless every fault is caught.
-pub(crate) fn run(workspace: &Workspace, only: &[String]) -> Result<()> {
+fn grade_checkers(workspace: &Workspace, only: &[String]) -> Result<String> {
     let changes = read(&fs::read_to_string(workspace.root.join(LIST))?)?;
     let faults: BTreeSet<&str> = changes.iter().map(|change| change.fault.as_str()).collect();
     if let Some(unknown) = only.iter().find(|name| !faults.contains(name.as_str())) {
@@ -206,16 +234,17 @@ impl std::fmt::Display for Graded {
     }
 }
 
-fn tell(graded: &[Graded]) -> Result<()> {
+fn tell(graded: &[Graded]) -> Result<String> {
     let caught = graded.iter().filter(|outcome| outcome.caught.is_some()).count();
-    println!("caught {caught} / {}", graded.len());
+    let figure = format!("{caught} of {} faults caught", graded.len());
+    println!("{figure}");
     let missed: Vec<&str> = graded
         .iter()
         .filter(|outcome| outcome.caught.is_none())
         .map(|outcome| outcome.fault.as_str())
         .collect();
     if missed.is_empty() {
-        return Ok(());
+        return Ok(figure);
     }
     bail!("no checker catches: {}", missed.join(", "))
 }

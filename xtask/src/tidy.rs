@@ -66,13 +66,13 @@ impl fmt::Display for Finding {
 }
 
 /// Prints every finding; an error when one of them is more than a warning.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace) -> Result<String> {
     let findings = findings(workspace)?;
     for finding in &findings {
         println!("{finding}");
     }
     match findings.iter().filter(|finding| !finding.warning).count() {
-        0 => Ok(()),
+        0 => Ok(format!("{} warnings", findings.len())),
         broken => bail!("{broken} of the project's rules are broken, see above"),
     }
 }

@@ -1,0 +1,79 @@
+//! What takes longer than a change should wait for: run before a release, and before an issue is called resolved.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::checklist::{self, Step};
+use crate::command::{self, cargo};
+use crate::workspace::Workspace;
+use crate::{debian, fuzz, instructions, mutants, package, soak};
+
+const STEPS: [Step; 7] = [
+    Step {
+        name: "setup",
+        run: |_| debian::install_what_is_missing(),
+    },
+    Step {
+        name: "mutants",
+        run: mutants::prove,
+    },
+    Step {
+        name: "simulator",
+        run: simulator,
+    },
+    Step {
+        name: "soak",
+        run: soak::prove,
+    },
+    Step {
+        name: "fuzz",
+        run: |workspace| fuzz::prove(workspace).map(|()| String::new()),
+    },
+    Step {
+        name: "instructions",
+        run: |workspace| instructions::check(workspace).map(|()| String::new()),
+    },
+    Step {
+        name: "package",
+        run: |workspace| package::build_and_check(workspace).map(|()| String::new()),
+    },
+];
+
+/// How long the simulator runs; a minute has some 14,000 passes.
+const SIMULATOR_SECONDS: &str = "180";
+
+/// Runs all steps, or those that are named.
+pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<()> {
+    checklist::run(workspace, &STEPS, names)
+}
+
+/// Fresh seeds for some minutes. `cargo xtask ci` has the fixed seeds, and a few fresh ones.
+fn simulator(workspace: &Workspace) -> Result<String> {
+    command::run(cargo(&workspace.root).args(["build", "--workspace", "--locked", "--bin", "sim"]))?;
+    let mut sim = Command::new(workspace.target.join("debug/sim"));
+    let output = command::tee(sim.args(["--seconds", SIMULATOR_SECONDS]))?;
+    Ok(simulator_figure(&output))
+}
+
+/// `900 stories, 42,000 passes` of the line with the totals.
+fn simulator_figure(output: &str) -> String {
+    let totals = output.lines().find(|line| line.contains(" 0 lost, "));
+    let mut parts = totals.unwrap_or_default().splitn(3, ", ");
+    [parts.next(), parts.next(), Some("0 lost")]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figure_of_the_simulator_is_taken_from_its_totals() {
+        let output = "first seed: 7\n9 stories, 400 passes, 31 faults, 7 effects, 5 recordings (0 forgotten), 0 lost, in 1.0 s\n";
+        assert_eq!(simulator_figure(output), "9 stories, 400 passes, 0 lost");
+    }
+}
