@@ -33,7 +33,7 @@ use workspace::Workspace;
 
 /// The chores of the project.
 #[derive(Parser)]
-#[command(name = "cargo xtask", disable_version_flag = true)]
+#[command(bin_name = "cargo xtask", disable_version_flag = true)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
