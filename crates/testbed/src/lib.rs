@@ -1,0 +1,50 @@
+//! Real OpenSSH servers on loopback, for tests and measurements. Never part of what ships.
+//!
+//! `Sshd` is a server with one kind of `Session`; a jump host is a server like the others. `Client` writes the `ssh_config` and
+//! the `known_hosts` that lead to them. `Tap` is a link that fails. `Port` and `KeyPair` are what both need, `processes` looks at processes and ends them.
+//!
+//! Every function panics, with the reason, when the machine does not do as it should: a test has nothing to do then but
+//! to end. Needed: `apt-get install openssh-server`, and `busybox-static` for `Session::Busybox`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "nothing here is shipped: what goes wrong in setting up ends the test"
+)]
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+mod client;
+mod keys;
+mod ports;
+pub mod processes;
+mod session;
+mod sshd;
+mod tap;
+
+pub use client::{Client, Host};
+pub use keys::KeyPair;
+pub use ports::Port;
+pub use session::{SFTP_SERVER, Session};
+pub use sshd::{DEFAULT_ALGORITHMS, Settings, Sshd};
+pub use tap::Tap;
+
+/// Waits until the condition holds; false when it did not within the time. What holds soon is noticed soon, and what takes
+/// long is looked at seldom.
+pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    const MIN_PAUSE: Duration = Duration::from_millis(1);
+    const MAX_PAUSE: Duration = Duration::from_millis(20);
+    let began = Instant::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        let waited = began.elapsed();
+        if waited >= limit {
+            return false;
+        }
+        thread::sleep((waited / 8).clamp(MIN_PAUSE, MAX_PAUSE));
+    }
+}

@@ -1,0 +1,80 @@
+//! What the tests of other crates rest on.
+
+#![allow(missing_docs, reason = "tests are named after what they prove")]
+
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use testbed::{KeyPair, Port, Session, Settings, Sshd, processes, wait_until};
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_port_that_is_held_is_given_to_nobody_else_and_can_be_listened_on_again() {
+    let port = Port::free();
+    let place = ("127.0.0.1", port.number());
+    let others: Vec<Port> = (0..200).map(|_| Port::free()).collect();
+    assert!(others.iter().all(|other| other.number() != port.number()));
+    for _ in 0..3 {
+        let refused = TcpStream::connect(place).map_err(|error| error.kind());
+        assert_eq!(refused.map(drop), Err(ErrorKind::ConnectionRefused));
+        let listener = TcpListener::bind(place).expect("listening on a port that is held");
+        drop(TcpStream::connect(place).expect("connecting"));
+        drop(listener);
+    }
+}
+
+#[test]
+fn all_who_ask_for_a_key_at_once_get_the_same_pair() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ask = || KeyPair::kept_in(folder.path(), "key").public();
+    let keys: Vec<String> = thread::scope(|scope| {
+        let asking: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        asking.into_iter().map(|key| key.join().expect("a key")).collect()
+    });
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    assert_eq!(folder.path().read_dir().expect("the folder").count(), 1);
+}
+
+/// What is killed below: this test binary, started once more for this one test. Does nothing in a run of all.
+#[test]
+fn hold_a_server() {
+    let Some(folder) = std::env::var_os("HOLD_FOLDER") else {
+        return;
+    };
+    let key = KeyPair::kept_in(Path::new(&folder), "key");
+    let server = Sshd::start(Settings {
+        folder: Path::new(&folder).join("server"),
+        session: Session::Gnu,
+        lines: String::new(),
+        runner: Vec::new(),
+        host_key: key.clone(),
+        client_key: key,
+    });
+    println!("\n{}", server.port());
+    thread::sleep(SOON * 10);
+}
+
+#[test]
+fn a_process_that_is_killed_leaves_no_server_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut holder = Command::new(std::env::current_exe().expect("our own program"))
+        .args(["--exact", "hold_a_server", "--nocapture"])
+        .env("HOLD_FOLDER", folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starting ourselves");
+    let lines = BufReader::new(holder.stdout.take().expect("a pipe")).lines();
+    let port: u16 = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.parse().ok())
+        .expect("a port");
+    TcpStream::connect(("127.0.0.1", port)).expect("connecting");
+    holder.kill().expect("killing");
+    holder.wait().expect("waiting");
+    assert!(wait_until(SOON, || processes::mentioning(folder.path()).is_empty()));
+}
