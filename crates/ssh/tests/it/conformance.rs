@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use model::SourcePath;
 use sim::simulator::conformance::device::{Place, STEP_OF_A_CLOCK, check};
 use ssh::SshSession;
+use testbed::SFTP_SERVER;
 
-use crate::world::{Connection, SFTP_SERVER, World};
+use crate::world::{Connection, World};
 
 struct Real {
     _world: World,

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use engine::ports::device::{DeviceFailure, Devices, Session};
 use model::{DeviceName, FailureClass};
+use testbed::{DEFAULT_ALGORITHMS, Port, wait_until};
 
-use crate::world::{World, entries, eventually, free_port, script};
+use crate::world::{SOON, World, entries, script};
 
 async fn refusal(world: &World, name: &str) -> DeviceFailure {
     world.connect(name, &[]).await.map(drop).unwrap_err()
@@ -58,6 +59,16 @@ async fn a_device_behind_a_jump_host_is_reached_and_tells_about_itself() {
 }
 
 #[tokio::test]
+async fn a_device_is_reached_with_the_algorithms_that_sshd_has_by_default() {
+    let world = World::with_jump(DEFAULT_ALGORITHMS).device("hive", DEFAULT_ALGORITHMS);
+    let (path, source) = world.source("data");
+    std::fs::write(path.join("a"), b"").unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    assert_eq!(entries(&hive, &source).await.len(), 1);
+    hive.session.close().await;
+}
+
+#[tokio::test]
 async fn an_alias_that_ssh_does_not_know_is_told_apart() {
     let world = World::new();
     let failure = refusal(&world, "no-such-hive.invalid").await;
@@ -71,8 +82,9 @@ async fn an_alias_that_ssh_does_not_know_is_told_apart() {
 
 #[tokio::test]
 async fn a_tunnel_that_is_down_or_half_open_is_told_apart() {
+    let down = Port::free();
     let world = World::new()
-        .device_at("down", free_port())
+        .device_at("down", down.number())
         .device_at("half-open", rude_port(b""));
     assert_eq!(refusal(&world, "down").await.class, FailureClass::TunnelDown);
     assert_eq!(refusal(&world, "half-open").await.class, FailureClass::TunnelDown);
@@ -88,7 +100,8 @@ async fn a_jump_host_that_refuses_is_told_apart() {
     assert_eq!(failure.class, FailureClass::JumpRefused, "{failure}");
     assert!(failure.message.contains("Permission denied"), "{failure}");
     let world = World::new().device("hive", "");
-    let closed = world.configure(&format!("Host jump\n  Port {}\n", free_port()));
+    let down = Port::free();
+    let closed = world.configure(&format!("Host jump\n  Port {}\n", down.number()));
     let failure = refusal(&closed, "hive").await;
     assert_eq!(failure.class, FailureClass::JumpRefused, "{failure}");
 }
@@ -165,13 +178,13 @@ async fn a_configuration_that_ssh_refuses_is_quoted() {
 #[tokio::test]
 async fn what_a_user_has_configured_for_sessions_at_a_terminal_does_no_harm() {
     let world = World::new().device("hive", "");
-    let control = world.path("user-%C");
+    let (control, port) = (world.path("user-%C"), Port::free());
     let world = world.configure(&format!(
         "Host *\n  ControlMaster auto\n  ControlPersist 10m\n  ControlPath {}\n  RemoteCommand echo hello\n  \
          RequestTTY force\n  LocalForward {} localhost:22\n  LogLevel QUIET\n  ForwardAgent yes\n  \
          StdinNull yes\n  SessionType none\n  ForkAfterAuthentication yes\n  Compression yes\n  ConnectTimeout 1\n",
         control.display(),
-        free_port(),
+        port.number(),
     ));
     let (path, source) = world.source("data");
     std::fs::write(path.join("a"), b"").unwrap();
@@ -196,9 +209,8 @@ async fn what_a_user_has_configured_for_sessions_at_a_terminal_does_no_harm() {
 #[tokio::test]
 async fn a_device_may_be_described_without_any_alias() {
     let mut world = World::new().device("hive", "");
-    world.write_configuration();
     let mut target = world.target("nameless");
-    let port = world.port("hive");
+    let port = world.server("hive").port();
     target.host = Some("127.0.0.1".to_owned());
     target.port = Some(port);
     target.jump = Some("jump".to_owned());
@@ -217,7 +229,7 @@ async fn a_device_may_be_described_without_any_alias() {
 async fn a_fleet_behind_a_jump_host_with_few_startups_is_reached_whole() {
     // At most three at once: the fourth and all further ones are hung up on.
     let mut world = World::with_jump("MaxStartups 3:100:3").device("hive0", "");
-    let port = world.port("hive0");
+    let port = world.server("hive0").port();
     for number in 1..6 {
         world = world.device_at(&format!("hive{number}"), port);
     }
@@ -262,15 +274,14 @@ async fn black_holes_hold_up_nobody_else() {
 async fn a_session_that_is_closed_or_dropped_leaves_no_process_and_no_socket_behind() {
     let world = World::new().device("hive", "");
     let hive = world.connect("hive", &[]).await.unwrap();
-    let marker = world.folder.path().to_string_lossy().into_owned();
-    assert!(!crate::guard::processes_of(&marker).is_empty());
+    assert!(!world.ssh_processes().is_empty());
     hive.session.close().await;
-    assert!(eventually(|| crate::guard::processes_of(&marker).is_empty()));
+    assert!(wait_until(SOON, || world.ssh_processes().is_empty()));
     let hive = world.connect("hive", &[]).await.unwrap();
     drop(hive);
     // The runtime reaps what was killed while it runs.
     let gone = async {
-        while !crate::guard::processes_of(&marker).is_empty() {
+        while !world.ssh_processes().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

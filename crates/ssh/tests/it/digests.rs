@@ -8,7 +8,7 @@ use model::{Digest, RelativePath};
 use sha2::{Digest as _, Sha256};
 
 use crate::listing::odd_names;
-use crate::world::{World, relative, script};
+use crate::world::{World, relative, with_tool};
 
 fn digest(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())
@@ -80,31 +80,10 @@ async fn ranges_are_digested_and_a_folder_or_a_link_is_not() {
 
 #[tokio::test]
 async fn a_long_digest_holds_up_neither_an_inspection_nor_a_survey() {
-    let mut world = World::new();
-    // A device whose digests take for ever.
-    let tools = world.path("tools");
-    fs::create_dir(&tools).unwrap();
-    let slow = script(
-        &world,
-        "slow",
-        "case $# in 3|4) exec sleep 60 ;; *) exec /usr/bin/openssl \"$@\" ;; esac",
-    );
-    symlink(&slow, tools.join("openssl")).unwrap();
-    let wrapper = script(
-        &world,
-        "wrapper",
-        &format!(
-            "PATH={}:$PATH\nexport PATH\nexec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"",
-            tools.display()
-        ),
-    );
-    // `openssl dgst -sha256 -r` has three arguments in the test of the tool as well: only a file makes it four.
-    fs::write(
-        &slow,
-        "#!/bin/sh\ncase $# in 4) exec sleep 60 ;; *) exec /usr/bin/openssl \"$@\" ;; esac\n",
-    )
-    .unwrap();
-    world = world.device("hive", &format!("ForceCommand {}", wrapper.display()));
+    // Its digests take for ever. `openssl dgst -sha256 -r` has three arguments in the test of the tool as well: only a
+    // file makes it four.
+    let slow = "case $# in 4) exec sleep 60 ;; *) exec /usr/bin/openssl \"$@\" ;; esac";
+    let world = with_tool("openssl", slow);
     let (path, source) = world.source("data");
     fs::write(path.join("a"), b"").unwrap();
     let hive = world.connect("hive", &[]).await.unwrap();

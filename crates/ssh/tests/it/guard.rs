@@ -2,38 +2,23 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use engine::ports::device::{Devices, Session};
 use model::{DeviceName, SourcePath};
+use rustix::process::Signal;
 use ssh::{SshDevices, SshOptions, Target};
+use testbed::processes::{Process, signal_all};
+use testbed::wait_until;
 
-use crate::world::{World, eventually, relative};
-
-/// The ids of all `ssh` processes whose command line names something; our private configuration is always named.
-pub(crate) fn processes_of(marker: &str) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let arguments = String::from_utf8_lossy(&arguments).into_owned();
-        let program = arguments.split('\0').next().unwrap_or_default();
-        if (program == "ssh" || program.ends_with("/ssh")) && arguments.contains(marker) {
-            found.push(id);
-        }
-    }
-    found
-}
+use crate::connecting::silent_port;
+use crate::world::{SOON, World, relative};
 
 /// Kills another process of ours, connected up to some stage, and looks what it leaves behind.
-fn kill_at(world: &World, stage: &str, reached: impl Fn(&[u32]) -> bool) {
-    let config = world.write_configuration();
-    let marker = world.folder.path().to_string_lossy().into_owned();
+fn kill_at(world: &World, stage: &str, reached: impl Fn(&[Process]) -> bool) {
+    let config = world.client.write(world.folder.path());
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "guard::hold_a_session", "--nocapture"])
         .env("HOLD_STAGE", stage)
@@ -46,20 +31,13 @@ fn kill_at(world: &World, stage: &str, reached: impl Fn(&[u32]) -> bool) {
     if stage != "connecting" {
         wait_for(&mut child, stage);
     }
-    let is_reached = eventually(|| reached(&processes_of(&marker)));
-    assert!(is_reached, "{stage}: {:?}", processes_of(&marker));
+    let is_reached = wait_until(SOON, || reached(&world.ssh_processes()));
+    assert!(is_reached, "{stage}: {:?}", world.ssh_processes());
     // SIGKILL.
     child.kill().unwrap();
     child.wait().unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(5);
-    while !processes_of(&marker).is_empty() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{stage}: {:?}",
-            processes_of(&marker)
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let are_gone = wait_until(Duration::from_secs(5), || world.ssh_processes().is_empty());
+    assert!(are_gone, "{stage}: {:?}", world.ssh_processes());
 }
 
 /// What the killed process does: this test binary, started once more for this one test. Does nothing else in a run of all.
@@ -99,12 +77,6 @@ fn wait_for(child: &mut Child, word: &str) {
     assert!(lines.any(|line| line.unwrap() == word), "{word} is never reached");
 }
 
-fn silent_port() -> (TcpListener, u16) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (listener, port)
-}
-
 #[test]
 fn nothing_is_left_of_a_connection_to_a_silent_jump_host() {
     let (_listener, port) = silent_port();
@@ -133,12 +105,10 @@ fn nothing_is_left_of_a_connection_that_is_authenticating() {
     let configuration =
         "AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/sleep 20\nAuthorizedKeysCommandUser root";
     let world = World::new().device("hive", configuration);
-    let sshd = world.device_process("hive");
+    let server = world.server("hive");
     kill_at(&world, "connecting", |processes| {
-        let looks_for_keys = crate::stalls::descendants(sshd).iter().any(|id| {
-            let name = fs::read_to_string(format!("/proc/{id}/comm"));
-            name.is_ok_and(|name| name.trim() == "sleep")
-        });
+        let sessions = server.session_processes();
+        let looks_for_keys = sessions.iter().any(|process| process.program == "sleep");
         looks_for_keys && processes.len() == 2
     });
 }
@@ -154,14 +124,14 @@ fn nothing_is_left_of_a_session_that_is_idle() {
 fn nothing_is_left_of_a_session_whose_device_has_stopped() {
     let world = World::new().device("hive", "");
     let stopped = std::cell::Cell::new(false);
-    let sshd = world.device_process("hive");
+    let server = world.server("hive");
     kill_at(&world, "idle", |processes| {
         if !stopped.replace(true) {
-            crate::stalls::signal_session(sshd, "STOP");
+            signal_all(&server.session_processes(), Signal::STOP);
         }
         processes.len() == 3
     });
-    crate::stalls::signal_session(sshd, "CONT");
+    signal_all(&server.session_processes(), Signal::CONT);
 }
 
 #[test]

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use engine::ports::device::{DigestRequest, EntryKind, FileFaultKind, Move, Openness, Session, SurveyItem};
 use model::{Digest, FailureClass, RelativePath, SourcePath};
 use sha2::{Digest as _, Sha256};
 use ssh::SshSession;
+use testbed::SFTP_SERVER;
 
 use crate::listing::odd_names;
-use crate::world::{SFTP_SERVER, World, entries, relative, script, survey};
+use crate::world::{World, entries, relative, script, survey};
 
 /// A device whose commands are run by another shell than the login's, with some preparation.
 fn device_with_shell(world: World, preparation: &str, shell: &str) -> World {
@@ -26,39 +28,16 @@ fn device_with_settings(world: World, preparation: &str, shell: &str, settings: 
     world.device("hive", &format!("ForceCommand {}\n{settings}", wrapper.display()))
 }
 
-/// A device that has nothing but `BusyBox`.
-fn busybox(world: World) -> World {
+/// A device that has no tools but those of `BusyBox`.
+fn busybox(shell: &str) -> World {
+    let world = World::new();
     let tools = world.path("applets");
     fs::create_dir(&tools).unwrap();
-    let applets = [
-        "sh",
-        "cat",
-        "date",
-        "dd",
-        "df",
-        "echo",
-        "find",
-        "grep",
-        "head",
-        "id",
-        "printf",
-        "sed",
-        "sha256sum",
-        "stat",
-        "tail",
-        "test",
-        "true",
-        "xargs",
-        "[",
-    ];
-    for applet in applets {
+    let applets = "sh cat date dd df echo find grep head id printf sed sha256sum stat tail test true xargs [";
+    for applet in applets.split(' ') {
         symlink("/usr/bin/busybox", tools.join(applet)).unwrap();
     }
-    device_with_shell(
-        world,
-        &format!("PATH={}\nexport PATH", tools.display()),
-        "/usr/bin/busybox sh",
-    )
+    device_with_shell(world, &format!("PATH={}\nexport PATH", tools.display()), shell)
 }
 
 /// Everything that a device is asked for in the way of a file.
@@ -85,8 +64,8 @@ async fn a_file_can_be_gathered(world: &World) {
     let moves: Vec<_> = odd_names()
         .iter()
         .map(|name| Move {
-            from: relative(std::path::Path::new("folder").join(name)),
-            to: relative(std::path::Path::new(".w/pass/folder").join(name)),
+            from: relative(Path::new("folder").join(name)),
+            to: relative(Path::new(".w/pass/folder").join(name)),
         })
         .collect();
     assert!(
@@ -155,7 +134,7 @@ async fn the_script_runs_in_dash_and_in_bash() {
 
 #[tokio::test]
 async fn a_device_with_nothing_but_busybox_is_served() {
-    let world = busybox(World::new());
+    let world = busybox("/usr/bin/busybox sh");
     a_file_can_be_gathered(&world).await;
     let (path, source) = world.source("more");
     fs::write(path.join("open"), b"").unwrap();
@@ -183,13 +162,21 @@ async fn a_device_with_nothing_but_busybox_is_served() {
 
 #[tokio::test]
 async fn a_folder_that_a_failing_disk_does_not_give_is_reported_by_busybox_too() {
-    let world = busybox(World::new());
+    // A shell of `BusyBox`, and what starts one, may find no tools but its own: those two are others.
+    let world = busybox("/usr/bin/dash");
     // A find that lists all, and complains as that of BusyBox does of a disk.
     let complaint = "/usr/bin/busybox find \"$@\" || exit
         case $* in *stat*) echo 'find: ./bad folder: Input/output error' >&2; exit 1 ;; esac";
-    let find = world.path("applets").join("find");
-    fs::remove_file(&find).unwrap();
-    fs::rename(script(&world, "complaining", complaint), &find).unwrap();
+    let find = script(&world, "complaining", complaint);
+    for (applet, other) in [
+        ("sh", Path::new("/usr/bin/dash")),
+        ("xargs", Path::new("/usr/bin/xargs")),
+        ("find", &find),
+    ] {
+        let applet = world.path("applets").join(applet);
+        fs::remove_file(&applet).unwrap();
+        symlink(other, applet).unwrap();
+    }
     let (path, source) = world.source("data");
     fs::create_dir(path.join("bad folder")).unwrap();
     fs::write(path.join("a"), b"").unwrap();

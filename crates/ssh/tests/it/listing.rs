@@ -10,7 +10,7 @@ use std::process::Command;
 use engine::ports::device::{EntryKind, Listed, Openness, Session, SurveyItem};
 use model::{FailureClass, SourcePath};
 
-use crate::world::{World, entries, script, survey};
+use crate::world::{World, entries, survey, with_tool};
 
 /// Names that have broken other programs.
 pub(crate) fn odd_names() -> Vec<OsString> {
@@ -254,22 +254,9 @@ async fn a_path_that_is_too_long_to_be_one_is_refused_by_its_name() {
 
 #[tokio::test]
 async fn a_folder_that_a_failing_disk_does_not_give_is_reported() {
-    let mut world = World::new();
     // A find that lists all, and complains as find does of a disk.
-    let tools = world.path("tools");
-    fs::create_dir(&tools).unwrap();
     let complaint = "/usr/bin/find \"$@\" || exit\ncase $1 in .) echo \"find: './bad folder': Input/output error\" >&2; exit 1 ;; esac";
-    let find = script(&world, "find", complaint);
-    symlink(find, tools.join("find")).unwrap();
-    let wrapper = script(
-        &world,
-        "wrapper",
-        &format!(
-            "PATH={}:$PATH\nexport PATH\nexec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"",
-            tools.display()
-        ),
-    );
-    world = world.device("hive", &format!("ForceCommand {}", wrapper.display()));
+    let world = with_tool("find", complaint);
     let (path, source) = world.source("data");
     fs::create_dir(path.join("bad folder")).unwrap();
     fs::write(path.join("a"), b"").unwrap();
@@ -284,18 +271,8 @@ async fn a_folder_that_a_failing_disk_does_not_give_is_reported() {
 
 #[tokio::test]
 async fn all_processes_are_asked_only_where_something_lies() {
-    let mut world = World::new();
-    let tools = world.path("tools");
-    fs::create_dir(&tools).unwrap();
-    let (asked, grep) = (world.path("asked"), tools.join("grep"));
-    let counting = format!("echo asked >>{}\nexec /usr/bin/grep \"$@\"", asked.display());
-    fs::rename(script(&world, "grep", &counting), &grep).unwrap();
-    let wrapper = format!(
-        "PATH={}:$PATH\nexport PATH\nexec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"",
-        tools.display()
-    );
-    let wrapper = script(&world, "wrapper", &wrapper);
-    world = world.device("hive", &format!("ForceCommand {}", wrapper.display()));
+    let world = with_tool("grep", "echo asked >>$HOME/asked\nexec /usr/bin/grep \"$@\"");
+    let asked = world.path("hive/home/asked");
     let (path, source) = world.source("data");
     let hive = world.connect("hive", &[]).await.unwrap();
     assert!(entries(&hive, &source).await.is_empty());

@@ -1,18 +1,18 @@
 //! Devices behind one jump host share connections to it, and nobody can tell but by the time it takes.
 
-use std::fs;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ports::device::{DeviceFailure, Devices, Session};
 use model::{DeviceName, FailureClass};
+use rustix::process::Signal;
 use ssh::{SshDevices, SshSession};
+use testbed::processes::Process;
+use testbed::{Port, wait_until};
 use tokio::task::JoinSet;
 
 use crate::connecting::{rude_port, silent_port};
-use crate::guard::processes_of;
-use crate::world::{World, eventually, free_port, script};
+use crate::world::{SOON, World, script};
 
 fn name(text: &str) -> DeviceName {
     DeviceName::new(text).unwrap()
@@ -21,7 +21,7 @@ fn name(text: &str) -> DeviceName {
 /// A jump host with a device `hive0` behind it, which `hive1` and so on are other names of.
 fn world(jump: &str, devices: usize) -> (World, Vec<String>) {
     let mut world = World::with_jump(jump).device("hive0", "");
-    let port = world.port("hive0");
+    let port = world.server("hive0").port();
     for number in 1..devices {
         world = world.device_at(&format!("hive{number}"), port);
     }
@@ -45,10 +45,11 @@ async fn connect_all(fleet: &Arc<SshDevices>, names: &[String]) -> Vec<Result<Ss
     connecting.join_all().await
 }
 
-/// How often the jump host has let somebody in.
-fn logins(world: &World) -> usize {
-    let log = fs::read_to_string(world.path("jump.log")).unwrap();
-    log.matches("Accepted publickey").count()
+/// The connections to the jump host that devices share.
+fn shared_connections(world: &World) -> Vec<Process> {
+    let mut found = world.ssh_processes();
+    found.retain(|process| process.arguments().iter().any(|argument| argument == "-N"));
+    found
 }
 
 #[tokio::test]
@@ -57,19 +58,18 @@ async fn up_to_sixteen_devices_share_a_connection_to_their_jump_host() {
     let fleet = fleet(&world, &names);
     let sessions = connect_all(&fleet, &names[..16]).await;
     assert!(sessions.iter().all(Result::is_ok), "{sessions:?}");
-    assert_eq!(logins(&world), 1);
+    assert_eq!(world.logins("jump"), 1);
     fleet
         .connect(&name("hive16"), &[], None)
         .await
         .unwrap()
         .close()
         .await;
-    assert_eq!(logins(&world), 2);
+    assert_eq!(world.logins("jump"), 2);
     for session in sessions {
         session.unwrap().close().await;
     }
-    let marker = world.folder.path().to_string_lossy().into_owned();
-    assert_eq!(processes_of(&marker), [], "the last one ends what was shared");
+    assert_eq!(world.ssh_processes(), [], "the last one ends what was shared");
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn a_device_that_comes_when_the_others_have_gone_gets_a_connection_again()
             .close()
             .await;
     }
-    assert_eq!(logins(&world), 2);
+    assert_eq!(world.logins("jump"), 2);
 }
 
 #[tokio::test]
@@ -92,23 +92,18 @@ async fn a_device_alone_goes_its_own_way() {
     let (world, names) = world("", 1);
     let fleet = fleet(&world, &names);
     let session = fleet.connect(&name("hive0"), &[], None).await.unwrap();
-    let marker = world.folder.path().to_string_lossy().into_owned();
-    let shared = processes_of(&marker).into_iter().filter(|id| {
-        let arguments = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        arguments.split('\0').any(|argument| argument == "-N")
-    });
-    assert_eq!(shared.count(), 0);
+    assert_eq!(shared_connections(&world), []);
     session.close().await;
 }
 
 #[tokio::test]
 async fn a_failure_is_told_the_same_beside_others_as_alone() {
-    let (_listener, silent) = silent_port();
+    let ((_listener, silent), down) = (silent_port(), Port::free());
     let (world, mut names) = world("", 2);
     let mut world = world
         .device("refusing", "AuthorizedKeysFile none")
         .device("swapped", "")
-        .device_at("down", free_port())
+        .device_at("down", down.number())
         .device_at("half-open", rude_port(b""))
         .device_at("black-hole", silent)
         .device_at("rude", rude_port(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
@@ -152,9 +147,9 @@ async fn a_jump_host_that_permits_no_forwarding_or_is_not_there_is_told_the_same
     for failed in connect_all(&fleet(&world, &names), &names).await {
         assert_eq!(failed.map(drop).unwrap_err().class, FailureClass::JumpRefused);
     }
-    let (_listener, port) = silent_port();
+    let ((_listener, port), down) = (silent_port(), Port::free());
     for (port, class) in [
-        (free_port(), FailureClass::JumpRefused),
+        (down.number(), FailureClass::JumpRefused),
         (port, FailureClass::JumpUnreachable),
     ] {
         let (world, names) = self::world("", 3);
@@ -172,15 +167,7 @@ async fn a_shared_connection_that_breaks_is_told_by_all_and_opened_anew() {
     let (world, names) = world("", 3);
     let fleet = fleet(&world, &names);
     let sessions = connect_all(&fleet, &names[..2]).await;
-    let marker = world.folder.path().to_string_lossy().into_owned();
-    let shared = processes_of(&marker).into_iter().find(|id| {
-        let arguments = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        arguments.split('\0').any(|argument| argument == "-N")
-    });
-    let killed = Command::new("kill")
-        .args(["-KILL", &shared.unwrap().to_string()])
-        .status();
-    assert!(killed.unwrap().success());
+    shared_connections(&world)[0].signal(Signal::KILL);
     let (_, source) = world.source("data");
     for session in sessions {
         let session = session.unwrap();
@@ -189,7 +176,7 @@ async fn a_shared_connection_that_breaks_is_told_by_all_and_opened_anew() {
         session.close().await;
     }
     let again = fleet.connect(&name("hive2"), &[], None).await.unwrap();
-    assert_eq!(logins(&world), 2);
+    assert_eq!(world.logins("jump"), 2);
     again.close().await;
-    assert!(eventually(|| processes_of(&marker).is_empty()));
+    assert!(wait_until(SOON, || world.ssh_processes().is_empty()));
 }

@@ -1,50 +1,15 @@
 //! A device that stops answering is told from a consumer that is slow.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use engine::ports::device::Session;
 use model::FailureClass;
+use rustix::process::Signal;
+use testbed::processes::signal_all;
 use tokio::sync::mpsc;
 
 use crate::world::{World, relative, survey};
-
-/// All processes that an sshd has started for its connections.
-pub(crate) fn descendants(sshd: u32) -> Vec<u32> {
-    let mut family = vec![sshd];
-    // Parents have lower places: each round finds the next generation.
-    for _ in 0..5 {
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let Some(id) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<u32>().ok())
-            else {
-                continue;
-            };
-            let status = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            let parent = status
-                .rsplit(')')
-                .next()
-                .and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
-            if parent.is_some_and(|parent| family.contains(&parent)) && !family.contains(&id) {
-                family.push(id);
-            }
-        }
-    }
-    family.split_off(1)
-}
-
-/// Sends a signal to all processes that an sshd has started for its connections.
-pub(crate) fn signal_session(sshd: u32, signal: &str) {
-    for id in descendants(sshd) {
-        Command::new("kill")
-            .args([format!("-{signal}"), id.to_string()])
-            .status()
-            .unwrap();
-    }
-}
 
 #[tokio::test]
 async fn a_device_that_stops_in_the_middle_of_a_file_is_given_up_after_stall_timeout() {
@@ -57,10 +22,10 @@ async fn a_device_that_stops_in_the_middle_of_a_file_is_given_up_after_stall_tim
         .unwrap();
     let hive = world.connect("hive", &[]).await.unwrap();
     let (chunks, mut received) = mpsc::unbounded_channel();
-    let sshd = world.device_process("hive");
+    let server = world.server("hive");
     let consume = async {
         received.recv().await.unwrap();
-        signal_session(sshd, "STOP");
+        signal_all(&server.session_processes(), Signal::STOP);
         while received.recv().await.is_some() {}
     };
     let large = relative("large");
@@ -73,7 +38,7 @@ async fn a_device_that_stops_in_the_middle_of_a_file_is_given_up_after_stall_tim
     assert_eq!(failure.class, FailureClass::Stalled, "{failure}");
     // Everyone is told the same.
     assert_eq!(hive.inspect(&source, &[large]).await.unwrap_err(), failure);
-    signal_session(sshd, "CONT");
+    signal_all(&server.session_processes(), Signal::CONT);
 }
 
 #[tokio::test]
@@ -82,11 +47,11 @@ async fn a_device_that_stops_in_the_middle_of_a_listing_is_given_up_after_stall_
     world.stall_timeout = Duration::from_secs(1);
     let (_, source) = world.source("data");
     let hive = world.connect("hive", &[]).await.unwrap();
-    let sshd = world.device_process("hive");
-    signal_session(sshd, "STOP");
+    let server = world.server("hive");
+    signal_all(&server.session_processes(), Signal::STOP);
     let failure = survey(&hive, &source).await.unwrap_err();
     assert_eq!(failure.class, FailureClass::Stalled, "{failure}");
-    signal_session(sshd, "CONT");
+    signal_all(&server.session_processes(), Signal::CONT);
 }
 
 #[tokio::test]
@@ -130,10 +95,10 @@ async fn a_device_that_ends_the_connection_is_no_stall() {
         .unwrap();
     let hive = world.connect("hive", &[]).await.unwrap();
     let (chunks, mut received) = mpsc::unbounded_channel();
-    let sshd = world.device_process("hive");
+    let server = world.server("hive");
     let consume = async {
         received.recv().await.unwrap();
-        signal_session(sshd, "KILL");
+        signal_all(&server.session_processes(), Signal::KILL);
         while received.recv().await.is_some() {}
     };
     let large = relative("large");

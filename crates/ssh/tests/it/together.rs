@@ -10,7 +10,7 @@ use model::{RelativePath, SourcePath};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::listing::odd_names;
-use crate::world::{Connection, World, relative, script};
+use crate::world::{Connection, World, relative, with_tool};
 
 /// What came of a file; `None` when it was passed over.
 type Read = Option<(Result<u64, FileFault>, Vec<u8>)>;
@@ -114,7 +114,7 @@ async fn what_is_missing_no_file_or_of_another_size_spoils_no_other() {
 #[tokio::test]
 async fn a_device_whose_perl_is_missing_or_another_is_known_for_it() {
     for perl in ["exit 127", "echo bad", "echo what?; exit 1"] {
-        let world = with_perl(perl);
+        let world = with_tool("perl", perl);
         let hive = world.connect("hive", &[]).await.unwrap();
         assert!(!hive.abilities().reads_together, "{perl}");
     }
@@ -122,7 +122,7 @@ async fn a_device_whose_perl_is_missing_or_another_is_known_for_it() {
 
 #[tokio::test]
 async fn where_perl_fails_everything_is_passed_over() {
-    let world = with_perl("case $2 in *STDIN*) ;; *) printf good ;; esac");
+    let world = with_tool("perl", "case $2 in *STDIN*) ;; *) printf good ;; esac");
     let (path, source) = world.source("data");
     fs::write(path.join("a"), "a").unwrap();
     let hive = world.connect("hive", &[]).await.unwrap();
@@ -135,10 +135,13 @@ async fn where_perl_fails_everything_is_passed_over() {
 async fn what_a_killed_perl_has_renamed_and_not_told_is_not_renamed_over() {
     let folder = tempfile::tempdir().unwrap();
     // It renames, tells nothing of it, and the camera begins another file of that name.
-    let world = with_perl(&format!(
-        "case $2 in *rename*STDIN*|*STDIN*rename*) /usr/bin/perl \"$@\" >/dev/null; printf new >{0}/data/a; exit 1 ;; esac\nexec /usr/bin/perl \"$@\"",
-        folder.path().display()
-    ));
+    let world = with_tool(
+        "perl",
+        &format!(
+            "case $2 in *rename*STDIN*|*STDIN*rename*) /usr/bin/perl \"$@\" >/dev/null; printf new >{0}/data/a; exit 1 ;; esac\nexec /usr/bin/perl \"$@\"",
+            folder.path().display()
+        ),
+    );
     let path = folder.path().join("data");
     fs::create_dir(&path).unwrap();
     fs::write(path.join("a"), "old").unwrap();
@@ -153,19 +156,4 @@ async fn what_a_killed_perl_has_renamed_and_not_told_is_not_renamed_over() {
     assert_eq!(answers[1].as_ref().unwrap_err().kind, FileFaultKind::Missing);
     assert_eq!(fs::read(path.join(".w/pass/a")).unwrap(), b"old");
     assert_eq!(fs::read(path.join("a")).unwrap(), b"new");
-}
-
-/// A device whose `perl` does as this shell script says.
-fn with_perl(text: &str) -> World {
-    let world = World::new();
-    let tools = world.path("tools");
-    fs::create_dir(&tools).unwrap();
-    let perl = script(&world, "other", text);
-    symlink(&perl, tools.join("perl")).unwrap();
-    let text = format!(
-        "PATH={}:$PATH\nexport PATH\nexec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"",
-        tools.display()
-    );
-    let wrapper = script(&world, "wrapper", &text);
-    world.device("hive", &format!("ForceCommand {}", wrapper.display()))
 }

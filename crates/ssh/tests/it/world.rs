@@ -2,77 +2,34 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use engine::ports::device::{DeviceFailure, Devices, Entry, Listed, Session, SurveyItem};
+use engine::ports::device::{DeviceFailure, Devices, Entry, Listed, Session as _, SurveyItem};
 use model::{DeviceName, RelativePath, SourcePath};
 use ssh::{SshDevices, SshOptions, SshSession, Target};
 use tempfile::TempDir;
+use testbed::processes::{self, Process};
+use testbed::{Client, Host, KeyPair, Session, Settings, Sshd};
 use tokio::sync::mpsc;
 
-/// Key pairs, made once for all runs: making them takes longer than all else.
-struct Keys {
-    host: PathBuf,
-    other_host: PathBuf,
-    user: PathBuf,
-}
+/// In which whatever a test waits for must happen.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-fn keys() -> &'static Keys {
-    static KEYS: OnceLock<Keys> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys");
-        if !folder.exists() {
-            let made = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-            for name in ["host", "other-host", "user"] {
-                let mut command = Command::new("ssh-keygen");
-                command
-                    .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                    .arg(made.path().join(name));
-                assert!(command.status().unwrap().success());
-            }
-            // Another test process may have been quicker.
-            fs::rename(made.path(), &folder).ok();
-        }
-        Keys {
-            host: folder.join("host"),
-            other_host: folder.join("other-host"),
-            user: folder.join("user"),
-        }
-    })
+fn key(name: &str) -> KeyPair {
+    KeyPair::kept_in(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys"), name)
 }
-
-/// Where the sftp server is, for commands that are forced upon a login.
-pub(crate) const SFTP_SERVER: &str = "/usr/lib/openssh/sftp-server";
 
 pub(crate) struct World {
     pub(crate) folder: TempDir,
     pub(crate) connect_timeout: Duration,
     pub(crate) stall_timeout: Duration,
     pub(crate) bandwidth: Option<u64>,
-    jump: Sshd,
-    devices: HashMap<String, Sshd>,
-    hosts: String,
-    known: String,
-}
-
-pub(crate) struct Sshd {
-    process: Child,
-    pub(crate) port: u16,
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
+    pub(crate) client: Client,
+    servers: HashMap<String, Sshd>,
 }
 
 impl World {
@@ -82,91 +39,85 @@ impl World {
     }
 
     /// A jump host with further lines in its configuration.
-    pub(crate) fn with_jump(configuration: &str) -> Self {
-        let folder = tempfile::tempdir_in("/tmp").unwrap();
-        let jump = start_sshd(folder.path(), "jump", configuration, &keys().host);
+    pub(crate) fn with_jump(lines: &str) -> Self {
         let mut world = Self {
-            connect_timeout: Duration::from_secs(10),
+            folder: tempfile::tempdir_in("/tmp").unwrap(),
+            connect_timeout: SOON,
             stall_timeout: Duration::from_secs(20),
             bandwidth: None,
-            devices: HashMap::new(),
-            hosts: String::new(),
-            known: String::new(),
-            jump,
-            folder,
+            client: Client::new(key("client")),
+            servers: HashMap::new(),
         };
-        let port = world.jump.port;
-        world.host("jump", port, false);
-        world.known_host("127.0.0.1", port, &keys().host);
+        let jump = world.serve("jump", lines);
+        world.client.hosts.push(Host::direct("jump", &jump));
+        world.servers.insert("jump".to_owned(), jump);
         world
     }
 
     /// A device behind the jump host, with further lines in its sshd's configuration.
-    pub(crate) fn device(mut self, name: &str, configuration: &str) -> Self {
-        let sshd = start_sshd(self.folder.path(), name, configuration, &keys().host);
-        self.host(name, sshd.port, true);
-        self.known_host("127.0.0.1", sshd.port, &keys().host);
-        self.devices.insert(name.to_owned(), sshd);
+    pub(crate) fn device(mut self, name: &str, lines: &str) -> Self {
+        let sshd = self.serve(name, lines);
+        self = self.device_at(name, sshd.port());
+        self.servers.insert(name.to_owned(), sshd);
         self
     }
 
     /// A device on whose port something else listens, or nothing.
     pub(crate) fn device_at(mut self, name: &str, port: u16) -> Self {
-        self.host(name, port, true);
-        self.known_host("127.0.0.1", port, &keys().host);
+        self.client.hosts.push(Host {
+            alias: name.to_owned(),
+            address: "127.0.0.1",
+            port,
+            is_behind_jump: true,
+            key: Some(key("host")),
+        });
         self
     }
 
-    /// An entry in the user's configuration.
-    pub(crate) fn host(&mut self, name: &str, port: u16, through_jump: bool) {
-        let jump = if through_jump { "ProxyJump jump" } else { "" };
-        write!(
-            self.hosts,
-            "Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  {jump}\n"
-        )
-        .unwrap();
+    fn serve(&self, name: &str, lines: &str) -> Sshd {
+        Sshd::start(Settings {
+            folder: self.path(name),
+            session: Session::Gnu,
+            lines: lines.to_owned(),
+            runner: Vec::new(),
+            host_key: key("host"),
+            client_key: key("client"),
+        })
     }
 
+    /// Puts lines ahead of the user's configuration.
     pub(crate) fn configure(mut self, lines: &str) -> Self {
-        self.hosts.insert_str(0, lines);
+        self.client.lines.insert_str(0, lines);
         self
     }
 
-    pub(crate) fn known_host(&mut self, host: &str, port: u16, key: &Path) {
-        let public = fs::read_to_string(key.with_extension("pub")).unwrap();
-        writeln!(self.known, "[{host}]:{port} {public}").unwrap();
-    }
-
-    /// Forgets the host keys of a device; with `swapped`, another one is known in their place.
+    /// Forgets the host key of a server; with `swapped`, another one is known in its place.
     pub(crate) fn forget_key_of(&mut self, name: &str, swapped: bool) {
-        let port = if name == "jump" {
-            self.jump.port
-        } else {
-            self.devices[name].port
-        };
-        let place = format!("[127.0.0.1]:{port} ");
-        self.known = self
-            .known
-            .lines()
-            .filter(|line| !line.starts_with(&place))
-            .fold(String::new(), |known, line| known + line + "\n");
-        if swapped {
-            self.known_host("127.0.0.1", port, &keys().other_host);
-        }
+        let mut hosts = self.client.hosts.iter_mut();
+        let host = hosts.find(|host| host.alias == name).unwrap();
+        host.key = swapped.then(|| key("other-host"));
     }
 
-    /// Makes a key known by the name of a device, as `HostKeyAlias` has it.
+    /// Makes the key known by the name of a device, as `HostKeyAlias` has it.
     pub(crate) fn known_name(&mut self, name: &str) {
-        let public = fs::read_to_string(keys().host.with_extension("pub")).unwrap();
-        writeln!(self.known, "{name} {public}").unwrap();
+        self.client.known = format!("{name} {}", key("host").public());
     }
 
-    pub(crate) fn port(&self, name: &str) -> u16 {
-        self.devices[name].port
+    /// The server of a device, or that of `jump`.
+    pub(crate) fn server(&self, name: &str) -> &Sshd {
+        &self.servers[name]
     }
 
-    pub(crate) fn device_process(&self, name: &str) -> u32 {
-        self.devices[name].process.id()
+    /// How often a server has let somebody in.
+    pub(crate) fn logins(&self, name: &str) -> usize {
+        self.server(name).log().matches("Accepted publickey").count()
+    }
+
+    /// All ssh processes of this world's clients: each names our private configuration.
+    pub(crate) fn ssh_processes(&self) -> Vec<Process> {
+        let mut found = processes::mentioning(self.folder.path());
+        found.retain(|process| process.program == "ssh");
+        found
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -181,23 +132,9 @@ impl World {
         (path, source)
     }
 
-    pub(crate) fn write_configuration(&self) -> PathBuf {
-        let known_hosts = self.path("known_hosts");
-        fs::write(&known_hosts, &self.known).unwrap();
-        let path = self.path("ssh_config");
-        let text = format!(
-            "{}Host *\n  UserKnownHostsFile {}\n  IdentityFile {}\n  IdentitiesOnly yes\n",
-            self.hosts,
-            known_hosts.display(),
-            keys().user.display()
-        );
-        fs::write(&path, text).unwrap();
-        path
-    }
-
     pub(crate) fn options(&self) -> SshOptions {
         SshOptions {
-            config: Some(self.write_configuration()),
+            config: Some(self.client.write(self.folder.path())),
             connect_timeout: self.connect_timeout,
             runtime_dir: Some(self.folder.path().to_owned()),
             ..SshOptions::default()
@@ -257,70 +194,34 @@ impl std::ops::Deref for Connection {
     }
 }
 
-fn start_sshd(folder: &Path, name: &str, configuration: &str, host_key: &Path) -> Sshd {
-    fs::create_dir_all("/run/sshd").ok();
-    let authorized = folder.join("authorized_keys");
-    fs::copy(keys().user.with_extension("pub"), &authorized).unwrap();
-    for _ in 0..5 {
-        let port = free_port();
-        let path = folder.join(format!("{name}.sshd_config"));
-        // The first value counts: a test's own lines stand first.
-        let text = format!(
-            "{configuration}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\n\
-             StrictModes no\nPidFile none\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             PermitRootLogin yes\nMaxStartups 100\nSubsystem sftp {SFTP_SERVER}\n",
-            host_key.display(),
-            authorized.display(),
-        );
-        fs::write(&path, text).unwrap();
-        let log = fs::File::create(folder.join(format!("{name}.log"))).unwrap();
-        let process = Command::new("/usr/sbin/sshd")
-            .arg("-D")
-            .arg("-e")
-            .arg("-f")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut sshd = Sshd { process, port };
-        let listens = eventually(|| {
-            sshd.process.try_wait().unwrap().is_some() || TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        if listens && sshd.process.try_wait().unwrap().is_none() {
-            return sshd;
-        }
-    }
-    panic!(
-        "sshd does not start: {}",
-        fs::read_to_string(folder.join(format!("{name}.log"))).unwrap()
-    );
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// Waits for a condition for at most ten seconds.
-pub(crate) fn eventually(mut holds: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < deadline {
-        if holds() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    false
-}
-
 /// An executable shell script; returns its path.
 pub(crate) fn script(world: &World, name: &str, text: &str) -> PathBuf {
     let path = world.path(name);
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
+}
+
+/// A device that finds this shell script when it looks for the tool.
+pub(crate) fn with_tool(tool: &str, text: &str) -> World {
+    with_tools(&[(tool, text)])
+}
+
+/// A device that finds each of these shell scripts when it looks for the tool.
+pub(crate) fn with_tools(scripts: &[(&str, &str)]) -> World {
+    let world = World::new();
+    let tools = world.path("tools");
+    fs::create_dir(&tools).unwrap();
+    for (tool, text) in scripts {
+        fs::rename(script(&world, tool, text), tools.join(tool)).unwrap();
+    }
+    let path = format!("PATH={}:$PATH\nexport PATH", tools.display());
+    let wrapper = script(
+        &world,
+        "wrapper",
+        &format!("{path}\nexec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\""),
+    );
+    world.device("hive", &format!("ForceCommand {}", wrapper.display()))
 }
 
 pub(crate) fn relative(path: impl AsRef<OsStr>) -> RelativePath {
