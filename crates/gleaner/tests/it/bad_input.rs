@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use testbed::Session;
 use toml::Value;
 
 use crate::context::Fleet;
 use crate::outcome::Outcome;
-use crate::sshd::Session;
 
 /// Runs with this configuration, and asserts that it is refused before anything is touched.
 #[track_caller]

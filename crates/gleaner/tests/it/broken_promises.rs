@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use testbed::processes;
+
 use crate::context::Fleet;
 use crate::device::Device;
-use crate::processes;
 use crate::promises::{Breach, Promise, Witness};
 use crate::recording::{self, content};
 

@@ -11,14 +11,13 @@ use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
+use testbed::processes::{self, Process};
+use testbed::{Client, Host, Session, Sshd, Tap, wait_until};
 use toml::{Table, Value};
 
-use crate::device::Device;
+use crate::device::{self, Device};
 use crate::outcome::{Call, Outcome, PATH, Running};
-use crate::processes::{self, Process};
 use crate::recording::Manifest;
-use crate::sshd::{self, Session, Sshd};
-use crate::tap::Tap;
 
 /// `settle` and `settle_blind` in the configurations of the tests.
 pub(crate) const SETTLE: Duration = Duration::from_secs(1);
@@ -54,22 +53,13 @@ impl Fleet {
             .expect("a temporary folder");
         // Devices that log in as nobody must get to their cards.
         fs::set_permissions(root.path(), PermissionsExt::from_mode(0o711)).expect("opening the folder");
-        for folder in ["home", "tmp", "run", "client", "bin", "store", "ledger"] {
+        for folder in ["home", "tmp", "run", "bin", "store", "ledger"] {
             fs::create_dir(root.path().join(folder)).expect("making folders");
         }
-        let key = root.path().join("client/id");
-        sshd::make_key(&key);
-        let public_key = key.with_extension("pub");
         let manifest = Arc::new(Manifest::default());
-        let jump = Sshd::start(&root.path().join("jump"), Session::Gnu, root.path(), &public_key);
+        let jump = device::serve(root.path(), "jump", Session::Gnu, String::new());
         let devices = (1..).zip(sessions).map(|(number, session)| {
-            Device::start(
-                root.path(),
-                &format!("device{number}"),
-                *session,
-                &public_key,
-                &manifest,
-            )
+            Device::start(root.path(), &format!("device{number}"), *session, &manifest)
         });
         let devices = devices.collect();
         let fleet = Self {
@@ -91,6 +81,14 @@ impl Fleet {
 
     pub(crate) fn devices(&self) -> &[Device] {
         &self.devices
+    }
+
+    /// The servers of the devices and the jump host.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Sshd> {
+        self.devices
+            .iter()
+            .map(|device| &device.server)
+            .chain([&self.jump])
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -152,7 +150,7 @@ impl Fleet {
     /// Puts a link that can fail in front of a device; `device.tap()` gives it.
     pub(crate) fn tap(&self, number: usize) -> &Self {
         let device = self.device(number);
-        *device.tap() = Some(Tap::to(device.server.port));
+        *device.tap() = Some(Tap::to(device.server.port()));
         self.write_ssh_config();
         self
     }
@@ -220,7 +218,7 @@ impl Fleet {
 
     /// What is left, after 5 s, of a gleaner that has ended.
     pub(crate) fn ssh_left(&self) -> Vec<String> {
-        processes::wait_until(Duration::from_secs(5), || self.strangers().is_empty());
+        wait_until(Duration::from_secs(5), || self.strangers().is_empty());
         self.strangers().iter().map(Process::shown).collect()
     }
 
@@ -254,13 +252,8 @@ impl Fleet {
 
     /// Processes that have to do with this fleet and are none of its servers.
     fn strangers(&self) -> Vec<Process> {
-        let servers: Vec<u32> = self
-            .devices
-            .iter()
-            .map(|device| &device.server)
-            .chain([&self.jump])
-            .flat_map(Sshd::processes)
-            .collect();
+        let servers = self.servers().flat_map(Sshd::processes);
+        let servers: Vec<u32> = servers.map(|process| process.id).collect();
         let mut found = processes::mentioning(self.root());
         // What a session runs on a device outlives its server only for a moment.
         found.retain(|process| !servers.contains(&process.id) && !process.environment_has("SSH_CONNECTION="));
@@ -268,26 +261,16 @@ impl Fleet {
     }
 
     fn write_ssh_config(&self) {
-        let root = self.root().display();
-        let mut text = format!("Host jump\n  HostName 127.0.0.1\n  Port {}\n", self.jump.port);
-        let mut known = self.jump.known_host("127.0.0.1", self.jump.port);
-        for device in &self.devices {
-            let (name, port) = (&device.name, device.port());
-            write!(
-                text,
-                "Host {name}\n  HostName localhost\n  Port {port}\n  ProxyJump jump\n"
-            )
-            .expect("writing");
-            known.push_str(&device.server.known_host("localhost", port));
-        }
-        write!(
-            text,
-            "Host *\n  IdentityFile {root}/client/id\n  IdentitiesOnly yes\n  \
-             UserKnownHostsFile {root}/known_hosts\n  GlobalKnownHostsFile /dev/null\n"
-        )
-        .expect("writing");
-        fs::write(self.path("ssh_config"), text).expect("writing ssh_config");
-        fs::write(self.path("known_hosts"), known).expect("writing known_hosts");
+        let mut client = Client::new(device::key("client"));
+        client.hosts.push(Host::direct("jump", &self.jump));
+        client.hosts.extend(self.devices.iter().map(|device| Host {
+            alias: device.name.clone(),
+            address: "localhost",
+            port: device.port(),
+            is_behind_jump: true,
+            key: Some(device.server.host_key().clone()),
+        }));
+        client.write(self.root());
     }
 
     fn write_first_config(&self) {
@@ -307,17 +290,12 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         if thread::panicking() {
-            for server in self
-                .devices
-                .iter()
-                .map(|device| &device.server)
-                .chain([&self.jump])
-            {
+            for server in self.servers() {
                 eprintln!("--- {} says last:\n{}", server.name(), server.last_words());
             }
         }
         for process in self.strangers() {
-            processes::signal(process.id, Signal::KILL);
+            process.signal(Signal::KILL);
         }
         if thread::panicking() && std::env::var_os("GLEANER_IT_KEEP").is_some() {
             eprintln!("kept: {}", self.root().display());

@@ -5,12 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use testbed::{Session, Tap};
 
 use crate::context::Fleet;
 use crate::outcome::Call;
 use crate::recording::{content, digest, files_below, folders_below};
-use crate::sshd::Session;
-use crate::tap::Tap;
 
 #[test]
 fn a_sweep_with_nothing_to_do_is_well() {

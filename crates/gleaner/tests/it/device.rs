@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
+use testbed::{KeyPair, Session, Settings, Sshd, Tap};
 
 use crate::recording::{self, Digest, Manifest};
-use crate::sshd::{Session, Sshd};
-use crate::tap::Tap;
 
 /// The folder that cameras write to, on every device.
 const SOURCE: &str = "beephotos";
@@ -32,13 +31,7 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) fn start(
-        root: &Path,
-        name: &str,
-        session: Session,
-        key: &Path,
-        manifest: &Arc<Manifest>,
-    ) -> Self {
+    pub(crate) fn start(root: &Path, name: &str, session: Session, manifest: &Arc<Manifest>) -> Self {
         let chroot = (session == Session::Chroot).then(|| {
             tempfile::Builder::new()
                 .prefix("gl-")
@@ -55,11 +48,14 @@ impl Device {
             let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             fs::set_permissions(&card, open).expect("opening the chroot");
         }
-        let source = match session {
-            Session::Chroot => format!("/{SOURCE}"),
-            _ => folder.to_str().expect("a plain path").to_owned(),
+        let (source, lines) = match session {
+            Session::Chroot => (
+                format!("/{SOURCE}"),
+                format!("ChrootDirectory {}", card.display()),
+            ),
+            _ => (folder.to_str().expect("a plain path").to_owned(), String::new()),
         };
-        let server = Sshd::start(&root.join(name), session, &card, key);
+        let server = serve(root, name, session, lines);
         let device = Self {
             name: name.to_owned(),
             session,
@@ -81,7 +77,7 @@ impl Device {
 
     /// The port that the jump host connects to.
     pub(crate) fn port(&self) -> u16 {
-        self.tap().as_ref().map_or(self.server.port, |tap| tap.port)
+        self.tap().as_ref().map_or_else(|| self.server.port(), Tap::port)
     }
 
     pub(crate) fn tap(&self) -> MutexGuard<'_, Option<Tap>> {
@@ -184,6 +180,23 @@ impl Device {
         let seconds = Duration::from_secs(newest.0.try_into().ok()?);
         Some(SystemTime::UNIX_EPOCH + seconds + Duration::from_nanos(newest.1.try_into().ok()?))
     }
+}
+
+/// Starts the server of a device or, as `jump`, that of the jump host.
+pub(crate) fn serve(root: &Path, name: &str, session: Session, lines: String) -> Sshd {
+    Sshd::start(Settings {
+        folder: root.join(name),
+        session,
+        lines,
+        runner: Vec::new(),
+        host_key: key(name),
+        client_key: key("client"),
+    })
+}
+
+/// A key pair that all tests share.
+pub(crate) fn key(name: &str) -> KeyPair {
+    KeyPair::kept_in(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys"), name)
 }
 
 /// Long enough ago to be settled, and after the machine has started: a time before that is rightly mistrusted.

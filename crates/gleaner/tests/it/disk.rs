@@ -9,9 +9,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, fallocate};
+use testbed::wait_until;
 
 use crate::mounts::Mount;
-use crate::processes;
 
 /// What a file system is made on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Disk {
 
     /// Mounted read-only by somebody. False where it was busy all the time: files were open for writing.
     pub(crate) fn make_read_only(&self, limit: Duration) -> bool {
-        processes::wait_until(limit, || self.mount().try_remount("ro"))
+        wait_until(limit, || self.mount().try_remount("ro"))
     }
 
     pub(crate) fn make_writable(&self) {
@@ -100,7 +100,7 @@ impl Disk {
     pub(crate) fn repair(&mut self) {
         self.take_away();
         let mut hidden = self.hidden.take().expect("mounted");
-        let free = processes::wait_until(Duration::from_secs(10), || hidden.try_unmount());
+        let free = wait_until(Duration::from_secs(10), || hidden.try_unmount());
         assert!(free, "{} is in use and cannot be checked", self.at.display());
         let place = hidden.at.clone();
         let image = place.with_extension("image");

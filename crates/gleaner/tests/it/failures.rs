@@ -4,11 +4,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use testbed::{Session, Tap};
+
 use crate::context::Fleet;
+use crate::device::key;
 use crate::outcome::Outcome;
 use crate::recording::content;
-use crate::sshd::Session;
-use crate::tap::Tap;
 
 /// The first device with a picture on it, and short times for giving up.
 fn fleet_of(session: Session) -> Fleet {
@@ -173,7 +174,7 @@ fn a_jump_host_that_does_not_forward_is_told_as_refusing() {
 #[test]
 fn a_host_key_that_has_changed_is_told_and_never_accepted() {
     let fleet = fleet_of(Session::Gnu);
-    fleet.device(1).server.change_host_key();
+    fleet.device(1).server.change_host_key(&key("another"));
     let known = fs::read(fleet.path("known_hosts")).expect("known_hosts");
     fails_as(&fleet, "host-key-changed", 1).says("ssh-keygen -R");
     assert_eq!(fs::read(fleet.path("known_hosts")).expect("known_hosts"), known);
@@ -183,7 +184,7 @@ fn a_host_key_that_has_changed_is_told_and_never_accepted() {
 #[test]
 fn a_host_key_that_is_not_known_is_told_and_never_accepted() {
     let fleet = fleet_of(Session::Gnu);
-    let known = fleet.jump.known_host("127.0.0.1", fleet.jump.port);
+    let known = fleet.jump.host_key().known_at("127.0.0.1", fleet.jump.port());
     fs::write(fleet.path("known_hosts"), &known).expect("known_hosts");
     fails_as(&fleet, "host-key-unknown", 1);
     assert_eq!(
@@ -198,8 +199,8 @@ fn a_swapped_tunnel_is_noticed_before_anything_is_touched() {
     fleet.device(1).record("img.jpg", "of 1");
     fleet.device(2).record("img.jpg", "of 2");
     let (one, two) = (
-        fleet.device(1).server.port.to_string(),
-        fleet.device(2).server.port.to_string(),
+        fleet.device(1).server.port().to_string(),
+        fleet.device(2).server.port().to_string(),
     );
     let config = fs::read_to_string(fleet.path("ssh_config")).expect("ssh_config");
     let swapped = config
@@ -345,11 +346,11 @@ fn no_device_holds_up_another() {
     }
     fleet.device(1).server.stop();
     fleet.device(2).server.pause();
-    fleet.device(3).server.change_host_key();
+    fleet.device(3).server.change_host_key(&key("another"));
     fleet.wait_until_settled();
     let running = fleet.start(["run"]);
     let emptied = || fleet.device(5).is_empty() && fleet.device(6).is_empty();
-    let soon = crate::processes::wait_until(std::time::Duration::from_secs(15), emptied);
+    let soon = testbed::wait_until(std::time::Duration::from_secs(15), emptied);
     assert!(soon, "the well ones wait for the others:\n{}", fleet.left());
     let outcome = running.interrupt().exits(130);
     fleet.assert_nothing_lost();

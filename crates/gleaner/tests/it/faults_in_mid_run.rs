@@ -6,14 +6,13 @@ use std::fs;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use testbed::processes::{self, Process};
+use testbed::{Session, Tap, wait_until};
 
 use crate::context::Fleet;
 use crate::disk::{Disk, Medium};
 use crate::outcome::{Outcome, Running};
-use crate::processes::{self, Process, wait_until};
 use crate::recording::{self, content};
-use crate::sshd::Session;
-use crate::tap::Tap;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -170,21 +169,15 @@ fn a_device_whose_card_is_full_is_emptied_all_the_same() {
 /// Kills one process of gleaner's tree that is wanted, as soon as there is one.
 fn kill_child(running: &Running, is_wanted: impl Fn(&Process) -> bool) {
     let found = wait_until(SOON, || {
-        let tree = processes::tree(running.id());
-        let victim = processes::all()
-            .into_iter()
-            .find(|process| tree.contains(&process.id) && is_wanted(process));
-        victim.is_some_and(|victim| {
-            processes::signal(victim.id, Signal::KILL);
-            true
-        })
+        let mut tree = processes::tree(running.id()).into_iter();
+        let victim = tree.find(|process| is_wanted(process));
+        victim.inspect(|victim| victim.signal(Signal::KILL)).is_some()
     });
     assert!(found, "nothing of the kind runs");
 }
 
 fn has_argument(process: &Process, wanted: &str) -> bool {
-    let mut arguments = process.command_line.split(|byte| *byte == 0);
-    process.program == "ssh" && arguments.any(|argument| argument == wanted.as_bytes())
+    process.program == "ssh" && process.arguments().iter().any(|argument| argument == wanted)
 }
 
 /// One process of gleaner's is killed in mid-run: the device has failed, as when its connection is lost.
@@ -217,7 +210,7 @@ fn a_guard_that_is_killed_harms_nobody_and_no_ssh_stays_behind() {
     fleet.init_store();
     let running = under_way(&fleet);
     kill_child(&running, |process| {
-        process.program == "sh" && String::from_utf8_lossy(&process.command_line).contains("read -r word")
+        process.program == "sh" && process.shown().contains("read -r word")
     });
     fleet.device(1).link(Tap::heal);
     let outcome = running.wait();
@@ -249,12 +242,9 @@ fn the_sshd_of_the_jump_is_killed_with_all_its_sessions() {
 #[test]
 fn the_sftp_server_of_the_device_alone_is_killed() {
     let kill = |fleet: &Fleet| {
-        let sessions = fleet.device(1).server.session_processes();
-        let all = processes::all();
-        let mut servers = all
-            .iter()
-            .filter(|process| sessions.contains(&process.id) && process.program == "sftp-server");
-        processes::signal(servers.next().expect("an sftp-server").id, Signal::KILL);
+        let mut sessions = fleet.device(1).server.session_processes().into_iter();
+        let sftp_server = sessions.find(|process| process.program == "sftp-server");
+        sftp_server.expect("an sftp-server").signal(Signal::KILL);
     };
     server_killed(kill, |_| {});
 }

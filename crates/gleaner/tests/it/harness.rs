@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use testbed::{Session, Tap, processes, wait_until};
+
 use crate::context::Fleet;
+use crate::device::key;
 use crate::mounts::Mount;
 use crate::outcome::Call;
-use crate::processes;
 use crate::recording::{content, digest, original};
-use crate::sshd::Session;
-use crate::tap::Tap;
 
 fn ssh(fleet: &Fleet, device: &str, command: &str) -> Output {
     let config = fleet.path("ssh_config");
@@ -142,7 +142,7 @@ fn a_stopped_device_refuses_a_paused_one_is_silent_and_both_come_back() {
 #[test]
 fn a_changed_host_key_and_a_forgotten_key_are_noticed_by_ssh() {
     let fleet = Fleet::without_store(&[Session::Gnu, Session::Gnu]);
-    fleet.device(1).server.change_host_key();
+    fleet.device(1).server.change_host_key(&key("another"));
     assert!(text(&ssh(&fleet, "device1", "true")).contains("IDENTIFICATION HAS CHANGED"));
     fleet.device(2).server.forget_keys();
     assert!(text(&ssh(&fleet, "device2", "true")).contains("Permission denied"));
@@ -159,7 +159,7 @@ fn a_mute_device_lets_in_and_says_nothing() {
         .spawn()
         .expect("running ssh");
     let server = &fleet.device(1).server;
-    assert!(processes::wait_until(Duration::from_secs(10), || server
+    assert!(wait_until(Duration::from_secs(10), || server
         .log()
         .contains("Starting session")));
     assert!(child.try_wait().expect("waiting").is_none());
@@ -185,7 +185,7 @@ fn a_tap_counts_cuts_and_heals() {
         "the link is down"
     );
     device.link(Tap::heal);
-    assert!(processes::wait_until(Duration::from_secs(5), || ssh(
+    assert!(wait_until(Duration::from_secs(5), || ssh(
         &fleet, "device1", "true"
     )
     .status
@@ -237,11 +237,7 @@ fn what_a_killed_parent_leaves_behind_is_seen() {
     let call = Call::new(fleet.root(), Path::new("/bin/sh")).arguments(["-c", "sleep 1000 & wait"]);
     let running = call.start();
     let root = running.id();
-    assert!(processes::wait_until(Duration::from_secs(5), || processes::tree(
-        root
-    )
-    .len()
-        == 2));
+    assert!(wait_until(Duration::from_secs(5), || processes::tree(root).len() == 2));
     running.kill();
     let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fleet.assert_no_ssh_left()));
     assert!(seen.is_err());
@@ -260,15 +256,21 @@ fn a_fleet_leaves_no_process_behind() {
         .spawn()
         .expect("running ssh");
     let server = &fleet.device(1).server;
-    assert!(processes::wait_until(Duration::from_secs(10), || server
-        .processes()
-        .len()
-        >= 3));
+    let runs = |program: &str| {
+        server
+            .processes()
+            .iter()
+            .any(|process| process.program == program)
+    };
+    assert!(wait_until(Duration::from_secs(10), || runs("sleep")));
     drop(fleet);
     held.wait().expect("waiting for ssh");
-    assert!(processes::wait_until(Duration::from_secs(5), || {
-        processes::mentioning(&root).is_empty()
-    }));
+    let left = || processes::mentioning(&root);
+    assert!(
+        wait_until(Duration::from_secs(5), || left().is_empty()),
+        "{:?}",
+        left()
+    );
     assert!(!root.exists());
 }
 

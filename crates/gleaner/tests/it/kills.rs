@@ -5,14 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use testbed::{Session, Tap, processes, wait_until};
 
 use crate::chance::Chance;
 use crate::context::Fleet;
 use crate::outcome::Running;
-use crate::processes::{self, wait_until};
 use crate::recording::{self, content};
-use crate::sshd::Session;
-use crate::tap::Tap;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -34,10 +32,8 @@ fn kill(fleet: &Fleet, running: Running) {
 
 /// Whether gleaner has come to start ssh.
 fn ssh_runs(running: &Running) -> bool {
-    let tree = processes::tree(running.id());
-    processes::all()
-        .iter()
-        .any(|process| tree.contains(&process.id) && process.program == "ssh")
+    let mut tree = processes::tree(running.id()).into_iter();
+    tree.any(|process| process.program == "ssh")
 }
 
 #[test]
@@ -216,12 +212,9 @@ fn when_its_ssh_is_killed_in_mid_file_it_says_so_and_loses_nothing() {
     fleet.wait_until_settled();
     let running = fleet.start(["run"]);
     assert!(wait_until(SOON, || fleet.device(1).link(Tap::received) > 2 << 20));
-    for id in processes::tree(running.id()) {
-        if processes::all()
-            .iter()
-            .any(|process| process.id == id && process.program == "ssh")
-        {
-            processes::signal(id, Signal::KILL);
+    for process in processes::tree(running.id()) {
+        if process.program == "ssh" {
+            process.signal(Signal::KILL);
         }
     }
     fleet.device(1).link(Tap::heal);

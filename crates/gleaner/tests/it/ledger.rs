@@ -5,10 +5,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use testbed::{Session, Tap, wait_until};
+
 use crate::context::Fleet;
-use crate::processes;
-use crate::sshd::Session;
-use crate::tap::Tap;
 
 #[test]
 fn a_lost_ledger_costs_only_time() {
@@ -34,7 +33,7 @@ fn a_ledger_lost_in_mid_sweep_loses_no_file() {
     fleet.device(1).link(|tap| tap.slow_to(2_000_000));
     fleet.wait_until_settled();
     let running = fleet.start(["run"]);
-    assert!(processes::wait_until(Duration::from_secs(30), || !fleet
+    assert!(wait_until(Duration::from_secs(30), || !fleet
         .store_files()
         .is_empty()));
     running.kill();
@@ -157,7 +156,7 @@ fn a_second_gleaner_on_the_same_ledger_is_sent_away() {
     fleet.device(1).link(|tap| tap.slow_to(1_000_000));
     fleet.wait_until_settled();
     let running = fleet.start(["run"]);
-    assert!(processes::wait_until(Duration::from_secs(30), || fleet
+    assert!(wait_until(Duration::from_secs(30), || fleet
         .device(1)
         .link(Tap::connections)
         > 0));
@@ -176,7 +175,7 @@ fn status_and_files_answer_beside_a_sweep() {
     fleet.device(1).link(|tap| tap.slow_to(1_000_000));
     fleet.wait_until_settled();
     let mut running = fleet.start(["run"]);
-    assert!(processes::wait_until(Duration::from_secs(30), || fleet
+    assert!(wait_until(Duration::from_secs(30), || fleet
         .device(1)
         .link(Tap::connections)
         > 0));

@@ -5,11 +5,12 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
+use testbed::Session;
+
 use crate::context::Fleet;
 use crate::device::a_minute_ago;
 use crate::names::awkward_names;
 use crate::recording::content;
-use crate::sshd::Session;
 
 /// Empties a device of files of many sizes, names and depths.
 #[track_caller]

@@ -10,8 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-
-use crate::processes;
+use testbed::{processes, wait_until};
 
 /// Where programs are found.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -130,9 +129,9 @@ impl Running {
     fn collect(&mut self) -> Outcome {
         let left = self.limit.saturating_sub(self.started.elapsed());
         let (id, mut peak_memory) = (self.child.id(), 0);
-        let ended = processes::wait_until(left, || {
+        let ended = wait_until(left, || {
             // It only grows, and can no longer be read once the process has ended.
-            peak_memory = processes::peak_memory(id).unwrap_or(peak_memory);
+            peak_memory = peak_memory_of(id).unwrap_or(peak_memory);
             !matches!(self.child.try_wait(), Ok(None))
         });
         if !ended {
@@ -243,6 +242,14 @@ impl Outcome {
     }
 }
 
+/// The most memory that a process has had at once, in bytes; none once it has ended.
+fn peak_memory_of(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 /// The beginning and the end of long output.
 fn excerpt(bytes: &[u8]) -> String {
     const EACH: usize = 6_000;
@@ -282,7 +289,7 @@ impl Reader {
 
     /// All of it; but a child that gleaner left behind with the pipe in its hands is not waited for.
     fn finish(self) -> Vec<u8> {
-        processes::wait_until(Duration::from_secs(2), || self.thread.is_finished());
+        wait_until(Duration::from_secs(2), || self.thread.is_finished());
         std::mem::take(&mut self.bytes.lock().expect("lock"))
     }
 }

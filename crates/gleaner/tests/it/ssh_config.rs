@@ -2,12 +2,12 @@
 
 use std::fs;
 
+use testbed::{Port, Session, Tap};
 use toml::Value;
 
 use crate::context::Fleet;
+use crate::device::key;
 use crate::recording::content;
-use crate::sshd::Session;
-use crate::tap::Tap;
 
 /// Puts lines in front of the fleet's configuration of ssh; there the first value of an option counts.
 fn prepend(fleet: &Fleet, lines: &str) {
@@ -19,15 +19,16 @@ fn prepend(fleet: &Fleet, lines: &str) {
 #[test]
 fn conveniences_for_people_do_no_harm() {
     let fleet = Fleet::new(1);
-    let (root, port) = (fleet.root().display().to_string(), crate::sshd::free_port());
+    let (root, port) = (fleet.root().display().to_string(), Port::free());
     prepend(
         &fleet,
         &format!(
             "Host *\n  ControlMaster auto\n  ControlPath {root}/people-%C\n  ControlPersist yes\n  RequestTTY force\n  \
              RemoteCommand exec bash -l\n  PermitLocalCommand yes\n  LocalCommand touch {root}/local-command\n  \
-             LocalForward {port} localhost:1\n  ForwardAgent yes\n  ForkAfterAuthentication yes\n  StdinNull yes\n  \
+             LocalForward {} localhost:1\n  ForwardAgent yes\n  ForkAfterAuthentication yes\n  StdinNull yes\n  \
              LogLevel QUIET\n  ConnectTimeout 1000\n  BatchMode no\n  StrictHostKeyChecking no\n  VisualHostKey yes\n  \
-             EscapeChar ~\n  SessionType none\n  Tunnel no\n"
+             EscapeChar ~\n  SessionType none\n  Tunnel no\n",
+            port.number()
         ),
     );
     fleet
@@ -51,7 +52,7 @@ fn a_host_key_is_never_accepted_even_where_people_accept_any() {
         "Host *\n  StrictHostKeyChecking no\n  UpdateHostKeys yes\n",
     );
     fleet.device(1).record("img.jpg", "picture");
-    let known = fleet.jump.known_host("127.0.0.1", fleet.jump.port);
+    let known = fleet.jump.host_key().known_at("127.0.0.1", fleet.jump.port());
     fs::write(fleet.path("known_hosts"), &known).expect("known_hosts");
     fleet.sweep().exits(1);
     assert_eq!(fleet.class_of("device1").as_deref(), Some("host-key-unknown"));
@@ -80,7 +81,7 @@ fn the_configuration_in_the_home_is_used_where_none_is_named() {
 #[test]
 fn a_device_that_is_described_in_full_needs_no_alias() {
     let fleet = Fleet::new(2);
-    let port = i64::from(fleet.device(1).server.port);
+    let port = i64::from(fleet.device(1).server.port());
     let mut config: toml::Table = fleet.config().parse().expect("the configuration");
     let device = toml::toml! {
         name = "raspberry{id:02}"
@@ -93,17 +94,13 @@ fn a_device_that_is_described_in_full_needs_no_alias() {
     device.insert("source".to_owned(), fleet.device(1).source.as_str().into());
     device.insert(
         "identity".to_owned(),
-        fleet.path("client/id").display().to_string().into(),
+        key("client").private.display().to_string().into(),
     );
     config.insert("device".to_owned(), Value::Array(vec![Value::Table(device)]));
     let file = fleet.path("described.toml");
     fs::write(&file, config.to_string()).expect("writing the configuration");
     // What gleaner describes itself is known by its name, whichever port it comes to be at.
-    let known = fleet
-        .device(1)
-        .server
-        .known_host("localhost", fleet.device(1).server.port);
-    let (_, key) = known.split_once(' ').expect("a host and a key");
+    let key = fleet.device(1).server.host_key().public();
     let before = fs::read_to_string(fleet.path("known_hosts")).expect("known_hosts");
     fs::write(fleet.path("known_hosts"), format!("{before}raspberry07 {key}")).expect("known_hosts");
     fleet.device(1).record("img.jpg", "picture");

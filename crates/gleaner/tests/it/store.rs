@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use testbed::{Session, Tap};
+
 use crate::context::Fleet;
 use crate::mounts::{self, Mount};
 use crate::outcome::{Call, Outcome};
 use crate::recording::{self, content};
-use crate::sshd::Session;
-use crate::tap::Tap;
 
 /// Sweeps, and asserts that the store is refused and nothing is touched on either side.
 #[track_caller]
@@ -225,7 +225,7 @@ fn a_store_that_is_unmounted_in_mid_sweep_loses_nothing() {
     fleet.device(1).link(|tap| tap.slow_to(2_000_000));
     fleet.wait_until_settled();
     let running = fleet.start(["run"]);
-    let begun = crate::processes::wait_until(std::time::Duration::from_secs(20), || {
+    let begun = testbed::wait_until(std::time::Duration::from_secs(20), || {
         !fleet.store_files().is_empty()
     });
     // Lazily, as when a cable is pulled: open handles go on to the old file system.

@@ -7,12 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use testbed::Session;
 
 use crate::context::{Fleet, SETTLE};
 use crate::device::a_minute_ago;
 use crate::disk::{Disk, Medium};
 use crate::recording::{content, digest};
-use crate::sshd::Session;
 
 const DAY: Duration = Duration::from_hours(24);
 

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use testbed::{Session, Tap, wait_until};
+
 use crate::camera::Camera;
 use crate::chance::Chance;
 use crate::context::Fleet;
@@ -17,12 +19,9 @@ use crate::evidence::Evidence;
 use crate::fault::{Deck, Equipment, Kind, Strike};
 use crate::figures::Figures;
 use crate::outcome::Outcome;
-use crate::processes;
 use crate::promises::{Breach, Promise, Witness, breaches};
 use crate::recording;
-use crate::sshd::Session;
 use crate::strike::Struck;
-use crate::tap::Tap;
 use crate::verdict;
 
 /// What a fleet records at most, in bytes. Every checker reads all of it, again and again.
@@ -219,7 +218,7 @@ impl Campaign {
         let victim = match strike.kind {
             Kind::UnmountStoreBefore => {
                 let disk = self.store_disk.as_mut()?;
-                if !processes::wait_until(Duration::from_secs(5), || disk.try_unmount()) {
+                if !wait_until(Duration::from_secs(5), || disk.try_unmount()) {
                     self.complaints
                         .push("somebody uses the store while no gleaner runs".to_owned());
                     return None;
@@ -293,13 +292,7 @@ impl Campaign {
 
     /// Makes everything whole again.
     fn heal(&mut self) -> Vec<Breach> {
-        for server in self
-            .fleet
-            .devices()
-            .iter()
-            .map(|device| &device.server)
-            .chain([&self.fleet.jump])
-        {
+        for server in self.fleet.servers() {
             server.resume();
             if !server.listens() {
                 server.start_again();

@@ -38,16 +38,10 @@ mod json;
 mod mounts;
 #[path = "../it/outcome.rs"]
 mod outcome;
-#[path = "../it/processes.rs"]
-mod processes;
 #[path = "../it/promises.rs"]
 mod promises;
 #[path = "../it/recording.rs"]
 mod recording;
-#[path = "../it/sshd.rs"]
-mod sshd;
-#[path = "../it/tap.rs"]
-mod tap;
 
 mod camera;
 mod campaign;

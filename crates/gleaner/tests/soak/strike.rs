@@ -4,13 +4,13 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use testbed::processes::{self, Process};
+use testbed::{Sshd, Tap, wait_until};
 
 use crate::campaign::Campaign;
 use crate::fault::{Kind, Moment, Strike};
 use crate::outcome::Running;
-use crate::processes::{self, Process};
 use crate::recording::WITHDRAWN;
-use crate::sshd::Sshd;
 
 /// How long a fault waits for its moment, and for something to befall.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -90,13 +90,13 @@ impl Campaign {
             Moment::Received(_) => (PATIENCE, Duration::ZERO),
             Moment::Withdrawn(delay) | Moment::Published(delay) => (PATIENCE, delay),
         };
-        let received = device.link(crate::tap::Tap::received);
+        let received = device.link(Tap::received);
         let before = self.published();
-        processes::wait_until(limit, || {
+        wait_until(limit, || {
             running.has_ended()
                 || match strike.moment {
                     Moment::After(_) => true,
-                    Moment::Received(bytes) => device.link(crate::tap::Tap::received) > received + bytes,
+                    Moment::Received(bytes) => device.link(Tap::received) > received + bytes,
                     Moment::Withdrawn(_) => device.folder.join(WITHDRAWN).exists(),
                     Moment::Published(_) => self.published() > before,
                 }
@@ -140,7 +140,7 @@ impl Campaign {
     /// A second gleaner must go away, if the first was still at work when it had.
     fn second_gleaner(&mut self, running: &mut Running) -> Option<(bool, String)> {
         // It has the ledger before it starts anything; the second must not be the first.
-        processes::wait_until(PATIENCE, || {
+        wait_until(PATIENCE, || {
             running.has_ended() || processes::tree(running.id()).len() > 1
         });
         if running.has_ended() {
@@ -160,10 +160,10 @@ impl Campaign {
 
 fn kill_ssh(strike: &Strike, running: &mut Running) -> Option<(bool, String)> {
     with_child(running, strike, is_ssh, |ssh| {
-        let arguments: Vec<&[u8]> = ssh.command_line.split(|byte| *byte == 0).collect();
-        let victim = if arguments.contains(&&b"-W"[..]) {
+        let has = |wanted: &str| ssh.arguments().iter().any(|argument| argument == wanted);
+        let victim = if has("-W") {
             "ssh child: the hop over the jump"
-        } else if arguments.contains(&&b"-s"[..]) {
+        } else if has("-s") {
             "ssh child: the connection"
         } else {
             "ssh child: a command over the connection"
@@ -180,10 +180,9 @@ fn with_child(
     act: impl FnOnce(&Process) -> Option<(bool, String)>,
 ) -> Option<(bool, String)> {
     let mut wanted = Vec::new();
-    processes::wait_until(PATIENCE, || {
-        let tree = processes::tree(running.id());
-        wanted = processes::all();
-        wanted.retain(|process| tree.contains(&process.id) && is_wanted(process));
+    wait_until(PATIENCE, || {
+        wanted = processes::tree(running.id());
+        wanted.retain(|process| is_wanted(process));
         !wanted.is_empty() || running.has_ended()
     });
     one_of(&wanted, strike.number).and_then(act)
@@ -199,7 +198,7 @@ fn is_ssh(process: &Process) -> bool {
 }
 
 fn is_guard(process: &Process) -> bool {
-    process.program == "sh" && String::from_utf8_lossy(&process.command_line).contains("read -r word")
+    process.program == "sh" && process.shown().contains("read -r word")
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "faults that can miss have the same form")]
@@ -240,10 +239,8 @@ fn kill_session(
     whose: &str,
 ) -> Option<(bool, String)> {
     let mut sessions = Vec::new();
-    processes::wait_until(PATIENCE, || {
-        let ids = server.session_processes();
-        sessions = processes::all();
-        sessions.retain(|process| ids.contains(&process.id));
+    wait_until(PATIENCE, || {
+        sessions = server.session_processes();
         !sessions.is_empty() || running.has_ended()
     });
     let victim = one_of(&sessions, strike.number)?;
