@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{KeyPair, Sshd};
+use crate::KeyPair;
 
 /// What stands in an `ssh_config` and in its `known_hosts`.
 #[derive(Debug)]
 pub struct Client {
     /// Lines ahead of all others; there the first value of an option counts.
     pub lines: String,
-    /// The hosts. Those behind the jump host go through the one called `jump`.
+    /// The hosts. The one called `jump` leads to all others.
     pub hosts: Vec<Host>,
     /// Further lines for `known_hosts`.
     pub known: String,
@@ -28,23 +28,8 @@ pub struct Host {
     pub address: &'static str,
     /// Where it listens; if it does.
     pub port: u16,
-    /// Whether it is reached through the jump host.
-    pub is_behind_jump: bool,
     /// The host key that it is known by, if any.
     pub key: Option<KeyPair>,
-}
-
-impl Host {
-    /// A server that the client connects to directly, at 127.0.0.1.
-    pub fn direct(alias: &str, server: &Sshd) -> Self {
-        Self {
-            alias: alias.to_owned(),
-            address: "127.0.0.1",
-            port: server.port(),
-            is_behind_jump: false,
-            key: Some(server.host_key().clone()),
-        }
-    }
 }
 
 impl Client {
@@ -68,7 +53,7 @@ impl Client {
             } = host;
             writeln!(config, "Host {alias}\n  HostName {address}\n  Port {port}")
                 .expect("writing to a string");
-            if host.is_behind_jump {
+            if alias != "jump" {
                 config.push_str("  ProxyJump jump\n");
             }
             if let Some(key) = &host.key {

@@ -12,8 +12,8 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// The pair of this name in `folder`, made when it is first asked for. `ssh-keygen` takes longer than a server
-    /// takes to start, so tests share the pairs, also between processes, and change none.
+    /// The pair of this name in `folder`, made when it is first asked for. `ssh-keygen` takes longer than a
+    /// server takes to start, so tests share the pairs, also between processes, and change none.
     pub fn kept_in(folder: &Path, name: &str) -> Self {
         let kept = folder.join(name);
         if !kept.exists() {

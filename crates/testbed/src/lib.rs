@@ -1,10 +1,11 @@
 //! Real OpenSSH servers on loopback, for tests and measurements. Never part of what ships.
 //!
-//! `Sshd` is a server with one kind of `Session`; a jump host is a server like the others. `Client` writes the `ssh_config` and
-//! the `known_hosts` that lead to them. `Tap` is a link that fails. `Port` and `KeyPair` are what both need, `processes` looks at processes and ends them.
+//! `Sshd` is a server with one kind of `Session`; a jump host is a server like the others. `Client` writes
+//! the `ssh_config` and the `known_hosts` that lead to them. `Tap` is a link that fails. `Port` and `KeyPair`
+//! are what both need, `processes` looks at processes and ends them.
 //!
-//! Every function panics, with the reason, when the machine does not do as it should: a test has nothing to do then but
-//! to end. Needed: `apt-get install openssh-server`, and `busybox-static` for `Session::Busybox`.
+//! Every function panics, with the reason, when the machine does not do as it should: a test has nothing to
+//! do then but to end. Needed: `apt-get install openssh-server`, and `busybox-static` for `Session::Busybox`.
 
 #![allow(
     clippy::expect_used,
@@ -31,8 +32,8 @@ pub use session::{SFTP_SERVER, Session};
 pub use sshd::{DEFAULT_ALGORITHMS, Settings, Sshd};
 pub use tap::Tap;
 
-/// Waits until the condition holds; false when it did not within the time. What holds soon is noticed soon, and what takes
-/// long is looked at seldom.
+/// Waits until the condition holds; false when it did not within the time. What holds soon is noticed soon,
+/// and what takes long is looked at seldom.
 pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     const MIN_PAUSE: Duration = Duration::from_millis(1);
     const MAX_PAUSE: Duration = Duration::from_millis(20);

@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// A port on loopback that is ours until this is dropped or the process ends. Connections to it are refused while no
-/// server of ours listens.
+/// A port on loopback that is ours until this is dropped or the process ends. Connections to it are refused
+/// while no server of ours listens.
 ///
-/// A socket that is bound to it, and does not listen, holds it: the kernel gives the number to no connection and to no
-/// program that wants any free port. A listener that sets `SO_REUSEADDR`, as sshd and the standard library do, may still bind to it, and
-/// bind again when it was stopped.
+/// A socket that is bound to it, and does not listen, holds it: the kernel gives the number to no connection
+/// and to no program that wants any free port. A listener that sets `SO_REUSEADDR`, as sshd and the standard
+/// library do, may still bind to it, and bind again when it was stopped.
 #[derive(Debug)]
 pub struct Port {
     number: u16,

@@ -16,8 +16,8 @@ pub enum Session {
     Gnu,
     /// The same, with a start-up file that chatters on both outputs.
     Noisy,
-    /// As `Gnu`, but as the user nobody where the tests run as root: may not read or write everything, and does not
-    /// see what files other users have open.
+    /// As `Gnu`, but as the user nobody where the tests run as root: may not read or write everything, and
+    /// does not see what files other users have open.
     Unprivileged,
     /// `BusyBox` is all there is: no GNU tools, no `openssl`.
     Busybox,

@@ -17,19 +17,19 @@ const SSHD: &str = "/usr/sbin/sshd";
 /// For a server to start, and for what its sessions ran to end.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Lines that give a server the algorithms of sshd itself. A login with them takes four times the processor: by itself ssh
-/// chooses a key exchange for the age of quantum computers.
+/// Lines that give a server the algorithms of sshd itself. A login with them takes four times the processor:
+/// by itself ssh chooses a key exchange for the age of quantum computers.
 pub const DEFAULT_ALGORITHMS: &str = "KexAlgorithms +curve25519-sha256\nCiphers +aes128-gcm@openssh.com\n";
 
 /// What a server is to be.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where its files are: configuration, log, keys, home. The folder's name is the server's.
+    /// Where its files are: configuration, log, keys, home.
     pub folder: PathBuf,
     /// What clients log in to.
     pub session: Session,
-    /// Lines ahead of all others in `sshd_config`. There the first value of an option counts, so that they can
-    /// also change what is set here: `LogLevel ERROR`, `MaxStartups 3:100:3`.
+    /// Lines ahead of all others in `sshd_config`. There the first value of an option counts, so that they
+    /// can also change what is set here: `LogLevel ERROR`, `MaxStartups 3:100:3`.
     pub lines: String,
     /// Words that run the command line after them, such as `unshare --mount`. They must not fork.
     pub runner: Vec<OsString>,
@@ -80,7 +80,8 @@ impl Settings {
     }
 }
 
-/// A server that listens. Ended with all its sessions when dropped; killed if this thread or process ends first.
+/// A server that listens. Ended with all its sessions when dropped; killed if this thread or process ends
+/// first.
 #[derive(Debug)]
 pub struct Sshd {
     settings: Settings,
@@ -111,12 +112,6 @@ impl Sshd {
         &self.settings.host_key
     }
 
-    /// What it is called.
-    pub fn name(&self) -> String {
-        let name = self.settings.folder.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
-    }
-
     /// Whether it listens, as far as is known here.
     pub fn listens(&self) -> bool {
         self.listener.lock().expect("lock").is_some()
@@ -139,11 +134,12 @@ impl Sshd {
         fs::read_to_string(self.settings.folder.join("log")).unwrap_or_default()
     }
 
-    /// The end of the log, for a failing test.
+    /// The end of the log and where it is, for a failing test.
     pub fn last_words(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
-        lines.split_at(lines.len().saturating_sub(15)).1.join("\n")
+        let last = lines.get(lines.len().saturating_sub(15)..).unwrap_or_default();
+        format!("{}/log:\n{}", self.settings.folder.display(), last.join("\n"))
     }
 
     /// Ends the server and its sessions: from now on connections are refused.
@@ -187,7 +183,7 @@ impl Sshd {
         if heard() == before {
             processes::kill_tree(child.id());
             drop(child.wait());
-            panic!("the server {} does not start:\n{}", self.name(), self.log());
+            panic!("sshd does not start: {}", self.last_words());
         }
         *self.listener.lock().expect("lock") = Some(child);
     }

@@ -1,5 +1,5 @@
-//! A link that fails on demand: a relay between the jump host and one device, which counts, slows, cuts or goes
-//! silent.
+//! A link that fails on demand: a relay between the jump host and one device, which counts, slows, cuts or
+//! goes silent.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -133,7 +133,8 @@ impl State {
 }
 
 impl Link {
-    /// How many of `length` bytes from the device may pass; waits while the link is silent. None: it is broken.
+    /// How many of `length` bytes from the device may pass; waits while the link is silent. None: it is
+    /// broken.
     fn admit(&self, length: usize) -> Option<usize> {
         let mut state = self.state.lock().expect("lock");
         while state.health == Health::Silent {

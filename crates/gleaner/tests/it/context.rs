@@ -262,14 +262,20 @@ impl Fleet {
 
     fn write_ssh_config(&self) {
         let mut client = Client::new(device::key("client"));
-        client.hosts.push(Host::direct("jump", &self.jump));
-        client.hosts.extend(self.devices.iter().map(|device| Host {
-            alias: device.name.clone(),
-            address: "localhost",
-            port: device.port(),
-            is_behind_jump: true,
-            key: Some(device.server.host_key().clone()),
-        }));
+        let host = |alias: &str, address, port, server: &Sshd| Host {
+            alias: alias.to_owned(),
+            address,
+            port,
+            key: Some(server.host_key().clone()),
+        };
+        client
+            .hosts
+            .push(host("jump", "127.0.0.1", self.jump.port(), &self.jump));
+        for device in &self.devices {
+            client
+                .hosts
+                .push(host(&device.name, "localhost", device.port(), &device.server));
+        }
         client.write(self.root());
     }
 
@@ -291,7 +297,7 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         if thread::panicking() {
             for server in self.servers() {
-                eprintln!("--- {} says last:\n{}", server.name(), server.last_words());
+                eprintln!("--- {}", server.last_words());
             }
         }
         for process in self.strangers() {

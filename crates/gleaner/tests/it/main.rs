@@ -1,12 +1,12 @@
 //! The promises of gleaner, each a test on real OpenSSH servers: a jump host and devices behind it, all on
 //! loopback in a temporary folder.
 //!
-//! The crate `testbed` starts the servers, and has faulty links and processes. The harness: `context` makes a fleet and runs
-//! gleaner on it, `mounts` and `disk` are small and broken file systems, `recording` is what devices record, `checks` and
-//! `promises` are the checks that nothing of it is lost, `backup` loses and restores the ledger, `outcome` is what
-//! gleaner said, `json` reads its JSON, `chance` chooses. The soak shares them. `hostile` has devices that lie. The other modules
-//! are the tests, by theme. Needed: `apt-get install openssh-server busybox-static`; a few tests need root or strace and
-//! say so when they are skipped.
+//! The crate `testbed` starts the servers, and has faulty links and processes. The harness: `context` makes a
+//! fleet and runs gleaner on it, `mounts` and `disk` are small and broken file systems, `recording` is what
+//! devices record, `checks` and `promises` are the checks that nothing of it is lost, `backup` loses and
+//! restores the ledger, `outcome` is what gleaner said, `json` reads its JSON, `chance` chooses. The soak
+//! shares them. `hostile` has devices that lie. The other modules are the tests, by theme. Needed: `apt-get
+//! install openssh-server busybox-static`; a few tests need root or strace and say so when they are skipped.
 
 #![allow(
     clippy::expect_used,

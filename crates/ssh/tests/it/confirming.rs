@@ -70,7 +70,8 @@ async fn what_is_open_changed_or_gone_is_found_among_few_and_among_many() {
 
 #[tokio::test]
 async fn that_many_files_are_what_they_were_is_told_in_few_bytes_whatever_they_are_called() {
-    // Each answer also names the files that are open for writing. Here those of one process: others are not ours to count.
+    // Each answer also names the files that are open for writing. Here those of one process: others are not
+    // ours to count.
     let find =
         "case $1 in /proc/*) while [ $1 != -maxdepth ]; do shift; done; set -- /proc/$$/fd \"$@\" ;; esac
         exec /usr/bin/find \"$@\"";

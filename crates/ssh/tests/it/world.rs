@@ -40,7 +40,7 @@ impl World {
 
     /// A jump host with further lines in its configuration.
     pub(crate) fn with_jump(lines: &str) -> Self {
-        let mut world = Self {
+        let world = Self {
             folder: tempfile::tempdir_in("/tmp").unwrap(),
             connect_timeout: SOON,
             stall_timeout: Duration::from_secs(20),
@@ -48,15 +48,19 @@ impl World {
             client: Client::new(key("client")),
             servers: HashMap::new(),
         };
-        let jump = world.serve("jump", lines);
-        world.client.hosts.push(Host::direct("jump", &jump));
-        world.servers.insert("jump".to_owned(), jump);
-        world
+        world.device("jump", lines)
     }
 
     /// A device behind the jump host, with further lines in its sshd's configuration.
     pub(crate) fn device(mut self, name: &str, lines: &str) -> Self {
-        let sshd = self.serve(name, lines);
+        let sshd = Sshd::start(Settings {
+            folder: self.path(name),
+            session: Session::Gnu,
+            lines: lines.to_owned(),
+            runner: Vec::new(),
+            host_key: key("host"),
+            client_key: key("client"),
+        });
         self = self.device_at(name, sshd.port());
         self.servers.insert(name.to_owned(), sshd);
         self
@@ -68,21 +72,9 @@ impl World {
             alias: name.to_owned(),
             address: "127.0.0.1",
             port,
-            is_behind_jump: true,
             key: Some(key("host")),
         });
         self
-    }
-
-    fn serve(&self, name: &str, lines: &str) -> Sshd {
-        Sshd::start(Settings {
-            folder: self.path(name),
-            session: Session::Gnu,
-            lines: lines.to_owned(),
-            runner: Vec::new(),
-            host_key: key("host"),
-            client_key: key("client"),
-        })
     }
 
     /// Puts lines ahead of the user's configuration.
