@@ -1,7 +1,7 @@
 //! A device: an SSH server that serves a real folder of this machine.
 
-mod exec;
-mod sftp;
+pub(crate) mod exec;
+pub(crate) mod sftp;
 
 use std::collections::HashMap;
 use std::io;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use russh::keys::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, Pty};
+use russh::{Channel, ChannelId, ChannelWriteHalf, Pty};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 
@@ -55,7 +55,8 @@ pub enum Service {
 /// How a device is to be.
 #[derive(Clone, Debug)]
 pub struct DeviceSettings {
-    /// Where relative paths begin and commands start. Not a fence: absolute paths are this machine's.
+    /// Where relative paths begin and commands start, and in whose `bin` programs are looked for first. Not a fence:
+    /// absolute paths are this machine's.
     pub home: PathBuf,
     /// How it can be reached.
     pub behaviour: Behaviour,
@@ -79,6 +80,16 @@ impl SimulatedDevice {
         host_key: HostKey,
         settings: DeviceSettings,
     ) -> io::Result<SimulatedDevice> {
+        SimulatedDevice::start_as(user, host_key, settings, |session| session).await
+    }
+
+    /// The same, but each connection is handled by what `handler` makes of an ordinary session.
+    pub(crate) async fn start_as<H: Handler + Send + 'static>(
+        user: &UserKey,
+        host_key: HostKey,
+        settings: DeviceSettings,
+        handler: impl Fn(DeviceSession) -> H + Send + 'static,
+    ) -> io::Result<SimulatedDevice> {
         let (owner, lifetime) = lifetime();
         let link = Arc::new(match settings.behaviour {
             Behaviour::CutAfter { bytes } => Link::cut_after(bytes),
@@ -95,7 +106,8 @@ impl SimulatedDevice {
             _ => {
                 let (listener, port) = listen::bind().await?;
                 let config = listen::server_config(&host_key);
-                let new_handler = new_handler(user, settings, lifetime.clone());
+                let new_session = new_session(user, settings, lifetime.clone());
+                let new_handler = move || handler(new_session());
                 tokio::spawn(listen::serve(
                     listener,
                     config,
@@ -158,7 +170,7 @@ async fn swallow(listener: TcpListener, mut lifetime: Lifetime) {
     }
 }
 
-fn new_handler(
+fn new_session(
     user: &UserKey,
     settings: DeviceSettings,
     lifetime: Lifetime,
@@ -174,9 +186,16 @@ fn new_handler(
     }
 }
 
-struct DeviceSession {
+/// Ends a channel in the way of sshd, once what it served has ended with this status.
+pub(crate) async fn hang_up(to_client: &ChannelWriteHalf<Msg>, status: u32) -> Result<(), russh::Error> {
+    to_client.eof().await?;
+    to_client.exit_status(status).await?;
+    to_client.close().await
+}
+
+pub(crate) struct DeviceSession {
     authorised: Arc<PublicKey>,
-    settings: Arc<DeviceSettings>,
+    pub(crate) settings: Arc<DeviceSettings>,
     /// Channels for which nothing has been asked yet.
     opened: HashMap<ChannelId, Channel<Msg>>,
     /// Dropped with the session or when a client closes a channel: either way what runs there ends.
@@ -185,23 +204,30 @@ struct DeviceSession {
 }
 
 impl DeviceSession {
-    fn start_sftp(&mut self, id: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
+    /// Lets something talk on a channel for which nothing has been asked yet, until the client closes it.
+    pub(crate) fn run<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        id: ChannelId,
+        session: &mut Session,
+        talk: impl FnOnce(Channel<Msg>) -> F,
+    ) -> Result<(), russh::Error> {
         let Some(channel) = self.opened.remove(&id) else {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
-        let (closing, lifetime, home) = (
-            self.running(id),
-            self.lifetime.clone(),
-            self.settings.home.clone(),
-        );
+        let (closing, talking) = (self.running(id), talk(channel));
         tokio::spawn(async move {
             tokio::select! {
                 _ = closing => {}
-                () = sftp::serve(channel, home, lifetime) => {}
+                () = talking => {}
             }
         });
         Ok(())
+    }
+
+    fn start_sftp(&mut self, id: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
+        let (home, lifetime) = (self.settings.home.clone(), self.lifetime.clone());
+        self.run(id, session, |channel| sftp::serve(channel, home, lifetime))
     }
 
     fn start_command(

@@ -1,7 +1,8 @@
 //! Simulated devices, of two kinds: servers on loopback that the real `ssh` client reaches, and (in [`simulator`]) a whole world in memory.
 //!
 //! A [`SimulatedJump`] forwards to permitted ports and does nothing else. A [`SimulatedDevice`] serves a real folder
-//! of this machine by SFTP, and runs commands on it. What goes wrong is data: a device's [`Behaviour`].
+//! of this machine by SFTP, and runs commands on it. What goes wrong is data: a device's [`Behaviour`], and with the
+//! feature `hostile` its [`hostile::Misbehaviour`].
 //! [`DemoFleet`] puts eight of them together, with pictures to gather and a [`Camera`] at work.
 //!
 //! Everything listens on 127.0.0.1 only, lets in one public key only, and ends with its owner. A command that a
@@ -15,6 +16,8 @@ mod camera;
 mod demo;
 #[cfg(feature = "servers")]
 mod device;
+#[cfg(feature = "hostile")]
+pub mod hostile;
 #[cfg(feature = "servers")]
 mod jump;
 #[cfg(feature = "servers")]

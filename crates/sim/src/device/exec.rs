@@ -12,28 +12,34 @@ use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
+
+use super::hang_up;
 
 /// What a pipe holds.
 const READ_BYTES: usize = 64 << 10;
 
 /// SSH's name for the standard error of a command (RFC 4254, 5.2).
-const STANDARD_ERROR: u32 = 1;
+pub(crate) const STANDARD_ERROR: u32 = 1;
 
 /// Starts `command`, or a shell that reads its commands from the client, as the leader of a process group of its own.
-pub(super) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<Running> {
+pub(crate) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<Running> {
     let mut shell = Command::new("/bin/sh");
     if let Some(command) = command {
         shell.arg("-c").arg(OsStr::from_bytes(command));
     }
     // As sshd does: nothing of the server's own environment.
-    let path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+    let path = format!(
+        "{}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        home.display()
+    );
     shell
         .env_clear()
         .env("PATH", path)
         .env("HOME", home)
         .env("SHELL", "/bin/sh")
+        .env("SSH_CONNECTION", "127.0.0.1 1 127.0.0.1 1")
         .current_dir(home);
     shell
         .stdin(Stdio::piped())
@@ -45,12 +51,18 @@ pub(super) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<Running> 
 }
 
 /// A child and its process group, which is killed when this is dropped before the child was waited for.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     group: Option<Pid>,
 }
 
 impl Running {
+    /// The child's ends of its standard input, output and error.
+    pub(crate) fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+        let child = &mut self.child;
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    }
+
     fn kill(&mut self) {
         if let Some(group) = self.group.take() {
             // An error means that all of it has ended.
@@ -76,7 +88,7 @@ pub(super) async fn attend(
     let (from_client, to_client) = channel.split();
     let finished = tokio::select! {
         _ = closing => None,
-        status = converse(&mut running.child, from_client, &to_client) => status.ok(),
+        status = converse(&mut running, from_client, &to_client) => status.ok(),
     };
     let Some(status) = finished else {
         running.kill();
@@ -90,17 +102,17 @@ pub(super) async fn attend(
 }
 
 async fn converse(
-    child: &mut Child,
+    running: &mut Running,
     from_client: ChannelReadHalf,
     to_client: &ChannelWriteHalf<Msg>,
 ) -> Result<ExitStatus, russh::Error> {
-    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (input, output, errors) = running.pipes();
     let answers = async {
         tokio::try_join!(
             send(output, None, to_client),
             send(errors, Some(STANDARD_ERROR), to_client)
         )?;
-        Ok(child.wait().await?)
+        Ok(running.child.wait().await?)
     };
     tokio::select! {
         status = answers => status,
@@ -127,7 +139,7 @@ async fn feed(mut input: Option<ChildStdin>, mut from_client: ChannelReadHalf) {
     }
 }
 
-async fn send(
+pub(crate) async fn send(
     pipe: Option<impl AsyncRead + Unpin>,
     kind: Option<u32>,
     to_client: &ChannelWriteHalf<Msg>,
@@ -151,17 +163,15 @@ async fn report(
     to_client: &ChannelWriteHalf<Msg>,
     handle: &Handle,
 ) -> Result<(), russh::Error> {
-    to_client.eof().await?;
-    if let Some(code) = status.code() {
-        to_client
-            .exit_status(u32::try_from(code).unwrap_or(u32::MAX))
-            .await?;
-    } else if let Some(signal) = status.signal() {
+    if let Some(signal) = status.signal() {
+        to_client.eof().await?;
         let (id, name) = (to_client.id(), signal_name(signal));
         let sent = handle.exit_signal_request(id, name, status.core_dumped(), String::new(), String::new());
         sent.await.map_err(|()| russh::Error::SendError)?;
+        return to_client.close().await;
     }
-    to_client.close().await
+    let code = status.code().and_then(|code| u32::try_from(code).ok());
+    hang_up(to_client, code.unwrap_or(u32::MAX)).await
 }
 
 fn signal_name(signal: i32) -> Sig {

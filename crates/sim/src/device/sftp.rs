@@ -12,8 +12,9 @@ use sftp::codec::{ClientPacket, Malformed, take_frame};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Sender, UnboundedReceiver};
 
+use super::hang_up;
 use crate::lifetime::Lifetime;
-use answer::Server;
+pub(crate) use answer::Server;
 
 /// Answers are collected up to this before they go, if more questions wait: then one packet carries many.
 const BATCH_BYTES: usize = 64 << 10;
@@ -49,9 +50,7 @@ pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, lifetime: Lifeti
         while let Some(batch) = answers.recv().await {
             to_client.data_bytes(batch).await?;
         }
-        to_client.eof().await?;
-        to_client.exit_status(u32::from(thread.is_err())).await?;
-        to_client.close().await
+        hang_up(&to_client, u32::from(thread.is_err())).await
     };
     // An error means that the client has gone.
     let ((), _gone): ((), Result<(), russh::Error>) = tokio::join!(asking, answering);

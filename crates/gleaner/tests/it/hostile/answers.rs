@@ -1,28 +1,27 @@
 //! Lies of an SFTP server: answers that break the protocol, and answers that only sound odd.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sftp::codec::{
-    Attributes, Extension, FileSystem, Hello, Limits, Name, Request, Response, ServerPacket, Status,
-    StatusCode,
+    Attributes, FileSystem, Hello, Limits, Name, Request, Response, ServerPacket, Status, StatusCode,
 };
+use sim::hostile::{Answer, FilesLie};
 
-use super::lie::{Answer, Character, FilesLie};
+use super::lie::{Character, at, changed, only_said};
 use super::siege::{Case, Fate, Siege, Way, case};
 
 const PROTOCOL: Fate = Fate::Fails("protocol");
 
 /// A device without a shell that lies in its answers to one kind of request.
-fn at(
+fn lying_at(
     lie: &'static str,
     fate: Fate,
     kind: &'static str,
     answer: impl Fn(Response) -> Answer + Send + Sync + 'static,
 ) -> Case {
-    case(lie, Character::files_only(FilesLie::at(kind, answer)), fate)
+    case(lie, Character::files_only(at(kind, answer)), fate)
 }
 
 /// A packet with any bytes behind its length field.
@@ -72,38 +71,38 @@ fn an_answer_that_sftp_does_not_allow_is_told_as_breaking_the_protocol() {
     let names_of_4_gib = [&[104, 0, 0, 0, 1][..], &[0xff; 4], &[0; 8]].concat();
     let string_of_4_gib = [&[103, 0, 0, 0, 1][..], &[0xff; 4], b"short"].concat();
     let cases = vec![
-        at("an unknown request id", PROTOCOL, "lstat", Answer::Misdirected),
-        at("an answer given twice", PROTOCOL, "readdir", Answer::Twice),
-        at("a packet of 4 GiB", PROTOCOL, "read", |_| {
+        lying_at("an unknown request id", PROTOCOL, "lstat", Answer::Misdirected),
+        lying_at("an answer given twice", PROTOCOL, "readdir", Answer::Twice),
+        lying_at("a packet of 4 GiB", PROTOCOL, "read", |_| {
             Answer::Raw(vec![0xff; 64])
         }),
-        at("a packet of no bytes", PROTOCOL, "open", |_| {
+        lying_at("a packet of no bytes", PROTOCOL, "open", |_| {
             Answer::Raw(vec![0; 4])
         }),
-        at("an unknown type", PROTOCOL, "open", |_| {
+        lying_at("an unknown type", PROTOCOL, "open", |_| {
             packet(&[250, 0, 0, 0, 1])
         }),
-        at("4 Gi names", PROTOCOL, "readdir", move |_| {
+        lying_at("4 Gi names", PROTOCOL, "readdir", move |_| {
             packet(&names_of_4_gib)
         }),
-        at("20,000 names of nothing", PROTOCOL, "readdir", many_names),
-        at("data of 4 GiB", PROTOCOL, "read", move |_| {
+        lying_at("20,000 names of nothing", PROTOCOL, "readdir", many_names),
+        lying_at("data of 4 GiB", PROTOCOL, "read", move |_| {
             packet(&string_of_4_gib)
         }),
-        at("a second version", PROTOCOL, "opendir", |_| a_second_version()),
-        at("more data than asked for", PROTOCOL, "read", longer),
-        at(
+        lying_at("a second version", PROTOCOL, "opendir", |_| a_second_version()),
+        lying_at("more data than asked for", PROTOCOL, "read", longer),
+        lying_at(
             "data of no bytes",
             PROTOCOL,
             "read",
             instead(Response::Data(Bytes::new())),
         ),
-        at("a handle for attributes", PROTOCOL, "lstat", instead(handle(4))),
-        at("attributes for data", PROTOCOL, "read", instead(attributes())),
-        at("success for data", PROTOCOL, "read", instead(done())),
-        at("a handle of 257 bytes", PROTOCOL, "open", instead(handle(257))),
-        at("data after the end", PROTOCOL, "read", Answer::AfterEnd),
-        at("the end amid a file", PROTOCOL, "read", |_| Answer::HangUp),
+        lying_at("a handle for attributes", PROTOCOL, "lstat", instead(handle(4))),
+        lying_at("attributes for data", PROTOCOL, "read", instead(attributes())),
+        lying_at("success for data", PROTOCOL, "read", instead(done())),
+        lying_at("a handle of 257 bytes", PROTOCOL, "open", instead(handle(257))),
+        lying_at("data after the end", PROTOCOL, "read", Answer::AfterEnd),
+        lying_at("the end amid a file", PROTOCOL, "read", |_| Answer::HangUp),
     ];
     Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
 }
@@ -111,34 +110,17 @@ fn an_answer_that_sftp_does_not_allow_is_told_as_breaking_the_protocol() {
 /// A device whose handles are of any bytes, as long as they may be.
 fn odd_handles() -> FilesLie {
     let odd = |handle: &Bytes| -> Bytes { [&b"\0\n\xff"[..], &[b'/'; 249], handle].concat().into() };
-    let plain = |handle: Bytes| handle.slice(252..);
-    FilesLie {
-        ask: Arc::new(move |request| match request {
-            Request::Close { handle } => Request::Close {
-                handle: plain(handle),
-            },
-            Request::Readdir { handle } => Request::Readdir {
-                handle: plain(handle),
-            },
-            Request::Read {
-                handle,
-                offset,
-                length,
-            } => Request::Read {
-                handle: plain(handle),
-                offset,
-                length,
-            },
+    FilesLie::new(move |mut request, honest| {
+        if let Request::Close { handle } | Request::Readdir { handle } | Request::Read { handle, .. } =
+            &mut request
+        {
+            *handle = handle.slice(252..);
+        }
+        Answer::Response(match honest(request) {
+            Response::Handle(handle) => Response::Handle(odd(&handle)),
             other => other,
-        }),
-        answer: Arc::new(move |_, response| {
-            Answer::Response(match response {
-                Response::Handle(handle) => Response::Handle(odd(&handle)),
-                other => other,
-            })
-        }),
-        greeting: None,
-    }
+        })
+    })
 }
 
 fn short(most: usize) -> impl Fn(Response) -> Answer {
@@ -157,7 +139,7 @@ fn limits(read_length: u64, open_handles: u64) -> FilesLie {
         write_length: 0,
         open_handles,
     };
-    FilesLie::at("limits", instead(Response::ExtendedReply(limits.encode())))
+    at("limits", instead(Response::ExtendedReply(limits.encode())))
 }
 
 fn each_name_twice(response: Response) -> Answer {
@@ -167,17 +149,14 @@ fn each_name_twice(response: Response) -> Answer {
     })
 }
 
-fn endless_room(request: &Request, response: Response) -> Answer {
-    let Request::Extended(Extension::Statvfs { .. }) = request else {
-        return Answer::Response(response);
-    };
+fn endless_room() -> Response {
     let all = FileSystem {
         fragment_size: u64::MAX,
         blocks: u64::MAX,
         blocks_available: u64::MAX,
         ..FileSystem::default()
     };
-    Answer::Response(Response::ExtendedReply(all.encode()))
+    Response::ExtendedReply(all.encode())
 }
 
 #[test]
@@ -185,11 +164,11 @@ fn an_odd_answer_that_sftp_allows_keeps_nothing_from_being_gathered() {
     let gathered = |lie, files| case(lie, Character::files_only(files), Fate::Empties);
     let cases = vec![
         gathered("handles of any bytes", odd_handles()),
-        gathered("reads of 997 bytes", FilesLie::at("read", short(997))),
+        gathered("reads of 997 bytes", at("read", short(997))),
         gathered("one byte and one handle at a time", limits(100, 1)),
         gathered("all the limits there are", limits(u64::MAX, u64::MAX)),
-        gathered("each name twice", FilesLie::at("readdir", each_name_twice)),
-        gathered("a disk without end", FilesLie::answers(endless_room)),
+        gathered("each name twice", at("readdir", each_name_twice)),
+        gathered("a disk without end", at("statvfs", instead(endless_room()))),
     ];
     Siege::of(cases, Way::Direct)
         .with_stall_timeout(Duration::from_secs(10))
@@ -198,7 +177,7 @@ fn an_odd_answer_that_sftp_allows_keeps_nothing_from_being_gathered() {
 
 /// Says something else of every file, in listings and when asked for it; of folders the truth.
 fn of_files(change: impl Fn(&mut Attributes) + Send + Sync + 'static) -> FilesLie {
-    FilesLie::answers(move |_, mut response| {
+    changed(move |mut response| {
         let attributes: Vec<&mut Attributes> = match &mut response {
             Response::Attributes(attributes) => vec![attributes],
             Response::Name(names) => names.iter_mut().map(|name| &mut name.attributes).collect(),
@@ -208,7 +187,7 @@ fn of_files(change: impl Fn(&mut Attributes) + Send + Sync + 'static) -> FilesLi
             .into_iter()
             .filter(|attributes| attributes.is_file())
             .for_each(&change);
-        Answer::Response(response)
+        response
     })
 }
 
@@ -257,7 +236,7 @@ fn flipped(response: Response) -> Answer {
 
 #[test]
 fn what_a_device_says_it_has_done_and_has_not_loses_nothing() {
-    let only_says = |kind| Character::files_only(FilesLie::only_says(kind));
+    let only_says = |kind| Character::files_only(only_said(kind));
     let cases = vec![
         case("mkdir only said", only_says("mkdir"), Fate::Ends),
         case("rename only said", only_says("posix-rename"), Fate::Ends),
@@ -265,10 +244,10 @@ fn what_a_device_says_it_has_done_and_has_not_loses_nothing() {
         case("rmdir only said", only_says("rmdir"), Fate::Ends),
         case(
             "other bytes than digested",
-            Character::files(FilesLie::at("read", flipped)),
+            Character::files(at("read", flipped)),
             Fate::Partly,
         ),
-        at(
+        lying_at(
             "remove refused",
             Fate::Partly,
             "remove",
@@ -277,7 +256,7 @@ fn what_a_device_says_it_has_done_and_has_not_loses_nothing() {
                 "\u{1b}[2J".repeat(50_000),
             ))),
         ),
-        at(
+        lying_at(
             "nothing permitted",
             Fate::Partly,
             "open",

@@ -2,14 +2,15 @@
 //! else anything.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sftp::codec::{Attributes, Name, Request, Response, Times};
+use sim::hostile::{Answer, FilesLie, Moment, Speech};
 
-use super::lie::{Answer, Character, FilesLie, Speech, Stage};
+use super::lie::{Character, at, endless};
 use super::siege::{Fate, Siege, Watch, Way, case};
 
 const CUT_OFF: Fate = Fate::Stalls(Watch::Listing);
@@ -41,7 +42,7 @@ const FOLDER: u32 = 0o040_755;
 /// A folder whose listing never comes to its end.
 fn folder_without_end(names: usize, length: usize, mode: u32) -> FilesLie {
     let count = AtomicU64::new(0);
-    FilesLie::at("readdir", move |_| {
+    at("readdir", move |_| {
         Answer::Response(invented(&count, names, length, mode))
     })
 }
@@ -49,58 +50,49 @@ fn folder_without_end(names: usize, length: usize, mode: u32) -> FilesLie {
 /// Each folder looks like the source itself, and has so many more folders in it.
 fn folders_that_contain_themselves(folders: usize) -> FilesLie {
     let count = AtomicU64::new(0);
-    FilesLie {
-        ask: Arc::new(|request| match request {
-            Request::Opendir { path } => Request::Opendir {
-                path: source_of(&path),
-            },
-            other => other,
-        }),
-        answer: Arc::new(move |_, response| {
-            Answer::Response(match response {
-                Response::Name(mut names) => {
-                    count.store(0, Ordering::Relaxed);
-                    if let Response::Name(more) = invented(&count, folders, 1, FOLDER) {
-                        names.extend(more);
-                    }
-                    Response::Name(names)
+    FilesLie::new(move |request, honest| {
+        Answer::Response(match honest(in_the_source(request)) {
+            Response::Name(mut names) => {
+                count.store(0, Ordering::Relaxed);
+                if let Response::Name(more) = invented(&count, folders, 1, FOLDER) {
+                    names.extend(more);
                 }
-                other => other,
-            })
-        }),
-        greeting: None,
-    }
+                Response::Name(names)
+            }
+            other => other,
+        })
+    })
 }
 
 /// A source with many folders, each of which has names without end, as many in each answer as there can be.
 fn many_folders_brimful_of_names() -> FilesLie {
     let (count, source) = (AtomicU64::new(0), Mutex::new(None));
-    FilesLie {
-        ask: Arc::new(|request| match request {
-            Request::Opendir { path } => Request::Opendir {
-                path: source_of(&path),
-            },
+    FilesLie::new(move |request, honest| {
+        let asked_of = match &request {
+            Request::Readdir { handle } => Some(handle.clone()),
+            _ => None,
+        };
+        let response = honest(in_the_source(request));
+        let mut source = source.lock().expect("lock");
+        if let Response::Handle(handle) = &response {
+            source.get_or_insert(handle.clone());
+        }
+        let is_of_source = asked_of.is_some() && asked_of == *source;
+        Answer::Response(match response {
+            Response::Name(_) if is_of_source => invented(&count, 16, 1, FOLDER),
+            _ if asked_of.is_some() && !is_of_source => invented(&count, 6_000, 1, FILE),
             other => other,
-        }),
-        answer: Arc::new(move |request, response| match (request, response) {
-            (Request::Opendir { .. }, Response::Handle(handle)) => {
-                source.lock().expect("lock").get_or_insert(handle.clone());
-                Answer::Response(Response::Handle(handle))
-            }
-            (Request::Readdir { handle }, Response::Name(_))
-                if source.lock().expect("lock").as_ref() == Some(handle) =>
-            {
-                Answer::Response(invented(&count, 16, 1, FOLDER))
-            }
-            (Request::Readdir { handle }, response)
-                if source.lock().expect("lock").as_ref() == Some(handle) =>
-            {
-                Answer::Response(response)
-            }
-            (Request::Readdir { .. }, _) => Answer::Response(invented(&count, 6_000, 1, FILE)),
-            (_, response) => Answer::Response(response),
-        }),
-        greeting: None,
+        })
+    })
+}
+
+/// What asks for any folder asks for the source.
+fn in_the_source(request: Request) -> Request {
+    match request {
+        Request::Opendir { path } => Request::Opendir {
+            path: source_of(&path),
+        },
+        other => other,
     }
 }
 
@@ -120,11 +112,11 @@ fn found(name: &[u8]) -> &'static [u8] {
 #[test]
 fn a_listing_without_end_is_cut_off_and_told_as_stalled() {
     let files_only = Character::files_only;
-    let now_and_then = FilesLie::at("readdir", {
+    let now_and_then = at("readdir", {
         let count = AtomicU64::new(0);
         move |_| Answer::Late(invented(&count, 1, 10, FILE))
     });
-    let at_survey = |speech| Character::shell(Stage::Verb("survey"), speech);
+    let at_survey = |speech| Character::script(Moment::Verb("survey"), speech);
     let record = found(b"ghost");
     let long_name = found(&vec![0xff; 2_000_000]);
     let long_path = found(&[&[&[b'n'; 250][..], b"/"].concat().repeat(16)[..], b"ghost"].concat());
@@ -140,17 +132,17 @@ fn a_listing_without_end_is_cut_off_and_told_as_stalled() {
             files_only(folders_that_contain_themselves(2)),
             CUT_OFF,
         ),
-        case("records without end", at_survey(Speech::Endless(record)), CUT_OFF),
+        case("records without end", at_survey(endless(record)), CUT_OFF),
         case(
             "brimful of names",
             files_only(many_folders_brimful_of_names()),
             CUT_OFF,
         ),
-        case("names of 2 MB", at_survey(Speech::Endless(long_name)), CUT_OFF),
-        case("paths of 4 KB", at_survey(Speech::Endless(long_path)), CUT_OFF),
+        case("names of 2 MB", at_survey(endless(long_name)), CUT_OFF),
+        case("paths of 4 KB", at_survey(endless(long_path)), CUT_OFF),
         case(
             "a record now and then",
-            at_survey(Speech::NowAndThen(record)),
+            at_survey(Speech::NowAndThen(Bytes::from_static(record))),
             CUT_OFF,
         ),
     ];

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use sftp::codec::{Attributes, Name, Response, Times};
+use sim::hostile::{Answer, FilesLie};
 
-use super::lie::{Answer, Character, FilesLie};
+use super::lie::{Character, at};
 use super::siege::{Fate, PLANTED, Siege, Way, case};
 
 /// Names that no file of a folder can have, or that none should lead anywhere by.
@@ -46,7 +47,7 @@ fn file(name: &[u8]) -> Name {
 /// Adds names to the first answer about a folder.
 fn adding(names: Vec<Name>) -> FilesLie {
     let is_added = AtomicBool::new(false);
-    FilesLie::at("readdir", move |response| {
+    at("readdir", move |response| {
         Answer::Response(match response {
             Response::Name(honest) if !is_added.swap(true, Ordering::Relaxed) => {
                 Response::Name([&honest[..], &names[..]].concat())

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::lie::{Character, Speech, Stage};
+use bytes::Bytes;
+use sim::hostile::{Moment, Speech};
+
+use super::lie::{self, Character};
 use super::siege::{Case, Fate, Siege, Watch, Way, case};
 
 const PROTOCOL: Fate = Fate::Fails("protocol");
@@ -11,11 +14,11 @@ const STALLS: Fate = Fate::Stalls(Watch::Silence);
 
 /// The script is asked this, and answers that, once or without end.
 fn once(verb: &'static str, bytes: &'static [u8]) -> Character {
-    Character::shell(Stage::Verb(verb), Speech::Once(bytes))
+    Character::script(Moment::Verb(verb), lie::once(bytes))
 }
 
 fn endless(verb: &'static str, bytes: &'static [u8]) -> Character {
-    Character::shell(Stage::Verb(verb), Speech::Endless(bytes))
+    Character::script(Moment::Verb(verb), lie::endless(bytes))
 }
 
 #[test]
@@ -59,7 +62,7 @@ fn an_answer_of_the_shell_that_is_none_is_told_as_breaking_the_protocol() {
         case("a listing for a look", once("inspect", b"u day\0"), PROTOCOL),
         case(
             "the end of the shell",
-            Character::shell(Stage::Verb("inspect"), Speech::HangUp),
+            Character::script(Moment::Verb("inspect"), Speech::Last(Bytes::new())),
             PROTOCOL,
         ),
     ];

@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use sim::hostile::HostileDevice;
+use sim::{Behaviour, DeviceSettings, HostKey, Service, UserKey};
 use tokio::runtime::Runtime;
 
-use super::lie::{Character, Shell};
-use super::server::{Server, Stage};
+use super::lie::Character;
 use crate::context::{Fleet, SETTLE};
 use crate::device::backdate;
 use crate::outcome::Outcome;
@@ -77,8 +76,7 @@ const LONG: u32 = 15;
 struct Suspect {
     case: Case,
     name: String,
-    stage: Arc<Stage>,
-    server: Server,
+    device: HostileDevice,
     /// The source, which really is in this place.
     folder: PathBuf,
     recorded: Vec<Digest>,
@@ -113,11 +111,10 @@ impl Siege {
             .enable_all()
             .build()
             .expect("a runtime");
-        let number = 2..;
-        let suspects = number.zip(cases);
-        let suspects: Vec<_> = suspects
-            .map(|(number, case)| Suspect::start(&fleet, &runtime, number, case))
-            .collect();
+        let user = UserKey::create(&fleet.path(KEY)).expect("a key");
+        let suspects = (2..).zip(cases);
+        let start = |(number, case)| runtime.block_on(Suspect::start(&fleet, &user, number, case));
+        let suspects: Vec<_> = suspects.map(start).collect();
         let siege = Self {
             fleet,
             stall_timeout: Duration::ZERO,
@@ -152,8 +149,12 @@ impl Siege {
     #[track_caller]
     pub(crate) fn holds(&self, status: i32) -> Outcome {
         self.look_once();
-        for suspect in &self.suspects {
-            suspect.stage.armed.store(true, Ordering::Release);
+        for suspect in self
+            .suspects
+            .iter()
+            .filter(|suspect| !suspect.lies_from_the_first())
+        {
+            suspect.misbehave();
         }
         self.fleet
             .device(1)
@@ -207,7 +208,7 @@ impl Siege {
 
     /// Devices without a shell are looked at twice before anything of them is gathered: the first look is at an honest device.
     fn look_once(&self) {
-        let without_shell = |suspect: &&Suspect| matches!(suspect.stage.character.shell, Shell::None);
+        let without_shell = |suspect: &&Suspect| suspect.case.character.service == Service::SftpOnly;
         let names = self.suspects.iter().filter(without_shell);
         let names: Vec<_> = names.flat_map(|suspect| ["--device", &suspect.name]).collect();
         if !names.is_empty() {
@@ -316,17 +317,19 @@ impl Siege {
         let file = |name: &str| fs::read_to_string(self.fleet.path(name)).expect("a file of ssh's");
         let (mut config, mut known) = (String::new(), file("known_hosts"));
         for suspect in &self.suspects {
-            let port = suspect.server.port;
+            let (name, port) = (&suspect.name, suspect.device.port());
+            let key = self.fleet.path(KEY);
             writeln!(
                 config,
-                "Host {}\n  HostName 127.0.0.1\n  Port {port}",
-                suspect.name
+                "Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {}",
+                key.display()
             )
             .expect("writing");
             if way == Way::ThroughJump {
                 config.push_str("  ProxyJump jump\n");
             }
-            writeln!(known, "[127.0.0.1]:{port} {}", suspect.server.host_key).expect("writing");
+            let host_key = suspect.device.host_key();
+            writeln!(known, "{}", host_key.known_hosts_line("127.0.0.1", port)).expect("writing");
         }
         config.push_str(&file("ssh_config"));
         fs::write(self.fleet.path("ssh_config"), config).expect("writing ssh_config");
@@ -337,18 +340,19 @@ impl Siege {
 /// An absolute name that a hostile device gives.
 pub(crate) const PLANTED: &str = "/gleaner-planted";
 
+/// What logs in to the hostile devices.
+const KEY: &str = "client/suspects";
+
 impl Suspect {
-    fn start(fleet: &Fleet, runtime: &Runtime, number: usize, case: Case) -> Self {
+    async fn start(fleet: &Fleet, user: &UserKey, number: usize, case: Case) -> Self {
         let name = format!("device{number}");
         let home = fleet.path("suspects").join(&name);
         let folder = home.join("beephotos");
         fs::create_dir_all(folder.join("day")).expect("making the source");
-        let tools = home.join("tools");
+        let tools = home.join("bin");
         fs::create_dir(&tools).expect("making a folder for tools");
-        if let Shell::Tools(scripts) = case.character.shell {
-            for (tool, script) in scripts {
-                put_tool(&tools.join(tool), script);
-            }
+        for (tool, script) in case.character.tools {
+            put_tool(&tools.join(tool), script);
         }
         let mut recorded = Vec::new();
         for (file, size) in [
@@ -363,22 +367,36 @@ impl Suspect {
             fleet.manifest.allow(recording::digest(&content));
             recorded.push(recording::digest(&content));
         }
-        let stage = Arc::new(Stage {
-            armed: AtomicBool::new(case.character.from_the_first),
-            character: case.character.clone(),
+        let settings = DeviceSettings {
             home,
-        });
-        let server = runtime.block_on(Server::start(Arc::clone(&stage)));
+            behaviour: Behaviour::Normal,
+            service: case.character.service,
+        };
+        let host_key = HostKey::random().expect("a host key");
+        let device = HostileDevice::start(user, host_key, settings)
+            .await
+            .expect("a device");
         let source = folder.to_str().expect("a plain path");
         fleet.set(&format!("{name}.source"), source);
-        Self {
+        let suspect = Self {
             case,
             name,
-            stage,
-            server,
+            device,
             folder,
             recorded,
+        };
+        if suspect.lies_from_the_first() {
+            suspect.misbehave();
         }
+        suspect
+    }
+
+    fn lies_from_the_first(&self) -> bool {
+        self.case.character.from_the_first
+    }
+
+    fn misbehave(&self) {
+        self.device.misbehave(self.case.character.misbehaviour.clone());
     }
 
     fn ends_as_it_must(&self, told: &Value, status: Option<&Value>) -> bool {

@@ -1,9 +1,11 @@
 //! Devices that fall silent, or give one byte at a time, at every stage there is.
 
-use sftp::codec::Request;
+use bytes::Bytes;
+use sftp::codec::{Request, Response};
+use sim::Service;
+use sim::hostile::{Answer, FilesLie, Misbehaviour, Moment, Point, Speech, Step};
 
-use super::door::{ClearPacket, Door, Manner};
-use super::lie::{Answer, Character, FilesLie, Greeting, Shell, Speech, Stage};
+use super::lie::{Character, at, endless, once};
 use super::siege::{Case, Fate, Siege, Watch, Way, case};
 use crate::recording::content;
 
@@ -13,73 +15,41 @@ const PROTOCOL: Fate = Fate::Fails("protocol");
 
 /// Every way to keep somebody waiting at the door.
 fn doors() -> Vec<Case> {
-    use ClearPacket::{KeyExchange, NewKeys, Proposal, Version};
-    let after = |packet, manner| Character::door(Door::After(packet, manner));
-    let greeting = |greeting| Character::files(FilesLie::greeting(greeting));
-    vec![
-        case("silent after TCP accept", Character::door(Door::Mute), TIMED_OUT),
-        case(
-            "the version in crumbs",
-            Character::door(Door::VersionInCrumbs),
-            TIMED_OUT,
-        ),
-        case(
-            "silent after the version",
-            after(Version, Manner::Silent),
-            TIMED_OUT,
-        ),
-        case(
-            "silent after its proposal",
-            after(Proposal, Manner::Silent),
-            TIMED_OUT,
-        ),
-        case(
-            "silent amid the key exchange",
-            Character::door(Door::AmidKeyExchange),
-            TIMED_OUT,
-        ),
-        case(
-            "silent after the key exchange",
-            after(KeyExchange, Manner::Silent),
-            TIMED_OUT,
-        ),
-        case(
-            "silent after the new keys",
-            after(NewKeys, Manner::Silent),
-            TIMED_OUT,
-        ),
-        case(
-            "crumbs after its proposal",
-            after(Proposal, Manner::InCrumbs),
-            TIMED_OUT,
-        ),
-        case(
-            "crumbs after the new keys",
-            after(NewKeys, Manner::InCrumbs),
-            TIMED_OUT,
-        ),
-        case(
-            "silent in authentication",
-            Character::door(Door::MuteInAuthentication),
-            TIMED_OUT,
-        ),
-        case(
+    use Point::{Accepted, AmidKeyExchange, KeyExchange, NewKeys, Proposal, Version};
+    use Speech::{Crumbs, Silence};
+    let at_the_door = [
+        ("silent after TCP accept", Accepted, Silence),
+        ("the version in crumbs", Accepted, Crumbs),
+        ("silent after the version", Version, Silence),
+        ("silent after its proposal", Proposal, Silence),
+        ("silent amid the key exchange", AmidKeyExchange, Silence),
+        ("silent after the key exchange", KeyExchange, Silence),
+        ("silent after the new keys", NewKeys, Silence),
+        ("crumbs after its proposal", Proposal, Crumbs),
+        ("crumbs after the new keys", NewKeys, Crumbs),
+    ];
+    let at_the_door = at_the_door.map(|(lie, from, speech)| (lie, Character::door(from, speech)));
+    let mute_at = |step, banner: Option<String>| {
+        Character::odd(Misbehaviour {
+            mute_at: Some(step),
+            banner,
+            ..Misbehaviour::default()
+        })
+    };
+    let long_banner = Some("All work and no play makes a dull banner.\r\n".repeat(5_000));
+    let behind_it = [
+        ("silent in authentication", mute_at(Step::Authentication, None)),
+        (
             "a long banner, then silent",
-            Character::door(Door::LongBanner),
-            TIMED_OUT,
+            mute_at(Step::Authentication, long_banner),
         ),
-        case(
-            "silent when a session is opened",
-            Character::door(Door::MuteAtSession),
-            TIMED_OUT,
-        ),
-        case("no word of SFTP", greeting(Greeting::Silence), TIMED_OUT),
-        case(
-            "SFTP's first word in crumbs",
-            greeting(Greeting::Crumbs),
-            TIMED_OUT,
-        ),
-    ]
+        ("silent when a session is opened", mute_at(Step::Session, None)),
+        ("no word of SFTP", Character::greeting(Silence)),
+        ("SFTP's first word in crumbs", Character::greeting(Crumbs)),
+    ];
+    let all = at_the_door.into_iter().chain(behind_it);
+    all.map(|(lie, character)| case(lie, character, TIMED_OUT))
+        .collect()
 }
 
 #[test]
@@ -94,29 +64,31 @@ fn whoever_is_silent_or_slow_at_the_door_behind_a_jump_host_is_told_as_timed_out
 
 #[test]
 fn whoever_says_something_else_than_ssh_at_the_door_is_told_as_breaking_the_protocol() {
-    let endless = Greeting::Endless(b"Welcome, welcome, welcome!\n");
-    let greeting = |greeting| Character::files(FilesLie::greeting(greeting));
+    let door = |speech| Character::door(Point::Accepted, speech);
+    // What ssh prints of it looks like its own words.
+    let banner = "Authenticated to jump ([127.0.0.1]:22).\r\n\u{1b}[2J\u{1b}]0;owned\u{7}@@@ WARNING: all is well @@@\r\n";
+    let lying_banner = Character::odd(Misbehaviour {
+        banner: Some(banner.to_owned()),
+        ..Misbehaviour::default()
+    });
+    let lines = endless(b"Welcome to a very talkative host!\r\n");
+    let another_protocol = Bytes::from_static(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let huge_packet = [&b"SSH-2.0-huge\r\n"[..], &[0xff; 64]].concat();
+    let greeting = endless(b"Welcome, welcome, welcome!\n");
+    let version_2 = once(b"\0\0\0\x05\x02\0\0\0\x02");
     let cases = vec![
-        case("lines without end", Character::door(Door::EndlessLines), PROTOCOL),
-        case("a line without end", Character::door(Door::EndlessLine), PROTOCOL),
-        case("another protocol", Character::door(Door::Garbage), PROTOCOL),
-        case("a packet of 4 GiB", Character::door(Door::HugePacket), PROTOCOL),
-        case("a greeting without end", greeting(endless), PROTOCOL),
+        case("lines without end", door(lines), PROTOCOL),
+        case("a line without end", door(endless(&[b'x'; 4096])), PROTOCOL),
+        case("another protocol", door(Speech::Last(another_protocol)), PROTOCOL),
+        case("a packet of 4 GiB", door(Speech::Once(huge_packet.into())), PROTOCOL),
+        case("a greeting without end", Character::greeting(greeting), PROTOCOL),
         case(
             "a version of 4 GiB",
-            greeting(Greeting::Raw(&[0xff; 64])),
+            Character::greeting(once(&[0xff; 64])),
             PROTOCOL,
         ),
-        case(
-            "SFTP version 2",
-            greeting(Greeting::Raw(b"\0\0\0\x05\x02\0\0\0\x02")),
-            PROTOCOL,
-        ),
-        case(
-            "a banner with words of ssh",
-            Character::door(Door::LyingBanner),
-            Fate::Empties,
-        ),
+        case("SFTP version 2", Character::greeting(version_2), PROTOCOL),
+        case("a banner with words of ssh", lying_banner, Fate::Empties),
     ];
     Siege::of(cases, Way::Direct).holds(1).does_not_say("\u{1b}");
 }
@@ -148,16 +120,16 @@ const REQUESTS: [&str; 10] = [
     "remove",
 ];
 
-fn requests(answer: fn(sftp::codec::Response) -> Answer) -> Vec<Case> {
-    let at = |kind| case(kind, Character::files_only(FilesLie::at(kind, answer)), STALLED);
-    REQUESTS.map(at).into()
+fn requests(answer: fn(Response) -> Answer) -> Vec<Case> {
+    let lying_at = |kind| case(kind, Character::files_only(at(kind, answer)), STALLED);
+    REQUESTS.map(lying_at).into()
 }
 
 #[test]
 fn silence_after_any_sftp_request_is_told_as_stalled() {
     let mut cases = requests(|_| Answer::Silence);
     // Nothing waits for it, but what is about to be opened.
-    let limits = FilesLie::at("limits", |_| Answer::Silence);
+    let limits = at("limits", |_| Answer::Silence);
     cases.push(case("limits", Character::files_only(limits), STALLED));
     Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
 }
@@ -168,10 +140,10 @@ fn silence_amid_an_answer_or_an_answer_left_out_is_told_as_stalled() {
     for kind in ["readdir", "read", "lstat"] {
         cases.push(case(
             "half of it",
-            Character::files_only(FilesLie::at(kind, Answer::Half)),
+            Character::files_only(at(kind, Answer::Half)),
             STALLED,
         ));
-        let none = FilesLie::at(kind, |_| Answer::None);
+        let none = at(kind, |_| Answer::None);
         cases.push(case("left out", Character::files_only(none), STALLED));
     }
     Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
@@ -186,16 +158,22 @@ fn whoever_answers_any_sftp_request_byte_by_byte_is_told_as_stalled() {
 /// Each kind of request that a device with a shell is asked by way of it.
 const VERBS: [&str; 6] = ["survey", "inspect", "rename", "stream", "digest", "remove"];
 
-fn verbs(speech: Speech) -> Vec<Case> {
-    let at = |verb| case(verb, Character::shell(Stage::Verb(verb), speech), STALLED);
-    VERBS.map(at).into()
+fn verbs(speech: &Speech) -> Vec<Case> {
+    let lying_at = |verb| {
+        case(
+            verb,
+            Character::script(Moment::Verb(verb), speech.clone()),
+            STALLED,
+        )
+    };
+    VERBS.map(lying_at).into()
 }
 
 #[test]
 fn silence_at_any_stage_of_the_script_is_told_as_stalled() {
-    let mut cases = verbs(Speech::Silence);
+    let mut cases = verbs(&Speech::Silence);
     for (verb, bytes) in [("survey", 40), ("inspect", 40), ("stream", 700), ("digest", 10)] {
-        let amid = Character::shell(Stage::Amid(verb, bytes), Speech::Silence);
+        let amid = Character::script(Moment::Amid(verb, bytes), Speech::Silence);
         cases.push(case("silent amid an answer", amid, STALLED));
     }
     Siege::of(cases, Way::Direct).holds(1);
@@ -203,35 +181,36 @@ fn silence_at_any_stage_of_the_script_is_told_as_stalled() {
 
 #[test]
 fn whoever_answers_any_request_of_the_script_byte_by_byte_is_told_as_stalled() {
-    Siege::of(verbs(Speech::Crumbs), Way::Direct).holds(1);
+    Siege::of(verbs(&Speech::Crumbs), Way::Direct).holds(1);
 }
 
 #[test]
 fn whoever_never_gets_to_the_scripts_first_word_is_served_without_a_shell() {
-    let opening = |speech| Character::shell(Stage::Opening, speech);
+    let opening = |speech| Character::script(Moment::Opening, speech);
     let deaf = Character {
-        shell: Shell::None,
-        ..Character::honest()
+        service: Service::SftpOnly,
+        ..Character::odd(Misbehaviour::default())
     };
+    let noise = Bytes::from_static(b"low voltage\n");
     let cases = vec![
         case("silent", opening(Speech::Silence), Fate::Waits),
         case("in crumbs", opening(Speech::Crumbs), Fate::Waits),
         case(
             "noise without end",
-            opening(Speech::Endless(b"low voltage\n")),
+            opening(Speech::Endless(noise.clone())),
             Fate::Waits,
         ),
         case(
             "noise now and then",
-            opening(Speech::NowAndThen(b"low voltage\n")),
+            opening(Speech::NowAndThen(noise.clone())),
             Fate::Waits,
         ),
         case(
             "errors without end",
-            opening(Speech::EndlessErrors(b"low voltage\n")),
+            opening(Speech::EndlessErrors(noise)),
             Fate::Waits,
         ),
-        case("hangs up", opening(Speech::HangUp), Fate::Waits),
+        case("hangs up", opening(Speech::Last(Bytes::new())), Fate::Waits),
         case("executes nothing", deaf, Fate::Empties),
     ];
     Siege::of(cases, Way::Direct).holds(0);
@@ -239,9 +218,9 @@ fn whoever_never_gets_to_the_scripts_first_word_is_served_without_a_shell() {
 
 #[test]
 fn a_file_over_which_a_device_falls_silent_keeps_no_other_from_coming_home() {
-    let over_one = FilesLie::answers(|request, response| match request {
+    let over_one = FilesLie::new(|request, honest| match &request {
         Request::Open { path, .. } if path.ends_with(b"a.jpg") => Answer::None,
-        _ => Answer::Response(response),
+        _ => Answer::Response(honest(request)),
     });
     let cases = vec![case("silent over one", Character::files_only(over_one), STALLED)];
     let siege = Siege::of(cases, Way::Direct);

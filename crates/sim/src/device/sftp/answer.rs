@@ -27,7 +27,7 @@ const NAMES_AT_ONCE: usize = 100;
 const OPEN_HANDLES: usize = 1024;
 
 /// One session's state.
-pub(super) struct Server {
+pub(crate) struct Server {
     home: PathBuf,
     open: HashMap<u32, Open>,
     next_handle: u32,
@@ -46,7 +46,7 @@ enum Open {
 }
 
 impl Server {
-    pub(super) fn new(home: PathBuf) -> Server {
+    pub(crate) fn new(home: PathBuf) -> Server {
         Server {
             home,
             open: HashMap::new(),
@@ -54,16 +54,19 @@ impl Server {
         }
     }
 
-    pub(super) fn answer(&mut self, packet: ClientPacket) -> ServerPacket {
+    pub(crate) fn answer(&mut self, packet: ClientPacket) -> ServerPacket {
         match packet {
             ClientPacket::Init(_) => ServerPacket::Version(hello()),
-            ClientPacket::Request { id, request } => {
-                let response = self
-                    .carry_out(request)
-                    .unwrap_or_else(|error| Response::Status(status(&error)));
-                ServerPacket::Response { id, response }
-            }
+            ClientPacket::Request { id, request } => ServerPacket::Response {
+                id,
+                response: self.respond(request),
+            },
         }
+    }
+
+    pub(crate) fn respond(&mut self, request: Request) -> Response {
+        self.carry_out(request)
+            .unwrap_or_else(|error| Response::Status(status(&error)))
     }
 
     fn carry_out(&mut self, request: Request) -> io::Result<Response> {

@@ -1,0 +1,173 @@
+//! The script of a hostile device: a real shell runs it, and somebody in between changes what it says.
+//!
+//! That somebody reads along. First come lines: the script, two halves of the tag that marks answers, and what is known
+//! of the device. Then come requests: a line `verb length [length]`, and as many bytes.
+
+use std::io;
+
+use russh::server::Msg;
+use russh::{Channel, ChannelWriteHalf};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::watch;
+
+use super::speech::{Lie, Speech};
+use crate::device::exec::{Running, STANDARD_ERROR, send};
+use crate::device::hang_up;
+
+/// When the script begins to lie. `{tag}` in [`Speech::Once`] stands for what marks answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before it has said its first word.
+    Opening,
+    /// At the first request with this verb.
+    Verb(&'static str),
+    /// At that request, after this many bytes of the honest answer.
+    Amid(&'static str, usize),
+}
+
+/// Where in what the script says the lie begins.
+#[derive(Clone, Debug, Default)]
+struct Due {
+    tag: String,
+    /// How many requests came before, whose answers are honest ones.
+    answers_before: usize,
+    /// How many bytes of the answer are honest ones.
+    honest_bytes: usize,
+}
+
+impl Due {
+    fn place(&self, said: &[u8]) -> Option<usize> {
+        if self.tag.is_empty() {
+            return Some(0);
+        }
+        let mut place = end_of(&format!("{} end\n", self.tag), said)?;
+        for _ in 0..self.answers_before {
+            // One more byte ends the answer.
+            place += end_of(&self.tag, said.get(place..)?)? + 1;
+        }
+        Some(place + self.honest_bytes)
+    }
+}
+
+/// Where the first occurrence of a pattern ends.
+fn end_of(pattern: &str, said: &[u8]) -> Option<usize> {
+    let mut windows = said.windows(pattern.len());
+    Some(windows.position(|window| window == pattern.as_bytes())? + pattern.len())
+}
+
+pub(super) async fn serve(channel: Channel<Msg>, mut shell: Running, lie: Lie<Moment>) {
+    let (input, output, errors) = shell.pipes();
+    let (input, output) = (input.expect("a pipe"), output.expect("a pipe"));
+    let (mut from_client, to_client) = channel.split();
+    let (due, is_due) = watch::channel((lie.from == Moment::Opening).then(Due::default));
+    let asking = pass_on(from_client.make_reader(), input, lie.from, due);
+    let answering = async {
+        // An error means that the client has gone.
+        answer(output, lie.speech, &is_due, &to_client).await.ok();
+        hang_up(&to_client, 0).await
+    };
+    let complaining = send(errors, Some(STANDARD_ERROR), &to_client);
+    let (_asked, _answered, _complained) = tokio::join!(asking, answering, complaining);
+}
+
+/// Passes on what the script is asked, and notes when the lie is due. An error means that one of the two has gone.
+async fn pass_on(
+    from_client: impl AsyncRead + Unpin,
+    mut shell: ChildStdin,
+    moment: Moment,
+    due: watch::Sender<Option<Due>>,
+) -> io::Result<()> {
+    let mut client = BufReader::new(from_client);
+    pass_line(&mut client, &mut shell).await?;
+    let tag = pass_line(&mut client, &mut shell).await? + &pass_line(&mut client, &mut shell).await?;
+    if pass_line(&mut client, &mut shell).await? == "unknown" {
+        let sources = pass_line(&mut client, &mut shell).await?;
+        for _ in 0..sources.parse().expect("the number of sources") {
+            pass_line(&mut client, &mut shell).await?;
+        }
+    }
+    for answers_before in 0_usize.. {
+        let line = next_line(&mut client).await?;
+        let request = String::from_utf8_lossy(&line);
+        let (asked, lengths) = request.trim_end().split_once(' ').expect("a request");
+        let (verb, honest_bytes) = match moment {
+            Moment::Opening => ("", 0),
+            Moment::Verb(verb) => (verb, 0),
+            Moment::Amid(verb, bytes) => (verb, bytes),
+        };
+        if asked == verb && due.borrow().is_none() {
+            let tag = tag.clone();
+            due.send_replace(Some(Due {
+                tag,
+                answers_before,
+                honest_bytes,
+            }));
+        }
+        shell.write_all(&line).await?;
+        let lengths = lengths
+            .split(' ')
+            .map(|length| length.parse::<u64>().expect("a length"));
+        tokio::io::copy(&mut (&mut client).take(lengths.sum()), &mut shell).await?;
+    }
+    Ok(())
+}
+
+/// Passes a line on, and gives it without its end.
+async fn pass_line(client: &mut (impl AsyncBufRead + Unpin), shell: &mut ChildStdin) -> io::Result<String> {
+    let line = next_line(client).await?;
+    shell.write_all(&line).await?;
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
+async fn next_line(client: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    match client.read_until(b'\n', &mut line).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(line),
+    }
+}
+
+/// Passes on what the shell says up to where the lie begins, and then lies. Returns when the device is to hang up.
+async fn answer(
+    mut shell: ChildStdout,
+    speech: Speech,
+    due: &watch::Receiver<Option<Due>>,
+    to_client: &ChannelWriteHalf<Msg>,
+) -> io::Result<()> {
+    let (mut said, mut passed_on) = (Vec::new(), 0);
+    let mut writer = to_client.make_writer();
+    loop {
+        // It is noted before the shell hears the request: whatever was said earlier is honest.
+        let due = due.borrow().clone();
+        let place = due.as_ref().and_then(|due| due.place(&said));
+        let until = place.map_or(said.len(), |place| place.min(said.len()));
+        writer.write_all(&said[passed_on..until]).await?;
+        passed_on = until;
+        if let Some(due) = due
+            && place == Some(passed_on)
+        {
+            let rest = said.split_off(passed_on);
+            return lie_on(speech, &due.tag, io::Cursor::new(rest).chain(shell), to_client).await;
+        }
+        if shell.read_buf(&mut said).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+async fn lie_on(
+    speech: Speech,
+    tag: &str,
+    honest: impl AsyncRead + Unpin,
+    to_client: &ChannelWriteHalf<Msg>,
+) -> io::Result<()> {
+    let stream = matches!(speech, Speech::EndlessErrors(_)).then_some(STANDARD_ERROR);
+    let speech = match &speech {
+        Speech::Once(bytes) => Speech::Once(String::from_utf8_lossy(bytes).replace("{tag}", tag).into()),
+        _ => speech,
+    };
+    speech
+        .deliver(honest, &mut to_client.make_writer_ext(stream))
+        .await
+}

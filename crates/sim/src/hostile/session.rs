@@ -1,0 +1,100 @@
+//! A session of a hostile device: that of an honest one, but where it misbehaves.
+
+use std::sync::{Arc, OnceLock};
+
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId};
+
+use super::{Misbehaviour, Step, files, script};
+use crate::device::{DeviceSession, Service, exec};
+
+pub(super) struct HostileSession {
+    honest: DeviceSession,
+    misbehaviour: Arc<OnceLock<Misbehaviour>>,
+}
+
+impl HostileSession {
+    pub(super) fn new(honest: DeviceSession, misbehaviour: Arc<OnceLock<Misbehaviour>>) -> HostileSession {
+        HostileSession { honest, misbehaviour }
+    }
+
+    fn odd<T>(&self, thing: impl Fn(&Misbehaviour) -> Option<T>) -> Option<T> {
+        self.misbehaviour.get().and_then(thing)
+    }
+
+    /// Never returns where the device does not answer this step.
+    async fn come_to(&self, step: Step) {
+        if self.odd(|odd| odd.mute_at) == Some(step) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Handler for HostileSession {
+    type Error = russh::Error;
+
+    async fn authentication_banner(&mut self) -> Result<Option<String>, russh::Error> {
+        Ok(self.odd(|odd| odd.banner.clone()))
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
+        self.come_to(Step::Authentication).await;
+        self.honest.auth_publickey_offered(user, offer).await
+    }
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        self.honest.auth_publickey(user, key).await
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.come_to(Step::Session).await;
+        self.honest.channel_open_session(channel, reply, session).await
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let misbehaviour = self.misbehaviour.clone();
+        match misbehaviour.get() {
+            Some(odd) if odd.greeting.is_some() || odd.files.is_some() => {
+                let (odd, home) = (odd.clone(), self.honest.settings.home.clone());
+                self.honest
+                    .run(id, session, |channel| files::serve(channel, home, odd))
+            }
+            _ => self.honest.subsystem_request(id, name, session).await,
+        }
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        if self.honest.settings.service == Service::SftpOnly {
+            return session.channel_failure(id);
+        }
+        let Some(lie) = self.odd(|odd| odd.script.clone()) else {
+            return self.honest.exec_request(id, command, session).await;
+        };
+        let shell = exec::spawn(Some(command), &self.honest.settings.home)?;
+        self.honest
+            .run(id, session, |channel| script::serve(channel, shell, lie))
+    }
+
+    async fn channel_close(&mut self, id: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
+        self.honest.channel_close(id, session).await
+    }
+}
