@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use russh::server::Msg;
-use russh::{Channel, ChannelWriteHalf};
+use russh::{Channel, ChannelReadHalf, ChannelWriteHalf};
 use sftp::codec::{ClientPacket, Request, Response, ServerPacket, take_frame};
 use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::time::sleep;
 
 use super::Misbehaviour;
 use super::speech::{CRUMB_EVERY, Speech};
-use crate::device::{hang_up, sftp::Server};
+use crate::device::sftp::Server;
 
 /// What becomes of a request. The honest server answers whatever the second argument is called with.
 type Answering = dyn Fn(Request, &mut dyn FnMut(Request) -> Response) -> Answer + Send + Sync;
@@ -64,30 +65,44 @@ pub enum Answer {
     HangUp,
 }
 
+/// Returns when the client has had enough; it is then for the client to close the channel.
 pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, odd: Misbehaviour) {
-    let (mut from_client, to_client) = channel.split();
-    let mut server = Server::new(home);
+    let (from_client, to_client) = channel.split();
+    let (answered, mut answers) = mpsc::unbounded_channel();
+    let saying = async {
+        while let Some((id, answer)) = answers.recv().await {
+            // An error means that the client has gone: then this ends with the channel.
+            say(answer, id, &to_client).await.ok();
+        }
+    };
+    let asking = carry_out(from_client, Server::new(home), &odd, &to_client, answered);
+    tokio::join!(asking, saying);
+}
+
+/// Carries out what is asked, also while the device keeps the answers to itself.
+async fn carry_out(
+    mut from_client: ChannelReadHalf,
+    mut server: Server,
+    odd: &Misbehaviour,
+    to_client: &ChannelWriteHalf<Msg>,
+    answered: UnboundedSender<(u32, Answer)>,
+) {
     let (mut questions, mut input) = (from_client.make_reader(), BytesMut::new());
     while let Ok(1..) = questions.read_buf(&mut input).await {
         while let Some(frame) = take_frame(&mut input).expect("gleaner's own packets") {
-            let said = match ClientPacket::decode(frame).expect("a packet of gleaner's") {
-                ClientPacket::Request { id, request } => {
-                    let mut honest = |request| server.respond(request);
-                    let answer = match &odd.files {
-                        Some(FilesLie(lie)) => lie(request, &mut honest),
-                        None => Answer::Response(honest(request)),
-                    };
-                    say(answer, id, &to_client).await
-                }
-                init @ ClientPacket::Init(_) => greet(&server.answer(init), &odd, &to_client).await,
+            let packet = ClientPacket::decode(frame).expect("a packet of gleaner's");
+            let ClientPacket::Request { id, request } = packet else {
+                greet(&server.answer(packet), odd, to_client).await.ok();
+                continue;
             };
-            if said.is_err() {
-                return;
-            }
+            let mut honest = |request| server.respond(request);
+            let answer = match &odd.files {
+                Some(FilesLie(lie)) => lie(request, &mut honest),
+                None => Answer::Response(honest(request)),
+            };
+            answered.send((id, answer)).expect("somebody who says it");
         }
     }
-    // An error means that the client was quicker.
-    hang_up(&to_client, 0).await.ok();
 }
 
 async fn greet(
