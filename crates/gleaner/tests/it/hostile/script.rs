@@ -181,7 +181,7 @@ const SILENT_OVER_ONE: &str = r#"
 fn a_file_over_which_the_reading_of_small_ones_falls_silent_keeps_no_other_from_coming_home() {
     let character = Character::tools(&[("perl", SILENT_OVER_ONE)]);
     let siege = Siege::of(vec![case("silent over one", character, STALLS)], Way::ThroughJump)
-        .with_stall_timeout(Duration::from_secs(5));
+        .with_stall_timeout(Duration::from_secs(3));
     siege.holds(1);
     // `c.jpg` was read before it and held back, `day/b.jpg` comes after it: any of them might be why.
     siege.leaves_only("day/a.jpg", 5).says("it was to send day/a.jpg");

@@ -54,12 +54,16 @@ fn doors() -> Vec<Case> {
 
 #[test]
 fn whoever_is_silent_or_slow_at_the_door_is_told_as_timed_out() {
-    Siege::of(doors(), Way::Direct).holds(5);
+    Siege::of(doors(), Way::Direct)
+        .set("ssh.connect_timeout", "3s")
+        .holds(5);
 }
 
 #[test]
 fn whoever_is_silent_or_slow_at_the_door_behind_a_jump_host_is_told_as_timed_out() {
-    Siege::of(doors(), Way::ThroughJump).holds(5);
+    Siege::of(doors(), Way::ThroughJump)
+        .set("ssh.connect_timeout", "3s")
+        .holds(5);
 }
 
 #[test]
@@ -80,7 +84,11 @@ fn whoever_says_something_else_than_ssh_at_the_door_is_told_as_breaking_the_prot
         case("lines without end", door(lines), PROTOCOL),
         case("a line without end", door(endless(&[b'x'; 4096])), PROTOCOL),
         case("another protocol", door(Speech::Last(another_protocol)), PROTOCOL),
-        case("a packet of 4 GiB", door(Speech::Once(huge_packet.into())), PROTOCOL),
+        case(
+            "a packet of 4 GiB",
+            door(Speech::Once(huge_packet.into())),
+            PROTOCOL,
+        ),
         case("a greeting without end", Character::greeting(greeting), PROTOCOL),
         case(
             "a version of 4 GiB",
@@ -213,7 +221,9 @@ fn whoever_never_gets_to_the_scripts_first_word_is_served_without_a_shell() {
         case("hangs up", opening(Speech::Last(Bytes::new())), Fate::Waits),
         case("executes nothing", deaf, Fate::Empties),
     ];
-    Siege::of(cases, Way::Direct).holds(0);
+    Siege::of(cases, Way::Direct)
+        .set("ssh.connect_timeout", "3s")
+        .holds(0);
 }
 
 #[test]
