@@ -5,11 +5,10 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use bytes::BytesMut;
 use russh::keys::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelMsg, ChannelOpenFailure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use russh::{Channel, ChannelId, ChannelOpenFailure};
+use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
@@ -158,11 +157,15 @@ impl Handler for JumpSession {
 
 async fn forward(channel: Channel<Msg>, port: u16, reply: ChannelOpenHandle) {
     match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
-        Ok(target) => {
+        Ok(mut target) => {
             // Without it the link is slower, not wrong.
             target.set_nodelay(true).ok();
             reply.accept().await;
-            relay(channel, target).await;
+            let mut stream = channel.into_stream();
+            // Which end broke first is of no interest here: the other learns it by the closing.
+            copy_bidirectional_with_sizes(&mut stream, &mut target, READ_BYTES, READ_BYTES)
+                .await
+                .ok();
         }
         Err(error) => {
             let words = match error.kind() {
@@ -180,37 +183,4 @@ fn refusal(code: u32, words: &str) -> ChannelOpenFailure {
         code,
         reason: words.to_owned(),
     }
-}
-
-/// Carries bytes both ways until both ends have said that they are done, or one of them breaks. Each way has its own
-/// back-pressure: upwards the target's socket, downwards the channel's window.
-async fn relay(channel: Channel<Msg>, target: TcpStream) {
-    let (mut from_client, to_client) = channel.split();
-    let (mut from_target, mut to_target) = target.into_split();
-    let upward = async {
-        while let Some(message) = from_client.wait().await {
-            match message {
-                ChannelMsg::Data { data } => to_target.write_all(&data).await?,
-                ChannelMsg::Eof => return to_target.shutdown().await,
-                _ => {}
-            }
-        }
-        Err(io::ErrorKind::ConnectionAborted.into())
-    };
-    let downward = async {
-        let mut buffer = BytesMut::new();
-        loop {
-            buffer.reserve(READ_BYTES);
-            if from_target.read_buf(&mut buffer).await? == 0 {
-                return to_client.eof().await.map_err(io::Error::other);
-            }
-            to_client
-                .data_bytes(buffer.split())
-                .await
-                .map_err(io::Error::other)?;
-        }
-    };
-    // Which end broke first is of no interest here: the other learns it by the closing.
-    tokio::try_join!(upward, downward).ok();
-    to_client.close().await.ok();
 }

@@ -1,5 +1,6 @@
 //! Runs a command for a client, as a child process of this one.
 
+use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -7,11 +8,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
-use bytes::BytesMut;
 use russh::server::{Handle, Msg};
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelReadHalf, ChannelWriteHalf, Sig};
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
 
@@ -105,57 +105,41 @@ async fn converse(
     running: &mut Running,
     from_client: ChannelReadHalf,
     to_client: &ChannelWriteHalf<Msg>,
-) -> Result<ExitStatus, russh::Error> {
+) -> io::Result<ExitStatus> {
     let (input, output, errors) = running.pipes();
     let answers = async {
         tokio::try_join!(
             send(output, None, to_client),
             send(errors, Some(STANDARD_ERROR), to_client)
         )?;
-        Ok(running.child.wait().await?)
+        running.child.wait().await
     };
     tokio::select! {
         status = answers => status,
-        () = feed(input, from_client) => Err(russh::Error::Disconnect),
+        never = feed(input, from_client) => match never {},
     }
 }
 
-/// Returns only when the client has gone: the end of its input is not the end of its interest.
-async fn feed(mut input: Option<ChildStdin>, mut from_client: ChannelReadHalf) {
-    while let Some(message) = from_client.wait().await {
-        match message {
-            ChannelMsg::Data { data } => {
-                // A child need not read its input: what cannot be written is dropped, as a closed pipe would.
-                if let Some(pipe) = &mut input
-                    && pipe.write_all(&data).await.is_err()
-                {
-                    input = None;
-                }
-            }
-            ChannelMsg::Eof => input = None,
-            ChannelMsg::Close => return,
-            _ => {}
-        }
+/// Passes on what the client says. A child need not read it: what it does not take is dropped then.
+async fn feed(input: Option<ChildStdin>, mut from_client: ChannelReadHalf) -> Infallible {
+    let mut said = from_client.make_reader();
+    if let Some(mut input) = input {
+        tokio::io::copy(&mut said, &mut input).await.ok();
     }
+    tokio::io::copy(&mut said, &mut tokio::io::sink()).await.ok();
+    // The end of its input is not the end of its interest.
+    std::future::pending().await
 }
 
 pub(crate) async fn send(
     pipe: Option<impl AsyncRead + Unpin>,
     kind: Option<u32>,
     to_client: &ChannelWriteHalf<Msg>,
-) -> Result<(), russh::Error> {
-    let Some(mut pipe) = pipe else { return Ok(()) };
-    let mut buffer = BytesMut::new();
-    loop {
-        buffer.reserve(READ_BYTES);
-        if pipe.read_buf(&mut buffer).await? == 0 {
-            return Ok(());
-        }
-        match kind {
-            None => to_client.data_bytes(buffer.split()).await?,
-            Some(kind) => to_client.extended_data_bytes(kind, buffer.split()).await?,
-        }
-    }
+) -> io::Result<()> {
+    let Some(pipe) = pipe else { return Ok(()) };
+    let mut pipe = BufReader::with_capacity(READ_BYTES, pipe);
+    tokio::io::copy_buf(&mut pipe, &mut to_client.make_writer_ext(kind)).await?;
+    Ok(())
 }
 
 async fn report(

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use russh::server::Msg;
 use russh::{Channel, ChannelReadHalf, ChannelWriteHalf};
-use sftp::codec::{ClientPacket, Request, Response, ServerPacket, take_frame};
-use tokio::io::AsyncReadExt;
+use sftp::codec::{ClientPacket, Request, Response, ServerPacket};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::time::sleep;
 
 use super::Misbehaviour;
 use super::speech::{CRUMB_EVERY, Speech};
-use crate::device::sftp::Server;
+use crate::device::sftp::{Server, next_packet};
 
 /// What becomes of a request. The honest server answers whatever the second argument is called with.
 type Answering = dyn Fn(Request, &mut dyn FnMut(Request) -> Response) -> Answer + Send + Sync;
@@ -88,20 +87,17 @@ async fn carry_out(
     answered: UnboundedSender<(u32, Answer)>,
 ) {
     let (mut questions, mut input) = (from_client.make_reader(), BytesMut::new());
-    while let Ok(1..) = questions.read_buf(&mut input).await {
-        while let Some(frame) = take_frame(&mut input).expect("gleaner's own packets") {
-            let packet = ClientPacket::decode(frame).expect("a packet of gleaner's");
-            let ClientPacket::Request { id, request } = packet else {
-                greet(&server.answer(packet), odd, to_client).await.ok();
-                continue;
-            };
-            let mut honest = |request| server.respond(request);
-            let answer = match &odd.files {
-                Some(FilesLie(lie)) => lie(request, &mut honest),
-                None => Answer::Response(honest(request)),
-            };
-            answered.send((id, answer)).expect("somebody who says it");
-        }
+    while let Some(packet) = next_packet(&mut questions, &mut input).await {
+        let ClientPacket::Request { id, request } = packet else {
+            greet(&server.answer(packet), odd, to_client).await.ok();
+            continue;
+        };
+        let mut honest = |request| server.respond(request);
+        let answer = match &odd.files {
+            Some(FilesLie(lie)) => lie(request, &mut honest),
+            None => Answer::Response(honest(request)),
+        };
+        answered.send((id, answer)).expect("somebody who says it");
     }
 }
 
