@@ -1,6 +1,6 @@
-//! A device that misbehaves: a [`SimulatedDevice`] that is honest in all things but those that its [`Misbehaviour`] names.
+//! A device that misbehaves: a [`SimulatedDevice`], honest in all things but those that its [`Misbehaviour`] names.
 //!
-//! For tests of what must survive such a device; never part of what ships. Begin reading at [`HostileDevice`].
+//! For tests of what must survive such a device, never part of what ships. Begin reading at [`HostileDevice`].
 
 #![allow(
     clippy::expect_used,
@@ -23,7 +23,7 @@ pub use self::{
     door::Point,
     files::{Answer, FilesLie},
     script::Moment,
-    speech::{CRUMB_EVERY, Lie, Speech},
+    speech::{Lie, Speech},
 };
 use crate::device::{DeviceSettings, SimulatedDevice};
 use crate::key::{HostKey, UserKey};
@@ -55,8 +55,8 @@ pub enum Step {
     Session,
 }
 
-/// A device that is honest until [`HostileDevice::misbehave`]. It serves for as long as the runtime lives that it was started on.
-/// One for SFTP only refuses commands.
+/// A device that is honest until [`HostileDevice::misbehave`]. It serves until the runtime ends that it was started
+/// on. One for SFTP only refuses commands.
 #[derive(Debug)]
 pub struct HostileDevice {
     device: SimulatedDevice,

@@ -15,7 +15,7 @@ use super::hang_up;
 use crate::lifetime::Lifetime;
 pub(crate) use answer::Server;
 
-/// Serves one session until the client ends it, or until a question cannot be read. Dropping this ends it too.
+/// Serves one session until the client ends it or a question cannot be read. Dropping this ends it too.
 pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, lifetime: Lifetime) {
     let (mut from_client, to_client) = channel.split();
     let (mut questions, mut input) = (from_client.make_reader(), BytesMut::new());

@@ -1,4 +1,4 @@
-//! The SFTP of a hostile device: that of an honest one, and somebody in between who changes what is asked and what is said.
+//! The SFTP of a hostile device: an honest server, and a lie that changes what it hears and what the client hears.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
-//! The script of a hostile device: a real shell runs it, and somebody in between changes what it says.
+//! The script of a hostile device: a real shell runs it, and from some moment on a lie takes the place of its answers.
 //!
-//! That somebody reads along. First come lines: the script, two halves of the tag that marks answers, and what is known
-//! of the device. Then come requests: a line `verb length [length]`, and as many bytes.
+//! To know the moment, the conversation is read. First come lines: the script, two halves of the tag that marks
+//! answers, and what is known of the device. Then come requests: a line `verb length [length]`, and as many bytes.
 
 use std::io;
 
@@ -71,7 +71,7 @@ pub(super) async fn serve(channel: Channel<Msg>, mut shell: Running, lie: Lie<Mo
     let (_asked, _answered, _complained) = tokio::join!(asking, answering, complaining);
 }
 
-/// Passes on what the script is asked, and notes when the lie is due. An error means that one of the two has gone.
+/// Passes on what the script is asked, and notes when the lie is due. An error means that an end has gone.
 async fn pass_on(
     from_client: impl AsyncRead + Unpin,
     mut shell: ChildStdin,
@@ -128,7 +128,7 @@ async fn next_line(client: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u
     }
 }
 
-/// Passes on what the shell says up to where the lie begins, and then lies. Returns when the device is to hang up.
+/// Passes on what the shell says up to where the lie begins, then lies. Returns when the device is to hang up.
 async fn answer(
     mut shell: ChildStdout,
     speech: Speech,

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::sleep;
 
-/// The pause of a device that says one byte at a time. A test's `stall_timeout` is longer, so that the device is never quite silent.
-pub const CRUMB_EVERY: Duration = Duration::from_millis(300);
+/// The pause of a device that says one byte at a time. Where `stall_timeout` is longer, it is never quite silent.
+pub(super) const CRUMB_EVERY: Duration = Duration::from_millis(300);
 
 /// From when on a device is not honest, and what it says then.
 #[derive(Clone, Debug)]

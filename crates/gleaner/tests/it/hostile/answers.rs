@@ -10,7 +10,8 @@ use sftp::codec::{
 use sim::hostile::{Answer, FilesLie};
 
 use super::lie::{Character, at, changed, only_said};
-use super::siege::{Case, Fate, Siege, Way, case};
+use super::siege::{Siege, Way};
+use super::suspect::{Case, Fate, case};
 
 const PROTOCOL: Fate = Fate::Fails("protocol");
 

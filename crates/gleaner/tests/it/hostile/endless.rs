@@ -11,7 +11,8 @@ use sftp::codec::{Attributes, Name, Request, Response, Times};
 use sim::hostile::{Answer, FilesLie, Moment, Speech};
 
 use super::lie::{Character, at, endless};
-use super::siege::{Fate, Siege, Watch, Way, case};
+use super::siege::{Siege, Way};
+use super::suspect::{Fate, Watch, case};
 
 const CUT_OFF: Fate = Fate::Stalls(Watch::Listing);
 
@@ -47,7 +48,7 @@ fn folder_without_end(names: usize, length: usize, mode: u32) -> FilesLie {
     })
 }
 
-/// Each folder looks like the source itself, and has so many more folders in it.
+/// Each folder looks like the source itself, and has this many more folders in it.
 fn folders_that_contain_themselves(folders: usize) -> FilesLie {
     let count = AtomicU64::new(0);
     FilesLie::new(move |request, honest| {

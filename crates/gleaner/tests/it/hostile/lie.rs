@@ -94,9 +94,12 @@ pub(crate) fn at(
     kind: &'static str,
     answer: impl Fn(Response) -> Answer + Send + Sync + 'static,
 ) -> FilesLie {
-    FilesLie::new(move |request, honest| match kind_of(&request) == kind {
-        true => answer(honest(request)),
-        false => Answer::Response(honest(request)),
+    FilesLie::new(move |request, honest| {
+        if kind_of(&request) == kind {
+            answer(honest(request))
+        } else {
+            Answer::Response(honest(request))
+        }
     })
 }
 
@@ -108,9 +111,10 @@ pub(crate) fn changed(change: impl Fn(Response) -> Response + Send + Sync + 'sta
 /// Says of requests of one kind that they are done, and does not carry them out.
 pub(crate) fn only_said(kind: &'static str) -> FilesLie {
     FilesLie::new(move |request, honest| {
-        Answer::Response(match kind_of(&request) == kind {
-            true => Response::Status(Status::new(StatusCode::Ok, "done")),
-            false => honest(request),
+        Answer::Response(if kind_of(&request) == kind {
+            Response::Status(Status::new(StatusCode::Ok, "done"))
+        } else {
+            honest(request)
         })
     })
 }

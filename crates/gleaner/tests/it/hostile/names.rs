@@ -7,7 +7,8 @@ use sftp::codec::{Attributes, Name, Response, Times};
 use sim::hostile::{Answer, FilesLie};
 
 use super::lie::{Character, at};
-use super::siege::{Fate, PLANTED, Siege, Way, case};
+use super::siege::{PLANTED, Siege, Way};
+use super::suspect::{Fate, case};
 
 /// Names that no file of a folder can have, or that none should lead anywhere by.
 const NAMES: [&[u8]; 14] = [

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use sim::hostile::{Moment, Speech};
 
 use super::lie::{self, Character};
-use super::siege::{Case, Fate, Siege, Watch, Way, case};
+use super::siege::{Siege, Way};
+use super::suspect::{Case, Fate, Watch, case};
 
 const PROTOCOL: Fate = Fate::Fails("protocol");
 /// It might yet have said where its answer ends.

@@ -8,13 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use sim::hostile::HostileDevice;
-use sim::{Behaviour, DeviceSettings, HostKey, Service, UserKey};
+use sim::{Service, UserKey};
 use tokio::runtime::Runtime;
 
-use super::lie::Character;
+use super::suspect::{Case, Fate, Suspect, Watch};
 use crate::context::{Fleet, SETTLE};
-use crate::device::backdate;
 use crate::outcome::Outcome;
 use crate::recording::{self, Digest};
 use crate::sshd::Session;
@@ -22,65 +20,11 @@ use crate::sshd::Session;
 /// More than gleaner ever needs, whatever a device sends.
 const MOST_MEMORY: u64 = 200 << 20;
 
-/// One lie, and what must become of the pass over its device.
-#[derive(Debug)]
-pub(crate) struct Case {
-    pub(crate) lie: &'static str,
-    pub(crate) character: Character,
-    pub(crate) fate: Fate,
-}
-
-/// What must become of the pass over a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It fails with this class.
-    Fails(&'static str),
-    /// It is told as stalled, by this rule.
-    Stalls(Watch),
-    /// It does all there is to do: nothing is left on the device.
-    Empties,
-    /// It comes to its end, and says that something is wrong.
-    Partly,
-    /// It comes to its end.
-    Ends,
-    /// It comes to its end, and what is left is said to wait.
-    Waits,
-}
-
-/// The rules about time, each of which must speak itself: another that speaks later in its place would hide that it is broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Watch {
-    /// No whole answer, nor many bytes, within `stall_timeout`.
-    Silence,
-    /// A listing that goes on and on.
-    Listing,
-}
-
-impl Watch {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Silence => "the device owed an answer for more than",
-            Self::Listing => "had not come to its end after",
-        }
-    }
-}
-
 /// What a busy machine may add to the time of a pass. A watch that bites after minutes is broken.
 const GRACE: Duration = Duration::from_secs(40);
 
 /// How many times `stall_timeout` the longest rule takes that is no matter of a day.
 const LONG: u32 = 15;
-
-/// A case at a device.
-#[derive(Debug)]
-struct Suspect {
-    case: Case,
-    name: String,
-    device: HostileDevice,
-    /// The source, which really is in this place.
-    folder: PathBuf,
-    recorded: Vec<Digest>,
-}
 
 #[derive(Debug)]
 pub(crate) struct Siege {
@@ -340,90 +284,3 @@ pub(crate) const PLANTED: &str = "/gleaner-planted";
 
 /// What logs in to the hostile devices.
 const KEY: &str = "client/suspects";
-
-impl Suspect {
-    async fn start(fleet: &Fleet, user: &UserKey, number: usize, case: Case) -> Self {
-        let name = format!("device{number}");
-        let home = fleet.path("suspects").join(&name);
-        let folder = home.join("beephotos");
-        fs::create_dir_all(folder.join("day")).expect("making the source");
-        let tools = home.join("bin");
-        fs::create_dir(&tools).expect("making a folder for tools");
-        for (tool, script) in case.character.tools {
-            put_tool(&tools.join(tool), script);
-        }
-        let mut recorded = Vec::new();
-        for (file, size) in [
-            ("day/a.jpg", 3_000),
-            ("day/b.jpg", 2_000),
-            ("c.jpg", 50),
-            ("film", 300_000),
-        ] {
-            let content = recording::content(&format!("{name} {file}"), size);
-            fs::write(folder.join(file), &content).expect("writing on a device");
-            backdate(&folder.join(file), crate::device::a_minute_ago());
-            fleet.manifest.allow(recording::digest(&content));
-            recorded.push(recording::digest(&content));
-        }
-        let settings = DeviceSettings {
-            home,
-            behaviour: Behaviour::Normal,
-            service: case.character.service,
-        };
-        let host_key = HostKey::random().expect("a host key");
-        let device = HostileDevice::start(user, host_key, settings)
-            .await
-            .expect("a device");
-        let source = folder.to_str().expect("a plain path");
-        fleet.set(&format!("{name}.source"), source);
-        let suspect = Self {
-            case,
-            name,
-            device,
-            folder,
-            recorded,
-        };
-        if suspect.lies_from_the_first() {
-            suspect.misbehave();
-        }
-        suspect
-    }
-
-    fn lies_from_the_first(&self) -> bool {
-        self.case.character.from_the_first
-    }
-
-    fn misbehave(&self) {
-        self.device.misbehave(self.case.character.misbehaviour.clone());
-    }
-
-    fn ends_as_it_must(&self, told: &Value, status: Option<&Value>) -> bool {
-        let is_empty = recording::regular_files(&self.folder).is_empty();
-        let waits = status
-            .and_then(|status| status["standing"].as_array())
-            .is_some_and(|standing| !standing.is_empty());
-        let result = told["kind"].as_str();
-        match self.case.fate {
-            Fate::Fails(class) => told["class"] == class,
-            Fate::Stalls(watch) => {
-                let message = told["message"].as_str().unwrap_or_default();
-                told["class"] == "stalled" && message.contains(watch.words())
-            }
-            Fate::Empties => result == Some("well") && is_empty,
-            Fate::Partly => result == Some("partial"),
-            Fate::Ends => matches!(result, Some("well" | "partial")),
-            Fate::Waits => result == Some("well") && !is_empty && waits,
-        }
-    }
-}
-
-fn put_tool(path: &Path, script: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).expect("writing a tool");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("making it a program");
-}
-
-/// A case.
-pub(crate) fn case(lie: &'static str, character: Character, fate: Fate) -> Case {
-    Case { lie, character, fate }
-}

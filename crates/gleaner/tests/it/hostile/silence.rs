@@ -6,7 +6,8 @@ use sim::Service;
 use sim::hostile::{Answer, FilesLie, Misbehaviour, Moment, Point, Speech, Step};
 
 use super::lie::{Character, at, endless, once};
-use super::siege::{Case, Fate, Siege, Watch, Way, case};
+use super::siege::{Siege, Way};
+use super::suspect::{Case, Fate, Watch, case};
 use crate::recording::content;
 
 const TIMED_OUT: Fate = Fate::Fails("timed-out");
