@@ -206,10 +206,12 @@ async fn master(field: &Field) -> (Child, PathBuf) {
 async fn twenty_connections_at_once_are_served() {
     let field = Field::new(&[(Behaviour::Normal, Service::Shell); 4]).await;
     let picture = noise(500_000);
+    for device in 1..=4 {
+        fs::write(field.home(device).join("picture"), &picture).unwrap();
+    }
     let mut running = Vec::new();
     for number in 0..20 {
         let device = number % 4 + 1;
-        fs::write(field.home(device).join("picture"), &picture).unwrap();
         let mut client = field.client("ssh");
         client.args([&format!("bee{device}"), "cat picture"]);
         running.push(tokio::spawn(async move { output(&mut client, b"").await }));
