@@ -1,23 +1,30 @@
-//! The configuration: found, read as it is *written*, checked into what is *meant*.
+//! The configuration: declared key by key, found, read as it is *written*, checked into what is *meant*.
 //!
 //! All faults are reported at once, each with its place and what would be right. What comes out in the end cannot be
 //! wrong in itself; whether store, ledger and devices are there is for others to find out.
 //!
-//! Begin reading with [`load`]; then [`written`], [`meant`], and between them the private module `check`.
+//! Begin reading with [`load`]; then [`keys`], where a key is added, and [`meant`]; between them the private modules
+//! `reading` and `check`.
 
+mod braces;
 mod check;
 pub use engine::exclude;
 pub mod findings;
 pub mod ids;
+pub mod keys;
+pub mod kinds;
 pub mod layout;
 pub mod meant;
 pub mod quantity;
+pub mod reach;
 mod reading;
 pub mod reference;
+pub mod section;
 pub mod show;
 mod suggest;
+pub mod table;
 pub mod template;
-pub mod written;
+pub mod value;
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -28,6 +35,8 @@ use model::escaped;
 use crate::{Environment, ExitStatus, Failure};
 use findings::{Findings, Report};
 pub use meant::Config;
+use toml::de::DeTable;
+use value::Context;
 
 /// The commented example that `gleaner config init` writes and the packages ship.
 pub const EXAMPLE: &str = include_str!("../assets/example.toml");
@@ -64,18 +73,25 @@ pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Che
             let mut findings = Findings::new(std::str::from_utf8(valid).unwrap_or_default());
             let end = error.valid_up_to();
             findings.error(end..end, "the file is not UTF-8 text from here on");
-            return Err(findings.report(shown));
+            return Err(findings.report(&shown));
         }
     };
     let mut findings = Findings::new(text);
-    let written = reading::read(text, &mut findings);
-    let config = written.and_then(|written| check::check(&written, file, environment, &mut findings));
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // What follows from a file that is not TOML is no news.
+        reading::report_syntax(text, &errors, &mut findings);
+        return Err(findings.report(&shown));
+    }
+    let context = Context { file, id: None };
+    let mut written = reading::read(document.get_ref(), &context, &mut findings);
+    let config = check::check(&mut written, &context, environment, &mut findings);
     match config {
         Some(config) if findings.errors() == 0 => Ok(Checked {
             config,
-            warnings: findings.report(shown),
+            warnings: findings.report(&shown),
         }),
-        _ => Err(findings.report(shown)),
+        _ => Err(findings.report(&shown)),
     }
 }
 

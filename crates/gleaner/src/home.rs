@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use engine::placement;
 use engine::ports::{LedgerError, Store, StoreError};
-use engine::rules::{DeviceRules, ReleaseRule, Rules};
+use engine::rules::{DeviceRules, Rules};
 use engine::world::World;
 use ledger::{OpenOptions, SqliteLedger};
 use model::Timestamp;
-use ssh::{Compression, SshDevices, SshOptions, Target};
+use ssh::{SshDevices, SshOptions, Target};
 use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk, UntouchedStore};
 
-use crate::config::meant::{self, Bandwidth, Compress, Names, Release};
+use crate::config::meant;
 use crate::report::SweepReporter;
 use crate::{Config, ExitStatus, Failure};
 
@@ -192,22 +192,16 @@ pub fn devices(config: &Config) -> Result<SshDevices, Failure> {
 }
 
 fn target(device: &meant::Device) -> Target {
+    let reach = &device.reach;
     Target {
         name: device.name.clone(),
-        host: device.host.clone(),
-        port: device.port.map(std::num::NonZero::get),
-        user: device.user.clone(),
-        identity: device.identity.as_ref().map(Into::into),
-        jump: device.jump.clone(),
-        compression: match device.rules.compress {
-            Compress::Auto => Compression::Auto,
-            Compress::Always => Compression::Always,
-            Compress::Never => Compression::Never,
-        },
-        bandwidth: match device.rules.bandwidth {
-            Bandwidth::Unlimited => None,
-            Bandwidth::AtMost(rate) => Some(rate.get()),
-        },
+        host: reach.host.clone(),
+        port: reach.port.map(std::num::NonZero::get),
+        user: reach.user.clone(),
+        identity: reach.identity.as_ref().map(Into::into),
+        jump: reach.jump.clone(),
+        compression: device.rules.compress,
+        bandwidth: device.rules.bandwidth,
         stall_timeout: device.rules.stall_timeout,
     }
 }
@@ -241,18 +235,12 @@ fn rules(rules: &meant::Rules, store: &meant::Store) -> Rules {
             .done_suffix
             .as_ref()
             .map(|suffix| suffix.clone().into_bytes()),
-        release: match rules.release {
-            Release::Delete => ReleaseRule::Delete,
-            Release::Keep => ReleaseRule::Keep,
-        },
+        release: rules.release,
         prune_empty: rules.prune_empty,
         layout: placement::Layout {
             parts: store.layout.parts().to_vec(),
         },
-        names: match store.names {
-            Names::Bytes => placement::NameRule::Bytes,
-            Names::Portable => placement::NameRule::Portable,
-        },
+        names: store.names,
     }
 }
 

@@ -1,12 +1,11 @@
 //! What is wrong in a configuration file: collected while reading and checking, reported all at once.
 
-use std::collections::HashSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
+enum Severity {
     /// The configuration cannot be used.
     Error,
     /// Allowed, but probably not what is meant.
@@ -14,8 +13,8 @@ pub enum Severity {
 }
 
 /// One thing found, with what would be right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+#[derive(Debug, PartialEq, Eq)]
+struct Finding {
     severity: Severity,
     span: Option<Range<usize>>,
     text: String,
@@ -38,30 +37,21 @@ impl Noted<'_> {
 /// The findings in one file, while they are being collected.
 #[derive(Debug)]
 pub struct Findings<'t> {
-    lines: Lines<'t>,
+    text: &'t str,
+    /// Where each line begins, so that a place is found without counting through the text again.
+    lines: Vec<usize>,
     list: Vec<Finding>,
-    spoilt: HashSet<(String, String)>,
 }
 
 impl<'t> Findings<'t> {
     /// None yet, in this text.
     pub fn new(text: &'t str) -> Self {
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
         Self {
-            lines: Lines::of(text),
+            text,
+            lines: std::iter::once(0).chain(after_breaks).collect(),
             list: Vec::new(),
-            spoilt: HashSet::new(),
         }
-    }
-
-    /// Notes that a key was meant to be there, but came to nothing, for a reason that has been reported: that it is
-    /// missing is then no news.
-    pub fn spoil(&mut self, section: impl Into<String>, key: &str) {
-        self.spoilt.insert((section.into(), key.to_owned()));
-    }
-
-    /// Whether a key was meant to be there but came to nothing.
-    pub fn is_spoilt(&self, section: &str, key: &str) -> bool {
-        self.spoilt.contains(&(section.to_owned(), key.to_owned()))
     }
 
     /// Adds an error at some bytes of the file, or about the file as a whole.
@@ -87,104 +77,83 @@ impl<'t> Findings<'t> {
 
     /// How many errors there are so far.
     pub fn errors(&self) -> usize {
-        count(&self.list, Severity::Error)
+        self.count(Severity::Error)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        let counted = self.list.iter().filter(|finding| finding.severity == severity);
+        counted.count()
     }
 
     /// The line of a place in the file, counted from 1.
     pub fn line(&self, span: &Range<usize>) -> usize {
-        self.lines.position(span.start).0
+        self.lines.partition_point(|start| *start <= span.start)
+    }
+
+    /// The column of a place in its line, counted from 1, in characters.
+    fn column(&self, span: &Range<usize>) -> usize {
+        let start = self.lines.get(self.line(span).saturating_sub(1));
+        let before = self.text.get(start.copied().unwrap_or_default()..span.start);
+        before.unwrap_or_default().chars().count() + 1
     }
 
     /// Puts the findings in the order of the file; the same thing at the same place is said once.
-    pub fn report(mut self, file: String) -> Report {
+    pub fn report(mut self, file: &str) -> Report {
         self.list
             .sort_by_key(|finding| finding.span.as_ref().map(|span| span.start));
         self.list.dedup();
-        let positions = self.list.iter().map(|finding| {
-            let span = finding.span.as_ref()?;
-            Some(self.lines.position(span.start))
-        });
-        let positions = positions.collect();
+        let mut text = String::new();
+        for finding in &self.list {
+            // Writing to a string cannot fail.
+            self.write(finding, file, &mut text).unwrap_or_default();
+        }
         Report {
-            file,
-            findings: self.list,
-            positions,
-        }
-    }
-}
-
-fn count(findings: &[Finding], severity: Severity) -> usize {
-    findings
-        .iter()
-        .filter(|finding| finding.severity == severity)
-        .count()
-}
-
-/// Where the lines of a text begin, so that a place is found without counting through the text again.
-#[derive(Debug)]
-struct Lines<'t> {
-    text: &'t str,
-    starts: Vec<usize>,
-}
-
-impl<'t> Lines<'t> {
-    fn of(text: &'t str) -> Self {
-        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self {
+            errors: self.errors(),
+            warnings: self.count(Severity::Warning),
             text,
-            starts: std::iter::once(0).chain(after_breaks).collect(),
         }
     }
 
-    /// Line and column of a byte, both counted from 1; the column in characters.
-    fn position(&self, offset: usize) -> (usize, usize) {
-        let line = self.starts.partition_point(|start| *start <= offset);
-        let start = self
-            .starts
-            .get(line.saturating_sub(1))
-            .copied()
-            .unwrap_or_default();
-        let before = self.text.get(start..offset).unwrap_or_default();
-        (line, before.chars().count() + 1)
+    /// One line for what is wrong, and one for the remedy.
+    fn write(&self, finding: &Finding, file: &str, out: &mut String) -> fmt::Result {
+        let severity = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        out.push_str(file);
+        if let Some(span) = &finding.span {
+            write!(out, ":{}:{}", self.line(span), self.column(span))?;
+        }
+        writeln!(out, ": {severity}: {}", finding.text)?;
+        match &finding.help {
+            Some(help) => writeln!(out, "  help: {help}"),
+            None => Ok(()),
+        }
     }
 }
 
-/// The findings in one file, in the order of the file, as they are shown: one line each, and one with the remedy.
+/// The findings in one file, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    file: String,
-    findings: Vec<Finding>,
-    positions: Vec<Option<(usize, usize)>>,
+    errors: usize,
+    warnings: usize,
+    text: String,
 }
 
 impl Report {
     /// How many errors there are.
     pub fn errors(&self) -> usize {
-        count(&self.findings, Severity::Error)
+        self.errors
     }
 
     /// How many warnings there are.
     pub fn warnings(&self) -> usize {
-        count(&self.findings, Severity::Warning)
+        self.warnings
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (finding, position) in self.findings.iter().zip(&self.positions) {
-            let severity = match finding.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            };
-            formatter.write_str(&self.file)?;
-            if let Some((line, column)) = position {
-                write!(formatter, ":{line}:{column}")?;
-            }
-            writeln!(formatter, ": {severity}: {}", finding.text)?;
-            if let Some(help) = &finding.help {
-                writeln!(formatter, "  help: {help}")?;
-            }
-        }
-        Ok(())
+        formatter.write_str(&self.text)
     }
 }

@@ -1,7 +1,7 @@
 //! The `ids` of a device: "1-30, 34, 35".
 
 /// The most devices that a configuration may name: more is a slip of the pen, and would only cost memory.
-pub const MOST_DEVICES: u64 = 10_000;
+pub const MAX_DEVICES: u64 = 10_000;
 
 /// Some whole numbers, as ranges, in the order written; none of them twice.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 pub use engine::placement::LayoutPart;
 
+use super::braces;
+
 /// A pattern that gives each file a relative name in the store, and different files of a folder different ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -26,7 +28,7 @@ impl Layout {
     pub fn parse(text: &str) -> Result<Self, String> {
         let layout = Self {
             text: text.to_owned(),
-            parts: parts(text)?,
+            parts: braces::split(text, LayoutPart::Literal, placeholder)?,
         };
         layout.check_names()?;
         if !layout.tells_files_apart() {
@@ -112,36 +114,6 @@ impl Layout {
         }
         Ok(())
     }
-}
-
-fn parts(text: &str) -> Result<Vec<LayoutPart>, String> {
-    let mut parts = Vec::new();
-    let mut literal = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
-        literal.push_str(before);
-        if let Some(after) = from.strip_prefix("{{") {
-            literal.push('{');
-            rest = after;
-        } else if let Some(after) = from.strip_prefix("}}") {
-            literal.push('}');
-            rest = after;
-        } else {
-            let inside = from.strip_prefix('{').ok_or("has a `}` without its `{`")?;
-            let (inside, after) = inside.split_once('}').ok_or("has a `{` without its `}`")?;
-            if !literal.is_empty() {
-                parts.push(LayoutPart::Literal(std::mem::take(&mut literal)));
-            }
-            parts.push(placeholder(inside)?);
-            rest = after;
-        }
-    }
-    literal.push_str(rest);
-    if !literal.is_empty() {
-        parts.push(LayoutPart::Literal(literal));
-    }
-    Ok(parts)
 }
 
 fn placeholder(inside: &str) -> Result<LayoutPart, String> {

@@ -1,5 +1,9 @@
 //! Text with the id of a device in it: "raspberry{id:02}", "{id+5000}".
 
+use super::braces;
+use super::findings::Findings;
+use super::value::{Form, Kind, Written};
+
 /// Text that becomes another for each id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Vec<Part>);
@@ -16,33 +20,7 @@ pub const FORMS: &str = "{id}, {id+5000}, {id-1}, {id:02} or {id+5000:05}";
 impl Template {
     /// Reads a template; the error fits after the name of what is written. `{{` and `}}` stand for braces.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
-            literal.push_str(before);
-            if let Some(after) = from.strip_prefix("{{") {
-                literal.push('{');
-                rest = after;
-            } else if let Some(after) = from.strip_prefix("}}") {
-                literal.push('}');
-                rest = after;
-            } else {
-                let inside = from.strip_prefix('{').ok_or("has a `}` without its `{`")?;
-                let (inside, after) = inside.split_once('}').ok_or("has a `{` without its `}`")?;
-                if !literal.is_empty() {
-                    parts.push(Part::Literal(std::mem::take(&mut literal)));
-                }
-                parts.push(id(inside)?);
-                rest = after;
-            }
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
-        Ok(Self(parts))
+        braces::split(text, Part::Literal, id).map(Self)
     }
 
     /// Whether the text is another for each id.
@@ -70,6 +48,24 @@ impl Template {
             }
         }
         Ok(text)
+    }
+}
+
+impl Kind for Template {
+    type Value = Self;
+
+    const FORM: Form = Form::text("text with {id}", "text in quotes");
+
+    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self> {
+        let template = Self::parse(written.text()).map_err(|problem| {
+            findings.error(written.span.clone(), format!("`{}` {problem}", written.key));
+        });
+        template.ok()
+    }
+
+    /// Each device is shown for itself.
+    fn show(_template: &Self) -> Option<String> {
+        None
     }
 }
 

@@ -2,7 +2,8 @@
 
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::config::reference::{Key, tables};
+use crate::config::keys::TABLES;
+use crate::config::table::Key;
 
 /// The page.
 pub(super) fn page() -> String {
@@ -26,9 +27,9 @@ pub(super) fn page() -> String {
         ],
         &mut roff,
     );
-    for table in tables() {
-        section(&table.heading, &[&table.meaning], &mut roff);
-        for key in &table.keys {
+    for table in &TABLES {
+        section(table.heading, &[&table.meaning()], &mut roff);
+        for key in table.keys() {
             describe(key, &mut roff);
         }
     }
@@ -72,24 +73,21 @@ fn section(title: &str, paragraphs: &[&str], roff: &mut Roff) {
 
 fn describe(key: &Key, roff: &mut Roff) {
     roff.control("TP", []);
-    let kind = if key.words.is_empty() {
-        key.kind.clone()
+    let kind = if key.form.words.is_empty() {
+        key.form.title.to_owned()
     } else {
-        key.words.join(" | ")
+        key.form.words.join(" | ")
     };
-    roff.text([bold(&key.name), roman(format!(" = {kind}"))]);
+    roff.text([bold(key.name), roman(format!(" = {kind}"))]);
     // Marks of code mean nothing in a manual page.
-    roff.text([roman(key.meaning.replace('`', ""))]);
-    let default = match (&key.default, key.required) {
-        (Some(default), _) => Some(format!("Default: {default}")),
-        (None, true) => Some("It must be there.".to_owned()),
-        (None, false) => None,
+    roff.text([roman(key.meaning().replace('`', ""))]);
+    let default = match key.default {
+        Some(default) => Some(format!("Default: {default}")),
+        None if key.is_required() => Some("It must be there.".to_owned()),
+        None => None,
     };
-    for line in default.into_iter().chain(
-        key.example
-            .as_ref()
-            .map(|example| format!("Example: {} = {example}", key.name)),
-    ) {
+    let example = format!("Example: {} = {}", key.name, key.example);
+    for line in default.into_iter().chain([example]) {
         roff.control("br", []);
         roff.text([roman(line)]);
     }

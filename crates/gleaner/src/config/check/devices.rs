@@ -7,114 +7,119 @@ use std::sync::Arc;
 
 use model::{DeviceName, SourcePath};
 
-use super::reach;
-use super::settings::{Settings, template};
-use super::values::shown;
 use crate::config::findings::Findings;
-use crate::config::ids::{Ids, MOST_DEVICES};
-use crate::config::meant::{Device, Rules};
-use crate::config::reading;
+use crate::config::ids::{Ids, MAX_DEVICES};
+use crate::config::keys::{DEFAULTS, DEVICE, Folders, Reach, Rules};
+use crate::config::meant::Device;
+use crate::config::quantity;
+use crate::config::reach::Name;
+use crate::config::reading::File;
+use crate::config::section::Section;
 use crate::config::template::{FORMS, Template};
-use crate::config::written::{self, At};
+use crate::config::value::Context;
 
 /// Checks every section; devices with faults are left out.
-pub(super) fn check(
-    sections: &[written::Device],
-    defaults: &written::Settings,
-    findings: &mut Findings<'_>,
-) -> Vec<Device> {
-    let defaults = Settings::check(defaults, findings);
-    if sections.is_empty() && !findings.is_spoilt(reading::DEVICE, "name") {
+pub(super) fn check(file: &mut File<'_>, context: &Context<'_>, findings: &mut Findings<'_>) -> Vec<Device> {
+    if file.devices.is_empty() && !file.table(DEVICE.name).is_spoilt {
         let finding = findings.error(None, "there is no device");
         finding.help("write `[[device]]` and below it `name = \"…\"`, an alias of your ssh_config");
     }
+    let defaults = std::mem::take(file.table(DEFAULTS.name));
     let mut fleet = Fleet::default();
-    for section in sections {
-        let settings = Settings::check(&section.settings, findings).or(&defaults);
-        let Some((name, ids)) = identification(section, findings) else {
+    let mut default_rules = None;
+    for section in &file.devices {
+        let Some(ids) = ids(section, context, findings) else {
             continue;
         };
         fleet.count += ids.as_ref().map_or(1, Ids::count);
-        if fleet.count > MOST_DEVICES {
-            let finding = findings.error(
-                section.span.clone(),
-                format!("with this section there are {} devices", fleet.count),
-            );
+        if fleet.count > MAX_DEVICES {
+            let text = format!("with this section there are {} devices", fleet.count);
+            let finding = findings.error(section.span.clone(), text);
             finding.help("at most 10,000 are possible");
             break;
         }
-        let spoilt = |place: &str| findings.is_spoilt(place, "source");
-        if settings.source.is_none()
-            && !spoilt(reading::DEFAULTS)
-            && !spoilt(&reading::device_section(&section.span))
-        {
+        let merged = section.or(&defaults);
+        if !merged.mentions("source") {
             let finding = findings.error(section.span.clone(), "the device has no `source`");
             finding.help("write `source = \"/home/pi/beephotos\"` here, or in [defaults] for all devices");
         }
-        let rules = Arc::new(settings.rules(findings));
-        let section = Section {
-            name,
-            settings,
+        let has_rules = Rules::KEYS.iter().any(|key| section.mentions(key.name));
+        let rules = match &default_rules {
+            Some(rules) if !has_rules => Arc::clone(rules),
+            _ => match rules(&merged, context, findings) {
+                Some(rules) => Arc::new(rules),
+                None => continue,
+            },
+        };
+        if !has_rules {
+            default_rules = Some(Arc::clone(&rules));
+        }
+        let group = Group {
+            section: merged,
+            context,
             rules,
         };
         match ids {
-            None => fleet.add(&section, None, findings),
+            None => fleet.add(&group, None, findings),
             // One fault of a kind is enough for a section: the other ids have the same.
-            Some(ids) => ids.iter().all(|id| fleet.add(&section, Some(id), findings)),
+            Some(ids) => ids.iter().all(|id| fleet.add(&group, Some(id), findings)),
         };
     }
     fleet.devices
 }
 
-/// What the section is about; `None` where that cannot be said.
-fn identification(
-    section: &written::Device,
-    findings: &mut Findings<'_>,
-) -> Option<(At<Template>, Option<Ids>)> {
-    let written = &section.identification;
-    let ids = written.ids.as_ref().map(|ids| {
-        Ids::parse(&ids.value.0).map_err(|problem| {
-            findings.error(ids.span.clone(), format!("`ids` {problem}"));
-        })
-    });
-    let place = reading::device_section(&section.span);
-    let Some(name) = &written.name else {
-        if findings.is_spoilt(&place, "name") {
-            return None;
-        }
+/// The ids of a section, if it has any; `None` where it cannot be said which devices it stands for.
+fn ids(section: &Section<'_>, context: &Context<'_>, findings: &mut Findings<'_>) -> Option<Option<Ids>> {
+    if !section.mentions("name") {
         let finding = findings.error(section.span.clone(), "the device has no `name`");
         finding.help("write `name = \"…\"`, an alias of your ssh_config");
-        return None;
-    };
-    let name = template("name", &name.value.0, &name.span, findings)?;
-    let ids = ids.transpose().ok()?;
-    match (&ids, name.value.names_id()) {
-        (None, _) if findings.is_spoilt(&place, "ids") => None,
+    }
+    let name = section.get::<Template>("name", None, context, findings)?;
+    let ids = section.get::<Option<Ids>>("ids", None, context, findings)?;
+    match (&ids, name.names_id()) {
+        (None, _) if section.is_spoilt("ids") => return None,
         (None, true) => {
-            let finding = findings.error(
-                name.span.clone(),
-                "`name` has {id} in it, but the device has no `ids`",
-            );
+            let text = "`name` has {id} in it, but the device has no `ids`";
+            let finding = findings.error(section.span_of("name"), text);
             finding.help("write for example `ids = \"1-30\"` below it");
-            None
+            return None;
         }
         (Some(_), false) => {
-            let finding = findings.error(name.span.clone(), "`name` is the same for all `ids`");
+            let finding = findings.error(section.span_of("name"), "`name` is the same for all `ids`");
             finding.help(format!("put the id into it, as {FORMS}"));
-            None
+            return None;
         }
-        _ => Some((name, ids)),
+        _ => {}
     }
+    Some(ids)
 }
 
-/// A section, ready to be counted out.
-struct Section {
-    name: At<Template>,
-    settings: Settings,
+/// The rules of a section that is merged with the defaults.
+fn rules(section: &Section<'_>, context: &Context<'_>, findings: &mut Findings<'_>) -> Option<Rules> {
+    let mut rules = Rules::read(section, context, findings)?;
+    let Some(span) = section.span_of("settle_blind") else {
+        rules.settle_blind = rules.settle_blind.max(rules.settle);
+        return Some(rules);
+    };
+    if rules.settle_blind < rules.settle {
+        let [blind, settle] = [rules.settle_blind, rules.settle].map(quantity::show_duration);
+        let text = format!("`settle_blind` is {blind}, which is less than `settle`, {settle}");
+        findings
+            .warning(span, text)
+            .help("where less can be seen, it is better waited longer: write at least as much as `settle`");
+    }
+    Some(rules)
+}
+
+/// The devices that one section stands for.
+struct Group<'g> {
+    /// Its keys, and those of the defaults.
+    section: Section<'g>,
+    context: &'g Context<'g>,
     rules: Arc<Rules>,
 }
 
-/// The devices so far, and what no further one may repeat.
+/// The devices so far, and what a later one may not repeat.
 #[derive(Default)]
 struct Fleet {
     count: u64,
@@ -136,36 +141,37 @@ struct Machine {
 type Occupied = BTreeMap<Vec<u8>, DeviceName>;
 
 impl Fleet {
-    /// Adds one device; false where something is wrong with it.
-    fn add(&mut self, section: &Section, id: Option<u32>, findings: &mut Findings<'_>) -> bool {
-        let name = expand("name", Some(&section.name), id, findings, reach::name);
-        let named = self.takes_name(name.ok().flatten(), &section.name.span, findings);
-        let (Some(name), Ok(device)) = (named, Expanded::of(section, id, findings)) else {
+    /// Adds one device; false where something is wrong with it. Everything is tried before anything is given up.
+    fn add(&mut self, group: &Group<'_>, id: Option<u32>, findings: &mut Findings<'_>) -> bool {
+        let section = &group.section;
+        let context = Context { id, ..*group.context };
+        let span = section.span_of("name").unwrap_or_default();
+        let name = section.get::<Name>("name", None, &context, findings);
+        let name = name.and_then(|name| self.takes_name(name, &span, findings));
+        let reach = Reach::read(section, &context, findings);
+        let folders = Folders::read(section, &context, findings);
+        let sources = folders.and_then(|folders| folders.source);
+        let (Some(name), Some(reach), Some(sources)) = (name, reach, sources) else {
             return false;
         };
         let device = Device {
             name,
-            host: device.host,
-            port: device.port,
-            user: device.user,
-            identity: device.identity,
-            jump: device.jump,
-            sources: device.sources,
-            rules: Arc::clone(&section.rules),
+            reach,
+            sources,
+            rules: Arc::clone(&group.rules),
         };
-        let alone = self.shares_no_source(&device, section, findings);
+        let is_alone = self.shares_no_source(&device, &span, findings);
         self.devices.push(device);
-        alone
+        is_alone
     }
 
     /// The name, if no other device has it.
     fn takes_name(
         &mut self,
-        name: Option<DeviceName>,
+        name: DeviceName,
         span: &Range<usize>,
         findings: &mut Findings<'_>,
     ) -> Option<DeviceName> {
-        let name = name?;
         let Some(first) = self.names.get(&name) else {
             self.names.insert(name.clone(), span.clone());
             return Some(name);
@@ -179,29 +185,31 @@ impl Fleet {
     }
 
     /// Two devices that are the same machine must not empty the same folder.
-    fn shares_no_source(&mut self, device: &Device, section: &Section, findings: &mut Findings<'_>) -> bool {
-        let Some(host) = &device.host else { return true };
+    fn shares_no_source(
+        &mut self,
+        device: &Device,
+        span: &Range<usize>,
+        findings: &mut Findings<'_>,
+    ) -> bool {
+        let Some(host) = &device.reach.host else {
+            return true;
+        };
+        let port = device.reach.port;
         let machine = Machine {
             host: host.clone(),
-            port: device.port,
-            jump: device.jump.clone(),
+            port,
+            jump: device.reach.jump.clone(),
         };
         let occupied = self.machines.entry(machine).or_default();
-        let conflict = device
-            .sources
-            .iter()
-            .find_map(|source| Some((source, occupant(occupied, source)?)));
+        let mut sources = device.sources.iter();
+        let conflict = sources.find_map(|source| Some((source, occupant(occupied, source)?)));
         if let Some((source, other)) = conflict {
-            let port = device
-                .port
-                .map(|port| format!(" port {port}"))
-                .unwrap_or_default();
+            let port = port.map(|port| format!(" port {port}")).unwrap_or_default();
             let name = &device.name;
             let text = format!(
                 "`{name}` and `{other}` are the same machine ({host}{port}) with the same source {source}"
             );
-            let finding = findings.error(section.name.span.clone(), text);
-            finding.help(
+            findings.error(span.clone(), text).help(
                 "give each device a `port`, `host` or `jump` of its own, such as `port = \"{id+5000}\"`",
             );
             return false;
@@ -227,94 +235,4 @@ fn occupant<'o>(occupied: &'o Occupied, source: &SourcePath) -> Option<&'o Devic
         let (first, device) = occupied.range(inside.clone()..).next()?;
         first.starts_with(&inside).then_some(device)
     })
-}
-
-/// Something was wrong, and has been reported.
-struct Reported;
-
-/// What becomes of the settings for one id.
-struct Expanded {
-    host: Option<String>,
-    port: Option<NonZeroU16>,
-    user: Option<String>,
-    identity: Option<String>,
-    jump: Option<String>,
-    sources: Vec<SourcePath>,
-}
-
-impl Expanded {
-    /// Everything is tried before anything is given up.
-    fn of(section: &Section, id: Option<u32>, findings: &mut Findings<'_>) -> Result<Self, Reported> {
-        let settings = &section.settings;
-        let host = expand("host", settings.host.as_ref(), id, findings, reach::host);
-        let port = expand("port", settings.port.as_ref(), id, findings, reach::port);
-        let user = expand("user", settings.user.as_ref(), id, findings, reach::user);
-        let identity = expand(
-            "identity",
-            settings.identity.as_ref(),
-            id,
-            findings,
-            reach::identity,
-        );
-        let jump = expand("jump", settings.jump.as_ref(), id, findings, reach::jump);
-        let sources = sources(settings, id, findings);
-        Ok(Self {
-            host: host?,
-            port: port?,
-            user: user?,
-            identity: identity?,
-            jump: jump?,
-            sources: sources?,
-        })
-    }
-}
-
-/// The value for one id, if there is any.
-fn expand<T>(
-    key: &str,
-    written: Option<&At<Template>>,
-    id: Option<u32>,
-    findings: &mut Findings<'_>,
-    admit: impl Fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, Reported> {
-    let Some(written) = written else { return Ok(None) };
-    let text = written.value.expand(id).map_err(|problem| {
-        findings.error(written.span.clone(), format!("`{key}` {problem}"));
-        Reported
-    })?;
-    admit(&text).map(Some).map_err(|problem| {
-        let id = id.filter(|_| written.value.names_id());
-        let id = id.map(|id| format!(" for id {id}")).unwrap_or_default();
-        let text = format!("`{key}` {}{id} {problem}", shown(&text));
-        findings.error(written.span.clone(), text);
-        Reported
-    })
-}
-
-fn sources(
-    settings: &Settings,
-    id: Option<u32>,
-    findings: &mut Findings<'_>,
-) -> Result<Vec<SourcePath>, Reported> {
-    let written = settings.source.as_ref().ok_or(Reported)?;
-    let mut sources: Vec<SourcePath> = Vec::new();
-    for template in written.value.iter() {
-        let source = expand("source", Some(template), id, findings, reach::source)?.ok_or(Reported)?;
-        if let Some(other) = sources.iter().find(|other| reach::overlap(other, &source)) {
-            let text = if *other == source {
-                format!("the source {source} is there twice")
-            } else {
-                format!("the sources {other} and {source} lie one inside the other")
-            };
-            let finding = findings.error(template.span.clone(), text);
-            finding.help("name each folder once; what lies below it is gathered with it");
-            return Err(Reported);
-        }
-        sources.push(source);
-    }
-    if sources.is_empty() {
-        Err(Reported)
-    } else {
-        Ok(sources)
-    }
 }

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::meant::{Bandwidth, Compress, Names, Release, Word as _};
+use engine::placement::NameRule;
+use engine::rules::ReleaseRule;
+use ssh::Compression;
+
+use crate::config::keys::TABLES;
+use crate::config::value::Kind as _;
 
 const SMALLEST: &str = "[store]\npath = \"/srv\"\n[[device]]\nname = \"garden\"\nsource = \"/data\"\n";
 
@@ -14,7 +19,7 @@ fn the_smallest_file_means_the_documented_defaults() {
     assert_eq!(config.store.layout.as_str(), "{device}/{path}");
     assert_eq!(config.store.min_free, 1 << 30);
     assert_eq!((config.store.file_mode, config.store.dir_mode), (None, None));
-    assert_eq!(config.store.names, Names::Bytes);
+    assert_eq!(config.store.names, NameRule::Bytes);
     assert_eq!(
         config.ledger,
         Path::new("/home/ana/.local/state/gleaner/ledger.db")
@@ -28,27 +33,28 @@ fn the_smallest_file_means_the_documented_defaults() {
     };
     assert_eq!(device.name.as_str(), "garden");
     assert_eq!(device.sources, [model::SourcePath::new("/data").unwrap()]);
-    assert_eq!((&device.host, device.port, &device.user), (&None, None, &None));
-    assert_eq!((&device.identity, &device.jump), (&None, &None));
+    let reach = &device.reach;
+    assert_eq!((&reach.host, reach.port, &reach.user), (&None, None, &None));
+    assert_eq!((&reach.identity, &reach.jump), (&None, &None));
     let rules = &device.rules;
     assert_eq!(rules.settle, Duration::from_secs(30));
     assert_eq!(rules.settle_blind, Duration::from_mins(10));
     assert_eq!(rules.stall_timeout, Duration::from_mins(1));
     assert!(rules.exclude.patterns().is_empty());
     assert_eq!(rules.done_suffix, None);
-    assert_eq!(rules.release, Release::Delete);
+    assert_eq!(rules.release, ReleaseRule::Delete);
     assert!(!rules.prune_empty);
-    assert_eq!(rules.compress, Compress::Auto);
-    assert_eq!(rules.bandwidth, Bandwidth::Unlimited);
+    assert_eq!(rules.compress, Compression::Auto);
+    assert_eq!(rules.bandwidth, None);
 }
 
 /// The comments in the types make the reference; this holds them to the code.
 #[test]
 fn every_documented_default_is_the_default() {
     let mut written = "[store]\npath = \"/srv\"\n".to_owned();
-    for table in reference::tables() {
+    for table in &TABLES {
         if table.heading != "[store]" {
-            written.push_str(&[&table.heading, "\n"].concat());
+            written.push_str(&[table.heading, "\n"].concat());
         }
         if table.heading == "[[device]]" {
             written.push_str("name = \"garden\"\n");
@@ -56,7 +62,7 @@ fn every_documented_default_is_the_default() {
         if table.heading == "[defaults]" {
             written.push_str("source = \"/data\"\n");
         }
-        for key in table.keys {
+        for key in table.keys() {
             let line = key.default.map(|default| format!("{} = {default}\n", key.name));
             written.push_str(&line.unwrap_or_default());
         }
@@ -70,13 +76,10 @@ fn every_documented_default_is_the_default() {
 
 #[test]
 fn every_documented_example_is_sound() {
-    for table in reference::tables() {
-        for key in &table.keys {
-            let Some(example) = &key.example else {
-                panic!("{} has no example", key.name)
-            };
-            let line = format!("{} = {example}", key.name);
-            let file = match (table.heading.as_str(), key.name.as_str()) {
+    for table in &TABLES {
+        for key in table.keys() {
+            let line = format!("{} = {}", key.name, key.example);
+            let file = match (table.heading, key.name) {
                 ("[store]", "path") => {
                     format!("[store]\n{line}\n[[device]]\nname = \"a\"\nsource = \"/d\"\n")
                 }
@@ -101,10 +104,10 @@ fn ids_are_counted_out_in_names_ports_and_sources() {
     let names: Vec<&str> = config.devices.iter().map(|device| device.name.as_str()).collect();
     assert_eq!(names, ["raspberry01", "raspberry02", "raspberry34"]);
     let last = config.device("raspberry34").unwrap();
-    assert_eq!(last.port.unwrap().get(), 5034);
-    assert_eq!(last.user.as_deref(), Some("u34"));
-    assert_eq!(last.identity.as_deref(), Some("~/.ssh/34"));
-    assert_eq!(last.jump.as_deref(), Some("gate33"));
+    assert_eq!(last.reach.port.unwrap().get(), 5034);
+    assert_eq!(last.reach.user.as_deref(), Some("u34"));
+    assert_eq!(last.reach.identity.as_deref(), Some("~/.ssh/34"));
+    assert_eq!(last.reach.jump.as_deref(), Some("gate33"));
     assert_eq!(last.sources[0].as_bytes(), b"/data/34");
     assert_eq!(last.sources[1].as_bytes(), b"/more");
 }
@@ -121,19 +124,16 @@ fn a_device_says_otherwise_than_the_defaults() {
     let [first, second] = config.devices.as_slice() else {
         panic!("{config:?}")
     };
-    assert_eq!(first.port.unwrap().get(), 22);
+    assert_eq!(first.reach.port.unwrap().get(), 22);
     assert_eq!(first.rules.exclude.patterns(), ["*.tmp"]);
-    assert_eq!(first.rules.release, Release::Keep);
-    assert_eq!(
-        first.rules.bandwidth,
-        Bandwidth::AtMost(std::num::NonZeroU64::new(1 << 20).unwrap())
-    );
-    assert_eq!(first.rules.compress, Compress::Never);
-    assert_eq!(second.port.unwrap().get(), 23);
+    assert_eq!(first.rules.release, ReleaseRule::Keep);
+    assert_eq!(first.rules.bandwidth, Some(1 << 20));
+    assert_eq!(first.rules.compress, Compression::Never);
+    assert_eq!(second.reach.port.unwrap().get(), 23);
     assert!(second.rules.exclude.patterns().is_empty());
-    assert_eq!(second.rules.release, Release::Delete);
-    assert_eq!(second.rules.bandwidth, Bandwidth::Unlimited);
-    assert_eq!(second.rules.compress, Compress::Always);
+    assert_eq!(second.rules.release, ReleaseRule::Delete);
+    assert_eq!(second.rules.bandwidth, None);
+    assert_eq!(second.rules.compress, Compression::Always);
     assert_eq!(second.sources, [model::SourcePath::new("/x").unwrap()]);
     assert_eq!(second.rules.settle, Duration::from_mins(20));
     assert_eq!(
@@ -153,7 +153,7 @@ fn permissions_are_octal() {
     assert_eq!(config.store.file_mode, Some(0o640));
     assert_eq!(config.store.dir_mode, Some(0o2750));
     assert_eq!(config.store.min_free, 4096);
-    assert_eq!(config.store.names, Names::Portable);
+    assert_eq!(config.store.names, NameRule::Portable);
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn the_example_is_sound_and_says_what_the_defaults_are() {
     let checked = checked(EXAMPLE).unwrap();
     assert_eq!(checked.warnings.warnings(), 0, "{}", checked.warnings);
     // Every key is in it, with a comment sign or without.
-    for table in reference::tables() {
-        for key in table.keys {
+    for table in &TABLES {
+        for key in table.keys() {
             let there = EXAMPLE.lines().any(|line| {
                 line.trim_start_matches("# ")
                     .starts_with(&format!("{} = ", key.name))
@@ -205,13 +205,9 @@ fn the_example_is_sound_and_says_what_the_defaults_are() {
         "ids",
         "name",
     ];
-    for table in reference::tables() {
-        for key in table
-            .keys
-            .iter()
-            .filter(|key| !unset.contains(&key.name.as_str()))
-        {
-            if let Some(default) = &key.default {
+    for table in &TABLES {
+        for key in table.keys().filter(|key| !unset.contains(&key.name)) {
+            if let Some(default) = key.default {
                 assert!(
                     EXAMPLE.contains(&format!("# {} = {default} ", key.name))
                         || EXAMPLE.contains(&format!("# {} = {default}\n", key.name)),
@@ -240,8 +236,9 @@ fn what_is_shown_means_the_same_when_it_is_read() {
 
 #[test]
 fn words_read_as_they_are_shown() {
-    assert_eq!(Compress::Always.word(), "always");
-    assert_eq!(Compress::Never.word(), "never");
-    assert_eq!(Release::Keep.word(), "keep");
-    assert_eq!(Names::Portable.word(), "portable");
+    let shown = |toml: &str| Some(toml.to_owned());
+    assert_eq!(Compression::show(&Compression::Always), shown("\"always\""));
+    assert_eq!(Compression::show(&Compression::Never), shown("\"never\""));
+    assert_eq!(ReleaseRule::show(&ReleaseRule::Keep), shown("\"keep\""));
+    assert_eq!(NameRule::show(&NameRule::Portable), shown("\"portable\""));
 }

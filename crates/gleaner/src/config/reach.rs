@@ -4,11 +4,146 @@
 //! an option, a pattern or a piece of shell.
 
 use std::num::NonZeroU16;
+use std::ops::Range;
 
 use model::{DeviceName, SourcePath};
 
+use super::braces;
+use super::findings::Findings;
+use super::template::Template;
+use super::value::{Form, Kind, Written, quoted, text_as_toml};
+
+/// Declares kinds of values that are another for each device: what each becomes once the id is in it, how that is admitted, and
+/// how it is shown.
+macro_rules! per_device {
+    ($($(#[doc = $doc:literal])* $kind:ident: $value:ty = $admit:ident, $show:expr, $form:expr;)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Debug)]
+        pub struct $kind;
+
+        impl Kind for $kind {
+            type Value = $value;
+
+            const FORM: Form = $form;
+
+            fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<$value> {
+                let template = Template::read(written, findings)?;
+                expanded(written, &template, &written.span, $admit, findings)
+            }
+
+            fn check(written: &Written<'_>, findings: &mut Findings<'_>) -> bool {
+                Template::read(written, findings).is_some()
+            }
+
+            fn show(value: &$value) -> Option<String> {
+                Some($show(value))
+            }
+        }
+    )*};
+}
+
+per_device! {
+    /// The name of a device.
+    Name: DeviceName = name, |name: &DeviceName| plain(name.as_str()), Template::FORM;
+    /// A host name or an address.
+    Host: String = host, plain, Template::FORM;
+    /// A port number, or an expression of the id.
+    Port: NonZeroU16 = port, NonZeroU16::to_string, Form {
+        types: &["string", "integer"],
+        ..Form::text("port", "a number, or an expression in quotes such as \"{id+5000}\"")
+    };
+    /// A login.
+    User: String = user, plain, Template::FORM;
+    /// The file of a private key.
+    Identity: String = identity, plain, Template::FORM;
+    /// The hosts to jump through.
+    Jump: String = jump, plain, Template::FORM;
+}
+
+/// A text as a template that means the same for each id.
+fn plain(text: impl AsRef<str>) -> String {
+    text_as_toml(braces::escape(text.as_ref()))
+}
+
+/// What a template means for the device of that id.
+fn expanded<T>(
+    written: &Written<'_>,
+    template: &Template,
+    span: &Range<usize>,
+    admit: impl Fn(&str) -> Result<T, String>,
+    findings: &mut Findings<'_>,
+) -> Option<T> {
+    let (key, id) = (written.key, written.context.id);
+    let admitted = match template.expand(id) {
+        Err(problem) => Err(format!("`{key}` {problem}")),
+        Ok(text) => admit(&text).map_err(|problem| {
+            let id = id.filter(|_| template.names_id());
+            let id = id.map(|id| format!(" for id {id}")).unwrap_or_default();
+            format!("`{key}` {}{id} {problem}", quoted(&text))
+        }),
+    };
+    let admitted = admitted.map_err(|text| {
+        findings.error(span.clone(), text);
+    });
+    admitted.ok()
+}
+
+/// The folders on a device: at least one, none inside another.
+#[derive(Debug)]
+pub struct Sources;
+
+impl Kind for Sources {
+    type Value = Vec<SourcePath>;
+
+    const FORM: Form = Form::LIST;
+
+    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Vec<SourcePath>> {
+        let mut sources: Vec<SourcePath> = Vec::new();
+        for (text, span) in written.texts() {
+            // What is no template has been reported by the check; the others may have faults of their own.
+            let Ok(template) = Template::parse(text) else {
+                continue;
+            };
+            let source = expanded(written, &template, span, source, findings)?;
+            if let Some(other) = sources.iter().find(|other| overlap(other, &source)) {
+                let text = if *other == source {
+                    format!("the source {source} is there twice")
+                } else {
+                    format!("the sources {other} and {source} lie one inside the other")
+                };
+                let finding = findings.error(span.clone(), text);
+                finding.help("name each folder once; what lies below it is gathered with it");
+                return None;
+            }
+            sources.push(source);
+        }
+        (!sources.is_empty()).then_some(sources)
+    }
+
+    fn check(written: &Written<'_>, findings: &mut Findings<'_>) -> bool {
+        for (text, span) in written.texts() {
+            if let Err(problem) = Template::parse(text) {
+                findings.error(span.clone(), format!("`{}` {problem}", written.key));
+            }
+        }
+        if written.texts().next().is_none() {
+            let finding = findings.error(written.span.clone(), "`source` is an empty list");
+            finding.help("name the folder that is to be emptied, such as \"/home/pi/beephotos\"");
+        }
+        true
+    }
+
+    fn show(sources: &Vec<SourcePath>) -> Option<String> {
+        let texts = sources
+            .iter()
+            .map(|source| String::from_utf8_lossy(source.as_bytes()));
+        let texts = texts.map(|text| toml::Value::String(braces::escape(&text)));
+        Some(toml::Value::Array(texts.collect()).to_string())
+    }
+}
+
 /// A name that is fit for a folder in the store and for an alias of ssh.
-pub(super) fn name(text: &str) -> Result<DeviceName, String> {
+fn name(text: &str) -> Result<DeviceName, String> {
     let name = DeviceName::new(text)?;
     // In a `Host` line of ssh_config, some of these make a pattern or a list; in others, ssh refuses them.
     match text
@@ -21,7 +156,7 @@ pub(super) fn name(text: &str) -> Result<DeviceName, String> {
 }
 
 /// A folder on the device. Those that a system lives in are refused: gleaner would clear them away.
-pub(super) fn source(text: &str) -> Result<SourcePath, String> {
+fn source(text: &str) -> Result<SourcePath, String> {
     const OF_THE_SYSTEM: [&str; 18] = [
         "bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run",
         "sbin", "srv", "sys", "usr", "var",
@@ -49,7 +184,7 @@ pub(super) fn source(text: &str) -> Result<SourcePath, String> {
     SourcePath::new(format!("/{}", parts.join("/"))).map_err(Into::into)
 }
 
-pub(super) fn port(text: &str) -> Result<NonZeroU16, String> {
+fn port(text: &str) -> Result<NonZeroU16, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = digits.then(|| text.parse().ok()).flatten();
     number
@@ -57,7 +192,7 @@ pub(super) fn port(text: &str) -> Result<NonZeroU16, String> {
 }
 
 /// A host name or address, as ssh takes it: never one that ssh would read as an option or its shell as a command.
-pub(super) fn host(text: &str) -> Result<String, String> {
+fn host(text: &str) -> Result<String, String> {
     let fit = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     if text.is_empty() || text.len() > 255 || text.starts_with('-') || !text.chars().all(fit) {
         return Err("is no host name or address".to_owned());
@@ -65,7 +200,7 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-pub(super) fn user(text: &str) -> Result<String, String> {
+fn user(text: &str) -> Result<String, String> {
     let fit = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '+' | '$');
     if text.is_empty() || text.len() > 100 || text.starts_with('-') || !text.chars().all(fit) {
         return Err("is no login name".to_owned());
@@ -73,7 +208,7 @@ pub(super) fn user(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-pub(super) fn identity(text: &str) -> Result<String, String> {
+fn identity(text: &str) -> Result<String, String> {
     if text.chars().any(|c| c.is_control() || c == '"' || c == '\\') {
         return Err("contains a control character, a quote or a backslash".to_owned());
     }
@@ -84,7 +219,7 @@ pub(super) fn identity(text: &str) -> Result<String, String> {
 }
 
 /// `[user@]host[:port]`, several divided by commas, or "none". The parts are judged as if they stood alone.
-pub(super) fn jump(text: &str) -> Result<String, String> {
+fn jump(text: &str) -> Result<String, String> {
     const FORM: &str = "; write \"none\" or [user@]host[:port], several divided by commas";
     for hop in text.split(',') {
         let hop = hop.trim();
@@ -109,7 +244,7 @@ pub(super) fn jump(text: &str) -> Result<String, String> {
 }
 
 /// Whether one folder is the other, or lies in it.
-pub(super) fn overlap(left: &SourcePath, right: &SourcePath) -> bool {
+fn overlap(left: &SourcePath, right: &SourcePath) -> bool {
     let (left, right) = (left.as_bytes(), right.as_bytes());
     let (short, long) = if left.len() <= right.len() {
         (left, right)

@@ -1,0 +1,150 @@
+//! How a table of the configuration is declared: each key once, with all that is said about it.
+
+use std::fmt;
+
+use super::findings::Findings;
+use super::value::{Form, Written};
+
+/// A table of the configuration.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// As it is written: `[store]`, `[[device]]`.
+    pub heading: &'static str,
+    /// What it is about.
+    pub about: &'static str,
+    /// Its keys; for `[[device]]`, only those that `[defaults]` does not have.
+    pub keys: &'static [&'static [Key]],
+}
+
+impl Table {
+    /// Its keys, in the order of the reference.
+    pub fn keys(&self) -> impl Iterator<Item = &'static Key> + Clone {
+        self.keys.iter().copied().flatten()
+    }
+
+    /// What it is about, in lines.
+    pub fn description(&self) -> String {
+        lines(self.about)
+    }
+
+    /// What it is about, without line breaks.
+    pub fn meaning(&self) -> String {
+        self.description().replace('\n', " ")
+    }
+}
+
+/// A key of the configuration.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// The comment at its declaration.
+    pub comment: &'static str,
+    /// What its values look like.
+    pub form: Form,
+    /// The default, as TOML.
+    pub default: Option<&'static str>,
+    /// A value other than the default, as TOML.
+    pub example: &'static str,
+    /// Whether a value is sound; what is wrong with it is then among the findings.
+    pub check: fn(&Written<'_>, &mut Findings<'_>) -> bool,
+}
+
+impl Key {
+    /// What it means, in the lines of the comment.
+    pub fn description(&self) -> String {
+        lines(self.comment)
+    }
+
+    /// What it means, without line breaks.
+    pub fn meaning(&self) -> String {
+        self.description().replace('\n', " ")
+    }
+
+    /// Whether it must be there.
+    pub fn is_required(&self) -> bool {
+        self.default.is_none() && !self.form.is_optional
+    }
+}
+
+/// The lines of a comment, without the blank that each begins with.
+fn lines(comment: &str) -> String {
+    let lines: Vec<&str> = comment.lines().map(str::trim).collect();
+    lines.join("\n")
+}
+
+/// Declares the keys of a table, and the struct with what they mean. Each key has a comment, which the reference is made
+/// from, the kind of its values, a default unless it may or must be left out, and an example, both as TOML.
+macro_rules! table {
+    (@toml) => { None };
+    (@toml $value:tt) => { Some(stringify!($value)) };
+    (
+        #[doc = $about:literal]
+        $table:ident:
+        $($(#[doc = $comment:literal])* $key:ident: $kind:ty $(= $default:tt)?, example $example:tt;)*
+    ) => {
+        #[doc = $about]
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $table {$(
+            $(#[doc = $comment])*
+            pub $key: <$kind as $crate::config::value::Kind>::Value,
+        )*}
+
+        impl $table {
+            /// What the table is about.
+            pub const ABOUT: &'static str = $about;
+
+            /// The keys, in the order of the reference.
+            pub const KEYS: &'static [$crate::config::table::Key] = &[$($crate::config::table::Key {
+                name: stringify!($key),
+                comment: concat!($($comment, "\n"),*),
+                form: <$kind as $crate::config::value::Kind>::FORM,
+                default: $crate::config::table::table!(@toml $($default)?),
+                example: stringify!($example),
+                check: <$kind as $crate::config::value::Kind>::check,
+            }),*];
+
+            /// What a section means; `None` where a key that must be there is missing or wrong.
+            pub fn read(
+                section: &$crate::config::section::Section<'_>,
+                context: &$crate::config::value::Context<'_>,
+                findings: &mut $crate::config::findings::Findings<'_>,
+            ) -> Option<Self> {
+                $(let $key = section.get::<$kind>(
+                    stringify!($key),
+                    $crate::config::table::table!(@toml $($default)?),
+                    context,
+                    findings,
+                );)*
+                Some(Self { $($key: $key?),* })
+            }
+
+            /// Writes a line for each key; those that are not there become comments.
+            pub fn show(&self, absent: &str, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                $($crate::config::table::show(
+                    stringify!($key),
+                    <$kind as $crate::config::value::Kind>::show(&self.$key),
+                    absent,
+                    out,
+                )?;)*
+                Ok(())
+            }
+        }
+    };
+}
+pub(super) use table;
+
+/// Writes the line of a key. TOML has no word for nothing: without a value the line is a comment.
+pub(super) fn show(
+    key: &str,
+    value: Option<String>,
+    absent: &str,
+    out: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    match value {
+        Some(value) => writeln!(out, "{key} = {value}"),
+        None => writeln!(out, "# {key}: {absent}"),
+    }
+}

@@ -1,0 +1,205 @@
+//! A value of the file: what kind it is of, what it may look like, and what it means.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::findings::{Findings, Noted};
+
+/// A kind of value: what it looks like, what it means, and how that is written again.
+pub trait Kind {
+    /// What a value of this kind means.
+    type Value;
+
+    /// What it looks like.
+    const FORM: Form;
+
+    /// What it means; `None` where something is wrong with it, which is then among the findings.
+    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self::Value>;
+
+    /// Whether it is fit to be read later, for a certain device; what is wrong with it is then among the findings.
+    fn check(written: &Written<'_>, findings: &mut Findings<'_>) -> bool {
+        Self::read(written, findings).is_some()
+    }
+
+    /// What it means that the key is not there; `None` where the key must be there.
+    fn absent() -> Option<Self::Value> {
+        None
+    }
+
+    /// The value as TOML, so that it reads back as the same; `None` where the key is not there.
+    fn show(value: &Self::Value) -> Option<String>;
+}
+
+/// A key that may be left out.
+impl<K: Kind> Kind for Option<K> {
+    type Value = Option<K::Value>;
+
+    const FORM: Form = Form {
+        is_optional: true,
+        ..K::FORM
+    };
+
+    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self::Value> {
+        K::read(written, findings).map(Some)
+    }
+
+    fn check(written: &Written<'_>, findings: &mut Findings<'_>) -> bool {
+        K::check(written, findings)
+    }
+
+    fn absent() -> Option<Self::Value> {
+        Some(None)
+    }
+
+    fn show(value: &Self::Value) -> Option<String> {
+        value.as_ref().and_then(K::show)
+    }
+}
+
+/// What the values of a kind look like.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// What they are called in the reference.
+    pub title: &'static str,
+    /// The same for messages, after "must be".
+    pub expected: &'static str,
+    /// Their types, as JSON Schema calls them.
+    pub types: &'static [&'static str],
+    /// All of them as TOML, where there are only a few.
+    pub words: &'static [&'static str],
+    /// The least and the greatest, where they are numbers.
+    pub range: Option<(usize, usize)>,
+    /// Whether the key may be left out although it has no default.
+    pub is_optional: bool,
+}
+
+impl Form {
+    /// Text without a form of its own.
+    pub const TEXT: Self = Self::text("text", "text in quotes");
+
+    /// A text or a list of them.
+    pub const LIST: Self = Self {
+        types: &["string", "array"],
+        ..Self::text("text or list of texts", "text in quotes, or a list of texts")
+    };
+
+    /// Text of a certain form.
+    pub const fn text(title: &'static str, expected: &'static str) -> Self {
+        Self {
+            title,
+            expected,
+            types: &["string"],
+            words: &[],
+            range: None,
+            is_optional: false,
+        }
+    }
+
+    /// The value as text, or why it is not of this form, in words that fit after the name of the key.
+    fn scalar<'v>(&self, value: &'v DeValue<'_>) -> Result<Cow<'v, str>, String> {
+        let (what, kind, text) = match value {
+            DeValue::String(text) => ("text", "string", Cow::Borrowed(text.as_ref())),
+            DeValue::Integer(number) => {
+                let decimal = i128::from_str_radix(number.as_str(), number.radix());
+                let text = decimal.map_or_else(|_| number.to_string(), |number| number.to_string());
+                ("number", "integer", text.into())
+            }
+            DeValue::Float(number) => ("number", "number", number.as_str().into()),
+            DeValue::Boolean(switch) => ("switch", "boolean", switch.to_string().into()),
+            DeValue::Array(_) => return Err(format!("is a list, but must be {}", self.expected)),
+            DeValue::Datetime(_) | DeValue::Table(_) => {
+                return Err(format!("is a table or a date, but must be {}", self.expected));
+            }
+        };
+        if self.types.contains(&kind) {
+            return Ok(text);
+        }
+        let shown = if kind == "string" {
+            quoted(&text)
+        } else {
+            text.into_owned()
+        };
+        Err(format!("is the {what} {shown}, but must be {}", self.expected))
+    }
+}
+
+/// What the meaning of a value may depend on.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'c> {
+    /// The configuration file, beside which a relative path was probably meant.
+    pub file: &'c Path,
+    /// The id of the device.
+    pub id: Option<u32>,
+}
+
+/// A value of the right type, as it is written.
+#[derive(Debug)]
+pub struct Written<'w> {
+    /// The key.
+    pub key: &'w str,
+    /// Where the value stands.
+    pub span: Range<usize>,
+    /// What its meaning may depend on.
+    pub context: &'w Context<'w>,
+    texts: Vec<(Cow<'w, str>, Range<usize>)>,
+}
+
+impl<'w> Written<'w> {
+    /// The value, or the place of what is not of the form, and words that fit after the name of the key.
+    pub fn new(
+        key: &'w str,
+        form: &Form,
+        value: &'w Spanned<DeValue<'_>>,
+        context: &'w Context<'w>,
+    ) -> Result<Self, (Range<usize>, String)> {
+        let text = |form: &Form, value: &'w Spanned<DeValue<'_>>| match form.scalar(value.get_ref()) {
+            Ok(text) => Ok((text, value.span())),
+            Err(problem) => Err((value.span(), problem)),
+        };
+        let texts = match value.get_ref() {
+            DeValue::Array(list) if form.types.contains(&"array") => {
+                list.iter().map(|value| text(&Form::TEXT, value)).collect()
+            }
+            _ => text(form, value).map(|one| vec![one]),
+        };
+        Ok(Self {
+            key,
+            span: value.span(),
+            context,
+            texts: texts?,
+        })
+    }
+
+    /// The text, if the value is no list.
+    pub fn text(&self) -> &str {
+        self.texts
+            .first()
+            .map(|(text, _)| text.as_ref())
+            .unwrap_or_default()
+    }
+
+    /// Each text, if the value is a list, and its place.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &Range<usize>)> {
+        self.texts.iter().map(|(text, span)| (text.as_ref(), span))
+    }
+
+    /// Notes that something is wrong with the value, in words that fit between the key and the value.
+    pub fn fault<'f>(&self, problem: &str, findings: &'f mut Findings<'_>) -> Noted<'f> {
+        let text = format!("`{}` {problem}: {}", self.key, quoted(self.text()));
+        findings.error(self.span.clone(), text)
+    }
+}
+
+/// What was written, as it may be shown in a message.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", model::escaped(text.as_bytes()))
+}
+
+/// A text as TOML.
+pub fn text_as_toml(text: impl Into<String>) -> String {
+    toml::Value::String(text.into()).to_string()
+}
