@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use model::escaped;
 
 use crate::{Environment, ExitStatus, Failure};
-use findings::{Findings, Report};
+use findings::{Finding, Findings, Report};
 pub use meant::Config;
 use toml::de::DeTable;
 use value::Context;
@@ -72,7 +72,10 @@ pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Che
             let (valid, _) = bytes.split_at(error.valid_up_to());
             let mut findings = Findings::new(std::str::from_utf8(valid).unwrap_or_default());
             let end = error.valid_up_to();
-            findings.error(end..end, "the file is not UTF-8 text from here on");
+            findings.add(Finding::error(
+                end..end,
+                "the file is not UTF-8 text from here on",
+            ));
             return Err(findings.report(&shown));
         }
     };

@@ -5,7 +5,7 @@
 
 mod devices;
 
-use super::findings::Findings;
+use super::findings::{Finding, Findings};
 use super::keys::{Fleet, Ledger, Ssh, Store};
 use super::meant::{Config, Device};
 use super::reading::File;
@@ -23,8 +23,8 @@ pub(super) fn check(
 ) -> Option<Config> {
     let written = file.table("store");
     if !written.mentions("path") {
-        let finding = findings.error(None, "the store has no `path`");
-        finding.help("write `[store]` and below it `path = \"/where/the/files/go\"`");
+        let finding = Finding::error(None, "the store has no `path`");
+        findings.add(finding.help("write `[store]` and below it `path = \"/where/the/files/go\"`"));
     }
     let store = Store::read(written, context, findings);
     let ledger = Ledger::read(file.table("ledger"), context, findings);
@@ -32,8 +32,8 @@ pub(super) fn check(
     let ledger = ledger.or_else(|| environment.default_ledger());
     if ledger.is_none() && !file.table("ledger").mentions("path") {
         let text = "the ledger has no `path`, and the environment has neither $STATE_DIRECTORY nor $XDG_STATE_HOME nor $HOME";
-        let finding = findings.error(None, text);
-        finding.help("write `[ledger]` and below it `path = \"/var/lib/gleaner/ledger.db\"`");
+        let remedy = "write `[ledger]` and below it `path = \"/var/lib/gleaner/ledger.db\"`";
+        findings.add(Finding::error(None, text).help(remedy));
     }
     let ssh = Ssh::read(file.table("ssh"), context, findings);
     let fleet = Fleet::read(file.table("fleet"), context, findings);
@@ -58,8 +58,8 @@ fn warn_of_collisions(store: &Store, written: &Section<'_>, devices: &[Device], 
     let mut warn = |problem: &str, remedy: &str| {
         let consequence =
             "of two files with the same name, the later one gets a part of its digest into its name";
-        let finding = findings.warning(written.span_of("layout"), format!("{problem}: {consequence}"));
-        finding.help(format!("if that is not meant, {remedy}"));
+        let finding = Finding::warning(written.span_of("layout"), format!("{problem}: {consequence}"));
+        findings.add(finding.help(format!("if that is not meant, {remedy}")));
     };
     let layout = &store.layout;
     if devices.len() > 1 && !layout.tells_devices_apart() {

@@ -13,24 +13,48 @@ enum Severity {
 }
 
 /// One thing found, with what would be right.
-#[derive(Debug, PartialEq, Eq)]
-struct Finding {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
     severity: Severity,
     span: Option<Range<usize>>,
     text: String,
     help: Option<String>,
 }
 
-/// A finding that has just been added, to which a remedy may be added.
-#[derive(Debug)]
-pub struct Noted<'f>(&'f mut Vec<Finding>);
+/// What is wrong with a value.
+pub type Faults = Vec<Finding>;
 
-impl Noted<'_> {
-    /// Adds what would be right.
-    pub fn help(self, remedy: impl Into<String>) {
-        if let Some(finding) = self.0.last_mut() {
-            finding.help = Some(remedy.into());
+impl From<Finding> for Faults {
+    fn from(finding: Finding) -> Self {
+        vec![finding]
+    }
+}
+
+impl Finding {
+    /// An error at some bytes of the file, or about the file as a whole.
+    pub fn error(span: impl Into<Option<Range<usize>>>, text: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            span: span.into(),
+            text: text.into(),
+            help: None,
         }
+    }
+
+    /// A warning at some bytes of the file, or about the file as a whole.
+    pub fn warning(span: impl Into<Option<Range<usize>>>, text: impl Into<String>) -> Self {
+        let severity = Severity::Warning;
+        Self {
+            severity,
+            ..Self::error(span, text)
+        }
+    }
+
+    /// The same with what would be right.
+    #[must_use]
+    pub fn help(self, remedy: impl Into<String>) -> Self {
+        let help = Some(remedy.into());
+        Self { help, ..self }
     }
 }
 
@@ -54,25 +78,14 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// Adds an error at some bytes of the file, or about the file as a whole.
-    pub fn error(&mut self, span: impl Into<Option<Range<usize>>>, text: impl Into<String>) -> Noted<'_> {
-        self.add(Severity::Error, span.into(), text.into())
+    /// Adds a finding.
+    pub fn add(&mut self, finding: Finding) {
+        self.list.push(finding);
     }
 
-    /// Adds a warning at some bytes of the file, or about the file as a whole.
-    pub fn warning(&mut self, span: impl Into<Option<Range<usize>>>, text: impl Into<String>) -> Noted<'_> {
-        self.add(Severity::Warning, span.into(), text.into())
-    }
-
-    fn add(&mut self, severity: Severity, span: Option<Range<usize>>, text: String) -> Noted<'_> {
-        let help = None;
-        self.list.push(Finding {
-            severity,
-            span,
-            text,
-            help,
-        });
-        Noted(&mut self.list)
+    /// The value that is sound, or `None` once its faults are added.
+    pub fn sound<T>(&mut self, value: Result<T, Faults>) -> Option<T> {
+        value.map_err(|faults| self.list.extend(faults)).ok()
     }
 
     /// How many errors there are so far.

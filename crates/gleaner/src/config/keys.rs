@@ -11,7 +11,7 @@ use ssh::Compression;
 
 use super::exclude::Exclude;
 use super::ids::Ids;
-use super::kinds::{FileMode, FolderMode, Parallel, Pause, Rate, Size, Span, Suffix};
+use super::kinds::{FileMode, FolderMode, Parallel, Pause, Rate, Size, Suffix, Wait};
 use super::layout::Layout;
 use super::reach::{Host, Identity, Jump, Name, Port, Sources, User};
 use super::table::{Table, table};
@@ -130,9 +130,9 @@ table! {
 
     /// How long a file must have been left untouched, by the clock of the device, before it counts as finished. A file that a process on the
     /// device has open for writing is never finished.
-    settle: Span = "30s", example "2m";
+    settle: Wait = "30s", example "2m";
     /// The same, where open files or the clock of the device cannot be seen or trusted. At least as long as `settle`.
-    settle_blind: Span = "10m", example "30m";
+    settle_blind: Wait = "10m", example "30m";
     /// How long a device may owe an answer before it is given up until the next pass. A listing may take fifteen times as long before it is cut off.
     stall_timeout: Pause = "1m", example "5m";
     /// Files to be left alone: a pattern, or a list of patterns. One without a slash means any file or folder of that name; one with a slash

@@ -1,5 +1,5 @@
-//! The kinds of values, each with the words for what is wrong and what would be right. Those that are another for each
-//! device are in [`super::templates`].
+//! The kinds of values, each with the words for what is wrong and what would be right. Those that differ from device to
+//! device are in [`super::reach`].
 
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;
@@ -7,118 +7,95 @@ use std::time::Duration;
 use engine::placement::NameRule;
 use engine::rules::ReleaseRule;
 use ssh::Compression;
+use toml::Value as Toml;
 
 use super::exclude::Exclude;
-use super::findings::Findings;
+use super::findings::{Faults, Finding};
 use super::ids::Ids;
 use super::layout::Layout;
-use super::value::{Form, Kind, Written, quoted, text_as_toml};
+use super::value::{Form, Kind, Written, quoted};
 use super::{quantity, show_path, suggest};
 
 /// An absolute path on this machine.
 impl Kind for PathBuf {
     type Value = Self;
-
     const FORM: Form = Form::text("path", "a path in quotes");
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self> {
+    fn read(written: &Written<'_>) -> Result<Self, Faults> {
         let text = written.text();
         let path = Path::new(text);
         if text.chars().any(char::is_control) {
-            written.fault("contains a control character", findings);
-            return None;
+            return Err(written.fault("contains a control character").into());
         }
         if path.is_absolute() {
-            return Some(path.to_owned());
+            return Ok(path.to_owned());
         }
-        let finding = written.fault("is not an absolute path", findings);
         let file = path::absolute(written.context.file).ok();
         let folder = file.as_deref().and_then(Path::parent);
-        match folder.filter(|_| !text.is_empty()) {
-            _ if path.starts_with("~") => finding.help("write the home folder out, such as \"/home/ana/…\""),
-            Some(folder) => finding.help(format!(
+        let remedy = match folder.filter(|_| !text.is_empty()) {
+            _ if path.starts_with("~") => "write the home folder out, such as \"/home/ana/…\"".to_owned(),
+            Some(folder) => format!(
                 "beside this file it would be \"{}\"",
                 show_path(&folder.join(path))
-            )),
-            None => finding.help("write it from the root, beginning with \"/\""),
-        }
-        None
+            ),
+            None => "write it from the root, beginning with \"/\"".to_owned(),
+        };
+        Err(written.fault("is not an absolute path").help(remedy).into())
     }
 
-    fn show(path: &Self) -> Option<String> {
-        Some(text_as_toml(path.to_string_lossy()))
+    fn show(path: &Self) -> Option<Toml> {
+        Some(path.to_string_lossy().into_owned().into())
     }
 }
 
 impl Kind for Layout {
     type Value = Self;
-
     const FORM: Form = Form::TEXT;
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self> {
-        let problem = match Self::parse(written.text()) {
-            Ok(layout) => return Some(layout),
-            Err(problem) => problem,
-        };
-        findings
-            .error(written.span.clone(), format!("the layout {problem}"))
-            .help("write it like \"{device}/{path}\" or \"{device}/{mtime:%Y-%m-%d}/{name}\"");
-        None
+    fn read(written: &Written<'_>) -> Result<Self, Faults> {
+        let remedy = "write it like \"{device}/{path}\" or \"{device}/{mtime:%Y-%m-%d}/{name}\"";
+        Self::parse(written.text()).map_err(|problem| {
+            let finding = Finding::error(written.span.clone(), format!("the layout {problem}"));
+            finding.help(remedy).into()
+        })
     }
 
-    fn show(layout: &Self) -> Option<String> {
-        Some(text_as_toml(layout.as_str()))
+    fn show(layout: &Self) -> Option<Toml> {
+        Some(layout.as_str().into())
     }
 }
 
-/// A span of time of any length: also none, as whoever knows that files come complete need not wait.
+/// A span of time, of so many milliseconds at least.
 #[derive(Debug)]
-pub struct Span;
+pub struct Span<const MIN: u64>;
 
-impl Kind for Span {
+/// How long a file was left alone. Zero is allowed: where files come complete, by a rename for example, none need wait.
+pub type Wait = Span<0>;
+
+/// A time-out or a pause. Zero would mean that nothing ever succeeds, or that the processor never rests.
+pub type Pause = Span<100>;
+
+impl<const MIN: u64> Kind for Span<MIN> {
     type Value = Duration;
-
     const FORM: Form = Form::text("duration", "a duration in quotes, such as \"30s\" or \"10m\"");
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Duration> {
-        let read = quantity::duration(written.text()).map_err(|problem| {
-            written
-                .fault(problem, findings)
-                .help("write whole numbers with units: \"30s\", \"10m\", \"1h30m\" or \"2 days\"");
-        });
-        read.ok()
-    }
-
-    fn show(span: &Duration) -> Option<String> {
-        Some(text_as_toml(quantity::show_duration(*span)))
-    }
-}
-
-/// A time-out or a pause.
-#[derive(Debug)]
-pub struct Pause;
-
-impl Pause {
-    /// Zero would mean that nothing ever succeeds, or that the processor never rests.
-    const MIN: Duration = Duration::from_millis(100);
-}
-
-impl Kind for Pause {
-    type Value = Duration;
-
-    const FORM: Form = Span::FORM;
-
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Duration> {
-        let pause = Span::read(written, findings)?;
-        if pause < Self::MIN {
-            let finding = written.fault("is too short", findings);
-            finding.help("it must be at least 100ms");
+    fn read(written: &Written<'_>) -> Result<Duration, Faults> {
+        let min = Duration::from_millis(MIN);
+        match quantity::duration(written.text()) {
+            Ok(span) if span >= min => Ok(span),
+            Ok(_) => {
+                let remedy = format!("it must be at least {}", quantity::show_duration(min));
+                Err(written.fault("is too short").help(remedy).into())
+            }
+            Err(problem) => {
+                let remedy = "write whole numbers with units: \"30s\", \"10m\", \"1h30m\" or \"2 days\"";
+                Err(written.fault(problem).help(remedy).into())
+            }
         }
-        (pause >= Self::MIN).then_some(pause)
     }
 
-    fn show(pause: &Duration) -> Option<String> {
-        Span::show(pause)
+    fn show(span: &Duration) -> Option<Toml> {
+        Some(quantity::show_duration(*span).into())
     }
 }
 
@@ -128,23 +105,18 @@ pub struct Size;
 
 impl Kind for Size {
     type Value = u64;
-
     const FORM: Form = Form {
         types: &["string", "integer"],
         ..Form::text("size", "a size in quotes, such as \"1 GiB\"")
     };
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<u64> {
-        let read = quantity::size(written.text()).map_err(|problem| {
-            written
-                .fault(problem, findings)
-                .help("write a number and a unit: \"1 GiB\" (1024³ bytes), \"500 MB\" (1000² bytes)");
-        });
-        read.ok()
+    fn read(written: &Written<'_>) -> Result<u64, Faults> {
+        let remedy = "write a number and a unit: \"1 GiB\" (1024³ bytes), \"500 MB\" (1000² bytes)";
+        quantity::size(written.text()).map_err(|problem| written.fault(problem).help(remedy).into())
     }
 
-    fn show(bytes: &u64) -> Option<String> {
-        Some(text_as_toml(quantity::show_size(*bytes)))
+    fn show(bytes: &u64) -> Option<Toml> {
+        Some(quantity::show_size(*bytes).into())
     }
 }
 
@@ -152,154 +124,120 @@ impl Kind for Size {
 #[derive(Debug)]
 pub struct Rate;
 
-impl Rate {
-    /// Below that, a device that works looks like one that has stalled.
-    const MIN: u64 = 1000;
-}
-
 impl Kind for Rate {
     type Value = Option<u64>;
-
     const FORM: Form = Form::text("rate", "a rate in quotes, such as \"2 MiB/s\", or \"off\"");
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self::Value> {
+    fn read(written: &Written<'_>) -> Result<Self::Value, Faults> {
+        // Below that, a device that works looks like one that has stalled.
+        const MIN: u64 = 1000;
         if written.text() == "off" {
-            return Some(None);
+            return Ok(None);
         }
-        let (problem, remedy) = match quantity::rate(written.text()) {
-            Ok(rate) if rate >= Self::MIN => return Some(Some(rate)),
-            Ok(_) => (
-                "is less than 1 kB/s",
-                "write at least \"1 kB/s\", or \"off\" for no limit",
-            ),
-            Err(problem) => (
-                problem,
-                "write \"2 MiB/s\", \"8 Mbit/s\", or \"off\" for no limit",
-            ),
+        let (problem, right) = match quantity::rate(written.text()) {
+            Ok(rate) if rate >= MIN => return Ok(Some(rate)),
+            Ok(_) => ("is less than 1 kB/s", "at least \"1 kB/s\""),
+            Err(problem) => (problem, "\"2 MiB/s\", \"8 Mbit/s\""),
         };
-        written.fault(problem, findings).help(remedy);
-        None
+        let remedy = format!("write {right}, or \"off\" for no limit");
+        Err(written.fault(problem).help(remedy).into())
     }
 
-    fn show(rate: &Self::Value) -> Option<String> {
+    fn show(rate: &Self::Value) -> Option<Toml> {
         let shown = rate.map(|rate| format!("{}/s", quantity::show_size(rate)));
-        Some(text_as_toml(shown.unwrap_or_else(|| "off".to_owned())))
+        Some(shown.unwrap_or_else(|| "off".to_owned()).into())
     }
 }
 
-/// Permissions of stored files: gleaner must be able to read them again, and they are no programs.
+/// Permissions of what is in the store, where gleaner must be able to read its files and to work in its folders.
 #[derive(Debug)]
-pub struct FileMode;
+pub struct Mode<const IS_FOLDER: bool>;
 
-/// Permissions of folders in the store: gleaner must be able to go on working in them.
-#[derive(Debug)]
-pub struct FolderMode;
+/// Permissions of stored files, which are no programs.
+pub type FileMode = Mode<false>;
 
-impl Kind for FileMode {
+/// Permissions of folders.
+pub type FolderMode = Mode<true>;
+
+impl<const IS_FOLDER: bool> Kind for Mode<IS_FOLDER> {
     type Value = u32;
-
     const FORM: Form = Form::text("mode", "permissions as octal digits in quotes, such as \"0640\"");
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<u32> {
-        let is_fit = |mode| mode <= 0o777 && mode & 0o400 != 0;
-        let problem = "a stored file, which its owner must be able to read";
-        let remedy = "write \"0640\" (owner writes, group reads) or \"0644\" (everybody reads)";
-        permissions(written, is_fit, problem, remedy, findings)
+    fn read(written: &Written<'_>) -> Result<u32, Faults> {
+        let (max, needed, user, remedy) = if IS_FOLDER {
+            let remedy = "write \"0750\", or \"2750\" to have files belong to the group of the folder";
+            (0o3777, 0o700, "a folder in which its owner must write", remedy)
+        } else {
+            let remedy = "write \"0640\" (owner writes, group reads) or \"0644\" (everybody reads)";
+            (
+                0o777,
+                0o400,
+                "a stored file, which its owner must be able to read",
+                remedy,
+            )
+        };
+        let text = written.text();
+        let digits = text.trim_start_matches("0o");
+        let is_octal = (3..=4).contains(&digits.len()) && !digits.starts_with('+');
+        let mode = u32::from_str_radix(digits, 8).ok().filter(|_| is_octal);
+        let finding = match mode {
+            Some(mode) if mode <= max && mode & needed == needed => return Ok(mode),
+            Some(_) => {
+                let text = format!("`{}` {text} is not fit for {user}", written.key);
+                Finding::error(written.span.clone(), text)
+            }
+            None => written.fault("is no permissions in three or four octal digits"),
+        };
+        Err(finding.help(remedy).into())
     }
 
-    fn show(mode: &u32) -> Option<String> {
-        Some(text_as_toml(format!("{mode:04o}")))
+    fn show(mode: &u32) -> Option<Toml> {
+        Some(format!("{mode:04o}").into())
     }
 }
 
-impl Kind for FolderMode {
-    type Value = u32;
-
-    const FORM: Form = FileMode::FORM;
-
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<u32> {
-        let is_fit = |mode| mode <= 0o3777 && mode & 0o700 == 0o700;
-        let problem = "a folder in which its owner must write";
-        let remedy = "write \"0750\", or \"2750\" to have files belong to the group of the folder";
-        permissions(written, is_fit, problem, remedy, findings)
-    }
-
-    fn show(mode: &u32) -> Option<String> {
-        FileMode::show(mode)
-    }
-}
-
-fn permissions(
-    written: &Written<'_>,
-    is_fit: impl Fn(u32) -> bool,
-    problem: &str,
-    remedy: &str,
-    findings: &mut Findings<'_>,
-) -> Option<u32> {
-    let text = written.text();
-    let digits = text.trim_start_matches("0o");
-    let is_octal = (3..=4).contains(&digits.len()) && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
-    let mode = u32::from_str_radix(digits, 8).ok().filter(|_| is_octal);
-    let Some(mode) = mode else {
-        let problem = "is no permissions in three or four octal digits";
-        written.fault(problem, findings).help(remedy);
-        return None;
-    };
-    if !is_fit(mode) {
-        let text = format!("`{}` {text} is not fit for {problem}", written.key);
-        findings.error(written.span.clone(), text).help(remedy);
-    }
-    is_fit(mode).then_some(mode)
-}
-
-/// How many devices at the same time. More ssh clients than that are more than one machine of this kind can start or hold.
+/// A whole number within bounds.
 #[derive(Debug)]
-pub struct Parallel;
+pub struct Number<const MIN: usize, const MAX: usize>;
 
-impl Parallel {
-    const RANGE: (usize, usize) = (1, 1000);
-}
+/// How many devices at the same time. One machine of this kind can neither start nor hold more ssh clients than that.
+pub type Parallel = Number<1, 1000>;
 
-impl Kind for Parallel {
+impl<const MIN: usize, const MAX: usize> Kind for Number<MIN, MAX> {
     type Value = usize;
-
     const FORM: Form = Form {
         types: &["integer"],
-        range: Some(Self::RANGE),
+        range: Some((MIN, MAX)),
         ..Form::text("number", "a whole number without quotes, such as 16")
     };
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<usize> {
-        let (least, most) = Self::RANGE;
-        let number = written.text().parse().ok();
-        let number = number.filter(|number| (least..=most).contains(number));
-        if number.is_none() {
-            let text = format!("`{}` is {}", written.key, written.text());
-            let finding = findings.error(written.span.clone(), text);
-            finding.help(format!("it must be {least} to {most}"));
-        }
-        number
+    fn read(written: &Written<'_>) -> Result<usize, Faults> {
+        let text = written.text();
+        let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
+        number.ok_or_else(|| {
+            let finding = Finding::error(written.span.clone(), format!("`{}` is {text}", written.key));
+            finding.help(format!("it must be {MIN} to {MAX}")).into()
+        })
     }
 
-    fn show(number: &usize) -> Option<String> {
-        Some(number.to_string())
+    fn show(number: &usize) -> Option<Toml> {
+        i64::try_from(*number).ok().map(Toml::Integer)
     }
 }
 
 impl Kind for bool {
     type Value = Self;
-
     const FORM: Form = Form {
         types: &["boolean"],
         ..Form::text("true or false", "true or false, without quotes")
     };
 
-    fn read(written: &Written<'_>, _findings: &mut Findings<'_>) -> Option<Self> {
-        written.text().parse().ok()
+    fn read(written: &Written<'_>) -> Result<Self, Faults> {
+        Ok(written.text() == "true")
     }
 
-    fn show(switch: &Self) -> Option<String> {
-        Some(switch.to_string())
+    fn show(switch: &Self) -> Option<Toml> {
+        Some((*switch).into())
     }
 }
 
@@ -309,75 +247,67 @@ pub struct Suffix;
 
 impl Kind for Suffix {
     type Value = String;
-
     const FORM: Form = Form::TEXT;
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<String> {
+    fn read(written: &Written<'_>) -> Result<String, Faults> {
         let text = written.text();
         // A name has at most 255 bytes, and something must be left for the file itself.
-        let fits = !text.is_empty() && text.len() <= 100 && !text.chars().any(|c| c == '/' || c.is_control());
-        if !fits {
-            written.fault("is no ending of a name", findings).help(
-                "write an ending such as \".done\": \"a.jpg\" is then finished when \"a.jpg.done\" is there",
-            );
+        if (1..=100).contains(&text.len()) && !text.chars().any(|c| c == '/' || c.is_control()) {
+            return Ok(text.to_owned());
         }
-        fits.then(|| text.to_owned())
+        let remedy =
+            "write an ending such as \".done\": \"a.jpg\" is then finished when \"a.jpg.done\" is there";
+        Err(written.fault("is no ending of a name").help(remedy).into())
     }
 
-    fn show(suffix: &String) -> Option<String> {
-        Some(text_as_toml(suffix))
+    fn show(suffix: &String) -> Option<Toml> {
+        Some(suffix.as_str().into())
     }
 }
 
 impl Kind for Exclude {
     type Value = Self;
-
     const FORM: Form = Form::LIST;
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self> {
-        let mut is_sound = true;
-        for (pattern, span) in written.texts() {
-            if let Err(problem) = Self::check(pattern) {
-                let text = format!("`{}` {} {problem}", written.key, quoted(pattern));
-                let finding = findings.error(span.clone(), text);
-                finding.help("write patterns such as \"*.tmp\", \"/thumbnails/\" or \"day/**/*.part\"");
-                is_sound = false;
-            }
-        }
-        if !is_sound {
-            return None;
+    fn read(written: &Written<'_>) -> Result<Self, Faults> {
+        let key = written.key;
+        let faults = written.texts().filter_map(|(pattern, span)| {
+            let problem = Self::check(pattern).err()?;
+            let finding = Finding::error(span.clone(), format!("`{key}` {} {problem}", quoted(pattern)));
+            Some(finding.help("write patterns such as \"*.tmp\", \"/thumbnails/\" or \"day/**/*.part\""))
+        });
+        let faults: Faults = faults.collect();
+        if !faults.is_empty() {
+            return Err(faults);
         }
         let patterns = written.texts().map(|(pattern, _)| pattern.to_owned());
-        let whole = Self::new(patterns).map_err(|problem| {
-            let text = format!("`{}` as a whole {problem}", written.key);
-            findings.error(written.span.clone(), text);
-        });
-        whole.ok()
+        Self::new(patterns).map_err(|problem| {
+            let text = format!("`{key}` as a whole {problem}");
+            Finding::error(written.span.clone(), text).into()
+        })
     }
 
-    fn show(exclude: &Self) -> Option<String> {
-        let patterns = exclude.patterns().iter().cloned().map(toml::Value::String);
-        Some(toml::Value::Array(patterns.collect()).to_string())
+    fn show(exclude: &Self) -> Option<Toml> {
+        Some(exclude.patterns().to_vec().into())
     }
 }
 
 impl Kind for Ids {
     type Value = Self;
-
     const FORM: Form = Form {
         types: &["string", "integer"],
         ..Form::text("ids", "ranges and numbers in quotes, such as \"1-30, 34, 35\"")
     };
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self> {
-        let ids = Self::parse(written.text()).map_err(|problem| {
-            findings.error(written.span.clone(), format!("`{}` {problem}", written.key));
-        });
-        ids.ok()
+    fn read(written: &Written<'_>) -> Result<Self, Faults> {
+        Self::parse(written.text()).map_err(|problem| {
+            let text = format!("`{}` {problem}", written.key);
+            Finding::error(written.span.clone(), text).into()
+        })
     }
 
     /// Each device is shown for itself.
-    fn show(_ids: &Self) -> Option<String> {
+    fn show(_ids: &Self) -> Option<Toml> {
         None
     }
 }
@@ -387,49 +317,43 @@ macro_rules! words {
     ($kind:ty, $form:expr, $($word:tt => $meaning:ident),+) => {
         impl Kind for $kind {
             type Value = Self;
-
             const FORM: Form = Form {
                 words: &[$(stringify!($word)),+],
                 ..$form
             };
 
-            fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self> {
-                read_word(written, &[$((stringify!($word), Self::$meaning)),+], findings)
+            fn read(written: &Written<'_>) -> Result<Self, Faults> {
+                let meanings = [$(Self::$meaning),+];
+                let at = position(Self::FORM.words, written)?;
+                meanings.get(at).copied().ok_or_else(Faults::new)
             }
 
-            fn show(meaning: &Self) -> Option<String> {
-                let words = [$((stringify!($word), Self::$meaning)),+];
-                let shown = words.iter().find(|(_, known)| known == meaning);
-                shown.map(|(word, _)| (*word).to_owned())
+            fn show(meaning: &Self) -> Option<Toml> {
+                let at = [$(Self::$meaning),+].iter().position(|known| known == meaning)?;
+                Some(Self::FORM.words.get(at)?.trim_matches('"').into())
             }
         }
     };
 }
 
-/// The meaning of a word, given all words as TOML.
-fn read_word<M: Copy>(
-    written: &Written<'_>,
-    words: &[(&'static str, M)],
-    findings: &mut Findings<'_>,
-) -> Option<M> {
+/// Which of the words it is. They are TOML: text has quotes, and switches have none.
+fn position(words: &[&str], written: &Written<'_>) -> Result<usize, Faults> {
     let found = words
         .iter()
-        .find(|(word, _)| word.trim_matches('"') == written.text());
-    if found.is_none() {
+        .position(|word| word.trim_matches('"') == written.text());
+    found.ok_or_else(|| {
         let text = format!("unknown `{}`: {}", written.key, quoted(written.text()));
-        let finding = findings.error(written.span.clone(), text);
+        let finding = Finding::error(written.span.clone(), text);
         // Switches are understood, but words say more.
-        let words = words
-            .iter()
-            .map(|(word, _)| *word)
-            .filter(|word| word.starts_with('"'));
+        let words = words.iter().copied().filter(|word| word.starts_with('"'));
         let words: Vec<&str> = words.collect();
-        match suggest::nearest(written.text(), words.iter().map(|word| word.trim_matches('"'))) {
-            Some(meant) => finding.help(format!("did you mean \"{meant}\"?")),
-            None => finding.help(format!("it must be one of {}", words.join(", "))),
-        }
-    }
-    found.map(|(_, meaning)| *meaning)
+        let near = suggest::nearest(written.text(), words.iter().map(|word| word.trim_matches('"')));
+        let remedy = match near {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("it must be one of {}", words.join(", ")),
+        };
+        finding.help(remedy).into()
+    })
 }
 
 words!(NameRule, Form::TEXT, "bytes" => Bytes, "portable" => Portable);

@@ -11,16 +11,15 @@ pub struct Layout {
     parts: Vec<LayoutPart>,
 }
 
-/// The placeholders, for messages.
-pub const PLACEHOLDERS: [&str; 8] = [
-    "{device}",
-    "{source}",
-    "{path}",
-    "{name}",
-    "{folder}",
-    "{stem}",
-    "{ext}",
-    "{mtime:%Y-%m-%d}",
+/// The placeholders but for the one with a format.
+const PLACEHOLDERS: [(&str, LayoutPart); 7] = [
+    ("device", LayoutPart::Device),
+    ("source", LayoutPart::Source),
+    ("path", LayoutPart::Path),
+    ("name", LayoutPart::Name),
+    ("folder", LayoutPart::Folder),
+    ("stem", LayoutPart::Stem),
+    ("ext", LayoutPart::Extension),
 ];
 
 impl Layout {
@@ -72,74 +71,48 @@ impl Layout {
 
     /// Tries the layout on a file, and checks the name that comes out.
     fn check_names(&self) -> Result<(), String> {
-        let mut name = String::new();
-        for part in &self.parts {
-            match part {
-                LayoutPart::Literal(literal) => name.push_str(literal),
-                LayoutPart::Modified(format) => name.push_str(&modified(format)?),
-                LayoutPart::Device
-                | LayoutPart::Source
-                | LayoutPart::Path
-                | LayoutPart::Name
-                | LayoutPart::Folder
-                | LayoutPart::Stem
-                | LayoutPart::Extension => name.push('x'),
-            }
-        }
-        if name.is_empty() {
-            return Err("is empty".to_owned());
-        }
-        if name.starts_with('/') {
-            return Err("begins with a slash; it is a name within the store".to_owned());
-        }
-        if name.ends_with('/') {
-            return Err("ends with a slash; its last part is the name of a file".to_owned());
-        }
-        if name.chars().any(char::is_control) {
-            return Err("contains a control character".to_owned());
-        }
-        for component in name.split('/') {
-            match component {
-                "" => return Err("has two slashes in a row".to_owned()),
-                "." | ".." => {
-                    return Err(format!(
-                        "has a folder `{component}`; it must stay within the store"
-                    ));
-                }
-                ".gleaner" => {
-                    return Err("uses the folder `.gleaner`, which belongs to gleaner itself".to_owned());
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        let parts = self.parts.iter().map(|part| match part {
+            LayoutPart::Literal(literal) => Ok(literal.clone()),
+            LayoutPart::Modified(format) => modified(format),
+            _ => Ok("x".to_owned()),
+        });
+        let name = parts.collect::<Result<String, String>>()?;
+        let problem = match name.as_str() {
+            "" => "is empty",
+            name if name.starts_with('/') => "begins with a slash; it is a name within the store",
+            name if name.ends_with('/') => "ends with a slash; its last part is the name of a file",
+            name if name.chars().any(char::is_control) => "contains a control character",
+            name => return name.split('/').try_for_each(check_component),
+        };
+        Err(problem.to_owned())
     }
 }
 
-fn placeholder(inside: &str) -> Result<LayoutPart, String> {
-    Ok(match inside {
-        "device" => LayoutPart::Device,
-        "source" => LayoutPart::Source,
-        "path" => LayoutPart::Path,
-        "name" => LayoutPart::Name,
-        "folder" => LayoutPart::Folder,
-        "stem" => LayoutPart::Stem,
-        "ext" => LayoutPart::Extension,
-        "mtime" => return Err("has {mtime} without a format; write {mtime:%Y-%m-%d}".to_owned()),
-        _ => match inside.strip_prefix("mtime:") {
-            Some(format) => {
-                modified(format)?;
-                LayoutPart::Modified(format.to_owned())
-            }
-            None => {
-                return Err(format!(
-                    "has the unknown placeholder `{{{}}}`; known are {}",
-                    model::escaped(inside.as_bytes()),
-                    PLACEHOLDERS.join(", ")
-                ));
-            }
-        },
+fn check_component(component: &str) -> Result<(), String> {
+    Err(match component {
+        "" => "has two slashes in a row".to_owned(),
+        "." | ".." => format!("has a folder `{component}`; it must stay within the store"),
+        ".gleaner" => "uses the folder `.gleaner`, which belongs to gleaner itself".to_owned(),
+        _ => return Ok(()),
     })
+}
+
+fn placeholder(inside: &str) -> Result<LayoutPart, String> {
+    if let Some((_, part)) = PLACEHOLDERS.into_iter().find(|(name, _)| *name == inside) {
+        return Ok(part);
+    }
+    if inside == "mtime" {
+        return Err("has {mtime} without a format; write {mtime:%Y-%m-%d}".to_owned());
+    }
+    let Some(format) = inside.strip_prefix("mtime:") else {
+        let known = PLACEHOLDERS.map(|(name, _)| format!("{{{name}}}")).join(", ");
+        let inside = model::escaped(inside.as_bytes());
+        return Err(format!(
+            "has the unknown placeholder `{{{inside}}}`; known are {known}, {{mtime:%Y-%m-%d}}"
+        ));
+    };
+    modified(format)?;
+    Ok(LayoutPart::Modified(format.to_owned()))
 }
 
 /// A time in that format, or what is wrong with the format.

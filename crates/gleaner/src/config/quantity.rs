@@ -3,73 +3,77 @@
 use std::time::Duration;
 
 /// The longest duration that means anything here: ten years. Keeps sums of times within every clock's range.
-const LONGEST: Duration = Duration::from_hours(3653 * 24);
+const MAX_DURATION: Duration = Duration::from_hours(3653 * 24);
+
+/// The units of durations in milliseconds, the largest first, by the names that people give them.
+const DURATIONS: [(&[&str], u64); 6] = [
+    (&["w", "week", "weeks"], 604_800_000),
+    (&["d", "day", "days"], 86_400_000),
+    (&["h", "hour", "hours"], 3_600_000),
+    (&["m", "min", "minute", "minutes"], 60_000),
+    (&["s", "sec", "second", "seconds"], 1_000),
+    (&["ms"], 1),
+];
+
+/// The units of sizes in bytes, the largest first.
+const SIZES: [(&str, u64); 9] = [
+    ("TiB", 1 << 40),
+    ("TB", 1_000_000_000_000),
+    ("GiB", 1 << 30),
+    ("GB", 1_000_000_000),
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+    ("kB", 1_000),
+    ("B", 1),
+];
 
 /// Reads a duration: one or more whole numbers, each with a unit, such as "30s", "1h30m" or "2 days".
 pub fn duration(text: &str) -> Result<Duration, &'static str> {
-    const PROBLEM: &str = "is no duration";
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err("is empty");
     }
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
-        let (number, after) = leading_number(rest);
-        let unit_end = after
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(after.len());
-        let (unit, after) = after.split_at_checked(unit_end).ok_or(PROBLEM)?;
-        let milliseconds = match unit {
-            "ms" => 1,
-            "s" | "sec" | "second" | "seconds" => 1_000,
-            "m" | "min" | "minute" | "minutes" => 60_000,
-            "h" | "hour" | "hours" => 3_600_000,
-            "d" | "day" | "days" => 86_400_000,
-            "w" | "week" | "weeks" => 604_800_000,
-            "" if !number.is_empty() => return Err("has a number without a unit"),
-            _ => return Err(PROBLEM),
-        };
-        let number: u64 = number.parse().map_err(|_| PROBLEM)?;
-        let part = number.checked_mul(milliseconds).map(Duration::from_millis);
-        total = part
-            .and_then(|part| total.checked_add(part))
-            .ok_or("is too long")?;
+        let (number, after) = split(rest, |c| c.is_ascii_digit());
+        let (unit, after) = split(after.trim_start(), |c| c.is_ascii_alphabetic());
+        if unit.is_empty() && !number.is_empty() {
+            return Err("has a number without a unit");
+        }
+        let known = DURATIONS.iter().find(|(names, _)| names.contains(&unit));
+        let number = number.parse::<u64>().ok();
+        let (number, (_, milliseconds)) = number.zip(known).ok_or("is no duration")?;
+        let part = number.checked_mul(*milliseconds).map(Duration::from_millis);
+        let sum = part.and_then(|part| total.checked_add(part));
+        total = sum.ok_or("is too long")?;
         rest = after.trim_start();
     }
-    if total > LONGEST {
+    if total > MAX_DURATION {
         return Err("is longer than ten years");
     }
     Ok(total)
-}
-
-/// Splits off the digits at the beginning, and the blanks after them.
-fn leading_number(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, after) = text.split_at_checked(end).unwrap_or((text, ""));
-    (number, after.trim_start())
 }
 
 /// Writes a duration so that [`duration`] reads it back: "1h 30m".
 pub fn show_duration(duration: Duration) -> String {
     let mut rest = duration.as_millis();
     let mut parts = Vec::new();
-    for (unit, milliseconds) in [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-        ("ms", 1),
-    ] {
-        if rest >= milliseconds {
-            parts.push(format!("{}{unit}", rest / milliseconds));
-            rest %= milliseconds;
-        }
+    // Weeks are understood, but days say more.
+    for (names, milliseconds) in DURATIONS.into_iter().skip(1) {
+        let count = rest / u128::from(milliseconds);
+        rest %= u128::from(milliseconds);
+        parts.extend(
+            names
+                .first()
+                .filter(|_| count > 0)
+                .map(|unit| format!("{count}{unit}")),
+        );
     }
     if parts.is_empty() {
-        "0s".to_owned()
-    } else {
-        parts.join(" ")
+        return "0s".to_owned();
     }
+    parts.join(" ")
 }
 
 /// Reads a size in bytes: a number, whole or with decimals, and a unit, such as "1 GiB" or "500MB".
@@ -77,37 +81,26 @@ pub fn show_duration(duration: Duration) -> String {
 /// "kB", "MB" … are powers of 1000, "KiB", "MiB" … of 1024; "K" and "M" alone mean both to different people and are refused.
 pub fn size(text: &str) -> Result<u64, &'static str> {
     let (number, unit) = split_unit(text);
-    let factor = match unit {
-        "" | "B" => 1,
-        "kB" | "KB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
+    let unit = match unit {
+        "" => "B",
+        "KB" => "kB",
         "K" | "k" | "M" | "G" | "T" => {
             return Err("does not tell whether its unit is a power of 1000 or of 1024");
         }
-        _ => return Err("is no size"),
+        other => other,
     };
-    scaled(number, factor).ok_or("is no size")
+    let known = SIZES.iter().find(|(known, _)| *known == unit);
+    let scaled = known.and_then(|(_, factor)| scaled(number, *factor));
+    scaled.ok_or("is no size")
 }
 
 /// Writes a size so that [`size`] reads it back, in the largest binary unit that it is a whole number of.
 pub fn show_size(bytes: u64) -> String {
-    for (unit, factor) in [
-        ("TiB", 1_u64 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-    ] {
-        if bytes >= factor && bytes.is_multiple_of(factor) {
-            return format!("{} {unit}", bytes / factor);
-        }
-    }
-    format!("{bytes} B")
+    let fits = |(unit, factor): &&(&str, u64)| {
+        unit.ends_with("iB") && bytes >= *factor && bytes.is_multiple_of(*factor)
+    };
+    let (unit, factor) = SIZES.iter().find(fits).unwrap_or(&("B", 1));
+    format!("{} {unit}", bytes / factor)
 }
 
 /// Reads a rate in bytes per second: a size per second, such as "2 MiB/s", or bits per second, such as "8 Mbit/s".
@@ -127,14 +120,17 @@ pub fn rate(text: &str) -> Result<u64, &'static str> {
     }
 }
 
-/// Splits off the number at the beginning, and the blanks after it.
+/// Splits off the number at the beginning, and the blanks around the rest.
 fn split_unit(text: &str) -> (&str, &str) {
-    let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
+    let (number, unit) = split(text.trim(), |c| c.is_ascii_digit() || c == '.' || c == '_');
     (number, unit.trim())
+}
+
+/// Splits a text after the characters at its beginning that are such.
+fn split(text: &str, is_such: impl Fn(char) -> bool) -> (&str, &str) {
+    let rest = text.trim_start_matches(is_such);
+    text.split_at_checked(text.len() - rest.len())
+        .unwrap_or((text, ""))
 }
 
 /// A decimal number times a factor, exactly, rounded down; `None` where it is no number or too large.

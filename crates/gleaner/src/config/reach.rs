@@ -3,18 +3,22 @@
 //! What is admitted ends in configuration files and command lines of ssh: nothing passes that could be read there as
 //! an option, a pattern or a piece of shell.
 
+use std::ffi::OsStr;
 use std::num::NonZeroU16;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use model::{DeviceName, SourcePath};
+use toml::Value as Toml;
 
 use super::braces;
-use super::findings::Findings;
+use super::findings::{Faults, Finding};
 use super::template::Template;
-use super::value::{Form, Kind, Written, quoted, text_as_toml};
+use super::value::{Form, Kind, Written, quoted};
 
-/// Declares kinds of values that are another for each device: what each becomes once the id is in it, how that is admitted, and
-/// how it is shown.
+/// Declares kinds of values that differ from device to device: what each becomes once the id is in it, how that is
+/// admitted, and how it is shown.
 macro_rules! per_device {
     ($($(#[doc = $doc:literal])* $kind:ident: $value:ty = $admit:ident, $show:expr, $form:expr;)*) => {$(
         $(#[doc = $doc])*
@@ -23,19 +27,17 @@ macro_rules! per_device {
 
         impl Kind for $kind {
             type Value = $value;
-
             const FORM: Form = $form;
 
-            fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<$value> {
-                let template = Template::read(written, findings)?;
-                expanded(written, &template, &written.span, $admit, findings)
+            fn read(written: &Written<'_>) -> Result<$value, Faults> {
+                expanded(written, &Template::read(written)?, &written.span, $admit).map_err(Into::into)
             }
 
-            fn check(written: &Written<'_>, findings: &mut Findings<'_>) -> bool {
-                Template::read(written, findings).is_some()
+            fn check(written: &Written<'_>) -> Result<(), Faults> {
+                Template::check(written)
             }
 
-            fn show(value: &$value) -> Option<String> {
+            fn show(value: &$value) -> Option<Toml> {
                 Some($show(value))
             }
         }
@@ -48,7 +50,7 @@ per_device! {
     /// A host name or an address.
     Host: String = host, plain, Template::FORM;
     /// A port number, or an expression of the id.
-    Port: NonZeroU16 = port, NonZeroU16::to_string, Form {
+    Port: NonZeroU16 = port, |port: &NonZeroU16| Toml::Integer(port.get().into()), Form {
         types: &["string", "integer"],
         ..Form::text("port", "a number, or an expression in quotes such as \"{id+5000}\"")
     };
@@ -61,8 +63,8 @@ per_device! {
 }
 
 /// A text as a template that means the same for each id.
-fn plain(text: impl AsRef<str>) -> String {
-    text_as_toml(braces::escape(text.as_ref()))
+fn plain(text: impl AsRef<str>) -> Toml {
+    braces::escape(text.as_ref()).into()
 }
 
 /// What a template means for the device of that id.
@@ -71,21 +73,15 @@ fn expanded<T>(
     template: &Template,
     span: &Range<usize>,
     admit: impl Fn(&str) -> Result<T, String>,
-    findings: &mut Findings<'_>,
-) -> Option<T> {
+) -> Result<T, Finding> {
     let (key, id) = (written.key, written.context.id);
-    let admitted = match template.expand(id) {
-        Err(problem) => Err(format!("`{key}` {problem}")),
-        Ok(text) => admit(&text).map_err(|problem| {
-            let id = id.filter(|_| template.names_id());
-            let id = id.map(|id| format!(" for id {id}")).unwrap_or_default();
-            format!("`{key}` {}{id} {problem}", quoted(&text))
-        }),
-    };
-    let admitted = admitted.map_err(|text| {
-        findings.error(span.clone(), text);
-    });
-    admitted.ok()
+    let fault = |problem: String| Finding::error(span.clone(), format!("`{key}` {problem}"));
+    let text = template.expand(id).map_err(fault)?;
+    admit(&text).map_err(|problem| {
+        let id = id.filter(|_| template.names_id());
+        let id = id.map(|id| format!(" for id {id}")).unwrap_or_default();
+        fault(format!("{}{id} {problem}", quoted(&text)))
+    })
 }
 
 /// The folders on a device: at least one, none inside another.
@@ -94,52 +90,67 @@ pub struct Sources;
 
 impl Kind for Sources {
     type Value = Vec<SourcePath>;
-
     const FORM: Form = Form::LIST;
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Vec<SourcePath>> {
+    fn read(written: &Written<'_>) -> Result<Vec<SourcePath>, Faults> {
         let mut sources: Vec<SourcePath> = Vec::new();
-        for (text, span) in written.texts() {
-            // What is no template has been reported by the check; the others may have faults of their own.
-            let Ok(template) = Template::parse(text) else {
-                continue;
-            };
-            let source = expanded(written, &template, span, source, findings)?;
+        for (template, span) in templates(written)? {
+            let source = expanded(written, &template?, span, source)?;
             if let Some(other) = sources.iter().find(|other| overlap(other, &source)) {
                 let text = if *other == source {
                     format!("the source {source} is there twice")
                 } else {
                     format!("the sources {other} and {source} lie one inside the other")
                 };
-                let finding = findings.error(span.clone(), text);
-                finding.help("name each folder once; what lies below it is gathered with it");
-                return None;
+                let remedy = "name each folder once; what lies below it is gathered with it";
+                return Err(Finding::error(span.clone(), text).help(remedy).into());
             }
             sources.push(source);
         }
-        (!sources.is_empty()).then_some(sources)
+        Ok(sources)
     }
 
-    fn check(written: &Written<'_>, findings: &mut Findings<'_>) -> bool {
-        for (text, span) in written.texts() {
-            if let Err(problem) = Template::parse(text) {
-                findings.error(span.clone(), format!("`{}` {problem}", written.key));
-            }
+    fn check(written: &Written<'_>) -> Result<(), Faults> {
+        let templates = templates(written)?;
+        if templates.iter().all(|(template, _)| template.is_ok()) {
+            return Ok(());
         }
-        if written.texts().next().is_none() {
-            let finding = findings.error(written.span.clone(), "`source` is an empty list");
-            finding.help("name the folder that is to be emptied, such as \"/home/pi/beephotos\"");
-        }
-        true
+        let faults = templates
+            .into_iter()
+            .filter_map(|(template, span)| match template {
+                Err(fault) => Some(fault),
+                // What is no template must not hide what is wrong with the others.
+                Ok(template) if !template.names_id() => expanded(written, &template, span, source).err(),
+                Ok(_) => None,
+            });
+        Err(faults.collect())
     }
 
-    fn show(sources: &Vec<SourcePath>) -> Option<String> {
+    fn show(sources: &Vec<SourcePath>) -> Option<Toml> {
         let texts = sources
             .iter()
             .map(|source| String::from_utf8_lossy(source.as_bytes()));
-        let texts = texts.map(|text| toml::Value::String(braces::escape(&text)));
-        Some(toml::Value::Array(texts.collect()).to_string())
+        Some(texts.map(plain).collect::<Vec<Toml>>().into())
     }
+}
+
+/// A folder as it is written, and its place.
+type Folder<'w> = (Result<Template, Finding>, &'w Range<usize>);
+
+/// The folders as they are written; at least one.
+fn templates<'w>(written: &'w Written<'_>) -> Result<Vec<Folder<'w>>, Finding> {
+    let templates = written.texts().map(|(text, span)| {
+        let template = Template::parse(text);
+        let fault = |problem| Finding::error(span.clone(), format!("`{}` {problem}", written.key));
+        (template.map_err(fault), span)
+    });
+    let templates: Vec<_> = templates.collect();
+    if templates.is_empty() {
+        let finding = Finding::error(written.span.clone(), "`source` is an empty list");
+        let remedy = "name the folder that is to be emptied, such as \"/home/pi/beephotos\"";
+        return Err(finding.help(remedy));
+    }
+    Ok(templates)
 }
 
 /// A name that is fit for a folder in the store and for an alias of ssh.
@@ -193,19 +204,18 @@ fn port(text: &str) -> Result<NonZeroU16, String> {
 
 /// A host name or address, as ssh takes it: never one that ssh would read as an option or its shell as a command.
 fn host(text: &str) -> Result<String, String> {
-    let fit = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-    if text.is_empty() || text.len() > 255 || text.starts_with('-') || !text.chars().all(fit) {
-        return Err("is no host name or address".to_owned());
-    }
-    Ok(text.to_owned())
+    word(text, 255, ".-_:").ok_or_else(|| "is no host name or address".to_owned())
 }
 
 fn user(text: &str) -> Result<String, String> {
-    let fit = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '+' | '$');
-    if text.is_empty() || text.len() > 100 || text.starts_with('-') || !text.chars().all(fit) {
-        return Err("is no login name".to_owned());
-    }
-    Ok(text.to_owned())
+    word(text, 100, ".-_@+$").ok_or_else(|| "is no login name".to_owned())
+}
+
+/// The text, if it is one of letters, digits and these marks, which ssh does not take for an option.
+fn word(text: &str, max_length: usize, marks: &str) -> Option<String> {
+    let is_fit = |c: char| c.is_alphanumeric() || marks.contains(c);
+    let is_short = (1..=max_length).contains(&text.len());
+    (is_short && !text.starts_with('-') && text.chars().all(is_fit)).then(|| text.to_owned())
 }
 
 fn identity(text: &str) -> Result<String, String> {
@@ -245,14 +255,13 @@ fn jump(text: &str) -> Result<String, String> {
 
 /// Whether one folder is the other, or lies in it.
 fn overlap(left: &SourcePath, right: &SourcePath) -> bool {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
-    let (short, long) = if left.len() <= right.len() {
-        (left, right)
-    } else {
-        (right, left)
-    };
-    let rest = long.strip_prefix(short);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    let [left, right] = [left, right].map(path);
+    left.starts_with(right) || right.starts_with(left)
+}
+
+/// A folder on a device, as a path whose order is that of its components.
+pub(super) fn path(source: &SourcePath) -> &Path {
+    Path::new(OsStr::from_bytes(source.as_bytes()))
 }
 
 #[cfg(test)]

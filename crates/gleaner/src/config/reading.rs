@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::findings::Findings;
+use super::findings::{Finding, Findings};
 use super::keys::{DEFAULTS, DEVICE, TABLES};
 use super::section::Section;
 use super::suggest;
@@ -40,11 +40,9 @@ pub(super) fn report_syntax(text: &str, errors: &[toml::de::Error], findings: &m
             match what {
                 Some(key) if message == "duplicate key" => {
                     let text = format!("`{}` is there twice", model::escaped(key.as_bytes()));
-                    findings.error(span, text).help("leave one of them out");
+                    findings.add(Finding::error(span, text).help("leave one of them out"));
                 }
-                _ => {
-                    findings.error(span, message);
-                }
+                _ => findings.add(Finding::error(span, message)),
             }
         }
         last_line = line;
@@ -78,11 +76,11 @@ pub(super) fn read<'d>(
                 let what = other.type_str();
                 if is_device {
                     let text = format!("`device` is a {what}, but must be a list of tables");
-                    let finding = findings.error(name.span(), text);
-                    finding.help("write `[[device]]`, with two brackets, above each device");
+                    let finding = Finding::error(name.span(), text);
+                    findings.add(finding.help("write `[[device]]`, with two brackets, above each device"));
                 } else {
                     let text = format!("{} is a {what}, but must be a table", table.heading);
-                    findings.error(value.span(), text);
+                    findings.add(Finding::error(value.span(), text));
                 }
             }
         }
@@ -105,8 +103,8 @@ fn device<'d>(
         let known: Vec<&Key> = DEVICE.keys().chain(DEFAULTS.keys()).collect();
         read_keys(keys, &DEVICE, &known, context, &mut section, findings);
     } else {
-        let finding = findings.error(span, "a device is a table");
-        finding.help("write `[[device]]` above each device, and below it one line for each key");
+        let remedy = "write `[[device]]` above each device, and below it one line for each key";
+        findings.add(Finding::error(span, "a device is a table").help(remedy));
         section.is_spoilt = true;
     }
     section
@@ -127,14 +125,15 @@ fn read_keys<'d>(
             section.spoilt.extend(meant);
             continue;
         };
-        let is_sound = match Written::new(key.name, &key.form, value, context) {
-            Ok(written) => (key.check)(&written, findings),
+        let written = Written::new(key.name, &key.form, value, context);
+        let checked = match written {
+            Ok(written) => (key.check)(&written),
             Err((span, problem)) => {
-                findings.error(span, format!("`{}` in {} {problem}", key.name, table.heading));
-                false
+                let text = format!("`{}` in {} {problem}", key.name, table.heading);
+                Err(Finding::error(span, text).into())
             }
         };
-        if is_sound {
+        if findings.sound(checked).is_some() {
             section.values.insert(key.name, value);
         } else {
             section.spoilt.insert(key.name);
@@ -154,32 +153,32 @@ fn report_unknown_key(
     let names = || known.iter().map(|key| key.name);
     let meant = suggest::nearest(name.get_ref(), names());
     let shown = model::escaped(name.get_ref().as_bytes());
-    let finding = findings.error(name.span(), format!("unknown key `{shown}` in {}", table.heading));
+    let finding = Finding::error(name.span(), format!("unknown key `{shown}` in {}", table.heading));
     let hint = match (meant, home_of(name.get_ref())) {
         (Some(meant), _) => format!("did you mean `{meant}`? "),
         (None, Some(home)) => format!("`{shown}` belongs in {home}; "),
         (None, None) => String::new(),
     };
     let all: Vec<String> = names().map(|name| format!("`{name}`")).collect();
-    finding.help(format!("{hint}known here are {}", all.join(", ")));
+    findings.add(finding.help(format!("{hint}known here are {}", all.join(", "))));
     meant
 }
 
 fn report_unknown_table(name: &Name<'_>, file: &mut File<'_>, findings: &mut Findings<'_>) {
     let shown = model::escaped(name.get_ref().as_bytes());
-    let finding = findings.error(name.span(), format!("unknown table or key `{shown}`"));
     let names = TABLES.iter().map(|table| table.name);
     let meant = suggest::nearest(name.get_ref(), names);
     let meant = meant.and_then(|meant| TABLES.into_iter().find(|table| table.name == meant));
-    if let Some(table) = meant {
+    let remedy = if let Some(table) = meant {
         file.table(table.name).is_spoilt = true;
-        finding.help(format!("did you mean `{}`?", table.heading));
+        format!("did you mean `{}`?", table.heading)
     } else if let Some(home) = home_of(name.get_ref()) {
-        finding.help(format!("`{shown}` belongs in {home}"));
+        format!("`{shown}` belongs in {home}")
     } else {
-        let headings = TABLES.map(|table| table.heading);
-        finding.help(format!("the tables are {}", headings.join(", ")));
-    }
+        format!("the tables are {}", TABLES.map(|table| table.heading).join(", "))
+    };
+    let finding = Finding::error(name.span(), format!("unknown table or key `{shown}`"));
+    findings.add(finding.help(remedy));
 }
 
 /// The table that a key belongs in, if it is known anywhere.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{DEFAULTS, DEVICE, TABLES};
 use super::table::{Key, Table};
+use super::value::Form;
 
 /// What precedes the list of keys.
 const PREFACE: &str = include_str!("../../assets/configuration.md");
@@ -38,48 +39,64 @@ fn table_schema(table: &Table) -> Value {
     let required = keys.clone().filter(|key| key.is_required());
     let required: Vec<&str> = required.map(|key| key.name).collect();
     let keys = keys.map(|key| (key.name.to_owned(), key_schema(key)));
-    let mut schema = json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": keys.collect::<Map<_, _>>(),
-    });
-    if !required.is_empty() {
-        schema["required"] = json!(required);
+    let description = Some(table.description().into());
+    let schema = [
+        ("type", Some("object".into())),
+        ("description", description.clone().filter(|_| !is_device)),
+        ("additionalProperties", Some(false.into())),
+        ("required", (!required.is_empty()).then(|| required.into())),
+        ("properties", Some(keys.collect::<Map<_, _>>().into())),
+    ];
+    if !is_device {
+        return object(schema);
     }
-    if is_device {
-        schema = json!({ "type": "array", "items": schema, "minItems": 1 });
-    }
-    schema["description"] = table.description().into();
-    schema
+    object([
+        ("type", Some("array".into())),
+        ("description", description),
+        ("minItems", Some(1.into())),
+        ("items", Some(object(schema))),
+    ])
 }
 
 fn key_schema(key: &Key) -> Value {
+    let Form {
+        title,
+        types,
+        words,
+        range,
+        ..
+    } = key.form;
     // What is declared as TOML is JSON too.
     let json = |toml: &str| -> Value { serde_json::from_str(toml).unwrap_or_default() };
-    let form = &key.form;
-    let mut schema = json!({
-        "title": form.title,
-        "description": key.description(),
-        "type": form.types,
-        "examples": [json(key.example)],
-    });
-    if let [only] = form.types {
-        schema["type"] = json!(only);
-    }
-    if form.types.contains(&"array") {
-        schema["items"] = json!({ "type": "string" });
-    }
-    if !form.words.is_empty() {
-        schema["enum"] = form.words.iter().map(|word| json(word)).collect();
-    }
-    if let Some((least, most)) = form.range {
-        schema["minimum"] = least.into();
-        schema["maximum"] = most.into();
-    }
-    if let Some(default) = key.default {
-        schema["default"] = json(default);
-    }
-    schema
+    let kind = match types {
+        [only] => json!(only),
+        several => json!(several),
+    };
+    object([
+        ("title", Some(title.into())),
+        ("description", Some(key.description().into())),
+        ("type", Some(kind)),
+        (
+            "items",
+            types.contains(&"array").then(|| json!({ "type": "string" })),
+        ),
+        (
+            "enum",
+            (!words.is_empty()).then(|| words.iter().map(|word| json(word)).collect()),
+        ),
+        ("minimum", range.map(|(min, _)| min.into())),
+        ("maximum", range.map(|(_, max)| max.into())),
+        ("default", key.default.map(json)),
+        ("examples", Some([json(key.example)].into())),
+    ])
+}
+
+/// A JSON object of the members that are there.
+fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let there = members
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(there.collect())
 }
 
 /// `docs/reference/configuration.md`.

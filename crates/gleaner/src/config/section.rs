@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::findings::Findings;
+use super::findings::Faults;
 use super::value::{Context, Kind, Written};
 
 /// The keys of one table. A key that came to nothing, for a reason that has been reported, is not among its values.
@@ -49,23 +49,22 @@ impl Section<'_> {
         merged
     }
 
-    /// What the value of a key means, or its default, which is TOML, or its absence.
+    /// What the value of a key means, or its default, which is TOML, or its absence. Nothing is said about a key that must
+    /// be there and is not.
     pub fn get<K: Kind>(
         &self,
         key: &str,
         default: Option<&str>,
         context: &Context<'_>,
-        findings: &mut Findings<'_>,
-    ) -> Option<K::Value> {
-        if let Some(value) = self.values.get(key) {
-            let written = Written::new(key, &K::FORM, value, context).ok()?;
-            return K::read(&written, findings);
+    ) -> Result<K::Value, Faults> {
+        let default = default.map(DeValue::parse).transpose();
+        let default = default.map_err(|_| Faults::new())?;
+        match self.values.get(key).copied().or(default.as_ref()) {
+            Some(value) => {
+                let written = Written::new(key, &K::FORM, value, context);
+                K::read(&written.map_err(|_| Faults::new())?)
+            }
+            None => K::absent().ok_or_else(Faults::new),
         }
-        let Some(default) = default else {
-            return K::absent();
-        };
-        let default = DeValue::parse(default).ok()?;
-        let written = Written::new(key, &K::FORM, &default, context).ok()?;
-        K::read(&written, findings)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::findings::Findings;
+use super::findings::Faults;
 use super::value::{Form, Written};
 
 /// A table of the configuration.
@@ -48,8 +48,8 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// A value other than the default, as TOML.
     pub example: &'static str,
-    /// Whether a value is sound; what is wrong with it is then among the findings.
-    pub check: fn(&Written<'_>, &mut Findings<'_>) -> bool,
+    /// What is wrong with a value.
+    pub check: fn(&Written<'_>) -> Result<(), Faults>,
 }
 
 impl Key {
@@ -112,12 +112,11 @@ macro_rules! table {
                 context: &$crate::config::value::Context<'_>,
                 findings: &mut $crate::config::findings::Findings<'_>,
             ) -> Option<Self> {
-                $(let $key = section.get::<$kind>(
+                $(let $key = findings.sound(section.get::<$kind>(
                     stringify!($key),
                     $crate::config::table::table!(@toml $($default)?),
                     context,
-                    findings,
-                );)*
+                ));)*
                 Some(Self { $($key: $key?),* })
             }
 
@@ -139,7 +138,7 @@ pub(super) use table;
 /// Writes the line of a key. TOML has no word for nothing: without a value the line is a comment.
 pub(super) fn show(
     key: &str,
-    value: Option<String>,
+    value: Option<toml::Value>,
     absent: &str,
     out: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {

@@ -1,7 +1,7 @@
 //! Text with the id of a device in it: "raspberry{id:02}", "{id+5000}".
 
 use super::braces;
-use super::findings::Findings;
+use super::findings::{Faults, Finding};
 use super::value::{Form, Kind, Written};
 
 /// Text that becomes another for each id.
@@ -53,18 +53,17 @@ impl Template {
 
 impl Kind for Template {
     type Value = Self;
-
     const FORM: Form = Form::text("text with {id}", "text in quotes");
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self> {
-        let template = Self::parse(written.text()).map_err(|problem| {
-            findings.error(written.span.clone(), format!("`{}` {problem}", written.key));
-        });
-        template.ok()
+    fn read(written: &Written<'_>) -> Result<Self, Faults> {
+        Self::parse(written.text()).map_err(|problem| {
+            let text = format!("`{}` {problem}", written.key);
+            Finding::error(written.span.clone(), text).into()
+        })
     }
 
     /// Each device is shown for itself.
-    fn show(_template: &Self) -> Option<String> {
+    fn show(_template: &Self) -> Option<toml::Value> {
         None
     }
 }

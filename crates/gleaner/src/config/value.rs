@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::findings::{Findings, Noted};
+use super::findings::{Faults, Finding};
 
 /// A kind of value: what it looks like, what it means, and how that is written again.
 pub trait Kind {
@@ -17,12 +17,12 @@ pub trait Kind {
     /// What it looks like.
     const FORM: Form;
 
-    /// What it means; `None` where something is wrong with it, which is then among the findings.
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self::Value>;
+    /// What it means.
+    fn read(written: &Written<'_>) -> Result<Self::Value, Faults>;
 
-    /// Whether it is fit to be read later, for a certain device; what is wrong with it is then among the findings.
-    fn check(written: &Written<'_>, findings: &mut Findings<'_>) -> bool {
-        Self::read(written, findings).is_some()
+    /// What is wrong with it, before it is known for which device it is.
+    fn check(written: &Written<'_>) -> Result<(), Faults> {
+        Self::read(written).map(drop)
     }
 
     /// What it means that the key is not there; `None` where the key must be there.
@@ -31,7 +31,7 @@ pub trait Kind {
     }
 
     /// The value as TOML, so that it reads back as the same; `None` where the key is not there.
-    fn show(value: &Self::Value) -> Option<String>;
+    fn show(value: &Self::Value) -> Option<toml::Value>;
 }
 
 /// A key that may be left out.
@@ -43,19 +43,19 @@ impl<K: Kind> Kind for Option<K> {
         ..K::FORM
     };
 
-    fn read(written: &Written<'_>, findings: &mut Findings<'_>) -> Option<Self::Value> {
-        K::read(written, findings).map(Some)
+    fn read(written: &Written<'_>) -> Result<Self::Value, Faults> {
+        K::read(written).map(Some)
     }
 
-    fn check(written: &Written<'_>, findings: &mut Findings<'_>) -> bool {
-        K::check(written, findings)
+    fn check(written: &Written<'_>) -> Result<(), Faults> {
+        K::check(written)
     }
 
     fn absent() -> Option<Self::Value> {
         Some(None)
     }
 
-    fn show(value: &Self::Value) -> Option<String> {
+    fn show(value: &Self::Value) -> Option<toml::Value> {
         value.as_ref().and_then(K::show)
     }
 }
@@ -108,7 +108,10 @@ impl Form {
                 let text = decimal.map_or_else(|_| number.to_string(), |number| number.to_string());
                 ("number", "integer", text.into())
             }
-            DeValue::Float(number) => ("number", "number", number.as_str().into()),
+            DeValue::Float(number) => {
+                let decimal = number.as_str().parse().map(|number: f64| number.to_string());
+                ("number", "number", decimal.unwrap_or_default().into())
+            }
             DeValue::Boolean(switch) => ("switch", "boolean", switch.to_string().into()),
             DeValue::Array(_) => return Err(format!("is a list, but must be {}", self.expected)),
             DeValue::Datetime(_) | DeValue::Table(_) => {
@@ -187,19 +190,14 @@ impl<'w> Written<'w> {
         self.texts.iter().map(|(text, span)| (text.as_ref(), span))
     }
 
-    /// Notes that something is wrong with the value, in words that fit between the key and the value.
-    pub fn fault<'f>(&self, problem: &str, findings: &'f mut Findings<'_>) -> Noted<'f> {
+    /// Something is wrong with the value, in words that fit between the key and the value.
+    pub fn fault(&self, problem: &str) -> Finding {
         let text = format!("`{}` {problem}: {}", self.key, quoted(self.text()));
-        findings.error(self.span.clone(), text)
+        Finding::error(self.span.clone(), text)
     }
 }
 
 /// What was written, as it may be shown in a message.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", model::escaped(text.as_bytes()))
-}
-
-/// A text as TOML.
-pub fn text_as_toml(text: impl Into<String>) -> String {
-    toml::Value::String(text.into()).to_string()
 }

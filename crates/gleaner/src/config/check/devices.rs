@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU16;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::{DeviceName, SourcePath};
+use model::DeviceName;
 
-use crate::config::findings::Findings;
+use crate::config::findings::{Faults, Finding, Findings};
 use crate::config::ids::{Ids, MAX_DEVICES};
 use crate::config::keys::{DEFAULTS, DEVICE, Folders, Reach, Rules};
 use crate::config::meant::Device;
 use crate::config::quantity;
-use crate::config::reach::Name;
+use crate::config::reach::{Name, path};
 use crate::config::reading::File;
 use crate::config::section::Section;
 use crate::config::template::{FORMS, Template};
@@ -21,37 +22,34 @@ use crate::config::value::Context;
 /// Checks every section; devices with faults are left out.
 pub(super) fn check(file: &mut File<'_>, context: &Context<'_>, findings: &mut Findings<'_>) -> Vec<Device> {
     if file.devices.is_empty() && !file.table(DEVICE.name).is_spoilt {
-        let finding = findings.error(None, "there is no device");
-        finding.help("write `[[device]]` and below it `name = \"…\"`, an alias of your ssh_config");
+        let remedy = "write `[[device]]` and below it `name = \"…\"`, an alias of your ssh_config";
+        findings.add(Finding::error(None, "there is no device").help(remedy));
     }
     let defaults = std::mem::take(file.table(DEFAULTS.name));
-    let mut fleet = Fleet::default();
     let mut default_rules = None;
+    let mut fleet = Fleet::default();
     for section in &file.devices {
-        let Some(ids) = ids(section, context, findings) else {
+        let Some(ids) = findings.sound(ids(section, context)) else {
             continue;
         };
         fleet.count += ids.as_ref().map_or(1, Ids::count);
         if fleet.count > MAX_DEVICES {
             let text = format!("with this section there are {} devices", fleet.count);
-            let finding = findings.error(section.span.clone(), text);
-            finding.help("at most 10,000 are possible");
+            findings.add(Finding::error(section.span.clone(), text).help("at most 10,000 are possible"));
             break;
         }
         let merged = section.or(&defaults);
         if !merged.mentions("source") {
-            let finding = findings.error(section.span.clone(), "the device has no `source`");
-            finding.help("write `source = \"/home/pi/beephotos\"` here, or in [defaults] for all devices");
+            let finding = Finding::error(section.span.clone(), "the device has no `source`");
+            let remedy = "write `source = \"/home/pi/beephotos\"` here, or in [defaults] for all devices";
+            findings.add(finding.help(remedy));
         }
-        let has_rules = Rules::KEYS.iter().any(|key| section.mentions(key.name));
-        let rules = match &default_rules {
-            Some(rules) if !has_rules => Arc::clone(rules),
-            _ => match rules(&merged, context, findings) {
-                Some(rules) => Arc::new(rules),
-                None => continue,
-            },
+        let has_own_rules = Rules::KEYS.iter().any(|key| section.mentions(key.name));
+        let shared = default_rules.clone().filter(|_| !has_own_rules);
+        let Some(rules) = shared.or_else(|| rules(&merged, context, findings).map(Arc::new)) else {
+            continue;
         };
-        if !has_rules {
+        if !has_own_rules {
             default_rules = Some(Arc::clone(&rules));
         }
         let group = Group {
@@ -68,30 +66,31 @@ pub(super) fn check(file: &mut File<'_>, context: &Context<'_>, findings: &mut F
     fleet.devices
 }
 
-/// The ids of a section, if it has any; `None` where it cannot be said which devices it stands for.
-fn ids(section: &Section<'_>, context: &Context<'_>, findings: &mut Findings<'_>) -> Option<Option<Ids>> {
+/// The ids of a section, if it has any; without a finding where what is wrong has been reported.
+fn ids(section: &Section<'_>, context: &Context<'_>) -> Result<Option<Ids>, Faults> {
     if !section.mentions("name") {
-        let finding = findings.error(section.span.clone(), "the device has no `name`");
-        finding.help("write `name = \"…\"`, an alias of your ssh_config");
+        let finding = Finding::error(section.span.clone(), "the device has no `name`");
+        let remedy = "write `name = \"…\"`, an alias of your ssh_config";
+        return Err(finding.help(remedy).into());
     }
-    let name = section.get::<Template>("name", None, context, findings)?;
-    let ids = section.get::<Option<Ids>>("ids", None, context, findings)?;
+    let name = section.get::<Template>("name", None, context)?;
+    let ids = section.get::<Option<Ids>>("ids", None, context)?;
+    let fault = |text: &str, remedy: String| {
+        let finding = Finding::error(section.span_of("name"), format!("`name` {text}"));
+        Err(finding.help(remedy).into())
+    };
     match (&ids, name.names_id()) {
-        (None, _) if section.is_spoilt("ids") => return None,
+        (None, _) if section.is_spoilt("ids") => Err(Faults::new()),
         (None, true) => {
-            let text = "`name` has {id} in it, but the device has no `ids`";
-            let finding = findings.error(section.span_of("name"), text);
-            finding.help("write for example `ids = \"1-30\"` below it");
-            return None;
+            let remedy = "write for example `ids = \"1-30\"` below it".to_owned();
+            fault("has {id} in it, but the device has no `ids`", remedy)
         }
-        (Some(_), false) => {
-            let finding = findings.error(section.span_of("name"), "`name` is the same for all `ids`");
-            finding.help(format!("put the id into it, as {FORMS}"));
-            return None;
-        }
-        _ => {}
+        (Some(_), false) => fault(
+            "is the same for all `ids`",
+            format!("put the id into it, as {FORMS}"),
+        ),
+        _ => Ok(ids),
     }
-    Some(ids)
 }
 
 /// The rules of a section that is merged with the defaults.
@@ -104,9 +103,8 @@ fn rules(section: &Section<'_>, context: &Context<'_>, findings: &mut Findings<'
     if rules.settle_blind < rules.settle {
         let [blind, settle] = [rules.settle_blind, rules.settle].map(quantity::show_duration);
         let text = format!("`settle_blind` is {blind}, which is less than `settle`, {settle}");
-        findings
-            .warning(span, text)
-            .help("where less can be seen, it is better waited longer: write at least as much as `settle`");
+        let remedy = "where less can be seen, it is better waited longer: write at least as much as `settle`";
+        findings.add(Finding::warning(span, text).help(remedy));
     }
     Some(rules)
 }
@@ -137,8 +135,8 @@ struct Machine {
     jump: Option<String>,
 }
 
-/// The sources on a machine, and whose they are. In order, so that what lies in a folder follows it.
-type Occupied = BTreeMap<Vec<u8>, DeviceName>;
+/// The sources on a machine, none inside another, and whose they are.
+type Occupied = BTreeMap<PathBuf, DeviceName>;
 
 impl Fleet {
     /// Adds one device; false where something is wrong with it. Everything is tried before anything is given up.
@@ -146,7 +144,7 @@ impl Fleet {
         let section = &group.section;
         let context = Context { id, ..*group.context };
         let span = section.span_of("name").unwrap_or_default();
-        let name = section.get::<Name>("name", None, &context, findings);
+        let name = findings.sound(section.get::<Name>("name", None, &context));
         let name = name.and_then(|name| self.takes_name(name, &span, findings));
         let reach = Reach::read(section, &context, findings);
         let folders = Folders::read(section, &context, findings);
@@ -178,9 +176,8 @@ impl Fleet {
         };
         let line = findings.line(first);
         let text = format!("there are two devices named `{name}`; the first stands in line {line}");
-        findings.error(span.clone(), text).help(
-            "give each device a name of its own; one with settings of its own is left out of the `ids` of the others",
-        );
+        let remedy = "give each device a name of its own; one with settings of its own is left out of the `ids` of the others";
+        findings.add(Finding::error(span.clone(), text).help(remedy));
         None
     }
 
@@ -202,37 +199,30 @@ impl Fleet {
         };
         let occupied = self.machines.entry(machine).or_default();
         let mut sources = device.sources.iter();
-        let conflict = sources.find_map(|source| Some((source, occupant(occupied, source)?)));
+        let conflict = sources.find_map(|source| Some((source, occupant(occupied, path(source))?)));
         if let Some((source, other)) = conflict {
             let port = port.map(|port| format!(" port {port}")).unwrap_or_default();
             let name = &device.name;
             let text = format!(
                 "`{name}` and `{other}` are the same machine ({host}{port}) with the same source {source}"
             );
-            findings.error(span.clone(), text).help(
-                "give each device a `port`, `host` or `jump` of its own, such as `port = \"{id+5000}\"`",
-            );
+            let remedy =
+                "give each device a `port`, `host` or `jump` of its own, such as `port = \"{id+5000}\"`";
+            findings.add(Finding::error(span.clone(), text).help(remedy));
             return false;
         }
         for source in &device.sources {
-            occupied.insert(source.as_bytes().to_vec(), device.name.clone());
+            occupied.insert(path(source).to_owned(), device.name.clone());
         }
         true
     }
 }
 
-/// Whose folder this one is, lies in or contains.
-fn occupant<'o>(occupied: &'o Occupied, source: &SourcePath) -> Option<&'o DeviceName> {
-    let path = source.as_bytes();
-    let slashes = path
-        .iter()
-        .enumerate()
-        .filter(|(at, byte)| **byte == b'/' && *at > 0);
-    let mut ancestors = slashes.filter_map(|(at, _)| path.get(..at)).chain([path]);
-    let above = ancestors.find_map(|ancestor| occupied.get(ancestor));
-    above.or_else(|| {
-        let inside = [path, b"/"].concat();
-        let (first, device) = occupied.range(inside.clone()..).next()?;
-        first.starts_with(&inside).then_some(device)
-    })
+/// Whose folder this one is, lies in or contains: its neighbour, as paths are in the order of their components.
+fn occupant<'o>(occupied: &'o Occupied, source: &Path) -> Option<&'o DeviceName> {
+    let before = occupied.range(..=source.to_owned()).next_back();
+    let after = occupied.range(source.to_owned()..).next();
+    let above = before.filter(|(other, _)| source.starts_with(other));
+    let (_, device) = above.or(after.filter(|(other, _)| other.starts_with(source)))?;
+    Some(device)
 }
