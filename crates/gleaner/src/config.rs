@@ -1,10 +1,10 @@
 //! The configuration: declared key by key, found, read as it is *written*, checked into what is *meant*.
 //!
-//! All faults are reported at once, each with its place and what would be right. What comes out in the end cannot be
-//! wrong in itself; whether store, ledger and devices are there is for others to find out.
+//! All faults are reported at once, each with its place and what would be right. What comes out in the end
+//! cannot be wrong in itself; whether store, ledger and devices are there is for others to find out.
 //!
-//! Begin reading with [`load`]; then [`keys`], where a key is added, and [`meant`]; between them the private modules
-//! `reading` and `check`.
+//! Begin reading with [`load`]; then [`keys`], where a key is added, and [`meant`]; between them the private
+//! modules `reading` and `check`.
 
 mod braces;
 mod check;
@@ -86,9 +86,12 @@ pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Che
         reading::report_syntax(text, &errors, &mut findings);
         return Err(findings.report(&shown));
     }
-    let context = Context { file, id: None };
-    let mut written = reading::read(document.get_ref(), &context, &mut findings);
-    let config = check::check(&mut written, &context, environment, &mut findings);
+    let context = Context {
+        file: Some(file),
+        id: None,
+    };
+    let mut written = reading::read(document.get_ref(), context, &mut findings);
+    let config = check::check(&mut written, file, environment, &mut findings);
     match config {
         Some(config) if findings.errors() == 0 => Ok(Checked {
             config,
@@ -111,7 +114,8 @@ fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec
         match std::fs::read(file) {
             Ok(bytes) => return Ok((file.clone(), bytes)),
             Err(cause) if is_absence(&cause) => {}
-            // We are in a folder that we may not look into, as the account of the service in somebody's home: what is in it is not for us.
+            // We are in a folder that we may not look into, as the account of the service in somebody's home:
+            // what is in it is not for us.
             Err(cause) if file.is_relative() && is_closed(file, &cause) => {}
             Err(cause) => return Err(unreadable(file, cause, false)),
         }

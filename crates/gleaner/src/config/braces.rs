@@ -1,7 +1,7 @@
 //! Text with placeholders in braces: what layouts and templates have in common.
 
-/// Takes a text apart into what stands for itself and what stands in braces. `{{` and `}}` stand for braces; the error fits
-/// after the name of what is written.
+/// Takes a text apart into what stands for itself and what stands in braces. `{{` and `}}` stand for braces;
+/// the error fits after the name of what is written.
 pub(super) fn split<P>(
     text: &str,
     literal: impl Fn(String) -> P,

@@ -1,23 +1,24 @@
 //! From what is written to what is meant.
 //!
-//! What is wrong in a value was found when the file was read; here are the faults that lie between the keys. A fault never
-//! stops the checking of the rest.
+//! What is wrong in a value was found when the file was read; here are the faults that lie between the keys.
+//! A fault never stops the checking of the rest.
 
 mod devices;
+
+use std::path::Path;
 
 use super::findings::{Finding, Findings};
 use super::keys::{Fleet, Ledger, Ssh, Store};
 use super::meant::{Config, Device};
 use super::reading::File;
 use super::section::Section;
-use super::value::Context;
 use crate::Environment;
 
-/// Checks everything; `None` where something that has no default is missing or wrong. Even `Some` counts only if there
-/// are no errors among the findings.
+/// Checks everything; `None` where something that has no default is missing or wrong. Even `Some` counts only
+/// if there are no errors among the findings.
 pub(super) fn check(
     file: &mut File<'_>,
-    context: &Context<'_>,
+    path: &Path,
     environment: &Environment,
     findings: &mut Findings<'_>,
 ) -> Option<Config> {
@@ -26,8 +27,8 @@ pub(super) fn check(
         let finding = Finding::error(None, "the store has no `path`");
         findings.add(finding.help("write `[store]` and below it `path = \"/where/the/files/go\"`"));
     }
-    let store = Store::read(written, context, findings);
-    let ledger = Ledger::read(file.table("ledger"), context, findings);
+    let store = Store::read(written, findings);
+    let ledger = Ledger::read(file.table("ledger"), findings);
     let ledger = ledger.and_then(|ledger| ledger.path);
     let ledger = ledger.or_else(|| environment.default_ledger());
     if ledger.is_none() && !file.table("ledger").mentions("path") {
@@ -35,13 +36,13 @@ pub(super) fn check(
         let remedy = "write `[ledger]` and below it `path = \"/var/lib/gleaner/ledger.db\"`";
         findings.add(Finding::error(None, text).help(remedy));
     }
-    let ssh = Ssh::read(file.table("ssh"), context, findings);
-    let fleet = Fleet::read(file.table("fleet"), context, findings);
-    let devices = devices::check(file, context, findings);
+    let ssh = Ssh::read(file.table("ssh"), findings);
+    let fleet = Fleet::read(file.table("fleet"), findings);
+    let devices = devices::check(file, findings);
     let store = store?;
     warn_of_collisions(&store, file.table("store"), &devices, findings);
     Some(Config {
-        file: context.file.to_owned(),
+        file: path.to_owned(),
         store,
         ledger: ledger?,
         ssh: ssh?,

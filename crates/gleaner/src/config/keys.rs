@@ -18,50 +18,31 @@ use super::table::{Table, table};
 
 /// Every table, in the order of the reference.
 pub const TABLES: [Table; 6] = [
-    Table {
-        name: "store",
-        heading: "[store]",
-        about: Store::ABOUT,
-        keys: &[Store::KEYS],
-    },
-    Table {
-        name: "ledger",
-        heading: "[ledger]",
-        about: Ledger::ABOUT,
-        keys: &[Ledger::KEYS],
-    },
-    Table {
-        name: "ssh",
-        heading: "[ssh]",
-        about: Ssh::ABOUT,
-        keys: &[Ssh::KEYS],
-    },
-    Table {
-        name: "fleet",
-        heading: "[fleet]",
-        about: Fleet::ABOUT,
-        keys: &[Fleet::KEYS],
-    },
+    Table::new("store", "[store]", Store::ABOUT, &[Store::KEYS]),
+    Table::new("ledger", "[ledger]", Ledger::ABOUT, &[Ledger::KEYS]),
+    Table::new("ssh", "[ssh]", Ssh::ABOUT, &[Ssh::KEYS]),
+    Table::new("fleet", "[fleet]", Fleet::ABOUT, &[Fleet::KEYS]),
     DEFAULTS,
     DEVICE,
 ];
 
 /// What devices have in common.
-pub const DEFAULTS: Table = Table {
-    name: "defaults",
-    heading: "[defaults]",
-    about: "What holds for every device, unless its own section says otherwise. A key of a `[[device]]` takes the place of\n\
-            the one here; lists are not joined.",
-    keys: &[Folders::KEYS, Rules::KEYS, Reach::KEYS],
-};
+pub const DEFAULTS: Table = Table::new(
+    "defaults",
+    "[defaults]",
+    "What holds for every device, unless its own section says otherwise. A key of a `[[device]]` takes the place of\n\
+     the one here; lists are not joined.",
+    &[Folders::KEYS, Rules::KEYS, Reach::KEYS],
+);
 
-/// One device, or several that differ in a number only. It may have the keys of [`DEFAULTS`] too.
+/// One device, or several that differ in a number only.
 pub const DEVICE: Table = Table {
     name: "device",
     heading: "[[device]]",
     about: "The devices: one section for each, or for each group of devices that differ in a number only. Beside `name` and `ids`,\n\
             any key of `[defaults]` may stand here.",
     keys: &[Identification::KEYS],
+    shared: DEFAULTS.keys,
 };
 
 table! {

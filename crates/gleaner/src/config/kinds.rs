@@ -1,5 +1,5 @@
-//! The kinds of values, each with the words for what is wrong and what would be right. Those that differ from device to
-//! device are in [`super::reach`].
+//! The kinds of values, each with the words for what is wrong and what would be right. Those that differ from
+//! device to device are in [`super::reach`].
 
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Kind for PathBuf {
         if path.is_absolute() {
             return Ok(path.to_owned());
         }
-        let file = path::absolute(written.context.file).ok();
+        let file = written.context.file.and_then(|file| path::absolute(file).ok());
         let folder = file.as_deref().and_then(Path::parent);
         let remedy = match folder.filter(|_| !text.is_empty()) {
             _ if path.starts_with("~") => "write the home folder out, such as \"/home/ana/…\"".to_owned(),
@@ -69,7 +69,8 @@ impl Kind for Layout {
 #[derive(Debug)]
 pub struct Span<const MIN: u64>;
 
-/// How long a file was left alone. Zero is allowed: where files come complete, by a rename for example, none need wait.
+/// How long a file was left alone. Zero is allowed: where files come complete, by a rename for example, none
+/// need wait.
 pub type Wait = Span<0>;
 
 /// A time-out or a pause. Zero would mean that nothing ever succeeds, or that the processor never rests.
@@ -149,7 +150,8 @@ impl Kind for Rate {
     }
 }
 
-/// Permissions of what is in the store, where gleaner must be able to read its files and to work in its folders.
+/// Permissions of what is in the store, where gleaner must be able to read its files and to work in its
+/// folders.
 #[derive(Debug)]
 pub struct Mode<const IS_FOLDER: bool>;
 
@@ -182,10 +184,7 @@ impl<const IS_FOLDER: bool> Kind for Mode<IS_FOLDER> {
         let mode = u32::from_str_radix(digits, 8).ok().filter(|_| is_octal);
         let finding = match mode {
             Some(mode) if mode <= max && mode & needed == needed => return Ok(mode),
-            Some(_) => {
-                let text = format!("`{}` {text} is not fit for {user}", written.key);
-                Finding::error(written.span.clone(), text)
-            }
+            Some(_) => written.fault_at(&written.span, &format!("{text} is not fit for {user}")),
             None => written.fault("is no permissions in three or four octal digits"),
         };
         Err(finding.help(remedy).into())
@@ -200,7 +199,8 @@ impl<const IS_FOLDER: bool> Kind for Mode<IS_FOLDER> {
 #[derive(Debug)]
 pub struct Number<const MIN: usize, const MAX: usize>;
 
-/// How many devices at the same time. One machine of this kind can neither start nor hold more ssh clients than that.
+/// How many devices at the same time. One machine of this kind can neither start nor hold more ssh clients
+/// than that.
 pub type Parallel = Number<1, 1000>;
 
 impl<const MIN: usize, const MAX: usize> Kind for Number<MIN, MAX> {
@@ -215,7 +215,7 @@ impl<const MIN: usize, const MAX: usize> Kind for Number<MIN, MAX> {
         let text = written.text();
         let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
         number.ok_or_else(|| {
-            let finding = Finding::error(written.span.clone(), format!("`{}` is {text}", written.key));
+            let finding = written.fault_at(&written.span, &format!("is {text}"));
             finding.help(format!("it must be {MIN} to {MAX}")).into()
         })
     }
@@ -270,10 +270,9 @@ impl Kind for Exclude {
     const FORM: Form = Form::LIST;
 
     fn read(written: &Written<'_>) -> Result<Self, Faults> {
-        let key = written.key;
         let faults = written.texts().filter_map(|(pattern, span)| {
             let problem = Self::check(pattern).err()?;
-            let finding = Finding::error(span.clone(), format!("`{key}` {} {problem}", quoted(pattern)));
+            let finding = written.fault_at(span, &format!("{} {problem}", quoted(pattern)));
             Some(finding.help("write patterns such as \"*.tmp\", \"/thumbnails/\" or \"day/**/*.part\""))
         });
         let faults: Faults = faults.collect();
@@ -282,8 +281,8 @@ impl Kind for Exclude {
         }
         let patterns = written.texts().map(|(pattern, _)| pattern.to_owned());
         Self::new(patterns).map_err(|problem| {
-            let text = format!("`{key}` as a whole {problem}");
-            Finding::error(written.span.clone(), text).into()
+            let problem = format!("as a whole {problem}");
+            written.fault_at(&written.span, &problem).into()
         })
     }
 
@@ -300,19 +299,12 @@ impl Kind for Ids {
     };
 
     fn read(written: &Written<'_>) -> Result<Self, Faults> {
-        Self::parse(written.text()).map_err(|problem| {
-            let text = format!("`{}` {problem}", written.key);
-            Finding::error(written.span.clone(), text).into()
-        })
-    }
-
-    /// Each device is shown for itself.
-    fn show(_ids: &Self) -> Option<Toml> {
-        None
+        Self::parse(written.text()).map_err(|problem| written.fault_at(&written.span, &problem).into())
     }
 }
 
-/// Declares a kind with a few words, each with what it means. The first word for a meaning is the one that is shown.
+/// Declares a kind with a few words, each with what it means. The first word for a meaning is the one that is
+/// shown.
 macro_rules! words {
     ($kind:ty, $form:expr, $($word:tt => $meaning:ident),+) => {
         impl Kind for $kind {

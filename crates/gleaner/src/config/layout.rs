@@ -1,10 +1,12 @@
-//! The `layout` of a store: the pattern of the names that files get there. Parsed here, applied by the engine.
+//! The `layout` of a store: the pattern of the names that files get there. Parsed here, applied by the
+//! engine.
 
 pub use engine::placement::LayoutPart;
 
 use super::braces;
 
-/// A pattern that gives each file a relative name in the store, and different files of a folder different ones.
+/// A pattern that gives each file a relative name in the store, and different files of a folder different
+/// ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     text: String,
@@ -54,7 +56,8 @@ impl Layout {
         self.parts.contains(&LayoutPart::Device)
     }
 
-    /// Whether the files of different sources of a device get different names, if the sources' last components differ.
+    /// Whether the files of different sources of a device get different names, if the sources' last
+    /// components differ.
     pub fn tells_sources_apart(&self) -> bool {
         self.parts.contains(&LayoutPart::Source)
     }

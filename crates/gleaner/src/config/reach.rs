@@ -1,7 +1,8 @@
-//! What a device is reached by, and the folders there: admitted, or refused in words that fit after what was written.
+//! What a device is reached by, and the folders there: admitted, or refused in words that fit after what was
+//! written.
 //!
-//! What is admitted ends in configuration files and command lines of ssh: nothing passes that could be read there as
-//! an option, a pattern or a piece of shell.
+//! What is admitted ends in configuration files and command lines of ssh: nothing passes that could be read
+//! there as an option, a pattern or a piece of shell.
 
 use std::ffi::OsStr;
 use std::num::NonZeroU16;
@@ -17,8 +18,8 @@ use super::findings::{Faults, Finding};
 use super::template::Template;
 use super::value::{Form, Kind, Written, quoted};
 
-/// Declares kinds of values that differ from device to device: what each becomes once the id is in it, how that is
-/// admitted, and how it is shown.
+/// Declares kinds of values that differ from device to device: what each becomes once the id is in it, how
+/// that is admitted, and how it is shown.
 macro_rules! per_device {
     ($($(#[doc = $doc:literal])* $kind:ident: $value:ty = $admit:ident, $show:expr, $form:expr;)*) => {$(
         $(#[doc = $doc])*
@@ -74,8 +75,8 @@ fn expanded<T>(
     span: &Range<usize>,
     admit: impl Fn(&str) -> Result<T, String>,
 ) -> Result<T, Finding> {
-    let (key, id) = (written.key, written.context.id);
-    let fault = |problem: String| Finding::error(span.clone(), format!("`{key}` {problem}"));
+    let id = written.context.id;
+    let fault = |problem: String| written.fault_at(span, &problem);
     let text = template.expand(id).map_err(fault)?;
     admit(&text).map_err(|problem| {
         let id = id.filter(|_| template.names_id());
@@ -141,14 +142,12 @@ type Folder<'w> = (Result<Template, Finding>, &'w Range<usize>);
 fn templates<'w>(written: &'w Written<'_>) -> Result<Vec<Folder<'w>>, Finding> {
     let templates = written.texts().map(|(text, span)| {
         let template = Template::parse(text);
-        let fault = |problem| Finding::error(span.clone(), format!("`{}` {problem}", written.key));
-        (template.map_err(fault), span)
+        (template.map_err(|problem| written.fault_at(span, &problem)), span)
     });
     let templates: Vec<_> = templates.collect();
     if templates.is_empty() {
-        let finding = Finding::error(written.span.clone(), "`source` is an empty list");
-        let remedy = "name the folder that is to be emptied, such as \"/home/pi/beephotos\"";
-        return Err(finding.help(remedy));
+        let finding = written.fault_at(&written.span, "is an empty list");
+        return Err(finding.help("name the folder that is to be emptied, such as \"/home/pi/beephotos\""));
     }
     Ok(templates)
 }
@@ -202,7 +201,8 @@ fn port(text: &str) -> Result<NonZeroU16, String> {
         .ok_or_else(|| "is no port; it must be 1 to 65535, or an expression such as \"{id+5000}\"".to_owned())
 }
 
-/// A host name or address, as ssh takes it: never one that ssh would read as an option or its shell as a command.
+/// A host name or address, as ssh takes it: never one that ssh would read as an option or its shell as a
+/// command.
 fn host(text: &str) -> Result<String, String> {
     word(text, 255, ".-_:").ok_or_else(|| "is no host name or address".to_owned())
 }
@@ -270,20 +270,7 @@ mod tests {
 
     #[test]
     fn nothing_passes_that_ssh_could_take_for_something_else() {
-        for bad in [
-            "",
-            "-oProxyCommand=reboot",
-            "a b",
-            "a\nb",
-            "$(reboot)",
-            "a;b",
-            "a/b",
-            "*",
-            "!a",
-            "a,b",
-            "a\"b",
-            "a%h",
-        ] {
+        for bad in "|-oProxyCommand=reboot|a b|a\nb|$(reboot)|a;b|a/b|*|!a|a,b|a\"b|a%h".split('|') {
             assert!(name(bad).is_err(), "name {bad:?}");
             assert!(host(bad).is_err(), "host {bad:?}");
             assert!(jump(bad).is_err() || bad == "a,b", "jump {bad:?}");
@@ -301,24 +288,11 @@ mod tests {
 
     #[test]
     fn the_usual_ways_to_a_device_pass() {
-        assert!(
-            ["raspberry07", "cam.example.org", "pi_2"]
-                .iter()
-                .all(|good| name(good).is_ok())
-        );
-        assert!(
-            ["localhost", "10.0.0.1", "fe80::1"]
-                .iter()
-                .all(|good| host(good).is_ok())
-        );
-        for good in [
-            "none",
-            "gateway",
-            "ana@gateway.example.org:2222",
-            "a,b@c",
-            "[fe80::1]:22",
-            "ana@[fe80::1]",
-        ] {
+        let mut names = ["raspberry07", "cam.example.org", "pi_2"].into_iter();
+        assert!(names.all(|good| name(good).is_ok()));
+        let mut hosts = ["localhost", "10.0.0.1", "fe80::1"].into_iter();
+        assert!(hosts.all(|good| host(good).is_ok()));
+        for good in "none gateway ana@gateway.example.org:2222 a,b@c [fe80::1]:22 ana@[fe80::1]".split(' ') {
             assert_eq!(jump(good).as_deref(), Ok(good));
         }
         assert_eq!(jump("a, b").as_deref(), Ok("a,b"));
@@ -326,20 +300,9 @@ mod tests {
 
     #[test]
     fn a_folder_that_the_operating_system_lives_in_is_no_source() {
-        for bad in [
-            "/",
-            "//",
-            "/home",
-            "/home/",
-            "/etc",
-            "/etc/ssh",
-            "/usr/local/data",
-            "/proc/1",
-            "/var",
-            "pictures",
-            "~/pictures",
-            "/a/../b",
-        ] {
+        for bad in "/ // /home /home/ /etc /etc/ssh /usr/local/data /proc/1 /var pictures ~/pictures /a/../b"
+            .split(' ')
+        {
             assert!(source(bad).is_err(), "{bad}");
         }
         for (written, meant) in [

@@ -1,5 +1,5 @@
-//! From the text of a configuration file to its tables, key by key, so that every unknown key and every value that is
-//! wrong in itself is found, not only the first.
+//! From the text of a configuration file to its tables, key by key, so that every unknown key and every value
+//! that is wrong in itself is found, not only the first.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::findings::{Finding, Findings};
 use super::keys::{DEFAULTS, DEVICE, TABLES};
 use super::section::Section;
 use super::suggest;
-use super::table::{Key, Table};
+use super::table::Table;
 use super::value::{Context, Written};
 
 /// The tables of a file.
@@ -52,7 +52,7 @@ pub(super) fn report_syntax(text: &str, errors: &[toml::de::Error], findings: &m
 /// Reads the tables.
 pub(super) fn read<'d>(
     document: &'d DeTable<'d>,
-    context: &Context<'_>,
+    context: Context<'d>,
     findings: &mut Findings<'_>,
 ) -> File<'d> {
     let mut file = File::default();
@@ -62,46 +62,44 @@ pub(super) fn read<'d>(
             report_unknown_table(name, &mut file, findings);
             continue;
         };
-        match (value.get_ref(), table.name == DEVICE.name) {
-            (DeValue::Array(list), true) => {
+        let section = file.table(table.name);
+        section.context = context;
+        let what = value.get_ref().type_str();
+        match value.get_ref() {
+            DeValue::Array(list) if table.is_list() => {
                 let devices = list.iter().map(|value| device(value, context, findings));
                 file.devices = devices.collect();
             }
-            (DeValue::Table(keys), false) => {
-                let known: Vec<&Key> = table.keys().collect();
-                read_keys(keys, &table, &known, context, file.table(table.name), findings);
+            _ if table.is_list() => {
+                section.is_spoilt = true;
+                let text = format!("`device` is a {what}, but must be a list of tables");
+                let remedy = "write `[[device]]`, with two brackets, above each device";
+                findings.add(Finding::error(name.span(), text).help(remedy));
             }
-            (other, is_device) => {
-                file.table(table.name).is_spoilt = true;
-                let what = other.type_str();
-                if is_device {
-                    let text = format!("`device` is a {what}, but must be a list of tables");
-                    let finding = Finding::error(name.span(), text);
-                    findings.add(finding.help("write `[[device]]`, with two brackets, above each device"));
-                } else {
-                    let text = format!("{} is a {what}, but must be a table", table.heading);
-                    findings.add(Finding::error(value.span(), text));
-                }
+            DeValue::Table(keys) => read_keys(keys, &table, section, findings),
+            _ => {
+                section.is_spoilt = true;
+                let text = format!("{} is a {what}, but must be a table", table.heading);
+                findings.add(Finding::error(value.span(), text));
             }
         }
     }
     file
 }
 
-/// A device may have the keys of the defaults as well as its own.
 fn device<'d>(
     value: &'d Spanned<DeValue<'d>>,
-    context: &Context<'_>,
+    context: Context<'d>,
     findings: &mut Findings<'_>,
 ) -> Section<'d> {
     let span = value.span();
     let mut section = Section {
+        context,
         span: span.clone(),
         ..Section::default()
     };
     if let DeValue::Table(keys) = value.get_ref() {
-        let known: Vec<&Key> = DEVICE.keys().chain(DEFAULTS.keys()).collect();
-        read_keys(keys, &DEVICE, &known, context, &mut section, findings);
+        read_keys(keys, &DEVICE, &mut section, findings);
     } else {
         let remedy = "write `[[device]]` above each device, and below it one line for each key";
         findings.add(Finding::error(span, "a device is a table").help(remedy));
@@ -114,19 +112,16 @@ fn device<'d>(
 fn read_keys<'d>(
     keys: &'d DeTable<'d>,
     table: &Table,
-    known: &[&'static Key],
-    context: &Context<'_>,
     section: &mut Section<'d>,
     findings: &mut Findings<'_>,
 ) {
     for (name, value) in keys {
-        let Some(key) = known.iter().find(|key| key.name == *name.get_ref()) else {
-            let meant = report_unknown_key(name, table, known, findings);
+        let Some(key) = table.known().find(|key| key.name == *name.get_ref()) else {
+            let meant = report_unknown_key(name, table, findings);
             section.spoilt.extend(meant);
             continue;
         };
-        let written = Written::new(key.name, &key.form, value, context);
-        let checked = match written {
+        let checked = match Written::new(key.name, &key.form, value, section.context) {
             Ok(written) => (key.check)(&written),
             Err((span, problem)) => {
                 let text = format!("`{}` in {} {problem}", key.name, table.heading);
@@ -144,13 +139,8 @@ fn read_keys<'d>(
 type Name<'d> = Spanned<std::borrow::Cow<'d, str>>;
 
 /// Returns the key that was probably meant.
-fn report_unknown_key(
-    name: &Name<'_>,
-    table: &Table,
-    known: &[&'static Key],
-    findings: &mut Findings<'_>,
-) -> Option<&'static str> {
-    let names = || known.iter().map(|key| key.name);
+fn report_unknown_key(name: &Name<'_>, table: &Table, findings: &mut Findings<'_>) -> Option<&'static str> {
+    let names = || table.known().map(|key| key.name);
     let meant = suggest::nearest(name.get_ref(), names());
     let shown = model::escaped(name.get_ref().as_bytes());
     let finding = Finding::error(name.span(), format!("unknown key `{shown}` in {}", table.heading));

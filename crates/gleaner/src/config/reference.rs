@@ -1,11 +1,11 @@
-//! The configuration described: its JSON Schema, and `docs/reference/configuration.md`. Everything comes from the
-//! declarations in [`super::keys`].
+//! The configuration described: its JSON Schema, and `docs/reference/configuration.md`. Everything comes from
+//! the declarations in [`super::keys`].
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{DEFAULTS, DEVICE, TABLES};
+use super::keys::TABLES;
 use super::table::{Key, Table};
 use super::value::Form;
 
@@ -33,29 +33,22 @@ pub fn schema() -> Value {
 }
 
 fn table_schema(table: &Table) -> Value {
-    let is_device = table.name == DEVICE.name;
-    let shared = DEFAULTS.keys().filter(|_| is_device);
-    let keys = table.keys().chain(shared);
-    let required = keys.clone().filter(|key| key.is_required());
+    let required = table.known().filter(|key| key.is_required());
     let required: Vec<&str> = required.map(|key| key.name).collect();
-    let keys = keys.map(|key| (key.name.to_owned(), key_schema(key)));
-    let description = Some(table.description().into());
+    let keys = table.known().map(|key| (key.name.to_owned(), key_schema(key)));
+    let description: Value = table.description().into();
     let schema = [
         ("type", Some("object".into())),
-        ("description", description.clone().filter(|_| !is_device)),
+        ("description", (!table.is_list()).then(|| description.clone())),
         ("additionalProperties", Some(false.into())),
         ("required", (!required.is_empty()).then(|| required.into())),
         ("properties", Some(keys.collect::<Map<_, _>>().into())),
     ];
-    if !is_device {
-        return object(schema);
+    if table.is_list() {
+        json!({ "type": "array", "description": description, "minItems": 1, "items": object(schema) })
+    } else {
+        object(schema)
     }
-    object([
-        ("type", Some("array".into())),
-        ("description", description),
-        ("minItems", Some(1.into())),
-        ("items", Some(object(schema))),
-    ])
 }
 
 fn key_schema(key: &Key) -> Value {

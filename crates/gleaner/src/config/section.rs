@@ -9,9 +9,12 @@ use toml::de::DeValue;
 use super::findings::Faults;
 use super::value::{Context, Kind, Written};
 
-/// The keys of one table. A key that came to nothing, for a reason that has been reported, is not among its values.
+/// The keys of one table. A key that came to nothing, for a reason that has been reported, is not among its
+/// values.
 #[derive(Debug, Clone, Default)]
 pub struct Section<'d> {
+    /// What the meaning of its values may depend on.
+    pub context: Context<'d>,
     /// Where the table stands.
     pub span: Range<usize>,
     /// What is written for each key.
@@ -38,30 +41,26 @@ impl Section<'_> {
         self.values.get(key).map(|value| value.span())
     }
 
-    /// These keys, and those of the other section that are not there.
+    /// These keys, and those of the other section that are not there. What came to nothing here is not
+    /// replaced.
     #[must_use]
     pub fn or(&self, defaults: &Self) -> Self {
-        let mut merged = defaults.clone();
-        merged.values.extend(&self.values);
-        merged.spoilt.extend(&self.spoilt);
-        merged.is_spoilt |= self.is_spoilt;
-        merged.span = self.span.clone();
+        let mut merged = self.clone();
+        let missing = defaults.values.iter().filter(|(key, _)| !self.mentions(key));
+        merged.values.extend(missing);
+        merged.spoilt.extend(&defaults.spoilt);
+        merged.is_spoilt |= defaults.is_spoilt;
         merged
     }
 
-    /// What the value of a key means, or its default, which is TOML, or its absence. Nothing is said about a key that must
-    /// be there and is not.
-    pub fn get<K: Kind>(
-        &self,
-        key: &str,
-        default: Option<&str>,
-        context: &Context<'_>,
-    ) -> Result<K::Value, Faults> {
+    /// What the value of a key means, or its default, which is TOML, or its absence. Nothing is said about a
+    /// key that must be there and is not.
+    pub fn get<K: Kind>(&self, key: &str, default: Option<&str>) -> Result<K::Value, Faults> {
         let default = default.map(DeValue::parse).transpose();
         let default = default.map_err(|_| Faults::new())?;
         match self.values.get(key).copied().or(default.as_ref()) {
             Some(value) => {
-                let written = Written::new(key, &K::FORM, value, context);
+                let written = Written::new(key, &K::FORM, value, self.context);
                 K::read(&written.map_err(|_| Faults::new())?)
             }
             None => K::absent().ok_or_else(Faults::new),

@@ -1,4 +1,5 @@
-//! What is meant, written out again: every device, every default filled in. It can be read back as a configuration.
+//! What is meant, written out again: every device, every default filled in. It can be read back as a
+//! configuration.
 
 use std::fmt::{self, Display};
 

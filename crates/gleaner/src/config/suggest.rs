@@ -1,7 +1,7 @@
 //! The known word that was probably meant.
 
-/// The known word nearest to what was written, if it is near enough to be a slip: one or two letters left out, put
-/// in, changed or swapped, but never more than a third of the word.
+/// The known word nearest to what was written, if it is near enough to be a slip: one or two letters left
+/// out, put in, changed or swapped, but never more than a third of the word.
 pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let written = written.to_lowercase().replace('-', "_");
     known

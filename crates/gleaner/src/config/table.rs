@@ -14,14 +14,42 @@ pub struct Table {
     pub heading: &'static str,
     /// What it is about.
     pub about: &'static str,
-    /// Its keys; for `[[device]]`, only those that `[defaults]` does not have.
+    /// Its keys.
     pub keys: &'static [&'static [Key]],
+    /// Keys of another table that may stand here too.
+    pub shared: &'static [&'static [Key]],
 }
 
 impl Table {
+    /// A table with keys of its own only.
+    pub const fn new(
+        name: &'static str,
+        heading: &'static str,
+        about: &'static str,
+        keys: &'static [&'static [Key]],
+    ) -> Self {
+        Self {
+            name,
+            heading,
+            about,
+            keys,
+            shared: &[],
+        }
+    }
+
     /// Its keys, in the order of the reference.
     pub fn keys(&self) -> impl Iterator<Item = &'static Key> + Clone {
         self.keys.iter().copied().flatten()
+    }
+
+    /// Every key that may stand here.
+    pub fn known(&self) -> impl Iterator<Item = &'static Key> + Clone {
+        self.keys().chain(self.shared.iter().copied().flatten())
+    }
+
+    /// Whether there may be several of it.
+    pub fn is_list(&self) -> bool {
+        self.heading.starts_with("[[")
     }
 
     /// What it is about, in lines.
@@ -75,8 +103,9 @@ fn lines(comment: &str) -> String {
     lines.join("\n")
 }
 
-/// Declares the keys of a table, and the struct with what they mean. Each key has a comment, which the reference is made
-/// from, the kind of its values, a default unless it may or must be left out, and an example, both as TOML.
+/// Declares the keys of a table, and the struct with what they mean. Each key has a comment, which the
+/// reference is made from, the kind of its values, a default unless it may or must be left out, and an
+/// example, both as TOML.
 macro_rules! table {
     (@toml) => { None };
     (@toml $value:tt) => { Some(stringify!($value)) };
@@ -109,13 +138,11 @@ macro_rules! table {
             /// What a section means; `None` where a key that must be there is missing or wrong.
             pub fn read(
                 section: &$crate::config::section::Section<'_>,
-                context: &$crate::config::value::Context<'_>,
                 findings: &mut $crate::config::findings::Findings<'_>,
             ) -> Option<Self> {
                 $(let $key = findings.sound(section.get::<$kind>(
                     stringify!($key),
                     $crate::config::table::table!(@toml $($default)?),
-                    context,
                 ));)*
                 Some(Self { $($key: $key?),* })
             }

@@ -30,8 +30,10 @@ pub trait Kind {
         None
     }
 
-    /// The value as TOML, so that it reads back as the same; `None` where the key is not there.
-    fn show(value: &Self::Value) -> Option<toml::Value>;
+    /// The value as TOML, so that it reads back as the same; `None` where nothing is to be shown.
+    fn show(_value: &Self::Value) -> Option<toml::Value> {
+        None
+    }
 }
 
 /// A key that may be left out.
@@ -131,10 +133,10 @@ impl Form {
 }
 
 /// What the meaning of a value may depend on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Context<'c> {
     /// The configuration file, beside which a relative path was probably meant.
-    pub file: &'c Path,
+    pub file: Option<&'c Path>,
     /// The id of the device.
     pub id: Option<u32>,
 }
@@ -147,7 +149,7 @@ pub struct Written<'w> {
     /// Where the value stands.
     pub span: Range<usize>,
     /// What its meaning may depend on.
-    pub context: &'w Context<'w>,
+    pub context: Context<'w>,
     texts: Vec<(Cow<'w, str>, Range<usize>)>,
 }
 
@@ -157,7 +159,7 @@ impl<'w> Written<'w> {
         key: &'w str,
         form: &Form,
         value: &'w Spanned<DeValue<'_>>,
-        context: &'w Context<'w>,
+        context: Context<'w>,
     ) -> Result<Self, (Range<usize>, String)> {
         let text = |form: &Form, value: &'w Spanned<DeValue<'_>>| match form.scalar(value.get_ref()) {
             Ok(text) => Ok((text, value.span())),
@@ -190,10 +192,14 @@ impl<'w> Written<'w> {
         self.texts.iter().map(|(text, span)| (text.as_ref(), span))
     }
 
-    /// Something is wrong with the value, in words that fit between the key and the value.
+    /// What is wrong with the value, in words that fit between the key and the value.
     pub fn fault(&self, problem: &str) -> Finding {
-        let text = format!("`{}` {problem}: {}", self.key, quoted(self.text()));
-        Finding::error(self.span.clone(), text)
+        self.fault_at(&self.span, &format!("{problem}: {}", quoted(self.text())))
+    }
+
+    /// What is wrong with the value or a part of it, in words that fit after the key.
+    pub fn fault_at(&self, span: &Range<usize>, problem: &str) -> Finding {
+        Finding::error(span.clone(), format!("`{}` {problem}", self.key))
     }
 }
 

@@ -17,10 +17,9 @@ use crate::config::reach::{Name, path};
 use crate::config::reading::File;
 use crate::config::section::Section;
 use crate::config::template::{FORMS, Template};
-use crate::config::value::Context;
 
 /// Checks every section; devices with faults are left out.
-pub(super) fn check(file: &mut File<'_>, context: &Context<'_>, findings: &mut Findings<'_>) -> Vec<Device> {
+pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Device> {
     if file.devices.is_empty() && !file.table(DEVICE.name).is_spoilt {
         let remedy = "write `[[device]]` and below it `name = \"…\"`, an alias of your ssh_config";
         findings.add(Finding::error(None, "there is no device").help(remedy));
@@ -29,7 +28,7 @@ pub(super) fn check(file: &mut File<'_>, context: &Context<'_>, findings: &mut F
     let mut default_rules = None;
     let mut fleet = Fleet::default();
     for section in &file.devices {
-        let Some(ids) = findings.sound(ids(section, context)) else {
+        let Some(ids) = findings.sound(ids(section)) else {
             continue;
         };
         fleet.count += ids.as_ref().map_or(1, Ids::count);
@@ -38,7 +37,7 @@ pub(super) fn check(file: &mut File<'_>, context: &Context<'_>, findings: &mut F
             findings.add(Finding::error(section.span.clone(), text).help("at most 10,000 are possible"));
             break;
         }
-        let merged = section.or(&defaults);
+        let mut merged = section.or(&defaults);
         if !merged.mentions("source") {
             let finding = Finding::error(section.span.clone(), "the device has no `source`");
             let remedy = "write `source = \"/home/pi/beephotos\"` here, or in [defaults] for all devices";
@@ -46,35 +45,34 @@ pub(super) fn check(file: &mut File<'_>, context: &Context<'_>, findings: &mut F
         }
         let has_own_rules = Rules::KEYS.iter().any(|key| section.mentions(key.name));
         let shared = default_rules.clone().filter(|_| !has_own_rules);
-        let Some(rules) = shared.or_else(|| rules(&merged, context, findings).map(Arc::new)) else {
+        let Some(rules) = shared.or_else(|| rules(&merged, findings).map(Arc::new)) else {
             continue;
         };
         if !has_own_rules {
             default_rules = Some(Arc::clone(&rules));
         }
-        let group = Group {
-            section: merged,
-            context,
-            rules,
+        let mut add = |id| {
+            merged.context.id = id;
+            fleet.add(&merged, &rules, findings)
         };
         match ids {
-            None => fleet.add(&group, None, findings),
+            None => add(None),
             // One fault of a kind is enough for a section: the other ids have the same.
-            Some(ids) => ids.iter().all(|id| fleet.add(&group, Some(id), findings)),
+            Some(ids) => ids.iter().all(|id| add(Some(id))),
         };
     }
     fleet.devices
 }
 
 /// The ids of a section, if it has any; without a finding where what is wrong has been reported.
-fn ids(section: &Section<'_>, context: &Context<'_>) -> Result<Option<Ids>, Faults> {
+fn ids(section: &Section<'_>) -> Result<Option<Ids>, Faults> {
     if !section.mentions("name") {
         let finding = Finding::error(section.span.clone(), "the device has no `name`");
         let remedy = "write `name = \"…\"`, an alias of your ssh_config";
         return Err(finding.help(remedy).into());
     }
-    let name = section.get::<Template>("name", None, context)?;
-    let ids = section.get::<Option<Ids>>("ids", None, context)?;
+    let name = section.get::<Template>("name", None)?;
+    let ids = section.get::<Option<Ids>>("ids", None)?;
     let fault = |text: &str, remedy: String| {
         let finding = Finding::error(section.span_of("name"), format!("`name` {text}"));
         Err(finding.help(remedy).into())
@@ -94,13 +92,13 @@ fn ids(section: &Section<'_>, context: &Context<'_>) -> Result<Option<Ids>, Faul
 }
 
 /// The rules of a section that is merged with the defaults.
-fn rules(section: &Section<'_>, context: &Context<'_>, findings: &mut Findings<'_>) -> Option<Rules> {
-    let mut rules = Rules::read(section, context, findings)?;
+fn rules(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Rules> {
+    let mut rules = Rules::read(section, findings)?;
     let Some(span) = section.span_of("settle_blind") else {
         rules.settle_blind = rules.settle_blind.max(rules.settle);
         return Some(rules);
     };
-    if rules.settle_blind < rules.settle {
+    if rules.settle_blind < rules.settle && !section.is_spoilt("settle") {
         let [blind, settle] = [rules.settle_blind, rules.settle].map(quantity::show_duration);
         let text = format!("`settle_blind` is {blind}, which is less than `settle`, {settle}");
         let remedy = "where less can be seen, it is better waited longer: write at least as much as `settle`";
@@ -109,21 +107,13 @@ fn rules(section: &Section<'_>, context: &Context<'_>, findings: &mut Findings<'
     Some(rules)
 }
 
-/// The devices that one section stands for.
-struct Group<'g> {
-    /// Its keys, and those of the defaults.
-    section: Section<'g>,
-    context: &'g Context<'g>,
-    rules: Arc<Rules>,
-}
-
 /// The devices so far, and what a later one may not repeat.
 #[derive(Default)]
 struct Fleet {
     count: u64,
     devices: Vec<Device>,
-    /// Where each name stands.
-    names: HashMap<DeviceName, Range<usize>>,
+    /// The line of each name.
+    names: HashMap<DeviceName, usize>,
     machines: HashMap<Machine, Occupied>,
 }
 
@@ -139,15 +129,15 @@ struct Machine {
 type Occupied = BTreeMap<PathBuf, DeviceName>;
 
 impl Fleet {
-    /// Adds one device; false where something is wrong with it. Everything is tried before anything is given up.
-    fn add(&mut self, group: &Group<'_>, id: Option<u32>, findings: &mut Findings<'_>) -> bool {
-        let section = &group.section;
-        let context = Context { id, ..*group.context };
-        let span = section.span_of("name").unwrap_or_default();
-        let name = findings.sound(section.get::<Name>("name", None, &context));
-        let name = name.and_then(|name| self.takes_name(name, &span, findings));
-        let reach = Reach::read(section, &context, findings);
-        let folders = Folders::read(section, &context, findings);
+    /// Adds one device; false where something is wrong with it. Everything is tried before anything is given
+    /// up.
+    fn add(&mut self, section: &Section<'_>, rules: &Arc<Rules>, findings: &mut Findings<'_>) -> bool {
+        let at = section.span_of("name").unwrap_or_default();
+        let line = findings.line(&at);
+        let name = section.get::<Name>("name", None);
+        let name = findings.sound(name.and_then(|name| self.take_name(name, &at, line)));
+        let reach = Reach::read(section, findings);
+        let folders = Folders::read(section, findings);
         let sources = folders.and_then(|folders| folders.source);
         let (Some(name), Some(reach), Some(sources)) = (name, reach, sources) else {
             return false;
@@ -156,40 +146,28 @@ impl Fleet {
             name,
             reach,
             sources,
-            rules: Arc::clone(&group.rules),
+            rules: Arc::clone(rules),
         };
-        let is_alone = self.shares_no_source(&device, &span, findings);
+        let taken = findings.sound(self.take_sources(&device, at));
         self.devices.push(device);
-        is_alone
+        taken.is_some()
     }
 
     /// The name, if no other device has it.
-    fn takes_name(
-        &mut self,
-        name: DeviceName,
-        span: &Range<usize>,
-        findings: &mut Findings<'_>,
-    ) -> Option<DeviceName> {
+    fn take_name(&mut self, name: DeviceName, at: &Range<usize>, line: usize) -> Result<DeviceName, Faults> {
         let Some(first) = self.names.get(&name) else {
-            self.names.insert(name.clone(), span.clone());
-            return Some(name);
+            self.names.insert(name.clone(), line);
+            return Ok(name);
         };
-        let line = findings.line(first);
-        let text = format!("there are two devices named `{name}`; the first stands in line {line}");
+        let text = format!("there are two devices named `{name}`; the first stands in line {first}");
         let remedy = "give each device a name of its own; one with settings of its own is left out of the `ids` of the others";
-        findings.add(Finding::error(span.clone(), text).help(remedy));
-        None
+        Err(Finding::error(at.clone(), text).help(remedy).into())
     }
 
     /// Two devices that are the same machine must not empty the same folder.
-    fn shares_no_source(
-        &mut self,
-        device: &Device,
-        span: &Range<usize>,
-        findings: &mut Findings<'_>,
-    ) -> bool {
+    fn take_sources(&mut self, device: &Device, at: Range<usize>) -> Result<(), Faults> {
         let Some(host) = &device.reach.host else {
-            return true;
+            return Ok(());
         };
         let port = device.reach.port;
         let machine = Machine {
@@ -208,17 +186,17 @@ impl Fleet {
             );
             let remedy =
                 "give each device a `port`, `host` or `jump` of its own, such as `port = \"{id+5000}\"`";
-            findings.add(Finding::error(span.clone(), text).help(remedy));
-            return false;
+            return Err(Finding::error(at, text).help(remedy).into());
         }
         for source in &device.sources {
             occupied.insert(path(source).to_owned(), device.name.clone());
         }
-        true
+        Ok(())
     }
 }
 
-/// Whose folder this one is, lies in or contains: its neighbour, as paths are in the order of their components.
+/// Whose folder this one is, lies in or contains: its neighbour, as paths are in the order of their
+/// components.
 fn occupant<'o>(occupied: &'o Occupied, source: &Path) -> Option<&'o DeviceName> {
     let before = occupied.range(..=source.to_owned()).next_back();
     let after = occupied.range(source.to_owned()..).next();
