@@ -27,8 +27,8 @@ pub(super) fn check(
         let finding = Finding::error(None, "the store has no `path`");
         findings.add(finding.help("write `[store]` and below it `path = \"/where/the/files/go\"`"));
     }
-    let store = Store::read(written, findings);
-    let ledger = Ledger::read(file.table("ledger"), findings);
+    let store = Store::read(written, None, findings);
+    let ledger = Ledger::read(file.table("ledger"), None, findings);
     let ledger = ledger.and_then(|ledger| ledger.path);
     let ledger = ledger.or_else(|| environment.default_ledger());
     if ledger.is_none() && !file.table("ledger").mentions("path") {
@@ -36,8 +36,8 @@ pub(super) fn check(
         let remedy = "write `[ledger]` and below it `path = \"/var/lib/gleaner/ledger.db\"`";
         findings.add(Finding::error(None, text).help(remedy));
     }
-    let ssh = Ssh::read(file.table("ssh"), findings);
-    let fleet = Fleet::read(file.table("fleet"), findings);
+    let ssh = Ssh::read(file.table("ssh"), None, findings);
+    let fleet = Fleet::read(file.table("fleet"), None, findings);
     let devices = devices::check(file, findings);
     let store = store?;
     warn_of_collisions(&store, file.table("store"), &devices, findings);

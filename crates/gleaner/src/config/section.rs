@@ -41,13 +41,13 @@ impl Section<'_> {
         self.values.get(key).map(|value| value.span())
     }
 
-    /// These keys, and those of the other section that are not there. What came to nothing here is not
-    /// replaced.
+    /// These keys, and those of the other section that are not there.
     #[must_use]
     pub fn or(&self, defaults: &Self) -> Self {
         let mut merged = self.clone();
-        let missing = defaults.values.iter().filter(|(key, _)| !self.mentions(key));
-        merged.values.extend(missing);
+        for (key, value) in &defaults.values {
+            merged.values.entry(key).or_insert(value);
+        }
         merged.spoilt.extend(&defaults.spoilt);
         merged.is_spoilt |= defaults.is_spoilt;
         merged

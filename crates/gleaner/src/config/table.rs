@@ -135,15 +135,20 @@ macro_rules! table {
                 check: <$kind as $crate::config::value::Kind>::check,
             }),*];
 
-            /// What a section means; `None` where a key that must be there is missing or wrong.
+            /// What a section means, where what it does not say is as in `base`, or else the default; `None` where a key
+            /// that must be there is missing or wrong.
             pub fn read(
                 section: &$crate::config::section::Section<'_>,
+                base: Option<&Self>,
                 findings: &mut $crate::config::findings::Findings<'_>,
             ) -> Option<Self> {
-                $(let $key = findings.sound(section.get::<$kind>(
-                    stringify!($key),
-                    $crate::config::table::table!(@toml $($default)?),
-                ));)*
+                $(let $key = match base {
+                    Some(base) if !section.values.contains_key(stringify!($key)) => Some(Clone::clone(&base.$key)),
+                    _ => findings.sound(section.get::<$kind>(
+                        stringify!($key),
+                        $crate::config::table::table!(@toml $($default)?),
+                    )),
+                };)*
                 Some(Self { $($key: $key?),* })
             }
 

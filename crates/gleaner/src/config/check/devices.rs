@@ -25,7 +25,8 @@ pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Dev
         findings.add(Finding::error(None, "there is no device").help(remedy));
     }
     let defaults = std::mem::take(file.table(DEFAULTS.name));
-    let mut default_rules = None;
+    let default_rules = Rules::read(&defaults, None, findings);
+    let mut shared_rules = None;
     let mut fleet = Fleet::default();
     for section in &file.devices {
         let Some(ids) = findings.sound(ids(section)) else {
@@ -38,18 +39,26 @@ pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Dev
             break;
         }
         let mut merged = section.or(&defaults);
+        if section.is_spoilt("source") {
+            // Other folders were meant than those of the defaults: nothing follows from the latter.
+            merged.values.remove("source");
+        }
         if !merged.mentions("source") {
             let finding = Finding::error(section.span.clone(), "the device has no `source`");
             let remedy = "write `source = \"/home/pi/beephotos\"` here, or in [defaults] for all devices";
             findings.add(finding.help(remedy));
         }
         let has_own_rules = Rules::KEYS.iter().any(|key| section.mentions(key.name));
-        let shared = default_rules.clone().filter(|_| !has_own_rules);
-        let Some(rules) = shared.or_else(|| rules(&merged, findings).map(Arc::new)) else {
+        let shared = shared_rules.clone().filter(|_| !has_own_rules);
+        let own = || {
+            let rules = Rules::read(section, default_rules.as_ref(), findings)?;
+            Some(Arc::new(with_settle_blind(rules, &merged, findings)))
+        };
+        let Some(rules) = shared.or_else(own) else {
             continue;
         };
         if !has_own_rules {
-            default_rules = Some(Arc::clone(&rules));
+            shared_rules = Some(Arc::clone(&rules));
         }
         let mut add = |id| {
             merged.context.id = id;
@@ -91,20 +100,19 @@ fn ids(section: &Section<'_>) -> Result<Option<Ids>, Faults> {
     }
 }
 
-/// The rules of a section that is merged with the defaults.
-fn rules(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Rules> {
-    let mut rules = Rules::read(section, findings)?;
+/// The rules of a section that is merged with the defaults: where less can be seen, it is waited at least as long.
+fn with_settle_blind(mut rules: Rules, section: &Section<'_>, findings: &mut Findings<'_>) -> Rules {
     let Some(span) = section.span_of("settle_blind") else {
         rules.settle_blind = rules.settle_blind.max(rules.settle);
-        return Some(rules);
+        return rules;
     };
-    if rules.settle_blind < rules.settle && !section.is_spoilt("settle") {
+    if rules.settle_blind < rules.settle {
         let [blind, settle] = [rules.settle_blind, rules.settle].map(quantity::show_duration);
         let text = format!("`settle_blind` is {blind}, which is less than `settle`, {settle}");
         let remedy = "where less can be seen, it is better waited longer: write at least as much as `settle`";
         findings.add(Finding::warning(span, text).help(remedy));
     }
-    Some(rules)
+    rules
 }
 
 /// The devices so far, and what a later one may not repeat.
@@ -136,8 +144,8 @@ impl Fleet {
         let line = findings.line(&at);
         let name = section.get::<Name>("name", None);
         let name = findings.sound(name.and_then(|name| self.take_name(name, &at, line)));
-        let reach = Reach::read(section, findings);
-        let folders = Folders::read(section, findings);
+        let reach = Reach::read(section, None, findings);
+        let folders = Folders::read(section, None, findings);
         let sources = folders.and_then(|folders| folders.source);
         let (Some(name), Some(reach), Some(sources)) = (name, reach, sources) else {
             return false;
