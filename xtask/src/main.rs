@@ -23,6 +23,7 @@ mod reference;
 mod soak;
 mod testing;
 mod tidy;
+mod tool;
 mod workspace;
 
 use std::process::ExitCode;

@@ -36,7 +36,7 @@ const STEPS: [Step; 7] = [
     },
     Step {
         name: "package",
-        run: |workspace| package::build_and_check(workspace).map(|()| String::new()),
+        run: package::build_and_check,
     },
 ];
 
