@@ -1,4 +1,4 @@
-//! Runs one scenario, or says which there are.
+//! Runs one scenario, or says which there are, as TOML.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
@@ -9,11 +9,14 @@ use instructions::{SCENARIOS, run};
 fn main() -> ExitCode {
     let wanted = std::env::args().nth(1);
     let Some(wanted) = wanted else {
+        println!("processor = {:?}", processor());
         for scenario in &SCENARIOS {
-            let but_for = scenario.but_for.unwrap_or_default();
-            println!("{} {} {} {but_for}", scenario.name, scenario.count, scenario.of);
+            println!(
+                "[[scenarios]]\nname = {:?}\nnumber = {}",
+                scenario.name, scenario.count
+            );
+            println!("of = {:?}\nbut_for = {:?}", scenario.of, scenario.but_for);
         }
-        println!("processor {}", processor());
         return ExitCode::SUCCESS;
     };
     match SCENARIOS.iter().find(|scenario| scenario.name == wanted) {
@@ -28,7 +31,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the processor can do, so far as code asks before it chooses its instructions. Under valgrind it is the processor that valgrind plays.
+/// What the processor can do, so far as code asks before it chooses its instructions. Under valgrind it is
+/// the processor that valgrind plays.
 fn processor() -> String {
     #[cfg(target_arch = "x86_64")]
     let has = [

@@ -106,7 +106,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Mutants(options) => mutants::run(&workspace, &options),
         Verb::Fuzz(options) => fuzz::run(&workspace, &options),
         Verb::Soak(options) => soak::run(&workspace, &options),
-        Verb::Instructions(options) => instructions::run(&workspace, &options),
+        Verb::Instructions(options) => instructions::run(&workspace, &options).map(drop),
         Verb::Bench(options) => bench::run(&workspace, &options),
     }
 }
