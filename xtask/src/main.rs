@@ -104,7 +104,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Reference { check: false } => reference::write(&workspace),
         Verb::Package => package::build(&workspace),
         Verb::Mutants(options) => mutants::run(&workspace, &options),
-        Verb::Fuzz(options) => fuzz::run(&workspace, &options),
+        Verb::Fuzz(options) => fuzz::run(&workspace, &options).map(drop),
         Verb::Soak(options) => soak::run(&workspace, &options),
         Verb::Instructions(options) => instructions::run(&workspace, &options).map(drop),
         Verb::Bench(options) => bench::run(&workspace, &options),

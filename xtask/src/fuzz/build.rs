@@ -9,8 +9,8 @@ use crate::command::{self, cargo};
 use crate::debian;
 use crate::workspace::Workspace;
 
-/// What `cargo fuzz` gives to the compiler, so far as a stable one takes it: counters at every edge that libFuzzer reads, and the
-/// operands of comparisons, by which it finds what a parser waits for.
+/// What `cargo fuzz` gives to the compiler, so far as a stable one takes it: counters at every edge that
+/// libFuzzer reads, and the operands of comparisons, by which it finds what a parser waits for.
 const COVERAGE: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",

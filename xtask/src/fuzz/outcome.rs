@@ -1,9 +1,9 @@
-//! What libFuzzer says of a run, taken apart.
+//! What libFuzzer says of a run.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// Lines that are shown of a run that found something.
 const SHOWN_LINES: usize = 6;
@@ -11,89 +11,67 @@ const SHOWN_LINES: usize = 6;
 /// How the fuzzing of a target went.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// Inputs run.
+    /// How many were run.
     inputs: u64,
-    /// Edges reached.
+    /// How many edges of the program they reached.
     edges: u64,
-    /// Edges, and how often in one run.
-    features: u64,
-    /// Inputs that reach something of their own.
-    corpus: u64,
     elapsed: Duration,
     /// The input for which something does not hold.
     pub(super) finding: Option<PathBuf>,
-    /// The last words.
+    /// What the fuzzer says of the finding.
     pub(super) end: String,
 }
 
 impl Outcome {
-    pub(super) const HEAD: &str = "target             inputs run    edges  features  corpus     time";
+    pub(super) const HEAD: &str = "target             inputs run    edges     time";
 
-    /// Reads the words of a run; an error where it did not come to fuzzing.
+    /// Reads the log of a run; an error where it did not come to fuzzing.
     pub(super) fn read(log: &str, is_well: bool, elapsed: Duration) -> Result<Self> {
-        let status = log
-            .lines()
-            .rev()
-            .find(|line| line.starts_with('#') && line.contains(" cov: "));
-        let number_after = |key: &str| {
-            let mut words = status?.split_whitespace().skip_while(|word| *word != key);
-            let digits = words.nth(1)?.split('/').next()?;
-            digits.parse().ok()
-        };
-        let executed = log.lines().find_map(|line| {
-            line.strip_prefix("stat::number_of_executed_units:")?
-                .trim()
-                .parse()
-                .ok()
-        });
-        let begun = status.and_then(|line| {
-            line.trim_start_matches('#')
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        });
         let finding = log
             .lines()
-            .find_map(|line| line.split_once("Test unit written to "))
-            .map(|(_, file)| PathBuf::from(file));
-        if !is_well && finding.is_none() {
-            anyhow::bail!("the fuzzer failed without an input");
-        }
+            .find_map(|line| line.split_once("Test unit written to "));
+        ensure!(is_well || finding.is_some(), "the fuzzer failed without an input");
+        // As in `#99  DONE  cov: 120 ft: 456 corp: 78/2345b`.
+        let is_status = |line: &&str| line.starts_with('#') && line.contains(" cov: ");
+        let status = log.lines().rev().find(is_status).context("no status")?;
+        let mut words = status.trim_start_matches('#').split_whitespace();
+        let inputs = words.next().and_then(|number| number.parse().ok());
+        let edges = words.skip_while(|word| *word != "cov:").nth(1);
         Ok(Self {
-            inputs: executed.or(begun).context("no number of inputs")?,
-            edges: number_after("cov:").unwrap_or(0),
-            features: number_after("ft:").unwrap_or(0),
-            corpus: number_after("corp:").unwrap_or(0),
+            inputs: inputs.context("no number of inputs")?,
+            edges: edges
+                .and_then(|number| number.parse().ok())
+                .context("no number of edges")?,
             elapsed,
-            end: match finding {
-                Some(_) => end_of(log),
-                None => String::new(),
-            },
-            finding,
+            end: finding.map(|_| end_of(log)).unwrap_or_default(),
+            finding: finding.map(|(_, file)| PathBuf::from(file)),
         })
+    }
+
+    /// A run without a finding in a few words.
+    pub(super) fn figure(&self) -> String {
+        format!("{} inputs, 0 findings", with_commas(self.inputs))
     }
 
     pub(super) fn add(&mut self, other: &Self) {
         self.inputs += other.inputs;
         self.edges += other.edges;
-        self.features += other.features;
-        self.corpus += other.corpus;
         self.elapsed += other.elapsed;
     }
 
     /// A line below [`Outcome::HEAD`].
     pub(super) fn row(&self, target: &str) -> String {
         let verdict = if self.finding.is_some() { "  FAILED" } else { "" };
-        format!(
-            "{target:<16} {:>12} {:>8} {:>9} {:>7} {:>6.1} s{verdict}",
-            self.inputs,
-            self.edges,
-            self.features,
-            self.corpus,
-            self.elapsed.as_secs_f64()
-        )
+        let (inputs, edges, seconds) = (self.inputs, self.edges, self.elapsed.as_secs_f64());
+        format!("{target:<16} {inputs:>12} {edges:>8} {seconds:>6.1} s{verdict}")
     }
+}
+
+/// Groups the digits by three.
+fn with_commas(number: u64) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
 }
 
 /// The words in which something is said to be wrong, or the last ones.
@@ -114,18 +92,25 @@ mod tests {
 INFO: Seed: 1
 #2\tINITED cov: 10 ft: 11 corp: 1/1b exec/s: 0 rss: 30Mb
 #99\tDONE   cov: 120 ft: 456 corp: 78/2345b lim: 4096 exec/s: 9 rss: 40Mb
-stat::number_of_executed_units: 99
 ";
 
     #[test]
     fn the_last_status_counts() {
         let outcome = Outcome::read(WELL, true, Duration::from_secs(8)).unwrap();
-        assert_eq!(
-            (outcome.inputs, outcome.edges, outcome.features, outcome.corpus),
-            (99, 120, 456, 78)
-        );
+        assert_eq!((outcome.inputs, outcome.edges), (99, 120));
         assert!(outcome.finding.is_none());
         assert!(outcome.row("placement").contains("placement"));
+    }
+
+    #[test]
+    fn the_figure_has_the_digits_of_its_number_in_groups() {
+        for (inputs, shown) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            let outcome = Outcome {
+                inputs,
+                ..Outcome::default()
+            };
+            assert_eq!(outcome.figure(), format!("{shown} inputs, 0 findings"));
+        }
     }
 
     #[test]
