@@ -142,6 +142,10 @@ impl<D: Disk> fmt::Debug for DirectoryStore<D> {
 impl<D: Disk> Store for DirectoryStore<D> {
     type Staged = Staged<D>;
 
+    fn range_length(&self) -> u64 {
+        self.shared.settings.range_length
+    }
+
     async fn condition(&self) -> Result<Condition, StoreError> {
         self.run(|shared| shared.condition()).await
     }

@@ -12,6 +12,11 @@ pub trait Store: Send + Sync + 'static {
     /// A file that is being received into staging. Dropping it leaves what a crash would leave.
     type Staged: Send + 'static;
 
+    /// The length of ranges in bytes: [`RANGE_LENGTH`], or less in a simulation, where files of some kilobytes are large.
+    fn range_length(&self) -> u64 {
+        RANGE_LENGTH
+    }
+
     /// Looks whether the store is fit: marker there and its own, writable, free space above the floor.
     fn condition(&self) -> impl Future<Output = Result<Condition, StoreError>> + Send;
 
@@ -25,7 +30,7 @@ pub trait Store: Send + Sync + 'static {
     /// Opens a file in staging under a key that stands for one version of one device file.
     ///
     /// Returns how many bytes are there already: more than zero only with `resume`, only what was flushed, and always a multiple of
-    /// [`RANGE_LENGTH`]. Those bytes are digested again from the disk: they are to be proved like those that come.
+    /// [`Store::range_length`]. Those bytes are digested again from the disk: they are to be proved like those that come.
     fn stage(
         &self,
         key: &StagingKey,
@@ -119,7 +124,7 @@ pub struct SealedFile {
     pub size: u64,
     /// Their digest.
     pub digest: Digest,
-    /// The digests of their ranges of [`RANGE_LENGTH`], one at least; none unless [`StagingKey::range_digests`] asked for them.
+    /// The digests of their ranges of [`Store::range_length`], one at least; none unless [`StagingKey::range_digests`] asked for them.
     pub ranges: Vec<RangeDigest>,
 }
 

@@ -15,7 +15,6 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::event::Event;
 use crate::ports::device::{SMALL, Wanted};
-use crate::ports::store::RANGE_LENGTH;
 use crate::ports::{Chunk, DigestRequest, FileFault, FileFaultKind, SealedFile, Session, StagingKey, Store};
 use crate::recourse::{PassError, concerns_source_only};
 use crate::stages::survey::reason_of;
@@ -63,9 +62,9 @@ const BYTES_AT_ONCE: u32 = 16 << 20;
 /// What a file counts at least: each open and close is work too.
 const LEAST_BYTES: u32 = 16 << 10;
 
-/// A file of up to 1 GiB is digested by the device in one go, a larger one range by range. A range goes through a pipe, which costs the device
-/// more than twice the time; but a device that digests at 20 MB/s would keep silent for longer than `stall_timeout` over more.
-pub(crate) const DIGESTED_WHOLE: u64 = 1 << 30;
+/// A file of up to so many ranges (1 GiB) is digested by the device in one go, a larger one range by range. A range goes through a pipe, which
+/// costs the device more than twice the time; but a device that digests at 20 MB/s would keep silent for longer than `stall_timeout` over more.
+const RANGES_DIGESTED_WHOLE: u64 = 64;
 
 /// How many ranges of a large file the device is asked to digest at once (4 GiB): whatever size a device claims, its requests stay few.
 const RANGES_AT_ONCE: usize = 256;
@@ -180,7 +179,8 @@ async fn read_together<W: World>(
     Ok(visit.session.fetch_together(source, wanted).await?)
 }
 
-/// What the device says the digests of these files are: that of the whole, or those of the ranges of a file beyond [`DIGESTED_WHOLE`].
+/// What the device says the digests of these files are: that of the whole, or those of the ranges of a file beyond
+/// [`RANGES_DIGESTED_WHOLE`].
 /// None at all where the device has no tool.
 async fn digests<W: World>(
     visit: &Visit<'_, W>,
@@ -190,7 +190,7 @@ async fn digests<W: World>(
     if !visit.session.abilities().digests {
         return Ok(vec![Vec::new(); files.len()]);
     }
-    let in_one_go = |size: &u64| *size <= DIGESTED_WHOLE;
+    let in_one_go = |size: &u64| !is_digested_in_ranges(visit, *size);
     let whole = files.iter().filter(|(_, size)| in_one_go(size));
     let whole = whole.map(|(path, _)| DigestRequest {
         path: path.clone(),
@@ -212,28 +212,33 @@ async fn digests<W: World>(
     Ok(all)
 }
 
+fn is_digested_in_ranges<W: World>(visit: &Visit<'_, W>, size: u64) -> bool {
+    size > visit.world.store().range_length() * RANGES_DIGESTED_WHOLE
+}
+
 async fn range_digests<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     path: &RelativePath,
     size: u64,
 ) -> Result<Vec<Option<Digest>>, PassError> {
+    let range_length = visit.world.store().range_length();
     let mut digests = Vec::new();
     let mut offset = 0;
     while offset < size {
-        let offsets = std::iter::successors(Some(offset), |offset| offset.checked_add(RANGE_LENGTH));
+        let offsets = std::iter::successors(Some(offset), |offset| offset.checked_add(range_length));
         let requests: Vec<DigestRequest> = offsets
             .take_while(|offset| *offset < size)
             .take(RANGES_AT_ONCE)
             .map(|offset| DigestRequest {
                 path: path.clone(),
                 offset,
-                length: Some(RANGE_LENGTH.min(size - offset)),
+                length: Some(range_length.min(size - offset)),
             })
             .collect();
         offset = requests
             .last()
-            .map_or(size, |last| last.offset.saturating_add(RANGE_LENGTH));
+            .map_or(size, |last| last.offset.saturating_add(range_length));
         digests.extend(visit.session.digest(source, &requests).await?);
     }
     Ok(digests)
@@ -407,6 +412,6 @@ fn staging_key<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withd
     StagingKey {
         digest: Digest::from_bytes(hasher.finalize().into()),
         expected_size: identity.size,
-        range_digests: identity.size > DIGESTED_WHOLE,
+        range_digests: is_digested_in_ranges(visit, identity.size),
     }
 }

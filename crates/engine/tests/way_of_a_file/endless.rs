@@ -3,24 +3,28 @@
 use std::time::Duration;
 
 use engine::exclude::Exclude;
-use engine::ports::{DeviceFailure, FileFaultKind, Others, PassOutcome};
+use engine::ports::{DeviceFailure, FileFaultKind, PassOutcome, Reason};
 use engine::rules::{Mode, ReleaseRule};
-use model::{FailureClass, FileState, SourcePath, Timestamp};
+use model::{FailureClass, FileState, SourcePath, WaitReason};
+use sim::simulator::device::Faults;
+use sim::simulator::device::Request::{Remove, Survey};
 
-use crate::device::NOW;
-use crate::{FakeWorld, pair};
+use crate::world::{TestWorld, pair, reasons};
 
-fn world_without_end(files: &[(&str, &[u8])]) -> FakeWorld {
-    let mut world = FakeWorld::with_files(files);
-    world.rules.rules.longest_listing = Duration::from_millis(20);
-    world.devices.state().endless = true;
+/// Enough to name what there is.
+const BRIEFLY: Duration = Duration::from_millis(20);
+
+fn world_without_end(files: &[(&str, &[u8])]) -> TestWorld {
+    let mut world = TestWorld::with_files(files);
+    world.rules.rules.longest_listing = BRIEFLY;
+    world.device().faults.lists_without_end = true;
     world
 }
 
-#[test]
-fn what_a_listing_without_end_has_named_is_gathered_and_the_pass_is_told_as_stalled() {
+#[tokio::test(start_paused = true)]
+async fn what_a_listing_without_end_has_named_is_gathered() {
     let world = world_without_end(&[("a", b"one")]);
-    let summary = world.sweep();
+    let summary = world.sweep().await;
     let pass = &summary.passes[0].1;
     assert!(matches!(
         pass.outcome,
@@ -36,15 +40,15 @@ fn what_a_listing_without_end_has_named_is_gathered_and_the_pass_is_told_as_stal
     );
 }
 
-#[test]
-fn what_a_session_has_named_before_it_gave_up_is_gathered_and_other_sources_go_on() {
-    let mut world = FakeWorld::with_files(&[("a", b"one")]);
+#[tokio::test(start_paused = true)]
+async fn what_was_named_before_a_listing_is_given_up_is_gathered() {
+    let mut world = TestWorld::with_files(&[("a", b"one")]);
     world.rules.sources.push(SourcePath::new("/films").unwrap());
-    world.devices.state().gives_up_listing = Some(DeviceFailure {
+    world.device().faults.gives_up_listing = Some(DeviceFailure {
         class: FailureClass::Protocol,
         message: "too much".into(),
     });
-    let summary = world.sweep();
+    let summary = world.sweep().await;
     let outcome = &summary.passes[0].1.outcome;
     let expected = PassOutcome::Failed {
         class: FailureClass::Protocol,
@@ -55,14 +59,13 @@ fn what_a_session_has_named_before_it_gave_up_is_gathered_and_other_sources_go_o
         (world.on_device(), world.in_store()),
         (Vec::new(), vec![pair("a", "one")])
     );
-    let surveys = |requests: &[&str]| requests.iter().filter(|request| **request == "survey").count();
-    assert_eq!(surveys(&world.devices.state().requests), 2);
+    assert_eq!(world.asked(Survey), 2, "other sources go on");
 }
 
-#[test]
-fn a_dry_run_does_not_say_that_anything_was_gathered() {
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_does_not_say_that_anything_was_gathered() {
     let world = world_without_end(&[("a", b"one")]);
-    let summary = world.run(Mode::DryRun);
+    let summary = world.run(Mode::DryRun).await;
     let PassOutcome::Failed { message, .. } = &summary.passes[0].1.outcome else {
         panic!("{:?}", summary.passes);
     };
@@ -72,58 +75,62 @@ fn a_dry_run_does_not_say_that_anything_was_gathered() {
     );
 }
 
-#[test]
-fn what_a_listing_without_end_has_not_named_is_not_taken_for_gone() {
+#[tokio::test(start_paused = true)]
+async fn what_a_listing_without_end_has_not_named_is_not_taken_for_gone() {
     let world = world_without_end(&[("a", b"one")]);
-    world.devices.state().fails_at = Some(("remove", FailureClass::Stalled));
-    world.sweep();
+    world.ends_at((Remove, FailureClass::Stalled));
+    world.sweep().await;
     assert_eq!(world.states(), [FileState::Stored]);
-    world.devices.state().fails_at = None;
-    let unnamed = std::mem::take(&mut world.devices.state().files);
-    world.sweep();
+    world.ends_at(None);
+    world.device().faults.pause_before_each_name = BRIEFLY * 2;
+    world.sweep().await;
     assert_eq!(world.states(), [FileState::Stored]);
-    world.devices.state().files = unnamed;
-    world.sweep();
+    world.device().faults.pause_before_each_name = Duration::ZERO;
+    world.sweep().await;
     assert_eq!(
         (world.on_device(), world.states()),
         (Vec::new(), vec![FileState::Released])
     );
 }
 
-#[test]
-fn a_marker_whose_file_was_not_named_stays() {
+#[tokio::test(start_paused = true)]
+async fn a_marker_whose_file_was_not_named_stays() {
     let mut world = world_without_end(&[("a.done", b""), ("b", b"two"), ("b.done", b"")]);
     world.rules.rules.done_suffix = Some(b".done".to_vec());
-    world.sweep();
+    world.sweep().await;
     assert_eq!(world.on_device(), ["a.done", "b.done"]);
-    world.devices.state().endless = false;
-    world.sweep();
+    world.device().faults.lists_without_end = false;
+    world.sweep().await;
     assert!(world.on_device().is_empty());
 }
 
-#[test]
-fn what_a_listing_without_end_has_not_named_goes_on_being_unchanged() {
-    let world = world_without_end(&[("a", b"one")]);
-    let in_the_future = Timestamp::from_seconds(NOW + 100);
-    let looked_at_twice = |file: &mut crate::device::File| file.identity.modified = in_the_future;
-    world.devices.state().files.values_mut().for_each(looked_at_twice);
-    world.sweep();
-    world.devices.state().endless = false;
-    world.sweep();
-    assert_eq!(
-        *world.ledger.others.lock().unwrap(),
-        [Others::Kept, Others::Forgotten]
-    );
+#[tokio::test(start_paused = true)]
+async fn what_a_listing_without_end_has_not_named_goes_on_being_unchanged() {
+    let waits = vec![Reason::Wait(WaitReason::ClockUntrusted)];
+    for (is_cut, left) in [(true, vec![]), (false, waits.clone())] {
+        let mut world = TestWorld::new();
+        world.rules.rules.longest_listing = BRIEFLY;
+        world.record_in_the_future(0, "day/a");
+        assert_eq!(reasons(&world.sweep().await), waits);
+        // It is not named once. If the listing came to its end the file was gone, and the next look is the first.
+        match is_cut {
+            true => world.device().faults.pause_before_each_name = BRIEFLY * 2,
+            false => world.device().faults.unlistable = Some("day"),
+        }
+        world.sweep().await;
+        world.device().faults = Faults::default();
+        assert_eq!(reasons(&world.sweep().await), left);
+    }
 }
 
 /// A device that names one file in a second, of which a listing may take twenty.
-fn slow_world(files: &[String]) -> FakeWorld {
-    let mut world = FakeWorld::new();
+fn slow_world(files: &[String]) -> TestWorld {
+    let mut world = TestWorld::new();
     for name in files {
-        world.devices.state().record(name, name.as_bytes());
+        world.sim.record(0, name, name.as_bytes());
     }
     world.rules.rules.longest_listing = Duration::from_secs(20);
-    world.devices.state().pauses_before_each_name = Duration::from_secs(1);
+    world.device().faults.pause_before_each_name = Duration::from_secs(1);
     world
 }
 
@@ -132,71 +139,75 @@ fn numbered(numbers: std::ops::Range<u32>) -> Vec<String> {
 }
 
 /// Sweeps until a pass ends well.
-fn sweeps_until_all_is_well(world: &FakeWorld) -> usize {
-    let is_well = |_: &usize| world.sweep().passes[0].1.outcome == PassOutcome::Well;
-    (1..30).find(is_well).unwrap()
+async fn sweeps_until_all_is_well(world: &TestWorld) -> usize {
+    let mut sweeps = 1;
+    while world.sweep().await.passes[0].1.outcome != PassOutcome::Well {
+        sweeps += 1;
+        assert!(sweeps < 30);
+    }
+    sweeps
 }
 
-#[test]
-fn a_long_listing_of_files_that_are_kept_comes_to_its_end() {
+#[tokio::test(start_paused = true)]
+async fn a_long_listing_of_files_that_are_kept_comes_to_its_end() {
     let mut world = slow_world(&numbered(0..100));
     world.rules.rules.release = ReleaseRule::Keep;
-    sweeps_until_all_is_well(&world);
+    sweeps_until_all_is_well(&world).await;
     assert_eq!(world.in_store().len(), 100);
-    world.devices.state().record("new", b"new");
-    assert_eq!(sweeps_until_all_is_well(&world), 1);
+    world.sim.record(0, "new", b"new");
+    assert_eq!(sweeps_until_all_is_well(&world).await, 1);
     assert_eq!((world.in_store().len(), world.on_device().len()), (101, 101));
 }
 
-#[test]
-fn a_long_listing_of_files_in_a_folder_that_cannot_be_written_comes_to_its_end() {
+#[tokio::test(start_paused = true)]
+async fn a_long_listing_of_files_that_cannot_be_renamed_comes_to_its_end() {
     let world = slow_world(&numbered(0..100));
-    world.devices.state().refuses_renames = Some(FileFaultKind::Permission);
-    let gathered = |_: &usize| {
-        world.sweep();
-        world.in_store().len() == 100
-    };
-    assert!(
-        (1..30).any(|sweep| gathered(&sweep)),
-        "{}",
-        world.in_store().len()
-    );
+    world.device().faults.refuses_renames = Some(FileFaultKind::Permission);
+    let mut sweeps = 0;
+    while world.in_store().len() < 100 {
+        world.sweep().await;
+        sweeps += 1;
+        assert!(sweeps < 30, "{}", world.in_store().len());
+    }
 }
 
-#[test]
-fn a_long_listing_of_files_that_are_excluded_comes_to_its_end() {
+#[tokio::test(start_paused = true)]
+async fn a_long_listing_of_files_that_are_excluded_comes_to_its_end() {
     let mut world = slow_world(&numbered(0..100));
     world.rules.rules.exclude = Exclude::new(["f*".to_owned()]).unwrap();
-    world.devices.state().record("new", b"new");
-    assert_eq!(sweeps_until_all_is_well(&world), 1);
+    world.sim.record(0, "new", b"new");
+    assert_eq!(sweeps_until_all_is_well(&world).await, 1);
     assert_eq!(world.in_store(), [pair("new", "new")]);
 }
 
-#[test]
-fn markers_do_not_pile_up_at_the_beginning_of_a_long_listing() {
+#[tokio::test(start_paused = true)]
+async fn markers_do_not_pile_up_at_the_beginning_of_a_long_listing() {
     let mut files = numbered(0..60);
     files.extend(numbered(0..60).iter().map(|name| format!("{name}.done")));
     let mut world = slow_world(&files);
     world.rules.rules.done_suffix = Some(b".done".to_vec());
-    sweeps_until_all_is_well(&world);
+    sweeps_until_all_is_well(&world).await;
+    // Those of the last files at most, which the next sweep takes.
+    assert!(world.on_device().len() <= 10, "{:?}", world.on_device());
+    world.sweep().await;
     assert!(world.on_device().is_empty(), "{:?}", world.on_device());
 }
 
-#[test]
-fn a_ledger_that_is_slow_makes_no_listing_long() {
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_is_slow_makes_no_listing_long() {
     let mut world = slow_world(&numbered(0..15));
     world.rules.rules.longest_listing = Duration::from_secs(40);
-    *world.ledger.is_slow.lock().unwrap() = Duration::from_secs(10);
-    assert_eq!(world.sweep().passes[0].1.outcome, PassOutcome::Well);
+    world.ledger().slow_down(Duration::from_secs(10));
+    assert_eq!(world.sweep().await.passes[0].1.outcome, PassOutcome::Well);
     assert!(world.on_device().is_empty());
 }
 
-#[test]
-fn a_listing_without_end_is_cut_off_though_it_is_never_waited_for() {
+#[tokio::test(start_paused = true)]
+async fn a_listing_without_end_is_cut_off_though_it_is_never_waited_for() {
     let mut world = slow_world(&[]);
     world.rules.rules.longest_listing = Duration::from_millis(500);
-    world.devices.state().invents = Some("ghost");
-    let summary = world.sweep();
+    world.device().faults.invents = Some("ghost");
+    let summary = world.sweep().await;
     let PassOutcome::Failed { class, .. } = &summary.passes[0].1.outcome else {
         panic!("{:?}", summary.passes);
     };

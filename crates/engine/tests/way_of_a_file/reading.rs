@@ -1,46 +1,43 @@
 //! How files are read and proved: together or alone, from the beginning or from where they broke off, in one go or range by range.
 
-use std::time::Duration;
-
 use engine::event::Event;
 use engine::fleet::Verdict;
-use engine::ports::{Abilities, FileFaultKind, Reason};
+use engine::ports::{FileFaultKind, Reason};
 use model::{FileState, LeaveReason, WaitReason};
+use sim::simulator::device::Request::{Digest, Fetch, Inspect};
 
-use crate::device::{State, all_abilities};
-use crate::vast::VAST;
-use crate::{FakeWorld, pair};
+use crate::resume::broken_off;
+use crate::world::{TestWorld, pair, reasons, take_away, write};
 
 /// The size up to which files are read together.
 const SMALL: usize = 64 << 10;
 
-const RANGE: u64 = 16 << 20;
-
-#[test]
-fn small_files_are_read_together_and_no_larger_ones() {
+#[tokio::test(start_paused = true)]
+async fn small_files_are_read_together_and_no_larger_ones() {
     let (just_small, larger) = (vec![1; SMALL], vec![2; SMALL + 1]);
-    let world = FakeWorld::with_files(&[("a", b"one"), ("b", &just_small), ("c", &larger)]);
-    world.sweep();
+    let world = TestWorld::with_files(&[("a", b"one"), ("b", &just_small), ("c", &larger)]);
+    world.sweep().await;
     assert_eq!(world.states(), [FileState::Released; 3]);
-    let mut together = world.devices.state().together.clone();
+    let mut together = world.device().requests.together.clone();
     together.sort_unstable();
     assert_eq!(together, [3, 64 << 10]);
 }
 
-#[test]
-fn a_file_that_is_read_alone_goes_on_where_it_broke_off() {
-    let larger = vec![b'x'; SMALL + 9];
-    let world = FakeWorld::with_files(&[("a", &larger)]);
-    *world.store.partial.lock().unwrap() = vec![b'x'; SMALL];
-    world.sweep();
-    assert_eq!(world.devices.state().offsets, [64 << 10]);
-    assert_eq!(world.store.published.lock().unwrap()["a"], larger);
-    assert_eq!(resumed(&world), [64 << 10]);
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_read_alone_goes_on_where_it_broke_off() {
+    let larger = "x".repeat(SMALL + 9);
+    let world = TestWorld::with_files(&[("a", larger.as_bytes())]);
+    broken_off(&world).await;
+    world.sweep().await;
+    let offsets = world.device().requests.offsets.clone();
+    assert!(offsets.len() == 2 && offsets[1] > 30_000, "{offsets:?}");
+    assert_eq!(world.in_store(), [pair("a", &larger)]);
+    assert_eq!(resumed(&world), [offsets[1]]);
 }
 
 /// How many bytes were there of files that were gone on with.
-fn resumed(world: &FakeWorld) -> Vec<u64> {
-    let events = world.reporter.0.lock().unwrap();
+fn resumed(world: &TestWorld) -> Vec<u64> {
+    let events = world.events();
     let resumed = events.iter().filter_map(|event| match event {
         Event::Resumed { bytes, .. } => Some(*bytes),
         _ => None,
@@ -48,121 +45,113 @@ fn resumed(world: &FakeWorld) -> Vec<u64> {
     resumed.collect()
 }
 
-#[test]
-fn what_is_read_together_or_cannot_be_proved_begins_at_its_beginning() {
-    let larger = vec![b'x'; SMALL + 9];
-    for abilities in [
-        all_abilities(),
-        Abilities {
-            digests: false,
-            ..all_abilities()
-        },
-    ] {
-        let is_small = abilities.digests;
-        let content = if is_small { &b"one"[..] } else { &larger };
-        let world = FakeWorld::with_files(&[("a", content)]);
-        world.devices.state().abilities = Some(abilities);
-        *world.store.partial.lock().unwrap() = vec![b'x'; 2];
-        world.sweep();
-        assert_eq!(world.devices.state().offsets, [0]);
-        assert_eq!(world.store.published.lock().unwrap()["a"], content);
+#[tokio::test(start_paused = true)]
+async fn what_is_read_together_or_cannot_be_proved_begins_at_its_beginning() {
+    for (digests, size) in [(true, SMALL), (false, SMALL + 9)] {
+        let content = "x".repeat(size);
+        let world = TestWorld::with_files(&[("a", content.as_bytes())]);
+        world.device().abilities.digests = digests;
+        broken_off(&world).await;
+        world.sweep().await;
+        assert_eq!(world.device().requests.offsets, [0, 0]);
+        assert_eq!(world.in_store(), [pair("a", &content)]);
         assert_eq!(resumed(&world), [0; 0]);
     }
 }
 
-#[test]
-fn a_file_of_a_gibibyte_is_digested_in_one_go_and_a_larger_one_range_by_range() {
-    let world = FakeWorld::new();
-    world.devices.state().record_vast("gibibyte", VAST);
-    // Ranges without a rest.
-    world.devices.state().record_vast("even", VAST * 2);
-    // More than is asked for at once, and a last range of five bytes.
-    world.devices.state().record_vast("larger", VAST * 4 + 5);
-    world.sweep();
+#[tokio::test(start_paused = true)]
+async fn a_file_of_64_ranges_is_digested_in_one_go_and_a_larger_one_by_range() {
+    let (whole, range) = (vec![b'x'; 64 * 4096], Some(4096));
+    let world = TestWorld::with_files(&[
+        ("64", &whole),
+        // Ranges without a rest.
+        ("even", &whole.repeat(2)),
+        // More than is asked for at once, and a last range of five bytes.
+        ("larger", &[&whole.repeat(4)[..], b"xxxxx"].concat()),
+    ]);
+    world.sweep().await;
     assert_eq!(world.states(), [FileState::Released; 3]);
-    let state = world.devices.state();
-    let digested = state.digested.iter();
-    let parts: Vec<_> = digested.map(|request| (request.offset, request.length)).collect();
-    let mut expected: Vec<_> = (0..128).map(|number| (number * RANGE, Some(RANGE))).collect();
-    expected.push((0, None));
-    expected.extend((0..256).map(|number| (number * RANGE, Some(RANGE))));
-    expected.push((256 * RANGE, Some(5)));
-    assert!(parts == expected, "{} ranges", parts.len());
-    let asked = state.requests.iter().filter(|request| **request == "digest");
-    assert_eq!(asked.count(), 4);
+    let mut expected = vec![(0, None)];
+    expected.extend((0..128).map(|number| (number * 4096, range)));
+    expected.extend((0..256).map(|number| (number * 4096, range)));
+    expected.push((256 * 4096, Some(5)));
+    let digested = world.device().requests.digested.clone();
+    assert!(digested == expected, "{} ranges", digested.len());
+    assert_eq!(world.asked(Digest), 4);
 }
 
-#[test]
-fn a_vast_file_whose_digests_differ_stays() {
-    let world = FakeWorld::new();
-    world.devices.state().record_vast("vast", VAST + 1);
-    world.devices.state().lies_about_digests = true;
-    let summary = world.sweep();
-    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Unproved)]);
+#[tokio::test(start_paused = true)]
+async fn a_file_of_many_ranges_stays_if_one_digest_differs() {
+    let world = TestWorld::with_files(&[("a", &vec![b'x'; 65 * 4096])]);
+    world.device().wrong_digests = 1;
+    let summary = world.sweep().await;
+    assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::Unproved)]);
     assert!(world.in_store().is_empty());
 }
 
-#[test]
-fn a_file_that_comes_short_is_left_and_somebody_is_told_unless_it_was_written_to() {
-    let world = FakeWorld::with_files(&[("a", b"three")]);
-    world.devices.state().withholds = 2;
-    let summary = world.sweep();
+#[tokio::test(start_paused = true)]
+async fn a_file_that_comes_short_is_a_fault_unless_it_was_written_to() {
+    let world = TestWorld::with_files(&[("a", b"three")]);
+    world.device().faults.withholds = 2;
+    let summary = world.sweep().await;
     assert_eq!(summary.verdict(), Verdict::Partial);
-    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Unproved)]);
+    assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::Unproved)]);
     assert_eq!(world.details(), ["3 of 5 bytes were there"]);
     assert!(world.in_store().is_empty());
-    let write_it = |state: &mut State| state.write("a", b"other");
-    world.devices.state().before_next("fetch", write_it);
-    let summary = world.sweep();
+    world
+        .device()
+        .before_next(Fetch, |device| write(device, "/a", b"other"));
+    let summary = world.sweep().await;
     assert_eq!(summary.verdict(), Verdict::Well);
-    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Changed)]);
-    world.devices.state().withholds = 0;
-    world.sweep();
+    assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::Changed)]);
+    world.device().faults.withholds = 0;
+    world.sweep().await;
     assert_eq!(world.in_store(), [pair("a", "other")]);
 }
 
-#[test]
-fn nothing_is_asked_of_a_device_about_a_file_that_came_short_while_others_come() {
-    let world = FakeWorld::with_files(&[("a", b"three"), ("b", b"other")]);
-    world.devices.state().withholds = 2;
-    world.devices.state().pauses_after_each_small_file = Duration::from_secs(1);
-    let summary = world.sweep();
-    assert_eq!(summary.passes[0].1.standing.as_ref().unwrap().files.len(), 2);
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_about_a_file_that_came_short_while_others_come() {
+    let names = ["a", "b", "c", "d", "e"];
+    let world = TestWorld::with_files(&names.map(|name| (name, &[7; 1000][..])));
+    world.device().faults.withholds = 2;
+    // Each file takes as long as four requests.
+    world.sim.links[0].slow_down(1000);
+    let summary = world.sweep().await;
+    assert_eq!(summary.passes[0].1.standing.as_ref().unwrap().files.len(), 5);
+    let mut requests = world.device().requests.begun.clone();
+    requests.retain(|request| [Inspect, Fetch].contains(request));
+    assert_eq!(requests, [Inspect, Fetch, Fetch, Fetch, Fetch, Fetch, Inspect]);
 }
 
-#[test]
-fn a_file_is_written_as_it_comes_and_its_last_bytes_are_left_to_the_sealing() {
-    let world = FakeWorld::with_files(&[("a", b"one")]);
-    world.sweep();
-    assert_eq!(*world.store.appends.lock().unwrap(), 0);
-    assert_eq!(*world.store.sealed_with.lock().unwrap(), [1]);
+#[tokio::test(start_paused = true)]
+async fn a_file_is_written_as_it_comes_and_its_last_bytes_when_it_is_sealed() {
+    let world = TestWorld::with_files(&[("a", b"one")]);
+    world.sweep().await;
+    assert_eq!(world.store().appends, 0);
+    assert_eq!(world.store().sealed_with, [1]);
 
-    let world = FakeWorld::new();
-    world.devices.state().record_vast("vast", VAST);
-    world.sweep();
-    let last = world.store.sealed_with.lock().unwrap()[0];
+    let world = TestWorld::with_files(&[("a", &vec![0; 4 << 20])]);
+    world.sweep().await;
+    let last = world.store().sealed_with[0];
     assert!((1..=32).contains(&last), "{last} chunks of a thousand were held");
 }
 
-#[test]
-fn a_file_that_cannot_be_looked_at_after_it_was_read_is_not_claimed_and_the_cause_is_told() {
-    let world = FakeWorld::with_files(&[("a", b"one")]);
-    world.devices.state().before_next("fetch", |state| {
-        state.refuses_looks = Some(("a", FileFaultKind::Permission));
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_looked_at_after_it_was_read_is_not_claimed() {
+    let world = TestWorld::with_files(&[("a", b"one")]);
+    world.device().before_next(Fetch, |device| {
+        device.faults.refuses_looks = Some(("a", FileFaultKind::Permission));
     });
-    let summary = world.sweep();
-    assert_eq!(
-        FakeWorld::reasons(&summary),
-        [Reason::Leave(LeaveReason::Unreadable)]
-    );
-    assert_eq!(world.details(), ["refused"]);
+    let summary = world.sweep().await;
+    assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::Unreadable)]);
+    assert_eq!(world.details(), ["Permission"]);
 
-    let world = FakeWorld::with_files(&[("a", b"one")]);
-    world.devices.state().before_next("fetch", |state| {
-        state.before_next("inspect", |state| state.files.clear());
+    let world = TestWorld::with_files(&[("a", b"one")]);
+    world.device().before_next(Fetch, |device| {
+        device.before_next(Inspect, |device| take_away(device, ""));
     });
-    let summary = world.sweep();
-    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Changed)]);
+    let summary = world.sweep().await;
+    assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::Changed)]);
     assert_eq!(world.details(), ["it vanished while it was read"]);
     assert!(world.in_store().is_empty());
 }

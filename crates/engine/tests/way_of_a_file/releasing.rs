@@ -2,52 +2,54 @@
 
 use engine::ports::{FileFaultKind, Reason};
 use engine::rules::ReleaseRule;
-use model::{FailureClass, FileState, LeaveReason, Timestamp, WaitReason};
+use model::{FailureClass, FileState, LeaveReason, WaitReason};
+use sim::simulator::device::DeviceState;
+use sim::simulator::device::Request::{Inspect, Remove};
 
-use crate::device::{NOW, State};
-use crate::{FakeWorld, pair};
+use crate::world::{HOUR, TestWorld, hold, pair, reasons, take_away};
 
 /// Sweeps a world of one file, and meddles just before the look that the release takes: the third.
-fn swept_with(meddle: fn(&mut State)) -> (FakeWorld, Vec<Reason>) {
-    let world = FakeWorld::with_files(&[("a", b"one")]);
-    world.devices.state().before_next("inspect", move |state| {
-        state.before_next("inspect", move |state| state.before_next("inspect", meddle));
+async fn swept_with(meddle: fn(&mut DeviceState)) -> (TestWorld, Vec<Reason>) {
+    let world = TestWorld::with_files(&[("a", b"one")]);
+    world.device().before_next(Inspect, move |device| {
+        device.before_next(Inspect, move |device| device.before_next(Inspect, meddle));
     });
-    let summary = world.sweep();
+    let summary = world.sweep().await;
     assert_eq!(world.in_store(), [pair("a", "one")]);
-    (world, FakeWorld::reasons(&summary))
+    (world, reasons(&summary))
 }
 
-#[test]
-fn a_file_that_was_opened_after_it_was_verified_is_not_released() {
-    let (world, reasons) = swept_with(|state| {
-        state.open.insert(1);
-    });
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_opened_after_it_was_verified_is_not_released() {
+    let (world, reasons) = swept_with(|device| hold(device, "/a")).await;
     assert_eq!(reasons, [Reason::Wait(WaitReason::Open)]);
     assert_eq!(
         (world.on_device().len(), world.states()),
         (1, vec![FileState::Stored])
     );
-    world.devices.state().open.clear();
-    world.sweep();
+    world.sim.let_go(0);
+    world.sweep().await;
     assert_eq!(
         (world.on_device().len(), world.states()),
         (0, vec![FileState::Released])
     );
 }
 
-#[test]
-fn a_stored_file_that_its_owner_took_out_of_the_withdrawn_folder_is_settled() {
-    let (world, reasons) = swept_with(|state| state.files.clear());
+#[tokio::test(start_paused = true)]
+async fn a_stored_file_that_its_owner_takes_from_its_folder_is_settled() {
+    let (world, reasons) = swept_with(|device| take_away(device, "")).await;
     assert_eq!(reasons, []);
     assert_eq!(world.states(), [FileState::Released]);
     // It was not we who removed it.
-    assert!(!world.devices.state().requests.contains(&"remove"));
+    assert!(!world.device().requests.begun.contains(&Remove));
 }
 
-#[test]
-fn a_stored_file_that_cannot_be_looked_at_is_not_released() {
-    let (world, reasons) = swept_with(|state| state.refuses_looks = Some(("a", FileFaultKind::Permission)));
+#[tokio::test(start_paused = true)]
+async fn a_stored_file_that_cannot_be_looked_at_is_not_released() {
+    let (world, reasons) = swept_with(|device| {
+        device.faults.refuses_looks = Some(("a", FileFaultKind::Permission));
+    })
+    .await;
     assert_eq!(reasons, [Reason::Wait(WaitReason::Changed)]);
     assert_eq!(
         (world.on_device().len(), world.states()),
@@ -55,43 +57,33 @@ fn a_stored_file_that_cannot_be_looked_at_is_not_released() {
     );
 }
 
-#[test]
-fn a_file_in_a_folder_that_cannot_be_listed_is_not_taken_for_released() {
-    let world = FakeWorld::with_files(&[("a", b"one")]);
-    world.devices.state().fails_at = Some(("remove", FailureClass::Protocol));
-    world.sweep();
-    world.devices.state().fails_at = None;
-    world.devices.state().unlistable = Some(".gleaner-withdrawn/ours");
-    world.sweep();
+#[tokio::test(start_paused = true)]
+async fn a_file_in_a_folder_that_cannot_be_listed_is_not_taken_for_released() {
+    let world = TestWorld::with_files(&[("a", b"one")]);
+    world.ends_at((Remove, FailureClass::Protocol));
+    world.sweep().await;
+    world.ends_at(None);
+    world.device().faults.unlistable = Some(".gleaner-withdrawn/ledger0");
+    world.sweep().await;
     assert_eq!(
         (world.on_device().len(), world.states()),
         (1, vec![FileState::Stored])
     );
-    world.devices.state().unlistable = None;
-    world.sweep();
+    world.device().faults.unlistable = None;
+    world.sweep().await;
     assert_eq!(
         (world.on_device(), world.states()),
         (vec![], vec![FileState::Released])
     );
 }
 
-#[test]
-fn what_stays_by_rule_needs_no_second_look() {
-    let mut world = FakeWorld::with_files(&[("a", b"one")]);
+#[tokio::test(start_paused = true)]
+async fn what_stays_by_rule_needs_no_second_look() {
+    let mut world = TestWorld::with_files(&[("a", b"one")]);
     world.rules.rules.release = ReleaseRule::Keep;
-    world.sweep();
-    // From now on the clock says nothing of this file, and it is known all the same.
-    let future = Timestamp::from_seconds(NOW + 3600);
-    let identity = {
-        let mut state = world.devices.state();
-        let file = state.files.get_mut("a").unwrap();
-        (file.identity.modified, file.identity.changed) = (future, Some(future));
-        file.identity
-    };
-    world.ledger.rows.lock().unwrap()[0].record.identity = identity;
-    let summary = world.sweep();
-    assert_eq!(
-        FakeWorld::reasons(&summary),
-        [Reason::Leave(LeaveReason::KeptByRule)]
-    );
+    world.sweep().await;
+    // From now on the clock says nothing of any file, and this one is known all the same.
+    world.device().clock_off = HOUR;
+    let summary = world.sweep().await;
+    assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::KeptByRule)]);
 }

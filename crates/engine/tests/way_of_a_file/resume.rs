@@ -1,80 +1,43 @@
 //! Which version of a file is gone on with.
 
-use engine::ports::Abilities;
-use model::FailureClass;
+use engine::ports::PassOutcome;
 
-use crate::FakeWorld;
-use crate::device::all_abilities;
+use crate::world::{TestWorld, pair, write};
 
-#[test]
-fn what_is_gone_on_with_is_the_very_same_version() {
-    let world = FakeWorld::with_files(&[("a.np", b"first")]);
-    world.devices.state().fails_at = Some(("fetch_together", FailureClass::Stalled));
-    world.sweep();
-    world.sweep();
+/// More than is read together with others.
+const LARGE: usize = 100_000;
+
+/// Sweeps until the connection breaks in the midst of a file; from where on it was read.
+pub(crate) async fn broken_off(world: &TestWorld) -> u64 {
+    world.sim.links[0].cut_in(40_000);
+    let outcome = world.sweep().await.passes[0].1.outcome.clone();
+    assert!(matches!(outcome, PassOutcome::Failed { .. }), "{outcome:?}");
+    *world.device().requests.offsets.last().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_on_with_is_the_very_same_version() {
+    let (first, other) = ("1".repeat(LARGE), "2".repeat(LARGE));
+    let world = TestWorld::with_files(&[("a.np", first.as_bytes())]);
+    assert_eq!(broken_off(&world).await, 0);
+    let gone_on_with = broken_off(&world).await;
+    assert!(gone_on_with > 30_000, "an untouched file is gone on with");
     // Written to where it lies, with the same size and mtime: only its ctime tells.
-    world.devices.state().write("a.np", b"other");
-    world.devices.state().fails_at = None;
-    world.sweep();
-    let keys = world.store.keys.lock().unwrap().clone();
-    assert_eq!(keys.len(), 3);
-    assert_eq!(keys[0], keys[1], "an untouched file is gone on with");
-    assert_ne!(keys[1], keys[2], "another version begins anew");
-    assert_eq!(world.in_store(), [crate::pair("a.np", "other")]);
+    write(&mut world.device(), "a.np", other.as_bytes());
+    world.sweep().await;
+    let offsets = world.device().requests.offsets.clone();
+    assert_eq!(offsets, [0, gone_on_with, 0], "another version begins anew");
+    assert_eq!(world.in_store(), [pair("a.np", &other)]);
 }
 
-#[test]
-fn only_what_the_device_digests_and_identifies_is_gone_on_with() {
-    let alone = Abilities {
-        reads_together: false,
-        ..all_abilities()
-    };
-    for (abilities, is_gone_on_with) in [
-        (alone, true),
-        (
-            Abilities {
-                digests: false,
-                ..alone
-            },
-            false,
-        ),
-    ] {
-        let world = FakeWorld::with_files(&[("a.np", b"first")]);
-        world.devices.state().abilities = Some(abilities);
-        world.sweep();
-        let keys = world.store.keys.lock().unwrap().clone();
-        assert_eq!(
-            keys.iter().map(|(_, resume)| *resume).collect::<Vec<_>>(),
-            [is_gone_on_with]
-        );
+#[tokio::test(start_paused = true)]
+async fn only_what_the_device_digests_and_identifies_is_gone_on_with() {
+    for (digests, identifies) in [(true, true), (false, true), (true, false)] {
+        let world = TestWorld::with_files(&[("a.np", "1".repeat(LARGE).as_bytes())]);
+        world.device().abilities.digests = digests;
+        world.device().abilities.complete_identities = identifies;
+        broken_off(&world).await;
+        let is_gone_on_with = broken_off(&world).await > 0;
+        assert_eq!(is_gone_on_with, digests && identifies, "{digests} {identifies}");
     }
-}
-
-#[test]
-fn a_file_that_is_opened_after_it_was_verified_is_not_released() {
-    let world = FakeWorld::with_files(&[("a.np", b"first")]);
-    {
-        let mut state = world.devices.state();
-        // The looks after the withdrawal and after the fetch, and the one before the release.
-        state.before_next("inspect", |_| {});
-        state.before_next("inspect", |_| {});
-        state.before_next("inspect", |state| {
-            let open = state
-                .files
-                .values()
-                .filter_map(|file| file.identity.inode)
-                .collect();
-            state.open = open;
-        });
-    }
-    world.sweep();
-    assert_eq!(world.on_device().len(), 1, "somebody has it open");
-    assert_eq!(
-        world.in_store(),
-        [crate::pair("a.np", "first")],
-        "what was verified is stored"
-    );
-    world.devices.state().open.clear();
-    world.sweep();
-    assert!(world.on_device().is_empty());
 }

@@ -2,34 +2,35 @@
 
 use model::{FailureClass, FileState};
 
-use crate::FakeWorld;
-use crate::device::State;
+use sim::simulator::device::Request::{Remove, Survey};
 
-#[test]
-fn batches_go_on_while_the_store_is_asked_for_room() {
+use crate::world::TestWorld;
+
+#[tokio::test(start_paused = true)]
+async fn batches_go_on_while_the_store_is_asked_for_room() {
     let names: Vec<String> = (0..600).map(|number| format!("f{number}")).collect();
     let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"one"[..])).collect();
-    let world = FakeWorld::with_files(&files);
-    let late = world.store.tells_room_late.clone();
-    let before_batches = move |_: &mut State| *late.lock().unwrap() = true;
-    world.devices.state().before_next("survey", before_batches);
-    world.sweep();
+    let world = TestWorld::with_files(&files);
+    let watch = world.watch.clone();
+    let before_batches = move || watch.lock().unwrap().tells_room_late = true;
+    world.device().before_next(Survey, move |_| before_batches());
+    world.sweep().await;
     assert!(world.on_device().is_empty());
     assert!(
-        *world.store.was_published_when_room_was_told.lock().unwrap(),
+        world.store().was_published_when_room_was_told,
         "a batch under way did nothing meanwhile"
     );
 }
 
-#[test]
-fn what_is_stored_already_needs_no_room_to_be_released() {
-    let world = FakeWorld::with_files(&[("a", b"one")]);
-    world.devices.state().fails_at = Some(("remove", FailureClass::Protocol));
-    world.sweep();
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_already_needs_no_room_to_be_released() {
+    let world = TestWorld::with_files(&[("a", b"one")]);
+    world.ends_at((Remove, FailureClass::Protocol));
+    world.sweep().await;
     assert_eq!(world.states(), [FileState::Stored]);
-    world.devices.state().fails_at = None;
-    *world.store.room.lock().unwrap() = Some(1);
-    world.sweep();
+    world.ends_at(None);
+    world.leave_room(1);
+    world.sweep().await;
     assert_eq!(
         (world.on_device(), world.states()),
         (vec![], vec![FileState::Released])

@@ -4,123 +4,115 @@ use engine::ports::{FileFaultKind, Reason};
 use engine::rules::ReleaseRule;
 use model::{FileState, LeaveReason, WaitReason};
 
-use crate::{FakeWorld, pair};
+use sim::simulator::device::Request::{Fetch, Inspect, Rename};
 
-fn asked(world: &FakeWorld, request: &str) -> usize {
-    let state = world.devices.state();
-    state.requests.iter().filter(|asked| **asked == request).count()
-}
+use crate::world::{TestWorld, hold, pair, reasons, take_away, write};
 
-#[test]
-fn a_file_that_its_owner_took_away_is_let_go_without_a_word() {
+#[tokio::test(start_paused = true)]
+async fn a_file_that_its_owner_took_away_is_let_go_without_a_word() {
     // Stored and kept by an earlier pass, or not known at all.
     for is_known in [false, true] {
-        let mut world = FakeWorld::with_files(&[("a", b"one")]);
+        let mut world = TestWorld::with_files(&[("a", b"one")]);
         if is_known {
             world.rules.rules.release = ReleaseRule::Keep;
-            world.sweep();
+            world.sweep().await;
             world.rules.rules.release = ReleaseRule::Delete;
         }
-        world.devices.state().before_next("rename", |state| {
-            state.files.clear();
-        });
-        let summary = world.sweep();
-        assert_eq!(FakeWorld::reasons(&summary), []);
+        world.device().before_next(Rename, |device| take_away(device, ""));
+        let summary = world.sweep().await;
+        assert_eq!(reasons(&summary), []);
         // It is not looked for under other names.
-        assert_eq!(asked(&world, "rename"), 1);
+        assert_eq!(world.asked(Rename), 1);
     }
 }
 
-#[test]
-fn a_withdrawn_file_that_its_owner_took_away_is_let_go_and_one_that_cannot_be_looked_at_is_told() {
-    let world = FakeWorld::with_files(&[("a", b"one"), ("b", b"two")]);
-    world.devices.state().before_next("inspect", |state| {
-        state.files.retain(|path, _| !path.ends_with("/a"));
-    });
-    world.devices.state().refuses_looks = Some(("b", FileFaultKind::Permission));
-    let summary = world.sweep();
-    assert_eq!(
-        FakeWorld::reasons(&summary),
-        [Reason::Leave(LeaveReason::Unreadable)]
-    );
+#[tokio::test(start_paused = true)]
+async fn a_withdrawn_file_that_its_owner_took_away_is_let_go() {
+    let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
+    world
+        .device()
+        .before_next(Inspect, |device| take_away(device, "/a"));
+    world.device().faults.refuses_looks = Some(("b", FileFaultKind::Permission));
+    let summary = world.sweep().await;
+    assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::Unreadable)]);
     assert!(world.in_store().is_empty());
 }
 
-#[test]
-fn another_file_under_the_name_that_was_surveyed_settles_where_it_lies() {
-    let world = FakeWorld::with_files(&[("a", b"old")]);
-    world.devices.state().before_next("rename", |state| {
-        state.files.clear();
-        state.record("a", b"new");
+#[tokio::test(start_paused = true)]
+async fn another_file_under_the_name_that_was_surveyed_settles_where_it_lies() {
+    let world = TestWorld::with_files(&[("a", b"old")]);
+    world.device().before_next(Rename, |device| {
+        take_away(device, "");
+        device.record(b"a", b"new");
     });
-    let summary = world.sweep();
-    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Changed)]);
-    assert_eq!(asked(&world, "fetch"), 0);
-    world.sweep();
+    let summary = world.sweep().await;
+    assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::Changed)]);
+    assert_eq!(world.asked(Fetch), 0);
+    world.sweep().await;
     assert_eq!(world.in_store(), [pair("a", "new")]);
 }
 
-#[test]
-fn a_file_that_was_opened_since_the_survey_is_not_read() {
-    let world = FakeWorld::with_files(&[("a", b"one")]);
-    world.devices.state().before_next("rename", |state| {
-        state.open.insert(1);
-    });
-    let summary = world.sweep();
-    assert_eq!(FakeWorld::reasons(&summary), [Reason::Wait(WaitReason::Open)]);
-    assert_eq!(asked(&world, "fetch"), 0);
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_opened_since_the_survey_is_not_read() {
+    let world = TestWorld::with_files(&[("a", b"one")]);
+    world.device().before_next(Rename, |device| hold(device, "a"));
+    let summary = world.sweep().await;
+    assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::Open)]);
+    assert_eq!(world.asked(Fetch), 0);
 }
 
-#[test]
-fn a_device_that_renames_nothing_is_asked_no_more_than_helps_and_the_reason_told() {
+#[tokio::test(start_paused = true)]
+async fn a_device_that_renames_nothing_is_asked_no_more_than_helps() {
     for (refusal, reason, renames) in [
         // A place beside the file may be another's to write; a third try would be for want of room.
         (FileFaultKind::Permission, LeaveReason::FolderUnwritable, 2),
         (FileFaultKind::Unsupported, LeaveReason::RenameUnsupported, 2),
         (FileFaultKind::Other, LeaveReason::FolderUnwritable, 3),
     ] {
-        let world = FakeWorld::with_files(&[("a", b"one")]);
-        world.devices.state().refuses_renames = Some(refusal);
-        let summary = world.sweep();
-        assert_eq!(FakeWorld::reasons(&summary), [Reason::Leave(reason)]);
-        assert_eq!(asked(&world, "rename"), renames, "{refusal:?}");
+        let world = TestWorld::with_files(&[("a", b"one")]);
+        world.device().faults.refuses_renames = Some(refusal);
+        let summary = world.sweep().await;
+        assert_eq!(reasons(&summary), [Reason::Leave(reason)]);
+        assert_eq!(world.asked(Rename), renames, "{refusal:?}");
         assert_eq!(world.in_store(), [pair("a", "one")]);
         assert_eq!(world.states(), [FileState::Kept]);
     }
 }
 
-#[test]
-fn folders_that_were_made_for_a_rename_are_removed_again_whether_it_worked_or_not() {
-    let world = FakeWorld::with_files(&[("usb/a", b"one"), ("b", b"two")]);
-    world.devices.state().mounted = Some("usb");
-    world.sweep();
-    assert_eq!(world.states(), [FileState::Released; 2]);
-    let left = world.devices.state().folders.clone();
-    assert!(left.iter().all(|folder| !folder.contains(".gleaner")), "{left:?}");
-
-    let world = FakeWorld::with_files(&[("a", b"one")]);
-    world.devices.state().refuses_renames = Some(FileFaultKind::Permission);
-    world.devices.state().makes_folders_in_vain = true;
-    world.sweep();
-    assert_eq!(world.devices.state().folders.len(), 0);
+fn folders(world: &TestWorld) -> Vec<Vec<u8>> {
+    world.device().folders().cloned().collect()
 }
 
-#[test]
-fn who_is_to_mend_a_file_is_told_where_it_lies() {
-    let world = FakeWorld::with_files(&[("a", b"one")]);
-    world.devices.state().before_next("fetch", |state| {
-        state.files.values_mut().for_each(|file| file.identity.size += 1);
-    });
-    world.sweep();
+#[tokio::test(start_paused = true)]
+async fn folders_that_were_made_for_a_rename_are_removed_again() {
+    let world = TestWorld::with_files(&[("usb/a", b"one"), ("b", b"two")]);
+    world.device().faults.mounted = Some("usb");
+    world.sweep().await;
+    assert_eq!(world.states(), [FileState::Released; 2]);
+    assert_eq!(folders(&world), [b"usb"]);
+
+    let world = TestWorld::with_files(&[("a", b"one")]);
+    world.device().faults.refuses_renames = Some(FileFaultKind::Permission);
+    world.sweep().await;
+    assert_eq!(folders(&world), [b""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_place_of_a_file_that_has_grown_is_told() {
+    let world = TestWorld::with_files(&[("a", b"one")]);
+    world
+        .device()
+        .before_next(Fetch, |device| write(device, "a", b"one more"));
+    world.sweep().await;
     let details = world.details();
-    let place = details[0].strip_prefix("has grown; it lies at .gleaner-withdrawn/ours/");
+    let place = details[0].strip_prefix("Grown; it lies at .gleaner-withdrawn/ledger0/");
     assert!(place.is_some_and(|place| place.ends_with("/a")), "{details:?}");
 
-    let mut world = FakeWorld::with_files(&[("a", b"one")]);
+    let mut world = TestWorld::with_files(&[("a", b"one")]);
     world.rules.rules.release = ReleaseRule::Keep;
-    world.devices.state().before_next("fetch", |state| {
-        state.files.values_mut().for_each(|file| file.identity.size += 1);
-    });
-    world.sweep();
-    assert_eq!(world.details(), ["has grown"]);
+    world
+        .device()
+        .before_next(Fetch, |device| write(device, "a", b"one more"));
+    world.sweep().await;
+    assert_eq!(world.details(), ["Grown"]);
 }

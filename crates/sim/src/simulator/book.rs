@@ -301,7 +301,7 @@ impl Book {
     pub fn check_progress(&self, fleet: &[Device], disk: &ForgetfulDisk) {
         for (number, device) in fleet.iter().enumerate() {
             let state = device.lock();
-            let stays = !state.kind.abilities().renames_atomically;
+            let stays = !state.abilities.renames_atomically;
             for (path, file) in state.files().filter(|_| !stays) {
                 let size = file.bytes.len();
                 self.breach(format!(
@@ -324,9 +324,8 @@ impl Book {
         for recording in due.iter().filter(|due| !durable.contains(&due.digest)) {
             // What cannot leave its device is not stored again when the store loses it: an audit tells.
             let device = fleet.get(recording.device).map(Device::lock);
-            let stays = device.is_some_and(|device| {
-                !device.kind.abilities().renames_atomically && device.holds(&recording.bytes)
-            });
+            let stays = device
+                .is_some_and(|device| !device.abilities.renames_atomically && device.holds(&recording.bytes));
             if !(stays && spoilt.contains(&recording.digest)) {
                 self.breach(format!("promise 3: {recording} never came to the store"));
             }

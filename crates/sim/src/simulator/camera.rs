@@ -123,7 +123,7 @@ impl Camera {
             let pause = self.dice.span(Duration::ZERO, self.pause);
             let may_be_taken_for_settled = {
                 let device = self.device.lock();
-                device.clock_jumped && !device.kind.abilities().sees_open_files
+                device.clock_jumped && !device.abilities.sees_open_files
             };
             if !may_be_taken_for_settled {
                 sleep(pause).await;
@@ -247,7 +247,7 @@ impl Camera {
             (device.boot, inode, path, before.unwrap_or_default())
         };
         // Only a writer that can be seen may hold it open for a while.
-        if self.device.lock().kind.abilities().sees_open_files {
+        if self.device.lock().abilities.sees_open_files {
             sleep(Duration::from_millis(self.dice.below(200))).await;
         }
         let mut device = self.device.lock();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::fleet::{Bounds, SweepSummary, sweep};
-use engine::ports::Clock;
+use engine::ports::{Clock, StoreError};
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World};
 use model::StoreId;
@@ -48,6 +48,9 @@ pub struct Collector {
     pub stops_with_connection: bool,
 }
 
+/// The store that ships, on a disk that forgets.
+pub type SimulatedStore = DirectoryStore<ForgetfulDisk>;
+
 /// How a process of gleaner ended.
 #[derive(Debug)]
 pub enum Ended {
@@ -62,7 +65,7 @@ pub enum Ended {
 /// The world of one process.
 struct OneProcess {
     devices: SimulatedDevices,
-    store: DirectoryStore<ForgetfulDisk>,
+    store: SimulatedStore,
     ledger: ModelLedger,
     clock: SimulatedClock,
     turns: Turns,
@@ -70,7 +73,7 @@ struct OneProcess {
 
 impl World for OneProcess {
     type Devices = SimulatedDevices;
-    type Store = DirectoryStore<ForgetfulDisk>;
+    type Store = SimulatedStore;
     type Ledger = ModelLedger;
     type Clock = SimulatedClock;
     type Reporter = Turns;
@@ -78,7 +81,7 @@ impl World for OneProcess {
     fn devices(&self) -> &SimulatedDevices {
         &self.devices
     }
-    fn store(&self) -> &DirectoryStore<ForgetfulDisk> {
+    fn store(&self) -> &SimulatedStore {
         &self.store
     }
     fn ledger(&self) -> &ModelLedger {
@@ -113,15 +116,7 @@ impl Collector {
         };
         let turns = Turns::begin(self.bounds.parallel);
         let world = OneProcess {
-            devices: SimulatedDevices {
-                stations: self.stations.clone(),
-                power: power.clone(),
-                book: self.book.clone(),
-                ledger: ledger.clone(),
-                turns: turns.clone(),
-                disk: self.disk.clone(),
-                stops_with_connection: self.stops_with_connection,
-            },
+            devices: self.devices(power, &turns),
             store,
             ledger,
             clock: self.clock.clone(),
@@ -139,7 +134,21 @@ impl Collector {
         }
     }
 
-    fn open_store(&self) -> Result<DirectoryStore<ForgetfulDisk>, engine::ports::StoreError> {
+    /// The fleet, as a process on a machine of that power sees it.
+    pub fn devices(&self, power: &Power, turns: &Turns) -> SimulatedDevices {
+        SimulatedDevices {
+            stations: self.stations.clone(),
+            power: power.clone(),
+            book: self.book.clone(),
+            ledger: self.ledger.next_process(power.clone()),
+            turns: turns.clone(),
+            disk: self.disk.clone(),
+            stops_with_connection: self.stops_with_connection,
+        }
+    }
+
+    /// Takes the store into use.
+    pub fn open_store(&self) -> Result<SimulatedStore, StoreError> {
         let folder = StoreFolder::open(Arc::new(self.disk.clone()), Path::new(STORE), Some(&self.store))?;
         let settings = Settings {
             ledger: engine::ports::Ledger::id(&self.ledger).clone(),

@@ -2,24 +2,30 @@
 
 mod answers;
 mod kind;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::ports::Openness;
+use engine::ports::{Abilities, Openness};
 use model::{Identity, Timestamp};
 use tokio::time::Instant;
 
 use super::book::original_path;
 use super::clock::SimulatedClock;
+pub(super) use answers::invented;
 pub use kind::Kind;
+pub(super) use requests::Unanswered;
+pub use requests::{Faults, Request, Requests};
 
 /// A file on a device.
 #[derive(Debug, Clone)]
-pub(super) struct DeviceFile {
-    pub(super) bytes: Arc<Vec<u8>>,
-    pub(super) modified: Timestamp,
+pub struct DeviceFile {
+    /// What is in it.
+    pub bytes: Arc<Vec<u8>>,
+    /// Its mtime.
+    pub modified: Timestamp,
     pub(super) changed: Timestamp,
     /// How many writers hold it open.
     pub(super) writers: u32,
@@ -39,24 +45,32 @@ struct Card {
 /// A device at one moment.
 #[derive(Debug)]
 pub struct DeviceState {
-    pub(super) kind: Kind,
+    /// What it can do.
+    pub abilities: Abilities,
+    /// What its sessions find out about compression.
+    pub compression_paid: Option<bool>,
+    /// What it was asked.
+    pub requests: Requests,
+    /// What a test has go wrong.
+    pub faults: Faults,
     card: Card,
     /// The card as it was last written out: what a power cut on the device leaves.
     written_out: Card,
     clock: SimulatedClock,
     /// How far the device's clock is from the truth, in nanoseconds.
-    pub(super) clock_off: i64,
+    pub clock_off: i64,
     /// The clock is wrong, and not from a boot. What is written now may seem to have rested once it is right again: a pass that comes then and has
     /// not met the wrong clock cannot know.
     pub(super) clock_jumped: bool,
     /// Grows with every boot.
     pub(super) boot: u64,
     booted: Timestamp,
-    pub(super) is_full: bool,
+    /// Nothing can be written any more.
+    pub is_full: bool,
     /// The next so many reads give a wrong byte.
     pub(super) wrong_reads: u32,
     /// The next so many digests are wrong.
-    pub(super) wrong_digests: u32,
+    pub wrong_digests: u32,
 }
 
 /// A device. Clones are the same device.
@@ -68,7 +82,10 @@ impl Device {
     pub fn new(kind: Kind, clock: SimulatedClock) -> Self {
         let booted = clock.true_time().minus(Duration::from_hours(1000));
         Self(Arc::new(Mutex::new(DeviceState {
-            kind,
+            abilities: kind.abilities(),
+            compression_paid: None,
+            requests: Requests::default(),
+            faults: Faults::default(),
             card: Card::default(),
             written_out: Card::default(),
             clock,
@@ -93,7 +110,7 @@ const TICK: i64 = 4_000_000;
 
 impl DeviceState {
     /// The device's own time, in ticks.
-    pub(super) fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         let time = self
             .clock
             .true_time()
@@ -104,6 +121,16 @@ impl DeviceState {
 
     pub(super) fn uptime(&self) -> Duration {
         self.clock.true_time().since(self.booted)
+    }
+
+    /// A finished recording. `false` where that is impossible.
+    pub fn record(&mut self, path: &[u8], bytes: &[u8]) -> bool {
+        let inode = self.create(path);
+        if let Some(inode) = inode {
+            self.append(inode, bytes);
+            self.close(inode);
+        }
+        inode.is_some()
     }
 
     /// Begins a file under a name that nobody has, and holds it open for writing. `None` where that is impossible.
@@ -128,7 +155,7 @@ impl DeviceState {
     }
 
     /// Opens a file that is there, for writing.
-    pub(super) fn open(&mut self, path: &[u8]) -> Option<u64> {
+    pub fn open(&mut self, path: &[u8]) -> Option<u64> {
         let inode = *self.card.names.get(path)?;
         self.card.files.get_mut(&inode)?.writers += 1;
         Some(inode)
@@ -144,7 +171,7 @@ impl DeviceState {
     }
 
     /// Writes other bytes over a file that is held open.
-    pub(super) fn overwrite(&mut self, inode: u64, bytes: &[u8]) {
+    pub fn overwrite(&mut self, inode: u64, bytes: &[u8]) {
         if let Some(file) = self.card.files.get_mut(&inode) {
             file.bytes = Arc::default();
         }
@@ -152,7 +179,7 @@ impl DeviceState {
     }
 
     /// Closes a file, and answers with what is in it.
-    pub(super) fn close(&mut self, inode: u64) -> Option<Arc<Vec<u8>>> {
+    pub fn close(&mut self, inode: u64) -> Option<Arc<Vec<u8>>> {
         let file = self.card.files.get_mut(&inode)?;
         file.writers = file.writers.saturating_sub(1);
         let bytes = Arc::clone(&file.bytes);
@@ -161,13 +188,13 @@ impl DeviceState {
     }
 
     /// Closes everything that is held open.
-    pub(super) fn close_all(&mut self) {
+    pub fn close_all(&mut self) {
         self.card.files.values_mut().for_each(|file| file.writers = 0);
         self.forget_nameless();
     }
 
     /// Sets the time of a file, as a copy that keeps times does.
-    pub(super) fn set_modified(&mut self, path: &[u8], ago: Duration) {
+    pub fn set_modified(&mut self, path: &[u8], ago: Duration) {
         let now = self.now();
         if let Some(file) = self
             .card
@@ -180,7 +207,7 @@ impl DeviceState {
     }
 
     /// Renames, replacing what has the name; answers with what was replaced. `false` if there is nothing to rename.
-    pub(super) fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<Option<Arc<Vec<u8>>>, Refusal> {
+    pub fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<Option<Arc<Vec<u8>>>, Refusal> {
         if !self.card.names.contains_key(from) {
             return Err(Refusal::Missing);
         }
@@ -204,7 +231,7 @@ impl DeviceState {
     }
 
     /// Removes a file, and answers with what it was.
-    pub(super) fn remove(&mut self, path: &[u8]) -> Option<DeviceFile> {
+    pub fn remove(&mut self, path: &[u8]) -> Option<DeviceFile> {
         let inode = self.card.names.remove(path)?;
         let file = self.card.files.get(&inode).cloned();
         self.forget_nameless();
@@ -232,7 +259,7 @@ impl DeviceState {
     }
 
     /// The file that has a name.
-    pub(super) fn file(&self, path: &[u8]) -> Option<(u64, &DeviceFile)> {
+    pub fn file(&self, path: &[u8]) -> Option<(u64, &DeviceFile)> {
         let inode = *self.card.names.get(path)?;
         Some((inode, self.card.files.get(&inode)?))
     }
@@ -243,18 +270,18 @@ impl DeviceState {
     }
 
     /// Every file by its name.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&Vec<u8>, &DeviceFile)> {
+    pub fn files(&self) -> impl Iterator<Item = (&Vec<u8>, &DeviceFile)> {
         let names = self.card.names.iter();
         names.filter_map(|(path, inode)| Some((path, self.card.files.get(inode)?)))
     }
 
     /// Every folder.
-    pub(super) fn folders(&self) -> impl Iterator<Item = &Vec<u8>> {
+    pub fn folders(&self) -> impl Iterator<Item = &Vec<u8>> {
         self.card.folders.iter()
     }
 
     /// Whether these bytes are a whole file of this device.
-    pub(super) fn holds(&self, bytes: &[u8]) -> bool {
+    pub fn holds(&self, bytes: &[u8]) -> bool {
         self.files().any(|(_, file)| file.bytes.as_slice() == bytes)
     }
 
@@ -266,7 +293,7 @@ impl DeviceState {
 
     /// What the device says of a file.
     pub(super) fn identity(&self, inode: u64, file: &DeviceFile) -> Identity {
-        let complete = self.kind.abilities().complete_identities;
+        let complete = self.abilities.complete_identities;
         let size = u64::try_from(file.bytes.len()).unwrap_or(u64::MAX);
         Identity {
             device_number: complete.then_some(1),
@@ -284,8 +311,7 @@ impl DeviceState {
     /// The files that it sees held open for writing; `None` where it sees nothing.
     pub(super) fn open_files(&self) -> Option<BTreeSet<u64>> {
         let open = self.card.files.iter().filter(|(_, file)| file.writers > 0);
-        self.kind
-            .abilities()
+        self.abilities
             .sees_open_files
             .then(|| open.map(|(inode, _)| *inode).collect())
     }
@@ -307,7 +333,7 @@ impl DeviceState {
         self.forget_nameless();
     }
 
-    fn make_parents(&mut self, path: &[u8]) -> bool {
+    pub(super) fn make_parents(&mut self, path: &[u8]) -> bool {
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         let parents: Vec<&[u8]> = ends.filter_map(|(end, _)| path.get(..end)).collect();
         if parents.iter().any(|parent| self.card.names.contains_key(*parent)) {
@@ -331,9 +357,12 @@ impl DeviceState {
 
 /// Why a device did not rename.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
+    /// There is nothing of that name.
     Missing,
+    /// A folder is wanted, and there is no room for it.
     Full,
+    /// Something else is where a folder or the file should be.
     Obstructed,
 }
 

@@ -182,7 +182,7 @@ impl Injector {
                 let device = device.clone();
                 later(for_a_while, move || device.lock().is_full = false);
             }
-            Fault::DeviceReadsWrong if state.kind.abilities().digests => state.wrong_reads += 1,
+            Fault::DeviceReadsWrong if state.abilities.digests => state.wrong_reads += 1,
             Fault::DeviceDigestsWrong => state.wrong_digests += 1,
             _ => {}
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use engine::ports::{
     ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS, Others, PassEnd,
@@ -36,6 +37,7 @@ pub struct ModelLedger {
     power: Power,
     content: Arc<Mutex<LedgerContent>>,
     fails: Arc<Mutex<bool>>,
+    slowness: Arc<Mutex<Duration>>,
 }
 
 impl ModelLedger {
@@ -46,6 +48,7 @@ impl ModelLedger {
             power: Power::default(),
             content: Arc::default(),
             fails: Arc::default(),
+            slowness: Arc::default(),
         }
     }
 
@@ -61,6 +64,11 @@ impl ModelLedger {
     /// From now on every transaction fails and changes nothing, as on a full disk; or not any more.
     pub fn set_failing(&self, fails: bool) {
         *self.fails.lock().unwrap_or_else(PoisonError::into_inner) = fails;
+    }
+
+    /// From now on it takes so long to say what it remembers.
+    pub fn slow_down(&self, to: Duration) {
+        *self.slowness.lock().unwrap_or_else(PoisonError::into_inner) = to;
     }
 
     /// What it holds.
@@ -157,6 +165,10 @@ impl Ledger for ModelLedger {
         source: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<Option<Remembered>>, LedgerError> {
+        let slowness = *self.slowness.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slowness.is_zero() {
+            tokio::time::sleep(slowness).await;
+        }
         let content = self.lock();
         let newest = |path: &RelativePath| {
             let is_it = |record: &Record| {

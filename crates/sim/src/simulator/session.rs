@@ -3,27 +3,30 @@
 //! What is asked goes over the link, is done on the device by a task of its own, and is answered over the link. Whoever asked may be dead by
 //! then: what is on its way is done all the same, later.
 
+mod listing;
 mod reach;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::ports::device::Wanted;
 use engine::ports::{
     Abilities, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, FileFault, FileFaultKind,
-    Inspection, Listed, Looked, Move, Moved, Session, SurveyItem, SurveySender,
+    Inspection, Listed, Looked, Move, Moved, Session, SurveySender,
 };
 use model::{DeviceName, Digest, FailureClass, RelativePath, SourcePath};
 use tokio::time::sleep;
 
 use super::book::Book;
-use super::device::{Device, DeviceState, Kind, Refusal, openness};
+use super::device::{Device, DeviceState, Refusal, Request, Unanswered, openness};
 use super::disk::ForgetfulDisk;
 use super::ledger::ModelLedger;
 use super::link::{Condition, Link};
 use super::power::Power;
 use super::turns::Turns;
+use super::world::SOURCE;
+use listing::Listing;
 use reach::Reach;
 
 /// How long a device may keep silent.
@@ -69,39 +72,11 @@ pub struct SimulatedDevices {
 #[derive(Debug)]
 pub struct SimulatedSession {
     reach: Reach,
-    kind: Kind,
+    abilities: Abilities,
     facts: DeviceFacts,
     /// A listing that was asked for while connecting, where the device has a shell.
     early: Mutex<Option<Listing>>,
 }
-
-/// A listing under way. Which files are open is found out first; then it comes as far as somebody listens.
-#[derive(Debug)]
-struct Listing {
-    open: Option<BTreeSet<u64>>,
-    /// The entries that were looked at before anybody listened.
-    ahead: Vec<SurveyItem>,
-    /// The rest.
-    names: Vec<Vec<u8>>,
-}
-
-impl Listing {
-    fn begin(state: &DeviceState, ahead: usize) -> Self {
-        let (open, mut ahead_names) = (state.open_files(), state.listing());
-        let names = ahead_names.split_off(ahead.min(ahead_names.len()));
-        let entries = ahead_names
-            .iter()
-            .filter_map(|path| state.entry(path, open.as_ref()));
-        Self {
-            ahead: entries.collect(),
-            names,
-            open,
-        }
-    }
-}
-
-/// So many entries of a listing are on their way before anybody listens, and then at a time.
-const ENTRIES: usize = 32;
 
 fn failure(class: FailureClass, message: &str) -> DeviceFailure {
     DeviceFailure {
@@ -117,7 +92,7 @@ impl Devices for SimulatedDevices {
         &self,
         name: &DeviceName,
         _: &[SourcePath],
-        _: Option<bool>,
+        compression_paid: Option<bool>,
     ) -> Result<SimulatedSession, DeviceFailure> {
         let station = self.stations.get(name.as_str());
         let station = station
@@ -137,10 +112,15 @@ impl Devices for SimulatedDevices {
         if self.power.is_off() {
             return std::future::pending().await;
         }
-        let (facts, kind, boot, early) = {
-            let state = station.device.lock();
-            let early = state.facts().clock.map(|_| Listing::begin(&state, ENTRIES));
-            (state.facts(), state.kind, state.boot, early)
+        let (facts, abilities, boot, early) = {
+            let mut state = station.device.lock();
+            match state.begin(Request::Connect) {
+                Err(Unanswered::Ended(failure)) => return Err(failure),
+                Err(Unanswered::Silent) | Ok(()) => {}
+            }
+            state.requests.compression_known.push(compression_paid);
+            let early = state.facts().clock.map(|_| Listing::ahead(&state));
+            (state.facts(), state.abilities, state.boot, early)
         };
         let reach = Reach {
             generation: station.link.generation(),
@@ -155,7 +135,7 @@ impl Devices for SimulatedDevices {
         };
         Ok(SimulatedSession {
             reach,
-            kind,
+            abilities,
             facts,
             early: Mutex::new(early),
         })
@@ -177,12 +157,31 @@ fn from_refusal(refusal: Refusal) -> FileFault {
 }
 
 impl Reach {
+    fn withdraw(&self, state: &mut DeviceState, step: &Move) -> Result<(), FileFault> {
+        let (from, to) = (step.from.as_bytes(), step.to.as_bytes());
+        if let Some(kind) = state.faults.refuses_rename(&step.from, &step.to) {
+            state.make_parents(to);
+            return Err(fault(kind));
+        }
+        if state.rename(from, to).map_err(from_refusal)?.is_some() {
+            self.book
+                .breach(format!("a rename replaced {}", to.escape_ascii()));
+        }
+        Ok(())
+    }
+
     /// Looks which files are open, and a step later at some of them.
-    async fn look_at(&self, paths: &[RelativePath]) -> Vec<Looked> {
+    async fn look_at(&self, paths: &[RelativePath]) -> Result<Vec<Looked>, DeviceFailure> {
+        if !paths.is_empty() {
+            self.begin(Request::Inspect).await?;
+        }
         let open = self.on_device(|state| state.open_files()).await;
         sleep(STEP).await;
         let look = |state: &mut DeviceState| {
             let mut inspect = |path: &RelativePath| {
+                if let Some(kind) = state.faults.refuses_look(path) {
+                    return Err(fault(kind));
+                }
                 let (inode, file) = state
                     .file(path.as_bytes())
                     .ok_or_else(|| fault(FileFaultKind::Missing))?;
@@ -195,13 +194,13 @@ impl Reach {
             };
             paths.iter().map(&mut inspect).collect()
         };
-        self.on_device(look).await
+        Ok(self.on_device(look).await)
     }
 }
 
 impl Session for SimulatedSession {
     fn abilities(&self) -> Abilities {
-        self.kind.abilities()
+        self.abilities
     }
 
     fn facts(&self) -> &DeviceFacts {
@@ -212,71 +211,52 @@ impl Session for SimulatedSession {
         self.reach.has_ended()
     }
 
-    fn has_early_listing(&self, _: &SourcePath) -> bool {
+    fn has_early_listing(&self, source: &SourcePath) -> bool {
         let early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-        early.is_some()
+        early.is_some() && source.as_bytes() == SOURCE.as_bytes()
     }
 
-    async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
-        let reach = self.reach.clone();
-        let early = {
-            let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-            early.take()
+    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
+        let (reach, is_there) = (self.reach.clone(), source.as_bytes() == SOURCE.as_bytes());
+        let early = match is_there {
+            true => self.early.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            false => None,
         };
-        self.reach
-            .ask(64, async move {
-                let listing = match early {
-                    Some(listing) => listing,
-                    None => reach.on_device(|state| Listing::begin(state, 0)).await,
-                };
-                if items.send(listing.ahead).await.is_err() {
-                    return Listed::Whole;
-                }
-                for names in listing.names.chunks(ENTRIES) {
-                    sleep(STEP).await;
-                    let entries = reach.on_device(|state| {
-                        let entry = |path: &Vec<u8>| state.entry(path, listing.open.as_ref());
-                        names.iter().filter_map(entry).collect::<Vec<SurveyItem>>()
-                    });
-                    let entries = entries.await;
-                    if items.send(entries).await.is_err() {
-                        return Listed::Whole;
-                    }
-                }
-                Listed::Whole
-            })
-            .await
+        let work = async move {
+            reach.begin(Request::Survey).await?;
+            if !is_there {
+                return Err(failure(FailureClass::SourceMissing, "no such folder"));
+            }
+            let listing = match early {
+                Some(listing) => listing,
+                None => reach.on_device(|state| Listing::begin(state, 0)).await,
+            };
+            Ok(reach.list(listing, items).await)
+        };
+        self.reach.ask(64, work).await
     }
 
     async fn rename(&self, _: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
         let (reach, moves) = (self.reach.clone(), moves.to_vec());
         let work = async move {
+            reach.begin(Request::Rename).await?;
             let mut renamed = Vec::with_capacity(moves.len());
             for step in &moves {
-                let (from, to) = (step.from.as_bytes(), step.to.as_bytes());
+                let from = step.from.as_bytes();
                 renamed.push(
                     reach
-                        .effect("withdraw", from, |state, reach| match state.rename(from, to) {
-                            Ok(Some(_)) => {
-                                reach
-                                    .book
-                                    .breach(format!("a rename replaced {}", to.escape_ascii()));
-                                Ok(())
-                            }
-                            Ok(None) => Ok(()),
-                            Err(refusal) => Err(from_refusal(refusal)),
-                        })
+                        .effect("withdraw", from, |state, reach| reach.withdraw(state, step))
                         .await,
                 );
                 sleep(STEP).await;
             }
             let done = moves.iter().zip(&renamed).filter(|(_, renamed)| renamed.is_ok());
             let paths: Vec<RelativePath> = done.map(|(step, _)| step.to.clone()).collect();
-            let mut looks = reach.look_at(&paths).await.into_iter();
+            let mut looks = reach.look_at(&paths).await?.into_iter();
             let missing = || Err(fault(FileFaultKind::Missing));
             let with_look =
                 |renamed: Result<(), FileFault>| renamed.map(|()| looks.next().unwrap_or_else(missing));
-            renamed.into_iter().map(with_look).collect()
+            Ok(renamed.into_iter().map(with_look).collect())
         };
         self.reach.ask(256, work).await
     }
@@ -303,14 +283,27 @@ impl Session for SimulatedSession {
     async fn fetch_together(&self, _: &SourcePath, files: Vec<Wanted>) -> Result<(), DeviceFailure> {
         let reach = self.reach.clone();
         let work = async move {
+            reach.begin(Request::FetchTogether).await?;
+            let sizes: Vec<u64> = files.iter().map(|file| file.expected_size).collect();
+            let passes_over = reach.on_device(|state| {
+                state.requests.together.extend(sizes);
+                state.faults.passes_over
+            });
+            let passes_over = passes_over.await;
             for file in files {
-                let outcome = reach.read(&file.path, 0, file.expected_size, &file.chunks).await;
+                if passes_over == Some(file.expected_size) {
+                    continue;
+                }
+                let outcome = reach
+                    .read(&file.path, 0, file.expected_size, &file.chunks)
+                    .await?;
                 let is_passed_over = matches!(&outcome, Err(fault) if fault.kind == FileFaultKind::Missing);
                 drop(file.chunks);
                 if !is_passed_over {
                     file.outcome.send(outcome).unwrap_or_default();
                 }
             }
+            Ok(())
         };
         self.reach.ask(256, work).await
     }
@@ -322,12 +315,13 @@ impl Session for SimulatedSession {
     ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
         let (reach, requests) = (self.reach.clone(), requests.to_vec());
         let work = async move {
+            reach.begin(Request::Digest).await?;
             let mut digests = Vec::with_capacity(requests.len());
             for request in requests {
                 digests.push(reach.on_device(|state| state.digest(&request)).await);
                 sleep(STEP).await;
             }
-            digests
+            Ok(digests)
         };
         self.reach.ask(256, work).await
     }
@@ -345,6 +339,9 @@ impl Session for SimulatedSession {
             .map(|path| (path.clone(), reach.removal(path)))
             .collect();
         let work = async move {
+            if !removals.is_empty() {
+                reach.begin(Request::Remove).await?;
+            }
             let mut answers = Vec::with_capacity(removals.len());
             for (path, removal) in removals {
                 let effect = reach.effect("release", path.as_bytes(), |state, reach| {
@@ -356,18 +353,21 @@ impl Session for SimulatedSession {
                 answers.push(effect.await);
                 sleep(STEP).await;
             }
+            if !folders.is_empty() {
+                reach.begin(Request::RemoveFolders).await?;
+            }
             for path in folders {
                 reach
                     .on_device(|state| state.remove_folder(path.as_bytes()))
                     .await;
             }
-            answers
+            Ok(answers)
         };
         self.reach.ask(256, work).await
     }
 
     fn compression_paid(&self) -> Option<bool> {
-        None
+        self.reach.station.device.lock().compression_paid
     }
 
     fn bytes_received(&self) -> u64 {

@@ -119,7 +119,7 @@ impl Story {
         let end = Instant::now() + dice.span(Duration::from_mins(10), Duration::from_hours(1));
         let mut tasks = JoinSet::new();
         for (number, device) in self.world.fleet.iter().enumerate() {
-            let is_blind = !device.lock().kind.abilities().sees_open_files;
+            let is_blind = !device.lock().abilities.sees_open_files;
             let camera = Camera {
                 number,
                 device: device.clone(),

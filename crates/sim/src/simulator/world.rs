@@ -20,6 +20,9 @@ use super::link::Link;
 use super::power::Power;
 use super::session::{STALL_TIMEOUT, Station};
 
+/// The one source of every device.
+pub const SOURCE: &str = "/photos";
+
 /// How long files settle here.
 pub const SETTLE: Duration = Duration::from_secs(30);
 
@@ -146,9 +149,7 @@ impl World {
             return;
         };
         let mut device = device.lock();
-        if let Some(inode) = device.create(path.as_bytes()) {
-            device.append(inode, bytes);
-            device.close(inode);
+        if device.record(path.as_bytes(), bytes) {
             self.book
                 .finished(number, path.as_bytes(), &Arc::new(bytes.to_vec()));
         }
@@ -248,7 +249,7 @@ fn rules(number: usize, naming: Naming) -> Option<DeviceRules> {
     };
     Some(DeviceRules {
         name: DeviceName::new(station_name(number)).ok()?,
-        sources: vec![SourcePath::new("/photos").ok()?],
+        sources: vec![SourcePath::new(SOURCE).ok()?],
         rules: Rules {
             settle: SETTLE,
             settle_blind: SETTLE_BLIND,

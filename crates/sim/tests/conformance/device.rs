@@ -6,7 +6,7 @@ use model::{DeviceName, SourcePath};
 use sim::simulator::conformance::device::{Place, check};
 use sim::simulator::device::Kind;
 use sim::simulator::power::Power;
-use sim::simulator::session::{SimulatedDevices, SimulatedSession};
+use sim::simulator::session::SimulatedSession;
 use sim::simulator::turns::Turns;
 use sim::simulator::world::{Plan, World};
 use tokio::time::sleep;
@@ -25,16 +25,7 @@ async fn simulated(kind: Kind) -> Simulated {
         ..Plan::default()
     })
     .unwrap();
-    let collector = &world.collectors[0];
-    let devices = SimulatedDevices {
-        stations: collector.stations.clone(),
-        power: Power::default(),
-        book: world.book.clone(),
-        ledger: collector.ledger.clone(),
-        turns: Turns::begin(1),
-        disk: world.disk.clone(),
-        stops_with_connection: false,
-    };
+    let devices = world.collectors[0].devices(&Power::default(), &Turns::begin(1));
     let source = SourcePath::new("/photos").unwrap();
     let session = devices
         .connect(&DeviceName::new("bee0").unwrap(), &[], None)

@@ -125,6 +125,7 @@ async fn what_is_sealed_is_told_and_not_visible<P: Place>(place: &P) -> Checked 
     let digests: Vec<Digest> = sealed.ranges.iter().map(|range| range.digest).collect();
     let bytes = content(5000);
     let (first, second) = bytes.split_at(4096);
+    same("length of ranges", &store.range_length(), &4096)?;
     same(
         "digests of the ranges",
         &digests,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use engine::ports::{DeviceFacts, DigestRequest, Entry, EntryKind, SurveyItem};
+use engine::ports::{DeviceFacts, DigestRequest, Entry, EntryKind, Openness, SurveyItem};
 use model::{Digest, Identity, RelativePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +11,7 @@ use super::{DeviceState, openness};
 
 impl DeviceState {
     pub(in crate::simulator) fn facts(&self) -> DeviceFacts {
-        let tells = self.kind.abilities().tells_time;
+        let tells = self.abilities.tells_time;
         DeviceFacts {
             clock: tells.then(|| self.now()),
             boot_id: tells.then(|| format!("boot-{}", self.boot)),
@@ -30,10 +30,20 @@ impl DeviceState {
         path: &[u8],
         open: Option<&BTreeSet<u64>>,
     ) -> Option<SurveyItem> {
+        if self.faults.hides(path) {
+            return None;
+        }
         let relative = match RelativePath::new(path) {
             Ok(relative) => relative,
             Err(error) => return Some(SurveyItem::Refused(path.escape_ascii().to_string(), error)),
         };
+        if self
+            .faults
+            .unlistable
+            .is_some_and(|folder| path == folder.as_bytes())
+        {
+            return Some(SurveyItem::Unlistable(relative));
+        }
         let (kind, identity, openness) = match self.file(path) {
             Some((inode, file)) => (EntryKind::File, self.identity(inode, file), openness(open, inode)),
             None if self.has_folder(path) => (EntryKind::Folder, folder_identity(), openness(open, 0)),
@@ -52,7 +62,8 @@ impl DeviceState {
         let Some(file) = self.node(inode) else {
             return (Bytes::new(), 0);
         };
-        let (size, end) = (file.bytes.len(), (at + length).min(file.bytes.len()));
+        let size = file.bytes.len().saturating_sub(self.faults.withholds);
+        let end = (at + length).min(size);
         let mut piece = file.bytes.get(at..end).unwrap_or_default().to_vec();
         if self.wrong_reads > 0
             && let Some(byte) = piece.first_mut()
@@ -64,6 +75,10 @@ impl DeviceState {
     }
 
     pub(in crate::simulator) fn digest(&mut self, request: &DigestRequest) -> Option<Digest> {
+        self.requests.digested.push((request.offset, request.length));
+        if self.faults.cannot_digest {
+            return None;
+        }
         if self.wrong_digests > 0 {
             self.wrong_digests -= 1;
             return Some(Digest::from_bytes([7; 32]));
@@ -77,6 +92,23 @@ impl DeviceState {
         let bytes = file.bytes.get(from..end).unwrap_or_default();
         Some(Digest::from_bytes(Sha256::digest(bytes).into()))
     }
+}
+
+/// Something that is not there.
+pub(in crate::simulator) fn invented(name: &str, modified: Timestamp) -> Option<SurveyItem> {
+    let identity = Identity {
+        device_number: Some(1),
+        inode: Some(1),
+        size: 1,
+        modified,
+        changed: Some(modified),
+    };
+    Some(SurveyItem::Entry(Entry {
+        path: RelativePath::new(name).ok()?,
+        kind: EntryKind::File,
+        identity,
+        openness: Openness::Closed,
+    }))
 }
 
 fn folder_identity() -> Identity {

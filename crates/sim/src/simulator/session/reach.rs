@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{STALL_TIMEOUT, Station, failure, fault};
 use crate::simulator::book::{Book, Removal, station_name};
-use crate::simulator::device::DeviceState;
+use crate::simulator::device::{DeviceState, Request, Unanswered};
 use crate::simulator::disk::ForgetfulDisk;
 use crate::simulator::ledger::ModelLedger;
 use crate::simulator::link::Passage;
@@ -47,6 +47,18 @@ impl Reach {
         std::future::pending().await
     }
 
+    /// The device begins with a request: it may never answer, or end the session.
+    pub(super) async fn begin(&self, request: Request) -> Result<(), DeviceFailure> {
+        match self.on_device(|state| state.begin(request)).await {
+            Ok(()) => Ok(()),
+            Err(Unanswered::Silent) => std::future::pending().await,
+            Err(Unanswered::Ended(failure)) => {
+                self.station.link.cut();
+                Err(failure)
+            }
+        }
+    }
+
     /// Whether the connection was cut, or the device has booted since.
     pub(super) fn has_ended(&self) -> bool {
         self.station.link.generation() != self.generation || self.station.device.lock().boot != self.boot
@@ -62,10 +74,15 @@ impl Reach {
         }
     }
 
+    /// Something has come, though it took long.
+    pub(super) fn note_arrival(&self) {
+        self.arrivals.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) async fn carry(&self, bytes: u64, is_answer: bool) -> Passage {
         let passage = self.station.link.carry(self.generation, bytes, is_answer).await;
         if passage == Passage::Arrived {
-            self.arrivals.fetch_add(1, Ordering::Relaxed);
+            self.note_arrival();
         }
         passage
     }
@@ -87,7 +104,7 @@ impl Reach {
     /// Sends a request, has it done, and waits for the answer.
     pub(super) async fn ask<T, F>(&self, bytes: usize, work: F) -> Result<T, DeviceFailure>
     where
-        F: Future<Output = T> + Send + 'static,
+        F: Future<Output = Result<T, DeviceFailure>> + Send + 'static,
         T: Send + 'static,
     {
         if self.power.is_off() {
@@ -102,6 +119,9 @@ impl Reach {
                 Passage::Vanished => return std::future::pending().await,
             }
             let answer = work.await;
+            if answer.is_err() {
+                return drop(sender.send(answer));
+            }
             match reach.carry(bytes, true).await {
                 Passage::Arrived => drop(sender.send(answer)),
                 Passage::Cut => {}
@@ -113,7 +133,7 @@ impl Reach {
             return std::future::pending().await;
         }
         match answer {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(failure(FailureClass::Protocol, "the connection is gone")),
             Err(_) => Err(failure(FailureClass::Stalled, "no answer")),
         }
@@ -137,6 +157,24 @@ impl Reach {
     }
 
     pub(super) async fn read(
+        &self,
+        path: &RelativePath,
+        offset: u64,
+        expected_size: u64,
+        chunks: &ChunkSender,
+    ) -> Result<Result<u64, FileFault>, DeviceFailure> {
+        self.begin(Request::Fetch).await?;
+        let is_silent = |state: &mut DeviceState| {
+            state.requests.offsets.push(offset);
+            state.faults.is_silent_over(path)
+        };
+        if self.on_device(is_silent).await {
+            return std::future::pending().await;
+        }
+        Ok(self.read_all(path, offset, expected_size, chunks).await)
+    }
+
+    async fn read_all(
         &self,
         path: &RelativePath,
         offset: u64,

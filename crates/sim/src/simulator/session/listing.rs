@@ -1,0 +1,87 @@
+//! Listings: what a device names, when, and whether it comes to an end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use engine::ports::{Listed, SurveyItem, SurveySender};
+use tokio::time::sleep;
+
+use super::STEP;
+use super::reach::Reach;
+use crate::simulator::device::{DeviceState, invented};
+
+/// A listing under way. Which files are open is found out first; then it comes as far as somebody listens.
+#[derive(Debug)]
+pub(super) struct Listing {
+    open: Option<BTreeSet<u64>>,
+    /// The entries that were looked at before anybody listened.
+    ahead: Vec<SurveyItem>,
+    /// The rest.
+    names: Vec<Vec<u8>>,
+}
+
+impl Listing {
+    /// One that nobody listens to yet.
+    pub(super) fn ahead(state: &DeviceState) -> Self {
+        let is_quick = state.faults.pause_before_each_name.is_zero();
+        Self::begin(state, if is_quick { ENTRIES } else { 0 })
+    }
+
+    pub(super) fn begin(state: &DeviceState, ahead: usize) -> Self {
+        let (open, mut ahead_names) = (state.open_files(), state.listing());
+        let names = ahead_names.split_off(ahead.min(ahead_names.len()));
+        let entries = ahead_names
+            .iter()
+            .filter_map(|path| state.entry(path, open.as_ref()));
+        Self {
+            ahead: entries.collect(),
+            names,
+            open,
+        }
+    }
+}
+
+/// So many entries of a listing are on their way before anybody listens, and then at a time.
+const ENTRIES: usize = 32;
+
+impl Reach {
+    /// Names what there is, as long as somebody listens.
+    pub(super) async fn list(&self, listing: Listing, items: SurveySender) -> Listed {
+        let pause = self.on_device(|state| state.faults.pause_before_each_name).await;
+        let (at_once, step) = match pause.is_zero() {
+            true => (ENTRIES, STEP),
+            false => (1, pause),
+        };
+        if items.send(listing.ahead).await.is_err() {
+            return Listed::Whole;
+        }
+        for names in listing.names.chunks(at_once) {
+            sleep(step).await;
+            let entries = self.on_device(|state| {
+                let entry = |path: &Vec<u8>| state.entry(path, listing.open.as_ref());
+                names.iter().filter_map(entry).collect::<Vec<SurveyItem>>()
+            });
+            let entries = entries.await;
+            if items.send(entries).await.is_err() {
+                return Listed::Whole;
+            }
+            if !pause.is_zero() {
+                self.note_arrival();
+            }
+        }
+        self.end_listing(items).await
+    }
+
+    /// What follows once all is named.
+    async fn end_listing(&self, items: SurveySender) -> Listed {
+        let (faults, now) = self.on_device(|state| (state.faults.clone(), state.now())).await;
+        let modified = now.minus(Duration::from_hours(1));
+        if let Some(name) = faults.invents.and_then(|name| invented(name, modified)) {
+            while items.send(vec![name.clone(); ENTRIES]).await.is_ok() {}
+        }
+        if faults.lists_without_end {
+            std::future::pending::<()>().await;
+        }
+        faults.gives_up_listing.map_or(Listed::Whole, Listed::Cut)
+    }
+}
