@@ -1,4 +1,5 @@
-//! A listing that never comes to its end: what it has named is gathered, and nothing is concluded from what it has not named.
+//! A listing that never comes to its end: what it has named is gathered. Of what it has not named nothing is
+//! concluded.
 
 use std::time::Duration;
 
@@ -113,9 +114,10 @@ async fn what_a_listing_without_end_has_not_named_goes_on_being_unchanged() {
         world.record_in_the_future(0, "day/a");
         assert_eq!(reasons(&world.sweep().await), waits);
         // It is not named once. If the listing came to its end the file was gone, and the next look is the first.
-        match is_cut {
-            true => world.device().faults.pause_before_each_name = BRIEFLY * 2,
-            false => world.device().faults.unlistable = Some("day"),
+        if is_cut {
+            world.device().faults.pause_before_each_name = BRIEFLY * 2;
+        } else {
+            world.device().faults.unlistable = Some("day");
         }
         world.sweep().await;
         world.device().faults = Faults::default();

@@ -52,7 +52,7 @@ async fn a_withdrawn_file_that_can_have_no_name_is_not_fetched_in_every_pass() {
     let summary = world.sweep().await;
     assert_eq!(world.device().requests.begun, [Connect, Survey]);
     let standing = summary.passes[0].1.standing.as_ref().unwrap();
-    assert_eq!(standing.files[0].path, deep(127), "it is told by its own name");
+    assert_eq!(standing.files[0].path, deep(127), "it is listed by its own name");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
-//! How files are read and proved: together or alone, from the beginning or from where they broke off, in one go or range by range.
+//! How files are read and proved: together or alone, from the beginning or from where they broke off, whole or
+//! range by range.
 
 use engine::event::Event;
 use engine::fleet::Verdict;

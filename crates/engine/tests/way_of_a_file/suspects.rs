@@ -147,7 +147,7 @@ async fn where_all_others_came_the_one_that_did_not_is_the_only_suspect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_that_owes_a_digest_for_too_long_makes_a_suspect_of_the_largest_file() {
+async fn a_digest_that_does_not_come_makes_a_suspect_of_the_largest_file() {
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"three"), ("c", b"two")]);
     world.device().faults.silent_at = Some(Digest);
     world.fails("no answer; it was to send b").await;

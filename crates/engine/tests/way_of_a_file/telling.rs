@@ -1,4 +1,4 @@
-//! What the ledger and the reporter are told of a file is what happened to it.
+//! What the ledger and the reporter learn of a file is what happened to it.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn a_file_that_its_device_cannot_digest_waits_and_the_cause_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_finds_its_name_taken_is_told_to_be_in_conflict_and_no_other() {
+async fn only_a_file_that_finds_its_name_taken_is_in_conflict() {
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
     world.sim.disk.put(b"a", b"other").unwrap();
     world.sweep().await;

@@ -1,4 +1,5 @@
-//! A device that waits for its turn after it was connected to: its first listing may be as old as the connection, its pass is not.
+//! A device that waits for its turn after it was connected to: its first listing may be as old as the
+//! connection, its pass is not.
 
 use std::time::Duration;
 

@@ -22,7 +22,8 @@ use tokio::time::sleep;
 
 use crate::store::{Watch, WatchedStore};
 
-/// A store that names files as their devices do, and devices on which everything can be seen. Every sweep is a process of its own.
+/// A store that names files as their devices do, and devices on which everything can be seen. Every sweep is a
+/// process of its own.
 pub(crate) struct TestWorld {
     pub(crate) sim: SimulatedWorld,
     /// Of the first device.

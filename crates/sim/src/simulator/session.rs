@@ -218,10 +218,8 @@ impl Session for SimulatedSession {
 
     async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
         let (reach, is_there) = (self.reach.clone(), source.as_bytes() == SOURCE.as_bytes());
-        let early = match is_there {
-            true => self.early.lock().unwrap_or_else(PoisonError::into_inner).take(),
-            false => None,
-        };
+        let early = is_there.then(|| self.early.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let early = early.flatten();
         let work = async move {
             reach.begin(Request::Survey).await?;
             if !is_there {

@@ -8,7 +8,7 @@ use engine::ports::{
     Chunk, DigestRequest, Entry, EntryKind, FileFault, FileFaultKind, Inspection, Listed, Move, Openness,
     Session, SurveyItem,
 };
-use model::{Digest, RelativePath, SourcePath};
+use model::{Digest, FailureClass, RelativePath, SourcePath};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
@@ -46,6 +46,7 @@ pub async fn check<P: Place>(fresh: impl AsyncFn() -> P) -> Vec<String> {
     crate::hold_to!(
         fresh().await,
         a_survey_tells_what_is_there,
+        a_missing_source_fails_and_the_session_goes_on,
         a_rename_moves_a_file_and_makes_its_folders,
         a_rename_leaves_everything_of_an_identity_but_the_time_of_change,
         every_write_shows_in_the_identity,
@@ -172,6 +173,16 @@ async fn a_survey_tells_what_is_there<P: Place>(place: &P) -> Checked {
         .get(b"a".as_slice())
         .is_some_and(|entry| entry.identity.is_complete());
     same("complete identity", &complete, &abilities.complete_identities)
+}
+
+async fn a_missing_source_fails_and_the_session_goes_on<P: Place>(place: &P) -> Checked {
+    place.write("a", b"12345");
+    let missing = SourcePath::new(format!("{}-missing", place.source())).map_err(told)?;
+    let (sender, _receiver) = mpsc::channel(1);
+    let listed = place.session().survey(&missing, sender).await;
+    let class = listed.err().map(|failure| failure.class);
+    same("how it ended", &class, &Some(FailureClass::SourceMissing))?;
+    same("files of the other", &survey(place).await?.len(), &1)
 }
 
 async fn a_rename_moves_a_file_and_makes_its_folders<P: Place>(place: &P) -> Checked {

@@ -8,7 +8,8 @@ use model::{FailureClass, RelativePath};
 
 use super::DeviceState;
 
-/// What a device does when it is asked. A rename ends with a look; of files that are read together each is read; folders go after files.
+/// What a device does when it is asked. A rename ends with a look; of files that are read together each is read;
+/// folders go after files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are the methods of the port")]
 pub enum Request {

@@ -48,9 +48,10 @@ impl Reach {
     /// Names what there is, as long as somebody listens.
     pub(super) async fn list(&self, listing: Listing, items: SurveySender) -> Listed {
         let pause = self.on_device(|state| state.faults.pause_before_each_name).await;
-        let (at_once, step) = match pause.is_zero() {
-            true => (ENTRIES, STEP),
-            false => (1, pause),
+        let (at_once, step) = if pause.is_zero() {
+            (ENTRIES, STEP)
+        } else {
+            (1, pause)
         };
         if items.send(listing.ahead).await.is_err() {
             return Listed::Whole;
