@@ -1,126 +1,140 @@
-//! The measurement of gleaner beside its peers: real servers, real tools, emulated links, results compared byte by byte.
+//! The measurement of gleaner: real servers, real tools, emulated links, results compared byte by byte. Beside its peers with
+//! works of one size, or alone with works that grow.
 //!
-//! Begin with `campaign.rs`; what is measured is in `plan.rs`, what is to be reached in `goals.rs`.
+//! What can be measured is in `catalogue.toml`; begin reading with `campaign.rs`.
 
-mod arguments;
 mod campaign;
+mod candidate;
+mod catalogue;
 mod contents;
 mod enclosure;
 mod goals;
-mod growth;
-mod kept;
 mod lab;
+mod ledger;
 mod link;
 mod machine;
 mod meter;
+mod options;
 mod page;
 mod plan;
 mod relay;
 mod report;
 mod results;
-mod tools;
 mod verify;
 mod work;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::command::{cargo, output, run as run_command};
 use crate::debian;
 use crate::workspace::Workspace;
-use arguments::Wanted;
 use campaign::Campaign;
+use candidate::Candidate;
+use catalogue::{Catalogue, Tool};
 use enclosure::Enclosure;
-use kept::Alone;
+pub(crate) use options::Options;
 use plan::Table;
-use results::Results;
-use tools::Candidate;
+use results::{Alone, Results};
 
-/// What is measured.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Options {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
+/// Measures what the options ask for, or all.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let catalogue = Catalogue::load()?;
+    let tables = plan::tables(&catalogue, options)?;
+    let common = options.common();
+    let file = workspace.target.join("bench").join(match options.works_grow() {
+        true => "growth.json",
+        false => "results.json",
+    });
+    if common.rounds > 0 {
+        let Some(enclosure) = Enclosure::around_us()? else {
+            make_ready(workspace, options, &programs(&catalogue, &tables))?;
+            return Enclosure::enter(&common.folder);
+        };
+        let _alone = Alone::in_folder(&workspace.target.join("bench"))?;
+        measure(workspace, options, &catalogue, &tables, &enclosure, &file)?;
+    }
+    match common.write || common.rounds == 0 {
+        true => write_page(workspace, options, &catalogue, &Results::read(&file)?),
+        false => Ok(()),
+    }
 }
 
-/// Measures what the arguments ask for, or all.
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let arguments = options.arguments.as_slice();
-    if let [verb, arguments @ ..] = arguments
-        && verb == "growth"
-    {
-        return growth::run(workspace, arguments);
+/// Installs and builds what is measured.
+fn make_ready(workspace: &Workspace, options: &Options, programs: &[&str]) -> Result<()> {
+    debian::install_for_measuring(programs)?;
+    debian::install_if_missing("sqlite3")?;
+    if !options.common().builds.is_empty() {
+        return Ok(());
     }
-    let mut wanted = Wanted::read(arguments)?;
-    let file = workspace.target.join("bench/results.json");
-    if wanted.rounds == 0 {
-        return write_page(workspace, &wanted, &Results::read(&file)?);
-    }
-    let tables = plan::tables(&wanted.works, &wanted.links, &wanted.tools);
-    let Some(enclosure) = Enclosure::around_us()? else {
-        debian::install_for_measuring(&programs(&tables))?;
-        if wanted.builds.is_empty() {
-            run_command(cargo(&workspace.root).args([
-                "build",
-                "--release",
-                "--locked",
-                "--package",
-                "gleaner",
-            ]))?;
-        }
-        return Enclosure::enter(&wanted.folder);
+    run_command(cargo(&workspace.root).args(["build", "--release", "--locked", "--package", "gleaner"]))
+}
+
+fn measure(
+    workspace: &Workspace,
+    options: &Options,
+    catalogue: &Catalogue,
+    tables: &[Table],
+    enclosure: &Enclosure,
+    file: &Path,
+) -> Result<()> {
+    const USUAL_LIMIT: Duration = Duration::from_mins(5);
+    // A million files take that long on a slow machine.
+    const LIMIT_OF_GROWTH: Duration = Duration::from_mins(30);
+    let usual_limit = if options.works_grow() {
+        LIMIT_OF_GROWTH
+    } else {
+        USUAL_LIMIT
     };
-    if wanted.builds.is_empty() {
-        wanted.builds.push(workspace.target.join("release/gleaner"));
-    }
-    let _alone = Alone::in_folder(&workspace.target.join("bench"))?;
-    let mut results = Results::read(&file)?;
     let campaign = Campaign {
-        wanted: &wanted,
-        enclosure: &enclosure,
+        catalogue,
+        enclosure,
+        limit: options.common().limit.map_or(usual_limit, Duration::from_secs),
         name: output(Command::new("date").args(["--utc", "+%Y-%m-%dT%H:%M:%SZ"]))?
             .trim()
             .to_owned(),
-        file: &file,
+        file,
     };
     if !enclosure.root || enclosure.group.is_none() {
         println!("without root or control groups: processor time and memory of helpers are not all counted");
     }
-    let facts = machine::facts(&present(&tables, &wanted.builds))?;
-    kept::renew(&mut results.facts, facts);
-    for table in &tables {
-        let candidates = present(std::slice::from_ref(table), &wanted.builds);
-        campaign.measure(table, &candidates, &mut results)?;
+    let mut builds = options.common().builds.clone();
+    if builds.is_empty() {
+        builds.push(workspace.target.join("release/gleaner"));
+    }
+    let mut results = Results::read(file)?;
+    let candidates = present(catalogue, tables, &builds);
+    results.renew_facts(machine::facts(&candidates, options.works_grow())?);
+    for table in tables {
+        let is_in_it = |candidate: &&Candidate| table.tools.contains(&candidate.tool.name);
+        let of_table: Vec<_> = candidates.iter().filter(is_in_it).cloned().collect();
+        campaign.measure(table, &of_table, &mut results)?;
     }
     println!("every run is in {}", file.display());
-    if wanted.write {
-        write_page(workspace, &wanted, &results)?;
-    }
     Ok(())
 }
 
+fn tools<'a>(catalogue: &'a Catalogue, tables: &'a [Table]) -> impl Iterator<Item = &'a Tool> {
+    let is_in_them = |tool: &&Tool| tables.iter().any(|table| table.tools.contains(&tool.name));
+    catalogue.tools.iter().filter(is_in_them)
+}
+
 /// The programs that the tools of these tables are.
-fn programs(tables: &[Table]) -> Vec<&'static str> {
-    let names = |tool: &&tools::Tool| tables.iter().any(|table| table.tools.contains(&tool.name));
-    tools::TOOLS
-        .iter()
-        .filter(names)
-        .map(|tool| tool.program)
+fn programs<'a>(catalogue: &'a Catalogue, tables: &'a [Table]) -> Vec<&'a str> {
+    tools(catalogue, tables)
+        .map(|tool| tool.program.as_str())
         .collect()
 }
 
 /// The tools of these tables whose programs are there; the others are named.
-fn present(tables: &[Table], builds: &[PathBuf]) -> Vec<Candidate> {
-    let names: Vec<_> = tables
-        .iter()
-        .flat_map(|table| table.tools.iter().copied())
-        .collect();
-    let (present, absent): (Vec<_>, Vec<_>) = Candidate::all(&names, builds)
+fn present(catalogue: &Catalogue, tables: &[Table], builds: &[PathBuf]) -> Vec<Candidate> {
+    let (present, absent): (Vec<_>, Vec<_>) = Candidate::all(tools(catalogue, tables), builds)
         .into_iter()
-        .partition(|candidate| crate::command::find(candidate.tool.program).is_some());
+        .partition(|candidate| crate::command::find(&candidate.tool.program).is_some());
     for candidate in absent {
         println!(
             "left out: {} ({} is missing)",
@@ -130,14 +144,26 @@ fn present(tables: &[Table], builds: &[PathBuf]) -> Vec<Candidate> {
     present
 }
 
-/// The page of the documents is of whole measurements only; one of a trial goes beside its results.
-fn write_page(workspace: &Workspace, wanted: &Wanted, results: &Results) -> Result<()> {
-    let file = match wanted.scale_percent {
-        100 => workspace.root.join("docs/reference/benchmarks.md"),
-        _ => workspace.target.join("bench/benchmarks.md"),
+/// The pages of the documents are of whole measurements only; one of a trial goes beside its results.
+fn write_page(
+    workspace: &Workspace,
+    options: &Options,
+    catalogue: &Catalogue,
+    results: &Results,
+) -> Result<()> {
+    let documents = workspace.root.join("docs/reference");
+    let (file, text) = if options.works_grow() {
+        (documents.join("growth.md"), page::growth(catalogue, results)?)
+    } else {
+        let scale_percent = usize::try_from(options.scale)?;
+        let folder = match scale_percent {
+            100 => documents,
+            _ => workspace.target.join("bench"),
+        };
+        let text = page::benchmarks(catalogue, results, scale_percent)?;
+        (folder.join("benchmarks.md"), text)
     };
-    fs::write(&file, page::render(results, wanted.scale_percent))
-        .with_context(|| format!("write {}", file.display()))?;
+    fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
     println!("written: {}", file.display());
     Ok(())
 }

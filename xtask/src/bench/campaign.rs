@@ -1,24 +1,29 @@
-//! The rounds: every tool once in each, on the same work, laid out anew.
+//! The rounds: every tool once in each, on the same work.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
-use super::arguments::Wanted;
+use super::candidate::Candidate;
+use super::catalogue::Catalogue;
 use super::enclosure::Enclosure;
 use super::lab::{Lab, device_name};
-use super::meter::{Assignment, Cost, measure};
+use super::ledger;
+use super::meter::{Assignment, Cost, Group, measure};
 use super::plan::Table;
 use super::report;
-use super::results::{Entry, Results, Run, Verdict};
-use super::tools::Candidate;
+use super::results::{Entry, Figure, Figures, Results, Run, Verdict, as_figure};
 use super::verify::{Faults, compare};
+use super::work::Subject;
 
 /// One measurement, which may have several tables.
 #[derive(Debug)]
 pub(super) struct Campaign<'a> {
-    pub(super) wanted: &'a Wanted,
+    pub(super) catalogue: &'a Catalogue,
     pub(super) enclosure: &'a Enclosure,
+    /// When a run is ended.
+    pub(super) limit: Duration,
     /// What its entries have in common.
     pub(super) name: String,
     /// Where the results are kept, after each run.
@@ -32,95 +37,190 @@ impl Campaign<'_> {
         candidates: &[Candidate],
         results: &mut Results,
     ) -> Result<()> {
-        let work = table.work.scaled(self.wanted.scale_percent);
-        println!("\n{} {}", table.work.name, table.link.name);
-        let mut lab = Lab::open(self.enclosure, work, table.link)?;
+        println!("\n{} {} {}", table.work.name, table.link.name, table.size);
+        let mut lab = Lab::open(self.enclosure, &table.work, &table.link)?;
+        let mut candidates = candidates.to_vec();
+        if table.work.grows == Some(Subject::Ledger) {
+            self.fill_ledger(&mut lab, table, &candidates, results)?;
+            let cold: Vec<_> = candidates.iter().map(Candidate::cold).collect();
+            candidates.splice(..0, cold);
+        }
         let mut over_limit: Vec<&str> = Vec::new();
-        for round in 0..self.wanted.rounds {
+        for round in 0..table.rounds {
             let mut order: Vec<&Candidate> = candidates.iter().collect();
             order.rotate_left(round % candidates.len().max(1));
             for candidate in order {
                 // Once is enough: it would be the same again, and the limit is long.
-                if over_limit.contains(&candidate.name.as_str()) {
+                if over_limit.contains(&candidate.name.as_str()) || candidate.cold && round > 0 {
                     continue;
                 }
-                let run = self.run(&mut lab, candidate)?;
+                let run = self.run(&mut lab, table, candidate)?;
                 say(round, candidate, &run);
                 if run.verdict == Verdict::OverLimit {
                     over_limit.push(&candidate.name);
                 }
-                results.add(Entry {
-                    work: table.work.name.to_owned(),
-                    link: table.link.name.to_owned(),
-                    tool: candidate.name.clone(),
-                    scale_percent: self.wanted.scale_percent,
-                    measurement: self.name.clone(),
-                    limit_seconds: self.wanted.limit.as_secs(),
-                    runs: vec![run],
-                });
-                results.write(self.file)?;
+                self.keep(table, &table.work.name, &candidate.name, run, results)?;
             }
         }
         drop(lab);
-        let entries = results.table(table.work.name, table.link.name, self.wanted.scale_percent);
-        println!("\n{}", report::table(&entries));
+        println!("\n{}", self.report(table, results));
         Ok(())
     }
 
-    fn run(&self, lab: &mut Lab, candidate: &Candidate) -> Result<Run> {
-        lab.lay_out()?;
-        candidate.prepare(lab)?;
-        lab.set_up_link()?;
-        if candidate.comes_again() {
-            candidate.visit_before(lab)?;
-            lab.set_up_link()?;
+    /// Lays out the fleet and its ledger once: filling it takes minutes.
+    fn fill_ledger(
+        &self,
+        lab: &mut Lab,
+        table: &Table,
+        candidates: &[Candidate],
+        results: &mut Results,
+    ) -> Result<()> {
+        for candidate in candidates.iter().take(1) {
+            candidate.set_out(lab)?;
+        }
+        ledger::fill(&lab.ledger(), table.size)?;
+        let run = Run {
+            verdict: Verdict::Whole,
+            figures: ledger::size_figures(&lab.ledger(), table.size)?,
+        };
+        self.keep(table, report::LEDGER_SIZE, report::LEDGER_SIZE, run, results)
+    }
+
+    fn keep(&self, table: &Table, work: &str, tool: &str, run: Run, results: &mut Results) -> Result<()> {
+        results.add(Entry {
+            work: work.to_owned(),
+            link: table.link.name.clone(),
+            tool: tool.to_owned(),
+            size: table.size,
+            measurement: self.name.clone(),
+            limit_seconds: self.limit.as_secs(),
+            runs: vec![run],
+        });
+        results.write(self.file)
+    }
+
+    fn report(&self, table: &Table, results: &Results) -> String {
+        let (work, link) = (&table.work.name, &table.link.name);
+        match self.catalogue.growths.iter().find(|it| it.name == *work) {
+            Some(growth) => report::grown(growth, self.catalogue, results).unwrap_or_default(),
+            None => report::compared(
+                &results.table(work, link, table.size),
+                self.catalogue.goal_of(work, link),
+            ),
+        }
+    }
+
+    fn run(&self, lab: &mut Lab, table: &Table, candidate: &Candidate) -> Result<Run> {
+        match lab.work.grows {
+            Some(Subject::Ledger) => candidate.set_on(lab)?,
+            _ => candidate.set_out(lab)?,
         }
         let log = lab.folder.join("tool.log");
-        let has_released = || candidate.has_released(lab);
-        let asks_for_first = candidate.is_gleaner() && lab.work.name == "backlog";
         let assignment = Assignment {
             words: candidate.words(),
             environment: candidate.environment(lab)?,
             log: &log,
-            limit: self.wanted.limit,
-            first_success: asks_for_first.then_some(&has_released),
-            counts_descriptors: false,
+            limit: self.limit,
+            counts_descriptors: lab.work.grows.is_some(),
         };
         let server_cpu_before = server_cpu(lab)?;
+        let began = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let cost = measure(&assignment, self.enclosure.group.as_deref())?;
-        let passed = lab.passed();
-        let server_cpu = server_cpu(lab)?.zip(server_cpu_before);
-        let verdict = judge(lab, candidate, &cost)?;
+        let mut figures = figures_of(&cost, &assignment);
+        if let Some((after, before)) = server_cpu(lab)?.zip(server_cpu_before) {
+            figures.insert(Figure::ServerCpuSeconds, after - before);
+        }
+        note_passed(lab, &mut figures);
+        note_growth(lab, table, &mut figures);
+        if candidate.tool.is_gleaner() {
+            note_ledger(lab, began, &mut figures)?;
+        }
+        let verdict = judge(lab, candidate, &cost, &figures)?;
         if let Verdict::NotWhole(_) = verdict {
             show_end_of(&log);
         }
-        Ok(Run {
-            verdict,
-            wall_seconds: cost.wall_seconds,
-            client_cpu_seconds: cost.cpu_seconds,
-            server_cpu_seconds: server_cpu.map(|(after, before)| after - before),
-            peak_memory_kib: cost.peak.all_kib,
-            up_bytes: passed.map(|passed| passed.up_bytes),
-            down_bytes: passed.map(|passed| passed.down_bytes),
-            share_of_link: passed.and_then(|passed| passed.share_of_link),
-            first_released_seconds: cost.first_seconds,
-        })
+        Ok(Run { verdict, figures })
     }
 }
 
 fn server_cpu(lab: &Lab) -> Result<Option<f64>> {
-    lab.group
-        .as_ref()
-        .map(super::meter::Group::cpu_seconds)
-        .transpose()
+    lab.group.as_ref().map(Group::cpu_seconds).transpose()
 }
 
-fn judge(lab: &Lab, candidate: &Candidate, cost: &Cost) -> Result<Verdict> {
+fn figures_of(cost: &Cost, assignment: &Assignment<'_>) -> Figures {
+    let megabytes = |kib: u64| as_figure(kib) * 1024.0 / 1e6;
+    let mut figures = Figures::from([
+        (Figure::Seconds, cost.wall_seconds),
+        (Figure::CpuSeconds, cost.cpu_seconds),
+        (Figure::MemoryMb, megabytes(cost.peak.all_kib)),
+        (Figure::CollectorMb, megabytes(cost.peak.collector_kib)),
+        (Figure::HelpersMb, megabytes(cost.peak.helpers_private_kib)),
+        (Figure::Processes, as_figure(cost.peak.processes)),
+    ]);
+    if assignment.counts_descriptors {
+        figures.insert(Figure::Sockets, as_figure(cost.peak.sockets));
+        figures.insert(Figure::Descriptors, as_figure(cost.peak.collector_descriptors));
+    }
+    figures
+}
+
+fn note_passed(lab: &Lab, figures: &mut Figures) {
+    let Some(passed) = lab.passed() else { return };
+    figures.insert(Figure::UpMb, as_figure(passed.up_bytes) / 1e6);
+    figures.insert(Figure::DownMb, as_figure(passed.down_bytes) / 1e6);
+    if let Some(share) = passed.share_of_link {
+        figures.insert(Figure::ShareOfLink, share);
+    }
+}
+
+/// What of it is each file's or device's part.
+fn note_growth(lab: &Lab, table: &Table, figures: &mut Figures) {
+    const EVERY_MS: f64 = 300_000.0;
+    let each = |figures: &Figures, of| {
+        figures
+            .get(&of)
+            .map(|seconds| seconds * 1000.0 / as_figure(table.size))
+    };
+    if let Some(Subject::Files | Subject::Fleet) = lab.work.grows {
+        figures.extend(each(figures, Figure::CpuSeconds).map(|ms| (Figure::CpuMsEach, ms)));
+        if let Some(ms) = each(figures, Figure::Seconds) {
+            figures.insert(Figure::MsEach, ms);
+            figures.insert(Figure::InFiveMinutes, (EVERY_MS / ms / 100.0).floor() * 100.0);
+        }
+    }
+    if let (Some(Subject::Files), Ok(ledger)) = (lab.work.grows, lab.ledger().metadata()) {
+        figures.insert(
+            Figure::LedgerBytesEach,
+            as_figure(ledger.len()) / as_figure(table.size),
+        );
+    }
+}
+
+/// What gleaner itself recorded of the run.
+fn note_ledger(lab: &Lab, began: Duration, figures: &mut Figures) -> Result<()> {
+    if lab.work.grows == Some(Subject::Fleet) {
+        figures.extend(ledger::sweep_figures(&lab.ledger(), began, lab.work.silent)?);
+    }
+    if lab.work.grows != Some(Subject::Ledger) {
+        let first = ledger::first_released(&lab.ledger(), began)?;
+        figures.extend(first.map(|seconds| (Figure::FirstReleasedSeconds, seconds)));
+    }
+    Ok(())
+}
+
+fn judge(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Result<Verdict> {
     if cost.over_limit {
         return Ok(Verdict::OverLimit);
     }
     let mut faults = Faults::default();
-    for device in lab.work.live_devices() {
+    let not_served = figures.get(&Figure::NotServed).copied().unwrap_or_default();
+    // What waits on a device that was not served is still there.
+    let devices = if not_served > 0.0 {
+        Vec::new()
+    } else {
+        lab.work.live_devices()
+    };
+    for device in devices {
         faults += compare(
             lab.work.files(device),
             lab.work.shape,
@@ -129,11 +229,15 @@ fn judge(lab: &Lab, candidate: &Candidate, cost: &Cost) -> Result<Verdict> {
             candidate.tool.copies_only,
         )?;
     }
-    // Where devices are dead, a tool may well say that it failed.
-    let failed = cost.exit != Some(0) && !lab.work.has_dead_devices();
+    let has_failed = match (cost.exit, lab.work.grows) {
+        // Partly, and without the unreachable: how many are not served is a figure.
+        (Some(0), _) | (Some(1 | 5), Some(Subject::Fleet)) => false,
+        // Where devices are dead, a tool may well say that it failed.
+        _ => !lab.work.has_dead_devices(),
+    };
     Ok(if !faults.is_none() {
         Verdict::NotWhole(faults.to_string())
-    } else if failed {
+    } else if has_failed {
         Verdict::NotWhole(
             cost.exit
                 .map_or("killed".to_owned(), |status| format!("exit {status}")),
@@ -151,11 +255,11 @@ fn say(round: usize, candidate: &Candidate, run: &Run) {
         Verdict::OverLimit => "  over the limit",
         Verdict::NotWhole(words) => words,
     };
+    let seconds = run.figures.get(&Figure::Seconds).copied().unwrap_or_default();
     println!(
-        "  round {}  {:<16}  {:8.2} s  {how}",
+        "  round {}  {:<16}  {seconds:8.2} s  {how}",
         round + 1,
-        candidate.name,
-        run.wall_seconds
+        candidate.name
     );
 }
 

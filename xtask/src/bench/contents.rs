@@ -1,9 +1,11 @@
 //! What the recorded files consist of: bytes that anyone can make again from a seed.
 
 use anyhow::Result;
+use serde::Deserialize;
 
 /// How well the bytes of a file compress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Shape {
     /// Not at all.
     Random,

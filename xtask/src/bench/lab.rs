@@ -13,13 +13,12 @@ use anyhow::{Context, Result};
 
 use super::contents::each_chunk;
 use super::enclosure::Enclosure;
-use super::link::Link;
+use super::link::{Link, Route};
 use super::meter::Group;
-use super::relay::{Passed, Relay};
+use super::relay::Passed;
 use super::work::{Fate, Work};
 use crate::command::output;
-use server::Server;
-pub(super) use server::{free_port, plain_command};
+use server::{Server, free_port};
 
 /// A fleet behind a jump host. Dropping it ends the servers, then takes the disk down.
 #[derive(Debug)]
@@ -27,13 +26,14 @@ pub(super) struct Lab {
     pub(super) folder: PathBuf,
     pub(super) work: Work,
     link: Link,
-    relay: Option<Relay>,
+    route: Route,
     pub(super) device_port: u16,
     /// For a client that is no OpenSSH: where a tool may open a tunnel to the device.
     pub(super) tunnel_port: u16,
     jump_port: u16,
     ports: Vec<u16>,
     servers: Vec<Server>,
+    more_files: usize,
     /// The control group of the servers.
     pub(super) group: Option<Group>,
     /// Last: servers have files open on it.
@@ -41,9 +41,9 @@ pub(super) struct Lab {
 }
 
 impl Lab {
-    pub(super) fn open(enclosure: &Enclosure, work: Work, link: Link) -> Result<Self> {
+    pub(super) fn open(enclosure: &Enclosure, work: &Work, link: &Link) -> Result<Self> {
         let folder = enclosure.folder.clone();
-        let disk = Disk::open(enclosure, &work)?;
+        let disk = Disk::open(enclosure, work)?;
         make_folders(&[
             folder.join("keys"),
             folder.join("home"),
@@ -78,16 +78,18 @@ impl Lab {
                 Fate::Silent => silent_port(),
             })
             .collect::<Result<_>>()?;
+        let route = link.set_up(jump_port)?;
         let mut lab = Self {
             folder,
-            work,
-            link,
-            relay: None,
+            work: work.clone(),
+            link: link.clone(),
+            route,
             device_port,
             tunnel_port: free_port()?,
             jump_port,
             ports,
             servers,
+            more_files: 0,
             group,
             disk,
         };
@@ -97,11 +99,7 @@ impl Lab {
 
     /// A fresh link, on which outages come at the same times for every tool.
     pub(super) fn set_up_link(&mut self) -> Result<()> {
-        self.relay = self
-            .link
-            .character
-            .map(|character| Relay::start(character, self.jump_port))
-            .transpose()?;
+        self.route = self.link.set_up(self.jump_port)?;
         self.write_ssh_config("ssh_config", "")?;
         let shared = format!(
             "  ControlMaster auto\n  ControlPath {}/jump\n",
@@ -111,7 +109,7 @@ impl Lab {
     }
 
     pub(super) fn passed(&self) -> Option<Passed> {
-        self.relay.as_ref().map(Relay::passed)
+        self.route.passed()
     }
 
     pub(super) fn sources(&self) -> PathBuf {
@@ -127,8 +125,8 @@ impl Lab {
         self.disk.folder.join("store")
     }
 
-    pub(super) fn ledger_folder(&self) -> PathBuf {
-        self.disk.folder.join("ledger")
+    pub(super) fn ledger(&self) -> PathBuf {
+        self.disk.folder.join("ledger/ledger.db")
     }
 
     pub(super) fn devices(&self) -> usize {
@@ -137,7 +135,7 @@ impl Lab {
 
     /// Puts everything where it was before anybody gathered.
     pub(super) fn lay_out(&self) -> Result<()> {
-        for folder in [self.sources(), self.store(), self.ledger_folder()] {
+        for folder in [self.sources(), self.store(), self.disk.folder.join("ledger")] {
             clear(&folder)?;
             make_folders(&[folder])?;
         }
@@ -166,12 +164,23 @@ impl Lab {
         flush(&self.disk.folder)
     }
 
+    /// Has the second device record as many small files as are asked for, beside what is there.
+    pub(super) fn record_more(&mut self, count: usize) -> Result<()> {
+        for _ in 0..count {
+            self.more_files += 1;
+            let file = self.source(2).join(format!("new{:06}.np", self.more_files));
+            fs::write(&file, self.more_files.to_string())
+                .with_context(|| format!("write {}", file.display()))?;
+        }
+        Ok(())
+    }
+
     /// What every tool reads, with `of_jump` added to what is said of the jump host.
     fn write_ssh_config(&self, name: &str, of_jump: &str) -> Result<()> {
         let folder = self.folder.display();
-        let jump_port = self.relay.as_ref().map_or(self.jump_port, |relay| relay.port);
+        let (host, port) = self.route.near_end();
         let mut text =
-            format!("Host jump\n  HostName 127.0.0.1\n  Port {jump_port}\n  HostKeyAlias jump\n{of_jump}\n");
+            format!("Host jump\n  HostName {host}\n  Port {port}\n  HostKeyAlias jump\n{of_jump}\n");
         for (number, port) in (1..).zip(&self.ports) {
             writeln!(
                 text,

@@ -1,45 +1,62 @@
-//! The links that are measured.
+//! The links between the tools and the jump host.
+//!
+//! A new kind of link is a [`Medium`] and what it is while it is up, a [`Route`].
 
-use std::time::Duration;
+use anyhow::Result;
+use serde::Deserialize;
 
-use super::relay::{Character, Outages};
+use super::relay::{Character, Passed, Relay};
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Link {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// For the page.
-    pub(super) about: &'static str,
-    /// Nothing: no relay stands between client and server.
-    pub(super) character: Option<Character>,
+    pub(super) about: String,
+    medium: Medium,
 }
 
-pub(super) const LINKS: [Link; 3] = [
-    Link {
-        name: "loopback",
-        about: "on loopback, without an emulated link",
-        character: None,
-    },
-    Link {
-        name: "wan",
-        about: "at a round trip of 100 ms and 100 Mbit/s",
-        character: Some(Character {
-            one_way_delay: Duration::from_millis(50),
-            bits_per_second: 100_000_000,
-            outages: None,
-        }),
-    },
-    Link {
-        name: "mobile",
-        about: "at a round trip of 300 ms and 5 Mbit/s, of which nothing passes for 5 s in every minute",
-        character: Some(Character {
-            one_way_delay: Duration::from_millis(150),
-            bits_per_second: 5_000_000,
-            outages: Some(Outages {
-                every: Duration::from_mins(1),
-                length: Duration::from_secs(5),
-                // Early enough that short work meets one as well.
-                first: Duration::from_secs(10),
-            }),
-        }),
-    },
-];
+/// What a link is made of.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Medium {
+    /// Nothing stands between client and server.
+    Loopback,
+    /// Threads that pass streams on.
+    Relay(Character),
+}
+
+/// A link that is up. Dropping it cuts its connections.
+#[derive(Debug)]
+pub(super) enum Route {
+    Loopback { port: u16 },
+    Relay(Relay),
+}
+
+impl Link {
+    /// Sets up a fresh link to the jump host's port.
+    pub(super) fn set_up(&self, port: u16) -> Result<Route> {
+        match self.medium {
+            Medium::Loopback => Ok(Route::Loopback { port }),
+            Medium::Relay(character) => Relay::start(character, port).map(Route::Relay),
+        }
+    }
+}
+
+impl Route {
+    /// Where clients reach the jump host.
+    pub(super) fn near_end(&self) -> (&'static str, u16) {
+        match self {
+            Self::Loopback { port } => ("127.0.0.1", *port),
+            Self::Relay(relay) => ("127.0.0.1", relay.port),
+        }
+    }
+
+    /// What passed since it was set up, if that is counted.
+    pub(super) fn passed(&self) -> Option<Passed> {
+        match self {
+            Self::Loopback { .. } => None,
+            Self::Relay(relay) => Some(relay.passed()),
+        }
+    }
+}

@@ -5,12 +5,13 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::kept::Facts;
-use super::tools::Candidate;
+use super::candidate::Candidate;
+use super::catalogue::Visits;
+use super::ledger;
 use crate::command::output;
 
-/// The day, the machine and the versions.
-pub(super) fn facts(candidates: &[Candidate]) -> Result<Facts> {
+/// The day, the machine and the versions: what, and its value.
+pub(super) fn facts(candidates: &[Candidate], works_grow: bool) -> Result<Vec<(String, String)>> {
     let ask = |program: &str, words: &[&str]| {
         let said = output(Command::new(program).args(words)).unwrap_or_default();
         said.lines().next().unwrap_or("not known").to_owned()
@@ -36,16 +37,23 @@ pub(super) fn facts(candidates: &[Candidate]) -> Result<Facts> {
         ),
         ("ssh".to_owned(), version_of_ssh()),
     ];
-    // A second visit is one of the same build.
-    for candidate in candidates.iter().filter(|it| !it.comes_again()) {
+    // Gleaner's other visits and commands are of the same build.
+    let is_other = |it: &&Candidate| it.tool.is_gleaner() && (works_grow || it.tool.visits != Visits::First);
+    for candidate in candidates.iter().filter(|it| !is_other(it)) {
         // Several ways of using rsync are one program; several builds of gleaner are not.
-        let name = match candidate.is_gleaner() {
-            true => candidate.name.clone(),
-            false => candidate.tool.program.to_owned(),
+        let name = match candidate.tool.is_gleaner() {
+            true => &candidate.name,
+            false => &candidate.tool.program,
         };
-        if facts.iter().all(|(known, _)| *known != name) {
-            facts.push((name, candidate.version()?));
+        if facts.iter().all(|(known, _)| known != name) {
+            facts.push((name.clone(), candidate.version()?));
         }
+    }
+    if works_grow {
+        facts.push((
+            "sqlite3, which fills the ledger".to_owned(),
+            ledger::sqlite_version()?,
+        ));
     }
     Ok(facts)
 }

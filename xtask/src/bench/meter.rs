@@ -17,15 +17,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::lab::plain_command;
-pub(super) use census::Census;
+use census::Census;
 
 /// Often enough to see a process that lives a moment, seldom enough not to be what is measured.
 const SAMPLING: Duration = Duration::from_millis(50);
 /// A look at a process takes a tenth of a millisecond of the machine that is measured: a tenth of one core at most.
 const SAMPLING_PER_PROCESS: Duration = Duration::from_millis(1);
-/// A question starts a program, which costs more than a sample.
-const ASKING: Duration = Duration::from_millis(500);
 /// How long the helpers of a tool may outlive it before they count as left behind.
 const HELPERS_DEADLINE: Duration = Duration::from_secs(5);
 /// What the kernel counts processor time of children in.
@@ -103,15 +100,22 @@ impl Drop for Group {
     }
 }
 
+/// A program with its arguments, in our own group.
+pub(super) fn plain_command(words: &[OsString]) -> Command {
+    let mut words = words.iter();
+    let mut command = Command::new(words.next().cloned().unwrap_or_default());
+    command.args(words);
+    command
+}
+
 /// What to run, and when to give it up.
+#[derive(Debug)]
 pub(super) struct Assignment<'a> {
     pub(super) words: Vec<OsString>,
     pub(super) environment: Vec<(&'static str, OsString)>,
     /// Where its output goes.
     pub(super) log: &'a Path,
     pub(super) limit: Duration,
-    /// Asked now and then until it says yes.
-    pub(super) first_success: Option<&'a (dyn Fn() -> bool + Sync)>,
     /// Whether sockets and other descriptors are counted.
     pub(super) counts_descriptors: bool,
 }
@@ -125,8 +129,6 @@ pub(super) struct Cost {
     /// Nothing after a signal.
     pub(super) exit: Option<i32>,
     pub(super) over_limit: bool,
-    /// When `first_success` said yes.
-    pub(super) first_seconds: Option<f64>,
     pub(super) left_processes: bool,
 }
 
@@ -187,6 +189,7 @@ pub(super) fn measure(assignment: &Assignment<'_>, groups: Option<&Path>) -> Res
 }
 
 /// Looks on while a tool runs.
+#[derive(Debug)]
 struct Watch<'a> {
     leader: u32,
     group: Option<&'a Group>,
@@ -197,7 +200,6 @@ struct Watch<'a> {
 impl Watch<'_> {
     fn until(&self, end: &Receiver<()>) -> Cost {
         let mut seen = Cost::default();
-        let mut next_question = Duration::ZERO;
         let mut pause = SAMPLING;
         while end.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             let processes = self
@@ -206,15 +208,6 @@ impl Watch<'_> {
             let census = Census::of(&processes, self.leader, self.assignment.counts_descriptors);
             seen.peak = seen.peak.most(census);
             pause = SAMPLING.max(SAMPLING_PER_PROCESS * u32::try_from(processes.len()).unwrap_or(u32::MAX));
-            if seen.first_seconds.is_none()
-                && let Some(asked) = self.assignment.first_success
-                && self.begin.elapsed() > next_question
-            {
-                if asked() {
-                    seen.first_seconds = Some(self.begin.elapsed().as_secs_f64());
-                }
-                next_question = self.begin.elapsed() + ASKING;
-            }
             if self.begin.elapsed() > self.assignment.limit {
                 seen.over_limit = true;
                 self.kill();

@@ -1,145 +1,158 @@
-//! `docs/reference/benchmarks.md`.
+//! The pages of the documents, from what was measured and a text with gaps, `page/*.md.in`.
+//!
+//! A gap is `{{…}}`. A paragraph with a gap for which nothing was measured is left out, and with a heading its section.
 
-use super::goals::goal_of;
-use super::link::LINKS;
-use super::report;
-use super::results::Results;
-use super::tools::TOOLS;
-use super::work::WORKS;
+use anyhow::{Context, Result};
 
-const TITLE: &str = "\
-# Measurements
+use super::catalogue::Catalogue;
+use super::report::{self, amount};
+use super::results::{Entry, Figure, Results, as_figure};
 
-<!-- Made by `cargo xtask bench --write`; see CONTRIBUTING.md. -->
+const BENCHMARKS: &str = include_str!("page/benchmarks.md.in");
+const GROWTH: &str = include_str!("page/growth.md.in");
 
-How long gleaner takes to empty devices, beside the tools that people use for it today. **The ratios are what is claimed.** The
-seconds are those of one machine, on which the collector, the jump host, the devices and the emulated link all share the
-processor; on yours they are others, and the comparison is a command away:
+/// `docs/reference/benchmarks.md`, from everything measured at this scale.
+pub(super) fn benchmarks(catalogue: &Catalogue, results: &Results, scale_percent: usize) -> Result<String> {
+    fill(BENCHMARKS, |gap| {
+        Ok(match gap {
+            "trial" => trial(scale_percent),
+            "comparisons" => comparisons(catalogue, results, scale_percent),
+            "tools" => Some(tools(catalogue)),
+            "facts" => Some(facts(results)),
+            _ => return Err(unknown(gap)),
+        })
+    })
+}
 
-```sh
-cargo xtask bench
-```
-";
+/// `docs/reference/growth.md`.
+pub(super) fn growth(catalogue: &Catalogue, results: &Results) -> Result<String> {
+    fill(GROWTH, |gap| {
+        if gap == "facts" {
+            return Ok(Some(facts(results)));
+        }
+        let words: Vec<_> = gap.split(' ').collect();
+        let named = |work| {
+            let growth = catalogue.growths.iter().find(|growth| growth.name == work);
+            growth.with_context(|| unknown(gap))
+        };
+        let largest = |work| largest(results, work);
+        Ok(match words.as_slice() {
+            ["if", work] => largest(work).map(|_| String::new()),
+            ["table", work] => report::grown(named(*work)?, catalogue, results),
+            ["cold", work] => report::grown_cold(named(*work)?, catalogue, results),
+            ["size", work] => largest(work).map(|entry| amount(as_figure(entry.size), 0)),
+            ["goal", work] => {
+                let goal = named(*work)?.goal.as_ref().with_context(|| unknown(gap))?;
+                largest(work).and_then(|entry| goal.judge(entry, &[entry]))
+            }
+            [work, figure, digits] => {
+                let figure: Figure =
+                    serde_json::from_value((*figure).into()).with_context(|| unknown(gap))?;
+                let digits = digits.parse()?;
+                let median = largest(work).and_then(|entry| entry.of_whole(figure).median());
+                median.map(|median| amount(median, digits))
+            }
+            _ => return Err(unknown(gap)),
+        })
+    })
+}
 
-const READING: &str = "
-## How to read the tables
+fn unknown(gap: &str) -> anyhow::Error {
+    anyhow::anyhow!("no page knows what `{{{{{gap}}}}}` is")
+}
 
-- **seconds**: the median over the rounds, and the shortest and the longest in brackets; each until the tool and the last of its
-  helpers have ended. `> 300` was ended at the limit. A run after which a file is missing in the store, has other bytes, or is
-  left on its device shows that in place of a time.
-- **÷**: the median divided by that of the tool that the goal names, taken from the same measurement.
-- **goal**: what gleaner is to reach, and what it reached.
-- **CPU s**: seconds of processor time, *here* of the tool with all its helpers, ssh among them, and *there* of the servers of both the jump
-  host and the devices.
-- **memory MB**: the largest sum of resident memory over the tool and its helpers, looked at 20 times a second. Pages that processes
-  share count once for each of them, which is hard on tools that start many.
-- **MB in, out**: what passed between the tool and the jump host, from and to the devices, with all that ssh adds. On loopback it is
-  not counted.
-
-The tools do not do the same. gleaner has every file on the disk, read back and compared with a digest made on the device, before it
-leaves the device. `rsync-fsync` flushes each file; the others leave that to the kernel, and have deleted the original by then. `tar` deletes
-nothing and is here as the bound of what one ssh connection carries.
-";
-
-const HOW: &str = "
-## How it is measured
-
-- **Servers**: two OpenSSH servers on loopback, one the jump host, one for all devices, whose aliases differ in the folder that is
-  emptied. Limits on connections are raised. Every tool reads the same `ssh_config`, and every connection goes through the jump host
-  (rclone, which brings its own SSH, by a tunnel that ssh opens through it).
-- **Disk**: for root, a fresh ext4 file system in an image of its own, so that the age of the machine's disk does not count; sources and
-  store both lie there. Otherwise a folder. What waits was written a moment before, so it is read from memory.
-- **Homes**: for root, the servers see an empty home folder, and all tools have one: nobody's start-up files or settings are measured.
-- **Links**: a relay of streams between the tools and the jump host, which keeps each piece for the delay, sends no faster than the rate, all
-  connections together, lets nothing pass in an outage, and has a buffer of 256 KiB in front of it, as a router has; whoever has more to
-  send waits. Opening a connection takes its round trip. There is no loss of packets: what TCP makes of that is not measured. Nor are the
-  headers of its packets counted.
-- **Rounds**: in each, every tool runs once, in an order that rotates, on contents laid out anew and flushed. A tool that went over the limit is not run
-  again.
-- **Checks**: after each run every byte is compared with what was laid out, and the sources must be empty of files.
-- **gleaner**: as configured by default, but for `settle` and `settle_blind`, which are 0 because the files have just been made, and
-  `min_free`. Its store is new and its ledger empty; only on a fleet where nothing waits it has been there once before, and as `gleaner-again`.
-";
-
-const REPEATING: &str = "
-## To repeat it
-
-```sh
-cargo xtask bench --write                         # all of it, and this page; best as root on a machine that does nothing else
-cargo xtask bench --work small --link wan         # one table
-cargo xtask bench --gleaner OLD --gleaner NEW     # two builds side by side
-cargo xtask bench --scale 1 --rounds 1            # a trial of the measurement itself, in a few minutes
-```
-
-Every single run is in `target/bench/results.json`. Tables that are measured later take the place of earlier ones there; the page is made
-of all of them.
-";
-
-/// The page, from everything measured at this scale.
-pub(super) fn render(results: &Results, scale_percent: u64) -> String {
-    let mut page = TITLE.to_owned();
-    if scale_percent != 100 {
-        let trial = format!("\n**A trial with {scale_percent} % of the work. Its figures mean nothing.**\n");
-        page.push_str(&trial);
+/// The text with its gaps filled.
+fn fill(text: &str, fill_gap: impl Fn(&str) -> Result<Option<String>>) -> Result<String> {
+    let mut paragraphs = Vec::new();
+    let mut is_left_out = false;
+    for paragraph in text.trim_end().split("\n\n") {
+        let is_heading = paragraph.starts_with("## ");
+        if is_left_out && !is_heading {
+            continue;
+        }
+        let filled = fill_paragraph(paragraph, &fill_gap)?;
+        is_left_out = is_heading && filled.is_none();
+        paragraphs.extend(filled);
     }
-    page.push_str(READING);
-    for work in WORKS {
-        for link in LINKS {
-            let entries = results.table(work.name, link.name, scale_percent);
+    Ok(paragraphs.join("\n\n") + "\n")
+}
+
+fn fill_paragraph(
+    paragraph: &str,
+    fill_gap: impl Fn(&str) -> Result<Option<String>>,
+) -> Result<Option<String>> {
+    let mut filled = String::new();
+    let mut rest = paragraph;
+    while let Some((before, gap)) = rest.split_once("{{") {
+        let (gap, after) = gap.split_once("}}").context("a gap without an end")?;
+        let Some(text) = fill_gap(gap)? else {
+            return Ok(None);
+        };
+        filled.push_str(before);
+        // A table is a paragraph of its own, and stays with the words before it.
+        if text.starts_with('|') && !filled.is_empty() {
+            filled.push('\n');
+        }
+        filled.push_str(&text);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(Some(filled.trim_end().to_owned()))
+}
+
+fn largest<'a>(results: &'a Results, work: &str) -> Option<&'a Entry> {
+    let entries = results.entries.iter().filter(|entry| entry.work == work);
+    entries.max_by_key(|entry| entry.size)
+}
+
+fn trial(scale_percent: usize) -> Option<String> {
+    let text = || format!("**A trial with {scale_percent} % of the work. Its figures mean nothing.**");
+    (scale_percent != 100).then(text)
+}
+
+fn comparisons(catalogue: &Catalogue, results: &Results, scale_percent: usize) -> Option<String> {
+    let mut sections = Vec::new();
+    for work in &catalogue.works {
+        for link in &catalogue.links {
+            let entries = results.table(&work.name, &link.name, scale_percent);
             let Some(first) = entries.first() else {
                 continue;
             };
-            let title = format!("\n## `{}` over `{}`\n\n", work.name, link.name);
-            page.push_str(&title);
-            let what = format!("{}, {}", work.about, link.about);
-            page.push_str(&sentence(&what));
             let rounds = entries
                 .iter()
                 .map(|entry| entry.runs.len())
                 .max()
                 .unwrap_or_default();
-            page.extend([format!(" Rounds: {rounds}.")]);
-            if let Some(goal) = goal_of(work.name, link.name) {
-                page.extend([format!(" Goal: {}.", goal.in_words())]);
-            }
+            let goal = catalogue.goal_of(&work.name, &link.name);
+            let mut words = capital(&format!("{}, {}. Rounds: {rounds}.", work.about, link.about));
+            words.extend(goal.map(|goal| format!(" Goal: {}.", goal.in_words())));
             if entries.iter().any(|entry| entry.measurement != first.measurement) {
-                page.push_str(" Not all of it was measured side by side; ratios are given where it was.");
+                words.push_str(" Not all of it was measured side by side; ratios are given where it was.");
             }
-            page.push_str("\n\n");
-            page.push_str(&report::table(&entries));
+            let table = report::compared(&entries, goal);
+            sections.push(format!(
+                "## `{}` over `{}`\n\n{words}\n\n{table}",
+                work.name, link.name
+            ));
         }
     }
-    page.push_str(HOW);
-    page.push_str(&tools_section());
-    page.push_str(&machine_section(results));
-    page.push_str(REPEATING);
-    page
+    (!sections.is_empty()).then(|| sections.join("\n"))
 }
 
-fn sentence(words: &str) -> String {
+fn capital(words: &str) -> String {
     let mut characters = words.chars();
     let first = characters.next().map(|first| first.to_ascii_uppercase());
-    first.into_iter().chain(characters).chain(['.']).collect()
+    first.into_iter().chain(characters).collect()
 }
 
-fn tools_section() -> String {
-    let mut text = "
-## The tools
-
-`$DEVICES` are the aliases of the devices, `$SOURCES` and `$STORE` the folders that have one folder for each device.
-"
-    .to_owned();
-    for tool in TOOLS {
-        text.extend([format!(
-            "\n**`{}`**: {}.\n\n```sh\n{}\n```\n",
-            tool.name, tool.about, tool.script
-        )]);
-    }
-    text
+fn tools(catalogue: &Catalogue) -> String {
+    let tools = catalogue.compared_tools();
+    let tools = tools.map(|it| format!("**`{}`**: {}.\n\n```sh\n{}\n```", it.name, it.about, it.script));
+    tools.collect::<Vec<_>>().join("\n\n")
 }
 
-fn machine_section(results: &Results) -> String {
-    let mut text = "\n## The machine and the versions\n\n| what | which |\n|---|---|\n".to_owned();
+fn facts(results: &Results) -> String {
+    let mut text = "| what | which |\n|---|---|\n".to_owned();
     for (what, which) in &results.facts {
         text.extend([format!("| {what} | {} |\n", which.replace('|', "\\|"))]);
     }
@@ -149,9 +162,10 @@ fn machine_section(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::results::tests::entry;
+    use super::super::results::{Figures, Run, Verdict};
     use super::*;
 
-    fn results() -> Results {
+    fn compared() -> Results {
         let mut results = Results::default();
         results.facts.push(("cores".to_owned(), "2".to_owned()));
         results.add(entry("gleaner", &[20.0]));
@@ -159,9 +173,55 @@ mod tests {
         results
     }
 
+    fn benchmarks_of(results: &Results, scale_percent: usize) -> String {
+        benchmarks(&Catalogue::load().unwrap(), results, scale_percent).unwrap()
+    }
+
+    fn growth_of(results: &Results) -> String {
+        growth(&Catalogue::load().unwrap(), results).unwrap()
+    }
+
+    fn add(results: &mut Results, names: (&str, &str), size: usize, figures: &[(Figure, f64)]) {
+        results.add(Entry {
+            work: names.0.to_owned(),
+            size,
+            runs: vec![Run {
+                verdict: Verdict::Whole,
+                figures: figures.iter().copied().collect(),
+            }],
+            ..entry(names.1, &[])
+        });
+    }
+
+    fn grown() -> Results {
+        let mut results = compared();
+        for (size, milliseconds) in [(1000, 0.5), (10_000, 0.45)] {
+            let figures = [(Figure::MsEach, milliseconds), (Figure::CollectorMb, 30.0)];
+            add(&mut results, ("files", "gleaner"), size, &figures);
+        }
+        let size = [
+            (Figure::LedgerMb, 4_500.0),
+            (Figure::LedgerBytesEach, 450.0),
+            (Figure::PassesMb, 24.0),
+        ];
+        add(
+            &mut results,
+            (report::LEDGER_SIZE, report::LEDGER_SIZE),
+            10_000_000,
+            &size,
+        );
+        add(
+            &mut results,
+            ("ledger", "status"),
+            10_000_000,
+            &[(Figure::Seconds, 0.25)],
+        );
+        results
+    }
+
     #[test]
     fn the_page_has_a_section_for_what_was_measured_and_none_for_what_was_not() {
-        let page = render(&results(), 100);
+        let page = benchmarks_of(&compared(), 100);
         assert!(page.contains(
             "\n## `small` over `wan`\n\n10,000 files of 2 to 40 KB in 20 folders, at a round trip of 100 ms and 100 Mbit/s. \
              Rounds: 1. Goal: at most 1.05 times the time of `tar`.\n\n| tool "
@@ -175,19 +235,88 @@ mod tests {
 
     #[test]
     fn figures_of_a_trial_are_not_in_the_page_of_the_whole() {
-        let mut results = results();
+        let mut results = compared();
         for entry in &mut results.entries {
-            entry.scale_percent = 1;
+            entry.size = 1;
         }
-        assert!(!render(&results, 100).contains("## `small`"));
-        let trial = render(&results, 1);
+        assert!(!benchmarks_of(&results, 100).contains("## `small`"));
+        let trial = benchmarks_of(&results, 1);
         assert!(trial.contains("## `small` over `wan`") && trial.contains("mean nothing"));
     }
 
     #[test]
     fn what_was_not_measured_side_by_side_is_said() {
-        let mut results = results();
+        let mut results = compared();
         results.entries[1].measurement = "0".to_owned();
-        assert!(render(&results, 100).contains("Not all of it was measured side by side"));
+        assert!(benchmarks_of(&results, 100).contains("Not all of it was measured side by side"));
     }
+
+    #[test]
+    fn growth_has_what_was_measured_and_nothing_of_what_was_not() {
+        let page = growth_of(&grown());
+        assert!(page.contains("| 10,000 | –       | 0.450       |"), "{page}");
+        assert!(page.contains(
+            "With 10,000,000 files the ledger takes 4,500 MB on the disk, 450 bytes for each file.\n"
+        ));
+        assert!(
+            page.contains("| `gleaner status`, all devices               | 0.25       |"),
+            "{page}"
+        );
+        assert!(!page.contains("## Devices") && !page.contains("To forget the passes"));
+        assert!(page.contains("| cores | 2 |"));
+        assert!(page.lines().all(|line| line == line.trim_end()) && page.ends_with('\n'));
+    }
+
+    #[test]
+    fn the_end_of_a_collector_is_that_of_the_largest_fleet() {
+        let mut results = grown();
+        for (size, in_five_minutes) in [(50, 3_300.0), (500, 5_000.0)] {
+            let mut figures = vec![(Figure::InFiveMinutes, in_five_minutes), (Figure::MsEach, 60.0)];
+            let of_sweep = [Figure::Seconds, Figure::CpuSeconds, Figure::ServerCpuSeconds];
+            figures.extend(of_sweep.map(|figure| (figure, 30.0)));
+            add(&mut results, ("fleet-idle", "gleaner"), size, &figures);
+            add(
+                &mut results,
+                ("fleet-files", "gleaner"),
+                size,
+                &[(Figure::InFiveMinutes, 3_000.0)],
+            );
+        }
+        let page = growth_of(&results);
+        assert!(
+            page.contains("serve 5,000 devices of this kind, and 3,000 where"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_left_out_of_a_page_when_all_was_measured() {
+        let catalogue = Catalogue::load().unwrap();
+        let mut results = grown();
+        let every: Figures = serde_json::from_str(EVERY_FIGURE).unwrap();
+        let every: Vec<_> = every.into_iter().collect();
+        add(
+            &mut results,
+            (report::LEDGER_SIZE, report::LEDGER_SIZE),
+            10_000_000,
+            &every,
+        );
+        for growth in &catalogue.growths {
+            for tool in &growth.tools {
+                let size = *growth.sizes.last().unwrap();
+                results.entries.retain(|entry| entry.work != growth.name);
+                add(&mut results, (&growth.name, tool), size, &every);
+            }
+        }
+        let page = growth_of(&results);
+        for paragraph in GROWTH.split("\n\n") {
+            let words = paragraph.split("{{").next().unwrap().trim();
+            assert!(page.contains(words), "{words}\n\n{page}");
+        }
+        assert!(!page.contains("{{"));
+    }
+
+    const EVERY_FIGURE: &str = r#"{ "seconds": 1, "cpu_seconds": 1, "server_cpu_seconds": 1, "collector_mb": 1, "ms_each": 1,
+        "in_five_minutes": 100, "not_served": 0, "first_released_seconds": 1, "ledger_mb": 1, "ledger_bytes_each": 1, "passes_mb": 1,
+        "passes_percent": 1 }"#;
 }

@@ -1,147 +1,137 @@
-//! Which work is measured over which link with which tools, unless the arguments say otherwise.
+//! Which tables the arguments ask for.
 
-use super::link::{LINKS, Link};
-use super::tools::TOOLS;
-use super::work::{WORKS, Work};
+use anyhow::{Context, Result};
 
-/// One table of the report.
+use super::catalogue::{Catalogue, Comparison};
+use super::link::Link;
+use super::options::{GrowthOptions, Options, Verb};
+use super::work::Work;
+
+/// One work over one link, done by several tools in turn.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) work: Work,
     pub(super) link: Link,
-    pub(super) tools: Vec<&'static str>,
+    pub(super) tools: Vec<String>,
+    /// Of a work that grows; of another, how many percent of it.
+    pub(super) size: usize,
+    pub(super) rounds: usize,
 }
 
-/// Every peer where it comes to an end in reasonable time; over the slow links those that say the most.
-const PLAN: [(&str, &str, &[&str]); 14] = [
-    ("big", "loopback", EVERY_PEER),
-    ("middle", "loopback", &["gleaner", "rsync", "tar"]),
-    (
-        "middle",
-        "wan",
-        &["gleaner", "rsync", "rclone-unchecked", "lftp", "tar"],
-    ),
-    ("small", "loopback", EVERY_PEER),
-    (
-        "small",
-        "wan",
-        &["gleaner", "rsync", "rclone-unchecked", "lftp", "tar"],
-    ),
-    ("photos", "loopback", EVERY_PEER),
-    (
-        "photos",
-        "wan",
-        &[
-            "gleaner",
-            "gleaner-again",
-            "rsync",
-            "rsync-z",
-            "field",
-            "lftp",
-            "tar",
-        ],
-    ),
-    (
-        "fleet",
-        "loopback",
-        &["gleaner", "field", "rsync-16", "rsync-16-shared"],
-    ),
-    (
-        "fleet",
-        "wan",
-        &["gleaner", "field", "rsync-16", "rsync-16-shared"],
-    ),
-    (
-        "fleet",
-        "mobile",
-        &["gleaner", "field", "rsync-16", "rsync-16-shared"],
-    ),
-    (
-        "idle",
-        "loopback",
-        &["gleaner", "field", "rsync-16", "rsync-16-shared"],
-    ),
-    (
-        "idle",
-        "wan",
-        &["gleaner", "field", "rsync-16", "rsync-16-shared"],
-    ),
-    ("idle", "mobile", &["gleaner", "rsync-16", "rsync-16-shared"]),
-    ("backlog", "loopback", &["gleaner"]),
-];
+pub(super) fn tables(catalogue: &Catalogue, options: &Options) -> Result<Vec<Table>> {
+    match &options.verb {
+        Some(Verb::Growth(options)) => growing(catalogue, options),
+        None => compared(catalogue, options),
+    }
+}
 
-const EVERY_PEER: &[&str] = &[
-    "gleaner",
-    "rsync",
-    "rsync-fsync",
-    "rsync-z",
-    "field",
-    "rclone",
-    "rclone-unchecked",
-    "lftp",
-    "tar",
-];
-
-/// The tables for these names; no names mean all. A pair that is not planned is measured when both of its names are given.
-pub(super) fn tables(works: &[String], links: &[String], tools: &[String]) -> Vec<Table> {
-    let is_wanted = |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
+/// No names mean all. A pair that is not planned is measured when both of its names are given.
+fn compared(catalogue: &Catalogue, options: &Options) -> Result<Vec<Table>> {
+    let is_wanted = |names: &[String], name: &String| names.is_empty() || names.contains(name);
     let mut tables = Vec::new();
-    for work in WORKS.iter().filter(|work| is_wanted(works, work.name)) {
-        for link in LINKS.iter().filter(|link| is_wanted(links, link.name)) {
-            let planned = |(of_work, _, _): &&(&str, &str, &[&'static str])| *of_work == work.name;
-            let entry = PLAN
+    for work in catalogue
+        .works
+        .iter()
+        .filter(|work| is_wanted(&options.works, &work.name))
+    {
+        for link in catalogue
+            .links
+            .iter()
+            .filter(|link| is_wanted(&options.links, &link.name))
+        {
+            let planned = |it: &&Comparison| it.work == work.name;
+            let comparison = catalogue
+                .comparisons
                 .iter()
                 .filter(planned)
-                .find(|(_, over, _)| *over == link.name);
-            let both_given = !works.is_empty() && !links.is_empty();
-            let Some((_, _, by_plan)) = entry.or_else(|| PLAN.iter().find(planned).filter(|_| both_given))
-            else {
+                .find(|it| it.link == link.name);
+            let both_given = !options.works.is_empty() && !options.links.is_empty();
+            let nearest = || catalogue.comparisons.iter().find(planned).filter(|_| both_given);
+            let Some(comparison) = comparison.or_else(nearest) else {
                 continue;
             };
-            let tools = if tools.is_empty() {
-                by_plan.to_vec()
-            } else {
-                let wanted = TOOLS.iter().map(|tool| tool.name);
-                wanted.filter(|name| is_wanted(tools, name)).collect()
-            };
             tables.push(Table {
-                work: *work,
-                link: *link,
-                tools,
+                work: work.scaled(options.scale),
+                link: link.clone(),
+                tools: match options.tools.is_empty() {
+                    true => comparison.tools.clone(),
+                    false => options.tools.clone(),
+                },
+                size: usize::try_from(options.scale)?,
+                rounds: options.common.rounds,
             });
         }
     }
-    tables
+    Ok(tables)
+}
+
+fn growing(catalogue: &Catalogue, options: &GrowthOptions) -> Result<Vec<Table>> {
+    let loopback = catalogue.links.first().context("no link")?;
+    let mut tables = Vec::new();
+    for growth in &catalogue.growths {
+        if !options.of.is_empty() && !options.of.contains(&growth.of) {
+            continue;
+        }
+        let most = options.most.or(growth.usual_most).unwrap_or(usize::MAX);
+        for size in &growth.sizes {
+            if !(options.least..=most).contains(size) {
+                continue;
+            }
+            tables.push(Table {
+                work: growth.work(*size),
+                link: loopback.clone(),
+                tools: growth.tools.clone(),
+                size: *size,
+                rounds: match *size > growth.repeated_up_to.unwrap_or(usize::MAX) {
+                    true => options.common.rounds.min(1),
+                    false => options.common.rounds,
+                },
+            });
+        }
+    }
+    Ok(tables)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::tests::read;
     use super::*;
 
-    fn owned(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    #[test]
-    fn the_plan_names_only_what_there_is() {
-        for (work, link, tools) in PLAN {
-            assert!(WORKS.iter().any(|it| it.name == work), "{work}");
-            assert!(LINKS.iter().any(|it| it.name == link), "{link}");
-            assert!(
-                tools.iter().all(|name| TOOLS.iter().any(|it| it.name == *name)),
-                "{tools:?}"
-            );
-        }
-        assert_eq!(tables(&[], &[], &[]).len(), PLAN.len());
+    fn tables_of(line: &str) -> Vec<Table> {
+        tables(&Catalogue::load().unwrap(), &read(line).unwrap()).unwrap()
     }
 
     #[test]
     fn names_choose_among_the_plan_and_go_beyond_it_together() {
-        assert_eq!(tables(&owned(&["small"]), &[], &[]).len(), 2);
-        let beyond = tables(&owned(&["small"]), &owned(&["mobile"]), &owned(&["tar"]));
+        let catalogue = Catalogue::load().unwrap();
+        assert_eq!(tables_of("").len(), catalogue.comparisons.len());
+        assert_eq!(tables_of("--work small").len(), 2);
+        let beyond = tables_of("--work small --link mobile --tool tar");
         assert_eq!(
             (beyond.len(), beyond[0].tools.as_slice()),
-            (1, ["tar"].as_slice())
+            (1, ["tar".to_owned()].as_slice())
         );
+    }
+
+    #[test]
+    fn sizes_choose_among_those_that_grow() {
+        let chosen = |line: &str| -> Vec<_> {
+            let tables = tables_of(line).into_iter();
+            tables.map(|it| (it.work.name, it.size, it.rounds)).collect()
+        };
+        let fleet = "growth --of fleet --least 20 --most 100";
+        let expected = [
+            ("fleet-idle".to_owned(), 50, 3),
+            ("fleet-idle".to_owned(), 100, 1),
+        ];
+        assert_eq!(chosen(fleet)[..2], expected);
+        assert!(!chosen(fleet).contains(&("fleet-idle".to_owned(), 10, 3)));
+    }
+
+    #[test]
+    fn what_takes_most_of_an_hour_is_measured_only_when_it_is_asked_for() {
+        let has_million = |line: &str| tables_of(line).iter().any(|it| it.size == 1_000_000);
+        assert!(!has_million("growth --of files") && has_million("growth --of files --most 1000000"));
+        assert!(has_million("growth --of ledger"));
     }
 }

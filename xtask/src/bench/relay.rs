@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+pub(super) use schedule::Character;
 use schedule::Schedule;
-pub(super) use schedule::{Character, Outages};
 
 /// As much as is read at once: one or two packets of ssh, so that connections share the link finely.
 const PIECE_BYTES: usize = 16 * 1024;

@@ -1,89 +1,89 @@
-//! A table of one work over one link, as it stands on the terminal and in the page.
+//! The tables, as they stand on the terminal and in the pages.
 
-use super::goals::{goal_of, memory_of, ratio_to};
-use super::results::{Entry, Run, Spread, Verdict};
-use super::tools::GLEANER;
+use super::candidate::COLD;
+use super::catalogue::{Catalogue, Column};
+use super::goals::{Goal, ratio_to};
+use super::results::{Entry, Figure, Results, Spread, Verdict, as_figure};
+use super::work::{Growth, Subject};
+
+/// Under which the size of a ledger that grows is kept, as a work and as a tool.
+pub(super) const LEDGER_SIZE: &str = "ledger-size";
 
 const NOTHING: &str = "–";
 
-/// Markdown, with its columns in line.
-pub(super) fn table(entries: &[&Entry]) -> String {
-    let Some(first) = entries.first() else {
-        return String::new();
-    };
-    let goal = goal_of(&first.work, &first.link);
-    let peer = goal.and_then(super::goals::Goal::peer);
-    let mut rows = vec![
-        [
-            "tool".to_owned(),
-            "seconds".to_owned(),
-            peer.map_or(NOTHING.to_owned(), |peer| format!("÷ {peer}")),
-            "goal".to_owned(),
-            "CPU s here".to_owned(),
-            "CPU s there".to_owned(),
-            "memory MB".to_owned(),
-            "MB in".to_owned(),
-            "MB out".to_owned(),
-        ]
-        .to_vec(),
+/// One work over one link: a row for each tool. A column that says nothing in any row is left out.
+pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
+    let peer = goal.and_then(Goal::peer);
+    let ratio_heading = peer.map_or(NOTHING.to_owned(), |peer| format!("÷ {peer}"));
+    let headings = [
+        "tool",
+        "seconds",
+        &ratio_heading,
+        "goal",
+        "CPU s here",
+        "CPU s there",
+        "memory MB",
+        "MB in",
+        "MB out",
     ];
-    for entry in entries {
+    let row = |entry: &&Entry| {
         let ratio = peer.and_then(|peer| ratio_to(entry, peer, entries));
+        let is_gleaner = entry.tool == "gleaner" || entry.tool.starts_with("gleaner-");
         let judged = goal
-            .filter(|_| is_gleaner(entry))
+            .filter(|_| is_gleaner)
             .and_then(|goal| goal.judge(entry, entries));
-        let typical = |figure: fn(&Run) -> Option<f64>, digits: usize| {
+        let typical = |figure: Figure, digits: usize| {
             let spread = match entry.went_over_limit() {
                 true => entry.of_all(figure),
                 false => entry.of_whole(figure),
             };
             shown(spread.median(), digits)
         };
-        rows.push(vec![
+        vec![
             entry.tool.clone(),
             seconds(entry),
             shown(ratio, 2),
             judged.unwrap_or_else(|| NOTHING.to_owned()),
-            typical(|run| Some(run.client_cpu_seconds), 1),
-            typical(|run| run.server_cpu_seconds, 1),
-            typical(memory_of, 0),
-            typical(|run| run.down_bytes.map(megabytes), 1),
-            typical(|run| run.up_bytes.map(megabytes), 1),
-        ]);
-    }
-    // A column that says nothing in any row is left out.
-    let columns: Vec<usize> = (0..rows.first().map_or(0, Vec::len))
-        .filter(|column| {
-            rows.iter()
-                .skip(1)
-                .any(|row| row.get(*column).is_some_and(|cell| cell != NOTHING))
-        })
-        .collect();
-    aligned(&rows, &columns)
-}
-
-fn is_gleaner(entry: &Entry) -> bool {
-    entry.tool == GLEANER || entry.tool.starts_with("gleaner-")
+            typical(Figure::CpuSeconds, 1),
+            typical(Figure::ServerCpuSeconds, 1),
+            typical(Figure::MemoryMb, 0),
+            typical(Figure::DownMb, 1),
+            typical(Figure::UpMb, 1),
+        ]
+    };
+    let heading = headings.map(str::to_owned).to_vec();
+    let rows: Vec<_> = std::iter::once(heading).chain(entries.iter().map(row)).collect();
+    let says_something = |column: &usize| {
+        let mut cells = rows.iter().skip(1).filter_map(|row| row.get(*column));
+        cells.any(|cell| cell != NOTHING)
+    };
+    let columns: Vec<usize> = (0..headings.len()).filter(says_something).collect();
+    let chosen = |row: &Vec<String>| {
+        columns
+            .iter()
+            .filter_map(|column| row.get(*column).cloned())
+            .collect()
+    };
+    markdown(&rows.iter().map(chosen).collect::<Vec<_>>())
 }
 
 /// The median and the spread, or what went wrong. A run that is not whole never shows as a time.
 fn seconds(entry: &Entry) -> String {
-    let spread = entry.of_whole(|run| Some(run.wall_seconds));
-    let mut parts = Vec::new();
-    if let Some(median) = spread.median() {
-        parts.push(median_and_range(median, &spread));
-    }
+    let spread = entry.of_whole(Figure::Seconds);
+    let mut parts: Vec<_> = spread
+        .median()
+        .map(|median| median_and_range(median, &spread))
+        .into_iter()
+        .collect();
     if entry.went_over_limit() {
         parts.push(format!("> {}", entry.limit_seconds));
     }
-    let mut complaints: Vec<&str> = Vec::new();
     for run in &entry.runs {
         match &run.verdict {
-            Verdict::NotWhole(words) if !complaints.contains(&words.as_str()) => complaints.push(words),
+            Verdict::NotWhole(words) if !parts.contains(words) => parts.push(words.clone()),
             _ => {}
         }
     }
-    parts.extend(complaints.into_iter().map(str::to_owned));
     parts.join("; ")
 }
 
@@ -94,34 +94,94 @@ fn median_and_range(median: f64, spread: &Spread) -> String {
     }
 }
 
+/// A work that grows: a row for each size; for a ledger, which is asked in several ways, a column. Nothing if it was not
+/// measured.
+pub(super) fn grown(growth: &Growth, catalogue: &Catalogue, results: &Results) -> Option<String> {
+    let columns = catalogue.columns.get(&growth.columns)?;
+    match growth.of {
+        Subject::Ledger => by_tool(growth, catalogue, results, ""),
+        Subject::Files | Subject::Fleet => {
+            let entries = results.by_size(&growth.name, growth.tools.first()?);
+            by_size(growth.of, columns, &entries)
+        }
+    }
+}
+
+/// The same of a ledger of which nothing is in memory.
+pub(super) fn grown_cold(growth: &Growth, catalogue: &Catalogue, results: &Results) -> Option<String> {
+    by_tool(growth, catalogue, results, COLD)
+}
+
+fn by_size(of: Subject, columns: &[Column], entries: &[&Entry]) -> Option<String> {
+    let first = match of {
+        Subject::Fleet => "devices",
+        Subject::Files | Subject::Ledger => "files",
+    };
+    let heading = std::iter::once(first.to_owned()).chain(columns.iter().map(|it| it.heading.clone()));
+    let row = |entry: &&Entry| {
+        let cell = |column: &Column| shown(entry.of_whole(column.figure).median(), column.digits);
+        let size = amount(as_figure(entry.size), 0);
+        std::iter::once(size).chain(columns.iter().map(cell)).collect()
+    };
+    let rows: Vec<Vec<_>> = std::iter::once(heading.collect())
+        .chain(entries.iter().map(row))
+        .collect();
+    (!entries.is_empty()).then(|| markdown(&rows))
+}
+
+fn by_tool(growth: &Growth, catalogue: &Catalogue, results: &Results, suffix: &str) -> Option<String> {
+    let column = catalogue.columns.get(&growth.columns)?.first()?;
+    let sizes = results.by_size(LEDGER_SIZE, LEDGER_SIZE);
+    let sizes: Vec<_> = sizes.into_iter().map(|entry| entry.size).collect();
+    let heading = std::iter::once("files in the ledger".to_owned())
+        .chain(sizes.iter().map(|size| amount(as_figure(*size), 0)));
+    let row = |name: &String| {
+        let entries = results.by_size(&growth.name, &format!("{name}{suffix}"));
+        let cell = |size: &usize| {
+            let entry = entries.iter().find(|entry| entry.size == *size)?;
+            entry.of_whole(column.figure).median()
+        };
+        let tool = catalogue.tools.iter().find(|tool| tool.name == *name);
+        let about = tool.map(|tool| tool.about.clone()).unwrap_or_default();
+        let cells = sizes.iter().map(|size| shown(cell(size), column.digits));
+        std::iter::once(about).chain(cells).collect()
+    };
+    let rows: Vec<Vec<_>> = std::iter::once(heading.collect())
+        .chain(growth.tools.iter().map(row))
+        .collect();
+    (!sizes.is_empty()).then(|| markdown(&rows))
+}
+
 fn shown(figure: Option<f64>, digits: usize) -> String {
     figure.map_or(NOTHING.to_owned(), |figure| format!("{figure:.digits$}"))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+/// A number with its thousands apart.
+pub(super) fn amount(figure: f64, digits: usize) -> String {
+    let text = format!("{figure:.digits$}");
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (digit, left) in whole.chars().zip((0..whole.len()).rev()) {
+        grouped.push(digit);
+        if left > 0 && left % 3 == 0 {
+            grouped.push(',');
+        }
+    }
+    grouped + rest
 }
 
-/// Any table in Markdown, with its columns in line; the first row is the heading.
-pub(super) fn aligned_table(rows: &[Vec<String>]) -> String {
-    let columns: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).collect();
-    aligned(rows, &columns)
-}
-
-fn aligned(rows: &[Vec<String>], columns: &[usize]) -> String {
+/// A table in Markdown, with its columns in line; the first row is the heading.
+fn markdown(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
     };
-    let widths: Vec<usize> = columns.iter().map(|column| width(*column)).collect();
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
     let mut text = String::new();
     for (row, number) in rows.iter().zip(0..) {
-        let cells = columns.iter().zip(&widths).map(|(column, width)| {
-            let cell = row.get(*column).map_or("", String::as_str);
-            format!("| {cell:<width$} ")
-        });
-        text.extend(cells.chain(["|\n".to_owned()]));
+        let cells = row.iter().zip(&widths);
+        text.extend(cells.map(|(cell, width)| format!("| {cell:<width$} ")));
+        text.push_str("|\n");
         if number == 0 {
             text.extend(widths.iter().map(|width| format!("|{}", "-".repeat(width + 2))));
             text.push_str("|\n");
@@ -135,6 +195,13 @@ mod tests {
     use super::super::results::tests::entry;
     use super::*;
 
+    fn goal() -> Goal {
+        Goal::Ratio {
+            peer: "tar".to_owned(),
+            at_most: 1.05,
+        }
+    }
+
     #[test]
     fn a_table_has_medians_spreads_ratios_and_the_goal() {
         let (gleaner, tar) = (entry("gleaner", &[20.0, 22.0, 21.0]), entry("tar", &[21.0]));
@@ -144,7 +211,7 @@ mod tests {
 | gleaner | 21.00 (20.00–22.00) | 1.00  | reached: 1.00 | 1.5        | 2.2         | 20        | 212.0 | 1.0    |
 | tar     | 21.00               | 1.00  | –             | 1.5        | 2.2         | 20        | 212.0 | 1.0    |
 ";
-        assert_eq!(table(&[&gleaner, &tar]), expected);
+        assert_eq!(compared(&[&gleaner, &tar], Some(&goal())), expected);
     }
 
     #[test]
@@ -152,8 +219,15 @@ mod tests {
         let mut lftp = entry("lftp", &[3.0, 300.0]);
         lftp.runs[0].verdict = Verdict::NotWhole("12 missing".to_owned());
         lftp.runs[1].verdict = Verdict::OverLimit;
-        let shown = table(&[&lftp]);
+        let shown = compared(&[&lftp], Some(&goal()));
         assert!(shown.contains("| > 300; 12 missing |"), "{shown}");
         assert!(!shown.contains("÷ tar"), "{shown}");
+    }
+
+    #[test]
+    fn numbers_are_written_as_people_do() {
+        let written = [0.0, 16.0, 1000.0, 10_000_000.0].map(|figure| amount(figure, 0));
+        assert_eq!(written, ["0", "16", "1,000", "10,000,000"]);
+        assert_eq!(amount(1234.25, 2), "1,234.25");
     }
 }

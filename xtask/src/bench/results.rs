@@ -1,14 +1,43 @@
-//! Every run that was measured, and the file that keeps them between one measurement and the next.
+//! Every run that was measured, the file that keeps them between one measurement and the next, and the lock on it.
 
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
-use super::kept::{self, Facts};
+/// All that was measured, of works of one size or of those that grow.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Results {
+    /// The machine and the programs, as of the last measurement: what, and its value.
+    pub(super) facts: Vec<(String, String)>,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// All runs of one tool on one work over one link, from one measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) work: String,
+    pub(super) link: String,
+    pub(super) tool: String,
+    /// Of a work that grows; of another, how many percent of it.
+    pub(super) size: usize,
+    /// When the measurement began. Only what has this in common was measured side by side.
+    pub(super) measurement: String,
+    pub(super) limit_seconds: u64,
+    pub(super) runs: Vec<Run>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Run {
+    pub(super) verdict: Verdict,
+    pub(super) figures: Figures,
+}
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Verdict {
     /// Everything came as it was, and left its device.
     Whole,
@@ -17,54 +46,85 @@ pub(super) enum Verdict {
     NotWhole(String),
 }
 
-/// One run of one tool.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Run {
-    pub(super) verdict: Verdict,
-    pub(super) wall_seconds: f64,
-    pub(super) client_cpu_seconds: f64,
-    pub(super) server_cpu_seconds: Option<f64>,
-    pub(super) peak_memory_kib: u64,
-    pub(super) up_bytes: Option<u64>,
-    pub(super) down_bytes: Option<u64>,
-    pub(super) share_of_link: Option<f64>,
-    pub(super) first_released_seconds: Option<f64>,
+/// What was measured in a run; what could not be is not there.
+pub(super) type Figures = BTreeMap<Figure, f64>;
+
+/// `each`: divided by the size, which is a number of files or devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Figure {
+    Seconds,
+    /// Of the tool and all its helpers.
+    CpuSeconds,
+    ServerCpuSeconds,
+    /// Resident, of the tool and all its helpers.
+    MemoryMb,
+    /// Resident, of the tool's own process.
+    CollectorMb,
+    /// Of its helpers, without what they share.
+    HelpersMb,
+    Processes,
+    Sockets,
+    /// Of the tool's own process.
+    Descriptors,
+    /// Towards the devices.
+    UpMb,
+    /// From the devices.
+    DownMb,
+    /// From the first to the last byte of bulk.
+    ShareOfLink,
+    FirstReleasedSeconds,
+    MsEach,
+    CpuMsEach,
+    /// How many devices could be visited every five minutes, in whole hundreds.
+    InFiveMinutes,
+    NotServed,
+    /// When the first and the last of the devices that were served were done.
+    FirstEndSeconds,
+    LastEndSeconds,
+    SlowestSeconds,
+    LedgerMb,
+    LedgerBytesEach,
+    /// What the history of passes takes, with its indexes and the names of the batches.
+    PassesMb,
+    PassesPercent,
 }
 
-/// All runs of one tool on one work over one link, from one measurement.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) work: String,
-    pub(super) link: String,
-    pub(super) tool: String,
-    pub(super) scale_percent: u64,
-    /// When the measurement began. Only what has this in common was measured side by side.
-    pub(super) measurement: String,
-    pub(super) limit_seconds: u64,
-    pub(super) runs: Vec<Run>,
-}
-
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Results {
-    pub(super) entries: Vec<Entry>,
-    /// As of the last measurement.
-    pub(super) facts: Facts,
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "no count here comes near what a figure cannot hold"
+)]
+pub(super) fn as_figure(count: impl TryInto<u64>) -> f64 {
+    count.try_into().unwrap_or(u64::MAX) as f64
 }
 
 impl Entry {
     /// The figure of every run that was whole.
-    pub(super) fn of_whole(&self, figure: impl Fn(&Run) -> Option<f64>) -> Spread {
+    pub(super) fn of_whole(&self, figure: Figure) -> Spread {
         let whole = self.runs.iter().filter(|run| run.verdict == Verdict::Whole);
-        Spread::of(whole.filter_map(figure).collect())
+        Spread::of(
+            whole
+                .filter_map(|run| run.figures.get(&figure).copied())
+                .collect(),
+        )
     }
 
     /// The same of every run, however it ended.
-    pub(super) fn of_all(&self, figure: impl Fn(&Run) -> Option<f64>) -> Spread {
-        Spread::of(self.runs.iter().filter_map(figure).collect())
+    pub(super) fn of_all(&self, figure: Figure) -> Spread {
+        let figures = self
+            .runs
+            .iter()
+            .filter_map(|run| run.figures.get(&figure).copied());
+        Spread::of(figures.collect())
     }
 
     pub(super) fn went_over_limit(&self) -> bool {
         self.runs.iter().any(|run| run.verdict == Verdict::OverLimit)
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        let key = |entry: &Self| [&entry.work, &entry.link, &entry.tool].map(String::clone);
+        key(self) == key(other) && self.size == other.size
     }
 }
 
@@ -75,7 +135,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    pub(super) fn of(mut figures: Vec<f64>) -> Self {
+    fn of(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         Self { sorted: figures }
     }
@@ -99,139 +159,82 @@ impl Spread {
 impl Results {
     /// What earlier measurements left; nothing where there was none.
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let kept = kept::read(file)?.map(|value| Self::from_json(&value));
-        let kept = kept
-            .transpose()
-            .with_context(|| format!("read {}", file.display()))?;
-        Ok(kept.unwrap_or_default())
+        let read = || format!("read {}; without it, all starts anew", file.display());
+        match fs::read_to_string(file) {
+            Ok(text) => serde_json::from_str(&text).with_context(read),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(read),
+        }
     }
 
     /// In one step: a measurement that is interrupted leaves the file as it was.
     pub(super) fn write(&self, file: &Path) -> Result<()> {
-        kept::write(file, &self.to_json())
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let beside = file.with_extension("json.new");
+        fs::write(&beside, serde_json::to_string_pretty(self)? + "\n")?;
+        fs::rename(&beside, file).with_context(|| format!("write {}", file.display()))
     }
 
     /// Adds a run. The first of a measurement takes the place of what an earlier one left.
     pub(super) fn add(&mut self, new: Entry) {
-        let place = self.entries.iter_mut().find(|entry| {
-            [&entry.work, &entry.link, &entry.tool] == [&new.work, &new.link, &new.tool]
-                && entry.scale_percent == new.scale_percent
-        });
-        match place {
+        match self.entries.iter_mut().find(|entry| entry.is_same_as(&new)) {
             Some(entry) if entry.measurement == new.measurement => entry.runs.extend(new.runs),
             Some(entry) => *entry = new,
             None => self.entries.push(new),
         }
     }
 
+    /// Puts new facts in the place of those of the same name. A program that was not measured this time keeps its line: its
+    /// runs are kept, too.
+    pub(super) fn renew_facts(&mut self, new: Vec<(String, String)>) {
+        for (what, value) in new {
+            match self.facts.iter_mut().find(|(known, _)| *known == what) {
+                Some((_, place)) => *place = value,
+                None => self.facts.push((what, value)),
+            }
+        }
+    }
+
     /// The entries of one table, in the order in which their tools were first measured.
-    pub(super) fn table(&self, work: &str, link: &str, scale_percent: u64) -> Vec<&Entry> {
-        self.entries
-            .iter()
-            .filter(|entry| entry.work == work && entry.link == link && entry.scale_percent == scale_percent)
-            .collect()
+    pub(super) fn table(&self, work: &str, link: &str, size: usize) -> Vec<&Entry> {
+        let entries = self.entries.iter();
+        let is_in_it = |it: &&Entry| it.work == work && it.link == link && it.size == size;
+        entries.filter(is_in_it).collect()
     }
 
-    fn to_json(&self) -> Value {
-        let entries: Vec<_> = self.entries.iter().map(entry_to_json).collect();
-        json!({ "facts": self.facts, "entries": entries })
-    }
-
-    fn from_json(value: &Value) -> Result<Self> {
-        let entries = value.get("entries").and_then(Value::as_array);
-        let entries = entries.into_iter().flatten().map(entry_from_json);
-        Ok(Self {
-            entries: entries.collect::<Result<_>>()?,
-            facts: kept::facts(value),
-        })
+    /// What a tool did at all sizes of a work that grows, from small to large.
+    pub(super) fn by_size(&self, work: &str, tool: &str) -> Vec<&Entry> {
+        let entries = self.entries.iter();
+        let mut entries: Vec<_> = entries.filter(|it| it.work == work && it.tool == tool).collect();
+        entries.sort_by_key(|entry| entry.size);
+        entries
     }
 }
 
-const OVER_LIMIT: &str = "over the limit";
-const WHOLE: &str = "whole";
+/// Held as long as a measurement lasts. The system lets go of it however the process ends.
+#[derive(Debug)]
+pub(super) struct Alone(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
 
-fn entry_to_json(entry: &Entry) -> Value {
-    let runs: Vec<_> = entry
-        .runs
-        .iter()
-        .map(|run| {
-            json!({
-                "verdict": match &run.verdict {
-                    Verdict::Whole => WHOLE,
-                    Verdict::OverLimit => OVER_LIMIT,
-                    Verdict::NotWhole(words) => words,
-                },
-                "wall_seconds": run.wall_seconds,
-                "client_cpu_seconds": run.client_cpu_seconds,
-                "server_cpu_seconds": run.server_cpu_seconds,
-                "peak_memory_kib": run.peak_memory_kib,
-                "up_bytes": run.up_bytes,
-                "down_bytes": run.down_bytes,
-                "share_of_link": run.share_of_link,
-                "first_released_seconds": run.first_released_seconds,
-            })
-        })
-        .collect();
-    json!({
-        "work": entry.work,
-        "link": entry.link,
-        "tool": entry.tool,
-        "scale_percent": entry.scale_percent,
-        "measurement": entry.measurement,
-        "limit_seconds": entry.limit_seconds,
-        "runs": runs,
-    })
-}
-
-fn entry_from_json(value: &Value) -> Result<Entry> {
-    let text = |key: &str| {
-        let text = value.get(key).and_then(Value::as_str).map(str::to_owned);
-        text.with_context(|| format!("an entry without {key}"))
-    };
-    let number = |key: &str| {
-        value
-            .get(key)
-            .and_then(Value::as_u64)
-            .with_context(|| format!("an entry without {key}"))
-    };
-    let runs = value.get("runs").and_then(Value::as_array);
-    Ok(Entry {
-        work: text("work")?,
-        link: text("link")?,
-        tool: text("tool")?,
-        scale_percent: number("scale_percent")?,
-        measurement: text("measurement")?,
-        limit_seconds: number("limit_seconds")?,
-        runs: runs
-            .into_iter()
-            .flatten()
-            .map(run_from_json)
-            .collect::<Result<_>>()?,
-    })
-}
-
-fn run_from_json(value: &Value) -> Result<Run> {
-    let figure = |key: &str| value.get(key).and_then(Value::as_f64);
-    let count = |key: &str| value.get(key).and_then(Value::as_u64);
-    let verdict = value
-        .get("verdict")
-        .and_then(Value::as_str)
-        .context("a run without verdict")?;
-    Ok(Run {
-        verdict: match verdict {
-            WHOLE => Verdict::Whole,
-            OVER_LIMIT => Verdict::OverLimit,
-            words => Verdict::NotWhole(words.to_owned()),
-        },
-        wall_seconds: figure("wall_seconds").context("a run without time")?,
-        client_cpu_seconds: figure("client_cpu_seconds").unwrap_or_default(),
-        server_cpu_seconds: figure("server_cpu_seconds"),
-        peak_memory_kib: count("peak_memory_kib").unwrap_or_default(),
-        up_bytes: count("up_bytes"),
-        down_bytes: count("down_bytes"),
-        share_of_link: figure("share_of_link"),
-        first_released_seconds: figure("first_released_seconds"),
-    })
+impl Alone {
+    /// Two measurements at once would take the processor from each other, and write over each other's runs.
+    pub(super) fn in_folder(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self(lock)),
+            Err(TryLockError::WouldBlock) => {
+                bail!(
+                    "another measurement is at work on {}; wait until it has ended",
+                    folder.display()
+                )
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("lock {}", folder.display()))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -240,56 +243,54 @@ pub(super) mod tests {
 
     /// A tool's entry with whole runs of these times.
     pub(in crate::bench) fn entry(tool: &str, seconds: &[f64]) -> Entry {
+        let run = |seconds: &f64| Run {
+            verdict: Verdict::Whole,
+            figures: Figures::from([
+                (Figure::Seconds, *seconds),
+                (Figure::CpuSeconds, 1.5),
+                (Figure::ServerCpuSeconds, 2.25),
+                (Figure::MemoryMb, 20.48),
+                (Figure::UpMb, 1.0),
+                (Figure::DownMb, 212.0),
+            ]),
+        };
         Entry {
             work: "small".to_owned(),
             link: "wan".to_owned(),
             tool: tool.to_owned(),
-            scale_percent: 100,
+            size: 100,
             measurement: "1".to_owned(),
             limit_seconds: 300,
-            runs: seconds.iter().copied().map(run).collect(),
-        }
-    }
-
-    pub(in crate::bench) fn run(wall_seconds: f64) -> Run {
-        Run {
-            verdict: Verdict::Whole,
-            wall_seconds,
-            client_cpu_seconds: 1.5,
-            server_cpu_seconds: Some(2.25),
-            peak_memory_kib: 20_000,
-            up_bytes: Some(1_000_000),
-            down_bytes: Some(212_000_000),
-            share_of_link: None,
-            first_released_seconds: None,
+            runs: seconds.iter().map(run).collect(),
         }
     }
 
     #[test]
     fn the_median_is_in_the_middle_and_only_whole_runs_count() {
-        let median = |seconds: &[f64]| {
-            entry("tar", seconds)
-                .of_whole(|run| Some(run.wall_seconds))
-                .median()
-        };
+        let median = |seconds: &[f64]| entry("tar", seconds).of_whole(Figure::Seconds).median();
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[]), None);
         let mut broken = entry("tar", &[1.0, 9.0]);
         broken.runs[0].verdict = Verdict::NotWhole("1 missing".to_owned());
-        let spread = broken.of_whole(|run| Some(run.wall_seconds));
+        let spread = broken.of_whole(Figure::Seconds);
         assert_eq!((spread.least(), spread.most()), (Some(9.0), Some(9.0)));
+        assert_eq!(broken.of_whole(Figure::Sockets).median(), None);
     }
 
     #[test]
     fn results_are_read_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bench/results.json");
+        assert_eq!(Results::read(&file).unwrap(), Results::default());
         let mut results = Results::default();
-        results.facts.push(("cores".to_owned(), "2".to_owned()));
+        results.renew_facts(vec![("cores".to_owned(), "2".to_owned())]);
         let mut written = entry("tar", &[1.25]);
         written.runs[0].verdict = Verdict::NotWhole("2 missing".to_owned());
         results.add(written);
         results.add(entry("gleaner", &[1.0, 2.0]));
-        assert_eq!(Results::from_json(&results.to_json()).unwrap(), results);
+        results.write(&file).unwrap();
+        assert_eq!(Results::read(&file).unwrap(), results);
     }
 
     #[test]
@@ -302,8 +303,34 @@ pub(super) mod tests {
         newer.measurement = "2".to_owned();
         results.add(newer.clone());
         let mut trial = entry("tar", &[0.1]);
-        trial.scale_percent = 1;
-        results.add(trial);
+        trial.size = 1;
+        results.add(trial.clone());
         assert_eq!(results.table("small", "wan", 100), [&newer]);
+        assert_eq!(results.by_size("small", "tar"), [&trial, &newer]);
+    }
+
+    #[test]
+    fn a_program_that_was_not_measured_again_keeps_its_version() {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<_> {
+            let owned = |(what, value): &(&str, &str)| ((*what).to_owned(), (*value).to_owned());
+            pairs.iter().map(owned).collect()
+        };
+        let mut results = Results::default();
+        results.renew_facts(owned(&[("day", "1"), ("rsync", "3.2")]));
+        results.renew_facts(owned(&[("day", "2"), ("lftp", "4.9")]));
+        assert_eq!(
+            results.facts,
+            owned(&[("day", "2"), ("rsync", "3.2"), ("lftp", "4.9")])
+        );
+    }
+
+    #[test]
+    fn two_measurements_at_once_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Alone::in_folder(folder.path()).unwrap();
+        let refused = Alone::in_folder(folder.path()).unwrap_err().to_string();
+        assert!(refused.starts_with("another measurement is at work"), "{refused}");
+        drop(first);
+        Alone::in_folder(folder.path()).unwrap();
     }
 }

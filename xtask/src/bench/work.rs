@@ -1,20 +1,25 @@
 //! The work to be done: what waits on which devices.
 
+use clap::ValueEnum;
+use serde::Deserialize;
+
 use super::contents::{Noise, Shape};
+use super::goals::Goal;
 
 /// A fleet and what has been recorded there.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Work {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// For the page: a noun phrase.
-    pub(super) about: &'static str,
+    pub(super) about: String,
     /// Devices that work.
     live: usize,
     /// Devices whose connections are refused.
     refusing: usize,
     /// Devices that accept a connection and then say nothing.
-    silent: usize,
-    files_per_device: usize,
+    pub(super) silent: usize,
+    pub(super) files_per_device: usize,
     folders_per_device: usize,
     smallest_bytes: u64,
     largest_bytes: u64,
@@ -23,11 +28,101 @@ pub(super) struct Work {
     pub(super) disk_gibibytes: u64,
     /// How many files have names on it: twice what waits, and some. Not more, because their table is written in full.
     pub(super) disk_files: u64,
-    /// Whether each connection to a device gets processes of its own, as on a device (for root). What looks at all processes of a device
-    /// would else see those of all.
+    /// Whether each connection to a device gets processes of its own, as on a device (for root). What looks at all
+    /// processes of a device would otherwise see those of all.
     pub(super) devices_apart: bool,
-    /// Each file is in another folder than the one before it, rather than a folder full of them after the other, as the days of a camera are.
-    pub(super) folders_in_turn: bool,
+    /// Each file is in another folder than the one before it. Otherwise one folder is filled after the other, as the days
+    /// of a camera are.
+    folders_in_turn: bool,
+    /// Measured at several sizes, because this grows.
+    #[serde(skip)]
+    pub(super) grows: Option<Subject>,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            about: String::new(),
+            live: 1,
+            refusing: 0,
+            silent: 0,
+            files_per_device: 1,
+            folders_per_device: 1,
+            smallest_bytes: 0,
+            largest_bytes: 0,
+            shape: Shape::Random,
+            disk_gibibytes: 8,
+            disk_files: 200_000,
+            devices_apart: false,
+            folders_in_turn: true,
+            grows: None,
+        }
+    }
+}
+
+/// What may grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Subject {
+    Files,
+    Ledger,
+    Fleet,
+}
+
+/// A work of several sizes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Growth {
+    pub(super) name: String,
+    pub(super) of: Subject,
+    pub(super) tools: Vec<String>,
+    pub(super) sizes: Vec<usize>,
+    /// Larger ones are measured only when they are asked for.
+    pub(super) usual_most: Option<usize>,
+    /// Larger ones are measured once.
+    pub(super) repeated_up_to: Option<usize>,
+    /// In the page.
+    pub(super) columns: String,
+    pub(super) goal: Option<Goal>,
+    /// Of a fleet: what waits on each device, or on all together.
+    #[serde(default)]
+    files: usize,
+    #[serde(default)]
+    files_are_shared: bool,
+    #[serde(default)]
+    bytes: u64,
+    /// Of a fleet: one device of this many keeps silent.
+    one_silent_of: Option<usize>,
+}
+
+/// The devices of a ledger that grows.
+pub(super) const LEDGER_DEVICES: usize = 50;
+
+impl Growth {
+    pub(super) fn work(&self, size: usize) -> Work {
+        let work = match self.of {
+            Subject::Files => Work::waiting(size, self.bytes),
+            Subject::Ledger => Work {
+                // A row takes about half a kilobyte with its indexes, and what SQLite writes beside it may take as much.
+                disk_gibibytes: 4 + u64::try_from(size >> 20).unwrap_or(u64::MAX),
+                ..Work::devices(LEDGER_DEVICES, 0, 0, 0)
+            },
+            Subject::Fleet => {
+                let silent = self.one_silent_of.map_or(0, |one| size / one);
+                let share = match self.files_are_shared {
+                    true => size,
+                    false => 1,
+                };
+                Work::devices(size, silent, self.files / share, self.bytes)
+            }
+        };
+        Work {
+            name: self.name.clone(),
+            grows: Some(self.of),
+            ..work
+        }
+    }
 }
 
 /// One recorded file.
@@ -47,109 +142,28 @@ pub(super) enum Fate {
     Silent,
 }
 
-const KIB: u64 = 1024;
-const MIB: u64 = 1024 * KIB;
+/// What a file takes at least on a disk.
+const DISK_BLOCK_BYTES: u64 = 4096;
 
 /// As many as a camera makes on a busy day.
 const FILES_IN_A_FOLDER: usize = 10_000;
 
-const ONE_DEVICE: Work = Work {
-    name: "",
-    about: "",
-    live: 1,
-    refusing: 0,
-    silent: 0,
-    files_per_device: 1,
-    folders_per_device: 1,
-    smallest_bytes: 0,
-    largest_bytes: 0,
-    shape: Shape::Random,
-    disk_gibibytes: 8,
-    disk_files: 200_000,
-    devices_apart: false,
-    folders_in_turn: true,
-};
-
-pub(super) const WORKS: [Work; 7] = [
-    Work {
-        name: "big",
-        about: "one file of 1 GiB that does not compress",
-        smallest_bytes: 1024 * MIB,
-        largest_bytes: 1024 * MIB,
-        ..ONE_DEVICE
-    },
-    Work {
-        name: "middle",
-        about: "one file of 256 MiB that does not compress",
-        smallest_bytes: 256 * MIB,
-        largest_bytes: 256 * MIB,
-        ..ONE_DEVICE
-    },
-    Work {
-        name: "small",
-        about: "10,000 files of 2 to 40 KB in 20 folders",
-        files_per_device: 10_000,
-        folders_per_device: 20,
-        smallest_bytes: 2_000,
-        largest_bytes: 40_000,
-        ..ONE_DEVICE
-    },
-    Work {
-        name: "photos",
-        about: "200 files of 2 MB, half of each compressible",
-        files_per_device: 200,
-        smallest_bytes: 2_000_000,
-        largest_bytes: 2_000_000,
-        shape: Shape::HalfCompressible,
-        ..ONE_DEVICE
-    },
-    Work {
-        name: "fleet",
-        about: "20 devices with 100 files of about 30 KB each, 3 that refuse the connection, and 2 that accept it and say nothing",
-        live: 20,
-        refusing: 3,
-        silent: 2,
-        files_per_device: 100,
-        smallest_bytes: 25_000,
-        largest_bytes: 35_000,
-        ..ONE_DEVICE
-    },
-    Work {
-        name: "idle",
-        about: "50 devices on which nothing waits",
-        live: 50,
-        files_per_device: 0,
-        ..ONE_DEVICE
-    },
-    Work {
-        name: "backlog",
-        about: "1,000,000 files of 100 bytes in 100 folders on one device",
-        files_per_device: 1_000_000,
-        folders_per_device: 100,
-        smallest_bytes: 100,
-        largest_bytes: 100,
-        disk_gibibytes: 24,
-        disk_files: 3_000_000,
-        ..ONE_DEVICE
-    },
-];
-
 impl Work {
-    /// So many files of one size on one device.
-    pub(super) fn waiting(files: usize, bytes: u64) -> Self {
+    /// Files of one size on one device.
+    fn waiting(files: usize, bytes: u64) -> Self {
         let waiting = Self {
             files_per_device: files,
             folders_per_device: files.div_ceil(FILES_IN_A_FOLDER),
             smallest_bytes: bytes,
             largest_bytes: bytes,
             folders_in_turn: false,
-            ..ONE_DEVICE
+            ..Self::default()
         };
         waiting.with_room()
     }
 
-    /// So many devices with so many files of one size each. The silent are among them.
-    pub(super) fn devices(all: usize, silent: usize, files_each: usize, bytes: u64) -> Self {
+    /// Devices with as many files of one size each. The silent are among them.
+    fn devices(all: usize, silent: usize, files_each: usize, bytes: u64) -> Self {
         let fleet = Self {
             live: all.saturating_sub(silent),
             silent,
@@ -163,7 +177,7 @@ impl Work {
     /// With room for all of it twice, and some.
     fn with_room(self) -> Self {
         let files = u64::try_from(self.live * self.files_per_device).unwrap_or(u64::MAX);
-        let bytes = files.saturating_mul(self.largest_bytes.next_multiple_of(4 * KIB));
+        let bytes = files.saturating_mul(self.largest_bytes.next_multiple_of(DISK_BLOCK_BYTES));
         Self {
             disk_gibibytes: 4 + (bytes.saturating_mul(3) >> 30),
             disk_files: 200_000 + files.saturating_mul(3),
@@ -172,9 +186,9 @@ impl Work {
     }
 
     /// The same with `percent` of everything, but at least two of what there are several.
-    pub(super) fn scaled(self, percent: u64) -> Self {
+    pub(super) fn scaled(&self, percent: u64) -> Self {
         if percent == 100 {
-            return self;
+            return self.clone();
         }
         let count = |whole: usize| match whole {
             0 | 1 => whole,
@@ -194,7 +208,7 @@ impl Work {
             folders_per_device: count(self.folders_per_device),
             smallest_bytes: bytes(self.smallest_bytes),
             largest_bytes: bytes(self.largest_bytes),
-            ..self
+            ..self.clone()
         }
     }
 
@@ -256,10 +270,12 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    use super::super::catalogue::Catalogue;
     use super::*;
 
     fn work(name: &str) -> Work {
-        WORKS.into_iter().find(|work| work.name == name).unwrap()
+        let works = Catalogue::load().unwrap().works;
+        works.into_iter().find(|work| work.name == name).unwrap()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::super::meter::{Group, kill_process_group};
+use super::super::meter::{Group, kill_process_group, plain_command};
 use crate::command;
 
 const SFTP_SERVER: &str = "/usr/lib/openssh/sftp-server";
@@ -159,13 +159,6 @@ fn with_empty_home(folder: &Path) -> Result<Vec<OsString>> {
     Ok(words
         .chain([folder.join("home").into(), home()?.into()])
         .collect())
-}
-
-pub(in crate::bench) fn plain_command(words: &[OsString]) -> Command {
-    let mut words = words.iter();
-    let mut command = Command::new(words.next().cloned().unwrap_or_default());
-    command.args(words);
-    command
 }
 
 /// A port that nobody listens on now.

@@ -4,9 +4,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer};
+
 /// What a link between the collector and the jump host is like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::bench) struct Character {
+    #[serde(deserialize_with = "milliseconds")]
     pub(in crate::bench) one_way_delay: Duration,
     /// In each direction, for all connections together.
     pub(in crate::bench) bits_per_second: u64,
@@ -14,13 +18,21 @@ pub(in crate::bench) struct Character {
 }
 
 /// Spans in which nothing passes, while connections stay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::bench) struct Outages {
     /// From the beginning of one to that of the next.
+    #[serde(deserialize_with = "milliseconds")]
     pub(in crate::bench) every: Duration,
+    #[serde(deserialize_with = "milliseconds")]
     pub(in crate::bench) length: Duration,
     /// When the first begins.
+    #[serde(deserialize_with = "milliseconds")]
     pub(in crate::bench) first: Duration,
+}
+
+fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    u64::deserialize(from).map(Duration::from_millis)
 }
 
 /// What waits in front of the link, of all connections together; whoever has more to send is held up.

@@ -1,0 +1,228 @@
+//! A tool as it is run: gleaner may be there in several builds.
+
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::catalogue::{Tool, Visits};
+use super::lab::{Lab, clear, device_name};
+use super::ledger;
+use super::work::{Fate, Subject};
+use crate::command::output;
+
+/// Of the name of a candidate that reads its ledger from the disk.
+pub(super) const COLD: &str = "-cold";
+
+/// How often a fleet is visited at most until every device has been reached once.
+const VISITS: usize = 5;
+
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) name: String,
+    pub(super) tool: Tool,
+    /// The build of gleaner.
+    build: PathBuf,
+    /// Nothing of the ledger is in memory when it begins. Measured once.
+    pub(super) cold: bool,
+}
+
+impl Candidate {
+    /// Every one of these tools, gleaner once for each build.
+    pub(super) fn all<'a>(tools: impl Iterator<Item = &'a Tool>, builds: &[PathBuf]) -> Vec<Self> {
+        let of_tool = |tool: &'a Tool| {
+            let builds = match tool.is_gleaner() {
+                true => builds,
+                false => builds.get(..1).unwrap_or_default(),
+            };
+            (1_usize..).zip(builds).map(|(number, build)| Self {
+                name: match number {
+                    1 => tool.name.clone(),
+                    _ => format!("{}-{number}", tool.name),
+                },
+                tool: tool.clone(),
+                build: build.clone(),
+                cold: false,
+            })
+        };
+        tools.flat_map(of_tool).collect()
+    }
+
+    /// The same from the disk.
+    pub(super) fn cold(&self) -> Self {
+        Self {
+            name: format!("{}{COLD}", self.name),
+            cold: true,
+            ..self.clone()
+        }
+    }
+
+    /// Puts everything where it has to be before the clock starts.
+    pub(super) fn set_out(&self, lab: &mut Lab) -> Result<()> {
+        lab.lay_out()?;
+        self.prepare(lab)?;
+        lab.set_up_link()?;
+        match self.tool.visits {
+            Visits::First => return Ok(()),
+            Visits::Kept => self.ask(lab, &["run"]).map(drop)?,
+            Visits::Again => self.visit_before(lab)?,
+        }
+        lab.set_up_link()
+    }
+
+    /// What has to be there before the clock starts: for gleaner a store, and on a fleet where nothing waits a ledger that has
+    /// seen it before.
+    fn prepare(&self, lab: &Lab) -> Result<()> {
+        // What a tool that was ended at its limit leaves of its tunnel would keep the next from having one.
+        fs::remove_file(lab.folder.join("tunnel")).ok();
+        if !self.tool.is_gleaner() {
+            return Ok(());
+        }
+        fs::write(lab.folder.join("gleaner.toml"), self.configuration(lab)?)?;
+        self.ask(lab, &["store", "init", "--local"])?;
+        match lab.work.files_per_device {
+            0 => self.visit_all(lab),
+            _ => Ok(()),
+        }
+    }
+
+    /// Visits the devices until all could be reached: an outage of the link may keep some from it.
+    fn visit_all(&self, lab: &Lab) -> Result<()> {
+        let visit = || self.ask(lab, &["run"]).map(drop);
+        if lab.work.grows == Some(Subject::Fleet) {
+            // How many devices of a large fleet are not served is a figure.
+            visit().ok();
+            return Ok(());
+        }
+        (1..VISITS).fold(visit(), |visited, _| visited.or_else(|_| visit()))
+    }
+
+    /// A visit before the clock starts. What it brought goes from the store, and as much is recorded anew.
+    fn visit_before(&self, lab: &Lab) -> Result<()> {
+        self.ask(lab, &["run"])?;
+        for device in lab.work.live_devices() {
+            clear(&lab.store().join(device_name(device)))?;
+        }
+        lab.record()
+    }
+
+    /// What has to be there before a run that finds what the one before it left.
+    pub(super) fn set_on(&self, lab: &mut Lab) -> Result<()> {
+        lab.record_more(self.tool.new_files)?;
+        match self.cold {
+            true => ledger::forget_cached(&lab.ledger()),
+            false => Ok(()),
+        }
+    }
+
+    fn ask(&self, lab: &Lab, words: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.build);
+        command
+            .args(["--quiet", "--quiet", "--config"])
+            .arg(lab.folder.join("gleaner.toml"))
+            .args(words)
+            .env("HOME", lab.folder.join("home"));
+        output(&mut command)
+    }
+
+    pub(super) fn words(&self) -> Vec<OsString> {
+        // Without a shell between: what gleaner itself has in memory is counted apart.
+        let exec = if self.tool.is_gleaner() { "exec " } else { "" };
+        vec![
+            "sh".into(),
+            "-c".into(),
+            format!("{exec}{}", self.tool.script).into(),
+        ]
+    }
+
+    pub(super) fn environment(&self, lab: &Lab) -> Result<Vec<(&'static str, OsString)>> {
+        let user = output(Command::new("id").arg("-un"))?;
+        let devices: Vec<_> = (1..=lab.devices()).map(device_name).collect();
+        let inside = |name: &str| lab.folder.join(name).into_os_string();
+        Ok(vec![
+            ("DEVICES", devices.join(" ").into()),
+            ("SOURCES", lab.sources().into()),
+            ("STORE", lab.store().into()),
+            ("FOLDER", lab.folder.clone().into()),
+            ("SSH_CONFIG", inside("ssh_config")),
+            ("SHARED_CONFIG", inside("ssh_config_shared")),
+            ("KEY", inside("keys/client")),
+            ("KNOWN_HOSTS", inside("keys/known_hosts")),
+            ("DEVICE_PORT", lab.device_port.to_string().into()),
+            ("TUNNEL_PORT", lab.tunnel_port.to_string().into()),
+            ("GLEANER", self.build.clone().into()),
+            ("GLEANER_CONFIG", inside("gleaner.toml")),
+            ("USER", user.trim().into()),
+            // Nobody's own configuration of a tool is measured.
+            ("HOME", inside("home")),
+        ])
+    }
+
+    /// What the program says that it is.
+    pub(super) fn version(&self) -> Result<String> {
+        let mut command = match self.tool.is_gleaner() {
+            true => Command::new(&self.build),
+            false => Command::new(&self.tool.program),
+        };
+        let text = output(command.arg(match self.tool.program.as_str() {
+            "rclone" => "version",
+            _ => "--version",
+        }))?;
+        let first = text.lines().next().context("a version of no words")?;
+        Ok(first.to_owned())
+    }
+
+    /// All default but for what is as short as a measurement: files are made a moment before they are gathered.
+    fn configuration(&self, lab: &Lab) -> Result<String> {
+        let shown = |path: &Path| path.display().to_string();
+        let mut text = format!(
+            "[store]\npath = \"{}\"\nmin_free = \"100 MB\"\n\n[ledger]\npath = \"{}\"\n\n[ssh]\nconfig = \"{}\"\n\n\
+             [defaults]\nsettle = \"0s\"\nsettle_blind = \"0s\"\n",
+            shown(&lab.store()),
+            shown(&lab.ledger()),
+            shown(&lab.folder.join("ssh_config")),
+        );
+        if self.tool.visits == Visits::Kept {
+            text.push_str("release = \"keep\"\n");
+        }
+        if self.tool.all_at_once {
+            write!(text, "\n[fleet]\nparallel = {}\n", lab.devices())?;
+        }
+        for (number, fate) in (1..).zip(lab.work.fates()) {
+            let answer = match fate {
+                Fate::Live => "",
+                Fate::Refusing => "  # refuses",
+                Fate::Silent => "  # is silent",
+            };
+            write!(
+                text,
+                "\n[[device]]\nname = \"{}\"{answer}\nsource = \"{}\"\n",
+                device_name(number),
+                shown(&lab.source(number))
+            )?;
+        }
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalogue::Catalogue;
+    use super::*;
+
+    #[test]
+    fn several_builds_of_gleaner_are_several_candidates_and_others_stay_one() {
+        let builds = [PathBuf::from("/a"), PathBuf::from("/b")];
+        let tools = Catalogue::load().unwrap().tools;
+        let wanted = tools
+            .iter()
+            .filter(|it| ["rsync", "gleaner"].contains(&it.name.as_str()));
+        let all = Candidate::all(wanted, &builds);
+        let names: Vec<_> = all.iter().map(|candidate| candidate.name.as_str()).collect();
+        assert_eq!(names, ["gleaner", "gleaner-2", "rsync"]);
+        assert_eq!(all[1].build, PathBuf::from("/b"));
+    }
+}

@@ -1,0 +1,153 @@
+//! The entries of `catalogue.toml`: everything that can be measured.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::goals::Goal;
+use super::link::Link;
+use super::results::Figure;
+use super::work::{Growth, Work};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Catalogue {
+    pub(super) links: Vec<Link>,
+    pub(super) works: Vec<Work>,
+    pub(super) tools: Vec<Tool>,
+    /// Works of one size, with peers.
+    pub(super) comparisons: Vec<Comparison>,
+    /// Works of several sizes, by gleaner alone.
+    pub(super) growths: Vec<Growth>,
+    pub(super) columns: BTreeMap<String, Vec<Column>>,
+}
+
+/// Which tools do a work over a link, if the arguments name no others.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Comparison {
+    pub(super) work: String,
+    pub(super) link: String,
+    pub(super) tools: Vec<String>,
+    pub(super) goal: Option<Goal>,
+}
+
+/// A way of emptying devices, or a command whose time is measured.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tool {
+    pub(super) name: String,
+    /// For the page.
+    pub(super) about: String,
+    /// The program that must be there beside those of the lab.
+    #[serde(default = "ssh")]
+    pub(super) program: String,
+    /// For a shell.
+    pub(super) script: String,
+    /// Whether the files stay on the devices.
+    #[serde(default)]
+    pub(super) copies_only: bool,
+    #[serde(default)]
+    pub(super) visits: Visits,
+    /// Whether gleaner works on all devices at once, in place of its default of 16.
+    #[serde(default)]
+    pub(super) all_at_once: bool,
+    /// How many files are recorded on the second device before each run.
+    #[serde(default)]
+    pub(super) new_files: usize,
+}
+
+/// Which visit of gleaner is measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Visits {
+    #[default]
+    First,
+    /// The second; as much has been recorded since the first.
+    Again,
+    /// The second; all files were gathered by the first and stay, because the configuration says so.
+    Kept,
+}
+
+/// A figure in a table of growth.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Column {
+    pub(super) heading: String,
+    pub(super) figure: Figure,
+    pub(super) digits: usize,
+}
+
+fn ssh() -> String {
+    "ssh".to_owned()
+}
+
+impl Catalogue {
+    pub(super) fn load() -> Result<Self> {
+        toml::from_str(include_str!("catalogue.toml")).context("read catalogue.toml")
+    }
+
+    pub(super) fn goal_of(&self, work: &str, link: &str) -> Option<&Goal> {
+        let comparison = self
+            .comparisons
+            .iter()
+            .find(|it| it.work == work && it.link == link);
+        comparison.and_then(|it| it.goal.as_ref())
+    }
+
+    /// The tools that are compared, in the order of the catalogue.
+    pub(super) fn compared_tools(&self) -> impl Iterator<Item = &Tool> {
+        let is_compared = |tool: &&Tool| self.comparisons.iter().any(|it| it.tools.contains(&tool.name));
+        self.tools.iter().filter(is_compared)
+    }
+}
+
+impl Tool {
+    pub(super) fn is_gleaner(&self) -> bool {
+        self.script.contains("$GLEANER")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_catalogue_names_only_what_there_is() {
+        let catalogue = Catalogue::load().unwrap();
+        let is_tool = |name: &String| catalogue.tools.iter().any(|it| it.name == *name);
+        for comparison in &catalogue.comparisons {
+            assert!(
+                catalogue.works.iter().any(|it| it.name == comparison.work),
+                "{comparison:?}"
+            );
+            assert!(
+                catalogue.links.iter().any(|it| it.name == comparison.link),
+                "{comparison:?}"
+            );
+            assert!(comparison.tools.iter().all(is_tool), "{comparison:?}");
+            let peer = comparison.goal.as_ref().and_then(Goal::peer);
+            assert!(
+                peer.is_none_or(|peer| comparison.tools.iter().any(|it| it == peer)),
+                "{comparison:?}"
+            );
+        }
+        for growth in &catalogue.growths {
+            assert!(growth.tools.iter().all(is_tool), "{growth:?}");
+            assert!(catalogue.columns.contains_key(&growth.columns), "{growth:?}");
+        }
+    }
+
+    #[test]
+    fn no_entry_has_the_name_of_another() {
+        let catalogue = Catalogue::load().unwrap();
+        let tools: BTreeSet<_> = catalogue.tools.iter().map(|it| &it.name).collect();
+        assert_eq!(tools.len(), catalogue.tools.len());
+        let works = catalogue.works.iter().map(|it| &it.name);
+        assert_eq!(works.collect::<BTreeSet<_>>().len(), catalogue.works.len());
+        let growths = catalogue.growths.iter().map(|it| &it.name);
+        assert_eq!(growths.collect::<BTreeSet<_>>().len(), catalogue.growths.len());
+    }
+}

@@ -1,0 +1,154 @@
+//! The ledger of gleaner from outside, by Debian's `sqlite3`: only the ledger's own crate may speak SQL by itself.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::lab::device_name;
+use super::results::{Figure, Figures, as_figure};
+use super::work::LEDGER_DEVICES;
+use crate::command;
+
+/// Without a journal: if it fails, the whole of it is gone anyhow.
+const FILL: &str = include_str!("fill.sql");
+/// The record of the last device stays as it is while that of the others grows, so that the list of its files has the same
+/// length.
+const QUIET_FILES: usize = 1000;
+
+/// Fills the ledger of a fleet where nothing waits with a record of `size` files, and some of the last device. By gleaner,
+/// ten million would take hours.
+pub(super) fn fill(ledger: &Path, size: usize) -> Result<()> {
+    record(ledger, 0..QUIET_FILES, &[device_name(LEDGER_DEVICES)])?;
+    let growing: Vec<_> = (1..LEDGER_DEVICES).map(device_name).collect();
+    // The numbers of the quiet device's files are taken.
+    record(ledger, QUIET_FILES..QUIET_FILES + size, &growing)
+}
+
+/// Records files of these numbers, in turn for each of the devices: with batches and passes, as gleaner would have.
+fn record(ledger: &Path, numbers: Range<usize>, devices: &[String]) -> Result<()> {
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = devices.iter().map(|name| format!("'{name}'")).collect();
+    let script = FILL
+        .replace("FIRST", &numbers.start.to_string())
+        .replace("END", &numbers.end.to_string())
+        .replace("DEVICES", &names.join(", "))
+        .replace("SLOTS", &devices.len().to_string());
+    run(ledger, &script).map(drop)
+}
+
+/// What it takes on the disk with a record of `size` files.
+pub(super) fn size_figures(ledger: &Path, size: usize) -> Result<Figures> {
+    const BYTES_OF_PASSES: &str =
+        "SELECT sum(dbstat.pgsize) FROM dbstat JOIN sqlite_schema AS object ON object.name = dbstat.name
+        WHERE object.tbl_name IN ('pass', 'batch');";
+    let bytes = as_figure(fs::metadata(ledger)?.len());
+    let of_passes = numbers(ledger, BYTES_OF_PASSES)?;
+    let of_passes = of_passes.first().copied().unwrap_or_default();
+    let mut figures = Figures::from([
+        (Figure::LedgerMb, bytes / 1e6),
+        (Figure::PassesMb, of_passes / 1e6),
+        (Figure::PassesPercent, of_passes / bytes * 100.0),
+    ]);
+    if size > 0 {
+        figures.insert(Figure::LedgerBytesEach, bytes / as_figure(size));
+    }
+    Ok(figures)
+}
+
+/// Writes what is not on the disk yet, and has the kernel forget what it remembers of the file.
+pub(super) fn forget_cached(ledger: &Path) -> Result<()> {
+    command::output(Command::new("sync").arg(ledger))?;
+    let mut input = OsString::from("if=");
+    input.push(ledger);
+    let mut forget = Command::new("dd");
+    forget
+        .arg(input)
+        .args(["iflag=nocache", "count=0", "status=none"]);
+    command::output(&mut forget).map(drop)
+}
+
+/// When the first file left its device, in seconds from the moment at which a run began, counted from 1970.
+pub(super) fn first_released(ledger: &Path, began: Duration) -> Result<Option<f64>> {
+    if !ledger.exists() {
+        return Ok(None);
+    }
+    let question = format!(
+        "SELECT min(released_at) FROM file WHERE released_at >= {};",
+        began.as_nanos()
+    );
+    let first = numbers(ledger, &question)?.first().copied();
+    Ok(first.map(|first| first / 1e9 - began.as_secs_f64()))
+}
+
+const SERVED: &str = "outcome IN ('well', 'partial')";
+/// Of the last sweep, which is the only one but for a first visit.
+const LAST: &str = "id > (SELECT max(id) FROM pass) - (SELECT count(*) FROM device)";
+
+/// How many devices were not served by the last sweep, which began then, though they are not silent; and when those that
+/// were served were done.
+pub(super) fn sweep_figures(ledger: &Path, began: Duration, silent: usize) -> Result<Figures> {
+    let count = format!("SELECT count(*) FROM pass WHERE NOT {SERVED} AND {LAST};");
+    let not_served = numbers(ledger, &count)?.first().copied().unwrap_or_default();
+    let not_served = (not_served - as_figure(silent)).max(0.0);
+    if not_served > 0.0 {
+        let why = format!(
+            "SELECT '  not served: ' || count(*), outcome, class, max(message) FROM pass WHERE NOT {SERVED} AND {LAST} GROUP BY 2, 3;"
+        );
+        print!("{}", run(ledger, &why)?);
+    }
+    let mut figures = Figures::from([(Figure::NotServed, not_served)]);
+    let ends = format!("SELECT min(ended), max(ended), max(took) FROM pass WHERE {SERVED} AND {LAST};");
+    if let [first, last, slowest] = numbers(ledger, &ends)?.as_slice() {
+        let began = began.as_secs_f64();
+        figures.insert(Figure::FirstEndSeconds, first / 1e9 - began);
+        figures.insert(Figure::LastEndSeconds, last / 1e9 - began);
+        figures.insert(Figure::SlowestSeconds, slowest / 1e9);
+    }
+    Ok(figures)
+}
+
+pub(super) fn sqlite_version() -> Result<String> {
+    let said = command::output(Command::new("sqlite3").arg("--version"))?;
+    Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+/// The numbers of the first row; what is NULL is left out.
+fn numbers(ledger: &Path, question: &str) -> Result<Vec<f64>> {
+    let said = run(ledger, question)?;
+    let columns = said.lines().next().unwrap_or_default().split('|');
+    columns
+        .filter(|column| !column.is_empty())
+        .map(|column| {
+            column
+                .parse()
+                .with_context(|| format!("a number, not `{column}`"))
+        })
+        .collect()
+}
+
+/// Runs a script, and returns what it prints: a row on each line, columns separated by `|`.
+fn run(ledger: &Path, script: &str) -> Result<String> {
+    let mut child = Command::new("sqlite3")
+        .args(["-batch", "-bail"])
+        .arg(ledger)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("start sqlite3")?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(script.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("sqlite3 on {}: {}", ledger.display(), output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}

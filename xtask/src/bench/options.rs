@@ -1,0 +1,188 @@
+//! What the command line asks for.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
+
+use super::catalogue::Catalogue;
+use super::work::Subject;
+
+/// Measure gleaner beside its peers, over emulated links; some hours for all of it
+#[derive(Debug, PartialEq, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(super) verb: Option<Verb>,
+    /// Only this work; may be repeated
+    #[arg(long = "work", value_name = "NAME", value_parser = known(|it| names(it.works.iter().map(|it| &it.name))))]
+    pub(super) works: Vec<String>,
+    /// Only over this link; may be repeated
+    #[arg(long = "link", value_name = "NAME", value_parser = known(|it| names(it.links.iter().map(|it| &it.name))))]
+    pub(super) links: Vec<String>,
+    /// This tool in place of those that are planned; may be repeated
+    #[arg(long = "tool", value_name = "NAME", value_parser = known(|it| names(it.compared_tools().map(|it| &it.name))))]
+    pub(super) tools: Vec<String>,
+    /// How much of each work; `--scale 1 --rounds 1` is a trial
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub(super) scale: u64,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+#[derive(Debug, PartialEq, Subcommand)]
+pub(crate) enum Verb {
+    /// How the cost grows with the files on a device, the ledger, the fleet
+    Growth(GrowthOptions),
+}
+
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct GrowthOptions {
+    /// Only what grows so; may be repeated
+    #[arg(long, value_enum)]
+    pub(super) of: Vec<Subject>,
+    /// No smaller sizes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) least: usize,
+    /// No larger sizes; those that take most of an hour are measured only if this admits them
+    #[arg(long, value_name = "N")]
+    pub(super) most: Option<usize>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+#[derive(Debug, Clone, PartialEq, Args)]
+pub(super) struct Common {
+    /// How often each is measured; 0 measures nothing
+    // Three is the smallest number that has a middle and a spread.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(super) rounds: usize,
+    /// A build of gleaner in place of one that is built now; several are measured side by side
+    #[arg(long = "gleaner", value_name = "PATH", value_parser = absolute)]
+    pub(super) builds: Vec<PathBuf>,
+    /// When a run is ended: after 5 minutes, or 30 where works grow, if not said
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) limit: Option<u64>,
+    /// Where the servers, the devices' files and the store are
+    #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir(), value_parser = absolute)]
+    pub(super) folder: PathBuf,
+    /// Write the page of the documents from all that was measured
+    #[arg(long)]
+    pub(super) write: bool,
+}
+
+/// The arguments after `bench`, as a line of their own.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench")]
+struct Line {
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Options {
+    pub(crate) fn read(arguments: &[String]) -> Result<Self, clap::Error> {
+        let name = "cargo xtask bench".to_owned();
+        let line = Line::try_parse_from(std::iter::once(&name).chain(arguments))?;
+        Ok(line.options)
+    }
+
+    pub(super) fn works_grow(&self) -> bool {
+        self.verb.is_some()
+    }
+
+    pub(super) fn common(&self) -> &Common {
+        match &self.verb {
+            Some(Verb::Growth(growth)) => &growth.common,
+            None => &self.common,
+        }
+    }
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    names.cloned().collect()
+}
+
+/// One of the names that the catalogue has.
+fn known(names: fn(&Catalogue) -> Vec<String>) -> PossibleValuesParser {
+    // A catalogue that cannot be read is an error of the run, and a test reads it.
+    PossibleValuesParser::new(Catalogue::load().map(|it| names(&it)).unwrap_or_default())
+}
+
+fn absolute(path: &str) -> io::Result<PathBuf> {
+    std::path::absolute(path)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::bench) fn read(line: &str) -> Result<Options, clap::Error> {
+        let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        Options::read(&words)
+    }
+
+    fn common() -> Common {
+        Common {
+            rounds: 5,
+            builds: vec!["/a/gleaner".into(), "/b/gleaner".into()],
+            limit: Some(9),
+            folder: "/c".into(),
+            write: true,
+        }
+    }
+
+    #[test]
+    fn every_word_is_understood() {
+        let options = read(
+            "--work big --work small --link wan --tool tar --rounds 5 --gleaner /a/gleaner --gleaner /b/gleaner --limit 9 \
+             --folder /c --scale 1 --write",
+        )
+        .unwrap();
+        assert_eq!(
+            options,
+            Options {
+                verb: None,
+                works: vec!["big".to_owned(), "small".to_owned()],
+                links: vec!["wan".to_owned()],
+                tools: vec!["tar".to_owned()],
+                scale: 1,
+                common: common(),
+            }
+        );
+        let nothing = read("").unwrap();
+        assert_eq!((nothing.scale, nothing.common.rounds), (100, 3));
+        assert_eq!(nothing.common.folder, std::env::temp_dir());
+    }
+
+    #[test]
+    fn every_word_of_growth_is_understood() {
+        let options = read(
+            "growth --of files --of fleet --least 10 --most 1000 --rounds 5 --gleaner /a/gleaner --gleaner /b/gleaner --limit 9 \
+             --folder /c --write",
+        )
+        .unwrap();
+        let growth = GrowthOptions {
+            of: vec![Subject::Files, Subject::Fleet],
+            least: 10,
+            most: Some(1000),
+            common: common(),
+        };
+        assert_eq!(options.common(), &growth.common);
+        assert_eq!(options.verb, Some(Verb::Growth(growth)));
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_those_there_are() {
+        let message = |line: &str| read(line).unwrap_err().to_string();
+        assert!(message("--link lan").contains("[possible values: loopback, wan, mobile]"));
+        assert!(message("--work huge").contains("big, middle, small"));
+        assert!(message("--tool scp").contains("rclone-unchecked"));
+        assert!(message("--wrok big").contains("--work"));
+        assert!(message("--rounds").contains("a value is required"));
+        assert!(message("--rounds few").contains("invalid value 'few'"));
+        assert!(message("--scale 0").contains("1..=100"));
+        assert!(message("growth --of memory").contains("[possible values: files, ledger, fleet]"));
+        assert!(message("--work big growth").contains("cannot be used"));
+    }
+}
