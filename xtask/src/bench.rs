@@ -46,22 +46,24 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let catalogue = Catalogue::load()?;
     let tables = plan::tables(&catalogue, options)?;
     let common = options.common();
-    let file = workspace.target.join("bench").join(match options.works_grow() {
-        true => "growth.json",
-        false => "results.json",
-    });
+    let name = if options.works_grow() {
+        "growth.json"
+    } else {
+        "results.json"
+    };
+    let file = workspace.target.join("bench").join(name);
     if common.rounds > 0 {
-        let Some(enclosure) = Enclosure::around_us()? else {
+        let Some(enclosure) = Enclosure::around_us() else {
             make_ready(workspace, options, &programs(&catalogue, &tables))?;
             return Enclosure::enter(&common.folder);
         };
         let _alone = Alone::in_folder(&workspace.target.join("bench"))?;
         measure(workspace, options, &catalogue, &tables, &enclosure, &file)?;
     }
-    match common.write || common.rounds == 0 {
-        true => write_page(workspace, options, &catalogue, &Results::read(&file)?),
-        false => Ok(()),
+    if common.write || common.rounds == 0 {
+        write_page(workspace, options, &catalogue, &Results::read(&file)?)?;
     }
+    Ok(())
 }
 
 /// Installs and builds what is measured.

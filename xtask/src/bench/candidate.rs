@@ -34,9 +34,10 @@ impl Candidate {
     /// Every one of these tools, gleaner once for each build.
     pub(super) fn all<'a>(tools: impl Iterator<Item = &'a Tool>, builds: &[PathBuf]) -> Vec<Self> {
         let of_tool = |tool: &'a Tool| {
-            let builds = match tool.is_gleaner() {
-                true => builds,
-                false => builds.get(..1).unwrap_or_default(),
+            let builds = if tool.is_gleaner() {
+                builds
+            } else {
+                builds.get(..1).unwrap_or_default()
             };
             (1_usize..).zip(builds).map(|(number, build)| Self {
                 name: match number {
@@ -112,10 +113,10 @@ impl Candidate {
     /// What has to be there before a run that finds what the one before it left.
     pub(super) fn set_on(&self, lab: &mut Lab) -> Result<()> {
         lab.record_more(self.tool.new_files)?;
-        match self.cold {
-            true => ledger::forget_cached(&lab.ledger()),
-            false => Ok(()),
+        if self.cold {
+            ledger::forget_cached(&lab.ledger())?;
         }
+        Ok(())
     }
 
     fn ask(&self, lab: &Lab, words: &[&str]) -> Result<String> {
@@ -163,11 +164,13 @@ impl Candidate {
 
     /// What the program says that it is.
     pub(super) fn version(&self) -> Result<String> {
-        let mut command = match self.tool.is_gleaner() {
-            true => Command::new(&self.build),
-            false => Command::new(&self.tool.program),
+        let program = Path::new(&self.tool.program);
+        let program = if self.tool.is_gleaner() {
+            &self.build
+        } else {
+            program
         };
-        let text = output(command.arg(match self.tool.program.as_str() {
+        let text = output(Command::new(program).arg(match self.tool.program.as_str() {
             "rclone" => "version",
             _ => "--version",
         }))?;

@@ -4,14 +4,12 @@
 //! namespace: when its first process goes, the kernel ends all others and takes the mounts down.
 
 use std::fs;
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-
-use crate::command::output;
+use rustix::process::getuid;
 
 const FOLDER: &str = "GLEANER_BENCH_FOLDER";
 const GROUP: &str = "GLEANER_BENCH_GROUP";
@@ -48,22 +46,18 @@ const FIRST_PROCESS: &str = r#""$@"; exit $?"#;
 
 impl Enclosure {
     /// The one that we are in, if we are.
-    pub(super) fn around_us() -> Result<Option<Self>> {
-        let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            folder,
+    pub(super) fn around_us() -> Option<Self> {
+        Some(Self {
+            folder: std::env::var_os(FOLDER).map(PathBuf::from)?,
             group: std::env::var_os(GROUP)
                 .filter(|group| !group.is_empty())
                 .map(PathBuf::from),
-            root: is_root()?,
-        }))
+            root: getuid().is_root(),
+        })
     }
 
     /// Starts this program with the same arguments inside a new one, in our place. Comes back with an error only.
     pub(super) fn enter(below: &Path) -> Result<()> {
-        let root = is_root()?;
         let folder = new_folder(below)?;
         let name = folder.file_name().unwrap_or_default();
         let group = own_group()
@@ -74,7 +68,7 @@ impl Enclosure {
             .args(["-c", KEEPER, "sh", "setpriv", "--pdeathsig", "KILL"])
             .env(FOLDER, &folder)
             .env(GROUP, group.unwrap_or_default());
-        if root {
+        if getuid().is_root() {
             keeper
                 .args(["unshare", "--mount", "--pid", "--fork", "--kill-child"])
                 .args(["--mount-proc", "sh", "-c", FIRST_PROCESS, "sh"]);
@@ -86,11 +80,7 @@ impl Enclosure {
     }
 }
 
-pub(super) fn is_root() -> Result<bool> {
-    Ok(output(Command::new("id").arg("-u"))?.trim() == "0")
-}
-
-/// A folder that nobody else has. Its name stays short: sockets lie in it.
+/// A folder of its own. Its name stays short, because there are sockets in it.
 fn new_folder(below: &Path) -> Result<PathBuf> {
     let harmless = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
     if !below.is_absolute() || !below.to_string_lossy().chars().all(harmless) {
@@ -99,15 +89,12 @@ fn new_folder(below: &Path) -> Result<PathBuf> {
             below.display()
         );
     }
-    for number in 0..1000 {
-        let folder = below.join(format!("gleaner-bench-{}-{number}", std::process::id()));
-        match fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error).with_context(|| format!("make {}", folder.display())),
-        }
-    }
-    bail!("cannot find a free name in {}", below.display())
+    let folder = tempfile::Builder::new()
+        .prefix("gleaner-bench-")
+        .tempdir_in(below);
+    let folder = folder.with_context(|| format!("make a folder in {}", below.display()))?;
+    // The shell that is about to take our place removes it.
+    Ok(folder.keep())
 }
 
 /// Our own control group, by the unified hierarchy.

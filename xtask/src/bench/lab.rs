@@ -44,11 +44,8 @@ impl Lab {
     pub(super) fn open(enclosure: &Enclosure, work: &Work, link: &Link) -> Result<Self> {
         let folder = enclosure.folder.clone();
         let disk = Disk::open(enclosure, work)?;
-        make_folders(&[
-            folder.join("keys"),
-            folder.join("home"),
-            disk.folder.join("sources"),
-        ])?;
+        make_folder(&folder.join("keys"))?;
+        make_folder(&folder.join("home"))?;
         let group = enclosure
             .group
             .as_ref()
@@ -59,9 +56,10 @@ impl Lab {
         for name in ["jump", "device"] {
             make_key(&folder.join("keys").join(name))?;
             let is_apart = name == "device" && work.devices_apart && enclosure.root;
-            servers.push(match is_apart {
-                true => Server::start_apart(&folder, name, group.as_ref())?,
-                false => Server::start(&folder, name, group.as_ref(), enclosure.root)?,
+            servers.push(if is_apart {
+                Server::start_apart(&folder, name, group.as_ref())?
+            } else {
+                Server::start(&folder, name, group.as_ref(), enclosure.root)?
             });
         }
         let port_of = |name: &str| {
@@ -120,7 +118,7 @@ impl Lab {
         self.sources().join(device_name(device))
     }
 
-    /// Where the tools bring the files. The ledger of gleaner lies beside it, on the same disk.
+    /// Where the tools bring the files. The ledger of gleaner is beside it, on the same disk.
     pub(super) fn store(&self) -> PathBuf {
         self.disk.folder.join("store")
     }
@@ -137,7 +135,7 @@ impl Lab {
     pub(super) fn lay_out(&self) -> Result<()> {
         for folder in [self.sources(), self.store(), self.disk.folder.join("ledger")] {
             clear(&folder)?;
-            make_folders(&[folder])?;
+            make_folder(&folder)?;
         }
         self.record()
     }
@@ -146,13 +144,13 @@ impl Lab {
     pub(super) fn record(&self) -> Result<()> {
         for device in self.work.live_devices() {
             let source = self.source(device);
-            make_folders(std::slice::from_ref(&source))?;
+            make_folder(&source)?;
             let mut folder = PathBuf::new();
             for file in self.work.files(device) {
                 let path = source.join(&file.path);
                 if let Some(parent) = path.parent().filter(|parent| *parent != folder) {
                     folder = parent.to_owned();
-                    make_folders(std::slice::from_ref(&folder))?;
+                    make_folder(&folder)?;
                 }
                 let mut writing =
                     fs::File::create(&path).with_context(|| format!("make {}", path.display()))?;
@@ -226,10 +224,8 @@ fn flush(folder: &Path) -> Result<()> {
     output(Command::new("sync").arg("--file-system").arg(folder)).map(drop)
 }
 
-fn make_folders(folders: &[PathBuf]) -> Result<()> {
-    folders.iter().try_for_each(|folder| {
-        fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
-    })
+fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
 }
 
 fn make_key(file: &Path) -> Result<()> {
@@ -256,8 +252,8 @@ fn silent_port() -> Result<u16> {
     Ok(port)
 }
 
-/// Where the sources and the store lie. A fresh file system for root, so that the age of the machine's disk does not
-/// count; else a folder.
+/// Where the sources and the store are. A fresh file system for root, so that the age of the machine's disk does not
+/// count; otherwise a folder.
 #[derive(Debug)]
 struct Disk {
     folder: PathBuf,
@@ -267,7 +263,7 @@ struct Disk {
 impl Disk {
     fn open(enclosure: &Enclosure, work: &Work) -> Result<Self> {
         let folder = enclosure.folder.join("disk");
-        make_folders(std::slice::from_ref(&folder))?;
+        make_folder(&folder)?;
         if !enclosure.root {
             return Ok(Self { folder, image: None });
         }
@@ -276,12 +272,12 @@ impl Disk {
             folder,
             image: Some(image.clone()),
         };
-        fs::File::create(&image)?.set_len(work.disk_gibibytes << 30)?;
-        // Tables that are made at leisure, behind the back of whoever is measured, would count for nobody in particular.
+        fs::File::create(&image)?.set_len(work.disk_gibibytes() << 30)?;
+        // Tables that are made later, in the background, would count for the tool that runs then.
         output(
             Command::new("mkfs.ext4")
                 .args(["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-N"])
-                .arg(work.disk_files.to_string())
+                .arg(work.disk_files().to_string())
                 .arg(&image),
         )?;
         output(

@@ -1,6 +1,5 @@
 //! The ledger of gleaner from outside, by Debian's `sqlite3`: only the ledger's own crate may speak SQL by itself.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::ops::Range;
@@ -9,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::{Advice, fadvise};
 
 use super::lab::device_name;
 use super::results::{Figure, Figures, as_figure};
@@ -65,14 +65,9 @@ pub(super) fn size_figures(ledger: &Path, size: usize) -> Result<Figures> {
 
 /// Writes what is not on the disk yet, and has the kernel forget what it remembers of the file.
 pub(super) fn forget_cached(ledger: &Path) -> Result<()> {
-    command::output(Command::new("sync").arg(ledger))?;
-    let mut input = OsString::from("if=");
-    input.push(ledger);
-    let mut forget = Command::new("dd");
-    forget
-        .arg(input)
-        .args(["iflag=nocache", "count=0", "status=none"]);
-    command::output(&mut forget).map(drop)
+    let file = fs::File::open(ledger).with_context(|| format!("open {}", ledger.display()))?;
+    file.sync_all()?;
+    fadvise(&file, 0, None, Advice::DontNeed).context("have the ledger forgotten")
 }
 
 /// When the first file left its device, in seconds from the moment at which a run began, counted from 1970.

@@ -41,10 +41,8 @@ pub(super) fn facts(candidates: &[Candidate], works_grow: bool) -> Result<Vec<(S
     let is_other = |it: &&Candidate| it.tool.is_gleaner() && (works_grow || it.tool.visits != Visits::First);
     for candidate in candidates.iter().filter(|it| !is_other(it)) {
         // Several ways of using rsync are one program; several builds of gleaner are not.
-        let name = match candidate.tool.is_gleaner() {
-            true => &candidate.name,
-            false => &candidate.tool.program,
-        };
+        let (is_gleaner, program) = (candidate.tool.is_gleaner(), &candidate.tool.program);
+        let name = if is_gleaner { &candidate.name } else { program };
         if facts.iter().all(|(known, _)| known != name) {
             facts.push((name.clone(), candidate.version()?));
         }

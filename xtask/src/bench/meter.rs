@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use rustix::process::{self, Pid, Signal};
 
 use census::Census;
 
@@ -226,12 +227,10 @@ impl Watch<'_> {
 
 /// Harmless when it has ended.
 pub(super) fn kill_process_group(leader: u32) {
-    drop(
-        Command::new("kill")
-            .args(["-KILL", "--", &format!("-{leader}")])
-            .stderr(Stdio::null())
-            .status(),
-    );
+    let leader = i32::try_from(leader).ok().and_then(Pid::from_raw);
+    if let Some(leader) = leader {
+        process::kill_process_group(leader, Signal::KILL).ok();
+    }
 }
 
 /// What all children used that somebody has waited for.

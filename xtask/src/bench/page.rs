@@ -181,15 +181,15 @@ mod tests {
         growth(&Catalogue::load().unwrap(), results).unwrap()
     }
 
-    fn add(results: &mut Results, names: (&str, &str), size: usize, figures: &[(Figure, f64)]) {
+    fn add(results: &mut Results, work: &str, tool: &str, size: usize, figures: &[(Figure, f64)]) {
         results.add(Entry {
-            work: names.0.to_owned(),
+            work: work.to_owned(),
             size,
             runs: vec![Run {
                 verdict: Verdict::Whole,
                 figures: figures.iter().copied().collect(),
             }],
-            ..entry(names.1, &[])
+            ..entry(tool, &[])
         });
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let mut results = compared();
         for (size, milliseconds) in [(1000, 0.5), (10_000, 0.45)] {
             let figures = [(Figure::MsEach, milliseconds), (Figure::CollectorMb, 30.0)];
-            add(&mut results, ("files", "gleaner"), size, &figures);
+            add(&mut results, "files", "gleaner", size, &figures);
         }
         let size = [
             (Figure::LedgerMb, 4_500.0),
@@ -206,13 +206,15 @@ mod tests {
         ];
         add(
             &mut results,
-            (report::LEDGER_SIZE, report::LEDGER_SIZE),
+            report::LEDGER_SIZE,
+            report::LEDGER_SIZE,
             10_000_000,
             &size,
         );
         add(
             &mut results,
-            ("ledger", "status"),
+            "ledger",
+            "status",
             10_000_000,
             &[(Figure::Seconds, 0.25)],
         );
@@ -256,7 +258,7 @@ mod tests {
         let page = growth_of(&grown());
         assert!(page.contains("| 10,000 | –       | 0.450       |"), "{page}");
         assert!(page.contains(
-            "With 10,000,000 files the ledger takes 4,500 MB on the disk, 450 bytes for each file.\n"
+            "With 10,000,000 files the ledger takes 4,500 MB on the disk,\n450 bytes for each file. Of"
         ));
         assert!(
             page.contains("| `gleaner status`, all devices               | 0.25       |"),
@@ -274,10 +276,11 @@ mod tests {
             let mut figures = vec![(Figure::InFiveMinutes, in_five_minutes), (Figure::MsEach, 60.0)];
             let of_sweep = [Figure::Seconds, Figure::CpuSeconds, Figure::ServerCpuSeconds];
             figures.extend(of_sweep.map(|figure| (figure, 30.0)));
-            add(&mut results, ("fleet-idle", "gleaner"), size, &figures);
+            add(&mut results, "fleet-idle", "gleaner", size, &figures);
             add(
                 &mut results,
-                ("fleet-files", "gleaner"),
+                "fleet-files",
+                "gleaner",
                 size,
                 &[(Figure::InFiveMinutes, 3_000.0)],
             );
@@ -297,7 +300,8 @@ mod tests {
         let every: Vec<_> = every.into_iter().collect();
         add(
             &mut results,
-            (report::LEDGER_SIZE, report::LEDGER_SIZE),
+            report::LEDGER_SIZE,
+            report::LEDGER_SIZE,
             10_000_000,
             &every,
         );
@@ -305,7 +309,7 @@ mod tests {
             for tool in &growth.tools {
                 let size = *growth.sizes.last().unwrap();
                 results.entries.retain(|entry| entry.work != growth.name);
-                add(&mut results, (&growth.name, tool), size, &every);
+                add(&mut results, &growth.name, tool, size, &every);
             }
         }
         let page = growth_of(&results);

@@ -53,9 +53,10 @@ fn compared(catalogue: &Catalogue, options: &Options) -> Result<Vec<Table>> {
             tables.push(Table {
                 work: work.scaled(options.scale),
                 link: link.clone(),
-                tools: match options.tools.is_empty() {
-                    true => comparison.tools.clone(),
-                    false => options.tools.clone(),
+                tools: if options.tools.is_empty() {
+                    comparison.tools.clone()
+                } else {
+                    options.tools.clone()
                 },
                 size: usize::try_from(options.scale)?,
                 rounds: options.common.rounds,
@@ -82,9 +83,10 @@ fn growing(catalogue: &Catalogue, options: &GrowthOptions) -> Result<Vec<Table>>
                 link: loopback.clone(),
                 tools: growth.tools.clone(),
                 size: *size,
-                rounds: match *size > growth.repeated_up_to.unwrap_or(usize::MAX) {
-                    true => options.common.rounds.min(1),
-                    false => options.common.rounds,
+                rounds: if growth.repeated_up_to.is_some_and(|most| *size > most) {
+                    options.common.rounds.min(1)
+                } else {
+                    options.common.rounds
                 },
             });
         }

@@ -33,9 +33,10 @@ pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
             .filter(|_| is_gleaner)
             .and_then(|goal| goal.judge(entry, entries));
         let typical = |figure: Figure, digits: usize| {
-            let spread = match entry.went_over_limit() {
-                true => entry.of_all(figure),
-                false => entry.of_whole(figure),
+            let spread = if entry.went_over_limit() {
+                entry.of_all(figure)
+            } else {
+                entry.of_whole(figure)
             };
             shown(spread.median(), digits)
         };

@@ -24,10 +24,9 @@ pub(super) struct Work {
     smallest_bytes: u64,
     largest_bytes: u64,
     pub(super) shape: Shape,
-    /// Room for the image: sources, one store, and as much again.
-    pub(super) disk_gibibytes: u64,
-    /// How many files have names on it: twice what waits, and some. Not more, because their table is written in full.
-    pub(super) disk_files: u64,
+    /// What the ledger is filled with before anything is measured.
+    #[serde(skip)]
+    pub(super) recorded_files: usize,
     /// Whether each connection to a device gets processes of its own, as on a device (for root). What looks at all
     /// processes of a device would otherwise see those of all.
     pub(super) devices_apart: bool,
@@ -52,8 +51,7 @@ impl Default for Work {
             smallest_bytes: 0,
             largest_bytes: 0,
             shape: Shape::Random,
-            disk_gibibytes: 8,
-            disk_files: 200_000,
+            recorded_files: 0,
             devices_apart: false,
             folders_in_turn: true,
             grows: None,
@@ -104,16 +102,12 @@ impl Growth {
         let work = match self.of {
             Subject::Files => Work::waiting(size, self.bytes),
             Subject::Ledger => Work {
-                // A row takes about half a kilobyte with its indexes, and what SQLite writes beside it may take as much.
-                disk_gibibytes: 4 + u64::try_from(size >> 20).unwrap_or(u64::MAX),
+                recorded_files: size,
                 ..Work::devices(LEDGER_DEVICES, 0, 0, 0)
             },
             Subject::Fleet => {
                 let silent = self.one_silent_of.map_or(0, |one| size / one);
-                let share = match self.files_are_shared {
-                    true => size,
-                    false => 1,
-                };
+                let share = if self.files_are_shared { size } else { 1 };
                 Work::devices(size, silent, self.files / share, self.bytes)
             }
         };
@@ -142,47 +136,51 @@ pub(super) enum Fate {
     Silent,
 }
 
-/// What a file takes at least on a disk.
-const DISK_BLOCK_BYTES: u64 = 4096;
-
 /// As many as a camera makes on a busy day.
 const FILES_IN_A_FOLDER: usize = 10_000;
 
 impl Work {
     /// Files of one size on one device.
     fn waiting(files: usize, bytes: u64) -> Self {
-        let waiting = Self {
+        Self {
             files_per_device: files,
             folders_per_device: files.div_ceil(FILES_IN_A_FOLDER),
             smallest_bytes: bytes,
             largest_bytes: bytes,
             folders_in_turn: false,
             ..Self::default()
-        };
-        waiting.with_room()
+        }
     }
 
     /// Devices with as many files of one size each. The silent are among them.
     fn devices(all: usize, silent: usize, files_each: usize, bytes: u64) -> Self {
-        let fleet = Self {
+        Self {
             live: all.saturating_sub(silent),
             silent,
             folders_per_device: 1,
             devices_apart: true,
             ..Self::waiting(files_each, bytes)
-        };
-        fleet.with_room()
+        }
     }
 
-    /// With room for all of it twice, and some.
-    fn with_room(self) -> Self {
-        let files = u64::try_from(self.live * self.files_per_device).unwrap_or(u64::MAX);
-        let bytes = files.saturating_mul(self.largest_bytes.next_multiple_of(DISK_BLOCK_BYTES));
-        Self {
-            disk_gibibytes: 4 + (bytes.saturating_mul(3) >> 30),
-            disk_files: 200_000 + files.saturating_mul(3),
-            ..self
-        }
+    /// Room for the sources, one store, as much again, and the ledger, in gibibytes.
+    pub(super) fn disk_gibibytes(&self) -> u64 {
+        /// What a file takes at least on a disk.
+        const BLOCK_BYTES: u64 = 4096;
+        /// A row takes about half a kilobyte with its indexes, and the journal beside it may take as much.
+        const ROW_BYTES: u64 = 1024;
+        let bytes = self.waiting_files() * self.largest_bytes.next_multiple_of(BLOCK_BYTES);
+        let rows = u64::try_from(self.recorded_files).unwrap_or_default();
+        4 + ((bytes * 3 + rows * ROW_BYTES) >> 30)
+    }
+
+    /// How many files have names on it: twice what waits, and some. Not more, because their table is written in full.
+    pub(super) fn disk_files(&self) -> u64 {
+        200_000 + self.waiting_files() * 3
+    }
+
+    fn waiting_files(&self) -> u64 {
+        u64::try_from(self.live * self.files_per_device).unwrap_or_default()
     }
 
     /// The same with `percent` of everything, but at least two of what there are several.
@@ -254,9 +252,10 @@ impl Work {
         let in_a_folder = self.files_per_device.div_ceil(folders).max(1);
         let in_turn = self.folders_in_turn;
         (0..self.files_per_device).map(move |number| {
-            let folder = match in_turn {
-                true => number % folders,
-                false => number / in_a_folder,
+            let folder = if in_turn {
+                number % folders
+            } else {
+                number / in_a_folder
             };
             let seed = u64::try_from(device * 100_000_000 + number).unwrap_or_default();
             Recorded {

@@ -30,7 +30,7 @@ pub(super) struct Server {
 const WITH_EMPTY_HOME: &str = r#"mount --bind "$1" "$2" && shift 2 && exec "$@""#;
 
 impl Server {
-    /// Its key, and that of who may log in, lie in `folder/keys`.
+    /// Its key, and that of the client, are in `folder/keys`.
     pub(super) fn start(
         folder: &Path,
         name: &'static str,
@@ -138,7 +138,7 @@ fn serve_apart(listener: &TcpListener, words: &[OsString], group: Option<&Path>)
             .stdin(OwnedFd::from(stream))
             .stdout(OwnedFd::from(second))
             .stderr(Stdio::null());
-        // A client without an answer tells of it.
+        // If it fails, the client says that nothing answers.
         sessions.extend(command.spawn());
         sessions.retain_mut(|session| matches!(session.try_wait(), Ok(None)));
     }

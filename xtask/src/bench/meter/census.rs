@@ -28,9 +28,10 @@ impl Census {
             };
             census.processes += 1;
             census.all_kib += memory.resident;
-            let descriptors = match counts_descriptors {
-                true => descriptors(*process),
-                false => (0, 0),
+            let descriptors = if counts_descriptors {
+                descriptors(*process)
+            } else {
+                (0, 0)
             };
             census.sockets += descriptors.1;
             if *process == leader {

@@ -35,7 +35,7 @@ fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error
     u64::deserialize(from).map(Duration::from_millis)
 }
 
-/// What waits in front of the link, of all connections together; whoever has more to send is held up.
+/// What waits in front of the link, of all connections together; what has more to send is held up.
 const ROUTER_BUFFER_BYTES: usize = 256 * 1024;
 
 impl Character {
@@ -48,7 +48,7 @@ impl Character {
             .saturating_add(ROUTER_BUFFER_BYTES)
     }
 
-    /// How long the link is busy with so many bytes.
+    /// How long the link is busy with this many bytes.
     pub(super) fn transmission(&self, bytes: usize) -> Duration {
         let bits = u128::try_from(bytes).unwrap_or(u128::MAX) * 8;
         let nanos = bits * 1_000_000_000 / u128::from(self.bits_per_second.max(1));
@@ -67,7 +67,7 @@ impl Character {
             .map_or(time, |(_, end)| end)
     }
 
-    /// The outage that is going on at `time`, else the next.
+    /// The outage that is going on at `time`, or the next.
     fn outage_from(&self, time: Duration) -> Option<(Duration, Duration)> {
         let outages = self.outages?;
         let since_first = time.saturating_sub(outages.first).as_nanos();
