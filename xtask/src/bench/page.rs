@@ -285,7 +285,7 @@ mod tests {
                 &[(Figure::InFiveMinutes, 3_000.0)],
             );
         }
-        let page = growth_of(&results);
+        let page = growth_of(&results).replace('\n', " ");
         assert!(
             page.contains("serve 5,000 devices of this kind, and 3,000 where"),
             "{page}"
