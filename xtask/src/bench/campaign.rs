@@ -257,7 +257,7 @@ fn say(round: usize, candidate: &Candidate, run: &Run) {
     };
     let seconds = run.figures.get(&Figure::Seconds).copied().unwrap_or_default();
     println!(
-        "  round {}  {:<16}  {seconds:8.2} s  {how}",
+        "  round {}  {:<18}  {seconds:8.2} s  {how}",
         round + 1,
         candidate.name
     );

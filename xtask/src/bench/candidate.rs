@@ -23,6 +23,8 @@ const VISITS: usize = 5;
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) name: String,
+    /// What it is a way of using. Several ways of using rsync are one program; several builds of gleaner are not.
+    pub(super) program: String,
     pub(super) tool: Tool,
     /// The build of gleaner.
     build: PathBuf,
@@ -40,9 +42,11 @@ impl Candidate {
                 builds.get(..1).unwrap_or_default()
             };
             (1_usize..).zip(builds).map(|(number, build)| Self {
-                name: match number {
-                    1 => tool.name.clone(),
-                    _ => format!("{}-{number}", tool.name),
+                name: numbered(&tool.name, number),
+                program: if tool.is_gleaner() {
+                    numbered("gleaner", number)
+                } else {
+                    tool.program.clone()
                 },
                 tool: tool.clone(),
                 build: build.clone(),
@@ -211,6 +215,13 @@ impl Candidate {
     }
 }
 
+fn numbered(name: &str, number: usize) -> String {
+    match number {
+        1 => name.to_owned(),
+        _ => format!("{name}-{number}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::catalogue::Catalogue;
@@ -227,5 +238,10 @@ mod tests {
         let names: Vec<_> = all.iter().map(|candidate| candidate.name.as_str()).collect();
         assert_eq!(names, ["gleaner", "gleaner-2", "rsync"]);
         assert_eq!(all[1].build, PathBuf::from("/b"));
+        let questions = tools.iter().filter(|it| it.name == "status");
+        let programs = Candidate::all(questions, &builds)
+            .into_iter()
+            .map(|it| it.program);
+        assert_eq!(programs.collect::<Vec<_>>(), ["gleaner", "gleaner-2"]);
     }
 }

@@ -6,7 +6,6 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::candidate::Candidate;
-use super::catalogue::Visits;
 use super::ledger;
 use crate::command::output;
 
@@ -37,14 +36,9 @@ pub(super) fn facts(candidates: &[Candidate], works_grow: bool) -> Result<Vec<(S
         ),
         ("ssh".to_owned(), version_of_ssh()),
     ];
-    // Gleaner's other visits and commands are of the same build.
-    let is_other = |it: &&Candidate| it.tool.is_gleaner() && (works_grow || it.tool.visits != Visits::First);
-    for candidate in candidates.iter().filter(|it| !is_other(it)) {
-        // Several ways of using rsync are one program; several builds of gleaner are not.
-        let (is_gleaner, program) = (candidate.tool.is_gleaner(), &candidate.tool.program);
-        let name = if is_gleaner { &candidate.name } else { program };
-        if facts.iter().all(|(known, _)| known != name) {
-            facts.push((name.clone(), candidate.version()?));
+    for candidate in candidates {
+        if facts.iter().all(|(known, _)| *known != candidate.program) {
+            facts.push((candidate.program.clone(), candidate.version()?));
         }
     }
     if works_grow {
