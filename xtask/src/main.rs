@@ -77,7 +77,7 @@ enum Verb {
     /// Count the instructions of the hot paths and compare them with instructions/kept.toml
     Instructions(instructions::Options),
     /// Measure gleaner beside its peers, over emulated links
-    Bench(bench::Options),
+    Bench(Box<bench::Options>),
 }
 
 fn main() -> ExitCode {

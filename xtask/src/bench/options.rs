@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Subcommand};
 
 use super::catalogue::Catalogue;
 use super::work::Subject;
@@ -72,21 +72,7 @@ pub(super) struct Common {
     pub(super) write: bool,
 }
 
-/// The arguments after `bench`, as a line of their own.
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask bench")]
-struct Line {
-    #[command(flatten)]
-    options: Options,
-}
-
 impl Options {
-    pub(crate) fn read(arguments: &[String]) -> Result<Self, clap::Error> {
-        let name = "cargo xtask bench".to_owned();
-        let line = Line::try_parse_from(std::iter::once(&name).chain(arguments))?;
-        Ok(line.options)
-    }
-
     pub(super) fn works_grow(&self) -> bool {
         self.verb.is_some()
     }
@@ -115,11 +101,19 @@ fn absolute(path: &str) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use clap::Parser;
+
     use super::*;
 
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
     pub(in crate::bench) fn read(line: &str) -> Result<Options, clap::Error> {
-        let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
-        Options::read(&words)
+        let words = std::iter::once("bench").chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.options)
     }
 
     fn common() -> Common {
