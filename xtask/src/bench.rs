@@ -1,5 +1,5 @@
-//! The measurement of gleaner: real servers, real tools, emulated links, results compared byte by byte. Beside its peers with
-//! works of one size, or alone with works that grow.
+//! The measurement of gleaner: real servers, real tools, emulated links, results compared byte by byte.
+//! Beside its peers with works of one size, or alone with works that grow.
 //!
 //! What can be measured is in `catalogue.toml`; begin reading with `campaign.rs`.
 

@@ -23,7 +23,8 @@ const VISITS: usize = 5;
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) name: String,
-    /// What it is a way of using. Several ways of using rsync are one program; several builds of gleaner are not.
+    /// What it is a way of using. Several ways of using rsync are one program; several builds of gleaner are
+    /// not.
     pub(super) program: String,
     pub(super) tool: Tool,
     /// The build of gleaner.
@@ -78,8 +79,8 @@ impl Candidate {
         lab.set_up_link()
     }
 
-    /// What has to be there before the clock starts: for gleaner a store, and on a fleet where nothing waits a ledger that has
-    /// seen it before.
+    /// What has to be there before the clock starts: for gleaner a store, and on a fleet where nothing waits
+    /// a ledger that has seen it before.
     fn prepare(&self, lab: &Lab) -> Result<()> {
         // What a tool that was ended at its limit leaves of its tunnel would keep the next from having one.
         fs::remove_file(lab.folder.join("tunnel")).ok();
@@ -182,7 +183,8 @@ impl Candidate {
         Ok(first.to_owned())
     }
 
-    /// All default but for what is as short as a measurement: files are made a moment before they are gathered.
+    /// All default but for what is as short as a measurement: files are made a moment before they are
+    /// gathered.
     fn configuration(&self, lab: &Lab) -> Result<String> {
         let shown = |path: &Path| path.display().to_string();
         let mut text = format!(

@@ -37,7 +37,8 @@ impl Noise {
     }
 
     fn fill(&mut self, bytes: &mut [u8]) {
-        // Eight at once: byte by byte, a debug build would take longer to make a gigabyte than the tools to move it.
+        // Eight at once: byte by byte, a debug build would take longer to make a gigabyte than the tools to
+        // move it.
         let (words, rest) = bytes.as_chunks_mut::<8>();
         for word in words {
             *word = self.next().to_le_bytes();

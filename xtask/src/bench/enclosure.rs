@@ -1,7 +1,7 @@
 //! What the measurement runs in, so that nothing of it is left however it ends.
 //!
-//! A shell takes our place, starts us anew inside, waits, and clears away. For root the inside is a mount and a process
-//! namespace: when its first process goes, the kernel ends all others and takes the mounts down.
+//! A shell takes our place, starts us anew inside, waits, and clears away. For root the inside is a mount and
+//! a process namespace: when its first process goes, the kernel ends all others and takes the mounts down.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -23,8 +23,8 @@ pub(super) struct Enclosure {
     pub(super) root: bool,
 }
 
-/// A terminal's Ctrl-C ends the inside, whose processes do not hear it themselves. The control group can go when the last
-/// process has gone, so it tells when the files can.
+/// A terminal's Ctrl-C ends the inside, whose processes do not hear it themselves. The control group can go
+/// when the last process has gone, so it tells when the files can.
 const KEEPER: &str = r#"
 trap 'kill -KILL "$inside" 2>/dev/null' INT TERM HUP
 "$@" &
@@ -56,7 +56,8 @@ impl Enclosure {
         })
     }
 
-    /// Starts this program with the same arguments inside a new one, in our place. Comes back with an error only.
+    /// Starts this program with the same arguments inside a new one, in our place. Comes back with an error
+    /// only.
     pub(super) fn enter(below: &Path) -> Result<()> {
         let folder = new_folder(below)?;
         let name = folder.file_name().unwrap_or_default();

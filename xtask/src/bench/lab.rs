@@ -219,7 +219,8 @@ pub(super) fn clear(folder: &Path) -> Result<()> {
     }
 }
 
-/// Has everything that was written to a file system on its disk, so that the next to be measured does not pay for it.
+/// Has everything that was written to a file system on its disk, so that the next to be measured does not pay
+/// for it.
 fn flush(folder: &Path) -> Result<()> {
     output(Command::new("sync").arg("--file-system").arg(folder)).map(drop)
 }
@@ -252,8 +253,8 @@ fn silent_port() -> Result<u16> {
     Ok(port)
 }
 
-/// Where the sources and the store are. A fresh file system for root, so that the age of the machine's disk does not
-/// count; otherwise a folder.
+/// Where the sources and the store are. A fresh file system for root, so that the age of the machine's disk
+/// does not count; otherwise a folder.
 #[derive(Debug)]
 struct Disk {
     folder: PathBuf,
@@ -296,7 +297,8 @@ impl Drop for Disk {
             drop(clear(&self.folder));
             return;
         };
-        // Not mounted if that is what failed. A server of another namespace may hold it for a moment: detached, it goes.
+        // Not mounted if that is what failed. A server of another namespace may hold it for a moment:
+        // detached, it goes.
         drop(
             Command::new("umount")
                 .arg("--lazy")

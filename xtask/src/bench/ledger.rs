@@ -1,4 +1,5 @@
-//! The ledger of gleaner from outside, by Debian's `sqlite3`: only the ledger's own crate may speak SQL by itself.
+//! The ledger of gleaner from outside, by Debian's `sqlite3`: only the ledger's own crate may speak SQL by
+//! itself.
 
 use std::fs;
 use std::io::Write;
@@ -17,12 +18,12 @@ use crate::command;
 
 /// Without a journal: if it fails, the whole of it is gone anyhow.
 const FILL: &str = include_str!("fill.sql");
-/// The record of the last device stays as it is while that of the others grows, so that the list of its files has the same
-/// length.
+/// The record of the last device stays as it is while that of the others grows, so that the list of its files
+/// has the same length.
 const QUIET_FILES: usize = 1000;
 
-/// Fills the ledger of a fleet where nothing waits with a record of `size` files, and some of the last device. By gleaner,
-/// ten million would take hours.
+/// Fills the ledger of a fleet where nothing waits with a record of `size` files, and some of the last
+/// device. By gleaner, ten million would take hours.
 pub(super) fn fill(ledger: &Path, size: usize) -> Result<()> {
     record(ledger, 0..QUIET_FILES, &[device_name(LEDGER_DEVICES)])?;
     let growing: Vec<_> = (1..LEDGER_DEVICES).map(device_name).collect();
@@ -30,7 +31,8 @@ pub(super) fn fill(ledger: &Path, size: usize) -> Result<()> {
     record(ledger, QUIET_FILES..QUIET_FILES + size, &growing)
 }
 
-/// Records files of these numbers, in turn for each of the devices: with batches and passes, as gleaner would have.
+/// Records files of these numbers, in turn for each of the devices: with batches and passes, as gleaner would
+/// have.
 fn record(ledger: &Path, numbers: Range<usize>, devices: &[String]) -> Result<()> {
     if numbers.is_empty() {
         return Ok(());
@@ -87,8 +89,8 @@ const SERVED: &str = "outcome IN ('well', 'partial')";
 /// Of the last sweep, which is the only one but for a first visit.
 const LAST: &str = "id > (SELECT max(id) FROM pass) - (SELECT count(*) FROM device)";
 
-/// How many devices were not served by the last sweep, which began then, though they are not silent; and when those that
-/// were served were done.
+/// How many devices were not served by the last sweep, which began then, though they are not silent; and when
+/// those that were served were done.
 pub(super) fn sweep_figures(ledger: &Path, began: Duration, silent: usize) -> Result<Figures> {
     let count = format!("SELECT count(*) FROM pass WHERE NOT {SERVED} AND {LAST};");
     let not_served = numbers(ledger, &count)?.first().copied().unwrap_or_default();

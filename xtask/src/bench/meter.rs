@@ -1,7 +1,7 @@
 //! What a run costs: time, processor, memory.
 //!
-//! ssh does not wait for the helpers that it starts, so what a process learns of its children is not enough. A control group
-//! knows of all; without one the figures are lower bounds.
+//! ssh does not wait for the helpers that it starts, so what a process learns of its children is not enough.
+//! A control group knows of all; without one the figures are lower bounds.
 
 mod census;
 
@@ -22,7 +22,8 @@ use census::Census;
 
 /// Often enough to see a process that lives a moment, seldom enough not to be what is measured.
 const SAMPLING: Duration = Duration::from_millis(50);
-/// A look at a process takes a tenth of a millisecond of the machine that is measured: a tenth of one core at most.
+/// A look at a process takes a tenth of a millisecond of the machine that is measured: a tenth of one core at
+/// most.
 const SAMPLING_PER_PROCESS: Duration = Duration::from_millis(1);
 /// How long the helpers of a tool may outlive it before they count as left behind.
 const HELPERS_DEADLINE: Duration = Duration::from_secs(5);

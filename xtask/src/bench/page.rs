@@ -1,6 +1,7 @@
 //! The pages of the documents, from what was measured and a text with gaps, `page/*.md.in`.
 //!
-//! A gap is `{{…}}`. A paragraph with a gap for which nothing was measured is left out, and with a heading its section.
+//! A gap is `{{…}}`. A paragraph with a gap for which nothing was measured is left out, and with a heading
+//! its section.
 
 use anyhow::{Context, Result};
 

@@ -1,6 +1,8 @@
-//! A link between the ssh clients and the jump host, made of threads: delay, rate, outages, and a count of what passed.
+//! A link between the ssh clients and the jump host, made of threads: delay, rate, outages, and a count of
+//! what passed.
 //!
-//! It works on streams, not on packets: nothing is lost or doubled, and what the kernel would do about loss does not show.
+//! It works on streams, not on packets: nothing is lost or doubled, and what the kernel would do about loss
+//! does not show.
 
 mod schedule;
 
@@ -35,7 +37,8 @@ pub(super) struct Passed {
     pub(super) up_bytes: u64,
     /// From the devices.
     pub(super) down_bytes: u64,
-    /// Which part of the link's rate was used downstream from the first to the last byte of bulk, if there was any.
+    /// Which part of the link's rate was used downstream from the first to the last byte of bulk, if there
+    /// was any.
     pub(super) share_of_link: Option<f64>,
 }
 
@@ -134,8 +137,9 @@ impl State {
         }
     }
 
-    /// A connection comes about as over a real link: the server hears of it half a round trip later, and what it says at
-    /// once is at the client after a whole one. The client's first bytes wait for the answer to its opening.
+    /// A connection comes about as over a real link: the server hears of it half a round trip later, and what
+    /// it says at once is at the client after a whole one. The client's first bytes wait for the answer to
+    /// its opening.
     fn connect(self: Arc<Self>, client: TcpStream) -> Result<()> {
         let opened = self.character.arrival_of_nothing(self.epoch.elapsed());
         let answered = self.character.arrival_of_nothing(opened);

@@ -95,8 +95,8 @@ fn median_and_range(median: f64, spread: &Spread) -> String {
     }
 }
 
-/// A work that grows: a row for each size; for a ledger, which is asked in several ways, a column. Nothing if it was not
-/// measured.
+/// A work that grows: a row for each size; for a ledger, which is asked in several ways, a column. Nothing if
+/// it was not measured.
 pub(super) fn grown(growth: &Growth, catalogue: &Catalogue, results: &Results) -> Option<String> {
     let columns = catalogue.columns.get(&growth.columns)?;
     match growth.of {

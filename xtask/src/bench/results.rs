@@ -1,4 +1,5 @@
-//! Every run that was measured, the file that keeps them between one measurement and the next, and the lock on it.
+//! Every run that was measured, the file that keeps them between one measurement and the next, and the lock
+//! on it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -186,8 +187,8 @@ impl Results {
         }
     }
 
-    /// Puts new facts in the place of those of the same name. A program that was not measured this time keeps its line: its
-    /// runs are kept, too.
+    /// Puts new facts in the place of those of the same name. A program that was not measured this time keeps
+    /// its line: its runs are kept, too.
     pub(super) fn renew_facts(&mut self, new: Vec<(String, String)>) {
         for (what, value) in new {
             match self.facts.iter_mut().find(|(known, _)| *known == what) {

@@ -27,11 +27,11 @@ pub(super) struct Work {
     /// What the ledger is filled with before anything is measured.
     #[serde(skip)]
     pub(super) recorded_files: usize,
-    /// Whether each connection to a device gets processes of its own, as on a device (for root). What looks at all
-    /// processes of a device would otherwise see those of all.
+    /// Whether each connection to a device gets processes of its own, as on a device (for root). What looks
+    /// at all processes of a device would otherwise see those of all.
     pub(super) devices_apart: bool,
-    /// Each file is in another folder than the one before it. Otherwise one folder is filled after the other, as the days
-    /// of a camera are.
+    /// Each file is in another folder than the one before it. Otherwise one folder is filled after the other,
+    /// as the days of a camera are.
     folders_in_turn: bool,
     /// Measured at several sizes, because this grows.
     #[serde(skip)]
@@ -174,7 +174,8 @@ impl Work {
         4 + ((bytes * 3 + rows * ROW_BYTES) >> 30)
     }
 
-    /// How many files have names on it: twice what waits, and some. Not more, because their table is written in full.
+    /// How many files have names on it: twice what waits, and some. Not more, because their table is written
+    /// in full.
     pub(super) fn disk_files(&self) -> u64 {
         200_000 + self.waiting_files() * 3
     }
@@ -210,7 +211,8 @@ impl Work {
         }
     }
 
-    /// How each device answers; device 1 is the first. The dead stand between the living, as they do in the field.
+    /// How each device answers; device 1 is the first. The dead stand between the living, as they do in the
+    /// field.
     pub(super) fn fates(&self) -> Vec<Fate> {
         let dead = self.refusing + self.silent;
         let all = self.live + dead;

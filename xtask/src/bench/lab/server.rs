@@ -86,7 +86,8 @@ impl Server {
         Ok(server)
     }
 
-    /// One that gives each connection processes of its own, and a view of no others. For root only. It listens as long as this program runs.
+    /// One that gives each connection processes of its own, and a view of no others. For root only. It
+    /// listens as long as this program runs.
     pub(super) fn start_apart(folder: &Path, name: &'static str, group: Option<&Group>) -> Result<Self> {
         let program = command::find("sshd").context("sshd is missing")?;
         fs::create_dir_all("/run/sshd")?;

@@ -18,7 +18,8 @@ pub(in crate::bench) struct Census {
 }
 
 impl Census {
-    /// `leader` is the collector's own process. Descriptors are counted on demand: with a thousand processes that takes longer than all else.
+    /// `leader` is the collector's own process. Descriptors are counted on demand: with a thousand processes
+    /// that takes longer than all else.
     pub(super) fn of(processes: &[u32], leader: u32, counts_descriptors: bool) -> Self {
         let mut census = Self::default();
         for process in processes {

@@ -96,8 +96,8 @@ impl Schedule {
         }
     }
 
-    /// From when on there is room in front of the link. Without this bound each connection would put a queue of its own in front
-    /// of all others, and a small question would wait for seconds.
+    /// From when on there is room in front of the link. Without this bound each connection would put a queue
+    /// of its own in front of all others, and a small question would wait for seconds.
     pub(super) fn room_from(&self) -> Duration {
         let buffered = self.character.transmission(ROUTER_BUFFER_BYTES);
         self.free_at.saturating_sub(buffered)
