@@ -2,7 +2,6 @@
 
 mod server;
 
-use std::fmt::Write;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result};
+use testbed::{Client, Host, Port, Sshd};
 
 use super::contents::each_chunk;
 use super::enclosure::Enclosure;
@@ -18,7 +18,7 @@ use super::meter::Group;
 use super::relay::Passed;
 use super::work::{Fate, Work};
 use crate::command::output;
-use server::{Server, free_port};
+use server::{Devices, Keys};
 
 /// A fleet behind a jump host. Dropping it ends the servers, then takes the disk down.
 #[derive(Debug)]
@@ -27,12 +27,15 @@ pub(super) struct Lab {
     pub(super) work: Work,
     link: Link,
     route: Route,
-    pub(super) device_port: u16,
-    /// For a client that is no OpenSSH: where a tool may open a tunnel to the device.
-    pub(super) tunnel_port: u16,
-    jump_port: u16,
+    pub(super) keys: Keys,
+    jump: Sshd,
+    devices: Devices,
+    /// Where each device answers.
     ports: Vec<u16>,
-    servers: Vec<Server>,
+    /// Those of devices that refuse.
+    _refusing: Vec<Port>,
+    /// For a client that is no OpenSSH: where a tool may open a tunnel to the device.
+    pub(super) tunnel: Port,
     more_files: usize,
     /// The control group of the servers.
     pub(super) group: Option<Group>,
@@ -44,49 +47,46 @@ impl Lab {
     pub(super) fn open(enclosure: &Enclosure, work: &Work, link: &Link) -> Result<Self> {
         let folder = enclosure.folder.clone();
         let disk = Disk::open(enclosure, work)?;
-        make_folder(&folder.join("keys"))?;
         make_folder(&folder.join("home"))?;
         let group = enclosure
             .group
             .as_ref()
-            .map(|parent| Group::create(parent, "servers"))
-            .transpose()?;
-        make_key(&folder.join("keys/client"))?;
-        let mut servers = Vec::new();
-        for name in ["jump", "device"] {
-            make_key(&folder.join("keys").join(name))?;
-            let is_apart = name == "device" && work.devices_apart && enclosure.root;
-            servers.push(if is_apart {
-                Server::start_apart(&folder, name, group.as_ref())?
-            } else {
-                Server::start(&folder, name, group.as_ref(), enclosure.root)?
+            .map(|parent| Group::create(parent, "servers"));
+        let group = group.transpose()?;
+        let keys = Keys::in_folder(&folder.join("keys"));
+        let jump = Sshd::start(server::settings(
+            &folder.join("jump"),
+            &keys.jump,
+            &keys,
+            group.as_ref(),
+        ));
+        let settings = server::settings(&folder.join("device"), &keys.device, &keys, group.as_ref());
+        let devices = Devices::start(settings, work.devices_apart && enclosure.root)?;
+        let mut refusing = Vec::new();
+        let mut ports = Vec::new();
+        for fate in work.fates() {
+            ports.push(match fate {
+                Fate::Live => devices.port(),
+                Fate::Silent => silent_port()?,
+                Fate::Refusing => {
+                    let port = Port::free();
+                    let number = port.number();
+                    refusing.push(port);
+                    number
+                }
             });
         }
-        let port_of = |name: &str| {
-            let server = servers.iter().find(|server| server.name == name);
-            server.map(|server| server.port).context("a server is missing")
-        };
-        let (jump_port, device_port) = (port_of("jump")?, port_of("device")?);
-        let ports = work
-            .fates()
-            .into_iter()
-            .map(|fate| match fate {
-                Fate::Live => Ok(device_port),
-                Fate::Refusing => free_port(),
-                Fate::Silent => silent_port(),
-            })
-            .collect::<Result<_>>()?;
-        let route = link.set_up(jump_port)?;
         let mut lab = Self {
             folder,
             work: work.clone(),
             link: link.clone(),
-            route,
-            device_port,
-            tunnel_port: free_port()?,
-            jump_port,
+            route: link.set_up(jump.port())?,
+            keys,
+            jump,
+            devices,
             ports,
-            servers,
+            _refusing: refusing,
+            tunnel: Port::free(),
             more_files: 0,
             group,
             disk,
@@ -97,13 +97,50 @@ impl Lab {
 
     /// A fresh link, on which outages come at the same times for every tool.
     pub(super) fn set_up_link(&mut self) -> Result<()> {
-        self.route = self.link.set_up(self.jump_port)?;
-        self.write_ssh_config("ssh_config", "")?;
+        self.route = self.link.set_up(self.jump.port())?;
+        self.client("").write(&self.folder);
         let shared = format!(
-            "  ControlMaster auto\n  ControlPath {}/jump\n",
+            "  ControlMaster auto\n  ControlPath {}/jump.socket\n",
             self.folder.display()
         );
-        self.write_ssh_config("ssh_config_shared", &shared)
+        make_folder(&self.folder.join("shared"))?;
+        self.client(&format!("Host jump\n{shared}"))
+            .write(&self.folder.join("shared"));
+        Ok(())
+    }
+
+    /// What every tool reads, after `lines`.
+    fn client(&self, lines: &str) -> Client {
+        const LINES: &str =
+            "Host *\n  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 10\n  LogLevel ERROR\n";
+        let (address, port) = self.route.near_end();
+        let jump = Host {
+            alias: "jump".to_owned(),
+            address,
+            port,
+            is_behind_jump: false,
+            key: Some(self.keys.jump.clone()),
+        };
+        let device = |(number, port): (usize, &u16)| Host {
+            alias: device_name(number),
+            address: "127.0.0.1",
+            port: *port,
+            is_behind_jump: true,
+            key: None,
+        };
+        let known_at = |port| self.keys.device.known_at("127.0.0.1", port);
+        Client {
+            lines: format!("{lines}{LINES}"),
+            hosts: std::iter::once(jump)
+                .chain((1..).zip(&self.ports).map(device))
+                .collect(),
+            known: known_at(self.devices.port()) + &known_at(self.tunnel.number()),
+            identity: self.keys.client.clone(),
+        }
+    }
+
+    pub(super) fn device_port(&self) -> u16 {
+        self.devices.port()
     }
 
     pub(super) fn passed(&self) -> Option<Passed> {
@@ -172,37 +209,6 @@ impl Lab {
         }
         Ok(())
     }
-
-    /// What every tool reads, with `of_jump` added to what is said of the jump host.
-    fn write_ssh_config(&self, name: &str, of_jump: &str) -> Result<()> {
-        let folder = self.folder.display();
-        let (host, port) = self.route.near_end();
-        let mut text =
-            format!("Host jump\n  HostName {host}\n  Port {port}\n  HostKeyAlias jump\n{of_jump}\n");
-        for (number, port) in (1..).zip(&self.ports) {
-            writeln!(
-                text,
-                "Host {}\n  HostName 127.0.0.1\n  Port {port}\n  HostKeyAlias device\n  ProxyJump jump\n",
-                device_name(number)
-            )?;
-        }
-        writeln!(
-            text,
-            "Host *\n  IdentityFile {folder}/keys/client\n  IdentitiesOnly yes\n  UserKnownHostsFile {folder}/keys/known_hosts\n  \
-             GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 10\n  LogLevel ERROR"
-        )?;
-        fs::write(self.folder.join(name), text)?;
-        let mut known = String::new();
-        for server in &self.servers {
-            let key = fs::read_to_string(self.folder.join(format!("keys/{}.pub", server.name)))?;
-            write!(known, "{} {key}", server.name)?;
-            if server.name == "device" {
-                write!(known, "[127.0.0.1]:{} {key}", self.tunnel_port)?;
-            }
-        }
-        fs::write(self.folder.join("keys/known_hosts"), known)?;
-        Ok(())
-    }
 }
 
 pub(super) fn device_name(number: usize) -> String {
@@ -227,19 +233,6 @@ fn flush(folder: &Path) -> Result<()> {
 
 fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
-}
-
-fn make_key(file: &Path) -> Result<()> {
-    for old in [file.to_owned(), file.with_extension("pub")] {
-        if old.exists() {
-            fs::remove_file(old)?;
-        }
-    }
-    let mut command = Command::new("ssh-keygen");
-    command
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f"])
-        .arg(file);
-    output(command.stdin(Stdio::null())).map(drop)
 }
 
 /// A port that takes connections and says nothing, as long as this program runs.

@@ -5,7 +5,6 @@
 
 mod census;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -43,21 +42,10 @@ impl Group {
         Ok(Self { folder })
     }
 
-    /// A command that enters the group before it becomes what it should be.
-    pub(super) fn command(&self, words: &[OsString]) -> Command {
-        Self::command_in(&self.folder, words)
-    }
-
-    /// The same by the group's folder, for who has no part in the group.
-    pub(super) fn command_in(folder: &Path, words: &[OsString]) -> Command {
+    /// Words that have the command after them in the group.
+    pub(super) fn runner(&self) -> Vec<OsString> {
         const ENTER: &str = r#"echo $$ >"$0/cgroup.procs" && exec "$@""#;
-        let mut command = Command::new("sh");
-        command.args(["-c", ENTER]).arg(folder).args(words);
-        command
-    }
-
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+        vec!["sh".into(), "-c".into(), ENTER.into(), self.folder.clone().into()]
     }
 
     pub(super) fn cpu_seconds(&self) -> Result<f64> {
@@ -102,7 +90,7 @@ impl Drop for Group {
     }
 }
 
-/// A program with its arguments, in our own group.
+/// A program with its arguments.
 pub(super) fn plain_command(words: &[OsString]) -> Command {
     let mut words = words.iter();
     let mut command = Command::new(words.next().cloned().unwrap_or_default());
@@ -139,12 +127,10 @@ pub(super) fn measure(assignment: &Assignment<'_>, groups: Option<&Path>) -> Res
     let group = groups
         .map(|parent| Group::create(parent, "clients"))
         .transpose()?;
-    let mut words: Vec<OsString> = ["setpriv", "--pdeathsig", "KILL"].map(Into::into).to_vec();
+    let mut words = group.as_ref().map(Group::runner).unwrap_or_default();
+    words.extend(["setpriv", "--pdeathsig", "KILL"].map(Into::into));
     words.extend(assignment.words.iter().cloned());
-    let mut command = match &group {
-        Some(group) => group.command(&words),
-        None => plain_command(&words),
-    };
+    let mut command = plain_command(&words);
     let log = fs::File::create(assignment.log)?;
     command
         .envs(assignment.environment.iter().cloned())
@@ -206,7 +192,7 @@ impl Watch<'_> {
         while end.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             let processes = self
                 .group
-                .map_or_else(|| descendants(self.leader), Group::processes);
+                .map_or_else(|| ids_of_tree(self.leader), Group::processes);
             let census = Census::of(&processes, self.leader, self.assignment.counts_descriptors);
             seen.peak = seen.peak.most(census);
             pause = SAMPLING.max(SAMPLING_PER_PROCESS * u32::try_from(processes.len()).unwrap_or(u32::MAX));
@@ -247,27 +233,9 @@ fn cpu_of_children() -> Result<f64> {
     Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
 }
 
-/// A process and all that come from it, as far as their parents live.
-fn descendants(leader: u32) -> Vec<u32> {
-    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let process = entry.file_name().to_string_lossy().parse().ok();
-        let parent = process.and_then(parent_of);
-        if let (Some(process), Some(parent)) = (process, parent) {
-            children.entry(parent).or_default().push(process);
-        }
-    }
-    let mut found = vec![leader];
-    let mut next = 0;
-    while let Some(process) = found.get(next) {
-        found.extend(children.remove(process).unwrap_or_default());
-        next += 1;
-    }
-    found
-}
-
-fn parent_of(process: u32) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let (_, after_name) = text.rsplit_once(')')?;
-    after_name.split_whitespace().nth(1)?.parse().ok()
+fn ids_of_tree(leader: u32) -> Vec<u32> {
+    testbed::processes::tree(leader)
+        .iter()
+        .map(|process| process.id)
+        .collect()
 }
