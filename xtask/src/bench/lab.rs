@@ -118,14 +118,12 @@ impl Lab {
             alias: "jump".to_owned(),
             address,
             port,
-            is_behind_jump: false,
             key: Some(self.keys.jump.clone()),
         };
         let device = |(number, port): (usize, &u16)| Host {
             alias: device_name(number),
             address: "127.0.0.1",
             port: *port,
-            is_behind_jump: true,
             key: None,
         };
         let known_at = |port| self.keys.device.known_at("127.0.0.1", port);

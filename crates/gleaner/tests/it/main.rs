@@ -50,5 +50,3 @@ mod names;
 mod ssh_config;
 mod store;
 mod writers;
-
-use testbed as sshd;

@@ -96,13 +96,14 @@ export open_files end_of_record
 
 enter='cd "$1" 2>/dev/null && [ -r . ] && [ -x . ] || { printf "F%b" "$0"; exit 0; }'
 # Where nothing lies, nobody can be writing to it: to ask all processes is most of the work of looking at an empty folder.
-# What find cannot do goes to a pipe of its own, and comes after all that it has found.
+# What find cannot do goes to a pipe of its own, and comes after all that it has found. A folder that was removed since find
+# saw it looks unreadable, and is no fault.
 list=$enter'
 [ "$(find . -mindepth 1 -print -quit 2>/dev/null </dev/null)" ] || exit 0
 eval "$open_files"
 {
     find . -mindepth 1 -printf "f %y %D %i %s %T@ %C@ %U %P\0" -type d \( ! -readable -o ! -executable \) \
-        -printf "u %P\0" 2>&1 >&3 3>&- </dev/null |
+        -exec test -d {} \; -printf "u %P\0" 2>&1 >&3 3>&- </dev/null |
         sed -n "/: Permission denied\$/d; /: No such file or directory\$/d; s/^/i /p" |
         tail -n 100 |
         tr "\n" "\0"
@@ -119,7 +120,7 @@ $tag" {} + 2>&1 >&3 3>&- </dev/null |
 } 3>&1
 exec find . -mindepth 1 -type d -exec sh -c '\''
     for folder; do
-        [ -r "$folder" ] && [ -x "$folder" ] || printf "u %s%b" "$folder" "$0"
+        [ ! -d "$folder" ] || { [ -r "$folder" ] && [ -x "$folder" ]; } || printf "u %s%b" "$folder" "$0"
     done'\'' "$0" {} + 2>/dev/null </dev/null'
 range='
 if [ ! -f "$1" ] || [ -L "$1" ]; then echo -

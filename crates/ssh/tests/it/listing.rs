@@ -270,6 +270,25 @@ async fn a_folder_that_a_failing_disk_does_not_give_is_reported() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_removed_while_it_is_listed_is_no_fault() {
+    // A find before whose eyes a folder goes, as it does when a timer removes empty ones.
+    let removal = "case $* in
+        *-readable*) shift 3; exec /usr/bin/find . -mindepth 1 -name going -exec rmdir {} \\; , \"$@\" ;;
+        esac
+        exec /usr/bin/find \"$@\"";
+    let world = with_tool("find", removal);
+    let (path, source) = world.source("data");
+    fs::create_dir(path.join("going")).unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    let items = survey(&hive, &source).await.unwrap();
+    assert!(!path.join("going").exists());
+    assert!(
+        items.iter().all(|item| matches!(item, SurveyItem::Entry(_))),
+        "{items:?}"
+    );
+}
+
+#[tokio::test]
 async fn all_processes_are_asked_only_where_something_lies() {
     let world = with_tool("grep", "echo asked >>$HOME/asked\nexec /usr/bin/grep \"$@\"");
     let asked = world.path("hive/home/asked");

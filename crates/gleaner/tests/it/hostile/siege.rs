@@ -15,7 +15,7 @@ use super::suspect::{Case, Fate, Suspect, Watch};
 use crate::context::{Fleet, SETTLE};
 use crate::outcome::Outcome;
 use crate::recording::{self, Digest};
-use crate::sshd::Session;
+use testbed::Session;
 
 /// More than gleaner ever needs, whatever a device sends.
 const MOST_MEMORY: u64 = 200 << 20;
@@ -161,9 +161,7 @@ impl Siege {
 
     /// Everything that is in the fleet's folder and is none of gleaner's business.
     fn surroundings(&self) -> BTreeMap<PathBuf, Digest> {
-        let ours = [
-            "store", "ledger", "run", "tmp", "jump", "device1", "suspects", "client",
-        ];
+        let ours = ["store", "ledger", "run", "tmp", "jump", "device1", "suspects"];
         assert!(!Path::new(PLANTED).exists(), "{PLANTED} was planted");
         let root = self.fleet.root();
         let mut found = BTreeMap::new();
@@ -283,4 +281,4 @@ impl Siege {
 pub(crate) const PLANTED: &str = "/gleaner-planted";
 
 /// What logs in to the hostile devices.
-const KEY: &str = "client/suspects";
+const KEY: &str = "suspects-key";
