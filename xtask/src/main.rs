@@ -66,7 +66,7 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
-    /// Build the release binary and target/debian/gleaner_<version>_<architecture>.deb
+    /// Build the release binary and the Debian package, below target/debian
     Package,
     /// Put deliberate faults into a copy of the code, and see that each is caught
     Mutants(mutants::Options),

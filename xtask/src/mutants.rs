@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 
 use crate::command::output;
 use crate::workspace::Workspace;
@@ -24,6 +25,26 @@ const LIST: &str = "crates/sim/mutants.toml";
 
 /// Names the fault that is on.
 const SWITCH: &str = "GLEANER_FAULT";
+
+/// The file [`LIST`].
+#[derive(Deserialize)]
+struct List {
+    mutant: Vec<Mutant>,
+}
+
+/// A deliberate fault as it is written down.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mutant {
+    name: String,
+    file: String,
+    original: String,
+    /// What stands in place of `original` while the fault is on.
+    #[serde(default)]
+    fault: String,
+    /// What replaces `original` in any case, with switches of its own.
+    whole: Option<String>,
+}
 
 /// A deliberate change of one place in the code.
 struct Change {
@@ -101,31 +122,20 @@ fn grade_checkers(workspace: &Workspace, only: &[String]) -> Result<String> {
 }
 
 fn read(text: &str) -> Result<Vec<Change>> {
-    let table: toml::Table = text.parse().with_context(|| format!("read {LIST}"))?;
-    let entries = table.get("mutant").and_then(toml::Value::as_array);
-    let entries = entries.with_context(|| format!("{LIST} has no [[mutant]]"))?;
-    let text_of =
-        |entry: &toml::Value, key: &str| entry.get(key).and_then(toml::Value::as_str).map(str::to_owned);
-    entries
-        .iter()
-        .map(|entry| {
-            let fault = text_of(entry, "name").context("a mutant has no name")?;
-            let needs = |key: &str| {
-                text_of(entry, key).with_context(|| format!("the mutant `{fault}` has no `{key}`"))
-            };
-            let (file, original) = (needs("file")?, needs("original")?);
-            let replacement = match text_of(entry, "whole") {
-                Some(whole) => with_switches(&whole, &fault)?,
-                None => instead(&original, &needs("fault")?, &fault),
-            };
-            Ok(Change {
-                fault: fault.clone(),
-                file,
-                original,
-                replacement,
-            })
+    let list: List = toml::from_str(text).with_context(|| format!("read {LIST}"))?;
+    let change = |mutant: Mutant| {
+        let replacement = match &mutant.whole {
+            Some(whole) => with_switches(whole, &mutant.name)?,
+            None => instead(&mutant.original, &mutant.fault, &mutant.name),
+        };
+        Ok(Change {
+            fault: mutant.name,
+            file: mutant.file,
+            original: mutant.original,
+            replacement,
         })
-        .collect()
+    };
+    list.mutant.into_iter().map(change).collect()
 }
 
 /// One or the other, by the switch.

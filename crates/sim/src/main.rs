@@ -6,40 +6,30 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use clap::Parser;
 use sim::simulator::story::{Outcome, play};
 
-const USAGE: &str = "\
-Plays stories in which everything goes wrong, and checks that gleaner keeps its promises.
-
-usage: sim [--seed N] [--stories N] [--seconds N] [--trace]
-
-  --seed N      begin with that seed (default: drawn from the clock, and printed)
-  --stories N   play so many seeds, one after the other (default: 1)
-  --seconds N   play for so long
-  --trace       print what happens in each story
-
-The same seed tells the same story on every machine. Exit status: 0 all promises kept, 1 one broken, 2 usage.";
-
+/// Plays stories in which everything goes wrong, and checks that gleaner keeps its promises.
+///
+/// The same seed tells the same story on every machine. Exit status: 0 all promises kept, 1 one broken, 2 usage.
+#[derive(Parser)]
 struct Wish {
+    /// Begin with this seed; one from the clock if it is not given, and printed
+    #[arg(long, default_value_t = fresh_seed(), hide_default_value = true)]
     seed: u64,
+    /// Play this many seeds, one after the other
+    #[arg(long, default_value_t = 1)]
     stories: u64,
-    time: Option<Duration>,
+    /// Play for this many seconds instead
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Print what happens in each story
+    #[arg(long)]
     trace: bool,
 }
 
 fn main() -> ExitCode {
-    let wish = match read(std::env::args().skip(1)) {
-        Ok(Some(wish)) => wish,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("sim: {error}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match play_all(&wish) {
+    match play_all(&Wish::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -49,34 +39,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn read(arguments: impl Iterator<Item = String>) -> Result<Option<Wish>, String> {
+fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut wish = Wish {
-        seed: u64::from(now.subsec_nanos()) ^ (now.as_secs() << 20),
-        stories: 1,
-        time: None,
-        trace: false,
-    };
-    let mut arguments = arguments;
-    while let Some(argument) = arguments.next() {
-        let mut number = || {
-            let value = arguments
-                .next()
-                .ok_or_else(|| format!("{argument} takes a number"))?;
-            value
-                .parse::<u64>()
-                .map_err(|_| format!("{argument} takes a number, not `{value}`"))
-        };
-        match argument.as_str() {
-            "--seed" => wish.seed = number()?,
-            "--stories" => wish.stories = number()?,
-            "--seconds" => wish.time = Some(Duration::from_secs(number()?)),
-            "--trace" => wish.trace = true,
-            "--help" | "-h" => return Ok(None),
-            other => return Err(format!("`{other}` is no option")),
-        }
-    }
-    Ok(Some(wish))
+    u64::from(now.subsec_nanos()) ^ (now.as_secs() << 20)
 }
 
 /// `true` if every promise was kept in every story.
@@ -85,8 +50,8 @@ fn play_all(wish: &Wish) -> std::io::Result<bool> {
     let mut total = Total::default();
     println!("first seed: {}", wish.seed);
     for number in 0.. {
-        let is_enough = match wish.time {
-            Some(time) => began.elapsed() >= time,
+        let is_enough = match wish.seconds {
+            Some(seconds) => began.elapsed() >= Duration::from_secs(seconds),
             None => number >= wish.stories,
         };
         if is_enough {

@@ -1,7 +1,7 @@
 //! Rules for the workspace's members.
 
 use super::{Finding, Text};
-use crate::workspace::{Kind, Member, Workspace};
+use crate::workspace::{Dependency, Kind, Member, Workspace};
 
 /// Parts of tokio that reach outside the process.
 const TOKIO_FEATURES_WITH_EFFECTS: [&str; 6] = ["fs", "full", "io-std", "net", "process", "signal"];
@@ -18,7 +18,7 @@ pub(super) fn check(workspace: &Workspace, texts: &[Text]) -> Vec<Finding> {
             findings.extend(folder_name(member));
             findings.extend(manifest.and_then(lint_table));
             findings.extend(quiet_tokio(member));
-            findings.extend(fuzzing_in_what_ships(member));
+            findings.extend(test_only_features(member));
             findings
         })
         .collect()
@@ -70,32 +70,53 @@ fn quiet_tokio(member: &Member) -> Vec<Finding> {
         .collect()
 }
 
-/// Who reaches private parts, by a feature that what ships is built without.
-const WITH_FUZZING: [&str; 2] = ["fuzz", "instructions"];
+/// A feature that what ships is built without.
+struct TestOnlyFeature {
+    feature: &'static str,
+    /// The members that may turn it on.
+    members: &'static [&'static str],
+    /// They may do so in their development dependencies only, because they ship.
+    for_development: bool,
+}
 
-fn fuzzing_in_what_ships(member: &Member) -> Vec<Finding> {
-    if WITH_FUZZING.contains(&member.name.as_str()) {
-        return Vec::new();
+const TEST_ONLY_FEATURES: [TestOnlyFeature; 2] = [
+    TestOnlyFeature {
+        feature: "fuzzing",
+        members: &["fuzz", "instructions"],
+        for_development: false,
+    },
+    TestOnlyFeature {
+        feature: "hostile",
+        members: &["gleaner"],
+        for_development: true,
+    },
+];
+
+fn test_only_features(member: &Member) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for rule in &TEST_ONLY_FEATURES {
+        let may_use = |dependency: &Dependency| {
+            rule.members.contains(&member.name.as_str())
+                && (dependency.kind == Kind::Development || !rule.for_development)
+        };
+        let uses = |dependency: &&Dependency| dependency.features.iter().any(|name| name == rule.feature);
+        for dependency in member.dependencies.iter().filter(uses) {
+            if !may_use(dependency) {
+                let message = format!(
+                    "the feature `{}` of {} is for tests only, and for {:?} alone",
+                    rule.feature, dependency.name, rule.members
+                );
+                findings.push(Finding::about(format!("{}/Cargo.toml", member.folder), message));
+            }
+        }
     }
-    member
-        .dependencies
-        .iter()
-        .filter(|dependency| dependency.features.iter().any(|feature| feature == "fuzzing"))
-        .map(|dependency| {
-            let message = format!(
-                "the feature `fuzzing` of {} is for {WITH_FUZZING:?} alone",
-                dependency.name
-            );
-            Finding::about(format!("{}/Cargo.toml", member.folder), message)
-        })
-        .collect()
+    findings
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::{shown, text};
     use super::*;
-    use crate::workspace::Dependency;
 
     fn member(name: &str, folder: &str) -> Member {
         Member {
@@ -123,19 +144,23 @@ mod tests {
     }
 
     #[test]
-    fn nobody_but_what_never_ships_reaches_private_parts() {
-        let with_fuzzing = |name: &str| Member {
+    fn what_ships_turns_on_no_feature_that_is_for_tests() {
+        let with = |name: &str, feature: &str, kind: Kind| Member {
             dependencies: vec![Dependency {
                 name: "ssh".into(),
-                kind: Kind::Normal,
+                kind,
                 optional: false,
-                features: vec!["fuzzing".into()],
+                features: vec![feature.into()],
             }],
             ..member(name, "crates/x")
         };
-        assert_eq!(shown(&fuzzing_in_what_ships(&with_fuzzing("gleaner"))).len(), 1);
-        assert_eq!(fuzzing_in_what_ships(&with_fuzzing("fuzz")), []);
-        assert_eq!(fuzzing_in_what_ships(&with_fuzzing("instructions")), []);
+        let found = |member: &Member| shown(&test_only_features(member)).len();
+        assert_eq!(found(&with("gleaner", "fuzzing", Kind::Normal)), 1);
+        assert_eq!(found(&with("fuzz", "fuzzing", Kind::Normal)), 0);
+        assert_eq!(found(&with("instructions", "fuzzing", Kind::Normal)), 0);
+        assert_eq!(found(&with("gleaner", "hostile", Kind::Normal)), 1);
+        assert_eq!(found(&with("gleaner", "hostile", Kind::Development)), 0);
+        assert_eq!(found(&with("ssh", "hostile", Kind::Development)), 1);
     }
 
     #[test]

@@ -59,6 +59,7 @@ use std::time::{Duration, Instant};
 
 use campaign::Campaign;
 use chance::Chance;
+use clap::Parser;
 use evidence::Evidence;
 use fault::{Deck, Equipment};
 use figures::Figures;
@@ -71,17 +72,15 @@ fn main() -> ExitCode {
         println!("soak: left out; `cargo xtask soak` runs it");
         return ExitCode::SUCCESS;
     }
-    let Some(settings) = Settings::from_arguments() else {
-        return ExitCode::from(2);
-    };
+    let settings = Settings::parse();
     setting::enter_own_mounts();
     setting::watch_signals();
     let available = setting::look_for_equipment();
     println!(
         "soak with seed {} for {} s; again: cargo xtask soak --seconds {} --seed {}",
         settings.seed,
-        settings.time.as_secs(),
-        settings.time.as_secs(),
+        settings.time().as_secs(),
+        settings.time().as_secs(),
         settings.seed
     );
     let mut figures = Figures::default();
@@ -108,16 +107,16 @@ fn soak(settings: &Settings, available: Equipment, figures: &mut Figures) -> Res
     let began = Instant::now();
     let chance = Chance::of(settings.seed);
     let mut deck = Deck::of(chance.branch(0));
-    while began.elapsed() < settings.time && !setting::is_asked_to_stop() {
+    while began.elapsed() < settings.time() && !setting::is_asked_to_stop() {
         figures.campaigns += 1;
         let number = figures.campaigns;
         let own = chance.branch(u64::try_from(number).expect("a number"));
-        let evidence = Evidence::new(&settings.folder);
+        let evidence = Evidence::new(&settings.folder());
         println!("fleet {number}, {} s", began.elapsed().as_secs());
         let start = AssertUnwindSafe(|| Campaign::start(number - 1, available, own.clone(), evidence));
         let mut campaign = catch_unwind(start).map_err(|panic| format!("no fleet: {}", words_of(&*panic)))?;
         let rounds = own.branch(1).between(2, 6);
-        let deadline = began + settings.time;
+        let deadline = began + settings.time();
         let broken = rounds_of(&mut campaign, rounds, deadline, &mut deck, figures);
         figures.elapsed = began.elapsed();
         if setting::is_asked_to_stop() {

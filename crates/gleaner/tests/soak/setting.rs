@@ -7,48 +7,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use clap::Parser;
+
 use crate::chance::Chance;
 use crate::disk::{Disk, Medium};
 use crate::fault::Equipment;
-
-const USAGE: &str = "usage: soak [--seconds N] [--seed S]";
 
 /// Says that the mounts are our own already.
 const OWN_MOUNTS: &str = "GLEANER_SOAK_OWN_MOUNTS";
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-#[derive(Debug)]
+/// Real faults at random moments, over and over.
+#[derive(Debug, Parser)]
 pub(crate) struct Settings {
-    pub(crate) time: Duration,
+    /// How long
+    #[arg(long)]
+    seconds: u64,
+    /// Chooses the same faults again
+    #[arg(long, default_value_t = Chance::fresh_seed(), hide_default_value = true)]
     pub(crate) seed: u64,
-    /// Where evidence is kept.
-    pub(crate) folder: PathBuf,
 }
 
 impl Settings {
-    /// None when the arguments make no sense, after saying so.
-    pub(crate) fn from_arguments() -> Option<Self> {
-        let (mut seconds, mut seed) = (60, Chance::fresh_seed());
-        let mut arguments = std::env::args().skip(1);
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().and_then(|value| value.parse().ok());
-            match (name.as_str(), value) {
-                ("--seconds", Some(value)) => seconds = value,
-                ("--seed", Some(value)) => seed = value,
-                _ => {
-                    eprintln!("cannot make sense of `{name}`; {USAGE}");
-                    return None;
-                }
-            }
-        }
-        let folder =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{seed}-{}", std::process::id()));
-        Some(Self {
-            time: Duration::from_secs(seconds),
-            seed,
-            folder,
-        })
+    pub(crate) fn time(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// Where evidence is kept.
+    pub(crate) fn folder(&self) -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}-{}", self.seed, std::process::id()))
     }
 }
 
