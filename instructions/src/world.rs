@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::event::{Event, Reporter};
+use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{
     Abilities, Chunk, ChunkSender, Clock, Condition, DeviceFacts, DeviceFailure, Devices, DigestRequest,
     Entry, EntryKind, FileFault, Inspection, Listed, Looked, Move, Moved, Openness, Placed, Publication,
@@ -248,6 +249,10 @@ pub(crate) struct Home {
 
 impl Store for Home {
     type Staged = usize;
+
+    fn range_length(&self) -> u64 {
+        RANGE_LENGTH
+    }
 
     async fn condition(&self) -> Result<Condition, StoreError> {
         Ok(Condition {

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 
 /// A cargo command in `folder`, by the same cargo that runs this program.
 ///
-/// Builds for checks name `--workspace` and then a target, never `--package`: cargo enables the features that the chosen
-/// packages ask for, and another choice would compile the same crates again.
+/// Builds in the development profile name `--workspace` and then a target, never `--package`: cargo enables the features that
+/// the chosen packages ask for, and another choice would compile the same crates again.
 pub(crate) fn cargo(folder: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(folder);

@@ -14,7 +14,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 15] = [
+const NEEDS: [Need; 16] = [
     Need {
         program: "cc",
         package: "build-essential",
@@ -24,6 +24,11 @@ const NEEDS: [Need; 15] = [
         program: "c++",
         package: "build-essential",
         why: "libFuzzer",
+    },
+    Need {
+        program: "dpkg-shlibdeps",
+        package: "dpkg-dev",
+        why: "the libraries that the Debian package depends on",
     },
     Need {
         program: "git",

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command;
+use crate::command::{self, cargo};
 use crate::workspace::Workspace;
 use corpus::{Room, is_named};
 use outcome::Outcome;
@@ -73,6 +73,21 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<String> {
         Some(only) if all.contains(only) => fuzzer.fuzz_all(std::slice::from_ref(only), options.seconds),
         Some(only) => bail!("there is no target `{only}`; the targets are {}", all.join(", ")),
     }
+}
+
+/// Every target for some seconds, and the lints of the fuzzer, which no other build has.
+pub(crate) fn prove(workspace: &Workspace) -> Result<String> {
+    let lints = [
+        "clippy",
+        "--workspace",
+        "--locked",
+        "--features",
+        "fuzz/libfuzzer",
+        "--bin",
+        "fuzzer",
+    ];
+    command::run(cargo(&workspace.root).args(lints).args(["--", "-D", "warnings"]))?;
+    run(workspace, &Options::default())
 }
 
 impl Fuzzer {

@@ -27,10 +27,10 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 /// Builds the package and compares it with what Debian, systemd and a reader of manual pages expect.
 pub(crate) fn build_and_check(workspace: &Workspace) -> Result<String> {
     let package = assemble(workspace)?;
-    check::check(&package)?;
+    let left_out = check::check(&package)?;
     let name = package.file_name().unwrap_or_default().to_string_lossy();
     let tenths = fs::metadata(&package)?.len() / 100_000;
-    Ok(format!("{name}, {}.{} MB", tenths / 10, tenths % 10))
+    Ok(format!("{name}, {}.{} MB{left_out}", tenths / 10, tenths % 10))
 }
 
 fn assemble(workspace: &Workspace) -> Result<PathBuf> {

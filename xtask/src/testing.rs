@@ -1,6 +1,6 @@
 //! All tests of all crates.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::command::{self, cargo};
 use crate::workspace::Workspace;
@@ -19,7 +19,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<String>
         tests.env("RUST_TEST_THREADS", (cores * TESTS_PER_CORE).to_string());
     }
     let output = command::tee(&mut tests)?;
-    Ok(format!("{} tests", passed_in(&output)))
+    let passed = passed_in(&output);
+    ensure!(passed > 0, "no test ran");
+    Ok(format!("{passed} tests"))
 }
 
 /// The sum over the last lines of all test programs.

@@ -1,20 +1,23 @@
 //! Programs of other people that the checks need, installed by cargo.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::command::{self, cargo};
 use crate::workspace::Workspace;
 
-/// Our own copy, or the one in the search path, or our own copy freshly installed (once, some minutes).
+/// Our own copy, or one of this version in the search path, or our own copy freshly installed (once, a minute).
 pub(crate) fn installed(workspace: &Workspace, name: &str, version: &str) -> Result<PathBuf> {
     let folder = workspace.target.join("tools").join(format!("{name}-{version}"));
     let own = folder.join("bin").join(name);
     if own.is_file() {
         return Ok(own);
     }
-    if let Some(found) = command::find(name) {
+    if let Some(found) = command::find(name)
+        && command::output(Command::new(&found).arg("--version")).is_ok_and(|said| said.contains(version))
+    {
         return Ok(found);
     }
     // Unoptimised: it runs for a second, and an optimised build would take a quarter of an hour.
@@ -33,7 +36,7 @@ pub(crate) fn installed(workspace: &Workspace, name: &str, version: &str) -> Res
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("CARGO_TARGET_DIR", workspace.target.join("tools/build"));
     let hint = format!(
-        "{name} is missing and could not be installed; without a network, put it into the search path"
+        "{name} is missing and could not be installed; without a network, put version {version} into the search path"
     );
     command::run(&mut install).context(hint)?;
     Ok(own)

@@ -77,6 +77,10 @@ impl<D: Disk> Store for UntouchedStore<D> {
     /// There is none.
     type Staged = Infallible;
 
+    fn range_length(&self) -> u64 {
+        self.settings.range_length
+    }
+
     async fn condition(&self) -> Result<Condition, StoreError> {
         let (folder, settings) = (self.folder.clone(), self.settings.clone());
         let executor = &self.settings.executor;

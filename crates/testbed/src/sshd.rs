@@ -29,7 +29,7 @@ pub struct Settings {
     /// What clients log in to.
     pub session: Session,
     /// Lines ahead of all others in `sshd_config`. There the first value of an option counts, so that they
-    /// can also change what is set here: `LogLevel ERROR`, `MaxStartups 3:100:3`.
+    /// can also change what is set here: `LogLevel DEBUG`, `MaxStartups 3:100:3`. Below `INFO` the start is not seen.
     pub lines: String,
     /// Words that run the command line after them, such as `unshare --mount`. They must not fork.
     pub runner: Vec<OsString>,

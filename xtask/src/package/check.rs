@@ -26,7 +26,8 @@ const EXPECTED: [&str; 13] = [
     "usr/share/fish/vendor_completions.d/gleaner.fish",
 ];
 
-pub(super) fn check(package: &Path) -> Result<()> {
+/// Returns what was left out, for the figure; empty if nothing was.
+pub(super) fn check(package: &Path) -> Result<&'static str> {
     let root = emptied(package.with_file_name("root"))?;
     command::run(
         Command::new("dpkg-deb")
@@ -34,6 +35,7 @@ pub(super) fn check(package: &Path) -> Result<()> {
             .args([package, &root]),
     )?;
     everything_is_in_its_place(package, &root)?;
+    the_control_files_say_what_they_must(package, &root)?;
     the_example_is_a_valid_configuration(&root)?;
     for script in ["postinst", "prerm", "postrm"] {
         command::run(Command::new("sh").arg("-n").arg(root.join("DEBIAN").join(script)))?;
@@ -52,6 +54,22 @@ fn everything_is_in_its_place(package: &Path, root: &Path) -> Result<()> {
     ensure!(
         foreign.is_none(),
         "everything in the package belongs to root, but not {foreign:?}"
+    );
+    Ok(())
+}
+
+/// cargo-deb only warns where it cannot find out which libraries the binary needs.
+fn the_control_files_say_what_they_must(package: &Path, root: &Path) -> Result<()> {
+    let mut field = Command::new("dpkg-deb");
+    let depends = command::output(field.arg("--field").arg(package).arg("Depends"))?;
+    ensure!(
+        depends.contains("libc6 (>="),
+        "the package depends on `{depends}`, not on libc6"
+    );
+    let kept = fs::read_to_string(root.join("DEBIAN/conffiles"))?;
+    ensure!(
+        kept.contains("/etc/gleaner/gleaner.toml.example"),
+        "the example is not among the configuration files: {kept}"
     );
     Ok(())
 }
@@ -93,14 +111,14 @@ fn manual_pages_render(root: &Path) -> Result<()> {
 }
 
 /// Only where lintian is installed; it draws in half of Perl.
-fn lintian_is_content(package: &Path) -> Result<()> {
+fn lintian_is_content(package: &Path) -> Result<&'static str> {
     let Some(lintian) = command::find("lintian") else {
-        println!("lintian is not installed; the package was not held against Debian's policy");
-        return Ok(());
+        return Ok(", without lintian");
     };
     let mut lintian = Command::new(lintian);
     lintian.args(["--allow-root", "--fail-on=error,warning"]);
-    command::run(lintian.arg(package))
+    command::run(lintian.arg(package))?;
+    Ok("")
 }
 
 /// Runs a checker that must find nothing to say on standard error.

@@ -13,9 +13,7 @@ pub trait Store: Send + Sync + 'static {
     type Staged: Send + 'static;
 
     /// The length of ranges in bytes: [`RANGE_LENGTH`], or less in a simulation, where files of some kilobytes are large.
-    fn range_length(&self) -> u64 {
-        RANGE_LENGTH
-    }
+    fn range_length(&self) -> u64;
 
     /// Looks whether the store is fit: marker there and its own, writable, free space above the floor.
     fn condition(&self) -> impl Future<Output = Result<Condition, StoreError>> + Send;

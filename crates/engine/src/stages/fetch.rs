@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::event::Event;
 use crate::ports::device::{SMALL, Wanted};
+use crate::ports::store::RANGE_LENGTH;
 use crate::ports::{Chunk, DigestRequest, FileFault, FileFaultKind, SealedFile, Session, StagingKey, Store};
 use crate::recourse::{PassError, concerns_source_only};
 use crate::stages::survey::reason_of;
@@ -65,6 +66,7 @@ const LEAST_BYTES: u32 = 16 << 10;
 /// A file of up to so many ranges (1 GiB) is digested by the device in one go, a larger one range by range. A range goes through a pipe, which
 /// costs the device more than twice the time; but a device that digests at 20 MB/s would keep silent for longer than `stall_timeout` over more.
 const RANGES_DIGESTED_WHOLE: u64 = 64;
+const _: () = assert!(RANGES_DIGESTED_WHOLE * RANGE_LENGTH == 1 << 30);
 
 /// How many ranges of a large file the device is asked to digest at once (4 GiB): whatever size a device claims, its requests stay few.
 const RANGES_AT_ONCE: usize = 256;

@@ -189,7 +189,7 @@ async fn markers_do_not_pile_up_at_the_beginning_of_a_long_listing() {
     let mut world = slow_world(&files);
     world.rules.rules.done_suffix = Some(b".done".to_vec());
     sweeps_until_all_is_well(&world).await;
-    // Those of the last files at most, which the next sweep takes.
+    // A marker goes in the sweep after its file: those of one plan, ten files, may be left, and the next sweep takes them.
     assert!(world.on_device().len() <= 10, "{:?}", world.on_device());
     world.sweep().await;
     assert!(world.on_device().is_empty(), "{:?}", world.on_device());

@@ -112,12 +112,17 @@ impl Devices for SimulatedDevices {
         if self.power.is_off() {
             return std::future::pending().await;
         }
+        let begun = station.device.lock().begin(Request::Connect);
+        match begun {
+            Ok(()) => {}
+            Err(Unanswered::Ended(failure)) => return Err(failure),
+            Err(Unanswered::Silent) => {
+                sleep(CONNECT_TIMEOUT).await;
+                return Err(failure(FailureClass::TimedOut, "no answer"));
+            }
+        }
         let (facts, abilities, boot, early) = {
             let mut state = station.device.lock();
-            match state.begin(Request::Connect) {
-                Err(Unanswered::Ended(failure)) => return Err(failure),
-                Err(Unanswered::Silent) | Ok(()) => {}
-            }
             state.requests.compression_known.push(compression_paid);
             let early = state.facts().clock.map(|_| Listing::ahead(&state));
             (state.facts(), state.abilities, state.boot, early)

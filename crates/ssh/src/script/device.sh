@@ -103,7 +103,7 @@ list=$enter'
 eval "$open_files"
 {
     find . -mindepth 1 -printf "f %y %D %i %s %T@ %C@ %U %P\0" -type d \( ! -readable -o ! -executable \) \
-        -exec test -d {} \; -printf "u %P\0" 2>&1 >&3 3>&- </dev/null |
+        ! -exec test ! -d {} \; -printf "u %P\0" 2>&1 >&3 3>&- </dev/null |
         sed -n "/: Permission denied\$/d; /: No such file or directory\$/d; s/^/i /p" |
         tail -n 100 |
         tr "\n" "\0"

@@ -40,6 +40,23 @@ fn busybox(shell: &str) -> World {
     device_with_shell(world, &format!("PATH={}\nexport PATH", tools.display()), shell)
 }
 
+/// The same, with this script for its `find`. A shell of `BusyBox`, and what starts one, may find no tools but its own:
+/// those two are others.
+fn busybox_with_find(find: &str) -> World {
+    let world = busybox("/usr/bin/dash");
+    let find = script(&world, "find", find);
+    for (applet, other) in [
+        ("sh", Path::new("/usr/bin/dash")),
+        ("xargs", Path::new("/usr/bin/xargs")),
+        ("find", &find),
+    ] {
+        let applet = world.path("applets").join(applet);
+        fs::remove_file(&applet).unwrap();
+        symlink(other, applet).unwrap();
+    }
+    world
+}
+
 /// Everything that a device is asked for in the way of a file.
 async fn a_file_can_be_gathered(world: &World) {
     let (path, source) = world.source("data");
@@ -162,21 +179,10 @@ async fn a_device_with_nothing_but_busybox_is_served() {
 
 #[tokio::test]
 async fn a_folder_that_a_failing_disk_does_not_give_is_reported_by_busybox_too() {
-    // A shell of `BusyBox`, and what starts one, may find no tools but its own: those two are others.
-    let world = busybox("/usr/bin/dash");
     // A find that lists all, and complains as that of BusyBox does of a disk.
     let complaint = "/usr/bin/busybox find \"$@\" || exit
         case $* in *stat*) echo 'find: ./bad folder: Input/output error' >&2; exit 1 ;; esac";
-    let find = script(&world, "complaining", complaint);
-    for (applet, other) in [
-        ("sh", Path::new("/usr/bin/dash")),
-        ("xargs", Path::new("/usr/bin/xargs")),
-        ("find", &find),
-    ] {
-        let applet = world.path("applets").join(applet);
-        fs::remove_file(&applet).unwrap();
-        symlink(other, applet).unwrap();
-    }
+    let world = busybox_with_find(complaint);
     let (path, source) = world.source("data");
     fs::create_dir(path.join("bad folder")).unwrap();
     fs::write(path.join("a"), b"").unwrap();
@@ -186,6 +192,26 @@ async fn a_folder_that_a_failing_disk_does_not_give_is_reported_by_busybox_too()
     assert_eq!(items.len(), 3, "{items:?}");
     assert!(
         items.contains(&SurveyItem::Unlistable(relative("bad folder"))),
+        "{items:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_folder_removed_while_busybox_lists_it_is_no_fault() {
+    // A find that looks for folders, and runs what it was given for one that has gone meanwhile.
+    let removal = "case $* in
+        *'-type d'*) /usr/bin/busybox rmdir going; exec sh -c \"$9\" \"${10}\" ./going ;;
+        esac
+        exec /usr/bin/busybox find \"$@\"";
+    let world = busybox_with_find(removal);
+    let (path, source) = world.source("data");
+    fs::create_dir(path.join("going")).unwrap();
+    let hive = world.connect("hive", &[]).await.unwrap();
+    assert!(!hive.abilities().complete_identities);
+    let items = survey(&hive, &source).await.unwrap();
+    assert!(!path.join("going").exists());
+    assert!(
+        items.iter().all(|item| matches!(item, SurveyItem::Entry(_))),
         "{items:?}"
     );
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result};
-use testbed::{KeyPair, Session, Settings, Sshd};
+use testbed::{DEFAULT_ALGORITHMS, KeyPair, Session, Settings, Sshd};
 
 use super::super::meter::{Group, plain_command};
 use crate::command;
@@ -32,7 +32,7 @@ pub(super) fn settings(folder: &Path, key: &KeyPair, keys: &Keys, group: Option<
     Settings {
         folder: folder.to_owned(),
         session: Session::Gnu,
-        lines: "LogLevel INFO\nMaxStartups 1000:30:2000\nMaxSessions 1000".to_owned(),
+        lines: format!("{DEFAULT_ALGORITHMS}LogLevel INFO\nMaxStartups 1000:30:2000\nMaxSessions 1000"),
         runner: group.map(Group::runner).unwrap_or_default(),
         host_key: key.clone(),
         client_key: keys.client.clone(),

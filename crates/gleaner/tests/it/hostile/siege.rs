@@ -135,15 +135,18 @@ impl Siege {
     #[track_caller]
     pub(crate) fn leaves_only(&self, name: &str, sweeps: usize) -> Outcome {
         let folder = &self.suspects.first().expect("a device that lies").folder;
-        for _ in 0..sweeps {
+        let mut was_only_one_left = false;
+        for _ in 0..=sweeps {
             // Where a device has no shell, what was renamed is looked at twice once more.
             thread::sleep(SETTLE + Duration::from_millis(200));
             let outcome = self.fleet.gleaner(["run"]);
             self.assert_suspects_lost_nothing();
             let left = recording::regular_files(folder);
-            if left.len() == 1 && left.iter().all(|file| file.ends_with(name)) {
+            let is_only_one_left = left.len() == 1 && left.iter().all(|file| file.ends_with(name));
+            if is_only_one_left && was_only_one_left {
                 return outcome.exits(1);
             }
+            was_only_one_left = is_only_one_left;
         }
         panic!("left: {:?}", recording::regular_files(folder));
     }
