@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tokio::time::sleep;
 
+use super::book::original_path;
 use super::chronicle::Chronicle;
 use super::collector::make_store;
 use super::dice::Dice;
@@ -174,6 +175,17 @@ impl Injector {
             }
             Fault::DeviceClockJumps => {
                 let seconds = i64::try_from(dice.below(20_000)).unwrap_or_default() - 10_000;
+                if !state.abilities.sees_open_files {
+                    if state.files().any(|(_, file)| file.writers > 0) {
+                        return format!(
+                            "device {number}: left out, a writer that cannot be seen has a file open"
+                        );
+                    }
+                    // A file that will be appended to looks settled from now on, and may be gathered as it is.
+                    for (path, file) in state.files() {
+                        self.world.book.saw(number, &original_path(path), &file.bytes);
+                    }
+                }
                 (state.clock_off, state.clock_jumped) = (seconds * 1_000_000_000, true);
                 set_clock_later(device.clone(), for_a_while);
             }
