@@ -73,7 +73,7 @@ pub(crate) struct Options {
     /// Names of faults in crates/sim/mutants.toml; with none, all of them
     #[arg(conflicts_with = "all")]
     faults: Vec<String>,
-    /// Run `cargo mutants ARGUMENT...` over the way to the commit instead: most of an hour
+    /// Run `cargo mutants ARGUMENT...` (after `--`) over the way to the commit instead: most of an hour
     #[arg(long)]
     all: bool,
     /// Arguments for `cargo mutants`

@@ -25,7 +25,7 @@ pub(crate) struct Case {
 pub(crate) enum Fate {
     /// It fails with this class.
     Fails(&'static str),
-    /// It is told as stalled, by this rule.
+    /// Its failure has the class `stalled`, for this reason.
     Stalls(Watch),
     /// It does all there is to do: nothing is left on the device.
     Empties,
