@@ -140,9 +140,6 @@ impl Session for Device {
     fn abilities(&self) -> Abilities {
         Abilities {
             complete_identities: true,
-            sees_open_files: true,
-            sees_all_processes: true,
-            user: Some(0),
             digests: true,
             tells_time: true,
             renames_atomically: true,

@@ -158,6 +158,7 @@ mod tests {
                     original: path.clone(),
                     lies_at: path,
                     identity,
+                    settled_blind: false,
                 },
                 Decision::Resume,
             )

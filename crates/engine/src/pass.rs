@@ -191,6 +191,7 @@ async fn greet<W: World>(visit: &Visit<'_, W>) -> Result<(DeviceReport, bool), P
         disks: facts.disks.clone(),
         shortcomings: shortcomings.into_iter().map(str::to_owned).collect(),
         compression: None,
+        writer_check: None,
     };
     Ok((report, trusted))
 }
@@ -208,6 +209,7 @@ impl Findings {
         self.released = visit.released.get();
         self.received = visit.session.bytes_received();
         if let Some(report) = &mut self.report {
+            report.writer_check = self.left.writer_check;
             let paid = visit.session.compression_paid();
             report.compression = paid.map(|paid| CompressionFinding {
                 paid,

@@ -17,6 +17,8 @@ pub struct Candidate {
     pub lies_at: RelativePath,
     /// Which it was when it was surveyed.
     pub identity: Identity,
+    /// Untouched for `settle_blind`: it may be gathered where nobody can see whether it is open.
+    pub settled_blind: bool,
 }
 
 impl Candidate {
@@ -104,13 +106,15 @@ fn judge_foreign(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
 fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -> Verdict {
     let (needed, not_yet) = match entry.openness {
         Openness::Open => return Verdict::Standing(Reason::Wait(WaitReason::Open)),
-        Openness::Closed => (outlook.rules.settle, WaitReason::Settling),
+        Openness::Closed | Openness::Unasked => (outlook.rules.settle, WaitReason::Settling),
         Openness::Unknown => (outlook.rules.settle_blind, WaitReason::SettlingBlind),
     };
-    let candidate = Candidate {
+    let mut candidate = Candidate {
         original,
         lies_at: entry.path.clone(),
         identity: entry.identity,
+        // What settles by a second look has by then been seen unchanged for as long as is needed.
+        settled_blind: entry.openness == Openness::Unknown,
     };
     let withdrawn = candidate.is_withdrawn();
     // Where open files cannot be seen, a backdated mtime must not hide a writer: the last change of any kind counts.
@@ -121,10 +125,26 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -
     match untouched_for(touched, outlook) {
         Some(age) if is_time_believable(entry.identity, outlook, needed, withdrawn) => match age < needed {
             true => Verdict::Standing(Reason::Wait(not_yet)),
-            false => Verdict::Ready(candidate),
+            false => {
+                candidate.settled_blind = has_settled_blind(&candidate, outlook);
+                Verdict::Ready(candidate)
+            }
         },
         _ => Verdict::SecondLook(candidate, needed),
     }
+}
+
+/// Whether a file would have settled if its openness could not be seen. A withdrawn file's ctime is that of its rename.
+fn has_settled_blind(candidate: &Candidate, outlook: &Outlook<'_>) -> bool {
+    let withdrawn = candidate.is_withdrawn();
+    let touched = if withdrawn {
+        candidate.identity.modified
+    } else {
+        last_change(candidate.identity)
+    };
+    let needed = outlook.rules.settle_blind;
+    untouched_for(touched, outlook).is_some_and(|age| age >= needed)
+        && is_time_believable(candidate.identity, outlook, needed, withdrawn)
 }
 
 /// The later of mtime and ctime. Nobody can set a ctime.

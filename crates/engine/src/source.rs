@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::batch::{self, Batch};
 use crate::event::Event;
 use crate::plan::{Candidate, Decision, Outlook};
-use crate::ports::{Clock, DeviceFailure, Ledger, Reason, Session, Store};
+use crate::ports::{Clock, DeviceFailure, Ledger, Reason, Session, Store, WriterCheck};
 use crate::recourse::PassError;
 use crate::rules::Mode;
 use crate::stages::survey::{self, Marks, Survey};
@@ -35,6 +35,8 @@ pub(crate) struct Left {
     pub(crate) sources: usize,
     /// What goes last of all.
     pub(crate) suspects: Vec<(SourcePath, Suspect)>,
+    /// The weakest way in which the device proves, of files in any source, that nobody writes to them; `None` where there are no files.
+    pub(crate) writer_check: Option<WriterCheck>,
 }
 
 /// Empties a source, as far as the rules and the device allow. Adds to `all_left` what its last survey left.
@@ -55,6 +57,7 @@ pub(crate) async fn empty<W: World>(
         let watch = Watch::over(visit, source).await?;
         let mut survey = survey::survey(visit, source, &outlook, (marks, watch), mode).await?;
         announce(visit, source, &survey, mode);
+        all_left.writer_check = weakest(all_left.writer_check, survey.writer_check);
         let first_batch = *first_batch.get_or_insert_with(Instant::now);
         let (left, overflow, cut) = (
             std::mem::take(&mut survey.standing),
@@ -91,6 +94,10 @@ pub(crate) async fn empty<W: World>(
             return result;
         }
     }
+}
+
+fn weakest(one: Option<WriterCheck>, other: Option<WriterCheck>) -> Option<WriterCheck> {
+    one.into_iter().chain(other).min()
 }
 
 /// The next survey goes on behind what was gathered. Where nothing could be, the device names what is not there.

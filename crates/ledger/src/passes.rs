@@ -142,6 +142,11 @@ fn write_report(ledger: &Connection, device: i64, report: &DeviceReport) -> rusq
             .prepare_cached(include_str!("sql/write/compression.sql"))?
             .execute(row)?;
     }
+    if let Some(check) = report.writer_check {
+        ledger
+            .prepare_cached("UPDATE device SET writer_check = :check WHERE id = :device")?
+            .execute(named_params! { ":device": device, ":check": check.code() })?;
+    }
     write_disks(ledger, device, &report.disks)?;
     write_shortcomings(ledger, device, &report.shortcomings)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::ports::Reason;
+use engine::ports::{Reason, WriterCheck};
 use model::{
     DeviceName, Digest, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId,
     Timestamp, WaitReason,
@@ -48,6 +48,12 @@ pub(crate) fn store_id(ledger: &Connection) -> rusqlite::Result<Option<StoreId>>
         text.map(|text| admitted("store_id", Type::Text, StoreId::new(text)))
             .transpose()
     })
+}
+
+pub(crate) fn writer_check(row: &Row<'_>) -> rusqlite::Result<Option<WriterCheck>> {
+    let code: Option<String> = row.get("writer_check")?;
+    code.map(|code| admitted("writer_check", Type::Text, WriterCheck::from_code(&code)))
+        .transpose()
 }
 
 pub(crate) fn identity(row: &Row<'_>) -> rusqlite::Result<Identity> {

@@ -14,12 +14,12 @@ pub(crate) struct Facts {
     pub(crate) uptime: Option<Duration>,
     pub(crate) clock: Option<Timestamp>,
     pub(crate) user: Option<u32>,
-    /// Processes of other users are not hidden (`hidepid`).
-    pub(crate) sees_others: bool,
     pub(crate) dialect: Dialect,
     pub(crate) digests: Option<DigestTool>,
     /// There is perl, which can call rename(2) and nothing else, and read many files in one process.
     pub(crate) perl: bool,
+    /// Its perl can ask the kernel for leases.
+    pub(crate) leases: bool,
     /// In the order of the question.
     pub(crate) disks: Vec<Option<DiskUse>>,
 }
@@ -91,13 +91,13 @@ impl Facts {
                 }
                 "clock" => facts.clock = clock(value),
                 "user" => facts.user = value.parse().ok(),
-                "sees_others" => facts.sees_others = true,
                 "find" => find = has_shape(value, &[b"d"], 7),
                 "stat" => stat = has_shape(value, &[], 7),
                 "plain_find" => plain_find = has_shape(value, &[], 7),
                 "plain_stat" => plain_stat = has_shape(value, &[], 7),
                 "digests" => facts.digests = DigestTool::of_name(value),
                 "perl" => facts.perl = true,
+                "leases" => facts.leases = true,
                 "disk" => facts.disks.push(disk(value)),
                 _ => {}
             }
@@ -171,11 +171,11 @@ mod tests {
             "boot 8b5b0c5e-3f6a-4c3b-9f0e-0a1b2c3d4e5f",
             "uptime 1234.56",
             "user 1000",
-            "sees_others",
             "find d 2049 2 4096 1700000000.1234567890 1700000000.1234567890 0",
             "stat 2049 2 4096 1700000000.123456789 1700000000.123456789 0 41ed",
             "digests openssl",
             "perl",
+            "leases",
             "disk /dev/root 1000 400 500 45% /",
             "disk //server/a share 1000 400 -5 45% /mnt/x y",
             "disk ",
@@ -184,7 +184,7 @@ mod tests {
         let facts = Facts::read(lines.into_iter());
         assert_eq!(facts.dialect, Dialect::Gnu);
         assert_eq!(facts.digests, Some(DigestTool::Openssl));
-        assert!(facts.perl && facts.sees_others && facts.boot_id.is_some());
+        assert!(facts.perl && facts.leases && facts.boot_id.is_some());
         assert_eq!(facts.uptime, Some(Duration::from_millis(1_234_560)));
         assert_eq!(
             facts.clock.map(Timestamp::nanoseconds),

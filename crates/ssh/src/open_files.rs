@@ -2,13 +2,19 @@
 
 use std::collections::HashSet;
 
-use engine::ports::device::Openness;
+use engine::ports::device::{Openness, WriterCheck};
 
 use crate::records::{Record, Status};
 
-/// Which files are open for writing, or mapped so that they can be written.
+/// What the kernel and a scan say of which files are open for writing, or mapped so that they can be written.
 #[derive(Debug, Default)]
 pub(crate) struct OpenFiles {
+    /// What the kernel said of each file of a request, in their order; one answer alone holds for all of them.
+    asked: Vec<u8>,
+    /// File systems on which the kernel can be asked.
+    proves: HashSet<u64>,
+    /// The scan has come to its end, and saw every process.
+    is_complete: bool,
     open: HashSet<(u64, u64)>,
     /// Device number and inode, as the kernel's mapping has them.
     mapped: HashSet<(u64, u64)>,
@@ -29,11 +35,31 @@ const MOST_RECORDS: usize = 8 * MOST_OPEN_FILES;
 impl OpenFiles {
     /// Adds what a record says; whether it was about open files.
     pub(crate) fn take(&mut self, record: &Record) -> bool {
-        let numbers = self.mapped.len() + self.mapped_inodes.len() + self.exact.len();
+        let numbers = self.mapped.len() + self.mapped_inodes.len() + self.exact.len() + self.proves.len();
         self.overflowed |= self.open.len() + numbers > MOST_OPEN_FILES;
-        self.records += usize::from(matches!(record, Record::Open { .. } | Record::Mapped(_)));
+        let is_about_them = matches!(
+            record,
+            Record::Open { .. }
+                | Record::Mapped(_)
+                | Record::Proves { .. }
+                | Record::Asked(_)
+                | Record::Complete
+        );
+        self.records += usize::from(is_about_them);
         match record {
-            Record::Open { .. } | Record::Mapped(_) if self.overflowed => true,
+            _ if self.overflowed => is_about_them,
+            Record::Proves { device_number } => {
+                self.proves.insert(*device_number);
+                true
+            }
+            Record::Asked(said) => {
+                self.asked.clone_from(said);
+                true
+            }
+            Record::Complete => {
+                self.is_complete = true;
+                true
+            }
             Record::Open { device_number, inode } => {
                 self.open.insert((*device_number, *inode));
                 true
@@ -62,9 +88,21 @@ impl OpenFiles {
         self.overflowed
     }
 
-    /// Whether the scan worked at all: the shell that makes it has its own output open.
-    pub(crate) fn saw_something(&self) -> bool {
-        !self.open.is_empty() && !self.overflowed
+    /// Whether the scan proves that a file is closed which it does not name. Only root may look into every process.
+    fn proves_by_scan(&self, user: Option<u32>) -> bool {
+        // The shell that makes the scan has its own output open: one that names nothing has not worked.
+        self.is_complete && user == Some(0) && !self.open.is_empty() && !self.overflowed
+    }
+
+    /// How the device proves that nobody writes to a file of this listing.
+    pub(crate) fn writer_check(&self, user: Option<u32>) -> WriterCheck {
+        if self.open.is_empty() && !self.proves.is_empty() {
+            WriterCheck::Leases
+        } else if self.proves_by_scan(user) {
+            WriterCheck::Scan
+        } else {
+            WriterCheck::Blind
+        }
     }
 
     /// Whether this file is open.
@@ -108,16 +146,39 @@ fn major(device_number: u64) -> u64 {
     ((device_number >> 32) & 0xffff_f000) | ((device_number >> 8) & 0xfff)
 }
 
-/// What is to be said about a file that a scan has, or has not, found open.
-pub(crate) fn openness(files: &OpenFiles, status: &Status, user: Option<u32>, sees_others: bool) -> Openness {
-    if files.has(status.device_number, status.inode) {
-        return Openness::Open;
+/// What is to be said of a file in a listing.
+pub(crate) fn listed(files: &OpenFiles, status: &Status, user: Option<u32>) -> Openness {
+    let scanned = scanned(files, (status.device_number, status.inode), user);
+    // The kernel gives a lease to the owner of a file, and to root.
+    let may_ask = user.is_some_and(|user| user == 0 || user == status.owner);
+    if scanned == Openness::Unknown && may_ask && files.proves.contains(&status.device_number) {
+        Openness::Unasked
+    } else {
+        scanned
     }
-    // A process of another user may write to a file of its own, and cannot be seen unless the login is root.
-    let is_seen = user.is_some_and(|user| user == 0 || user == status.owner);
-    match files.saw_something() && sees_others && is_seen {
-        true => Openness::Closed,
-        false => Openness::Unknown,
+}
+
+/// What is to be said of the file at a position in a request.
+pub(crate) fn asked(files: &OpenFiles, position: usize, numbers: (u64, u64), user: Option<u32>) -> Openness {
+    let said = match files.asked.as_slice() {
+        [of_all] => Some(of_all),
+        said => said.get(position),
+    };
+    match said {
+        Some(b'c') => Openness::Closed,
+        Some(b'o') => Openness::Open,
+        _ => scanned(files, numbers, user),
+    }
+}
+
+/// What a scan says of a file with these numbers: of its device and inode.
+fn scanned(files: &OpenFiles, (device_number, inode): (u64, u64), user: Option<u32>) -> Openness {
+    if files.has(device_number, inode) {
+        Openness::Open
+    } else if files.proves_by_scan(user) {
+        Openness::Closed
+    } else {
+        Openness::Unknown
     }
 }
 
@@ -164,8 +225,9 @@ mod tests {
             let device_number = 2049;
             files.take(&Record::Open { device_number, inode });
         }
+        files.take(&Record::Complete);
         assert!(files.is_overflowed() && !files.is_endless());
-        assert_eq!(openness(&files, &status, Some(0), true), Openness::Unknown);
+        assert_eq!(listed(&files, &status, Some(0)), Openness::Unknown);
         assert_eq!(files.open.len(), MOST_OPEN_FILES + 1);
         assert!(files.has(2049, 1_000), "what is known to be open is open");
     }
@@ -193,28 +255,61 @@ mod tests {
         assert!(files.has(0x20, 131), "not known to be in memory");
     }
 
+    fn status() -> Status {
+        match parse(b"f f 2049 131 1 1.0 1.0 1000 a") {
+            Some(Record::Status(status)) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn a_file_counts_as_closed_only_where_every_writer_could_be_seen() {
-        let Some(Record::Status(status)) = parse(b"f f 2049 131 1 1.0 1.0 1000 a") else {
-            panic!("no status")
-        };
+    fn a_scan_proves_a_file_closed_only_if_it_was_complete() {
         let mut files = OpenFiles::default();
-        assert_eq!(
-            openness(&files, &status, Some(1000), true),
-            Openness::Unknown,
-            "blind scan"
-        );
+        files.take(&Record::Complete);
+        let of_root = |files: &OpenFiles| listed(files, &status(), Some(0));
+        assert_eq!(of_root(&files), Openness::Unknown, "it did not even see itself");
+        files = OpenFiles::default();
         files.take(&parse(b"o 5 5 21b6").unwrap());
-        assert_eq!(openness(&files, &status, Some(1000), true), Openness::Closed);
-        assert_eq!(openness(&files, &status, Some(0), true), Openness::Closed);
-        assert_eq!(openness(&files, &status, Some(1001), true), Openness::Unknown);
-        assert_eq!(
-            openness(&files, &status, Some(1000), false),
-            Openness::Unknown,
-            "hidepid"
-        );
-        assert_eq!(openness(&files, &status, None, true), Openness::Unknown);
+        assert_eq!(of_root(&files), Openness::Unknown, "it was cut short");
+        files.take(&parse(b"w").unwrap());
+        assert_eq!(of_root(&files), Openness::Closed);
+        for login in [None, Some(1000), Some(1001)] {
+            assert_eq!(listed(&files, &status(), login), Openness::Unknown, "{login:?}");
+        }
         files.take(&parse(b"o 2049 131 81a4").unwrap());
-        assert_eq!(openness(&files, &status, Some(1001), false), Openness::Open);
+        assert_eq!(listed(&files, &status(), Some(1001)), Openness::Open);
+    }
+
+    #[test]
+    fn the_kernel_can_be_asked_by_owner_and_root_where_that_was_tried() {
+        let mut files = OpenFiles::default();
+        let check = |files: &OpenFiles, user| listed(files, &status(), Some(user));
+        files.take(&parse(b"l 2050").unwrap());
+        assert_eq!(check(&files, 1000), Openness::Unknown, "another file system");
+        files.take(&parse(b"l 2049").unwrap());
+        assert_eq!(check(&files, 1000), Openness::Unasked);
+        assert_eq!(check(&files, 0), Openness::Unasked);
+        assert_eq!(check(&files, 1001), Openness::Unknown, "another owner");
+    }
+
+    #[test]
+    fn only_a_granted_lease_or_a_complete_scan_says_that_a_file_is_closed() {
+        let mut files = OpenFiles::default();
+        files.take(&parse(b"k coun").unwrap());
+        let said = |files: &OpenFiles, at| asked(files, at, (2049, 131), Some(0));
+        let all: Vec<_> = (0..5).map(|at| said(&files, at)).collect();
+        let unknown = Openness::Unknown;
+        assert_eq!(all, [Openness::Closed, Openness::Open, unknown, unknown, unknown]);
+        files.take(&parse(b"o 5 5 21b6").unwrap());
+        files.take(&parse(b"w").unwrap());
+        assert_eq!(said(&files, 2), Openness::Closed);
+        files.take(&parse(b"k o").unwrap());
+        assert_eq!(said(&files, 7), Openness::Open, "of all files the same");
+        files.take(&parse(b"k ").unwrap());
+        assert_eq!(
+            said(&OpenFiles::default(), 0),
+            Openness::Unknown,
+            "nothing was said"
+        );
     }
 }

@@ -8,6 +8,12 @@ use model::{Digest, Identity, Timestamp};
 pub(crate) enum Record {
     /// A file that some process has open for writing; its mode tells whether it is a file at all.
     Open { device_number: u64, inode: u64 },
+    /// A file system on which the kernel can be asked whether a file is open.
+    Proves { device_number: u64 },
+    /// What the kernel says of each file that a request names.
+    Asked(Vec<u8>),
+    /// The scan of open files was complete.
+    Complete,
     /// Shared mappings that can be written: `major:minor inode` in each line; and `memory major:minor` for each tmpfs.
     Mapped(Vec<u8>),
     /// Something in a source, or a file looked at.
@@ -47,6 +53,12 @@ impl Record {
             b'd' => Some(Self::Digest(after_blank?.get(..64).and_then(Digest::from_hex))),
             b'u' => Some(Self::Unlistable(after_blank?.to_vec())),
             b'i' => Some(Self::Trouble(after_blank?.to_vec())),
+            b'k' => Some(Self::Asked(after_blank?.to_vec())),
+            b'l' => {
+                let device_number = std::str::from_utf8(after_blank?).ok()?.parse().ok()?;
+                Some(Self::Proves { device_number })
+            }
+            b'w' => rest.is_empty().then_some(Self::Complete),
             b'm' => Some(Self::Mapped(after_blank?.to_vec())),
             b'o' => {
                 let mut fields = Fields(after_blank?);

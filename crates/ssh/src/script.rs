@@ -53,8 +53,9 @@ pub(crate) fn opening(tag: &Tag, knowledge: Knowledge<'_>) -> Vec<u8> {
                 true => "nul",
                 false => "tag",
             };
+            let leases = if facts.leases { "leases" } else { "none" };
             let digests = facts.digests.map_or("", DigestTool::name);
-            opening.extend_from_slice(format!("{records} {digests}\n").as_bytes());
+            opening.extend_from_slice(format!("{records} {leases} {digests}\n").as_bytes());
         }
         Knowledge::None(sources) => {
             opening.extend_from_slice(format!("unknown\n{}\n", sources.len()).as_bytes());

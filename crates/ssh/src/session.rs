@@ -56,7 +56,8 @@ pub struct SshSession {
     channels: Channels,
     lanes: Option<Lanes>,
     dialect: Dialect,
-    sees_others: bool,
+    /// The user id of the login, where known.
+    user: Option<u32>,
     abilities: Abilities,
     facts: DeviceFacts,
     stall_timeout: Duration,
@@ -160,7 +161,7 @@ impl SshSession {
             renames_together: facts.perl,
             second: None,
             dialect: facts.dialect,
-            sees_others: facts.sees_others,
+            user: facts.user,
             facts: DeviceFacts::default(),
             files: reached.files,
             channels,

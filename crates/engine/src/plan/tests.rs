@@ -24,9 +24,6 @@ fn rules() -> Rules {
 fn full_abilities() -> Abilities {
     Abilities {
         complete_identities: true,
-        sees_open_files: true,
-        sees_all_processes: true,
-        user: Some(1000),
         digests: true,
         tells_time: true,
         renames_atomically: true,
@@ -257,6 +254,7 @@ fn candidate(lies_at: &str) -> Candidate {
         original,
         lies_at: entry.path,
         identity: entry.identity,
+        settled_blind: false,
     }
 }
 

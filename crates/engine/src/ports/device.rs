@@ -66,6 +66,8 @@ pub trait Session: Send + Sync + 'static {
     /// Renames files atomically, replacing nothing that matters: every target is in a folder that is new to this batch. Then looks at what was
     /// renamed, as [`Session::inspect`] does: both in one, because each would cost a round trip.
     ///
+    /// A file whose openness was [`Openness::Unasked`], and that the kernel says is open, is not renamed: [`FileFaultKind::Open`].
+    ///
     /// Makes the folders of the targets as needed. The answers stand in the order of `moves`. A crash just before or after
     /// any of these renames leaves the file whole under one of its two names.
     fn rename(
@@ -159,18 +161,12 @@ pub trait Session: Send + Sync + 'static {
 /// What a device can prove.
 #[allow(
     clippy::struct_excessive_bools,
-    reason = "seven abilities that a device has or lacks independently of each other"
+    reason = "five abilities that a device has or lacks independently of each other"
 )]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
     /// Identities have all parts (GNU find and stat). Else size and whole-second mtime only.
     pub complete_identities: bool,
-    /// Open files of the login's own processes can be seen. Else every file settles for `settle_blind`.
-    pub sees_open_files: bool,
-    /// Processes of other users can be seen too (the login is root).
-    pub sees_all_processes: bool,
-    /// The user id of the login, where known.
-    pub user: Option<u32>,
     /// The device digests its own files.
     pub digests: bool,
     /// The device has told its clock, boot id and uptime.
@@ -187,9 +183,6 @@ impl Abilities {
         let mut shortcomings = Vec::new();
         if !self.complete_identities {
             shortcomings.push("no GNU find and stat: files are told apart by size and mtime only");
-        }
-        if !self.sees_open_files {
-            shortcomings.push("open files cannot be seen: files settle for settle_blind");
         }
         if !self.digests {
             shortcomings.push("no digest tool: content is proved by size and time only");
@@ -241,6 +234,8 @@ pub type SurveySender = mpsc::Sender<Vec<SurveyItem>>;
 /// One thing that a survey says. Items travel in small batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SurveyItem {
+    /// How the device can prove, of files in this source, that nobody writes to them. Said before the first entry.
+    WriterCheck(WriterCheck),
     /// Something in the source.
     Entry(Entry),
     /// A folder that the device does not let us list.
@@ -262,6 +257,45 @@ pub struct Entry {
     pub openness: Openness,
 }
 
+/// How a device proves that nobody writes to a file. The weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WriterCheck {
+    /// It cannot: files settle for `settle_blind`.
+    Blind,
+    /// By a scan of what all processes have open, proved complete.
+    Scan,
+    /// By read leases, which the kernel refuses while anything can write to the file (`fcntl(2)`, `F_SETLEASE`).
+    Leases,
+}
+
+impl WriterCheck {
+    /// Every check.
+    pub const ALL: [Self; 3] = [Self::Blind, Self::Scan, Self::Leases];
+
+    /// The stable code, for the ledger and for JSON.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Blind => "blind",
+            Self::Scan => "scan",
+            Self::Leases => "leases",
+        }
+    }
+
+    /// The check of that code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|check| check.code() == code)
+    }
+
+    /// What it means, for a person.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Blind => "cannot be seen: files settle for settle_blind",
+            Self::Scan => "seen by a complete scan of all processes",
+            Self::Leases => "the kernel is asked (read leases)",
+        }
+    }
+}
+
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
@@ -281,10 +315,12 @@ pub enum EntryKind {
 pub enum Openness {
     /// Some process has it open for writing, or has it mapped shared and writable.
     Open,
-    /// No process has it open for writing, and every process that could was seen.
+    /// No process has it open for writing: the kernel says so, or a scan that saw every process.
     Closed,
     /// It cannot be seen.
     Unknown,
+    /// Of listings only: the kernel was not asked yet. It is asked before the file is renamed, and again under its new name.
+    Unasked,
 }
 
 /// A rename within a source.
@@ -310,8 +346,9 @@ impl Inspection {
     pub fn against(self, noted: Identity) -> Confirmation {
         match self.openness {
             Openness::Open => Confirmation::Open,
-            Openness::Closed | Openness::Unknown if self.identity == noted => Confirmation::Unchanged,
-            Openness::Closed | Openness::Unknown => Confirmation::Changed,
+            _ if self.identity != noted => Confirmation::Changed,
+            Openness::Closed => Confirmation::Unchanged,
+            Openness::Unknown | Openness::Unasked => Confirmation::Unseen,
         }
     }
 }
@@ -322,8 +359,10 @@ pub type Looked = Result<Inspection, FileFault>;
 /// What a further look at a file says of its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
-    /// It is what it was, and was not seen open just before.
+    /// It is what it was, and nobody had it open for writing just before.
     Unchanged,
+    /// It is what it was. Whether somebody has it open cannot be seen.
+    Unseen,
     /// It is open, whatever else it is.
     Open,
     /// It is another file, or somebody has written to it.
@@ -405,6 +444,8 @@ pub enum FileFaultKind {
     NotAFile,
     /// It has more bytes than expected.
     Grown,
+    /// Somebody has it open for writing: it was not renamed.
+    Open,
     /// Anything else the device answered.
     Other,
 }

@@ -7,7 +7,7 @@ use model::{
     SourcePath, StoreId, Timestamp, WaitReason,
 };
 
-use super::device::DiskUse;
+use super::device::{DiskUse, WriterCheck};
 
 /// The durable record of one collector. One writer at a time; all methods may be called at the same time.
 ///
@@ -339,6 +339,8 @@ pub struct DeviceReport {
     pub shortcomings: Vec<String>,
     /// What was found out about compression; `None` leaves what was known.
     pub compression: Option<CompressionFinding>,
+    /// How it proves that nobody writes to a file; `None`, where there were no files, leaves what was known.
+    pub writer_check: Option<WriterCheck>,
 }
 
 /// Why the ledger could not serve. Every one of these ends the sweep; nothing is lost by it.

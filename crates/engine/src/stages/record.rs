@@ -22,6 +22,7 @@ pub(crate) struct Recorded {
     original: RelativePath,
     lies_at: RelativePath,
     identity: Identity,
+    settled_blind: bool,
 }
 
 impl Recorded {
@@ -39,6 +40,11 @@ impl Recorded {
 
     pub(crate) fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Whether it has rested for so long that it need not be seen to be closed.
+    pub(crate) fn has_settled_blind(&self) -> bool {
+        self.settled_blind
     }
 }
 
@@ -73,6 +79,7 @@ pub(crate) async fn record<W: World>(
                 original: withdrawn.original().clone(),
                 lies_at: withdrawn.lies_at().clone(),
                 identity: withdrawn.identity(),
+                settled_blind: withdrawn.has_settled_blind(),
             }),
         }
     }
@@ -154,6 +161,7 @@ pub(crate) async fn prove_again<W: World>(
                 original: candidate.original,
                 lies_at: candidate.lies_at,
                 identity: candidate.identity,
+                settled_blind: candidate.settled_blind,
             }),
             Reproof::Missing | Reproof::Other => to_fetch.push(candidate),
         }

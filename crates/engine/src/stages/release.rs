@@ -5,10 +5,11 @@
 
 use model::{FileState, LeaveReason, RelativePath, SourcePath, WaitReason};
 
-use crate::ports::{Confirmation, FileFaultKind, Ledger, Reason, Session};
+use crate::ports::{FileFaultKind, Ledger, Reason, Session};
 use crate::recourse::PassError;
 use crate::stages::record::Recorded;
 use crate::stages::tidy;
+use crate::stages::verify::why_not_now;
 use crate::visit::Visit;
 use crate::world::World;
 
@@ -61,11 +62,13 @@ async fn still_unchanged<W: World>(
     let mut unchanged = Vec::with_capacity(batch.len());
     for (file, confirmed) in batch.into_iter().zip(confirmed) {
         let reason = match confirmed {
-            Ok(Confirmation::Open) => WaitReason::Open,
-            Ok(Confirmation::Unchanged) => {
-                unchanged.push(file);
-                continue;
-            }
+            Ok(confirmation) => match why_not_now(confirmation, file.has_settled_blind()) {
+                Some(reason) => reason,
+                None => {
+                    unchanged.push(file);
+                    continue;
+                }
+            },
             Err(fault) if fault.kind == FileFaultKind::Missing => {
                 // Its owner went into the withdrawn folder and took it: it is stored, and gone.
                 visit
@@ -75,7 +78,7 @@ async fn still_unchanged<W: World>(
                     .await?;
                 continue;
             }
-            Ok(Confirmation::Changed) | Err(_) => WaitReason::Changed,
+            Err(_) => WaitReason::Changed,
         };
         visit.leave_behind(
             source,

@@ -14,6 +14,7 @@ use crate::placement;
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
 use crate::ports::{
     Clock as _, DeviceFailure, Entry, EntryKind, FileFault, Ledger, Others, Reason, Sighting, SurveyItem,
+    WriterCheck,
 };
 use crate::recourse::PassError;
 use crate::rules::Mode;
@@ -46,6 +47,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) gone: Vec<crate::ports::RowId>,
     /// Why the listing was cut off: there is more, of which nothing is known.
     pub(crate) cut: Option<DeviceFailure>,
+    /// How the device proves that nobody writes to files here; `None` where there is nothing.
+    pub(crate) writer_check: Option<WriterCheck>,
 }
 
 /// Bytes of names of folders that may go: those that do not fit go another time.
@@ -77,6 +80,7 @@ pub(crate) async fn survey<'a, W: World>(
         folder_bytes: 0,
         withdrawn: Withdrawn::default(),
         cut: None,
+        writer_check: None,
     };
     judging.cut = listed(visit, source, async |items| judging.judge_all(items).await).await?;
     judging.finish().await
@@ -98,6 +102,7 @@ struct Judging<'a, 'v, W: World> {
     folder_bytes: usize,
     withdrawn: Withdrawn,
     cut: Option<DeviceFailure>,
+    writer_check: Option<WriterCheck>,
 }
 
 impl<'v, W: World> Judging<'_, 'v, W> {
@@ -105,6 +110,7 @@ impl<'v, W: World> Judging<'_, 'v, W> {
         let (mut ready, mut unsure) = (Vec::new(), Vec::new());
         for item in items {
             match item {
+                SurveyItem::WriterCheck(check) => self.writer_check = Some(check),
                 SurveyItem::Entry(entry) => self.judge_one(&entry, &mut ready, &mut unsure),
                 SurveyItem::Unlistable(path) => {
                     self.withdrawn.note_unlistable(&path);
@@ -288,6 +294,7 @@ impl<'v, W: World> Judging<'_, 'v, W> {
             old_folders: self.old_folders,
             gone,
             cut: self.cut,
+            writer_check: self.writer_check,
         })
     }
 
@@ -329,8 +336,10 @@ impl<'v, W: World> Judging<'_, 'v, W> {
             false => WaitReason::SettlingBlind,
         };
         let mut ready = Vec::new();
-        for ((candidate, needed), since) in looks.into_iter().zip(since) {
-            if self.mode == Mode::Act && self.outlook.asked.since(since) >= needed {
+        for ((mut candidate, needed), since) in looks.into_iter().zip(since) {
+            let rested = self.outlook.asked.since(since);
+            if self.mode == Mode::Act && rested >= needed {
+                candidate.settled_blind |= rested >= self.outlook.rules.settle_blind;
                 ready.push(candidate);
             } else {
                 self.stand(
@@ -366,6 +375,7 @@ pub(crate) fn reason_of(fault: &FileFault) -> Reason {
     use crate::ports::FileFaultKind as Kind;
     match fault.kind {
         Kind::Missing | Kind::Grown | Kind::NotAFile => Reason::Wait(WaitReason::Changed),
+        Kind::Open => Reason::Wait(WaitReason::Open),
         Kind::Permission => Reason::Leave(LeaveReason::Unreadable),
         Kind::ReadOnly | Kind::OtherFileSystem | Kind::Unsupported | Kind::Other => {
             Reason::Wait(WaitReason::Unproved)

@@ -90,12 +90,11 @@ fn doubt_about(
     digests_expected: bool,
 ) -> Option<(Reason, Option<String>)> {
     let is_as_long = file.sealed().size == file.withdrawn().identity().size;
-    match confirmation {
-        Confirmation::Open => return Some((Reason::Wait(WaitReason::Open), None)),
-        Confirmation::Unchanged if is_as_long => {}
-        Confirmation::Unchanged | Confirmation::Changed => {
-            return Some((Reason::Wait(WaitReason::Changed), None));
-        }
+    if let Some(reason) = why_not_now(confirmation, file.withdrawn().has_settled_blind()) {
+        return Some((Reason::Wait(reason), None));
+    }
+    if !is_as_long {
+        return Some((Reason::Wait(WaitReason::Changed), None));
     }
     if !digests_expected {
         return None;
@@ -109,6 +108,17 @@ fn doubt_about(
         return Some((Reason::Wait(WaitReason::Unproved), Some(detail)));
     }
     None
+}
+
+/// Why a file has to wait, after a further look at it. Closed is what it must be, unless it has rested for `settle_blind`.
+pub(crate) fn why_not_now(confirmation: Confirmation, has_settled_blind: bool) -> Option<WaitReason> {
+    match confirmation {
+        Confirmation::Unchanged => None,
+        Confirmation::Unseen if has_settled_blind => None,
+        Confirmation::Unseen => Some(WaitReason::SettlingBlind),
+        Confirmation::Open => Some(WaitReason::Open),
+        Confirmation::Changed => Some(WaitReason::Changed),
+    }
 }
 
 fn is_what_the_device_digested(file: &Fetched) -> bool {

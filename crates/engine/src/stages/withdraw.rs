@@ -1,7 +1,7 @@
-//! Withdraw: a batch is renamed out of the camera's way.
+//! Withdraw: a batch is renamed out of the camera's way, and then proved to be closed.
 //!
-//! After the rename nothing that happens under the old name can touch the file, and the identity that is noted then is one that any
-//! later write changes. A crash between rename and note leaves the file whole in the withdrawn folder, under a path that tells its
+//! After the rename nobody can open the file by its old name, so that a proof that it is closed stays true, and the identity that is noted
+//! then is one that any later write changes. A crash between rename and note leaves the file whole in the withdrawn folder, under a path that tells its
 //! original one: the next pass gathers it from there.
 
 use std::collections::HashSet;
@@ -27,6 +27,7 @@ pub(crate) struct Withdrawn {
     batch: Option<PassId>,
     stays: Option<LeaveReason>,
     known: Option<RowId>,
+    settled_blind: bool,
 }
 
 impl Withdrawn {
@@ -55,6 +56,11 @@ impl Withdrawn {
     /// Why it is to stay on the device after it is stored.
     pub(crate) fn stays(&self) -> Option<LeaveReason> {
         self.stays
+    }
+
+    /// Whether it has rested for so long that it need not be seen to be closed.
+    pub(crate) fn has_settled_blind(&self) -> bool {
+        self.settled_blind
     }
 }
 
@@ -133,7 +139,7 @@ async fn move_away<W: World>(
     let (moved, failed): (Vec<_>, Vec<_>) = first.into_iter().partition(|attempt| attempt.result.is_ok());
 
     // Another file system below the source (EXDEV), or a withdrawn folder that is not ours to write: beside the file, then.
-    let (again, lost): (Vec<_>, Vec<_>) = failed.into_iter().partition(|attempt| !attempt.is_gone());
+    let (again, lost): (Vec<_>, Vec<_>) = failed.into_iter().partition(Attempt::may_be_moved_elsewhere);
     let again = again
         .into_iter()
         .map(|attempt| (attempt.candidate, attempt.known))
@@ -237,8 +243,10 @@ async fn rename_all<W: World>(
 }
 
 impl Attempt {
-    fn is_gone(&self) -> bool {
-        matches!(&self.result, Err(fault) if fault.kind == FileFaultKind::Missing)
+    /// Not so a file that is gone, or that somebody writes to.
+    fn may_be_moved_elsewhere(&self) -> bool {
+        let kinds = [FileFaultKind::Missing, FileFaultKind::Open];
+        !matches!(&self.result, Err(fault) if kinds.contains(&fault.kind))
     }
 
     /// SFTP has no word for a full file system: it is a failure like any other.
@@ -262,6 +270,11 @@ impl Attempt {
             }
             // Renamed or removed by its owner since the survey: it is not ours any more.
             Err(fault) if fault.kind == FileFaultKind::Missing => return None,
+            Err(fault) if fault.kind == FileFaultKind::Open => {
+                let (original, size) = (&self.candidate.original, self.candidate.identity.size);
+                visit.leave_behind(source, original, size, Reason::Wait(WaitReason::Open), None);
+                return None;
+            }
             Err(fault) => fault,
         };
         let reason = match fault.kind {
@@ -332,17 +345,21 @@ async fn note_identities<W: World>(
                 batch: file.batch,
                 stays: file.stays,
                 known: file.known,
+                settled_blind: file.candidate.settled_blind,
             }),
         }
     }
     Ok(withdrawn)
 }
 
-/// Whether the file that was caught is another than was surveyed (its name was used again in between), or is open by now. Then it
-/// has to settle where it lies.
+/// Whether the file that was caught is another than was surveyed (its name was used again in between), or may still be written to. Then it
+/// has to settle where it is.
 fn why_not_now(file: &Pending, inspection: Inspection) -> Option<WaitReason> {
-    if inspection.openness == Openness::Open {
-        return Some(WaitReason::Open);
+    match inspection.openness {
+        Openness::Open => return Some(WaitReason::Open),
+        Openness::Closed => {}
+        Openness::Unknown | Openness::Unasked if file.candidate.settled_blind => {}
+        Openness::Unknown | Openness::Unasked => return Some(WaitReason::SettlingBlind),
     }
     let same = file.candidate.identity.is_renamed(&inspection.identity);
     (!same).then_some(WaitReason::Changed)

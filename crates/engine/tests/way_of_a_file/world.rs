@@ -179,7 +179,7 @@ pub(crate) const HOUR: i64 = 3_600_000_000_000;
 /// Plans of ten files.
 pub(crate) fn short_plans() -> Bounds {
     let plans = PlanBytes {
-        own: 1_600,
+        own: 1_680,
         shared: 0,
         ..PlanBytes::default()
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason};
+use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, WriterCheck};
 use model::{DeviceName, FileState, SourcePath, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
@@ -64,6 +64,8 @@ pub struct DeviceStatus {
     pub disks: Vec<(SourcePath, Option<DiskUse>)>,
     /// What it lacks, in words.
     pub shortcomings: Vec<String>,
+    /// How it proves that nobody writes to a file, when it last had files.
+    pub writer_check: Option<WriterCheck>,
     /// The last pass that ended.
     pub last_pass: Option<PassSummary>,
     /// The last pass that ended and says something about the device: it was served, or it failed.
@@ -129,6 +131,7 @@ fn status(ledger: &Connection, row: &Row<'_>, now: Timestamp) -> rusqlite::Resul
         clock: passes::clock_row(row)?,
         disks: disks(ledger, device)?,
         shortcomings: shortcomings(ledger, device)?,
+        writer_check: values::writer_check(row)?,
         last_pass: pass(ledger, device, LAST_PASS)?,
         last_verdict: pass(ledger, device, LAST_VERDICT)?,
         totals: totals(ledger, device)?,

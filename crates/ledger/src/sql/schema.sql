@@ -22,7 +22,8 @@ CREATE TABLE device (
     boot_id TEXT,
     clock_read INTEGER,
     compression_paid INTEGER CHECK (compression_paid IN (0, 1)),
-    compression_found INTEGER
+    compression_found INTEGER,
+    writer_check TEXT CHECK (writer_check IN ('blind', 'scan', 'leases'))
 ) STRICT;
 
 -- A folder on a device.

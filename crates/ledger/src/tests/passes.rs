@@ -1,6 +1,6 @@
 use engine::ports::{
     ClockReading, CompressionFinding, DeviceReport, DiskUse, Ledger as _, PassEnd, PassOutcome, Reason,
-    Standing, StandingFile,
+    Standing, StandingFile, WriterCheck,
 };
 use model::{FailureClass, LeaveReason, WaitReason};
 
@@ -30,6 +30,7 @@ fn report() -> DeviceReport {
             }),
         )],
         shortcomings: vec!["no digest tool".into(), "no atomic rename".into()],
+        writer_check: Some(WriterCheck::Leases),
         compression: Some(CompressionFinding {
             paid: true,
             at: at(45),
@@ -139,6 +140,7 @@ async fn what_a_device_says_of_itself_is_remembered() {
     assert_eq!(status.last_seen, Some(at(50)));
     assert_eq!(status.disks, report().disks);
     assert_eq!(status.shortcomings, report().shortcomings);
+    assert_eq!(status.writer_check, Some(WriterCheck::Leases));
     // A pass that did not reach it takes nothing of that back; one that did replaces it.
     passed(&ledger, "pi1", at(100), down()).await;
     let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
@@ -149,6 +151,7 @@ async fn what_a_device_says_of_itself_is_remembered() {
     let pass = ledger.begin_pass(&device("pi1"), at(200)).await.unwrap();
     let report = DeviceReport {
         shortcomings: Vec::new(),
+        writer_check: None,
         compression: None,
         disks: vec![(source(), None)],
         ..report()
@@ -160,8 +163,9 @@ async fn what_a_device_says_of_itself_is_remembered() {
     ledger.finish_pass(end).await.unwrap();
     let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
     assert_eq!(
-        (status.shortcomings, status.disks),
-        (Vec::new(), vec![(source(), None)])
+        (status.shortcomings, status.disks, status.writer_check),
+        (Vec::new(), vec![(source(), None)], Some(WriterCheck::Leases)),
+        "without files nothing is learnt of writers"
     );
 }
 

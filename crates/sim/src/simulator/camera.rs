@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::ports::WriterCheck;
 use tokio::time::sleep;
 
 use super::book::{Book, original_path};
@@ -123,7 +124,7 @@ impl Camera {
             let pause = self.dice.span(Duration::ZERO, self.pause);
             let may_be_taken_for_settled = {
                 let device = self.device.lock();
-                device.clock_jumped && !device.abilities.sees_open_files
+                device.clock_jumped && device.writer_check() == WriterCheck::Blind
             };
             if !may_be_taken_for_settled {
                 sleep(pause).await;
@@ -247,7 +248,7 @@ impl Camera {
             (device.boot, inode, path, before.unwrap_or_default())
         };
         // Only a writer that can be seen may hold it open for a while.
-        if self.device.lock().abilities.sees_open_files {
+        if self.device.lock().writer_check() != WriterCheck::Blind {
             sleep(Duration::from_millis(self.dice.below(200))).await;
         }
         let mut device = self.device.lock();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::ports::{Abilities, Openness};
+use engine::ports::{Abilities, Openness, WriterCheck};
 use model::{Identity, Timestamp};
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use super::book::original_path;
 use super::clock::SimulatedClock;
 pub(super) use answers::invented;
 pub use kind::Kind;
+use kind::Writers;
 pub(super) use requests::Unanswered;
 pub use requests::{Faults, Request, Requests};
 
@@ -47,6 +48,10 @@ struct Card {
 pub struct DeviceState {
     /// What it can do.
     pub abilities: Abilities,
+    writers: Writers,
+    /// For now it cannot tell who writes: leases are refused whoever asks, and scans are cut short. Its clock is right meanwhile: see
+    /// `clock_jumped`.
+    pub hides_writers: bool,
     /// What its sessions find out about compression.
     pub compression_paid: Option<bool>,
     /// What it was asked.
@@ -83,6 +88,8 @@ impl Device {
         let booted = clock.true_time().minus(Duration::from_hours(1000));
         Self(Arc::new(Mutex::new(DeviceState {
             abilities: kind.abilities(),
+            writers: kind.writers(),
+            hides_writers: false,
             compression_paid: None,
             requests: Requests::default(),
             faults: Faults::default(),
@@ -308,12 +315,37 @@ impl DeviceState {
         }
     }
 
-    /// The files that it sees held open for writing; `None` where it sees nothing.
+    /// How it proves that nobody writes to a file.
+    pub fn writer_check(&self) -> WriterCheck {
+        self.writers.check()
+    }
+
+    /// The files that it can tell to be held open for writing; `None` where it can tell nothing.
     pub(super) fn open_files(&self) -> Option<BTreeSet<u64>> {
-        let open = self.card.files.iter().filter(|(_, file)| file.writers > 0);
-        self.abilities
-            .sees_open_files
-            .then(|| open.map(|(inode, _)| *inode).collect())
+        if self.writer_check() == WriterCheck::Blind || (self.hides_writers && !self.clock_jumped) {
+            return None;
+        }
+        let is_told = |file: &DeviceFile| !self.writers.grants_lease(file.writers > 0);
+        let open = self.card.files.iter().filter(|(_, file)| is_told(file));
+        Some(open.map(|(inode, _)| *inode).collect())
+    }
+
+    /// Whether the kernel says so of a file that is about to be renamed.
+    pub(super) fn is_known_to_be_open(&self, path: &[u8]) -> bool {
+        self.writer_check() == WriterCheck::Leases
+            && self
+                .card
+                .names
+                .get(path)
+                .is_some_and(|inode| self.open_files().is_some_and(|open| open.contains(inode)))
+    }
+
+    /// What a listing says of a file. A kernel that can be asked is asked later.
+    pub(super) fn listed(&self, open: Option<&BTreeSet<u64>>, inode: u64) -> Openness {
+        match self.writer_check() {
+            WriterCheck::Leases => Openness::Unasked,
+            WriterCheck::Scan | WriterCheck::Blind => openness(open, inode),
+        }
     }
 
     /// The card is written out: what is on it now outlives a power cut.

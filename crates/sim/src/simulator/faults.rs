@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use engine::ports::WriterCheck;
 use rustix::io::Errno;
 use tokio::time::sleep;
 
@@ -30,6 +31,7 @@ enum Fault {
     DeviceFull,
     DeviceReadsWrong,
     DeviceDigestsWrong,
+    DeviceHidesWriters,
     StoreFull,
     StoreReadOnly,
     StoreUnmounted,
@@ -42,7 +44,7 @@ enum Fault {
     CollectorClockJumps,
 }
 
-const ALL: [Fault; 21] = [
+const ALL: [Fault; 22] = [
     Fault::LinkCut,
     Fault::LinkCutAtByte,
     Fault::LinkRefusing,
@@ -54,6 +56,7 @@ const ALL: [Fault; 21] = [
     Fault::DeviceFull,
     Fault::DeviceReadsWrong,
     Fault::DeviceDigestsWrong,
+    Fault::DeviceHidesWriters,
     Fault::StoreFull,
     Fault::StoreReadOnly,
     Fault::StoreUnmounted,
@@ -128,7 +131,8 @@ impl Injector {
             | Fault::DeviceClockJumps
             | Fault::DeviceFull
             | Fault::DeviceReadsWrong
-            | Fault::DeviceDigestsWrong => self.harm_device(fault, number, dice),
+            | Fault::DeviceDigestsWrong
+            | Fault::DeviceHidesWriters => self.harm_device(fault, number, dice),
             _ => self.harm_home(fault, dice),
         };
         self.note(&format!("{fault:?}"), &detail);
@@ -175,7 +179,7 @@ impl Injector {
             }
             Fault::DeviceClockJumps => {
                 let seconds = i64::try_from(dice.below(20_000)).unwrap_or_default() - 10_000;
-                if !state.abilities.sees_open_files {
+                if state.writer_check() == WriterCheck::Blind {
                     if state.files().any(|(_, file)| file.writers > 0) {
                         return format!(
                             "device {number}: left out, a writer that cannot be seen has a file open"
@@ -196,6 +200,11 @@ impl Injector {
             }
             Fault::DeviceReadsWrong if state.abilities.digests => state.wrong_reads += 1,
             Fault::DeviceDigestsWrong => state.wrong_digests += 1,
+            Fault::DeviceHidesWriters => {
+                state.hides_writers = true;
+                let device = device.clone();
+                later(for_a_while, move || device.lock().hides_writers = false);
+            }
             _ => {}
         }
         format!("device {number}")

@@ -164,6 +164,9 @@ fn from_refusal(refusal: Refusal) -> FileFault {
 impl Reach {
     fn withdraw(&self, state: &mut DeviceState, step: &Move) -> Result<(), FileFault> {
         let (from, to) = (step.from.as_bytes(), step.to.as_bytes());
+        if state.is_known_to_be_open(from) {
+            return Err(fault(FileFaultKind::Open));
+        }
         if let Some(kind) = state.faults.refuses_rename(&step.from, &step.to) {
             state.make_parents(to);
             return Err(fault(kind));

@@ -5,7 +5,7 @@ mod draw;
 use std::time::Duration;
 
 use engine::fleet::SweepSummary;
-use engine::ports::PassOutcome;
+use engine::ports::{PassOutcome, WriterCheck};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use model::FileState;
@@ -119,7 +119,7 @@ impl Story {
         let end = Instant::now() + dice.span(Duration::from_mins(10), Duration::from_hours(1));
         let mut tasks = JoinSet::new();
         for (number, device) in self.world.fleet.iter().enumerate() {
-            let is_blind = !device.lock().abilities.sees_open_files;
+            let is_blind = device.lock().writer_check() == WriterCheck::Blind;
             let camera = Camera {
                 number,
                 device: device.clone(),

@@ -3,7 +3,9 @@
 # NUL-terminated, and go to xargs. Lines beginning with # are left out when it is sent.
 LC_ALL=C
 export LC_ALL
-unset CDPATH IFS digest digests
+unset CDPATH IFS digest digests leases
+# Where everything is answered, wherever the output of a part of the script goes.
+exec 3>&1
 
 # Sixteen bytes of chance in two halves: what only echoes cannot put them together, and no name on the device has them.
 read -r first_half
@@ -25,7 +27,6 @@ facts() {
     { read -r boot_id </proc/sys/kernel/random/boot_id; } 2>/dev/null && fact boot "$boot_id"
     { read -r uptime idle </proc/uptime; } 2>/dev/null && fact uptime "$uptime"
     fact user "$(id -u 2>/dev/null </dev/null)"
-    [ -r /proc/1/stat ] && fact sees_others
     fact find "$(find / -maxdepth 0 -printf '%y %D %i %s %T@ %C@ %U' 2>/dev/null </dev/null)"
     status=$(printf '/\0' | take 2 | xargs -0 stat --printf '%d %i %s %.9Y %.9Z %u %f' -- 2>/dev/null)
     if [ -n "$status" ]; then
@@ -42,7 +43,15 @@ facts() {
     elif digests_well openssl dgst -sha256 -r; then digests=openssl
     fi
     fact digests "$digests"
-    case $(perl -e 'print rename("", "") ? "bad" : "good"' 2>/dev/null </dev/null) in good) fact perl ;; esac
+    case $(perl -e 'print rename("", "") ? "bad" : "good"; print " leases" if eval { require Fcntl; require Errno }' \
+        2>/dev/null </dev/null) in
+    "good leases")
+        fact perl
+        fact leases
+        leases=leases
+        ;;
+    good) fact perl ;;
+    esac
     read -r sources
     while [ "$sources" -gt 0 ]; do
         IFS= read -r source
@@ -58,7 +67,7 @@ facts() {
 }
 
 # A second run of this script on the same connection is told what the first has found out.
-read -r records digests
+read -r records leases digests
 [ "$records" != unknown ] || facts
 fact end
 case $records in
@@ -77,30 +86,103 @@ choose_digest() {
     export digest
 }
 
-# Who has a file open for writing: the mode of the links in fd says so, and stat through them says which file. Then the
+# Which files are open for writing: the mode of the links in fd says so, and stat through them says which file. Then the
 # shared mappings that can be written, and which numbers in them are those of file systems in memory.
+#
+# Last comes "w", if the scan was complete: then a file that it does not name is closed. Every tool must have come to its
+# end, and nothing may have gone wrong but that a process ended. No process may be out of sight in another PID namespace
+# (that number is the first one's). Each thread is looked at: it may have files of its own, and its leader may have ended.
 if [ "$end_of_record" = '\0' ]; then
-    open_files='
-find /proc/[0-9]*/fd -maxdepth 1 -type l -perm -200 -exec stat -L --printf "o %d %i %f\0" -- {} + 2>/dev/null </dev/null'
+    look_through='stat -L --printf "o %d %i %f\0" -- "$@"; [ $? -le 1 ]'
 else
-    open_files='
-find /proc/[0-9]*/fd -maxdepth 1 -type l -perm -200 -exec stat -L -c "o %d %i %f
-$tag" {} + 2>/dev/null </dev/null'
+    look_through='stat -L -c "o %d %i %f
+$tag" -- "$@"; [ $? -le 1 ]'
 fi
-open_files=$open_files'
-printf "m "
-grep -s -h "^[^ ]* [r-]w[x-]s " /proc/[0-9]*/maps 2>/dev/null </dev/null
-sed -n "s/^[^ ]* [^ ]* \([^ ]*\) .* - tmpfs .*/memory \1/p" /proc/self/mountinfo 2>/dev/null </dev/null
-printf "$end_of_record"'
-export open_files end_of_record
+open_files='
+ended=$({
+    {
+        find /proc/[0-9]*/task/[0-9]*/fd -maxdepth 1 -type l -perm -200 -print0 2>&5 </dev/null
+        [ $? -gt 1 ] || echo found >&5
+    } | xargs -0 sh -c "$look_through" sh 2>&5 >&3 && echo seen >&5
+    printf "m " >&3
+    grep -h "^[^ ]* [r-]w[x-]s " /proc/[0-9]*/maps 2>&5 >&3 </dev/null
+    [ $? -gt 2 ] || echo mapped >&5
+    sed -n "s/^[^ ]* [^ ]* \([^ ]*\) .* - tmpfs .*/memory \1/p" /proc/self/mountinfo 2>&5 >&3 </dev/null && echo mounted >&5
+    printf "$end_of_record" >&3
+    readlink /proc/self/ns/pid >&5 2>&5 </dev/null
+} 5>&1 | grep -v -e ": No such file or directory\$" -e ": No such process\$" | sed -n 1,9p)
+[ "$ended" != "found
+seen
+mapped
+mounted
+pid:[4026531836]" ] || printf "w$end_of_record" >&3'
+
+# Asks the kernel whether a file is open: a read lease is granted only while nothing anywhere on it can write to the file.
+# "c" is closed, "o" open, "n" no file, "u" unknown. An answer counts only on a file system where a file of our own is refused
+# while it is open, and granted afterwards; that file has no name, or loses it before it is asked about. The lease ends with
+# its handle: somebody who opens the file meanwhile waits for that, and the signal that tells of him is to end nobody.
+if [ "$leases" = leases ]; then
+    asked='use Fcntl; use Errno; $/ = "\0"; $SIG{IO} = "IGNORE"; $^F = 3;
+        sub lease { fcntl($_[0], 1024, 0) ? "c" : $!{EAGAIN} ? "o" : "u" }
+        sub own { my ($folder) = @_; my ($writer, $reader);
+            return ($writer, $reader) if sysopen $writer, $folder, 020000000 | O_DIRECTORY | O_WRONLY, 0600
+                and sysopen $reader, "/proc/self/fd/" . fileno $writer, O_RDONLY;
+            my $name = "$folder/.gleaner-withdrawn~lease~$$";
+            sysopen $writer, $name, O_WRONLY | O_CREAT | O_EXCL, 0600 or return;
+            sysopen $reader, $name, O_RDONLY | O_NOFOLLOW;
+            unlink $name;
+            ($writer, $reader) }
+        sub tried { my ($writer, $reader) = own(@_); $reader or return;
+            my ($device) = stat $reader or return;
+            my $is_held = lease($reader) eq "o"; close $writer;
+            ($device, $is_held && lease($reader) eq "c") }
+        sub proves { my ($device, $folder) = @_;
+            unless (defined $proves{$device}) {
+                my ($where, $does) = tried($folder);
+                $proves{$where} = $does if defined $where;
+                $proves{$device} ||= 0 }
+            $proves{$device} }
+        sub asked { my ($name) = @_;
+            lstat $name and -f _ or return "n";
+            sysopen my $file, $name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW or return "u";
+            my ($device) = stat $file; -f _ or return "n";
+            proves($device, $name =~ m{^(.*)/}s ? $1 : ".") ? lease($file) : "u" }
+        $end = $ENV{end_of_record}; $end =~ s/\\0/\0/; $end =~ s/\\n/\n/g;'
+else
+    asked='$/ = "\0"; sub asked { "u" }'
+fi
+# Answers for files whose names it takes in, and then hands the names on: they are looked at later than they are asked about.
+# What the kernel does not say, the scan may.
+ask=$asked'
+    open my $answers, ">&=3"; my @names = <STDIN>; chomp @names;
+    my $said = join "", map asked($_), @names;
+    system "sh", "-c", q(eval "$open_files") if $said =~ /u/;
+    $said =~ s/^(.)\1*\z/$1/;
+    print $answers "k $said$end"; close $answers;
+    print map "$_\0", @names'
+# Names the file systems in a source on which the kernel can be asked: "l" and the number of each. Fails where it cannot on
+# one of them. Where the source itself cannot be written, a folder in it must do.
+prove=$asked'
+    my $here = readlink("/proc/self/cwd") . "/"; $here =~ s{^//\z}{/};
+    my @folders = ".";
+    unless (-w ".") {
+        opendir my $all, ".";
+        while (defined($_ = readdir $all)) { lstat; @folders = $_, last if -d _ and -w _ and !/^[.][.]?\z/ } }
+    $/ = "\n"; open my $mounts, "<", "/proc/self/mountinfo";
+    while (<$mounts>) {
+        my $at = (split / /)[4]; $at =~ s/\\([0-7]{3})/chr oct $1/ge;
+        push @folders, $at if index($at, $here) == 0 and $at ne $here }
+    for (@folders) { my ($device, $does) = tried($_); $does ? print "l $device$end" : ($fails = 1) }
+    exit($fails ? 1 : 0)'
+export tag open_files look_through end_of_record leases ask prove
 
 enter='cd "$1" 2>/dev/null && [ -r . ] && [ -x . ] || { printf "F%b" "$0"; exit 0; }'
-# Where nothing lies, nobody can be writing to it: to ask all processes is most of the work of looking at an empty folder.
-# What find cannot do goes to a pipe of its own, and comes after all that it has found. A folder that was removed since find
-# saw it looks unreadable, and is no fault.
+# In an empty folder nobody can be writing. Where the kernel can be asked, it is asked once a file is about to be moved: to
+# look through all processes would be most of the work of a visit. What find cannot do goes to a pipe of its own, and comes
+# after all that it has found. A folder that was removed since find saw it looks unreadable, and is no fault.
 list=$enter'
 [ "$(find . -mindepth 1 -print -quit 2>/dev/null </dev/null)" ] || exit 0
-eval "$open_files"
+[ "$leases" = leases ] && perl -e "$prove" 2>/dev/null </dev/null || eval "$open_files"
 {
     find . -mindepth 1 -printf "f %y %D %i %s %T@ %C@ %U %P\0" -type d \( ! -readable -o ! -executable \) \
         ! -exec test ! -d {} \; -printf "u %P\0" 2>&1 >&3 3>&- </dev/null |
@@ -109,8 +191,8 @@ eval "$open_files"
         tr "\n" "\0"
 } 3>&1'
 plain_list=$enter'
-tag=${0#??}
-tag=${tag%??}
+[ "$(find . -mindepth 1 2>/dev/null </dev/null | head -c 2)" ] || exit 0
+[ "$leases" = leases ] && perl -e "$prove" 2>/dev/null </dev/null || eval "$open_files"
 {
     find . -mindepth 1 -exec stat -c "s %d %i %s %Y %Z %u %f %n
 $tag" {} + 2>&1 >&3 3>&- </dev/null |
@@ -132,6 +214,15 @@ fi </dev/null'
 
 # Runs a program in the folder that all files of a request are in, with their names by standard input.
 there() { take "$length" | (cd "$folder" 2>/dev/null && "$@"); }
+# The same, once it is known which of these files are open.
+look() {
+    if [ "$leases" = leases ]; then
+        take "$length" | (cd "$folder" 2>/dev/null && perl -e "$ask" 2>/dev/null | "$@")
+    else
+        eval "$open_files"
+        there "$@"
+    fi
+}
 
 while read -r verb length folder_length; do
     # It begins with / or ./ and ends with /, so that nothing is lost at its end.
@@ -141,25 +232,21 @@ while read -r verb length folder_length; do
         if [ "$end_of_record" = '\0' ]; then
             take "$length" | xargs -0 sh -c "$list" "$end_of_record" 2>/dev/null
         else
-            eval "$open_files"
             take "$length" | xargs -0 sh -c "$plain_list" "$end_of_record" 2>/dev/null
         fi
         ;;
-    open) eval "$open_files" ;;
     inspect)
-        eval "$open_files"
         if [ "$end_of_record" = '\0' ]; then
-            there xargs -0 stat --printf 's %d %i %s %.9Y %.9Z %u %f %n\0' -- 2>/dev/null
+            look xargs -0 stat --printf 's %d %i %s %.9Y %.9Z %u %f %n\0' -- 2>/dev/null
         else
-            there xargs -0 stat -c "s %d %i %s %Y %Z %u %f %n
+            look xargs -0 stat -c "s %d %i %s %Y %Z %u %f %n
 $tag" 2>/dev/null
         fi
         ;;
     # Whether files are what they were: then the digest of all their identities is, too. Made by the tool that is started soonest.
     confirm)
-        eval "$open_files"
         case $digests in openssl) set -- openssl dgst -sha256 -r ;; *) set -- sha256sum ;; esac
-        printf 'd %s\0' "$(there xargs -0 stat --printf '%d %i %s %.9Y %.9Z %n\0' -- 2>/dev/null | "$@" 2>/dev/null)"
+        printf 'd %s\0' "$(look xargs -0 stat --printf '%d %i %s %.9Y %.9Z %n\0' -- 2>/dev/null | "$@" 2>/dev/null)"
         ;;
     # Small files one after the other, each after its length; hyphens for one that is none, cannot be read, or is larger than is told together.
     stream)
@@ -177,10 +264,13 @@ $tag" 2>/dev/null
         # One that was killed has left off in the midst of a file: then nothing that comes after it could be told from that file.
         [ $? -le 2 ] || exit 3
         ;;
-    # What rename(2) does and nothing else: mv would copy where that fails. Folders that are missing are made.
+    # What rename(2) does and nothing else: mv would copy where that fails. Folders that are missing are made. A file that is
+    # open stays where it is: whoever writes to it may be about to rename it.
     rename)
-        there perl -e '$/ = "\0"; while (defined($from = <STDIN>) && defined($to = <STDIN>)) {
-            chomp($from, $to); $is_done = rename $from, $to;
+        there perl -e "$asked"'
+        while (defined($from = <STDIN>) && defined($to = <STDIN>)) {
+            chomp($from, $to); if (asked($from) eq "o") { print "o"; next }
+            $is_done = rename $from, $to;
             unless ($is_done) {
                 $made = $at = 0;
                 while (($at = index $to, "/", $at + 1) > 0) { $made += mkdir(substr($to, 0, $at), 0700) }

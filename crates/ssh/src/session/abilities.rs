@@ -14,9 +14,6 @@ pub(super) fn of(facts: &Facts, renames_atomically: bool) -> Abilities {
     let has_shell = facts.dialect != Dialect::Mute;
     Abilities {
         complete_identities: facts.dialect == Dialect::Gnu,
-        sees_open_files: has_shell && facts.user.is_some() && facts.sees_others,
-        sees_all_processes: has_shell && facts.user == Some(0) && facts.sees_others,
-        user: facts.user,
         digests: has_shell && facts.digests.is_some(),
         tells_time: facts.clock.is_some() && facts.boot_id.is_some() && facts.uptime.is_some(),
         renames_atomically,

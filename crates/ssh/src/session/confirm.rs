@@ -1,6 +1,6 @@
 //! Looking at files that are expected to be what they were.
 
-use engine::ports::device::{Confirmation, Confirmed, DeviceFailure};
+use engine::ports::device::{Confirmed, DeviceFailure, Inspection};
 use model::{Digest, Identity, RelativePath, SourcePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 
@@ -9,7 +9,7 @@ use super::inspect::{endless_open_files, next_record, portions};
 use crate::facts::Dialect;
 use crate::lane::{LaneError, Lanes, Lease};
 use crate::naming::Naming;
-use crate::open_files::OpenFiles;
+use crate::open_files::{OpenFiles, asked};
 use crate::records::Record;
 
 /// Of fewer files, which are told in some kilobytes, the device is spared the tool that digests.
@@ -36,8 +36,8 @@ impl SshSession {
                 .iter()
                 .map(|(path, identity)| (Self::path(source, path), *identity))
                 .collect();
-            match confirm_together(lanes, &named).await {
-                Ok(Some(confirmed)) => return Ok(confirmed.into_iter().map(Ok).collect()),
+            match confirm_together(lanes, &named, self.user).await {
+                Ok(Some(confirmed)) => return Ok(confirmed),
                 Ok(None) => {}
                 Err(error) => return Err(self.lane_lost(error).await),
             }
@@ -58,7 +58,11 @@ impl SshSession {
 }
 
 /// What the device says of files that are what they were, but perhaps open; `None` where one of them is not.
-async fn confirm_together(lanes: &Lanes, files: &[Named]) -> Result<Option<Vec<Confirmation>>, LaneError> {
+async fn confirm_together(
+    lanes: &Lanes,
+    files: &[Named],
+    user: Option<u32>,
+) -> Result<Option<Vec<Confirmed>>, LaneError> {
     let mut lane = lanes.lease().await?;
     let mut confirmed = Vec::with_capacity(files.len());
     let mut identities = files.iter().map(|(_, identity)| *identity);
@@ -68,12 +72,10 @@ async fn confirm_together(lanes: &Lanes, files: &[Named]) -> Result<Option<Vec<C
         lane.ask_about("confirm", &naming, &arguments).await?;
         let (open_files, digest) = hear_digest(&mut lane).await?;
         let mut expected = Sha256::new();
-        for (name, identity) in names.iter().zip(identities.by_ref()) {
+        for ((position, name), identity) in names.iter().enumerate().zip(identities.by_ref()) {
             expected.update(told(&naming.name(name), identity));
-            confirmed.push(match is_open(&open_files, identity) {
-                true => Confirmation::Open,
-                false => Confirmation::Unchanged,
-            });
+            let openness = asked(&open_files, position, numbers(identity), user);
+            confirmed.push(Ok(Inspection { identity, openness }.against(identity)));
         }
         if digest != Some(Digest::from_bytes(expected.finalize().into())) {
             lane.put_back();
@@ -121,9 +123,9 @@ fn told(name: &[u8], identity: Identity) -> Vec<u8> {
     [head.as_bytes(), name, b"\0"].concat()
 }
 
-fn is_open(open_files: &OpenFiles, identity: Identity) -> bool {
-    let numbers = identity.device_number.zip(identity.inode);
-    numbers.is_some_and(|(device_number, inode)| open_files.has(device_number, inode))
+/// Those of its device and inode: the identities here are complete.
+fn numbers(identity: Identity) -> (u64, u64) {
+    identity.device_number.zip(identity.inode).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::fault::fault;
 use crate::facts::Dialect;
 use crate::lane::{LaneError, Lease};
 use crate::naming::Naming;
-use crate::open_files::{OpenFiles, openness};
+use crate::open_files::{OpenFiles, asked};
 use crate::pipeline::in_order;
 use crate::records::{Record, Status, kind_of_mode, lesser};
 
@@ -79,7 +79,7 @@ impl SshSession {
                         .position(|name| naming.is(&status.name, name))
                         .ok_or_else(|| LaneError::Nonsense(beginning_of(&status.name)))?;
                     seen.extend(std::iter::repeat_with(|| None).take(position));
-                    seen.push(Some(self.inspection(&open_files, &status)));
+                    seen.push(Some(self.inspection(&open_files, seen.len(), &status)));
                 }
                 Record::End => break,
                 _ => return Err(LaneError::Nonsense("an answer to another question".to_owned())),
@@ -89,13 +89,18 @@ impl SshSession {
         Ok(seen)
     }
 
-    fn inspection(&self, open_files: &OpenFiles, status: &Status) -> Looked {
+    fn inspection(&self, open_files: &OpenFiles, position: usize, status: &Status) -> Looked {
         if status.kind != engine::ports::device::EntryKind::File {
             return Err(not_a_file());
         }
         Ok(Inspection {
             identity: self.identity(status),
-            openness: openness(open_files, status, self.abilities.user, self.sees_others),
+            openness: asked(
+                open_files,
+                position,
+                (status.device_number, status.inode),
+                self.user,
+            ),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Renaming files, and looking at them under their new names: asked for in one breath, and answered within one round trip.
 
-use engine::ports::device::{DeviceFailure, FileFaultKind, Looked, Move, Moved};
+use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Looked, Move, Moved};
 use model::{RelativePath, SourcePath};
 
 use super::SshSession;
@@ -19,15 +19,13 @@ impl SshSession {
         moves: &[Move],
     ) -> Result<Vec<Moved>, DeviceFailure> {
         let done = self.move_together(source, moves).await?;
-        let left = moves.iter().zip(&done).filter(|(_, looked)| looked.is_none());
+        let left = moves.iter().zip(&done).filter(|(_, moved)| moved.is_none());
         let left: Vec<Move> = left.map(|(step, _)| step.clone()).collect();
         let mut others = match left.is_empty() {
             true => Vec::new().into_iter(),
             false => self.move_and_look(source, &left).await?.into_iter(),
         };
-        let of_each = done
-            .into_iter()
-            .map(|looked| looked.map(Ok).or_else(|| others.next()));
+        let of_each = done.into_iter().map(|moved| moved.or_else(|| others.next()));
         Ok(of_each.flatten().collect())
     }
 
@@ -52,7 +50,7 @@ impl SshSession {
         &self,
         source: &SourcePath,
         moves: &[Move],
-    ) -> Result<Vec<Option<Looked>>, DeviceFailure> {
+    ) -> Result<Vec<Option<Moved>>, DeviceFailure> {
         let (Some(lanes), true) = (&self.lanes, self.renames_together) else {
             return Ok(vec![None; moves.len()]);
         };
@@ -64,23 +62,25 @@ impl SshSession {
         };
         // A perl that was killed may have renamed what it has not told. To rename that once more would put whatever has the old name by now in its
         // place: what is there under the new name, which nobody else uses, is what was renamed.
-        let is_unclear =
-            |told: &Option<bool>, looked: &Option<Looked>| *told != Some(false) && looked.is_none();
+        let is_unclear = |told: &Told, looked: &Option<Looked>| {
+            matches!(told, Told::Renamed | Told::Nothing) && looked.is_none()
+        };
         let unclear = names.iter().zip(told.iter().zip(&seen));
         let unclear = unclear.filter(|(_, (told, looked))| is_unclear(told, looked));
         let targets: Vec<Vec<u8>> = unclear.map(|([_, to], _)| to.clone()).collect();
         let mut reasons = self.why_not_seen(targets).await?.into_iter();
-        for (told, looked) in told.iter().zip(&mut seen) {
-            if *told == Some(false) {
-                *looked = None;
-            } else if looked.is_none() {
-                let reason = reasons.next();
-                let is_missing =
-                    |reason: &Looked| matches!(reason, Err(fault) if fault.kind == FileFaultKind::Missing);
-                *looked = reason.filter(|reason| *told == Some(true) || !is_missing(reason));
+        let is_missing =
+            |reason: &Looked| matches!(reason, Err(fault) if fault.kind == FileFaultKind::Missing);
+        let of_each = told.into_iter().zip(&mut seen).map(|(told, looked)| match told {
+            Told::Refused => None,
+            Told::Open => Some(Err(is_open())),
+            Told::Renamed => looked.take().or_else(|| reasons.next()).map(Ok),
+            Told::Nothing => {
+                let looked = looked.take().or_else(|| reasons.next());
+                looked.filter(|looked| !is_missing(looked)).map(Ok)
             }
-        }
-        Ok(seen)
+        });
+        Ok(of_each.collect())
     }
 
     /// Which of them were renamed, as far as that was told, and what was seen under the new names.
@@ -88,7 +88,7 @@ impl SshSession {
         &self,
         lanes: &Lanes,
         names: &[[Vec<u8>; 2]],
-    ) -> Result<(Vec<Option<bool>>, Vec<Option<Looked>>), LaneError> {
+    ) -> Result<(Vec<Told>, Vec<Option<Looked>>), LaneError> {
         let mut lane = lanes.lease().await?;
         for some in names.chunks(MOST_MOVES) {
             let paths = some.iter().flatten().map(Vec::as_slice);
@@ -118,13 +118,35 @@ impl SshSession {
     }
 }
 
-/// One byte for each rename of a question. A perl that was killed has told fewer.
-async fn renames_told(lane: &mut Lease<'_>, count: usize) -> Result<Vec<Option<bool>>, LaneError> {
+/// What the device tells of a rename.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Renamed,
+    Refused,
+    /// The file is open, and was not renamed.
+    Open,
+    /// A perl that was killed has told fewer.
+    Nothing,
+}
+
+/// One byte for each rename of a question.
+async fn renames_told(lane: &mut Lease<'_>, count: usize) -> Result<Vec<Told>, LaneError> {
     let end = format!("\n{}\n", lane.tag());
     let answer = lane.until(end.as_bytes()).await?;
     if answer.len() > count {
         return Err(LaneError::Nonsense(beginning_of(&answer)));
     }
-    let told = answer.iter().map(|told| Some(*told == b'1'));
-    Ok(told.chain(std::iter::repeat(None)).take(count).collect())
+    let told = answer.iter().map(|told| match told {
+        b'1' => Told::Renamed,
+        b'o' => Told::Open,
+        _ => Told::Refused,
+    });
+    Ok(told.chain(std::iter::repeat(Told::Nothing)).take(count).collect())
+}
+
+fn is_open() -> FileFault {
+    FileFault {
+        kind: FileFaultKind::Open,
+        message: "rename: a program has it open for writing".to_owned(),
+    }
 }

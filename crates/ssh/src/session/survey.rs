@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use engine::ports::device::{DeviceFailure, Entry, EntryKind, Listed, Openness, SurveyItem, SurveySender};
+use engine::ports::device::{
+    DeviceFailure, Entry, EntryKind, Listed, Openness, SurveyItem, SurveySender, WriterCheck,
+};
 use model::{FailureClass, RelativePath, SourcePath, escaped};
 use sftp::StatusCode;
 use tokio::sync::mpsc;
@@ -13,7 +15,7 @@ use tokio::time::Instant;
 use super::SshSession;
 use super::inspect::{endless_open_files, identity_of, kind_of};
 use crate::lane::{LaneError, Lanes};
-use crate::open_files::{OpenFiles, openness};
+use crate::open_files::{OpenFiles, listed};
 use crate::records::{Record, Status, path_in_trouble};
 use crate::script::anchored;
 
@@ -67,7 +69,7 @@ impl SshSession {
     ) -> Result<bool, LaneError> {
         let mut lane = lanes.lease_for_survey(source).await?;
         lane.survey(source).await?;
-        let mut open_files = OpenFiles::default();
+        let (mut open_files, mut is_check_told) = (OpenFiles::default(), false);
         let (mut batch, mut is_closed, mut troubles) = (Vec::new(), false, 0);
         let mut told = Instant::now();
         loop {
@@ -79,7 +81,12 @@ impl SshSession {
                 continue;
             }
             match record {
-                Record::Status(status) => batch.push(self.item(&open_files, &status)),
+                Record::Status(status) => {
+                    if !std::mem::replace(&mut is_check_told, true) {
+                        batch.push(SurveyItem::WriterCheck(open_files.writer_check(self.user)));
+                    }
+                    batch.push(self.item(&open_files, &status));
+                }
                 Record::Unlistable(name) => batch.push(named(&name, SurveyItem::Unlistable)),
                 Record::Trouble(words) => {
                     troubles += 1;
@@ -90,7 +97,8 @@ impl SshSession {
                 }
                 Record::Closed => is_closed = true,
                 Record::End => break,
-                Record::Open { .. } | Record::Mapped(_) | Record::Digest(_) => {}
+                // What is said of open files was taken above.
+                _ => {}
             }
             // On a slow link what was named is told before the batch is full: the caller may not wait for the rest.
             let is_due = batch.len() >= BATCH || told.elapsed() > self.stall_timeout / 4;
@@ -116,7 +124,7 @@ impl SshSession {
     }
 
     fn item(&self, open_files: &OpenFiles, status: &Status) -> SurveyItem {
-        let openness = openness(open_files, status, self.abilities.user, self.sees_others);
+        let openness = listed(open_files, status, self.user);
         let (kind, identity) = (status.kind, self.identity(status));
         named(&status.name, |path| {
             SurveyItem::Entry(Entry {
@@ -130,6 +138,13 @@ impl SshSession {
 
     /// Lists folder by folder, several at once. What waits to be listed is remembered: folders, not files.
     async fn list_by_sftp(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
+        if items
+            .send(vec![SurveyItem::WriterCheck(WriterCheck::Blind)])
+            .await
+            .is_err()
+        {
+            return Ok(Listed::Whole);
+        }
         let mut waiting: Vec<Option<RelativePath>> = vec![None];
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let mut listings = JoinSet::new();

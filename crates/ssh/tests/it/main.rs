@@ -22,3 +22,4 @@ mod shared;
 mod stalls;
 mod together;
 mod world;
+mod writers;

@@ -6,9 +6,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use engine::ports::device::{DeviceFailure, Devices, Entry, Listed, Session as _, SurveyItem};
+use engine::ports::device::{DeviceFailure, Devices, Entry, Listed, Openness, Session as _, SurveyItem};
 use model::{DeviceName, RelativePath, SourcePath};
 use ssh::{SshDevices, SshOptions, SshSession, Target};
 use tempfile::TempDir;
@@ -241,9 +241,25 @@ pub(crate) async fn survey(
 /// The entries of a survey by their names.
 pub(crate) async fn entries(session: &SshSession, source: &SourcePath) -> HashMap<Vec<u8>, Entry> {
     let items = survey(session, source).await.unwrap();
-    let entries = items.into_iter().map(|item| match item {
-        SurveyItem::Entry(entry) => (entry.path.as_bytes().to_vec(), entry),
+    let entries = items.into_iter().filter_map(|item| match item {
+        SurveyItem::WriterCheck(_) => None,
+        SurveyItem::Entry(entry) => Some((entry.path.as_bytes().to_vec(), entry)),
         other => panic!("{other:?}"),
     });
     entries.collect()
+}
+
+/// What is said of one file.
+pub(crate) async fn openness(session: &SshSession, source: &SourcePath, name: &str) -> Openness {
+    let looked = session.inspect(source, &[relative(name)]).await.unwrap();
+    looked[0].as_ref().unwrap().openness
+}
+
+/// Asserts what is soon said of a file that nobody writes to any more. A process that this one has just started may have it open for a moment.
+pub(crate) async fn soon(session: &SshSession, source: &SourcePath, name: &str, expected: Openness) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while openness(session, source, name).await != expected && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(openness(session, source, name).await, expected, "{name}");
 }

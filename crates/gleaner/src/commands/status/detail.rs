@@ -113,6 +113,9 @@ fn print_itself(known: &DeviceStatus, now: Timestamp, output: &mut Output) -> io
     for (source, disk) in &known.disks {
         fact("disk", &disk_in_words(source, *disk), output)?;
     }
+    if let Some(check) = known.writer_check {
+        fact("writers", check.text(), output)?;
+    }
     for text in &known.shortcomings {
         fact("lacks", &escaped(text.as_bytes()), output)?;
     }

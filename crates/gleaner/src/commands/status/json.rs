@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, StandingFile};
+use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, StandingFile, WriterCheck};
 use ledger::{Count, PassSummary};
 use model::{SourcePath, Timestamp};
 use serde_json::{Value, json};
@@ -66,6 +66,7 @@ pub(super) fn device(device: &DeviceView, standing: &[StandingFile]) -> Value {
         "disks": known.map(|known| known.disks.iter().map(disk).collect::<Value>()).unwrap_or(json!([])),
         "clock": known.and_then(|known| known.clock.as_ref()).map(clock),
         "shortcomings": known.map(|known| known.shortcomings.clone()).unwrap_or_default(),
+        "writer_check": known.and_then(|known| known.writer_check).map(WriterCheck::code),
     })
 }
 

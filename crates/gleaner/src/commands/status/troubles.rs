@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use engine::ports::{DiskUse, PassOutcome, Reason};
+use engine::ports::{DiskUse, PassOutcome, Reason, WriterCheck};
 use ledger::Count;
 use model::{FailureClass, Timestamp, escaped};
 
@@ -168,11 +168,17 @@ fn is_nearly_full(disk: &DiskUse) -> bool {
     disk.total > 0 && disk.available < disk.total / NEARLY_FULL
 }
 
+const BLIND: &str = "writers cannot be seen: files settle for settle_blind";
+
 fn print_shortcomings(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
     let mut by_text: BTreeMap<&str, Vec<&DeviceView>> = BTreeMap::new();
     for device in devices {
-        for text in device.known.iter().flat_map(|known| &known.shortcomings) {
+        let Some(known) = &device.known else { continue };
+        for text in &known.shortcomings {
             by_text.entry(text).or_default().push(device);
+        }
+        if known.writer_check == Some(WriterCheck::Blind) {
+            by_text.entry(BLIND).or_default().push(device);
         }
     }
     if by_text.is_empty() {

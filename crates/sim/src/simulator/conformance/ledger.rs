@@ -274,6 +274,7 @@ fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
         clock: Some(clock),
         disks: Vec::new(),
         shortcomings: Vec::new(),
+        writer_check: None,
     });
     Ok(PassEnd {
         pass,

@@ -7,7 +7,7 @@ use engine::ports::{DeviceFacts, DigestRequest, Entry, EntryKind, Openness, Surv
 use model::{Digest, Identity, RelativePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use super::{DeviceState, openness};
+use super::DeviceState;
 
 impl DeviceState {
     pub(in crate::simulator) fn facts(&self) -> DeviceFacts {
@@ -45,8 +45,12 @@ impl DeviceState {
             return Some(SurveyItem::Unlistable(relative));
         }
         let (kind, identity, openness) = match self.file(path) {
-            Some((inode, file)) => (EntryKind::File, self.identity(inode, file), openness(open, inode)),
-            None if self.has_folder(path) => (EntryKind::Folder, folder_identity(), openness(open, 0)),
+            Some((inode, file)) => (
+                EntryKind::File,
+                self.identity(inode, file),
+                self.listed(open, inode),
+            ),
+            None if self.has_folder(path) => (EntryKind::Folder, folder_identity(), Openness::Unknown),
             // Gone since it was listed.
             None => return None,
         };

@@ -1,16 +1,18 @@
 //! What devices are able to tell.
 
-use engine::ports::Abilities;
+use engine::ports::{Abilities, WriterCheck};
 
 /// What a device can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A shell with GNU tools, and root: everything can be seen.
+    /// A shell with GNU tools, and a kernel that can be asked who writes.
     Full,
-    /// The same without perl, which reads many files together.
+    /// The same without perl, which asks the kernel and reads many files together: root scans what all processes have open.
     NoPerl,
-    /// A shell, but another user's writers cannot be seen.
+    /// A shell, but files of another user, of which a login is told nothing.
     Blind,
+    /// The source is on a file system that grants leases whoever writes.
+    LyingLeases,
     /// SFTP only: no digest, no inode, no clock, whole seconds.
     SftpOnly,
     /// A server that cannot rename atomically.
@@ -19,10 +21,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Full,
         Self::NoPerl,
         Self::Blind,
+        Self::LyingLeases,
         Self::SftpOnly,
         Self::NoRename,
     ];
@@ -30,24 +33,15 @@ impl Kind {
     pub(in crate::simulator) fn abilities(self) -> Abilities {
         let full = Abilities {
             complete_identities: true,
-            sees_open_files: true,
-            sees_all_processes: true,
-            user: Some(0),
             digests: true,
             tells_time: true,
             renames_atomically: true,
             reads_together: true,
         };
         match self {
-            Self::Full => full,
+            Self::Full | Self::Blind | Self::LyingLeases => full,
             Self::NoPerl => Abilities {
                 reads_together: false,
-                ..full
-            },
-            Self::Blind => Abilities {
-                sees_open_files: false,
-                sees_all_processes: false,
-                user: Some(1000),
                 ..full
             },
             Self::NoRename => Abilities {
@@ -56,14 +50,54 @@ impl Kind {
             },
             Self::SftpOnly => Abilities {
                 complete_identities: false,
-                sees_open_files: false,
-                sees_all_processes: false,
-                user: None,
                 digests: false,
                 tells_time: false,
                 renames_atomically: true,
                 reads_together: false,
             },
+        }
+    }
+
+    /// How the kernel or the shell of the device answers who writes.
+    pub(in crate::simulator) fn writers(self) -> Writers {
+        match self {
+            Self::Full | Self::NoRename => Writers::Leases,
+            Self::NoPerl => Writers::Scan,
+            Self::Blind | Self::SftpOnly => Writers::Hidden,
+            Self::LyingLeases => Writers::LyingLeases,
+        }
+    }
+}
+
+/// What a device tells of those who write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::simulator) enum Writers {
+    /// The kernel refuses a lease of a file that is open for writing.
+    Leases,
+    /// The kernel grants every lease.
+    LyingLeases,
+    /// All processes are looked through.
+    Scan,
+    /// Nothing.
+    Hidden,
+}
+
+impl Writers {
+    /// What the device's half makes of it, which tries a lease of a file of its own that it holds open for writing: only where that is refused is
+    /// an answer worth anything.
+    pub(in crate::simulator) fn check(self) -> WriterCheck {
+        match self {
+            Self::Leases => WriterCheck::Leases,
+            Self::Scan => WriterCheck::Scan,
+            Self::LyingLeases | Self::Hidden => WriterCheck::Blind,
+        }
+    }
+
+    /// Whether a lease is granted of a file that is open, or not.
+    pub(in crate::simulator) fn grants_lease(self, is_open: bool) -> bool {
+        match self {
+            Self::LyingLeases => true,
+            _ => !is_open,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::ports::{
     ClockReading, DeviceReport, DiskUse, Ledger as _, PassEnd, PassOutcome, Reason, Record, RowId, Standing,
-    StandingFile,
+    StandingFile, WriterCheck,
 };
 use ledger::{OpenOptions, Reader, SqliteLedger};
 use model::{
@@ -132,6 +132,7 @@ fn report(seconds: i64, available: u64, shortcomings: &[&str]) -> DeviceReport {
             }),
         )],
         shortcomings: shortcomings.iter().map(|&text| text.to_owned()).collect(),
+        writer_check: Some(WriterCheck::Leases),
         compression: None,
     }
 }
