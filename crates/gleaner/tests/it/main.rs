@@ -42,6 +42,7 @@ mod demo;
 mod failures;
 mod faults_in_mid_run;
 mod harness;
+mod hidden_writers;
 mod hostile;
 mod kills;
 mod ledger;

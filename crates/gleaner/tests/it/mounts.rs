@@ -51,6 +51,22 @@ impl Mount {
         mount(&["--bind", folder.to_str().expect("a plain path")], at)
     }
 
+    /// A folder that is there, on which what is written goes to another one, as on a device whose card is to be spared.
+    pub(crate) fn overlay(at: &Path) -> Option<Self> {
+        let layer = |name: &str| {
+            let layer = at.with_extension(name);
+            fs::create_dir_all(&layer).expect("making a layer");
+            layer.to_str().expect("a plain path").to_owned()
+        };
+        let lower = at.to_str().expect("a plain path");
+        let layers = format!(
+            "lowerdir={lower},upperdir={},workdir={}",
+            layer("upper"),
+            layer("work")
+        );
+        mount(&["-t", "overlay", "-o", &layers, "gleaner-it"], at)
+    }
+
     pub(crate) fn remount(&self, options: &str) {
         assert!(self.try_remount(options), "mount -o remount,{options} fails");
     }

@@ -50,6 +50,14 @@ fn an_answer_of_the_shell_that_is_none_is_told_as_breaking_the_protocol() {
             endless("inspect", b"m 7f-80 rw-s 0 08:01 7 /a\n\0"),
             PROTOCOL,
         ),
+        case("leases without end", endless("inspect", b"k c\0"), PROTOCOL),
+        case(
+            "a file system that is none",
+            once("survey", b"l /dev/sda1\0"),
+            PROTOCOL,
+        ),
+        case("file systems without end", endless("survey", b"l 7\0"), PROTOCOL),
+        case("complete scans without end", endless("survey", b"w\0"), PROTOCOL),
         case(
             "troubles without end",
             endless("survey", b"i find: './a': Input/output error\0"),

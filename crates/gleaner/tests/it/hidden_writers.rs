@@ -1,0 +1,188 @@
+//! Recorders that hold a file open, pause for longer than `settle`, and cannot be seen by a look through `/proc`: their
+//! files stay on the device until they are closed.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use testbed::Session;
+
+use crate::context::Fleet;
+use crate::device::{Device, a_minute_ago};
+use crate::disk::{Disk, Medium};
+use crate::mounts::{Mount, skip};
+
+/// A program that has written the first part of a recording, and pauses.
+struct Recorder(Child);
+
+impl Recorder {
+    /// Starts it on a file of a device. The words before it change what it may do; `code` opens the file as the handle `$f`.
+    fn start(before: &[&str], code: &str, path: &Path) -> Self {
+        let program = format!(
+            "$path = $ARGV[0]; {code}; $f->autoflush(1); print $f \"header\"; print \"ready\\n\"; \
+             <STDIN>; print $f \" and body\"; close $f"
+        );
+        let perl = [
+            "perl",
+            "-MIO::Handle",
+            "-e",
+            "$| = 1; eval shift; die $@ if $@",
+            &program,
+        ];
+        let mut words = before.iter().chain(&perl);
+        let mut child = Command::new(words.next().expect("a program"))
+            .args(words)
+            .arg(path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starting a recorder");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("a line");
+        assert_eq!(line, "ready\n", "{before:?} {code}");
+        Self(child)
+    }
+
+    /// Has it write the rest, close the file and end.
+    fn finish(mut self) {
+        drop(self.0.stdin.take());
+        let ended = self.0.wait().expect("waiting for a recorder");
+        assert!(ended.success(), "the recorder fails: {ended}");
+    }
+}
+
+const OPEN: &str = "open $f, '>>', $path or die";
+const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// A recorder holds `video.h264` open and pauses: it keeps its file in place, and the file is stored whole once it is closed.
+#[track_caller]
+fn keeps_its_file(fleet: &Fleet, before: &[&str], code: &str) {
+    let device = fleet.device(1);
+    let file = device.folder.join("video.h264");
+    let recorder = Recorder::start(before, code, &file);
+    keeps_while_open(fleet, device);
+    recorder.finish();
+    device.count_as_recorded("video.h264");
+    fleet.set("defaults.settle_blind", "1s");
+    fleet.sweep_until_emptied();
+    fleet.assert_store_holds(&[("device1/video.h264", "header and body")]);
+}
+
+#[track_caller]
+fn keeps_while_open(fleet: &Fleet, device: &Device) {
+    fleet.set("defaults.settle_blind", "1h");
+    device.set_modified("video.h264", a_minute_ago());
+    for _ in 0..2 {
+        fleet.sweep().exits(0);
+        assert_eq!(device.paths(), [Path::new("video.h264")], "it stays, in place");
+        assert!(fleet.store_files().is_empty());
+    }
+}
+
+fn needs_root() -> bool {
+    let is_root = rustix::process::getuid().is_root();
+    if !is_root {
+        skip::<()>("needs root to start recorders of other users").unwrap_or_default();
+    }
+    !is_root
+}
+
+#[test]
+fn a_recorder_with_a_capability_keeps_the_file_that_it_holds_open() {
+    if needs_root() {
+        return;
+    }
+    let with_capability = [&NOBODY[..], &["--inh-caps=+sys_nice", "--ambient-caps=+sys_nice"]].concat();
+    let fleet = Fleet::of(&[Session::Unprivileged]);
+    keeps_its_file(&fleet, &with_capability, OPEN);
+}
+
+#[test]
+fn a_recorder_in_a_container_keeps_the_file_that_it_holds_open() {
+    if needs_root() {
+        return;
+    }
+    let namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let fleet = Fleet::of(&[Session::Unprivileged]);
+    keeps_its_file(&fleet, &[&namespace[..], &NOBODY].concat(), OPEN);
+}
+
+#[test]
+fn a_recorder_of_any_user_keeps_the_file_that_it_holds_open() {
+    if needs_root() {
+        return;
+    }
+    for session in [Session::Unprivileged, Session::Gnu] {
+        for before in [&[][..], &NOBODY] {
+            let fleet = Fleet::of(&[session]);
+            std::os::unix::fs::chown(&fleet.device(1).folder, Some(65_534), None).expect("giving to nobody");
+            keeps_its_file(&fleet, before, OPEN);
+        }
+    }
+}
+
+#[test]
+fn a_recorder_that_writes_by_a_hard_link_keeps_its_file() {
+    let fleet = Fleet::new(1);
+    let outside = fleet.path("outside.h264");
+    let by_link = format!(
+        "open $f, '>>', $path or die; link $path, '{0}' or die; open $f, '>>', '{0}' or die",
+        outside.display()
+    );
+    keeps_its_file(&fleet, &[], &by_link);
+}
+
+#[test]
+fn a_recorder_on_any_file_system_keeps_the_file_that_it_holds_open() {
+    for medium in [Medium::Memory, Medium::Image] {
+        let fleet = Fleet::new(1);
+        let Some(_card) = Disk::at(&fleet.device(1).folder, medium, 16) else {
+            return;
+        };
+        keeps_its_file(&fleet, &[], OPEN);
+    }
+    let fleet = Fleet::new(1);
+    let Some(_overlay) = Mount::overlay(&fleet.device(1).folder) else {
+        return;
+    };
+    keeps_its_file(&fleet, &[], OPEN);
+}
+
+#[test]
+fn a_scan_that_is_cut_short_takes_no_file_that_is_open() {
+    let fleet = Fleet::of(&[Session::Busybox]);
+    let stat = fleet.path("device1/tools/stat");
+    std::fs::remove_file(&stat).expect("removing BusyBox's");
+    // It runs out of memory after the first file that it looks at.
+    let killed = "#!/bin/sh\ncase $1 in -L) /bin/busybox stat \"$@\" | /bin/busybox head -n 2; kill -9 $$ ;; esac\n\
+                  exec /bin/busybox stat \"$@\"\n";
+    std::fs::write(&stat, killed).expect("writing a tool");
+    std::fs::set_permissions(&stat, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    keeps_its_file(&fleet, &[], OPEN);
+}
+
+#[test]
+fn where_writers_cannot_be_seen_every_file_waits_for_settle_blind() {
+    for session in [Session::SftpOnly, Session::Busybox] {
+        let fleet = Fleet::of(&[session]);
+        keeps_its_file(&fleet, &[], OPEN);
+    }
+}
+
+#[test]
+fn status_says_how_each_device_proves_that_nobody_writes() {
+    let fleet = Fleet::of(&[Session::Gnu, Session::SftpOnly]);
+    for device in fleet.devices() {
+        device.record("img.jpg", "picture");
+    }
+    fleet.sweep().exits(0);
+    assert_eq!(fleet.status_of("device1")["writer_check"], "leases");
+    assert_eq!(fleet.status_of("device2")["writer_check"], "blind");
+    fleet.gleaner(["status"]).exits(0).says("writers cannot be seen");
+    fleet
+        .gleaner(["status", "device1"])
+        .exits(0)
+        .says("the kernel is asked");
+}
