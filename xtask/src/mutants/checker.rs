@@ -89,6 +89,8 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
         "ledger",
         "-p",
         "engine",
+        "-p",
+        "ssh",
         "--no-default-features",
         "--features",
         "sim/simulator",
@@ -118,7 +120,7 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
             .with_context(|| format!("cargo built no tests of `{target}`"))
     };
     let (proof, ledger, engine) = (program("proof")?, program("ledger")?, program("way_of_a_file")?);
-    let rules = program("engine")?;
+    let (rules, device) = (program("engine")?, program("ssh")?);
     let checker = |name, program: &PathBuf, filter| Checker {
         name,
         program: program.clone(),
@@ -135,6 +137,7 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
         checker("power cuts", &proof, "power_cuts::"),
         checker("engine", &engine, ""),
         checker("rules", &rules, ""),
+        checker("device", &device, "open_files::"),
     ])
 }
 

@@ -358,6 +358,7 @@ fn why_not_now(file: &Pending, inspection: Inspection) -> Option<WaitReason> {
     match inspection.openness {
         Openness::Open => return Some(WaitReason::Open),
         Openness::Closed => {}
+        // What was surveyed as one that can be asked about may have turned out to be none.
         Openness::Unknown | Openness::Unasked if file.candidate.settled_blind => {}
         Openness::Unknown | Openness::Unasked => return Some(WaitReason::SettlingBlind),
     }

@@ -85,6 +85,13 @@ pub struct World {
     pub collectors: Vec<Collector>,
 }
 
+/// A file that somebody holds open, and since when.
+#[derive(Debug)]
+pub struct Held {
+    inode: u64,
+    since: tokio::time::Instant,
+}
+
 impl World {
     /// Makes a world in which nothing was recorded yet. `None` if the store could not be made.
     pub fn new(plan: &Plan) -> Option<Self> {
@@ -190,6 +197,25 @@ impl World {
             self.book.finished(number, &original_path(&path), &after);
         }
         true
+    }
+
+    /// Opens a file for writing that is withdrawn on a device. `None` if there is none.
+    pub fn hold_withdrawn(&self, number: usize) -> Option<Held> {
+        let path = self.withdrawn(number)?;
+        let mut device = self.fleet.get(number)?.lock();
+        let inode = device.open(&path)?;
+        let since = tokio::time::Instant::now();
+        Some(Held { inode, since })
+    }
+
+    /// Whether a file that is held has been removed, although the device looked at it after it was opened.
+    pub fn was_taken_while_held(&self, number: usize, held: &Held) -> bool {
+        let Some(device) = self.fleet.get(number) else {
+            return false;
+        };
+        let device = device.lock();
+        let looked_at = device.node(held.inode).and_then(|file| file.looked_at);
+        !device.is_named(held.inode) && looked_at.is_some_and(|looked_at| looked_at > held.since)
     }
 
     fn withdrawn(&self, number: usize) -> Option<Vec<u8>> {

@@ -10,6 +10,51 @@ use tokio::time::sleep;
 
 use crate::{assert_swept, story};
 
+/// Whether a file was removed that somebody held open, from so long after it was withdrawn; `None` if it was not there any more.
+async fn held(kind: Kind, delay: Duration) -> Option<bool> {
+    let plan = Plan {
+        kinds: vec![kind],
+        ..Plan::default()
+    };
+    let world = World::new(&plan).unwrap();
+    let power = Power::default();
+    world.next_process(&power);
+    world.record(0, "day/large", &Dice::new(1).bytes(9000));
+    sleep(SETTLE_BLIND * 2).await;
+    let holder = async {
+        let mut waited = 0;
+        while !world.has_withdrawn(0) {
+            waited += 1;
+            assert!(waited < 60_000, "nothing is ever withdrawn");
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(delay).await;
+        world.hold_withdrawn(0)
+    };
+    let (ended, held) = tokio::join!(world.collectors[0].sweep(&power), holder);
+    assert_swept(&ended);
+    world.check();
+    Some(world.was_taken_while_held(0, &held?))
+}
+
+#[test]
+fn a_withdrawn_file_that_somebody_holds_open_is_never_released() {
+    for kind in [Kind::Full, Kind::NoPerl] {
+        let mut moments = 0;
+        for delay in 0.. {
+            let Some(was_taken) = story(held(kind, Duration::from_millis(delay))) else {
+                break;
+            };
+            assert!(
+                !was_taken,
+                "{kind:?}: held from {delay} ms after it was withdrawn"
+            );
+            moments += 1;
+        }
+        assert!(moments > 20, "{kind:?}: released after {moments} ms");
+    }
+}
+
 /// What came of a write so long after a file was withdrawn: `None` if it lay there no more.
 async fn written(kind: Kind, delay: Duration) -> Option<u64> {
     let plan = Plan {
