@@ -1,7 +1,9 @@
 //! Recorders that hold a file open, pause for longer than `settle`, and cannot be seen by a look through `/proc`: their
 //! files stay on the device until they are closed.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -150,17 +152,52 @@ fn a_recorder_on_any_file_system_keeps_the_file_that_it_holds_open() {
     keeps_its_file(&fleet, &[], OPEN);
 }
 
+/// What the login shell of a device does before anything else.
+fn at_login(fleet: &Fleet, commands: &str) {
+    fs::write(fleet.path("device1/home/.bashrc"), commands).expect("writing a start-up file");
+}
+
+/// A tool that a device finds before that of the system.
+fn put_before(fleet: &Fleet, tool: &str, script: &str) {
+    let tools = fleet.path("device1/before");
+    fs::create_dir_all(&tools).expect("a folder for tools");
+    let tool = tools.join(tool);
+    fs::write(&tool, format!("#!/bin/sh\n{script}\n")).expect("writing a tool");
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).expect("making it a program");
+    at_login(fleet, &format!("PATH={}:$PATH\n", tools.display()));
+}
+
 #[test]
 fn a_scan_that_is_cut_short_takes_no_file_that_is_open() {
-    let fleet = Fleet::of(&[Session::Busybox]);
-    let stat = fleet.path("device1/tools/stat");
-    std::fs::remove_file(&stat).expect("removing BusyBox's");
+    let fleet = Fleet::new(1);
+    put_before(&fleet, "perl", "exit 127");
     // It runs out of memory after the first file that it looks at.
-    let killed = "#!/bin/sh\ncase $1 in -L) /bin/busybox stat \"$@\" | /bin/busybox head -n 2; kill -9 $$ ;; esac\n\
-                  exec /bin/busybox stat \"$@\"\n";
-    std::fs::write(&stat, killed).expect("writing a tool");
-    std::fs::set_permissions(&stat, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    let killed =
+        "case $1 in -L) /usr/bin/stat \"$@\" | head -z -n 1; kill -9 $$ ;; esac\nexec /usr/bin/stat \"$@\"";
+    put_before(&fleet, "stat", killed);
     keeps_its_file(&fleet, &[], OPEN);
+}
+
+#[test]
+fn a_login_in_a_container_takes_no_file_that_is_open_outside() {
+    if needs_root() {
+        return;
+    }
+    for has_perl in [true, false] {
+        let fleet = Fleet::new(1);
+        if !has_perl {
+            put_before(&fleet, "perl", "exit 127");
+        }
+        let path = fleet.path("device1/before");
+        at_login(
+            &fleet,
+            &format!(
+                "PATH={}:$PATH\nexec unshare --pid --fork --mount-proc --kill-child sh -c \"$BASH_EXECUTION_STRING\"\n",
+                path.display()
+            ),
+        );
+        keeps_its_file(&fleet, &[], OPEN);
+    }
 }
 
 #[test]
