@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::batch::{self, Batch};
 use crate::event::Event;
 use crate::plan::{Candidate, Decision, Outlook};
-use crate::ports::{Clock, DeviceFailure, Ledger, Reason, Session, Store, WriterCheck};
+use crate::ports::{Clock, DeviceFailure, Ledger, Openness, Reason, Session, Store, WriterCheck};
 use crate::recourse::PassError;
 use crate::rules::Mode;
 use crate::stages::survey::{self, Marks, Survey};
@@ -71,8 +71,7 @@ pub(crate) async fn empty<W: World>(
                 let last = suspects
                     .drain(..)
                     .map(|suspect| (suspect.candidate, suspect.decision));
-                say(visit, source, survey.work.into_iter().chain(last));
-                Ok(())
+                say(visit, source, survey.work.into_iter().chain(last)).await
             }
         };
         // Without progress a further survey would find the same files again.
@@ -156,21 +155,41 @@ fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey
     });
 }
 
-fn say<W: World>(
+/// Says what a sweep would do. It would leave a file that somebody writes to: a listing need not tell which these are.
+async fn say<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     plan: impl Iterator<Item = (Candidate, Decision)>,
-) {
-    for (candidate, decision) in plan {
-        visit.report(&Event::Planned {
-            device: visit.device.name.clone(),
-            source: source.clone(),
-            path: candidate.original,
-            size: candidate.identity.size,
-            action: decision.code(),
-        });
+) -> Result<(), PassError> {
+    let mut plan = plan.peekable();
+    while plan.peek().is_some() {
+        let some: Vec<_> = plan.by_ref().take(SAID_AT_ONCE).collect();
+        let paths: Vec<_> = some
+            .iter()
+            .map(|(candidate, _)| candidate.lies_at.clone())
+            .collect();
+        let looks = visit.session.inspect(source, &paths).await?;
+        for ((candidate, decision), looked) in some.into_iter().zip(looks) {
+            let size = candidate.identity.size;
+            if looked.is_ok_and(|inspection| inspection.openness == Openness::Open) {
+                let reason = Reason::Wait(WaitReason::Open);
+                visit.leave_behind(source, &candidate.original, size, reason, None);
+                continue;
+            }
+            visit.report(&Event::Planned {
+                device: visit.device.name.clone(),
+                source: source.clone(),
+                path: candidate.original,
+                size,
+                action: decision.code(),
+            });
+        }
     }
+    Ok(())
 }
+
+/// Files that a dry run looks at in one question.
+const SAID_AT_ONCE: usize = 512;
 
 /// Does what a survey found to be done.
 async fn act<W: World>(

@@ -18,6 +18,7 @@ mod telling;
 mod turns;
 mod withdrawing;
 mod world;
+mod writers;
 
 use engine::fleet::Verdict;
 use engine::ports::{FileFaultKind, PassOutcome, Reason};
@@ -27,7 +28,7 @@ use sim::simulator::device::Request::{
     Connect, Digest, Fetch, FetchTogether, Inspect, Remove, RemoveFolders, Rename, Survey,
 };
 
-use world::{TestWorld, hold, pair, reasons, take_away, write};
+use world::{TestWorld, pair, reasons, take_away, write};
 
 #[tokio::test(start_paused = true)]
 async fn a_finished_file_is_stored_and_leaves_its_device() {
@@ -49,7 +50,7 @@ async fn a_dry_run_changes_nothing() {
     assert_eq!(world.run(Mode::DryRun).await.verdict(), Verdict::Well);
     assert_eq!(world.on_device(), ["a"]);
     assert!(world.in_store().is_empty() && world.states().is_empty());
-    assert_eq!(world.device().requests.begun, [Connect, Survey]);
+    assert_eq!(world.device().requests.begun, [Connect, Survey, Inspect]);
     assert!(world.recorded().ends.is_empty());
 }
 
@@ -118,26 +119,6 @@ async fn a_name_used_again_after_the_withdrawal_is_another_file() {
         "{stored:?}"
     );
     assert_eq!(world.on_device(), [""; 0]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_open_file_stays_where_it_is() {
-    let world = TestWorld::with_files(&[("a", b"one")]);
-    world.sim.hold(0, "a");
-    let summary = world.sweep().await;
-    assert_eq!(
-        (reasons(&summary), world.on_device()),
-        (vec![Reason::Wait(WaitReason::Open)], vec!["a".into()])
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_file_that_is_opened_while_it_is_fetched_is_not_released() {
-    let world = TestWorld::with_files(&[("a", b"one")]);
-    world.device().before_next(Fetch, |device| hold(device, "/a"));
-    let summary = world.sweep().await;
-    assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::Open)]);
-    assert_eq!(world.on_device().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
