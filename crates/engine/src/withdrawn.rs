@@ -206,6 +206,12 @@ mod tests {
     }
 
     #[test]
+    fn what_a_trial_of_leases_may_leave_is_no_recording() {
+        let left = parse(&path("day/.gleaner-withdrawn~lease~4711~own")).unwrap();
+        assert_eq!(left.ledger, b"lease");
+    }
+
+    #[test]
     fn what_lies_in_a_withdrawn_folder_tells_whose_it_is() {
         for (lies_at, owner) in [
             (".gleaner-withdrawn/0a1b", Some(&b"0a1b"[..])),

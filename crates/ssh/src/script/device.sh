@@ -119,15 +119,16 @@ pid:[4026531836]" ] || printf "w$end_of_record" >&3'
 
 # Asks the kernel whether a file is open: a read lease is granted only while nothing anywhere on it can write to the file.
 # "c" is closed, "o" open, "n" no file, "u" unknown. An answer counts only on a file system where a file of our own is refused
-# while it is open, and granted afterwards; that file has no name, or loses it before it is asked about. The lease ends with
-# its handle: somebody who opens the file meanwhile waits for that, and the signal that tells of him is to end nobody.
+# while it is open, and granted afterwards. That file has no name, or loses it before it is asked about: a crash in between
+# leaves an empty file that passes for one withdrawn by another gleaner. The lease ends with its handle: who opens the file
+# meanwhile waits for that, and causes a signal that would end perl.
 if [ "$leases" = leases ]; then
     asked='use Fcntl; use Errno; $/ = "\0"; $SIG{IO} = "IGNORE"; $^F = 3;
         sub lease { fcntl($_[0], 1024, 0) ? "c" : $!{EAGAIN} ? "o" : "u" }
         sub own { my ($folder) = @_; my ($writer, $reader);
             return ($writer, $reader) if sysopen $writer, $folder, 020000000 | O_DIRECTORY | O_WRONLY, 0600
                 and sysopen $reader, "/proc/self/fd/" . fileno $writer, O_RDONLY;
-            my $name = "$folder/.gleaner-withdrawn~lease~$$";
+            my $name = "$folder/.gleaner-withdrawn~lease~$$~own";
             sysopen $writer, $name, O_WRONLY | O_CREAT | O_EXCL, 0600 or return;
             sysopen $reader, $name, O_RDONLY | O_NOFOLLOW;
             unlink $name;
