@@ -130,8 +130,19 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -
                 Verdict::Ready(candidate)
             }
         },
+        None if was_just_touched(touched, outlook) => Verdict::Standing(Reason::Wait(not_yet)),
         _ => Verdict::SecondLook(candidate, needed),
     }
+}
+
+/// A device tells its clock before it lists its files. One that is written to meanwhile has a time that seems to be in the future.
+const LISTING_TAKES: Duration = Duration::from_mins(1);
+
+/// Whether a time that is in the future may be that of a write since the device told its clock.
+fn was_just_touched(touched: Timestamp, outlook: &Outlook<'_>) -> bool {
+    outlook
+        .now
+        .is_some_and(|now| touched > now && touched < now.plus(LISTING_TAKES))
 }
 
 /// Whether a file would have settled if its openness could not be seen. A withdrawn file's ctime is that of its rename.

@@ -109,6 +109,20 @@ fn a_backdated_mtime_settles_only_a_file_that_is_seen_to_be_closed() {
 }
 
 #[test]
+fn a_file_that_was_touched_while_it_was_listed_is_settling() {
+    for openness in [Openness::Closed, Openness::Unasked] {
+        assert_eq!(
+            verdict(entry("a", -59, openness), |_| ()),
+            waits(WaitReason::Settling)
+        );
+    }
+    assert_eq!(
+        verdict(entry("a", -59, Openness::Unknown), |_| ()),
+        waits(WaitReason::SettlingBlind)
+    );
+}
+
+#[test]
 fn a_clock_that_cannot_be_trusted_asks_for_a_second_look() {
     let second_look = |verdict| matches!(verdict, Verdict::SecondLook(..));
     assert!(

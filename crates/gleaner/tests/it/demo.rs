@@ -17,7 +17,7 @@ fn the_demonstration_accounts_for_every_file_and_leaves_nothing_behind() {
         .says("tunnel-down")
         .says("timed-out")
         .says("going on after")
-        .says("a program on the device has it open for writing");
+        .says("still settling");
     outcome.says("322 files recorded; 242 whole in the store, 80 still on their devices, 0 lost");
     assert_eq!(fs::read_dir(fleet.path("tmp")).expect("readable").count(), before);
     fleet.assert_no_ssh_left();
