@@ -129,6 +129,7 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
     // The quick ones first.
     Ok(vec![
         checker("ledger", &ledger, "writing"),
+        checker("device", &device, "open_files::"),
         checker("turns", &proof, "turns::"),
         checker("writers", &proof, "writers::"),
         checker("stories", &proof, "half_of_the_fixed"),
@@ -137,7 +138,6 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
         checker("power cuts", &proof, "power_cuts::"),
         checker("engine", &engine, ""),
         checker("rules", &rules, ""),
-        checker("device", &device, "open_files::"),
     ])
 }
 
