@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use engine::ports::device::{
-    Chunk, DeviceFailure, DigestRequest, FileFault, Move, SMALL, Session, SurveyItem, Wanted,
+    Chunk, DeviceFailure, DigestRequest, FileFault, Looked, Move, Openness, SMALL, Session, SurveyItem,
+    Wanted,
 };
 use model::{DeviceName, Identity, RelativePath, SourcePath, Timestamp};
 use ssh::{SshSession, fuzzing};
@@ -90,6 +91,7 @@ async fn conversation(
             }
             b'i' => {
                 let seen = session.inspect(&source, &names).await;
+                none_closed_unsaid(seen.as_deref().unwrap_or_default(), said);
                 each_answered(seen, names.len())
             }
             b'c' => {
@@ -109,6 +111,15 @@ async fn conversation(
     }
     session.close().await;
     outcomes
+}
+
+/// A file is closed only if the device says so: of a lease, or of a scan that was complete.
+fn none_closed_unsaid(seen: &[Looked], said: &[u8]) {
+    let has_said = |record: &[u8]| said.windows(record.len()).any(|window| window == record);
+    if !has_said(b"k ") && !has_said(b"w\0") && !has_said(b"w\n") {
+        let mut looks = seen.iter().flatten();
+        assert!(looks.all(|look| look.openness != Openness::Closed), "{seen:?}");
+    }
 }
 
 fn moved(path: &RelativePath) -> Move {
