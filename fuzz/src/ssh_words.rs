@@ -33,8 +33,8 @@ fn words(words: &[u8]) {
     assert!(kept.0.len() <= 3 * 16 * 1024, "more is kept than was to be");
     assert_eq!(kept, last_words(words, 7), "other words when they come in pieces");
     for through_jump in [false, true] {
-        let judgement = judge(&kept.0, through_jump);
-        assert_eq!(judgement, judge(&kept.0, through_jump));
+        let judgement = judge(&kept.0, through_jump, None);
+        assert_eq!(judgement, judge(&kept.0, through_jump, None));
         let message = judgement.failure.message;
         assert!(!message.trim().is_empty() && message.len() <= LONGEST_MESSAGE);
         assert!(!message.chars().any(char::is_control), "{message:?}");

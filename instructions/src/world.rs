@@ -144,6 +144,7 @@ impl Session for Device {
             tells_time: true,
             renames_atomically: true,
             reads_together: true,
+            no_shell: None,
         }
     }
 

@@ -36,6 +36,7 @@ impl PassError {
             Self::Device(failure) | Self::Endless(failure) => PassOutcome::Failed {
                 class: failure.class,
                 message: failure.message,
+                remedy: failure.remedy,
             },
             Self::Store(error) => PassOutcome::HomeFailed {
                 message: with_causes(&error),

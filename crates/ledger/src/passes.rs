@@ -64,6 +64,10 @@ pub(crate) fn finish(ledger: &Connection, end: &PassEnd) -> rusqlite::Result<()>
 
 fn write_end(ledger: &Connection, device: i64, end: &PassEnd) -> rusqlite::Result<()> {
     let (outcome, class, message) = described(&end.outcome);
+    let remedy = match &end.outcome {
+        PassOutcome::Failed { remedy, .. } => remedy.as_deref(),
+        _ => None,
+    };
     let before: Option<(String, Option<String>)> = ledger
         .prepare_cached(include_str!("sql/read/pass_before.sql"))?
         .query_row(named_params! { ":device": device, ":id": end.pass.0 }, |row| {
@@ -78,6 +82,7 @@ fn write_end(ledger: &Connection, device: i64, end: &PassEnd) -> rusqlite::Resul
         ":outcome": outcome,
         ":class": class,
         ":message": message,
+        ":remedy": remedy,
         ":released_files": bits(end.released.0),
         ":released_bytes": bits(end.released.1),
         ":stored_files": bits(end.stored.0),
@@ -99,20 +104,26 @@ fn described(outcome: &PassOutcome) -> (&'static str, Option<&'static str>, Opti
     match outcome {
         PassOutcome::Well => ("well", None, None),
         PassOutcome::Partial => ("partial", None, None),
-        PassOutcome::Failed { class, message } => ("failed", Some(class.code()), Some(message)),
+        PassOutcome::Failed { class, message, .. } => ("failed", Some(class.code()), Some(message)),
         PassOutcome::HomeFailed { message } => ("home-failed", None, Some(message)),
         PassOutcome::Interrupted => ("interrupted", None, None),
     }
 }
 
-/// The outcome of that code, failure class and message.
-pub(crate) fn outcome(code: &str, class: Option<&str>, message: String) -> Option<PassOutcome> {
+/// The outcome of that code, failure class, message and remedy.
+pub(crate) fn outcome(
+    code: &str,
+    class: Option<&str>,
+    message: String,
+    remedy: Option<String>,
+) -> Option<PassOutcome> {
     Some(match code {
         "well" => PassOutcome::Well,
         "partial" => PassOutcome::Partial,
         "failed" => PassOutcome::Failed {
             class: FailureClass::from_code(class?)?,
             message,
+            remedy,
         },
         "home-failed" => PassOutcome::HomeFailed { message },
         "interrupted" => PassOutcome::Interrupted,

@@ -13,12 +13,16 @@ pub enum FailureClass {
     TunnelDown,
     /// No answer within the time allowed for connecting.
     TimedOut,
+    /// The device answers, and lets no login in until it has started up, or because it shuts down (`pam_nologin`).
+    StartingUp,
     /// No known host key for the device or the jump host.
     HostKeyUnknown,
     /// The host key is not the one that is known: re-flashed, swapped, or an attacker.
     HostKeyChanged,
-    /// The device is there, but does not accept the key.
+    /// The device is there, but does not accept the key, or the account.
     AuthenticationRefused,
+    /// The device lets us in, and has no SFTP server to run.
+    NoSftpServer,
     /// The source folder does not exist on the device.
     SourceMissing,
     /// The device refuses to list or read the source.
@@ -31,15 +35,17 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::AliasUnknown,
         Self::JumpUnreachable,
         Self::JumpRefused,
         Self::TunnelDown,
         Self::TimedOut,
+        Self::StartingUp,
         Self::HostKeyUnknown,
         Self::HostKeyChanged,
         Self::AuthenticationRefused,
+        Self::NoSftpServer,
         Self::SourceMissing,
         Self::Permission,
         Self::Protocol,
@@ -54,9 +60,11 @@ impl FailureClass {
             Self::JumpRefused => "jump-refused",
             Self::TunnelDown => "tunnel-down",
             Self::TimedOut => "timed-out",
+            Self::StartingUp => "starting-up",
             Self::HostKeyUnknown => "host-key-unknown",
             Self::HostKeyChanged => "host-key-changed",
             Self::AuthenticationRefused => "authentication-refused",
+            Self::NoSftpServer => "no-sftp-server",
             Self::SourceMissing => "source-missing",
             Self::Permission => "permission",
             Self::Protocol => "protocol",
@@ -77,9 +85,11 @@ impl FailureClass {
             Self::JumpRefused => "the jump host refuses us",
             Self::TunnelDown => "nothing listens at the device's address (its tunnel is down)",
             Self::TimedOut => "no answer within the time allowed",
+            Self::StartingUp => "the device is starting up or shutting down",
             Self::HostKeyUnknown => "the host key is not known yet",
             Self::HostKeyChanged => "the host key has changed",
-            Self::AuthenticationRefused => "the device does not accept our key",
+            Self::AuthenticationRefused => "the device does not let us in",
+            Self::NoSftpServer => "the device has no SFTP server",
             Self::SourceMissing => "the source folder does not exist on the device",
             Self::Permission => "the device does not let us read the source",
             Self::Protocol => "the device said something unexpected or hung up",
@@ -87,7 +97,7 @@ impl FailureClass {
         }
     }
 
-    /// What a person can do about it.
+    /// What a person can do about it, where the failure itself has no remedy of its own.
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::AliasUnknown => {
@@ -103,6 +113,9 @@ impl FailureClass {
             Self::TimedOut => {
                 "check power and network at the device; a tunnel may be half open on the jump host"
             }
+            Self::StartingUp => {
+                "wait: the next sweep visits it again; if it stays so, remove /run/nologin or /etc/nologin on the device"
+            }
             Self::HostKeyUnknown => {
                 "connect once by hand with `ssh` (adding `-o HostKeyAlias=NAME` where gleaner.toml gives the device a host or port), compare the fingerprint, and accept it"
             }
@@ -110,10 +123,13 @@ impl FailureClass {
                 "find out why (re-flashed card, swapped tunnel); if it is right, remove the old key: `ssh-keygen -R HOST`, with a port `ssh-keygen -R '[HOST]:PORT'`, or `ssh-keygen -R NAME` where gleaner.toml gives the device a host or port"
             }
             Self::AuthenticationRefused => "install the public key in the device's authorized_keys",
+            Self::NoSftpServer => {
+                "install it on the device: Debian, Ubuntu, Raspberry Pi OS `apt install openssh-sftp-server`; Alpine `apk add openssh-sftp-server`; OpenWrt `opkg install openssh-sftp-server`; Fedora `dnf install openssh-server`; for OpenSSH, check the line `Subsystem sftp` in its sshd_config"
+            }
             Self::SourceMissing => "check `source` for this device, and that its disk is mounted",
             Self::Permission => "let the login user read and write the source folder",
             Self::Protocol => {
-                "if the link broke, the next pass goes on where this one stopped; if the device printed text, silence its start-up files (.bashrc) for shells that are not interactive"
+                "if the link broke, the next pass goes on where this one stopped; if it happens again, try `sftp` to the device by hand"
             }
             Self::Stalled => {
                 "check the link, and the file that is named, if one is: the card may be worn out there; the next pass goes on where this one stopped"
@@ -125,7 +141,10 @@ impl FailureClass {
     ///
     /// A host key or a refused key is not among them: somebody has to act on these.
     pub const fn is_unreachable(self) -> bool {
-        matches!(self, Self::JumpUnreachable | Self::TunnelDown | Self::TimedOut)
+        matches!(
+            self,
+            Self::JumpUnreachable | Self::TunnelDown | Self::TimedOut | Self::StartingUp
+        )
     }
 }
 

@@ -1,15 +1,27 @@
-//! From what ssh wrote to its standard error to the class of the failure.
+//! From what ssh wrote to its standard error, and its exit status, to the class of the failure.
 //!
 //! The texts are OpenSSH's from 8.4 to 10, and have hardly changed in twenty years. With a jump host there are two ssh
 //! processes that write to one stream: the one that reaches the jump host, and around it the one that reaches the device
 //! through it. When the inner one fails, the outer one always adds that `UNKNOWN port 65535` closed the connection; that
 //! tells whose words came before.
+//!
+//! The stream also carries what servers say: login banners before they let us in, messages of the device's programs after
+//! that. So a line counts as ssh's own only in the whole form that ssh gives it (`forms`), and what was said before some
+//! hop let us in is no reason of what fails after it.
+
+mod account;
+mod forms;
 
 use engine::ports::device::DeviceFailure;
 use model::{FailureClass, escaped};
 
+use forms::Form;
+pub(crate) use forms::{is_chatter, is_refused_session};
+
 /// Longest piece of ssh's words that becomes part of a message.
 const LONGEST_QUOTE: usize = 300;
+/// The exit status of an ssh that failed itself. Any other is that of the command on the device.
+const OF_SSH: i32 = 255;
 
 /// What became of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,37 +31,96 @@ pub struct Judgement {
     /// The other side hung up before its first word, as an sshd does that has too many unauthenticated connections at
     /// once (`MaxStartups`): worth another try.
     pub hung_up_at_once: bool,
+    /// The device let us in, and then ended the connection without a reason.
+    pub hung_up_after_login: bool,
 }
 
 /// Judges the last words of an ssh process that ended by itself.
 ///
-/// `through_jump` says whether a jump host or a proxy command is in the way.
-pub fn judge(words: &str, through_jump: bool) -> Judgement {
+/// `through_jump` says whether a jump host or a proxy command is in the way; `exit_status` is that of the process, where
+/// it is known.
+pub fn judge(words: &str, through_jump: bool, exit_status: Option<i32>) -> Judgement {
     let words = Words::read(words, through_jump);
-    let (class, quote) = words.find();
+    let of_device = exit_status.filter(|status| *status != OF_SSH);
+    let cause = match of_device {
+        Some(status) => words.ended_on_device(status),
+        None => words.find(),
+    };
     let hung_up_at_once = !words.authenticated
-        && quote.contains("kex_exchange_identification")
+        && cause.quote.contains("kex_exchange_identification")
         && (!through_jump || words.spoken_by_inner("kex_exchange_identification"));
-    let whose = match class {
+    let whose = match cause.class {
         FailureClass::JumpRefused | FailureClass::JumpUnreachable => "jump host: ",
         _ => "",
     };
-    let quote: String = quote.chars().take(LONGEST_QUOTE).collect();
-    let message = match quote.trim() {
-        "" => "ssh ended without a word".to_owned(),
-        quote => format!("{whose}{}", escaped(quote.as_bytes())),
+    let quote: String = cause.quote.chars().take(LONGEST_QUOTE).collect();
+    let message = match (quote.trim(), of_device) {
+        ("", Some(status)) => format!("the device ended SFTP with exit status {status}, and gave no reason"),
+        ("", None) => "ssh ended without a word".to_owned(),
+        (quote, _) => format!("{whose}{}", escaped(quote.as_bytes())),
     };
     Judgement {
-        failure: DeviceFailure { class, message },
         hung_up_at_once,
+        hung_up_after_login: words.authenticated && of_device.is_none() && cause.is_unknown,
+        failure: DeviceFailure {
+            class: cause.class,
+            message,
+            remedy: cause.remedy.map(str::to_owned),
+        },
+    }
+}
+
+/// Judges a device that sent something else in place of SFTP's greeting; `said` is how SFTP's client puts it.
+pub(crate) fn not_sftp(first_bytes: &[u8], said: String) -> DeviceFailure {
+    let text = String::from_utf8_lossy(first_bytes);
+    let (class, remedy) = account::of_shell(text.trim_start())
+        .unwrap_or((FailureClass::Protocol, account::SILENCE_START_UP));
+    DeviceFailure {
+        class,
+        message: said,
+        remedy: Some(remedy.to_owned()),
+    }
+}
+
+/// What is behind a failure.
+struct Cause<'a> {
+    class: FailureClass,
+    /// The line that says so.
+    quote: &'a str,
+    /// What helps, where the remedy of the class does not.
+    remedy: Option<&'static str>,
+    /// No line is known to be the reason.
+    is_unknown: bool,
+}
+
+impl<'a> Cause<'a> {
+    fn new(class: FailureClass, quote: &'a str) -> Self {
+        Self {
+            class,
+            quote,
+            remedy: None,
+            is_unknown: false,
+        }
+    }
+
+    fn with_remedy(self, remedy: &'static str) -> Self {
+        Self {
+            remedy: Some(remedy),
+            ..self
+        }
     }
 }
 
 struct Words<'a> {
+    /// What was said before the last hop that let us in did so.
+    before: Vec<&'a str>,
+    /// What was said since.
     lines: Vec<&'a str>,
     through_jump: bool,
     /// Some hop has let us in.
     authenticated: bool,
+    /// That hop was the device, or at least none that is reached directly while a jump host is in the way.
+    is_in: bool,
     inner: Inner,
 }
 
@@ -68,37 +139,41 @@ enum Inner {
 const THROUGH_PROXY: &str = "UNKNOWN port 65535";
 /// What it says where it finds that process gone when it sends its first line: once in some hundred times, on a busy machine.
 const PROXY_GONE: &str = "banner exchange: Connection to UNKNOWN port 65535: Broken pipe";
+const LET_IN: &str = "Authenticated to ";
+const VIA_PROXY: &str = "(via proxy)";
 
 impl<'a> Words<'a> {
     fn read(words: &'a str, through_jump: bool) -> Self {
-        let is_chatter = |line: &&str| {
-            line.is_empty()
-                || line.starts_with("Authenticated to ")
-                || line.starts_with("Transferred: ")
-                || line.starts_with("Bytes per second: ")
-                || line.starts_with("Killed by signal ")
-                || line.starts_with("Warning: Permanently added")
+        let all: Vec<&str> = words.lines().map(str::trim).collect();
+        let let_in = all.iter().rposition(|line| line.starts_with(LET_IN));
+        let (before, since) = all.split_at(let_in.unwrap_or(0));
+        let telling = |lines: &[&'a str]| -> Vec<&'a str> {
+            let lines = lines.iter().filter(|line| !is_chatter(line));
+            lines.copied().collect()
         };
-        let lines: Vec<_> = words
-            .lines()
-            .map(str::trim)
-            .filter(|line| !is_chatter(line))
-            .collect();
+        let lines = telling(since);
         let has = |needle| lines.iter().any(|line: &&str| line.contains(needle));
+        let inner = if through_jump && has(PROXY_GONE) {
+            Inner::EndedFirst
+        } else if through_jump && has("closed by UNKNOWN port 65535") {
+            Inner::Ended
+        } else {
+            Inner::GoesOn
+        };
         Self {
-            through_jump,
-            authenticated: words.lines().any(|line| line.starts_with("Authenticated to ")),
-            inner: match through_jump {
-                true if has(PROXY_GONE) => Inner::EndedFirst,
-                true if has("closed by UNKNOWN port 65535") => Inner::Ended,
-                _ => Inner::GoesOn,
-            },
+            before: telling(before),
             lines,
+            through_jump,
+            authenticated: let_in.is_some(),
+            is_in: since
+                .first()
+                .is_some_and(|line| line.starts_with(LET_IN) && (!through_jump || line.contains(VIA_PROXY))),
+            inner,
         }
     }
 
-    /// The class, and the line that says so.
-    fn find(&self) -> (FailureClass, &'a str) {
+    /// Why the connection ended, by what ssh says.
+    fn find(&self) -> Cause<'a> {
         self.configuration()
             .or_else(|| self.host_key())
             .or_else(|| self.forwarding())
@@ -106,106 +181,130 @@ impl<'a> Words<'a> {
             .or_else(|| self.address())
             .or_else(|| self.silence())
             .or_else(|| self.hang_up())
-            .unwrap_or_else(|| {
-                (
+            .or_else(|| self.no_subsystem())
+            .or_else(|| self.account())
+            .unwrap_or_else(|| Cause {
+                is_unknown: true,
+                ..Cause::new(
                     FailureClass::Protocol,
                     self.lines.last().copied().unwrap_or_default(),
                 )
             })
     }
 
-    fn configuration(&self) -> Option<(FailureClass, &'a str)> {
-        let line = self
-            .line("Bad configuration option")
-            .or_else(|| self.line("Bad owner or permissions on"))
-            .or_else(|| self.line("unsupported option"))
-            .or_else(|| self.line("Unsupported option"))
-            .or_else(|| self.line(": terminating, "))?;
-        Some((FailureClass::AliasUnknown, line))
-    }
-
-    fn host_key(&self) -> Option<(FailureClass, &'a str)> {
-        let changed = self
-            .line("REMOTE HOST IDENTIFICATION HAS CHANGED")
-            .or_else(|| self.line("REVOKED HOST KEY DETECTED"));
-        if let Some(banner) = changed {
-            let names_host = self.line(" has changed and you have requested strict checking");
-            return Some((FailureClass::HostKeyChanged, names_host.unwrap_or(banner)));
+    /// Why the command on the device ended by itself, as what serves SFTP does not.
+    fn ended_on_device(&self, status: i32) -> Cause<'a> {
+        let last = self.lines.last().copied().unwrap_or_default();
+        match status {
+            // A shell's: found, but cannot be run; not found.
+            126 | 127 if last.is_empty() => Cause::new(
+                FailureClass::NoSftpServer,
+                if status == 127 {
+                    "the program that should serve SFTP is not there (exit status 127)"
+                } else {
+                    "the program that should serve SFTP cannot be run (exit status 126)"
+                },
+            ),
+            126 | 127 => Cause::new(FailureClass::NoSftpServer, last),
+            // sshd's, where PAM does not see to it.
+            254 if last.is_empty() => Cause::new(
+                FailureClass::StartingUp,
+                "the device ended SFTP with exit status 254, as sshd does while there is /etc/nologin",
+            ),
+            _ => account::found_in(&self.lines)
+                .or_else(|| account::password_to_be_changed(&self.before))
+                .unwrap_or(Cause::new(FailureClass::Protocol, last)),
         }
-        let line = self
-            .line("host key is known for")
-            .or_else(|| self.line("Host key verification failed"))?;
-        Some((FailureClass::HostKeyUnknown, line))
     }
 
-    /// What the jump host's sshd answers when it is asked to connect to the device's tunnel.
-    fn forwarding(&self) -> Option<(FailureClass, &'a str)> {
-        let line = self.line("open failed: ").filter(|_| self.through_jump)?;
-        let class = match line.split_once("connect failed: ").map(|(_, reason)| reason) {
-            Some("Connection refused") => FailureClass::TunnelDown,
-            Some(reason) if is_unknown_name(reason) => FailureClass::AliasUnknown,
-            Some(_) => FailureClass::TimedOut,
-            None => FailureClass::JumpRefused,
-        };
-        Some((class, line))
+    fn configuration(&self) -> Option<Cause<'a>> {
+        let line = forms::CONFIGURATION.iter().find_map(|form| self.line(*form))?;
+        Some(Cause::new(FailureClass::AliasUnknown, line))
     }
 
-    fn authentication(&self) -> Option<(FailureClass, &'a str)> {
-        let line = self
-            .line(": Permission denied (")
-            .or_else(|| self.line("Too many authentication failures"))?;
-        Some((
-            self.by_whom(FailureClass::JumpRefused, FailureClass::AuthenticationRefused),
-            line,
-        ))
-    }
-
-    fn address(&self) -> Option<(FailureClass, &'a str)> {
-        if let Some(line) = self.line("Could not resolve hostname ") {
-            let class = match line.contains("Temporary failure") {
-                true => FailureClass::TimedOut,
-                false => FailureClass::AliasUnknown,
-            };
-            return Some((self.by_whom(FailureClass::JumpUnreachable, class), line));
-        }
-        let line = self.line("connect to host ")?;
-        let class = match line.ends_with("Connection refused") {
-            true => self.by_whom(FailureClass::JumpRefused, FailureClass::TunnelDown),
-            false => self.by_whom(FailureClass::JumpUnreachable, FailureClass::TimedOut),
-        };
-        Some((class, line))
-    }
-
-    fn silence(&self) -> Option<(FailureClass, &'a str)> {
-        if let Some(line) = self.line("Timeout, server ") {
-            return Some((
-                self.by_whom(FailureClass::JumpUnreachable, FailureClass::Stalled),
-                line,
+    fn host_key(&self) -> Option<Cause<'a>> {
+        if let Some(banner) = self.line(forms::is_changed_key) {
+            let names_host = self.line(forms::is_host_of_changed_key);
+            return Some(Cause::new(
+                FailureClass::HostKeyChanged,
+                names_host.unwrap_or(banner),
             ));
         }
         let line = self
-            .lines
-            .iter()
-            .find(|line| line.contains("timed out"))
-            .copied()?;
-        let is_jump = self.inner_has_ended() || (self.through_jump && !self.authenticated);
-        let class = match is_jump {
-            true => FailureClass::JumpUnreachable,
-            false => FailureClass::TimedOut,
-        };
-        Some((class, line))
+            .line(forms::is_unknown_key)
+            .or_else(|| self.line(forms::is_failed_verification))?;
+        Some(Cause::new(FailureClass::HostKeyUnknown, line))
     }
 
-    fn hang_up(&self) -> Option<(FailureClass, &'a str)> {
-        if let Some(line) = self.line("Unable to negotiate with ") {
-            let is_outer = !self.through_jump || line.contains(THROUGH_PROXY);
-            let class = match is_outer {
-                true => FailureClass::Protocol,
-                false => FailureClass::JumpRefused,
+    /// What the jump host's sshd answers when it is asked to connect to the device's tunnel.
+    fn forwarding(&self) -> Option<Cause<'a>> {
+        let line = self
+            .line(forms::is_refused_forwarding)
+            .filter(|_| self.through_jump)?;
+        let class = match line.split_once("connect failed: ").map(|(_, reason)| reason) {
+            Some("Connection refused") => FailureClass::TunnelDown,
+            Some(reason) if forms::is_unknown_name(reason) => FailureClass::AliasUnknown,
+            Some(_) => FailureClass::TimedOut,
+            None => FailureClass::JumpRefused,
+        };
+        Some(Cause::new(class, line))
+    }
+
+    fn authentication(&self) -> Option<Cause<'a>> {
+        let line = self
+            .line(forms::is_refused_authentication)
+            .or_else(|| self.line(forms::is_too_many_keys))?;
+        let class = self.by_whom(FailureClass::JumpRefused, FailureClass::AuthenticationRefused);
+        Some(Cause::new(class, line))
+    }
+
+    fn address(&self) -> Option<Cause<'a>> {
+        if let Some(line) = self.line(forms::is_unresolved) {
+            let class = if line.contains("Temporary failure") {
+                FailureClass::TimedOut
+            } else {
+                FailureClass::AliasUnknown
             };
-            return Some((class, line));
+            return Some(Cause::new(
+                self.by_whom(FailureClass::JumpUnreachable, class),
+                line,
+            ));
         }
-        let line = self.line("kex_exchange_identification: ")?;
+        let line = self.line(forms::is_unconnected)?;
+        let class = if line.ends_with("Connection refused") {
+            self.by_whom(FailureClass::JumpRefused, FailureClass::TunnelDown)
+        } else {
+            self.by_whom(FailureClass::JumpUnreachable, FailureClass::TimedOut)
+        };
+        Some(Cause::new(class, line))
+    }
+
+    fn silence(&self) -> Option<Cause<'a>> {
+        if let Some(line) = self.line(forms::is_keepalive_unanswered) {
+            let class = self.by_whom(FailureClass::JumpUnreachable, FailureClass::Stalled);
+            return Some(Cause::new(class, line));
+        }
+        let line = self.lines.iter().find(|line| forms::is_timeout(line)).copied()?;
+        let class = if self.inner_has_ended() || (self.through_jump && !self.authenticated) {
+            FailureClass::JumpUnreachable
+        } else {
+            FailureClass::TimedOut
+        };
+        Some(Cause::new(class, line))
+    }
+
+    fn hang_up(&self) -> Option<Cause<'a>> {
+        if let Some(line) = self.line(forms::is_without_common_algorithm) {
+            let class = if !self.through_jump || line.contains(THROUGH_PROXY) {
+                FailureClass::Protocol
+            } else {
+                FailureClass::JumpRefused
+            };
+            return Some(Cause::new(class, line).with_remedy(
+                "let both sides have an algorithm in common: update the older one, or name it in your ssh configuration",
+            ));
+        }
+        let line = self.line(forms::is_hang_up_at_once)?;
         let class = match (self.through_jump, self.authenticated) {
             (false, _) => FailureClass::Protocol,
             // The jump host let us in and connected us; then the far end of the tunnel was not there.
@@ -215,7 +314,36 @@ impl<'a> Words<'a> {
             }
             (true, false) => FailureClass::JumpUnreachable,
         };
-        Some((class, line))
+        Some(Cause::new(class, line))
+    }
+
+    /// The device's sshd knows of no program to serve SFTP.
+    fn no_subsystem(&self) -> Option<Cause<'a>> {
+        let line = self.line(forms::is_refused_subsystem)?;
+        Some(Cause::new(FailureClass::NoSftpServer, line))
+    }
+
+    /// Whom a server does not let in now, or not as this user. PAM's words come as a banner, and sshd hangs up then.
+    fn account(&self) -> Option<Cause<'a>> {
+        self.line(forms::is_hang_up)?;
+        // The inner process names an address, the outer one none.
+        let is_jump = self.lines.iter().any(|line| self.is_end_of_inner(line));
+        let cause = account::found_in(&self.lines);
+        let class = match cause.as_ref().map(|cause| cause.class) {
+            Some(FailureClass::StartingUp) if is_jump => FailureClass::JumpUnreachable,
+            Some(_) if is_jump => FailureClass::JumpRefused,
+            Some(class) => class,
+            None => FailureClass::Protocol,
+        };
+        if let Some(cause) = cause {
+            return Some(Cause { class, ..cause });
+        }
+        let said = self.lines.iter().rev().find(|line| !forms::is_hang_up(line))?;
+        (!self.is_in && !is_jump).then(|| Cause::new(class, said).with_remedy(account::HUNG_UP_UNNAMED))
+    }
+
+    fn is_end_of_inner(&self, line: &str) -> bool {
+        self.through_jump && forms::is_hang_up(line) && !line.contains(THROUGH_PROXY)
     }
 
     fn inner_has_ended(&self) -> bool {
@@ -233,20 +361,10 @@ impl<'a> Words<'a> {
         self.lines.iter().filter(|line| line.contains(needle)).count() > by_outer
     }
 
-    fn line(&self, needle: &str) -> Option<&'a str> {
-        self.lines
-            .iter()
-            .rev()
-            .find(|line| line.contains(needle))
-            .copied()
+    /// The last line of that form.
+    fn line(&self, is_of_form: Form) -> Option<&'a str> {
+        self.lines.iter().rev().find(|line| is_of_form(line)).copied()
     }
-}
-
-/// The reasons of getaddrinfo(3) that no waiting cures.
-fn is_unknown_name(reason: &str) -> bool {
-    reason.starts_with("Name or service not known")
-        || reason.starts_with("No address associated with hostname")
-        || reason.starts_with("nodename nor servname provided")
 }
 
 #[cfg(test)]

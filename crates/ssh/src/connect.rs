@@ -2,16 +2,18 @@
 
 mod attempt;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, absolute};
 use std::pin::Pin;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::ports::device::{DeviceFailure, Devices};
 use model::{DeviceName, FailureClass, SourcePath};
 
+use crate::classify::Judgement;
 use crate::configuration::{self, Following};
 use crate::jump::{JumpConnection, Jumps};
 use crate::pacing::Pacing;
@@ -20,7 +22,7 @@ use crate::resolve::{Route, route};
 use crate::session::{Reconnect, SshSession};
 use crate::target::{Compression, SshOptions, Target};
 use crate::workplace::{SetupError, Workplace};
-use attempt::{Attempt, Way};
+use attempt::{Attempt, Commands, Way};
 
 /// How often a connection is tried that the other side's sshd hangs up on at once, because it has too many
 /// unauthenticated ones (`MaxStartups`).
@@ -46,6 +48,8 @@ struct Reach {
     client: Client,
     connect_timeout: Duration,
     workplace: Workplace,
+    /// Those that hang up on the whole connection when a command is asked for beside SFTP.
+    without_commands: Mutex<HashSet<DeviceName>>,
 }
 
 /// One device, to be connected to once more.
@@ -79,6 +83,7 @@ impl SshDevices {
             },
             connect_timeout: options.connect_timeout,
             workplace,
+            without_commands: Mutex::default(),
         };
         Ok(Self {
             targets: targets
@@ -103,6 +108,7 @@ impl Devices for SshDevices {
             return Err(DeviceFailure {
                 class: FailureClass::AliasUnknown,
                 message: format!("no device is called {device}"),
+                remedy: None,
             });
         };
         if !may_compress(target) {
@@ -147,8 +153,44 @@ impl Reconnect for Again {
 }
 
 impl Reach {
+    /// Connects. A device that hangs up when it is asked for a command is asked for SFTP alone, from then on: but only after it has done so twice, the
+    /// second time once SFTP had answered. A link that breaks must not cost the proofs that a shell gives.
     async fn connect(&self, target: &Target, facts_for: &[SourcePath]) -> Result<SshSession, DeviceFailure> {
-        let route = self.route(target).await?;
+        let mut commands = if self.known_without_commands().contains(&target.name) {
+            Commands::Never
+        } else {
+            Commands::Beside
+        };
+        loop {
+            let judgement = match self.connect_asking(target, facts_for, commands).await {
+                Ok(session) => return Ok(session),
+                Err(judgement) => judgement,
+            };
+            commands = match commands {
+                Commands::Beside if judgement.hung_up_after_login => Commands::AfterSftp,
+                Commands::AfterSftp if judgement.hung_up_after_login => {
+                    tracing::debug!(device = %target.name, failure = %judgement.failure, "hangs up over a command");
+                    self.known_without_commands().insert(target.name.clone());
+                    Commands::Never
+                }
+                _ => return Err(judgement.failure),
+            };
+        }
+    }
+
+    fn known_without_commands(&self) -> MutexGuard<'_, HashSet<DeviceName>> {
+        self.without_commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect_asking(
+        &self,
+        target: &Target,
+        facts_for: &[SourcePath],
+        commands: Commands,
+    ) -> Result<SshSession, Judgement> {
+        let route = self.route(target).await.map_err(attempt::only)?;
         let attempt = || Attempt {
             client: &self.client,
             target,
@@ -156,6 +198,8 @@ impl Reach {
             socket: self.workplace.socket(),
             connect_timeout: self.connect_timeout,
             facts_for,
+            commands,
+            is_in: AtomicBool::new(false),
         };
         let silence = match self.shared_jump(&route).await {
             None => None,
@@ -169,8 +213,8 @@ impl Reach {
                     Ok(session) => return Ok(session),
                     Err(judgement) => {
                         jump.leave().await;
-                        if is_of_the_device(judgement.failure.class) {
-                            return Err(judgement.failure);
+                        if judgement.hung_up_after_login || is_of_the_device(judgement.failure.class) {
+                            return Err(judgement);
                         }
                         tracing::debug!(device = %target.name, failure = %judgement.failure, "not over the shared jump connection");
                         Some(judgement.failure).filter(|failure| failure.class == FailureClass::TimedOut)
@@ -188,7 +232,7 @@ impl Reach {
                     tokio::time::sleep(PAUSE * tries).await;
                     tries += 1;
                 }
-                Err(judgement) => return Err(judgement.failure),
+                Err(judgement) => return Err(judgement),
             }
         }
     }
@@ -226,7 +270,11 @@ impl Reach {
 fn is_of_the_device(class: FailureClass) -> bool {
     matches!(
         class,
-        FailureClass::HostKeyUnknown | FailureClass::HostKeyChanged | FailureClass::AuthenticationRefused
+        FailureClass::HostKeyUnknown
+            | FailureClass::HostKeyChanged
+            | FailureClass::AuthenticationRefused
+            | FailureClass::StartingUp
+            | FailureClass::NoSftpServer
     )
 }
 

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::ports::device::DeviceFailure;
+use engine::ports::device::{DeviceFailure, NoShell};
 use model::{DeviceName, SourcePath};
 use tokio::io::{AsyncRead, empty, sink};
 
 use crate::configuration::{Following, text};
-use crate::lane::{Opener, Streams};
+use crate::lane::{Opener, Over, Streams};
 use crate::last_words::LastWords;
 use crate::process::Client;
 use crate::resolve;
@@ -39,7 +39,7 @@ pub async fn session(
             configuration: PathBuf::new(),
         },
         target: Target::alias(device),
-        socket: PathBuf::new(),
+        over: Over::Connection(PathBuf::new()),
         group: 0,
         received: Arc::clone(&received),
         debt: Arc::default(),
@@ -58,7 +58,9 @@ pub async fn session(
         stall_timeout: opener.target.stall_timeout,
         bandwidth: None,
         files,
-        shell: shell.ok().map(|(lane, facts)| (opener, lane, facts)),
+        shell: shell
+            .map(|(lane, facts)| (opener, lane, facts))
+            .map_err(|_| NoShell::Refused),
         received,
         debt,
     };

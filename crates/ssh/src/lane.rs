@@ -5,7 +5,7 @@ mod pool;
 #[cfg(test)]
 pub(crate) mod scripted;
 
-pub(crate) use opener::Opener;
+pub(crate) use opener::{Opener, Over};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use opener::Streams;
 pub(crate) use pool::{Lanes, Lease};
@@ -24,6 +24,7 @@ use tokio::process::Child;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::bandwidth::Metered;
+use crate::classify::{is_chatter, is_refused_session};
 use crate::facts::{Dialect, Facts};
 use crate::last_words::LastWords;
 use crate::naming::Naming;
@@ -46,6 +47,9 @@ pub(crate) enum LaneError {
     /// The shell ended.
     #[error("the device's shell ended: {0}")]
     Ended(String),
+    /// The device refuses one more session on this connection.
+    #[error("the device permits no further session on one connection (MaxSessions)")]
+    OneSession,
     /// Something that is no answer.
     #[error("the device's shell answered '{0}'")]
     Nonsense(String),
@@ -299,13 +303,14 @@ impl Lane {
     }
 
     async fn ended(&self) -> LaneError {
-        let last_line = {
-            // The stream of errors ends with the one that has just ended, or a moment later.
-            timeout(Duration::from_millis(500), self.words.ended()).await.ok();
-            let words = self.words.text();
-            words.lines().last().unwrap_or_default().to_owned()
-        };
-        LaneError::Ended(escaped(last_line.as_bytes()))
+        // The stream of errors ends with the one that has just ended, or a moment later.
+        timeout(Duration::from_millis(500), self.words.ended()).await.ok();
+        let words = self.words.text();
+        if words.lines().any(is_refused_session) {
+            return LaneError::OneSession;
+        }
+        let last_line = words.lines().rfind(|line| !is_chatter(line.trim()));
+        LaneError::Ended(escaped(last_line.unwrap_or_default().as_bytes()))
     }
 
     fn nonsense(&self) -> LaneError {

@@ -92,6 +92,16 @@ impl Client {
         command
     }
 
+    /// A command on the device, over a connection of its own, made as ssh's configuration says within `patience`.
+    pub(crate) fn apart(&self, target: &Target, command_line: &str, patience: Duration) -> Command {
+        let mut command = self.command();
+        command
+            .args(["-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "Compression=no", "-o"])
+            .arg(format!("ConnectTimeout={}", patience.as_secs().max(1)))
+            .args(["--", target.name.as_str(), command_line]);
+        command
+    }
+
     /// One more SFTP channel over the connection that owns `socket`, on stdio.
     pub(crate) fn sftp_over(&self, target: &Target, socket: &Path) -> Command {
         let mut command = self.over_connection(socket);

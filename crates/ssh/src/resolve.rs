@@ -86,7 +86,7 @@ pub(crate) async fn route(client: &Client, target: &Target) -> Result<Route, Dev
     guard.end().await;
     match explained {
         Ok(Ok(output)) if output.status.success() => Ok(read(&String::from_utf8_lossy(&output.stdout))),
-        Ok(Ok(output)) => Err(judge(&String::from_utf8_lossy(&output.stderr), false).failure),
+        Ok(Ok(output)) => Err(judge(&String::from_utf8_lossy(&output.stderr), false, None).failure),
         Ok(Err(error)) => Err(failure(format!("cannot start ssh: {error}"))),
         Err(_) => Err(failure(
             "ssh -G does not end; a `Match exec` of its configuration may hang".to_owned(),
@@ -98,6 +98,7 @@ fn failure(message: String) -> DeviceFailure {
     DeviceFailure {
         class: FailureClass::AliasUnknown,
         message,
+        remedy: None,
     }
 }
 

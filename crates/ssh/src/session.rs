@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use engine::ports::device::{
     Abilities, ChunkSender, Confirmed, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Listed,
-    Looked, Move, Moved, Session, SurveySender, Wanted,
+    Looked, Move, Moved, NoShell, Session, SurveySender, Wanted,
 };
 use model::{Digest, FailureClass, Identity, RelativePath, SourcePath};
 use tokio::process::Child;
@@ -99,7 +99,8 @@ pub(crate) struct Reached {
     pub(crate) stall_timeout: Duration,
     pub(crate) bandwidth: Option<u64>,
     pub(crate) files: sftp::Client,
-    pub(crate) shell: Option<(Opener, Lane, Facts)>,
+    /// Or why there is none.
+    pub(crate) shell: Result<(Opener, Lane, Facts), NoShell>,
     pub(crate) received: Arc<AtomicU64>,
     pub(crate) debt: Arc<LaneDebt>,
 }
@@ -146,15 +147,16 @@ impl SshSession {
         supervisor: Supervisor,
         facts_for: &[SourcePath],
     ) -> Result<Self, DeviceFailure> {
-        let (lanes, facts) = match reached.shell {
-            Some((opener, lane, facts)) => (Some(Lanes::new(opener, lane, facts.clone())), facts),
-            None => (None, Facts::default()),
+        let (lanes, facts, no_shell) = match reached.shell {
+            Ok((opener, lane, facts)) => (Some(Lanes::new(opener, lane, facts.clone())), facts, None),
+            Err(why) => (None, Facts::default(), Some(why)),
         };
         // What is read over lanes is not metered.
         let reads_together = facts.dialect == Dialect::Gnu && facts.perl && reached.bandwidth.is_none();
         let mut session = Self {
             abilities: Abilities {
                 reads_together,
+                no_shell,
                 ..abilities::of(&facts, reached.files.supports(sftp::codec::names::POSIX_RENAME))
             },
             together: reads_together.then(together::budget),
@@ -251,6 +253,7 @@ impl SshSession {
             return self.verdict.end(DeviceFailure {
                 class: FailureClass::Protocol,
                 message: text_of(cause.as_ref()),
+                remedy: None,
             });
         }
         self.ended(text_of(error)).await
@@ -263,8 +266,9 @@ impl SshSession {
             LaneError::Nonsense(_) | LaneError::Excess(_) => self.verdict.end(DeviceFailure {
                 class: FailureClass::Protocol,
                 message: text_of(&error),
+                remedy: None,
             }),
-            LaneError::Ended(_) | LaneError::Stream(_) => self.ended(text_of(&error)).await,
+            LaneError::OneSession | LaneError::Ended(_) | LaneError::Stream(_) => self.ended(text_of(&error)).await,
         }
     }
 
@@ -275,6 +279,7 @@ impl SshSession {
             Err(_) => self.verdict.end(DeviceFailure {
                 class: FailureClass::Protocol,
                 message,
+                remedy: None,
             }),
         }
     }

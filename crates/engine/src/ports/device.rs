@@ -175,17 +175,56 @@ pub struct Abilities {
     pub renames_atomically: bool,
     /// [`Session::fetch_together`] is of use.
     pub reads_together: bool,
+    /// Why no command can be run on the device, where none can: it may have the tools that are missed.
+    pub no_shell: Option<NoShell>,
+}
+
+/// Why no command can be run on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoShell {
+    /// It runs none: the login is for SFTP only.
+    Refused,
+    /// It ended the whole connection when a command was asked for beside SFTP.
+    HangsUp,
+    /// It permits one session in a connection, and no second connection.
+    OneSession,
+    /// The login's start-up files, or the shell, did not come to an end in time.
+    Silent,
+    /// They print something else than the answer, without end.
+    Chatters,
+}
+
+impl NoShell {
+    /// In a few words for `status`.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Refused => "no shell: the login runs no commands, only SFTP",
+            Self::HangsUp => "no shell: the SSH server hangs up when a command is asked for beside SFTP",
+            Self::OneSession => {
+                "no shell: the device permits one session (MaxSessions 1), and no second connection"
+            }
+            Self::Silent => "no shell: the login's start-up files do not end within connect_timeout",
+            Self::Chatters => "no shell: the login's start-up files print without end",
+        }
+    }
 }
 
 impl Abilities {
     /// What the device lacks, in a few words for `status`; empty for a full device.
     pub fn shortcomings(&self) -> Vec<&'static str> {
         let mut shortcomings = Vec::new();
+        shortcomings.extend(self.no_shell.map(NoShell::text));
         if !self.complete_identities {
-            shortcomings.push("no GNU find and stat: files are told apart by size and mtime only");
+            shortcomings.push(match self.no_shell {
+                None => "no GNU find and stat: files are told apart by size and mtime only",
+                Some(_) => "files are told apart by size and mtime only",
+            });
         }
         if !self.digests {
-            shortcomings.push("no digest tool: content is proved by size and time only");
+            shortcomings.push(match self.no_shell {
+                None => "no digest tool: content is proved by size and time only",
+                Some(_) => "the device digests nothing: content is proved by size and time only",
+            });
         }
         if !self.tells_time {
             shortcomings.push("its clock cannot be read: files must stay unchanged between two surveys");
@@ -458,4 +497,13 @@ pub struct DeviceFailure {
     pub class: FailureClass,
     /// What happened, in a sentence fragment; text from outside in it is escaped.
     pub message: String,
+    /// What a person can do about this very cause, where the remedy of the class does not help.
+    pub remedy: Option<String>,
+}
+
+impl DeviceFailure {
+    /// What a person can do about it.
+    pub fn remedy(&self) -> &str {
+        self.remedy.as_deref().unwrap_or(self.class.remedy())
+    }
 }

@@ -316,6 +316,8 @@ pub enum PassOutcome {
         class: FailureClass,
         /// In more words.
         message: String,
+        /// What a person can do about it, where the remedy of the class does not help.
+        remedy: Option<String>,
     },
     /// The store or the ledger ended it.
     HomeFailed {
@@ -324,6 +326,16 @@ pub enum PassOutcome {
     },
     /// It was interrupted.
     Interrupted,
+}
+
+impl PassOutcome {
+    /// What a person can do about it, where the device failed.
+    pub fn remedy(&self) -> Option<&str> {
+        match self {
+            Self::Failed { class, remedy, .. } => Some(remedy.as_deref().unwrap_or(class.remedy())),
+            Self::Well | Self::Partial | Self::HomeFailed { .. } | Self::Interrupted => None,
+        }
+    }
 }
 
 /// What a device said about itself in a pass.

@@ -48,12 +48,14 @@ async fn what_was_named_before_a_listing_is_given_up_is_gathered() {
     world.device().faults.gives_up_listing = Some(DeviceFailure {
         class: FailureClass::Protocol,
         message: "too much".into(),
+        remedy: None,
     });
     let summary = world.sweep().await;
     let outcome = &summary.passes[0].1.outcome;
     let expected = PassOutcome::Failed {
         class: FailureClass::Protocol,
         message: "too much; what it had named was gathered".into(),
+        remedy: None,
     };
     assert_eq!(*outcome, expected);
     assert_eq!(

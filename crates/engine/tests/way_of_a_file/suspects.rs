@@ -47,6 +47,7 @@ impl TestWorld {
         let failed = PassOutcome::Failed {
             class: FailureClass::Stalled,
             message: expected.into(),
+            remedy: None,
         };
         assert_eq!(summary.passes[0].1.outcome, failed);
     }

@@ -127,6 +127,7 @@ fn no_end(limit: Duration) -> DeviceFailure {
             "the listing had not come to its end after {} s (15 times stall_timeout)",
             limit.as_secs_f64()
         ),
+        remedy: None,
     }
 }
 
@@ -207,7 +208,7 @@ fn failure(failure: &DeviceFailure) -> Value {
         "class": failure.class.code(),
         "meaning": failure.class.meaning(),
         "message": failure.message,
-        "remedy": failure.class.remedy(),
+        "remedy": failure.remedy(),
     })
 }
 
@@ -248,7 +249,7 @@ fn print(answers: &[Answer], output: &mut Output) -> io::Result<()> {
 fn print_failure(place: &str, failure: &DeviceFailure, output: &mut Output) -> io::Result<()> {
     output.line(format_args!("\n{place}: {}", failure.class.meaning()))?;
     output.line(format_args!("  {}", failure.message))?;
-    output.line(format_args!("  -> {}", failure.class.remedy()))
+    output.line(format_args!("  -> {}", failure.remedy()))
 }
 
 fn rows(answer: &Answer) -> Vec<[String; 5]> {
@@ -306,6 +307,7 @@ mod tests {
         DeviceFailure {
             class,
             message: "ssh's words".into(),
+            remedy: None,
         }
     }
 

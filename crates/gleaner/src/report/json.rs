@@ -158,8 +158,8 @@ fn outcome(outcome: &PassOutcome) -> Value {
     match outcome {
         PassOutcome::Well => json!({"kind": "well"}),
         PassOutcome::Partial => json!({"kind": "partial"}),
-        PassOutcome::Failed { class, message } => json!({
-            "kind": "failed", "class": class.code(), "meaning": class.meaning(), "message": message, "remedy": class.remedy(),
+        PassOutcome::Failed { class, message, .. } => json!({
+            "kind": "failed", "class": class.code(), "meaning": class.meaning(), "message": message, "remedy": outcome.remedy(),
         }),
         PassOutcome::HomeFailed { message } => json!({"kind": "home-failed", "message": message}),
         PassOutcome::Interrupted => json!({"kind": "interrupted"}),

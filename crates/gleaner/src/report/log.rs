@@ -154,7 +154,7 @@ fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
             "{device}: released {} ({}) in {}",
             amount::count(files, "file"), amount::bytes(bytes), amount::span(summary.took),
         ),
-        PassOutcome::Failed { class, message } => {
+        PassOutcome::Failed { class, message, .. } => {
             warn!(%device, class = class.code(), "{device}: {}: {message}", class.meaning());
         }
         PassOutcome::HomeFailed { message } => error!(%device, "{device}: {message}"),

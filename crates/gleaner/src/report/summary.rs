@@ -86,12 +86,13 @@ fn print_served(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
 }
 
 fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
-    let mut by_class: BTreeMap<FailureClass, Vec<(String, &str)>> = BTreeMap::new();
+    let mut by_cause: BTreeMap<(FailureClass, &str), Vec<(String, &str)>> = BTreeMap::new();
     for (device, pass) in &sweep.passes {
         match &pass.outcome {
-            PassOutcome::Failed { class, message } => {
-                by_class
-                    .entry(*class)
+            PassOutcome::Failed { class, message, .. } => {
+                let remedy = pass.outcome.remedy().unwrap_or_default();
+                by_cause
+                    .entry((*class, remedy))
                     .or_default()
                     .push((device.to_string(), message));
             }
@@ -99,7 +100,7 @@ fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
             PassOutcome::Well | PassOutcome::Partial | PassOutcome::Interrupted => {}
         }
     }
-    for (class, devices) in by_class {
+    for ((class, remedy), devices) in by_cause {
         output.line(format_args!(
             "{} [{}]:",
             capitalised(class.meaning()),
@@ -111,7 +112,7 @@ fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
         if let Some(more) = devices.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
             output.line(format_args!("  and {more} more"))?;
         }
-        output.line(format_args!("  -> {}", class.remedy()))?;
+        output.line(format_args!("  -> {remedy}"))?;
     }
     Ok(())
 }

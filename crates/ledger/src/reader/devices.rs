@@ -204,8 +204,9 @@ fn pass_row(row: &Row<'_>) -> rusqlite::Result<PassSummary> {
     let code: Option<String> = row.get("outcome")?;
     let class: Option<String> = row.get("class")?;
     let message: Option<String> = row.get("message")?;
+    let remedy: Option<String> = row.get("remedy")?;
     let outcome = code.map(|code| {
-        let outcome = passes::outcome(&code, class.as_deref(), message.unwrap_or_default());
+        let outcome = passes::outcome(&code, class.as_deref(), message.unwrap_or_default(), remedy);
         values::admitted("outcome", Type::Text, outcome)
     });
     let count = |files, bytes| -> rusqlite::Result<Count> {

@@ -23,7 +23,8 @@ CREATE TABLE device (
     clock_read INTEGER,
     compression_paid INTEGER CHECK (compression_paid IN (0, 1)),
     compression_found INTEGER,
-    writer_check TEXT CHECK (writer_check IN ('blind', 'scan', 'leases'))
+    writer_check TEXT CHECK (writer_check IN ('blind', 'scan', 'leases')),
+    hung_up_on_command INTEGER
 ) STRICT;
 
 -- A folder on a device.
@@ -64,7 +65,8 @@ CREATE TABLE pass (
     stored_files INTEGER NOT NULL DEFAULT 0,
     stored_bytes INTEGER NOT NULL DEFAULT 0,
     took INTEGER,
-    repeats INTEGER NOT NULL DEFAULT 0 CHECK (repeats IN (0, 1))
+    repeats INTEGER NOT NULL DEFAULT 0 CHECK (repeats IN (0, 1)),
+    remedy TEXT
 ) STRICT;
 CREATE INDEX pass_of_device ON pass (device);
 CREATE INDEX pass_that_repeats ON pass (device) WHERE repeats = 1;

@@ -11,6 +11,7 @@ fn down() -> PassOutcome {
     PassOutcome::Failed {
         class: FailureClass::TunnelDown,
         message: "connection refused".into(),
+        remedy: None,
     }
 }
 
@@ -109,6 +110,7 @@ async fn every_outcome_comes_back_as_it_was() {
     outcomes.extend(FailureClass::ALL.map(|class| PassOutcome::Failed {
         class,
         message: "m".into(),
+        remedy: class.is_unreachable().then(|| "wait".into()),
     }));
     for outcome in outcomes {
         passed(&ledger, "pi1", at(0), outcome.clone()).await;

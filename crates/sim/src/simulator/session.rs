@@ -82,6 +82,7 @@ fn failure(class: FailureClass, message: &str) -> DeviceFailure {
     DeviceFailure {
         class,
         message: message.to_owned(),
+        remedy: None,
     }
 }
 

@@ -33,7 +33,7 @@ Host key verification failed.
 
 #[track_caller]
 fn check(through_jump: bool, words: &str, class: FailureClass, quote: &str) {
-    let judgement = judge(words, through_jump);
+    let judgement = judge(words, through_jump, None);
     assert_eq!(judgement.failure.class, class, "{words}");
     assert!(
         judgement.failure.message.contains(quote),
@@ -107,7 +107,7 @@ fn a_tunnel_that_is_down_is_told_from_a_jump_host_that_is_down() {
     check(DIRECT, device, TunnelDown, "port 7798");
     let half_open = format!("{LET_IN}{LOST}");
     check(JUMP, &half_open, TunnelDown, "kex_exchange_identification");
-    assert!(!judge(&half_open, JUMP).hung_up_at_once);
+    assert!(!judge(&half_open, JUMP, None).hung_up_at_once);
 }
 
 #[test]
@@ -211,11 +211,11 @@ fn a_host_key_that_changed_is_told_from_one_that_is_not_known() {
 fn a_server_that_hangs_up_at_once_is_worth_another_try() {
     let direct = "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 127.0.0.1 port 7709\n";
     check(DIRECT, direct, Protocol, "reset by peer");
-    assert!(judge(direct, DIRECT).hung_up_at_once);
+    assert!(judge(direct, DIRECT, None).hung_up_at_once);
     let jump = "kex_exchange_identification: Connection closed by remote host\nConnection closed by 127.0.0.1 port 7709\n";
     let jump = format!("{jump}{LOST}");
     check(JUMP, &jump, JumpRefused, "jump host: kex_exchange_identification");
-    assert!(judge(&jump, JUMP).hung_up_at_once);
+    assert!(judge(&jump, JUMP, None).hung_up_at_once);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_jump_host_whose_process_ended_before_it_was_spoken_to_is_told_as_ever() {
         JumpRefused,
         "jump host: kex_exchange_identification",
     );
-    assert!(judge(&hung_up, JUMP).hung_up_at_once);
+    assert!(judge(&hung_up, JUMP, None).hung_up_at_once);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn sides_that_have_no_algorithm_in_common_are_told_apart() {
 #[test]
 fn words_of_the_other_side_are_escaped_and_cut() {
     let words = format!("\x1b[2J{}\n", "x".repeat(1000));
-    let message = judge(&words, DIRECT).failure.message;
+    let message = judge(&words, DIRECT, None).failure.message;
     assert!(message.starts_with("\\x1b[2Jxxx") && message.len() < 320);
     check(DIRECT, "", Protocol, "ssh ended without a word");
 }

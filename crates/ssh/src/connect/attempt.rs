@@ -2,20 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use engine::ports::device::DeviceFailure;
+use engine::ports::device::{DeviceFailure, NoShell};
 use model::{FailureClass, SourcePath};
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
 use crate::bandwidth::Metered;
-use crate::classify::{Judgement, judge};
+use crate::classify::{Judgement, judge, not_sftp};
 use crate::facts::Facts;
 use crate::guard::Guard;
 use crate::jump::JumpConnection;
-use crate::lane::{Lane, LaneError, Opener};
+use crate::lane::{Lane, LaneError, Opener, Over};
 use crate::last_words::LastWords;
 use crate::pacing::Turn;
 use crate::process::Client;
@@ -32,6 +32,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const PIPE_SIZE: usize = 256 * 1024;
 /// How long an ssh process may take to end after it has closed its output, and others to close its standard error.
 const LAST_BREATH: Duration = Duration::from_secs(2);
+/// What to do where a login's start-up files keep the device from answering.
+const HASTEN_START_UP: &str = "make the start-up files of the login end at once without a terminal: `case $- in *i*) ;; *) return ;; esac` as the first line of ~/.bashrc, or the like in what sshd and the login shell run; if the device is only slow, raise `connect_timeout`";
+
+/// Whether, and when, a command is asked for beside SFTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commands {
+    /// At once.
+    Beside,
+    /// Once SFTP has answered: where the device hung up before, and it is to be found out over what.
+    AfterSftp,
+    /// Never: the device hangs up over it.
+    Never,
+}
 
 /// What an attempt needs.
 pub(super) struct Attempt<'a> {
@@ -41,6 +54,9 @@ pub(super) struct Attempt<'a> {
     pub(super) socket: PathBuf,
     pub(super) connect_timeout: Duration,
     pub(super) facts_for: &'a [SourcePath],
+    pub(super) commands: Commands,
+    /// Whether the device has let us in.
+    pub(super) is_in: AtomicBool,
 }
 
 /// How the device is reached.
@@ -109,21 +125,19 @@ impl Attempt<'_> {
         let opener = Opener {
             client: self.client.clone(),
             target: self.target.clone(),
-            socket: self.socket.clone(),
+            over: Over::Connection(self.socket.clone()),
             group,
             received: received.clone(),
             debt: Arc::default(),
         };
         let debt = opener.debt.clone();
-        let answers = async {
-            let shell = async { Ok(self.shell(&opener).await) };
-            tokio::try_join!(sftp::Client::connect(stdout, stdin), shell)
+        let greeted = async {
+            tokio::select! {
+                files = sftp::Client::connect(stdout, stdin) => files.map_err(Unmet::Ended),
+                failure = self.out_of_patience(&words, way) => Err(Unmet::Silent(failure)),
+            }
         };
-        let met = tokio::select! {
-            met = answers => met,
-            failure = self.out_of_patience(&words, way) => return Err(only(failure)),
-        };
-        match met {
+        match self.ask(greeted, &opener).await {
             Ok((files, shell)) => Ok(Connected {
                 through_jump: self.route.hops_before > 0,
                 jump,
@@ -133,19 +147,72 @@ impl Attempt<'_> {
                     stall_timeout: self.target.stall_timeout,
                     bandwidth: self.target.bandwidth,
                     files,
-                    shell: self.usable(shell, opener),
+                    shell,
                     received,
                     debt,
                 },
             }),
-            Err(error) => Err(self.post_mortem(process, &words, &error).await),
+            Err(Unmet::Silent(failure)) => Err(only(failure)),
+            Err(Unmet::Ended(error)) => {
+                let mut judgement = self.post_mortem(process, &words, &error).await;
+                // The command was not asked for yet.
+                judgement.hung_up_after_login &= self.commands == Commands::Beside;
+                Err(judgement)
+            }
+            Err(Unmet::EndedOverCommand(error)) => Err(self.post_mortem(process, &words, &error).await),
         }
     }
 
-    /// Waits for the device to let us in, then runs the script beside SFTP's greeting.
-    async fn shell(&self, opener: &Opener) -> Result<(Lane, Facts), LaneError> {
+    /// Waits for SFTP's greeting, and runs the script beside it or after it.
+    async fn ask(
+        &self,
+        greeted: impl Future<Output = Result<sftp::Client, Unmet>>,
+        opener: &Opener,
+    ) -> Result<(sftp::Client, Result<Shell, NoShell>), Unmet> {
+        let shell = async { Ok(self.shell(opener).await) };
+        let (files, shell) = match self.commands {
+            Commands::Beside => tokio::try_join!(greeted, shell)?,
+            Commands::AfterSftp => (greeted.await?, shell.await?),
+            Commands::Never => (greeted.await?, Err(NoShell::HangsUp)),
+        };
+        if shell.is_err() && self.commands != Commands::Never {
+            // There are servers that end the whole connection when they are asked for a command.
+            match timeout(self.connect_timeout, files.stat(b"/")).await {
+                Ok(Err(error)) if error.status().is_none() => return Err(Unmet::EndedOverCommand(error)),
+                Ok(_) => {}
+                Err(_) => return Err(Unmet::Silent(self.silent_sftp())),
+            }
+        }
+        Ok((files, shell))
+    }
+
+    /// Waits for the device to let us in, then runs the script. A device without a shell for us is served by SFTP alone.
+    async fn shell(&self, opener: &Opener) -> Result<Shell, NoShell> {
         self.let_in().await;
-        let patience = self.connect_timeout;
+        let mut opener = opener.clone();
+        let mut opened = self.open(&opener, self.connect_timeout).await;
+        if matches!(opened, Err(LaneError::OneSession)) {
+            // The proofs that a shell gives are worth a connection of its own.
+            opener.over = Over::ConnectionOfItsOwn {
+                connect_timeout: self.patience() * 2,
+            };
+            opened = self.open(&opener, self.patience() * 2 + self.connect_timeout).await;
+        }
+        match opened {
+            Ok((lane, facts)) => Ok((opener, lane, facts)),
+            Err(error) => {
+                tracing::debug!(device = %self.target.name, error = text_of(&error), "no shell: SFTP only");
+                Err(match error {
+                    LaneError::Silent(_) => NoShell::Silent,
+                    LaneError::Nonsense(_) | LaneError::Excess(_) => NoShell::Chatters,
+                    LaneError::OneSession => NoShell::OneSession,
+                    LaneError::Ended(_) | LaneError::Stream(_) => NoShell::Refused,
+                })
+            }
+        }
+    }
+
+    async fn open(&self, opener: &Opener, patience: Duration) -> Result<(Lane, Facts), LaneError> {
         // Who asks for facts about sources will list the first of them.
         let opening = opener.open(Knowledge::None(self.facts_for), self.facts_for.first());
         match timeout(patience, opening).await {
@@ -154,25 +221,11 @@ impl Attempt<'_> {
         }
     }
 
-    /// A device without a shell for us is served by SFTP alone.
-    fn usable(
-        &self,
-        shell: Result<(Lane, Facts), LaneError>,
-        opener: Opener,
-    ) -> Option<(Opener, Lane, Facts)> {
-        match shell {
-            Ok((lane, facts)) => Some((opener, lane, facts)),
-            Err(error) => {
-                tracing::debug!(device = %self.target.name, error = text_of(&error), "no shell: SFTP only");
-                None
-            }
-        }
-    }
-
     async fn let_in(&self) {
         while !self.socket.exists() {
             sleep(LOOK_EVERY).await;
         }
+        self.is_in.store(true, Ordering::Relaxed);
     }
 
     /// Ends with a failure once some stage has taken too long.
@@ -191,12 +244,18 @@ impl Attempt<'_> {
             return self.silent(FailureClass::TimedOut, "the device does not let us in");
         }
         drop(turn);
-        // A shell that does not answer is given up after `connect_timeout`; then SFTP must have answered.
         sleep(self.connect_timeout + Duration::from_secs(1)).await;
-        self.silent(
-            FailureClass::TimedOut,
-            "the device let us in, but its SFTP server does not answer",
-        )
+        self.silent_sftp()
+    }
+
+    fn silent_sftp(&self) -> DeviceFailure {
+        DeviceFailure {
+            remedy: Some(HASTEN_START_UP.to_owned()),
+            ..self.silent(
+                FailureClass::Stalled,
+                "the device let us in, but its SFTP server does not answer: the start-up files of the login may wait for something",
+            )
+        }
     }
 
     /// Waits until the first hop has authenticated us; how it failed, if it did not. Where it cannot be reached ssh says so itself, sooner.
@@ -232,37 +291,59 @@ impl Attempt<'_> {
                 "{what} (connect_timeout is {} s)",
                 self.connect_timeout.as_secs_f64()
             ),
+            remedy: None,
         }
     }
 
     /// Why the stream ended, or began with something that is no SFTP.
     async fn post_mortem(&self, mut process: Child, words: &LastWords, error: &sftp::Error) -> Judgement {
-        if let sftp::Error::Connection(cause) = error
-            && matches!(
-                cause.as_ref(),
-                sftp::ConnectionError::NotSftp { .. }
-                    | sftp::ConnectionError::Version { .. }
-                    | sftp::ConnectionError::Protocol(_)
-            )
-        {
-            return only(DeviceFailure {
-                class: FailureClass::Protocol,
-                message: text_of(cause.as_ref()),
-            });
+        if let sftp::Error::Connection(cause) = error {
+            match cause.as_ref() {
+                sftp::ConnectionError::NotSftp { first_bytes } => {
+                    return only(not_sftp(first_bytes, text_of(cause.as_ref())));
+                }
+                sftp::ConnectionError::Version { .. } | sftp::ConnectionError::Protocol(_) => {
+                    return only(DeviceFailure {
+                        class: FailureClass::Protocol,
+                        message: text_of(cause.as_ref()),
+                        remedy: None,
+                    });
+                }
+                _ => {}
+            }
         }
         let end = async {
-            process.wait().await.ok();
+            let status = process.wait().await;
             words.ended().await;
+            status
         };
-        timeout(LAST_BREATH, end).await.ok();
-        judge(&words.text(), self.route.hops_before > 0)
+        let status = timeout(LAST_BREATH, end).await;
+        let status = status.ok().and_then(Result::ok).and_then(|status| status.code());
+        let judgement = judge(&words.text(), self.route.hops_before > 0, status);
+        Judgement {
+            hung_up_after_login: judgement.hung_up_after_login && self.is_in.load(Ordering::Relaxed),
+            ..judgement
+        }
     }
 }
 
-fn only(failure: DeviceFailure) -> Judgement {
+/// The shell of a device, with what opens more of its like.
+type Shell = (Opener, Lane, Facts);
+
+/// Why there is no session.
+enum Unmet {
+    Silent(DeviceFailure),
+    /// The stream of SFTP ended.
+    Ended(sftp::Error),
+    /// It ended once a command was asked for.
+    EndedOverCommand(sftp::Error),
+}
+
+pub(super) fn only(failure: DeviceFailure) -> Judgement {
     Judgement {
         failure,
         hung_up_at_once: false,
+        hung_up_after_login: false,
     }
 }
 
@@ -270,5 +351,6 @@ fn local(error: &std::io::Error) -> Judgement {
     only(DeviceFailure {
         class: FailureClass::Protocol,
         message: format!("cannot start ssh: {error}"),
+        remedy: None,
     })
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use model::SourcePath;
@@ -25,10 +26,22 @@ use crate::workplace::chance;
 pub(crate) struct Opener {
     pub(crate) client: Client,
     pub(crate) target: Target,
-    pub(crate) socket: PathBuf,
+    pub(crate) over: Over,
     pub(crate) group: i32,
     pub(crate) received: Arc<AtomicU64>,
     pub(crate) debt: Arc<LaneDebt>,
+}
+
+/// What lanes go over.
+#[derive(Debug, Clone)]
+pub(crate) enum Over {
+    /// The connection that owns this control socket.
+    Connection(PathBuf),
+    /// Each over a connection of its own: the device permits one session in each (`MaxSessions 1`).
+    ConnectionOfItsOwn {
+        /// To be reached and let in.
+        connect_timeout: Duration,
+    },
 }
 
 /// The streams of a script that has just been started, and its process where it has one of its own.
@@ -51,7 +64,12 @@ impl Opener {
         survey: Option<&SourcePath>,
     ) -> Result<(Lane, Facts), LaneError> {
         let tag = Tag::new(&chance::<16>()?);
-        let mut command = self.client.over(&self.target, &self.socket, COMMAND);
+        let mut command = match &self.over {
+            Over::Connection(socket) => self.client.over(&self.target, socket, COMMAND),
+            Over::ConnectionOfItsOwn { connect_timeout } => {
+                self.client.apart(&self.target, COMMAND, *connect_timeout)
+            }
+        };
         let mut process = command.process_group(self.group).spawn()?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (process.stdin.take(), process.stdout.take(), process.stderr.take())
@@ -69,13 +87,17 @@ impl Opener {
 
     /// Opens one more SFTP channel over the connection.
     pub(crate) async fn sftp_channel(&self) -> Result<Channel, sftp::Error> {
-        let ended = |_| sftp::Error::Connection(Arc::new(sftp::ConnectionError::Ended));
-        let mut command = self.client.sftp_over(&self.target, &self.socket);
-        let mut process = command.process_group(self.group).spawn().map_err(ended)?;
+        let ended = || sftp::Error::Connection(Arc::new(sftp::ConnectionError::Ended));
+        let Over::Connection(socket) = &self.over else {
+            return Err(ended());
+        };
+        let mut command = self.client.sftp_over(&self.target, socket);
+        let spawned = command.process_group(self.group).spawn();
+        let mut process = spawned.map_err(|_| ended())?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (process.stdin.take(), process.stdout.take(), process.stderr.take())
         else {
-            return Err(sftp::Error::Connection(Arc::new(sftp::ConnectionError::Ended)));
+            return Err(ended());
         };
         // Read to its end, so that ssh never waits to say something.
         LastWords::collect(stderr);

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use model::{DeviceName, SourcePath};
 use tokio::io::AsyncWrite;
 
-use super::{Lanes, Opener, Streams};
+use super::{Lanes, Opener, Over, Streams};
 use crate::facts::Facts;
 use crate::last_words::LastWords;
 use crate::process::Client;
@@ -56,7 +56,7 @@ pub(crate) async fn lanes_that_say(
             configuration: PathBuf::new(),
         },
         target: Target::alias(DeviceName::new("device").unwrap()),
-        socket: PathBuf::new(),
+        over: Over::Connection(PathBuf::new()),
         group: 0,
         received: Arc::default(),
         debt: Arc::default(),

@@ -18,6 +18,7 @@ pub(super) fn of(facts: &Facts, renames_atomically: bool) -> Abilities {
         tells_time: facts.clock.is_some() && facts.boot_id.is_some() && facts.uptime.is_some(),
         renames_atomically,
         reads_together: false,
+        no_shell: None,
     }
 }
 

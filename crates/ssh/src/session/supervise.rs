@@ -57,14 +57,14 @@ impl Supervised {
             jump,
         } = self;
         tokio::select! {
-            _ = process.wait() => {
+            status = process.wait() => {
                 timeout(PATIENCE, words.ended()).await.ok();
                 let of_jump = match &jump {
                     Some(jump) => jump.last_words().await,
                     None => None,
                 };
                 let said = of_jump.unwrap_or_default() + &words.text();
-                verdict.end(judge(&said, through_jump).failure);
+                verdict.end(judge(&said, through_jump, status.ok().and_then(|status| status.code())).failure);
             }
             why = owed.too_long(&files) => {
                 verdict.end(given_up(why));
@@ -146,5 +146,6 @@ fn given_up(why: GivenUp) -> DeviceFailure {
     DeviceFailure {
         class: FailureClass::Stalled,
         message,
+        remedy: None,
     }
 }

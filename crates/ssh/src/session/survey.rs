@@ -212,6 +212,7 @@ impl SshSession {
         DeviceFailure {
             class,
             message: format!("the source {source} {problem}"),
+            remedy: None,
         }
     }
 }
@@ -221,6 +222,7 @@ fn folders_without_end(source: &SourcePath) -> DeviceFailure {
     DeviceFailure {
         class: FailureClass::Protocol,
         message: format!("the source {source} has folders without end"),
+        remedy: None,
     }
 }
 

@@ -82,6 +82,7 @@ fn no_end_of(source: &SourcePath, limit: Duration) -> DeviceFailure {
             "the listing of {source} had not come to its end after {} s (15 times stall_timeout)",
             limit.as_secs_f64()
         ),
+        remedy: None,
     }
 }
 

@@ -53,16 +53,18 @@ fn print_failure(device: &DeviceView, now: Timestamp, output: &mut Output) -> io
     let (State::Failing(class) | State::Unreachable(class)) = device.state() else {
         return Ok(());
     };
-    let (message, since) = device.failure().unwrap_or_default();
+    let failure = device.failure();
+    let message = failure.as_ref().map_or("", |failure| failure.message);
     output.line(format_args!(
         "  {}: {}",
         class.code(),
         escaped(message.as_bytes())
     ))?;
-    if let Some(since) = since {
+    if let Some(since) = failure.as_ref().and_then(|failure| failure.since) {
         fact("fails since", &moment(since, now), output)?;
     }
-    output.line(format_args!("  -> {}", class.remedy()))
+    let remedy = failure.map_or(class.remedy(), |failure| failure.remedy);
+    output.line(format_args!("  -> {}", escaped(remedy.as_bytes())))
 }
 
 fn fact(name: &str, text: &str, output: &mut Output) -> io::Result<()> {
@@ -218,7 +220,7 @@ fn outcome(pass: &PassSummary, newest: bool) -> String {
         None => "cut off".into(),
         Some(PassOutcome::Well) => format!("well: {}", released()),
         Some(PassOutcome::Partial) => format!("some files need you: {}", released()),
-        Some(PassOutcome::Failed { class, message }) => {
+        Some(PassOutcome::Failed { class, message, .. }) => {
             format!("{}: {}", class.code(), escaped(message.as_bytes()))
         }
         Some(PassOutcome::HomeFailed { message }) => {

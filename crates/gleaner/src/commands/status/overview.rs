@@ -97,11 +97,11 @@ fn state(device: &DeviceView, now: Timestamp) -> String {
         State::Failing(class) => format!("needs you: {}", class.code()),
         State::Faults(reason) => format!("needs you: {}", reason.code()),
         State::Partial => "needs you: last pass had faults".into(),
-        State::Unreachable(_) => match device.failure() {
-            Some((_, Some(since))) => {
+        State::Unreachable(_) => match device.failure().map(|failure| failure.since) {
+            Some(Some(since)) => {
                 format!("unreachable, failing for {}", times::roughly(now.since(since)))
             }
-            Some((_, None)) | None => "unreachable".into(),
+            Some(None) | None => "unreachable".into(),
         },
         State::HomeFailed => "store or ledger failed".into(),
         State::NeverVisited => "never visited".into(),

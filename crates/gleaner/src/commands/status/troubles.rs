@@ -78,23 +78,26 @@ fn print_failures(
     (now, paint): (Timestamp, Paint),
     output: &mut Output,
 ) -> io::Result<()> {
-    let mut by_class: BTreeMap<FailureClass, Vec<&DeviceView>> = BTreeMap::new();
+    let mut by_cause: BTreeMap<(FailureClass, &str), Vec<&DeviceView>> = BTreeMap::new();
     for device in devices {
         match (device.state(), recourse) {
             (State::Failing(class), Recourse::Somebody) | (State::Unreachable(class), Recourse::Time) => {
-                by_class.entry(class).or_default().push(device);
+                let remedy = device.failure().map_or(class.remedy(), |failure| failure.remedy);
+                by_cause.entry((class, remedy)).or_default().push(device);
             }
             _ => {}
         }
     }
-    for (class, devices) in by_class {
+    for ((class, remedy), devices) in by_cause {
         output.line("")?;
         let heading = format!("{} ({})", capitalised(class.meaning()), class.code());
         output.line(paint.tone(Tone::Strong, &heading))?;
         for device in devices.iter().take(MOST_NAMED) {
-            let (message, since) = device.failure().unwrap_or_default();
+            let failure = device.failure();
             // The device may have failed in another way before: the time is not that of the heading.
+            let since = failure.as_ref().and_then(|failure| failure.since);
             let since = since.map(|since| format!(" (failing for {})", times::roughly(now.since(since))));
+            let message = failure.map_or("", |failure| failure.message);
             let message = escaped(message.as_bytes());
             output.line(format_args!(
                 "  {}{}: {message}",
@@ -103,7 +106,7 @@ fn print_failures(
             ))?;
         }
         print_more(devices.len(), output)?;
-        output.line(format_args!("  -> {}", class.remedy()))?;
+        output.line(format_args!("  -> {}", escaped(remedy.as_bytes())))?;
     }
     Ok(())
 }

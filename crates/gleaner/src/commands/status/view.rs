@@ -48,6 +48,16 @@ impl State {
     }
 }
 
+/// How a device failed.
+#[derive(Debug)]
+pub(super) struct Failure<'a> {
+    /// What the device or the system said.
+    pub(super) message: &'a str,
+    /// What a person can do about it.
+    pub(super) remedy: &'a str,
+    pub(super) since: Option<Timestamp>,
+}
+
 impl DeviceView {
     /// The configured devices in their order, then the others by name.
     pub(super) fn all<'a>(
@@ -94,11 +104,16 @@ impl DeviceView {
         }
     }
 
-    /// What the device or the system said when it failed, and since when it fails.
-    pub(super) fn failure(&self) -> Option<(&str, Option<Timestamp>)> {
+    /// How it failed, where the last verdict is a failure.
+    pub(super) fn failure(&self) -> Option<Failure<'_>> {
         let known = self.known.as_ref()?;
-        match known.last_verdict.as_ref()?.outcome.as_ref()? {
-            PassOutcome::Failed { message, .. } => Some((message, known.failing_since)),
+        let outcome = known.last_verdict.as_ref()?.outcome.as_ref()?;
+        match outcome {
+            PassOutcome::Failed { message, .. } => Some(Failure {
+                message,
+                remedy: outcome.remedy().unwrap_or_default(),
+                since: known.failing_since,
+            }),
             PassOutcome::Well
             | PassOutcome::Partial
             | PassOutcome::HomeFailed { .. }

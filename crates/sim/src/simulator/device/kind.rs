@@ -1,5 +1,6 @@
 //! What devices are able to tell.
 
+use engine::ports::device::NoShell;
 use engine::ports::{Abilities, WriterCheck};
 
 /// What a device can do.
@@ -37,6 +38,7 @@ impl Kind {
             tells_time: true,
             renames_atomically: true,
             reads_together: true,
+            no_shell: None,
         };
         match self {
             Self::Full | Self::Blind | Self::LyingLeases => full,
@@ -54,6 +56,7 @@ impl Kind {
                 tells_time: false,
                 renames_atomically: true,
                 reads_together: false,
+                no_shell: Some(NoShell::Refused),
             },
         }
     }

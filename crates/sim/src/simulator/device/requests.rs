@@ -149,7 +149,7 @@ impl DeviceState {
         match self.faults.ends_at {
             Some((at, class)) if at == request => {
                 let message = "gone".to_owned();
-                Err(Unanswered::Ended(DeviceFailure { class, message }))
+                Err(Unanswered::Ended(DeviceFailure { class, message, remedy: None }))
             }
             _ if self.faults.silent_at == Some(request) => Err(Unanswered::Silent),
             _ => Ok(()),

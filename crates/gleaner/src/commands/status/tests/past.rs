@@ -113,6 +113,7 @@ fn failed(class: FailureClass, message: &str) -> PassOutcome {
     PassOutcome::Failed {
         class,
         message: message.into(),
+        remedy: None,
     }
 }
 
