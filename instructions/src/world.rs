@@ -10,10 +10,10 @@ use bytes::Bytes;
 use engine::event::{Event, Reporter};
 use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{
-    Abilities, Chunk, ChunkSender, Clock, Condition, DeviceFacts, DeviceFailure, Devices, DigestRequest,
-    Entry, EntryKind, FileFault, Inspection, Listed, Looked, Move, Moved, Openness, Placed, Publication,
-    PublishFault, Reproof, SealedFile, Session, StagingKey, Store, StoreError, SurveyItem, SurveySender,
-    Wanted,
+    Abilities, Chunk, ChunkSender, Clock, Condition, ConnectHints, DeviceFacts, DeviceFailure, Devices,
+    DigestRequest, Entry, EntryKind, FileFault, Inspection, Listed, Looked, Move, Moved, Openness, Placed,
+    Publication, PublishFault, Reproof, SealedFile, Session, StagingKey, Store, StoreError, SurveyItem,
+    SurveySender, Wanted,
 };
 use engine::world::World;
 use model::{DeviceName, Digest, Identity, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
@@ -130,7 +130,7 @@ impl Devices for Device {
         &self,
         _: &DeviceName,
         _: &[SourcePath],
-        _: Option<bool>,
+        _: ConnectHints,
     ) -> Result<Self, DeviceFailure> {
         Ok(self.clone())
     }
@@ -145,6 +145,7 @@ impl Session for Device {
             renames_atomically: true,
             reads_together: true,
             no_shell: None,
+            is_read_only: false,
         }
     }
 

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::event::{Event, PassSummary, Reporter};
 use crate::plan;
+use crate::ports::device::{ConnectHints, NoShell};
 use crate::ports::{
     Clock, ClockReading, CompressionFinding, DeviceFailure, DeviceReport, Devices, Ledger, LedgerError,
     PassEnd, PassOutcome, RowId, Session,
@@ -45,8 +46,8 @@ pub(crate) async fn pass<W: World, P>(
         device: device.name.clone(),
     });
     let mut findings = Findings::default();
-    let compression_paid = remembered_compression(world, device).await?;
-    let result = match reach(world, device, compression_paid).await {
+    let remembered = remembered(world, device).await?;
+    let result = match reach(world, device, remembered).await {
         Ok(first) => {
             let place = connected.await;
             let work = async {
@@ -55,7 +56,7 @@ pub(crate) async fn pass<W: World, P>(
                     false => first,
                     true => {
                         drop(first);
-                        reach(world, device, compression_paid).await?
+                        reach(world, device, remembered).await?
                     }
                 };
                 let visit = Visit::new(world, device, &session, shared, row, (earliest_look, said_at));
@@ -88,30 +89,32 @@ pub(crate) async fn pass<W: World, P>(
 async fn reach<W: World>(
     world: &W,
     device: &DeviceRules,
-    compression_paid: Option<bool>,
+    remembered: ConnectHints,
 ) -> Result<(SessionOf<W>, (Timestamp, Instant)), DeviceFailure> {
     let devices = world.devices();
-    let session = devices
-        .connect(&device.name, &device.sources, compression_paid)
-        .await?;
+    let session = devices.connect(&device.name, &device.sources, remembered).await?;
     Ok((session, (world.clock().now(), Instant::now())))
 }
 
-/// For so long it is remembered whether compression paid. Then it is measured again: the device may have moved, or record something else.
-const COMPRESSION_REMEMBERED: Duration = Duration::from_hours(24);
+/// For so long it is remembered how a device is best reached. Then that is found out again: it may have moved, or have another server.
+const REMEMBERED: Duration = Duration::from_hours(24);
 
-async fn remembered_compression<W: World>(
-    world: &W,
-    device: &DeviceRules,
-) -> Result<Option<bool>, LedgerError> {
+async fn remembered<W: World>(world: &W, device: &DeviceRules) -> Result<ConnectHints, LedgerError> {
     let now = world.clock().now();
-    let found = world.ledger().last_compression(&device.name).await?;
-    let fresh = found.filter(|found| {
-        let age = now.nanoseconds().saturating_sub(found.at.nanoseconds());
-        // What is of the future was found before the clock was set back.
-        (0..COMPRESSION_REMEMBERED.as_nanos().cast_signed()).contains(&i128::from(age))
-    });
-    Ok(fresh.map(|found| found.paid))
+    let compression = world.ledger().last_compression(&device.name).await?;
+    let hang_up = world.ledger().last_hang_up_on_command(&device.name).await?;
+    Ok(ConnectHints {
+        compression_paid: compression
+            .filter(|found| is_fresh(found.at, now))
+            .map(|found| found.paid),
+        hangs_up_on_commands: hang_up.is_some_and(|at| is_fresh(at, now)),
+    })
+}
+
+fn is_fresh(found: Timestamp, now: Timestamp) -> bool {
+    let age = now.nanoseconds().saturating_sub(found.nanoseconds());
+    // What is of the future was found before the clock was set back.
+    (0..REMEMBERED.as_nanos().cast_signed()).contains(&i128::from(age))
 }
 
 /// Holds a place while something is done; once that has taken as long as any pass should, another one as soon as it is to be had.
@@ -185,6 +188,13 @@ async fn greet<W: World>(visit: &Visit<'_, W>) -> Result<(DeviceReport, bool), P
     let trusted = clock
         .as_ref()
         .is_some_and(|clock| plan::is_clock_trusted(last.as_ref(), clock));
+    let hung_up_on_command = if visit.session.abilities().no_shell == Some(NoShell::HangsUp) {
+        // A session that was begun without a command has found out nothing: what was found ages.
+        let found = visit.world.ledger().last_hang_up_on_command(&visit.device.name);
+        found.await?.filter(|at| is_fresh(*at, now)).or(Some(now))
+    } else {
+        None
+    };
     let report = DeviceReport {
         seen_at: now,
         clock,
@@ -192,6 +202,7 @@ async fn greet<W: World>(visit: &Visit<'_, W>) -> Result<(DeviceReport, bool), P
         shortcomings: shortcomings.into_iter().map(str::to_owned).collect(),
         compression: None,
         writer_check: None,
+        hung_up_on_command,
     };
     Ok((report, trusted))
 }

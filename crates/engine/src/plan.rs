@@ -227,6 +227,7 @@ pub fn decide(
     }
     let stays = match rules.release {
         ReleaseRule::Keep => Some(LeaveReason::KeptByRule),
+        ReleaseRule::Delete if abilities.is_read_only => Some(LeaveReason::ServerReadOnly),
         ReleaseRule::Delete if !abilities.renames_atomically => Some(LeaveReason::RenameUnsupported),
         ReleaseRule::Delete => None,
     };

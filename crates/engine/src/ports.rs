@@ -10,9 +10,9 @@ pub mod store;
 
 pub use clock::Clock;
 pub use device::{
-    Abilities, Chunk, ChunkSender, Confirmation, Confirmed, DeviceFacts, DeviceFailure, Devices,
-    DigestRequest, DiskUse, Entry, EntryKind, FileFault, FileFaultKind, Inspection, Listed, Looked, Move,
-    Moved, Openness, Session, SurveyItem, SurveySender, Wanted, WriterCheck,
+    Abilities, Chunk, ChunkSender, Confirmation, Confirmed, ConnectHints, DeviceFacts, DeviceFailure,
+    Devices, DigestRequest, DiskUse, Entry, EntryKind, FileFault, FileFaultKind, Inspection, Listed, Looked,
+    Move, Moved, NoShell, Openness, Session, SurveyItem, SurveySender, Wanted, WriterCheck,
 };
 pub use ledger::{
     ClockReading, CompressionFinding, DeviceReport, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS,

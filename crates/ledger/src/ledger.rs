@@ -183,6 +183,13 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn last_hang_up_on_command(&self, device: &DeviceName) -> Result<Option<Timestamp>, LedgerError> {
+        let device = device.clone();
+        self.reader()
+            .ask(move |ledger| passes::last_hang_up_on_command(ledger, &device))
+            .await
+    }
+
     async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
         self.writer
             .ask(move |ledger| records::record(ledger, &records))

@@ -132,7 +132,11 @@ pub(crate) fn outcome(
 }
 
 fn write_report(ledger: &Connection, device: i64, report: &DeviceReport) -> rusqlite::Result<()> {
-    let row = named_params! { ":device": device, ":at": report.seen_at.nanoseconds() };
+    let row = named_params! {
+        ":device": device,
+        ":at": report.seen_at.nanoseconds(),
+        ":hung_up": report.hung_up_on_command.map(Timestamp::nanoseconds),
+    };
     ledger
         .prepare_cached(include_str!("sql/write/seen.sql"))?
         .execute(row)?;
@@ -217,6 +221,20 @@ pub(crate) fn last_compression(
             let at = values::optional_time(row, "compression_found")?;
             let paid: Option<bool> = row.get("compression_paid")?;
             Ok(paid.zip(at).map(|(paid, at)| CompressionFinding { paid, at }))
+        })
+        .optional()?;
+    Ok(found.flatten())
+}
+
+/// When the device was found to end the whole connection over a command.
+pub(crate) fn last_hang_up_on_command(
+    ledger: &Connection,
+    device: &DeviceName,
+) -> rusqlite::Result<Option<Timestamp>> {
+    let found = ledger
+        .prepare_cached("SELECT hung_up_on_command FROM device WHERE name = :name")?
+        .query_row(named_params! { ":name": device.as_str() }, |row| {
+            values::optional_time(row, "hung_up_on_command")
         })
         .optional()?;
     Ok(found.flatten())

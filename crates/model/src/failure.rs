@@ -31,11 +31,13 @@ pub enum FailureClass {
     Protocol,
     /// The device owed an answer for longer than `stall_timeout`, or went on without end.
     Stalled,
+    /// The collector could not start what reaches the device: it lacks descriptors, processes or a program.
+    CollectorFailed,
 }
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AliasUnknown,
         Self::JumpUnreachable,
         Self::JumpRefused,
@@ -50,6 +52,7 @@ impl FailureClass {
         Self::Permission,
         Self::Protocol,
         Self::Stalled,
+        Self::CollectorFailed,
     ];
 
     /// The stable code in ledger, JSON and metrics.
@@ -69,6 +72,7 @@ impl FailureClass {
             Self::Permission => "permission",
             Self::Protocol => "protocol",
             Self::Stalled => "stalled",
+            Self::CollectorFailed => "collector-failed",
         }
     }
 
@@ -94,6 +98,7 @@ impl FailureClass {
             Self::Permission => "the device does not let us read the source",
             Self::Protocol => "the device said something unexpected or hung up",
             Self::Stalled => "the device stopped answering, or came to no end",
+            Self::CollectorFailed => "the machine that runs gleaner could not begin to reach it",
         }
     }
 
@@ -133,6 +138,9 @@ impl FailureClass {
             }
             Self::Stalled => {
                 "check the link, and the file that is named, if one is: the card may be worn out there; the next pass goes on where this one stopped"
+            }
+            Self::CollectorFailed => {
+                "if open files or processes ran out, raise the limits of gleaner (`LimitNOFILE=`, `TasksMax=` of its unit; `ulimit -Hn`), or lower `fleet.parallel`; otherwise install what the message names"
             }
         }
     }

@@ -103,6 +103,8 @@ pub enum LeaveReason {
     FolderUnwritable,
     /// Stored, but the device cannot rename safely, so it cannot be released.
     RenameUnsupported,
+    /// Stored, but the device's SFTP server is read-only, so it cannot be released.
+    ServerReadOnly,
     /// Stored; the rules keep it on the device.
     KeptByRule,
     /// Stored, but the device refused to remove it.
@@ -113,7 +115,7 @@ pub enum LeaveReason {
 
 impl LeaveReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Excluded,
         Self::Link,
         Self::Special,
@@ -122,6 +124,7 @@ impl LeaveReason {
         Self::FolderUnreadable,
         Self::FolderUnwritable,
         Self::RenameUnsupported,
+        Self::ServerReadOnly,
         Self::KeptByRule,
         Self::RemovalRefused,
         Self::ForeignWithdrawn,
@@ -138,6 +141,7 @@ impl LeaveReason {
             Self::FolderUnreadable => "folder-unreadable",
             Self::FolderUnwritable => "folder-unwritable",
             Self::RenameUnsupported => "rename-unsupported",
+            Self::ServerReadOnly => "server-read-only",
             Self::KeptByRule => "kept-by-rule",
             Self::RemovalRefused => "removal-refused",
             Self::ForeignWithdrawn => "foreign-withdrawn",
@@ -155,6 +159,7 @@ impl LeaveReason {
             Self::FolderUnreadable => "the device does not let us list this folder",
             Self::FolderUnwritable => "stored, but its folder on the device cannot be written",
             Self::RenameUnsupported => "stored, but the device cannot rename safely",
+            Self::ServerReadOnly => "stored, but the device's SFTP server only reads",
             Self::KeptByRule => "stored, and kept by `release = \"keep\"`",
             Self::RemovalRefused => "stored, but the device refused to remove it",
             Self::ForeignWithdrawn => "withdrawn by another gleaner",
@@ -172,6 +177,9 @@ impl LeaveReason {
                 "let the login user write the folder, or set `release = \"keep\"`"
             }
             Self::RenameUnsupported => "use OpenSSH's sftp-server on the device, or set `release = \"keep\"`",
+            Self::ServerReadOnly => {
+                "take `-R` (read-only) from the line `Subsystem sftp` or `ForceCommand` in the device's sshd_config, or set `release = \"keep\"`"
+            }
             Self::ForeignWithdrawn => {
                 "see whether that gleaner still runs; if not, move the files back by hand"
             }

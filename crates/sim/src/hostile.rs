@@ -38,6 +38,8 @@ pub struct Misbehaviour {
     pub banner: Option<String>,
     /// The step of logging in that it never answers.
     pub mute_at: Option<Step>,
+    /// It ends the whole connection when it is asked for a command.
+    pub hangs_up_on_commands: bool,
     /// What it says in place of the script's answers.
     pub script: Option<Lie<Moment>>,
     /// What its SFTP server says in place of VERSION.

@@ -23,6 +23,9 @@ const LONGEST_QUOTE: usize = 300;
 /// The exit status of an ssh that failed itself. Any other is that of the command on the device.
 const OF_SSH: i32 = 255;
 
+/// How SFTP's client begins: a packet of five bytes, INIT, version 3.
+const OUR_GREETING: &[u8] = b"\0\0\0\x05\x01\0\0\0\x03";
+
 /// What became of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
@@ -73,11 +76,16 @@ pub fn judge(words: &str, through_jump: bool, exit_status: Option<i32>) -> Judge
 /// Judges a device that sent something else in place of SFTP's greeting; `said` is how SFTP's client puts it.
 pub(crate) fn not_sftp(first_bytes: &[u8], said: String) -> DeviceFailure {
     let text = String::from_utf8_lossy(first_bytes);
-    let (class, remedy) = account::of_shell(text.trim_start())
-        .unwrap_or((FailureClass::Protocol, account::SILENCE_START_UP));
+    let message = if first_bytes.starts_with(OUR_GREETING) {
+        "something on the device sends back what is meant for its SFTP server".to_owned()
+    } else {
+        said
+    };
+    let (class, remedy) =
+        account::of_shell(text.trim_start()).unwrap_or((FailureClass::Protocol, account::SILENCE_START_UP));
     DeviceFailure {
         class,
-        message: said,
+        message,
         remedy: Some(remedy.to_owned()),
     }
 }

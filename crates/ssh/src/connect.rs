@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::ports::device::{DeviceFailure, Devices};
+use engine::ports::device::{ConnectHints, DeviceFailure, Devices};
 use model::{DeviceName, FailureClass, SourcePath};
 
 use crate::classify::Judgement;
@@ -102,7 +102,7 @@ impl Devices for SshDevices {
         &self,
         device: &DeviceName,
         facts_for: &[SourcePath],
-        compression_paid: Option<bool>,
+        remembered: ConnectHints,
     ) -> Result<SshSession, DeviceFailure> {
         let Some(target) = self.targets.get(device) else {
             return Err(DeviceFailure {
@@ -111,10 +111,13 @@ impl Devices for SshDevices {
                 remedy: None,
             });
         };
+        if remembered.hangs_up_on_commands {
+            self.reach.known_without_commands().insert(device.clone());
+        }
         if !may_compress(target) {
             return self.reach.connect(target, facts_for).await;
         }
-        if compression_paid == Some(true) {
+        if remembered.compression_paid == Some(true) {
             match self.reach.connect(&compressed(target), facts_for).await {
                 Ok(session) => return Ok(session.with_compression()),
                 // It may be the compression that the device, or something on the way, cannot cope with.

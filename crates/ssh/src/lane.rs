@@ -5,9 +5,9 @@ mod pool;
 #[cfg(test)]
 pub(crate) mod scripted;
 
-pub(crate) use opener::{Opener, Over};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use opener::Streams;
+pub(crate) use opener::{Opener, Over};
 pub(crate) use pool::{Lanes, Lease};
 
 use std::fmt;

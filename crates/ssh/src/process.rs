@@ -96,7 +96,15 @@ impl Client {
     pub(crate) fn apart(&self, target: &Target, command_line: &str, patience: Duration) -> Command {
         let mut command = self.command();
         command
-            .args(["-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "Compression=no", "-o"])
+            .args([
+                "-o",
+                "ControlMaster=no",
+                "-o",
+                "ControlPath=none",
+                "-o",
+                "Compression=no",
+                "-o",
+            ])
             .arg(format!("ConnectTimeout={}", patience.as_secs().max(1)))
             .args(["--", target.name.as_str(), command_line]);
         command

@@ -78,7 +78,7 @@ impl JumpHost {
 /// Asks ssh for the way to a device.
 pub(crate) async fn route(client: &Client, target: &Target) -> Result<Route, DeviceFailure> {
     // What `Match exec` starts may hang, and must not outlive us.
-    let guard = Guard::start().map_err(|error| failure(format!("cannot start a shell: {error}")))?;
+    let guard = Guard::start().map_err(|error| local("cannot start a shell", &error))?;
     let mut command = client.explain(target);
     command.stdin(Stdio::null()).process_group(guard.group());
     let explained = tokio::time::timeout(PATIENCE, command.output()).await;
@@ -87,17 +87,20 @@ pub(crate) async fn route(client: &Client, target: &Target) -> Result<Route, Dev
     match explained {
         Ok(Ok(output)) if output.status.success() => Ok(read(&String::from_utf8_lossy(&output.stdout))),
         Ok(Ok(output)) => Err(judge(&String::from_utf8_lossy(&output.stderr), false, None).failure),
-        Ok(Err(error)) => Err(failure(format!("cannot start ssh: {error}"))),
-        Err(_) => Err(failure(
-            "ssh -G does not end; a `Match exec` of its configuration may hang".to_owned(),
-        )),
+        Ok(Err(error)) => Err(local("cannot start ssh", &error)),
+        Err(_) => Err(DeviceFailure {
+            class: FailureClass::AliasUnknown,
+            message: "ssh -G does not end; a `Match exec` of its configuration may hang".to_owned(),
+            remedy: Some("try `ssh -G` with the device's name by hand, and mend the `Match exec`".to_owned()),
+        }),
     }
 }
 
-fn failure(message: String) -> DeviceFailure {
+/// What this machine refuses is no fault of the device.
+pub(crate) fn local(attempted: &str, error: &std::io::Error) -> DeviceFailure {
     DeviceFailure {
-        class: FailureClass::AliasUnknown,
-        message,
+        class: FailureClass::CollectorFailed,
+        message: format!("{attempted}: {error}"),
         remedy: None,
     }
 }

@@ -157,7 +157,7 @@ impl SshSession {
             abilities: Abilities {
                 reads_together,
                 no_shell,
-                ..abilities::of(&facts, reached.files.supports(sftp::codec::names::POSIX_RENAME))
+                ..abilities::of(&facts, &reached.files)
             },
             together: reads_together.then(together::budget),
             renames_together: facts.perl,
@@ -268,7 +268,9 @@ impl SshSession {
                 message: text_of(&error),
                 remedy: None,
             }),
-            LaneError::OneSession | LaneError::Ended(_) | LaneError::Stream(_) => self.ended(text_of(&error)).await,
+            LaneError::OneSession | LaneError::Ended(_) | LaneError::Stream(_) => {
+                self.ended(text_of(&error)).await
+            }
         }
     }
 

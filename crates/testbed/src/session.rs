@@ -25,6 +25,10 @@ pub enum Session {
     SftpOnly,
     /// The same with another root, which a line `ChrootDirectory` in the settings must name. Needs root.
     Chroot,
+    /// As `Gnu`, but the program that sshd should serve SFTP by is not installed.
+    WithoutSftpServer,
+    /// As `Gnu`, but sshd is not told of any program to serve SFTP by.
+    WithoutSubsystem,
     /// Lets in and then says nothing, whatever is asked for.
     Mute,
 }
@@ -51,6 +55,13 @@ impl Session {
             Self::SftpOnly | Self::Chroot => {
                 "Subsystem sftp internal-sftp\nForceCommand internal-sftp".to_owned()
             }
+            Self::WithoutSftpServer => {
+                format!(
+                    "Subsystem sftp /nonexistent/sftp-server\nSetEnv HOME={}",
+                    home.display()
+                )
+            }
+            Self::WithoutSubsystem => format!("SetEnv HOME={}", home.display()),
             Self::Mute => format!("{program}\nForceCommand exec sleep 1000"),
         }
     }

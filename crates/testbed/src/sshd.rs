@@ -85,6 +85,8 @@ impl Settings {
 #[derive(Debug)]
 pub struct Sshd {
     settings: Settings,
+    /// Words that run the server, where they are others than in the settings.
+    runner: Mutex<Vec<OsString>>,
     port: Port,
     listener: Mutex<Option<Child>>,
 }
@@ -93,6 +95,7 @@ impl Sshd {
     /// Starts a server, and returns when it listens.
     pub fn start(settings: Settings) -> Self {
         let server = Self {
+            runner: Mutex::new(settings.runner.clone()),
             settings,
             port: Port::free(),
             listener: Mutex::default(),
@@ -166,7 +169,7 @@ impl Sshd {
         // Without setpriv, servers would outlive a test process that was killed.
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
-            .args(&self.settings.runner)
+            .args(self.runner.lock().expect("lock").iter())
             .args([SSHD, "-D", "-E"])
             .arg(file("log"))
             .arg("-f")
@@ -208,6 +211,13 @@ impl Sshd {
     /// Takes every public key away from the account.
     pub fn forget_keys(&self) {
         fs::write(self.settings.folder.join("authorized_keys"), "").expect("emptying authorized_keys");
+    }
+
+    /// Starts the server anew by these words, such as `unshare --mount`. They must not fork.
+    pub fn run_by<Word: Into<OsString>>(&self, words: impl IntoIterator<Item = Word>) {
+        self.stop();
+        *self.runner.lock().expect("lock") = words.into_iter().map(Into::into).collect();
+        self.start_again();
     }
 
     /// Adds lines ahead of the server's configuration and starts it anew.

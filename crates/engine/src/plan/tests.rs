@@ -29,6 +29,7 @@ fn full_abilities() -> Abilities {
         renames_atomically: true,
         reads_together: true,
         no_shell: None,
+        is_read_only: false,
     }
 }
 

@@ -13,8 +13,7 @@ pub trait Devices: Send + Sync + 'static {
 
     /// Connects, authenticates, finds out what the device can do, and returns a session.
     ///
-    /// `compression_paid` is what an earlier session said ([`Session::compression_paid`]). It may be out of date: it decides over how the session
-    /// begins, and over nothing that has to hold.
+    /// The hints may be out of date: they decide over how the session begins, and over nothing that has to hold.
     ///
     /// Ends by itself within a bounded time whatever the device does. Dropping the future, or the session, ends every
     /// process and connection that was made for it.
@@ -22,8 +21,17 @@ pub trait Devices: Send + Sync + 'static {
         &self,
         device: &DeviceName,
         facts_for: &[SourcePath],
-        compression_paid: Option<bool>,
+        hints: ConnectHints,
     ) -> impl Future<Output = Result<Self::Session, DeviceFailure>> + Send;
+}
+
+/// What earlier sessions found out about how a device is best connected to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectHints {
+    /// What one said ([`Session::compression_paid`]).
+    pub compression_paid: Option<bool>,
+    /// The device ended the whole connection when it was asked for a command beside SFTP ([`NoShell::HangsUp`]).
+    pub hangs_up_on_commands: bool,
 }
 
 /// One session with one device. All methods may be called at the same time.
@@ -161,7 +169,7 @@ pub trait Session: Send + Sync + 'static {
 /// What a device can prove.
 #[allow(
     clippy::struct_excessive_bools,
-    reason = "five abilities that a device has or lacks independently of each other"
+    reason = "six abilities that a device has or lacks independently of each other"
 )]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
@@ -173,6 +181,8 @@ pub struct Abilities {
     pub tells_time: bool,
     /// The device renames atomically, replacing (`posix-rename@openssh.com`).
     pub renames_atomically: bool,
+    /// Its SFTP server offers nothing that writes (`sftp-server -R`).
+    pub is_read_only: bool,
     /// [`Session::fetch_together`] is of use.
     pub reads_together: bool,
     /// Why no command can be run on the device, where none can: it may have the tools that are missed.
@@ -229,7 +239,9 @@ impl Abilities {
         if !self.tells_time {
             shortcomings.push("its clock cannot be read: files must stay unchanged between two surveys");
         }
-        if !self.renames_atomically {
+        if self.is_read_only {
+            shortcomings.push("its SFTP server only reads: files are stored, but stay on the device");
+        } else if !self.renames_atomically {
             shortcomings.push("no atomic rename: files are stored, but stay on the device");
         }
         shortcomings

@@ -56,6 +56,12 @@ pub trait Ledger: Send + Sync + 'static {
         device: &DeviceName,
     ) -> impl Future<Output = Result<Option<CompressionFinding>, LedgerError>> + Send;
 
+    /// When this device was found to end the whole connection over a command; `None` where the last session that reached it found otherwise.
+    fn last_hang_up_on_command(
+        &self,
+        device: &DeviceName,
+    ) -> impl Future<Output = Result<Option<Timestamp>, LedgerError>> + Send;
+
     /// Records published files, all in one transaction. Rows stand in the order of `records`.
     fn record(&self, records: Vec<Record>) -> impl Future<Output = Result<Vec<RowId>, LedgerError>> + Send;
 
@@ -353,6 +359,8 @@ pub struct DeviceReport {
     pub compression: Option<CompressionFinding>,
     /// How it proves that nobody writes to a file; `None`, where there were no files, leaves what was known.
     pub writer_check: Option<WriterCheck>,
+    /// When it was found to end the whole connection when a command is asked for beside SFTP, where it does.
+    pub hung_up_on_command: Option<Timestamp>,
 }
 
 /// Why the ledger could not serve. Every one of these ends the sweep; nothing is lost by it.

@@ -111,7 +111,8 @@ async fn what_is_found_out_about_compression_is_remembered_for_a_day() {
             Err(_) => world.sim.clock.jump(hours * HOUR),
         }
         world.sweep().await;
-        let told = world.device().requests.compression_known.clone();
+        let told: Vec<_> = world.device().requests.remembered.clone();
+        let told: Vec<_> = told.iter().map(|told| told.compression_paid).collect();
         assert_eq!(told, [None, remembered], "{found:?} {hours}");
     }
 }

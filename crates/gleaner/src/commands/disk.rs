@@ -5,7 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::ports::device::{DeviceFailure, Devices, DiskUse, EntryKind, Listed, Session, SurveyItem};
+use engine::ports::device::{
+    ConnectHints, DeviceFailure, Devices, DiskUse, EntryKind, Listed, Session, SurveyItem,
+};
 use model::{DeviceName, SourcePath};
 use serde_json::{Value, json};
 use ssh::{SshDevices, SshSession};
@@ -92,7 +94,7 @@ async fn ask(
     sources: &[SourcePath],
     limit: Duration,
 ) -> Result<Vec<Source>, DeviceFailure> {
-    let session = devices.connect(device, sources, None).await?;
+    let session = devices.connect(device, sources, ConnectHints::default()).await?;
     let answers = count_all(&session, limit).await;
     session.close().await;
     answers

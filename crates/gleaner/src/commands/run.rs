@@ -32,9 +32,9 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
         Mode::Act
     };
     allow_all_descriptors();
+    let parallel = affordable(config.fleet.parallel, &reporter);
     let runtime = runtime()?;
     let (summary, interrupted) = runtime.block_on(async {
-        let parallel = config.fleet.parallel;
         match mode {
             Mode::Act => sweep(&Home::open(&config, reporter).await?, &devices, parallel, mode).await,
             Mode::DryRun => sweep(&Home::look(&config, reporter).await?, &devices, parallel, mode).await,
@@ -77,6 +77,26 @@ fn allow_all_descriptors() {
     };
     // Where that is refused, what there is may be enough.
     setrlimit(Resource::Nofile, raised).unwrap_or_default();
+}
+
+/// Descriptors of the store, the ledger, the log and the runtime.
+const DESCRIPTORS_OF_OUR_OWN: u64 = 40;
+/// Those of one device that is worked on, four that are being connected to, and one that is overdue.
+const DESCRIPTORS_OF_A_DEVICE: u64 = 60;
+
+/// As many devices at a time as there are descriptors for: those that get none would not be served.
+fn affordable(parallel: usize, reporter: &SweepReporter) -> usize {
+    let Some(limit) = getrlimit(Resource::Nofile).current else {
+        return parallel;
+    };
+    let devices = limit.saturating_sub(DESCRIPTORS_OF_OUR_OWN) / DESCRIPTORS_OF_A_DEVICE;
+    let most = usize::try_from(devices).unwrap_or(usize::MAX).max(1);
+    if most < parallel {
+        reporter.notice(&format!(
+            "gleaner may open {limit} files: it works on {most} of {parallel} devices at a time; raise LimitNOFILE"
+        ));
+    }
+    parallel.min(most)
 }
 
 /// A runtime of one thread for the sessions and the sweep. Each of a thousand small files passes through several tasks: on one thread none of

@@ -36,6 +36,7 @@ fn report() -> DeviceReport {
             paid: true,
             at: at(45),
         }),
+        hung_up_on_command: Some(at(41)),
     }
 }
 
@@ -138,6 +139,10 @@ async fn what_a_device_says_of_itself_is_remembered() {
         ledger.last_compression(&device("pi1")).await.unwrap(),
         report().compression
     );
+    assert_eq!(
+        ledger.last_hang_up_on_command(&device("pi1")).await.unwrap(),
+        Some(at(41))
+    );
     let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
     assert_eq!(status.last_seen, Some(at(50)));
     assert_eq!(status.disks, report().disks);
@@ -155,6 +160,7 @@ async fn what_a_device_says_of_itself_is_remembered() {
         shortcomings: Vec::new(),
         writer_check: None,
         compression: None,
+        hung_up_on_command: Some(at(41)),
         disks: vec![(source(), None)],
         ..report()
     };

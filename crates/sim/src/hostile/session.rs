@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId};
+use russh::{Channel, ChannelId, Disconnect};
 
 use super::{Misbehaviour, Step, files, script};
 use crate::device::{DeviceSession, Service, exec};
@@ -83,6 +83,10 @@ impl Handler for HostileSession {
         command: &[u8],
         session: &mut Session,
     ) -> Result<(), russh::Error> {
+        if self.odd(|odd| Some(odd.hangs_up_on_commands)) == Some(true) {
+            // As ProFTPD's mod_sftp has it.
+            return session.disconnect(Disconnect::ByApplication, "Application disconnected", "");
+        }
         if self.honest.settings.service == Service::SftpOnly {
             return session.channel_failure(id);
         }

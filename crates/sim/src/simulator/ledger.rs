@@ -25,6 +25,7 @@ pub struct LedgerContent {
     passes: i64,
     clocks: BTreeMap<String, ClockReading>,
     compressions: BTreeMap<String, CompressionFinding>,
+    hang_ups: BTreeMap<String, Timestamp>,
     sightings: BTreeMap<(String, SourcePath), BTreeMap<RelativePath, (Identity, Timestamp)>>,
     suspects: BTreeMap<(String, SourcePath), Vec<(RelativePath, Suspicion)>>,
     suspicions: i64,
@@ -224,6 +225,10 @@ impl Ledger for ModelLedger {
         Ok(self.lock().compressions.get(device.as_str()).copied())
     }
 
+    async fn last_hang_up_on_command(&self, device: &DeviceName) -> Result<Option<Timestamp>, LedgerError> {
+        Ok(self.lock().hang_ups.get(device.as_str()).copied())
+    }
+
     async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
         self.commit("record", |content| {
             let add = |record| {
@@ -319,6 +324,15 @@ impl Ledger for ModelLedger {
         self.commit("finish a pass", |content| {
             if let Some(clock) = end.report.as_ref().and_then(|report| report.clock.clone()) {
                 content.clocks.insert(end.device.as_str().to_owned(), clock);
+            }
+            match end.report.as_ref().map(|report| report.hung_up_on_command) {
+                Some(Some(at)) => {
+                    content.hang_ups.insert(end.device.as_str().to_owned(), at);
+                }
+                Some(None) => {
+                    content.hang_ups.remove(end.device.as_str());
+                }
+                None => {}
             }
             if let Some(found) = end.report.as_ref().and_then(|report| report.compression) {
                 content.compressions.insert(end.device.as_str().to_owned(), found);

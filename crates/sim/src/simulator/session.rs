@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use engine::ports::device::Wanted;
+use engine::ports::device::{ConnectHints, Wanted};
 use engine::ports::{
     Abilities, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, FileFault, FileFaultKind,
     Inspection, Listed, Looked, Move, Moved, Session, SurveySender,
@@ -93,7 +93,7 @@ impl Devices for SimulatedDevices {
         &self,
         name: &DeviceName,
         _: &[SourcePath],
-        compression_paid: Option<bool>,
+        remembered: ConnectHints,
     ) -> Result<SimulatedSession, DeviceFailure> {
         let station = self.stations.get(name.as_str());
         let station = station
@@ -124,7 +124,7 @@ impl Devices for SimulatedDevices {
         }
         let (facts, abilities, boot, early) = {
             let mut state = station.device.lock();
-            state.requests.compression_known.push(compression_paid);
+            state.requests.remembered.push(remembered);
             let early = state.facts().clock.map(|_| Listing::ahead(&state));
             (state.facts(), state.abilities, state.boot, early)
         };

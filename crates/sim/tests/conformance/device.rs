@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::ports::Devices as _;
+use engine::ports::device::ConnectHints;
 use model::{DeviceName, SourcePath};
 use sim::simulator::conformance::device::{Place, check};
 use sim::simulator::device::Kind;
@@ -28,7 +29,7 @@ async fn simulated(kind: Kind) -> Simulated {
     let devices = world.collectors[0].devices(&Power::default(), &Turns::begin(1));
     let source = SourcePath::new("/photos").unwrap();
     let session = devices
-        .connect(&DeviceName::new("bee0").unwrap(), &[], None)
+        .connect(&DeviceName::new("bee0").unwrap(), &[], ConnectHints::default())
         .await
         .unwrap();
     Simulated {

@@ -10,8 +10,7 @@ pub(super) const HUNG_UP_UNNAMED: &str = "look at the device's log (`journalctl 
 /// Something that is no SFTP comes first.
 pub(super) const SILENCE_START_UP: &str = "silence the start-up files of the login (.bashrc) for shells that are not interactive, and let them start no other program: `case $- in *i*) ;; *) return ;; esac` as the first line";
 
-const RENEW_ACCOUNT: &str =
-    "let the account be valid again on the device: `chage -E -1 USER`; where its password has expired, `passwd USER`";
+const RENEW_ACCOUNT: &str = "let the account be valid again on the device: `chage -E -1 USER`; where its password has expired, `passwd USER`";
 const CHANGE_PASSWORD: &str =
     "change the password on the device (`passwd USER`), or let it never expire: `chage -M -1 USER`";
 const GIVE_SHELL: &str = "give the login a shell (`usermod -s /bin/sh USER`), or serve it SFTP alone (`ForceCommand internal-sftp` in the device's sshd_config)";

@@ -19,7 +19,7 @@ use crate::lane::{Lane, LaneError, Opener, Over};
 use crate::last_words::LastWords;
 use crate::pacing::Turn;
 use crate::process::Client;
-use crate::resolve::Route;
+use crate::resolve::{self, Route};
 use crate::script::Knowledge;
 use crate::session::{Connected, Reached, SshSession};
 use crate::target::Target;
@@ -196,7 +196,9 @@ impl Attempt<'_> {
             opener.over = Over::ConnectionOfItsOwn {
                 connect_timeout: self.patience() * 2,
             };
-            opened = self.open(&opener, self.patience() * 2 + self.connect_timeout).await;
+            opened = self
+                .open(&opener, self.patience() * 2 + self.connect_timeout)
+                .await;
         }
         match opened {
             Ok((lane, facts)) => Ok((opener, lane, facts)),
@@ -348,9 +350,5 @@ pub(super) fn only(failure: DeviceFailure) -> Judgement {
 }
 
 fn local(error: &std::io::Error) -> Judgement {
-    only(DeviceFailure {
-        class: FailureClass::Protocol,
-        message: format!("cannot start ssh: {error}"),
-        remedy: None,
-    })
+    only(resolve::local("cannot start ssh", error))
 }

@@ -2,6 +2,8 @@
 
 use engine::ports::device::Abilities;
 
+use sftp::codec::names;
+
 use crate::facts::{Dialect, Facts};
 
 /// Bytes that may be asked for and not yet consumed. A link of 100 Mbit/s and 300 ms holds 3.75 MB, ssh's channel window
@@ -9,17 +11,25 @@ use crate::facts::{Dialect, Facts};
 const BUDGET: u32 = 8 * 1024 * 1024;
 /// The least, however narrow the bandwidth: a few reads.
 const LEAST_BUDGET: u32 = 256 * 1024;
+
 /// What follows from what the device told about itself.
-pub(super) fn of(facts: &Facts, renames_atomically: bool) -> Abilities {
+pub(super) fn of(facts: &Facts, files: &sftp::Client) -> Abilities {
     let has_shell = facts.dialect != Dialect::Mute;
     Abilities {
         complete_identities: facts.dialect == Dialect::Gnu,
         digests: has_shell && facts.digests.is_some(),
         tells_time: facts.clock.is_some() && facts.boot_id.is_some() && facts.uptime.is_some(),
-        renames_atomically,
+        renames_atomically: files.supports(names::POSIX_RENAME),
+        is_read_only: is_read_only(files),
         reads_together: false,
         no_shell: None,
     }
+}
+
+/// OpenSSH's server does not name what it refuses when it is told to be read-only (`-R`).
+fn is_read_only(files: &sftp::Client) -> bool {
+    let writes = [names::POSIX_RENAME, names::HARDLINK, names::FSYNC];
+    files.supports(names::STATVFS) && !writes.iter().any(|name| files.supports(name))
 }
 
 /// Less where little may be received, so that what is asked between files does not wait behind megabytes: one second's

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use engine::ports::device::{DeviceFailure, Devices, Session};
+use engine::ports::device::{ConnectHints, DeviceFailure, Devices, Session};
 use model::{DeviceName, FailureClass};
 use testbed::{DEFAULT_ALGORITHMS, Port, wait_until};
 
@@ -217,11 +217,20 @@ async fn a_device_may_be_described_without_any_alias() {
     let name = DeviceName::new("nameless").unwrap();
     let fleet = ssh::SshDevices::new(&world.options(), vec![target.clone()]).unwrap();
     // Known by its address only: the address is no proof where many devices share it.
-    let failure = fleet.connect(&name, &[], None).await.map(drop).unwrap_err();
+    let failure = fleet
+        .connect(&name, &[], ConnectHints::default())
+        .await
+        .map(drop)
+        .unwrap_err();
     assert_eq!(failure.class, FailureClass::HostKeyUnknown, "{failure}");
     world.known_name("nameless");
     let fleet = ssh::SshDevices::new(&world.options(), vec![target]).unwrap();
-    fleet.connect(&name, &[], None).await.unwrap().close().await;
+    fleet
+        .connect(&name, &[], ConnectHints::default())
+        .await
+        .unwrap()
+        .close()
+        .await;
 }
 
 #[tokio::test]
@@ -238,7 +247,7 @@ async fn a_fleet_behind_a_jump_host_with_few_startups_is_reached_whole() {
     let mut connecting = tokio::task::JoinSet::new();
     for name in names {
         let (fleet, name) = (fleet.clone(), DeviceName::new(name).unwrap());
-        connecting.spawn(async move { fleet.connect(&name, &[], None).await.map(drop) });
+        connecting.spawn(async move { fleet.connect(&name, &[], ConnectHints::default()).await.map(drop) });
     }
     while let Some(connected) = connecting.join_next().await {
         assert_eq!(connected.unwrap(), Ok(()));
@@ -260,11 +269,14 @@ async fn black_holes_hold_up_nobody_else() {
     let mut holes = tokio::task::JoinSet::new();
     for name in &names[..10] {
         let (fleet, name) = (fleet.clone(), DeviceName::new(name.as_str()).unwrap());
-        holes.spawn(async move { fleet.connect(&name, &[], None).await.map(drop) });
+        holes.spawn(async move { fleet.connect(&name, &[], ConnectHints::default()).await.map(drop) });
     }
     tokio::task::yield_now().await;
     let hive = DeviceName::new("hive").unwrap();
-    let connected = tokio::time::timeout(Duration::from_secs(20), fleet.connect(&hive, &[], None));
+    let connected = tokio::time::timeout(
+        Duration::from_secs(20),
+        fleet.connect(&hive, &[], ConnectHints::default()),
+    );
     connected.await.unwrap().unwrap().close().await;
     assert_eq!(holes.len(), 10);
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use engine::ports::device::{Devices, Session};
+use engine::ports::device::{ConnectHints, Devices, Session};
 use model::{DeviceName, SourcePath};
 use rustix::process::Signal;
 use ssh::{SshDevices, SshOptions, Target};
@@ -55,7 +55,7 @@ async fn hold_a_session() {
         ..SshOptions::default()
     };
     let fleet = SshDevices::new(&options, vec![Target::alias(name.clone())]).unwrap();
-    let session = fleet.connect(&name, &[], None).await.unwrap();
+    let session = fleet.connect(&name, &[], ConnectHints::default()).await.unwrap();
     if std::env::var("HOLD_STAGE").unwrap() == "idle" {
         println!("\nidle");
         std::future::pending::<()>().await;

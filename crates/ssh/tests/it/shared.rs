@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::ports::device::{DeviceFailure, Devices, Session};
+use engine::ports::device::{ConnectHints, DeviceFailure, Devices, Session};
 use model::{DeviceName, FailureClass};
 use rustix::process::Signal;
 use ssh::{SshDevices, SshSession};
@@ -40,7 +40,7 @@ async fn connect_all(fleet: &Arc<SshDevices>, names: &[String]) -> Vec<Result<Ss
     let mut connecting = JoinSet::new();
     for device in names {
         let (fleet, device) = (fleet.clone(), name(device));
-        connecting.spawn(async move { fleet.connect(&device, &[], None).await });
+        connecting.spawn(async move { fleet.connect(&device, &[], ConnectHints::default()).await });
     }
     connecting.join_all().await
 }
@@ -60,7 +60,7 @@ async fn up_to_sixteen_devices_share_a_connection_to_their_jump_host() {
     assert!(sessions.iter().all(Result::is_ok), "{sessions:?}");
     assert_eq!(world.logins("jump"), 1);
     fleet
-        .connect(&name("hive16"), &[], None)
+        .connect(&name("hive16"), &[], ConnectHints::default())
         .await
         .unwrap()
         .close()
@@ -78,7 +78,7 @@ async fn a_device_that_comes_when_the_others_have_gone_gets_a_connection_again()
     let fleet = fleet(&world, &names);
     for device in &names {
         fleet
-            .connect(&name(device), &[], None)
+            .connect(&name(device), &[], ConnectHints::default())
             .await
             .unwrap()
             .close()
@@ -91,7 +91,10 @@ async fn a_device_that_comes_when_the_others_have_gone_gets_a_connection_again()
 async fn a_device_alone_goes_its_own_way() {
     let (world, names) = world("", 1);
     let fleet = fleet(&world, &names);
-    let session = fleet.connect(&name("hive0"), &[], None).await.unwrap();
+    let session = fleet
+        .connect(&name("hive0"), &[], ConnectHints::default())
+        .await
+        .unwrap();
     assert_eq!(shared_connections(&world), []);
     session.close().await;
 }
@@ -122,10 +125,13 @@ async fn a_failure_is_told_the_same_beside_others_as_alone() {
     ];
     names.extend(failing.map(str::to_owned));
     let fleet = fleet(&world, &names);
-    let well = fleet.connect(&name("hive0"), &[], None).await.unwrap();
+    let well = fleet
+        .connect(&name("hive0"), &[], ConnectHints::default())
+        .await
+        .unwrap();
     for device in failing {
         let beside = fleet
-            .connect(&name(device), &[], None)
+            .connect(&name(device), &[], ConnectHints::default())
             .await
             .map(drop)
             .unwrap_err();
@@ -133,7 +139,7 @@ async fn a_failure_is_told_the_same_beside_others_as_alone() {
         assert_eq!(beside, alone, "{device}");
     }
     fleet
-        .connect(&name("hive1"), &[], None)
+        .connect(&name("hive1"), &[], ConnectHints::default())
         .await
         .unwrap()
         .close()
@@ -175,7 +181,10 @@ async fn a_shared_connection_that_breaks_is_told_by_all_and_opened_anew() {
         assert_ne!(failure.class, FailureClass::SourceMissing, "{failure}");
         session.close().await;
     }
-    let again = fleet.connect(&name("hive2"), &[], None).await.unwrap();
+    let again = fleet
+        .connect(&name("hive2"), &[], ConnectHints::default())
+        .await
+        .unwrap();
     assert_eq!(world.logins("jump"), 2);
     again.close().await;
     assert!(wait_until(SOON, || world.ssh_processes().is_empty()));

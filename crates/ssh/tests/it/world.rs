@@ -8,7 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use engine::ports::device::{DeviceFailure, Devices, Entry, Listed, Openness, Session as _, SurveyItem};
+use engine::ports::device::{
+    ConnectHints, DeviceFailure, Devices, Entry, Listed, Openness, Session as _, SurveyItem,
+};
 use model::{DeviceName, RelativePath, SourcePath};
 use ssh::{SshDevices, SshOptions, SshSession, Target};
 use tempfile::TempDir;
@@ -162,8 +164,12 @@ impl World {
         compression_paid: Option<bool>,
     ) -> Result<Connection, DeviceFailure> {
         let fleet = self.fleet(&[name]);
+        let remembered = ConnectHints {
+            compression_paid,
+            ..ConnectHints::default()
+        };
         let session = fleet
-            .connect(&DeviceName::new(name).unwrap(), sources, compression_paid)
+            .connect(&DeviceName::new(name).unwrap(), sources, remembered)
             .await?;
         Ok(Connection {
             session,

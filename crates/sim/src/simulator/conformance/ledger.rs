@@ -271,6 +271,7 @@ fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
             paid: true,
             at: clock.at,
         }),
+        hung_up_on_command: Some(at(1)),
         clock: Some(clock),
         disks: Vec::new(),
         shortcomings: Vec::new(),
@@ -384,6 +385,14 @@ async fn the_clock_of_the_last_pass_that_told_one_is_kept<P: Place>(place: &P) -
         "compression after a pass that found nothing out",
         &ledger.last_compression(&device("bee")?).await.map_err(told)?,
         &Some(found),
+    )?;
+    same(
+        "a hang-up over a command, after a pass that did not reach the device",
+        &ledger
+            .last_hang_up_on_command(&device("bee")?)
+            .await
+            .map_err(told)?,
+        &Some(at(1)),
     )?;
     same(
         "compression of another device",

@@ -39,6 +39,7 @@ impl Kind {
             renames_atomically: true,
             reads_together: true,
             no_shell: None,
+            is_read_only: false,
         };
         match self {
             Self::Full | Self::Blind | Self::LyingLeases => full,
@@ -57,6 +58,7 @@ impl Kind {
                 renames_atomically: true,
                 reads_together: false,
                 no_shell: Some(NoShell::Refused),
+                is_read_only: false,
             },
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use engine::ports::device::ConnectHints;
 use engine::ports::{DeviceFailure, FileFaultKind};
 use model::{FailureClass, RelativePath};
 
@@ -33,7 +34,7 @@ pub struct Requests {
     /// Every request.
     pub begun: Vec<Request>,
     /// What was known of compression, whenever somebody connected.
-    pub compression_known: Vec<Option<bool>>,
+    pub remembered: Vec<ConnectHints>,
     /// The sizes of files that were to be read together.
     pub together: Vec<u64>,
     /// From which byte on files were read.
@@ -149,7 +150,11 @@ impl DeviceState {
         match self.faults.ends_at {
             Some((at, class)) if at == request => {
                 let message = "gone".to_owned();
-                Err(Unanswered::Ended(DeviceFailure { class, message, remedy: None }))
+                Err(Unanswered::Ended(DeviceFailure {
+                    class,
+                    message,
+                    remedy: None,
+                }))
             }
             _ if self.faults.silent_at == Some(request) => Err(Unanswered::Silent),
             _ => Ok(()),

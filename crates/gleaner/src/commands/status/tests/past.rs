@@ -135,6 +135,7 @@ fn report(seconds: i64, available: u64, shortcomings: &[&str]) -> DeviceReport {
         shortcomings: shortcomings.iter().map(|&text| text.to_owned()).collect(),
         writer_check: Some(WriterCheck::Leases),
         compression: None,
+        hung_up_on_command: None,
     }
 }
 
