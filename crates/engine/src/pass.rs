@@ -46,8 +46,8 @@ pub(crate) async fn pass<W: World, P>(
         device: device.name.clone(),
     });
     let mut findings = Findings::default();
-    let remembered = remembered(world, device).await?;
-    let result = match reach(world, device, remembered).await {
+    let hints = connect_hints(world, device).await?;
+    let result = match reach(world, device, hints).await {
         Ok(first) => {
             let place = connected.await;
             let work = async {
@@ -56,7 +56,7 @@ pub(crate) async fn pass<W: World, P>(
                     false => first,
                     true => {
                         drop(first);
-                        reach(world, device, remembered).await?
+                        reach(world, device, hints).await?
                     }
                 };
                 let visit = Visit::new(world, device, &session, shared, row, (earliest_look, said_at));
@@ -89,17 +89,17 @@ pub(crate) async fn pass<W: World, P>(
 async fn reach<W: World>(
     world: &W,
     device: &DeviceRules,
-    remembered: ConnectHints,
+    hints: ConnectHints,
 ) -> Result<(SessionOf<W>, (Timestamp, Instant)), DeviceFailure> {
     let devices = world.devices();
-    let session = devices.connect(&device.name, &device.sources, remembered).await?;
+    let session = devices.connect(&device.name, &device.sources, hints).await?;
     Ok((session, (world.clock().now(), Instant::now())))
 }
 
 /// For so long it is remembered how a device is best reached. Then that is found out again: it may have moved, or have another server.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
-async fn remembered<W: World>(world: &W, device: &DeviceRules) -> Result<ConnectHints, LedgerError> {
+async fn connect_hints<W: World>(world: &W, device: &DeviceRules) -> Result<ConnectHints, LedgerError> {
     let now = world.clock().now();
     let compression = world.ledger().last_compression(&device.name).await?;
     let hang_up = world.ledger().last_hang_up_on_command(&device.name).await?;

@@ -50,7 +50,7 @@ pub fn judge(words: &str, through_jump: bool, exit_status: Option<i32>) -> Judge
         None => words.find(),
     };
     let hung_up_at_once = !words.authenticated
-        && cause.quote.contains("kex_exchange_identification")
+        && forms::is_hang_up_at_once(cause.quote)
         && (!through_jump || words.spoken_by_inner("kex_exchange_identification"));
     let whose = match cause.class {
         FailureClass::JumpRefused | FailureClass::JumpUnreachable => "jump host: ",
@@ -124,6 +124,8 @@ struct Words<'a> {
     before: Vec<&'a str>,
     /// What was said since.
     lines: Vec<&'a str>,
+    /// Those of these lines that may be ssh's own.
+    own: Vec<&'a str>,
     through_jump: bool,
     /// Some hop has let us in.
     authenticated: bool,
@@ -147,20 +149,25 @@ enum Inner {
 const THROUGH_PROXY: &str = "UNKNOWN port 65535";
 /// What it says where it finds that process gone when it sends its first line: once in some hundred times, on a busy machine.
 const PROXY_GONE: &str = "banner exchange: Connection to UNKNOWN port 65535: Broken pipe";
-const LET_IN: &str = "Authenticated to ";
+/// How ssh begins to say that a hop has let us in.
+pub(crate) const LET_IN: &str = "Authenticated to ";
 const VIA_PROXY: &str = "(via proxy)";
 
 impl<'a> Words<'a> {
     fn read(words: &'a str, through_jump: bool) -> Self {
-        let all: Vec<&str> = words.lines().map(str::trim).collect();
-        let let_in = all.iter().rposition(|line| line.starts_with(LET_IN));
+        let all: Vec<&str> = words.split('\n').collect();
+        // ssh ends its own lines in carriage return and line feed; most banners, and programs on the device, end theirs in the latter.
+        let is_marked = all.iter().any(|line| line.ends_with('\r'));
+        let is_own = |line: &&&str| !is_marked || line.ends_with('\r');
+        let is_let_in = |line: &&str| line.starts_with(LET_IN) && is_own(&line);
+        let let_in = all.iter().rposition(is_let_in);
         let (before, since) = all.split_at(let_in.unwrap_or(0));
-        let telling = |lines: &[&'a str]| -> Vec<&'a str> {
-            let lines = lines.iter().filter(|line| !is_chatter(line));
-            lines.copied().collect()
+        let telling = |lines: &mut dyn Iterator<Item = &&'a str>| -> Vec<&'a str> {
+            let lines = lines.map(|line| line.trim());
+            lines.filter(|line| !is_chatter(line)).collect()
         };
-        let lines = telling(since);
-        let has = |needle| lines.iter().any(|line: &&str| line.contains(needle));
+        let own = telling(&mut since.iter().filter(is_own));
+        let has = |needle| own.iter().any(|line: &&str| line.contains(needle));
         let inner = if through_jump && has(PROXY_GONE) {
             Inner::EndedFirst
         } else if through_jump && has("closed by UNKNOWN port 65535") {
@@ -169,8 +176,9 @@ impl<'a> Words<'a> {
             Inner::GoesOn
         };
         Self {
-            before: telling(before),
-            lines,
+            before: telling(&mut before.iter()),
+            lines: telling(&mut since.iter()),
+            own,
             through_jump,
             authenticated: let_in.is_some(),
             is_in: since
@@ -188,9 +196,10 @@ impl<'a> Words<'a> {
             .or_else(|| self.authentication())
             .or_else(|| self.address())
             .or_else(|| self.silence())
+            .or_else(|| self.account())
             .or_else(|| self.hang_up())
             .or_else(|| self.no_subsystem())
-            .or_else(|| self.account())
+            .or_else(|| self.refusal_in_other_words())
             .unwrap_or_else(|| Cause {
                 is_unknown: true,
                 ..Cause::new(
@@ -292,7 +301,7 @@ impl<'a> Words<'a> {
             let class = self.by_whom(FailureClass::JumpUnreachable, FailureClass::Stalled);
             return Some(Cause::new(class, line));
         }
-        let line = self.lines.iter().find(|line| forms::is_timeout(line)).copied()?;
+        let line = self.own.iter().find(|line| forms::is_timeout(line)).copied()?;
         let class = if self.inner_has_ended() || (self.through_jump && !self.authenticated) {
             FailureClass::JumpUnreachable
         } else {
@@ -334,24 +343,27 @@ impl<'a> Words<'a> {
     /// Whom a server does not let in now, or not as this user. PAM's words come as a banner, and sshd hangs up then.
     fn account(&self) -> Option<Cause<'a>> {
         self.line(forms::is_hang_up)?;
-        // The inner process names an address, the outer one none.
-        let is_jump = self.lines.iter().any(|line| self.is_end_of_inner(line));
-        let cause = account::found_in(&self.lines);
-        let class = match cause.as_ref().map(|cause| cause.class) {
-            Some(FailureClass::StartingUp) if is_jump => FailureClass::JumpUnreachable,
-            Some(_) if is_jump => FailureClass::JumpRefused,
-            Some(class) => class,
-            None => FailureClass::Protocol,
+        let cause = account::found_in(&self.lines)?;
+        let class = match cause.class {
+            class if !self.is_end_of_jump() => class,
+            FailureClass::StartingUp => FailureClass::JumpUnreachable,
+            _ => FailureClass::JumpRefused,
         };
-        if let Some(cause) = cause {
-            return Some(Cause { class, ..cause });
-        }
-        let said = self.lines.iter().rev().find(|line| !forms::is_hang_up(line))?;
-        (!self.is_in && !is_jump).then(|| Cause::new(class, said).with_remedy(account::HUNG_UP_UNNAMED))
+        Some(Cause { class, ..cause })
     }
 
-    fn is_end_of_inner(&self, line: &str) -> bool {
-        self.through_jump && forms::is_hang_up(line) && !line.contains(THROUGH_PROXY)
+    /// The device hung up before it let us in, and said something that may be the reason.
+    fn refusal_in_other_words(&self) -> Option<Cause<'a>> {
+        self.line(forms::is_hang_up)?;
+        let said = self.lines.iter().rev().find(|line| !forms::is_hang_up(line))?;
+        (!self.is_in && !self.is_end_of_jump())
+            .then(|| Cause::new(FailureClass::Protocol, said).with_remedy(account::HUNG_UP_UNNAMED))
+    }
+
+    /// Whether the jump host hung up: the inner process names its address, the outer one none.
+    fn is_end_of_jump(&self) -> bool {
+        let mut ends = self.own.iter().filter(|line| forms::is_hang_up(line));
+        self.through_jump && ends.any(|line| !line.contains(THROUGH_PROXY))
     }
 
     fn inner_has_ended(&self) -> bool {
@@ -366,12 +378,12 @@ impl<'a> Words<'a> {
     /// Whether the line comes twice: the outer process says it when the inner has ended, so once is the outer's alone.
     fn spoken_by_inner(&self, needle: &str) -> bool {
         let by_outer = usize::from(self.inner != Inner::EndedFirst);
-        self.lines.iter().filter(|line| line.contains(needle)).count() > by_outer
+        self.own.iter().filter(|line| line.contains(needle)).count() > by_outer
     }
 
     /// The last line of that form.
     fn line(&self, is_of_form: Form) -> Option<&'a str> {
-        self.lines.iter().rev().find(|line| is_of_form(line)).copied()
+        self.own.iter().rev().find(|line| is_of_form(line)).copied()
     }
 }
 

@@ -102,7 +102,7 @@ impl Devices for SshDevices {
         &self,
         device: &DeviceName,
         facts_for: &[SourcePath],
-        remembered: ConnectHints,
+        hints: ConnectHints,
     ) -> Result<SshSession, DeviceFailure> {
         let Some(target) = self.targets.get(device) else {
             return Err(DeviceFailure {
@@ -111,13 +111,13 @@ impl Devices for SshDevices {
                 remedy: None,
             });
         };
-        if remembered.hangs_up_on_commands {
+        if hints.hangs_up_on_commands {
             self.reach.known_without_commands().insert(device.clone());
         }
         if !may_compress(target) {
             return self.reach.connect(target, facts_for).await;
         }
-        if remembered.compression_paid == Some(true) {
+        if hints.compression_paid == Some(true) {
             match self.reach.connect(&compressed(target), facts_for).await {
                 Ok(session) => return Ok(session.with_compression()),
                 // It may be the compression that the device, or something on the way, cannot cope with.

@@ -16,6 +16,7 @@ use tokio::process::Child;
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
+use crate::classify::LET_IN;
 use crate::guard::Guard;
 use crate::last_words::LastWords;
 use crate::pacing::Turn;
@@ -145,12 +146,16 @@ impl JumpConnection {
         (&self.jump, &self.socket)
     }
 
-    /// What it said of its end, if it has ended, or does so this very moment; without what it said of single devices.
+    /// What it said since the jump host let us in, if it has ended, or does so this very moment; without what it said of single devices.
     pub(crate) async fn last_words(&self) -> Option<String> {
         timeout(SAME_MOMENT, self.words.ended()).await.ok()?;
         let words = self.words.text();
-        let of_all = words.lines().filter(|line| !line.contains("open failed: "));
-        Some(of_all.flat_map(|line| [line, "\n"]).collect())
+        // With the carriage returns by which ssh's own lines are known.
+        let lines: Vec<&str> = words.split_terminator('\n').collect();
+        let let_in = lines.iter().rposition(|line| line.starts_with(LET_IN));
+        let since = lines.iter().skip(let_in.map_or(0, |line| line + 1));
+        let of_all = since.filter(|line| !line.contains("open failed: "));
+        Some(of_all.flat_map(|line| [*line, "\n"]).collect())
     }
 
     /// Leaves the group. The last one ends the connection, and waits until its processes are gone.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::event::Event;
-use engine::ports::{Placed, PublishFault, Reason};
+use engine::ports::{NoShell, Placed, PublishFault, Reason};
 use model::{LeaveReason, WaitReason};
 use tokio::time::sleep;
 
@@ -111,7 +111,7 @@ async fn what_is_found_out_about_compression_is_remembered_for_a_day() {
             Err(_) => world.sim.clock.jump(hours * HOUR),
         }
         world.sweep().await;
-        let told: Vec<_> = world.device().requests.remembered.clone();
+        let told: Vec<_> = world.device().requests.hints.clone();
         let told: Vec<_> = told.iter().map(|told| told.compression_paid).collect();
         assert_eq!(told, [None, remembered], "{found:?} {hours}");
     }
@@ -146,4 +146,25 @@ async fn what_other_collectors_have_left_in_the_store_is_reported() {
         });
         assert_eq!(foreign.collect::<Vec<_>>(), told);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_hangs_up_over_a_command_is_known_for_a_day() {
+    let world = TestWorld::new();
+    let hangs_up = |hangs_up: bool| {
+        world.device().abilities.no_shell = hangs_up.then_some(NoShell::HangsUp);
+    };
+    hangs_up(true);
+    world.sweep().await;
+    sleep(Duration::from_hours(13)).await;
+    world.sweep().await;
+    // What is only remembered is not found anew.
+    sleep(Duration::from_hours(13)).await;
+    world.sweep().await;
+    hangs_up(false);
+    world.sweep().await;
+    world.sweep().await;
+    let told = world.device().requests.hints.clone();
+    let told: Vec<_> = told.iter().map(|hints| hints.hangs_up_on_commands).collect();
+    assert_eq!(told, [false, true, false, true, false]);
 }

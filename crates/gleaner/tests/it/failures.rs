@@ -12,7 +12,7 @@ use crate::outcome::Outcome;
 use crate::recording::content;
 
 /// The first device with a picture on it, and short times for giving up.
-fn fleet_of(session: Session) -> Fleet {
+pub(crate) fn fleet_of(session: Session) -> Fleet {
     let fleet = Fleet::of(&[session]);
     fleet
         .set("ssh.connect_timeout", "3s")
@@ -23,7 +23,7 @@ fn fleet_of(session: Session) -> Fleet {
 
 /// Sweeps, and asserts that the failure of device1 is told as this class, with this exit status, and harms nothing.
 #[track_caller]
-fn fails_as(fleet: &Fleet, class: &str, status: i32) -> Outcome {
+pub(crate) fn fails_as(fleet: &Fleet, class: &str, status: i32) -> Outcome {
     let outcome = fleet.sweep().exits(status).says("device1");
     assert_eq!(
         fleet.class_of("device1").as_deref(),
@@ -38,7 +38,7 @@ fn fails_as(fleet: &Fleet, class: &str, status: i32) -> Outcome {
 
 /// Asserts that all is well again.
 #[track_caller]
-fn recovers(fleet: &Fleet) {
+pub(crate) fn recovers(fleet: &Fleet) {
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
     assert_eq!(fleet.class_of("device1"), None, "an old failure is still told");
@@ -63,9 +63,9 @@ fn a_device_that_is_silent_after_tcp_connect_is_told_as_timed_out() {
 }
 
 #[test]
-fn a_device_that_is_silent_after_authentication_is_told_as_timed_out() {
+fn a_device_that_is_silent_after_authentication_needs_a_person() {
     let fleet = fleet_of(Session::Mute);
-    fails_as(&fleet, "timed-out", 5).says("let us in");
+    fails_as(&fleet, "stalled", 1).says("let us in");
 }
 
 #[test]

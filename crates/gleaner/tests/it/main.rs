@@ -36,6 +36,7 @@ mod recording;
 
 mod bad_input;
 mod broken_promises;
+mod causes;
 mod conflicts;
 mod contract;
 mod demo;

@@ -93,7 +93,7 @@ impl Devices for SimulatedDevices {
         &self,
         name: &DeviceName,
         _: &[SourcePath],
-        remembered: ConnectHints,
+        hints: ConnectHints,
     ) -> Result<SimulatedSession, DeviceFailure> {
         let station = self.stations.get(name.as_str());
         let station = station
@@ -124,7 +124,7 @@ impl Devices for SimulatedDevices {
         }
         let (facts, abilities, boot, early) = {
             let mut state = station.device.lock();
-            state.requests.remembered.push(remembered);
+            state.requests.hints.push(hints);
             let early = state.facts().clock.map(|_| Listing::ahead(&state));
             (state.facts(), state.abilities, state.boot, early)
         };

@@ -5,7 +5,7 @@
 use super::*;
 use FailureClass::{
     AliasUnknown, AuthenticationRefused, HostKeyChanged, HostKeyUnknown, JumpRefused, JumpUnreachable,
-    Protocol, Stalled, TimedOut, TunnelDown,
+    NoSftpServer, Protocol, Stalled, StartingUp, TimedOut, TunnelDown,
 };
 
 const JUMP: bool = true;
@@ -256,4 +256,116 @@ fn words_of_the_other_side_are_escaped_and_cut() {
     let message = judge(&words, DIRECT, None).failure.message;
     assert!(message.starts_with("\\x1b[2Jxxx") && message.len() < 320);
     check(DIRECT, "", Protocol, "ssh ended without a word");
+}
+
+const DEVICE_LET_IN: &str = "Authenticated to hive (via proxy) using \"publickey\".\n";
+const BOOTING: &str = "System is booting up. Unprivileged users are not permitted to log in yet. Please come back later. For technical details, see pam_nologin(8).\n\n";
+const EXPIRED: &str = "Your account has expired; please contact your system administrator.\n";
+const CHANGE: &str = "You are required to change your password immediately (administrator enforced).\n";
+const CLOSED: &str = "Connection closed by 127.0.0.1 port 7702\n";
+const CLOSED_THROUGH_JUMP: &str = "Connection closed by UNKNOWN port 65535\n";
+
+#[track_caller]
+fn check_exit(status: i32, words: &str, class: FailureClass, quote: &str) -> DeviceFailure {
+    let failure = judge(words, DIRECT, Some(status)).failure;
+    assert_eq!(failure.class, class, "{words}");
+    assert!(failure.message.contains(quote), "{}", failure.message);
+    failure
+}
+
+#[test]
+fn a_host_that_is_starting_up_is_told_whichever_it_is() {
+    check(DIRECT, &format!("{BOOTING}{CLOSED}"), StartingUp, "booting up");
+    let device = format!("{LET_IN}{BOOTING}{CLOSED_THROUGH_JUMP}");
+    check(JUMP, &device, StartingUp, "booting up");
+    let over_shared_jump = format!("{BOOTING}{CLOSED_THROUGH_JUMP}");
+    check(JUMP, &over_shared_jump, StartingUp, "booting up");
+    let jump = format!("{BOOTING}{CLOSED}{LOST}");
+    check(JUMP, &jump, JumpUnreachable, "jump host: ");
+    check_exit(254, LET_IN, StartingUp, "/etc/nologin");
+}
+
+#[test]
+fn an_account_that_is_not_let_in_is_told_in_the_servers_words() {
+    check(
+        DIRECT,
+        &format!("{EXPIRED}{CLOSED}"),
+        AuthenticationRefused,
+        "account has expired",
+    );
+    let jump = format!("{EXPIRED}{CLOSED}{LOST}");
+    check(JUMP, &jump, JumpRefused, "jump host: Your account has expired");
+    let failure = check_exit(
+        1,
+        &format!("{CHANGE}{LET_IN}"),
+        AuthenticationRefused,
+        "change your password",
+    );
+    assert!(failure.remedy().contains("passwd"), "{failure:?}");
+    let unnamed = format!("Welcome.\nclosed for the night\n{CLOSED}");
+    check(DIRECT, &unnamed, Protocol, "closed for the night");
+    let remedy = judge(&unnamed, DIRECT, Some(255)).failure.remedy;
+    assert!(remedy.is_some_and(|remedy| remedy.contains("pam_access")));
+}
+
+#[test]
+fn what_was_said_before_a_login_is_no_reason_of_what_fails_after_it() {
+    let banner =
+        format!("{EXPIRED}{BOOTING}{CHANGE}channel 0: open failed: connect failed: No route to host\n");
+    let end = "Connection to hive closed by remote host.\n";
+    for let_in in [LET_IN, DEVICE_LET_IN] {
+        let words = format!("{banner}{let_in}{end}");
+        check(JUMP, &words, Protocol, "closed by remote host");
+        check(DIRECT, &words, Protocol, "closed by remote host");
+    }
+    check_exit(
+        3,
+        &format!("{banner}{LET_IN}"),
+        AuthenticationRefused,
+        "change your",
+    );
+    check_exit(3, &format!("{EXPIRED}{LET_IN}"), Protocol, "exit status 3");
+}
+
+#[test]
+fn a_banner_that_speaks_like_ssh_in_the_midst_of_a_line_is_no_reason() {
+    let banner = "Idle connections are timed out.\nssh (OpenSSH): connect to host is logged\nAsk for help: Permission denied (by policy) is final\nsee: kex_exchange_identification: \n";
+    let refused = "root@hive: Permission denied (publickey).\r\n";
+    check(
+        DIRECT,
+        &format!("{banner}{refused}"),
+        AuthenticationRefused,
+        "root@hive",
+    );
+    check(DIRECT, &format!("{banner}{CLOSED}"), Protocol, "see: kex");
+    // Whole lines of ssh's, but not ended as ssh ends them.
+    let lines = "channel 0: open failed: connect failed: Connection refused\nConnection to hive port 22 timed out\nAuthenticated to hive (via proxy)\n";
+    check(
+        JUMP,
+        &format!("{lines}{refused}"),
+        AuthenticationRefused,
+        "root@hive",
+    );
+    assert!(!judge(&format!("{banner}{CLOSED}"), DIRECT, None).hung_up_at_once);
+}
+
+#[test]
+fn a_device_that_cannot_serve_sftp_is_known_by_its_exit_status() {
+    check_exit(127, LET_IN, NoSftpServer, "not there (exit status 127)");
+    check_exit(126, LET_IN, NoSftpServer, "cannot be run (exit status 126)");
+    let dropbear = format!("{LET_IN}bash: line 1: /usr/lib/sftp-server: No such file or directory\n");
+    check_exit(127, &dropbear, NoSftpServer, "No such file or directory");
+    let subsystem = format!("{LET_IN}subsystem request failed on channel 0\n");
+    check(DIRECT, &subsystem, NoSftpServer, "subsystem request failed");
+    check_exit(1, LET_IN, Protocol, "the device ended SFTP with exit status 1");
+}
+
+#[test]
+fn only_an_end_without_a_reason_after_a_login_is_worth_asking_without_a_command() {
+    let hung_up = "Received disconnect from 127.0.0.1 port 7108:11: Application disconnected\nDisconnected from 127.0.0.1 port 7108\n";
+    assert!(judge(&format!("{LET_IN}{hung_up}"), DIRECT, Some(255)).hung_up_after_login);
+    assert!(!judge(hung_up, DIRECT, Some(255)).hung_up_after_login);
+    let silent = "Timeout, server hive not responding.\n";
+    assert!(!judge(&format!("{LET_IN}{silent}"), DIRECT, Some(255)).hung_up_after_login);
+    assert!(!judge(LET_IN, DIRECT, Some(127)).hung_up_after_login);
 }

@@ -63,7 +63,8 @@ impl Supervised {
                     Some(jump) => jump.last_words().await,
                     None => None,
                 };
-                let said = of_jump.unwrap_or_default() + &words.text();
+                // Behind the login of the device: it is of the same moment as the end.
+                let said = words.text() + "\n" + &of_jump.unwrap_or_default();
                 verdict.end(judge(&said, through_jump, status.ok().and_then(|status| status.code())).failure);
             }
             why = owed.too_long(&files) => {

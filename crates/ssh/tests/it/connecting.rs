@@ -129,7 +129,7 @@ async fn a_device_that_is_silent_after_it_let_us_in_is_given_up() {
     world = world.device("hive", &format!("ForceCommand {}", sleeper.display()));
     world.connect_timeout = Duration::from_secs(3);
     let failure = refusal(&world, "hive").await;
-    assert_eq!(failure.class, FailureClass::TimedOut, "{failure}");
+    assert_eq!(failure.class, FailureClass::Stalled, "{failure}");
     assert!(failure.message.contains("SFTP"), "{failure}");
 }
 

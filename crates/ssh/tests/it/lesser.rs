@@ -8,10 +8,10 @@ use engine::ports::device::{DigestRequest, EntryKind, FileFaultKind, Move, Openn
 use model::{Digest, FailureClass, RelativePath, SourcePath};
 use sha2::{Digest as _, Sha256};
 use ssh::SshSession;
-use testbed::SFTP_SERVER;
+use testbed::{SFTP_SERVER, wait_until};
 
 use crate::listing::odd_names;
-use crate::world::{World, entries, relative, script, survey};
+use crate::world::{SOON, World, entries, relative, script, survey};
 
 /// A device whose commands are run by another shell than the login's, with some preparation.
 fn device_with_shell(world: World, preparation: &str, shell: &str) -> World {
@@ -237,11 +237,13 @@ async fn a_device_that_speaks_only_sftp_is_served() {
 }
 
 #[tokio::test]
-async fn a_device_that_permits_one_session_is_served_by_sftp_alone() {
+async fn a_device_that_permits_one_session_a_connection_is_asked_over_several() {
     let world = World::new().device("hive", "MaxSessions 1");
     a_file_can_be_gathered(&world).await;
     let hive = world.connect("hive", &[]).await.unwrap();
-    assert!(!hive.abilities().digests);
+    assert_eq!(hive.abilities().shortcomings(), Vec::<&str>::new());
+    hive.session.close().await;
+    assert!(wait_until(SOON, || world.ssh_processes().is_empty()));
 }
 
 #[tokio::test]

@@ -164,12 +164,12 @@ impl World {
         compression_paid: Option<bool>,
     ) -> Result<Connection, DeviceFailure> {
         let fleet = self.fleet(&[name]);
-        let remembered = ConnectHints {
+        let hints = ConnectHints {
             compression_paid,
             ..ConnectHints::default()
         };
         let session = fleet
-            .connect(&DeviceName::new(name).unwrap(), sources, remembered)
+            .connect(&DeviceName::new(name).unwrap(), sources, hints)
             .await?;
         Ok(Connection {
             session,

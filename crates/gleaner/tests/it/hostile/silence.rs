@@ -8,9 +8,12 @@ use sim::hostile::{Answer, FilesLie, Misbehaviour, Moment, Point, Speech, Step};
 use super::lie::{Character, at, endless, once};
 use super::siege::{Siege, Way};
 use super::suspect::{Case, Fate, Watch, case};
+use crate::context::SETTLE;
 use crate::recording::content;
 
 const TIMED_OUT: Fate = Fate::Fails("timed-out");
+/// Reached, and let in: somebody has to look.
+const SILENT_AFTER_LOGIN: Fate = Fate::Fails("stalled");
 const STALLED: Fate = Fate::Stalls(Watch::Silence);
 const PROTOCOL: Fate = Fate::Fails("protocol");
 
@@ -30,27 +33,60 @@ fn doors() -> Vec<Case> {
         ("crumbs after the new keys", NewKeys, Crumbs),
     ];
     let at_the_door = at_the_door.map(|(lie, from, speech)| (lie, Character::door(from, speech)));
-    let mute_at = |step, banner: Option<String>| {
-        Character::odd(Misbehaviour {
-            mute_at: Some(step),
-            banner,
-            ..Misbehaviour::default()
-        })
-    };
-    let long_banner = Some("All work and no play makes a dull banner.\r\n".repeat(5_000));
+    let muttering = Character::odd(Misbehaviour {
+        mute_at: Some(Step::Authentication),
+        banner: Some("All work and no play makes a dull banner.\r\n".repeat(5_000)),
+        ..Misbehaviour::default()
+    });
     let behind_it = [
-        ("silent in authentication", mute_at(Step::Authentication, None)),
-        (
-            "a long banner, then silent",
-            mute_at(Step::Authentication, long_banner),
-        ),
-        ("silent when a session is opened", mute_at(Step::Session, None)),
-        ("no word of SFTP", Character::greeting(Silence)),
-        ("SFTP's first word in crumbs", Character::greeting(Crumbs)),
+        ("silent in authentication", mute_at(Step::Authentication)),
+        ("a long banner, then silent", muttering),
     ];
     let all = at_the_door.into_iter().chain(behind_it);
     all.map(|(lie, character)| case(lie, character, TIMED_OUT))
         .collect()
+}
+
+fn mute_at(step: Step) -> Character {
+    Character::odd(Misbehaviour {
+        mute_at: Some(step),
+        ..Misbehaviour::default()
+    })
+}
+
+#[test]
+fn whoever_is_silent_or_slow_after_it_let_us_in_is_told_as_stalled() {
+    let cases = [
+        ("silent when a session is opened", mute_at(Step::Session)),
+        ("no word of SFTP", Character::greeting(Speech::Silence)),
+        ("SFTP's first word in crumbs", Character::greeting(Speech::Crumbs)),
+    ];
+    let cases = cases.map(|(lie, character)| case(lie, character, SILENT_AFTER_LOGIN));
+    Siege::of(cases.into(), Way::ThroughJump)
+        .set("ssh.connect_timeout", "3s")
+        .holds(1);
+}
+
+#[test]
+fn whoever_hangs_up_over_a_command_is_served_by_sftp_alone() {
+    let rude = Character::odd(Misbehaviour {
+        hangs_up_on_commands: true,
+        ..Misbehaviour::default()
+    });
+    let siege = Siege::of(
+        vec![case("hangs up over a command", rude, Fate::Waits)],
+        Way::Direct,
+    );
+    siege.holds(0);
+    let told = siege.fleet.status_of("device2")["shortcomings"].to_string();
+    assert!(told.contains("hangs up when a command is asked for"), "{told}");
+    std::thread::sleep(SETTLE);
+    siege
+        .fleet
+        .gleaner(["-vv", "run"])
+        .exits(0)
+        .says("device2: released 4 files")
+        .does_not_say("hangs up over a command");
 }
 
 #[test]

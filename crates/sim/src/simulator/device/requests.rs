@@ -33,8 +33,8 @@ type Hook = Box<dyn FnOnce(&mut DeviceState) + Send>;
 pub struct Requests {
     /// Every request.
     pub begun: Vec<Request>,
-    /// What was known of compression, whenever somebody connected.
-    pub remembered: Vec<ConnectHints>,
+    /// What was known of the device, whenever somebody connected.
+    pub hints: Vec<ConnectHints>,
     /// The sizes of files that were to be read together.
     pub together: Vec<u64>,
     /// From which byte on files were read.
