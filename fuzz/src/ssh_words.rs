@@ -32,9 +32,13 @@ fn words(words: &[u8]) {
     let kept = last_words(words, usize::MAX);
     assert!(kept.0.len() <= 3 * 16 * 1024, "more is kept than was to be");
     assert_eq!(kept, last_words(words, 7), "other words when they come in pieces");
-    for through_jump in [false, true] {
-        let judgement = judge(&kept.0, through_jump, None);
-        assert_eq!(judgement, judge(&kept.0, through_jump, None));
+    let statuses = [None, Some(255), Some(254), Some(127), Some(1), Some(0)];
+    for (through_jump, status) in [false, true]
+        .into_iter()
+        .flat_map(|jump| statuses.map(|status| (jump, status)))
+    {
+        let judgement = judge(&kept.0, through_jump, status);
+        assert_eq!(judgement, judge(&kept.0, through_jump, status));
         let message = judgement.failure.message;
         assert!(!message.trim().is_empty() && message.len() <= LONGEST_MESSAGE);
         assert!(!message.chars().any(char::is_control), "{message:?}");

@@ -165,7 +165,7 @@ impl Reach {
             Commands::Beside
         };
         loop {
-            let judgement = match self.connect_asking(target, facts_for, commands).await {
+            let judgement = match Box::pin(self.connect_asking(target, facts_for, commands)).await {
                 Ok(session) => return Ok(session),
                 Err(judgement) => judgement,
             };

@@ -42,6 +42,7 @@ pub(crate) use channels::Channel;
 use channels::Channels;
 pub(crate) use second::Reconnect;
 use second::Second;
+pub(crate) use supervise::stalled;
 
 /// How long a connection that has ended may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -287,7 +288,7 @@ impl SshSession {
     }
 
     fn stalled(&self) -> DeviceFailure {
-        supervise::stalled(self.stall_timeout)
+        stalled(self.stall_timeout)
     }
 
     /// Ends both connections in order. Boxed, because the second one is a session, too.

@@ -84,7 +84,7 @@ impl Settings {
 /// first.
 #[derive(Debug)]
 pub struct Sshd {
-    settings: Settings,
+    settings: Box<Settings>,
     /// Words that run the server, where they are others than in the settings.
     runner: Mutex<Vec<OsString>>,
     port: Port,
@@ -96,7 +96,7 @@ impl Sshd {
     pub fn start(settings: Settings) -> Self {
         let server = Self {
             runner: Mutex::new(settings.runner.clone()),
-            settings,
+            settings: Box::new(settings),
             port: Port::free(),
             listener: Mutex::default(),
         };

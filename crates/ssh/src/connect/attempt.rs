@@ -21,7 +21,7 @@ use crate::pacing::Turn;
 use crate::process::Client;
 use crate::resolve::{self, Route};
 use crate::script::Knowledge;
-use crate::session::{Connected, Reached, SshSession};
+use crate::session::{Connected, Reached, SshSession, stalled};
 use crate::target::Target;
 use crate::verdict::text_of;
 
@@ -177,10 +177,10 @@ impl Attempt<'_> {
         };
         if shell.is_err() && self.commands != Commands::Never {
             // There are servers that end the whole connection when they are asked for a command.
-            match timeout(self.connect_timeout, files.stat(b"/")).await {
+            match timeout(self.target.stall_timeout, files.stat(b"/")).await {
                 Ok(Err(error)) if error.status().is_none() => return Err(Unmet::EndedOverCommand(error)),
                 Ok(_) => {}
-                Err(_) => return Err(Unmet::Silent(self.silent_sftp())),
+                Err(_) => return Err(Unmet::Silent(stalled(self.target.stall_timeout))),
             }
         }
         Ok((files, shell))
@@ -189,19 +189,16 @@ impl Attempt<'_> {
     /// Waits for the device to let us in, then runs the script. A device without a shell for us is served by SFTP alone.
     async fn shell(&self, opener: &Opener) -> Result<Shell, NoShell> {
         self.let_in().await;
-        let mut opener = opener.clone();
-        let mut opened = self.open(&opener, self.connect_timeout).await;
-        if matches!(opened, Err(LaneError::OneSession)) {
+        let mut way = opener.clone();
+        let mut shell = self.open(&way, self.connect_timeout).await;
+        if matches!(shell, Err(LaneError::OneSession)) {
             // The proofs that a shell gives are worth a connection of its own.
-            opener.over = Over::ConnectionOfItsOwn {
-                connect_timeout: self.patience() * 2,
-            };
-            opened = self
-                .open(&opener, self.patience() * 2 + self.connect_timeout)
-                .await;
+            let connect_timeout = self.patience() * 2;
+            way.over = Over::ConnectionOfItsOwn { connect_timeout };
+            shell = self.open(&way, connect_timeout + self.connect_timeout).await;
         }
-        match opened {
-            Ok((lane, facts)) => Ok((opener, lane, facts)),
+        match shell {
+            Ok((lane, facts)) => Ok((way, lane, facts)),
             Err(error) => {
                 tracing::debug!(device = %self.target.name, error = text_of(&error), "no shell: SFTP only");
                 Err(match error {
@@ -247,10 +244,6 @@ impl Attempt<'_> {
         }
         drop(turn);
         sleep(self.connect_timeout + Duration::from_secs(1)).await;
-        self.silent_sftp()
-    }
-
-    fn silent_sftp(&self) -> DeviceFailure {
         DeviceFailure {
             remedy: Some(HASTEN_START_UP.to_owned()),
             ..self.silent(

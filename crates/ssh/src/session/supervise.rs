@@ -125,7 +125,7 @@ impl Owed {
     }
 }
 
-pub(super) fn stalled(stall_timeout: Duration) -> DeviceFailure {
+pub(crate) fn stalled(stall_timeout: Duration) -> DeviceFailure {
     given_up(GivenUp::Silent(stall_timeout))
 }
 
