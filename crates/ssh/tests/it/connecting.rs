@@ -175,6 +175,23 @@ async fn a_configuration_that_ssh_refuses_is_quoted() {
 }
 
 #[tokio::test]
+async fn what_this_machine_lacks_is_not_put_down_to_the_device() {
+    let world = World::new().device("hive", "");
+    let program = script(&world, "ssh", "exec /usr/bin/ssh \"$@\"");
+    let options = ssh::SshOptions {
+        program: program.clone(),
+        ..world.options()
+    };
+    let fleet = ssh::SshDevices::new(&options, vec![world.target("hive")]).unwrap();
+    std::fs::remove_file(program).unwrap();
+    let hive = DeviceName::new("hive").unwrap();
+    let connected = fleet.connect(&hive, &[], ConnectHints::default()).await;
+    let failure = connected.map(drop).unwrap_err();
+    assert_eq!(failure.class, FailureClass::CollectorFailed, "{failure}");
+    assert!(failure.message.contains("cannot start ssh"), "{failure}");
+}
+
+#[tokio::test]
 async fn what_a_user_has_configured_for_sessions_at_a_terminal_does_no_harm() {
     let world = World::new().device("hive", "");
     let (control, port) = (world.path("user-%C"), Port::free());
