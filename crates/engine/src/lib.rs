@@ -6,6 +6,8 @@
 
 pub mod fleet;
 
+mod claims;
+
 mod pass;
 
 mod source;

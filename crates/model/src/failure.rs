@@ -21,6 +21,8 @@ pub enum FailureClass {
     AuthenticationRefused,
     /// The source folder does not exist on the device.
     SourceMissing,
+    /// The source is the folder that another configured name leads to.
+    SameDevice,
     /// The device refuses to list or read the source.
     Permission,
     /// The device says something that its protocol does not allow, or ends the connection in between.
@@ -31,7 +33,7 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AliasUnknown,
         Self::JumpUnreachable,
         Self::JumpRefused,
@@ -41,6 +43,7 @@ impl FailureClass {
         Self::HostKeyChanged,
         Self::AuthenticationRefused,
         Self::SourceMissing,
+        Self::SameDevice,
         Self::Permission,
         Self::Protocol,
         Self::Stalled,
@@ -58,6 +61,7 @@ impl FailureClass {
             Self::HostKeyChanged => "host-key-changed",
             Self::AuthenticationRefused => "authentication-refused",
             Self::SourceMissing => "source-missing",
+            Self::SameDevice => "same-device",
             Self::Permission => "permission",
             Self::Protocol => "protocol",
             Self::Stalled => "stalled",
@@ -81,6 +85,7 @@ impl FailureClass {
             Self::HostKeyChanged => "the host key has changed",
             Self::AuthenticationRefused => "the device does not accept our key",
             Self::SourceMissing => "the source folder does not exist on the device",
+            Self::SameDevice => "the source is the folder that another name leads to; nothing was touched",
             Self::Permission => "the device does not let us read the source",
             Self::Protocol => "the device said something unexpected or hung up",
             Self::Stalled => "the device stopped answering, or came to no end",
@@ -111,6 +116,9 @@ impl FailureClass {
             }
             Self::AuthenticationRefused => "install the public key in the device's authorized_keys",
             Self::SourceMissing => "check `source` for this device, and that its disk is mounted",
+            Self::SameDevice => {
+                "compare where the two names lead, `HostName` and `Port` first: `ssh -G NAME` prints them; correct the wrong one, or take one of the two out of gleaner.toml"
+            }
             Self::Permission => "let the login user read and write the source folder",
             Self::Protocol => {
                 "if the link broke, the next pass goes on where this one stopped; if the device printed text, silence its start-up files (.bashrc) for shells that are not interactive"

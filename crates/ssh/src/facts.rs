@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::ports::device::DiskUse;
+use engine::ports::device::{DiskUse, FolderNumbers};
 use model::Timestamp;
 
 use crate::records::time;
@@ -22,6 +22,8 @@ pub(crate) struct Facts {
     pub(crate) leases: bool,
     /// In the order of the question.
     pub(crate) disks: Vec<Option<DiskUse>>,
+    /// In the order of the question, too.
+    pub(crate) folders: Vec<Option<FolderNumbers>>,
 }
 
 /// What the device digests files with.
@@ -99,6 +101,7 @@ impl Facts {
                 "perl" => facts.perl = true,
                 "leases" => facts.leases = true,
                 "disk" => facts.disks.push(disk(value)),
+                "folder" => facts.folders.push(folder(value)),
                 _ => {}
             }
         }
@@ -145,6 +148,15 @@ fn has_shape(value: &str, words: &[&[u8]], count: usize) -> bool {
         && fields.iter().skip(words.len()).all(is_number)
 }
 
+/// Device number and inode.
+fn folder(value: &str) -> Option<FolderNumbers> {
+    let (device_number, inode) = value.split_once(' ')?;
+    Some(FolderNumbers {
+        device_number: device_number.parse().ok()?,
+        inode: inode.parse().ok()?,
+    })
+}
+
 /// The last line of `df -P -k`: name, size, used, available, percentage, mount point. The name may have blanks.
 fn disk(line: &str) -> Option<DiskUse> {
     let fields: Vec<_> = line.split_ascii_whitespace().collect();
@@ -179,6 +191,9 @@ mod tests {
             "disk /dev/root 1000 400 500 45% /",
             "disk //server/a share 1000 400 -5 45% /mnt/x y",
             "disk ",
+            "folder 2049 131073",
+            "folder ",
+            "folder 2049 one",
             "clock 1700000000.123456789",
         ];
         let facts = Facts::read(lines.into_iter());
@@ -199,6 +214,11 @@ mod tests {
             available: 0,
         });
         assert_eq!(facts.disks, [full, over_quota, None]);
+        let numbers = FolderNumbers {
+            device_number: 2049,
+            inode: 131_073,
+        };
+        assert_eq!(facts.folders, [Some(numbers), None, None]);
     }
 
     #[test]

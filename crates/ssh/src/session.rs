@@ -206,8 +206,10 @@ impl SshSession {
 
     async fn device_facts(&self, facts: Facts, sources: &[SourcePath]) -> Result<DeviceFacts, DeviceFailure> {
         let mut told = facts.disks.into_iter();
-        let mut disks = Vec::new();
+        let mut numbers = facts.folders.into_iter();
+        let (mut disks, mut folders) = (Vec::new(), Vec::new());
         for source in sources {
+            folders.push((source.clone(), numbers.next().flatten()));
             let disk = match told.next().flatten() {
                 Some(disk) => Some(disk),
                 None => self.disk_by_sftp(source).await?,
@@ -219,6 +221,7 @@ impl SshSession {
             boot_id: facts.boot_id,
             uptime: facts.uptime,
             disks,
+            folders,
         })
     }
 

@@ -208,6 +208,17 @@ pub struct DeviceFacts {
     pub uptime: Option<Duration>,
     /// For each source asked about: the file system it is on. `None` where it could not be told.
     pub disks: Vec<(SourcePath, Option<DiskUse>)>,
+    /// For each source asked about: which folder it is, links followed. `None` where it could not be told.
+    pub folders: Vec<(SourcePath, Option<FolderNumbers>)>,
+}
+
+/// Which folder of its kernel a folder is: no two that exist at the same time have the same numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FolderNumbers {
+    /// The device number of its file system.
+    pub device_number: u64,
+    /// Its inode.
+    pub inode: u64,
 }
 
 /// How full a file system is, in bytes.
