@@ -8,6 +8,8 @@ pub mod fleet;
 
 mod claims;
 
+mod file_system;
+
 mod pass;
 
 mod source;

@@ -89,6 +89,8 @@ impl WaitReason {
 pub enum LeaveReason {
     /// It matches `exclude`.
     Excluded,
+    /// The file system keeps it for itself.
+    FileSystem,
     /// A symbolic link.
     Link,
     /// A pipe, socket or device node.
@@ -113,8 +115,9 @@ pub enum LeaveReason {
 
 impl LeaveReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Excluded,
+        Self::FileSystem,
         Self::Link,
         Self::Special,
         Self::Name,
@@ -131,6 +134,7 @@ impl LeaveReason {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Excluded => "excluded",
+            Self::FileSystem => "file-system",
             Self::Link => "link",
             Self::Special => "special",
             Self::Name => "name",
@@ -148,6 +152,7 @@ impl LeaveReason {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Excluded => "left by an `exclude` rule",
+            Self::FileSystem => "the file system keeps it for itself (`lost+found`)",
             Self::Link => "a symbolic link",
             Self::Special => "a pipe, socket or device node",
             Self::Name => "its name cannot be stored",
@@ -164,10 +169,10 @@ impl LeaveReason {
     /// What a person can do about it; empty where nothing needs doing.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Excluded | Self::Link | Self::Special | Self::KeptByRule => "",
+            Self::Excluded | Self::FileSystem | Self::Link | Self::Special | Self::KeptByRule => "",
             Self::Name => "rename it on the device",
             Self::Unreadable => "let the login user read it",
-            Self::FolderUnreadable => "let the login user list it",
+            Self::FolderUnreadable => "let the login user list it, or name it in `exclude`",
             Self::FolderUnwritable | Self::RemovalRefused => {
                 "let the login user write the folder, or set `release = \"keep\"`"
             }
@@ -182,7 +187,7 @@ impl LeaveReason {
     pub const fn is_fault(self) -> bool {
         !matches!(
             self,
-            Self::Excluded | Self::Link | Self::Special | Self::KeptByRule
+            Self::Excluded | Self::FileSystem | Self::Link | Self::Special | Self::KeptByRule
         )
     }
 }

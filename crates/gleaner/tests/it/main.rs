@@ -46,6 +46,7 @@ mod hidden_writers;
 mod hostile;
 mod kills;
 mod ledger;
+mod left_alone;
 mod lesser_devices;
 mod names;
 mod same_device;
