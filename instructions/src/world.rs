@@ -145,6 +145,7 @@ impl Session for Device {
             tells_time: true,
             renames_atomically: true,
             reads_together: true,
+            one_view: true,
         }
     }
 

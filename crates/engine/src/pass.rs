@@ -219,6 +219,9 @@ impl Findings {
         self.received = visit.session.bytes_received();
         if let Some(report) = &mut self.report {
             report.writer_check = self.left.writer_check;
+            // A listing may have shown that the device can less than it seemed.
+            let shortcomings = visit.session.abilities().shortcomings();
+            report.shortcomings = shortcomings.into_iter().map(str::to_owned).collect();
             let paid = visit.session.compression_paid();
             report.compression = paid.map(|paid| CompressionFinding {
                 paid,

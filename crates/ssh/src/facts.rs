@@ -23,7 +23,14 @@ pub(crate) struct Facts {
     /// In the order of the question.
     pub(crate) disks: Vec<Option<DiskUse>>,
     /// In the order of the question, too.
-    pub(crate) folders: Vec<Option<FolderNumbers>>,
+    pub(crate) folders: Vec<Option<Folder>>,
+}
+
+/// What the shell sees in the place of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Folder {
+    pub(crate) numbers: FolderNumbers,
+    pub(crate) modified: Timestamp,
 }
 
 /// What the device digests files with.
@@ -148,13 +155,15 @@ fn has_shape(value: &str, words: &[&[u8]], count: usize) -> bool {
         && fields.iter().skip(words.len()).all(is_number)
 }
 
-/// Device number and inode.
-fn folder(value: &str) -> Option<FolderNumbers> {
-    let (device_number, inode) = value.split_once(' ')?;
-    Some(FolderNumbers {
-        device_number: device_number.parse().ok()?,
-        inode: inode.parse().ok()?,
-    })
+/// Device number, inode, and the second in which it was last modified.
+fn folder(value: &str) -> Option<Folder> {
+    let mut fields = value.split(' ');
+    let numbers = FolderNumbers {
+        device_number: fields.next()?.parse().ok()?,
+        inode: fields.next()?.parse().ok()?,
+    };
+    let modified = time(fields.next()?)?;
+    Some(Folder { numbers, modified })
 }
 
 /// The last line of `df -P -k`: name, size, used, available, percentage, mount point. The name may have blanks.
@@ -191,9 +200,9 @@ mod tests {
             "disk /dev/root 1000 400 500 45% /",
             "disk //server/a share 1000 400 -5 45% /mnt/x y",
             "disk ",
-            "folder 2049 131073",
+            "folder 2049 131073 1700000000",
             "folder ",
-            "folder 2049 one",
+            "folder 2049 one 1",
             "clock 1700000000.123456789",
         ];
         let facts = Facts::read(lines.into_iter());
@@ -218,7 +227,11 @@ mod tests {
             device_number: 2049,
             inode: 131_073,
         };
-        assert_eq!(facts.folders, [Some(numbers), None, None]);
+        let folder = Folder {
+            numbers,
+            modified: Timestamp::from_seconds(1_700_000_000),
+        };
+        assert_eq!(facts.folders, [Some(folder), None, None]);
     }
 
     #[test]

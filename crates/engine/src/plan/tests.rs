@@ -28,6 +28,7 @@ fn full_abilities() -> Abilities {
         tells_time: true,
         renames_atomically: true,
         reads_together: true,
+        one_view: true,
     }
 }
 

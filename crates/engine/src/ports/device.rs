@@ -161,7 +161,7 @@ pub trait Session: Send + Sync + 'static {
 /// What a device can prove.
 #[allow(
     clippy::struct_excessive_bools,
-    reason = "five abilities that a device has or lacks independently of each other"
+    reason = "six abilities that a device has or lacks independently of each other"
 )]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
@@ -175,12 +175,20 @@ pub struct Abilities {
     pub renames_atomically: bool,
     /// [`Session::fetch_together`] is of use.
     pub reads_together: bool,
+    /// The device's shell and its SFTP server show the same folders, as far as is known. Else SFTP alone is used.
+    pub one_view: bool,
 }
 
 impl Abilities {
     /// What the device lacks, in a few words for `status`; empty for a full device.
     pub fn shortcomings(&self) -> Vec<&'static str> {
         let mut shortcomings = Vec::new();
+        if !self.one_view {
+            shortcomings.push(
+                "its SFTP server shows other folders than its shell: SFTP alone is used, so files settle for settle_blind, and content is proved by size and time only",
+            );
+            return shortcomings;
+        }
         if !self.complete_identities {
             shortcomings.push("no GNU find and stat: files are told apart by size and mtime only");
         }

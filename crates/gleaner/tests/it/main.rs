@@ -52,4 +52,5 @@ mod names;
 mod same_device;
 mod ssh_config;
 mod store;
+mod views;
 mod writers;

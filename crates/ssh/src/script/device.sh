@@ -60,7 +60,7 @@ facts() {
             IFS= read -r line
             printf %s "$line"
         })"
-        fact folder "$(stat -L -c '%d %i' "$source" 2>/dev/null </dev/null)"
+        fact folder "$(stat -L -c '%d %i %Y' "$source" 2>/dev/null </dev/null)"
         sources=$((sources - 1))
     done
     # Last, so that as little time as can be passes between reading the clock and telling it.

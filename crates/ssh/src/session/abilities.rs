@@ -18,6 +18,18 @@ pub(super) fn of(facts: &Facts, renames_atomically: bool) -> Abilities {
         tells_time: facts.clock.is_some() && facts.boot_id.is_some() && facts.uptime.is_some(),
         renames_atomically,
         reads_together: false,
+        one_view: true,
+    }
+}
+
+/// What is left where the shell shows other folders than SFTP. The clock that it told is that of the same kernel.
+pub(super) fn by_sftp_alone(with_shell: Abilities) -> Abilities {
+    Abilities {
+        complete_identities: false,
+        digests: false,
+        reads_together: false,
+        one_view: false,
+        ..with_shell
     }
 }
 

@@ -51,7 +51,7 @@ impl SshSession {
         source: &SourcePath,
         moves: &[Move],
     ) -> Result<Vec<Option<Moved>>, DeviceFailure> {
-        let (Some(lanes), true) = (&self.lanes, self.renames_together) else {
+        let (Some(lanes), true) = (self.shell(), self.renames_together) else {
             return Ok(vec![None; moves.len()]);
         };
         let names = |step: &Move| [&step.from, &step.to].map(|path| Self::path(source, path));

@@ -37,6 +37,7 @@ impl Kind {
             tells_time: true,
             renames_atomically: true,
             reads_together: true,
+            one_view: true,
         };
         match self {
             Self::Full | Self::Blind | Self::LyingLeases => full,
@@ -54,6 +55,7 @@ impl Kind {
                 tells_time: false,
                 renames_atomically: true,
                 reads_together: false,
+                one_view: true,
             },
         }
     }
