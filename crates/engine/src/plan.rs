@@ -103,7 +103,7 @@ pub fn judge(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
 /// Why a folder that the device does not let us list is left. What cannot be looked into may be excluded all the same.
 pub(crate) fn judge_unlistable(folder: &RelativePath, rules: &Rules) -> LeaveReason {
     if withdrawn::is_within(folder) {
-        LeaveReason::FolderUnreadable
+        LeaveReason::WithdrawnUnreadable
     } else if rules.exclude.excludes_folder(folder.as_bytes()) {
         LeaveReason::Excluded
     } else if file_system::owns_folder(folder) {

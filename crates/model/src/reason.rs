@@ -103,19 +103,25 @@ pub enum LeaveReason {
     FolderUnreadable,
     /// Stored, but its folder cannot be written, so it cannot be released.
     FolderUnwritable,
+    /// Stored, but marked immutable or append-only, so it cannot be released.
+    Immutable,
+    /// Stored, but it is another user's in a folder with the sticky bit, so it cannot be released.
+    Sticky,
     /// Stored, but the device cannot rename safely, so it cannot be released.
     RenameUnsupported,
     /// Stored; the rules keep it on the device.
     KeptByRule,
     /// Stored, but the device refused to remove it.
     RemovalRefused,
+    /// A withdrawn folder that cannot be listed; what is in it is not known.
+    WithdrawnUnreadable,
     /// Withdrawn by another gleaner more than a week ago.
     ForeignWithdrawn,
 }
 
 impl LeaveReason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Excluded,
         Self::FileSystem,
         Self::Link,
@@ -124,9 +130,12 @@ impl LeaveReason {
         Self::Unreadable,
         Self::FolderUnreadable,
         Self::FolderUnwritable,
+        Self::Immutable,
+        Self::Sticky,
         Self::RenameUnsupported,
         Self::KeptByRule,
         Self::RemovalRefused,
+        Self::WithdrawnUnreadable,
         Self::ForeignWithdrawn,
     ];
 
@@ -141,9 +150,12 @@ impl LeaveReason {
             Self::Unreadable => "unreadable",
             Self::FolderUnreadable => "folder-unreadable",
             Self::FolderUnwritable => "folder-unwritable",
+            Self::Immutable => "immutable",
+            Self::Sticky => "sticky",
             Self::RenameUnsupported => "rename-unsupported",
             Self::KeptByRule => "kept-by-rule",
             Self::RemovalRefused => "removal-refused",
+            Self::WithdrawnUnreadable => "withdrawn-unreadable",
             Self::ForeignWithdrawn => "foreign-withdrawn",
         }
     }
@@ -159,9 +171,16 @@ impl LeaveReason {
             Self::Unreadable => "the device does not let us read it",
             Self::FolderUnreadable => "the device does not let us list this folder",
             Self::FolderUnwritable => "stored, but its folder on the device cannot be written",
+            Self::Immutable => {
+                "stored, but it or its folder is marked immutable or append-only on the device"
+            }
+            Self::Sticky => "stored, but it is another user's, and the sticky bit of its folder protects it",
             Self::RenameUnsupported => "stored, but the device cannot rename safely",
             Self::KeptByRule => "stored, and kept by `release = \"keep\"`",
             Self::RemovalRefused => "stored, but the device refused to remove it",
+            Self::WithdrawnUnreadable => {
+                "another login has withdrawn files into this folder, and the device does not let us list it"
+            }
             Self::ForeignWithdrawn => "withdrawn by another gleaner",
         }
     }
@@ -174,7 +193,16 @@ impl LeaveReason {
             Self::Unreadable => "let the login user read it",
             Self::FolderUnreadable => "let the login user list it, or name it in `exclude`",
             Self::FolderUnwritable | Self::RemovalRefused => {
-                "let the login user write the folder, or set `release = \"keep\"`"
+                "let the login user write the folder, or set `release = \"keep\"`; if it may write there, look at the file and its folder with `ls -ld` and `lsattr -d`"
+            }
+            Self::Immutable => {
+                "as root on the device, `chattr -i -a` the file and its folder, or set `release = \"keep\"`"
+            }
+            Self::Sticky => {
+                "log in as the owner of the files or as root, or take the sticky bit off the folder (`chmod -t`), or set `release = \"keep\"`"
+            }
+            Self::WithdrawnUnreadable => {
+                "give the folder to the login: as root on the device, `chown -R LOGIN` the folder; then its files are gathered"
             }
             Self::RenameUnsupported => "use OpenSSH's sftp-server on the device, or set `release = \"keep\"`",
             Self::ForeignWithdrawn => {

@@ -1,6 +1,7 @@
 //! A session with one device: SFTP for what concerns files, the script for what SFTP cannot tell.
 
 mod abilities;
+mod causes;
 mod channels;
 mod confirm;
 mod digest;

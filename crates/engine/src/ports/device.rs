@@ -453,6 +453,12 @@ pub enum FileFaultKind {
     Missing,
     /// The device does not permit it.
     Permission,
+    /// It may not be renamed or removed, because its folder cannot be written.
+    FolderUnwritable,
+    /// It or its folder is marked immutable or append-only.
+    Immutable,
+    /// It belongs to somebody else, and the sticky bit of its folder protects it.
+    Sticky,
     /// The file system is read-only.
     ReadOnly,
     /// The target is on another file system (EXDEV). SFTP tells this as a plain failure: see the message.

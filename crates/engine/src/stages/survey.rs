@@ -377,6 +377,9 @@ pub(crate) fn reason_of(fault: &FileFault) -> Reason {
         Kind::Missing | Kind::Grown | Kind::NotAFile => Reason::Wait(WaitReason::Changed),
         Kind::Open => Reason::Wait(WaitReason::Open),
         Kind::Permission => Reason::Leave(LeaveReason::Unreadable),
+        Kind::FolderUnwritable => Reason::Leave(LeaveReason::FolderUnwritable),
+        Kind::Immutable => Reason::Leave(LeaveReason::Immutable),
+        Kind::Sticky => Reason::Leave(LeaveReason::Sticky),
         Kind::ReadOnly | Kind::OtherFileSystem | Kind::Unsupported | Kind::Other => {
             Reason::Wait(WaitReason::Unproved)
         }

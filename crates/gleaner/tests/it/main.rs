@@ -51,6 +51,7 @@ mod lesser_devices;
 mod names;
 mod same_device;
 mod ssh_config;
+mod stays;
 mod store;
 mod views;
 mod writers;
