@@ -355,7 +355,7 @@ async fn a_folder_that_somebody_removes_after_it_was_made_is_made_again() {
         fs::write(path.join(name), name).unwrap();
         let step = Move {
             from: relative(name),
-            to: relative(&format!("made/deep/{name}")),
+            to: relative(format!("made/deep/{name}")),
         };
         let moved = hive.rename(&source, &[step]).await.unwrap();
         assert!(matches!(moved[..], [Ok(Ok(_))]), "{moved:?}");
