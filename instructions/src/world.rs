@@ -45,6 +45,7 @@ impl Obliging {
             boot_id: Some("e540966f-acc0-4bcb-b41b-700e49852b8d".to_owned()),
             uptime: Some(Duration::from_hours(24)),
             disks: Vec::new(),
+            folders: Vec::new(),
         };
         Self {
             devices: Device {
@@ -146,6 +147,7 @@ impl Session for Device {
             reads_together: true,
             no_shell: None,
             is_read_only: false,
+            one_view: true,
         }
     }
 

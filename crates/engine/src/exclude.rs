@@ -45,6 +45,16 @@ impl Exclude {
     }
 }
 
+impl Exclude {
+    /// Whether everything in a folder is excluded, whatever it is called.
+    pub fn excludes_folder(&self, path: &[u8]) -> bool {
+        self.excludes(path) || self.excludes(&[path, b"/", ANY_NAME].concat())
+    }
+}
+
+/// A name that no pattern means: one that takes it takes any.
+const ANY_NAME: &[u8] = b"\x01any\x01name\x01";
+
 impl PartialEq for Exclude {
     fn eq(&self, other: &Self) -> bool {
         self.patterns == other.patterns
@@ -117,6 +127,28 @@ mod tests {
         assert!(excludes("day/*.tmp", b"day/a.tmp"));
         assert!(!excludes("day/*.tmp", b"day/set/a.tmp"));
         assert!(excludes("day/**/*.tmp", b"day/set/a.tmp"));
+    }
+
+    #[test]
+    fn a_folder_is_excluded_where_everything_in_it_is() {
+        let excludes = |pattern: &str, path: &[u8]| {
+            let exclude = Exclude::new([pattern.to_owned()]).unwrap();
+            exclude.excludes_folder(path)
+        };
+        for pattern in [
+            "dark",
+            "dark/",
+            "/day/",
+            "/day/dark/",
+            "/day/*",
+            "day/dark/**",
+            "d*k/",
+        ] {
+            assert!(excludes(pattern, b"day/dark"), "{pattern}");
+        }
+        for pattern in ["*.tmp", "/dark/", "/day/*.jpg", "day/dark/*.jpg", "day/dark/x"] {
+            assert!(!excludes(pattern, b"day/dark"), "{pattern}");
+        }
     }
 
     #[test]

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use model::{DeviceName, FailureClass};
 
+use crate::claims::Claims;
 use crate::event::{Event, PassSummary, Reporter};
 use crate::oldest::{PlanBytes, PlanRoom};
 use crate::pass::pass;
-use crate::ports::{Clock, LedgerError, PassOutcome, Store, StoreError};
+use crate::ports::{Clock, Ledger, LedgerError, PassOutcome, Store, StoreError};
 use crate::recourse::with_causes;
 use crate::rules::{DeviceRules, Mode};
 use crate::visit::Shared;
@@ -72,10 +73,16 @@ impl Bounds {
     }
 }
 
-/// Visits every device once. [`Bounds::parallel`] devices are worked on at a time; four times as many may be connecting or waiting for
-/// their turn, so that those that never answer cost the others nothing; and as many again may be overdue.
-///
-/// Looks at the store first: if it is not fit, no device is connected to.
+/// Which devices a sweep visits.
+#[derive(Debug, Clone, Copy)]
+pub struct Chosen<'a> {
+    /// Those that it visits.
+    pub visited: &'a [DeviceRules],
+    /// All that are configured: none of the others may be visited under the name of one of these.
+    pub configured: &'a [DeviceRules],
+}
+
+/// Visits every device once: as [`sweep_some`], with all devices chosen.
 pub async fn sweep<W: World>(
     world: &W,
     devices: &[DeviceRules],
@@ -83,8 +90,27 @@ pub async fn sweep<W: World>(
     mode: Mode,
     stop: &Stop,
 ) -> Result<SweepSummary, SweepError> {
-    let began = Instant::now();
+    let chosen = Chosen {
+        visited: devices,
+        configured: devices,
+    };
+    sweep_some(world, chosen, bounds, mode, stop).await
+}
+
+/// Visits every chosen device once. [`Bounds::parallel`] devices are worked on at a time; four times as many may be connecting or waiting for
+/// their turn, so that those that never answer cost the others nothing; and as many again may be overdue.
+///
+/// Looks at the store first: if it is not fit, no device is connected to.
+pub async fn sweep_some<W: World>(
+    world: &W,
+    chosen: Chosen<'_>,
+    bounds: Bounds,
+    mode: Mode,
+    stop: &Stop,
+) -> Result<SweepSummary, SweepError> {
+    let (began, devices) = (Instant::now(), chosen.visited);
     world.store().condition().await?;
+    let claims = world.ledger().claims().await?;
     let foreign_files = match mode {
         Mode::Act => {
             let week_ago = world.clock().now().minus(std::time::Duration::from_hours(7 * 24));
@@ -112,6 +138,7 @@ pub async fn sweep<W: World>(
     let shared = Shared {
         stop,
         plan_room: PlanRoom::new(bounds.plans),
+        claims: Claims::remembered(claims, chosen),
     };
     let mut visits: FuturesUnordered<_> = devices
         .iter()
@@ -168,6 +195,8 @@ async fn visit<W: World>(
     places: &Places,
 ) -> (DeviceName, Result<Option<PassSummary>, LedgerError>) {
     let name = device.name.clone();
+    let _begun = shared.claims.begin(&device.name);
+    shared.claims.wait_for_first(&device.name).await;
     let place = places.connecting.acquire().await;
     if shared.stop.is_asked() {
         return (name, Ok(None));

@@ -6,6 +6,10 @@
 
 pub mod fleet;
 
+mod claims;
+
+mod file_system;
+
 mod pass;
 
 mod source;

@@ -143,11 +143,19 @@ struct Findings {
 }
 
 async fn serve<W: World>(visit: &Visit<'_, W>, mode: Mode, findings: &mut Findings) -> Result<(), PassError> {
-    let (report, clock_trusted) = greet(visit).await?;
+    let (mut report, clock_trusted) = greet(visit).await?;
+    let claimed = visit
+        .claims
+        .claim(visit.device, visit.session.facts(), visit.now());
+    report.claims = claimed.claims;
     findings.report = Some(report);
     let mut failure = None;
     for source in &visit.device.sources {
-        match source::empty(visit, source, mode, clock_trusted, &mut findings.left).await {
+        let emptied = match claimed.refused.get(source) {
+            Some(refusal) => Err(PassError::Device(refusal.clone())),
+            None => source::empty(visit, source, mode, clock_trusted, &mut findings.left).await,
+        };
+        match emptied {
             Ok(()) => {}
             // The session goes on: another source may be well.
             Err(PassError::Device(error)) if concerns_source_only(error.class) => {
@@ -199,6 +207,7 @@ async fn greet<W: World>(visit: &Visit<'_, W>) -> Result<(DeviceReport, bool), P
         seen_at: now,
         clock,
         disks: facts.disks.clone(),
+        claims: Vec::new(),
         shortcomings: shortcomings.into_iter().map(str::to_owned).collect(),
         compression: None,
         writer_check: None,
@@ -221,6 +230,9 @@ impl Findings {
         self.received = visit.session.bytes_received();
         if let Some(report) = &mut self.report {
             report.writer_check = self.left.writer_check;
+            // A listing may have shown that the device can less than it seemed.
+            let shortcomings = visit.session.abilities().shortcomings();
+            report.shortcomings = shortcomings.into_iter().map(str::to_owned).collect();
             let paid = visit.session.compression_paid();
             report.compression = paid.map(|paid| CompressionFinding {
                 paid,

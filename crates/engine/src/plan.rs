@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::{Identity, LeaveReason, LedgerId, RelativePath, Timestamp, WaitReason};
 
+use crate::file_system;
 use crate::ports::{Abilities, Entry, EntryKind, Openness, Reason, Remembered, RowId};
 use crate::rules::{ReleaseRule, Rules};
 use crate::withdrawn;
@@ -73,7 +74,9 @@ pub fn judge(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
     let withdrawn = withdrawn::parse(&entry.path);
     let leave = |reason| Verdict::Standing(Reason::Leave(reason));
     match entry.kind {
-        EntryKind::Folder if withdrawn::is_within(&entry.path) => Verdict::Pass,
+        EntryKind::Folder if withdrawn::is_within(&entry.path) || file_system::owns_folder(&entry.path) => {
+            Verdict::Pass
+        }
         EntryKind::Folder
             if outlook.clock_trusted
                 && untouched_for(entry.identity.modified, outlook)
@@ -91,8 +94,22 @@ pub fn judge(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
             Some(withdrawn) => judge_settled(entry, withdrawn.original, outlook),
             None if withdrawn::is_within(&entry.path) => leave(LeaveReason::ForeignWithdrawn),
             None if outlook.rules.exclude.excludes(entry.path.as_bytes()) => leave(LeaveReason::Excluded),
+            None if file_system::owns_file(&entry.path) => leave(LeaveReason::FileSystem),
             None => judge_settled(entry, entry.path.clone(), outlook),
         },
+    }
+}
+
+/// Why a folder that the device does not let us list is left. What cannot be looked into may be excluded all the same.
+pub(crate) fn judge_unlistable(folder: &RelativePath, rules: &Rules) -> LeaveReason {
+    if withdrawn::is_within(folder) {
+        LeaveReason::WithdrawnUnreadable
+    } else if rules.exclude.excludes_folder(folder.as_bytes()) {
+        LeaveReason::Excluded
+    } else if file_system::owns_folder(folder) {
+        LeaveReason::FileSystem
+    } else {
+        LeaveReason::FolderUnreadable
     }
 }
 

@@ -11,13 +11,13 @@ pub mod store;
 pub use clock::Clock;
 pub use device::{
     Abilities, Chunk, ChunkSender, Confirmation, Confirmed, ConnectHints, DeviceFacts, DeviceFailure,
-    Devices, DigestRequest, DiskUse, Entry, EntryKind, FileFault, FileFaultKind, Inspection, Listed, Looked,
-    Move, Moved, NoShell, Openness, Session, SurveyItem, SurveySender, Wanted, WriterCheck,
+    Devices, DigestRequest, DiskUse, Entry, EntryKind, FileFault, FileFaultKind, FolderNumbers, Inspection,
+    Listed, Looked, Move, Moved, NoShell, Openness, Session, SurveyItem, SurveySender, Wanted, WriterCheck,
 };
 pub use ledger::{
-    ClockReading, CompressionFinding, DeviceReport, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS,
-    Others, PassEnd, PassOutcome, Reason, Record, Remembered, RowId, Sighting, Standing, StandingFile,
-    Suspicion, WithdrawnRow,
+    Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, Ledger, LedgerError,
+    MOST_SIGHTINGS, MOST_SUSPECTS, Others, PassEnd, PassOutcome, Reason, Record, Remembered, RowId, Sighting,
+    Standing, StandingFile, Suspicion, WithdrawnRow,
 };
 pub use store::{
     Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,

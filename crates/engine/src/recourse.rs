@@ -51,7 +51,10 @@ impl PassError {
 
 /// Whether a session goes on after such a failure: another source may be well.
 pub(crate) const fn concerns_source_only(class: FailureClass) -> bool {
-    matches!(class, FailureClass::SourceMissing | FailureClass::Permission)
+    matches!(
+        class,
+        FailureClass::SourceMissing | FailureClass::SameDevice | FailureClass::Permission
+    )
 }
 
 /// An error and its causes on one line.

@@ -12,6 +12,7 @@ use model::{PassId, RelativePath, SourcePath, Timestamp, WaitReason};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::claims::Claims;
 use crate::event::{Event, Reporter};
 use crate::oldest::PlanRoom;
 use crate::ports::{Clock, Reason, RowId};
@@ -29,6 +30,7 @@ pub(crate) const LONGEST_PASS: Duration = Duration::from_mins(15);
 pub(crate) struct Shared<'a> {
     pub(crate) stop: &'a Stop,
     pub(crate) plan_room: PlanRoom,
+    pub(crate) claims: Claims,
 }
 
 /// One visit to one device.
@@ -38,6 +40,7 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) session: &'a SessionOf<W>,
     pub(crate) stop: &'a Stop,
     pub(crate) plan_room: &'a PlanRoom,
+    pub(crate) claims: &'a Claims,
     /// The row of this pass in the ledger.
     pub(crate) pass: RowId,
     /// When the visit began, by the clock that nobody sets: nothing was looked at on the device before.
@@ -107,6 +110,7 @@ impl<'a, W: World> Visit<'a, W> {
             session,
             stop: shared.stop,
             plan_room: &shared.plan_room,
+            claims: &shared.claims,
             pass,
             earliest_look,
             connected,

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use engine::ports::{
-    ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS, Others, PassEnd,
-    Record, Remembered, RowId, Sighting, Suspicion, WithdrawnRow,
+    Claim, ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS, Others,
+    PassEnd, Record, Remembered, RowId, Sighting, Suspicion, WithdrawnRow,
 };
 use model::{DeviceName, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
 use rusqlite::{Connection, named_params};
@@ -12,7 +12,7 @@ use rusqlite::{Connection, named_params};
 use crate::fault::{refused, shown, translated};
 use crate::opening::Opened;
 use crate::worker::Worker;
-use crate::{OpenOptions, connection, opening, passes, records, sightings, suspects, values};
+use crate::{OpenOptions, claims, connection, opening, passes, records, sightings, suspects, values};
 
 /// The ledger of this collector, open for writing. While it is open, no other process can open it so.
 ///
@@ -188,6 +188,10 @@ impl Ledger for SqliteLedger {
         self.reader()
             .ask(move |ledger| passes::last_hang_up_on_command(ledger, &device))
             .await
+    }
+
+    async fn claims(&self) -> Result<Vec<(DeviceName, SourcePath, Claim)>, LedgerError> {
+        self.reader().ask(claims::all).await
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {

@@ -10,6 +10,7 @@
 pub mod ledger;
 pub mod reader;
 
+mod claims;
 mod connection;
 mod fault;
 mod lock;

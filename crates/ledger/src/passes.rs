@@ -5,7 +5,7 @@ use model::{DeviceName, FailureClass, SourcePath, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use crate::values::{self, bits};
-use crate::{names, standing};
+use crate::{claims, names, standing};
 
 /// Passes that ended like the one before them which are kept for each device: some hours of a daemon that never rests. Where
 /// the outcome changed is kept for ever, and so is what each day brought; without a bound, 500 devices would add 260
@@ -163,6 +163,7 @@ fn write_report(ledger: &Connection, device: i64, report: &DeviceReport) -> rusq
             .execute(named_params! { ":device": device, ":check": check.code() })?;
     }
     write_disks(ledger, device, &report.disks)?;
+    claims::replace(ledger, device, &report.claims)?;
     write_shortcomings(ledger, device, &report.shortcomings)
 }
 

@@ -25,6 +25,8 @@ pub enum FailureClass {
     NoSftpServer,
     /// The source folder does not exist on the device.
     SourceMissing,
+    /// The source is the folder that another configured name leads to.
+    SameDevice,
     /// The device refuses to list or read the source.
     Permission,
     /// The device says something that its protocol does not allow, or ends the connection in between.
@@ -37,7 +39,7 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AliasUnknown,
         Self::JumpUnreachable,
         Self::JumpRefused,
@@ -49,6 +51,7 @@ impl FailureClass {
         Self::AuthenticationRefused,
         Self::NoSftpServer,
         Self::SourceMissing,
+        Self::SameDevice,
         Self::Permission,
         Self::Protocol,
         Self::Stalled,
@@ -69,6 +72,7 @@ impl FailureClass {
             Self::AuthenticationRefused => "authentication-refused",
             Self::NoSftpServer => "no-sftp-server",
             Self::SourceMissing => "source-missing",
+            Self::SameDevice => "same-device",
             Self::Permission => "permission",
             Self::Protocol => "protocol",
             Self::Stalled => "stalled",
@@ -95,6 +99,7 @@ impl FailureClass {
             Self::AuthenticationRefused => "the device does not let us in",
             Self::NoSftpServer => "the device has no SFTP server",
             Self::SourceMissing => "the source folder does not exist on the device",
+            Self::SameDevice => "the source is the folder that another name leads to; nothing was touched",
             Self::Permission => "the device does not let us read the source",
             Self::Protocol => "the device said something unexpected or hung up",
             Self::Stalled => "the device stopped answering, or came to no end",
@@ -132,6 +137,9 @@ impl FailureClass {
                 "install it on the device: Debian, Ubuntu, Raspberry Pi OS `apt install openssh-sftp-server`; Alpine `apk add openssh-sftp-server`; OpenWrt `opkg install openssh-sftp-server`; Fedora `dnf install openssh-server`; for OpenSSH, check the line `Subsystem sftp` in its sshd_config"
             }
             Self::SourceMissing => "check `source` for this device, and that its disk is mounted",
+            Self::SameDevice => {
+                "compare where the two names lead, `HostName` and `Port` first: `ssh -G NAME` prints them; correct the wrong one, or take one of the two out of gleaner.toml"
+            }
             Self::Permission => "let the login user read and write the source folder",
             Self::Protocol => {
                 "if the link broke, the next pass goes on where this one stopped; if it happens again, try `sftp` to the device by hand"

@@ -89,6 +89,8 @@ impl WaitReason {
 pub enum LeaveReason {
     /// It matches `exclude`.
     Excluded,
+    /// The file system keeps it for itself.
+    FileSystem,
     /// A symbolic link.
     Link,
     /// A pipe, socket or device node.
@@ -101,6 +103,10 @@ pub enum LeaveReason {
     FolderUnreadable,
     /// Stored, but its folder cannot be written, so it cannot be released.
     FolderUnwritable,
+    /// Stored, but marked immutable or append-only, so it cannot be released.
+    Immutable,
+    /// Stored, but it is another user's in a folder with the sticky bit, so it cannot be released.
+    Sticky,
     /// Stored, but the device cannot rename safely, so it cannot be released.
     RenameUnsupported,
     /// Stored, but the device's SFTP server is read-only, so it cannot be released.
@@ -109,24 +115,30 @@ pub enum LeaveReason {
     KeptByRule,
     /// Stored, but the device refused to remove it.
     RemovalRefused,
+    /// A withdrawn folder that cannot be listed; what is in it is not known.
+    WithdrawnUnreadable,
     /// Withdrawn by another gleaner more than a week ago.
     ForeignWithdrawn,
 }
 
 impl LeaveReason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Excluded,
+        Self::FileSystem,
         Self::Link,
         Self::Special,
         Self::Name,
         Self::Unreadable,
         Self::FolderUnreadable,
         Self::FolderUnwritable,
+        Self::Immutable,
+        Self::Sticky,
         Self::RenameUnsupported,
         Self::ServerReadOnly,
         Self::KeptByRule,
         Self::RemovalRefused,
+        Self::WithdrawnUnreadable,
         Self::ForeignWithdrawn,
     ];
 
@@ -134,16 +146,20 @@ impl LeaveReason {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Excluded => "excluded",
+            Self::FileSystem => "file-system",
             Self::Link => "link",
             Self::Special => "special",
             Self::Name => "name",
             Self::Unreadable => "unreadable",
             Self::FolderUnreadable => "folder-unreadable",
             Self::FolderUnwritable => "folder-unwritable",
+            Self::Immutable => "immutable",
+            Self::Sticky => "sticky",
             Self::RenameUnsupported => "rename-unsupported",
             Self::ServerReadOnly => "server-read-only",
             Self::KeptByRule => "kept-by-rule",
             Self::RemovalRefused => "removal-refused",
+            Self::WithdrawnUnreadable => "withdrawn-unreadable",
             Self::ForeignWithdrawn => "foreign-withdrawn",
         }
     }
@@ -152,16 +168,24 @@ impl LeaveReason {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Excluded => "left by an `exclude` rule",
+            Self::FileSystem => "the file system keeps it for itself (`lost+found`)",
             Self::Link => "a symbolic link",
             Self::Special => "a pipe, socket or device node",
             Self::Name => "its name cannot be stored",
             Self::Unreadable => "the device does not let us read it",
             Self::FolderUnreadable => "the device does not let us list this folder",
             Self::FolderUnwritable => "stored, but its folder on the device cannot be written",
+            Self::Immutable => {
+                "stored, but it or its folder is marked immutable or append-only on the device"
+            }
+            Self::Sticky => "stored, but it is another user's, and the sticky bit of its folder protects it",
             Self::RenameUnsupported => "stored, but the device cannot rename safely",
             Self::ServerReadOnly => "stored, but the device's SFTP server only reads",
             Self::KeptByRule => "stored, and kept by `release = \"keep\"`",
             Self::RemovalRefused => "stored, but the device refused to remove it",
+            Self::WithdrawnUnreadable => {
+                "another login has withdrawn files into this folder, and the device does not let us list it"
+            }
             Self::ForeignWithdrawn => "withdrawn by another gleaner",
         }
     }
@@ -169,12 +193,21 @@ impl LeaveReason {
     /// What a person can do about it; empty where nothing needs doing.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Excluded | Self::Link | Self::Special | Self::KeptByRule => "",
+            Self::Excluded | Self::FileSystem | Self::Link | Self::Special | Self::KeptByRule => "",
             Self::Name => "rename it on the device",
             Self::Unreadable => "let the login user read it",
-            Self::FolderUnreadable => "let the login user list it",
+            Self::FolderUnreadable => "let the login user list it, or name it in `exclude`",
             Self::FolderUnwritable | Self::RemovalRefused => {
-                "let the login user write the folder, or set `release = \"keep\"`"
+                "let the login user write the folder, or set `release = \"keep\"`; if it may write there, look at the file and its folder with `ls -ld` and `lsattr -d`"
+            }
+            Self::Immutable => {
+                "as root on the device, `chattr -i -a` the file and its folder, or set `release = \"keep\"`"
+            }
+            Self::Sticky => {
+                "log in as the owner of the files or as root, or take the sticky bit off the folder (`chmod -t`), or set `release = \"keep\"`"
+            }
+            Self::WithdrawnUnreadable => {
+                "give the folder to the login: as root on the device, `chown -R LOGIN` the folder; then its files are gathered"
             }
             Self::RenameUnsupported => "use OpenSSH's sftp-server on the device, or set `release = \"keep\"`",
             Self::ServerReadOnly => {
@@ -190,7 +223,7 @@ impl LeaveReason {
     pub const fn is_fault(self) -> bool {
         !matches!(
             self,
-            Self::Excluded | Self::Link | Self::Special | Self::KeptByRule
+            Self::Excluded | Self::FileSystem | Self::Link | Self::Special | Self::KeptByRule
         )
     }
 }

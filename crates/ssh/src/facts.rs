@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::ports::device::DiskUse;
+use engine::ports::device::{DiskUse, FolderNumbers};
 use model::Timestamp;
 
 use crate::records::time;
@@ -22,6 +22,15 @@ pub(crate) struct Facts {
     pub(crate) leases: bool,
     /// In the order of the question.
     pub(crate) disks: Vec<Option<DiskUse>>,
+    /// In the order of the question, too.
+    pub(crate) folders: Vec<Option<Folder>>,
+}
+
+/// What the shell sees in the place of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Folder {
+    pub(crate) numbers: FolderNumbers,
+    pub(crate) modified: Timestamp,
 }
 
 /// What the device digests files with.
@@ -99,6 +108,7 @@ impl Facts {
                 "perl" => facts.perl = true,
                 "leases" => facts.leases = true,
                 "disk" => facts.disks.push(disk(value)),
+                "folder" => facts.folders.push(folder(value)),
                 _ => {}
             }
         }
@@ -145,6 +155,17 @@ fn has_shape(value: &str, words: &[&[u8]], count: usize) -> bool {
         && fields.iter().skip(words.len()).all(is_number)
 }
 
+/// Device number, inode, and the second in which it was last modified.
+fn folder(value: &str) -> Option<Folder> {
+    let mut fields = value.split(' ');
+    let numbers = FolderNumbers {
+        device_number: fields.next()?.parse().ok()?,
+        inode: fields.next()?.parse().ok()?,
+    };
+    let modified = time(fields.next()?)?;
+    Some(Folder { numbers, modified })
+}
+
 /// The last line of `df -P -k`: name, size, used, available, percentage, mount point. The name may have blanks.
 fn disk(line: &str) -> Option<DiskUse> {
     let fields: Vec<_> = line.split_ascii_whitespace().collect();
@@ -179,6 +200,9 @@ mod tests {
             "disk /dev/root 1000 400 500 45% /",
             "disk //server/a share 1000 400 -5 45% /mnt/x y",
             "disk ",
+            "folder 2049 131073 1700000000",
+            "folder ",
+            "folder 2049 one 1",
             "clock 1700000000.123456789",
         ];
         let facts = Facts::read(lines.into_iter());
@@ -199,6 +223,15 @@ mod tests {
             available: 0,
         });
         assert_eq!(facts.disks, [full, over_quota, None]);
+        let numbers = FolderNumbers {
+            device_number: 2049,
+            inode: 131_073,
+        };
+        let folder = Folder {
+            numbers,
+            modified: Timestamp::from_seconds(1_700_000_000),
+        };
+        assert_eq!(facts.folders, [Some(folder), None, None]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A session with one device: SFTP for what concerns files, the script for what SFTP cannot tell.
 
 mod abilities;
+mod causes;
 mod channels;
 mod confirm;
 mod digest;
@@ -12,6 +13,7 @@ mod second;
 mod supervise;
 mod survey;
 mod together;
+mod views;
 mod withdraw;
 
 use std::collections::HashSet;
@@ -43,6 +45,7 @@ use channels::Channels;
 pub(crate) use second::Reconnect;
 use second::Second;
 pub(crate) use supervise::stalled;
+use views::Views;
 
 /// How long a connection that has ended may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -70,6 +73,7 @@ pub struct SshSession {
     second: Option<Second>,
     verdict: Verdict,
     received: Arc<AtomicU64>,
+    views: Views,
     /// Folders known to be there, because this session has made them.
     made_folders: Mutex<HashSet<Vec<u8>>>,
     farewell: oneshot::Sender<()>,
@@ -162,6 +166,7 @@ impl SshSession {
             },
             together: reads_together.then(together::budget),
             renames_together: facts.perl,
+            views: Views::default(),
             second: None,
             dialect: facts.dialect,
             user: facts.user,
@@ -177,6 +182,13 @@ impl SshSession {
             farewell,
             supervisor,
         };
+        if session.lanes.is_some() {
+            let seen = facts
+                .folders
+                .iter()
+                .map(|folder| folder.map(|folder| folder.modified));
+            session.views = Views::of(&session.files, facts_for, &seen.collect::<Vec<_>>());
+        }
         match session.device_facts(facts, facts_for).await {
             Ok(facts) => session.facts = facts,
             Err(failure) => {
@@ -209,8 +221,11 @@ impl SshSession {
 
     async fn device_facts(&self, facts: Facts, sources: &[SourcePath]) -> Result<DeviceFacts, DeviceFailure> {
         let mut told = facts.disks.into_iter();
-        let mut disks = Vec::new();
+        let mut seen = facts.folders.into_iter();
+        let (mut disks, mut folders) = (Vec::new(), Vec::new());
         for source in sources {
+            let folder = seen.next().flatten();
+            folders.push((source.clone(), folder.map(|folder| folder.numbers)));
             let disk = match told.next().flatten() {
                 Some(disk) => Some(disk),
                 None => self.disk_by_sftp(source).await?,
@@ -222,6 +237,7 @@ impl SshSession {
             boot_id: facts.boot_id,
             uptime: facts.uptime,
             disks,
+            folders,
         })
     }
 
@@ -321,7 +337,10 @@ impl SshSession {
 
 impl Session for SshSession {
     fn abilities(&self) -> Abilities {
-        self.abilities
+        match self.views.differ() {
+            true => abilities::by_sftp_alone(self.abilities),
+            false => self.abilities,
+        }
     }
 
     fn facts(&self) -> &DeviceFacts {
@@ -337,7 +356,7 @@ impl Session for SshSession {
     }
 
     fn has_early_listing(&self, source: &SourcePath) -> bool {
-        let lanes = self.lanes.as_ref().filter(|_| self.dialect.lists());
+        let lanes = self.shell().filter(|_| self.dialect.lists());
         lanes.is_some_and(|lanes| lanes.bring_listing_of(source))
     }
 

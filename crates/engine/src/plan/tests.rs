@@ -30,6 +30,7 @@ fn full_abilities() -> Abilities {
         reads_together: true,
         no_shell: None,
         is_read_only: false,
+        one_view: true,
     }
 }
 

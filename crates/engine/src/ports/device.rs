@@ -187,6 +187,8 @@ pub struct Abilities {
     pub reads_together: bool,
     /// Why no command can be run on the device, where none can: it may have the tools that are missed.
     pub no_shell: Option<NoShell>,
+    /// The device's shell and its SFTP server show the same folders, as far as is known. Else SFTP alone is used.
+    pub one_view: bool,
 }
 
 /// Why no command can be run on a device.
@@ -224,6 +226,12 @@ impl Abilities {
     pub fn shortcomings(&self) -> Vec<&'static str> {
         let mut shortcomings = Vec::new();
         shortcomings.extend(self.no_shell.map(NoShell::text));
+        if !self.one_view {
+            shortcomings.push(
+                "its SFTP server shows other folders than its shell: SFTP alone is used, so files settle for settle_blind, and content is proved by size and time only",
+            );
+            return shortcomings;
+        }
         if !self.complete_identities {
             shortcomings.push(match self.no_shell {
                 None => "no GNU find and stat: files are told apart by size and mtime only",
@@ -259,6 +267,17 @@ pub struct DeviceFacts {
     pub uptime: Option<Duration>,
     /// For each source asked about: the file system it is on. `None` where it could not be told.
     pub disks: Vec<(SourcePath, Option<DiskUse>)>,
+    /// For each source asked about: which folder it is, links followed. `None` where it could not be told.
+    pub folders: Vec<(SourcePath, Option<FolderNumbers>)>,
+}
+
+/// Which folder of its kernel a folder is: no two that exist at the same time have the same numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FolderNumbers {
+    /// The device number of its file system.
+    pub device_number: u64,
+    /// Its inode.
+    pub inode: u64,
 }
 
 /// How full a file system is, in bytes.
@@ -485,6 +504,12 @@ pub enum FileFaultKind {
     Missing,
     /// The device does not permit it.
     Permission,
+    /// It may not be renamed or removed, because its folder cannot be written.
+    FolderUnwritable,
+    /// It or its folder is marked immutable or append-only.
+    Immutable,
+    /// It belongs to somebody else, and the sticky bit of its folder protects it.
+    Sticky,
     /// The file system is read-only.
     ReadOnly,
     /// The target is on another file system (EXDEV). SFTP tells this as a plain failure: see the message.

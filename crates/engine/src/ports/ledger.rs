@@ -7,7 +7,7 @@ use model::{
     SourcePath, StoreId, Timestamp, WaitReason,
 };
 
-use super::device::{DiskUse, WriterCheck};
+use super::device::{DiskUse, FolderNumbers, WriterCheck};
 
 /// The durable record of one collector. One writer at a time; all methods may be called at the same time.
 ///
@@ -61,6 +61,10 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
         device: &DeviceName,
     ) -> impl Future<Output = Result<Option<Timestamp>, LedgerError>> + Send;
+    /// Which folder each source was when its device last told, in any order. Those of devices that are not configured any more are among them.
+    fn claims(
+        &self,
+    ) -> impl Future<Output = Result<Vec<(DeviceName, SourcePath, Claim)>, LedgerError>> + Send;
 
     /// Records published files, all in one transaction. Rows stand in the order of `records`.
     fn record(&self, records: Vec<Record>) -> impl Future<Output = Result<Vec<RowId>, LedgerError>> + Send;
@@ -190,6 +194,24 @@ pub struct CompressionFinding {
     pub paid: bool,
     /// When that was found, by the collector's clock.
     pub at: Timestamp,
+}
+
+/// Which folder a source is, and since when it has been that one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Which.
+    pub folder: ClaimedFolder,
+    /// Since when every visit that could tell has found it to be that folder, by the collector's clock.
+    pub since: Timestamp,
+}
+
+/// A folder, told from every other one of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClaimedFolder {
+    /// The boot id of its kernel: containers share it.
+    pub boot_id: String,
+    /// Which folder of that kernel.
+    pub numbers: FolderNumbers,
 }
 
 /// A file that is published and about to be recorded.
@@ -353,6 +375,8 @@ pub struct DeviceReport {
     pub clock: Option<ClockReading>,
     /// How full the file system of each source is.
     pub disks: Vec<(SourcePath, Option<DiskUse>)>,
+    /// Which folder each source is, where that could be told. They replace what was known of the device.
+    pub claims: Vec<(SourcePath, Claim)>,
     /// What the device lacks, in words.
     pub shortcomings: Vec<String>,
     /// What was found out about compression; `None` leaves what was known.

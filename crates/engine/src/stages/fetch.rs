@@ -288,7 +288,8 @@ async fn fetch_one<W: World>(
         Err(fault) => {
             let (reason, detail) = (reason_of(&fault), where_it_lies(&file, fault.message));
             match fault.kind {
-                FileFaultKind::Grown => Arrival::Short(file, detail),
+                // What cannot be read in one way may be there in the other.
+                FileFaultKind::Grown | FileFaultKind::Missing => Arrival::Short(file, detail),
                 _ => {
                     visit.leave_behind(source, file.original(), size, reason, Some(detail));
                     Arrival::Left

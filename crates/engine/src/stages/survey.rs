@@ -114,12 +114,12 @@ impl<'v, W: World> Judging<'_, 'v, W> {
                 SurveyItem::Entry(entry) => self.judge_one(&entry, &mut ready, &mut unsure),
                 SurveyItem::Unlistable(path) => {
                     self.withdrawn.note_unlistable(&path);
-                    self.stand(
-                        path.to_string(),
-                        0,
-                        Reason::Leave(LeaveReason::FolderUnreadable),
-                        None,
-                    );
+                    let reason = plan::judge_unlistable(&path, self.outlook.rules);
+                    self.stand(path.to_string(), 0, Reason::Leave(reason), None);
+                }
+                // Escaped, and perhaps cut off: enough to tell which folder it is in.
+                SurveyItem::Refused(path, _) if self.outlook.rules.exclude.excludes(path.as_bytes()) => {
+                    self.stand(path, 0, Reason::Leave(LeaveReason::Excluded), None);
                 }
                 SurveyItem::Refused(path, error) => {
                     self.stand(path, 0, Reason::Leave(LeaveReason::Name), Some(error.to_string()));
@@ -377,6 +377,9 @@ pub(crate) fn reason_of(fault: &FileFault) -> Reason {
         Kind::Missing | Kind::Grown | Kind::NotAFile => Reason::Wait(WaitReason::Changed),
         Kind::Open => Reason::Wait(WaitReason::Open),
         Kind::Permission => Reason::Leave(LeaveReason::Unreadable),
+        Kind::FolderUnwritable => Reason::Leave(LeaveReason::FolderUnwritable),
+        Kind::Immutable => Reason::Leave(LeaveReason::Immutable),
+        Kind::Sticky => Reason::Leave(LeaveReason::Sticky),
         Kind::ReadOnly | Kind::OtherFileSystem | Kind::Unsupported | Kind::Other => {
             Reason::Wait(WaitReason::Unproved)
         }

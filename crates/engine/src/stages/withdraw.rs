@@ -149,13 +149,14 @@ async fn move_away<W: World>(
 
     tidy_after(visit, source, &second, in_source, beside).await?;
 
-    // Where no folder can be made because the device is full, a rename within the folder still works: and room comes with each release.
-    let (full, second): (Vec<_>, Vec<_>) = second.into_iter().partition(Attempt::may_be_for_want_of_room);
-    let full = full
+    // Where no folder can be made because the device is full, or one of another login is in its place, a rename within the folder still works.
+    let (refused, second): (Vec<_>, Vec<_>) =
+        second.into_iter().partition(Attempt::may_be_for_want_of_a_folder);
+    let refused = refused
         .into_iter()
         .map(|attempt| (attempt.candidate, attempt.known))
         .collect();
-    let third = rename_all(visit, source, full, |candidate| {
+    let third = rename_all(visit, source, refused, |candidate| {
         withdrawn::hidden(&ledger, &batch, &candidate.lies_at)
     })
     .await?;
@@ -243,15 +244,25 @@ async fn rename_all<W: World>(
 }
 
 impl Attempt {
-    /// Not so a file that is gone, or that somebody writes to.
+    /// Not so a file that is gone, that somebody writes to, or that may have no other name wherever that is.
     fn may_be_moved_elsewhere(&self) -> bool {
-        let kinds = [FileFaultKind::Missing, FileFaultKind::Open];
+        let kinds = [
+            FileFaultKind::Missing,
+            FileFaultKind::Open,
+            FileFaultKind::FolderUnwritable,
+            FileFaultKind::Immutable,
+            FileFaultKind::Sticky,
+        ];
         !matches!(&self.result, Err(fault) if kinds.contains(&fault.kind))
     }
 
     /// SFTP has no word for a full file system: it is a failure like any other.
-    fn may_be_for_want_of_room(&self) -> bool {
-        let kinds = [FileFaultKind::Other, FileFaultKind::OtherFileSystem];
+    fn may_be_for_want_of_a_folder(&self) -> bool {
+        let kinds = [
+            FileFaultKind::Other,
+            FileFaultKind::OtherFileSystem,
+            FileFaultKind::Permission,
+        ];
         matches!(&self.result, Err(fault) if kinds.contains(&fault.kind))
     }
 
@@ -279,6 +290,8 @@ impl Attempt {
         };
         let reason = match fault.kind {
             FileFaultKind::Unsupported => LeaveReason::RenameUnsupported,
+            FileFaultKind::Immutable => LeaveReason::Immutable,
+            FileFaultKind::Sticky => LeaveReason::Sticky,
             _ => LeaveReason::FolderUnwritable,
         };
         if self.known.is_some() {

@@ -6,6 +6,7 @@
     reason = "a test fails where it is surprised"
 )]
 
+mod claims;
 mod endless;
 mod naming;
 mod reading;

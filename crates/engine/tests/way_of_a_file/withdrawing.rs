@@ -64,8 +64,12 @@ async fn a_file_that_was_opened_since_the_survey_is_not_read() {
 #[tokio::test(start_paused = true)]
 async fn a_device_that_renames_nothing_is_asked_no_more_than_helps() {
     for (refusal, reason, renames) in [
-        // A place beside the file may be another's to write; a third try would be for want of room.
-        (FileFaultKind::Permission, LeaveReason::FolderUnwritable, 2),
+        // A place beside the file may be ours to write, and a name beside it needs no folder.
+        (FileFaultKind::Permission, LeaveReason::FolderUnwritable, 3),
+        // Where the cause is known, no other place helps.
+        (FileFaultKind::FolderUnwritable, LeaveReason::FolderUnwritable, 1),
+        (FileFaultKind::Immutable, LeaveReason::Immutable, 1),
+        (FileFaultKind::Sticky, LeaveReason::Sticky, 1),
         (FileFaultKind::Unsupported, LeaveReason::RenameUnsupported, 2),
         (FileFaultKind::Other, LeaveReason::FolderUnwritable, 3),
     ] {
@@ -77,6 +81,15 @@ async fn a_device_that_renames_nothing_is_asked_no_more_than_helps() {
         assert_eq!(world.in_store(), [pair("a", "one")]);
         assert_eq!(world.states(), [FileState::Kept]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_withdrawn_folder_is_another_logins_a_hidden_name_does() {
+    let world = TestWorld::with_files(&[("a", b"one"), ("day/b", b"two")]);
+    world.device().faults.refuses_folders = true;
+    world.sweep().await;
+    assert_eq!(world.states(), [FileState::Released; 2]);
+    assert_eq!(world.on_device(), [""; 0]);
 }
 
 fn folders(world: &TestWorld) -> Vec<Vec<u8>> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use engine::event::{Event, Reporter};
-use engine::fleet::{Bounds, SweepSummary, sweep};
+use engine::fleet::{Bounds, Chosen, SweepSummary, sweep_some};
 use engine::oldest::PlanBytes;
 use engine::ports::Reason;
 use engine::rules::{DeviceRules, Mode};
@@ -99,6 +99,15 @@ impl TestWorld {
 
     /// Sweeps now.
     pub(crate) async fn visit(&self, devices: &[DeviceRules], bounds: Bounds, mode: Mode) -> SweepSummary {
+        let chosen = Chosen {
+            visited: devices,
+            configured: devices,
+        };
+        self.visit_some(chosen, bounds, mode).await
+    }
+
+    /// Sweeps now over some of the devices that are configured.
+    pub(crate) async fn visit_some(&self, chosen: Chosen<'_>, bounds: Bounds, mode: Mode) -> SweepSummary {
         let power = Power::default();
         self.sim.next_process(&power);
         let collector = &self.sim.collectors[0];
@@ -109,7 +118,7 @@ impl TestWorld {
             clock: collector.clock.clone(),
             events: self.events.clone(),
         };
-        let summary = sweep(&process, devices, bounds, mode, &Stop::default()).await;
+        let summary = sweep_some(&process, chosen, bounds, mode, &Stop::default()).await;
         assert_eq!(self.sim.book.breaches(), [""; 0]);
         summary.unwrap()
     }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use engine::fleet::{self, Bounds, SweepError, SweepSummary, Verdict};
+use engine::fleet::{self, Bounds, Chosen, SweepError, SweepSummary, Verdict};
 use engine::ports::Store;
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World as _};
@@ -23,7 +23,12 @@ const GRACE: Duration = Duration::from_secs(20);
 /// Visits each device once.
 pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
-    let devices = chosen(&config, &arguments.devices)?;
+    let configured = home::device_rules(&config);
+    let visited = chosen(&config, &configured, &arguments.devices)?;
+    let chosen = Chosen {
+        visited: &visited,
+        configured: &configured,
+    };
     report::start_log(context.global.log_level());
     let reporter = reporter(arguments);
     let mode = if arguments.dry_run {
@@ -36,8 +41,8 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
     let runtime = runtime()?;
     let (summary, interrupted) = runtime.block_on(async {
         match mode {
-            Mode::Act => sweep(&Home::open(&config, reporter).await?, &devices, parallel, mode).await,
-            Mode::DryRun => sweep(&Home::look(&config, reporter).await?, &devices, parallel, mode).await,
+            Mode::Act => sweep(&Home::open(&config, reporter).await?, chosen, parallel, mode).await,
+            Mode::DryRun => sweep(&Home::look(&config, reporter).await?, chosen, parallel, mode).await,
         }
     })?;
     if interrupted {
@@ -113,13 +118,17 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         })
 }
 
-fn chosen(config: &Config, names: &[String]) -> Result<Vec<DeviceRules>, Failure> {
+fn chosen(
+    config: &Config,
+    configured: &[DeviceRules],
+    names: &[String],
+) -> Result<Vec<DeviceRules>, Failure> {
     if let Some(unknown) = names.iter().find(|name| config.device(name).is_none()) {
         return Err(no_such_device(config, unknown));
     }
-    let mut devices = home::device_rules(config);
-    devices.retain(|device| names.is_empty() || names.iter().any(|name| name == device.name.as_str()));
-    Ok(devices)
+    let is_chosen =
+        |device: &&DeviceRules| names.is_empty() || names.iter().any(|name| name == device.name.as_str());
+    Ok(configured.iter().filter(is_chosen).cloned().collect())
 }
 
 fn reporter(arguments: &cli::Run) -> SweepReporter {
@@ -137,23 +146,23 @@ fn reporter(arguments: &cli::Run) -> SweepReporter {
 /// Sweeps until done, or until a signal and the grace after it, and ends the report. Returns also whether there was a signal.
 pub(crate) async fn sweep<S: Store>(
     home: &Home<S>,
-    devices: &[DeviceRules],
+    chosen: Chosen<'_>,
     parallel: usize,
     mode: Mode,
 ) -> Result<(SweepSummary, bool), Failure> {
-    let outcome = sweep_until_asked_to_stop(home, devices, parallel, mode).await;
+    let outcome = sweep_until_asked_to_stop(home, chosen, parallel, mode).await;
     home.reporter().finish();
     outcome
 }
 
 async fn sweep_until_asked_to_stop<S: Store>(
     home: &Home<S>,
-    devices: &[DeviceRules],
+    chosen: Chosen<'_>,
     parallel: usize,
     mode: Mode,
 ) -> Result<(SweepSummary, bool), Failure> {
     let stop = Stop::default();
-    let sweeping = fleet::sweep(home, devices, Bounds::with_parallel(parallel), mode, &stop);
+    let sweeping = fleet::sweep_some(home, chosen, Bounds::with_parallel(parallel), mode, &stop);
     let mut sweeping = std::pin::pin!(sweeping);
     let result = tokio::select! {
         result = &mut sweeping => return result.map(|summary| (summary, false)).map_err(failure),

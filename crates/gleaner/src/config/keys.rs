@@ -118,7 +118,7 @@ table! {
     stall_timeout: Pause = "1m", example "5m";
     /// Files to be left alone: a pattern, or a list of patterns. One without a slash means any file or folder of that name; one with a slash
     /// begins at the source. `*` and `?` stop at a slash, `**` does not; `[abc]` and `{a,b}` as in a shell. What lies in an excluded folder is
-    /// excluded too.
+    /// excluded too, and the folder need not be one that the login may list.
     exclude: Exclude = [], example ["*.tmp", "/thumbnails/"];
     /// Only gather a file when another with this ending added to its name lies beside it, which says that it is finished. Without it: no
     /// such marker is needed.

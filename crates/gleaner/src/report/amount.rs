@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use engine::ports::Reason;
+use model::LeaveReason;
+
 /// A number of bytes in powers of 1000, as disks are sold: `831 B`, `12.3 MB`.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
@@ -27,6 +30,16 @@ pub fn bytes(bytes: u64) -> String {
 pub fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(number))
+}
+
+/// What is left on a device for this reason: `1 file (12 B)`. Of a folder that cannot be listed nobody knows what is in it.
+pub fn left(reason: Reason, files: u64, bytes_in_all: u64) -> String {
+    match reason {
+        Reason::Leave(LeaveReason::FolderUnreadable | LeaveReason::WithdrawnUnreadable) => {
+            format!("{} with an unknown number of files", count(files, "folder"))
+        }
+        _ => format!("{} ({})", count(files, "file"), bytes(bytes_in_all)),
+    }
 }
 
 /// A number with commas between groups of three digits.

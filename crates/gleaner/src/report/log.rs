@@ -164,7 +164,7 @@ fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
     for (reason, files, bytes) in standing {
         if reason.is_fault() {
             let (text, code) = (reason.text(), reason.code());
-            warn!(%device, reason = code, "{device}: {} ({}): {text}", amount::count(*files, "file"), amount::bytes(*bytes));
+            warn!(%device, reason = code, "{device}: {}: {text}", amount::left(*reason, *files, *bytes));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use engine::event::{Event, PassSummary};
 use engine::fleet::SweepSummary;
 use engine::ports::{PassOutcome, Reason};
-use model::{FailureClass, LeaveReason};
+use model::FailureClass;
 
 use super::amount;
 use crate::Output;
@@ -161,14 +161,7 @@ fn print_standing(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
 }
 
 fn print_left(reason: Reason, left: &Left, output: &mut Output) -> io::Result<()> {
-    let amount = match reason {
-        Reason::Leave(LeaveReason::FolderUnreadable) => amount::count(left.files, "folder"),
-        _ => format!(
-            "{} ({})",
-            amount::count(left.files, "file"),
-            amount::bytes(left.bytes)
-        ),
-    };
+    let amount = amount::left(reason, left.files, left.bytes);
     let devices = listed(&left.devices, ", ");
     output.line(format_args!("  {amount} on {devices}: {}", reason.text()))?;
     for file in left.named.iter().take(MOST_NAMED) {

@@ -1,6 +1,6 @@
 use engine::ports::{
-    ClockReading, CompressionFinding, DeviceReport, DiskUse, Ledger as _, PassEnd, PassOutcome, Reason,
-    Standing, StandingFile, WriterCheck,
+    Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, DiskUse, FolderNumbers,
+    Ledger as _, PassEnd, PassOutcome, Reason, Standing, StandingFile, WriterCheck,
 };
 use model::{FailureClass, LeaveReason, WaitReason};
 
@@ -15,6 +15,20 @@ fn down() -> PassOutcome {
     }
 }
 
+fn claim(inode: u64) -> Claim {
+    let numbers = FolderNumbers {
+        device_number: u64::MAX,
+        inode,
+    };
+    Claim {
+        folder: ClaimedFolder {
+            boot_id: "boot".into(),
+            numbers,
+        },
+        since: at(40),
+    }
+}
+
 fn report() -> DeviceReport {
     DeviceReport {
         seen_at: at(50),
@@ -23,6 +37,7 @@ fn report() -> DeviceReport {
             boot_id: Some("c0ffee".into()),
             at: at(40),
         }),
+        claims: vec![(source(), claim(3))],
         disks: vec![(
             source(),
             Some(DiskUse {
@@ -148,6 +163,8 @@ async fn what_a_device_says_of_itself_is_remembered() {
     assert_eq!(status.disks, report().disks);
     assert_eq!(status.shortcomings, report().shortcomings);
     assert_eq!(status.writer_check, Some(WriterCheck::Leases));
+    let claims = vec![(device("pi1"), source(), claim(3))];
+    assert_eq!(ledger.claims().await.unwrap(), claims);
     // A pass that did not reach it takes nothing of that back; one that did replaces it.
     passed(&ledger, "pi1", at(100), down()).await;
     let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
@@ -161,6 +178,7 @@ async fn what_a_device_says_of_itself_is_remembered() {
         writer_check: None,
         compression: None,
         hung_up_on_command: Some(at(41)),
+        claims: Vec::new(),
         disks: vec![(source(), None)],
         ..report()
     };
@@ -175,6 +193,7 @@ async fn what_a_device_says_of_itself_is_remembered() {
         (Vec::new(), vec![(source(), None)], Some(WriterCheck::Leases)),
         "without files nothing is learnt of writers"
     );
+    assert_eq!(ledger.claims().await.unwrap(), []);
 }
 
 #[tokio::test]

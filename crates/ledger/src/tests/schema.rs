@@ -51,6 +51,7 @@ fn a_migration_that_has_been_released_is_never_edited() {
         "e20f68da34253fc6e8dd5a7be0863d1d6ad8f9c419cd01aa21155f00d1060e11",
         "6c3dacc842acad0f4cf3d84afc72a6d2d349a501c6717bd4202f39ca66fee7be",
         "06ad4cc7ac205d014120de3bd69aa51d312632e8eb37f919ff02d76f07f3ec60",
+        "142928e2246c3ae2fa5094c0c2f69f788e88bcbfe1f45ea167bc2c255aa90a8a",
     ];
     for (number, (step, digest)) in MIGRATIONS.iter().zip(released).enumerate() {
         let found = model::Digest::from_bytes(sha2::Sha256::digest(step).into());

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::ports::{
-    ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS, Others, PassEnd,
-    Record, Remembered, RowId, Sighting, Suspicion, WithdrawnRow,
+    Claim, ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS, Others,
+    PassEnd, Record, Remembered, RowId, Sighting, Suspicion, WithdrawnRow,
 };
 use model::{DeviceName, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, Timestamp};
 use tokio::time::Instant;
@@ -26,6 +26,7 @@ pub struct LedgerContent {
     clocks: BTreeMap<String, ClockReading>,
     compressions: BTreeMap<String, CompressionFinding>,
     hang_ups: BTreeMap<String, Timestamp>,
+    claims: BTreeMap<String, Vec<(SourcePath, Claim)>>,
     sightings: BTreeMap<(String, SourcePath), BTreeMap<RelativePath, (Identity, Timestamp)>>,
     suspects: BTreeMap<(String, SourcePath), Vec<(RelativePath, Suspicion)>>,
     suspicions: i64,
@@ -229,6 +230,16 @@ impl Ledger for ModelLedger {
         Ok(self.lock().hang_ups.get(device.as_str()).copied())
     }
 
+    async fn claims(&self) -> Result<Vec<(DeviceName, SourcePath, Claim)>, LedgerError> {
+        let claims = self.lock().claims.clone().into_iter();
+        let rows = claims.flat_map(|(device, claims)| {
+            let device = DeviceName::new(device).ok();
+            let row = move |(source, claim)| Some((device.clone()?, source, claim));
+            claims.into_iter().filter_map(row)
+        });
+        Ok(rows.collect())
+    }
+
     async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
         self.commit("record", |content| {
             let add = |record| {
@@ -336,6 +347,10 @@ impl Ledger for ModelLedger {
             }
             if let Some(found) = end.report.as_ref().and_then(|report| report.compression) {
                 content.compressions.insert(end.device.as_str().to_owned(), found);
+            }
+            if let Some(report) = &end.report {
+                let device = end.device.as_str().to_owned();
+                content.claims.insert(device, report.claims.clone());
             }
             content.ends.push(end);
         })

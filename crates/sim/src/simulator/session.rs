@@ -13,7 +13,7 @@ use std::time::Duration;
 use engine::ports::device::{ConnectHints, Wanted};
 use engine::ports::{
     Abilities, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, FileFault, FileFaultKind,
-    Inspection, Listed, Looked, Move, Moved, Session, SurveySender,
+    FolderNumbers, Inspection, Listed, Looked, Move, Moved, Session, SurveySender,
 };
 use model::{DeviceName, Digest, FailureClass, RelativePath, SourcePath};
 use tokio::time::sleep;
@@ -78,6 +78,20 @@ pub struct SimulatedSession {
     early: Mutex<Option<Listing>>,
 }
 
+/// A station is one device, whatever names lead to it. Devices boot alike: their boot ids tell nobody apart, as those of containers.
+fn folders(station: &Station, sources: &[SourcePath]) -> Vec<(SourcePath, Option<FolderNumbers>)> {
+    let device_number = u64::try_from(station.number).unwrap_or(u64::MAX);
+    let numbers = FolderNumbers {
+        device_number,
+        inode: 2,
+    };
+    let folder = |source: &SourcePath| {
+        let is_there = source.as_bytes() == SOURCE.as_bytes();
+        (source.clone(), is_there.then_some(numbers))
+    };
+    sources.iter().map(folder).collect()
+}
+
 fn failure(class: FailureClass, message: &str) -> DeviceFailure {
     DeviceFailure {
         class,
@@ -92,7 +106,7 @@ impl Devices for SimulatedDevices {
     async fn connect(
         &self,
         name: &DeviceName,
-        _: &[SourcePath],
+        facts_for: &[SourcePath],
         hints: ConnectHints,
     ) -> Result<SimulatedSession, DeviceFailure> {
         let station = self.stations.get(name.as_str());
@@ -126,7 +140,11 @@ impl Devices for SimulatedDevices {
             let mut state = station.device.lock();
             state.requests.hints.push(hints);
             let early = state.facts().clock.map(|_| Listing::ahead(&state));
-            (state.facts(), state.abilities, state.boot, early)
+            let mut facts = state.facts();
+            if state.abilities.tells_time {
+                facts.folders = folders(&station, facts_for);
+            }
+            (facts, state.abilities, state.boot, early)
         };
         let reach = Reach {
             generation: station.link.generation(),

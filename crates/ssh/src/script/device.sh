@@ -60,6 +60,7 @@ facts() {
             IFS= read -r line
             printf %s "$line"
         })"
+        fact folder "$(stat -L -c '%d %i %Y' "$source" 2>/dev/null </dev/null)"
         sources=$((sources - 1))
     done
     # Last, so that as little time as can be passes between reading the clock and telling it.
@@ -265,18 +266,33 @@ $tag" 2>/dev/null
         # One that was killed has left off in the midst of a file: then nothing that comes after it could be told from that file.
         [ $? -le 2 ] || exit 3
         ;;
-    # What rename(2) does and nothing else: mv would copy where that fails. Folders that are missing are made. A file that is
+    # What rename(2) does and nothing else: mv would copy where that fails. Folders that are missing are made, and made again
+    # where a timer that removes empty folders was quicker. A file that is
     # open stays where it is: whoever writes to it may be about to rename it.
     rename)
         there perl -e "$asked"'
         while (defined($from = <STDIN>) && defined($to = <STDIN>)) {
             chomp($from, $to); if (asked($from) eq "o") { print "o"; next }
-            $is_done = rename $from, $to;
-            unless ($is_done) {
-                $made = $at = 0;
-                while (($at = index $to, "/", $at + 1) > 0) { $made += mkdir(substr($to, 0, $at), 0700) }
-                $is_done = ($made and rename $from, $to) }
+            $is_done = rename $from, $to; $tries = 0;
+            while (!$is_done && $! == 2 && lstat $from && $tries++ < 8) {
+                $at = 0;
+                while (($at = index $to, "/", $at + 1) > 0) { mkdir substr($to, 0, $at), 0700 }
+                $is_done = rename $from, $to }
             print $is_done ? 1 : 0 }' 2>/dev/null
+        ;;
+    # Why files cannot be renamed, one letter for each: "i" is immutable or append-only, or its folder is (the flags that lsattr
+    # shows), "w" the folder cannot be written, "t" the sticky bit of the folder protects what belongs to others.
+    causes)
+        there perl -e 'use filetest "access"; use Fcntl; $/ = "\0";
+            sub is_fixed { sysopen my $file, $_[0], O_RDONLY | O_NONBLOCK | O_NOFOLLOW or return;
+                my $flags = "\0" x 8;
+                ioctl $file, length(pack "l!", 0) == 8 ? 0x80086601 : 0x80046601, $flags or return;
+                48 & unpack "I", $flags }
+            while (defined($name = <STDIN>)) {
+                chomp $name; $folder = $name =~ m{^(.*)/}s ? $1 : ".";
+                $owner = (lstat $name)[4]; ($mode, $of_folder) = (stat $folder)[2, 4];
+                print is_fixed($folder) || is_fixed($name) ? "i" : !-w $folder ? "w" : $mode & 01000
+                    && $> && $owner != $> && $of_folder != $> ? "t" : "?" }' 2>/dev/null
         ;;
     remove) there xargs -0 rm -f -- 2>/dev/null && echo gone ;;
     rmdir) there xargs -0 rmdir -- 2>/dev/null ;;
@@ -286,7 +302,7 @@ $tag" 2>/dev/null
     *) exit 2 ;;
     esac
     case $verb in
-    digest | ranges | stream | rename | remove | rmdir) printf '\n%s\n' "$tag" ;;
+    digest | ranges | stream | rename | causes | remove | rmdir) printf '\n%s\n' "$tag" ;;
     *) printf "E%s$end_of_record" "$tag" ;;
     esac
 done

@@ -23,6 +23,18 @@ pub(super) fn of(facts: &Facts, files: &sftp::Client) -> Abilities {
         is_read_only: is_read_only(files),
         reads_together: false,
         no_shell: None,
+        one_view: true,
+    }
+}
+
+/// What is left where the shell shows other folders than SFTP. The clock that it told is that of the same kernel.
+pub(super) fn by_sftp_alone(with_shell: Abilities) -> Abilities {
+    Abilities {
+        complete_identities: false,
+        digests: false,
+        reads_together: false,
+        one_view: false,
+        ..with_shell
     }
 }
 

@@ -31,7 +31,7 @@ impl SshSession {
             && self.abilities.digests
             && files.len() >= LEAST_FILES
             && files.iter().all(|(_, identity)| identity.is_complete());
-        if let Some(lanes) = self.lanes.as_ref().filter(|_| can_be_together) {
+        if let Some(lanes) = self.shell().filter(|_| can_be_together) {
             let named: Vec<Named> = files
                 .iter()
                 .map(|(path, identity)| (Self::path(source, path), *identity))

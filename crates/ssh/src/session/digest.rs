@@ -109,7 +109,7 @@ impl SshSession {
         (naming, arguments): (&Naming, &[u8]),
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), LaneError> {
-        let Some(lanes) = &self.lanes else {
+        let Some(lanes) = self.shell() else {
             return Ok(());
         };
         let mut lane = lanes.lease_for_digest().await?;

@@ -21,7 +21,7 @@ impl SshSession {
         source: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<Looked>, DeviceFailure> {
-        let Some(lanes) = &self.lanes else {
+        let Some(lanes) = self.shell() else {
             return self.look_by_sftp(source, paths).await;
         };
         let names: Vec<_> = paths.iter().map(|path| Self::path(source, path)).collect();

@@ -30,7 +30,8 @@ impl SshSession {
     }
 
     async fn move_and_look(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
-        let renamed = self.move_each(source, moves).await?;
+        let mut renamed = self.move_each(source, moves).await?;
+        self.find_causes(source, moves, &mut renamed).await?;
         let done = moves.iter().zip(&renamed).filter(|(_, renamed)| renamed.is_ok());
         let paths: Vec<RelativePath> = done.map(|(step, _)| step.to.clone()).collect();
         let mut looks = match paths.is_empty() {
@@ -51,7 +52,7 @@ impl SshSession {
         source: &SourcePath,
         moves: &[Move],
     ) -> Result<Vec<Option<Moved>>, DeviceFailure> {
-        let (Some(lanes), true) = (&self.lanes, self.renames_together) else {
+        let (Some(lanes), true) = (self.shell(), self.renames_together) else {
             return Ok(vec![None; moves.len()]);
         };
         let names = |step: &Move| [&step.from, &step.to].map(|path| Self::path(source, path));

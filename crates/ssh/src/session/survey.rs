@@ -25,6 +25,8 @@ const BATCH: usize = 256;
 const MOST_TROUBLES: usize = 100;
 /// Bytes of a name that is no path, or of find's words, that are shown.
 const SHOWN: usize = 256;
+/// What is told of a source that only the shell sees.
+const NOT_FOR_SFTP: &str = "does not exist for the device's SFTP server, which shows other folders than its shell: write `source` as `sftp` shows it";
 /// Folders listed by SFTP at once.
 const FOLDERS_AT_ONCE: usize = 8;
 /// Bytes of the names of folders that wait to be listed: a hundred thousand folders of an ordinary name. More are no tree that anyone
@@ -32,6 +34,16 @@ const FOLDERS_AT_ONCE: usize = 8;
 const MOST_WAITING: usize = 16 * 1024 * 1024;
 /// Replies of the server that may wait for each folder.
 const LISTING_QUEUE: usize = 2;
+
+/// How a listing by the script ended.
+enum ScriptEnd {
+    /// All of it was named, or as much as anybody wanted to hear.
+    Whole,
+    /// The source cannot be entered.
+    Closed,
+    /// SFTP may show other folders in its place. Nothing of it was handed on.
+    Doubtful,
+}
 
 /// How the listing of one folder ended.
 enum FolderEnd {
@@ -50,23 +62,35 @@ impl SshSession {
         source: &SourcePath,
         items: SurveySender,
     ) -> Result<Listed, DeviceFailure> {
-        let Some(lanes) = self.lanes.as_ref().filter(|_| self.dialect.lists()) else {
+        let Some(lanes) = self.shell().filter(|_| self.dialect.lists()) else {
             return self.list_by_sftp(source, items).await;
         };
-        match self.list_by_script(lanes, source, items).await {
-            Ok(true) => Ok(Listed::Whole),
-            Ok(false) => Err(self.why_closed(source).await),
+        let listed = async {
+            match self.list_by_script(lanes, source, items.clone()).await? {
+                // Whatever was listed is forgotten: it may not be what SFTP shows.
+                ScriptEnd::Doubtful if self.is_the_same(lanes, source).await? => {
+                    self.list_by_script(lanes, source, items.clone()).await
+                }
+                ended => Ok(ended),
+            }
+        };
+        match listed.await {
+            Ok(ScriptEnd::Whole) => Ok(Listed::Whole),
+            Ok(ScriptEnd::Doubtful) => self.list_by_sftp(source, items).await,
+            Ok(ScriptEnd::Closed) if self.is_for_sftp_alone(source).await? => {
+                self.list_by_sftp(source, items).await
+            }
+            Ok(ScriptEnd::Closed) => Err(self.why_closed(source).await),
             Err(error) => Err(self.lane_lost(error).await),
         }
     }
 
-    /// Whether the source could be entered.
     async fn list_by_script(
         &self,
         lanes: &Lanes,
         source: &SourcePath,
         items: SurveySender,
-    ) -> Result<bool, LaneError> {
+    ) -> Result<ScriptEnd, LaneError> {
         let mut lane = lanes.lease_for_survey(source).await?;
         lane.survey(source).await?;
         let (mut open_files, mut is_check_told) = (OpenFiles::default(), false);
@@ -79,6 +103,13 @@ impl SshSession {
                     return Err(endless_open_files());
                 }
                 continue;
+            }
+            let names_something = matches!(
+                record,
+                Record::Status(_) | Record::Unlistable(_) | Record::Trouble(_)
+            );
+            if names_something && !self.seems_the_same(source).await {
+                return Ok(ScriptEnd::Doubtful);
             }
             match record {
                 Record::Status(status) => {
@@ -105,7 +136,7 @@ impl SshSession {
             // The device's words wait in the channel while the consumer is busy: nothing is owed then.
             if is_due && items.send(std::mem::take(&mut batch)).await.is_err() {
                 // Nobody wants to hear the rest.
-                return Ok(true);
+                return Ok(ScriptEnd::Whole);
             }
             if is_due {
                 told = Instant::now();
@@ -120,7 +151,10 @@ impl SshSession {
         if !is_closed && !batch.is_empty() {
             items.send(batch).await.ok();
         }
-        Ok(!is_closed)
+        Ok(match is_closed {
+            true => ScriptEnd::Closed,
+            false => ScriptEnd::Whole,
+        })
     }
 
     fn item(&self, open_files: &OpenFiles, status: &Status) -> SurveyItem {
@@ -201,6 +235,9 @@ impl SshSession {
             Ok(_) => (FailureClass::SourceMissing, "is no folder".to_owned()),
             Err(error) => match error.status() {
                 None => return self.lost(&error).await,
+                Some(StatusCode::NoSuchFile) if self.views.differ() => {
+                    (FailureClass::SourceMissing, NOT_FOR_SFTP.to_owned())
+                }
                 Some(StatusCode::NoSuchFile) => (FailureClass::SourceMissing, "does not exist".to_owned()),
                 Some(StatusCode::PermissionDenied) => {
                     (FailureClass::Permission, "cannot be reached".to_owned())

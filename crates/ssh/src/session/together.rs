@@ -48,7 +48,7 @@ impl SshSession {
     ) -> Result<(), DeviceFailure> {
         let reading = self.reading();
         let session = reading.session.as_deref().unwrap_or(self);
-        let (Some(lanes), Some(budget)) = (&session.lanes, &session.together) else {
+        let (Some(lanes), Some(budget)) = (session.shell(), &session.together) else {
             return Ok(());
         };
         let named = files
@@ -92,7 +92,7 @@ impl SshSession {
         files: &[RelativePath],
         folders: &[RelativePath],
     ) -> Result<bool, DeviceFailure> {
-        let Some(lanes) = &self.lanes else {
+        let Some(lanes) = self.shell() else {
             return Ok(false);
         };
         let named = |paths: &[RelativePath]| portions(paths.iter().map(|path| Self::path(source, path)));

@@ -16,6 +16,8 @@ use crate::script::anchored;
 const FOLDER_PERMISSIONS: u32 = 0o700;
 /// Folders remembered as made; beyond that, all are forgotten and made again, which does no harm.
 const MOST_REMEMBERED: usize = 20_000;
+/// How often folders are made again that somebody removes before anything is in them.
+const MOST_TRIES: usize = 4;
 /// Bit of `statvfs` that says that a file system is read-only.
 const READ_ONLY: u64 = 1;
 
@@ -36,22 +38,28 @@ impl SshSession {
         source: &SourcePath,
         moves: &[Move],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        let refusals = self.make_folders(source, moves).await?;
-        let requests: Vec<_> = moves
-            .iter()
-            .map(|step| {
-                let (from, to) = (Self::path(source, &step.from), Self::path(source, &step.to));
-                let (files, refusal) = (self.files.clone(), outermost_refusal(source, step, &refusals));
-                async move {
-                    match refusal {
-                        Some(refusal) => Err(refusal),
-                        None => files.posix_rename(&from, &to).await,
-                    }
+        let mut renamed = self.try_each(source, moves).await?;
+        let mut looks = self.look_for_missing(source, moves, &renamed).await;
+        // A timer that removes empty folders may have been quicker: then the folders are made again.
+        for _ in 0..MOST_TRIES {
+            let again = of_folders_that_went(&renamed, &looks);
+            if again.is_empty() {
+                break;
+            }
+            self.made_folders
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
+            let steps = again.iter().filter_map(|at| moves.get(*at).cloned());
+            let results = self.try_each(source, &steps.collect::<Vec<_>>()).await?;
+            for (at, result) in again.into_iter().zip(results) {
+                if let Some(slot) = renamed.get_mut(at) {
+                    *slot = result;
                 }
-            })
-            .collect();
-        let renamed = in_order(requests).await;
-        let mut looks = self.look_for_missing(source, moves, &renamed).await.into_iter();
+            }
+            looks = self.look_for_missing(source, moves, &renamed).await;
+        }
+        let mut looks = looks.into_iter();
         let mut explanations = Explanations::new();
         let mut results = Vec::with_capacity(moves.len());
         for (result, step) in renamed.into_iter().zip(moves) {
@@ -66,6 +74,29 @@ impl SshSession {
             });
         }
         Ok(results)
+    }
+
+    /// Makes the folders of the targets, and asks for each rename once.
+    async fn try_each(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+    ) -> Result<Vec<Result<(), sftp::Error>>, DeviceFailure> {
+        let refusals = self.make_folders(source, moves).await?;
+        let requests: Vec<_> = moves
+            .iter()
+            .map(|step| {
+                let (from, to) = (Self::path(source, &step.from), Self::path(source, &step.to));
+                let (files, refusal) = (self.files.clone(), outermost_refusal(source, step, &refusals));
+                async move {
+                    match refusal {
+                        Some(refusal) => Err(refusal),
+                        None => files.posix_rename(&from, &to).await,
+                    }
+                }
+            })
+            .collect();
+        Ok(in_order(requests).await)
     }
 
     /// Looks whether it was the file itself that was missing, for all renames that say so at once.
@@ -303,6 +334,17 @@ impl SshSession {
         }
         Ok(())
     }
+}
+
+/// Which renames say that something is missing, though the file is there: a folder of the target is.
+fn of_folders_that_went(
+    renamed: &[Result<(), sftp::Error>],
+    looks: &[Result<(), sftp::Error>],
+) -> Vec<usize> {
+    let missing = renamed.iter().enumerate();
+    let missing = missing.filter(|(_, result)| result.as_ref().is_err_and(is_missing));
+    let with_looks = missing.zip(looks).filter(|(_, look)| look.is_ok());
+    with_looks.map(|((at, _), _)| at).collect()
 }
 
 /// The refusal that all others on the way to a target follow from.

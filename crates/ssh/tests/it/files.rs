@@ -342,3 +342,24 @@ async fn a_bandwidth_is_kept_to() {
     // All but what one reading takes at once.
     assert!(began.elapsed().as_secs_f64() > 1.0);
 }
+
+#[tokio::test]
+async fn a_folder_that_somebody_removes_after_it_was_made_is_made_again() {
+    let world = World::new().device("hive", "ForceCommand internal-sftp\n");
+    let (path, source) = world.source("data");
+    let hive = world
+        .connect("hive", std::slice::from_ref(&source))
+        .await
+        .unwrap();
+    for name in ["one", "two"] {
+        fs::write(path.join(name), name).unwrap();
+        let step = Move {
+            from: relative(name),
+            to: relative(format!("made/deep/{name}")),
+        };
+        let moved = hive.rename(&source, &[step]).await.unwrap();
+        assert!(matches!(moved[..], [Ok(Ok(_))]), "{moved:?}");
+        // As `find -depth -type d -empty -delete` does once it is empty.
+        fs::remove_dir_all(path.join("made")).unwrap();
+    }
+}

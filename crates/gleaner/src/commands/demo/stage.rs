@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::fleet::SweepSummary;
+use engine::fleet::{Chosen, SweepSummary};
 use engine::rules::Mode;
 use sim::{DemoFleet, DemoPlan, Role};
 use storage::{InitOptions, SystemDisk};
@@ -188,7 +188,11 @@ async fn sweep(config: &Config, output: &mut Output) -> Result<SweepSummary, Fai
     };
     let home = Home::open(config, reporter).await?;
     let devices = home::device_rules(config);
-    let (summary, _) = run::sweep(&home, &devices, config.fleet.parallel, Mode::Act).await?;
+    let chosen = Chosen {
+        visited: &devices,
+        configured: &devices,
+    };
+    let (summary, _) = run::sweep(&home, chosen, config.fleet.parallel, Mode::Act).await?;
     report::print_summary(&summary, output)?;
     output.flush()?;
     Ok(summary)

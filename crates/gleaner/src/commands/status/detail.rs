@@ -154,7 +154,7 @@ fn print_standing(
     output.line("")?;
     output.line(paint.tone(Tone::Strong, "Still on the device, as last seen"))?;
     for (reason, count) in totals {
-        let files = files_and_bytes(count);
+        let files = amount::left(reason, count.files, count.bytes);
         output.line(format_args!("  {files}: {} ({})", reason.text(), reason.code()))?;
         print_files(standing, reason, count, output)?;
         if !reason.remedy().is_empty() {

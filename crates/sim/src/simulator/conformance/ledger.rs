@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use engine::ports::{
-    ClockReading, CompressionFinding, DeviceReport, Ledger, MOST_SUSPECTS, Others, PassEnd, PassOutcome,
-    Record, RowId, Sighting, Suspicion,
+    Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, FolderNumbers, Ledger,
+    MOST_SUSPECTS, Others, PassEnd, PassOutcome, Record, RowId, Sighting, Suspicion,
 };
 use futures_util::future::join_all;
 use model::{
@@ -34,6 +34,7 @@ pub async fn check<P: Place>(fresh: impl Fn() -> P) -> Vec<String> {
         sightings_that_are_not_repeated_are_forgotten,
         sightings_that_a_cut_listing_did_not_repeat_are_kept,
         suspects_are_known_by_how_often_and_in_which_order_they_were_noted,
+        claims_are_known_until_their_device_tells_others,
         the_clock_of_the_last_pass_that_told_one_is_kept,
         what_was_answered_is_there_for_the_next_process,
         records_made_at_the_same_time_have_rows_of_their_own,
@@ -274,6 +275,7 @@ fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
         hung_up_on_command: Some(at(1)),
         clock: Some(clock),
         disks: Vec::new(),
+        claims: Vec::new(),
         shortcomings: Vec::new(),
         writer_check: None,
     });
@@ -288,6 +290,49 @@ fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
         report,
         standing: None,
     })
+}
+
+async fn claims_are_known_until_their_device_tells_others<P: Place>(place: &P) -> Checked {
+    let claim = |inode: u64| {
+        let numbers = FolderNumbers {
+            device_number: u64::MAX,
+            inode,
+        };
+        let folder = ClaimedFolder {
+            boot_id: "boot".to_owned(),
+            numbers,
+        };
+        Claim { folder, since: at(3) }
+    };
+    let clock = ClockReading {
+        offset: 0,
+        boot_id: None,
+        at: at(4),
+    };
+    for (name, claims) in [
+        (
+            "bee",
+            vec![(source("/photos")?, claim(1)), (source("/films")?, claim(2))],
+        ),
+        ("wasp", vec![(source("/photos")?, claim(3))]),
+        ("bee", vec![(source("/photos")?, claim(u64::MAX))]),
+    ] {
+        let ledger = place.open();
+        let pass = ledger.begin_pass(&device(name)?, at(0)).await.map_err(told)?;
+        let mut end = end(pass, Some(clock.clone()))?;
+        end.device = device(name)?;
+        if let Some(report) = &mut end.report {
+            report.claims = claims;
+        }
+        ledger.finish_pass(end).await.map_err(told)?;
+    }
+    let mut known = place.open().claims().await.map_err(told)?;
+    known.sort_by_key(|(device, ..)| device.clone());
+    let expected = vec![
+        (device("bee")?, source("/photos")?, claim(u64::MAX)),
+        (device("wasp")?, source("/photos")?, claim(3)),
+    ];
+    same("the claims", &known, &expected)
 }
 
 async fn suspects_are_known_by_how_often_and_in_which_order_they_were_noted<P: Place>(place: &P) -> Checked {

@@ -17,6 +17,7 @@ impl DeviceState {
             boot_id: tells.then(|| format!("boot-{}", self.boot)),
             uptime: tells.then(|| self.uptime()),
             disks: Vec::new(),
+            folders: Vec::new(),
         }
     }
 

@@ -40,6 +40,7 @@ impl Kind {
             reads_together: true,
             no_shell: None,
             is_read_only: false,
+            one_view: true,
         };
         match self {
             Self::Full | Self::Blind | Self::LyingLeases => full,
@@ -59,6 +60,7 @@ impl Kind {
                 reads_together: false,
                 no_shell: Some(NoShell::Refused),
                 is_read_only: false,
+                one_view: true,
             },
         }
     }

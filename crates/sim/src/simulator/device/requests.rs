@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::ports::device::ConnectHints;
 use engine::ports::{DeviceFailure, FileFaultKind};
+use model::names::WITHDRAWN_FOLDER;
 use model::{FailureClass, RelativePath};
 
 use super::DeviceState;
@@ -80,6 +81,8 @@ pub struct Faults {
     pub mounted: Option<&'static str>,
     /// Every rename is refused, after the folders for it were made.
     pub refuses_renames: Option<FileFaultKind>,
+    /// Every rename into a withdrawn folder is refused: it is another login's.
+    pub refuses_folders: bool,
     /// A look at files of this name is refused.
     pub refuses_looks: Option<(&'static str, FileFaultKind)>,
     /// A file of this size is not read together with others.
@@ -100,7 +103,9 @@ impl Faults {
         let is_mounted = |path: &RelativePath| is_in(path, self.mounted);
         let crosses = is_mounted(from) != is_mounted(to);
         let crosses = crosses.then_some(FileFaultKind::OtherFileSystem);
-        self.refuses_renames.or(crosses)
+        let in_folder = to.components().any(|part| part == WITHDRAWN_FOLDER);
+        let refused = (self.refuses_folders && in_folder).then_some(FileFaultKind::Permission);
+        self.refuses_renames.or(crosses).or(refused)
     }
 
     /// Why a look is refused.

@@ -125,6 +125,7 @@ fn report(seconds: i64, available: u64, shortcomings: &[&str]) -> DeviceReport {
             boot_id: Some("5f0e4c1a".into()),
             at: at(-seconds),
         }),
+        claims: Vec::new(),
         disks: vec![(
             source(),
             Some(DiskUse {

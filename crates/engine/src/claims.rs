@@ -1,0 +1,230 @@
+//! Which folder each source turns out to be. Of two names that lead to one folder only the first is served.
+//!
+//! A wrong port leads a name to another device, and no key shows it: cards that were cloned share theirs. The folder itself shows it. Boot
+//! id, device number and inode together are one folder; containers share the first, cloned cards the others. The ledger remembers them,
+//! so that a name that was first stays first, in later sweeps and in sweeps over few devices.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::{DeviceName, FailureClass, SourcePath, Timestamp};
+use tokio::sync::Notify;
+
+use crate::fleet::Chosen;
+use crate::ports::{Claim, ClaimedFolder, DeviceFacts, DeviceFailure};
+use crate::rules::DeviceRules;
+
+/// A source of a device.
+type Place = (DeviceName, SourcePath);
+
+/// The claims of a fleet, which the visits of a sweep share.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    book: Mutex<Book>,
+    settled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    of_place: HashMap<Place, Claim>,
+    of_folder: HashMap<ClaimedFolder, HashSet<Place>>,
+    /// Devices of this sweep that have neither told nor ended.
+    awaited: HashSet<DeviceName>,
+    /// For each device that was second when it was last visited: those that were first.
+    first: HashMap<DeviceName, HashSet<DeviceName>>,
+}
+
+/// What became of the claims of one device.
+#[derive(Debug, Default)]
+pub(crate) struct Claimed {
+    /// For the ledger.
+    pub(crate) claims: Vec<(SourcePath, Claim)>,
+    /// Sources that must not be touched, and why.
+    pub(crate) refused: HashMap<SourcePath, DeviceFailure>,
+}
+
+impl Claims {
+    /// What the ledger remembers of the devices that are configured, before a sweep over some of them.
+    pub(crate) fn remembered(rows: Vec<(DeviceName, SourcePath, Claim)>, chosen: Chosen<'_>) -> Self {
+        let sources = |device: &DeviceRules| {
+            let name = device.name.clone();
+            device
+                .sources
+                .clone()
+                .into_iter()
+                .map(move |source| (name.clone(), source))
+        };
+        let configured: HashSet<Place> = chosen.configured.iter().flat_map(sources).collect();
+        let mut book = Book::default();
+        for (device, source, claim) in rows {
+            let place = (device, source);
+            if configured.contains(&place) {
+                book.insert(place, claim);
+            }
+        }
+        book.first = book.who_was_first();
+        book.awaited = chosen.visited.iter().map(|device| device.name.clone()).collect();
+        Self {
+            book: Mutex::new(book),
+            settled: Notify::new(),
+        }
+    }
+
+    /// A visit to this device begins: until what is returned is dropped, or the device has told, others may wait for it.
+    pub(crate) fn begin<'a>(&'a self, device: &'a DeviceName) -> Begun<'a> {
+        Begun { claims: self, device }
+    }
+
+    /// Waits until those have told, or ended, that were first when this device was last visited. It may lead elsewhere by now, or they
+    /// may; and after a restart of the device in question nothing else says who was first.
+    pub(crate) async fn wait_for_first(&self, device: &DeviceName) {
+        loop {
+            let settled = self.settled.notified();
+            if !self.lock().is_to_wait(device) {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Claims the folders that the sources of a device are. What it cannot tell leaves what was known.
+    pub(crate) fn claim(&self, device: &DeviceRules, facts: &DeviceFacts, now: Timestamp) -> Claimed {
+        let mut book = self.lock();
+        let place = |source: &SourcePath| (device.name.clone(), source.clone());
+        let before: Vec<Option<Claim>> = device
+            .sources
+            .iter()
+            .map(|source| book.remove(&place(source)))
+            .collect();
+        let mut claimed = Claimed::default();
+        for (source, before) in device.sources.iter().zip(before) {
+            let claim = match folder_of(facts, source) {
+                Some(folder) => {
+                    let before = before.filter(|before| before.folder == folder);
+                    let is_new = before.is_none();
+                    let mut claim = before.unwrap_or(Claim { folder, since: now });
+                    if let Some(first) = book.first_before(&device.name, &claim, is_new) {
+                        // Two visits may be of one moment, or the clock may have been set back: the order must outlive that.
+                        let of_first = book.of_place.get(&first).map_or(now, |first| first.since);
+                        claim.since = claim.since.max(of_first.plus(Duration::from_nanos(1)));
+                        claimed
+                            .refused
+                            .insert(source.clone(), refusal(device, source, &first));
+                    }
+                    Some(claim)
+                }
+                None => before,
+            };
+            if let Some(claim) = claim {
+                claimed.claims.push((source.clone(), claim.clone()));
+                book.insert(place(source), claim);
+            }
+        }
+        drop(book);
+        self.settle(&device.name);
+        claimed
+    }
+
+    fn settle(&self, device: &DeviceName) {
+        if self.lock().awaited.remove(device) {
+            self.settled.notify_waiters();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A visit that has begun.
+pub(crate) struct Begun<'a> {
+    claims: &'a Claims,
+    device: &'a DeviceName,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.claims.settle(self.device);
+    }
+}
+
+impl Book {
+    fn insert(&mut self, place: Place, claim: Claim) {
+        let places = self.of_folder.entry(claim.folder.clone()).or_default();
+        places.insert(place.clone());
+        self.of_place.insert(place, claim);
+    }
+
+    fn remove(&mut self, place: &Place) -> Option<Claim> {
+        let claim = self.of_place.remove(place)?;
+        if let Some(places) = self.of_folder.get_mut(&claim.folder) {
+            places.remove(place);
+        }
+        Some(claim)
+    }
+
+    /// Who claims the folder and comes before this device. A claim of earlier visits has its own place in the order; a new one comes last.
+    fn first_before(&self, device: &DeviceName, claim: &Claim, is_new: bool) -> Option<Place> {
+        let places = self.of_folder.get(&claim.folder)?.iter();
+        let precedes = |place: &&Place| {
+            let is_earlier = |other: &Claim| (other.since, &place.0) < (claim.since, device);
+            place.0 == *device || is_new || self.of_place.get(*place).is_some_and(is_earlier)
+        };
+        places
+            .filter(precedes)
+            .min_by_key(|place| self.rank(place))
+            .cloned()
+    }
+
+    fn rank<'a>(&self, place: &'a Place) -> (Option<Timestamp>, &'a Place) {
+        (self.of_place.get(place).map(|claim| claim.since), place)
+    }
+
+    fn who_was_first(&self) -> HashMap<DeviceName, HashSet<DeviceName>> {
+        let mut first_of: HashMap<DeviceName, HashSet<DeviceName>> = HashMap::new();
+        for places in self.of_folder.values() {
+            let Some((first, _)) = places.iter().min_by_key(|place| self.rank(place)) else {
+                continue;
+            };
+            for (second, _) in places.iter().filter(|(device, _)| device != first) {
+                first_of.entry(second.clone()).or_default().insert(first.clone());
+            }
+        }
+        first_of
+    }
+
+    /// Whoever has to wait is waited for by nobody: two would wait for each other.
+    fn is_to_wait(&self, device: &DeviceName) -> bool {
+        let first = self.first.get(device).into_iter().flatten();
+        let mut leading = first.filter(|first| !self.first.contains_key(*first));
+        leading.any(|first| self.awaited.contains(first))
+    }
+}
+
+fn folder_of(facts: &DeviceFacts, source: &SourcePath) -> Option<ClaimedFolder> {
+    let (_, numbers) = facts.folders.iter().find(|(asked, _)| asked == source)?;
+    Some(ClaimedFolder {
+        boot_id: facts.boot_id.clone()?,
+        numbers: (*numbers)?,
+    })
+}
+
+fn refusal(device: &DeviceRules, source: &SourcePath, (first, of_first): &Place) -> DeviceFailure {
+    let name = &device.name;
+    let message = if first == name {
+        format!("the sources {of_first} and {source} of {name} are one folder; it is gathered as {of_first}")
+    } else {
+        format!(
+            "{name} and {first} lead to one folder of one device ({source} here, {of_first} there); it is gathered as {first}"
+        )
+    };
+    DeviceFailure {
+        remedy: None,
+        class: FailureClass::SameDevice,
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Devices whose SFTP server shows other folders than their shell, as a NAS does: SFTP alone is used, and that is told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::context::Fleet;
+use crate::device::a_minute_ago;
+use crate::recording::content;
+
+/// A device that shows `other` in the place of `shown` to what runs for SFTP, or else to its shell. None where it cannot be made.
+fn two_views(shown: impl Fn(&Fleet) -> PathBuf, to_sftp: bool) -> Option<(Fleet, PathBuf)> {
+    if !rustix::process::getuid().is_root() {
+        return crate::mounts::skip("needs root to mount");
+    }
+    let fleet = Fleet::new(1);
+    let (shown, other) = (shown(&fleet), fleet.path("other"));
+    fs::create_dir(&other).expect("making a folder");
+    let elsewhere = format!(
+        "exec unshare --mount sh -c 'mount --bind {} {} && exec sh -c \"$1\"' sh \"${{SSH_ORIGINAL_COMMAND:-sh}}\"",
+        other.display(),
+        shown.display()
+    );
+    let here = "exec sh -c \"${SSH_ORIGINAL_COMMAND:-sh}\"".to_owned();
+    let (sftp, shell) = if to_sftp {
+        (elsewhere, here)
+    } else {
+        (here, elsewhere)
+    };
+    force(
+        &fleet,
+        &format!("case \"$SSH_ORIGINAL_COMMAND\" in *sftp-server*) {sftp} ;; *) {shell} ;; esac"),
+    );
+    Some((fleet, other))
+}
+
+/// Has every login to the device come to this script.
+fn force(fleet: &Fleet, script: &str) {
+    let file = fleet.path("device1/views");
+    fs::write(&file, format!("{script}\n")).expect("writing a script");
+    let line = format!("ForceCommand exec sh {}", file.display());
+    fleet.device(1).server.reconfigure(&line);
+}
+
+fn source(fleet: &Fleet) -> PathBuf {
+    fleet.device(1).folder.clone()
+}
+
+fn card(fleet: &Fleet) -> PathBuf {
+    fleet.device(1).folder.parent().expect("a card").to_owned()
+}
+
+fn shortcomings(fleet: &Fleet) -> String {
+    fleet.status_of("device1")["shortcomings"].to_string()
+}
+
+#[test]
+fn a_source_that_only_the_shell_shows_is_told_with_the_remedy() {
+    let Some((fleet, _)) = two_views(card, true) else {
+        return;
+    };
+    fleet
+        .device(1)
+        .record("img.raw", content("img", 2 << 20))
+        .record("small", "small");
+    for _ in 0..2 {
+        let outcome = fleet.sweep().exits(1);
+        outcome
+            .says("does not exist for the device's SFTP server")
+            .says("as `sftp` shows it");
+        assert_eq!(fleet.class_of("device1").as_deref(), Some("source-missing"));
+        assert_eq!(
+            fleet.device(1).paths(),
+            [Path::new("img.raw"), Path::new("small")]
+        );
+    }
+    fleet.assert_nothing_lost();
+}
+
+#[test]
+fn a_source_that_only_sftp_shows_is_emptied_by_sftp_alone() {
+    let Some((fleet, _)) = two_views(card, false) else {
+        return;
+    };
+    fleet
+        .device(1)
+        .record("img.raw", content("img", 2 << 20))
+        .record("day/small", "small");
+    fleet.sweep_until_emptied();
+    fleet.assert_all_gathered();
+    assert!(
+        shortcomings(&fleet).contains("other folders than its shell"),
+        "{}",
+        shortcomings(&fleet)
+    );
+    fleet.gleaner(["status", "device1"]).says("SFTP alone");
+}
+
+#[test]
+fn where_both_show_a_folder_that_of_sftp_is_emptied() {
+    let Some((fleet, other)) = two_views(source, true) else {
+        return;
+    };
+    let device = fleet.device(1);
+    // They are told apart by when they were last modified.
+    fs::write(other.join("img.raw"), content("of sftp", 2 << 20)).expect("writing");
+    let files = [
+        (other.join("img.raw"), a_minute_ago()),
+        (other.clone(), SystemTime::UNIX_EPOCH),
+    ];
+    for (path, time) in files {
+        fs::File::open(path)
+            .expect("opening")
+            .set_modified(time)
+            .expect("setting the time");
+    }
+    device.write("img.raw", &content("of the shell", 2 << 20));
+    fleet.sweep().exits(0);
+    std::thread::sleep(crate::context::SETTLE);
+    fleet.sweep().exits(0);
+    fleet.assert_store_holds(&[("device1/img.raw", content("of sftp", 2 << 20))]);
+    assert_eq!(
+        device.paths(),
+        [Path::new("img.raw")],
+        "what the shell shows is not touched"
+    );
+    assert!(fs::read_dir(&device.folder).expect("the source").count() == 1);
+    assert!(shortcomings(&fleet).contains("other folders than its shell"));
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_by_sftp_is_not_told_as_changed() {
+    let Some((fleet, other)) = two_views(source, true) else {
+        return;
+    };
+    let device = fleet.device(1);
+    device.record("img.raw", content("img", 2 << 20));
+    // By chance both folders were modified in the same second.
+    for folder in [&device.folder, &other] {
+        let folder = fs::File::open(folder).expect("opening");
+        folder
+            .set_modified(SystemTime::UNIX_EPOCH)
+            .expect("setting the time");
+    }
+    fleet.sweep().exits(1).says("img.raw");
+    fleet.assert_left("device1", "img.raw", "unproved");
+    fleet.assert_nothing_lost();
+}
+
+#[test]
+fn a_source_that_changes_all_the_time_is_no_other_view() {
+    let fleet = Fleet::new(1);
+    let device = fleet.device(1);
+    device.record_many("day", 30, 2_000);
+    let folder = fs::File::open(&device.folder).expect("the source");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut seconds = 1_000_000_000;
+            while !done.load(Ordering::Relaxed) {
+                seconds += 1;
+                let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+                folder.set_modified(time).expect("setting the time");
+                std::thread::yield_now();
+            }
+        });
+        fleet.sweep().exits(0);
+        done.store(true, Ordering::Relaxed);
+    });
+    fleet.assert_all_gathered();
+    assert_eq!(shortcomings(&fleet), "[]");
+}

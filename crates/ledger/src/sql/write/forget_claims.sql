@@ -1,0 +1,1 @@
+DELETE FROM claim WHERE source IN (SELECT id FROM source WHERE device = :device);

@@ -1,0 +1,125 @@
+//! Why the device permits no rename. SFTP has one word for a folder that cannot be written, for what the sticky bit protects, and for what nobody
+//! may change; each has a remedy of its own.
+
+use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Move};
+use model::{RelativePath, SourcePath};
+
+use super::SshSession;
+use super::inspect::{beginning_of, portions};
+use crate::lane::{LaneError, Lanes};
+use crate::naming::Naming;
+use crate::pipeline::in_order;
+use crate::script::anchored;
+
+/// Files whose cause is found out; the rest of a batch keeps SFTP's word. The next sweep asks about them again.
+const MOST_ASKED: usize = 1024;
+/// The bit of a folder in which each user may remove only what is his own.
+const STICKY: u32 = 0o1000;
+
+impl SshSession {
+    /// Replaces SFTP's word in the results of these moves by the cause, where it can be found out.
+    pub(super) async fn find_causes(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+        results: &mut [Result<(), FileFault>],
+    ) -> Result<(), DeviceFailure> {
+        let refused = moves
+            .iter()
+            .zip(results)
+            .filter_map(|(step, result)| match result {
+                Err(fault) if fault.kind == FileFaultKind::Permission => Some((&step.from, fault)),
+                _ => None,
+            });
+        let refused: Vec<(&RelativePath, &mut FileFault)> = refused.take(MOST_ASKED).collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<RelativePath> = refused.iter().map(|(path, _)| (*path).clone()).collect();
+        let causes = match self.shell().filter(|_| self.renames_together) {
+            Some(lanes) => match self.causes_by_script(lanes, source, &paths).await {
+                Ok(causes) => causes,
+                Err(error) => return Err(self.lane_lost(error).await),
+            },
+            None => self.causes_by_sftp(source, &paths).await?,
+        };
+        for ((_, fault), cause) in refused.into_iter().zip(causes) {
+            if let Some(kind) = cause {
+                fault.kind = kind;
+            }
+        }
+        Ok(())
+    }
+
+    async fn causes_by_script(
+        &self,
+        lanes: &Lanes,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Option<FileFaultKind>>, LaneError> {
+        let mut lane = lanes.lease().await?;
+        let end = format!("\n{}\n", lane.tag());
+        let mut causes = Vec::with_capacity(paths.len());
+        for names in portions(paths.iter().map(|path| Self::path(source, path))) {
+            let naming = Naming::of(names.iter().map(Vec::as_slice));
+            let arguments = naming.arguments(names.iter().map(Vec::as_slice));
+            lane.ask_about("causes", &naming, &arguments).await?;
+            let answer = lane.until(end.as_bytes()).await?;
+            if answer.len() > names.len() {
+                return Err(LaneError::Nonsense(beginning_of(&answer)));
+            }
+            let told = answer.iter().map(|letter| cause(*letter));
+            // A perl that was killed has told fewer.
+            causes.extend(told.chain(std::iter::repeat(None)).take(names.len()));
+        }
+        lane.put_back();
+        Ok(causes)
+    }
+
+    /// The sticky bit is all that shows, and only where the login is known.
+    async fn causes_by_sftp(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<Option<FileFaultKind>>, DeviceFailure> {
+        let Some(user) = self.user.filter(|user| *user != 0) else {
+            return Ok(vec![None; paths.len()]);
+        };
+        let requests = paths.iter().flat_map(|path| {
+            let folder = path.parent().map(|folder| Self::path(source, &folder));
+            let folder = folder.unwrap_or_else(|| anchored(source.as_bytes()));
+            [Self::path(source, path), folder]
+        });
+        let requests = requests.map(|path| {
+            let files = self.files.clone();
+            async move { files.stat(&path).await }
+        });
+        let requests: Vec<_> = requests.collect();
+        let looks = in_order(requests).await;
+        let mut causes = Vec::with_capacity(paths.len());
+        for looks in looks.chunks(2) {
+            causes.push(match looks {
+                [Ok(file), Ok(folder)] => {
+                    let is_sticky = folder.permissions.is_some_and(|mode| mode & STICKY != 0);
+                    let is_foreign = |it: &sftp::Attributes| it.owner.is_some_and(|owner| owner.user != user);
+                    let protects = is_sticky && is_foreign(file) && is_foreign(folder);
+                    protects.then_some(FileFaultKind::Sticky)
+                }
+                [Err(error), _] | [_, Err(error)] if error.status().is_none() => {
+                    return Err(self.lost(error).await);
+                }
+                _ => None,
+            });
+        }
+        Ok(causes)
+    }
+}
+
+fn cause(letter: u8) -> Option<FileFaultKind> {
+    match letter {
+        b'i' => Some(FileFaultKind::Immutable),
+        b't' => Some(FileFaultKind::Sticky),
+        b'w' => Some(FileFaultKind::FolderUnwritable),
+        _ => None,
+    }
+}
