@@ -1,8 +1,8 @@
 //! Which folder each source turns out to be. Of two names that lead to one folder only the first is served.
 //!
-//! A wrong port leads a name to another device, and no key shows it: cards that were cloned share theirs. The folder itself shows it. Boot
-//! id, device number and inode together are one folder; containers share the first, cloned cards the others. The ledger remembers them,
-//! so that a name that was first stays first, in later sweeps and in sweeps over few devices.
+//! A wrong port leads a name to another device, and no key shows it, because cloned cards share their keys. The folder
+//! itself shows it: boot id, device number and inode together stand for one folder. Containers share the first, cloned
+//! cards the others. The ledger remembers them, so that the name that was first stays first in later sweeps.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -194,7 +194,7 @@ impl Book {
         first_of
     }
 
-    /// Whoever has to wait is waited for by nobody: two would wait for each other.
+    /// A device that has to wait is waited for by none: otherwise two could wait for each other.
     fn is_to_wait(&self, device: &DeviceName) -> bool {
         let first = self.first.get(device).into_iter().flatten();
         let mut leading = first.filter(|first| !self.first.contains_key(*first));

@@ -96,7 +96,7 @@ fn of_two_names_that_lead_to_one_folder_the_second_is_refused() {
 }
 
 #[test]
-fn who_was_first_stays_first_whoever_is_visited_and_in_whatever_order() {
+fn the_name_that_was_first_stays_first_in_later_sweeps() {
     let first: &[_] = &[("two", "a", 1)];
     assert_eq!(refused(&[first, &[("one", "a", 1)]]), ["one"]);
     let both: &[_] = &[("one", "a", 1), ("two", "a", 1)];
@@ -147,7 +147,7 @@ fn what_cannot_be_told_is_refused_to_nobody_and_forgets_nothing() {
 }
 
 #[test]
-fn two_sources_of_one_device_that_are_one_folder_are_gathered_as_the_first() {
+fn two_sources_that_are_one_folder_are_gathered_as_the_first() {
     let devices = [device("one", &["/z", "/a"])];
     let chosen = Chosen {
         visited: &devices,

@@ -1,5 +1,5 @@
-//! What cannot leave its device is stored once and stays, with its true cause and a remedy that helps; and what may leave does, whoever
-//! else is at work on the device.
+//! What cannot leave its device is stored once and stays, with its true cause and a remedy that helps. What may leave
+//! does, even if timers or other logins are at work on the device.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -120,7 +120,7 @@ fn a_folder_that_cannot_be_written_is_told_apart_from_what_is_fixed() {
 }
 
 #[test]
-fn after_root_a_lesser_login_releases_what_is_new_and_names_what_it_cannot_list() {
+fn after_root_a_lesser_login_releases_files_and_names_roots_folder() {
     if !rustix::process::getuid().is_root() {
         return skip("needs root to serve as root first").unwrap_or_default();
     }

@@ -1,4 +1,4 @@
-//! Devices whose SFTP server shows other folders than their shell, as a NAS does: SFTP alone is used, and that is told.
+//! Devices whose SFTP server shows other folders than their shell, as a NAS does: gleaner uses SFTP alone, and says so.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -25,7 +25,7 @@ const BATCH: usize = 256;
 const MOST_TROUBLES: usize = 100;
 /// Bytes of a name that is no path, or of find's words, that are shown.
 const SHOWN: usize = 256;
-/// What is told of a source that only the shell sees.
+/// The message for a source that only the shell sees.
 const NOT_FOR_SFTP: &str = "does not exist for the device's SFTP server, which shows other folders than its shell: write `source` as `sftp` shows it";
 /// Folders listed by SFTP at once.
 const FOLDERS_AT_ONCE: usize = 8;

@@ -158,7 +158,7 @@ impl SshSession {
             }
             before = after;
         }
-        // What changes all the time cannot be compared. If they differ, what is withdrawn cannot be read, and is told so.
+        // What changes all the time cannot be compared. If the views differ, withdrawn files cannot be read: `unproved`.
         self.views.note_agreement(source);
         Ok(true)
     }
