@@ -57,6 +57,9 @@ pub(crate) struct Visit<'a, W: World> {
     batches: AtomicU64,
 }
 
+/// Folders of the store that another takes the place of, of which each is told by itself: a device may have any number.
+const MAX_REPLACED: usize = 1000;
+
 /// What this visit is done with.
 #[derive(Debug, Default)]
 struct Notes {
@@ -69,6 +72,8 @@ struct Notes {
     has_suspected: bool,
     /// What the session ended over, where that is known.
     ended_over: Option<String>,
+    /// Folders of the store of which it was said that another takes their place.
+    replaced: HashSet<RelativePath>,
 }
 
 /// Files and bytes.
@@ -206,6 +211,12 @@ impl<'a, W: World> Visit<'a, W> {
     /// Whether nobody has noted suspects in this visit. Whoever asks first is to do it.
     pub(crate) fn suspect_first(&self) -> bool {
         !std::mem::replace(&mut self.notes().has_suspected, true)
+    }
+
+    /// Whether it was not said before in this visit that another folder takes the place of this one. Beyond a thousand, nothing is said.
+    pub(crate) fn replaces_first(&self, folder: &RelativePath) -> bool {
+        let replaced = &mut self.notes().replaced;
+        replaced.len() < MAX_REPLACED && replaced.insert(folder.clone())
     }
 
     /// Keeps in mind that a file is a suspect.

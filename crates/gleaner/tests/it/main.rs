@@ -48,6 +48,7 @@ mod kills;
 mod ledger;
 mod lesser_devices;
 mod names;
+mod places;
 mod ssh_config;
 mod store;
 mod writers;

@@ -60,6 +60,14 @@ fn cases() -> Vec<Case> {
             ..plain.clone()
         },
         Case {
+            name: "a store from whose staging no link leads to the files' folders",
+            plan: Plan {
+                is_divided: true,
+                ..Plan::default()
+            },
+            ..plain.clone()
+        },
+        Case {
             name: "names that are taken, by the same and by other content, by a file and by a folder",
             before: &[
                 (0, "same", 600),
