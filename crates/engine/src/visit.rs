@@ -53,6 +53,8 @@ pub(crate) struct Visit<'a, W: World> {
     /// Whose turn it is to fetch: one batch at a time, but for its last bytes. While one is on the wire, the other is flushed, published, recorded and released; two
     /// that shared the wire would come to each stage together, and leave wire and disk idle in turn.
     pub(crate) wire: Arc<Semaphore>,
+    /// Whether some of its files are received elsewhere than in the store's own staging: then the store is to know which folder each is bound for.
+    pub(crate) receives_beside: AtomicBool,
     notes: Mutex<Notes>,
     batches: AtomicU64,
 }
@@ -120,6 +122,7 @@ impl<'a, W: World> Visit<'a, W> {
             shared_folders: Mutex::default(),
             is_last_batch: AtomicBool::new(false),
             wire: Arc::new(Semaphore::new(1)),
+            receives_beside: AtomicBool::new(false),
             notes: Mutex::default(),
             batches: AtomicU64::new(0),
         }

@@ -199,20 +199,20 @@ impl<D: Disk> Shared<D> {
             Err(error) if is(&error, Errno::NOENT) => return Ok(Vec::new()),
             opened => opened?,
         };
-        let mut noted = Vec::new();
+        let mut found = Vec::new();
         for entry in disk.entries(&notes)? {
             let name = entry?.name;
             let text = read_small_file(disk, &notes, &name, MAX_PATH)?;
             let folder = text.and_then(|text| unhex(std::str::from_utf8(&text).ok()?));
             let status = disk.status_at(&notes, &name);
             if let (Some(folder), Ok(status)) = (folder, status) {
-                noted.push(NotedArea {
+                found.push(NotedArea {
                     folder,
                     noted: status.changed,
                 });
             }
         }
-        Ok(noted)
+        Ok(found)
     }
 
     /// Removes an area that is empty, with its note. Folders that somebody else uses, or that hold anything, stay.

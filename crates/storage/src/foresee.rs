@@ -61,9 +61,14 @@ impl<D: Disk> Shared<D> {
         };
         self.use_area(path, &area);
         Ok(Berth {
-            area,
-            room: self.room(nearest, is_of_store, status.identity.device_number, &shown)?,
+            room: self.room(
+                nearest,
+                area.beside.is_none(),
+                status.identity.device_number,
+                &shown,
+            )?,
             missing: path.get(found.length..).unwrap_or_default().to_vec(),
+            area,
         })
     }
 

@@ -124,7 +124,7 @@ pub struct Destination {
 pub enum Room {
     /// That of the store itself: see [`Condition::room`].
     OfStore,
-    /// That of another file system, which is mounted within the store.
+    /// That of the place beside which it is received: another file system, or one from whose folders no link leads to the store's staging.
     Other {
         /// Tells it from every other one.
         file_system: u64,

@@ -440,7 +440,10 @@ fn staging_key<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withd
         digest: Digest::from_bytes(hasher.finalize().into()),
         expected_size: identity.size,
         range_digests: is_digested_in_ranges(visit, identity.size),
-        folder: folder(visit, source, file),
+        folder: match visit.receives_beside.load(Ordering::Relaxed) {
+            true => folder(visit, source, file),
+            false => None,
+        },
     }
 }
 

@@ -4,6 +4,7 @@
 //! left where it is, with the reason, and nothing of it is transferred. What is found here is no proof: publishing finds out again.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use model::{Digest, LeaveReason, RelativePath, SourcePath, WaitReason};
 
@@ -107,7 +108,12 @@ async fn with_places<W: World>(
         let answers = visit.world.store().foresee(wanted).await?;
         for (mut file, answer) in named.into_iter().zip(answers) {
             match answer {
-                Ok(room) => placed.push((file.candidate, file.decision, room)),
+                Ok(room) => {
+                    if room != Room::OfStore {
+                        visit.receives_beside.store(true, Ordering::Relaxed);
+                    }
+                    placed.push((file.candidate, file.decision, room));
+                }
                 Err(PublishFault::Obstructed { depth, by }) => {
                     if replace_folder(visit, &mut file.names, depth, by) {
                         seeking.push(file);

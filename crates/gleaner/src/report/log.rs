@@ -92,6 +92,25 @@ pub(super) fn write(event: &Event) {
         Event::Resumed { device, path, bytes } => {
             info!(%device, file = %path, "{device}: {path}: going on after {}", amount::bytes(*bytes));
         }
+        Event::FolderReplaced { .. } | Event::TimeNotKept { .. } | Event::Stored { .. } => in_store(event),
+        Event::Released { device, path, .. } => debug!(%device, file = %path, "{device}: {path}: released"),
+        Event::LeftBehind {
+            device,
+            path,
+            reason,
+            detail,
+            ..
+        } => left_behind(device, path, *reason, detail.as_deref()),
+        Event::PassEnded { device, summary } => pass_ended(device, summary),
+        Event::SweepEnded {
+            took, ledger_failure, ..
+        } => sweep_ended(*took, ledger_failure.as_deref()),
+    }
+}
+
+/// Logs what became of a file, or of a folder, in the store.
+fn in_store(event: &Event) {
+    match event {
         Event::FolderReplaced {
             device,
             folder,
@@ -136,18 +155,7 @@ pub(super) fn write(event: &Event) {
                 debug!(%device, file = %path, store_name = %name, size, sha256 = %digest, "{device}: {path}: {how} {name}");
             }
         }
-        Event::Released { device, path, .. } => debug!(%device, file = %path, "{device}: {path}: released"),
-        Event::LeftBehind {
-            device,
-            path,
-            reason,
-            detail,
-            ..
-        } => left_behind(device, path, *reason, detail.as_deref()),
-        Event::PassEnded { device, summary } => pass_ended(device, summary),
-        Event::SweepEnded {
-            took, ledger_failure, ..
-        } => sweep_ended(*took, ledger_failure.as_deref()),
+        _ => {}
     }
 }
 

@@ -37,7 +37,11 @@ fn is_served_twice(fleet: &Fleet) {
             file.components()
                 .any(|part| part.as_os_str() == "sealed" || part.as_os_str() == "partial")
         });
-    assert_eq!(staged.collect::<Vec<_>>(), [PathBuf::new(); 0], "left in staging");
+    assert_eq!(
+        staged.collect::<Vec<_>>(),
+        Vec::<PathBuf>::new(),
+        "left in staging"
+    );
     fleet.gleaner(["audit"]).exits(0);
 }
 
@@ -169,7 +173,7 @@ fn a_file_in_place_of_a_folder_gets_one_folder_beside_it() {
 }
 
 #[test]
-fn a_name_that_the_store_forbids_is_left_with_the_remedy_and_not_fetched() {
+fn a_name_that_the_store_forbids_is_left_with_the_remedy_that_helps() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let behind = fleet.path("behind");
     fs::create_dir(&behind).expect("making a folder");
@@ -229,7 +233,7 @@ fn a_time_that_the_store_cannot_keep_is_told_and_recorded() {
         return;
     };
     fleet.gleaner(["store", "init"]).exits(0);
-    let late = SystemTime::UNIX_EPOCH + Duration::from_secs(2_100_000_000 * 2);
+    let late = SystemTime::UNIX_EPOCH + Duration::from_mins(70_000_000);
     fleet
         .device(1)
         .record("late.jpg", "late")
@@ -252,6 +256,26 @@ fn a_time_that_the_store_cannot_keep_is_told_and_recorded() {
     assert!(
         modified.clone().any(|time| time == "2103-02-04T02:40:00Z"),
         "{rows:?}"
+    );
+}
+
+#[test]
+fn a_time_beyond_what_gleaner_counts_is_told() {
+    let fleet = Fleet::new(1);
+    let far = SystemTime::UNIX_EPOCH + Duration::from_hours(2_892_720);
+    fleet
+        .device(1)
+        .record("far.jpg", "far")
+        .set_modified("far.jpg", far);
+    let mut said = String::new();
+    for _ in 0..4 {
+        said.push_str(&fleet.sweep().exits(0).told());
+        std::thread::sleep(crate::context::SETTLE);
+    }
+    fleet.assert_all_gathered();
+    assert!(
+        said.contains("far.jpg: last modified after 2261, which the store cannot keep"),
+        "{said}"
     );
 }
 

@@ -128,7 +128,7 @@ fn a_store_without_links_and_safe_renames_is_refused_for_that() {
     outcome.says("can neither link nor rename without replacing");
     assert_eq!(
         recording::regular_files(&behind),
-        [PathBuf::new(); 0],
+        Vec::<PathBuf>::new(),
         "left behind"
     );
 }

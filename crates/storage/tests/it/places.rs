@@ -69,7 +69,8 @@ fn a_file_is_brought_beside_its_folder_where_no_link_leads_there() {
     // The next process knows, and copies nothing.
     let store = home.open_with(&disk, inline_settings());
     block_on(async {
-        assert_eq!(foreseen(&store, "day/b").await, Ok(Room::OfStore));
+        let room = foreseen(&store, "day/b").await;
+        assert!(matches!(room, Ok(Room::Other { .. })), "{room:?}");
         let bound = engine::ports::StagingKey {
             folder: Some(name("day")),
             ..key(b"wasp")

@@ -339,7 +339,7 @@ async fn foresee<S: Store>(
     folder: Option<&str>,
 ) -> Result<Result<Room, PublishFault>, String> {
     let name = match folder {
-        Some(folder) => path(&format!("{folder}/{name}"))?,
+        Some(folder) => path(format!("{folder}/{name}"))?,
         None => path(name)?,
     };
     let answers = store.foresee(vec![Destination { name, size: 5000 }]).await;
@@ -390,11 +390,8 @@ async fn a_folder_that_cannot_be_linked_to_from_staging_gets_its_files<P: Place>
         store.tidy_staging(FOR_EVER).await.map_err(told)?;
         for size in [0, 10, 10_000] {
             let name = format!("{process}-{size}");
-            same(
-                "foreseen",
-                &foresee(&store, &name, Some("day/hour")).await?,
-                &Ok(Room::OfStore),
-            )?;
+            let found = foresee(&store, &name, Some("day/hour")).await?;
+            ensure(found.is_ok(), || format!("foreseen: {found:?}"))?;
             let bound = StagingKey {
                 folder: Some(path("day/hour")?),
                 ..key(&name, length(&content(size)))

@@ -19,6 +19,10 @@ pub(super) const SECTOR: usize = 512;
 
 /// A file system.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of its own; any may come together"
+)]
 pub(super) struct Volume {
     pub(super) number: u64,
     pub(super) nodes: BTreeMap<u64, Node>,
