@@ -67,6 +67,7 @@ async fn receive_one(store: &DirectoryStore<SystemDisk>, number: usize, chunks: 
         digest: Digest::from_bytes(digest),
         expected_size: size as u64,
         range_digests: false,
+        folder: None,
     };
     let (mut staged, _) = store.stage(&key, false).await.unwrap();
     let mut left = chunks.into_iter().map(Chunk::from);

@@ -14,7 +14,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 16] = [
+const NEEDS: [Need; 19] = [
     Need {
         program: "cc",
         package: "build-essential",
@@ -89,6 +89,21 @@ const NEEDS: [Need; 16] = [
         program: "mkfs.ext4",
         package: "e2fsprogs",
         why: "small file systems that run full",
+    },
+    Need {
+        program: "bindfs",
+        package: "bindfs",
+        why: "a store that does not take every name",
+    },
+    Need {
+        program: "mergerfs",
+        package: "mergerfs",
+        why: "a store that is a union of several disks",
+    },
+    Need {
+        program: "sshfs",
+        package: "sshfs",
+        why: "a store without hard links and without renames that refuse to replace",
     },
     Need {
         program: "valgrind",

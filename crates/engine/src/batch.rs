@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 
-use model::{SourcePath, WaitReason};
+use model::SourcePath;
 
 use crate::plan::{Candidate, Decision};
-use crate::ports::{Reason, Store};
 use crate::recourse::PassError;
-use crate::stages::{fetch, publish, record, release, verify, withdraw};
+use crate::stages::{fetch, foresee, publish, record, release, verify, withdraw};
 use crate::visit::Visit;
 use crate::world::World;
 
@@ -36,7 +35,7 @@ pub(crate) async fn run<W: World>(
             .map(|candidate| (candidate, Decision::Resume)),
     );
 
-    let fitting = with_room(visit, source, to_gather).await?;
+    let fitting = foresee::foresee(visit, source, to_gather).await?;
     let withdrawn = withdraw::withdraw(visit, source, fitting).await?;
     let fetched = fetch::fetch(visit, source, withdrawn).await?;
     let verified = verify::verify(visit, source, fetched).await?;
@@ -44,31 +43,6 @@ pub(crate) async fn run<W: World>(
     let mut recorded = record::record(visit, source, published).await?;
     recorded.extend(proved.recorded);
     release::release(visit, source, recorded).await
-}
-
-/// Leaves out what the store has no room for: one file that is too large, or says so, must not end the sweep for all others. Fails where
-/// the store has come to its floor.
-async fn with_room<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
-    batch: Batch,
-) -> Result<Batch, PassError> {
-    let mut room = visit.world.store().condition().await?.room;
-    let mut fitting = Vec::with_capacity(batch.len());
-    for (candidate, decision) in batch {
-        let size = candidate.identity.size;
-        match room.checked_sub(size) {
-            Some(rest) => {
-                room = rest;
-                fitting.push((candidate, decision));
-            }
-            None => {
-                let reason = Reason::Wait(WaitReason::NoRoom);
-                visit.leave_behind(source, &candidate.original, size, reason, None);
-            }
-        }
-    }
-    Ok(fitting)
 }
 
 fn divided(batch: Batch) -> (Vec<(Candidate, crate::ports::Remembered)>, Batch) {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use model::{DeviceName, Digest, RelativePath, SourcePath};
+use model::{DeviceName, Digest, RelativePath, SourcePath, Timestamp};
 
-use crate::ports::{DeviceFacts, PassOutcome, Placed, Reason, Standing};
+use crate::ports::{DeviceFacts, Obstacle, PassOutcome, Placed, Reason, Standing};
 use crate::rules::Mode;
 
 /// Takes events. Called from the main path of every device: it returns at once and never blocks.
@@ -83,6 +83,30 @@ pub enum Event {
         path: RelativePath,
         /// How many bytes need not be fetched again.
         bytes: u64,
+    },
+    /// A folder of the store cannot be used, since a link or a file is there: another one takes its place.
+    FolderReplaced {
+        /// For which device, the first time in its pass.
+        device: DeviceName,
+        /// The folder, by its path in the store.
+        folder: RelativePath,
+        /// What is there.
+        obstacle: Obstacle,
+        /// The folder in its place.
+        replacement: RelativePath,
+    },
+    /// A file is stored, and the store's file system did not take its time of last modification. The ledger has the true one.
+    TimeNotKept {
+        /// From which device.
+        device: DeviceName,
+        /// Its original path.
+        path: RelativePath,
+        /// Its name in the store.
+        store_name: RelativePath,
+        /// When it was last modified, as far as gleaner can tell.
+        modified: Timestamp,
+        /// The time that it has in the store.
+        kept: Timestamp,
     },
     /// A file is published and recorded.
     Stored {

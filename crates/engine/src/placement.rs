@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use model::names::CONTROL_FOLDER;
 use model::{DeviceName, Digest, NameError, RelativePath, SourcePath, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 /// A name in the store, as a sequence of parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,12 +149,13 @@ fn names_control_folder(component: &[u8]) -> bool {
 
 /// Which name to try next after one was in the way. Starts at the name that [`place`] gave.
 ///
-/// What follows depends on nothing but content: `stem~<8 hex of the digest>.ext`, then 16, then all 64. So a pass that
-/// is repeated arrives at the same name, finds the same content there, and does no harm.
+/// What follows depends on nothing but content and name. A file whose name is taken becomes `stem~<8 hex of its digest>.ext`, then 16, then all 64. A folder
+/// that is obstructed gives way to one that carries as many digits of a digest of its own path: the same one for all files in it. So a pass that is repeated
+/// arrives at the same name, finds the same content there, and does no harm.
 #[derive(Debug, Clone)]
 pub struct Candidates {
     components: Vec<Vec<u8>>,
-    /// For each component: how many digits of the digest it carries.
+    /// For each component: how many digits it carries.
     digits: Vec<usize>,
     digest: Digest,
 }
@@ -171,24 +173,43 @@ impl Candidates {
 
     /// The name to try now.
     pub fn current(&self) -> Result<RelativePath, NameError> {
-        let dressed = self
-            .components
-            .iter()
-            .zip(&self.digits)
-            .map(|(component, digits)| match digits {
+        self.up_to(self.components.len().saturating_sub(1))
+    }
+
+    /// The folder at `depth` (0 is the outermost) of the name to try now.
+    pub fn folder(&self, depth: usize) -> Result<RelativePath, NameError> {
+        self.up_to(depth)
+    }
+
+    fn up_to(&self, depth: usize) -> Result<RelativePath, NameError> {
+        let parts = self.components.iter().zip(&self.digits).enumerate();
+        let dressed = parts
+            .take(depth.saturating_add(1))
+            .map(|(at, (component, digits))| match *digits {
                 0 => component.clone(),
-                digits => with_digest(component, &self.digest, *digits),
+                digits if at + 1 == self.components.len() => with_digest(component, &self.digest, digits),
+                digits => with_digest(component, &self.digest_of_path(at), digits),
             });
         RelativePath::new(dressed.collect::<Vec<_>>().join(&b'/'))
     }
 
+    /// Of the path of the folder at `depth`, as it was before anything was in the way.
+    fn digest_of_path(&self, depth: usize) -> Digest {
+        let path = self.components.get(..=depth).unwrap_or_default().join(&b'/');
+        Digest::from_bytes(Sha256::digest(path).into())
+    }
+
     /// Goes on after the last component was taken by other content. `false`: nothing is left to try.
     pub fn after_taken(&mut self) -> bool {
-        self.after_obstructed(self.components.len().saturating_sub(1))
+        self.after(self.components.len().saturating_sub(1))
     }
 
     /// Goes on after the component at `depth` turned out to be no folder. `false`: nothing is left to try.
     pub fn after_obstructed(&mut self, depth: usize) -> bool {
+        self.after(depth)
+    }
+
+    fn after(&mut self, depth: usize) -> bool {
         let Some(digits) = self.digits.get_mut(depth) else {
             return false;
         };
@@ -351,15 +372,23 @@ mod tests {
             format!("d/photo.tar~{}.gz", "ab".repeat(32))
         );
         assert!(!candidates.after_taken());
-        assert!(candidates.after_obstructed(0));
-        assert!(
-            candidates
-                .current()
-                .unwrap()
-                .to_string()
-                .starts_with("d~abababab/photo")
-        );
         assert!(!candidates.after_obstructed(9));
+    }
+
+    #[test]
+    fn an_obstructed_folder_gives_way_to_one_for_all_of_its_files() {
+        let replaced = |name: &str, digest: u8| {
+            let name = RelativePath::new(name).unwrap();
+            let mut candidates = Candidates::new(&name, Digest::from_bytes([digest; 32]));
+            assert!(candidates.after_obstructed(1));
+            candidates.current().unwrap().to_string()
+        };
+        let (one, other) = (replaced("r1/day.d/a", 1), replaced("r1/day.d/b/c", 2));
+        let folder = one.strip_suffix("/a").unwrap();
+        assert!(folder.starts_with("r1/day~"), "{folder}");
+        assert_eq!(other, format!("{folder}/b/c"));
+        // One of the same name elsewhere is another.
+        assert_ne!(replaced("r2/day.d/a", 1).replacen("r2", "r1", 1), one);
     }
 
     #[test]

@@ -20,5 +20,6 @@ pub use ledger::{
     Standing, StandingFile, Suspicion, WithdrawnRow,
 };
 pub use store::{
-    Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,
+    Condition, Destination, Obstacle, Placed, Publication, PublishFault, Reproof, Room, SealedFile,
+    StagingKey, Store, StoreError,
 };

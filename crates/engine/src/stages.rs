@@ -5,6 +5,8 @@
 
 pub(crate) mod survey;
 
+pub(crate) mod foresee;
+
 pub(crate) mod withdraw;
 
 pub(crate) mod fetch;

@@ -56,9 +56,14 @@ pub(crate) struct Visit<'a, W: World> {
     /// Whose turn it is to fetch: one batch at a time, but for its last bytes. While one is on the wire, the other is flushed, published, recorded and released; two
     /// that shared the wire would come to each stage together, and leave wire and disk idle in turn.
     pub(crate) wire: Arc<Semaphore>,
+    /// Whether some of its files are received elsewhere than in the store's own staging: then the store is to know which folder each is bound for.
+    pub(crate) receives_beside: AtomicBool,
     notes: Mutex<Notes>,
     batches: AtomicU64,
 }
+
+/// Folders of the store that another takes the place of, of which each is told by itself: a device may have any number.
+const MAX_REPLACED: usize = 1000;
 
 /// What this visit is done with.
 #[derive(Debug, Default)]
@@ -72,6 +77,8 @@ struct Notes {
     has_suspected: bool,
     /// What the session ended over, where that is known.
     ended_over: Option<String>,
+    /// Folders of the store of which it was said that another takes their place.
+    replaced: HashSet<RelativePath>,
 }
 
 /// Files and bytes.
@@ -119,6 +126,7 @@ impl<'a, W: World> Visit<'a, W> {
             shared_folders: Mutex::default(),
             is_last_batch: AtomicBool::new(false),
             wire: Arc::new(Semaphore::new(1)),
+            receives_beside: AtomicBool::new(false),
             notes: Mutex::default(),
             batches: AtomicU64::new(0),
         }
@@ -210,6 +218,12 @@ impl<'a, W: World> Visit<'a, W> {
     /// Whether nobody has noted suspects in this visit. Whoever asks first is to do it.
     pub(crate) fn suspect_first(&self) -> bool {
         !std::mem::replace(&mut self.notes().has_suspected, true)
+    }
+
+    /// Whether it was not said before in this visit that another folder takes the place of this one. Beyond a thousand, nothing is said.
+    pub(crate) fn replaces_first(&self, folder: &RelativePath) -> bool {
+        let replaced = &mut self.notes().replaced;
+        replaced.len() < MAX_REPLACED && replaced.insert(folder.clone())
     }
 
     /// Keeps in mind that a file is a suspect.

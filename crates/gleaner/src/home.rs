@@ -14,7 +14,7 @@ use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk, Untou
 
 use crate::config::meant;
 use crate::report::SweepReporter;
-use crate::{Config, ExitStatus, Failure};
+use crate::{Config, ExitStatus, Failure, ledger_mount};
 
 /// Store, ledger, devices, clock and reporter of one process.
 #[derive(Debug)]
@@ -38,6 +38,12 @@ impl Home {
             tracing::warn!(
                 "the ledger {path} is gone; a new one takes over its id {id}, and files are compared with the store again"
             );
+        }
+        // A ledger that is at work needs no warning every minute; `gleaner config check` has it.
+        if !config.ledger.exists()
+            && let Some(doubt) = ledger_mount::doubt(&config.ledger)
+        {
+            tracing::warn!("the ledger {}: {doubt}", config.ledger.display());
         }
         let ledger = SqliteLedger::open(&config.ledger, &place.ledger).map_err(ledger_failure)?;
         ledger
@@ -259,7 +265,10 @@ pub fn store_failure(error: StoreError) -> Failure {
         }
         StoreError::Full { .. } => "make room in the store, or lower `store.min_free`",
         StoreError::CannotPublish { .. } => {
-            "use a file system that has hard links, or renames that refuse to replace"
+            "use a file system that has hard links, or renames that refuse to replace; rclone and sshfs mounts have neither"
+        }
+        StoreError::OfFile { .. } => {
+            "see to that file, or to the mount within the store that it is bound for"
         }
         StoreError::ReadBack { .. } => "check the disk and the mount: it does not keep what is written",
         StoreError::System { .. } => "check the disk and the mount",

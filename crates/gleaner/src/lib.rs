@@ -11,6 +11,7 @@ pub mod config;
 pub mod environment;
 pub mod exit;
 pub mod home;
+mod ledger_mount;
 pub mod output;
 pub mod report;
 

@@ -97,6 +97,12 @@ pub enum LeaveReason {
     Special,
     /// Its name cannot be stored.
     Name,
+    /// The file system of the store does not take the characters of its name.
+    StoreName,
+    /// Its folder in the store cannot be used.
+    StoreFolder,
+    /// The store cannot hold a file of its size, however much room there is.
+    TooLarge,
     /// It cannot be read.
     Unreadable,
     /// A folder that cannot be listed; what is in it is not known.
@@ -123,12 +129,15 @@ pub enum LeaveReason {
 
 impl LeaveReason {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Excluded,
         Self::FileSystem,
         Self::Link,
         Self::Special,
         Self::Name,
+        Self::StoreName,
+        Self::StoreFolder,
+        Self::TooLarge,
         Self::Unreadable,
         Self::FolderUnreadable,
         Self::FolderUnwritable,
@@ -150,6 +159,9 @@ impl LeaveReason {
             Self::Link => "link",
             Self::Special => "special",
             Self::Name => "name",
+            Self::StoreName => "store-name",
+            Self::StoreFolder => "store-folder",
+            Self::TooLarge => "too-large",
             Self::Unreadable => "unreadable",
             Self::FolderUnreadable => "folder-unreadable",
             Self::FolderUnwritable => "folder-unwritable",
@@ -172,6 +184,9 @@ impl LeaveReason {
             Self::Link => "a symbolic link",
             Self::Special => "a pipe, socket or device node",
             Self::Name => "its name cannot be stored",
+            Self::StoreName => "the store's file system does not take its name",
+            Self::StoreFolder => "its folder in the store cannot be used",
+            Self::TooLarge => "the store cannot hold a file of its size",
             Self::Unreadable => "the device does not let us read it",
             Self::FolderUnreadable => "the device does not let us list this folder",
             Self::FolderUnwritable => "stored, but its folder on the device cannot be written",
@@ -194,7 +209,16 @@ impl LeaveReason {
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::Excluded | Self::FileSystem | Self::Link | Self::Special | Self::KeptByRule => "",
-            Self::Name => "rename it on the device",
+            Self::Name => "rename it on the device, or change `store.layout`",
+            Self::StoreName => {
+                "set `names = \"portable\"` under [store]; if it is set, mount the store so that it takes UTF-8 names"
+            }
+            Self::StoreFolder => {
+                "see the detail in `gleaner status DEVICE`, and mend that folder or its mount"
+            }
+            Self::TooLarge => {
+                "keep the store on a file system without that limit (FAT ends at 4 GiB), or raise the limit of the process (`LimitFSIZE=`)"
+            }
             Self::Unreadable => "let the login user read it",
             Self::FolderUnreadable => "let the login user list it, or name it in `exclude`",
             Self::FolderUnwritable | Self::RemovalRefused => {

@@ -10,6 +10,12 @@ impl Timestamp {
     /// The beginning of 1970.
     pub const EPOCH: Self = Self(0);
 
+    /// Whether it may stand for a time beyond the range: one that was cut to the end of it.
+    pub const fn may_be_cut(self) -> bool {
+        // A fraction may have been added to whole seconds that were cut.
+        self.0.unsigned_abs() >= i64::MAX.unsigned_abs() - 2_000_000_000
+    }
+
     /// From nanoseconds since 1970.
     pub const fn from_nanoseconds(nanoseconds: i64) -> Self {
         Self(nanoseconds)

@@ -14,7 +14,7 @@ use crate::fault::is;
 use crate::files::{digest_range, open_or_make_folder};
 use crate::folder::StoreFolder;
 use crate::folders::FoundFolder;
-use crate::shared::Shared;
+use crate::shared::{STAGING, Shared};
 
 /// What a stored copy is, compared with the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,8 +154,9 @@ impl<D: Disk> Iterator for Walk<D> {
                     return Some(Err(WalkError { name, source }));
                 }
                 Some(Ok(entry)) => {
-                    let is_control = current.path.is_none() && entry.name == CONTROL_FOLDER;
-                    if !is_control && let Some(found) = self.look_at(&entry).transpose() {
+                    if !is_hidden(current.path.as_ref(), &entry.name)
+                        && let Some(found) = self.look_at(&entry).transpose()
+                    {
                         return Some(found);
                     }
                 }
@@ -216,6 +217,14 @@ impl<D: Disk> Walk<D> {
     }
 }
 
+/// Whether a name in a folder is not part of the visible store: the control folder, and what gleaner keeps in one of its name beside a folder of another file system.
+fn is_hidden(folder: Option<&RelativePath>, name: &[u8]) -> bool {
+    match folder {
+        None => name == CONTROL_FOLDER,
+        Some(folder) => folder.file_name() == CONTROL_FOLDER && (name == STAGING || name == QUARANTINE),
+    }
+}
+
 const QUARANTINE: &[u8] = b"quarantine";
 
 impl<D: Disk> Shared<D> {
@@ -238,20 +247,13 @@ impl<D: Disk> Shared<D> {
         if status.kind != EntryKind::File {
             return Err(fault(io::Error::other("it is no regular file")));
         }
-        let all = open_or_make_folder(disk, &handles.control, QUARANTINE).map_err(fault)?;
-        let mut made = vec![self.make_numbered_folder(&all).map_err(fault)?];
-        let parents = parent.iter().flat_map(RelativePath::components);
-        for component in parents {
-            let above = made.last().unwrap_or(&all);
-            disk.make_folder(above, component).map_err(fault)?;
-            let below = disk.open_folder(above, component).map_err(fault)?;
-            made.push(below);
-        }
-        let to = made.last().unwrap_or(&all);
-        disk.rename(from, name.file_name(), to, name.file_name())
-            .map_err(fault)?;
-        for folder in made.iter().rev().chain([&all, &handles.control]) {
-            disk.flush_folder(folder).map_err(fault)?;
+        match self.move_into_quarantine(&handles.control, name, from) {
+            // Another file system is mounted there: it has a quarantine of its own.
+            Err(error) if is(&error, Errno::XDEV) => {
+                let control = open_or_make_folder(disk, from, CONTROL_FOLDER).map_err(fault)?;
+                self.move_into_quarantine(&control, name, from).map_err(fault)?;
+            }
+            moved => moved.map_err(fault)?,
         }
         let path = parent.map_or_else(Vec::new, |parent| parent.as_bytes().to_vec());
         let identity = disk.folder_status(from).map_err(fault)?.identity;
@@ -259,13 +261,50 @@ impl<D: Disk> Shared<D> {
         Ok(())
     }
 
-    fn make_numbered_folder(&self, at: &D::Folder) -> io::Result<D::Folder> {
+    /// Leaves no new folders where the file cannot be moved there.
+    fn move_into_quarantine(
+        &self,
+        control: &D::Folder,
+        name: &RelativePath,
+        from: &D::Folder,
+    ) -> io::Result<()> {
+        let disk = &*self.disk;
+        let all = open_or_make_folder(disk, control, QUARANTINE)?;
+        let (number, folder) = self.make_numbered_folder(&all)?;
+        let mut made = vec![folder];
+        let mut names = vec![number];
+        for component in name.parent().iter().flat_map(RelativePath::components) {
+            let above = made.last().unwrap_or(&all);
+            disk.make_folder(above, component)?;
+            let below = disk.open_folder(above, component)?;
+            names.push(component.to_vec());
+            made.push(below);
+        }
+        let to = made.last().unwrap_or(&all);
+        if let Err(error) = disk.rename(from, name.file_name(), to, name.file_name()) {
+            while let (Some(_), Some(name)) = (made.pop(), names.pop()) {
+                let above = made.last().unwrap_or(&all);
+                disk.remove_folder(above, &name).unwrap_or_default();
+            }
+            return Err(error);
+        }
+        for folder in made.iter().rev().chain([&all, control]) {
+            disk.flush_folder(folder)?;
+        }
+        Ok(())
+    }
+
+    fn make_numbered_folder(&self, at: &D::Folder) -> io::Result<(Vec<u8>, D::Folder)> {
         let mut number = 1_u64;
         loop {
             let name = number.to_string().into_bytes();
             match self.disk.make_folder(at, &name) {
                 Err(error) if is(&error, Errno::EXIST) => number += 1,
-                made => return made.and_then(|()| self.disk.open_folder(at, &name)),
+                made => {
+                    made?;
+                    let folder = self.disk.open_folder(at, &name)?;
+                    return Ok((name, folder));
+                }
             }
         }
     }

@@ -39,10 +39,10 @@ impl<D: Disk> Shared<D> {
         let handles = self.handles();
         let name = format!("probe-{}", self.new_token().as_str()).into_bytes();
         self.disk
-            .create_file(&handles.partial, &name)
+            .create_file(&handles.own.partial, &name)
             .and_then(|file| {
                 drop(file);
-                self.disk.remove_file(&handles.partial, &name)
+                self.disk.remove_file(&handles.own.partial, &name)
             })
             .map_err(|error| not_writable(self.place.fault("make a file in staging", error)))
     }

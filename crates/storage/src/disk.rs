@@ -110,6 +110,15 @@ pub trait Disk: Send + Sync + 'static {
     /// Removes a name of a file. Used within the control folder only. `name` is one component.
     fn remove_file(&self, at: &Self::Folder, name: &[u8]) -> io::Result<()>;
 
+    /// Removes an empty folder. Used for staging folders only. `name` is one component.
+    fn remove_folder(&self, at: &Self::Folder, name: &[u8]) -> io::Result<()>;
+
+    /// Whether names may be made in a folder, as far as can be told without making one; the error says why not.
+    fn may_write(&self, folder: &Self::Folder) -> io::Result<()>;
+
+    /// How many bytes this process may write into one file at most; `None`: as many as the file system takes.
+    fn largest_file(&self) -> Option<u64>;
+
     /// What an open file is.
     fn file_status(&self, file: &Self::File) -> io::Result<Status>;
 
@@ -169,6 +178,8 @@ pub struct Status {
     pub kind: EntryKind,
     /// Which one it is.
     pub identity: NodeIdentity,
+    /// Tells the mount that it was reached through from every other; 0 where the system does not say.
+    pub mount: u64,
     /// Its size in bytes.
     pub size: u64,
     /// When its content was last modified; anyone may set it.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use engine::ports::StoreError;
+use engine::ports::{PublishFault, StoreError};
 use rustix::io::Errno;
 
 /// The store as it is called in messages.
@@ -20,6 +20,21 @@ impl Place {
         self.0.as_ref().to_owned()
     }
 
+    /// What a failed call means on another file system than that of the store: where that has no room or is read-only, other devices' files
+    /// still have their place.
+    pub(crate) fn fault_beside(&self, operation: &str, source: io::Error) -> StoreError {
+        let told = format!("failed to {operation}: {source}");
+        let fault = match errno(&source) {
+            Some(Errno::NOSPC | Errno::DQUOT) => PublishFault::NoRoom(told),
+            Some(Errno::ROFS) => PublishFault::Unusable(told),
+            _ => return self.fault(operation, source),
+        };
+        StoreError::OfFile {
+            path: self.path(),
+            fault,
+        }
+    }
+
     /// What a failed call means. `operation` fits after "failed to" and names its object.
     pub(crate) fn fault(&self, operation: impl Into<String>, source: io::Error) -> StoreError {
         let operation = operation.into();
@@ -27,6 +42,10 @@ impl Place {
             Some(Errno::NOSPC | Errno::DQUOT) => StoreError::Full {
                 path: self.path(),
                 detail: format!("failed to {operation}: {source}"),
+            },
+            Some(Errno::FBIG) => StoreError::OfFile {
+                path: self.path(),
+                fault: PublishFault::TooLarge(format!("failed to {operation}: {source}")),
             },
             Some(Errno::ROFS) => StoreError::NotWritable {
                 path: self.path(),

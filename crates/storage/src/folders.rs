@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use crate::disk::{Disk, NodeIdentity};
 use crate::fault::{errno, is};
+use crate::foresee::obstructed;
 use crate::shared::{Handles, Shared};
 
 /// What went wrong: with one name, or with the store.
@@ -29,11 +30,11 @@ impl<D: Disk> Shared<D> {
     pub(crate) fn trouble(&self, operation: &str, error: io::Error) -> Trouble {
         match errno(&error) {
             Some(Errno::NAMETOOLONG) => Trouble::One(PublishFault::Unacceptable("it is too long".to_owned())),
-            Some(Errno::INVAL | Errno::ILSEQ) => Trouble::One(PublishFault::Unacceptable(
+            Some(Errno::INVAL | Errno::ILSEQ) => Trouble::One(PublishFault::Forbidden(
                 "its file system does not take these characters".to_owned(),
             )),
             Some(Errno::XDEV) => Trouble::One(PublishFault::Failed(
-                "another file system is mounted there, within the store".to_owned(),
+                "its folder is on another file system than the one beside which it was received".to_owned(),
             )),
             _ if is_about_the_store(&error) => Trouble::All(self.place.fault(operation, error)),
             _ => Trouble::One(PublishFault::Failed(format!("failed to {operation}: {error}"))),
@@ -66,7 +67,7 @@ impl<D: Disk> Shared<D> {
             opened = self.disk.open_folder(above, name);
         }
         let folder = opened.map_err(|error| match errno(&error) {
-            Some(Errno::NOTDIR | Errno::LOOP) => Trouble::One(PublishFault::Obstructed { depth }),
+            Some(Errno::NOTDIR | Errno::LOOP) => Trouble::One(obstructed(&*self.disk, above, name, depth)),
             _ => self.trouble("open a folder", error),
         })?;
         if let (true, Some(mode)) = (was_made, self.settings.dir_mode) {

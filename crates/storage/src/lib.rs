@@ -11,10 +11,13 @@
 
 pub mod store;
 
+mod areas;
+mod beside;
 mod blocks;
 mod condition;
 mod flushed;
 mod folders;
+mod foresee;
 mod partial;
 mod publish;
 mod received;

@@ -50,7 +50,7 @@ impl<D: Disk> Staged<D> {
         let fault = |error| shared.place.fault("list partial files", error);
         let disk = &*shared.disk;
         let mut found = Vec::new();
-        for entry in disk.entries(&self.handles.partial).map_err(fault)? {
+        for entry in disk.entries(&self.area.partial).map_err(fault)? {
             let name = PartialName::parse(&entry.map_err(fault)?.name);
             found.extend(name.filter(|name| name.key == self.key.digest));
         }
@@ -67,7 +67,7 @@ impl<D: Disk> Staged<D> {
         }
         for name in found {
             // What cannot be removed now is tidied later.
-            disk.remove_file(&self.handles.partial, &name.to_bytes())
+            disk.remove_file(&self.area.partial, &name.to_bytes())
                 .unwrap_or_default();
         }
         Ok(())
@@ -79,7 +79,7 @@ impl<D: Disk> Staged<D> {
         let range_length = shared.settings.range_length;
         let ranges = name.ranges.min(self.key.expected_size / range_length);
         let proved = ranges * range_length;
-        let Ok(file) = disk.open_file(&self.handles.partial, &name.to_bytes(), Access::ReadAndWrite) else {
+        let Ok(file) = disk.open_file(&self.area.partial, &name.to_bytes(), Access::ReadAndWrite) else {
             return Ok(false);
         };
         let fits = disk
@@ -98,7 +98,7 @@ impl<D: Disk> Staged<D> {
             ranges,
             token: self.token.as_str().to_owned(),
         };
-        let partial = &self.handles.partial;
+        let partial = &self.area.partial;
         match disk.rename(partial, &name.to_bytes(), partial, &taken.to_bytes()) {
             Err(error) if is(&error, Errno::NOENT) => return Ok(false),
             renamed => renamed.map_err(fault)?,

@@ -28,7 +28,7 @@ fn try_both<D: Disk>(
     first: &[u8],
     second: &[u8],
 ) -> io::Result<Option<PublishMethod>> {
-    if refuses_to_replace(|| disk.link(folder, first, folder, second))? {
+    if links_without_replacing(disk, folder, first, second)? {
         return Ok(Some(PublishMethod::Link));
     }
     match disk.create_file(folder, second) {
@@ -41,21 +41,46 @@ fn try_both<D: Disk>(
         _ => return Ok(None),
     }
     disk.remove_file(folder, second)?;
-    disk.rename_without_replacing(folder, first, folder, second)?;
-    Ok(Some(PublishMethod::Rename))
+    // Linux itself answers that a name is taken, before it asks the file system. Only a free name tells whether that can do it.
+    match disk.rename_without_replacing(folder, first, folder, second) {
+        Ok(()) => Ok(Some(PublishMethod::Rename)),
+        Err(error) if is_unsupported(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// Whether a call works once and answers that the name is taken when it is made again.
-fn refuses_to_replace(call: impl Fn() -> io::Result<()>) -> io::Result<bool> {
-    match call() {
-        Err(error) if is_unsupported(&error) => return Ok(false),
-        done => done?,
+/// Whether a link is made once, and refused when its name is taken.
+///
+/// What a file system without links answers differs: `EPERM`, `ENOSYS`, `EACCES`, and rclone's mounts even `EIO`. It let us make a file a moment
+/// ago, so only what no later call could mend counts as a fault.
+fn links_without_replacing<D: Disk>(
+    disk: &D,
+    folder: &D::Folder,
+    first: &[u8],
+    second: &[u8],
+) -> io::Result<bool> {
+    let is_fault = |error: &io::Error| {
+        let faults = [
+            Errno::NOSPC,
+            Errno::DQUOT,
+            Errno::ROFS,
+            Errno::STALE,
+            Errno::NOTCONN,
+            Errno::NOMEM,
+        ];
+        errno(error).is_some_and(|number| faults.contains(&number))
+    };
+    match disk.link(folder, first, folder, second) {
+        Ok(()) => {}
+        Err(error) if is_fault(&error) => return Err(error),
+        Err(_) => return Ok(false),
     }
-    Ok(call().is_err_and(|error| is(&error, Errno::EXIST)))
+    let again = disk.link(folder, first, folder, second);
+    Ok(again.is_err_and(|error| is(&error, Errno::EXIST)))
 }
 
 /// Whether an error says that the file system (or a file in it, for `EMLINK`) does not have this operation. A file system without hard
-/// links answers `EPERM`; NFS answers `EINVAL` to a rename that must not replace.
+/// links answers `EPERM`; NFS and FUSE answer `EINVAL` to a rename that must not replace.
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     matches!(
         errno(error),

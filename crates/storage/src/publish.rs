@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use engine::ports::{Placed, Publication, PublishFault, StoreError};
 use model::RelativePath;
 use model::names::CONTROL_FOLDER;
 use rustix::io::Errno;
 
+use crate::areas::Area;
 use crate::disk::{Access, Disk, EntryKind};
 use crate::fault::{errno, is};
 use crate::files::digest_range;
@@ -187,16 +189,43 @@ impl<D: Disk> Shared<D> {
                 "it is the name of the folder that belongs to gleaner".to_owned(),
             )));
         }
+        let Some((area, name)) = self.sealed_at(handles, &publication.token) else {
+            return Err(failed("its sealed file is gone from staging"));
+        };
+        let mut sealed = Sealed {
+            area,
+            name: name.as_bytes().to_vec(),
+            is_copy: false,
+        };
+        let placed = self.place_sealed(handles, &mut sealed, folder, publication);
+        if sealed.is_copy {
+            // The record is about the one that was copied. What cannot be removed now is tidied later.
+            self.in_turn(|| self.disk.remove_file(&sealed.area.sealed, &sealed.name))
+                .unwrap_or_default();
+        }
+        placed
+    }
+
+    fn place_sealed(
+        &self,
+        handles: &Handles<D>,
+        sealed: &mut Sealed<D>,
+        folder: &D::Folder,
+        publication: &Publication,
+    ) -> Result<Option<Placed>, Trouble> {
         for _ in 0..ATTEMPTS {
-            match self.give_name(handles, publication, folder) {
+            match self.give_name(sealed, publication, folder) {
                 Ok(()) => return Ok(Some(Placed::New)),
                 Err(error) if is(&error, Errno::EXIST) => {
-                    if let Some(placed) = self.compare(handles, folder, publication)? {
+                    if let Some(placed) = self.compare(sealed, folder, publication)? {
                         return Ok(Some(placed));
                     }
                 }
+                Err(error) if is(&error, Errno::XDEV) && !sealed.is_beside(publication) => {
+                    *sealed = self.bring_beside(handles, sealed, publication)?;
+                }
                 Err(error) if is(&error, Errno::NOENT) => {
-                    return match self.disk.status_at(&handles.sealed, publication.token.as_bytes()) {
+                    return match self.disk.status_at(&sealed.area.sealed, &sealed.name) {
                         Ok(_) => Ok(None),
                         Err(_) => Err(failed("its sealed file is gone from staging")),
                     };
@@ -208,22 +237,16 @@ impl<D: Disk> Shared<D> {
     }
 
     /// A link leaves the sealed name for the record; where there are none, the file is renamed. Neither ever replaces anything.
-    fn give_name(
-        &self,
-        handles: &Handles<D>,
-        publication: &Publication,
-        folder: &D::Folder,
-    ) -> io::Result<()> {
-        let token = publication.token.as_bytes();
+    fn give_name(&self, sealed: &Sealed<D>, publication: &Publication, folder: &D::Folder) -> io::Result<()> {
+        let (from, token) = (&sealed.area.sealed, sealed.name.as_slice());
         let name = publication.name.file_name();
         if self.method == PublishMethod::Link {
-            match self.disk.link(&handles.sealed, token, folder, name) {
+            match self.disk.link(from, token, folder, name) {
                 Err(error) if is_unsupported(&error) => {}
                 linked => return linked,
             }
         }
-        self.disk
-            .rename_without_replacing(&handles.sealed, token, folder, name)
+        self.disk.rename_without_replacing(from, token, folder, name)
     }
 
     /// What has the name that should be free. `None` if nothing has it any more.
@@ -231,7 +254,7 @@ impl<D: Disk> Shared<D> {
     /// The same content is flushed before it is claimed: whoever wrote it may not have done so.
     fn compare(
         &self,
-        handles: &Handles<D>,
+        sealed: &Sealed<D>,
         folder: &D::Folder,
         publication: &Publication,
     ) -> Result<Option<Placed>, Trouble> {
@@ -240,7 +263,7 @@ impl<D: Disk> Shared<D> {
             Err(error) if is(&error, Errno::NOENT) => return Ok(None),
             found => found.map_err(|error| self.trouble("look at what has the name", error))?,
         };
-        let sealed = self.disk.status_at(&handles.sealed, publication.token.as_bytes());
+        let sealed = self.disk.status_at(&sealed.area.sealed, &sealed.name);
         if sealed.is_ok_and(|sealed| sealed.identity == there.identity) {
             // Ours: a network file system made the link, lost its answer and asked again.
             return Ok(Some(Placed::New));
@@ -287,21 +310,37 @@ fn failed(reason: &str) -> Trouble {
     Trouble::One(PublishFault::Failed(reason.to_owned()))
 }
 
-/// Whether a path leads into the control folder, also on file systems that fold case or drop dots and blanks at the end of a name. The
-/// engine never asks for such a name; this is the second lock on the same door.
-fn is_control_folder(path: &[u8]) -> bool {
-    let Ok(path) = RelativePath::new(path) else {
-        return false;
+/// A sealed file, where it lies.
+pub(crate) struct Sealed<D: Disk> {
+    pub(crate) area: Arc<Area<D>>,
+    pub(crate) name: Vec<u8>,
+    /// Whether it was made to lie nearer to the folder that it is bound for.
+    pub(crate) is_copy: bool,
+}
+
+impl<D: Disk> Sealed<D> {
+    /// Whether it lies beside the very folder that it is bound for, and could lie no nearer.
+    fn is_beside(&self, publication: &Publication) -> bool {
+        let folder = publication.name.parent();
+        let folder = folder.as_ref().map(RelativePath::as_bytes);
+        // The store's own area is beside the root.
+        self.area.beside.as_deref() == folder
+    }
+}
+
+/// Whether a path leads into a control folder, also on file systems that fold case or drop dots and blanks at the end of a name. A folder of that
+/// name may lie anywhere, since files are received beside folders. The engine never asks for such a name; this is the second lock on the same door.
+pub(crate) fn is_control_folder(path: &[u8]) -> bool {
+    let is_control = |name: &[u8]| {
+        let end = name
+            .trim_ascii_end()
+            .iter()
+            .rposition(|byte| !matches!(byte, b'.' | b' '))
+            .map_or(0, |last| last + 1);
+        name.get(..end)
+            .is_some_and(|name| name.eq_ignore_ascii_case(CONTROL_FOLDER))
     };
-    let first = path.components().next().unwrap_or_default();
-    let trimmed = first.trim_ascii_end();
-    let end = trimmed
-        .iter()
-        .rposition(|byte| !matches!(byte, b'.' | b' '))
-        .map_or(0, |last| last + 1);
-    first
-        .get(..end)
-        .is_some_and(|name| name.eq_ignore_ascii_case(CONTROL_FOLDER))
+    path.split(|byte| *byte == b'/').any(is_control)
 }
 
 #[cfg(test)]
@@ -310,12 +349,18 @@ mod tests {
 
     #[test]
     fn the_control_folder_is_known_in_every_spelling_that_a_file_system_may_take_for_it() {
-        for name in [".gleaner", ".GLEANER/a", ".Gleaner. ./b/c", ".gleaner "] {
+        for name in [
+            ".gleaner",
+            ".GLEANER/a",
+            ".Gleaner. ./b/c",
+            ".gleaner ",
+            "a/.gleaner/b",
+        ] {
             assert!(is_control_folder(name.as_bytes()), "{name}");
         }
         for name in [
             ".gleaner~",
-            "a/.gleaner",
+            "a/.gleaner-x",
             ".gleaner-withdrawn/x",
             "gleaner",
             "...",

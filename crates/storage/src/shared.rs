@@ -10,6 +10,7 @@ use engine::ports::{Clock, StoreError};
 use model::names::CONTROL_FOLDER;
 use model::{Digest, LedgerId, StoreId};
 
+use crate::areas::{Area, Areas};
 use crate::disk::Disk;
 use crate::executor::Executor;
 use crate::fault::Place;
@@ -55,6 +56,7 @@ pub(crate) struct Shared<D: Disk> {
     pub(crate) method: PublishMethod,
     pub(crate) settings: Settings,
     pub(crate) flushed: Flushed,
+    pub(crate) areas: Areas<D>,
     handles: RwLock<Arc<Handles<D>>>,
     run: u64,
     next_token: AtomicU64,
@@ -79,6 +81,7 @@ impl<D: Disk> Shared<D> {
             method,
             settings,
             flushed: Flushed::default(),
+            areas: Areas::default(),
             handles: RwLock::new(Arc::new(handles)),
             next_token: AtomicU64::new(0),
             staged_keys: Arc::default(),
@@ -94,6 +97,7 @@ impl<D: Disk> Shared<D> {
 
     /// Goes over to the folders of the same store mounted anew.
     pub(crate) fn replace_handles(&self, handles: Handles<D>) {
+        self.forget_areas();
         *self.handles.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(handles);
     }
 
@@ -179,8 +183,10 @@ pub(crate) struct Handles<D: Disk> {
     pub(crate) control: D::Folder,
     /// `.gleaner/staging`: those of all collectors.
     pub(crate) staging: D::Folder,
-    pub(crate) partial: D::Folder,
-    pub(crate) sealed: D::Folder,
+    /// That of this ledger in it.
+    pub(crate) own_folder: D::Folder,
+    /// Where files are received that are bound for the file system of the store.
+    pub(crate) own: Arc<Area<D>>,
 }
 
 pub(crate) const STAGING: &[u8] = b"staging";
@@ -199,10 +205,11 @@ impl<D: Disk> Handles<D> {
         let fault = |error| place.fault("open the staging folder", error);
         let control = disk.open_folder(&root, CONTROL_FOLDER).map_err(fault)?;
         let staging = open_or_make_folder(disk, &control, STAGING).map_err(fault)?;
-        let own = open_or_make_folder(disk, &staging, ledger.as_str().as_bytes()).map_err(fault)?;
         Ok(Self {
-            partial: open_or_make_folder(disk, &own, PARTIAL).map_err(fault)?,
-            sealed: open_or_make_folder(disk, &own, SEALED).map_err(fault)?,
+            own: Arc::new(Area::open(disk, &staging, ledger, None).map_err(fault)?),
+            own_folder: disk
+                .open_folder(&staging, ledger.as_str().as_bytes())
+                .map_err(fault)?,
             root,
             control,
             staging,

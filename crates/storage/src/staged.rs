@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::aligned::BLOCK;
+use crate::areas::Area;
 use crate::blocks::Rest;
 use crate::disk::Disk;
 use crate::executor::Pending;
@@ -18,7 +19,7 @@ use crate::fault::errno;
 use crate::files::{begins_with, checksum_range, write_all};
 use crate::partial::PartialName;
 use crate::received::{Range, Received};
-use crate::shared::{Claim, Handles, Shared, Token};
+use crate::shared::{Claim, Shared, Token};
 
 /// Room is reserved for files from this size on: it keeps them in one piece, and tells early that there is none. Below, it costs
 /// more than it gives.
@@ -36,7 +37,7 @@ const WRITE_OUT_EVERY: u64 = 8 << 20;
 /// A file that is being received. Dropping it leaves its partial file in staging, as a crash would.
 pub struct Staged<D: Disk> {
     pub(crate) key: StagingKey,
-    pub(crate) handles: Arc<Handles<D>>,
+    pub(crate) area: Arc<Area<D>>,
     pub(crate) token: Arc<Token>,
     pub(crate) received: Received,
     /// Made with the first byte: a small file is made, written and sealed in one job.
@@ -64,14 +65,14 @@ impl<D: Disk> fmt::Debug for Staged<D> {
 
 impl<D: Disk> Staged<D> {
     /// A file of which nothing is there yet.
-    pub(crate) fn new(shared: &Shared<D>, key: StagingKey, claim: Option<Claim>) -> Self {
+    pub(crate) fn new(shared: &Shared<D>, key: StagingKey, area: Arc<Area<D>>, claim: Option<Claim>) -> Self {
         let blocks_fill_ranges = shared.settings.range_length.is_multiple_of(BLOCK as u64);
         Self {
             in_blocks: blocks_fill_ranges && key.expected_size >= IN_BLOCKS_FROM,
             rest: Rest::default(),
             received: Received::new(shared.settings.range_length, key.range_digests),
             key,
-            handles: shared.handles(),
+            area,
             token: Arc::new(shared.new_token()),
             file: None,
             proved: 0,
@@ -139,7 +140,7 @@ impl<D: Disk> Staged<D> {
         }
         let name = self.name();
         let file = shared
-            .in_turn(|| shared.disk.create_file(&self.handles.partial, &name))
+            .in_turn(|| shared.disk.create_file(&self.area.partial, &name))
             .map_err(|error| self.fault(shared, "make", error))?;
         let file = self.take_file(shared, file, &name);
         self.reserve_room(shared)?;
@@ -149,21 +150,21 @@ impl<D: Disk> Staged<D> {
     /// Writes to this file from now on, which has that name.
     pub(crate) fn take_file(&mut self, shared: &Shared<D>, mut file: D::File, name: &[u8]) -> Arc<D::File> {
         if self.in_blocks {
-            shared.disk.avoid_cache(&mut file, &self.handles.partial, name);
+            shared.disk.avoid_cache(&mut file, &self.area.partial, name);
         }
         let file = Arc::new(file);
         self.file = Some(Arc::clone(&file));
         file
     }
 
-    /// Only a lack of room is a failure: many file systems cannot reserve any.
+    /// Only a lack of room is a failure, and a size that no file can have: many file systems cannot reserve any.
     pub(crate) fn reserve_room(&self, shared: &Shared<D>) -> Result<(), StoreError> {
         let Some(file) = &self.file else { return Ok(()) };
         if self.key.expected_size < PREALLOCATED_FROM {
             return Ok(());
         }
         match shared.disk.preallocate(file, self.key.expected_size) {
-            Err(error) if matches!(errno(&error), Some(Errno::NOSPC | Errno::DQUOT)) => {
+            Err(error) if matches!(errno(&error), Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
                 Err(self.fault(shared, "reserve room for", error))
             }
             _ => Ok(()),
@@ -177,7 +178,7 @@ impl<D: Disk> Staged<D> {
     ) -> Result<impl FnOnce() -> Result<(), StoreError> + Send + use<D>, StoreError> {
         let range = RangeProof {
             shared: Arc::clone(shared),
-            handles: Arc::clone(&self.handles),
+            area: Arc::clone(&self.area),
             file: self.open(shared)?,
             range: self.received.close_range(),
             before: self.partial_name(self.proved),
@@ -225,7 +226,7 @@ impl<D: Disk> Staged<D> {
         if !is_on_disk || status.size != size {
             return Err(self.differs(shared));
         }
-        let (partial, sealed) = (&self.handles.partial, &self.handles.sealed);
+        let (partial, sealed) = (&self.area.partial, &self.area.sealed);
         let (name, token) = (self.name(), self.token.as_str().as_bytes());
         shared
             .in_turn(|| disk.rename(partial, &name, sealed, token))
@@ -237,9 +238,10 @@ impl<D: Disk> Staged<D> {
                 .map_err(|error| self.fault(shared, "flush the folder of", error))?;
         }
         Ok(SealedFile {
-            token: self.token.as_str().to_owned(),
+            token: self.area.token(self.token.as_str()),
             size,
             digest,
+            modified: status.modified,
             ranges,
         })
     }
@@ -280,7 +282,7 @@ impl<D: Disk> Staged<D> {
         if self.file.is_some() {
             shared
                 .disk
-                .remove_file(&self.handles.partial, &self.name())
+                .remove_file(&self.area.partial, &self.name())
                 .unwrap_or_default();
         }
     }
@@ -298,10 +300,7 @@ impl<D: Disk> Staged<D> {
     }
 
     fn fault(&self, shared: &Shared<D>, operation: &str, error: std::io::Error) -> StoreError {
-        shared.place.fault(
-            format!("{operation} the staged file {}", self.token.as_str()),
-            error,
-        )
+        fault(shared, &self.area, operation, self.token.as_str(), error)
     }
 
     fn differs(&self, shared: &Shared<D>) -> StoreError {
@@ -335,10 +334,25 @@ impl Range {
     }
 }
 
+fn fault<D: Disk>(
+    shared: &Shared<D>,
+    area: &Area<D>,
+    operation: &str,
+    token: &str,
+    error: std::io::Error,
+) -> StoreError {
+    let operation = format!("{operation} the staged file {token}");
+    if area.beside.is_some() {
+        shared.place.fault_beside(&operation, error)
+    } else {
+        shared.place.fault(operation, error)
+    }
+}
+
 /// All that is needed to prove a range while the next one is being received.
 struct RangeProof<D: Disk> {
     shared: Arc<Shared<D>>,
-    handles: Arc<Handles<D>>,
+    area: Arc<Area<D>>,
     file: Arc<D::File>,
     range: Range,
     before: PartialName,
@@ -357,7 +371,7 @@ impl<D: Disk> RangeProof<D> {
             for name in [&self.before, &self.after] {
                 self.shared
                     .disk
-                    .remove_file(&self.handles.partial, &name.to_bytes())
+                    .remove_file(&self.area.partial, &name.to_bytes())
                     .unwrap_or_default();
             }
         }
@@ -367,12 +381,8 @@ impl<D: Disk> RangeProof<D> {
 
     fn flush_and_compare(&self) -> Result<(), StoreError> {
         let disk = &*self.shared.disk;
-        let fault = |operation: &str, error| {
-            let token = &self.before.token;
-            self.shared
-                .place
-                .fault(format!("{operation} the staged file {token}"), error)
-        };
+        let fault =
+            |operation: &str, error| fault(&self.shared, &self.area, operation, &self.before.token, error);
         disk.flush_bytes(&self.file)
             .map_err(|error| fault("flush", error))?;
         disk.drop_cache(&self.file, self.range.offset, self.range.length);
@@ -383,7 +393,7 @@ impl<D: Disk> RangeProof<D> {
                 name: self.before.token.clone(),
             });
         }
-        let partial = &self.handles.partial;
+        let partial = &self.area.partial;
         disk.rename(partial, &self.before.to_bytes(), partial, &self.after.to_bytes())
             .map_err(|error| fault("rename", error))
     }

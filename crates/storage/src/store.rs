@@ -6,7 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use engine::ports::{
-    Chunk, Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,
+    Chunk, Condition, Destination, Placed, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
+    Store, StoreError,
 };
 use model::{Digest, RelativePath, StoreId, Timestamp};
 
@@ -30,7 +31,7 @@ impl<D: Disk> DirectoryStore<D> {
         let place = store.place.clone();
         let handles = Handles::open(&*store.disk, Arc::clone(&store.root), &settings.ledger, &place)
             .map_err(not_writable)?;
-        let method = probe::publish_method(&*store.disk, &handles.partial)
+        let method = probe::publish_method(&*store.disk, &handles.own.partial)
             .map_err(|error| not_writable(place.fault("try links and renames in the staging folder", error)))?
             .ok_or_else(|| StoreError::CannotPublish { path: place.path() })?;
         Ok(Self {
@@ -155,6 +156,10 @@ impl<D: Disk> Store for DirectoryStore<D> {
             .await
     }
 
+    async fn foresee(&self, wanted: Vec<Destination>) -> Result<Vec<Result<Room, PublishFault>>, StoreError> {
+        self.run(move |shared| shared.foresee(&wanted)).await
+    }
+
     /// A file of less than a range costs no system call here.
     async fn stage(&self, key: &StagingKey, resume: bool) -> Result<(Staged<D>, u64), StoreError> {
         let can_be_resumed = key.expected_size >= self.shared.settings.range_length;
@@ -164,7 +169,10 @@ impl<D: Disk> Store for DirectoryStore<D> {
             None
         };
         let has_claim = claim.is_some();
-        let mut staged = Staged::new(&self.shared, key.clone(), claim);
+        let folder = key.folder.as_ref().map(RelativePath::as_bytes);
+        let area = self.shared.area_for(folder);
+        let area = area.map_err(|error| self.shared.place.fault("open a staging folder", error))?;
+        let mut staged = Staged::new(&self.shared, key.clone(), area, claim);
         if has_claim {
             staged = self
                 .run(move |shared| {

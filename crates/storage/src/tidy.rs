@@ -7,6 +7,7 @@ use engine::ports::{SealedFile, StoreError};
 use model::Timestamp;
 use rustix::io::Errno;
 
+use crate::areas::Area;
 use crate::disk::{Disk, EntryKind};
 use crate::fault::is;
 use crate::partial::PartialName;
@@ -20,13 +21,15 @@ impl<D: Disk> Shared<D> {
     pub(crate) fn retire(&self, sealed: &[SealedFile]) -> Result<(), StoreError> {
         let handles = self.handles();
         for file in sealed {
-            match self.in_turn(|| self.disk.remove_file(&handles.sealed, file.token.as_bytes())) {
+            // Where the file system is gone that it was in, tidying finds it when it is back.
+            let Some((area, name)) = self.sealed_at(&handles, &file.token) else {
+                continue;
+            };
+            match self.in_turn(|| self.disk.remove_file(&area.sealed, name.as_bytes())) {
                 // Renamed instead of linked.
                 Err(error) if is(&error, Errno::NOENT) => {}
-                removed => removed.map_err(|error| {
-                    self.place
-                        .fault(format!("remove the sealed file {}", file.token), error)
-                })?,
+                removed => removed
+                    .map_err(|error| self.place.fault(format!("remove the sealed file {name}"), error))?,
             }
         }
         Ok(())
@@ -34,14 +37,31 @@ impl<D: Disk> Shared<D> {
 
     /// Removes sealed files of earlier processes, and partial files that are too old to be worth resuming or that nobody can resume;
     /// never one that is being received. Of this process's sealed files, which may be about to be published, only what is that old.
-    /// Ages go by the time that nobody can set.
+    /// Ages go by the time that nobody can set. Areas beside folders that were not used for as long, and are empty, go.
     pub(crate) fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         let handles = self.handles();
+        self.tidy_area(&handles.own, keep_partial_since)?;
+        let noted = self.noted_areas(&handles);
+        let noted = noted.map_err(|error| self.place.fault("look for staging beside folders", error))?;
+        for area in noted {
+            // One whose file system is away or read-only keeps what it has, and no other device waits for that.
+            if let Ok(open) = self.area_beside_as_noted(&handles, &area) {
+                self.tidy_area(&open, keep_partial_since).unwrap_or_default();
+            }
+            if area.noted < keep_partial_since {
+                self.forget_areas();
+                self.remove_area(&handles, &area.folder);
+            }
+        }
+        self.count_foreign_leftovers()
+    }
+
+    fn tidy_area(&self, area: &Area<D>, keep_partial_since: Timestamp) -> Result<(), StoreError> {
         let is_old = |changed: Timestamp| changed < keep_partial_since;
-        self.remove_where(&handles.sealed, |name, changed| {
+        self.remove_where(&area.sealed, |name, changed| {
             !self.is_own_token(name) || is_old(changed)
         })?;
-        self.remove_where(&handles.partial, |name, changed| {
+        self.remove_where(&area.partial, |name, changed| {
             let is_of_use = match PartialName::parse(name) {
                 Some(name) if self.is_in_use(&name.token) => return false,
                 Some(name) => name.ranges > 0,
@@ -49,8 +69,7 @@ impl<D: Disk> Shared<D> {
                 None => !name.starts_with(b"probe-"),
             };
             !is_of_use || is_old(changed)
-        })?;
-        self.count_foreign_leftovers()
+        })
     }
 
     fn remove_where(

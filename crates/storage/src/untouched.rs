@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::io;
 
 use engine::ports::{
-    Chunk, Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,
+    Chunk, Condition, Destination, Placed, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
+    Store, StoreError,
 };
 use model::names::CONTROL_FOLDER;
 use model::{Digest, RelativePath, Timestamp};
@@ -89,6 +90,14 @@ impl<D: Disk> Store for UntouchedStore<D> {
     }
 
     async fn tidy_staging(&self, _keep_partial_since: Timestamp) -> Result<u64, StoreError> {
+        Err(self.refusal())
+    }
+
+    /// Would try names and sizes in staging.
+    async fn foresee(
+        &self,
+        _wanted: Vec<Destination>,
+    ) -> Result<Vec<Result<Room, PublishFault>>, StoreError> {
         Err(self.refusal())
     }
 

@@ -25,6 +25,15 @@ pub trait Store: Send + Sync + 'static {
         keep_partial_since: Timestamp,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
+    /// Looks whether files can get their names, before anything is done to them on their devices; the answers stand in the order of
+    /// `wanted`. Nothing visible is changed.
+    ///
+    /// [`PublishFault::Taken`] and [`PublishFault::Failed`] are not among the answers: they show only when a file is published.
+    fn foresee(
+        &self,
+        wanted: Vec<Destination>,
+    ) -> impl Future<Output = Result<Vec<Result<Room, PublishFault>>, StoreError>> + Send;
+
     /// Opens a file in staging under a key that stands for one version of one device file.
     ///
     /// Returns how many bytes are there already: more than zero only with `resume`, only what was flushed, and always a multiple of
@@ -101,6 +110,29 @@ pub struct Condition {
     pub room: u64,
 }
 
+/// The name that a file is to get, and its size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The name in the store.
+    pub name: RelativePath,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// Which room a file will take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// That of the store itself: see [`Condition::room`].
+    OfStore,
+    /// That of the place beside which it is received: another file system, or one from whose folders no link leads to the store's staging.
+    Other {
+        /// Tells it from every other one.
+        file_system: u64,
+        /// Bytes that may still be written there before `min_free` is reached.
+        bytes: u64,
+    },
+}
+
 /// Names one version of one device file in staging: a digest over device, source, original path and identity, so that
 /// only the very same version is ever resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -111,6 +143,8 @@ pub struct StagingKey {
     pub expected_size: u64,
     /// Whether the digest of each range is wanted, beside that of the whole.
     pub range_digests: bool,
+    /// The folder of the store that it is bound for, from where it must be possible to link it; `None`: the store itself.
+    pub folder: Option<RelativePath>,
 }
 
 /// A sealed file: staged, durable, read back and equal to what was received.
@@ -122,6 +156,8 @@ pub struct SealedFile {
     pub size: u64,
     /// Their digest.
     pub digest: Digest,
+    /// When it was last modified, as the store's file system keeps it.
+    pub modified: Timestamp,
     /// The digests of their ranges of [`Store::range_length`], one at least; none unless [`StagingKey::range_digests`] asked for them.
     pub ranges: Vec<RangeDigest>,
 }
@@ -157,11 +193,40 @@ pub enum PublishFault {
     Obstructed {
         /// Which component.
         depth: usize,
+        /// What is there.
+        by: Obstacle,
     },
-    /// The store does not take this name (too long for its file system, characters that it forbids).
+    /// The store does not take this name (it is too long, or belongs to gleaner).
     Unacceptable(String),
+    /// The file system does not take the characters of this name.
+    Forbidden(String),
+    /// The folder cannot be used, for a reason that lasts.
+    Unusable(String),
+    /// No file there can be as large, however much room there is.
+    TooLarge(String),
+    /// The file system within the store that it is bound for has no room.
+    NoRoom(String),
     /// The stored bytes were not durable or could not be compared; nothing is claimed for this file.
     Failed(String),
+}
+
+/// What is there in place of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A symbolic link, which is never followed.
+    Link,
+    /// A file, or something else that is no folder.
+    File,
+}
+
+impl Obstacle {
+    /// As it is told.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Link => "a symbolic link",
+            Self::File => "no folder",
+        }
+    }
 }
 
 /// What became of a stored copy.
@@ -175,7 +240,7 @@ pub enum Reproof {
     Other,
 }
 
-/// Why the store could not serve. Every one of these ends the sweep; nothing is lost by it.
+/// Why the store could not serve. Every one of these but [`StoreError::OfFile`] ends the sweep; nothing is lost by it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No marker: not mounted, or not made with `gleaner store init`.
@@ -218,6 +283,14 @@ pub enum StoreError {
         path: String,
         /// How full.
         detail: String,
+    },
+    /// It concerns one file alone, which has been discarded: no file there can be as large, or its file system within the store has no room.
+    #[error("the store at {path} does not take a file")]
+    OfFile {
+        /// Where.
+        path: String,
+        /// Why not.
+        fault: PublishFault,
     },
     /// It can do none of the renames that never replace anything.
     #[error("the store at {path} can neither link nor rename without replacing")]

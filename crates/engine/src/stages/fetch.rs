@@ -16,8 +16,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::event::Event;
 use crate::ports::device::{SMALL, Wanted};
 use crate::ports::store::RANGE_LENGTH;
-use crate::ports::{Chunk, DigestRequest, FileFault, FileFaultKind, SealedFile, Session, StagingKey, Store};
+use crate::ports::{
+    Chunk, DigestRequest, FileFault, FileFaultKind, SealedFile, Session, StagingKey, Store, StoreError,
+};
 use crate::recourse::{PassError, concerns_source_only};
+use crate::stages::foresee::{left_for, store_name};
 use crate::stages::survey::reason_of;
 use crate::stages::withdraw::Withdrawn;
 use crate::suspects::{self, Fetching};
@@ -251,15 +254,42 @@ async fn fetch_one<W: World>(
     source: &SourcePath,
     file: Withdrawn,
     coming: Option<Coming>,
-    (mut share, room): (Share, &Semaphore),
+    (share, room): (Share, &Semaphore),
 ) -> Result<Arrival, PassError> {
+    let size = file.identity().size;
+    let (reason, detail) = match receive_one(visit, source, &file, coming, (share, room)).await {
+        Ok(Ok(sealed)) => return Ok(Arrival::Whole(file, sealed)),
+        // What cannot be read in one way may be there in the other.
+        Ok(Err(fault)) if matches!(fault.kind, FileFaultKind::Grown | FileFaultKind::Missing) => {
+            return Ok(Arrival::Short(file, fault.message));
+        }
+        Ok(Err(fault)) => (reason_of(&fault), fault.message),
+        // That concerns no other file. What still comes of this one is thrown away.
+        Err(PassError::Store(StoreError::OfFile { fault, .. })) => {
+            let (reason, detail) = left_for(fault);
+            (reason, where_it_lies(&file, detail))
+        }
+        Err(error) => return Err(error),
+    };
+    visit.leave_behind(source, file.original(), size, reason, Some(detail));
+    Ok(Arrival::Left)
+}
+
+/// Receives a file into staging and seals it. One with another number of bytes than it should have counts as grown.
+async fn receive_one<W: World>(
+    visit: &Visit<'_, W>,
+    source: &SourcePath,
+    file: &Withdrawn,
+    coming: Option<Coming>,
+    (mut share, room): (Share, &Semaphore),
+) -> Result<Result<SealedFile, FileFault>, PassError> {
     let store = visit.world.store();
     let size = file.identity().size;
     let bytes = u32::try_from(size).unwrap_or(u32::MAX);
     let room = room.acquire_many(bytes.clamp(LEAST_BYTES, BYTES_AT_ONCE)).await;
-    let key = staging_key(visit, source, &file);
+    let key = staging_key(visit, source, file);
     // What comes with others comes from its beginning on.
-    let resume = coming.is_none() && may_resume(visit, &file);
+    let resume = coming.is_none() && may_resume(visit, file);
     let (staged, have) = store.stage(&key, resume).await?;
     if have > 0 {
         share.came(have);
@@ -276,29 +306,25 @@ async fn fetch_one<W: World>(
     };
     let (staged, outcome, last) = match came {
         Some((outcome, last)) => (staged, outcome, last),
-        None => fetch_alone(visit, source, &file, staged, (have, &mut share)).await?,
+        None => fetch_alone(visit, source, file, staged, (have, &mut share)).await?,
     };
     drop((room, share));
-    let result = match outcome {
+    let fault = match outcome {
         Ok(count) if have + count == size => {
-            let sealed = store.seal(staged, last, file.identity().modified).await?;
-            return Ok(Arrival::Whole(file, sealed));
+            return Ok(Ok(store.seal(staged, last, file.identity().modified).await?));
         }
-        Ok(count) => Arrival::Short(file, format!("{} of {size} bytes were there", have + count)),
-        Err(fault) => {
-            let (reason, detail) = (reason_of(&fault), where_it_lies(&file, fault.message));
-            match fault.kind {
-                // What cannot be read in one way may be there in the other.
-                FileFaultKind::Grown | FileFaultKind::Missing => Arrival::Short(file, detail),
-                _ => {
-                    visit.leave_behind(source, file.original(), size, reason, Some(detail));
-                    Arrival::Left
-                }
-            }
-        }
+        // Fewer bytes are looked into as more are.
+        Ok(count) => FileFault {
+            kind: FileFaultKind::Grown,
+            message: format!("{} of {size} bytes were there", have + count),
+        },
+        Err(fault) => FileFault {
+            message: where_it_lies(file, fault.message),
+            ..fault
+        },
     };
     store.discard(staged).await;
-    Ok(result)
+    Ok(Err(fault))
 }
 
 type StagedOf<W> = <<W as World>::Store as Store>::Staged;
@@ -416,5 +442,17 @@ fn staging_key<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withd
         digest: Digest::from_bytes(hasher.finalize().into()),
         expected_size: identity.size,
         range_digests: is_digested_in_ranges(visit, identity.size),
+        folder: match visit.receives_beside.load(Ordering::Relaxed) {
+            true => folder(visit, source, file),
+            false => None,
+        },
     }
+}
+
+/// The folder of the store that a file is bound for, if nothing stands in its way.
+fn folder<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withdrawn) -> Option<RelativePath> {
+    let digest = Digest::from_bytes([0; 32]);
+    let modified = file.identity().modified;
+    let name = store_name(visit, source, file.original(), modified, &digest).ok()?;
+    name.parent()
 }

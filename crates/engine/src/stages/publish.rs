@@ -3,11 +3,12 @@
 //! A crash before leaves nothing visible; a crash after leaves the file visible, whole and durable, but unrecorded: the next pass finds
 //! the name taken by the same content, and records it.
 
-use model::{LeaveReason, RelativePath, SourcePath, WaitReason};
+use model::{LeaveReason, RelativePath, SourcePath};
 
-use crate::placement::{self, Candidates, Subject};
+use crate::placement::Candidates;
 use crate::ports::{Placed, Publication, PublishFault, Reason, SealedFile, Store};
 use crate::recourse::PassError;
+use crate::stages::foresee::{NO_NAME_LEFT, left_for, replace_folder, store_name};
 use crate::stages::verify::Verified;
 use crate::stages::withdraw::Withdrawn;
 use crate::visit::Visit;
@@ -97,24 +98,24 @@ pub(crate) async fn publish<W: World>(
                     published.push(file.into_published(store_name, placed));
                     continue;
                 }
-                Err(PublishFault::Taken) => file.candidates.after_taken(),
-                Err(PublishFault::Obstructed { depth }) => file.candidates.after_obstructed(depth),
-                Err(PublishFault::Unacceptable(detail)) => {
-                    unplaced.push((file.file, Reason::Leave(LeaveReason::Name), detail));
-                    continue;
+                Err(PublishFault::Taken) => {
+                    file.conflict = true;
+                    file.candidates.after_taken()
                 }
-                Err(PublishFault::Failed(detail)) => {
-                    unplaced.push((file.file, Reason::Wait(WaitReason::Unproved), detail));
+                Err(PublishFault::Obstructed { depth, by }) => {
+                    replace_folder(visit, &mut file.candidates, depth, by)
+                }
+                Err(fault) => {
+                    let (reason, detail) = left_for(fault);
+                    unplaced.push((file.file, reason, detail));
                     continue;
                 }
             };
-            file.conflict = true;
-            match goes_on {
-                true => seeking.push(file),
-                false => {
-                    let detail = "every name for its content is taken by other content in the store".into();
-                    unplaced.push((file.file, Reason::Leave(LeaveReason::Name), detail));
-                }
+            if goes_on {
+                seeking.push(file);
+            } else {
+                let reason = Reason::Leave(LeaveReason::Name);
+                unplaced.push((file.file, reason, NO_NAME_LEFT.to_owned()));
             }
         }
     }
@@ -143,16 +144,11 @@ fn first_candidate<W: World>(
     source: &SourcePath,
     file: &Verified,
 ) -> Result<Candidates, model::NameError> {
-    let rules = &visit.device.rules;
     let digest = file.sealed().digest;
-    let subject = Subject {
-        device: &visit.device.name,
-        source,
-        path: file.withdrawn().original(),
-        modified: file.withdrawn().identity().modified,
-        digest: &digest,
-    };
-    placement::place(&rules.layout, rules.names, &subject).map(|name| Candidates::new(&name, digest))
+    let withdrawn = file.withdrawn();
+    let modified = withdrawn.identity().modified;
+    let name = store_name(visit, source, withdrawn.original(), modified, &digest)?;
+    Ok(Candidates::new(&name, digest))
 }
 
 fn with_names(seeking: Vec<Seeking>) -> (Vec<(Seeking, RelativePath)>, Vec<Unplaced>) {

@@ -3,7 +3,9 @@
 //! A crash before leaves a published file that the next pass recognises; a crash after leaves a file on the device whose stored copy
 //! the next pass proves again before it releases it.
 
-use model::{Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath};
+use std::time::Duration;
+
+use model::{Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp};
 
 use crate::event::Event;
 use crate::plan::Candidate;
@@ -121,6 +123,16 @@ fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Publishe
     if file.placed() == Placed::New {
         visit.stored.add(file.sealed().size);
     }
+    let modified = file.withdrawn().identity().modified;
+    if file.placed() == Placed::New && !is_kept(modified, file.sealed().modified) {
+        visit.report(&Event::TimeNotKept {
+            device: visit.device.name.clone(),
+            path: file.withdrawn().original().clone(),
+            store_name: file.store_name().clone(),
+            modified,
+            kept: file.sealed().modified,
+        });
+    }
     visit.report(&Event::Stored {
         device: visit.device.name.clone(),
         source: source.clone(),
@@ -131,6 +143,15 @@ fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Publishe
         placed: file.placed(),
         conflict: file.is_conflict(),
     });
+}
+
+/// What the coarsest file system keeps of a time: FAT counts in steps of two seconds.
+const COARSEST: Duration = Duration::from_secs(2);
+
+/// Whether the store's file system has kept a time, as finely as it can. Many have an end: ext4 with small inodes in 2038, a mount by SFTP in 2106.
+fn is_kept(modified: Timestamp, kept: Timestamp) -> bool {
+    let difference = modified.since(kept).max(kept.since(modified));
+    difference < COARSEST && !modified.may_be_cut()
 }
 
 /// What the store says of files that an earlier pass recorded.

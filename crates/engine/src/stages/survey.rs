@@ -10,7 +10,6 @@ use model::names::WITHDRAWN_FOLDER;
 use model::{Digest, LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
 
 use crate::oldest::{Loan, Oldest};
-use crate::placement;
 use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
 use crate::ports::{
     Clock as _, DeviceFailure, Entry, EntryKind, FileFault, Ledger, Others, Reason, Sighting, SurveyItem,
@@ -18,6 +17,7 @@ use crate::ports::{
 };
 use crate::recourse::PassError;
 use crate::rules::Mode;
+use crate::stages::foresee;
 use crate::standing::StandingBook;
 use crate::suspects::{Suspect, Watch};
 use crate::visit::Visit;
@@ -244,16 +244,10 @@ impl<'v, W: World> Judging<'_, 'v, W> {
         if matches!(decision, Decision::ProveAgain(_) | Decision::Keep(..)) {
             return None;
         }
-        let rules = self.outlook.rules;
-        let subject = placement::Subject {
-            device: &self.visit.device.name,
-            source: self.source,
-            path: &candidate.original,
-            modified: candidate.identity.modified,
-            // Not known yet: which it is makes no difference to whether there is a name.
-            digest: &Digest::from_bytes([0; 32]),
-        };
-        placement::place(&rules.layout, rules.names, &subject).err()
+        // Not known yet: which it is makes no difference to whether there is a name.
+        let digest = Digest::from_bytes([0; 32]);
+        let modified = candidate.identity.modified;
+        foresee::store_name(self.visit, self.source, &candidate.original, modified, &digest).err()
     }
 
     async fn keep(

@@ -1,10 +1,12 @@
 //! A store that is asked for room.
 
-use model::{FailureClass, FileState};
+use engine::fleet::Verdict;
+use engine::ports::Reason;
+use model::{FailureClass, FileState, LeaveReason};
 
 use sim::simulator::device::Request::{Remove, Survey};
 
-use crate::world::TestWorld;
+use crate::world::{TestWorld, pair, reasons};
 
 #[tokio::test(start_paused = true)]
 async fn batches_go_on_while_the_store_is_asked_for_room() {
@@ -20,6 +22,20 @@ async fn batches_go_on_while_the_store_is_asked_for_room() {
         world.store().was_published_when_room_was_told,
         "a batch under way did nothing meanwhile"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_the_store_cannot_hold_is_left_and_others_are_stored() {
+    let world = TestWorld::with_files(&[("a", b"one"), ("b", &[7; 5000]), ("c", b"three")]);
+    world.sim.disk.set_store_largest_file(Some(4096));
+    let summary = world.sweep().await;
+    assert_eq!(summary.verdict(), Verdict::Partial);
+    assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::TooLarge)]);
+    assert_eq!(world.in_store(), [pair("a", "one"), pair("c", "three")]);
+    assert_eq!(world.on_device().len(), 1, "it is whole on the device");
+    world.sim.disk.set_store_largest_file(None);
+    world.sweep().await;
+    assert!(world.on_device().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use engine::ports::{
-    Chunk, Condition, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store, StoreError,
+    Chunk, Condition, Destination, Placed, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
+    Store, StoreError,
 };
 use model::{Digest, RelativePath, Timestamp};
 use sim::simulator::collector::SimulatedStore;
@@ -66,6 +67,10 @@ impl Store for WatchedStore {
 
     async fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         self.store.tidy_staging(keep_partial_since).await
+    }
+
+    async fn foresee(&self, wanted: Vec<Destination>) -> Result<Vec<Result<Room, PublishFault>>, StoreError> {
+        self.store.foresee(wanted).await
     }
 
     async fn stage(&self, key: &StagingKey, resume: bool) -> Result<(Self::Staged, u64), StoreError> {

@@ -12,7 +12,7 @@ use crate::cli;
 use crate::commands::Context;
 use crate::config::show::Shown;
 use crate::config::{self, Config, show_path};
-use crate::{ExitStatus, Failure};
+use crate::{ExitStatus, Failure, ledger_mount};
 
 /// Does what was asked for.
 pub fn config(command: &cli::Config, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
@@ -70,9 +70,11 @@ fn summary(config: &Config) -> String {
         [first, .., last] if names.len() > 5 => format!("{first} … {last}"),
         few => few.join(", "),
     };
-    let missing = missing_of_the_store(config).map(|what| format!("\n          {what}"));
+    let beneath = |what: String| format!("\n          {what}");
+    let missing = missing_of_the_store(config).map(beneath);
+    let doubt = ledger_mount::doubt(&config.ledger).map(beneath);
     format!(
-        "{}: sound\n  {} ({listed}), {}\n  store   {} with layout {}{}\n  ledger  {}\n",
+        "{}: sound\n  {} ({listed}), {}\n  store   {} with layout {}{}\n  ledger  {}{}\n",
         show_path(&config.file),
         count(config.devices.len(), "device"),
         count(sources, "source"),
@@ -80,6 +82,7 @@ fn summary(config: &Config) -> String {
         config.store.layout.as_str(),
         missing.unwrap_or_default(),
         show_path(&config.ledger),
+        doubt.unwrap_or_default(),
     )
 }
 

@@ -7,7 +7,7 @@ use engine::fleet::{self, Bounds, Chosen, SweepError, SweepSummary, Verdict};
 use engine::ports::Store;
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World as _};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
@@ -40,6 +40,7 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
     let parallel = affordable(config.fleet.parallel, &reporter);
     let runtime = runtime()?;
     let (summary, interrupted) = runtime.block_on(async {
+        outlive_size_limit();
         match mode {
             Mode::Act => sweep(&Home::open(&config, reporter).await?, chosen, parallel, mode).await,
             Mode::DryRun => sweep(&Home::look(&config, reporter).await?, chosen, parallel, mode).await,
@@ -102,6 +103,12 @@ fn affordable(parallel: usize, reporter: &SweepReporter) -> usize {
         ));
     }
     parallel.min(most)
+}
+
+/// Has a write beyond the process's limit for files fail, where the system would end the process. Must be called within the runtime.
+fn outlive_size_limit() {
+    // A handler that was made once stays, whether somebody listens or not. Programs that we start have the system's again.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).ok();
 }
 
 /// A runtime of one thread for the sessions and the sweep. Each of a thousand small files passes through several tasks: on one thread none of

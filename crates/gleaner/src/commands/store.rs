@@ -12,7 +12,7 @@ use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
 use crate::home::{SystemClock, ledger_failure, store_failure};
-use crate::{ExitStatus, Failure, Output};
+use crate::{ExitStatus, Failure, Output, ledger_mount};
 
 /// Prepares the store.
 pub fn store(arguments: &cli::Store, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
@@ -248,6 +248,10 @@ fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, 
             lost.id
         )
         .unwrap_or_default();
+    }
+    if let Some(doubt) = ledger_mount::doubt(&config.ledger) {
+        let shown = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
+        writeln!(std::io::stderr(), "gleaner: the ledger {shown}: {doubt}").unwrap_or_default();
     }
     let options = OpenOptions {
         create_with: lost.map(|lost| lost.id),

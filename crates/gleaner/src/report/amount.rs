@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use engine::ports::Reason;
 use model::LeaveReason;
+use model::Timestamp;
 
 /// A number of bytes in powers of 1000, as disks are sold: `831 B`, `12.3 MB`.
 pub fn bytes(bytes: u64) -> String {
@@ -24,6 +25,17 @@ pub fn bytes(bytes: u64) -> String {
         scale = scale.saturating_mul(1000);
     }
     String::new()
+}
+
+/// A time to the second, in UTC. One that was cut to what gleaner can count is told as beyond that.
+pub fn time(time: Timestamp) -> String {
+    if time.may_be_cut() {
+        let is_past = time < Timestamp::EPOCH;
+        return if is_past { "before 1678" } else { "after 2261" }.to_owned();
+    }
+    // Every time of 64 bits of nanoseconds is one of jiff's.
+    let time = jiff::Timestamp::from_nanosecond(time.nanoseconds().into()).unwrap_or_default();
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A count with its noun: `1 file`, `12,345 files`.

@@ -58,8 +58,18 @@ fn object(event: &Event) -> Option<Value> {
         | Event::Received { .. }
         | Event::Resumed { .. }
         | Event::Stored { .. }
+        | Event::TimeNotKept { .. }
         | Event::Released { .. }
         | Event::LeftBehind { .. } => return of_file(event),
+        Event::FolderReplaced {
+            device,
+            folder,
+            obstacle,
+            replacement,
+        } => json!({
+            "event": "folder-replaced", "device": device.as_str(), "folder": folder.to_string(), "obstacle": obstacle.text(),
+            "replacement": replacement.to_string(),
+        }),
         Event::PassEnded { device, summary } => pass_ended(device, summary),
         Event::SweepEnded {
             took,
@@ -90,6 +100,16 @@ fn of_file(event: &Event) -> Option<Value> {
         Event::Resumed { device, path, bytes } => {
             json!({"event": "resumed", "device": device.as_str(), "path": path.to_string(), "bytes": bytes})
         }
+        Event::TimeNotKept {
+            device,
+            path,
+            store_name,
+            modified,
+            kept,
+        } => json!({
+            "event": "time-not-kept", "device": device.as_str(), "path": path.to_string(),
+            "store_name": store_name.to_string(), "modified": super::amount::time(*modified), "kept": super::amount::time(*kept),
+        }),
         Event::Stored {
             device,
             source,

@@ -16,6 +16,10 @@ use super::amount;
 /// Nobody but their collector may touch them as long as it may come back.
 const STAGING_REMEDY: &str = "if that collector is no more, remove its folder in .gleaner/staging";
 
+/// gleaner follows no link in the store: whoever may write there could lead it anywhere.
+const FOLDER_REMEDY: &str =
+    "to have them on another disk, mount that disk (or `mount --bind` its folder) there in place of a link";
+
 /// Begins to log, once per process: to the journal where standard error goes there, else to standard error.
 pub fn start(level: tracing::Level) {
     // The libraries below us speak only when everything is asked for.
@@ -88,6 +92,48 @@ pub(super) fn write(event: &Event) {
         Event::Resumed { device, path, bytes } => {
             info!(%device, file = %path, "{device}: {path}: going on after {}", amount::bytes(*bytes));
         }
+        Event::FolderReplaced { .. } | Event::TimeNotKept { .. } | Event::Stored { .. } => in_store(event),
+        Event::Released { device, path, .. } => debug!(%device, file = %path, "{device}: {path}: released"),
+        Event::LeftBehind {
+            device,
+            path,
+            reason,
+            detail,
+            ..
+        } => left_behind(device, path, *reason, detail.as_deref()),
+        Event::PassEnded { device, summary } => pass_ended(device, summary),
+        Event::SweepEnded {
+            took, ledger_failure, ..
+        } => sweep_ended(*took, ledger_failure.as_deref()),
+    }
+}
+
+/// Logs what became of a file, or of a folder, in the store.
+fn in_store(event: &Event) {
+    match event {
+        Event::FolderReplaced {
+            device,
+            folder,
+            obstacle,
+            replacement,
+        } => warn!(
+            %device,
+            "{device}: {folder} in the store is {}, so files go to {replacement} instead: {FOLDER_REMEDY}", obstacle.text()
+        ),
+        Event::TimeNotKept {
+            device,
+            path,
+            store_name,
+            modified,
+            kept,
+        } => {
+            let (shown, name) = (amount::time(*modified), store_name.to_string());
+            warn!(
+                %device, file = %path, store_name = %name,
+                "{device}: {path}: last modified {shown}, which the store cannot keep: {name} has {} (the ledger has the true time)",
+                amount::time(*kept),
+            );
+        }
         Event::Stored {
             device,
             path,
@@ -109,18 +155,7 @@ pub(super) fn write(event: &Event) {
                 debug!(%device, file = %path, store_name = %name, size, sha256 = %digest, "{device}: {path}: {how} {name}");
             }
         }
-        Event::Released { device, path, .. } => debug!(%device, file = %path, "{device}: {path}: released"),
-        Event::LeftBehind {
-            device,
-            path,
-            reason,
-            detail,
-            ..
-        } => left_behind(device, path, *reason, detail.as_deref()),
-        Event::PassEnded { device, summary } => pass_ended(device, summary),
-        Event::SweepEnded {
-            took, ledger_failure, ..
-        } => sweep_ended(*took, ledger_failure.as_deref()),
+        _ => {}
     }
 }
 

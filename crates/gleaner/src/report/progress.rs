@@ -101,6 +101,8 @@ impl Bars {
             | Event::ForeignStaging { .. }
             | Event::SweepEnded { .. }
             | Event::Planned { .. }
+            | Event::FolderReplaced { .. }
+            | Event::TimeNotKept { .. }
             | Event::Stored { .. }
             | Event::LeftBehind { .. } => {}
         }

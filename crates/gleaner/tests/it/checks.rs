@@ -13,7 +13,7 @@ impl Fleet {
     /// All visible files of the store, by their path in it.
     pub(crate) fn store_files(&self) -> BTreeMap<PathBuf, Digest> {
         let mut files = recording::files_below(&self.store());
-        files.retain(|path, _| !path.starts_with(".gleaner"));
+        files.retain(|path, _| !path.components().any(|part| part.as_os_str() == ".gleaner"));
         files
     }
 

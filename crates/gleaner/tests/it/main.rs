@@ -6,7 +6,8 @@
 //! devices record, `checks` and `promises` are the checks that nothing of it is lost, `backup` loses and
 //! restores the ledger, `outcome` is what gleaner said, `json` reads its JSON, `chance` chooses. The soak
 //! shares them. `hostile` has devices that lie. The other modules are the tests, by theme. Needed: `apt-get
-//! install openssh-server busybox-static`; a few tests need root or strace and say so when they are skipped.
+//! install openssh-server busybox-static`; a few tests need root, strace, mergerfs, sshfs or
+//! bindfs, and say so when they are skipped.
 
 #![allow(
     clippy::expect_used,
@@ -50,6 +51,7 @@ mod ledger;
 mod left_alone;
 mod lesser_devices;
 mod names;
+mod places;
 mod same_device;
 mod ssh_config;
 mod stays;

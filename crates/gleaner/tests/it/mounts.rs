@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -23,6 +24,11 @@ impl Mount {
 
     /// An ext4 file system in an image beside the mount point. None where mounting is not possible.
     pub(crate) fn ext4(at: &Path, megabytes: u32) -> Option<Self> {
+        Self::ext4_with(at, megabytes, &[])
+    }
+
+    /// An ext4 file system made by `mkfs.ext4` with further options.
+    pub(crate) fn ext4_with(at: &Path, megabytes: u32, options: &[&str]) -> Option<Self> {
         if !rustix::process::getuid().is_root() {
             return skip("needs root to mount");
         }
@@ -33,11 +39,67 @@ impl Mount {
             .expect("sizing the image");
         let image = image.to_str().expect("a plain path");
         let made = Command::new("mkfs.ext4")
-            .args(["-q", "-F", "-m", "0", image])
-            .status()
+            .args(["-q", "-F", "-m", "0"])
+            .args(options)
+            .arg(image)
+            .output()
             .expect("mkfs.ext4");
-        assert!(made.success(), "mkfs.ext4 fails");
+        assert!(made.status.success(), "mkfs.ext4 fails");
         Self::image(at, image)
+    }
+
+    /// A folder that is there, seen through sshfs: no hard links, and no rename that refuses to replace.
+    pub(crate) fn sshfs(at: &Path, folder: &Path) -> Option<Self> {
+        let server = at.with_extension("server");
+        fs::write(&server, "#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n").expect("writing a script");
+        fs::set_permissions(&server, PermissionsExt::from_mode(0o755)).expect("making it a program");
+        let options = format!("ssh_command={},disable_hardlink", server.display());
+        let from = format!("x:{}", folder.display());
+        Self::fuse("sshfs", &["-o", &options, &from], at)
+    }
+
+    /// Several folders shown as one. Each new file goes to the one that has its folder, which is the default of mergerfs.
+    pub(crate) fn union(at: &Path, folders: &[&Path]) -> Option<Self> {
+        let folders: Vec<_> = folders
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect();
+        Self::fuse(
+            "mergerfs",
+            &["-o", "category.create=epmfs", &folders.join(":")],
+            at,
+        )
+    }
+
+    /// A folder that is there, seen through bindfs: a name that is no text cannot be made, as on file systems that keep names as text.
+    pub(crate) fn latin(at: &Path, folder: &Path) -> Option<Self> {
+        let options = "modules=iconv,from_code=ISO-8859-1,to_code=UTF-8";
+        let folder = folder.to_str().expect("a plain path");
+        Self::fuse("bindfs", &["-o", options, folder], at)
+    }
+
+    /// Whatever a program shows; `arguments` come before the mount point.
+    fn fuse(program: &str, arguments: &[&str], at: &Path) -> Option<Self> {
+        if !rustix::process::getuid().is_root() {
+            return skip("needs root to mount");
+        }
+        if !Path::new("/usr/bin").join(program).exists() {
+            return skip(&format!("{program} is missing: apt-get install {program}"));
+        }
+        fs::create_dir_all(at).expect("making a mount point");
+        let done = Command::new(program)
+            .args(arguments)
+            .arg(at)
+            .output()
+            .expect("running the program");
+        if !done.status.success() {
+            return skip(&format!("{program}: {}", String::from_utf8_lossy(&done.stderr)));
+        }
+        let mount = Self {
+            at: at.to_owned(),
+            mounted: true,
+        };
+        Some(mount)
     }
 
     /// The file system in an image that is there. A fault of its disk turns it read-only, as Debian's installer has it.

@@ -117,6 +117,23 @@ fn a_store_on_the_root_file_system_must_be_asked_for() {
 }
 
 #[test]
+fn a_store_without_links_and_safe_renames_is_refused_for_that() {
+    let fleet = Fleet::without_store(&[Session::Gnu]);
+    let behind = fleet.path("behind");
+    fs::create_dir(&behind).expect("making a folder");
+    let Some(_mount) = Mount::sshfs(&fleet.store(), &behind) else {
+        return;
+    };
+    let outcome = fleet.gleaner(["store", "init"]).exits(3);
+    outcome.says("can neither link nor rename without replacing");
+    assert_eq!(
+        recording::regular_files(&behind),
+        Vec::<PathBuf>::new(),
+        "left behind"
+    );
+}
+
+#[test]
 fn a_store_that_is_initialised_again_keeps_its_id() {
     let fleet = Fleet::new(1);
     let marker = fleet.store().join(".gleaner/store.toml");

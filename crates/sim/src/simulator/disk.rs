@@ -136,6 +136,16 @@ impl ForgetfulDisk {
         self.store(|volume| volume.has_links = has_links);
     }
 
+    /// Lets no link and no rename lead from one outermost folder of the store to another, as on a union of disks or with quotas for projects.
+    pub fn set_store_is_divided(&self, is_divided: bool) {
+        self.store(|volume| volume.is_divided = is_divided);
+    }
+
+    /// The size that no file of the store may exceed; `None`: there is none.
+    pub fn set_store_largest_file(&self, largest: Option<u64>) {
+        self.store(|volume| volume.largest_file = largest);
+    }
+
     /// Unmounts the store: its mount point, an empty folder of the root file system, is seen instead. Calls on what is open fail.
     pub fn unmount_store(&self) {
         let mut state = self.lock();

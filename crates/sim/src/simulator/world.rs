@@ -40,6 +40,8 @@ pub struct Plan {
     pub naming: Naming,
     /// Whether the store's file system has hard links.
     pub has_links: bool,
+    /// Whether no link leads from one outermost folder of the store to another.
+    pub is_divided: bool,
     /// The round-trip time to a device.
     pub round_trip: Duration,
     /// How many devices a collector works on at a time, and how long its plans are.
@@ -59,6 +61,7 @@ impl Default for Plan {
             collectors: 1,
             naming: Naming::ByDevice,
             has_links: true,
+            is_divided: false,
             round_trip: Duration::from_millis(8),
             bounds: Bounds::with_parallel(16),
             bytes_per_second: None,
@@ -98,6 +101,7 @@ impl World {
         let clock = SimulatedClock::new();
         let disk = ForgetfulDisk::new(clock.clone(), plan.seed);
         disk.set_store_has_links(plan.has_links);
+        disk.set_store_is_divided(plan.is_divided);
         let store = make_store(&disk, &clock).ok()?;
         let book = Book::new(plan.naming);
         let fleet: Vec<Device> = plan

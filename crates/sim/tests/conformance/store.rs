@@ -53,6 +53,11 @@ impl Place for InMemory {
     fn staged(&self) -> usize {
         self.disk.staged().len()
     }
+
+    fn divide(&self) -> bool {
+        self.disk.set_store_is_divided(true);
+        true
+    }
 }
 
 #[test]
@@ -100,6 +105,11 @@ impl Place for InFolder {
         let own = self.folder.path().join(".gleaner/staging/ours");
         let count = |kind: &str| fs::read_dir(own.join(kind)).unwrap().count();
         count("partial") + count("sealed")
+    }
+
+    /// It would need a mount.
+    fn divide(&self) -> bool {
+        false
     }
 }
 

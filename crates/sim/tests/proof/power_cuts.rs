@@ -31,6 +31,14 @@ struct Case {
 
 const SIZES: &[(usize, &str, usize)] = &[(0, "a", 700), (0, "day/empty", 0), (0, "day/large", 10_000)];
 
+fn store(has_links: bool, is_divided: bool) -> Plan {
+    Plan {
+        has_links,
+        is_divided,
+        ..Plan::default()
+    }
+}
+
 fn cases() -> Vec<Case> {
     let plain = Case {
         name: "small, empty and large files",
@@ -50,15 +58,17 @@ fn cases() -> Vec<Case> {
         between: Duration::from_mins(minutes),
         ..plain.clone()
     };
+    let on_store = |name, plan| Case {
+        name,
+        plan,
+        ..plain.clone()
+    };
     vec![
-        Case {
-            name: "a store without hard links",
-            plan: Plan {
-                has_links: false,
-                ..Plan::default()
-            },
-            ..plain.clone()
-        },
+        on_store("a store without hard links", store(false, false)),
+        on_store(
+            "a store of which no folder can be linked to from staging",
+            store(true, true),
+        ),
         Case {
             name: "names that are taken, by the same and by other content, by a file and by a folder",
             before: &[

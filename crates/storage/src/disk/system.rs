@@ -287,6 +287,21 @@ impl Disk for SystemDisk {
         Ok(rustix::fs::unlinkat(at, name, AtFlags::empty())?)
     }
 
+    fn remove_folder(&self, at: &OwnedFd, name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(at, name, AtFlags::REMOVEDIR)?)
+    }
+
+    fn may_write(&self, folder: &OwnedFd) -> io::Result<()> {
+        let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        Ok(retried(|| {
+            rustix::fs::accessat(folder, c".", wanted, AtFlags::EACCESS)
+        })?)
+    }
+
+    fn largest_file(&self) -> Option<u64> {
+        rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+    }
+
     fn file_status(&self, file: &SystemFile) -> io::Result<Status> {
         status(&file.file, c"", AtFlags::EMPTY_PATH)
     }
@@ -321,7 +336,7 @@ impl Disk for SystemDisk {
 }
 
 fn status(at: &OwnedFd, name: impl rustix::path::Arg + Copy, flags: AtFlags) -> io::Result<Status> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
     let found = retried(|| rustix::fs::statx(at, name, flags, wanted))?;
     Ok(Status {
         kind: kind(FileType::from_raw_mode(found.stx_mode.into())),
@@ -329,6 +344,10 @@ fn status(at: &OwnedFd, name: impl rustix::path::Arg + Copy, flags: AtFlags) -> 
             device_number: rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
             inode: found.stx_ino,
             born: born(&found),
+        },
+        mount: match found.stx_mask & StatxFlags::MNT_ID.bits() {
+            0 => 0,
+            _ => found.stx_mnt_id,
         },
         size: found.stx_size,
         modified: timestamp(found.stx_mtime),

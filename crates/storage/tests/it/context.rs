@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{
-    Chunk, Clock, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store as _, StoreError,
+    Chunk, Clock, Destination, Placed, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
+    Store as _, StoreError,
 };
 use model::{Digest, LedgerId, RelativePath, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -223,6 +224,7 @@ pub(crate) fn key(content: &[u8]) -> StagingKey {
         digest: digest(content),
         expected_size: u64::try_from(content.len()).unwrap(),
         range_digests: true,
+        folder: None,
     }
 }
 
@@ -272,6 +274,22 @@ pub(crate) async fn published<D: Disk>(
     let answer = store.publish(publications).await.unwrap().remove(0);
     store.retire(vec![sealed]).await.unwrap();
     answer
+}
+
+pub(crate) async fn foreseen<D: Disk>(store: &DirectoryStore<D>, path: &str) -> Result<Room, PublishFault> {
+    foreseen_of(store, path, 4).await
+}
+
+pub(crate) async fn foreseen_of<D: Disk>(
+    store: &DirectoryStore<D>,
+    path: &str,
+    size: u64,
+) -> Result<Room, PublishFault> {
+    let wanted = vec![Destination {
+        name: name(path),
+        size,
+    }];
+    store.foresee(wanted).await.unwrap().remove(0)
 }
 
 pub(crate) async fn reproved<D: Disk>(store: &DirectoryStore<D>, path: &str, content: &[u8]) -> Reproof {

@@ -19,6 +19,7 @@ mod flushes;
 mod init;
 mod ledgers;
 mod names;
+mod places;
 mod publish;
 mod races;
 mod resume;

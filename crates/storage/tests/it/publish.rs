@@ -4,11 +4,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::sync::Arc;
 
-use engine::ports::{Placed, Publication, PublishFault, Reproof, Store as _, StoreError};
+use engine::ports::{Obstacle, Placed, Publication, PublishFault, Reproof, Store as _, StoreError};
 use rustix::io::Errno;
 use storage::{DirectoryStore, Disk, StoreFolder, SystemDisk};
 
-use crate::context::{Home, block_on, inline_settings, publication, published, reproved, sealed, settings};
+use crate::context::{
+    Home, block_on, foreseen, inline_settings, publication, published, reproved, sealed, settings,
+};
 use crate::watched::WatchedDisk;
 
 #[test]
@@ -99,16 +101,21 @@ fn assert_links_are_not_followed<D: Disk>(disk: &Arc<D>) {
     symlink("nowhere", home.path.join("a/dangling")).unwrap();
     let store = home.open_on(disk);
     block_on(async {
-        for (name, depth) in [
-            ("out/b", 0),
-            ("out/deep/b", 0),
-            ("a/file/b/c", 1),
-            ("a/within/b", 1),
-            ("a/within/deep/b", 1),
-            ("a/dangling/b/c", 1),
+        for (name, depth, by) in [
+            ("out/b", 0, Obstacle::Link),
+            ("out/deep/b", 0, Obstacle::Link),
+            ("a/file/b/c", 1, Obstacle::File),
+            ("a/within/b", 1, Obstacle::Link),
+            ("a/within/deep/b", 1, Obstacle::Link),
+            ("a/dangling/b/c", 1, Obstacle::Link),
         ] {
             let answer = published(&store, name, b"bees").await;
-            assert_eq!(answer, Err(PublishFault::Obstructed { depth }), "{name}");
+            assert_eq!(answer, Err(PublishFault::Obstructed { depth, by }), "{name}");
+            assert_eq!(
+                foreseen(&store, name).await,
+                Err(PublishFault::Obstructed { depth, by }),
+                "{name}"
+            );
             assert_ne!(reproved(&store, name, b"bees").await, Reproof::Same, "{name}");
         }
         fs::write(outside.path().join("b"), b"bees").unwrap();
@@ -149,7 +156,10 @@ fn answers_stand_in_the_order_of_what_was_asked() {
         Ok(Placed::New),
         Err(PublishFault::Taken),
         Ok(Placed::Same),
-        Err(PublishFault::Obstructed { depth: 0 }),
+        Err(PublishFault::Obstructed {
+            depth: 0,
+            by: Obstacle::File,
+        }),
         Ok(Placed::New),
         Ok(Placed::Same),
         Ok(Placed::New),

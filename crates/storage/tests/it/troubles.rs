@@ -32,12 +32,11 @@ fn what_is_wrong_with_one_name_is_told_of_it_and_holds_up_no_other() {
     for (refusal, is_unacceptable, told) in [
         (Errno::NAMETOOLONG, true, "too long"),
         (Errno::ILSEQ, true, "characters"),
-        (Errno::XDEV, false, "another file system is mounted"),
         (Errno::ACCESS, false, "failed to give a file its name"),
     ] {
         let answers = published_beside(refusal).unwrap();
         let (is_right, text) = match &answers[0] {
-            Err(PublishFault::Unacceptable(text)) => (is_unacceptable, text),
+            Err(PublishFault::Unacceptable(text) | PublishFault::Forbidden(text)) => (is_unacceptable, text),
             Err(PublishFault::Failed(text)) => (!is_unacceptable, text),
             _ => panic!("{refusal}: {answers:?}"),
         };

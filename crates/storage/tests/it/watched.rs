@@ -236,6 +236,20 @@ impl Disk for WatchedDisk {
         self.inner.remove_file(&at.handle, name)
     }
 
+    fn remove_folder(&self, at: &Self::Folder, name: &[u8]) -> io::Result<()> {
+        self.call("remove_folder", name)?;
+        self.inner.remove_folder(&at.handle, name)
+    }
+
+    fn may_write(&self, folder: &Self::Folder) -> io::Result<()> {
+        self.call("may_write", b"")?;
+        self.inner.may_write(&folder.handle)
+    }
+
+    fn largest_file(&self) -> Option<u64> {
+        self.inner.largest_file()
+    }
+
     fn file_status(&self, file: &Self::File) -> io::Result<Status> {
         self.call("file_status", b"")?;
         self.inner.file_status(&file.handle)

@@ -1,7 +1,10 @@
 //! The port `Store`.
 
 use bytes::Bytes;
-use engine::ports::{Chunk, Placed, Publication, PublishFault, Reproof, SealedFile, StagingKey, Store};
+use engine::ports::{
+    Chunk, Destination, Obstacle, Placed, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
+    Store,
+};
 use model::{Digest, RelativePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +26,9 @@ pub trait Place {
 
     /// How many files are in the staging folders.
     fn staged(&self) -> usize;
+
+    /// Sees to it that no link leads from the store's staging to its visible folders; `false` where that cannot be had.
+    fn divide(&self) -> bool;
 }
 
 /// Every promise of the port, each in a fresh place.
@@ -41,6 +47,8 @@ pub async fn check<P: Place>(fresh: impl Fn() -> P) -> Vec<String> {
         a_new_process_tidies_what_an_old_one_left,
         a_stored_copy_is_proved_by_its_bytes,
         a_store_tells_who_it_is,
+        what_stands_in_the_way_of_a_file_is_foreseen,
+        a_folder_that_cannot_be_linked_to_from_staging_gets_its_files,
     )
 }
 
@@ -64,6 +72,7 @@ fn key(name: &str, size: u64) -> StagingKey {
         digest: digest(name.as_bytes()),
         expected_size: size,
         range_digests: false,
+        folder: None,
     }
 }
 
@@ -184,7 +193,10 @@ async fn a_folder_in_the_way_is_told_by_its_depth<P: Place>(place: &P) -> Checke
     same(
         "a file for a folder",
         &found,
-        &Err(PublishFault::Obstructed { depth: 1 }),
+        &Err(PublishFault::Obstructed {
+            depth: 1,
+            by: Obstacle::File,
+        }),
     )
 }
 
@@ -319,4 +331,87 @@ async fn a_store_tells_who_it_is<P: Place>(place: &P) -> Checked {
     let second = place.open().condition().await.map_err(told)?;
     same("id", &first.id, &second.id)?;
     ensure(first.room > 0, || "there is no room".to_owned())
+}
+
+async fn foresee<S: Store>(
+    store: &S,
+    name: &str,
+    folder: Option<&str>,
+) -> Result<Result<Room, PublishFault>, String> {
+    let name = match folder {
+        Some(folder) => path(format!("{folder}/{name}"))?,
+        None => path(name)?,
+    };
+    let answers = store.foresee(vec![Destination { name, size: 5000 }]).await;
+    answers
+        .map_err(told)?
+        .into_iter()
+        .next()
+        .ok_or_else(|| "no answer".to_owned())
+}
+
+async fn what_stands_in_the_way_of_a_file_is_foreseen<P: Place>(place: &P) -> Checked {
+    let store = place.open();
+    place.put("day/file", b"x");
+    for free in ["a", "day/a", "night/hour/a", "day/file", "odd: \u{e9}"] {
+        let found = foresee(&store, free, None).await?;
+        same(free, &found, &Ok(Room::OfStore))?;
+    }
+    let obstructed = PublishFault::Obstructed {
+        depth: 1,
+        by: Obstacle::File,
+    };
+    same(
+        "a file for a folder",
+        &foresee(&store, "a", Some("day/file")).await?,
+        &Err(obstructed),
+    )?;
+    for name in [".gleaner/x", "a/.Gleaner/x"] {
+        let found = foresee(&store, name, None).await?;
+        ensure(matches!(found, Err(PublishFault::Unacceptable(_))), || {
+            format!("{name}: {found:?}")
+        })?;
+    }
+    let long = "l".repeat(256);
+    let found = foresee(&store, &long, None).await?;
+    ensure(matches!(found, Err(PublishFault::Unacceptable(_))), || {
+        format!("a long name: {found:?}")
+    })?;
+    same("what is there", &place.visible("night/hour"), &None)?;
+    same("files in staging", &place.staged(), &0)
+}
+
+async fn a_folder_that_cannot_be_linked_to_from_staging_gets_its_files<P: Place>(place: &P) -> Checked {
+    if !place.divide() {
+        return Ok(());
+    }
+    for process in ["first", "second"] {
+        let store = place.open();
+        store.tidy_staging(FOR_EVER).await.map_err(told)?;
+        for size in [0, 10, 10_000] {
+            let name = format!("{process}-{size}");
+            let found = foresee(&store, &name, Some("day/hour")).await?;
+            ensure(found.is_ok(), || format!("foreseen: {found:?}"))?;
+            let bound = StagingKey {
+                folder: Some(path("day/hour")?),
+                ..key(&name, length(&content(size)))
+            };
+            let (staged, _) = store.stage(&bound, false).await.map_err(told)?;
+            let sealed = store
+                .seal(staged, chunks(&content(size)), MODIFIED)
+                .await
+                .map_err(told)?;
+            let wanted = publication(&sealed, &format!("day/hour/{name}"))?;
+            let answers = store.publish(vec![wanted]).await.map_err(told)?;
+            same("answers", &answers, &vec![Ok(Placed::New)])?;
+            store.retire(vec![sealed]).await.map_err(told)?;
+            same(
+                "what is there",
+                &place.visible(&format!("day/hour/{name}")),
+                &Some(content(size)),
+            )?;
+        }
+        same("files in staging", &place.staged(), &0)?;
+    }
+    Ok(())
 }

@@ -27,7 +27,7 @@ impl ForgetfulDisk {
     /// Every visible file of the store by its name.
     pub fn visible(&self) -> BTreeMap<Vec<u8>, StoredFile> {
         let mut files = self.everything_in_store();
-        files.retain(|name, _| !is_beneath(name, CONTROL));
+        files.retain(|name, _| !is_control(name));
         files
     }
 
@@ -54,7 +54,7 @@ impl ForgetfulDisk {
         self.store(|volume| {
             volume.visit(ROOT, &[], true, &mut |path, file, has_durable_name| {
                 let is_it = file.cached == bytes && has_durable_name && file.seen().is_durable;
-                holds |= is_it && !is_beneath(path, CONTROL);
+                holds |= is_it && !is_control(path);
             });
         });
         holds
@@ -72,7 +72,12 @@ impl ForgetfulDisk {
     /// The names of the files in the staging folders of all collectors.
     pub fn staged(&self) -> Vec<Vec<u8>> {
         let mut files = self.everything_in_store();
-        files.retain(|name, _| is_beneath(name, b".gleaner/staging"));
+        // Notes of where files are received say nothing of any file.
+        files.retain(|name, _| {
+            let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
+            let is_staged = parts.windows(2).any(|two| two == [CONTROL, b"staging"]);
+            is_staged && !parts.contains(&&b"beside"[..])
+        });
         files.into_keys().collect()
     }
 
@@ -129,6 +134,11 @@ impl ForgetfulDisk {
         self.store(|volume| volume.collect(&mut found));
         found
     }
+}
+
+/// Whether a file lies in a control folder: that of the store, or one beside a folder.
+fn is_control(name: &[u8]) -> bool {
+    name.split(|byte| *byte == b'/').any(|part| part == CONTROL)
 }
 
 fn is_beneath(name: &[u8], folder: &[u8]) -> bool {

@@ -159,6 +159,10 @@ impl Disk for ForgetfulDisk {
         let what = || format!("write {count} at {offset} to file {}", file.inode);
         self.change(*file, what, |volume, now| {
             let size = volume.file(file.inode)?.cached.len();
+            let end = u64::try_from(at + bytes.len()).unwrap_or(u64::MAX);
+            if volume.largest_file.is_some_and(|largest| end > largest) {
+                return Err(Errno::FBIG);
+            }
             let more = (at + bytes.len()).saturating_sub(size);
             volume.check_room(u64::try_from(more).unwrap_or(u64::MAX))?;
             let write = FileChange::Write { at, bytes };
@@ -252,6 +256,7 @@ impl Disk for ForgetfulDisk {
                 return Err(Errno::PERM);
             }
             volume.check_new_name(to.inode, to_name)?;
+            volume.check_division(from.inode, to.inode)?;
             volume.node_mut(inode)?.changed = now;
             volume.change_entry(to.inode, EntryChange::Add(to_name.to_vec(), inode), now)
         })
@@ -267,12 +272,14 @@ impl Disk for ForgetfulDisk {
         self.change_entries("rename (new)", *to, to_name, |volume, now| {
             volume.child(from.inode, from_name)?;
             volume.check_new_name(to.inode, to_name)?;
+            volume.check_division(from.inode, to.inode)?;
             volume.rename((from.inode, from_name), (to.inode, to_name), now)
         })
     }
 
     fn rename(&self, from: &OpenNode, from_name: &[u8], to: &OpenNode, to_name: &[u8]) -> io::Result<()> {
         self.change_entries("rename", *to, to_name, |volume, now| {
+            volume.check_division(from.inode, to.inode)?;
             volume.rename((from.inode, from_name), (to.inode, to_name), now)
         })
     }
@@ -284,6 +291,27 @@ impl Disk for ForgetfulDisk {
             volume.node_mut(inode)?.changed = now;
             volume.change_entry(at.inode, EntryChange::Remove(name.to_vec()), now)
         })
+    }
+
+    fn remove_folder(&self, at: &OpenNode, name: &[u8]) -> io::Result<()> {
+        self.change_entries("remove folder", *at, name, |volume, now| {
+            let inode = volume.child(at.inode, name)?;
+            if !volume.folder(inode)?.cached.is_empty() {
+                return Err(Errno::NOTEMPTY);
+            }
+            volume.change_entry(at.inode, EntryChange::Remove(name.to_vec()), now)
+        })
+    }
+
+    fn may_write(&self, folder: &OpenNode) -> io::Result<()> {
+        self.look(*folder, |volume| match volume.read_only || volume.has_stopped {
+            true => Err(Errno::ROFS),
+            false => Ok(()),
+        })
+    }
+
+    fn largest_file(&self) -> Option<u64> {
+        None
     }
 
     fn file_status(&self, file: &OpenNode) -> io::Result<Status> {
@@ -375,6 +403,7 @@ impl Volume {
                 inode,
                 born: Some(node.born),
             },
+            mount: self.number,
             size: u64::try_from(size).unwrap_or(u64::MAX),
             modified: node.modified,
             changed: node.changed,

@@ -19,6 +19,10 @@ pub(super) const SECTOR: usize = 512;
 
 /// A file system.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of its own; any may come together"
+)]
 pub(super) struct Volume {
     pub(super) number: u64,
     pub(super) nodes: BTreeMap<u64, Node>,
@@ -27,6 +31,9 @@ pub(super) struct Volume {
     /// A flush of a folder has failed: nothing is written any more until it is mounted anew.
     pub(super) has_stopped: bool,
     pub(super) has_links: bool,
+    /// No link and no rename leads from one outermost folder to another.
+    pub(super) is_divided: bool,
+    pub(super) largest_file: Option<u64>,
     next_inode: u64,
 }
 
@@ -106,6 +113,8 @@ impl Volume {
             read_only: false,
             has_stopped: false,
             has_links: true,
+            is_divided: false,
+            largest_file: None,
             next_inode: ROOT,
         }
     }
@@ -185,6 +194,34 @@ impl Volume {
             Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Whether a name may be given across from one folder to another.
+    pub(super) fn check_division(&self, from: u64, to: u64) -> Result<(), Errno> {
+        if self.is_divided && self.outermost_above(from) != self.outermost_above(to) {
+            return Err(Errno::XDEV);
+        }
+        Ok(())
+    }
+
+    /// The folder in the root that a folder is in or is; none for the root, and for the control folder, which goes with it.
+    fn outermost_above(&self, folder: u64) -> Option<u64> {
+        let outermost = self.folder(ROOT).ok()?.cached.iter();
+        let outermost = outermost.filter(|(name, _)| name.as_slice() != b".gleaner");
+        outermost.map(|(_, inode)| *inode).find(|top| {
+            let mut left = vec![*top];
+            while let Some(inode) = left.pop() {
+                if inode == folder {
+                    return true;
+                }
+                left.extend(
+                    self.folder(inode)
+                        .iter()
+                        .flat_map(|folder| folder.cached.values().copied()),
+                );
+            }
+            false
+        })
     }
 
     pub(super) fn change_entry(

@@ -26,6 +26,7 @@ pub(super) fn draw(dice: &mut Dice, seed: u64) -> Plan {
             Naming::ByDevice
         },
         has_links: !dice.one_in(5),
+        is_divided: dice.one_in(5),
         round_trip: dice.span(Duration::from_millis(6), Duration::from_millis(200)),
         bounds: Bounds {
             parallel: match dice.one_in(4) {
