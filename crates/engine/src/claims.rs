@@ -1,8 +1,9 @@
 //! Which folder each source turns out to be. Of two names that lead to one folder only the first is served.
 //!
-//! A wrong port leads a name to another device, and no key shows it, because cloned cards share their keys. The folder
-//! itself shows it: boot id, device number and inode together stand for one folder. Containers share the first, cloned
-//! cards the others. The ledger remembers them, so that the name that was first stays first in later sweeps.
+//! A wrong port leads a name to another device, and no key shows it, because cloned cards share their keys.
+//! The folder itself shows it: boot id, device number and inode together stand for one folder. Containers
+//! share the first, cloned cards the others. The ledger remembers them, so that the name that was first stays
+//! first in later sweeps.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -71,13 +72,15 @@ impl Claims {
         }
     }
 
-    /// A visit to this device begins: until what is returned is dropped, or the device has told, others may wait for it.
+    /// A visit to this device begins: until what is returned is dropped, or the device has told, others may
+    /// wait for it.
     pub(crate) fn begin<'a>(&'a self, device: &'a DeviceName) -> Begun<'a> {
         Begun { claims: self, device }
     }
 
-    /// Waits until those have told, or ended, that were first when this device was last visited. It may lead elsewhere by now, or they
-    /// may; and after a restart of the device in question nothing else says who was first.
+    /// Waits until those have told, or ended, that were first when this device was last visited. It may lead
+    /// elsewhere by now, or they may; and after a restart of the device in question nothing else says who was
+    /// first.
     pub(crate) async fn wait_for_first(&self, device: &DeviceName) {
         loop {
             let settled = self.settled.notified();
@@ -105,7 +108,8 @@ impl Claims {
                     let is_new = before.is_none();
                     let mut claim = before.unwrap_or(Claim { folder, since: now });
                     if let Some(first) = book.first_before(&device.name, &claim, is_new) {
-                        // Two visits may be of one moment, or the clock may have been set back: the order must outlive that.
+                        // Two visits may be of one moment, or the clock may have been set back: the order
+                        // must outlive that.
                         let of_first = book.of_place.get(&first).map_or(now, |first| first.since);
                         claim.since = claim.since.max(of_first.plus(Duration::from_nanos(1)));
                         claimed
@@ -164,7 +168,8 @@ impl Book {
         Some(claim)
     }
 
-    /// Who claims the folder and comes before this device. A claim of earlier visits has its own place in the order; a new one comes last.
+    /// Who claims the folder and comes before this device. A claim of earlier visits has its own place in the
+    /// order; a new one comes last.
     fn first_before(&self, device: &DeviceName, claim: &Claim, is_new: bool) -> Option<Place> {
         let places = self.of_folder.get(&claim.folder)?.iter();
         let precedes = |place: &&Place| {

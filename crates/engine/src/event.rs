@@ -95,7 +95,8 @@ pub enum Event {
         /// The folder in its place.
         replacement: RelativePath,
     },
-    /// A file is stored, and the store's file system did not take its time of last modification. The ledger has the true one.
+    /// A file is stored, and the store's file system did not take its time of last modification. The ledger
+    /// has the true one.
     TimeNotKept {
         /// From which device.
         device: DeviceName,

@@ -2,8 +2,8 @@
 
 use model::RelativePath;
 
-/// Holds what `fsck` finds without a name, on ext2 to ext4. `fsck` needs the folder, and only root may list it. Pieces in it may be recordings:
-/// where the login can list it they are gathered as any other file.
+/// Holds what `fsck` finds without a name, on ext2 to ext4. `fsck` needs the folder, and only root may list
+/// it. Pieces in it may be recordings: where the login can list it they are gathered as any other file.
 const LOST_AND_FOUND: &[u8] = b"lost+found";
 /// What Windows writes about itself to every card that it sees.
 const SYSTEM_VOLUME_INFORMATION: &[u8] = b"System Volume Information";

@@ -97,8 +97,9 @@ pub async fn sweep<W: World>(
     sweep_some(world, chosen, bounds, mode, stop).await
 }
 
-/// Visits every chosen device once. [`Bounds::parallel`] devices are worked on at a time; four times as many may be connecting or waiting for
-/// their turn, so that those that never answer cost the others nothing; and as many again may be overdue.
+/// Visits every chosen device once. [`Bounds::parallel`] devices are worked on at a time; four times as many
+/// may be connecting or waiting for their turn, so that those that never answer cost the others nothing; and
+/// as many again may be overdue.
 ///
 /// Looks at the store first: if it is not fit, no device is connected to.
 pub async fn sweep_some<W: World>(

@@ -96,7 +96,8 @@ async fn reach<W: World>(
     Ok((session, (world.clock().now(), Instant::now())))
 }
 
-/// For so long it is remembered how a device is best reached. Then that is found out again: it may have moved, or have another server.
+/// How long gleaner remembers how a device is best reached. Then it finds out again: the device may have
+/// moved, or have another server.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
 async fn connect_hints<W: World>(world: &W, device: &DeviceRules) -> Result<ConnectHints, LedgerError> {

@@ -149,9 +149,10 @@ fn names_control_folder(component: &[u8]) -> bool {
 
 /// Which name to try next after one was in the way. Starts at the name that [`place`] gave.
 ///
-/// What follows depends on nothing but content and name. A file whose name is taken becomes `stem~<8 hex of its digest>.ext`, then 16, then all 64. A folder
-/// that is obstructed gives way to one that carries as many digits of a digest of its own path: the same one for all files in it. So a pass that is repeated
-/// arrives at the same name, finds the same content there, and does no harm.
+/// What follows depends on nothing but content and name. A file whose name is taken becomes `stem~<8 hex of
+/// its digest>.ext`, then 16, then all 64. A folder that is obstructed gives way to one that carries as many
+/// digits of a digest of its own path: the same one for all files in it. So a pass that is repeated arrives
+/// at the same name, finds the same content there, and does no harm.
 #[derive(Debug, Clone)]
 pub struct Candidates {
     components: Vec<Vec<u8>>,

@@ -100,7 +100,8 @@ pub fn judge(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
     }
 }
 
-/// Why a folder that the device does not let us list is left. What cannot be looked into may be excluded all the same.
+/// Why a folder that the device does not let us list is left. What cannot be looked into may be excluded all
+/// the same.
 pub(crate) fn judge_unlistable(folder: &RelativePath, rules: &Rules) -> LeaveReason {
     if withdrawn::is_within(folder) {
         LeaveReason::WithdrawnUnreadable
@@ -152,7 +153,8 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -
     }
 }
 
-/// A device tells its clock before it lists its files. One that is written to meanwhile has a time that seems to be in the future.
+/// A device tells its clock before it lists its files. One that is written to meanwhile has a time that seems
+/// to be in the future.
 const LISTING_TAKES: Duration = Duration::from_mins(1);
 
 /// Whether a time that is in the future may be that of a write since the device told its clock.
@@ -162,7 +164,8 @@ fn was_just_touched(touched: Timestamp, outlook: &Outlook<'_>) -> bool {
         .is_some_and(|now| touched > now && touched < now.plus(LISTING_TAKES))
 }
 
-/// Whether a file would have settled if its openness could not be seen. A withdrawn file's ctime is that of its rename.
+/// Whether a file would have settled if its openness could not be seen. A withdrawn file's ctime is that of
+/// its rename.
 fn has_settled_blind(candidate: &Candidate, outlook: &Outlook<'_>) -> bool {
     let withdrawn = candidate.is_withdrawn();
     let touched = if withdrawn {

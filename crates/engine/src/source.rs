@@ -35,7 +35,8 @@ pub(crate) struct Left {
     pub(crate) sources: usize,
     /// What goes last of all.
     pub(crate) suspects: Vec<(SourcePath, Suspect)>,
-    /// The weakest way in which the device proves, of files in any source, that nobody writes to them; `None` where there are no files.
+    /// The weakest way in which the device proves, of files in any source, that nobody writes to them; `None`
+    /// where there are no files.
     pub(crate) writer_check: Option<WriterCheck>,
 }
 
@@ -155,7 +156,8 @@ fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey
     });
 }
 
-/// Says what a sweep would do. It would leave a file that somebody writes to: a listing need not tell which these are.
+/// Says what a sweep would do. It would leave a file that somebody writes to: a listing need not tell which
+/// these are.
 async fn say<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,

@@ -56,13 +56,14 @@ pub(crate) struct Visit<'a, W: World> {
     /// Whose turn it is to fetch: one batch at a time, but for its last bytes. While one is on the wire, the other is flushed, published, recorded and released; two
     /// that shared the wire would come to each stage together, and leave wire and disk idle in turn.
     pub(crate) wire: Arc<Semaphore>,
-    /// Whether some of its files are received elsewhere than in the store's own staging: then the store is to know which folder each is bound for.
+    /// Whether some of its files are received elsewhere than in the store's own staging: then the store is to
+    /// know which folder each is bound for.
     pub(crate) receives_beside: AtomicBool,
     notes: Mutex<Notes>,
     batches: AtomicU64,
 }
 
-/// Folders of the store that another takes the place of, of which each is told by itself: a device may have any number.
+/// Replaced folders of the store that are reported one by one: a device may have any number.
 const MAX_REPLACED: usize = 1000;
 
 /// What this visit is done with.
@@ -220,7 +221,8 @@ impl<'a, W: World> Visit<'a, W> {
         !std::mem::replace(&mut self.notes().has_suspected, true)
     }
 
-    /// Whether it was not said before in this visit that another folder takes the place of this one. Beyond a thousand, nothing is said.
+    /// Whether it was not said before in this visit that another folder takes the place of this one. Beyond a
+    /// thousand, nothing is said.
     pub(crate) fn replaces_first(&self, folder: &RelativePath) -> bool {
         let replaced = &mut self.notes().replaced;
         replaced.len() < MAX_REPLACED && replaced.insert(folder.clone())

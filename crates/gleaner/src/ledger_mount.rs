@@ -1,4 +1,5 @@
-//! Whether the ledger is on a disk of this machine. `SQLite` shares memory between processes and locks files, which works over few networks and not on every FUSE mount.
+//! Whether the ledger is on a disk of this machine. `SQLite` shares memory between processes and locks files,
+//! which works over few networks and not on every FUSE mount.
 
 use std::fs;
 use std::path::Path;
@@ -54,7 +55,8 @@ fn kind_of_mount(path: &Path) -> Option<String> {
     kind_in(&String::from_utf8_lossy(&mounts), found.stx_mnt_id)
 }
 
-/// Each line begins with the number of a mount; after a lone hyphen stands its kind (`proc_pid_mountinfo(5)`).
+/// Each line begins with the number of a mount; after a lone hyphen stands its kind
+/// (`proc_pid_mountinfo(5)`).
 fn kind_in(mounts: &str, id: u64) -> Option<String> {
     let line = mounts
         .lines()

@@ -13,7 +13,8 @@ pub enum FailureClass {
     TunnelDown,
     /// No answer within the time allowed for connecting.
     TimedOut,
-    /// The device answers, and lets no login in until it has started up, or because it shuts down (`pam_nologin`).
+    /// The device answers, and lets no login in until it has started up, or because it shuts down
+    /// (`pam_nologin`).
     StartingUp,
     /// No known host key for the device or the jump host.
     HostKeyUnknown,

@@ -5,9 +5,9 @@
 //! through it. When the inner one fails, the outer one always adds that `UNKNOWN port 65535` closed the connection; that
 //! tells whose words came before.
 //!
-//! The stream also carries what servers say: login banners before they let us in, messages of the device's programs after
-//! that. So a line counts as ssh's own only in the whole form that ssh gives it (`forms`), and what was said before some
-//! hop let us in is no reason of what fails after it.
+//! The stream also carries what servers say: login banners before they let us in, messages of the device's
+//! programs after that. So a line counts as ssh's own only in the whole form that ssh gives it (`forms`), and
+//! what was said before some hop let us in is no reason of what fails after it.
 
 mod account;
 mod forms;
@@ -40,8 +40,8 @@ pub struct Judgement {
 
 /// Judges the last words of an ssh process that ended by itself.
 ///
-/// `through_jump` says whether a jump host or a proxy command is in the way; `exit_status` is that of the process, where
-/// it is known.
+/// `through_jump` says whether a jump host or a proxy command is in the way; `exit_status` is that of the
+/// process, where it is known.
 pub fn judge(words: &str, through_jump: bool, exit_status: Option<i32>) -> Judgement {
     let words = Words::read(words, through_jump);
     let of_device = exit_status.filter(|status| *status != OF_SSH);
@@ -156,7 +156,8 @@ const VIA_PROXY: &str = "(via proxy)";
 impl<'a> Words<'a> {
     fn read(words: &'a str, through_jump: bool) -> Self {
         let all: Vec<&str> = words.split('\n').collect();
-        // ssh ends its own lines in carriage return and line feed; most banners, and programs on the device, end theirs in the latter.
+        // ssh ends its own lines in carriage return and line feed; most banners, and programs on the device,
+        // end theirs in the latter.
         let is_marked = all.iter().any(|line| line.ends_with('\r'));
         let is_own = |line: &&&str| !is_marked || line.ends_with('\r');
         let is_let_in = |line: &&str| line.starts_with(LET_IN) && is_own(&line);
@@ -340,7 +341,8 @@ impl<'a> Words<'a> {
         Some(Cause::new(FailureClass::NoSftpServer, line))
     }
 
-    /// Whom a server does not let in now, or not as this user. PAM's words come as a banner, and sshd hangs up then.
+    /// Whom a server does not let in now, or not as this user. PAM's words come as a banner, and sshd hangs
+    /// up then.
     fn account(&self) -> Option<Cause<'a>> {
         self.line(forms::is_hang_up)?;
         let cause = account::found_in(&self.lines)?;

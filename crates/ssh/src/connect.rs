@@ -156,8 +156,9 @@ impl Reconnect for Again {
 }
 
 impl Reach {
-    /// Connects. A device that hangs up when it is asked for a command is asked for SFTP alone, from then on: but only after it has done so twice, the
-    /// second time once SFTP had answered. A link that breaks must not cost the proofs that a shell gives.
+    /// Connects. A device that hangs up when it is asked for a command is asked for SFTP alone, from then on:
+    /// but only after it has done so twice, the second time once SFTP had answered. A link that breaks must
+    /// not cost the proofs that a shell gives.
     async fn connect(&self, target: &Target, facts_for: &[SourcePath]) -> Result<SshSession, DeviceFailure> {
         let mut commands = if self.known_without_commands().contains(&target.name) {
             Commands::Never

@@ -146,7 +146,8 @@ impl JumpConnection {
         (&self.jump, &self.socket)
     }
 
-    /// What it said since the jump host let us in, if it has ended, or does so this very moment; without what it said of single devices.
+    /// What it said since the jump host let us in, if it has ended, or does so this very moment; without what
+    /// it said of single devices.
     pub(crate) async fn last_words(&self) -> Option<String> {
         timeout(SAME_MOMENT, self.words.ended()).await.ok()?;
         let words = self.words.text();

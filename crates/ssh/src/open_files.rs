@@ -9,7 +9,8 @@ use crate::records::{Record, Status};
 /// What the kernel and a scan say of which files are open for writing, or mapped so that they can be written.
 #[derive(Debug, Default)]
 pub(crate) struct OpenFiles {
-    /// What the kernel said of each file of a request, in their order; one answer alone holds for all of them.
+    /// What the kernel said of each file of a request, in their order; one answer alone holds for all of
+    /// them.
     asked: Vec<u8>,
     /// File systems on which the kernel can be asked.
     proves: HashSet<u64>,
@@ -88,7 +89,8 @@ impl OpenFiles {
         self.overflowed
     }
 
-    /// Whether the scan proves that a file is closed which it does not name. Only root may look into every process.
+    /// Whether the scan proves that a file is closed which it does not name. Only root may look into every
+    /// process.
     fn proves_by_scan(&self, user: Option<u32>) -> bool {
         // The shell that makes the scan has its own output open: one that names nothing has not worked.
         self.is_complete && user == Some(0) && !self.open.is_empty() && !self.overflowed

@@ -92,7 +92,8 @@ impl Client {
         command
     }
 
-    /// A command on the device, over a connection of its own, made as ssh's configuration says within `patience`.
+    /// A command on the device, over a connection of its own, made as ssh's configuration says within
+    /// `patience`.
     pub(crate) fn apart(&self, target: &Target, command_line: &str, patience: Duration) -> Command {
         let mut command = self.command();
         command

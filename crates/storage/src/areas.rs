@@ -1,10 +1,13 @@
 //! Staging areas: where files are received, so that from there they can get their name.
 //!
-//! The store's own staging serves where a link leads from there to every folder. It does not into a file system that is mounted within the store, nor from one branch of a
-//! union of disks to another, nor across quota projects. There a file is received beside its place, into `.gleaner/staging/<ledger>` of a folder of the visible
-//! store: the outermost folder of a mount, or the very folder. Device files cannot have such a name anywhere.
+//! The store's own staging serves where a link leads from there to every folder. It does not into a file
+//! system that is mounted within the store, nor from one branch of a union of disks to another, nor across
+//! quota projects. There a file is received beside its place, into `.gleaner/staging/<ledger>` of a folder of
+//! the visible store: the outermost folder of a mount, or the very folder. Device files cannot have such a
+//! name anywhere.
 //!
-//! Which folders have an area of this ledger is noted in the store's own staging, before the area is made: so what a crash leaves there is found and tidied.
+//! Which folders have an area of this ledger is noted in the store's own staging, before the area is made: so
+//! what a crash leaves there is found and tidied.
 
 use std::collections::HashMap;
 use std::io;
@@ -30,8 +33,8 @@ pub(crate) struct Area<D: Disk> {
 }
 
 impl<D: Disk> Area<D> {
-    /// Opens the area of a ledger in an open staging folder, making it where it is missing. Its names need not be durable: what is lost
-    /// with them is fetched again.
+    /// Opens the area of a ledger in an open staging folder, making it where it is missing. Its names need
+    /// not be durable: what is lost with them is fetched again.
     pub(crate) fn open(
         disk: &D,
         staging: &D::Folder,
@@ -58,7 +61,8 @@ impl<D: Disk> Area<D> {
 /// The areas beside folders that this process has used.
 pub(crate) struct Areas<D: Disk> {
     open: Mutex<HashMap<Vec<u8>, Arc<Area<D>>>>,
-    /// For a folder of the store: the one beside which its files are received, where not in the store's own area.
+    /// For a folder of the store: the one beside which its files are received, where not in the store's own
+    /// area.
     for_folder: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
 }
 
@@ -77,7 +81,8 @@ const MAX_OPEN: usize = 64;
 /// Beyond this many folders, all are forgotten: their files may have to be copied once.
 const MAX_FOLDERS: usize = 50_000;
 
-/// The note of an area is written again when it is older: an area that is empty and was not used for long goes.
+/// The note of an area is written again when it is older: an area that is empty and was not used for long
+/// goes.
 const REWRITE_AFTER: Duration = Duration::from_hours(24);
 
 const NOTES: &[u8] = b"beside";
@@ -215,7 +220,8 @@ impl<D: Disk> Shared<D> {
         Ok(found)
     }
 
-    /// Removes an area that is empty, with its note. Folders that somebody else uses, or that hold anything, stay.
+    /// Removes an area that is empty, with its note. Folders that somebody else uses, or that hold anything,
+    /// stay.
     pub(crate) fn remove_area(&self, handles: &Handles<D>, folder: &[u8]) {
         let disk = &*self.disk;
         let ledger = self.settings.ledger.as_str().as_bytes();

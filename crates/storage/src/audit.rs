@@ -217,7 +217,8 @@ impl<D: Disk> Walk<D> {
     }
 }
 
-/// Whether a name in a folder is not part of the visible store: the control folder, and what gleaner keeps in one of its name beside a folder of another file system.
+/// Whether a name in a folder is not part of the visible store: the control folder, and what gleaner keeps in
+/// one of its name beside a folder of another file system.
 fn is_hidden(folder: Option<&RelativePath>, name: &[u8]) -> bool {
     match folder {
         None => name == CONTROL_FOLDER,

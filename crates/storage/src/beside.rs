@@ -16,10 +16,11 @@ use crate::publish::Sealed;
 use crate::shared::{Handles, Shared};
 
 impl<D: Disk> Shared<D> {
-    /// Copies a sealed file into the area beside the folder that it is bound for, flushes the copy, reads it back and seals it. From then on, files for that folder are
-    /// received there.
+    /// Copies a sealed file into the area beside the folder that it is bound for, flushes the copy, reads it
+    /// back and seals it. From then on, files for that folder are received there.
     ///
-    /// A crash on the way leaves a partial or a sealed file there, which the next sweep removes: the area is noted.
+    /// A crash on the way leaves a partial or a sealed file there, which the next sweep removes: the area is
+    /// noted.
     pub(crate) fn bring_beside(
         &self,
         handles: &Handles<D>,

@@ -113,7 +113,8 @@ pub trait Disk: Send + Sync + 'static {
     /// Removes an empty folder. Used for staging folders only. `name` is one component.
     fn remove_folder(&self, at: &Self::Folder, name: &[u8]) -> io::Result<()>;
 
-    /// Whether names may be made in a folder, as far as can be told without making one; the error says why not.
+    /// Whether names may be made in a folder, as far as can be told without making one; the error says why
+    /// not.
     fn may_write(&self, folder: &Self::Folder) -> io::Result<()>;
 
     /// How many bytes this process may write into one file at most; `None`: as many as the file system takes.

@@ -20,8 +20,8 @@ impl Place {
         self.0.as_ref().to_owned()
     }
 
-    /// What a failed call means on another file system than that of the store: where that has no room or is read-only, other devices' files
-    /// still have their place.
+    /// What a failed call means on another file system than that of the store: where that has no room or is
+    /// read-only, other devices' files still have their place.
     pub(crate) fn fault_beside(&self, operation: &str, source: io::Error) -> StoreError {
         let told = format!("failed to {operation}: {source}");
         let fault = match errno(&source) {

@@ -135,7 +135,8 @@ impl<D: Disk> Shared<D> {
         Ok(berth.room)
     }
 
-    /// Makes a file of that name in staging, where nobody sees it. A crash leaves an empty file there, which is tidied once it is old.
+    /// Makes a file of that name in staging, where nobody sees it. A crash leaves an empty file there, which
+    /// is tidied once it is old.
     fn try_name(&self, area: &Area<D>, name: &[u8]) -> Result<(), Trouble> {
         match self.in_turn(|| self.disk.create_file(&area.partial, name)) {
             Err(error) if is(&error, Errno::EXIST) => Ok(()),
@@ -148,8 +149,8 @@ impl<D: Disk> Shared<D> {
         }
     }
 
-    /// Reserves room for a file of that size, or writes its last byte where none can be reserved, and gives it back. What else may be wrong than the size
-    /// shows when the file comes.
+    /// Reserves room for a file of that size, or writes its last byte where none can be reserved, and gives
+    /// it back. What else may be wrong than the size shows when the file comes.
     fn try_size(&self, area: &Area<D>, size: u64) -> Result<(), Trouble> {
         let disk = &*self.disk;
         let name = format!("probe-{}", self.new_token().as_str()).into_bytes();

@@ -41,7 +41,8 @@ fn try_both<D: Disk>(
         _ => return Ok(None),
     }
     disk.remove_file(folder, second)?;
-    // Linux itself answers that a name is taken, before it asks the file system. Only a free name tells whether that can do it.
+    // Linux itself answers that a name is taken, before it asks the file system. Only a free name tells
+    // whether that can do it.
     match disk.rename_without_replacing(folder, first, folder, second) {
         Ok(()) => Ok(Some(PublishMethod::Rename)),
         Err(error) if is_unsupported(&error) => Ok(None),
@@ -51,8 +52,8 @@ fn try_both<D: Disk>(
 
 /// Whether a link is made once, and refused when its name is taken.
 ///
-/// What a file system without links answers differs: `EPERM`, `ENOSYS`, `EACCES`, and rclone's mounts even `EIO`. It let us make a file a moment
-/// ago, so only what no later call could mend counts as a fault.
+/// What a file system without links answers differs: `EPERM`, `ENOSYS`, `EACCES`, and rclone's mounts even
+/// `EIO`. It let us make a file a moment ago, so only what no later call could mend counts as a fault.
 fn links_without_replacing<D: Disk>(
     disk: &D,
     folder: &D::Folder,

@@ -328,8 +328,9 @@ impl<D: Disk> Sealed<D> {
     }
 }
 
-/// Whether a path leads into a control folder, also on file systems that fold case or drop dots and blanks at the end of a name. A folder of that
-/// name may lie anywhere, since files are received beside folders. The engine never asks for such a name; this is the second lock on the same door.
+/// Whether a path leads into a control folder, also on file systems that fold case or drop dots and blanks at
+/// the end of a name. A folder of that name may lie anywhere, since files are received beside folders. The
+/// engine never asks for such a name; this is the second lock on the same door.
 pub(crate) fn is_control_folder(path: &[u8]) -> bool {
     let is_control = |name: &[u8]| {
         let end = name

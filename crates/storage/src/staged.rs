@@ -157,7 +157,8 @@ impl<D: Disk> Staged<D> {
         file
     }
 
-    /// Only a lack of room is a failure, and a size that no file can have: many file systems cannot reserve any.
+    /// Only a lack of room is a failure, and a size that no file can have: many file systems cannot reserve
+    /// any.
     pub(crate) fn reserve_room(&self, shared: &Shared<D>) -> Result<(), StoreError> {
         let Some(file) = &self.file else { return Ok(()) };
         if self.key.expected_size < PREALLOCATED_FROM {

@@ -35,16 +35,18 @@ impl<D: Disk> Shared<D> {
         Ok(())
     }
 
-    /// Removes sealed files of earlier processes, and partial files that are too old to be worth resuming or that nobody can resume;
-    /// never one that is being received. Of this process's sealed files, which may be about to be published, only what is that old.
-    /// Ages go by the time that nobody can set. Areas beside folders that were not used for as long, and are empty, go.
+    /// Removes sealed files of earlier processes, and partial files that are too old to be worth resuming or
+    /// that nobody can resume; never one that is being received. Of this process's sealed files, which may be
+    /// about to be published, only what is that old. Ages go by the time that nobody can set. Areas beside
+    /// folders that were not used for as long, and are empty, go.
     pub(crate) fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         let handles = self.handles();
         self.tidy_area(&handles.own, keep_partial_since)?;
         let noted = self.noted_areas(&handles);
         let noted = noted.map_err(|error| self.place.fault("look for staging beside folders", error))?;
         for area in noted {
-            // One whose file system is away or read-only keeps what it has, and no other device waits for that.
+            // One whose file system is away or read-only keeps what it has, and no other device waits for
+            // that.
             if let Ok(open) = self.area_beside_as_noted(&handles, &area) {
                 self.tidy_area(&open, keep_partial_since).unwrap_or_default();
             }

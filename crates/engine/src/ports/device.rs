@@ -13,7 +13,8 @@ pub trait Devices: Send + Sync + 'static {
 
     /// Connects, authenticates, finds out what the device can do, and returns a session.
     ///
-    /// The hints may be out of date: they decide over how the session begins, and over nothing that has to hold.
+    /// The hints may be out of date: they decide over how the session begins, and over nothing that has to
+    /// hold.
     ///
     /// Ends by itself within a bounded time whatever the device does. Dropping the future, or the session, ends every
     /// process and connection that was made for it.
@@ -30,7 +31,8 @@ pub trait Devices: Send + Sync + 'static {
 pub struct ConnectHints {
     /// What one said ([`Session::compression_paid`]).
     pub compression_paid: Option<bool>,
-    /// The device ended the whole connection when it was asked for a command beside SFTP ([`NoShell::HangsUp`]).
+    /// The device ended the whole connection when it was asked for a command beside SFTP
+    /// ([`NoShell::HangsUp`]).
     pub hangs_up_on_commands: bool,
 }
 
@@ -74,7 +76,8 @@ pub trait Session: Send + Sync + 'static {
     /// Renames files atomically, replacing nothing that matters: every target is in a folder that is new to this batch. Then looks at what was
     /// renamed, as [`Session::inspect`] does: both in one, because each would cost a round trip.
     ///
-    /// A file whose openness was [`Openness::Unasked`], and that the kernel says is open, is not renamed: [`FileFaultKind::Open`].
+    /// A file whose openness was [`Openness::Unasked`], and that the kernel says is open, is not renamed:
+    /// [`FileFaultKind::Open`].
     ///
     /// Makes the folders of the targets as needed. The answers stand in the order of `moves`. A crash just before or after
     /// any of these renames leaves the file whole under one of its two names.
@@ -187,7 +190,8 @@ pub struct Abilities {
     pub reads_together: bool,
     /// Why no command can be run on the device, where none can: it may have the tools that are missed.
     pub no_shell: Option<NoShell>,
-    /// The device's shell and its SFTP server show the same folders, as far as is known. Else SFTP alone is used.
+    /// The device's shell and its SFTP server show the same folders, as far as is known. Else SFTP alone is
+    /// used.
     pub one_view: bool,
 }
 
@@ -304,7 +308,8 @@ pub type SurveySender = mpsc::Sender<Vec<SurveyItem>>;
 /// One thing that a survey says. Items travel in small batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SurveyItem {
-    /// How the device can prove, of files in this source, that nobody writes to them. Said before the first entry.
+    /// How the device can prove, of files in this source, that nobody writes to them. Said before the first
+    /// entry.
     WriterCheck(WriterCheck),
     /// Something in the source.
     Entry(Entry),
@@ -334,7 +339,8 @@ pub enum WriterCheck {
     Blind,
     /// By a scan of what all processes have open, proved complete.
     Scan,
-    /// By read leases, which the kernel refuses while anything can write to the file (`fcntl(2)`, `F_SETLEASE`).
+    /// By read leases, which the kernel refuses while anything can write to the file (`fcntl(2)`,
+    /// `F_SETLEASE`).
     Leases,
 }
 
@@ -389,7 +395,8 @@ pub enum Openness {
     Closed,
     /// It cannot be seen.
     Unknown,
-    /// Of listings only: the kernel was not asked yet. It is asked before the file is renamed, and again under its new name.
+    /// Of listings only: the kernel was not asked yet. It is asked before the file is renamed, and again
+    /// under its new name.
     Unasked,
 }
 

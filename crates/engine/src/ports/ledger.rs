@@ -56,12 +56,14 @@ pub trait Ledger: Send + Sync + 'static {
         device: &DeviceName,
     ) -> impl Future<Output = Result<Option<CompressionFinding>, LedgerError>> + Send;
 
-    /// When this device was found to end the whole connection over a command; `None` where the last session that reached it found otherwise.
+    /// When this device was found to end the whole connection over a command; `None` where the last session
+    /// that reached it found otherwise.
     fn last_hang_up_on_command(
         &self,
         device: &DeviceName,
     ) -> impl Future<Output = Result<Option<Timestamp>, LedgerError>> + Send;
-    /// Which folder each source was when its device last told, in any order. Those of devices that are not configured any more are among them.
+    /// Which folder each source was when its device last told, in any order. Those of devices that are not
+    /// configured any more are among them.
     fn claims(
         &self,
     ) -> impl Future<Output = Result<Vec<(DeviceName, SourcePath, Claim)>, LedgerError>> + Send;

@@ -25,10 +25,11 @@ pub trait Store: Send + Sync + 'static {
         keep_partial_since: Timestamp,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Looks whether files can get their names, before anything is done to them on their devices; the answers stand in the order of
-    /// `wanted`. Nothing visible is changed.
+    /// Looks whether files can get their names, before anything is done to them on their devices; the answers
+    /// stand in the order of `wanted`. Nothing visible is changed.
     ///
-    /// [`PublishFault::Taken`] and [`PublishFault::Failed`] are not among the answers: they show only when a file is published.
+    /// [`PublishFault::Taken`] and [`PublishFault::Failed`] are not among the answers: they show only when a
+    /// file is published.
     fn foresee(
         &self,
         wanted: Vec<Destination>,
@@ -124,7 +125,8 @@ pub struct Destination {
 pub enum Room {
     /// That of the store itself: see [`Condition::room`].
     OfStore,
-    /// That of the place beside which it is received: another file system, or one from whose folders no link leads to the store's staging.
+    /// That of the place beside which it is received: another file system, or one from whose folders no link
+    /// leads to the store's staging.
     Other {
         /// Tells it from every other one.
         file_system: u64,
@@ -143,7 +145,8 @@ pub struct StagingKey {
     pub expected_size: u64,
     /// Whether the digest of each range is wanted, beside that of the whole.
     pub range_digests: bool,
-    /// The folder of the store that it is bound for, from where it must be possible to link it; `None`: the store itself.
+    /// The folder of the store that it is bound for, from where it must be possible to link it; `None`: the
+    /// store itself.
     pub folder: Option<RelativePath>,
 }
 
@@ -220,7 +223,7 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
-    /// As it is told.
+    /// In a few words.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Link => "a symbolic link",
@@ -240,7 +243,8 @@ pub enum Reproof {
     Other,
 }
 
-/// Why the store could not serve. Every one of these but [`StoreError::OfFile`] ends the sweep; nothing is lost by it.
+/// Why the store could not serve. Every one of these but [`StoreError::OfFile`] ends the sweep; nothing is
+/// lost by it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No marker: not mounted, or not made with `gleaner store init`.
@@ -284,7 +288,8 @@ pub enum StoreError {
         /// How full.
         detail: String,
     },
-    /// It concerns one file alone, which has been discarded: no file there can be as large, or its file system within the store has no room.
+    /// It concerns one file alone, which has been discarded: no file there can be as large, or its file
+    /// system within the store has no room.
     #[error("the store at {path} does not take a file")]
     OfFile {
         /// Where.

@@ -275,7 +275,8 @@ async fn fetch_one<W: World>(
     Ok(Arrival::Left)
 }
 
-/// Receives a file into staging and seals it. One with another number of bytes than it should have counts as grown.
+/// Receives a file into staging and seals it. One with another number of bytes than it should have counts as
+/// grown.
 async fn receive_one<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,

@@ -1,7 +1,9 @@
-//! Look before you move: whether a file can get its place in the store is known before it is withdrawn or fetched.
+//! Look before you move: whether a file can get its place in the store is known before it is withdrawn or
+//! fetched.
 //!
-//! What stands in the way for good (a name that the store does not take, a folder that cannot be used) would stand in the way in every pass: the file is
-//! left where it is, with the reason, and nothing of it is transferred. What is found here is no proof: publishing finds out again.
+//! What stands in the way for good (a name that the store does not take, a folder that cannot be used) would
+//! stand in the way in every pass: the file is left where it is, with the reason, and nothing of it is
+//! transferred. What is found here is no proof: publishing finds out again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -17,8 +19,8 @@ use crate::recourse::PassError;
 use crate::visit::Visit;
 use crate::world::World;
 
-/// Leaves out what can have no place in the store, and what there is no room for: one file that is too large, or says so, must not end the
-/// sweep for all others. Fails where the store has come to its floor.
+/// Leaves out what can have no place in the store, and what there is no room for: one file that is too large,
+/// or says so, must not end the sweep for all others. Fails where the store has come to its floor.
 pub(crate) async fn foresee<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
@@ -131,11 +133,11 @@ async fn with_places<W: World>(
     Ok(placed)
 }
 
-/// What is told of a file when all names that there are for it are taken.
+/// The detail for a file all of whose possible names are taken.
 pub(crate) const NO_NAME_LEFT: &str = "every name for its content is taken by other content in the store";
 
-/// The name in the store that a file gets if nothing stands in its way. Its digest is not known yet, which makes a difference only to names that are too
-/// long for a file system.
+/// The name in the store that a file gets if nothing stands in its way. Its digest is not known yet, which
+/// makes a difference only to names that are too long for a file system.
 pub(crate) fn first_name<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
@@ -195,7 +197,7 @@ pub(crate) fn replace_folder<W: World>(
     true
 }
 
-/// Why a file is left that the store does not take, and what is told beside.
+/// Why a file is left that the store does not take, with the detail.
 pub(crate) fn left_for(fault: PublishFault) -> (Reason, String) {
     match fault {
         PublishFault::Taken | PublishFault::Obstructed { .. } => {

@@ -148,7 +148,8 @@ fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Publishe
 /// What the coarsest file system keeps of a time: FAT counts in steps of two seconds.
 const COARSEST: Duration = Duration::from_secs(2);
 
-/// Whether the store's file system has kept a time, as finely as it can. Many have an end: ext4 with small inodes in 2038, a mount by SFTP in 2106.
+/// Whether the store's file system has kept a time, as finely as it can. Many have an end: ext4 with small
+/// inodes in 2038, a mount by SFTP in 2106.
 fn is_kept(modified: Timestamp, kept: Timestamp) -> bool {
     let difference = modified.since(kept).max(kept.since(modified));
     difference < COARSEST && !modified.may_be_cut()

@@ -110,7 +110,8 @@ fn doubt_about(
     None
 }
 
-/// Why a file has to wait, after a further look at it. Closed is what it must be, unless it has rested for `settle_blind`.
+/// Why a file has to wait, after a further look at it. Closed is what it must be, unless it has rested for
+/// `settle_blind`.
 pub(crate) fn why_not_now(confirmation: Confirmation, has_settled_blind: bool) -> Option<WaitReason> {
     match confirmation {
         Confirmation::Unchanged => None,

@@ -1,8 +1,9 @@
 //! Withdraw: a batch is renamed out of the camera's way, and then proved to be closed.
 //!
-//! After the rename nobody can open the file by its old name, so that a proof that it is closed stays true, and the identity that is noted
-//! then is one that any later write changes. A crash between rename and note leaves the file whole in the withdrawn folder, under a path that tells its
-//! original one: the next pass gathers it from there.
+//! After the rename nobody can open the file by its old name, so that a proof that it is closed stays true,
+//! and the identity that is noted then is one that any later write changes. A crash between rename and note
+//! leaves the file whole in the withdrawn folder, under a path that tells its original one: the next pass
+//! gathers it from there.
 
 use std::collections::HashSet;
 
@@ -149,7 +150,8 @@ async fn move_away<W: World>(
 
     tidy_after(visit, source, &second, in_source, beside).await?;
 
-    // Where no folder can be made because the device is full, or one of another login is in its place, a rename within the folder still works.
+    // Where no folder can be made because the device is full, or one of another login is in its place, a
+    // rename within the folder still works.
     let (refused, second): (Vec<_>, Vec<_>) =
         second.into_iter().partition(Attempt::may_be_for_want_of_a_folder);
     let refused = refused
@@ -365,8 +367,8 @@ async fn note_identities<W: World>(
     Ok(withdrawn)
 }
 
-/// Whether the file that was caught is another than was surveyed (its name was used again in between), or may still be written to. Then it
-/// has to settle where it is.
+/// Whether the file that was caught is another than was surveyed (its name was used again in between), or may
+/// still be written to. Then it has to settle where it is.
 fn why_not_now(file: &Pending, inspection: Inspection) -> Option<WaitReason> {
     match inspection.openness {
         Openness::Open => return Some(WaitReason::Open),

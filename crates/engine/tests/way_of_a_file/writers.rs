@@ -1,4 +1,4 @@
-//! Whoever writes keeps his file: what is open, and what cannot be seen to be closed, is not gathered.
+//! A file that is open, or that cannot be seen to be closed, is not gathered.
 
 use engine::event::Event;
 use engine::ports::Reason;

@@ -105,9 +105,11 @@ fn affordable(parallel: usize, reporter: &SweepReporter) -> usize {
     parallel.min(most)
 }
 
-/// Has a write beyond the process's limit for files fail, where the system would end the process. Must be called within the runtime.
+/// Has a write beyond the process's limit for files fail, where the system would end the process. Must be
+/// called within the runtime.
 fn outlive_size_limit() {
-    // A handler that was made once stays, whether somebody listens or not. Programs that we start have the system's again.
+    // A handler that was made once stays, whether somebody listens or not. Programs that we start have the
+    // system's again.
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).ok();
 }
 

@@ -27,7 +27,7 @@ pub fn bytes(bytes: u64) -> String {
     String::new()
 }
 
-/// A time to the second, in UTC. One that was cut to what gleaner can count is told as beyond that.
+/// A time to the second, in UTC. One that was cut to what gleaner can count is shown as beyond that.
 pub fn time(time: Timestamp) -> String {
     if time.may_be_cut() {
         let is_past = time < Timestamp::EPOCH;
@@ -44,7 +44,8 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", grouped(number))
 }
 
-/// What is left on a device for this reason: `1 file (12 B)`. Of a folder that cannot be listed nobody knows what is in it.
+/// What is left on a device for this reason: `1 file (12 B)`. Of a folder that cannot be listed nobody knows
+/// what is in it.
 pub fn left(reason: Reason, files: u64, bytes_in_all: u64) -> String {
     match reason {
         Reason::Leave(LeaveReason::FolderUnreadable | LeaveReason::WithdrawnUnreadable) => {

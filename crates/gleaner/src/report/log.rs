@@ -16,7 +16,7 @@ use super::amount;
 /// Nobody but their collector may touch them as long as it may come back.
 const STAGING_REMEDY: &str = "if that collector is no more, remove its folder in .gleaner/staging";
 
-/// gleaner follows no link in the store: whoever may write there could lead it anywhere.
+/// gleaner follows no link in the store: anybody who may write there could lead it anywhere.
 const FOLDER_REMEDY: &str =
     "to have them on another disk, mount that disk (or `mount --bind` its folder) there in place of a link";
 

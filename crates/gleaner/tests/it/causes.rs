@@ -15,7 +15,8 @@ use crate::outcome::{Call, PATH};
 const ACCOUNT: &str = "pi:x:65534:65534::/:/bin/sh";
 const SHADOW: &str = "pi:*:20000:0:99999:7:::";
 
-/// The first device with an account of its own, in an /etc of its own that these lines of shell change, and PAM. `None` without root.
+/// The first device with an account of its own, in an /etc of its own that these lines of shell change, and
+/// PAM. `None` without root.
 fn fleet_with_account(use_pam: &str, preparation: &str) -> Option<Fleet> {
     if !rustix::process::getuid().is_root() {
         return crate::mounts::skip("needs root to give a device an /etc of its own");

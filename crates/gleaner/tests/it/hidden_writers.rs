@@ -1,5 +1,5 @@
-//! Recorders that hold a file open, pause for longer than `settle`, and cannot be seen by a look through `/proc`: their
-//! files stay on the device until they are closed.
+//! Recorders that hold a file open, pause for longer than `settle`, and cannot be seen by a look through
+//! `/proc`: their files stay on the device until they are closed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -18,7 +18,8 @@ use crate::mounts::{Mount, skip};
 struct Recorder(Child);
 
 impl Recorder {
-    /// Starts it on a file of a device. The words before it change what it may do; `code` opens the file as the handle `$f`.
+    /// Starts it on a file of a device. The words before it change what it may do; `code` opens the file as
+    /// the handle `$f`.
     fn start(before: &[&str], code: &str, path: &Path) -> Self {
         let program = format!(
             "$path = $ARGV[0]; {code}; $f->autoflush(1); print $f \"header\"; print \"ready\\n\"; \
@@ -58,7 +59,8 @@ impl Recorder {
 const OPEN: &str = "open $f, '>>', $path or die";
 const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
-/// A recorder holds `video.h264` open and pauses: it keeps its file in place, and the file is stored whole once it is closed.
+/// A recorder holds `video.h264` open and pauses: it keeps its file in place, and the file is stored whole
+/// once it is closed.
 #[track_caller]
 fn keeps_its_file(fleet: &Fleet, before: &[&str], code: &str) {
     let device = fleet.device(1);
@@ -150,6 +152,14 @@ fn a_recorder_on_any_file_system_keeps_the_file_that_it_holds_open() {
         return;
     };
     keeps_its_file(&fleet, &[], OPEN);
+    let fleet = Fleet::new(1);
+    let branch = fleet.path("branch");
+    fs::create_dir(&branch).expect("making a folder");
+    let Some(_fuse) = Mount::union(&fleet.device(1).folder, &[&branch]) else {
+        return;
+    };
+    keeps_its_file(&fleet, &[], OPEN);
+    assert_eq!(fleet.status_of("device1")["writer_check"], "leases");
 }
 
 /// What the login shell of a device does before anything else.

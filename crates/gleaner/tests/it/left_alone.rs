@@ -1,4 +1,5 @@
-//! What is no recording is no fault: what a file system keeps for itself, and what the configuration excludes.
+//! What is no recording is no fault: what a file system keeps for itself, and what the configuration
+//! excludes.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -58,7 +58,8 @@ impl Mount {
         Self::fuse("sshfs", &["-o", &options, &from], at)
     }
 
-    /// Several folders shown as one. Each new file goes to the one that has its folder, which is the default of mergerfs.
+    /// Several folders shown as one. Each new file goes to the one that has its folder, which is the default
+    /// of mergerfs.
     pub(crate) fn union(at: &Path, folders: &[&Path]) -> Option<Self> {
         let folders: Vec<_> = folders
             .iter()
@@ -71,7 +72,8 @@ impl Mount {
         )
     }
 
-    /// A folder that is there, seen through bindfs: a name that is no text cannot be made, as on file systems that keep names as text.
+    /// A folder that is there, seen through bindfs: a name that is no text cannot be made, as on file systems
+    /// that keep names as text.
     pub(crate) fn latin(at: &Path, folder: &Path) -> Option<Self> {
         let options = "modules=iconv,from_code=ISO-8859-1,to_code=UTF-8";
         let folder = folder.to_str().expect("a plain path");
@@ -113,7 +115,8 @@ impl Mount {
         mount(&["--bind", folder.to_str().expect("a plain path")], at)
     }
 
-    /// A folder that is there, on which what is written goes to another one, as on a device whose card is to be spared.
+    /// A folder that is there, on which what is written goes to another one, as on a device whose card is to
+    /// be spared.
     pub(crate) fn overlay(at: &Path) -> Option<Self> {
         let layer = |name: &str| {
             let layer = at.with_extension(name);

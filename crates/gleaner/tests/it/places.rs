@@ -1,5 +1,6 @@
-//! Places in the store: a folder that is on another disk, is obstructed, or cannot be used; names, sizes and times that the store's file system does
-//! not take. What stands in the way for good is found before anything is moved, and is told with its true reason.
+//! Places in the store: a folder that is on another disk, is obstructed, or cannot be used; names, sizes and
+//! times that the store's file system does not take. What stands in the way for good is found before anything
+//! is moved, and has a reason of its own.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,7 +22,8 @@ fn emptied_at_once(fleet: &Fleet) {
     fleet.assert_all_gathered();
 }
 
-/// Records in the source itself and in folders below it, twice, and asserts that each sweep brings all of it home.
+/// Records in the source itself and in folders below it, twice, and asserts that each sweep brings all of it
+/// home.
 #[track_caller]
 fn is_served_twice(fleet: &Fleet) {
     for round in ["first", "second"] {
@@ -133,7 +135,8 @@ fn a_mount_that_is_read_only_keeps_its_files_and_holds_up_no_other() {
     emptied_at_once(&fleet);
 }
 
-/// Records thirty files in one folder, of which the store has something else in its place, and asserts that they stay together.
+/// Records thirty files in one folder, of which the store has something else in its place, and asserts that
+/// they stay together.
 #[track_caller]
 fn has_one_folder_in_its_place(fleet: &Fleet, obstacle: &str) {
     fleet.device(1).record_many("day", 30, 1_000);

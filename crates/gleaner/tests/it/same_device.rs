@@ -1,4 +1,5 @@
-//! Two configured names that lead to one source folder: only the first is served, and nothing is stored under the other.
+//! Two configured names that lead to one source folder: only the first is served, and nothing is stored under
+//! the other.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,8 +8,8 @@ use testbed::Session;
 
 use crate::context::Fleet;
 
-/// Two devices with their cards; then the alias of the first leads to the second, as a wrong `Port` does. On real devices the sources have
-/// one path.
+/// Two devices with their cards; then the alias of the first leads to the second, as a wrong `Port` does. On
+/// real devices the sources have one path.
 fn with_wrong_port(fleet: &Fleet) {
     let (one, two) = (fleet.device(1), fleet.device(2));
     let [wrong, right] = [one, two].map(|device| device.server.port().to_string());

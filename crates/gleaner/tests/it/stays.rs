@@ -1,5 +1,5 @@
-//! What cannot leave its device is stored once and stays, with its true cause and a remedy that helps. What may leave
-//! does, even if timers or other logins are at work on the device.
+//! What cannot leave its device is stored once and stays, with its true cause and a remedy that helps. What
+//! may leave does, even if timers or other logins are at work on the device.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -1,4 +1,5 @@
-//! Devices whose SFTP server shows other folders than their shell, as a NAS does: gleaner uses SFTP alone, and says so.
+//! Devices whose SFTP server shows other folders than their shell, as a NAS does: gleaner uses SFTP alone,
+//! and says so.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use crate::context::Fleet;
 use crate::device::a_minute_ago;
 use crate::recording::content;
 
-/// A device that shows `other` in the place of `shown` to what runs for SFTP, or else to its shell. None where it cannot be made.
+/// A device that shows `other` in the place of `shown` to what runs for SFTP, or else to its shell. None
+/// where it cannot be made.
 fn two_views(shown: impl Fn(&Fleet) -> PathBuf, to_sftp: bool) -> Option<(Fleet, PathBuf)> {
     if !rustix::process::getuid().is_root() {
         return crate::mounts::skip("needs root to mount");

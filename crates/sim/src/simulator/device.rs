@@ -49,8 +49,8 @@ pub struct DeviceState {
     /// What it can do.
     pub abilities: Abilities,
     writers: Writers,
-    /// For now it cannot tell who writes: leases are refused whoever asks, and scans are cut short. Its clock is right meanwhile: see
-    /// `clock_jumped`.
+    /// For now it cannot tell who writes: leases are refused to everybody, and scans are cut short. Its clock
+    /// is right meanwhile: see `clock_jumped`.
     pub hides_writers: bool,
     /// What its sessions find out about compression.
     pub compression_paid: Option<bool>,

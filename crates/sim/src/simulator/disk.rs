@@ -136,7 +136,8 @@ impl ForgetfulDisk {
         self.store(|volume| volume.has_links = has_links);
     }
 
-    /// Lets no link and no rename lead from one outermost folder of the store to another, as on a union of disks or with quotas for projects.
+    /// Lets no link and no rename lead from one outermost folder of the store to another, as on a union of
+    /// disks or with quotas for projects.
     pub fn set_store_is_divided(&self, is_divided: bool) {
         self.store(|volume| volume.is_divided = is_divided);
     }

@@ -78,7 +78,8 @@ pub struct SimulatedSession {
     early: Mutex<Option<Listing>>,
 }
 
-/// A station is one device, whatever names lead to it. Devices boot alike: their boot ids tell nobody apart, as those of containers.
+/// A station is one device, whatever names lead to it. Devices boot alike: their boot ids tell nobody apart,
+/// as those of containers.
 fn folders(station: &Station, sources: &[SourcePath]) -> Vec<(SourcePath, Option<FolderNumbers>)> {
     let device_number = u64::try_from(station.number).unwrap_or(u64::MAX);
     let numbers = FolderNumbers {

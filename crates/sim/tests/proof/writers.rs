@@ -10,7 +10,8 @@ use tokio::time::sleep;
 
 use crate::{assert_swept, story};
 
-/// Whether a file was removed that somebody held open, from so long after it was withdrawn; `None` if it was not there any more.
+/// Whether a file was removed that somebody held open, from so long after it was withdrawn; `None` if it was
+/// not there any more.
 async fn held(kind: Kind, delay: Duration) -> Option<bool> {
     let plan = Plan {
         kinds: vec![kind],

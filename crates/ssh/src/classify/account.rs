@@ -4,7 +4,8 @@ use model::FailureClass;
 
 use super::Cause;
 
-/// The other side hung up before it let us in, and said something that is no known reason: it may be a mere banner.
+/// The other side hung up before it let us in, and said something that is no known reason: it may be a mere
+/// banner.
 pub(super) const HUNG_UP_UNNAMED: &str = "look at the device's log (`journalctl -u ssh`): /etc/nologin, an account that has expired, or rules of PAM (pam_access, pam_time) make it hang up";
 
 /// Something that is no SFTP comes first.
@@ -20,8 +21,8 @@ pub(super) fn found_in<'a>(lines: &[&'a str]) -> Option<Cause<'a>> {
     lines.iter().rev().find_map(|line| of_line(line))
 }
 
-/// PAM says before it lets us in that the password must be changed; then it runs passwd(1) in place of any command, which
-/// ends at once without a terminal.
+/// PAM says before it lets us in that the password must be changed; then it runs passwd(1) in place of any
+/// command, which ends at once without a terminal.
 pub(super) fn password_to_be_changed<'a>(lines: &[&'a str]) -> Option<Cause<'a>> {
     let line = lines.iter().rev().find(|line| is_password_to_be_changed(line))?;
     Some(Cause::new(FailureClass::AuthenticationRefused, line).with_remedy(CHANGE_PASSWORD))

@@ -186,7 +186,8 @@ impl Attempt<'_> {
         Ok((files, shell))
     }
 
-    /// Waits for the device to let us in, then runs the script. A device without a shell for us is served by SFTP alone.
+    /// Waits for the device to let us in, then runs the script. A device without a shell for us is served by
+    /// SFTP alone.
     async fn shell(&self, opener: &Opener) -> Result<Shell, NoShell> {
         self.let_in().await;
         let mut way = opener.clone();

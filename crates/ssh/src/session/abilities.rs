@@ -27,7 +27,8 @@ pub(super) fn of(facts: &Facts, files: &sftp::Client) -> Abilities {
     }
 }
 
-/// What is left where the shell shows other folders than SFTP. The clock that it told is that of the same kernel.
+/// What is left where the shell shows other folders than SFTP. The clock that it told is that of the same
+/// kernel.
 pub(super) fn by_sftp_alone(with_shell: Abilities) -> Abilities {
     Abilities {
         complete_identities: false,
@@ -38,7 +39,7 @@ pub(super) fn by_sftp_alone(with_shell: Abilities) -> Abilities {
     }
 }
 
-/// OpenSSH's server does not name what it refuses when it is told to be read-only (`-R`).
+/// OpenSSH's server does not name what it refuses when it is read-only (`-R`).
 fn is_read_only(files: &sftp::Client) -> bool {
     let writes = [names::POSIX_RENAME, names::HARDLINK, names::FSYNC];
     files.supports(names::STATVFS) && !writes.iter().any(|name| files.supports(name))

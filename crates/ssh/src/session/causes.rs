@@ -1,5 +1,5 @@
-//! Why the device permits no rename. SFTP has one word for a folder that cannot be written, for what the sticky bit protects, and for what nobody
-//! may change; each has a remedy of its own.
+//! Why the device permits no rename. SFTP has one word for a folder that cannot be written, for what the
+//! sticky bit protects, and for what nobody may change; each has a remedy of its own.
 
 use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Move};
 use model::{RelativePath, SourcePath};
@@ -11,7 +11,8 @@ use crate::naming::Naming;
 use crate::pipeline::in_order;
 use crate::script::anchored;
 
-/// Files whose cause is found out; the rest of a batch keeps SFTP's word. The next sweep asks about them again.
+/// Files whose cause is found out; the rest of a batch keeps SFTP's word. The next sweep asks about them
+/// again.
 const MOST_ASKED: usize = 1024;
 /// The bit of a folder in which each user may remove only what is his own.
 const STICKY: u32 = 0o1000;

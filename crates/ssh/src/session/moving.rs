@@ -119,7 +119,7 @@ impl SshSession {
     }
 }
 
-/// What the device tells of a rename.
+/// What the device answers about a rename.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     Renamed,

@@ -1,8 +1,9 @@
 //! Whether SFTP and the shell of a device show the same folders.
 //!
-//! On a NAS, and wherever the root is changed for SFTP alone, one path means two folders. What the shell renames could never be read by SFTP then.
-//! The shell says when the source was last modified while connecting, and SFTP is asked the same beside that. The two answers are
-//! compared once something lies in the source: a visit to an empty source waits for nothing.
+//! On a NAS, and wherever the root is changed for SFTP alone, one path means two folders. What the shell
+//! renames could never be read by SFTP then. The shell says when the source was last modified while
+//! connecting, and SFTP is asked the same beside that. The two answers are compared once something lies in
+//! the source: a visit to an empty source waits for nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,8 @@ use crate::open_files::OpenFiles;
 use crate::records::Record;
 use crate::script::anchored;
 
-/// How often a folder is looked at that changes from look to look, as one does to which a camera writes all the time.
+/// How often a folder is looked at that changes from look to look, as one does to which a camera writes all
+/// the time.
 const MOST_LOOKS: usize = 4;
 
 /// What is known of the two views.
@@ -139,7 +141,8 @@ impl SshSession {
         agreed
     }
 
-    /// Looks by both until they agree, or one did not change while the other said otherwise. Notes a difference.
+    /// Looks by both until they agree, or one did not change while the other said otherwise. Notes a
+    /// difference.
     pub(super) async fn is_the_same(&self, lanes: &Lanes, source: &SourcePath) -> Result<bool, LaneError> {
         let folder = anchored(source.as_bytes());
         let mut before = self.look_by_shell(lanes, &folder).await?;
@@ -158,7 +161,8 @@ impl SshSession {
             }
             before = after;
         }
-        // What changes all the time cannot be compared. If the views differ, withdrawn files cannot be read: `unproved`.
+        // What changes all the time cannot be compared. If the views differ, withdrawn files cannot be read:
+        // `unproved`.
         self.views.note_agreement(source);
         Ok(true)
     }

@@ -261,7 +261,8 @@ pub(crate) async fn openness(session: &SshSession, source: &SourcePath, name: &s
     looked[0].as_ref().unwrap().openness
 }
 
-/// Asserts what is soon said of a file that nobody writes to any more. A process that this one has just started may have it open for a moment.
+/// Asserts what is soon said of a file that nobody writes to any more. A process that this one has just
+/// started may have it open for a moment.
 pub(crate) async fn soon(session: &SshSession, source: &SourcePath, name: &str, expected: Openness) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while openness(session, source, name).await != expected && Instant::now() < deadline {

@@ -1,4 +1,5 @@
-//! Whether anybody writes to a file: the kernel is asked; where it cannot be, a scan counts that was proved complete.
+//! Whether anybody writes to a file: the kernel is asked; where it cannot be, a scan counts that was proved
+//! complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -15,7 +16,8 @@ use crate::world::{World, entries, openness, relative, soon, survey, with_tool, 
 struct Writer(Child);
 
 impl Writer {
-    /// Runs Python code, given a path, until it has said that it is ready. The words before it change what it may do.
+    /// Runs Python code, given a path, until it has said that it is ready. The words before it change what it
+    /// may do.
     fn start(before: &[&str], code: &str, path: &Path) -> Self {
         let ready = "\nimport sys\nprint('ready', flush=True)\nsys.stdin.read()";
         let mut words = before.iter().copied().chain(["/usr/bin/python3", "-c"]);
@@ -234,8 +236,8 @@ async fn a_lease_refused_for_another_reason_does_not_say_that_a_file_is_closed()
     assert_eq!(openness(&hive, &source, "a").await, Openness::Open);
 }
 
-/// A device without perl, one of whose tools has a fault. Where the machine of the test does not let root look into its first process, as in
-/// a container, that does not count.
+/// A device without perl, one of whose tools has a fault. Where the machine of the test does not let root
+/// look into its first process, as in a container, that does not count.
 fn scanned(tool: &str, fault: &str) -> World {
     let names = ["stat", "grep", "find", "xargs", "sed", "readlink"];
     let forgiving = |name: &str| {

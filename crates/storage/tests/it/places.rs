@@ -1,4 +1,5 @@
-//! Places within the store: what is foreseen of them, and files for folders to which no link leads from the store's own staging.
+//! Places within the store: what is foreseen of them, and files for folders to which no link leads from the
+//! store's own staging.
 
 use std::fs;
 use std::path::Path;
@@ -271,7 +272,8 @@ fn a_file_that_grows_too_large_for_the_store_concerns_itself_alone() {
 
 #[test]
 fn a_store_without_links_and_safe_renames_is_known_for_what_it_is() {
-    // Linux itself refuses to replace what is there, and asks the file system only where nothing is. rclone answers links with EIO.
+    // Linux itself refuses to replace what is there, and asks the file system only where nothing is. rclone
+    // answers links with EIO.
     for link in [Errno::PERM, Errno::NOSYS, Errno::ACCESS, Errno::IO] {
         let folder = tempfile::TempDir::new().unwrap();
         let disk = WatchedDisk::new();

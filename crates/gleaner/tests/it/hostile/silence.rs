@@ -55,7 +55,7 @@ fn mute_at(step: Step) -> Character {
 }
 
 #[test]
-fn whoever_is_silent_or_slow_after_it_let_us_in_is_told_as_stalled() {
+fn a_device_that_is_silent_or_slow_after_the_login_is_stalled() {
     let cases = [
         ("silent when a session is opened", mute_at(Step::Session)),
         ("no word of SFTP", Character::greeting(Speech::Silence)),
@@ -68,7 +68,7 @@ fn whoever_is_silent_or_slow_after_it_let_us_in_is_told_as_stalled() {
 }
 
 #[test]
-fn whoever_hangs_up_over_a_command_is_served_by_sftp_alone() {
+fn a_server_that_hangs_up_over_a_command_is_served_by_sftp_alone() {
     let rude = Character::odd(Misbehaviour {
         hangs_up_on_commands: true,
         ..Misbehaviour::default()

@@ -27,7 +27,8 @@ pub trait Place {
     /// How many files are in the staging folders.
     fn staged(&self) -> usize;
 
-    /// Sees to it that no link leads from the store's staging to its visible folders; `false` where that cannot be had.
+    /// Sees to it that no link leads from the store's staging to its visible folders; `false` where that
+    /// cannot be had.
     fn divide(&self) -> bool;
 }
 

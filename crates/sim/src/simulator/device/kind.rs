@@ -8,11 +8,12 @@ use engine::ports::{Abilities, WriterCheck};
 pub enum Kind {
     /// A shell with GNU tools, and a kernel that can be asked who writes.
     Full,
-    /// The same without perl, which asks the kernel and reads many files together: root scans what all processes have open.
+    /// The same without perl, which asks the kernel and reads many files together: root scans what all
+    /// processes have open.
     NoPerl,
-    /// A shell, but files of another user, of which a login is told nothing.
+    /// A shell, but files of another user, which a login cannot ask about.
     Blind,
-    /// The source is on a file system that grants leases whoever writes.
+    /// The source is on a file system that grants every lease.
     LyingLeases,
     /// SFTP only: no digest, no inode, no clock, whole seconds.
     SftpOnly,
@@ -76,7 +77,7 @@ impl Kind {
     }
 }
 
-/// What a device tells of those who write.
+/// What a device says about writers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::simulator) enum Writers {
     /// The kernel refuses a lease of a file that is open for writing.
@@ -90,8 +91,8 @@ pub(in crate::simulator) enum Writers {
 }
 
 impl Writers {
-    /// What the device's half makes of it, which tries a lease of a file of its own that it holds open for writing: only where that is refused is
-    /// an answer worth anything.
+    /// What the device's half makes of it, which tries a lease of a file of its own that it holds open for
+    /// writing: only where that is refused is an answer worth anything.
     pub(in crate::simulator) fn check(self) -> WriterCheck {
         match self {
             Self::Leases => WriterCheck::Leases,

@@ -204,7 +204,8 @@ impl Volume {
         Ok(())
     }
 
-    /// The folder in the root that a folder is in or is; none for the root, and for the control folder, which goes with it.
+    /// The folder in the root that a folder is in or is; none for the root, and for the control folder, which
+    /// goes with it.
     fn outermost_above(&self, folder: u64) -> Option<u64> {
         let outermost = self.folder(ROOT).ok()?.cached.iter();
         let outermost = outermost.filter(|(name, _)| name.as_slice() != b".gleaner");
