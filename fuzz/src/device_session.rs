@@ -183,7 +183,6 @@ async fn survey(session: &SshSession, source: &SourcePath) -> String {
             }
             SurveyItem::Unlistable(path) => admissible(path),
             SurveyItem::Refused(name, _) => shown(name),
-            SurveyItem::WriterCheck(_) => {}
         }
     }
     let surveyed = surveyed.map_err(|failure| failed(&failure));

@@ -115,6 +115,9 @@ pub(crate) fn judge_unlistable(folder: &RelativePath, rules: &Rules) -> LeaveRea
 }
 
 fn judge_foreign(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
+    if withdrawn::is_left_by_trial(&entry.path) && entry.identity.size == 0 {
+        return Verdict::Pass;
+    }
     match untouched_for(entry.identity.modified, outlook) {
         Some(age) if age < FOREIGN_PATIENCE => Verdict::Pass,
         _ => Verdict::Standing(Reason::Leave(LeaveReason::ForeignWithdrawn)),
@@ -134,14 +137,17 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -
         // What settles by a second look has by then been seen unchanged for as long as is needed.
         settled_blind: entry.openness == Openness::Unknown,
     };
-    let withdrawn = candidate.is_withdrawn();
+    let is_unseen = entry.openness == Openness::Unknown;
+    // It was settled once, if only for as long as a file must that can be seen to be closed.
+    let was_settled = candidate.is_withdrawn() && !is_unseen;
     // Where open files cannot be seen, a backdated mtime must not hide a writer: the last change of any kind counts.
-    let touched = match entry.openness {
-        Openness::Unknown if !withdrawn => last_change(entry.identity),
-        _ => entry.identity.modified,
+    let touched = if is_unseen {
+        last_change(entry.identity)
+    } else {
+        entry.identity.modified
     };
     match untouched_for(touched, outlook) {
-        Some(age) if is_time_believable(entry.identity, outlook, needed, withdrawn) => match age < needed {
+        Some(age) if is_time_believable(entry.identity, outlook, needed, was_settled) => match age < needed {
             true => Verdict::Standing(Reason::Wait(not_yet)),
             false => {
                 candidate.settled_blind = has_settled_blind(&candidate, outlook);
@@ -164,18 +170,12 @@ fn was_just_touched(touched: Timestamp, outlook: &Outlook<'_>) -> bool {
         .is_some_and(|now| touched > now && touched < now.plus(LISTING_TAKES))
 }
 
-/// Whether a file would have settled if its openness could not be seen. A withdrawn file's ctime is that of
-/// its rename.
+/// Whether a file would have settled if its openness could not be seen. That it was withdrawn says nothing: it
+/// may have been withdrawn as one that can be seen to be closed, after `settle`.
 fn has_settled_blind(candidate: &Candidate, outlook: &Outlook<'_>) -> bool {
-    let withdrawn = candidate.is_withdrawn();
-    let touched = if withdrawn {
-        candidate.identity.modified
-    } else {
-        last_change(candidate.identity)
-    };
-    let needed = outlook.rules.settle_blind;
+    let (touched, needed) = (last_change(candidate.identity), outlook.rules.settle_blind);
     untouched_for(touched, outlook).is_some_and(|age| age >= needed)
-        && is_time_believable(candidate.identity, outlook, needed, withdrawn)
+        && is_time_believable(candidate.identity, outlook, needed, false)
 }
 
 /// The later of mtime and ctime. Nobody can set a ctime.
@@ -193,12 +193,17 @@ fn untouched_for(touched: Timestamp, outlook: &Outlook<'_>) -> Option<Duration> 
 
 /// A clock without a battery begins at a stale time and is set some time after boot: what was last changed before, or just
 /// after, may have been changed a moment ago.
-fn is_time_believable(identity: Identity, outlook: &Outlook<'_>, needed: Duration, withdrawn: bool) -> bool {
+fn is_time_believable(
+    identity: Identity,
+    outlook: &Outlook<'_>,
+    needed: Duration,
+    was_settled: bool,
+) -> bool {
     let after_boot = outlook
         .booted
         .is_none_or(|booted| last_change(identity) >= booted.plus(needed));
     // A withdrawn file was settled once, and its rename stands for a time when the clock ran as now.
-    outlook.clock_trusted && (after_boot || withdrawn)
+    outlook.clock_trusted && (after_boot || was_settled)
 }
 
 /// What is to be done with a settled file.

@@ -131,6 +131,12 @@ pub fn ledger_of(path: &RelativePath) -> Option<&[u8]> {
     }
 }
 
+/// Whether this is what a trial of leases on a device leaves if a crash ends it: an empty file.
+pub fn is_left_by_trial(path: &RelativePath) -> bool {
+    parse_hidden(path)
+        .is_some_and(|parsed| parsed.ledger == b"lease" && parsed.original.file_name() == b"own")
+}
+
 /// Whether a path lies in (or is) a withdrawn folder of whomever.
 pub fn is_within(path: &RelativePath) -> bool {
     path.components().any(|component| component == WITHDRAWN_FOLDER) || parse_hidden(path).is_some()
@@ -207,8 +213,9 @@ mod tests {
 
     #[test]
     fn what_a_trial_of_leases_may_leave_is_no_recording() {
-        let left = parse(&path("day/.gleaner-withdrawn~lease~4711~own")).unwrap();
-        assert_eq!(left.ledger, b"lease");
+        let left = path("day/.gleaner-withdrawn~lease~4711~own");
+        assert!(is_within(&left) && is_left_by_trial(&left));
+        assert!(!is_left_by_trial(&path("day/.gleaner-withdrawn~0a1b~4711~own")));
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub(crate) struct Facts {
     pub(crate) digests: Option<DigestTool>,
     /// There is perl, which can call rename(2) and nothing else, and read many files in one process.
     pub(crate) perl: bool,
-    /// Its perl can ask the kernel for leases.
-    pub(crate) leases: bool,
+    /// Its perl can ask the kernel for leases, of these files.
+    pub(crate) leases: Option<LeasesOf>,
     /// In the order of the question.
     pub(crate) disks: Vec<Option<DiskUse>>,
     /// In the order of the question, too.
@@ -31,6 +31,25 @@ pub(crate) struct Facts {
 pub(crate) struct Folder {
     pub(crate) numbers: FolderNumbers,
     pub(crate) modified: Timestamp,
+}
+
+/// Of which files a login may have leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeasesOf {
+    /// Of its own.
+    Owner,
+    /// Of all: it has the capability `CAP_LEASE`, as root has outside of containers.
+    Anyone,
+}
+
+impl LeasesOf {
+    fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "own" => Some(Self::Owner),
+            "any" => Some(Self::Anyone),
+            _ => None,
+        }
+    }
 }
 
 /// What the device digests files with.
@@ -106,7 +125,7 @@ impl Facts {
                 "plain_stat" => plain_stat = has_shape(value, &[], 7),
                 "digests" => facts.digests = DigestTool::of_name(value),
                 "perl" => facts.perl = true,
-                "leases" => facts.leases = true,
+                "leases" => facts.leases = LeasesOf::of_name(value),
                 "disk" => facts.disks.push(disk(value)),
                 "folder" => facts.folders.push(folder(value)),
                 _ => {}
@@ -196,7 +215,7 @@ mod tests {
             "stat 2049 2 4096 1700000000.123456789 1700000000.123456789 0 41ed",
             "digests openssl",
             "perl",
-            "leases",
+            "leases any",
             "disk /dev/root 1000 400 500 45% /",
             "disk //server/a share 1000 400 -5 45% /mnt/x y",
             "disk ",
@@ -208,7 +227,8 @@ mod tests {
         let facts = Facts::read(lines.into_iter());
         assert_eq!(facts.dialect, Dialect::Gnu);
         assert_eq!(facts.digests, Some(DigestTool::Openssl));
-        assert!(facts.perl && facts.leases && facts.boot_id.is_some());
+        assert!(facts.perl && facts.boot_id.is_some());
+        assert_eq!(facts.leases, Some(LeasesOf::Anyone));
         assert_eq!(facts.uptime, Some(Duration::from_millis(1_234_560)));
         assert_eq!(
             facts.clock.map(Timestamp::nanoseconds),

@@ -2,9 +2,34 @@
 
 use std::collections::HashSet;
 
-use engine::ports::device::{Openness, WriterCheck};
+use engine::ports::device::Openness;
 
+use crate::facts::LeasesOf;
 use crate::records::{Record, Status};
+
+/// Who asks a device, as far as that decides over what it can be told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Login {
+    /// The user id, where known.
+    pub(crate) user: Option<u32>,
+    /// Of which files it may have leases.
+    pub(crate) leases: Option<LeasesOf>,
+}
+
+impl Login {
+    /// Only root may look into every process.
+    fn sees_all(self) -> bool {
+        self.user == Some(0)
+    }
+
+    fn may_ask_about(self, status: &Status) -> bool {
+        match self.leases {
+            Some(LeasesOf::Anyone) => true,
+            Some(LeasesOf::Owner) => self.user == Some(status.owner),
+            None => false,
+        }
+    }
+}
 
 /// What the kernel and a scan say of which files are open for writing, or mapped so that they can be written.
 #[derive(Debug, Default)]
@@ -22,6 +47,8 @@ pub(crate) struct OpenFiles {
     mapped_inodes: HashSet<u64>,
     /// File systems of the device that show the same number in stat and in the mappings, although its major number is 0.
     exact: HashSet<u64>,
+    /// File systems that others may write to by a way that this kernel, or this mount, does not see.
+    others: HashSet<u64>,
     /// There are more than can be remembered: nothing is known of a file that is not among them.
     overflowed: bool,
     /// How many records there were, whether they said something new or not.
@@ -36,7 +63,11 @@ const MOST_RECORDS: usize = 8 * MOST_OPEN_FILES;
 impl OpenFiles {
     /// Adds what a record says; whether it was about open files.
     pub(crate) fn take(&mut self, record: &Record) -> bool {
-        let numbers = self.mapped.len() + self.mapped_inodes.len() + self.exact.len() + self.proves.len();
+        let numbers = self.mapped.len()
+            + self.mapped_inodes.len()
+            + self.exact.len()
+            + self.others.len()
+            + self.proves.len();
         self.overflowed |= self.open.len() + numbers > MOST_OPEN_FILES;
         let is_about_them = matches!(
             record,
@@ -48,13 +79,13 @@ impl OpenFiles {
         );
         self.records += usize::from(is_about_them);
         match record {
+            Record::Asked(said) => {
+                self.asked.clone_from(said);
+                true
+            }
             _ if self.overflowed => is_about_them,
             Record::Proves { device_number } => {
                 self.proves.insert(*device_number);
-                true
-            }
-            Record::Asked(said) => {
-                self.asked.clone_from(said);
                 true
             }
             Record::Complete => {
@@ -67,7 +98,8 @@ impl OpenFiles {
             }
             Record::Mapped(lines) => {
                 for line in lines.split(|byte| *byte == b'\n') {
-                    self.exact.extend(exact_number(line));
+                    self.exact.extend(number_after(b"memory ", line));
+                    self.others.extend(number_after(b"other ", line));
                     if let Some((device_number, inode)) = mapping(line) {
                         self.mapped.insert((device_number, inode));
                         self.mapped_inodes.insert(inode);
@@ -89,22 +121,10 @@ impl OpenFiles {
         self.overflowed
     }
 
-    /// Whether the scan proves that a file is closed which it does not name. Only root may look into every
-    /// process.
-    fn proves_by_scan(&self, user: Option<u32>) -> bool {
+    /// Whether the scan proves that a file is closed which it does not name.
+    fn proves_by_scan(&self, login: Login) -> bool {
         // The shell that makes the scan has its own output open: one that names nothing has not worked.
-        self.is_complete && user == Some(0) && !self.open.is_empty() && !self.overflowed
-    }
-
-    /// How the device proves that nobody writes to a file of this listing.
-    pub(crate) fn writer_check(&self, user: Option<u32>) -> WriterCheck {
-        if self.open.is_empty() && !self.proves.is_empty() {
-            WriterCheck::Leases
-        } else if self.proves_by_scan(user) {
-            WriterCheck::Scan
-        } else {
-            WriterCheck::Blind
-        }
+        self.is_complete && login.sees_all() && !self.open.is_empty() && !self.overflowed
     }
 
     /// Whether this file is open.
@@ -121,9 +141,9 @@ impl OpenFiles {
     }
 }
 
-/// A line that names, as `major:minor` in decimal digits, a file system in memory.
-fn exact_number(line: &[u8]) -> Option<u64> {
-    let number = std::str::from_utf8(line.strip_prefix(b"memory ")?).ok()?;
+/// A line that names, as `major:minor` in decimal digits, a file system of some kind.
+fn number_after(kind: &[u8], line: &[u8]) -> Option<u64> {
+    let number = std::str::from_utf8(line.strip_prefix(kind)?).ok()?;
     let (major, minor) = number.split_once(':')?;
     Some(device_number(major.parse().ok()?, minor.parse().ok()?))
 }
@@ -149,11 +169,10 @@ fn major(device_number: u64) -> u64 {
 }
 
 /// What is to be said of a file in a listing.
-pub(crate) fn listed(files: &OpenFiles, status: &Status, user: Option<u32>) -> Openness {
-    let scanned = scanned(files, (status.device_number, status.inode), user);
-    // The kernel gives a lease to the owner of a file, and to root.
-    let may_ask = user.is_some_and(|user| user == 0 || user == status.owner);
-    if scanned == Openness::Unknown && may_ask && files.proves.contains(&status.device_number) {
+pub(crate) fn listed(files: &OpenFiles, status: &Status, login: Login) -> Openness {
+    let scanned = scanned(files, (status.device_number, status.inode), login);
+    let can_be_asked = files.proves.contains(&status.device_number) && login.may_ask_about(status);
+    if scanned == Openness::Unknown && can_be_asked {
         Openness::Unasked
     } else {
         scanned
@@ -161,7 +180,7 @@ pub(crate) fn listed(files: &OpenFiles, status: &Status, user: Option<u32>) -> O
 }
 
 /// What is to be said of the file at a position in a request.
-pub(crate) fn asked(files: &OpenFiles, position: usize, numbers: (u64, u64), user: Option<u32>) -> Openness {
+pub(crate) fn asked(files: &OpenFiles, position: usize, numbers: (u64, u64), login: Login) -> Openness {
     let said = match files.asked.as_slice() {
         [of_all] => Some(of_all),
         said => said.get(position),
@@ -169,15 +188,15 @@ pub(crate) fn asked(files: &OpenFiles, position: usize, numbers: (u64, u64), use
     match said {
         Some(b'c') => Openness::Closed,
         Some(b'o') => Openness::Open,
-        _ => scanned(files, numbers, user),
+        _ => scanned(files, numbers, login),
     }
 }
 
 /// What a scan says of a file with these numbers: of its device and inode.
-fn scanned(files: &OpenFiles, (device_number, inode): (u64, u64), user: Option<u32>) -> Openness {
+fn scanned(files: &OpenFiles, (device_number, inode): (u64, u64), login: Login) -> Openness {
     if files.has(device_number, inode) {
         Openness::Open
-    } else if files.proves_by_scan(user) {
+    } else if files.proves_by_scan(login) && !files.others.contains(&device_number) {
         Openness::Closed
     } else {
         Openness::Unknown
@@ -187,6 +206,18 @@ fn scanned(files: &OpenFiles, (device_number, inode): (u64, u64), user: Option<u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ROOT: Login = Login {
+        user: Some(0),
+        leases: Some(LeasesOf::Anyone),
+    };
+
+    fn login(user: u32) -> Login {
+        Login {
+            user: Some(user),
+            leases: Some(LeasesOf::Owner),
+        }
+    }
 
     const TAG: &str = "0123456789abcdef0123456789abcdef";
 
@@ -229,7 +260,13 @@ mod tests {
         }
         files.take(&Record::Complete);
         assert!(files.is_overflowed() && !files.is_endless());
-        assert_eq!(listed(&files, &status, Some(0)), Openness::Unknown);
+        assert_eq!(listed(&files, &status, ROOT), Openness::Unknown);
+        files.take(&parse(b"k o").unwrap());
+        assert_eq!(
+            asked(&files, 0, (2049, 1), ROOT),
+            Openness::Open,
+            "the kernel's word counts all the same"
+        );
         assert_eq!(files.open.len(), MOST_OPEN_FILES + 1);
         assert!(files.has(2049, 1_000), "what is known to be open is open");
     }
@@ -268,29 +305,32 @@ mod tests {
     fn a_scan_proves_a_file_closed_only_if_it_was_complete() {
         let mut files = OpenFiles::default();
         files.take(&Record::Complete);
-        let of_root = |files: &OpenFiles| listed(files, &status(), Some(0));
+        let of_root = |files: &OpenFiles| listed(files, &status(), ROOT);
         assert_eq!(of_root(&files), Openness::Unknown, "it did not even see itself");
         files = OpenFiles::default();
         files.take(&parse(b"o 5 5 21b6").unwrap());
         assert_eq!(of_root(&files), Openness::Unknown, "it was cut short");
         files.take(&parse(b"w").unwrap());
         assert_eq!(of_root(&files), Openness::Closed);
-        for login in [None, Some(1000), Some(1001)] {
+        for login in [Login::default(), login(1000), login(1001)] {
             assert_eq!(listed(&files, &status(), login), Openness::Unknown, "{login:?}");
         }
+        files.take(&parse(b"m other 8:1\n").unwrap());
+        assert_eq!(of_root(&files), Openness::Unknown, "others may write to it");
         files.take(&parse(b"o 2049 131 81a4").unwrap());
-        assert_eq!(listed(&files, &status(), Some(1001)), Openness::Open);
+        assert_eq!(listed(&files, &status(), login(1001)), Openness::Open);
     }
 
     #[test]
     fn the_kernel_can_be_asked_by_owner_and_root_where_that_was_tried() {
         let mut files = OpenFiles::default();
-        let check = |files: &OpenFiles, user| listed(files, &status(), Some(user));
+        let check = |files: &OpenFiles, user| listed(files, &status(), login(user));
         files.take(&parse(b"l 2050").unwrap());
         assert_eq!(check(&files, 1000), Openness::Unknown, "another file system");
         files.take(&parse(b"l 2049").unwrap());
         assert_eq!(check(&files, 1000), Openness::Unasked);
-        assert_eq!(check(&files, 0), Openness::Unasked);
+        assert_eq!(check(&files, 0), Openness::Unknown, "root in a container");
+        assert_eq!(listed(&files, &status(), ROOT), Openness::Unasked);
         assert_eq!(check(&files, 1001), Openness::Unknown, "another owner");
     }
 
@@ -298,7 +338,7 @@ mod tests {
     fn only_a_granted_lease_or_a_complete_scan_says_that_a_file_is_closed() {
         let mut files = OpenFiles::default();
         files.take(&parse(b"k coun").unwrap());
-        let said = |files: &OpenFiles, at| asked(files, at, (2049, 131), Some(0));
+        let said = |files: &OpenFiles, at| asked(files, at, (2049, 131), ROOT);
         let all: Vec<_> = (0..5).map(|at| said(&files, at)).collect();
         let unknown = Openness::Unknown;
         assert_eq!(all, [Openness::Closed, Openness::Open, unknown, unknown, unknown]);

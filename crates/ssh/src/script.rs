@@ -53,7 +53,7 @@ pub(crate) fn opening(tag: &Tag, knowledge: Knowledge<'_>) -> Vec<u8> {
                 true => "nul",
                 false => "tag",
             };
-            let leases = if facts.leases { "leases" } else { "none" };
+            let leases = if facts.leases.is_some() { "leases" } else { "none" };
             let digests = facts.digests.map_or("", DigestTool::name);
             opening.extend_from_slice(format!("{records} {leases} {digests}\n").as_bytes());
         }

@@ -37,6 +37,7 @@ use crate::guard::Guard;
 use crate::jump::JumpConnection;
 use crate::lane::{Lane, LaneError, Lanes, Opener};
 use crate::last_words::LastWords;
+use crate::open_files::Login;
 use crate::patience::LaneDebt;
 use crate::script::anchored;
 use crate::verdict::{Verdict, text_of};
@@ -60,8 +61,7 @@ pub struct SshSession {
     channels: Channels,
     lanes: Option<Lanes>,
     dialect: Dialect,
-    /// The user id of the login, where known.
-    user: Option<u32>,
+    login: Login,
     abilities: Abilities,
     facts: DeviceFacts,
     stall_timeout: Duration,
@@ -169,7 +169,10 @@ impl SshSession {
             views: Views::default(),
             second: None,
             dialect: facts.dialect,
-            user: facts.user,
+            login: Login {
+                user: facts.user,
+                leases: facts.leases,
+            },
             facts: DeviceFacts::default(),
             files: reached.files,
             channels,

@@ -112,6 +112,25 @@ fn a_backdated_mtime_settles_only_a_file_that_is_seen_to_be_closed() {
 }
 
 #[test]
+fn that_a_file_was_withdrawn_does_not_settle_it_where_it_cannot_be_seen() {
+    let mut withdrawn = entry(".gleaner-withdrawn/ours/p/a", 5000, Openness::Unasked);
+    withdrawn.identity.changed = Some(Timestamp::from_seconds(NOW - 60));
+    match verdict(withdrawn.clone(), |_| ()) {
+        Verdict::Ready(candidate) => assert!(!candidate.settled_blind, "it was withdrawn a minute ago"),
+        other => panic!("{other:?}"),
+    }
+    withdrawn.openness = Openness::Unknown;
+    assert_eq!(verdict(withdrawn, |_| ()), waits(WaitReason::SettlingBlind));
+}
+
+#[test]
+fn what_a_trial_of_leases_left_is_passed_over() {
+    let mut left = entry(".gleaner-withdrawn~lease~7~own", 700_000, Openness::Closed);
+    left.identity.size = 0;
+    assert_eq!(verdict(left, |_| ()), Verdict::Pass);
+}
+
+#[test]
 fn a_file_that_was_touched_while_it_was_listed_is_settling() {
     for openness in [Openness::Closed, Openness::Unasked] {
         assert_eq!(
@@ -186,7 +205,7 @@ fn withdrawn_files_are_ours_or_another_gleaners() {
 
 #[test]
 fn a_withdrawn_file_settles_by_its_last_write_for_its_rename_was_ours() {
-    let mut withdrawn = entry(".gleaner-withdrawn/ours/p/a", 5000, Openness::Unknown);
+    let mut withdrawn = entry(".gleaner-withdrawn/ours/p/a", 5000, Openness::Closed);
     withdrawn.identity.changed = Some(Timestamp::from_seconds(NOW - 1));
     assert!(matches!(verdict(withdrawn, |_| ()), Verdict::Ready(_)));
 }

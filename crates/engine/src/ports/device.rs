@@ -308,9 +308,6 @@ pub type SurveySender = mpsc::Sender<Vec<SurveyItem>>;
 /// One thing that a survey says. Items travel in small batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SurveyItem {
-    /// How the device can prove, of files in this source, that nobody writes to them. Said before the first
-    /// entry.
-    WriterCheck(WriterCheck),
     /// Something in the source.
     Entry(Entry),
     /// A folder that the device does not let us list.
@@ -398,6 +395,18 @@ pub enum Openness {
     /// Of listings only: the kernel was not asked yet. It is asked before the file is renamed, and again
     /// under its new name.
     Unasked,
+}
+
+impl Openness {
+    /// What it shows of how the device proves that nobody writes; `None` for a file that is open.
+    pub const fn check(self) -> Option<WriterCheck> {
+        match self {
+            Self::Open => None,
+            Self::Closed => Some(WriterCheck::Scan),
+            Self::Unknown => Some(WriterCheck::Blind),
+            Self::Unasked => Some(WriterCheck::Leases),
+        }
+    }
 }
 
 /// A rename within a source.

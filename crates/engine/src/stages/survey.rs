@@ -110,7 +110,6 @@ impl<'v, W: World> Judging<'_, 'v, W> {
         let (mut ready, mut unsure) = (Vec::new(), Vec::new());
         for item in items {
             match item {
-                SurveyItem::WriterCheck(check) => self.writer_check = Some(check),
                 SurveyItem::Entry(entry) => self.judge_one(&entry, &mut ready, &mut unsure),
                 SurveyItem::Unlistable(path) => {
                     self.withdrawn.note_unlistable(&path);
@@ -145,6 +144,11 @@ impl<'v, W: World> Judging<'_, 'v, W> {
             }
             _ => plan::judge(entry, self.outlook),
         };
+        let is_left = matches!(verdict, Verdict::Standing(Reason::Leave(_)));
+        if entry.kind == EntryKind::File && !is_left {
+            let checks = self.writer_check.into_iter().chain(entry.openness.check());
+            self.writer_check = checks.min();
+        }
         match verdict {
             Verdict::OldFolder if self.outlook.rules.prune_empty => self.note_folder(&entry.path),
             Verdict::Pass | Verdict::OldFolder => {}

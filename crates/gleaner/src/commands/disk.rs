@@ -159,7 +159,7 @@ impl Contents {
                 self.bytes = self.bytes.saturating_add(entry.identity.size);
             }
             SurveyItem::Unlistable(_) => self.closed_folders += 1,
-            SurveyItem::Entry(_) | SurveyItem::Refused(..) | SurveyItem::WriterCheck(_) => {}
+            SurveyItem::Entry(_) | SurveyItem::Refused(..) => {}
         }
     }
 }

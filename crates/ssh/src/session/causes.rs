@@ -83,7 +83,7 @@ impl SshSession {
         source: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<Option<FileFaultKind>>, DeviceFailure> {
-        let Some(user) = self.user.filter(|user| *user != 0) else {
+        let Some(user) = self.login.user.filter(|user| *user != 0) else {
             return Ok(vec![None; paths.len()]);
         };
         let requests = paths.iter().flat_map(|path| {

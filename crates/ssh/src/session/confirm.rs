@@ -9,7 +9,7 @@ use super::inspect::{endless_open_files, next_record, portions};
 use crate::facts::Dialect;
 use crate::lane::{LaneError, Lanes, Lease};
 use crate::naming::Naming;
-use crate::open_files::{OpenFiles, asked};
+use crate::open_files::{Login, OpenFiles, asked};
 use crate::records::Record;
 
 /// Of fewer files, which are told in some kilobytes, the device is spared the tool that digests.
@@ -36,7 +36,7 @@ impl SshSession {
                 .iter()
                 .map(|(path, identity)| (Self::path(source, path), *identity))
                 .collect();
-            match confirm_together(lanes, &named, self.user).await {
+            match confirm_together(lanes, &named, self.login).await {
                 Ok(Some(confirmed)) => return Ok(confirmed),
                 Ok(None) => {}
                 Err(error) => return Err(self.lane_lost(error).await),
@@ -61,7 +61,7 @@ impl SshSession {
 async fn confirm_together(
     lanes: &Lanes,
     files: &[Named],
-    user: Option<u32>,
+    login: Login,
 ) -> Result<Option<Vec<Confirmed>>, LaneError> {
     let mut lane = lanes.lease().await?;
     let mut confirmed = Vec::with_capacity(files.len());
@@ -74,7 +74,7 @@ async fn confirm_together(
         let mut expected = Sha256::new();
         for ((position, name), identity) in names.iter().enumerate().zip(identities.by_ref()) {
             expected.update(told(&naming.name(name), identity));
-            let openness = asked(&open_files, position, numbers(identity), user);
+            let openness = asked(&open_files, position, numbers(identity), login);
             confirmed.push(Ok(Inspection { identity, openness }.against(identity)));
         }
         if digest != Some(Digest::from_bytes(expected.finalize().into())) {

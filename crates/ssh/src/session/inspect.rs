@@ -99,7 +99,7 @@ impl SshSession {
                 open_files,
                 position,
                 (status.device_number, status.inode),
-                self.user,
+                self.login,
             ),
         })
     }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use engine::ports::device::{
-    DeviceFailure, Entry, EntryKind, Listed, Openness, SurveyItem, SurveySender, WriterCheck,
-};
+use engine::ports::device::{DeviceFailure, Entry, EntryKind, Listed, Openness, SurveyItem, SurveySender};
 use model::{FailureClass, RelativePath, SourcePath, escaped};
 use sftp::StatusCode;
 use tokio::sync::mpsc;
@@ -93,7 +91,7 @@ impl SshSession {
     ) -> Result<ScriptEnd, LaneError> {
         let mut lane = lanes.lease_for_survey(source).await?;
         lane.survey(source).await?;
-        let (mut open_files, mut is_check_told) = (OpenFiles::default(), false);
+        let mut open_files = OpenFiles::default();
         let (mut batch, mut is_closed, mut troubles) = (Vec::new(), false, 0);
         let mut told = Instant::now();
         loop {
@@ -112,12 +110,7 @@ impl SshSession {
                 return Ok(ScriptEnd::Doubtful);
             }
             match record {
-                Record::Status(status) => {
-                    if !std::mem::replace(&mut is_check_told, true) {
-                        batch.push(SurveyItem::WriterCheck(open_files.writer_check(self.user)));
-                    }
-                    batch.push(self.item(&open_files, &status));
-                }
+                Record::Status(status) => batch.push(self.item(&open_files, &status)),
                 Record::Unlistable(name) => batch.push(named(&name, SurveyItem::Unlistable)),
                 Record::Trouble(words) => {
                     troubles += 1;
@@ -158,7 +151,7 @@ impl SshSession {
     }
 
     fn item(&self, open_files: &OpenFiles, status: &Status) -> SurveyItem {
-        let openness = listed(open_files, status, self.user);
+        let openness = listed(open_files, status, self.login);
         let (kind, identity) = (status.kind, self.identity(status));
         named(&status.name, |path| {
             SurveyItem::Entry(Entry {
@@ -172,13 +165,6 @@ impl SshSession {
 
     /// Lists folder by folder, several at once. What waits to be listed is remembered: folders, not files.
     async fn list_by_sftp(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
-        if items
-            .send(vec![SurveyItem::WriterCheck(WriterCheck::Blind)])
-            .await
-            .is_err()
-        {
-            return Ok(Listed::Whole);
-        }
         let mut waiting: Vec<Option<RelativePath>> = vec![None];
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let mut listings = JoinSet::new();

@@ -189,7 +189,7 @@ async fn a_folder_that_a_failing_disk_does_not_give_is_reported_by_busybox_too()
     let hive = world.connect("hive", &[]).await.unwrap();
     assert!(!hive.abilities().complete_identities);
     let items = survey(&hive, &source).await.unwrap();
-    assert_eq!(items.len(), 4, "{items:?}");
+    assert_eq!(items.len(), 3, "{items:?}");
     assert!(
         items.contains(&SurveyItem::Unlistable(relative("bad folder"))),
         "{items:?}"

@@ -247,9 +247,8 @@ pub(crate) async fn survey(
 /// The entries of a survey by their names.
 pub(crate) async fn entries(session: &SshSession, source: &SourcePath) -> HashMap<Vec<u8>, Entry> {
     let items = survey(session, source).await.unwrap();
-    let entries = items.into_iter().filter_map(|item| match item {
-        SurveyItem::WriterCheck(_) => None,
-        SurveyItem::Entry(entry) => Some((entry.path.as_bytes().to_vec(), entry)),
+    let entries = items.into_iter().map(|item| match item {
+        SurveyItem::Entry(entry) => (entry.path.as_bytes().to_vec(), entry),
         other => panic!("{other:?}"),
     });
     entries.collect()

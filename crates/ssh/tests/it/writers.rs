@@ -6,11 +6,11 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use engine::ports::device::{FileFaultKind, Move, Openness, Session, SurveyItem, WriterCheck};
+use engine::ports::device::{FileFaultKind, Move, Openness, Session, WriterCheck};
 use model::SourcePath;
 use ssh::SshSession;
 
-use crate::world::{World, entries, openness, relative, soon, survey, with_tool, with_tools};
+use crate::world::{World, entries, openness, relative, soon, with_tool, with_tools};
 
 /// A program of its own that writes to files; ended when dropped.
 struct Writer(Child);
@@ -47,11 +47,9 @@ impl Drop for Writer {
 }
 
 async fn writer_check(session: &SshSession, source: &SourcePath) -> Option<WriterCheck> {
-    let items = survey(session, source).await.unwrap();
-    items.into_iter().find_map(|item| match item {
-        SurveyItem::WriterCheck(check) => Some(check),
-        _ => None,
-    })
+    let entries = entries(session, source).await;
+    let checks = entries.values().filter_map(|entry| entry.openness.check());
+    checks.min()
 }
 
 fn open_for_writing(path: &Path) -> File {
@@ -241,7 +239,12 @@ async fn a_lease_refused_for_another_reason_does_not_say_that_a_file_is_closed()
 fn scanned(tool: &str, fault: &str) -> World {
     let names = ["stat", "grep", "find", "xargs", "sed", "readlink"];
     let forgiving = |name: &str| {
-        let fault = if name == tool { fault } else { "" };
+        let fault = match name {
+            _ if name == tool => fault,
+            // Wherever the test runs, the device is no container.
+            "readlink" => "echo 'pid:[4026531836]'; exit",
+            _ => "",
+        };
         let run = match name {
             "stat" | "grep" => {
                 "{ /usr/bin/TOOL \"$@\" 2>&1 >&7 | /usr/bin/sed '\\|/proc/1/.*: Permission denied$|d' >&2; } 7>&1"

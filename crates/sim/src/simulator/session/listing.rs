@@ -53,9 +53,7 @@ impl Reach {
         } else {
             (1, pause)
         };
-        let check = self.on_device(|state| state.writer_check()).await;
-        let ahead = std::iter::once(SurveyItem::WriterCheck(check)).chain(listing.ahead);
-        if items.send(ahead.collect()).await.is_err() {
+        if items.send(listing.ahead).await.is_err() {
             return Listed::Whole;
         }
         for names in listing.names.chunks(at_once) {
