@@ -157,8 +157,16 @@ fn a_visit_that_does_not_confirm_a_claim_ends_its_precedence() {
     let off: &[_] = &[("one", "", 0), ("two", "a", 1)];
     assert_eq!(refused(&[wrong, off]), [""; 0]);
     let new: &[_] = &[("one", "a", 1)];
-    assert_eq!(refused(&[new, off]), [""; 0], "the second is visited for the first time");
-    assert_eq!(refused(&[wrong, &[("two", "a", 1)]]), ["two"], "one was not visited");
+    assert_eq!(
+        refused(&[new, off]),
+        [""; 0],
+        "the second is visited for the first time"
+    );
+    assert_eq!(
+        refused(&[wrong, &[("two", "a", 1)]]),
+        ["two"],
+        "one was not visited"
+    );
 
     let devices = ["one", "two"].map(|name| device(name, &["/data"]));
     let [one, two] = &devices;
@@ -188,7 +196,10 @@ fn a_name_that_took_the_first_place_keeps_it() {
         assert_eq!(refused(&[wrong, off, both, both, both]), ["one"]);
         assert_eq!(refused(&[wrong, off, off, both]), ["one"]);
     }
-    assert_eq!(refused(&[wrong, off, &[("two", "a", 1), ("one", "b", 1)]]), [""; 0]);
+    assert_eq!(
+        refused(&[wrong, off, &[("two", "a", 1), ("one", "b", 1)]]),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -209,10 +220,16 @@ fn a_refusal_says_whether_the_other_name_leads_there_now() {
     let claims = Claims::remembered(rows.collect(), chosen);
     let message = |claimed: Claimed| claimed.refused.into_values().next().unwrap().message;
     let remembered = message(claims.claim(two, &told, at(2)));
-    assert!(remembered.contains("one led to when it last answered"), "{remembered}");
+    assert!(
+        remembered.contains("one led to when it last answered"),
+        "{remembered}"
+    );
     claims.claim(one, &told, at(3));
     let confirmed = message(claims.claim(two, &told, at(4)));
-    assert!(confirmed.contains("lead to one folder of one device"), "{confirmed}");
+    assert!(
+        confirmed.contains("lead to one folder of one device"),
+        "{confirmed}"
+    );
 }
 
 #[test]

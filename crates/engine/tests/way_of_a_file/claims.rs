@@ -89,7 +89,10 @@ async fn a_name_whose_port_was_corrected_refuses_nobody_while_it_is_off() {
         let summary = world
             .visit_some(chosen, Bounds::with_parallel(1), Mode::Act)
             .await;
-        assert_eq!(refusals(&summary).len(), usize::from(device.name.as_str() == right));
+        assert_eq!(
+            refusals(&summary).len(),
+            usize::from(device.name.as_str() == right)
+        );
     }
 
     own.link.set(Condition::BlackHole);
