@@ -162,7 +162,7 @@ pub(crate) struct Begun<'a> {
 impl Begun<'_> {
     /// The visit has been made. What the device claimed earlier, and has not told again, refuses nothing any
     /// more. A visit that was only dropped, because the sweep ends, says nothing about that.
-    pub(crate) fn is_made(self) {
+    pub(crate) fn end(self) {
         self.claims.end_visit(self.device);
     }
 }

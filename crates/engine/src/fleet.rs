@@ -210,8 +210,8 @@ async fn visit<W: World>(
     };
     let summary = pass(world, device, mode, shared, turn, places.overdue.acquire()).await;
     // A device that was interrupted, or that the ledger failed, could still have told.
-    if matches!(&summary, Ok(made) if made.outcome != PassOutcome::Interrupted) {
-        begun.is_made();
+    if matches!(&summary, Ok(pass) if pass.outcome != PassOutcome::Interrupted) {
+        begun.end();
     }
     (name, summary.map(Some))
 }

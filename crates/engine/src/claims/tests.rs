@@ -70,7 +70,7 @@ fn refused(sweeps: &[&[(&str, &str, u64)]]) -> Vec<String> {
                 .find(|device| device.name.as_str() == *name)
                 .unwrap();
             if boot_id.is_empty() {
-                claims.begin(&device.name).is_made();
+                claims.begin(&device.name).end();
                 continue;
             }
             let claimed = claims.claim(
