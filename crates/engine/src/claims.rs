@@ -3,7 +3,8 @@
 //! A wrong port leads a name to another device, and no key shows it, because cloned cards share their keys.
 //! The folder itself shows it: boot id, device number and inode together stand for one folder. Containers
 //! share the first, cloned cards the others. The ledger remembers them, so that the name that was first stays
-//! first in later sweeps.
+//! first in later sweeps. A visit that does not confirm what is remembered ends that: the name may have been
+//! corrected since, and the next name takes its place in the order.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,9 @@ pub(crate) struct Claims {
 struct Book {
     of_place: HashMap<Place, Claim>,
     of_folder: HashMap<ClaimedFolder, HashSet<Place>>,
+    /// For sources that this sweep has visited: whether the visit confirmed what they claim. If not, the claim
+    /// refuses nothing any more.
+    confirmed: HashMap<Place, bool>,
     /// Devices of this sweep that have neither told nor ended.
     awaited: HashSet<DeviceName>,
     /// For each device that was second when it was last visited: those that were first.
@@ -102,19 +106,17 @@ impl Claims {
             .collect();
         let mut claimed = Claimed::default();
         for (source, before) in device.sources.iter().zip(before) {
-            let claim = match folder_of(facts, source) {
+            let place = place(source);
+            let folder = folder_of(facts, source);
+            book.confirmed.insert(place.clone(), folder.is_some());
+            let claim = match folder {
                 Some(folder) => {
                     let before = before.filter(|before| before.folder == folder);
-                    let is_new = before.is_none();
-                    let mut claim = before.unwrap_or(Claim { folder, since: now });
-                    if let Some(first) = book.first_before(&device.name, &claim, is_new) {
-                        // Two visits may be of one moment, or the clock may have been set back: the order
-                        // must outlive that.
-                        let of_first = book.of_place.get(&first).map_or(now, |first| first.since);
-                        claim.since = claim.since.max(of_first.plus(Duration::from_nanos(1)));
-                        claimed
-                            .refused
-                            .insert(source.clone(), refusal(device, source, &first));
+                    let (claim, first) = book.put_in_order(&device.name, folder, before, now);
+                    if let Some(first) = first {
+                        let is_remembered = !book.confirmed.contains_key(&first);
+                        let refusal = refusal(device, source, &first, is_remembered);
+                        claimed.refused.insert(source.clone(), refusal);
                     }
                     Some(claim)
                 }
@@ -122,7 +124,7 @@ impl Claims {
             };
             if let Some(claim) = claim {
                 claimed.claims.push((source.clone(), claim.clone()));
-                book.insert(place(source), claim);
+                book.insert(place, claim);
             }
         }
         drop(book);
@@ -136,6 +138,16 @@ impl Claims {
         }
     }
 
+    fn end_visit(&self, device: &DeviceName) {
+        let mut book = self.lock();
+        let places = book.of_place.keys().filter(|place| place.0 == *device);
+        for place in places.cloned().collect::<Vec<_>>() {
+            book.confirmed.entry(place).or_insert(false);
+        }
+        drop(book);
+        self.settle(device);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,6 +157,14 @@ impl Claims {
 pub(crate) struct Begun<'a> {
     claims: &'a Claims,
     device: &'a DeviceName,
+}
+
+impl Begun<'_> {
+    /// The visit has been made. What the device claimed earlier, and has not told again, refuses nothing any
+    /// more. A visit that was only dropped, because the sweep ends, says nothing about that.
+    pub(crate) fn end(self) {
+        self.claims.end_visit(self.device);
+    }
 }
 
 impl Drop for Begun<'_> {
@@ -168,18 +188,46 @@ impl Book {
         Some(claim)
     }
 
-    /// Who claims the folder and comes before this device. A claim of earlier visits has its own place in the
+    /// The claim of a device with its place in the order, and who comes first if that is another.
+    fn put_in_order(
+        &self,
+        device: &DeviceName,
+        folder: ClaimedFolder,
+        before: Option<Claim>,
+        now: Timestamp,
+    ) -> (Claim, Option<Place>) {
+        let is_new = before.is_none();
+        let mut claim = before.unwrap_or(Claim { folder, since: now });
+        let (overtaken, first): (Vec<&Place>, Vec<&Place>) = self
+            .preceding(device, &claim, is_new)
+            .partition(|place| self.confirmed.get(*place) == Some(&false));
+        let earliest = |places: Vec<&Place>| places.into_iter().min_by_key(|place| self.rank(place)).cloned();
+        let since = |place: &Place| self.of_place.get(place).map_or(now, |claim| claim.since);
+        let first = earliest(first);
+        // Two visits may be of one moment, or the clock may have been set back: the order must outlive that.
+        let moment = Duration::from_nanos(1);
+        if let Some(first) = &first {
+            claim.since = claim.since.max(since(first).plus(moment));
+        } else if let Some(overtaken) = earliest(overtaken) {
+            // From now on this device is first: files do not go to one name today and the other tomorrow.
+            claim.since = claim.since.min(since(&overtaken).minus(moment));
+        }
+        (claim, first)
+    }
+
+    /// What claims the folder and comes before this device. A claim of earlier visits has its own place in the
     /// order; a new one comes last.
-    fn first_before(&self, device: &DeviceName, claim: &Claim, is_new: bool) -> Option<Place> {
-        let places = self.of_folder.get(&claim.folder)?.iter();
-        let precedes = |place: &&Place| {
+    fn preceding<'a>(
+        &'a self,
+        device: &'a DeviceName,
+        claim: &'a Claim,
+        is_new: bool,
+    ) -> impl Iterator<Item = &'a Place> {
+        let places = self.of_folder.get(&claim.folder).into_iter().flatten();
+        places.filter(move |place| {
             let is_earlier = |other: &Claim| (other.since, &place.0) < (claim.since, device);
             place.0 == *device || is_new || self.of_place.get(*place).is_some_and(is_earlier)
-        };
-        places
-            .filter(precedes)
-            .min_by_key(|place| self.rank(place))
-            .cloned()
+        })
     }
 
     fn rank<'a>(&self, place: &'a Place) -> (Option<Timestamp>, &'a Place) {
@@ -215,10 +263,19 @@ fn folder_of(facts: &DeviceFacts, source: &SourcePath) -> Option<ClaimedFolder> 
     })
 }
 
-fn refusal(device: &DeviceRules, source: &SourcePath, (first, of_first): &Place) -> DeviceFailure {
+fn refusal(
+    device: &DeviceRules,
+    source: &SourcePath,
+    (first, of_first): &Place,
+    is_remembered: bool,
+) -> DeviceFailure {
     let name = &device.name;
     let message = if first == name {
         format!("the sources {of_first} and {source} of {name} are one folder; it is gathered as {of_first}")
+    } else if is_remembered {
+        format!(
+            "{name} leads to the folder that {first} led to when it last answered ({source} here, {of_first} there); it is gathered as {first} until a sweep has visited both"
+        )
     } else {
         format!(
             "{name} and {first} lead to one folder of one device ({source} here, {of_first} there); it is gathered as {first}"

@@ -196,7 +196,7 @@ async fn visit<W: World>(
     places: &Places,
 ) -> (DeviceName, Result<Option<PassSummary>, LedgerError>) {
     let name = device.name.clone();
-    let _begun = shared.claims.begin(&device.name);
+    let begun = shared.claims.begin(&device.name);
     shared.claims.wait_for_first(&device.name).await;
     let place = places.connecting.acquire().await;
     if shared.stop.is_asked() {
@@ -209,6 +209,10 @@ async fn visit<W: World>(
         turn
     };
     let summary = pass(world, device, mode, shared, turn, places.overdue.acquire()).await;
+    // A device that was interrupted, or that the ledger failed, could still have told.
+    if matches!(&summary, Ok(pass) if pass.outcome != PassOutcome::Interrupted) {
+        begun.end();
+    }
     (name, summary.map(Some))
 }
 

@@ -47,8 +47,8 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
 }
 
-/// Sweeps one after the other: in each, devices tell the inode of their one source in this order. Returns who
-/// was refused in the last.
+/// Sweeps one after the other: in each, devices tell the inode of their one source in this order. A device that
+/// tells no boot id does not answer. Returns who was refused in the last.
 fn refused(sweeps: &[&[(&str, &str, u64)]]) -> Vec<String> {
     let configured = ["one", "two"].map(|name| device(name, &["/data"]));
     let chosen = Chosen {
@@ -69,6 +69,10 @@ fn refused(sweeps: &[&[(&str, &str, u64)]]) -> Vec<String> {
                 .iter()
                 .find(|device| device.name.as_str() == *name)
                 .unwrap();
+            if boot_id.is_empty() {
+                claims.begin(&device.name).end();
+                continue;
+            }
             let claimed = claims.claim(
                 device,
                 &facts(Some(boot_id), &[("/data", Some(*inode))]),
@@ -143,8 +147,109 @@ fn what_cannot_be_told_is_refused_to_nobody_and_forgets_nothing() {
         let claimed = claims.claim(one, &untold, at(2));
         assert_eq!(claimed.claims.len(), 1);
         assert!(claims.claim(two, &untold, at(3)).refused.is_empty());
-        assert_eq!(claims.claim(two, &told, at(4)).refused.len(), 1);
     }
+}
+
+#[test]
+fn a_visit_that_does_not_confirm_a_claim_ends_its_precedence() {
+    let wrong: &[_] = &[("one", "a", 1), ("two", "a", 1)];
+    assert_eq!(refused(&[wrong]), ["two"]);
+    let off: &[_] = &[("one", "", 0), ("two", "a", 1)];
+    assert_eq!(refused(&[wrong, off]), [""; 0]);
+    let new: &[_] = &[("one", "a", 1)];
+    assert_eq!(
+        refused(&[new, off]),
+        [""; 0],
+        "the second is visited for the first time"
+    );
+    assert_eq!(
+        refused(&[wrong, &[("two", "a", 1)]]),
+        ["two"],
+        "one was not visited"
+    );
+
+    let devices = ["one", "two"].map(|name| device(name, &["/data"]));
+    let [one, two] = &devices;
+    let chosen = Chosen {
+        visited: &devices,
+        configured: &devices,
+    };
+    let told = facts(Some("a"), &[("/data", Some(1))]);
+    for untold in [
+        facts(None, &[("/data", Some(1))]),
+        facts(Some("b"), &[("/data", None)]),
+    ] {
+        let claims = Claims::remembered(Vec::new(), chosen);
+        claims.claim(one, &told, at(1));
+        assert_eq!(claims.claim(two, &told, at(2)).refused.len(), 1);
+        claims.claim(one, &untold, at(3));
+        assert!(claims.claim(two, &told, at(4)).refused.is_empty());
+    }
+}
+
+#[test]
+fn a_name_that_took_the_first_place_keeps_it() {
+    let wrong: &[_] = &[("one", "a", 1), ("two", "a", 1)];
+    let off: &[_] = &[("one", "", 0), ("two", "a", 1)];
+    for both in [wrong, &[("two", "a", 1), ("one", "a", 1)]] {
+        assert_eq!(refused(&[wrong, off, both]), ["one"]);
+        assert_eq!(refused(&[wrong, off, both, both, both]), ["one"]);
+        assert_eq!(refused(&[wrong, off, off, both]), ["one"]);
+    }
+    assert_eq!(
+        refused(&[wrong, off, &[("two", "a", 1), ("one", "b", 1)]]),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_refusal_says_whether_the_other_name_leads_there_now() {
+    let devices = ["one", "two"].map(|name| device(name, &["/data"]));
+    let [one, two] = &devices;
+    let chosen = Chosen {
+        visited: &devices,
+        configured: &devices,
+    };
+    let told = facts(Some("a"), &[("/data", Some(1))]);
+    let of_one = Claims::remembered(Vec::new(), chosen)
+        .claim(one, &told, at(1))
+        .claims;
+    let rows = of_one
+        .into_iter()
+        .map(|(source, claim)| (one.name.clone(), source, claim));
+    let claims = Claims::remembered(rows.collect(), chosen);
+    let message = |claimed: Claimed| claimed.refused.into_values().next().unwrap().message;
+    let remembered = message(claims.claim(two, &told, at(2)));
+    assert!(
+        remembered.contains("one led to when it last answered"),
+        "{remembered}"
+    );
+    claims.claim(one, &told, at(3));
+    let confirmed = message(claims.claim(two, &told, at(4)));
+    assert!(
+        confirmed.contains("lead to one folder of one device"),
+        "{confirmed}"
+    );
+}
+
+#[test]
+fn a_visit_that_is_cut_off_by_the_end_of_a_sweep_changes_no_order() {
+    let devices = ["one", "two"].map(|name| device(name, &["/data"]));
+    let [one, two] = &devices;
+    let chosen = Chosen {
+        visited: &devices,
+        configured: &devices,
+    };
+    let told = facts(Some("a"), &[("/data", Some(1))]);
+    let of_one = Claims::remembered(Vec::new(), chosen)
+        .claim(one, &told, at(1))
+        .claims;
+    let rows = of_one
+        .into_iter()
+        .map(|(source, claim)| (one.name.clone(), source, claim));
+    let claims = Claims::remembered(rows.collect(), chosen);
+    drop(claims.begin(&one.name));
+    assert_eq!(claims.claim(two, &told, at(2)).refused.len(), 1);
 }
 
 #[test]

@@ -198,12 +198,13 @@ pub struct CompressionFinding {
     pub at: Timestamp,
 }
 
-/// Which folder a source is, and since when it has been that one.
+/// Which folder a source is, and its place among the names that claim that folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// Which.
     pub folder: ClaimedFolder,
-    /// Since when every visit that could tell has found it to be that folder, by the collector's clock.
+    /// Its place in the order of the names that claim this folder, the earliest first: when it was first found
+    /// to be that folder, by the collector's clock, unless it took the place of another name.
     pub since: Timestamp,
 }
 

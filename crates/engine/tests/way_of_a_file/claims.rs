@@ -5,6 +5,7 @@ use engine::ports::PassOutcome;
 use engine::rules::{DeviceRules, Mode};
 use model::{DeviceName, FailureClass};
 use sim::simulator::device::Request::Connect;
+use sim::simulator::link::Condition;
 
 use crate::world::TestWorld;
 
@@ -69,4 +70,44 @@ async fn of_two_names_that_lead_to_one_folder_only_the_first_touches_it() {
     assert_eq!(refusals(&summary).len(), 1);
     assert_eq!(world.device().requests.begun, [Connect]);
     assert_eq!(world.on_device(), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_whose_port_was_corrected_refuses_nobody_while_it_is_off() {
+    let mut world = TestWorld::with_devices(2);
+    let rules = world.sim.collectors[0].rules.clone();
+    let [wrong, right] = [&rules[0], &rules[1]].map(|device| device.name.to_string());
+    let stations = world.sim.collectors[0].stations.clone();
+    let own = stations[&wrong].clone();
+    let lead = |world: &mut TestWorld, to| world.sim.collectors[0].stations.insert(wrong.clone(), to);
+    lead(&mut world, stations[&right].clone());
+    for device in &rules {
+        let chosen = Chosen {
+            visited: std::slice::from_ref(device),
+            configured: &rules,
+        };
+        let summary = world
+            .visit_some(chosen, Bounds::with_parallel(1), Mode::Act)
+            .await;
+        assert_eq!(
+            refusals(&summary).len(),
+            usize::from(device.name.as_str() == right)
+        );
+    }
+
+    own.link.set(Condition::BlackHole);
+    lead(&mut world, own);
+    world.sim.record(1, "a", b"one");
+    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+    let summary = world.visit(&rules, Bounds::with_parallel(1), Mode::Act).await;
+    assert_eq!(summary.verdict(), Verdict::Unreachable);
+    assert_eq!(world.in_store().len(), 1);
+
+    // It stays first, also where the other name leads there again.
+    lead(&mut world, stations[&right].clone());
+    for _ in 0..2 {
+        let summary = world.visit(&rules, Bounds::with_parallel(4), Mode::Act).await;
+        let said = refusals(&summary);
+        assert!(said.len() == 1 && said[0].starts_with(&wrong), "{said:?}");
+    }
 }

@@ -42,7 +42,7 @@ fn a_name_that_leads_to_a_known_device_touches_nothing_there() {
                 .gleaner(call.into_iter().chain(dry.then_some("--dry-run")))
                 .exits(1);
             outcome
-                .says("device1 and device2 lead to one folder")
+                .says("device1 leads to the folder that device2 led to")
                 .says("ssh -G");
         }
         assert_eq!(fleet.class_of("device1").as_deref(), Some("same-device"));
@@ -97,6 +97,33 @@ fn once_the_port_is_right_both_names_are_served() {
     fleet.sweep().exits(0);
     fleet.assert_all_gathered();
     assert_eq!(folders_in_store(&fleet), ["device1", "device2"]);
+}
+
+#[test]
+fn a_wrong_port_that_is_mended_refuses_nobody_while_its_device_is_off() {
+    let fleet = Fleet::new(2);
+    let config = fs::read_to_string(fleet.path("ssh_config")).expect("ssh_config");
+    with_wrong_port(&fleet);
+    fleet.gleaner(["run", "--device", "device1"]).exits(0);
+    fleet
+        .gleaner(["run", "--device", "device2"])
+        .exits(1)
+        .says("device2 leads to the folder that device1 led to");
+    // The source of both keeps its one path, as on real devices.
+    fs::write(fleet.path("ssh_config"), config).expect("ssh_config");
+    fleet.device(1).server.stop();
+    fleet.device(2).record("img.jpg", "of the second");
+    fleet.sweep().exits(5);
+    assert_eq!(fleet.class_of("device2"), None);
+    assert!(fleet.device(2).is_empty());
+    assert_eq!(folders_in_store(&fleet), ["device2"]);
+
+    // It stays first, also where the other is led there again.
+    with_wrong_port(&fleet);
+    fleet.device(2).record("other.jpg", "of the second");
+    fleet.sweep().exits(1);
+    assert_eq!(fleet.class_of("device1").as_deref(), Some("same-device"));
+    assert_eq!(folders_in_store(&fleet), ["device2"]);
 }
 
 #[test]
