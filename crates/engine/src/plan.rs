@@ -135,6 +135,13 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -
         settled_blind: entry.openness == Openness::Unknown,
     };
     let withdrawn = candidate.is_withdrawn();
+    // Anybody can set the time of last modification. Where nothing else is told, only time that passes proves rest.
+    if entry.openness == Openness::Unknown && entry.identity.changed.is_none() && !withdrawn {
+        return match was_just_touched(entry.identity.modified, outlook) {
+            true => Verdict::Standing(Reason::Wait(not_yet)),
+            false => Verdict::SecondLook(candidate, needed),
+        };
+    }
     // Where open files cannot be seen, a backdated mtime must not hide a writer: the last change of any kind counts.
     let touched = match entry.openness {
         Openness::Unknown if !withdrawn => last_change(entry.identity),
