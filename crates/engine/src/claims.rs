@@ -31,8 +31,8 @@ pub(crate) struct Claims {
 struct Book {
     of_place: HashMap<Place, Claim>,
     of_folder: HashMap<ClaimedFolder, HashSet<Place>>,
-    /// For sources that this sweep has visited: whether the visit confirmed what they claim. If not, the claim
-    /// refuses nothing any more.
+    /// For sources that this sweep has visited: whether the visit confirmed what they claim. If not, the
+    /// claim refuses nothing any more.
     confirmed: HashMap<Place, bool>,
     /// Devices of this sweep that have neither told nor ended.
     awaited: HashSet<DeviceName>,
@@ -215,8 +215,8 @@ impl Book {
         (claim, first)
     }
 
-    /// What claims the folder and comes before this device. A claim of earlier visits has its own place in the
-    /// order; a new one comes last.
+    /// What claims the folder and comes before this device. A claim of earlier visits has its own place in
+    /// the order; a new one comes last.
     fn preceding<'a>(
         &'a self,
         device: &'a DeviceName,

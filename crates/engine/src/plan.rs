@@ -138,6 +138,15 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -
         settled_blind: entry.openness == Openness::Unknown,
     };
     let is_unseen = entry.openness == Openness::Unknown;
+    // Anybody can set the time of last modification. Where nothing else is told, only time that passes proves
+    // rest.
+    if is_unseen && entry.identity.changed.is_none() {
+        return if was_just_touched(entry.identity.modified, outlook) {
+            Verdict::Standing(Reason::Wait(not_yet))
+        } else {
+            Verdict::SecondLook(candidate, needed)
+        };
+    }
     // It was settled once, if only for as long as a file must that can be seen to be closed.
     let was_settled = candidate.is_withdrawn() && !is_unseen;
     // Where open files cannot be seen, a backdated mtime must not hide a writer: the last change of any kind counts.
@@ -170,11 +179,12 @@ fn was_just_touched(touched: Timestamp, outlook: &Outlook<'_>) -> bool {
         .is_some_and(|now| touched > now && touched < now.plus(LISTING_TAKES))
 }
 
-/// Whether a file would have settled if its openness could not be seen. That it was withdrawn says nothing: it
-/// may have been withdrawn as one that can be seen to be closed, after `settle`.
+/// Whether a file would have settled if its openness could not be seen. That it was withdrawn says nothing:
+/// it may have been withdrawn as one that can be seen to be closed, after `settle`.
 fn has_settled_blind(candidate: &Candidate, outlook: &Outlook<'_>) -> bool {
     let (touched, needed) = (last_change(candidate.identity), outlook.rules.settle_blind);
-    untouched_for(touched, outlook).is_some_and(|age| age >= needed)
+    candidate.identity.changed.is_some()
+        && untouched_for(touched, outlook).is_some_and(|age| age >= needed)
         && is_time_believable(candidate.identity, outlook, needed, false)
 }
 

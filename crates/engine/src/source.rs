@@ -66,6 +66,7 @@ pub(crate) async fn empty<W: World>(
             survey.cut.take(),
         );
         let mut suspects = std::mem::take(&mut survey.suspects);
+        let one_view = visit.session.abilities().one_view;
         let result = match mode {
             Mode::Act => act(visit, source, survey, first_batch).await,
             Mode::DryRun => {
@@ -75,6 +76,10 @@ pub(crate) async fn empty<W: World>(
                 say(visit, source, survey.work.into_iter().chain(last)).await
             }
         };
+        // What was surveyed are other files than those that can be read.
+        if result.is_ok() && one_view && !visit.session.abilities().one_view {
+            continue;
+        }
         // Without progress a further survey would find the same files again.
         let again = cut.is_none()
             && overflow.0 > 0
@@ -208,8 +213,13 @@ async fn act<W: World>(
     if !gone.is_empty() {
         visit.world.ledger().settle(gone, visit.now()).await?;
     }
+    let one_view = visit.session.abilities().one_view;
     run_batches(visit, source, survey.work.into(), first_batch).await?;
     drop(survey.loan);
+    if one_view && !visit.session.abilities().one_view {
+        // The old folders are those of another view, too.
+        return Ok(());
+    }
     tidy::finish(visit, source, survey.old_folders).await
 }
 

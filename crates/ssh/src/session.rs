@@ -13,6 +13,7 @@ mod second;
 mod supervise;
 mod survey;
 mod together;
+mod trial;
 mod views;
 mod withdraw;
 
@@ -190,7 +191,11 @@ impl SshSession {
                 .folders
                 .iter()
                 .map(|folder| folder.map(|folder| folder.modified));
-            session.views = Views::of(&session.files, facts_for, &seen.collect::<Vec<_>>());
+            session.views = Views::of(
+                &session.files,
+                facts_for,
+                (&seen.collect::<Vec<_>>(), facts.clock),
+            );
         }
         match session.device_facts(facts, facts_for).await {
             Ok(facts) => session.facts = facts,

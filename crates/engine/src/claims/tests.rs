@@ -47,8 +47,8 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
 }
 
-/// Sweeps one after the other: in each, devices tell the inode of their one source in this order. A device that
-/// tells no boot id does not answer. Returns who was refused in the last.
+/// Sweeps one after the other: in each, devices tell the inode of their one source in this order. A device
+/// that tells no boot id does not answer. Returns who was refused in the last.
 fn refused(sweeps: &[&[(&str, &str, u64)]]) -> Vec<String> {
     let configured = ["one", "two"].map(|name| device(name, &["/data"]));
     let chosen = Chosen {

@@ -131,6 +131,20 @@ fn what_a_trial_of_leases_left_is_passed_over() {
 }
 
 #[test]
+fn a_file_of_which_only_the_mtime_is_told_settles_by_a_second_look() {
+    let mut vague = entry("a", 5000, Openness::Unknown);
+    vague.identity.changed = None;
+    let judged = verdict(vague.clone(), |_| ());
+    let needed = rules().settle_blind;
+    assert!(
+        matches!(&judged, Verdict::SecondLook(_, wait) if *wait == needed),
+        "{judged:?}"
+    );
+    vague.openness = Openness::Closed;
+    assert!(matches!(verdict(vague, |_| ()), Verdict::Ready(_)));
+}
+
+#[test]
 fn a_file_that_was_touched_while_it_was_listed_is_settling() {
     for openness in [Openness::Closed, Openness::Unasked] {
         assert_eq!(

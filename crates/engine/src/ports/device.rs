@@ -79,6 +79,10 @@ pub trait Session: Send + Sync + 'static {
     /// A file whose openness was [`Openness::Unasked`], and that the kernel says is open, is not renamed:
     /// [`FileFaultKind::Open`].
     ///
+    /// The first rename of a session may show that the device's shell and its SFTP server show different
+    /// folders. Then [`Abilities::one_view`] is false from there on, and what was listed by the shell is not
+    /// renamed: [`FileFaultKind::Missing`]. The caller surveys again.
+    ///
     /// Makes the folders of the targets as needed. The answers stand in the order of `moves`. A crash just before or after
     /// any of these renames leaves the file whole under one of its two names.
     fn rename(

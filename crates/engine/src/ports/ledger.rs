@@ -203,8 +203,8 @@ pub struct CompressionFinding {
 pub struct Claim {
     /// Which.
     pub folder: ClaimedFolder,
-    /// Its place in the order of the names that claim this folder, the earliest first: when it was first found
-    /// to be that folder, by the collector's clock, unless it took the place of another name.
+    /// Its place in the order of the names that claim this folder, the earliest first: when it was first
+    /// found to be that folder, by the collector's clock, unless it took the place of another name.
     pub since: Timestamp,
 }
 

@@ -329,13 +329,18 @@ impl<'v, W: World> Judging<'_, 'v, W> {
                     .await?
             }
         };
-        let reason = match self.outlook.abilities.tells_time {
-            true => WaitReason::ClockUntrusted,
-            false => WaitReason::SettlingBlind,
+        let tells_time = self.outlook.abilities.tells_time;
+        let reason_for = |candidate: &Candidate| {
+            let is_blind = candidate.settled_blind && candidate.identity.changed.is_none();
+            if tells_time && !is_blind {
+                WaitReason::ClockUntrusted
+            } else {
+                WaitReason::SettlingBlind
+            }
         };
         let mut ready = Vec::new();
         for ((mut candidate, needed), since) in looks.into_iter().zip(since) {
-            let rested = self.outlook.asked.since(since);
+            let (rested, reason) = (self.outlook.asked.since(since), reason_for(&candidate));
             if self.mode == Mode::Act && rested >= needed {
                 candidate.settled_blind |= rested >= self.outlook.rules.settle_blind;
                 ready.push(candidate);

@@ -67,8 +67,8 @@ enum Proof {
     Weaker,
 }
 
-/// A recorder holds `video.h264` open and pauses: it keeps its file in place, and the file is stored whole once
-/// it is closed. Where the kernel is asked, a file beside it that is closed leaves at once.
+/// A recorder holds `video.h264` open and pauses: it keeps its file in place, and the file is stored whole
+/// once it is closed. Where the kernel is asked, a file beside it that is closed leaves at once.
 #[track_caller]
 fn keeps_its_file(fleet: &Fleet, before: &[&str], code: &str, proof: Proof) {
     let device = fleet.device(1);

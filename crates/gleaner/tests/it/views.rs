@@ -13,6 +13,15 @@ use crate::recording::content;
 /// A device that shows `other` in the place of `shown` to what runs for SFTP, or else to its shell. None
 /// where it cannot be made.
 fn two_views(shown: impl Fn(&Fleet) -> PathBuf, to_sftp: bool) -> Option<(Fleet, PathBuf)> {
+    two_views_of((shown, to_sftp), "", "")
+}
+
+/// The same, after some preparation by each login, and with more settings of its sshd.
+fn two_views_of(
+    (shown, to_sftp): (impl Fn(&Fleet) -> PathBuf, bool),
+    preparation: &str,
+    settings: &str,
+) -> Option<(Fleet, PathBuf)> {
     if !rustix::process::getuid().is_root() {
         return crate::mounts::skip("needs root to mount");
     }
@@ -32,17 +41,20 @@ fn two_views(shown: impl Fn(&Fleet) -> PathBuf, to_sftp: bool) -> Option<(Fleet,
     };
     force(
         &fleet,
-        &format!("case \"$SSH_ORIGINAL_COMMAND\" in *sftp-server*) {sftp} ;; *) {shell} ;; esac"),
+        &format!(
+            "{preparation}\ncase \"$SSH_ORIGINAL_COMMAND\" in *sftp-server*) {sftp} ;; *) {shell} ;; esac"
+        ),
+        settings,
     );
     Some((fleet, other))
 }
 
 /// Has every login to the device come to this script.
-fn force(fleet: &Fleet, script: &str) {
+fn force(fleet: &Fleet, script: &str, settings: &str) {
     let file = fleet.path("device1/views");
     fs::write(&file, format!("{script}\n")).expect("writing a script");
-    let line = format!("ForceCommand exec sh {}", file.display());
-    fleet.device(1).server.reconfigure(&line);
+    let lines = format!("ForceCommand exec sh {}\n{settings}", file.display());
+    fleet.device(1).server.reconfigure(&lines);
 }
 
 fn source(fleet: &Fleet) -> PathBuf {
@@ -101,7 +113,8 @@ fn a_source_that_only_sftp_shows_is_emptied_by_sftp_alone() {
 
 #[test]
 fn where_both_show_a_folder_that_of_sftp_is_emptied() {
-    let Some((fleet, other)) = two_views(source, true) else {
+    // The device permits SFTP and one lane.
+    let Some((fleet, other)) = two_views_of((source, true), "", "MaxSessions 2") else {
         return;
     };
     let device = fleet.device(1);
@@ -131,23 +144,62 @@ fn where_both_show_a_folder_that_of_sftp_is_emptied() {
     assert!(shortcomings(&fleet).contains("other folders than its shell"));
 }
 
-#[test]
-fn a_file_that_cannot_be_opened_by_sftp_is_not_told_as_changed() {
-    let Some((fleet, other)) = two_views(source, true) else {
-        return;
-    };
-    let device = fleet.device(1);
-    device.record("img.raw", content("img", 2 << 20));
-    // By chance both folders were modified in the same second.
-    for folder in [&device.folder, &other] {
+/// By chance both folders were modified in the same second, as in images that are built reproducibly.
+fn modified_together(folders: [&Path; 2]) {
+    for folder in folders {
         let folder = fs::File::open(folder).expect("opening");
         folder
             .set_modified(SystemTime::UNIX_EPOCH)
             .expect("setting the time");
     }
-    fleet.sweep().exits(1).says("img.raw");
-    fleet.assert_left("device1", "img.raw", "unproved");
-    fleet.assert_nothing_lost();
+}
+
+#[test]
+fn two_folders_of_the_same_second_are_told_apart_before_a_file_is_renamed() {
+    let Some((fleet, other)) = two_views(source, true) else {
+        return;
+    };
+    let device = fleet.device(1);
+    fs::write(other.join("of sftp"), content("of sftp", 2 << 20)).expect("writing");
+    let file = fs::File::open(other.join("of sftp")).expect("opening");
+    file.set_modified(a_minute_ago()).expect("setting the time");
+    device.record("img.raw", content("img", 2 << 20));
+    modified_together([&device.folder, &other]);
+    for _ in 0..2 {
+        fleet.sweep().exits(0);
+        std::thread::sleep(crate::context::SETTLE);
+        assert_eq!(device.paths(), [Path::new("img.raw")]);
+        assert!(!device.folder.join(".gleaner-withdrawn").exists());
+        // The trial has modified what SFTP shows: as if the next visit came a minute later.
+        let folder = fs::File::open(&other).expect("the folder of SFTP");
+        folder.set_modified(a_minute_ago()).expect("setting the time");
+    }
+    fleet.assert_store_holds(&[("device1/of sftp", content("of sftp", 2 << 20))]);
+    assert_eq!(fs::read_dir(&other).expect("the folder of SFTP").count(), 0);
+    assert!(shortcomings(&fleet).contains("other folders than its shell"));
+}
+
+#[test]
+fn views_are_compared_where_sftp_lists_and_the_shell_only_looks() {
+    // The stat of GNU with the find of BusyBox, as on many a NAS.
+    let tools = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink("/usr/bin/busybox", tools.path().join("find")).expect("a link");
+    let preparation = format!("PATH={}:$PATH; export PATH", tools.path().display());
+    let Some((fleet, other)) = two_views_of((source, true), &preparation, "") else {
+        return;
+    };
+    let device = fleet.device(1);
+    device.write("img.raw", &content("of the shell", 2 << 20));
+    fs::write(other.join("img.raw"), content("of sftp", 2 << 20)).expect("writing");
+    let file = fs::File::open(other.join("img.raw")).expect("opening");
+    file.set_modified(a_minute_ago()).expect("setting the time");
+    modified_together([&device.folder, &other]);
+    fleet.sweep();
+    std::thread::sleep(crate::context::SETTLE);
+    fleet.sweep().exits(0);
+    fleet.assert_store_holds(&[("device1/img.raw", content("of sftp", 2 << 20))]);
+    assert_eq!(device.paths(), [Path::new("img.raw")]);
+    assert!(shortcomings(&fleet).contains("other folders than its shell"));
 }
 
 #[test]

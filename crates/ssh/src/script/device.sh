@@ -284,11 +284,13 @@ $tag" 2>/dev/null
         ;;
     # What rename(2) does and nothing else: mv would copy where that fails. Folders that are missing are made, and made again
     # where a timer that removes empty folders was quicker. A file that is
-    # open stays where it is: whoever writes to it may be about to rename it.
+    # open stays where it is: whoever writes to it may be about to rename it. A name given twice only has to be there: if it
+    # is not, nothing is renamed.
     rename)
         there perl -e "$asked"'
         while (defined($from = <STDIN>) && defined($to = <STDIN>)) {
-            chomp($from, $to); if (asked($from) eq "o") { print "o"; next }
+            chomp($from, $to); if ($from eq $to) { lstat $to or exit; print 1; next }
+            if (asked($from) eq "o") { print "o"; next }
             $is_done = rename $from, $to; $tries = 0;
             while (!$is_done && $! == 2 && lstat $from && $tries++ < 8) {
                 $at = 0;

@@ -1,10 +1,12 @@
 //! Renaming files, and looking at them under their new names: asked for in one breath, and answered within one round trip.
 
+use bytes::Buf;
 use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Looked, Move, Moved};
 use model::{RelativePath, SourcePath};
 
 use super::SshSession;
 use super::inspect::{ask_to_look, beginning_of, portions};
+use super::trial::{Standing, Trial, of_another_view};
 use crate::lane::{LaneError, Lanes, Lease};
 use crate::naming::Naming;
 
@@ -12,13 +14,66 @@ use crate::naming::Naming;
 const MOST_MOVES: usize = 1024;
 
 impl SshSession {
-    /// Whatever the script does not rename, SFTP may, or has words for why not.
+    /// Renames once it is proved that shell and SFTP show the same. The first renames of a session prove
+    /// that; others wait for them.
     pub(super) async fn move_all(
         &self,
         source: &SourcePath,
         moves: &[Move],
     ) -> Result<Vec<Moved>, DeviceFailure> {
-        let done = self.move_together(source, moves).await?;
+        let mut proved = self.views.proved.lock().await;
+        let lanes = self.shell().filter(|_| !proved.contains(source));
+        let standing = match lanes {
+            Some(lanes) => self.begin_trial(lanes, source, moves).await?,
+            None if self.views.is_listed_by_another(source) => Standing::OfAnotherView,
+            None => Standing::Known,
+        };
+        let (Standing::OnTrial(trial), Some(lanes)) = (&standing, lanes) else {
+            if matches!(standing, Standing::Known) && !moves.is_empty() {
+                proved.insert(source.clone());
+            }
+            drop(proved);
+            return self.move_proved(source, moves, &standing).await;
+        };
+        let done = self.move_together(source, moves, Some(trial)).await?;
+        let answers = if done.iter().any(Option::is_some) {
+            proved.insert(source.clone());
+            drop(proved);
+            self.move_rest(source, moves, done).await?
+        } else {
+            let ended = self.end_trial(lanes, source, trial).await?;
+            if !self.views.differ() {
+                proved.insert(source.clone());
+            }
+            drop(proved);
+            self.move_proved(source, moves, &ended).await?
+        };
+        if answers.iter().all(Result::is_err) && !self.views.differ() {
+            self.remove_trial(source, trial).await?;
+        }
+        Ok(answers)
+    }
+
+    async fn move_proved(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+        standing: &Standing,
+    ) -> Result<Vec<Moved>, DeviceFailure> {
+        if matches!(standing, Standing::OfAnotherView) && self.views.is_listed_by_another(source) {
+            return Ok(moves.iter().map(|_| Err(of_another_view())).collect());
+        }
+        let done = self.move_together(source, moves, None).await?;
+        self.move_rest(source, moves, done).await
+    }
+
+    /// Whatever the script does not rename, SFTP may, or has words for why not.
+    async fn move_rest(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+        done: Vec<Option<Moved>>,
+    ) -> Result<Vec<Moved>, DeviceFailure> {
         let left = moves.iter().zip(&done).filter(|(_, moved)| moved.is_none());
         let left: Vec<Move> = left.map(|(step, _)| step.clone()).collect();
         let mut others = match left.is_empty() {
@@ -51,13 +106,17 @@ impl SshSession {
         &self,
         source: &SourcePath,
         moves: &[Move],
+        trial: Option<&Trial>,
     ) -> Result<Vec<Option<Moved>>, DeviceFailure> {
         let (Some(lanes), true) = (self.shell(), self.renames_together) else {
             return Ok(vec![None; moves.len()]);
         };
         let names = |step: &Move| [&step.from, &step.to].map(|path| Self::path(source, path));
         let names: Vec<[Vec<u8>; 2]> = moves.iter().map(names).collect();
-        let (told, mut seen) = match self.ask_to_move(lanes, &names).await {
+        let has_to_be_there = trial
+            .and_then(Trial::folder)
+            .map(|folder| Self::path(source, folder));
+        let (told, mut seen) = match self.ask_to_move(lanes, &names, has_to_be_there.as_ref()).await {
             Ok(answers) => answers,
             Err(error) => return Err(self.lane_lost(error).await),
         };
@@ -84,15 +143,18 @@ impl SshSession {
         Ok(of_each.collect())
     }
 
-    /// Which of them were renamed, as far as that was told, and what was seen under the new names.
+    /// Which of them were renamed, as far as that was told, and what was seen under the new names. Nothing is
+    /// renamed where the folder that has to be there is not.
     async fn ask_to_move(
         &self,
         lanes: &Lanes,
         names: &[[Vec<u8>; 2]],
+        has_to_be_there: Option<&Vec<u8>>,
     ) -> Result<(Vec<Told>, Vec<Option<Looked>>), LaneError> {
         let mut lane = lanes.lease().await?;
         for some in names.chunks(MOST_MOVES) {
-            let paths = some.iter().flatten().map(Vec::as_slice);
+            let first = has_to_be_there.into_iter().flat_map(|folder| [folder, folder]);
+            let paths = first.chain(some.iter().flatten()).map(Vec::as_slice);
             let naming = Naming::of(paths.clone());
             lane.ask_about("rename", &naming, &naming.arguments(paths))
                 .await?;
@@ -105,7 +167,7 @@ impl SshSession {
         };
         let mut told = Vec::with_capacity(names.len());
         for some in names.chunks(MOST_MOVES) {
-            told.extend(renames_told(&mut lane, some.len()).await?);
+            told.extend(renames_told(&mut lane, some.len(), has_to_be_there.is_some()).await?);
         }
         let mut seen = Vec::with_capacity(names.len());
         while let Some((naming, some)) = asked.take() {
@@ -131,9 +193,13 @@ enum Told {
 }
 
 /// One byte for each rename of a question.
-async fn renames_told(lane: &mut Lease<'_>, count: usize) -> Result<Vec<Told>, LaneError> {
+async fn renames_told(lane: &mut Lease<'_>, count: usize, is_on_trial: bool) -> Result<Vec<Told>, LaneError> {
     let end = format!("\n{}\n", lane.tag());
-    let answer = lane.until(end.as_bytes()).await?;
+    let mut answer = lane.until(end.as_bytes()).await?;
+    if is_on_trial && !answer.is_empty() {
+        // The first byte says that the folder is there.
+        answer.advance(1);
+    }
     if answer.len() > count {
         return Err(LaneError::Nonsense(beginning_of(&answer)));
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::SshSession;
 use super::inspect::{endless_open_files, identity_of, kind_of};
+use super::views::ListedBy;
 use crate::lane::{LaneError, Lanes};
 use crate::open_files::{OpenFiles, listed};
 use crate::records::{Record, Status, path_in_trouble};
@@ -21,6 +22,8 @@ use crate::script::anchored;
 const BATCH: usize = 256;
 /// Things that find could not do: the script tells the last hundred.
 const MOST_TROUBLES: usize = 100;
+/// Bytes of a listing that are passed over because SFTP may show other folders: a hundred thousand names.
+const MOST_DOUBTFUL: usize = 16 * 1024 * 1024;
 /// Bytes of a name that is no path, or of find's words, that are shown.
 const SHOWN: usize = 256;
 /// The message for a source that only the shell sees.
@@ -63,6 +66,7 @@ impl SshSession {
         let Some(lanes) = self.shell().filter(|_| self.dialect.lists()) else {
             return self.list_by_sftp(source, items).await;
         };
+        self.views.note_listing(source, ListedBy::Shell);
         let listed = async {
             match self.list_by_script(lanes, source, items.clone()).await? {
                 // Whatever was listed is forgotten: it may not be what SFTP shows.
@@ -107,6 +111,12 @@ impl SshSession {
                 Record::Status(_) | Record::Unlistable(_) | Record::Trouble(_)
             );
             if names_something && !self.seems_the_same(source).await {
+                // A device may permit no other lane: this one is used again.
+                match lane.forgo_listing(self.dialect, MOST_DOUBTFUL).await {
+                    Ok(()) => lane.put_back(),
+                    Err(LaneError::Excess(_)) => drop(lane),
+                    Err(error) => return Err(error),
+                }
                 return Ok(ScriptEnd::Doubtful);
             }
             match record {
@@ -165,6 +175,7 @@ impl SshSession {
 
     /// Lists folder by folder, several at once. What waits to be listed is remembered: folders, not files.
     async fn list_by_sftp(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
+        self.views.note_listing(source, ListedBy::Sftp);
         let mut waiting: Vec<Option<RelativePath>> = vec![None];
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let mut listings = JoinSet::new();

@@ -1,9 +1,11 @@
 //! Whether SFTP and the shell of a device show the same folders.
 //!
 //! On a NAS, and wherever the root is changed for SFTP alone, one path means two folders. What the shell
-//! renames could never be read by SFTP then. The shell says when the source was last modified while
-//! connecting, and SFTP is asked the same beside that. The two answers are compared once something lies in
-//! the source: a visit to an empty source waits for nothing.
+//! renames could never be read by SFTP then. A folder that one makes and the other sees is the proof: it is
+//! asked for before the first rename (`trial`). What costs no round trip says in most cases sooner that they
+//! differ: the shell says when the source was last modified while connecting, and SFTP is asked the same
+//! beside that. The two answers are compared once something lies in the source: a visit to an empty source
+//! waits for nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +25,9 @@ use crate::script::anchored;
 
 /// How often a folder is looked at that changes from look to look, as one does to which a camera writes all
 /// the time.
-const MOST_LOOKS: usize = 4;
+pub(super) const MOST_LOOKS: usize = 4;
+/// Seconds by which a folder that was changed just now may seem older: FAT keeps every other second.
+const COARSENESS: i64 = 3;
 
 /// What is known of the two views.
 #[derive(Debug, Default)]
@@ -31,6 +35,18 @@ pub(super) struct Views {
     differ: AtomicBool,
     compared: Mutex<HashSet<SourcePath>>,
     looks: HashMap<SourcePath, Look>,
+    /// By what each source was listed last.
+    listings: Mutex<HashMap<SourcePath, ListedBy>>,
+    /// Sources for which a trial has proved that both show the same. Who wants to know waits for a trial
+    /// under way.
+    pub(super) proved: tokio::sync::Mutex<HashSet<SourcePath>>,
+}
+
+/// What listed a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ListedBy {
+    Shell,
+    Sftp,
 }
 
 /// One source, as both saw it while connecting.
@@ -38,6 +54,8 @@ pub(super) struct Views {
 struct Look {
     /// When the shell says that it was last modified; `None` where it sees no such folder.
     by_shell: Option<Timestamp>,
+    /// The device's clock, told after that.
+    told: Option<Timestamp>,
     by_sftp: Mutex<Option<Asked>>,
 }
 
@@ -67,19 +85,33 @@ impl Seen {
         match self {
             Self::Modified(modified) => i64::from(modified) == by_shell.seconds() & i64::from(u32::MAX),
             Self::Nothing => false,
+            // The trial will tell.
             Self::Unclear => true,
+        }
+    }
+
+    /// Whether it was changed since the device told its clock, as by the script, which asks for leases in it.
+    fn is_since(self, told: Option<Timestamp>) -> bool {
+        match (self, told) {
+            (Self::Modified(modified), Some(told)) => i64::from(modified) >= told.seconds() - COARSENESS,
+            _ => false,
         }
     }
 }
 
 impl Views {
     /// Has SFTP look at what the shell has looked at.
-    pub(super) fn of(files: &sftp::Client, sources: &[SourcePath], by_shell: &[Option<Timestamp>]) -> Self {
+    pub(super) fn of(
+        files: &sftp::Client,
+        sources: &[SourcePath],
+        (by_shell, told): (&[Option<Timestamp>], Option<Timestamp>),
+    ) -> Self {
         let look = |(source, by_shell): (&SourcePath, &Option<Timestamp>)| {
             let (files, path) = (files.clone(), anchored(source.as_bytes()));
             let asked = tokio::spawn(async move { look_by_sftp(&files, &path).await });
             let look = Look {
                 by_shell: *by_shell,
+                told,
                 by_sftp: Mutex::new(Some(Asked(asked))),
             };
             (source.clone(), look)
@@ -95,7 +127,18 @@ impl Views {
         self.differ.load(Ordering::Relaxed)
     }
 
-    fn note_difference(&self, source: &SourcePath) {
+    pub(super) fn note_listing(&self, source: &SourcePath, by: ListedBy) {
+        let mut listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        listings.insert(source.clone(), by);
+    }
+
+    /// Whether what was listed last may be no file of SFTP's.
+    pub(super) fn is_listed_by_another(&self, source: &SourcePath) -> bool {
+        let listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        self.differ() && listings.get(source) == Some(&ListedBy::Shell)
+    }
+
+    pub(super) fn note_difference(&self, source: &SourcePath) {
         tracing::warn!(
             source = %source,
             "the SFTP server shows other folders than the shell: SFTP alone is used from here on"
@@ -119,7 +162,7 @@ impl Views {
         let by_shell = look.by_shell?;
         let asked = look.by_sftp.lock().unwrap_or_else(PoisonError::into_inner).take();
         let seen = (&mut asked?.0).await.ok()?;
-        Some(seen.is(by_shell))
+        Some(seen.is(by_shell) || seen.is_since(look.told))
     }
 }
 
@@ -145,10 +188,12 @@ impl SshSession {
     /// difference.
     pub(super) async fn is_the_same(&self, lanes: &Lanes, source: &SourcePath) -> Result<bool, LaneError> {
         let folder = anchored(source.as_bytes());
-        let mut before = self.look_by_shell(lanes, &folder).await?;
+        // The folder itself, should its name be that of a link.
+        let within = [&folder, &b"/."[..]].concat();
+        let mut before = self.look_by_shell(lanes, &within).await?;
         for _ in 0..MOST_LOOKS {
             let seen = look_by_sftp(&self.files, &folder).await;
-            let after = self.look_by_shell(lanes, &folder).await?;
+            let after = self.look_by_shell(lanes, &within).await?;
             let (Some(first), Some(second)) = (before, after) else {
                 break;
             };
@@ -161,8 +206,7 @@ impl SshSession {
             }
             before = after;
         }
-        // What changes all the time cannot be compared. If the views differ, withdrawn files cannot be read:
-        // `unproved`.
+        // What changes all the time cannot be compared: the trial will tell.
         self.views.note_agreement(source);
         Ok(true)
     }
@@ -183,10 +227,14 @@ impl SshSession {
         }
     }
 
-    async fn look_by_shell(&self, lanes: &Lanes, folder: &[u8]) -> Result<Option<Timestamp>, LaneError> {
+    /// When the shell says that it was last modified; `None` where it sees nothing.
+    pub(super) async fn look_by_shell(
+        &self,
+        lanes: &Lanes,
+        path: &[u8],
+    ) -> Result<Option<Timestamp>, LaneError> {
         let mut lane = lanes.lease().await?;
-        // The folder itself, should its name be that of a link.
-        ask_to_look(&mut lane, &[[folder, b"/."].concat()]).await?;
+        ask_to_look(&mut lane, &[path.to_vec()]).await?;
         let (mut open_files, mut modified) = (OpenFiles::default(), None);
         loop {
             let record = self.record(&mut lane).await?;
@@ -231,5 +279,13 @@ mod tests {
             "before 1970"
         );
         assert!(!Seen::Nothing.is(at) && Seen::Unclear.is(at));
+    }
+
+    #[test]
+    fn a_folder_that_has_changed_since_the_clock_was_told_is_no_other() {
+        let told = Some(Timestamp::from_seconds(1_700_000_000));
+        assert!(Seen::Modified(1_700_000_001).is_since(told) && Seen::Modified(1_699_999_998).is_since(told));
+        assert!(!Seen::Modified(1_699_999_000).is_since(told) && !Seen::Nothing.is_since(told));
+        assert!(!Seen::Modified(1_700_000_001).is_since(None));
     }
 }

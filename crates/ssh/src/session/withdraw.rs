@@ -13,7 +13,7 @@ use crate::pipeline::in_order;
 use crate::script::anchored;
 
 /// Only the login user may look into folders that we make.
-const FOLDER_PERMISSIONS: u32 = 0o700;
+pub(super) const FOLDER_PERMISSIONS: u32 = 0o700;
 /// Folders remembered as made; beyond that, all are forgotten and made again, which does no harm.
 const MOST_REMEMBERED: usize = 20_000;
 /// How often folders are made again that somebody removes before anything is in them.
@@ -306,14 +306,14 @@ impl SshSession {
     }
 
     /// What is removed has to be made again.
-    fn forget_folders(&self, source: &SourcePath, paths: &[RelativePath]) {
+    pub(super) fn forget_folders(&self, source: &SourcePath, paths: &[RelativePath]) {
         let mut made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
         for path in paths {
             made.remove(&Self::path(source, path));
         }
     }
 
-    async fn remove_each_folder(
+    pub(super) async fn remove_each_folder(
         &self,
         source: &SourcePath,
         paths: &[RelativePath],
