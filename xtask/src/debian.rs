@@ -14,7 +14,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 19] = [
+const NEEDS: [Need; 20] = [
     Need {
         program: "cc",
         package: "build-essential",
@@ -89,6 +89,11 @@ const NEEDS: [Need; 19] = [
         program: "mkfs.ext4",
         package: "e2fsprogs",
         why: "small file systems that run full",
+    },
+    Need {
+        program: "/usr/bin/python3",
+        package: "python3",
+        why: "recorders that hide what they write to",
     },
     Need {
         program: "bindfs",
