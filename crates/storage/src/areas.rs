@@ -182,14 +182,17 @@ impl<D: Disk> Shared<D> {
         let notes = open_or_make_folder(disk, &handles.own_folder, NOTES)?;
         let name = note_name(folder);
         let oldest = self.settings.clock.now().minus(REWRITE_AFTER);
-        if disk
+        // Paths are bytes, and the note is text.
+        let text = hex(folder);
+        let is_fresh = disk
             .status_at(&notes, &name)
-            .is_ok_and(|status| status.changed >= oldest)
-        {
+            .is_ok_and(|status| status.changed >= oldest);
+        // One that a disk has spoiled would hide what a crash leaves in the area.
+        let noted = read_small_file(disk, &notes, &name, MAX_PATH);
+        if is_fresh && noted.is_ok_and(|noted| noted.as_deref() == Some(text.as_bytes())) {
             return Ok(());
         }
-        // Paths are bytes, and the note is text.
-        replace_file(disk, &notes, &name, &hex(folder))?;
+        replace_file(disk, &notes, &name, &text)?;
         // The names of the staging folders are not durable by themselves.
         for folder in [&handles.own_folder, &handles.staging, &handles.control] {
             disk.flush_folder(folder)?;
@@ -207,7 +210,8 @@ impl<D: Disk> Shared<D> {
         let mut found = Vec::new();
         for entry in disk.entries(&notes)? {
             let name = entry?.name;
-            let text = read_small_file(disk, &notes, &name, MAX_PATH)?;
+            // One that cannot be read is written again when its area is used again.
+            let text = read_small_file(disk, &notes, &name, MAX_PATH).unwrap_or_default();
             let folder = text.and_then(|text| unhex(std::str::from_utf8(&text).ok()?));
             let status = disk.status_at(&notes, &name);
             if let (Some(folder), Ok(status)) = (folder, status) {

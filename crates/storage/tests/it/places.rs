@@ -115,6 +115,26 @@ fn staging_beside_a_folder_is_tidied_and_goes_once_it_is_long_unused() {
 }
 
 #[test]
+fn a_note_of_staging_that_a_disk_has_spoiled_is_written_again() {
+    let (home, disk, store) = divided();
+    drop(store);
+    let notes = home.path.join(".gleaner/staging/ours/beside");
+    let note = fs::read_dir(&notes).unwrap().next().unwrap().unwrap().path();
+    fs::write(&note, b"\xff\0 spoiled").unwrap();
+    fs::write(area(&home).join("sealed/0-1"), b"left by a crash").unwrap();
+    let store = home.open_with(&disk, inline_settings());
+    // Nothing says where the area is, and nothing fails over that.
+    block_on(store.tidy_staging(now().minus(Duration::from_hours(1)))).unwrap();
+    disk.refuse(once("link", Errno::XDEV));
+    assert_eq!(block_on(published(&store, "day/b", b"wasp")), Ok(Placed::New));
+    disk.refuse_nothing();
+    drop(store);
+    let store = home.open_with(&disk, inline_settings());
+    block_on(store.tidy_staging(now().minus(Duration::from_hours(1)))).unwrap();
+    assert_eq!(count(&area(&home).join("sealed")), 0);
+}
+
+#[test]
 fn a_mount_within_the_store_has_a_room_and_a_staging_of_its_own() {
     let home = Home::new();
     let Some(mount) = Mount::tmpfs(&home.path.join("r1"), 4) else {
