@@ -188,8 +188,8 @@ impl<D: Disk> Shared<D> {
             .status_at(&notes, &name)
             .is_ok_and(|status| status.changed >= oldest);
         // One that a disk has spoiled would hide what a crash leaves in the area.
-        let noted = read_small_file(disk, &notes, &name, MAX_PATH);
-        if is_fresh && noted.is_ok_and(|noted| noted.as_deref() == Some(text.as_bytes())) {
+        let written = read_small_file(disk, &notes, &name, MAX_PATH);
+        if is_fresh && written.is_ok_and(|written| written.as_deref() == Some(text.as_bytes())) {
             return Ok(());
         }
         replace_file(disk, &notes, &name, &text)?;

@@ -168,17 +168,20 @@ fn disagreeing(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> 
     found
 }
 
-/// Whether a file of the store may have this name: that of its device and path, or what a conflict makes of it.
+/// Whether a file of the store may have this name: that of its device and path, or what a conflict makes of it. A
+/// folder that is obstructed is named after itself alone.
 pub(crate) fn belongs(name: &Path, device: &str, path: &Path, digest: &Digest) -> bool {
     let wanted: Vec<&[u8]> = std::iter::once(device.as_bytes())
         .chain(path.iter().map(OsStrExt::as_bytes))
         .collect();
     let found: Vec<&[u8]> = name.iter().map(OsStrExt::as_bytes).collect();
-    wanted.len() == found.len()
-        && wanted
-            .iter()
-            .zip(&found)
-            .all(|(wanted, found)| wanted == found || is_dressed(found, wanted, digest))
+    let is_rightly_called = |(depth, (part, found)): (usize, (&&[u8], &&[u8]))| {
+        let of_folder = recording::digest(&wanted[..=depth].join(&b'/'));
+        let is_last = depth + 1 == wanted.len();
+        part == found || is_dressed(found, part, if is_last { digest } else { &of_folder })
+    };
+    let mut parts = wanted.iter().zip(&found).enumerate();
+    wanted.len() == found.len() && parts.all(is_rightly_called)
 }
 
 /// Whether the part is `stem~<digits of the digest>.ext` of the other, perhaps with a shorter stem.
