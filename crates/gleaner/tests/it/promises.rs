@@ -168,8 +168,8 @@ fn disagreeing(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> 
     found
 }
 
-/// Whether a file of the store may have this name: that of its device and path, or what a conflict makes of it. A
-/// folder that is obstructed is named after itself alone.
+/// Whether a file of the store may have this name: that of its device and path, or what a conflict makes of
+/// it. A folder that is obstructed is named after itself alone.
 pub(crate) fn belongs(name: &Path, device: &str, path: &Path, digest: &Digest) -> bool {
     let wanted: Vec<&[u8]> = std::iter::once(device.as_bytes())
         .chain(path.iter().map(OsStrExt::as_bytes))
