@@ -18,7 +18,8 @@ async fn a_link_is_cut_once_and_the_rest_can_be_fetched() {
     let fetched = field.folder().join("fetched");
 
     let cut = field.sftp(&format!("get large {}\n", fetched.display())).await;
-    assert_eq!(cut.status.code(), Some(255), "{}", stderr(&cut));
+    // sftp ends with a status of its own, or by SIGPIPE when it asks for more after its ssh has ended.
+    assert!(!cut.status.success(), "{}", stderr(&cut));
     assert!(field.devices[0].was_cut());
     let got = fs::read(&fetched).unwrap();
     assert!(got.len() < 6 << 20, "{} bytes came", got.len());
