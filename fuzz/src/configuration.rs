@@ -9,7 +9,7 @@ use gleaner::config::{self, Checked, Config};
 
 const FILE: &str = "/etc/gleaner/gleaner.toml";
 /// A fleet may have 10,000 devices; to show and read back some dozens tells as much.
-const MOST_DEVICES: usize = 40;
+const MAX_DEVICES: usize = 40;
 /// Ten thousand devices, each with names of the greatest length.
 const MOST: usize = 256 << 20;
 
@@ -37,7 +37,7 @@ fn check(text: &[u8]) -> Result<Checked, Report> {
 }
 
 fn shown_and_read_back(config: &Config) {
-    if config.devices.len() > MOST_DEVICES {
+    if config.devices.len() > MAX_DEVICES {
         return;
     }
     let shown = Shown::all(config).to_string();

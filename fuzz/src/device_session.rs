@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use engine::ports::device::{
-    Chunk, DeviceFailure, DigestRequest, FileFault, Looked, Move, Openness, SMALL, Session, SurveyItem,
-    Wanted,
+    Chunk, DeviceFailure, DigestRequest, FileFault, InspectResult, Move, Openness, SMALL_FILE_MAX, Session,
+    SmallFileRequest, SurveyItem,
 };
 use model::{DeviceName, Identity, RelativePath, SourcePath, Timestamp};
 use ssh::{SshSession, fuzzing};
@@ -16,13 +16,13 @@ use crate::input::Input;
 use crate::server::{Pieces, client_of_an_empty_server, run};
 
 /// Paths in one question: enough for two portions to have several.
-const MOST_PATHS: usize = 16;
+const MAX_PATHS: usize = 16;
 /// Files that are asked about at once whether they are what they were: enough for them to be told together.
 const CONFIRMED: usize = 40;
 /// So long after connecting its early listing is stale.
 const STALE: Duration = Duration::from_secs(11);
 /// Questions in one session.
-const MOST_QUESTIONS: usize = 6;
+const MAX_QUESTIONS: usize = 6;
 /// What a session may hold beside what the device said: buffers, and the budget of small files.
 const BESIDE: usize = 8 << 20;
 /// A digit of a record is a byte; a record in memory, with its path, is more.
@@ -42,7 +42,7 @@ pub(crate) fn hold(input: &[u8]) {
         .line()
         .split(|byte| *byte == b'|')
         .filter_map(path_and_size)
-        .take(MOST_PATHS)
+        .take(MAX_PATHS)
         .collect();
     let said = input.0.to_vec();
     let asked = |pieces: Vec<Vec<u8>>| run(conversation(questions, &paths, pieces, &said));
@@ -59,7 +59,7 @@ pub(crate) fn hold(input: &[u8]) {
 fn path_and_size(text: &[u8]) -> Option<(RelativePath, u64)> {
     let text = String::from_utf8_lossy(text);
     let (path, size) = text.split_once('=').unwrap_or((&text, ""));
-    Some((RelativePath::new(path).ok()?, size.parse().unwrap_or(SMALL)))
+    Some((RelativePath::new(path).ok()?, size.parse().unwrap_or(SMALL_FILE_MAX)))
 }
 
 /// Asks all questions in turn, and tells what came of each.
@@ -81,7 +81,7 @@ async fn conversation(
     };
     let names: Vec<RelativePath> = paths.iter().map(|(path, _)| path.clone()).collect();
     let mut outcomes = vec![format!("{:?} {:?}", session.abilities(), session.facts())];
-    for question in questions.iter().take(MOST_QUESTIONS) {
+    for question in questions.iter().take(MAX_QUESTIONS) {
         outcomes.push(match question {
             b's' => survey(&session, &source).await,
             // A listing that was asked for while connecting is not worth hearing any more.
@@ -114,7 +114,7 @@ async fn conversation(
 }
 
 /// A file is closed only if the device says so: of a lease, or of a scan that was complete.
-fn none_closed_unsaid(seen: &[Looked], said: &[u8]) {
+fn none_closed_unsaid(seen: &[InspectResult], said: &[u8]) {
     let has_said = |record: &[u8]| said.windows(record.len()).any(|window| window == record);
     if !has_said(b"k ") && !has_said(b"w\0") && !has_said(b"w\n") {
         let mut looks = seen.iter().flatten();
@@ -237,7 +237,7 @@ async fn together(
         let (chunks, taken) = mpsc::unbounded_channel();
         let (outcome, told) = oneshot::channel();
         waiting.push((*expected_size, taken, told));
-        wanted.push(Wanted {
+        wanted.push(SmallFileRequest {
             path: path.clone(),
             expected_size: *expected_size,
             chunks,
@@ -274,7 +274,7 @@ async fn one_of_them(
         assert_eq!(credit, chunk.bytes.len());
         bytes.extend_from_slice(&chunk.bytes);
     }
-    assert!(bytes.len() as u64 <= expected.min(SMALL));
+    assert!(bytes.len() as u64 <= expected.min(SMALL_FILE_MAX));
     assert!(bytes.is_empty() || said.windows(bytes.len()).any(|window| window == bytes));
     match told.await {
         Ok(Ok(size)) => assert_eq!(size, bytes.len() as u64, "told another size than was sent"),

@@ -2,7 +2,7 @@
 
 use engine::placement::{Candidates, Layout, NameRule, Subject, place};
 use engine::withdrawn::{beside, hidden, in_source, is_within, parse};
-use model::{DeviceName, Digest, LedgerId, NameError, PassId, RelativePath, SourcePath, Timestamp};
+use model::{BatchId, DeviceName, Digest, LedgerId, NameError, RelativePath, SourcePath, Timestamp};
 
 use crate::input::Input;
 
@@ -11,7 +11,7 @@ const LONGEST_PART: usize = 255;
 /// Longer paths are refused by every system call.
 const LONGEST_PATH: usize = 4096;
 /// Deeper trees are folders that contain themselves.
-const MOST_FOLDERS: usize = 127;
+const MAX_FOLDERS: usize = 127;
 
 /// A line for the layout, beginning with `p` for portable names; one for the device, one for the source, one for the time of
 /// modification in seconds; what follows is the path on the device.
@@ -74,7 +74,7 @@ pub(crate) fn hold(input: &[u8]) {
 /// Judged without the help of what is judged: a path is admitted if all of its parts are, and they are not too many.
 fn admitted(path: &[u8]) -> Option<RelativePath> {
     let fit = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.contains(&0);
-    let has_bounds = path.len() <= LONGEST_PATH && folders_in(path) <= MOST_FOLDERS;
+    let has_bounds = path.len() <= LONGEST_PATH && folders_in(path) <= MAX_FOLDERS;
     let should_be = has_bounds && path.split(|byte| *byte == b'/').all(fit);
     let path = RelativePath::new(path).ok();
     assert_eq!(path.is_some(), should_be);
@@ -101,7 +101,7 @@ fn withdrawn_and_found_again(path: &RelativePath) {
         return;
     }
     let ledger = LedgerId::new("0123456789abcdef").unwrap();
-    let pass = PassId::new("20231114-1-0").unwrap();
+    let pass = BatchId::new("20231114-1-0").unwrap();
     let places = [
         in_source(&ledger, &pass, path),
         beside(&ledger, &pass, path),
@@ -111,13 +111,13 @@ fn withdrawn_and_found_again(path: &RelativePath) {
         let Ok(place) = place else {
             let (length, folders) = (path.as_bytes().len(), folders_in(path.as_bytes()));
             assert!(
-                length > LONGEST_PATH - 200 || folders > MOST_FOLDERS - 3,
+                length > LONGEST_PATH - 200 || folders > MAX_FOLDERS - 3,
                 "{path} cannot be withdrawn"
             );
             continue;
         };
         assert!(is_within(&place), "{place}");
-        assert!(place.as_bytes().len() <= LONGEST_PATH && folders_in(place.as_bytes()) <= MOST_FOLDERS);
+        assert!(place.as_bytes().len() <= LONGEST_PATH && folders_in(place.as_bytes()) <= MAX_FOLDERS);
         let found = parse(&place).unwrap();
         assert_eq!(found.original, *path);
         assert_eq!(
@@ -172,7 +172,7 @@ fn folders_in(path: &[u8]) -> usize {
 
 /// A name as it may stand in the store.
 fn admissible(name: &RelativePath, names: NameRule) {
-    assert!(name.as_bytes().len() <= LONGEST_PATH && folders_in(name.as_bytes()) <= MOST_FOLDERS);
+    assert!(name.as_bytes().len() <= LONGEST_PATH && folders_in(name.as_bytes()) <= MAX_FOLDERS);
     for part in name.as_bytes().split(|byte| *byte == b'/') {
         assert!((1..=LONGEST_PART).contains(&part.len()), "{name}");
         assert!(!matches!(part, b"." | b"..") && !part.contains(&0), "{name}");

@@ -5,7 +5,7 @@ use gleaner::config::quantity::{duration, rate, show_duration, show_size, size};
 use gleaner::config::template::Template;
 
 /// More ids are counted, not counted out.
-const MOST_IDS: u64 = 2000;
+const MAX_IDS: u64 = 2000;
 /// The longest template is no longer when it is expanded than so many characters more for each of its own.
 const LONGEST_ID: usize = 100;
 
@@ -27,7 +27,7 @@ pub(crate) fn hold(input: &[u8]) {
 
 fn ids(text: &str) {
     let Ok(ids) = Ids::parse(text) else { return };
-    if ids.count() > MOST_IDS {
+    if ids.count() > MAX_IDS {
         return;
     }
     let mut each: Vec<u32> = ids.iter().collect();

@@ -11,7 +11,7 @@ use ssh::{Compression, Target};
 use crate::input::Input;
 
 /// The longest message: a quote of 300 characters, each escaped, and whose it is.
-const LONGEST_MESSAGE: usize = 300 * 10 + 100;
+const MAX_MESSAGE_LENGTH: usize = 300 * 10 + 100;
 /// What is kept of the stream of errors, and what a message is made of.
 const MOST: usize = 1 << 20;
 
@@ -40,7 +40,7 @@ fn words(words: &[u8]) {
         let judgement = judge(&kept.0, through_jump, status);
         assert_eq!(judgement, judge(&kept.0, through_jump, status));
         let message = judgement.failure.message;
-        assert!(!message.trim().is_empty() && message.len() <= LONGEST_MESSAGE);
+        assert!(!message.trim().is_empty() && message.len() <= MAX_MESSAGE_LENGTH);
         assert!(!message.chars().any(char::is_control), "{message:?}");
     }
 }

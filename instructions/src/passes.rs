@@ -53,7 +53,7 @@ fn rules() -> DeviceRules {
         rules: Rules {
             settle: Duration::from_secs(30),
             settle_blind: Duration::from_mins(10),
-            longest_listing: Duration::from_mins(15),
+            max_listing_time: Duration::from_mins(15),
             exclude: Exclude::new(["*.tmp".to_owned(), "/cache/".to_owned()]).unwrap(),
             done_suffix: None,
             release: ReleaseRule::Delete,

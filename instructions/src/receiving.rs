@@ -110,16 +110,16 @@ fn store() -> (TempDir, DirectoryStore<SystemDisk>) {
         dir_mode: None,
         range_length: RANGE_LENGTH,
         executor: Executor::inline(),
-        clock: Arc::new(Standing),
+        clock: Arc::new(Remaining),
     };
     (folder, DirectoryStore::open(opened, settings).unwrap())
 }
 
 /// A clock that stands still.
 #[derive(Debug)]
-pub(crate) struct Standing;
+pub(crate) struct Remaining;
 
-impl Clock for Standing {
+impl Clock for Remaining {
     fn now(&self) -> Timestamp {
         Timestamp::from_seconds(1_700_000_000)
     }

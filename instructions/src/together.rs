@@ -1,6 +1,6 @@
 //! Small files that come in one stream.
 
-use engine::ports::{Session as _, Wanted};
+use engine::ports::{Session as _, SmallFileRequest};
 use ssh::fuzzing;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,7 +20,7 @@ pub(crate) fn fetch(count: usize) -> Work {
                 let (chunks, taken) = mpsc::unbounded_channel();
                 let (outcome, told) = oneshot::channel();
                 waiting.push((taken, told));
-                wanted.push(Wanted {
+                wanted.push(SmallFileRequest {
                     path,
                     expected_size: LENGTH as u64,
                     chunks,

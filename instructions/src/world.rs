@@ -11,16 +11,16 @@ use engine::event::{Event, Reporter};
 use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{
     Abilities, Chunk, ChunkSender, Clock, Condition, ConnectHints, Destination, DeviceFacts, DeviceFailure,
-    Devices, DigestRequest, Entry, EntryKind, FileFault, Inspection, Listed, Looked, Move, Moved, Openness,
-    Placed, Publication, PublishFault, Reproof, Room, SealedFile, Session, StagingKey, Store, StoreError,
-    SurveyItem, SurveySender, Wanted,
+    Devices, DigestRequest, Entry, EntryKind, FileFault, InspectResult, Inspection, ListingEnd, Move,
+    Openness, Placement, Publication, PublishFault, RenameResult, Reproof, Room, SealedFile, Session,
+    SmallFileRequest, StagingKey, Store, StoreError, SurveyItem, SurveySender,
 };
 use engine::world::World;
 use model::{DeviceName, Digest, Identity, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
 use sim::simulator::ledger::ModelLedger;
 
 use crate::path;
-use crate::receiving::Standing;
+use crate::receiving::Remaining;
 
 /// Bytes of each file.
 const SIZE: usize = 20_000;
@@ -41,7 +41,7 @@ impl Obliging {
     pub(crate) fn new(files: usize) -> Self {
         let counts = Arc::new(Counts::default());
         let facts = DeviceFacts {
-            clock: Some(Standing.now()),
+            clock: Some(Remaining.now()),
             boot_id: Some("e540966f-acc0-4bcb-b41b-700e49852b8d".to_owned()),
             uptime: Some(Duration::from_hours(24)),
             disks: Vec::new(),
@@ -76,7 +76,7 @@ impl World for Obliging {
     type Devices = Device;
     type Store = Home;
     type Ledger = ModelLedger;
-    type Clock = Standing;
+    type Clock = Remaining;
     type Reporter = Home;
 
     fn devices(&self) -> &Device {
@@ -88,8 +88,8 @@ impl World for Obliging {
     fn ledger(&self) -> &ModelLedger {
         &self.ledger
     }
-    fn clock(&self) -> &Standing {
-        &Standing
+    fn clock(&self) -> &Remaining {
+        &Remaining
     }
     fn reporter(&self) -> &Home {
         &self.home
@@ -163,7 +163,7 @@ impl Session for Device {
         false
     }
 
-    async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
+    async fn survey(&self, _: &SourcePath, items: SurveySender) -> Result<ListingEnd, DeviceFailure> {
         let removed = self.counts.removed.load(Ordering::Relaxed);
         let entry = |path: &RelativePath| {
             SurveyItem::Entry(Entry {
@@ -176,16 +176,20 @@ impl Session for Device {
         for files in self.files[removed..].chunks(BATCH) {
             items.send(files.iter().map(entry).collect()).await.unwrap();
         }
-        Ok(Listed::Whole)
+        Ok(ListingEnd::Whole)
     }
 
-    async fn rename(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
+    async fn rename(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<RenameResult>, DeviceFailure> {
         let targets: Vec<RelativePath> = moves.iter().map(|step| step.to.clone()).collect();
         let looks = self.inspect(source, &targets).await?;
         Ok(looks.into_iter().map(Ok).collect())
     }
 
-    async fn inspect(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<Vec<Looked>, DeviceFailure> {
+    async fn inspect(
+        &self,
+        _: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<InspectResult>, DeviceFailure> {
         let seen = |path| Inspection {
             identity: identity(number(path)),
             openness: Openness::Closed,
@@ -205,7 +209,11 @@ impl Session for Device {
         Ok(Ok(SIZE as u64))
     }
 
-    async fn fetch_together(&self, _: &SourcePath, files: Vec<Wanted>) -> Result<(), DeviceFailure> {
+    async fn fetch_together(
+        &self,
+        _: &SourcePath,
+        files: Vec<SmallFileRequest>,
+    ) -> Result<(), DeviceFailure> {
         for file in files {
             file.chunks.send(Chunk::from(self.content.clone())).unwrap();
             file.outcome.send(Ok(SIZE as u64)).unwrap();
@@ -297,8 +305,8 @@ impl Store for Home {
     async fn publish(
         &self,
         publications: Vec<Publication>,
-    ) -> Result<Vec<Result<Placed, PublishFault>>, StoreError> {
-        Ok(vec![Ok(Placed::New); publications.len()])
+    ) -> Result<Vec<Result<Placement, PublishFault>>, StoreError> {
+        Ok(vec![Ok(Placement::New); publications.len()])
     }
 
     async fn reprove(&self, _: &RelativePath, _: u64, _: &Digest) -> Result<Reproof, StoreError> {

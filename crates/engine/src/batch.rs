@@ -45,7 +45,7 @@ pub(crate) async fn run<W: World>(
     release::release(visit, source, recorded).await
 }
 
-fn divided(batch: Batch) -> (Vec<(Candidate, crate::ports::Remembered)>, Batch) {
+fn divided(batch: Batch) -> (Vec<(Candidate, crate::ports::KnownFile)>, Batch) {
     let (mut to_prove, mut to_gather) = (Vec::new(), Vec::new());
     for (candidate, decision) in batch {
         match decision {
@@ -74,7 +74,7 @@ const FIRST: Size = Size {
 
 /// Bytes of the names of all folders that the files of a batch are in, each folder counted for each file. Files that lie in a hundred folders
 /// would else cost as much memory as they have folders; ordinary ones come to a quarter of this.
-const MOST_FOLDER_BYTES: usize = 4 << 20;
+const MAX_FOLDER_BYTES: usize = 4 << 20;
 
 /// No batch is larger: three times so much is withdrawn at a time, and waits for its record.
 const LARGEST: Size = Size {
@@ -99,9 +99,9 @@ impl Size {
         let (mut bytes, mut folder_bytes): (u64, usize) = (0, 0);
         while let Some((candidate, decision)) = work.pop_front() {
             bytes = bytes.saturating_add(candidate.identity.size);
-            let name = candidate.lies_at.as_bytes();
-            folder_bytes += name.len() * candidate.lies_at.components().count();
-            let is_full = batch.len() >= self.files || bytes > self.bytes || folder_bytes > MOST_FOLDER_BYTES;
+            let name = candidate.current_path.as_bytes();
+            folder_bytes += name.len() * candidate.current_path.components().count();
+            let is_full = batch.len() >= self.files || bytes > self.bytes || folder_bytes > MAX_FOLDER_BYTES;
             if !batch.is_empty() && is_full {
                 work.push_front((candidate, decision));
                 break;
@@ -130,7 +130,7 @@ mod tests {
             (
                 Candidate {
                     original: path.clone(),
-                    lies_at: path,
+                    current_path: path,
                     identity,
                     settled_blind: false,
                 },
@@ -157,7 +157,7 @@ mod tests {
         let mut files = work(&vec![10; 2000]);
         for (number, (candidate, _)) in files.iter_mut().enumerate() {
             let deep = [&b"folder/".repeat(100)[..], number.to_string().as_bytes()].concat();
-            candidate.lies_at = RelativePath::new(deep).unwrap();
+            candidate.current_path = RelativePath::new(deep).unwrap();
         }
         let batch = LARGEST.take(&mut files);
         assert!(batch.len() < 100, "{}", batch.len());

@@ -51,7 +51,7 @@ pub(crate) struct Claimed {
 
 impl Claims {
     /// What the ledger remembers of the devices that are configured, before a sweep over some of them.
-    pub(crate) fn remembered(rows: Vec<(DeviceName, SourcePath, Claim)>, chosen: Chosen<'_>) -> Self {
+    pub(crate) fn from_ledger(rows: Vec<(DeviceName, SourcePath, Claim)>, chosen: Chosen<'_>) -> Self {
         let sources = |device: &DeviceRules| {
             let name = device.name.clone();
             device
@@ -128,11 +128,11 @@ impl Claims {
             }
         }
         drop(book);
-        self.settle(&device.name);
+        self.decide(&device.name);
         claimed
     }
 
-    fn settle(&self, device: &DeviceName) {
+    fn decide(&self, device: &DeviceName) {
         if self.lock().awaited.remove(device) {
             self.settled.notify_waiters();
         }
@@ -145,7 +145,7 @@ impl Claims {
             book.confirmed.entry(place).or_insert(false);
         }
         drop(book);
-        self.settle(device);
+        self.decide(device);
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
@@ -169,7 +169,7 @@ impl Begun<'_> {
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        self.claims.settle(self.device);
+        self.claims.decide(self.device);
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::{DeviceName, Digest, RelativePath, SourcePath, Timestamp};
 
-use crate::ports::{DeviceFacts, Obstacle, PassOutcome, Placed, Reason, Standing};
+use crate::ports::{DeviceFacts, Obstacle, PassOutcome, Placement, Reason, Remaining};
 use crate::rules::Mode;
 
 /// Takes events. Called from the main path of every device: it returns at once and never blocks.
@@ -51,7 +51,7 @@ pub enum Event {
         /// Files to be gathered now, and their bytes.
         ready: (u64, u64),
         /// Files that are left on the device by this survey, and their bytes.
-        standing: (u64, u64),
+        remaining: (u64, u64),
         /// Whether there is more to gather than one plan holds: then the source is surveyed again.
         more: bool,
     },
@@ -124,7 +124,7 @@ pub enum Event {
         /// Its digest.
         digest: Digest,
         /// Whether the name was free or had that content already.
-        placed: Placed,
+        placed: Placement,
         /// Whether its first choice of name was taken by other content.
         conflict: bool,
     },
@@ -182,7 +182,7 @@ pub struct PassSummary {
     /// Bytes that came over the wire, as far as the transport can tell.
     pub received: u64,
     /// What is left on the device, where the survey came to its end.
-    pub standing: Option<Standing>,
+    pub remaining: Option<Remaining>,
     /// How long it took.
     pub took: Duration,
 }

@@ -14,7 +14,7 @@ use crate::event::{Event, PassSummary, Reporter};
 use crate::oldest::{PlanBytes, PlanRoom};
 use crate::pass::pass;
 use crate::ports::{Clock, Ledger, LedgerError, PassOutcome, Store, StoreError};
-use crate::recourse::with_causes;
+use crate::recourse::error_chain;
 use crate::rules::{DeviceRules, Mode};
 use crate::visit::Shared;
 use crate::world::{Stop, World};
@@ -32,7 +32,7 @@ pub struct SweepSummary {
 
 /// What a sweep comes to: decides the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SweepResult {
     /// Everything that could be done was done.
     Well,
     /// Some device or file failed.
@@ -130,7 +130,7 @@ pub async fn sweep_some<W: World>(
     }
 
     let parallel = bounds.parallel;
-    let places = Places {
+    let slots = Slots {
         working: Semaphore::new(parallel),
         connecting: Semaphore::new(parallel.saturating_mul(4)),
         overdue: Semaphore::new(parallel),
@@ -139,11 +139,11 @@ pub async fn sweep_some<W: World>(
     let shared = Shared {
         stop,
         plan_room: PlanRoom::new(bounds.plans),
-        claims: Claims::remembered(claims, chosen),
+        claims: Claims::from_ledger(claims, chosen),
     };
     let mut visits: FuturesUnordered<_> = devices
         .iter()
-        .map(|device| visit(world, device, mode, &shared, &places))
+        .map(|device| visit(world, device, mode, &shared, &slots))
         .collect();
     let mut summary = SweepSummary {
         passes: Vec::new(),
@@ -153,16 +153,16 @@ pub async fn sweep_some<W: World>(
     while let Some((device, visited)) = visits.next().await {
         match visited {
             // Before anything was done, nothing was touched; later, the sweep ends and says why.
-            Err(error) if !places.touched.load(Ordering::Relaxed) => return Err(error.into()),
+            Err(error) if !slots.touched.load(Ordering::Relaxed) => return Err(error.into()),
             Err(error) => {
-                stop.ask();
-                summary.ledger_failure = Some(with_causes(&error));
+                stop.request();
+                summary.ledger_failure = Some(error_chain(&error));
                 summary.not_visited.push(device);
             }
             Ok(Some(pass)) => {
                 // A store that is full, or gone, can serve no other device either.
-                if matches!(pass.outcome, PassOutcome::HomeFailed { .. }) {
-                    stop.ask();
+                if matches!(pass.outcome, PassOutcome::CollectorFailed { .. }) {
+                    stop.request();
                 }
                 summary.passes.push((device, pass));
             }
@@ -178,7 +178,7 @@ pub async fn sweep_some<W: World>(
 }
 
 /// What the devices of a sweep share out among them.
-struct Places {
+struct Slots {
     working: Semaphore,
     connecting: Semaphore,
     /// Those whose pass takes longer than a pass should are at work beside the others, not in their place: a device that lies, or that sends one large
@@ -193,22 +193,22 @@ async fn visit<W: World>(
     device: &DeviceRules,
     mode: Mode,
     shared: &Shared<'_>,
-    places: &Places,
+    slots: &Slots,
 ) -> (DeviceName, Result<Option<PassSummary>, LedgerError>) {
     let name = device.name.clone();
     let begun = shared.claims.begin(&device.name);
     shared.claims.wait_for_first(&device.name).await;
-    let place = places.connecting.acquire().await;
-    if shared.stop.is_asked() {
+    let place = slots.connecting.acquire().await;
+    if shared.stop.is_requested() {
         return (name, Ok(None));
     }
     let turn = async {
-        let turn = places.working.acquire().await;
-        places.touched.store(true, Ordering::Relaxed);
+        let turn = slots.working.acquire().await;
+        slots.touched.store(true, Ordering::Relaxed);
         drop(place);
         turn
     };
-    let summary = pass(world, device, mode, shared, turn, places.overdue.acquire()).await;
+    let summary = pass(world, device, mode, shared, turn, slots.overdue.acquire()).await;
     // A device that was interrupted, or that the ledger failed, could still have told.
     if matches!(&summary, Ok(pass) if pass.outcome != PassOutcome::Interrupted) {
         begun.end();
@@ -218,26 +218,26 @@ async fn visit<W: World>(
 
 impl SweepSummary {
     /// What the sweep comes to.
-    pub fn verdict(&self) -> Verdict {
+    pub fn result(&self) -> SweepResult {
         let outcomes = || self.passes.iter().map(|(_, pass)| &pass.outcome);
         let is_unreachable = |outcome: &PassOutcome| match outcome {
             PassOutcome::Failed { class, .. } => FailureClass::is_unreachable(*class),
             _ => false,
         };
-        let is_home = |outcome: &&PassOutcome| matches!(outcome, PassOutcome::HomeFailed { .. });
+        let is_home = |outcome: &&PassOutcome| matches!(outcome, PassOutcome::CollectorFailed { .. });
         if self.ledger_failure.is_some() || outcomes().any(|outcome| is_home(&outcome)) {
-            return Verdict::Partial;
+            return SweepResult::Partial;
         }
         if outcomes().any(|outcome| *outcome == PassOutcome::Interrupted) || !self.not_visited.is_empty() {
-            return Verdict::Interrupted;
+            return SweepResult::Interrupted;
         }
         if outcomes().any(|outcome| *outcome != PassOutcome::Well && !is_unreachable(outcome)) {
-            return Verdict::Partial;
+            return SweepResult::Partial;
         }
         if outcomes().any(is_unreachable) {
-            Verdict::Unreachable
+            SweepResult::Unreachable
         } else {
-            Verdict::Well
+            SweepResult::Well
         }
     }
 }

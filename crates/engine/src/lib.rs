@@ -24,7 +24,7 @@ pub mod plan;
 
 pub mod oldest;
 
-mod standing;
+mod remaining;
 
 pub mod placement;
 

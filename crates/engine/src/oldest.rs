@@ -164,13 +164,13 @@ fn bytes_of<T: OnTheHeap>(candidate: &Candidate, with: &T) -> usize {
         // Both names share their bytes.
         false => 0,
     };
-    size_of::<Aged<T>>() + of_a_name(&candidate.lies_at) + other_name + with.on_the_heap()
+    size_of::<Aged<T>>() + of_a_name(&candidate.current_path) + other_name + with.on_the_heap()
 }
 
 impl<T> Aged<T> {
     /// Files of the same age are in the order of their paths, so that a plan depends on the listing only.
     fn key(&self) -> (Timestamp, &RelativePath) {
-        (self.candidate.identity.modified, &self.candidate.lies_at)
+        (self.candidate.identity.modified, &self.candidate.current_path)
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
         let path = RelativePath::new(name).unwrap();
         Candidate {
             original: path.clone(),
-            lies_at: path,
+            current_path: path,
             identity: Identity {
                 device_number: None,
                 inode: None,
@@ -233,7 +233,7 @@ mod tests {
     fn names((files, _): (Vec<(Candidate, Duration)>, Loan<'_>)) -> Vec<String> {
         let names = files.into_iter();
         names
-            .map(|(candidate, _)| candidate.lies_at.to_string())
+            .map(|(candidate, _)| candidate.current_path.to_string())
             .collect()
     }
 

@@ -16,7 +16,7 @@ use crate::recourse::{PassError, concerns_source_only};
 use crate::rules::{DeviceRules, Mode};
 use crate::source::{self, Left};
 use crate::suspects;
-use crate::visit::{LONGEST_PASS, Shared, Visit};
+use crate::visit::{MAX_PASS_TIME, Shared, Visit};
 use crate::world::{SessionOf, World};
 
 /// Visits one device: looks at device, store and ledger, and does what is missing. First run, retry and recovery are this.
@@ -121,7 +121,7 @@ fn is_fresh(found: Timestamp, now: Timestamp) -> bool {
 /// Holds a place while something is done; once that has taken as long as any pass should, another one as soon as it is to be had.
 async fn holding<P, T>(place: P, overdue: impl Future<Output = P>, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
-    if let Ok(done) = timeout(LONGEST_PASS, &mut work).await {
+    if let Ok(done) = timeout(MAX_PASS_TIME, &mut work).await {
         return done;
     }
     let _other_place = tokio::select! {
@@ -225,7 +225,7 @@ struct Ended {
 
 impl Findings {
     fn close<W: World>(&mut self, visit: &Visit<'_, W>) {
-        self.left.standing.merge(visit.take_left());
+        self.left.remaining.merge(visit.take_left());
         self.stored = visit.stored.get();
         self.released = visit.released.get();
         self.received = visit.session.bytes_received();
@@ -244,7 +244,7 @@ impl Findings {
 
     fn into_summary(self, result: Result<(), PassError>, sources: usize, took: Duration) -> Ended {
         let outcome = match result {
-            Ok(()) if self.left.standing.has_faults() => PassOutcome::Partial,
+            Ok(()) if self.left.remaining.has_faults() => PassOutcome::Partial,
             Ok(()) => PassOutcome::Well,
             Err(error) => error.into_outcome(),
         };
@@ -253,7 +253,7 @@ impl Findings {
             stored: self.stored,
             released: self.released,
             received: self.received,
-            standing: (self.left.sources == sources).then(|| self.left.standing.into_standing()),
+            remaining: (self.left.sources == sources).then(|| self.left.remaining.into_remaining()),
             took,
         };
         Ended {
@@ -273,7 +273,7 @@ fn pass_end<W: World>(world: &W, device: &DeviceRules, pass: RowId, ended: &Ende
         stored: ended.summary.stored,
         took: ended.summary.took,
         report: ended.report.clone(),
-        standing: ended.summary.standing.clone(),
+        remaining: ended.summary.remaining.clone(),
     }
 }
 
@@ -293,19 +293,19 @@ mod tests {
             )
             .await;
         };
-        let first = pass(LONGEST_PASS * 4);
+        let first = pass(MAX_PASS_TIME * 4);
         let mut first = std::pin::pin!(first);
-        assert!(timeout(LONGEST_PASS / 2, &mut first).await.is_err());
+        assert!(timeout(MAX_PASS_TIME / 2, &mut first).await.is_err());
         assert_eq!((working.available_permits(), overdue.available_permits()), (0, 1));
-        assert!(timeout(LONGEST_PASS, &mut first).await.is_err());
+        assert!(timeout(MAX_PASS_TIME, &mut first).await.is_err());
         assert_eq!((working.available_permits(), overdue.available_permits()), (1, 0));
         // The place of those that are overdue is taken: who comes next keeps its own, until the first has ended.
-        let second = pass(LONGEST_PASS * 8);
+        let second = pass(MAX_PASS_TIME * 8);
         let mut second = std::pin::pin!(second);
-        assert!(timeout(LONGEST_PASS * 3 / 2, &mut second).await.is_err());
+        assert!(timeout(MAX_PASS_TIME * 3 / 2, &mut second).await.is_err());
         assert_eq!(working.available_permits(), 0);
         first.await;
-        assert!(timeout(LONGEST_PASS, &mut second).await.is_err());
+        assert!(timeout(MAX_PASS_TIME, &mut second).await.is_err());
         assert_eq!((working.available_permits(), overdue.available_permits()), (1, 0));
     }
 }

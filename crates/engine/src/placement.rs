@@ -63,7 +63,7 @@ pub struct Subject<'a> {
 }
 
 /// The longest file name that Linux file systems take, in bytes (`NAME_MAX`).
-const LONGEST_COMPONENT: usize = 255;
+const MAX_COMPONENT_LENGTH: usize = 255;
 
 /// The name that a file gets if nothing stands in its way.
 ///
@@ -128,7 +128,7 @@ fn admissible_component<'c>(component: &'c [u8], names: NameRule, digest: &Diges
     if names_control_folder(&component) || matches!(&component[..], b"." | b"..") {
         component.to_mut().push(b'~');
     }
-    if component.len() > LONGEST_COMPONENT {
+    if component.len() > MAX_COMPONENT_LENGTH {
         Cow::Owned(with_digest(&component, digest, 8))
     } else {
         component
@@ -230,12 +230,12 @@ fn with_digest(component: &[u8], digest: &Digest, digits: usize) -> Vec<u8> {
     let mark = [b"~", hex.as_bytes().get(..digits).unwrap_or_default()].concat();
     let (stem, extension) = split_extension(component);
     // An extension that leaves no room for the mark is no extension.
-    let (stem, extension) = if extension.len() + mark.len() >= LONGEST_COMPONENT / 2 {
+    let (stem, extension) = if extension.len() + mark.len() >= MAX_COMPONENT_LENGTH / 2 {
         (component, &b""[..])
     } else {
         (stem, extension)
     };
-    let room = LONGEST_COMPONENT.saturating_sub(mark.len() + extension.len());
+    let room = MAX_COMPONENT_LENGTH.saturating_sub(mark.len() + extension.len());
     [trimmed(stem, room), &mark, extension].concat()
 }
 

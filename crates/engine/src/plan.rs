@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{Identity, LeaveReason, LedgerId, RelativePath, Timestamp, WaitReason};
 
 use crate::file_system;
-use crate::ports::{Abilities, Entry, EntryKind, Openness, Reason, Remembered, RowId};
+use crate::ports::{Abilities, Entry, EntryKind, KnownFile, Openness, Reason, RowId};
 use crate::rules::{ReleaseRule, Rules};
 use crate::withdrawn;
 
@@ -15,7 +15,7 @@ pub struct Candidate {
     /// The path that the camera gave it.
     pub original: RelativePath,
     /// Where it lies now: its original path, or in a withdrawn folder.
-    pub lies_at: RelativePath,
+    pub current_path: RelativePath,
     /// Which it was when it was surveyed.
     pub identity: Identity,
     /// Untouched for `settle_blind`: it may be gathered where nobody can see whether it is open.
@@ -25,13 +25,13 @@ pub struct Candidate {
 impl Candidate {
     /// Whether an earlier pass withdrew it.
     pub fn is_withdrawn(&self) -> bool {
-        self.original != self.lies_at
+        self.original != self.current_path
     }
 }
 
 /// What a survey of one source is judged by.
 #[derive(Debug)]
-pub struct Outlook<'a> {
+pub struct SurveyContext<'a> {
     /// The rules of the device.
     pub rules: &'a Rules,
     /// What the device can prove.
@@ -50,7 +50,7 @@ pub struct Outlook<'a> {
 
 /// What a survey says of one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum EntryClass {
     /// Nothing to do: a folder.
     Pass,
     /// An empty folder of that age may go, if the rules say so. It is not known to be empty.
@@ -60,7 +60,7 @@ pub enum Verdict {
     /// The clock does not tell: it is settled when it stays as it is for that long by the collector's clock.
     SecondLook(Candidate, Duration),
     /// Not gathered now.
-    Standing(Reason),
+    Remaining(Reason),
 }
 
 /// A withdrawn file that is not ours is none of our business until it is this old.
@@ -70,21 +70,21 @@ const FOREIGN_PATIENCE: Duration = Duration::from_hours(7 * 24);
 const FOLDER_PATIENCE: Duration = Duration::from_hours(24);
 
 /// Judges one entry of a survey.
-pub fn judge(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
+pub fn judge(entry: &Entry, outlook: &SurveyContext<'_>) -> EntryClass {
     let withdrawn = withdrawn::parse(&entry.path);
-    let leave = |reason| Verdict::Standing(Reason::Leave(reason));
+    let leave = |reason| EntryClass::Remaining(Reason::Leave(reason));
     match entry.kind {
         EntryKind::Folder if withdrawn::is_within(&entry.path) || file_system::owns_folder(&entry.path) => {
-            Verdict::Pass
+            EntryClass::Pass
         }
         EntryKind::Folder
             if outlook.clock_trusted
                 && untouched_for(entry.identity.modified, outlook)
                     .is_some_and(|age| age >= FOLDER_PATIENCE) =>
         {
-            Verdict::OldFolder
+            EntryClass::OldFolder
         }
-        EntryKind::Folder => Verdict::Pass,
+        EntryKind::Folder => EntryClass::Pass,
         EntryKind::Link => leave(LeaveReason::Link),
         EntryKind::Special => leave(LeaveReason::Special),
         EntryKind::File => match withdrawn {
@@ -114,25 +114,25 @@ pub(crate) fn judge_unlistable(folder: &RelativePath, rules: &Rules) -> LeaveRea
     }
 }
 
-fn judge_foreign(entry: &Entry, outlook: &Outlook<'_>) -> Verdict {
+fn judge_foreign(entry: &Entry, outlook: &SurveyContext<'_>) -> EntryClass {
     if withdrawn::is_left_by_trial(&entry.path) && entry.identity.size == 0 {
-        return Verdict::Pass;
+        return EntryClass::Pass;
     }
     match untouched_for(entry.identity.modified, outlook) {
-        Some(age) if age < FOREIGN_PATIENCE => Verdict::Pass,
-        _ => Verdict::Standing(Reason::Leave(LeaveReason::ForeignWithdrawn)),
+        Some(age) if age < FOREIGN_PATIENCE => EntryClass::Pass,
+        _ => EntryClass::Remaining(Reason::Leave(LeaveReason::ForeignWithdrawn)),
     }
 }
 
-fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -> Verdict {
+fn judge_settled(entry: &Entry, original: RelativePath, outlook: &SurveyContext<'_>) -> EntryClass {
     let (needed, not_yet) = match entry.openness {
-        Openness::Open => return Verdict::Standing(Reason::Wait(WaitReason::Open)),
+        Openness::Open => return EntryClass::Remaining(Reason::Wait(WaitReason::Open)),
         Openness::Closed | Openness::Unasked => (outlook.rules.settle, WaitReason::Settling),
         Openness::Unknown => (outlook.rules.settle_blind, WaitReason::SettlingBlind),
     };
     let mut candidate = Candidate {
         original,
-        lies_at: entry.path.clone(),
+        current_path: entry.path.clone(),
         identity: entry.identity,
         // What settles by a second look has by then been seen unchanged for as long as is needed.
         settled_blind: entry.openness == Openness::Unknown,
@@ -142,9 +142,9 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -
     // rest.
     if is_unseen && entry.identity.changed.is_none() {
         return if was_just_touched(entry.identity.modified, outlook) {
-            Verdict::Standing(Reason::Wait(not_yet))
+            EntryClass::Remaining(Reason::Wait(not_yet))
         } else {
-            Verdict::SecondLook(candidate, needed)
+            EntryClass::SecondLook(candidate, needed)
         };
     }
     // It was settled once, if only for as long as a file must that can be seen to be closed.
@@ -157,14 +157,14 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -
     };
     match untouched_for(touched, outlook) {
         Some(age) if is_time_believable(entry.identity, outlook, needed, was_settled) => match age < needed {
-            true => Verdict::Standing(Reason::Wait(not_yet)),
+            true => EntryClass::Remaining(Reason::Wait(not_yet)),
             false => {
                 candidate.settled_blind = has_settled_blind(&candidate, outlook);
-                Verdict::Ready(candidate)
+                EntryClass::Ready(candidate)
             }
         },
-        None if was_just_touched(touched, outlook) => Verdict::Standing(Reason::Wait(not_yet)),
-        _ => Verdict::SecondLook(candidate, needed),
+        None if was_just_touched(touched, outlook) => EntryClass::Remaining(Reason::Wait(not_yet)),
+        _ => EntryClass::SecondLook(candidate, needed),
     }
 }
 
@@ -173,7 +173,7 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &Outlook<'_>) -
 const LISTING_TAKES: Duration = Duration::from_mins(1);
 
 /// Whether a time that is in the future may be that of a write since the device told its clock.
-fn was_just_touched(touched: Timestamp, outlook: &Outlook<'_>) -> bool {
+fn was_just_touched(touched: Timestamp, outlook: &SurveyContext<'_>) -> bool {
     outlook
         .now
         .is_some_and(|now| touched > now && touched < now.plus(LISTING_TAKES))
@@ -181,7 +181,7 @@ fn was_just_touched(touched: Timestamp, outlook: &Outlook<'_>) -> bool {
 
 /// Whether a file would have settled if its openness could not be seen. That it was withdrawn says nothing:
 /// it may have been withdrawn as one that can be seen to be closed, after `settle`.
-fn has_settled_blind(candidate: &Candidate, outlook: &Outlook<'_>) -> bool {
+fn has_settled_blind(candidate: &Candidate, outlook: &SurveyContext<'_>) -> bool {
     let (touched, needed) = (last_change(candidate.identity), outlook.rules.settle_blind);
     candidate.identity.changed.is_some()
         && untouched_for(touched, outlook).is_some_and(|age| age >= needed)
@@ -196,7 +196,7 @@ fn last_change(identity: Identity) -> Timestamp {
 }
 
 /// How long ago by the device's clock; `None` where it has none, or the time is in the future.
-fn untouched_for(touched: Timestamp, outlook: &Outlook<'_>) -> Option<Duration> {
+fn untouched_for(touched: Timestamp, outlook: &SurveyContext<'_>) -> Option<Duration> {
     let now = outlook.now?;
     (touched <= now).then(|| now.since(touched))
 }
@@ -205,7 +205,7 @@ fn untouched_for(touched: Timestamp, outlook: &Outlook<'_>) -> Option<Duration> 
 /// after, may have been changed a moment ago.
 fn is_time_believable(
     identity: Identity,
-    outlook: &Outlook<'_>,
+    outlook: &SurveyContext<'_>,
     needed: Duration,
     was_settled: bool,
 ) -> bool {
@@ -226,7 +226,7 @@ pub enum Decision {
     /// It lies withdrawn: gather it from there.
     Resume,
     /// It lies withdrawn, and the ledger says that it is stored: prove the stored copy again, then release it.
-    ProveAgain(Box<Remembered>),
+    ProveAgain(Box<KnownFile>),
     /// It is stored already and stays; the row is to say so.
     Keep(RowId, LeaveReason),
 }
@@ -247,7 +247,7 @@ impl Decision {
 /// Decides about one settled file, given the newest row of its original path.
 pub fn decide(
     candidate: &Candidate,
-    remembered: Option<&Remembered>,
+    remembered: Option<&KnownFile>,
     rules: &Rules,
     abilities: Abilities,
 ) -> Decision {

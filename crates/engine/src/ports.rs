@@ -10,16 +10,17 @@ pub mod store;
 
 pub use clock::Clock;
 pub use device::{
-    Abilities, Chunk, ChunkSender, Confirmation, Confirmed, ConnectHints, DeviceFacts, DeviceFailure,
-    Devices, DigestRequest, DiskUse, Entry, EntryKind, FileFault, FileFaultKind, FolderNumbers, Inspection,
-    Listed, Looked, Move, Moved, NoShell, Openness, Session, SurveyItem, SurveySender, Wanted, WriterCheck,
+    Abilities, Chunk, ChunkSender, ConfirmResult, Confirmation, ConnectHints, DeviceFacts, DeviceFailure,
+    Devices, DigestRequest, DiskUse, Entry, EntryKind, FileFault, FileFaultKind, FolderNumbers,
+    InspectResult, Inspection, ListingEnd, Move, NoShell, Openness, RenameResult, Session, SmallFileRequest,
+    SurveyItem, SurveySender, WriterCheck,
 };
 pub use ledger::{
-    Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, Ledger, LedgerError,
-    MOST_SIGHTINGS, MOST_SUSPECTS, Others, PassEnd, PassOutcome, Reason, Record, Remembered, RowId, Sighting,
-    Standing, StandingFile, Suspicion, WithdrawnRow,
+    Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, KnownFile, Ledger, LedgerError,
+    MAX_SIGHTINGS, MAX_SUSPECTS, PassEnd, PassOutcome, Reason, Record, Remaining, RemainingFile, RowId,
+    Sighting, Suspicion, Unseen, WithdrawnRow,
 };
 pub use store::{
-    Condition, Destination, Obstacle, Placed, Publication, PublishFault, Reproof, Room, SealedFile,
+    Condition, Destination, Obstacle, Placement, Publication, PublishFault, Reproof, Room, SealedFile,
     StagingKey, Store, StoreError,
 };

@@ -38,11 +38,11 @@ impl PassError {
                 message: failure.message,
                 remedy: failure.remedy,
             },
-            Self::Store(error) => PassOutcome::HomeFailed {
-                message: with_causes(&error),
+            Self::Store(error) => PassOutcome::CollectorFailed {
+                message: error_chain(&error),
             },
-            Self::Ledger(error) => PassOutcome::HomeFailed {
-                message: with_causes(&error),
+            Self::Ledger(error) => PassOutcome::CollectorFailed {
+                message: error_chain(&error),
             },
             Self::Interrupted => PassOutcome::Interrupted,
         }
@@ -58,7 +58,7 @@ pub(crate) const fn concerns_source_only(class: FailureClass) -> bool {
 }
 
 /// An error and its causes on one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
+pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -26,7 +26,7 @@ pub struct Rules {
     /// How long where that cannot be seen.
     pub settle_blind: Duration,
     /// A listing that has not come to its end by then is cut off, and what it has named is gathered.
-    pub longest_listing: Duration,
+    pub max_listing_time: Duration,
     /// Original paths that are left alone.
     pub exclude: Exclude,
     /// A file is finished only when a file of its name with this suffix stands beside it.

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 
 use crate::batch::{self, Batch};
 use crate::event::Event;
-use crate::plan::{Candidate, Decision, Outlook};
+use crate::plan::{Candidate, Decision, SurveyContext};
 use crate::ports::{Clock, DeviceFailure, Ledger, Openness, Reason, Session, Store, WriterCheck};
 use crate::recourse::PassError;
+use crate::remaining::RemainingTally;
 use crate::rules::Mode;
 use crate::stages::survey::{self, Marks, Survey};
 use crate::stages::tidy;
-use crate::standing::StandingBook;
 use crate::suspects::{Suspect, Watch};
 use crate::visit::Visit;
 use crate::world::World;
@@ -30,7 +30,7 @@ const BATCHES_AT_ONCE: usize = 3;
 #[derive(Debug, Default)]
 pub(crate) struct Left {
     /// What is left.
-    pub(crate) standing: StandingBook,
+    pub(crate) remaining: RemainingTally,
     /// How many sources it is about.
     pub(crate) sources: usize,
     /// What goes last of all.
@@ -61,7 +61,7 @@ pub(crate) async fn empty<W: World>(
         all_left.writer_check = weakest(all_left.writer_check, survey.writer_check);
         let first_batch = *first_batch.get_or_insert_with(Instant::now);
         let (left, overflow, cut) = (
-            std::mem::take(&mut survey.standing),
+            std::mem::take(&mut survey.remaining),
             survey.overflow,
             survey.cut.take(),
         );
@@ -88,9 +88,9 @@ pub(crate) async fn empty<W: World>(
         if result.is_err() || !again {
             let of_source = suspects.into_iter().map(|suspect| (source.clone(), suspect));
             all_left.suspects.extend(of_source);
-            all_left.standing.merge(left);
+            all_left.remaining.merge(left);
             all_left
-                .standing
+                .remaining
                 .add(Reason::Wait(WaitReason::NotReached), overflow);
             if let Some(failure) = cut {
                 return result.and(Err(cut_off(failure, mode)));
@@ -117,7 +117,11 @@ fn cut_off(mut failure: DeviceFailure, mode: Mode) -> PassError {
 }
 
 /// In what light the next listing of the source is to be seen.
-fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, source: &SourcePath, clock_trusted: bool) -> Outlook<'a> {
+fn outlook<'a, W: World>(
+    visit: &'a Visit<'_, W>,
+    source: &SourcePath,
+    clock_trusted: bool,
+) -> SurveyContext<'a> {
     let facts = visit.session.facts();
     // An early listing may be as old as the connection. Were it held against the time that is now, a file would seem to have rested for
     // as long as the device waited for its turn.
@@ -129,7 +133,7 @@ fn outlook<'a, W: World>(visit: &'a Visit<'_, W>, source: &SourcePath, clock_tru
         .clock
         .zip(facts.uptime)
         .map(|(clock, uptime)| clock.minus(uptime));
-    Outlook {
+    SurveyContext {
         rules: &visit.device.rules,
         abilities: visit.session.abilities(),
         ledger: visit.world.ledger().id(),
@@ -156,7 +160,7 @@ fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey
         device: visit.device.name.clone(),
         source: source.clone(),
         ready: (files, bytes),
-        standing: survey.standing.count(),
+        remaining: survey.remaining.count(),
         more: is_overfull,
     });
 }
@@ -173,7 +177,7 @@ async fn say<W: World>(
         let some: Vec<_> = plan.by_ref().take(SAID_AT_ONCE).collect();
         let paths: Vec<_> = some
             .iter()
-            .map(|(candidate, _)| candidate.lies_at.clone())
+            .map(|(candidate, _)| candidate.current_path.clone())
             .collect();
         let looks = visit.session.inspect(source, &paths).await?;
         for ((candidate, decision), looked) in some.into_iter().zip(looks) {
@@ -211,7 +215,7 @@ async fn act<W: World>(
         .map(|row| (*row, FileState::Released, None))
         .collect();
     if !gone.is_empty() {
-        visit.world.ledger().settle(gone, visit.now()).await?;
+        visit.world.ledger().set_states(gone, visit.now()).await?;
     }
     let one_view = visit.session.abilities().one_view;
     run_batches(visit, source, survey.work.into(), first_batch).await?;
@@ -273,7 +277,7 @@ pub(crate) async fn run_batches<W: World>(
         }
     }
     visit.is_last_batch.store(false, Ordering::Relaxed);
-    if visit.stop.is_asked() && !work.is_empty() {
+    if visit.stop.is_requested() && !work.is_empty() {
         failure = failure.or(Some(PassError::Interrupted));
     }
     for (candidate, _) in work {

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::plan::{Candidate, Decision};
-use crate::ports::device::HELD_BACK;
-use crate::ports::{DeviceFailure, Ledger, LedgerError, MOST_SUSPECTS, Session, Suspicion};
+use crate::ports::device::MAX_BUFFERED;
+use crate::ports::{DeviceFailure, Ledger, LedgerError, MAX_SUSPECTS, Session, Suspicion};
 use crate::recourse::PassError;
 use crate::source::run_batches;
 use crate::stages::publish::Published;
@@ -27,7 +27,7 @@ use crate::world::World;
 
 /// So many files may have been on their way at once when a device fell silent: as many as are fetched at the same time.
 const IN_DOUBT: usize = 128;
-const _: () = assert!(HELD_BACK <= IN_DOUBT);
+const _: () = assert!(MAX_BUFFERED <= IN_DOUBT);
 
 /// A file goes last from this time on: what happened once may be the link's fault.
 const TIMES_UNTIL_LAST: u64 = 2;
@@ -57,8 +57,8 @@ impl Watch {
     ) -> Result<Self, LedgerError> {
         let ledger = visit.world.ledger();
         let mut noted = ledger.suspects(&visit.device.name, source).await?;
-        for (lies_at, _) in &noted {
-            visit.watch(source, lies_at);
+        for (current_path, _) in &noted {
+            visit.watch(source, current_path);
         }
         noted.retain(|(_, suspicion)| suspicion.times >= TIMES_UNTIL_LAST);
         Ok(Self {
@@ -69,8 +69,8 @@ impl Watch {
 
     /// Whether a file goes last. A device may name one again and again: that fills no memory.
     pub(crate) fn sees(&self, candidate: &Candidate) -> Option<Suspicion> {
-        let suspicion = self.last.get(&candidate.lies_at).copied();
-        suspicion.filter(|_| self.found.len() < MOST_SUSPECTS)
+        let suspicion = self.last.get(&candidate.current_path).copied();
+        suspicion.filter(|_| self.found.len() < MAX_SUSPECTS)
     }
 
     /// Keeps a file for the end of the pass.
@@ -137,7 +137,7 @@ async fn run_group<W: World>(
 ) -> Result<(), PassError> {
     let places: Vec<RelativePath> = group
         .iter()
-        .map(|(candidate, _)| candidate.lies_at.clone())
+        .map(|(candidate, _)| candidate.current_path.clone())
         .collect();
     let result = run_batches(visit, source, group.into(), first_batch).await;
     if let Err(PassError::Device(failure)) = &result {
@@ -149,7 +149,9 @@ async fn run_group<W: World>(
         if visit.suspect_first() {
             let suspects = places.into_iter().take(most).collect();
             let ledger = visit.world.ledger();
-            ledger.suspect(&visit.device.name, source, suspects).await?;
+            ledger
+                .record_suspects(&visit.device.name, source, suspects)
+                .await?;
         }
         return result;
     }
@@ -179,8 +181,8 @@ pub(crate) async fn acquit<W: World>(
     // One that was noted in its place may have been withdrawn since.
     let places = recorded
         .iter()
-        .flat_map(|file| [file.withdrawn().lies_at(), file.withdrawn().original()]);
-    let places = places.filter(|lies_at| visit.is_watched(source, lies_at));
+        .flat_map(|file| [file.withdrawn().current_path(), file.withdrawn().original()]);
+    let places = places.filter(|current_path| visit.is_watched(source, current_path));
     let cleared: Vec<RelativePath> = places.cloned().collect();
     match cleared.is_empty() {
         true => Ok(()),
@@ -188,7 +190,7 @@ pub(crate) async fn acquit<W: World>(
             visit
                 .world
                 .ledger()
-                .acquit(&visit.device.name, source, cleared)
+                .clear_suspects(&visit.device.name, source, cleared)
                 .await
         }
     }
@@ -196,7 +198,7 @@ pub(crate) async fn acquit<W: World>(
 
 /// A file of a batch: where it lies, its size in bytes, and whether it came.
 pub(crate) struct Fetching<'a> {
-    pub(crate) lies_at: &'a RelativePath,
+    pub(crate) current_path: &'a RelativePath,
     pub(crate) size: u64,
     pub(crate) came: bool,
 }
@@ -224,7 +226,7 @@ pub(crate) async fn note<W: World>(
         others => format!("it was to send {first}, or one of {others} files after it"),
     });
     let ledger = visit.world.ledger();
-    match ledger.suspect(&visit.device.name, source, suspects).await {
+    match ledger.record_suspects(&visit.device.name, source, suspects).await {
         Ok(()) => failure.into(),
         Err(error) => error.into(),
     }
@@ -233,7 +235,7 @@ pub(crate) async fn note<W: World>(
 /// `goes_on`: what has come of a large file need not come again.
 fn in_doubt(files: &[Fetching<'_>], class: FailureClass, goes_on: bool) -> Vec<RelativePath> {
     let missing = files.iter().filter(|file| !file.came);
-    let missing = missing.map(|file| file.lies_at.clone());
+    let missing = missing.map(|file| file.current_path.clone());
     if class != FailureClass::Stalled {
         // What was on its way when a connection broke is lost with it, and nearly always it is no fault of any file: only of one that never comes home in the life
         // of a link, and that is one of which all has to come at once.
@@ -246,5 +248,8 @@ fn in_doubt(files: &[Fetching<'_>], class: FailureClass, goes_on: bool) -> Vec<R
     }
     // What did not come in time is a digest, and that of the largest takes longest.
     let largest = files.iter().max_by_key(|file| file.size);
-    largest.map(|file| file.lies_at.clone()).into_iter().collect()
+    largest
+        .map(|file| file.current_path.clone())
+        .into_iter()
+        .collect()
 }

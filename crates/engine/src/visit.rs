@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{PassId, RelativePath, SourcePath, Timestamp, WaitReason};
+use model::{BatchId, RelativePath, SourcePath, Timestamp, WaitReason};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -17,14 +17,14 @@ use crate::event::{Event, Reporter};
 use crate::oldest::PlanRoom;
 use crate::ports::{Clock, Reason, RowId};
 use crate::recourse::PassError;
+use crate::remaining::RemainingTally;
 use crate::rules::DeviceRules;
-use crate::standing::StandingBook;
 use crate::world::{SessionOf, Stop, World};
 use done::Done;
 
 /// So long after the first batch of a source no further one is begun: a device that records faster than its link carries would keep the sweep, and with
 /// it every other device's next turn, for ever. The next pass goes on. Nor does a pass that takes longer keep a place that others wait for.
-pub(crate) const LONGEST_PASS: Duration = Duration::from_mins(15);
+pub(crate) const MAX_PASS_TIME: Duration = Duration::from_mins(15);
 
 /// What all visits of a sweep share.
 pub(crate) struct Shared<'a> {
@@ -70,7 +70,7 @@ const MAX_REPLACED: usize = 1000;
 #[derive(Debug, Default)]
 struct Notes {
     /// What the batches leave behind, beside what the surveys find.
-    left: StandingBook,
+    left: RemainingTally,
     done: Done,
     /// The suspects that the ledger knows, each by a hash of its source and of where it lies.
     suspects: HashSet<u64>,
@@ -143,19 +143,19 @@ impl<'a, W: World> Visit<'a, W> {
 
     /// Whether a further batch of a source may begin whose first was begun then.
     pub(crate) fn may_go_on(&self, first_batch: Instant) -> bool {
-        !self.stop.is_asked() && first_batch.elapsed() < LONGEST_PASS
+        !self.stop.is_requested() && first_batch.elapsed() < MAX_PASS_TIME
     }
 
     /// An id for a batch that no other batch has, of any pass, ledger or collector: its folder is new on every device.
     ///
     /// The time keeps apart what a restored ledger would number alike.
-    pub(crate) fn next_batch(&self) -> Option<PassId> {
+    pub(crate) fn next_batch(&self) -> Option<BatchId> {
         let batch = self.batches.fetch_add(1, Ordering::Relaxed);
         let (time, pass) = (
             self.now().nanoseconds().unsigned_abs(),
             self.pass.0.unsigned_abs(),
         );
-        PassId::new(format!("{time:x}-{pass}-{batch}"))
+        BatchId::new(format!("{time:x}-{pass}-{batch}"))
     }
 
     /// Notes that a file stays on the device for now, and says so.
@@ -229,14 +229,14 @@ impl<'a, W: World> Visit<'a, W> {
     }
 
     /// Keeps in mind that a file is a suspect.
-    pub(crate) fn watch(&self, source: &SourcePath, lies_at: &RelativePath) {
-        self.notes().suspects.insert(key(source, lies_at));
+    pub(crate) fn watch(&self, source: &SourcePath, current_path: &RelativePath) {
+        self.notes().suspects.insert(key(source, current_path));
     }
 
     /// Whether any file is a suspect, and then whether this one is.
-    pub(crate) fn is_watched(&self, source: &SourcePath, lies_at: &RelativePath) -> bool {
+    pub(crate) fn is_watched(&self, source: &SourcePath, current_path: &RelativePath) -> bool {
         let notes = self.notes();
-        !notes.suspects.is_empty() && notes.suspects.contains(&key(source, lies_at))
+        !notes.suspects.is_empty() && notes.suspects.contains(&key(source, current_path))
     }
 
     /// Notes what is told beside why the session ended.
@@ -261,7 +261,7 @@ impl<'a, W: World> Visit<'a, W> {
     }
 
     /// What the batches left behind.
-    pub(crate) fn take_left(&self) -> StandingBook {
+    pub(crate) fn take_left(&self) -> RemainingTally {
         std::mem::take(&mut self.notes().left)
     }
 

@@ -5,7 +5,7 @@
 //! be told from its place alone: a lost ledger loses no name.
 
 use model::names::WITHDRAWN_FOLDER;
-use model::{LedgerId, NameError, PassId, RelativePath};
+use model::{BatchId, LedgerId, NameError, RelativePath};
 
 /// What the path of a withdrawn file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct WithdrawnPath {
 }
 
 /// Where in the source a batch's files are put.
-pub fn batch_folder(ledger: &LedgerId, pass: &PassId) -> Result<RelativePath, NameError> {
+pub fn batch_folder(ledger: &LedgerId, pass: &BatchId) -> Result<RelativePath, NameError> {
     RelativePath::new(
         [
             WITHDRAWN_FOLDER,
@@ -35,7 +35,7 @@ pub fn batch_folder(ledger: &LedgerId, pass: &PassId) -> Result<RelativePath, Na
 /// Where a file is put, in the source's own withdrawn folder.
 pub fn in_source(
     ledger: &LedgerId,
-    pass: &PassId,
+    pass: &BatchId,
     original: &RelativePath,
 ) -> Result<RelativePath, NameError> {
     let path = batch_folder(ledger, pass)?.join(original);
@@ -43,7 +43,7 @@ pub fn in_source(
 }
 
 /// Where a file is put that cannot be renamed to there: beside itself.
-pub fn beside(ledger: &LedgerId, pass: &PassId, original: &RelativePath) -> Result<RelativePath, NameError> {
+pub fn beside(ledger: &LedgerId, pass: &BatchId, original: &RelativePath) -> Result<RelativePath, NameError> {
     let name = RelativePath::new(original.file_name())?;
     let below = batch_folder(ledger, pass)?.join(&name);
     let path = match original.parent() {
@@ -54,7 +54,7 @@ pub fn beside(ledger: &LedgerId, pass: &PassId, original: &RelativePath) -> Resu
 }
 
 /// Where a file is put when no folder can be made, on a device that is full: beside itself, under a hidden name.
-pub fn hidden(ledger: &LedgerId, pass: &PassId, original: &RelativePath) -> Result<RelativePath, NameError> {
+pub fn hidden(ledger: &LedgerId, pass: &BatchId, original: &RelativePath) -> Result<RelativePath, NameError> {
     let name = [
         HIDDEN_PREFIX,
         ledger.as_str().as_bytes(),
@@ -112,8 +112,8 @@ pub fn parse(path: &RelativePath) -> Option<WithdrawnPath> {
 }
 
 /// The original path of a file, wherever it lies.
-pub(crate) fn original_of(lies_at: &RelativePath) -> RelativePath {
-    parse(lies_at).map_or_else(|| lies_at.clone(), |withdrawn| withdrawn.original)
+pub(crate) fn original_of(current_path: &RelativePath) -> RelativePath {
+    parse(current_path).map_or_else(|| current_path.clone(), |withdrawn| withdrawn.original)
 }
 
 /// Whose withdrawn folder a path lies in, or is; or whose a file is that was withdrawn without one. None for the folder that all use.
@@ -152,9 +152,9 @@ pub struct Folders {
 }
 
 /// The folders that something in a withdrawn folder may leave empty.
-pub fn folders_of(lies_at: &RelativePath) -> Folders {
+pub fn folders_of(current_path: &RelativePath) -> Folders {
     let mut folders = Folders::default();
-    let mut folder = lies_at.parent();
+    let mut folder = current_path.parent();
     while let Some(current) = folder.filter(is_within) {
         let depth = current
             .components()
@@ -181,14 +181,14 @@ mod tests {
 
     #[test]
     fn a_withdrawn_file_tells_its_original_path() {
-        let (ledger, pass) = (LedgerId::new("0a1b").unwrap(), PassId::new("p-1").unwrap());
+        let (ledger, pass) = (LedgerId::new("0a1b").unwrap(), BatchId::new("p-1").unwrap());
         for original in ["a.np", "day/set/a.np"] {
-            for lies_at in [
+            for current_path in [
                 in_source(&ledger, &pass, &path(original)),
                 beside(&ledger, &pass, &path(original)),
                 hidden(&ledger, &pass, &path(original)),
             ] {
-                let parsed = parse(&lies_at.unwrap()).unwrap();
+                let parsed = parse(&current_path.unwrap()).unwrap();
                 assert_eq!(
                     (parsed.original, &parsed.ledger[..], &parsed.pass[..]),
                     (path(original), &b"0a1b"[..], &b"p-1"[..])
@@ -201,10 +201,10 @@ mod tests {
 
     #[test]
     fn whose_a_withdrawn_file_is_can_be_told_wherever_it_was_put() {
-        let (ledger, pass) = (LedgerId::new("0a1b").unwrap(), PassId::new("p-1").unwrap());
+        let (ledger, pass) = (LedgerId::new("0a1b").unwrap(), BatchId::new("p-1").unwrap());
         for put in [in_source, beside, hidden] {
-            let lies_at = put(&ledger, &pass, &path("day/a.np")).unwrap();
-            assert_eq!(ledger_of(&lies_at), Some(&b"0a1b"[..]), "{lies_at}");
+            let current_path = put(&ledger, &pass, &path("day/a.np")).unwrap();
+            assert_eq!(ledger_of(&current_path), Some(&b"0a1b"[..]), "{current_path}");
         }
         for nobodys in ["day/.gleaner-withdrawn", "day/a.np"] {
             assert_eq!(ledger_of(&path(nobodys)), None);
@@ -220,13 +220,13 @@ mod tests {
 
     #[test]
     fn what_lies_in_a_withdrawn_folder_tells_whose_it_is() {
-        for (lies_at, owner) in [
+        for (current_path, owner) in [
             (".gleaner-withdrawn/0a1b", Some(&b"0a1b"[..])),
             ("usb/.gleaner-withdrawn/0a1b/p-1/day/a.np", Some(b"0a1b")),
             (".gleaner-withdrawn", None),
             ("day/set/a.np", None),
         ] {
-            assert_eq!(ledger_of(&path(lies_at)), owner, "{lies_at}");
+            assert_eq!(ledger_of(&path(current_path)), owner, "{current_path}");
         }
     }
 

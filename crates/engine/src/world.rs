@@ -39,12 +39,12 @@ pub struct Stop(AtomicBool);
 
 impl Stop {
     /// Asks to stop: batches that are under way are finished, no new one is begun.
-    pub fn ask(&self) {
+    pub fn request(&self) {
         self.0.store(true, Ordering::Release);
     }
 
     /// Whether somebody asked.
-    pub fn is_asked(&self) -> bool {
+    pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }

@@ -227,7 +227,7 @@ pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
 const LISTING_STALLS: u32 = 15;
 
 /// How long a listing may take before it is cut off.
-pub fn longest_listing(rules: &meant::Rules) -> Duration {
+pub fn max_listing_time(rules: &meant::Rules) -> Duration {
     rules.stall_timeout.saturating_mul(LISTING_STALLS)
 }
 
@@ -235,7 +235,7 @@ fn rules(rules: &meant::Rules, store: &meant::Store) -> Rules {
     Rules {
         settle: rules.settle,
         settle_blind: rules.settle_blind,
-        longest_listing: longest_listing(rules),
+        max_listing_time: max_listing_time(rules),
         exclude: rules.exclude.clone(),
         done_suffix: rules
             .done_suffix

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use engine::ports::{
-    Claim, ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS, Others,
-    PassEnd, Record, Remembered, RowId, Sighting, Suspicion, WithdrawnRow,
+    Claim, ClockReading, CompressionFinding, KnownFile, Ledger, LedgerError, MAX_SIGHTINGS, MAX_SUSPECTS,
+    PassEnd, Record, RowId, Sighting, Suspicion, Unseen, WithdrawnRow,
 };
 use model::{DeviceName, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
 use rusqlite::{Connection, named_params};
@@ -142,28 +142,28 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn remembered(
+    async fn known_files(
         &self,
         device: &DeviceName,
         source: &SourcePath,
         paths: &[RelativePath],
-    ) -> Result<Vec<Option<Remembered>>, LedgerError> {
+    ) -> Result<Vec<Option<KnownFile>>, LedgerError> {
         let (device, source, paths) = (device.clone(), source.clone(), paths.to_vec());
         self.reader()
-            .ask(move |ledger| records::remembered(ledger, &device, &source, &paths))
+            .ask(move |ledger| records::known_files(ledger, &device, &source, &paths))
             .await
     }
 
-    async fn sighted(
+    async fn record_sightings(
         &self,
         device: &DeviceName,
         source: &SourcePath,
         sightings: Vec<Sighting>,
-        others: Others,
+        others: Unseen,
         at: Timestamp,
     ) -> Result<Vec<Timestamp>, LedgerError> {
         let (device, source) = (device.clone(), source.clone());
-        let others = (others, MOST_SIGHTINGS);
+        let others = (others, MAX_SIGHTINGS);
         self.writer
             .ask(move |ledger| sightings::note(ledger, &device, &source, &sightings, others, at))
             .await
@@ -211,13 +211,13 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn settle(
+    async fn set_states(
         &self,
         rows: Vec<(RowId, FileState, Option<LeaveReason>)>,
         at: Timestamp,
     ) -> Result<(), LedgerError> {
         self.writer
-            .ask(move |ledger| records::settle(ledger, &rows, at))
+            .ask(move |ledger| records::set_states(ledger, &rows, at))
             .await
     }
 
@@ -232,7 +232,7 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn suspect(
+    async fn record_suspects(
         &self,
         device: &DeviceName,
         source: &SourcePath,
@@ -240,11 +240,11 @@ impl Ledger for SqliteLedger {
     ) -> Result<(), LedgerError> {
         let (device, source) = (device.clone(), source.clone());
         self.writer
-            .ask(move |ledger| suspects::note(ledger, &device, &source, &paths, MOST_SUSPECTS))
+            .ask(move |ledger| suspects::note(ledger, &device, &source, &paths, MAX_SUSPECTS))
             .await
     }
 
-    async fn acquit(
+    async fn clear_suspects(
         &self,
         device: &DeviceName,
         source: &SourcePath,

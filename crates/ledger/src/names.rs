@@ -1,6 +1,6 @@
 //! Names that stand in many rows, by number: devices, sources and batches.
 
-use model::{DeviceName, PassId, SourcePath};
+use model::{BatchId, DeviceName, SourcePath};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 /// The numbers of the names that were last asked for: files that are recorded together share most of theirs.
@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, named_params};
 pub(crate) struct Recent<'a> {
     device: Option<(&'a DeviceName, i64)>,
     source: Option<((i64, &'a SourcePath), i64)>,
-    batch: Option<(&'a PassId, i64)>,
+    batch: Option<(&'a BatchId, i64)>,
 }
 
 impl<'a> Recent<'a> {
@@ -28,7 +28,7 @@ impl<'a> Recent<'a> {
     }
 
     /// As [`batch`].
-    pub(crate) fn batch(&mut self, ledger: &Connection, name: &'a PassId) -> rusqlite::Result<i64> {
+    pub(crate) fn batch(&mut self, ledger: &Connection, name: &'a BatchId) -> rusqlite::Result<i64> {
         recent(&mut self.batch, name, || batch(ledger, name))
     }
 }
@@ -100,7 +100,7 @@ pub(crate) fn known_source_of(
 }
 
 /// The number of a batch; a new one if it has none.
-pub(crate) fn batch(ledger: &Connection, name: &PassId) -> rusqlite::Result<i64> {
+pub(crate) fn batch(ledger: &Connection, name: &BatchId) -> rusqlite::Result<i64> {
     let row = named_params! { ":name": name.as_str() };
     let known = ledger
         .prepare_cached("SELECT id FROM batch WHERE name = :name")?

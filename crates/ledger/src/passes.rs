@@ -5,7 +5,7 @@ use model::{DeviceName, FailureClass, SourcePath, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use crate::values::{self, bits};
-use crate::{claims, names, standing};
+use crate::{claims, names, remaining};
 
 /// Passes that ended like the one before them which are kept for each device: some hours of a daemon that never rests. Where
 /// the outcome changed is kept for ever, and so is what each day brought; without a bound, 500 devices would add 260
@@ -47,13 +47,13 @@ pub(crate) fn finish(ledger: &Connection, end: &PassEnd) -> rusqlite::Result<()>
                 .execute(row)?;
         }
         // These say nothing about the device.
-        PassOutcome::HomeFailed { .. } | PassOutcome::Interrupted => {}
+        PassOutcome::CollectorFailed { .. } | PassOutcome::Interrupted => {}
     }
     if let Some(report) = &end.report {
         write_report(ledger, device, report)?;
     }
-    if let Some(standing) = &end.standing {
-        standing::replace(ledger, device, standing)?;
+    if let Some(remaining) = &end.remaining {
+        remaining::replace(ledger, device, remaining)?;
     }
     let row = named_params! { ":device": device, ":keep": REPEATED_PASSES_KEPT };
     ledger
@@ -105,7 +105,7 @@ fn described(outcome: &PassOutcome) -> (&'static str, Option<&'static str>, Opti
         PassOutcome::Well => ("well", None, None),
         PassOutcome::Partial => ("partial", None, None),
         PassOutcome::Failed { class, message, .. } => ("failed", Some(class.code()), Some(message)),
-        PassOutcome::HomeFailed { message } => ("home-failed", None, Some(message)),
+        PassOutcome::CollectorFailed { message } => ("collector-failed", None, Some(message)),
         PassOutcome::Interrupted => ("interrupted", None, None),
     }
 }
@@ -125,7 +125,7 @@ pub(crate) fn outcome(
             message,
             remedy,
         },
-        "home-failed" => PassOutcome::HomeFailed { message },
+        "collector-failed" => PassOutcome::CollectorFailed { message },
         "interrupted" => PassOutcome::Interrupted,
         _ => return None,
     })

@@ -9,13 +9,13 @@ mod files;
 
 use std::path::{Path, PathBuf};
 
-use engine::ports::{LedgerError, StandingFile};
+use engine::ports::{LedgerError, RemainingFile};
 use model::{DeviceName, LedgerId, StoreId, Timestamp};
 use rusqlite::{Connection, ErrorCode};
 
 use crate::fault::{shown, translated};
 use crate::schema::{self, Kind};
-use crate::{connection, names, opening, standing, values};
+use crate::{connection, names, opening, remaining, values};
 
 pub use devices::{Count, DeviceStatus, PassSummary, StateTotals};
 pub use files::{FileFilter, FileRow, Files, StoredCopies, StoredCopy};
@@ -98,9 +98,9 @@ impl Reader {
     }
 
     /// The first of the files that the last survey left on a device, oldest first within a reason.
-    pub fn standing(&self, device: &DeviceName, limit: usize) -> Result<Vec<StandingFile>, ReadError> {
+    pub fn remaining(&self, device: &DeviceName, limit: usize) -> Result<Vec<RemainingFile>, ReadError> {
         self.asked(|ledger| match names::known_device(ledger, device)? {
-            Some(device) => standing::files(ledger, device, limit),
+            Some(device) => remaining::files(ledger, device, limit),
             None => Ok(Vec::new()),
         })
     }

@@ -1,7 +1,7 @@
 //! The record of files: what is remembered, what is recorded, what is settled.
 
-use engine::ports::{Record, Remembered, RowId, WithdrawnRow};
-use model::{DeviceName, FileState, LeaveReason, PassId, RelativePath, SourcePath, Timestamp};
+use engine::ports::{KnownFile, Record, RowId, WithdrawnRow};
+use model::{BatchId, DeviceName, FileState, LeaveReason, RelativePath, SourcePath, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
@@ -14,12 +14,12 @@ pub(crate) const REMEMBERED: &str = include_str!("sql/read/remembered.sql");
 pub(crate) const WITHDRAWN_ROWS: &str = include_str!("sql/read/withdrawn_rows.sql");
 
 /// The newest row of each path.
-pub(crate) fn remembered(
+pub(crate) fn known_files(
     ledger: &Connection,
     device: &DeviceName,
     source: &SourcePath,
     paths: &[RelativePath],
-) -> rusqlite::Result<Vec<Option<Remembered>>> {
+) -> rusqlite::Result<Vec<Option<KnownFile>>> {
     let Some(source) = names::known_source_of(ledger, device, source)? else {
         return Ok(vec![None; paths.len()]);
     };
@@ -45,7 +45,7 @@ pub(crate) fn withdrawn(
         Ok(WithdrawnRow {
             row: RowId(row.get("id")?),
             path: values::path(row, "path")?,
-            withdrawn: values::admitted("batch", Type::Text, PassId::new(batch))?,
+            withdrawn: values::admitted("batch", Type::Text, BatchId::new(batch))?,
         })
     };
     ledger
@@ -54,8 +54,8 @@ pub(crate) fn withdrawn(
         .collect()
 }
 
-fn remembered_row(row: &Row<'_>) -> rusqlite::Result<Remembered> {
-    Ok(Remembered {
+fn remembered_row(row: &Row<'_>) -> rusqlite::Result<KnownFile> {
+    Ok(KnownFile {
         row: RowId(row.get("id")?),
         identity: values::identity(row)?,
         digest: values::digest(row)?,
@@ -107,7 +107,7 @@ fn insert(ledger: &Connection, source: i64, batch: Option<i64>, record: &Record)
 ///
 /// The latest word counts, whatever was said before: a file that a power cut on the device brought back is there. Settling a
 /// row again as it is changes nothing; so the time at which it was released stays that of the first time.
-pub(crate) fn settle(
+pub(crate) fn set_states(
     ledger: &Connection,
     rows: &[(RowId, FileState, Option<LeaveReason>)],
     at: Timestamp,

@@ -9,17 +9,18 @@ pub(crate) const APPLICATION_ID: i64 = 0x676c_6e72;
 pub(crate) const SCHEMA: &str = include_str!("sql/schema.sql");
 
 /// What leads to it from nothing, step by step. A step that has been released is never edited: ledgers out there have it.
-pub(crate) const MIGRATIONS: [&str; 6] = [
+pub(crate) const MIGRATIONS: [&str; 7] = [
     include_str!("sql/migrations/0001_first.sql"),
     include_str!("sql/migrations/0002_compression.sql"),
     include_str!("sql/migrations/0003_suspects.sql"),
     include_str!("sql/migrations/0004_writer_check.sql"),
     include_str!("sql/migrations/0005_causes.sql"),
     include_str!("sql/migrations/0006_claims.sql"),
+    include_str!("sql/migrations/0007_words.sql"),
 ];
 
 /// The number of our schema.
-pub(crate) const VERSION: i64 = 6;
+pub(crate) const VERSION: i64 = 7;
 
 /// What an SQLite file turns out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use engine::ports::{Others, Sighting};
+use engine::ports::{Sighting, Unseen};
 use model::{DeviceName, SourcePath, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
@@ -17,12 +17,12 @@ pub(crate) fn note(
     device: &DeviceName,
     source: &SourcePath,
     sightings: &[Sighting],
-    (others, most): (Others, usize),
+    (others, most): (Unseen, usize),
     at: Timestamp,
 ) -> rusqlite::Result<Vec<Timestamp>> {
     let device = names::device(ledger, device)?;
     let source = names::source(ledger, device, source)?;
-    if others == Others::Forgotten || !all_fit(ledger, source, sightings, most)? {
+    if others == Unseen::Forget || !all_fit(ledger, source, sightings, most)? {
         forget_others(ledger, source, sightings)?;
     }
     let mut times = Vec::with_capacity(sightings.len());

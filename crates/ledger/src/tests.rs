@@ -13,7 +13,7 @@ mod writing;
 use std::path::{Path, PathBuf};
 
 use engine::ports::{Ledger as _, PassEnd, PassOutcome, Record, RowId};
-use model::{DeviceName, Digest, Identity, PassId, RelativePath, SourcePath, Timestamp};
+use model::{BatchId, DeviceName, Digest, Identity, RelativePath, SourcePath, Timestamp};
 use tempfile::TempDir;
 
 use crate::{OpenOptions, Reader, SqliteLedger};
@@ -98,7 +98,7 @@ fn record(device_name: &str, name: &str) -> Record {
         device_digest: true,
         store_name: path(format!("{device_name}/{name}")),
         was_there: false,
-        withdrawn: PassId::new("b1"),
+        withdrawn: BatchId::new("b1"),
         at: at(1),
     }
 }
@@ -113,7 +113,7 @@ fn pass_end(pass: RowId, device_name: &str, outcome: PassOutcome) -> PassEnd {
         stored: (0, 0),
         took: std::time::Duration::from_mins(1),
         report: None,
-        standing: None,
+        remaining: None,
     }
 }
 

@@ -90,6 +90,6 @@ identifier!(
     ///
     /// It is the `<pass>` part of `.gleaner-withdrawn/<ledger id>/<pass>/<original path>`. Each batch has one of its
     /// own, so that a name that a camera uses again within a pass can never be renamed onto a file withdrawn before.
-    PassId,
+    BatchId,
     60
 );

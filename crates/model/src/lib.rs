@@ -15,7 +15,7 @@ pub mod reason;
 pub mod state;
 pub mod time;
 
-pub use device::{DeviceName, LedgerId, PassId, StoreId};
+pub use device::{BatchId, DeviceName, LedgerId, StoreId};
 pub use digest::{Digest, RangeDigest};
 pub use escape::escaped;
 pub use failure::FailureClass;

@@ -38,16 +38,16 @@ use pending::{Expected, Held};
 /// section 3).
 const DEFAULT_READ_LENGTH: u32 = 32 * 1024;
 /// Never more than OpenSSH's own `SFTP_MAX_READ_LENGTH`, whatever a server tells.
-const LONGEST_READ_LENGTH: u32 = 255 * 1024;
+const MAX_READ_LENGTH: u32 = 255 * 1024;
 /// Never less, whatever a server tells or does: each request costs memory of ours until it is answered, and a budget of bytes is no
 /// bound for requests of a byte each. A server that has less to give answers short.
-const LEAST_READ_LENGTH: u32 = 4096;
+const MIN_READ_LENGTH: u32 = 4096;
 /// What a DATA packet has beside its data, generously.
 const DATA_OVERHEAD: u64 = 1024;
 /// Handles open at once where the server does not tell.
 const DEFAULT_OPEN_HANDLES: usize = 100;
 /// Handles open at once, whatever a server tells: beyond that nothing is won.
-const MOST_OPEN_HANDLES: u64 = 1024;
+const MAX_OPEN_HANDLES: u64 = 1024;
 
 /// A connection to an SFTP server. Clones share it; when the last is dropped the connection ends, and
 /// requests that have not been written yet are not sent.
@@ -102,7 +102,7 @@ impl Client {
             connection,
             extensions: greeting.extensions,
             bounds: Bounds::unknown(),
-            readdirs: Arc::new(Semaphore::new(listing::MOST_UNDER_WAY)),
+            readdirs: Arc::new(Semaphore::new(listing::MAX_UNDER_WAY)),
         });
         let bounds = lifeline.bounds.clone();
         match lifeline.supports(names::LIMITS) {
@@ -201,7 +201,7 @@ impl Bounds {
 fn open_handles(limits: &Limits) -> usize {
     match limits.open_handles {
         0 => DEFAULT_OPEN_HANDLES,
-        told => usize::try_from(told.min(MOST_OPEN_HANDLES)).unwrap_or(1),
+        told => usize::try_from(told.min(MAX_OPEN_HANDLES)).unwrap_or(1),
     }
 }
 
@@ -214,7 +214,7 @@ fn read_length(limits: &Limits) -> u32 {
         0 => u32::MAX,
         length => u32::try_from(length.saturating_sub(DATA_OVERHEAD)).unwrap_or(u32::MAX),
     };
-    told.min(fits).clamp(LEAST_READ_LENGTH, LONGEST_READ_LENGTH)
+    told.min(fits).clamp(MIN_READ_LENGTH, MAX_READ_LENGTH)
 }
 
 #[cfg(test)]
@@ -245,7 +245,7 @@ mod tests {
                 read_length,
                 ..Limits::default()
             };
-            assert_eq!(super::read_length(&limits), LEAST_READ_LENGTH);
+            assert_eq!(super::read_length(&limits), MIN_READ_LENGTH);
         }
     }
 }

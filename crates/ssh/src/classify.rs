@@ -19,7 +19,7 @@ use forms::Form;
 pub(crate) use forms::{is_chatter, is_refused_session};
 
 /// Longest piece of ssh's words that becomes part of a message.
-const LONGEST_QUOTE: usize = 300;
+const MAX_QUOTE_LENGTH: usize = 300;
 /// The exit status of an ssh that failed itself. Any other is that of the command on the device.
 const OF_SSH: i32 = 255;
 
@@ -56,7 +56,7 @@ pub fn judge(words: &str, through_jump: bool, exit_status: Option<i32>) -> Judge
         FailureClass::JumpRefused | FailureClass::JumpUnreachable => "jump host: ",
         _ => "",
     };
-    let quote: String = cause.quote.chars().take(LONGEST_QUOTE).collect();
+    let quote: String = cause.quote.chars().take(MAX_QUOTE_LENGTH).collect();
     let message = match (quote.trim(), of_device) {
         ("", Some(status)) => format!("the device ended SFTP with exit status {status}, and gave no reason"),
         ("", None) => "ssh ended without a word".to_owned(),

@@ -17,18 +17,18 @@ const BETWEEN_SAMPLES: u64 = 256 * 1024;
 /// The levels of `miniz_oxide` go to 10, and ssh's zlib works at 6. A sample is to tell whether something shrinks, not exactly how much.
 const SAMPLE_LEVEL: u8 = 3;
 /// What must be left of samples at the most. Less gain than that is eaten up by the second connection.
-const MOST_LEFT: f64 = 0.85;
+const MAX_LEFT: f64 = 0.85;
 /// How many samples the average looks back on, 8 MiB of files.
 const SAMPLES: f64 = 32.0;
 /// How long, and how much, must have been read before the second connection is tried: a try costs a login and nothing else.
-const LEAST_TO_TRY: (Duration, u64) = (Duration::from_millis(250), 256 << 10);
+const MIN_TO_TRY: (Duration, u64) = (Duration::from_millis(250), 256 << 10);
 /// The same, before two rates are compared.
-const LEAST_TO_COMPARE: (Duration, u64) = (Duration::from_secs(1), 1 << 20);
+const MIN_TO_COMPARE: (Duration, u64) = (Duration::from_secs(1), 1 << 20);
 /// Bytes per second beyond which it is not tried: half of what zlib in ssh brought where one core of a server did nothing else (47 million of noise,
 /// 54 million of tables; `ssh -o Compression=yes device 'cat FILE' >/dev/null`). Smaller devices bring less, which the comparison finds out.
 const FASTEST_WORTH_IT: f64 = 24e6;
 /// So much must have come, and so many samples of it, before it is said that what comes does not shrink.
-const LEAST_TO_TELL: (u64, f64) = (4 << 20, 8.0);
+const MIN_TO_TELL: (u64, f64) = (4 << 20, 8.0);
 /// How much more a second the compressed connection must bring.
 const GAIN: f64 = 1.05;
 
@@ -146,7 +146,7 @@ impl Judge {
             Stage::Measuring | Stage::Opening => self.is_in_vain().then_some(false),
             Stage::Already => (self.is_in_vain() || self.is_link_fast(now)).then_some(false),
             Stage::Open { plain_rate } => {
-                let rate = self.compressed.rate(now, LEAST_TO_COMPARE)?;
+                let rate = self.compressed.rate(now, MIN_TO_COMPARE)?;
                 (rate >= plain_rate * GAIN).then_some(true)
             }
             Stage::DoesNotPay => Some(false),
@@ -186,7 +186,7 @@ impl Judge {
     /// What the next read is to do.
     pub(crate) fn choose(&mut self, now: Instant) -> Choice {
         match self.stage {
-            Stage::Measuring => match self.plain.rate(now, LEAST_TO_TRY) {
+            Stage::Measuring => match self.plain.rate(now, MIN_TO_TRY) {
                 Some(rate) if rate > FASTEST_WORTH_IT => {
                     self.enter(Stage::DoesNotPay);
                     Choice::Plain
@@ -199,7 +199,7 @@ impl Judge {
             },
             Stage::Open { plain_rate } => {
                 let is_alone = self.plain.readers == 0;
-                let rate = self.compressed.rate(now, LEAST_TO_COMPARE).filter(|_| is_alone);
+                let rate = self.compressed.rate(now, MIN_TO_COMPARE).filter(|_| is_alone);
                 if rate.is_some_and(|rate| rate < plain_rate * GAIN) {
                     self.enter(Stage::DoesNotPay);
                 }
@@ -214,7 +214,7 @@ impl Judge {
 
     /// The second connection is there, or cannot be had.
     pub(crate) fn opened(&mut self, is_there: bool, now: Instant) {
-        self.enter(match self.plain.rate(now, LEAST_TO_TRY).filter(|_| is_there) {
+        self.enter(match self.plain.rate(now, MIN_TO_TRY).filter(|_| is_there) {
             // Its first moments may have made the link look slower than it is.
             Some(rate) if rate > FASTEST_WORTH_IT => Stage::DoesNotPay,
             Some(plain_rate) => Stage::Open { plain_rate },
@@ -240,18 +240,18 @@ impl Judge {
 
     /// What came does not shrink.
     fn is_in_vain(&self) -> bool {
-        let (bytes, samples) = LEAST_TO_TELL;
-        self.plain.bytes >= bytes && self.samples >= samples && self.left.is_some_and(|left| left > MOST_LEFT)
+        let (bytes, samples) = MIN_TO_TELL;
+        self.plain.bytes >= bytes && self.samples >= samples && self.left.is_some_and(|left| left > MAX_LEFT)
     }
 
     /// The link carries more than is worth compressing, by what is left of what came.
     fn is_link_fast(&self, now: Instant) -> bool {
-        let rate = self.plain.rate(now, LEAST_TO_COMPARE).zip(self.left);
+        let rate = self.plain.rate(now, MIN_TO_COMPARE).zip(self.left);
         rate.is_some_and(|(rate, left)| rate * left > FASTEST_WORTH_IT)
     }
 
     fn shrinks(&self) -> bool {
-        self.left.is_some_and(|left| left <= MOST_LEFT)
+        self.left.is_some_and(|left| left <= MAX_LEFT)
     }
 
     fn flow(&mut self, over: Over) -> &mut Flow {

@@ -24,7 +24,7 @@ use crate::process::Client;
 use crate::resolve::JumpHost;
 
 /// Devices that share one. Each ssh process ciphers on one core, and what breaks one connection breaks all that go through it.
-const MOST_DEVICES: usize = 16;
+const MAX_DEVICES: usize = 16;
 /// Between two looks whether ssh has made its control socket: the sign that the jump host has let us in.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -63,7 +63,7 @@ impl Jumps {
             return Arc::clone(group);
         }
         let group = Arc::new(Group {
-            places: Mutex::new(MOST_DEVICES - 1),
+            places: Mutex::new(MAX_DEVICES - 1),
             connection: OnceCell::new(),
         });
         newest.insert(jump.clone(), Arc::clone(&group));

@@ -32,9 +32,9 @@ use crate::patience::{LaneDebt, least};
 use crate::script::anchored;
 
 /// What start-up files may print before the script speaks.
-const MOST_NOISE: usize = 64 * 1024;
+const MAX_NOISE: usize = 64 * 1024;
 /// The longest answer to one question: a line of text, a name with its attributes, the shared mappings of all processes.
-const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+const MAX_REPLY_LENGTH: usize = 4 * 1024 * 1024;
 const READ_BUFFER: usize = 64 * 1024;
 const WRITE_LENGTH: usize = 16 * 1024;
 
@@ -172,7 +172,7 @@ impl Lane {
                 return Ok(piece.freeze());
             }
             searched = self.buffer.len().saturating_sub(terminator.len());
-            if self.buffer.len() > LONGEST_ANSWER {
+            if self.buffer.len() > MAX_REPLY_LENGTH {
                 return Err(self.nonsense());
             }
             self.read().await?;
@@ -231,7 +231,7 @@ impl Lane {
                 drop(self.buffer.split_to(start + sentinel.len()));
                 return Ok(());
             }
-            if self.buffer.len() > MOST_NOISE {
+            if self.buffer.len() > MAX_NOISE {
                 return Err(self.nonsense());
             }
             self.read().await?;
@@ -241,7 +241,7 @@ impl Lane {
     async fn facts(&mut self) -> Result<Facts, LaneError> {
         let prefix = format!("{} ", self.tag);
         let (mut lines, mut length) = (Vec::new(), 0);
-        while length < LONGEST_ANSWER {
+        while length < MAX_REPLY_LENGTH {
             let line = self.until(b"\n").await?;
             length += line.len() + 1;
             let line = String::from_utf8_lossy(&line).into_owned();

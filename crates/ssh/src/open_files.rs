@@ -56,9 +56,9 @@ pub(crate) struct OpenFiles {
 }
 
 /// Open files that are remembered: a hundred times as many as a busy device has. One that has more is taken for one that does not tell.
-const MOST_OPEN_FILES: usize = 256 * 1024;
+const MAX_OPEN_FILES: usize = 256 * 1024;
 /// Records about them that are heard. No device has two million open files; one that names them without end names nothing else.
-const MOST_RECORDS: usize = 8 * MOST_OPEN_FILES;
+const MAX_RECORDS: usize = 8 * MAX_OPEN_FILES;
 
 impl OpenFiles {
     /// Adds what a record says; whether it was about open files.
@@ -68,7 +68,7 @@ impl OpenFiles {
             + self.exact.len()
             + self.others.len()
             + self.proves.len();
-        self.overflowed |= self.open.len() + numbers > MOST_OPEN_FILES;
+        self.overflowed |= self.open.len() + numbers > MAX_OPEN_FILES;
         let is_about_them = matches!(
             record,
             Record::Open { .. }
@@ -113,7 +113,7 @@ impl OpenFiles {
 
     /// Whether so much was said that it can have no end.
     pub(crate) fn is_endless(&self) -> bool {
-        self.records > MOST_RECORDS
+        self.records > MAX_RECORDS
     }
 
     /// Whether there were more than can be remembered.
@@ -242,7 +242,7 @@ mod tests {
     fn open_files_without_end_are_noticed_though_they_are_always_the_same() {
         let mut files = OpenFiles::default();
         let record = parse(b"o 5 5 21b6").unwrap();
-        for _ in 0..MOST_RECORDS {
+        for _ in 0..MAX_RECORDS {
             assert!(files.take(&record) && !files.is_endless());
         }
         assert!(files.take(&record) && files.is_endless());
@@ -254,7 +254,7 @@ mod tests {
             panic!("no status")
         };
         let mut files = OpenFiles::default();
-        for inode in 1_000..u64::try_from(MOST_OPEN_FILES).unwrap() + 2_000 {
+        for inode in 1_000..u64::try_from(MAX_OPEN_FILES).unwrap() + 2_000 {
             let device_number = 2049;
             files.take(&Record::Open { device_number, inode });
         }
@@ -267,7 +267,7 @@ mod tests {
             Openness::Open,
             "the kernel's word counts all the same"
         );
-        assert_eq!(files.open.len(), MOST_OPEN_FILES + 1);
+        assert_eq!(files.open.len(), MAX_OPEN_FILES + 1);
         assert!(files.has(2049, 1_000), "what is known to be open is open");
     }
 
@@ -279,7 +279,7 @@ mod tests {
             files.take(&Record::Mapped((0..10_000).flat_map(lines).collect()));
         }
         assert!(files.is_overflowed());
-        assert!(files.exact.len() < MOST_OPEN_FILES + 20_000);
+        assert!(files.exact.len() < MAX_OPEN_FILES + 20_000);
     }
 
     #[test]

@@ -14,7 +14,7 @@ const AT_ONCE: usize = 8;
 const AT_ONCE_THROUGH: usize = 32;
 /// A turn ends after that time at the latest, so that a host that accepts connections and keeps silent delays no other device
 /// for long. A handshake takes eight round trips and some computing: a second at 100 ms.
-const LONGEST_TURN: Duration = Duration::from_secs(2);
+const MAX_TURN: Duration = Duration::from_secs(2);
 
 /// One queue for each host that is connected to first.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Pacing {
 }
 
 async fn hold(permit: Option<OwnedSemaphorePermit>) {
-    tokio::time::sleep(LONGEST_TURN).await;
+    tokio::time::sleep(MAX_TURN).await;
     drop(permit);
 }
 
@@ -93,7 +93,7 @@ mod tests {
         }
         let began = Instant::now();
         drop(pacing.turn("jump").await);
-        assert!(began.elapsed() <= LONGEST_TURN + Duration::from_millis(2));
+        assert!(began.elapsed() <= MAX_TURN + Duration::from_millis(2));
         drop(silent);
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Bytes a second below which nothing is gathered any more, only waited for: a tenth of what GPRS carried.
-const LEAST_RATE: u64 = 256;
+const MIN_RATE: u64 = 256;
 /// What a whole answer counts, in bytes, over a long time: one a second is enough.
 const ANSWER: u64 = 256;
 /// How many times `stall_timeout` a long time is: a quarter of an hour by default.
@@ -23,7 +23,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 
 /// How many bytes must come within a time; `bandwidth` is what we read at most.
 pub(crate) fn least(within: Duration, bandwidth: Option<u64>) -> u64 {
-    let rate = bandwidth.map_or(LEAST_RATE, |most| (most / 4).clamp(1, LEAST_RATE));
+    let rate = bandwidth.map_or(MIN_RATE, |most| (most / 4).clamp(1, MIN_RATE));
     let bytes = u128::from(rate) * within.as_millis() / 1000;
     u64::try_from(bytes).unwrap_or(u64::MAX).max(1)
 }

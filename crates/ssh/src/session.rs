@@ -24,8 +24,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::ports::device::{
-    Abilities, ChunkSender, Confirmed, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault, Listed,
-    Looked, Move, Moved, NoShell, Session, SurveySender, Wanted,
+    Abilities, ChunkSender, ConfirmResult, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault,
+    InspectResult, ListingEnd, Move, NoShell, RenameResult, Session, SmallFileRequest, SurveySender,
 };
 use model::{Digest, FailureClass, Identity, RelativePath, SourcePath};
 use tokio::process::Child;
@@ -355,7 +355,7 @@ impl Session for SshSession {
         &self.facts
     }
 
-    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
+    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<ListingEnd, DeviceFailure> {
         self.verdict.unless_ended(self.list(source, items)).await?
     }
 
@@ -368,7 +368,7 @@ impl Session for SshSession {
         lanes.is_some_and(|lanes| lanes.bring_listing_of(source))
     }
 
-    async fn rename(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
+    async fn rename(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<RenameResult>, DeviceFailure> {
         self.verdict.unless_ended(self.move_all(source, moves)).await?
     }
 
@@ -376,7 +376,7 @@ impl Session for SshSession {
         &self,
         source: &SourcePath,
         paths: &[RelativePath],
-    ) -> Result<Vec<Looked>, DeviceFailure> {
+    ) -> Result<Vec<InspectResult>, DeviceFailure> {
         self.verdict.unless_ended(self.look_at(source, paths)).await?
     }
 
@@ -384,7 +384,7 @@ impl Session for SshSession {
         &self,
         source: &SourcePath,
         files: &[(RelativePath, Identity)],
-    ) -> Result<Vec<Confirmed>, DeviceFailure> {
+    ) -> Result<Vec<ConfirmResult>, DeviceFailure> {
         self.verdict.unless_ended(self.confirm_all(source, files)).await?
     }
 
@@ -400,7 +400,11 @@ impl Session for SshSession {
         self.verdict.unless_ended(fetched).await?
     }
 
-    async fn fetch_together(&self, source: &SourcePath, files: Vec<Wanted>) -> Result<(), DeviceFailure> {
+    async fn fetch_together(
+        &self,
+        source: &SourcePath,
+        files: Vec<SmallFileRequest>,
+    ) -> Result<(), DeviceFailure> {
         self.verdict
             .unless_ended(self.read_together(source, files))
             .await?

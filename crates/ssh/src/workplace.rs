@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const PREFIX: &str = "gleaner-ssh-";
 /// Room for a path of a Unix socket (108 in the kernel), less the 18 bytes that ssh appends while it makes one and less
 /// `/gleaner-ssh-XXXXXXXX/1234567`.
-const LONGEST_PARENT: usize = 108 - 1 - 18 - 29;
+const MAX_PARENT_LENGTH: usize = 108 - 1 - 18 - 29;
 
 /// Why nothing can be started.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +131,7 @@ impl Drop for Workplace {
 fn is_fit(place: &Path) -> bool {
     let bytes = place.as_os_str().as_bytes();
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:".contains(byte);
-    place.is_absolute() && place.is_dir() && bytes.len() <= LONGEST_PARENT && bytes.iter().all(is_plain)
+    place.is_absolute() && place.is_dir() && bytes.len() <= MAX_PARENT_LENGTH && bytes.iter().all(is_plain)
 }
 
 /// Removes folders of ours whose owner is dead: it was killed.

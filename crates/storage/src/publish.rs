@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use engine::ports::{Placed, Publication, PublishFault, StoreError};
+use engine::ports::{Placement, Publication, PublishFault, StoreError};
 use model::RelativePath;
 use model::names::CONTROL_FOLDER;
 use rustix::io::Errno;
@@ -19,7 +19,7 @@ use crate::probe::is_unsupported;
 use crate::shared::{Handles, Shared};
 use crate::store::DirectoryStore;
 
-type Answer = Result<Placed, PublishFault>;
+type Answer = Result<Placement, PublishFault>;
 
 /// How often a name or a folder that vanishes while we look at it is tried again, before it is left to the next pass.
 const ATTEMPTS: usize = 3;
@@ -183,7 +183,7 @@ impl<D: Disk> Shared<D> {
         handles: &Handles<D>,
         folder: &D::Folder,
         publication: &Publication,
-    ) -> Result<Option<Placed>, Trouble> {
+    ) -> Result<Option<Placement>, Trouble> {
         if is_control_folder(publication.name.as_bytes()) {
             return Err(Trouble::One(PublishFault::Unacceptable(
                 "it is the name of the folder that belongs to gleaner".to_owned(),
@@ -212,10 +212,10 @@ impl<D: Disk> Shared<D> {
         sealed: &mut Sealed<D>,
         folder: &D::Folder,
         publication: &Publication,
-    ) -> Result<Option<Placed>, Trouble> {
+    ) -> Result<Option<Placement>, Trouble> {
         for _ in 0..ATTEMPTS {
             match self.give_name(sealed, publication, folder) {
-                Ok(()) => return Ok(Some(Placed::New)),
+                Ok(()) => return Ok(Some(Placement::New)),
                 Err(error) if is(&error, Errno::EXIST) => {
                     if let Some(placed) = self.compare(sealed, folder, publication)? {
                         return Ok(Some(placed));
@@ -257,7 +257,7 @@ impl<D: Disk> Shared<D> {
         sealed: &Sealed<D>,
         folder: &D::Folder,
         publication: &Publication,
-    ) -> Result<Option<Placed>, Trouble> {
+    ) -> Result<Option<Placement>, Trouble> {
         let name = publication.name.file_name();
         let there = match self.disk.status_at(folder, name) {
             Err(error) if is(&error, Errno::NOENT) => return Ok(None),
@@ -266,7 +266,7 @@ impl<D: Disk> Shared<D> {
         let sealed = self.disk.status_at(&sealed.area.sealed, &sealed.name);
         if sealed.is_ok_and(|sealed| sealed.identity == there.identity) {
             // Ours: a network file system made the link, lost its answer and asked again.
-            return Ok(Some(Placed::New));
+            return Ok(Some(Placement::New));
         }
         if there.kind != EntryKind::File || there.size != publication.size {
             return Err(Trouble::One(PublishFault::Taken));
@@ -280,7 +280,7 @@ impl<D: Disk> Shared<D> {
             .is_same(&file, publication)
             .map_err(|error| self.not_comparable(error))?;
         if is_same {
-            Ok(Some(Placed::Same))
+            Ok(Some(Placement::Same))
         } else {
             Err(Trouble::One(PublishFault::Taken))
         }

@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use engine::ports::{
-    Chunk, Condition, Destination, Placed, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
-    Store, StoreError,
+    Chunk, Condition, Destination, Placement, Publication, PublishFault, Reproof, Room, SealedFile,
+    StagingKey, Store, StoreError,
 };
 use model::{Digest, RelativePath, StoreId, Timestamp};
 
@@ -224,7 +224,7 @@ impl<D: Disk> Store for DirectoryStore<D> {
     async fn publish(
         &self,
         publications: Vec<Publication>,
-    ) -> Result<Vec<Result<Placed, PublishFault>>, StoreError> {
+    ) -> Result<Vec<Result<Placement, PublishFault>>, StoreError> {
         self.publish_all(publications).await
     }
 

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::io;
 
 use engine::ports::{
-    Chunk, Condition, Destination, Placed, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
-    Store, StoreError,
+    Chunk, Condition, Destination, Placement, Publication, PublishFault, Reproof, Room, SealedFile,
+    StagingKey, Store, StoreError,
 };
 use model::names::CONTROL_FOLDER;
 use model::{Digest, RelativePath, Timestamp};
@@ -129,7 +129,7 @@ impl<D: Disk> Store for UntouchedStore<D> {
     async fn publish(
         &self,
         _publications: Vec<Publication>,
-    ) -> Result<Vec<Result<Placed, PublishFault>>, StoreError> {
+    ) -> Result<Vec<Result<Placement, PublishFault>>, StoreError> {
         Err(self.refusal())
     }
 

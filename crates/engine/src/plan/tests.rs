@@ -8,7 +8,7 @@ const NOW: i64 = 1_700_000_000;
 fn rules() -> Rules {
     Rules {
         settle: Duration::from_secs(30),
-        longest_listing: Duration::from_mins(15),
+        max_listing_time: Duration::from_mins(15),
         settle_blind: Duration::from_mins(10),
         exclude: crate::exclude::Exclude::new(["*.tmp".to_owned()]).unwrap(),
         done_suffix: None,
@@ -55,9 +55,9 @@ fn entry(path: &str, age: i64, openness: Openness) -> Entry {
     clippy::needless_pass_by_value,
     reason = "each test makes an entry for one call"
 )]
-fn verdict(entry: Entry, change: impl FnOnce(&mut Outlook<'_>)) -> Verdict {
+fn verdict(entry: Entry, change: impl FnOnce(&mut SurveyContext<'_>)) -> EntryClass {
     let (rules, ledger) = (rules(), LedgerId::new("ours").unwrap());
-    let mut outlook = Outlook {
+    let mut outlook = SurveyContext {
         asked: Timestamp::EPOCH,
         rules: &rules,
         abilities: full_abilities(),
@@ -70,19 +70,19 @@ fn verdict(entry: Entry, change: impl FnOnce(&mut Outlook<'_>)) -> Verdict {
     judge(&entry, &outlook)
 }
 
-fn waits(reason: WaitReason) -> Verdict {
-    Verdict::Standing(Reason::Wait(reason))
+fn waits(reason: WaitReason) -> EntryClass {
+    EntryClass::Remaining(Reason::Wait(reason))
 }
 
-fn leaves(reason: LeaveReason) -> Verdict {
-    Verdict::Standing(Reason::Leave(reason))
+fn leaves(reason: LeaveReason) -> EntryClass {
+    EntryClass::Remaining(Reason::Leave(reason))
 }
 
 #[test]
 fn a_file_is_ready_when_it_is_closed_and_untouched_long_enough() {
     assert!(matches!(
         verdict(entry("a", 30, Openness::Closed), |_| ()),
-        Verdict::Ready(_)
+        EntryClass::Ready(_)
     ));
     assert_eq!(
         verdict(entry("a", 29, Openness::Closed), |_| ()),
@@ -98,7 +98,7 @@ fn a_file_is_ready_when_it_is_closed_and_untouched_long_enough() {
     );
     assert!(matches!(
         verdict(entry("a", 601, Openness::Unknown), |_| ()),
-        Verdict::Ready(_)
+        EntryClass::Ready(_)
     ));
 }
 
@@ -106,7 +106,7 @@ fn a_file_is_ready_when_it_is_closed_and_untouched_long_enough() {
 fn a_backdated_mtime_settles_only_a_file_that_is_seen_to_be_closed() {
     let mut fresh = entry("a", 5000, Openness::Closed);
     fresh.identity.changed = Some(Timestamp::from_seconds(NOW - 1));
-    assert!(matches!(verdict(fresh.clone(), |_| ()), Verdict::Ready(_)));
+    assert!(matches!(verdict(fresh.clone(), |_| ()), EntryClass::Ready(_)));
     fresh.openness = Openness::Unknown;
     assert_eq!(verdict(fresh, |_| ()), waits(WaitReason::SettlingBlind));
 }
@@ -116,7 +116,7 @@ fn that_a_file_was_withdrawn_does_not_settle_it_where_it_cannot_be_seen() {
     let mut withdrawn = entry(".gleaner-withdrawn/ours/p/a", 5000, Openness::Unasked);
     withdrawn.identity.changed = Some(Timestamp::from_seconds(NOW - 60));
     match verdict(withdrawn.clone(), |_| ()) {
-        Verdict::Ready(candidate) => assert!(!candidate.settled_blind, "it was withdrawn a minute ago"),
+        EntryClass::Ready(candidate) => assert!(!candidate.settled_blind, "it was withdrawn a minute ago"),
         other => panic!("{other:?}"),
     }
     withdrawn.openness = Openness::Unknown;
@@ -127,7 +127,7 @@ fn that_a_file_was_withdrawn_does_not_settle_it_where_it_cannot_be_seen() {
 fn what_a_trial_of_leases_left_is_passed_over() {
     let mut left = entry(".gleaner-withdrawn~lease~7~own", 700_000, Openness::Closed);
     left.identity.size = 0;
-    assert_eq!(verdict(left, |_| ()), Verdict::Pass);
+    assert_eq!(verdict(left, |_| ()), EntryClass::Pass);
 }
 
 #[test]
@@ -137,11 +137,11 @@ fn a_file_of_which_only_the_mtime_is_told_settles_by_a_second_look() {
     let judged = verdict(vague.clone(), |_| ());
     let needed = rules().settle_blind;
     assert!(
-        matches!(&judged, Verdict::SecondLook(_, wait) if *wait == needed),
+        matches!(&judged, EntryClass::SecondLook(_, wait) if *wait == needed),
         "{judged:?}"
     );
     vague.openness = Openness::Closed;
-    assert!(matches!(verdict(vague, |_| ()), Verdict::Ready(_)));
+    assert!(matches!(verdict(vague, |_| ()), EntryClass::Ready(_)));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_file_that_was_touched_while_it_was_listed_is_settling() {
 
 #[test]
 fn a_clock_that_cannot_be_trusted_asks_for_a_second_look() {
-    let second_look = |verdict| matches!(verdict, Verdict::SecondLook(..));
+    let second_look = |verdict| matches!(verdict, EntryClass::SecondLook(..));
     assert!(
         second_look(verdict(entry("a", -60, Openness::Closed), |_| ())),
         "mtime in the future"
@@ -199,7 +199,7 @@ fn what_is_no_file_is_left_alone() {
 
 #[test]
 fn withdrawn_files_are_ours_or_another_gleaners() {
-    let Verdict::Ready(candidate) = verdict(
+    let EntryClass::Ready(candidate) = verdict(
         entry(".gleaner-withdrawn/ours/p/day/a", 60, Openness::Closed),
         |_| (),
     ) else {
@@ -209,7 +209,7 @@ fn withdrawn_files_are_ours_or_another_gleaners() {
     let foreign = ".gleaner-withdrawn/theirs/p/day/a";
     assert_eq!(
         verdict(entry(foreign, 60, Openness::Closed), |_| ()),
-        Verdict::Pass
+        EntryClass::Pass
     );
     assert_eq!(
         verdict(entry(foreign, 700_000, Openness::Closed), |_| ()),
@@ -221,7 +221,7 @@ fn withdrawn_files_are_ours_or_another_gleaners() {
 fn a_withdrawn_file_settles_by_its_last_write_for_its_rename_was_ours() {
     let mut withdrawn = entry(".gleaner-withdrawn/ours/p/a", 5000, Openness::Closed);
     withdrawn.identity.changed = Some(Timestamp::from_seconds(NOW - 1));
-    assert!(matches!(verdict(withdrawn, |_| ()), Verdict::Ready(_)));
+    assert!(matches!(verdict(withdrawn, |_| ()), EntryClass::Ready(_)));
 }
 
 #[test]
@@ -244,27 +244,27 @@ fn another_gleaners_file_is_none_of_our_business_for_a_week() {
             |_| (),
         )
     };
-    assert_eq!(foreign(WEEK - 1), Verdict::Pass);
+    assert_eq!(foreign(WEEK - 1), EntryClass::Pass);
     assert_eq!(foreign(WEEK), leaves(LeaveReason::ForeignWithdrawn));
 }
 
 #[test]
 fn a_folder_may_go_that_is_untouched_for_a_day_by_a_clock_that_is_trusted_and_holds_nothing_withdrawn() {
     const DAY: i64 = 86_400;
-    let folder = |path, age, change: fn(&mut Outlook<'_>)| {
+    let folder = |path, age, change: fn(&mut SurveyContext<'_>)| {
         let entry = Entry {
             kind: EntryKind::Folder,
             ..entry(path, age, Openness::Closed)
         };
         verdict(entry, change)
     };
-    assert_eq!(folder("day", DAY, |_| ()), Verdict::OldFolder);
-    assert_eq!(folder("day", DAY - 1, |_| ()), Verdict::Pass);
-    let distrusted = |outlook: &mut Outlook<'_>| outlook.clock_trusted = false;
-    assert_eq!(folder("day", DAY, distrusted), Verdict::Pass);
-    assert_eq!(folder("day", DAY, |outlook| outlook.now = None), Verdict::Pass);
+    assert_eq!(folder("day", DAY, |_| ()), EntryClass::OldFolder);
+    assert_eq!(folder("day", DAY - 1, |_| ()), EntryClass::Pass);
+    let distrusted = |outlook: &mut SurveyContext<'_>| outlook.clock_trusted = false;
+    assert_eq!(folder("day", DAY, distrusted), EntryClass::Pass);
+    assert_eq!(folder("day", DAY, |outlook| outlook.now = None), EntryClass::Pass);
     for withdrawn in [".gleaner-withdrawn", "usb/.gleaner-withdrawn/ours/p"] {
-        assert_eq!(folder(withdrawn, DAY, |_| ()), Verdict::Pass, "{withdrawn}");
+        assert_eq!(folder(withdrawn, DAY, |_| ()), EntryClass::Pass, "{withdrawn}");
     }
 }
 
@@ -286,9 +286,9 @@ fn the_codes_of_decisions_stay_as_they_are() {
     }
 }
 
-fn remembered(identity: Identity, state: FileState) -> Remembered {
+fn known_files(identity: Identity, state: FileState) -> KnownFile {
     let store_name = RelativePath::new("a").unwrap();
-    Remembered {
+    KnownFile {
         row: RowId(7),
         identity,
         digest: Digest::from_bytes([0; 32]),
@@ -297,12 +297,12 @@ fn remembered(identity: Identity, state: FileState) -> Remembered {
     }
 }
 
-fn candidate(lies_at: &str) -> Candidate {
-    let entry = entry(lies_at, 60, Openness::Closed);
+fn candidate(current_path: &str) -> Candidate {
+    let entry = entry(current_path, 60, Openness::Closed);
     let original = withdrawn::parse(&entry.path).map_or_else(|| entry.path.clone(), |parsed| parsed.original);
     Candidate {
         original,
-        lies_at: entry.path,
+        current_path: entry.path,
         identity: entry.identity,
         settled_blind: false,
     }

@@ -63,12 +63,12 @@ pub trait Session: Send + Sync + 'static {
     ///
     /// The sender is bounded: the listing is read no faster than it is consumed, and a slow consumer is no stall. A listing may have no end: the
     /// caller drops the future when it has had enough, and the session goes on. So it does where more would have to be remembered than there is
-    /// room for: then the listing ends with [`Listed::Cut`].
+    /// room for: then the listing ends with [`ListingEnd::Cut`].
     fn survey(
         &self,
         source: &SourcePath,
         items: SurveySender,
-    ) -> impl Future<Output = Result<Listed, DeviceFailure>> + Send;
+    ) -> impl Future<Output = Result<ListingEnd, DeviceFailure>> + Send;
 
     /// Whether the next listing of this source may be one that was asked for while connecting. Once it may not, it never may again in this session.
     fn has_early_listing(&self, source: &SourcePath) -> bool;
@@ -89,7 +89,7 @@ pub trait Session: Send + Sync + 'static {
         &self,
         source: &SourcePath,
         moves: &[Move],
-    ) -> impl Future<Output = Result<Vec<Moved>, DeviceFailure>> + Send;
+    ) -> impl Future<Output = Result<Vec<RenameResult>, DeviceFailure>> + Send;
 
     /// Looks which files are open, and only then at the identity of each of `paths`; answers in their order.
     ///
@@ -98,7 +98,7 @@ pub trait Session: Send + Sync + 'static {
         &self,
         source: &SourcePath,
         paths: &[RelativePath],
-    ) -> impl Future<Output = Result<Vec<Looked>, DeviceFailure>> + Send;
+    ) -> impl Future<Output = Result<Vec<InspectResult>, DeviceFailure>> + Send;
 
     /// Looks once more at files whose identity was noted: which are open, and only then whether each is what it was; answers in their order.
     ///
@@ -107,7 +107,7 @@ pub trait Session: Send + Sync + 'static {
         &self,
         source: &SourcePath,
         files: &[(RelativePath, Identity)],
-    ) -> impl Future<Output = Result<Vec<Confirmed>, DeviceFailure>> + Send {
+    ) -> impl Future<Output = Result<Vec<ConfirmResult>, DeviceFailure>> + Send {
         async move {
             let paths: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
             let looked = self.inspect(source, &paths).await?;
@@ -140,7 +140,7 @@ pub trait Session: Send + Sync + 'static {
     fn fetch_together(
         &self,
         source: &SourcePath,
-        files: Vec<Wanted>,
+        files: Vec<SmallFileRequest>,
     ) -> impl Future<Output = Result<(), DeviceFailure>> + Send;
 
     /// Digests made by the device of its own bytes, in the order of `requests`; `None` for a file that it could not digest.
@@ -299,7 +299,7 @@ pub struct DiskUse {
 
 /// How a listing ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listed {
+pub enum ListingEnd {
     /// It named all there is, or as much as anybody wanted to hear.
     Whole,
     /// It was given up, for this reason; of what it has not named nothing is known.
@@ -444,7 +444,7 @@ impl Inspection {
 }
 
 /// What a look at a file found.
-pub type Looked = Result<Inspection, FileFault>;
+pub type InspectResult = Result<Inspection, FileFault>;
 
 /// What a further look at a file says of its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -460,17 +460,17 @@ pub enum Confirmation {
 }
 
 /// What a further look at a file found.
-pub type Confirmed = Result<Confirmation, FileFault>;
+pub type ConfirmResult = Result<Confirmation, FileFault>;
 
 /// What became of a [`Move`]; and, where it was done, of the look at the file after it.
-pub type Moved = Result<Looked, FileFault>;
+pub type RenameResult = Result<InspectResult, FileFault>;
 
 /// A small file that is to be read together with others.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct SmallFileRequest {
     /// The file.
     pub path: RelativePath,
-    /// How many bytes it is expected to have, at most [`SMALL`].
+    /// How many bytes it is expected to have, at most [`SMALL_FILE_MAX`].
     pub expected_size: u64,
     /// Where its bytes go.
     pub chunks: ChunkSender,
@@ -479,10 +479,10 @@ pub struct Wanted {
 }
 
 /// Files of up to so many bytes (64 KiB) are read together: to open, read and close a larger one costs little beside its bytes.
-pub const SMALL: u64 = 64 << 10;
+pub const SMALL_FILE_MAX: u64 = 64 << 10;
 
-/// So many files that are read together, or as many as come to more than [`SMALL`], a device may have read before it sends any of them.
-pub const HELD_BACK: usize = 32;
+/// So many files that are read together, or as many as come to more than [`SMALL_FILE_MAX`], a device may have read before it sends any of them.
+pub const MAX_BUFFERED: usize = 32;
 
 /// A range of a file that the device is to digest.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{
-    DeviceName, Digest, FailureClass, FileState, Identity, LeaveReason, LedgerId, PassId, RelativePath,
+    BatchId, DeviceName, Digest, FailureClass, FileState, Identity, LeaveReason, LedgerId, RelativePath,
     SourcePath, StoreId, Timestamp, WaitReason,
 };
 
@@ -25,22 +25,22 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> impl Future<Output = Result<RowId, LedgerError>> + Send;
 
     /// What is remembered of files by their original path: the newest row of each, in the order of `paths`.
-    fn remembered(
+    fn known_files(
         &self,
         device: &DeviceName,
         source: &SourcePath,
         paths: &[RelativePath],
-    ) -> impl Future<Output = Result<Vec<Option<Remembered>>, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Option<KnownFile>>, LedgerError>> + Send;
 
     /// Notes what was seen of files whose clock cannot be trusted, and returns for each since when it has been seen with that same
     /// identity (`at` for one that is new or has changed, and where `at` is before that: it is a time since boot, and the machine has booted). What
     /// becomes of the source's sightings that are not among these, `others` says.
-    fn sighted(
+    fn record_sightings(
         &self,
         device: &DeviceName,
         source: &SourcePath,
         sightings: Vec<Sighting>,
-        others: Others,
+        others: Unseen,
         at: Timestamp,
     ) -> impl Future<Output = Result<Vec<Timestamp>, LedgerError>> + Send;
 
@@ -80,7 +80,7 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<WithdrawnRow>, LedgerError>> + Send;
 
     /// Notes that recorded files are gone from their device, or are kept there.
-    fn settle(
+    fn set_states(
         &self,
         rows: Vec<(RowId, FileState, Option<LeaveReason>)>,
         at: Timestamp,
@@ -93,8 +93,8 @@ pub trait Ledger: Send + Sync + 'static {
         source: &SourcePath,
     ) -> impl Future<Output = Result<Vec<(RelativePath, Suspicion)>, LedgerError>> + Send;
 
-    /// Notes suspects, as the newest of all, though they may have been noted before. Beyond [`MOST_SUSPECTS`] of a source the oldest are forgotten.
-    fn suspect(
+    /// Notes suspects, as the newest of all, though they may have been noted before. Beyond [`MAX_SUSPECTS`] of a source the oldest are forgotten.
+    fn record_suspects(
         &self,
         device: &DeviceName,
         source: &SourcePath,
@@ -102,7 +102,7 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Forgets suspects.
-    fn acquit(
+    fn clear_suspects(
         &self,
         device: &DeviceName,
         source: &SourcePath,
@@ -119,7 +119,7 @@ pub struct RowId(pub i64);
 
 /// What the ledger says of a file gathered before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remembered {
+pub struct KnownFile {
     /// Its row.
     pub row: RowId,
     /// Its identity as verified.
@@ -140,7 +140,7 @@ pub struct WithdrawnRow {
     /// The original path.
     pub path: RelativePath,
     /// The batch it was withdrawn with.
-    pub withdrawn: PassId,
+    pub withdrawn: BatchId,
 }
 
 /// One look at a file whose clock cannot be trusted.
@@ -154,17 +154,17 @@ pub struct Sighting {
 
 /// What becomes of earlier sightings of files that were not seen again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Others {
+pub enum Unseen {
     /// All there is was listed: those files are gone.
-    Forgotten,
+    Forget,
     /// The listing was cut off: those files may be there, and go on being unchanged. With those that were seen they are no more than
-    /// [`MOST_SIGHTINGS`]; else they are forgotten all the same.
-    Kept,
+    /// [`MAX_SIGHTINGS`]; else they are forgotten all the same.
+    Retain,
 }
 
 /// Sightings of one source that are remembered though nobody knows whether their files are there still. A device that invents other names in
 /// every listing must not fill the ledger.
-pub const MOST_SIGHTINGS: usize = 200_000;
+pub const MAX_SIGHTINGS: usize = 200_000;
 
 /// When and how often a suspect was noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +176,7 @@ pub struct Suspicion {
 }
 
 /// Suspects of one source that are remembered: a session that ended leaves at most 128.
-pub const MOST_SUSPECTS: usize = 500;
+pub const MAX_SUSPECTS: usize = 500;
 
 /// A device's clock beside the collector's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,23 +239,23 @@ pub struct Record {
     /// Whether that content was there before.
     pub was_there: bool,
     /// The batch it was withdrawn with; `None` where it was gathered in place.
-    pub withdrawn: Option<PassId>,
+    pub withdrawn: Option<BatchId>,
     /// When it was recorded.
     pub at: Timestamp,
 }
 
 /// What is left on a device after a pass, one item per file up to a bound, with totals over all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Standing {
+pub struct Remaining {
     /// The first some of the files, oldest first within a reason.
-    pub files: Vec<StandingFile>,
+    pub files: Vec<RemainingFile>,
     /// For each reason: how many files and bytes.
     pub totals: Vec<(Reason, u64, u64)>,
 }
 
 /// A file that is left on the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StandingFile {
+pub struct RemainingFile {
     /// The source it is in.
     pub source: SourcePath,
     /// Its original path, escaped (it may be inadmissible).
@@ -331,7 +331,7 @@ pub struct PassEnd {
     /// What the device said, if it was reached.
     pub report: Option<DeviceReport>,
     /// What is left, if the survey ran to its end.
-    pub standing: Option<Standing>,
+    pub remaining: Option<Remaining>,
 }
 
 /// How a pass ended.
@@ -351,7 +351,7 @@ pub enum PassOutcome {
         remedy: Option<String>,
     },
     /// The store or the ledger ended it.
-    HomeFailed {
+    CollectorFailed {
         /// In words.
         message: String,
     },
@@ -364,7 +364,7 @@ impl PassOutcome {
     pub fn remedy(&self) -> Option<&str> {
         match self {
             Self::Failed { class, remedy, .. } => Some(remedy.as_deref().unwrap_or(class.remedy())),
-            Self::Well | Self::Partial | Self::HomeFailed { .. } | Self::Interrupted => None,
+            Self::Well | Self::Partial | Self::CollectorFailed { .. } | Self::Interrupted => None,
         }
     }
 }

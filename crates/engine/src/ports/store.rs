@@ -81,7 +81,7 @@ pub trait Store: Send + Sync + 'static {
     fn publish(
         &self,
         publications: Vec<Publication>,
-    ) -> impl Future<Output = Result<Vec<Result<Placed, PublishFault>>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Result<Placement, PublishFault>>, StoreError>> + Send;
 
     /// Opens the stored copy of an earlier pass and digests it again, and flushes it and its folder (an earlier process may have died
     /// before it could).
@@ -180,7 +180,7 @@ pub struct Publication {
 
 /// How a file got its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placed {
+pub enum Placement {
     /// Under its name, which was free.
     New,
     /// The name had the same content already.

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::event::Event;
-use crate::ports::device::{SMALL, Wanted};
+use crate::ports::device::{SMALL_FILE_MAX, SmallFileRequest};
 use crate::ports::store::RANGE_LENGTH;
 use crate::ports::{
     Chunk, DigestRequest, FileFault, FileFaultKind, SealedFile, Session, StagingKey, Store, StoreError,
@@ -64,7 +64,7 @@ const FILES_AT_ONCE: usize = 128;
 const BYTES_AT_ONCE: u32 = 16 << 20;
 
 /// What a file counts at least: each open and close is work too.
-const LEAST_BYTES: u32 = 16 << 10;
+const MIN_BYTES: u32 = 16 << 10;
 
 /// A file of up to so many ranges (1 GiB) is digested by the device in one go, a larger one range by range. A range goes through a pipe, which
 /// costs the device more than twice the time; but a device that digests at 20 MB/s would keep silent for longer than `stall_timeout` over more.
@@ -82,7 +82,7 @@ pub(crate) async fn fetch<W: World>(
 ) -> Result<Vec<Fetched>, PassError> {
     let places: Vec<(RelativePath, u64)> = batch
         .iter()
-        .map(|file| (file.lies_at().clone(), file.identity().size))
+        .map(|file| (file.current_path().clone(), file.identity().size))
         .collect();
     // The next batch begins to be fetched when the last bytes of this one are on their way, not when it is sealed.
     let bytes = places
@@ -115,8 +115,8 @@ pub(crate) async fn fetch<W: World>(
         Ok(all) => all,
         Err(PassError::Device(failure)) if !concerns_source_only(failure.class) => {
             let of_batch = places.iter().zip(&came);
-            let of_batch = of_batch.map(|((lies_at, size), came)| Fetching {
-                lies_at,
+            let of_batch = of_batch.map(|((current_path, size), came)| Fetching {
+                current_path,
                 size: *size,
                 came: came.load(Ordering::Relaxed),
             });
@@ -157,15 +157,15 @@ struct Coming {
     outcome: oneshot::Receiver<Result<u64, FileFault>>,
 }
 
-fn coming<W: World>(visit: &Visit<'_, W>, file: &Withdrawn) -> (Option<Coming>, Option<Wanted>) {
+fn coming<W: World>(visit: &Visit<'_, W>, file: &Withdrawn) -> (Option<Coming>, Option<SmallFileRequest>) {
     let expected_size = file.identity().size;
-    if expected_size > SMALL || !visit.session.abilities().reads_together {
+    if expected_size > SMALL_FILE_MAX || !visit.session.abilities().reads_together {
         return (None, None);
     }
     let (sender, chunks) = mpsc::unbounded_channel();
     let (teller, outcome) = oneshot::channel();
-    let wanted = Wanted {
-        path: file.lies_at().clone(),
+    let wanted = SmallFileRequest {
+        path: file.current_path().clone(),
         expected_size,
         chunks: sender,
         outcome: teller,
@@ -176,7 +176,7 @@ fn coming<W: World>(visit: &Visit<'_, W>, file: &Withdrawn) -> (Option<Coming>, 
 async fn read_together<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
-    wanted: Vec<Wanted>,
+    wanted: Vec<SmallFileRequest>,
 ) -> Result<(), PassError> {
     if wanted.is_empty() {
         return Ok(());
@@ -267,7 +267,7 @@ async fn fetch_one<W: World>(
         // That concerns no other file. What still comes of this one is thrown away.
         Err(PassError::Store(StoreError::OfFile { fault, .. })) => {
             let (reason, detail) = left_for(fault);
-            (reason, where_it_lies(&file, detail))
+            (reason, describe_location(&file, detail))
         }
         Err(error) => return Err(error),
     };
@@ -287,7 +287,7 @@ async fn receive_one<W: World>(
     let store = visit.world.store();
     let size = file.identity().size;
     let bytes = u32::try_from(size).unwrap_or(u32::MAX);
-    let room = room.acquire_many(bytes.clamp(LEAST_BYTES, BYTES_AT_ONCE)).await;
+    let room = room.acquire_many(bytes.clamp(MIN_BYTES, BYTES_AT_ONCE)).await;
     let key = staging_key(visit, source, file);
     // What comes with others comes from its beginning on.
     let resume = coming.is_none() && may_resume(visit, file);
@@ -320,7 +320,7 @@ async fn receive_one<W: World>(
             message: format!("{} of {size} bytes were there", have + count),
         },
         Err(fault) => FileFault {
-            message: where_it_lies(file, fault.message),
+            message: describe_location(file, fault.message),
             ..fault
         },
     };
@@ -358,7 +358,7 @@ async fn fetch_alone<W: World>(
     let fetching = async {
         visit
             .session
-            .fetch(source, file.lies_at(), have, size, sender)
+            .fetch(source, file.current_path(), have, size, sender)
             .await
             .map_err(PassError::from)
     };
@@ -368,11 +368,11 @@ async fn fetch_alone<W: World>(
 }
 
 /// Who is to mend a file must know where it is now.
-fn where_it_lies(file: &Withdrawn, message: String) -> String {
-    if file.lies_at() == file.original() {
+fn describe_location(file: &Withdrawn, message: String) -> String {
+    if file.current_path() == file.original() {
         message
     } else {
-        format!("{message}; it lies at {}", file.lies_at())
+        format!("{message}; it lies at {}", file.current_path())
     }
 }
 
@@ -424,10 +424,10 @@ fn staging_key<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withd
         hasher.update(bytes);
     };
     let identity = file.identity();
-    let lies_at: &RelativePath = file.lies_at();
+    let current_path: &RelativePath = file.current_path();
     part(visit.device.name.as_str().as_bytes());
     part(source.as_bytes());
-    part(lies_at.as_bytes());
+    part(current_path.as_bytes());
     for number in [identity.device_number, identity.inode] {
         part(&number.map(u64::to_le_bytes).unwrap_or_default());
     }

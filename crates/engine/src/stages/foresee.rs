@@ -71,13 +71,13 @@ struct Seeking {
     names: Candidates,
 }
 
-type Placed = (Candidate, Decision, Room);
+type Placement = (Candidate, Decision, Room);
 
 async fn with_places<W: World>(
     visit: &Visit<'_, W>,
     source: &SourcePath,
     batch: Batch,
-) -> Result<Vec<Placed>, PassError> {
+) -> Result<Vec<Placement>, PassError> {
     let mut seeking = Vec::with_capacity(batch.len());
     for (candidate, decision) in batch {
         match first_name(visit, source, &candidate) {

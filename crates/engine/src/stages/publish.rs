@@ -6,7 +6,7 @@
 use model::{LeaveReason, RelativePath, SourcePath};
 
 use crate::placement::Candidates;
-use crate::ports::{Placed, Publication, PublishFault, Reason, SealedFile, Store};
+use crate::ports::{Placement, Publication, PublishFault, Reason, SealedFile, Store};
 use crate::recourse::PassError;
 use crate::stages::foresee::{NO_NAME_LEFT, left_for, replace_folder, store_name};
 use crate::stages::verify::Verified;
@@ -21,7 +21,7 @@ pub(crate) struct Published {
     sealed: SealedFile,
     device_digest: bool,
     store_name: RelativePath,
-    placed: Placed,
+    placed: Placement,
     conflict: bool,
 }
 
@@ -42,7 +42,7 @@ impl Published {
         &self.store_name
     }
 
-    pub(crate) fn placed(&self) -> Placed {
+    pub(crate) fn placed(&self) -> Placement {
         self.placed
     }
 
@@ -126,7 +126,7 @@ pub(crate) async fn publish<W: World>(
 type Unplaced = (Verified, Reason, String);
 
 impl Seeking {
-    fn into_published(self, store_name: RelativePath, placed: Placed) -> Published {
+    fn into_published(self, store_name: RelativePath, placed: Placement) -> Published {
         let (withdrawn, sealed, device_digest) = self.file.into_parts();
         Published {
             withdrawn,

@@ -9,7 +9,7 @@ use model::{Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, 
 
 use crate::event::Event;
 use crate::plan::Candidate;
-use crate::ports::{Ledger, Placed, Reason, Record, Remembered, Reproof, RowId, Store};
+use crate::ports::{KnownFile, Ledger, Placement, Reason, Record, Reproof, RowId, Store};
 use crate::recourse::PassError;
 use crate::stages::publish::Published;
 use crate::stages::withdraw::Withdrawn;
@@ -22,7 +22,7 @@ use crate::world::World;
 pub(crate) struct Recorded {
     row: RowId,
     original: RelativePath,
-    lies_at: RelativePath,
+    current_path: RelativePath,
     identity: Identity,
     settled_blind: bool,
 }
@@ -36,8 +36,8 @@ impl Recorded {
         &self.original
     }
 
-    pub(crate) fn lies_at(&self) -> &RelativePath {
-        &self.lies_at
+    pub(crate) fn current_path(&self) -> &RelativePath {
+        &self.current_path
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -79,7 +79,7 @@ pub(crate) async fn record<W: World>(
             None => recorded.push(Recorded {
                 row,
                 original: withdrawn.original().clone(),
-                lies_at: withdrawn.lies_at().clone(),
+                current_path: withdrawn.current_path().clone(),
                 identity: withdrawn.identity(),
                 settled_blind: withdrawn.has_settled_blind(),
             }),
@@ -88,7 +88,7 @@ pub(crate) async fn record<W: World>(
     // The links in staging are of no more use: the record is durable.
     visit.world.store().retire(sealed_files).await?;
     if !settled.is_empty() {
-        visit.world.ledger().settle(settled, visit.now()).await?;
+        visit.world.ledger().set_states(settled, visit.now()).await?;
     }
     Ok(recorded)
 }
@@ -113,18 +113,18 @@ fn as_record<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Publish
         digest: file.sealed().digest,
         device_digest: file.has_device_digest(),
         store_name: file.store_name().clone(),
-        was_there: file.placed() == Placed::Same,
+        was_there: file.placed() == Placement::Same,
         withdrawn: file.withdrawn().batch().cloned(),
         at: visit.now(),
     }
 }
 
 fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Published) {
-    if file.placed() == Placed::New {
+    if file.placed() == Placement::New {
         visit.stored.add(file.sealed().size);
     }
     let modified = file.withdrawn().identity().modified;
-    if file.placed() == Placed::New && !is_kept(modified, file.sealed().modified) {
+    if file.placed() == Placement::New && !is_kept(modified, file.sealed().modified) {
         visit.report(&Event::TimeNotKept {
             device: visit.device.name.clone(),
             path: file.withdrawn().original().clone(),
@@ -167,7 +167,7 @@ pub(crate) struct ProvedAgain {
 /// and digested again.
 pub(crate) async fn prove_again<W: World>(
     visit: &Visit<'_, W>,
-    rows: Vec<(Candidate, Remembered)>,
+    rows: Vec<(Candidate, KnownFile)>,
 ) -> Result<ProvedAgain, PassError> {
     let (mut recorded, mut to_fetch) = (Vec::new(), Vec::new());
     for (candidate, row) in rows {
@@ -181,7 +181,7 @@ pub(crate) async fn prove_again<W: World>(
             Reproof::Same => recorded.push(Recorded {
                 row: row.row,
                 original: candidate.original,
-                lies_at: candidate.lies_at,
+                current_path: candidate.current_path,
                 identity: candidate.identity,
                 settled_blind: candidate.settled_blind,
             }),

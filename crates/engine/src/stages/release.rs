@@ -23,7 +23,7 @@ pub(crate) async fn release<W: World>(
     if unchanged.is_empty() {
         return Ok(());
     }
-    let paths: Vec<RelativePath> = unchanged.iter().map(|file| file.lies_at().clone()).collect();
+    let paths: Vec<RelativePath> = unchanged.iter().map(|file| file.current_path().clone()).collect();
     let folders = tidy::folders_of_batch(visit, &paths);
     let answers = visit.session.remove(source, &paths, &folders).await?;
     let mut rows = Vec::with_capacity(unchanged.len());
@@ -41,7 +41,7 @@ pub(crate) async fn release<W: World>(
         rows.push((file.row(), FileState::Released, None));
         visit.note_released(source, file.original(), file.identity().size);
     }
-    visit.world.ledger().settle(rows, visit.now()).await?;
+    visit.world.ledger().set_states(rows, visit.now()).await?;
     Ok(())
 }
 
@@ -56,7 +56,7 @@ async fn still_unchanged<W: World>(
     }
     let files: Vec<_> = batch
         .iter()
-        .map(|file| (file.lies_at().clone(), file.identity()))
+        .map(|file| (file.current_path().clone(), file.identity()))
         .collect();
     let confirmed = visit.session.confirm(source, &files).await?;
     let mut unchanged = Vec::with_capacity(batch.len());
@@ -74,7 +74,7 @@ async fn still_unchanged<W: World>(
                 visit
                     .world
                     .ledger()
-                    .settle(vec![(file.row(), FileState::Released, None)], visit.now())
+                    .set_states(vec![(file.row(), FileState::Released, None)], visit.now())
                     .await?;
                 continue;
             }

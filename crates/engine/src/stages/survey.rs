@@ -10,15 +10,15 @@ use model::names::WITHDRAWN_FOLDER;
 use model::{Digest, LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
 
 use crate::oldest::{Loan, Oldest};
-use crate::plan::{self, Candidate, Decision, Outlook, Verdict};
+use crate::plan::{self, Candidate, Decision, EntryClass, SurveyContext};
 use crate::ports::{
-    Clock as _, DeviceFailure, Entry, EntryKind, FileFault, Ledger, Others, Reason, Sighting, SurveyItem,
+    Clock as _, DeviceFailure, Entry, EntryKind, FileFault, Ledger, Reason, Sighting, SurveyItem, Unseen,
     WriterCheck,
 };
 use crate::recourse::PassError;
+use crate::remaining::RemainingTally;
 use crate::rules::Mode;
 use crate::stages::foresee;
-use crate::standing::StandingBook;
 use crate::suspects::{Suspect, Watch};
 use crate::visit::Visit;
 use crate::withdrawn;
@@ -37,7 +37,7 @@ pub(crate) struct Survey<'a> {
     /// What was borrowed to hold the work, until that is done.
     pub(crate) loan: Loan<'a>,
     /// What is left.
-    pub(crate) standing: StandingBook,
+    pub(crate) remaining: RemainingTally,
     /// Files, and their bytes, that are to be gathered but did not fit into one plan.
     pub(crate) overflow: (u64, u64),
     /// Folders that may go if they are empty: what earlier passes left in our withdrawn folders and, where the rules say so, old ones.
@@ -52,16 +52,16 @@ pub(crate) struct Survey<'a> {
 }
 
 /// Bytes of names of folders that may go: those that do not fit go another time.
-const MOST_FOLDER_BYTES: usize = 8 << 20;
+const MAX_FOLDER_BYTES: usize = 8 << 20;
 
 /// Names kept in mind one by one, as hashes of 8 bytes. A device may name more than it has.
-const MOST_NAMES: usize = 2_000_000;
+const MAX_NAMES: usize = 2_000_000;
 
 /// Surveys a source and decides about everything in it.
 pub(crate) async fn survey<'a, W: World>(
     visit: &Visit<'a, W>,
     source: &SourcePath,
-    outlook: &Outlook<'_>,
+    outlook: &SurveyContext<'_>,
     (marks, watch): (Option<Marks>, Watch),
     mode: Mode,
 ) -> Result<Survey<'a>, PassError> {
@@ -75,7 +75,7 @@ pub(crate) async fn survey<'a, W: World>(
         work: Oldest::for_a_plan(visit.plan_room),
         second_looks: Oldest::for_second_looks(visit.plan_room),
         second_looks_overflow: (0, 0),
-        standing: StandingBook::default(),
+        remaining: RemainingTally::default(),
         old_folders: Vec::new(),
         folder_bytes: 0,
         withdrawn: Withdrawn::default(),
@@ -90,14 +90,14 @@ pub(crate) async fn survey<'a, W: World>(
 struct Judging<'a, 'v, W: World> {
     visit: &'a Visit<'v, W>,
     source: &'a SourcePath,
-    outlook: &'a Outlook<'a>,
+    outlook: &'a SurveyContext<'a>,
     mode: Mode,
     marks: Option<Marks>,
     watch: Watch,
     work: Oldest<'v, Decision>,
     second_looks: Oldest<'v, Duration>,
     second_looks_overflow: (u64, u64),
-    standing: StandingBook,
+    remaining: RemainingTally,
     old_folders: Vec<RelativePath>,
     folder_bytes: usize,
     withdrawn: Withdrawn,
@@ -140,23 +140,23 @@ impl<'v, W: World> Judging<'_, 'v, W> {
         }
         let verdict = match &self.marks {
             Some(marks) if entry.kind == EntryKind::File && marks.forbid(&entry.path) => {
-                Verdict::Standing(Reason::Wait(WaitReason::NotMarkedDone))
+                EntryClass::Remaining(Reason::Wait(WaitReason::NotMarkedDone))
             }
             _ => plan::judge(entry, self.outlook),
         };
-        let is_left = matches!(verdict, Verdict::Standing(Reason::Leave(_)));
+        let is_left = matches!(verdict, EntryClass::Remaining(Reason::Leave(_)));
         if entry.kind == EntryKind::File && !is_left {
             let checks = self.writer_check.into_iter().chain(entry.openness.check());
             self.writer_check = checks.min();
         }
         match verdict {
-            Verdict::OldFolder if self.outlook.rules.prune_empty => self.note_folder(&entry.path),
-            Verdict::Pass | Verdict::OldFolder => {}
-            Verdict::Ready(candidate) | Verdict::SecondLook(candidate, _)
+            EntryClass::OldFolder if self.outlook.rules.prune_empty => self.note_folder(&entry.path),
+            EntryClass::Pass | EntryClass::OldFolder => {}
+            EntryClass::Ready(candidate) | EntryClass::SecondLook(candidate, _)
                 if self.visit.has_left(self.source, &candidate.original) => {}
-            Verdict::Ready(candidate) => ready.push(candidate),
-            Verdict::SecondLook(candidate, needed) => unsure.push((candidate, needed)),
-            Verdict::Standing(reason) => {
+            EntryClass::Ready(candidate) => ready.push(candidate),
+            EntryClass::SecondLook(candidate, needed) => unsure.push((candidate, needed)),
+            EntryClass::Remaining(reason) => {
                 self.stand(entry.path.to_string(), entry.identity.size, reason, None);
             }
         }
@@ -176,13 +176,13 @@ impl<'v, W: World> Judging<'_, 'v, W> {
 
     fn note_folder(&mut self, folder: &RelativePath) {
         self.folder_bytes += folder.as_bytes().len() + size_of::<RelativePath>();
-        if self.folder_bytes <= MOST_FOLDER_BYTES {
+        if self.folder_bytes <= MAX_FOLDER_BYTES {
             self.old_folders.push(folder.clone());
         }
     }
 
     fn stand(&mut self, path: String, size: u64, reason: Reason, detail: Option<String>) {
-        self.standing.note(self.source, path, reason, size, detail);
+        self.remaining.note(self.source, path, reason, size, detail);
     }
 
     /// Decides about settled files.
@@ -226,7 +226,7 @@ impl<'v, W: World> Judging<'_, 'v, W> {
         let paths: Vec<RelativePath> = originals.collect();
         let ledger = self.visit.world.ledger();
         let remembered = ledger
-            .remembered(&self.visit.device.name, self.source, &paths)
+            .known_files(&self.visit.device.name, self.source, &paths)
             .await?;
         let mut others = Vec::with_capacity(files.len());
         for ((candidate, with), remembered) in files.into_iter().zip(remembered) {
@@ -273,7 +273,11 @@ impl<'v, W: World> Judging<'_, 'v, W> {
         };
         if state == Some(model::FileState::Stored) && self.mode == Mode::Act {
             let rows = vec![(*row, model::FileState::Kept, Some(reason))];
-            self.visit.world.ledger().settle(rows, self.visit.now()).await?;
+            self.visit
+                .world
+                .ledger()
+                .set_states(rows, self.visit.now())
+                .await?;
         }
         Ok(())
     }
@@ -288,7 +292,7 @@ impl<'v, W: World> Judging<'_, 'v, W> {
             suspects: self.watch.into_suspects(),
             loan,
             overflow,
-            standing: self.standing,
+            remaining: self.remaining,
             old_folders: self.old_folders,
             gone,
             cut: self.cut,
@@ -314,18 +318,18 @@ impl<'v, W: World> Judging<'_, 'v, W> {
             Mode::DryRun => vec![seen; looks.len()],
             Mode::Act => {
                 let sightings = looks.iter().map(|(candidate, _)| Sighting {
-                    path: candidate.lies_at.clone(),
+                    path: candidate.current_path.clone(),
                     identity: candidate.identity,
                 });
                 let device = &self.visit.device.name;
                 let others = match self.cut {
-                    Some(_) => Others::Kept,
-                    None => Others::Forgotten,
+                    Some(_) => Unseen::Retain,
+                    None => Unseen::Forget,
                 };
                 self.visit
                     .world
                     .ledger()
-                    .sighted(device, self.source, sightings.collect(), others, seen)
+                    .record_sightings(device, self.source, sightings.collect(), others, seen)
                     .await?
             }
         };

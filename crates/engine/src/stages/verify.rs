@@ -44,7 +44,12 @@ pub(crate) async fn verify<W: World>(
     }
     let files: Vec<_> = batch
         .iter()
-        .map(|file| (file.withdrawn().lies_at().clone(), file.withdrawn().identity()))
+        .map(|file| {
+            (
+                file.withdrawn().current_path().clone(),
+                file.withdrawn().identity(),
+            )
+        })
         .collect();
     let confirmed = visit.session.confirm(source, &files).await?;
     let digests_expected = visit.session.abilities().digests;

@@ -7,10 +7,12 @@
 
 use std::collections::HashSet;
 
-use model::{Identity, LeaveReason, PassId, RelativePath, SourcePath, WaitReason};
+use model::{BatchId, Identity, LeaveReason, RelativePath, SourcePath, WaitReason};
 
 use crate::plan::{Candidate, Decision};
-use crate::ports::{FileFault, FileFaultKind, Inspection, Looked, Move, Openness, Reason, RowId, Session};
+use crate::ports::{
+    FileFault, FileFaultKind, InspectResult, Inspection, Move, Openness, Reason, RowId, Session,
+};
 use crate::recourse::PassError;
 use crate::stages::survey::reason_of;
 use crate::stages::tidy;
@@ -23,9 +25,9 @@ use crate::world::World;
 #[derive(Debug)]
 pub(crate) struct Withdrawn {
     original: RelativePath,
-    lies_at: RelativePath,
+    current_path: RelativePath,
     identity: Identity,
-    batch: Option<PassId>,
+    batch: Option<BatchId>,
     stays: Option<LeaveReason>,
     known: Option<RowId>,
     settled_blind: bool,
@@ -36,8 +38,8 @@ impl Withdrawn {
         &self.original
     }
 
-    pub(crate) fn lies_at(&self) -> &RelativePath {
-        &self.lies_at
+    pub(crate) fn current_path(&self) -> &RelativePath {
+        &self.current_path
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -45,7 +47,7 @@ impl Withdrawn {
     }
 
     /// The batch it was withdrawn with, if it was.
-    pub(crate) fn batch(&self) -> Option<&PassId> {
+    pub(crate) fn batch(&self) -> Option<&BatchId> {
         self.batch.as_ref()
     }
 
@@ -68,9 +70,9 @@ impl Withdrawn {
 /// A file that is about to be looked at, or has been when it was renamed.
 struct Pending {
     candidate: Candidate,
-    looked: Option<Looked>,
-    lies_at: RelativePath,
-    batch: Option<PassId>,
+    looked: Option<InspectResult>,
+    current_path: RelativePath,
+    batch: Option<BatchId>,
     stays: Option<LeaveReason>,
     known: Option<RowId>,
 }
@@ -99,7 +101,7 @@ pub(crate) async fn withdraw<W: World>(
 impl Pending {
     fn in_place(candidate: Candidate, reason: LeaveReason) -> Self {
         Self {
-            lies_at: candidate.lies_at.clone(),
+            current_path: candidate.current_path.clone(),
             candidate,
             looked: None,
             batch: None,
@@ -110,12 +112,12 @@ impl Pending {
 
     fn withdrawn_before(candidate: Candidate) -> Self {
         let pass =
-            withdrawn::parse(&candidate.lies_at).and_then(|parsed| String::from_utf8(parsed.pass).ok());
+            withdrawn::parse(&candidate.current_path).and_then(|parsed| String::from_utf8(parsed.pass).ok());
         Self {
-            lies_at: candidate.lies_at.clone(),
+            current_path: candidate.current_path.clone(),
             candidate,
             looked: None,
-            batch: pass.and_then(PassId::new),
+            batch: pass.and_then(BatchId::new),
             stays: None,
             known: None,
         }
@@ -129,13 +131,13 @@ async fn move_away<W: World>(
 ) -> Result<Vec<Pending>, PassError> {
     // A hostile listing may name a file twice: the second rename would fall upon the first.
     let mut names = HashSet::new();
-    to_move.retain(|(candidate, _)| names.insert(candidate.lies_at.clone()));
+    to_move.retain(|(candidate, _)| names.insert(candidate.current_path.clone()));
     let Some(batch) = visit.next_batch().filter(|_| !to_move.is_empty()) else {
         return Ok(Vec::new());
     };
     let ledger = crate::ports::Ledger::id(visit.world.ledger()).clone();
 
-    let in_source = |candidate: &Candidate| withdrawn::in_source(&ledger, &batch, &candidate.lies_at);
+    let in_source = |candidate: &Candidate| withdrawn::in_source(&ledger, &batch, &candidate.current_path);
     let first = rename_all(visit, source, to_move, in_source).await?;
     let (moved, failed): (Vec<_>, Vec<_>) = first.into_iter().partition(|attempt| attempt.result.is_ok());
 
@@ -145,7 +147,7 @@ async fn move_away<W: World>(
         .into_iter()
         .map(|attempt| (attempt.candidate, attempt.known))
         .collect();
-    let beside = |candidate: &Candidate| withdrawn::beside(&ledger, &batch, &candidate.lies_at);
+    let beside = |candidate: &Candidate| withdrawn::beside(&ledger, &batch, &candidate.current_path);
     let second = rename_all(visit, source, again, beside).await?;
 
     tidy_after(visit, source, &second, in_source, beside).await?;
@@ -159,7 +161,7 @@ async fn move_away<W: World>(
         .map(|attempt| (attempt.candidate, attempt.known))
         .collect();
     let third = rename_all(visit, source, refused, |candidate| {
-        withdrawn::hidden(&ledger, &batch, &candidate.lies_at)
+        withdrawn::hidden(&ledger, &batch, &candidate.current_path)
     })
     .await?;
 
@@ -198,7 +200,7 @@ struct Attempt {
     candidate: Candidate,
     known: Option<RowId>,
     /// Where it lies now, and what it was seen to be there.
-    result: Result<(RelativePath, Option<Looked>), FileFault>,
+    result: Result<(RelativePath, Option<InspectResult>), FileFault>,
 }
 
 async fn rename_all<W: World>(
@@ -221,7 +223,7 @@ async fn rename_all<W: World>(
             });
         if let Ok((to, _)) = &result {
             moves.push(Move {
-                from: candidate.lies_at.clone(),
+                from: candidate.current_path.clone(),
                 to: to.clone(),
             });
         }
@@ -269,13 +271,18 @@ impl Attempt {
     }
 
     /// A file that could not be withdrawn is gathered in place and stays; once stored, it is only reported.
-    fn outcome<W: World>(self, visit: &Visit<'_, W>, source: &SourcePath, batch: &PassId) -> Option<Pending> {
+    fn outcome<W: World>(
+        self,
+        visit: &Visit<'_, W>,
+        source: &SourcePath,
+        batch: &BatchId,
+    ) -> Option<Pending> {
         let fault = match self.result {
-            Ok((lies_at, looked)) => {
+            Ok((current_path, looked)) => {
                 return Some(Pending {
                     candidate: self.candidate,
                     looked,
-                    lies_at,
+                    current_path,
                     batch: Some(batch.clone()),
                     stays: None,
                     known: self.known,
@@ -317,7 +324,7 @@ async fn note_identities<W: World>(
     pending: Vec<Pending>,
 ) -> Result<Vec<Withdrawn>, PassError> {
     let unseen = pending.iter().filter(|file| file.looked.is_none());
-    let paths: Vec<RelativePath> = unseen.map(|file| file.lies_at.clone()).collect();
+    let paths: Vec<RelativePath> = unseen.map(|file| file.current_path.clone()).collect();
     let mut looks = match paths.is_empty() {
         true => Vec::new().into_iter(),
         false => visit.session.inspect(source, &paths).await?.into_iter(),
@@ -355,7 +362,7 @@ async fn note_identities<W: World>(
             }
             None => withdrawn.push(Withdrawn {
                 original: file.candidate.original,
-                lies_at: file.lies_at,
+                current_path: file.current_path,
                 identity: inspection.identity,
                 batch: file.batch,
                 stays: file.stays,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 /// So many files that stay are kept in mind one by one; beyond them a file may be looked at twice in a pass, which does no harm. They are
 /// what a hash table of 9 MB holds: one more would double it.
-const MOST_LEFT: usize = (1 << 20) / 8 * 7;
+const MAX_LEFT: usize = (1 << 20) / 8 * 7;
 
 /// Files, each by a hash of its source and original path.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Done {
 
 impl Done {
     pub(super) fn leave(&mut self, file: u64) {
-        if self.left.len() < MOST_LEFT {
+        if self.left.len() < MAX_LEFT {
             self.left.insert(file);
         }
     }

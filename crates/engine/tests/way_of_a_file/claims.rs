@@ -1,6 +1,6 @@
 //! Two names that lead to one folder.
 
-use engine::fleet::{Bounds, Chosen, SweepSummary, Verdict};
+use engine::fleet::{Bounds, Chosen, SweepResult, SweepSummary};
 use engine::ports::PassOutcome;
 use engine::rules::{DeviceRules, Mode};
 use model::{DeviceName, FailureClass};
@@ -41,7 +41,7 @@ async fn of_two_names_that_lead_to_one_folder_only_the_first_touches_it() {
     let visited = [first.clone(), alias.clone()];
     tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     let summary = world.visit(&visited, Bounds::with_parallel(4), Mode::Act).await;
-    assert_eq!(summary.verdict(), Verdict::Partial);
+    assert_eq!(summary.result(), SweepResult::Partial);
     let said = refusals(&summary);
     assert!(
         said.len() == 1 && said[0].contains("alias") && said[0].contains(first.name.as_str()),
@@ -100,7 +100,7 @@ async fn a_name_whose_port_was_corrected_refuses_nobody_while_it_is_off() {
     world.sim.record(1, "a", b"one");
     tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     let summary = world.visit(&rules, Bounds::with_parallel(1), Mode::Act).await;
-    assert_eq!(summary.verdict(), Verdict::Unreachable);
+    assert_eq!(summary.result(), SweepResult::Unreachable);
     assert_eq!(world.in_store().len(), 1);
 
     // It stays first, also where the other name leads there again.

@@ -17,7 +17,7 @@ const BRIEFLY: Duration = Duration::from_millis(20);
 
 fn world_without_end(files: &[(&str, &[u8])]) -> TestWorld {
     let mut world = TestWorld::with_files(files);
-    world.rules.rules.longest_listing = BRIEFLY;
+    world.rules.rules.max_listing_time = BRIEFLY;
     world.device().faults.lists_without_end = true;
     world
 }
@@ -34,7 +34,7 @@ async fn what_a_listing_without_end_has_named_is_gathered() {
             ..
         }
     ));
-    assert_eq!(pass.standing, None, "what is left is not known");
+    assert_eq!(pass.remaining, None, "what is left is not known");
     assert_eq!(
         (world.on_device(), world.in_store()),
         (Vec::new(), vec![pair("a", "one")])
@@ -112,7 +112,7 @@ async fn what_a_listing_without_end_has_not_named_goes_on_being_unchanged() {
     let waits = vec![Reason::Wait(WaitReason::ClockUntrusted)];
     for (is_cut, left) in [(true, vec![]), (false, waits.clone())] {
         let mut world = TestWorld::new();
-        world.rules.rules.longest_listing = BRIEFLY;
+        world.rules.rules.max_listing_time = BRIEFLY;
         world.record_in_the_future(0, "day/a");
         assert_eq!(reasons(&world.sweep().await), waits);
         // It is not named once. If the listing came to its end the file was gone, and the next look is the first.
@@ -133,7 +133,7 @@ fn slow_world(files: &[String]) -> TestWorld {
     for name in files {
         world.sim.record(0, name, name.as_bytes());
     }
-    world.rules.rules.longest_listing = Duration::from_secs(20);
+    world.rules.rules.max_listing_time = Duration::from_secs(20);
     world.device().faults.pause_before_each_name = Duration::from_secs(1);
     world
 }
@@ -200,7 +200,7 @@ async fn markers_do_not_pile_up_at_the_beginning_of_a_long_listing() {
 #[tokio::test(start_paused = true)]
 async fn a_ledger_that_is_slow_makes_no_listing_long() {
     let mut world = slow_world(&numbered(0..15));
-    world.rules.rules.longest_listing = Duration::from_secs(40);
+    world.rules.rules.max_listing_time = Duration::from_secs(40);
     world.ledger().slow_down(Duration::from_secs(10));
     assert_eq!(world.sweep().await.passes[0].1.outcome, PassOutcome::Well);
     assert!(world.on_device().is_empty());
@@ -209,7 +209,7 @@ async fn a_ledger_that_is_slow_makes_no_listing_long() {
 #[tokio::test(start_paused = true)]
 async fn a_listing_without_end_is_cut_off_though_it_is_never_waited_for() {
     let mut world = slow_world(&[]);
-    world.rules.rules.longest_listing = Duration::from_millis(500);
+    world.rules.rules.max_listing_time = Duration::from_millis(500);
     world.device().faults.invents = Some("ghost");
     let summary = world.sweep().await;
     let PassOutcome::Failed { class, .. } = &summary.passes[0].1.outcome else {

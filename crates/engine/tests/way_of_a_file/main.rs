@@ -21,7 +21,7 @@ mod withdrawing;
 mod world;
 mod writers;
 
-use engine::fleet::Verdict;
+use engine::fleet::SweepResult;
 use engine::ports::{FileFaultKind, PassOutcome, Reason};
 use engine::rules::{Mode, ReleaseRule};
 use model::{FailureClass, FileState, LeaveReason, SourcePath, WaitReason};
@@ -35,7 +35,7 @@ use world::{TestWorld, pair, reasons, take_away, write};
 async fn a_finished_file_is_stored_and_leaves_its_device() {
     let world = TestWorld::with_files(&[("day/a", b"one"), ("b", b"two"), ("empty", b"")]);
     let summary = world.sweep().await;
-    assert_eq!(summary.verdict(), Verdict::Well);
+    assert_eq!(summary.result(), SweepResult::Well);
     assert_eq!(world.on_device(), [""; 0]);
     assert_eq!(
         world.in_store(),
@@ -48,7 +48,7 @@ async fn a_finished_file_is_stored_and_leaves_its_device() {
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_changes_nothing() {
     let world = TestWorld::with_files(&[("a", b"one")]);
-    assert_eq!(world.run(Mode::DryRun).await.verdict(), Verdict::Well);
+    assert_eq!(world.run(Mode::DryRun).await.result(), SweepResult::Well);
     assert_eq!(world.on_device(), ["a"]);
     assert!(world.in_store().is_empty() && world.states().is_empty());
     assert_eq!(world.device().requests.begun, [Connect, Survey, Inspect]);
@@ -142,7 +142,7 @@ async fn a_row_of_an_earlier_pass_is_no_proof() {
     for is_lost in [true, false] {
         let world = TestWorld::with_files(&[("a", b"one")]);
         world.ends_at((Remove, FailureClass::Protocol));
-        assert_eq!(world.sweep().await.verdict(), Verdict::Partial);
+        assert_eq!(world.sweep().await.result(), SweepResult::Partial);
         assert_eq!(world.states(), [FileState::Stored], "{is_lost}");
         world.ends_at(None);
         if is_lost {
@@ -189,7 +189,7 @@ async fn a_folder_that_cannot_be_written_is_stored_once_and_reported_each_time()
     world.device().faults.refuses_renames = Some(FileFaultKind::Permission);
     for _ in 0..3 {
         let summary = world.sweep().await;
-        assert_eq!(summary.verdict(), Verdict::Partial);
+        assert_eq!(summary.result(), SweepResult::Partial);
         assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::FolderUnwritable)]);
     }
     assert_eq!(
@@ -212,7 +212,7 @@ async fn what_the_rules_keep_is_stored_once_and_stays_in_place() {
     world.rules.rules.release = ReleaseRule::Keep;
     for _ in 0..2 {
         let summary = world.sweep().await;
-        assert_eq!(summary.verdict(), Verdict::Well);
+        assert_eq!(summary.result(), SweepResult::Well);
         assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::KeptByRule)]);
     }
     assert_eq!(
@@ -258,10 +258,10 @@ async fn a_full_store_ends_the_sweep_without_loss_and_the_next_goes_on() {
     let fill = move || disk.set_store_capacity(Some(disk.store_used()));
     world.device().before_next(Fetch, move |_| fill());
     let summary = world.sweep().await;
-    assert_eq!(summary.verdict(), Verdict::Partial);
+    assert_eq!(summary.result(), SweepResult::Partial);
     assert!(matches!(
         summary.passes[0].1.outcome,
-        PassOutcome::HomeFailed { .. }
+        PassOutcome::CollectorFailed { .. }
     ));
     assert!(world.in_store().is_empty() && world.on_device().len() == 1);
     world.sim.disk.set_store_capacity(None);
@@ -298,7 +298,7 @@ async fn a_device_that_fails_at_any_step_loses_nothing() {
     ] {
         let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
         world.ends_at((step, FailureClass::TunnelDown));
-        assert_eq!(world.sweep().await.verdict(), Verdict::Unreachable, "{step:?}");
+        assert_eq!(world.sweep().await.result(), SweepResult::Unreachable, "{step:?}");
         for content in ["one", "two"] {
             let on_device = world.device().holds(content.as_bytes());
             assert!(
@@ -326,7 +326,7 @@ async fn a_file_that_is_larger_than_the_room_holds_up_no_other() {
     let world = TestWorld::with_files(&[("a-large", b"much too large"), ("b", b"two")]);
     world.leave_room(5);
     let summary = world.sweep().await;
-    assert_eq!(summary.verdict(), Verdict::Partial);
+    assert_eq!(summary.result(), SweepResult::Partial);
     assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::NoRoom)]);
     assert_eq!(
         (world.on_device(), world.in_store()),
@@ -338,7 +338,7 @@ async fn a_file_that_is_larger_than_the_room_holds_up_no_other() {
 async fn a_device_that_is_full_is_emptied_all_the_same() {
     let world = TestWorld::with_files(&[("day/a", b"one"), ("b", b"two")]);
     world.device().is_full = true;
-    assert_eq!(world.sweep().await.verdict(), Verdict::Well);
+    assert_eq!(world.sweep().await.result(), SweepResult::Well);
     assert_eq!(
         (world.on_device(), world.in_store()),
         (Vec::new(), vec![pair("b", "two"), pair("day/a", "one")])
@@ -371,6 +371,6 @@ async fn what_a_failed_batch_did_not_come_to_is_said_to_wait() {
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
     world.ends_at((Fetch, FailureClass::TunnelDown));
     let summary = world.sweep().await;
-    let standing = summary.passes[0].1.standing.as_ref().unwrap();
-    assert_eq!(standing.totals, [(Reason::Wait(WaitReason::NotReached), 2, 6)]);
+    let remaining = summary.passes[0].1.remaining.as_ref().unwrap();
+    assert_eq!(remaining.totals, [(Reason::Wait(WaitReason::NotReached), 2, 6)]);
 }

@@ -2,7 +2,7 @@
 
 use engine::placement::LayoutPart;
 use engine::ports::{Ledger as _, Reason, Record, RowId};
-use model::{Digest, FileState, Identity, LeaveReason, PassId, RelativePath, Timestamp};
+use model::{BatchId, Digest, FileState, Identity, LeaveReason, RelativePath, Timestamp};
 use sim::simulator::device::Request::{Connect, Survey};
 
 use crate::world::{TestWorld, reasons};
@@ -28,11 +28,11 @@ async fn a_file_that_can_have_no_name_in_the_store_stays_and_says_why() {
     let summary = world.sweep().await;
     assert_eq!(world.on_device(), [too_deep.as_str()]);
     assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::Name)]);
-    let standing = summary.passes[0].1.standing.as_ref().unwrap();
+    let remaining = summary.passes[0].1.remaining.as_ref().unwrap();
     assert_eq!(
         (
-            standing.files[0].path.as_str(),
-            standing.files[0].detail.as_deref()
+            remaining.files[0].path.as_str(),
+            remaining.files[0].detail.as_deref()
         ),
         (
             too_deep.as_str(),
@@ -51,8 +51,8 @@ async fn a_withdrawn_file_that_can_have_no_name_is_not_fetched_in_every_pass() {
     let world = world_with_folders_by_device(&[(&withdrawn, b"one")]);
     let summary = world.sweep().await;
     assert_eq!(world.device().requests.begun, [Connect, Survey]);
-    let standing = summary.passes[0].1.standing.as_ref().unwrap();
-    assert_eq!(standing.files[0].path, deep(127), "it is listed by its own name");
+    let remaining = summary.passes[0].1.remaining.as_ref().unwrap();
+    assert_eq!(remaining.files[0].path, deep(127), "it is listed by its own name");
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +75,7 @@ async fn a_file_that_lies_deeper_than_a_listing_tells_is_not_taken_for_gone() {
         device_digest: true,
         store_name: half.join(&half),
         was_there: false,
-        withdrawn: PassId::new("p-1"),
+        withdrawn: BatchId::new("p-1"),
         at: Timestamp::EPOCH,
     };
     world.ledger().record(vec![record]).await.unwrap();

@@ -2,7 +2,7 @@
 //! range by range.
 
 use engine::event::Event;
-use engine::fleet::Verdict;
+use engine::fleet::SweepResult;
 use engine::ports::{FileFaultKind, Reason};
 use model::{FileState, LeaveReason, WaitReason};
 use sim::simulator::device::Request::{Digest, Fetch, Inspect};
@@ -11,11 +11,11 @@ use crate::resume::broken_off;
 use crate::world::{TestWorld, pair, reasons, take_away, write};
 
 /// The size up to which files are read together.
-const SMALL: usize = 64 << 10;
+const SMALL_FILE_MAX: usize = 64 << 10;
 
 #[tokio::test(start_paused = true)]
 async fn small_files_are_read_together_and_no_larger_ones() {
-    let (just_small, larger) = (vec![1; SMALL], vec![2; SMALL + 1]);
+    let (just_small, larger) = (vec![1; SMALL_FILE_MAX], vec![2; SMALL_FILE_MAX + 1]);
     let world = TestWorld::with_files(&[("a", b"one"), ("b", &just_small), ("c", &larger)]);
     world.sweep().await;
     assert_eq!(world.states(), [FileState::Released; 3]);
@@ -26,7 +26,7 @@ async fn small_files_are_read_together_and_no_larger_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_read_alone_goes_on_where_it_broke_off() {
-    let larger = "x".repeat(SMALL + 9);
+    let larger = "x".repeat(SMALL_FILE_MAX + 9);
     let world = TestWorld::with_files(&[("a", larger.as_bytes())]);
     broken_off(&world).await;
     world.sweep().await;
@@ -48,7 +48,7 @@ fn resumed(world: &TestWorld) -> Vec<u64> {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_read_together_or_cannot_be_proved_begins_at_its_beginning() {
-    for (digests, size) in [(true, SMALL), (false, SMALL + 9)] {
+    for (digests, size) in [(true, SMALL_FILE_MAX), (false, SMALL_FILE_MAX + 9)] {
         let content = "x".repeat(size);
         let world = TestWorld::with_files(&[("a", content.as_bytes())]);
         world.device().abilities.digests = digests;
@@ -95,7 +95,7 @@ async fn a_file_that_comes_short_is_a_fault_unless_it_was_written_to() {
     let world = TestWorld::with_files(&[("a", b"three")]);
     world.device().faults.withholds = 2;
     let summary = world.sweep().await;
-    assert_eq!(summary.verdict(), Verdict::Partial);
+    assert_eq!(summary.result(), SweepResult::Partial);
     assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::Unproved)]);
     assert_eq!(world.details(), ["3 of 5 bytes were there"]);
     assert!(world.in_store().is_empty());
@@ -103,7 +103,7 @@ async fn a_file_that_comes_short_is_a_fault_unless_it_was_written_to() {
         .device()
         .before_next(Fetch, |device| write(device, "/a", b"other"));
     let summary = world.sweep().await;
-    assert_eq!(summary.verdict(), Verdict::Well);
+    assert_eq!(summary.result(), SweepResult::Well);
     assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::Changed)]);
     world.device().faults.withholds = 0;
     world.sweep().await;
@@ -118,7 +118,7 @@ async fn nothing_is_asked_about_a_file_that_came_short_while_others_come() {
     // Each file takes as long as four requests.
     world.sim.links[0].slow_down(1000);
     let summary = world.sweep().await;
-    assert_eq!(summary.passes[0].1.standing.as_ref().unwrap().files.len(), 5);
+    assert_eq!(summary.passes[0].1.remaining.as_ref().unwrap().files.len(), 5);
     let mut requests = world.device().requests.begun.clone();
     requests.retain(|request| [Inspect, Fetch].contains(request));
     assert_eq!(requests, [Inspect, Fetch, Fetch, Fetch, Fetch, Fetch, Inspect]);

@@ -1,6 +1,6 @@
 //! A store that is asked for room.
 
-use engine::fleet::Verdict;
+use engine::fleet::SweepResult;
 use engine::ports::Reason;
 use model::{FailureClass, FileState, LeaveReason};
 
@@ -29,7 +29,7 @@ async fn a_file_that_the_store_cannot_hold_is_left_and_others_are_stored() {
     let world = TestWorld::with_files(&[("a", b"one"), ("b", &[7; 5000]), ("c", b"three")]);
     world.sim.disk.set_store_largest_file(Some(4096));
     let summary = world.sweep().await;
-    assert_eq!(summary.verdict(), Verdict::Partial);
+    assert_eq!(summary.result(), SweepResult::Partial);
     assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::TooLarge)]);
     assert_eq!(world.in_store(), [pair("a", "one"), pair("c", "three")]);
     assert_eq!(world.on_device().len(), 1, "it is whole on the device");

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use engine::ports::{
-    Chunk, Condition, Destination, Placed, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
-    Store, StoreError,
+    Chunk, Condition, Destination, Placement, Publication, PublishFault, Reproof, Room, SealedFile,
+    StagingKey, Store, StoreError,
 };
 use model::{Digest, RelativePath, Timestamp};
 use sim::simulator::collector::SimulatedStore;
@@ -103,7 +103,7 @@ impl Store for WatchedStore {
     async fn publish(
         &self,
         publications: Vec<Publication>,
-    ) -> Result<Vec<Result<Placed, PublishFault>>, StoreError> {
+    ) -> Result<Vec<Result<Placement, PublishFault>>, StoreError> {
         let fault = self.watch().publish_fault.clone();
         match fault {
             Some(fault) => Ok(vec![Err(fault); publications.len()]),

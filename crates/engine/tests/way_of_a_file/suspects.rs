@@ -24,20 +24,20 @@ impl TestWorld {
         let suspects = self.ledger().suspects(device, source).await.unwrap();
         suspects
             .into_iter()
-            .map(|(lies_at, suspicion)| {
-                let withdrawn = engine::withdrawn::parse(&lies_at);
-                let original = withdrawn.map_or(lies_at, |withdrawn| withdrawn.original);
+            .map(|(current_path, suspicion)| {
+                let withdrawn = engine::withdrawn::parse(&current_path);
+                let original = withdrawn.map_or(current_path, |withdrawn| withdrawn.original);
                 (original.to_string(), suspicion.times)
             })
             .collect()
     }
 
     /// Notes them so many times.
-    async fn suspect(&self, paths: &[&str], times: usize) {
+    async fn record_suspects(&self, paths: &[&str], times: usize) {
         let (device, source) = (&self.rules.name, &self.rules.sources[0]);
         for _ in 0..times {
             let paths = paths.iter().map(|path| RelativePath::new(path).unwrap());
-            let noted = self.ledger().suspect(device, source, paths.collect());
+            let noted = self.ledger().record_suspects(device, source, paths.collect());
             noted.await.unwrap();
         }
     }
@@ -117,7 +117,7 @@ async fn a_link_that_breaks_makes_no_suspect_where_files_are_gone_on_with() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_too_large_for_the_life_of_a_link_goes_last() {
-    let large = vec![7; usize::try_from(engine::ports::device::SMALL).unwrap() + 1];
+    let large = vec![7; usize::try_from(engine::ports::device::SMALL_FILE_MAX).unwrap() + 1];
     let world = TestWorld::with_files(&[("a", &large), ("b", b"two")]);
     world.device().abilities.digests = false;
     world.ends_at((Fetch, FailureClass::TunnelDown));
@@ -159,7 +159,7 @@ async fn a_digest_that_does_not_come_makes_a_suspect_of_the_largest_file() {
 async fn a_suspect_of_one_source_holds_up_no_other_and_hides_no_failure() {
     let mut world = TestWorld::with_files(&[("a", b"one")]);
     world.rules.sources.push(SourcePath::new("/films").unwrap());
-    world.suspect(&["a"], 2).await;
+    world.record_suspects(&["a"], 2).await;
     world.hangs_at(&["a"]);
     world
         .fails("no answer; before that: no such folder; it was to send a")
@@ -172,7 +172,7 @@ async fn a_suspect_waits_for_what_one_plan_does_not_hold() {
     let files: Vec<String> = (0..40).map(|number| format!("f{number:02}")).collect();
     let files: Vec<(&str, &[u8])> = files.iter().map(|name| (name.as_str(), &b"one"[..])).collect();
     let world = TestWorld::with_files(&files);
-    world.suspect(&["f00"], 2).await;
+    world.record_suspects(&["f00"], 2).await;
     world.run_within(short_plans(), Mode::Act).await;
     let released = world.released();
     assert_eq!((released.len(), released.last().unwrap().as_str()), (40, "f00"));
@@ -182,22 +182,22 @@ async fn a_suspect_waits_for_what_one_plan_does_not_hold() {
 async fn suspects_behind_the_end_of_a_session_were_not_reached() {
     let not_reached = Reason::Wait(WaitReason::NotReached);
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
-    world.suspect(&["a", "b"], 3).await;
+    world.record_suspects(&["a", "b"], 3).await;
     world.hangs_at(&["a"]);
-    let standing = world.sweep().await.passes[0].1.standing.clone().unwrap();
-    assert_eq!(standing.totals, [(not_reached, 2, 6)]);
+    let remaining = world.sweep().await.passes[0].1.remaining.clone().unwrap();
+    assert_eq!(remaining.totals, [(not_reached, 2, 6)]);
 
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
-    world.suspect(&["b"], 2).await;
+    world.record_suspects(&["b"], 2).await;
     world.hangs_at(&["a"]);
-    let standing = world.sweep().await.passes[0].1.standing.clone().unwrap();
-    assert_eq!(standing.totals, [(not_reached, 2, 6)]);
+    let remaining = world.sweep().await.passes[0].1.remaining.clone().unwrap();
+    assert_eq!(remaining.totals, [(not_reached, 2, 6)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_in_another_stage_gives_the_next_suspect_a_turn() {
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
-    world.suspect(&["a", "b"], 3).await;
+    world.record_suspects(&["a", "b"], 3).await;
     world.ends_at((Rename, FailureClass::Stalled));
     world.fails("gone").await;
     assert_eq!(world.suspects().await, noted(&[("b", 3), ("a", 4)]));
@@ -207,8 +207,8 @@ async fn a_session_that_ends_in_another_stage_gives_the_next_suspect_a_turn() {
 async fn what_is_recorded_is_no_suspect_though_it_stays_on_the_device() {
     let mut world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
     world.rules.rules.release = ReleaseRule::Keep;
-    world.suspect(&["a"], 1).await;
-    world.suspect(&["b"], 3).await;
+    world.record_suspects(&["a"], 1).await;
+    world.record_suspects(&["b"], 3).await;
     world.leave_room(1);
     world.sweep().await;
     assert_eq!(world.suspects().await, noted(&[("a", 1), ("b", 3)]));
@@ -243,7 +243,7 @@ async fn a_source_that_is_gone_makes_no_file_a_suspect() {
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_plans_a_suspect_last() {
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
-    world.suspect(&["a"], 2).await;
+    world.record_suspects(&["a"], 2).await;
     world.run(Mode::DryRun).await;
     let events = world.events();
     let planned = events.iter().filter_map(|event| match event {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::event::Event;
-use engine::ports::{NoShell, Placed, PublishFault, Reason};
+use engine::ports::{NoShell, Placement, PublishFault, Reason};
 use model::{LeaveReason, WaitReason};
 use tokio::time::sleep;
 
@@ -48,7 +48,10 @@ async fn only_a_file_that_finds_its_name_taken_is_in_conflict() {
     stored.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(
         stored,
-        [("a".into(), true, Placed::New), ("b".into(), false, Placed::New)]
+        [
+            ("a".into(), true, Placement::New),
+            ("b".into(), false, Placement::New)
+        ]
     );
 }
 

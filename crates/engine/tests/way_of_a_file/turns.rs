@@ -40,8 +40,8 @@ async fn second_in_turn(world: &TestWorld) -> PassSummary {
 }
 
 fn waits(pass: &PassSummary) -> Vec<Reason> {
-    let standing = pass.standing.as_ref().unwrap();
-    standing.totals.iter().map(|(reason, ..)| *reason).collect()
+    let remaining = pass.remaining.as_ref().unwrap();
+    remaining.totals.iter().map(|(reason, ..)| *reason).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +77,7 @@ async fn a_device_that_waited_long_for_its_turn_is_emptied_all_the_same() {
     let mut world = TestWorld::with_devices(2);
     // The first of two keeps the only place for as long as a pass should take.
     record_slowly(&world, 40);
-    world.sim.collectors[0].rules[0].rules.longest_listing = Duration::from_hours(1);
+    world.sim.collectors[0].rules[0].rules.max_listing_time = Duration::from_hours(1);
     world.sim.record(1, "a", b"one");
     sleep(Duration::from_mins(1)).await;
     let pass = second_in_turn(&world).await;
@@ -88,12 +88,12 @@ async fn a_device_that_waited_long_for_its_turn_is_emptied_all_the_same() {
 async fn what_took_long_to_list_is_gathered_all_the_same() {
     let mut world = TestWorld::new();
     record_slowly(&world, 48);
-    world.rules.rules.longest_listing = Duration::from_hours(1);
+    world.rules.rules.max_listing_time = Duration::from_hours(1);
     assert_eq!(world.sweep().await.passes[0].1.released.0, 48);
     // Nor does the time that went into a listing that was cut off go from what it has named.
     let mut world = TestWorld::new();
     record_slowly(&world, 48);
-    world.rules.rules.longest_listing = Duration::from_mins(20);
+    world.rules.rules.max_listing_time = Duration::from_mins(20);
     assert_eq!(world.sweep().await.passes[0].1.released.0, 39);
 }
 

@@ -199,8 +199,8 @@ pub(crate) fn short_plans() -> Bounds {
 }
 
 pub(crate) fn reasons(summary: &SweepSummary) -> Vec<Reason> {
-    let standing = summary.passes[0].1.standing.as_ref().unwrap();
-    standing.totals.iter().map(|(reason, ..)| *reason).collect()
+    let remaining = summary.passes[0].1.remaining.as_ref().unwrap();
+    remaining.totals.iter().map(|(reason, ..)| *reason).collect()
 }
 
 pub(crate) fn pair(name: &str, content: &str) -> (String, String) {

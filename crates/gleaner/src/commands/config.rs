@@ -97,7 +97,7 @@ fn missing_of_the_store(config: &Config) -> Option<String> {
         StoreError::NoMarker { .. } => Some(
             "not marked (not mounted, or never marked): see to the mount, then `gleaner store init`".into(),
         ),
-        other => Some(engine::recourse::with_causes(&other)),
+        other => Some(engine::recourse::error_chain(&other)),
     }
 }
 

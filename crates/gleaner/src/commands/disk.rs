@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ports::device::{
-    ConnectHints, DeviceFailure, Devices, DiskUse, EntryKind, Listed, Session, SurveyItem,
+    ConnectHints, DeviceFailure, Devices, DiskUse, EntryKind, ListingEnd, Session, SurveyItem,
 };
 use model::{DeviceName, SourcePath};
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ async fn ask_all(config: &Config) -> Result<Vec<Answer>, Failure> {
     let mut asking = JoinSet::new();
     for (place, device) in config.devices.iter().enumerate() {
         let (name, sources) = (device.name.clone(), device.sources.clone());
-        let limit = home::longest_listing(&device.rules);
+        let limit = home::max_listing_time(&device.rules);
         let (devices, turns) = (devices.clone(), turns.clone());
         asking.spawn(async move {
             // The semaphore is never closed.
@@ -146,8 +146,8 @@ async fn count(session: &SshSession, source: &SourcePath) -> Result<Contents, De
     };
     let (surveyed, contents) = tokio::join!(session.survey(source, sender), counting);
     match surveyed? {
-        Listed::Whole => Ok(contents),
-        Listed::Cut(failure) => Err(failure),
+        ListingEnd::Whole => Ok(contents),
+        ListingEnd::Cut(failure) => Err(failure),
     }
 }
 

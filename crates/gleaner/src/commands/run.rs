@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use engine::fleet::{self, Bounds, Chosen, SweepError, SweepSummary, Verdict};
+use engine::fleet::{self, Bounds, Chosen, SweepError, SweepResult, SweepSummary};
 use engine::ports::Store;
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World as _};
@@ -67,7 +67,7 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
 }
 
 /// What a program that closes all descriptors it may have does in a moment: ssh's children inherit the limit.
-const MOST_DESCRIPTORS: u64 = 65_536;
+const MAX_DESCRIPTORS: u64 = 65_536;
 
 /// Takes as many descriptors as the administrator allows. Shells and systemd begin with 1024, for the sake of old programs; a device that is worked on
 /// takes some thirty, one that is being connected to seven, and whoever gets none is not served.
@@ -76,7 +76,7 @@ fn allow_all_descriptors() {
     let Some(current) = limit.current else { return };
     let most = limit
         .maximum
-        .map_or(MOST_DESCRIPTORS, |most| most.min(MOST_DESCRIPTORS));
+        .map_or(MAX_DESCRIPTORS, |most| most.min(MAX_DESCRIPTORS));
     let raised = Rlimit {
         current: Some(most.max(current)),
         ..limit
@@ -176,7 +176,7 @@ async fn sweep_until_asked_to_stop<S: Store>(
     let result = tokio::select! {
         result = &mut sweeping => return result.map(|summary| (summary, false)).map_err(failure),
         () = asked_to_stop() => {
-            stop.ask();
+            stop.request();
             home.reporter().notice("stopping after what is under way; again to stop at once");
             tokio::select! {
                 result = &mut sweeping => Some(result),
@@ -217,10 +217,10 @@ fn failure(error: SweepError) -> Failure {
 }
 
 fn status(summary: &SweepSummary) -> ExitStatus {
-    match summary.verdict() {
-        Verdict::Well => ExitStatus::Well,
-        Verdict::Partial => ExitStatus::Partial,
-        Verdict::Unreachable => ExitStatus::Unreachable,
-        Verdict::Interrupted => ExitStatus::Interrupted,
+    match summary.result() {
+        SweepResult::Well => ExitStatus::Well,
+        SweepResult::Partial => ExitStatus::Partial,
+        SweepResult::Unreachable => ExitStatus::Unreachable,
+        SweepResult::Interrupted => ExitStatus::Interrupted,
     }
 }

@@ -26,7 +26,7 @@ use paint::Paint;
 use view::DeviceView;
 
 /// Files that are named one by one for a device in detail.
-const STANDING_SHOWN: usize = 10_000;
+const MAX_FILES_SHOWN: usize = 10_000;
 
 /// Passes that are told of a device in detail.
 const PASSES_SHOWN: usize = 10;
@@ -79,9 +79,11 @@ impl Question<'_> {
         Ok(DeviceView::all(configured, known))
     }
 
-    fn standing(&self, device: &DeviceView) -> Result<Vec<engine::ports::StandingFile>, Failure> {
+    fn remaining(&self, device: &DeviceView) -> Result<Vec<engine::ports::RemainingFile>, Failure> {
         match self.reader {
-            Some(reader) => reader.standing(&device.name, STANDING_SHOWN).map_err(unreadable),
+            Some(reader) => reader
+                .remaining(&device.name, MAX_FILES_SHOWN)
+                .map_err(unreadable),
             None => Ok(Vec::new()),
         }
     }
@@ -91,8 +93,8 @@ impl Question<'_> {
             Some(reader) => reader.passes(&device.name, PASSES_SHOWN).map_err(unreadable)?,
             None => Vec::new(),
         };
-        let standing = self.standing(device)?;
-        detail::print(device, &standing, &passes, (self.now, paint), output)?;
+        let remaining = self.remaining(device)?;
+        detail::print(device, &remaining, &passes, (self.now, paint), output)?;
         Ok(())
     }
 }

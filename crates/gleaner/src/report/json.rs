@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::Mutex;
 
 use engine::event::{Event, PassSummary};
-use engine::ports::{PassOutcome, Placed, Reason};
+use engine::ports::{PassOutcome, Placement, Reason};
 use engine::rules::Mode;
 use model::DeviceName;
 use serde_json::{Map, Value, json};
@@ -48,11 +48,11 @@ fn object(event: &Event) -> Option<Value> {
             device,
             source,
             ready,
-            standing,
+            remaining,
             more,
         } => json!({
             "event": "surveyed", "device": device.as_str(), "source": source.to_string(),
-            "ready": amount(*ready), "standing": amount(*standing), "more": more,
+            "ready": amount(*ready), "remaining": amount(*remaining), "more": more,
         }),
         Event::Planned { .. }
         | Event::Received { .. }
@@ -122,7 +122,7 @@ fn of_file(event: &Event) -> Option<Value> {
         } => json!({
             "event": "stored", "device": device.as_str(), "source": source.to_string(), "path": path.to_string(),
             "store_name": store_name.to_string(), "size": size, "sha256": digest.to_hex(),
-            "was_there": *placed == Placed::Same, "conflict": conflict,
+            "was_there": *placed == Placement::Same, "conflict": conflict,
         }),
         Event::Released {
             device,
@@ -156,12 +156,12 @@ fn pass_ended(device: &DeviceName, summary: &PassSummary) -> Value {
     object.insert("released".into(), amount(summary.released));
     object.insert("received_bytes".into(), summary.received.into());
     object.insert("seconds".into(), summary.took.as_secs_f64().into());
-    if let Some(standing) = &summary.standing {
-        let totals = standing
+    if let Some(remaining) = &summary.remaining {
+        let totals = remaining
             .totals
             .iter()
             .map(|(reason, files, bytes)| standing_total(*reason, *files, *bytes));
-        object.insert("standing".into(), totals.collect());
+        object.insert("remaining".into(), totals.collect());
     }
     Value::Object(object)
 }
@@ -181,7 +181,7 @@ fn outcome(outcome: &PassOutcome) -> Value {
         PassOutcome::Failed { class, message, .. } => json!({
             "kind": "failed", "class": class.code(), "meaning": class.meaning(), "message": message, "remedy": outcome.remedy(),
         }),
-        PassOutcome::HomeFailed { message } => json!({"kind": "home-failed", "message": message}),
+        PassOutcome::CollectorFailed { message } => json!({"kind": "collector-failed", "message": message}),
         PassOutcome::Interrupted => json!({"kind": "interrupted"}),
     }
 }

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use engine::event::{Event, PassSummary};
-use engine::ports::{PassOutcome, Placed, Reason};
+use engine::ports::{PassOutcome, Placement, Reason};
 use tracing::{debug, error, info, trace, warn};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -78,12 +78,12 @@ pub(super) fn write(event: &Event) {
             device,
             source,
             ready,
-            standing,
+            remaining,
             ..
         } => debug!(
             %device, %source,
             "{device}: {source}: {} to gather ({}), {} left where they are",
-            amount::count(ready.0, "file"), amount::bytes(ready.1), amount::count(standing.0, "file"),
+            amount::count(ready.0, "file"), amount::bytes(ready.1), amount::count(remaining.0, "file"),
         ),
         Event::Planned {
             device, path, action, ..
@@ -145,8 +145,8 @@ fn in_store(event: &Event) {
             ..
         } => {
             let how = match placed {
-                Placed::New => "stored as",
-                Placed::Same => "already stored as",
+                Placement::New => "stored as",
+                Placement::Same => "already stored as",
             };
             let name = store_name.to_string();
             if *conflict {
@@ -192,11 +192,11 @@ fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
         PassOutcome::Failed { class, message, .. } => {
             warn!(%device, class = class.code(), "{device}: {}: {message}", class.meaning());
         }
-        PassOutcome::HomeFailed { message } => error!(%device, "{device}: {message}"),
+        PassOutcome::CollectorFailed { message } => error!(%device, "{device}: {message}"),
         PassOutcome::Interrupted => info!(%device, "{device}: interrupted"),
     }
-    let standing = summary.standing.iter().flat_map(|standing| &standing.totals);
-    for (reason, files, bytes) in standing {
+    let remaining = summary.remaining.iter().flat_map(|remaining| &remaining.totals);
+    for (reason, files, bytes) in remaining {
         if reason.is_fault() {
             let (text, code) = (reason.text(), reason.code());
             warn!(%device, reason = code, "{device}: {}: {text}", amount::left(*reason, *files, *bytes));

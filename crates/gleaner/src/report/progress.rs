@@ -11,7 +11,7 @@ use model::DeviceName;
 use super::amount;
 
 /// More bars than this would scroll; the devices beyond it show in the total only.
-const MOST_BARS: usize = 16;
+const MAX_BARS: usize = 16;
 
 /// The bars of a sweep.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Bars {
     }
 
     fn begin(&self, state: &mut State, device: &DeviceName) {
-        if state.devices.len() >= MOST_BARS {
+        if state.devices.len() >= MAX_BARS {
             return;
         }
         let bar = ProgressBar::no_length().with_style(style(DEVICE));

@@ -12,7 +12,7 @@ use super::amount;
 use crate::Output;
 
 /// How many devices of one failure are named.
-const MOST_NAMED: usize = 8;
+const MAX_NAMED: usize = 8;
 
 /// Prints what a dry run would do with a file.
 pub(super) fn write_planned(event: &Event) {
@@ -36,7 +36,7 @@ pub fn print_plan(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     output.line("Nothing was changed: this was a dry run.")?;
     print_served(sweep, output)?;
     print_failures(sweep, output)?;
-    print_standing(sweep, output)
+    print_remaining(sweep, output)
 }
 
 /// Prints the summary of a sweep.
@@ -48,7 +48,7 @@ pub fn print(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
         output.line("Nothing was gathered.")?;
         print_served(sweep, output)?;
         print_failures(sweep, output)?;
-        return print_standing(sweep, output);
+        return print_remaining(sweep, output);
     }
     output.line(format_args!(
         "Stored {} ({}), each proved and durable; released {} ({}) from their devices.",
@@ -59,7 +59,7 @@ pub fn print(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     ))?;
     print_served(sweep, output)?;
     print_failures(sweep, output)?;
-    print_standing(sweep, output)
+    print_remaining(sweep, output)
 }
 
 fn total<'a>(
@@ -96,7 +96,7 @@ fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
                     .or_default()
                     .push((device.to_string(), message));
             }
-            PassOutcome::HomeFailed { message } => output.line(format_args!("{device}: {message}"))?,
+            PassOutcome::CollectorFailed { message } => output.line(format_args!("{device}: {message}"))?,
             PassOutcome::Well | PassOutcome::Partial | PassOutcome::Interrupted => {}
         }
     }
@@ -106,10 +106,10 @@ fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
             capitalised(class.meaning()),
             class.code()
         ))?;
-        for (device, message) in devices.iter().take(MOST_NAMED) {
+        for (device, message) in devices.iter().take(MAX_NAMED) {
             output.line(format_args!("  {device}: {message}"))?;
         }
-        if let Some(more) = devices.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        if let Some(more) = devices.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
             output.line(format_args!("  and {more} more"))?;
         }
         output.line(format_args!("  -> {remedy}"))?;
@@ -127,18 +127,20 @@ struct Left {
     named: Vec<String>,
 }
 
-fn print_standing(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
+fn print_remaining(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     let mut left: BTreeMap<Reason, Left> = BTreeMap::new();
     for (device, pass) in &sweep.passes {
-        let Some(standing) = &pass.standing else { continue };
-        for (reason, files, bytes) in &standing.totals {
+        let Some(remaining) = &pass.remaining else {
+            continue;
+        };
+        for (reason, files, bytes) in &remaining.totals {
             let left = left.entry(*reason).or_default();
             left.files += files;
             // Sizes are what devices say.
             left.bytes = left.bytes.saturating_add(*bytes);
             left.devices.push(device.to_string());
         }
-        for file in standing.files.iter().filter(|file| file.reason.is_fault()) {
+        for file in remaining.files.iter().filter(|file| file.reason.is_fault()) {
             let detail = file
                 .detail
                 .as_ref()
@@ -164,10 +166,10 @@ fn print_left(reason: Reason, left: &Left, output: &mut Output) -> io::Result<()
     let amount = amount::left(reason, left.files, left.bytes);
     let devices = listed(&left.devices, ", ");
     output.line(format_args!("  {amount} on {devices}: {}", reason.text()))?;
-    for file in left.named.iter().take(MOST_NAMED) {
+    for file in left.named.iter().take(MAX_NAMED) {
         output.line(format_args!("    {file}"))?;
     }
-    if let Some(more) = left.named.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+    if let Some(more) = left.named.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
         output.line(format_args!("    and {more} more"))?;
     }
     match reason.remedy() {
@@ -178,8 +180,8 @@ fn print_left(reason: Reason, left: &Left, output: &mut Output) -> io::Result<()
 
 /// The first names of a list, and how many more there are.
 fn listed(names: &[String], between: &str) -> String {
-    let first: Vec<&str> = names.iter().take(MOST_NAMED).map(String::as_str).collect();
-    match names.len().saturating_sub(MOST_NAMED) {
+    let first: Vec<&str> = names.iter().take(MAX_NAMED).map(String::as_str).collect();
+    match names.len().saturating_sub(MAX_NAMED) {
         0 => first.join(between),
         more => format!("{} and {more} more", first.join(between)),
     }

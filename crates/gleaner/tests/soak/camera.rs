@@ -17,7 +17,7 @@ use crate::device::{Device, a_minute_ago};
 use crate::recording::{self, Manifest};
 
 /// The longest pause of a writer that keeps its file open: nobody may take that for an end.
-const LONGEST_PAUSE: Duration = SETTLE.saturating_add(Duration::from_millis(400));
+const MAX_PAUSE: Duration = SETTLE.saturating_add(Duration::from_millis(400));
 
 /// Names that have broken programs. Each is used once in a round.
 const ODD_NAMES: [&[u8]; 14] = [
@@ -156,7 +156,7 @@ impl<'fleet> Camera<'fleet> {
         let mut chance = self.chance.branch(1);
         self.written(&name, length, |_| {
             if !stop.load(Ordering::Relaxed) {
-                thread::sleep(chance.time(LONGEST_PAUSE));
+                thread::sleep(chance.time(MAX_PAUSE));
             }
         });
     }
@@ -170,7 +170,7 @@ impl<'fleet> Camera<'fleet> {
         if file.write_all(&content).is_err() {
             return self.give_up(&part, &file);
         }
-        thread::sleep(self.chance.time(LONGEST_PAUSE));
+        thread::sleep(self.chance.time(MAX_PAUSE));
         self.manifest.add(&self.device.name, &name, digest.clone());
         if self.move_in(&self.device.folder.join(&part), &name).is_err() {
             self.manifest.forget(&self.device.name, &name, &digest);

@@ -31,7 +31,7 @@ const STORE_MEGABYTES: u32 = 320;
 const DEVICE_MEGABYTES: u32 = 200;
 const LEDGER_MEGABYTES: u32 = 24;
 /// A sweep that takes longer hangs: it gives up on any device long before.
-const LONGEST_RUN: Duration = Duration::from_secs(90);
+const MAX_RUN_TIME: Duration = Duration::from_secs(90);
 /// Sweeps after the last fault, until all is gathered. Lesser devices need a second look, and what is open a last one.
 const LAST_SWEEPS: usize = 5;
 
@@ -274,7 +274,7 @@ impl Campaign {
     /// Runs gleaner, again whenever it has ended before all faults have befallen.
     fn run_under(&mut self, strikes: &[Strike], struck: &mut Vec<Struck>) -> Vec<Outcome> {
         let fleet = Arc::clone(&self.fleet);
-        let start = || fleet.call(["run", "-v"]).within(LONGEST_RUN).start();
+        let start = || fleet.call(["run", "-v"]).within(MAX_RUN_TIME).start();
         let mut outcomes = Vec::new();
         let mut running = start();
         for strike in strikes {

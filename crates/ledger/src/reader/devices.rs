@@ -7,7 +7,7 @@ use model::{DeviceName, FileState, SourcePath, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use crate::{passes, standing, totals, values};
+use crate::{passes, remaining, totals, values};
 
 const LAST_PASS: &str = include_str!("../sql/read/last_pass.sql");
 const LAST_VERDICT: &str = include_str!("../sql/read/last_verdict.sql");
@@ -77,7 +77,7 @@ pub struct DeviceStatus {
     /// What was newly stored today (in UTC).
     pub stored_today: Count,
     /// What the last survey left on it, by reason.
-    pub standing: Vec<(Reason, Count)>,
+    pub remaining: Vec<(Reason, Count)>,
 }
 
 /// A pass as it is remembered.
@@ -137,7 +137,7 @@ fn status(ledger: &Connection, row: &Row<'_>, now: Timestamp) -> rusqlite::Resul
         totals: totals(ledger, device)?,
         released_today: Count::of(today.released),
         stored_today: Count::of(today.stored),
-        standing: standing(ledger, device)?,
+        remaining: remaining(ledger, device)?,
     })
 }
 
@@ -179,8 +179,8 @@ fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<StateTotals> {
     Ok(totals)
 }
 
-fn standing(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, Count)>> {
-    let totals = standing::totals(ledger, device)?;
+fn remaining(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, Count)>> {
+    let totals = remaining::totals(ledger, device)?;
     let count = |(reason, files, bytes)| (reason, Count::of((files, bytes)));
     Ok(totals.into_iter().map(count).collect())
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use model::{
-    DeviceName, Digest, FileState, Identity, LeaveReason, PassId, RelativePath, SourcePath, Timestamp,
+    BatchId, DeviceName, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp,
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, named_params};
@@ -59,7 +59,7 @@ pub struct FileRow {
     /// Whether that content was in the store before.
     pub was_there: bool,
     /// The batch it was withdrawn with; `None` where it was gathered in place.
-    pub withdrawn: Option<PassId>,
+    pub withdrawn: Option<BatchId>,
     /// How far it has come.
     pub state: FileState,
     /// Why it is kept, where it is.
@@ -182,7 +182,7 @@ fn page(
 
 fn file_row(row: &Row<'_>, source: &Source) -> rusqlite::Result<FileRow> {
     let batch: Option<String> = row.get("batch_name")?;
-    let batch = batch.map(|name| values::admitted("batch", Type::Text, PassId::new(name)));
+    let batch = batch.map(|name| values::admitted("batch", Type::Text, BatchId::new(name)));
     Ok(FileRow {
         device: source.device.clone(),
         source: source.path.clone(),

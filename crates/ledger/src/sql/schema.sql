@@ -67,7 +67,7 @@ CREATE TABLE pass (
     device INTEGER NOT NULL REFERENCES device (id),
     begun INTEGER NOT NULL,
     ended INTEGER,
-    outcome TEXT CHECK (outcome IN ('well', 'partial', 'failed', 'home-failed', 'interrupted')),
+    outcome TEXT CHECK (outcome IN ('well', 'partial', 'failed', 'collector-failed', 'interrupted')),
     class TEXT,
     message TEXT,
     released_files INTEGER NOT NULL DEFAULT 0,
@@ -162,7 +162,7 @@ CREATE TABLE suspect (
 ) STRICT;
 
 -- The first some of the files that the last survey left on a device, in the order in which they were reported.
-CREATE TABLE standing (
+CREATE TABLE remaining (
     device INTEGER NOT NULL REFERENCES device (id),
     position INTEGER NOT NULL,
     source INTEGER NOT NULL REFERENCES source (id),
@@ -174,7 +174,7 @@ CREATE TABLE standing (
 ) STRICT, WITHOUT ROWID;
 
 -- For each reason: how many files and bytes it left on a device.
-CREATE TABLE standing_total (
+CREATE TABLE remaining_total (
     device INTEGER NOT NULL REFERENCES device (id),
     position INTEGER NOT NULL,
     reason TEXT NOT NULL,

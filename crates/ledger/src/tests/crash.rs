@@ -41,7 +41,7 @@ async fn what_was_acknowledged_survives_a_kill_and_what_was_not_is_there_whole_o
             let batch = batch.trim_end_matches('.');
             let paths: Vec<_> = (0..10).map(|file| path(format!("{batch}/{file}"))).collect();
             let remembered = ledger
-                .remembered(&device("pi1"), &source(), &paths)
+                .known_files(&device("pi1"), &source(), &paths)
                 .await
                 .unwrap();
             assert!(remembered.iter().all(Option::is_some), "{batch}");

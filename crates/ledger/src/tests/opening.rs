@@ -175,11 +175,11 @@ async fn a_look_takes_a_missing_ledger_to_be_empty_and_makes_none() {
     ledger.expect_store(&store).await.unwrap();
     assert_eq!(ledger.store().await.unwrap(), None);
     assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), None);
-    let remembered = ledger.remembered(&device("pi1"), &source(), &[path("a")]).await;
+    let remembered = ledger.known_files(&device("pi1"), &source(), &[path("a")]).await;
     assert_eq!(remembered.unwrap(), [None]);
     // What it is told after all, it knows as long as it is there.
     ledger.record(vec![record("pi1", "a")]).await.unwrap();
-    let remembered = ledger.remembered(&device("pi1"), &source(), &[path("a")]).await;
+    let remembered = ledger.known_files(&device("pi1"), &source(), &[path("a")]).await;
     assert!(matches!(remembered.unwrap()[..], [Some(_)]));
     drop(ledger);
     assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 0);

@@ -1,6 +1,6 @@
 use engine::ports::{
     Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, DiskUse, FolderNumbers,
-    Ledger as _, PassEnd, PassOutcome, Reason, Standing, StandingFile, WriterCheck,
+    Ledger as _, PassEnd, PassOutcome, Reason, Remaining, RemainingFile, WriterCheck,
 };
 use model::{FailureClass, LeaveReason, WaitReason};
 
@@ -55,8 +55,8 @@ fn report() -> DeviceReport {
     }
 }
 
-fn standing() -> Standing {
-    let file = |path: &str, reason| StandingFile {
+fn remaining() -> Remaining {
+    let file = |path: &str, reason| RemainingFile {
         source: source(),
         path: path.into(),
         reason,
@@ -67,7 +67,7 @@ fn standing() -> Standing {
         Reason::Wait(WaitReason::Settling),
         Reason::Leave(LeaveReason::Unreadable),
     );
-    Standing {
+    Remaining {
         files: vec![
             file("z", settling),
             file("a\\xff", settling),
@@ -118,7 +118,7 @@ async fn every_outcome_comes_back_as_it_was() {
     let mut outcomes = vec![
         PassOutcome::Well,
         PassOutcome::Partial,
-        PassOutcome::HomeFailed {
+        PassOutcome::CollectorFailed {
             message: "no space".into(),
         },
         PassOutcome::Interrupted,
@@ -217,7 +217,7 @@ async fn a_device_fails_since_its_first_failure_until_it_is_served() {
         &ledger,
         "pi1",
         at(300),
-        PassOutcome::HomeFailed {
+        PassOutcome::CollectorFailed {
             message: String::new(),
         },
     )
@@ -235,50 +235,50 @@ async fn a_device_fails_since_its_first_failure_until_it_is_served() {
 async fn what_is_left_is_replaced_only_by_a_pass_that_saw_all_of_it() {
     let place = Place::new();
     let ledger = place.ledger();
-    let finish = async |outcome, standing| {
+    let finish = async |outcome, remaining| {
         let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
         ledger
             .finish_pass(PassEnd {
-                standing,
+                remaining,
                 ..pass_end(pass, "pi1", outcome)
             })
             .await
             .unwrap();
     };
-    let files = || place.reader().standing(&device("pi1"), 100).unwrap();
+    let files = || place.reader().remaining(&device("pi1"), 100).unwrap();
     let totals = || {
         place
             .reader()
             .device(&device("pi1"), at(0))
             .unwrap()
             .unwrap()
-            .standing
+            .remaining
     };
-    finish(PassOutcome::Partial, Some(standing())).await;
+    finish(PassOutcome::Partial, Some(remaining())).await;
     for outcome in [
-        PassOutcome::HomeFailed {
+        PassOutcome::CollectorFailed {
             message: String::new(),
         },
         PassOutcome::Interrupted,
         down(),
     ] {
         finish(outcome, None).await;
-        assert_eq!(files(), standing().files);
+        assert_eq!(files(), remaining().files);
         let counts = totals()
             .into_iter()
             .map(|(reason, count)| (reason, count.files, count.bytes));
-        assert_eq!(counts.collect::<Vec<_>>(), standing().totals);
+        assert_eq!(counts.collect::<Vec<_>>(), remaining().totals);
     }
     assert_eq!(
-        place.reader().standing(&device("pi1"), 1).unwrap(),
-        standing().files[..1]
+        place.reader().remaining(&device("pi1"), 1).unwrap(),
+        remaining().files[..1]
     );
-    let mut fewer = standing();
+    let mut fewer = remaining();
     fewer.files.remove(0);
     fewer.totals[0].1 = 1;
     finish(PassOutcome::Partial, Some(fewer.clone())).await;
     assert_eq!(files(), fewer.files);
-    finish(PassOutcome::Well, Some(Standing::default())).await;
+    finish(PassOutcome::Well, Some(Remaining::default())).await;
     assert_eq!((files(), totals()), (Vec::new(), Vec::new()));
 }
 

@@ -1,5 +1,5 @@
-use engine::ports::{Ledger as _, Others, Record, Sighting};
-use model::{Digest, FileState, Identity, LeaveReason, PassId, RelativePath, SourcePath, Timestamp};
+use engine::ports::{Ledger as _, Record, Sighting, Unseen};
+use model::{BatchId, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp};
 
 use super::{Place, at, device, identity, path, record, source};
 use crate::Count;
@@ -14,7 +14,7 @@ async fn what_is_recorded_is_remembered_in_the_order_asked_for() {
         .unwrap();
     let asked = [path("b"), path("missing"), path("a")];
     let remembered = ledger
-        .remembered(&device("pi1"), &source(), &asked)
+        .known_files(&device("pi1"), &source(), &asked)
         .await
         .unwrap();
     let found: Vec<_> = remembered
@@ -42,7 +42,7 @@ async fn of_several_rows_for_one_path_the_newest_is_remembered() {
     ledger.record(vec![record("pi1", "a")]).await.unwrap();
     ledger.record(vec![again]).await.unwrap();
     let remembered = ledger
-        .remembered(&device("pi1"), &source(), &[path("a")])
+        .known_files(&device("pi1"), &source(), &[path("a")])
         .await
         .unwrap();
     assert_eq!(remembered[0].as_ref().unwrap().identity.size, 11);
@@ -57,7 +57,7 @@ async fn devices_and_sources_do_not_share_what_is_remembered() {
     let elsewhere = SourcePath::new("/home/pi/videos").unwrap();
     for (name, source) in [("pi2", source()), ("pi1", elsewhere), ("pi3", source())] {
         let remembered = ledger
-            .remembered(&device(name), &source, &[path("a")])
+            .known_files(&device(name), &source, &[path("a")])
             .await
             .unwrap();
         assert_eq!(remembered, [None], "{name}");
@@ -84,7 +84,7 @@ async fn a_name_of_any_bytes_comes_back_as_it_was() {
         ..record("pi1", "x")
     });
     ledger.record(records.collect()).await.unwrap();
-    let remembered = ledger.remembered(&device("pi1"), &odd, &names).await.unwrap();
+    let remembered = ledger.known_files(&device("pi1"), &odd, &names).await.unwrap();
     for (name, known) in names.iter().zip(remembered) {
         assert_eq!(known.unwrap().store_name, path("pi1").join(name));
     }
@@ -130,7 +130,7 @@ async fn an_identity_at_the_ends_of_its_range_comes_back_as_it_was() {
             .await
             .unwrap();
         let remembered = ledger
-            .remembered(&device("pi1"), &source(), &[path(name)])
+            .known_files(&device("pi1"), &source(), &[path(name)])
             .await
             .unwrap();
         assert_eq!(remembered[0].as_ref().unwrap().identity, identity);
@@ -141,11 +141,11 @@ async fn an_identity_at_the_ends_of_its_range_comes_back_as_it_was() {
     };
     for time in [at(0), at(1)] {
         let since = ledger
-            .sighted(
+            .record_sightings(
                 &device("pi1"),
                 &source(),
                 vec![sighting.clone()],
-                Others::Forgotten,
+                Unseen::Forget,
                 time,
             )
             .await
@@ -165,7 +165,7 @@ async fn rows_come_back_in_the_order_of_a_batch_of_any_size() {
     let rows = ledger.record(records.clone()).await.unwrap();
     let paths: Vec<_> = records.iter().map(|record| record.path.clone()).collect();
     let remembered = ledger
-        .remembered(&device("pi1"), &source(), &paths)
+        .known_files(&device("pi1"), &source(), &paths)
         .await
         .unwrap();
     let found: Vec<_> = remembered.into_iter().map(|known| known.unwrap().row).collect();
@@ -182,11 +182,11 @@ async fn a_settled_row_says_so_and_keeps_the_time_of_the_first_time() {
         .unwrap();
     let kept = (rows[1], FileState::Kept, Some(LeaveReason::RemovalRefused));
     ledger
-        .settle(vec![(rows[0], FileState::Released, None), kept], at(10))
+        .set_states(vec![(rows[0], FileState::Released, None), kept], at(10))
         .await
         .unwrap();
     ledger
-        .settle(vec![(rows[0], FileState::Released, None)], at(20))
+        .set_states(vec![(rows[0], FileState::Released, None)], at(20))
         .await
         .unwrap();
     let files: Vec<_> = place
@@ -215,11 +215,11 @@ async fn a_file_that_came_back_after_its_release_is_on_the_device_again() {
     let ledger = place.ledger();
     let rows = ledger.record(vec![record("pi1", "a")]).await.unwrap();
     ledger
-        .settle(vec![(rows[0], FileState::Released, None)], at(10))
+        .set_states(vec![(rows[0], FileState::Released, None)], at(10))
         .await
         .unwrap();
     let refused = (rows[0], FileState::Kept, Some(LeaveReason::RemovalRefused));
-    ledger.settle(vec![refused], at(20)).await.unwrap();
+    ledger.set_states(vec![refused], at(20)).await.unwrap();
     let file = place
         .reader()
         .files(crate::FileFilter::default())
@@ -229,7 +229,7 @@ async fn a_file_that_came_back_after_its_release_is_on_the_device_again() {
         .unwrap();
     assert_eq!((file.state, file.released_at), (FileState::Kept, None));
     ledger
-        .settle(vec![(rows[0], FileState::Released, None)], at(30))
+        .set_states(vec![(rows[0], FileState::Released, None)], at(30))
         .await
         .unwrap();
     let file = place
@@ -254,7 +254,7 @@ async fn only_rows_that_lie_withdrawn_are_named_as_such() {
         ..record("pi1", "in-place")
     };
     let second = Record {
-        withdrawn: PassId::new("b2"),
+        withdrawn: BatchId::new("b2"),
         ..record("pi1", "second")
     };
     let records = vec![
@@ -266,11 +266,11 @@ async fn only_rows_that_lie_withdrawn_are_named_as_such() {
     ];
     let rows = ledger.record(records).await.unwrap();
     ledger
-        .settle(vec![(rows[0], FileState::Released, None)], at(10))
+        .set_states(vec![(rows[0], FileState::Released, None)], at(10))
         .await
         .unwrap();
     let refused = (rows[3], FileState::Kept, Some(LeaveReason::RemovalRefused));
-    ledger.settle(vec![refused], at(10)).await.unwrap();
+    ledger.set_states(vec![refused], at(10)).await.unwrap();
     let withdrawn = ledger.withdrawn_rows(&device("pi1"), &source()).await.unwrap();
     let found: Vec<_> = withdrawn
         .iter()
@@ -306,7 +306,7 @@ async fn what_was_recorded_before_paths_had_a_bound_on_their_depth_is_read_still
     assert_eq!(paths, [deep.clone(), path("b")]);
     let asked = [deep.clone()];
     let remembered = ledger
-        .remembered(&device("pi1"), &source(), &asked)
+        .known_files(&device("pi1"), &source(), &asked)
         .await
         .unwrap();
     assert_eq!(remembered[0].as_ref().unwrap().store_name, old.store_name);

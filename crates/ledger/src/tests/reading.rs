@@ -67,7 +67,7 @@ async fn a_filter_admits_what_it_says_and_nothing_else() {
         (rows[4], FileState::Kept, Some(LeaveReason::KeptByRule)),
         (rows[5], FileState::Kept, None),
     ];
-    ledger.settle(settled, at(40)).await.unwrap();
+    ledger.set_states(settled, at(40)).await.unwrap();
     let all = FileFilter::default;
     let states = |states: &[FileState]| FileFilter {
         states: states.into(),
@@ -178,7 +178,7 @@ async fn the_status_is_told_without_a_look_at_the_record_of_files() {
     assert_eq!((all.len(), all[0].totals.stored.files), (1, 1));
     assert_eq!((one.totals.stored.files, one.stored_today.files), (1, 1));
     assert_eq!(reader.passes(&device("pi1"), 5).unwrap().len(), 1);
-    assert_eq!(reader.standing(&device("pi1"), 5).unwrap(), []);
+    assert_eq!(reader.remaining(&device("pi1"), 5).unwrap(), []);
 }
 
 #[tokio::test]

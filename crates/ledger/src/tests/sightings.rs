@@ -1,4 +1,4 @@
-use engine::ports::{Ledger as _, Others, Sighting};
+use engine::ports::{Ledger as _, Sighting, Unseen};
 use model::SourcePath;
 
 use super::{Place, at, device, identity, path, source};
@@ -16,28 +16,31 @@ async fn a_sighting_is_as_old_as_the_identity_is_unchanged() {
     };
     let sighted = async |names: &[(&str, u64)], seconds| {
         ledger
-            .sighted(
+            .record_sightings(
                 &device("pi1"),
                 &source(),
                 seen(names),
-                Others::Forgotten,
+                Unseen::Forget,
                 at(seconds),
             )
             .await
             .unwrap()
     };
-    assert_eq!(sighted(&[("a", 1), ("b", 1)], 0).await, [at(0), at(0)]);
+    assert_eq!(record_sightings(&[("a", 1), ("b", 1)], 0).await, [at(0), at(0)]);
     // b has grown, c is new, and all come in another order.
     assert_eq!(
-        sighted(&[("c", 1), ("b", 2), ("a", 1)], 10).await,
+        record_sightings(&[("c", 1), ("b", 2), ("a", 1)], 10).await,
         [at(10), at(10), at(0)]
     );
     // a is not there: it is forgotten.
-    assert_eq!(sighted(&[("b", 2), ("c", 1)], 20).await, [at(10), at(10)]);
-    assert_eq!(sighted(&[("a", 1)], 30).await, [at(30)]);
+    assert_eq!(
+        record_sightings(&[("b", 2), ("c", 1)], 20).await,
+        [at(10), at(10)]
+    );
+    assert_eq!(record_sightings(&[("a", 1)], 30).await, [at(30)]);
     // The clock was set back: what was seen in its future says nothing.
-    assert_eq!(sighted(&[("a", 1)], 5).await, [at(5)]);
-    assert_eq!(sighted(&[("a", 1)], 6).await, [at(5)]);
+    assert_eq!(record_sightings(&[("a", 1)], 5).await, [at(5)]);
+    assert_eq!(record_sightings(&[("a", 1)], 6).await, [at(5)]);
 }
 
 #[tokio::test]
@@ -52,23 +55,23 @@ async fn sightings_of_one_source_say_nothing_about_another() {
         }]
     };
     ledger
-        .sighted(&device("pi1"), &source(), one(), Others::Forgotten, at(0))
+        .record_sightings(&device("pi1"), &source(), one(), Unseen::Forget, at(0))
         .await
         .unwrap();
     assert_eq!(
         ledger
-            .sighted(&device("pi1"), &other, one(), Others::Forgotten, at(1))
+            .record_sightings(&device("pi1"), &other, one(), Unseen::Forget, at(1))
             .await
             .unwrap(),
         [at(1)]
     );
     ledger
-        .sighted(&device("pi1"), &other, Vec::new(), Others::Forgotten, at(2))
+        .record_sightings(&device("pi1"), &other, Vec::new(), Unseen::Forget, at(2))
         .await
         .unwrap();
     assert_eq!(
         ledger
-            .sighted(&device("pi1"), &source(), one(), Others::Forgotten, at(3))
+            .record_sightings(&device("pi1"), &source(), one(), Unseen::Forget, at(3))
             .await
             .unwrap(),
         [at(0)]
@@ -85,12 +88,12 @@ async fn sightings_that_are_kept_unseen_are_not_too_many() {
     };
     let seen = |name: &str| vec![sighting(name)];
     ledger
-        .sighted(&device("pi1"), &source(), seen("a"), Others::Forgotten, at(0))
+        .record_sightings(&device("pi1"), &source(), seen("a"), Unseen::Forget, at(0))
         .await
         .unwrap();
     let sql = place.sql();
     let note = |name: &str, most, seconds| {
-        let others = (Others::Kept, most);
+        let others = (Unseen::Retain, most);
         crate::sightings::note(&sql, &device("pi1"), &source(), &seen(name), others, at(seconds)).unwrap()
     };
     assert_eq!(note("b", 2, 1), [at(1)]);

@@ -43,7 +43,7 @@ async fn of_many_requests_at_once_only_the_guilty_one_fails() {
         tasks.spawn(async move {
             if number % 10 == 3 {
                 let unknown = vec![(RowId(1_000_000), FileState::Released, None)];
-                return (number, ledger.settle(unknown, at(0)).await.map(|()| RowId(0)));
+                return (number, ledger.set_states(unknown, at(0)).await.map(|()| RowId(0)));
             }
             let rows = ledger.record(vec![record("pi1", &number.to_string())]).await;
             (number, rows.map(|rows| rows[0]))
@@ -55,7 +55,7 @@ async fn of_many_requests_at_once_only_the_guilty_one_fails() {
         assert_eq!(outcome.is_err(), number % 10 == 3, "{number}");
         if let Ok(row) = outcome {
             let known = ledger
-                .remembered(&device("pi1"), &source(), &[path(number.to_string())])
+                .known_files(&device("pi1"), &source(), &[path(number.to_string())])
                 .await
                 .unwrap();
             assert_eq!(known[0].as_ref().unwrap().row, row);
@@ -141,7 +141,7 @@ async fn the_ledger_outlives_a_full_disk() {
     assert_eq!(reason, "the disk is full");
     // What was acknowledged can be read, and when there is room again, it goes on.
     let first = ledger
-        .remembered(&device("pi1"), &source(), &[path("0/0")])
+        .known_files(&device("pi1"), &source(), &[path("0/0")])
         .await
         .unwrap();
     assert!(first[0].is_some());

@@ -11,7 +11,7 @@ use super::budget::{Budget, Piece, PieceSink};
 use super::connection::settled;
 use super::error::{Error, Failure, Operation};
 use super::pending::{Answer, Expected, Held, RemoteHandle, Reply};
-use super::{Client, LEAST_READ_LENGTH};
+use super::{Client, MIN_READ_LENGTH};
 use crate::codec::{Request, Response, StatusCode};
 
 /// One request takes at most this part of the budget, so that even a small budget has several under way.
@@ -227,7 +227,7 @@ impl<S: PieceSink> Download<'_, S> {
         let span_end = span.offset + u64::from(span.length);
         let reached = span.offset + (span.so_far.len() + data.len()) as u64;
         if reached < span_end && reached < self.expected_size {
-            self.read_length = self.read_length.min(length_of(&data).max(LEAST_READ_LENGTH));
+            self.read_length = self.read_length.min(length_of(&data).max(MIN_READ_LENGTH));
             span.so_far.extend_from_slice(&data);
             let rest = span.length.saturating_sub(length_of(&span.so_far));
             span.answer = self.read(reached, rest, credit);

@@ -8,7 +8,7 @@ use crate::codec::{Malformed, Status, StatusCode};
 use crate::escape::Escaped;
 
 /// Bytes of a server's message that are kept.
-const LONGEST_MESSAGE: usize = 256;
+const MAX_MESSAGE_LENGTH: usize = 256;
 
 /// Why an operation did not succeed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -197,7 +197,7 @@ impl Failure {
         let path = path.to_vec();
         match self {
             Self::Status(Status { code, message, .. }) => {
-                let message = message.get(..LONGEST_MESSAGE).unwrap_or(&message).to_vec();
+                let message = message.get(..MAX_MESSAGE_LENGTH).unwrap_or(&message).to_vec();
                 Error::Status {
                     operation,
                     path,

@@ -17,7 +17,7 @@ const FIRST_WINDOW: usize = 2;
 const WIDEST_WINDOW: usize = 16;
 /// READDIRs under way at most over all listings of a connection, but for the first two of each. A server that fills every reply with as many
 /// names as are taken costs some 40 MB.
-pub(super) const MOST_UNDER_WAY: usize = 24;
+pub(super) const MAX_UNDER_WAY: usize = 24;
 
 /// One of the READDIRs that may be under way; none where it is one of the first of its directory.
 type Turn = Option<OwnedSemaphorePermit>;

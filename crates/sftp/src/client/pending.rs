@@ -11,7 +11,7 @@ use crate::codec::{Response, StatusCode};
 
 /// Names in one reply. OpenSSH sends a hundred; a server that fills packets to the brim with names and `ls` lines of an ordinary length
 /// comes to three thousand. Each name costs more memory than it has bytes on the wire.
-const MOST_NAMES: usize = 8192;
+const MAX_NAMES: usize = 8192;
 
 /// What is remembered of a request until its reply comes.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Expected {
                 }),
                 _ => Ok(()),
             },
-            (Self::Names, Response::Name(names)) if names.len() > MOST_NAMES => {
+            (Self::Names, Response::Name(names)) if names.len() > MAX_NAMES => {
                 Err(ProtocolError::ManyNames { count: names.len() })
             }
             (Self::Status, Response::Status(_))

@@ -14,9 +14,9 @@ use crate::codec::{missing_bytes, take_frame};
 /// is full.
 pub(super) const BUFFER_LENGTH: usize = 1024 * 1024;
 /// A read into less room than a pipe holds costs as much as one into more.
-const LEAST_ROOM: usize = 64 * 1024;
+const MIN_ROOM: usize = 64 * 1024;
 /// A send buffer that has grown beyond this is given back.
-const LONGEST_KEPT_OUTBOX: usize = 1024 * 1024;
+const MAX_KEPT_OUTBOX: usize = 1024 * 1024;
 
 /// Reads until the stream or the connection ends. `received` may hold what came with the greeting.
 pub(super) async fn receive<R: AsyncRead + Unpin>(
@@ -42,7 +42,7 @@ async fn receive_packets<R: AsyncRead + Unpin>(
             return error.into();
         }
         // A packet that has begun is moved to a buffer that holds all of it while there is little to move.
-        let room = missing_bytes(&received).max(LEAST_ROOM);
+        let room = missing_bytes(&received).max(MIN_ROOM);
         if received.capacity() - received.len() < room {
             received.reserve(BUFFER_LENGTH);
         }
@@ -90,7 +90,7 @@ async fn send_requests<W: AsyncWrite + Unpin>(
         writer.write_all(&sending).await?;
         writer.flush().await?;
         connection.sent.fetch_add(sending.len() as u64, Ordering::Relaxed);
-        if sending.capacity() > LONGEST_KEPT_OUTBOX {
+        if sending.capacity() > MAX_KEPT_OUTBOX {
             sending = BytesMut::new();
         }
         sending.clear();

@@ -14,7 +14,7 @@ const ATTRS: u8 = 105;
 const EXTENDED_REPLY: u8 = 201;
 
 /// Two strings of four bytes at least, and the attribute flags.
-const LEAST_NAME_LENGTH: usize = 12;
+const MIN_NAME_LENGTH: usize = 12;
 
 /// A packet on its way to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl Response {
             HANDLE => Self::Handle(cursor.handle()?),
             DATA => Self::Data(cursor.slice("data")?),
             NAME => {
-                let count = cursor.count("count of names", LEAST_NAME_LENGTH)?;
+                let count = cursor.count("count of names", MIN_NAME_LENGTH)?;
                 let mut names = Vec::with_capacity(count);
                 for _ in 0..count {
                     let (name, long_name) = (cursor.name("name")?, cursor.slice("long name")?);

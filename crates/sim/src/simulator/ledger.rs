@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::ports::{
-    Claim, ClockReading, CompressionFinding, Ledger, LedgerError, MOST_SIGHTINGS, MOST_SUSPECTS, Others,
-    PassEnd, Record, Remembered, RowId, Sighting, Suspicion, WithdrawnRow,
+    Claim, ClockReading, CompressionFinding, KnownFile, Ledger, LedgerError, MAX_SIGHTINGS, MAX_SUSPECTS,
+    PassEnd, Record, RowId, Sighting, Suspicion, Unseen, WithdrawnRow,
 };
 use model::{DeviceName, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath, Timestamp};
 use tokio::time::Instant;
@@ -84,8 +84,8 @@ impl ModelLedger {
     }
 
     /// When it was recorded, in truth, that what lies there on a device is stored.
-    pub(super) fn recorded_at(&self, device: &str, lies_at: &RelativePath) -> Option<Instant> {
-        let place = engine::withdrawn::parse(lies_at)?;
+    pub(super) fn recorded_at(&self, device: &str, current_path: &RelativePath) -> Option<Instant> {
+        let place = engine::withdrawn::parse(current_path)?;
         let is_it = |record: &Record| {
             let batch = record.withdrawn.as_ref().map(|pass| pass.as_str().as_bytes());
             record.path == place.original
@@ -161,12 +161,12 @@ impl Ledger for ModelLedger {
         .await
     }
 
-    async fn remembered(
+    async fn known_files(
         &self,
         device: &DeviceName,
         source: &SourcePath,
         paths: &[RelativePath],
-    ) -> Result<Vec<Option<Remembered>>, LedgerError> {
+    ) -> Result<Vec<Option<KnownFile>>, LedgerError> {
         let slowness = *self.slowness.lock().unwrap_or_else(PoisonError::into_inner);
         if !slowness.is_zero() {
             tokio::time::sleep(slowness).await;
@@ -177,7 +177,7 @@ impl Ledger for ModelLedger {
                 record.path == *path && record.device == *device && record.source == *source
             };
             let (row, (record, state)) = content.numbered().rev().find(|(_, (record, _))| is_it(record))?;
-            Some(Remembered {
+            Some(KnownFile {
                 row,
                 identity: record.identity,
                 digest: record.digest,
@@ -188,12 +188,12 @@ impl Ledger for ModelLedger {
         Ok(paths.iter().map(newest).collect())
     }
 
-    async fn sighted(
+    async fn record_sightings(
         &self,
         device: &DeviceName,
         source: &SourcePath,
         sightings: Vec<Sighting>,
-        others: Others,
+        others: Unseen,
         at: Timestamp,
     ) -> Result<Vec<Timestamp>, LedgerError> {
         self.commit("note sightings", |content| {
@@ -208,8 +208,8 @@ impl Ledger for ModelLedger {
             let now = sightings.into_iter().zip(&answers);
             let now = now.map(|(sighting, since)| (sighting.path, (sighting.identity, *since)));
             let mut after = match others {
-                Others::Kept if before.len() + answers.len() <= MOST_SIGHTINGS => before,
-                Others::Kept | Others::Forgotten => BTreeMap::new(),
+                Unseen::Retain if before.len() + answers.len() <= MAX_SIGHTINGS => before,
+                Unseen::Retain | Unseen::Forget => BTreeMap::new(),
             };
             after.extend(now);
             content.sightings.insert(key, after);
@@ -270,7 +270,7 @@ impl Ledger for ModelLedger {
         Ok(withdrawn.collect())
     }
 
-    async fn settle(
+    async fn set_states(
         &self,
         rows: Vec<(RowId, FileState, Option<LeaveReason>)>,
         _: Timestamp,
@@ -295,7 +295,7 @@ impl Ledger for ModelLedger {
         Ok(self.lock().suspects.get(&key).cloned().unwrap_or_default())
     }
 
-    async fn suspect(
+    async fn record_suspects(
         &self,
         device: &DeviceName,
         source: &SourcePath,
@@ -312,12 +312,12 @@ impl Ledger for ModelLedger {
                 suspects.push((path, Suspicion { noted, times }));
             }
             let suspects = content.suspects_of(device, source);
-            suspects.drain(..suspects.len().saturating_sub(MOST_SUSPECTS));
+            suspects.drain(..suspects.len().saturating_sub(MAX_SUSPECTS));
         })
         .await
     }
 
-    async fn acquit(
+    async fn clear_suspects(
         &self,
         device: &DeviceName,
         source: &SourcePath,

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use engine::ports::device::{ConnectHints, Wanted};
+use engine::ports::device::{ConnectHints, SmallFileRequest};
 use engine::ports::{
     Abilities, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, FileFault, FileFaultKind,
-    FolderNumbers, Inspection, Listed, Looked, Move, Moved, Session, SurveySender,
+    FolderNumbers, InspectResult, Inspection, ListingEnd, Move, RenameResult, Session, SurveySender,
 };
 use model::{DeviceName, Digest, FailureClass, RelativePath, SourcePath};
 use tokio::time::sleep;
@@ -199,7 +199,7 @@ impl Reach {
     }
 
     /// Looks which files are open, and a step later at some of them.
-    async fn look_at(&self, paths: &[RelativePath]) -> Result<Vec<Looked>, DeviceFailure> {
+    async fn look_at(&self, paths: &[RelativePath]) -> Result<Vec<InspectResult>, DeviceFailure> {
         if !paths.is_empty() {
             self.begin(Request::Inspect).await?;
         }
@@ -244,7 +244,7 @@ impl Session for SimulatedSession {
         early.is_some() && source.as_bytes() == SOURCE.as_bytes()
     }
 
-    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
+    async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<ListingEnd, DeviceFailure> {
         let (reach, is_there) = (self.reach.clone(), source.as_bytes() == SOURCE.as_bytes());
         let early = is_there.then(|| self.early.lock().unwrap_or_else(PoisonError::into_inner).take());
         let early = early.flatten();
@@ -262,7 +262,7 @@ impl Session for SimulatedSession {
         self.reach.ask(64, work).await
     }
 
-    async fn rename(&self, _: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
+    async fn rename(&self, _: &SourcePath, moves: &[Move]) -> Result<Vec<RenameResult>, DeviceFailure> {
         let (reach, moves) = (self.reach.clone(), moves.to_vec());
         let work = async move {
             reach.begin(Request::Rename).await?;
@@ -287,7 +287,11 @@ impl Session for SimulatedSession {
         self.reach.ask(256, work).await
     }
 
-    async fn inspect(&self, _: &SourcePath, paths: &[RelativePath]) -> Result<Vec<Looked>, DeviceFailure> {
+    async fn inspect(
+        &self,
+        _: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<InspectResult>, DeviceFailure> {
         let (reach, paths) = (self.reach.clone(), paths.to_vec());
         let work = async move { reach.look_at(&paths).await };
         self.reach.ask(256, work).await
@@ -306,7 +310,11 @@ impl Session for SimulatedSession {
         self.reach.ask(64, work).await
     }
 
-    async fn fetch_together(&self, _: &SourcePath, files: Vec<Wanted>) -> Result<(), DeviceFailure> {
+    async fn fetch_together(
+        &self,
+        _: &SourcePath,
+        files: Vec<SmallFileRequest>,
+    ) -> Result<(), DeviceFailure> {
         let reach = self.reach.clone();
         let work = async move {
             reach.begin(Request::FetchTogether).await?;

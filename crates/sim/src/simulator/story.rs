@@ -49,7 +49,7 @@ pub struct Outcome {
 }
 
 /// It is a matter of milliseconds: in a story with more, gleaner does not look where it could.
-const MOST_WRITTEN_TOO_LATE: u64 = 3;
+const MAX_WRITTEN_TOO_LATE: u64 = 3;
 
 /// Plays what a seed says, in simulated time on this thread, and keeps the last so many lines of the chronicle.
 pub fn play(seed: u64, lines: usize) -> std::io::Result<Outcome> {
@@ -90,7 +90,7 @@ async fn tell(seed: u64, lines: usize) -> Outcome {
     story.go_wrong(&mut dice).await;
     story.go_well().await;
     outcome.counts = world.book.counts();
-    if outcome.counts.written_too_late > MOST_WRITTEN_TOO_LATE {
+    if outcome.counts.written_too_late > MAX_WRITTEN_TOO_LATE {
         let count = outcome.counts.written_too_late;
         world.book.breach(format!(
             "promise 1: {count} files went with what was written to them after the last look"
@@ -229,7 +229,7 @@ impl Story {
         while let Some(ended) = sweeps.next().await {
             match ended {
                 Ended::Swept(summary, turns) => {
-                    self.chronicle.note(&format!("swept: {:?}", summary.verdict()));
+                    self.chronicle.note(&format!("swept: {:?}", summary.result()));
                     self.check_nobody_starved(&summary, &turns, &before);
                 }
                 Ended::Unfit(reason) => self.chronicle.note(&format!("unfit: {reason}")),
@@ -248,7 +248,7 @@ impl Story {
 
     /// Promise 4: whatever becomes of the others, a device whose link was well was served, and soon, unless home failed.
     fn check_nobody_starved(&self, summary: &SweepSummary, turns: &Turns, before: &[(u64, u64)]) {
-        let home_failed = |outcome: &PassOutcome| matches!(outcome, PassOutcome::HomeFailed { .. });
+        let home_failed = |outcome: &PassOutcome| matches!(outcome, PassOutcome::CollectorFailed { .. });
         let outcomes = || summary.passes.iter().map(|(_, pass)| &pass.outcome);
         if summary.ledger_failure.is_some() || outcomes().any(home_failed) {
             return;

@@ -283,7 +283,7 @@ fn rules(number: usize, naming: Naming) -> Option<DeviceRules> {
         rules: Rules {
             settle: SETTLE,
             settle_blind: SETTLE_BLIND,
-            longest_listing: STALL_TIMEOUT * 15,
+            max_listing_time: STALL_TIMEOUT * 15,
             exclude: Exclude::default(),
             done_suffix: None,
             release: ReleaseRule::Delete,

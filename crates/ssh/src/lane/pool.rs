@@ -15,16 +15,16 @@ use crate::script::Knowledge;
 /// A survey or the reading of small files, a digest, and what is answered soon. (While the last files of one batch come, the next one is read as well: for
 /// that moment one of the others waits.) Each costs the device a login shell; sshd's `MaxSessions` is
 /// 10 by default, SFTP has one.
-const MOST_LANES: usize = 3;
+const MAX_LANES: usize = 3;
 /// Digests take long: other lanes are always left for the rest.
-const MOST_DIGESTS: usize = 1;
+const MAX_DIGESTS: usize = 1;
 
 /// For so long a listing that was asked for while connecting is worth hearing. A device may wait for its turn for a quarter of an hour: by then
 /// somebody may have opened a file that no process had open.
 const FRESH: Duration = Duration::from_secs(10);
 /// Bytes of a listing that nobody wants that are passed over, so that its lane can be used: a few thousand names. To open another costs two round trips
 /// and a login shell.
-const MOST_PASSED_OVER: usize = 256 * 1024;
+const MAX_PASSED_OVER: usize = 256 * 1024;
 
 /// The lanes of one session.
 #[derive(Debug)]
@@ -66,9 +66,9 @@ impl Lanes {
             began: Instant::now(),
             idle: Mutex::new(idle),
             surveying: Mutex::new(surveying),
-            permits: Arc::new(Semaphore::new(MOST_LANES)),
-            digests: Arc::new(Semaphore::new(MOST_DIGESTS)),
-            most: Mutex::new(MOST_LANES),
+            permits: Arc::new(Semaphore::new(MAX_LANES)),
+            digests: Arc::new(Semaphore::new(MAX_DIGESTS)),
+            most: Mutex::new(MAX_LANES),
         }
     }
 
@@ -143,7 +143,7 @@ impl Lanes {
             surveying.take()
         };
         let mut lane = stale?;
-        match lane.forgo_listing(self.known.dialect, MOST_PASSED_OVER).await {
+        match lane.forgo_listing(self.known.dialect, MAX_PASSED_OVER).await {
             Ok(()) => Some(lane),
             Err(error) => {
                 tracing::debug!(device = %self.opener.target.name, %error, "an early listing is given up with its lane");
@@ -295,7 +295,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_old_listing_without_end_goes_with_its_lane() {
         let data = source("/data");
-        let (lanes, _) = lanes(Dialect::Gnu, Some(&data), &"x".repeat(MOST_PASSED_OVER + 1)).await;
+        let (lanes, _) = lanes(Dialect::Gnu, Some(&data), &"x".repeat(MAX_PASSED_OVER + 1)).await;
         tokio::time::advance(FRESH).await;
         // No other can be opened here.
         assert!(lanes.lease().await.is_err());

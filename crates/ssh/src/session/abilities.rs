@@ -10,7 +10,7 @@ use crate::facts::{Dialect, Facts};
 /// 2 MiB; as much again covers the time that a consumer takes to write what has come.
 const BUDGET: u32 = 8 * 1024 * 1024;
 /// The least, however narrow the bandwidth: a few reads.
-const LEAST_BUDGET: u32 = 256 * 1024;
+const MIN_BUDGET: u32 = 256 * 1024;
 
 /// What follows from what the device told about itself.
 pub(super) fn of(facts: &Facts, files: &sftp::Client) -> Abilities {
@@ -49,5 +49,5 @@ fn is_read_only(files: &sftp::Client) -> bool {
 /// worth.
 pub(super) fn budget(bandwidth: Option<u64>) -> u32 {
     let second = bandwidth.map_or(BUDGET, |rate| u32::try_from(rate).unwrap_or(u32::MAX));
-    second.clamp(LEAST_BUDGET, BUDGET)
+    second.clamp(MIN_BUDGET, BUDGET)
 }

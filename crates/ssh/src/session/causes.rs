@@ -13,7 +13,7 @@ use crate::script::anchored;
 
 /// Files whose cause is found out; the rest of a batch keeps SFTP's word. The next sweep asks about them
 /// again.
-const MOST_ASKED: usize = 1024;
+const MAX_ASKED: usize = 1024;
 /// The bit of a folder in which each user may remove only what is his own.
 const STICKY: u32 = 0o1000;
 
@@ -32,7 +32,7 @@ impl SshSession {
                 Err(fault) if fault.kind == FileFaultKind::Permission => Some((&step.from, fault)),
                 _ => None,
             });
-        let refused: Vec<(&RelativePath, &mut FileFault)> = refused.take(MOST_ASKED).collect();
+        let refused: Vec<(&RelativePath, &mut FileFault)> = refused.take(MAX_ASKED).collect();
         if refused.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! Looking at files that are expected to be what they were.
 
-use engine::ports::device::{Confirmed, DeviceFailure, Inspection};
+use engine::ports::device::{ConfirmResult, DeviceFailure, Inspection};
 use model::{Digest, Identity, RelativePath, SourcePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +13,7 @@ use crate::open_files::{Login, OpenFiles, asked};
 use crate::records::Record;
 
 /// Of fewer files, which are told in some kilobytes, the device is spared the tool that digests.
-const LEAST_FILES: usize = 32;
+const MIN_FILES: usize = 32;
 
 /// A file with its path on the device.
 type Named = (Vec<u8>, Identity);
@@ -26,10 +26,10 @@ impl SshSession {
         &self,
         source: &SourcePath,
         files: &[(RelativePath, Identity)],
-    ) -> Result<Vec<Confirmed>, DeviceFailure> {
+    ) -> Result<Vec<ConfirmResult>, DeviceFailure> {
         let can_be_together = self.dialect == Dialect::Gnu
             && self.abilities.digests
-            && files.len() >= LEAST_FILES
+            && files.len() >= MIN_FILES
             && files.iter().all(|(_, identity)| identity.is_complete());
         if let Some(lanes) = self.shell().filter(|_| can_be_together) {
             let named: Vec<Named> = files
@@ -49,7 +49,7 @@ impl SshSession {
         &self,
         source: &SourcePath,
         files: &[(RelativePath, Identity)],
-    ) -> Result<Vec<Confirmed>, DeviceFailure> {
+    ) -> Result<Vec<ConfirmResult>, DeviceFailure> {
         let paths: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
         let looked = self.look_at(source, &paths).await?.into_iter().zip(files);
         let confirmed = looked.map(|(looked, (_, identity))| Ok(looked?.against(*identity)));
@@ -62,7 +62,7 @@ async fn confirm_together(
     lanes: &Lanes,
     files: &[Named],
     login: Login,
-) -> Result<Option<Vec<Confirmed>>, LaneError> {
+) -> Result<Option<Vec<ConfirmResult>>, LaneError> {
     let mut lane = lanes.lease().await?;
     let mut confirmed = Vec::with_capacity(files.len());
     let mut identities = files.iter().map(|(_, identity)| *identity);

@@ -12,7 +12,7 @@ use crate::naming::Naming;
 /// The device reads and counts in blocks of this size.
 const BLOCK: u64 = 1024 * 1024;
 /// Names and ranges in one question.
-const MOST_AT_ONCE: usize = 1000;
+const MAX_AT_ONCE: usize = 1000;
 
 /// A request with its place in the answer.
 struct Wanted {
@@ -54,7 +54,7 @@ impl SshSession {
     }
 
     async fn digest_files(&self, wanted: &[Wanted], digests: &mut [Option<Digest>]) -> Result<(), LaneError> {
-        for some in wanted.chunks(MOST_AT_ONCE) {
+        for some in wanted.chunks(MAX_AT_ONCE) {
             let names = some.iter().map(|file| file.name.as_slice());
             let naming = Naming::of(names.clone());
             let arguments = naming.arguments(names);
@@ -81,7 +81,7 @@ impl SshSession {
         wanted: &[Wanted],
         digests: &mut [Option<Digest>],
     ) -> Result<(), LaneError> {
-        for some in wanted.chunks(MOST_AT_ONCE) {
+        for some in wanted.chunks(MAX_AT_ONCE) {
             let naming = Naming::of(some.iter().map(|range| range.name.as_slice()));
             let arguments: Vec<u8> = some
                 .iter()
@@ -116,7 +116,7 @@ impl SshSession {
         let tag = lane.tag();
         lane.ask_about(verb, naming, arguments).await?;
         // A line for each file at most, and an empty one before the tag; beyond that it is no answer to this.
-        for _ in 0..=MOST_AT_ONCE + 1 {
+        for _ in 0..=MAX_AT_ONCE + 1 {
             let answer = lane.until(b"\n").await?;
             if answer == tag.as_bytes() {
                 lane.put_back();

@@ -1,6 +1,6 @@
 //! Looking at files once more: who has them open, and only then which they are.
 
-use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Inspection, Looked, Openness};
+use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, InspectResult, Inspection, Openness};
 use model::{Identity, RelativePath, SourcePath, Timestamp};
 
 use super::SshSession;
@@ -13,14 +13,14 @@ use crate::pipeline::in_order;
 use crate::records::{Record, Status, kind_of_mode, lesser};
 
 /// Bytes of names in one question: the device takes them in whole.
-const MOST_NAME_BYTES: usize = 256 * 1024;
+const MAX_NAME_BYTES: usize = 256 * 1024;
 
 impl SshSession {
     pub(super) async fn look_at(
         &self,
         source: &SourcePath,
         paths: &[RelativePath],
-    ) -> Result<Vec<Looked>, DeviceFailure> {
+    ) -> Result<Vec<InspectResult>, DeviceFailure> {
         let Some(lanes) = self.shell() else {
             return self.look_by_sftp(source, paths).await;
         };
@@ -44,8 +44,8 @@ impl SshSession {
     async fn with_reasons(
         &self,
         names: &[Vec<u8>],
-        seen: Vec<Option<Looked>>,
-    ) -> Result<Vec<Looked>, DeviceFailure> {
+        seen: Vec<Option<InspectResult>>,
+    ) -> Result<Vec<InspectResult>, DeviceFailure> {
         let unseen = names.iter().zip(&seen).filter(|(_, looked)| looked.is_none());
         let unseen: Vec<_> = unseen.map(|(name, _)| name.clone()).collect();
         let mut reasons = self.why_not_seen(unseen).await?.into_iter();
@@ -59,7 +59,7 @@ impl SshSession {
         lane: &mut Lease<'_>,
         naming: &Naming,
         names: &[Vec<u8>],
-    ) -> Result<Vec<Option<Looked>>, LaneError> {
+    ) -> Result<Vec<Option<InspectResult>>, LaneError> {
         let mut open_files = OpenFiles::default();
         let mut seen = Vec::with_capacity(names.len());
         loop {
@@ -89,7 +89,7 @@ impl SshSession {
         Ok(seen)
     }
 
-    fn inspection(&self, open_files: &OpenFiles, position: usize, status: &Status) -> Looked {
+    fn inspection(&self, open_files: &OpenFiles, position: usize, status: &Status) -> InspectResult {
         if status.kind != engine::ports::device::EntryKind::File {
             return Err(not_a_file());
         }
@@ -118,7 +118,10 @@ impl SshSession {
     }
 
     /// SFTP has words for what the script keeps silent about: one answer for each name.
-    pub(super) async fn why_not_seen(&self, names: Vec<Vec<u8>>) -> Result<Vec<Looked>, DeviceFailure> {
+    pub(super) async fn why_not_seen(
+        &self,
+        names: Vec<Vec<u8>>,
+    ) -> Result<Vec<InspectResult>, DeviceFailure> {
         let requests = names.into_iter().map(|name| {
             let files = self.files.clone();
             async move { files.lstat(&name).await }
@@ -145,7 +148,7 @@ impl SshSession {
         &self,
         source: &SourcePath,
         paths: &[RelativePath],
-    ) -> Result<Vec<Looked>, DeviceFailure> {
+    ) -> Result<Vec<InspectResult>, DeviceFailure> {
         let requests: Vec<_> = paths
             .iter()
             .map(|path| {
@@ -236,7 +239,7 @@ pub(super) fn portions(names: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<Vec<u8>>
                 portion.push(name);
             }
             _ => {
-                room = MOST_NAME_BYTES.saturating_sub(length);
+                room = MAX_NAME_BYTES.saturating_sub(length);
                 portions.push(vec![name]);
             }
         }

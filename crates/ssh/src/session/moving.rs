@@ -1,7 +1,7 @@
 //! Renaming files, and looking at them under their new names: asked for in one breath, and answered within one round trip.
 
 use bytes::Buf;
-use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Looked, Move, Moved};
+use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, InspectResult, Move, RenameResult};
 use model::{RelativePath, SourcePath};
 
 use super::SshSession;
@@ -11,7 +11,7 @@ use crate::lane::{LaneError, Lanes, Lease};
 use crate::naming::Naming;
 
 /// Renames in one question.
-const MOST_MOVES: usize = 1024;
+const MAX_MOVES: usize = 1024;
 
 impl SshSession {
     /// Renames once it is proved that shell and SFTP show the same. The first renames of a session prove
@@ -20,7 +20,7 @@ impl SshSession {
         &self,
         source: &SourcePath,
         moves: &[Move],
-    ) -> Result<Vec<Moved>, DeviceFailure> {
+    ) -> Result<Vec<RenameResult>, DeviceFailure> {
         let mut proved = self.views.proved.lock().await;
         let lanes = self.shell().filter(|_| !proved.contains(source));
         let standing = match lanes {
@@ -59,7 +59,7 @@ impl SshSession {
         source: &SourcePath,
         moves: &[Move],
         standing: &Standing,
-    ) -> Result<Vec<Moved>, DeviceFailure> {
+    ) -> Result<Vec<RenameResult>, DeviceFailure> {
         if matches!(standing, Standing::OfAnotherView) && self.views.is_listed_by_another(source) {
             return Ok(moves.iter().map(|_| Err(of_another_view())).collect());
         }
@@ -72,8 +72,8 @@ impl SshSession {
         &self,
         source: &SourcePath,
         moves: &[Move],
-        done: Vec<Option<Moved>>,
-    ) -> Result<Vec<Moved>, DeviceFailure> {
+        done: Vec<Option<RenameResult>>,
+    ) -> Result<Vec<RenameResult>, DeviceFailure> {
         let left = moves.iter().zip(&done).filter(|(_, moved)| moved.is_none());
         let left: Vec<Move> = left.map(|(step, _)| step.clone()).collect();
         let mut others = match left.is_empty() {
@@ -84,7 +84,11 @@ impl SshSession {
         Ok(of_each.flatten().collect())
     }
 
-    async fn move_and_look(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<Moved>, DeviceFailure> {
+    async fn move_and_look(
+        &self,
+        source: &SourcePath,
+        moves: &[Move],
+    ) -> Result<Vec<RenameResult>, DeviceFailure> {
         let mut renamed = self.move_each(source, moves).await?;
         self.find_causes(source, moves, &mut renamed).await?;
         let done = moves.iter().zip(&renamed).filter(|(_, renamed)| renamed.is_ok());
@@ -107,7 +111,7 @@ impl SshSession {
         source: &SourcePath,
         moves: &[Move],
         trial: Option<&Trial>,
-    ) -> Result<Vec<Option<Moved>>, DeviceFailure> {
+    ) -> Result<Vec<Option<RenameResult>>, DeviceFailure> {
         let (Some(lanes), true) = (self.shell(), self.renames_together) else {
             return Ok(vec![None; moves.len()]);
         };
@@ -122,7 +126,7 @@ impl SshSession {
         };
         // A perl that was killed may have renamed what it has not told. To rename that once more would put whatever has the old name by now in its
         // place: what is there under the new name, which nobody else uses, is what was renamed.
-        let is_unclear = |told: &Told, looked: &Option<Looked>| {
+        let is_unclear = |told: &Told, looked: &Option<InspectResult>| {
             matches!(told, Told::Renamed | Told::Nothing) && looked.is_none()
         };
         let unclear = names.iter().zip(told.iter().zip(&seen));
@@ -130,7 +134,7 @@ impl SshSession {
         let targets: Vec<Vec<u8>> = unclear.map(|([_, to], _)| to.clone()).collect();
         let mut reasons = self.why_not_seen(targets).await?.into_iter();
         let is_missing =
-            |reason: &Looked| matches!(reason, Err(fault) if fault.kind == FileFaultKind::Missing);
+            |reason: &InspectResult| matches!(reason, Err(fault) if fault.kind == FileFaultKind::Missing);
         let of_each = told.into_iter().zip(&mut seen).map(|(told, looked)| match told {
             Told::Refused => None,
             Told::Open => Some(Err(is_open())),
@@ -150,9 +154,9 @@ impl SshSession {
         lanes: &Lanes,
         names: &[[Vec<u8>; 2]],
         has_to_be_there: Option<&Vec<u8>>,
-    ) -> Result<(Vec<Told>, Vec<Option<Looked>>), LaneError> {
+    ) -> Result<(Vec<Told>, Vec<Option<InspectResult>>), LaneError> {
         let mut lane = lanes.lease().await?;
-        for some in names.chunks(MOST_MOVES) {
+        for some in names.chunks(MAX_MOVES) {
             let first = has_to_be_there.into_iter().flat_map(|folder| [folder, folder]);
             let paths = first.chain(some.iter().flatten()).map(Vec::as_slice);
             let naming = Naming::of(paths.clone());
@@ -166,7 +170,7 @@ impl SshSession {
             None => None,
         };
         let mut told = Vec::with_capacity(names.len());
-        for some in names.chunks(MOST_MOVES) {
+        for some in names.chunks(MAX_MOVES) {
             told.extend(renames_told(&mut lane, some.len(), has_to_be_there.is_some()).await?);
         }
         let mut seen = Vec::with_capacity(names.len());

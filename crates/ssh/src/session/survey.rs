@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use engine::ports::device::{DeviceFailure, Entry, EntryKind, Listed, Openness, SurveyItem, SurveySender};
+use engine::ports::device::{
+    DeviceFailure, Entry, EntryKind, ListingEnd, Openness, SurveyItem, SurveySender,
+};
 use model::{FailureClass, RelativePath, SourcePath, escaped};
 use sftp::StatusCode;
 use tokio::sync::mpsc;
@@ -21,9 +23,9 @@ use crate::script::anchored;
 /// Items that travel together.
 const BATCH: usize = 256;
 /// Things that find could not do: the script tells the last hundred.
-const MOST_TROUBLES: usize = 100;
+const MAX_TROUBLES: usize = 100;
 /// Bytes of a listing that are passed over because SFTP may show other folders: a hundred thousand names.
-const MOST_DOUBTFUL: usize = 16 * 1024 * 1024;
+const MAX_DOUBTFUL: usize = 16 * 1024 * 1024;
 /// Bytes of a name that is no path, or of find's words, that are shown.
 const SHOWN: usize = 256;
 /// The message for a source that only the shell sees.
@@ -32,7 +34,7 @@ const NOT_FOR_SFTP: &str = "does not exist for the device's SFTP server, which s
 const FOLDERS_AT_ONCE: usize = 8;
 /// Bytes of the names of folders that wait to be listed: a hundred thousand folders of an ordinary name. More are no tree that anyone
 /// has made, and would have to be remembered.
-const MOST_WAITING: usize = 16 * 1024 * 1024;
+const MAX_WAITING: usize = 16 * 1024 * 1024;
 /// Replies of the server that may wait for each folder.
 const LISTING_QUEUE: usize = 2;
 
@@ -49,7 +51,7 @@ enum ScriptEnd {
 /// How the listing of one folder ended.
 enum FolderEnd {
     /// It has these folders in it.
-    Listed(Vec<RelativePath>),
+    ListingEnd(Vec<RelativePath>),
     /// More folders wait than may be remembered.
     Overfull,
     /// Nobody wants to hear the rest.
@@ -62,7 +64,7 @@ impl SshSession {
         &self,
         source: &SourcePath,
         items: SurveySender,
-    ) -> Result<Listed, DeviceFailure> {
+    ) -> Result<ListingEnd, DeviceFailure> {
         let Some(lanes) = self.shell().filter(|_| self.dialect.lists()) else {
             return self.list_by_sftp(source, items).await;
         };
@@ -77,7 +79,7 @@ impl SshSession {
             }
         };
         match listed.await {
-            Ok(ScriptEnd::Whole) => Ok(Listed::Whole),
+            Ok(ScriptEnd::Whole) => Ok(ListingEnd::Whole),
             Ok(ScriptEnd::Doubtful) => self.list_by_sftp(source, items).await,
             Ok(ScriptEnd::Closed) if self.is_for_sftp_alone(source).await? => {
                 self.list_by_sftp(source, items).await
@@ -112,7 +114,7 @@ impl SshSession {
             );
             if names_something && !self.seems_the_same(source).await {
                 // A device may permit no other lane: this one is used again.
-                match lane.forgo_listing(self.dialect, MOST_DOUBTFUL).await {
+                match lane.forgo_listing(self.dialect, MAX_DOUBTFUL).await {
                     Ok(()) => lane.put_back(),
                     Err(LaneError::Excess(_)) => drop(lane),
                     Err(error) => return Err(error),
@@ -124,7 +126,7 @@ impl SshSession {
                 Record::Unlistable(name) => batch.push(named(&name, SurveyItem::Unlistable)),
                 Record::Trouble(words) => {
                     troubles += 1;
-                    if troubles > MOST_TROUBLES {
+                    if troubles > MAX_TROUBLES {
                         return Err(LaneError::Nonsense("troubles without end".to_owned()));
                     }
                     batch.extend(trouble(&words));
@@ -174,7 +176,11 @@ impl SshSession {
     }
 
     /// Lists folder by folder, several at once. What waits to be listed is remembered: folders, not files.
-    async fn list_by_sftp(&self, source: &SourcePath, items: SurveySender) -> Result<Listed, DeviceFailure> {
+    async fn list_by_sftp(
+        &self,
+        source: &SourcePath,
+        items: SurveySender,
+    ) -> Result<ListingEnd, DeviceFailure> {
         self.views.note_listing(source, ListedBy::Sftp);
         let mut waiting: Vec<Option<RelativePath>> = vec![None];
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
@@ -194,18 +200,18 @@ impl SshSession {
                 listings.spawn(list_folder(self.files.clone(), path, folder, sinks));
             }
             let Some(listed) = listings.join_next().await else {
-                return Ok(Listed::Whole);
+                return Ok(ListingEnd::Whole);
             };
             let Ok((folder, ended)) = listed else {
                 continue;
             };
             let error = match ended {
-                FolderEnd::Listed(folders) => {
+                FolderEnd::ListingEnd(folders) => {
                     waiting.extend(folders.into_iter().map(Some));
                     continue;
                 }
-                FolderEnd::Unwanted => return Ok(Listed::Whole),
-                FolderEnd::Overfull => return Ok(Listed::Cut(folders_without_end(source))),
+                FolderEnd::Unwanted => return Ok(ListingEnd::Whole),
+                FolderEnd::Overfull => return Ok(ListingEnd::Cut(folders_without_end(source))),
                 FolderEnd::Failed(error) => error,
             };
             match (error.status(), folder) {
@@ -215,7 +221,7 @@ impl SshSession {
                 (Some(StatusCode::NoSuchFile), _) => {}
                 (Some(_), Some(folder)) => {
                     if items.send(vec![SurveyItem::Unlistable(folder)]).await.is_err() {
-                        return Ok(Listed::Whole);
+                        return Ok(ListingEnd::Whole);
                     }
                 }
             }
@@ -294,8 +300,8 @@ async fn list_folder(
             if send_all(&items, batch).await.is_err() {
                 return Some(FolderEnd::Unwanted);
             }
-            // Others may take from what waits in a moment: who has seen that it is too much says so.
-            if waiting_bytes.load(Ordering::Relaxed) > MOST_WAITING {
+            // Unseen may take from what waits in a moment: who has seen that it is too much says so.
+            if waiting_bytes.load(Ordering::Relaxed) > MAX_WAITING {
                 return Some(FolderEnd::Overfull);
             }
         }
@@ -306,7 +312,7 @@ async fn list_folder(
     let (listed, stopped) = tokio::join!(produce, consume);
     let ended = match (stopped, listed) {
         (Some(stopped), _) => stopped,
-        (None, Ok(_)) => FolderEnd::Listed(folders),
+        (None, Ok(_)) => FolderEnd::ListingEnd(folders),
         (None, Err(error)) => FolderEnd::Failed(error),
     };
     (folder, ended)

@@ -6,7 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use engine::ports::device::{Chunk, DeviceFailure, FileFault, FileFaultKind, SMALL, Wanted};
+use engine::ports::device::{
+    Chunk, DeviceFailure, FileFault, FileFaultKind, SMALL_FILE_MAX, SmallFileRequest,
+};
 use model::{RelativePath, SourcePath};
 use tokio::sync::Semaphore;
 
@@ -17,9 +19,9 @@ use crate::lane::{LaneError, Lease};
 use crate::naming::Naming;
 
 /// Files in one question.
-const MOST_FILES: usize = 1024;
+const MAX_FILES: usize = 1024;
 /// Bytes of names in one question: the device takes none of them in before it has answered the question before.
-const MOST_NAME_BYTES: usize = 256 * 1024;
+const MAX_NAME_BYTES: usize = 256 * 1024;
 /// Questions that are under way at a time, so that the device need not wait for the next.
 const QUESTIONS: usize = 2;
 /// Bytes that were read and are not yet consumed. What is more stays in the channel, whose window fills, and no other channel waits for it.
@@ -27,7 +29,7 @@ const BUDGET: usize = 4 * 1024 * 1024;
 
 /// Bytes of one file that are read only to be thrown away, where it has grown since it was looked at. Beyond that the lane is given up,
 /// and the files behind this one are read one by one.
-const MOST_SKIPPED: u64 = 1024 * 1024;
+const MAX_SKIPPED: u64 = 1024 * 1024;
 /// Digits of the length that stands before each file, or as many hyphens.
 const LENGTH_DIGITS: usize = 8;
 
@@ -37,14 +39,14 @@ pub(super) fn budget() -> Arc<Semaphore> {
 }
 
 /// A file with its path.
-type Named = (Vec<u8>, Wanted);
+type Named = (Vec<u8>, SmallFileRequest);
 
 impl SshSession {
     /// What the device passes over, or all where it has no perl, is dropped with its outcome untold.
     pub(super) async fn read_together(
         &self,
         source: &SourcePath,
-        files: Vec<Wanted>,
+        files: Vec<SmallFileRequest>,
     ) -> Result<(), DeviceFailure> {
         let reading = self.reading();
         let session = reading.session.as_deref().unwrap_or(self);
@@ -128,7 +130,7 @@ impl SshSession {
 async fn ask_ahead(
     lane: &mut Lease<'_>,
     left: &mut VecDeque<Named>,
-    asked: &mut VecDeque<VecDeque<Wanted>>,
+    asked: &mut VecDeque<VecDeque<SmallFileRequest>>,
 ) -> Result<(), LaneError> {
     while !left.is_empty() && asked.len() < QUESTIONS {
         let files: Vec<Named> = left.drain(..next_question(left)).collect();
@@ -144,10 +146,10 @@ async fn ask_ahead(
 /// How many of the files the next question takes: one at least.
 fn next_question(left: &VecDeque<Named>) -> usize {
     let mut name_bytes = 0;
-    let names = left.iter().take(MOST_FILES).map(|(name, _)| name.len() + 1);
+    let names = left.iter().take(MAX_FILES).map(|(name, _)| name.len() + 1);
     let fitting = names.take_while(|length| {
         name_bytes += length;
-        name_bytes <= MOST_NAME_BYTES
+        name_bytes <= MAX_NAME_BYTES
     });
     fitting.count().max(1).min(left.len())
 }
@@ -155,7 +157,7 @@ fn next_question(left: &VecDeque<Named>) -> usize {
 /// Hands the bytes of each file on as they come, in the order of the question. Answers how many files there were, or were passed over.
 async fn take_answer(
     lane: &mut Lease<'_>,
-    mut files: VecDeque<Wanted>,
+    mut files: VecDeque<SmallFileRequest>,
     to: (&Arc<Semaphore>, &Reading),
 ) -> Result<usize, LaneError> {
     let end = format!("\n{}\n", lane.tag());
@@ -197,17 +199,17 @@ impl Length {
 
 async fn take_file(
     lane: &mut Lease<'_>,
-    file: Wanted,
+    file: SmallFileRequest,
     size: u64,
     (budget, reading): (&Arc<Semaphore>, &Reading),
 ) -> Result<(), LaneError> {
-    if size > file.expected_size.min(SMALL) {
+    if size > file.expected_size.min(SMALL_FILE_MAX) {
         let fault = FileFault {
             kind: FileFaultKind::Grown,
             message: format!("read: it has more than the expected {} bytes", file.expected_size),
         };
         file.outcome.send(Err(fault)).ok();
-        if size > MOST_SKIPPED {
+        if size > MAX_SKIPPED {
             return Err(LaneError::Excess(size));
         }
         return lane.skip(size).await;
@@ -228,7 +230,7 @@ async fn take_file(
 
 #[cfg(test)]
 mod tests {
-    use engine::ports::device::HELD_BACK;
+    use engine::ports::device::MAX_BUFFERED;
     use tokio::sync::{mpsc, oneshot};
 
     use super::*;
@@ -241,7 +243,7 @@ mod tests {
         let (lanes, _) = lanes_that_say(b"00000006hello", Facts::default(), None).await;
         let (chunks, mut taken) = mpsc::unbounded_channel();
         let (outcome, told) = oneshot::channel();
-        let file = Wanted {
+        let file = SmallFileRequest {
             path: RelativePath::new("a").unwrap(),
             expected_size: 6,
             chunks,
@@ -272,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_script_knows_what_a_small_file_is() {
-        assert!(crate::script::DEVICE.contains(&format!("$most = {SMALL};")));
-        assert!(crate::script::DEVICE.contains(&format!("++$held == {HELD_BACK} ")));
+        assert!(crate::script::DEVICE.contains(&format!("$most = {SMALL_FILE_MAX};")));
+        assert!(crate::script::DEVICE.contains(&format!("++$held == {MAX_BUFFERED} ")));
     }
 }

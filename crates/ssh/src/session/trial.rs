@@ -10,7 +10,7 @@ use model::{RelativePath, SourcePath};
 use sftp::StatusCode;
 
 use super::SshSession;
-use super::views::MOST_LOOKS;
+use super::views::MAX_LOOKS;
 use super::withdraw::FOLDER_PERMISSIONS;
 use crate::lane::Lanes;
 use crate::pipeline::in_order;
@@ -103,7 +103,7 @@ impl SshSession {
             return Ok(Standing::Known);
         };
         let whole = Self::path(source, folder);
-        for _ in 0..MOST_LOOKS {
+        for _ in 0..MAX_LOOKS {
             if self.is_seen_by_shell(lanes, &whole).await? {
                 return Ok(Standing::Known);
             }

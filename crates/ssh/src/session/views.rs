@@ -25,7 +25,7 @@ use crate::script::anchored;
 
 /// How often a folder is looked at that changes from look to look, as one does to which a camera writes all
 /// the time.
-pub(super) const MOST_LOOKS: usize = 4;
+pub(super) const MAX_LOOKS: usize = 4;
 /// Seconds by which a folder that was changed just now may seem older: FAT keeps every other second.
 const COARSENESS: i64 = 3;
 
@@ -191,7 +191,7 @@ impl SshSession {
         // The folder itself, should its name be that of a link.
         let within = [&folder, &b"/."[..]].concat();
         let mut before = self.look_by_shell(lanes, &within).await?;
-        for _ in 0..MOST_LOOKS {
+        for _ in 0..MAX_LOOKS {
             let seen = look_by_sftp(&self.files, &folder).await;
             let after = self.look_by_shell(lanes, &within).await?;
             let (Some(first), Some(second)) = (before, after) else {

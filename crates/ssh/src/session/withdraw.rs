@@ -15,9 +15,9 @@ use crate::script::anchored;
 /// Only the login user may look into folders that we make.
 pub(super) const FOLDER_PERMISSIONS: u32 = 0o700;
 /// Folders remembered as made; beyond that, all are forgotten and made again, which does no harm.
-const MOST_REMEMBERED: usize = 20_000;
+const MAX_REMEMBERED: usize = 20_000;
 /// How often folders are made again that somebody removes before anything is in them.
-const MOST_TRIES: usize = 4;
+const MAX_TRIES: usize = 4;
 /// Bit of `statvfs` that says that a file system is read-only.
 const READ_ONLY: u64 = 1;
 
@@ -41,7 +41,7 @@ impl SshSession {
         let mut renamed = self.try_each(source, moves).await?;
         let mut looks = self.look_for_missing(source, moves, &renamed).await;
         // A timer that removes empty folders may have been quicker: then the folders are made again.
-        for _ in 0..MOST_TRIES {
+        for _ in 0..MAX_TRIES {
             let again = of_folders_that_went(&renamed, &looks);
             if again.is_empty() {
                 break;
@@ -152,7 +152,7 @@ impl SshSession {
             }
         }
         let mut made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
-        if made.len() + missing.len() > MOST_REMEMBERED {
+        if made.len() + missing.len() > MAX_REMEMBERED {
             made.clear();
         }
         made.extend(

@@ -14,7 +14,7 @@ use crate::world::{Connection, SOON, World, relative};
 /// What the link carries, in bytes a second.
 const SPEED: u64 = 1_600_000;
 /// Reads until it must have been decided. Two or three do.
-const MOST_READS: usize = 40;
+const MAX_READS: usize = 40;
 
 /// A device behind a slow link, with this file on it.
 struct Slow {
@@ -52,7 +52,7 @@ impl Slow {
 
     /// Reads the file again and again until the link carries much less than it has.
     async fn read_until_compressed(&self, far: &Connection) {
-        for _ in 0..MOST_READS {
+        for _ in 0..MAX_READS {
             if self.read(far).await < self.content.len() as u64 / 2 {
                 return;
             }

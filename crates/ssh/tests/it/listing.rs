@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
-use engine::ports::device::{EntryKind, Listed, Session, SurveyItem};
+use engine::ports::device::{EntryKind, ListingEnd, Session, SurveyItem};
 use model::{FailureClass, SourcePath};
 
 use crate::world::{World, entries, survey, with_tool};
@@ -177,13 +177,13 @@ async fn a_consumer_that_is_slow_is_waited_for_and_one_that_is_gone_is_not() {
         count
     };
     let (result, count) = tokio::join!(hive.survey(&source, sender), slow);
-    assert_eq!((result, count), (Ok(Listed::Whole), 20_000));
+    assert_eq!((result, count), (Ok(ListingEnd::Whole), 20_000));
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Vec<SurveyItem>>(1);
     let impatient = async move {
         drop(receiver.recv().await);
     };
     let (result, ()) = tokio::join!(hive.survey(&source, sender), impatient);
-    assert_eq!(result, Ok(Listed::Whole));
+    assert_eq!(result, Ok(ListingEnd::Whole));
     assert_eq!(entries(&hive, &source).await.len(), 20_000);
 }
 

@@ -5,7 +5,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
-use engine::ports::device::{Chunk, FileFault, FileFaultKind, Move, SMALL, Session, Wanted};
+use engine::ports::device::{
+    Chunk, FileFault, FileFaultKind, Move, SMALL_FILE_MAX, Session, SmallFileRequest,
+};
 use model::{RelativePath, SourcePath};
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,7 +23,7 @@ async fn read(hive: &Connection, source: &SourcePath, files: &[(RelativePath, u6
     for (path, expected_size) in files {
         let (chunks, receiver) = mpsc::unbounded_channel::<Chunk>();
         let (outcome, told) = oneshot::channel();
-        wanted.push(Wanted {
+        wanted.push(SmallFileRequest {
             path: path.clone(),
             expected_size: *expected_size,
             chunks,
@@ -64,7 +66,10 @@ async fn files_of_every_name_and_size_come_whole_and_in_any_number() {
         let content = (0..length).map(|at| ((at + number) % 251) as u8).collect();
         contents.insert(relative(format!("n{number}")), content);
     }
-    contents.insert(relative("largest"), vec![7; usize::try_from(SMALL).unwrap()]);
+    contents.insert(
+        relative("largest"),
+        vec![7; usize::try_from(SMALL_FILE_MAX).unwrap()],
+    );
     for (name, content) in &contents {
         fs::write(path.join(std::ffi::OsStr::from_bytes(name.as_bytes())), content).unwrap();
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use engine::ports::device::{
-    ConnectHints, DeviceFailure, Devices, Entry, Listed, Openness, Session as _, SurveyItem,
+    ConnectHints, DeviceFailure, Devices, Entry, ListingEnd, Openness, Session as _, SurveyItem,
 };
 use model::{DeviceName, RelativePath, SourcePath};
 use ssh::{SshDevices, SshOptions, SshSession, Target};
@@ -240,7 +240,7 @@ pub(crate) async fn survey(
         items
     };
     let (result, items) = tokio::join!(session.survey(source, sender), collect);
-    assert_eq!(result?, Listed::Whole);
+    assert_eq!(result?, ListingEnd::Whole);
     Ok(items)
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::ports::{Placed, Store as _, StoreError};
+use engine::ports::{Placement, Store as _, StoreError};
 use model::StoreId;
 use rustix::io::Errno;
 use storage::{DirectoryStore, Settings, StoreFolder, SystemDisk, UntouchedStore};
@@ -48,7 +48,7 @@ fn what_must_stay_free_is_no_room() {
         let store = home.open_with(&Arc::new(SystemDisk::default()), settings);
         block_on(store.condition()).unwrap().room
     };
-    // Others write to the disk at the same time.
+    // Unseen write to the disk at the same time.
     let all = room_above(0);
     assert!(room_above(all / 2) < all / 4 * 3);
 }
@@ -107,7 +107,7 @@ fn the_same_store_in_a_new_place_is_taken_up() {
     .unwrap();
     block_on(async {
         store.condition().await.unwrap();
-        assert_eq!(published(&store, "a", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, "a", b"bees").await, Ok(Placement::New));
     });
     assert_eq!(home.read("a").unwrap(), b"bees");
     assert!(!aside.path().join("old/a").exists());
@@ -120,7 +120,7 @@ fn a_staging_folder_that_somebody_removed_is_made_again() {
     fs::remove_dir_all(home.path.join(".gleaner/staging")).unwrap();
     block_on(async {
         store.condition().await.unwrap();
-        assert_eq!(published(&store, "a", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, "a", b"bees").await, Ok(Placement::New));
     });
 }
 
@@ -255,7 +255,7 @@ fn a_store_that_runs_full_says_so_and_shows_nothing_half_written() {
     let store = home.open();
     block_on(async {
         let small = content(3 << 20, 1);
-        assert_eq!(published(&store, "a/small", &small).await, Ok(Placed::New));
+        assert_eq!(published(&store, "a/small", &small).await, Ok(Placement::New));
         for length in [9 << 20, 30 << 20] {
             let error = sealed(&store, &content(length, 2)).await.unwrap_err();
             assert!(error.is_full(), "{error:?}");
@@ -276,7 +276,7 @@ fn a_store_that_runs_full_says_so_and_shows_nothing_half_written() {
         store.retire(filled).await.unwrap();
         assert_eq!(
             published(&store, "a/more", &content(9 << 20, 3)).await,
-            Ok(Placed::New)
+            Ok(Placement::New)
         );
     });
     home.assert_staging_is_empty();

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{
-    Chunk, Clock, Destination, Placed, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
+    Chunk, Clock, Destination, Placement, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
     Store as _, StoreError,
 };
 use model::{Digest, LedgerId, RelativePath, Timestamp};
@@ -268,7 +268,7 @@ pub(crate) async fn published<D: Disk>(
     store: &DirectoryStore<D>,
     path: &str,
     content: &[u8],
-) -> Result<Placed, PublishFault> {
+) -> Result<Placement, PublishFault> {
     let sealed = sealed(store, content).await.unwrap();
     let publications = vec![publication(&sealed, path)];
     let answer = store.publish(publications).await.unwrap().remove(0);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use engine::ports::{Placed, PublishFault, Store as _, StoreError};
+use engine::ports::{Placement, PublishFault, Store as _, StoreError};
 use rustix::io::Errno;
 use storage::{DirectoryStore, Settings, StoreFolder};
 
@@ -38,7 +38,7 @@ fn contents() -> [(&'static str, Vec<u8>); 3] {
 async fn pass(
     home: &Home,
     disk: &Arc<WatchedDisk>,
-) -> Result<Vec<(&'static str, Result<Placed, PublishFault>)>, StoreError> {
+) -> Result<Vec<(&'static str, Result<Placement, PublishFault>)>, StoreError> {
     let folder = StoreFolder::open(Arc::clone(disk), &home.path, None)?;
     let store = DirectoryStore::open(folder, short_settings())?;
     store.condition().await?;

@@ -1,6 +1,6 @@
 //! Flushes are what durability costs: exactly one per file, one per folder and batch, and a fixed few.
 
-use engine::ports::{Placed, PublishFault, Store as _};
+use engine::ports::{Placement, PublishFault, Store as _};
 use rustix::io::Errno;
 
 use crate::context::{
@@ -45,7 +45,7 @@ fn flushes_are_one_per_file_and_one_per_folder_and_batch_and_a_fixed_few() {
                 }
                 assert_eq!(flushes(&disk), (30, 0));
                 let answers = store.publish(publications).await.unwrap();
-                assert!(answers.iter().all(|answer| *answer == Ok(Placed::New)));
+                assert!(answers.iter().all(|answer| *answer == Ok(Placement::New)));
                 assert_eq!(flushes(&disk), (0, expected), "batch {batch}");
                 store.retire(files).await.unwrap();
                 assert_eq!(flushes(&disk), (0, 0));
@@ -102,7 +102,7 @@ fn the_same_content_is_flushed_before_it_is_claimed() {
     let store = home.open_on(&disk);
     block_on(async {
         disk.take_calls();
-        assert_eq!(published(&store, "a/b", b"from rsync").await, Ok(Placed::Same));
+        assert_eq!(published(&store, "a/b", b"from rsync").await, Ok(Placement::Same));
         // The sealed file, and the one that was there; its folder, and the store that holds its name.
         assert_eq!(flushes(&disk), (2, 2));
         reproved(&store, "a/b", b"from rsync").await;
@@ -126,7 +126,7 @@ fn nothing_is_claimed_if_a_folder_cannot_be_flushed() {
         disk.refuse_nothing();
         disk.take_calls();
         // What could not be flushed is not taken for flushed.
-        assert_eq!(published(&store, "a/b", b"bees").await, Ok(Placed::Same));
+        assert_eq!(published(&store, "a/b", b"bees").await, Ok(Placement::Same));
         assert_eq!(flushes(&disk), (2, 2));
     });
 }

@@ -1,6 +1,6 @@
 //! Which names files can get.
 
-use engine::ports::{Placed, PublishFault, Reproof};
+use engine::ports::{Placement, PublishFault, Reproof};
 
 use crate::context::{Home, block_on, published, reproved};
 
@@ -25,7 +25,10 @@ fn the_control_folder_is_no_place_for_files() {
             );
         }
         assert!(!home.path.join(".gleaner/new").exists() && !home.path.join(".GLEANER").exists());
-        assert_eq!(published(&store, ".gleaner~/x", b"bees").await, Ok(Placed::New));
+        assert_eq!(
+            published(&store, ".gleaner~/x", b"bees").await,
+            Ok(Placement::New)
+        );
     });
 }
 
@@ -40,7 +43,7 @@ fn a_name_that_the_file_system_does_not_take_is_told_apart() {
         }
         assert_eq!(
             published(&store, &"c".repeat(255), b"bees").await,
-            Ok(Placed::New)
+            Ok(Placement::New)
         );
     });
     assert_eq!(home.visible().len(), 1);
@@ -64,7 +67,7 @@ fn odd_names_are_names() {
         for name in names {
             assert_eq!(
                 published(&store, name, b"bees").await,
-                Ok(Placed::New),
+                Ok(Placement::New),
                 "{name:?}"
             );
         }
@@ -81,8 +84,8 @@ fn paths_of_sixty_levels_and_longest_paths_are_made() {
     assert_eq!(longest.len(), 4095);
     block_on(async {
         for name in [&deep, &longest] {
-            assert_eq!(published(&store, name, b"bees").await, Ok(Placed::New));
-            assert_eq!(published(&store, name, b"bees").await, Ok(Placed::Same));
+            assert_eq!(published(&store, name, b"bees").await, Ok(Placement::New));
+            assert_eq!(published(&store, name, b"bees").await, Ok(Placement::Same));
             assert_eq!(reproved(&store, name, b"bees").await, Reproof::Same);
         }
     });

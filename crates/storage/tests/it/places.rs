@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use engine::ports::{Placed, PublishFault, Room, Store as _, StoreError};
+use engine::ports::{Placement, PublishFault, Room, Store as _, StoreError};
 use rustix::io::Errno;
 use storage::{DirectoryStore, InitError, init};
 
@@ -34,7 +34,7 @@ fn divided() -> (Home, Arc<WatchedDisk>, DirectoryStore<WatchedDisk>) {
     let disk = WatchedDisk::new();
     let store = home.open_with(&disk, inline_settings());
     disk.refuse(once("link", Errno::XDEV));
-    assert_eq!(block_on(published(&store, "day/a", b"bees")), Ok(Placed::New));
+    assert_eq!(block_on(published(&store, "day/a", b"bees")), Ok(Placement::New));
     disk.refuse_nothing();
     (home, disk, store)
 }
@@ -111,7 +111,7 @@ fn staging_beside_a_folder_is_tidied_and_goes_once_it_is_long_unused() {
     assert_eq!(count(&home.path.join(".gleaner/staging/ours/beside")), 0);
     // It is made again when it is needed.
     disk.refuse(once("link", Errno::XDEV));
-    assert_eq!(block_on(published(&store, "day/b", b"wasp")), Ok(Placed::New));
+    assert_eq!(block_on(published(&store, "day/b", b"wasp")), Ok(Placement::New));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_note_of_staging_that_a_disk_has_spoiled_is_written_again() {
     // Nothing says where the area is, and nothing fails over that.
     block_on(store.tidy_staging(now().minus(Duration::from_hours(1)))).unwrap();
     disk.refuse(once("link", Errno::XDEV));
-    assert_eq!(block_on(published(&store, "day/b", b"wasp")), Ok(Placed::New));
+    assert_eq!(block_on(published(&store, "day/b", b"wasp")), Ok(Placement::New));
     disk.refuse_nothing();
     drop(store);
     let store = home.open_with(&disk, inline_settings());
@@ -149,7 +149,7 @@ fn a_mount_within_the_store_has_a_room_and_a_staging_of_its_own() {
         );
         assert!(mount.path().join(".gleaner/staging/ours/sealed").exists());
         assert!(!mount.path().join("day").exists(), "nothing visible is made");
-        assert_eq!(published(&store, "r1/day/a", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, "r1/day/a", b"bees").await, Ok(Placement::New));
         store.quarantine(&name("r1/day/a")).await.unwrap();
     });
     assert_eq!(
@@ -187,7 +187,7 @@ fn a_mount_within_the_store_that_fills_up_concerns_its_own_files_alone() {
             }
         );
         assert!(is_room, "{error}");
-        assert_eq!(published(&store, "r2/a", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, "r2/a", b"bees").await, Ok(Placement::New));
     });
 }
 
@@ -285,7 +285,7 @@ fn a_file_that_grows_too_large_for_the_store_concerns_itself_alone() {
             };
             assert!(is_of_file(&error), "{operation}: {error}");
             home.assert_staging_is_empty();
-            assert_eq!(published(&store, "a", b"bees").await, Ok(Placed::New));
+            assert_eq!(published(&store, "a", b"bees").await, Ok(Placement::New));
         });
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::sync::Arc;
 
-use engine::ports::{Obstacle, Placed, Publication, PublishFault, Reproof, Store as _, StoreError};
+use engine::ports::{Obstacle, Placement, Publication, PublishFault, Reproof, Store as _, StoreError};
 use rustix::io::Errno;
 use storage::{DirectoryStore, Disk, StoreFolder, SystemDisk};
 
@@ -18,8 +18,11 @@ fn a_published_file_is_whole_under_its_name_and_keeps_its_time() {
     let home = Home::new();
     let store = home.open();
     block_on(async {
-        assert_eq!(published(&store, "d1/2026/a.jpg", b"bees").await, Ok(Placed::New));
-        assert_eq!(published(&store, "top", b"").await, Ok(Placed::New));
+        assert_eq!(
+            published(&store, "d1/2026/a.jpg", b"bees").await,
+            Ok(Placement::New)
+        );
+        assert_eq!(published(&store, "top", b"").await, Ok(Placement::New));
         assert_eq!(reproved(&store, "d1/2026/a.jpg", b"bees").await, Reproof::Same);
     });
     assert_eq!(home.read("d1/2026/a.jpg").unwrap(), b"bees");
@@ -39,8 +42,14 @@ fn a_name_with_the_same_content_is_as_good_as_placed() {
     home.write("d1/a", b"from rsync");
     let store = home.open();
     block_on(async {
-        assert_eq!(published(&store, "d1/a", b"from rsync").await, Ok(Placed::Same));
-        assert_eq!(published(&store, "d1/a", b"from rsync").await, Ok(Placed::Same));
+        assert_eq!(
+            published(&store, "d1/a", b"from rsync").await,
+            Ok(Placement::Same)
+        );
+        assert_eq!(
+            published(&store, "d1/a", b"from rsync").await,
+            Ok(Placement::Same)
+        );
     });
     assert_eq!(home.visible().len(), 1);
 }
@@ -153,16 +162,16 @@ fn answers_stand_in_the_order_of_what_was_asked() {
         store.publish(publications).await.unwrap()
     });
     let expected = [
-        Ok(Placed::New),
+        Ok(Placement::New),
         Err(PublishFault::Taken),
-        Ok(Placed::Same),
+        Ok(Placement::Same),
         Err(PublishFault::Obstructed {
             depth: 0,
             by: Obstacle::File,
         }),
-        Ok(Placed::New),
-        Ok(Placed::Same),
-        Ok(Placed::New),
+        Ok(Placement::New),
+        Ok(Placement::Same),
+        Ok(Placement::New),
     ];
     assert_eq!(answers, expected);
 }
@@ -186,7 +195,7 @@ fn three_thousand_files_are_published_in_one_batch() {
         };
         let publications: Vec<Publication> = files.iter().enumerate().map(place).collect();
         let answers = store.publish(publications).await.unwrap();
-        assert!(answers.iter().all(|answer| *answer == Ok(Placed::New)));
+        assert!(answers.iter().all(|answer| *answer == Ok(Placement::New)));
         store.retire(files).await.unwrap();
     });
     assert_eq!(home.visible().len(), 3000);
@@ -205,7 +214,7 @@ fn the_same_sealed_file_may_be_tried_under_one_name_after_the_other() {
         for _ in 0..2 {
             // The second time stands for a link that was made although its answer was lost.
             let placed = store.publish(vec![publication(&sealed, "a~1")]).await.unwrap();
-            assert_eq!(placed, [Ok(Placed::New)]);
+            assert_eq!(placed, [Ok(Placement::New)]);
         }
     });
 }
@@ -223,12 +232,12 @@ fn without_links_files_are_renamed_and_nothing_is_replaced() {
     disk.refuse(without_links);
     let store = home.open_on(&disk);
     block_on(async {
-        assert_eq!(published(&store, "a/new", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, "a/new", b"bees").await, Ok(Placement::New));
         assert_eq!(
             published(&store, "taken", b"bees").await,
             Err(PublishFault::Taken)
         );
-        assert_eq!(published(&store, "same", b"bees").await, Ok(Placed::Same));
+        assert_eq!(published(&store, "same", b"bees").await, Ok(Placement::Same));
     });
     assert_eq!(home.read("taken").unwrap(), b"x");
     home.assert_staging_is_empty();
@@ -241,7 +250,7 @@ fn a_folder_where_links_fail_is_served_by_renames() {
     let store = home.open_on(&disk);
     disk.refuse(|call| (call.operation == "link").then_some(Errno::MLINK));
     block_on(async {
-        assert_eq!(published(&store, "a/new", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, "a/new", b"bees").await, Ok(Placement::New));
     });
     home.assert_staging_is_empty();
 }
@@ -270,10 +279,10 @@ fn a_folder_that_is_removed_between_two_files_is_made_again() {
     let home = Home::new();
     let store = home.open();
     block_on(async {
-        assert_eq!(published(&store, "a/b/1", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, "a/b/1", b"bees").await, Ok(Placement::New));
         fs::remove_dir_all(home.path.join("a")).unwrap();
         assert_eq!(reproved(&store, "a/b/1", b"bees").await, Reproof::Missing);
-        assert_eq!(published(&store, "a/b/2", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, "a/b/2", b"bees").await, Ok(Placement::New));
     });
     assert_eq!(home.visible().len(), 1);
 }

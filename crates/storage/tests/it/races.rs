@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
-use engine::ports::{Placed, PublishFault, Store as _};
+use engine::ports::{Placement, PublishFault, Store as _};
 use storage::{DirectoryStore, SystemDisk};
 
 use crate::context::{Home, block_on, now, publication, published, sealed, settings};
 
-type Answers = Vec<Result<Placed, PublishFault>>;
+type Answers = Vec<Result<Placement, PublishFault>>;
 
 /// Publishes under all names, with the content that `of` tells for each number.
 fn publish_many(store: &DirectoryStore<SystemDisk>, of: impl Fn(u8) -> Vec<u8>) -> Answers {
@@ -51,8 +51,8 @@ fn of_two_collectors_with_other_content_one_has_the_name_and_both_know_the_truth
         let index = usize::from(number);
         let content = &visible[&format!("d/{}/{number}", number % 4)];
         let expected = match (&one[index], &two[index]) {
-            (Ok(Placed::New), Err(PublishFault::Taken)) => first(number),
-            (Err(PublishFault::Taken), Ok(Placed::New)) => second(number),
+            (Ok(Placement::New), Err(PublishFault::Taken)) => first(number),
+            (Err(PublishFault::Taken), Ok(Placement::New)) => second(number),
             other => panic!("{number}: {other:?}"),
         };
         assert_eq!(*content, expected);
@@ -65,8 +65,8 @@ fn of_two_collectors_with_the_same_content_one_places_it_and_both_have_it() {
     let (home, one, two) = race(content, content);
     for (one, two) in one.iter().zip(&two) {
         let mut answers = [one.clone().unwrap(), two.clone().unwrap()];
-        answers.sort_by_key(|answer| *answer == Placed::Same);
-        assert_eq!(answers, [Placed::New, Placed::Same]);
+        answers.sort_by_key(|answer| *answer == Placement::Same);
+        assert_eq!(answers, [Placement::New, Placement::Same]);
     }
     assert_eq!(home.visible().len(), 60);
 }
@@ -83,7 +83,7 @@ fn two_collectors_never_touch_the_staging_of_each_other() {
         let answers = theirs.publish(vec![publication(&sealed, "a")]).await.unwrap();
         assert!(matches!(answers[0], Err(PublishFault::Failed(_))), "{answers:?}");
         let answers = ours.publish(vec![publication(&sealed, "a")]).await.unwrap();
-        assert_eq!(answers, [Ok(Placed::New)]);
+        assert_eq!(answers, [Ok(Placement::New)]);
     });
 }
 
@@ -106,6 +106,6 @@ fn a_tree_that_is_torn_down_meanwhile_gives_true_answers_and_no_standstill() {
         assert_eq!(answers.len(), 60);
     });
     block_on(async {
-        assert_eq!(published(&store, "d/again", b"bees").await, Ok(Placed::New));
+        assert_eq!(published(&store, "d/again", b"bees").await, Ok(Placement::New));
     });
 }

@@ -170,7 +170,7 @@ fn key_of(expected_size: u64) -> StagingKey {
 #[test]
 fn room_is_reserved_for_large_files_and_a_lack_of_it_told_at_once() {
     const LARGE: u64 = 8 << 20;
-    for (expected_size, refusal, is_asked, is_received) in [
+    for (expected_size, refusal, is_requested, is_received) in [
         (LARGE - 1, None, false, true),
         (LARGE, None, true, true),
         (LARGE + 1, None, true, true),
@@ -190,7 +190,7 @@ fn room_is_reserved_for_large_files_and_a_lack_of_it_told_at_once() {
         assert_eq!(received.is_ok(), is_received, "{expected_size} {refusal:?}");
         let calls = disk.take_calls();
         let asked = calls.iter().any(|call| call.operation == "preallocate");
-        assert_eq!(asked, is_asked, "{expected_size} {refusal:?}");
+        assert_eq!(asked, is_requested, "{expected_size} {refusal:?}");
     }
 }
 

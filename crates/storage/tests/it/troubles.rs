@@ -5,14 +5,14 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Mutex;
 
-use engine::ports::{Placed, PublishFault, Reproof, Store as _, StoreError};
+use engine::ports::{Placement, PublishFault, Reproof, Store as _, StoreError};
 use rustix::io::Errno;
 use storage::DirectoryStore;
 
 use crate::context::{Home, block_on, digest, inline_settings, name, publication, published, sealed};
 use crate::watched::WatchedDisk;
 
-type Answers = Result<Vec<Result<Placed, PublishFault>>, StoreError>;
+type Answers = Result<Vec<Result<Placement, PublishFault>>, StoreError>;
 
 /// Publishes two files, of which the first cannot get its name.
 fn published_beside(refusal: Errno) -> Answers {
@@ -41,7 +41,7 @@ fn what_is_wrong_with_one_name_is_told_of_it_and_holds_up_no_other() {
             _ => panic!("{refusal}: {answers:?}"),
         };
         assert!(is_right && text.contains(told), "{refusal}: {answers:?}");
-        assert_eq!(answers[1], Ok(Placed::New), "{refusal}");
+        assert_eq!(answers[1], Ok(Placement::New), "{refusal}");
     }
 }
 
@@ -64,7 +64,7 @@ fn a_folder_that_somebody_makes_at_the_same_time_is_as_good_as_made() {
         }
         None
     });
-    assert_eq!(block_on(published(&store, "day/a", b"bees")), Ok(Placed::New));
+    assert_eq!(block_on(published(&store, "day/a", b"bees")), Ok(Placement::New));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_staging_folder_that_another_gleaner_makes_at_the_same_time_is_as_good_as_ma
         None
     });
     let store = home.open_with(&disk, inline_settings());
-    assert_eq!(block_on(published(&store, "a", b"bees")), Ok(Placed::New));
+    assert_eq!(block_on(published(&store, "a", b"bees")), Ok(Placement::New));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn published_while(
     operation: &'static str,
     name: &'static [u8],
     meddle: impl FnOnce(&Path) + Send + 'static,
-) -> (Home, Result<Placed, PublishFault>) {
+) -> (Home, Result<Placement, PublishFault>) {
     let home = Home::in_memory();
     home.write("a/b/there", b"x");
     let disk = WatchedDisk::new();
@@ -156,7 +156,7 @@ fn a_folder_that_is_removed_just_before_a_file_gets_its_name_is_made_again() {
     let (home, answer) = published_while("link", b"new", |store| {
         fs::remove_dir_all(store.join("a")).unwrap();
     });
-    assert_eq!(answer, Ok(Placed::New));
+    assert_eq!(answer, Ok(Placement::New));
     assert_eq!(home.visible(), [("a/b/new".to_owned(), b"bees".to_vec())]);
 }
 
@@ -174,7 +174,7 @@ fn a_name_that_is_given_up_while_it_is_compared_is_free() {
             }
             None
         });
-        assert_eq!(block_on(published(&store, "a/new", b"bees")), Ok(Placed::New));
+        assert_eq!(block_on(published(&store, "a/new", b"bees")), Ok(Placement::New));
         assert_eq!(home.read("a/new").unwrap(), b"bees");
     }
 }

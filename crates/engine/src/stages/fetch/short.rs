@@ -20,7 +20,10 @@ pub(super) async fn leave<W: World>(
     if files.is_empty() {
         return Ok(());
     }
-    let paths: Vec<RelativePath> = files.iter().map(|(file, _)| file.lies_at().clone()).collect();
+    let paths: Vec<RelativePath> = files
+        .iter()
+        .map(|(file, _)| file.current_path().clone())
+        .collect();
     let looks = visit.session.inspect(source, &paths).await?;
     for ((file, detail), look) in files.into_iter().zip(looks) {
         let identity = file.identity();

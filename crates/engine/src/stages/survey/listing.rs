@@ -7,7 +7,7 @@ use model::{FailureClass, FileState, Identity, RelativePath, SourcePath};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use crate::ports::{DeviceFailure, EntryKind, Ledger, Listed, Session, SurveyItem, SurveySender};
+use crate::ports::{DeviceFailure, EntryKind, Ledger, ListingEnd, Session, SurveyItem, SurveySender};
 use crate::recourse::PassError;
 use crate::visit::Visit;
 use crate::withdrawn;
@@ -32,7 +32,7 @@ pub(super) async fn listed<W: World>(
         let listed = visit.session.survey(source, sender).await;
         listed.map_err(|failure| Ended::Failed(failure.into()))
     };
-    let limit = visit.device.rules.longest_listing;
+    let limit = visit.device.rules.max_listing_time;
     let mut allowance = Allowance::of(limit);
     let taking = async {
         loop {
@@ -55,8 +55,8 @@ pub(super) async fn listed<W: World>(
         }
     };
     match future::try_join(listing, taking).await {
-        Ok((Listed::Whole, ())) => Ok(None),
-        Ok((Listed::Cut(failure), ())) => Ok(Some(failure)),
+        Ok((ListingEnd::Whole, ())) => Ok(None),
+        Ok((ListingEnd::Cut(failure), ())) => Ok(Some(failure)),
         // Neither side waits any more: the session ends what it has asked.
         Err(Ended::TooLong) => Ok(Some(no_end_of(source, limit))),
         Err(Ended::Failed(error)) => Err(error),
@@ -155,9 +155,9 @@ async fn known_among<W: World>(
         }
     }
     let ledger = visit.world.ledger();
-    let remembered = ledger.remembered(&visit.device.name, source, &paths).await?;
+    let remembered = ledger.known_files(&visit.device.name, source, &paths).await?;
     let is_known =
-        |(row, identity): &(Option<crate::ports::Remembered>, Option<Identity>)| match (row, identity) {
+        |(row, identity): &(Option<crate::ports::KnownFile>, Option<Identity>)| match (row, identity) {
             (Some(row), Some(identity)) => row.identity == *identity && row.state != FileState::Released,
             (row, None) => row.is_some(),
             (None, Some(_)) => false,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use model::{RelativePath, SourcePath};
 
-use super::MOST_NAMES;
+use super::MAX_NAMES;
 use super::listing::listed;
 use crate::ports::{Entry, EntryKind, SurveyItem};
 use crate::recourse::PassError;
@@ -56,7 +56,7 @@ impl Marks {
         if entry.kind != EntryKind::File || withdrawn::is_within(&entry.path) {
             return;
         }
-        if self.marked.len() + self.present.len() >= MOST_NAMES {
+        if self.marked.len() + self.present.len() >= MAX_NAMES {
             self.is_cut = true;
             return;
         }

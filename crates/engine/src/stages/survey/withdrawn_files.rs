@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use model::{LedgerId, RelativePath};
 
-use super::MOST_NAMES;
+use super::MAX_NAMES;
 use crate::ports::{RowId, WithdrawnRow};
 use crate::visit::hash;
 use crate::withdrawn;
 
 /// Folders that cannot be listed that are kept in mind.
-const MOST_UNLISTABLE: usize = 1000;
+const MAX_UNLISTABLE: usize = 1000;
 
 /// The withdrawn files of this collector, as far as a listing shows them.
 #[derive(Debug, Default)]
@@ -22,20 +22,20 @@ pub(super) struct Withdrawn {
 
 impl Withdrawn {
     pub(super) fn note(&mut self, path: &RelativePath) {
-        if self.seen.len() < MOST_NAMES {
+        if self.seen.len() < MAX_NAMES {
             self.seen.insert(hash(path));
         }
     }
 
     pub(super) fn note_unlistable(&mut self, folder: &RelativePath) {
-        if self.unlistable.len() < MOST_UNLISTABLE {
+        if self.unlistable.len() < MAX_UNLISTABLE {
             self.unlistable.push(folder.clone());
         }
     }
 
     /// Those of these rows whose files were removed. None where more was shown than is kept in mind: any of them may be there.
     pub(super) fn gone(&self, rows: &[WithdrawnRow], ledger: &LedgerId) -> Vec<RowId> {
-        if self.seen.len() >= MOST_NAMES || self.unlistable.len() >= MOST_UNLISTABLE {
+        if self.seen.len() >= MAX_NAMES || self.unlistable.len() >= MAX_UNLISTABLE {
             return Vec::new();
         }
         let gone = rows.iter().filter(|row| self.is_gone(row, ledger));

@@ -15,7 +15,7 @@ use super::progress::Bar;
 const BATCH: usize = 64;
 
 /// A digest takes one core; a network store answers sooner when it is asked for several files at a time. More would only make a disk seek.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 
 /// A stored copy held against the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[Name], bar: &Bar) ->
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
-        for _ in 1..threads.clamp(2, MOST_THREADS).min(names.len()) {
+        for _ in 1..threads.clamp(2, MAX_THREADS).min(names.len()) {
             // If the system gives no more threads, this one does the work.
             drop(std::thread::Builder::new().spawn_scoped(scope, work));
         }

@@ -31,7 +31,7 @@ async fn a_record() -> Past {
         (rows[0], FileState::Released, None),
         (rows[3], FileState::Kept, Some(LeaveReason::KeptByRule)),
     ];
-    ledger.settle(settled, at(-3500)).await.unwrap();
+    ledger.set_states(settled, at(-3500)).await.unwrap();
     past
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, StandingFile};
+use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, RemainingFile};
 use ledger::{Count, DeviceStatus, PassSummary};
 use model::{SourcePath, Timestamp, escaped};
 
@@ -15,11 +15,11 @@ use super::view::{DeviceView, State};
 use super::{free_space, times};
 
 /// Files of one reason that are named; `--json` names all that the ledger has.
-const MOST_FILES: usize = 20;
+const MAX_FILES: usize = 20;
 
 pub(super) fn print(
     device: &DeviceView,
-    standing: &[StandingFile],
+    remaining: &[RemainingFile],
     passes: &[PassSummary],
     (now, paint): (Timestamp, Paint),
     output: &mut Output,
@@ -29,7 +29,7 @@ pub(super) fn print(
         State::Failing(class) | State::Unreachable(class) => class.meaning(),
         State::Faults(reason) => reason.text(),
         State::Partial => "its last pass had faults",
-        State::HomeFailed => "the store or the ledger failed",
+        State::CollectorFailed => "the store or the ledger failed",
         State::NeverVisited => "never visited",
     };
     let name = paint.tone(Tone::Strong, device.name.as_str());
@@ -45,7 +45,7 @@ pub(super) fn print(
     print_times(known, now, output)?;
     print_counts(known, output)?;
     print_itself(known, now, output)?;
-    print_standing(device, standing, paint, output)?;
+    print_remaining(device, remaining, paint, output)?;
     print_passes(passes, paint, output)
 }
 
@@ -141,13 +141,13 @@ fn disk_in_words(source: &SourcePath, disk: Option<DiskUse>) -> String {
     }
 }
 
-fn print_standing(
+fn print_remaining(
     device: &DeviceView,
-    standing: &[StandingFile],
+    remaining: &[RemainingFile],
     paint: Paint,
     output: &mut Output,
 ) -> io::Result<()> {
-    let totals = device.standing();
+    let totals = device.remaining();
     if totals.is_empty() {
         return Ok(());
     }
@@ -156,7 +156,7 @@ fn print_standing(
     for (reason, count) in totals {
         let files = amount::left(reason, count.files, count.bytes);
         output.line(format_args!("  {files}: {} ({})", reason.text(), reason.code()))?;
-        print_files(standing, reason, count, output)?;
+        print_files(remaining, reason, count, output)?;
         if !reason.remedy().is_empty() {
             output.line(format_args!("    -> {}", reason.remedy()))?;
         }
@@ -165,16 +165,16 @@ fn print_standing(
 }
 
 fn print_files(
-    standing: &[StandingFile],
+    remaining: &[RemainingFile],
     reason: Reason,
     count: Count,
     output: &mut Output,
 ) -> io::Result<()> {
     let mut named = 0;
-    for file in standing
+    for file in remaining
         .iter()
         .filter(|file| file.reason == reason)
-        .take(MOST_FILES)
+        .take(MAX_FILES)
     {
         let detail = file
             .detail
@@ -223,7 +223,7 @@ fn outcome(pass: &PassSummary, newest: bool) -> String {
         Some(PassOutcome::Failed { class, message, .. }) => {
             format!("{}: {}", class.code(), escaped(message.as_bytes()))
         }
-        Some(PassOutcome::HomeFailed { message }) => {
+        Some(PassOutcome::CollectorFailed { message }) => {
             format!("store or ledger failed: {}", escaped(message.as_bytes()))
         }
         Some(PassOutcome::Interrupted) => "interrupted".into(),

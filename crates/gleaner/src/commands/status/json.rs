@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, StandingFile, WriterCheck};
+use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, RemainingFile, WriterCheck};
 use ledger::{Count, PassSummary};
 use model::{SourcePath, Timestamp};
 use serde_json::{Value, json};
@@ -35,14 +35,14 @@ pub(super) fn print(
     )?;
     for (number, shown) in devices.iter().enumerate() {
         let comma = if number == 0 { "" } else { "," };
-        let standing = question.standing(shown)?;
-        write!(output, "{comma}\n{}", device(shown, &standing))?;
+        let remaining = question.remaining(shown)?;
+        write!(output, "{comma}\n{}", device(shown, &remaining))?;
     }
     output.line("\n]}")?;
     Ok(())
 }
 
-pub(super) fn device(device: &DeviceView, standing: &[StandingFile]) -> Value {
+pub(super) fn device(device: &DeviceView, remaining: &[RemainingFile]) -> Value {
     let known = device.known.as_ref();
     let time = |time: Option<Timestamp>| time.map(rfc3339);
     let last_pass = known.and_then(|known| known.last_pass.as_ref());
@@ -62,7 +62,7 @@ pub(super) fn device(device: &DeviceView, standing: &[StandingFile]) -> Value {
             "stored": count(known.totals.stored), "released": count(known.totals.released), "kept": count(known.totals.kept),
         })),
         "waiting": waiting(device),
-        "standing": standing.iter().map(standing_file).collect::<Value>(),
+        "remaining": remaining.iter().map(remaining_file).collect::<Value>(),
         "disks": known.map(|known| known.disks.iter().map(disk).collect::<Value>()).unwrap_or(json!([])),
         "clock": known.and_then(|known| known.clock.as_ref()).map(clock),
         "shortcomings": known.map(|known| known.shortcomings.clone()).unwrap_or_default(),
@@ -81,7 +81,7 @@ fn outcome(outcome: &PassOutcome) -> Value {
         PassOutcome::Failed { class, message, .. } => json!({
             "kind": "failed", "class": class.code(), "meaning": class.meaning(), "message": message, "remedy": outcome.remedy(),
         }),
-        PassOutcome::HomeFailed { message } => json!({"kind": "home-failed", "message": message}),
+        PassOutcome::CollectorFailed { message } => json!({"kind": "collector-failed", "message": message}),
         PassOutcome::Interrupted => json!({"kind": "interrupted"}),
     }
 }
@@ -97,12 +97,12 @@ fn pass(pass: &PassSummary) -> Value {
 }
 
 fn waiting(device: &DeviceView) -> Value {
-    let standing = device.standing();
-    let total = standing
+    let remaining = device.remaining();
+    let total = remaining
         .iter()
         .map(|(_, count)| *count)
         .fold(Count::default(), Count::plus);
-    let by_reason = standing.iter().map(|(reason, count)| {
+    let by_reason = remaining.iter().map(|(reason, count)| {
         json!({
             "kind": kind(*reason), "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(),
             "needs_you": reason.is_fault(), "files": count.files, "bytes": count.bytes,
@@ -118,7 +118,7 @@ const fn kind(reason: Reason) -> &'static str {
     }
 }
 
-fn standing_file(file: &StandingFile) -> Value {
+fn remaining_file(file: &RemainingFile) -> Value {
     json!({
         "source": file.source.to_string(), "path": file.path, "reason": file.reason.code(), "text": file.reason.text(),
         "remedy": file.reason.remedy(), "size": file.size, "detail": file.detail,

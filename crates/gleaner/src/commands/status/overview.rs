@@ -15,7 +15,7 @@ use super::view::{DeviceView, State};
 use super::{Question, free_space, times, troubles};
 
 /// Reasons of files that wait which are told in a line.
-const MOST_REASONS: usize = 3;
+const MAX_REASONS: usize = 3;
 
 pub(super) fn print(
     question: &Question<'_>,
@@ -103,7 +103,7 @@ fn state(device: &DeviceView, now: Timestamp) -> String {
             }
             Some(None) | None => "unreachable".into(),
         },
-        State::HomeFailed => "store or ledger failed".into(),
+        State::CollectorFailed => "store or ledger failed".into(),
         State::NeverVisited => "never visited".into(),
     }
 }
@@ -111,7 +111,7 @@ fn state(device: &DeviceView, now: Timestamp) -> String {
 pub(super) const fn tone(state: State) -> Tone {
     match state {
         State::Well => Tone::Good,
-        State::Failing(_) | State::Faults(_) | State::Partial | State::HomeFailed => Tone::Bad,
+        State::Failing(_) | State::Faults(_) | State::Partial | State::CollectorFailed => Tone::Bad,
         State::Unreachable(_) => Tone::Doubtful,
         State::NeverVisited => Tone::Faint,
     }
@@ -146,12 +146,12 @@ fn disks(known: Option<&DeviceStatus>) -> String {
 }
 
 fn still_there(device: &DeviceView) -> String {
-    let standing = device.standing();
-    let told = standing.iter().take(MOST_REASONS);
+    let remaining = device.remaining();
+    let told = remaining.iter().take(MAX_REASONS);
     let mut told: Vec<String> = told
         .map(|(reason, count)| format!("{} {}", amount::grouped(count.files), reason.code()))
         .collect();
-    if standing.len() > MOST_REASONS {
+    if remaining.len() > MAX_REASONS {
         told.push("…".into());
     }
     if told.is_empty() {
@@ -172,7 +172,7 @@ fn print_states(devices: &[&DeviceView], output: &mut Output) -> io::Result<()> 
         ("ok", "ok"),
         ("unreachable", "unreachable"),
         ("needs-you", "in need of you"),
-        ("home-failed", "failed by store or ledger"),
+        ("collector-failed", "failed by store or ledger"),
         ("never-visited", "never visited"),
     ];
     let told: Vec<String> = told
@@ -219,17 +219,17 @@ fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io
 /// What is left, and for how many devices nobody can say.
 fn still_on(devices: &[DeviceView]) -> String {
     let configured = || devices.iter().filter(|device| device.configured);
-    let standing = configured().flat_map(DeviceView::standing);
-    let standing = standing
+    let remaining = configured().flat_map(DeviceView::remaining);
+    let remaining = remaining
         .map(|(_, count)| count)
         .fold(Count::default(), Count::plus);
     let is_seen = |device: &&DeviceView| matches!(&device.known, Some(known) if known.last_seen.is_some());
     let never_seen = configured().filter(|device| !is_seen(device)).count();
     match never_seen {
-        0 => files_and_bytes(standing),
+        0 => files_and_bytes(remaining),
         _ => format!(
             "{} known; {} never seen",
-            files_and_bytes(standing),
+            files_and_bytes(remaining),
             amount::count(as_u64(never_seen), "device")
         ),
     }

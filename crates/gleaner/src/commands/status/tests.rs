@@ -91,10 +91,10 @@ async fn a_device_in_detail_names_its_files_and_its_passes() {
     };
     let mut all = String::new();
     for device in question.devices().unwrap() {
-        let standing = question.standing(&device).unwrap();
+        let remaining = question.remaining(&device).unwrap();
         let passes = reader.passes(&device.name, 10).unwrap();
         let when = (at(0), Paint::with(false));
-        all += &printed(|output| detail::print(&device, &standing, &passes, when, output));
+        all += &printed(|output| detail::print(&device, &remaining, &passes, when, output));
         all += "--------\n";
     }
     assert_snapshot(&all, include_str!("tests/detail.txt"));

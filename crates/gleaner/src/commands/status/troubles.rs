@@ -16,7 +16,7 @@ use super::view::{DeviceView, State};
 use super::{free_space, times};
 
 /// How many devices of one trouble are named.
-const MOST_NAMED: usize = 8;
+const MAX_NAMED: usize = 8;
 
 /// A disk is told as nearly full if less than one part of so many may still be written.
 const NEARLY_FULL: u64 = 10;
@@ -38,13 +38,13 @@ fn print_home_failures(devices: &[&DeviceView], paint: Paint, output: &mut Outpu
     let mut by_message: BTreeMap<&str, Vec<&DeviceView>> = BTreeMap::new();
     for device in devices
         .iter()
-        .filter(|device| device.state() == State::HomeFailed)
+        .filter(|device| device.state() == State::CollectorFailed)
     {
         let outcome = device
             .known
             .as_ref()
             .and_then(|known| known.last_pass.as_ref()?.outcome.as_ref());
-        if let Some(PassOutcome::HomeFailed { message }) = outcome {
+        if let Some(PassOutcome::CollectorFailed { message }) = outcome {
             by_message.entry(message).or_default().push(device);
         }
     }
@@ -92,7 +92,7 @@ fn print_failures(
         output.line("")?;
         let heading = format!("{} ({})", capitalised(class.meaning()), class.code());
         output.line(paint.tone(Tone::Strong, &heading))?;
-        for device in devices.iter().take(MOST_NAMED) {
+        for device in devices.iter().take(MAX_NAMED) {
             let failure = device.failure();
             // The device may have failed in another way before: the time is not that of the heading.
             let since = failure.as_ref().and_then(|failure| failure.since);
@@ -112,7 +112,7 @@ fn print_failures(
 }
 
 fn print_more(devices: usize, output: &mut Output) -> io::Result<()> {
-    match devices.checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+    match devices.checked_sub(MAX_NAMED).filter(|more| *more > 0) {
         Some(more) => output.line(format_args!("  and {more} more")),
         None => Ok(()),
     }
@@ -129,7 +129,7 @@ fn print_faults(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> i
         output.line("")?;
         let heading = format!("{} ({})", capitalised(reason.text()), reason.code());
         output.line(paint.tone(Tone::Strong, &heading))?;
-        for (device, count) in devices.iter().take(MOST_NAMED) {
+        for (device, count) in devices.iter().take(MAX_NAMED) {
             let files = files_and_bytes(*count);
             output.line(format_args!(
                 "  {}: {files}; see `gleaner status {}`",
@@ -160,7 +160,7 @@ fn print_full_disks(devices: &[&DeviceView], paint: Paint, output: &mut Output) 
         Tone::Strong,
         "Nearly full when last seen: a full device records nothing more",
     ))?;
-    for (device, disk) in full.iter().take(MOST_NAMED) {
+    for (device, disk) in full.iter().take(MAX_NAMED) {
         output.line(format_args!("  {}: {}", device.name, free_space(*disk)))?;
     }
     print_more(full.len(), output)
@@ -203,10 +203,10 @@ fn print_shortcomings(devices: &[&DeviceView], paint: Paint, output: &mut Output
 pub(super) fn named(devices: &[&DeviceView]) -> String {
     let names: Vec<&str> = devices
         .iter()
-        .take(MOST_NAMED)
+        .take(MAX_NAMED)
         .map(|device| device.name.as_str())
         .collect();
-    match devices.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+    match devices.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
         Some(more) => format!("{} and {more} more", names.join(", ")),
         None => names.join(", "),
     }

@@ -30,7 +30,7 @@ pub(super) enum State {
     /// It cannot be reached; it will be served when it can.
     Unreachable(FailureClass),
     /// The store or the ledger failed it.
-    HomeFailed,
+    CollectorFailed,
     /// No pass over it has ended yet.
     NeverVisited,
 }
@@ -42,7 +42,7 @@ impl State {
             Self::Well => "ok",
             Self::Failing(_) | Self::Faults(_) | Self::Partial => "needs-you",
             Self::Unreachable(_) => "unreachable",
-            Self::HomeFailed => "home-failed",
+            Self::CollectorFailed => "collector-failed",
             Self::NeverVisited => "never-visited",
         }
     }
@@ -87,9 +87,9 @@ impl DeviceView {
         let Some(known) = &self.known else {
             return State::NeverVisited;
         };
-        if matches!(&known.last_pass, Some(pass) if matches!(pass.outcome, Some(PassOutcome::HomeFailed { .. })))
+        if matches!(&known.last_pass, Some(pass) if matches!(pass.outcome, Some(PassOutcome::CollectorFailed { .. })))
         {
-            return State::HomeFailed;
+            return State::CollectorFailed;
         }
         let verdict = known.last_verdict.as_ref().and_then(|pass| pass.outcome.as_ref());
         match (verdict, self.faults().next()) {
@@ -116,25 +116,25 @@ impl DeviceView {
             }),
             PassOutcome::Well
             | PassOutcome::Partial
-            | PassOutcome::HomeFailed { .. }
+            | PassOutcome::CollectorFailed { .. }
             | PassOutcome::Interrupted => None,
         }
     }
 
     /// What is left on it, what needs somebody first.
-    pub(super) fn standing(&self) -> Vec<(Reason, Count)> {
-        let mut standing = self
+    pub(super) fn remaining(&self) -> Vec<(Reason, Count)> {
+        let mut remaining = self
             .known
             .as_ref()
-            .map(|known| known.standing.clone())
+            .map(|known| known.remaining.clone())
             .unwrap_or_default();
-        standing.sort_by_key(|(reason, _)| urgency(*reason));
-        standing
+        remaining.sort_by_key(|(reason, _)| urgency(*reason));
+        remaining
     }
 
     /// The reasons for which files of it need somebody.
     pub(super) fn faults(&self) -> impl Iterator<Item = (Reason, Count)> {
-        self.standing()
+        self.remaining()
             .into_iter()
             .filter(|(reason, _)| reason.is_fault())
     }

@@ -18,7 +18,7 @@ use crate::recording::{self, Digest};
 use testbed::Session;
 
 /// More than gleaner ever needs, whatever a device sends.
-const MOST_MEMORY: u64 = 200 << 20;
+const MAX_MEMORY: u64 = 200 << 20;
 
 /// What a busy machine may add to the time of a pass. A watch that bites after minutes is broken.
 const GRACE: Duration = Duration::from_secs(40);
@@ -119,7 +119,7 @@ impl Siege {
         self.assert_fates(&outcome);
         let outcome = outcome.exits(status);
         assert!(
-            outcome.peak_memory < MOST_MEMORY,
+            outcome.peak_memory < MAX_MEMORY,
             "{} MiB of memory\n{}",
             outcome.peak_memory >> 20,
             outcome.told()

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::ports::device::Wanted;
+use engine::ports::device::SmallFileRequest;
 use engine::ports::{
-    Chunk, DigestRequest, Entry, EntryKind, FileFault, FileFaultKind, Inspection, Listed, Move, Openness,
+    Chunk, DigestRequest, Entry, EntryKind, FileFault, FileFaultKind, Inspection, ListingEnd, Move, Openness,
     Session, SurveyItem, WriterCheck,
 };
 use model::{Digest, FailureClass, RelativePath, SourcePath};
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Checked, ensure, path, same, told};
 
 /// Looks at a file that is to be closed any moment.
-const MOST_LOOKS: usize = 100;
+const MAX_LOOKS: usize = 100;
 
 /// A device with an empty source, and a session with it.
 pub trait Place {
@@ -92,7 +92,7 @@ async fn list<P: Place>(place: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
         items
     };
     let (outcome, items) = tokio::join!(place.session().survey(place.source(), sender), collecting);
-    same("how it ended", &outcome.map_err(told)?, &Listed::Whole)?;
+    same("how it ended", &outcome.map_err(told)?, &ListingEnd::Whole)?;
     let mut entries = BTreeMap::new();
     for item in items {
         match item {
@@ -270,7 +270,7 @@ async fn a_file_that_is_held_open_is_told_as_open<P: Place>(place: &P) -> Checke
 
 /// A process that has just been started may have a file open for a moment that its parent had open.
 async fn becomes<P: Place>(place: &P, name: &str, expected: Openness) -> Checked {
-    for _ in 0..MOST_LOOKS {
+    for _ in 0..MAX_LOOKS {
         if look(place, name).await?.openness == expected {
             return Ok(());
         }
@@ -334,7 +334,7 @@ async fn files_come_together_in_their_order<P: Place>(place: &P) -> Checked {
     for (name, bytes) in &files {
         place.write(name, bytes);
         let ((chunks, receiver), (outcome, outcomes)) = (mpsc::unbounded_channel(), oneshot::channel());
-        wanted.push(Wanted {
+        wanted.push(SmallFileRequest {
             path: path(name)?,
             expected_size: size(bytes),
             chunks,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use engine::ports::{
     Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, FolderNumbers, Ledger,
-    MOST_SUSPECTS, Others, PassEnd, PassOutcome, Record, RowId, Sighting, Suspicion,
+    MAX_SUSPECTS, PassEnd, PassOutcome, Record, RowId, Sighting, Suspicion, Unseen,
 };
 use futures_util::future::join_all;
 use model::{
-    DeviceName, Digest, FileState, Identity, LeaveReason, PassId, RelativePath, SourcePath, Timestamp,
+    BatchId, DeviceName, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp,
 };
 
 use super::{Checked, ensure, path, same, told};
@@ -74,7 +74,7 @@ fn record(row: RowId, name: &str, size: u64) -> Result<Record, String> {
         device_digest: true,
         store_name: path(format!("bee/{name}"))?,
         was_there: false,
-        withdrawn: PassId::new("1-1-0"),
+        withdrawn: BatchId::new("1-1-0"),
         at: at(0),
     })
 }
@@ -98,7 +98,7 @@ async fn what_is_recorded_is_remembered_in_the_order_asked_for<P: Place>(place: 
     same("rows", &rows.len(), &2)?;
     let asked = [odd, path("missing")?, path("a")?];
     let found = ledger
-        .remembered(&device("bee")?, &source("/photos")?, &asked)
+        .known_files(&device("bee")?, &source("/photos")?, &asked)
         .await
         .map_err(told)?;
     let found_rows: Vec<Option<RowId>> = found
@@ -132,7 +132,7 @@ async fn of_several_rows_of_a_path_the_newest_is_remembered<P: Place>(place: &P)
     };
     ledger.record(vec![again]).await.map_err(told)?;
     let found = ledger
-        .remembered(&device("bee")?, &source("/photos")?, &[path("a")?])
+        .known_files(&device("bee")?, &source("/photos")?, &[path("a")?])
         .await
         .map_err(told)?;
     let size = found
@@ -150,7 +150,7 @@ async fn devices_and_sources_share_nothing<P: Place>(place: &P) -> Checked {
     for (name, folder) in [("wasp", "/photos"), ("bee", "/videos")] {
         let (name, folder) = (device(name)?, source(folder)?);
         let found = ledger
-            .remembered(&name, &folder, &[path("a")?])
+            .known_files(&name, &folder, &[path("a")?])
             .await
             .map_err(told)?;
         ensure(found == [None], || {
@@ -181,31 +181,31 @@ async fn only_stored_files_that_were_withdrawn_are_told_as_withdrawn<P: Place>(p
         (*first, FileState::Released, None),
         (*third, FileState::Kept, kept),
     ];
-    ledger.settle(settled, at(1)).await.map_err(told)?;
+    ledger.set_states(settled, at(1)).await.map_err(told)?;
     let (bee, photos) = (device("bee")?, source("/photos")?);
     let withdrawn = ledger.withdrawn_rows(&bee, &photos).await.map_err(told)?;
     let told_rows: Vec<RowId> = withdrawn.iter().map(|row| row.row).collect();
     same("withdrawn rows", &told_rows, &vec![*second])?;
     let asked = [path("a")?, path("in place")?];
-    let states = ledger.remembered(&bee, &photos, &asked).await.map_err(told)?;
+    let states = ledger.known_files(&bee, &photos, &asked).await.map_err(told)?;
     let states: Vec<FileState> = states.into_iter().flatten().map(|known| known.state).collect();
     same("states", &states, &vec![FileState::Released, FileState::Kept])
 }
 
-async fn sighted(
+async fn record_sightings(
     ledger: &impl Ledger,
     folder: &str,
     files: &[(&str, u64)],
     seconds: i64,
 ) -> Result<Vec<Timestamp>, String> {
-    sighted_among(ledger, folder, files, Others::Forgotten, seconds).await
+    sighted_among(ledger, folder, files, Unseen::Forget, seconds).await
 }
 
 async fn sighted_among(
     ledger: &impl Ledger,
     folder: &str,
     files: &[(&str, u64)],
-    others: Others,
+    others: Unseen,
     seconds: i64,
 ) -> Result<Vec<Timestamp>, String> {
     let sighting = |(name, size): &(&str, u64)| {
@@ -216,7 +216,7 @@ async fn sighted_among(
     };
     let sightings: Result<Vec<Sighting>, String> = files.iter().map(sighting).collect();
     ledger
-        .sighted(&device("bee")?, &source(folder)?, sightings?, others, at(seconds))
+        .record_sightings(&device("bee")?, &source(folder)?, sightings?, others, at(seconds))
         .await
         .map_err(told)
 }
@@ -225,30 +225,30 @@ async fn a_file_is_sighted_since_it_was_first_seen_like_that<P: Place>(place: &P
     let ledger = place.open();
     same(
         "new",
-        &sighted(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?,
+        &record_sightings(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?,
         &vec![at(0), at(0)],
     )?;
-    let found = sighted(&ledger, "/photos", &[("c", 1), ("b", 2), ("a", 1)], 10).await?;
+    let found = record_sightings(&ledger, "/photos", &[("c", 1), ("b", 2), ("a", 1)], 10).await?;
     same(
         "another, a changed one and an old one",
         &found,
         &vec![at(10), at(10), at(0)],
     )?;
-    let found = sighted(&ledger, "/photos", &[("a", 1)], -5).await?;
+    let found = record_sightings(&ledger, "/photos", &[("a", 1)], -5).await?;
     same("after the clock was set back", &found, &vec![at(-5)])?;
     same(
         "from then on",
-        &sighted(&ledger, "/photos", &[("a", 1)], 6).await?,
+        &record_sightings(&ledger, "/photos", &[("a", 1)], 6).await?,
         &vec![at(-5)],
     )
 }
 
 async fn sightings_that_are_not_repeated_are_forgotten<P: Place>(place: &P) -> Checked {
     let ledger = place.open();
-    sighted(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?;
-    sighted(&ledger, "/photos", &[("b", 1)], 1).await?;
-    sighted(&ledger, "/videos", &[], 2).await?;
-    let found = sighted(&ledger, "/photos", &[("a", 1), ("b", 1)], 3).await?;
+    record_sightings(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?;
+    record_sightings(&ledger, "/photos", &[("b", 1)], 1).await?;
+    record_sightings(&ledger, "/videos", &[], 2).await?;
+    let found = record_sightings(&ledger, "/photos", &[("a", 1), ("b", 1)], 3).await?;
     same(
         "one that was gone and one that was not",
         &found,
@@ -258,10 +258,10 @@ async fn sightings_that_are_not_repeated_are_forgotten<P: Place>(place: &P) -> C
 
 async fn sightings_that_a_cut_listing_did_not_repeat_are_kept<P: Place>(place: &P) -> Checked {
     let ledger = place.open();
-    sighted(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?;
-    let found = sighted_among(&ledger, "/photos", &[("b", 2), ("c", 1)], Others::Kept, 1).await?;
+    record_sightings(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?;
+    let found = sighted_among(&ledger, "/photos", &[("b", 2), ("c", 1)], Unseen::Retain, 1).await?;
     same("a changed one and a new one", &found, &vec![at(1), at(1)])?;
-    let found = sighted(&ledger, "/photos", &[("a", 1), ("b", 2), ("c", 1)], 2).await?;
+    let found = record_sightings(&ledger, "/photos", &[("a", 1), ("b", 2), ("c", 1)], 2).await?;
     same("all of them", &found, &vec![at(0), at(1), at(1)])
 }
 
@@ -288,7 +288,7 @@ fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
         stored: (0, 0),
         took: Duration::from_secs(1),
         report,
-        standing: None,
+        remaining: None,
     })
 }
 
@@ -340,7 +340,7 @@ async fn suspects_are_known_by_how_often_and_in_which_order_they_were_noted<P: P
     let (bee, photos) = (device("bee")?, source("/photos")?);
     let paths = |names: &[&str]| names.iter().map(path).collect::<Result<Vec<_>, _>>();
     same("before any", &suspects(&ledger, "/photos").await?, &vec![])?;
-    let nobody = ledger.acquit(&bee, &photos, paths(&["a"])?);
+    let nobody = ledger.clear_suspects(&bee, &photos, paths(&["a"])?);
     nobody.await.map_err(told)?;
     for (of, names) in [
         ("/photos", ["a", "b"]),
@@ -348,10 +348,10 @@ async fn suspects_are_known_by_how_often_and_in_which_order_they_were_noted<P: P
         ("/photos", ["c", "a"]),
     ] {
         let of = source(of)?;
-        let noted = ledger.suspect(&bee, &of, paths(&names)?);
+        let noted = ledger.record_suspects(&bee, &of, paths(&names)?);
         noted.await.map_err(told)?;
     }
-    let cleared = ledger.acquit(&bee, &photos, paths(&["c", "d"])?);
+    let cleared = ledger.clear_suspects(&bee, &photos, paths(&["c", "d"])?);
     cleared.await.map_err(told)?;
     drop(ledger);
 
@@ -378,12 +378,12 @@ async fn suspects_are_known_by_how_often_and_in_which_order_they_were_noted<P: P
         "the order says nothing over several sources".to_owned()
     })?;
 
-    let many: Result<Vec<_>, _> = (0..MOST_SUSPECTS)
+    let many: Result<Vec<_>, _> = (0..MAX_SUSPECTS)
         .map(|number| path(format!("f{number}")))
         .collect();
-    ledger.suspect(&bee, &photos, many?).await.map_err(told)?;
+    ledger.record_suspects(&bee, &photos, many?).await.map_err(told)?;
     let kept = suspects(&ledger, "/photos").await?;
-    same("how many are kept", &kept.len(), &MOST_SUSPECTS)?;
+    same("how many are kept", &kept.len(), &MAX_SUSPECTS)?;
     let is_old = |(path, _): &(RelativePath, Suspicion)| !path.to_string().starts_with('f');
     ensure(!kept.iter().any(is_old), || "the oldest are kept".to_owned())
 }
@@ -455,19 +455,19 @@ async fn what_was_answered_is_there_for_the_next_process<P: Place>(place: &P) ->
     let first = place.open();
     let (id, pass) = (first.id().clone(), begin(&first).await?);
     let rows = first.record(vec![record(pass, "a", 10)?]).await.map_err(told)?;
-    sighted(&first, "/photos", &[("b", 1)], 0).await?;
+    record_sightings(&first, "/photos", &[("b", 1)], 0).await?;
     drop(first);
     let second = place.open();
     same("id", second.id(), &id)?;
     let found = second
-        .remembered(&device("bee")?, &source("/photos")?, &[path("a")?])
+        .known_files(&device("bee")?, &source("/photos")?, &[path("a")?])
         .await
         .map_err(told)?;
     let row = found.into_iter().flatten().next().map(|known| known.row);
     same("row", &row, &rows.first().copied())?;
     same(
         "sightings",
-        &sighted(&second, "/photos", &[("b", 1)], 9).await?,
+        &record_sightings(&second, "/photos", &[("b", 1)], 9).await?,
         &vec![at(0)],
     )?;
     ensure(begin(&second).await? != pass, || {
@@ -487,7 +487,7 @@ async fn records_made_at_the_same_time_have_rows_of_their_own<P: Place>(place: &
     let rows = rows?;
     let asked: Result<Vec<RelativePath>, String> = names.iter().map(path).collect();
     let found = ledger
-        .remembered(&device("bee")?, &source("/photos")?, &asked?)
+        .known_files(&device("bee")?, &source("/photos")?, &asked?)
         .await
         .map_err(told)?;
     let found: Vec<RowId> = found.into_iter().flatten().map(|known| known.row).collect();

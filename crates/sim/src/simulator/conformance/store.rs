@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use engine::ports::{
-    Chunk, Destination, Obstacle, Placed, Publication, PublishFault, Reproof, Room, SealedFile, StagingKey,
-    Store,
+    Chunk, Destination, Obstacle, Placement, Publication, PublishFault, Reproof, Room, SealedFile,
+    StagingKey, Store,
 };
 use model::{Digest, RelativePath, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -105,7 +105,7 @@ async fn publish<S: Store>(
     store: &S,
     bytes: &[u8],
     name: &str,
-) -> Result<Result<Placed, PublishFault>, String> {
+) -> Result<Result<Placement, PublishFault>, String> {
     let sealed = seal(store, bytes).await?;
     let answers = store
         .publish(vec![publication(&sealed, name)?])
@@ -149,7 +149,7 @@ async fn what_is_published_is_visible_and_whole<P: Place>(place: &P) -> Checked 
         same(
             name,
             &publish(&store, &content(size), name).await?,
-            &Ok(Placed::New),
+            &Ok(Placement::New),
         )?;
         same(name, &place.visible(name), &Some(content(size)))?;
     }
@@ -162,7 +162,7 @@ async fn a_name_that_is_taken_is_never_replaced<P: Place>(place: &P) -> Checked 
     same(
         "the same",
         &publish(&store, b"what was there before", "a").await?,
-        &Ok(Placed::Same),
+        &Ok(Placement::Same),
     )?;
     same(
         "other content",
@@ -221,7 +221,7 @@ async fn of_two_that_want_one_name_one_gets_it<P: Place>(place: &P) -> Checked {
     same(
         "answers",
         &answers,
-        &vec![Ok(Placed::New), Err(PublishFault::Taken)],
+        &vec![Ok(Placement::New), Err(PublishFault::Taken)],
     )
 }
 
@@ -272,7 +272,7 @@ async fn retiring_leaves_what_is_published<P: Place>(place: &P) -> Checked {
         .publish(vec![publication(&sealed, "a")?])
         .await
         .map_err(told)?;
-    same("answers", &answers, &vec![Ok(Placed::New)])?;
+    same("answers", &answers, &vec![Ok(Placement::New)])?;
     store.retire(vec![sealed]).await.map_err(told)?;
     same("what is there", &place.visible("a"), &Some(b"what".to_vec()))?;
     same("files in staging", &place.staged(), &0)
@@ -404,7 +404,7 @@ async fn a_folder_that_cannot_be_linked_to_from_staging_gets_its_files<P: Place>
                 .map_err(told)?;
             let wanted = publication(&sealed, &format!("day/hour/{name}"))?;
             let answers = store.publish(vec![wanted]).await.map_err(told)?;
-            same("answers", &answers, &vec![Ok(Placed::New)])?;
+            same("answers", &answers, &vec![Ok(Placement::New)])?;
             store.retire(vec![sealed]).await.map_err(told)?;
             same(
                 "what is there",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use engine::ports::{Listed, SurveyItem, SurveySender};
+use engine::ports::{ListingEnd, SurveyItem, SurveySender};
 use tokio::time::sleep;
 
 use super::STEP;
@@ -46,7 +46,7 @@ const ENTRIES: usize = 32;
 
 impl Reach {
     /// Names what there is, as long as somebody listens.
-    pub(super) async fn list(&self, listing: Listing, items: SurveySender) -> Listed {
+    pub(super) async fn list(&self, listing: Listing, items: SurveySender) -> ListingEnd {
         let pause = self.on_device(|state| state.faults.pause_before_each_name).await;
         let (at_once, step) = if pause.is_zero() {
             (ENTRIES, STEP)
@@ -54,7 +54,7 @@ impl Reach {
             (1, pause)
         };
         if items.send(listing.ahead).await.is_err() {
-            return Listed::Whole;
+            return ListingEnd::Whole;
         }
         for names in listing.names.chunks(at_once) {
             sleep(step).await;
@@ -64,7 +64,7 @@ impl Reach {
             });
             let entries = entries.await;
             if items.send(entries).await.is_err() {
-                return Listed::Whole;
+                return ListingEnd::Whole;
             }
             if !pause.is_zero() {
                 self.note_arrival();
@@ -74,7 +74,7 @@ impl Reach {
     }
 
     /// What follows once all is named.
-    async fn end_listing(&self, items: SurveySender) -> Listed {
+    async fn end_listing(&self, items: SurveySender) -> ListingEnd {
         let (faults, now) = self.on_device(|state| (state.faults.clone(), state.now())).await;
         let modified = now.minus(Duration::from_hours(1));
         if let Some(name) = faults.invents.and_then(|name| invented(name, modified)) {
@@ -83,6 +83,6 @@ impl Reach {
         if faults.lists_without_end {
             std::future::pending::<()>().await;
         }
-        faults.gives_up_listing.map_or(Listed::Whole, Listed::Cut)
+        faults.gives_up_listing.map_or(ListingEnd::Whole, ListingEnd::Cut)
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use engine::ports::{
-    ClockReading, DeviceReport, DiskUse, Ledger as _, PassEnd, PassOutcome, Reason, Record, RowId, Standing,
-    StandingFile, WriterCheck,
+    ClockReading, DeviceReport, DiskUse, Ledger as _, PassEnd, PassOutcome, Reason, Record, Remaining,
+    RemainingFile, RowId, WriterCheck,
 };
 use ledger::{OpenOptions, Reader, SqliteLedger};
 use model::{
-    DeviceName, Digest, FailureClass, FileState, Identity, LeaveReason, LedgerId, PassId, RelativePath,
+    BatchId, DeviceName, Digest, FailureClass, FileState, Identity, LeaveReason, LedgerId, RelativePath,
     SourcePath, StoreId, Timestamp, WaitReason,
 };
 
@@ -75,7 +75,7 @@ pub(in crate::commands) fn record(device: &str, path: impl AsRef<[u8]>) -> Recor
         digest: Digest::from_bytes([0xa5; 32]),
         device_digest: true,
         was_there: false,
-        withdrawn: PassId::new("b1"),
+        withdrawn: BatchId::new("b1"),
         at: at(-3600),
     }
 }
@@ -103,7 +103,7 @@ async fn pass(
         stored: (0, 0),
         took: Duration::from_secs(10),
         report: None,
-        standing: None,
+        remaining: None,
     };
     more(&mut end);
     ledger.finish_pass(end).await.unwrap();
@@ -140,15 +140,15 @@ fn report(seconds: i64, available: u64, shortcomings: &[&str]) -> DeviceReport {
     }
 }
 
-fn standing(files: &[(&str, Reason, Option<&str>)], totals: &[(Reason, u64, u64)]) -> Standing {
-    let file = |&(path, reason, detail): &(&str, Reason, Option<&str>)| StandingFile {
+fn remaining(files: &[(&str, Reason, Option<&str>)], totals: &[(Reason, u64, u64)]) -> Remaining {
+    let file = |&(path, reason, detail): &(&str, Reason, Option<&str>)| RemainingFile {
         source: source(),
         path: path.into(),
         reason,
         size: 1_000_000,
         detail: detail.map(str::to_owned),
     };
-    Standing {
+    Remaining {
         files: files.iter().map(file).collect(),
         totals: totals.to_vec(),
     }
@@ -175,7 +175,7 @@ pub(super) async fn a_day() -> Past {
         .await
         .unwrap();
     let released = rows.iter().take(2).map(|row| (*row, FileState::Released, None));
-    ledger.settle(released.collect(), at(-3500)).await.unwrap();
+    ledger.set_states(released.collect(), at(-3500)).await.unwrap();
     pass(&ledger, "raspberry1", 3600, PassOutcome::Well, |end| {
         end.stored = (3, 7_037_034);
         end.released = (2, 4_691_356);
@@ -195,7 +195,7 @@ pub(super) async fn a_day() -> Past {
             ("day/5.jpg", settling, None),
             ("latest", link, None),
         ];
-        end.standing = Some(standing(
+        end.remaining = Some(remaining(
             &files,
             &[(settling, 2, 2_000_000), (open, 1, 9), (link, 1, 0)],
         ));
@@ -239,10 +239,10 @@ async fn troubled_devices(ledger: &SqliteLedger) {
             ("private/a\\x1b.jpg", unreadable, denied),
             ("private/b.jpg", unreadable, denied),
         ];
-        end.standing = Some(standing(&files, &[(settling, 1, 5), (unreadable, 2, 2_000_000)]));
+        end.remaining = Some(remaining(&files, &[(settling, 1, 5), (unreadable, 2, 2_000_000)]));
     })
     .await;
-    let no_space = PassOutcome::HomeFailed {
+    let no_space = PassOutcome::CollectorFailed {
         message: "the store /store is full".into(),
     };
     pass(ledger, "raspberry5", 50, no_space, |_| ()).await;
@@ -254,7 +254,7 @@ async fn troubled_devices(ledger: &SqliteLedger) {
             unproved,
             Some("what was received has another digest"),
         )];
-        end.standing = Some(standing(&files, &[(unproved, 1, 1_000_000)]));
+        end.remaining = Some(remaining(&files, &[(unproved, 1, 1_000_000)]));
     })
     .await;
     pass(ledger, "old-one", 700_000, PassOutcome::Well, |_| ()).await;

@@ -1,33 +1,36 @@
 //! What is left on a device: replaced by each pass that saw all of it.
 
-use engine::ports::{Reason, Standing, StandingFile};
+use engine::ports::{Reason, Remaining, RemainingFile};
 use rusqlite::{Connection, Row, named_params};
 
 use crate::names;
 use crate::values::{self, bits};
 
 /// Replaces what is known. Where nothing has changed, which is the most frequent case, nothing is written.
-pub(crate) fn replace(ledger: &Connection, device: i64, standing: &Standing) -> rusqlite::Result<()> {
-    if files(ledger, device, standing.files.len().saturating_add(1))? != standing.files {
-        write_files(ledger, device, &standing.files)?;
+pub(crate) fn replace(ledger: &Connection, device: i64, remaining: &Remaining) -> rusqlite::Result<()> {
+    if files(ledger, device, remaining.files.len().saturating_add(1))? != remaining.files {
+        write_files(ledger, device, &remaining.files)?;
     }
-    if totals(ledger, device)? != standing.totals {
-        write_totals(ledger, device, &standing.totals)?;
+    if totals(ledger, device)? != remaining.totals {
+        write_totals(ledger, device, &remaining.totals)?;
     }
     Ok(())
 }
 
 /// The first `limit` of the files that are left.
-pub(crate) fn files(ledger: &Connection, device: i64, limit: usize) -> rusqlite::Result<Vec<StandingFile>> {
+pub(crate) fn files(ledger: &Connection, device: i64, limit: usize) -> rusqlite::Result<Vec<RemainingFile>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     ledger
-        .prepare_cached(include_str!("sql/read/standing.sql"))?
-        .query_map(named_params! { ":device": device, ":limit": limit }, standing_row)?
+        .prepare_cached(include_str!("sql/read/remaining.sql"))?
+        .query_map(
+            named_params! { ":device": device, ":limit": limit },
+            remaining_row,
+        )?
         .collect()
 }
 
-fn standing_row(row: &Row<'_>) -> rusqlite::Result<StandingFile> {
-    Ok(StandingFile {
+fn remaining_row(row: &Row<'_>) -> rusqlite::Result<RemainingFile> {
+    Ok(RemainingFile {
         source: values::source(row, "source")?,
         path: row.get("path")?,
         reason: values::reason(row)?,
@@ -40,7 +43,7 @@ fn standing_row(row: &Row<'_>) -> rusqlite::Result<StandingFile> {
 pub(crate) fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, u64, u64)>> {
     ledger
         .prepare_cached(
-            "SELECT reason, files, bytes FROM standing_total WHERE device = :device ORDER BY position",
+            "SELECT reason, files, bytes FROM remaining_total WHERE device = :device ORDER BY position",
         )?
         .query_map(named_params! { ":device": device }, |row| {
             Ok((
@@ -52,11 +55,11 @@ pub(crate) fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(
         .collect()
 }
 
-fn write_files(ledger: &Connection, device: i64, files: &[StandingFile]) -> rusqlite::Result<()> {
+fn write_files(ledger: &Connection, device: i64, files: &[RemainingFile]) -> rusqlite::Result<()> {
     ledger
-        .prepare_cached("DELETE FROM standing WHERE device = :device")?
+        .prepare_cached("DELETE FROM remaining WHERE device = :device")?
         .execute(named_params! { ":device": device })?;
-    let mut insert = ledger.prepare_cached(include_str!("sql/write/standing.sql"))?;
+    let mut insert = ledger.prepare_cached(include_str!("sql/write/remaining.sql"))?;
     for (position, file) in (0_i64..).zip(files) {
         insert.execute(named_params! {
             ":device": device,
@@ -73,9 +76,9 @@ fn write_files(ledger: &Connection, device: i64, files: &[StandingFile]) -> rusq
 
 fn write_totals(ledger: &Connection, device: i64, totals: &[(Reason, u64, u64)]) -> rusqlite::Result<()> {
     ledger
-        .prepare_cached("DELETE FROM standing_total WHERE device = :device")?
+        .prepare_cached("DELETE FROM remaining_total WHERE device = :device")?
         .execute(named_params! { ":device": device })?;
-    let mut insert = ledger.prepare_cached(include_str!("sql/write/standing_total.sql"))?;
+    let mut insert = ledger.prepare_cached(include_str!("sql/write/remaining_total.sql"))?;
     for (position, (reason, files, bytes)) in (0_i64..).zip(totals) {
         insert.execute(named_params! {
             ":device": device,

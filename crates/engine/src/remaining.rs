@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use model::SourcePath;
 
-use crate::ports::{Reason, Standing, StandingFile};
+use crate::ports::{Reason, Remaining, RemainingFile};
 
 /// How many files of one reason are named one by one; the totals count all.
 const NAMED_PER_REASON: usize = 200;
 
 /// What is left on a device, as it is found out.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct StandingBook {
-    files: Vec<StandingFile>,
+pub(crate) struct RemainingTally {
+    files: Vec<RemainingFile>,
     totals: BTreeMap<Reason, (u64, u64)>,
 }
 
-impl StandingBook {
+impl RemainingTally {
     /// Notes a file that is left. `path` is escaped.
     pub(crate) fn note(
         &mut self,
@@ -30,7 +30,7 @@ impl StandingBook {
         total.0 += 1;
         total.1 = total.1.saturating_add(size);
         if total.0 <= u64::try_from(NAMED_PER_REASON).unwrap_or(u64::MAX) {
-            self.files.push(StandingFile {
+            self.files.push(RemainingFile {
                 source: source.clone(),
                 path,
                 reason,
@@ -70,13 +70,13 @@ impl StandingBook {
     }
 
     /// As the ledger takes it.
-    pub(crate) fn into_standing(self) -> Standing {
+    pub(crate) fn into_remaining(self) -> Remaining {
         let totals = self
             .totals
             .into_iter()
             .map(|(reason, (files, bytes))| (reason, files, bytes))
             .collect();
-        Standing {
+        Remaining {
             files: self.files,
             totals,
         }

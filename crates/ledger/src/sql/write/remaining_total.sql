@@ -1,0 +1,1 @@
+INSERT INTO remaining_total (device, position, reason, files, bytes) VALUES (:device, :position, :reason, :files, :bytes);

@@ -1,2 +1,0 @@
-INSERT INTO standing (device, position, source, path, reason, size, detail)
-VALUES (:device, :position, :source, :path, :reason, :size, :detail);

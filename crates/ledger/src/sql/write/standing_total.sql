@@ -1,1 +1,0 @@
-INSERT INTO standing_total (device, position, reason, files, bytes) VALUES (:device, :position, :reason, :files, :bytes);
