@@ -59,7 +59,10 @@ pub(crate) fn hold(input: &[u8]) {
 fn path_and_size(text: &[u8]) -> Option<(RelativePath, u64)> {
     let text = String::from_utf8_lossy(text);
     let (path, size) = text.split_once('=').unwrap_or((&text, ""));
-    Some((RelativePath::new(path).ok()?, size.parse().unwrap_or(SMALL_FILE_MAX)))
+    Some((
+        RelativePath::new(path).ok()?,
+        size.parse().unwrap_or(SMALL_FILE_MAX),
+    ))
 }
 
 /// Asks all questions in turn, and tells what came of each.

@@ -7,8 +7,9 @@
 //! corrected since, and the next name takes its place in the order.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use model::{DeviceName, FailureClass, SourcePath, Timestamp};
 use tokio::sync::Notify;
@@ -149,7 +150,7 @@ impl Claims {
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock()
     }
 }
 

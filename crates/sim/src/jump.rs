@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use russh::keys::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
@@ -70,10 +72,7 @@ impl SimulatedJump {
 
     /// Lets clients through to this port of 127.0.0.1 from now on.
     pub fn permit(&self, port: u16) {
-        self.permitted
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(port);
+        self.permitted.write().insert(port);
     }
 
     /// Where it listens.
@@ -126,11 +125,7 @@ impl Handler for JumpSession {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), russh::Error> {
-        let permitted = self
-            .permitted
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let permitted = self.permitted.read().clone();
         let port = u16::try_from(port).ok().filter(|port| permitted.contains(port));
         let (true, Some(port)) = (matches!(host, "localhost" | "127.0.0.1"), port) else {
             reply.reject(refusal(PROHIBITED, "open failed")).await;

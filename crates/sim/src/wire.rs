@@ -3,10 +3,11 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{future::Future, sync::Arc};
+
+use parking_lot::Mutex;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -90,7 +91,7 @@ impl Link {
             cut.sent.fetch_add(bytes, Ordering::AcqRel);
         }
         if let Some(pace) = &self.pace {
-            let mut free_at = pace.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut free_at = pace.free_at.lock();
             let nanoseconds = u128::from(bytes) * 1_000_000_000 / u128::from(pace.bytes_per_second);
             let busy = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
             *free_at = (*free_at).max(Instant::now()) + busy;
@@ -100,7 +101,7 @@ impl Link {
     /// When a slow link is free again, if it is not now.
     fn busy_until(&self) -> Option<Instant> {
         let pace = self.pace.as_ref()?;
-        let free_at = *pace.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let free_at = *pace.free_at.lock();
         (free_at > Instant::now()).then_some(free_at)
     }
 }

@@ -6,9 +6,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, absolute};
 use std::pin::Pin;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use engine::ports::device::{ConnectHints, DeviceFailure, Devices};
 use model::{DeviceName, FailureClass, SourcePath};
@@ -183,9 +185,7 @@ impl Reach {
     }
 
     fn known_without_commands(&self) -> MutexGuard<'_, HashSet<DeviceName>> {
-        self.without_commands
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.without_commands.lock()
     }
 
     async fn connect_asking(
@@ -256,14 +256,14 @@ impl Reach {
     /// The way to a device; asked of ssh once.
     async fn route(&self, target: &Target) -> Result<Route, DeviceFailure> {
         let known = {
-            let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+            let routes = self.routes.lock();
             routes.get(&target.name).cloned()
         };
         if let Some(route) = known {
             return Ok(route);
         }
         let found = route(&self.client, target).await?;
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = self.routes.lock();
         routes.insert(target.name.clone(), found.clone());
         Ok(found)
     }

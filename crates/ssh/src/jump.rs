@@ -9,8 +9,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use tokio::process::Child;
 use tokio::sync::OnceCell;
@@ -58,7 +60,7 @@ pub(crate) struct JumpConnection {
 impl Jumps {
     /// The group of a device that comes now.
     pub(crate) fn join(&self, jump: &JumpHost) -> Arc<Group> {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest = self.newest.lock();
         if let Some(group) = newest.get(jump).filter(|group| group.takes_one_more()) {
             return Arc::clone(group);
         }
@@ -79,7 +81,7 @@ impl Group {
             Some(None) => true,
             None => false,
         };
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock();
         let takes = !is_over && *places > 0;
         *places -= usize::from(takes);
         takes

@@ -1,6 +1,8 @@
 //! What ssh writes to its standard error: how far it has come, and why it ends.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
@@ -37,7 +39,7 @@ impl LastWords {
 
     /// What has come so far.
     pub(crate) fn text(&self) -> String {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock();
         String::from_utf8_lossy(&kept).into_owned()
     }
 
@@ -72,7 +74,7 @@ async fn read(
     let mut buffer = [0; 2048];
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
         let authenticated = {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = kept.lock();
             kept.extend_from_slice(buffer.get(..length).unwrap_or_default());
             let excess = kept.len().saturating_sub(KEPT);
             kept.drain(..excess);

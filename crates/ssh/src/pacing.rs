@@ -1,8 +1,10 @@
 //! Keeps the number of unauthenticated connections to one host below what its sshd takes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -42,7 +44,7 @@ impl Pacing {
 
     async fn turn_of(&self, queue: String, at_once: usize) -> Turn {
         let queue = {
-            let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queues = self.queues.lock();
             let queue = queues.entry(queue);
             queue.or_insert_with(|| Arc::new(Semaphore::new(at_once))).clone()
         };

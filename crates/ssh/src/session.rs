@@ -19,9 +19,11 @@ mod withdraw;
 
 use std::collections::HashSet;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use engine::ports::device::{
     Abilities, ChunkSender, ConfirmResult, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault,

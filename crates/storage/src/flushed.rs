@@ -1,7 +1,8 @@
 //! Which folders are known to be durable under their names.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::disk::NodeIdentity;
 
@@ -29,6 +30,6 @@ impl Flushed {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, NodeIdentity>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

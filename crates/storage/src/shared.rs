@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use engine::ports::{Clock, StoreError};
 use model::names::CONTROL_FOLDER;
@@ -92,13 +94,13 @@ impl<D: Disk> Shared<D> {
 
     /// The folders of the store, as they were when it was last found fit.
     pub(crate) fn handles(&self) -> Arc<Handles<D>> {
-        Arc::clone(&self.handles.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.handles.read())
     }
 
     /// Goes over to the folders of the same store mounted anew.
     pub(crate) fn replace_handles(&self, handles: Handles<D>) {
         self.forget_areas();
-        *self.handles.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(handles);
+        *self.handles.write() = Arc::new(handles);
     }
 
     /// Makes, renames or removes a name in the staging folders, which all threads share.
@@ -106,7 +108,7 @@ impl<D: Disk> Shared<D> {
     /// Linux lets one thread at a time change a folder, and the others spin until it is done: 32 threads on 2 cores that make, flush and
     /// read back 10,000 small files cost 4.4 s of CPU, and 2.1 s when they take turns here, where those that wait sleep.
     pub(crate) fn in_turn<T>(&self, change: impl FnOnce() -> T) -> T {
-        let _turn = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.naming.lock();
         change()
     }
 
@@ -173,7 +175,7 @@ impl Drop for Token {
 }
 
 fn lock<T>(set: &Mutex<HashSet<T>>) -> MutexGuard<'_, HashSet<T>> {
-    set.lock().unwrap_or_else(PoisonError::into_inner)
+    set.lock()
 }
 
 /// The folders that every file passes through, held open: they also pin the file system, so that no file can ever go to

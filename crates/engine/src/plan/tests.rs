@@ -271,7 +271,7 @@ fn a_folder_may_go_that_is_untouched_for_a_day_by_a_clock_that_is_trusted_and_ho
 #[test]
 fn the_codes_of_decisions_stay_as_they_are() {
     let file = candidate("a");
-    let row = remembered(file.identity, FileState::Stored);
+    let row = known_file(file.identity, FileState::Stored);
     for (decision, code) in [
         (Decision::Withdraw(None), "gather"),
         (
@@ -286,7 +286,7 @@ fn the_codes_of_decisions_stay_as_they_are() {
     }
 }
 
-fn known_files(identity: Identity, state: FileState) -> KnownFile {
+fn known_file(identity: Identity, state: FileState) -> KnownFile {
     let store_name = RelativePath::new("a").unwrap();
     KnownFile {
         row: RowId(7),
@@ -311,7 +311,7 @@ fn candidate(current_path: &str) -> Candidate {
 #[test]
 fn a_row_spares_a_fetch_only_for_the_very_same_withdrawn_file() {
     let withdrawn = candidate(".gleaner-withdrawn/ours/p/a");
-    let row = remembered(withdrawn.identity, FileState::Stored);
+    let row = known_file(withdrawn.identity, FileState::Stored);
     assert_eq!(
         decide(&withdrawn, Some(&row), &rules(), full_abilities()),
         Decision::ProveAgain(Box::new(row.clone()))
@@ -320,7 +320,7 @@ fn a_row_spares_a_fetch_only_for_the_very_same_withdrawn_file() {
         changed: Some(Timestamp::from_seconds(NOW)),
         ..withdrawn.identity
     };
-    let other = remembered(touched, FileState::Stored);
+    let other = known_file(touched, FileState::Stored);
     assert_eq!(
         decide(&withdrawn, Some(&other), &rules(), full_abilities()),
         Decision::Resume
@@ -339,7 +339,7 @@ fn a_row_spares_a_fetch_only_for_the_very_same_withdrawn_file() {
         identity: vague,
         ..withdrawn
     };
-    let vague_row = remembered(vague, FileState::Stored);
+    let vague_row = known_file(vague, FileState::Stored);
     assert_eq!(
         decide(&vague_candidate, Some(&vague_row), &rules(), full_abilities()),
         Decision::Resume
@@ -353,7 +353,7 @@ fn what_is_kept_is_stored_once() {
         release: ReleaseRule::Keep,
         ..rules()
     };
-    let row = remembered(file.identity, FileState::Kept);
+    let row = known_file(file.identity, FileState::Kept);
     assert_eq!(
         decide(&file, None, &keep, full_abilities()),
         Decision::GatherInPlace(LeaveReason::KeptByRule)

@@ -23,14 +23,10 @@ pub(crate) fn folders_of_batch<W: World>(visit: &Visit<'_, W>, gone: &[RelativeP
         }
         let folders = withdrawn::folders_of(place);
         batch_folders.extend(folders.batch);
-        if let Ok(mut shared) = visit.shared_folders.lock() {
-            shared.extend(folders.shared);
-        }
+        visit.shared_folders.lock().extend(folders.shared);
     }
-    if visit.is_last_batch.load(Ordering::Relaxed)
-        && let Ok(mut shared) = visit.shared_folders.lock()
-    {
-        batch_folders.extend(std::mem::take(&mut *shared));
+    if visit.is_last_batch.load(Ordering::Relaxed) {
+        batch_folders.extend(std::mem::take(&mut *visit.shared_folders.lock()));
     }
     innermost_first(batch_folders)
 }
@@ -41,9 +37,7 @@ pub(crate) async fn finish<W: World>(
     source: &SourcePath,
     mut folders: Vec<RelativePath>,
 ) -> Result<(), PassError> {
-    if let Ok(mut shared) = visit.shared_folders.lock() {
-        folders.extend(std::mem::take(&mut *shared));
-    }
+    folders.extend(std::mem::take(&mut *visit.shared_folders.lock()));
     if !folders.is_empty() {
         visit
             .session

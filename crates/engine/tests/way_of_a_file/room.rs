@@ -14,7 +14,7 @@ async fn batches_go_on_while_the_store_is_asked_for_room() {
     let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"one"[..])).collect();
     let world = TestWorld::with_files(&files);
     let watch = world.watch.clone();
-    let before_batches = move || watch.lock().unwrap().tells_room_late = true;
+    let before_batches = move || watch.lock().tells_room_late = true;
     world.device().before_next(Survey, move |_| before_batches());
     world.sweep().await;
     assert!(world.on_device().is_empty());

@@ -1,6 +1,8 @@
 //! The simulator's store, watched: what is asked of it, and answers that are hard to bring about otherwise.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use engine::ports::{
@@ -40,7 +42,7 @@ impl WatchedStore {
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap()
+        self.watch.lock()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The simulator's world with one collector, and what a test does and sees there.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::event::{Event, Reporter};
@@ -10,6 +10,7 @@ use engine::ports::Reason;
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World};
 use model::FileState;
+use parking_lot::{Mutex, MutexGuard};
 use sim::simulator::book::Naming;
 use sim::simulator::clock::SimulatedClock;
 use sim::simulator::device::{DeviceState, Kind, Request};
@@ -68,11 +69,11 @@ impl TestWorld {
 
     /// What a test wants of the store, and sees of it.
     pub(crate) fn store(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap()
+        self.watch.lock()
     }
 
     pub(crate) fn events(&self) -> MutexGuard<'_, Vec<Event>> {
-        self.events.0.lock().unwrap()
+        self.events.0.lock()
     }
 
     pub(crate) fn ledger(&self) -> &ModelLedger {
@@ -288,6 +289,6 @@ struct Events(Arc<Mutex<Vec<Event>>>);
 
 impl Reporter for Events {
     fn report(&self, event: &Event) {
-        self.0.lock().unwrap().push(event.clone());
+        self.0.lock().push(event.clone());
     }
 }

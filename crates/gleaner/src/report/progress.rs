@@ -1,8 +1,9 @@
 //! Progress on a terminal: one bar for each device that is at work, and one for all.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use engine::event::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -121,7 +122,7 @@ impl Bars {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -14,7 +14,7 @@ async fn a_sighting_is_as_old_as_the_identity_is_unchanged() {
         };
         names.iter().map(sighting).collect()
     };
-    let sighted = async |names: &[(&str, u64)], seconds| {
+    let record_sightings = async |names: &[(&str, u64)], seconds| {
         ledger
             .record_sightings(
                 &device("pi1"),

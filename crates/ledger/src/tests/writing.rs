@@ -197,7 +197,7 @@ fn a_statement_is_compiled_once_however_many_files_are_settled() {
     let records: Vec<_> = (0..10).map(|number| record("pi1", &number.to_string())).collect();
     let rows = crate::records::record(ledger, &records).unwrap();
     for row in rows {
-        crate::records::settle(ledger, &[(row, FileState::Released, None)], at(0)).unwrap();
+        crate::records::set_states(ledger, &[(row, FileState::Released, None)], at(0)).unwrap();
     }
     for text in [
         include_str!("../sql/read/row.sql"),

@@ -1,8 +1,10 @@
 //! The state that callers, reader and writer share.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{Notify, oneshot};
@@ -199,7 +201,7 @@ impl Connection {
 
     /// Nothing under this lock can panic half-way through a change, so a poisoned lock is as good as any.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -8,7 +8,9 @@ mod naming;
 mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use model::{Digest, FileState};
 use sha2::{Digest as _, Sha256};
@@ -358,7 +360,7 @@ impl Book {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -5,8 +5,10 @@ mod kind;
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use engine::ports::{Abilities, Openness, WriterCheck};
 use model::{Identity, Timestamp};
@@ -108,7 +110,7 @@ impl Device {
 
     /// Looks at it, or changes it.
     pub fn lock(&self) -> MutexGuard<'_, DeviceState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,8 +1,10 @@
 //! What goes wrong while devices record and collectors gather. `FAULTS.md` says it in words.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use engine::ports::WriterCheck;
 use rustix::io::Errno;
@@ -286,5 +288,5 @@ fn later(after: Duration, what: impl FnOnce() + Send + 'static) {
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
+    of.lock()
 }

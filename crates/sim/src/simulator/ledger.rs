@@ -1,8 +1,10 @@
 //! A model of the ledger: what `SQLite` promises with `synchronous = FULL`, namely that a transaction is durable or absent.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use engine::ports::{
     Claim, ClockReading, CompressionFinding, KnownFile, Ledger, LedgerError, MAX_SIGHTINGS, MAX_SUSPECTS,
@@ -65,12 +67,12 @@ impl ModelLedger {
 
     /// From now on every transaction fails and changes nothing, as on a full disk; or not any more.
     pub fn set_failing(&self, fails: bool) {
-        *self.fails.lock().unwrap_or_else(PoisonError::into_inner) = fails;
+        *self.fails.lock() = fails;
     }
 
     /// From now on it takes so long to say what it remembers.
     pub fn slow_down(&self, to: Duration) {
-        *self.slowness.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        *self.slowness.lock() = to;
     }
 
     /// What it holds.
@@ -98,7 +100,7 @@ impl ModelLedger {
     }
 
     fn lock(&self) -> MutexGuard<'_, LedgerContent> {
-        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+        self.content.lock()
     }
 
     /// One transaction. Whoever waits for it when the power goes never hears of it.
@@ -107,7 +109,7 @@ impl ModelLedger {
         operation: &'static str,
         change: impl FnOnce(&mut LedgerContent) -> T,
     ) -> Result<T, LedgerError> {
-        if *self.fails.lock().unwrap_or_else(PoisonError::into_inner) {
+        if *self.fails.lock() {
             return Err(LedgerError::Failed {
                 path: "ledger".to_owned(),
                 operation,
@@ -167,7 +169,7 @@ impl Ledger for ModelLedger {
         source: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<Option<KnownFile>>, LedgerError> {
-        let slowness = *self.slowness.lock().unwrap_or_else(PoisonError::into_inner);
+        let slowness = *self.slowness.lock();
         if !slowness.is_zero() {
             tokio::time::sleep(slowness).await;
         }

@@ -1,7 +1,9 @@
 //! The way to a device: slow, cut at any byte, deaf on one side, or a black hole.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use tokio::time::sleep;
 
@@ -143,6 +145,6 @@ impl Link {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -1,7 +1,9 @@
 //! The power of the collector's machine: every effect counts, and it can be cut after any of them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use rustix::io::Errno;
 use tokio::sync::Notify;
@@ -109,6 +111,6 @@ impl Power {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 }

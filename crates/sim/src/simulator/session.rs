@@ -7,8 +7,10 @@ mod listing;
 mod reach;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use engine::ports::device::{ConnectHints, SmallFileRequest};
 use engine::ports::{
@@ -240,13 +242,13 @@ impl Session for SimulatedSession {
     }
 
     fn has_early_listing(&self, source: &SourcePath) -> bool {
-        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        let early = self.early.lock();
         early.is_some() && source.as_bytes() == SOURCE.as_bytes()
     }
 
     async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<ListingEnd, DeviceFailure> {
         let (reach, is_there) = (self.reach.clone(), source.as_bytes() == SOURCE.as_bytes());
-        let early = is_there.then(|| self.early.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let early = is_there.then(|| self.early.lock().take());
         let early = early.flatten();
         let work = async move {
             reach.begin(Request::Survey).await?;

@@ -1,8 +1,10 @@
 //! Which device of a sweep had its turn when, and how long each may have waited for it: promise 4 in figures.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use engine::event::{Event, Reporter};
 use model::DeviceName;
@@ -78,7 +80,7 @@ impl Turns {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Turn>> {
-        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+        self.of.lock()
     }
 }
 

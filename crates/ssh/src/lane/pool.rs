@@ -1,8 +1,10 @@
 //! The lanes of a session: opened when they are needed, used again, never more than a few.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use model::SourcePath;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -84,7 +86,7 @@ impl Lanes {
 
     /// Whether a listing of the source that was asked for while connecting is on its way, and worth hearing.
     pub(crate) fn bring_listing_of(&self, source: &SourcePath) -> bool {
-        let surveying = self.surveying.lock().unwrap_or_else(PoisonError::into_inner);
+        let surveying = self.surveying.lock();
         self.are_fresh()
             && surveying
                 .as_ref()
@@ -96,7 +98,7 @@ impl Lanes {
         let permit = self.permit().await?;
         let brings_it = |lane: &mut Lane| self.are_fresh() && lane.surveys() == Some(source);
         let surveying = {
-            let mut surveying = self.surveying.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut surveying = self.surveying.lock();
             surveying.take_if(brings_it)
         };
         match surveying {
@@ -134,12 +136,12 @@ impl Lanes {
 
     /// A lane that nobody uses: also that of a listing that is not worth hearing any more.
     async fn idle(&self) -> Option<Lane> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().pop();
         if idle.is_some() || self.are_fresh() {
             return idle;
         }
         let stale = {
-            let mut surveying = self.surveying.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut surveying = self.surveying.lock();
             surveying.take()
         };
         let mut lane = stale?;
@@ -178,7 +180,7 @@ impl Lanes {
 
     /// The device refuses one more session (`MaxSessions`): make do with those there are, unless it was the last.
     fn give_up_one(&self, permit: OwnedSemaphorePermit, error: LaneError) -> Result<(), LaneError> {
-        let mut most = self.most.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut most = self.most.lock();
         if *most <= 1 {
             return Err(error);
         }
@@ -192,7 +194,7 @@ impl Lanes {
 impl Lease<'_> {
     /// Gives the lane back: the answer to the last request was read to its end.
     pub(crate) fn put_back(self) {
-        let mut idle = self.lanes.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.lanes.idle.lock();
         idle.push(self.lane);
         // Only then do the permits go back, in the order of the fields.
         drop(idle);

@@ -9,7 +9,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use engine::ports::device::DeviceFailure;
 use model::{SourcePath, Timestamp};
@@ -128,13 +129,13 @@ impl Views {
     }
 
     pub(super) fn note_listing(&self, source: &SourcePath, by: ListedBy) {
-        let mut listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listings = self.listings.lock();
         listings.insert(source.clone(), by);
     }
 
     /// Whether what was listed last may be no file of SFTP's.
     pub(super) fn is_listed_by_another(&self, source: &SourcePath) -> bool {
-        let listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        let listings = self.listings.lock();
         self.differ() && listings.get(source) == Some(&ListedBy::Shell)
     }
 
@@ -147,12 +148,12 @@ impl Views {
     }
 
     fn were_compared(&self, source: &SourcePath) -> bool {
-        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        let compared = self.compared.lock();
         compared.contains(source) || !self.looks.contains_key(source)
     }
 
     fn note_agreement(&self, source: &SourcePath) {
-        let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut compared = self.compared.lock();
         compared.insert(source.clone());
     }
 
@@ -160,7 +161,7 @@ impl Views {
     async fn agreed(&self, source: &SourcePath) -> Option<bool> {
         let look = self.looks.get(source)?;
         let by_shell = look.by_shell?;
-        let asked = look.by_sftp.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let asked = look.by_sftp.lock().take();
         let seen = (&mut asked?.0).await.ok()?;
         Some(seen.is(by_shell) || seen.is_since(look.told))
     }

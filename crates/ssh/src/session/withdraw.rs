@@ -1,7 +1,6 @@
 //! Renaming and removing: one request each, a thousand of them under way.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::PoisonError;
 
 use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Move};
 use model::{RelativePath, SourcePath};
@@ -46,10 +45,7 @@ impl SshSession {
             if again.is_empty() {
                 break;
             }
-            self.made_folders
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clear();
+            self.made_folders.lock().clear();
             let steps = again.iter().filter_map(|at| moves.get(*at).cloned());
             let results = self.try_each(source, &steps.collect::<Vec<_>>()).await?;
             for (at, result) in again.into_iter().zip(results) {
@@ -151,7 +147,7 @@ impl SshSession {
                 break;
             }
         }
-        let mut made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made_folders.lock();
         if made.len() + missing.len() > MAX_REMEMBERED {
             made.clear();
         }
@@ -164,7 +160,7 @@ impl SshSession {
     }
 
     fn folders_to_make(&self, source: &SourcePath, moves: &[Move]) -> Vec<Vec<u8>> {
-        let made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = self.made_folders.lock();
         let (mut missing, mut seen) = (Vec::new(), HashSet::new());
         for step in moves {
             let mut outwards = Vec::new();
@@ -197,10 +193,7 @@ impl SshSession {
             (Some(StatusCode::Failure), _) => self.explained(source, step, &error, explanations).await,
             (_, Some(Ok(()))) => {
                 // It is the target's folder that is missing, and was not made: the next call tries again.
-                self.made_folders
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clear();
+                self.made_folders.lock().clear();
                 self.explained(source, step, &error, explanations).await
             }
             (Some(_), None) => Ok(fault(&error).unwrap_or_else(|| other(&error))),
@@ -307,7 +300,7 @@ impl SshSession {
 
     /// What is removed has to be made again.
     pub(super) fn forget_folders(&self, source: &SourcePath, paths: &[RelativePath]) {
-        let mut made = self.made_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made_folders.lock();
         for path in paths {
             made.remove(&Self::path(source, path));
         }

@@ -1,6 +1,8 @@
 //! Whose turn it is on the wire.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -51,7 +53,7 @@ impl Turn {
     }
 
     fn came(&self, bytes: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.missing = state.missing.saturating_sub(bytes);
         if state.missing <= state.little {
             state.permit = None;

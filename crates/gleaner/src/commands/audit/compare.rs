@@ -1,9 +1,9 @@
 //! Stored copies held against the record, several at a time.
 
 use std::iter::Peekable;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
 
 use ledger::{ReadError, StoredCopies, StoredCopy};
 use storage::audit::Finding;
@@ -101,7 +101,7 @@ pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[Name], bar: &Bar) ->
     let work = || {
         while let Some((index, name)) = take(names, &next) {
             let compared = one_name(store, name, bar);
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut done = done.lock();
             done.push((index, compared));
         }
     };
@@ -113,7 +113,7 @@ pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[Name], bar: &Bar) ->
         }
         work();
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut done = done.into_inner();
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().flat_map(|(_, compared)| compared).collect()
 }
