@@ -1,36 +1,41 @@
 //! The way of a file: survey, plan, withdraw, fetch, verify, publish, record, release.
 //!
-//! The engine opens no socket and no file, speaks no SQL and reads no clock: it asks its [`ports`]. A [`fleet`] sweep makes a pass over each
-//! device; for each source a pass surveys, [plans](plan) and runs batches; a batch goes through the stages, each of which takes the proof of
-//! the one before. Begin reading with `pass.rs`.
+//! The engine opens no socket and no file, runs no SQL and reads no clock: it uses its [`ports`]. The way down:
+//!
+//! - [`fleet`] visits devices, several at a time;
+//! - `pass` visits one device;
+//! - `source` surveys one folder of it, [plans](plan) and runs batches;
+//! - `source/batch.rs` takes a batch through the `stages`, each of which takes the proof of the one before.
+//!
+//! Begin reading with `source/batch.rs`.
 
 pub mod fleet;
-
-mod claims;
-
-mod file_system;
 
 mod pass;
 
 mod source;
 
-mod suspects;
-
-mod batch;
-
 mod stages;
 
 pub mod plan;
 
-pub mod oldest;
+mod visit;
 
-mod remaining;
+mod tally;
+
+mod suspects;
+
+mod blame;
 
 pub mod placement;
 
 pub mod withdrawn;
 
 pub mod exclude;
+
+mod file_system;
+
+mod path_hash;
 
 pub mod rules;
 
@@ -41,5 +46,3 @@ pub mod event;
 pub mod recourse;
 
 pub mod world;
-
-mod visit;

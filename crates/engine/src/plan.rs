@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use model::{Identity, LeaveReason, LedgerId, RelativePath, Timestamp, WaitReason};
 
+pub mod oldest;
+pub(crate) mod work;
+
 use crate::file_system;
 use crate::ports::{Abilities, Entry, EntryKind, KnownFile, Openness, Reason, RowId};
 use crate::rules::{ReleaseRule, Rules};
@@ -41,7 +44,7 @@ pub struct SurveyContext<'a> {
     /// The device's clock at this survey, where it tells.
     pub now: Option<Timestamp>,
     /// When the listing was asked for, or before that, by the collector's clock that nobody sets.
-    pub asked: Timestamp,
+    pub requested: Timestamp,
     /// When the device booted, by its own clock of now.
     pub booted: Option<Timestamp>,
     /// Whether the device's clock agrees with what it told in earlier passes.
@@ -70,7 +73,7 @@ const FOREIGN_PATIENCE: Duration = Duration::from_hours(7 * 24);
 const FOLDER_PATIENCE: Duration = Duration::from_hours(24);
 
 /// Judges one entry of a survey.
-pub fn judge(entry: &Entry, outlook: &SurveyContext<'_>) -> EntryClass {
+pub fn classify_entry(entry: &Entry, context: &SurveyContext<'_>) -> EntryClass {
     let withdrawn = withdrawn::parse(&entry.path);
     let leave = |reason| EntryClass::Remaining(Reason::Leave(reason));
     match entry.kind {
@@ -78,8 +81,8 @@ pub fn judge(entry: &Entry, outlook: &SurveyContext<'_>) -> EntryClass {
             EntryClass::Pass
         }
         EntryKind::Folder
-            if outlook.clock_trusted
-                && untouched_for(entry.identity.modified, outlook)
+            if context.clock_trusted
+                && untouched_for(entry.identity.modified, context)
                     .is_some_and(|age| age >= FOLDER_PATIENCE) =>
         {
             EntryClass::OldFolder
@@ -88,21 +91,21 @@ pub fn judge(entry: &Entry, outlook: &SurveyContext<'_>) -> EntryClass {
         EntryKind::Link => leave(LeaveReason::Link),
         EntryKind::Special => leave(LeaveReason::Special),
         EntryKind::File => match withdrawn {
-            Some(withdrawn) if withdrawn.ledger != outlook.ledger.as_str().as_bytes() => {
-                judge_foreign(entry, outlook)
+            Some(withdrawn) if withdrawn.ledger != context.ledger.as_str().as_bytes() => {
+                classify_foreign(entry, context)
             }
-            Some(withdrawn) => judge_settled(entry, withdrawn.original, outlook),
+            Some(withdrawn) => classify_file(entry, withdrawn.original, context),
             None if withdrawn::is_within(&entry.path) => leave(LeaveReason::ForeignWithdrawn),
-            None if outlook.rules.exclude.excludes(entry.path.as_bytes()) => leave(LeaveReason::Excluded),
+            None if context.rules.exclude.excludes(entry.path.as_bytes()) => leave(LeaveReason::Excluded),
             None if file_system::owns_file(&entry.path) => leave(LeaveReason::FileSystem),
-            None => judge_settled(entry, entry.path.clone(), outlook),
+            None => classify_file(entry, entry.path.clone(), context),
         },
     }
 }
 
 /// Why a folder that the device does not let us list is left. What cannot be looked into may be excluded all
 /// the same.
-pub(crate) fn judge_unlistable(folder: &RelativePath, rules: &Rules) -> LeaveReason {
+pub(crate) fn classify_unlistable(folder: &RelativePath, rules: &Rules) -> LeaveReason {
     if withdrawn::is_within(folder) {
         LeaveReason::WithdrawnUnreadable
     } else if rules.exclude.excludes_folder(folder.as_bytes()) {
@@ -114,21 +117,21 @@ pub(crate) fn judge_unlistable(folder: &RelativePath, rules: &Rules) -> LeaveRea
     }
 }
 
-fn judge_foreign(entry: &Entry, outlook: &SurveyContext<'_>) -> EntryClass {
+fn classify_foreign(entry: &Entry, context: &SurveyContext<'_>) -> EntryClass {
     if withdrawn::is_left_by_trial(&entry.path) && entry.identity.size == 0 {
         return EntryClass::Pass;
     }
-    match untouched_for(entry.identity.modified, outlook) {
+    match untouched_for(entry.identity.modified, context) {
         Some(age) if age < FOREIGN_PATIENCE => EntryClass::Pass,
         _ => EntryClass::Remaining(Reason::Leave(LeaveReason::ForeignWithdrawn)),
     }
 }
 
-fn judge_settled(entry: &Entry, original: RelativePath, outlook: &SurveyContext<'_>) -> EntryClass {
+fn classify_file(entry: &Entry, original: RelativePath, context: &SurveyContext<'_>) -> EntryClass {
     let (needed, not_yet) = match entry.openness {
         Openness::Open => return EntryClass::Remaining(Reason::Wait(WaitReason::Open)),
-        Openness::Closed | Openness::Unasked => (outlook.rules.settle, WaitReason::Settling),
-        Openness::Unknown => (outlook.rules.settle_blind, WaitReason::SettlingBlind),
+        Openness::Closed | Openness::Unasked => (context.rules.settle, WaitReason::Settling),
+        Openness::Unknown => (context.rules.settle_blind, WaitReason::SettlingBlind),
     };
     let mut candidate = Candidate {
         original,
@@ -141,7 +144,7 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &SurveyContext<
     // Anybody can set the time of last modification. Where nothing else is told, only time that passes proves
     // rest.
     if is_unseen && entry.identity.changed.is_none() {
-        return if was_just_touched(entry.identity.modified, outlook) {
+        return if was_just_touched(entry.identity.modified, context) {
             EntryClass::Remaining(Reason::Wait(not_yet))
         } else {
             EntryClass::SecondLook(candidate, needed)
@@ -155,15 +158,15 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &SurveyContext<
     } else {
         entry.identity.modified
     };
-    match untouched_for(touched, outlook) {
-        Some(age) if is_time_believable(entry.identity, outlook, needed, was_settled) => match age < needed {
+    match untouched_for(touched, context) {
+        Some(age) if is_time_believable(entry.identity, context, needed, was_settled) => match age < needed {
             true => EntryClass::Remaining(Reason::Wait(not_yet)),
             false => {
-                candidate.settled_blind = has_settled_blind(&candidate, outlook);
+                candidate.settled_blind = has_settled_blind(&candidate, context);
                 EntryClass::Ready(candidate)
             }
         },
-        None if was_just_touched(touched, outlook) => EntryClass::Remaining(Reason::Wait(not_yet)),
+        None if was_just_touched(touched, context) => EntryClass::Remaining(Reason::Wait(not_yet)),
         _ => EntryClass::SecondLook(candidate, needed),
     }
 }
@@ -173,19 +176,19 @@ fn judge_settled(entry: &Entry, original: RelativePath, outlook: &SurveyContext<
 const LISTING_TAKES: Duration = Duration::from_mins(1);
 
 /// Whether a time that is in the future may be that of a write since the device told its clock.
-fn was_just_touched(touched: Timestamp, outlook: &SurveyContext<'_>) -> bool {
-    outlook
+fn was_just_touched(touched: Timestamp, context: &SurveyContext<'_>) -> bool {
+    context
         .now
         .is_some_and(|now| touched > now && touched < now.plus(LISTING_TAKES))
 }
 
 /// Whether a file would have settled if its openness could not be seen. That it was withdrawn says nothing:
 /// it may have been withdrawn as one that can be seen to be closed, after `settle`.
-fn has_settled_blind(candidate: &Candidate, outlook: &SurveyContext<'_>) -> bool {
-    let (touched, needed) = (last_change(candidate.identity), outlook.rules.settle_blind);
+fn has_settled_blind(candidate: &Candidate, context: &SurveyContext<'_>) -> bool {
+    let (touched, needed) = (last_change(candidate.identity), context.rules.settle_blind);
     candidate.identity.changed.is_some()
-        && untouched_for(touched, outlook).is_some_and(|age| age >= needed)
-        && is_time_believable(candidate.identity, outlook, needed, false)
+        && untouched_for(touched, context).is_some_and(|age| age >= needed)
+        && is_time_believable(candidate.identity, context, needed, false)
 }
 
 /// The later of mtime and ctime. Nobody can set a ctime.
@@ -196,8 +199,8 @@ fn last_change(identity: Identity) -> Timestamp {
 }
 
 /// How long ago by the device's clock; `None` where it has none, or the time is in the future.
-fn untouched_for(touched: Timestamp, outlook: &SurveyContext<'_>) -> Option<Duration> {
-    let now = outlook.now?;
+fn untouched_for(touched: Timestamp, context: &SurveyContext<'_>) -> Option<Duration> {
+    let now = context.now?;
     (touched <= now).then(|| now.since(touched))
 }
 
@@ -205,15 +208,15 @@ fn untouched_for(touched: Timestamp, outlook: &SurveyContext<'_>) -> Option<Dura
 /// after, may have been changed a moment ago.
 fn is_time_believable(
     identity: Identity,
-    outlook: &SurveyContext<'_>,
+    context: &SurveyContext<'_>,
     needed: Duration,
     was_settled: bool,
 ) -> bool {
-    let after_boot = outlook
+    let after_boot = context
         .booted
         .is_none_or(|booted| last_change(identity) >= booted.plus(needed));
     // A withdrawn file was settled once, and its rename stands for a time when the clock ran as now.
-    outlook.clock_trusted && (after_boot || was_settled)
+    context.clock_trusted && (after_boot || was_settled)
 }
 
 /// What is to be done with a settled file.

@@ -2,20 +2,22 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Notify;
+
 use crate::event::Reporter;
 use crate::ports::{Clock, Devices, Ledger, Store};
 
-/// The world that an engine runs in: one implementation of each port.
+/// One implementation of each port.
 pub trait World: Send + Sync + 'static {
-    /// Reaches the devices.
+    /// Connects to devices.
     type Devices: Devices;
-    /// Takes the files.
+    /// Stores the files.
     type Store: Store;
-    /// Keeps the record.
+    /// Records what happened to each file.
     type Ledger: Ledger;
-    /// Tells the time.
+    /// The wall clock.
     type Clock: Clock;
-    /// Takes events.
+    /// Consumes events.
     type Reporter: Reporter;
 
     /// The devices.
@@ -30,21 +32,51 @@ pub trait World: Send + Sync + 'static {
     fn reporter(&self) -> &Self::Reporter;
 }
 
-/// A session with a device of that world.
+/// The session type of a world.
 pub(crate) type SessionOf<W> = <<W as World>::Devices as Devices>::Session;
 
-/// A wish to stop, which many may look at.
+/// A request to stop, shared by everything that runs.
 #[derive(Debug, Default)]
-pub struct Stop(AtomicBool);
+pub struct Stop {
+    requested: AtomicBool,
+    changed: Notify,
+}
 
 impl Stop {
-    /// Asks to stop: batches that are under way are finished, no new one is begun.
+    /// Requests a stop: batches in progress are finished, and no new one begins.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Release);
+        self.requested.store(true, Ordering::Release);
+        self.changed.notify_waiters();
     }
 
-    /// Whether somebody asked.
+    /// Whether a stop was requested.
     pub fn is_requested(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.requested.load(Ordering::Acquire)
+    }
+
+    /// Waits until a stop is requested.
+    pub async fn requested(&self) {
+        loop {
+            // Created before the check: a request in between wakes it.
+            let changed = self.changed.notified();
+            if self.is_requested() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_wakes_everybody_who_waits_for_it_and_stays_requested() {
+        let stop = Stop::default();
+        assert!(!stop.is_requested());
+        tokio::join!(stop.requested(), stop.requested(), async { stop.request() });
+        stop.requested().await;
+        assert!(stop.is_requested());
     }
 }

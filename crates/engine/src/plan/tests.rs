@@ -57,8 +57,8 @@ fn entry(path: &str, age: i64, openness: Openness) -> Entry {
 )]
 fn verdict(entry: Entry, change: impl FnOnce(&mut SurveyContext<'_>)) -> EntryClass {
     let (rules, ledger) = (rules(), LedgerId::new("ours").unwrap());
-    let mut outlook = SurveyContext {
-        asked: Timestamp::EPOCH,
+    let mut context = SurveyContext {
+        requested: Timestamp::EPOCH,
         rules: &rules,
         abilities: full_abilities(),
         ledger: &ledger,
@@ -66,8 +66,8 @@ fn verdict(entry: Entry, change: impl FnOnce(&mut SurveyContext<'_>)) -> EntryCl
         booted: Some(Timestamp::from_seconds(NOW - 86_400)),
         clock_trusted: true,
     };
-    change(&mut outlook);
-    judge(&entry, &outlook)
+    change(&mut context);
+    classify_entry(&entry, &context)
 }
 
 fn waits(reason: WaitReason) -> EntryClass {
@@ -171,11 +171,11 @@ fn a_clock_that_cannot_be_trusted_asks_for_a_second_look() {
     );
     assert!(second_look(verdict(
         entry("a", 60, Openness::Closed),
-        |outlook| outlook.clock_trusted = false
+        |context| context.clock_trusted = false
     )));
     assert!(second_look(verdict(
         entry("a", 60, Openness::Closed),
-        |outlook| outlook.now = None
+        |context| context.now = None
     )));
 }
 
@@ -260,9 +260,9 @@ fn a_folder_may_go_that_is_untouched_for_a_day_by_a_clock_that_is_trusted_and_ho
     };
     assert_eq!(folder("day", DAY, |_| ()), EntryClass::OldFolder);
     assert_eq!(folder("day", DAY - 1, |_| ()), EntryClass::Pass);
-    let distrusted = |outlook: &mut SurveyContext<'_>| outlook.clock_trusted = false;
+    let distrusted = |context: &mut SurveyContext<'_>| context.clock_trusted = false;
     assert_eq!(folder("day", DAY, distrusted), EntryClass::Pass);
-    assert_eq!(folder("day", DAY, |outlook| outlook.now = None), EntryClass::Pass);
+    assert_eq!(folder("day", DAY, |context| context.now = None), EntryClass::Pass);
     for withdrawn in [".gleaner-withdrawn", "usb/.gleaner-withdrawn/ours/p"] {
         assert_eq!(folder(withdrawn, DAY, |_| ()), EntryClass::Pass, "{withdrawn}");
     }

@@ -9,7 +9,7 @@ mod turn;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, future, stream};
-use model::{Digest, RelativePath, SourcePath};
+use model::{Digest, RelativePath};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -21,10 +21,10 @@ use crate::ports::{
 };
 use crate::recourse::{PassError, concerns_source_only};
 use crate::stages::foresee::{left_for, store_name};
-use crate::stages::survey::reason_of;
 use crate::stages::withdraw::Withdrawn;
 use crate::suspects::{self, Fetching};
-use crate::visit::Visit;
+use crate::tally::reason_of;
+use crate::visit::SourceVisit;
 use crate::world::World;
 use turn::{Share, Turn};
 
@@ -76,8 +76,7 @@ const RANGES_AT_ONCE: usize = 256;
 
 /// Fetches and seals a batch, while the device digests the same files.
 pub(crate) async fn fetch<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     batch: Vec<Withdrawn>,
 ) -> Result<Vec<Fetched>, PassError> {
     let places: Vec<(RelativePath, u64)> = batch
@@ -88,7 +87,10 @@ pub(crate) async fn fetch<W: World>(
     let bytes = places
         .iter()
         .fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
-    let turn = Turn::new(visit.wire.clone().acquire_owned().await.ok(), bytes);
+    let turn = Turn::new(
+        visit.device_visit.fetching.clone().acquire_owned().await.ok(),
+        bytes,
+    );
     let room = Semaphore::new(BYTES_AT_ONCE as usize);
     let (mut arrivals, mut wanted) = (Vec::with_capacity(batch.len()), Vec::new());
     for file in batch {
@@ -100,11 +102,11 @@ pub(crate) async fn fetch<W: World>(
     drop(turn);
     // Which files of the batch came, or are left behind.
     let came: Vec<AtomicBool> = places.iter().map(|_| AtomicBool::new(false)).collect();
-    let reading = read_together(visit, source, wanted);
-    let digesting = digests(visit, source, &places);
+    let reading = read_together(visit, wanted);
+    let digesting = digests(visit, &places);
     let fetching = stream::iter(arrivals.into_iter().zip(&came))
         .map(async |((file, coming, share), came)| {
-            let sealed = fetch_one(visit, source, file, coming, (share, &room)).await?;
+            let sealed = fetch_one(visit, file, coming, (share, &room)).await?;
             came.store(true, Ordering::Relaxed);
             Ok(sealed)
         })
@@ -118,9 +120,9 @@ pub(crate) async fn fetch<W: World>(
             let of_batch = of_batch.map(|((current_path, size), came)| Fetching {
                 current_path,
                 size: *size,
-                came: came.load(Ordering::Relaxed),
+                is_received: came.load(Ordering::Relaxed),
             });
-            return Err(suspects::note(visit, source, of_batch.collect(), failure).await);
+            return Err(suspects::record(visit, &of_batch.collect::<Vec<_>>(), failure).await);
         }
         Err(error) => return Err(error),
     };
@@ -137,7 +139,7 @@ pub(crate) async fn fetch<W: World>(
             Arrival::Left => {}
         }
     }
-    short::leave(visit, source, short).await?;
+    short::leave(visit, short).await?;
     Ok(fetched)
 }
 
@@ -157,7 +159,10 @@ struct Coming {
     outcome: oneshot::Receiver<Result<u64, FileFault>>,
 }
 
-fn coming<W: World>(visit: &Visit<'_, W>, file: &Withdrawn) -> (Option<Coming>, Option<SmallFileRequest>) {
+fn coming<W: World>(
+    visit: &SourceVisit<'_, W>,
+    file: &Withdrawn,
+) -> (Option<Coming>, Option<SmallFileRequest>) {
     let expected_size = file.identity().size;
     if expected_size > SMALL_FILE_MAX || !visit.session.abilities().reads_together {
         return (None, None);
@@ -174,22 +179,20 @@ fn coming<W: World>(visit: &Visit<'_, W>, file: &Withdrawn) -> (Option<Coming>, 
 }
 
 async fn read_together<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     wanted: Vec<SmallFileRequest>,
 ) -> Result<(), PassError> {
     if wanted.is_empty() {
         return Ok(());
     }
-    Ok(visit.session.fetch_together(source, wanted).await?)
+    Ok(visit.session.fetch_together(visit.source, wanted).await?)
 }
 
 /// What the device says the digests of these files are: that of the whole, or those of the ranges of a file beyond
 /// [`RANGES_DIGESTED_WHOLE`].
 /// None at all where the device has no tool.
 async fn digests<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     files: &[(RelativePath, u64)],
 ) -> Result<Vec<Vec<Option<Digest>>>, PassError> {
     if !visit.session.abilities().digests {
@@ -205,25 +208,24 @@ async fn digests<W: World>(
     let whole: Vec<DigestRequest> = whole.collect();
     let mut of_whole = match whole.is_empty() {
         true => Vec::new().into_iter(),
-        false => visit.session.digest(source, &whole).await?.into_iter(),
+        false => visit.session.digest(visit.source, &whole).await?.into_iter(),
     };
     let mut all = Vec::with_capacity(files.len());
     for (path, size) in files {
         all.push(match in_one_go(size) {
             true => vec![of_whole.next().flatten()],
-            false => range_digests(visit, source, path, *size).await?,
+            false => range_digests(visit, path, *size).await?,
         });
     }
     Ok(all)
 }
 
-fn is_digested_in_ranges<W: World>(visit: &Visit<'_, W>, size: u64) -> bool {
+fn is_digested_in_ranges<W: World>(visit: &SourceVisit<'_, W>, size: u64) -> bool {
     size > visit.world.store().range_length() * RANGES_DIGESTED_WHOLE
 }
 
 async fn range_digests<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     path: &RelativePath,
     size: u64,
 ) -> Result<Vec<Option<Digest>>, PassError> {
@@ -244,20 +246,19 @@ async fn range_digests<W: World>(
         offset = requests
             .last()
             .map_or(size, |last| last.offset.saturating_add(range_length));
-        digests.extend(visit.session.digest(source, &requests).await?);
+        digests.extend(visit.session.digest(visit.source, &requests).await?);
     }
     Ok(digests)
 }
 
 async fn fetch_one<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     file: Withdrawn,
     coming: Option<Coming>,
     (share, room): (Share, &Semaphore),
 ) -> Result<Arrival, PassError> {
     let size = file.identity().size;
-    let (reason, detail) = match receive_one(visit, source, &file, coming, (share, room)).await {
+    let (reason, detail) = match receive_one(visit, &file, coming, (share, room)).await {
         Ok(Ok(sealed)) => return Ok(Arrival::Whole(file, sealed)),
         // What cannot be read in one way may be there in the other.
         Ok(Err(fault)) if matches!(fault.kind, FileFaultKind::Grown | FileFaultKind::Missing) => {
@@ -271,15 +272,14 @@ async fn fetch_one<W: World>(
         }
         Err(error) => return Err(error),
     };
-    visit.leave_behind(source, file.original(), size, reason, Some(detail));
+    visit.leave_behind(file.original(), size, reason, Some(detail));
     Ok(Arrival::Left)
 }
 
 /// Receives a file into staging and seals it. One with another number of bytes than it should have counts as
 /// grown.
 async fn receive_one<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     file: &Withdrawn,
     coming: Option<Coming>,
     (mut share, room): (Share, &Semaphore),
@@ -288,7 +288,7 @@ async fn receive_one<W: World>(
     let size = file.identity().size;
     let bytes = u32::try_from(size).unwrap_or(u32::MAX);
     let room = room.acquire_many(bytes.clamp(MIN_BYTES, BYTES_AT_ONCE)).await;
-    let key = staging_key(visit, source, file);
+    let key = staging_key(visit, file);
     // What comes with others comes from its beginning on.
     let resume = coming.is_none() && may_resume(visit, file);
     let (staged, have) = store.stage(&key, resume).await?;
@@ -307,7 +307,7 @@ async fn receive_one<W: World>(
     };
     let (staged, outcome, last) = match came {
         Some((outcome, last)) => (staged, outcome, last),
-        None => fetch_alone(visit, source, file, staged, (have, &mut share)).await?,
+        None => fetch_alone(visit, file, staged, (have, &mut share)).await?,
     };
     drop((room, share));
     let fault = match outcome {
@@ -335,7 +335,7 @@ type Came = (Result<u64, FileFault>, Vec<Chunk>);
 
 /// Takes a file that comes with others. Nothing is told of one that was passed over, and nothing has come of it.
 async fn take_coming<W: World>(
-    visit: &Visit<'_, W>,
+    visit: &SourceVisit<'_, W>,
     staged: StagedOf<W>,
     coming: Coming,
     missing: (u64, &mut Share),
@@ -347,8 +347,7 @@ async fn take_coming<W: World>(
 
 /// Reads a file by itself, from where it is to be gone on with.
 async fn fetch_alone<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     file: &Withdrawn,
     staged: StagedOf<W>,
     (have, share): (u64, &mut Share),
@@ -358,7 +357,7 @@ async fn fetch_alone<W: World>(
     let fetching = async {
         visit
             .session
-            .fetch(source, file.current_path(), have, size, sender)
+            .fetch(visit.source, file.current_path(), have, size, sender)
             .await
             .map_err(PassError::from)
     };
@@ -380,7 +379,7 @@ fn describe_location(file: &Withdrawn, message: String) -> String {
 /// small file costs it one job. Credits return as bytes are written. A file never holds credit while it needs more: those that wait
 /// for the last bytes of others would wait for ever.
 async fn receive<W: World>(
-    visit: &Visit<'_, W>,
+    visit: &SourceVisit<'_, W>,
     mut staged: StagedOf<W>,
     mut chunks: mpsc::UnboundedReceiver<Chunk>,
     (mut missing, share): (u64, &mut Share),
@@ -412,12 +411,12 @@ async fn receive<W: World>(
 const CHUNKS_AT_ONCE: usize = 32;
 
 /// Only a whole identity tells that it is the very same version, and only a digest of the device proves the bytes that are there.
-fn may_resume<W: World>(visit: &Visit<'_, W>, file: &Withdrawn) -> bool {
+fn may_resume<W: World>(visit: &SourceVisit<'_, W>, file: &Withdrawn) -> bool {
     file.identity().is_complete() && visit.session.abilities().digests
 }
 
 /// Stands for one version of one file of one device. Two versions never share a key: every part of the identity is in it.
-fn staging_key<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withdrawn) -> StagingKey {
+fn staging_key<W: World>(visit: &SourceVisit<'_, W>, file: &Withdrawn) -> StagingKey {
     let mut hasher = Sha256::new();
     let mut part = |bytes: &[u8]| {
         hasher.update(u64::try_from(bytes.len()).unwrap_or(0).to_le_bytes());
@@ -426,7 +425,7 @@ fn staging_key<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withd
     let identity = file.identity();
     let current_path: &RelativePath = file.current_path();
     part(visit.device.name.as_str().as_bytes());
-    part(source.as_bytes());
+    part(visit.source.as_bytes());
     part(current_path.as_bytes());
     for number in [identity.device_number, identity.inode] {
         part(&number.map(u64::to_le_bytes).unwrap_or_default());
@@ -443,17 +442,17 @@ fn staging_key<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withd
         digest: Digest::from_bytes(hasher.finalize().into()),
         expected_size: identity.size,
         range_digests: is_digested_in_ranges(visit, identity.size),
-        folder: match visit.receives_beside.load(Ordering::Relaxed) {
-            true => folder(visit, source, file),
+        folder: match visit.device_visit.receives_beside.load(Ordering::Relaxed) {
+            true => folder(visit, file),
             false => None,
         },
     }
 }
 
 /// The folder of the store that a file is bound for, if nothing stands in its way.
-fn folder<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withdrawn) -> Option<RelativePath> {
+fn folder<W: World>(visit: &SourceVisit<'_, W>, file: &Withdrawn) -> Option<RelativePath> {
     let digest = Digest::from_bytes([0; 32]);
     let modified = file.identity().modified;
-    let name = store_name(visit, source, file.original(), modified, &digest).ok()?;
+    let name = store_name(visit, file.original(), modified, &digest).ok()?;
     name.parent()
 }

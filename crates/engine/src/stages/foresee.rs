@@ -8,34 +8,30 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use model::{Digest, LeaveReason, RelativePath, SourcePath, WaitReason};
+use model::{Digest, LeaveReason, RelativePath, WaitReason};
 
-use crate::batch::Batch;
 use crate::event::Event;
 use crate::placement::{self, Candidates, Subject};
+use crate::plan::work::Batch;
 use crate::plan::{Candidate, Decision};
 use crate::ports::{Destination, Obstacle, PublishFault, Reason, Room, Store};
 use crate::recourse::PassError;
-use crate::visit::Visit;
+use crate::visit::SourceVisit;
 use crate::world::World;
 
 /// Leaves out what can have no place in the store, and what there is no room for: one file that is too large,
 /// or says so, must not end the sweep for all others. Fails where the store has come to its floor.
-pub(crate) async fn foresee<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
-    batch: Batch,
-) -> Result<Batch, PassError> {
+pub(crate) async fn foresee<W: World>(visit: &SourceVisit<'_, W>, batch: Batch) -> Result<Batch, PassError> {
     let mut rooms = Rooms {
         of_store: visit.world.store().condition().await?.room,
         others: BTreeMap::new(),
     };
     let mut fitting = Vec::with_capacity(batch.len());
-    for (candidate, decision, room) in with_places(visit, source, batch).await? {
+    for (candidate, decision, room) in with_places(visit, batch).await? {
         if rooms.take(room, candidate.identity.size) {
             fitting.push((candidate, decision));
         } else {
-            leave(visit, source, &candidate, Reason::Wait(WaitReason::NoRoom), None);
+            leave(visit, &candidate, Reason::Wait(WaitReason::NoRoom), None);
         }
     }
     Ok(fitting)
@@ -74,19 +70,18 @@ struct Seeking {
 type Placement = (Candidate, Decision, Room);
 
 async fn with_places<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     batch: Batch,
 ) -> Result<Vec<Placement>, PassError> {
     let mut seeking = Vec::with_capacity(batch.len());
     for (candidate, decision) in batch {
-        match first_name(visit, source, &candidate) {
+        match first_name(visit, &candidate) {
             Ok(names) => seeking.push(Seeking {
                 candidate,
                 decision,
                 names,
             }),
-            Err(error) => leave_nameless(visit, source, &candidate, error.to_string()),
+            Err(error) => leave_nameless(visit, &candidate, error.to_string()),
         }
     }
     let mut placed = Vec::with_capacity(seeking.len());
@@ -104,7 +99,7 @@ async fn with_places<W: World>(
                     });
                     named.push(file);
                 }
-                Err(error) => leave_nameless(visit, source, &file.candidate, error.to_string()),
+                Err(error) => leave_nameless(visit, &file.candidate, error.to_string()),
             }
         }
         let answers = visit.world.store().foresee(wanted).await?;
@@ -112,7 +107,7 @@ async fn with_places<W: World>(
             match answer {
                 Ok(room) => {
                     if room != Room::OfStore {
-                        visit.receives_beside.store(true, Ordering::Relaxed);
+                        visit.device_visit.receives_beside.store(true, Ordering::Relaxed);
                     }
                     placed.push((file.candidate, file.decision, room));
                 }
@@ -120,12 +115,12 @@ async fn with_places<W: World>(
                     if replace_folder(visit, &mut file.names, depth, by) {
                         seeking.push(file);
                     } else {
-                        leave_nameless(visit, source, &file.candidate, NO_NAME_LEFT.to_owned());
+                        leave_nameless(visit, &file.candidate, NO_NAME_LEFT.to_owned());
                     }
                 }
                 Err(fault) => {
                     let (reason, detail) = left_for(fault);
-                    leave(visit, source, &file.candidate, reason, Some(detail));
+                    leave(visit, &file.candidate, reason, Some(detail));
                 }
             }
         }
@@ -139,25 +134,17 @@ pub(crate) const NO_NAME_LEFT: &str = "every name for its content is taken by ot
 /// The name in the store that a file gets if nothing stands in its way. Its digest is not known yet, which
 /// makes a difference only to names that are too long for a file system.
 pub(crate) fn first_name<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     candidate: &Candidate,
 ) -> Result<Candidates, model::NameError> {
     let digest = Digest::from_bytes([0; 32]);
-    let name = store_name(
-        visit,
-        source,
-        &candidate.original,
-        candidate.identity.modified,
-        &digest,
-    )?;
+    let name = store_name(visit, &candidate.original, candidate.identity.modified, &digest)?;
     Ok(Candidates::new(&name, digest))
 }
 
 /// The name in the store that a file gets if nothing stands in its way.
 pub(crate) fn store_name<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     original: &RelativePath,
     modified: model::Timestamp,
     digest: &Digest,
@@ -165,7 +152,7 @@ pub(crate) fn store_name<W: World>(
     let rules = &visit.device.rules;
     let subject = Subject {
         device: &visit.device.name,
-        source,
+        source: visit.source,
         path: original,
         modified,
         digest,
@@ -175,7 +162,7 @@ pub(crate) fn store_name<W: World>(
 
 /// Goes on to the folder that takes the place of an obstructed one, and says so once. `false`: there is none.
 pub(crate) fn replace_folder<W: World>(
-    visit: &Visit<'_, W>,
+    visit: &SourceVisit<'_, W>,
     names: &mut Candidates,
     depth: usize,
     by: Obstacle,
@@ -185,7 +172,7 @@ pub(crate) fn replace_folder<W: World>(
         return false;
     }
     if let (Ok(folder), Ok(replacement)) = (obstructed, names.folder(depth))
-        && visit.replaces_first(&folder)
+        && visit.tally.claim_replaced(&folder)
     {
         visit.report(&Event::FolderReplaced {
             device: visit.device.name.clone(),
@@ -212,22 +199,10 @@ pub(crate) fn left_for(fault: PublishFault) -> (Reason, String) {
     }
 }
 
-fn leave_nameless<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Candidate, detail: String) {
-    leave(
-        visit,
-        source,
-        file,
-        Reason::Leave(LeaveReason::Name),
-        Some(detail),
-    );
+fn leave_nameless<W: World>(visit: &SourceVisit<'_, W>, file: &Candidate, detail: String) {
+    leave(visit, file, Reason::Leave(LeaveReason::Name), Some(detail));
 }
 
-fn leave<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
-    file: &Candidate,
-    reason: Reason,
-    detail: Option<String>,
-) {
-    visit.leave_behind(source, &file.original, file.identity.size, reason, detail);
+fn leave<W: World>(visit: &SourceVisit<'_, W>, file: &Candidate, reason: Reason, detail: Option<String>) {
+    visit.leave_behind(&file.original, file.identity.size, reason, detail);
 }

@@ -3,7 +3,7 @@
 //! A crash before leaves nothing visible; a crash after leaves the file visible, whole and durable, but unrecorded: the next pass finds
 //! the name taken by the same content, and records it.
 
-use model::{LeaveReason, RelativePath, SourcePath};
+use model::{LeaveReason, RelativePath};
 
 use crate::placement::Candidates;
 use crate::ports::{Placement, Publication, PublishFault, Reason, SealedFile, Store};
@@ -11,7 +11,7 @@ use crate::recourse::PassError;
 use crate::stages::foresee::{NO_NAME_LEFT, left_for, replace_folder, store_name};
 use crate::stages::verify::Verified;
 use crate::stages::withdraw::Withdrawn;
-use crate::visit::Visit;
+use crate::visit::SourceVisit;
 use crate::world::World;
 
 /// A file that stands in the store under its name, durable.
@@ -65,14 +65,13 @@ struct Seeking {
 
 /// Publishes a batch. A name that is taken by other content leads to the next candidate; what finds no name stays on the device.
 pub(crate) async fn publish<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     batch: Vec<Verified>,
 ) -> Result<Vec<Published>, PassError> {
     let mut unplaced = Vec::new();
     let mut seeking = Vec::with_capacity(batch.len());
     for file in batch {
-        match first_candidate(visit, source, &file) {
+        match first_candidate(visit, &file) {
             Ok(candidates) => seeking.push(Seeking {
                 file,
                 candidates,
@@ -119,7 +118,7 @@ pub(crate) async fn publish<W: World>(
             }
         }
     }
-    leave_unplaced(visit, source, unplaced).await?;
+    leave_unplaced(visit, unplaced).await?;
     Ok(published)
 }
 
@@ -140,14 +139,13 @@ impl Seeking {
 }
 
 fn first_candidate<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     file: &Verified,
 ) -> Result<Candidates, model::NameError> {
     let digest = file.sealed().digest;
     let withdrawn = file.withdrawn();
     let modified = withdrawn.identity().modified;
-    let name = store_name(visit, source, withdrawn.original(), modified, &digest)?;
+    let name = store_name(visit, withdrawn.original(), modified, &digest)?;
     Ok(Candidates::new(&name, digest))
 }
 
@@ -173,14 +171,13 @@ fn publication(seeking: &Seeking, name: &RelativePath) -> Publication {
 }
 
 async fn leave_unplaced<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     unplaced: Vec<Unplaced>,
 ) -> Result<(), PassError> {
     let mut sealed_files = Vec::new();
     for (file, reason, detail) in unplaced {
         let (withdrawn, sealed, _) = file.into_parts();
-        visit.leave_behind(source, withdrawn.original(), sealed.size, reason, Some(detail));
+        visit.leave_behind(withdrawn.original(), sealed.size, reason, Some(detail));
         sealed_files.push(sealed);
     }
     visit

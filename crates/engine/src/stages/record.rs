@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use model::{Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp};
+use model::{Digest, FileState, Identity, LeaveReason, RelativePath, Timestamp};
 
 use crate::event::Event;
 use crate::plan::Candidate;
@@ -14,7 +14,7 @@ use crate::recourse::PassError;
 use crate::stages::publish::Published;
 use crate::stages::withdraw::Withdrawn;
 use crate::suspects;
-use crate::visit::Visit;
+use crate::visit::SourceVisit;
 use crate::world::World;
 
 /// A file of which this process has proved, and the ledger says, that it is whole and durable in the store.
@@ -52,21 +52,24 @@ impl Recorded {
 
 /// Records a batch, and returns what may be released. Files that have to stay are recorded as kept.
 pub(crate) async fn record<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     batch: Vec<Published>,
 ) -> Result<Vec<Recorded>, PassError> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let records = batch.iter().map(|file| as_record(visit, source, file)).collect();
+    let records = batch.iter().map(|file| as_record(visit, file)).collect();
     let rows = visit.world.ledger().record(records).await?;
-    suspects::acquit(visit, source, &batch).await?;
+    // A suspect is known by its path when it was fetched, which may be the original or the withdrawn one.
+    let paths = batch
+        .iter()
+        .flat_map(|file| [file.withdrawn().current_path(), file.withdrawn().original()]);
+    suspects::clear(visit, paths).await?;
     let mut recorded = Vec::with_capacity(batch.len());
     let mut settled = Vec::new();
     let mut sealed_files = Vec::with_capacity(batch.len());
     for (file, row) in batch.into_iter().zip(rows) {
-        announce(visit, source, &file);
+        announce(visit, &file);
         let (withdrawn, sealed) = file.into_parts();
         sealed_files.push(sealed);
         // An older row of the same version, kept in place until now, gives way to the one that tells where the file is.
@@ -74,7 +77,7 @@ pub(crate) async fn record<W: World>(
         match withdrawn.stays() {
             Some(reason) => {
                 settled.push((row, FileState::Kept, Some(reason)));
-                stay(visit, source, &withdrawn, reason);
+                stay(visit, &withdrawn, reason);
             }
             None => recorded.push(Recorded {
                 row,
@@ -93,21 +96,15 @@ pub(crate) async fn record<W: World>(
     Ok(recorded)
 }
 
-fn stay<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Withdrawn, reason: LeaveReason) {
-    visit.leave_behind(
-        source,
-        file.original(),
-        file.identity().size,
-        Reason::Leave(reason),
-        None,
-    );
+fn stay<W: World>(visit: &SourceVisit<'_, W>, file: &Withdrawn, reason: LeaveReason) {
+    visit.leave_behind(file.original(), file.identity().size, Reason::Leave(reason), None);
 }
 
-fn as_record<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Published) -> Record {
+fn as_record<W: World>(visit: &SourceVisit<'_, W>, file: &Published) -> Record {
     Record {
-        pass: visit.pass,
+        pass: visit.device_visit.pass,
         device: visit.device.name.clone(),
-        source: source.clone(),
+        source: visit.source.clone(),
         path: file.withdrawn().original().clone(),
         identity: file.withdrawn().identity(),
         digest: file.sealed().digest,
@@ -119,9 +116,9 @@ fn as_record<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Publish
     }
 }
 
-fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Published) {
+fn announce<W: World>(visit: &SourceVisit<'_, W>, file: &Published) {
     if file.placed() == Placement::New {
-        visit.stored.add(file.sealed().size);
+        visit.tally.stored.add(file.sealed().size);
     }
     let modified = file.withdrawn().identity().modified;
     if file.placed() == Placement::New && !is_kept(modified, file.sealed().modified) {
@@ -135,7 +132,7 @@ fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, file: &Publishe
     }
     visit.report(&Event::Stored {
         device: visit.device.name.clone(),
-        source: source.clone(),
+        source: visit.source.clone(),
         path: file.withdrawn().original().clone(),
         store_name: file.store_name().clone(),
         size: file.sealed().size,
@@ -166,7 +163,7 @@ pub(crate) struct ProvedAgain {
 /// A row of an earlier pass proves nothing by itself (stores are restored from back-ups, people move files): the stored copy is opened
 /// and digested again.
 pub(crate) async fn prove_again<W: World>(
-    visit: &Visit<'_, W>,
+    visit: &SourceVisit<'_, W>,
     rows: Vec<(Candidate, KnownFile)>,
 ) -> Result<ProvedAgain, PassError> {
     let (mut recorded, mut to_fetch) = (Vec::new(), Vec::new());

@@ -3,34 +3,32 @@
 //! A crash between the removal and the note of it leaves a row that says "stored"; the next survey does not find the file, and the row
 //! is brought up to date.
 
-use model::{FileState, LeaveReason, RelativePath, SourcePath, WaitReason};
+use model::{FileState, LeaveReason, RelativePath, WaitReason};
 
 use crate::ports::{FileFaultKind, Ledger, Reason, Session};
 use crate::recourse::PassError;
 use crate::stages::record::Recorded;
 use crate::stages::tidy;
 use crate::stages::verify::why_not_now;
-use crate::visit::Visit;
+use crate::visit::SourceVisit;
 use crate::world::World;
 
 /// Releases a batch. A file that somebody wrote to, or holds open, is left where it lies and gathered again from there.
 pub(crate) async fn release<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     batch: Vec<Recorded>,
 ) -> Result<(), PassError> {
-    let unchanged = still_unchanged(visit, source, batch).await?;
+    let unchanged = still_unchanged(visit, batch).await?;
     if unchanged.is_empty() {
         return Ok(());
     }
     let paths: Vec<RelativePath> = unchanged.iter().map(|file| file.current_path().clone()).collect();
     let folders = tidy::folders_of_batch(visit, &paths);
-    let answers = visit.session.remove(source, &paths, &folders).await?;
+    let answers = visit.session.remove(visit.source, &paths, &folders).await?;
     let mut rows = Vec::with_capacity(unchanged.len());
     for (file, answer) in unchanged.iter().zip(answers) {
         if let Err(fault) = answer {
             visit.leave_behind(
-                source,
                 file.original(),
                 file.identity().size,
                 Reason::Leave(LeaveReason::RemovalRefused),
@@ -39,7 +37,9 @@ pub(crate) async fn release<W: World>(
             continue;
         }
         rows.push((file.row(), FileState::Released, None));
-        visit.note_released(source, file.original(), file.identity().size);
+        visit
+            .device_visit
+            .release(visit.source, file.original(), file.identity().size);
     }
     visit.world.ledger().set_states(rows, visit.now()).await?;
     Ok(())
@@ -47,8 +47,7 @@ pub(crate) async fn release<W: World>(
 
 /// Those whose identity is still as it was verified, and which nobody has open.
 async fn still_unchanged<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     batch: Vec<Recorded>,
 ) -> Result<Vec<Recorded>, PassError> {
     if batch.is_empty() {
@@ -58,7 +57,7 @@ async fn still_unchanged<W: World>(
         .iter()
         .map(|file| (file.current_path().clone(), file.identity()))
         .collect();
-    let confirmed = visit.session.confirm(source, &files).await?;
+    let confirmed = visit.session.confirm(visit.source, &files).await?;
     let mut unchanged = Vec::with_capacity(batch.len());
     for (file, confirmed) in batch.into_iter().zip(confirmed) {
         let reason = match confirmed {
@@ -80,13 +79,7 @@ async fn still_unchanged<W: World>(
             }
             Err(_) => WaitReason::Changed,
         };
-        visit.leave_behind(
-            source,
-            file.original(),
-            file.identity().size,
-            Reason::Wait(reason),
-            None,
-        );
+        visit.leave_behind(file.original(), file.identity().size, Reason::Wait(reason), None);
     }
     Ok(unchanged)
 }

@@ -1,221 +1,225 @@
-//! Survey: the listing of a source, judged while it streams in. Memory does not grow with the listing.
+//! Survey: the listing of a source, classified while it streams in. Memory does not grow with the listing.
 
 mod listing;
 mod marks;
+mod second_looks;
 mod withdrawn_files;
 
 use std::time::Duration;
 
 use model::names::WITHDRAWN_FOLDER;
-use model::{Amount, Digest, LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
+use model::{Amount, Digest, FileState, LeaveReason, NameError, RelativePath, WaitReason};
 
-use crate::oldest::{Loan, Oldest};
+use crate::plan::oldest::{Loan, Oldest};
 use crate::plan::{self, Candidate, Decision, EntryClass, SurveyContext};
-use crate::ports::{
-    Clock as _, DeviceFailure, Entry, EntryKind, FileFault, Ledger, Reason, Sighting, SurveyItem, Unseen,
-    WriterCheck,
-};
+use crate::ports::{DeviceFailure, Entry, EntryKind, Ledger, Reason, RowId, SurveyItem, WriterCheck};
 use crate::recourse::PassError;
-use crate::remaining::RemainingTally;
 use crate::rules::Mode;
 use crate::stages::foresee;
-use crate::suspects::{Suspect, Watch};
-use crate::visit::Visit;
+use crate::suspects::{KnownSuspects, Suspect};
+use crate::tally::RemainingTally;
+use crate::visit::SourceVisit;
 use crate::withdrawn;
 use crate::world::World;
-use listing::listed;
+use listing::list;
 pub(crate) use marks::Marks;
-use withdrawn_files::Withdrawn;
+use withdrawn_files::WithdrawnFiles;
 
 /// What a survey found.
 #[derive(Debug)]
 pub(crate) struct Survey<'a> {
-    /// What is to be done, oldest file first.
+    /// The files to handle, oldest first.
     pub(crate) work: Vec<(Candidate, Decision)>,
-    /// What goes after all other files, since a session may have ended over it.
+    /// Files that are fetched after all others, since a session may have ended because of them.
     pub(crate) suspects: Vec<Suspect>,
-    /// What was borrowed to hold the work, until that is done.
+    /// The memory borrowed for the work. Held until the work is done.
     pub(crate) loan: Loan<'a>,
-    /// What is left.
+    /// The files that remain.
     pub(crate) remaining: RemainingTally,
-    /// Files, and their bytes, that are to be gathered but did not fit into one plan.
+    /// Files that are ready but did not fit into one plan.
     pub(crate) overflow: Amount,
-    /// Folders that may go if they are empty: what earlier passes left in our withdrawn folders and, where the rules say so, old ones.
+    /// Folders that may be removed if they are empty: those that earlier passes left in our withdrawn folders
+    /// and, if the rules say so, old ones.
     pub(crate) old_folders: Vec<RelativePath>,
-    /// Rows of files that the ledger holds for stored, but that are gone from the device: an earlier process died between
-    /// their removal and the note of it.
-    pub(crate) gone: Vec<crate::ports::RowId>,
-    /// Why the listing was cut off: there is more, of which nothing is known.
+    /// Rows of files that are `stored` in the ledger but gone from the device: an earlier process died between
+    /// removing the file and recording it.
+    pub(crate) gone: Vec<RowId>,
+    /// Why the listing was cut off. What it did not list is unknown.
     pub(crate) cut: Option<DeviceFailure>,
-    /// How the device proves that nobody writes to files here; `None` where there is nothing.
+    /// How the device proves that nobody writes to the files here. `None` without files.
     pub(crate) writer_check: Option<WriterCheck>,
 }
 
-/// Bytes of names of folders that may go: those that do not fit go another time.
+/// Bytes of names of folders to remove. Folders beyond that are removed by a later pass.
 const MAX_FOLDER_BYTES: usize = 8 << 20;
 
-/// Names kept in mind one by one, as hashes of 8 bytes. A device may name more than it has.
+/// Names remembered one by one, as hashes of 8 bytes. A device may list more names than it has files.
 const MAX_NAMES: usize = 2_000_000;
 
-/// Surveys a source and decides about everything in it.
+/// Surveys a source and classifies everything in it.
 pub(crate) async fn survey<'a, W: World>(
-    visit: &Visit<'a, W>,
-    source: &SourcePath,
-    outlook: &SurveyContext<'_>,
-    (marks, watch): (Option<Marks>, Watch),
+    visit: &SourceVisit<'a, W>,
+    context: &SurveyContext<'_>,
+    marks: Option<Marks>,
+    suspects: KnownSuspects,
     mode: Mode,
 ) -> Result<Survey<'a>, PassError> {
-    let mut judging = Judging {
+    let plan_room = &visit.fleet.plan_room;
+    let mut classifier = Classifier {
         visit,
-        source,
-        outlook,
+        context,
         mode,
         marks,
-        watch,
-        work: Oldest::for_a_plan(visit.plan_room),
-        second_looks: Oldest::for_second_looks(visit.plan_room),
+        suspects,
+        work: Oldest::for_a_plan(plan_room),
+        second_looks: Oldest::for_second_looks(plan_room),
         second_looks_overflow: Amount::ZERO,
         remaining: RemainingTally::default(),
         old_folders: Vec::new(),
         folder_bytes: 0,
-        withdrawn: Withdrawn::default(),
+        withdrawn: WithdrawnFiles::default(),
         cut: None,
         writer_check: None,
     };
-    judging.cut = listed(visit, source, async |items| judging.judge_all(items).await).await?;
-    judging.finish().await
+    classifier.cut = list(visit, async |items| classifier.classify_all(items).await).await?;
+    classifier.finish().await
 }
 
-/// A survey while it is judged.
-struct Judging<'a, 'v, W: World> {
-    visit: &'a Visit<'v, W>,
-    source: &'a SourcePath,
-    outlook: &'a SurveyContext<'a>,
+/// A survey in progress.
+struct Classifier<'a, 'v, W: World> {
+    visit: &'a SourceVisit<'v, W>,
+    context: &'a SurveyContext<'a>,
     mode: Mode,
     marks: Option<Marks>,
-    watch: Watch,
+    suspects: KnownSuspects,
     work: Oldest<'v, Decision>,
     second_looks: Oldest<'v, Duration>,
     second_looks_overflow: Amount,
     remaining: RemainingTally,
     old_folders: Vec<RelativePath>,
     folder_bytes: usize,
-    withdrawn: Withdrawn,
+    withdrawn: WithdrawnFiles,
     cut: Option<DeviceFailure>,
     writer_check: Option<WriterCheck>,
 }
 
-impl<'v, W: World> Judging<'_, 'v, W> {
-    async fn judge_all(&mut self, items: Vec<SurveyItem>) -> Result<(), PassError> {
-        let (mut ready, mut unsure) = (Vec::new(), Vec::new());
+/// Files of some survey items that need the ledger before they are decided about.
+#[derive(Default)]
+struct Unclassified {
+    settled: Vec<Candidate>,
+    /// Files without a trusted timestamp, with the time that they must rest.
+    unsure: Vec<(Candidate, Duration)>,
+}
+
+impl<'v, W: World> Classifier<'_, 'v, W> {
+    async fn classify_all(&mut self, items: Vec<SurveyItem>) -> Result<(), PassError> {
+        let mut files = Unclassified::default();
         for item in items {
             match item {
-                SurveyItem::Entry(entry) => self.judge_one(&entry, &mut ready, &mut unsure),
+                SurveyItem::Entry(entry) => self.classify(&entry, &mut files),
                 SurveyItem::Unlistable(path) => {
-                    self.withdrawn.note_unlistable(&path);
-                    let reason = plan::judge_unlistable(&path, self.outlook.rules);
-                    self.stand(path.to_string(), 0, Reason::Leave(reason), None);
+                    self.withdrawn.record_unlistable(&path);
+                    let reason = plan::classify_unlistable(&path, self.context.rules);
+                    self.record_remaining(path.to_string(), 0, Reason::Leave(reason), None);
                 }
-                // Escaped, and perhaps cut off: enough to tell which folder it is in.
-                SurveyItem::Refused(path, _) if self.outlook.rules.exclude.excludes(path.as_bytes()) => {
-                    self.stand(path, 0, Reason::Leave(LeaveReason::Excluded), None);
+                // The path is escaped and may be cut off: that is enough to tell its folder.
+                SurveyItem::Refused(path, _) if self.context.rules.exclude.excludes(path.as_bytes()) => {
+                    self.record_remaining(path, 0, Reason::Leave(LeaveReason::Excluded), None);
                 }
                 SurveyItem::Refused(path, error) => {
-                    self.stand(path, 0, Reason::Leave(LeaveReason::Name), Some(error.to_string()));
+                    let detail = Some(error.to_string());
+                    self.record_remaining(path, 0, Reason::Leave(LeaveReason::Name), detail);
                 }
             }
         }
-        self.decide_all(ready).await?;
-        self.put_off(unsure).await
+        self.decide_all(files.settled).await?;
+        self.defer(files.unsure).await
     }
 
-    fn judge_one(
-        &mut self,
-        entry: &Entry,
-        ready: &mut Vec<Candidate>,
-        unsure: &mut Vec<(Candidate, Duration)>,
-    ) {
+    fn classify(&mut self, entry: &Entry, files: &mut Unclassified) {
         if withdrawn::is_within(&entry.path) {
-            self.note_withdrawn(entry);
+            self.record_withdrawn(entry);
         }
-        let verdict = match &self.marks {
+        let class = match &self.marks {
             Some(marks) if entry.kind == EntryKind::File && marks.forbid(&entry.path) => {
                 EntryClass::Remaining(Reason::Wait(WaitReason::NotMarkedDone))
             }
-            _ => plan::judge(entry, self.outlook),
+            _ => plan::classify_entry(entry, self.context),
         };
-        let is_left = matches!(verdict, EntryClass::Remaining(Reason::Leave(_)));
+        let is_left = matches!(class, EntryClass::Remaining(Reason::Leave(_)));
         if entry.kind == EntryKind::File && !is_left {
             let checks = self.writer_check.into_iter().chain(entry.openness.check());
             self.writer_check = checks.min();
         }
-        match verdict {
-            EntryClass::OldFolder if self.outlook.rules.prune_empty => self.note_folder(&entry.path),
+        match class {
+            EntryClass::OldFolder if self.context.rules.prune_empty => self.record_folder(&entry.path),
             EntryClass::Pass | EntryClass::OldFolder => {}
             EntryClass::Ready(candidate) | EntryClass::SecondLook(candidate, _)
-                if self.visit.has_left(self.source, &candidate.original) => {}
-            EntryClass::Ready(candidate) => ready.push(candidate),
-            EntryClass::SecondLook(candidate, needed) => unsure.push((candidate, needed)),
+                if self.visit.tally.has_left(self.visit.source, &candidate.original) => {}
+            EntryClass::Ready(candidate) => files.settled.push(candidate),
+            EntryClass::SecondLook(candidate, needed) => files.unsure.push((candidate, needed)),
             EntryClass::Remaining(reason) => {
-                self.stand(entry.path.to_string(), entry.identity.size, reason, None);
+                self.record_remaining(entry.path.to_string(), entry.identity.size, reason, None);
             }
         }
     }
 
-    fn note_withdrawn(&mut self, entry: &Entry) {
-        let ours = withdrawn::ledger_of(&entry.path) == Some(self.outlook.ledger.as_str().as_bytes());
-        // Whoever comes last removes the folder that all use: the device refuses while there is something in it. One that was left
-        // between two removals would stay for ever otherwise.
-        let of_all = entry.path.file_name() == WITHDRAWN_FOLDER;
+    fn record_withdrawn(&mut self, entry: &Entry) {
+        let is_ours = withdrawn::ledger_of(&entry.path) == Some(self.context.ledger.as_str().as_bytes());
+        // The folder that all collectors share is removed with the last file: the device refuses while anything
+        // is in it. Otherwise one that was left between two removals would stay for ever.
+        let is_shared = entry.path.file_name() == WITHDRAWN_FOLDER;
         match entry.kind {
-            EntryKind::File if ours => self.withdrawn.note(&entry.path),
-            EntryKind::Folder if ours || of_all => self.note_folder(&entry.path),
+            EntryKind::File if is_ours => self.withdrawn.record(&entry.path),
+            EntryKind::Folder if is_ours || is_shared => self.record_folder(&entry.path),
             _ => {}
         }
     }
 
-    fn note_folder(&mut self, folder: &RelativePath) {
+    fn record_folder(&mut self, folder: &RelativePath) {
         self.folder_bytes += folder.as_bytes().len() + size_of::<RelativePath>();
         if self.folder_bytes <= MAX_FOLDER_BYTES {
             self.old_folders.push(folder.clone());
         }
     }
 
-    fn stand(&mut self, path: String, size: u64, reason: Reason, detail: Option<String>) {
-        self.remaining.note(self.source, path, reason, size, detail);
+    fn record_remaining(&mut self, path: String, size: u64, reason: Reason, detail: Option<String>) {
+        self.remaining
+            .record(self.visit.source, path, reason, size, detail);
+    }
+
+    fn record_candidate(&mut self, file: &Candidate, reason: Reason, detail: Option<String>) {
+        self.record_remaining(file.original.to_string(), file.identity.size, reason, detail);
     }
 
     /// Decides about settled files.
-    async fn decide_all(&mut self, ready: Vec<Candidate>) -> Result<(), PassError> {
-        let ready = ready.into_iter().map(|candidate| (candidate, ())).collect();
-        for (candidate, (), decision) in self.without_kept(ready).await? {
-            match self.why_nameless(&candidate, &decision) {
-                None => match self.watch.sees(&candidate) {
-                    Some(suspicion) => self.watch.keep(suspicion, candidate, decision),
-                    None => self.work.push(candidate, decision),
-                },
-                Some(error) => self.stand(
-                    candidate.original.to_string(),
-                    candidate.identity.size,
-                    Reason::Leave(LeaveReason::Name),
-                    Some(format!("its name in the store: {error}")),
-                ),
+    async fn decide_all(&mut self, settled: Vec<Candidate>) -> Result<(), PassError> {
+        let settled = settled.into_iter().map(|candidate| (candidate, ())).collect();
+        for (candidate, (), decision) in self.decide_with_ledger(settled).await? {
+            if let Some(error) = self.store_name_error(&candidate, &decision) {
+                let detail = Some(format!("its name in the store: {error}"));
+                self.record_candidate(&candidate, Reason::Leave(LeaveReason::Name), detail);
+            } else if let Some(suspicion) = self.suspects.against(&candidate) {
+                self.suspects.defer(suspicion, candidate, decision);
+            } else {
+                self.work.push(candidate, decision);
             }
         }
         Ok(())
     }
 
-    /// Puts off files whose clock does not tell whether they are settled.
-    async fn put_off(&mut self, unsure: Vec<(Candidate, Duration)>) -> Result<(), PassError> {
-        for (candidate, needed, _) in self.without_kept(unsure).await? {
+    /// Defers files without a trusted timestamp to the end of the survey.
+    async fn defer(&mut self, unsure: Vec<(Candidate, Duration)>) -> Result<(), PassError> {
+        for (candidate, needed, _) in self.decide_with_ledger(unsure).await? {
             self.second_looks.push(candidate, needed);
         }
         Ok(())
     }
 
-    /// What is to be done with files. Those that are stored and stay by rule are left out: they must not crowd out what can go. The ledger is asked for
-    /// all of them at once.
-    async fn without_kept<T>(
+    /// Decides about files with one request to the ledger.
+    ///
+    /// Files that are stored and stay by rule are left out: they must not crowd out files that can go.
+    async fn decide_with_ledger<T>(
         &mut self,
         files: Vec<(Candidate, T)>,
     ) -> Result<Vec<(Candidate, T, Decision)>, PassError> {
@@ -225,71 +229,50 @@ impl<'v, W: World> Judging<'_, 'v, W> {
         let originals = files.iter().map(|(candidate, _)| candidate.original.clone());
         let paths: Vec<RelativePath> = originals.collect();
         let ledger = self.visit.world.ledger();
-        let remembered = ledger
-            .known_files(&self.visit.device.name, self.source, &paths)
+        let known = ledger
+            .known_files(&self.visit.device.name, self.visit.source, &paths)
             .await?;
-        let mut others = Vec::with_capacity(files.len());
-        for ((candidate, with), remembered) in files.into_iter().zip(remembered) {
-            let (rules, abilities) = (self.outlook.rules, self.outlook.abilities);
-            let decision = plan::decide(&candidate, remembered.as_ref(), rules, abilities);
-            match &decision {
-                Decision::Keep(_, reason) => {
-                    let state = remembered.map(|row| row.state);
-                    self.keep(&candidate, *reason, state, &decision).await?;
+        let mut decided = Vec::with_capacity(files.len());
+        let mut kept = Vec::new();
+        for ((candidate, with), known) in files.into_iter().zip(known) {
+            let (rules, abilities) = (self.context.rules, self.context.abilities);
+            match plan::decide(&candidate, known.as_ref(), rules, abilities) {
+                Decision::Keep(row, reason) => {
+                    self.record_candidate(&candidate, Reason::Leave(reason), None);
+                    // An earlier process may have died between recording the file and recording that it is kept.
+                    if known.is_some_and(|known| known.state == FileState::Stored) {
+                        kept.push((row, FileState::Kept, Some(reason)));
+                    }
                 }
-                _ => others.push((candidate, with, decision)),
+                decision => decided.push((candidate, with, decision)),
             }
         }
-        Ok(others)
+        if !kept.is_empty() && self.mode == Mode::Act {
+            ledger.set_states(kept, self.visit.now()).await?;
+        }
+        Ok(decided)
     }
 
-    /// Why no name in the store can be given to a file that is to be fetched. It would be fetched in every pass, in vain.
-    fn why_nameless(&self, candidate: &Candidate, decision: &Decision) -> Option<NameError> {
+    /// Why a file that would be fetched can have no name in the store. Without this check it would be fetched
+    /// in every pass.
+    fn store_name_error(&self, candidate: &Candidate, decision: &Decision) -> Option<NameError> {
         if matches!(decision, Decision::ProveAgain(_) | Decision::Keep(..)) {
             return None;
         }
-        // Not known yet: which it is makes no difference to whether there is a name.
+        // The digest is not known yet. Whether there is a name does not depend on it.
         let digest = Digest::from_bytes([0; 32]);
         let modified = candidate.identity.modified;
-        foresee::store_name(self.visit, self.source, &candidate.original, modified, &digest).err()
-    }
-
-    async fn keep(
-        &mut self,
-        candidate: &Candidate,
-        reason: LeaveReason,
-        state: Option<model::FileState>,
-        decision: &Decision,
-    ) -> Result<(), PassError> {
-        self.stand(
-            candidate.original.to_string(),
-            candidate.identity.size,
-            Reason::Leave(reason),
-            None,
-        );
-        // An earlier process may have died between the record and the note that the file is kept.
-        let Decision::Keep(row, _) = decision else {
-            return Ok(());
-        };
-        if state == Some(model::FileState::Stored) && self.mode == Mode::Act {
-            let rows = vec![(*row, model::FileState::Kept, Some(reason))];
-            self.visit
-                .world
-                .ledger()
-                .set_states(rows, self.visit.now())
-                .await?;
-        }
-        Ok(())
+        foresee::store_name(self.visit, &candidate.original, modified, &digest).err()
     }
 
     async fn finish(mut self) -> Result<Survey<'v>, PassError> {
         self.look_again().await?;
-        let gone = self.gone().await?;
+        let gone = self.find_gone().await?;
         let overflow = self.work.overflow().plus(self.second_looks_overflow);
         let (work, loan) = self.work.into_sorted();
         Ok(Survey {
             work,
-            suspects: self.watch.into_suspects(),
+            suspects: self.suspects.into_deferred(),
             loan,
             overflow,
             remaining: self.remaining,
@@ -300,91 +283,15 @@ impl<'v, W: World> Judging<'_, 'v, W> {
         })
     }
 
-    /// Files whose clock does not tell are settled once they have stayed the same for long enough by a clock of ours that nobody sets: were our wall
-    /// clock set forward between two surveys, a file that is being written would seem to have rested.
-    ///
-    /// A file may have been looked at as late as now, and as early as this listing was asked for: the shortest time that can lie between two looks
-    /// is what counts.
-    async fn look_again(&mut self) -> Result<(), PassError> {
-        let looks = std::mem::replace(
-            &mut self.second_looks,
-            Oldest::for_second_looks(self.visit.plan_room),
-        );
-        self.second_looks_overflow = looks.overflow();
-        let (looks, _) = looks.into_sorted();
-        let seen = self.visit.world.clock().steady();
-        let since = match self.mode {
-            // A dry run notes nothing down: no file is settled by it.
-            Mode::DryRun => vec![seen; looks.len()],
-            Mode::Act => {
-                let sightings = looks.iter().map(|(candidate, _)| Sighting {
-                    path: candidate.current_path.clone(),
-                    identity: candidate.identity,
-                });
-                let device = &self.visit.device.name;
-                let others = match self.cut {
-                    Some(_) => Unseen::Retain,
-                    None => Unseen::Forget,
-                };
-                self.visit
-                    .world
-                    .ledger()
-                    .record_sightings(device, self.source, sightings.collect(), others, seen)
-                    .await?
-            }
-        };
-        let tells_time = self.outlook.abilities.tells_time;
-        let reason_for = |candidate: &Candidate| {
-            let is_blind = candidate.settled_blind && candidate.identity.changed.is_none();
-            if tells_time && !is_blind {
-                WaitReason::ClockUntrusted
-            } else {
-                WaitReason::SettlingBlind
-            }
-        };
-        let mut ready = Vec::new();
-        for ((mut candidate, needed), since) in looks.into_iter().zip(since) {
-            let (rested, reason) = (self.outlook.asked.since(since), reason_for(&candidate));
-            if self.mode == Mode::Act && rested >= needed {
-                candidate.settled_blind |= rested >= self.outlook.rules.settle_blind;
-                ready.push(candidate);
-            } else {
-                self.stand(
-                    candidate.original.to_string(),
-                    candidate.identity.size,
-                    Reason::Wait(reason),
-                    None,
-                );
-            }
-        }
-        self.decide_all(ready).await
-    }
-
-    async fn gone(&self) -> Result<Vec<crate::ports::RowId>, PassError> {
-        // What was not named may be there.
+    async fn find_gone(&self) -> Result<Vec<RowId>, PassError> {
+        // A file that was not listed may be there.
         if self.cut.is_some() {
             return Ok(Vec::new());
         }
         let ledger = self.visit.world.ledger();
         let rows = ledger
-            .withdrawn_rows(&self.visit.device.name, self.source)
+            .withdrawn_rows(&self.visit.device.name, self.visit.source)
             .await?;
-        Ok(self.withdrawn.gone(&rows, self.outlook.ledger))
-    }
-}
-
-/// Turns the fault of one file into why it is left, for a file that could not be gathered.
-pub(crate) fn reason_of(fault: &FileFault) -> Reason {
-    use crate::ports::FileFaultKind as Kind;
-    match fault.kind {
-        Kind::Missing | Kind::Grown | Kind::NotAFile => Reason::Wait(WaitReason::Changed),
-        Kind::Open => Reason::Wait(WaitReason::Open),
-        Kind::Permission => Reason::Leave(LeaveReason::Unreadable),
-        Kind::FolderUnwritable => Reason::Leave(LeaveReason::FolderUnwritable),
-        Kind::Immutable => Reason::Leave(LeaveReason::Immutable),
-        Kind::Sticky => Reason::Leave(LeaveReason::Sticky),
-        Kind::ReadOnly | Kind::OtherFileSystem | Kind::Unsupported | Kind::Other => {
-            Reason::Wait(WaitReason::Unproved)
-        }
+        Ok(self.withdrawn.gone(&rows, self.context.ledger))
     }
 }

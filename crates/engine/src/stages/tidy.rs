@@ -3,17 +3,20 @@
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
-use model::{RelativePath, SourcePath};
+use model::RelativePath;
 
 use crate::ports::Session;
 use crate::recourse::PassError;
-use crate::visit::Visit;
+use crate::visit::SourceVisit;
 use crate::withdrawn;
 use crate::world::World;
 
 /// The folders of a batch that the files which lay at these places leave empty, innermost first. Those that other batches use, too, are
 /// kept in mind for [`finish`] as long as another batch may be about to put files into them.
-pub(crate) fn folders_of_batch<W: World>(visit: &Visit<'_, W>, gone: &[RelativePath]) -> Vec<RelativePath> {
+pub(crate) fn folders_of_batch<W: World>(
+    visit: &SourceVisit<'_, W>,
+    gone: &[RelativePath],
+) -> Vec<RelativePath> {
     let (mut batch_folders, mut folder_before) = (Vec::new(), None);
     for place in gone {
         // Files of one age lie in one folder: what is left empty above them is said once.
@@ -33,15 +36,14 @@ pub(crate) fn folders_of_batch<W: World>(visit: &Visit<'_, W>, gone: &[RelativeP
 
 /// Removes what is left when no batch is under way: the shared folders, and those that earlier passes left empty.
 pub(crate) async fn finish<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     mut folders: Vec<RelativePath>,
 ) -> Result<(), PassError> {
     folders.extend(std::mem::take(&mut *visit.shared_folders.lock()));
     if !folders.is_empty() {
         visit
             .session
-            .remove(source, &[], &innermost_first(folders))
+            .remove(visit.source, &[], &innermost_first(folders))
             .await?;
     }
     Ok(())

@@ -1,14 +1,14 @@
 //! Verify: what was received is what the device has, and nobody wrote while it was read.
 
-use model::{SourcePath, WaitReason};
+use model::WaitReason;
 
 use crate::ports::SealedFile;
 use crate::ports::{Confirmation, FileFaultKind, Reason, Session, Store};
 use crate::recourse::PassError;
 use crate::stages::fetch::Fetched;
-use crate::stages::survey::reason_of;
 use crate::stages::withdraw::Withdrawn;
-use crate::visit::Visit;
+use crate::tally::reason_of;
+use crate::visit::SourceVisit;
 use crate::world::World;
 
 /// A sealed file that equals the file on the device.
@@ -35,8 +35,7 @@ impl Verified {
 
 /// Verifies a batch. What cannot be proved is thrown away and left for the next pass, with the reason.
 pub(crate) async fn verify<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     batch: Vec<Fetched>,
 ) -> Result<Vec<Verified>, PassError> {
     if batch.is_empty() {
@@ -51,7 +50,7 @@ pub(crate) async fn verify<W: World>(
             )
         })
         .collect();
-    let confirmed = visit.session.confirm(source, &files).await?;
+    let confirmed = visit.session.confirm(visit.source, &files).await?;
     let digests_expected = visit.session.abilities().digests;
 
     let mut verified = Vec::with_capacity(batch.len());
@@ -73,13 +72,7 @@ pub(crate) async fn verify<W: World>(
                 device_digest: digests_expected,
             }),
             Some((reason, detail)) => {
-                visit.leave_behind(
-                    source,
-                    withdrawn.original(),
-                    withdrawn.identity().size,
-                    reason,
-                    detail,
-                );
+                visit.leave_behind(withdrawn.original(), withdrawn.identity().size, reason, detail);
                 unproved.push(sealed);
             }
         }

@@ -7,16 +7,16 @@
 
 use std::collections::HashSet;
 
-use model::{BatchId, Identity, LeaveReason, RelativePath, SourcePath, WaitReason};
+use model::{BatchId, Identity, LeaveReason, RelativePath, WaitReason};
 
 use crate::plan::{Candidate, Decision};
 use crate::ports::{
     FileFault, FileFaultKind, InspectResult, Inspection, Move, Openness, Reason, RowId, Session,
 };
 use crate::recourse::PassError;
-use crate::stages::survey::reason_of;
 use crate::stages::tidy;
-use crate::visit::Visit;
+use crate::tally::reason_of;
+use crate::visit::SourceVisit;
 use crate::withdrawn;
 use crate::world::World;
 
@@ -79,8 +79,7 @@ struct Pending {
 
 /// Withdraws a batch, and notes what each file is now. What cannot be withdrawn is gathered where it is, and stays.
 pub(crate) async fn withdraw<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     work: Vec<(Candidate, Decision)>,
 ) -> Result<Vec<Withdrawn>, PassError> {
     let mut pending = Vec::with_capacity(work.len());
@@ -94,8 +93,8 @@ pub(crate) async fn withdraw<W: World>(
             }
         }
     }
-    pending.extend(move_away(visit, source, to_move).await?);
-    note_identities(visit, source, pending).await
+    pending.extend(move_away(visit, to_move).await?);
+    note_identities(visit, pending).await
 }
 
 impl Pending {
@@ -125,20 +124,19 @@ impl Pending {
 }
 
 async fn move_away<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     mut to_move: Vec<(Candidate, Option<RowId>)>,
 ) -> Result<Vec<Pending>, PassError> {
     // A hostile listing may name a file twice: the second rename would fall upon the first.
     let mut names = HashSet::new();
     to_move.retain(|(candidate, _)| names.insert(candidate.current_path.clone()));
-    let Some(batch) = visit.next_batch().filter(|_| !to_move.is_empty()) else {
+    let Some(batch) = visit.device_visit.next_batch().filter(|_| !to_move.is_empty()) else {
         return Ok(Vec::new());
     };
     let ledger = crate::ports::Ledger::id(visit.world.ledger()).clone();
 
     let in_source = |candidate: &Candidate| withdrawn::in_source(&ledger, &batch, &candidate.current_path);
-    let first = rename_all(visit, source, to_move, in_source).await?;
+    let first = rename_all(visit, to_move, in_source).await?;
     let (moved, failed): (Vec<_>, Vec<_>) = first.into_iter().partition(|attempt| attempt.result.is_ok());
 
     // Another file system below the source (EXDEV), or a withdrawn folder that is not ours to write: beside the file, then.
@@ -148,9 +146,9 @@ async fn move_away<W: World>(
         .map(|attempt| (attempt.candidate, attempt.known))
         .collect();
     let beside = |candidate: &Candidate| withdrawn::beside(&ledger, &batch, &candidate.current_path);
-    let second = rename_all(visit, source, again, beside).await?;
+    let second = rename_all(visit, again, beside).await?;
 
-    tidy_after(visit, source, &second, in_source, beside).await?;
+    tidy_after(visit, &second, in_source, beside).await?;
 
     // Where no folder can be made because the device is full, or one of another login is in its place, a
     // rename within the folder still works.
@@ -160,22 +158,21 @@ async fn move_away<W: World>(
         .into_iter()
         .map(|attempt| (attempt.candidate, attempt.known))
         .collect();
-    let third = rename_all(visit, source, refused, |candidate| {
+    let third = rename_all(visit, refused, |candidate| {
         withdrawn::hidden(&ledger, &batch, &candidate.current_path)
     })
     .await?;
 
     let mut pending = Vec::new();
     for attempt in moved.into_iter().chain(second).chain(third).chain(lost) {
-        pending.extend(attempt.outcome(visit, source, &batch));
+        pending.extend(attempt.outcome(visit, &batch));
     }
     Ok(pending)
 }
 
 /// Removes the folders that were made for renames which then failed.
 async fn tidy_after<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     attempts: &[Attempt],
     first: impl Fn(&Candidate) -> Result<RelativePath, model::NameError>,
     second: impl Fn(&Candidate) -> Result<RelativePath, model::NameError>,
@@ -191,7 +188,7 @@ async fn tidy_after<W: World>(
         return Ok(());
     }
     let folders = tidy::folders_of_batch(visit, &places);
-    visit.session.remove(source, &[], &folders).await?;
+    visit.session.remove(visit.source, &[], &folders).await?;
     Ok(())
 }
 
@@ -204,8 +201,7 @@ struct Attempt {
 }
 
 async fn rename_all<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     files: Vec<(Candidate, Option<RowId>)>,
     target: impl Fn(&Candidate) -> Result<RelativePath, model::NameError>,
 ) -> Result<Vec<Attempt>, PassError> {
@@ -233,7 +229,7 @@ async fn rename_all<W: World>(
             result,
         });
     }
-    let mut answers = visit.session.rename(source, &moves).await?.into_iter();
+    let mut answers = visit.session.rename(visit.source, &moves).await?.into_iter();
     for attempt in &mut attempts {
         let Ok((_, looked)) = &mut attempt.result else {
             continue;
@@ -271,12 +267,7 @@ impl Attempt {
     }
 
     /// A file that could not be withdrawn is gathered in place and stays; once stored, it is only reported.
-    fn outcome<W: World>(
-        self,
-        visit: &Visit<'_, W>,
-        source: &SourcePath,
-        batch: &BatchId,
-    ) -> Option<Pending> {
+    fn outcome<W: World>(self, visit: &SourceVisit<'_, W>, batch: &BatchId) -> Option<Pending> {
         let fault = match self.result {
             Ok((current_path, looked)) => {
                 return Some(Pending {
@@ -292,7 +283,7 @@ impl Attempt {
             Err(fault) if fault.kind == FileFaultKind::Missing => return None,
             Err(fault) if fault.kind == FileFaultKind::Open => {
                 let (original, size) = (&self.candidate.original, self.candidate.identity.size);
-                visit.leave_behind(source, original, size, Reason::Wait(WaitReason::Open), None);
+                visit.leave_behind(original, size, Reason::Wait(WaitReason::Open), None);
                 return None;
             }
             Err(fault) => fault,
@@ -306,7 +297,6 @@ impl Attempt {
         if self.known.is_some() {
             let size = self.candidate.identity.size;
             visit.leave_behind(
-                source,
                 &self.candidate.original,
                 size,
                 Reason::Leave(reason),
@@ -319,15 +309,14 @@ impl Attempt {
 }
 
 async fn note_identities<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     pending: Vec<Pending>,
 ) -> Result<Vec<Withdrawn>, PassError> {
     let unseen = pending.iter().filter(|file| file.looked.is_none());
     let paths: Vec<RelativePath> = unseen.map(|file| file.current_path.clone()).collect();
     let mut looks = match paths.is_empty() {
         true => Vec::new().into_iter(),
-        false => visit.session.inspect(source, &paths).await?.into_iter(),
+        false => visit.session.inspect(visit.source, &paths).await?.into_iter(),
     };
     let mut withdrawn = Vec::with_capacity(pending.len());
     for mut file in pending {
@@ -340,7 +329,6 @@ async fn note_identities<W: World>(
             Err(fault) => {
                 let size = file.candidate.identity.size;
                 visit.leave_behind(
-                    source,
                     &file.candidate.original,
                     size,
                     reason_of(&fault),
@@ -352,13 +340,7 @@ async fn note_identities<W: World>(
         match why_not_now(&file, inspection) {
             Some(reason) => {
                 let original = &file.candidate.original;
-                visit.leave_behind(
-                    source,
-                    original,
-                    inspection.identity.size,
-                    Reason::Wait(reason),
-                    None,
-                );
+                visit.leave_behind(original, inspection.identity.size, Reason::Wait(reason), None);
             }
             None => withdrawn.push(Withdrawn {
                 original: file.candidate.original,

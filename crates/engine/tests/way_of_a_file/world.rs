@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engine::event::{Event, Reporter};
 use engine::fleet::{Bounds, Chosen, SweepSummary, sweep_some};
-use engine::oldest::PlanBytes;
+use engine::plan::oldest::PlanBytes;
 use engine::ports::Reason;
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World};

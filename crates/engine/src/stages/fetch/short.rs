@@ -1,11 +1,11 @@
 //! Files that gave another number of bytes than they should have.
 
-use model::{RelativePath, SourcePath, WaitReason};
+use model::{RelativePath, WaitReason};
 
 use crate::ports::{Reason, Session};
 use crate::recourse::PassError;
 use crate::stages::withdraw::Withdrawn;
-use crate::visit::Visit;
+use crate::visit::SourceVisit;
 use crate::world::World;
 
 /// Leaves such files of a batch, each with what is told of it. One that was written meanwhile is gathered again by itself. One that is what it was would come
@@ -13,8 +13,7 @@ use crate::world::World;
 ///
 /// They are looked at all at once, when nothing of the batch is on its way any more: a look needs a lane, and the one that there may be gives small files.
 pub(super) async fn leave<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
+    visit: &SourceVisit<'_, W>,
     files: Vec<(Withdrawn, String)>,
 ) -> Result<(), PassError> {
     if files.is_empty() {
@@ -24,7 +23,7 @@ pub(super) async fn leave<W: World>(
         .iter()
         .map(|(file, _)| file.current_path().clone())
         .collect();
-    let looks = visit.session.inspect(source, &paths).await?;
+    let looks = visit.session.inspect(visit.source, &paths).await?;
     for ((file, detail), look) in files.into_iter().zip(looks) {
         let identity = file.identity();
         let reason = match look.is_ok_and(|look| look.identity == identity) {
@@ -32,7 +31,7 @@ pub(super) async fn leave<W: World>(
             false => WaitReason::Changed,
         };
         let reason = Reason::Wait(reason);
-        visit.leave_behind(source, file.original(), identity.size, reason, Some(detail));
+        visit.leave_behind(file.original(), identity.size, reason, Some(detail));
     }
     Ok(())
 }

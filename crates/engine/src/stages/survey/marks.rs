@@ -1,35 +1,34 @@
-//! Which files their recorder has marked as done.
+//! Files that their recorder has marked as done.
 
 use std::collections::HashSet;
 
-use model::{RelativePath, SourcePath};
+use model::RelativePath;
 
 use super::MAX_NAMES;
-use super::listing::listed;
+use super::listing::list;
+use crate::path_hash::hash;
 use crate::ports::{Entry, EntryKind, SurveyItem};
 use crate::recourse::PassError;
-use crate::visit::{Visit, hash};
+use crate::visit::SourceVisit;
 use crate::withdrawn;
 use crate::world::World;
 
-/// Which files are marked as done, where a marker file says so: `a.np` is done when `a.np<suffix>` is there.
+/// Files that are marked as done by a marker file: `a.np` is done when `a.np<suffix>` exists.
 ///
-/// Holds a hash of each name, 8 bytes: two names that hash alike would at worst make a file ready, and settling still holds.
+/// Holds a hash of 8 bytes for each name. Two names with one hash would at worst make a file ready too early, and
+/// it must still settle.
 #[derive(Debug)]
 pub(crate) struct Marks {
     suffix: Vec<u8>,
     marked: HashSet<u64>,
     present: HashSet<u64>,
-    /// There are more names than could be looked at.
+    /// The listing was not complete, or had too many names.
     is_cut: bool,
 }
 
 impl Marks {
-    /// The marks in a source, where the rules want them: by a listing of its own, before the one that is judged.
-    pub(crate) async fn collect<W: World>(
-        visit: &Visit<'_, W>,
-        source: &SourcePath,
-    ) -> Result<Option<Self>, PassError> {
+    /// The marks of a source, if the rules ask for them: by a listing of their own, before the survey.
+    pub(crate) async fn collect<W: World>(visit: &SourceVisit<'_, W>) -> Result<Option<Self>, PassError> {
         let Some(suffix) = &visit.device.rules.done_suffix else {
             return Ok(None);
         };
@@ -39,10 +38,10 @@ impl Marks {
             marked: HashSet::new(),
             present: HashSet::new(),
         };
-        let cut = listed(visit, source, async |items| {
+        let cut = list(visit, async |items| {
             for item in items {
                 if let SurveyItem::Entry(entry) = item {
-                    marks.note(&entry);
+                    marks.record(&entry);
                 }
             }
             Ok(())
@@ -52,7 +51,7 @@ impl Marks {
         Ok(Some(marks))
     }
 
-    fn note(&mut self, entry: &Entry) {
+    fn record(&mut self, entry: &Entry) {
         if entry.kind != EntryKind::File || withdrawn::is_within(&entry.path) {
             return;
         }
@@ -66,7 +65,7 @@ impl Marks {
         };
     }
 
-    /// Whether a file may not be gathered yet: it is not marked, or it is the marker of a file that is still there.
+    /// Whether a file may not be gathered yet: it is not marked, or it marks a file that still exists.
     pub(super) fn forbid(&self, path: &RelativePath) -> bool {
         if withdrawn::is_within(path) {
             return false;

@@ -1,39 +1,40 @@
-//! What a listing shows of the files that lie withdrawn, and which of them are gone.
+//! The withdrawn files in a listing, and which of the recorded ones are gone.
 
 use std::collections::HashSet;
 
 use model::{LedgerId, RelativePath};
 
 use super::MAX_NAMES;
+use crate::path_hash::hash;
 use crate::ports::{RowId, WithdrawnRow};
-use crate::visit::hash;
 use crate::withdrawn;
 
-/// Folders that cannot be listed that are kept in mind.
+/// Unlistable folders that are remembered.
 const MAX_UNLISTABLE: usize = 1000;
 
-/// The withdrawn files of this collector, as far as a listing shows them.
+/// The withdrawn files of this collector in a listing.
 #[derive(Debug, Default)]
-pub(super) struct Withdrawn {
-    /// Where they lie, by hash: a few batches.
+pub(super) struct WithdrawnFiles {
+    /// Their current paths, by hash: those of a few batches.
     seen: HashSet<u64>,
     unlistable: Vec<RelativePath>,
 }
 
-impl Withdrawn {
-    pub(super) fn note(&mut self, path: &RelativePath) {
+impl WithdrawnFiles {
+    pub(super) fn record(&mut self, path: &RelativePath) {
         if self.seen.len() < MAX_NAMES {
             self.seen.insert(hash(path));
         }
     }
 
-    pub(super) fn note_unlistable(&mut self, folder: &RelativePath) {
+    pub(super) fn record_unlistable(&mut self, folder: &RelativePath) {
         if self.unlistable.len() < MAX_UNLISTABLE {
             self.unlistable.push(folder.clone());
         }
     }
 
-    /// Those of these rows whose files were removed. None where more was shown than is kept in mind: any of them may be there.
+    /// The rows whose files were removed. Empty if the listing had more than is remembered: any of the files may
+    /// be there.
     pub(super) fn gone(&self, rows: &[WithdrawnRow], ledger: &LedgerId) -> Vec<RowId> {
         if self.seen.len() >= MAX_NAMES || self.unlistable.len() >= MAX_UNLISTABLE {
             return Vec::new();
@@ -43,20 +44,20 @@ impl Withdrawn {
     }
 
     fn is_gone(&self, row: &WithdrawnRow, ledger: &LedgerId) -> bool {
-        // A listing refuses the name of what lies deeper than a path may be: it may be there unseen.
+        // A listing refuses paths that are too long: the file may be there unseen.
         if RelativePath::new(row.path.as_bytes()).is_err() {
             return false;
         }
-        let places = [
+        let paths = [
             withdrawn::in_source(ledger, &row.withdrawn, &row.path).ok(),
             withdrawn::beside(ledger, &row.withdrawn, &row.path).ok(),
             withdrawn::hidden(ledger, &row.withdrawn, &row.path).ok(),
         ];
-        let may_be_at = |place: &RelativePath| self.seen.contains(&hash(place)) || self.is_hidden(place);
-        !places.iter().flatten().any(may_be_at)
+        let may_be_at = |path: &RelativePath| self.seen.contains(&hash(path)) || self.is_hidden(path);
+        !paths.iter().flatten().any(may_be_at)
     }
 
-    /// Whether it would lie in a folder that could not be listed.
+    /// Whether it would be in a folder that could not be listed.
     fn is_hidden(&self, path: &RelativePath) -> bool {
         self.unlistable.iter().any(|folder| {
             let below = path.as_bytes().strip_prefix(folder.as_bytes());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::fleet::Bounds;
-use engine::oldest::PlanBytes;
+use engine::plan::oldest::PlanBytes;
 
 use crate::simulator::book::Naming;
 use crate::simulator::device::Kind;
@@ -34,6 +34,7 @@ pub(super) fn draw(dice: &mut Dice, seed: u64) -> Plan {
                 false => dice.index(3) + 1,
             },
             plans: plans(dice),
+            max_pass_time: engine::fleet::MAX_PASS_TIME,
         },
         bytes_per_second: dice.one_in(3).then(|| 2000 + dice.below(50_000)),
         stops_with_connection: dice.one_in(2),

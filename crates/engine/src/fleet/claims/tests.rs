@@ -1,4 +1,5 @@
 use super::*;
+use crate::fleet::Chosen;
 use crate::exclude::Exclude;
 use crate::placement::{Layout, LayoutPart, NameRule};
 use crate::ports::FolderNumbers;
@@ -62,7 +63,7 @@ fn refused(sweeps: &[&[(&str, &str, u64)]]) -> Vec<String> {
             let row = |(source, claim): &(SourcePath, Claim)| (device.clone(), source.clone(), claim.clone());
             claims.iter().map(row)
         });
-        let claims = Claims::from_ledger(rows.collect(), chosen);
+        let claims = Claims::from_ledger(rows.collect(), chosen.visited, chosen.configured);
         refused.clear();
         for (name, boot_id, inode) in *visits {
             let device = configured
@@ -135,7 +136,7 @@ fn what_cannot_be_told_is_refused_to_nobody_and_forgets_nothing() {
         visited: &devices,
         configured: &devices,
     };
-    let claims = Claims::from_ledger(Vec::new(), chosen);
+    let claims = Claims::from_ledger(Vec::new(), chosen.visited, chosen.configured);
     let [one, two] = &devices;
     let told = facts(Some("a"), &[("/data", Some(1))]);
     for untold in [
@@ -179,7 +180,7 @@ fn a_visit_that_does_not_confirm_a_claim_ends_its_precedence() {
         facts(None, &[("/data", Some(1))]),
         facts(Some("b"), &[("/data", None)]),
     ] {
-        let claims = Claims::from_ledger(Vec::new(), chosen);
+        let claims = Claims::from_ledger(Vec::new(), chosen.visited, chosen.configured);
         claims.claim(one, &told, at(1));
         assert_eq!(claims.claim(two, &told, at(2)).refused.len(), 1);
         claims.claim(one, &untold, at(3));
@@ -211,13 +212,13 @@ fn a_refusal_says_whether_the_other_name_leads_there_now() {
         configured: &devices,
     };
     let told = facts(Some("a"), &[("/data", Some(1))]);
-    let of_one = Claims::from_ledger(Vec::new(), chosen)
+    let of_one = Claims::from_ledger(Vec::new(), chosen.visited, chosen.configured)
         .claim(one, &told, at(1))
         .claims;
     let rows = of_one
         .into_iter()
         .map(|(source, claim)| (one.name.clone(), source, claim));
-    let claims = Claims::from_ledger(rows.collect(), chosen);
+    let claims = Claims::from_ledger(rows.collect(), chosen.visited, chosen.configured);
     let message = |claimed: Claimed| claimed.refused.into_values().next().unwrap().message;
     let remembered = message(claims.claim(two, &told, at(2)));
     assert!(
@@ -241,13 +242,13 @@ fn a_visit_that_is_cut_off_by_the_end_of_a_sweep_changes_no_order() {
         configured: &devices,
     };
     let told = facts(Some("a"), &[("/data", Some(1))]);
-    let of_one = Claims::from_ledger(Vec::new(), chosen)
+    let of_one = Claims::from_ledger(Vec::new(), chosen.visited, chosen.configured)
         .claim(one, &told, at(1))
         .claims;
     let rows = of_one
         .into_iter()
         .map(|(source, claim)| (one.name.clone(), source, claim));
-    let claims = Claims::from_ledger(rows.collect(), chosen);
+    let claims = Claims::from_ledger(rows.collect(), chosen.visited, chosen.configured);
     drop(claims.begin(&one.name));
     assert_eq!(claims.claim(two, &told, at(2)).refused.len(), 1);
 }
@@ -260,7 +261,7 @@ fn two_sources_that_are_one_folder_are_gathered_as_the_first() {
         configured: &devices,
     };
     let told = facts(Some("a"), &[("/z", Some(1)), ("/a", Some(1))]);
-    let claims = Claims::from_ledger(Vec::new(), chosen);
+    let claims = Claims::from_ledger(Vec::new(), chosen.visited, chosen.configured);
     for second in 1..4 {
         let claimed = claims.claim(&devices[0], &told, at(second));
         let refused: Vec<_> = claimed.refused.keys().map(ToString::to_string).collect();
@@ -278,24 +279,22 @@ fn a_name_that_is_not_configured_any_more_claims_nothing() {
             configured: &devices,
         },
     );
-    let before = Claims::from_ledger(Vec::new(), everybody).claim(&devices[1], &told, at(1));
+    let before = Claims::from_ledger(Vec::new(), everybody.visited, everybody.configured).claim(
+        &devices[1],
+        &told,
+        at(1),
+    );
     let row = |(source, claim)| (devices[1].name.clone(), source, claim);
     let rows: Vec<_> = before.claims.into_iter().map(row).collect();
     assert_eq!(
-        Claims::from_ledger(rows.clone(), everybody)
+        Claims::from_ledger(rows.clone(), everybody.visited, everybody.configured)
             .claim(&devices[0], &told, at(2))
             .refused
             .len(),
         1
     );
     let one = &devices[..1];
-    let renamed = Claims::from_ledger(
-        rows,
-        Chosen {
-            visited: one,
-            configured: one,
-        },
-    );
+    let renamed = Claims::from_ledger(rows, one, one);
     assert!(renamed.claim(&devices[0], &told, at(2)).refused.is_empty());
 }
 
@@ -308,7 +307,7 @@ async fn who_was_second_waits_until_the_first_has_told_or_ended() {
         configured: &devices,
     };
     let told = facts(Some("a"), &[("/data", Some(1))]);
-    let before = Claims::from_ledger(Vec::new(), chosen);
+    let before = Claims::from_ledger(Vec::new(), chosen.visited, chosen.configured);
     let rows = [one, two].into_iter().enumerate().flat_map(|(order, device)| {
         let now = at(i64::try_from(order).unwrap());
         let claims = before.claim(device, &told, now).claims.into_iter();
@@ -316,7 +315,7 @@ async fn who_was_second_waits_until_the_first_has_told_or_ended() {
     });
     let rows: Vec<_> = rows.collect();
     for ends in [true, false] {
-        let claims = Claims::from_ledger(rows.clone(), chosen);
+        let claims = Claims::from_ledger(rows.clone(), chosen.visited, chosen.configured);
         claims.wait_for_first(&one.name).await;
         let begun = claims.begin(&one.name);
         let mut waiting = std::pin::pin!(claims.wait_for_first(&two.name));

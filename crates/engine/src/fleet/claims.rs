@@ -14,7 +14,6 @@ use parking_lot::{Mutex, MutexGuard};
 use model::{DeviceName, FailureClass, SourcePath, Timestamp};
 use tokio::sync::Notify;
 
-use crate::fleet::Chosen;
 use crate::ports::{Claim, ClaimedFolder, DeviceFacts, DeviceFailure};
 use crate::rules::DeviceRules;
 
@@ -52,7 +51,11 @@ pub(crate) struct Claimed {
 
 impl Claims {
     /// What the ledger remembers of the devices that are configured, before a sweep over some of them.
-    pub(crate) fn from_ledger(rows: Vec<(DeviceName, SourcePath, Claim)>, chosen: Chosen<'_>) -> Self {
+    pub(crate) fn from_ledger(
+        rows: Vec<(DeviceName, SourcePath, Claim)>,
+        visited: &[DeviceRules],
+        configured: &[DeviceRules],
+    ) -> Self {
         let sources = |device: &DeviceRules| {
             let name = device.name.clone();
             device
@@ -61,7 +64,7 @@ impl Claims {
                 .into_iter()
                 .map(move |source| (name.clone(), source))
         };
-        let configured: HashSet<Place> = chosen.configured.iter().flat_map(sources).collect();
+        let configured: HashSet<Place> = configured.iter().flat_map(sources).collect();
         let mut book = Book::default();
         for (device, source, claim) in rows {
             let place = (device, source);
@@ -70,7 +73,7 @@ impl Claims {
             }
         }
         book.first = book.who_was_first();
-        book.awaited = chosen.visited.iter().map(|device| device.name.clone()).collect();
+        book.awaited = visited.iter().map(|device| device.name.clone()).collect();
         Self {
             book: Mutex::new(book),
             settled: Notify::new(),

@@ -1,100 +1,60 @@
-//! One batch on its whole way, and how large batches are.
+//! The work of a survey, and how it is divided into batches.
 
 use std::collections::VecDeque;
 
-use model::SourcePath;
-
 use crate::plan::{Candidate, Decision};
-use crate::recourse::PassError;
-use crate::stages::{fetch, foresee, publish, record, release, verify, withdraw};
-use crate::visit::Visit;
-use crate::world::World;
 
-/// A batch, as planned.
+/// Files to be handled, and what to do with each; oldest first.
+pub(crate) type Work = VecDeque<(Candidate, Decision)>;
+
+/// Files that go through the stages together.
 pub(crate) type Batch = Vec<(Candidate, Decision)>;
 
-/// How many bytes the files of a batch have.
+/// The size of all files of a batch, in bytes.
 pub(crate) fn bytes(batch: &Batch) -> u64 {
     let sizes = batch.iter().map(|(candidate, _)| candidate.identity.size);
     sizes.fold(0, u64::saturating_add)
 }
 
-/// Takes one batch through all stages.
-pub(crate) async fn run<W: World>(
-    visit: &Visit<'_, W>,
-    source: &SourcePath,
-    batch: Batch,
-) -> Result<(), PassError> {
-    let (to_prove, mut to_gather) = divided(batch);
-    // What is stored already needs no room.
-    let proved = record::prove_again(visit, to_prove).await?;
-    to_gather.extend(
-        proved
-            .to_fetch
-            .into_iter()
-            .map(|candidate| (candidate, Decision::Resume)),
-    );
-
-    let fitting = foresee::foresee(visit, source, to_gather).await?;
-    let withdrawn = withdraw::withdraw(visit, source, fitting).await?;
-    let fetched = fetch::fetch(visit, source, withdrawn).await?;
-    let verified = verify::verify(visit, source, fetched).await?;
-    let published = publish::publish(visit, source, verified).await?;
-    let mut recorded = record::record(visit, source, published).await?;
-    recorded.extend(proved.recorded);
-    release::release(visit, source, recorded).await
-}
-
-fn divided(batch: Batch) -> (Vec<(Candidate, crate::ports::KnownFile)>, Batch) {
-    let (mut to_prove, mut to_gather) = (Vec::new(), Vec::new());
-    for (candidate, decision) in batch {
-        match decision {
-            Decision::ProveAgain(row) => to_prove.push((candidate, *row)),
-            decision => to_gather.push((candidate, decision)),
-        }
-    }
-    (to_prove, to_gather)
-}
-
 /// How large the next batch is.
 ///
-/// A pass begins small and grows with every batch that succeeds: a link that fails every minute still gets something home, and a good one
-/// soon carries batches that are large beside their round trips.
+/// The first batch is small, and each success makes the next ones larger. A link that fails every minute still
+/// completes some batches, and a good link soon carries batches that are large beside their round trips.
 #[derive(Debug)]
-pub(crate) struct Size {
+pub(crate) struct BatchSize {
     files: usize,
     bytes: u64,
 }
 
-/// The first batch of a pass: some ten seconds on a link of 5 Mbit/s.
-const FIRST: Size = Size {
+/// The first batch: about ten seconds on a link of 5 Mbit/s.
+const FIRST: BatchSize = BatchSize {
     files: 512,
     bytes: 8 << 20,
 };
 
-/// Bytes of the names of all folders that the files of a batch are in, each folder counted for each file. Files that lie in a hundred folders
-/// would else cost as much memory as they have folders; ordinary ones come to a quarter of this.
+/// Bytes of the folder names of a batch, each folder counted once for each file in it. It bounds the memory for
+/// files that are hundreds of folders deep. Ordinary files need a quarter of this.
 const MAX_FOLDER_BYTES: usize = 4 << 20;
 
-/// No batch is larger: three times so much is withdrawn at a time, and waits for its record.
-const LARGEST: Size = Size {
+/// The largest batch. Three times as much may be withdrawn at a time and wait for its record.
+const LARGEST: BatchSize = BatchSize {
     files: 2048,
     bytes: 128 << 20,
 };
 
-impl Size {
+impl BatchSize {
     pub(crate) const fn first() -> Self {
         FIRST
     }
 
-    /// Each batch that succeeds makes those after it four times larger.
+    /// Makes the next batches four times larger, after a success.
     pub(crate) fn grow(&mut self) {
         self.files = (self.files * 4).min(LARGEST.files);
         self.bytes = (self.bytes * 4).min(LARGEST.bytes);
     }
 
-    /// Takes the next batch off the front: at least one file.
-    pub(crate) fn take(&self, work: &mut VecDeque<(Candidate, Decision)>) -> Batch {
+    /// Takes the next batch from the front of the work: at least one file.
+    pub(crate) fn take(&self, work: &mut Work) -> Batch {
         let mut batch = Vec::new();
         let (mut bytes, mut folder_bytes): (u64, usize) = (0, 0);
         while let Some((candidate, decision)) = work.pop_front() {
@@ -117,7 +77,7 @@ mod tests {
     use super::*;
     use model::{Identity, RelativePath, Timestamp};
 
-    fn work(sizes: &[u64]) -> VecDeque<(Candidate, Decision)> {
+    fn work(sizes: &[u64]) -> Work {
         let candidate = |(number, size): (usize, &u64)| {
             let path = RelativePath::new(format!("f{number}")).unwrap();
             let identity = Identity {
@@ -142,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_batch_grows_with_success_and_never_without_bound() {
-        let mut size = Size::first();
+        let mut size = BatchSize::first();
         let mut files = work(&vec![10; 5000]);
         let mut lengths = Vec::new();
         while !files.is_empty() {
@@ -164,9 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_filled_to_its_last_byte_and_four_times_as_many_after_a_success() {
+    fn a_batch_is_filled_to_its_last_byte_and_grows_fourfold() {
         const MEBIBYTE: u64 = 1 << 20;
-        let mut size = Size::first();
+        let mut size = BatchSize::first();
         let mut files = work(&[MEBIBYTE; 200]);
         let mut lengths = Vec::new();
         while !files.is_empty() {
@@ -179,8 +139,8 @@ mod tests {
     #[test]
     fn a_file_larger_than_any_batch_is_a_batch_of_its_own() {
         let mut files = work(&[1 << 40, 1 << 40, 5]);
-        assert_eq!(Size::first().take(&mut files).len(), 1);
-        assert_eq!(Size::first().take(&mut files).len(), 1);
-        assert_eq!(Size::first().take(&mut files).len(), 1);
+        assert_eq!(BatchSize::first().take(&mut files).len(), 1);
+        assert_eq!(BatchSize::first().take(&mut files).len(), 1);
+        assert_eq!(BatchSize::first().take(&mut files).len(), 1);
     }
 }

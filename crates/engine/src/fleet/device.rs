@@ -1,0 +1,43 @@
+//! One device of a fleet, visited by itself.
+
+use crate::event::PassSummary;
+use crate::fleet::FleetContext;
+use crate::pass::pass;
+use crate::ports::{LedgerError, PassOutcome};
+use crate::rules::{DeviceRules, Mode};
+use crate::world::World;
+
+/// Makes one pass over one device, as soon as there is a slot for it.
+///
+/// `None` if a stop was requested before its turn came. Fails only if the ledger fails; every other failure
+/// is in the summary.
+pub async fn run_device<W: World>(
+    world: &W,
+    context: &FleetContext<'_>,
+    device: &DeviceRules,
+    mode: Mode,
+) -> Result<Option<PassSummary>, LedgerError> {
+    let claims = &context.claims;
+    let begun = claims.begin(&device.name);
+    let connecting = async {
+        claims.wait_for_first(&device.name).await;
+        context.slots.connecting().await
+    };
+    let connecting = tokio::select! {
+        biased;
+        () = context.stop.requested() => return Ok(None),
+        connecting = connecting => connecting,
+    };
+    let working = async {
+        let slot = context.slots.working().await;
+        context.touch();
+        drop(connecting);
+        slot
+    };
+    let summary = pass(world, context, device, mode, working).await?;
+    // An interrupted device could still have said which folders it has: its claims stay as they were.
+    if summary.outcome != PassOutcome::Interrupted {
+        begun.end();
+    }
+    Ok(Some(summary))
+}
