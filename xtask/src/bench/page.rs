@@ -228,7 +228,8 @@ mod tests {
     fn the_page_has_a_section_for_what_was_measured_and_none_for_what_was_not() {
         let page = benchmarks_of(&compared(), 100);
         assert!(page.contains(
-            "\n## `small` over `wan`\n\n10,000 files of 2 to 40 KB in 20 folders,\nat a round trip of 100 ms and 100 Mbit/s.\n\
+            "\n## `small` over `wan`\n\n10,000 files of 2 to 40 KB in 20 folders,\n\
+             at a round trip of 100 ms and 100 Mbit/s.\n\
              Rounds: 1. Goal: at most 1.05 times the time of `tar`.\n\n| tool "
         ));
         assert!(page.contains("reached: 0.95"));
