@@ -43,7 +43,7 @@ pub(super) fn facts(candidates: &[Candidate], works_grow: bool) -> Result<Vec<(S
     }
     if works_grow {
         facts.push((
-            "sqlite3, which fills the ledger".to_owned(),
+            "sqlite3 (fills the ledger)".to_owned(),
             ledger::sqlite_version()?,
         ));
     }
