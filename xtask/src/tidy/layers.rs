@@ -119,12 +119,12 @@ fn check_with(texts: &[Text], exceptions: &[Exception]) -> Vec<Finding> {
     findings
 }
 
-fn is_test_file(path: &str) -> bool {
+pub(super) fn is_test_file(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.ends_with("_tests.rs") || path.contains("/tests/")
 }
 
 /// The lines outside comments and outside inline test modules, with their numbers.
-fn shipped_lines(content: &str) -> impl Iterator<Item = (&str, usize)> {
+pub(super) fn shipped_lines(content: &str) -> impl Iterator<Item = (&str, usize)> {
     let mut in_tests = false;
     let mut after_attribute = false;
     content.lines().zip(1..).filter(move |(line, _)| {

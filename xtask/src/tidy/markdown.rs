@@ -41,7 +41,7 @@ pub(super) fn orphans(texts: &[Text]) -> Vec<Finding> {
 }
 
 /// The lines outside fenced code, with their numbers.
-fn prose_lines(content: &str) -> impl Iterator<Item = (&str, usize)> {
+pub(super) fn prose_lines(content: &str) -> impl Iterator<Item = (&str, usize)> {
     let mut fenced = false;
     content.lines().zip(1..).filter(move |(line, _)| {
         let fence = line.trim_start().starts_with("```");
