@@ -2,6 +2,7 @@
 //!
 //! A file depends on those that its paths lead to: `crate::…`, `super::…`, `self::…`, and `name::…` for a module that
 //! it declares. A path to a re-exported name leads to the file that is re-exported, and the re-export is no dependency.
+//! A module and its parts are read together: what a part takes from its parents does not count.
 //! Macros, glob re-exports and methods called on a value are not followed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,6 @@ type Module = Vec<String>;
 /// What one file says about others.
 #[derive(Debug, Default)]
 struct Source {
-    path: String,
     /// What its paths lead to, from the root of the crate.
     uses: BTreeSet<Module>,
     /// The names that it re-exports, and where they are defined.
@@ -24,168 +24,138 @@ struct Source {
 }
 
 type Sources = BTreeMap<Module, Source>;
+type Arrows<'a> = BTreeMap<&'a Module, BTreeSet<&'a Module>>;
 
 pub(super) fn check(workspace: &Workspace, texts: &[Text]) -> Vec<Finding> {
-    let folders = workspace
-        .members
-        .iter()
-        .map(|member| format!("{}/src/", member.folder));
-    folders.flat_map(|folder| check_crate(&folder, texts)).collect()
+    let members = workspace.members.iter();
+    members
+        .flat_map(|member| check_crate(&format!("{}/src/", member.folder), texts))
+        .collect()
 }
 
 fn check_crate(folder: &str, texts: &[Text]) -> Vec<Finding> {
-    let files = texts
+    let mut sources = Sources::new();
+    let mut names = BTreeMap::new();
+    for text in texts
         .iter()
-        .filter(|text| text.extension() == "rs" && !is_test_file(&text.path));
-    let sources: Sources = files
-        .filter_map(|text| {
-            let module = module_of(text.path.strip_prefix(folder)?);
-            Some((module.clone(), read(text, &module)))
-        })
-        .collect();
-    circles(&arrows(&sources))
-        .into_iter()
-        .map(|circle| {
-            let files: Vec<_> = circle.iter().filter_map(|module| sources.get(*module)).collect();
-            let names: Vec<_> = files
-                .iter()
-                .map(|file| file.path.trim_start_matches(folder))
-                .collect();
-            let message = format!("{} files depend on each other: {}", names.len(), names.join(", "));
-            Finding::of_place(Rule::Circle, folder.trim_end_matches('/'), message)
-        })
-        .collect()
+        .filter(|text| text.extension() == "rs" && !is_test_file(&text.path))
+    {
+        if let Some(name) = text.path.strip_prefix(folder) {
+            let module = module_of(name);
+            sources.insert(module.clone(), read(&text.content, &module));
+            names.insert(module, name);
+        }
+    }
+    let circles = circles(&arrows(&sources)).into_iter();
+    let findings = circles.map(|circle| {
+        let files: Vec<_> = circle
+            .iter()
+            .map(|module| names.get(*module).copied().unwrap_or_default())
+            .collect();
+        let message = format!("{} files depend on each other: {}", files.len(), files.join(", "));
+        Finding::of_place(Rule::Circle, folder.trim_end_matches('/'), message)
+    });
+    findings.collect()
 }
 
 /// `lib.rs` and `main.rs` are the root.
 fn module_of(file: &str) -> Module {
     match file.trim_end_matches(".rs") {
-        "lib" | "main" => Vec::new(),
+        "lib" | "main" => Module::new(),
         stem => stem.split('/').map(str::to_owned).collect(),
     }
 }
 
-fn read(text: &Text, module: &[String]) -> Source {
-    let lines: Vec<_> = shipped_lines(&text.content)
-        .map(|(line, _)| line.trim())
-        .collect();
+fn read(content: &str, module: &[String]) -> Source {
+    let lines: Vec<_> = shipped_lines(content).map(|(line, _)| line.trim()).collect();
     let declared = |line: &&str| Some(line.strip_suffix(';')?.rsplit_once("mod ")?.1.to_owned());
     let children: BTreeSet<String> = lines.iter().filter_map(declared).collect();
-    let mut source = Source {
-        path: text.path.clone(),
-        ..Source::default()
-    };
-    for item in lines.join("\n").split_inclusive(';') {
-        for path in paths(item) {
-            let Some(absolute) = absolute(&path, module, &children) else {
-                continue;
-            };
-            let names_module = absolute.last().is_some_and(|name| name == "self");
-            match absolute.last().filter(|_| is_reexport(item) && !names_module) {
-                Some(name) => drop(source.reexports.insert(name.clone(), absolute.clone())),
-                None => drop(source.uses.insert(absolute)),
+    let mut source = Source::default();
+    let mut statement = String::new();
+    for line in lines {
+        statement.push_str(line);
+        let import = imported(&statement);
+        if import.is_some() && !line.ends_with(';') {
+            continue;
+        }
+        let is_reexport = import.is_some() && statement.starts_with("pub");
+        let paths = import.map_or_else(|| paths_in(&statement), spelled_out);
+        for path in paths.iter().filter_map(|path| absolute(path, module, &children)) {
+            match path.last().filter(|_| is_reexport) {
+                Some(name) => drop(source.reexports.insert(name.clone(), path)),
+                None => drop(source.uses.insert(path)),
             }
         }
+        statement.clear();
     }
     source
 }
 
-fn is_reexport(item: &str) -> bool {
-    let item = item.trim_start();
-    item.starts_with("pub")
-        && item
-            .split(['{', ';'])
-            .next()
-            .is_some_and(|head| head.contains(" use "))
+/// What a `use` imports: what stands between it and the semicolon.
+fn imported(statement: &str) -> Option<&str> {
+    let (visibility, import) = statement.split_once("use ")?;
+    let is_use = visibility.is_empty() || (visibility.starts_with("pub") && visibility.ends_with(' '));
+    is_use.then(|| import.trim_end_matches(';'))
 }
 
-/// Every `a::b` of an item, the braces of a `use` spelled out.
-fn paths(item: &str) -> Vec<Module> {
-    let is_name = |character: char| character.is_alphanumeric() || character == '_';
-    let starts = item.match_indices("::").filter_map(|(end, _)| {
-        let head = item.get(..end)?;
-        let start = head
-            .rfind(|character| !is_name(character))
-            .map_or(0, |before| before + 1);
-        // Neither in the middle of a path nor `$crate`.
-        (start < end && !head.get(..start)?.ends_with([':', '$'])).then_some(start)
+/// Every `a::b` of a line of code.
+fn paths_in(line: &str) -> Vec<String> {
+    let is_in_path = |character: char| character.is_alphanumeric() || matches!(character, '_' | ':');
+    let words = line.split(|character| !is_in_path(character));
+    words
+        .filter(|word| word.contains("::"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// `a::{b, c}` as `a::b` and `a::c`.
+fn spelled_out(import: &str) -> Vec<String> {
+    let Some((head, tail)) = import.split_once('{') else {
+        let path = import.split(" as ").next().unwrap_or_default();
+        return vec![path.trim_end_matches("::self").trim().to_owned()];
+    };
+    let mut depth = 0;
+    let items = tail.trim_end().trim_end_matches('}').split(|character| {
+        depth += i32::from(character == '{') - i32::from(character == '}');
+        character == ',' && depth == 0
     });
-    let mut found = Vec::new();
-    for start in starts {
-        spell_out(item.get(start..).unwrap_or_default(), &mut Vec::new(), &mut found);
-    }
-    found
-}
-
-/// Adds the paths at the beginning of `rest`, each behind `prefix`; returns what follows them.
-fn spell_out<'a>(rest: &'a str, prefix: &mut Module, found: &mut Vec<Module>) -> &'a str {
-    let is_name = |character: char| character.is_alphanumeric() || character == '_';
-    let rest = rest.trim_start();
-    if let Some(mut rest) = rest.strip_prefix('{') {
-        while !rest.is_empty() {
-            rest = rest.trim_start_matches(|character: char| character == ',' || character.is_whitespace());
-            if let Some(behind) = rest.strip_prefix('}') {
-                return behind;
-            }
-            let before = rest.len();
-            rest = spell_out(rest, &mut prefix.clone(), found);
-            if rest.len() == before {
-                return rest;
-            }
-        }
-        return rest;
-    }
-    let length = rest.find(|character| !is_name(character)).unwrap_or(rest.len());
-    let (name, behind) = rest.split_at_checked(length).unwrap_or_default();
-    if !name.is_empty() {
-        prefix.push(name.to_owned());
-    }
-    match behind.strip_prefix("::") {
-        Some(behind) if behind.starts_with(|next| is_name(next) || next == '{') => {
-            spell_out(behind, prefix, found)
-        }
-        _ => {
-            found.push(prefix.clone());
-            // What a name is imported as leads nowhere else.
-            behind
-                .find([',', '}'])
-                .and_then(|end| behind.get(end..))
-                .unwrap_or_default()
-        }
-    }
+    let items = items.map(str::trim).filter(|item| !item.is_empty());
+    items
+        .flat_map(|item| spelled_out(&format!("{head}{item}")))
+        .collect()
 }
 
 /// The path from the root of the crate, if it leads into it.
-fn absolute(path: &[String], module: &[String], children: &BTreeSet<String>) -> Option<Module> {
-    let first = path.first()?;
-    let ups = path.iter().take_while(|name| *name == "super").count();
-    let (base, rest) = match first.as_str() {
-        "crate" => (&[][..], path.get(1..)?),
-        "self" => (module, path.get(1..)?),
-        "super" => (module.get(..module.len().checked_sub(ups)?)?, path.get(ups..)?),
-        name if children.contains(name) => (module, path),
+fn absolute(path: &str, module: &[String], children: &BTreeSet<String>) -> Option<Module> {
+    let names: Module = path.split("::").map(str::to_owned).collect();
+    let ups = names.iter().take_while(|name| *name == "super").count();
+    let (base, skipped) = match names.first()?.as_str() {
+        "crate" => (&[][..], 1),
+        "self" => (module, 1),
+        "super" => (module.get(..module.len().checked_sub(ups)?)?, ups),
+        name if children.contains(name) => (module, 0),
         _ => return None,
     };
-    Some(base.iter().chain(rest).cloned().collect())
+    Some(base.iter().chain(names.iter().skip(skipped)).cloned().collect())
 }
 
 /// From each file to those that it depends on.
-fn arrows(sources: &Sources) -> BTreeMap<&Module, BTreeSet<&Module>> {
-    let from = |(module, source): (_, &Source)| {
+fn arrows(sources: &Sources) -> Arrows<'_> {
+    let mut arrows = Arrows::new();
+    for (module, source) in sources {
         let targets = source.uses.iter().filter_map(|path| target(sources, path, 0));
-        (module, targets.filter(|target| *target != module).collect())
-    };
-    sources.iter().map(from).collect()
+        let others = targets.filter(|target| !module.starts_with(target.as_slice()));
+        arrows.insert(module, others.collect());
+    }
+    arrows
 }
 
 /// The file that defines what a path leads to.
 fn target<'a>(sources: &'a Sources, path: &[String], depth: usize) -> Option<&'a Module> {
-    /// Re-exports of re-exports that are followed; a circle of them does not compile.
+    /// Re-exports of re-exports that are followed. A circle of them does not compile.
     const MAX_DEPTH: usize = 8;
-    let longest = (0..=path.len())
-        .rev()
-        .find_map(|length| sources.get_key_value(path.get(..length)?));
-    let (module, source) = longest?;
+    let mut prefixes = (0..=path.len()).rev().filter_map(|length| path.get(..length));
+    let (module, source) = prefixes.find_map(|prefix| sources.get_key_value(prefix))?;
     let reexported = path.get(module.len()).and_then(|name| source.reexports.get(name));
     match reexported.filter(|_| depth < MAX_DEPTH) {
         Some(path) => target(sources, path, depth + 1),
@@ -194,33 +164,34 @@ fn target<'a>(sources: &'a Sources, path: &[String], depth: usize) -> Option<&'a
 }
 
 /// The sets of more than one file that all reach each other.
-fn circles<'a>(arrows: &BTreeMap<&'a Module, BTreeSet<&'a Module>>) -> BTreeSet<BTreeSet<&'a Module>> {
-    let reached_from = |start: &'a Module| {
-        let mut reached = BTreeSet::new();
-        let mut open = vec![start];
-        while let Some(next) = open.pop() {
-            open.extend(
-                arrows
-                    .get(next)
-                    .into_iter()
-                    .flatten()
-                    .filter(|it| reached.insert(**it)),
-            );
-        }
-        reached
-    };
-    let reached: BTreeMap<_, _> = arrows
+fn circles<'a>(arrows: &Arrows<'a>) -> BTreeSet<BTreeSet<&'a Module>> {
+    let reached: Arrows<'a> = arrows
         .keys()
-        .map(|module| (*module, reached_from(module)))
+        .map(|start| (*start, reached(arrows, start)))
         .collect();
     let reaches = |from: &Module, to: &Module| reached.get(from).is_some_and(|all| all.contains(to));
-    let circle_of = |module: &'a Module| -> BTreeSet<_> {
+    let circle_of = |module: &'a Module| -> BTreeSet<&'a Module> {
         let all = reached.keys().copied();
         all.filter(|other| reaches(module, other) && reaches(other, module))
             .collect()
     };
-    let all = reached.keys().map(|module| circle_of(module));
-    all.filter(|circle| circle.len() > 1).collect()
+    let circles = reached.keys().map(|module| circle_of(module));
+    circles.filter(|circle| circle.len() > 1).collect()
+}
+
+fn reached<'a>(arrows: &Arrows<'a>, start: &'a Module) -> BTreeSet<&'a Module> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![start];
+    while let Some(next) = open.pop() {
+        open.extend(
+            arrows
+                .get(next)
+                .into_iter()
+                .flatten()
+                .filter(|it| reached.insert(**it)),
+        );
+    }
+    reached
 }
 
 #[cfg(test)]
@@ -250,17 +221,17 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_that_only_reexports_is_in_no_circle() {
-        let child = ("one/part.rs", "use super::One;\n");
-        let reexports = "mod part;\npub(crate) use part::Part;\npub(crate) struct One;\n";
+    fn a_part_may_use_its_parents_but_no_file_that_uses_its_parents() {
+        let root = ("lib.rs", "mod one;\nmod two;\n");
+        let parent = ("one.rs", "mod part;\nfn run() {\n    part::run()\n}\n");
+        let two = ("two.rs", "use crate::one::One;\n");
+        let part = |content| [root, parent, two, ("one/part.rs", content)];
+        assert_eq!(found(&part("use super::One;\nuse crate::Error;\n")), [""; 0]);
         assert_eq!(
-            found(&[("lib.rs", "mod one;\n"), ("one.rs", reexports), child]),
-            [""; 0]
-        );
-        let calls = "mod part;\nfn run() {\n    part::run()\n}\n";
-        assert_eq!(
-            found(&[("lib.rs", "mod one;\n"), ("one.rs", calls), child]).len(),
-            1
+            found(&part("use super::{One, super::two::Two};\n"))[0]
+                .matches(".rs")
+                .count(),
+            3
         );
     }
 

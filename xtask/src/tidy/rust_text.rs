@@ -1,6 +1,6 @@
 //! Rules for the text of one Rust file.
 
-use super::{Finding, Rule, Text};
+use super::{Finding, Rule, Text, wording};
 
 /// A longer file is a warning that asks for a split.
 const COMFORTABLE_LINES: usize = 400;
@@ -85,7 +85,10 @@ fn test_names(text: &Text) -> Vec<Finding> {
             is_test |= path == "test" || path.ends_with("::test");
         } else if let Some((_, signature)) = line.split_once("fn ").filter(|_| is_test) {
             is_test = false;
-            let length = signature.split(['(', '<']).next().unwrap_or_default().len();
+            let name = signature.split(['(', '<']).next().unwrap_or_default();
+            let phrases = wording::check_name(name).into_iter();
+            findings.extend(phrases.map(|message| Finding::of(Rule::Wording, text, number, message)));
+            let length = name.len();
             if length > MAX_TEST_NAME {
                 let message =
                     format!("the name of the test has {length} characters; at most {MAX_TEST_NAME}");
@@ -136,6 +139,12 @@ mod tests {
         assert_eq!(with("#[test]\n#[cfg(unix)]"), 1);
         assert_eq!(with("#[cfg(test)]"), 0);
         assert_eq!(with("#[inline]"), 0);
+    }
+
+    #[test]
+    fn the_name_of_a_test_is_plain_language() {
+        let found = found("a.rs", "#[test]\nfn a_device_waits_for_ever() {\n}\n");
+        assert_eq!(found, ["a.rs:2: warning: \"for ever\": write \"indefinitely\""]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Phrases that plain technical English does without, each with what to write in place.
 //!
-//! Comments and Markdown are checked everywhere, string literals only in what ships.
+//! Comments, Markdown and names of tests are checked everywhere, string literals only in what ships.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::layers::{is_test_file, shipped_lines};
 use super::markdown::prose_lines;
@@ -28,7 +31,7 @@ const MAX_GAP: usize = 5;
 ///
 /// `a|b` is one word or the other, `…` up to five words of the same sentence, `^` what comes before the first word of a
 /// sentence, `,` a comma or the beginning of a sentence. Code between back quotes is no part of a phrase.
-const BANNED: [(&str, &str); 47] = [
+const BANNED: [(&str, &str); 46] = [
     ("told", "\"reported\", \"listed\", \"shown\", or name the reply"),
     ("tell|tells of", "\"reports\""),
     ("lie|lies|lay at|in", "\"is\""),
@@ -69,8 +72,7 @@ const BANNED: [(&str, &str); 47] = [
     ("might as well", "say what happens"),
     ("for ever", "\"indefinitely\""),
     ("stand|stands|stood in|at|on|there|before|below|beside", "\"is\""),
-    ("go|goes|went|gone on", "\"continues\""),
-    ("gone on with", "\"resumed\""),
+    ("go|goes|went|gone on", "\"continues\", \"resumes\""),
     ("befall|befalls|befell|befallen", "\"happens to\""),
     ("mischief|whims", "\"faults\""),
     ("story|stories", "\"scenario\""),
@@ -86,6 +88,18 @@ const BANNED: [(&str, &str); 47] = [
     ("patience|patiently", "\"stall detector\", \"stall timeout\""),
     ("lifeline|lifelines", "\"parent pipe\""),
 ];
+
+/// The phrases by their first word, so that each word is compared with few of them.
+static BY_FIRST_WORD: LazyLock<BTreeMap<&str, Vec<(&str, &str)>>> = LazyLock::new(|| {
+    let mut phrases: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for entry in BANNED {
+        let first = entry.0.trim_start_matches(['^', ',', ' ']).split(' ').next();
+        for word in first.unwrap_or_default().split('|') {
+            phrases.entry(word).or_default().push(entry);
+        }
+    }
+    phrases
+});
 
 pub(super) fn check(text: &Text) -> Vec<Finding> {
     if EXCEPTIONS.contains(&text.path.as_str()) {
@@ -112,14 +126,33 @@ pub(super) fn check(text: &Text) -> Vec<Finding> {
         if let Some(next) = next.filter(|_| goes_over && !sentence_began) {
             words.extend(split(next.words));
         }
-        for (phrase, instead) in BANNED {
-            for found in (0..here).filter_map(|start| matched(phrase, words.get(start..)?)) {
-                let message = format!("\"{found}\": write {instead}");
-                findings.push(Finding::of(Rule::Wording, text, passage.line, message));
-            }
+        for message in messages(&words, here) {
+            findings.push(Finding::of(Rule::Wording, text, passage.line, message));
         }
     }
     findings
+}
+
+/// What to say of the name of a test.
+pub(super) fn check_name(name: &str) -> Vec<String> {
+    let words = split(&name.replace('_', " "));
+    messages(&words, words.len())
+}
+
+/// What to say of the phrases that begin within the first `here` words.
+fn messages(words: &[Word], here: usize) -> Vec<String> {
+    let mut messages = Vec::new();
+    for start in 0..here {
+        let rest = words.get(start..).unwrap_or_default();
+        let phrases = rest
+            .first()
+            .and_then(|first| BY_FIRST_WORD.get(first.text.as_str()));
+        for (phrase, instead) in phrases.into_iter().flatten() {
+            let found = matched(phrase, rest);
+            messages.extend(found.map(|found| format!("\"{found}\": write {instead}")));
+        }
+    }
+    messages
 }
 
 fn passages_of(text: &Text) -> Vec<Passage<'_>> {
