@@ -1,4 +1,5 @@
-//! The configuration: every fault has its place, and what is accepted means the same when it is shown and read back.
+//! The configuration: every fault names its place, and an accepted file means the same after it is shown and
+//! read back.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +9,12 @@ use gleaner::config::show::Shown;
 use gleaner::config::{self, Checked, Config};
 
 const FILE: &str = "/etc/gleaner/gleaner.toml";
-/// A fleet may have 10,000 devices; to show and read back some dozens tells as much.
+/// A fleet may have 10,000 devices. Showing and reading back some dozens proves as much.
 const MOST_DEVICES: usize = 40;
-/// Ten thousand devices, each with names of the greatest length.
+/// The memory for ten thousand devices, each with names of the maximum length.
 const MOST: usize = 256 << 20;
 
-/// The input is the file.
+/// The input is the configuration file.
 pub(crate) fn hold(input: &[u8]) {
     crate::memory::within(MOST, || match check(input) {
         Ok(checked) => {
@@ -55,8 +56,8 @@ fn shown_and_read_back(config: &Config) {
     assert_eq!(config.device(first.name.as_str()), Some(first));
 }
 
-/// Each finding is one line that begins with a place in the file, and perhaps one with the remedy; no bytes of the file get
-/// to a terminal as they are.
+/// Each finding is one line that begins with a place in the file, optionally followed by a line with the
+/// remedy. Bytes of the file never reach a terminal unescaped.
 fn reported(report: &Report, input: &[u8]) {
     let shown = report.to_string();
     let mut findings = 0;
@@ -82,7 +83,7 @@ fn reported(report: &Report, input: &[u8]) {
     assert_eq!(findings, report.errors() + report.warnings(), "{shown}");
 }
 
-/// `:line:column`, counted from 1; a file may end before its last line has begun.
+/// `:line:column`, counted from 1. A file may end before its last line has begun.
 fn within_the_file(place: &str, input: &[u8]) {
     let numbers: Vec<usize> = place
         .split(':')

@@ -1,5 +1,5 @@
-//! A whole session with a device whose script says anything: what is taken from it is admissible, was said, and does not
-//! depend on the pieces in which it came.
+//! A whole session with a device whose script may send anything. Each result must be admissible, must have
+//! been sent by the device, and must not depend on how the stream is split.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -15,23 +15,24 @@ use tokio::sync::{mpsc, oneshot};
 use crate::input::Input;
 use crate::server::{Pieces, client_of_an_empty_server, run};
 
-/// Paths in one question: enough for two portions to have several.
+/// Paths in one request. Enough for several in each of two portions.
 const MOST_PATHS: usize = 16;
-/// Files that are asked about at once whether they are what they were: enough for them to be told together.
+/// Files in one request to confirm their identity. Enough for the device to answer with one digest.
 const CONFIRMED: usize = 40;
-/// So long after connecting its early listing is stale.
+/// After this time since connecting, the early listing is stale.
 const STALE: Duration = Duration::from_secs(11);
-/// Questions in one session.
+/// Requests in one session.
 const MOST_QUESTIONS: usize = 6;
-/// What a session may hold beside what the device said: buffers, and the budget of small files.
+/// Memory that a session may hold beside what the device sent: buffers, and the budget of small files.
 const BESIDE: usize = 8 << 20;
-/// A digit of a record is a byte; a record in memory, with its path, is more.
+/// A digit of a record is one byte. In memory a record takes more, with its path.
 const TIMES: usize = 64;
-/// Noise beyond this ends a session, and where that falls depends on the pieces.
+/// More noise than this ends a session, at a point that depends on how the stream is split.
 const LONGEST: usize = 60_000;
 
-/// What is asked: a line with a letter for each question, of which a first `e` has the listing asked for while connecting; a
-/// line of paths divided by `|`, each with its expected size after `=`. What follows is all that the device says.
+/// The first line has a letter for each request; a leading `e` requests the listing while connecting. The
+/// second line has paths separated by `|`, each with its expected size after `=`. The rest is everything that
+/// the device sends.
 pub(crate) fn hold(input: &[u8]) {
     if input.len() > LONGEST {
         return;
@@ -62,7 +63,7 @@ fn path_and_size(text: &[u8]) -> Option<(RelativePath, u64)> {
     Some((RelativePath::new(path).ok()?, size.parse().unwrap_or(SMALL)))
 }
 
-/// Asks all questions in turn, and tells what came of each.
+/// Sends all requests in turn and returns their results as text.
 async fn conversation(
     questions: &[u8],
     paths: &[(RelativePath, u64)],
@@ -84,7 +85,7 @@ async fn conversation(
     for question in questions.iter().take(MOST_QUESTIONS) {
         outcomes.push(match question {
             b's' => survey(&session, &source).await,
-            // A listing that was asked for while connecting is not worth hearing any more.
+            // The listing that was requested while connecting becomes stale.
             b'w' => {
                 tokio::time::sleep(STALE).await;
                 session.has_early_listing(&source).to_string()
@@ -113,7 +114,7 @@ async fn conversation(
     outcomes
 }
 
-/// A file is closed only if the device says so: of a lease, or of a scan that was complete.
+/// A file counts as closed only if the device reported a lease or a complete scan.
 fn none_closed_unsaid(seen: &[Looked], said: &[u8]) {
     let has_said = |record: &[u8]| said.windows(record.len()).any(|window| window == record);
     if !has_said(b"k ") && !has_said(b"w\0") && !has_said(b"w\n") {
@@ -139,7 +140,7 @@ fn identity() -> Identity {
     }
 }
 
-/// A failure's words are shown to people.
+/// A failure's message is shown to people.
 fn failed(failure: &DeviceFailure) -> String {
     shown(&failure.message);
     format!("{failure:?}")
@@ -189,7 +190,7 @@ async fn survey(session: &SshSession, source: &SourcePath) -> String {
     format!("{surveyed:?} {items:?}")
 }
 
-/// Judged without the help of what is judged.
+/// Checks a path without the code under test.
 fn admissible(path: &RelativePath) {
     for part in path.as_bytes().split(|byte| *byte == b'/') {
         assert!(
@@ -200,7 +201,7 @@ fn admissible(path: &RelativePath) {
     assert!(path.as_bytes().len() <= 4096);
 }
 
-/// No digest that the device has not said.
+/// Every digest must have been sent by the device.
 async fn digests(session: &SshSession, source: &SourcePath, names: &[RelativePath], said: &[u8]) -> String {
     let ranged = |(place, path): (usize, &RelativePath)| DigestRequest {
         path: path.clone(),
@@ -222,7 +223,7 @@ async fn digests(session: &SshSession, source: &SourcePath, names: &[RelativePat
     }
 }
 
-/// Files read together: as many bytes as were told, one after the other as they were said, never more than expected.
+/// Files read together: as many bytes as announced, contiguous as sent, never more than expected.
 async fn together(
     session: &SshSession,
     source: &SourcePath,

@@ -1,14 +1,15 @@
-//! Patterns of what is left alone: one that passes the check works, and what lies below is left alone too.
+//! Exclusion patterns: a pattern that passes the check works, and it also excludes everything below a
+//! matching folder.
 
 use engine::exclude::Exclude;
 use model::RelativePath;
 
 use crate::input::Input;
 
-/// What the patterns of one input may hold at a time: compiled, and while they are matched.
+/// Memory for the patterns of one input, compiled and during matching.
 const MOST: usize = 64 << 20;
 
-/// A line of patterns divided by `|`; what follows is a path.
+/// The first line has patterns separated by `|`. The rest is a path.
 pub(crate) fn hold(input: &[u8]) {
     let mut input = Input(input);
     let patterns: Vec<String> = input.text().split('|').map(str::to_owned).collect();

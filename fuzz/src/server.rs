@@ -1,4 +1,4 @@
-//! Streams and servers in memory, on a clock that runs only while everything waits.
+//! Streams and servers in memory, on a clock that advances only while every task waits.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,10 +9,10 @@ use bytes::{Bytes, BytesMut};
 use sftp::codec::{ClientPacket, Hello, Request, Response, ServerPacket, Status, StatusCode, take_frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
-/// More than any client here has under way.
+/// More than any client here has in flight.
 pub(crate) const PIPE: usize = 1 << 20;
 
-/// Does something on this thread alone.
+/// Runs `work` on this thread alone.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -22,7 +22,7 @@ pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     runtime.block_on(work)
 }
 
-/// A stream that comes in pieces, each read by itself, and ends.
+/// A stream that arrives in pieces, each returned by one read, and then ends.
 #[derive(Debug)]
 pub(crate) struct Pieces(VecDeque<Vec<u8>>);
 
@@ -49,7 +49,7 @@ impl AsyncRead for Pieces {
     }
 }
 
-/// A client of a server that makes folders and has nothing.
+/// A client of a server that can make folders and has no files.
 pub(crate) async fn client_of_an_empty_server() -> sftp::Client {
     let (near, far) = duplex(PIPE);
     tokio::spawn(serve_nothing(far));
@@ -77,7 +77,7 @@ async fn serve_nothing(mut stream: DuplexStream) {
     }
 }
 
-/// The greeting of a server with these extensions.
+/// The version packet of a server with these extensions.
 pub(crate) fn version(extensions: &[&'static str]) -> ServerPacket {
     let named = |name: &&'static str| (Bytes::from_static(name.as_bytes()), Bytes::from_static(b"1"));
     ServerPacket::Version(Hello {
@@ -86,7 +86,7 @@ pub(crate) fn version(extensions: &[&'static str]) -> ServerPacket {
     })
 }
 
-/// The next packet of our own client, which is right; `None` once it has gone.
+/// The next packet of our own client, which must be valid. `None` once the client has closed the stream.
 pub(crate) async fn next_packet(stream: &mut DuplexStream, received: &mut BytesMut) -> Option<ClientPacket> {
     loop {
         if let Some(frame) = take_frame(received).expect("our client counts right") {

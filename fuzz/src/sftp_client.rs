@@ -1,5 +1,5 @@
-//! The SFTP client against a server that does anything: it ends or waits, holds little, and delivers no byte that was not
-//! asked for, none twice, and none in another's place.
+//! The SFTP client against a server that may do anything. The client ends or waits, and holds little memory.
+//! It delivers no byte that was not requested, none twice, and none at the wrong place.
 
 mod hostile;
 mod questions;
@@ -19,14 +19,16 @@ use crate::server::{PIPE, run};
 use hostile::{Conduct, Hostile};
 use questions::{Question, Told};
 
-/// Longer than anything waits here; the clock stands still while anyone works.
+/// Longer than any wait here. The clock stops while any task works.
 const EVER: Duration = Duration::from_hours(24);
-/// What the client may hold beside the bytes that came: its buffers, the pipe, and what it asks at a time.
+/// Memory that the client may hold beside the bytes received: its buffers, the pipe, and the requests in
+/// flight.
 const BESIDE: usize = 8 << 20;
 /// An empty name is 12 bytes on the wire.
 const TIMES: usize = 64;
 
-/// A byte for the manner: odd is a stream of bytes as they stand, even is a server whose limits, files and conduct follow.
+/// The first byte selects the kind of server: odd is a fixed stream of bytes; even is a server whose limits,
+/// files and behaviour follow.
 pub(crate) fn hold(input: &[u8]) {
     let mut input = Input(input);
     let limit = BESIDE + TIMES * input.0.len();
@@ -36,7 +38,7 @@ pub(crate) fn hold(input: &[u8]) {
     });
 }
 
-/// The server says bytes, whatever it is asked, and ends. Then everything must end.
+/// The server sends fixed bytes, whatever the request, and ends. Then everything must end.
 async fn stream_of_bytes(mut input: Input<'_>) {
     let questions = Question::some(&mut input);
     let greets = input.byte().is_multiple_of(2);
@@ -44,7 +46,7 @@ async fn stream_of_bytes(mut input: Input<'_>) {
     let said = input.0.to_vec();
     tokio::spawn(async move {
         let (mut reader, mut writer) = tokio::io::split(far);
-        // What the client asks is taken, and goes nowhere.
+        // Reads and drops the client's requests.
         tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
         if greets {
             let mut greeting = bytes::BytesMut::new();
@@ -61,7 +63,7 @@ async fn stream_of_bytes(mut input: Input<'_>) {
     all_end(near, questions, &told, None).await;
 }
 
-/// The server acts by what the input says, then honestly, or not at all.
+/// The server acts as the input says, then correctly, or not at all.
 async fn conversation(mut input: Input<'_>) {
     let conduct = Conduct::read(&mut input);
     let questions = Question::some(&mut input);
@@ -77,13 +79,14 @@ async fn conversation(mut input: Input<'_>) {
     all_end(near, questions, &told, Some(server)).await;
 }
 
-/// A server that may still be there when everything waits.
+/// A server that may still be running when every task waits.
 struct Serving {
     server: AbortHandle,
     may_keep_silent: bool,
 }
 
-/// Asks everything at once. Where a server answers all in the end, everything must end, and everywhere once it has gone.
+/// Sends all requests at once. Everything must end if the server answers all requests, and in any case once
+/// it has gone.
 async fn all_end(near: DuplexStream, questions: Vec<Question>, told: &Arc<Told>, server: Option<Serving>) {
     let (reader, writer) = tokio::io::split(near);
     let mut connecting = tokio::spawn(Client::connect(reader, writer));
@@ -108,12 +111,12 @@ async fn all_end(near: DuplexStream, questions: Vec<Question>, told: &Arc<Told>,
         assert!(!failure.to_string().is_empty());
     }
     drop(client);
-    // The two tasks of the connection end, and what it held returns.
+    // The two tasks of the connection end and return their credit.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(budget.available(), budget.capacity() as usize, "credit was lost");
 }
 
-/// Waits for a task; once more after the server has gone, where it may keep an answer to itself.
+/// Waits for a task. If the server may withhold an answer, ends the server and waits again.
 async fn ends<T>(task: &mut JoinHandle<T>, told: &Told, server: Option<&Serving>) -> T {
     let ended = match (timeout(EVER, &mut *task).await, server) {
         (Ok(ended), _) => ended,
@@ -140,13 +143,13 @@ fn shown(error: &sftp::Error) {
     }
 }
 
-/// What is in every file at an offset: bytes that neither repeat soon nor stay the same.
+/// The content of every file at an offset: bytes that neither repeat soon nor stay the same.
 fn content(offset: u64, length: usize) -> Bytes {
     let byte = |at: u64| u8::try_from((at ^ (at >> 8).wrapping_mul(31)) & 0xff).unwrap_or(0);
     (offset..).take(length).map(byte).collect()
 }
 
-/// Some limits, by number; none for some of them.
+/// Limits by number; `None` for some numbers.
 fn limits(number: u8) -> Option<Limits> {
     const LENGTHS: [u64; 6] = [0, 1, 100, 4096, 32 * 1024, u64::MAX];
     let length = |by: u8| LENGTHS[usize::from(number / by) % LENGTHS.len()];

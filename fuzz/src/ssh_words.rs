@@ -1,4 +1,5 @@
-//! What ssh itself says, and what is written for it: classed without a panic, quoted without harm, and no value becomes a line.
+//! Output of ssh and configuration for it: classified without a panic, quoted safely, and no value becomes a
+//! line of its own.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use ssh::{Compression, Target};
 
 use crate::input::Input;
 
-/// The longest message: a quote of 300 characters, each escaped, and whose it is.
+/// The maximum length of a message: a quote of 300 characters, each escaped, and its source.
 const LONGEST_MESSAGE: usize = 300 * 10 + 100;
-/// What is kept of the stream of errors, and what a message is made of.
+/// Memory for what is kept of stderr and for the message.
 const MOST: usize = 1 << 20;
 
-/// The first byte tells what the rest is: words of ssh, its explanation of a name, or the fields of a target.
+/// The first byte selects what the rest is: output of ssh, its explanation of a name, or the fields of a
+/// target.
 pub(crate) fn hold(input: &[u8]) {
     let mut input = Input(input);
     match input.byte() {
@@ -45,9 +47,9 @@ fn words(words: &[u8]) {
     }
 }
 
-/// What is kept of a stream that comes in pieces, and whether it told of an authentication.
+/// What is kept of a stream that arrives in pieces, and whether it reported an authentication.
 fn last_words(words: &[u8], step: usize) -> (String, bool) {
-    // A long stream in small pieces only costs time.
+    // A long stream in small pieces takes long and finds nothing new.
     let step = step.max(words.len() / 64).max(1);
     let pieces: Vec<Vec<u8>> = words.chunks(step).map(<[u8]>::to_vec).collect();
     crate::server::run(fuzzing::last_words(crate::server::Pieces::new(pieces)))

@@ -1,9 +1,9 @@
-//! The small files and names by which a store is known to itself.
+//! The small files and names that identify a store.
 
 use model::Timestamp;
 use storage::fuzzing;
 
-/// The input is read as a marker, as the note of a ledger, as a name and as a time.
+/// The input is parsed as a marker, as the record of a ledger, as a name and as a time.
 pub(crate) fn hold(input: &[u8]) {
     match fuzzing::marker(input) {
         Ok(marker) => {

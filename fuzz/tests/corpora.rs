@@ -1,4 +1,4 @@
-//! Replays every input that was kept, with any compiler and without the fuzzer.
+//! Replays every input in `corpus`, with any compiler and without the fuzzer.
 
 #![allow(
     clippy::panic,
@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use fuzz::TARGETS;
 
-/// A repository is no place for more. `cargo xtask fuzz --minimise` keeps a few files less, so that there is
-/// room for findings.
+/// Limits the size of the repository. `cargo xtask fuzz --minimise` keeps a few files less, to leave room for
+/// findings.
 const MAX_FILES: usize = 599;
 const MAX_BYTES: usize = 1_000_000;
 
@@ -38,7 +38,7 @@ fn every_kept_input_holds() {
         let inputs = inputs(target.name);
         assert!(!inputs.is_empty(), "{} has no inputs", target.name);
         for (file, input) in inputs {
-            // What has failed is printed with its file.
+            // Printed first, so that a failure shows its file.
             println!("{}", file.display());
             (target.hold)(&input);
         }

@@ -1,6 +1,7 @@
-//! From bytes that have come to a sealed file: digest, checksum, writing, reading back.
+//! From received bytes to a sealed file: digest, checksum, writing, reading back.
 //!
-//! The system's part is no part of the count, and the disk is memory where there is such a folder: what is counted is ours.
+//! The system's part is not counted. The disk is memory if there is such a folder, so that only our own code
+//! counts.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,11 +17,11 @@ use crate::{Work, noise, runtime};
 
 /// A file system in memory on every Linux that has one.
 const MEMORY: &str = "/dev/shm";
-/// Bytes of a small file: few, so that its digest is not most of the work.
+/// Bytes of a small file. Few, so that the digest is not most of the work.
 const SMALL: usize = 1_000;
-/// What a READ of a large file brings from OpenSSH.
+/// The length of OpenSSH's reply to a READ of a large file.
 const CHUNK: usize = 255 * 1024;
-/// So many chunks are handed on together.
+/// Chunks that are handed on together.
 const CHUNKS: usize = 2;
 
 pub(crate) fn small_files(count: usize) -> Work {
@@ -31,7 +32,7 @@ pub(crate) fn small_files(count: usize) -> Work {
     )
 }
 
-/// `count` is in KiB: a file of so many.
+/// One file of `count` KiB.
 pub(crate) fn large_file(count: usize) -> Work {
     let content = Bytes::from(noise(count * 1024));
     let chunks: Vec<Bytes> = content
@@ -44,7 +45,7 @@ pub(crate) fn large_file(count: usize) -> Work {
     )
 }
 
-/// Stages, appends and seals files until there is none; each is the chunks that it comes in.
+/// Stages, appends and seals files until `files` returns `None`. Each file is a list of received chunks.
 fn receive(files: impl Fn(usize) -> Option<Vec<Bytes>> + 'static, measure: fn(usize) -> usize) -> Work {
     let (folder, store) = store();
     let runtime = runtime();
@@ -91,7 +92,7 @@ fn store() -> (TempDir, DirectoryStore<SystemDisk>) {
         false => tempfile::tempdir(),
     };
     let folder = folder.expect("a folder for a store");
-    // Valgrind does not know the system call that is missed here.
+    // Valgrind does not support `openat2`.
     let disk = Arc::new(SystemDisk::without_openat2());
     let options = InitOptions {
         local: true,
@@ -115,7 +116,7 @@ fn store() -> (TempDir, DirectoryStore<SystemDisk>) {
     (folder, DirectoryStore::open(opened, settings).unwrap())
 }
 
-/// A clock that stands still.
+/// A clock that never advances.
 #[derive(Debug)]
 pub(crate) struct Standing;
 

@@ -1,6 +1,8 @@
-//! A world that says at once what the engine hopes for, and costs next to nothing: what is counted is the engine.
+//! A world that answers at once with what the engine needs, at almost no cost, so that the count is the
+//! engine's.
 //!
-//! The ledger is the simulator's. Its devices and its store are not used here: they do the work, and take several times what the engine takes.
+//! The ledger is the simulator's. The simulator's devices and store are not used: they do real work, which
+//! takes several times as long as the engine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,12 +26,12 @@ use crate::receiving::Standing;
 
 /// Bytes of each file.
 const SIZE: usize = 20_000;
-/// Items of a survey that travel together.
+/// Items of a survey that are sent together.
 const BATCH: usize = 256;
-/// All files have it.
+/// The digest of all files.
 const DIGEST: Digest = Digest::from_bytes([0xab; 32]);
 
-/// One device with so many files, all settled, and a home that takes everything.
+/// One device with `files` files, all settled, and a collector that accepts everything.
 #[derive(Debug)]
 pub(crate) struct Obliging {
     devices: Device,
@@ -64,7 +66,7 @@ impl Obliging {
     }
 }
 
-/// What happened.
+/// Counts of what happened.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) planned: AtomicUsize,
@@ -115,7 +117,7 @@ fn identity(number: usize) -> Identity {
     }
 }
 
-/// The number in the name of a file, wherever it lies.
+/// The number in the name of a file, in whichever folder it is.
 fn number(path: &RelativePath) -> usize {
     let name = path.as_bytes();
     let digits = &name[name.len() - 10..name.len() - 4];

@@ -1,6 +1,6 @@
-//! Runs a list of checks and prints one table at the end: step, figure, time, verdict.
+//! Runs a list of checks and prints one table at the end: step, figure, time, result.
 //!
-//! Every step runs even if one before it failed, so that one run shows everything there is to mend.
+//! Every step runs even if an earlier one failed, so that one run shows every failure.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// One check.
 pub(crate) struct Step {
     pub(crate) name: &'static str,
-    /// Returns a short figure for the table, such as `1016 tests`; empty where the step has none.
+    /// Returns a short figure for the table, such as `1016 tests`. Empty if the step has none.
     pub(crate) run: fn(&Workspace) -> Result<String>,
 }
 
@@ -21,7 +21,7 @@ struct Outcome {
     elapsed: Duration,
 }
 
-/// Runs all steps, or those that are named.
+/// Runs all steps, or only the named ones.
 pub(crate) fn run(workspace: &Workspace, steps: &[Step], names: &[String]) -> Result<()> {
     let is_step = |name: &&String| steps.iter().any(|step| step.name == **name);
     if let Some(unknown) = names.iter().find(|name| !is_step(name)) {

@@ -1,4 +1,4 @@
-//! What the checks need beside a Rust toolchain, and how it gets there.
+//! The programs that the checks need beside a Rust toolchain, and how they are installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::command;
 
-/// A program that the checks start, the Debian package that has it, and who needs it.
+/// A program that the checks start, its Debian package, and the reason why it is needed.
 struct Need {
     program: &'static str,
     package: &'static str,
@@ -117,7 +117,7 @@ const NEEDS: [Need; 20] = [
     },
 ];
 
-/// What only measurements need: the peers that gleaner is measured beside, and the like.
+/// Programs that only measurements need, such as the tools that gleaner is compared with.
 const PEERS: [Need; 3] = [
     Need {
         program: "sqlite3",
@@ -136,10 +136,10 @@ const PEERS: [Need; 3] = [
     },
 ];
 
-/// Installs the missing programs from Debian's archive where we may; otherwise says what to type.
+/// Installs the missing programs from Debian's archive if permitted. Otherwise prints the command to type.
 ///
-/// A running SSH service is not needed, and an installed one is left as the machine's policy has it: every test starts
-/// its own on a port of its own.
+/// No SSH service has to run, and the policy of an installed one stays as it is. Every test starts its own on
+/// its own port.
 pub(crate) fn install_what_is_missing() -> Result<String> {
     let missing: Vec<_> = NEEDS.iter().filter(|need| !is_there(need.program)).collect();
     if missing.is_empty() {
@@ -149,7 +149,7 @@ pub(crate) fn install_what_is_missing() -> Result<String> {
     Ok(format!("{} programs installed", missing.len()))
 }
 
-/// The same for one of them.
+/// The same for one program.
 pub(crate) fn install_if_missing(program: &str) -> Result<()> {
     match NEEDS.iter().chain(&PEERS).find(|need| need.program == program) {
         Some(need) if !is_there(program) => install(&[need]),
@@ -157,7 +157,8 @@ pub(crate) fn install_if_missing(program: &str) -> Result<()> {
     }
 }
 
-/// What every measurement needs, and those of `peers` that we may install; one that cannot be is said and left out.
+/// Installs what every measurement needs, and those of `peers` that can be installed. Prints and skips the
+/// others.
 pub(crate) fn install_for_measuring(peers: &[&str]) -> Result<()> {
     for program in [
         "ssh",
@@ -213,7 +214,7 @@ fn is_there(program: &str) -> bool {
     }
 }
 
-/// What to put before a command so that it runs as root without a question; nothing where that cannot be.
+/// The words before a command that run it as root without a password prompt. `None` if that is impossible.
 fn prefix_for_root() -> Option<&'static [&'static str]> {
     command::find("apt-get")?;
     let quietly = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());

@@ -1,6 +1,6 @@
-//! Grades the checkers: deliberate faults are put into a copy of the code, and each must be caught.
+//! Grades the checkers: inserts deliberate faults into a copy of the code, each of which must be caught.
 //!
-//! All faults go into one copy, each behind a switch that is read from the environment: one build serves for all.
+//! One copy contains all faults. An environment variable switches each on, so one build serves for all.
 
 mod all;
 mod checker;
@@ -20,10 +20,10 @@ use crate::command::output;
 use crate::workspace::Workspace;
 use checker::{Checker, build};
 
-/// Where the faults are written down.
+/// The list of faults.
 const LIST: &str = "crates/sim/mutants.toml";
 
-/// Names the fault that is on.
+/// The environment variable that names the active fault.
 const SWITCH: &str = "GLEANER_FAULT";
 
 /// The file [`LIST`].
@@ -32,17 +32,17 @@ struct List {
     mutant: Vec<Mutant>,
 }
 
-/// A deliberate fault as it is written down.
+/// A deliberate fault, as listed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mutant {
     name: String,
     file: String,
     original: String,
-    /// What stands in place of `original` while the fault is on.
+    /// Replaces `original` while the fault is on.
     #[serde(default)]
     fault: String,
-    /// What replaces `original` in any case, with switches of its own.
+    /// Replaces `original` always, and contains its own switches.
     whole: Option<String>,
 }
 
@@ -54,26 +54,28 @@ struct Change {
     replacement: String,
 }
 
-/// What became of a fault.
+/// The result for a fault.
 struct Graded {
     fault: String,
     caught: Option<Caught>,
     took: Duration,
 }
 
-/// Which checker caught a fault, and what it said: so that one can see that it was the promise that failed, not something else.
+/// The checker that caught a fault, and its message, which shows whether the promise failed or something
+/// else.
 struct Caught {
     by: &'static str,
     said: String,
 }
 
-/// Which mutants.
+/// Which faults to insert.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Names of faults in crates/sim/mutants.toml; with none, all of them
+    /// Names of faults in crates/sim/mutants.toml; all if none is given
     #[arg(conflicts_with = "all")]
     faults: Vec<String>,
-    /// Run `cargo mutants ARGUMENT...` (after `--`) over the way to the commit instead: most of an hour
+    /// Run `cargo mutants ARGUMENT...` (after `--`) over the code up to the commit instead; takes most of an
+    /// hour
     #[arg(long)]
     all: bool,
     /// Arguments for `cargo mutants`
@@ -81,7 +83,7 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Grades the checkers by deliberate faults, or the tests by cargo-mutants.
+/// Grades the checkers with deliberate faults, or the tests with cargo-mutants.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.all {
         all::run(workspace, &options.arguments)
@@ -90,12 +92,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
 }
 
-/// Every deliberate fault, as a step of `cargo xtask prove`.
+/// Inserts every deliberate fault, as a step of `cargo xtask prove`.
 pub(crate) fn prove(workspace: &Workspace) -> Result<String> {
     grade_checkers(workspace, &[])
 }
 
-/// Puts the faults in, builds, and runs the checkers; fails unless every fault is caught.
+/// Inserts the faults, builds, and runs the checkers. Fails unless every fault is caught.
 fn grade_checkers(workspace: &Workspace, only: &[String]) -> Result<String> {
     let changes = read(&fs::read_to_string(workspace.root.join(LIST))?)?;
     let faults: BTreeSet<&str> = changes.iter().map(|change| change.fault.as_str()).collect();
@@ -138,12 +140,12 @@ fn read(text: &str) -> Result<Vec<Change>> {
     list.mutant.into_iter().map(change).collect()
 }
 
-/// One or the other, by the switch.
+/// An expression or statement that chooses between both by the switch.
 fn instead(original: &str, faulty: &str, fault: &str) -> String {
     let is_on = switch(fault);
     match original.ends_with(';') {
         true => format!("if {is_on} {{ {faulty} }} else {{ {original} }}"),
-        // Called through a function: a compiler warns of braces around nothing else.
+        // The function call avoids a compiler warning about needless braces.
         false => format!("std::convert::identity(if {is_on} {{ {faulty} }} else {{ {original} }})"),
     }
 }
@@ -152,7 +154,7 @@ fn switch(fault: &str) -> String {
     format!("std::env::var_os({SWITCH:?}).is_some_and(|on| on == {fault:?})")
 }
 
-/// Puts the switch in place of `@fault@`, and that of another fault in place of `@fault:name@`.
+/// Replaces `@fault@` by the fault's switch, and `@fault:name@` by the switch of another fault.
 fn with_switches(text: &str, fault: &str) -> Result<String> {
     let mut written = text.replace("@fault@", &switch(fault));
     while let Some((before, rest)) = written.split_once("@fault:") {
@@ -162,13 +164,14 @@ fn with_switches(text: &str, fault: &str) -> Result<String> {
     Ok(written)
 }
 
-/// Copies what git knows or would know, and puts the faults in. What is the same already is not written: the build is spared.
+/// Copies all tracked and unignored files and inserts the faults. Unchanged files are not written, so that
+/// they are not rebuilt.
 fn copy(workspace: &Workspace, tree: &Path, changes: &[Change]) -> Result<()> {
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let names = output(Command::new("git").args(list).current_dir(&workspace.root))?;
     for name in names.split('\0').filter(|name| !name.is_empty()) {
         let Ok(mut bytes) = fs::read(workspace.root.join(name)) else {
-            // Removed, and git does not know yet.
+            // Removed, but still in git's index.
             continue;
         };
         for change in changes.iter().filter(|change| change.file == name) {
@@ -195,7 +198,7 @@ fn copy(workspace: &Workspace, tree: &Path, changes: &[Change]) -> Result<()> {
     Ok(())
 }
 
-/// Grades on every core.
+/// Grades on all cores.
 fn grade(faults: &[&str], checkers: &[Checker]) -> Result<Vec<Graded>> {
     let (next, graded) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || -> Result<()> {

@@ -1,4 +1,4 @@
-//! What the client is asked for, and what must hold of each answer.
+//! The requests to the client, and the properties of each answer.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use super::{content, shown};
 use crate::input::Input;
 
-/// Questions at once.
+/// Requests at once.
 const MOST: u8 = 6;
 
-/// One thing asked of the client.
+/// One request to the client.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// Read a file; and perhaps give up on the way, or keep the last piece until the end.
+    /// Reads a file. May give up on the way, or keep the last piece until the end.
     Download {
         from: u64,
         expected: u64,
@@ -24,14 +24,14 @@ pub(super) enum Question {
         keeps: bool,
     },
     List,
-    /// One request, one answer.
+    /// One request with one reply.
     Small(u8),
 }
 
-/// What a question may count on.
+/// What a request may rely on.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// How many bytes each file has.
+    /// The size of each file in bytes.
     size: u64,
     lied: AtomicBool,
     short: AtomicBool,
@@ -45,7 +45,7 @@ impl Told {
         }
     }
 
-    /// Something was said that no good server says.
+    /// The server sent something that no correct server sends.
     pub(super) fn lie(&self) {
         self.lied.store(true, Relaxed);
     }
@@ -54,19 +54,19 @@ impl Told {
         self.lied.load(Relaxed)
     }
 
-    /// Something was answered with fewer bytes than there are.
+    /// A reply had fewer bytes than there are.
     pub(super) fn answer_short(&self) {
         self.short.store(true, Relaxed);
     }
 
-    /// A budget that some downloads find too small and others do not.
+    /// A budget that is too small for some downloads but not for others.
     pub(super) fn budget(&self) -> u32 {
         64 + u32::try_from(self.size % 50_000).unwrap_or(0)
     }
 }
 
 impl Question {
-    /// Takes a few from the input.
+    /// Takes a few requests from the input.
     pub(super) fn some(input: &mut Input<'_>) -> Vec<Self> {
         let count = 1 + input.byte() % MOST;
         (0..count).map(|_| Self::read(input)).collect()
@@ -115,14 +115,14 @@ impl Question {
     }
 }
 
-/// Where the pieces of one download go.
+/// The destination of the pieces of one download.
 #[derive(Debug)]
 struct Received {
     from: u64,
     expected: u64,
     next: Arc<AtomicU64>,
     keeps: bool,
-    /// The last piece: nothing more is needed, so its credit may be held until the file is whole.
+    /// The last piece. No further piece is needed, so its credit may be held until the file is complete.
     kept: Option<Piece>,
 }
 
@@ -164,7 +164,8 @@ async fn download(client: &Client, budget: &Budget, received: Received, told: &A
     match outcome {
         Ok(Outcome::Complete) => {
             assert_eq!(end, expected);
-            // A short answer may end where the expected size does, and where nothing is left to read, nothing can be missing.
+            // A short reply may end at the expected size. If nothing remains to be read, no byte can be
+            // missing.
             let may_be_larger = told.short.load(Relaxed);
             let may_be_smaller = from == expected;
             let fits = match told.size.cmp(&expected) {
@@ -191,7 +192,7 @@ async fn download(client: &Client, budget: &Budget, received: Received, told: &A
     }
 }
 
-/// Compares contents, but for those of a server that answers questions in each other's place.
+/// Compares contents, unless the server swapped replies.
 struct Compared {
     received: Received,
     told: Arc<Told>,

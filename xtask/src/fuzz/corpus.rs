@@ -1,4 +1,4 @@
-//! Which inputs the repository keeps: those that a person named, and the few that reach the most beside them.
+//! Which inputs the repository keeps: those named by a person, and the few others that reach the most code.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// What the inputs of all targets together may take.
+/// The limits for the inputs of all targets together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
     files: usize,
@@ -14,13 +14,13 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// A repository is no place for more. A test of the crate `fuzz` permits a few files more, for findings.
+    /// Limits the size of the repository. A test of the crate `fuzz` permits a few more files, for findings.
     pub(super) const MAX: Self = Self {
         files: 590,
         bytes: 1_000_000,
     };
 
-    /// What is left beside a file of this size.
+    /// The room that remains after adding a file of this size.
     fn beside(self, bytes: usize) -> Option<Self> {
         Some(Self {
             files: self.files.checked_sub(1)?,
@@ -29,24 +29,24 @@ impl Room {
     }
 }
 
-/// An input, and what it reaches.
+/// An input, and the edges that it reaches.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Input {
     pub(super) file: PathBuf,
     pub(super) bytes: usize,
-    /// Each after the number of its target, since each target counts from zero.
+    /// Each edge follows the number of its target, because each target counts from zero.
     edges: Vec<(usize, u32)>,
 }
 
-/// Whether a person gave it its name; the fuzzer names an input after its SHA-1.
+/// Whether a person named the file. The fuzzer names an input after its SHA-1.
 pub(super) fn is_named(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().as_encoded_bytes();
     name.len() != 40 || !name.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Reads libFuzzer's record of a merge: the number of files, the number of those in its first folder, a line
-/// for each file, then `STARTED <file> <bytes>` and `FT <file> <edge>...` for each. A file that failed has no
-/// `FT`.
+/// Reads libFuzzer's record of a merge. It holds the number of files, the number of files in the first folder
+/// and a line for each file. Then come `STARTED <file> <bytes>` and `FT <file> <edge>...` for each. A file
+/// that failed has no `FT`.
 pub(super) fn read_record(target: usize, record: &str) -> Result<Vec<Input>> {
     let mut lines = record.lines();
     let count = lines.next().and_then(|count| count.parse().ok());
@@ -74,8 +74,8 @@ pub(super) fn read_record(target: usize, record: &str) -> Result<Vec<Input>> {
     Ok(inputs)
 }
 
-/// Chooses the inputs that are kept: all that have a name, then always the one that reaches the most new
-/// edges, the smallest of equals, as long as there is room for it.
+/// Chooses the inputs to keep: all named ones, then repeatedly the one that reaches the most new edges, the
+/// smallest of equals, while there is room.
 pub(super) fn choose(inputs: Vec<Input>, mut room: Room) -> Result<Vec<Input>> {
     let (mut chosen, found): (Vec<_>, Vec<_>) = inputs.into_iter().partition(|input| is_named(&input.file));
     let mut reached = HashSet::new();
@@ -87,7 +87,7 @@ pub(super) fn choose(inputs: Vec<Input>, mut room: Room) -> Result<Vec<Input>> {
     let candidates = found.into_iter().map(|input| Candidate::new(input, &reached));
     let mut candidates: BinaryHeap<_> = candidates.collect();
     while let Some(candidate) = candidates.pop() {
-        // What was chosen since then may have made it worth less, never more.
+        // Inputs chosen since then may have lowered its number of new edges, but never raised it.
         let candidate = Candidate::new(candidate.input, &reached);
         let Some(rest) = room
             .beside(candidate.input.bytes)
@@ -106,7 +106,7 @@ pub(super) fn choose(inputs: Vec<Input>, mut room: Room) -> Result<Vec<Input>> {
     Ok(chosen)
 }
 
-/// The greatest is the best.
+/// The greatest candidate is the best.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     new_edges: usize,

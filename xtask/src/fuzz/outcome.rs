@@ -1,31 +1,31 @@
-//! What libFuzzer says of a run.
+//! Reads what libFuzzer prints about a run.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// Lines that are shown of a run that found something.
+/// Lines of output that are shown for a run with a finding.
 const SHOWN_LINES: usize = 6;
 
-/// How the fuzzing of a target went.
+/// The result of fuzzing a target.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// How many were run.
+    /// Number of inputs that were run.
     inputs: u64,
-    /// How many edges of the program they reached.
+    /// Number of edges of the program that they reached.
     edges: u64,
     elapsed: Duration,
-    /// The input for which something does not hold.
+    /// The input that breaks a property.
     pub(super) finding: Option<PathBuf>,
-    /// What the fuzzer says of the finding.
+    /// The fuzzer's output about the finding.
     pub(super) end: String,
 }
 
 impl Outcome {
     pub(super) const HEAD: &str = "target             inputs run    edges     time";
 
-    /// Reads the log of a run; an error where it did not come to fuzzing.
+    /// Reads the log of a run. An error if the fuzzer failed without naming an input.
     pub(super) fn read(log: &str, is_well: bool, elapsed: Duration) -> Result<Self> {
         let finding = log
             .lines()
@@ -48,7 +48,7 @@ impl Outcome {
         })
     }
 
-    /// A run without a finding in a few words.
+    /// The figure of a run without findings.
     pub(super) fn figure(&self) -> String {
         format!("{} inputs, 0 findings", with_commas(self.inputs))
     }
@@ -74,7 +74,7 @@ fn with_commas(number: u64) -> String {
     groups.collect::<Vec<_>>().join(",")
 }
 
-/// The words in which something is said to be wrong, or the last ones.
+/// The output from the first error message on, or else the last lines.
 pub(super) fn end_of(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let says = |line: &&str| line.contains(" panicked at ") || line.contains("ERROR: libFuzzer");

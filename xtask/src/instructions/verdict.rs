@@ -1,25 +1,24 @@
-//! What the counts say: which scenario takes more than it did, and which takes more per thing the more there
-//! are.
+//! Compares counts: which scenarios take more than before, and which take more per item as the number of
+//! items grows.
 
 use super::{KEPT, Kept, Scenario};
 
-/// By how many percent a count may exceed the kept one. Ten runs differed by 0.1 % at most, and most not at
-/// all.
+/// Percentage by which a count may exceed the kept one. Ten runs differed by at most 0.1 %, most not at all.
 const MAX_MORE: f64 = 2.0;
-/// By how many percent a thing may cost more among ten times as many; sorting alone takes 2 %.
+/// Percentage by which an item may cost more among ten times as many items. Sorting alone takes 2 %.
 const MAX_GROWTH: f64 = 10.0;
 
-/// What is printed, and why it fails.
+/// The printed lines, and the reasons to fail.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    /// The table, and what there is to say below it.
+    /// The table, followed by hints.
     pub(super) lines: Vec<String>,
     pub(super) failures: Vec<String>,
-    /// All of it in a few words.
+    /// A summary in a few words.
     pub(super) figure: String,
 }
 
-/// Judges all counts; `is_all` if no scenario was left out on purpose.
+/// Compares all counts. `is_all` means that no scenario was left out on purpose.
 pub(super) fn judge(scenarios: &[Scenario], now: &Kept, kept: &Kept, is_all: bool) -> Verdict {
     let [name, count, each, before] = ["scenario", "instructions", "for each", "kept"];
     let mut lines = vec![format!("{name:<24} {count:>13} {each:>16} {before:>13}   change")];
@@ -65,7 +64,7 @@ pub(super) fn judge(scenarios: &[Scenario], now: &Kept, kept: &Kept, is_all: boo
         failures.clear();
         "kept for another machine".clone_into(&mut comparison);
     }
-    // Fails whatever the counts are made with.
+    // Growth fails even if the counts are not comparable.
     let pairs = scenarios.iter().zip(scenarios.iter().skip(1));
     failures.extend(pairs.filter_map(|(few, many)| growth(few, many, now)));
     Verdict {
@@ -85,7 +84,7 @@ impl Kept {
     }
 }
 
-/// What the counts here are made with, where that is not what the kept ones were made with.
+/// The parts of `made_with` that differ here from those of the kept counts.
 fn differences(now: &Kept, kept: &Kept) -> Vec<String> {
     let kept = |what: &str| kept.made_with.get(what).map_or("another", String::as_str);
     let made_with = now.made_with.iter();
@@ -100,7 +99,7 @@ fn differences(now: &Kept, kept: &Kept) -> Vec<String> {
         .collect()
 }
 
-/// Where two scenarios differ in their number only, each thing costs the same in both.
+/// If two scenarios differ only in their number, each item must cost the same in both.
 fn growth(few: &Scenario, many: &Scenario, now: &Kept) -> Option<String> {
     let family = family(&few.name).filter(|name| family(&many.name) == Some(name))?;
     let (small, large) = (now.each(few), now.each(many));
@@ -112,7 +111,7 @@ fn growth(few: &Scenario, many: &Scenario, now: &Kept) -> Option<String> {
     })
 }
 
-/// The name without the number at its end, where it has one.
+/// The name without the number at its end, if it has one.
 fn family(name: &str) -> Option<&str> {
     let (family, number) = name.rsplit_once('-')?;
     number.bytes().all(|byte| byte.is_ascii_digit()).then_some(family)
@@ -148,7 +147,7 @@ mod tests {
             name: (*name).to_owned(),
             number,
             of: "file".to_owned(),
-            but_for: String::new(),
+            uncounted: String::new(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The checkers that faults are put to: tests of the copy, and what they say when they fail.
+//! The checkers that are run against faults: tests of the copy, and their failure messages.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::SWITCH;
 use crate::command::{cargo, output};
 use crate::workspace::Workspace;
 
-/// A checker that is still at work after so long has been led astray by the fault: caught.
+/// A checker that runs longer than this is counted as having caught the fault: the fault made it hang.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// A test program, and which of its tests to run.
+/// A test program, and the filter for its tests.
 pub(super) struct Checker {
     pub(super) name: &'static str,
     program: PathBuf,
@@ -22,7 +22,8 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    /// Runs it with a fault on, or none; `None` if it passes, else what it said first.
+    /// Runs the checker with a fault or none. Returns `None` if it passes, otherwise its first failure
+    /// message.
     pub(super) fn objection(&self, fault: Option<&str>) -> Result<Option<String>> {
         let mut command = Command::new(&self.program);
         command
@@ -64,13 +65,13 @@ impl Checker {
     }
 }
 
-/// The first test that failed, and how its panic begins.
+/// The first failed test, and the first line of its panic.
 fn first_words(text: &str) -> Option<String> {
     let mut lines = text.lines();
     let name = lines.find_map(|line| line.strip_prefix("---- ")?.strip_suffix(" stdout ----"))?;
     lines.find(|line| line.contains("panicked at "))?;
     let first = lines.next().unwrap_or_default().trim();
-    // What ends in a colon says the thing itself on the next line.
+    // If the line ends with a colon, the next line has the actual message.
     let next = lines.next().filter(|_| first.ends_with(':')).unwrap_or_default();
     let words: String = format!("{first} {}", next.trim()).chars().take(300).collect();
     Some(format!("{name}: {}", words.trim_end()))
@@ -101,7 +102,8 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
         "way_of_a_file",
     ];
     let mut command = cargo(tree);
-    // A target folder of its own: in a shared one cargo takes the copy's crates for the project's, faults and all.
+    // Needs its own target folder: in a shared one, cargo would use the copy's crates, faults included, for
+    // the project.
     let folder = workspace.root.join("target/mutants/built");
     command.args(arguments).env("CARGO_TARGET_DIR", folder);
     println!("$ cargo {}", arguments.join(" "));
@@ -126,7 +128,7 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
         program: program.clone(),
         filter,
     };
-    // The quick ones first.
+    // Fast checkers first.
     Ok(vec![
         checker("ledger", &ledger, "writing"),
         checker("device", &device, "open_files::"),
