@@ -15,7 +15,7 @@ fn main() -> ExitCode {
                 "[[scenarios]]\nname = {:?}\nnumber = {}",
                 scenario.name, scenario.count
             );
-            println!("of = {:?}\nbut_for = {:?}", scenario.of, scenario.uncounted);
+            println!("of = {:?}\nuncounted = {:?}", scenario.of, scenario.uncounted);
         }
         return ExitCode::SUCCESS;
     };

@@ -171,7 +171,11 @@ impl Tool {
             let names_one = symbols
                 .lines()
                 .any(|line| matches(line, scenario.uncounted.as_str()));
-            ensure!(names_one, "{name}: no function is called `{}`", scenario.uncounted);
+            ensure!(
+                names_one,
+                "{name}: no function is called `{}`",
+                scenario.uncounted
+            );
             // Entering this function toggles the counting, also in the preparation that is not counted: hence
             // the zeroing. `--zero-before` needs a different pattern: of two options with the same pattern,
             // callgrind uses one.

@@ -1,18 +1,18 @@
-//! What gleaner is to reach, and whether it did.
+//! gleaner's goals, and whether a measurement reached them.
 
 use serde::Deserialize;
 
 use super::results::{Entry, Figure};
 
-/// What one table is judged by.
+/// The goal of one table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Goal {
     /// The median time is at most `at_most` times that of a peer in the same measurement.
     Ratio { peer: String, at_most: f64 },
-    /// At least this part of the link is used from the first byte of bulk to the last.
+    /// At least this part of the link is used from the first byte of bulk data to the last.
     ShareOfLink { at_least: f64 },
-    /// However much waits.
+    /// These bounds hold for a backlog of any size.
     Backlog {
         memory: Figure,
         memory_mb: f64,
@@ -21,7 +21,7 @@ pub(super) enum Goal {
 }
 
 impl Goal {
-    /// For the page.
+    /// Description for the page.
     pub(super) fn in_words(&self) -> String {
         match self {
             Self::Ratio { peer, at_most } => format!("at most {at_most:.2} times the time of `{peer}`"),
@@ -41,7 +41,7 @@ impl Goal {
         }
     }
 
-    /// Whether `entry` reached it, with the figures; nothing when they were not measured side by side.
+    /// Whether `entry` reached the goal, with the figures. `None` if they were not measured side by side.
     pub(super) fn judge(&self, entry: &Entry, table: &[&Entry]) -> Option<String> {
         let word = |reached: bool| if reached { "reached" } else { "missed" };
         match self {
@@ -58,7 +58,7 @@ impl Goal {
                 memory_mb,
                 first_released_seconds,
             } => {
-                // Cut off by the limit or not: neither figure depends on the end.
+                // The limit may have cut the run off: neither figure depends on its end.
                 let megabytes = entry.of_all(*memory).most()?;
                 let Some(first) = entry.of_all(Figure::FirstReleasedSeconds).most() else {
                     return Some(format!("{}: nothing released", word(false)));
@@ -69,7 +69,7 @@ impl Goal {
         }
     }
 
-    /// The peer that times are compared with.
+    /// The tool that times are compared with.
     pub(super) fn peer(&self) -> Option<&str> {
         match self {
             Self::Ratio { peer, .. } => Some(peer),
@@ -78,7 +78,7 @@ impl Goal {
     }
 }
 
-/// How many times as long as `peer` it took, by the medians of one measurement.
+/// The ratio of the medians of `entry` and `peer` within one measurement.
 pub(super) fn ratio_to(entry: &Entry, peer: &str, table: &[&Entry]) -> Option<f64> {
     let peer = table
         .iter()

@@ -1,4 +1,4 @@
-//! What the figures depend on.
+//! The facts that the figures depend on.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ use super::candidate::Candidate;
 use super::ledger;
 use crate::command::output;
 
-/// The day, the machine and the versions: what, and its value.
+/// The day, the machine and the versions, as pairs of name and value.
 pub(super) fn facts(candidates: &[Candidate], works_grow: bool) -> Result<Vec<(String, String)>> {
     let ask = |program: &str, words: &[&str]| {
         let said = output(Command::new(program).args(words)).unwrap_or_default();
@@ -50,7 +50,7 @@ pub(super) fn facts(candidates: &[Candidate], works_grow: bool) -> Result<Vec<(S
     Ok(facts)
 }
 
-/// It speaks on standard error.
+/// ssh prints its version on standard error.
 fn version_of_ssh() -> String {
     let said = Command::new("ssh").arg("-V").output();
     said.map(|output| String::from_utf8_lossy(&output.stderr).trim().to_owned())

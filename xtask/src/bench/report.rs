@@ -1,4 +1,4 @@
-//! The tables, as they stand on the terminal and in the pages.
+//! The tables, as shown on the terminal and in the pages.
 
 use super::candidate::COLD;
 use super::catalogue::{Catalogue, Column};
@@ -6,12 +6,12 @@ use super::goals::{Goal, ratio_to};
 use super::results::{Entry, Figure, Results, Spread, Verdict, as_figure};
 use super::work::{Growth, Subject};
 
-/// Under which the size of a ledger that grows is kept, as a work and as a tool.
+/// The name of the work and the tool under which the size of a growing ledger is kept.
 pub(super) const LEDGER_SIZE: &str = "ledger-size";
 
 const NOTHING: &str = "–";
 
-/// One work over one link: a row for each tool. A column that says nothing in any row is left out.
+/// One work over one link, one row for each tool. A column without a figure in any row is left out.
 pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
     let peer = goal.and_then(Goal::peer);
     let ratio_heading = peer.map_or(NOTHING.to_owned(), |peer| format!("÷ {peer}"));
@@ -68,7 +68,8 @@ pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
     markdown(&rows.iter().map(chosen).collect::<Vec<_>>())
 }
 
-/// The median and the spread, or what went wrong. A run that is not whole never shows as a time.
+/// The median and the spread, or the reason why the run is incomplete. An incomplete run never shows as a
+/// time.
 fn seconds(entry: &Entry) -> String {
     let spread = entry.of_whole(Figure::Seconds);
     let mut parts: Vec<_> = spread
@@ -95,8 +96,8 @@ fn median_and_range(median: f64, spread: &Spread) -> String {
     }
 }
 
-/// A work that grows: a row for each size; for a ledger, which is asked in several ways, a column. Nothing if
-/// it was not measured.
+/// A work that grows, one row for each size. A ledger is read in several ways, with one column for each.
+/// `None` if the work was not measured.
 pub(super) fn grown(growth: &Growth, catalogue: &Catalogue, results: &Results) -> Option<String> {
     let columns = catalogue.columns.get(&growth.columns)?;
     match growth.of {
@@ -108,7 +109,7 @@ pub(super) fn grown(growth: &Growth, catalogue: &Catalogue, results: &Results) -
     }
 }
 
-/// The same of a ledger of which nothing is in memory.
+/// The same for a ledger that is not cached.
 pub(super) fn grown_cold(growth: &Growth, catalogue: &Catalogue, results: &Results) -> Option<String> {
     by_tool(growth, catalogue, results, COLD)
 }
@@ -157,7 +158,7 @@ fn shown(figure: Option<f64>, digits: usize) -> String {
     figure.map_or(NOTHING.to_owned(), |figure| format!("{figure:.digits$}"))
 }
 
-/// A number with its thousands apart.
+/// A number with separated thousands.
 pub(super) fn amount(figure: f64, digits: usize) -> String {
     let text = format!("{figure:.digits$}");
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
@@ -171,7 +172,7 @@ pub(super) fn amount(figure: f64, digits: usize) -> String {
     grouped + rest
 }
 
-/// A table in Markdown, with its columns in line; the first row is the heading.
+/// A table in Markdown with aligned columns. The first row is the heading.
 fn markdown(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

@@ -6,7 +6,7 @@ const QUICK: Character = Character {
     outages: None,
 };
 
-/// A server that sends back what it gets, and ends when the client does.
+/// A server that sends back what it receives, and ends when the client does.
 fn echo() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -52,7 +52,7 @@ fn a_connection_takes_no_less_than_its_round_trips() {
     let relay = Relay::start(slow, echo()).unwrap();
     let begin = Instant::now();
     through(relay.port, b"a");
-    // Opening takes one round trip, the question and its answer another.
+    // Opening takes one round trip, the request and its reply another.
     assert!(begin.elapsed() >= Duration::from_millis(120));
 }
 
@@ -93,7 +93,7 @@ fn who_sends_waits_while_too_much_is_under_way() {
 #[test]
 fn the_share_of_the_link_is_that_of_the_bulk() {
     let start = Instant::now();
-    // 64 KiB in 10 ms is 52 Mbit/s; the set-up and the end are slow and do not count.
+    // 64 KiB in 10 ms is 52 Mbit/s. The set-up and the end are slow and do not count.
     let mut marks: Vec<_> = (0..104_u32)
         .map(|number| start + Duration::from_secs(5) + Duration::from_millis(10) * number)
         .collect();
