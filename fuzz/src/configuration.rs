@@ -10,13 +10,13 @@ use gleaner::config::{self, Checked, Config};
 
 const FILE: &str = "/etc/gleaner/gleaner.toml";
 /// A fleet may have 10,000 devices. Showing and reading back some dozens proves as much.
-const MOST_DEVICES: usize = 40;
+const MAX_DEVICES: usize = 40;
 /// The memory for ten thousand devices, each with names of the maximum length.
-const MOST: usize = 256 << 20;
+const MAX_HELD: usize = 256 << 20;
 
 /// The input is the configuration file.
 pub(crate) fn hold(input: &[u8]) {
-    crate::memory::within(MOST, || match check(input) {
+    crate::memory::within(MAX_HELD, || match check(input) {
         Ok(checked) => {
             assert_eq!(checked.warnings.errors(), 0);
             reported(&checked.warnings, input);
@@ -38,7 +38,7 @@ fn check(text: &[u8]) -> Result<Checked, Report> {
 }
 
 fn shown_and_read_back(config: &Config) {
-    if config.devices.len() > MOST_DEVICES {
+    if config.devices.len() > MAX_DEVICES {
         return;
     }
     let shown = Shown::all(config).to_string();
@@ -91,12 +91,12 @@ fn within_the_file(place: &str, input: &[u8]) {
         .map(|number| number.parse().unwrap())
         .collect();
     let [line, column] = numbers[..] else {
-        panic!("{place} is no place")
+        panic!("{place} is not a place")
     };
     let text = input.split(|byte| *byte == b'\n').nth(line - 1);
     let text = text.unwrap_or_else(|| panic!("{place} is not in the file"));
     assert!(
         (1..=text.len() + 1).contains(&column),
-        "{place} is not in its line"
+        "{place} is beyond its line"
     );
 }

@@ -16,25 +16,25 @@ use crate::input::Input;
 use crate::server::{Pieces, client_of_an_empty_server, run};
 
 /// Paths in one request. Enough for several in each of two portions.
-const MOST_PATHS: usize = 16;
+const MAX_PATHS: usize = 16;
 /// Files in one request to confirm their identity. Enough for the device to answer with one digest.
 const CONFIRMED: usize = 40;
 /// After this time since connecting, the early listing is stale.
 const STALE: Duration = Duration::from_secs(11);
 /// Requests in one session.
-const MOST_QUESTIONS: usize = 6;
+const MAX_QUESTIONS: usize = 6;
 /// Memory that a session may hold beside what the device sent: buffers, and the budget of small files.
 const BESIDE: usize = 8 << 20;
 /// A digit of a record is one byte. In memory a record takes more, with its path.
 const TIMES: usize = 64;
 /// More noise than this ends a session, at a point that depends on how the stream is split.
-const LONGEST: usize = 60_000;
+const MAX_INPUT: usize = 60_000;
 
 /// The first line has a letter for each request; a leading `e` requests the listing while connecting. The
 /// second line has paths separated by `|`, each with its expected size after `=`. The rest is everything that
 /// the device sends.
 pub(crate) fn hold(input: &[u8]) {
-    if input.len() > LONGEST {
+    if input.len() > MAX_INPUT {
         return;
     }
     let mut input = Input(input);
@@ -43,7 +43,7 @@ pub(crate) fn hold(input: &[u8]) {
         .line()
         .split(|byte| *byte == b'|')
         .filter_map(path_and_size)
-        .take(MOST_PATHS)
+        .take(MAX_PATHS)
         .collect();
     let said = input.0.to_vec();
     let asked = |pieces: Vec<Vec<u8>>| run(conversation(questions, &paths, pieces, &said));
@@ -53,7 +53,7 @@ pub(crate) fn hold(input: &[u8]) {
     assert_eq!(
         at_once,
         asked(in_pieces),
-        "another answer when it comes in pieces"
+        "the result depends on how the stream is split"
     );
 }
 
@@ -82,7 +82,7 @@ async fn conversation(
     };
     let names: Vec<RelativePath> = paths.iter().map(|(path, _)| path.clone()).collect();
     let mut outcomes = vec![format!("{:?} {:?}", session.abilities(), session.facts())];
-    for question in questions.iter().take(MOST_QUESTIONS) {
+    for question in questions.iter().take(MAX_QUESTIONS) {
         outcomes.push(match question {
             b's' => survey(&session, &source).await,
             // The listing that was requested while connecting becomes stale.
@@ -156,7 +156,7 @@ fn each_answered<T: Debug>(
 ) -> String {
     match answers {
         Ok(answers) => {
-            assert_eq!(answers.len(), count, "an answer for each");
+            assert_eq!(answers.len(), count, "one answer for each request");
             for fault in answers.iter().filter_map(|answer| answer.as_ref().err()) {
                 shown(&fault.message);
             }
@@ -215,7 +215,7 @@ async fn digests(session: &SshSession, source: &SourcePath, names: &[RelativePat
             for digest in digests.iter().flatten() {
                 let hex = digest.to_hex().into_bytes();
                 let is_said = said.windows(64).any(|window| window.eq_ignore_ascii_case(&hex));
-                assert!(is_said, "{digest} was never said");
+                assert!(is_said, "the device never sent {digest}");
             }
             format!("{digests:?}")
         }
@@ -278,12 +278,16 @@ async fn one_of_them(
     assert!(bytes.len() as u64 <= expected.min(SMALL));
     assert!(bytes.is_empty() || said.windows(bytes.len()).any(|window| window == bytes));
     match told.await {
-        Ok(Ok(size)) => assert_eq!(size, bytes.len() as u64, "told another size than was sent"),
+        Ok(Ok(size)) => assert_eq!(
+            size,
+            bytes.len() as u64,
+            "the reported size differs from the bytes sent"
+        ),
         Ok(Err(fault)) => {
             shown(&fault.message);
             assert!(bytes.is_empty());
         }
-        Err(_) => assert!(bytes.is_empty(), "bytes of a file that was passed over"),
+        Err(_) => assert!(bytes.is_empty(), "bytes of a skipped file"),
     }
     format!("{bytes:?}")
 }

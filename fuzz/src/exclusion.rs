@@ -7,14 +7,14 @@ use model::RelativePath;
 use crate::input::Input;
 
 /// Memory for the patterns of one input, compiled and during matching.
-const MOST: usize = 64 << 20;
+const MAX_HELD: usize = 64 << 20;
 
 /// The first line has patterns separated by `|`. The rest is a path.
 pub(crate) fn hold(input: &[u8]) {
     let mut input = Input(input);
     let patterns: Vec<String> = input.text().split('|').map(str::to_owned).collect();
     let path = input.0;
-    crate::memory::within(MOST, || patterns_hold(&patterns, path));
+    crate::memory::within(MAX_HELD, || patterns_hold(&patterns, path));
 }
 
 fn patterns_hold(patterns: &[String], path: &[u8]) {
@@ -24,7 +24,7 @@ fn patterns_hold(patterns: &[String], path: &[u8]) {
         .cloned()
         .collect();
     let Ok(exclude) = Exclude::new(sound.clone()) else {
-        panic!("each of {sound:?} is sound, but not all of them together");
+        panic!("each of {sound:?} is accepted, but not all of them together");
     };
     assert_eq!(exclude.patterns(), sound);
     if sound.len() < patterns.len() {
@@ -38,12 +38,12 @@ fn patterns_hold(patterns: &[String], path: &[u8]) {
         .any(|pattern| Exclude::new([pattern.clone()]).unwrap().excludes(path.as_bytes()));
     assert_eq!(
         excluded, by_each,
-        "together they exclude what none does alone, or less"
+        "together they exclude more or less than each alone"
     );
     let below = path.join(&RelativePath::new("below").unwrap());
     assert!(
         !excluded || exclude.excludes(below.as_bytes()),
-        "{path} is excluded, but not what lies below it"
+        "{path} is excluded, but not the entries below it"
     );
     if sound.is_empty() {
         assert!(!excluded);

@@ -11,7 +11,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "an oracle speaks by panicking"
+    reason = "an oracle reports by panicking"
 )]
 
 mod configuration;

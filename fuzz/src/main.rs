@@ -19,6 +19,6 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
 fn chosen() -> &'static Target {
     let name = std::env::var(TARGET).unwrap_or_default();
     let found = TARGETS.iter().find(|target| target.name == name);
-    assert!(found.is_some(), "{TARGET}={name} names no target");
+    assert!(found.is_some(), "{TARGET}={name} is not a target");
     found.unwrap_or(&TARGETS[0])
 }

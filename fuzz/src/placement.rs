@@ -8,11 +8,11 @@ use model::{DeviceName, Digest, LedgerId, NameError, PassId, RelativePath, Sourc
 use crate::input::Input;
 
 /// Every Linux file system refuses longer names.
-const LONGEST_PART: usize = 255;
+const MAX_PART: usize = 255;
 /// Every system call refuses longer paths.
-const LONGEST_PATH: usize = 4096;
+const MAX_PATH: usize = 4096;
 /// Deeper trees are folders that contain themselves.
-const MOST_FOLDERS: usize = 127;
+const MAX_FOLDERS: usize = 127;
 
 /// Four lines: the layout, beginning with `p` for portable names; the device; the source; the time of
 /// modification in seconds. The rest is the path on the device.
@@ -50,14 +50,14 @@ pub(crate) fn hold(input: &[u8]) {
         assert_eq!(
             name,
             place(&layout, names, &subject),
-            "placed otherwise the second time"
+            "placed differently the second time"
         );
         name.map(|name| candidates(&name, names, digest))
     });
     assert_eq!(
         first.is_ok(),
         second.is_ok(),
-        "whether it has a name depends on its content"
+        "having a name depends on the content"
     );
     match (first, second) {
         (Ok(first), Ok(second)) => {
@@ -75,7 +75,7 @@ pub(crate) fn hold(input: &[u8]) {
 /// Checks without the code under test: a path is admitted if all of its parts are, and they are not too many.
 fn admitted(path: &[u8]) -> Option<RelativePath> {
     let fit = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.contains(&0);
-    let has_bounds = path.len() <= LONGEST_PATH && folders_in(path) <= MOST_FOLDERS;
+    let has_bounds = path.len() <= MAX_PATH && folders_in(path) <= MAX_FOLDERS;
     let should_be = has_bounds && path.split(|byte| *byte == b'/').all(fit);
     let path = RelativePath::new(path).ok();
     assert_eq!(path.is_some(), should_be);
@@ -112,13 +112,13 @@ fn withdrawn_and_found_again(path: &RelativePath) {
         let Ok(place) = place else {
             let (length, folders) = (path.as_bytes().len(), folders_in(path.as_bytes()));
             assert!(
-                length > LONGEST_PATH - 200 || folders > MOST_FOLDERS - 3,
+                length > MAX_PATH - 200 || folders > MAX_FOLDERS - 3,
                 "{path} cannot be withdrawn"
             );
             continue;
         };
         assert!(is_within(&place), "{place}");
-        assert!(place.as_bytes().len() <= LONGEST_PATH && folders_in(place.as_bytes()) <= MOST_FOLDERS);
+        assert!(place.as_bytes().len() <= MAX_PATH && folders_in(place.as_bytes()) <= MAX_FOLDERS);
         let found = parse(&place).unwrap();
         assert_eq!(found.original, *path);
         assert_eq!(
@@ -173,9 +173,9 @@ fn folders_in(path: &[u8]) -> usize {
 
 /// A name that is allowed in the store.
 fn admissible(name: &RelativePath, names: NameRule) {
-    assert!(name.as_bytes().len() <= LONGEST_PATH && folders_in(name.as_bytes()) <= MOST_FOLDERS);
+    assert!(name.as_bytes().len() <= MAX_PATH && folders_in(name.as_bytes()) <= MAX_FOLDERS);
     for part in name.as_bytes().split(|byte| *byte == b'/') {
-        assert!((1..=LONGEST_PART).contains(&part.len()), "{name}");
+        assert!((1..=MAX_PART).contains(&part.len()), "{name}");
         assert!(!matches!(part, b"." | b"..") && !part.contains(&0), "{name}");
         let text = String::from_utf8_lossy(part).to_lowercase();
         assert_ne!(text.trim_end_matches(['.', ' ']), ".gleaner", "{name}");
@@ -203,6 +203,6 @@ fn portable(part: &[u8], folded: &str) {
     );
     assert!(
         !matches!(stem, "con" | "prn" | "aux" | "nul") && !is_port,
-        "{text} is a device"
+        "{text} is a device name of Windows"
     );
 }

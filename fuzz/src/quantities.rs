@@ -6,9 +6,9 @@ use gleaner::config::quantity::{duration, rate, show_duration, show_size, size};
 use gleaner::config::template::Template;
 
 /// Larger sets of ids are not enumerated.
-const MOST_IDS: u64 = 2000;
+const MAX_IDS: u64 = 2000;
 /// Bytes that an expanded template may have for each byte of the template.
-const LONGEST_ID: usize = 100;
+const MAX_EXPANSION: usize = 100;
 
 /// The input is one text, parsed as each kind.
 pub(crate) fn hold(input: &[u8]) {
@@ -28,7 +28,7 @@ pub(crate) fn hold(input: &[u8]) {
 
 fn ids(text: &str) {
     let Ok(ids) = Ids::parse(text) else { return };
-    if ids.count() > MOST_IDS {
+    if ids.count() > MAX_IDS {
         return;
     }
     let mut each: Vec<u32> = ids.iter().collect();
@@ -49,7 +49,7 @@ fn template(text: &str) {
     assert_eq!(without.is_err(), template.names_id());
     let mut expanded = [0, 1, 7, u32::MAX].map(|id| template.expand(Some(id)));
     for id in expanded.iter().flatten() {
-        assert!(id.len() <= text.len() * LONGEST_ID);
+        assert!(id.len() <= text.len() * MAX_EXPANSION);
     }
     if let Ok(plain) = &without {
         // A plain text with doubled braces expands to itself.

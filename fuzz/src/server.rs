@@ -18,7 +18,7 @@ pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime needs nothing from outside");
+        .expect("a runtime without IO can be built");
     runtime.block_on(work)
 }
 
@@ -54,7 +54,9 @@ pub(crate) async fn client_of_an_empty_server() -> sftp::Client {
     let (near, far) = duplex(PIPE);
     tokio::spawn(serve_nothing(far));
     let (reader, writer) = tokio::io::split(near);
-    sftp::Client::connect(reader, writer).await.expect("it greets")
+    sftp::Client::connect(reader, writer)
+        .await
+        .expect("the server sends its version")
 }
 
 async fn serve_nothing(mut stream: DuplexStream) {
@@ -89,8 +91,8 @@ pub(crate) fn version(extensions: &[&'static str]) -> ServerPacket {
 /// The next packet of our own client, which must be valid. `None` once the client has closed the stream.
 pub(crate) async fn next_packet(stream: &mut DuplexStream, received: &mut BytesMut) -> Option<ClientPacket> {
     loop {
-        if let Some(frame) = take_frame(received).expect("our client counts right") {
-            return Some(ClientPacket::decode(frame).expect("our client sends packets"));
+        if let Some(frame) = take_frame(received).expect("our client sends whole packets") {
+            return Some(ClientPacket::decode(frame).expect("our client sends valid packets"));
         }
         if stream.read_buf(received).await.ok()? == 0 {
             return None;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::input::Input;
 use crate::server::{PIPE, run};
 use hostile::{Conduct, Hostile};
-use questions::{Question, Told};
+use questions::{Question, ServerFacts};
 
 /// Longer than any wait here. The clock stops while any task works.
 const EVER: Duration = Duration::from_hours(24);
@@ -58,9 +58,9 @@ async fn stream_of_bytes(mut input: Input<'_>) {
         }
         writer.shutdown().await.ok();
     });
-    let told = Arc::new(Told::default());
-    told.lie();
-    all_end(near, questions, &told, None).await;
+    let facts = Arc::new(ServerFacts::default());
+    facts.lie();
+    all_end(near, questions, &facts, None).await;
 }
 
 /// The server acts as the input says, then correctly, or not at all.
@@ -68,15 +68,15 @@ async fn conversation(mut input: Input<'_>) {
     let conduct = Conduct::read(&mut input);
     let questions = Question::some(&mut input);
     let (near, far) = duplex(PIPE);
-    let told = Arc::new(Told::of(conduct.size));
+    let facts = Arc::new(ServerFacts::of(conduct.size));
     let may_keep_silent = conduct.keeps_silent();
-    let server = Hostile::new(far, conduct, input.0.to_vec(), told.clone());
+    let server = Hostile::new(far, conduct, input.0.to_vec(), facts.clone());
     let server = tokio::spawn(server.serve());
     let server = Serving {
         server: server.abort_handle(),
         may_keep_silent,
     };
-    all_end(near, questions, &told, Some(server)).await;
+    all_end(near, questions, &facts, Some(server)).await;
 }
 
 /// A server that may still be running when every task waits.
@@ -87,25 +87,30 @@ struct Serving {
 
 /// Sends all requests at once. Everything must end if the server answers all requests, and in any case once
 /// it has gone.
-async fn all_end(near: DuplexStream, questions: Vec<Question>, told: &Arc<Told>, server: Option<Serving>) {
+async fn all_end(
+    near: DuplexStream,
+    questions: Vec<Question>,
+    facts: &Arc<ServerFacts>,
+    server: Option<Serving>,
+) {
     let (reader, writer) = tokio::io::split(near);
     let mut connecting = tokio::spawn(Client::connect(reader, writer));
-    let connected = ends(&mut connecting, told, server.as_ref()).await;
+    let connected = ends(&mut connecting, facts, server.as_ref()).await;
     let client = match connected {
         Ok(client) => client,
         Err(error) => return shown(&error),
     };
-    let budget = Budget::new(told.budget());
+    let budget = Budget::new(facts.budget());
     let asked: Vec<_> = questions
         .into_iter()
-        .map(|question| tokio::spawn(question.ask(client.clone(), budget.clone(), told.clone())))
+        .map(|question| tokio::spawn(question.ask(client.clone(), budget.clone(), facts.clone())))
         .collect();
     for mut question in asked {
-        ends(&mut question, told, server.as_ref()).await;
+        ends(&mut question, facts, server.as_ref()).await;
     }
     let reading = client.clone();
     let mut length = tokio::spawn(async move { reading.read_length().await });
-    let length = ends(&mut length, told, server.as_ref()).await;
+    let length = ends(&mut length, facts, server.as_ref()).await;
     assert!((4096..=255 * 1024).contains(&length));
     if let Some(failure) = client.failure() {
         assert!(!failure.to_string().is_empty());
@@ -117,15 +122,15 @@ async fn all_end(near: DuplexStream, questions: Vec<Question>, told: &Arc<Told>,
 }
 
 /// Waits for a task. If the server may withhold an answer, ends the server and waits again.
-async fn ends<T>(task: &mut JoinHandle<T>, told: &Told, server: Option<&Serving>) -> T {
+async fn ends<T>(task: &mut JoinHandle<T>, facts: &ServerFacts, server: Option<&Serving>) -> T {
     let ended = match (timeout(EVER, &mut *task).await, server) {
         (Ok(ended), _) => ended,
-        (Err(_), Some(server)) if server.may_keep_silent || told.has_lied() => {
+        (Err(_), Some(server)) if server.may_keep_silent || facts.has_lied() => {
             server.server.abort();
             let ended = timeout(EVER, task).await;
             ended.expect("waits for a server that has gone")
         }
-        (Err(_), _) => panic!("waits for ever, though everything was answered"),
+        (Err(_), _) => panic!("waits indefinitely, though everything was answered"),
     };
     match ended {
         Ok(done) => done,
@@ -163,8 +168,9 @@ fn limits(number: u8) -> Option<Limits> {
 
 /// The extensions of a server with or without limits.
 fn extensions(has_limits: bool) -> &'static [&'static str] {
-    match has_limits {
-        true => &[names::POSIX_RENAME, names::LIMITS, names::STATVFS],
-        false => &[names::POSIX_RENAME],
+    if has_limits {
+        &[names::POSIX_RENAME, names::LIMITS, names::STATVFS]
+    } else {
+        &[names::POSIX_RENAME]
     }
 }

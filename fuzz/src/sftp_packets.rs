@@ -17,7 +17,11 @@ pub(crate) fn hold(input: &[u8]) {
     for step in [1, 5] {
         // Byte by byte is slow, and a property that holds for short inputs holds for long ones.
         if input.len() <= 512 * step {
-            assert_eq!(at_once, cut(input, step), "cut otherwise when it comes in pieces");
+            assert_eq!(
+                at_once,
+                cut(input, step),
+                "the cut depends on how the stream is split"
+            );
         }
     }
     for frame in at_once.frames {

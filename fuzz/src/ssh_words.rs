@@ -12,9 +12,9 @@ use ssh::{Compression, Target};
 use crate::input::Input;
 
 /// The maximum length of a message: a quote of 300 characters, each escaped, and its source.
-const LONGEST_MESSAGE: usize = 300 * 10 + 100;
+const MAX_MESSAGE: usize = 300 * 10 + 100;
 /// Memory for what is kept of stderr and for the message.
-const MOST: usize = 1 << 20;
+const MAX_HELD: usize = 1 << 20;
 
 /// The first byte selects what the rest is: output of ssh, its explanation of a name, or the fields of a
 /// target.
@@ -26,14 +26,18 @@ pub(crate) fn hold(input: &[u8]) {
             let route = fuzzing::route(&String::from_utf8_lossy(input.0));
             assert_eq!(route, fuzzing::route(&String::from_utf8_lossy(input.0)));
         }
-        _ => crate::memory::within(MOST + 16 * input.0.len(), || words(input.0)),
+        _ => crate::memory::within(MAX_HELD + 16 * input.0.len(), || words(input.0)),
     }
 }
 
 fn words(words: &[u8]) {
     let kept = last_words(words, usize::MAX);
-    assert!(kept.0.len() <= 3 * 16 * 1024, "more is kept than was to be");
-    assert_eq!(kept, last_words(words, 7), "other words when they come in pieces");
+    assert!(kept.0.len() <= 3 * 16 * 1024, "more is kept than the limit");
+    assert_eq!(
+        kept,
+        last_words(words, 7),
+        "the words depend on how the stream is split"
+    );
     let statuses = [None, Some(255), Some(254), Some(127), Some(1), Some(0)];
     for (through_jump, status) in [false, true]
         .into_iter()
@@ -42,7 +46,7 @@ fn words(words: &[u8]) {
         let judgement = judge(&kept.0, through_jump, status);
         assert_eq!(judgement, judge(&kept.0, through_jump, status));
         let message = judgement.failure.message;
-        assert!(!message.trim().is_empty() && message.len() <= LONGEST_MESSAGE);
+        assert!(!message.trim().is_empty() && message.len() <= MAX_MESSAGE);
         assert!(!message.chars().any(char::is_control), "{message:?}");
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn hold(input: &[u8]) {
         );
     }
     if let Some((_, written)) = fuzzing::partial_name(input) {
-        assert_eq!(written, input, "the name of another file");
+        assert_eq!(written, input, "the name belongs to another file");
     }
     if let Some(time) = std::str::from_utf8(input).ok().and_then(fuzzing::time) {
         let whole = Timestamp::from_seconds(time.seconds());

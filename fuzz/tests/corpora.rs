@@ -1,10 +1,6 @@
 //! Replays every input in `corpus`, with any compiler and without the fuzzer.
 
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are part of them"
-)]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helper functions of the tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +29,7 @@ fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn every_kept_input_holds() {
+fn every_kept_input_passes() {
     for target in TARGETS {
         let inputs = inputs(target.name);
         assert!(!inputs.is_empty(), "{} has no inputs", target.name);
@@ -46,7 +42,7 @@ fn every_kept_input_holds() {
 }
 
 #[test]
-fn every_folder_of_inputs_has_its_target_and_all_of_them_are_small() {
+fn every_input_folder_has_a_target_and_all_are_small() {
     let (mut files, mut bytes) = (0, 0);
     for entry in fs::read_dir(corpus()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

@@ -10,7 +10,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a scenario that cannot do its work has nothing to count"
+    reason = "a scenario that fails has nothing to count"
 )]
 
 mod listing;
@@ -99,7 +99,7 @@ pub const SCENARIOS: [Scenario; 18] = [
 pub fn run(scenario: &Scenario) {
     let work = || (scenario.prepare)(scenario.count);
     for done in [work()(), counted(work())] {
-        assert_eq!(done, scenario.count, "{}: not all was done", scenario.name);
+        assert_eq!(done, scenario.count, "{}: the work is incomplete", scenario.name);
     }
 }
 
@@ -116,7 +116,7 @@ fn runtime() -> Runtime {
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime needs nothing from outside")
+        .expect("a runtime without IO can be built")
 }
 
 /// Bytes that neither repeat soon nor compress.
@@ -139,7 +139,7 @@ fn file_name(number: usize) -> String {
 }
 
 fn path(number: usize) -> RelativePath {
-    RelativePath::new(file_name(number)).expect("it is admissible")
+    RelativePath::new(file_name(number)).expect("the path is admissible")
 }
 
 #[cfg(test)]

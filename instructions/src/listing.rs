@@ -61,7 +61,7 @@ pub(crate) async fn session(said: &[u8]) -> SshSession {
     let device = DeviceName::new("device").unwrap();
     let answers = std::io::Cursor::new(answers);
     let begun = fuzzing::session(device, answers, files, &[source()], None).await;
-    begun.expect("the device says what a device says")
+    begun.expect("the device's replies are valid")
 }
 
 /// Ten open files, then a line for each file.

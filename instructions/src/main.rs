@@ -1,6 +1,10 @@
 //! Runs one scenario, or lists all of them as TOML.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output of a program"
+)]
 
 use std::process::ExitCode;
 
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         None => {
-            eprintln!("there is no scenario {wanted}");
+            eprintln!("unknown scenario {wanted}");
             ExitCode::FAILURE
         }
     }

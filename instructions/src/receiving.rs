@@ -87,9 +87,10 @@ async fn receive_one(store: &DirectoryStore<SystemDisk>, number: usize, chunks: 
 
 fn store() -> (TempDir, DirectoryStore<SystemDisk>) {
     let memory = Path::new(MEMORY);
-    let folder = match memory.is_dir() {
-        true => tempfile::tempdir_in(memory),
-        false => tempfile::tempdir(),
+    let folder = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
     };
     let folder = folder.expect("a folder for a store");
     // Valgrind does not support `openat2`.

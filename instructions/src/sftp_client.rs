@@ -86,8 +86,8 @@ async fn serve(mut stream: DuplexStream, mut listing: Vec<BytesMut>) {
     let (mut received, mut sending) = (BytesMut::new(), BytesMut::new());
     let content = Bytes::from(vec![7; READ_LENGTH]);
     loop {
-        while let Some(frame) = take_frame(&mut received).expect("our client counts right") {
-            match ClientPacket::decode(frame).expect("our client sends packets") {
+        while let Some(frame) = take_frame(&mut received).expect("our client sends whole packets") {
+            match ClientPacket::decode(frame).expect("our client sends valid packets") {
                 ClientPacket::Init(_) => version().encode(&mut sending),
                 ClientPacket::Request { id, request } => match listing.pop() {
                     Some(mut reply) if matches!(request, Request::Readdir { .. }) => {

@@ -102,7 +102,7 @@ fn measure(
         file,
     };
     if !enclosure.root || enclosure.group.is_none() {
-        println!("without root or control groups: processor time and memory of helpers are not all counted");
+        println!("no root or no control groups: processor time and memory of helpers are lower bounds");
     }
     let mut builds = options.common().builds.clone();
     if builds.is_empty() {
@@ -116,7 +116,7 @@ fn measure(
         let of_table: Vec<_> = candidates.iter().filter(is_in_it).cloned().collect();
         campaign.measure(table, &of_table, &mut results)?;
     }
-    println!("every run is in {}", file.display());
+    println!("all results are in {}", file.display());
     Ok(())
 }
 
@@ -139,7 +139,7 @@ fn present(catalogue: &Catalogue, tables: &[Table], builds: &[PathBuf]) -> Vec<C
         .partition(|candidate| crate::command::find(&candidate.tool.program).is_some());
     for candidate in absent {
         println!(
-            "left out: {} ({} is missing)",
+            "skipped: {} ({} is not installed)",
             candidate.name, candidate.tool.program
         );
     }
@@ -166,6 +166,6 @@ fn write_page(
         (folder.join("benchmarks.md"), text)
     };
     fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
-    println!("written: {}", file.display());
+    println!("wrote {}", file.display());
     Ok(())
 }

@@ -33,7 +33,7 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "git",
         package: "git",
-        why: "the checks that look at the work tree",
+        why: "the checks of the work tree",
     },
     Need {
         program: "ssh",
@@ -48,7 +48,7 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "/usr/lib/openssh/sftp-server",
         package: "openssh-sftp-server",
-        why: "as above",
+        why: "the same",
     },
     Need {
         program: "busybox",
@@ -63,7 +63,7 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "rsync",
         package: "rsync",
-        why: "comparisons with what gleaner replaces",
+        why: "comparisons with the scripts that gleaner replaces",
     },
     Need {
         program: "man",
@@ -73,7 +73,7 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "groff",
         package: "groff-base",
-        why: "as above",
+        why: "the same",
     },
     Need {
         program: "systemd-analyze",
@@ -88,17 +88,17 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "mkfs.ext4",
         package: "e2fsprogs",
-        why: "small file systems that run full",
+        why: "small file systems that fill up",
     },
     Need {
         program: "/usr/bin/python3",
         package: "python3",
-        why: "recorders that hide what they write to",
+        why: "recorders that hide their open files",
     },
     Need {
         program: "bindfs",
         package: "bindfs",
-        why: "a store that does not take every name",
+        why: "a store that refuses some names",
     },
     Need {
         program: "mergerfs",
@@ -127,12 +127,12 @@ const PEERS: [Need; 3] = [
     Need {
         program: "rclone",
         package: "rclone",
-        why: "a peer in the measurement",
+        why: "a tool that gleaner is compared with",
     },
     Need {
         program: "lftp",
         package: "lftp",
-        why: "as above",
+        why: "the same",
     },
 ];
 
@@ -172,7 +172,7 @@ pub(crate) fn install_for_measuring(peers: &[&str]) -> Result<()> {
     let missing = |need: &&Need| peers.contains(&need.program) && !is_there(need.program);
     for need in NEEDS.iter().chain(&PEERS).filter(missing) {
         if let Err(error) = install(&[need]) {
-            println!("goes on without {}: {error:#}", need.program);
+            println!("continues without {}: {error:#}", need.program);
         }
     }
     Ok(())
@@ -189,7 +189,7 @@ fn install(missing: &[&Need]) -> Result<()> {
     packages.dedup();
     let Some(prefix) = prefix_for_root() else {
         bail!(
-            "cannot install them from here; type: sudo apt-get update && sudo apt-get install --no-install-recommends {}",
+            "no permission to install them; type: sudo apt-get update && sudo apt-get install --no-install-recommends {}",
             packages.join(" ")
         );
     };
@@ -199,7 +199,7 @@ fn install(missing: &[&Need]) -> Result<()> {
     match missing.iter().find(|need| !is_there(need.program)) {
         None => Ok(()),
         Some(need) => bail!(
-            "the package {} is installed now, and {} is still missing",
+            "the package {} is installed, but {} is still missing",
             need.package,
             need.program
         ),

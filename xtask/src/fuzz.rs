@@ -71,7 +71,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<String> {
         _ if options.minimise => fuzzer.minimise(&all),
         None => fuzzer.fuzz_all(&all, options.seconds),
         Some(only) if all.contains(only) => fuzzer.fuzz_all(std::slice::from_ref(only), options.seconds),
-        Some(only) => bail!("there is no target `{only}`; the targets are {}", all.join(", ")),
+        Some(only) => bail!("unknown target `{only}`; the targets are {}", all.join(", ")),
     }
 }
 
@@ -112,14 +112,17 @@ impl Fuzzer {
             println!("{}", outcome.row(target));
             if let Some(finding) = outcome.finding.as_deref() {
                 println!("{}", outcome.end);
-                println!("replay it: cargo xtask fuzz --replay {}", finding.display());
+                println!(
+                    "to replay it, type: cargo xtask fuzz --replay {}",
+                    finding.display()
+                );
                 findings.push(target.as_str());
             }
             total.add(&outcome);
         }
         println!("{}", total.row("all"));
         if !findings.is_empty() {
-            bail!("something does not hold: {}", findings.join(", "));
+            bail!("findings in: {}", findings.join(", "));
         }
         Ok(total.figure())
     }
@@ -163,13 +166,10 @@ impl Fuzzer {
         let folder = file.parent().and_then(Path::file_name).unwrap_or_default();
         let targets = self.targets()?;
         let Some(target) = targets.iter().find(|target| folder == target.as_str()) else {
-            bail!(
-                "put it into a folder that is called after its target: {}",
-                targets.join(", ")
-            );
+            bail!("the name of its folder must be a target: {}", targets.join(", "));
         };
         command::run(self.command(target).env("RUST_BACKTRACE", "1").arg(&file))?;
-        println!("all holds for {}", file.display());
+        println!("no finding for {}", file.display());
         Ok("1 input, 0 findings".to_owned())
     }
 
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wanted_is_read_from_the_arguments() {
+    fn options_are_read_from_the_arguments() {
         let read = |line: &str| {
             let command = Options::augment_args(clap::Command::new("fuzz").no_binary_name(true));
             Options::from_arg_matches(&command.try_get_matches_from(line.split_whitespace())?)

@@ -3,7 +3,7 @@
 //! A count is the same on a busy and on an idle machine. It differs with the compiler, the libc and the
 //! processor. If one of these differs, the table is printed and only growth with the number of files fails.
 
-mod verdict;
+mod comparison;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 use crate::command::{self, cargo};
 use crate::debian;
 use crate::workspace::Workspace;
-use verdict::judge;
+use comparison::compare;
 
 /// Relative to the root.
 const KEPT: &str = "instructions/kept.toml";
 const HEAD: &str = "\
 # How many instructions the scenarios of `instructions/src/lib.rs` take.
-# Made by `cargo xtask instructions --write`; CONTRIBUTING.md says when.
+# Written by `cargo xtask instructions --write`; CONTRIBUTING.md says when.
 ";
 /// The function in which callgrind counts. The compiler's name for it contains both words, in either mangling
 /// scheme.
@@ -80,7 +80,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<String> {
         .iter()
         .find(|name| scenarios.iter().all(|scenario| scenario.name != **name))
     {
-        bail!("there is no scenario `{unknown}`");
+        bail!("unknown scenario `{unknown}`");
     }
     let is_all = options.scenarios.is_empty();
     scenarios.retain(|scenario| is_all || options.scenarios.contains(&scenario.name));
@@ -96,14 +96,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<String> {
     }
     let text = fs::read_to_string(&path).with_context(|| format!("read {KEPT}"))?;
     let kept: Kept = toml::from_str(&text).with_context(|| format!("read {KEPT}"))?;
-    let verdict = judge(&scenarios, &now, &kept, is_all);
-    println!("{}", verdict.lines.join("\n"));
+    let comparison = compare(&scenarios, &now, &kept, is_all);
+    println!("{}", comparison.lines.join("\n"));
     println!(
-        "where the instructions of one go: callgrind_annotate {}",
+        "to see where a scenario spends its instructions, type: callgrind_annotate {}",
         tool.results.join("NAME.callgrind").display()
     );
-    ensure!(verdict.failures.is_empty(), "{}", verdict.failures.join("; "));
-    Ok(verdict.figure)
+    ensure!(
+        comparison.failures.is_empty(),
+        "{}",
+        comparison.failures.join("; ")
+    );
+    Ok(comparison.figure)
 }
 
 /// The program with the scenarios, and the folder for its counts.
@@ -148,7 +152,7 @@ impl Tool {
     fn ask(&self) -> Result<(Vec<Scenario>, BTreeMap<String, String>)> {
         let answer = command::output(self.valgrind("--tool=none").arg(&self.program))?;
         let Program { processor, scenarios } =
-            toml::from_str(&answer).context("read what the program says")?;
+            toml::from_str(&answer).context("read the output of the program")?;
         let mut made_with = BTreeMap::from([("processor".to_owned(), processor)]);
         for (what, program, argument) in [
             ("compiler", Path::new("rustc"), "--version"),
@@ -171,11 +175,7 @@ impl Tool {
             let names_one = symbols
                 .lines()
                 .any(|line| matches(line, scenario.uncounted.as_str()));
-            ensure!(
-                names_one,
-                "{name}: no function is called `{}`",
-                scenario.uncounted
-            );
+            ensure!(names_one, "{name}: no function matches `{}`", scenario.uncounted);
             // Entering this function toggles the counting, also in the preparation that is not counted: hence
             // the zeroing. `--zero-before` needs a different pattern: of two options with the same pattern,
             // callgrind uses one.
@@ -190,7 +190,7 @@ impl Tool {
         let text = fs::read_to_string(&result).with_context(|| format!("read {}", result.display()))?;
         match counted(&text) {
             Some(count @ 1..) => Ok(count),
-            _ => bail!("callgrind counted nothing of {name}: it did not find the function `counted`"),
+            _ => bail!("callgrind counted nothing for {name}: it did not find the function `counted`"),
         }
     }
 }
@@ -217,20 +217,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_is_found_by_the_parts_of_its_name() {
+    fn a_function_is_matched_by_parts_of_its_name() {
         assert!(matches("0010 t sha2::sha256::compress256", "sha2*compress"));
         assert!(!matches("0010 t compress::sha2", "sha2*compress"));
     }
 
     #[test]
-    fn the_sum_of_callgrind_is_found() {
+    fn the_total_in_callgrinds_output_is_found() {
         let result = "events: Ir\nfn=(1)\n1 5\n\ntotals: 12345\n";
         assert_eq!(counted(result), Some(12_345));
         assert_eq!(counted("events: Ir\n"), None);
     }
 
     #[test]
-    fn a_file_of_counts_without_what_made_them_is_refused() {
+    fn kept_counts_without_their_origin_are_refused() {
         let error = toml::from_str::<Kept>("[counts]\n").unwrap_err().to_string();
         assert!(error.contains("made_with"), "{error}");
     }

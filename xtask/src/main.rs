@@ -6,7 +6,7 @@
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a command-line tool talks to its user"
+    reason = "the output of a command-line tool"
 )]
 
 mod bench;

@@ -65,7 +65,7 @@ struct Graded {
 /// else.
 struct Caught {
     by: &'static str,
-    said: String,
+    message: String,
 }
 
 /// Which faults to insert.
@@ -104,7 +104,7 @@ fn grade_checkers(workspace: &Workspace, only: &[String]) -> Result<String> {
     if let Some(unknown) = only.iter().find(|name| !faults.contains(name.as_str())) {
         bail!("{LIST} has no fault `{unknown}`");
     }
-    let wanted: Vec<&str> = faults
+    let chosen: Vec<&str> = faults
         .into_iter()
         .filter(|fault| only.is_empty() || only.iter().any(|name| name == fault))
         .collect();
@@ -112,15 +112,12 @@ fn grade_checkers(workspace: &Workspace, only: &[String]) -> Result<String> {
     copy(workspace, &tree, &changes)?;
     let checkers = build(workspace, &tree)?;
     for checker in &checkers {
-        if let Some(said) = checker.objection(None)? {
-            bail!(
-                "the checker `{}` fails although no fault is on: {said}",
-                checker.name
-            );
+        if let Some(message) = checker.objection(None)? {
+            bail!("the checker `{}` fails without a fault: {message}", checker.name);
         }
     }
-    let graded = grade(&wanted, &checkers)?;
-    tell(&graded)
+    let graded = grade(&chosen, &checkers)?;
+    report(&graded)
 }
 
 fn read(text: &str) -> Result<Vec<Change>> {
@@ -143,10 +140,11 @@ fn read(text: &str) -> Result<Vec<Change>> {
 /// An expression or statement that chooses between both by the switch.
 fn instead(original: &str, faulty: &str, fault: &str) -> String {
     let is_on = switch(fault);
-    match original.ends_with(';') {
-        true => format!("if {is_on} {{ {faulty} }} else {{ {original} }}"),
+    if original.ends_with(';') {
+        format!("if {is_on} {{ {faulty} }} else {{ {original} }}")
+    } else {
         // The function call avoids a compiler warning about needless braces.
-        false => format!("std::convert::identity(if {is_on} {{ {faulty} }} else {{ {original} }})"),
+        format!("std::convert::identity(if {is_on} {{ {faulty} }} else {{ {original} }})")
     }
 }
 
@@ -158,7 +156,7 @@ fn switch(fault: &str) -> String {
 fn with_switches(text: &str, fault: &str) -> Result<String> {
     let mut written = text.replace("@fault@", &switch(fault));
     while let Some((before, rest)) = written.split_once("@fault:") {
-        let (other, after) = rest.split_once('@').context("an `@fault:` has no end")?;
+        let (other, after) = rest.split_once('@').context("an `@fault:` has no closing `@`")?;
         written = format!("{before}{}{after}", switch(other));
     }
     Ok(written)
@@ -175,10 +173,10 @@ fn copy(workspace: &Workspace, tree: &Path, changes: &[Change]) -> Result<()> {
             continue;
         };
         for change in changes.iter().filter(|change| change.file == name) {
-            let text = String::from_utf8(bytes).with_context(|| format!("{name} is no text"))?;
+            let text = String::from_utf8(bytes).with_context(|| format!("{name} is not UTF-8"))?;
             if text.matches(&change.original).count() != 1 {
                 bail!(
-                    "{name} does not have once what the fault `{}` is to replace:\n{}",
+                    "{name} must contain exactly once the text that the fault `{}` replaces:\n{}",
                     change.fault,
                     change.original
                 );
@@ -206,9 +204,9 @@ fn grade(faults: &[&str], checkers: &[Checker]) -> Result<Vec<Graded>> {
             let began = Instant::now();
             let mut caught = None;
             for checker in checkers {
-                if let Some(said) = checker.objection(Some(fault))? {
+                if let Some(message) = checker.objection(Some(fault))? {
                     let by = checker.name;
-                    caught = Some(Caught { by, said });
+                    caught = Some(Caught { by, message });
                     break;
                 }
             }
@@ -220,7 +218,7 @@ fn grade(faults: &[&str], checkers: &[Checker]) -> Result<Vec<Graded>> {
             println!("{outcome}");
             graded
                 .lock()
-                .map_err(|_| anyhow::anyhow!("a thread died"))?
+                .map_err(|_| anyhow::anyhow!("a thread panicked"))?
                 .push(outcome);
         }
         Ok(())
@@ -230,24 +228,26 @@ fn grade(faults: &[&str], checkers: &[Checker]) -> Result<Vec<Graded>> {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| anyhow::anyhow!("a thread died"))?)
+            .try_for_each(|worker| worker.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
     })?;
-    graded.into_inner().map_err(|_| anyhow::anyhow!("a thread died"))
+    graded
+        .into_inner()
+        .map_err(|_| anyhow::anyhow!("a thread panicked"))
 }
 
 impl std::fmt::Display for Graded {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let by = self.caught.as_ref().map_or("NOBODY", |caught| caught.by);
+        let by = self.caught.as_ref().map_or("NO CHECKER", |caught| caught.by);
         let took = self.took.as_secs_f64();
         write!(formatter, "{:<52} caught by {by} ({took:.1} s)", self.fault)?;
         match &self.caught {
-            Some(caught) => write!(formatter, "\n    {}", caught.said),
+            Some(caught) => write!(formatter, "\n    {}", caught.message),
             None => Ok(()),
         }
     }
 }
 
-fn tell(graded: &[Graded]) -> Result<String> {
+fn report(graded: &[Graded]) -> Result<String> {
     let caught = graded.iter().filter(|outcome| outcome.caught.is_some()).count();
     let figure = format!("{caught} of {} faults caught", graded.len());
     println!("{figure}");
@@ -298,23 +298,23 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_that_nobody_catches_is_told_by_its_name() {
+    fn an_uncaught_fault_is_reported_by_name() {
         let outcome = |fault: &str, is_caught: bool| Graded {
             fault: fault.to_owned(),
             caught: is_caught.then(|| Caught {
                 by: "stories",
-                said: "promise 1".to_owned(),
+                message: "promise 1".to_owned(),
             }),
             took: Duration::ZERO,
         };
         assert!(outcome("a", true).to_string().ends_with("\n    promise 1"));
-        assert!(tell(&[outcome("a", true)]).is_ok());
-        let error = tell(&[outcome("a", true), outcome("b", false)]).unwrap_err();
+        assert!(report(&[outcome("a", true)]).is_ok());
+        let error = report(&[outcome("a", true), outcome("b", false)]).unwrap_err();
         assert_eq!(error.to_string(), "no checker catches: b");
     }
 
     #[test]
-    fn every_fault_of_the_list_has_its_place_in_the_code() {
+    fn every_fault_of_the_list_matches_the_code() {
         let workspace = Workspace::load().unwrap();
         let changes = read(&fs::read_to_string(workspace.root.join(LIST)).unwrap()).unwrap();
         for change in &changes {

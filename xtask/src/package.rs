@@ -117,7 +117,7 @@ fn with_ledger_path(example: &str) -> Result<String> {
     const MEANT: &str = "[ledger]\npath = \"/var/lib/gleaner/ledger.db\"";
     ensure!(
         example.matches(COMMENTED).count() == 1,
-        "the example configuration has no longer the lines\n{COMMENTED}"
+        "the example configuration no longer has the lines\n{COMMENTED}"
     );
     Ok(example.replace(COMMENTED, MEANT))
 }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_service_and_a_person_find_the_same_ledger() {
+    fn the_service_and_an_operator_find_the_same_ledger() {
         let workspace = Workspace::load().unwrap();
         let example = fs::read_to_string(workspace.root.join(EXAMPLE)).unwrap();
         let packaged: toml::Table = with_ledger_path(&example).unwrap().parse().unwrap();

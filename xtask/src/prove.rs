@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_figure_of_the_simulator_is_taken_from_its_totals() {
+    fn the_simulators_figure_comes_from_its_totals() {
         let output = "first seed: 7\n9 stories, 400 passes, 31 faults, 7 effects, 5 recordings (0 forgotten), 0 lost, in 1.0 s\n";
         assert_eq!(simulator_figure(output).unwrap(), "9 stories, 400 passes, 0 lost");
         assert!(simulator_figure("first seed: 7\n").is_err());

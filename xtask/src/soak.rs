@@ -40,7 +40,7 @@ pub(crate) fn prove(workspace: &Workspace) -> Result<String> {
     let mut left_out = "";
     for options in &PROOFS {
         if soak(workspace, options)?.contains("LEFT OUT") {
-            left_out = ", parts left out";
+            left_out = ", parts skipped";
         }
     }
     let seconds: u32 = PROOFS.iter().map(|options| options.seconds).sum();

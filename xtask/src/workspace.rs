@@ -47,14 +47,14 @@ impl Workspace {
         let manifest_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut cargo = command::cargo(manifest_folder);
         cargo.args(["metadata", "--format-version", "1", "--no-deps", "--offline"]);
-        Self::read(&command::output(&mut cargo)?).context("read what cargo metadata says")
+        Self::read(&command::output(&mut cargo)?).context("read the output of cargo metadata")
     }
 
     pub(crate) fn member(&self, name: &str) -> Result<&Member> {
         self.members
             .iter()
             .find(|member| member.name == name)
-            .with_context(|| format!("there is no crate {name} in this workspace"))
+            .with_context(|| format!("the workspace has no crate {name}"))
     }
 
     fn read(json: &str) -> Result<Self> {

@@ -10,7 +10,7 @@ use sftp::codec::{
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::time::timeout;
 
-use super::questions::Told;
+use super::questions::ServerFacts;
 use super::{content, extensions, limits};
 use crate::input::Input;
 use crate::server::{next_packet, version};
@@ -18,7 +18,7 @@ use crate::server::{next_packet, version};
 /// How long the server waits for further requests before it sends withheld replies.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The maximum length of a file, or of one reply.
-const LONGEST: usize = 70_000;
+const MAX_LENGTH: usize = 70_000;
 
 /// The behaviour of a server.
 #[derive(Debug)]
@@ -60,19 +60,24 @@ pub(super) struct Hostile {
     conduct: Conduct,
     script: Vec<u8>,
     at: usize,
-    told: Arc<Told>,
+    facts: Arc<ServerFacts>,
     held_back: Vec<(u32, Response)>,
     listed: u8,
 }
 
 impl Hostile {
-    pub(super) fn new(stream: DuplexStream, conduct: Conduct, script: Vec<u8>, told: Arc<Told>) -> Self {
+    pub(super) fn new(
+        stream: DuplexStream,
+        conduct: Conduct,
+        script: Vec<u8>,
+        facts: Arc<ServerFacts>,
+    ) -> Self {
         Self {
             stream,
             conduct,
             script,
             at: 0,
-            told,
+            facts,
             held_back: Vec::new(),
             listed: 0,
         }
@@ -131,21 +136,21 @@ impl Hostile {
             // Short, but never empty.
             10 | 11 if is_data => return self.answer(id, self.shortened(honest, number)).await,
             12 => {
-                self.told.lie();
+                self.facts.lie();
                 let odd = odd_response(number, &honest);
                 return self.answer(id, odd).await;
             }
             13 => {
-                self.told.lie();
+                self.facts.lie();
                 return self.answer(id.wrapping_add(u32::from(number)), honest).await;
             }
             14 => {
-                self.told.lie();
+                self.facts.lie();
                 self.answer(id, honest.clone()).await;
                 return number.is_multiple_of(2) || self.answer(id, honest).await;
             }
             15 => {
-                self.told.lie();
+                self.facts.lie();
                 let rest = self.script.get(self.at..).unwrap_or_default();
                 let garbage = rest
                     .get(..usize::from(number).min(rest.len()))
@@ -172,7 +177,7 @@ impl Hostile {
             Request::Open { path, .. } | Request::Opendir { path } => Response::Handle(path.clone()),
             Request::Read { offset, length, .. } => {
                 let left = usize::try_from(size.saturating_sub(*offset)).unwrap_or(0);
-                match left.min(*length as usize).min(LONGEST) {
+                match left.min(*length as usize).min(MAX_LENGTH) {
                     0 => status(StatusCode::Eof),
                     length => Response::Data(content(*offset, length)),
                 }
@@ -202,7 +207,7 @@ impl Hostile {
     fn shortened(&self, honest: Response, number: u8) -> Response {
         match honest {
             Response::Data(data) => {
-                self.told.answer_short();
+                self.facts.answer_short();
                 Response::Data(data.slice(..(usize::from(number) * 16 + 1).min(data.len())))
             }
             other => other,

@@ -13,7 +13,7 @@ use super::ledger;
 use super::meter::{Assignment, Cost, Group, measure};
 use super::plan::Table;
 use super::report;
-use super::results::{Entry, Figure, Figures, Results, Run, Verdict, as_figure};
+use super::results::{Entry, Figure, Figures, Results, Run, RunResult, as_figure};
 use super::verify::{Faults, compare};
 use super::work::Subject;
 
@@ -55,8 +55,8 @@ impl Campaign<'_> {
                     continue;
                 }
                 let run = self.run(&mut lab, table, candidate)?;
-                say(round, candidate, &run);
-                if run.verdict == Verdict::OverLimit {
+                print_run(round, candidate, &run);
+                if run.result == RunResult::OverLimit {
                     over_limit.push(&candidate.name);
                 }
                 self.keep(table, &table.work.name, &candidate.name, run, results)?;
@@ -80,7 +80,7 @@ impl Campaign<'_> {
         }
         ledger::fill(&lab.ledger(), table.size)?;
         let run = Run {
-            verdict: Verdict::Whole,
+            result: RunResult::Whole,
             figures: ledger::size_figures(&lab.ledger(), table.size)?,
         };
         self.keep(table, report::LEDGER_SIZE, report::LEDGER_SIZE, run, results)
@@ -135,11 +135,11 @@ impl Campaign<'_> {
         if candidate.tool.is_gleaner() {
             note_ledger(lab, began, &mut figures)?;
         }
-        let verdict = judge(lab, candidate, &cost, &figures)?;
-        if let Verdict::NotWhole(_) = verdict {
+        let result = check(lab, candidate, &cost, &figures)?;
+        if let RunResult::NotWhole(_) = result {
             show_end_of(&log);
         }
-        Ok(Run { verdict, figures })
+        Ok(Run { result, figures })
     }
 }
 
@@ -208,9 +208,9 @@ fn note_ledger(lab: &Lab, began: Duration, figures: &mut Figures) -> Result<()> 
     Ok(())
 }
 
-fn judge(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Result<Verdict> {
+fn check(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Result<RunResult> {
     if cost.over_limit {
-        return Ok(Verdict::OverLimit);
+        return Ok(RunResult::OverLimit);
     }
     let mut faults = Faults::default();
     let not_served = figures.get(&Figure::NotServed).copied().unwrap_or_default();
@@ -237,24 +237,24 @@ fn judge(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Re
         _ => !lab.work.has_dead_devices(),
     };
     Ok(if !faults.is_none() {
-        Verdict::NotWhole(faults.to_string())
+        RunResult::NotWhole(faults.to_string())
     } else if has_failed {
-        Verdict::NotWhole(
+        RunResult::NotWhole(
             cost.exit
                 .map_or("killed".to_owned(), |status| format!("exit {status}")),
         )
     } else if cost.left_processes {
-        Verdict::NotWhole("leaves processes".to_owned())
+        RunResult::NotWhole("left processes".to_owned())
     } else {
-        Verdict::Whole
+        RunResult::Whole
     })
 }
 
-fn say(round: usize, candidate: &Candidate, run: &Run) {
-    let how = match &run.verdict {
-        Verdict::Whole => "",
-        Verdict::OverLimit => "  over the limit",
-        Verdict::NotWhole(words) => words,
+fn print_run(round: usize, candidate: &Candidate, run: &Run) {
+    let how = match &run.result {
+        RunResult::Whole => "",
+        RunResult::OverLimit => "  over the limit",
+        RunResult::NotWhole(words) => words,
     };
     let seconds = run.figures.get(&Figure::Seconds).copied().unwrap_or_default();
     println!(

@@ -180,7 +180,7 @@ impl Candidate {
             "rclone" => "version",
             _ => "--version",
         }))?;
-        let first = text.lines().next().context("a version of no words")?;
+        let first = text.lines().next().context("the version is empty")?;
         Ok(first.to_owned())
     }
 
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_builds_of_gleaner_are_several_candidates_and_others_stay_one() {
+    fn each_build_of_gleaner_is_a_candidate_of_its_own() {
         let builds = [PathBuf::from("/a"), PathBuf::from("/b")];
         let tools = Catalogue::load().unwrap().tools;
         let wanted = tools

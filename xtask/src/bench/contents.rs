@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_compressible_shape_is_noise() {
+    fn half_of_the_half_compressible_shape_is_noise() {
         let bytes = all(7, 1_000_000, Shape::HalfCompressible);
         let plain = bytes.split(|byte| *byte == b'#').count() - 1;
         assert!((490_000..520_000).contains(&plain), "{plain}");

@@ -78,7 +78,7 @@ impl Enclosure {
         keeper
             .arg(std::env::current_exe()?)
             .args(std::env::args_os().skip(1));
-        Err(keeper.exec()).context("start a shell in our place")
+        Err(keeper.exec()).context("replace this process by a shell")
     }
 }
 
@@ -87,7 +87,7 @@ fn new_folder(below: &Path) -> Result<PathBuf> {
     let harmless = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
     if !below.is_absolute() || !below.to_string_lossy().chars().all(harmless) {
         bail!(
-            "{}: the folder must be absolute and of letters, digits, `.`, `_` and `-` only, because shell lines name it",
+            "{}: the folder must be absolute and consist of letters, digits, `.`, `_` and `-`, because shell commands contain it",
             below.display()
         );
     }

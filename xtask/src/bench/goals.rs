@@ -42,7 +42,7 @@ impl Goal {
     }
 
     /// Whether `entry` reached the goal, with the figures. `None` if they were not measured side by side.
-    pub(super) fn judge(&self, entry: &Entry, table: &[&Entry]) -> Option<String> {
+    pub(super) fn assess(&self, entry: &Entry, table: &[&Entry]) -> Option<String> {
         let word = |reached: bool| if reached { "reached" } else { "missed" };
         match self {
             Self::Ratio { peer, at_most } => {
@@ -89,7 +89,7 @@ pub(super) fn ratio_to(entry: &Entry, peer: &str, table: &[&Entry]) -> Option<f6
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::Verdict;
+    use super::super::results::RunResult;
     use super::super::results::tests::entry;
     use super::*;
 
@@ -101,28 +101,34 @@ mod tests {
         };
         let (gleaner, mut tar) = (entry("gleaner", &[2.0, 4.0, 3.0]), entry("tar", &[3.0, 3.0, 9.0]));
         assert_eq!(
-            goal.judge(&gleaner, &[&gleaner, &tar]).as_deref(),
+            goal.assess(&gleaner, &[&gleaner, &tar]).as_deref(),
             Some("reached: 1.00")
         );
         let slow = entry("gleaner", &[6.0]);
-        assert_eq!(goal.judge(&slow, &[&slow, &tar]).as_deref(), Some("missed: 2.00"));
+        assert_eq!(
+            goal.assess(&slow, &[&slow, &tar]).as_deref(),
+            Some("missed: 2.00")
+        );
         tar.measurement = "0".to_owned();
-        assert_eq!(goal.judge(&gleaner, &[&gleaner, &tar]), None);
+        assert_eq!(goal.assess(&gleaner, &[&gleaner, &tar]), None);
     }
 
     #[test]
-    fn a_backlog_is_judged_by_memory_and_the_first_release_even_when_it_is_cut_off() {
+    fn a_backlog_is_assessed_even_if_its_run_was_cut_off() {
         let goal = Goal::Backlog {
             memory: Figure::MemoryMb,
             memory_mb: 150.0,
             first_released_seconds: 60.0,
         };
         let mut cut = entry("gleaner", &[300.0]);
-        cut.runs[0].verdict = Verdict::OverLimit;
-        assert_eq!(goal.judge(&cut, &[]).as_deref(), Some("missed: nothing released"));
+        cut.runs[0].result = RunResult::OverLimit;
+        assert_eq!(
+            goal.assess(&cut, &[]).as_deref(),
+            Some("missed: nothing released")
+        );
         cut.runs[0].figures.insert(Figure::FirstReleasedSeconds, 12.0);
-        assert_eq!(goal.judge(&cut, &[]).as_deref(), Some("reached: 20 MB, 12.0 s"));
+        assert_eq!(goal.assess(&cut, &[]).as_deref(), Some("reached: 20 MB, 12.0 s"));
         cut.runs[0].figures.insert(Figure::MemoryMb, 204.8);
-        assert_eq!(goal.judge(&cut, &[]).as_deref(), Some("missed: 205 MB, 12.0 s"));
+        assert_eq!(goal.assess(&cut, &[]).as_deref(), Some("missed: 205 MB, 12.0 s"));
     }
 }

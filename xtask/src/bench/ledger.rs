@@ -68,7 +68,7 @@ pub(super) fn size_figures(ledger: &Path, size: usize) -> Result<Figures> {
 pub(super) fn forget_cached(ledger: &Path) -> Result<()> {
     let file = fs::File::open(ledger).with_context(|| format!("open {}", ledger.display()))?;
     file.sync_all()?;
-    fadvise(&file, 0, None, Advice::DontNeed).context("have the ledger forgotten")
+    fadvise(&file, 0, None, Advice::DontNeed).context("drop the ledger from the page cache")
 }
 
 /// When the first file left its device, in seconds after `began`, which is a time since 1970.
@@ -125,7 +125,7 @@ fn numbers(ledger: &Path, question: &str) -> Result<Vec<f64>> {
         .map(|column| {
             column
                 .parse()
-                .with_context(|| format!("a number, not `{column}`"))
+                .with_context(|| format!("read a number from `{column}`"))
         })
         .collect()
 }

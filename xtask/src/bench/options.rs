@@ -127,7 +127,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_word_is_understood() {
+    fn every_option_is_parsed() {
         let options = read(
             "--work big --work small --link wan --tool tar --rounds 5 --gleaner /a/gleaner --gleaner /b/gleaner --limit 9 \
              --folder /c --scale 1 --write",
@@ -150,7 +150,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_word_of_growth_is_understood() {
+    fn every_option_of_growth_is_parsed() {
         let options = read(
             "growth --of files --of fleet --least 10 --most 1000 --rounds 5 --gleaner /a/gleaner --gleaner /b/gleaner --limit 9 \
              --folder /c --write",
@@ -167,7 +167,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_those_there_are() {
+    fn an_unknown_name_is_refused_with_the_known_ones() {
         let message = |line: &str| read(line).unwrap_err().to_string();
         assert!(message("--link lan").contains("[possible values: loopback, wan, mobile]"));
         assert!(message("--work huge").contains("big, middle, small"));

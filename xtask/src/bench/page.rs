@@ -44,7 +44,7 @@ pub(super) fn growth(catalogue: &Catalogue, results: &Results) -> Result<String>
             ["size", work] => largest(work).map(|entry| amount(as_figure(entry.size), 0)),
             ["goal", work] => {
                 let goal = named(*work)?.goal.as_ref().with_context(|| unknown(gap))?;
-                largest(work).and_then(|entry| goal.judge(entry, &[entry]))
+                largest(work).and_then(|entry| goal.assess(entry, &[entry]))
             }
             [work, figure, digits] => {
                 let figure: Figure =
@@ -163,7 +163,7 @@ fn facts(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::results::tests::entry;
-    use super::super::results::{Figures, Run, Verdict};
+    use super::super::results::{Figures, Run, RunResult};
     use super::*;
 
     fn compared() -> Results {
@@ -187,7 +187,7 @@ mod tests {
             work: work.to_owned(),
             size,
             runs: vec![Run {
-                verdict: Verdict::Whole,
+                result: RunResult::Whole,
                 figures: figures.iter().copied().collect(),
             }],
             ..entry(tool, &[])

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_most_of_an_hour_is_measured_only_when_it_is_asked_for() {
+    fn the_slowest_sizes_are_measured_only_on_request() {
         let has_million = |line: &str| tables_of(line).iter().any(|it| it.size == 1_000_000);
         assert!(!has_million("growth --of files") && has_million("growth --of files --most 1000000"));
         assert!(has_million("growth --of ledger"));

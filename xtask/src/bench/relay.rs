@@ -119,7 +119,7 @@ fn share_of_link(marks: &[Instant], bits_per_second: u64) -> Option<f64> {
     let (first, last) = (bulk.first()?, bulk.last()?);
     let bytes = MARK_BYTES * u64::try_from(bulk.len().checked_sub(1)?).ok()?;
     let seconds = last.duration_since(*first).as_secs_f64();
-    #[allow(clippy::cast_precision_loss, reason = "a ratio that is shown with two digits")]
+    #[allow(clippy::cast_precision_loss, reason = "a ratio shown with two digits")]
     (bytes >= 16 * MARK_BYTES).then(|| bytes as f64 * 8.0 / seconds / bits_per_second as f64)
 }
 

@@ -3,7 +3,7 @@
 use super::candidate::COLD;
 use super::catalogue::{Catalogue, Column};
 use super::goals::{Goal, ratio_to};
-use super::results::{Entry, Figure, Results, Spread, Verdict, as_figure};
+use super::results::{Entry, Figure, Results, RunResult, Spread, as_figure};
 use super::work::{Growth, Subject};
 
 /// The name of the work and the tool under which the size of a growing ledger is kept.
@@ -29,9 +29,9 @@ pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
     let row = |entry: &&Entry| {
         let ratio = peer.and_then(|peer| ratio_to(entry, peer, entries));
         let is_gleaner = entry.tool == "gleaner" || entry.tool.starts_with("gleaner-");
-        let judged = goal
+        let assessed = goal
             .filter(|_| is_gleaner)
-            .and_then(|goal| goal.judge(entry, entries));
+            .and_then(|goal| goal.assess(entry, entries));
         let typical = |figure: Figure, digits: usize| {
             let spread = if entry.went_over_limit() {
                 entry.of_all(figure)
@@ -44,7 +44,7 @@ pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
             entry.tool.clone(),
             seconds(entry),
             shown(ratio, 2),
-            judged.unwrap_or_else(|| NOTHING.to_owned()),
+            assessed.unwrap_or_else(|| NOTHING.to_owned()),
             typical(Figure::CpuSeconds, 1),
             typical(Figure::ServerCpuSeconds, 1),
             typical(Figure::MemoryMb, 0),
@@ -81,8 +81,8 @@ fn seconds(entry: &Entry) -> String {
         parts.push(format!("> {}", entry.limit_seconds));
     }
     for run in &entry.runs {
-        match &run.verdict {
-            Verdict::NotWhole(words) if !parts.contains(words) => parts.push(words.clone()),
+        match &run.result {
+            RunResult::NotWhole(words) if !parts.contains(words) => parts.push(words.clone()),
             _ => {}
         }
     }
@@ -217,17 +217,17 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_not_whole_or_not_done_is_no_time() {
+    fn an_incomplete_or_unfinished_run_shows_no_time() {
         let mut lftp = entry("lftp", &[3.0, 300.0]);
-        lftp.runs[0].verdict = Verdict::NotWhole("12 missing".to_owned());
-        lftp.runs[1].verdict = Verdict::OverLimit;
+        lftp.runs[0].result = RunResult::NotWhole("12 missing".to_owned());
+        lftp.runs[1].result = RunResult::OverLimit;
         let shown = compared(&[&lftp], Some(&goal()));
         assert!(shown.contains("| > 300; 12 missing |"), "{shown}");
         assert!(!shown.contains("÷ tar"), "{shown}");
     }
 
     #[test]
-    fn numbers_are_written_as_people_do() {
+    fn numbers_have_separated_thousands() {
         let written = [0.0, 16.0, 1000.0, 10_000_000.0].map(|figure| amount(figure, 0));
         assert_eq!(written, ["0", "16", "1,000", "10,000,000"]);
         assert_eq!(amount(1234.25, 2), "1,234.25");

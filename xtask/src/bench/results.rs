@@ -31,14 +31,15 @@ pub(super) struct Entry {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Run {
-    pub(super) verdict: Verdict,
+    #[serde(alias = "verdict")]
+    pub(super) result: RunResult,
     pub(super) figures: Figures,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Verdict {
+pub(super) enum RunResult {
     /// All files arrived unchanged and left their device.
     Whole,
     OverLimit,
@@ -92,7 +93,7 @@ pub(super) enum Figure {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "no count here comes near what a figure cannot hold"
+    reason = "counts are far below the limit of exact integers in f64"
 )]
 pub(super) fn as_figure(count: impl TryInto<u64>) -> f64 {
     count.try_into().unwrap_or(u64::MAX) as f64
@@ -101,7 +102,7 @@ pub(super) fn as_figure(count: impl TryInto<u64>) -> f64 {
 impl Entry {
     /// The figure of every complete run.
     pub(super) fn of_whole(&self, figure: Figure) -> Spread {
-        let whole = self.runs.iter().filter(|run| run.verdict == Verdict::Whole);
+        let whole = self.runs.iter().filter(|run| run.result == RunResult::Whole);
         Spread::of(
             whole
                 .filter_map(|run| run.figures.get(&figure).copied())
@@ -119,7 +120,7 @@ impl Entry {
     }
 
     pub(super) fn went_over_limit(&self) -> bool {
-        self.runs.iter().any(|run| run.verdict == Verdict::OverLimit)
+        self.runs.iter().any(|run| run.result == RunResult::OverLimit)
     }
 
     fn is_same_as(&self, other: &Self) -> bool {
@@ -159,7 +160,7 @@ impl Spread {
 impl Results {
     /// Reads the results of earlier measurements. Empty if there are none.
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let read = || format!("read {}; without it, all starts anew", file.display());
+        let read = || format!("read {}; remove it to measure everything again", file.display());
         match fs::read_to_string(file) {
             Ok(text) => serde_json::from_str(&text).with_context(read),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -226,7 +227,7 @@ impl Alone {
             Ok(()) => Ok(Self(lock)),
             Err(TryLockError::WouldBlock) => {
                 bail!(
-                    "another measurement is at work on {}; wait until it has ended",
+                    "another measurement is running in {}; wait until it has ended",
                     folder.display()
                 )
             }
@@ -244,7 +245,7 @@ pub(super) mod tests {
     /// An entry of a tool with complete runs of these times.
     pub(in crate::bench) fn entry(tool: &str, seconds: &[f64]) -> Entry {
         let run = |seconds: &f64| Run {
-            verdict: Verdict::Whole,
+            result: RunResult::Whole,
             figures: Figures::from([
                 (Figure::Seconds, *seconds),
                 (Figure::CpuSeconds, 1.5),
@@ -266,27 +267,27 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_median_is_in_the_middle_and_only_whole_runs_count() {
+    fn only_complete_runs_count_for_the_median() {
         let median = |seconds: &[f64]| entry("tar", seconds).of_whole(Figure::Seconds).median();
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[]), None);
         let mut broken = entry("tar", &[1.0, 9.0]);
-        broken.runs[0].verdict = Verdict::NotWhole("1 missing".to_owned());
+        broken.runs[0].result = RunResult::NotWhole("1 missing".to_owned());
         let spread = broken.of_whole(Figure::Seconds);
         assert_eq!((spread.least(), spread.most()), (Some(9.0), Some(9.0)));
         assert_eq!(broken.of_whole(Figure::Sockets).median(), None);
     }
 
     #[test]
-    fn results_are_read_as_they_were_written() {
+    fn results_are_read_as_written() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("bench/results.json");
         assert_eq!(Results::read(&file).unwrap(), Results::default());
         let mut results = Results::default();
         results.renew_facts(vec![("cores".to_owned(), "2".to_owned())]);
         let mut written = entry("tar", &[1.25]);
-        written.runs[0].verdict = Verdict::NotWhole("2 missing".to_owned());
+        written.runs[0].result = RunResult::NotWhole("2 missing".to_owned());
         results.add(written);
         results.add(entry("gleaner", &[1.0, 2.0]));
         results.write(&file).unwrap();
@@ -310,7 +311,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_program_that_was_not_measured_again_keeps_its_version() {
+    fn a_program_that_is_not_measured_again_keeps_its_version() {
         let owned = |pairs: &[(&str, &str)]| -> Vec<_> {
             let owned = |(what, value): &(&str, &str)| ((*what).to_owned(), (*value).to_owned());
             pairs.iter().map(owned).collect()
@@ -329,7 +330,7 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = Alone::in_folder(folder.path()).unwrap();
         let refused = Alone::in_folder(folder.path()).unwrap_err().to_string();
-        assert!(refused.starts_with("another measurement is at work"), "{refused}");
+        assert!(refused.starts_with("another measurement is running"), "{refused}");
         drop(first);
         Alone::in_folder(folder.path()).unwrap();
     }

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_has_its_dead_between_its_living() {
+    fn dead_devices_are_among_the_living_ones() {
         let fates = work("fleet").fates();
         let count = |fate| fates.iter().filter(|it| **it == fate).count();
         assert_eq!(
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_fills_one_folder_after_the_other() {
+    fn waiting_files_fill_one_folder_after_the_other() {
         let files: Vec<_> = Work::waiting(25_000, 10).files(0).collect();
         assert_eq!(files[8_333].path, "day000/record0008333.np");
         assert_eq!(files[8_334].path, "day001/record0008334.np");

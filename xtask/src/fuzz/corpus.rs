@@ -63,7 +63,7 @@ pub(super) fn read_record(target: usize, record: &str) -> Result<Vec<Input>> {
             Some("FT") => inputs.push(Input {
                 file: files
                     .get(number)
-                    .context("a file that is not in the record")?
+                    .context("the record names an unknown file")?
                     .into(),
                 bytes,
                 edges: numbers.map(|edge| (target, edge)).collect(),
@@ -81,7 +81,7 @@ pub(super) fn choose(inputs: Vec<Input>, mut room: Room) -> Result<Vec<Input>> {
     let mut reached = HashSet::new();
     for named in &chosen {
         let rest = room.beside(named.bytes);
-        room = rest.context("the inputs with a name alone are too many or too large")?;
+        room = rest.context("the named inputs alone exceed the limits")?;
         reached.extend(&named.edges);
     }
     let candidates = found.into_iter().map(|input| Candidate::new(input, &reached));
@@ -155,13 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn an_input_named_by_a_person_is_told_from_one_named_by_the_fuzzer() {
+    fn inputs_named_by_a_person_and_by_the_fuzzer_are_distinguished() {
         assert!(!is_named(Path::new("a/da39a3ee5e6b4b0d3255bfef95601890afd80709")));
         assert!(is_named(Path::new("a/a-real-listing")));
     }
 
     #[test]
-    fn a_record_gives_each_input_what_it_reaches_but_for_one_that_failed() {
+    fn a_record_has_the_edges_of_each_input_that_did_not_fail() {
         let record =
             "3\n1\na/b\na/c\na/d\nSTARTED 0 7\nFT 0 8 17\nCOV 0 1\nSTARTED 1 9\nSTARTED 2 5\nFT 2\nCOV 2\n";
         let inputs = read_record(0, record).unwrap();
@@ -170,16 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn most_new_edges_come_first_then_few_bytes_and_nothing_without_a_new_edge() {
+    fn most_new_edges_come_first_then_fewest_bytes() {
         assert_eq!(chosen(9, 999), [5, 60, 10, 40]);
     }
 
     #[test]
-    fn what_is_chosen_fits_into_the_room_in_files_and_bytes() {
+    fn the_chosen_inputs_fit_the_room_in_files_and_bytes() {
         assert_eq!(chosen(3, 999), [5, 60, 10]);
         assert_eq!(chosen(9, 75), [5, 60, 10]);
         assert_eq!(chosen(9, 55), [5, 10, 40]);
         assert_eq!(chosen(1, 5), [5]);
-        assert_eq!(chosen(9, 4), [0; 0], "the inputs with a name have no room");
+        assert_eq!(chosen(9, 4), [0; 0], "the named inputs exceed the room");
     }
 }

@@ -30,18 +30,25 @@ impl Outcome {
         let finding = log
             .lines()
             .find_map(|line| line.split_once("Test unit written to "));
-        ensure!(is_well || finding.is_some(), "the fuzzer failed without an input");
+        ensure!(
+            is_well || finding.is_some(),
+            "the fuzzer failed without naming an input"
+        );
         // As in `#99  DONE  cov: 120 ft: 456 corp: 78/2345b`.
         let is_status = |line: &&str| line.starts_with('#') && line.contains(" cov: ");
-        let status = log.lines().rev().find(is_status).context("no status")?;
+        let status = log
+            .lines()
+            .rev()
+            .find(is_status)
+            .context("the log has no status line")?;
         let mut words = status.trim_start_matches('#').split_whitespace();
         let inputs = words.next().and_then(|number| number.parse().ok());
         let edges = words.skip_while(|word| *word != "cov:").nth(1);
         Ok(Self {
-            inputs: inputs.context("no number of inputs")?,
+            inputs: inputs.context("the status has no number of inputs")?,
             edges: edges
                 .and_then(|number| number.parse().ok())
-                .context("no number of edges")?,
+                .context("the status has no number of edges")?,
             elapsed,
             end: finding.map(|_| end_of(log)).unwrap_or_default(),
             finding: finding.map(|(_, file)| PathBuf::from(file)),
@@ -61,9 +68,9 @@ impl Outcome {
 
     /// A line below [`Outcome::HEAD`].
     pub(super) fn row(&self, target: &str) -> String {
-        let verdict = if self.finding.is_some() { "  FAILED" } else { "" };
+        let failed = if self.finding.is_some() { "  FAILED" } else { "" };
         let (inputs, edges, seconds) = (self.inputs, self.edges, self.elapsed.as_secs_f64());
-        format!("{target:<16} {inputs:>12} {edges:>8} {seconds:>6.1} s{verdict}")
+        format!("{target:<16} {inputs:>12} {edges:>8} {seconds:>6.1} s{failed}")
     }
 }
 
@@ -103,7 +110,7 @@ INFO: Seed: 1
     }
 
     #[test]
-    fn the_figure_has_the_digits_of_its_number_in_groups() {
+    fn the_figure_groups_digits_by_three() {
         for (inputs, shown) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             let outcome = Outcome {
                 inputs,
@@ -114,7 +121,7 @@ INFO: Seed: 1
     }
 
     #[test]
-    fn a_finding_is_named_and_a_fuzzer_that_cannot_start_is_no_success() {
+    fn a_finding_is_named_and_a_failed_start_is_an_error() {
         let log = "#2\tINITED cov: 1 ft: 1 corp: 1/1b\nthread 'a' panicked at b:1:1:\nartifact_prefix='x/'; Test unit written to x/crash-12\n";
         let outcome = Outcome::read(log, false, Duration::ZERO).unwrap();
         assert_eq!(outcome.finding, Some(PathBuf::from("x/crash-12")));

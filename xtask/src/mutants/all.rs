@@ -19,7 +19,7 @@ const PACKAGES: [&str; 2] = ["storage", "engine"];
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if !is_installed(workspace) {
         bail!(
-            "cargo-mutants is not installed: `cargo install --locked cargo-mutants` does that in some minutes"
+            "cargo-mutants is not installed; type: cargo install --locked cargo-mutants (takes some minutes)"
         );
     }
     let outcomes = workspace.root.join("target/mutants/all");

@@ -12,7 +12,7 @@ use crate::command::{cargo, output};
 use crate::workspace::Workspace;
 
 /// A checker that runs longer than this is counted as having caught the fault: the fault made it hang.
-const PATIENCE: Duration = Duration::from_mins(10);
+const MAX_RUN_TIME: Duration = Duration::from_mins(10);
 
 /// A test program, and the filter for its tests.
 pub(super) struct Checker {
@@ -38,10 +38,11 @@ impl Checker {
         let mut child = command
             .spawn()
             .with_context(|| format!("start {}", self.program.display()))?;
-        let mut said = child.stdout.take().context("no output to read")?;
+        let mut stdout = child.stdout.take().context("no output to read")?;
         let reading = std::thread::spawn(move || {
             let mut text = Vec::new();
-            said.read_to_end(&mut text)
+            stdout
+                .read_to_end(&mut text)
                 .map(|_| String::from_utf8_lossy(&text).into_owned())
         });
         let began = Instant::now();
@@ -49,24 +50,26 @@ impl Checker {
             if let Some(status) = child.try_wait()? {
                 break Some(status);
             }
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > MAX_RUN_TIME {
                 child.kill()?;
                 child.wait()?;
                 break None;
             }
             std::thread::sleep(Duration::from_millis(20));
         };
-        let text = reading.join().map_err(|_| anyhow::anyhow!("a thread died"))??;
+        let text = reading
+            .join()
+            .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
         Ok(match status {
             Some(status) if status.success() => None,
-            Some(status) => Some(first_words(&text).unwrap_or_else(|| status.to_string())),
-            None => Some(format!("still at work after {} s", PATIENCE.as_secs())),
+            Some(status) => Some(first_failure(&text).unwrap_or_else(|| status.to_string())),
+            None => Some(format!("still running after {} s", MAX_RUN_TIME.as_secs())),
         })
     }
 }
 
 /// The first failed test, and the first line of its panic.
-fn first_words(text: &str) -> Option<String> {
+fn first_failure(text: &str) -> Option<String> {
     let mut lines = text.lines();
     let name = lines.find_map(|line| line.strip_prefix("---- ")?.strip_suffix(" stdout ----"))?;
     lines.find(|line| line.contains("panicked at "))?;
@@ -148,16 +151,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checker_that_fails_is_told_by_its_test_and_the_first_words_of_its_panic() {
+    fn a_failure_is_the_name_of_the_test_and_the_start_of_its_panic() {
         let text = "running 2 tests\n.F\nfailures:\n\n---- stories::kept stdout ----\n\nthread 'main' (7) panicked at a.rs:1:2:\n\
                     seed 3 breaks a promise:\n  promise 1: a file is lost\nhow it ended:\n";
-        let told = first_words(text);
+        let failure = first_failure(text);
         assert_eq!(
-            told.as_deref(),
+            failure.as_deref(),
             Some("stories::kept: seed 3 breaks a promise: promise 1: a file is lost")
         );
         let short = "---- a stdout ----\nsome words\nthread 'main' panicked at a.rs:1:2:\nno\nnote: run with";
-        assert_eq!(first_words(short).as_deref(), Some("a: no"));
-        assert_eq!(first_words("Segmentation fault"), None);
+        assert_eq!(first_failure(short).as_deref(), Some("a: no"));
+        assert_eq!(first_failure("Segmentation fault"), None);
     }
 }

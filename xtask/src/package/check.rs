@@ -53,7 +53,7 @@ fn everything_is_in_its_place(package: &Path, root: &Path) -> Result<()> {
     let foreign = listing.lines().find(|line| !line.contains(" 0/0 "));
     ensure!(
         foreign.is_none(),
-        "everything in the package belongs to root, but not {foreign:?}"
+        "everything in the package must belong to root, unlike {foreign:?}"
     );
     Ok(())
 }
@@ -64,7 +64,7 @@ fn the_control_files_say_what_they_must(package: &Path, root: &Path) -> Result<(
     let depends = command::output(field.arg("--field").arg(package).arg("Depends"))?;
     ensure!(
         depends.contains("libc6 (>="),
-        "the package depends on `{depends}`, not on libc6"
+        "the package must depend on libc6, but depends on `{depends}`"
     );
     let kept = fs::read_to_string(root.join("DEBIAN/conffiles"))?;
     ensure!(
@@ -129,9 +129,9 @@ fn silent(command: &mut Command) -> Result<()> {
     let complaints = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success() && complaints.trim().is_empty(),
-        "{program} ({}) says: {complaints}",
+        "{program} ({}): {complaints}",
         output.status
     );
-    println!("{program} finds nothing to complain about");
+    println!("{program}: no complaints");
     Ok(())
 }

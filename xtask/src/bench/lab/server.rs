@@ -72,7 +72,7 @@ impl Devices {
             .map(Into::into),
         );
         words.extend(["--kill-child", "--mount-proc"].map(Into::into));
-        words.push(command::find("sshd").context("sshd is missing")?.into());
+        words.push(command::find("sshd").context("sshd is not installed")?.into());
         words.extend(["-i".into(), "-f".into(), config.into()]);
         thread::spawn(move || serve_apart(&listener, &words));
         Ok(Self::Apart { port })

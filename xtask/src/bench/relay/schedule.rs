@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_held_whoever_sends() {
+    fn all_senders_share_the_rate() {
         let mut schedule = Schedule::of(link(None));
         let arrivals: Vec<_> = (0..100).map(|_| schedule.send(millis(0), 10_000)).collect();
         assert!(arrivals.is_sorted());
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_of_a_link_with_outages_carries_what_is_left_of_it() {
+    fn a_link_with_outages_carries_less_in_a_second() {
         let outages = Outages {
             every: millis(1000),
             length: millis(250),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_is_bounded_by_the_link_and_a_buffer() {
+    fn bytes_in_flight_are_bounded_by_the_link_and_a_buffer() {
         assert_eq!(link(None).bytes_under_way(), 100_000 + 256 * 1024);
     }
 }

@@ -36,7 +36,7 @@ fn through(port: u16, bytes: &[u8]) -> Vec<u8> {
 fn everything_passes_in_order_and_is_counted_in_both_directions() {
     let relay = Relay::start(QUICK, echo()).unwrap();
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
-    assert!(through(relay.port, &bytes) == bytes, "the bytes are others");
+    assert!(through(relay.port, &bytes) == bytes, "the bytes differ");
     assert!(through(relay.port, b"a second connection") == b"a second connection");
     let passed = relay.passed();
     assert_eq!((passed.up_bytes, passed.down_bytes), (3_000_019, 3_000_019));
@@ -71,7 +71,7 @@ fn dropping_the_link_ends_its_connections() {
 }
 
 #[test]
-fn who_sends_waits_while_too_much_is_under_way() {
+fn the_sender_waits_while_too_much_is_in_flight() {
     let queue = Arc::new(Queue::holding(10));
     let pushing = Arc::clone(&queue);
     let sender = thread::spawn(move || {
