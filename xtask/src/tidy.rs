@@ -1,7 +1,7 @@
-//! The rules of this project that no compiler knows.
+//! The project's rules beyond the compiler and clippy.
 //!
-//! Each rule is a function from texts to findings, with tests of its own. The last test here runs all of them over the
-//! project. `CONTRIBUTING.md` gives the reasons for the rules.
+//! Each rule is a function from texts to findings, with its own tests. The last test here runs all rules over
+//! the project. `CONTRIBUTING.md` gives the reasons for the rules.
 
 mod circles;
 mod layers;
@@ -35,7 +35,7 @@ impl Text {
     }
 }
 
-/// A rule that was added when the project still broke it.
+/// A rule that was added while the project still broke it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     CommentWidth,
@@ -45,7 +45,8 @@ enum Rule {
     Circle,
 }
 
-/// Rules whose findings are warnings. Take one out when the project keeps it: then its findings are errors.
+/// Rules whose findings are warnings. Remove a rule here once the project keeps it: its findings are then
+/// errors.
 const WARN_ONLY: &[Rule] = &[
     Rule::CommentWidth,
     Rule::MarkdownWidth,
@@ -110,7 +111,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<String> {
     }
     match findings.iter().filter(|finding| !finding.warning).count() {
         0 => Ok(format!("{} warnings", findings.len())),
-        broken => bail!("{broken} of the project's rules are broken, see above"),
+        broken => bail!("{broken} findings that are errors, see above"),
     }
 }
 
@@ -154,7 +155,7 @@ fn hygiene(text: &Text) -> Vec<Finding> {
             findings.push(Finding::at(
                 text,
                 number,
-                format!("`{path}` is a path of one machine"),
+                format!("`{path}` is a path that exists on one machine only"),
             ));
         }
     }
@@ -176,7 +177,7 @@ fn read_texts(root: &Path) -> Result<Vec<Text>> {
             let entry = entry?;
             let kind = entry.file_type()?;
             let path = entry.path();
-            // In a second work tree of the repository, `.git` is a file that names the first.
+            // In a linked work tree of the repository, `.git` is a file.
             if NO_TEXTS.iter().any(|name| entry.file_name() == *name) {
                 continue;
             }
@@ -230,12 +231,18 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_one_machine_is_found() {
+    fn a_path_that_exists_on_one_machine_is_found() {
         let found = shown(&hygiene(&text(
             "a.md",
             concat!("see /wo", "rk/main\nand a relative/wo", "rker\n"),
         )));
-        assert_eq!(found, [concat!("a.md:1: `/wo", "rk/` is a path of one machine")]);
+        assert_eq!(
+            found,
+            [concat!(
+                "a.md:1: `/wo",
+                "rk/` is a path that exists on one machine only"
+            )]
+        );
     }
 
     #[test]

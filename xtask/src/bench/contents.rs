@@ -13,7 +13,7 @@ pub(super) enum Shape {
     HalfCompressible,
 }
 
-/// Small enough that a compressor's window holds both kinds, large enough that it treats each kind separately.
+/// Small enough that a compressor's window holds both kinds, large enough that it compresses each separately.
 const BLOCK_BYTES: usize = 4096;
 const CHUNK_BYTES: usize = 256 * 1024;
 

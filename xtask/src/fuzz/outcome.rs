@@ -81,7 +81,7 @@ fn with_commas(number: u64) -> String {
     groups.collect::<Vec<_>>().join(",")
 }
 
-/// The output from the first error message on, or else the last lines.
+/// The output from the first error message on. Without one, the last lines.
 pub(super) fn end_of(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let says = |line: &&str| line.contains(" panicked at ") || line.contains("ERROR: libFuzzer");

@@ -1,9 +1,9 @@
-//! No circles of files within a crate: of two files, one can be read without the other.
+//! Reports circles of files within a crate, because no file of a circle can be read without the others.
 //!
-//! A file depends on those that its paths lead to: `crate::…`, `super::…`, `self::…`, and `name::…` for a module that
-//! it declares. A path to a re-exported name leads to the file that is re-exported, and the re-export is no dependency.
-//! A module and its parts are read together: what a part takes from its parents does not count.
-//! Macros, glob re-exports and methods called on a value are not followed.
+//! A file depends on the files that its paths lead to: `crate::…`, `super::…`, `self::…`, and `name::…` for a
+//! module that it declares. A path to a re-exported name leads to the file that defines the name, and the
+//! re-export itself is not a dependency. A module and its parts are read together, so a part may use what its
+//! parents define. The rule does not follow macros, glob re-exports and method calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +14,12 @@ use crate::workspace::Workspace;
 /// The path of a module, from the root of its crate.
 type Module = Vec<String>;
 
-/// What one file says about others.
+/// The dependencies and re-exports of one file.
 #[derive(Debug, Default)]
 struct Source {
-    /// What its paths lead to, from the root of the crate.
+    /// The targets of its paths, from the root of the crate.
     uses: BTreeSet<Module>,
-    /// The names that it re-exports, and where they are defined.
+    /// The re-exported names, and where they are defined.
     reexports: BTreeMap<String, Module>,
 }
 
@@ -91,14 +91,14 @@ fn read(content: &str, module: &[String]) -> Source {
     source
 }
 
-/// What a `use` imports: what stands between it and the semicolon.
+/// The text between `use` and the semicolon. `None` if the statement is not a `use`.
 fn imported(statement: &str) -> Option<&str> {
     let (visibility, import) = statement.split_once("use ")?;
     let is_use = visibility.is_empty() || (visibility.starts_with("pub") && visibility.ends_with(' '));
     is_use.then(|| import.trim_end_matches(';'))
 }
 
-/// Every `a::b` of a line of code.
+/// Every path with `::` in a line of code.
 fn paths_in(line: &str) -> Vec<String> {
     let is_in_path = |character: char| character.is_alphanumeric() || matches!(character, '_' | ':');
     let words = line.split(|character| !is_in_path(character));
@@ -108,7 +108,7 @@ fn paths_in(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// `a::{b, c}` as `a::b` and `a::c`.
+/// Expands `a::{b, c}` to `a::b` and `a::c`.
 fn spelled_out(import: &str) -> Vec<String> {
     let Some((head, tail)) = import.split_once('{') else {
         let path = import.split(" as ").next().unwrap_or_default();
@@ -125,7 +125,7 @@ fn spelled_out(import: &str) -> Vec<String> {
         .collect()
 }
 
-/// The path from the root of the crate, if it leads into it.
+/// The path from the root of the crate. `None` if it leads elsewhere.
 fn absolute(path: &str, module: &[String], children: &BTreeSet<String>) -> Option<Module> {
     let names: Module = path.split("::").map(str::to_owned).collect();
     let ups = names.iter().take_while(|name| *name == "super").count();
@@ -139,7 +139,7 @@ fn absolute(path: &str, module: &[String], children: &BTreeSet<String>) -> Optio
     Some(base.iter().chain(names.iter().skip(skipped)).cloned().collect())
 }
 
-/// From each file to those that it depends on.
+/// Maps each file to the files that it depends on.
 fn arrows(sources: &Sources) -> Arrows<'_> {
     let mut arrows = Arrows::new();
     for (module, source) in sources {
@@ -150,9 +150,9 @@ fn arrows(sources: &Sources) -> Arrows<'_> {
     arrows
 }
 
-/// The file that defines what a path leads to.
+/// The file that defines the target of a path.
 fn target<'a>(sources: &'a Sources, path: &[String], depth: usize) -> Option<&'a Module> {
-    /// Re-exports of re-exports that are followed. A circle of them does not compile.
+    /// Maximum depth of re-exports of re-exports. A circle of them does not compile.
     const MAX_DEPTH: usize = 8;
     let mut prefixes = (0..=path.len()).rev().filter_map(|length| path.get(..length));
     let (module, source) = prefixes.find_map(|prefix| sources.get_key_value(prefix))?;
@@ -163,7 +163,7 @@ fn target<'a>(sources: &'a Sources, path: &[String], depth: usize) -> Option<&'a
     }
 }
 
-/// The sets of more than one file that all reach each other.
+/// The sets of two or more files that all reach each other.
 fn circles<'a>(arrows: &Arrows<'a>) -> BTreeSet<BTreeSet<&'a Module>> {
     let reached: Arrows<'a> = arrows
         .keys()

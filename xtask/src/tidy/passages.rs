@@ -1,4 +1,4 @@
-//! The prose in a source file: its comments, and the string literals of Rust.
+//! Finds the prose in a source file: comments, and the string literals of Rust.
 
 /// A piece of prose within one line.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(super) enum Kind {
     Literal,
 }
 
-/// Comments that fill their line, as SQL and shell have them.
+/// Comments that fill their line, as in SQL and shell.
 pub(super) fn comment_lines<'a>(content: &'a str, marker: &'a str) -> Vec<Passage<'a>> {
     let lines = content.lines().zip(1..);
     lines
@@ -29,7 +29,8 @@ pub(super) fn comment_lines<'a>(content: &'a str, marker: &'a str) -> Vec<Passag
         .collect()
 }
 
-/// The `//` comments and the string literals of Rust, in their order. A literal of several lines is several passages.
+/// The `//` comments and string literals of Rust, in order. A literal of several lines gives several
+/// passages.
 pub(super) fn of_rust(content: &str) -> Vec<Passage<'_>> {
     let mut scanner = Scanner {
         rest: content,
@@ -47,7 +48,7 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Takes one token; false at the end.
+    /// Consumes one token. Returns `false` at the end.
     fn step(&mut self) -> bool {
         let Some(first) = self.rest.chars().next() else {
             return false;
@@ -72,7 +73,7 @@ impl<'a> Scanner<'a> {
         } else if let Some(length) = character_literal(self.rest) {
             self.take(length);
         } else {
-            // A whole word at once, so that the `r` at the end of a name begins no raw string.
+            // Consumes a whole word, so that the `r` at the end of a name does not start a raw string.
             let is_name = |character: char| character.is_alphanumeric() || character == '_';
             let length = self
                 .rest
@@ -90,7 +91,7 @@ impl<'a> Scanner<'a> {
         taken
     }
 
-    /// Notes a literal that has just been taken.
+    /// Adds a literal that has just been consumed.
     fn note_literal(&mut self, literal: &'a str) {
         let last = self.line;
         self.line -= literal.matches('\n').count();
@@ -110,14 +111,14 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The number of `#` of a raw string that begins here.
+/// The number of `#` of a raw string at the beginning of `rest`.
 fn raw_string(rest: &str) -> Option<usize> {
     let behind = rest.strip_prefix('r')?;
     let quoted = behind.trim_start_matches('#');
     quoted.starts_with('"').then_some(behind.len() - quoted.len())
 }
 
-/// Up to the closing quote, which no backslash precedes.
+/// The offset of the closing quote, which is not escaped.
 fn end_of_string(rest: &str) -> usize {
     let mut escaped = false;
     rest.find(|character| {
@@ -128,7 +129,8 @@ fn end_of_string(rest: &str) -> usize {
     .unwrap_or(rest.len())
 }
 
-/// The length of a character literal that begins here: `'"'` and `'\''` begin no string. A lifetime is none.
+/// The length of a character literal at the beginning of `rest`. Its quotes, as in `'"'` and `'\''`, must not
+/// start a string. `None` for a lifetime.
 fn character_literal(rest: &str) -> Option<usize> {
     let inner = rest.strip_prefix('\'')?;
     let character = inner.chars().next()?;

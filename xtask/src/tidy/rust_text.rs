@@ -30,11 +30,11 @@ pub(super) fn check(text: &Text) -> Vec<Finding> {
             findings.push(Finding::at(
                 text,
                 number,
-                "a tab; write \\t in a string, blanks elsewhere",
+                "a tab; write \\t in strings and blanks elsewhere",
             ));
         }
         for word in UNFINISHED.iter().filter(|word| line.contains(**word)) {
-            let message = format!("`{word}`: finish it or take it out; a test that cannot run is no test");
+            let message = format!("`{word}`: finish or remove it; an ignored test does not count as a test");
             findings.push(Finding::at(text, number, message));
         }
         if let Some(drawer) = declared_module(line).filter(|name| DRAWERS.contains(name)) {
@@ -49,8 +49,7 @@ fn length(text: &Text) -> Option<Finding> {
     if lines <= COMFORTABLE_LINES {
         return None;
     }
-    let message =
-        format!("{lines} lines; {COMFORTABLE_LINES} are comfortable, {MAX_LINES} the limit: split it");
+    let message = format!("{lines} lines; aim for {COMFORTABLE_LINES}, at most {MAX_LINES}: split it");
     Some(Finding {
         warning: lines <= MAX_LINES,
         ..Finding::about(&text.path, message)
@@ -61,7 +60,7 @@ fn name(text: &Text) -> Option<Finding> {
     let (folder, file) = text.path.rsplit_once('/').unwrap_or(("", &text.path));
     if file == "mod.rs" {
         let message =
-            "name the file after its module, beside the folder, so that every open tab has its own name";
+            "name the file after its module, beside the folder, so that every editor tab has its own name";
         return Some(Finding::about(&text.path, message));
     }
     let stem = file.trim_end_matches(".rs");

@@ -1,9 +1,9 @@
-//! How wide comments and Markdown may be. rustfmt wraps code only.
+//! Limits the width of comments and Markdown. rustfmt wraps code only.
 
 use super::markdown::prose_lines;
 use super::{Finding, Rule, Text};
 
-/// Columns of a comment line, indent included. The same as `max_width` in `rustfmt.toml`.
+/// Columns of a comment line, including its indent. The same as `max_width` in `rustfmt.toml`.
 const MAX_COMMENT: usize = 110;
 /// Columns of a line of Markdown.
 const MAX_MARKDOWN: usize = 120;
@@ -45,7 +45,7 @@ fn too_wide(text: &Text, number: usize, line: &str, rule: Rule, max: usize) -> O
     (columns > max).then(|| Finding::of(rule, text, number, format!("{columns} columns; at most {max}")))
 }
 
-/// Whether a comment is one word, such as a link: it cannot be wrapped.
+/// Whether a comment is a single word, such as a link, which cannot be wrapped.
 fn is_one_word(line: &str, marker: &str) -> bool {
     let words = line
         .trim_start()
@@ -54,7 +54,7 @@ fn is_one_word(line: &str, marker: &str) -> bool {
     words.split_whitespace().count() <= 1
 }
 
-/// Whether a line is `[text](target)`, `[name]: target` or a bare address, perhaps as an item of a list.
+/// Whether a line is `[text](target)`, `[name]: target` or a bare address, optionally as a list item.
 fn is_one_link(line: &str) -> bool {
     let line = line
         .trim()

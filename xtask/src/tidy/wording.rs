@@ -1,6 +1,6 @@
-//! Phrases that plain technical English does without, each with what to write in place.
+//! Warns of phrases that plain technical English avoids, each with a replacement.
 //!
-//! Comments, Markdown and names of tests are checked everywhere, string literals only in what ships.
+//! Comments, Markdown and names of tests are checked everywhere, string literals only in shipped code.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use super::markdown::prose_lines;
 use super::passages::{self, Kind, Passage};
 use super::{Finding, Rule, Text};
 
-/// Files that name the phrases.
+/// Files that may contain the phrases.
 const EXCEPTIONS: [&str; 2] = ["docs/STYLE.md", "xtask/src/tidy/wording.rs"];
 
 /// Crates whose messages reach a user.
@@ -24,13 +24,13 @@ const SHIPPING: [&str; 7] = [
     "crates/storage/src/",
 ];
 
-/// Words that `…` in a phrase may stand for.
+/// Maximum number of words that `…` in a phrase matches.
 const MAX_GAP: usize = 5;
 
-/// Phrases, and what to write in place.
+/// The phrases and their replacements.
 ///
-/// `a|b` is one word or the other, `…` up to five words of the same sentence, `^` what comes before the first word of a
-/// sentence, `,` a comma or the beginning of a sentence. Code between back quotes is no part of a phrase.
+/// `a|b` matches either word, `…` up to five words of the same sentence, `^` the beginning of a sentence, `,`
+/// a comma or the beginning of a sentence. Code in backquotes is never part of a phrase.
 const BANNED: [(&str, &str); 46] = [
     ("told", "\"reported\", \"listed\", \"shown\", or name the reply"),
     ("tell|tells of", "\"reports\""),
@@ -110,7 +110,8 @@ pub(super) fn check(text: &Text) -> Vec<Finding> {
     let mut behind = passages.iter().skip(1);
     let mut sentence_began = true;
     for passage in &passages {
-        // A phrase may be wrapped: it is looked for in this passage and the one behind it, and counts where it begins.
+        // A phrase may be wrapped. It is searched for in this passage and the next, and reported where it
+        // begins.
         let mut words = split(passage.words);
         let here = words.len();
         if let Some(first) = words.first_mut() {
@@ -133,13 +134,13 @@ pub(super) fn check(text: &Text) -> Vec<Finding> {
     findings
 }
 
-/// What to say of the name of a test.
+/// The messages about the name of a test.
 pub(super) fn check_name(name: &str) -> Vec<String> {
     let words = split(&name.replace('_', " "));
     messages(&words, words.len())
 }
 
-/// What to say of the phrases that begin within the first `here` words.
+/// The messages about phrases that begin within the first `here` words.
 fn messages(words: &[Word], here: usize) -> Vec<String> {
     let mut messages = Vec::new();
     for start in 0..here {
@@ -179,7 +180,7 @@ fn passages_of(text: &Text) -> Vec<Passage<'_>> {
     }
 }
 
-/// What separates a word from the one before it.
+/// The separator before a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Break {
     None,
@@ -194,7 +195,7 @@ struct Word {
     before: Break,
 }
 
-/// The words of a passage in lower case. Code between back quotes separates, and so does punctuation.
+/// The words of a passage in lower case. Code in backquotes and punctuation separate words.
 fn split(passage: &str) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     for (index, prose) in passage.split('`').enumerate() {
