@@ -236,8 +236,8 @@ async fn together(
     let (mut wanted, mut waiting) = (Vec::new(), Vec::new());
     for (path, expected_size) in paths {
         let (chunks, taken) = mpsc::unbounded_channel();
-        let (outcome, told) = oneshot::channel();
-        waiting.push((*expected_size, taken, told));
+        let (outcome, reported) = oneshot::channel();
+        waiting.push((*expected_size, taken, reported));
         wanted.push(Wanted {
             path: path.clone(),
             expected_size: *expected_size,
@@ -251,8 +251,8 @@ async fn together(
     };
     let consume = async {
         let mut outcomes = Vec::new();
-        for (expected, taken, told) in waiting {
-            outcomes.push(one_of_them(expected, taken, told, said).await);
+        for (expected, taken, reported) in waiting {
+            outcomes.push(one_of_them(expected, taken, reported, said).await);
         }
         outcomes
     };
@@ -263,7 +263,7 @@ async fn together(
 async fn one_of_them(
     expected: u64,
     mut taken: mpsc::UnboundedReceiver<Chunk>,
-    told: oneshot::Receiver<Result<u64, FileFault>>,
+    reported: oneshot::Receiver<Result<u64, FileFault>>,
     said: &[u8],
 ) -> String {
     let mut bytes = Vec::new();
@@ -277,7 +277,7 @@ async fn one_of_them(
     }
     assert!(bytes.len() as u64 <= expected.min(SMALL));
     assert!(bytes.is_empty() || said.windows(bytes.len()).any(|window| window == bytes));
-    match told.await {
+    match reported.await {
         Ok(Ok(size)) => assert_eq!(
             size,
             bytes.len() as u64,

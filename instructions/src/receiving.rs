@@ -112,16 +112,16 @@ fn store() -> (TempDir, DirectoryStore<SystemDisk>) {
         dir_mode: None,
         range_length: RANGE_LENGTH,
         executor: Executor::inline(),
-        clock: Arc::new(Standing),
+        clock: Arc::new(StoppedClock),
     };
     (folder, DirectoryStore::open(opened, settings).unwrap())
 }
 
 /// A clock that never advances.
 #[derive(Debug)]
-pub(crate) struct Standing;
+pub(crate) struct StoppedClock;
 
-impl Clock for Standing {
+impl Clock for StoppedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_seconds(1_700_000_000)
     }

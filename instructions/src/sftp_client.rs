@@ -58,8 +58,8 @@ pub(crate) fn list(count: usize) -> Work {
                 listed
             };
             let produce = async move { client.list(b"/data", &sink).await };
-            let (told, listed) = tokio::join!(produce, consume);
-            assert_eq!(told.unwrap(), listed as u64);
+            let (outcome, listed) = tokio::join!(produce, consume);
+            assert_eq!(outcome.unwrap(), listed as u64);
             listed
         })
     })

@@ -22,7 +22,7 @@ use model::{DeviceName, Digest, Identity, LedgerId, RelativePath, SourcePath, St
 use sim::simulator::ledger::ModelLedger;
 
 use crate::path;
-use crate::receiving::Standing;
+use crate::receiving::StoppedClock;
 
 /// Bytes of each file.
 const SIZE: usize = 20_000;
@@ -35,7 +35,7 @@ const DIGEST: Digest = Digest::from_bytes([0xab; 32]);
 #[derive(Debug)]
 pub(crate) struct Obliging {
     devices: Device,
-    home: Home,
+    collector: Collector,
     ledger: ModelLedger,
 }
 
@@ -43,7 +43,7 @@ impl Obliging {
     pub(crate) fn new(files: usize) -> Self {
         let counts = Arc::new(Counts::default());
         let facts = DeviceFacts {
-            clock: Some(Standing.now()),
+            clock: Some(StoppedClock.now()),
             boot_id: Some("e540966f-acc0-4bcb-b41b-700e49852b8d".to_owned()),
             uptime: Some(Duration::from_hours(24)),
             disks: Vec::new(),
@@ -56,13 +56,13 @@ impl Obliging {
                 content: Bytes::from(vec![7; SIZE]),
                 counts: Arc::clone(&counts),
             },
-            home: Home { counts },
+            collector: Collector { counts },
             ledger: ModelLedger::new(LedgerId::new("0123456789abcdef0123456789abcdef").unwrap()),
         }
     }
 
     pub(crate) fn counts(&self) -> &Counts {
-        &self.home.counts
+        &self.collector.counts
     }
 }
 
@@ -76,25 +76,25 @@ pub(crate) struct Counts {
 
 impl World for Obliging {
     type Devices = Device;
-    type Store = Home;
+    type Store = Collector;
     type Ledger = ModelLedger;
-    type Clock = Standing;
-    type Reporter = Home;
+    type Clock = StoppedClock;
+    type Reporter = Collector;
 
     fn devices(&self) -> &Device {
         &self.devices
     }
-    fn store(&self) -> &Home {
-        &self.home
+    fn store(&self) -> &Collector {
+        &self.collector
     }
     fn ledger(&self) -> &ModelLedger {
         &self.ledger
     }
-    fn clock(&self) -> &Standing {
-        &Standing
+    fn clock(&self) -> &StoppedClock {
+        &StoppedClock
     }
-    fn reporter(&self) -> &Home {
-        &self.home
+    fn reporter(&self) -> &Collector {
+        &self.collector
     }
 }
 
@@ -246,11 +246,11 @@ impl Session for Device {
 
 /// Store and reporter.
 #[derive(Debug)]
-pub(crate) struct Home {
+pub(crate) struct Collector {
     counts: Arc<Counts>,
 }
 
-impl Store for Home {
+impl Store for Collector {
     type Staged = usize;
 
     fn range_length(&self) -> u64 {
@@ -312,7 +312,7 @@ impl Store for Home {
     }
 }
 
-impl Reporter for Home {
+impl Reporter for Collector {
     fn report(&self, event: &Event) {
         match event {
             Event::Planned { .. } => self.counts.planned.fetch_add(1, Ordering::Relaxed),

@@ -74,7 +74,7 @@ struct Kept {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<String> {
     debian::install_if_missing("valgrind")?;
     let tool = Tool::build(workspace)?;
-    let (mut scenarios, made_with) = tool.ask()?;
+    let (mut scenarios, made_with) = tool.scenarios_and_origin()?;
     if let Some(unknown) = options
         .scenarios
         .iter()
@@ -149,7 +149,7 @@ impl Tool {
     }
 
     /// The scenarios, and what determines their counts.
-    fn ask(&self) -> Result<(Vec<Scenario>, BTreeMap<String, String>)> {
+    fn scenarios_and_origin(&self) -> Result<(Vec<Scenario>, BTreeMap<String, String>)> {
         let answer = command::output(self.valgrind("--tool=none").arg(&self.program))?;
         let Program { processor, scenarios } =
             toml::from_str(&answer).context("read the output of the program")?;

@@ -37,10 +37,10 @@ fn assemble(workspace: &Workspace) -> Result<PathBuf> {
     let root = &workspace.root;
     command::run(cargo(root).args(["build", "--release", "--locked", "--package", "gleaner"]))?;
     // The time of the last commit, in seconds since 1970, so that the same source makes the same package.
-    let date = ask(root, "git", &["log", "-1", "--format=%ct"])?;
+    let date = output_of(root, "git", &["log", "-1", "--format=%ct"])?;
     let version = &workspace.member("gleaner")?.version;
     print_what_is_packed(workspace, version, &date)?;
-    let architecture = ask(root, "dpkg", &["--print-architecture"])?;
+    let architecture = output_of(root, "dpkg", &["--print-architecture"])?;
     let file = workspace
         .target
         .join("debian")
@@ -77,7 +77,7 @@ fn print_what_is_packed(workspace: &Workspace, version: &str, date: &str) -> Res
         fs::write(completions.join(format!("gleaner.{shell}")), script)?;
     }
     // CHANGELOG.md is for users; `changelog` is the file that Debian's tools read.
-    let date = ask(
+    let date = output_of(
         &folder,
         "date",
         &["--utc", "--rfc-email", &format!("--date=@{date}")],
@@ -97,7 +97,7 @@ fn print_what_is_packed(workspace: &Workspace, version: &str, date: &str) -> Res
 }
 
 /// The output of a program, without the final line break.
-fn ask(folder: &Path, program: &str, arguments: &[&str]) -> Result<String> {
+fn output_of(folder: &Path, program: &str, arguments: &[&str]) -> Result<String> {
     let answer = command::output(Command::new(program).args(arguments).current_dir(folder))?;
     Ok(answer.trim_end().to_owned())
 }

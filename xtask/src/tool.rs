@@ -17,7 +17,7 @@ pub(crate) fn installed(workspace: &Workspace, name: &str, version: &str) -> Res
         return Ok(own);
     }
     if let Some(found) = command::find(name)
-        && command::output(Command::new(&found).arg("--version")).is_ok_and(|said| said.contains(version))
+        && command::output(Command::new(&found).arg("--version")).is_ok_and(|line| line.contains(version))
     {
         return Ok(found);
     }

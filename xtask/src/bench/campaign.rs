@@ -76,7 +76,7 @@ impl Campaign<'_> {
         results: &mut Results,
     ) -> Result<()> {
         for candidate in candidates.iter().take(1) {
-            candidate.set_out(lab)?;
+            candidate.prepare_first(lab)?;
         }
         ledger::fill(&lab.ledger(), table.size)?;
         let run = Run {
@@ -112,8 +112,8 @@ impl Campaign<'_> {
 
     fn run(&self, lab: &mut Lab, table: &Table, candidate: &Candidate) -> Result<Run> {
         match lab.work.grows {
-            Some(Subject::Ledger) => candidate.set_on(lab)?,
-            _ => candidate.set_out(lab)?,
+            Some(Subject::Ledger) => candidate.prepare_next(lab)?,
+            _ => candidate.prepare_first(lab)?,
         }
         let log = lab.folder.join("tool.log");
         let assignment = Assignment {

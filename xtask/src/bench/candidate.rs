@@ -67,13 +67,13 @@ impl Candidate {
     }
 
     /// Prepares a run from scratch, before the clock starts.
-    pub(super) fn set_out(&self, lab: &mut Lab) -> Result<()> {
+    pub(super) fn prepare_first(&self, lab: &mut Lab) -> Result<()> {
         lab.lay_out()?;
         self.prepare(lab)?;
         lab.set_up_link()?;
         match self.tool.visits {
             Visits::First => return Ok(()),
-            Visits::Kept => self.ask(lab, &["run"]).map(drop)?,
+            Visits::Kept => self.run_gleaner(lab, &["run"]).map(drop)?,
             Visits::Again => self.visit_before(lab)?,
         }
         lab.set_up_link()
@@ -88,7 +88,7 @@ impl Candidate {
             return Ok(());
         }
         fs::write(lab.folder.join("gleaner.toml"), self.configuration(lab)?)?;
-        self.ask(lab, &["store", "init", "--local"])?;
+        self.run_gleaner(lab, &["store", "init", "--local"])?;
         match lab.work.files_per_device {
             0 => self.visit_all(lab),
             _ => Ok(()),
@@ -97,7 +97,7 @@ impl Candidate {
 
     /// Visits the devices until all have been reached, because an outage of the link may prevent some visits.
     fn visit_all(&self, lab: &Lab) -> Result<()> {
-        let visit = || self.ask(lab, &["run"]).map(drop);
+        let visit = || self.run_gleaner(lab, &["run"]).map(drop);
         if lab.work.grows == Some(Subject::Fleet) {
             // The number of devices of a large fleet that are not served is a figure.
             visit().ok();
@@ -109,7 +109,7 @@ impl Candidate {
     /// A visit before the clock starts. Then removes the gathered files from the store and records as many
     /// anew.
     fn visit_before(&self, lab: &Lab) -> Result<()> {
-        self.ask(lab, &["run"])?;
+        self.run_gleaner(lab, &["run"])?;
         for device in lab.work.live_devices() {
             clear(&lab.store().join(device_name(device)))?;
         }
@@ -117,7 +117,7 @@ impl Candidate {
     }
 
     /// Prepares a run that continues from the state that the previous run left.
-    pub(super) fn set_on(&self, lab: &mut Lab) -> Result<()> {
+    pub(super) fn prepare_next(&self, lab: &mut Lab) -> Result<()> {
         lab.record_more(self.tool.new_files)?;
         if self.cold {
             ledger::forget_cached(&lab.ledger())?;
@@ -125,7 +125,7 @@ impl Candidate {
         Ok(())
     }
 
-    fn ask(&self, lab: &Lab, words: &[&str]) -> Result<String> {
+    fn run_gleaner(&self, lab: &Lab, words: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.build);
         command
             .args(["--quiet", "--quiet", "--config"])

@@ -112,14 +112,18 @@ pub(super) fn sweep_figures(ledger: &Path, began: Duration, silent: usize) -> Re
 }
 
 pub(super) fn sqlite_version() -> Result<String> {
-    let said = command::output(Command::new("sqlite3").arg("--version"))?;
-    Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
+    let output_text = command::output(Command::new("sqlite3").arg("--version"))?;
+    Ok(output_text
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned())
 }
 
 /// The numbers of the first row, without those that are NULL.
 fn numbers(ledger: &Path, question: &str) -> Result<Vec<f64>> {
-    let said = run(ledger, question)?;
-    let columns = said.lines().next().unwrap_or_default().split('|');
+    let output_text = run(ledger, question)?;
+    let columns = output_text.lines().next().unwrap_or_default().split('|');
     columns
         .filter(|column| !column.is_empty())
         .map(|column| {

@@ -42,12 +42,12 @@ impl fmt::Display for Faults {
             (self.changed, "changed"),
             (self.left, "left"),
         ];
-        let said: Vec<_> = counts
+        let counted: Vec<_> = counts
             .iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        formatter.write_str(&said.join(", "))
+        formatter.write_str(&counted.join(", "))
     }
 }
 

@@ -169,10 +169,10 @@ fn circles<'a>(arrows: &Arrows<'a>) -> BTreeSet<BTreeSet<&'a Module>> {
         .keys()
         .map(|start| (*start, reached(arrows, start)))
         .collect();
-    let reaches = |from: &Module, to: &Module| reached.get(from).is_some_and(|all| all.contains(to));
+    let leads_to = |from: &Module, to: &Module| reached.get(from).is_some_and(|all| all.contains(to));
     let circle_of = |module: &'a Module| -> BTreeSet<&'a Module> {
         let all = reached.keys().copied();
-        all.filter(|other| reaches(module, other) && reaches(other, module))
+        all.filter(|other| leads_to(module, other) && leads_to(other, module))
             .collect()
     };
     let circles = reached.keys().map(|module| circle_of(module));
