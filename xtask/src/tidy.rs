@@ -217,6 +217,14 @@ mod tests {
         findings.iter().map(ToString::to_string).collect()
     }
 
+    /// The findings without their severity, for rules in [`WARN_ONLY`].
+    pub(super) fn without_severity(findings: &[Finding]) -> Vec<String> {
+        let findings = findings.iter();
+        findings
+            .map(|finding| format!("{}: {}", finding.place, finding.message))
+            .collect()
+    }
+
     #[test]
     fn blanks_at_the_end_and_a_missing_last_newline_are_found() {
         let found = shown(&hygiene(&text("a.toml", "a = 1 \nb = 2\t\nc = 3")));

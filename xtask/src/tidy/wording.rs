@@ -270,7 +270,7 @@ fn matched(phrase: &str, words: &[Word]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{shown, text};
+    use super::super::tests::{text, without_severity};
     use super::*;
 
     fn found(path: &str, content: &str) -> Vec<String> {
@@ -284,8 +284,8 @@ mod tests {
     #[test]
     fn a_phrase_is_found_with_what_to_write_in_place() {
         assert_eq!(
-            shown(&check(&text("a.md", "# A\n\nIt waits for ever.\n"))),
-            ["a.md:3: warning: \"for ever\": write \"indefinitely\""]
+            without_severity(&check(&text("a.md", "# A\n\nIt waits for ever.\n"))),
+            ["a.md:3: \"for ever\": write \"indefinitely\""]
         );
     }
 
