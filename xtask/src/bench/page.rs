@@ -1,7 +1,7 @@
-//! The pages of the documents, from what was measured and a text with gaps, `page/*.md.in`.
+//! Writes the pages of the documents from the results and a text with gaps, `page/*.md.in`.
 //!
-//! A gap is `{{…}}`. A paragraph with a gap for which nothing was measured is left out, and with a heading
-//! its section.
+//! A gap is `{{…}}`. A paragraph with a gap that has no results is left out. If it is a heading, so is its
+//! section.
 
 use anyhow::{Context, Result};
 
@@ -12,7 +12,7 @@ use super::results::{Entry, Figure, Results, as_figure};
 const BENCHMARKS: &str = include_str!("page/benchmarks.md.in");
 const GROWTH: &str = include_str!("page/growth.md.in");
 
-/// `docs/reference/benchmarks.md`, from everything measured at this scale.
+/// `docs/reference/benchmarks.md`, from all results at this scale.
 pub(super) fn benchmarks(catalogue: &Catalogue, results: &Results, scale_percent: usize) -> Result<String> {
     fill(BENCHMARKS, |gap| {
         Ok(match gap {
@@ -44,7 +44,7 @@ pub(super) fn growth(catalogue: &Catalogue, results: &Results) -> Result<String>
             ["size", work] => largest(work).map(|entry| amount(as_figure(entry.size), 0)),
             ["goal", work] => {
                 let goal = named(*work)?.goal.as_ref().with_context(|| unknown(gap))?;
-                largest(work).and_then(|entry| goal.judge(entry, &[entry]))
+                largest(work).and_then(|entry| goal.assess(entry, &[entry]))
             }
             [work, figure, digits] => {
                 let figure: Figure =
@@ -90,7 +90,7 @@ fn fill_paragraph(
             return Ok(None);
         };
         filled.push_str(before);
-        // A table is a paragraph of its own, and stays with the words before it.
+        // The blank line makes the table a paragraph. It is still left out together with the words before it.
         if text.starts_with('|') && !filled.is_empty() {
             filled.push('\n');
         }
@@ -165,7 +165,7 @@ fn facts(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::results::tests::entry;
-    use super::super::results::{Figures, Run, Verdict};
+    use super::super::results::{Figures, Run, RunResult};
     use super::*;
 
     fn compared() -> Results {
@@ -189,7 +189,7 @@ mod tests {
             work: work.to_owned(),
             size,
             runs: vec![Run {
-                verdict: Verdict::Whole,
+                result: RunResult::Whole,
                 figures: figures.iter().copied().collect(),
             }],
             ..entry(tool, &[])
