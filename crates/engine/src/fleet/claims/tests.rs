@@ -1,6 +1,6 @@
 use super::*;
-use crate::fleet::Chosen;
 use crate::exclude::Exclude;
+use crate::fleet::Chosen;
 use crate::placement::{Layout, LayoutPart, NameRule};
 use crate::ports::FolderNumbers;
 use crate::rules::{ReleaseRule, Rules};
