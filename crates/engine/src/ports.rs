@@ -1,7 +1,7 @@
-//! What the engine asks of the world. The engine owns these traits; the adapters depend on it, never it on them.
+//! The ports: what the engine needs from the outside. The engine owns these traits, and the adapters depend on it.
 //!
-//! Methods return futures that are `Send`, so that one pass can move between threads. Dropping such a future at any
-//! point is allowed (a sweep is interrupted, a watchdog bites) and must leave the world as a crash at that point would.
+//! Methods return futures that are `Send`, so that a pass can move between threads. A future may be dropped at any
+//! point (a sweep is interrupted, a watchdog expires). That must leave the same as a crash at this point.
 
 pub mod clock;
 pub mod device;
