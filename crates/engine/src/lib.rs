@@ -40,6 +40,8 @@ pub mod event;
 
 pub mod recourse;
 
+pub mod schedule;
+
 pub mod world;
 
 mod visit;
