@@ -1,7 +1,7 @@
 //! When each device is visited: a pure decision, on which the daemon acts.
 //!
-//! The schedule never reads a clock, never sleeps and starts no pass. The caller passes the duration since the
-//! daemon's start by a monotonic clock, so that the wall clock and daylight saving have no effect.
+//! The schedule never reads a clock, never sleeps and starts no pass. The caller passes the duration since
+//! the daemon's start by a monotonic clock, so that the wall clock and daylight saving have no effect.
 //!
 //! The daemon begins the first devices of [`Schedule::due`], one for each free slot. Then it waits for
 //! [`Schedule::next_due`], the end of a pass or a reload, and starts over.
@@ -37,8 +37,8 @@ pub enum Contact {
     /// The device answered: it was served, or it failed for a reason that its answer shows. The next pause is
     /// `every`.
     Answered,
-    /// The device gave no answer. The pause is `every` after the first such visit, since a restart causes one,
-    /// and doubles with each further one up to `backoff_max`.
+    /// The device gave no answer. The pause is `every` after the first such visit, since a restart causes
+    /// one, and doubles with each further one up to `backoff_max`.
     Unreachable,
     /// The visit shows nothing about the device. The pause stays as it was before the visit.
     Unknown,
@@ -227,9 +227,9 @@ impl Schedule {
         }
     }
 
-    /// Treats a device as one that was never visited: due now at the latest, before all that were, without back-off.
-    /// For a device whose address or key the operator has just corrected. A visit in progress continues, and
-    /// its end counts as the first.
+    /// Treats a device as one that was never visited: due now at the latest, before all that were, without
+    /// back-off. For a device whose address or key the operator has just corrected. A visit in progress
+    /// continues, and its end counts as the first.
     pub fn expedite(&mut self, device: &DeviceName, now: Duration) {
         let Some(entry) = self.devices.get_mut(device) else {
             return;

@@ -12,7 +12,6 @@ const JITTER: f64 = 0.1;
 const ROUNDING: Duration = Duration::from_micros(1);
 
 /// What the simulation remembers of a device.
-#[derive(Clone)]
 struct Observed {
     name: DeviceName,
     every: Duration,
