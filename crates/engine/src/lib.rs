@@ -45,4 +45,6 @@ pub mod event;
 
 pub mod recourse;
 
+pub mod schedule;
+
 pub mod world;
