@@ -45,6 +45,4 @@ pub mod event;
 
 pub mod recourse;
 
-pub mod schedule;
-
 pub mod world;
