@@ -43,6 +43,8 @@ pub mod ports;
 
 pub mod event;
 
+pub mod probe;
+
 pub mod recourse;
 
 pub mod world;

@@ -7,6 +7,9 @@ use model::{DeviceName, SourcePath};
 
 use crate::placement::{Layout, NameRule};
 
+/// How many stall timeouts a listing may take, and a session may spend with next to no throughput.
+pub const MAX_STALLS: u32 = 15;
+
 /// One device of the fleet and its rules.
 #[derive(Debug, Clone)]
 pub struct DeviceRules {

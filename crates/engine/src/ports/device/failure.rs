@@ -1,6 +1,10 @@
 //! What can go wrong with a device, or with one file on it.
 
-use model::FailureClass;
+use std::time::Duration;
+
+use model::{FailureClass, SourcePath};
+
+use crate::rules::MAX_STALLS;
 
 /// Why one file failed. The session continues.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +58,24 @@ pub struct DeviceFailure {
 }
 
 impl DeviceFailure {
+    /// A failure with the remedy of its class.
+    pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            remedy: None,
+        }
+    }
+
+    /// A listing of `source` that was given up after `limit`.
+    pub fn endless_listing(source: &SourcePath, limit: Duration) -> Self {
+        let seconds = limit.as_secs_f64();
+        let message = format!(
+            "the listing of {source} did not end within {seconds} s ({MAX_STALLS} times stall_timeout)"
+        );
+        Self::new(FailureClass::Stalled, message)
+    }
+
     /// What to do about it.
     pub fn remedy(&self) -> &str {
         self.remedy.as_deref().unwrap_or(self.class.remedy())

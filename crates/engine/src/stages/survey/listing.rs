@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future;
-use model::{FailureClass, FileState, Identity, RelativePath, SourcePath};
+use model::{FileState, Identity, RelativePath};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -61,7 +61,7 @@ pub(super) async fn list<W: World>(
         Ok((ListingEnd::Whole, ())) => Ok(None),
         Ok((ListingEnd::Cut(failure), ())) => Ok(Some(failure)),
         // Both futures are dropped: the session ends the listing.
-        Err(Ended::TooLong) => Ok(Some(no_end_of(visit.source, limit))),
+        Err(Ended::TooLong) => Ok(Some(DeviceFailure::endless_listing(visit.source, limit))),
         Err(Ended::Failed(error)) => Err(error),
     }
 }
@@ -75,17 +75,6 @@ enum Ended {
 impl From<PassError> for Ended {
     fn from(error: PassError) -> Self {
         Self::Failed(error)
-    }
-}
-
-fn no_end_of(source: &SourcePath, limit: Duration) -> DeviceFailure {
-    DeviceFailure {
-        class: FailureClass::Stalled,
-        message: format!(
-            "the listing of {source} did not end within {} s (15 times stall_timeout)",
-            limit.as_secs_f64()
-        ),
-        remedy: None,
     }
 }
 
