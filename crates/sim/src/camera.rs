@@ -41,12 +41,12 @@ pub struct Recording {
 #[derive(Debug)]
 pub struct Camera {
     picture: MadeFile,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<WritingState>,
     task: AbortHandle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum WritingState {
     Writing,
     Finished,
     Failed,
@@ -74,7 +74,7 @@ impl Camera {
             bytes: recording.bytes,
             sha256,
         };
-        let (changed, state) = watch::channel(State::Writing);
+        let (changed, state) = watch::channel(WritingState::Writing);
         let task = tokio::spawn(async move {
             let written = write(file, &content, &recording).await;
             let finished = written.and_then(|()| match recording.finish {
@@ -82,9 +82,9 @@ impl Camera {
                 Finish::Rename(_) => fs::rename(&whole, &final_path),
             });
             changed.send_replace(if finished.is_ok() {
-                State::Finished
+                WritingState::Finished
             } else {
-                State::Failed
+                WritingState::Failed
             });
         });
         Ok(Camera {
@@ -101,14 +101,14 @@ impl Camera {
 
     /// Whether the picture is whole and closed.
     pub fn is_finished(&self) -> bool {
-        *self.state.borrow() == State::Finished
+        *self.state.borrow() == WritingState::Finished
     }
 
     /// Waits until the picture is whole and closed. False if that will never be: its folder is full, or gone.
     pub async fn finished(&self) -> bool {
         let mut state = self.state.clone();
-        let ended = state.wait_for(|state| *state != State::Writing).await;
-        ended.is_ok_and(|state| *state == State::Finished)
+        let ended = state.wait_for(|state| *state != WritingState::Writing).await;
+        ended.is_ok_and(|state| *state == WritingState::Finished)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Eight devices behind a jump host, with everything that goes wrong in the field.
 
+mod error;
 mod ssh_config;
 
 use std::fs;
@@ -12,9 +13,10 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::camera::{Camera, Finish, Recording};
 use crate::device::{Behaviour, DeviceSettings, Service, SimulatedDevice};
 use crate::jump::SimulatedJump;
-use crate::key::{HostKey, KeyError, UserKey};
+use crate::key::{HostKey, UserKey};
 use crate::picture::{FillError, MadeFile, Picture, Pictures, Texture, fill, picture_path};
-use ssh_config::SshFiles;
+pub use error::DemoError;
+use ssh_config::{JUMP, SshFiles};
 
 /// How much there is to gather.
 #[derive(Clone, Debug)]
@@ -91,46 +93,6 @@ pub struct DemoDevice {
     /// The picture that the camera is writing, as it will be: see [`DemoFleet::camera_finished`].
     pub being_written: Option<MadeFile>,
 }
-
-/// Why the simulated fleet could not be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DemoError {
-    /// No threads, most likely.
-    #[error("start a runtime for the simulated fleet")]
-    Runtime(#[source] io::Error),
-    /// A key could not be made.
-    #[error("make the keys of the simulated fleet")]
-    Key(#[from] KeyError),
-    /// The pictures could not be written.
-    #[error("fill the folders of the simulated devices")]
-    Fill(#[from] FillError),
-    /// A folder or a file of the ssh client's could not be written.
-    #[error("write {path:?}")]
-    Write {
-        /// The folder or file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A server could not be started.
-    #[error("listen as {name}")]
-    Listen {
-        /// The device's or the jump host's alias.
-        name: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Text of `ssh_config` cannot hold every path.
-    #[error("the folder's path {path:?} has characters that ssh_config cannot hold")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-    },
-}
-
-/// The alias of the jump host.
-const JUMP: &str = "demo-jump";
 
 /// A running fleet. Its servers have two threads of their own, so it can be started and shut down from anywhere, also
 /// from within another runtime. Dropping it is the same as [`DemoFleet::shutdown`].

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use russh::keys::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelWriteHalf, Pty};
+use russh::{Channel, ChannelId, Pty};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 
@@ -186,13 +186,6 @@ fn new_session(
     }
 }
 
-/// Ends a channel in the way of sshd, once what it served has ended with this status.
-pub(crate) async fn hang_up(to_client: &ChannelWriteHalf<Msg>, status: u32) -> Result<(), russh::Error> {
-    to_client.eof().await?;
-    to_client.exit_status(status).await?;
-    to_client.close().await
-}
-
 pub(crate) struct DeviceSession {
     authorised: Arc<PublicKey>,
     pub(crate) settings: Arc<DeviceSettings>,
@@ -269,11 +262,11 @@ impl Handler for DeviceSession {
         _: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, russh::Error> {
-        Ok(listen::judge(offer.public_key, &self.authorised))
+        Ok(listen::check_key(offer.public_key, &self.authorised))
     }
 
     async fn auth_publickey(&mut self, _: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
-        Ok(listen::judge(key.public_key, &self.authorised))
+        Ok(listen::check_key(key.public_key, &self.authorised))
     }
 
     async fn channel_open_session(

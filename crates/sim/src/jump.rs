@@ -108,11 +108,11 @@ impl Handler for JumpSession {
         _: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, russh::Error> {
-        Ok(listen::judge(offer.public_key, &self.authorised))
+        Ok(listen::check_key(offer.public_key, &self.authorised))
     }
 
     async fn auth_publickey(&mut self, _: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
-        Ok(listen::judge(key.public_key, &self.authorised))
+        Ok(listen::check_key(key.public_key, &self.authorised))
     }
 
     async fn channel_open_direct_tcpip(

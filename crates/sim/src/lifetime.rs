@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// Long enough for a task to kill its child and wait for it; a task that takes longer is left to the runtime.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) fn lifetime() -> (Owner, Lifetime) {
     let (closing, closed) = watch::channel(());
@@ -32,7 +32,7 @@ impl Owner {
     pub(crate) async fn end(mut self) {
         drop(self.closing);
         // Nothing is ever sent: either the channel closes, or patience runs out.
-        drop(tokio::time::timeout(PATIENCE, self.ended.recv()).await);
+        drop(tokio::time::timeout(SHUTDOWN_TIMEOUT, self.ended.recv()).await);
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::PublicKey;
-use russh::server::{Auth, Config, Handler, run_stream};
-use russh::{MethodKind, MethodSet, Preferred, cipher};
+use russh::server::{Auth, Config, Handler, Msg, run_stream};
+use russh::{ChannelWriteHalf, MethodKind, MethodSet, Preferred, cipher};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::key::HostKey;
@@ -123,10 +123,20 @@ impl Connection {
 }
 
 /// Accepts the one key that may log in, whatever the user's name.
-pub(crate) fn judge(offered: &PublicKey, authorised: &PublicKey) -> Auth {
+pub(crate) fn check_key(offered: &PublicKey, authorised: &PublicKey) -> Auth {
     if offered.key_data() == authorised.key_data() {
         Auth::Accept
     } else {
         Auth::reject()
     }
+}
+
+/// Ends a channel in the way of sshd, once what it served has ended with this status.
+pub(crate) async fn close_channel(
+    to_client: &ChannelWriteHalf<Msg>,
+    status: u32,
+) -> Result<(), russh::Error> {
+    to_client.eof().await?;
+    to_client.exit_status(status).await?;
+    to_client.close().await
 }

@@ -1,4 +1,4 @@
-//! Plays stories of the simulated world: `sim --seed 7`, `sim --stories 1000`.
+//! Plays scenarios of the simulated world: `sim --seed 7`, `sim --scenarios 1000`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -7,29 +7,29 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use sim::simulator::story::{Outcome, play};
+use sim::simulator::scenario::{Outcome, run};
 
-/// Plays stories in which everything goes wrong, and checks that gleaner keeps its promises.
+/// Plays scenarios in which everything goes wrong, and checks that gleaner keeps its promises.
 ///
-/// The same seed tells the same story on every machine. Exit status: 0 all promises kept, 1 one broken, 2 usage.
+/// The same seed tells the same scenario on every machine. Exit status: 0 all promises kept, 1 one broken, 2 usage.
 #[derive(Parser)]
-struct Wish {
+struct Arguments {
     /// Begin with this seed; one from the clock if it is not given, and printed
     #[arg(long, default_value_t = fresh_seed(), hide_default_value = true)]
     seed: u64,
     /// Play this many seeds, one after the other
     #[arg(long, default_value_t = 1)]
-    stories: u64,
+    scenarios: u64,
     /// Play for this many seconds instead
     #[arg(long)]
     seconds: Option<u64>,
-    /// Print what happens in each story
+    /// Print what happens in each scenario
     #[arg(long)]
     trace: bool,
 }
 
 fn main() -> ExitCode {
-    match play_all(&Wish::parse()) {
+    match play_all(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -44,27 +44,27 @@ fn fresh_seed() -> u64 {
     u64::from(now.subsec_nanos()) ^ (now.as_secs() << 20)
 }
 
-/// `true` if every promise was kept in every story.
-fn play_all(wish: &Wish) -> std::io::Result<bool> {
+/// `true` if every promise was kept in every scenario.
+fn play_all(arguments: &Arguments) -> std::io::Result<bool> {
     let began = Instant::now();
     let mut total = Total::default();
-    println!("first seed: {}", wish.seed);
+    println!("first seed: {}", arguments.seed);
     for number in 0.. {
-        let is_enough = match wish.seconds {
+        let is_enough = match arguments.seconds {
             Some(seconds) => began.elapsed() >= Duration::from_secs(seconds),
-            None => number >= wish.stories,
+            None => number >= arguments.scenarios,
         };
         if is_enough {
             break;
         }
-        let lines = if wish.trace { usize::MAX } else { 60 };
-        let outcome = play(wish.seed.wrapping_add(number), lines)?;
-        if wish.trace {
+        let lines = if arguments.trace { usize::MAX } else { 60 };
+        let outcome = run(arguments.seed.wrapping_add(number), lines)?;
+        if arguments.trace {
             outcome.lines.iter().for_each(|line| println!("{line}"));
         }
         total.add(&outcome);
         if !outcome.breaches.is_empty() {
-            tell_breach(&outcome, wish.trace);
+            tell_breach(&outcome, arguments.trace);
             return Ok(false);
         }
     }
@@ -80,14 +80,14 @@ fn tell_breach(outcome: &Outcome, was_told: bool) {
     println!("seed {} breaks a promise:", outcome.seed);
     outcome.breaches.iter().for_each(|breach| println!("  {breach}"));
     println!(
-        "play it again: cargo run -p sim -- --seed {} --trace",
+        "run it again: cargo run -p sim -- --seed {} --trace",
         outcome.seed
     );
 }
 
 #[derive(Default)]
 struct Total {
-    stories: u64,
+    scenarios: u64,
     passes: u64,
     effects: u64,
     recorded: u64,
@@ -98,7 +98,7 @@ struct Total {
 
 impl Total {
     fn add(&mut self, outcome: &Outcome) {
-        self.stories += 1;
+        self.scenarios += 1;
         self.passes += outcome.passes;
         self.effects += outcome.effects;
         self.recorded += outcome.counts.recorded;
@@ -117,8 +117,8 @@ impl Total {
             .map(|(kind, count)| format!("{kind} {count}"))
             .collect();
         format!(
-            "{} stories, {} passes, {faults} faults, {} effects, {} recordings ({} forgotten by the device's own card, {} written to after the last look), 0 lost, in {:.1} s\nfaults: {}",
-            self.stories,
+            "{} scenarios, {} passes, {faults} faults, {} effects, {} recordings ({} forgotten by the device's own card, {} written to after the last look), 0 lost, in {:.1} s\nfaults: {}",
+            self.scenarios,
             self.passes,
             self.effects,
             self.recorded,

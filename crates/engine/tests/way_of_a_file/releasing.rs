@@ -47,7 +47,7 @@ async fn a_stored_file_that_its_owner_takes_from_its_folder_is_settled() {
 #[tokio::test(start_paused = true)]
 async fn a_stored_file_that_cannot_be_looked_at_is_not_released() {
     let (world, reasons) = swept_with(|device| {
-        device.faults.refuses_looks = Some(("a", FileFaultKind::Permission));
+        device.faults.refuses_inspect = Some(("a", FileFaultKind::Permission));
     })
     .await;
     assert_eq!(reasons, [Reason::Wait(WaitReason::Changed)]);

@@ -4,9 +4,12 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{DemoError, JUMP};
+use super::error::DemoError;
 use crate::device::SimulatedDevice;
 use crate::jump::SimulatedJump;
+
+/// The alias of the jump host.
+pub(super) const JUMP: &str = "demo-jump";
 
 /// Text in the making, and where it goes.
 pub(super) struct SshFiles {

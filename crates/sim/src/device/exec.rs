@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
 
-use super::hang_up;
+use crate::listen::close_channel;
 
 /// What a pipe holds.
 const READ_BYTES: usize = 64 << 10;
@@ -155,7 +155,7 @@ async fn report(
         return to_client.close().await;
     }
     let code = status.code().and_then(|code| u32::try_from(code).ok());
-    hang_up(to_client, code.unwrap_or(u32::MAX)).await
+    close_channel(to_client, code.unwrap_or(u32::MAX)).await
 }
 
 fn signal_name(signal: i32) -> Sig {

@@ -11,8 +11,8 @@ use russh::server::Msg;
 use sftp::codec::{ClientPacket, take_frame};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::hang_up;
 use crate::lifetime::Lifetime;
+use crate::listen::close_channel;
 pub(crate) use answer::Server;
 
 /// Serves one session until the client ends it or a question cannot be read. Dropping this ends it too.
@@ -29,7 +29,7 @@ pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, lifetime: Lifeti
         }
     }
     // An error means that the client has gone.
-    hang_up(&to_client, 0).await.ok();
+    close_channel(&to_client, 0).await.ok();
     drop(lifetime);
 }
 

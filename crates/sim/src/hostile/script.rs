@@ -11,13 +11,13 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWri
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
-use super::speech::{Lie, Speech};
+use super::overrides::{FalseOutput, Override};
 use crate::device::exec::{Running, STANDARD_ERROR, send};
-use crate::device::hang_up;
+use crate::listen::close_channel;
 
-/// When the script begins to lie. `{tag}` in [`Speech::Once`] stands for what marks answers.
+/// When the script begins to lie. `{tag}` in [`FalseOutput::Once`] stands for what marks answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum ScriptPoint {
     /// Before it has said its first word.
     Opening,
     /// At the first request with this verb.
@@ -56,16 +56,16 @@ fn end_of(pattern: &str, said: &[u8]) -> Option<usize> {
     Some(windows.position(|window| window == pattern.as_bytes())? + pattern.len())
 }
 
-pub(super) async fn serve(channel: Channel<Msg>, mut shell: Running, lie: Lie<Moment>) {
+pub(super) async fn serve(channel: Channel<Msg>, mut shell: Running, fault: Override<ScriptPoint>) {
     let (input, output, errors) = shell.pipes();
     let (input, output) = (input.expect("a pipe"), output.expect("a pipe"));
     let (mut from_client, to_client) = channel.split();
-    let (due, is_due) = watch::channel((lie.from == Moment::Opening).then(Due::default));
-    let asking = pass_on(from_client.make_reader(), input, lie.from, due);
+    let (due, is_due) = watch::channel((fault.from == ScriptPoint::Opening).then(Due::default));
+    let asking = pass_on(from_client.make_reader(), input, fault.from, due);
     let answering = async {
         // An error means that the client has gone.
-        answer(output, lie.speech, &is_due, &to_client).await.ok();
-        hang_up(&to_client, 0).await
+        answer(output, fault.output, &is_due, &to_client).await.ok();
+        close_channel(&to_client, 0).await
     };
     let complaining = send(errors, Some(STANDARD_ERROR), &to_client);
     let (_asked, _answered, _complained) = tokio::join!(asking, answering, complaining);
@@ -75,7 +75,7 @@ pub(super) async fn serve(channel: Channel<Msg>, mut shell: Running, lie: Lie<Mo
 async fn pass_on(
     from_client: impl AsyncRead + Unpin,
     mut shell: ChildStdin,
-    moment: Moment,
+    moment: ScriptPoint,
     due: watch::Sender<Option<Due>>,
 ) -> io::Result<()> {
     let mut client = BufReader::new(from_client);
@@ -92,9 +92,9 @@ async fn pass_on(
         let request = String::from_utf8_lossy(&line);
         let (asked, lengths) = request.trim_end().split_once(' ').expect("a request");
         let (verb, honest_bytes) = match moment {
-            Moment::Opening => ("", 0),
-            Moment::Verb(verb) => (verb, 0),
-            Moment::Amid(verb, bytes) => (verb, bytes),
+            ScriptPoint::Opening => ("", 0),
+            ScriptPoint::Verb(verb) => (verb, 0),
+            ScriptPoint::Amid(verb, bytes) => (verb, bytes),
         };
         if asked == verb && due.borrow().is_none() {
             let tag = tag.clone();
@@ -131,7 +131,7 @@ async fn next_line(client: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u
 /// Passes on what the shell says up to where the lie begins, then lies. Returns when the device is to hang up.
 async fn answer(
     mut shell: ChildStdout,
-    speech: Speech,
+    output: FalseOutput,
     due: &watch::Receiver<Option<Due>>,
     to_client: &ChannelWriteHalf<Msg>,
 ) -> io::Result<()> {
@@ -148,7 +148,7 @@ async fn answer(
             && place == Some(passed_on)
         {
             let rest = said.split_off(passed_on);
-            return lie_on(speech, &due.tag, io::Cursor::new(rest).chain(shell), to_client).await;
+            return lie_on(output, &due.tag, io::Cursor::new(rest).chain(shell), to_client).await;
         }
         if shell.read_buf(&mut said).await? == 0 {
             return Ok(());
@@ -157,17 +157,19 @@ async fn answer(
 }
 
 async fn lie_on(
-    speech: Speech,
+    output: FalseOutput,
     tag: &str,
     honest: impl AsyncRead + Unpin,
     to_client: &ChannelWriteHalf<Msg>,
 ) -> io::Result<()> {
-    let stream = matches!(speech, Speech::EndlessErrors(_)).then_some(STANDARD_ERROR);
-    let speech = match &speech {
-        Speech::Once(bytes) => Speech::Once(String::from_utf8_lossy(bytes).replace("{tag}", tag).into()),
-        _ => speech,
+    let stream = matches!(output, FalseOutput::EndlessStderr(_)).then_some(STANDARD_ERROR);
+    let output = match &output {
+        FalseOutput::Once(bytes) => {
+            FalseOutput::Once(String::from_utf8_lossy(bytes).replace("{tag}", tag).into())
+        }
+        _ => output,
     };
-    speech
+    output
         .deliver(honest, &mut to_client.make_writer_ext(stream))
         .await
 }

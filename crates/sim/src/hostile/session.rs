@@ -5,25 +5,26 @@ use std::sync::{Arc, OnceLock};
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, Disconnect};
 
-use super::{Misbehaviour, Step, files, script};
+use super::behaviour::{HostileBehaviour, LoginStep};
+use super::{script, sftp};
 use crate::device::{DeviceSession, Service, exec};
 
 pub(super) struct HostileSession {
     honest: DeviceSession,
-    misbehaviour: Arc<OnceLock<Misbehaviour>>,
+    behaviour: Arc<OnceLock<HostileBehaviour>>,
 }
 
 impl HostileSession {
-    pub(super) fn new(honest: DeviceSession, misbehaviour: Arc<OnceLock<Misbehaviour>>) -> HostileSession {
-        HostileSession { honest, misbehaviour }
+    pub(super) fn new(honest: DeviceSession, behaviour: Arc<OnceLock<HostileBehaviour>>) -> HostileSession {
+        HostileSession { honest, behaviour }
     }
 
-    fn odd<T>(&self, thing: impl Fn(&Misbehaviour) -> Option<T>) -> Option<T> {
-        self.misbehaviour.get().and_then(thing)
+    fn odd<T>(&self, thing: impl Fn(&HostileBehaviour) -> Option<T>) -> Option<T> {
+        self.behaviour.get().and_then(thing)
     }
 
     /// Never returns where the device does not answer this step.
-    async fn come_to(&self, step: Step) {
+    async fn come_to(&self, step: LoginStep) {
         if self.odd(|odd| odd.mute_at) == Some(step) {
             std::future::pending::<()>().await;
         }
@@ -42,7 +43,7 @@ impl Handler for HostileSession {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, russh::Error> {
-        self.come_to(Step::Authentication).await;
+        self.come_to(LoginStep::Authentication).await;
         self.honest.auth_publickey_offered(user, offer).await
     }
 
@@ -56,7 +57,7 @@ impl Handler for HostileSession {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        self.come_to(Step::Session).await;
+        self.come_to(LoginStep::Session).await;
         self.honest.channel_open_session(channel, reply, session).await
     }
 
@@ -66,12 +67,12 @@ impl Handler for HostileSession {
         name: &str,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let misbehaviour = self.misbehaviour.clone();
-        match misbehaviour.get() {
+        let behaviour = self.behaviour.clone();
+        match behaviour.get() {
             Some(odd) if odd.greeting.is_some() || odd.files.is_some() => {
                 let (odd, home) = (odd.clone(), self.honest.settings.home.clone());
                 self.honest
-                    .run(id, session, |channel| files::serve(channel, home, odd))
+                    .run(id, session, |channel| sftp::serve(channel, home, odd))
             }
             _ => self.honest.subsystem_request(id, name, session).await,
         }
@@ -90,12 +91,12 @@ impl Handler for HostileSession {
         if self.honest.settings.service == Service::SftpOnly {
             return session.channel_failure(id);
         }
-        let Some(lie) = self.odd(|odd| odd.script.clone()) else {
+        let Some(fault) = self.odd(|odd| odd.script.clone()) else {
             return self.honest.exec_request(id, command, session).await;
         };
         let shell = exec::spawn(Some(command), &self.honest.settings.home)?;
         self.honest
-            .run(id, session, |channel| script::serve(channel, shell, lie))
+            .run(id, session, |channel| script::serve(channel, shell, fault))
     }
 
     async fn channel_close(&mut self, id: ChannelId, session: &mut Session) -> Result<(), russh::Error> {

@@ -24,13 +24,13 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expect
 }
 
 /// An error of a port, as text.
-pub(crate) fn told(error: impl std::fmt::Display) -> String {
+pub(crate) fn message(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
 /// A relative path that is surely one.
 pub(crate) fn path(text: impl AsRef<[u8]>) -> Result<model::RelativePath, String> {
-    model::RelativePath::new(text.as_ref()).map_err(told)
+    model::RelativePath::new(text.as_ref()).map_err(message)
 }
 
 /// Runs the promises of a suite, one after the other, each in a fresh place; answers with those that were not kept.

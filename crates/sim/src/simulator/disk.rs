@@ -1,7 +1,7 @@
 //! A disk that forgets what was not flushed, and that can be full, read-only, away, or another one.
 
 mod crash;
-mod look;
+mod inspect;
 mod system_calls;
 mod volume;
 
@@ -17,31 +17,31 @@ use rustix::io::Errno;
 
 use super::clock::SimulatedClock;
 use super::power::Power;
-pub use crash::Forgetting;
-pub use look::StoredFile;
-pub use system_calls::{Listing, OpenNode};
+pub use crash::CrashLoss;
+pub use system_calls::FolderEntries;
+pub use volume::StoredFile;
 use volume::{Content, FileChange, Volume};
 
 /// The disk of a simulated collector: volumes, and where they are mounted. Clones are the same disk.
 #[derive(Debug, Clone)]
-pub struct ForgetfulDisk(Arc<Mutex<State>>, SimulatedClock);
+pub struct SimulatedDisk(Arc<Mutex<DiskState>>, SimulatedClock);
 
 #[derive(Debug)]
-struct State {
+struct DiskState {
     power: Power,
     volumes: BTreeMap<u64, Volume>,
     mounts: BTreeMap<PathBuf, u64>,
     /// Handles of an earlier generation are stale: the machine has been off since, or the volume was unmounted.
     generation: u64,
     numbers: u64,
-    tricks: Tricks,
+    faults: DiskFaults,
 }
 
 /// What is wrong with the disk itself.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Tricks {
+pub struct DiskFaults {
     /// The next flush of a file says that it succeeded, and one bit of what it wrote (not of what was there before) is wrong.
-    pub spoils_next_flush: bool,
+    pub corrupts_next_flush: bool,
     /// The next flush of a file fails, and what it should have written counts as written from then on
     /// (Rebello and others: "Can Applications Recover from fsync Failures?", 2020).
     pub fails_next_flush: Option<Errno>,
@@ -52,21 +52,35 @@ pub struct Tricks {
     pub comes_short: bool,
 }
 
+/// An open file or folder.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenNode {
+    volume: u64,
+    inode: u64,
+    generation: u64,
+}
+
+impl OpenNode {
+    fn inode(self) -> u64 {
+        self.inode
+    }
+}
+
 /// Where the store is mounted.
 pub const STORE: &str = "/store";
 
-impl ForgetfulDisk {
+impl SimulatedDisk {
     /// A disk with an empty volume at [`STORE`], beside the root file system.
     pub fn new(clock: SimulatedClock, seed: u64) -> Self {
         let now = clock.now();
         let (root, store) = (Volume::new(1, now), Volume::new(2, now));
-        let state = State {
+        let state = DiskState {
             power: Power::default(),
             volumes: BTreeMap::from([(1, root), (2, store)]),
             mounts: BTreeMap::from([(PathBuf::from("/"), 1), (PathBuf::from(STORE), 2)]),
             generation: 0,
             numbers: seed,
-            tricks: Tricks::default(),
+            faults: DiskFaults::default(),
         };
         let disk = Self(Arc::new(Mutex::new(state)), clock);
         disk.make_mount_point();
@@ -78,17 +92,17 @@ impl ForgetfulDisk {
         if let Some(root) = self.lock().volumes.get_mut(&1) {
             let folder = Content::Folder(volume::FolderContent::default());
             root.make(volume::ROOT, b"store", folder, now).unwrap_or_default();
-            root.forget(&mut Forgetting::Nothing);
+            root.lose_unflushed(&mut CrashLoss::Nothing);
         }
     }
 
     /// Connects the machine to power anew, after what was not flushed is forgotten. Everything that was open is closed.
-    pub fn restart(&self, power: Power, mut forgetting: Forgetting) {
+    pub fn restart(&self, power: Power, mut loss: CrashLoss) {
         let mut state = self.lock();
         state.power = power;
         state.generation += 1;
         for volume in state.volumes.values_mut() {
-            volume.mount_anew(&mut forgetting);
+            volume.mount_anew(&mut loss);
         }
     }
 
@@ -101,12 +115,12 @@ impl ForgetfulDisk {
     }
 
     /// Somebody unmounts the store that has stopped and mounts it again: what was not flushed is forgotten, and everything that was open is closed.
-    pub fn mount_store_anew(&self, mut forgetting: Forgetting) {
+    pub fn mount_store_anew(&self, mut loss: CrashLoss) {
         let mut state = self.lock();
         state.generation += 1;
-        state.tricks.stops_at_folder_flush = None;
+        state.faults.stops_at_folder_flush = None;
         if let Some(volume) = state.volumes.get_mut(&2) {
-            volume.mount_anew(&mut forgetting);
+            volume.mount_anew(&mut loss);
         }
     }
 
@@ -115,12 +129,12 @@ impl ForgetfulDisk {
         let mut state = self.lock();
         state.power = power;
         state.generation += 1;
-        state.volumes.values_mut().for_each(Volume::forget_unreachable);
+        state.volumes.values_mut().for_each(Volume::drop_unreachable);
     }
 
     /// Sets what is wrong with the disk.
-    pub fn play(&self, tricks: Tricks) {
-        self.lock().tricks = tricks;
+    pub fn set_faults(&self, faults: DiskFaults) {
+        self.lock().faults = faults;
     }
 
     /// Bytes that fit on the store; `None`: without end.
@@ -185,18 +199,33 @@ impl ForgetfulDisk {
         self.1.now()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DiskState> {
         self.0.lock()
     }
 }
 
-impl State {
+impl DiskState {
+    fn volume(&mut self, node: OpenNode) -> Result<&mut Volume, Errno> {
+        if self.power.is_off() || node.generation != self.generation {
+            return Err(Errno::IO);
+        }
+        self.volumes.get_mut(&node.volume).ok_or(Errno::STALE)
+    }
+
+    /// As [`Self::volume`], within an effect that the power was there for.
+    pub(super) fn volume_for_effect(&mut self, node: OpenNode) -> Result<&mut Volume, Errno> {
+        if node.generation != self.generation {
+            return Err(Errno::IO);
+        }
+        self.volumes.get_mut(&node.volume).ok_or(Errno::STALE)
+    }
+
     /// Bytes and size of a file reach the disk.
     fn flush(&mut self, volume: u64, inode: u64) -> Result<(), Errno> {
-        let tricks = &mut self.tricks;
-        let (spoils, fails) = (
-            std::mem::take(&mut tricks.spoils_next_flush),
-            tricks.fails_next_flush.take(),
+        let faults = &mut self.faults;
+        let (corrupts, fails) = (
+            std::mem::take(&mut faults.corrupts_next_flush),
+            faults.fails_next_flush.take(),
         );
         let volume = self.volumes.get_mut(&volume).ok_or(Errno::STALE)?;
         if volume.has_stopped {
@@ -215,9 +244,9 @@ impl State {
             change.apply(&mut file.durable);
         }
         match written.and_then(|at| file.durable.get_mut(at)) {
-            Some(byte) if spoils => *byte ^= 0x10,
-            // Nothing was written that could be spoilt: the next time, then.
-            None if spoils => self.tricks.spoils_next_flush = true,
+            Some(byte) if corrupts => *byte ^= 0x10,
+            // Nothing was written that could be damaged: the next time, then.
+            None if corrupts => self.faults.corrupts_next_flush = true,
             _ => {}
         }
         Ok(())
@@ -225,14 +254,14 @@ impl State {
 
     /// The entries of a folder reach the disk.
     fn flush_folder(&mut self, node: OpenNode) -> Result<(), Errno> {
-        let left = self.tricks.stops_at_folder_flush.take();
+        let left = self.faults.stops_at_folder_flush.take();
         let volume = self.volume_for_effect(node)?;
         volume.has_stopped |= left == Some(0);
         if volume.has_stopped {
             return Err(Errno::IO);
         }
         volume.flush_entries(node.inode())?;
-        self.tricks.stops_at_folder_flush = left.map(|left| left - 1);
+        self.faults.stops_at_folder_flush = left.map(|left| left - 1);
         Ok(())
     }
 }

@@ -25,10 +25,10 @@ pub enum Condition {
 
 /// A link to one device. Clones are the same link.
 #[derive(Debug, Clone)]
-pub struct Link(Arc<Mutex<State>>);
+pub struct Link(Arc<Mutex<LinkState>>);
 
 #[derive(Debug)]
-struct State {
+struct LinkState {
     condition: Condition,
     round_trip: Duration,
     bytes_per_second: Option<u64>,
@@ -42,7 +42,7 @@ struct State {
 
 /// What became of something that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Passage {
+pub(super) enum Delivery {
     Arrived,
     Cut,
     Vanished,
@@ -51,7 +51,7 @@ pub(super) enum Passage {
 impl Link {
     /// A link of that round-trip time.
     pub fn new(round_trip: Duration, bytes_per_second: Option<u64>) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(LinkState {
             condition: Condition::Well,
             round_trip,
             bytes_per_second,
@@ -114,7 +114,7 @@ impl Link {
     }
 
     /// One way for some bytes of a connection of that generation.
-    pub(super) async fn carry(&self, generation: u64, bytes: u64, is_answer: bool) -> Passage {
+    pub(super) async fn carry(&self, generation: u64, bytes: u64, is_answer: bool) -> Delivery {
         let wait = {
             let state = self.lock();
             let sending = state
@@ -133,10 +133,10 @@ impl Link {
             }
         }
         match state.condition {
-            _ if state.generation != generation => Passage::Cut,
-            Condition::BlackHole => Passage::Vanished,
-            Condition::HalfOpen | Condition::Silent if is_answer => Passage::Vanished,
-            _ => Passage::Arrived,
+            _ if state.generation != generation => Delivery::Cut,
+            Condition::BlackHole => Delivery::Vanished,
+            Condition::HalfOpen | Condition::Silent if is_answer => Delivery::Vanished,
+            _ => Delivery::Arrived,
         }
     }
 
@@ -144,7 +144,7 @@ impl Link {
         self.lock().round_trip
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.0.lock()
     }
 }

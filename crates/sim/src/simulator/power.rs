@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
-use super::chronicle::Chronicle;
+use super::trace::Trace;
 
 /// Counts what is done to disk, ledger and devices, and stops everything after a given effect. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -16,17 +16,17 @@ pub struct Power(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    state: Mutex<State>,
-    gone: Notify,
+    state: Mutex<PowerState>,
+    off: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PowerState {
     effects: u64,
     cut_after: Option<u64>,
     is_off: bool,
-    trouble: VecDeque<(u64, Errno)>,
-    chronicle: Chronicle,
+    failures: VecDeque<(u64, Errno)>,
+    trace: Trace,
 }
 
 impl Power {
@@ -39,16 +39,16 @@ impl Power {
 
     /// The same, under which the nth effect fails with an error, and does nothing.
     #[must_use]
-    pub fn with_trouble(self, mut trouble: Vec<(u64, Errno)>) -> Self {
-        trouble.sort_by_key(|(at, _)| *at);
-        self.lock().trouble = trouble.into();
+    pub fn with_failures(self, mut failures: Vec<(u64, Errno)>) -> Self {
+        failures.sort_by_key(|(at, _)| *at);
+        self.lock().failures = failures.into();
         self
     }
 
-    /// The same, telling its effects to a chronicle.
+    /// The same, telling its effects to a trace.
     #[must_use]
-    pub fn told_to(self, chronicle: &Chronicle) -> Self {
-        self.lock().chronicle = chronicle.clone();
+    pub fn with_trace(self, trace: &Trace) -> Self {
+        self.lock().trace = trace.clone();
         self
     }
 
@@ -65,9 +65,9 @@ impl Power {
             }
             state.effects += 1;
             let count = state.effects;
-            state.chronicle.note(&what());
-            if let Some((_, errno)) = state.trouble.front().copied().filter(|(at, _)| *at <= count) {
-                state.trouble.pop_front();
+            state.trace.log(&what());
+            if let Some((_, errno)) = state.failures.front().copied().filter(|(at, _)| *at <= count) {
+                state.failures.pop_front();
                 return Err(errno);
             }
         }
@@ -75,7 +75,7 @@ impl Power {
         let mut state = self.lock();
         if state.cut_after.is_some_and(|last| last <= state.effects) {
             state.is_off = true;
-            self.0.gone.notify_waiters();
+            self.0.off.notify_waiters();
             return Err(Errno::IO);
         }
         result
@@ -84,7 +84,7 @@ impl Power {
     /// Cuts the power now.
     pub fn cut(&self) {
         self.lock().is_off = true;
-        self.0.gone.notify_waiters();
+        self.0.off.notify_waiters();
     }
 
     /// Whether it is gone.
@@ -93,10 +93,10 @@ impl Power {
     }
 
     /// Returns when it is gone.
-    pub async fn gone(&self) {
-        let gone = self.0.gone.notified();
+    pub async fn wait_until_off(&self) {
+        let off = self.0.off.notified();
         if !self.is_off() {
-            gone.await;
+            off.await;
         }
     }
 
@@ -107,10 +107,10 @@ impl Power {
 
     /// The last few effects, oldest first.
     pub fn last_effects(&self) -> Vec<String> {
-        self.lock().chronicle.lines()
+        self.lock().trace.lines()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PowerState> {
         self.0.state.lock()
     }
 }

@@ -10,18 +10,16 @@ use engine::placement::{Layout, LayoutPart, NameRule};
 use engine::rules::{DeviceRules, ReleaseRule, Rules};
 use model::{DeviceName, LedgerId, SourcePath};
 
-use super::book::{Book, Naming, original_path, station_name};
 use super::clock::SimulatedClock;
 use super::collector::{Collector, make_store};
 use super::device::{Device, Kind};
-use super::disk::ForgetfulDisk;
+use super::disk::SimulatedDisk;
 use super::ledger::ModelLedger;
 use super::link::Link;
+use super::naming::{Naming, SOURCE, device_name, original_path};
+use super::oracle::Oracle;
 use super::power::Power;
-use super::session::{STALL_TIMEOUT, Station};
-
-/// The one source of every device.
-pub const SOURCE: &str = "/photos";
+use super::session::{Endpoint, STALL_TIMEOUT};
 
 /// How long files settle here.
 pub const SETTLE: Duration = Duration::from_secs(30);
@@ -31,7 +29,7 @@ pub const SETTLE_BLIND: Duration = Duration::from_mins(10);
 
 /// What a world is made of.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct WorldConfig {
     /// The devices.
     pub kinds: Vec<Kind>,
     /// How many collectors work on them, each with a ledger of its own.
@@ -54,7 +52,7 @@ pub struct Plan {
     pub seed: u64,
 }
 
-impl Default for Plan {
+impl Default for WorldConfig {
     fn default() -> Self {
         Self {
             kinds: vec![Kind::Full],
@@ -77,9 +75,9 @@ pub struct World {
     /// The collector's clock, and true time.
     pub clock: SimulatedClock,
     /// The disk that the store is on.
-    pub disk: ForgetfulDisk,
+    pub disk: SimulatedDisk,
     /// What was recorded.
-    pub book: Book,
+    pub oracle: Oracle,
     /// The devices by their number.
     pub fleet: Vec<Device>,
     /// The ways to them.
@@ -90,20 +88,20 @@ pub struct World {
 
 /// A file that somebody holds open, and since when.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldFile {
     inode: u64,
     since: tokio::time::Instant,
 }
 
 impl World {
     /// Makes a world in which nothing was recorded yet. `None` if the store could not be made.
-    pub fn new(plan: &Plan) -> Option<Self> {
+    pub fn new(plan: &WorldConfig) -> Option<Self> {
         let clock = SimulatedClock::new();
-        let disk = ForgetfulDisk::new(clock.clone(), plan.seed);
+        let disk = SimulatedDisk::new(clock.clone(), plan.seed);
         disk.set_store_has_links(plan.has_links);
         disk.set_store_is_divided(plan.is_divided);
         let store = make_store(&disk, &clock).ok()?;
-        let book = Book::new(plan.naming);
+        let oracle = Oracle::new(plan.naming);
         let fleet: Vec<Device> = plan
             .kinds
             .iter()
@@ -113,17 +111,17 @@ impl World {
             .iter()
             .map(|_| Link::new(plan.round_trip, plan.bytes_per_second))
             .collect();
-        let stations: BTreeMap<String, Station> = fleet
+        let endpoints: BTreeMap<String, Endpoint> = fleet
             .iter()
             .zip(&links)
             .enumerate()
             .map(|(number, (device, link))| {
-                let station = Station {
+                let endpoint = Endpoint {
                     number,
                     device: device.clone(),
                     link: link.clone(),
                 };
-                (station_name(number), station)
+                (device_name(number), endpoint)
             })
             .collect();
         let rules = (0..fleet.len())
@@ -135,9 +133,9 @@ impl World {
                 disk: disk.clone(),
                 store: store.clone(),
                 clock: clock.clone(),
-                stations: stations.clone(),
+                endpoints: endpoints.clone(),
                 rules: rules.clone(),
-                book: book.clone(),
+                oracle: oracle.clone(),
                 min_free: 0,
                 bounds: plan.bounds,
                 stops_with_connection: plan.stops_with_connection,
@@ -147,7 +145,7 @@ impl World {
         Some(Self {
             clock,
             disk,
-            book,
+            oracle,
             fleet,
             links,
             collectors,
@@ -161,12 +159,12 @@ impl World {
         };
         let mut device = device.lock();
         if device.record(path.as_bytes(), bytes) {
-            self.book
-                .finished(number, path.as_bytes(), &Arc::new(bytes.to_vec()));
+            self.oracle
+                .record_finished(number, path.as_bytes(), &Arc::new(bytes.to_vec()));
         }
     }
 
-    /// Writes a file on a device, in place where it is there; nothing is noted in the book.
+    /// Writes a file on a device, in place where it is there; nothing is noted in the oracle.
     pub fn write(&self, number: usize, path: &str, bytes: &[u8]) {
         let Some(device) = self.fleet.get(number) else {
             return;
@@ -197,29 +195,29 @@ impl World {
         let before = device.node(inode).map(|file| Arc::clone(&file.bytes));
         device.append(inode, bytes);
         if let (Some(before), Some(after)) = (before, device.close(inode)) {
-            self.book.destroyed(number, &before);
-            self.book.finished(number, &original_path(&path), &after);
+            self.oracle.record_destroyed(number, &before);
+            self.oracle.record_finished(number, &original_path(&path), &after);
         }
         true
     }
 
     /// Opens a file for writing that is withdrawn on a device. `None` if there is none.
-    pub fn hold_withdrawn(&self, number: usize) -> Option<Held> {
+    pub fn hold_withdrawn(&self, number: usize) -> Option<HeldFile> {
         let path = self.withdrawn(number)?;
         let mut device = self.fleet.get(number)?.lock();
         let inode = device.open(&path)?;
         let since = tokio::time::Instant::now();
-        Some(Held { inode, since })
+        Some(HeldFile { inode, since })
     }
 
     /// Whether a file that is held has been removed, although the device looked at it after it was opened.
-    pub fn was_taken_while_held(&self, number: usize, held: &Held) -> bool {
+    pub fn was_taken_while_held(&self, number: usize, held: &HeldFile) -> bool {
         let Some(device) = self.fleet.get(number) else {
             return false;
         };
         let device = device.lock();
-        let looked_at = device.node(held.inode).and_then(|file| file.looked_at);
-        !device.is_named(held.inode) && looked_at.is_some_and(|looked_at| looked_at > held.since)
+        let inspected_at = device.node(held.inode).and_then(|file| file.inspected_at);
+        !device.is_named(held.inode) && inspected_at.is_some_and(|inspected_at| inspected_at > held.since)
     }
 
     fn withdrawn(&self, number: usize) -> Option<Vec<u8>> {
@@ -250,16 +248,16 @@ impl World {
 
     /// The checks that hold at every moment, in particular after every cut.
     pub fn check(&self) {
-        self.book.check_no_loss(&self.fleet, &self.disk);
-        self.book.check_store(&self.disk);
+        self.oracle.check_no_loss(&self.fleet, &self.disk);
+        self.oracle.check_store(&self.disk);
         for collector in &self.collectors {
-            self.book.check_ledger(&collector.ledger.content(), &self.disk);
+            self.oracle.check_ledger(&collector.ledger.content(), &self.disk);
         }
     }
 
     /// The check that holds once faults are over and passes were made.
     pub fn check_progress(&self) {
-        self.book.check_progress(&self.fleet, &self.disk);
+        self.oracle.check_progress(&self.fleet, &self.disk);
     }
 
     /// Connects the machine to that power, as after a kill: nothing is forgotten yet.
@@ -278,7 +276,7 @@ fn rules(number: usize, naming: Naming) -> Option<DeviceRules> {
         Naming::Together => vec![LayoutPart::Path],
     };
     Some(DeviceRules {
-        name: DeviceName::new(station_name(number)).ok()?,
+        name: DeviceName::new(device_name(number)).ok()?,
         sources: vec![SourcePath::new(SOURCE).ok()?],
         rules: Rules {
             settle: SETTLE,

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use sim::simulator::clock::SimulatedClock;
-use sim::simulator::conformance::disk::{Place, check};
-use sim::simulator::disk::{ForgetfulDisk, STORE};
+use sim::simulator::conformance::disk::{DiskFixture, check};
+use sim::simulator::disk::{STORE, SimulatedDisk};
 use storage::SystemDisk;
 use tempfile::TempDir;
 
@@ -13,8 +13,8 @@ use crate::{assert_kept, in_simulated_time};
 #[test]
 fn the_disk_that_forgets_answers_like_a_disk() {
     let broken = in_simulated_time(async {
-        check(|| Place {
-            disk: Arc::new(ForgetfulDisk::new(SimulatedClock::new(), 1)),
+        check(|| DiskFixture {
+            disk: Arc::new(SimulatedDisk::new(SimulatedClock::new(), 1)),
             folder: PathBuf::from(STORE),
         })
         .await
@@ -29,7 +29,7 @@ fn the_system_answers_like_a_disk() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().to_owned();
         folders.lock().unwrap().push(folder);
-        Place {
+        DiskFixture {
             disk: Arc::new(SystemDisk::default()),
             folder: path,
         }

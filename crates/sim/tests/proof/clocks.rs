@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use sim::simulator::device::Kind;
 use sim::simulator::power::Power;
-use sim::simulator::world::{Plan, SETTLE_BLIND, World};
+use sim::simulator::world::{SETTLE_BLIND, World, WorldConfig};
 use tokio::time::sleep;
 
-use crate::{assert_swept, story};
+use crate::{assert_swept, simulate};
 
 #[test]
 fn a_file_has_rested_between_two_surveys_for_as_long_as_time_has_passed_however_the_clock_is_set() {
     for hours in [-2, 2] {
-        story(async {
-            let plan = Plan {
+        simulate(async {
+            let plan = WorldConfig {
                 kinds: vec![Kind::SftpOnly],
-                ..Plan::default()
+                ..WorldConfig::default()
             };
             let world = World::new(&plan).unwrap();
             let power = Power::default();
@@ -33,7 +33,7 @@ fn a_file_has_rested_between_two_surveys_for_as_long_as_time_has_passed_however_
             sleep(SETTLE_BLIND).await;
             assert_swept(&world.collectors[0].sweep(&power).await);
             world.check_progress();
-            assert_eq!(world.book.breaches(), [""; 0], "clock set by {hours} h");
+            assert_eq!(world.oracle.breaches(), [""; 0], "clock set by {hours} h");
         });
     }
 }

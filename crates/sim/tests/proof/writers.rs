@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 use sim::simulator::device::Kind;
-use sim::simulator::dice::Dice;
 use sim::simulator::power::Power;
-use sim::simulator::world::{Plan, SETTLE_BLIND, World};
+use sim::simulator::rng::Rng;
+use sim::simulator::world::{SETTLE_BLIND, World, WorldConfig};
 use tokio::time::sleep;
 
-use crate::{assert_swept, story};
+use crate::{assert_swept, simulate};
 
 /// Whether a file was removed that somebody held open, from so long after it was withdrawn; `None` if it was
 /// not there any more.
 async fn held(kind: Kind, delay: Duration) -> Option<bool> {
-    let plan = Plan {
+    let plan = WorldConfig {
         kinds: vec![kind],
-        ..Plan::default()
+        ..WorldConfig::default()
     };
     let world = World::new(&plan).unwrap();
     let power = Power::default();
     world.next_process(&power);
-    world.record(0, "day/large", &Dice::new(1).bytes(9000));
+    world.record(0, "day/large", &Rng::new(1).bytes(9000));
     sleep(SETTLE_BLIND * 2).await;
     let holder = async {
         let mut waited = 0;
@@ -43,7 +43,7 @@ fn a_withdrawn_file_that_somebody_holds_open_is_never_released() {
     for kind in [Kind::Full, Kind::NoPerl] {
         let mut moments = 0;
         for delay in 0.. {
-            let Some(was_taken) = story(held(kind, Duration::from_millis(delay))) else {
+            let Some(was_taken) = simulate(held(kind, Duration::from_millis(delay))) else {
                 break;
             };
             assert!(
@@ -58,14 +58,14 @@ fn a_withdrawn_file_that_somebody_holds_open_is_never_released() {
 
 /// What came of a write so long after a file was withdrawn: `None` if it lay there no more.
 async fn written(kind: Kind, delay: Duration) -> Option<u64> {
-    let plan = Plan {
+    let plan = WorldConfig {
         kinds: vec![kind],
-        ..Plan::default()
+        ..WorldConfig::default()
     };
     let world = World::new(&plan).unwrap();
     let power = Power::default();
     world.next_process(&power);
-    world.record(0, "day/large", &Dice::new(1).bytes(9000));
+    world.record(0, "day/large", &Rng::new(1).bytes(9000));
     // Where no clock tells, a file must be seen twice.
     if kind == Kind::SftpOnly {
         assert_swept(&world.collectors[0].sweep(&power).await);
@@ -90,12 +90,12 @@ async fn written(kind: Kind, delay: Duration) -> Option<u64> {
     }
     world.check();
     world.check_progress();
-    let breaches = world.book.breaches();
+    let breaches = world.oracle.breaches();
     assert!(
         breaches.is_empty(),
         "{kind:?}, written after {delay:?}: {breaches:?}"
     );
-    was_there.then(|| world.book.counts().written_too_late)
+    was_there.then(|| world.oracle.counts().written_too_late)
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn what_is_written_to_a_withdrawn_file_at_any_moment_is_gathered_unless_it_came_
     for kind in [Kind::Full, Kind::NoPerl, Kind::Blind, Kind::SftpOnly] {
         let (mut moments, mut too_late) = (0, 0);
         for delay in 0.. {
-            let Some(excused) = story(written(kind, Duration::from_millis(delay))) else {
+            let Some(excused) = simulate(written(kind, Duration::from_millis(delay))) else {
                 break;
             };
             (moments, too_late) = (moments + 1, too_late + excused);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sim::{DemoDevice, DemoFleet, DemoPlan, MadeFile, Role};
 
-use crate::field::{openssh, output, stderr, stdout, until};
+use crate::testbed::{openssh, output, stderr, stdout, until};
 
 fn small() -> DemoPlan {
     DemoPlan {

@@ -12,13 +12,13 @@ use model::{Digest, FailureClass, RelativePath, SourcePath};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Checked, ensure, path, same, told};
+use super::{Checked, ensure, message, path, same};
 
 /// Looks at a file that is to be closed any moment.
 const MAX_LOOKS: usize = 100;
 
 /// A device with an empty source, and a session with it.
-pub trait Place {
+pub trait DeviceFixture {
     /// The implementation.
     type Session: Session;
 
@@ -31,7 +31,7 @@ pub trait Place {
     /// Writes a file as a camera does, with the folders above it; one that is there is written anew, in place.
     fn write(&self, path: &str, bytes: &[u8]);
 
-    /// Holds a file open for writing until [`Place::let_go`].
+    /// Holds a file open for writing until [`DeviceFixture::let_go`].
     fn hold(&self, path: &str);
 
     /// Closes what is held open.
@@ -45,7 +45,7 @@ pub trait Place {
 }
 
 /// Every promise of the port, each with a fresh device.
-pub async fn check<P: Place>(fresh: impl AsyncFn() -> P) -> Vec<String> {
+pub async fn check<P: DeviceFixture>(fresh: impl AsyncFn() -> P) -> Vec<String> {
     crate::hold_to!(
         fresh().await,
         a_survey_tells_what_is_there,
@@ -75,14 +75,14 @@ fn step(from: &str, to: &str) -> Result<Move, String> {
 }
 
 /// What there is now: the first listing of a session may be of the moment at which it began.
-async fn survey<P: Place>(place: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
-    list(place).await?;
-    let is_early = place.session().has_early_listing(place.source());
+async fn survey<P: DeviceFixture>(fixture: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
+    list(fixture).await?;
+    let is_early = fixture.session().has_early_listing(fixture.source());
     same("whether a second listing may be an early one", &is_early, &false)?;
-    list(place).await
+    list(fixture).await
 }
 
-async fn list<P: Place>(place: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
+async fn list<P: DeviceFixture>(fixture: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
     let (sender, mut receiver) = mpsc::channel(1);
     let collecting = async {
         let mut items = Vec::new();
@@ -91,8 +91,8 @@ async fn list<P: Place>(place: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
         }
         items
     };
-    let (outcome, items) = tokio::join!(place.session().survey(place.source(), sender), collecting);
-    same("how it ended", &outcome.map_err(told)?, &ListingEnd::Whole)?;
+    let (outcome, items) = tokio::join!(fixture.session().survey(fixture.source(), sender), collecting);
+    same("how it ended", &outcome.map_err(message)?, &ListingEnd::Whole)?;
     let mut entries = BTreeMap::new();
     for item in items {
         match item {
@@ -103,44 +103,44 @@ async fn list<P: Place>(place: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
     Ok(entries)
 }
 
-async fn inspect<P: Place>(place: &P, name: &str) -> Result<Result<Inspection, FileFault>, String> {
-    let found = place
+async fn inspect<P: DeviceFixture>(fixture: &P, name: &str) -> Result<Result<Inspection, FileFault>, String> {
+    let found = fixture
         .session()
-        .inspect(place.source(), &[path(name)?])
+        .inspect(fixture.source(), &[path(name)?])
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     found.into_iter().next().ok_or_else(|| "no answer".to_owned())
 }
 
-async fn look<P: Place>(place: &P, name: &str) -> Result<Inspection, String> {
-    inspect(place, name).await?.map_err(told)
+async fn look<P: DeviceFixture>(fixture: &P, name: &str) -> Result<Inspection, String> {
+    inspect(fixture, name).await?.map_err(message)
 }
 
-async fn rename<P: Place>(place: &P, moves: &[Move]) -> Result<Vec<Option<FileFaultKind>>, String> {
-    let answers = place
+async fn rename<P: DeviceFixture>(fixture: &P, moves: &[Move]) -> Result<Vec<Option<FileFaultKind>>, String> {
+    let answers = fixture
         .session()
-        .rename(place.source(), moves)
+        .rename(fixture.source(), moves)
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     Ok(answers
         .into_iter()
         .map(|answer| answer.err().map(|fault| fault.kind))
         .collect())
 }
 
-async fn fetch<P: Place>(
-    place: &P,
+async fn fetch<P: DeviceFixture>(
+    fixture: &P,
     name: &str,
     offset: u64,
     expected: u64,
 ) -> Result<(Result<u64, FileFaultKind>, Vec<u8>), String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let name = path(name)?;
-    let fetching = place
+    let fetching = fixture
         .session()
-        .fetch(place.source(), &name, offset, expected, sender);
+        .fetch(fixture.source(), &name, offset, expected, sender);
     let (outcome, bytes) = tokio::join!(fetching, collect(receiver));
-    Ok((outcome.map_err(told)?.map_err(|fault| fault.kind), bytes))
+    Ok((outcome.map_err(message)?.map_err(|fault| fault.kind), bytes))
 }
 
 async fn collect(mut chunks: mpsc::UnboundedReceiver<Chunk>) -> Vec<u8> {
@@ -151,10 +151,10 @@ async fn collect(mut chunks: mpsc::UnboundedReceiver<Chunk>) -> Vec<u8> {
     bytes
 }
 
-async fn a_survey_tells_what_is_there<P: Place>(place: &P) -> Checked {
-    place.write("a", b"12345");
-    place.write("day/with 'quotes' and \nlines", b"");
-    let entries = survey(place).await?;
+async fn a_survey_tells_what_is_there<P: DeviceFixture>(fixture: &P) -> Checked {
+    fixture.write("a", b"12345");
+    fixture.write("day/with 'quotes' and \nlines", b"");
+    let entries = survey(fixture).await?;
     let kinds: Vec<(Vec<u8>, EntryKind)> = entries
         .iter()
         .map(|(name, entry)| (name.clone(), entry.kind))
@@ -171,71 +171,73 @@ async fn a_survey_tells_what_is_there<P: Place>(place: &P) -> Checked {
         .map(|entry| entry.identity.size)
         .collect();
     same("sizes", &sizes, &vec![5, 0])?;
-    let abilities = place.session().abilities();
+    let abilities = fixture.session().abilities();
     let complete = entries
         .get(b"a".as_slice())
         .is_some_and(|entry| entry.identity.is_complete());
     same("complete identity", &complete, &abilities.complete_identities)
 }
 
-async fn a_missing_source_fails_and_the_session_goes_on<P: Place>(place: &P) -> Checked {
-    place.write("a", b"12345");
-    let missing = SourcePath::new(format!("{}-missing", place.source())).map_err(told)?;
+async fn a_missing_source_fails_and_the_session_goes_on<P: DeviceFixture>(fixture: &P) -> Checked {
+    fixture.write("a", b"12345");
+    let missing = SourcePath::new(format!("{}-missing", fixture.source())).map_err(message)?;
     let (sender, _receiver) = mpsc::channel(1);
-    let listed = place.session().survey(&missing, sender).await;
+    let listed = fixture.session().survey(&missing, sender).await;
     let class = listed.err().map(|failure| failure.class);
     same("how it ended", &class, &Some(FailureClass::SourceMissing))?;
-    same("files of the other", &survey(place).await?.len(), &1)
+    same("files of the other", &survey(fixture).await?.len(), &1)
 }
 
-async fn a_rename_moves_a_file_and_makes_its_folders<P: Place>(place: &P) -> Checked {
-    place.write("a", b"first");
-    place.write("b", b"second");
+async fn a_rename_moves_a_file_and_makes_its_folders<P: DeviceFixture>(fixture: &P) -> Checked {
+    fixture.write("a", b"first");
+    fixture.write("b", b"second");
     let moves = [
         step("a", "x/y/a")?,
         step("missing", "x/y/missing")?,
         step("b", "x/b")?,
     ];
-    let faults = rename(place, &moves).await?;
+    let faults = rename(fixture, &moves).await?;
     same("faults", &faults, &vec![None, Some(FileFaultKind::Missing), None])?;
-    same("the old name", &place.read("a"), &None)?;
-    same("the new name", &place.read("x/y/a"), &Some(b"first".to_vec()))?;
-    same("another", &place.read("x/b"), &Some(b"second".to_vec()))
+    same("the old name", &fixture.read("a"), &None)?;
+    same("the new name", &fixture.read("x/y/a"), &Some(b"first".to_vec()))?;
+    same("another", &fixture.read("x/b"), &Some(b"second".to_vec()))
 }
 
-async fn a_rename_leaves_everything_of_an_identity_but_the_time_of_change<P: Place>(place: &P) -> Checked {
-    place.write("a", b"first");
-    let before = look(place, "a").await?.identity;
-    place.wait().await;
-    rename(place, &[step("a", "x/a")?]).await?;
-    let after = look(place, "x/a").await?.identity;
+async fn a_rename_leaves_everything_of_an_identity_but_the_time_of_change<P: DeviceFixture>(
+    fixture: &P,
+) -> Checked {
+    fixture.write("a", b"first");
+    let before = look(fixture, "a").await?.identity;
+    fixture.wait().await;
+    rename(fixture, &[step("a", "x/a")?]).await?;
+    let after = look(fixture, "x/a").await?.identity;
     ensure(before.is_renamed(&after), || {
         format!("{before:?} became {after:?}")
     })?;
-    let missing = inspect(place, "a").await?.err().map(|fault| fault.kind);
+    let missing = inspect(fixture, "a").await?.err().map(|fault| fault.kind);
     same("the old name", &missing, &Some(FileFaultKind::Missing))
 }
 
-async fn every_write_shows_in_the_identity<P: Place>(place: &P) -> Checked {
-    place.write("a", b"first");
-    let before = look(place, "a").await?.identity;
+async fn every_write_shows_in_the_identity<P: DeviceFixture>(fixture: &P) -> Checked {
+    fixture.write("a", b"first");
+    let before = look(fixture, "a").await?.identity;
     same(
         "identity of what nobody wrote to",
-        &look(place, "a").await?.identity,
+        &look(fixture, "a").await?.identity,
         &before,
     )?;
-    place.wait().await;
-    place.write("a", b"other");
-    ensure(look(place, "a").await?.identity != before, || {
+    fixture.wait().await;
+    fixture.write("a", b"other");
+    ensure(look(fixture, "a").await?.identity != before, || {
         "a write of the same size does not show".to_owned()
     })
 }
 
-async fn a_file_that_is_held_open_is_told_as_open<P: Place>(place: &P) -> Checked {
-    place.write("a", b"first");
-    place.write("b", b"second");
+async fn a_file_that_is_held_open_is_told_as_open<P: DeviceFixture>(fixture: &P) -> Checked {
+    fixture.write("a", b"first");
+    fixture.write("b", b"second");
     // Not the first listing of the session, which may be of the moment at which it began.
-    let files = survey(place).await?;
+    let files = survey(fixture).await?;
     let files = files.values().filter(|entry| entry.kind == EntryKind::File);
     let check = files.filter_map(|entry| entry.openness.check()).min();
     let (shut, open, listed) = match check {
@@ -244,14 +246,14 @@ async fn a_file_that_is_held_open_is_told_as_open<P: Place>(place: &P) -> Checke
         Some(WriterCheck::Blind) => (Openness::Unknown, Openness::Unknown, Openness::Unknown),
         None => return Err("the device does not say how it proves that nobody writes".to_owned()),
     };
-    becomes(place, "a", shut).await?;
-    place.hold("a");
-    same("while it is held", &look(place, "a").await?.openness, &open)?;
-    becomes(place, "b", shut).await?;
-    let entries = survey(place).await?;
+    becomes(fixture, "a", shut).await?;
+    fixture.hold("a");
+    same("while it is held", &look(fixture, "a").await?.openness, &open)?;
+    becomes(fixture, "b", shut).await?;
+    let entries = survey(fixture).await?;
     let told_open = entries.get(b"a".as_slice()).map(|entry| entry.openness);
     same("in a survey", &told_open, &Some(listed))?;
-    let moved = rename(place, &[step("a", "x/a")?]).await?;
+    let moved = rename(fixture, &[step("a", "x/a")?]).await?;
     let name = if check == Some(WriterCheck::Leases) {
         same("a rename of it", &moved, &vec![Some(FileFaultKind::Open)])?;
         "a"
@@ -261,65 +263,65 @@ async fn a_file_that_is_held_open_is_told_as_open<P: Place>(place: &P) -> Checke
     };
     same(
         "after it was to be renamed",
-        &look(place, name).await?.openness,
+        &look(fixture, name).await?.openness,
         &open,
     )?;
-    place.let_go();
-    becomes(place, name, shut).await
+    fixture.let_go();
+    becomes(fixture, name, shut).await
 }
 
 /// A process that has just been started may have a file open for a moment that its parent had open.
-async fn becomes<P: Place>(place: &P, name: &str, expected: Openness) -> Checked {
+async fn becomes<P: DeviceFixture>(fixture: &P, name: &str, expected: Openness) -> Checked {
     for _ in 0..MAX_LOOKS {
-        if look(place, name).await?.openness == expected {
+        if look(fixture, name).await?.openness == expected {
             return Ok(());
         }
-        place.wait().await;
+        fixture.wait().await;
     }
-    same(name, &look(place, name).await?.openness, &expected)
+    same(name, &look(fixture, name).await?.openness, &expected)
 }
 
-async fn a_file_comes_whole_or_from_an_offset<P: Place>(place: &P) -> Checked {
-    let bytes = crate::simulator::dice::Dice::new(1).bytes(100_000);
-    place.write("large", &bytes);
-    place.write("empty", b"");
+async fn a_file_comes_whole_or_from_an_offset<P: DeviceFixture>(fixture: &P) -> Checked {
+    let bytes = crate::simulator::rng::Rng::new(1).bytes(100_000);
+    fixture.write("large", &bytes);
+    fixture.write("empty", b"");
     let rest = bytes.get(70_000..).unwrap_or_default().to_vec();
     same(
         "the whole",
-        &fetch(place, "large", 0, 100_000).await?,
+        &fetch(fixture, "large", 0, 100_000).await?,
         &(Ok(100_000), bytes),
     )?;
     same(
         "the rest",
-        &fetch(place, "large", 70_000, 100_000).await?,
+        &fetch(fixture, "large", 70_000, 100_000).await?,
         &(Ok(30_000), rest),
     )?;
     same(
         "nothing",
-        &fetch(place, "empty", 0, 0).await?,
+        &fetch(fixture, "empty", 0, 0).await?,
         &(Ok(0), Vec::new()),
     )
 }
 
-async fn what_has_grown_shrunk_or_gone_is_told<P: Place>(place: &P) -> Checked {
-    place.write("a", b"12345");
-    let (outcome, bytes) = fetch(place, "a", 0, 3).await?;
+async fn what_has_grown_shrunk_or_gone_is_told<P: DeviceFixture>(fixture: &P) -> Checked {
+    fixture.write("a", b"12345");
+    let (outcome, bytes) = fetch(fixture, "a", 0, 3).await?;
     same("grown", &outcome, &Err(FileFaultKind::Grown))?;
     ensure(bytes.len() <= 3, || format!("{} bytes came of 3", bytes.len()))?;
     same(
         "shrunk",
-        &fetch(place, "a", 0, 9).await?,
+        &fetch(fixture, "a", 0, 9).await?,
         &(Ok(5), b"12345".to_vec()),
     )?;
     same(
         "gone",
-        &fetch(place, "missing", 0, 9).await?.0,
+        &fetch(fixture, "missing", 0, 9).await?.0,
         &Err(FileFaultKind::Missing),
     )
 }
 
-async fn files_come_together_in_their_order<P: Place>(place: &P) -> Checked {
-    if !place.session().abilities().reads_together {
+async fn files_come_together_in_their_order<P: DeviceFixture>(fixture: &P) -> Checked {
+    if !fixture.session().abilities().reads_together {
         return Ok(());
     }
     let files: Vec<(String, Vec<u8>)> = (0..20_u8)
@@ -332,7 +334,7 @@ async fn files_come_together_in_their_order<P: Place>(place: &P) -> Checked {
         .collect();
     let (mut wanted, mut coming) = (Vec::new(), Vec::new());
     for (name, bytes) in &files {
-        place.write(name, bytes);
+        fixture.write(name, bytes);
         let ((chunks, receiver), (outcome, outcomes)) = (mpsc::unbounded_channel(), oneshot::channel());
         wanted.push(SmallFileRequest {
             path: path(name)?,
@@ -342,18 +344,18 @@ async fn files_come_together_in_their_order<P: Place>(place: &P) -> Checked {
         });
         coming.push((receiver, outcomes));
     }
-    place
+    fixture
         .session()
-        .fetch_together(place.source(), wanted)
+        .fetch_together(fixture.source(), wanted)
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     for ((name, bytes), (receiver, outcome)) in files.iter().zip(coming) {
         // One that is passed over is read by itself; nothing of it may have come.
         let came = collect(receiver).await;
         match outcome.await {
             Ok(outcome) => same(
                 name,
-                &(outcome.map_err(told)?, came),
+                &(outcome.map_err(message)?, came),
                 &(size(bytes), bytes.clone()),
             )?,
             Err(_) => same(name, &came, &Vec::new())?,
@@ -365,13 +367,13 @@ async fn files_come_together_in_their_order<P: Place>(place: &P) -> Checked {
 /// Offsets of digests are multiples of this.
 const PART: usize = 1 << 20;
 
-async fn the_device_digests_its_own_bytes<P: Place>(place: &P) -> Checked {
-    if !place.session().abilities().digests {
+async fn the_device_digests_its_own_bytes<P: DeviceFixture>(fixture: &P) -> Checked {
+    if !fixture.session().abilities().digests {
         return Ok(());
     }
-    let bytes = crate::simulator::dice::Dice::new(2).bytes(PART + 10);
-    place.write("a", &bytes);
-    place.write("empty", b"");
+    let bytes = crate::simulator::rng::Rng::new(2).bytes(PART + 10);
+    fixture.write("a", &bytes);
+    fixture.write("empty", b"");
     let request = |name: &str, offset: u64, length: Option<u64>| -> Result<DigestRequest, String> {
         Ok(DigestRequest {
             path: path(name)?,
@@ -387,11 +389,11 @@ async fn the_device_digests_its_own_bytes<P: Place>(place: &P) -> Checked {
         request("empty", 0, None)?,
         request("missing", 0, None)?,
     ];
-    let found = place
+    let found = fixture
         .session()
-        .digest(place.source(), &requests)
+        .digest(fixture.source(), &requests)
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     let digest = |bytes: &[u8]| Some(Digest::from_bytes(Sha256::digest(bytes).into()));
     same(
         "digests",
@@ -400,34 +402,36 @@ async fn the_device_digests_its_own_bytes<P: Place>(place: &P) -> Checked {
     )
 }
 
-async fn what_is_removed_is_gone_and_what_is_missing_counts_as_removed<P: Place>(place: &P) -> Checked {
-    place.write("x/a", b"first");
-    place.write("x/b", b"second");
+async fn what_is_removed_is_gone_and_what_is_missing_counts_as_removed<P: DeviceFixture>(
+    fixture: &P,
+) -> Checked {
+    fixture.write("x/a", b"first");
+    fixture.write("x/b", b"second");
     let names: Vec<RelativePath> = vec![path("x/a")?, path("x/missing")?];
-    let answers = place
+    let answers = fixture
         .session()
-        .remove(place.source(), &names, &[])
+        .remove(fixture.source(), &names, &[])
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     ensure(answers.len() == 2 && answers.iter().all(Result::is_ok), || {
         format!("{answers:?}")
     })?;
-    same("what was removed", &place.read("x/a"), &None)?;
-    same("another", &place.read("x/b"), &Some(b"second".to_vec()))
+    same("what was removed", &fixture.read("x/a"), &None)?;
+    same("another", &fixture.read("x/b"), &Some(b"second".to_vec()))
 }
 
-async fn only_empty_folders_are_removed<P: Place>(place: &P) -> Checked {
-    place.write("x/y/a", b"first");
-    place.write("z/b", b"second");
+async fn only_empty_folders_are_removed<P: DeviceFixture>(fixture: &P) -> Checked {
+    fixture.write("x/y/a", b"first");
+    fixture.write("z/b", b"second");
     let folders = [path("x/y")?, path("x")?, path("z")?, path("missing")?];
-    place
+    fixture
         .session()
-        .remove(place.source(), &[path("x/y/a")?], &folders)
+        .remove(fixture.source(), &[path("x/y/a")?], &folders)
         .await
-        .map_err(told)?;
-    let left: Vec<Vec<u8>> = survey(place).await?.into_keys().collect();
+        .map_err(message)?;
+    let left: Vec<Vec<u8>> = survey(fixture).await?.into_keys().collect();
     same("what is left", &left, &vec![b"z".to_vec(), b"z/b".to_vec()])
 }
 
 /// How long a step of a device's clock may take, for those that wait in real time.
-pub const STEP_OF_A_CLOCK: Duration = Duration::from_millis(1100);
+pub const CLOCK_STEP: Duration = Duration::from_millis(1100);

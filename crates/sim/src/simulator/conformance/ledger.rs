@@ -11,10 +11,10 @@ use model::{
     BatchId, DeviceName, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp,
 };
 
-use super::{Checked, ensure, path, same, told};
+use super::{Checked, ensure, message, path, same};
 
 /// A place that holds one ledger from process to process.
-pub trait Place {
+pub trait LedgerFixture {
     /// The implementation.
     type Ledger: Ledger;
 
@@ -23,7 +23,7 @@ pub trait Place {
 }
 
 /// Every promise of the port, each in a fresh place.
-pub async fn check<P: Place>(fresh: impl Fn() -> P) -> Vec<String> {
+pub async fn check<P: LedgerFixture>(fresh: impl Fn() -> P) -> Vec<String> {
     crate::hold_to!(
         fresh(),
         what_is_recorded_is_remembered_in_the_order_asked_for,
@@ -42,11 +42,11 @@ pub async fn check<P: Place>(fresh: impl Fn() -> P) -> Vec<String> {
 }
 
 fn device(name: &str) -> Result<DeviceName, String> {
-    DeviceName::new(name).map_err(told)
+    DeviceName::new(name).map_err(message)
 }
 
 fn source(text: &str) -> Result<SourcePath, String> {
-    SourcePath::new(text).map_err(told)
+    SourcePath::new(text).map_err(message)
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -80,11 +80,11 @@ fn record(row: RowId, name: &str, size: u64) -> Result<Record, String> {
 }
 
 async fn begin(ledger: &impl Ledger) -> Result<RowId, String> {
-    ledger.begin_pass(&device("bee")?, at(0)).await.map_err(told)
+    ledger.begin_pass(&device("bee")?, at(0)).await.map_err(message)
 }
 
-async fn what_is_recorded_is_remembered_in_the_order_asked_for<P: Place>(place: &P) -> Checked {
-    let ledger = place.open();
+async fn what_is_recorded_is_remembered_in_the_order_asked_for<P: LedgerFixture>(fixture: &P) -> Checked {
+    let ledger = fixture.open();
     let pass = begin(&ledger).await?;
     let odd = path(b"\xff'\n\x01")?;
     let second = Record {
@@ -94,13 +94,13 @@ async fn what_is_recorded_is_remembered_in_the_order_asked_for<P: Place>(place: 
     let rows = ledger
         .record(vec![record(pass, "a", 10)?, second])
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     same("rows", &rows.len(), &2)?;
     let asked = [odd, path("missing")?, path("a")?];
     let found = ledger
         .known_files(&device("bee")?, &source("/photos")?, &asked)
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     let found_rows: Vec<Option<RowId>> = found
         .iter()
         .map(|known| known.as_ref().map(|known| known.row))
@@ -121,20 +121,23 @@ async fn what_is_recorded_is_remembered_in_the_order_asked_for<P: Place>(place: 
     same("state", &first.state, &FileState::Stored)
 }
 
-async fn of_several_rows_of_a_path_the_newest_is_remembered<P: Place>(place: &P) -> Checked {
-    let ledger = place.open();
+async fn of_several_rows_of_a_path_the_newest_is_remembered<P: LedgerFixture>(fixture: &P) -> Checked {
+    let ledger = fixture.open();
     let pass = begin(&ledger).await?;
-    ledger.record(vec![record(pass, "a", 10)?]).await.map_err(told)?;
+    ledger
+        .record(vec![record(pass, "a", 10)?])
+        .await
+        .map_err(message)?;
     // The collector's clock may have been set back: the order of recording counts, not the time.
     let again = Record {
         at: at(-1000),
         ..record(pass, "a", 11)?
     };
-    ledger.record(vec![again]).await.map_err(told)?;
+    ledger.record(vec![again]).await.map_err(message)?;
     let found = ledger
         .known_files(&device("bee")?, &source("/photos")?, &[path("a")?])
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     let size = found
         .into_iter()
         .flatten()
@@ -143,20 +146,23 @@ async fn of_several_rows_of_a_path_the_newest_is_remembered<P: Place>(place: &P)
     same("size", &size, &Some(11))
 }
 
-async fn devices_and_sources_share_nothing<P: Place>(place: &P) -> Checked {
-    let ledger = place.open();
+async fn devices_and_sources_share_nothing<P: LedgerFixture>(fixture: &P) -> Checked {
+    let ledger = fixture.open();
     let pass = begin(&ledger).await?;
-    ledger.record(vec![record(pass, "a", 10)?]).await.map_err(told)?;
+    ledger
+        .record(vec![record(pass, "a", 10)?])
+        .await
+        .map_err(message)?;
     for (name, folder) in [("wasp", "/photos"), ("bee", "/videos")] {
         let (name, folder) = (device(name)?, source(folder)?);
         let found = ledger
             .known_files(&name, &folder, &[path("a")?])
             .await
-            .map_err(told)?;
+            .map_err(message)?;
         ensure(found == [None], || {
             format!("{name:?} {folder:?} remembers {found:?}")
         })?;
-        let withdrawn = ledger.withdrawn_rows(&name, &folder).await.map_err(told)?;
+        let withdrawn = ledger.withdrawn_rows(&name, &folder).await.map_err(message)?;
         ensure(withdrawn.is_empty(), || {
             format!("{name:?} {folder:?} has {withdrawn:?} withdrawn")
         })?;
@@ -164,15 +170,17 @@ async fn devices_and_sources_share_nothing<P: Place>(place: &P) -> Checked {
     Ok(())
 }
 
-async fn only_stored_files_that_were_withdrawn_are_told_as_withdrawn<P: Place>(place: &P) -> Checked {
-    let ledger = place.open();
+async fn only_stored_files_that_were_withdrawn_are_told_as_withdrawn<P: LedgerFixture>(
+    fixture: &P,
+) -> Checked {
+    let ledger = fixture.open();
     let pass = begin(&ledger).await?;
     let in_place = Record {
         withdrawn: None,
-        ..record(pass, "in place", 1)?
+        ..record(pass, "in fixture", 1)?
     };
     let records = vec![record(pass, "a", 10)?, record(pass, "b", 20)?, in_place];
-    let rows = ledger.record(records).await.map_err(told)?;
+    let rows = ledger.record(records).await.map_err(message)?;
     let (Some(first), Some(second), Some(third)) = (rows.first(), rows.get(1), rows.get(2)) else {
         return Err("rows are missing".to_owned());
     };
@@ -181,13 +189,13 @@ async fn only_stored_files_that_were_withdrawn_are_told_as_withdrawn<P: Place>(p
         (*first, FileState::Released, None),
         (*third, FileState::Kept, kept),
     ];
-    ledger.set_states(settled, at(1)).await.map_err(told)?;
+    ledger.set_states(settled, at(1)).await.map_err(message)?;
     let (bee, photos) = (device("bee")?, source("/photos")?);
-    let withdrawn = ledger.withdrawn_rows(&bee, &photos).await.map_err(told)?;
+    let withdrawn = ledger.withdrawn_rows(&bee, &photos).await.map_err(message)?;
     let told_rows: Vec<RowId> = withdrawn.iter().map(|row| row.row).collect();
     same("withdrawn rows", &told_rows, &vec![*second])?;
-    let asked = [path("a")?, path("in place")?];
-    let states = ledger.known_files(&bee, &photos, &asked).await.map_err(told)?;
+    let asked = [path("a")?, path("in fixture")?];
+    let states = ledger.known_files(&bee, &photos, &asked).await.map_err(message)?;
     let states: Vec<FileState> = states.into_iter().flatten().map(|known| known.state).collect();
     same("states", &states, &vec![FileState::Released, FileState::Kept])
 }
@@ -218,11 +226,11 @@ async fn sighted_among(
     ledger
         .record_sightings(&device("bee")?, &source(folder)?, sightings?, others, at(seconds))
         .await
-        .map_err(told)
+        .map_err(message)
 }
 
-async fn a_file_is_sighted_since_it_was_first_seen_like_that<P: Place>(place: &P) -> Checked {
-    let ledger = place.open();
+async fn a_file_is_sighted_since_it_was_first_seen_like_that<P: LedgerFixture>(fixture: &P) -> Checked {
+    let ledger = fixture.open();
     same(
         "new",
         &record_sightings(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?,
@@ -243,8 +251,8 @@ async fn a_file_is_sighted_since_it_was_first_seen_like_that<P: Place>(place: &P
     )
 }
 
-async fn sightings_that_are_not_repeated_are_forgotten<P: Place>(place: &P) -> Checked {
-    let ledger = place.open();
+async fn sightings_that_are_not_repeated_are_forgotten<P: LedgerFixture>(fixture: &P) -> Checked {
+    let ledger = fixture.open();
     record_sightings(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?;
     record_sightings(&ledger, "/photos", &[("b", 1)], 1).await?;
     record_sightings(&ledger, "/videos", &[], 2).await?;
@@ -256,8 +264,8 @@ async fn sightings_that_are_not_repeated_are_forgotten<P: Place>(place: &P) -> C
     )
 }
 
-async fn sightings_that_a_cut_listing_did_not_repeat_are_kept<P: Place>(place: &P) -> Checked {
-    let ledger = place.open();
+async fn sightings_that_a_cut_listing_did_not_repeat_are_kept<P: LedgerFixture>(fixture: &P) -> Checked {
+    let ledger = fixture.open();
     record_sightings(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?;
     let found = sighted_among(&ledger, "/photos", &[("b", 2), ("c", 1)], Unseen::Retain, 1).await?;
     same("a changed one and a new one", &found, &vec![at(1), at(1)])?;
@@ -292,7 +300,7 @@ fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
     })
 }
 
-async fn claims_are_known_until_their_device_tells_others<P: Place>(place: &P) -> Checked {
+async fn claims_are_known_until_their_device_tells_others<P: LedgerFixture>(fixture: &P) -> Checked {
     let claim = |inode: u64| {
         let numbers = FolderNumbers {
             device_number: u64::MAX,
@@ -317,16 +325,16 @@ async fn claims_are_known_until_their_device_tells_others<P: Place>(place: &P) -
         ("wasp", vec![(source("/photos")?, claim(3))]),
         ("bee", vec![(source("/photos")?, claim(u64::MAX))]),
     ] {
-        let ledger = place.open();
-        let pass = ledger.begin_pass(&device(name)?, at(0)).await.map_err(told)?;
+        let ledger = fixture.open();
+        let pass = ledger.begin_pass(&device(name)?, at(0)).await.map_err(message)?;
         let mut end = end(pass, Some(clock.clone()))?;
         end.device = device(name)?;
         if let Some(report) = &mut end.report {
             report.claims = claims;
         }
-        ledger.finish_pass(end).await.map_err(told)?;
+        ledger.finish_pass(end).await.map_err(message)?;
     }
-    let mut known = place.open().claims().await.map_err(told)?;
+    let mut known = fixture.open().claims().await.map_err(message)?;
     known.sort_by_key(|(device, ..)| device.clone());
     let expected = vec![
         (device("bee")?, source("/photos")?, claim(u64::MAX)),
@@ -335,13 +343,15 @@ async fn claims_are_known_until_their_device_tells_others<P: Place>(place: &P) -
     same("the claims", &known, &expected)
 }
 
-async fn suspects_are_known_by_how_often_and_in_which_order_they_were_noted<P: Place>(place: &P) -> Checked {
-    let ledger = place.open();
+async fn suspects_are_known_by_how_often_and_in_which_order_they_were_noted<P: LedgerFixture>(
+    fixture: &P,
+) -> Checked {
+    let ledger = fixture.open();
     let (bee, photos) = (device("bee")?, source("/photos")?);
     let paths = |names: &[&str]| names.iter().map(path).collect::<Result<Vec<_>, _>>();
     same("before any", &suspects(&ledger, "/photos").await?, &vec![])?;
     let nobody = ledger.clear_suspects(&bee, &photos, paths(&["a"])?);
-    nobody.await.map_err(told)?;
+    nobody.await.map_err(message)?;
     for (of, names) in [
         ("/photos", ["a", "b"]),
         ("/films", ["x", "y"]),
@@ -349,13 +359,13 @@ async fn suspects_are_known_by_how_often_and_in_which_order_they_were_noted<P: P
     ] {
         let of = source(of)?;
         let noted = ledger.record_suspects(&bee, &of, paths(&names)?);
-        noted.await.map_err(told)?;
+        noted.await.map_err(message)?;
     }
     let cleared = ledger.clear_suspects(&bee, &photos, paths(&["c", "d"])?);
-    cleared.await.map_err(told)?;
+    cleared.await.map_err(message)?;
     drop(ledger);
 
-    let ledger = place.open();
+    let ledger = fixture.open();
     let (photos_now, films_now) = (
         suspects(&ledger, "/photos").await?,
         suspects(&ledger, "/films").await?,
@@ -381,7 +391,10 @@ async fn suspects_are_known_by_how_often_and_in_which_order_they_were_noted<P: P
     let many: Result<Vec<_>, _> = (0..MAX_SUSPECTS)
         .map(|number| path(format!("f{number}")))
         .collect();
-    ledger.record_suspects(&bee, &photos, many?).await.map_err(told)?;
+    ledger
+        .record_suspects(&bee, &photos, many?)
+        .await
+        .map_err(message)?;
     let kept = suspects(&ledger, "/photos").await?;
     same("how many are kept", &kept.len(), &MAX_SUSPECTS)?;
     let is_old = |(path, _): &(RelativePath, Suspicion)| !path.to_string().starts_with('f');
@@ -392,13 +405,13 @@ async fn suspects_are_known_by_how_often_and_in_which_order_they_were_noted<P: P
 async fn suspects(ledger: &impl Ledger, of: &str) -> Result<Vec<(RelativePath, Suspicion)>, String> {
     let (bee, of) = (device("bee")?, source(of)?);
     let found = ledger.suspects(&bee, &of);
-    let mut found = found.await.map_err(told)?;
+    let mut found = found.await.map_err(message)?;
     found.sort_by_key(|(_, suspicion)| suspicion.noted);
     Ok(found)
 }
 
-async fn the_clock_of_the_last_pass_that_told_one_is_kept<P: Place>(place: &P) -> Checked {
-    let ledger = place.open();
+async fn the_clock_of_the_last_pass_that_told_one_is_kept<P: LedgerFixture>(fixture: &P) -> Checked {
+    let ledger = fixture.open();
     let clock = ClockReading {
         offset: -3,
         boot_id: Some("boot".to_owned()),
@@ -406,20 +419,20 @@ async fn the_clock_of_the_last_pass_that_told_one_is_kept<P: Place>(place: &P) -
     };
     same(
         "before the first pass",
-        &ledger.last_clock(&device("bee")?).await.map_err(told)?,
+        &ledger.last_clock(&device("bee")?).await.map_err(message)?,
         &None,
     )?;
     let first = begin(&ledger).await?;
     ledger
         .finish_pass(end(first, Some(clock.clone()))?)
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     let second = begin(&ledger).await?;
     ensure(first != second, || "two passes have one row".to_owned())?;
-    ledger.finish_pass(end(second, None)?).await.map_err(told)?;
+    ledger.finish_pass(end(second, None)?).await.map_err(message)?;
     same(
         "after a pass that told none",
-        &ledger.last_clock(&device("bee")?).await.map_err(told)?,
+        &ledger.last_clock(&device("bee")?).await.map_err(message)?,
         &Some(clock),
     )?;
     let found = CompressionFinding {
@@ -428,41 +441,44 @@ async fn the_clock_of_the_last_pass_that_told_one_is_kept<P: Place>(place: &P) -
     };
     same(
         "compression after a pass that found nothing out",
-        &ledger.last_compression(&device("bee")?).await.map_err(told)?,
+        &ledger.last_compression(&device("bee")?).await.map_err(message)?,
         &Some(found),
     )?;
     same(
-        "a hang-up over a command, after a pass that did not reach the device",
+        "a hang-up over a command, after a pass that did not connection the device",
         &ledger
             .last_hang_up_on_command(&device("bee")?)
             .await
-            .map_err(told)?,
+            .map_err(message)?,
         &Some(at(1)),
     )?;
     same(
         "compression of another device",
-        &ledger.last_compression(&device("wasp")?).await.map_err(told)?,
+        &ledger.last_compression(&device("wasp")?).await.map_err(message)?,
         &None,
     )?;
     same(
         "of another device",
-        &ledger.last_clock(&device("wasp")?).await.map_err(told)?,
+        &ledger.last_clock(&device("wasp")?).await.map_err(message)?,
         &None,
     )
 }
 
-async fn what_was_answered_is_there_for_the_next_process<P: Place>(place: &P) -> Checked {
-    let first = place.open();
+async fn what_was_answered_is_there_for_the_next_process<P: LedgerFixture>(fixture: &P) -> Checked {
+    let first = fixture.open();
     let (id, pass) = (first.id().clone(), begin(&first).await?);
-    let rows = first.record(vec![record(pass, "a", 10)?]).await.map_err(told)?;
+    let rows = first
+        .record(vec![record(pass, "a", 10)?])
+        .await
+        .map_err(message)?;
     record_sightings(&first, "/photos", &[("b", 1)], 0).await?;
     drop(first);
-    let second = place.open();
+    let second = fixture.open();
     same("id", second.id(), &id)?;
     let found = second
         .known_files(&device("bee")?, &source("/photos")?, &[path("a")?])
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     let row = found.into_iter().flatten().next().map(|known| known.row);
     same("row", &row, &rows.first().copied())?;
     same(
@@ -475,12 +491,15 @@ async fn what_was_answered_is_there_for_the_next_process<P: Place>(place: &P) ->
     })
 }
 
-async fn records_made_at_the_same_time_have_rows_of_their_own<P: Place>(place: &P) -> Checked {
-    let ledger = place.open();
+async fn records_made_at_the_same_time_have_rows_of_their_own<P: LedgerFixture>(fixture: &P) -> Checked {
+    let ledger = fixture.open();
     let pass = begin(&ledger).await?;
     let names: Vec<String> = (0..50).map(|number| format!("file-{number}")).collect();
     let recording = names.iter().map(|name| async {
-        let row = ledger.record(vec![record(pass, name, 1)?]).await.map_err(told)?;
+        let row = ledger
+            .record(vec![record(pass, name, 1)?])
+            .await
+            .map_err(message)?;
         row.first().copied().ok_or_else(|| "no row".to_owned())
     });
     let rows: Result<Vec<RowId>, String> = join_all(recording).await.into_iter().collect();
@@ -489,7 +508,7 @@ async fn records_made_at_the_same_time_have_rows_of_their_own<P: Place>(place: &
     let found = ledger
         .known_files(&device("bee")?, &source("/photos")?, &asked?)
         .await
-        .map_err(told)?;
+        .map_err(message)?;
     let found: Vec<RowId> = found.into_iter().flatten().map(|known| known.row).collect();
     same("rows", &found, &rows)
 }

@@ -1,14 +1,11 @@
 //! What a device was asked, and what a test has happen before it answers, or has go wrong with its answers.
 
-use std::fmt;
 use std::time::Duration;
 
 use engine::ports::device::ConnectHints;
 use engine::ports::{DeviceFailure, FileFaultKind};
 use model::names::WITHDRAWN_FOLDER;
 use model::{FailureClass, RelativePath};
-
-use super::DeviceState;
 
 /// What a device does when it is asked. A rename ends with a look; of files that are read together each is read;
 /// folders go after files.
@@ -26,11 +23,8 @@ pub enum Request {
     RemoveFolders,
 }
 
-/// Something that happens on a device between two requests.
-type Hook = Box<dyn FnOnce(&mut DeviceState) + Send>;
-
 /// What was asked, in order, and what is to happen before the next ones are answered.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Requests {
     /// Every request.
     pub begun: Vec<Request>,
@@ -42,7 +36,6 @@ pub struct Requests {
     pub offsets: Vec<u64>,
     /// Offset and length of what was digested.
     pub digested: Vec<(u64, Option<u64>)>,
-    hooks: Vec<(Request, Hook)>,
 }
 
 impl Requests {
@@ -52,15 +45,9 @@ impl Requests {
     }
 }
 
-impl fmt::Debug for Requests {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.begun.fmt(formatter)
-    }
-}
-
 /// What goes wrong for as long as a test wants it to. Paths and names are text: no test needs more.
 #[derive(Debug, Clone, Default)]
-pub struct Faults {
+pub struct DeviceFaults {
     /// The session ends with such a request.
     pub ends_at: Option<(Request, FailureClass)>,
     /// Such a request is never answered.
@@ -84,7 +71,7 @@ pub struct Faults {
     /// Every rename into a withdrawn folder is refused: it is another login's.
     pub refuses_folders: bool,
     /// A look at files of this name is refused.
-    pub refuses_looks: Option<(&'static str, FileFaultKind)>,
+    pub refuses_inspect: Option<(&'static str, FileFaultKind)>,
     /// A file of this size is not read together with others.
     pub passes_over: Option<u64>,
     /// So many bytes at the end of a file cannot be read.
@@ -93,7 +80,7 @@ pub struct Faults {
     pub cannot_digest: bool,
 }
 
-impl Faults {
+impl DeviceFaults {
     /// Why a rename is refused.
     pub(in crate::simulator) fn refuses_rename(
         &self,
@@ -109,8 +96,8 @@ impl Faults {
     }
 
     /// Why a look is refused.
-    pub(in crate::simulator) fn refuses_look(&self, path: &RelativePath) -> Option<FileFaultKind> {
-        let (name, kind) = self.refuses_looks?;
+    pub(in crate::simulator) fn refuses_inspection(&self, path: &RelativePath) -> Option<FileFaultKind> {
+        let (name, kind) = self.refuses_inspect?;
         (path.file_name() == name.as_bytes()).then_some(kind)
     }
 
@@ -136,33 +123,4 @@ fn is_in(path: &RelativePath, folder: Option<&str>) -> bool {
 pub(in crate::simulator) enum Unanswered {
     Silent,
     Ended(DeviceFailure),
-}
-
-impl DeviceState {
-    /// Has something happen just before the device answers the next such request.
-    pub fn before_next(&mut self, request: Request, hook: impl FnOnce(&mut Self) + Send + 'static) {
-        self.requests.hooks.push((request, Box::new(hook)));
-    }
-
-    /// A request begins: what was to happen before it happens.
-    pub(in crate::simulator) fn begin(&mut self, request: Request) -> Result<(), Unanswered> {
-        self.requests.begun.push(request);
-        let mut hooks = self.requests.hooks.iter();
-        if let Some(at) = hooks.position(|(before, _)| *before == request) {
-            let (_, hook) = self.requests.hooks.remove(at);
-            hook(self);
-        }
-        match self.faults.ends_at {
-            Some((at, class)) if at == request => {
-                let message = "gone".to_owned();
-                Err(Unanswered::Ended(DeviceFailure {
-                    class,
-                    message,
-                    remedy: None,
-                }))
-            }
-            _ if self.faults.silent_at == Some(request) => Err(Unanswered::Silent),
-            _ => Ok(()),
-        }
-    }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::volume::{Content, EntryChange, FileChange, FileContent, FolderContent, SECTOR, Volume};
-use crate::simulator::dice::Dice;
+use crate::simulator::rng::Rng;
 
 /// Which of the changes that were not flushed reach the disk all the same.
 #[derive(Debug, Clone)]
-pub enum Forgetting {
+pub enum CrashLoss {
     /// All: as when only the process is killed.
     Nothing,
     /// None: each file and folder is as it was last flushed.
@@ -20,11 +20,11 @@ pub enum Forgetting {
     NewEntries,
     /// New entries came, and removed ones are still there.
     RemovedEntries,
-    /// Each sector, size and entry for itself, by dice.
-    ByChance(Dice),
+    /// Each sector, size and entry for itself, by rng.
+    Random(Rng),
 }
 
-impl Forgetting {
+impl CrashLoss {
     /// Each that is no matter of chance.
     pub fn certain() -> [Self; 6] {
         [
@@ -41,7 +41,7 @@ impl Forgetting {
         match self {
             Self::Nothing | Self::Entries => true,
             Self::Everything | Self::Bytes | Self::NewEntries | Self::RemovedEntries => false,
-            Self::ByChance(dice) => dice.one_in(2),
+            Self::Random(rng) => rng.one_in(2),
         }
     }
 
@@ -51,48 +51,48 @@ impl Forgetting {
             | (Self::NewEntries, EntryChange::Remove(_))
             | (Self::RemovedEntries, EntryChange::Add(..)) => true,
             (Self::Everything | Self::Entries | Self::NewEntries | Self::RemovedEntries, _) => false,
-            (Self::ByChance(dice), _) => dice.one_in(2),
+            (Self::Random(rng), _) => rng.one_in(2),
         }
     }
 }
 
 impl Volume {
     /// As after a power cut, or once somebody has mounted what had stopped.
-    pub(super) fn mount_anew(&mut self, forgetting: &mut Forgetting) {
-        self.forget(forgetting);
+    pub(super) fn mount_anew(&mut self, loss: &mut CrashLoss) {
+        self.lose_unflushed(loss);
         self.has_stopped = false;
     }
 
     /// Forgets what was not flushed. What comes out has nothing that is not durable.
-    pub(super) fn forget(&mut self, forgetting: &mut Forgetting) {
+    pub(super) fn lose_unflushed(&mut self, loss: &mut CrashLoss) {
         for node in self.nodes.values_mut() {
             match &mut node.content {
-                Content::File(file) => file.forget(forgetting),
-                Content::Folder(folder) => folder.forget(forgetting),
+                Content::File(file) => file.lose_unflushed(loss),
+                Content::Folder(folder) => folder.lose_unflushed(loss),
             }
         }
-        self.forget_unreachable();
+        self.drop_unreachable();
     }
 }
 
 impl FileContent {
-    fn forget(&mut self, forgetting: &mut Forgetting) {
+    fn lose_unflushed(&mut self, loss: &mut CrashLoss) {
         for change in std::mem::take(&mut self.unflushed) {
             match change {
                 FileChange::Write { at, bytes } => {
                     for (at, sector) in sectors(at, &bytes) {
-                        if forgetting.keeps_bytes() {
+                        if loss.keeps_bytes() {
                             let bytes = sector.to_vec();
                             FileChange::Write { at, bytes }.apply(&mut self.durable);
                         }
                     }
                     // The size may come without the bytes: they read as zeros.
-                    if self.durable.len() < at + bytes.len() && forgetting.keeps_bytes() {
+                    if self.durable.len() < at + bytes.len() && loss.keeps_bytes() {
                         self.durable.resize(at + bytes.len(), 0);
                     }
                 }
                 resize @ FileChange::Resize(_) => {
-                    if forgetting.keeps_bytes() {
+                    if loss.keeps_bytes() {
                         resize.apply(&mut self.durable);
                     }
                 }
@@ -116,9 +116,9 @@ fn sectors(at: usize, bytes: &[u8]) -> Vec<(usize, &[u8])> {
 }
 
 impl FolderContent {
-    fn forget(&mut self, forgetting: &mut Forgetting) {
+    fn lose_unflushed(&mut self, loss: &mut CrashLoss) {
         for change in std::mem::take(&mut self.unflushed) {
-            if forgetting.keeps_entry(&change) {
+            if loss.keeps_entry(&change) {
                 change.apply(&mut self.durable);
             }
         }

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use model::Timestamp;
+use model::{Digest, Timestamp};
 use rustix::io::Errno;
-
-use super::look::StoredFile;
+use sha2::{Digest as _, Sha256};
+use storage::disk::{EntryKind, NodeIdentity, Status};
 
 /// The root folder of every volume.
 pub(super) const ROOT: u64 = 1;
@@ -35,6 +35,17 @@ pub(super) struct Volume {
     pub(super) is_divided: bool,
     pub(super) largest_file: Option<u64>,
     next_inode: u64,
+}
+
+/// A file that has a name in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    /// How many bytes reading it gives.
+    pub size: usize,
+    /// Their digest.
+    pub digest: Digest,
+    /// Whether it is there, under this name and with these bytes, after every power cut.
+    pub is_durable: bool,
 }
 
 /// A file or a folder.
@@ -95,11 +106,28 @@ impl FileChange {
 }
 
 impl EntryChange {
+    pub(super) fn is_about(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Add(added, _) => added == name,
+            Self::Remove(removed) => removed == name,
+        }
+    }
+
     pub(super) fn apply(&self, to: &mut BTreeMap<Vec<u8>, u64>) {
         match self {
             Self::Add(name, inode) => to.insert(name.clone(), *inode),
             Self::Remove(name) => to.remove(name),
         };
+    }
+}
+
+impl FileContent {
+    pub(super) fn seen(&self) -> &StoredFile {
+        self.seen.get_or_init(|| StoredFile {
+            size: self.cached.len(),
+            digest: Digest::from_bytes(Sha256::digest(&self.cached).into()),
+            is_durable: self.unflushed.is_empty() && self.durable == self.cached,
+        })
     }
 }
 
@@ -258,7 +286,7 @@ impl Volume {
     }
 
     /// Drops what no name leads to any more and nobody could read after a cut either.
-    pub(super) fn forget_unreachable(&mut self) {
+    pub(super) fn drop_unreachable(&mut self) {
         let mut reached = BTreeSet::from([ROOT]);
         let mut left = vec![ROOT];
         while let Some(inode) = left.pop() {
@@ -273,6 +301,62 @@ impl Volume {
             left.extend(entries.chain(added).filter(|inode| reached.insert(*inode)));
         }
         self.nodes.retain(|inode, _| reached.contains(inode));
+    }
+
+    pub(super) fn change_file(
+        &mut self,
+        inode: u64,
+        change: FileChange,
+        now: Timestamp,
+    ) -> Result<(), Errno> {
+        let file = self.file_mut(inode)?;
+        change.apply(&mut file.cached);
+        file.unflushed.push(change);
+        let node = self.node_mut(inode)?;
+        (node.modified, node.changed) = (now, now);
+        Ok(())
+    }
+
+    pub(super) fn rename(
+        &mut self,
+        from: (u64, &[u8]),
+        to: (u64, &[u8]),
+        now: Timestamp,
+    ) -> Result<(), Errno> {
+        let inode = self.child(from.0, from.1)?;
+        self.node_mut(inode)?.changed = now;
+        self.change_entry(from.0, EntryChange::Remove(from.1.to_vec()), now)?;
+        self.change_entry(to.0, EntryChange::Add(to.1.to_vec(), inode), now)
+    }
+
+    pub(super) fn flush_entries(&mut self, inode: u64) -> Result<(), Errno> {
+        let Content::Folder(folder) = &mut self.node_mut(inode)?.content else {
+            return Err(Errno::NOTDIR);
+        };
+        for change in std::mem::take(&mut folder.unflushed) {
+            change.apply(&mut folder.durable);
+        }
+        Ok(())
+    }
+
+    pub(super) fn status(&self, inode: u64) -> Result<Status, Errno> {
+        let node = self.node(inode)?;
+        let (kind, size) = match &node.content {
+            Content::File(file) => (EntryKind::File, file.cached.len()),
+            Content::Folder(_) => (EntryKind::Folder, 0),
+        };
+        Ok(Status {
+            kind,
+            identity: NodeIdentity {
+                device_number: self.number,
+                inode,
+                born: Some(node.born),
+            },
+            mount: self.number,
+            size: u64::try_from(size).unwrap_or(u64::MAX),
+            modified: node.modified,
+            changed: node.changed,
+        })
     }
 }
 

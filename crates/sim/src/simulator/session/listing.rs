@@ -6,8 +6,8 @@ use std::time::Duration;
 use engine::ports::{ListingEnd, SurveyItem, SurveySender};
 use tokio::time::sleep;
 
-use super::STEP;
-use super::reach::Reach;
+use super::connection::DeviceConnection;
+use super::endpoint::STEP;
 use crate::simulator::device::{DeviceState, invented};
 
 /// A listing under way. Which files are open is found out first; then it comes as far as somebody listens.
@@ -44,7 +44,7 @@ impl Listing {
 /// So many entries of a listing are on their way before anybody listens, and then at a time.
 const ENTRIES: usize = 32;
 
-impl Reach {
+impl DeviceConnection {
     /// Names what there is, as long as somebody listens.
     pub(super) async fn list(&self, listing: Listing, items: SurveySender) -> ListingEnd {
         let pause = self.on_device(|state| state.faults.pause_before_each_name).await;

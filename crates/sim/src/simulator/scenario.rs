@@ -1,4 +1,4 @@
-//! One story: a world drawn from a seed, some time in which everything goes wrong, and the time after.
+//! One scenario: a world drawn from a seed, some time in which everything goes wrong, and the time after.
 
 mod draw;
 
@@ -13,19 +13,20 @@ use rustix::io::Errno;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::book::{Counts, Spoiling, station_name};
 use super::camera::Camera;
-use super::chronicle::Chronicle;
-use super::collector::{Ended, RESTARTED_AFTER};
-use super::dice::Dice;
-use super::disk::{Forgetting, Tricks};
+use super::collector::{ProcessEnd, RESTARTED_AFTER};
+use super::disk::{CrashLoss, DiskFaults};
 use super::faults::{Injector, Tally};
 use super::ledger::LedgerContent;
 use super::link::Condition;
+use super::naming::device_name;
+use super::oracle::{Counts, StoreDamage};
 use super::power::Power;
-use super::turns::Turns;
+use super::rng::Rng;
+use super::timing::SweepTiming;
+use super::trace::Trace;
 use super::world::{SETTLE, SETTLE_BLIND, World};
-use draw::{draw, gone};
+use draw::{draw_plan, draw_unreachable};
 
 /// What a seed came to.
 #[derive(Debug)]
@@ -38,33 +39,33 @@ pub struct Outcome {
     pub passes: u64,
     /// Faults that were injected, by kind.
     pub faults: Tally,
-    /// Effects on disk, ledger and devices, and other lines of the chronicle.
+    /// Effects on disk, ledger and devices, and other lines of the trace.
     pub effects: u64,
     /// What became of recordings.
     pub counts: Counts,
-    /// Stands for the whole story.
+    /// Stands for the whole scenario.
     pub fingerprint: u64,
-    /// The end of the chronicle.
+    /// The end of the trace.
     pub lines: Vec<String>,
 }
 
-/// It is a matter of milliseconds: in a story with more, gleaner does not look where it could.
+/// It is a matter of milliseconds: in a scenario with more, gleaner does not look where it could.
 const MAX_WRITTEN_TOO_LATE: u64 = 3;
 
-/// Plays what a seed says, in simulated time on this thread, and keeps the last so many lines of the chronicle.
-pub fn play(seed: u64, lines: usize) -> std::io::Result<Outcome> {
+/// Plays what a seed says, in simulated time on this thread, and keeps the last so many lines of the trace.
+pub fn run(seed: u64, lines: usize) -> std::io::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()?;
-    Ok(runtime.block_on(tell(seed, lines)))
+    Ok(runtime.block_on(run_scenario(seed, lines)))
 }
 
-async fn tell(seed: u64, lines: usize) -> Outcome {
-    let mut dice = Dice::new(seed);
-    let plan = draw(&mut dice, seed);
-    let chronicle = Chronicle::keeping(lines);
-    chronicle.note(&format!("seed {seed}: {plan:?}"));
+async fn run_scenario(seed: u64, lines: usize) -> Outcome {
+    let mut rng = Rng::new(seed);
+    let plan = draw_plan(&mut rng, seed);
+    let trace = Trace::with_limit(lines);
+    trace.log(&format!("seed {seed}: {plan:?}"));
     let mut outcome = Outcome {
         seed,
         breaches: vec!["the store could not be made".to_owned()],
@@ -78,143 +79,142 @@ async fn tell(seed: u64, lines: usize) -> Outcome {
     let Some(world) = World::new(&plan) else {
         return outcome;
     };
-    let injector = Injector::new(world.clone(), chronicle.clone());
-    let mut story = Story {
+    let injector = Injector::new(world.clone(), trace.clone());
+    let mut scenario = Scenario {
         injector: injector.clone(),
         world: world.clone(),
-        chronicle: chronicle.clone(),
+        trace: trace.clone(),
         snapshots: Vec::new(),
         passes: 0,
-        gone: gone(&mut dice, &plan),
+        unreachable: draw_unreachable(&mut rng, &plan),
     };
-    story.go_wrong(&mut dice).await;
-    story.go_well().await;
-    outcome.counts = world.book.counts();
+    scenario.run_with_faults(&mut rng).await;
+    scenario.run_without_faults().await;
+    outcome.counts = world.oracle.counts();
     if outcome.counts.written_too_late > MAX_WRITTEN_TOO_LATE {
         let count = outcome.counts.written_too_late;
-        world.book.breach(format!(
+        world.oracle.report_breach(format!(
             "promise 1: {count} files went with what was written to them after the last look"
         ));
     }
-    outcome.breaches = world.book.breaches();
-    (outcome.passes, outcome.faults) = (story.passes, injector.tally());
-    (outcome.effects, outcome.fingerprint) = (chronicle.count(), chronicle.fingerprint());
-    outcome.lines = chronicle.lines();
+    outcome.breaches = world.oracle.breaches();
+    (outcome.passes, outcome.faults) = (scenario.passes, injector.tally());
+    (outcome.effects, outcome.fingerprint) = (trace.count(), trace.fingerprint());
+    outcome.lines = trace.lines();
     outcome
 }
 
-struct Story {
+struct Scenario {
     injector: Injector,
     world: World,
-    chronicle: Chronicle,
+    trace: Trace,
     /// Earlier states of the first ledger.
     snapshots: Vec<LedgerContent>,
     passes: u64,
-    gone: Vec<(usize, Condition)>,
+    unreachable: Vec<(usize, Condition)>,
 }
 
-impl Story {
+impl Scenario {
     /// Cameras record, collectors gather, and faults strike, for about an hour.
-    async fn go_wrong(&mut self, dice: &mut Dice) {
-        let end = Instant::now() + dice.span(Duration::from_mins(10), Duration::from_hours(1));
+    async fn run_with_faults(&mut self, rng: &mut Rng) {
+        let end = Instant::now() + rng.duration(Duration::from_mins(10), Duration::from_hours(1));
         let mut tasks = JoinSet::new();
         for (number, device) in self.world.fleet.iter().enumerate() {
             let is_blind = device.lock().writer_check() == WriterCheck::Blind;
             let camera = Camera {
                 number,
                 device: device.clone(),
-                book: self.world.book.clone(),
-                dice: dice.split(),
-                largest: 1 + dice.below(30_000),
+                oracle: self.world.oracle.clone(),
+                rng: rng.split(),
+                largest: 1 + rng.below(30_000),
                 unseen_pause: SETTLE / 2,
                 pause: if is_blind { SETTLE_BLIND / 20 } else { SETTLE * 2 },
             };
-            tasks.spawn(camera.record(dice.below(200)));
+            tasks.spawn(camera.record(rng.below(200)));
         }
         let mut background = JoinSet::new();
         background.spawn(write_out(self.world.clone()));
         background.spawn(
             self.injector
                 .clone()
-                .run(dice.split(), Duration::from_secs(dice.below(200) + 5)),
+                .run(rng.split(), Duration::from_secs(rng.below(200) + 5)),
         );
         while Instant::now() < end {
-            self.one_process(dice).await;
-            self.between_processes(dice);
-            sleep(dice.span(Duration::ZERO, Duration::from_secs(90))).await;
+            self.run_processes(rng).await;
+            self.between_processes(rng);
+            sleep(rng.duration(Duration::ZERO, Duration::from_secs(90))).await;
         }
         background.shutdown().await;
         while tasks.join_next().await.is_some() {}
     }
 
     /// A process of every collector: it may be killed after some effects, or meet some that fail.
-    async fn one_process(&mut self, dice: &mut Dice) {
-        let power = match dice.below(4) {
-            0 => Power::cut_after(dice.below(150) + 1),
-            1 => Power::cut_after(dice.below(1500) + 1),
+    async fn run_processes(&mut self, rng: &mut Rng) {
+        let power = match rng.below(4) {
+            0 => Power::cut_after(rng.below(150) + 1),
+            1 => Power::cut_after(rng.below(1500) + 1),
             _ => Power::default(),
         };
-        let trouble = match dice.one_in(4) {
-            true => (0..=dice.below(3))
-                .map(|_| (dice.below(200), Self::some_errno(dice)))
+        let failures = match rng.one_in(4) {
+            true => (0..=rng.below(3))
+                .map(|_| (rng.below(200), Self::some_errno(rng)))
                 .collect(),
             false => Vec::new(),
         };
-        let troubles = trouble.len();
-        let power = power.with_trouble(trouble).told_to(&self.chronicle);
-        if troubles > 0 {
-            self.injector
-                .note("SystemCallFails", &format!("{troubles} times"));
+        let count = failures.len();
+        let power = power.with_failures(failures).with_trace(&self.trace);
+        if count > 0 {
+            self.injector.record("SystemCallFails", &format!("{count} times"));
         }
-        for (number, condition) in &self.gone {
+        for (number, condition) in &self.unreachable {
             if let Some(link) = self.world.links.get(*number) {
                 link.set(*condition);
             }
         }
-        self.injector.watch(&power);
+        self.injector.set_power(&power);
         self.world.next_process(&power);
         self.sweep(&power).await;
         if power.is_off() {
             // What devices were asked for goes on for a moment.
-            sleep(dice.span(Duration::ZERO, Duration::from_secs(2))).await;
-            self.die(dice);
+            sleep(rng.duration(Duration::ZERO, Duration::from_secs(2))).await;
+            self.crash(rng);
             sleep(RESTARTED_AFTER).await;
         }
         self.check();
     }
 
-    /// The checks of every moment; the chronicle tells when a promise was first seen broken.
+    /// The checks of every moment; the trace tells when a promise was first seen broken.
     fn check(&self) {
-        let before = self.world.book.breaches().len();
+        let before = self.world.oracle.breaches().len();
         self.world.check();
-        for breach in self.world.book.breaches().iter().skip(before) {
-            self.chronicle.note(&format!("!!! {breach}"));
+        for breach in self.world.oracle.breaches().iter().skip(before) {
+            self.trace.log(&format!("!!! {breach}"));
         }
     }
 
-    fn some_errno(dice: &mut Dice) -> Errno {
-        dice.pick(&[Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::NOMEM])
+    fn some_errno(rng: &mut Rng) -> Errno {
+        rng.choose(&[Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::NOMEM])
             .copied()
             .unwrap_or(Errno::IO)
     }
 
     /// The power is gone: that of the process only, or that of the machine.
-    fn die(&mut self, dice: &mut Dice) {
-        let power = Power::default().told_to(&self.chronicle);
-        if dice.one_in(3) {
-            self.injector.note("ProcessKilled", "");
+    fn crash(&mut self, rng: &mut Rng) {
+        let power = Power::default().with_trace(&self.trace);
+        if rng.one_in(3) {
+            self.injector.record("ProcessKilled", "");
             self.world.next_process(&power);
             return;
         }
-        let forgetting = match dice.one_in(2) {
-            true => Forgetting::ByChance(dice.split()),
-            false => dice
-                .pick(&Forgetting::certain())
+        let loss = match rng.one_in(2) {
+            true => CrashLoss::Random(rng.split()),
+            false => rng
+                .choose(&CrashLoss::certain())
                 .cloned()
-                .unwrap_or(Forgetting::Everything),
+                .unwrap_or(CrashLoss::Everything),
         };
-        self.injector.note("PowerCut", &format!("{forgetting:?}"));
-        self.world.disk.restart(power, forgetting);
+        self.injector.record("PowerCut", &format!("{loss:?}"));
+        self.world.disk.restart(power, loss);
     }
 
     /// One sweep of every collector, all at the same time.
@@ -228,12 +228,12 @@ impl Story {
         self.passes += u64::try_from(self.world.fleet.len() * collectors.len()).unwrap_or_default();
         while let Some(ended) = sweeps.next().await {
             match ended {
-                Ended::Swept(summary, turns) => {
-                    self.chronicle.note(&format!("swept: {:?}", summary.result()));
-                    self.check_nobody_starved(&summary, &turns, &before);
+                ProcessEnd::Swept(summary, timing) => {
+                    self.trace.log(&format!("swept: {:?}", summary.result()));
+                    self.check_no_starvation(&summary, &timing, &before);
                 }
-                Ended::Unfit(reason) => self.chronicle.note(&format!("unfit: {reason}")),
-                Ended::Killed => self.chronicle.note("killed"),
+                ProcessEnd::Unusable(reason) => self.trace.log(&format!("unfit: {reason}")),
+                ProcessEnd::Killed => self.trace.log("killed"),
             }
         }
     }
@@ -247,10 +247,10 @@ impl Story {
     }
 
     /// Promise 4: whatever becomes of the others, a device whose link was well was served, and soon, unless home failed.
-    fn check_nobody_starved(&self, summary: &SweepSummary, turns: &Turns, before: &[(u64, u64)]) {
-        let home_failed = |outcome: &PassOutcome| matches!(outcome, PassOutcome::CollectorFailed { .. });
+    fn check_no_starvation(&self, summary: &SweepSummary, timing: &SweepTiming, before: &[(u64, u64)]) {
+        let collector_failed = |outcome: &PassOutcome| matches!(outcome, PassOutcome::CollectorFailed { .. });
         let outcomes = || summary.passes.iter().map(|(_, pass)| &pass.outcome);
-        if summary.ledger_failure.is_some() || outcomes().any(home_failed) {
+        if summary.ledger_failure.is_some() || outcomes().any(collector_failed) {
             return;
         }
         let fleet = self.world.links.iter().zip(&self.world.fleet).zip(before);
@@ -258,18 +258,18 @@ impl Story {
             if !link.is_well_since(*disturbances) || device.lock().boot != *boot {
                 continue;
             }
-            let name = station_name(number);
+            let name = device_name(number);
             let pass = summary.passes.iter().find(|(device, _)| device.as_str() == name);
-            let (ended, latest) = (turns.ended_after(&name), turns.latest_end(&name));
+            let (ended, latest) = (timing.ended_after(&name), timing.latest_end(&name));
             match pass {
                 Some((_, pass)) if !matches!(pass.outcome, PassOutcome::Failed { .. }) => {}
-                other => self.world.book.breach(format!(
+                other => self.world.oracle.report_breach(format!(
                     "promise 4: device {number} was well and not served: {:?}",
                     other.map(|(_, pass)| &pass.outcome)
                 )),
             }
             if ended.is_none_or(|ended| ended > latest) {
-                self.world.book.breach(format!(
+                self.world.oracle.report_breach(format!(
                     "promise 4: device {number} was well, and its pass ended after {ended:?}, not {latest:?}"
                 ));
             }
@@ -277,7 +277,7 @@ impl Story {
     }
 
     /// What happens to store and ledger while no gleaner runs.
-    fn between_processes(&mut self, dice: &mut Dice) {
+    fn between_processes(&mut self, rng: &mut Rng) {
         let Some(ledger) = self
             .world
             .collectors
@@ -286,15 +286,15 @@ impl Story {
         else {
             return;
         };
-        match dice.below(24) {
-            0..=3 => self.spoil_store(dice),
+        match rng.below(24) {
+            0..=3 => self.damage_store(rng),
             4 => {
-                self.injector.note("LedgerLost", "");
+                self.injector.record("LedgerLost", "");
                 ledger.restore(LedgerContent::default());
             }
             5 => {
-                if let Some(snapshot) = dice.pick(&self.snapshots).cloned() {
-                    self.injector.note("LedgerOlder", "");
+                if let Some(snapshot) = rng.choose(&self.snapshots).cloned() {
+                    self.injector.record("LedgerOlder", "");
                     ledger.restore(snapshot);
                 }
             }
@@ -303,7 +303,7 @@ impl Story {
         }
     }
 
-    fn spoil_store(&self, dice: &mut Dice) {
+    fn damage_store(&self, rng: &mut Rng) {
         // Best of all what is stored and not released yet: it must not be released on the strength of the record alone.
         let rows = self
             .world
@@ -314,26 +314,26 @@ impl Story {
         let mut names: Vec<Vec<u8>> = stored
             .map(|(record, _)| record.store_name.as_bytes().to_vec())
             .collect();
-        if names.is_empty() || dice.one_in(2) {
+        if names.is_empty() || rng.one_in(2) {
             names = self.world.disk.visible().into_keys().collect();
         }
-        let Some(name) = dice.pick(&names) else { return };
+        let Some(name) = rng.choose(&names) else { return };
         let shown = name.escape_ascii().to_string();
-        let spoil = |how| {
+        let damage = |how| {
             self.world
-                .book
-                .spoil(name, how, &self.world.fleet, &self.world.disk)
+                .oracle
+                .damage(name, how, &self.world.fleet, &self.world.disk)
         };
-        if dice.one_in(2) && spoil(Spoiling::Rots) {
-            self.injector.note("StoreRots", &shown);
-        } else if spoil(Spoiling::IsLost) {
-            self.injector.note("StoreLosesFile", &shown);
+        if rng.one_in(2) && damage(StoreDamage::BitRot) {
+            self.injector.record("StoreRots", &shown);
+        } else if damage(StoreDamage::FileLost) {
+            self.injector.record("StoreLosesFile", &shown);
         }
     }
 
     /// Faults are over: some sweeps later everything is in the store.
-    async fn go_well(&mut self) {
-        let power = Power::default().told_to(&self.chronicle);
+    async fn run_without_faults(&mut self) {
+        let power = Power::default().with_trace(&self.trace);
         // What was to pass by itself has passed.
         sleep(Duration::from_mins(10)).await;
         for (device, link) in self.world.fleet.iter().zip(&self.world.links) {
@@ -341,9 +341,9 @@ impl Story {
             let mut state = device.lock();
             (state.is_full, state.wrong_reads, state.wrong_digests) = (false, 0, 0);
         }
-        self.world.disk.play(Tricks::default());
+        self.world.disk.set_faults(DiskFaults::default());
         if self.world.disk.has_stopped() {
-            self.world.disk.mount_store_anew(Forgetting::Everything);
+            self.world.disk.mount_store_anew(CrashLoss::Everything);
         }
         self.world.next_process(&power);
         // One for what lies ready, one for what is seen a first time where the clock is not to be trusted, one for what waited for that.
@@ -360,7 +360,7 @@ impl Story {
         }
         self.check();
         self.world.check_progress();
-        self.world.book.check_staging(&self.world.disk);
+        self.world.oracle.check_staging(&self.world.disk);
     }
 }
 

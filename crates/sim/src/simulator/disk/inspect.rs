@@ -3,27 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Digest, Timestamp};
-use sha2::{Digest as _, Sha256};
 
-use super::ForgetfulDisk;
-use super::crash::Forgetting;
-use super::volume::{Content, FileContent, FolderContent, ROOT, Volume};
-
-/// A file that has a name in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredFile {
-    /// How many bytes reading it gives.
-    pub size: usize,
-    /// Their digest.
-    pub digest: Digest,
-    /// Whether it is there, under this name and with these bytes, after every power cut.
-    pub is_durable: bool,
-}
+use super::SimulatedDisk;
+use super::crash::CrashLoss;
+use super::volume::{Content, FileContent, FolderContent, ROOT, StoredFile, Volume};
 
 /// The folder of the store that is not visible.
 const CONTROL: &[u8] = b".gleaner";
 
-impl ForgetfulDisk {
+impl SimulatedDisk {
     /// Every visible file of the store by its name.
     pub fn visible(&self) -> BTreeMap<Vec<u8>, StoredFile> {
         let mut files = self.everything_in_store();
@@ -162,7 +150,7 @@ impl Volume {
             ..FileContent::default()
         };
         self.make(at, last, Content::File(file), now)?;
-        self.forget(&mut Forgetting::Nothing);
+        self.lose_unflushed(&mut CrashLoss::Nothing);
         Ok(())
     }
 
@@ -198,24 +186,5 @@ impl Volume {
             stored.is_durable &= has_durable_name;
             into.insert(path.to_vec(), stored);
         });
-    }
-}
-
-impl FileContent {
-    fn seen(&self) -> &StoredFile {
-        self.seen.get_or_init(|| StoredFile {
-            size: self.cached.len(),
-            digest: Digest::from_bytes(Sha256::digest(&self.cached).into()),
-            is_durable: self.unflushed.is_empty() && self.durable == self.cached,
-        })
-    }
-}
-
-impl super::volume::EntryChange {
-    fn is_about(&self, name: &[u8]) -> bool {
-        match self {
-            Self::Add(added, _) => added == name,
-            Self::Remove(removed) => removed == name,
-        }
     }
 }

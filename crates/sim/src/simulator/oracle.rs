@@ -1,10 +1,9 @@
 //! What was recorded, and one checker for each promise.
 //!
-//! A recording is finished when its writer has closed it for the last time. From then on the book holds it to be due: whole on its device, or
+//! A recording is finished when its writer has closed it for the last time. From then on the oracle holds it to be due: whole on its device, or
 //! whole and durable in the store. Only the camera itself (which may replace its own files) and the device's card (which forgets what it had
 //! not written out) can strike it out.
 
-mod naming;
 mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,11 +16,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::device::{Device, DeviceFile, DeviceState};
-use super::disk::{ForgetfulDisk, StoredFile};
+use super::disk::{SimulatedDisk, StoredFile};
 use super::ledger::LedgerContent;
-pub(in crate::simulator) use naming::original_path;
-pub use naming::{Naming, station_name};
-use naming::{is_withdrawn_folder, without_marks};
+use super::naming::{Naming, is_withdrawn_folder, original_path, without_marks};
 pub(super) use removal::Removal;
 
 /// A finished recording.
@@ -33,12 +30,12 @@ struct Recording {
     digest: Digest,
 }
 
-/// The record of what was recorded. Clones are the same book.
+/// The record of what was recorded. Clones are the same oracle.
 #[derive(Debug, Clone, Default)]
-pub struct Book(Arc<Mutex<State>>);
+pub struct Oracle(Arc<Mutex<OracleState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct OracleState {
     naming: Naming,
     due: Vec<Recording>,
     /// Contents that a closed file of a device ever had, under the name that its path leads to.
@@ -46,11 +43,11 @@ struct State {
     /// What was durable under each name of the store.
     durable: BTreeMap<Vec<u8>, Digest>,
     /// Names of the store that something other than gleaner spoiled or took, and when last: what was recorded of them before cannot be so any more.
-    spoilt: BTreeMap<Vec<u8>, Instant>,
+    damaged: BTreeMap<Vec<u8>, Instant>,
     /// What is under a name instead of what gleaner put there; nothing else may be.
     rotted: BTreeMap<Vec<u8>, Digest>,
-    /// What names held before they were spoilt.
-    contents_spoilt: BTreeSet<Digest>,
+    /// What names held before they were damaged.
+    damaged_contents: BTreeSet<Digest>,
     breaches: Vec<String>,
     counts: Counts,
 }
@@ -66,41 +63,41 @@ pub struct Counts {
     pub written_too_late: u64,
 }
 
-/// How a stored file is spoilt behind everybody's back.
+/// How a stored file is damaged behind everybody's back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spoiling {
-    /// A bit of it turns.
-    Rots,
+pub enum StoreDamage {
+    /// A bit of it timing.
+    BitRot,
     /// It is gone, as from a store that was restored from a back-up.
-    IsLost,
+    FileLost,
 }
 
 /// How many breaches are told; the first is the one that matters.
-const TOLD: usize = 8;
+const MAX_REPORTED: usize = 8;
 
 fn digest(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())
 }
 
-impl Book {
-    /// An empty book for a store that names files in that way.
+impl Oracle {
+    /// An empty oracle for a store that names files in that way.
     pub fn new(naming: Naming) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(OracleState {
             naming,
-            ..State::default()
+            ..OracleState::default()
         })))
     }
 
     /// Notes a state of a file that was closed; it may be gathered, and what it replaces is the camera's affair.
-    pub fn saw(&self, device: usize, path: &[u8], bytes: &[u8]) {
+    pub fn record_content(&self, device: usize, path: &[u8], bytes: &[u8]) {
         let mut state = self.lock();
         let name = without_marks(&state.naming.name(device, path));
         state.true_contents.insert((name, digest(bytes)));
     }
 
     /// Notes a finished recording.
-    pub fn finished(&self, device: usize, path: &[u8], bytes: &Arc<Vec<u8>>) {
-        self.saw(device, path, bytes);
+    pub fn record_finished(&self, device: usize, path: &[u8], bytes: &Arc<Vec<u8>>) {
+        self.record_content(device, path, bytes);
         let mut state = self.lock();
         state.counts.recorded += 1;
         let recording = Recording {
@@ -113,7 +110,7 @@ impl Book {
     }
 
     /// Notes that the camera, or the device's owner, destroyed a file.
-    pub fn destroyed(&self, device: usize, bytes: &[u8]) {
+    pub fn record_destroyed(&self, device: usize, bytes: &[u8]) {
         let mut state = self.lock();
         let at = state
             .due
@@ -125,9 +122,9 @@ impl Book {
     }
 
     /// Strikes out what a device's card has forgotten before gleaner could bring it home.
-    pub fn card_forgot(&self, number: usize, device: &DeviceState, disk: &ForgetfulDisk) {
+    pub fn record_card_loss(&self, number: usize, device: &DeviceState, disk: &SimulatedDisk) {
         for (path, file) in device.files() {
-            self.saw(number, &original_path(path), &file.bytes);
+            self.record_content(number, &original_path(path), &file.bytes);
         }
         let mut state = self.lock();
         let before = state.due.len();
@@ -137,19 +134,19 @@ impl Book {
         state.counts.forgotten += u64::try_from(before - state.due.len()).unwrap_or(u64::MAX);
     }
 
-    /// Spoils a visible file of the store, and strikes out what only that copy stood for. `false` if there is nothing that could be spoilt so.
-    pub fn spoil(&self, name: &[u8], how: Spoiling, fleet: &[Device], disk: &ForgetfulDisk) -> bool {
+    /// Spoils a visible file of the store, and strikes out what only that copy stood for. `false` if there is nothing that could be damaged so.
+    pub fn damage(&self, name: &[u8], how: StoreDamage, fleet: &[Device], disk: &SimulatedDisk) -> bool {
         let content = || disk.visible().get(name).map(|file| file.digest);
         let Some(before) = content() else { return false };
         match how {
-            Spoiling::Rots if !disk.rot(name) => return false,
-            Spoiling::Rots => {}
-            Spoiling::IsLost => disk.lose(name),
+            StoreDamage::BitRot if !disk.rot(name) => return false,
+            StoreDamage::BitRot => {}
+            StoreDamage::FileLost => disk.lose(name),
         }
         let (after, durable) = (content(), disk.durable_contents());
         let mut state = self.lock();
-        state.spoilt.insert(name.to_vec(), Instant::now());
-        state.contents_spoilt.insert(before);
+        state.damaged.insert(name.to_vec(), Instant::now());
+        state.damaged_contents.insert(before);
         // Gleaner neither mends nor removes what has rotted: it must be there, as it is, like anything else.
         match after {
             Some(rotted) => {
@@ -192,7 +189,7 @@ impl Book {
         removal: Removal,
         device: &DeviceState,
         file: &DeviceFile,
-        disk: &ForgetfulDisk,
+        disk: &SimulatedDisk,
     ) {
         let (number, bytes) = (removal.device, file.bytes.as_slice());
         let is_due = self
@@ -203,32 +200,32 @@ impl Book {
         if !is_due || device.holds(bytes) || disk.surely_holds(bytes) {
             return;
         }
-        if file.written_since && removal.is_just_after(file.looked_at) {
-            self.destroyed(number, bytes);
+        if file.written_since && removal.is_just_after(file.inspected_at) {
+            self.record_destroyed(number, bytes);
             self.lock().counts.written_too_late += 1;
             return;
         }
-        self.breach(format!(
+        self.report_breach(format!(
             "promise 1: {} bytes released by device {number} are not durable in the store",
             bytes.len()
         ));
     }
 
     /// Promise 1: every finished recording is whole on its device, or whole and durable in the store.
-    pub fn check_no_loss(&self, fleet: &[Device], disk: &ForgetfulDisk) {
+    pub fn check_no_loss(&self, fleet: &[Device], disk: &SimulatedDisk) {
         let durable = disk.durable_contents();
         let mut due = self.lock().due.clone();
         due.retain(|recording| !durable.contains(&recording.digest));
         for recording in due {
             let device = fleet.get(recording.device);
             if !device.is_some_and(|device| device.lock().holds(&recording.bytes)) {
-                self.breach(format!("promise 1: {recording} is lost"));
+                self.report_breach(format!("promise 1: {recording} is lost"));
             }
         }
     }
 
     /// Promise 2: what is visible is complete and true, and what was durable is still there and the same.
-    pub fn check_store(&self, disk: &ForgetfulDisk) {
+    pub fn check_store(&self, disk: &SimulatedDisk) {
         let visible = disk.visible();
         let mut state = self.lock();
         let mut breaches = Vec::new();
@@ -262,10 +259,10 @@ impl Book {
         state.durable.extend(durable);
         drop(state);
         for breach in breaches {
-            self.breach(breach);
+            self.report_breach(breach);
         }
         if let Some(stray) = disk.strays().first() {
-            self.breach(format!(
+            self.report_breach(format!(
                 "promise 2: {} was written beside the store",
                 stray.escape_ascii()
             ));
@@ -273,20 +270,23 @@ impl Book {
     }
 
     /// The ledger says of no file that it is stored which is not durable in the store under that name with that digest.
-    pub fn check_ledger(&self, ledger: &LedgerContent, disk: &ForgetfulDisk) {
+    pub fn check_ledger(&self, ledger: &LedgerContent, disk: &SimulatedDisk) {
         let visible = disk.visible();
-        let spoilt = self.lock().spoilt.clone();
+        let damaged = self.lock().damaged.clone();
         for ((record, row_state), written_at) in ledger.rows.iter().zip(&ledger.written_at) {
             let name = record.store_name.as_bytes();
             // What is stored under that name again is held to its own row.
-            if spoilt.get(name).is_some_and(|spoilt_at| written_at <= spoilt_at) {
+            if damaged
+                .get(name)
+                .is_some_and(|damaged_at| written_at <= damaged_at)
+            {
                 continue;
             }
             let is_there = visible
                 .get(name)
                 .is_some_and(|file| file.is_durable && file.digest == record.digest);
             if !is_there {
-                self.breach(format!(
+                self.report_breach(format!(
                     "the ledger says {} of {}, which is not so in the store",
                     match row_state {
                         FileState::Stored => "stored",
@@ -300,27 +300,27 @@ impl Book {
     }
 
     /// Promise 3, when faults are over and some passes were made: everything that can go has gone and is in the store.
-    pub fn check_progress(&self, fleet: &[Device], disk: &ForgetfulDisk) {
+    pub fn check_progress(&self, fleet: &[Device], disk: &SimulatedDisk) {
         for (number, device) in fleet.iter().enumerate() {
             let state = device.lock();
             let stays = !state.abilities.renames_atomically;
             for (path, file) in state.files().filter(|_| !stays) {
                 let size = file.bytes.len();
-                self.breach(format!(
+                self.report_breach(format!(
                     "promise 3: {} ({size} bytes) is still on device {number}",
                     path.escape_ascii()
                 ));
             }
             for path in state.folders().filter(|path| is_withdrawn_folder(path)) {
-                self.breach(format!(
+                self.report_breach(format!(
                     "promise 3: the folder {} is still on device {number}",
                     path.escape_ascii()
                 ));
             }
         }
-        let (due, spoilt) = {
+        let (due, damaged) = {
             let state = self.lock();
-            (state.due.clone(), state.contents_spoilt.clone())
+            (state.due.clone(), state.damaged_contents.clone())
         };
         let durable = disk.durable_contents();
         for recording in due.iter().filter(|due| !durable.contains(&due.digest)) {
@@ -328,23 +328,23 @@ impl Book {
             let device = fleet.get(recording.device).map(Device::lock);
             let stays = device
                 .is_some_and(|device| !device.abilities.renames_atomically && device.holds(&recording.bytes));
-            if !(stays && spoilt.contains(&recording.digest)) {
-                self.breach(format!("promise 3: {recording} never came to the store"));
+            if !(stays && damaged.contains(&recording.digest)) {
+                self.report_breach(format!("promise 3: {recording} never came to the store"));
             }
         }
     }
 
     /// Some weeks later nothing is left in staging either: for a week, what could be resumed is kept.
-    pub fn check_staging(&self, disk: &ForgetfulDisk) {
+    pub fn check_staging(&self, disk: &SimulatedDisk) {
         for name in disk.staged() {
-            self.breach(format!("promise 3: {} is left in staging", name.escape_ascii()));
+            self.report_breach(format!("promise 3: {} is left in staging", name.escape_ascii()));
         }
     }
 
     /// Notes that a promise was broken.
-    pub fn breach(&self, what: String) {
+    pub fn report_breach(&self, what: String) {
         let mut state = self.lock();
-        if state.breaches.len() < TOLD {
+        if state.breaches.len() < MAX_REPORTED {
             state.breaches.push(what);
         }
     }
@@ -359,7 +359,7 @@ impl Book {
         self.lock().counts
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OracleState> {
         self.0.lock()
     }
 }
@@ -371,7 +371,7 @@ impl std::fmt::Display for Recording {
     }
 }
 
-impl State {
+impl OracleState {
     /// Whether some device had that content, closed, under a path that leads to this name.
     fn is_true(&self, name: &[u8], content: Digest) -> bool {
         self.true_contents.contains(&(without_marks(name), content))

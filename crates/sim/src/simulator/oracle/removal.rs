@@ -16,15 +16,15 @@ pub(in crate::simulator) struct Removal {
 }
 
 /// How long before it asks for a removal gleaner may have looked at the file for the last time: the longest that an answer is on its way
-/// over the slowest link of a story.
+/// over the slowest link of a scenario.
 const LAST_LOOK: Duration = Duration::from_millis(300);
 
 impl Removal {
     /// Whether the last look at the file was the one that gleaner took for this removal.
-    pub(super) fn is_just_after(&self, looked_at: Option<Instant>) -> bool {
-        let (Some(looked_at), Some(recorded)) = (looked_at, self.recorded) else {
+    pub(super) fn is_just_after(&self, inspected_at: Option<Instant>) -> bool {
+        let (Some(inspected_at), Some(recorded)) = (inspected_at, self.recorded) else {
             return false;
         };
-        looked_at > recorded && self.sent.saturating_duration_since(looked_at) <= LAST_LOOK
+        inspected_at > recorded && self.sent.saturating_duration_since(inspected_at) <= LAST_LOOK
     }
 }

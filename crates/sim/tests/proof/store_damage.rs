@@ -1,13 +1,13 @@
-//! What is excused where the store itself was spoilt: that very loss, and nothing that comes after it.
+//! What is excused where the store itself was damaged: that very loss, and nothing that comes after it.
 
 use std::time::Duration;
 
-use sim::simulator::book::Spoiling;
+use sim::simulator::oracle::StoreDamage;
 use sim::simulator::power::Power;
-use sim::simulator::world::{Plan, World};
+use sim::simulator::world::{World, WorldConfig};
 use tokio::time::sleep;
 
-use crate::{assert_swept, story};
+use crate::{assert_swept, simulate};
 
 const NAME: &[u8] = b"bee0/photo";
 
@@ -20,19 +20,19 @@ async fn gather(world: &World, bytes: &[u8]) {
     world.check();
 }
 
-/// A store in which a photo was spoilt, so far without a breach.
-async fn spoilt(how: Spoiling) -> World {
-    let world = World::new(&Plan::default()).unwrap();
+/// A store in which a photo was damaged, so far without a breach.
+async fn damaged(how: StoreDamage) -> World {
+    let world = World::new(&WorldConfig::default()).unwrap();
     gather(&world, b"the first photo").await;
-    assert!(world.book.spoil(NAME, how, &world.fleet, &world.disk));
+    assert!(world.oracle.damage(NAME, how, &world.fleet, &world.disk));
     world.check();
-    assert_eq!(world.book.breaches(), [""; 0]);
+    assert_eq!(world.oracle.breaches(), [""; 0]);
     world
 }
 
 fn assert_seen(world: &World, what: &str) {
     world.check();
-    let breaches = world.book.breaches();
+    let breaches = world.oracle.breaches();
     assert!(
         breaches.iter().any(|breach| breach.contains(what)),
         "{breaches:?}"
@@ -41,8 +41,8 @@ fn assert_seen(world: &World, what: &str) {
 
 #[test]
 fn what_lies_under_the_name_of_a_lost_file_must_be_true() {
-    story(async {
-        let world = spoilt(Spoiling::IsLost).await;
+    simulate(async {
+        let world = damaged(StoreDamage::FileLost).await;
         world.disk.put(NAME, b"a forgery").unwrap();
         assert_seen(&world, "is nothing that was recorded under that name");
     });
@@ -50,10 +50,10 @@ fn what_lies_under_the_name_of_a_lost_file_must_be_true() {
 
 #[test]
 fn what_is_stored_again_under_the_name_of_a_lost_file_must_stay_and_its_row_must_be_true() {
-    story(async {
-        let world = spoilt(Spoiling::IsLost).await;
+    simulate(async {
+        let world = damaged(StoreDamage::FileLost).await;
         gather(&world, b"the second photo").await;
-        assert_eq!(world.book.breaches(), [""; 0]);
+        assert_eq!(world.oracle.breaches(), [""; 0]);
         world.disk.lose(NAME);
         assert_seen(&world, "is gone from the store");
         assert_seen(&world, "the ledger says");
@@ -62,13 +62,13 @@ fn what_is_stored_again_under_the_name_of_a_lost_file_must_stay_and_its_row_must
 
 #[test]
 fn a_file_that_rotted_may_be_as_it_is_and_in_no_other_way() {
-    story(async {
-        let world = spoilt(Spoiling::Rots).await;
+    simulate(async {
+        let world = damaged(StoreDamage::BitRot).await;
         world.disk.lose(NAME);
         assert_seen(&world, "is gone from the store");
     });
-    story(async {
-        let world = spoilt(Spoiling::Rots).await;
+    simulate(async {
+        let world = damaged(StoreDamage::BitRot).await;
         world.disk.lose(NAME);
         world.disk.put(NAME, b"a forgery").unwrap();
         assert_seen(&world, "is nothing that was recorded under that name");

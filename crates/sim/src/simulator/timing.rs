@@ -10,17 +10,17 @@ use engine::event::{Event, Reporter};
 use model::DeviceName;
 use tokio::time::Instant;
 
-/// The turns of one sweep. Clones are the same.
+/// The timing of one sweep. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct Turns {
+pub struct SweepTiming {
     began: Instant,
     parallel: usize,
-    of: Arc<Mutex<BTreeMap<String, Turn>>>,
+    of: Arc<Mutex<BTreeMap<String, PassTimes>>>,
 }
 
 /// When what happened with one device.
 #[derive(Debug, Clone, Copy, Default)]
-struct Turn {
+struct PassTimes {
     asked: Option<Instant>,
     connected: Option<Instant>,
     began: Option<Instant>,
@@ -36,7 +36,7 @@ const CONNECTING: u32 = 4;
 /// Timers are not exact.
 const SLACK: Duration = Duration::from_secs(1);
 
-impl Turns {
+impl SweepTiming {
     /// A sweep of so many devices at a time begins.
     pub fn begin(parallel: usize) -> Self {
         Self {
@@ -55,9 +55,9 @@ impl Turns {
     /// How long after the sweep began a pass over a device that is well must have ended: what it needs for itself, and its share of what others
     /// need at work. Whoever is not connected yet takes nobody's place at work; whoever is at work for too long gives it up.
     pub fn latest_end(&self, device: &str) -> Duration {
-        let turns = self.lock();
+        let timing = self.lock();
         let others = || {
-            turns
+            timing
                 .iter()
                 .filter(|(name, _)| *name != device)
                 .map(|(_, turn)| turn)
@@ -66,8 +66,8 @@ impl Turns {
         let makes_way = others().filter(|turn| turn.work() > LONGEST).count() <= self.parallel;
         let counted = |work: Duration| if makes_way { work.min(LONGEST) } else { work };
         let work: Duration = others().map(|turn| counted(turn.work())).sum();
-        let connecting: Duration = others().map(Turn::connecting).sum();
-        let own = turns.get(device).copied().unwrap_or_default();
+        let connecting: Duration = others().map(PassTimes::connecting).sum();
+        let own = timing.get(device).copied().unwrap_or_default();
         own.connecting() + own.work() + work / places + connecting / (places * CONNECTING) + SLACK
     }
 
@@ -75,16 +75,16 @@ impl Turns {
         self.note(device, |turn| turn.connected = Some(Instant::now()));
     }
 
-    fn note(&self, device: &DeviceName, what: impl FnOnce(&mut Turn)) {
+    fn note(&self, device: &DeviceName, what: impl FnOnce(&mut PassTimes)) {
         what(self.lock().entry(device.as_str().to_owned()).or_default());
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Turn>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, PassTimes>> {
         self.of.lock()
     }
 }
 
-impl Turn {
+impl PassTimes {
     fn connecting(&self) -> Duration {
         span(self.asked, self.connected.or(self.ended))
     }
@@ -101,7 +101,7 @@ fn span(from: Option<Instant>, to: Option<Instant>) -> Duration {
     }
 }
 
-impl Reporter for Turns {
+impl Reporter for SweepTiming {
     fn report(&self, event: &Event) {
         let now = Some(Instant::now());
         match event {

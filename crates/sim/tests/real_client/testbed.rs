@@ -14,27 +14,27 @@ use tokio::process::Command;
 /// No command of these tests takes longer, but on a machine that has stopped.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-pub(crate) struct Field {
+pub(crate) struct Testbed {
     folder: TempDir,
     pub(crate) jump: SimulatedJump,
     pub(crate) devices: Vec<SimulatedDevice>,
 }
 
-impl Field {
+impl Testbed {
     /// Devices `bee1`, `bee2` … that behave like this.
-    pub(crate) async fn new(devices: &[(Behaviour, Service)]) -> Field {
+    pub(crate) async fn new(devices: &[(Behaviour, Service)]) -> Testbed {
         let folder = tempfile::tempdir().unwrap();
         let user = UserKey::create(&folder.path().join("key")).unwrap();
         let jump = SimulatedJump::start(&user, HostKey::random().unwrap())
             .await
             .unwrap();
-        let mut field = Field {
+        let mut testbed = Testbed {
             folder,
             jump,
             devices: Vec::new(),
         };
         for (behaviour, service) in devices {
-            let home = field.home(field.devices.len() + 1);
+            let home = testbed.home(testbed.devices.len() + 1);
             fs::create_dir_all(&home).unwrap();
             let settings = DeviceSettings {
                 home,
@@ -44,15 +44,15 @@ impl Field {
             let device = SimulatedDevice::start(&user, HostKey::random().unwrap(), settings)
                 .await
                 .unwrap();
-            field.jump.permit(device.port());
-            field.devices.push(device);
+            testbed.jump.permit(device.port());
+            testbed.devices.push(device);
         }
-        field.write_config();
-        field
+        testbed.write_config();
+        testbed
     }
 
-    pub(crate) async fn of_one(behaviour: Behaviour, service: Service) -> Field {
-        Field::new(&[(behaviour, service)]).await
+    pub(crate) async fn of_one(behaviour: Behaviour, service: Service) -> Testbed {
+        Testbed::new(&[(behaviour, service)]).await
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -1,16 +1,16 @@
-//! Seeded stories: a whole fleet, its store and its collectors, with everything going wrong for about an hour.
+//! Seeded scenarios: a whole fleet, its store and its collectors, with everything going wrong for about an hour.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sim::simulator::story::{Outcome, play};
+use sim::simulator::scenario::{Outcome, run};
 
-/// Seeds that are played in every run. A change of the model changes every story: what one has found belongs into a test of its own.
+/// Seeds that are played in every run. A change of the model changes every scenario: what one has found belongs into a test of its own.
 const FIXED: [u64; 24] = [
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
 ];
 
 fn keeps_promises(seed: u64) -> Outcome {
-    let outcome = play(seed, 60).unwrap();
+    let outcome = run(seed, 60).unwrap();
     assert!(
         outcome.breaches.is_empty(),
         "seed {seed} breaks a promise:\n  {}\nhow it ended:\n  {}\nplay it again: cargo run -p sim -- --seed {seed} --trace",
@@ -28,7 +28,7 @@ fn keep_promises(seeds: &[u64]) {
         faults += outcome.faults.values().sum::<u64>();
     }
     println!("{} seeds, {passes} passes, {faults} faults", seeds.len());
-    assert!(passes > 100 && faults > 100, "nothing happens in these stories");
+    assert!(passes > 100 && faults > 100, "nothing happens in these scenarios");
 }
 
 #[test]

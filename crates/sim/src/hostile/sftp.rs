@@ -1,71 +1,20 @@
 //! The SFTP of a hostile device: an honest server, and a lie that changes what it hears and what the client hears.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bytes::BytesMut;
 use russh::server::Msg;
 use russh::{Channel, ChannelReadHalf, ChannelWriteHalf};
-use sftp::codec::{ClientPacket, Request, Response, ServerPacket};
+use sftp::codec::{ClientPacket, Response, ServerPacket};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::time::sleep;
 
-use super::Misbehaviour;
-use super::speech::{CRUMB_EVERY, Speech};
+use super::behaviour::HostileBehaviour;
+use super::overrides::{Answer, FalseOutput, SftpOverride, TRICKLE_INTERVAL};
 use crate::device::sftp::{Server, next_packet};
 
-/// What becomes of a request. The honest server answers whatever the second argument is called with.
-type Answering = dyn Fn(Request, &mut dyn FnMut(Request) -> Response) -> Answer + Send + Sync;
-
-/// A lie of an SFTP server.
-#[derive(Clone)]
-pub struct FilesLie(Arc<Answering>);
-
-impl FilesLie {
-    /// Answers each request by this.
-    pub fn new(
-        answering: impl Fn(Request, &mut dyn FnMut(Request) -> Response) -> Answer + Send + Sync + 'static,
-    ) -> FilesLie {
-        FilesLie(Arc::new(answering))
-    }
-}
-
-impl fmt::Debug for FilesLie {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("FilesLie")
-    }
-}
-
-/// What the client hears in answer to one request.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// This response.
-    Response(Response),
-    /// This response, twice.
-    Twice(Response),
-    /// This response with another id.
-    Misdirected(Response),
-    /// These bytes, whatever they are.
-    Raw(Vec<u8>),
-    /// Nothing to this request, but answers to others.
-    None,
-    /// Nothing any more.
-    Silence,
-    /// The first half of this response, and nothing any more.
-    Half(Response),
-    /// This response byte by byte, and nothing any more.
-    Crumbs(Response),
-    /// This response after a pause.
-    Late(Response),
-    /// The end of the channel's output, and then this response after all.
-    AfterEnd(Response),
-    /// The end.
-    HangUp,
-}
-
 /// Returns when the client has had enough; it is then for the client to close the channel.
-pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, odd: Misbehaviour) {
+pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, odd: HostileBehaviour) {
     let (from_client, to_client) = channel.split();
     let (answered, mut answers) = mpsc::unbounded_channel();
     let saying = async {
@@ -82,7 +31,7 @@ pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, odd: Misbehaviou
 async fn carry_out(
     mut from_client: ChannelReadHalf,
     mut server: Server,
-    odd: &Misbehaviour,
+    odd: &HostileBehaviour,
     to_client: &ChannelWriteHalf<Msg>,
     answered: UnboundedSender<(u32, Answer)>,
 ) {
@@ -94,7 +43,7 @@ async fn carry_out(
         };
         let mut honest = |request| server.respond(request);
         let answer = match &odd.files {
-            Some(FilesLie(lie)) => lie(request, &mut honest),
+            Some(SftpOverride(fault)) => fault(request, &mut honest),
             None => Answer::Response(honest(request)),
         };
         answered.send((id, answer)).expect("somebody who says it");
@@ -103,13 +52,13 @@ async fn carry_out(
 
 async fn greet(
     version: &ServerPacket,
-    odd: &Misbehaviour,
+    odd: &HostileBehaviour,
     to_client: &ChannelWriteHalf<Msg>,
 ) -> Result<(), russh::Error> {
     let mut packet = BytesMut::new();
     version.encode(&mut packet);
     match &odd.greeting {
-        Some(speech) => Ok(speech.deliver(&packet[..], &mut to_client.make_writer()).await?),
+        Some(output) => Ok(output.deliver(&packet[..], &mut to_client.make_writer()).await?),
         None => to_client.data_bytes(packet).await,
     }
 }
@@ -127,7 +76,7 @@ async fn say(answer: Answer, id: u32, to_client: &ChannelWriteHalf<Msg>) -> Resu
         Answer::Misdirected(response) => packet(response, id.wrapping_add(77_777)),
         Answer::Raw(bytes) => bytes.into(),
         Answer::Late(response) => {
-            sleep(CRUMB_EVERY).await;
+            sleep(TRICKLE_INTERVAL).await;
             packet(response, id)
         }
         Answer::AfterEnd(response) => {
@@ -140,9 +89,9 @@ async fn say(answer: Answer, id: u32, to_client: &ChannelWriteHalf<Msg>) -> Resu
             to_client.data_bytes(half).await?;
             std::future::pending().await
         }
-        Answer::Crumbs(response) => {
+        Answer::Trickle(response) => {
             let whole = packet(response, id);
-            return Ok(Speech::Crumbs
+            return Ok(FalseOutput::Trickle
                 .deliver(&whole[..], &mut to_client.make_writer())
                 .await?);
         }

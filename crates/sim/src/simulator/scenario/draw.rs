@@ -1,0 +1,65 @@
+//! What a scenario is made of, drawn from its seed.
+
+use std::time::Duration;
+
+use engine::fleet::Bounds;
+use engine::oldest::PlanBytes;
+
+use crate::simulator::device::Kind;
+use crate::simulator::link::Condition;
+use crate::simulator::naming::Naming;
+use crate::simulator::rng::Rng;
+use crate::simulator::world::WorldConfig;
+
+/// A world.
+pub(super) fn draw_plan(rng: &mut Rng, seed: u64) -> WorldConfig {
+    let is_crowded = rng.one_in(4);
+    let devices = rng.below(if is_crowded { 8 } else { 4 }) + 1;
+    WorldConfig {
+        kinds: (0..devices)
+            .filter_map(|_| rng.choose(&Kind::ALL).copied())
+            .collect(),
+        collectors: if rng.one_in(4) { 2 } else { 1 },
+        naming: if rng.one_in(3) {
+            Naming::Together
+        } else {
+            Naming::ByDevice
+        },
+        has_links: !rng.one_in(5),
+        is_divided: rng.one_in(5),
+        round_trip: rng.duration(Duration::from_millis(6), Duration::from_millis(200)),
+        bounds: Bounds {
+            parallel: match rng.one_in(4) {
+                true => 16,
+                false => rng.index(3) + 1,
+            },
+            plans: plans(rng),
+        },
+        bytes_per_second: rng.one_in(3).then(|| 2000 + rng.below(50_000)),
+        stops_with_connection: rng.one_in(2),
+        seed,
+    }
+}
+
+/// Plans that hold all there is, or some eighty files at a time.
+fn plans(rng: &mut Rng) -> PlanBytes {
+    if !rng.one_in(3) {
+        return PlanBytes::default();
+    }
+    PlanBytes {
+        own: 10_000 + rng.index(10_000),
+        shared: 0,
+        ..PlanBytes::default()
+    }
+}
+
+/// Devices that are out of reach while faults last, each in a way of its own: up to half of them, in some scenarios.
+pub(super) fn draw_unreachable(rng: &mut Rng, plan: &WorldConfig) -> Vec<(usize, Condition)> {
+    if !rng.one_in(3) {
+        return Vec::new();
+    }
+    let ways = [Condition::BlackHole, Condition::Silent, Condition::Refusing];
+    let number = rng.index(plan.kinds.len() / 2 + 1);
+    let gone = (0..number).filter_map(|_| Some((rng.index(plan.kinds.len()), *rng.choose(&ways)?)));
+    gone.collect()
+}
