@@ -71,7 +71,10 @@ mod tests {
     #[test]
     fn the_figure_of_the_simulator_is_taken_from_its_totals() {
         let output = "first seed: 7\n9 scenarios, 400 passes, 31 faults, 7 effects, 5 recordings (0 forgotten), 0 lost, in 1.0 s\n";
-        assert_eq!(simulator_figure(output).unwrap(), "9 scenarios, 400 passes, 0 lost");
+        assert_eq!(
+            simulator_figure(output).unwrap(),
+            "9 scenarios, 400 passes, 0 lost"
+        );
         assert!(simulator_figure("first seed: 7\n").is_err());
     }
 }

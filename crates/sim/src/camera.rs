@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_picture_that_is_renamed_when_it_is_finished_is_whole_under_its_last_name() {
+    async fn a_renamed_picture_is_whole_under_its_final_name() {
         let folder = tempfile::tempdir().unwrap();
         let last = PathBuf::from("set1/picture.np");
         let camera = Camera::start(folder.path(), recording(Finish::Rename(last.clone()))).unwrap();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_camera_that_cannot_finish_says_so() {
+    async fn a_camera_that_cannot_finish_reports_the_failure() {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = PathBuf::from("missing/picture.np");
         let camera = Camera::start(folder.path(), recording(Finish::Rename(nowhere))).unwrap();

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn content_depends_on_its_seed_alone_and_has_the_length_asked_for() {
+    fn content_depends_on_its_seed_only_and_has_the_requested_length() {
         for texture in [Texture::Noise, Texture::Rows] {
             for length in [0, 1, 7, 8, 65_536, 65_543, 200_000] {
                 let made = content(3, texture, length);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_as_told_and_at_least_half_as_old_as_the_oldest() {
+    fn pictures_match_their_report_and_are_at_least_half_as_old_as_asked() {
         let folder = tempfile::tempdir().unwrap();
         let age = Duration::from_hours(1);
         let pictures = Pictures {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_tells_day_set_camera_and_time() {
+    fn a_path_holds_day_set_camera_and_time() {
         let path = picture_path(21, 7_000_042);
         assert_eq!(
             path,

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_throws_the_same_numbers() {
+    fn the_same_seed_gives_the_same_numbers() {
         let throw = |seed| {
             let mut rng = Rng::new(seed);
             (

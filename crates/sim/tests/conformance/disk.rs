@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::{assert_kept, in_simulated_time};
 
 #[test]
-fn the_disk_that_forgets_answers_like_a_disk() {
+fn the_simulated_disk_behaves_like_a_disk() {
     let broken = in_simulated_time(async {
         check(|| DiskFixture {
             disk: Arc::new(SimulatedDisk::new(SimulatedClock::new(), 1)),
@@ -23,7 +23,7 @@ fn the_disk_that_forgets_answers_like_a_disk() {
 }
 
 #[test]
-fn the_system_answers_like_a_disk() {
+fn the_system_disk_behaves_like_a_disk() {
     let folders: Mutex<Vec<TempDir>> = Mutex::default();
     let fresh = || {
         let folder = TempDir::new().unwrap();

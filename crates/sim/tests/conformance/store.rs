@@ -61,7 +61,7 @@ impl StoreFixture for InMemory {
 }
 
 #[test]
-fn a_store_on_the_disk_that_forgets_keeps_the_promises_of_the_port() {
+fn a_store_on_the_simulated_disk_keeps_the_promises_of_the_port() {
     let broken = in_simulated_time(async {
         check(|| {
             let clock = SimulatedClock::new();

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::{assert_swept, simulate};
 
 #[test]
-fn a_file_has_rested_between_two_surveys_for_as_long_as_time_has_passed_however_the_clock_is_set() {
+fn setting_the_clock_does_not_age_files_between_two_surveys() {
     for hours in [-2, 2] {
         simulate(async {
             let plan = WorldConfig {

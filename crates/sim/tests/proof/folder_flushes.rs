@@ -51,7 +51,7 @@ async fn play(has_links: bool, before: u64, loss: CrashLoss) -> bool {
 }
 
 #[test]
-fn a_name_whose_folder_could_not_be_flushed_is_no_ground_for_release_in_any_later_pass() {
+fn a_name_in_an_unflushed_folder_never_justifies_a_release() {
     let mut failed = 0;
     for has_links in [true, false] {
         for before in 0.. {

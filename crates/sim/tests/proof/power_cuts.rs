@@ -216,7 +216,7 @@ fn assert_whole(world: &World, told: &str, power: &Power) {
 }
 
 #[test]
-fn a_pass_that_is_cut_after_any_effect_loses_nothing_shows_nothing_untrue_and_is_finished_by_the_next() {
+fn a_pass_cut_after_any_effect_keeps_all_promises_and_can_be_finished() {
     let (mut effects, mut cuts) = (0, 0);
     for case in cases() {
         let mut rng = Rng::new(1);
@@ -247,7 +247,7 @@ fn a_pass_that_is_cut_after_any_effect_loses_nothing_shows_nothing_untrue_and_is
 }
 
 #[test]
-fn what_was_stored_before_a_cut_and_spoilt_since_is_never_a_ground_for_release() {
+fn a_stored_copy_damaged_after_a_cut_never_justifies_a_release() {
     let all = cases();
     let mut damaged = 0;
     for case in all.iter().filter(|case| case.before.is_empty()) {
@@ -282,7 +282,7 @@ fn what_was_stored_before_a_cut_and_spoilt_since_is_never_a_ground_for_release()
 }
 
 #[test]
-fn a_pass_that_is_cut_and_whose_repetition_is_cut_too_loses_nothing() {
+fn a_pass_cut_twice_loses_nothing() {
     let mut rng = Rng::new(2);
     let mut cuts = 0;
     let all = cases();

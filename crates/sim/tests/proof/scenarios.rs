@@ -32,17 +32,17 @@ fn keep_promises(seeds: &[u64]) {
 }
 
 #[test]
-fn every_promise_is_kept_in_the_first_half_of_the_fixed_stories() {
+fn every_promise_is_kept_in_the_first_half_of_the_fixed_scenarios() {
     keep_promises(&FIXED[..12]);
 }
 
 #[test]
-fn every_promise_is_kept_in_the_second_half_of_the_fixed_stories() {
+fn every_promise_is_kept_in_the_second_half_of_the_fixed_scenarios() {
     keep_promises(&FIXED[12..]);
 }
 
 #[test]
-fn every_promise_is_kept_in_stories_that_nobody_has_seen() {
+fn every_promise_is_kept_in_fresh_scenarios() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let first = now.as_secs() << 10;
     println!("fresh seeds from {first}");
@@ -51,7 +51,7 @@ fn every_promise_is_kept_in_stories_that_nobody_has_seen() {
 }
 
 #[test]
-fn the_same_seed_tells_the_same_story() {
+fn the_same_seed_gives_the_same_scenario() {
     let (first, second) = (keeps_promises(33), keeps_promises(33));
     assert_eq!(
         (first.fingerprint, first.effects),

@@ -40,7 +40,7 @@ fn assert_seen(world: &World, what: &str) {
 }
 
 #[test]
-fn what_lies_under_the_name_of_a_lost_file_must_be_true() {
+fn a_forgery_under_the_name_of_a_lost_file_is_a_breach() {
     simulate(async {
         let world = damaged(StoreDamage::FileLost).await;
         world.disk.put(NAME, b"a forgery").unwrap();
@@ -49,7 +49,7 @@ fn what_lies_under_the_name_of_a_lost_file_must_be_true() {
 }
 
 #[test]
-fn what_is_stored_again_under_the_name_of_a_lost_file_must_stay_and_its_row_must_be_true() {
+fn a_file_stored_again_under_a_lost_name_must_stay_with_its_row() {
     simulate(async {
         let world = damaged(StoreDamage::FileLost).await;
         gather(&world, b"the second photo").await;
@@ -61,7 +61,7 @@ fn what_is_stored_again_under_the_name_of_a_lost_file_must_stay_and_its_row_must
 }
 
 #[test]
-fn a_file_that_rotted_may_be_as_it_is_and_in_no_other_way() {
+fn a_rotted_file_may_stay_as_it_is_but_not_change_further() {
     simulate(async {
         let world = damaged(StoreDamage::BitRot).await;
         world.disk.lose(NAME);

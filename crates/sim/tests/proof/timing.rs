@@ -51,7 +51,7 @@ fn assert_ended(timing: &SweepTiming, number: usize, within: Duration) {
 }
 
 #[test]
-fn devices_that_never_answer_and_one_that_falls_silent_cost_the_others_nothing() {
+fn unreachable_and_silent_devices_cost_the_others_nothing() {
     simulate(async {
         let world = fleet(8, 2).await;
         world.links[0].set(Condition::Silent);
@@ -69,7 +69,7 @@ fn devices_that_never_answer_and_one_that_falls_silent_cost_the_others_nothing()
 }
 
 #[test]
-fn more_devices_that_never_answer_than_may_connect_at_a_time_cost_the_others_no_more_than_one_of_them() {
+fn many_unreachable_devices_cost_the_others_one_connect_timeout() {
     simulate(async {
         let world = fleet(8, 1).await;
         world.links[..7]
@@ -81,7 +81,7 @@ fn more_devices_that_never_answer_than_may_connect_at_a_time_cost_the_others_no_
 }
 
 #[test]
-fn a_device_whose_pass_takes_too_long_makes_way_for_the_others() {
+fn a_pass_that_takes_too_long_gives_up_its_slot() {
     simulate(async {
         let world = fleet(3, 1).await;
         world.record(0, "film", &Rng::new(2).bytes(200_000));

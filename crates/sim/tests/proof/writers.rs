@@ -39,7 +39,7 @@ async fn held(kind: Kind, delay: Duration) -> Option<bool> {
 }
 
 #[test]
-fn a_withdrawn_file_that_somebody_holds_open_is_never_released() {
+fn a_withdrawn_file_held_open_is_never_released() {
     for kind in [Kind::Full, Kind::NoPerl] {
         let mut moments = 0;
         for delay in 0.. {
@@ -99,7 +99,7 @@ async fn written(kind: Kind, delay: Duration) -> Option<u64> {
 }
 
 #[test]
-fn what_is_written_to_a_withdrawn_file_at_any_moment_is_gathered_unless_it_came_after_the_last_look() {
+fn data_written_to_a_withdrawn_file_before_the_last_inspection_is_kept() {
     for kind in [Kind::Full, Kind::NoPerl, Kind::Blind, Kind::SftpOnly] {
         let (mut moments, mut too_late) = (0, 0);
         for delay in 0.. {

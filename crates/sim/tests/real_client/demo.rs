@@ -43,7 +43,7 @@ async fn ask(fleet: &DemoFleet, device: &str, command: &str) -> std::process::Ou
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_device_is_there_in_its_role_and_its_files_are_as_told() {
+async fn every_device_plays_its_role_and_has_the_reported_files() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("a folder with blanks & 100%");
     fs::create_dir(&folder).unwrap();

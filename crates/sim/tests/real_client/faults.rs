@@ -33,7 +33,7 @@ async fn a_link_is_cut_once_and_the_rest_can_be_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_black_hole_accepts_and_never_says_a_word() {
+async fn a_black_hole_accepts_and_sends_nothing() {
     let testbed = Testbed::of_one(Behaviour::BlackHole, Service::Shell).await;
     let ran = testbed.ssh(&["-o", "ConnectTimeout=2", "bee1", "true"]).await;
     assert_eq!(ran.status.code(), Some(255));
@@ -71,7 +71,7 @@ async fn a_slow_link_is_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_jump_host_lets_nobody_through_to_other_ports_and_has_no_shell() {
+async fn the_jump_host_forwards_only_permitted_ports_and_has_no_shell() {
     let testbed = Testbed::of_one(Behaviour::Normal, Service::Shell).await;
     // Its own port listens, so only the refusal can stop the client.
     let own = format!("127.0.0.1:{}", testbed.jump.port());
@@ -96,7 +96,7 @@ async fn the_jump_host_lets_nobody_through_to_other_ports_and_has_no_shell() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_key_is_let_in_nowhere() {
+async fn another_key_is_refused_everywhere() {
     let testbed = Testbed::of_one(Behaviour::Normal, Service::Shell).await;
     let key = testbed.folder().join("other");
     UserKey::create(&key).unwrap();
@@ -122,7 +122,7 @@ async fn another_key_is_let_in_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_jump_host_that_is_shut_down_ends_its_connections_and_frees_its_port() {
+async fn a_jump_host_shut_down_ends_its_connections_and_frees_its_port() {
     // Another test may be given the port as soon as it is free, and answer.
     for _ in 0..3 {
         if port_after_shutdown_refuses().await {

@@ -24,7 +24,7 @@ async fn a_command_runs_with_its_input_outputs_and_exit_status() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_ended_by_a_signal_is_no_success() {
+async fn a_command_ended_by_a_signal_is_a_failure() {
     let testbed = Testbed::of_one(Behaviour::Normal, Service::Shell).await;
     let ran = testbed.ssh(&["bee1", "kill -KILL $$"]).await;
     assert_eq!(ran.status.code(), Some(255), "{}", stderr(&ran));
@@ -148,7 +148,7 @@ async fn thirty_two_mebibytes_come_and_go_through_both_hops_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_does_not_read_holds_up_nobody_on_the_same_connection() {
+async fn a_client_that_does_not_read_does_not_block_its_connection() {
     let testbed = Testbed::of_one(Behaviour::Normal, Service::Shell).await;
     let (_master, socket) = master(&testbed).await;
     let mut stuck = testbed.client("ssh");
@@ -172,7 +172,7 @@ async fn a_client_that_does_not_read_holds_up_nobody_on_the_same_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_that_does_not_read_holds_up_nobody_on_the_same_connection() {
+async fn a_command_that_does_not_read_does_not_block_its_connection() {
     let testbed = Testbed::of_one(Behaviour::Normal, Service::Shell).await;
     let (_master, socket) = master(&testbed).await;
     let mut stuck = testbed.client("ssh");

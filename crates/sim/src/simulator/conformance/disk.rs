@@ -24,15 +24,15 @@ pub struct DiskFixture<D> {
 pub async fn check<D: Disk>(fresh: impl Fn() -> DiskFixture<D>) -> Vec<String> {
     crate::hold_to!(
         fresh(),
-        what_is_written_is_read_up_to_the_end,
-        a_file_is_made_only_where_nothing_has_the_name,
-        a_link_never_replaces_and_is_the_same_file,
+        written_bytes_are_read_back_to_the_end,
+        a_file_is_created_only_under_a_free_name,
+        a_link_never_replaces_and_names_the_same_file,
         a_rename_replaces_only_where_it_may,
-        paths_lead_through_folders_only_and_never_out,
-        what_is_missing_is_told_as_missing,
-        a_folder_lists_what_is_in_it,
-        times_are_kept_and_changes_show,
-        a_file_that_lost_its_name_can_be_written_and_read_on,
+        paths_pass_through_folders_only_and_never_escape,
+        a_missing_name_is_reported_as_missing,
+        a_folder_lists_its_entries,
+        set_times_are_kept_and_changes_show,
+        an_unlinked_open_file_can_still_be_written_and_read,
     )
 }
 
@@ -75,7 +75,7 @@ fn read<D: Disk>(disk: &D, file: &D::File) -> Result<Vec<u8>, String> {
     }
 }
 
-async fn what_is_written_is_read_up_to_the_end<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
+async fn written_bytes_are_read_back_to_the_end<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
     let (disk, root) = (&*fixture.disk, open(fixture)?);
     let bytes: Vec<u8> = (0..1000_u32).flat_map(u32::to_le_bytes).collect();
     let file = write(disk, &root, b"a", &bytes)?;
@@ -107,7 +107,7 @@ async fn what_is_written_is_read_up_to_the_end<D: Disk>(fixture: &DiskFixture<D>
     same("bytes of the file opened again", &read(disk, &again)?.len(), &10)
 }
 
-async fn a_file_is_made_only_where_nothing_has_the_name<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
+async fn a_file_is_created_only_under_a_free_name<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
     let (disk, root) = (&*fixture.disk, open(fixture)?);
     write(disk, &root, b"a", b"first")?;
     disk.make_folder(&root, b"folder").map_err(message)?;
@@ -131,7 +131,7 @@ async fn a_file_is_made_only_where_nothing_has_the_name<D: Disk>(fixture: &DiskF
     )
 }
 
-async fn a_link_never_replaces_and_is_the_same_file<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
+async fn a_link_never_replaces_and_names_the_same_file<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
     let (disk, root) = (&*fixture.disk, open(fixture)?);
     write(disk, &root, b"a", b"first")?;
     write(disk, &root, b"b", b"second")?;
@@ -185,7 +185,7 @@ async fn a_rename_replaces_only_where_it_may<D: Disk>(fixture: &DiskFixture<D>) 
     )
 }
 
-async fn paths_lead_through_folders_only_and_never_out<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
+async fn paths_pass_through_folders_only_and_never_escape<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
     let (disk, root) = (&*fixture.disk, open(fixture)?);
     disk.make_folder(&root, b"a").map_err(message)?;
     let a = disk.open_folder(&root, b"a").map_err(message)?;
@@ -211,7 +211,7 @@ async fn paths_lead_through_folders_only_and_never_out<D: Disk>(fixture: &DiskFi
     )
 }
 
-async fn what_is_missing_is_told_as_missing<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
+async fn a_missing_name_is_reported_as_missing<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
     let (disk, root) = (&*fixture.disk, open(fixture)?);
     let missing = &[Errno::NOENT];
     refused("to open a folder", disk.open_folder(&root, b"x"), missing)?;
@@ -229,7 +229,7 @@ async fn what_is_missing_is_told_as_missing<D: Disk>(fixture: &DiskFixture<D>) -
     )
 }
 
-async fn a_folder_lists_what_is_in_it<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
+async fn a_folder_lists_its_entries<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
     let (disk, root) = (&*fixture.disk, open(fixture)?);
     same(
         "entries of an empty folder",
@@ -252,7 +252,7 @@ async fn a_folder_lists_what_is_in_it<D: Disk>(fixture: &DiskFixture<D>) -> Chec
     ensure(found == expected, || format!("{found:?}"))
 }
 
-async fn times_are_kept_and_changes_show<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
+async fn set_times_are_kept_and_changes_show<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
     let (disk, root) = (&*fixture.disk, open(fixture)?);
     let file = write(disk, &root, b"a", b"x")?;
     let modified = Timestamp::from_nanoseconds(1_500_000_000_123_456_789);
@@ -269,7 +269,7 @@ async fn times_are_kept_and_changes_show<D: Disk>(fixture: &DiskFixture<D>) -> C
     )
 }
 
-async fn a_file_that_lost_its_name_can_be_written_and_read_on<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
+async fn an_unlinked_open_file_can_still_be_written_and_read<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
     let (disk, root) = (&*fixture.disk, open(fixture)?);
     let file = write(disk, &root, b"a", b"x")?;
     disk.remove_file(&root, b"a").map_err(message)?;

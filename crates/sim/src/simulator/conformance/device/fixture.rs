@@ -1,0 +1,139 @@
+//! A device to check, and the requests that the checks make.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::ports::{
+    Chunk, Entry, FileFault, FileFaultKind, Inspection, ListingEnd, Move, Session, SurveyItem,
+};
+use model::SourcePath;
+use tokio::sync::mpsc;
+
+use crate::simulator::conformance::{message, path, same};
+
+/// Looks at a file that is to be closed any moment.
+pub(super) const MAX_LOOKS: usize = 100;
+
+/// A device with an empty source, and a session with it.
+pub trait DeviceFixture {
+    /// The implementation.
+    type Session: Session;
+
+    /// The session.
+    fn session(&self) -> &Self::Session;
+
+    /// The source.
+    fn source(&self) -> &SourcePath;
+
+    /// Writes a file as a camera does, with the folders above it; one that is there is written anew, in place.
+    fn write(&self, path: &str, bytes: &[u8]);
+
+    /// Holds a file open for writing until [`DeviceFixture::let_go`].
+    fn hold(&self, path: &str);
+
+    /// Closes what is held open.
+    fn let_go(&self);
+
+    /// What is in a file.
+    fn read(&self, path: &str) -> Option<Vec<u8>>;
+
+    /// Lets some time pass on the device: more than a step of its clock.
+    fn wait(&self) -> impl Future<Output = ()>;
+}
+
+pub(super) fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn step(from: &str, to: &str) -> Result<Move, String> {
+    Ok(Move {
+        from: path(from)?,
+        to: path(to)?,
+    })
+}
+
+/// What there is now: the first listing of a session may be of the moment at which it began.
+pub(super) async fn survey<P: DeviceFixture>(fixture: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
+    list(fixture).await?;
+    let is_early = fixture.session().has_early_listing(fixture.source());
+    same("whether a second listing may be an early one", &is_early, &false)?;
+    list(fixture).await
+}
+
+pub(super) async fn list<P: DeviceFixture>(fixture: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
+    let (sender, mut receiver) = mpsc::channel(1);
+    let collecting = async {
+        let mut items = Vec::new();
+        while let Some(some) = receiver.recv().await {
+            items.extend(some);
+        }
+        items
+    };
+    let (outcome, items) = tokio::join!(fixture.session().survey(fixture.source(), sender), collecting);
+    same("how it ended", &outcome.map_err(message)?, &ListingEnd::Whole)?;
+    let mut entries = BTreeMap::new();
+    for item in items {
+        match item {
+            SurveyItem::Entry(entry) => drop(entries.insert(entry.path.as_bytes().to_vec(), entry)),
+            other => return Err(format!("{other:?}")),
+        }
+    }
+    Ok(entries)
+}
+
+pub(super) async fn inspect<P: DeviceFixture>(
+    fixture: &P,
+    name: &str,
+) -> Result<Result<Inspection, FileFault>, String> {
+    let found = fixture
+        .session()
+        .inspect(fixture.source(), &[path(name)?])
+        .await
+        .map_err(message)?;
+    found.into_iter().next().ok_or_else(|| "no answer".to_owned())
+}
+
+pub(super) async fn look<P: DeviceFixture>(fixture: &P, name: &str) -> Result<Inspection, String> {
+    inspect(fixture, name).await?.map_err(message)
+}
+
+pub(super) async fn rename<P: DeviceFixture>(
+    fixture: &P,
+    moves: &[Move],
+) -> Result<Vec<Option<FileFaultKind>>, String> {
+    let answers = fixture
+        .session()
+        .rename(fixture.source(), moves)
+        .await
+        .map_err(message)?;
+    Ok(answers
+        .into_iter()
+        .map(|answer| answer.err().map(|fault| fault.kind))
+        .collect())
+}
+
+pub(super) async fn fetch<P: DeviceFixture>(
+    fixture: &P,
+    name: &str,
+    offset: u64,
+    expected: u64,
+) -> Result<(Result<u64, FileFaultKind>, Vec<u8>), String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let name = path(name)?;
+    let fetching = fixture
+        .session()
+        .fetch(fixture.source(), &name, offset, expected, sender);
+    let (outcome, bytes) = tokio::join!(fetching, collect(receiver));
+    Ok((outcome.map_err(message)?.map_err(|fault| fault.kind), bytes))
+}
+
+pub(super) async fn collect(mut chunks: mpsc::UnboundedReceiver<Chunk>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.recv().await {
+        bytes.extend_from_slice(&chunk.bytes);
+    }
+    bytes
+}
+
+/// How long a step of a device's clock may take, for those that wait in real time.
+pub const CLOCK_STEP: Duration = Duration::from_millis(1100);
