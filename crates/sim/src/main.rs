@@ -18,7 +18,7 @@ struct Arguments {
     #[arg(long, default_value_t = fresh_seed(), hide_default_value = true)]
     seed: u64,
     /// Play this many seeds, one after the other
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, alias = "stories", default_value_t = 1)]
     scenarios: u64,
     /// Play for this many seconds instead
     #[arg(long)]

@@ -79,12 +79,12 @@ impl Camera {
     }
 
     fn name(&mut self) -> Vec<u8> {
-        match self.rng.one_in(3) {
-            true => self
-                .rng
+        if self.rng.one_in(3) {
+            self.rng
                 .choose(&NAMES)
-                .map_or_else(Vec::new, |name| name.to_vec()),
-            false => format!("day/{}.np", self.rng.below(1000)).into_bytes(),
+                .map_or_else(Vec::new, |name| name.to_vec())
+        } else {
+            format!("day/{}.np", self.rng.below(1000)).into_bytes()
         }
     }
 
@@ -188,9 +188,10 @@ impl Camera {
         let alike = self.rng.bytes(100);
         for number in 0..many {
             let name = format!("burst/{}/{number}", self.rng.below(1 << 20)).into_bytes();
-            let content = match self.rng.one_in(4) {
-                true => alike.clone(),
-                false => self.rng.bytes(300),
+            let content = if self.rng.one_in(4) {
+                alike.clone()
+            } else {
+                self.rng.bytes(300)
             };
             let Some(inode) = device.create(&name) else {
                 continue;
@@ -263,9 +264,10 @@ impl Camera {
         if device.boot != boot {
             return;
         }
-        match self.rng.one_in(2) {
-            true => device.append(inode, &self.rng.bytes(50)),
-            false => device.overwrite(inode, &self.rng.bytes(before.len())),
+        if self.rng.one_in(2) {
+            device.append(inode, &self.rng.bytes(50));
+        } else {
+            device.overwrite(inode, &self.rng.bytes(before.len()));
         }
         // Released since it was opened: it was opened after gleaner's last look, which nobody can prevent.
         let is_there = device.is_named(inode);

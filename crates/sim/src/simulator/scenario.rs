@@ -155,11 +155,12 @@ impl Scenario {
             1 => Power::cut_after(rng.below(1500) + 1),
             _ => Power::default(),
         };
-        let failures = match rng.one_in(4) {
-            true => (0..=rng.below(3))
+        let failures = if rng.one_in(4) {
+            (0..=rng.below(3))
                 .map(|_| (rng.below(200), Self::some_errno(rng)))
-                .collect(),
-            false => Vec::new(),
+                .collect()
+        } else {
+            Vec::new()
         };
         let count = failures.len();
         let power = power.with_failures(failures).with_trace(&self.trace);
@@ -206,12 +207,12 @@ impl Scenario {
             self.world.next_process(&power);
             return;
         }
-        let loss = match rng.one_in(2) {
-            true => CrashLoss::Random(rng.split()),
-            false => rng
-                .choose(&CrashLoss::certain())
+        let loss = if rng.one_in(2) {
+            CrashLoss::Random(rng.split())
+        } else {
+            rng.choose(&CrashLoss::certain())
                 .cloned()
-                .unwrap_or(CrashLoss::Everything),
+                .unwrap_or(CrashLoss::Everything)
         };
         self.injector.record("PowerCut", &format!("{loss:?}"));
         self.world.disk.restart(power, loss);

@@ -291,13 +291,15 @@ fn a_pass_cut_twice_loses_nothing() {
         for after in 1.. {
             let mut goes_on = false;
             for again_after in (1..60).step_by(3) {
-                let loss = match rng.one_in(2) {
-                    true => CrashLoss::Random(rng.split()),
-                    false => CrashLoss::RemovedEntries,
+                let loss = if rng.one_in(2) {
+                    CrashLoss::Random(rng.split())
+                } else {
+                    CrashLoss::RemovedEntries
                 };
-                let again = match rng.one_in(2) {
-                    true => CrashLoss::Random(rng.split()),
-                    false => CrashLoss::Nothing,
+                let again = if rng.one_in(2) {
+                    CrashLoss::Random(rng.split())
+                } else {
+                    CrashLoss::Nothing
                 };
                 let cut = Cut {
                     after,

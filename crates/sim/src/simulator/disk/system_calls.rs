@@ -271,9 +271,12 @@ impl Disk for SimulatedDisk {
     }
 
     fn may_write(&self, folder: &OpenNode) -> io::Result<()> {
-        self.look(*folder, |volume| match volume.read_only || volume.has_stopped {
-            true => Err(Errno::ROFS),
-            false => Ok(()),
+        self.look(*folder, |volume| {
+            if volume.read_only || volume.has_stopped {
+                Err(Errno::ROFS)
+            } else {
+                Ok(())
+            }
         })
     }
 

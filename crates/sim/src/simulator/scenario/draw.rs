@@ -29,10 +29,7 @@ pub(super) fn draw_plan(rng: &mut Rng, seed: u64) -> WorldConfig {
         is_divided: rng.one_in(5),
         round_trip: rng.duration(Duration::from_millis(6), Duration::from_millis(200)),
         bounds: Bounds {
-            parallel: match rng.one_in(4) {
-                true => 16,
-                false => rng.index(3) + 1,
-            },
+            parallel: if rng.one_in(4) { 16 } else { rng.index(3) + 1 },
             plans: plans(rng),
         },
         bytes_per_second: rng.one_in(3).then(|| 2000 + rng.below(50_000)),
