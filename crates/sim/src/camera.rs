@@ -1,4 +1,4 @@
-//! A camera that goes on writing a picture.
+//! A camera that keeps writing a picture.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 
 use crate::picture::{MadeFile, Texture, each_chunk};
 
-/// What a camera does once all is written.
+/// What a camera does after the last byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finish {
     /// Closes the file.
@@ -19,25 +19,25 @@ pub enum Finish {
     Rename(PathBuf),
 }
 
-/// A picture in the making.
+/// A picture that a camera writes.
 #[derive(Clone, Debug)]
 pub struct Recording {
-    /// Where it is written, relative to the source folder.
+    /// The path during writing, relative to the source folder.
     pub path: PathBuf,
-    /// Its length when it is finished, in bytes.
+    /// The final length in bytes.
     pub bytes: u64,
-    /// Its content depends on this and on `bytes` only.
+    /// The content depends only on this and on `bytes`.
     pub seed: u64,
     /// How long the writing takes.
     pub lasts: Duration,
-    /// In how many pieces, evenly over that time. The first is written at once.
+    /// The number of pieces, spread evenly over that time. The first is written at once.
     pub pieces: u32,
     /// What happens at the end.
     pub finish: Finish,
 }
 
-/// A task of this process that writes a picture bit by bit and holds its file open all the while. Dropping it stops
-/// the writing, wherever it is.
+/// A task of this process that writes a picture piece by piece and holds the file open meanwhile. Dropping it
+/// stops the writing at once.
 #[derive(Debug)]
 pub struct Camera {
     picture: MadeFile,
@@ -53,7 +53,7 @@ enum WritingState {
 }
 
 impl Camera {
-    /// Makes the file below `source` and goes on writing on the runtime it is called on.
+    /// Creates the file below `source` and starts writing on the current runtime.
     pub fn start(source: &Path, recording: Recording) -> io::Result<Camera> {
         let whole = source.join(&recording.path);
         if let Some(folder) = whole.parent() {
@@ -94,17 +94,18 @@ impl Camera {
         })
     }
 
-    /// The picture as it will be when it is finished.
+    /// The picture as it will be once it is finished.
     pub fn picture(&self) -> &MadeFile {
         &self.picture
     }
 
-    /// Whether the picture is whole and closed.
+    /// Whether the picture is complete and closed.
     pub fn is_finished(&self) -> bool {
         *self.state.borrow() == WritingState::Finished
     }
 
-    /// Waits until the picture is whole and closed. False if that will never be: its folder is full, or gone.
+    /// Waits until the picture is complete and closed. Returns `false` if that cannot happen, for example
+    /// because its folder is full or gone.
     pub async fn finished(&self) -> bool {
         let mut state = self.state.clone();
         let ended = state.wait_for(|state| *state != WritingState::Writing).await;
@@ -118,7 +119,7 @@ impl Drop for Camera {
     }
 }
 
-/// Closes the file before it returns.
+/// Writes the content in pieces, and closes the file before it returns.
 async fn write(mut file: File, content: &[u8], recording: &Recording) -> io::Result<()> {
     let pieces = recording.pieces.max(1);
     let pause = recording.lasts / pieces;

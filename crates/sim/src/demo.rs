@@ -1,4 +1,4 @@
-//! Eight devices behind a jump host, with everything that goes wrong in the field.
+//! Eight devices behind a jump host, with the faults that occur in the field.
 
 mod error;
 mod ssh_config;
@@ -18,20 +18,21 @@ use crate::picture::{FillError, MadeFile, Picture, Pictures, Texture, fill, pict
 pub use error::DemoError;
 use ssh_config::{JUMP, SshFiles};
 
-/// How much there is to gather.
+/// How much the demonstration gathers.
 #[derive(Clone, Debug)]
 pub struct DemoPlan {
     /// All content and all names depend on this.
     pub seed: u64,
-    /// Pictures on each device.
+    /// The number of pictures on each device.
     pub pictures: u32,
-    /// The size of a picture, from and to, in bytes.
+    /// The minimum and maximum size of a picture in bytes.
     pub picture_bytes: (u64, u64),
-    /// The size of the long recording on the device whose link is cut: it is the oldest there, so it comes first.
+    /// The size in bytes of the long recording on the device whose link is cut. It is the oldest file there,
+    /// so it is fetched first.
     pub long_recording_bytes: u64,
-    /// How long the camera goes on writing.
+    /// How long the camera keeps writing.
     pub camera_writes_for: Duration,
-    /// How long ago the oldest picture was taken; the youngest is half as old.
+    /// The age of the oldest picture; the youngest is half as old.
     pub age: Duration,
 }
 
@@ -49,19 +50,19 @@ impl Default for DemoPlan {
     }
 }
 
-/// What makes a device of the demonstration worth looking at.
+/// What a device of the demonstration shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
-    /// Nothing does.
+    /// An ordinary device without faults.
     Ordinary,
-    /// Its files have the same names as those of another device, and other content.
+    /// Its files have the same names as those of another device, but other content.
     SameNames,
     /// Nothing listens on its port.
     Offline,
-    /// Its port accepts, and then says nothing.
+    /// Its port accepts connections and sends nothing.
     BlackHole,
-    /// A camera goes on writing one more picture.
+    /// A camera keeps writing one more picture.
     Camera,
     /// Its link is cut once, in the middle of a long recording.
     CutOff,
@@ -82,20 +83,21 @@ const ROLES: [Role; 8] = [
 /// One device of the demonstration.
 #[derive(Clone, Debug)]
 pub struct DemoDevice {
-    /// The alias by which `ssh` knows it.
+    /// The `ssh` alias of the device.
     pub name: String,
-    /// What it is there for.
+    /// What the device shows.
     pub role: Role,
-    /// The folder to gather, as the device knows it: an absolute path of this machine.
+    /// The folder to gather, as an absolute path of this machine.
     pub source: PathBuf,
     /// Every finished file in that folder, the oldest first.
     pub files: Vec<MadeFile>,
-    /// The picture that the camera is writing, as it will be: see [`DemoFleet::camera_finished`].
+    /// The picture that the camera is writing, as it will be once finished: see
+    /// [`DemoFleet::camera_finished`].
     pub being_written: Option<MadeFile>,
 }
 
-/// A running fleet. Its servers have two threads of their own, so it can be started and shut down from anywhere, also
-/// from within another runtime. Dropping it is the same as [`DemoFleet::shutdown`].
+/// A running fleet. Its servers have two threads of their own, so callers may start it and shut it down
+/// anywhere, even inside another runtime. Dropping it is the same as [`DemoFleet::shutdown`].
 #[derive(Debug)]
 pub struct DemoFleet {
     devices: Vec<DemoDevice>,
@@ -112,9 +114,9 @@ struct Running {
 }
 
 impl DemoFleet {
-    /// Fills `folder`, which must exist and be empty, and starts the fleet. Blocks for as long as it takes to write
-    /// the pictures, then returns: the camera has begun, all ports are open. Below `folder` lie `ssh_config`,
-    /// `known_hosts`, `key`, and `devices/<name>/beephotos/`, and nothing is written anywhere else.
+    /// Fills `folder`, which must exist and be empty, and starts the fleet. Blocks until the pictures are
+    /// written; then the camera has begun and all ports are open. Creates `ssh_config`, `known_hosts`, `key`
+    /// and `devices/<name>/beephotos/` in `folder`, and writes nothing anywhere else.
     pub fn start(folder: &Path, plan: &DemoPlan) -> Result<DemoFleet, DemoError> {
         let folder = folder.canonicalize().map_err(|source| DemoError::Write {
             path: folder.to_owned(),
@@ -149,29 +151,29 @@ impl DemoFleet {
         &self.devices
     }
 
-    /// The file for `ssh -F`, or for another one to `Include`: it names everything else that `ssh` needs. For
-    /// `ProxyJump` the client passes its `-F` on by way of a shell, without quotes: where the path has blanks, only
-    /// `Include` works.
+    /// The file for `ssh -F`, or for another configuration to `Include`. It names every other file that `ssh`
+    /// needs. For `ProxyJump` the client passes its `-F` through a shell without quotes: if the path has
+    /// blanks, only `Include` works.
     pub fn ssh_config(&self) -> &Path {
         &self.ssh_config
     }
 
-    /// Whether the camera has closed its picture: from then on it is one more finished file.
+    /// Whether the camera has closed its picture, which then is one more finished file.
     pub fn camera_finished(&self) -> bool {
         self.running
             .as_ref()
             .is_some_and(|running| running.camera.is_finished())
     }
 
-    /// Whether the link that is to be cut has been cut.
+    /// Whether the link of [`Role::CutOff`] has been cut.
     pub fn link_was_cut(&self) -> bool {
         self.running
             .as_ref()
             .is_some_and(|running| running.servers.iter().any(SimulatedDevice::was_cut))
     }
 
-    /// Ends every server, connection, command and the camera, and waits for them, up to some seconds. The folder
-    /// stays as it is.
+    /// Ends every server, connection and command and the camera, and waits for them, up to some seconds. The
+    /// folder stays as it is.
     pub fn shutdown(mut self) {
         self.end();
     }
@@ -188,7 +190,7 @@ impl DemoFleet {
         };
         drop(camera);
         threads.block_on(async {
-            // All at once: each may wait for a client's command to die.
+            // In parallel: each may wait for a client's command to die.
             let ending: Vec<_> = servers
                 .into_iter()
                 .map(|server| tokio::spawn(server.shutdown()))
@@ -207,8 +209,8 @@ impl Drop for DemoFleet {
     }
 }
 
-/// A runtime that can be waited for and dropped anywhere: on a thread that belongs to a runtime, blocking on
-/// another one is a panic, and so is dropping it.
+/// A runtime that callers may wait for and drop anywhere. On a thread of a runtime, blocking on another
+/// runtime panics, and so does dropping it.
 #[derive(Debug)]
 struct Threads {
     handle: Handle,
@@ -332,7 +334,7 @@ async fn serve(user: &UserKey, devices: &[DemoDevice], plan: &DemoPlan) -> Resul
         bytes: plan.picture_bytes.1,
         seed: plan.seed,
         lasts: plan.camera_writes_for,
-        // Four a second: seen to grow by anyone who looks twice.
+        // Four pieces a second, so that the growth is easy to see.
         pieces: u32::try_from(plan.camera_writes_for.as_millis() / 250).unwrap_or(u32::MAX),
         finish: Finish::Close,
     };
@@ -348,7 +350,8 @@ fn behaviour(role: Role, plan: &DemoPlan) -> Behaviour {
         Role::Ordinary | Role::SameNames | Role::Camera => Behaviour::Normal,
         Role::Offline => Behaviour::Offline,
         Role::BlackHole => Behaviour::BlackHole,
-        // Pictures may share the wire with the long recording, so this is in its middle wherever they come.
+        // Pictures may share the connection with the long recording, so the cut is in its middle in any
+        // order.
         Role::CutOff => Behaviour::CutAfter {
             bytes: plan.long_recording_bytes * 2 / 3,
         },

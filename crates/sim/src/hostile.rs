@@ -1,6 +1,7 @@
-//! A device that misbehaves: a [`SimulatedDevice`], honest in all things but those that its [`HostileBehaviour`] names.
+//! A device that misbehaves: a [`SimulatedDevice`] that is honest except where its [`HostileBehaviour`] says
+//! otherwise.
 //!
-//! For tests of what must survive such a device, never part of what ships. Begin reading at [`HostileDevice`].
+//! For tests of gleaner against such devices; never part of what ships. Begin reading at [`HostileDevice`].
 
 #![allow(
     clippy::expect_used,
@@ -30,18 +31,18 @@ use crate::device::{DeviceSettings, SimulatedDevice};
 use crate::key::{HostKey, UserKey};
 use crate::listen;
 
-/// A device that is honest until [`HostileDevice::turn_hostile`]. It serves until the runtime ends that it was started
-/// on. One for SFTP only refuses commands.
+/// A device that is honest until [`HostileDevice::turn_hostile`]. It serves until its runtime ends. With
+/// [`crate::Service::SftpOnly`] it refuses commands.
 #[derive(Debug)]
 pub struct HostileDevice {
     device: SimulatedDevice,
-    /// That of the door, which stands before the device.
+    /// The port of the relay in front of the device.
     port: u16,
     behaviour: Arc<OnceLock<HostileBehaviour>>,
 }
 
 impl HostileDevice {
-    /// Starts the device and the door before it.
+    /// Starts the device and the relay in front of it.
     pub async fn start(
         user: &UserKey,
         host_key: HostKey,
@@ -62,19 +63,19 @@ impl HostileDevice {
         })
     }
 
-    /// Makes it misbehave, once and for all.
+    /// Makes the device hostile for good. May be called once.
     pub fn turn_hostile(&self, behaviour: HostileBehaviour) {
         self.behaviour
             .set(behaviour)
             .expect("a device that is honest so far");
     }
 
-    /// Where it listens.
+    /// The port of the relay.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What it proves itself with.
+    /// The host key.
     pub fn host_key(&self) -> &HostKey {
         self.device.host_key()
     }

@@ -1,4 +1,4 @@
-//! Plays scenarios of the simulated world: `sim --seed 7`, `sim --scenarios 1000`.
+//! Runs scenarios of the simulated world: `sim --seed 7`, `sim --scenarios 1000`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -9,21 +9,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::Parser;
 use sim::simulator::scenario::{Outcome, run};
 
-/// Plays scenarios in which everything goes wrong, and checks that gleaner keeps its promises.
+/// Runs scenarios in which everything goes wrong, and checks that gleaner keeps its promises.
 ///
-/// The same seed tells the same scenario on every machine. Exit status: 0 all promises kept, 1 one broken, 2 usage.
+/// The same seed gives the same scenario on every machine. Exit status: 0 all promises kept, 1 a promise
+/// broken, 2 usage error.
 #[derive(Parser)]
 struct Arguments {
-    /// Begin with this seed; one from the clock if it is not given, and printed
+    /// First seed; taken from the clock and printed if omitted
     #[arg(long, default_value_t = fresh_seed(), hide_default_value = true)]
     seed: u64,
-    /// Play this many seeds, one after the other
+    /// Number of seeds to run, one after the other
     #[arg(long, alias = "stories", default_value_t = 1)]
     scenarios: u64,
-    /// Play for this many seconds instead
+    /// Run for this many seconds instead
     #[arg(long)]
     seconds: Option<u64>,
-    /// Print what happens in each scenario
+    /// Print the trace of each scenario
     #[arg(long)]
     trace: bool,
 }
@@ -44,7 +45,7 @@ fn fresh_seed() -> u64 {
     u64::from(now.subsec_nanos()) ^ (now.as_secs() << 20)
 }
 
-/// `true` if every promise was kept in every scenario.
+/// Returns `true` if every scenario kept every promise.
 fn play_all(arguments: &Arguments) -> std::io::Result<bool> {
     let began = Instant::now();
     let mut total = Total::default();

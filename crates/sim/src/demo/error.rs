@@ -10,7 +10,7 @@ use crate::picture::FillError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DemoError {
-    /// No threads, most likely.
+    /// The system refused threads, most likely.
     #[error("start a runtime for the simulated fleet")]
     Runtime(#[source] io::Error),
     /// A key could not be made.
@@ -19,23 +19,23 @@ pub enum DemoError {
     /// The pictures could not be written.
     #[error("fill the folders of the simulated devices")]
     Fill(#[from] FillError),
-    /// A folder or a file of the ssh client's could not be written.
+    /// A folder or file for the ssh client could not be written.
     #[error("write {path:?}")]
     Write {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A server could not be started.
     #[error("listen as {name}")]
     Listen {
-        /// The device's or the jump host's alias.
+        /// The alias of the device or the jump host.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Text of `ssh_config` cannot hold every path.
+    /// `ssh_config` cannot hold every path.
     #[error("the folder's path {path:?} has characters that ssh_config cannot hold")]
     Folder {
         /// The folder.

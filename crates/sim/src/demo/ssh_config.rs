@@ -1,4 +1,4 @@
-//! The files by which the real `ssh` finds the simulated fleet.
+//! The files that lead the real `ssh` to the simulated fleet.
 
 use std::fmt::Write;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::jump::SimulatedJump;
 /// The alias of the jump host.
 pub(super) const JUMP: &str = "demo-jump";
 
-/// Text in the making, and where it goes.
+/// The texts of the files so far, and their paths.
 pub(super) struct SshFiles {
     key: PathBuf,
     config: PathBuf,
@@ -21,13 +21,13 @@ pub(super) struct SshFiles {
 }
 
 impl SshFiles {
-    /// Refuses a folder whose path `ssh_config` cannot hold in quotes.
+    /// Begins the files. Refuses a folder whose path `ssh_config` cannot hold in quotes.
     pub(super) fn new(folder: &Path) -> Result<SshFiles, DemoError> {
         let refused = || DemoError::Folder {
             path: folder.to_owned(),
         };
         let text = folder.to_str().ok_or_else(refused)?;
-        // `"` and `\` end or bend a quoted word, `${` begins a variable, and a line ends at its end.
+        // `"` ends a quoted word, `\` escapes in it, `${` begins a variable, and a line break ends the line.
         if text.contains(['"', '\\', '\n', '\r', '\0']) || text.contains("${") {
             return Err(refused());
         }
@@ -95,7 +95,7 @@ impl SshFiles {
     }
 
     fn know(&mut self, line: &str) {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         writeln!(self.known_hosts_text, "{line}").ok();
     }
 }

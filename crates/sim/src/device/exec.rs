@@ -1,4 +1,4 @@
-//! Runs a command for a client, as a child process of this one.
+//! Runs a client's command as a child process.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -17,19 +17,19 @@ use tokio::sync::oneshot;
 
 use crate::listen::close_channel;
 
-/// What a pipe holds.
+/// The capacity of a pipe.
 const READ_BYTES: usize = 64 << 10;
 
-/// SSH's name for the standard error of a command (RFC 4254, 5.2).
+/// The SSH data type for standard error (RFC 4254, 5.2).
 pub(crate) const STANDARD_ERROR: u32 = 1;
 
-/// Starts `command`, or a shell that reads its commands from the client, as the leader of a process group of its own.
+/// Starts `command`, or a shell that reads commands from the client, as the leader of its own process group.
 pub(crate) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<Running> {
     let mut shell = Command::new("/bin/sh");
     if let Some(command) = command {
         shell.arg("-c").arg(OsStr::from_bytes(command));
     }
-    // As sshd does: nothing of the server's own environment.
+    // As sshd does: none of the server's own environment.
     let path = format!(
         "{}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         home.display()
@@ -50,14 +50,14 @@ pub(crate) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<Running> 
     Ok(Running { child, group })
 }
 
-/// A child and its process group, which is killed when this is dropped before the child was waited for.
+/// A child and its process group. Dropping it before the child was awaited kills the group.
 pub(crate) struct Running {
     child: Child,
     group: Option<Pid>,
 }
 
 impl Running {
-    /// The child's ends of its standard input, output and error.
+    /// Takes the child's ends of its standard input, output and error.
     pub(crate) fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
         let child = &mut self.child;
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -65,7 +65,7 @@ impl Running {
 
     fn kill(&mut self) {
         if let Some(group) = self.group.take() {
-            // An error means that all of it has ended.
+            // An error means that the group has already ended.
             kill_process_group(group, Signal::KILL).ok();
         }
     }
@@ -77,7 +77,7 @@ impl Drop for Running {
     }
 }
 
-/// Carries the child's streams to and from the client until it ends and its streams are at their end, or `closing`
+/// Carries the child's streams to and from the client until the child and its streams end, or `closing`
 /// resolves. The child has ended when this returns.
 pub(super) async fn attend(
     mut running: Running,
@@ -92,12 +92,12 @@ pub(super) async fn attend(
     };
     let Some(status) = finished else {
         running.kill();
-        // Killed: it cannot refuse, and the wait is short.
+        // The child was killed, so the wait is short.
         running.child.wait().await.ok();
         return;
     };
     running.group = None;
-    // From here on, an error means that the client has gone.
+    // From here on, an error means that the client is gone.
     report(status, &to_client, handle).await.ok();
 }
 
@@ -120,14 +120,14 @@ async fn converse(
     }
 }
 
-/// Passes on what the client says. A child need not read it: what it does not take is dropped then.
+/// Passes the client's input on to the child. Drops the input that the child does not read.
 async fn feed(input: Option<ChildStdin>, mut from_client: ChannelReadHalf) -> Infallible {
     let mut said = from_client.make_reader();
     if let Some(mut input) = input {
         tokio::io::copy(&mut said, &mut input).await.ok();
     }
     tokio::io::copy(&mut said, &mut tokio::io::sink()).await.ok();
-    // The end of its input is not the end of its interest.
+    // The end of the input does not end the command.
     std::future::pending().await
 }
 

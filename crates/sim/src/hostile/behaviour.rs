@@ -4,30 +4,30 @@ use super::handshake::HandshakePoint;
 use super::overrides::{FalseOutput, Override, SftpOverride};
 use super::script::ScriptPoint;
 
-/// What is odd about a device. Nothing is by default.
+/// How a device misbehaves. By default it does not.
 #[derive(Clone, Debug, Default)]
 pub struct HostileBehaviour {
-    /// What it says on the wire from a point of the handshake on.
+    /// What it sends from a point of the handshake on.
     pub handshake: Option<Override<HandshakePoint>>,
-    /// What it says before authentication.
+    /// The banner that it sends before authentication.
     pub banner: Option<String>,
-    /// The step of logging in that it never answers.
+    /// The login step that it never answers.
     pub mute_at: Option<LoginStep>,
-    /// It ends the whole connection when it is asked for a command.
+    /// It ends the whole connection when a client requests a command.
     pub hangs_up_on_commands: bool,
-    /// What it says in place of the script's answers.
+    /// What it sends in place of the script's replies.
     pub script: Option<Override<ScriptPoint>>,
-    /// What its SFTP server says in place of VERSION.
+    /// What its SFTP server sends in place of VERSION.
     pub greeting: Option<FalseOutput>,
-    /// What its SFTP server says in place of its answers.
+    /// How its SFTP server changes replies.
     pub files: Option<SftpOverride>,
 }
 
-/// A step of logging in that is encrypted.
+/// An encrypted step of the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginStep {
-    /// The client asks whether its key may be used.
+    /// The client asks whether its key is accepted.
     Authentication,
-    /// The client asks for a session.
+    /// The client opens a session.
     Session,
 }

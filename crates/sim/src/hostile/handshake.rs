@@ -1,4 +1,4 @@
-//! The way in: a relay before a device, which passes the handshake on up to some point.
+//! A relay in front of a device. It passes the handshake on up to some point.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -8,24 +8,25 @@ use tokio::net::TcpStream;
 
 use super::overrides::Override;
 
-/// A point of the handshake, all of which goes in the clear.
+/// A point of the handshake, which is not encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakePoint {
     /// The connection is accepted.
     Accepted,
-    /// The version has been said.
+    /// The device has sent its version.
     Version,
-    /// KEXINIT has been said.
+    /// The device has sent KEXINIT.
     Proposal,
-    /// Half of the reply to the key exchange has been said.
+    /// The device has sent half of the reply to the key exchange.
     AmidKeyExchange,
-    /// The reply to the key exchange has been said.
+    /// The device has sent the reply to the key exchange.
     KeyExchange,
-    /// NEWKEYS has been said.
+    /// The device has sent NEWKEYS.
     NewKeys,
 }
 
-/// Joins a client to the device until one of them hangs up. An error means that one of them has gone.
+/// Connects a client to the device until one of them closes the connection. An error means that one of them
+/// is gone.
 pub(super) async fn relay(
     mut client: TcpStream,
     device: u16,
@@ -51,13 +52,13 @@ pub(super) async fn relay(
     }
 }
 
-/// Passes on what is said in the clear up to this point.
+/// Passes the unencrypted packets on up to this point.
 async fn pass_until(
     point: HandshakePoint,
     from_device: &mut (impl AsyncBufRead + Unpin),
     to_client: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
-    // The types of packets are from RFC 4253, 12 and RFC 5656, 7.1.
+    // The packet types are from RFC 4253, 12 and RFC 5656, 7.1.
     let last = match point {
         HandshakePoint::Accepted => return Ok(()),
         HandshakePoint::Version => None,
@@ -74,7 +75,7 @@ async fn pass_until(
         let mut packet = length.to_be_bytes().to_vec();
         let mut body = (&mut *from_device).take(length.into());
         body.read_to_end(&mut packet).await?;
-        // Behind the length is the length of the padding.
+        // The length is followed by the padding length.
         let is_last = packet.get(5) == Some(&last);
         if is_last && point == HandshakePoint::AmidKeyExchange {
             packet.truncate(packet.len() / 2);

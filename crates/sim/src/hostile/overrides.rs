@@ -1,4 +1,4 @@
-//! What a device says in place of the truth.
+//! What a hostile device sends in place of honest output.
 
 use std::fmt;
 use std::io;
@@ -10,46 +10,47 @@ use sftp::codec::{Request, Response};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::sleep;
 
-/// The pause of a device that says one byte at a time. Where `stall_timeout` is longer, it is never quite silent.
+/// The pause of a device that sends one byte at a time. With a longer `stall_timeout` the device is never
+/// silent for long enough.
 pub(super) const TRICKLE_INTERVAL: Duration = Duration::from_millis(300);
 
-/// From when on a device is not honest, and what it says then.
+/// False output, and the point at which it begins.
 #[derive(Clone, Debug)]
 pub struct Override<From> {
-    /// The device is honest until then.
+    /// The device is honest up to this point.
     pub from: From,
-    /// What it says from then on.
+    /// What it sends from then on.
     pub output: FalseOutput,
 }
 
-/// What a device says in place of what an honest one would say.
+/// What a device sends in place of honest output.
 #[derive(Clone, Debug)]
 pub enum FalseOutput {
-    /// Nothing.
+    /// It sends nothing.
     Silence,
-    /// The same, byte by byte.
+    /// It sends the honest output byte by byte.
     Trickle,
-    /// These bytes, then nothing.
+    /// It sends these bytes, then nothing.
     Once(Bytes),
-    /// These bytes again and again, for as long as the client takes them.
+    /// It repeats these bytes as long as the client reads.
     Endless(Bytes),
     /// As `Endless`, on the standard error of a command.
     EndlessStderr(Bytes),
-    /// These bytes every now and then.
+    /// It sends these bytes at intervals.
     Periodic(Bytes),
-    /// These bytes, then the end.
+    /// It sends these bytes, then closes.
     Last(Bytes),
 }
 
-/// What becomes of a request. The honest server answers whatever the second argument is called with.
+/// Decides the reply to a request. The second argument passes a request to the honest server.
 type Answering = dyn Fn(Request, &mut dyn FnMut(Request) -> Response) -> Answer + Send + Sync;
 
-/// A lie of an SFTP server.
+/// How an SFTP server changes requests and replies.
 #[derive(Clone)]
 pub struct SftpOverride(pub(super) Arc<Answering>);
 
 impl SftpOverride {
-    /// Answers each request by this.
+    /// Uses this function for each request.
     pub fn new(
         answering: impl Fn(Request, &mut dyn FnMut(Request) -> Response) -> Answer + Send + Sync + 'static,
     ) -> SftpOverride {
@@ -63,35 +64,36 @@ impl fmt::Debug for SftpOverride {
     }
 }
 
-/// What the client hears in answer to one request.
+/// What the client receives for one request.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// This response.
     Response(Response),
-    /// This response, twice.
+    /// This response twice.
     Twice(Response),
     /// This response with another id.
     Misdirected(Response),
     /// These bytes, whatever they are.
     Raw(Vec<u8>),
-    /// Nothing to this request, but answers to others.
+    /// No reply to this request, but replies to later ones.
     None,
-    /// Nothing any more.
+    /// No reply to this or any later request.
     Silence,
-    /// The first half of this response, and nothing any more.
+    /// The first half of this response, and nothing after it.
     Half(Response),
-    /// This response byte by byte, and nothing any more.
+    /// This response byte by byte, and nothing after it.
     Trickle(Response),
     /// This response after a pause.
     Late(Response),
-    /// The end of the channel's output, and then this response after all.
+    /// The end of the channel's output, followed by this response.
     AfterEnd(Response),
-    /// The end.
+    /// The end of the channel.
     HangUp,
 }
 
 impl FalseOutput {
-    /// Returns only when the device is to hang up, or when the client has done so.
+    /// Sends this output. Returns only when the device should close the channel, or when the client has
+    /// closed it.
     pub(super) async fn deliver(
         &self,
         mut honest: impl AsyncRead + Unpin,

@@ -1,7 +1,9 @@
-//! The script of a hostile device: a real shell runs it, and from some moment on a lie takes the place of its answers.
+//! The script of a hostile device. A real shell runs the script, and from some point on false output replaces
+//! its replies.
 //!
-//! To know the moment, the conversation is read. First come lines: the script, two halves of the tag that marks
-//! answers, and what is known of the device. Then come requests: a line `verb length [length]`, and as many bytes.
+//! To find that point, the relay parses the conversation. It begins with lines: the script, two halves of the
+//! tag that marks replies, and the known facts of the device. Requests follow: a line `verb length [length]`,
+//! and that many bytes.
 
 use std::io;
 
@@ -15,24 +17,24 @@ use super::overrides::{FalseOutput, Override};
 use crate::device::exec::{Running, STANDARD_ERROR, send};
 use crate::listen::close_channel;
 
-/// When the script begins to lie. `{tag}` in [`FalseOutput::Once`] stands for what marks answers.
+/// When the false output begins. `{tag}` in [`FalseOutput::Once`] is replaced by the tag that marks replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScriptPoint {
-    /// Before it has said its first word.
+    /// Before its first byte.
     Opening,
     /// At the first request with this verb.
     Verb(&'static str),
-    /// At that request, after this many bytes of the honest answer.
+    /// At that request, after this many bytes of the honest reply.
     Amid(&'static str, usize),
 }
 
-/// Where in what the script says the lie begins.
+/// Where in the script's output the false output begins.
 #[derive(Clone, Debug, Default)]
 struct Due {
     tag: String,
-    /// How many requests came before, whose answers are honest ones.
+    /// The number of earlier requests, which get honest replies.
     answers_before: usize,
-    /// How many bytes of the answer are honest ones.
+    /// The number of honest bytes of the reply.
     honest_bytes: usize,
 }
 
@@ -43,7 +45,7 @@ impl Due {
         }
         let mut place = end_of(&format!("{} end\n", self.tag), said)?;
         for _ in 0..self.answers_before {
-            // One more byte ends the answer.
+            // One more byte ends the reply.
             place += end_of(&self.tag, said.get(place..)?)? + 1;
         }
         Some(place + self.honest_bytes)
@@ -63,7 +65,7 @@ pub(super) async fn serve(channel: Channel<Msg>, mut shell: Running, fault: Over
     let (due, is_due) = watch::channel((fault.from == ScriptPoint::Opening).then(Due::default));
     let asking = pass_on(from_client.make_reader(), input, fault.from, due);
     let answering = async {
-        // An error means that the client has gone.
+        // An error means that the client is gone.
         answer(output, fault.output, &is_due, &to_client).await.ok();
         close_channel(&to_client, 0).await
     };
@@ -71,7 +73,8 @@ pub(super) async fn serve(channel: Channel<Msg>, mut shell: Running, fault: Over
     let (_asked, _answered, _complained) = tokio::join!(asking, answering, complaining);
 }
 
-/// Passes on what the script is asked, and notes when the lie is due. An error means that an end has gone.
+/// Passes the requests on to the script, and records when the false output begins. An error means that one
+/// end is gone.
 async fn pass_on(
     from_client: impl AsyncRead + Unpin,
     mut shell: ChildStdin,
@@ -113,7 +116,7 @@ async fn pass_on(
     Ok(())
 }
 
-/// Passes a line on, and gives it without its end.
+/// Passes a line on and returns it without its line break.
 async fn pass_line(client: &mut (impl AsyncBufRead + Unpin), shell: &mut ChildStdin) -> io::Result<String> {
     let line = next_line(client).await?;
     shell.write_all(&line).await?;
@@ -128,7 +131,8 @@ async fn next_line(client: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u
     }
 }
 
-/// Passes on what the shell says up to where the lie begins, then lies. Returns when the device is to hang up.
+/// Passes the shell's output on up to the point of the false output, then sends that. Returns when the device
+/// should close the channel.
 async fn answer(
     mut shell: ChildStdout,
     output: FalseOutput,
@@ -138,7 +142,7 @@ async fn answer(
     let (mut said, mut passed_on) = (Vec::new(), 0);
     let mut writer = to_client.make_writer();
     loop {
-        // It is noted before the shell hears the request: whatever was said earlier is honest.
+        // The point is set before the shell receives the request, so earlier output is honest.
         let due = due.borrow().clone();
         let place = due.as_ref().and_then(|due| due.place(&said));
         let until = place.map_or(said.len(), |place| place.min(said.len()));

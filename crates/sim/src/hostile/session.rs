@@ -1,4 +1,4 @@
-//! A session of a hostile device: that of an honest one, but where it misbehaves.
+//! A session of a hostile device: an honest one, except where it misbehaves.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +23,7 @@ impl HostileSession {
         self.behaviour.get().and_then(thing)
     }
 
-    /// Never returns where the device does not answer this step.
+    /// Waits indefinitely if the device does not answer this step.
     async fn come_to(&self, step: LoginStep) {
         if self.odd(|odd| odd.mute_at) == Some(step) {
             std::future::pending::<()>().await;
@@ -85,7 +85,7 @@ impl Handler for HostileSession {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         if self.odd(|odd| Some(odd.hangs_up_on_commands)) == Some(true) {
-            // As ProFTPD's mod_sftp has it.
+            // As ProFTPD's mod_sftp does.
             return session.disconnect(Disconnect::ByApplication, "Application disconnected", "");
         }
         if self.honest.settings.service == Service::SftpOnly {

@@ -1,4 +1,4 @@
-//! The SFTP of a hostile device: an honest server, and a lie that changes what it hears and what the client hears.
+//! The SFTP server of a hostile device: an honest server with an override for requests and replies.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,13 @@ use super::behaviour::HostileBehaviour;
 use super::overrides::{Answer, FalseOutput, SftpOverride, TRICKLE_INTERVAL};
 use crate::device::sftp::{Server, next_packet};
 
-/// Returns when the client has had enough; it is then for the client to close the channel.
+/// Serves until the client stops sending; the client then closes the channel.
 pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, odd: HostileBehaviour) {
     let (from_client, to_client) = channel.split();
     let (answered, mut answers) = mpsc::unbounded_channel();
     let saying = async {
         while let Some((id, answer)) = answers.recv().await {
-            // An error means that the client has gone: then this ends with the channel.
+            // An error means that the client is gone; then this ends with the channel.
             say(answer, id, &to_client).await.ok();
         }
     };
@@ -27,7 +27,7 @@ pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, odd: HostileBeha
     tokio::join!(asking, saying);
 }
 
-/// Carries out what is asked, also while the device keeps the answers to itself.
+/// Carries out the requests, even while the device holds back its replies.
 async fn carry_out(
     mut from_client: ChannelReadHalf,
     mut server: Server,

@@ -1,4 +1,4 @@
-//! Cameras: what writes on a device, in all the ways that writers in the field do.
+//! Cameras: they write files on a device in all the ways that writers in the field do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,26 +11,26 @@ use super::naming::original_path;
 use super::oracle::Oracle;
 use super::rng::Rng;
 
-/// What a camera does.
+/// A camera and its settings.
 #[derive(Debug, Clone)]
 pub struct Camera {
     /// The number of its device.
     pub number: usize,
     /// Its device.
     pub device: Device,
-    /// Where it is noted what was recorded.
+    /// Records what the camera wrote.
     pub oracle: Oracle,
-    /// What happens.
+    /// Decides what happens.
     pub rng: Rng,
-    /// The largest file in bytes.
+    /// The upper bound of file sizes in bytes.
     pub largest: u64,
-    /// The longest pause of a writer that does not hold its file open: shorter than files settle.
+    /// The longest pause of a writer that does not hold its file open. Shorter than `settle`.
     pub unseen_pause: Duration,
     /// The longest pause of a writer that holds its file open.
     pub pause: Duration,
 }
 
-/// Names that cameras take again and again, on every device.
+/// Names that cameras use repeatedly, on every device.
 const NAMES: [&[u8]; 12] = [
     b"photo-1.np",
     b"photo-2.np",
@@ -47,7 +47,7 @@ const NAMES: [&[u8]; 12] = [
 ];
 
 impl Camera {
-    /// Records until it is dropped.
+    /// Makes up to `at_most` recordings, or until it is dropped.
     pub async fn record(mut self, at_most: u64) {
         for _ in 0..at_most {
             match self.rng.below(14) {
@@ -70,7 +70,7 @@ impl Camera {
     fn content(&mut self) -> Vec<u8> {
         let length = match self.rng.below(10) {
             0 => 0,
-            // Often alike in size, so that only the content tells.
+            // Often the same size, so that only the content differs.
             1..=3 => 512,
             4..=5 => self.rng.below(600),
             _ => self.rng.below(self.largest),
@@ -88,7 +88,7 @@ impl Camera {
         }
     }
 
-    /// Writes a hidden file and renames it: the old file of that name, if any, is replaced by the camera itself.
+    /// Writes a hidden file and renames it. The camera itself replaces an existing file of that name.
     async fn write_and_rename(&mut self) {
         let (name, content) = (self.name(), self.content());
         let hidden = [&name[..], b".part"].concat();
@@ -111,12 +111,12 @@ impl Camera {
                 }
                 self.oracle.record_finished(self.number, &name, &bytes);
             }
-            // A folder has that name: it is finished under the hidden one.
+            // A folder has that name: the recording is finished under the hidden name.
             Err(_) => self.oracle.record_finished(self.number, &hidden, &bytes),
         }
     }
 
-    /// Writes a file under its name, with pauses, and holds it open all the while.
+    /// Writes a file under its final name, with pauses, and holds it open until the end.
     async fn write_in_place(&mut self) {
         let (name, content) = (self.name(), self.content());
         let (boot, inode) = {
@@ -145,9 +145,11 @@ impl Camera {
         }
     }
 
-    /// Writes a file, closes it, and opens it again to append, several times, always before it can have settled.
+    /// Writes a file, closes it, and reopens it several times to append. Each time it does so before the file
+    /// can have settled.
     async fn append_again(&mut self) {
-        // A header, as many formats have one: to the oracle, a file that is empty for now would stand for every empty recording of its device.
+        // Starts with a header, as many formats do. The oracle could not tell an empty file from any other
+        // empty recording of the device.
         let (name, header) = (self.name(), self.rng.bytes(16));
         let boot = {
             let mut device = self.device.lock();
@@ -165,7 +167,7 @@ impl Camera {
             if device.boot != boot {
                 return;
             }
-            // Whoever took it away took it too early; what is appended then makes a file of its own.
+            // If the file is gone, it was taken too early; the appended bytes then form a file of their own.
             let Some(inode) = device.open(&name).or_else(|| device.create(&name)) else {
                 return;
             };
@@ -181,7 +183,7 @@ impl Camera {
         }
     }
 
-    /// Many small files at once, some of them alike.
+    /// Writes many small files at once, some of them identical.
     fn burst(&mut self) {
         let mut device = self.device.lock();
         let many = self.rng.below(40);
@@ -203,7 +205,7 @@ impl Camera {
         }
     }
 
-    /// The owner removes or renames one of the files himself.
+    /// The device's owner removes or renames a file.
     fn tidy_up(&mut self) {
         let mut device = self.device.lock();
         let closed = device.files().filter(|(_, file)| file.writers == 0);
@@ -232,9 +234,9 @@ impl Camera {
         }
     }
 
-    /// Somebody writes to a file where gleaner has put it: appends, or writes other bytes over it, while it may be on its way.
+    /// Writes to a withdrawn file, which may be in transfer: appends to it or overwrites it.
     async fn write_to_withdrawn(&mut self) {
-        // Lies in wait for gleaner: nothing lies withdrawn for long.
+        // Waits for gleaner to withdraw a file: files stay withdrawn only briefly.
         let has_withdrawn =
             |device: &DeviceState| device.files().any(|(path, _)| original_path(path) != *path);
         for _ in 0..700 {
@@ -256,7 +258,7 @@ impl Camera {
             let before = device.node(inode).map(|file| Arc::clone(&file.bytes));
             (device.boot, inode, path, before.unwrap_or_default())
         };
-        // Only a writer that can be seen may hold it open for a while.
+        // Only a visible writer may hold the file open for a while.
         if self.device.lock().writer_check() != WriterCheck::Blind {
             sleep(Duration::from_millis(self.rng.below(200))).await;
         }
@@ -269,7 +271,8 @@ impl Camera {
         } else {
             device.overwrite(inode, &self.rng.bytes(before.len()));
         }
-        // Released since it was opened: it was opened after gleaner's last look, which nobody can prevent.
+        // If the file was released since, it was opened after gleaner's last inspection, which nothing can
+        // prevent.
         let is_there = device.is_named(inode);
         if let (Some(bytes), true) = (device.close(inode), is_there) {
             self.oracle.record_destroyed(self.number, &before);
@@ -278,8 +281,8 @@ impl Camera {
         }
     }
 
-    /// Replaces one name many times within a moment, each time by a file that is old by its time: it is settled whenever somebody looks,
-    /// and another one a moment later.
+    /// Replaces one name many times within a moment. Each file has an old mtime, so every survey finds it
+    /// settled, and a moment later another file has the name.
     async fn replace_many_times(&mut self) {
         let (name, hidden) = (b"latest.jpg".as_slice(), b"latest.jpg.part".as_slice());
         for _ in 0..self.rng.below(1000) {
@@ -310,7 +313,7 @@ impl Camera {
         }
     }
 
-    /// A copy that keeps the time of its original: finished just now, and old by its time.
+    /// Writes a copy that keeps the mtime of its original: just finished, but with an old mtime.
     fn backdate(&mut self) {
         let (name, content) = (self.name(), self.content());
         let mut device = self.device.lock();

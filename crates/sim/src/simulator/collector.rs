@@ -1,4 +1,4 @@
-//! A collector: one machine's gleaner, from process to process.
+//! A collector: gleaner on one machine, across its processes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,35 +20,35 @@ use super::power::Power;
 use super::session::{Endpoint, SimulatedDevices};
 use super::timing::SweepTiming;
 
-/// How long the ranges of a large file are here, in bytes: so that files of some kilobytes are large.
+/// The range length for large files in bytes. Small, so that files of a few kilobytes count as large.
 pub const RANGE_LENGTH: u64 = 4096;
 
 /// A collector: its ledger, and the store and the fleet that it works on.
 #[derive(Debug, Clone)]
 pub struct Collector {
-    /// Its ledger.
+    /// The collector's ledger.
     pub ledger: ModelLedger,
     /// The disk that the store is on.
     pub disk: SimulatedDisk,
-    /// The store that it remembers.
+    /// The id of the store that the collector expects.
     pub store: StoreId,
-    /// Its clock.
+    /// The collector's clock.
     pub clock: SimulatedClock,
     /// The fleet.
     pub endpoints: BTreeMap<String, Endpoint>,
-    /// What is asked of each device.
+    /// The rules for each device.
     pub rules: Vec<DeviceRules>,
-    /// Where removals are checked.
+    /// Checks removals.
     pub oracle: Oracle,
-    /// Bytes that must stay free.
+    /// Bytes that must stay free in the store.
     pub min_free: u64,
-    /// How many devices are worked on at a time, and how long plans are.
+    /// How many devices the collector works on at a time, and the size of its plans.
     pub bounds: Bounds,
-    /// Whether devices stop in the midst of a request when the connection goes.
+    /// Whether devices stop in the middle of a request when the connection ends.
     pub stops_with_connection: bool,
 }
 
-/// The store that ships, on a disk that forgets.
+/// The shipped store on the simulated disk.
 pub type SimulatedStore = DirectoryStore<SimulatedDisk>;
 
 /// How a process of gleaner ended.
@@ -56,13 +56,13 @@ pub type SimulatedStore = DirectoryStore<SimulatedDisk>;
 pub enum ProcessEnd {
     /// The sweep ran to its end.
     Swept(SweepSummary, SweepTiming),
-    /// It did not begin: the store or the ledger was not fit.
+    /// The sweep did not begin: the store or the ledger was unusable.
     Unusable(String),
-    /// The power went, or it was killed.
+    /// The power was cut, or the process was killed.
     Killed,
 }
 
-/// The world of one process.
+/// The ports of one process.
 struct OneProcess {
     devices: SimulatedDevices,
     store: SimulatedStore,
@@ -95,7 +95,7 @@ impl World for OneProcess {
     }
 }
 
-/// Makes the mounted folder a store, as `gleaner store init` does.
+/// Turns the mounted folder into a store, as `gleaner store init` does.
 pub fn make_store(disk: &SimulatedDisk, clock: &SimulatedClock) -> Result<StoreId, storage::InitError> {
     let options = InitOptions {
         local: false,
@@ -106,7 +106,8 @@ pub fn make_store(disk: &SimulatedDisk, clock: &SimulatedClock) -> Result<StoreI
 }
 
 impl Collector {
-    /// One process that makes one sweep, on a machine whose power is this. The disk must have been connected to it.
+    /// Runs one process that makes one sweep, on a machine with this power. The disk must be connected to the
+    /// same power.
     pub async fn sweep(&self, power: &Power) -> ProcessEnd {
         let ledger = self.ledger.next_process(power.clone());
         let store = match self.open_store() {
@@ -134,7 +135,7 @@ impl Collector {
         }
     }
 
-    /// The fleet, as a process on a machine of that power sees it.
+    /// The fleet as a process on a machine with this power sees it.
     pub fn devices(&self, power: &Power, timing: &SweepTiming) -> SimulatedDevices {
         SimulatedDevices {
             endpoints: self.endpoints.clone(),
@@ -147,7 +148,7 @@ impl Collector {
         }
     }
 
-    /// Takes the store into use.
+    /// Opens the store.
     pub fn open_store(&self) -> Result<SimulatedStore, StoreError> {
         let folder = StoreFolder::open(Arc::new(self.disk.clone()), Path::new(STORE), Some(&self.store))?;
         let settings = Settings {
@@ -163,5 +164,5 @@ impl Collector {
     }
 }
 
-/// How long after a fault the next process begins.
+/// The time between a fault and the start of the next process.
 pub const RESTARTED_AFTER: Duration = Duration::from_secs(5);

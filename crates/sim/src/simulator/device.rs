@@ -1,4 +1,4 @@
-//! A device: its file system, its clock, and what it is able to tell.
+//! A device: its file system, its clock, and what it can report.
 
 mod file_system;
 mod kind;
@@ -26,22 +26,24 @@ pub use requests::{DeviceFaults, Request, Requests};
 /// A file on a device.
 #[derive(Debug, Clone)]
 pub struct DeviceFile {
-    /// What is in it.
+    /// The content.
     pub bytes: Arc<Vec<u8>>,
-    /// Its mtime.
+    /// The mtime.
     pub modified: Timestamp,
     pub(super) changed: Timestamp,
     /// How many writers hold it open.
     pub(super) writers: u32,
-    /// When the device last looked at it for gleaner, and whether it was written since, in truth: two things of one moment have an order.
+    /// When the device last inspected the file for gleaner, and whether the file was really written since.
+    /// The flag orders two events of the same instant.
     pub(super) inspected_at: Option<Instant>,
     pub(super) written_since: bool,
 }
 
-/// Something that happens on a device between two requests.
+/// A change on the device between two requests.
 type Hook = Box<dyn FnOnce(&mut DeviceState) + Send>;
 
-/// What is to happen before which request. A type of its own, because closures have no `Debug`.
+/// The hooks, each with the request that triggers it. A separate type because closures do not implement
+/// `Debug`.
 #[derive(Default)]
 struct Hooks(Vec<(Request, Hook)>);
 
@@ -51,7 +53,7 @@ impl fmt::Debug for Hooks {
     }
 }
 
-/// What survives on the card of a device.
+/// What the device's card holds.
 #[derive(Debug, Clone, Default)]
 struct Card {
     names: BTreeMap<Vec<u8>, u64>,
@@ -59,48 +61,48 @@ struct Card {
     folders: BTreeSet<Vec<u8>>,
 }
 
-/// A device at one moment.
+/// The state of a device.
 #[derive(Debug)]
 pub struct DeviceState {
-    /// What it can do.
+    /// What the device can do.
     pub abilities: Abilities,
     writers: Writers,
-    /// For now it cannot tell who writes: leases are refused to everybody, and scans are cut short. Its clock
-    /// is right meanwhile: see `clock_jumped`.
+    /// Temporarily the device cannot find writers: leases are refused for all files, and scans are cut short.
+    /// Its clock is right meanwhile: see `clock_jumped`.
     pub hides_writers: bool,
-    /// What its sessions find out about compression.
+    /// Whether compression pays off, as sessions with this device find.
     pub compression_paid: Option<bool>,
-    /// What it was asked.
+    /// The requests that the device received.
     pub requests: Requests,
     hooks: Hooks,
-    /// What a test has go wrong.
+    /// Faults that a test sets.
     pub faults: DeviceFaults,
     card: Card,
-    /// The card as it was last written out: what a power cut on the device leaves.
+    /// The card as last written out: this is what a power cut on the device leaves.
     written_out: Card,
     clock: SimulatedClock,
-    /// How far the device's clock is from the truth, in nanoseconds.
+    /// The offset of the device's clock from the truth, in nanoseconds.
     pub clock_off: i64,
-    /// The clock is wrong, and not from a boot. What is written now may seem to have rested once it is right again: a pass that comes then and has
-    /// not met the wrong clock cannot know.
+    /// The clock is wrong, and not because of a boot. Files written now may seem to have rested once the
+    /// clock is right again. A pass that starts then, and has not seen the wrong clock, cannot know this.
     pub(super) clock_jumped: bool,
-    /// Grows with every boot.
+    /// Increases with every boot.
     pub(super) boot: u64,
     booted: Timestamp,
-    /// Nothing can be written any more.
+    /// The card is full: nothing can be written.
     pub is_full: bool,
-    /// The next so many reads give a wrong byte.
+    /// How many of the next reads return a wrong byte.
     pub(super) wrong_reads: u32,
-    /// The next so many digests are wrong.
+    /// How many of the next digests are wrong.
     pub wrong_digests: u32,
 }
 
-/// A device. Clones are the same device.
+/// A device. Clones share the same device.
 #[derive(Debug, Clone)]
 pub struct Device(Arc<Mutex<DeviceState>>);
 
 impl Device {
-    /// A device that has been up for weeks, with an empty source.
+    /// A device with an empty source that has been up for 1000 hours.
     pub fn new(kind: Kind, clock: SimulatedClock) -> Self {
         let booted = clock.true_time().minus(Duration::from_hours(1000));
         Self(Arc::new(Mutex::new(DeviceState {
@@ -124,13 +126,13 @@ impl Device {
         })))
     }
 
-    /// Looks at it, or changes it.
+    /// Locks the state to inspect or change it.
     pub fn lock(&self) -> MutexGuard<'_, DeviceState> {
         self.0.lock()
     }
 }
 
-/// Clocks of file systems move in steps of a kernel tick: what happens within one has the same time.
+/// File system clocks advance in kernel ticks: events within one tick have the same time. In nanoseconds.
 const TICK: i64 = 4_000_000;
 
 impl DeviceState {
@@ -148,7 +150,7 @@ impl DeviceState {
         self.clock.true_time().since(self.booted)
     }
 
-    /// What the device says of a file.
+    /// The identity that the device reports for a file.
     pub(super) fn identity(&self, inode: u64, file: &DeviceFile) -> Identity {
         let complete = self.abilities.complete_identities;
         let size = u64::try_from(file.bytes.len()).unwrap_or(u64::MAX);
@@ -165,12 +167,12 @@ impl DeviceState {
         }
     }
 
-    /// How it proves that nobody writes to a file.
+    /// How the device proves that no process writes to a file.
     pub fn writer_check(&self) -> WriterCheck {
         self.writers.check()
     }
 
-    /// The files that it can tell to be held open for writing; `None` where it can tell nothing.
+    /// The files that the device knows to be open for writing. `None` where it cannot know.
     pub(super) fn open_files(&self) -> Option<BTreeSet<u64>> {
         if self.writer_check() == WriterCheck::Blind || (self.hides_writers && !self.clock_jumped) {
             return None;
@@ -180,7 +182,7 @@ impl DeviceState {
         Some(open.map(|(inode, _)| *inode).collect())
     }
 
-    /// Whether the kernel says so of a file that is about to be renamed.
+    /// Whether the kernel reports that a file about to be renamed is open.
     pub(super) fn is_known_to_be_open(&self, path: &[u8]) -> bool {
         self.writer_check() == WriterCheck::Leases
             && self
@@ -190,7 +192,7 @@ impl DeviceState {
                 .is_some_and(|inode| self.open_files().is_some_and(|open| open.contains(inode)))
     }
 
-    /// What a listing says of a file. A kernel that can be asked is asked later.
+    /// The openness that a listing reports. Where leases work, the kernel is asked later.
     pub(super) fn listed(&self, open: Option<&BTreeSet<u64>>, inode: u64) -> Openness {
         match self.writer_check() {
             WriterCheck::Leases => Openness::Unasked,
@@ -198,12 +200,12 @@ impl DeviceState {
         }
     }
 
-    /// The card is written out: what is on it now outlives a power cut.
+    /// Writes the card out: its current content survives a power cut.
     pub(super) fn write_out(&mut self) {
         self.written_out = self.card.clone();
     }
 
-    /// Loses power and boots: what was not written out is gone, and the clock begins at a stale time.
+    /// Cuts the power and boots: everything not written out is lost, and the clock starts at a stale time.
     pub(super) fn reboot(&mut self, clock_off: i64) {
         self.card = self.written_out.clone();
         for file in self.card.files.values_mut() {
@@ -215,12 +217,12 @@ impl DeviceState {
         self.drop_nameless();
     }
 
-    /// Has something happen just before the device answers the next such request.
+    /// Runs `hook` just before the device replies to the next such request.
     pub fn before_next(&mut self, request: Request, hook: impl FnOnce(&mut Self) + Send + 'static) {
         self.hooks.0.push((request, Box::new(hook)));
     }
 
-    /// A request begins: what was to happen before it happens.
+    /// Begins a request: records it, runs its first hook, and applies `ends_at` and `silent_at`.
     pub(in crate::simulator) fn begin(&mut self, request: Request) -> Result<(), Unanswered> {
         self.requests.begun.push(request);
         let mut hooks = self.hooks.0.iter();
@@ -243,18 +245,18 @@ impl DeviceState {
     }
 }
 
-/// Why a device did not rename.
+/// Why a device refused a rename.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is nothing of that name.
+    /// No file has that name.
     Missing,
-    /// A folder is wanted, and there is no room for it.
+    /// A new folder is needed, and the card is full.
     Full,
-    /// Something else is where a folder or the file should be.
+    /// Something else has the name of a needed folder or of the target.
     Obstructed,
 }
 
-/// What is told of a file that may be open.
+/// The openness of a file, given the set of open files if it is known.
 pub(super) fn openness(open: Option<&BTreeSet<u64>>, inode: u64) -> Openness {
     match open {
         None => Openness::Unknown,

@@ -1,4 +1,5 @@
-//! A disk that forgets what was not flushed, and that can be full, read-only, away, or another one.
+//! A disk that loses unflushed changes in a crash, and that can be full, read-only, unmounted or replaced by
+//! another.
 
 mod crash;
 mod inspect;
@@ -22,7 +23,7 @@ pub use system_calls::FolderEntries;
 pub use volume::StoredFile;
 use volume::{Content, FileChange, Volume};
 
-/// The disk of a simulated collector: volumes, and where they are mounted. Clones are the same disk.
+/// The disk of a simulated collector: volumes and their mount points. Clones share the same disk.
 #[derive(Debug, Clone)]
 pub struct SimulatedDisk(Arc<Mutex<DiskState>>, SimulatedClock);
 
@@ -31,24 +32,27 @@ struct DiskState {
     power: Power,
     volumes: BTreeMap<u64, Volume>,
     mounts: BTreeMap<PathBuf, u64>,
-    /// Handles of an earlier generation are stale: the machine has been off since, or the volume was unmounted.
+    /// Handles of an earlier generation are stale: the machine has lost power since, or the volume was
+    /// unmounted.
     generation: u64,
     numbers: u64,
     faults: DiskFaults,
 }
 
-/// What is wrong with the disk itself.
+/// Faults of the disk itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DiskFaults {
-    /// The next flush of a file says that it succeeded, and one bit of what it wrote (not of what was there before) is wrong.
+    /// The next flush of a file reports success, but one bit of the bytes that it wrote (not of older bytes)
+    /// is wrong.
     pub corrupts_next_flush: bool,
-    /// The next flush of a file fails, and what it should have written counts as written from then on
-    /// (Rebello and others: "Can Applications Recover from fsync Failures?", 2020).
+    /// The next flush of a file fails, and the bytes that it should have written count as written from then
+    /// on (Rebello and others: "Can Applications Recover from fsync Failures?", 2020).
     pub fails_next_flush: Option<Errno>,
-    /// So many flushes of folders from now on, one fails, and the file system stops: it goes read-only, and every later flush fails, until it is mounted
-    /// anew. So do ext4 with its journal, XFS and Btrfs when the commit fails that makes an entry durable.
+    /// After this many folder flushes, one fails and the file system stops: it turns read-only, and every
+    /// later flush fails, until it is mounted again. ext4 with its journal, XFS and Btrfs do so when a commit
+    /// that makes an entry durable fails.
     pub stops_at_folder_flush: Option<u64>,
-    /// Writes and reads take half of what they could.
+    /// Writes and reads transfer half of the possible bytes.
     pub comes_short: bool,
 }
 
@@ -70,7 +74,7 @@ impl OpenNode {
 pub const STORE: &str = "/store";
 
 impl SimulatedDisk {
-    /// A disk with an empty volume at [`STORE`], beside the root file system.
+    /// A disk with an empty volume at [`STORE`] beside the root file system.
     pub fn new(clock: SimulatedClock, seed: u64) -> Self {
         let now = clock.now();
         let (root, store) = (Volume::new(1, now), Volume::new(2, now));
@@ -96,7 +100,8 @@ impl SimulatedDisk {
         }
     }
 
-    /// Connects the machine to power anew, after what was not flushed is forgotten. Everything that was open is closed.
+    /// Restarts the machine with new power after `loss` of unflushed changes. Every open handle becomes
+    /// stale.
     pub fn restart(&self, power: Power, mut loss: CrashLoss) {
         let mut state = self.lock();
         state.power = power;
@@ -106,7 +111,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// Whether the store's file system has stopped at a failed flush.
+    /// Whether the store's file system has stopped after a failed flush.
     pub fn has_stopped(&self) -> bool {
         self.lock()
             .volumes
@@ -114,7 +119,8 @@ impl SimulatedDisk {
             .is_some_and(|volume| volume.has_stopped)
     }
 
-    /// Somebody unmounts the store that has stopped and mounts it again: what was not flushed is forgotten, and everything that was open is closed.
+    /// Remounts the store after it has stopped: unflushed changes are lost according to `loss`, and every
+    /// open handle becomes stale.
     pub fn mount_store_anew(&self, mut loss: CrashLoss) {
         let mut state = self.lock();
         state.generation += 1;
@@ -124,7 +130,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// The same for a process that was killed: nothing is forgotten, and what was not flushed still may be.
+    /// Starts a new process after a kill: nothing is lost, and unflushed changes stay unflushed.
     pub fn next_process(&self, power: Power) {
         let mut state = self.lock();
         state.power = power;
@@ -132,38 +138,39 @@ impl SimulatedDisk {
         state.volumes.values_mut().for_each(Volume::drop_unreachable);
     }
 
-    /// Sets what is wrong with the disk.
+    /// Sets the faults of the disk.
     pub fn set_faults(&self, faults: DiskFaults) {
         self.lock().faults = faults;
     }
 
-    /// Bytes that fit on the store; `None`: without end.
+    /// Sets the capacity of the store in bytes; `None`: unlimited.
     pub fn set_store_capacity(&self, capacity: Option<u64>) {
         self.store(|volume| volume.capacity = capacity);
     }
 
-    /// Mounts the store read-only, or not any more.
+    /// Makes the store read-only, or writable again.
     pub fn set_store_read_only(&self, read_only: bool) {
         self.store(|volume| volume.read_only = read_only);
     }
 
-    /// Takes away hard links, as on exFAT or some SMB mounts.
+    /// Sets whether the store has hard links. exFAT and some SMB mounts have none.
     pub fn set_store_has_links(&self, has_links: bool) {
         self.store(|volume| volume.has_links = has_links);
     }
 
-    /// Lets no link and no rename lead from one outermost folder of the store to another, as on a union of
-    /// disks or with quotas for projects.
+    /// Sets whether links and renames between outermost folders of the store fail, as on a union of disks or
+    /// with project quotas.
     pub fn set_store_is_divided(&self, is_divided: bool) {
         self.store(|volume| volume.is_divided = is_divided);
     }
 
-    /// The size that no file of the store may exceed; `None`: there is none.
+    /// Sets the maximum size of a file in the store; `None`: unlimited.
     pub fn set_store_largest_file(&self, largest: Option<u64>) {
         self.store(|volume| volume.largest_file = largest);
     }
 
-    /// Unmounts the store: its mount point, an empty folder of the root file system, is seen instead. Calls on what is open fail.
+    /// Unmounts the store: its mount point, an empty folder of the root file system, appears instead. Calls
+    /// on open handles fail.
     pub fn unmount_store(&self) {
         let mut state = self.lock();
         state.mounts.remove(Path::new(STORE));
@@ -175,7 +182,7 @@ impl SimulatedDisk {
         self.lock().mounts.insert(PathBuf::from(STORE), 2);
     }
 
-    /// Mounts another volume in the store's place; it is made empty the first time.
+    /// Mounts another volume in place of the store. The volume is created empty the first time.
     pub fn mount_other_volume(&self) {
         let now = self.now();
         let mut state = self.lock();
@@ -212,7 +219,7 @@ impl DiskState {
         self.volumes.get_mut(&node.volume).ok_or(Errno::STALE)
     }
 
-    /// As [`Self::volume`], within an effect that the power was there for.
+    /// As [`Self::volume`], within an effect that already has power.
     pub(super) fn volume_for_effect(&mut self, node: OpenNode) -> Result<&mut Volume, Errno> {
         if node.generation != self.generation {
             return Err(Errno::IO);
@@ -220,7 +227,7 @@ impl DiskState {
         self.volumes.get_mut(&node.volume).ok_or(Errno::STALE)
     }
 
-    /// Bytes and size of a file reach the disk.
+    /// Makes the bytes and the size of a file durable.
     fn flush(&mut self, volume: u64, inode: u64) -> Result<(), Errno> {
         let faults = &mut self.faults;
         let (corrupts, fails) = (
@@ -245,14 +252,14 @@ impl DiskState {
         }
         match written.and_then(|at| file.durable.get_mut(at)) {
             Some(byte) if corrupts => *byte ^= 0x10,
-            // Nothing was written that could be damaged: the next time, then.
+            // Nothing was written that could be damaged: damage the next flush instead.
             None if corrupts => self.faults.corrupts_next_flush = true,
             _ => {}
         }
         Ok(())
     }
 
-    /// The entries of a folder reach the disk.
+    /// Makes the entries of a folder durable.
     fn flush_folder(&mut self, node: OpenNode) -> Result<(), Errno> {
         let left = self.faults.stops_at_folder_flush.take();
         let volume = self.volume_for_effect(node)?;

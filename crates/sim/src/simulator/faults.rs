@@ -1,4 +1,4 @@
-//! What goes wrong while devices record and collectors gather. `FAULTS.md` says it in words.
+//! Faults that are injected while devices record and collectors gather. `FAULTS.md` describes them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::rng::Rng;
 use super::trace::Trace;
 use super::world::World;
 
-/// Every fault that is injected while something is under way.
+/// A fault that is injected during sweeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
     LinkCut,
@@ -71,10 +71,10 @@ const ALL: [Fault; 22] = [
     Fault::CollectorClockJumps,
 ];
 
-/// How often each kind of fault struck.
+/// The number of injected faults by kind.
 pub type Tally = BTreeMap<String, u64>;
 
-/// Injects faults into a world, at random moments. Clones are the same.
+/// Injects faults into a world at random moments. Clones share their counts.
 #[derive(Debug, Clone)]
 pub struct Injector {
     world: World,
@@ -84,7 +84,7 @@ pub struct Injector {
 }
 
 impl Injector {
-    /// One that has injected nothing yet.
+    /// An injector that has injected nothing yet.
     pub fn new(world: World, trace: Trace) -> Self {
         Self {
             world,
@@ -94,23 +94,23 @@ impl Injector {
         }
     }
 
-    /// Says which power the collector's machine has now.
+    /// Sets the power of the collector's machine in the current process.
     pub fn set_power(&self, power: &Power) {
         *lock(&self.power) = power.clone();
     }
 
-    /// Counts a fault and tells it.
+    /// Counts a fault and adds it to the trace.
     pub fn record(&self, kind: &str, detail: &str) {
         *lock(&self.tally).entry(kind.to_owned()).or_default() += 1;
         self.trace.log(&format!("*** {kind} {detail}"));
     }
 
-    /// How often each kind struck.
+    /// The number of faults by kind.
     pub fn tally(&self) -> Tally {
         lock(&self.tally).clone()
     }
 
-    /// Injects faults, one after the other, until it is dropped.
+    /// Injects one fault after the other until it is dropped. `seldom` is the longest pause between two.
     pub async fn run(self, mut rng: Rng, seldom: Duration) {
         loop {
             sleep(rng.duration(Duration::from_millis(10), seldom)).await;
@@ -157,7 +157,7 @@ impl Injector {
             let link = link.clone();
             later(for_a_while, move || {
                 link.heal();
-                // The server drops what it could not answer.
+                // The server discards the requests that it could not answer.
                 link.cut();
             });
         }
@@ -172,7 +172,7 @@ impl Injector {
         let mut state = device.lock();
         match fault {
             Fault::DeviceReboots => {
-                // A clock without a battery goes on where it was last saved, until the time is set again.
+                // A clock without a battery resumes at its last saved time, until the time is set again.
                 let behind = -i64::try_from(rng.below(3600)).unwrap_or_default() * 1_000_000_000;
                 state.reboot(behind);
                 self.world
@@ -189,7 +189,8 @@ impl Injector {
                             "device {number}: left out, a writer that cannot be seen has a file open"
                         );
                     }
-                    // A file that will be appended to looks settled from now on, and may be gathered as it is.
+                    // A file that a camera will append to looks settled from now on, and may be gathered as
+                    // it is.
                     for (path, file) in state.files() {
                         self.world
                             .oracle
@@ -234,7 +235,7 @@ impl Injector {
             }
             Fault::OtherStoreMounted => {
                 disk.mount_other_volume();
-                // It is a store, too, only another one; unless the power goes just then.
+                // This is a store too, with another id; unless the power is cut just then.
                 drop(make_store(&disk, &self.world.clock));
                 later(for_a_while, move || disk.mount_store());
             }
@@ -276,7 +277,7 @@ impl Injector {
     }
 }
 
-/// The time is set over the network: the clock is right again.
+/// Sets the device's clock right again, as a time server does.
 fn set_clock_later(device: super::device::Device, after: Duration) {
     later(after, move || {
         let mut state = device.lock();

@@ -1,4 +1,4 @@
-//! What a file of a device is called in the store, and what a name there leads back to.
+//! Names in the store, names on devices, and how one follows from the other.
 
 /// How the store names files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,7 +27,7 @@ pub fn device_name(number: usize) -> String {
     format!("bee{number}")
 }
 
-/// A name without what gleaner adds to it: `~`, alone or with digits of a digest.
+/// A store name without the marks of gleaner: `~`, alone or followed by digits of a digest.
 pub(in crate::simulator) fn without_marks(name: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(name.len());
     let mut left = name;
@@ -45,7 +45,7 @@ pub(in crate::simulator) fn without_marks(name: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The path that a file had before it was withdrawn.
+/// The path of a file before it was withdrawn.
 pub(in crate::simulator) fn original_path(path: &[u8]) -> Vec<u8> {
     let relative = model::RelativePath::new(path).ok();
     let withdrawn = relative.and_then(|path| engine::withdrawn::parse(&path));

@@ -1,8 +1,8 @@
-//! What was recorded, and one checker for each promise.
+//! The record of everything that was recorded, with one checker for each promise.
 //!
-//! A recording is finished when its writer has closed it for the last time. From then on the oracle holds it to be due: whole on its device, or
-//! whole and durable in the store. Only the camera itself (which may replace its own files) and the device's card (which forgets what it had
-//! not written out) can strike it out.
+//! A recording is finished when its writer has closed it for the last time. From then on it is due: it must
+//! be whole on its device, or whole and durable in the store. Only two parties may cancel it: the camera,
+//! which may replace its own files, and the device's card, which loses what it had not written out.
 
 mod removal;
 
@@ -30,7 +30,7 @@ struct Recording {
     digest: Digest,
 }
 
-/// The record of what was recorded. Clones are the same oracle.
+/// Records every recording and checks the promises. Clones share the same oracle.
 #[derive(Debug, Clone, Default)]
 pub struct Oracle(Arc<Mutex<OracleState>>);
 
@@ -38,41 +38,43 @@ pub struct Oracle(Arc<Mutex<OracleState>>);
 struct OracleState {
     naming: Naming,
     due: Vec<Recording>,
-    /// Contents that a closed file of a device ever had, under the name that its path leads to.
+    /// Every content that a closed file of a device ever had, with the store name of its path.
     true_contents: BTreeSet<(Vec<u8>, Digest)>,
-    /// What was durable under each name of the store.
+    /// The durable content under each name of the store.
     durable: BTreeMap<Vec<u8>, Digest>,
-    /// Names of the store that something other than gleaner spoiled or took, and when last: what was recorded of them before cannot be so any more.
+    /// Store names that something other than gleaner damaged or removed, with the time of the last damage.
+    /// Earlier ledger rows cannot be true for these.
     damaged: BTreeMap<Vec<u8>, Instant>,
-    /// What is under a name instead of what gleaner put there; nothing else may be.
+    /// The content of rotted files, which is allowed in place of the original.
     rotted: BTreeMap<Vec<u8>, Digest>,
-    /// What names held before they were damaged.
+    /// The digests of files before they were damaged.
     damaged_contents: BTreeSet<Digest>,
     breaches: Vec<String>,
     counts: Counts,
 }
 
-/// What became of recordings.
+/// What happened to recordings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Finished.
+    /// Finished recordings.
     pub recorded: u64,
-    /// Forgotten by a device's own card.
+    /// Recordings that a device's own card lost.
     pub forgotten: u64,
-    /// Written to a withdrawn file after the last look before its removal, which took them with it.
+    /// Recordings written to a withdrawn file after the last inspection before its removal, and removed with
+    /// it.
     pub written_too_late: u64,
 }
 
-/// How a stored file is damaged behind everybody's back.
+/// How something other than gleaner damages a stored file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreDamage {
-    /// A bit of it timing.
+    /// One bit flips.
     BitRot,
-    /// It is gone, as from a store that was restored from a back-up.
+    /// The file is gone, as when a store is restored from a backup.
     FileLost,
 }
 
-/// How many breaches are told; the first is the one that matters.
+/// The maximum number of reported breaches. The first one matters.
 const MAX_REPORTED: usize = 8;
 
 fn digest(bytes: &[u8]) -> Digest {
@@ -80,7 +82,7 @@ fn digest(bytes: &[u8]) -> Digest {
 }
 
 impl Oracle {
-    /// An empty oracle for a store that names files in that way.
+    /// An empty oracle for a store with this naming.
     pub fn new(naming: Naming) -> Self {
         Self(Arc::new(Mutex::new(OracleState {
             naming,
@@ -88,14 +90,14 @@ impl Oracle {
         })))
     }
 
-    /// Notes a state of a file that was closed; it may be gathered, and what it replaces is the camera's affair.
+    /// Records a content that a closed file had. gleaner may gather it, and the camera may replace it.
     pub fn record_content(&self, device: usize, path: &[u8], bytes: &[u8]) {
         let mut state = self.lock();
         let name = without_marks(&state.naming.name(device, path));
         state.true_contents.insert((name, digest(bytes)));
     }
 
-    /// Notes a finished recording.
+    /// Records a finished recording.
     pub fn record_finished(&self, device: usize, path: &[u8], bytes: &Arc<Vec<u8>>) {
         self.record_content(device, path, bytes);
         let mut state = self.lock();
@@ -109,7 +111,7 @@ impl Oracle {
         state.due.push(recording);
     }
 
-    /// Notes that the camera, or the device's owner, destroyed a file.
+    /// Records that the camera or the device's owner destroyed a file.
     pub fn record_destroyed(&self, device: usize, bytes: &[u8]) {
         let mut state = self.lock();
         let at = state
@@ -121,7 +123,7 @@ impl Oracle {
         }
     }
 
-    /// Strikes out what a device's card has forgotten before gleaner could bring it home.
+    /// Cancels the recordings that a device's card lost before gleaner had stored them.
     pub fn record_card_loss(&self, number: usize, device: &DeviceState, disk: &SimulatedDisk) {
         for (path, file) in device.files() {
             self.record_content(number, &original_path(path), &file.bytes);
@@ -134,7 +136,8 @@ impl Oracle {
         state.counts.forgotten += u64::try_from(before - state.due.len()).unwrap_or(u64::MAX);
     }
 
-    /// Spoils a visible file of the store, and strikes out what only that copy stood for. `false` if there is nothing that could be damaged so.
+    /// Damages a visible file of the store and cancels the recordings that only this copy held. Returns
+    /// `false` if that damage is impossible.
     pub fn damage(&self, name: &[u8], how: StoreDamage, fleet: &[Device], disk: &SimulatedDisk) -> bool {
         let content = || disk.visible().get(name).map(|file| file.digest);
         let Some(before) = content() else { return false };
@@ -147,7 +150,7 @@ impl Oracle {
         let mut state = self.lock();
         state.damaged.insert(name.to_vec(), Instant::now());
         state.damaged_contents.insert(before);
-        // Gleaner neither mends nor removes what has rotted: it must be there, as it is, like anything else.
+        // gleaner neither repairs nor removes a rotted file: it must stay as it is, like any other file.
         match after {
             Some(rotted) => {
                 state.rotted.insert(name.to_vec(), rotted);
@@ -169,7 +172,8 @@ impl Oracle {
                 let on_device = device.is_some_and(|device| device.lock().holds(&due.bytes));
                 return on_device || durable.contains(&due.digest);
             }
-            // Of several alike, the others' copies do not stand for this one: they may go, and with them nobody's but their own recording.
+            // Copies of other recordings with the same content do not count for this one: another recording
+            // may be destroyed, and its copy with it.
             let name = without_marks(&naming.name(due.device, &due.path));
             let is_in_store = |(name_there, file): (&Vec<u8>, &StoredFile)| {
                 file.is_durable && file.digest == before && without_marks(name_there) == name
@@ -180,10 +184,11 @@ impl Oracle {
         true
     }
 
-    /// Promise 1, at the moment that counts: a device has just removed this file, as gleaner had asked.
+    /// Checks promise 1 at the decisive moment: the device has just removed this file for gleaner.
     ///
-    /// The one limit: what was written to a withdrawn file after the look that gleaner takes for the sake of the removal cannot be known. That look
-    /// comes after the record, and just before the removal is asked for; no earlier one excuses anything.
+    /// One loss is excused: bytes written to a withdrawn file after gleaner's last inspection, which nothing
+    /// can detect. That inspection comes after the record and just before the removal request. No earlier
+    /// inspection excuses anything.
     pub(super) fn check_removal(
         &self,
         removal: Removal,
@@ -211,7 +216,7 @@ impl Oracle {
         ));
     }
 
-    /// Promise 1: every finished recording is whole on its device, or whole and durable in the store.
+    /// Checks promise 1: every finished recording is whole on its device, or whole and durable in the store.
     pub fn check_no_loss(&self, fleet: &[Device], disk: &SimulatedDisk) {
         let durable = disk.durable_contents();
         let mut due = self.lock().due.clone();
@@ -224,7 +229,8 @@ impl Oracle {
         }
     }
 
-    /// Promise 2: what is visible is complete and true, and what was durable is still there and the same.
+    /// Checks promise 2: every visible file is complete and true, and every durable file still exists
+    /// unchanged.
     pub fn check_store(&self, disk: &SimulatedDisk) {
         let visible = disk.visible();
         let mut state = self.lock();
@@ -269,13 +275,14 @@ impl Oracle {
         }
     }
 
-    /// The ledger says of no file that it is stored which is not durable in the store under that name with that digest.
+    /// Checks that every file with a ledger row is durable in the store, under that name and with that
+    /// digest.
     pub fn check_ledger(&self, ledger: &LedgerContent, disk: &SimulatedDisk) {
         let visible = disk.visible();
         let damaged = self.lock().damaged.clone();
         for ((record, row_state), written_at) in ledger.rows.iter().zip(&ledger.written_at) {
             let name = record.store_name.as_bytes();
-            // What is stored under that name again is held to its own row.
+            // A row written after the damage must be true.
             if damaged
                 .get(name)
                 .is_some_and(|damaged_at| written_at <= damaged_at)
@@ -299,7 +306,8 @@ impl Oracle {
         }
     }
 
-    /// Promise 3, when faults are over and some passes were made: everything that can go has gone and is in the store.
+    /// Checks promise 3 after the faults are over and some passes were made: every file that can leave its
+    /// device has left it and is in the store.
     pub fn check_progress(&self, fleet: &[Device], disk: &SimulatedDisk) {
         for (number, device) in fleet.iter().enumerate() {
             let state = device.lock();
@@ -324,7 +332,8 @@ impl Oracle {
         };
         let durable = disk.durable_contents();
         for recording in due.iter().filter(|due| !durable.contains(&due.digest)) {
-            // What cannot leave its device is not stored again when the store loses it: an audit tells.
+            // A file that cannot leave its device is not stored again when the store loses its copy. `audit`
+            // reports that.
             let device = fleet.get(recording.device).map(Device::lock);
             let stays = device
                 .is_some_and(|device| !device.abilities.renames_atomically && device.holds(&recording.bytes));
@@ -334,14 +343,14 @@ impl Oracle {
         }
     }
 
-    /// Some weeks later nothing is left in staging either: for a week, what could be resumed is kept.
+    /// Checks that staging is empty. Call it some weeks later: resumable files are kept for a week.
     pub fn check_staging(&self, disk: &SimulatedDisk) {
         for name in disk.staged() {
             self.report_breach(format!("promise 3: {} is left in staging", name.escape_ascii()));
         }
     }
 
-    /// Notes that a promise was broken.
+    /// Records a broken promise.
     pub fn report_breach(&self, what: String) {
         let mut state = self.lock();
         if state.breaches.len() < MAX_REPORTED {
@@ -349,7 +358,7 @@ impl Oracle {
         }
     }
 
-    /// The first promises that were broken.
+    /// The first broken promises.
     pub fn breaches(&self) -> Vec<String> {
         self.lock().breaches.clone()
     }
@@ -372,7 +381,7 @@ impl std::fmt::Display for Recording {
 }
 
 impl OracleState {
-    /// Whether some device had that content, closed, under a path that leads to this name.
+    /// Whether a device ever had that content in a closed file whose path leads to this store name.
     fn is_true(&self, name: &[u8], content: Digest) -> bool {
         self.true_contents.contains(&(without_marks(name), content))
     }

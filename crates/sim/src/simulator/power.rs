@@ -1,4 +1,4 @@
-//! The power of the collector's machine: every effect counts, and it can be cut after any of them.
+//! The power of the collector's machine. It counts every effect and can be cut after any of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 
 use super::trace::Trace;
 
-/// Counts what is done to disk, ledger and devices, and stops everything after a given effect. Clones are the same.
+/// Counts effects on disk, ledger and devices, and stops everything after a given effect. Clones share the
+/// same power.
 #[derive(Debug, Clone, Default)]
 pub struct Power(Arc<Inner>);
 
@@ -30,14 +31,14 @@ struct PowerState {
 }
 
 impl Power {
-    /// Power that goes after that many effects.
+    /// Power that is cut after this many effects.
     pub fn cut_after(effects: u64) -> Self {
         let power = Self::default();
         power.lock().cut_after = Some(effects);
         power
     }
 
-    /// The same, under which the nth effect fails with an error, and does nothing.
+    /// Makes the nth effect fail with an error and do nothing.
     #[must_use]
     pub fn with_failures(self, mut failures: Vec<(u64, Errno)>) -> Self {
         failures.sort_by_key(|(at, _)| *at);
@@ -45,14 +46,15 @@ impl Power {
         self
     }
 
-    /// The same, telling its effects to a trace.
+    /// Adds every effect to a trace.
     #[must_use]
     pub fn with_trace(self, trace: &Trace) -> Self {
         self.lock().trace = trace.clone();
         self
     }
 
-    /// Does something to the world: nothing if the power is gone. If it goes just then, the thing is done and nobody is told.
+    /// Performs an effect. Does nothing if the power is off. If the power is cut by this very effect, the
+    /// effect happens but the caller gets an error.
     pub(crate) fn effect<T>(
         &self,
         what: impl FnOnce() -> String,
@@ -87,12 +89,12 @@ impl Power {
         self.0.off.notify_waiters();
     }
 
-    /// Whether it is gone.
+    /// Whether the power is off.
     pub fn is_off(&self) -> bool {
         self.lock().is_off
     }
 
-    /// Returns when it is gone.
+    /// Returns once the power is off.
     pub async fn wait_until_off(&self) {
         let off = self.0.off.notified();
         if !self.is_off() {
@@ -100,7 +102,7 @@ impl Power {
         }
     }
 
-    /// How many effects there were.
+    /// The number of effects so far.
     pub fn effects(&self) -> u64 {
         self.lock().effects
     }

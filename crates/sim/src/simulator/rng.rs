@@ -1,4 +1,4 @@
-//! Chance that repeats: the same seed throws the same numbers on every machine.
+//! A random number generator that gives the same numbers for the same seed on every machine.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use std::time::Duration;
 pub struct Rng(u64);
 
 impl Rng {
-    /// Rng that throw what this seed says.
+    /// A generator with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number of 64 bits.
+    /// The next 64-bit number.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -21,39 +21,39 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// Other rng whose throws do not depend on how often these are thrown later.
+    /// Another generator, whose numbers do not depend on later use of this one.
     #[must_use]
     pub fn split(&mut self) -> Self {
         Self(self.next_u64())
     }
 
-    /// A number from zero up to, but not including, `end`; zero where `end` is.
+    /// A number from 0 up to, but not including, `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next_u64().checked_rem(end).unwrap_or_default()
     }
 
-    /// The same as an index.
+    /// As [`Rng::below`], for an index.
     pub fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(u64::try_from(length).unwrap_or(u64::MAX))).unwrap_or_default()
     }
 
-    /// True in one of `of` throws.
+    /// `true` in one of `of` cases on average.
     pub fn one_in(&mut self, of: u64) -> bool {
         self.below(of) == 0
     }
 
-    /// A span between two others.
+    /// A duration from `from` up to `to`.
     pub fn duration(&mut self, from: Duration, to: Duration) -> Duration {
         let width = to.saturating_sub(from).as_micros();
         from + Duration::from_micros(self.below(u64::try_from(width).unwrap_or(u64::MAX)))
     }
 
-    /// One of some things; `None` of none.
+    /// One element; `None` if there are none.
     pub fn choose<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         of.get(self.index(of.len()))
     }
 
-    /// Bytes that nobody else has.
+    /// Bytes that are practically unique.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length + 8);
         while bytes.len() < length {

@@ -1,4 +1,4 @@
-//! One scenario: a world drawn from a seed, some time in which everything goes wrong, and the time after.
+//! One scenario: a world drawn from a seed, a time in which everything goes wrong, and a time without faults.
 
 mod draw;
 
@@ -28,31 +28,32 @@ use super::trace::Trace;
 use super::world::{SETTLE, SETTLE_BLIND, World};
 use draw::{draw_plan, draw_unreachable};
 
-/// What a seed came to.
+/// The result of a seed.
 #[derive(Debug)]
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
-    /// Promises that were broken, the first ones.
+    /// The first broken promises.
     pub breaches: Vec<String>,
-    /// Passes that were begun.
+    /// The number of started passes.
     pub passes: u64,
-    /// Faults that were injected, by kind.
+    /// The number of injected faults by kind.
     pub faults: Tally,
-    /// Effects on disk, ledger and devices, and other lines of the trace.
+    /// The number of lines of the trace: effects on disk, ledger and devices, and other events.
     pub effects: u64,
-    /// What became of recordings.
+    /// What happened to recordings.
     pub counts: Counts,
-    /// Stands for the whole scenario.
+    /// A hash of the whole trace.
     pub fingerprint: u64,
-    /// The end of the trace.
+    /// The last lines of the trace.
     pub lines: Vec<String>,
 }
 
-/// It is a matter of milliseconds: in a scenario with more, gleaner does not look where it could.
+/// The maximum of excused losses. The window is a few milliseconds, so more losses mean that gleaner inspects
+/// too early.
 const MAX_WRITTEN_TOO_LATE: u64 = 3;
 
-/// Plays what a seed says, in simulated time on this thread, and keeps the last so many lines of the trace.
+/// Runs the scenario of a seed in simulated time on this thread. Keeps the last `lines` lines of the trace.
 pub fn run(seed: u64, lines: usize) -> std::io::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -108,14 +109,14 @@ struct Scenario {
     injector: Injector,
     world: World,
     trace: Trace,
-    /// Earlier states of the first ledger.
+    /// Earlier contents of the first ledger.
     snapshots: Vec<LedgerContent>,
     passes: u64,
     unreachable: Vec<(usize, Condition)>,
 }
 
 impl Scenario {
-    /// Cameras record, collectors gather, and faults strike, for about an hour.
+    /// Lets cameras record, collectors gather and faults strike, for 10 minutes to an hour.
     async fn run_with_faults(&mut self, rng: &mut Rng) {
         let end = Instant::now() + rng.duration(Duration::from_mins(10), Duration::from_hours(1));
         let mut tasks = JoinSet::new();
@@ -148,7 +149,7 @@ impl Scenario {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// A process of every collector: it may be killed after some effects, or meet some that fail.
+    /// Runs one process of every collector. It may be killed after some effects, or some effects may fail.
     async fn run_processes(&mut self, rng: &mut Rng) {
         let power = match rng.below(4) {
             0 => Power::cut_after(rng.below(150) + 1),
@@ -176,7 +177,7 @@ impl Scenario {
         self.world.next_process(&power);
         self.sweep(&power).await;
         if power.is_off() {
-            // What devices were asked for goes on for a moment.
+            // Devices continue with their current requests for a moment.
             sleep(rng.duration(Duration::ZERO, Duration::from_secs(2))).await;
             self.crash(rng);
             sleep(RESTARTED_AFTER).await;
@@ -184,7 +185,7 @@ impl Scenario {
         self.check();
     }
 
-    /// The checks of every moment; the trace tells when a promise was first seen broken.
+    /// Runs the checks that hold at every moment. The trace shows when a promise was first found broken.
     fn check(&self) {
         let before = self.world.oracle.breaches().len();
         self.world.check();
@@ -199,7 +200,7 @@ impl Scenario {
             .unwrap_or(Errno::IO)
     }
 
-    /// The power is gone: that of the process only, or that of the machine.
+    /// Ends the process only, or cuts the machine's power.
     fn crash(&mut self, rng: &mut Rng) {
         let power = Power::default().with_trace(&self.trace);
         if rng.one_in(3) {
@@ -218,7 +219,7 @@ impl Scenario {
         self.world.disk.restart(power, loss);
     }
 
-    /// One sweep of every collector, all at the same time.
+    /// Runs one sweep of every collector, all at the same time.
     async fn sweep(&mut self, power: &Power) {
         let before: Vec<(u64, u64)> = self.disturbances();
         let collectors = self.world.collectors.clone();
@@ -247,7 +248,8 @@ impl Scenario {
             .collect()
     }
 
-    /// Promise 4: whatever becomes of the others, a device whose link was well was served, and soon, unless home failed.
+    /// Checks promise 4: a device with a working link was served in time, whatever happened to the others,
+    /// unless the collector failed.
     fn check_no_starvation(&self, summary: &SweepSummary, timing: &SweepTiming, before: &[(u64, u64)]) {
         let collector_failed = |outcome: &PassOutcome| matches!(outcome, PassOutcome::CollectorFailed { .. });
         let outcomes = || summary.passes.iter().map(|(_, pass)| &pass.outcome);
@@ -277,7 +279,7 @@ impl Scenario {
         }
     }
 
-    /// What happens to store and ledger while no gleaner runs.
+    /// Changes store and ledger while no gleaner runs.
     fn between_processes(&mut self, rng: &mut Rng) {
         let Some(ledger) = self
             .world
@@ -305,7 +307,8 @@ impl Scenario {
     }
 
     fn damage_store(&self, rng: &mut Rng) {
-        // Best of all what is stored and not released yet: it must not be released on the strength of the record alone.
+        // Prefers files that are stored and not released yet: gleaner must not release them on the record
+        // alone.
         let rows = self
             .world
             .collectors
@@ -332,10 +335,10 @@ impl Scenario {
         }
     }
 
-    /// Faults are over: some sweeps later everything is in the store.
+    /// Ends the faults. After some sweeps everything must be in the store.
     async fn run_without_faults(&mut self) {
         let power = Power::default().with_trace(&self.trace);
-        // What was to pass by itself has passed.
+        // Temporary faults have ended by now.
         sleep(Duration::from_mins(10)).await;
         for (device, link) in self.world.fleet.iter().zip(&self.world.links) {
             link.heal();
@@ -347,14 +350,16 @@ impl Scenario {
             self.world.disk.mount_store_anew(CrashLoss::Everything);
         }
         self.world.next_process(&power);
-        // One for what lies ready, one for what is seen a first time where the clock is not to be trusted, one for what waited for that.
+        // One sweep for files that are ready, one that first sees files whose clock is not trusted, one for
+        // those it waited for.
         for _ in 0..4 {
             sleep(SETTLE_BLIND + Duration::from_mins(1)).await;
             self.sweep(&power).await;
             self.check();
         }
         self.world.check_progress();
-        // For a week, what could be resumed is kept in staging; two names of one partial file go one week after the other.
+        // Resumable files stay in staging for a week. Two names of one partial file are removed one week
+        // after the other.
         for _ in 0..5 {
             sleep(Duration::from_hours(8 * 24)).await;
             self.sweep(&power).await;
@@ -365,7 +370,7 @@ impl Scenario {
     }
 }
 
-/// The cards of devices are written out every few seconds.
+/// Writes out the cards of all devices every 5 seconds.
 async fn write_out(world: World) {
     loop {
         sleep(Duration::from_secs(5)).await;

@@ -1,7 +1,7 @@
 //! Sessions with simulated devices: the port `Devices`.
 //!
-//! What is asked goes over the link, is done on the device by a task of its own, and is answered over the link. Whoever asked may be dead by
-//! then: what is on its way is done all the same, later.
+//! A request travels over the link, runs on the device in a task of its own, and its reply travels back. The
+//! caller may be dead by then: the device still completes the request later.
 
 mod connection;
 mod endpoint;
@@ -37,19 +37,20 @@ use listing::Listing;
 /// The fleet, as one process of a collector sees it.
 #[derive(Debug, Clone)]
 pub struct SimulatedDevices {
-    /// The endpoints by their name.
+    /// The devices and their links by name.
     pub endpoints: BTreeMap<String, Endpoint>,
-    /// That of the collector's machine: nobody without power asks for anything.
+    /// The power of the collector's machine: without power it sends no requests.
     pub power: Power,
-    /// Where removals are checked.
+    /// Checks removals.
     pub oracle: Oracle,
-    /// What the collector has recorded before it asks for a removal.
+    /// Shows what the collector had recorded before it asked for a removal.
     pub ledger: ModelLedger,
-    /// Where it is noted when each device is connected.
+    /// Records when each device is connected.
     pub timing: SweepTiming,
     /// The disk that removals are checked against.
     pub disk: SimulatedDisk,
-    /// Whether a device stops in the midst of what it was asked when the connection is gone; else it does all of it, later.
+    /// Whether a device stops in the middle of a request when the connection ends. Otherwise it completes the
+    /// request later.
     pub stops_with_connection: bool,
 }
 
@@ -59,7 +60,7 @@ pub struct SimulatedSession {
     connection: DeviceConnection,
     abilities: Abilities,
     facts: DeviceFacts,
-    /// A listing that was asked for while connecting, where the device has a shell.
+    /// The listing that was requested during connect, where the device has a shell.
     early: Mutex<Option<Listing>>,
 }
 
@@ -76,7 +77,7 @@ impl Devices for SimulatedDevices {
         let endpoint = endpoint
             .ok_or_else(|| failure(FailureClass::AliasUnknown, "no such device"))?
             .clone();
-        // A connection takes some round trips before anything can be asked.
+        // A connection takes some round trips before it accepts a request.
         sleep(endpoint.link.round_trip() * 8).await;
         match endpoint.link.condition() {
             Condition::Refusing => return Err(failure(FailureClass::TunnelDown, "nobody listens")),
@@ -272,7 +273,8 @@ impl Session for SimulatedSession {
         folders: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let (connection, folders) = (self.connection.clone(), folders.to_vec());
-        // What the ledger says now, not when the device comes to it: whoever asked may be dead by then, and his ledger lost.
+        // The ledger's state at the time of the request, not of the removal: by then the collector may be
+        // dead and its ledger lost.
         let removals: Vec<_> = files
             .iter()
             .map(|path| (path.clone(), connection.removal(path)))

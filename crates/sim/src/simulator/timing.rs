@@ -1,4 +1,5 @@
-//! Which device of a sweep had its turn when, and how long each may have waited for it: promise 4 in figures.
+//! When each device of a sweep was connected, served and done, and by when its pass had to end: promise 4 in
+//! figures.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use engine::event::{Event, Reporter};
 use model::DeviceName;
 use tokio::time::Instant;
 
-/// The timing of one sweep. Clones are the same.
+/// The timing of one sweep. Clones share their data.
 #[derive(Debug, Clone)]
 pub struct SweepTiming {
     began: Instant,
@@ -18,7 +19,7 @@ pub struct SweepTiming {
     of: Arc<Mutex<BTreeMap<String, PassTimes>>>,
 }
 
-/// When what happened with one device.
+/// The times of one device's pass.
 #[derive(Debug, Clone, Copy, Default)]
 struct PassTimes {
     asked: Option<Instant>,
@@ -27,17 +28,17 @@ struct PassTimes {
     ended: Option<Instant>,
 }
 
-/// Whoever is at work for longer makes way for others.
+/// A pass that works longer than this gives up its slot.
 const LONGEST: Duration = Duration::from_mins(15);
 
-/// So many times as many devices as are worked on may be connecting.
+/// The number of connecting devices per working slot.
 const CONNECTING: u32 = 4;
 
 /// Timers are not exact.
 const SLACK: Duration = Duration::from_secs(1);
 
 impl SweepTiming {
-    /// A sweep of so many devices at a time begins.
+    /// Begins a sweep that works on `parallel` devices at a time.
     pub fn begin(parallel: usize) -> Self {
         Self {
             began: Instant::now(),
@@ -46,14 +47,15 @@ impl SweepTiming {
         }
     }
 
-    /// How long after the sweep began the pass of a device ended; `None` if there was none.
+    /// How long after the start of the sweep the pass of a device ended; `None` if there was no such pass.
     pub fn ended_after(&self, device: &str) -> Option<Duration> {
         let ended = self.lock().get(device)?.ended?;
         Some(ended - self.began)
     }
 
-    /// How long after the sweep began a pass over a device that is well must have ended: what it needs for itself, and its share of what others
-    /// need at work. Whoever is not connected yet takes nobody's place at work; whoever is at work for too long gives it up.
+    /// The latest end of a healthy device's pass, after the start of the sweep: its own time, and its share
+    /// of the others' working time. A device that is still connecting occupies no working slot, and a pass
+    /// that works too long gives its slot up.
     pub fn latest_end(&self, device: &str) -> Duration {
         let timing = self.lock();
         let others = || {

@@ -1,4 +1,5 @@
-//! What happened in a world, in order: to be told when a promise is broken, and to see that a seed gives the same scenario again.
+//! The events of a scenario in order. They are printed when a promise is broken, and show that a seed repeats
+//! its scenario.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
-/// The scenario so far. Clones are the same trace.
+/// The events so far. Clones share the same trace.
 #[derive(Clone)]
 pub struct Trace(Arc<Mutex<TraceState>>);
 
@@ -22,7 +23,7 @@ struct TraceState {
 }
 
 impl Trace {
-    /// One that keeps the last so many lines.
+    /// A trace that keeps the last `lines` lines.
     pub fn with_limit(lines: usize) -> Self {
         Self(Arc::new(Mutex::new(TraceState {
             began: None,
@@ -50,17 +51,17 @@ impl Trace {
         state.lines.push_back(line);
     }
 
-    /// The lines that are kept, oldest first.
+    /// The kept lines, oldest first.
     pub fn lines(&self) -> Vec<String> {
         self.lock().lines.iter().cloned().collect()
     }
 
-    /// A number that stands for the whole scenario: two that differ anywhere have another one.
+    /// A hash of all lines: traces that differ have different fingerprints.
     pub fn fingerprint(&self) -> u64 {
         self.lock().fingerprint
     }
 
-    /// How many lines there were.
+    /// The number of lines so far.
     pub fn count(&self) -> u64 {
         self.lock().count
     }

@@ -1,4 +1,4 @@
-//! A fleet, its store and its collectors, put together.
+//! A fleet, its store and its collectors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,34 +21,34 @@ use super::oracle::Oracle;
 use super::power::Power;
 use super::session::{Endpoint, STALL_TIMEOUT};
 
-/// How long files settle here.
+/// The `settle` time of this world.
 pub const SETTLE: Duration = Duration::from_secs(30);
 
-/// How long where it cannot be seen who has them open.
+/// The `settle_blind` time of this world.
 pub const SETTLE_BLIND: Duration = Duration::from_mins(10);
 
-/// What a world is made of.
+/// The parameters of a world.
 #[derive(Debug, Clone)]
 pub struct WorldConfig {
-    /// The devices.
+    /// The kind of each device.
     pub kinds: Vec<Kind>,
-    /// How many collectors work on them, each with a ledger of its own.
+    /// The number of collectors, each with its own ledger.
     pub collectors: usize,
     /// How the store names files.
     pub naming: Naming,
     /// Whether the store's file system has hard links.
     pub has_links: bool,
-    /// Whether no link leads from one outermost folder of the store to another.
+    /// Whether links between outermost folders of the store fail.
     pub is_divided: bool,
     /// The round-trip time to a device.
     pub round_trip: Duration,
-    /// How many devices a collector works on at a time, and how long its plans are.
+    /// How many devices a collector works on at a time, and the size of its plans.
     pub bounds: Bounds,
-    /// What links carry, in bytes a second; `None`: without limit.
+    /// The rate of the links in bytes per second; `None`: unlimited.
     pub bytes_per_second: Option<u64>,
-    /// Whether devices stop in the midst of a request when the connection goes.
+    /// Whether devices stop in the middle of a request when the connection ends.
     pub stops_with_connection: bool,
-    /// From this all numbers of the disk are drawn.
+    /// The seed of the disk's numbers.
     pub seed: u64,
 }
 
@@ -72,21 +72,21 @@ impl Default for WorldConfig {
 /// A fleet, its store and its collectors.
 #[derive(Debug, Clone)]
 pub struct World {
-    /// The collector's clock, and true time.
+    /// The collectors' clock, which also knows true time.
     pub clock: SimulatedClock,
     /// The disk that the store is on.
     pub disk: SimulatedDisk,
-    /// What was recorded.
+    /// Records recordings and checks the promises.
     pub oracle: Oracle,
-    /// The devices by their number.
+    /// The devices by number.
     pub fleet: Vec<Device>,
-    /// The ways to them.
+    /// The links by device number.
     pub links: Vec<Link>,
     /// The collectors.
     pub collectors: Vec<Collector>,
 }
 
-/// A file that somebody holds open, and since when.
+/// A file that is held open, and since when.
 #[derive(Debug)]
 pub struct HeldFile {
     inode: u64,
@@ -94,7 +94,7 @@ pub struct HeldFile {
 }
 
 impl World {
-    /// Makes a world in which nothing was recorded yet. `None` if the store could not be made.
+    /// Makes a world without recordings. `None` if the store could not be made.
     pub fn new(plan: &WorldConfig) -> Option<Self> {
         let clock = SimulatedClock::new();
         let disk = SimulatedDisk::new(clock.clone(), plan.seed);
@@ -152,7 +152,7 @@ impl World {
         })
     }
 
-    /// A finished recording on a device; settled once `SETTLE` has passed. Nothing if the name is taken.
+    /// Makes a finished recording on a device; it settles after `SETTLE`. Does nothing if the name is taken.
     pub fn record(&self, number: usize, path: &str, bytes: &[u8]) {
         let Some(device) = self.fleet.get(number) else {
             return;
@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    /// Writes a file on a device, in place where it is there; nothing is noted in the oracle.
+    /// Writes a file on a device, in place if it exists. The oracle is not informed.
     pub fn write(&self, number: usize, path: &str, bytes: &[u8]) {
         let Some(device) = self.fleet.get(number) else {
             return;
@@ -177,13 +177,13 @@ impl World {
         }
     }
 
-    /// Whether something lies withdrawn on a device.
+    /// Whether a device has a withdrawn file.
     pub fn has_withdrawn(&self, number: usize) -> bool {
         self.withdrawn(number).is_some()
     }
 
-    /// Appends to a file that lies withdrawn on a device, and closes it: another recording takes the place of what it was. `false` if none
-    /// lies there.
+    /// Appends to a withdrawn file of a device and closes it: a new recording replaces the old one. Returns
+    /// `false` if there is no withdrawn file.
     pub fn append_to_withdrawn(&self, number: usize, bytes: &[u8]) -> bool {
         let (Some(path), Some(device)) = (self.withdrawn(number), self.fleet.get(number)) else {
             return false;
@@ -201,7 +201,7 @@ impl World {
         true
     }
 
-    /// Opens a file for writing that is withdrawn on a device. `None` if there is none.
+    /// Opens a withdrawn file of a device for writing. `None` if there is no withdrawn file.
     pub fn hold_withdrawn(&self, number: usize) -> Option<HeldFile> {
         let path = self.withdrawn(number)?;
         let mut device = self.fleet.get(number)?.lock();
@@ -210,7 +210,7 @@ impl World {
         Some(HeldFile { inode, since })
     }
 
-    /// Whether a file that is held has been removed, although the device looked at it after it was opened.
+    /// Whether a held file was removed although the device inspected it after it was opened.
     pub fn was_taken_while_held(&self, number: usize, held: &HeldFile) -> bool {
         let Some(device) = self.fleet.get(number) else {
             return false;
@@ -233,20 +233,20 @@ impl World {
         }
     }
 
-    /// Closes what is held open on a device.
+    /// Closes every held file of a device.
     pub fn let_go(&self, number: usize) {
         if let Some(device) = self.fleet.get(number) {
             device.lock().close_all();
         }
     }
 
-    /// What is in a file of a device.
+    /// The content of a file of a device.
     pub fn read(&self, number: usize, path: &str) -> Option<Vec<u8>> {
         let device = self.fleet.get(number)?.lock();
         device.file(path.as_bytes()).map(|(_, file)| file.bytes.to_vec())
     }
 
-    /// The checks that hold at every moment, in particular after every cut.
+    /// Runs the checks that hold at every moment, in particular after every crash.
     pub fn check(&self) {
         self.oracle.check_no_loss(&self.fleet, &self.disk);
         self.oracle.check_store(&self.disk);
@@ -255,12 +255,12 @@ impl World {
         }
     }
 
-    /// The check that holds once faults are over and passes were made.
+    /// Runs the check that holds after the faults are over and some passes were made.
     pub fn check_progress(&self) {
         self.oracle.check_progress(&self.fleet, &self.disk);
     }
 
-    /// Connects the machine to that power, as after a kill: nothing is forgotten yet.
+    /// Connects the machine to this power, as after a kill: nothing is lost yet.
     pub fn next_process(&self, power: &Power) {
         self.disk.next_process(power.clone());
     }

@@ -107,7 +107,7 @@ impl StoreFixture for InFolder {
         count("partial") + count("sealed")
     }
 
-    /// It would need a mount.
+    /// This would need a mount.
     fn divide(&self) -> bool {
         false
     }

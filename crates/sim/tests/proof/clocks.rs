@@ -1,4 +1,4 @@
-//! The collector's clock is set while a device that tells no time is waited for.
+//! The collector's clock is set between two surveys of a device without a clock.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The flush of a folder fails, each one of a pass in turn, and the file system stops until somebody mounts it anew.
+//! Each folder flush of a pass fails in turn, and the file system stops until it is mounted again.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn sweep(world: &World) {
     world.check();
 }
 
-/// `false` if the pass flushes fewer folders.
+/// Returns `false` if the pass flushes fewer folders.
 async fn play(has_links: bool, before: u64, loss: CrashLoss) -> bool {
     let told = format!("links: {has_links}, folder flush {before} fails, {loss:?} forgotten");
     let plan = WorldConfig {
@@ -34,7 +34,7 @@ async fn play(has_links: bool, before: u64, loss: CrashLoss) -> bool {
         stops_at_folder_flush: Some(before),
         ..DiskFaults::default()
     });
-    // More passes find the names that the first has made; they must not rely on them.
+    // Later passes find the names that the first pass made; they must not rely on these names.
     for _ in 0..3 {
         sweep(&world).await;
     }

@@ -1,4 +1,4 @@
-//! The promises of gleaner, held against a world in which everything goes wrong.
+//! gleaner's promises, checked in a world in which everything goes wrong.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ mod writers;
 
 use sim::simulator::collector::ProcessEnd;
 
-/// Runs a scenario in simulated time, on this thread.
+/// Runs the future in simulated time on this thread.
 fn simulate<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

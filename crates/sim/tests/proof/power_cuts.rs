@@ -1,5 +1,5 @@
-//! The whole pass is cut after every single effect on disk, ledger and device; whatever of the unflushed is forgotten, nothing is lost,
-//! nothing untrue is visible, and one more pass finishes the work.
+//! A pass is cut after every single effect on disk, ledger and device. Whatever unflushed changes are lost,
+//! no file is lost, nothing untrue is visible, and one more pass finishes the work.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use tokio::time::sleep;
 
 use crate::{assert_swept, simulate};
 
-/// A pass that is worth cutting.
+/// A pass to cut.
 #[derive(Clone)]
 struct Case {
     name: &'static str,
     plan: WorldConfig,
-    /// What was gathered by an earlier, quiet sweep.
+    /// The files of an earlier sweep without faults: device, path, size in bytes.
     before: &'static [(usize, &'static str, usize)],
-    /// What this pass finds: device, path, size in bytes.
+    /// The files of this pass: device, path, size in bytes.
     files: &'static [(usize, &'static str, usize)],
-    /// How many sweeps it takes at least to empty such a device.
+    /// The minimum number of sweeps that empty such a device.
     sweeps: usize,
-    /// How long a sweep waits after the other.
+    /// The pause between two sweeps.
     between: Duration,
 }
 
@@ -126,7 +126,7 @@ impl Case {
         world
     }
 
-    /// Sweeps without a fault, as often as this device needs.
+    /// Sweeps without faults, as often as this device needs.
     async fn finish(&self, world: &World) {
         let power = Power::default();
         world.next_process(&power);
@@ -137,7 +137,7 @@ impl Case {
     }
 }
 
-/// The content of a file depends on its size only.
+/// Makes recordings. The content of a file depends only on its size.
 fn record(world: &World, files: &[(usize, &str, usize)]) {
     for (device, path, size) in files {
         let bytes = Rng::new(u64::try_from(*size).unwrap()).bytes(*size);
@@ -145,17 +145,17 @@ fn record(world: &World, files: &[(usize, &str, usize)]) {
     }
 }
 
-/// One cut, and what comes after it.
+/// One cut, and what follows it.
 struct Cut {
     after: u64,
     loss: CrashLoss,
     stops_with_connection: bool,
-    /// The pass after the cut is cut, too.
+    /// A second cut, in the pass after the first.
     again: Option<(u64, CrashLoss)>,
 }
 
 impl Cut {
-    /// `false` once the pass has fewer effects.
+    /// Returns `false` once the pass has fewer effects.
     async fn play(self, case: &Case) -> bool {
         let told = format!(
             "{}: cut after effect {} (and {:?}), {:?} forgotten, device stops: {}",
@@ -176,7 +176,8 @@ impl Cut {
         case.finish(&world).await;
         world.check();
         world.check_progress();
-        // Two names of one partial file go one week after the other: with the first, the second has changed.
+        // Two names of one partial file are removed one week after the other: removing the first changes the
+        // second.
         for _ in 0..4 {
             sleep(Duration::from_hours(8 * 24)).await;
             case.finish(&world).await;
@@ -194,7 +195,7 @@ async fn sweep_until_cut(world: &World, power: &Power, case: &Case, loss: &Crash
         sleep(case.between).await;
         was_cut |= matches!(world.collectors[0].sweep(power).await, ProcessEnd::Killed);
     }
-    // What the device was asked for is done by then, or never.
+    // By now the device has completed its requests, or never will.
     sleep(Duration::from_secs(1)).await;
     match (loss, was_cut) {
         (CrashLoss::Nothing, _) | (_, false) => world.next_process(&Power::default()),
@@ -258,7 +259,7 @@ fn a_stored_copy_damaged_after_a_cut_never_justifies_a_release() {
                 let was_cut = sweep_until_cut(&world, &power, case, &CrashLoss::Nothing).await;
                 for (at, name) in world.disk.visible().into_keys().enumerate() {
                     let damage = |how| world.oracle.damage(&name, how, &world.fleet, &world.disk);
-                    // An empty file has nothing that could rot.
+                    // An empty file has no bit to flip.
                     let is_damaged = at % 2 == 1 && damage(StoreDamage::BitRot);
                     assert!(is_damaged || damage(StoreDamage::FileLost));
                     damaged += 1;

@@ -1,10 +1,12 @@
-//! Seeded scenarios: a whole fleet, its store and its collectors, with everything going wrong for about an hour.
+//! Seeded scenarios: a whole fleet, its store and its collectors, with everything going wrong for about an
+//! hour.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sim::simulator::scenario::{Outcome, run};
 
-/// Seeds that are played in every run. A change of the model changes every scenario: what one has found belongs into a test of its own.
+/// Seeds of every run. A change of the model changes every scenario, so a finding belongs in a test of its
+/// own.
 const FIXED: [u64; 24] = [
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
 ];

@@ -1,4 +1,4 @@
-//! What is excused where the store itself was damaged: that very loss, and nothing that comes after it.
+//! Which breaches are excused after damage to the store: that loss itself, and nothing later.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn gather(world: &World, bytes: &[u8]) {
     world.check();
 }
 
-/// A store in which a photo was damaged, so far without a breach.
+/// A world whose stored photo was damaged, so far without a breach.
 async fn damaged(how: StoreDamage) -> World {
     let world = World::new(&WorldConfig::default()).unwrap();
     gather(&world, b"the first photo").await;

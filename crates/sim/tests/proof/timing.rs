@@ -1,4 +1,4 @@
-//! No device holds up another, in figures.
+//! No device delays another, in figures.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::simulate;
 
-/// So many devices, with a settled file each.
+/// A fleet of this size, with one settled file on each device.
 async fn fleet(devices: usize, parallel: usize) -> World {
     let plan = WorldConfig {
         kinds: vec![Kind::Full; devices],
@@ -59,7 +59,7 @@ fn unreachable_and_silent_devices_cost_the_others_nothing() {
             .iter()
             .for_each(|link| link.set(Condition::BlackHole));
         let timing = sweep(&world).await;
-        // A black hole takes 10 s, and silence a minute.
+        // A black hole takes 10 s, a silent device one minute.
         for number in [6, 7] {
             assert_ended(&timing, number, Duration::from_secs(5));
         }

@@ -1,4 +1,5 @@
-//! Somebody writes to a file that lies withdrawn, at every moment: it is gathered as it is then, unless that was after gleaner's last look.
+//! A process writes to a withdrawn file at every moment. The file is gathered as it is then, unless the write
+//! came after gleaner's last inspection.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use tokio::time::sleep;
 
 use crate::{assert_swept, simulate};
 
-/// Whether a file was removed that somebody held open, from so long after it was withdrawn; `None` if it was
-/// not there any more.
+/// Whether a file was removed while it was held open, starting this long after it was withdrawn. `None` if it
+/// was no longer withdrawn.
 async fn held(kind: Kind, delay: Duration) -> Option<bool> {
     let plan = WorldConfig {
         kinds: vec![kind],
@@ -56,7 +57,8 @@ fn a_withdrawn_file_held_open_is_never_released() {
     }
 }
 
-/// What came of a write so long after a file was withdrawn: `None` if it lay there no more.
+/// The number of excused losses after a write this long after the withdrawal. `None` if the file was no
+/// longer withdrawn.
 async fn written(kind: Kind, delay: Duration) -> Option<u64> {
     let plan = WorldConfig {
         kinds: vec![kind],
@@ -66,7 +68,7 @@ async fn written(kind: Kind, delay: Duration) -> Option<u64> {
     let power = Power::default();
     world.next_process(&power);
     world.record(0, "day/large", &Rng::new(1).bytes(9000));
-    // Where no clock tells, a file must be seen twice.
+    // Without a device clock, a file must be seen twice.
     if kind == Kind::SftpOnly {
         assert_swept(&world.collectors[0].sweep(&power).await);
     }
@@ -110,7 +112,8 @@ fn data_written_to_a_withdrawn_file_before_the_last_inspection_is_kept() {
         }
         println!("{kind:?}: {moments} moments, {too_late} after the last look");
         assert!(moments > 20, "{kind:?}: released after {moments} ms");
-        // Of a round trip of 8 ms, the half in which the answer comes, and the half in which the next request goes.
+        // Of the 8 ms round trip: the half in which the reply travels, and the half in which the next request
+        // travels.
         assert!(
             (1..=12).contains(&too_late),
             "{kind:?}: {too_late} moments after the last look"

@@ -1,4 +1,4 @@
-//! What is to go wrong.
+//! The faults of devices and the refusals of the jump host.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ async fn a_link_is_cut_once_and_the_rest_can_be_fetched() {
     let fetched = testbed.folder().join("fetched");
 
     let cut = testbed.sftp(&format!("get large {}\n", fetched.display())).await;
-    // sftp ends with a status of its own, or by SIGPIPE when it asks for more after its ssh has ended.
+    // sftp exits with its own status, or by SIGPIPE if it sends a request after its ssh has ended.
     assert!(!cut.status.success(), "{}", stderr(&cut));
     assert!(testbed.devices[0].was_cut());
     let got = fs::read(&fetched).unwrap();
@@ -45,7 +45,7 @@ async fn an_offline_device_is_refused_by_the_jump_host() {
     let testbed = Testbed::of_one(Behaviour::Offline, Service::Shell).await;
     let ran = testbed.ssh(&["bee1", "true"]).await;
     assert_eq!(ran.status.code(), Some(255));
-    // In sshd's own words.
+    // sshd's own text.
     let said = "open failed: connect failed: Connection refused";
     assert!(stderr(&ran).contains(said), "{}", stderr(&ran));
 }
@@ -62,7 +62,7 @@ async fn a_slow_link_is_slow() {
     let begun = Instant::now();
     let ran = testbed.ssh(&["bee1", "head -c 800000 /dev/zero"]).await;
     assert_eq!(ran.stdout.len(), 800_000, "{}", stderr(&ran));
-    // Not a measurement: less is impossible at that rate.
+    // A lower bound, not a measurement: less is impossible at that rate.
     assert!(
         begun.elapsed() >= Duration::from_millis(1900),
         "{:?}",
@@ -73,7 +73,7 @@ async fn a_slow_link_is_slow() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_jump_host_forwards_only_permitted_ports_and_has_no_shell() {
     let testbed = Testbed::of_one(Behaviour::Normal, Service::Shell).await;
-    // Its own port listens, so only the refusal can stop the client.
+    // The jump host's own port listens, so only the refusal can stop the client.
     let own = format!("127.0.0.1:{}", testbed.jump.port());
     let ran = testbed.ssh(&["-W", &own, "jump"]).await;
     assert_eq!(ran.status.code(), Some(255));
@@ -123,7 +123,7 @@ async fn another_key_is_refused_everywhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jump_host_shut_down_ends_its_connections_and_frees_its_port() {
-    // Another test may be given the port as soon as it is free, and answer.
+    // As soon as the port is free, another test may get it and answer.
     for _ in 0..3 {
         if port_after_shutdown_refuses().await {
             return;

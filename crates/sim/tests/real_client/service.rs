@@ -1,4 +1,4 @@
-//! What works.
+//! Devices without faults.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -41,7 +41,8 @@ async fn a_command_is_killed_with_all_it_started_when_its_client_goes() {
     ]);
     let mut child = client.spawn().unwrap();
     until("the command starts", || fifo.exists()).await;
-    // The grandchild holds the only writing end: the reader sees its end when, and only when, it has died.
+    // The grandchild holds the only writing end: the reader sees the end exactly when the grandchild has
+    // died.
     let mut reader = tokio::net::unix::pipe::OpenOptions::new()
         .open_receiver(&fifo)
         .unwrap();
@@ -192,7 +193,7 @@ async fn a_command_that_does_not_read_does_not_block_its_connection() {
     assert_eq!(stdout(&output(&mut quick, b"").await), "there\n");
 }
 
-/// A connection to `bee1` that further clients can share, by way of the socket.
+/// A connection to `bee1` that other clients share through the socket.
 async fn master(testbed: &Testbed) -> (Child, PathBuf) {
     let socket = testbed.folder().join("master");
     let mut master = testbed.client("ssh");
@@ -233,7 +234,7 @@ async fn a_device_without_a_shell_answers_every_command_with_sftp() {
     assert!(worked.status.success(), "{}", stderr(&worked));
     assert_eq!(fs::read(fetched).unwrap(), b"pixels");
 
-    // INIT of version 3: the answer to the command is the server's VERSION.
+    // INIT of version 3: the reply to the command is the server's VERSION.
     let mut client = testbed.client("ssh");
     let ran = output(client.args(["bee1", "echo hello"]), &[0, 0, 0, 5, 1, 0, 0, 0, 3]).await;
     assert_eq!(

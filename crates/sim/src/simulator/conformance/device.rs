@@ -1,4 +1,4 @@
-//! The port `Session`.
+//! Checks of the port `Session`.
 
 mod fixture;
 mod listing;
@@ -8,7 +8,7 @@ mod renaming;
 
 pub use fixture::{CLOCK_STEP, DeviceFixture};
 
-/// Every promise of the port, each with a fresh device.
+/// Checks every promise of the port, each with a fresh device.
 pub async fn check<P: DeviceFixture>(fresh: impl AsyncFn() -> P) -> Vec<String> {
     crate::hold_to!(
         fresh().await,

@@ -1,4 +1,4 @@
-//! The system calls below the store (`storage::Disk`).
+//! Checks of the system calls below the store (`storage::Disk`).
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use storage::disk::{Access, EntryKind};
 
 use super::{Checked, ensure, message, same};
 
-/// A disk with an empty folder on it.
+/// A disk with an empty folder.
 #[derive(Debug)]
 pub struct DiskFixture<D> {
     /// The disk.
@@ -20,7 +20,7 @@ pub struct DiskFixture<D> {
     pub folder: std::path::PathBuf,
 }
 
-/// Every promise of the trait, each in a fresh place.
+/// Checks every promise of the trait, each with a fresh fixture.
 pub async fn check<D: Disk>(fresh: impl Fn() -> DiskFixture<D>) -> Vec<String> {
     crate::hold_to!(
         fresh(),

@@ -1,4 +1,4 @@
-//! The port `Ledger`.
+//! Checks of the port `Ledger`.
 
 mod fixture;
 mod passes;
@@ -8,7 +8,7 @@ mod suspects;
 
 pub use fixture::LedgerFixture;
 
-/// Every promise of the port, each in a fresh place.
+/// Checks every promise of the port, each with a fresh ledger.
 pub async fn check<P: LedgerFixture>(fresh: impl Fn() -> P) -> Vec<String> {
     crate::hold_to!(
         fresh(),

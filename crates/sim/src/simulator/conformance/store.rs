@@ -1,4 +1,4 @@
-//! The port `Store`.
+//! Checks of the port `Store`.
 
 mod fixture;
 mod inspecting;
@@ -7,7 +7,7 @@ mod staging;
 
 pub use fixture::StoreFixture;
 
-/// Every promise of the port, each in a fresh place.
+/// Checks every promise of the port, each with a fresh store.
 pub async fn check<P: StoreFixture>(fresh: impl Fn() -> P) -> Vec<String> {
     crate::hold_to!(
         fresh(),

@@ -10,7 +10,7 @@ use super::{DeviceFile, DeviceState, Refusal};
 use crate::simulator::naming::original_path;
 
 impl DeviceState {
-    /// A finished recording. `false` where that is impossible.
+    /// Makes a finished recording. Returns `false` where that is impossible.
     pub fn record(&mut self, path: &[u8], bytes: &[u8]) -> bool {
         let inode = self.create(path);
         if let Some(inode) = inode {
@@ -20,12 +20,12 @@ impl DeviceState {
         inode.is_some()
     }
 
-    /// Begins a file under a name that nobody has, and holds it open for writing. `None` where that is impossible.
+    /// Creates a file under a free name and holds it open for writing. `None` where that is impossible.
     pub(in crate::simulator) fn create(&mut self, path: &[u8]) -> Option<u64> {
         if self.is_full || self.card.names.contains_key(path) || !self.make_parents(path) {
             return None;
         }
-        // The lowest number that is free, as ext4 does: a number soon stands for another file.
+        // The lowest free number, as on ext4: a number is soon reused for another file.
         let inode = (1..u64::MAX).find(|inode| !self.card.files.contains_key(inode))?;
         let now = self.now();
         let file = DeviceFile {
@@ -41,14 +41,14 @@ impl DeviceState {
         Some(inode)
     }
 
-    /// Opens a file that is there, for writing.
+    /// Opens an existing file for writing.
     pub fn open(&mut self, path: &[u8]) -> Option<u64> {
         let inode = *self.card.names.get(path)?;
         self.card.files.get_mut(&inode)?.writers += 1;
         Some(inode)
     }
 
-    /// Appends to a file that is held open, wherever it lies by now.
+    /// Appends to a file that is held open, whatever its current path.
     pub(in crate::simulator) fn append(&mut self, inode: u64, bytes: &[u8]) {
         let now = self.now();
         if let Some(file) = self.card.files.get_mut(&inode) {
@@ -57,7 +57,7 @@ impl DeviceState {
         }
     }
 
-    /// Writes other bytes over a file that is held open.
+    /// Replaces the content of a file that is held open.
     pub fn overwrite(&mut self, inode: u64, bytes: &[u8]) {
         if let Some(file) = self.card.files.get_mut(&inode) {
             file.bytes = Arc::default();
@@ -65,7 +65,7 @@ impl DeviceState {
         self.append(inode, bytes);
     }
 
-    /// Closes a file, and answers with what is in it.
+    /// Closes a file and returns its content.
     pub fn close(&mut self, inode: u64) -> Option<Arc<Vec<u8>>> {
         let file = self.card.files.get_mut(&inode)?;
         file.writers = file.writers.saturating_sub(1);
@@ -74,13 +74,13 @@ impl DeviceState {
         Some(bytes)
     }
 
-    /// Closes everything that is held open.
+    /// Closes every open file.
     pub fn close_all(&mut self) {
         self.card.files.values_mut().for_each(|file| file.writers = 0);
         self.drop_nameless();
     }
 
-    /// Sets the time of a file, as a copy that keeps times does.
+    /// Sets the mtime of a file, as a copy that preserves times does.
     pub fn set_modified(&mut self, path: &[u8], ago: Duration) {
         let now = self.now();
         if let Some(file) = self
@@ -93,7 +93,7 @@ impl DeviceState {
         }
     }
 
-    /// Renames, replacing what has the name; answers with what was replaced. `false` if there is nothing to rename.
+    /// Renames a file and returns the content of the file that it replaced, if any.
     pub fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<Option<Arc<Vec<u8>>>, Refusal> {
         if !self.card.names.contains_key(from) {
             return Err(Refusal::Missing);
@@ -117,7 +117,7 @@ impl DeviceState {
         Ok(bytes)
     }
 
-    /// Removes a file, and answers with what it was.
+    /// Removes a file and returns it.
     pub fn remove(&mut self, path: &[u8]) -> Option<DeviceFile> {
         let inode = self.card.names.remove(path)?;
         let file = self.card.files.get(&inode).cloned();
@@ -125,7 +125,7 @@ impl DeviceState {
         file
     }
 
-    /// Notes that the device is looking at a file now.
+    /// Records that the device inspects a file now.
     pub(in crate::simulator) fn note_inspection(&mut self, inode: u64) {
         if let Some(file) = self.card.files.get_mut(&inode) {
             (file.inspected_at, file.written_since) = (Some(Instant::now()), false);
@@ -137,7 +137,7 @@ impl DeviceState {
         self.card.names.values().any(|named| *named == inode)
     }
 
-    /// Removes a folder if nothing is in it.
+    /// Removes a folder if it is empty.
     pub(in crate::simulator) fn remove_folder(&mut self, path: &[u8]) {
         let is_inside = |name: &Vec<u8>| is_beneath(name, path);
         if !self.card.names.keys().any(is_inside) && !self.card.folders.iter().any(is_inside) {
@@ -145,18 +145,18 @@ impl DeviceState {
         }
     }
 
-    /// The file that has a name.
+    /// The inode number and content of the file with this name.
     pub fn file(&self, path: &[u8]) -> Option<(u64, &DeviceFile)> {
         let inode = *self.card.names.get(path)?;
         Some((inode, self.card.files.get(&inode)?))
     }
 
-    /// A file by its number, whatever its name.
+    /// A file by its inode number, whatever its name.
     pub(in crate::simulator) fn node(&self, inode: u64) -> Option<&DeviceFile> {
         self.card.files.get(&inode)
     }
 
-    /// Every file by its name.
+    /// Every file with its name.
     pub fn files(&self) -> impl Iterator<Item = (&Vec<u8>, &DeviceFile)> {
         let names = self.card.names.iter();
         names.filter_map(|(path, inode)| Some((path, self.card.files.get(inode)?)))
@@ -167,12 +167,13 @@ impl DeviceState {
         self.card.folders.iter()
     }
 
-    /// Whether these bytes are a whole file of this device.
+    /// Whether some file of this device has exactly these bytes.
     pub fn holds(&self, bytes: &[u8]) -> bool {
         self.files().any(|(_, file)| file.bytes.as_slice() == bytes)
     }
 
-    /// Whether these bytes are a whole file of this device that has, or had before it was withdrawn, that path.
+    /// Whether some file of this device has exactly these bytes, and has this path or had it before it was
+    /// withdrawn.
     pub(in crate::simulator) fn holds_of(&self, path: &[u8], bytes: &[u8]) -> bool {
         self.files()
             .any(|(at, file)| file.bytes.as_slice() == bytes && original_path(at) == path)

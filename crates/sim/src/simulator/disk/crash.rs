@@ -1,31 +1,31 @@
-//! What a power cut leaves of a volume.
+//! What a power cut leaves on a volume.
 
 use std::collections::BTreeMap;
 
 use super::volume::{Content, EntryChange, FileChange, FileContent, FolderContent, SECTOR, Volume};
 use crate::simulator::rng::Rng;
 
-/// Which of the changes that were not flushed reach the disk all the same.
+/// Which unflushed changes a crash loses.
 #[derive(Debug, Clone)]
 pub enum CrashLoss {
-    /// All: as when only the process is killed.
+    /// Nothing is lost, as when only the process is killed.
     Nothing,
-    /// None: each file and folder is as it was last flushed.
+    /// Everything is lost: each file and folder is as last flushed.
     Everything,
-    /// The entries of folders reach it, the bytes of files do not: names of empty or torn files.
+    /// The bytes of files are lost; folder entries survive. Leaves names of empty or torn files.
     Bytes,
-    /// The bytes reach it, the entries do not.
+    /// Folder entries are lost; the bytes of files survive.
     Entries,
-    /// Removed entries are gone, and new ones never came: a rename loses its file.
+    /// New entries are lost and removals survive: a rename loses its file. Bytes are lost.
     NewEntries,
-    /// New entries came, and removed ones are still there.
+    /// Removals are lost and new entries survive. Bytes are lost.
     RemovedEntries,
-    /// Each sector, size and entry for itself, by rng.
+    /// Each sector, size and entry is lost or survives at random.
     Random(Rng),
 }
 
 impl CrashLoss {
-    /// Each that is no matter of chance.
+    /// Every variant that is not random.
     pub fn certain() -> [Self; 6] {
         [
             Self::Nothing,
@@ -57,13 +57,13 @@ impl CrashLoss {
 }
 
 impl Volume {
-    /// As after a power cut, or once somebody has mounted what had stopped.
+    /// Mounts the volume after a power cut, or after the file system has stopped.
     pub(super) fn mount_anew(&mut self, loss: &mut CrashLoss) {
         self.lose_unflushed(loss);
         self.has_stopped = false;
     }
 
-    /// Forgets what was not flushed. What comes out has nothing that is not durable.
+    /// Discards unflushed changes according to `loss`. Afterwards everything on the volume is durable.
     pub(super) fn lose_unflushed(&mut self, loss: &mut CrashLoss) {
         for node in self.nodes.values_mut() {
             match &mut node.content {
@@ -86,7 +86,7 @@ impl FileContent {
                             FileChange::Write { at, bytes }.apply(&mut self.durable);
                         }
                     }
-                    // The size may come without the bytes: they read as zeros.
+                    // The size may become durable without the bytes, which then read as zeros.
                     if self.durable.len() < at + bytes.len() && loss.keeps_bytes() {
                         self.durable.resize(at + bytes.len(), 0);
                     }
@@ -103,7 +103,7 @@ impl FileContent {
     }
 }
 
-/// The pieces of a write that lie in one sector each.
+/// The pieces of a write, one for each sector.
 fn sectors(at: usize, bytes: &[u8]) -> Vec<(usize, &[u8])> {
     let (mut pieces, mut at, mut left) = (Vec::new(), at, bytes);
     while !left.is_empty() {
@@ -125,7 +125,7 @@ impl FolderContent {
         self.cached = self.durable.clone();
     }
 
-    /// The entries that are there after every cut, whatever it forgets.
+    /// The entries that exist after every possible crash.
     pub(super) fn surely(&self) -> BTreeMap<Vec<u8>, u64> {
         let mut surely = self.durable.clone();
         for change in &self.unflushed {

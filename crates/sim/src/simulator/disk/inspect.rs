@@ -1,4 +1,4 @@
-//! What a checker sees of the disk, without touching it.
+//! What the checkers read from the disk. They cause no effects that count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,18 +8,18 @@ use super::SimulatedDisk;
 use super::crash::CrashLoss;
 use super::volume::{Content, FileContent, FolderContent, ROOT, StoredFile, Volume};
 
-/// The folder of the store that is not visible.
+/// The name of the control folders, whose files are not visible.
 const CONTROL: &[u8] = b".gleaner";
 
 impl SimulatedDisk {
-    /// Every visible file of the store by its name.
+    /// Every visible file of the store with its name.
     pub fn visible(&self) -> BTreeMap<Vec<u8>, StoredFile> {
         let mut files = self.everything_in_store();
         files.retain(|name, _| !is_control(name));
         files
     }
 
-    /// What is in a file of the store.
+    /// The content of a file of the store.
     pub fn read(&self, name: &[u8]) -> Option<Vec<u8>> {
         let mut bytes = None;
         self.store(|volume| {
@@ -29,14 +29,14 @@ impl SimulatedDisk {
         bytes
     }
 
-    /// Puts a file into the store as somebody else does, with the folders above it, and durably.
+    /// Puts a file durably into the store as another program does, and creates its parent folders.
     pub fn put(&self, name: &[u8], bytes: &[u8]) -> Result<(), rustix::io::Errno> {
         let (now, mut made) = (self.now(), Ok(()));
         self.store(|volume| made = volume.put(name, bytes, now));
         made
     }
 
-    /// Whether these bytes are a visible file of the store, and still are after every power cut.
+    /// Whether some visible file of the store has these bytes now and after every possible crash.
     pub fn surely_holds(&self, bytes: &[u8]) -> bool {
         let mut holds = false;
         self.store(|volume| {
@@ -48,7 +48,7 @@ impl SimulatedDisk {
         holds
     }
 
-    /// The contents of visible files that are there after every power cut.
+    /// The digests of the visible files that survive every possible crash.
     pub fn durable_contents(&self) -> BTreeSet<Digest> {
         let visible = self.visible().into_values();
         visible
@@ -60,7 +60,7 @@ impl SimulatedDisk {
     /// The names of the files in the staging folders of all collectors.
     pub fn staged(&self) -> Vec<Vec<u8>> {
         let mut files = self.everything_in_store();
-        // Notes of where files are received say nothing of any file.
+        // Notes about staging folders beside other folders are not files of the fleet.
         files.retain(|name, _| {
             let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
             let is_staged = parts.windows(2).any(|two| two == [CONTROL, b"staging"]);
@@ -69,19 +69,21 @@ impl SimulatedDisk {
         files.into_keys().collect()
     }
 
-    /// Names of files on the root file system, where none may ever be.
+    /// Names of files outside the store's volume, where gleaner must not write.
     pub fn strays(&self) -> Vec<Vec<u8>> {
         let state = self.lock();
         let mut found = BTreeMap::new();
         for volume in state.volumes.values().filter(|volume| volume.number != 2) {
             volume.collect(&mut found);
         }
-        // Another store has a control folder of its own, and whoever found it mounted may have tried to write there.
+        // Another store has its own control folder, and a process that found it mounted may have tried to
+        // write there.
         found.retain(|name, _| !is_beneath(name, CONTROL));
         found.into_keys().collect()
     }
 
-    /// Changes the bytes of a visible file behind everybody's back, as a failing disk does; `false` if there is no such file.
+    /// Flips a bit of a visible file, as a failing disk does. Returns `false` if there is no such file or it
+    /// is empty.
     pub fn rot(&self, name: &[u8]) -> bool {
         let mut rotted = false;
         self.store(|volume| {
@@ -98,7 +100,7 @@ impl SimulatedDisk {
         rotted
     }
 
-    /// Removes a visible file, as a store restored from a back-up lacks it.
+    /// Removes a visible file, as happens when a store is restored from an older backup.
     pub fn lose(&self, name: &[u8]) {
         self.store(|volume| {
             let (folder, name) = match name.iter().rposition(|byte| *byte == b'/') {
@@ -124,7 +126,7 @@ impl SimulatedDisk {
     }
 }
 
-/// Whether a file lies in a control folder: that of the store, or one beside a folder.
+/// Whether a file is in a control folder: that of the store, or one beside a folder.
 fn is_control(name: &[u8]) -> bool {
     name.split(|byte| *byte == b'/').any(|part| part == CONTROL)
 }

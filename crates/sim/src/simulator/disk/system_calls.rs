@@ -20,7 +20,7 @@ impl SimulatedDisk {
         Ok(look(self.lock().volume(node)?)?)
     }
 
-    /// One effect on the volume of a node.
+    /// Applies one effect to the volume of a node.
     fn change<T>(
         &self,
         node: OpenNode,

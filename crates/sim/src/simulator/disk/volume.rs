@@ -1,7 +1,8 @@
-//! A file system in memory that keeps apart what is cached and what is durable.
+//! A file system in memory that separates cached from durable content.
 //!
-//! The model is weaker than any real file system: of what was not flushed since, each sector, each size and each entry of a folder
-//! reaches the disk or does not, by itself and in any order; a rename is a new entry and a removed one, and either may be lost.
+//! The model is weaker than any real file system. Each unflushed sector, size and folder entry becomes
+//! durable or not, independently and in any order. A rename is one new and one removed entry, and a crash may
+//! lose either.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -14,7 +15,7 @@ use storage::disk::{EntryKind, NodeIdentity, Status};
 /// The root folder of every volume.
 pub(super) const ROOT: u64 = 1;
 
-/// What is written in one piece or not at all, in bytes.
+/// The unit that is written as a whole or not at all, in bytes.
 pub(super) const SECTOR: usize = 512;
 
 /// A file system.
@@ -28,23 +29,23 @@ pub(super) struct Volume {
     pub(super) nodes: BTreeMap<u64, Node>,
     pub(super) capacity: Option<u64>,
     pub(super) read_only: bool,
-    /// A flush of a folder has failed: nothing is written any more until it is mounted anew.
+    /// A folder flush has failed: the volume rejects every write until it is mounted again.
     pub(super) has_stopped: bool,
     pub(super) has_links: bool,
-    /// No link and no rename leads from one outermost folder to another.
+    /// Links and renames from one outermost folder to another fail.
     pub(super) is_divided: bool,
     pub(super) largest_file: Option<u64>,
     next_inode: u64,
 }
 
-/// A file that has a name in the store.
+/// A named file of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFile {
-    /// How many bytes reading it gives.
+    /// The size of the cached content in bytes.
     pub size: usize,
-    /// Their digest.
+    /// The digest of the cached content.
     pub digest: Digest,
-    /// Whether it is there, under this name and with these bytes, after every power cut.
+    /// Whether the file has this name and these bytes after every possible crash.
     pub is_durable: bool,
 }
 
@@ -68,7 +69,7 @@ pub(super) struct FileContent {
     pub(super) cached: Vec<u8>,
     pub(super) durable: Vec<u8>,
     pub(super) unflushed: Vec<FileChange>,
-    /// What a checker found when it last looked; forgotten with every change.
+    /// The result of a checker's last inspection. Cleared by every change.
     pub(super) seen: OnceLock<StoredFile>,
 }
 
@@ -183,7 +184,7 @@ impl Volume {
         self.folder(folder)?.cached.get(name).copied().ok_or(Errno::NOENT)
     }
 
-    /// Follows a path of several components; `..`, `.` and empty ones are no names.
+    /// Follows a path of several components. Refuses `..`, `.` and empty components.
     pub(super) fn walk(&self, from: u64, path: &[u8]) -> Result<u64, Errno> {
         path.split(|byte| *byte == b'/').try_fold(from, |at, component| {
             if matches!(component, b"" | b"." | b"..") {
@@ -193,7 +194,7 @@ impl Volume {
         })
     }
 
-    /// Makes a file or a folder that was not there.
+    /// Creates a file or folder.
     pub(super) fn make(
         &mut self,
         folder: u64,
@@ -224,7 +225,7 @@ impl Volume {
         }
     }
 
-    /// Whether a name may be given across from one folder to another.
+    /// Whether the volume allows a link or rename between two folders.
     pub(super) fn check_division(&self, from: u64, to: u64) -> Result<(), Errno> {
         if self.is_divided && self.outermost_above(from) != self.outermost_above(to) {
             return Err(Errno::XDEV);
@@ -232,8 +233,8 @@ impl Volume {
         Ok(())
     }
 
-    /// The folder in the root that a folder is in or is; none for the root, and for the control folder, which
-    /// goes with it.
+    /// The outermost folder that contains `folder`, or is it. `None` for the root and for the control folder,
+    /// which counts as part of the root.
     fn outermost_above(&self, folder: u64) -> Option<u64> {
         let outermost = self.folder(ROOT).ok()?.cached.iter();
         let outermost = outermost.filter(|(name, _)| name.as_slice() != b".gleaner");
@@ -285,7 +286,7 @@ impl Volume {
         u64::try_from(sizes).unwrap_or(u64::MAX)
     }
 
-    /// Drops what no name leads to any more and nobody could read after a cut either.
+    /// Drops nodes that no name reaches, now or after any crash.
     pub(super) fn drop_unreachable(&mut self) {
         let mut reached = BTreeSet::from([ROOT]);
         let mut left = vec![ROOT];

@@ -1,4 +1,4 @@
-//! When a file was looked at for the sake of its removal.
+//! Whether an inspection belongs to a removal.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use tokio::time::Instant;
 pub(in crate::simulator) struct Removal {
     /// The number of the device.
     pub(in crate::simulator) device: usize,
-    /// When it was asked for.
+    /// When gleaner asked for the removal.
     pub(in crate::simulator) sent: Instant,
-    /// When the ledger came to say that the file is stored, if it did.
+    /// When the ledger recorded the file as stored, if it did.
     pub(in crate::simulator) recorded: Option<Instant>,
 }
 
-/// How long before it asks for a removal gleaner may have looked at the file for the last time: the longest that an answer is on its way
+/// The maximum time between the last inspection and the removal request: the longest time that a reply takes
 /// over the slowest link of a scenario.
 const LAST_LOOK: Duration = Duration::from_millis(300);
 
 impl Removal {
-    /// Whether the last look at the file was the one that gleaner took for this removal.
+    /// Whether the last inspection of the file was the one that gleaner made for this removal.
     pub(super) fn is_just_after(&self, inspected_at: Option<Instant>) -> bool {
         let (Some(inspected_at), Some(recorded)) = (inspected_at, self.recorded) else {
             return false;

@@ -1,4 +1,5 @@
-//! What a scenario is made of, drawn from its seed.
+//! Draws the parameters of a scenario from its seed. The order of draws is fixed: changing it changes every
+//! scenario.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::simulator::naming::Naming;
 use crate::simulator::rng::Rng;
 use crate::simulator::world::WorldConfig;
 
-/// A world.
+/// Draws a world.
 pub(super) fn draw_plan(rng: &mut Rng, seed: u64) -> WorldConfig {
     let is_crowded = rng.one_in(4);
     let devices = rng.below(if is_crowded { 8 } else { 4 }) + 1;
@@ -38,7 +39,7 @@ pub(super) fn draw_plan(rng: &mut Rng, seed: u64) -> WorldConfig {
     }
 }
 
-/// Plans that hold all there is, or some eighty files at a time.
+/// Draws the plan size: everything at once, or about eighty files at a time.
 fn plans(rng: &mut Rng) -> PlanBytes {
     if !rng.one_in(3) {
         return PlanBytes::default();
@@ -50,7 +51,7 @@ fn plans(rng: &mut Rng) -> PlanBytes {
     }
 }
 
-/// Devices that are out of reach while faults last, each in a way of its own: up to half of them, in some scenarios.
+/// Draws the devices that are unreachable while faults last, and how: up to half of them, in some scenarios.
 pub(super) fn draw_unreachable(rng: &mut Rng, plan: &WorldConfig) -> Vec<(usize, Condition)> {
     if !rng.one_in(3) {
         return Vec::new();

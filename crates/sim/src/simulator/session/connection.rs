@@ -1,4 +1,4 @@
-//! What lies between a session and what is done on its device.
+//! The connection between a session and its device: requests, replies and effects on the device.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +18,10 @@ use crate::simulator::naming::device_name;
 use crate::simulator::oracle::{Oracle, Removal};
 use crate::simulator::power::Power;
 
-/// Bytes of a file that are read at once.
+/// Bytes of a file that are read at a time.
 const PIECE: usize = 4096;
 
-/// All that a task on a device needs.
+/// Everything that a task on a device needs.
 #[derive(Debug, Clone)]
 pub(super) struct DeviceConnection {
     pub(super) endpoint: Endpoint,
@@ -32,12 +32,12 @@ pub(super) struct DeviceConnection {
     pub(super) ledger: ModelLedger,
     pub(super) disk: SimulatedDisk,
     pub(super) stops_with_connection: bool,
-    /// Grows with everything that arrives: a slow link is not a silent one.
+    /// Increases with every arrival: a slow link is not a silent one.
     pub(super) arrivals: Arc<AtomicU64>,
 }
 
 impl DeviceConnection {
-    /// The device, as long as it has not booted since; a task of a former boot is no more.
+    /// Runs `act` on the device. Waits indefinitely if the device has booted since: tasks end with the boot.
     pub(super) async fn on_device<T>(&self, act: impl FnOnce(&mut DeviceState) -> T) -> T {
         {
             let mut state = self.endpoint.device.lock();
@@ -48,7 +48,7 @@ impl DeviceConnection {
         std::future::pending().await
     }
 
-    /// The device begins with a request: it may never answer, or end the session.
+    /// Begins a request on the device. The device may never reply, or may end the session.
     pub(super) async fn begin(&self, request: Request) -> Result<(), DeviceFailure> {
         match self.on_device(|state| state.begin(request)).await {
             Ok(()) => Ok(()),
@@ -65,7 +65,7 @@ impl DeviceConnection {
         self.endpoint.link.generation() != self.generation || self.endpoint.device.lock().boot != self.boot
     }
 
-    /// A removal that is asked for now.
+    /// Describes a removal that is requested now.
     pub(super) fn removal(&self, path: &RelativePath) -> Removal {
         let device = self.endpoint.number;
         Removal {
@@ -75,7 +75,7 @@ impl DeviceConnection {
         }
     }
 
-    /// Something has come, though it took long.
+    /// Records an arrival, so that a slow reply does not count as silence.
     pub(super) fn note_arrival(&self) {
         self.arrivals.fetch_add(1, Ordering::Relaxed);
     }
@@ -88,7 +88,7 @@ impl DeviceConnection {
         delivery
     }
 
-    /// Waits as long as anything arrives at all.
+    /// Waits for a reply as long as anything arrives within the stall timeout.
     async fn wait_for<T>(
         &self,
         mut receiver: oneshot::Receiver<T>,
@@ -102,7 +102,7 @@ impl DeviceConnection {
         }
     }
 
-    /// Sends a request, has it done, and waits for the answer.
+    /// Sends a request, runs it on the device, and waits for the reply.
     pub(super) async fn ask<T, F>(&self, bytes: usize, work: F) -> Result<T, DeviceFailure>
     where
         F: Future<Output = Result<T, DeviceFailure>> + Send + 'static,
@@ -140,7 +140,8 @@ impl DeviceConnection {
         }
     }
 
-    /// One effect on the device that the collector's power may go after. The device does it whether or not anybody is left to hear of it.
+    /// Performs one effect on the device, after which the collector's power may be cut. The device performs
+    /// it even if the caller is dead.
     pub(super) async fn effect<T>(
         &self,
         what: &str,
@@ -158,7 +159,7 @@ impl DeviceConnection {
         if self.stops_with_connection && is_gone {
             return std::future::pending().await;
         }
-        // Counted first: the device acts even if the power goes with this very effect.
+        // Counted first: the device acts even if this effect cuts the power.
         self.power.effect(what, || Ok(())).unwrap_or_default();
         self.on_device(|state| act(state, self)).await
     }
@@ -208,7 +209,7 @@ impl DeviceConnection {
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             match self.carry(length, true).await {
                 Delivery::Arrived => {}
-                // The answer that would tell the count will not come either.
+                // The reply with the count will not arrive either.
                 Delivery::Cut | Delivery::Vanished => return Ok(count),
             }
             at += piece.len();

@@ -1,4 +1,4 @@
-//! A device of the fleet and the link to it, and what every part of a session says of failures.
+//! A device of the fleet with its link, and the failures that all parts of a session share.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::simulator::device::Device;
 use crate::simulator::link::Link;
 use crate::simulator::naming::SOURCE;
 
-/// How long a device may keep silent.
+/// How long a device may stay silent.
 pub const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long it may take to let somebody in.
+/// How long a connection attempt may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long one step of many takes on a device: cameras get their turn between two.
+/// The time that one of many steps takes on a device. Cameras can run between two steps.
 pub(super) const STEP: Duration = Duration::from_micros(200);
 
 /// A device and the link to it.
@@ -25,12 +25,12 @@ pub struct Endpoint {
     pub number: usize,
     /// The device.
     pub device: Device,
-    /// The way to it.
+    /// The link to the device.
     pub link: Link,
 }
 
-/// A endpoint is one device, whatever names lead to it. Devices boot alike: their boot ids tell nobody apart,
-/// as those of containers.
+/// The identities of the source folders. An endpoint is one device, whatever names lead to it. Boot ids do
+/// not distinguish devices, as with containers.
 pub(super) fn folders(
     endpoint: &Endpoint,
     sources: &[SourcePath],

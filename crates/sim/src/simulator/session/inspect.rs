@@ -1,4 +1,4 @@
-//! Renames and inspections: the two requests that say who has a file open.
+//! Renames and inspections: the two requests that report whether a file is open.
 
 use engine::ports::{DeviceFailure, FileFault, FileFaultKind, InspectResult, Inspection, Move};
 use model::RelativePath;
@@ -32,7 +32,7 @@ impl DeviceConnection {
         Ok(())
     }
 
-    /// Looks which files are open, and a step later at some of them.
+    /// Finds the open files, and one step later inspects the given files.
     pub(super) async fn inspect(&self, paths: &[RelativePath]) -> Result<Vec<InspectResult>, DeviceFailure> {
         if !paths.is_empty() {
             self.begin(Request::Inspect).await?;

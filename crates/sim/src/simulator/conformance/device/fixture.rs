@@ -11,33 +11,33 @@ use tokio::sync::mpsc;
 
 use crate::simulator::conformance::{message, path, same};
 
-/// Looks at a file that is to be closed any moment.
+/// How often a check inspects a file that is about to be closed.
 pub(super) const MAX_LOOKS: usize = 100;
 
 /// A device with an empty source, and a session with it.
 pub trait DeviceFixture {
-    /// The implementation.
+    /// The implementation under test.
     type Session: Session;
 
-    /// The session.
+    /// The session under test.
     fn session(&self) -> &Self::Session;
 
-    /// The source.
+    /// The source folder.
     fn source(&self) -> &SourcePath;
 
-    /// Writes a file as a camera does, with the folders above it; one that is there is written anew, in place.
+    /// Writes a file as a camera does and creates its parent folders. An existing file is rewritten in place.
     fn write(&self, path: &str, bytes: &[u8]);
 
     /// Holds a file open for writing until [`DeviceFixture::let_go`].
     fn hold(&self, path: &str);
 
-    /// Closes what is held open.
+    /// Closes every held file.
     fn let_go(&self);
 
-    /// What is in a file.
+    /// The content of a file; `None` if the file is missing.
     fn read(&self, path: &str) -> Option<Vec<u8>>;
 
-    /// Lets some time pass on the device: more than a step of its clock.
+    /// Lets time pass on the device: more than one step of its clock.
     fn wait(&self) -> impl Future<Output = ()>;
 }
 
@@ -52,7 +52,8 @@ pub(super) fn step(from: &str, to: &str) -> Result<Move, String> {
     })
 }
 
-/// What there is now: the first listing of a session may be of the moment at which it began.
+/// The current entries. The first listing of a session may describe the moment at which the session began, so
+/// it is discarded.
 pub(super) async fn survey<P: DeviceFixture>(fixture: &P) -> Result<BTreeMap<Vec<u8>, Entry>, String> {
     list(fixture).await?;
     let is_early = fixture.session().has_early_listing(fixture.source());
@@ -135,5 +136,5 @@ pub(super) async fn collect(mut chunks: mpsc::UnboundedReceiver<Chunk>) -> Vec<u
     bytes
 }
 
-/// How long a step of a device's clock may take, for those that wait in real time.
+/// How long one step of a device's clock may take. For fixtures that wait in real time.
 pub const CLOCK_STEP: Duration = Duration::from_millis(1100);

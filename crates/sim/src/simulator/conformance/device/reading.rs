@@ -81,7 +81,7 @@ pub(super) async fn files_fetched_together_arrive_in_order<P: DeviceFixture>(fix
         .await
         .map_err(message)?;
     for ((name, bytes), (receiver, outcome)) in files.iter().zip(coming) {
-        // One that is passed over is read by itself; nothing of it may have come.
+        // The caller reads a skipped file individually; none of its bytes may have arrived here.
         let came = collect(receiver).await;
         match outcome.await {
             Ok(outcome) => same(
@@ -95,7 +95,7 @@ pub(super) async fn files_fetched_together_arrive_in_order<P: DeviceFixture>(fix
     Ok(())
 }
 
-/// Offsets of digests are multiples of this.
+/// Offsets of digests are multiples of this number of bytes.
 pub(super) const PART: usize = 1 << 20;
 
 pub(super) async fn the_device_digests_its_own_bytes<P: DeviceFixture>(fixture: &P) -> Checked {

@@ -51,7 +51,7 @@ pub(super) async fn every_write_changes_the_identity<P: DeviceFixture>(fixture: 
 pub(super) async fn a_file_held_open_is_reported_open<P: DeviceFixture>(fixture: &P) -> Checked {
     fixture.write("a", b"first");
     fixture.write("b", b"second");
-    // Not the first listing of the session, which may be of the moment at which it began.
+    // Not the session's first listing, which may describe the moment at which the session began.
     let files = survey(fixture).await?;
     let files = files.values().filter(|entry| entry.kind == EntryKind::File);
     let check = files.filter_map(|entry| entry.openness.check()).min();
@@ -85,7 +85,8 @@ pub(super) async fn a_file_held_open_is_reported_open<P: DeviceFixture>(fixture:
     becomes(fixture, name, shut).await
 }
 
-/// A process that has just been started may have a file open for a moment that its parent had open.
+/// Waits until the file has this openness. A process that has just started may briefly hold a file that its
+/// parent had open.
 pub(super) async fn becomes<P: DeviceFixture>(fixture: &P, name: &str, expected: Openness) -> Checked {
     for _ in 0..MAX_LOOKS {
         if look(fixture, name).await?.openness == expected {

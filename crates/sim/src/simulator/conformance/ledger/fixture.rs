@@ -5,12 +5,12 @@ use model::{BatchId, DeviceName, Digest, Identity, SourcePath, Timestamp};
 
 use crate::simulator::conformance::{message, path};
 
-/// A place that holds one ledger from process to process.
+/// A place that keeps one ledger across processes.
 pub trait LedgerFixture {
-    /// The implementation.
+    /// The implementation under test.
     type Ledger: Ledger;
 
-    /// Opens the ledger as a new process does, after the last one has ended.
+    /// Opens the ledger as a new process does, after the previous process has ended.
     fn open(&self) -> Self::Ledger;
 }
 

@@ -1,4 +1,4 @@
-//! What passes report of their device.
+//! What passes report about their device.
 
 use std::time::Duration;
 

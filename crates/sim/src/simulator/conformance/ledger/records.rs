@@ -54,7 +54,7 @@ pub(super) async fn the_newest_row_of_a_path_is_returned<P: LedgerFixture>(fixtu
         .record(vec![record(pass, "a", 10)?])
         .await
         .map_err(message)?;
-    // The collector's clock may have been set back: the order of recording counts, not the time.
+    // The collector's clock may have been set back: the order of records counts, not their time.
     let again = Record {
         at: at(-1000),
         ..record(pass, "a", 11)?

@@ -1,4 +1,4 @@
-//! Sightings of files whose clock is not trusted.
+//! Sightings of files without a trusted timestamp.
 
 use engine::ports::Unseen;
 

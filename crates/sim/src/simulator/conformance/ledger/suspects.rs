@@ -62,7 +62,7 @@ pub(super) async fn suspects_keep_their_count_and_their_order<P: LedgerFixture>(
     ensure(!kept.iter().any(is_old), || "the oldest are kept".to_owned())
 }
 
-/// The suspects of a source of `bee`, the one that was noted longest ago first.
+/// The suspects of a source of `bee`, least recently recorded first.
 pub(super) async fn suspects(
     ledger: &impl Ledger,
     of: &str,

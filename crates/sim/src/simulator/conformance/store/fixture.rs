@@ -10,25 +10,26 @@ use sha2::{Digest as _, Sha256};
 use crate::simulator::conformance::{message, path, same};
 use crate::simulator::rng::Rng;
 
-/// A place that holds one store from process to process. Its ranges are of [`super::super::collector::RANGE_LENGTH`].
+/// A place that keeps one store across processes. Its range length must be
+/// [`super::super::super::collector::RANGE_LENGTH`].
 pub trait StoreFixture {
-    /// The implementation.
+    /// The implementation under test.
     type Store: Store;
 
     /// Opens the store as a new process does.
     fn open(&self) -> Self::Store;
 
-    /// What is visible under a name.
+    /// The content of a visible file; `None` if there is none of that name.
     fn visible(&self, name: &str) -> Option<Vec<u8>>;
 
-    /// Somebody else puts a file there.
+    /// Puts a file into the store as another program does.
     fn put(&self, name: &str, bytes: &[u8]);
 
-    /// How many files are in the staging folders.
+    /// The number of files in the staging folders.
     fn staged(&self) -> usize;
 
-    /// Sees to it that no link leads from the store's staging to its visible folders; `false` where that
-    /// cannot be had.
+    /// Makes links from the store's staging to its visible folders impossible. Returns `false` where this
+    /// implementation cannot do that.
     fn divide(&self) -> bool;
 }
 

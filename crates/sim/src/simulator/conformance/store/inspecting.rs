@@ -1,4 +1,4 @@
-//! What the store says of itself and of stored files.
+//! What the store reports about itself and about stored files.
 
 use engine::ports::{Obstacle, PublishFault, Reproof, Room, Store};
 use model::RelativePath;

@@ -54,7 +54,8 @@ pub(super) async fn only_the_same_version_is_resumed_from_whole_ranges<P: StoreF
     let (_, there) = second.stage(&key("b", 10_000), true).await.map_err(message)?;
     same("bytes there of another version", &there, &0)?;
     let (staged, there) = second.stage(&key("a", 10_000), true).await.map_err(message)?;
-    // How much was proved when the first process ended is its own affair, as long as it is whole ranges of what was appended.
+    // How much was proved before the first process ended is up to the store, as long as it is whole ranges of
+    // the appended bytes.
     ensure(there % 4096 == 0 && there <= 8192, || {
         format!("{there} bytes are there")
     })?;
