@@ -102,14 +102,20 @@ pub struct DemoDevice {
 pub struct DemoFleet {
     devices: Vec<DemoDevice>,
     ssh_config: PathBuf,
-    running: Option<Running>,
+    running: Option<RunningFleet>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct RunningFleet {
     threads: Threads,
+    servers: Servers,
+}
+
+#[derive(Debug)]
+struct Servers {
     jump: SimulatedJump,
-    servers: Vec<SimulatedDevice>,
+    /// In the order of the devices' names.
+    devices: Vec<SimulatedDevice>,
     camera: Camera,
 }
 
@@ -126,19 +132,14 @@ impl DemoFleet {
         let user = UserKey::create(files.key())?;
         let mut devices = fill_devices(&folder, plan)?;
         let threads = Threads::start().map_err(DemoError::Runtime)?;
-        let (jump, servers, camera) = threads.block_on(serve(&user, &devices, plan))?;
-        files.add_jump(&jump);
-        for (device, server) in devices.iter_mut().zip(&servers) {
+        let servers = threads.block_on(serve(&user, &devices, plan))?;
+        files.add_jump(&servers.jump);
+        for (device, server) in devices.iter_mut().zip(&servers.devices) {
             files.add_device(&device.name, server);
-            device.being_written = (device.role == Role::Camera).then(|| camera.picture().clone());
+            device.being_written = (device.role == Role::Camera).then(|| servers.camera.picture().clone());
         }
         files.write()?;
-        let running = Some(Running {
-            threads,
-            jump,
-            servers,
-            camera,
-        });
+        let running = Some(RunningFleet { threads, servers });
         Ok(DemoFleet {
             devices,
             ssh_config: files.config().to_owned(),
@@ -162,14 +163,14 @@ impl DemoFleet {
     pub fn camera_finished(&self) -> bool {
         self.running
             .as_ref()
-            .is_some_and(|running| running.camera.is_finished())
+            .is_some_and(|running| running.servers.camera.is_finished())
     }
 
     /// Whether the link of [`Role::CutOff`] has been cut.
     pub fn link_was_cut(&self) -> bool {
         self.running
             .as_ref()
-            .is_some_and(|running| running.servers.iter().any(SimulatedDevice::was_cut))
+            .is_some_and(|running| running.servers.devices.iter().any(SimulatedDevice::was_cut))
     }
 
     /// Ends every server, connection and command and the camera, and waits for them, up to some seconds. The
@@ -179,21 +180,20 @@ impl DemoFleet {
     }
 
     fn end(&mut self) {
-        let Some(Running {
-            threads,
-            jump,
-            servers,
-            camera,
-        }) = self.running.take()
-        else {
+        let Some(RunningFleet { threads, servers }) = self.running.take() else {
             return;
         };
+        let Servers {
+            jump,
+            devices,
+            camera,
+        } = servers;
         drop(camera);
         threads.block_on(async {
             // In parallel: each may wait for a client's command to die.
-            let ending: Vec<_> = servers
+            let ending: Vec<_> = devices
                 .into_iter()
-                .map(|server| tokio::spawn(server.shutdown()))
+                .map(|device| tokio::spawn(device.shutdown()))
                 .collect();
             jump.shutdown().await;
             for ended in ending {
@@ -300,9 +300,7 @@ fn fill_device(device: &mut DemoDevice, number: u64, plan: &DemoPlan) -> Result<
     Ok(())
 }
 
-type Served = (SimulatedJump, Vec<SimulatedDevice>, Camera);
-
-async fn serve(user: &UserKey, devices: &[DemoDevice], plan: &DemoPlan) -> Result<Served, DemoError> {
+async fn serve(user: &UserKey, devices: &[DemoDevice], plan: &DemoPlan) -> Result<Servers, DemoError> {
     let listen = |name: &str| {
         let name = name.to_owned();
         move |source| DemoError::Listen { name, source }
@@ -342,7 +340,11 @@ async fn serve(user: &UserKey, devices: &[DemoDevice], plan: &DemoPlan) -> Resul
         path: source.to_owned(),
         source: error,
     })?;
-    Ok((jump, servers, camera))
+    Ok(Servers {
+        jump,
+        devices: servers,
+        camera,
+    })
 }
 
 fn behaviour(role: Role, plan: &DemoPlan) -> Behaviour {

@@ -97,10 +97,10 @@ impl SimulatedDevice {
             Behaviour::Normal | Behaviour::Offline | Behaviour::BlackHole => Link::default(),
         });
         let port = match settings.behaviour {
-            Behaviour::Offline => hold_a_port(lifetime)?,
+            Behaviour::Offline => reserve_port(lifetime)?,
             Behaviour::BlackHole => {
                 let (listener, port) = listen::bind().await?;
-                tokio::spawn(swallow(listener, lifetime));
+                tokio::spawn(accept_silently(listener, lifetime));
                 port
             }
             _ => {
@@ -149,7 +149,7 @@ impl SimulatedDevice {
 
 /// Binds a socket that never listens: the system refuses connections to its port and gives the port to no
 /// other program.
-fn hold_a_port(mut lifetime: Lifetime) -> io::Result<u16> {
+fn reserve_port(mut lifetime: Lifetime) -> io::Result<u16> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let port = socket.local_addr()?.port();
@@ -161,7 +161,7 @@ fn hold_a_port(mut lifetime: Lifetime) -> io::Result<u16> {
 }
 
 /// Accepts connections, keeps them open and sends nothing.
-async fn swallow(listener: TcpListener, mut lifetime: Lifetime) {
+async fn accept_silently(listener: TcpListener, mut lifetime: Lifetime) {
     let mut kept = Vec::new();
     loop {
         tokio::select! {
@@ -203,17 +203,17 @@ impl DeviceSession {
         &mut self,
         id: ChannelId,
         session: &mut Session,
-        talk: impl FnOnce(Channel<Msg>) -> F,
+        serve: impl FnOnce(Channel<Msg>) -> F,
     ) -> Result<(), russh::Error> {
         let Some(channel) = self.opened.remove(&id) else {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
-        let (closing, talking) = (self.running(id), talk(channel));
+        let (closing, serving) = (self.running(id), serve(channel));
         tokio::spawn(async move {
             tokio::select! {
                 _ = closing => {}
-                () = talking => {}
+                () = serving => {}
             }
         });
         Ok(())
@@ -242,7 +242,7 @@ impl DeviceSession {
         session.channel_success(id)?;
         let (closing, lifetime, handle) = (self.running(id), self.lifetime.clone(), session.handle());
         tokio::spawn(async move {
-            exec::attend(child, channel, &handle, closing).await;
+            exec::supervise(child, channel, &handle, closing).await;
             drop(lifetime);
         });
         Ok(())

@@ -83,7 +83,7 @@ impl HostileDevice {
 
 async fn serve_relay(listener: TcpListener, device: u16, behaviour: Arc<OnceLock<HostileBehaviour>>) {
     while let Ok((client, _)) = listener.accept().await {
-        let fault = behaviour.get().and_then(|odd| odd.handshake.clone());
+        let fault = behaviour.get().and_then(|behaviour| behaviour.handshake.clone());
         tokio::spawn(handshake::relay(client, device, fault));
     }
 }

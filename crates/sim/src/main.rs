@@ -30,7 +30,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match play_all(&Arguments::parse()) {
+    match run_all(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -46,7 +46,7 @@ fn fresh_seed() -> u64 {
 }
 
 /// Returns `true` if every scenario kept every promise.
-fn play_all(arguments: &Arguments) -> std::io::Result<bool> {
+fn run_all(arguments: &Arguments) -> std::io::Result<bool> {
     let began = Instant::now();
     let mut total = Total::default();
     println!("first seed: {}", arguments.seed);
@@ -65,16 +65,16 @@ fn play_all(arguments: &Arguments) -> std::io::Result<bool> {
         }
         total.add(&outcome);
         if !outcome.breaches.is_empty() {
-            tell_breach(&outcome, arguments.trace);
+            print_breach(&outcome, arguments.trace);
             return Ok(false);
         }
     }
-    println!("{}", total.told(began.elapsed()));
+    println!("{}", total.summary(began.elapsed()));
     Ok(true)
 }
 
-fn tell_breach(outcome: &Outcome, was_told: bool) {
-    if !was_told {
+fn print_breach(outcome: &Outcome, was_printed: bool) {
+    if !was_printed {
         println!("how it ended:");
         outcome.lines.iter().for_each(|line| println!("  {line}"));
     }
@@ -110,7 +110,7 @@ impl Total {
         }
     }
 
-    fn told(&self, took: Duration) -> String {
+    fn summary(&self, took: Duration) -> String {
         let faults: u64 = self.faults.values().sum();
         let kinds: Vec<String> = self
             .faults
@@ -118,7 +118,7 @@ impl Total {
             .map(|(kind, count)| format!("{kind} {count}"))
             .collect();
         format!(
-            "{} scenarios, {} passes, {faults} faults, {} effects, {} recordings ({} forgotten by the device's own card, {} written to after the last look), 0 lost, in {:.1} s\nfaults: {}",
+            "{} scenarios, {} passes, {faults} faults, {} effects, {} recordings ({} forgotten by a device's own card, {} written to after the last inspection), 0 lost, in {:.1} s\nfaults: {}",
             self.scenarios,
             self.passes,
             self.effects,

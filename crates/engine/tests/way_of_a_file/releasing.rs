@@ -27,7 +27,7 @@ async fn a_file_that_was_opened_after_it_was_verified_is_not_released() {
         (world.on_device().len(), world.states()),
         (1, vec![FileState::Stored])
     );
-    world.sim.let_go(0);
+    world.sim.close_held(0);
     world.sweep().await;
     assert_eq!(
         (world.on_device().len(), world.states()),

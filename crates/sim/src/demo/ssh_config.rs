@@ -66,7 +66,7 @@ impl SshFiles {
     pub(super) fn add_jump(&mut self, jump: &SimulatedJump) {
         let port = jump.port();
         self.add(&format!("Host {JUMP}\n  HostName 127.0.0.1\n  Port {port}\n"));
-        self.know(&jump.host_key().known_hosts_line("127.0.0.1", port));
+        self.add_known_host(&jump.host_key().known_hosts_line("127.0.0.1", port));
     }
 
     pub(super) fn add_device(&mut self, name: &str, device: &SimulatedDevice) {
@@ -74,7 +74,7 @@ impl SshFiles {
         self.add(&format!(
             "Host {name}\n  HostName localhost\n  Port {port}\n  ProxyJump {JUMP}\n"
         ));
-        self.know(&device.host_key().known_hosts_line("localhost", port));
+        self.add_known_host(&device.host_key().known_hosts_line("localhost", port));
     }
 
     pub(super) fn write(&self) -> Result<(), DemoError> {
@@ -94,7 +94,7 @@ impl SshFiles {
         self.config_text.push_str(block);
     }
 
-    fn know(&mut self, line: &str) {
+    fn add_known_host(&mut self, line: &str) {
         // Writing to a string cannot fail.
         writeln!(self.known_hosts_text, "{line}").ok();
     }

@@ -24,7 +24,7 @@ const READ_BYTES: usize = 64 << 10;
 pub(crate) const STANDARD_ERROR: u32 = 1;
 
 /// Starts `command`, or a shell that reads commands from the client, as the leader of its own process group.
-pub(crate) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<Running> {
+pub(crate) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<ChildGroup> {
     let mut shell = Command::new("/bin/sh");
     if let Some(command) = command {
         shell.arg("-c").arg(OsStr::from_bytes(command));
@@ -47,20 +47,31 @@ pub(crate) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<Running> 
         .stderr(Stdio::piped());
     let child = shell.process_group(0).kill_on_drop(true).spawn()?;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    Ok(Running { child, group })
+    Ok(ChildGroup { child, group })
 }
 
 /// A child and its process group. Dropping it before the child was awaited kills the group.
-pub(crate) struct Running {
+pub(crate) struct ChildGroup {
     child: Child,
     group: Option<Pid>,
 }
 
-impl Running {
+/// The pipes to a child.
+pub(crate) struct Pipes {
+    pub(crate) stdin: Option<ChildStdin>,
+    pub(crate) stdout: Option<ChildStdout>,
+    pub(crate) stderr: Option<ChildStderr>,
+}
+
+impl ChildGroup {
     /// Takes the child's ends of its standard input, output and error.
-    pub(crate) fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+    pub(crate) fn pipes(&mut self) -> Pipes {
         let child = &mut self.child;
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        Pipes {
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take(),
+            stderr: child.stderr.take(),
+        }
     }
 
     fn kill(&mut self) {
@@ -71,7 +82,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildGroup {
     fn drop(&mut self) {
         self.kill();
     }
@@ -79,8 +90,8 @@ impl Drop for Running {
 
 /// Carries the child's streams to and from the client until the child and its streams end, or `closing`
 /// resolves. The child has ended when this returns.
-pub(super) async fn attend(
-    mut running: Running,
+pub(super) async fn supervise(
+    mut running: ChildGroup,
     channel: Channel<Msg>,
     handle: &Handle,
     closing: oneshot::Receiver<()>,
@@ -88,7 +99,7 @@ pub(super) async fn attend(
     let (from_client, to_client) = channel.split();
     let finished = tokio::select! {
         _ = closing => None,
-        status = converse(&mut running, from_client, &to_client) => status.ok(),
+        status = relay_streams(&mut running, from_client, &to_client) => status.ok(),
     };
     let Some(status) = finished else {
         running.kill();
@@ -101,32 +112,34 @@ pub(super) async fn attend(
     report(status, &to_client, handle).await.ok();
 }
 
-async fn converse(
-    running: &mut Running,
+async fn relay_streams(
+    running: &mut ChildGroup,
     from_client: ChannelReadHalf,
     to_client: &ChannelWriteHalf<Msg>,
 ) -> io::Result<ExitStatus> {
-    let (input, output, errors) = running.pipes();
-    let answers = async {
+    let pipes = running.pipes();
+    let replies = async {
         tokio::try_join!(
-            send(output, None, to_client),
-            send(errors, Some(STANDARD_ERROR), to_client)
+            send(pipes.stdout, None, to_client),
+            send(pipes.stderr, Some(STANDARD_ERROR), to_client)
         )?;
         running.child.wait().await
     };
     tokio::select! {
-        status = answers => status,
-        never = feed(input, from_client) => match never {},
+        status = replies => status,
+        never = feed(pipes.stdin, from_client) => match never {},
     }
 }
 
 /// Passes the client's input on to the child. Drops the input that the child does not read.
 async fn feed(input: Option<ChildStdin>, mut from_client: ChannelReadHalf) -> Infallible {
-    let mut said = from_client.make_reader();
+    let mut client_input = from_client.make_reader();
     if let Some(mut input) = input {
-        tokio::io::copy(&mut said, &mut input).await.ok();
+        tokio::io::copy(&mut client_input, &mut input).await.ok();
     }
-    tokio::io::copy(&mut said, &mut tokio::io::sink()).await.ok();
+    tokio::io::copy(&mut client_input, &mut tokio::io::sink())
+        .await
+        .ok();
     // The end of the input does not end the command.
     std::future::pending().await
 }

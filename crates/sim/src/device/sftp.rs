@@ -18,9 +18,9 @@ pub(crate) use answer::Server;
 /// Serves one session until the client ends it or sends an invalid packet. Dropping the future also ends it.
 pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, lifetime: Lifetime) {
     let (mut from_client, to_client) = channel.split();
-    let (mut questions, mut input) = (from_client.make_reader(), BytesMut::new());
+    let (mut requests, mut input) = (from_client.make_reader(), BytesMut::new());
     let mut server = Server::new(home);
-    while let Some(packet) = next_packet(&mut questions, &mut input).await {
+    while let Some(packet) = next_packet(&mut requests, &mut input).await {
         let mut output = BytesMut::new();
         // The folder is local, so no reply takes long enough to delay others.
         server.answer(packet).encode(&mut output);
@@ -35,14 +35,14 @@ pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, lifetime: Lifeti
 
 /// The client's next packet; `None` at the end of input or if the packet is invalid.
 pub(crate) async fn next_packet(
-    questions: &mut (impl AsyncRead + Unpin),
+    requests: &mut (impl AsyncRead + Unpin),
     input: &mut BytesMut,
 ) -> Option<ClientPacket> {
     loop {
         if let Some(frame) = take_frame(input).ok()? {
             return ClientPacket::decode(frame).ok();
         }
-        if questions.read_buf(input).await.ok()? == 0 {
+        if requests.read_buf(input).await.ok()? == 0 {
             return None;
         }
     }

@@ -14,7 +14,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
 use super::overrides::{FalseOutput, Override};
-use crate::device::exec::{Running, STANDARD_ERROR, send};
+use crate::device::exec::{ChildGroup, STANDARD_ERROR, send};
 use crate::listen::close_channel;
 
 /// When the false output begins. `{tag}` in [`FalseOutput::Once`] is replaced by the tag that marks replies.
@@ -30,7 +30,7 @@ pub enum ScriptPoint {
 
 /// Where in the script's output the false output begins.
 #[derive(Clone, Debug, Default)]
-struct Due {
+struct Start {
     tag: String,
     /// The number of earlier requests, which get honest replies.
     answers_before: usize,
@@ -38,48 +38,48 @@ struct Due {
     honest_bytes: usize,
 }
 
-impl Due {
-    fn place(&self, said: &[u8]) -> Option<usize> {
+impl Start {
+    fn offset(&self, output_bytes: &[u8]) -> Option<usize> {
         if self.tag.is_empty() {
             return Some(0);
         }
-        let mut place = end_of(&format!("{} end\n", self.tag), said)?;
+        let mut offset = end_of(&format!("{} end\n", self.tag), output_bytes)?;
         for _ in 0..self.answers_before {
             // One more byte ends the reply.
-            place += end_of(&self.tag, said.get(place..)?)? + 1;
+            offset += end_of(&self.tag, output_bytes.get(offset..)?)? + 1;
         }
-        Some(place + self.honest_bytes)
+        Some(offset + self.honest_bytes)
     }
 }
 
 /// Where the first occurrence of a pattern ends.
-fn end_of(pattern: &str, said: &[u8]) -> Option<usize> {
-    let mut windows = said.windows(pattern.len());
+fn end_of(pattern: &str, output_bytes: &[u8]) -> Option<usize> {
+    let mut windows = output_bytes.windows(pattern.len());
     Some(windows.position(|window| window == pattern.as_bytes())? + pattern.len())
 }
 
-pub(super) async fn serve(channel: Channel<Msg>, mut shell: Running, fault: Override<ScriptPoint>) {
-    let (input, output, errors) = shell.pipes();
-    let (input, output) = (input.expect("a pipe"), output.expect("a pipe"));
+pub(super) async fn serve(channel: Channel<Msg>, mut shell: ChildGroup, fault: Override<ScriptPoint>) {
+    let pipes = shell.pipes();
+    let (input, output) = (pipes.stdin.expect("a pipe"), pipes.stdout.expect("a pipe"));
     let (mut from_client, to_client) = channel.split();
-    let (due, is_due) = watch::channel((fault.from == ScriptPoint::Opening).then(Due::default));
-    let asking = pass_on(from_client.make_reader(), input, fault.from, due);
-    let answering = async {
+    let (set_start, start) = watch::channel((fault.from == ScriptPoint::Opening).then(Start::default));
+    let requests = relay_requests(from_client.make_reader(), input, fault.from, set_start);
+    let replies = async {
         // An error means that the client is gone.
-        answer(output, fault.output, &is_due, &to_client).await.ok();
+        relay_replies(output, fault.output, &start, &to_client).await.ok();
         close_channel(&to_client, 0).await
     };
-    let complaining = send(errors, Some(STANDARD_ERROR), &to_client);
-    let (_asked, _answered, _complained) = tokio::join!(asking, answering, complaining);
+    let errors_sent = send(pipes.stderr, Some(STANDARD_ERROR), &to_client);
+    let (_requests, _replies, _errors) = tokio::join!(requests, replies, errors_sent);
 }
 
 /// Passes the requests on to the script, and records when the false output begins. An error means that one
 /// end is gone.
-async fn pass_on(
+async fn relay_requests(
     from_client: impl AsyncRead + Unpin,
     mut shell: ChildStdin,
     moment: ScriptPoint,
-    due: watch::Sender<Option<Due>>,
+    start: watch::Sender<Option<Start>>,
 ) -> io::Result<()> {
     let mut client = BufReader::new(from_client);
     pass_line(&mut client, &mut shell).await?;
@@ -93,15 +93,15 @@ async fn pass_on(
     for answers_before in 0_usize.. {
         let line = next_line(&mut client).await?;
         let request = String::from_utf8_lossy(&line);
-        let (asked, lengths) = request.trim_end().split_once(' ').expect("a request");
+        let (request_verb, lengths) = request.trim_end().split_once(' ').expect("a request");
         let (verb, honest_bytes) = match moment {
             ScriptPoint::Opening => ("", 0),
             ScriptPoint::Verb(verb) => (verb, 0),
             ScriptPoint::Amid(verb, bytes) => (verb, bytes),
         };
-        if asked == verb && due.borrow().is_none() {
+        if request_verb == verb && start.borrow().is_none() {
             let tag = tag.clone();
-            due.send_replace(Some(Due {
+            start.send_replace(Some(Start {
                 tag,
                 answers_before,
                 honest_bytes,
@@ -133,34 +133,35 @@ async fn next_line(client: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u
 
 /// Passes the shell's output on up to the point of the false output, then sends that. Returns when the device
 /// should close the channel.
-async fn answer(
+async fn relay_replies(
     mut shell: ChildStdout,
     output: FalseOutput,
-    due: &watch::Receiver<Option<Due>>,
+    start: &watch::Receiver<Option<Start>>,
     to_client: &ChannelWriteHalf<Msg>,
 ) -> io::Result<()> {
-    let (mut said, mut passed_on) = (Vec::new(), 0);
+    let (mut output_bytes, mut passed_on) = (Vec::new(), 0);
     let mut writer = to_client.make_writer();
     loop {
         // The point is set before the shell receives the request, so earlier output is honest.
-        let due = due.borrow().clone();
-        let place = due.as_ref().and_then(|due| due.place(&said));
-        let until = place.map_or(said.len(), |place| place.min(said.len()));
-        writer.write_all(&said[passed_on..until]).await?;
+        let start = start.borrow().clone();
+        let offset = start.as_ref().and_then(|start| start.offset(&output_bytes));
+        let until = offset.map_or(output_bytes.len(), |offset| offset.min(output_bytes.len()));
+        writer.write_all(&output_bytes[passed_on..until]).await?;
         passed_on = until;
-        if let Some(due) = due
-            && place == Some(passed_on)
+        if let Some(start) = start
+            && offset == Some(passed_on)
         {
-            let rest = said.split_off(passed_on);
-            return lie_on(output, &due.tag, io::Cursor::new(rest).chain(shell), to_client).await;
+            let rest = output_bytes.split_off(passed_on);
+            return send_false_output(output, &start.tag, io::Cursor::new(rest).chain(shell), to_client)
+                .await;
         }
-        if shell.read_buf(&mut said).await? == 0 {
+        if shell.read_buf(&mut output_bytes).await? == 0 {
             return Ok(());
         }
     }
 }
 
-async fn lie_on(
+async fn send_false_output(
     output: FalseOutput,
     tag: &str,
     honest: impl AsyncRead + Unpin,

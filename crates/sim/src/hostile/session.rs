@@ -19,13 +19,13 @@ impl HostileSession {
         HostileSession { honest, behaviour }
     }
 
-    fn odd<T>(&self, thing: impl Fn(&HostileBehaviour) -> Option<T>) -> Option<T> {
-        self.behaviour.get().and_then(thing)
+    fn setting<T>(&self, read: impl Fn(&HostileBehaviour) -> Option<T>) -> Option<T> {
+        self.behaviour.get().and_then(read)
     }
 
     /// Waits indefinitely if the device does not answer this step.
-    async fn come_to(&self, step: LoginStep) {
-        if self.odd(|odd| odd.mute_at) == Some(step) {
+    async fn stall_at(&self, step: LoginStep) {
+        if self.setting(|behaviour| behaviour.mute_at) == Some(step) {
             std::future::pending::<()>().await;
         }
     }
@@ -35,7 +35,7 @@ impl Handler for HostileSession {
     type Error = russh::Error;
 
     async fn authentication_banner(&mut self) -> Result<Option<String>, russh::Error> {
-        Ok(self.odd(|odd| odd.banner.clone()))
+        Ok(self.setting(|behaviour| behaviour.banner.clone()))
     }
 
     async fn auth_publickey_offered(
@@ -43,7 +43,7 @@ impl Handler for HostileSession {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, russh::Error> {
-        self.come_to(LoginStep::Authentication).await;
+        self.stall_at(LoginStep::Authentication).await;
         self.honest.auth_publickey_offered(user, offer).await
     }
 
@@ -57,7 +57,7 @@ impl Handler for HostileSession {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        self.come_to(LoginStep::Session).await;
+        self.stall_at(LoginStep::Session).await;
         self.honest.channel_open_session(channel, reply, session).await
     }
 
@@ -69,10 +69,10 @@ impl Handler for HostileSession {
     ) -> Result<(), russh::Error> {
         let behaviour = self.behaviour.clone();
         match behaviour.get() {
-            Some(odd) if odd.greeting.is_some() || odd.files.is_some() => {
-                let (odd, home) = (odd.clone(), self.honest.settings.home.clone());
+            Some(behaviour) if behaviour.greeting.is_some() || behaviour.files.is_some() => {
+                let (behaviour, home) = (behaviour.clone(), self.honest.settings.home.clone());
                 self.honest
-                    .run(id, session, |channel| sftp::serve(channel, home, odd))
+                    .run(id, session, |channel| sftp::serve(channel, home, behaviour))
             }
             _ => self.honest.subsystem_request(id, name, session).await,
         }
@@ -84,14 +84,14 @@ impl Handler for HostileSession {
         command: &[u8],
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        if self.odd(|odd| Some(odd.hangs_up_on_commands)) == Some(true) {
+        if self.setting(|behaviour| Some(behaviour.hangs_up_on_commands)) == Some(true) {
             // As ProFTPD's mod_sftp does.
             return session.disconnect(Disconnect::ByApplication, "Application disconnected", "");
         }
         if self.honest.settings.service == Service::SftpOnly {
             return session.channel_failure(id);
         }
-        let Some(fault) = self.odd(|odd| odd.script.clone()) else {
+        let Some(fault) = self.setting(|behaviour| behaviour.script.clone()) else {
             return self.honest.exec_request(id, command, session).await;
         };
         let shell = exec::spawn(Some(command), &self.honest.settings.home)?;

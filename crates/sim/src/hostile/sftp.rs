@@ -14,67 +14,69 @@ use super::overrides::{Answer, FalseOutput, SftpOverride, TRICKLE_INTERVAL};
 use crate::device::sftp::{Server, next_packet};
 
 /// Serves until the client stops sending; the client then closes the channel.
-pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, odd: HostileBehaviour) {
+pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, behaviour: HostileBehaviour) {
     let (from_client, to_client) = channel.split();
-    let (answered, mut answers) = mpsc::unbounded_channel();
-    let saying = async {
+    let (sender, mut answers) = mpsc::unbounded_channel();
+    let sending = async {
         while let Some((id, answer)) = answers.recv().await {
             // An error means that the client is gone; then this ends with the channel.
-            say(answer, id, &to_client).await.ok();
+            send_answer(answer, id, &to_client).await.ok();
         }
     };
-    let asking = carry_out(from_client, Server::new(home), &odd, &to_client, answered);
-    tokio::join!(asking, saying);
+    let receiving = carry_out(from_client, Server::new(home), &behaviour, &to_client, sender);
+    tokio::join!(receiving, sending);
 }
 
 /// Carries out the requests, even while the device holds back its replies.
 async fn carry_out(
     mut from_client: ChannelReadHalf,
     mut server: Server,
-    odd: &HostileBehaviour,
+    behaviour: &HostileBehaviour,
     to_client: &ChannelWriteHalf<Msg>,
-    answered: UnboundedSender<(u32, Answer)>,
+    sender: UnboundedSender<(u32, Answer)>,
 ) {
-    let (mut questions, mut input) = (from_client.make_reader(), BytesMut::new());
-    while let Some(packet) = next_packet(&mut questions, &mut input).await {
+    let (mut requests, mut input) = (from_client.make_reader(), BytesMut::new());
+    while let Some(packet) = next_packet(&mut requests, &mut input).await {
         let ClientPacket::Request { id, request } = packet else {
-            greet(&server.answer(packet), odd, to_client).await.ok();
+            send_version(&server.answer(packet), behaviour, to_client)
+                .await
+                .ok();
             continue;
         };
         let mut honest = |request| server.respond(request);
-        let answer = match &odd.files {
+        let answer = match &behaviour.files {
             Some(SftpOverride(fault)) => fault(request, &mut honest),
             None => Answer::Response(honest(request)),
         };
-        answered.send((id, answer)).expect("somebody who says it");
+        sender.send((id, answer)).expect("a receiver");
     }
 }
 
-async fn greet(
+async fn send_version(
     version: &ServerPacket,
-    odd: &HostileBehaviour,
+    behaviour: &HostileBehaviour,
     to_client: &ChannelWriteHalf<Msg>,
 ) -> Result<(), russh::Error> {
     let mut packet = BytesMut::new();
     version.encode(&mut packet);
-    match &odd.greeting {
+    match &behaviour.greeting {
         Some(output) => Ok(output.deliver(&packet[..], &mut to_client.make_writer()).await?),
         None => to_client.data_bytes(packet).await,
     }
 }
 
-async fn say(answer: Answer, id: u32, to_client: &ChannelWriteHalf<Msg>) -> Result<(), russh::Error> {
+async fn send_answer(answer: Answer, id: u32, to_client: &ChannelWriteHalf<Msg>) -> Result<(), russh::Error> {
     let packet = |response: Response, id: u32| {
         let mut buffer = BytesMut::new();
         response.encode(id, &mut buffer);
         buffer.freeze()
     };
-    let said = match answer {
+    let bytes = match answer {
         Answer::None => return Ok(()),
         Answer::Response(response) => packet(response, id),
         Answer::Twice(response) => packet(response, id).repeat(2).into(),
         Answer::Misdirected(response) => packet(response, id.wrapping_add(77_777)),
-        Answer::Raw(bytes) => bytes.into(),
+        Answer::Raw(raw) => raw.into(),
         Answer::Late(response) => {
             sleep(TRICKLE_INTERVAL).await;
             packet(response, id)
@@ -101,5 +103,5 @@ async fn say(answer: Answer, id: u32, to_client: &ChannelWriteHalf<Msg>) -> Resu
             std::future::pending().await
         }
     };
-    to_client.data_bytes(said).await
+    to_client.data_bytes(bytes).await
 }

@@ -128,11 +128,11 @@ impl Camera {
         for part in content.chunks((content.len() / parts).max(1)) {
             self.device.lock().append(inode, part);
             let pause = self.rng.duration(Duration::ZERO, self.pause);
-            let may_be_taken_for_settled = {
+            let may_look_settled = {
                 let device = self.device.lock();
                 device.clock_jumped && device.writer_check() == WriterCheck::Blind
             };
-            if !may_be_taken_for_settled {
+            if !may_look_settled {
                 sleep(pause).await;
             }
             if self.device.lock().boot != boot {

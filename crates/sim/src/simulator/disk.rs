@@ -25,7 +25,10 @@ use volume::{Content, FileChange, Volume};
 
 /// The disk of a simulated collector: volumes and their mount points. Clones share the same disk.
 #[derive(Debug, Clone)]
-pub struct SimulatedDisk(Arc<Mutex<DiskState>>, SimulatedClock);
+pub struct SimulatedDisk {
+    state: Arc<Mutex<DiskState>>,
+    clock: SimulatedClock,
+}
 
 #[derive(Debug)]
 struct DiskState {
@@ -53,7 +56,7 @@ pub struct DiskFaults {
     /// that makes an entry durable fails.
     pub stops_at_folder_flush: Option<u64>,
     /// Writes and reads transfer half of the possible bytes.
-    pub comes_short: bool,
+    pub short_transfers: bool,
 }
 
 /// An open file or folder.
@@ -86,7 +89,10 @@ impl SimulatedDisk {
             numbers: seed,
             faults: DiskFaults::default(),
         };
-        let disk = Self(Arc::new(Mutex::new(state)), clock);
+        let disk = Self {
+            state: Arc::new(Mutex::new(state)),
+            clock,
+        };
         disk.make_mount_point();
         disk
     }
@@ -203,11 +209,11 @@ impl SimulatedDisk {
     }
 
     fn now(&self) -> Timestamp {
-        self.1.now()
+        self.clock.now()
     }
 
     fn lock(&self) -> MutexGuard<'_, DiskState> {
-        self.0.lock()
+        self.state.lock()
     }
 }
 

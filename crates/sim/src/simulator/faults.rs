@@ -110,10 +110,10 @@ impl Injector {
         lock(&self.tally).clone()
     }
 
-    /// Injects one fault after the other until it is dropped. `seldom` is the longest pause between two.
-    pub async fn run(self, mut rng: Rng, seldom: Duration) {
+    /// Injects one fault after the other until it is dropped. `max_pause` is the longest pause between two.
+    pub async fn run(self, mut rng: Rng, max_pause: Duration) {
         loop {
-            sleep(rng.duration(Duration::from_millis(10), seldom)).await;
+            sleep(rng.duration(Duration::from_millis(10), max_pause)).await;
             if let Some(fault) = rng.choose(&ALL).copied() {
                 self.inject(fault, &mut rng);
             }
@@ -144,7 +144,7 @@ impl Injector {
         let Some(link) = self.world.links.get(number).cloned() else {
             return String::new();
         };
-        let for_a_while = rng.duration(Duration::from_secs(1), Duration::from_secs(200));
+        let duration = rng.duration(Duration::from_secs(1), Duration::from_secs(200));
         match fault {
             Fault::LinkCut => link.cut(),
             Fault::LinkCutAtByte => link.cut_in(rng.below(20_000)),
@@ -155,7 +155,7 @@ impl Injector {
         }
         if !matches!(fault, Fault::LinkCut | Fault::LinkCutAtByte) {
             let link = link.clone();
-            later(for_a_while, move || {
+            later(duration, move || {
                 link.heal();
                 // The server discards the requests that it could not answer.
                 link.cut();
@@ -168,7 +168,7 @@ impl Injector {
         let (Some(device), Some(link)) = (self.world.fleet.get(number), self.world.links.get(number)) else {
             return String::new();
         };
-        let for_a_while = rng.duration(Duration::from_secs(1), Duration::from_mins(5));
+        let duration = rng.duration(Duration::from_secs(1), Duration::from_mins(5));
         let mut state = device.lock();
         match fault {
             Fault::DeviceReboots => {
@@ -179,15 +179,13 @@ impl Injector {
                     .oracle
                     .record_card_loss(number, &state, &self.world.disk);
                 link.cut();
-                set_clock_later(device.clone(), for_a_while);
+                set_clock_later(device.clone(), duration);
             }
             Fault::DeviceClockJumps => {
                 let seconds = i64::try_from(rng.below(20_000)).unwrap_or_default() - 10_000;
                 if state.writer_check() == WriterCheck::Blind {
                     if state.files().any(|(_, file)| file.writers > 0) {
-                        return format!(
-                            "device {number}: left out, a writer that cannot be seen has a file open"
-                        );
+                        return format!("device {number}: left out, an invisible writer has a file open");
                     }
                     // A file that a camera will append to looks settled from now on, and may be gathered as
                     // it is.
@@ -198,19 +196,19 @@ impl Injector {
                     }
                 }
                 (state.clock_off, state.clock_jumped) = (seconds * 1_000_000_000, true);
-                set_clock_later(device.clone(), for_a_while);
+                set_clock_later(device.clone(), duration);
             }
             Fault::DeviceFull => {
                 state.is_full = true;
                 let device = device.clone();
-                later(for_a_while, move || device.lock().is_full = false);
+                later(duration, move || device.lock().is_full = false);
             }
             Fault::DeviceReadsWrong if state.abilities.digests => state.wrong_reads += 1,
             Fault::DeviceDigestsWrong => state.wrong_digests += 1,
             Fault::DeviceHidesWriters => {
                 state.hides_writers = true;
                 let device = device.clone();
-                later(for_a_while, move || device.lock().hides_writers = false);
+                later(duration, move || device.lock().hides_writers = false);
             }
             _ => {}
         }
@@ -219,25 +217,25 @@ impl Injector {
 
     fn inject_collector_fault(&self, fault: Fault, rng: &mut Rng) -> String {
         let disk = self.world.disk.clone();
-        let for_a_while = rng.duration(Duration::from_secs(1), Duration::from_secs(200));
+        let duration = rng.duration(Duration::from_secs(1), Duration::from_secs(200));
         match fault {
             Fault::StoreFull => {
                 disk.set_store_capacity(Some(disk.store_used() + rng.below(5000)));
-                later(for_a_while, move || disk.set_store_capacity(None));
+                later(duration, move || disk.set_store_capacity(None));
             }
             Fault::StoreReadOnly => {
                 disk.set_store_read_only(true);
-                later(for_a_while, move || disk.set_store_read_only(false));
+                later(duration, move || disk.set_store_read_only(false));
             }
             Fault::StoreUnmounted => {
                 disk.unmount_store();
-                later(for_a_while, move || disk.mount_store());
+                later(duration, move || disk.mount_store());
             }
             Fault::OtherStoreMounted => {
                 disk.mount_other_volume();
                 // This is a store too, with another id; unless the power is cut just then.
                 drop(make_store(&disk, &self.world.clock));
-                later(for_a_while, move || disk.mount_store());
+                later(duration, move || disk.mount_store());
             }
             Fault::DiskSpoilsFlush => disk.set_faults(DiskFaults {
                 corrupts_next_flush: true,
@@ -247,7 +245,7 @@ impl Injector {
                 let errno = rng.choose(&[Errno::IO, Errno::NOSPC, Errno::DQUOT]).copied();
                 disk.set_faults(DiskFaults {
                     fails_next_flush: errno,
-                    comes_short: rng.one_in(2),
+                    short_transfers: rng.one_in(2),
                     ..DiskFaults::default()
                 });
             }
@@ -257,13 +255,13 @@ impl Injector {
                     ..DiskFaults::default()
                 });
                 let loss = CrashLoss::Random(rng.split());
-                later(for_a_while, move || disk.mount_store_anew(loss));
+                later(duration, move || disk.mount_store_anew(loss));
             }
             Fault::LedgerFails => {
                 let at = rng.index(self.world.collectors.len());
                 if let Some(collector) = self.world.collectors.get(at).cloned() {
                     collector.ledger.set_failing(true);
-                    later(for_a_while, move || collector.ledger.set_failing(false));
+                    later(duration, move || collector.ledger.set_failing(false));
                 }
             }
             Fault::CollectorKilled => lock(&self.power).cut(),

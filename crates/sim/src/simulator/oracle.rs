@@ -239,7 +239,7 @@ impl Oracle {
             let found = file.digest;
             if !state.is_true(name, found) && state.rotted.get(name) != Some(&found) {
                 breaches.push(format!(
-                    "promise 2: {} in the store ({} bytes) is nothing that was recorded under that name",
+                    "promise 2: {} in the store ({} bytes) was never recorded under that name",
                     name.escape_ascii(),
                     file.size
                 ));
@@ -294,7 +294,7 @@ impl Oracle {
                 .is_some_and(|file| file.is_durable && file.digest == record.digest);
             if !is_there {
                 self.report_breach(format!(
-                    "the ledger says {} of {}, which is not so in the store",
+                    "the ledger says {} of {}, but the store does not have it durably",
                     match row_state {
                         FileState::Stored => "stored",
                         FileState::Released => "released",
@@ -338,7 +338,7 @@ impl Oracle {
             let stays = device
                 .is_some_and(|device| !device.abilities.renames_atomically && device.holds(&recording.bytes));
             if !(stays && damaged.contains(&recording.digest)) {
-                self.report_breach(format!("promise 3: {recording} never came to the store"));
+                self.report_breach(format!("promise 3: {recording} never reached the store"));
             }
         }
     }

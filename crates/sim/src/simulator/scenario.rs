@@ -95,7 +95,7 @@ async fn run_scenario(seed: u64, lines: usize) -> Outcome {
     if outcome.counts.written_too_late > MAX_WRITTEN_TOO_LATE {
         let count = outcome.counts.written_too_late;
         world.oracle.report_breach(format!(
-            "promise 1: {count} files went with what was written to them after the last look"
+            "promise 1: {count} files were removed with data that was written after their last inspection"
         ));
     }
     outcome.breaches = world.oracle.breaches();
@@ -113,6 +113,12 @@ struct Scenario {
     snapshots: Vec<LedgerContent>,
     passes: u64,
     unreachable: Vec<(usize, Condition)>,
+}
+
+/// What shows, after a sweep, whether a device and its link were disturbed meanwhile.
+struct LinkBefore {
+    disturbances: u64,
+    boot: u64,
 }
 
 impl Scenario {
@@ -221,7 +227,7 @@ impl Scenario {
 
     /// Runs one sweep of every collector, all at the same time.
     async fn sweep(&mut self, power: &Power) {
-        let before: Vec<(u64, u64)> = self.disturbances();
+        let before = self.link_states();
         let collectors = self.world.collectors.clone();
         let mut sweeps: FuturesUnordered<_> = collectors
             .iter()
@@ -234,31 +240,34 @@ impl Scenario {
                     self.trace.log(&format!("swept: {:?}", summary.result()));
                     self.check_no_starvation(&summary, &timing, &before);
                 }
-                ProcessEnd::Unusable(reason) => self.trace.log(&format!("unfit: {reason}")),
+                ProcessEnd::Unusable(reason) => self.trace.log(&format!("unusable: {reason}")),
                 ProcessEnd::Killed => self.trace.log("killed"),
             }
         }
     }
 
-    fn disturbances(&self) -> Vec<(u64, u64)> {
+    fn link_states(&self) -> Vec<LinkBefore> {
         let (links, fleet) = (self.world.links.iter(), self.world.fleet.iter());
         links
             .zip(fleet)
-            .map(|(link, device)| (link.disturbances(), device.lock().boot))
+            .map(|(link, device)| LinkBefore {
+                disturbances: link.disturbances(),
+                boot: device.lock().boot,
+            })
             .collect()
     }
 
     /// Checks promise 4: a device with a working link was served in time, whatever happened to the others,
     /// unless the collector failed.
-    fn check_no_starvation(&self, summary: &SweepSummary, timing: &SweepTiming, before: &[(u64, u64)]) {
+    fn check_no_starvation(&self, summary: &SweepSummary, timing: &SweepTiming, before: &[LinkBefore]) {
         let collector_failed = |outcome: &PassOutcome| matches!(outcome, PassOutcome::CollectorFailed { .. });
         let outcomes = || summary.passes.iter().map(|(_, pass)| &pass.outcome);
         if summary.ledger_failure.is_some() || outcomes().any(collector_failed) {
             return;
         }
         let fleet = self.world.links.iter().zip(&self.world.fleet).zip(before);
-        for (number, ((link, device), (disturbances, boot))) in fleet.enumerate() {
-            if !link.is_well_since(*disturbances) || device.lock().boot != *boot {
+        for (number, ((link, device), before)) in fleet.enumerate() {
+            if !link.is_well_since(before.disturbances) || device.lock().boot != before.boot {
                 continue;
             }
             let name = device_name(number);
@@ -267,13 +276,13 @@ impl Scenario {
             match pass {
                 Some((_, pass)) if !matches!(pass.outcome, PassOutcome::Failed { .. }) => {}
                 other => self.world.oracle.report_breach(format!(
-                    "promise 4: device {number} was well and not served: {:?}",
+                    "promise 4: device {number} had a working link and was not served: {:?}",
                     other.map(|(_, pass)| &pass.outcome)
                 )),
             }
             if ended.is_none_or(|ended| ended > latest) {
                 self.world.oracle.report_breach(format!(
-                    "promise 4: device {number} was well, and its pass ended after {ended:?}, not {latest:?}"
+                    "promise 4: device {number} had a working link, but its pass ended after {ended:?}, not by {latest:?}"
                 ));
             }
         }

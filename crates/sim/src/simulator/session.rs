@@ -80,7 +80,7 @@ impl Devices for SimulatedDevices {
         // A connection takes some round trips before it accepts a request.
         sleep(endpoint.link.round_trip() * 8).await;
         match endpoint.link.condition() {
-            Condition::Refusing => return Err(failure(FailureClass::TunnelDown, "nobody listens")),
+            Condition::Refusing => return Err(failure(FailureClass::TunnelDown, "connection refused")),
             Condition::BlackHole | Condition::HalfOpen => {
                 sleep(CONNECT_TIMEOUT).await;
                 return Err(failure(FailureClass::TimedOut, "no answer"));
@@ -163,7 +163,7 @@ impl Session for SimulatedSession {
             };
             Ok(connection.list(listing, items).await)
         };
-        self.connection.ask(64, work).await
+        self.connection.request(64, work).await
     }
 
     async fn rename(&self, _: &SourcePath, moves: &[Move]) -> Result<Vec<RenameResult>, DeviceFailure> {
@@ -190,7 +190,7 @@ impl Session for SimulatedSession {
                 |renamed: Result<(), FileFault>| renamed.map(|()| looks.next().unwrap_or_else(missing));
             Ok(renamed.into_iter().map(with_look).collect())
         };
-        self.connection.ask(256, work).await
+        self.connection.request(256, work).await
     }
 
     async fn inspect(
@@ -200,7 +200,7 @@ impl Session for SimulatedSession {
     ) -> Result<Vec<InspectResult>, DeviceFailure> {
         let (connection, paths) = (self.connection.clone(), paths.to_vec());
         let work = async move { connection.inspect(&paths).await };
-        self.connection.ask(256, work).await
+        self.connection.request(256, work).await
     }
 
     async fn fetch(
@@ -213,7 +213,7 @@ impl Session for SimulatedSession {
     ) -> Result<Result<u64, FileFault>, DeviceFailure> {
         let (connection, path) = (self.connection.clone(), path.clone());
         let work = async move { connection.read(&path, offset, expected_size, &chunks).await };
-        self.connection.ask(64, work).await
+        self.connection.request(64, work).await
     }
 
     async fn fetch_together(
@@ -245,7 +245,7 @@ impl Session for SimulatedSession {
             }
             Ok(())
         };
-        self.connection.ask(256, work).await
+        self.connection.request(256, work).await
     }
 
     async fn digest(
@@ -263,7 +263,7 @@ impl Session for SimulatedSession {
             }
             Ok(digests)
         };
-        self.connection.ask(256, work).await
+        self.connection.request(256, work).await
     }
 
     async fn remove(
@@ -306,7 +306,7 @@ impl Session for SimulatedSession {
             }
             Ok(answers)
         };
-        self.connection.ask(256, work).await
+        self.connection.request(256, work).await
     }
 
     fn compression_paid(&self) -> Option<bool> {

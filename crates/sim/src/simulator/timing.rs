@@ -22,17 +22,17 @@ pub struct SweepTiming {
 /// The times of one device's pass.
 #[derive(Debug, Clone, Copy, Default)]
 struct PassTimes {
-    asked: Option<Instant>,
+    requested: Option<Instant>,
     connected: Option<Instant>,
     began: Option<Instant>,
     ended: Option<Instant>,
 }
 
 /// A pass that works longer than this gives up its slot.
-const LONGEST: Duration = Duration::from_mins(15);
+const MAX_WORK: Duration = Duration::from_mins(15);
 
 /// The number of connecting devices per working slot.
-const CONNECTING: u32 = 4;
+const CONNECTING_PER_SLOT: u32 = 4;
 
 /// Timers are not exact.
 const SLACK: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ impl SweepTiming {
     }
 
     /// The latest end of a healthy device's pass, after the start of the sweep: its own time, and its share
-    /// of the others' working time. A device that is still connecting occupies no working slot, and a pass
+    /// of the others' working and connecting time. A device that is still connecting occupies no working slot, and a pass
     /// that works too long gives its slot up.
     pub fn latest_end(&self, device: &str) -> Duration {
         let timing = self.lock();
@@ -62,19 +62,19 @@ impl SweepTiming {
             timing
                 .iter()
                 .filter(|(name, _)| *name != device)
-                .map(|(_, turn)| turn)
+                .map(|(_, times)| times)
         };
-        let places = u32::try_from(self.parallel).unwrap_or(u32::MAX).max(1);
-        let makes_way = others().filter(|turn| turn.work() > LONGEST).count() <= self.parallel;
-        let counted = |work: Duration| if makes_way { work.min(LONGEST) } else { work };
-        let work: Duration = others().map(|turn| counted(turn.work())).sum();
+        let slots = u32::try_from(self.parallel).unwrap_or(u32::MAX).max(1);
+        let gives_way = others().filter(|times| times.work() > MAX_WORK).count() <= self.parallel;
+        let counted = |work: Duration| if gives_way { work.min(MAX_WORK) } else { work };
+        let work: Duration = others().map(|times| counted(times.work())).sum();
         let connecting: Duration = others().map(PassTimes::connecting).sum();
         let own = timing.get(device).copied().unwrap_or_default();
-        own.connecting() + own.work() + work / places + connecting / (places * CONNECTING) + SLACK
+        own.connecting() + own.work() + work / slots + connecting / (slots * CONNECTING_PER_SLOT) + SLACK
     }
 
     pub(super) fn connected(&self, device: &DeviceName) {
-        self.note(device, |turn| turn.connected = Some(Instant::now()));
+        self.note(device, |times| times.connected = Some(Instant::now()));
     }
 
     fn note(&self, device: &DeviceName, what: impl FnOnce(&mut PassTimes)) {
@@ -88,7 +88,7 @@ impl SweepTiming {
 
 impl PassTimes {
     fn connecting(&self) -> Duration {
-        span(self.asked, self.connected.or(self.ended))
+        span(self.requested, self.connected.or(self.ended))
     }
 
     fn work(&self) -> Duration {
@@ -107,9 +107,9 @@ impl Reporter for SweepTiming {
     fn report(&self, event: &Event) {
         let now = Some(Instant::now());
         match event {
-            Event::Connecting { device } => self.note(device, |turn| turn.asked = now),
-            Event::Connected { device, .. } => self.note(device, |turn| turn.began = now),
-            Event::PassEnded { device, .. } => self.note(device, |turn| turn.ended = now),
+            Event::Connecting { device } => self.note(device, |times| times.requested = now),
+            Event::Connected { device, .. } => self.note(device, |times| times.began = now),
+            Event::PassEnded { device, .. } => self.note(device, |times| times.ended = now),
             _ => {}
         }
     }

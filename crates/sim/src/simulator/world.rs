@@ -234,7 +234,7 @@ impl World {
     }
 
     /// Closes every held file of a device.
-    pub fn let_go(&self, number: usize) {
+    pub fn close_held(&self, number: usize) {
         if let Some(device) = self.fleet.get(number) {
             device.lock().close_all();
         }

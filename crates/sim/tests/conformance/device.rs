@@ -58,8 +58,8 @@ impl DeviceFixture for Simulated {
         self.world.hold(0, path);
     }
 
-    fn let_go(&self) {
-        self.world.let_go(0);
+    fn close_held(&self) {
+        self.world.close_held(0);
     }
 
     fn read(&self, path: &str) -> Option<Vec<u8>> {

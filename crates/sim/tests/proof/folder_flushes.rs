@@ -19,8 +19,8 @@ async fn sweep(world: &World) {
 }
 
 /// Returns `false` if the pass flushes fewer folders.
-async fn play(has_links: bool, before: u64, loss: CrashLoss) -> bool {
-    let told = format!("links: {has_links}, folder flush {before} fails, {loss:?} forgotten");
+async fn run(has_links: bool, before: u64, loss: CrashLoss) -> bool {
+    let context = format!("links: {has_links}, folder flush {before} fails, {loss:?} forgotten");
     let plan = WorldConfig {
         has_links,
         ..WorldConfig::default()
@@ -46,7 +46,7 @@ async fn play(has_links: bool, before: u64, loss: CrashLoss) -> bool {
     }
     world.check_progress();
     let breaches = world.oracle.breaches();
-    assert!(breaches.is_empty(), "{told}: {breaches:?}");
+    assert!(breaches.is_empty(), "{context}: {breaches:?}");
     has_stopped
 }
 
@@ -58,7 +58,7 @@ fn a_name_in_an_unflushed_folder_never_justifies_a_release() {
             let chance = [Rng::new(1), Rng::new(2), Rng::new(3)].map(CrashLoss::Random);
             let mut has_stopped = false;
             for loss in CrashLoss::certain().into_iter().chain(chance) {
-                has_stopped |= simulate(play(has_links, before, loss));
+                has_stopped |= simulate(run(has_links, before, loss));
             }
             if !has_stopped {
                 break;

@@ -156,22 +156,22 @@ struct Cut {
 
 impl Cut {
     /// Returns `false` once the pass has fewer effects.
-    async fn play(self, case: &Case) -> bool {
-        let told = format!(
+    async fn run(self, case: &Case) -> bool {
+        let context = format!(
             "{}: cut after effect {} (and {:?}), {:?} forgotten, device stops: {}",
             case.name, self.after, self.again, self.loss, self.stops_with_connection
         );
         let world = case.world(self.stops_with_connection).await;
         let power = Power::cut_after(self.after);
         let was_cut = sweep_until_cut(&world, &power, case, &self.loss).await;
-        assert_whole(&world, &told, &power);
+        assert_whole(&world, &context, &power);
         if !was_cut {
             return false;
         }
-        if let Some((again_after, loss)) = self.again {
-            let power = Power::cut_after(again_after);
+        if let Some((second_cut, loss)) = self.again {
+            let power = Power::cut_after(second_cut);
             sweep_until_cut(&world, &power, case, &loss).await;
-            assert_whole(&world, &told, &power);
+            assert_whole(&world, &context, &power);
         }
         case.finish(&world).await;
         world.check();
@@ -183,7 +183,7 @@ impl Cut {
             case.finish(&world).await;
         }
         world.oracle.check_staging(&world.disk);
-        assert_whole(&world, &told, &power);
+        assert_whole(&world, &context, &power);
         true
     }
 }
@@ -205,12 +205,12 @@ async fn sweep_until_cut(world: &World, power: &Power, case: &Case, loss: &Crash
     was_cut
 }
 
-fn assert_whole(world: &World, told: &str, power: &Power) {
+fn assert_whole(world: &World, context: &str, power: &Power) {
     let breaches = world.oracle.breaches();
     let last = power.last_effects();
     assert!(
         breaches.is_empty(),
-        "{told}:\n  {}\nlast effects:\n  {}",
+        "{context}:\n  {}\nlast effects:\n  {}",
         breaches.join("\n  "),
         last.join("\n  ")
     );
@@ -222,7 +222,7 @@ fn a_pass_cut_after_any_effect_keeps_all_promises_and_can_be_finished() {
     for case in cases() {
         let mut rng = Rng::new(1);
         for after in 1.. {
-            let mut goes_on = false;
+            let mut continues = false;
             let chance = [rng.split(), rng.split()].map(CrashLoss::Random);
             for loss in CrashLoss::certain().into_iter().chain(chance) {
                 for stops_with_connection in [false, true] {
@@ -233,11 +233,11 @@ fn a_pass_cut_after_any_effect_keeps_all_promises_and_can_be_finished() {
                         stops_with_connection,
                         again: None,
                     };
-                    goes_on |= simulate(cut.play(&case));
+                    continues |= simulate(cut.run(&case));
                     cuts += 1;
                 }
             }
-            if !goes_on {
+            if !continues {
                 effects += after - 1;
                 break;
             }
@@ -290,8 +290,8 @@ fn a_pass_cut_twice_loses_nothing() {
     let resumed = |case: &&Case| case.plan.kinds == [Kind::NoPerl] || !case.plan.has_links;
     for case in all.iter().filter(resumed) {
         for after in 1.. {
-            let mut goes_on = false;
-            for again_after in (1..60).step_by(3) {
+            let mut continues = false;
+            for second_cut in (1..60).step_by(3) {
                 let loss = if rng.one_in(2) {
                     CrashLoss::Random(rng.split())
                 } else {
@@ -306,12 +306,12 @@ fn a_pass_cut_twice_loses_nothing() {
                     after,
                     loss,
                     stops_with_connection: rng.one_in(2),
-                    again: Some((again_after + rng.below(3), again)),
+                    again: Some((second_cut + rng.below(3), again)),
                 };
-                goes_on |= simulate(cut.play(case));
+                continues |= simulate(cut.run(case));
                 cuts += 1;
             }
-            if !goes_on {
+            if !continues {
                 break;
             }
         }

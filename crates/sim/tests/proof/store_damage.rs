@@ -44,7 +44,7 @@ fn a_forgery_under_the_name_of_a_lost_file_is_a_breach() {
     simulate(async {
         let world = damaged(StoreDamage::FileLost).await;
         world.disk.put(NAME, b"a forgery").unwrap();
-        assert_seen(&world, "is nothing that was recorded under that name");
+        assert_seen(&world, "was never recorded under that name");
     });
 }
 
@@ -71,6 +71,6 @@ fn a_rotted_file_may_stay_as_it_is_but_not_change_further() {
         let world = damaged(StoreDamage::BitRot).await;
         world.disk.lose(NAME);
         world.disk.put(NAME, b"a forgery").unwrap();
-        assert_seen(&world, "is nothing that was recorded under that name");
+        assert_seen(&world, "was never recorded under that name");
     });
 }

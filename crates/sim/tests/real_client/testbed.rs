@@ -179,5 +179,5 @@ pub(crate) async fn until_async(what: &str, mut condition: impl AsyncFnMut() -> 
     };
     tokio::time::timeout(DEADLINE, waiting)
         .await
-        .unwrap_or_else(|_| panic!("waited in vain: {what}"));
+        .unwrap_or_else(|_| panic!("timed out: {what}"));
 }

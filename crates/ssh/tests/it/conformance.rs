@@ -62,7 +62,7 @@ impl DeviceFixture for Real {
         self.held.borrow_mut().push(file);
     }
 
-    fn let_go(&self) {
+    fn close_held(&self) {
         self.held.borrow_mut().clear();
     }
 

@@ -16,8 +16,8 @@ use super::{OpenNode, SimulatedDisk};
 pub type FolderEntries = std::vec::IntoIter<io::Result<FolderEntry>>;
 
 impl SimulatedDisk {
-    fn look<T>(&self, node: OpenNode, look: impl FnOnce(&Volume) -> Result<T, Errno>) -> io::Result<T> {
-        Ok(look(self.lock().volume(node)?)?)
+    fn inspect<T>(&self, node: OpenNode, inspect: impl FnOnce(&Volume) -> Result<T, Errno>) -> io::Result<T> {
+        Ok(inspect(self.lock().volume(node)?)?)
     }
 
     /// Applies one effect to the volume of a node.
@@ -27,7 +27,7 @@ impl SimulatedDisk {
         what: impl FnOnce() -> String,
         act: impl FnOnce(&mut Volume, Timestamp) -> Result<T, Errno>,
     ) -> io::Result<T> {
-        let now = self.1.now();
+        let now = self.clock.now();
         let mut state = self.lock();
         let power = state.power.clone();
         Ok(power.effect(what, || {
@@ -120,8 +120,12 @@ impl Disk for SimulatedDisk {
 
     fn write_at(&self, file: &OpenNode, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let at = usize::try_from(offset).map_err(|_| Errno::FBIG)?;
-        let comes_short = self.lock().faults.comes_short && bytes.len() > 1;
-        let count = if comes_short { bytes.len() / 2 } else { bytes.len() };
+        let short_transfers = self.lock().faults.short_transfers && bytes.len() > 1;
+        let count = if short_transfers {
+            bytes.len() / 2
+        } else {
+            bytes.len()
+        };
         let bytes = bytes.get(..count).unwrap_or(bytes).to_vec();
         let what = || format!("write {count} at {offset} to file {}", file.inode);
         self.change(*file, what, |volume, now| {
@@ -139,12 +143,12 @@ impl Disk for SimulatedDisk {
     }
 
     fn read_at(&self, file: &OpenNode, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let comes_short = self.lock().faults.comes_short;
-        self.look(*file, |volume| {
+        let short_transfers = self.lock().faults.short_transfers;
+        self.inspect(*file, |volume| {
             let content = &volume.file(file.inode)?.cached;
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
             let left = content.get(from..).unwrap_or_default();
-            let wanted = if comes_short && buffer.len() > 1 {
+            let wanted = if short_transfers && buffer.len() > 1 {
                 buffer.len() / 2
             } else {
                 buffer.len()
@@ -166,7 +170,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn preallocate(&self, file: &OpenNode, length: u64) -> io::Result<()> {
-        self.look(*file, |volume| volume.check_room(length))
+        self.inspect(*file, |volume| volume.check_room(length))
     }
 
     fn set_modified(&self, file: &OpenNode, modified: Timestamp) -> io::Result<()> {
@@ -271,7 +275,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn may_write(&self, folder: &OpenNode) -> io::Result<()> {
-        self.look(*folder, |volume| {
+        self.inspect(*folder, |volume| {
             if volume.read_only || volume.has_stopped {
                 Err(Errno::ROFS)
             } else {
@@ -285,7 +289,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn file_status(&self, file: &OpenNode) -> io::Result<Status> {
-        self.look(*file, |volume| volume.status(file.inode))
+        self.inspect(*file, |volume| volume.status(file.inode))
     }
 
     fn folder_status(&self, folder: &OpenNode) -> io::Result<Status> {
@@ -293,11 +297,11 @@ impl Disk for SimulatedDisk {
     }
 
     fn status_at(&self, at: &OpenNode, name: &[u8]) -> io::Result<Status> {
-        self.look(*at, |volume| volume.status(volume.child(at.inode, name)?))
+        self.inspect(*at, |volume| volume.status(volume.child(at.inode, name)?))
     }
 
     fn entries(&self, folder: &OpenNode) -> io::Result<FolderEntries> {
-        self.look(*folder, |volume| {
+        self.inspect(*folder, |volume| {
             let entries = volume.folder(folder.inode)?.cached.iter();
             let entries: Vec<_> = entries
                 .map(|(name, inode)| {
@@ -315,7 +319,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn space(&self, folder: &OpenNode) -> io::Result<Space> {
-        self.look(*folder, |volume| {
+        self.inspect(*folder, |volume| {
             let total = volume.capacity.unwrap_or(1 << 40);
             Ok(Space {
                 available: total.saturating_sub(volume.used()),

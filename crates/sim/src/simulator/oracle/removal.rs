@@ -17,7 +17,7 @@ pub(in crate::simulator) struct Removal {
 
 /// The maximum time between the last inspection and the removal request: the longest time that a reply takes
 /// over the slowest link of a scenario.
-const LAST_LOOK: Duration = Duration::from_millis(300);
+const MAX_INSPECTION_AGE: Duration = Duration::from_millis(300);
 
 impl Removal {
     /// Whether the last inspection of the file was the one that gleaner made for this removal.
@@ -25,6 +25,6 @@ impl Removal {
         let (Some(inspected_at), Some(recorded)) = (inspected_at, self.recorded) else {
             return false;
         };
-        inspected_at > recorded && self.sent.saturating_duration_since(inspected_at) <= LAST_LOOK
+        inspected_at > recorded && self.sent.saturating_duration_since(inspected_at) <= MAX_INSPECTION_AGE
     }
 }

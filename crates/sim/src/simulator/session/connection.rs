@@ -103,7 +103,7 @@ impl DeviceConnection {
     }
 
     /// Sends a request, runs it on the device, and waits for the reply.
-    pub(super) async fn ask<T, F>(&self, bytes: usize, work: F) -> Result<T, DeviceFailure>
+    pub(super) async fn request<T, F>(&self, bytes: usize, work: F) -> Result<T, DeviceFailure>
     where
         F: Future<Output = Result<T, DeviceFailure>> + Send + 'static,
         T: Send + 'static,

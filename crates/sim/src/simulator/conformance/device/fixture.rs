@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::simulator::conformance::{message, path, same};
 
 /// How often a check inspects a file that is about to be closed.
-pub(super) const MAX_LOOKS: usize = 100;
+pub(super) const MAX_INSPECTIONS: usize = 100;
 
 /// A device with an empty source, and a session with it.
 pub trait DeviceFixture {
@@ -28,11 +28,11 @@ pub trait DeviceFixture {
     /// Writes a file as a camera does and creates its parent folders. An existing file is rewritten in place.
     fn write(&self, path: &str, bytes: &[u8]);
 
-    /// Holds a file open for writing until [`DeviceFixture::let_go`].
+    /// Holds a file open for writing until [`DeviceFixture::close_held`].
     fn hold(&self, path: &str);
 
     /// Closes every held file.
-    fn let_go(&self);
+    fn close_held(&self);
 
     /// The content of a file; `None` if the file is missing.
     fn read(&self, path: &str) -> Option<Vec<u8>>;
@@ -94,7 +94,7 @@ pub(super) async fn inspect<P: DeviceFixture>(
     found.into_iter().next().ok_or_else(|| "no answer".to_owned())
 }
 
-pub(super) async fn look<P: DeviceFixture>(fixture: &P, name: &str) -> Result<Inspection, String> {
+pub(super) async fn inspection<P: DeviceFixture>(fixture: &P, name: &str) -> Result<Inspection, String> {
     inspect(fixture, name).await?.map_err(message)
 }
 

@@ -2,7 +2,7 @@
 
 use engine::ports::{EntryKind, FileFaultKind, Openness, WriterCheck};
 
-use super::fixture::{DeviceFixture, MAX_LOOKS, inspect, look, rename, step, survey};
+use super::fixture::{DeviceFixture, MAX_INSPECTIONS, inspect, inspection, rename, step, survey};
 use crate::simulator::conformance::{Checked, ensure, same};
 
 pub(super) async fn a_rename_moves_a_file_and_makes_its_folders<P: DeviceFixture>(fixture: &P) -> Checked {
@@ -22,10 +22,10 @@ pub(super) async fn a_rename_moves_a_file_and_makes_its_folders<P: DeviceFixture
 
 pub(super) async fn a_rename_changes_only_the_ctime_of_an_identity<P: DeviceFixture>(fixture: &P) -> Checked {
     fixture.write("a", b"first");
-    let before = look(fixture, "a").await?.identity;
+    let before = inspection(fixture, "a").await?.identity;
     fixture.wait().await;
     rename(fixture, &[step("a", "x/a")?]).await?;
-    let after = look(fixture, "x/a").await?.identity;
+    let after = inspection(fixture, "x/a").await?.identity;
     ensure(before.is_renamed(&after), || {
         format!("{before:?} became {after:?}")
     })?;
@@ -35,15 +35,15 @@ pub(super) async fn a_rename_changes_only_the_ctime_of_an_identity<P: DeviceFixt
 
 pub(super) async fn every_write_changes_the_identity<P: DeviceFixture>(fixture: &P) -> Checked {
     fixture.write("a", b"first");
-    let before = look(fixture, "a").await?.identity;
+    let before = inspection(fixture, "a").await?.identity;
     same(
         "identity of what nobody wrote to",
-        &look(fixture, "a").await?.identity,
+        &inspection(fixture, "a").await?.identity,
         &before,
     )?;
     fixture.wait().await;
     fixture.write("a", b"other");
-    ensure(look(fixture, "a").await?.identity != before, || {
+    ensure(inspection(fixture, "a").await?.identity != before, || {
         "a write of the same size does not show".to_owned()
     })
 }
@@ -63,11 +63,15 @@ pub(super) async fn a_file_held_open_is_reported_open<P: DeviceFixture>(fixture:
     };
     becomes(fixture, "a", shut).await?;
     fixture.hold("a");
-    same("while it is held", &look(fixture, "a").await?.openness, &open)?;
+    same(
+        "while it is held",
+        &inspection(fixture, "a").await?.openness,
+        &open,
+    )?;
     becomes(fixture, "b", shut).await?;
     let entries = survey(fixture).await?;
-    let told_open = entries.get(b"a".as_slice()).map(|entry| entry.openness);
-    same("in a survey", &told_open, &Some(listed))?;
+    let listed_open = entries.get(b"a".as_slice()).map(|entry| entry.openness);
+    same("in a survey", &listed_open, &Some(listed))?;
     let moved = rename(fixture, &[step("a", "x/a")?]).await?;
     let name = if check == Some(WriterCheck::Leases) {
         same("a rename of it", &moved, &vec![Some(FileFaultKind::Open)])?;
@@ -78,21 +82,21 @@ pub(super) async fn a_file_held_open_is_reported_open<P: DeviceFixture>(fixture:
     };
     same(
         "after it was to be renamed",
-        &look(fixture, name).await?.openness,
+        &inspection(fixture, name).await?.openness,
         &open,
     )?;
-    fixture.let_go();
+    fixture.close_held();
     becomes(fixture, name, shut).await
 }
 
 /// Waits until the file has this openness. A process that has just started may briefly hold a file that its
 /// parent had open.
 pub(super) async fn becomes<P: DeviceFixture>(fixture: &P, name: &str, expected: Openness) -> Checked {
-    for _ in 0..MAX_LOOKS {
-        if look(fixture, name).await?.openness == expected {
+    for _ in 0..MAX_INSPECTIONS {
+        if inspection(fixture, name).await?.openness == expected {
             return Ok(());
         }
         fixture.wait().await;
     }
-    same(name, &look(fixture, name).await?.openness, &expected)
+    same(name, &inspection(fixture, name).await?.openness, &expected)
 }

@@ -62,10 +62,10 @@ pub(super) async fn record_sightings(
     files: &[(&str, u64)],
     seconds: i64,
 ) -> Result<Vec<Timestamp>, String> {
-    sighted_among(ledger, folder, files, Unseen::Forget, seconds).await
+    record_sightings_among(ledger, folder, files, Unseen::Forget, seconds).await
 }
 
-pub(super) async fn sighted_among(
+pub(super) async fn record_sightings_among(
     ledger: &impl Ledger,
     folder: &str,
     files: &[(&str, u64)],

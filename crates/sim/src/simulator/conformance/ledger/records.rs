@@ -118,8 +118,8 @@ pub(super) async fn only_stored_files_with_a_batch_are_withdrawn_rows<P: LedgerF
     ledger.set_states(settled, at(1)).await.map_err(message)?;
     let (bee, photos) = (device("bee")?, source("/photos")?);
     let withdrawn = ledger.withdrawn_rows(&bee, &photos).await.map_err(message)?;
-    let told_rows: Vec<RowId> = withdrawn.iter().map(|row| row.row).collect();
-    same("withdrawn rows", &told_rows, &vec![*second])?;
+    let rows_found: Vec<RowId> = withdrawn.iter().map(|row| row.row).collect();
+    same("withdrawn rows", &rows_found, &vec![*second])?;
     let asked = [path("a")?, path("in fixture")?];
     let states = ledger.known_files(&bee, &photos, &asked).await.map_err(message)?;
     let states: Vec<FileState> = states.into_iter().flatten().map(|known| known.state).collect();

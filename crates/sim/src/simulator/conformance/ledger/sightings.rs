@@ -2,7 +2,7 @@
 
 use engine::ports::Unseen;
 
-use super::fixture::{LedgerFixture, at, record_sightings, sighted_among};
+use super::fixture::{LedgerFixture, at, record_sightings, record_sightings_among};
 use crate::simulator::conformance::{Checked, same};
 
 pub(super) async fn a_sighting_dates_from_when_its_identity_was_first_seen<P: LedgerFixture>(
@@ -47,7 +47,7 @@ pub(super) async fn unrepeated_sightings_are_kept_after_a_cut_listing<P: LedgerF
 ) -> Checked {
     let ledger = fixture.open();
     record_sightings(&ledger, "/photos", &[("a", 1), ("b", 1)], 0).await?;
-    let found = sighted_among(&ledger, "/photos", &[("b", 2), ("c", 1)], Unseen::Retain, 1).await?;
+    let found = record_sightings_among(&ledger, "/photos", &[("b", 2), ("c", 1)], Unseen::Retain, 1).await?;
     same("a changed one and a new one", &found, &vec![at(1), at(1)])?;
     let found = record_sightings(&ledger, "/photos", &[("a", 1), ("b", 2), ("c", 1)], 2).await?;
     same("all of them", &found, &vec![at(0), at(1), at(1)])
