@@ -38,7 +38,7 @@ enum Fault {
     StoreReadOnly,
     StoreUnmounted,
     OtherStoreMounted,
-    DiskSpoilsFlush,
+    DiskCorruptsFlush,
     DiskFailsFlush,
     DiskStopsAtFolderFlush,
     LedgerFails,
@@ -63,7 +63,7 @@ const ALL: [Fault; 22] = [
     Fault::StoreReadOnly,
     Fault::StoreUnmounted,
     Fault::OtherStoreMounted,
-    Fault::DiskSpoilsFlush,
+    Fault::DiskCorruptsFlush,
     Fault::DiskFailsFlush,
     Fault::DiskStopsAtFolderFlush,
     Fault::LedgerFails,
@@ -237,7 +237,7 @@ impl Injector {
                 drop(make_store(&disk, &self.world.clock));
                 later(duration, move || disk.mount_store());
             }
-            Fault::DiskSpoilsFlush => disk.set_faults(DiskFaults {
+            Fault::DiskCorruptsFlush => disk.set_faults(DiskFaults {
                 corrupts_next_flush: true,
                 ..DiskFaults::default()
             }),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Not for secrets.
+/// `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Not for
+/// secrets.
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 

@@ -184,11 +184,11 @@ impl Session for SimulatedSession {
             }
             let done = moves.iter().zip(&renamed).filter(|(_, renamed)| renamed.is_ok());
             let paths: Vec<RelativePath> = done.map(|(step, _)| step.to.clone()).collect();
-            let mut looks = connection.inspect(&paths).await?.into_iter();
+            let mut inspections = connection.inspect(&paths).await?.into_iter();
             let missing = || Err(fault(FileFaultKind::Missing));
-            let with_look =
-                |renamed: Result<(), FileFault>| renamed.map(|()| looks.next().unwrap_or_else(missing));
-            Ok(renamed.into_iter().map(with_look).collect())
+            let with_inspection =
+                |renamed: Result<(), FileFault>| renamed.map(|()| inspections.next().unwrap_or_else(missing));
+            Ok(renamed.into_iter().map(with_inspection).collect())
         };
         self.connection.request(256, work).await
     }

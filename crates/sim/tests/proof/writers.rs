@@ -110,13 +110,13 @@ fn data_written_to_a_withdrawn_file_before_the_last_inspection_is_kept() {
             };
             (moments, too_late) = (moments + 1, too_late + excused);
         }
-        println!("{kind:?}: {moments} moments, {too_late} after the last look");
+        println!("{kind:?}: {moments} moments, {too_late} after the last inspection");
         assert!(moments > 20, "{kind:?}: released after {moments} ms");
         // Of the 8 ms round trip: the half in which the reply travels, and the half in which the next request
         // travels.
         assert!(
             (1..=12).contains(&too_late),
-            "{kind:?}: {too_late} moments after the last look"
+            "{kind:?}: {too_late} moments after the last inspection"
         );
     }
 }

@@ -46,8 +46,8 @@ async fn an_offline_device_is_refused_by_the_jump_host() {
     let ran = testbed.ssh(&["bee1", "true"]).await;
     assert_eq!(ran.status.code(), Some(255));
     // sshd's own text.
-    let said = "open failed: connect failed: Connection refused";
-    assert!(stderr(&ran).contains(said), "{}", stderr(&ran));
+    let text = "open failed: connect failed: Connection refused";
+    assert!(stderr(&ran).contains(text), "{}", stderr(&ran));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,8 +77,8 @@ async fn the_jump_host_forwards_only_permitted_ports_and_has_no_shell() {
     let own = format!("127.0.0.1:{}", testbed.jump.port());
     let ran = testbed.ssh(&["-W", &own, "jump"]).await;
     assert_eq!(ran.status.code(), Some(255));
-    let said = stderr(&ran).to_lowercase();
-    assert!(said.contains("administratively prohibited"), "{said}");
+    let text = stderr(&ran).to_lowercase();
+    assert!(text.contains("administratively prohibited"), "{text}");
 
     let elsewhere = format!("example.org:{}", testbed.devices[0].port());
     let ran = testbed.ssh(&["-W", &elsewhere, "jump"]).await;

@@ -16,11 +16,11 @@ use crate::testbed::{Testbed, noise, output, stderr, stdout, until, until_async}
 async fn a_command_runs_with_its_input_outputs_and_exit_status() {
     let testbed = Testbed::of_one(Behaviour::Normal, Service::Shell).await;
     let mut client = testbed.client("ssh");
-    client.args(["bee1", "cat; echo done; echo alas >&2; exit 7"]);
+    client.args(["bee1", "cat; echo done; echo error >&2; exit 7"]);
     let ran = output(&mut client, b"given\n").await;
     assert_eq!(ran.status.code(), Some(7), "{}", stderr(&ran));
     assert_eq!(stdout(&ran), "given\ndone\n");
-    assert_eq!(stderr(&ran), "alas\n");
+    assert_eq!(stderr(&ran), "error\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,15 +46,15 @@ async fn a_command_is_killed_with_all_it_started_when_its_client_goes() {
     let mut reader = tokio::net::unix::pipe::OpenOptions::new()
         .open_receiver(&fifo)
         .unwrap();
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     until_async("the grandchild speaks", async || {
-        reader.read_buf(&mut said).await.unwrap();
-        said == b"started\n"
+        reader.read_buf(&mut received).await.unwrap();
+        received == b"started\n"
     })
     .await;
     child.kill().await.unwrap();
     until_async("the grandchild ends", async || {
-        reader.read_buf(&mut said).await.unwrap() == 0
+        reader.read_buf(&mut received).await.unwrap() == 0
     })
     .await;
 }

@@ -42,7 +42,7 @@ fn open<D: Disk>(fixture: &DiskFixture<D>) -> Result<D::Folder, String> {
 
 fn refused<T>(what: &str, result: io::Result<T>, allowed: &[Errno]) -> Checked {
     match result {
-        Ok(_) => Err(format!("{what} was done")),
+        Ok(_) => Err(format!("{what} succeeded")),
         Err(error) => {
             let errno = Errno::from_io_error(&error);
             ensure(errno.is_some_and(|errno| allowed.contains(&errno)), || {
@@ -85,7 +85,7 @@ async fn written_bytes_are_read_back_to_the_end<D: Disk>(fixture: &DiskFixture<D
     same("bytes after a flush", &read(disk, &file)?, &bytes)?;
     disk.truncate(&file, 10).map_err(message)?;
     same(
-        "bytes after a cut",
+        "bytes after a truncation",
         &read(disk, &file)?,
         &bytes.get(..10).unwrap_or_default().to_vec(),
     )?;
@@ -99,7 +99,7 @@ async fn written_bytes_are_read_back_to_the_end<D: Disk>(fixture: &DiskFixture<D
         })
         .map_err(message)?;
     same(
-        "size after room was reserved",
+        "size after a preallocation",
         &disk.file_status(&file).map_err(message)?.size,
         &10,
     )?;
@@ -113,12 +113,12 @@ async fn a_file_is_created_only_under_a_free_name<D: Disk>(fixture: &DiskFixture
     disk.make_folder(&root, b"folder").map_err(message)?;
     for name in [&b"a"[..], b"folder"] {
         refused(
-            "to make a file that is there",
+            "creating an existing file",
             disk.create_file(&root, name),
             &[Errno::EXIST],
         )?;
         refused(
-            "to make a folder that is there",
+            "creating an existing folder",
             disk.make_folder(&root, name),
             &[Errno::EXIST],
         )?;
@@ -153,12 +153,12 @@ async fn a_link_never_replaces_and_names_the_same_file<D: Disk>(fixture: &DiskFi
     };
     same("identity", &identity(b"c")?, &identity(b"a")?)?;
     ensure(identity(b"b")? != identity(b"a")?, || {
-        "two files are one".to_owned()
+        "two files have one identity".to_owned()
     })?;
     disk.remove_file(&root, b"a").map_err(message)?;
     let file = disk.open_file(&root, b"c", Access::Read).map_err(message)?;
     same(
-        "what the other name stands for",
+        "content under the other name",
         &read(disk, &file)?,
         &b"first".to_vec(),
     )
@@ -214,16 +214,16 @@ async fn paths_pass_through_folders_only_and_never_escape<D: Disk>(fixture: &Dis
 async fn a_missing_name_is_reported_as_missing<D: Disk>(fixture: &DiskFixture<D>) -> Checked {
     let (disk, root) = (&*fixture.disk, open(fixture)?);
     let missing = &[Errno::NOENT];
-    refused("to open a folder", disk.open_folder(&root, b"x"), missing)?;
+    refused("opening a folder", disk.open_folder(&root, b"x"), missing)?;
     refused(
-        "to open a file",
+        "opening a file",
         disk.open_file(&root, b"x", Access::Read).map(drop),
         missing,
     )?;
-    refused("to look at a name", disk.status_at(&root, b"x"), missing)?;
-    refused("to remove a name", disk.remove_file(&root, b"x"), missing)?;
+    refused("the status of a name", disk.status_at(&root, b"x"), missing)?;
+    refused("removing a name", disk.remove_file(&root, b"x"), missing)?;
     refused(
-        "to open a root",
+        "opening a root",
         disk.open_root(Path::new("/no/such/folder")).map(drop),
         missing,
     )
@@ -259,9 +259,7 @@ async fn set_times_are_kept_and_changes_show<D: Disk>(fixture: &DiskFixture<D>) 
     disk.set_modified(&file, modified).map_err(message)?;
     let status = disk.file_status(&file).map_err(message)?;
     same("modified", &status.modified, &modified)?;
-    ensure(status.changed > modified, || {
-        "the time of the last change can be set".to_owned()
-    })?;
+    ensure(status.changed > modified, || "the ctime can be set".to_owned())?;
     same(
         "by its name",
         &disk.status_at(&root, b"a").map_err(message)?,

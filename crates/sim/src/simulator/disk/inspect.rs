@@ -1,4 +1,5 @@
-//! What the checkers read from the disk. They cause no effects that count.
+//! What the checkers read from the disk, and how something other than gleaner changes the store. Neither counts
+//! as an effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -39,7 +39,7 @@ impl DeviceConnection {
         }
         let open = self.on_device(|state| state.open_files()).await;
         sleep(STEP).await;
-        let look = |state: &mut DeviceState| {
+        let inspect_all = |state: &mut DeviceState| {
             let mut inspect = |path: &RelativePath| {
                 if let Some(kind) = state.faults.refuses_inspection(path) {
                     return Err(fault(kind));
@@ -56,6 +56,6 @@ impl DeviceConnection {
             };
             paths.iter().map(&mut inspect).collect()
         };
-        Ok(self.on_device(look).await)
+        Ok(self.on_device(inspect_all).await)
     }
 }

@@ -37,14 +37,14 @@ pub(super) async fn every_write_changes_the_identity<P: DeviceFixture>(fixture: 
     fixture.write("a", b"first");
     let before = inspection(fixture, "a").await?.identity;
     same(
-        "identity of what nobody wrote to",
+        "identity of an unwritten file",
         &inspection(fixture, "a").await?.identity,
         &before,
     )?;
     fixture.wait().await;
     fixture.write("a", b"other");
     ensure(inspection(fixture, "a").await?.identity != before, || {
-        "a write of the same size does not show".to_owned()
+        "a write of the same size does not change the identity".to_owned()
     })
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn a_file_held_open_is_reported_open<P: DeviceFixture>(fixture:
         Some(WriterCheck::Leases) => (Openness::Closed, Openness::Open, Openness::Unasked),
         Some(WriterCheck::Scan) => (Openness::Closed, Openness::Open, Openness::Open),
         Some(WriterCheck::Blind) => (Openness::Unknown, Openness::Unknown, Openness::Unknown),
-        None => return Err("the device does not say how it proves that nobody writes".to_owned()),
+        None => return Err("the device does not report its writer check".to_owned()),
     };
     becomes(fixture, "a", shut).await?;
     fixture.hold("a");
@@ -81,7 +81,7 @@ pub(super) async fn a_file_held_open_is_reported_open<P: DeviceFixture>(fixture:
         "x/a"
     };
     same(
-        "after it was to be renamed",
+        "after the rename",
         &inspection(fixture, name).await?.openness,
         &open,
     )?;

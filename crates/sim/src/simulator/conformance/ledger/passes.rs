@@ -101,7 +101,7 @@ pub(super) async fn the_last_reported_clock_is_kept<P: LedgerFixture>(fixture: &
     ensure(first != second, || "two passes have one row".to_owned())?;
     ledger.finish_pass(end(second, None)?).await.map_err(message)?;
     same(
-        "after a pass that told none",
+        "after a pass without a clock",
         &ledger.last_clock(&device("bee")?).await.map_err(message)?,
         &Some(clock),
     )?;
@@ -110,7 +110,7 @@ pub(super) async fn the_last_reported_clock_is_kept<P: LedgerFixture>(fixture: &
         at: at(1),
     };
     same(
-        "compression after a pass that found nothing out",
+        "compression after a pass without a finding",
         &ledger.last_compression(&device("bee")?).await.map_err(message)?,
         &Some(found),
     )?;
@@ -128,7 +128,7 @@ pub(super) async fn the_last_reported_clock_is_kept<P: LedgerFixture>(fixture: &
         &None,
     )?;
     same(
-        "of another device",
+        "clock of another device",
         &ledger.last_clock(&device("wasp")?).await.map_err(message)?,
         &None,
     )

@@ -11,8 +11,8 @@ pub(super) async fn suspects_keep_their_count_and_their_order<P: LedgerFixture>(
     let (bee, photos) = (device("bee")?, source("/photos")?);
     let paths = |names: &[&str]| names.iter().map(path).collect::<Result<Vec<_>, _>>();
     same("before any", &suspects(&ledger, "/photos").await?, &vec![])?;
-    let nobody = ledger.clear_suspects(&bee, &photos, paths(&["a"])?);
-    nobody.await.map_err(message)?;
+    let nothing_to_clear = ledger.clear_suspects(&bee, &photos, paths(&["a"])?);
+    nothing_to_clear.await.map_err(message)?;
     for (of, names) in [
         ("/photos", ["a", "b"]),
         ("/films", ["x", "y"]),
@@ -46,7 +46,7 @@ pub(super) async fn suspects_keep_their_count_and_their_order<P: LedgerFixture>(
     let newest = films_now.iter().map(|(_, suspicion)| suspicion.noted).max();
     let last = photos_now.last().map(|(_, suspicion)| suspicion.noted);
     ensure(last > newest, || {
-        "the order says nothing over several sources".to_owned()
+        "the order does not hold across sources".to_owned()
     })?;
 
     let many: Result<Vec<_>, _> = (0..MAX_SUSPECTS)
