@@ -114,7 +114,7 @@ impl Link {
     }
 
     /// Carries bytes one way, on a connection of this generation.
-    pub(super) async fn carry(&self, generation: u64, bytes: u64, is_answer: bool) -> Delivery {
+    pub(super) async fn carry(&self, generation: u64, bytes: u64, is_reply: bool) -> Delivery {
         let wait = {
             let state = self.lock();
             let sending = state
@@ -135,7 +135,7 @@ impl Link {
         match state.condition {
             _ if state.generation != generation => Delivery::Cut,
             Condition::BlackHole => Delivery::Vanished,
-            Condition::HalfOpen | Condition::Silent if is_answer => Delivery::Vanished,
+            Condition::HalfOpen | Condition::Silent if is_reply => Delivery::Vanished,
             _ => Delivery::Arrived,
         }
     }

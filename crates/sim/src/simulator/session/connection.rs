@@ -80,8 +80,8 @@ impl DeviceConnection {
         self.arrivals.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) async fn carry(&self, bytes: u64, is_answer: bool) -> Delivery {
-        let delivery = self.endpoint.link.carry(self.generation, bytes, is_answer).await;
+    pub(super) async fn carry(&self, bytes: u64, is_reply: bool) -> Delivery {
+        let delivery = self.endpoint.link.carry(self.generation, bytes, is_reply).await;
         if delivery == Delivery::Arrived {
             self.note_arrival();
         }
