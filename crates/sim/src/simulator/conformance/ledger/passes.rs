@@ -7,6 +7,8 @@ use engine::ports::{
     PassOutcome, RowId,
 };
 
+use model::Amount;
+
 use super::fixture::{LedgerFixture, at, begin, device, source};
 use crate::simulator::conformance::{Checked, ensure, message, same};
 
@@ -29,8 +31,8 @@ pub(super) fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, S
         device: device("bee")?,
         at: at(5),
         outcome: PassOutcome::Well,
-        released: (0, 0),
-        stored: (0, 0),
+        released: Amount::ZERO,
+        stored: Amount::ZERO,
         took: Duration::from_secs(1),
         report,
         remaining: None,
