@@ -26,7 +26,7 @@ use super::rng::Rng;
 use super::timing::SweepTiming;
 use super::trace::Trace;
 use super::world::{SETTLE, SETTLE_BLIND, World};
-use draw::{draw_plan, draw_unreachable};
+use draw::{draw_config, draw_unreachable};
 
 /// The result of a seed.
 #[derive(Debug)]
@@ -64,9 +64,9 @@ pub fn run(seed: u64, lines: usize) -> std::io::Result<Outcome> {
 
 async fn run_scenario(seed: u64, lines: usize) -> Outcome {
     let mut rng = Rng::new(seed);
-    let plan = draw_plan(&mut rng, seed);
+    let config = draw_config(&mut rng, seed);
     let trace = Trace::with_limit(lines);
-    trace.log(&format!("seed {seed}: {plan:?}"));
+    trace.log(&format!("seed {seed}: {config:?}"));
     let mut outcome = Outcome {
         seed,
         breaches: vec!["the store could not be made".to_owned()],
@@ -77,7 +77,7 @@ async fn run_scenario(seed: u64, lines: usize) -> Outcome {
         fingerprint: 0,
         lines: Vec::new(),
     };
-    let Some(world) = World::new(&plan) else {
+    let Some(world) = World::new(&config) else {
         return outcome;
     };
     let injector = Injector::new(world.clone(), trace.clone());
@@ -87,7 +87,7 @@ async fn run_scenario(seed: u64, lines: usize) -> Outcome {
         trace: trace.clone(),
         snapshots: Vec::new(),
         passes: 0,
-        unreachable: draw_unreachable(&mut rng, &plan),
+        unreachable: draw_unreachable(&mut rng, &config),
     };
     scenario.run_with_faults(&mut rng).await;
     scenario.run_without_faults().await;

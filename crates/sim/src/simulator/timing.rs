@@ -53,9 +53,9 @@ impl SweepTiming {
         Some(ended - self.began)
     }
 
-    /// The latest end of a healthy device's pass, after the start of the sweep: its own time, and its share of
-    /// the others' working and connecting time. A device that is still connecting occupies no working slot, and
-    /// a pass that works too long gives its slot up.
+    /// The latest end of a healthy device's pass, after the start of the sweep: its own time, and its share
+    /// of the others' working and connecting time. A device that is still connecting occupies no working
+    /// slot, and a pass that works too long gives its slot up.
     pub fn latest_end(&self, device: &str) -> Duration {
         let timing = self.lock();
         let others = || {

@@ -95,21 +95,21 @@ pub struct HeldFile {
 
 impl World {
     /// Makes a world without recordings. `None` if the store could not be made.
-    pub fn new(plan: &WorldConfig) -> Option<Self> {
+    pub fn new(config: &WorldConfig) -> Option<Self> {
         let clock = SimulatedClock::new();
-        let disk = SimulatedDisk::new(clock.clone(), plan.seed);
-        disk.set_store_has_links(plan.has_links);
-        disk.set_store_is_divided(plan.is_divided);
+        let disk = SimulatedDisk::new(clock.clone(), config.seed);
+        disk.set_store_has_links(config.has_links);
+        disk.set_store_is_divided(config.is_divided);
         let store = make_store(&disk, &clock).ok()?;
-        let oracle = Oracle::new(plan.naming);
-        let fleet: Vec<Device> = plan
+        let oracle = Oracle::new(config.naming);
+        let fleet: Vec<Device> = config
             .kinds
             .iter()
             .map(|kind| Device::new(*kind, clock.clone()))
             .collect();
         let links: Vec<Link> = fleet
             .iter()
-            .map(|_| Link::new(plan.round_trip, plan.bytes_per_second))
+            .map(|_| Link::new(config.round_trip, config.bytes_per_second))
             .collect();
         let endpoints: BTreeMap<String, Endpoint> = fleet
             .iter()
@@ -125,9 +125,9 @@ impl World {
             })
             .collect();
         let rules = (0..fleet.len())
-            .filter_map(|number| rules(number, plan.naming))
+            .filter_map(|number| rules(number, config.naming))
             .collect::<Vec<_>>();
-        let collectors = (0..plan.collectors).filter_map(|number| {
+        let collectors = (0..config.collectors).filter_map(|number| {
             Some(Collector {
                 ledger: ModelLedger::new(LedgerId::new(format!("ledger{number}"))?),
                 disk: disk.clone(),
@@ -137,8 +137,8 @@ impl World {
                 rules: rules.clone(),
                 oracle: oracle.clone(),
                 min_free: 0,
-                bounds: plan.bounds,
-                stops_with_connection: plan.stops_with_connection,
+                bounds: config.bounds,
+                stops_with_connection: config.stops_with_connection,
             })
         });
         let collectors = collectors.collect();

@@ -13,11 +13,11 @@ use crate::{assert_swept, simulate};
 fn setting_the_clock_does_not_age_files_between_two_surveys() {
     for hours in [-2, 2] {
         simulate(async {
-            let plan = WorldConfig {
+            let config = WorldConfig {
                 kinds: vec![Kind::SftpOnly],
                 ..WorldConfig::default()
             };
-            let world = World::new(&plan).unwrap();
+            let world = World::new(&config).unwrap();
             let power = Power::default();
             world.next_process(&power);
             world.record(0, "photo", b"some bytes, and perhaps more to come");

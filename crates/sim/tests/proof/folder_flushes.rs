@@ -21,11 +21,11 @@ async fn sweep(world: &World) {
 /// Returns `false` if the pass flushes fewer folders.
 async fn run(has_links: bool, before: u64, loss: CrashLoss) -> bool {
     let context = format!("links: {has_links}, folder flush {before} fails, {loss:?} forgotten");
-    let plan = WorldConfig {
+    let config = WorldConfig {
         has_links,
         ..WorldConfig::default()
     };
-    let world = World::new(&plan).unwrap();
+    let world = World::new(&config).unwrap();
     for (path, size) in [("a", 700), ("day/empty", 0), ("day/hour/large", 10_000)] {
         world.record(0, path, &Rng::new(1).bytes(size));
     }

@@ -19,7 +19,7 @@ use crate::{assert_swept, simulate};
 #[derive(Clone)]
 struct Case {
     name: &'static str,
-    plan: WorldConfig,
+    config: WorldConfig,
     /// The files of an earlier sweep without faults: device, path, size in bytes.
     before: &'static [(usize, &'static str, usize)],
     /// The files of this pass: device, path, size in bytes.
@@ -43,7 +43,7 @@ fn store(has_links: bool, is_divided: bool) -> WorldConfig {
 fn cases() -> Vec<Case> {
     let plain = Case {
         name: "small, empty and large files",
-        plan: WorldConfig::default(),
+        config: WorldConfig::default(),
         before: &[],
         files: SIZES,
         sweeps: 1,
@@ -51,7 +51,7 @@ fn cases() -> Vec<Case> {
     };
     let lesser = |name, kind, sweeps, minutes| Case {
         name,
-        plan: WorldConfig {
+        config: WorldConfig {
             kinds: vec![kind],
             ..WorldConfig::default()
         },
@@ -59,9 +59,9 @@ fn cases() -> Vec<Case> {
         between: Duration::from_mins(minutes),
         ..plain.clone()
     };
-    let on_store = |name, plan| Case {
+    let on_store = |name, config| Case {
         name,
-        plan,
+        config,
         ..plain.clone()
     };
     vec![
@@ -88,7 +88,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "two devices with the same names",
-            plan: WorldConfig {
+            config: WorldConfig {
                 kinds: vec![Kind::Full, Kind::NoPerl],
                 naming: Naming::Together,
                 ..WorldConfig::default()
@@ -111,11 +111,11 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     async fn world(&self, stops_with_connection: bool) -> World {
-        let plan = WorldConfig {
+        let config = WorldConfig {
             stops_with_connection,
-            ..self.plan.clone()
+            ..self.config.clone()
         };
-        let world = World::new(&plan).unwrap();
+        let world = World::new(&config).unwrap();
         record(&world, self.before);
         sleep(Duration::from_hours(1)).await;
         if !self.before.is_empty() {
@@ -287,7 +287,7 @@ fn a_pass_cut_twice_loses_nothing() {
     let mut rng = Rng::new(2);
     let mut cuts = 0;
     let all = cases();
-    let resumed = |case: &&Case| case.plan.kinds == [Kind::NoPerl] || !case.plan.has_links;
+    let resumed = |case: &&Case| case.config.kinds == [Kind::NoPerl] || !case.config.has_links;
     for case in all.iter().filter(resumed) {
         for after in 1.. {
             let mut continues = false;

@@ -17,12 +17,12 @@ use crate::simulate;
 
 /// A fleet of this size, with one settled file on each device.
 async fn fleet(devices: usize, parallel: usize) -> World {
-    let plan = WorldConfig {
+    let config = WorldConfig {
         kinds: vec![Kind::Full; devices],
         bounds: Bounds::with_parallel(parallel),
         ..WorldConfig::default()
     };
-    let world = World::new(&plan).unwrap();
+    let world = World::new(&config).unwrap();
     for number in 0..devices {
         world.record(number, "photo", &Rng::new(1).bytes(20_000));
     }

@@ -14,11 +14,11 @@ use crate::{assert_swept, simulate};
 /// Whether a file was removed while it was held open, starting this long after it was withdrawn. `None` if it
 /// was no longer withdrawn.
 async fn held(kind: Kind, delay: Duration) -> Option<bool> {
-    let plan = WorldConfig {
+    let config = WorldConfig {
         kinds: vec![kind],
         ..WorldConfig::default()
     };
-    let world = World::new(&plan).unwrap();
+    let world = World::new(&config).unwrap();
     let power = Power::default();
     world.next_process(&power);
     world.record(0, "day/large", &Rng::new(1).bytes(9000));
@@ -60,11 +60,11 @@ fn a_withdrawn_file_held_open_is_never_released() {
 /// The number of excused losses after a write this long after the withdrawal. `None` if the file was no
 /// longer withdrawn.
 async fn written(kind: Kind, delay: Duration) -> Option<u64> {
-    let plan = WorldConfig {
+    let config = WorldConfig {
         kinds: vec![kind],
         ..WorldConfig::default()
     };
-    let world = World::new(&plan).unwrap();
+    let world = World::new(&config).unwrap();
     let power = Power::default();
     world.next_process(&power);
     world.record(0, "day/large", &Rng::new(1).bytes(9000));

@@ -1,5 +1,5 @@
-//! What the checkers read from the disk, and how something other than gleaner changes the store. Neither counts
-//! as an effect.
+//! What the checkers read from the disk, and how something other than gleaner changes the store. Neither
+//! counts as an effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 

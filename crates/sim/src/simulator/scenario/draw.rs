@@ -13,7 +13,7 @@ use crate::simulator::rng::Rng;
 use crate::simulator::world::WorldConfig;
 
 /// Draws a world.
-pub(super) fn draw_plan(rng: &mut Rng, seed: u64) -> WorldConfig {
+pub(super) fn draw_config(rng: &mut Rng, seed: u64) -> WorldConfig {
     let is_crowded = rng.one_in(4);
     let devices = rng.below(if is_crowded { 8 } else { 4 }) + 1;
     WorldConfig {
@@ -52,12 +52,12 @@ fn plans(rng: &mut Rng) -> PlanBytes {
 }
 
 /// Draws the devices that are unreachable while faults last, and how: up to half of them, in some scenarios.
-pub(super) fn draw_unreachable(rng: &mut Rng, plan: &WorldConfig) -> Vec<(usize, Condition)> {
+pub(super) fn draw_unreachable(rng: &mut Rng, config: &WorldConfig) -> Vec<(usize, Condition)> {
     if !rng.one_in(3) {
         return Vec::new();
     }
     let ways = [Condition::BlackHole, Condition::Silent, Condition::Refusing];
-    let number = rng.index(plan.kinds.len() / 2 + 1);
-    let gone = (0..number).filter_map(|_| Some((rng.index(plan.kinds.len()), *rng.choose(&ways)?)));
+    let number = rng.index(config.kinds.len() / 2 + 1);
+    let gone = (0..number).filter_map(|_| Some((rng.index(config.kinds.len()), *rng.choose(&ways)?)));
     gone.collect()
 }
