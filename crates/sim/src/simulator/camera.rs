@@ -175,7 +175,7 @@ impl Camera {
             let clock_jumped = device.clock_jumped;
             match device.close(inode) {
                 Some(bytes) if time != last && clock_jumped => {
-                    self.oracle.record_content(self.number, &name, &bytes)
+                    self.oracle.record_content(self.number, &name, &bytes);
                 }
                 Some(bytes) if time == last => self.oracle.record_finished(self.number, &name, &bytes),
                 _ => {}
