@@ -302,7 +302,7 @@ mod tests {
         let outcome = |fault: &str, is_caught: bool| Graded {
             fault: fault.to_owned(),
             caught: is_caught.then(|| Caught {
-                by: "stories",
+                by: "scenarios",
                 message: "promise 1".to_owned(),
             }),
             took: Duration::ZERO,

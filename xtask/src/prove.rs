@@ -58,7 +58,7 @@ fn simulator(workspace: &Workspace) -> Result<String> {
     simulator_figure(&output)
 }
 
-/// `900 stories, 42,000 passes` of the line with the totals.
+/// `900 scenarios, 42,000 passes` of the line with the totals.
 fn simulator_figure(output: &str) -> Result<String> {
     let totals = output.lines().find(|line| line.contains(" 0 lost, "));
     let totals = totals.context("the simulator printed no totals")?;
@@ -72,8 +72,11 @@ mod tests {
 
     #[test]
     fn the_simulators_figure_comes_from_its_totals() {
-        let output = "first seed: 7\n9 stories, 400 passes, 31 faults, 7 effects, 5 recordings (0 forgotten), 0 lost, in 1.0 s\n";
-        assert_eq!(simulator_figure(output).unwrap(), "9 stories, 400 passes, 0 lost");
+        let output = "first seed: 7\n9 scenarios, 400 passes, 31 faults, 7 effects, 5 recordings (0 forgotten), 0 lost, in 1.0 s\n";
+        assert_eq!(
+            simulator_figure(output).unwrap(),
+            "9 scenarios, 400 passes, 0 lost"
+        );
         assert!(simulator_figure("first seed: 7\n").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! A camera that goes on writing a picture.
+//! A camera that keeps writing a picture.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 
 use crate::picture::{MadeFile, Texture, each_chunk};
 
-/// What a camera does once all is written.
+/// What a camera does after the last byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finish {
     /// Closes the file.
@@ -19,41 +19,41 @@ pub enum Finish {
     Rename(PathBuf),
 }
 
-/// A picture in the making.
+/// A picture that a camera writes.
 #[derive(Clone, Debug)]
 pub struct Recording {
-    /// Where it is written, relative to the source folder.
+    /// The path during writing, relative to the source folder.
     pub path: PathBuf,
-    /// Its length when it is finished, in bytes.
+    /// The final length in bytes.
     pub bytes: u64,
-    /// Its content depends on this and on `bytes` only.
+    /// The content depends only on this and on `bytes`.
     pub seed: u64,
     /// How long the writing takes.
     pub lasts: Duration,
-    /// In how many pieces, evenly over that time. The first is written at once.
+    /// The number of pieces, spread evenly over that time. The first is written at once.
     pub pieces: u32,
     /// What happens at the end.
     pub finish: Finish,
 }
 
-/// A task of this process that writes a picture bit by bit and holds its file open all the while. Dropping it stops
-/// the writing, wherever it is.
+/// A task of this process that writes a picture piece by piece and holds the file open meanwhile. Dropping it
+/// stops the writing at once.
 #[derive(Debug)]
 pub struct Camera {
     picture: MadeFile,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<WritingState>,
     task: AbortHandle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum WritingState {
     Writing,
     Finished,
     Failed,
 }
 
 impl Camera {
-    /// Makes the file below `source` and goes on writing on the runtime it is called on.
+    /// Creates the file below `source` and starts writing on the current runtime.
     pub fn start(source: &Path, recording: Recording) -> io::Result<Camera> {
         let whole = source.join(&recording.path);
         if let Some(folder) = whole.parent() {
@@ -74,7 +74,7 @@ impl Camera {
             bytes: recording.bytes,
             sha256,
         };
-        let (changed, state) = watch::channel(State::Writing);
+        let (changed, state) = watch::channel(WritingState::Writing);
         let task = tokio::spawn(async move {
             let written = write(file, &content, &recording).await;
             let finished = written.and_then(|()| match recording.finish {
@@ -82,9 +82,9 @@ impl Camera {
                 Finish::Rename(_) => fs::rename(&whole, &final_path),
             });
             changed.send_replace(if finished.is_ok() {
-                State::Finished
+                WritingState::Finished
             } else {
-                State::Failed
+                WritingState::Failed
             });
         });
         Ok(Camera {
@@ -94,21 +94,22 @@ impl Camera {
         })
     }
 
-    /// The picture as it will be when it is finished.
+    /// The picture as it will be once it is finished.
     pub fn picture(&self) -> &MadeFile {
         &self.picture
     }
 
-    /// Whether the picture is whole and closed.
+    /// Whether the picture is complete and closed.
     pub fn is_finished(&self) -> bool {
-        *self.state.borrow() == State::Finished
+        *self.state.borrow() == WritingState::Finished
     }
 
-    /// Waits until the picture is whole and closed. False if that will never be: its folder is full, or gone.
+    /// Waits until the picture is complete and closed. Returns `false` if that cannot happen, for example
+    /// because its folder is full or gone.
     pub async fn finished(&self) -> bool {
         let mut state = self.state.clone();
-        let ended = state.wait_for(|state| *state != State::Writing).await;
-        ended.is_ok_and(|state| *state == State::Finished)
+        let ended = state.wait_for(|state| *state != WritingState::Writing).await;
+        ended.is_ok_and(|state| *state == WritingState::Finished)
     }
 }
 
@@ -118,7 +119,7 @@ impl Drop for Camera {
     }
 }
 
-/// Closes the file before it returns.
+/// Writes the content in pieces, and closes the file before it returns.
 async fn write(mut file: File, content: &[u8], recording: &Recording) -> io::Result<()> {
     let pieces = recording.pieces.max(1);
     let pause = recording.lasts / pieces;
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_picture_that_is_renamed_when_it_is_finished_is_whole_under_its_last_name() {
+    async fn a_renamed_picture_is_whole_under_its_final_name() {
         let folder = tempfile::tempdir().unwrap();
         let last = PathBuf::from("set1/picture.np");
         let camera = Camera::start(folder.path(), recording(Finish::Rename(last.clone()))).unwrap();
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_camera_that_cannot_finish_says_so() {
+    async fn a_camera_that_cannot_finish_reports_the_failure() {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = PathBuf::from("missing/picture.np");
         let camera = Camera::start(folder.path(), recording(Finish::Rename(nowhere))).unwrap();

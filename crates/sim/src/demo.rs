@@ -1,5 +1,6 @@
-//! Eight devices behind a jump host, with everything that goes wrong in the field.
+//! Eight devices behind a jump host, with the faults that occur in the field.
 
+mod error;
 mod ssh_config;
 
 use std::fs;
@@ -12,24 +13,26 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::camera::{Camera, Finish, Recording};
 use crate::device::{Behaviour, DeviceSettings, Service, SimulatedDevice};
 use crate::jump::SimulatedJump;
-use crate::key::{HostKey, KeyError, UserKey};
+use crate::key::{HostKey, UserKey};
 use crate::picture::{FillError, MadeFile, Picture, Pictures, Texture, fill, picture_path};
-use ssh_config::SshFiles;
+pub use error::DemoError;
+use ssh_config::{JUMP, SshFiles};
 
-/// How much there is to gather.
+/// How much the demonstration gathers.
 #[derive(Clone, Debug)]
 pub struct DemoPlan {
     /// All content and all names depend on this.
     pub seed: u64,
-    /// Pictures on each device.
+    /// The number of pictures on each device.
     pub pictures: u32,
-    /// The size of a picture, from and to, in bytes.
+    /// The minimum and maximum size of a picture in bytes.
     pub picture_bytes: (u64, u64),
-    /// The size of the long recording on the device whose link is cut: it is the oldest there, so it comes first.
+    /// The size in bytes of the long recording on the device whose link is cut. It is the oldest file there,
+    /// so it is fetched first.
     pub long_recording_bytes: u64,
-    /// How long the camera goes on writing.
+    /// How long the camera keeps writing.
     pub camera_writes_for: Duration,
-    /// How long ago the oldest picture was taken; the youngest is half as old.
+    /// The age of the oldest picture; the youngest is half as old.
     pub age: Duration,
 }
 
@@ -47,19 +50,19 @@ impl Default for DemoPlan {
     }
 }
 
-/// What makes a device of the demonstration worth looking at.
+/// What a device of the demonstration shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
-    /// Nothing does.
+    /// An ordinary device without faults.
     Ordinary,
-    /// Its files have the same names as those of another device, and other content.
+    /// Its files have the same names as those of another device, but other content.
     SameNames,
     /// Nothing listens on its port.
     Offline,
-    /// Its port accepts, and then says nothing.
+    /// Its port accepts connections and sends nothing.
     BlackHole,
-    /// A camera goes on writing one more picture.
+    /// A camera keeps writing one more picture.
     Camera,
     /// Its link is cut once, in the middle of a long recording.
     CutOff,
@@ -80,79 +83,46 @@ const ROLES: [Role; 8] = [
 /// One device of the demonstration.
 #[derive(Clone, Debug)]
 pub struct DemoDevice {
-    /// The alias by which `ssh` knows it.
+    /// The `ssh` alias of the device.
     pub name: String,
-    /// What it is there for.
+    /// What the device shows.
     pub role: Role,
-    /// The folder to gather, as the device knows it: an absolute path of this machine.
+    /// The folder to gather, as an absolute path of this machine.
     pub source: PathBuf,
     /// Every finished file in that folder, the oldest first.
     pub files: Vec<MadeFile>,
-    /// The picture that the camera is writing, as it will be: see [`DemoFleet::camera_finished`].
+    /// The picture that the camera is writing, as it will be once finished: see
+    /// [`DemoFleet::camera_finished`].
     pub being_written: Option<MadeFile>,
 }
 
-/// Why the simulated fleet could not be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DemoError {
-    /// No threads, most likely.
-    #[error("start a runtime for the simulated fleet")]
-    Runtime(#[source] io::Error),
-    /// A key could not be made.
-    #[error("make the keys of the simulated fleet")]
-    Key(#[from] KeyError),
-    /// The pictures could not be written.
-    #[error("fill the folders of the simulated devices")]
-    Fill(#[from] FillError),
-    /// A folder or a file of the ssh client's could not be written.
-    #[error("write {path:?}")]
-    Write {
-        /// The folder or file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A server could not be started.
-    #[error("listen as {name}")]
-    Listen {
-        /// The device's or the jump host's alias.
-        name: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Text of `ssh_config` cannot hold every path.
-    #[error("the folder's path {path:?} has characters that ssh_config cannot hold")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-    },
-}
-
-/// The alias of the jump host.
-const JUMP: &str = "demo-jump";
-
-/// A running fleet. Its servers have two threads of their own, so it can be started and shut down from anywhere, also
-/// from within another runtime. Dropping it is the same as [`DemoFleet::shutdown`].
+/// A running fleet. Its servers have two threads of their own, so callers may start it and shut it down
+/// anywhere, even inside another runtime. Dropping it is the same as [`DemoFleet::shutdown`].
 #[derive(Debug)]
 pub struct DemoFleet {
     devices: Vec<DemoDevice>,
     ssh_config: PathBuf,
-    running: Option<Running>,
+    running: Option<RunningFleet>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct RunningFleet {
     threads: Threads,
+    servers: Servers,
+}
+
+#[derive(Debug)]
+struct Servers {
     jump: SimulatedJump,
-    servers: Vec<SimulatedDevice>,
+    /// In the order of the devices' names.
+    devices: Vec<SimulatedDevice>,
     camera: Camera,
 }
 
 impl DemoFleet {
-    /// Fills `folder`, which must exist and be empty, and starts the fleet. Blocks for as long as it takes to write
-    /// the pictures, then returns: the camera has begun, all ports are open. Below `folder` lie `ssh_config`,
-    /// `known_hosts`, `key`, and `devices/<name>/beephotos/`, and nothing is written anywhere else.
+    /// Fills `folder`, which must exist and be empty, and starts the fleet. Blocks until the pictures are
+    /// written; then the camera has begun and all ports are open. Creates `ssh_config`, `known_hosts`, `key`
+    /// and `devices/<name>/beephotos/` in `folder`, and writes nothing anywhere else.
     pub fn start(folder: &Path, plan: &DemoPlan) -> Result<DemoFleet, DemoError> {
         let folder = folder.canonicalize().map_err(|source| DemoError::Write {
             path: folder.to_owned(),
@@ -162,19 +132,14 @@ impl DemoFleet {
         let user = UserKey::create(files.key())?;
         let mut devices = fill_devices(&folder, plan)?;
         let threads = Threads::start().map_err(DemoError::Runtime)?;
-        let (jump, servers, camera) = threads.block_on(serve(&user, &devices, plan))?;
-        files.add_jump(&jump);
-        for (device, server) in devices.iter_mut().zip(&servers) {
+        let servers = threads.block_on(serve(&user, &devices, plan))?;
+        files.add_jump(&servers.jump);
+        for (device, server) in devices.iter_mut().zip(&servers.devices) {
             files.add_device(&device.name, server);
-            device.being_written = (device.role == Role::Camera).then(|| camera.picture().clone());
+            device.being_written = (device.role == Role::Camera).then(|| servers.camera.picture().clone());
         }
         files.write()?;
-        let running = Some(Running {
-            threads,
-            jump,
-            servers,
-            camera,
-        });
+        let running = Some(RunningFleet { threads, servers });
         Ok(DemoFleet {
             devices,
             ssh_config: files.config().to_owned(),
@@ -187,49 +152,48 @@ impl DemoFleet {
         &self.devices
     }
 
-    /// The file for `ssh -F`, or for another one to `Include`: it names everything else that `ssh` needs. For
-    /// `ProxyJump` the client passes its `-F` on by way of a shell, without quotes: where the path has blanks, only
-    /// `Include` works.
+    /// The file for `ssh -F`, or for another configuration to `Include`. It names every other file that `ssh`
+    /// needs. For `ProxyJump` the client passes its `-F` through a shell without quotes: if the path has
+    /// blanks, only `Include` works.
     pub fn ssh_config(&self) -> &Path {
         &self.ssh_config
     }
 
-    /// Whether the camera has closed its picture: from then on it is one more finished file.
+    /// Whether the camera has closed its picture, which then is one more finished file.
     pub fn camera_finished(&self) -> bool {
         self.running
             .as_ref()
-            .is_some_and(|running| running.camera.is_finished())
+            .is_some_and(|running| running.servers.camera.is_finished())
     }
 
-    /// Whether the link that is to be cut has been cut.
+    /// Whether the link of [`Role::CutOff`] has been cut.
     pub fn link_was_cut(&self) -> bool {
         self.running
             .as_ref()
-            .is_some_and(|running| running.servers.iter().any(SimulatedDevice::was_cut))
+            .is_some_and(|running| running.servers.devices.iter().any(SimulatedDevice::was_cut))
     }
 
-    /// Ends every server, connection, command and the camera, and waits for them, up to some seconds. The folder
-    /// stays as it is.
+    /// Ends every server, connection and command and the camera, and waits for them, up to some seconds. The
+    /// folder stays as it is.
     pub fn shutdown(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
-        let Some(Running {
-            threads,
-            jump,
-            servers,
-            camera,
-        }) = self.running.take()
-        else {
+        let Some(RunningFleet { threads, servers }) = self.running.take() else {
             return;
         };
+        let Servers {
+            jump,
+            devices,
+            camera,
+        } = servers;
         drop(camera);
         threads.block_on(async {
-            // All at once: each may wait for a client's command to die.
-            let ending: Vec<_> = servers
+            // In parallel: each may wait for a client's command to die.
+            let ending: Vec<_> = devices
                 .into_iter()
-                .map(|server| tokio::spawn(server.shutdown()))
+                .map(|device| tokio::spawn(device.shutdown()))
                 .collect();
             jump.shutdown().await;
             for ended in ending {
@@ -245,8 +209,8 @@ impl Drop for DemoFleet {
     }
 }
 
-/// A runtime that can be waited for and dropped anywhere: on a thread that belongs to a runtime, blocking on
-/// another one is a panic, and so is dropping it.
+/// A runtime that callers may wait for and drop anywhere. On a thread of a runtime, blocking on another
+/// runtime panics, and so does dropping it.
 #[derive(Debug)]
 struct Threads {
     handle: Handle,
@@ -336,9 +300,7 @@ fn fill_device(device: &mut DemoDevice, number: u64, plan: &DemoPlan) -> Result<
     Ok(())
 }
 
-type Served = (SimulatedJump, Vec<SimulatedDevice>, Camera);
-
-async fn serve(user: &UserKey, devices: &[DemoDevice], plan: &DemoPlan) -> Result<Served, DemoError> {
+async fn serve(user: &UserKey, devices: &[DemoDevice], plan: &DemoPlan) -> Result<Servers, DemoError> {
     let listen = |name: &str| {
         let name = name.to_owned();
         move |source| DemoError::Listen { name, source }
@@ -370,7 +332,7 @@ async fn serve(user: &UserKey, devices: &[DemoDevice], plan: &DemoPlan) -> Resul
         bytes: plan.picture_bytes.1,
         seed: plan.seed,
         lasts: plan.camera_writes_for,
-        // Four a second: seen to grow by anyone who looks twice.
+        // Four pieces a second, so that the growth is easy to see.
         pieces: u32::try_from(plan.camera_writes_for.as_millis() / 250).unwrap_or(u32::MAX),
         finish: Finish::Close,
     };
@@ -378,7 +340,11 @@ async fn serve(user: &UserKey, devices: &[DemoDevice], plan: &DemoPlan) -> Resul
         path: source.to_owned(),
         source: error,
     })?;
-    Ok((jump, servers, camera))
+    Ok(Servers {
+        jump,
+        devices: servers,
+        camera,
+    })
 }
 
 fn behaviour(role: Role, plan: &DemoPlan) -> Behaviour {
@@ -386,7 +352,8 @@ fn behaviour(role: Role, plan: &DemoPlan) -> Behaviour {
         Role::Ordinary | Role::SameNames | Role::Camera => Behaviour::Normal,
         Role::Offline => Behaviour::Offline,
         Role::BlackHole => Behaviour::BlackHole,
-        // Pictures may share the wire with the long recording, so this is in its middle wherever they come.
+        // Pictures may share the connection with the long recording, so the cut is in its middle in any
+        // order.
         Role::CutOff => Behaviour::CutAfter {
             bytes: plan.long_recording_bytes * 2 / 3,
         },

@@ -1,4 +1,4 @@
-//! A device: an SSH server that serves a real folder of this machine.
+//! A device: an SSH server for a real folder of this machine.
 
 pub(crate) mod exec;
 pub(crate) mod sftp;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use russh::keys::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelWriteHalf, Pty};
+use russh::{Channel, ChannelId, Pty};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 
@@ -24,47 +24,47 @@ use crate::wire::Link;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Behaviour {
-    /// As it should be.
+    /// Without faults.
     Normal,
-    /// Nothing listens on its port, and nothing else can take that port: connections are refused.
+    /// Its port refuses connections, and no other program can take that port.
     Offline,
-    /// Connections are accepted, and then not a byte is ever said.
+    /// It accepts connections and never sends a byte.
     BlackHole,
-    /// Once, the connection over which the byte after the first `bytes` would be sent is severed. Counted on the wire
-    /// over all connections to the client's side: SSH adds about 5 KB per connection and 0.1 % to what it carries.
+    /// It severs, once, the connection that would send the byte after the first `bytes`. Counts the bytes
+    /// sent to clients on all connections: SSH adds about 5 KB per connection and 0.1 % of the payload.
     CutAfter {
-        /// How many bytes go before.
+        /// The number of bytes before the cut.
         bytes: u64,
     },
-    /// At most this much goes to all clients together.
+    /// It sends at most this much to all clients together.
     SlowLink {
-        /// Its rate.
+        /// The rate.
         bytes_per_second: u64,
     },
 }
 
-/// What a device offers to those who log in.
+/// What a device offers after login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     /// SFTP, and commands run by `/bin/sh`.
     Shell,
-    /// Every command is answered by the SFTP server, as `ForceCommand internal-sftp` does it.
+    /// The SFTP server answers every command, as with `ForceCommand internal-sftp`.
     SftpOnly,
 }
 
-/// How a device is to be.
+/// The settings of a device.
 #[derive(Clone, Debug)]
 pub struct DeviceSettings {
-    /// Where relative paths begin and commands start, and in whose `bin` programs are looked for first. Not a fence:
-    /// absolute paths are this machine's.
+    /// The start of relative paths, the working directory of commands, and the parent of the `bin` that is
+    /// searched first. It does not confine clients: absolute paths are this machine's.
     pub home: PathBuf,
-    /// How it can be reached.
+    /// How the device can be reached.
     pub behaviour: Behaviour,
-    /// What it offers.
+    /// What the device offers.
     pub service: Service,
 }
 
-/// One device, on a port of its own of 127.0.0.1. Ends when dropped, with its connections and the commands they run.
+/// One device, on its own port of 127.0.0.1. Dropping it ends its connections and their commands.
 #[derive(Debug)]
 pub struct SimulatedDevice {
     port: u16,
@@ -74,7 +74,7 @@ pub struct SimulatedDevice {
 }
 
 impl SimulatedDevice {
-    /// Takes a free port of 127.0.0.1 and serves on the runtime it is called on.
+    /// Takes a free port of 127.0.0.1 and serves on the current runtime.
     pub async fn start(
         user: &UserKey,
         host_key: HostKey,
@@ -83,7 +83,7 @@ impl SimulatedDevice {
         SimulatedDevice::start_as(user, host_key, settings, |session| session).await
     }
 
-    /// The same, but each connection is handled by what `handler` makes of an ordinary session.
+    /// As [`SimulatedDevice::start`], but `handler` wraps the session of each connection.
     pub(crate) async fn start_as<H: Handler + Send + 'static>(
         user: &UserKey,
         host_key: HostKey,
@@ -97,10 +97,10 @@ impl SimulatedDevice {
             Behaviour::Normal | Behaviour::Offline | Behaviour::BlackHole => Link::default(),
         });
         let port = match settings.behaviour {
-            Behaviour::Offline => hold_a_port(lifetime)?,
+            Behaviour::Offline => reserve_port(lifetime)?,
             Behaviour::BlackHole => {
                 let (listener, port) = listen::bind().await?;
-                tokio::spawn(swallow(listener, lifetime));
+                tokio::spawn(accept_silently(listener, lifetime));
                 port
             }
             _ => {
@@ -126,17 +126,17 @@ impl SimulatedDevice {
         })
     }
 
-    /// Where it listens, or would.
+    /// The port, open or not.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What it proves itself with.
+    /// The host key.
     pub fn host_key(&self) -> &HostKey {
         &self.host_key
     }
 
-    /// Whether [`Behaviour::CutAfter`] has struck.
+    /// Whether [`Behaviour::CutAfter`] has severed a connection.
     pub fn was_cut(&self) -> bool {
         self.link.was_cut()
     }
@@ -147,8 +147,9 @@ impl SimulatedDevice {
     }
 }
 
-/// A bound socket that never listens: the system refuses connections to it and gives its port to nobody else.
-fn hold_a_port(mut lifetime: Lifetime) -> io::Result<u16> {
+/// Binds a socket that never listens: the system refuses connections to its port and gives the port to no
+/// other program.
+fn reserve_port(mut lifetime: Lifetime) -> io::Result<u16> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let port = socket.local_addr()?.port();
@@ -159,8 +160,8 @@ fn hold_a_port(mut lifetime: Lifetime) -> io::Result<u16> {
     Ok(port)
 }
 
-/// Accepts, keeps what it accepted, and says nothing.
-async fn swallow(listener: TcpListener, mut lifetime: Lifetime) {
+/// Accepts connections, keeps them open and sends nothing.
+async fn accept_silently(listener: TcpListener, mut lifetime: Lifetime) {
     let mut kept = Vec::new();
     loop {
         tokio::select! {
@@ -186,40 +187,33 @@ fn new_session(
     }
 }
 
-/// Ends a channel in the way of sshd, once what it served has ended with this status.
-pub(crate) async fn hang_up(to_client: &ChannelWriteHalf<Msg>, status: u32) -> Result<(), russh::Error> {
-    to_client.eof().await?;
-    to_client.exit_status(status).await?;
-    to_client.close().await
-}
-
 pub(crate) struct DeviceSession {
     authorised: Arc<PublicKey>,
     pub(crate) settings: Arc<DeviceSettings>,
-    /// Channels for which nothing has been asked yet.
+    /// Channels without a request so far.
     opened: HashMap<ChannelId, Channel<Msg>>,
-    /// Dropped with the session or when a client closes a channel: either way what runs there ends.
+    /// Dropped with the session or when the client closes the channel: either ends the channel's task.
     running: HashMap<ChannelId, oneshot::Sender<()>>,
     lifetime: Lifetime,
 }
 
 impl DeviceSession {
-    /// Lets something talk on a channel for which nothing has been asked yet, until the client closes it.
+    /// Runs a task on a channel without a request so far, until the client closes the channel.
     pub(crate) fn run<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         id: ChannelId,
         session: &mut Session,
-        talk: impl FnOnce(Channel<Msg>) -> F,
+        serve: impl FnOnce(Channel<Msg>) -> F,
     ) -> Result<(), russh::Error> {
         let Some(channel) = self.opened.remove(&id) else {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
-        let (closing, talking) = (self.running(id), talk(channel));
+        let (closing, serving) = (self.running(id), serve(channel));
         tokio::spawn(async move {
             tokio::select! {
                 _ = closing => {}
-                () = talking => {}
+                () = serving => {}
             }
         });
         Ok(())
@@ -248,7 +242,7 @@ impl DeviceSession {
         session.channel_success(id)?;
         let (closing, lifetime, handle) = (self.running(id), self.lifetime.clone(), session.handle());
         tokio::spawn(async move {
-            exec::attend(child, channel, &handle, closing).await;
+            exec::supervise(child, channel, &handle, closing).await;
             drop(lifetime);
         });
         Ok(())
@@ -269,11 +263,11 @@ impl Handler for DeviceSession {
         _: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, russh::Error> {
-        Ok(listen::judge(offer.public_key, &self.authorised))
+        Ok(listen::check_key(offer.public_key, &self.authorised))
     }
 
     async fn auth_publickey(&mut self, _: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
-        Ok(listen::judge(key.public_key, &self.authorised))
+        Ok(listen::check_key(key.public_key, &self.authorised))
     }
 
     async fn channel_open_session(

@@ -1,6 +1,7 @@
-//! A device that misbehaves: a [`SimulatedDevice`], honest in all things but those that its [`Misbehaviour`] names.
+//! A device that misbehaves: a [`SimulatedDevice`] that is honest except where its [`HostileBehaviour`] says
+//! otherwise.
 //!
-//! For tests of what must survive such a device, never part of what ships. Begin reading at [`HostileDevice`].
+//! For tests of gleaner against such devices; never part of what ships. Begin reading at [`HostileDevice`].
 
 #![allow(
     clippy::expect_used,
@@ -8,11 +9,12 @@
     reason = "nothing here is shipped: whatever goes wrong is to end the test"
 )]
 
-mod door;
-mod files;
+mod behaviour;
+mod handshake;
+mod overrides;
 mod script;
 mod session;
-mod speech;
+mod sftp;
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -20,96 +22,68 @@ use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
 
 pub use self::{
-    door::Point,
-    files::{Answer, FilesLie},
-    script::Moment,
-    speech::{Lie, Speech},
+    behaviour::{HostileBehaviour, LoginStep},
+    handshake::HandshakePoint,
+    overrides::{Answer, FalseOutput, Override, SftpOverride},
+    script::ScriptPoint,
 };
 use crate::device::{DeviceSettings, SimulatedDevice};
 use crate::key::{HostKey, UserKey};
 use crate::listen;
 
-/// What is odd about a device. Nothing is by default.
-#[derive(Clone, Debug, Default)]
-pub struct Misbehaviour {
-    /// What it says on the wire from a point of the handshake on.
-    pub door: Option<Lie<Point>>,
-    /// What it says before authentication.
-    pub banner: Option<String>,
-    /// The step of logging in that it never answers.
-    pub mute_at: Option<Step>,
-    /// It ends the whole connection when it is asked for a command.
-    pub hangs_up_on_commands: bool,
-    /// What it says in place of the script's answers.
-    pub script: Option<Lie<Moment>>,
-    /// What its SFTP server says in place of VERSION.
-    pub greeting: Option<Speech>,
-    /// What its SFTP server says in place of its answers.
-    pub files: Option<FilesLie>,
-}
-
-/// A step of logging in that is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The client asks whether its key may be used.
-    Authentication,
-    /// The client asks for a session.
-    Session,
-}
-
-/// A device that is honest until [`HostileDevice::misbehave`]. It serves until the runtime ends that it was started
-/// on. One for SFTP only refuses commands.
+/// A device that is honest until [`HostileDevice::turn_hostile`]. It serves until its runtime ends. With
+/// [`crate::Service::SftpOnly`] it refuses commands.
 #[derive(Debug)]
 pub struct HostileDevice {
     device: SimulatedDevice,
-    /// That of the door, which stands before the device.
+    /// The port of the relay in front of the device.
     port: u16,
-    misbehaviour: Arc<OnceLock<Misbehaviour>>,
+    behaviour: Arc<OnceLock<HostileBehaviour>>,
 }
 
 impl HostileDevice {
-    /// Starts the device and the door before it.
+    /// Starts the device and the relay in front of it.
     pub async fn start(
         user: &UserKey,
         host_key: HostKey,
         settings: DeviceSettings,
     ) -> io::Result<HostileDevice> {
-        let misbehaviour = Arc::<OnceLock<Misbehaviour>>::default();
+        let behaviour = Arc::<OnceLock<HostileBehaviour>>::default();
         let device = SimulatedDevice::start_as(user, host_key, settings, {
-            let misbehaviour = misbehaviour.clone();
-            move |honest| session::HostileSession::new(honest, misbehaviour.clone())
+            let behaviour = behaviour.clone();
+            move |honest| session::HostileSession::new(honest, behaviour.clone())
         })
         .await?;
         let (listener, port) = listen::bind().await?;
-        tokio::spawn(serve_door(listener, device.port(), misbehaviour.clone()));
+        tokio::spawn(serve_relay(listener, device.port(), behaviour.clone()));
         Ok(HostileDevice {
             device,
             port,
-            misbehaviour,
+            behaviour,
         })
     }
 
-    /// Makes it misbehave, once and for all.
-    pub fn misbehave(&self, misbehaviour: Misbehaviour) {
-        self.misbehaviour
-            .set(misbehaviour)
+    /// Makes the device hostile for good. May be called once.
+    pub fn turn_hostile(&self, behaviour: HostileBehaviour) {
+        self.behaviour
+            .set(behaviour)
             .expect("a device that is honest so far");
     }
 
-    /// Where it listens.
+    /// The port of the relay.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What it proves itself with.
+    /// The host key.
     pub fn host_key(&self) -> &HostKey {
         self.device.host_key()
     }
 }
 
-async fn serve_door(listener: TcpListener, device: u16, misbehaviour: Arc<OnceLock<Misbehaviour>>) {
+async fn serve_relay(listener: TcpListener, device: u16, behaviour: Arc<OnceLock<HostileBehaviour>>) {
     while let Ok((client, _)) = listener.accept().await {
-        let lie = misbehaviour.get().and_then(|odd| odd.door.clone());
-        tokio::spawn(door::attend(client, device, lie));
+        let fault = behaviour.get().and_then(|behaviour| behaviour.handshake.clone());
+        tokio::spawn(handshake::relay(client, device, fault));
     }
 }

@@ -1,4 +1,4 @@
-//! A jump host: lets clients through to permitted ports, and nothing else.
+//! A jump host: forwards clients to permitted ports and does nothing else.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -19,15 +19,15 @@ use crate::lifetime::{Lifetime, Owner, lifetime};
 use crate::listen;
 use crate::wire::Link;
 
-/// Two packets of the size that OpenSSH accepts.
+/// Two packets of the maximum size that OpenSSH accepts.
 const READ_BYTES: usize = 64 << 10;
 
-/// Reasons for not opening a channel (RFC 4254, 5.1).
+/// Reasons to refuse a channel (RFC 4254, 5.1).
 const PROHIBITED: u32 = 1;
 const CONNECT_FAILED: u32 = 2;
 
-/// An SSH server that forwards to permitted ports of 127.0.0.1 (`direct-tcpip`, as `ProxyJump` asks for) and refuses
-/// shells, commands, subsystems and every other port. Ends when dropped.
+/// An SSH server that forwards to permitted ports of 127.0.0.1 (`direct-tcpip`, as `ProxyJump` requests). It
+/// refuses shells, commands, subsystems and every other port. Dropping it ends it.
 #[derive(Debug)]
 pub struct SimulatedJump {
     port: u16,
@@ -39,7 +39,7 @@ pub struct SimulatedJump {
 type Permitted = Arc<RwLock<BTreeSet<u16>>>;
 
 impl SimulatedJump {
-    /// Listens on a free port of 127.0.0.1 and serves on the runtime it is called on. Nothing is permitted yet.
+    /// Listens on a free port of 127.0.0.1 and serves on the current runtime. No port is permitted yet.
     pub async fn start(user: &UserKey, host_key: HostKey) -> io::Result<SimulatedJump> {
         let (listener, port) = listen::bind().await?;
         let permitted = Permitted::default();
@@ -70,17 +70,17 @@ impl SimulatedJump {
         })
     }
 
-    /// Lets clients through to this port of 127.0.0.1 from now on.
+    /// Permits forwarding to this port of 127.0.0.1 from now on.
     pub fn permit(&self, port: u16) {
         self.permitted.write().insert(port);
     }
 
-    /// Where it listens.
+    /// The port of the jump host.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What it proves itself with.
+    /// The host key.
     pub fn host_key(&self) -> &HostKey {
         &self.host_key
     }
@@ -94,8 +94,7 @@ impl SimulatedJump {
 struct JumpSession {
     authorised: Arc<PublicKey>,
     permitted: Permitted,
-    /// Dropped with the session or when a client closes a channel: either way the forward ends, whatever it waits
-    /// for.
+    /// Dropped with the session or when the client closes the channel: either ends the forward at once.
     forwards: HashMap<ChannelId, oneshot::Sender<()>>,
     lifetime: Lifetime,
 }
@@ -108,11 +107,11 @@ impl Handler for JumpSession {
         _: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, russh::Error> {
-        Ok(listen::judge(offer.public_key, &self.authorised))
+        Ok(listen::check_key(offer.public_key, &self.authorised))
     }
 
     async fn auth_publickey(&mut self, _: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
-        Ok(listen::judge(key.public_key, &self.authorised))
+        Ok(listen::check_key(key.public_key, &self.authorised))
     }
 
     async fn channel_open_direct_tcpip(
@@ -153,11 +152,11 @@ impl Handler for JumpSession {
 async fn forward(channel: Channel<Msg>, port: u16, reply: ChannelOpenHandle) {
     match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
         Ok(mut target) => {
-            // Without it the link is slower, not wrong.
+            // Without it the link is slower, but works.
             target.set_nodelay(true).ok();
             reply.accept().await;
             let mut stream = channel.into_stream();
-            // Which end broke first is of no interest here: the other learns it by the closing.
+            // It does not matter which end closed first: the other end sees the close.
             copy_bidirectional_with_sizes(&mut stream, &mut target, READ_BYTES, READ_BYTES)
                 .await
                 .ok();
@@ -172,7 +171,7 @@ async fn forward(channel: Channel<Msg>, port: u16, reply: ChannelOpenHandle) {
     }
 }
 
-/// In the words of OpenSSH's server: clients show them, and people and programs look for them.
+/// A refusal with the texts of OpenSSH's server, which clients show and programs parse.
 fn refusal(code: u32, words: &str) -> ChannelOpenFailure {
     ChannelOpenFailure::Other {
         code,

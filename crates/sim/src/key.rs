@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use russh::keys::ssh_key::{self, LineEnding};
 use russh::keys::{Algorithm, PrivateKey, PublicKey, key::safe_rng};
 
-/// Why a key could not be made or kept.
+/// Why a key could not be made or saved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -20,12 +20,12 @@ pub enum KeyError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// What a client logs in with: an ed25519 key whose private half lies in a file that only its owner can read.
+/// The key of a client: an ed25519 key whose private half is in a file that only its owner can read.
 #[derive(Debug)]
 pub struct UserKey {
     public: PublicKey,
@@ -63,7 +63,7 @@ impl UserKey {
     }
 }
 
-/// What a server proves itself with.
+/// The key of a server.
 #[derive(Clone, Debug)]
 pub struct HostKey {
     private: PrivateKey,
@@ -78,7 +78,7 @@ impl HostKey {
         Ok(HostKey { private, public_text })
     }
 
-    /// A line for `known_hosts`, without its line end.
+    /// A line for `known_hosts`, without its line break.
     pub fn known_hosts_line(&self, host: &str, port: u16) -> String {
         format!("[{host}]:{port} {}", self.public_text)
     }

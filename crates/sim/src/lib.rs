@@ -1,12 +1,14 @@
-//! Simulated devices, of two kinds: servers on loopback that the real `ssh` client reaches, and (in [`simulator`]) a whole world in memory.
+//! Simulated devices of two kinds: servers on loopback for the real `ssh` client, and (in [`simulator`]) a
+//! whole world in memory.
 //!
-//! A [`SimulatedJump`] forwards to permitted ports and does nothing else. A [`SimulatedDevice`] serves a real folder
-//! of this machine by SFTP, and runs commands on it. What goes wrong is data: a device's [`Behaviour`], and with the
-//! feature `hostile` its [`hostile::Misbehaviour`].
-//! [`DemoFleet`] puts eight of them together, with pictures to gather and a [`Camera`] at work.
+//! A [`SimulatedJump`] forwards to permitted ports and does nothing else. A [`SimulatedDevice`] serves a real
+//! folder of this machine by SFTP, and runs commands on it. Faults are data: the [`Behaviour`] of a device,
+//! and with the feature `hostile` its [`hostile::HostileBehaviour`]. [`DemoFleet`] combines eight devices
+//! with pictures to gather and a working [`Camera`].
 //!
-//! Everything listens on 127.0.0.1 only, lets in one public key only, and ends with its owner. A command that a
-//! client asks for runs on this machine as this user: whoever holds the key could do that anyway.
+//! All servers listen on 127.0.0.1 only, accept a single public key, and end with their owner. Commands of
+//! clients run on this machine as this user. That grants nothing new: only this user can read the private
+//! key.
 //!
 //! Begin reading at [`DemoFleet::start`] or, for one device, at [`SimulatedDevice::start`].
 

@@ -1,12 +1,12 @@
-//! How tasks learn that their owner has gone, and how the owner learns that they have ended.
+//! Tells tasks that their owner is gone, and the owner that its tasks have ended.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-/// Long enough for a task to kill its child and wait for it; a task that takes longer is left to the runtime.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Long enough for a task to kill its child and wait for it. A slower task is left to the runtime.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) fn lifetime() -> (Owner, Lifetime) {
     let (closing, closed) = watch::channel(());
@@ -20,7 +20,7 @@ pub(crate) fn lifetime() -> (Owner, Lifetime) {
     )
 }
 
-/// The owner's side. Dropping it tells every task to end, without waiting.
+/// The owner's side. Dropping it ends every task without waiting.
 #[derive(Debug)]
 pub(crate) struct Owner {
     closing: watch::Sender<()>,
@@ -28,11 +28,11 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Tells every task to end, and waits until the last has let go of its [`Lifetime`].
+    /// Ends every task and waits until all have dropped their [`Lifetime`].
     pub(crate) async fn end(mut self) {
         drop(self.closing);
-        // Nothing is ever sent: either the channel closes, or patience runs out.
-        drop(tokio::time::timeout(PATIENCE, self.ended.recv()).await);
+        // No message is ever sent: either the channel closes, or the timeout expires.
+        drop(tokio::time::timeout(SHUTDOWN_TIMEOUT, self.ended.recv()).await);
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Lifetime {
 }
 
 impl Lifetime {
-    /// Resolves when the owner has gone.
+    /// Resolves when the owner is gone.
     pub(crate) async fn over(&mut self) {
         while self.closed.changed().await.is_ok() {}
     }

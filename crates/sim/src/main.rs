@@ -1,4 +1,4 @@
-//! Plays stories of the simulated world: `sim --seed 7`, `sim --stories 1000`.
+//! Runs scenarios of the simulated world: `sim --seed 7`, `sim --scenarios 1000`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -7,29 +7,30 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use sim::simulator::story::{Outcome, play};
+use sim::simulator::scenario::{Outcome, run};
 
-/// Plays stories in which everything goes wrong, and checks that gleaner keeps its promises.
+/// Runs scenarios in which everything goes wrong, and checks that gleaner keeps its promises.
 ///
-/// The same seed tells the same story on every machine. Exit status: 0 all promises kept, 1 one broken, 2 usage.
+/// The same seed gives the same scenario on every machine. Exit status: 0 all promises kept, 1 a promise
+/// broken, 2 usage error.
 #[derive(Parser)]
-struct Wish {
-    /// Begin with this seed; one from the clock if it is not given, and printed
+struct Arguments {
+    /// First seed; taken from the clock and printed if omitted
     #[arg(long, default_value_t = fresh_seed(), hide_default_value = true)]
     seed: u64,
-    /// Play this many seeds, one after the other
-    #[arg(long, default_value_t = 1)]
-    stories: u64,
-    /// Play for this many seconds instead
+    /// Number of seeds to run, one after the other
+    #[arg(long, alias = "stories", default_value_t = 1)]
+    scenarios: u64,
+    /// Run for this many seconds instead
     #[arg(long)]
     seconds: Option<u64>,
-    /// Print what happens in each story
+    /// Print the trace of each scenario
     #[arg(long)]
     trace: bool,
 }
 
 fn main() -> ExitCode {
-    match play_all(&Wish::parse()) {
+    match run_all(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -44,50 +45,50 @@ fn fresh_seed() -> u64 {
     u64::from(now.subsec_nanos()) ^ (now.as_secs() << 20)
 }
 
-/// `true` if every promise was kept in every story.
-fn play_all(wish: &Wish) -> std::io::Result<bool> {
+/// Returns `true` if every scenario kept every promise.
+fn run_all(arguments: &Arguments) -> std::io::Result<bool> {
     let began = Instant::now();
     let mut total = Total::default();
-    println!("first seed: {}", wish.seed);
+    println!("first seed: {}", arguments.seed);
     for number in 0.. {
-        let is_enough = match wish.seconds {
+        let is_enough = match arguments.seconds {
             Some(seconds) => began.elapsed() >= Duration::from_secs(seconds),
-            None => number >= wish.stories,
+            None => number >= arguments.scenarios,
         };
         if is_enough {
             break;
         }
-        let lines = if wish.trace { usize::MAX } else { 60 };
-        let outcome = play(wish.seed.wrapping_add(number), lines)?;
-        if wish.trace {
+        let lines = if arguments.trace { usize::MAX } else { 60 };
+        let outcome = run(arguments.seed.wrapping_add(number), lines)?;
+        if arguments.trace {
             outcome.lines.iter().for_each(|line| println!("{line}"));
         }
         total.add(&outcome);
         if !outcome.breaches.is_empty() {
-            tell_breach(&outcome, wish.trace);
+            print_breach(&outcome, arguments.trace);
             return Ok(false);
         }
     }
-    println!("{}", total.told(began.elapsed()));
+    println!("{}", total.summary(began.elapsed()));
     Ok(true)
 }
 
-fn tell_breach(outcome: &Outcome, was_told: bool) {
-    if !was_told {
+fn print_breach(outcome: &Outcome, was_printed: bool) {
+    if !was_printed {
         println!("how it ended:");
         outcome.lines.iter().for_each(|line| println!("  {line}"));
     }
     println!("seed {} breaks a promise:", outcome.seed);
     outcome.breaches.iter().for_each(|breach| println!("  {breach}"));
     println!(
-        "play it again: cargo run -p sim -- --seed {} --trace",
+        "run it again: cargo run -p sim -- --seed {} --trace",
         outcome.seed
     );
 }
 
 #[derive(Default)]
 struct Total {
-    stories: u64,
+    scenarios: u64,
     passes: u64,
     effects: u64,
     recorded: u64,
@@ -98,7 +99,7 @@ struct Total {
 
 impl Total {
     fn add(&mut self, outcome: &Outcome) {
-        self.stories += 1;
+        self.scenarios += 1;
         self.passes += outcome.passes;
         self.effects += outcome.effects;
         self.recorded += outcome.counts.recorded;
@@ -109,7 +110,7 @@ impl Total {
         }
     }
 
-    fn told(&self, took: Duration) -> String {
+    fn summary(&self, took: Duration) -> String {
         let faults: u64 = self.faults.values().sum();
         let kinds: Vec<String> = self
             .faults
@@ -117,8 +118,8 @@ impl Total {
             .map(|(kind, count)| format!("{kind} {count}"))
             .collect();
         format!(
-            "{} stories, {} passes, {faults} faults, {} effects, {} recordings ({} forgotten by the device's own card, {} written to after the last look), 0 lost, in {:.1} s\nfaults: {}",
-            self.stories,
+            "{} scenarios, {} passes, {faults} faults, {} effects, {} recordings ({} forgotten by a device's own card, {} written to after the last inspection), 0 lost, in {:.1} s\nfaults: {}",
+            self.scenarios,
             self.passes,
             self.effects,
             self.recorded,

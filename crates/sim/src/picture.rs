@@ -1,4 +1,4 @@
-//! Pictures: made-up content that is the same for the same seed, and a folder full of them.
+//! Pictures with generated content that is the same for the same seed, and a folder full of them.
 
 use std::fs::{self, File, FileTimes};
 use std::io::{self, BufWriter, Write};
@@ -13,18 +13,18 @@ use sha2::{Digest, Sha256};
 pub enum Texture {
     /// Not at all.
     Noise,
-    /// To about a tenth: rows that hardly differ, as a camera at night sees them.
+    /// To about a tenth: rows that hardly differ, as in a picture taken at night.
     Rows,
 }
 
-/// A stream of bytes that is the same for the same seed (splitmix64).
+/// A stream of bytes that depends only on its seed (splitmix64).
 #[derive(Debug)]
 pub(crate) struct Content {
     state: u64,
     texture: Texture,
 }
 
-/// `Texture::Rows` repeats each drawn word this often.
+/// How often `Texture::Rows` repeats each word.
 const WORDS_ALIKE: usize = 16;
 
 impl Content {
@@ -32,7 +32,7 @@ impl Content {
         Content { state: seed, texture }
     }
 
-    /// Fills whole words; a rest shorter than a word takes the beginning of one.
+    /// Fills the buffer word by word; the rest takes the first bytes of a word.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) {
         let alike = match self.texture {
             Texture::Noise => 1,
@@ -55,37 +55,37 @@ impl Content {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number in `range`, near enough to evenly for pictures.
+    /// A number in `range`. The distribution is uniform enough for pictures.
     fn between(&mut self, range: &RangeInclusive<u64>) -> u64 {
         let width = range.end().saturating_sub(*range.start()).saturating_add(1);
         range.start() + self.next() % width.max(1)
     }
 }
 
-/// A file as it was made, or as it will be when it is finished.
+/// A generated file, as it is or as it will be once finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MadeFile {
-    /// Relative to the source folder.
+    /// The path relative to the source folder.
     pub path: PathBuf,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub bytes: u64,
-    /// Of its content.
+    /// The SHA-256 of the content.
     pub sha256: [u8; 32],
 }
 
-/// Which pictures to make.
+/// The pictures to generate.
 #[derive(Clone, Debug)]
 pub struct Pictures {
-    /// Names depend on this and on `count` only: two devices with the same get the same names.
+    /// Names depend only on this and on `count`: devices with the same seed get the same names.
     pub name_seed: u64,
-    /// Content and sizes depend on this, `count` and `bytes` only.
+    /// Content and sizes depend only on this, `count` and `bytes`.
     pub content_seed: u64,
-    /// How many. Every second one compresses.
+    /// The number of pictures. Every second one compresses.
     pub count: u32,
-    /// How large, in bytes.
+    /// The range of sizes in bytes.
     pub bytes: RangeInclusive<u64>,
-    /// How long ago the oldest was taken. The others follow evenly in the first half of this time, so that all of
-    /// them are at least half as old.
+    /// The age of the oldest picture. The others follow evenly in the first half of this time, so all are at
+    /// least half as old.
     pub age: Duration,
 }
 
@@ -95,11 +95,11 @@ pub struct Pictures {
 pub struct FillError {
     /// The picture.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
-/// Makes pictures below `source`, in folders by day, set and camera, and tells what it made, the oldest first.
+/// Generates pictures below `source`, in folders by day, set and camera. Returns them, oldest first.
 pub fn fill(source: &Path, pictures: &Pictures) -> Result<Vec<MadeFile>, FillError> {
     let mut names = Content::new(pictures.name_seed, Texture::Noise);
     let mut draw = Content::new(pictures.content_seed, Texture::Noise);
@@ -126,7 +126,7 @@ pub fn fill(source: &Path, pictures: &Pictures) -> Result<Vec<MadeFile>, FillErr
     Ok(made)
 }
 
-/// One picture to make.
+/// One picture to generate.
 pub(crate) struct Picture {
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
@@ -160,7 +160,7 @@ impl Picture {
     }
 }
 
-/// Hands out the content for `seed` in pieces of up to 64 KiB and returns the SHA-256 of all of it.
+/// Passes the content for `seed` on in pieces of up to 64 KiB. Returns the SHA-256 of all of it.
 pub(crate) fn each_chunk(
     seed: u64,
     texture: Texture,
@@ -182,8 +182,8 @@ pub(crate) fn each_chunk(
     Ok(digest.finalize().into())
 }
 
-/// Like `2026-11-21/set1/cam0/20261121_101500.123456_000017.np`: a picture every three seconds from 10:15 on, two
-/// cameras, a new set every 20 pictures.
+/// A path like `2026-11-21/set1/cam0/20261121_101500.123456_000017.np`: a picture every three seconds from
+/// 10:15 on, two cameras, a new set every 20 pictures.
 pub(crate) fn picture_path(number: u32, draw: u64) -> PathBuf {
     let (set, camera) = (number / 20 + 1, number % 2);
     let second = 10 * 3600 + 15 * 60 + u64::from(number) * 3;
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn content_depends_on_its_seed_alone_and_has_the_length_asked_for() {
+    fn content_depends_on_its_seed_only_and_has_the_requested_length() {
         for texture in [Texture::Noise, Texture::Rows] {
             for length in [0, 1, 7, 8, 65_536, 65_543, 200_000] {
                 let made = content(3, texture, length);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_as_told_and_at_least_half_as_old_as_the_oldest() {
+    fn pictures_match_their_report_and_are_at_least_half_as_old_as_asked() {
         let folder = tempfile::tempdir().unwrap();
         let age = Duration::from_hours(1);
         let pictures = Pictures {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_tells_day_set_camera_and_time() {
+    fn a_path_holds_day_set_camera_and_time() {
         let path = picture_path(21, 7_000_042);
         assert_eq!(
             path,

@@ -13,10 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-/// A slow link lets through this much time's worth of bytes at once: short enough to look steady to a progress bar.
+/// A slow link sends the bytes of this time at once. Short enough to look steady in a progress bar.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// What lies between one server and all its clients.
+/// The link between one server and all its clients.
 #[derive(Debug, Default)]
 pub(crate) struct Link {
     cut: Option<Cut>,
@@ -37,7 +37,8 @@ struct Pace {
 }
 
 impl Link {
-    /// Severs, once, the connection over which the byte after the first `bytes` would go to a client.
+    /// A link that severs, once, the connection that would carry the byte after the first `bytes` to a
+    /// client.
     pub(crate) fn cut_after(bytes: u64) -> Link {
         let cut = Cut {
             after: bytes,
@@ -50,7 +51,7 @@ impl Link {
         }
     }
 
-    /// Lets through this much to all clients together.
+    /// A link that carries this much to all clients together.
     pub(crate) fn slow(bytes_per_second: u64) -> Link {
         let pace = Pace {
             bytes_per_second: bytes_per_second.max(1),
@@ -68,7 +69,7 @@ impl Link {
             .is_some_and(|cut| cut.done.load(Ordering::Acquire))
     }
 
-    /// How much of `wanted` may go now; `None` severs the connection.
+    /// How many of `wanted` bytes may be sent now; `None` severs the connection.
     fn allowance(&self, wanted: usize) -> Option<usize> {
         let mut allowed = wanted;
         if let Some(cut) = self.cut.as_ref().filter(|cut| !cut.done.load(Ordering::Acquire)) {
@@ -98,7 +99,7 @@ impl Link {
         }
     }
 
-    /// When a slow link is free again, if it is not now.
+    /// When a busy link becomes free; `None` if it is free now.
     fn busy_until(&self) -> Option<Instant> {
         let pace = self.pace.as_ref()?;
         let free_at = *pace.free_at.lock();
@@ -106,7 +107,7 @@ impl Link {
     }
 }
 
-/// One connection over a [`Link`]. Only what goes to the client is slowed or counted: nearly everything does.
+/// One connection over a [`Link`]. Only bytes to the client are slowed and counted: nearly all go there.
 pub(crate) struct Wire {
     stream: TcpStream,
     link: Arc<Link>,

@@ -135,9 +135,9 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
     Ok(vec![
         checker("ledger", &ledger, "writing"),
         checker("device", &device, "open_files::"),
-        checker("turns", &proof, "turns::"),
+        checker("timing", &proof, "timing::"),
         checker("writers", &proof, "writers::"),
-        checker("stories", &proof, "half_of_the_fixed"),
+        checker("scenarios", &proof, "half_of_the_fixed"),
         checker("folder flushes", &proof, "folder_flushes::"),
         checker("clocks", &proof, "clocks::"),
         checker("power cuts", &proof, "power_cuts::"),
@@ -152,12 +152,12 @@ mod tests {
 
     #[test]
     fn a_failure_is_the_name_of_the_test_and_the_start_of_its_panic() {
-        let text = "running 2 tests\n.F\nfailures:\n\n---- stories::kept stdout ----\n\nthread 'main' (7) panicked at a.rs:1:2:\n\
+        let text = "running 2 tests\n.F\nfailures:\n\n---- scenarios::kept stdout ----\n\nthread 'main' (7) panicked at a.rs:1:2:\n\
                     seed 3 breaks a promise:\n  promise 1: a file is lost\nhow it ended:\n";
         let failure = first_failure(text);
         assert_eq!(
             failure.as_deref(),
-            Some("stories::kept: seed 3 breaks a promise: promise 1: a file is lost")
+            Some("scenarios::kept: seed 3 breaks a promise: promise 1: a file is lost")
         );
         let short = "---- a stdout ----\nsome words\nthread 'main' panicked at a.rs:1:2:\nno\nnote: run with";
         assert_eq!(first_failure(short).as_deref(), Some("a: no"));

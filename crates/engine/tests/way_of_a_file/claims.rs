@@ -12,8 +12,8 @@ use crate::world::TestWorld;
 /// The device that a name leads to, under another name.
 fn second_name(world: &mut TestWorld) -> DeviceRules {
     let collector = &mut world.sim.collectors[0];
-    let station = collector.stations[world.rules.name.as_str()].clone();
-    collector.stations.insert("alias".to_owned(), station);
+    let endpoint = collector.endpoints[world.rules.name.as_str()].clone();
+    collector.endpoints.insert("alias".to_owned(), endpoint);
     DeviceRules {
         name: DeviceName::new("alias").unwrap(),
         ..world.rules.clone()
@@ -77,10 +77,10 @@ async fn a_name_whose_port_was_corrected_refuses_nobody_while_it_is_off() {
     let mut world = TestWorld::with_devices(2);
     let rules = world.sim.collectors[0].rules.clone();
     let [wrong, right] = [&rules[0], &rules[1]].map(|device| device.name.to_string());
-    let stations = world.sim.collectors[0].stations.clone();
-    let own = stations[&wrong].clone();
-    let lead = |world: &mut TestWorld, to| world.sim.collectors[0].stations.insert(wrong.clone(), to);
-    lead(&mut world, stations[&right].clone());
+    let endpoints = world.sim.collectors[0].endpoints.clone();
+    let own = endpoints[&wrong].clone();
+    let lead = |world: &mut TestWorld, to| world.sim.collectors[0].endpoints.insert(wrong.clone(), to);
+    lead(&mut world, endpoints[&right].clone());
     for device in &rules {
         let chosen = Chosen {
             visited: std::slice::from_ref(device),
@@ -104,7 +104,7 @@ async fn a_name_whose_port_was_corrected_refuses_nobody_while_it_is_off() {
     assert_eq!(world.in_store().len(), 1);
 
     // It stays first, also where the other name leads there again.
-    lead(&mut world, stations[&right].clone());
+    lead(&mut world, endpoints[&right].clone());
     for _ in 0..2 {
         let summary = world.visit(&rules, Bounds::with_parallel(4), Mode::Act).await;
         let said = refusals(&summary);

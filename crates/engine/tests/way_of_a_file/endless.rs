@@ -7,7 +7,7 @@ use engine::exclude::Exclude;
 use engine::ports::{DeviceFailure, FileFaultKind, PassOutcome, Reason};
 use engine::rules::{Mode, ReleaseRule};
 use model::{FailureClass, FileState, SourcePath, WaitReason};
-use sim::simulator::device::Faults;
+use sim::simulator::device::DeviceFaults;
 use sim::simulator::device::Request::{Remove, Survey};
 
 use crate::world::{TestWorld, pair, reasons};
@@ -122,7 +122,7 @@ async fn what_a_listing_without_end_has_not_named_goes_on_being_unchanged() {
             world.device().faults.unlistable = Some("day");
         }
         world.sweep().await;
-        world.device().faults = Faults::default();
+        world.device().faults = DeviceFaults::default();
         assert_eq!(reasons(&world.sweep().await), left);
     }
 }

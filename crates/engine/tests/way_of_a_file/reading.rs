@@ -141,7 +141,7 @@ async fn a_file_is_written_as_it_comes_and_its_last_bytes_when_it_is_sealed() {
 async fn a_file_that_cannot_be_looked_at_after_it_was_read_is_not_claimed() {
     let world = TestWorld::with_files(&[("a", b"one")]);
     world.device().before_next(Fetch, |device| {
-        device.faults.refuses_looks = Some(("a", FileFaultKind::Permission));
+        device.faults.refuses_inspect = Some(("a", FileFaultKind::Permission));
     });
     let summary = world.sweep().await;
     assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::Unreadable)]);

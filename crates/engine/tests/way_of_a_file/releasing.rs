@@ -27,7 +27,7 @@ async fn a_file_that_was_opened_after_it_was_verified_is_not_released() {
         (world.on_device().len(), world.states()),
         (1, vec![FileState::Stored])
     );
-    world.sim.let_go(0);
+    world.sim.close_held(0);
     world.sweep().await;
     assert_eq!(
         (world.on_device().len(), world.states()),
@@ -47,7 +47,7 @@ async fn a_stored_file_that_its_owner_takes_from_its_folder_is_settled() {
 #[tokio::test(start_paused = true)]
 async fn a_stored_file_that_cannot_be_looked_at_is_not_released() {
     let (world, reasons) = swept_with(|device| {
-        device.faults.refuses_looks = Some(("a", FileFaultKind::Permission));
+        device.faults.refuses_inspect = Some(("a", FileFaultKind::Permission));
     })
     .await;
     assert_eq!(reasons, [Reason::Wait(WaitReason::Changed)]);

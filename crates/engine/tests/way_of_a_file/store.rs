@@ -11,7 +11,7 @@ use engine::ports::{
 };
 use model::{Digest, RelativePath, Timestamp};
 use sim::simulator::collector::SimulatedStore;
-use sim::simulator::disk::ForgetfulDisk;
+use sim::simulator::disk::SimulatedDisk;
 use tokio::time::sleep;
 
 #[derive(Default)]
@@ -28,12 +28,12 @@ pub(crate) struct Watch {
 
 pub(crate) struct WatchedStore {
     store: SimulatedStore,
-    disk: ForgetfulDisk,
+    disk: SimulatedDisk,
     watch: Arc<Mutex<Watch>>,
 }
 
 impl WatchedStore {
-    pub(crate) fn new(store: SimulatedStore, disk: &ForgetfulDisk, watch: &Arc<Mutex<Watch>>) -> Self {
+    pub(crate) fn new(store: SimulatedStore, disk: &SimulatedDisk, watch: &Arc<Mutex<Watch>>) -> Self {
         Self {
             store,
             disk: disk.clone(),

@@ -32,7 +32,7 @@ async fn a_withdrawn_file_that_its_owner_took_away_is_let_go() {
     world
         .device()
         .before_next(Inspect, |device| take_away(device, "/a"));
-    world.device().faults.refuses_looks = Some(("b", FileFaultKind::Permission));
+    world.device().faults.refuses_inspect = Some(("b", FileFaultKind::Permission));
     let summary = world.sweep().await;
     assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::Unreadable)]);
     assert!(world.in_store().is_empty());

@@ -11,14 +11,14 @@ use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World};
 use model::FileState;
 use parking_lot::{Mutex, MutexGuard};
-use sim::simulator::book::Naming;
 use sim::simulator::clock::SimulatedClock;
 use sim::simulator::device::{DeviceState, Kind, Request};
 use sim::simulator::ledger::{LedgerContent, ModelLedger};
+use sim::simulator::naming::Naming;
 use sim::simulator::power::Power;
 use sim::simulator::session::SimulatedDevices;
-use sim::simulator::turns::Turns;
-use sim::simulator::world::{Plan, World as SimulatedWorld};
+use sim::simulator::timing::SweepTiming;
+use sim::simulator::world::{World as SimulatedWorld, WorldConfig};
 use tokio::time::sleep;
 
 use crate::store::{Watch, WatchedStore};
@@ -39,10 +39,10 @@ impl TestWorld {
     }
 
     pub(crate) fn with_devices(count: usize) -> Self {
-        let sim = SimulatedWorld::new(&Plan {
+        let sim = SimulatedWorld::new(&WorldConfig {
             kinds: vec![Kind::Full; count],
             naming: Naming::Together,
-            ..Plan::default()
+            ..WorldConfig::default()
         });
         let sim = sim.unwrap();
         Self {
@@ -113,14 +113,14 @@ impl TestWorld {
         self.sim.next_process(&power);
         let collector = &self.sim.collectors[0];
         let process = Process {
-            devices: collector.devices(&power, &Turns::begin(bounds.parallel)),
+            devices: collector.devices(&power, &SweepTiming::begin(bounds.parallel)),
             store: WatchedStore::new(collector.open_store().unwrap(), &self.sim.disk, &self.watch),
             ledger: collector.ledger.clone(),
             clock: collector.clock.clone(),
             events: self.events.clone(),
         };
         let summary = sweep_some(&process, chosen, bounds, mode, &Stop::default()).await;
-        assert_eq!(self.sim.book.breaches(), [""; 0]);
+        assert_eq!(self.sim.oracle.breaches(), [""; 0]);
         summary.unwrap()
     }
 

@@ -1,14 +1,17 @@
-//! The files by which the real `ssh` finds the simulated fleet.
+//! The files that lead the real `ssh` to the simulated fleet.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{DemoError, JUMP};
+use super::error::DemoError;
 use crate::device::SimulatedDevice;
 use crate::jump::SimulatedJump;
 
-/// Text in the making, and where it goes.
+/// The alias of the jump host.
+pub(super) const JUMP: &str = "demo-jump";
+
+/// The texts of the files so far, and their paths.
 pub(super) struct SshFiles {
     key: PathBuf,
     config: PathBuf,
@@ -18,13 +21,13 @@ pub(super) struct SshFiles {
 }
 
 impl SshFiles {
-    /// Refuses a folder whose path `ssh_config` cannot hold in quotes.
+    /// Begins the files. Refuses a folder whose path `ssh_config` cannot hold in quotes.
     pub(super) fn new(folder: &Path) -> Result<SshFiles, DemoError> {
         let refused = || DemoError::Folder {
             path: folder.to_owned(),
         };
         let text = folder.to_str().ok_or_else(refused)?;
-        // `"` and `\` end or bend a quoted word, `${` begins a variable, and a line ends at its end.
+        // `"` ends a quoted word, `\` escapes in it, `${` begins a variable, and a line break ends the line.
         if text.contains(['"', '\\', '\n', '\r', '\0']) || text.contains("${") {
             return Err(refused());
         }
@@ -63,7 +66,7 @@ impl SshFiles {
     pub(super) fn add_jump(&mut self, jump: &SimulatedJump) {
         let port = jump.port();
         self.add(&format!("Host {JUMP}\n  HostName 127.0.0.1\n  Port {port}\n"));
-        self.know(&jump.host_key().known_hosts_line("127.0.0.1", port));
+        self.add_known_host(&jump.host_key().known_hosts_line("127.0.0.1", port));
     }
 
     pub(super) fn add_device(&mut self, name: &str, device: &SimulatedDevice) {
@@ -71,7 +74,7 @@ impl SshFiles {
         self.add(&format!(
             "Host {name}\n  HostName localhost\n  Port {port}\n  ProxyJump {JUMP}\n"
         ));
-        self.know(&device.host_key().known_hosts_line("localhost", port));
+        self.add_known_host(&device.host_key().known_hosts_line("localhost", port));
     }
 
     pub(super) fn write(&self) -> Result<(), DemoError> {
@@ -91,8 +94,8 @@ impl SshFiles {
         self.config_text.push_str(block);
     }
 
-    fn know(&mut self, line: &str) {
-        // Writing to a string does not fail.
+    fn add_known_host(&mut self, line: &str) {
+        // Writing to a string cannot fail.
         writeln!(self.known_hosts_text, "{line}").ok();
     }
 }

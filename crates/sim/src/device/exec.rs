@@ -1,4 +1,4 @@
-//! Runs a command for a client, as a child process of this one.
+//! Runs a client's command as a child process.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -15,21 +15,21 @@ use tokio::io::{AsyncRead, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
 
-use super::hang_up;
+use crate::listen::close_channel;
 
-/// What a pipe holds.
+/// The capacity of a pipe.
 const READ_BYTES: usize = 64 << 10;
 
-/// SSH's name for the standard error of a command (RFC 4254, 5.2).
+/// The SSH data type for standard error (RFC 4254, 5.2).
 pub(crate) const STANDARD_ERROR: u32 = 1;
 
-/// Starts `command`, or a shell that reads its commands from the client, as the leader of a process group of its own.
-pub(crate) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<Running> {
+/// Starts `command`, or a shell that reads commands from the client, as the leader of its own process group.
+pub(crate) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<ChildGroup> {
     let mut shell = Command::new("/bin/sh");
     if let Some(command) = command {
         shell.arg("-c").arg(OsStr::from_bytes(command));
     }
-    // As sshd does: nothing of the server's own environment.
+    // As sshd does: none of the server's own environment.
     let path = format!(
         "{}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         home.display()
@@ -47,40 +47,51 @@ pub(crate) fn spawn(command: Option<&[u8]>, home: &Path) -> io::Result<Running> 
         .stderr(Stdio::piped());
     let child = shell.process_group(0).kill_on_drop(true).spawn()?;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    Ok(Running { child, group })
+    Ok(ChildGroup { child, group })
 }
 
-/// A child and its process group, which is killed when this is dropped before the child was waited for.
-pub(crate) struct Running {
+/// A child and its process group. Dropping it before the child was awaited kills the group.
+pub(crate) struct ChildGroup {
     child: Child,
     group: Option<Pid>,
 }
 
-impl Running {
-    /// The child's ends of its standard input, output and error.
-    pub(crate) fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+/// The pipes to a child.
+pub(crate) struct Pipes {
+    pub(crate) stdin: Option<ChildStdin>,
+    pub(crate) stdout: Option<ChildStdout>,
+    pub(crate) stderr: Option<ChildStderr>,
+}
+
+impl ChildGroup {
+    /// Takes the child's ends of its standard input, output and error.
+    pub(crate) fn pipes(&mut self) -> Pipes {
         let child = &mut self.child;
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        Pipes {
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take(),
+            stderr: child.stderr.take(),
+        }
     }
 
     fn kill(&mut self) {
         if let Some(group) = self.group.take() {
-            // An error means that all of it has ended.
+            // An error means that the group has already ended.
             kill_process_group(group, Signal::KILL).ok();
         }
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildGroup {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-/// Carries the child's streams to and from the client until it ends and its streams are at their end, or `closing`
+/// Carries the child's streams to and from the client until the child and its streams end, or `closing`
 /// resolves. The child has ended when this returns.
-pub(super) async fn attend(
-    mut running: Running,
+pub(super) async fn supervise(
+    mut running: ChildGroup,
     channel: Channel<Msg>,
     handle: &Handle,
     closing: oneshot::Receiver<()>,
@@ -88,46 +99,48 @@ pub(super) async fn attend(
     let (from_client, to_client) = channel.split();
     let finished = tokio::select! {
         _ = closing => None,
-        status = converse(&mut running, from_client, &to_client) => status.ok(),
+        status = relay_streams(&mut running, from_client, &to_client) => status.ok(),
     };
     let Some(status) = finished else {
         running.kill();
-        // Killed: it cannot refuse, and the wait is short.
+        // The child was killed, so the wait is short.
         running.child.wait().await.ok();
         return;
     };
     running.group = None;
-    // From here on, an error means that the client has gone.
+    // From here on, an error means that the client is gone.
     report(status, &to_client, handle).await.ok();
 }
 
-async fn converse(
-    running: &mut Running,
+async fn relay_streams(
+    running: &mut ChildGroup,
     from_client: ChannelReadHalf,
     to_client: &ChannelWriteHalf<Msg>,
 ) -> io::Result<ExitStatus> {
-    let (input, output, errors) = running.pipes();
-    let answers = async {
+    let pipes = running.pipes();
+    let replies = async {
         tokio::try_join!(
-            send(output, None, to_client),
-            send(errors, Some(STANDARD_ERROR), to_client)
+            send(pipes.stdout, None, to_client),
+            send(pipes.stderr, Some(STANDARD_ERROR), to_client)
         )?;
         running.child.wait().await
     };
     tokio::select! {
-        status = answers => status,
-        never = feed(input, from_client) => match never {},
+        status = replies => status,
+        never = feed(pipes.stdin, from_client) => match never {},
     }
 }
 
-/// Passes on what the client says. A child need not read it: what it does not take is dropped then.
+/// Passes the client's input on to the child. Drops the input that the child does not read.
 async fn feed(input: Option<ChildStdin>, mut from_client: ChannelReadHalf) -> Infallible {
-    let mut said = from_client.make_reader();
+    let mut client_input = from_client.make_reader();
     if let Some(mut input) = input {
-        tokio::io::copy(&mut said, &mut input).await.ok();
+        tokio::io::copy(&mut client_input, &mut input).await.ok();
     }
-    tokio::io::copy(&mut said, &mut tokio::io::sink()).await.ok();
-    // The end of its input is not the end of its interest.
+    tokio::io::copy(&mut client_input, &mut tokio::io::sink())
+        .await
+        .ok();
+    // The end of the input does not end the command.
     std::future::pending().await
 }
 
@@ -155,7 +168,7 @@ async fn report(
         return to_client.close().await;
     }
     let code = status.code().and_then(|code| u32::try_from(code).ok());
-    hang_up(to_client, code.unwrap_or(u32::MAX)).await
+    close_channel(to_client, code.unwrap_or(u32::MAX)).await
 }
 
 fn signal_name(signal: i32) -> Sig {

@@ -1,4 +1,4 @@
-//! The SFTP server of a device, in the way of OpenSSH's: it answers in order.
+//! The SFTP server of a device. Like OpenSSH's, it answers in order.
 
 mod answer;
 mod describe;
@@ -11,38 +11,38 @@ use russh::server::Msg;
 use sftp::codec::{ClientPacket, take_frame};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::hang_up;
 use crate::lifetime::Lifetime;
+use crate::listen::close_channel;
 pub(crate) use answer::Server;
 
-/// Serves one session until the client ends it or a question cannot be read. Dropping this ends it too.
+/// Serves one session until the client ends it or sends an invalid packet. Dropping the future also ends it.
 pub(super) async fn serve(channel: Channel<Msg>, home: PathBuf, lifetime: Lifetime) {
     let (mut from_client, to_client) = channel.split();
-    let (mut questions, mut input) = (from_client.make_reader(), BytesMut::new());
+    let (mut requests, mut input) = (from_client.make_reader(), BytesMut::new());
     let mut server = Server::new(home);
-    while let Some(packet) = next_packet(&mut questions, &mut input).await {
+    while let Some(packet) = next_packet(&mut requests, &mut input).await {
         let mut output = BytesMut::new();
-        // The folder is one of this machine's: no answer takes long enough to hold up others.
+        // The folder is local, so no reply takes long enough to delay others.
         server.answer(packet).encode(&mut output);
         if to_client.data_bytes(output).await.is_err() {
             return;
         }
     }
-    // An error means that the client has gone.
-    hang_up(&to_client, 0).await.ok();
+    // An error means that the client is gone.
+    close_channel(&to_client, 0).await.ok();
     drop(lifetime);
 }
 
-/// What a client asks next; `None` when it asks nothing more, or when what it asks cannot be read.
+/// The client's next packet; `None` at the end of input or if the packet is invalid.
 pub(crate) async fn next_packet(
-    questions: &mut (impl AsyncRead + Unpin),
+    requests: &mut (impl AsyncRead + Unpin),
     input: &mut BytesMut,
 ) -> Option<ClientPacket> {
     loop {
         if let Some(frame) = take_frame(input).ok()? {
             return ClientPacket::decode(frame).ok();
         }
-        if questions.read_buf(input).await.ok()? == 0 {
+        if requests.read_buf(input).await.ok()? == 0 {
             return None;
         }
     }

@@ -1,7 +1,9 @@
-//! The script of a hostile device: a real shell runs it, and from some moment on a lie takes the place of its answers.
+//! The script of a hostile device. A real shell runs the script, and from some point on false output replaces
+//! its replies.
 //!
-//! To know the moment, the conversation is read. First come lines: the script, two halves of the tag that marks
-//! answers, and what is known of the device. Then come requests: a line `verb length [length]`, and as many bytes.
+//! To find that point, the relay parses the conversation. It begins with lines: the script, two halves of the
+//! tag that marks replies, and the known facts of the device. Requests follow: a line `verb length [length]`,
+//! and that many bytes.
 
 use std::io;
 
@@ -11,72 +13,73 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWri
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
-use super::speech::{Lie, Speech};
-use crate::device::exec::{Running, STANDARD_ERROR, send};
-use crate::device::hang_up;
+use super::overrides::{FalseOutput, Override};
+use crate::device::exec::{ChildGroup, STANDARD_ERROR, send};
+use crate::listen::close_channel;
 
-/// When the script begins to lie. `{tag}` in [`Speech::Once`] stands for what marks answers.
+/// When the false output begins. `{tag}` in [`FalseOutput::Once`] is replaced by the tag that marks replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// Before it has said its first word.
+pub enum ScriptPoint {
+    /// Before its first byte.
     Opening,
     /// At the first request with this verb.
     Verb(&'static str),
-    /// At that request, after this many bytes of the honest answer.
+    /// At that request, after this many bytes of the honest reply.
     Amid(&'static str, usize),
 }
 
-/// Where in what the script says the lie begins.
+/// Where in the script's output the false output begins.
 #[derive(Clone, Debug, Default)]
-struct Due {
+struct Start {
     tag: String,
-    /// How many requests came before, whose answers are honest ones.
+    /// The number of earlier requests, which get honest replies.
     answers_before: usize,
-    /// How many bytes of the answer are honest ones.
+    /// The number of honest bytes of the reply.
     honest_bytes: usize,
 }
 
-impl Due {
-    fn place(&self, said: &[u8]) -> Option<usize> {
+impl Start {
+    fn offset(&self, output_bytes: &[u8]) -> Option<usize> {
         if self.tag.is_empty() {
             return Some(0);
         }
-        let mut place = end_of(&format!("{} end\n", self.tag), said)?;
+        let mut offset = end_of(&format!("{} end\n", self.tag), output_bytes)?;
         for _ in 0..self.answers_before {
-            // One more byte ends the answer.
-            place += end_of(&self.tag, said.get(place..)?)? + 1;
+            // One more byte ends the reply.
+            offset += end_of(&self.tag, output_bytes.get(offset..)?)? + 1;
         }
-        Some(place + self.honest_bytes)
+        Some(offset + self.honest_bytes)
     }
 }
 
 /// Where the first occurrence of a pattern ends.
-fn end_of(pattern: &str, said: &[u8]) -> Option<usize> {
-    let mut windows = said.windows(pattern.len());
+fn end_of(pattern: &str, output_bytes: &[u8]) -> Option<usize> {
+    let mut windows = output_bytes.windows(pattern.len());
     Some(windows.position(|window| window == pattern.as_bytes())? + pattern.len())
 }
 
-pub(super) async fn serve(channel: Channel<Msg>, mut shell: Running, lie: Lie<Moment>) {
-    let (input, output, errors) = shell.pipes();
-    let (input, output) = (input.expect("a pipe"), output.expect("a pipe"));
+pub(super) async fn serve(channel: Channel<Msg>, mut shell: ChildGroup, fault: Override<ScriptPoint>) {
+    let pipes = shell.pipes();
+    let (input, output) = (pipes.stdin.expect("a pipe"), pipes.stdout.expect("a pipe"));
     let (mut from_client, to_client) = channel.split();
-    let (due, is_due) = watch::channel((lie.from == Moment::Opening).then(Due::default));
-    let asking = pass_on(from_client.make_reader(), input, lie.from, due);
-    let answering = async {
-        // An error means that the client has gone.
-        answer(output, lie.speech, &is_due, &to_client).await.ok();
-        hang_up(&to_client, 0).await
+    let (set_start, start) = watch::channel((fault.from == ScriptPoint::Opening).then(Start::default));
+    let requests = relay_requests(from_client.make_reader(), input, fault.from, set_start);
+    let replies = async {
+        // An error means that the client is gone.
+        relay_replies(output, fault.output, &start, &to_client).await.ok();
+        close_channel(&to_client, 0).await
     };
-    let complaining = send(errors, Some(STANDARD_ERROR), &to_client);
-    let (_asked, _answered, _complained) = tokio::join!(asking, answering, complaining);
+    let errors_sent = send(pipes.stderr, Some(STANDARD_ERROR), &to_client);
+    let (_requests, _replies, _errors) = tokio::join!(requests, replies, errors_sent);
 }
 
-/// Passes on what the script is asked, and notes when the lie is due. An error means that an end has gone.
-async fn pass_on(
+/// Passes the requests on to the script, and records when the false output begins. An error means that one
+/// end is gone.
+async fn relay_requests(
     from_client: impl AsyncRead + Unpin,
     mut shell: ChildStdin,
-    moment: Moment,
-    due: watch::Sender<Option<Due>>,
+    moment: ScriptPoint,
+    start: watch::Sender<Option<Start>>,
 ) -> io::Result<()> {
     let mut client = BufReader::new(from_client);
     pass_line(&mut client, &mut shell).await?;
@@ -90,15 +93,15 @@ async fn pass_on(
     for answers_before in 0_usize.. {
         let line = next_line(&mut client).await?;
         let request = String::from_utf8_lossy(&line);
-        let (asked, lengths) = request.trim_end().split_once(' ').expect("a request");
+        let (request_verb, lengths) = request.trim_end().split_once(' ').expect("a request");
         let (verb, honest_bytes) = match moment {
-            Moment::Opening => ("", 0),
-            Moment::Verb(verb) => (verb, 0),
-            Moment::Amid(verb, bytes) => (verb, bytes),
+            ScriptPoint::Opening => ("", 0),
+            ScriptPoint::Verb(verb) => (verb, 0),
+            ScriptPoint::Amid(verb, bytes) => (verb, bytes),
         };
-        if asked == verb && due.borrow().is_none() {
+        if request_verb == verb && start.borrow().is_none() {
             let tag = tag.clone();
-            due.send_replace(Some(Due {
+            start.send_replace(Some(Start {
                 tag,
                 answers_before,
                 honest_bytes,
@@ -113,7 +116,7 @@ async fn pass_on(
     Ok(())
 }
 
-/// Passes a line on, and gives it without its end.
+/// Passes a line on and returns it without its line break.
 async fn pass_line(client: &mut (impl AsyncBufRead + Unpin), shell: &mut ChildStdin) -> io::Result<String> {
     let line = next_line(client).await?;
     shell.write_all(&line).await?;
@@ -128,46 +131,50 @@ async fn next_line(client: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u
     }
 }
 
-/// Passes on what the shell says up to where the lie begins, then lies. Returns when the device is to hang up.
-async fn answer(
+/// Passes the shell's output on up to the point of the false output, then sends that. Returns when the device
+/// should close the channel.
+async fn relay_replies(
     mut shell: ChildStdout,
-    speech: Speech,
-    due: &watch::Receiver<Option<Due>>,
+    output: FalseOutput,
+    start: &watch::Receiver<Option<Start>>,
     to_client: &ChannelWriteHalf<Msg>,
 ) -> io::Result<()> {
-    let (mut said, mut passed_on) = (Vec::new(), 0);
+    let (mut output_bytes, mut passed_on) = (Vec::new(), 0);
     let mut writer = to_client.make_writer();
     loop {
-        // It is noted before the shell hears the request: whatever was said earlier is honest.
-        let due = due.borrow().clone();
-        let place = due.as_ref().and_then(|due| due.place(&said));
-        let until = place.map_or(said.len(), |place| place.min(said.len()));
-        writer.write_all(&said[passed_on..until]).await?;
+        // The point is set before the shell receives the request, so earlier output is honest.
+        let start = start.borrow().clone();
+        let offset = start.as_ref().and_then(|start| start.offset(&output_bytes));
+        let until = offset.map_or(output_bytes.len(), |offset| offset.min(output_bytes.len()));
+        writer.write_all(&output_bytes[passed_on..until]).await?;
         passed_on = until;
-        if let Some(due) = due
-            && place == Some(passed_on)
+        if let Some(start) = start
+            && offset == Some(passed_on)
         {
-            let rest = said.split_off(passed_on);
-            return lie_on(speech, &due.tag, io::Cursor::new(rest).chain(shell), to_client).await;
+            let rest = output_bytes.split_off(passed_on);
+            return send_false_output(output, &start.tag, io::Cursor::new(rest).chain(shell), to_client)
+                .await;
         }
-        if shell.read_buf(&mut said).await? == 0 {
+        if shell.read_buf(&mut output_bytes).await? == 0 {
             return Ok(());
         }
     }
 }
 
-async fn lie_on(
-    speech: Speech,
+async fn send_false_output(
+    output: FalseOutput,
     tag: &str,
     honest: impl AsyncRead + Unpin,
     to_client: &ChannelWriteHalf<Msg>,
 ) -> io::Result<()> {
-    let stream = matches!(speech, Speech::EndlessErrors(_)).then_some(STANDARD_ERROR);
-    let speech = match &speech {
-        Speech::Once(bytes) => Speech::Once(String::from_utf8_lossy(bytes).replace("{tag}", tag).into()),
-        _ => speech,
+    let stream = matches!(output, FalseOutput::EndlessStderr(_)).then_some(STANDARD_ERROR);
+    let output = match &output {
+        FalseOutput::Once(bytes) => {
+            FalseOutput::Once(String::from_utf8_lossy(bytes).replace("{tag}", tag).into())
+        }
+        _ => output,
     };
-    speech
+    output
         .deliver(honest, &mut to_client.make_writer_ext(stream))
         .await
 }

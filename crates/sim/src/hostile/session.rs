@@ -1,30 +1,31 @@
-//! A session of a hostile device: that of an honest one, but where it misbehaves.
+//! A session of a hostile device: an honest one, except where it misbehaves.
 
 use std::sync::{Arc, OnceLock};
 
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, Disconnect};
 
-use super::{Misbehaviour, Step, files, script};
+use super::behaviour::{HostileBehaviour, LoginStep};
+use super::{script, sftp};
 use crate::device::{DeviceSession, Service, exec};
 
 pub(super) struct HostileSession {
     honest: DeviceSession,
-    misbehaviour: Arc<OnceLock<Misbehaviour>>,
+    behaviour: Arc<OnceLock<HostileBehaviour>>,
 }
 
 impl HostileSession {
-    pub(super) fn new(honest: DeviceSession, misbehaviour: Arc<OnceLock<Misbehaviour>>) -> HostileSession {
-        HostileSession { honest, misbehaviour }
+    pub(super) fn new(honest: DeviceSession, behaviour: Arc<OnceLock<HostileBehaviour>>) -> HostileSession {
+        HostileSession { honest, behaviour }
     }
 
-    fn odd<T>(&self, thing: impl Fn(&Misbehaviour) -> Option<T>) -> Option<T> {
-        self.misbehaviour.get().and_then(thing)
+    fn setting<T>(&self, read: impl Fn(&HostileBehaviour) -> Option<T>) -> Option<T> {
+        self.behaviour.get().and_then(read)
     }
 
-    /// Never returns where the device does not answer this step.
-    async fn come_to(&self, step: Step) {
-        if self.odd(|odd| odd.mute_at) == Some(step) {
+    /// Waits indefinitely if the device does not answer this step.
+    async fn stall_at(&self, step: LoginStep) {
+        if self.setting(|behaviour| behaviour.mute_at) == Some(step) {
             std::future::pending::<()>().await;
         }
     }
@@ -34,7 +35,7 @@ impl Handler for HostileSession {
     type Error = russh::Error;
 
     async fn authentication_banner(&mut self) -> Result<Option<String>, russh::Error> {
-        Ok(self.odd(|odd| odd.banner.clone()))
+        Ok(self.setting(|behaviour| behaviour.banner.clone()))
     }
 
     async fn auth_publickey_offered(
@@ -42,7 +43,7 @@ impl Handler for HostileSession {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, russh::Error> {
-        self.come_to(Step::Authentication).await;
+        self.stall_at(LoginStep::Authentication).await;
         self.honest.auth_publickey_offered(user, offer).await
     }
 
@@ -56,7 +57,7 @@ impl Handler for HostileSession {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        self.come_to(Step::Session).await;
+        self.stall_at(LoginStep::Session).await;
         self.honest.channel_open_session(channel, reply, session).await
     }
 
@@ -66,12 +67,12 @@ impl Handler for HostileSession {
         name: &str,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let misbehaviour = self.misbehaviour.clone();
-        match misbehaviour.get() {
-            Some(odd) if odd.greeting.is_some() || odd.files.is_some() => {
-                let (odd, home) = (odd.clone(), self.honest.settings.home.clone());
+        let behaviour = self.behaviour.clone();
+        match behaviour.get() {
+            Some(behaviour) if behaviour.greeting.is_some() || behaviour.files.is_some() => {
+                let (behaviour, home) = (behaviour.clone(), self.honest.settings.home.clone());
                 self.honest
-                    .run(id, session, |channel| files::serve(channel, home, odd))
+                    .run(id, session, |channel| sftp::serve(channel, home, behaviour))
             }
             _ => self.honest.subsystem_request(id, name, session).await,
         }
@@ -83,19 +84,19 @@ impl Handler for HostileSession {
         command: &[u8],
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        if self.odd(|odd| Some(odd.hangs_up_on_commands)) == Some(true) {
-            // As ProFTPD's mod_sftp has it.
+        if self.setting(|behaviour| Some(behaviour.hangs_up_on_commands)) == Some(true) {
+            // As ProFTPD's mod_sftp does.
             return session.disconnect(Disconnect::ByApplication, "Application disconnected", "");
         }
         if self.honest.settings.service == Service::SftpOnly {
             return session.channel_failure(id);
         }
-        let Some(lie) = self.odd(|odd| odd.script.clone()) else {
+        let Some(fault) = self.setting(|behaviour| behaviour.script.clone()) else {
             return self.honest.exec_request(id, command, session).await;
         };
         let shell = exec::spawn(Some(command), &self.honest.settings.home)?;
         self.honest
-            .run(id, session, |channel| script::serve(channel, shell, lie))
+            .run(id, session, |channel| script::serve(channel, shell, fault))
     }
 
     async fn channel_close(&mut self, id: ChannelId, session: &mut Session) -> Result<(), russh::Error> {

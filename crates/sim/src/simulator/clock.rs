@@ -1,4 +1,4 @@
-//! Time that runs only when nobody has anything to do.
+//! The collector's clock. Simulated time advances only while every task is idle.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,10 +7,10 @@ use engine::ports::Clock;
 use model::Timestamp;
 use tokio::time::Instant;
 
-/// When every simulation begins: 2027-01-15 08:00 UTC.
+/// The start of every simulation: 2027-01-15 08:00 UTC.
 const BEGIN: i64 = 1_800_000_000;
 
-/// The clock of the collector: true time, which the runtime holds, and how far this clock is from it. Clones are the same clock.
+/// The collector's clock: true time, which the runtime keeps, plus an offset. Clones share the same clock.
 #[derive(Debug, Clone)]
 pub struct SimulatedClock {
     began: Instant,
@@ -18,7 +18,7 @@ pub struct SimulatedClock {
 }
 
 impl SimulatedClock {
-    /// A clock that is right. The runtime must hold its time.
+    /// A clock that is right. The runtime's time must be paused.
     pub fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -26,12 +26,12 @@ impl SimulatedClock {
         }
     }
 
-    /// The true time.
+    /// The true time, without the offset.
     pub fn true_time(&self) -> Timestamp {
         Timestamp::from_seconds(BEGIN).plus(self.began.elapsed())
     }
 
-    /// Sets this clock forward, or back, by nanoseconds.
+    /// Moves this clock forward (or backward, if negative) by nanoseconds.
     pub fn jump(&self, nanoseconds: i64) {
         self.off.fetch_add(nanoseconds, Ordering::Relaxed);
     }

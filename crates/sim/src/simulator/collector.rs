@@ -1,4 +1,4 @@
-//! A collector: one machine's gleaner, from process to process.
+//! A collector: gleaner on one machine, across its processes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,63 +12,63 @@ use engine::world::{Stop, World};
 use model::StoreId;
 use storage::{DirectoryStore, Executor, InitOptions, Settings, StoreFolder};
 
-use super::book::Book;
 use super::clock::SimulatedClock;
-use super::disk::{ForgetfulDisk, STORE};
+use super::disk::{STORE, SimulatedDisk};
 use super::ledger::ModelLedger;
+use super::oracle::Oracle;
 use super::power::Power;
-use super::session::{SimulatedDevices, Station};
-use super::turns::Turns;
+use super::session::{Endpoint, SimulatedDevices};
+use super::timing::SweepTiming;
 
-/// How long the ranges of a large file are here, in bytes: so that files of some kilobytes are large.
+/// The range length for large files in bytes. Small, so that files of a few kilobytes count as large.
 pub const RANGE_LENGTH: u64 = 4096;
 
 /// A collector: its ledger, and the store and the fleet that it works on.
 #[derive(Debug, Clone)]
 pub struct Collector {
-    /// Its ledger.
+    /// The collector's ledger.
     pub ledger: ModelLedger,
     /// The disk that the store is on.
-    pub disk: ForgetfulDisk,
-    /// The store that it remembers.
+    pub disk: SimulatedDisk,
+    /// The id of the store that the collector expects.
     pub store: StoreId,
-    /// Its clock.
+    /// The collector's clock.
     pub clock: SimulatedClock,
     /// The fleet.
-    pub stations: BTreeMap<String, Station>,
-    /// What is asked of each device.
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// The rules for each device.
     pub rules: Vec<DeviceRules>,
-    /// Where removals are checked.
-    pub book: Book,
-    /// Bytes that must stay free.
+    /// Checks removals.
+    pub oracle: Oracle,
+    /// Bytes that must stay free in the store.
     pub min_free: u64,
-    /// How many devices are worked on at a time, and how long plans are.
+    /// How many devices the collector works on at a time, and the size of its plans.
     pub bounds: Bounds,
-    /// Whether devices stop in the midst of a request when the connection goes.
+    /// Whether devices stop in the middle of a request when the connection ends.
     pub stops_with_connection: bool,
 }
 
-/// The store that ships, on a disk that forgets.
-pub type SimulatedStore = DirectoryStore<ForgetfulDisk>;
+/// The shipped store on the simulated disk.
+pub type SimulatedStore = DirectoryStore<SimulatedDisk>;
 
 /// How a process of gleaner ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum ProcessEnd {
     /// The sweep ran to its end.
-    Swept(SweepSummary, Turns),
-    /// It did not begin: the store or the ledger was not fit.
-    Unfit(String),
-    /// The power went, or it was killed.
+    Swept(SweepSummary, SweepTiming),
+    /// The sweep did not begin: the store or the ledger was unusable.
+    Unusable(String),
+    /// The power was cut, or the process was killed.
     Killed,
 }
 
-/// The world of one process.
+/// The ports of one process.
 struct OneProcess {
     devices: SimulatedDevices,
     store: SimulatedStore,
     ledger: ModelLedger,
     clock: SimulatedClock,
-    turns: Turns,
+    timing: SweepTiming,
 }
 
 impl World for OneProcess {
@@ -76,7 +76,7 @@ impl World for OneProcess {
     type Store = SimulatedStore;
     type Ledger = ModelLedger;
     type Clock = SimulatedClock;
-    type Reporter = Turns;
+    type Reporter = SweepTiming;
 
     fn devices(&self) -> &SimulatedDevices {
         &self.devices
@@ -90,13 +90,13 @@ impl World for OneProcess {
     fn clock(&self) -> &SimulatedClock {
         &self.clock
     }
-    fn reporter(&self) -> &Turns {
-        &self.turns
+    fn reporter(&self) -> &SweepTiming {
+        &self.timing
     }
 }
 
-/// Makes the mounted folder a store, as `gleaner store init` does.
-pub fn make_store(disk: &ForgetfulDisk, clock: &SimulatedClock) -> Result<StoreId, storage::InitError> {
+/// Turns the mounted folder into a store, as `gleaner store init` does.
+pub fn make_store(disk: &SimulatedDisk, clock: &SimulatedClock) -> Result<StoreId, storage::InitError> {
     let options = InitOptions {
         local: false,
         replace: None,
@@ -106,48 +106,49 @@ pub fn make_store(disk: &ForgetfulDisk, clock: &SimulatedClock) -> Result<StoreI
 }
 
 impl Collector {
-    /// One process that makes one sweep, on a machine whose power is this. The disk must have been connected to it.
-    pub async fn sweep(&self, power: &Power) -> Ended {
+    /// Runs one process that makes one sweep, on a machine with this power. The disk must be connected to the
+    /// same power.
+    pub async fn sweep(&self, power: &Power) -> ProcessEnd {
         let ledger = self.ledger.next_process(power.clone());
         let store = match self.open_store() {
-            _ if power.is_off() => return Ended::Killed,
-            Err(error) => return Ended::Unfit(error.to_string()),
+            _ if power.is_off() => return ProcessEnd::Killed,
+            Err(error) => return ProcessEnd::Unusable(error.to_string()),
             Ok(store) => store,
         };
-        let turns = Turns::begin(self.bounds.parallel);
+        let timing = SweepTiming::begin(self.bounds.parallel);
         let world = OneProcess {
-            devices: self.devices(power, &turns),
+            devices: self.devices(power, &timing),
             store,
             ledger,
             clock: self.clock.clone(),
-            turns: turns.clone(),
+            timing: timing.clone(),
         };
         let stop = Stop::default();
         tokio::select! {
             biased;
-            () = power.gone() => Ended::Killed,
+            () = power.wait_until_off() => ProcessEnd::Killed,
             ended = sweep(&world, &self.rules, self.bounds, Mode::Act, &stop) => match ended {
-                _ if power.is_off() => Ended::Killed,
-                Ok(summary) => Ended::Swept(summary, turns),
-                Err(error) => Ended::Unfit(error.to_string()),
+                _ if power.is_off() => ProcessEnd::Killed,
+                Ok(summary) => ProcessEnd::Swept(summary, timing),
+                Err(error) => ProcessEnd::Unusable(error.to_string()),
             },
         }
     }
 
-    /// The fleet, as a process on a machine of that power sees it.
-    pub fn devices(&self, power: &Power, turns: &Turns) -> SimulatedDevices {
+    /// The fleet as a process on a machine with this power sees it.
+    pub fn devices(&self, power: &Power, timing: &SweepTiming) -> SimulatedDevices {
         SimulatedDevices {
-            stations: self.stations.clone(),
+            endpoints: self.endpoints.clone(),
             power: power.clone(),
-            book: self.book.clone(),
+            oracle: self.oracle.clone(),
             ledger: self.ledger.next_process(power.clone()),
-            turns: turns.clone(),
+            timing: timing.clone(),
             disk: self.disk.clone(),
             stops_with_connection: self.stops_with_connection,
         }
     }
 
-    /// Takes the store into use.
+    /// Opens the store.
     pub fn open_store(&self) -> Result<SimulatedStore, StoreError> {
         let folder = StoreFolder::open(Arc::new(self.disk.clone()), Path::new(STORE), Some(&self.store))?;
         let settings = Settings {
@@ -163,5 +164,5 @@ impl Collector {
     }
 }
 
-/// How long after a fault the next process begins.
+/// The time between a fault and the start of the next process.
 pub const RESTARTED_AFTER: Duration = Duration::from_secs(5);

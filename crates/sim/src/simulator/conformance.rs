@@ -1,39 +1,39 @@
-//! What every implementation of a port must do, said once. The models of this simulator and the parts that ship are held to the same suites:
-//! a proof by simulation is worth as much as its models are like the real thing.
+//! What every implementation of a port must do. The models of this simulator and the shipped parts run the
+//! same suites, because a proof by simulation is only as good as its models.
 //!
-//! A suite is a list of promises with a check each; whoever runs it gives every check a fresh place to work in.
+//! A suite is a list of promises, each with a check. The caller provides a fresh fixture for each check.
 
 pub mod device;
 pub mod disk;
 pub mod ledger;
 pub mod store;
 
-/// Nothing, or what is not as promised.
+/// `Ok`, or a description of the broken promise.
 pub type Checked = Result<(), String>;
 
-/// Says what is not as promised, unless it is.
+/// Returns `otherwise` as an error unless `is_so` holds.
 pub(crate) fn ensure(is_so: bool, otherwise: impl FnOnce() -> String) -> Checked {
     if is_so { Ok(()) } else { Err(otherwise()) }
 }
 
-/// Compares what was found with what should be.
+/// Compares the found value with the expected one.
 pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Checked {
     ensure(found == expected, || {
         format!("{what}: {found:?}, not {expected:?}")
     })
 }
 
-/// An error of a port, as text.
-pub(crate) fn told(error: impl std::fmt::Display) -> String {
+/// The text of a port's error.
+pub(crate) fn message(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// A relative path that is surely one.
+/// A relative path that must be valid.
 pub(crate) fn path(text: impl AsRef<[u8]>) -> Result<model::RelativePath, String> {
-    model::RelativePath::new(text.as_ref()).map_err(told)
+    model::RelativePath::new(text.as_ref()).map_err(message)
 }
 
-/// Runs the promises of a suite, one after the other, each in a fresh place; answers with those that were not kept.
+/// Checks the promises of a suite one after the other, each with a fresh fixture. Returns the broken ones.
 #[macro_export]
 macro_rules! hold_to {
     ($bench:expr, $($promise:path),+ $(,)?) => {{

@@ -1,7 +1,8 @@
-//! A disk that forgets what was not flushed, and that can be full, read-only, away, or another one.
+//! A disk that loses unflushed changes in a crash, and that can be full, read-only, unmounted or replaced by
+//! another.
 
 mod crash;
-mod look;
+mod inspect;
 mod system_calls;
 mod volume;
 
@@ -17,58 +18,81 @@ use rustix::io::Errno;
 
 use super::clock::SimulatedClock;
 use super::power::Power;
-pub use crash::Forgetting;
-pub use look::StoredFile;
-pub use system_calls::{Listing, OpenNode};
+pub use crash::CrashLoss;
+pub use system_calls::FolderEntries;
+pub use volume::StoredFile;
 use volume::{Content, FileChange, Volume};
 
-/// The disk of a simulated collector: volumes, and where they are mounted. Clones are the same disk.
+/// The disk of a simulated collector: volumes and their mount points. Clones share the same disk.
 #[derive(Debug, Clone)]
-pub struct ForgetfulDisk(Arc<Mutex<State>>, SimulatedClock);
+pub struct SimulatedDisk {
+    state: Arc<Mutex<DiskState>>,
+    clock: SimulatedClock,
+}
 
 #[derive(Debug)]
-struct State {
+struct DiskState {
     power: Power,
     volumes: BTreeMap<u64, Volume>,
     mounts: BTreeMap<PathBuf, u64>,
-    /// Handles of an earlier generation are stale: the machine has been off since, or the volume was unmounted.
+    /// Handles of an earlier generation are stale: the machine has lost power since, or the volume was
+    /// unmounted.
     generation: u64,
     numbers: u64,
-    tricks: Tricks,
+    faults: DiskFaults,
 }
 
-/// What is wrong with the disk itself.
+/// Faults of the disk itself.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Tricks {
-    /// The next flush of a file says that it succeeded, and one bit of what it wrote (not of what was there before) is wrong.
-    pub spoils_next_flush: bool,
-    /// The next flush of a file fails, and what it should have written counts as written from then on
-    /// (Rebello and others: "Can Applications Recover from fsync Failures?", 2020).
+pub struct DiskFaults {
+    /// The next flush of a file reports success, but one bit of the bytes that it wrote (not of older bytes)
+    /// is wrong.
+    pub corrupts_next_flush: bool,
+    /// The next flush of a file fails, and the bytes that it should have written count as written from then
+    /// on (Rebello and others: "Can Applications Recover from fsync Failures?", 2020).
     pub fails_next_flush: Option<Errno>,
-    /// So many flushes of folders from now on, one fails, and the file system stops: it goes read-only, and every later flush fails, until it is mounted
-    /// anew. So do ext4 with its journal, XFS and Btrfs when the commit fails that makes an entry durable.
+    /// After this many folder flushes, one fails and the file system stops: it turns read-only, and every
+    /// later flush fails, until it is mounted again. ext4 with its journal, XFS and Btrfs do so when a commit
+    /// that makes an entry durable fails.
     pub stops_at_folder_flush: Option<u64>,
-    /// Writes and reads take half of what they could.
-    pub comes_short: bool,
+    /// Writes and reads transfer half of the possible bytes.
+    pub short_transfers: bool,
+}
+
+/// An open file or folder.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenNode {
+    volume: u64,
+    inode: u64,
+    generation: u64,
+}
+
+impl OpenNode {
+    fn inode(self) -> u64 {
+        self.inode
+    }
 }
 
 /// Where the store is mounted.
 pub const STORE: &str = "/store";
 
-impl ForgetfulDisk {
-    /// A disk with an empty volume at [`STORE`], beside the root file system.
+impl SimulatedDisk {
+    /// A disk with an empty volume at [`STORE`] beside the root file system.
     pub fn new(clock: SimulatedClock, seed: u64) -> Self {
         let now = clock.now();
         let (root, store) = (Volume::new(1, now), Volume::new(2, now));
-        let state = State {
+        let state = DiskState {
             power: Power::default(),
             volumes: BTreeMap::from([(1, root), (2, store)]),
             mounts: BTreeMap::from([(PathBuf::from("/"), 1), (PathBuf::from(STORE), 2)]),
             generation: 0,
             numbers: seed,
-            tricks: Tricks::default(),
+            faults: DiskFaults::default(),
         };
-        let disk = Self(Arc::new(Mutex::new(state)), clock);
+        let disk = Self {
+            state: Arc::new(Mutex::new(state)),
+            clock,
+        };
         disk.make_mount_point();
         disk
     }
@@ -78,21 +102,22 @@ impl ForgetfulDisk {
         if let Some(root) = self.lock().volumes.get_mut(&1) {
             let folder = Content::Folder(volume::FolderContent::default());
             root.make(volume::ROOT, b"store", folder, now).unwrap_or_default();
-            root.forget(&mut Forgetting::Nothing);
+            root.lose_unflushed(&mut CrashLoss::Nothing);
         }
     }
 
-    /// Connects the machine to power anew, after what was not flushed is forgotten. Everything that was open is closed.
-    pub fn restart(&self, power: Power, mut forgetting: Forgetting) {
+    /// Restarts the machine with new power after `loss` of unflushed changes. Every open handle becomes
+    /// stale.
+    pub fn restart(&self, power: Power, mut loss: CrashLoss) {
         let mut state = self.lock();
         state.power = power;
         state.generation += 1;
         for volume in state.volumes.values_mut() {
-            volume.mount_anew(&mut forgetting);
+            volume.mount_anew(&mut loss);
         }
     }
 
-    /// Whether the store's file system has stopped at a failed flush.
+    /// Whether the store's file system has stopped after a failed flush.
     pub fn has_stopped(&self) -> bool {
         self.lock()
             .volumes
@@ -100,56 +125,58 @@ impl ForgetfulDisk {
             .is_some_and(|volume| volume.has_stopped)
     }
 
-    /// Somebody unmounts the store that has stopped and mounts it again: what was not flushed is forgotten, and everything that was open is closed.
-    pub fn mount_store_anew(&self, mut forgetting: Forgetting) {
+    /// Remounts the store after it has stopped: unflushed changes are lost according to `loss`, and every
+    /// open handle becomes stale.
+    pub fn mount_store_anew(&self, mut loss: CrashLoss) {
         let mut state = self.lock();
         state.generation += 1;
-        state.tricks.stops_at_folder_flush = None;
+        state.faults.stops_at_folder_flush = None;
         if let Some(volume) = state.volumes.get_mut(&2) {
-            volume.mount_anew(&mut forgetting);
+            volume.mount_anew(&mut loss);
         }
     }
 
-    /// The same for a process that was killed: nothing is forgotten, and what was not flushed still may be.
+    /// Starts a new process after a kill: nothing is lost, and unflushed changes stay unflushed.
     pub fn next_process(&self, power: Power) {
         let mut state = self.lock();
         state.power = power;
         state.generation += 1;
-        state.volumes.values_mut().for_each(Volume::forget_unreachable);
+        state.volumes.values_mut().for_each(Volume::drop_unreachable);
     }
 
-    /// Sets what is wrong with the disk.
-    pub fn play(&self, tricks: Tricks) {
-        self.lock().tricks = tricks;
+    /// Sets the faults of the disk.
+    pub fn set_faults(&self, faults: DiskFaults) {
+        self.lock().faults = faults;
     }
 
-    /// Bytes that fit on the store; `None`: without end.
+    /// Sets the capacity of the store in bytes; `None`: unlimited.
     pub fn set_store_capacity(&self, capacity: Option<u64>) {
         self.store(|volume| volume.capacity = capacity);
     }
 
-    /// Mounts the store read-only, or not any more.
+    /// Makes the store read-only, or writable again.
     pub fn set_store_read_only(&self, read_only: bool) {
         self.store(|volume| volume.read_only = read_only);
     }
 
-    /// Takes away hard links, as on exFAT or some SMB mounts.
+    /// Sets whether the store has hard links. exFAT and some SMB mounts have none.
     pub fn set_store_has_links(&self, has_links: bool) {
         self.store(|volume| volume.has_links = has_links);
     }
 
-    /// Lets no link and no rename lead from one outermost folder of the store to another, as on a union of
-    /// disks or with quotas for projects.
+    /// Sets whether links and renames between outermost folders of the store fail, as on a union of disks or
+    /// with project quotas.
     pub fn set_store_is_divided(&self, is_divided: bool) {
         self.store(|volume| volume.is_divided = is_divided);
     }
 
-    /// The size that no file of the store may exceed; `None`: there is none.
+    /// Sets the maximum size of a file in the store; `None`: unlimited.
     pub fn set_store_largest_file(&self, largest: Option<u64>) {
         self.store(|volume| volume.largest_file = largest);
     }
 
-    /// Unmounts the store: its mount point, an empty folder of the root file system, is seen instead. Calls on what is open fail.
+    /// Unmounts the store: its mount point, an empty folder of the root file system, appears instead. Calls
+    /// on open handles fail.
     pub fn unmount_store(&self) {
         let mut state = self.lock();
         state.mounts.remove(Path::new(STORE));
@@ -161,7 +188,7 @@ impl ForgetfulDisk {
         self.lock().mounts.insert(PathBuf::from(STORE), 2);
     }
 
-    /// Mounts another volume in the store's place; it is made empty the first time.
+    /// Mounts another volume in place of the store. The volume is created empty the first time.
     pub fn mount_other_volume(&self) {
         let now = self.now();
         let mut state = self.lock();
@@ -182,21 +209,36 @@ impl ForgetfulDisk {
     }
 
     fn now(&self) -> Timestamp {
-        self.1.now()
+        self.clock.now()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock()
+    fn lock(&self) -> MutexGuard<'_, DiskState> {
+        self.state.lock()
     }
 }
 
-impl State {
-    /// Bytes and size of a file reach the disk.
+impl DiskState {
+    fn volume(&mut self, node: OpenNode) -> Result<&mut Volume, Errno> {
+        if self.power.is_off() || node.generation != self.generation {
+            return Err(Errno::IO);
+        }
+        self.volumes.get_mut(&node.volume).ok_or(Errno::STALE)
+    }
+
+    /// As [`Self::volume`], within an effect that already has power.
+    pub(super) fn volume_for_effect(&mut self, node: OpenNode) -> Result<&mut Volume, Errno> {
+        if node.generation != self.generation {
+            return Err(Errno::IO);
+        }
+        self.volumes.get_mut(&node.volume).ok_or(Errno::STALE)
+    }
+
+    /// Makes the bytes and the size of a file durable.
     fn flush(&mut self, volume: u64, inode: u64) -> Result<(), Errno> {
-        let tricks = &mut self.tricks;
-        let (spoils, fails) = (
-            std::mem::take(&mut tricks.spoils_next_flush),
-            tricks.fails_next_flush.take(),
+        let faults = &mut self.faults;
+        let (corrupts, fails) = (
+            std::mem::take(&mut faults.corrupts_next_flush),
+            faults.fails_next_flush.take(),
         );
         let volume = self.volumes.get_mut(&volume).ok_or(Errno::STALE)?;
         if volume.has_stopped {
@@ -215,24 +257,24 @@ impl State {
             change.apply(&mut file.durable);
         }
         match written.and_then(|at| file.durable.get_mut(at)) {
-            Some(byte) if spoils => *byte ^= 0x10,
-            // Nothing was written that could be spoilt: the next time, then.
-            None if spoils => self.tricks.spoils_next_flush = true,
+            Some(byte) if corrupts => *byte ^= 0x10,
+            // Nothing was written that could be damaged: damage the next flush instead.
+            None if corrupts => self.faults.corrupts_next_flush = true,
             _ => {}
         }
         Ok(())
     }
 
-    /// The entries of a folder reach the disk.
+    /// Makes the entries of a folder durable.
     fn flush_folder(&mut self, node: OpenNode) -> Result<(), Errno> {
-        let left = self.tricks.stops_at_folder_flush.take();
+        let left = self.faults.stops_at_folder_flush.take();
         let volume = self.volume_for_effect(node)?;
         volume.has_stopped |= left == Some(0);
         if volume.has_stopped {
             return Err(Errno::IO);
         }
         volume.flush_entries(node.inode())?;
-        self.tricks.stops_at_folder_flush = left.map(|left| left - 1);
+        self.faults.stops_at_folder_flush = left.map(|left| left - 1);
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! A model of the ledger: what `SQLite` promises with `synchronous = FULL`, namely that a transaction is durable or absent.
+//! A model of the ledger. It keeps the promise of `SQLite` with `synchronous = FULL`: a transaction is
+//! durable or absent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use tokio::time::Instant;
 
 use super::power::Power;
 
-/// What a ledger holds.
+/// The content of a ledger.
 #[derive(Debug, Clone, Default)]
 pub struct LedgerContent {
-    /// Every row, the number of a row being its place.
+    /// Every row; the index is the row's number.
     pub rows: Vec<(Record, FileState)>,
-    /// When each row was written, in truth: no clock that jumps says so.
+    /// When each row was written, in true time. No clock jump affects it.
     pub(super) written_at: Vec<Instant>,
     /// How passes ended.
     pub ends: Vec<PassEnd>,
@@ -34,7 +35,7 @@ pub struct LedgerContent {
     suspicions: i64,
 }
 
-/// The ledger of a simulated collector. Clones are the same ledger.
+/// The ledger of a simulated collector. Clones share the same ledger.
 #[derive(Debug, Clone)]
 pub struct ModelLedger {
     id: LedgerId,
@@ -56,7 +57,7 @@ impl ModelLedger {
         }
     }
 
-    /// The same ledger, for the next process of its collector.
+    /// The same ledger for the next process of its collector.
     #[must_use]
     pub fn next_process(&self, power: Power) -> Self {
         Self {
@@ -65,27 +66,27 @@ impl ModelLedger {
         }
     }
 
-    /// From now on every transaction fails and changes nothing, as on a full disk; or not any more.
+    /// Makes every transaction fail without a change, as on a full disk; or makes them work again.
     pub fn set_failing(&self, fails: bool) {
         *self.fails.lock() = fails;
     }
 
-    /// From now on it takes so long to say what it remembers.
+    /// Delays every reply about known files by this time.
     pub fn slow_down(&self, to: Duration) {
         *self.slowness.lock() = to;
     }
 
-    /// What it holds.
+    /// A copy of the content.
     pub fn content(&self) -> LedgerContent {
         self.lock().clone()
     }
 
-    /// Puts an earlier state of it back, or an empty one.
+    /// Replaces the content by an earlier or an empty one.
     pub fn restore(&self, content: LedgerContent) {
         *self.lock() = content;
     }
 
-    /// When it was recorded, in truth, that what lies there on a device is stored.
+    /// When the ledger recorded the file with this current path on a device as stored, in true time.
     pub(super) fn recorded_at(&self, device: &str, current_path: &RelativePath) -> Option<Instant> {
         let place = engine::withdrawn::parse(current_path)?;
         let is_it = |record: &Record| {
@@ -103,7 +104,7 @@ impl ModelLedger {
         self.content.lock()
     }
 
-    /// One transaction. Whoever waits for it when the power goes never hears of it.
+    /// Commits one transaction. If the power is cut meanwhile, the caller waits indefinitely.
     async fn commit<T>(
         &self,
         operation: &'static str,
@@ -202,7 +203,7 @@ impl Ledger for ModelLedger {
             let key = (device.as_str().to_owned(), source.clone());
             let before = content.sightings.remove(&key).unwrap_or_default();
             let since = |sighting: &Sighting| match before.get(&sighting.path) {
-                // A clock that was set back begins anew: nothing was seen in the future.
+                // If the clock was set back, the sighting starts anew: no sighting may be in the future.
                 Some((identity, since)) if *identity == sighting.identity => (*since).min(at),
                 _ => at,
             };

@@ -1,4 +1,4 @@
-//! The way to a device: slow, cut at any byte, deaf on one side, or a black hole.
+//! The link to a device. It can be slow, cut at any byte, half open, refusing, silent or a black hole.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,51 +7,51 @@ use parking_lot::{Mutex, MutexGuard};
 
 use tokio::time::sleep;
 
-/// How a link is.
+/// The condition of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Condition {
-    /// It carries.
+    /// The link works.
     #[default]
     Well,
-    /// Nobody listens at the other end.
+    /// The remote port refuses connections.
     Refusing,
-    /// What is sent vanishes, both ways.
+    /// Everything that is sent vanishes, in both directions.
     BlackHole,
-    /// What is asked arrives, and no answer ever comes back.
+    /// Requests arrive, but no reply comes back.
     HalfOpen,
-    /// It lets in, and nothing that is asked after that is ever answered: the device's card hangs.
+    /// Connections succeed, but no later request gets a reply: the device's card hangs.
     Silent,
 }
 
-/// A link to one device. Clones are the same link.
+/// A link to one device. Clones share the same link.
 #[derive(Debug, Clone)]
-pub struct Link(Arc<Mutex<State>>);
+pub struct Link(Arc<Mutex<LinkState>>);
 
 #[derive(Debug)]
-struct State {
+struct LinkState {
     condition: Condition,
     round_trip: Duration,
     bytes_per_second: Option<u64>,
-    /// The connection is cut when so many more bytes have come.
+    /// The connection is cut after this many more bytes.
     cut_in: Option<u64>,
-    /// Connections of an earlier one are dead.
+    /// Connections of an earlier generation are dead.
     generation: u64,
-    /// Grows with everything that goes wrong.
+    /// Increases with every fault.
     disturbances: u64,
 }
 
-/// What became of something that was sent.
+/// What happened to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Passage {
+pub(super) enum Delivery {
     Arrived,
     Cut,
     Vanished,
 }
 
 impl Link {
-    /// A link of that round-trip time.
+    /// A link with this round-trip time.
     pub fn new(round_trip: Duration, bytes_per_second: Option<u64>) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(LinkState {
             condition: Condition::Well,
             round_trip,
             bytes_per_second,
@@ -61,50 +61,50 @@ impl Link {
         })))
     }
 
-    /// Changes how it is.
+    /// Sets the condition.
     pub fn set(&self, condition: Condition) {
         let mut state = self.lock();
         state.condition = condition;
         state.disturbances += 1;
     }
 
-    /// How it is.
+    /// The current condition.
     pub fn condition(&self) -> Condition {
         self.lock().condition
     }
 
-    /// Cuts what is connected now.
+    /// Cuts every current connection.
     pub fn cut(&self) {
         let mut state = self.lock();
         state.generation += 1;
         state.disturbances += 1;
     }
 
-    /// Cuts what is connected once so many more bytes have come.
+    /// Cuts every current connection after this many more bytes.
     pub fn cut_in(&self, bytes: u64) {
         let mut state = self.lock();
         state.cut_in = Some(bytes);
         state.disturbances += 1;
     }
 
-    /// How it was, in a number: as long as it stays the same and the link is well, nothing has gone wrong with it.
+    /// Whether the link works and had no fault since `disturbances` was read.
     pub fn is_well_since(&self, disturbances: u64) -> bool {
         let state = self.lock();
         state.condition == Condition::Well && state.disturbances == disturbances
     }
 
-    /// How often something has gone wrong with it.
+    /// How many faults the link has had.
     pub fn disturbances(&self) -> u64 {
         self.lock().disturbances
     }
 
-    /// Makes it well, and forgets what was to come.
+    /// Makes the link work and cancels a pending cut.
     pub fn heal(&self) {
         let mut state = self.lock();
         (state.condition, state.cut_in) = (Condition::Well, None);
     }
 
-    /// Makes it carry so many bytes a second.
+    /// Limits the link to this many bytes per second.
     pub fn slow_down(&self, bytes_per_second: u64) {
         self.lock().bytes_per_second = Some(bytes_per_second);
     }
@@ -113,8 +113,8 @@ impl Link {
         self.lock().generation
     }
 
-    /// One way for some bytes of a connection of that generation.
-    pub(super) async fn carry(&self, generation: u64, bytes: u64, is_answer: bool) -> Passage {
+    /// Carries bytes one way, on a connection of this generation.
+    pub(super) async fn carry(&self, generation: u64, bytes: u64, is_reply: bool) -> Delivery {
         let wait = {
             let state = self.lock();
             let sending = state
@@ -133,10 +133,10 @@ impl Link {
             }
         }
         match state.condition {
-            _ if state.generation != generation => Passage::Cut,
-            Condition::BlackHole => Passage::Vanished,
-            Condition::HalfOpen | Condition::Silent if is_answer => Passage::Vanished,
-            _ => Passage::Arrived,
+            _ if state.generation != generation => Delivery::Cut,
+            Condition::BlackHole => Delivery::Vanished,
+            Condition::HalfOpen | Condition::Silent if is_reply => Delivery::Vanished,
+            _ => Delivery::Arrived,
         }
     }
 
@@ -144,7 +144,7 @@ impl Link {
         self.lock().round_trip
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.0.lock()
     }
 }

@@ -1,4 +1,4 @@
-//! The power of the collector's machine: every effect counts, and it can be cut after any of them.
+//! The power of the collector's machine. It counts every effect and can be cut after any of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,51 +8,53 @@ use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
-use super::chronicle::Chronicle;
+use super::trace::Trace;
 
-/// Counts what is done to disk, ledger and devices, and stops everything after a given effect. Clones are the same.
+/// Counts effects on disk, ledger and devices, and stops everything after a given effect. Clones share the
+/// same power.
 #[derive(Debug, Clone, Default)]
 pub struct Power(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    state: Mutex<State>,
-    gone: Notify,
+    state: Mutex<PowerState>,
+    off: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PowerState {
     effects: u64,
     cut_after: Option<u64>,
     is_off: bool,
-    trouble: VecDeque<(u64, Errno)>,
-    chronicle: Chronicle,
+    failures: VecDeque<(u64, Errno)>,
+    trace: Trace,
 }
 
 impl Power {
-    /// Power that goes after that many effects.
+    /// Power that is cut after this many effects.
     pub fn cut_after(effects: u64) -> Self {
         let power = Self::default();
         power.lock().cut_after = Some(effects);
         power
     }
 
-    /// The same, under which the nth effect fails with an error, and does nothing.
+    /// Makes the nth effect fail with an error and do nothing.
     #[must_use]
-    pub fn with_trouble(self, mut trouble: Vec<(u64, Errno)>) -> Self {
-        trouble.sort_by_key(|(at, _)| *at);
-        self.lock().trouble = trouble.into();
+    pub fn with_failures(self, mut failures: Vec<(u64, Errno)>) -> Self {
+        failures.sort_by_key(|(at, _)| *at);
+        self.lock().failures = failures.into();
         self
     }
 
-    /// The same, telling its effects to a chronicle.
+    /// Adds every effect to a trace.
     #[must_use]
-    pub fn told_to(self, chronicle: &Chronicle) -> Self {
-        self.lock().chronicle = chronicle.clone();
+    pub fn with_trace(self, trace: &Trace) -> Self {
+        self.lock().trace = trace.clone();
         self
     }
 
-    /// Does something to the world: nothing if the power is gone. If it goes just then, the thing is done and nobody is told.
+    /// Performs an effect. Does nothing if the power is off. If the power is cut by this very effect, the
+    /// effect happens but the caller gets an error.
     pub(crate) fn effect<T>(
         &self,
         what: impl FnOnce() -> String,
@@ -65,9 +67,9 @@ impl Power {
             }
             state.effects += 1;
             let count = state.effects;
-            state.chronicle.note(&what());
-            if let Some((_, errno)) = state.trouble.front().copied().filter(|(at, _)| *at <= count) {
-                state.trouble.pop_front();
+            state.trace.log(&what());
+            if let Some((_, errno)) = state.failures.front().copied().filter(|(at, _)| *at <= count) {
+                state.failures.pop_front();
                 return Err(errno);
             }
         }
@@ -75,7 +77,7 @@ impl Power {
         let mut state = self.lock();
         if state.cut_after.is_some_and(|last| last <= state.effects) {
             state.is_off = true;
-            self.0.gone.notify_waiters();
+            self.0.off.notify_waiters();
             return Err(Errno::IO);
         }
         result
@@ -84,33 +86,33 @@ impl Power {
     /// Cuts the power now.
     pub fn cut(&self) {
         self.lock().is_off = true;
-        self.0.gone.notify_waiters();
+        self.0.off.notify_waiters();
     }
 
-    /// Whether it is gone.
+    /// Whether the power is off.
     pub fn is_off(&self) -> bool {
         self.lock().is_off
     }
 
-    /// Returns when it is gone.
-    pub async fn gone(&self) {
-        let gone = self.0.gone.notified();
+    /// Returns once the power is off.
+    pub async fn wait_until_off(&self) {
+        let off = self.0.off.notified();
         if !self.is_off() {
-            gone.await;
+            off.await;
         }
     }
 
-    /// How many effects there were.
+    /// The number of effects so far.
     pub fn effects(&self) -> u64 {
         self.lock().effects
     }
 
     /// The last few effects, oldest first.
     pub fn last_effects(&self) -> Vec<String> {
-        self.lock().chronicle.lines()
+        self.lock().trace.lines()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PowerState> {
         self.0.state.lock()
     }
 }

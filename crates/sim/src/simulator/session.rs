@@ -1,106 +1,67 @@
 //! Sessions with simulated devices: the port `Devices`.
 //!
-//! What is asked goes over the link, is done on the device by a task of its own, and is answered over the link. Whoever asked may be dead by
-//! then: what is on its way is done all the same, later.
+//! A request travels over the link, runs on the device in a task of its own, and its reply travels back. The
+//! caller may be dead by then: the device still completes the request later.
 
+mod connection;
+mod endpoint;
+mod inspect;
 mod listing;
-mod reach;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use engine::ports::device::{ConnectHints, SmallFileRequest};
 use engine::ports::{
     Abilities, ChunkSender, DeviceFacts, DeviceFailure, Devices, DigestRequest, FileFault, FileFaultKind,
-    FolderNumbers, InspectResult, Inspection, ListingEnd, Move, RenameResult, Session, SurveySender,
+    InspectResult, ListingEnd, Move, RenameResult, Session, SurveySender,
 };
 use model::{DeviceName, Digest, FailureClass, RelativePath, SourcePath};
 use tokio::time::sleep;
 
-use super::book::Book;
-use super::device::{Device, DeviceState, Refusal, Request, Unanswered, openness};
-use super::disk::ForgetfulDisk;
+use super::device::{Request, Unanswered};
+use super::disk::SimulatedDisk;
 use super::ledger::ModelLedger;
-use super::link::{Condition, Link};
+use super::link::Condition;
+use super::naming::SOURCE;
+use super::oracle::Oracle;
 use super::power::Power;
-use super::turns::Turns;
-use super::world::SOURCE;
+use super::timing::SweepTiming;
+use connection::DeviceConnection;
+pub use endpoint::{CONNECT_TIMEOUT, Endpoint, STALL_TIMEOUT};
+use endpoint::{STEP, failure, fault, folders};
 use listing::Listing;
-use reach::Reach;
-
-/// How long a device may keep silent.
-pub const STALL_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// How long it may take to let somebody in.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long one step of many takes on a device: cameras get their turn between two.
-const STEP: Duration = Duration::from_micros(200);
-
-/// A device and the link to it.
-#[derive(Debug, Clone)]
-pub struct Station {
-    /// Its number in the fleet.
-    pub number: usize,
-    /// The device.
-    pub device: Device,
-    /// The way to it.
-    pub link: Link,
-}
 
 /// The fleet, as one process of a collector sees it.
 #[derive(Debug, Clone)]
 pub struct SimulatedDevices {
-    /// The stations by their name.
-    pub stations: BTreeMap<String, Station>,
-    /// That of the collector's machine: nobody without power asks for anything.
+    /// The devices and their links by name.
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// The power of the collector's machine: without power it sends no requests.
     pub power: Power,
-    /// Where removals are checked.
-    pub book: Book,
-    /// What the collector has recorded before it asks for a removal.
+    /// Checks removals.
+    pub oracle: Oracle,
+    /// Shows what the collector had recorded before it asked for a removal.
     pub ledger: ModelLedger,
-    /// Where it is noted when each device is connected.
-    pub turns: Turns,
+    /// Records when each device is connected.
+    pub timing: SweepTiming,
     /// The disk that removals are checked against.
-    pub disk: ForgetfulDisk,
-    /// Whether a device stops in the midst of what it was asked when the connection is gone; else it does all of it, later.
+    pub disk: SimulatedDisk,
+    /// Whether a device stops in the middle of a request when the connection ends. Otherwise it completes the
+    /// request later.
     pub stops_with_connection: bool,
 }
 
 /// A session with a simulated device.
 #[derive(Debug)]
 pub struct SimulatedSession {
-    reach: Reach,
+    connection: DeviceConnection,
     abilities: Abilities,
     facts: DeviceFacts,
-    /// A listing that was asked for while connecting, where the device has a shell.
+    /// The listing that was requested during connect, where the device has a shell.
     early: Mutex<Option<Listing>>,
-}
-
-/// A station is one device, whatever names lead to it. Devices boot alike: their boot ids tell nobody apart,
-/// as those of containers.
-fn folders(station: &Station, sources: &[SourcePath]) -> Vec<(SourcePath, Option<FolderNumbers>)> {
-    let device_number = u64::try_from(station.number).unwrap_or(u64::MAX);
-    let numbers = FolderNumbers {
-        device_number,
-        inode: 2,
-    };
-    let folder = |source: &SourcePath| {
-        let is_there = source.as_bytes() == SOURCE.as_bytes();
-        (source.clone(), is_there.then_some(numbers))
-    };
-    sources.iter().map(folder).collect()
-}
-
-fn failure(class: FailureClass, message: &str) -> DeviceFailure {
-    DeviceFailure {
-        class,
-        message: message.to_owned(),
-        remedy: None,
-    }
 }
 
 impl Devices for SimulatedDevices {
@@ -112,25 +73,25 @@ impl Devices for SimulatedDevices {
         facts_for: &[SourcePath],
         hints: ConnectHints,
     ) -> Result<SimulatedSession, DeviceFailure> {
-        let station = self.stations.get(name.as_str());
-        let station = station
+        let endpoint = self.endpoints.get(name.as_str());
+        let endpoint = endpoint
             .ok_or_else(|| failure(FailureClass::AliasUnknown, "no such device"))?
             .clone();
-        // A connection takes some round trips before anything can be asked.
-        sleep(station.link.round_trip() * 8).await;
-        match station.link.condition() {
-            Condition::Refusing => return Err(failure(FailureClass::TunnelDown, "nobody listens")),
+        // A connection takes some round trips before it accepts a request.
+        sleep(endpoint.link.round_trip() * 8).await;
+        match endpoint.link.condition() {
+            Condition::Refusing => return Err(failure(FailureClass::TunnelDown, "connection refused")),
             Condition::BlackHole | Condition::HalfOpen => {
                 sleep(CONNECT_TIMEOUT).await;
                 return Err(failure(FailureClass::TimedOut, "no answer"));
             }
             Condition::Well | Condition::Silent => {}
         }
-        self.turns.connected(name);
+        self.timing.connected(name);
         if self.power.is_off() {
             return std::future::pending().await;
         }
-        let begun = station.device.lock().begin(Request::Connect);
+        let begun = endpoint.device.lock().begin(Request::Connect);
         match begun {
             Ok(()) => {}
             Err(Unanswered::Ended(failure)) => return Err(failure),
@@ -140,91 +101,32 @@ impl Devices for SimulatedDevices {
             }
         }
         let (facts, abilities, boot, early) = {
-            let mut state = station.device.lock();
+            let mut state = endpoint.device.lock();
             state.requests.hints.push(hints);
             let early = state.facts().clock.map(|_| Listing::ahead(&state));
             let mut facts = state.facts();
             if state.abilities.tells_time {
-                facts.folders = folders(&station, facts_for);
+                facts.folders = folders(&endpoint, facts_for);
             }
             (facts, state.abilities, state.boot, early)
         };
-        let reach = Reach {
-            generation: station.link.generation(),
-            station,
+        let connection = DeviceConnection {
+            generation: endpoint.link.generation(),
+            endpoint,
             boot,
             power: self.power.clone(),
-            book: self.book.clone(),
+            oracle: self.oracle.clone(),
             ledger: self.ledger.clone(),
             disk: self.disk.clone(),
             stops_with_connection: self.stops_with_connection,
             arrivals: Arc::default(),
         };
         Ok(SimulatedSession {
-            reach,
+            connection,
             abilities,
             facts,
             early: Mutex::new(early),
         })
-    }
-}
-
-fn fault(kind: FileFaultKind) -> FileFault {
-    FileFault {
-        kind,
-        message: format!("{kind:?}"),
-    }
-}
-
-fn from_refusal(refusal: Refusal) -> FileFault {
-    fault(match refusal {
-        Refusal::Missing => FileFaultKind::Missing,
-        Refusal::Full | Refusal::Obstructed => FileFaultKind::Other,
-    })
-}
-
-impl Reach {
-    fn withdraw(&self, state: &mut DeviceState, step: &Move) -> Result<(), FileFault> {
-        let (from, to) = (step.from.as_bytes(), step.to.as_bytes());
-        if state.is_known_to_be_open(from) {
-            return Err(fault(FileFaultKind::Open));
-        }
-        if let Some(kind) = state.faults.refuses_rename(&step.from, &step.to) {
-            state.make_parents(to);
-            return Err(fault(kind));
-        }
-        if state.rename(from, to).map_err(from_refusal)?.is_some() {
-            self.book
-                .breach(format!("a rename replaced {}", to.escape_ascii()));
-        }
-        Ok(())
-    }
-
-    /// Looks which files are open, and a step later at some of them.
-    async fn look_at(&self, paths: &[RelativePath]) -> Result<Vec<InspectResult>, DeviceFailure> {
-        if !paths.is_empty() {
-            self.begin(Request::Inspect).await?;
-        }
-        let open = self.on_device(|state| state.open_files()).await;
-        sleep(STEP).await;
-        let look = |state: &mut DeviceState| {
-            let mut inspect = |path: &RelativePath| {
-                if let Some(kind) = state.faults.refuses_look(path) {
-                    return Err(fault(kind));
-                }
-                let (inode, file) = state
-                    .file(path.as_bytes())
-                    .ok_or_else(|| fault(FileFaultKind::Missing))?;
-                let identity = state.identity(inode, file);
-                state.look_at(inode);
-                Ok(Inspection {
-                    identity,
-                    openness: openness(open.as_ref(), inode),
-                })
-            };
-            paths.iter().map(&mut inspect).collect()
-        };
-        Ok(self.on_device(look).await)
     }
 }
 
@@ -238,7 +140,7 @@ impl Session for SimulatedSession {
     }
 
     fn has_ended(&self) -> bool {
-        self.reach.has_ended()
+        self.connection.has_ended()
     }
 
     fn has_early_listing(&self, source: &SourcePath) -> bool {
@@ -247,46 +149,48 @@ impl Session for SimulatedSession {
     }
 
     async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<ListingEnd, DeviceFailure> {
-        let (reach, is_there) = (self.reach.clone(), source.as_bytes() == SOURCE.as_bytes());
+        let (connection, is_there) = (self.connection.clone(), source.as_bytes() == SOURCE.as_bytes());
         let early = is_there.then(|| self.early.lock().take());
         let early = early.flatten();
         let work = async move {
-            reach.begin(Request::Survey).await?;
+            connection.begin(Request::Survey).await?;
             if !is_there {
                 return Err(failure(FailureClass::SourceMissing, "no such folder"));
             }
             let listing = match early {
                 Some(listing) => listing,
-                None => reach.on_device(|state| Listing::begin(state, 0)).await,
+                None => connection.on_device(|state| Listing::begin(state, 0)).await,
             };
-            Ok(reach.list(listing, items).await)
+            Ok(connection.list(listing, items).await)
         };
-        self.reach.ask(64, work).await
+        self.connection.request(64, work).await
     }
 
     async fn rename(&self, _: &SourcePath, moves: &[Move]) -> Result<Vec<RenameResult>, DeviceFailure> {
-        let (reach, moves) = (self.reach.clone(), moves.to_vec());
+        let (connection, moves) = (self.connection.clone(), moves.to_vec());
         let work = async move {
-            reach.begin(Request::Rename).await?;
+            connection.begin(Request::Rename).await?;
             let mut renamed = Vec::with_capacity(moves.len());
             for step in &moves {
                 let from = step.from.as_bytes();
                 renamed.push(
-                    reach
-                        .effect("withdraw", from, |state, reach| reach.withdraw(state, step))
+                    connection
+                        .effect("withdraw", from, |state, connection| {
+                            connection.withdraw(state, step)
+                        })
                         .await,
                 );
                 sleep(STEP).await;
             }
             let done = moves.iter().zip(&renamed).filter(|(_, renamed)| renamed.is_ok());
             let paths: Vec<RelativePath> = done.map(|(step, _)| step.to.clone()).collect();
-            let mut looks = reach.look_at(&paths).await?.into_iter();
+            let mut inspections = connection.inspect(&paths).await?.into_iter();
             let missing = || Err(fault(FileFaultKind::Missing));
-            let with_look =
-                |renamed: Result<(), FileFault>| renamed.map(|()| looks.next().unwrap_or_else(missing));
-            Ok(renamed.into_iter().map(with_look).collect())
+            let with_inspection =
+                |renamed: Result<(), FileFault>| renamed.map(|()| inspections.next().unwrap_or_else(missing));
+            Ok(renamed.into_iter().map(with_inspection).collect())
         };
-        self.reach.ask(256, work).await
+        self.connection.request(256, work).await
     }
 
     async fn inspect(
@@ -294,9 +198,9 @@ impl Session for SimulatedSession {
         _: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<InspectResult>, DeviceFailure> {
-        let (reach, paths) = (self.reach.clone(), paths.to_vec());
-        let work = async move { reach.look_at(&paths).await };
-        self.reach.ask(256, work).await
+        let (connection, paths) = (self.connection.clone(), paths.to_vec());
+        let work = async move { connection.inspect(&paths).await };
+        self.connection.request(256, work).await
     }
 
     async fn fetch(
@@ -307,9 +211,9 @@ impl Session for SimulatedSession {
         expected_size: u64,
         chunks: ChunkSender,
     ) -> Result<Result<u64, FileFault>, DeviceFailure> {
-        let (reach, path) = (self.reach.clone(), path.clone());
-        let work = async move { reach.read(&path, offset, expected_size, &chunks).await };
-        self.reach.ask(64, work).await
+        let (connection, path) = (self.connection.clone(), path.clone());
+        let work = async move { connection.read(&path, offset, expected_size, &chunks).await };
+        self.connection.request(64, work).await
     }
 
     async fn fetch_together(
@@ -317,11 +221,11 @@ impl Session for SimulatedSession {
         _: &SourcePath,
         files: Vec<SmallFileRequest>,
     ) -> Result<(), DeviceFailure> {
-        let reach = self.reach.clone();
+        let connection = self.connection.clone();
         let work = async move {
-            reach.begin(Request::FetchTogether).await?;
+            connection.begin(Request::FetchTogether).await?;
             let sizes: Vec<u64> = files.iter().map(|file| file.expected_size).collect();
-            let passes_over = reach.on_device(|state| {
+            let passes_over = connection.on_device(|state| {
                 state.requests.together.extend(sizes);
                 state.faults.passes_over
             });
@@ -330,7 +234,7 @@ impl Session for SimulatedSession {
                 if passes_over == Some(file.expected_size) {
                     continue;
                 }
-                let outcome = reach
+                let outcome = connection
                     .read(&file.path, 0, file.expected_size, &file.chunks)
                     .await?;
                 let is_passed_over = matches!(&outcome, Err(fault) if fault.kind == FileFaultKind::Missing);
@@ -341,7 +245,7 @@ impl Session for SimulatedSession {
             }
             Ok(())
         };
-        self.reach.ask(256, work).await
+        self.connection.request(256, work).await
     }
 
     async fn digest(
@@ -349,17 +253,17 @@ impl Session for SimulatedSession {
         _: &SourcePath,
         requests: &[DigestRequest],
     ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
-        let (reach, requests) = (self.reach.clone(), requests.to_vec());
+        let (connection, requests) = (self.connection.clone(), requests.to_vec());
         let work = async move {
-            reach.begin(Request::Digest).await?;
+            connection.begin(Request::Digest).await?;
             let mut digests = Vec::with_capacity(requests.len());
             for request in requests {
-                digests.push(reach.on_device(|state| state.digest(&request)).await);
+                digests.push(connection.on_device(|state| state.digest(&request)).await);
                 sleep(STEP).await;
             }
             Ok(digests)
         };
-        self.reach.ask(256, work).await
+        self.connection.request(256, work).await
     }
 
     async fn remove(
@@ -368,21 +272,24 @@ impl Session for SimulatedSession {
         files: &[RelativePath],
         folders: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        let (reach, folders) = (self.reach.clone(), folders.to_vec());
-        // What the ledger says now, not when the device comes to it: whoever asked may be dead by then, and his ledger lost.
+        let (connection, folders) = (self.connection.clone(), folders.to_vec());
+        // The ledger's state at the time of the request, not of the removal: by then the collector may be
+        // dead and its ledger lost.
         let removals: Vec<_> = files
             .iter()
-            .map(|path| (path.clone(), reach.removal(path)))
+            .map(|path| (path.clone(), connection.removal(path)))
             .collect();
         let work = async move {
             if !removals.is_empty() {
-                reach.begin(Request::Remove).await?;
+                connection.begin(Request::Remove).await?;
             }
             let mut answers = Vec::with_capacity(removals.len());
             for (path, removal) in removals {
-                let effect = reach.effect("release", path.as_bytes(), |state, reach| {
+                let effect = connection.effect("release", path.as_bytes(), |state, connection| {
                     if let Some(file) = state.remove(path.as_bytes()) {
-                        reach.book.check_removal(removal, state, &file, &reach.disk);
+                        connection
+                            .oracle
+                            .check_removal(removal, state, &file, &connection.disk);
                     }
                     Ok(())
                 });
@@ -390,20 +297,20 @@ impl Session for SimulatedSession {
                 sleep(STEP).await;
             }
             if !folders.is_empty() {
-                reach.begin(Request::RemoveFolders).await?;
+                connection.begin(Request::RemoveFolders).await?;
             }
             for path in folders {
-                reach
+                connection
                     .on_device(|state| state.remove_folder(path.as_bytes()))
                     .await;
             }
             Ok(answers)
         };
-        self.reach.ask(256, work).await
+        self.connection.request(256, work).await
     }
 
     fn compression_paid(&self) -> Option<bool> {
-        self.reach.station.device.lock().compression_paid
+        self.connection.endpoint.device.lock().compression_paid
     }
 
     fn bytes_received(&self) -> u64 {

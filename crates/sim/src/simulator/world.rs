@@ -1,4 +1,4 @@
-//! A fleet, its store and its collectors, put together.
+//! A fleet, its store and its collectors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,51 +10,49 @@ use engine::placement::{Layout, LayoutPart, NameRule};
 use engine::rules::{DeviceRules, ReleaseRule, Rules};
 use model::{DeviceName, LedgerId, SourcePath};
 
-use super::book::{Book, Naming, original_path, station_name};
 use super::clock::SimulatedClock;
 use super::collector::{Collector, make_store};
 use super::device::{Device, Kind};
-use super::disk::ForgetfulDisk;
+use super::disk::SimulatedDisk;
 use super::ledger::ModelLedger;
 use super::link::Link;
+use super::naming::{Naming, SOURCE, device_name, original_path};
+use super::oracle::Oracle;
 use super::power::Power;
-use super::session::{STALL_TIMEOUT, Station};
+use super::session::{Endpoint, STALL_TIMEOUT};
 
-/// The one source of every device.
-pub const SOURCE: &str = "/photos";
-
-/// How long files settle here.
+/// The `settle` time of this world.
 pub const SETTLE: Duration = Duration::from_secs(30);
 
-/// How long where it cannot be seen who has them open.
+/// The `settle_blind` time of this world.
 pub const SETTLE_BLIND: Duration = Duration::from_mins(10);
 
-/// What a world is made of.
+/// The parameters of a world.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// The devices.
+pub struct WorldConfig {
+    /// The kind of each device.
     pub kinds: Vec<Kind>,
-    /// How many collectors work on them, each with a ledger of its own.
+    /// The number of collectors, each with its own ledger.
     pub collectors: usize,
     /// How the store names files.
     pub naming: Naming,
     /// Whether the store's file system has hard links.
     pub has_links: bool,
-    /// Whether no link leads from one outermost folder of the store to another.
+    /// Whether links between outermost folders of the store fail.
     pub is_divided: bool,
     /// The round-trip time to a device.
     pub round_trip: Duration,
-    /// How many devices a collector works on at a time, and how long its plans are.
+    /// How many devices a collector works on at a time, and the size of its plans.
     pub bounds: Bounds,
-    /// What links carry, in bytes a second; `None`: without limit.
+    /// The rate of the links in bytes per second; `None`: unlimited.
     pub bytes_per_second: Option<u64>,
-    /// Whether devices stop in the midst of a request when the connection goes.
+    /// Whether devices stop in the middle of a request when the connection ends.
     pub stops_with_connection: bool,
-    /// From this all numbers of the disk are drawn.
+    /// The seed of the disk's numbers.
     pub seed: u64,
 }
 
-impl Default for Plan {
+impl Default for WorldConfig {
     fn default() -> Self {
         Self {
             kinds: vec![Kind::Full],
@@ -74,99 +72,99 @@ impl Default for Plan {
 /// A fleet, its store and its collectors.
 #[derive(Debug, Clone)]
 pub struct World {
-    /// The collector's clock, and true time.
+    /// The collectors' clock, which also knows true time.
     pub clock: SimulatedClock,
     /// The disk that the store is on.
-    pub disk: ForgetfulDisk,
-    /// What was recorded.
-    pub book: Book,
-    /// The devices by their number.
+    pub disk: SimulatedDisk,
+    /// Records recordings and checks the promises.
+    pub oracle: Oracle,
+    /// The devices by number.
     pub fleet: Vec<Device>,
-    /// The ways to them.
+    /// The links by device number.
     pub links: Vec<Link>,
     /// The collectors.
     pub collectors: Vec<Collector>,
 }
 
-/// A file that somebody holds open, and since when.
+/// A file that is held open, and since when.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldFile {
     inode: u64,
     since: tokio::time::Instant,
 }
 
 impl World {
-    /// Makes a world in which nothing was recorded yet. `None` if the store could not be made.
-    pub fn new(plan: &Plan) -> Option<Self> {
+    /// Makes a world without recordings. `None` if the store could not be made.
+    pub fn new(config: &WorldConfig) -> Option<Self> {
         let clock = SimulatedClock::new();
-        let disk = ForgetfulDisk::new(clock.clone(), plan.seed);
-        disk.set_store_has_links(plan.has_links);
-        disk.set_store_is_divided(plan.is_divided);
+        let disk = SimulatedDisk::new(clock.clone(), config.seed);
+        disk.set_store_has_links(config.has_links);
+        disk.set_store_is_divided(config.is_divided);
         let store = make_store(&disk, &clock).ok()?;
-        let book = Book::new(plan.naming);
-        let fleet: Vec<Device> = plan
+        let oracle = Oracle::new(config.naming);
+        let fleet: Vec<Device> = config
             .kinds
             .iter()
             .map(|kind| Device::new(*kind, clock.clone()))
             .collect();
         let links: Vec<Link> = fleet
             .iter()
-            .map(|_| Link::new(plan.round_trip, plan.bytes_per_second))
+            .map(|_| Link::new(config.round_trip, config.bytes_per_second))
             .collect();
-        let stations: BTreeMap<String, Station> = fleet
+        let endpoints: BTreeMap<String, Endpoint> = fleet
             .iter()
             .zip(&links)
             .enumerate()
             .map(|(number, (device, link))| {
-                let station = Station {
+                let endpoint = Endpoint {
                     number,
                     device: device.clone(),
                     link: link.clone(),
                 };
-                (station_name(number), station)
+                (device_name(number), endpoint)
             })
             .collect();
         let rules = (0..fleet.len())
-            .filter_map(|number| rules(number, plan.naming))
+            .filter_map(|number| rules(number, config.naming))
             .collect::<Vec<_>>();
-        let collectors = (0..plan.collectors).filter_map(|number| {
+        let collectors = (0..config.collectors).filter_map(|number| {
             Some(Collector {
                 ledger: ModelLedger::new(LedgerId::new(format!("ledger{number}"))?),
                 disk: disk.clone(),
                 store: store.clone(),
                 clock: clock.clone(),
-                stations: stations.clone(),
+                endpoints: endpoints.clone(),
                 rules: rules.clone(),
-                book: book.clone(),
+                oracle: oracle.clone(),
                 min_free: 0,
-                bounds: plan.bounds,
-                stops_with_connection: plan.stops_with_connection,
+                bounds: config.bounds,
+                stops_with_connection: config.stops_with_connection,
             })
         });
         let collectors = collectors.collect();
         Some(Self {
             clock,
             disk,
-            book,
+            oracle,
             fleet,
             links,
             collectors,
         })
     }
 
-    /// A finished recording on a device; settled once `SETTLE` has passed. Nothing if the name is taken.
+    /// Makes a finished recording on a device; it settles after `SETTLE`. Does nothing if the name is taken.
     pub fn record(&self, number: usize, path: &str, bytes: &[u8]) {
         let Some(device) = self.fleet.get(number) else {
             return;
         };
         let mut device = device.lock();
         if device.record(path.as_bytes(), bytes) {
-            self.book
-                .finished(number, path.as_bytes(), &Arc::new(bytes.to_vec()));
+            self.oracle
+                .record_finished(number, path.as_bytes(), &Arc::new(bytes.to_vec()));
         }
     }
 
-    /// Writes a file on a device, in place where it is there; nothing is noted in the book.
+    /// Writes a file on a device, in place if it exists. The oracle is not informed.
     pub fn write(&self, number: usize, path: &str, bytes: &[u8]) {
         let Some(device) = self.fleet.get(number) else {
             return;
@@ -179,13 +177,13 @@ impl World {
         }
     }
 
-    /// Whether something lies withdrawn on a device.
+    /// Whether a device has a withdrawn file.
     pub fn has_withdrawn(&self, number: usize) -> bool {
         self.withdrawn(number).is_some()
     }
 
-    /// Appends to a file that lies withdrawn on a device, and closes it: another recording takes the place of what it was. `false` if none
-    /// lies there.
+    /// Appends to a withdrawn file of a device and closes it: a new recording replaces the old one. Returns
+    /// `false` if there is no withdrawn file.
     pub fn append_to_withdrawn(&self, number: usize, bytes: &[u8]) -> bool {
         let (Some(path), Some(device)) = (self.withdrawn(number), self.fleet.get(number)) else {
             return false;
@@ -197,29 +195,29 @@ impl World {
         let before = device.node(inode).map(|file| Arc::clone(&file.bytes));
         device.append(inode, bytes);
         if let (Some(before), Some(after)) = (before, device.close(inode)) {
-            self.book.destroyed(number, &before);
-            self.book.finished(number, &original_path(&path), &after);
+            self.oracle.record_destroyed(number, &before);
+            self.oracle.record_finished(number, &original_path(&path), &after);
         }
         true
     }
 
-    /// Opens a file for writing that is withdrawn on a device. `None` if there is none.
-    pub fn hold_withdrawn(&self, number: usize) -> Option<Held> {
+    /// Opens a withdrawn file of a device for writing. `None` if there is no withdrawn file.
+    pub fn hold_withdrawn(&self, number: usize) -> Option<HeldFile> {
         let path = self.withdrawn(number)?;
         let mut device = self.fleet.get(number)?.lock();
         let inode = device.open(&path)?;
         let since = tokio::time::Instant::now();
-        Some(Held { inode, since })
+        Some(HeldFile { inode, since })
     }
 
-    /// Whether a file that is held has been removed, although the device looked at it after it was opened.
-    pub fn was_taken_while_held(&self, number: usize, held: &Held) -> bool {
+    /// Whether a held file was removed although the device inspected it after it was opened.
+    pub fn was_taken_while_held(&self, number: usize, held: &HeldFile) -> bool {
         let Some(device) = self.fleet.get(number) else {
             return false;
         };
         let device = device.lock();
-        let looked_at = device.node(held.inode).and_then(|file| file.looked_at);
-        !device.is_named(held.inode) && looked_at.is_some_and(|looked_at| looked_at > held.since)
+        let inspected_at = device.node(held.inode).and_then(|file| file.inspected_at);
+        !device.is_named(held.inode) && inspected_at.is_some_and(|inspected_at| inspected_at > held.since)
     }
 
     fn withdrawn(&self, number: usize) -> Option<Vec<u8>> {
@@ -235,34 +233,34 @@ impl World {
         }
     }
 
-    /// Closes what is held open on a device.
-    pub fn let_go(&self, number: usize) {
+    /// Closes every held file of a device.
+    pub fn close_held(&self, number: usize) {
         if let Some(device) = self.fleet.get(number) {
             device.lock().close_all();
         }
     }
 
-    /// What is in a file of a device.
+    /// The content of a file of a device.
     pub fn read(&self, number: usize, path: &str) -> Option<Vec<u8>> {
         let device = self.fleet.get(number)?.lock();
         device.file(path.as_bytes()).map(|(_, file)| file.bytes.to_vec())
     }
 
-    /// The checks that hold at every moment, in particular after every cut.
+    /// Runs the checks that hold at every moment, in particular after every crash.
     pub fn check(&self) {
-        self.book.check_no_loss(&self.fleet, &self.disk);
-        self.book.check_store(&self.disk);
+        self.oracle.check_no_loss(&self.fleet, &self.disk);
+        self.oracle.check_store(&self.disk);
         for collector in &self.collectors {
-            self.book.check_ledger(&collector.ledger.content(), &self.disk);
+            self.oracle.check_ledger(&collector.ledger.content(), &self.disk);
         }
     }
 
-    /// The check that holds once faults are over and passes were made.
+    /// Runs the check that holds after the faults are over and some passes were made.
     pub fn check_progress(&self) {
-        self.book.check_progress(&self.fleet, &self.disk);
+        self.oracle.check_progress(&self.fleet, &self.disk);
     }
 
-    /// Connects the machine to that power, as after a kill: nothing is forgotten yet.
+    /// Connects the machine to this power, as after a kill: nothing is lost yet.
     pub fn next_process(&self, power: &Power) {
         self.disk.next_process(power.clone());
     }
@@ -278,7 +276,7 @@ fn rules(number: usize, naming: Naming) -> Option<DeviceRules> {
         Naming::Together => vec![LayoutPart::Path],
     };
     Some(DeviceRules {
-        name: DeviceName::new(station_name(number)).ok()?,
+        name: DeviceName::new(device_name(number)).ok()?,
         sources: vec![SourcePath::new(SOURCE).ok()?],
         rules: Rules {
             settle: SETTLE,

@@ -4,12 +4,12 @@ use std::time::Duration;
 use engine::ports::Devices as _;
 use engine::ports::device::ConnectHints;
 use model::{DeviceName, SourcePath};
-use sim::simulator::conformance::device::{Place, check};
+use sim::simulator::conformance::device::{DeviceFixture, check};
 use sim::simulator::device::Kind;
 use sim::simulator::power::Power;
 use sim::simulator::session::SimulatedSession;
-use sim::simulator::turns::Turns;
-use sim::simulator::world::{Plan, World};
+use sim::simulator::timing::SweepTiming;
+use sim::simulator::world::{World, WorldConfig};
 use tokio::time::sleep;
 
 use crate::in_simulated_time;
@@ -21,12 +21,12 @@ struct Simulated {
 }
 
 async fn simulated(kind: Kind) -> Simulated {
-    let world = World::new(&Plan {
+    let world = World::new(&WorldConfig {
         kinds: vec![kind],
-        ..Plan::default()
+        ..WorldConfig::default()
     })
     .unwrap();
-    let devices = world.collectors[0].devices(&Power::default(), &Turns::begin(1));
+    let devices = world.collectors[0].devices(&Power::default(), &SweepTiming::begin(1));
     let source = SourcePath::new("/photos").unwrap();
     let session = devices
         .connect(&DeviceName::new("bee0").unwrap(), &[], ConnectHints::default())
@@ -39,7 +39,7 @@ async fn simulated(kind: Kind) -> Simulated {
     }
 }
 
-impl Place for Simulated {
+impl DeviceFixture for Simulated {
     type Session = SimulatedSession;
 
     fn session(&self) -> &SimulatedSession {
@@ -58,8 +58,8 @@ impl Place for Simulated {
         self.world.hold(0, path);
     }
 
-    fn let_go(&self) {
-        self.world.let_go(0);
+    fn close_held(&self) {
+        self.world.close_held(0);
     }
 
     fn read(&self, path: &str) -> Option<Vec<u8>> {

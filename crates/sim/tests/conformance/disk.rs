@@ -3,18 +3,18 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use sim::simulator::clock::SimulatedClock;
-use sim::simulator::conformance::disk::{Place, check};
-use sim::simulator::disk::{ForgetfulDisk, STORE};
+use sim::simulator::conformance::disk::{DiskFixture, check};
+use sim::simulator::disk::{STORE, SimulatedDisk};
 use storage::SystemDisk;
 use tempfile::TempDir;
 
 use crate::{assert_kept, in_simulated_time};
 
 #[test]
-fn the_disk_that_forgets_answers_like_a_disk() {
+fn the_simulated_disk_behaves_like_a_disk() {
     let broken = in_simulated_time(async {
-        check(|| Place {
-            disk: Arc::new(ForgetfulDisk::new(SimulatedClock::new(), 1)),
+        check(|| DiskFixture {
+            disk: Arc::new(SimulatedDisk::new(SimulatedClock::new(), 1)),
             folder: PathBuf::from(STORE),
         })
         .await
@@ -23,13 +23,13 @@ fn the_disk_that_forgets_answers_like_a_disk() {
 }
 
 #[test]
-fn the_system_answers_like_a_disk() {
+fn the_system_disk_behaves_like_a_disk() {
     let folders: Mutex<Vec<TempDir>> = Mutex::default();
     let fresh = || {
         let folder = TempDir::new().unwrap();
         let path = folder.path().to_owned();
         folders.lock().unwrap().push(folder);
-        Place {
+        DiskFixture {
             disk: Arc::new(SystemDisk::default()),
             folder: path,
         }

@@ -1,13 +1,13 @@
 use ledger::{OpenOptions, SqliteLedger};
 use model::{LedgerId, Timestamp};
-use sim::simulator::conformance::ledger::{Place, check};
+use sim::simulator::conformance::ledger::{LedgerFixture, check};
 use sim::simulator::ledger::ModelLedger;
 
 use crate::{assert_kept, in_simulated_time};
 
 struct Model(ModelLedger);
 
-impl Place for Model {
+impl LedgerFixture for Model {
     type Ledger = ModelLedger;
 
     fn open(&self) -> ModelLedger {
@@ -23,7 +23,7 @@ fn the_model_of_the_ledger_keeps_the_promises_of_the_port() {
 
 struct OnDisk(tempfile::TempDir);
 
-impl Place for OnDisk {
+impl LedgerFixture for OnDisk {
     type Ledger = SqliteLedger;
 
     fn open(&self) -> SqliteLedger {

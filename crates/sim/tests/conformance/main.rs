@@ -1,4 +1,4 @@
-//! The simulator's models and the parts that ship, held to the same suites.
+//! The simulator's models and the shipped parts run the same suites.
 
 #![allow(
     clippy::unwrap_used,

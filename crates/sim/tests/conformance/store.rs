@@ -5,8 +5,8 @@ use std::sync::Arc;
 use model::{LedgerId, Timestamp};
 use sim::simulator::clock::SimulatedClock;
 use sim::simulator::collector::{RANGE_LENGTH, make_store};
-use sim::simulator::conformance::store::{Place, check};
-use sim::simulator::disk::{ForgetfulDisk, STORE};
+use sim::simulator::conformance::store::{StoreFixture, check};
+use sim::simulator::disk::{STORE, SimulatedDisk};
 use storage::{DirectoryStore, Disk, Executor, InitOptions, Settings, StoreFolder, SystemDisk};
 use tempfile::TempDir;
 
@@ -26,12 +26,12 @@ fn open<D: Disk>(disk: D, path: &Path, executor: Executor, clock: SimulatedClock
 }
 
 struct InMemory {
-    disk: ForgetfulDisk,
+    disk: SimulatedDisk,
     clock: SimulatedClock,
 }
 
-impl Place for InMemory {
-    type Store = DirectoryStore<ForgetfulDisk>;
+impl StoreFixture for InMemory {
+    type Store = DirectoryStore<SimulatedDisk>;
 
     fn open(&self) -> Self::Store {
         open(
@@ -61,11 +61,11 @@ impl Place for InMemory {
 }
 
 #[test]
-fn a_store_on_the_disk_that_forgets_keeps_the_promises_of_the_port() {
+fn a_store_on_the_simulated_disk_keeps_the_promises_of_the_port() {
     let broken = in_simulated_time(async {
         check(|| {
             let clock = SimulatedClock::new();
-            let disk = ForgetfulDisk::new(clock.clone(), 1);
+            let disk = SimulatedDisk::new(clock.clone(), 1);
             make_store(&disk, &clock).unwrap();
             InMemory { disk, clock }
         })
@@ -79,7 +79,7 @@ struct InFolder {
     executor: fn() -> Executor,
 }
 
-impl Place for InFolder {
+impl StoreFixture for InFolder {
     type Store = DirectoryStore<SystemDisk>;
 
     fn open(&self) -> Self::Store {
@@ -107,7 +107,7 @@ impl Place for InFolder {
         count("partial") + count("sealed")
     }
 
-    /// It would need a mount.
+    /// This would need a mount.
     fn divide(&self) -> bool {
         false
     }

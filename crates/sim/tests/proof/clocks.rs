@@ -1,23 +1,23 @@
-//! The collector's clock is set while a device that tells no time is waited for.
+//! The collector's clock is set between two surveys of a device without a clock.
 
 use std::time::Duration;
 
 use sim::simulator::device::Kind;
 use sim::simulator::power::Power;
-use sim::simulator::world::{Plan, SETTLE_BLIND, World};
+use sim::simulator::world::{SETTLE_BLIND, World, WorldConfig};
 use tokio::time::sleep;
 
-use crate::{assert_swept, story};
+use crate::{assert_swept, simulate};
 
 #[test]
-fn a_file_has_rested_between_two_surveys_for_as_long_as_time_has_passed_however_the_clock_is_set() {
+fn setting_the_clock_does_not_age_files_between_two_surveys() {
     for hours in [-2, 2] {
-        story(async {
-            let plan = Plan {
+        simulate(async {
+            let config = WorldConfig {
                 kinds: vec![Kind::SftpOnly],
-                ..Plan::default()
+                ..WorldConfig::default()
             };
-            let world = World::new(&plan).unwrap();
+            let world = World::new(&config).unwrap();
             let power = Power::default();
             world.next_process(&power);
             world.record(0, "photo", b"some bytes, and perhaps more to come");
@@ -33,7 +33,7 @@ fn a_file_has_rested_between_two_surveys_for_as_long_as_time_has_passed_however_
             sleep(SETTLE_BLIND).await;
             assert_swept(&world.collectors[0].sweep(&power).await);
             world.check_progress();
-            assert_eq!(world.book.breaches(), [""; 0], "clock set by {hours} h");
+            assert_eq!(world.oracle.breaches(), [""; 0], "clock set by {hours} h");
         });
     }
 }

@@ -1,14 +1,14 @@
-//! The flush of a folder fails, each one of a pass in turn, and the file system stops until somebody mounts it anew.
+//! Each folder flush of a pass fails in turn, and the file system stops until it is mounted again.
 
 use std::time::Duration;
 
-use sim::simulator::dice::Dice;
-use sim::simulator::disk::{Forgetting, Tricks};
+use sim::simulator::disk::{CrashLoss, DiskFaults};
 use sim::simulator::power::Power;
-use sim::simulator::world::{Plan, World};
+use sim::simulator::rng::Rng;
+use sim::simulator::world::{World, WorldConfig};
 use tokio::time::sleep;
 
-use crate::story;
+use crate::simulate;
 
 async fn sweep(world: &World) {
     sleep(Duration::from_mins(1)).await;
@@ -18,47 +18,47 @@ async fn sweep(world: &World) {
     world.check();
 }
 
-/// `false` if the pass flushes fewer folders.
-async fn play(has_links: bool, before: u64, forgetting: Forgetting) -> bool {
-    let told = format!("links: {has_links}, folder flush {before} fails, {forgetting:?} forgotten");
-    let plan = Plan {
+/// Returns `false` if the pass flushes fewer folders.
+async fn run(has_links: bool, before: u64, loss: CrashLoss) -> bool {
+    let context = format!("links: {has_links}, folder flush {before} fails, {loss:?} forgotten");
+    let config = WorldConfig {
         has_links,
-        ..Plan::default()
+        ..WorldConfig::default()
     };
-    let world = World::new(&plan).unwrap();
+    let world = World::new(&config).unwrap();
     for (path, size) in [("a", 700), ("day/empty", 0), ("day/hour/large", 10_000)] {
-        world.record(0, path, &Dice::new(1).bytes(size));
+        world.record(0, path, &Rng::new(1).bytes(size));
     }
     sleep(Duration::from_hours(1)).await;
-    world.disk.play(Tricks {
+    world.disk.set_faults(DiskFaults {
         stops_at_folder_flush: Some(before),
-        ..Tricks::default()
+        ..DiskFaults::default()
     });
-    // More passes find the names that the first has made; they must not rely on them.
+    // Later passes find the names that the first pass made; they must not rely on these names.
     for _ in 0..3 {
         sweep(&world).await;
     }
     let has_stopped = world.disk.has_stopped();
-    world.disk.mount_store_anew(forgetting);
+    world.disk.mount_store_anew(loss);
     world.check();
     for _ in 0..2 {
         sweep(&world).await;
     }
     world.check_progress();
-    let breaches = world.book.breaches();
-    assert!(breaches.is_empty(), "{told}: {breaches:?}");
+    let breaches = world.oracle.breaches();
+    assert!(breaches.is_empty(), "{context}: {breaches:?}");
     has_stopped
 }
 
 #[test]
-fn a_name_whose_folder_could_not_be_flushed_is_no_ground_for_release_in_any_later_pass() {
+fn a_name_in_an_unflushed_folder_never_justifies_a_release() {
     let mut failed = 0;
     for has_links in [true, false] {
         for before in 0.. {
-            let chance = [Dice::new(1), Dice::new(2), Dice::new(3)].map(Forgetting::ByChance);
+            let chance = [Rng::new(1), Rng::new(2), Rng::new(3)].map(CrashLoss::Random);
             let mut has_stopped = false;
-            for forgetting in Forgetting::certain().into_iter().chain(chance) {
-                has_stopped |= story(play(has_links, before, forgetting));
+            for loss in CrashLoss::certain().into_iter().chain(chance) {
+                has_stopped |= simulate(run(has_links, before, loss));
             }
             if !has_stopped {
                 break;

@@ -1,4 +1,4 @@
-//! The promises of gleaner, held against a world in which everything goes wrong.
+//! gleaner's promises, checked in a world in which everything goes wrong.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,23 +11,23 @@
 mod clocks;
 mod folder_flushes;
 mod power_cuts;
-mod spoilt;
-mod stories;
-mod turns;
+mod scenarios;
+mod store_damage;
+mod timing;
 mod writers;
 
-use sim::simulator::collector::Ended;
+use sim::simulator::collector::ProcessEnd;
 
-/// Runs a story in simulated time, on this thread.
-fn story<T>(story: impl Future<Output = T>) -> T {
+/// Runs the future in simulated time on this thread.
+fn simulate<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(story)
+    runtime.block_on(work)
 }
 
-fn assert_swept(ended: &Ended) {
-    assert!(matches!(ended, Ended::Swept(..)), "{ended:?}");
+fn assert_swept(ended: &ProcessEnd) {
+    assert!(matches!(ended, ProcessEnd::Swept(..)), "{ended:?}");
 }

@@ -1,48 +1,49 @@
-//! The whole pass is cut after every single effect on disk, ledger and device; whatever of the unflushed is forgotten, nothing is lost,
-//! nothing untrue is visible, and one more pass finishes the work.
+//! A pass is cut after every single effect on disk, ledger and device. Whatever unflushed changes are lost,
+//! no file is lost, nothing untrue is visible, and one more pass finishes the work.
 
 use std::time::Duration;
 
-use sim::simulator::book::{Naming, Spoiling};
-use sim::simulator::collector::Ended;
+use sim::simulator::collector::ProcessEnd;
 use sim::simulator::device::Kind;
-use sim::simulator::dice::Dice;
-use sim::simulator::disk::Forgetting;
+use sim::simulator::disk::CrashLoss;
+use sim::simulator::naming::Naming;
+use sim::simulator::oracle::StoreDamage;
 use sim::simulator::power::Power;
-use sim::simulator::world::{Plan, World};
+use sim::simulator::rng::Rng;
+use sim::simulator::world::{World, WorldConfig};
 use tokio::time::sleep;
 
-use crate::{assert_swept, story};
+use crate::{assert_swept, simulate};
 
-/// A pass that is worth cutting.
+/// A pass to cut.
 #[derive(Clone)]
 struct Case {
     name: &'static str,
-    plan: Plan,
-    /// What was gathered by an earlier, quiet sweep.
+    config: WorldConfig,
+    /// The files of an earlier sweep without faults: device, path, size in bytes.
     before: &'static [(usize, &'static str, usize)],
-    /// What this pass finds: device, path, size in bytes.
+    /// The files of this pass: device, path, size in bytes.
     files: &'static [(usize, &'static str, usize)],
-    /// How many sweeps it takes at least to empty such a device.
+    /// The minimum number of sweeps that empty such a device.
     sweeps: usize,
-    /// How long a sweep waits after the other.
+    /// The pause between two sweeps.
     between: Duration,
 }
 
 const SIZES: &[(usize, &str, usize)] = &[(0, "a", 700), (0, "day/empty", 0), (0, "day/large", 10_000)];
 
-fn store(has_links: bool, is_divided: bool) -> Plan {
-    Plan {
+fn store(has_links: bool, is_divided: bool) -> WorldConfig {
+    WorldConfig {
         has_links,
         is_divided,
-        ..Plan::default()
+        ..WorldConfig::default()
     }
 }
 
 fn cases() -> Vec<Case> {
     let plain = Case {
         name: "small, empty and large files",
-        plan: Plan::default(),
+        config: WorldConfig::default(),
         before: &[],
         files: SIZES,
         sweeps: 1,
@@ -50,17 +51,17 @@ fn cases() -> Vec<Case> {
     };
     let lesser = |name, kind, sweeps, minutes| Case {
         name,
-        plan: Plan {
+        config: WorldConfig {
             kinds: vec![kind],
-            ..Plan::default()
+            ..WorldConfig::default()
         },
         sweeps,
         between: Duration::from_mins(minutes),
         ..plain.clone()
     };
-    let on_store = |name, plan| Case {
+    let on_store = |name, config| Case {
         name,
-        plan,
+        config,
         ..plain.clone()
     };
     vec![
@@ -87,10 +88,10 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "two devices with the same names",
-            plan: Plan {
+            config: WorldConfig {
                 kinds: vec![Kind::Full, Kind::NoPerl],
                 naming: Naming::Together,
-                ..Plan::default()
+                ..WorldConfig::default()
             },
             files: &[(0, "a", 700), (1, "a", 701), (0, "b", 5000), (1, "b", 5000)],
             ..plain.clone()
@@ -110,11 +111,11 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     async fn world(&self, stops_with_connection: bool) -> World {
-        let plan = Plan {
+        let config = WorldConfig {
             stops_with_connection,
-            ..self.plan.clone()
+            ..self.config.clone()
         };
-        let world = World::new(&plan).unwrap();
+        let world = World::new(&config).unwrap();
         record(&world, self.before);
         sleep(Duration::from_hours(1)).await;
         if !self.before.is_empty() {
@@ -125,7 +126,7 @@ impl Case {
         world
     }
 
-    /// Sweeps without a fault, as often as this device needs.
+    /// Sweeps without faults, as often as this device needs.
     async fn finish(&self, world: &World) {
         let power = Power::default();
         world.next_process(&power);
@@ -136,106 +137,107 @@ impl Case {
     }
 }
 
-/// The content of a file depends on its size only.
+/// Makes recordings. The content of a file depends only on its size.
 fn record(world: &World, files: &[(usize, &str, usize)]) {
     for (device, path, size) in files {
-        let bytes = Dice::new(u64::try_from(*size).unwrap()).bytes(*size);
+        let bytes = Rng::new(u64::try_from(*size).unwrap()).bytes(*size);
         world.record(*device, path, &bytes);
     }
 }
 
-/// One cut, and what comes after it.
+/// One cut, and what follows it.
 struct Cut {
     after: u64,
-    forgetting: Forgetting,
+    loss: CrashLoss,
     stops_with_connection: bool,
-    /// The pass after the cut is cut, too.
-    again: Option<(u64, Forgetting)>,
+    /// A second cut, in the pass after the first.
+    again: Option<(u64, CrashLoss)>,
 }
 
 impl Cut {
-    /// `false` once the pass has fewer effects.
-    async fn play(self, case: &Case) -> bool {
-        let told = format!(
+    /// Returns `false` once the pass has fewer effects.
+    async fn run(self, case: &Case) -> bool {
+        let context = format!(
             "{}: cut after effect {} (and {:?}), {:?} forgotten, device stops: {}",
-            case.name, self.after, self.again, self.forgetting, self.stops_with_connection
+            case.name, self.after, self.again, self.loss, self.stops_with_connection
         );
         let world = case.world(self.stops_with_connection).await;
         let power = Power::cut_after(self.after);
-        let was_cut = sweep_until_cut(&world, &power, case, &self.forgetting).await;
-        assert_whole(&world, &told, &power);
+        let was_cut = sweep_until_cut(&world, &power, case, &self.loss).await;
+        assert_whole(&world, &context, &power);
         if !was_cut {
             return false;
         }
-        if let Some((again_after, forgetting)) = self.again {
-            let power = Power::cut_after(again_after);
-            sweep_until_cut(&world, &power, case, &forgetting).await;
-            assert_whole(&world, &told, &power);
+        if let Some((second_cut, loss)) = self.again {
+            let power = Power::cut_after(second_cut);
+            sweep_until_cut(&world, &power, case, &loss).await;
+            assert_whole(&world, &context, &power);
         }
         case.finish(&world).await;
         world.check();
         world.check_progress();
-        // Two names of one partial file go one week after the other: with the first, the second has changed.
+        // Two names of one partial file are removed one week after the other: removing the first changes the
+        // second.
         for _ in 0..4 {
             sleep(Duration::from_hours(8 * 24)).await;
             case.finish(&world).await;
         }
-        world.book.check_staging(&world.disk);
-        assert_whole(&world, &told, &power);
+        world.oracle.check_staging(&world.disk);
+        assert_whole(&world, &context, &power);
         true
     }
 }
 
-async fn sweep_until_cut(world: &World, power: &Power, case: &Case, forgetting: &Forgetting) -> bool {
+async fn sweep_until_cut(world: &World, power: &Power, case: &Case, loss: &CrashLoss) -> bool {
     world.next_process(power);
     let mut was_cut = false;
     for _ in 0..case.sweeps {
         sleep(case.between).await;
-        was_cut |= matches!(world.collectors[0].sweep(power).await, Ended::Killed);
+        was_cut |= matches!(world.collectors[0].sweep(power).await, ProcessEnd::Killed);
     }
-    // What the device was asked for is done by then, or never.
+    // By now the device has completed its requests, or never will.
     sleep(Duration::from_secs(1)).await;
-    match (forgetting, was_cut) {
-        (Forgetting::Nothing, _) | (_, false) => world.next_process(&Power::default()),
-        (forgetting, true) => world.disk.restart(Power::default(), forgetting.clone()),
+    match (loss, was_cut) {
+        (CrashLoss::Nothing, _) | (_, false) => world.next_process(&Power::default()),
+        (loss, true) => world.disk.restart(Power::default(), loss.clone()),
     }
     world.check();
     was_cut
 }
 
-fn assert_whole(world: &World, told: &str, power: &Power) {
-    let breaches = world.book.breaches();
+fn assert_whole(world: &World, context: &str, power: &Power) {
+    let breaches = world.oracle.breaches();
     let last = power.last_effects();
     assert!(
         breaches.is_empty(),
-        "{told}:\n  {}\nlast effects:\n  {}",
+        "{context}:\n  {}\nlast effects:\n  {}",
         breaches.join("\n  "),
         last.join("\n  ")
     );
 }
 
 #[test]
-fn a_pass_that_is_cut_after_any_effect_loses_nothing_shows_nothing_untrue_and_is_finished_by_the_next() {
+fn a_pass_cut_after_any_effect_keeps_all_promises_and_can_be_finished() {
     let (mut effects, mut cuts) = (0, 0);
     for case in cases() {
-        let mut dice = Dice::new(1);
+        let mut rng = Rng::new(1);
         for after in 1.. {
-            let mut goes_on = false;
-            let chance = [dice.split(), dice.split()].map(Forgetting::ByChance);
-            for forgetting in Forgetting::certain().into_iter().chain(chance) {
+            let mut continues = false;
+            let chance = [rng.split(), rng.split()].map(CrashLoss::Random);
+            for loss in CrashLoss::certain().into_iter().chain(chance) {
                 for stops_with_connection in [false, true] {
-                    let forgetting = forgetting.clone();
+                    let loss = loss.clone();
                     let cut = Cut {
                         after,
-                        forgetting,
+                        loss,
                         stops_with_connection,
                         again: None,
                     };
-                    goes_on |= story(cut.play(&case));
+                    continues |= simulate(cut.run(&case));
                     cuts += 1;
                 }
             }
-            if !goes_on {
+            if !continues {
                 effects += after - 1;
                 break;
             }
@@ -246,28 +248,28 @@ fn a_pass_that_is_cut_after_any_effect_loses_nothing_shows_nothing_untrue_and_is
 }
 
 #[test]
-fn what_was_stored_before_a_cut_and_spoilt_since_is_never_a_ground_for_release() {
+fn a_stored_copy_damaged_after_a_cut_never_justifies_a_release() {
     let all = cases();
-    let mut spoilt = 0;
+    let mut damaged = 0;
     for case in all.iter().filter(|case| case.before.is_empty()) {
         for after in 1.. {
-            let was_cut = story(async {
+            let was_cut = simulate(async {
                 let world = case.world(true).await;
                 let power = Power::cut_after(after);
-                let was_cut = sweep_until_cut(&world, &power, case, &Forgetting::Nothing).await;
+                let was_cut = sweep_until_cut(&world, &power, case, &CrashLoss::Nothing).await;
                 for (at, name) in world.disk.visible().into_keys().enumerate() {
-                    let spoil = |how| world.book.spoil(&name, how, &world.fleet, &world.disk);
-                    // An empty file has nothing that could rot.
-                    let is_spoilt = at % 2 == 1 && spoil(Spoiling::Rots);
-                    assert!(is_spoilt || spoil(Spoiling::IsLost));
-                    spoilt += 1;
+                    let damage = |how| world.oracle.damage(&name, how, &world.fleet, &world.disk);
+                    // An empty file has no bit to flip.
+                    let is_damaged = at % 2 == 1 && damage(StoreDamage::BitRot);
+                    assert!(is_damaged || damage(StoreDamage::FileLost));
+                    damaged += 1;
                 }
                 case.finish(&world).await;
                 world.check();
                 world.check_progress();
                 assert_whole(
                     &world,
-                    &format!("{}: spoilt after effect {after}", case.name),
+                    &format!("{}: damaged after effect {after}", case.name),
                     &power,
                 );
                 was_cut
@@ -277,37 +279,39 @@ fn what_was_stored_before_a_cut_and_spoilt_since_is_never_a_ground_for_release()
             }
         }
     }
-    assert!(spoilt > 100, "only {spoilt} files were spoilt");
+    assert!(damaged > 100, "only {damaged} files were damaged");
 }
 
 #[test]
-fn a_pass_that_is_cut_and_whose_repetition_is_cut_too_loses_nothing() {
-    let mut dice = Dice::new(2);
+fn a_pass_cut_twice_loses_nothing() {
+    let mut rng = Rng::new(2);
     let mut cuts = 0;
     let all = cases();
-    let resumed = |case: &&Case| case.plan.kinds == [Kind::NoPerl] || !case.plan.has_links;
+    let resumed = |case: &&Case| case.config.kinds == [Kind::NoPerl] || !case.config.has_links;
     for case in all.iter().filter(resumed) {
         for after in 1.. {
-            let mut goes_on = false;
-            for again_after in (1..60).step_by(3) {
-                let forgetting = match dice.one_in(2) {
-                    true => Forgetting::ByChance(dice.split()),
-                    false => Forgetting::RemovedEntries,
+            let mut continues = false;
+            for second_cut in (1..60).step_by(3) {
+                let loss = if rng.one_in(2) {
+                    CrashLoss::Random(rng.split())
+                } else {
+                    CrashLoss::RemovedEntries
                 };
-                let again = match dice.one_in(2) {
-                    true => Forgetting::ByChance(dice.split()),
-                    false => Forgetting::Nothing,
+                let again = if rng.one_in(2) {
+                    CrashLoss::Random(rng.split())
+                } else {
+                    CrashLoss::Nothing
                 };
                 let cut = Cut {
                     after,
-                    forgetting,
-                    stops_with_connection: dice.one_in(2),
-                    again: Some((again_after + dice.below(3), again)),
+                    loss,
+                    stops_with_connection: rng.one_in(2),
+                    again: Some((second_cut + rng.below(3), again)),
                 };
-                goes_on |= story(cut.play(case));
+                continues |= simulate(cut.run(case));
                 cuts += 1;
             }
-            if !goes_on {
+            if !continues {
                 break;
             }
         }

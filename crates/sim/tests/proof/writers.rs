@@ -1,26 +1,27 @@
-//! Somebody writes to a file that lies withdrawn, at every moment: it is gathered as it is then, unless that was after gleaner's last look.
+//! A process writes to a withdrawn file at every moment. The file is gathered as it is then, unless the write
+//! came after gleaner's last inspection.
 
 use std::time::Duration;
 
 use sim::simulator::device::Kind;
-use sim::simulator::dice::Dice;
 use sim::simulator::power::Power;
-use sim::simulator::world::{Plan, SETTLE_BLIND, World};
+use sim::simulator::rng::Rng;
+use sim::simulator::world::{SETTLE_BLIND, World, WorldConfig};
 use tokio::time::sleep;
 
-use crate::{assert_swept, story};
+use crate::{assert_swept, simulate};
 
-/// Whether a file was removed that somebody held open, from so long after it was withdrawn; `None` if it was
-/// not there any more.
+/// Whether a file was removed while it was held open, starting this long after it was withdrawn. `None` if it
+/// was no longer withdrawn.
 async fn held(kind: Kind, delay: Duration) -> Option<bool> {
-    let plan = Plan {
+    let config = WorldConfig {
         kinds: vec![kind],
-        ..Plan::default()
+        ..WorldConfig::default()
     };
-    let world = World::new(&plan).unwrap();
+    let world = World::new(&config).unwrap();
     let power = Power::default();
     world.next_process(&power);
-    world.record(0, "day/large", &Dice::new(1).bytes(9000));
+    world.record(0, "day/large", &Rng::new(1).bytes(9000));
     sleep(SETTLE_BLIND * 2).await;
     let holder = async {
         let mut waited = 0;
@@ -39,11 +40,11 @@ async fn held(kind: Kind, delay: Duration) -> Option<bool> {
 }
 
 #[test]
-fn a_withdrawn_file_that_somebody_holds_open_is_never_released() {
+fn a_withdrawn_file_held_open_is_never_released() {
     for kind in [Kind::Full, Kind::NoPerl] {
         let mut moments = 0;
         for delay in 0.. {
-            let Some(was_taken) = story(held(kind, Duration::from_millis(delay))) else {
+            let Some(was_taken) = simulate(held(kind, Duration::from_millis(delay))) else {
                 break;
             };
             assert!(
@@ -56,17 +57,18 @@ fn a_withdrawn_file_that_somebody_holds_open_is_never_released() {
     }
 }
 
-/// What came of a write so long after a file was withdrawn: `None` if it lay there no more.
+/// The number of excused losses after a write this long after the withdrawal. `None` if the file was no
+/// longer withdrawn.
 async fn written(kind: Kind, delay: Duration) -> Option<u64> {
-    let plan = Plan {
+    let config = WorldConfig {
         kinds: vec![kind],
-        ..Plan::default()
+        ..WorldConfig::default()
     };
-    let world = World::new(&plan).unwrap();
+    let world = World::new(&config).unwrap();
     let power = Power::default();
     world.next_process(&power);
-    world.record(0, "day/large", &Dice::new(1).bytes(9000));
-    // Where no clock tells, a file must be seen twice.
+    world.record(0, "day/large", &Rng::new(1).bytes(9000));
+    // Without a device clock, a file must be seen twice.
     if kind == Kind::SftpOnly {
         assert_swept(&world.collectors[0].sweep(&power).await);
     }
@@ -90,30 +92,31 @@ async fn written(kind: Kind, delay: Duration) -> Option<u64> {
     }
     world.check();
     world.check_progress();
-    let breaches = world.book.breaches();
+    let breaches = world.oracle.breaches();
     assert!(
         breaches.is_empty(),
         "{kind:?}, written after {delay:?}: {breaches:?}"
     );
-    was_there.then(|| world.book.counts().written_too_late)
+    was_there.then(|| world.oracle.counts().written_too_late)
 }
 
 #[test]
-fn what_is_written_to_a_withdrawn_file_at_any_moment_is_gathered_unless_it_came_after_the_last_look() {
+fn data_written_to_a_withdrawn_file_before_the_last_inspection_is_kept() {
     for kind in [Kind::Full, Kind::NoPerl, Kind::Blind, Kind::SftpOnly] {
         let (mut moments, mut too_late) = (0, 0);
         for delay in 0.. {
-            let Some(excused) = story(written(kind, Duration::from_millis(delay))) else {
+            let Some(excused) = simulate(written(kind, Duration::from_millis(delay))) else {
                 break;
             };
             (moments, too_late) = (moments + 1, too_late + excused);
         }
-        println!("{kind:?}: {moments} moments, {too_late} after the last look");
+        println!("{kind:?}: {moments} moments, {too_late} after the last inspection");
         assert!(moments > 20, "{kind:?}: released after {moments} ms");
-        // Of a round trip of 8 ms, the half in which the answer comes, and the half in which the next request goes.
+        // Of the 8 ms round trip: the half in which the reply travels, and the half in which the next request
+        // travels.
         assert!(
             (1..=12).contains(&too_late),
-            "{kind:?}: {too_late} moments after the last look"
+            "{kind:?}: {too_late} moments after the last inspection"
         );
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sim::{DemoDevice, DemoFleet, DemoPlan, MadeFile, Role};
 
-use crate::field::{openssh, output, stderr, stdout, until};
+use crate::testbed::{openssh, output, stderr, stdout, until};
 
 fn small() -> DemoPlan {
     DemoPlan {
@@ -25,8 +25,8 @@ fn is_as_made(device: &DemoDevice, file: &MadeFile) -> bool {
     content.len() as u64 == file.bytes && <[u8; 32]>::from(Sha256::digest(&content)) == file.sha256
 }
 
-/// For `ProxyJump` the client passes its `-F` on by way of a shell, without quotes: a path with blanks only works
-/// where another file includes it, as gleaner's own does.
+/// For `ProxyJump` the client passes its `-F` through a shell without quotes. A path with blanks works only
+/// where another file includes it, as gleaner's own configuration does.
 async fn ask(fleet: &DemoFleet, device: &str, command: &str) -> std::process::Output {
     let plain = tempfile::NamedTempFile::new().unwrap();
     fs::write(&plain, format!("Include \"{}\"\n", fleet.ssh_config().display())).unwrap();
@@ -43,7 +43,7 @@ async fn ask(fleet: &DemoFleet, device: &str, command: &str) -> std::process::Ou
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_device_is_there_in_its_role_and_its_files_are_as_told() {
+async fn every_device_plays_its_role_and_has_the_reported_files() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("a folder with blanks & 100%");
     fs::create_dir(&folder).unwrap();
@@ -212,7 +212,7 @@ async fn a_fleet_that_is_shut_down_leaves_neither_ports_nor_commands() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_that_cannot_be_started_is_an_error_from_within_a_runtime_too() {
     let folder = tempfile::tempdir().unwrap();
-    // The fleet's last file: all else has been started by then.
+    // The last file that the fleet writes: everything else has started by then.
     fs::create_dir(folder.path().join("known_hosts")).unwrap();
     let failed = DemoFleet::start(folder.path(), &small()).unwrap_err();
     assert!(failed.to_string().contains("known_hosts"), "{failed}");

@@ -1,4 +1,4 @@
-//! What is to go wrong.
+//! The faults of devices and the refusals of the jump host.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -8,49 +8,51 @@ use sim::{Behaviour, HostKey, Service, SimulatedJump, UserKey};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::field::{Field, noise, stderr, stdout};
+use crate::testbed::{Testbed, noise, stderr, stdout};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_is_cut_once_and_the_rest_can_be_fetched() {
-    let field = Field::of_one(Behaviour::CutAfter { bytes: 6 << 20 }, Service::Shell).await;
+    let testbed = Testbed::of_one(Behaviour::CutAfter { bytes: 6 << 20 }, Service::Shell).await;
     let picture = noise(16 << 20);
-    fs::write(field.home(1).join("large"), &picture).unwrap();
-    let fetched = field.folder().join("fetched");
+    fs::write(testbed.home(1).join("large"), &picture).unwrap();
+    let fetched = testbed.folder().join("fetched");
 
-    let cut = field.sftp(&format!("get large {}\n", fetched.display())).await;
-    // sftp ends with a status of its own, or by SIGPIPE when it asks for more after its ssh has ended.
+    let cut = testbed.sftp(&format!("get large {}\n", fetched.display())).await;
+    // sftp exits with its own status, or by SIGPIPE if it sends a request after its ssh has ended.
     assert!(!cut.status.success(), "{}", stderr(&cut));
-    assert!(field.devices[0].was_cut());
+    assert!(testbed.devices[0].was_cut());
     let got = fs::read(&fetched).unwrap();
     assert!(got.len() < 6 << 20, "{} bytes came", got.len());
     assert!(picture.starts_with(&got));
 
-    let resumed = field.sftp(&format!("reget large {}\n", fetched.display())).await;
+    let resumed = testbed
+        .sftp(&format!("reget large {}\n", fetched.display()))
+        .await;
     assert!(resumed.status.success(), "{}", stderr(&resumed));
     assert!(fs::read(&fetched).unwrap() == picture);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_black_hole_accepts_and_never_says_a_word() {
-    let field = Field::of_one(Behaviour::BlackHole, Service::Shell).await;
-    let ran = field.ssh(&["-o", "ConnectTimeout=2", "bee1", "true"]).await;
+async fn a_black_hole_accepts_and_sends_nothing() {
+    let testbed = Testbed::of_one(Behaviour::BlackHole, Service::Shell).await;
+    let ran = testbed.ssh(&["-o", "ConnectTimeout=2", "bee1", "true"]).await;
     assert_eq!(ran.status.code(), Some(255));
     assert!(stderr(&ran).contains("timed out"), "{}", stderr(&ran));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_offline_device_is_refused_by_the_jump_host() {
-    let field = Field::of_one(Behaviour::Offline, Service::Shell).await;
-    let ran = field.ssh(&["bee1", "true"]).await;
+    let testbed = Testbed::of_one(Behaviour::Offline, Service::Shell).await;
+    let ran = testbed.ssh(&["bee1", "true"]).await;
     assert_eq!(ran.status.code(), Some(255));
-    // In sshd's own words.
-    let said = "open failed: connect failed: Connection refused";
-    assert!(stderr(&ran).contains(said), "{}", stderr(&ran));
+    // sshd's own text.
+    let text = "open failed: connect failed: Connection refused";
+    assert!(stderr(&ran).contains(text), "{}", stderr(&ran));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_link_is_slow() {
-    let field = Field::of_one(
+    let testbed = Testbed::of_one(
         Behaviour::SlowLink {
             bytes_per_second: 400_000,
         },
@@ -58,9 +60,9 @@ async fn a_slow_link_is_slow() {
     )
     .await;
     let begun = Instant::now();
-    let ran = field.ssh(&["bee1", "head -c 800000 /dev/zero"]).await;
+    let ran = testbed.ssh(&["bee1", "head -c 800000 /dev/zero"]).await;
     assert_eq!(ran.stdout.len(), 800_000, "{}", stderr(&ran));
-    // Not a measurement: less is impossible at that rate.
+    // A lower bound, not a measurement: less is impossible at that rate.
     assert!(
         begun.elapsed() >= Duration::from_millis(1900),
         "{:?}",
@@ -69,17 +71,17 @@ async fn a_slow_link_is_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_jump_host_lets_nobody_through_to_other_ports_and_has_no_shell() {
-    let field = Field::of_one(Behaviour::Normal, Service::Shell).await;
-    // Its own port listens, so only the refusal can stop the client.
-    let own = format!("127.0.0.1:{}", field.jump.port());
-    let ran = field.ssh(&["-W", &own, "jump"]).await;
+async fn the_jump_host_forwards_only_permitted_ports_and_has_no_shell() {
+    let testbed = Testbed::of_one(Behaviour::Normal, Service::Shell).await;
+    // The jump host's own port listens, so only the refusal can stop the client.
+    let own = format!("127.0.0.1:{}", testbed.jump.port());
+    let ran = testbed.ssh(&["-W", &own, "jump"]).await;
     assert_eq!(ran.status.code(), Some(255));
-    let said = stderr(&ran).to_lowercase();
-    assert!(said.contains("administratively prohibited"), "{said}");
+    let text = stderr(&ran).to_lowercase();
+    assert!(text.contains("administratively prohibited"), "{text}");
 
-    let elsewhere = format!("example.org:{}", field.devices[0].port());
-    let ran = field.ssh(&["-W", &elsewhere, "jump"]).await;
+    let elsewhere = format!("example.org:{}", testbed.devices[0].port());
+    let ran = testbed.ssh(&["-W", &elsewhere, "jump"]).await;
     assert!(
         stderr(&ran)
             .to_lowercase()
@@ -88,28 +90,28 @@ async fn the_jump_host_lets_nobody_through_to_other_ports_and_has_no_shell() {
         stderr(&ran)
     );
 
-    let ran = field.ssh(&["jump", "echo hello"]).await;
+    let ran = testbed.ssh(&["jump", "echo hello"]).await;
     assert_ne!(ran.status.code(), Some(0));
     assert_eq!(stdout(&ran), "");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_key_is_let_in_nowhere() {
-    let field = Field::of_one(Behaviour::Normal, Service::Shell).await;
-    let key = field.folder().join("other");
+async fn another_key_is_refused_everywhere() {
+    let testbed = Testbed::of_one(Behaviour::Normal, Service::Shell).await;
+    let key = testbed.folder().join("other");
     UserKey::create(&key).unwrap();
-    let config = field.folder().join("other_config");
+    let config = testbed.folder().join("other_config");
     let text = format!(
         "Host *\n IdentityFile {0}/other\n IdentitiesOnly yes\n IdentityAgent none\n BatchMode yes\n \
          UserKnownHostsFile {0}/known_hosts\nHost device\n HostName localhost\n Port {1}\n\
          Host jump\n HostName 127.0.0.1\n Port {2}\n",
-        field.folder().display(),
-        field.devices[0].port(),
-        field.jump.port()
+        testbed.folder().display(),
+        testbed.devices[0].port(),
+        testbed.jump.port()
     );
     fs::write(&config, text).unwrap();
     for host in ["device", "jump"] {
-        let ran = field.ssh(&["-F", config.to_str().unwrap(), host, "true"]).await;
+        let ran = testbed.ssh(&["-F", config.to_str().unwrap(), host, "true"]).await;
         assert_eq!(ran.status.code(), Some(255));
         assert!(
             stderr(&ran).contains("Permission denied (publickey)"),
@@ -120,8 +122,8 @@ async fn another_key_is_let_in_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_jump_host_that_is_shut_down_ends_its_connections_and_frees_its_port() {
-    // Another test may be given the port as soon as it is free, and answer.
+async fn a_jump_host_shut_down_ends_its_connections_and_frees_its_port() {
+    // As soon as the port is free, another test may get it and answer.
     for _ in 0..3 {
         if port_after_shutdown_refuses().await {
             return;

@@ -10,5 +10,5 @@
 
 mod demo;
 mod faults;
-mod field;
 mod service;
+mod testbed;

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use model::SourcePath;
-use sim::simulator::conformance::device::{Place, STEP_OF_A_CLOCK, check};
+use sim::simulator::conformance::device::{CLOCK_STEP, DeviceFixture, check};
 use ssh::SshSession;
 use testbed::SFTP_SERVER;
 
@@ -36,7 +36,7 @@ async fn real(configuration: &str) -> Real {
     }
 }
 
-impl Place for Real {
+impl DeviceFixture for Real {
     type Session = SshSession;
 
     fn session(&self) -> &SshSession {
@@ -62,7 +62,7 @@ impl Place for Real {
         self.held.borrow_mut().push(file);
     }
 
-    fn let_go(&self) {
+    fn close_held(&self) {
         self.held.borrow_mut().clear();
     }
 
@@ -71,7 +71,7 @@ impl Place for Real {
     }
 
     async fn wait(&self) {
-        tokio::time::sleep(STEP_OF_A_CLOCK).await;
+        tokio::time::sleep(CLOCK_STEP).await;
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sftp::codec::{
     Attributes, FileSystem, Hello, Limits, Name, Request, Response, ServerPacket, Status, StatusCode,
 };
-use sim::hostile::{Answer, FilesLie};
+use sim::hostile::{Answer, SftpOverride};
 
 use super::lie::{Character, at, changed, only_said};
 use super::siege::{Siege, Way};
@@ -109,9 +109,9 @@ fn an_answer_that_sftp_does_not_allow_is_told_as_breaking_the_protocol() {
 }
 
 /// A device whose handles are of any bytes, as long as they may be.
-fn odd_handles() -> FilesLie {
+fn odd_handles() -> SftpOverride {
     let odd = |handle: &Bytes| -> Bytes { [&b"\0\n\xff"[..], &[b'/'; 249], handle].concat().into() };
-    FilesLie::new(move |mut request, honest| {
+    SftpOverride::new(move |mut request, honest| {
         if let Request::Close { handle } | Request::Readdir { handle } | Request::Read { handle, .. } =
             &mut request
         {
@@ -133,7 +133,7 @@ fn short(most: usize) -> impl Fn(Response) -> Answer {
     }
 }
 
-fn limits(read_length: u64, open_handles: u64) -> FilesLie {
+fn limits(read_length: u64, open_handles: u64) -> SftpOverride {
     let limits = Limits {
         packet_length: read_length,
         read_length,
@@ -177,7 +177,7 @@ fn an_odd_answer_that_sftp_allows_keeps_nothing_from_being_gathered() {
 }
 
 /// Says something else of every file, in listings and when asked for it; of folders the truth.
-fn of_files(change: impl Fn(&mut Attributes) + Send + Sync + 'static) -> FilesLie {
+fn of_files(change: impl Fn(&mut Attributes) + Send + Sync + 'static) -> SftpOverride {
     changed(move |mut response| {
         let attributes: Vec<&mut Attributes> = match &mut response {
             Response::Attributes(attributes) => vec![attributes],
@@ -192,7 +192,7 @@ fn of_files(change: impl Fn(&mut Attributes) + Send + Sync + 'static) -> FilesLi
     })
 }
 
-fn sized(size: impl Fn(u64) -> u64 + Send + Sync + 'static) -> FilesLie {
+fn sized(size: impl Fn(u64) -> u64 + Send + Sync + 'static) -> SftpOverride {
     of_files(move |attributes| attributes.size = attributes.size.map(&size))
 }
 

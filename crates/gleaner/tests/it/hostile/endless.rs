@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sftp::codec::{Attributes, Name, Request, Response, Times};
-use sim::hostile::{Answer, FilesLie, Moment, Speech};
+use sim::hostile::{Answer, FalseOutput, ScriptPoint, SftpOverride};
 
 use super::lie::{Character, at, endless};
 use super::siege::{Siege, Way};
@@ -41,7 +41,7 @@ const FILE: u32 = 0o100_644;
 const FOLDER: u32 = 0o040_755;
 
 /// A folder whose listing never comes to its end.
-fn folder_without_end(names: usize, length: usize, mode: u32) -> FilesLie {
+fn folder_without_end(names: usize, length: usize, mode: u32) -> SftpOverride {
     let count = AtomicU64::new(0);
     at("readdir", move |_| {
         Answer::Response(invented(&count, names, length, mode))
@@ -49,9 +49,9 @@ fn folder_without_end(names: usize, length: usize, mode: u32) -> FilesLie {
 }
 
 /// Each folder looks like the source itself, and has this many more folders in it.
-fn folders_that_contain_themselves(folders: usize) -> FilesLie {
+fn folders_that_contain_themselves(folders: usize) -> SftpOverride {
     let count = AtomicU64::new(0);
-    FilesLie::new(move |request, honest| {
+    SftpOverride::new(move |request, honest| {
         Answer::Response(match honest(in_the_source(request)) {
             Response::Name(mut names) => {
                 count.store(0, Ordering::Relaxed);
@@ -66,9 +66,9 @@ fn folders_that_contain_themselves(folders: usize) -> FilesLie {
 }
 
 /// A source with many folders, each of which has names without end, as many in each answer as there can be.
-fn many_folders_brimful_of_names() -> FilesLie {
+fn many_folders_brimful_of_names() -> SftpOverride {
     let (count, source) = (AtomicU64::new(0), Mutex::new(None));
-    FilesLie::new(move |request, honest| {
+    SftpOverride::new(move |request, honest| {
         let asked_of = match &request {
             Request::Readdir { handle } => Some(handle.clone()),
             _ => None,
@@ -117,7 +117,7 @@ fn a_listing_without_end_is_cut_off_and_told_as_stalled() {
         let count = AtomicU64::new(0);
         move |_| Answer::Late(invented(&count, 1, 10, FILE))
     });
-    let at_survey = |speech| Character::script(Moment::Verb("survey"), speech);
+    let at_survey = |speech| Character::script(ScriptPoint::Verb("survey"), speech);
     let record = found(b"ghost");
     let long_name = found(&vec![0xff; 2_000_000]);
     let long_path = found(&[&[&[b'n'; 250][..], b"/"].concat().repeat(16)[..], b"ghost"].concat());
@@ -143,7 +143,7 @@ fn a_listing_without_end_is_cut_off_and_told_as_stalled() {
         case("paths of 4 KB", at_survey(endless(long_path)), CUT_OFF),
         case(
             "a record now and then",
-            at_survey(Speech::NowAndThen(Bytes::from_static(record))),
+            at_survey(FalseOutput::Periodic(Bytes::from_static(record))),
             CUT_OFF,
         ),
     ];

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use sftp::codec::{Extension, Request, Response, Status, StatusCode};
 use sim::Service;
-use sim::hostile::{Answer, FilesLie, Lie, Misbehaviour, Moment, Point, Speech};
+use sim::hostile::{
+    Answer, FalseOutput, HandshakePoint, HostileBehaviour, Override, ScriptPoint, SftpOverride,
+};
 
 /// A device's whole character.
 #[derive(Debug, Clone)]
 pub(crate) struct Character {
-    pub(crate) misbehaviour: Misbehaviour,
+    pub(crate) misbehaviour: HostileBehaviour,
     /// One for SFTP only executes no command.
     pub(crate) service: Service,
     /// Programs that come before those of this machine: the text of a shell script for each name.
@@ -19,7 +21,7 @@ pub(crate) struct Character {
 
 impl Character {
     /// A device with a shell that is honest but for this.
-    pub(crate) fn odd(misbehaviour: Misbehaviour) -> Self {
+    pub(crate) fn odd(misbehaviour: HostileBehaviour) -> Self {
         Self {
             misbehaviour,
             service: Service::Shell,
@@ -28,37 +30,37 @@ impl Character {
         }
     }
 
-    pub(crate) fn door(from: Point, speech: Speech) -> Self {
-        Self::odd(Misbehaviour {
-            door: Some(Lie { from, speech }),
-            ..Misbehaviour::default()
+    pub(crate) fn door(from: HandshakePoint, speech: FalseOutput) -> Self {
+        Self::odd(HostileBehaviour {
+            handshake: Some(Override { from, output: speech }),
+            ..HostileBehaviour::default()
         })
     }
 
-    pub(crate) fn script(from: Moment, speech: Speech) -> Self {
-        Self::odd(Misbehaviour {
-            script: Some(Lie { from, speech }),
-            ..Misbehaviour::default()
+    pub(crate) fn script(from: ScriptPoint, speech: FalseOutput) -> Self {
+        Self::odd(HostileBehaviour {
+            script: Some(Override { from, output: speech }),
+            ..HostileBehaviour::default()
         })
     }
 
-    pub(crate) fn greeting(speech: Speech) -> Self {
-        Self::odd(Misbehaviour {
+    pub(crate) fn greeting(speech: FalseOutput) -> Self {
+        Self::odd(HostileBehaviour {
             greeting: Some(speech),
-            ..Misbehaviour::default()
+            ..HostileBehaviour::default()
         })
     }
 
     /// A device with a shell whose SFTP server lies.
-    pub(crate) fn files(lie: FilesLie) -> Self {
-        Self::odd(Misbehaviour {
+    pub(crate) fn files(lie: SftpOverride) -> Self {
+        Self::odd(HostileBehaviour {
             files: Some(lie),
-            ..Misbehaviour::default()
+            ..HostileBehaviour::default()
         })
     }
 
     /// A device without a shell whose SFTP server lies.
-    pub(crate) fn files_only(lie: FilesLie) -> Self {
+    pub(crate) fn files_only(lie: SftpOverride) -> Self {
         Self {
             service: Service::SftpOnly,
             ..Self::files(lie)
@@ -66,7 +68,7 @@ impl Character {
     }
 
     /// The same, and it lies from the first look on.
-    pub(crate) fn files_always(lie: FilesLie) -> Self {
+    pub(crate) fn files_always(lie: SftpOverride) -> Self {
         Self {
             from_the_first: true,
             ..Self::files_only(lie)
@@ -76,25 +78,25 @@ impl Character {
     pub(crate) fn tools(tools: &'static [(&'static str, &'static str)]) -> Self {
         Self {
             tools,
-            ..Self::odd(Misbehaviour::default())
+            ..Self::odd(HostileBehaviour::default())
         }
     }
 }
 
-pub(crate) fn once(bytes: &'static [u8]) -> Speech {
-    Speech::Once(Bytes::from_static(bytes))
+pub(crate) fn once(bytes: &'static [u8]) -> FalseOutput {
+    FalseOutput::Once(Bytes::from_static(bytes))
 }
 
-pub(crate) fn endless(bytes: &'static [u8]) -> Speech {
-    Speech::Endless(Bytes::from_static(bytes))
+pub(crate) fn endless(bytes: &'static [u8]) -> FalseOutput {
+    FalseOutput::Endless(Bytes::from_static(bytes))
 }
 
 /// Lies about the honest answers to requests of one kind.
 pub(crate) fn at(
     kind: &'static str,
     answer: impl Fn(Response) -> Answer + Send + Sync + 'static,
-) -> FilesLie {
-    FilesLie::new(move |request, honest| {
+) -> SftpOverride {
+    SftpOverride::new(move |request, honest| {
         if kind_of(&request) == kind {
             answer(honest(request))
         } else {
@@ -104,13 +106,13 @@ pub(crate) fn at(
 }
 
 /// Changes every honest answer.
-pub(crate) fn changed(change: impl Fn(Response) -> Response + Send + Sync + 'static) -> FilesLie {
-    FilesLie::new(move |request, honest| Answer::Response(change(honest(request))))
+pub(crate) fn changed(change: impl Fn(Response) -> Response + Send + Sync + 'static) -> SftpOverride {
+    SftpOverride::new(move |request, honest| Answer::Response(change(honest(request))))
 }
 
 /// Says of requests of one kind that they are done, and does not carry them out.
-pub(crate) fn only_said(kind: &'static str) -> FilesLie {
-    FilesLie::new(move |request, honest| {
+pub(crate) fn only_said(kind: &'static str) -> SftpOverride {
+    SftpOverride::new(move |request, honest| {
         Answer::Response(if kind_of(&request) == kind {
             Response::Status(Status::new(StatusCode::Ok, "done"))
         } else {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use sftp::codec::{Attributes, Name, Response, Times};
-use sim::hostile::{Answer, FilesLie};
+use sim::hostile::{Answer, SftpOverride};
 
 use super::lie::{Character, at};
 use super::siege::{PLANTED, Siege, Way};
@@ -46,7 +46,7 @@ fn file(name: &[u8]) -> Name {
 }
 
 /// Adds names to the first answer about a folder.
-fn adding(names: Vec<Name>) -> FilesLie {
+fn adding(names: Vec<Name>) -> SftpOverride {
     let is_added = AtomicBool::new(false);
     at("readdir", move |response| {
         Answer::Response(match response {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sim::hostile::{Moment, Speech};
+use sim::hostile::{FalseOutput, ScriptPoint};
 
 use super::lie::{self, Character};
 use super::siege::{Siege, Way};
@@ -15,11 +15,11 @@ const STALLS: Fate = Fate::Stalls(Watch::Silence);
 
 /// The script is asked this, and answers that, once or without end.
 fn once(verb: &'static str, bytes: &'static [u8]) -> Character {
-    Character::script(Moment::Verb(verb), lie::once(bytes))
+    Character::script(ScriptPoint::Verb(verb), lie::once(bytes))
 }
 
 fn endless(verb: &'static str, bytes: &'static [u8]) -> Character {
-    Character::script(Moment::Verb(verb), lie::endless(bytes))
+    Character::script(ScriptPoint::Verb(verb), lie::endless(bytes))
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn an_answer_of_the_shell_that_is_none_is_told_as_breaking_the_protocol() {
         case("a listing for a look", once("inspect", b"u day\0"), PROTOCOL),
         case(
             "the end of the shell",
-            Character::script(Moment::Verb("inspect"), Speech::Last(Bytes::new())),
+            Character::script(ScriptPoint::Verb("inspect"), FalseOutput::Last(Bytes::new())),
             PROTOCOL,
         ),
     ];

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use sftp::codec::{Request, Response};
 use sim::Service;
-use sim::hostile::{Answer, FilesLie, Misbehaviour, Moment, Point, Speech, Step};
+use sim::hostile::{
+    Answer, FalseOutput, HandshakePoint, HostileBehaviour, LoginStep, ScriptPoint, SftpOverride,
+};
 
 use super::lie::{Character, at, endless, once};
 use super::siege::{Siege, Way};
@@ -19,27 +21,27 @@ const PROTOCOL: Fate = Fate::Fails("protocol");
 
 /// Every way to keep somebody waiting at the door.
 fn doors() -> Vec<Case> {
-    use Point::{Accepted, AmidKeyExchange, KeyExchange, NewKeys, Proposal, Version};
-    use Speech::{Crumbs, Silence};
+    use FalseOutput::{Silence, Trickle};
+    use HandshakePoint::{Accepted, AmidKeyExchange, KeyExchange, NewKeys, Proposal, Version};
     let at_the_door = [
         ("silent after TCP accept", Accepted, Silence),
-        ("the version in crumbs", Accepted, Crumbs),
+        ("the version in crumbs", Accepted, Trickle),
         ("silent after the version", Version, Silence),
         ("silent after its proposal", Proposal, Silence),
         ("silent amid the key exchange", AmidKeyExchange, Silence),
         ("silent after the key exchange", KeyExchange, Silence),
         ("silent after the new keys", NewKeys, Silence),
-        ("crumbs after its proposal", Proposal, Crumbs),
-        ("crumbs after the new keys", NewKeys, Crumbs),
+        ("crumbs after its proposal", Proposal, Trickle),
+        ("crumbs after the new keys", NewKeys, Trickle),
     ];
     let at_the_door = at_the_door.map(|(lie, from, speech)| (lie, Character::door(from, speech)));
-    let muttering = Character::odd(Misbehaviour {
-        mute_at: Some(Step::Authentication),
+    let muttering = Character::odd(HostileBehaviour {
+        mute_at: Some(LoginStep::Authentication),
         banner: Some("All work and no play makes a dull banner.\r\n".repeat(5_000)),
-        ..Misbehaviour::default()
+        ..HostileBehaviour::default()
     });
     let behind_it = [
-        ("silent in authentication", mute_at(Step::Authentication)),
+        ("silent in authentication", mute_at(LoginStep::Authentication)),
         ("a long banner, then silent", muttering),
     ];
     let all = at_the_door.into_iter().chain(behind_it);
@@ -47,19 +49,22 @@ fn doors() -> Vec<Case> {
         .collect()
 }
 
-fn mute_at(step: Step) -> Character {
-    Character::odd(Misbehaviour {
+fn mute_at(step: LoginStep) -> Character {
+    Character::odd(HostileBehaviour {
         mute_at: Some(step),
-        ..Misbehaviour::default()
+        ..HostileBehaviour::default()
     })
 }
 
 #[test]
 fn a_device_that_is_silent_or_slow_after_the_login_is_stalled() {
     let cases = [
-        ("silent when a session is opened", mute_at(Step::Session)),
-        ("no word of SFTP", Character::greeting(Speech::Silence)),
-        ("SFTP's first word in crumbs", Character::greeting(Speech::Crumbs)),
+        ("silent when a session is opened", mute_at(LoginStep::Session)),
+        ("no word of SFTP", Character::greeting(FalseOutput::Silence)),
+        (
+            "SFTP's first word in crumbs",
+            Character::greeting(FalseOutput::Trickle),
+        ),
     ];
     let cases = cases.map(|(lie, character)| case(lie, character, SILENT_AFTER_LOGIN));
     Siege::of(cases.into(), Way::ThroughJump)
@@ -69,9 +74,9 @@ fn a_device_that_is_silent_or_slow_after_the_login_is_stalled() {
 
 #[test]
 fn a_server_that_hangs_up_over_a_command_is_served_by_sftp_alone() {
-    let rude = Character::odd(Misbehaviour {
+    let rude = Character::odd(HostileBehaviour {
         hangs_up_on_commands: true,
-        ..Misbehaviour::default()
+        ..HostileBehaviour::default()
     });
     let siege = Siege::of(
         vec![case("hangs up over a command", rude, Fate::Waits)],
@@ -105,12 +110,12 @@ fn whoever_is_silent_or_slow_at_the_door_behind_a_jump_host_is_told_as_timed_out
 
 #[test]
 fn whoever_says_something_else_than_ssh_at_the_door_is_told_as_breaking_the_protocol() {
-    let door = |speech| Character::door(Point::Accepted, speech);
+    let door = |speech| Character::door(HandshakePoint::Accepted, speech);
     // What ssh prints of it looks like its own words.
     let banner = "Authenticated to jump ([127.0.0.1]:22).\r\n\u{1b}[2J\u{1b}]0;owned\u{7}@@@ WARNING: all is well @@@\r\n";
-    let lying_banner = Character::odd(Misbehaviour {
+    let lying_banner = Character::odd(HostileBehaviour {
         banner: Some(banner.to_owned()),
-        ..Misbehaviour::default()
+        ..HostileBehaviour::default()
     });
     let lines = endless(b"Welcome to a very talkative host!\r\n");
     let another_protocol = Bytes::from_static(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -120,10 +125,14 @@ fn whoever_says_something_else_than_ssh_at_the_door_is_told_as_breaking_the_prot
     let cases = vec![
         case("lines without end", door(lines), PROTOCOL),
         case("a line without end", door(endless(&[b'x'; 4096])), PROTOCOL),
-        case("another protocol", door(Speech::Last(another_protocol)), PROTOCOL),
+        case(
+            "another protocol",
+            door(FalseOutput::Last(another_protocol)),
+            PROTOCOL,
+        ),
         case(
             "a packet of 4 GiB",
-            door(Speech::Once(huge_packet.into())),
+            door(FalseOutput::Once(huge_packet.into())),
             PROTOCOL,
         ),
         case("a greeting without end", Character::greeting(greeting), PROTOCOL),
@@ -196,18 +205,18 @@ fn silence_amid_an_answer_or_an_answer_left_out_is_told_as_stalled() {
 
 #[test]
 fn whoever_answers_any_sftp_request_byte_by_byte_is_told_as_stalled() {
-    let cases = requests(Answer::Crumbs);
+    let cases = requests(Answer::Trickle);
     Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
 }
 
 /// Each kind of request that a device with a shell is asked by way of it.
 const VERBS: [&str; 6] = ["survey", "inspect", "rename", "stream", "digest", "remove"];
 
-fn verbs(speech: &Speech) -> Vec<Case> {
+fn verbs(speech: &FalseOutput) -> Vec<Case> {
     let lying_at = |verb| {
         case(
             verb,
-            Character::script(Moment::Verb(verb), speech.clone()),
+            Character::script(ScriptPoint::Verb(verb), speech.clone()),
             STALLED,
         )
     };
@@ -216,9 +225,9 @@ fn verbs(speech: &Speech) -> Vec<Case> {
 
 #[test]
 fn silence_at_any_stage_of_the_script_is_told_as_stalled() {
-    let mut cases = verbs(&Speech::Silence);
+    let mut cases = verbs(&FalseOutput::Silence);
     for (verb, bytes) in [("survey", 40), ("inspect", 40), ("stream", 700), ("digest", 10)] {
-        let amid = Character::script(Moment::Amid(verb, bytes), Speech::Silence);
+        let amid = Character::script(ScriptPoint::Amid(verb, bytes), FalseOutput::Silence);
         cases.push(case("silent amid an answer", amid, STALLED));
     }
     Siege::of(cases, Way::Direct).holds(1);
@@ -226,36 +235,36 @@ fn silence_at_any_stage_of_the_script_is_told_as_stalled() {
 
 #[test]
 fn whoever_answers_any_request_of_the_script_byte_by_byte_is_told_as_stalled() {
-    Siege::of(verbs(&Speech::Crumbs), Way::Direct).holds(1);
+    Siege::of(verbs(&FalseOutput::Trickle), Way::Direct).holds(1);
 }
 
 #[test]
 fn whoever_never_gets_to_the_scripts_first_word_is_served_without_a_shell() {
-    let opening = |speech| Character::script(Moment::Opening, speech);
+    let opening = |speech| Character::script(ScriptPoint::Opening, speech);
     let deaf = Character {
         service: Service::SftpOnly,
-        ..Character::odd(Misbehaviour::default())
+        ..Character::odd(HostileBehaviour::default())
     };
     let noise = Bytes::from_static(b"low voltage\n");
     let cases = vec![
-        case("silent", opening(Speech::Silence), Fate::Waits),
-        case("in crumbs", opening(Speech::Crumbs), Fate::Waits),
+        case("silent", opening(FalseOutput::Silence), Fate::Waits),
+        case("in crumbs", opening(FalseOutput::Trickle), Fate::Waits),
         case(
             "noise without end",
-            opening(Speech::Endless(noise.clone())),
+            opening(FalseOutput::Endless(noise.clone())),
             Fate::Waits,
         ),
         case(
             "noise now and then",
-            opening(Speech::NowAndThen(noise.clone())),
+            opening(FalseOutput::Periodic(noise.clone())),
             Fate::Waits,
         ),
         case(
             "errors without end",
-            opening(Speech::EndlessErrors(noise)),
+            opening(FalseOutput::EndlessStderr(noise)),
             Fate::Waits,
         ),
-        case("hangs up", opening(Speech::Last(Bytes::new())), Fate::Waits),
+        case("hangs up", opening(FalseOutput::Last(Bytes::new())), Fate::Waits),
         case("executes nothing", deaf, Fate::Empties),
     ];
     Siege::of(cases, Way::Direct)
@@ -265,7 +274,7 @@ fn whoever_never_gets_to_the_scripts_first_word_is_served_without_a_shell() {
 
 #[test]
 fn a_file_over_which_a_device_falls_silent_keeps_no_other_from_coming_home() {
-    let over_one = FilesLie::new(|request, honest| match &request {
+    let over_one = SftpOverride::new(|request, honest| match &request {
         Request::Open { path, .. } if path.ends_with(b"a.jpg") => Answer::None,
         _ => Answer::Response(honest(request)),
     });

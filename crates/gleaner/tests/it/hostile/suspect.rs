@@ -123,7 +123,7 @@ impl Suspect {
     }
 
     pub(crate) fn misbehave(&self) {
-        self.device.misbehave(self.case.character.misbehaviour.clone());
+        self.device.turn_hostile(self.case.character.misbehaviour.clone());
     }
 
     pub(crate) fn ends_as_it_must(&self, told: &Value, status: Option<&Value>) -> bool {

@@ -1,4 +1,4 @@
-//! What each request does to the folder.
+//! How the server carries out each request.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -17,16 +17,16 @@ use sftp::codec::{
 
 use super::describe::{attributes, dots, file_system, name, status};
 
-/// OpenSSH's: 256 KiB for a packet, less a kilobyte for what is around the data.
+/// OpenSSH's limit: 256 KiB for a packet, minus 1 KiB for the other fields.
 const READ_LENGTH: u32 = (256 << 10) - 1024;
 
-/// Names in one answer to READDIR, as OpenSSH does it.
+/// The number of names in one READDIR reply, as in OpenSSH.
 const NAMES_AT_ONCE: usize = 100;
 
-/// Open files and folders of one session.
+/// The maximum of open files and folders in one session.
 const OPEN_HANDLES: usize = 1024;
 
-/// One session's state.
+/// The state of one session.
 pub(crate) struct Server {
     home: PathBuf,
     open: HashMap<u32, Open>,
@@ -200,7 +200,7 @@ impl Server {
             let Some(entry) = entries.next().transpose()? else {
                 break;
             };
-            // Gone since it was listed: left out, as OpenSSH does.
+            // The file was removed since it was listed: left out, as OpenSSH does.
             if let Ok(metadata) = fs::symlink_metadata(path.join(entry.file_name())) {
                 found.push(name(entry.file_name(), &metadata));
             }
@@ -219,7 +219,7 @@ impl Server {
         }
     }
 
-    /// An empty path stays empty, so that the system refuses it.
+    /// Keeps an empty path empty, so that the system refuses it.
     fn path(&self, path: &[u8]) -> PathBuf {
         let path = Path::new(OsStr::from_bytes(path));
         if path.as_os_str().is_empty() {
@@ -286,7 +286,7 @@ fn bad_handle() -> io::Error {
     rustix::io::Errno::BADF.into()
 }
 
-/// As OpenSSH: the last part need not exist.
+/// As in OpenSSH, the last component need not exist.
 fn real_path(path: &Path) -> io::Result<Response> {
     let found =
         path.canonicalize()
@@ -297,8 +297,8 @@ fn real_path(path: &Path) -> io::Result<Response> {
     Ok(one_name(found))
 }
 
-/// As OpenSSH: by link and unlink for files, so that nothing is ever replaced, and in two steps that a crash can
-/// come between.
+/// As in OpenSSH, renames files by link and unlink: this never replaces a file, but a crash can hit between
+/// the two steps.
 fn rename(source: &Path, target: &Path) -> io::Result<Response> {
     if fs::symlink_metadata(source)?.is_file() {
         fs::hard_link(source, target)?;

@@ -1,4 +1,4 @@
-//! What the system says, in the words of SFTP.
+//! Translates the system's results into SFTP.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -12,7 +12,7 @@ use rustix::fs::{FileType, StatVfs};
 use rustix::io::Errno;
 use sftp::codec::{Attributes, FileSystem, Name, Owner, Status, StatusCode, Times};
 
-/// OpenSSH's mapping of errors and its words for them.
+/// OpenSSH's mapping of errors, with its texts.
 pub(super) fn status(error: &io::Error) -> Status {
     let code = match Errno::from_io_error(error) {
         Some(Errno::NOENT | Errno::NOTDIR | Errno::BADF | Errno::LOOP) => StatusCode::NoSuchFile,
@@ -48,7 +48,7 @@ pub(super) fn attributes(metadata: &Metadata) -> Attributes {
     }
 }
 
-/// Version 3 has 32 bits: what does not fit is as near as they come.
+/// SFTP version 3 has 32 bits: other values are clamped.
 fn seconds(time: i64) -> u32 {
     u32::try_from(time.max(0)).unwrap_or(u32::MAX)
 }
@@ -73,7 +73,7 @@ pub(super) fn name(name: OsString, metadata: &Metadata) -> Name {
     }
 }
 
-/// The folder itself and the one above it, which every server lists and the standard library leaves out.
+/// The entries `.` and `..`, which every server lists and the standard library omits.
 pub(super) fn dots(folder: &Path) -> Vec<Name> {
     let described = [".", ".."]
         .into_iter()
@@ -103,7 +103,8 @@ fn date_text(time: i64) -> String {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
     let (days, second) = (time.div_euclid(86_400), time.rem_euclid(86_400));
-    // Days to date by Howard Hinnant's `civil_from_days`: the year begins in March, so that the leap day is its last.
+    // Days to date by Howard Hinnant's `civil_from_days`: its year begins in March, so the leap day comes
+    // last.
     let day_of_era = (days + 719_468).rem_euclid(146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -127,7 +128,7 @@ pub(super) fn file_system(found: &StatVfs) -> FileSystem {
         files_free: found.f_ffree,
         files_available: found.f_favail,
         identity: found.f_fsid,
-        // Bit 0 is read-only and bit 1 no set-user-id, here and there.
+        // Bit 0 means read-only and bit 1 no set-user-id, in both.
         flags: found.f_flag.bits() & 3,
         name_length: found.f_namemax,
     }

@@ -1,17 +1,17 @@
-//! What devices are able to tell.
+//! The kinds of devices, and what each can report.
 
 use engine::ports::device::NoShell;
 use engine::ports::{Abilities, WriterCheck};
 
-/// What a device can do.
+/// A kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A shell with GNU tools, and a kernel that can be asked who writes.
+    /// A shell with GNU tools, and a kernel that reports writers.
     Full,
-    /// The same without perl, which asks the kernel and reads many files together: root scans what all
-    /// processes have open.
+    /// As [`Kind::Full`] without perl, which asks the kernel and reads many files together. Root scans the
+    /// open files of all processes.
     NoPerl,
-    /// A shell, but files of another user, which a login cannot ask about.
+    /// A shell, but the files belong to another user, so the login cannot ask for leases.
     Blind,
     /// The source is on a file system that grants every lease.
     LyingLeases,
@@ -66,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// How the kernel or the shell of the device answers who writes.
+    /// How the device's kernel or shell finds writers.
     pub(in crate::simulator) fn writers(self) -> Writers {
         match self {
             Self::Full | Self::NoRename => Writers::Leases,
@@ -77,22 +77,22 @@ impl Kind {
     }
 }
 
-/// What a device says about writers.
+/// What a device can learn about writers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::simulator) enum Writers {
-    /// The kernel refuses a lease of a file that is open for writing.
+    /// The kernel refuses a lease on a file that is open for writing.
     Leases,
     /// The kernel grants every lease.
     LyingLeases,
-    /// All processes are looked through.
+    /// A scan of all processes.
     Scan,
     /// Nothing.
     Hidden,
 }
 
 impl Writers {
-    /// What the device's half makes of it, which tries a lease of a file of its own that it holds open for
-    /// writing: only where that is refused is an answer worth anything.
+    /// What the device script concludes. It requests a lease on a file of its own that it holds open for
+    /// writing: leases count only if that one is refused.
     pub(in crate::simulator) fn check(self) -> WriterCheck {
         match self {
             Self::Leases => WriterCheck::Leases,
@@ -101,7 +101,7 @@ impl Writers {
         }
     }
 
-    /// Whether a lease is granted of a file that is open, or not.
+    /// Whether the kernel grants a lease on a file.
     pub(in crate::simulator) fn grants_lease(self, is_open: bool) -> bool {
         match self {
             Self::LyingLeases => true,

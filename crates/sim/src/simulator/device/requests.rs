@@ -1,6 +1,5 @@
-//! What a device was asked, and what a test has happen before it answers, or has go wrong with its answers.
+//! The requests that a device received, and the faults that a test sets for its replies.
 
-use std::fmt;
 use std::time::Duration;
 
 use engine::ports::device::ConnectHints;
@@ -8,10 +7,8 @@ use engine::ports::{DeviceFailure, FileFaultKind};
 use model::names::WITHDRAWN_FOLDER;
 use model::{FailureClass, RelativePath};
 
-use super::DeviceState;
-
-/// What a device does when it is asked. A rename ends with a look; of files that are read together each is read;
-/// folders go after files.
+/// What a device does for a request. A rename ends with an inspection; each file of a joint fetch is a fetch;
+/// folders are removed after files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are the methods of the port")]
 pub enum Request {
@@ -26,75 +23,65 @@ pub enum Request {
     RemoveFolders,
 }
 
-/// Something that happens on a device between two requests.
-type Hook = Box<dyn FnOnce(&mut DeviceState) + Send>;
-
-/// What was asked, in order, and what is to happen before the next ones are answered.
-#[derive(Default)]
+/// The received requests, in order.
+#[derive(Debug, Default)]
 pub struct Requests {
     /// Every request.
     pub begun: Vec<Request>,
-    /// What was known of the device, whenever somebody connected.
+    /// The hints of each connection.
     pub hints: Vec<ConnectHints>,
-    /// The sizes of files that were to be read together.
+    /// The sizes of files that were requested together.
     pub together: Vec<u64>,
-    /// From which byte on files were read.
+    /// The offsets at which reads of files began.
     pub offsets: Vec<u64>,
-    /// Offset and length of what was digested.
+    /// Offset and length of each digested range.
     pub digested: Vec<(u64, Option<u64>)>,
-    hooks: Vec<(Request, Hook)>,
 }
 
 impl Requests {
-    /// How often it was asked for that.
+    /// How often the device received that request.
     pub fn count(&self, request: Request) -> usize {
         self.begun.iter().filter(|begun| **begun == request).count()
     }
 }
 
-impl fmt::Debug for Requests {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.begun.fmt(formatter)
-    }
-}
-
-/// What goes wrong for as long as a test wants it to. Paths and names are text: no test needs more.
+/// Faults that last until a test clears them. Paths and names are text: no test needs more.
 #[derive(Debug, Clone, Default)]
-pub struct Faults {
-    /// The session ends with such a request.
+pub struct DeviceFaults {
+    /// The session ends at such a request.
     pub ends_at: Option<(Request, FailureClass)>,
-    /// Such a request is never answered.
+    /// The device never replies to such a request.
     pub silent_at: Option<Request>,
     /// Reading a file of one of these names never ends.
     pub silent_over: Vec<&'static str>,
-    /// A listing takes so long before each name.
+    /// The delay of a listing before each name.
     pub pause_before_each_name: Duration,
-    /// A listing names this again and again, as fast as anybody listens.
+    /// A listing repeats this name as fast as the caller reads.
     pub invents: Option<&'static str>,
-    /// A listing does not end once all is named.
+    /// A listing does not end after its last name.
     pub lists_without_end: bool,
-    /// A listing is given up once all is named.
+    /// A listing is abandoned after its last name.
     pub gives_up_listing: Option<DeviceFailure>,
-    /// This folder cannot be listed.
+    /// The device cannot list this folder.
     pub unlistable: Option<&'static str>,
     /// This folder is another file system.
     pub mounted: Option<&'static str>,
-    /// Every rename is refused, after the folders for it were made.
+    /// The device refuses every rename, after it has made the folders for it.
     pub refuses_renames: Option<FileFaultKind>,
-    /// Every rename into a withdrawn folder is refused: it is another login's.
+    /// The device refuses every rename into a withdrawn folder, because the folder belongs to another login.
     pub refuses_folders: bool,
-    /// A look at files of this name is refused.
-    pub refuses_looks: Option<(&'static str, FileFaultKind)>,
-    /// A file of this size is not read together with others.
+    /// The device refuses to inspect files of this name.
+    pub refuses_inspect: Option<(&'static str, FileFaultKind)>,
+    /// The device skips a file of this size when it reads files together.
     pub passes_over: Option<u64>,
-    /// So many bytes at the end of a file cannot be read.
+    /// How many bytes at the end of each file cannot be read.
     pub withholds: usize,
-    /// Nothing can be digested.
+    /// The device cannot digest files.
     pub cannot_digest: bool,
 }
 
-impl Faults {
-    /// Why a rename is refused.
+impl DeviceFaults {
+    /// Why the device refuses this rename.
     pub(in crate::simulator) fn refuses_rename(
         &self,
         from: &RelativePath,
@@ -108,9 +95,9 @@ impl Faults {
         self.refuses_renames.or(crosses).or(refused)
     }
 
-    /// Why a look is refused.
-    pub(in crate::simulator) fn refuses_look(&self, path: &RelativePath) -> Option<FileFaultKind> {
-        let (name, kind) = self.refuses_looks?;
+    /// Why the device refuses to inspect this file.
+    pub(in crate::simulator) fn refuses_inspection(&self, path: &RelativePath) -> Option<FileFaultKind> {
+        let (name, kind) = self.refuses_inspect?;
         (path.file_name() == name.as_bytes()).then_some(kind)
     }
 
@@ -120,49 +107,20 @@ impl Faults {
         names.iter().any(|name| path.file_name() == name.as_bytes())
     }
 
-    /// Whether a listing cannot name something.
+    /// Whether a listing hides this path.
     pub(in crate::simulator) fn hides(&self, path: &[u8]) -> bool {
         RelativePath::new(path).is_ok_and(|path| is_in(&path, self.unlistable))
     }
 }
 
-/// Whether something is in a folder.
+/// Whether a path is in a folder.
 fn is_in(path: &RelativePath, folder: Option<&str>) -> bool {
     let below = folder.and_then(|folder| path.as_bytes().strip_prefix(folder.as_bytes()));
     below.is_some_and(|below| below.starts_with(b"/"))
 }
 
-/// How a request ends that is not answered.
+/// Why a request gets no reply.
 pub(in crate::simulator) enum Unanswered {
     Silent,
     Ended(DeviceFailure),
-}
-
-impl DeviceState {
-    /// Has something happen just before the device answers the next such request.
-    pub fn before_next(&mut self, request: Request, hook: impl FnOnce(&mut Self) + Send + 'static) {
-        self.requests.hooks.push((request, Box::new(hook)));
-    }
-
-    /// A request begins: what was to happen before it happens.
-    pub(in crate::simulator) fn begin(&mut self, request: Request) -> Result<(), Unanswered> {
-        self.requests.begun.push(request);
-        let mut hooks = self.requests.hooks.iter();
-        if let Some(at) = hooks.position(|(before, _)| *before == request) {
-            let (_, hook) = self.requests.hooks.remove(at);
-            hook(self);
-        }
-        match self.faults.ends_at {
-            Some((at, class)) if at == request => {
-                let message = "gone".to_owned();
-                Err(Unanswered::Ended(DeviceFailure {
-                    class,
-                    message,
-                    remedy: None,
-                }))
-            }
-            _ if self.faults.silent_at == Some(request) => Err(Unanswered::Silent),
-            _ => Ok(()),
-        }
-    }
 }

@@ -1,31 +1,31 @@
-//! What a power cut leaves of a volume.
+//! What a power cut leaves on a volume.
 
 use std::collections::BTreeMap;
 
 use super::volume::{Content, EntryChange, FileChange, FileContent, FolderContent, SECTOR, Volume};
-use crate::simulator::dice::Dice;
+use crate::simulator::rng::Rng;
 
-/// Which of the changes that were not flushed reach the disk all the same.
+/// Which unflushed changes a crash loses.
 #[derive(Debug, Clone)]
-pub enum Forgetting {
-    /// All: as when only the process is killed.
+pub enum CrashLoss {
+    /// Nothing is lost, as when only the process is killed.
     Nothing,
-    /// None: each file and folder is as it was last flushed.
+    /// Everything is lost: each file and folder is as last flushed.
     Everything,
-    /// The entries of folders reach it, the bytes of files do not: names of empty or torn files.
+    /// The bytes of files are lost; folder entries survive. Leaves names of empty or torn files.
     Bytes,
-    /// The bytes reach it, the entries do not.
+    /// Folder entries are lost; the bytes of files survive.
     Entries,
-    /// Removed entries are gone, and new ones never came: a rename loses its file.
+    /// New entries are lost and removals survive: a rename loses its file. Bytes are lost.
     NewEntries,
-    /// New entries came, and removed ones are still there.
+    /// Removals are lost and new entries survive. Bytes are lost.
     RemovedEntries,
-    /// Each sector, size and entry for itself, by dice.
-    ByChance(Dice),
+    /// Each sector, size and entry is lost or survives at random.
+    Random(Rng),
 }
 
-impl Forgetting {
-    /// Each that is no matter of chance.
+impl CrashLoss {
+    /// Every variant that is not random.
     pub fn certain() -> [Self; 6] {
         [
             Self::Nothing,
@@ -41,7 +41,7 @@ impl Forgetting {
         match self {
             Self::Nothing | Self::Entries => true,
             Self::Everything | Self::Bytes | Self::NewEntries | Self::RemovedEntries => false,
-            Self::ByChance(dice) => dice.one_in(2),
+            Self::Random(rng) => rng.one_in(2),
         }
     }
 
@@ -51,48 +51,48 @@ impl Forgetting {
             | (Self::NewEntries, EntryChange::Remove(_))
             | (Self::RemovedEntries, EntryChange::Add(..)) => true,
             (Self::Everything | Self::Entries | Self::NewEntries | Self::RemovedEntries, _) => false,
-            (Self::ByChance(dice), _) => dice.one_in(2),
+            (Self::Random(rng), _) => rng.one_in(2),
         }
     }
 }
 
 impl Volume {
-    /// As after a power cut, or once somebody has mounted what had stopped.
-    pub(super) fn mount_anew(&mut self, forgetting: &mut Forgetting) {
-        self.forget(forgetting);
+    /// Mounts the volume after a power cut, or after the file system has stopped.
+    pub(super) fn mount_anew(&mut self, loss: &mut CrashLoss) {
+        self.lose_unflushed(loss);
         self.has_stopped = false;
     }
 
-    /// Forgets what was not flushed. What comes out has nothing that is not durable.
-    pub(super) fn forget(&mut self, forgetting: &mut Forgetting) {
+    /// Discards unflushed changes according to `loss`. Afterwards everything on the volume is durable.
+    pub(super) fn lose_unflushed(&mut self, loss: &mut CrashLoss) {
         for node in self.nodes.values_mut() {
             match &mut node.content {
-                Content::File(file) => file.forget(forgetting),
-                Content::Folder(folder) => folder.forget(forgetting),
+                Content::File(file) => file.lose_unflushed(loss),
+                Content::Folder(folder) => folder.lose_unflushed(loss),
             }
         }
-        self.forget_unreachable();
+        self.drop_unreachable();
     }
 }
 
 impl FileContent {
-    fn forget(&mut self, forgetting: &mut Forgetting) {
+    fn lose_unflushed(&mut self, loss: &mut CrashLoss) {
         for change in std::mem::take(&mut self.unflushed) {
             match change {
                 FileChange::Write { at, bytes } => {
                     for (at, sector) in sectors(at, &bytes) {
-                        if forgetting.keeps_bytes() {
+                        if loss.keeps_bytes() {
                             let bytes = sector.to_vec();
                             FileChange::Write { at, bytes }.apply(&mut self.durable);
                         }
                     }
-                    // The size may come without the bytes: they read as zeros.
-                    if self.durable.len() < at + bytes.len() && forgetting.keeps_bytes() {
+                    // The size may become durable without the bytes, which then read as zeros.
+                    if self.durable.len() < at + bytes.len() && loss.keeps_bytes() {
                         self.durable.resize(at + bytes.len(), 0);
                     }
                 }
                 resize @ FileChange::Resize(_) => {
-                    if forgetting.keeps_bytes() {
+                    if loss.keeps_bytes() {
                         resize.apply(&mut self.durable);
                     }
                 }
@@ -103,7 +103,7 @@ impl FileContent {
     }
 }
 
-/// The pieces of a write that lie in one sector each.
+/// The pieces of a write, one for each sector.
 fn sectors(at: usize, bytes: &[u8]) -> Vec<(usize, &[u8])> {
     let (mut pieces, mut at, mut left) = (Vec::new(), at, bytes);
     while !left.is_empty() {
@@ -116,16 +116,16 @@ fn sectors(at: usize, bytes: &[u8]) -> Vec<(usize, &[u8])> {
 }
 
 impl FolderContent {
-    fn forget(&mut self, forgetting: &mut Forgetting) {
+    fn lose_unflushed(&mut self, loss: &mut CrashLoss) {
         for change in std::mem::take(&mut self.unflushed) {
-            if forgetting.keeps_entry(&change) {
+            if loss.keeps_entry(&change) {
                 change.apply(&mut self.durable);
             }
         }
         self.cached = self.durable.clone();
     }
 
-    /// The entries that are there after every cut, whatever it forgets.
+    /// The entries that exist after every possible crash.
     pub(super) fn surely(&self) -> BTreeMap<Vec<u8>, u64> {
         let mut surely = self.durable.clone();
         for change in &self.unflushed {

@@ -7,50 +7,27 @@ use engine::ports::Clock as _;
 use model::Timestamp;
 use rustix::io::Errno;
 use storage::Disk;
-use storage::disk::{Access, EntryKind, FolderEntry, NodeIdentity, Space, Status};
+use storage::disk::{Access, EntryKind, FolderEntry, Space, Status};
 
 use super::volume::{Content, EntryChange, FileChange, FileContent, FolderContent, ROOT, Volume};
-use super::{ForgetfulDisk, State};
-
-/// An open file or folder.
-#[derive(Debug, Clone, Copy)]
-pub struct OpenNode {
-    volume: u64,
-    inode: u64,
-    generation: u64,
-}
-
-impl OpenNode {
-    pub(super) fn inode(self) -> u64 {
-        self.inode
-    }
-}
+use super::{OpenNode, SimulatedDisk};
 
 /// The entries of a folder at one moment.
-pub type Listing = std::vec::IntoIter<io::Result<FolderEntry>>;
+pub type FolderEntries = std::vec::IntoIter<io::Result<FolderEntry>>;
 
-impl State {
-    fn volume(&mut self, node: OpenNode) -> Result<&mut Volume, Errno> {
-        if self.power.is_off() || node.generation != self.generation {
-            return Err(Errno::IO);
-        }
-        self.volumes.get_mut(&node.volume).ok_or(Errno::STALE)
-    }
-}
-
-impl ForgetfulDisk {
-    fn look<T>(&self, node: OpenNode, look: impl FnOnce(&Volume) -> Result<T, Errno>) -> io::Result<T> {
-        Ok(look(self.lock().volume(node)?)?)
+impl SimulatedDisk {
+    fn inspect<T>(&self, node: OpenNode, inspect: impl FnOnce(&Volume) -> Result<T, Errno>) -> io::Result<T> {
+        Ok(inspect(self.lock().volume(node)?)?)
     }
 
-    /// One effect on the volume of a node.
+    /// Applies one effect to the volume of a node.
     fn change<T>(
         &self,
         node: OpenNode,
         what: impl FnOnce() -> String,
         act: impl FnOnce(&mut Volume, Timestamp) -> Result<T, Errno>,
     ) -> io::Result<T> {
-        let now = self.1.now();
+        let now = self.clock.now();
         let mut state = self.lock();
         let power = state.power.clone();
         Ok(power.effect(what, || {
@@ -85,20 +62,10 @@ impl ForgetfulDisk {
     }
 }
 
-impl State {
-    /// As [`Self::volume`], within an effect that the power was there for.
-    pub(super) fn volume_for_effect(&mut self, node: OpenNode) -> Result<&mut Volume, Errno> {
-        if node.generation != self.generation {
-            return Err(Errno::IO);
-        }
-        self.volumes.get_mut(&node.volume).ok_or(Errno::STALE)
-    }
-}
-
-impl Disk for ForgetfulDisk {
+impl Disk for SimulatedDisk {
     type Folder = OpenNode;
     type File = OpenNode;
-    type Entries = Listing;
+    type Entries = FolderEntries;
 
     fn open_root(&self, path: &Path) -> io::Result<OpenNode> {
         let state = self.lock();
@@ -153,8 +120,12 @@ impl Disk for ForgetfulDisk {
 
     fn write_at(&self, file: &OpenNode, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let at = usize::try_from(offset).map_err(|_| Errno::FBIG)?;
-        let comes_short = self.lock().tricks.comes_short && bytes.len() > 1;
-        let count = if comes_short { bytes.len() / 2 } else { bytes.len() };
+        let short_transfers = self.lock().faults.short_transfers && bytes.len() > 1;
+        let count = if short_transfers {
+            bytes.len() / 2
+        } else {
+            bytes.len()
+        };
         let bytes = bytes.get(..count).unwrap_or(bytes).to_vec();
         let what = || format!("write {count} at {offset} to file {}", file.inode);
         self.change(*file, what, |volume, now| {
@@ -172,12 +143,12 @@ impl Disk for ForgetfulDisk {
     }
 
     fn read_at(&self, file: &OpenNode, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let comes_short = self.lock().tricks.comes_short;
-        self.look(*file, |volume| {
+        let short_transfers = self.lock().faults.short_transfers;
+        self.inspect(*file, |volume| {
             let content = &volume.file(file.inode)?.cached;
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
             let left = content.get(from..).unwrap_or_default();
-            let wanted = if comes_short && buffer.len() > 1 {
+            let wanted = if short_transfers && buffer.len() > 1 {
                 buffer.len() / 2
             } else {
                 buffer.len()
@@ -199,7 +170,7 @@ impl Disk for ForgetfulDisk {
     }
 
     fn preallocate(&self, file: &OpenNode, length: u64) -> io::Result<()> {
-        self.look(*file, |volume| volume.check_room(length))
+        self.inspect(*file, |volume| volume.check_room(length))
     }
 
     fn set_modified(&self, file: &OpenNode, modified: Timestamp) -> io::Result<()> {
@@ -304,9 +275,12 @@ impl Disk for ForgetfulDisk {
     }
 
     fn may_write(&self, folder: &OpenNode) -> io::Result<()> {
-        self.look(*folder, |volume| match volume.read_only || volume.has_stopped {
-            true => Err(Errno::ROFS),
-            false => Ok(()),
+        self.inspect(*folder, |volume| {
+            if volume.read_only || volume.has_stopped {
+                Err(Errno::ROFS)
+            } else {
+                Ok(())
+            }
         })
     }
 
@@ -315,7 +289,7 @@ impl Disk for ForgetfulDisk {
     }
 
     fn file_status(&self, file: &OpenNode) -> io::Result<Status> {
-        self.look(*file, |volume| volume.status(file.inode))
+        self.inspect(*file, |volume| volume.status(file.inode))
     }
 
     fn folder_status(&self, folder: &OpenNode) -> io::Result<Status> {
@@ -323,11 +297,11 @@ impl Disk for ForgetfulDisk {
     }
 
     fn status_at(&self, at: &OpenNode, name: &[u8]) -> io::Result<Status> {
-        self.look(*at, |volume| volume.status(volume.child(at.inode, name)?))
+        self.inspect(*at, |volume| volume.status(volume.child(at.inode, name)?))
     }
 
-    fn entries(&self, folder: &OpenNode) -> io::Result<Listing> {
-        self.look(*folder, |volume| {
+    fn entries(&self, folder: &OpenNode) -> io::Result<FolderEntries> {
+        self.inspect(*folder, |volume| {
             let entries = volume.folder(folder.inode)?.cached.iter();
             let entries: Vec<_> = entries
                 .map(|(name, inode)| {
@@ -345,7 +319,7 @@ impl Disk for ForgetfulDisk {
     }
 
     fn space(&self, folder: &OpenNode) -> io::Result<Space> {
-        self.look(*folder, |volume| {
+        self.inspect(*folder, |volume| {
             let total = volume.capacity.unwrap_or(1 << 40);
             Ok(Space {
                 available: total.saturating_sub(volume.used()),
@@ -359,54 +333,6 @@ impl Disk for ForgetfulDisk {
     fn unique_number(&self) -> u64 {
         let mut state = self.lock();
         state.numbers = state.numbers.wrapping_add(1);
-        crate::simulator::dice::Dice::new(state.numbers).number()
-    }
-}
-
-impl Volume {
-    fn change_file(&mut self, inode: u64, change: FileChange, now: Timestamp) -> Result<(), Errno> {
-        let file = self.file_mut(inode)?;
-        change.apply(&mut file.cached);
-        file.unflushed.push(change);
-        let node = self.node_mut(inode)?;
-        (node.modified, node.changed) = (now, now);
-        Ok(())
-    }
-
-    fn rename(&mut self, from: (u64, &[u8]), to: (u64, &[u8]), now: Timestamp) -> Result<(), Errno> {
-        let inode = self.child(from.0, from.1)?;
-        self.node_mut(inode)?.changed = now;
-        self.change_entry(from.0, EntryChange::Remove(from.1.to_vec()), now)?;
-        self.change_entry(to.0, EntryChange::Add(to.1.to_vec(), inode), now)
-    }
-
-    pub(super) fn flush_entries(&mut self, inode: u64) -> Result<(), Errno> {
-        let Content::Folder(folder) = &mut self.node_mut(inode)?.content else {
-            return Err(Errno::NOTDIR);
-        };
-        for change in std::mem::take(&mut folder.unflushed) {
-            change.apply(&mut folder.durable);
-        }
-        Ok(())
-    }
-
-    fn status(&self, inode: u64) -> Result<Status, Errno> {
-        let node = self.node(inode)?;
-        let (kind, size) = match &node.content {
-            Content::File(file) => (EntryKind::File, file.cached.len()),
-            Content::Folder(_) => (EntryKind::Folder, 0),
-        };
-        Ok(Status {
-            kind,
-            identity: NodeIdentity {
-                device_number: self.number,
-                inode,
-                born: Some(node.born),
-            },
-            mount: self.number,
-            size: u64::try_from(size).unwrap_or(u64::MAX),
-            modified: node.modified,
-            changed: node.changed,
-        })
+        crate::simulator::rng::Rng::new(state.numbers).next_u64()
     }
 }

@@ -1,20 +1,21 @@
-//! A file system in memory that keeps apart what is cached and what is durable.
+//! A file system in memory that separates cached from durable content.
 //!
-//! The model is weaker than any real file system: of what was not flushed since, each sector, each size and each entry of a folder
-//! reaches the disk or does not, by itself and in any order; a rename is a new entry and a removed one, and either may be lost.
+//! The model is weaker than any real file system. Each unflushed sector, size and folder entry becomes
+//! durable or not, independently and in any order. A rename is one new and one removed entry, and a crash may
+//! lose either.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use model::Timestamp;
+use model::{Digest, Timestamp};
 use rustix::io::Errno;
-
-use super::look::StoredFile;
+use sha2::{Digest as _, Sha256};
+use storage::disk::{EntryKind, NodeIdentity, Status};
 
 /// The root folder of every volume.
 pub(super) const ROOT: u64 = 1;
 
-/// What is written in one piece or not at all, in bytes.
+/// The unit that is written as a whole or not at all, in bytes.
 pub(super) const SECTOR: usize = 512;
 
 /// A file system.
@@ -28,13 +29,24 @@ pub(super) struct Volume {
     pub(super) nodes: BTreeMap<u64, Node>,
     pub(super) capacity: Option<u64>,
     pub(super) read_only: bool,
-    /// A flush of a folder has failed: nothing is written any more until it is mounted anew.
+    /// A folder flush has failed: the volume rejects every write until it is mounted again.
     pub(super) has_stopped: bool,
     pub(super) has_links: bool,
-    /// No link and no rename leads from one outermost folder to another.
+    /// Links and renames from one outermost folder to another fail.
     pub(super) is_divided: bool,
     pub(super) largest_file: Option<u64>,
     next_inode: u64,
+}
+
+/// A named file of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    /// The size of the cached content in bytes.
+    pub size: usize,
+    /// The digest of the cached content.
+    pub digest: Digest,
+    /// Whether the file has this name and these bytes after every possible crash.
+    pub is_durable: bool,
 }
 
 /// A file or a folder.
@@ -57,7 +69,7 @@ pub(super) struct FileContent {
     pub(super) cached: Vec<u8>,
     pub(super) durable: Vec<u8>,
     pub(super) unflushed: Vec<FileChange>,
-    /// What a checker found when it last looked; forgotten with every change.
+    /// The result of a checker's last inspection. Cleared by every change.
     pub(super) seen: OnceLock<StoredFile>,
 }
 
@@ -95,11 +107,28 @@ impl FileChange {
 }
 
 impl EntryChange {
+    pub(super) fn is_about(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Add(added, _) => added == name,
+            Self::Remove(removed) => removed == name,
+        }
+    }
+
     pub(super) fn apply(&self, to: &mut BTreeMap<Vec<u8>, u64>) {
         match self {
             Self::Add(name, inode) => to.insert(name.clone(), *inode),
             Self::Remove(name) => to.remove(name),
         };
+    }
+}
+
+impl FileContent {
+    pub(super) fn seen(&self) -> &StoredFile {
+        self.seen.get_or_init(|| StoredFile {
+            size: self.cached.len(),
+            digest: Digest::from_bytes(Sha256::digest(&self.cached).into()),
+            is_durable: self.unflushed.is_empty() && self.durable == self.cached,
+        })
     }
 }
 
@@ -155,7 +184,7 @@ impl Volume {
         self.folder(folder)?.cached.get(name).copied().ok_or(Errno::NOENT)
     }
 
-    /// Follows a path of several components; `..`, `.` and empty ones are no names.
+    /// Follows a path of several components. Refuses `..`, `.` and empty components.
     pub(super) fn walk(&self, from: u64, path: &[u8]) -> Result<u64, Errno> {
         path.split(|byte| *byte == b'/').try_fold(from, |at, component| {
             if matches!(component, b"" | b"." | b"..") {
@@ -165,7 +194,7 @@ impl Volume {
         })
     }
 
-    /// Makes a file or a folder that was not there.
+    /// Creates a file or folder.
     pub(super) fn make(
         &mut self,
         folder: u64,
@@ -196,7 +225,7 @@ impl Volume {
         }
     }
 
-    /// Whether a name may be given across from one folder to another.
+    /// Whether the volume allows a link or rename between two folders.
     pub(super) fn check_division(&self, from: u64, to: u64) -> Result<(), Errno> {
         if self.is_divided && self.outermost_above(from) != self.outermost_above(to) {
             return Err(Errno::XDEV);
@@ -204,8 +233,8 @@ impl Volume {
         Ok(())
     }
 
-    /// The folder in the root that a folder is in or is; none for the root, and for the control folder, which
-    /// goes with it.
+    /// The outermost folder that contains `folder`, or is it. `None` for the root and for the control folder,
+    /// which counts as part of the root.
     fn outermost_above(&self, folder: u64) -> Option<u64> {
         let outermost = self.folder(ROOT).ok()?.cached.iter();
         let outermost = outermost.filter(|(name, _)| name.as_slice() != b".gleaner");
@@ -257,8 +286,8 @@ impl Volume {
         u64::try_from(sizes).unwrap_or(u64::MAX)
     }
 
-    /// Drops what no name leads to any more and nobody could read after a cut either.
-    pub(super) fn forget_unreachable(&mut self) {
+    /// Drops nodes that no name reaches, now or after any crash.
+    pub(super) fn drop_unreachable(&mut self) {
         let mut reached = BTreeSet::from([ROOT]);
         let mut left = vec![ROOT];
         while let Some(inode) = left.pop() {
@@ -273,6 +302,62 @@ impl Volume {
             left.extend(entries.chain(added).filter(|inode| reached.insert(*inode)));
         }
         self.nodes.retain(|inode, _| reached.contains(inode));
+    }
+
+    pub(super) fn change_file(
+        &mut self,
+        inode: u64,
+        change: FileChange,
+        now: Timestamp,
+    ) -> Result<(), Errno> {
+        let file = self.file_mut(inode)?;
+        change.apply(&mut file.cached);
+        file.unflushed.push(change);
+        let node = self.node_mut(inode)?;
+        (node.modified, node.changed) = (now, now);
+        Ok(())
+    }
+
+    pub(super) fn rename(
+        &mut self,
+        from: (u64, &[u8]),
+        to: (u64, &[u8]),
+        now: Timestamp,
+    ) -> Result<(), Errno> {
+        let inode = self.child(from.0, from.1)?;
+        self.node_mut(inode)?.changed = now;
+        self.change_entry(from.0, EntryChange::Remove(from.1.to_vec()), now)?;
+        self.change_entry(to.0, EntryChange::Add(to.1.to_vec(), inode), now)
+    }
+
+    pub(super) fn flush_entries(&mut self, inode: u64) -> Result<(), Errno> {
+        let Content::Folder(folder) = &mut self.node_mut(inode)?.content else {
+            return Err(Errno::NOTDIR);
+        };
+        for change in std::mem::take(&mut folder.unflushed) {
+            change.apply(&mut folder.durable);
+        }
+        Ok(())
+    }
+
+    pub(super) fn status(&self, inode: u64) -> Result<Status, Errno> {
+        let node = self.node(inode)?;
+        let (kind, size) = match &node.content {
+            Content::File(file) => (EntryKind::File, file.cached.len()),
+            Content::Folder(_) => (EntryKind::Folder, 0),
+        };
+        Ok(Status {
+            kind,
+            identity: NodeIdentity {
+                device_number: self.number,
+                inode,
+                born: Some(node.born),
+            },
+            mount: self.number,
+            size: u64::try_from(size).unwrap_or(u64::MAX),
+            modified: node.modified,
+            changed: node.changed,
+        })
     }
 }
 

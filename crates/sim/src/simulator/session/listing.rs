@@ -1,4 +1,4 @@
-//! Listings: what a device names, when, and whether it comes to an end.
+//! Listings: which entries a device sends, when, and whether the listing ends.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use engine::ports::{ListingEnd, SurveyItem, SurveySender};
 use tokio::time::sleep;
 
-use super::STEP;
-use super::reach::Reach;
+use super::connection::DeviceConnection;
+use super::endpoint::STEP;
 use crate::simulator::device::{DeviceState, invented};
 
-/// A listing under way. Which files are open is found out first; then it comes as far as somebody listens.
+/// A listing in progress. The open files are found first; then entries are sent as fast as the caller reads.
 #[derive(Debug)]
 pub(super) struct Listing {
     open: Option<BTreeSet<u64>>,
-    /// The entries that were looked at before anybody listened.
+    /// The entries that were read before the caller listens.
     ahead: Vec<SurveyItem>,
-    /// The rest.
+    /// The names that remain.
     names: Vec<Vec<u8>>,
 }
 
 impl Listing {
-    /// One that nobody listens to yet.
+    /// A listing that starts before the caller reads it.
     pub(super) fn ahead(state: &DeviceState) -> Self {
         let is_quick = state.faults.pause_before_each_name.is_zero();
         Self::begin(state, if is_quick { ENTRIES } else { 0 })
@@ -41,11 +41,11 @@ impl Listing {
     }
 }
 
-/// So many entries of a listing are on their way before anybody listens, and then at a time.
+/// The number of entries that are read ahead, and then sent at a time.
 const ENTRIES: usize = 32;
 
-impl Reach {
-    /// Names what there is, as long as somebody listens.
+impl DeviceConnection {
+    /// Sends the entries as long as the caller reads.
     pub(super) async fn list(&self, listing: Listing, items: SurveySender) -> ListingEnd {
         let pause = self.on_device(|state| state.faults.pause_before_each_name).await;
         let (at_once, step) = if pause.is_zero() {
@@ -73,7 +73,7 @@ impl Reach {
         self.end_listing(items).await
     }
 
-    /// What follows once all is named.
+    /// Applies the faults that follow the last name.
     async fn end_listing(&self, items: SurveySender) -> ListingEnd {
         let (faults, now) = self.on_device(|state| (state.faults.clone(), state.now())).await;
         let modified = now.minus(Duration::from_hours(1));

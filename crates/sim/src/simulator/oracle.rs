@@ -1,10 +1,9 @@
-//! What was recorded, and one checker for each promise.
+//! The record of everything that was recorded, with one checker for each promise.
 //!
-//! A recording is finished when its writer has closed it for the last time. From then on the book holds it to be due: whole on its device, or
-//! whole and durable in the store. Only the camera itself (which may replace its own files) and the device's card (which forgets what it had
-//! not written out) can strike it out.
+//! A recording is finished when its writer has closed it for the last time. From then on it is due: it must
+//! be whole on its device, or whole and durable in the store. Only two parties may cancel it: the camera,
+//! which may replace its own files, and the device's card, which loses what it had not written out.
 
-mod naming;
 mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,11 +16,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::device::{Device, DeviceFile, DeviceState};
-use super::disk::{ForgetfulDisk, StoredFile};
+use super::disk::{SimulatedDisk, StoredFile};
 use super::ledger::LedgerContent;
-pub(in crate::simulator) use naming::original_path;
-pub use naming::{Naming, station_name};
-use naming::{is_withdrawn_folder, without_marks};
+use super::naming::{Naming, is_withdrawn_folder, original_path, without_marks};
 pub(super) use removal::Removal;
 
 /// A finished recording.
@@ -33,74 +30,76 @@ struct Recording {
     digest: Digest,
 }
 
-/// The record of what was recorded. Clones are the same book.
+/// Records every recording and checks the promises. Clones share the same oracle.
 #[derive(Debug, Clone, Default)]
-pub struct Book(Arc<Mutex<State>>);
+pub struct Oracle(Arc<Mutex<OracleState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct OracleState {
     naming: Naming,
     due: Vec<Recording>,
-    /// Contents that a closed file of a device ever had, under the name that its path leads to.
+    /// Every content that a closed file of a device ever had, with the store name of its path.
     true_contents: BTreeSet<(Vec<u8>, Digest)>,
-    /// What was durable under each name of the store.
+    /// The durable content under each name of the store.
     durable: BTreeMap<Vec<u8>, Digest>,
-    /// Names of the store that something other than gleaner spoiled or took, and when last: what was recorded of them before cannot be so any more.
-    spoilt: BTreeMap<Vec<u8>, Instant>,
-    /// What is under a name instead of what gleaner put there; nothing else may be.
+    /// Store names that something other than gleaner damaged or removed, with the time of the last damage.
+    /// Earlier ledger rows cannot be true for these.
+    damaged: BTreeMap<Vec<u8>, Instant>,
+    /// The content of rotted files, which is allowed in place of the original.
     rotted: BTreeMap<Vec<u8>, Digest>,
-    /// What names held before they were spoilt.
-    contents_spoilt: BTreeSet<Digest>,
+    /// The digests of files before they were damaged.
+    damaged_contents: BTreeSet<Digest>,
     breaches: Vec<String>,
     counts: Counts,
 }
 
-/// What became of recordings.
+/// What happened to recordings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Finished.
+    /// Finished recordings.
     pub recorded: u64,
-    /// Forgotten by a device's own card.
+    /// Recordings that a device's own card lost.
     pub forgotten: u64,
-    /// Written to a withdrawn file after the last look before its removal, which took them with it.
+    /// Recordings written to a withdrawn file after the last inspection before its removal, and removed with
+    /// it.
     pub written_too_late: u64,
 }
 
-/// How a stored file is spoilt behind everybody's back.
+/// How something other than gleaner damages a stored file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spoiling {
-    /// A bit of it turns.
-    Rots,
-    /// It is gone, as from a store that was restored from a back-up.
-    IsLost,
+pub enum StoreDamage {
+    /// One bit flips.
+    BitRot,
+    /// The file is gone, as when a store is restored from a backup.
+    FileLost,
 }
 
-/// How many breaches are told; the first is the one that matters.
-const TOLD: usize = 8;
+/// The maximum number of reported breaches. The first one matters.
+const MAX_REPORTED: usize = 8;
 
 fn digest(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())
 }
 
-impl Book {
-    /// An empty book for a store that names files in that way.
+impl Oracle {
+    /// An empty oracle for a store with this naming.
     pub fn new(naming: Naming) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(OracleState {
             naming,
-            ..State::default()
+            ..OracleState::default()
         })))
     }
 
-    /// Notes a state of a file that was closed; it may be gathered, and what it replaces is the camera's affair.
-    pub fn saw(&self, device: usize, path: &[u8], bytes: &[u8]) {
+    /// Records a content that a closed file had. gleaner may gather it, and the camera may replace it.
+    pub fn record_content(&self, device: usize, path: &[u8], bytes: &[u8]) {
         let mut state = self.lock();
         let name = without_marks(&state.naming.name(device, path));
         state.true_contents.insert((name, digest(bytes)));
     }
 
-    /// Notes a finished recording.
-    pub fn finished(&self, device: usize, path: &[u8], bytes: &Arc<Vec<u8>>) {
-        self.saw(device, path, bytes);
+    /// Records a finished recording.
+    pub fn record_finished(&self, device: usize, path: &[u8], bytes: &Arc<Vec<u8>>) {
+        self.record_content(device, path, bytes);
         let mut state = self.lock();
         state.counts.recorded += 1;
         let recording = Recording {
@@ -112,8 +111,8 @@ impl Book {
         state.due.push(recording);
     }
 
-    /// Notes that the camera, or the device's owner, destroyed a file.
-    pub fn destroyed(&self, device: usize, bytes: &[u8]) {
+    /// Records that the camera or the device's owner destroyed a file.
+    pub fn record_destroyed(&self, device: usize, bytes: &[u8]) {
         let mut state = self.lock();
         let at = state
             .due
@@ -124,10 +123,10 @@ impl Book {
         }
     }
 
-    /// Strikes out what a device's card has forgotten before gleaner could bring it home.
-    pub fn card_forgot(&self, number: usize, device: &DeviceState, disk: &ForgetfulDisk) {
+    /// Cancels the recordings that a device's card lost before gleaner had stored them.
+    pub fn record_card_loss(&self, number: usize, device: &DeviceState, disk: &SimulatedDisk) {
         for (path, file) in device.files() {
-            self.saw(number, &original_path(path), &file.bytes);
+            self.record_content(number, &original_path(path), &file.bytes);
         }
         let mut state = self.lock();
         let before = state.due.len();
@@ -137,20 +136,21 @@ impl Book {
         state.counts.forgotten += u64::try_from(before - state.due.len()).unwrap_or(u64::MAX);
     }
 
-    /// Spoils a visible file of the store, and strikes out what only that copy stood for. `false` if there is nothing that could be spoilt so.
-    pub fn spoil(&self, name: &[u8], how: Spoiling, fleet: &[Device], disk: &ForgetfulDisk) -> bool {
+    /// Damages a visible file of the store and cancels the recordings that only this copy held. Returns
+    /// `false` if that damage is impossible.
+    pub fn damage(&self, name: &[u8], how: StoreDamage, fleet: &[Device], disk: &SimulatedDisk) -> bool {
         let content = || disk.visible().get(name).map(|file| file.digest);
         let Some(before) = content() else { return false };
         match how {
-            Spoiling::Rots if !disk.rot(name) => return false,
-            Spoiling::Rots => {}
-            Spoiling::IsLost => disk.lose(name),
+            StoreDamage::BitRot if !disk.rot(name) => return false,
+            StoreDamage::BitRot => {}
+            StoreDamage::FileLost => disk.lose(name),
         }
         let (after, durable) = (content(), disk.durable_contents());
         let mut state = self.lock();
-        state.spoilt.insert(name.to_vec(), Instant::now());
-        state.contents_spoilt.insert(before);
-        // Gleaner neither mends nor removes what has rotted: it must be there, as it is, like anything else.
+        state.damaged.insert(name.to_vec(), Instant::now());
+        state.damaged_contents.insert(before);
+        // gleaner neither repairs nor removes a rotted file: it must stay as it is, like any other file.
         match after {
             Some(rotted) => {
                 state.rotted.insert(name.to_vec(), rotted);
@@ -172,7 +172,8 @@ impl Book {
                 let on_device = device.is_some_and(|device| device.lock().holds(&due.bytes));
                 return on_device || durable.contains(&due.digest);
             }
-            // Of several alike, the others' copies do not stand for this one: they may go, and with them nobody's but their own recording.
+            // Copies of other recordings with the same content do not count for this one: another recording
+            // may be destroyed, and its copy with it.
             let name = without_marks(&naming.name(due.device, &due.path));
             let is_in_store = |(name_there, file): (&Vec<u8>, &StoredFile)| {
                 file.is_durable && file.digest == before && without_marks(name_there) == name
@@ -183,16 +184,17 @@ impl Book {
         true
     }
 
-    /// Promise 1, at the moment that counts: a device has just removed this file, as gleaner had asked.
+    /// Checks promise 1 at the decisive moment: the device has just removed this file for gleaner.
     ///
-    /// The one limit: what was written to a withdrawn file after the look that gleaner takes for the sake of the removal cannot be known. That look
-    /// comes after the record, and just before the removal is asked for; no earlier one excuses anything.
+    /// One loss is excused: bytes written to a withdrawn file after gleaner's last inspection, which nothing
+    /// can detect. That inspection comes after the record and just before the removal request. No earlier
+    /// inspection excuses anything.
     pub(super) fn check_removal(
         &self,
         removal: Removal,
         device: &DeviceState,
         file: &DeviceFile,
-        disk: &ForgetfulDisk,
+        disk: &SimulatedDisk,
     ) {
         let (number, bytes) = (removal.device, file.bytes.as_slice());
         let is_due = self
@@ -203,32 +205,33 @@ impl Book {
         if !is_due || device.holds(bytes) || disk.surely_holds(bytes) {
             return;
         }
-        if file.written_since && removal.is_just_after(file.looked_at) {
-            self.destroyed(number, bytes);
+        if file.written_since && removal.is_just_after(file.inspected_at) {
+            self.record_destroyed(number, bytes);
             self.lock().counts.written_too_late += 1;
             return;
         }
-        self.breach(format!(
+        self.report_breach(format!(
             "promise 1: {} bytes released by device {number} are not durable in the store",
             bytes.len()
         ));
     }
 
-    /// Promise 1: every finished recording is whole on its device, or whole and durable in the store.
-    pub fn check_no_loss(&self, fleet: &[Device], disk: &ForgetfulDisk) {
+    /// Checks promise 1: every finished recording is whole on its device, or whole and durable in the store.
+    pub fn check_no_loss(&self, fleet: &[Device], disk: &SimulatedDisk) {
         let durable = disk.durable_contents();
         let mut due = self.lock().due.clone();
         due.retain(|recording| !durable.contains(&recording.digest));
         for recording in due {
             let device = fleet.get(recording.device);
             if !device.is_some_and(|device| device.lock().holds(&recording.bytes)) {
-                self.breach(format!("promise 1: {recording} is lost"));
+                self.report_breach(format!("promise 1: {recording} is lost"));
             }
         }
     }
 
-    /// Promise 2: what is visible is complete and true, and what was durable is still there and the same.
-    pub fn check_store(&self, disk: &ForgetfulDisk) {
+    /// Checks promise 2: every visible file is complete and true, and every durable file still exists
+    /// unchanged.
+    pub fn check_store(&self, disk: &SimulatedDisk) {
         let visible = disk.visible();
         let mut state = self.lock();
         let mut breaches = Vec::new();
@@ -236,7 +239,7 @@ impl Book {
             let found = file.digest;
             if !state.is_true(name, found) && state.rotted.get(name) != Some(&found) {
                 breaches.push(format!(
-                    "promise 2: {} in the store ({} bytes) is nothing that was recorded under that name",
+                    "promise 2: {} in the store ({} bytes) was never recorded under that name",
                     name.escape_ascii(),
                     file.size
                 ));
@@ -262,32 +265,36 @@ impl Book {
         state.durable.extend(durable);
         drop(state);
         for breach in breaches {
-            self.breach(breach);
+            self.report_breach(breach);
         }
         if let Some(stray) = disk.strays().first() {
-            self.breach(format!(
+            self.report_breach(format!(
                 "promise 2: {} was written beside the store",
                 stray.escape_ascii()
             ));
         }
     }
 
-    /// The ledger says of no file that it is stored which is not durable in the store under that name with that digest.
-    pub fn check_ledger(&self, ledger: &LedgerContent, disk: &ForgetfulDisk) {
+    /// Checks that every file with a ledger row is durable in the store, under that name and with that
+    /// digest.
+    pub fn check_ledger(&self, ledger: &LedgerContent, disk: &SimulatedDisk) {
         let visible = disk.visible();
-        let spoilt = self.lock().spoilt.clone();
+        let damaged = self.lock().damaged.clone();
         for ((record, row_state), written_at) in ledger.rows.iter().zip(&ledger.written_at) {
             let name = record.store_name.as_bytes();
-            // What is stored under that name again is held to its own row.
-            if spoilt.get(name).is_some_and(|spoilt_at| written_at <= spoilt_at) {
+            // A row written after the damage must be true.
+            if damaged
+                .get(name)
+                .is_some_and(|damaged_at| written_at <= damaged_at)
+            {
                 continue;
             }
             let is_there = visible
                 .get(name)
                 .is_some_and(|file| file.is_durable && file.digest == record.digest);
             if !is_there {
-                self.breach(format!(
-                    "the ledger says {} of {}, which is not so in the store",
+                self.report_breach(format!(
+                    "the ledger says {} of {}, but the store does not have it durably",
                     match row_state {
                         FileState::Stored => "stored",
                         FileState::Released => "released",
@@ -299,57 +306,59 @@ impl Book {
         }
     }
 
-    /// Promise 3, when faults are over and some passes were made: everything that can go has gone and is in the store.
-    pub fn check_progress(&self, fleet: &[Device], disk: &ForgetfulDisk) {
+    /// Checks promise 3 after the faults are over and some passes were made: every file that can leave its
+    /// device has left it and is in the store.
+    pub fn check_progress(&self, fleet: &[Device], disk: &SimulatedDisk) {
         for (number, device) in fleet.iter().enumerate() {
             let state = device.lock();
             let stays = !state.abilities.renames_atomically;
             for (path, file) in state.files().filter(|_| !stays) {
                 let size = file.bytes.len();
-                self.breach(format!(
+                self.report_breach(format!(
                     "promise 3: {} ({size} bytes) is still on device {number}",
                     path.escape_ascii()
                 ));
             }
             for path in state.folders().filter(|path| is_withdrawn_folder(path)) {
-                self.breach(format!(
+                self.report_breach(format!(
                     "promise 3: the folder {} is still on device {number}",
                     path.escape_ascii()
                 ));
             }
         }
-        let (due, spoilt) = {
+        let (due, damaged) = {
             let state = self.lock();
-            (state.due.clone(), state.contents_spoilt.clone())
+            (state.due.clone(), state.damaged_contents.clone())
         };
         let durable = disk.durable_contents();
         for recording in due.iter().filter(|due| !durable.contains(&due.digest)) {
-            // What cannot leave its device is not stored again when the store loses it: an audit tells.
+            // A file that cannot leave its device is not stored again when the store loses its copy. `audit`
+            // reports that.
             let device = fleet.get(recording.device).map(Device::lock);
             let stays = device
                 .is_some_and(|device| !device.abilities.renames_atomically && device.holds(&recording.bytes));
-            if !(stays && spoilt.contains(&recording.digest)) {
-                self.breach(format!("promise 3: {recording} never came to the store"));
+            if !(stays && damaged.contains(&recording.digest)) {
+                self.report_breach(format!("promise 3: {recording} never reached the store"));
             }
         }
     }
 
-    /// Some weeks later nothing is left in staging either: for a week, what could be resumed is kept.
-    pub fn check_staging(&self, disk: &ForgetfulDisk) {
+    /// Checks that staging is empty. Call it some weeks later: resumable files are kept for a week.
+    pub fn check_staging(&self, disk: &SimulatedDisk) {
         for name in disk.staged() {
-            self.breach(format!("promise 3: {} is left in staging", name.escape_ascii()));
+            self.report_breach(format!("promise 3: {} is left in staging", name.escape_ascii()));
         }
     }
 
-    /// Notes that a promise was broken.
-    pub fn breach(&self, what: String) {
+    /// Records a broken promise.
+    pub fn report_breach(&self, what: String) {
         let mut state = self.lock();
-        if state.breaches.len() < TOLD {
+        if state.breaches.len() < MAX_REPORTED {
             state.breaches.push(what);
         }
     }
 
-    /// The first promises that were broken.
+    /// The first broken promises.
     pub fn breaches(&self) -> Vec<String> {
         self.lock().breaches.clone()
     }
@@ -359,7 +368,7 @@ impl Book {
         self.lock().counts
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OracleState> {
         self.0.lock()
     }
 }
@@ -371,8 +380,8 @@ impl std::fmt::Display for Recording {
     }
 }
 
-impl State {
-    /// Whether some device had that content, closed, under a path that leads to this name.
+impl OracleState {
+    /// Whether a device ever had that content in a closed file whose path leads to this store name.
     fn is_true(&self, name: &[u8], content: Digest) -> bool {
         self.true_contents.contains(&(without_marks(name), content))
     }

@@ -1,4 +1,4 @@
-//! What a device answers to those who ask.
+//! How a device replies to requests.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +52,7 @@ impl DeviceState {
                 self.listed(open, inode),
             ),
             None if self.has_folder(path) => (EntryKind::Folder, folder_identity(), Openness::Unknown),
-            // Gone since it was listed.
+            // Removed since it was listed.
             None => return None,
         };
         Some(SurveyItem::Entry(Entry {
@@ -99,7 +99,7 @@ impl DeviceState {
     }
 }
 
-/// Something that is not there.
+/// An entry for a file that does not exist.
 pub(in crate::simulator) fn invented(name: &str, modified: Timestamp) -> Option<SurveyItem> {
     let identity = Identity {
         device_number: Some(1),

@@ -1,4 +1,4 @@
-//! What lies between a session and what is done on its device.
+//! The connection between a session and its device: requests, replies and effects on the device.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,37 +9,38 @@ use tokio::sync::oneshot;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
-use super::{STALL_TIMEOUT, Station, failure, fault};
-use crate::simulator::book::{Book, Removal, station_name};
+use super::endpoint::{Endpoint, STALL_TIMEOUT, failure, fault};
 use crate::simulator::device::{DeviceState, Request, Unanswered};
-use crate::simulator::disk::ForgetfulDisk;
+use crate::simulator::disk::SimulatedDisk;
 use crate::simulator::ledger::ModelLedger;
-use crate::simulator::link::Passage;
+use crate::simulator::link::Delivery;
+use crate::simulator::naming::device_name;
+use crate::simulator::oracle::{Oracle, Removal};
 use crate::simulator::power::Power;
 
-/// Bytes of a file that are read at once.
+/// Bytes of a file that are read at a time.
 const PIECE: usize = 4096;
 
-/// All that a task on a device needs.
+/// Everything that a task on a device needs.
 #[derive(Debug, Clone)]
-pub(super) struct Reach {
-    pub(super) station: Station,
+pub(super) struct DeviceConnection {
+    pub(super) endpoint: Endpoint,
     pub(super) generation: u64,
     pub(super) boot: u64,
     pub(super) power: Power,
-    pub(super) book: Book,
+    pub(super) oracle: Oracle,
     pub(super) ledger: ModelLedger,
-    pub(super) disk: ForgetfulDisk,
+    pub(super) disk: SimulatedDisk,
     pub(super) stops_with_connection: bool,
-    /// Grows with everything that arrives: a slow link is not a silent one.
+    /// Increases with every arrival: a slow link is not a silent one.
     pub(super) arrivals: Arc<AtomicU64>,
 }
 
-impl Reach {
-    /// The device, as long as it has not booted since; a task of a former boot is no more.
+impl DeviceConnection {
+    /// Runs `act` on the device. Waits indefinitely if the device has booted since: tasks end with the boot.
     pub(super) async fn on_device<T>(&self, act: impl FnOnce(&mut DeviceState) -> T) -> T {
         {
-            let mut state = self.station.device.lock();
+            let mut state = self.endpoint.device.lock();
             if state.boot == self.boot {
                 return act(&mut state);
             }
@@ -47,13 +48,13 @@ impl Reach {
         std::future::pending().await
     }
 
-    /// The device begins with a request: it may never answer, or end the session.
+    /// Begins a request on the device. The device may never reply, or may end the session.
     pub(super) async fn begin(&self, request: Request) -> Result<(), DeviceFailure> {
         match self.on_device(|state| state.begin(request)).await {
             Ok(()) => Ok(()),
             Err(Unanswered::Silent) => std::future::pending().await,
             Err(Unanswered::Ended(failure)) => {
-                self.station.link.cut();
+                self.endpoint.link.cut();
                 Err(failure)
             }
         }
@@ -61,33 +62,33 @@ impl Reach {
 
     /// Whether the connection was cut, or the device has booted since.
     pub(super) fn has_ended(&self) -> bool {
-        self.station.link.generation() != self.generation || self.station.device.lock().boot != self.boot
+        self.endpoint.link.generation() != self.generation || self.endpoint.device.lock().boot != self.boot
     }
 
-    /// A removal that is asked for now.
+    /// Describes a removal that is requested now.
     pub(super) fn removal(&self, path: &RelativePath) -> Removal {
-        let device = self.station.number;
+        let device = self.endpoint.number;
         Removal {
             device,
             sent: Instant::now(),
-            recorded: self.ledger.recorded_at(&station_name(device), path),
+            recorded: self.ledger.recorded_at(&device_name(device), path),
         }
     }
 
-    /// Something has come, though it took long.
+    /// Records an arrival, so that a slow reply does not count as silence.
     pub(super) fn note_arrival(&self) {
         self.arrivals.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) async fn carry(&self, bytes: u64, is_answer: bool) -> Passage {
-        let passage = self.station.link.carry(self.generation, bytes, is_answer).await;
-        if passage == Passage::Arrived {
+    pub(super) async fn carry(&self, bytes: u64, is_reply: bool) -> Delivery {
+        let delivery = self.endpoint.link.carry(self.generation, bytes, is_reply).await;
+        if delivery == Delivery::Arrived {
             self.note_arrival();
         }
-        passage
+        delivery
     }
 
-    /// Waits as long as anything arrives at all.
+    /// Waits for a reply as long as anything arrives within the stall timeout.
     async fn wait_for<T>(
         &self,
         mut receiver: oneshot::Receiver<T>,
@@ -101,8 +102,8 @@ impl Reach {
         }
     }
 
-    /// Sends a request, has it done, and waits for the answer.
-    pub(super) async fn ask<T, F>(&self, bytes: usize, work: F) -> Result<T, DeviceFailure>
+    /// Sends a request, runs it on the device, and waits for the reply.
+    pub(super) async fn request<T, F>(&self, bytes: usize, work: F) -> Result<T, DeviceFailure>
     where
         F: Future<Output = Result<T, DeviceFailure>> + Send + 'static,
         T: Send + 'static,
@@ -111,21 +112,21 @@ impl Reach {
             return std::future::pending().await;
         }
         let (sender, receiver) = oneshot::channel();
-        let (reach, bytes) = (self.clone(), u64::try_from(bytes).unwrap_or(u64::MAX));
+        let (connection, bytes) = (self.clone(), u64::try_from(bytes).unwrap_or(u64::MAX));
         tokio::spawn(async move {
-            match reach.carry(bytes, false).await {
-                Passage::Arrived => {}
-                Passage::Cut => return,
-                Passage::Vanished => return std::future::pending().await,
+            match connection.carry(bytes, false).await {
+                Delivery::Arrived => {}
+                Delivery::Cut => return,
+                Delivery::Vanished => return std::future::pending().await,
             }
             let answer = work.await;
             if answer.is_err() {
                 return drop(sender.send(answer));
             }
-            match reach.carry(bytes, true).await {
-                Passage::Arrived => drop(sender.send(answer)),
-                Passage::Cut => {}
-                Passage::Vanished => std::future::pending().await,
+            match connection.carry(bytes, true).await {
+                Delivery::Arrived => drop(sender.send(answer)),
+                Delivery::Cut => {}
+                Delivery::Vanished => std::future::pending().await,
             }
         });
         let answer = self.wait_for(receiver).await;
@@ -139,19 +140,26 @@ impl Reach {
         }
     }
 
-    /// One effect on the device that the collector's power may go after. The device does it whether or not anybody is left to hear of it.
+    /// Performs one effect on the device, after which the collector's power may be cut. The device performs
+    /// it even if the caller is dead.
     pub(super) async fn effect<T>(
         &self,
         what: &str,
         name: &[u8],
         act: impl FnOnce(&mut DeviceState, &Self) -> Result<T, FileFault>,
     ) -> Result<T, FileFault> {
-        let what = || format!("{what} {} of device {}", name.escape_ascii(), self.station.number);
-        let is_gone = self.power.is_off() || self.station.link.generation() != self.generation;
+        let what = || {
+            format!(
+                "{what} {} of device {}",
+                name.escape_ascii(),
+                self.endpoint.number
+            )
+        };
+        let is_gone = self.power.is_off() || self.endpoint.link.generation() != self.generation;
         if self.stops_with_connection && is_gone {
             return std::future::pending().await;
         }
-        // Counted first: the device acts even if the power goes with this very effect.
+        // Counted first: the device acts even if this effect cuts the power.
         self.power.effect(what, || Ok(())).unwrap_or_default();
         self.on_device(|state| act(state, self)).await
     }
@@ -200,9 +208,9 @@ impl Reach {
             }
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             match self.carry(length, true).await {
-                Passage::Arrived => {}
-                // The answer that would tell the count will not come either.
-                Passage::Cut | Passage::Vanished => return Ok(count),
+                Delivery::Arrived => {}
+                // The reply with the count will not arrive either.
+                Delivery::Cut | Delivery::Vanished => return Ok(count),
             }
             at += piece.len();
             count += length;

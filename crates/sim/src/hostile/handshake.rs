@@ -1,4 +1,4 @@
-//! The way in: a relay before a device, which passes the handshake on up to some point.
+//! A relay in front of a device. It passes the handshake on up to some point.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -6,31 +6,36 @@ use std::net::Ipv4Addr;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use super::speech::Lie;
+use super::overrides::Override;
 
-/// A point of the handshake, all of which goes in the clear.
+/// A point of the handshake, which is not encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Point {
+pub enum HandshakePoint {
     /// The connection is accepted.
     Accepted,
-    /// The version has been said.
+    /// The device has sent its version.
     Version,
-    /// KEXINIT has been said.
+    /// The device has sent KEXINIT.
     Proposal,
-    /// Half of the reply to the key exchange has been said.
+    /// The device has sent half of the reply to the key exchange.
     AmidKeyExchange,
-    /// The reply to the key exchange has been said.
+    /// The device has sent the reply to the key exchange.
     KeyExchange,
-    /// NEWKEYS has been said.
+    /// The device has sent NEWKEYS.
     NewKeys,
 }
 
-/// Joins a client to the device until one of them hangs up. An error means that one of them has gone.
-pub(super) async fn attend(mut client: TcpStream, device: u16, lie: Option<Lie<Point>>) -> io::Result<()> {
+/// Connects a client to the device until one of them closes the connection. An error means that one of them
+/// is gone.
+pub(super) async fn relay(
+    mut client: TcpStream,
+    device: u16,
+    fault: Option<Override<HandshakePoint>>,
+) -> io::Result<()> {
     let mut device = TcpStream::connect((Ipv4Addr::LOCALHOST, device)).await?;
     client.set_nodelay(true)?;
     device.set_nodelay(true)?;
-    let Some(lie) = lie else {
+    let Some(fault) = fault else {
         tokio::io::copy_bidirectional(&mut client, &mut device).await?;
         return Ok(());
     };
@@ -38,8 +43,8 @@ pub(super) async fn attend(mut client: TcpStream, device: u16, lie: Option<Lie<P
     let (from_device, mut to_device) = device.split();
     let mut from_device = BufReader::new(from_device);
     let speaking = async {
-        pass_until(lie.from, &mut from_device, &mut to_client).await?;
-        lie.speech.deliver(&mut from_device, &mut to_client).await
+        pass_until(fault.from, &mut from_device, &mut to_client).await?;
+        fault.output.deliver(&mut from_device, &mut to_client).await
     };
     tokio::select! {
         ended = speaking => ended,
@@ -47,19 +52,19 @@ pub(super) async fn attend(mut client: TcpStream, device: u16, lie: Option<Lie<P
     }
 }
 
-/// Passes on what is said in the clear up to this point.
+/// Passes the unencrypted packets on up to this point.
 async fn pass_until(
-    point: Point,
+    point: HandshakePoint,
     from_device: &mut (impl AsyncBufRead + Unpin),
     to_client: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
-    // The types of packets are from RFC 4253, 12 and RFC 5656, 7.1.
+    // The packet types are from RFC 4253, 12 and RFC 5656, 7.1.
     let last = match point {
-        Point::Accepted => return Ok(()),
-        Point::Version => None,
-        Point::Proposal => Some(20),
-        Point::AmidKeyExchange | Point::KeyExchange => Some(31),
-        Point::NewKeys => Some(21),
+        HandshakePoint::Accepted => return Ok(()),
+        HandshakePoint::Version => None,
+        HandshakePoint::Proposal => Some(20),
+        HandshakePoint::AmidKeyExchange | HandshakePoint::KeyExchange => Some(31),
+        HandshakePoint::NewKeys => Some(21),
     };
     let mut version = Vec::new();
     from_device.read_until(b'\n', &mut version).await?;
@@ -70,9 +75,9 @@ async fn pass_until(
         let mut packet = length.to_be_bytes().to_vec();
         let mut body = (&mut *from_device).take(length.into());
         body.read_to_end(&mut packet).await?;
-        // Behind the length is the length of the padding.
+        // The length is followed by the padding length.
         let is_last = packet.get(5) == Some(&last);
-        if is_last && point == Point::AmidKeyExchange {
+        if is_last && point == HandshakePoint::AmidKeyExchange {
             packet.truncate(packet.len() / 2);
         }
         to_client.write_all(&packet).await?;

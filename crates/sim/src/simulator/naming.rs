@@ -1,4 +1,4 @@
-//! What a file of a device is called in the store, and what a name there leads back to.
+//! Names in the store, names on devices, and how one follows from the other.
 
 /// How the store names files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,21 +11,24 @@ pub enum Naming {
 }
 
 impl Naming {
-    pub(super) fn name(self, device: usize, path: &[u8]) -> Vec<u8> {
+    pub(in crate::simulator) fn name(self, device: usize, path: &[u8]) -> Vec<u8> {
         match self {
-            Self::ByDevice => [station_name(device).as_bytes(), b"/", path].concat(),
+            Self::ByDevice => [device_name(device).as_bytes(), b"/", path].concat(),
             Self::Together => path.to_vec(),
         }
     }
 }
 
+/// The one source of every device.
+pub const SOURCE: &str = "/photos";
+
 /// The name of a device of the fleet.
-pub fn station_name(number: usize) -> String {
+pub fn device_name(number: usize) -> String {
     format!("bee{number}")
 }
 
-/// A name without what gleaner adds to it: `~`, alone or with digits of a digest.
-pub(super) fn without_marks(name: &[u8]) -> Vec<u8> {
+/// A store name without the marks of gleaner: `~`, alone or followed by digits of a digest.
+pub(in crate::simulator) fn without_marks(name: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(name.len());
     let mut left = name;
     while let Some((first, rest)) = left.split_first() {
@@ -42,7 +45,7 @@ pub(super) fn without_marks(name: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The path that a file had before it was withdrawn.
+/// The path of a file before it was withdrawn.
 pub(in crate::simulator) fn original_path(path: &[u8]) -> Vec<u8> {
     let relative = model::RelativePath::new(path).ok();
     let withdrawn = relative.and_then(|path| engine::withdrawn::parse(&path));
@@ -52,7 +55,7 @@ pub(in crate::simulator) fn original_path(path: &[u8]) -> Vec<u8> {
     )
 }
 
-pub(super) fn is_withdrawn_folder(path: &[u8]) -> bool {
+pub(in crate::simulator) fn is_withdrawn_folder(path: &[u8]) -> bool {
     path.split(|byte| *byte == b'/')
         .any(|component| component == model::names::WITHDRAWN_FOLDER)
 }

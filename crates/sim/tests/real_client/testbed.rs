@@ -1,4 +1,4 @@
-//! A jump host and devices for one test, and the real client to reach them by.
+//! A jump host and devices for one test, and the real client that connects to them.
 
 use std::fmt::Write;
 use std::fs;
@@ -11,30 +11,30 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// No command of these tests takes longer, but on a machine that has stopped.
+/// No command of these tests takes longer, except on a stalled machine.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-pub(crate) struct Field {
+pub(crate) struct Testbed {
     folder: TempDir,
     pub(crate) jump: SimulatedJump,
     pub(crate) devices: Vec<SimulatedDevice>,
 }
 
-impl Field {
-    /// Devices `bee1`, `bee2` … that behave like this.
-    pub(crate) async fn new(devices: &[(Behaviour, Service)]) -> Field {
+impl Testbed {
+    /// Devices `bee1`, `bee2` … with this behaviour and service.
+    pub(crate) async fn new(devices: &[(Behaviour, Service)]) -> Testbed {
         let folder = tempfile::tempdir().unwrap();
         let user = UserKey::create(&folder.path().join("key")).unwrap();
         let jump = SimulatedJump::start(&user, HostKey::random().unwrap())
             .await
             .unwrap();
-        let mut field = Field {
+        let mut testbed = Testbed {
             folder,
             jump,
             devices: Vec::new(),
         };
         for (behaviour, service) in devices {
-            let home = field.home(field.devices.len() + 1);
+            let home = testbed.home(testbed.devices.len() + 1);
             fs::create_dir_all(&home).unwrap();
             let settings = DeviceSettings {
                 home,
@@ -44,22 +44,22 @@ impl Field {
             let device = SimulatedDevice::start(&user, HostKey::random().unwrap(), settings)
                 .await
                 .unwrap();
-            field.jump.permit(device.port());
-            field.devices.push(device);
+            testbed.jump.permit(device.port());
+            testbed.devices.push(device);
         }
-        field.write_config();
-        field
+        testbed.write_config();
+        testbed
     }
 
-    pub(crate) async fn of_one(behaviour: Behaviour, service: Service) -> Field {
-        Field::new(&[(behaviour, service)]).await
+    pub(crate) async fn of_one(behaviour: Behaviour, service: Service) -> Testbed {
+        Testbed::new(&[(behaviour, service)]).await
     }
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What the device of this number serves.
+    /// The home folder of the device with this number.
     pub(crate) fn home(&self, number: usize) -> PathBuf {
         self.folder.path().join(format!("bee{number}"))
     }
@@ -115,8 +115,8 @@ impl Field {
     }
 }
 
-/// A program of OpenSSH. Where the tests are run under `nohup`, it would not end the process that speaks to its jump host, which
-/// it does by a hangup, and that one would keep its output open.
+/// A program of OpenSSH, with the default action for SIGHUP. Under `nohup` it could not end the process for
+/// its jump host, which it ends by SIGHUP, and that process would keep its output open.
 pub(crate) fn openssh(program: &str) -> Command {
     let mut client = Command::new("env");
     client.args(["--default-signal=HUP", program]);
@@ -134,7 +134,7 @@ pub(crate) async fn output(client: &mut Command, input: &[u8]) -> Output {
     let mut pipe = child.stdin.take().unwrap();
     let input = input.to_vec();
     let feeding = async move {
-        // A client that ends early does not take it all.
+        // A client that ends early does not read all input.
         pipe.write_all(&input).await.ok();
         drop(pipe);
     };
@@ -170,7 +170,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     until_async(what, async || condition()).await;
 }
 
-/// Asks again and again until `condition` holds.
+/// Polls until `condition` holds.
 pub(crate) async fn until_async(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !condition().await {
@@ -179,5 +179,5 @@ pub(crate) async fn until_async(what: &str, mut condition: impl AsyncFnMut() -> 
     };
     tokio::time::timeout(DEADLINE, waiting)
         .await
-        .unwrap_or_else(|_| panic!("waited in vain: {what}"));
+        .unwrap_or_else(|_| panic!("timed out: {what}"));
 }

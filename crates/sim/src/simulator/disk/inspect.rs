@@ -1,37 +1,26 @@
-//! What a checker sees of the disk, without touching it.
+//! What the checkers read from the disk, and how something other than gleaner changes the store. Neither
+//! counts as an effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Digest, Timestamp};
-use sha2::{Digest as _, Sha256};
 
-use super::ForgetfulDisk;
-use super::crash::Forgetting;
-use super::volume::{Content, FileContent, FolderContent, ROOT, Volume};
+use super::SimulatedDisk;
+use super::crash::CrashLoss;
+use super::volume::{Content, FileContent, FolderContent, ROOT, StoredFile, Volume};
 
-/// A file that has a name in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredFile {
-    /// How many bytes reading it gives.
-    pub size: usize,
-    /// Their digest.
-    pub digest: Digest,
-    /// Whether it is there, under this name and with these bytes, after every power cut.
-    pub is_durable: bool,
-}
-
-/// The folder of the store that is not visible.
+/// The name of the control folders, whose files are not visible.
 const CONTROL: &[u8] = b".gleaner";
 
-impl ForgetfulDisk {
-    /// Every visible file of the store by its name.
+impl SimulatedDisk {
+    /// Every visible file of the store with its name.
     pub fn visible(&self) -> BTreeMap<Vec<u8>, StoredFile> {
         let mut files = self.everything_in_store();
         files.retain(|name, _| !is_control(name));
         files
     }
 
-    /// What is in a file of the store.
+    /// The content of a file of the store.
     pub fn read(&self, name: &[u8]) -> Option<Vec<u8>> {
         let mut bytes = None;
         self.store(|volume| {
@@ -41,14 +30,14 @@ impl ForgetfulDisk {
         bytes
     }
 
-    /// Puts a file into the store as somebody else does, with the folders above it, and durably.
+    /// Puts a file durably into the store as another program does, and creates its parent folders.
     pub fn put(&self, name: &[u8], bytes: &[u8]) -> Result<(), rustix::io::Errno> {
         let (now, mut made) = (self.now(), Ok(()));
         self.store(|volume| made = volume.put(name, bytes, now));
         made
     }
 
-    /// Whether these bytes are a visible file of the store, and still are after every power cut.
+    /// Whether some visible file of the store has these bytes now and after every possible crash.
     pub fn surely_holds(&self, bytes: &[u8]) -> bool {
         let mut holds = false;
         self.store(|volume| {
@@ -60,7 +49,7 @@ impl ForgetfulDisk {
         holds
     }
 
-    /// The contents of visible files that are there after every power cut.
+    /// The digests of the visible files that survive every possible crash.
     pub fn durable_contents(&self) -> BTreeSet<Digest> {
         let visible = self.visible().into_values();
         visible
@@ -72,7 +61,7 @@ impl ForgetfulDisk {
     /// The names of the files in the staging folders of all collectors.
     pub fn staged(&self) -> Vec<Vec<u8>> {
         let mut files = self.everything_in_store();
-        // Notes of where files are received say nothing of any file.
+        // Notes about staging folders beside other folders are not files of the fleet.
         files.retain(|name, _| {
             let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
             let is_staged = parts.windows(2).any(|two| two == [CONTROL, b"staging"]);
@@ -81,19 +70,21 @@ impl ForgetfulDisk {
         files.into_keys().collect()
     }
 
-    /// Names of files on the root file system, where none may ever be.
+    /// Names of files outside the store's volume, where gleaner must not write.
     pub fn strays(&self) -> Vec<Vec<u8>> {
         let state = self.lock();
         let mut found = BTreeMap::new();
         for volume in state.volumes.values().filter(|volume| volume.number != 2) {
             volume.collect(&mut found);
         }
-        // Another store has a control folder of its own, and whoever found it mounted may have tried to write there.
+        // Another store has its own control folder, and a process that found it mounted may have tried to
+        // write there.
         found.retain(|name, _| !is_beneath(name, CONTROL));
         found.into_keys().collect()
     }
 
-    /// Changes the bytes of a visible file behind everybody's back, as a failing disk does; `false` if there is no such file.
+    /// Flips a bit of a visible file, as a failing disk does. Returns `false` if there is no such file or it
+    /// is empty.
     pub fn rot(&self, name: &[u8]) -> bool {
         let mut rotted = false;
         self.store(|volume| {
@@ -110,7 +101,7 @@ impl ForgetfulDisk {
         rotted
     }
 
-    /// Removes a visible file, as a store restored from a back-up lacks it.
+    /// Removes a visible file, as happens when a store is restored from an older backup.
     pub fn lose(&self, name: &[u8]) {
         self.store(|volume| {
             let (folder, name) = match name.iter().rposition(|byte| *byte == b'/') {
@@ -136,7 +127,7 @@ impl ForgetfulDisk {
     }
 }
 
-/// Whether a file lies in a control folder: that of the store, or one beside a folder.
+/// Whether a file is in a control folder: that of the store, or one beside a folder.
 fn is_control(name: &[u8]) -> bool {
     name.split(|byte| *byte == b'/').any(|part| part == CONTROL)
 }
@@ -162,7 +153,7 @@ impl Volume {
             ..FileContent::default()
         };
         self.make(at, last, Content::File(file), now)?;
-        self.forget(&mut Forgetting::Nothing);
+        self.lose_unflushed(&mut CrashLoss::Nothing);
         Ok(())
     }
 
@@ -198,24 +189,5 @@ impl Volume {
             stored.is_durable &= has_durable_name;
             into.insert(path.to_vec(), stored);
         });
-    }
-}
-
-impl FileContent {
-    fn seen(&self) -> &StoredFile {
-        self.seen.get_or_init(|| StoredFile {
-            size: self.cached.len(),
-            digest: Digest::from_bytes(Sha256::digest(&self.cached).into()),
-            is_durable: self.unflushed.is_empty() && self.durable == self.cached,
-        })
-    }
-}
-
-impl super::volume::EntryChange {
-    fn is_about(&self, name: &[u8]) -> bool {
-        match self {
-            Self::Add(added, _) => added == name,
-            Self::Remove(removed) => removed == name,
-        }
     }
 }

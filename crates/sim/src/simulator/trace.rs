@@ -1,4 +1,5 @@
-//! What happened in a world, in order: to be told when a promise is broken, and to see that a seed gives the same story again.
+//! The events of a scenario in order. They are printed when a promise is broken, and show that a seed repeats
+//! its scenario.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,11 +10,11 @@ use parking_lot::{Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
-/// The story so far. Clones are the same chronicle.
+/// The events so far. Clones share the same trace.
 #[derive(Clone)]
-pub struct Chronicle(Arc<Mutex<State>>);
+pub struct Trace(Arc<Mutex<TraceState>>);
 
-struct State {
+struct TraceState {
     began: Option<Instant>,
     kept: usize,
     lines: VecDeque<String>,
@@ -21,10 +22,10 @@ struct State {
     count: u64,
 }
 
-impl Chronicle {
-    /// One that keeps the last so many lines.
-    pub fn keeping(lines: usize) -> Self {
-        Self(Arc::new(Mutex::new(State {
+impl Trace {
+    /// A trace that keeps the last `lines` lines.
+    pub fn with_limit(lines: usize) -> Self {
+        Self(Arc::new(Mutex::new(TraceState {
             began: None,
             kept: lines,
             lines: VecDeque::new(),
@@ -35,11 +36,11 @@ impl Chronicle {
     }
 
     /// Adds a line, with the simulated time.
-    pub fn note(&self, line: &str) {
+    pub fn log(&self, line: &str) {
         let mut state = self.lock();
         let now = Instant::now();
         let passed = now.duration_since(*state.began.get_or_insert(now));
-        let line = format!("{} {line}", Clocked(passed));
+        let line = format!("{} {line}", Elapsed(passed));
         for byte in line.bytes() {
             state.fingerprint = (state.fingerprint ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
@@ -50,42 +51,42 @@ impl Chronicle {
         state.lines.push_back(line);
     }
 
-    /// The lines that are kept, oldest first.
+    /// The kept lines, oldest first.
     pub fn lines(&self) -> Vec<String> {
         self.lock().lines.iter().cloned().collect()
     }
 
-    /// A number that stands for the whole story: two that differ anywhere have another one.
+    /// A hash of all lines: traces that differ have different fingerprints.
     pub fn fingerprint(&self) -> u64 {
         self.lock().fingerprint
     }
 
-    /// How many lines there were.
+    /// The number of lines so far.
     pub fn count(&self) -> u64 {
         self.lock().count
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TraceState> {
         self.0.lock()
     }
 }
 
-impl Default for Chronicle {
+impl Default for Trace {
     fn default() -> Self {
-        Self::keeping(12)
+        Self::with_limit(12)
     }
 }
 
-impl fmt::Debug for Chronicle {
+impl fmt::Debug for Trace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Chronicle")
+        formatter.write_str("Trace")
     }
 }
 
 /// Minutes, seconds and milliseconds.
-struct Clocked(Duration);
+struct Elapsed(Duration);
 
-impl fmt::Display for Clocked {
+impl fmt::Display for Elapsed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         write!(

@@ -1,0 +1,86 @@
+//! A ledger to check, and the records that the checks make.
+
+use engine::ports::{Ledger, Record, RowId, Sighting, Unseen};
+use model::{BatchId, DeviceName, Digest, Identity, SourcePath, Timestamp};
+
+use crate::simulator::conformance::{message, path};
+
+/// A place that keeps one ledger across processes.
+pub trait LedgerFixture {
+    /// The implementation under test.
+    type Ledger: Ledger;
+
+    /// Opens the ledger as a new process does, after the previous process has ended.
+    fn open(&self) -> Self::Ledger;
+}
+
+pub(super) fn device(name: &str) -> Result<DeviceName, String> {
+    DeviceName::new(name).map_err(message)
+}
+
+pub(super) fn source(text: &str) -> Result<SourcePath, String> {
+    SourcePath::new(text).map_err(message)
+}
+
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(1_800_000_000 + seconds)
+}
+
+pub(super) fn identity(size: u64) -> Identity {
+    Identity {
+        device_number: Some(1),
+        inode: Some(7),
+        size,
+        modified: at(-60),
+        changed: Some(at(-59)),
+    }
+}
+
+pub(super) fn record(row: RowId, name: &str, size: u64) -> Result<Record, String> {
+    Ok(Record {
+        pass: row,
+        device: device("bee")?,
+        source: source("/photos")?,
+        path: path(name)?,
+        identity: identity(size),
+        digest: Digest::from_bytes([u8::try_from(size).unwrap_or_default(); 32]),
+        device_digest: true,
+        store_name: path(format!("bee/{name}"))?,
+        was_there: false,
+        withdrawn: BatchId::new("1-1-0"),
+        at: at(0),
+    })
+}
+
+pub(super) async fn begin(ledger: &impl Ledger) -> Result<RowId, String> {
+    ledger.begin_pass(&device("bee")?, at(0)).await.map_err(message)
+}
+
+pub(super) async fn record_sightings(
+    ledger: &impl Ledger,
+    folder: &str,
+    files: &[(&str, u64)],
+    seconds: i64,
+) -> Result<Vec<Timestamp>, String> {
+    record_sightings_among(ledger, folder, files, Unseen::Forget, seconds).await
+}
+
+pub(super) async fn record_sightings_among(
+    ledger: &impl Ledger,
+    folder: &str,
+    files: &[(&str, u64)],
+    others: Unseen,
+    seconds: i64,
+) -> Result<Vec<Timestamp>, String> {
+    let sighting = |(name, size): &(&str, u64)| {
+        Ok(Sighting {
+            path: path(name)?,
+            identity: identity(*size),
+        })
+    };
+    let sightings: Result<Vec<Sighting>, String> = files.iter().map(sighting).collect();
+    ledger
+        .record_sightings(&device("bee")?, &source(folder)?, sightings?, others, at(seconds))
+        .await
+        .map_err(message)
+}
