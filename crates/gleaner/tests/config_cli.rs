@@ -1,4 +1,4 @@
-//! The commands that need no device, through the program itself: what is printed where, the exit status, the files.
+//! The commands that need no device, through the program itself: output, exit status, files.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 const SOUND: &str =
     "[store]\npath = \"/srv\"\n[defaults]\nsource = \"/data\"\n[[device]]\nname = \"garden\"\n";
 
-/// A folder to work in, and a home that is nobody's.
+/// A working folder, with a home of its own.
 struct Place {
     folder: TempDir,
 }
@@ -39,7 +39,7 @@ impl Place {
         path
     }
 
-    /// The program, in this folder, with nothing of the surroundings but this home.
+    /// The program, in this folder, with an empty environment except for this home.
     fn gleaner(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gleaner"));
         command
@@ -55,7 +55,7 @@ impl Place {
     }
 }
 
-/// How it ended, and what it said.
+/// The exit status and the output of the program.
 #[derive(Debug)]
 struct Ended {
     status: i32,
@@ -302,13 +302,14 @@ fn without_any_configuration_it_is_said_where_was_looked() {
     );
 }
 
-/// Where the account of a service stands that was called from somebody's home.
+/// As for the account of a service, called from the home of a user.
 #[test]
 fn a_folder_that_may_not_be_looked_into_is_passed_over() {
     let place = Place::new();
     place.write("home/.config/gleaner/gleaner.toml", SOUND);
     place.write("closed/gleaner.toml", "what is in here is not for us");
-    // Root may look into everything; so the program is run by nobody then, from a place that nobody can reach.
+    // Root may read every folder. As root, the program therefore runs as the user `nobody`, from a path that
+    // this user can reach.
     let program = place.path("gleaner");
     fs::copy(env!("CARGO_BIN_EXE_gleaner"), &program).unwrap();
     fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -443,7 +444,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The reader is gone before anything can be written, or before all of it can.
+    // The reader is gone before the program has written anything, or before it has written everything.
     drop(child.stdout.take());
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!((ended.status, ended.errors.as_str()), (0, ""));

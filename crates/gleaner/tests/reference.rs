@@ -1,4 +1,5 @@
-//! `docs/reference` is what the program would write now. `GLEANER_UPDATE_REFERENCE=1 cargo test` writes it.
+//! Checks that `docs/reference` is what the program would write now. `GLEANER_UPDATE_REFERENCE=1 cargo test`
+//! writes it.
 
 #![allow(
     clippy::unwrap_used,

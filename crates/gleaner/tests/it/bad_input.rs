@@ -1,4 +1,5 @@
-//! Wrong values, wrong files: a message that names the place and the remedy, the right status, nothing touched.
+//! Wrong values and wrong files: a message with the position and the remedy, the right status, and nothing
+//! touched.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +35,7 @@ fn fleet() -> Fleet {
     fleet
 }
 
-/// Tries one wrong value after the other; the message must show the key and the word that stands with it.
+/// Tries one wrong value after the other. The message must contain the key and the word beside it.
 #[track_caller]
 fn all_refused(wrong: &[(&str, Value, &str)]) {
     let fleet = fleet();

@@ -1,4 +1,4 @@
-//! The checkers of the soak, proved: each promise is broken by hand, and the break is seen.
+//! Proves the checkers of the soak: each promise is broken by hand, and the checker must detect it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::promises::{Breach, Promise, Witness};
 use crate::recording::{self, content};
 
-/// A fleet after a good sweep, and a witness that has seen it.
+/// A fleet after a good sweep, and a checker that has seen it.
 fn gathered() -> (Fleet, Witness) {
     let fleet = Fleet::new(2);
     fleet
@@ -19,7 +19,7 @@ fn gathered() -> (Fleet, Witness) {
         .record("empty", "");
     fleet.device(2).record("day/img.jpg", content("other", 5_000));
     fleet.sweep().exits(0);
-    // The same name again: the second gets a part of its digest into its name.
+    // The same name again: the second file gets a part of its digest into its name.
     fleet.device(1).record("day/img.jpg", content("again", 5_000));
     fleet.device(2).record("empty", "");
     fleet.sweep_until_emptied();
@@ -36,7 +36,7 @@ fn broken(found: &[Breach]) -> Vec<Promise> {
     promises
 }
 
-/// What is found after the files of the store were changed, which are then as they were.
+/// Returns the violations found after a change of the store's files. The change is then undone.
 fn found_after(fleet: &Fleet, witness: &Witness, change: impl FnOnce(&Path)) -> Vec<Breach> {
     let aside = fleet.path("aside");
     for name in ["device1", "device2"] {
@@ -77,7 +77,7 @@ fn whatever_is_done_to_a_stored_file_is_seen() {
         "{told:?}"
     );
     assert!(told[0].what.contains("device1: day/img.jpg"), "{told:?}");
-    // Although the same content, nothing, stands elsewhere.
+    // The same content, no bytes, is still elsewhere.
     assert_eq!(
         broken(&remove("device1/empty")),
         [NothingLost, StoreUnchanged, RecordAgrees]
@@ -124,7 +124,7 @@ fn whatever_is_done_to_a_recording_on_its_device_is_seen() {
     let (device, other) = (fleet.device(1), fleet.device(2));
     device.record("new.jpg", "new").record("kept.jpg", "kept");
     assert_eq!(witness.examine(&fleet), []);
-    // Withdrawn is not lost; on the wrong device is.
+    // A withdrawn file is not lost; a file on the wrong device is.
     let withdrawn = device.folder.join(".gleaner-withdrawn/ledger/pass");
     fs::create_dir_all(&withdrawn).expect("making folders");
     fs::rename(device.folder.join("kept.jpg"), withdrawn.join("kept.jpg")).expect("withdrawing");

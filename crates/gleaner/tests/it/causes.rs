@@ -1,4 +1,5 @@
-//! Devices that are reached and do not serve us: what is said is the true cause, with a remedy that helps.
+//! Devices that are reached and do not serve gleaner: the message has the true cause, with a remedy that
+//! helps.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,12 +12,12 @@ use crate::device::a_minute_ago;
 use crate::failures::{fails_as, fleet_of, recovers};
 use crate::outcome::{Call, PATH};
 
-/// Whom `fleet_with_account` logs in as: not root, whom nologin never concerns.
+/// The login of `fleet_with_account`. It is not root, to whom nologin never applies.
 const ACCOUNT: &str = "pi:x:65534:65534::/:/bin/sh";
 const SHADOW: &str = "pi:*:20000:0:99999:7:::";
 
-/// The first device with an account of its own, in an /etc of its own that these lines of shell change, and
-/// PAM. `None` without root.
+/// A device with PAM as `use_pam` says, an account of its own, and an /etc of its own that the shell lines in
+/// `preparation` change. `None` without root.
 fn fleet_with_account(use_pam: &str, preparation: &str) -> Option<Fleet> {
     if !rustix::process::getuid().is_root() {
         return crate::mounts::skip("needs root to give a device an /etc of its own");
@@ -51,7 +52,7 @@ fn fleet_with_account(use_pam: &str, preparation: &str) -> Option<Fleet> {
     Some(fleet)
 }
 
-/// Gives all of a folder to the account.
+/// Gives a folder with all its content to the account.
 fn hand_over(folder: &Path) {
     let below = fs::read_dir(folder).expect("a folder");
     for entry in below.map(|entry| entry.expect("an entry")) {
@@ -183,7 +184,7 @@ fn a_device_that_permits_one_session_a_connection_gives_every_proof() {
         .record_many("day", 20, 3_000)
         .record("a/b", "deep");
     fleet.sweep().exits(0);
-    // A device that gives a weaker proof is looked at twice before anything goes.
+    // A device with a weaker proof is surveyed twice before any file leaves.
     fleet.assert_all_gathered();
     assert!(fleet.device(1).is_empty(), "{}", fleet.left());
     let status = fleet.status_of("device1");

@@ -1,5 +1,5 @@
-//! A name in the store that is taken: the same content is not stored again, other content is kept beside it, and what
-//! is there is never touched.
+//! A taken name in the store: the same content is not stored again, other content is kept beside it, and the
+//! existing file is never touched.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ fn modified(fleet: &Fleet, path: &str) -> SystemTime {
         .expect("a time")
 }
 
-/// Gathers one version of a file, then another one of the same size whose mtime differs by so many seconds.
+/// Gathers one version of a file, then another one of the same size whose mtime differs by this number of
+/// seconds.
 fn used_again(seconds: i64) {
     let fleet = Fleet::new(1);
     let device = fleet.device(1);

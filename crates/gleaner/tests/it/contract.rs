@@ -1,4 +1,5 @@
-//! The contract of the command line: exit statuses, what changes nothing, and what the record says.
+//! The contract of the command line: exit statuses, commands that change nothing, and the content of the
+//! record.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -104,7 +105,8 @@ fn a_dry_run_tells_what_would_be_done_and_changes_nothing() {
     fleet.assert_all_gathered();
 }
 
-/// Every file and folder at home, with what is in the files; but for what `SQLite` keeps in shared memory.
+/// Every file and folder of the collector, with the digest of each file, except for the shared memory of
+/// SQLite.
 fn home(fleet: &Fleet) -> (BTreeMap<PathBuf, String>, Vec<PathBuf>) {
     let (mut files, mut folders) = (BTreeMap::new(), Vec::new());
     for place in ["store", "ledger", "home", "tmp", "run"].map(|name| fleet.path(name)) {
@@ -122,7 +124,7 @@ fn a_dry_run_before_the_first_sweep_makes_neither_a_ledger_nor_a_staging_folder(
     let fleet = Fleet::new(1);
     fleet.device(1).record("img.jpg", "picture");
     fleet.wait_until_settled();
-    // `store init` has made a ledger; another configuration finds none, and not even a folder for it.
+    // `store init` has made a ledger. Another configuration finds none, and not even a folder for it.
     for ledger in ["ledger/ledger.db", "ledger/new/ledger.db"] {
         fleet.set("ledger.path", fleet.path(ledger).to_str().expect("a plain path"));
         let before = home(&fleet);

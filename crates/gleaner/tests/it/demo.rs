@@ -1,11 +1,11 @@
-//! The demonstration: the newcomer's first command, and its own proof.
+//! The demonstration: the first command of a newcomer, which proves its own result.
 
 use std::fs;
 use std::time::Duration;
 
 use crate::context::Fleet;
 
-/// It is to end within a minute; a loaded machine is given more.
+/// It should end within a minute; a loaded machine gets more time.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 #[test]

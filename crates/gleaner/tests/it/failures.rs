@@ -1,5 +1,5 @@
-//! Devices that cannot be served: each failure is told apart from the others, with its remedy, costs nobody else
-//! anything, and is forgotten as soon as it is over.
+//! Devices that cannot be served: each failure has its own class and remedy, affects no other device, and is
+//! forgotten as soon as it is over.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::device::key;
 use crate::outcome::Outcome;
 use crate::recording::content;
 
-/// The first device with a picture on it, and short times for giving up.
+/// One device with a picture on it, and short timeouts.
 pub(crate) fn fleet_of(session: Session) -> Fleet {
     let fleet = Fleet::of(&[session]);
     fleet
@@ -21,7 +21,7 @@ pub(crate) fn fleet_of(session: Session) -> Fleet {
     fleet
 }
 
-/// Sweeps, and asserts that the failure of device1 is told as this class, with this exit status, and harms nothing.
+/// Sweeps, and asserts that device1 fails with this class and this exit status, and that nothing is lost.
 #[track_caller]
 pub(crate) fn fails_as(fleet: &Fleet, class: &str, status: i32) -> Outcome {
     let outcome = fleet.sweep().exits(status).says("device1");
@@ -36,7 +36,7 @@ pub(crate) fn fails_as(fleet: &Fleet, class: &str, status: i32) -> Outcome {
     outcome
 }
 
-/// Asserts that all is well again.
+/// Asserts that all files are gathered and that the failure is forgotten.
 #[track_caller]
 pub(crate) fn recovers(fleet: &Fleet) {
     fleet.sweep_until_emptied();
@@ -112,7 +112,8 @@ fn a_large_file_is_resumed_after_a_cut() {
     });
     recovers(&fleet);
     let again = fleet.device(1).link(Tap::received) - before;
-    // Two ranges were here and the third on its way. The first is surely flushed and read back; of the second a slow disk may still owe it.
+    // Two ranges had arrived, and the third was on its way. The first is surely flushed and read back; a slow
+    // disk may still be flushing the second.
     let protocol = 1 << 20;
     assert!(again <= SIZE - RANGE + protocol, "{again} bytes came again");
 }
@@ -208,7 +209,7 @@ fn a_swapped_tunnel_is_noticed_before_anything_is_touched() {
         .replace(&two, &one)
         .replace("PORT", &two);
     fs::write(fleet.path("ssh_config"), swapped).expect("ssh_config");
-    // Each port has its own known key, so the names must be checked against what each device is known by.
+    // Each port has its own known key, so the names must be checked against the key of each device.
     let known = fs::read_to_string(fleet.path("known_hosts")).expect("known_hosts");
     let by_alias = known
         .replace(&format!("[localhost]:{one}"), "device1")

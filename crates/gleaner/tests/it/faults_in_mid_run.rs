@@ -1,6 +1,6 @@
-//! What a run rests on breaks while it is under way: the store's disk, the ledger's, the servers, single processes. The
-//! sweep ends in order and without loss, and the next goes on by itself. `store` has what is broken before a run, and
-//! stores that are too small; `kills` has gleaner itself.
+//! A part that a run depends on fails during the run: the disk of the store or of the ledger, the servers,
+//! single processes. The sweep ends regularly and without loss, and the next one continues without help.
+//! `store` has faults before a run, and stores that are too small; `kills` has gleaner itself.
 
 use std::fs;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn fleet() -> Fleet {
     fleet
 }
 
-/// Records, begins to run, and comes back as soon as something has come and most is still to come.
+/// Records, starts a run, and returns as soon as some bytes have come and most have not.
 fn under_way(fleet: &Fleet) -> Running {
     let device = fleet.device(1);
     device
@@ -40,7 +40,7 @@ fn under_way(fleet: &Fleet) -> Running {
     running
 }
 
-/// The run has ended with this status, and nothing is lost by it.
+/// Asserts that the run ends with this status and leaves no process.
 #[track_caller]
 fn ends_without_loss(fleet: &Fleet, running: Running, status: i32) -> Outcome {
     let outcome = running.wait().exits(status);
@@ -48,7 +48,7 @@ fn ends_without_loss(fleet: &Fleet, running: Running, status: i32) -> Outcome {
     outcome
 }
 
-/// Whatever was broken is whole again: nothing is lost, and the next sweep goes on.
+/// Asserts, once the fault is repaired, that nothing is lost and that the next sweep continues.
 #[track_caller]
 fn goes_on(fleet: &Fleet) {
     fleet.device(1).link(Tap::heal);
@@ -61,7 +61,7 @@ fn goes_on(fleet: &Fleet) {
     assert!(staged.is_empty(), "left in staging: {staged:?}");
 }
 
-/// A fleet whose store is a disk of its own. None where that cannot be had.
+/// A fleet whose store is a disk of its own. `None` where mounting is not possible.
 fn with_store_on(medium: Medium) -> Option<(Fleet, Disk)> {
     let fleet = fleet();
     let disk = Disk::at(&fleet.store(), medium, 64)?;
@@ -128,7 +128,7 @@ fn a_store_on_ext4_that_is_unmounted_loses_nothing_and_nothing_is_written_under_
     let running = under_way(&fleet);
     disk.take_away();
     fleet.device(1).link(Tap::heal);
-    // It may go on with what it has in its hands, or see that its store is gone: both are right.
+    // gleaner may finish by its open handles, or notice that its store is gone: both are right.
     let outcome = running.wait();
     assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.told());
     let under = fs::read_dir(fleet.store()).expect("the mount point").count();
@@ -166,7 +166,7 @@ fn a_device_whose_card_is_full_is_emptied_all_the_same() {
     fleet.assert_all_gathered();
 }
 
-/// Kills one process of gleaner's tree that is wanted, as soon as there is one.
+/// Kills one wanted process of gleaner's tree, as soon as there is one.
 fn kill_child(running: &Running, is_wanted: impl Fn(&Process) -> bool) {
     let found = wait_until(SOON, || {
         let mut tree = processes::tree(running.id()).into_iter();
@@ -180,7 +180,7 @@ fn has_argument(process: &Process, wanted: &str) -> bool {
     process.program == "ssh" && process.arguments().iter().any(|argument| argument == wanted)
 }
 
-/// One process of gleaner's is killed in mid-run: the device has failed, as when its connection is lost.
+/// Kills one process of gleaner's during a run: the device has failed, as when its connection is lost.
 fn child_killed(is_wanted: impl Fn(&Process) -> bool) {
     let fleet = fleet();
     fleet.init_store();
@@ -219,7 +219,7 @@ fn a_guard_that_is_killed_harms_nobody_and_no_ssh_stays_behind() {
     goes_on(&fleet);
 }
 
-/// Something of the jump's sshd, or of the device's, is killed in mid-run.
+/// Kills a process of the jump's sshd, or of the device's, during a run.
 fn server_killed(kill: impl FnOnce(&Fleet), heal: impl FnOnce(&Fleet)) {
     let fleet = fleet();
     fleet.init_store();

@@ -1,4 +1,4 @@
-//! The harness itself, proved with plain ssh and sftp: a test that rests on it is worth no more than this.
+//! Proves the harness itself with plain ssh and sftp. All other tests depend on it.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +16,8 @@ use crate::recording::{content, digest, original};
 
 fn ssh(fleet: &Fleet, device: &str, command: &str) -> Output {
     let config = fleet.path("ssh_config");
-    // Under nohup(1) the jump's ssh would ignore that it is hung up on, outlive the one that gave up, and hold its output open.
+    // Under nohup(1) the jump's ssh would ignore the hangup, outlive the ssh that gave up, and hold its
+    // output open.
     Command::new("env")
         .args(["--default-signal=HUP", "ssh"])
         .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=2", "-F"])
@@ -54,7 +55,7 @@ fn text(output: &Output) -> String {
     )
 }
 
-/// Fetches one file by sftp and gives its bytes.
+/// Fetches one file by sftp, and returns its bytes.
 fn fetched(fleet: &Fleet, number: usize, name: &str) -> Vec<u8> {
     let device = fleet.device(number);
     let copy = fleet.path("copy");

@@ -1,5 +1,5 @@
-//! Recorders that hold a file open, pause for longer than `settle`, and cannot be seen by a look through
-//! `/proc`: their files stay on the device until they are closed.
+//! Recorders that hold a file open, pause for longer than `settle`, and are invisible to a scan of `/proc`.
+//! Their files stay on the device until they are closed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -18,8 +18,8 @@ use crate::mounts::{Mount, skip};
 struct Recorder(Child);
 
 impl Recorder {
-    /// Starts it on a file of a device. The words before it change what it may do; `code` opens the file as
-    /// the handle `$f`.
+    /// Starts the recorder on a file of a device. The command in `prefix` changes its privileges; `code`
+    /// opens the file as the handle `$f`.
     fn start(before: &[&str], code: &str, path: &Path) -> Self {
         let program = format!(
             "$path = $ARGV[0]; {code}; $f->autoflush(1); print $f \"header\"; print \"ready\\n\"; \
@@ -48,7 +48,7 @@ impl Recorder {
         Self(child)
     }
 
-    /// Has it write the rest, close the file and end.
+    /// Makes the recorder write the rest, close the file and end.
     fn finish(mut self) {
         drop(self.0.stdin.take());
         let ended = self.0.wait().expect("waiting for a recorder");
@@ -59,16 +59,16 @@ impl Recorder {
 const OPEN: &str = "open $f, '>>', $path or die";
 const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
-/// What a device proves of files that nobody writes to.
+/// How a device proves that no process writes to a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Proof {
     Leases,
-    /// None, or what this machine lets root's scan prove.
+    /// Not at all, or as far as this machine permits root's scan.
     Weaker,
 }
 
-/// A recorder holds `video.h264` open and pauses: it keeps its file in place, and the file is stored whole
-/// once it is closed. Where the kernel is asked, a file beside it that is closed leaves at once.
+/// A recorder holds `video.h264` open and pauses. The file stays in place, and is stored whole once it is
+/// closed. Where the kernel is asked, a closed file beside it leaves at once.
 #[track_caller]
 fn keeps_its_file(fleet: &Fleet, before: &[&str], code: &str, proof: Proof) {
     let device = fleet.device(1);
@@ -171,17 +171,17 @@ fn a_recorder_on_any_file_system_keeps_the_file_that_it_holds_open() {
     let Some(_fuse) = Mount::union(&fleet.device(1).folder, &[&branch]) else {
         return;
     };
-    // Its other side may write to it by another way.
+    // A process may write to the folder behind this mount.
     keeps_its_file(&fleet, &[], OPEN, Proof::Weaker);
     assert_eq!(fleet.status_of("device1")["writer_check"], "blind");
 }
 
-/// What the login shell of a device does before anything else.
+/// Sets the commands that the login shell of a device runs first.
 fn at_login(fleet: &Fleet, commands: &str) {
     fs::write(fleet.path("device1/home/.bashrc"), commands).expect("writing a start-up file");
 }
 
-/// A tool that a device finds before that of the system.
+/// Puts a tool before that of the system on a device.
 fn put_before(fleet: &Fleet, tool: &str, script: &str) {
     let tools = fleet.path("device1/before");
     fs::create_dir_all(&tools).expect("a folder for tools");
@@ -195,7 +195,7 @@ fn put_before(fleet: &Fleet, tool: &str, script: &str) {
 fn a_scan_that_is_cut_short_takes_no_file_that_is_open() {
     let fleet = Fleet::new(1);
     put_before(&fleet, "perl", "exit 127");
-    // It runs out of memory after the first file that it looks at.
+    // `stat` is killed after the first file, as if memory had run out.
     let killed =
         "case $1 in -L) /usr/bin/stat \"$@\" | head -z -n 1; kill -9 $$ ;; esac\nexec /usr/bin/stat \"$@\"";
     put_before(&fleet, "stat", killed);

@@ -1,5 +1,5 @@
-//! gleaner is killed, interrupted, or loses its ssh at any moment: nothing is lost, nothing is left running, and the
-//! next run finishes the work.
+//! gleaner is killed, interrupted, or loses its ssh at any moment: no file is lost, no process is left, and
+//! the next run finishes the work.
 
 use std::thread;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::recording::{self, content};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Random delays; the seed is printed, so that a failure can be looked into.
+/// Random delays. The seed is printed, so that a failure can be reproduced.
 fn delays() -> Chance {
     let seed = Chance::fresh_seed();
     eprintln!("the seed of the delays is {seed}");
     Chance::of(seed)
 }
 
-/// Kills gleaner, and asserts that all it has started is gone soon.
+/// Kills gleaner, and asserts that its children are gone soon and that no file is lost.
 #[track_caller]
 fn kill(fleet: &Fleet, running: Running) {
     running.kill();
@@ -30,7 +30,7 @@ fn kill(fleet: &Fleet, running: Running) {
     fleet.assert_store_true();
 }
 
-/// Whether gleaner has come to start ssh.
+/// Whether gleaner has started ssh.
 fn ssh_runs(running: &Running) -> bool {
     let mut tree = processes::tree(running.id()).into_iter();
     tree.any(|process| process.program == "ssh")
@@ -66,7 +66,7 @@ fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_sto
     let fleet = Fleet::new(1);
     let device = fleet.device(1);
     let mut delays = delays();
-    // Until files lie withdrawn on the device whose content the store shows already.
+    // Repeats until there are withdrawn files on the device whose content the store already shows.
     for round in 0..30 {
         device.record_many(&format!("round{round:02}"), 60, 2_000);
         fleet.wait_until_settled();
@@ -83,7 +83,7 @@ fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_sto
             break;
         }
     }
-    // A person moves the stored files away. What was released before is now with that person.
+    // An operator moves the stored files away, and with them the only copies of the released ones.
     let still_owed: Vec<_> = device.files().into_values().flatten().collect();
     let moved = fleet.path("moved");
     std::fs::rename(fleet.store().join("device1"), &moved).expect("moving the stored files away");
@@ -103,7 +103,7 @@ fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_sto
 #[test]
 fn killed_between_two_folders_that_it_removes_it_removes_the_other_next_time() {
     let fleet = Fleet::new(1);
-    // All files were released, and the folder of the ledger removed; the folder above it was not yet.
+    // All files were released and the folder of the ledger was removed, but not yet the folder above it.
     let withdrawn = fleet.device(1).folder.join(recording::WITHDRAWN);
     std::fs::create_dir(&withdrawn).expect("making a folder");
     fleet.sweep().exits(0);
@@ -244,7 +244,7 @@ fn ended_in_order_it_leaves_no_guard_whether_devices_were_served_refused_or_sile
     assert!(!slept.exists(), "a guard waited although its ssh had ended");
     fleet.assert_no_ssh_left();
     fleet.assert_store_holds(&[("device1/img.jpg", "picture")]);
-    // Nor does a command that only looks.
+    // A command that only reads leaves no guard either.
     fleet.gleaner(["disk"]).exits(5);
     fleet.assert_no_guard_left();
     assert!(!slept.exists(), "a guard waited although its ssh had ended");

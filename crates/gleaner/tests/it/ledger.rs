@@ -1,4 +1,5 @@
-//! The ledger: the record, not the truth. Lost or old it costs time only; unreadable or foreign it is left alone.
+//! The ledger is a record, not an authority. A lost or old ledger costs only time; an unreadable or foreign
+//! one is not touched.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -39,7 +40,8 @@ fn a_ledger_lost_in_mid_sweep_loses_no_file() {
     running.kill();
     fleet.lose_ledger();
     fleet.device(1).link(Tap::heal);
-    // What the lost ledger had withdrawn is known to be ours, because the store remembers whose ledger lay there.
+    // gleaner recognises the files that the lost ledger had withdrawn, because the store remembers whose
+    // ledger was at this path.
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
 }
@@ -62,7 +64,7 @@ fn a_ledger_restored_from_an_old_backup_costs_only_time() {
     assert_eq!(fleet.store_files().len(), 21, "nothing twice");
 }
 
-/// Runs gleaner with the ledger as it is, and asserts that nothing is touched, not even the ledger.
+/// Runs gleaner with this ledger, and asserts that it refuses and touches nothing, not even the ledger.
 #[track_caller]
 fn refused(fleet: &Fleet) -> crate::outcome::Outcome {
     fleet.device(1).record("img.jpg", "picture");
@@ -208,7 +210,7 @@ fn two_gleaners_on_one_store_with_two_ledgers_share_the_work_without_harm() {
             assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.told());
         }
     }
-    // Of two that tidy at once, each may leave the empty folder for withdrawn files to the other.
+    // If two gleaners tidy at once, each may leave the empty folder for withdrawn files to the other.
     assert!(
         fleet.devices().iter().all(crate::device::Device::is_empty),
         "{}",

@@ -1,5 +1,5 @@
-//! What is no recording is no fault: what a file system keeps for itself, and what the configuration
-//! excludes.
+//! Entries that are not recordings are not errors: those of the file system itself, and those that the
+//! configuration excludes.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -11,7 +11,7 @@ use crate::mounts::Mount;
 
 const NOBODY: u32 = 65_534;
 
-/// A folder that only root may look into.
+/// Makes a folder that only root may enter.
 fn close_to_others(fleet: &Fleet, path: &str) {
     let folder = fleet.device(1).folder.join(path);
     fs::create_dir_all(&folder).expect("making a folder");

@@ -1,5 +1,5 @@
-//! Devices that can do less than a GNU system with a shell: they are emptied all the same, and what they cannot prove
-//! is made up for by waiting.
+//! Devices that can do less than a GNU system with a shell: they are emptied too, and gleaner waits longer in
+//! place of the proofs that they cannot give.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -183,7 +183,7 @@ fn on_another_file_system_inside_the_source_files_are_withdrawn_beside_themselve
 fn tens_of_thousands_of_files_in_one_folder_are_gathered() {
     const FILES: usize = 30_000;
     let fleet = Fleet::without_store(&[Session::Gnu]);
-    // In memory where possible: this is about numbers, not about the disk of whoever runs the tests.
+    // In memory where possible: this is about numbers, not about the disk of this machine.
     let _store = crate::mounts::Mount::tmpfs(&fleet.store(), 1_024);
     fleet.init_store();
     let device = fleet.device(1);

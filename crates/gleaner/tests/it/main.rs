@@ -3,11 +3,12 @@
 //!
 //! The crate `testbed` starts the servers, and has faulty links and processes. The harness: `context` makes a
 //! fleet and runs gleaner on it, `mounts` and `disk` are small and broken file systems, `recording` is what
-//! devices record, `checks` and `promises` are the checks that nothing of it is lost, `backup` loses and
-//! restores the ledger, `outcome` is what gleaner said, `json` reads its JSON, `chance` chooses. The soak
-//! shares them. `hostile` has devices that lie. The other modules are the tests, by theme. Needed: `apt-get
-//! install openssh-server busybox-static`; a few tests need root, strace, mergerfs, sshfs or
-//! bindfs, and say so when they are skipped.
+//! devices record, `checks` and `promises` check that no file is lost. `backup` loses and restores the
+//! ledger, `outcome` is gleaner's output and end, `json` reads its JSON, `rng` makes random choices. The soak
+//! shares them. `hostile` has devices that send false replies. The other modules are the tests, by theme.
+//!
+//! Required: `apt-get install openssh-server busybox-static`. A few tests need root, strace, mergerfs, sshfs
+//! or bindfs, and report when they are skipped.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Names are bytes, chosen by whoever has the device: all of them arrive, none of them leads anywhere else.
+//! Names are bytes that the device chooses: all of them arrive, and none of them leads elsewhere.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +11,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use crate::context::Fleet;
 use crate::recording::{self, content, digest, path};
 
-/// Names that have broken programs: of shells, of terminals, of parsers, of file systems.
+/// Names that have broken shells, terminals, parsers and file systems.
 pub(crate) fn awkward_names() -> Vec<PathBuf> {
     let mut names: Vec<Vec<u8>> = [
         "two\nlines.jpg",
@@ -49,7 +49,7 @@ pub(crate) fn awkward_names() -> Vec<PathBuf> {
     names.into_iter().map(path).collect()
 }
 
-/// What gleaner prints must not steer the terminal of whoever reads it.
+/// Asserts that the output has no byte that controls the reader's terminal.
 fn assert_harmless(output: &[u8]) {
     let bad = output
         .iter()
@@ -99,7 +99,7 @@ fn names_are_escaped_wherever_they_are_shown() {
     for name in &names {
         fleet.device(1).record(name, name.as_os_str().as_bytes());
     }
-    // Links stay, and are named as what stays.
+    // Links stay, and are listed among the remaining files.
     for name in ["\u{1b}]0;title\u{7}", "two\nlines", "$(link)"] {
         symlink("/nowhere", fleet.device(1).folder.join(name)).expect("making a link");
     }

@@ -1,6 +1,6 @@
-//! Places in the store: a folder that is on another disk, is obstructed, or cannot be used; names, sizes and
-//! times that the store's file system does not take. What stands in the way for good is found before anything
-//! is moved, and has a reason of its own.
+//! Paths in the store: a folder that is on another disk, is obstructed, or cannot be used; names, sizes and
+//! times that the store's file system does not accept. Lasting obstacles are found before a file is moved,
+//! and each has a reason of its own.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -22,8 +22,8 @@ fn emptied_at_once(fleet: &Fleet) {
     fleet.assert_all_gathered();
 }
 
-/// Records in the source itself and in folders below it, twice, and asserts that each sweep brings all of it
-/// home.
+/// Records in the source itself and in folders below it, twice, and asserts that each sweep gathers all
+/// files.
 #[track_caller]
 fn is_served_twice(fleet: &Fleet) {
     for round in ["first", "second"] {
@@ -135,8 +135,8 @@ fn a_mount_that_is_read_only_keeps_its_files_and_holds_up_no_other() {
     emptied_at_once(&fleet);
 }
 
-/// Records thirty files in one folder, of which the store has something else in its place, and asserts that
-/// they stay together.
+/// Records thirty files in one folder, while the store has something else at its path, and asserts that the
+/// files stay together.
 #[track_caller]
 fn has_one_folder_in_its_place(fleet: &Fleet, obstacle: &str) {
     fleet.device(1).record_many("day", 30, 1_000);
@@ -144,7 +144,7 @@ fn has_one_folder_in_its_place(fleet: &Fleet, obstacle: &str) {
     assert!(fleet.device(1).is_empty(), "{}", outcome.told());
     let told = format!("device1/day in the store is {obstacle}, so files go to device1/day~");
     assert_eq!(outcome.told().matches(&told).count(), 1, "{}", outcome.told());
-    // The next day's files come to the same place.
+    // The next day's files go to the same folder.
     fleet.device(1).record("day/later.jpg", "later");
     fleet.sweep().exits(0);
     let folders: std::collections::BTreeSet<PathBuf> = fleet
@@ -242,7 +242,7 @@ fn a_time_that_the_store_cannot_keep_is_told_and_recorded() {
         .record("late.jpg", "late")
         .record("now.jpg", "now");
     fleet.device(1).set_modified("late.jpg", late);
-    // In the future: it is gathered once it was seen unchanged twice.
+    // The time is in the future, so the file is gathered once two surveys saw it unchanged.
     let mut said = String::new();
     for _ in 0..4 {
         said.push_str(&fleet.sweep().exits(0).told());

@@ -1,4 +1,5 @@
-//! The promises, held against a fleet that is at rest: strictly, name by name, and telling what is broken where `checks` would end the test.
+//! Checks the promises on a fleet at rest: strictly, name by name. It reports the violations, where `checks`
+//! would end the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,22 +10,22 @@ use crate::context::Fleet;
 use crate::device::Device;
 use crate::recording::{self, Digest, shown};
 
-/// What is promised, in order of rank.
+/// The promises, in order of rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Promise {
     /// Every finished recording is whole on its device, under its path, or whole in the store, under its name.
     NothingLost,
-    /// What is visible in the store is a complete recorded content, under the name of its device and path.
+    /// Every visible file of the store is complete recorded content, under the name of its device and path.
     StoreTrue,
-    /// What was visible in the store still is, and has not changed.
+    /// Every file that was visible in the store still is, unchanged.
     StoreUnchanged,
-    /// The ledger and the audit say of the store what is so.
+    /// The ledger and the audit agree with the store.
     RecordAgrees,
-    /// Once faults are over, all is in the store and nothing is left behind.
+    /// Once the faults are over, all files are in the store and none is left behind.
     Emptied,
     /// A device without a fault is served, whatever happens to others.
     NotHeldUp,
-    /// gleaner ends, with an exit status that fits, and leaves no process.
+    /// gleaner ends with an exit status that fits, and leaves no process.
     EndsInOrder,
 }
 
@@ -41,19 +42,19 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Breaches of one promise.
+/// The violations of one promise.
 pub(crate) fn breaches(promise: Promise, found: impl IntoIterator<Item = String>) -> Vec<Breach> {
     found.into_iter().map(|what| Breach { promise, what }).collect()
 }
 
-/// Sees a fleet again and again, and remembers what it saw in the store.
+/// Checks a fleet repeatedly, and remembers the files that it saw in the store.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Witness {
     seen: BTreeMap<PathBuf, Digest>,
 }
 
 impl Witness {
-    /// Holds the promises that must hold at any time against the fleet. No gleaner and no camera may be at work.
+    /// Checks the promises that must hold at any time. No gleaner and no camera may run meanwhile.
     pub(crate) fn examine(&mut self, fleet: &Fleet) -> Vec<Breach> {
         let store = fleet.store_files();
         let mut found = breaches(Promise::NothingLost, lost(fleet, &store));
@@ -64,7 +65,8 @@ impl Witness {
         found
     }
 
-    /// Which files, of devices (by number) that had no fault, were ready when a run began and are not in the store now.
+    /// Returns the files of devices (by number) without a fault that were ready when a run began and are not
+    /// in the store now.
     pub(crate) fn not_served(&self, fleet: &Fleet, ready: &[(usize, PathBuf)]) -> Vec<Breach> {
         let name = |number: usize| fleet.device(number).name.as_str();
         let waits = ready
@@ -74,7 +76,7 @@ impl Witness {
         breaches(Promise::NotHeldUp, told)
     }
 
-    /// What was visible when it last looked.
+    /// The files that were visible at the last check.
     pub(crate) fn seen(&self) -> &BTreeMap<PathBuf, Digest> {
         &self.seen
     }
@@ -128,7 +130,7 @@ fn changed(seen: &BTreeMap<PathBuf, Digest>, store: &BTreeMap<PathBuf, Digest>) 
     seen.iter().filter_map(judge).collect()
 }
 
-/// Where the ledger, or gleaner's own audit, is of another opinion than the store and the devices.
+/// Where the ledger, or gleaner's own audit, disagrees with the store and the devices.
 fn disagreeing(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
     if !fleet.ledger().exists() {
         return Vec::new();
@@ -153,7 +155,7 @@ fn disagreeing(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> 
         if store.get(&row.stored_as) != Some(digest) {
             found.push(format!("the ledger has {name} ({digest}), the store has not"));
         }
-        // Empty files have one digest, whichever they are.
+        // All empty files have the same digest.
         let is_there = row.size > 0
             && on_devices
                 .get(row.device.as_str())
@@ -168,8 +170,8 @@ fn disagreeing(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> 
     found
 }
 
-/// Whether a file of the store may have this name: that of its device and path, or what a conflict makes of
-/// it. A folder that is obstructed is named after itself alone.
+/// Whether a file of the store may have this name: that of its device and path, or its name after a conflict.
+/// The name of a folder in place of an obstructed one depends on the path of that folder alone.
 pub(crate) fn belongs(name: &Path, device: &str, path: &Path, digest: &Digest) -> bool {
     let wanted: Vec<&[u8]> = std::iter::once(device.as_bytes())
         .chain(path.iter().map(OsStrExt::as_bytes))
@@ -200,7 +202,7 @@ fn is_dressed(found: &[u8], wanted: &[u8], digest: &Digest) -> bool {
 }
 
 impl Fleet {
-    /// What is not as it must be once every fault is over and gleaner has run again: files or folders left anywhere,
+    /// What is unfinished once every fault is over and gleaner has run again: files or folders left anywhere,
     /// recordings that are not in the store.
     pub(crate) fn unfinished(&self) -> Vec<String> {
         let mut found = Vec::new();

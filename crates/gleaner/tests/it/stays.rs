@@ -1,5 +1,5 @@
-//! What cannot leave its device is stored once and stays, with its true cause and a remedy that helps. What
-//! may leave does, even if timers or other logins are at work on the device.
+//! Files that cannot leave their device are stored once and remain, with the true cause and a remedy that
+//! helps. All others leave, even if timers or other logins act on the device.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -25,7 +25,7 @@ fn chattr(flag: &str, path: &Path) {
     assert!(done.success(), "chattr {flag} {}", path.display());
 }
 
-/// A device whose source is a file system of its own: what cannot be removed goes with that.
+/// A device whose source is a file system of its own, so that files that cannot be removed disappear with it.
 fn with_ext4(session: Session) -> Option<(Fleet, Mount)> {
     let fleet = Fleet::of(&[session]);
     let card = Mount::ext4(&fleet.device(1).folder, 16)?;
@@ -35,7 +35,7 @@ fn with_ext4(session: Session) -> Option<(Fleet, Mount)> {
     Some((fleet, card))
 }
 
-/// Sweeps twice, and asserts that these files are stored, stay in place, and are told so with the remedy.
+/// Sweeps twice, and asserts that these files are stored, stay in place, and are reported with the remedy.
 #[track_caller]
 fn stay(fleet: &Fleet, paths: &[&str], reason: &str, remedy: &str) {
     for _ in 0..2 {

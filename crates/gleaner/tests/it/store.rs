@@ -1,4 +1,4 @@
-//! The store: only a proved one is written to, and one that is missing, foreign, full or broken costs nothing but time.
+//! gleaner writes only to a proved store. A missing, foreign, full or broken store costs only time.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::mounts::{self, Mount};
 use crate::outcome::{Call, Outcome};
 use crate::recording::{self, content};
 
-/// Sweeps, and asserts that the store is refused and nothing is touched on either side.
+/// Sweeps, and asserts that the store is refused and that neither the devices nor the store are touched.
 #[track_caller]
 fn refused(fleet: &Fleet) -> Outcome {
     let on_devices: Vec<Vec<PathBuf>> = fleet.devices().iter().map(crate::device::Device::paths).collect();
@@ -177,7 +177,7 @@ fn full_and_enlarged(fleet: &Fleet, mount: &Mount) {
     fleet.sweep().exits(1).says_one_of(&["full", "no space", "free"]);
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
-    // Whatever the first has tried, a second sweep into the full store does no harm either.
+    // A second sweep into the full store does no harm either, whatever the first has tried.
     let outcome = fleet.sweep();
     assert!(matches!(outcome.code(), Some(1 | 3)), "{}", outcome.told());
     fleet.assert_nothing_lost();
@@ -245,7 +245,7 @@ fn a_store_that_is_unmounted_in_mid_sweep_loses_nothing() {
     let begun = testbed::wait_until(std::time::Duration::from_secs(20), || {
         !fleet.store_files().is_empty()
     });
-    // Lazily, as when a cable is pulled: open handles go on to the old file system.
+    // Lazily, as when a cable is pulled: open handles still reach the old file system.
     let seen = fleet.store_files();
     mount.unmount();
     fleet.device(1).link(Tap::heal);
@@ -297,7 +297,8 @@ fn a_stored_file_that_was_moved_away_is_no_ground_for_a_release() {
     fleet.device(1).record_many("day", 10, 2_000);
     fleet.sweep().exits(0);
     assert_eq!(fleet.store_files().len(), 10);
-    // Restored from an old back-up, or tidied up by a person: the ledger does not know of it.
+    // As after the restore of an old backup, or a clean-up by an operator: the ledger does not know that the
+    // files are gone.
     fs::remove_dir_all(fleet.store().join("device1")).expect("emptying the store");
     fleet.set("defaults.release", "delete");
     fleet.sweep_until_emptied();
@@ -330,7 +331,8 @@ fn a_stored_file_that_has_rotted_is_no_ground_for_a_release() {
     );
 }
 
-/// Flushes of gleaner by the folder that their object lies in: (files and folders of the store, the ledger).
+/// Counts gleaner's flushes by the folder of their object: in the store the staging and the visible part, the
+/// ledger, and others.
 fn flushes(fleet: &Fleet) -> Option<BTreeMap<String, usize>> {
     let strace = Path::new("/usr/bin/strace");
     if !strace.exists() {
@@ -347,7 +349,7 @@ fn flushes(fleet: &Fleet) -> Option<BTreeMap<String, usize>> {
     outcome.exits(0);
     let store = fleet.store().display().to_string();
     let mut counts = BTreeMap::new();
-    // A call that another thread interrupts in the trace has a second line, without its object.
+    // A call that another thread interrupts in the trace has a second line, without the object.
     for line in fs::read_to_string(trace)
         .expect("the trace")
         .lines()
@@ -373,7 +375,7 @@ fn flushes_are_one_for_each_file_one_for_each_folder_and_batch_and_a_fixed_few()
     let Some(counts) = flushes(&fleet) else { return };
     fleet.assert_all_gathered();
     let all: usize = counts.values().sum();
-    // A batch or two of each: of the ledger, of the staging folders, of the folder that the files come to stand in.
+    // Once or twice per batch: the ledger, the staging folders, and the final folder of the files.
     assert!(
         (FILES..FILES + 100).contains(&all),
         "{all} flushes for {FILES} files: {counts:?}"

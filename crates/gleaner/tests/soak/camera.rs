@@ -1,6 +1,7 @@
-//! Cameras that go on recording while everything breaks, in all the ways that cameras do.
+//! Cameras that record during the faults, in all the ways in which cameras write files.
 //!
-//! What they record is noted in the manifest *before* it can be seen as finished: from then on gleaner answers for it.
+//! Each recording is added to the manifest *before* it can appear as finished. From then on gleaner must
+//! account for it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,7 +17,8 @@ use crate::context::SETTLE;
 use crate::device::{Device, a_minute_ago};
 use crate::recording::{self, Manifest};
 
-/// The longest pause of a writer that keeps its file open: nobody may take that for an end.
+/// Longest pause of a writer that keeps its file open. It exceeds `settle`: gleaner must not take the pause
+/// for the end of the recording.
 const MAX_PAUSE: Duration = SETTLE.saturating_add(Duration::from_millis(400));
 
 /// Names that have broken programs. Each is used once in a round.
@@ -43,12 +45,13 @@ pub(crate) struct Camera<'fleet> {
     device: &'fleet Device,
     manifest: &'fleet Manifest,
     chance: Chance,
-    /// What makes its contents and names its own.
+    /// Makes contents and names unique to this camera and round.
     label: String,
     count: usize,
-    /// Bytes that the campaign may still record.
+    /// Bytes that the trial may still record.
     budget: &'fleet AtomicI64,
-    /// Whether gleaner cannot see there which files are open: then files are finished before they come to the source.
+    /// Whether gleaner cannot see which files are open on this device. Its files are then finished before
+    /// they enter the source.
     blind: bool,
 }
 
@@ -72,7 +75,8 @@ impl<'fleet> Camera<'fleet> {
         }
     }
 
-    /// What waits when a sweep begins: many small files, some larger ones. The path of a file that a sweep must gather.
+    /// Records the backlog of a sweep: many small files and some larger ones. Returns the path of a file that
+    /// a sweep must gather.
     pub(crate) fn backlog(&mut self) -> PathBuf {
         let token = PathBuf::from(format!("token_{}.jpg", self.label.replace(' ', "_")));
         self.renamed(&token, 500);
@@ -88,7 +92,7 @@ impl<'fleet> Camera<'fleet> {
         token
     }
 
-    /// Records until it is told to stop.
+    /// Records until `stop` is set.
     pub(crate) fn record_until(&mut self, stop: &AtomicBool) {
         let mut odd_names = ODD_NAMES.iter();
         while !stop.load(Ordering::Relaxed) {
@@ -137,7 +141,7 @@ impl<'fleet> Camera<'fleet> {
         self.renamed(&name, length);
     }
 
-    /// Now `clash` is a file, now a folder: one of them must get another name in the store.
+    /// Records `clash` as a file or as a folder, at random. One of them must get another name in the store.
     fn file_against_folder(&mut self) {
         let folder = Path::new("clash");
         if self.chance.one_in(2) {
@@ -149,7 +153,7 @@ impl<'fleet> Camera<'fleet> {
         }
     }
 
-    /// Written where it is to stand, and held open with pauses.
+    /// Writes a file at its final path, and holds it open with pauses.
     fn in_place(&mut self, stop: &AtomicBool) {
         let name = self.fresh("growing");
         let length = self.chance.between(1_000, 400_000);
@@ -161,7 +165,7 @@ impl<'fleet> Camera<'fleet> {
         });
     }
 
-    /// Written under another name in the source, and open until it has its last one.
+    /// Writes a file under another name in the source, and keeps it open until it has its final name.
     fn renamed_while_open(&mut self) {
         let (part, name) = (self.fresh("now.part"), self.fresh("then"));
         let content = self.content(20_000);
@@ -178,7 +182,8 @@ impl<'fleet> Camera<'fleet> {
         }
     }
 
-    /// Written beside the source, then renamed into it, if the name is free: the file before has been withdrawn.
+    /// Writes a file outside the source, then renames it into the source if the name is free. The name is
+    /// free once the previous file has been withdrawn.
     fn renamed(&mut self, name: &Path, length: usize) {
         let content = self.content(length);
         let digest = recording::digest(&content);
@@ -196,7 +201,7 @@ impl<'fleet> Camera<'fleet> {
         drop(fs::remove_file(&part));
     }
 
-    /// Written where it is to stand, piece by piece, and noted before it is closed.
+    /// Writes a file at its final path, piece by piece, and adds it to the manifest before closing it.
     fn written(&mut self, name: &Path, length: usize, mut between: impl FnMut(usize)) {
         let content = self.content(length);
         let Ok(mut file) = self.create(name) else { return };
@@ -211,7 +216,7 @@ impl<'fleet> Camera<'fleet> {
         drop(file);
     }
 
-    /// What a camera leaves on a full card: an empty file.
+    /// Leaves an empty file, as a camera does on a full card.
     fn give_up(&self, name: &Path, file: &File) {
         file.set_len(0).expect("cutting short");
         self.manifest.add(&self.device.name, name, recording::digest(b""));
@@ -223,7 +228,7 @@ impl<'fleet> Camera<'fleet> {
         File::create_new(full)
     }
 
-    /// Fails where the name is taken: a camera that overwrites destroys its own.
+    /// Fails if the name is taken: a camera that overwrites destroys its own recording.
     fn move_in(&self, part: &Path, name: &Path) -> io::Result<()> {
         let full = self.device.folder.join(name);
         fs::create_dir_all(full.parent().expect("a folder"))?;
@@ -236,7 +241,7 @@ impl<'fleet> Camera<'fleet> {
         PathBuf::from(label).join(format!("{kind}_{:05}.jpg", self.count))
     }
 
-    /// Content that nobody else has; a short one where the campaign has recorded enough.
+    /// Returns content that no other file has. It is short once the trial has recorded enough.
     fn content(&mut self, length: usize) -> Vec<u8> {
         self.count += 1;
         let wanted = i64::try_from(length).expect("a length");
@@ -249,7 +254,7 @@ impl<'fleet> Camera<'fleet> {
     }
 }
 
-/// Beside the source, on the same file system.
+/// A folder outside the source, on the same file system.
 fn incoming(device: &Device) -> PathBuf {
     device.folder.with_file_name("incoming")
 }

@@ -1,4 +1,5 @@
-//! One fleet, several rounds of faults on it, and the end, at which all must be gathered.
+//! One trial: a fleet, several rounds of faults on it, and the final sweeps, after which all files must be
+//! gathered.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,27 +25,28 @@ use crate::recording;
 use crate::strike::Struck;
 use crate::verdict;
 
-/// What a fleet records at most, in bytes. Every checker reads all of it, again and again.
+/// Maximum number of bytes that a fleet records. Every checker reads all of them repeatedly.
 const BUDGET: i64 = 120_000_000;
-/// Large enough for all of that.
+/// Large enough for `BUDGET`.
 const STORE_MEGABYTES: u32 = 320;
 const DEVICE_MEGABYTES: u32 = 200;
 const LEDGER_MEGABYTES: u32 = 24;
-/// A sweep that takes longer hangs: it gives up on any device long before.
+/// A sweep that takes longer hangs: its own limits give up on any device long before.
 const MAX_RUN_TIME: Duration = Duration::from_secs(90);
-/// Sweeps after the last fault, until all is gathered. Lesser devices need a second look, and what is open a last one.
+/// Maximum number of sweeps after the last fault until all files are gathered. Lesser devices need a second
+/// survey, and files that are open need another sweep.
 const LAST_SWEEPS: usize = 5;
 
 #[derive(Debug)]
 pub(crate) struct Campaign {
-    // Unmounted before the fleet's folder is removed.
+    // Declared first: the disks are unmounted before the fleet's folder is removed.
     pub(crate) store_disk: Option<Disk>,
     pub(crate) ledger_disk: Option<Disk>,
     pub(crate) device_disk: Option<Disk>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) evidence: Evidence,
     pub(crate) store_is_broken: bool,
-    /// What was found wrong while a round was going on.
+    /// Failures found while a round was under way.
     pub(crate) complaints: Vec<String>,
     witness: Witness,
     chance: Chance,
@@ -52,7 +54,7 @@ pub(crate) struct Campaign {
 }
 
 impl Campaign {
-    /// A fleet with what can be had for it; which media it stands on goes by its number.
+    /// Starts a fleet on the media that are available. The number of the trial decides which of them it uses.
     pub(crate) fn start(number: usize, available: Equipment, chance: Chance, evidence: Evidence) -> Self {
         let third = [Session::Gnu, Session::SftpOnly, Session::Noisy, Session::Busybox][number % 4];
         let fleet = Fleet::without_store(&[Session::Gnu, Session::Gnu, third]);
@@ -64,7 +66,7 @@ impl Campaign {
             _ => (image, None, None),
         };
         let disk = |wanted: Option<Medium>, available: Option<Medium>, at: PathBuf, megabytes| {
-            // Where there is no loop device, memory stands for it.
+            // Without a loop device, tmpfs replaces the image.
             let medium = match (wanted?, available?) {
                 (Medium::Image, Medium::Memory) => Medium::Memory,
                 (wanted, _) => wanted,
@@ -96,7 +98,7 @@ impl Campaign {
         campaign
     }
 
-    /// Records, runs gleaner, lets the faults befall, heals, and holds the promises against what is left.
+    /// Records, runs gleaner, injects the faults, repairs everything, and checks the promises.
     pub(crate) fn round(&mut self, round: usize, deck: &mut Deck, figures: &mut Figures) -> Vec<Breach> {
         let fleet = Arc::clone(&self.fleet);
         let budget = AtomicI64::new(self.budget.load(Ordering::Relaxed));
@@ -120,7 +122,7 @@ impl Campaign {
         let missed = before.len() - struck.len();
         let stop = AtomicBool::new(false);
         let outcomes = thread::scope(|scope| {
-            // Also when something panics here: the scope waits for the cameras.
+            // Set on a panic too, because the scope waits for the cameras.
             let _stop = SetOnDrop(&stop);
             for camera in &mut cameras {
                 scope.spawn(|| camera.record_until(&stop));
@@ -146,7 +148,7 @@ impl Campaign {
         found
     }
 
-    /// Sweeps without faults until all is gathered; what is not in the end is a breach.
+    /// Sweeps without faults until all files are gathered. A file that remains at the end is a violation.
     pub(crate) fn finish(&mut self, figures: &mut Figures) -> Vec<Breach> {
         let mut last = None;
         for _ in 0..LAST_SWEEPS {
@@ -178,7 +180,7 @@ impl Campaign {
         found
     }
 
-    /// What can be broken here.
+    /// The media that can be broken here.
     fn equipment(&self) -> Equipment {
         Equipment {
             store: self.store_disk.as_ref().map(Disk::medium),
@@ -201,7 +203,7 @@ impl Campaign {
         }
     }
 
-    /// Links as slow as they are in the field, so that a run lasts long enough to be struck.
+    /// Makes links as slow as in the field, so that a run lasts long enough for a fault.
     fn limit_links(&self, mut chance: Chance) {
         for device in self.fleet.devices() {
             if chance.one_in(4) {
@@ -213,7 +215,7 @@ impl Campaign {
         }
     }
 
-    /// What befalls while no gleaner is at work.
+    /// Injects a fault while no gleaner runs.
     fn strike_before(&mut self, strike: &Strike) -> Option<Struck> {
         let victim = match strike.kind {
             Kind::UnmountStoreBefore => {
@@ -271,7 +273,7 @@ impl Campaign {
         }
     }
 
-    /// Runs gleaner, again whenever it has ended before all faults have befallen.
+    /// Runs gleaner, and starts it again if it ends before all faults are injected.
     fn run_under(&mut self, strikes: &[Strike], struck: &mut Vec<Struck>) -> Vec<Outcome> {
         let fleet = Arc::clone(&self.fleet);
         let start = || fleet.call(["run", "-v"]).within(MAX_RUN_TIME).start();
@@ -290,7 +292,7 @@ impl Campaign {
         outcomes
     }
 
-    /// Makes everything whole again.
+    /// Repairs everything.
     fn heal(&mut self) -> Vec<Breach> {
         for server in self.fleet.servers() {
             server.resume();
@@ -319,18 +321,18 @@ impl Campaign {
             disk.make_writable();
             disk.make_room();
             disk.bring_back();
-            // What is visible now stays visible, whatever happens to the disk later.
+            // Files that are visible now stay visible, whatever happens to the disk later.
             rustix::fs::syncfs(fs::File::open(self.fleet.store()).expect("the store"))
                 .expect("flushing the store");
         }
         found
     }
 
-    /// Where every fault befell some one device: what the others had ready must be in the store.
+    /// If each fault affected only one device, the ready files of the other devices must be in the store.
     fn held_up(&self, tokens: &[PathBuf], struck: &[Struck]) -> Vec<Breach> {
         let harmed: Option<BTreeSet<usize>> = struck.iter().map(|struck| struck.device).collect();
         let Some(harmed) = harmed else { return Vec::new() };
-        // Of lesser devices a sweep may want a second look first.
+        // A sweep may need a second survey of a lesser device first.
         let is_owed = |number: &usize| self.fleet.device(*number).is_ordinary() && !harmed.contains(number);
         let ready: Vec<(usize, PathBuf)> = (1..)
             .zip(tokens.iter().cloned())

@@ -1,4 +1,4 @@
-//! What can go wrong, and the choice of what does.
+//! The kinds of faults, and the random choice of those that are injected.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
     FillDevice,
 }
 
-/// What is there to be broken.
+/// The media that can be broken. `None` where a folder has no file system of its own.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Equipment {
     pub(crate) store: Option<Medium>,
@@ -48,7 +48,7 @@ pub(crate) struct Equipment {
 }
 
 impl Kind {
-    /// Killing gleaner stands here twice: it is what all is made for.
+    /// `KillGleaner` is here twice: surviving it is the main purpose of the design.
     const DECK: [Self; 29] = [
         Self::Calm,
         Self::KillGleaner,
@@ -81,7 +81,7 @@ impl Kind {
         Self::FillDevice,
     ];
 
-    /// Whether it befalls between two runs rather than in one.
+    /// Whether the fault is injected between two runs, not during one.
     pub(crate) fn comes_before(self) -> bool {
         matches!(
             self,
@@ -92,7 +92,7 @@ impl Kind {
         )
     }
 
-    /// Whether it befalls one device only.
+    /// Whether the fault affects one device only.
     pub(crate) fn is_of_one_device(self) -> bool {
         matches!(
             self,
@@ -106,7 +106,7 @@ impl Kind {
         )
     }
 
-    /// Whether it befalls the store or the ledger: only then may gleaner refuse to begin.
+    /// Whether the fault affects the store or the ledger. Only then may gleaner refuse to begin.
     pub(crate) fn is_of_the_home(self) -> bool {
         matches!(
             self,
@@ -135,33 +135,33 @@ impl Kind {
     }
 }
 
-/// When a fault befalls, in a run that has begun.
+/// When to inject a fault into a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Moment {
     After(Duration),
-    /// When so many bytes have come from the device.
+    /// After this number of bytes has come from the device.
     Received(u64),
-    /// So long after gleaner has withdrawn something on the device.
+    /// This time after gleaner has withdrawn something on the device.
     Withdrawn(Duration),
-    /// So long after the store shows something new.
+    /// This time after the store shows something new.
     Published(Duration),
 }
 
-/// A fault that was chosen, with all that is left to chance.
+/// A fault that was chosen, with all its random parameters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Strike {
     pub(crate) kind: Kind,
     pub(crate) moment: Moment,
-    /// The device, from 1, that it befalls, or whose progress it waits for.
+    /// The device, counted from 1, that the fault affects, or whose progress it waits for.
     pub(crate) device: usize,
-    /// For what lasts a while, and comes to its end by itself.
+    /// Duration of a fault that ends without a repair.
     pub(crate) lasts: Duration,
     pub(crate) bytes: u64,
     /// Chooses among processes.
     pub(crate) number: u64,
 }
 
-/// All kinds in a random order, again and again: so that no kind is left to luck for long.
+/// All kinds in a random order, then again in another, so that no kind is missing for long.
 #[derive(Debug)]
 pub(crate) struct Deck {
     chance: Chance,
@@ -176,7 +176,8 @@ impl Deck {
         }
     }
 
-    /// The faults of a round: one to three that can befall with this equipment. What cannot stays for another round.
+    /// Returns the faults of a round: one to three that are possible on these media. Other kinds wait for a
+    /// later round.
     pub(crate) fn deal(&mut self, equipment: Equipment, devices: usize) -> Vec<Strike> {
         let mut strikes: Vec<Strike> = Vec::new();
         for _ in 0..self.chance.between(1, 4) {
@@ -184,7 +185,7 @@ impl Deck {
             let strike = self.strike(kind, devices);
             strikes.push(strike);
         }
-        // Calm is a round without any fault.
+        // `NoFault` as the first choice makes a round without any fault.
         if strikes.first().is_some_and(|strike| strike.kind == Kind::Calm) {
             strikes.clear();
         }

@@ -1,4 +1,4 @@
-//! What a soak has done, counted.
+//! Counts what a soak has done.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -13,7 +13,7 @@ pub(crate) struct Figures {
     pub(crate) bytes: u64,
     pub(crate) kills: BTreeMap<String, usize>,
     pub(crate) others: BTreeMap<String, usize>,
-    /// Faults that came too late, or found nothing to befall.
+    /// Faults that came too late, or found no target.
     pub(crate) missed: usize,
     /// Runs by how they ended.
     pub(crate) ends: BTreeMap<String, usize>,

@@ -1,10 +1,10 @@
-//! The soak: real gleaners, real servers and real disks, and faults of all of them at random moments under load, over
-//! and over; after every round the promises are checked. `cargo xtask soak` runs it; how it is read stands in
-//! CONTRIBUTING.md.
+//! The soak: real gleaners, real servers and real disks, and faults of all of them at random moments under
+//! load, repeatedly. After every round it checks the promises. `cargo xtask soak` runs it; CONTRIBUTING.md
+//! explains how to read it.
 //!
-//! The harness is that of the integration tests. `fault` is what can go wrong and the choice of what does, `strike`
-//! lets it befall, `camera` records meanwhile, `campaign` is a fleet and its rounds, `evidence` is what is kept of a
-//! failure.
+//! The harness is that of the integration tests. `fault` has the kinds of faults and their choice, `inject`
+//! injects them, `camera` records meanwhile, `trial` is a fleet and its rounds. `round_report` assesses the
+//! runs of a round, `artifacts` is what is kept of a failure, `setup` has the options and the environment.
 
 #![allow(
     clippy::expect_used,
@@ -67,7 +67,7 @@ use promises::{Breach, Promise};
 use setting::Settings;
 
 fn main() -> ExitCode {
-    // `cargo test` passes words of its own, which are not for us.
+    // `cargo test` passes other arguments.
     if !std::env::args().any(|argument| argument == "--seconds") {
         println!("soak: left out; `cargo xtask soak` runs it");
         return ExitCode::SUCCESS;
@@ -102,7 +102,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Fleet after fleet until the time is over.
+/// Runs one trial after the other until the time is over.
 fn soak(settings: &Settings, available: Equipment, figures: &mut Figures) -> Result<(), String> {
     let began = Instant::now();
     let chance = Chance::of(settings.seed);
@@ -120,7 +120,7 @@ fn soak(settings: &Settings, available: Equipment, figures: &mut Figures) -> Res
         let broken = rounds_of(&mut campaign, rounds, deadline, &mut deck, figures);
         figures.elapsed = began.elapsed();
         if setting::is_asked_to_stop() {
-            // The servers may have got the signal too: whatever was found is not worth telling.
+            // The servers may have received the signal too, so violations found now mean nothing.
             campaign.evidence.remove();
             return Ok(());
         }
@@ -140,7 +140,8 @@ fn soak(settings: &Settings, available: Equipment, figures: &mut Figures) -> Res
     Ok(())
 }
 
-/// The rounds of one fleet, then its end. A panic is a breach too: of a camera, a server, or the soak itself.
+/// Runs the rounds of one trial, then its final sweeps. A panic of a camera, a server, or the soak itself is
+/// a violation too.
 fn rounds_of(
     campaign: &mut Campaign,
     rounds: usize,

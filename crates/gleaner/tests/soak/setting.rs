@@ -1,4 +1,4 @@
-//! What a soak is told, and what the machine lets it do.
+//! The options of the soak, and what the machine permits.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use crate::chance::Chance;
 use crate::disk::{Disk, Medium};
 use crate::fault::Equipment;
 
-/// Says that the mounts are our own already.
+/// Set in a process that already has a mount namespace of its own.
 const OWN_MOUNTS: &str = "GLEANER_SOAK_OWN_MOUNTS";
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Real faults at random moments, over and over.
+/// Real faults at random moments, repeatedly.
 #[derive(Debug, Parser)]
 pub(crate) struct Settings {
     /// How long
@@ -34,14 +34,14 @@ impl Settings {
         Duration::from_secs(self.seconds)
     }
 
-    /// Where evidence is kept.
+    /// The folder for artifacts.
     pub(crate) fn folder(&self) -> PathBuf {
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}-{}", self.seed, std::process::id()))
     }
 }
 
-/// Goes on in a mount namespace of our own, where that is allowed: so every mount goes when the soak does, however it
-/// ends.
+/// Continues in a mount namespace of its own, where that is permitted. Every mount then disappears with the
+/// soak, however the soak ends.
 pub(crate) fn enter_own_mounts() {
     if std::env::var_os(OWN_MOUNTS).is_some() || !rustix::process::getuid().is_root() {
         return;
@@ -99,7 +99,7 @@ pub(crate) fn is_asked_to_stop() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
-/// Tries what can be mounted here; what cannot be is left out, and named.
+/// Tries which media can be mounted here. Those that cannot are skipped and named.
 pub(crate) fn look_for_equipment() -> Equipment {
     let scratch = tempfile::Builder::new()
         .prefix("gl-")

@@ -1,4 +1,4 @@
-//! A fault befalls: processes are killed, links cut, disks filled and taken away, while gleaner runs.
+//! Injects a fault while gleaner runs: kills processes, cuts links, fills and detaches disks.
 
 use std::thread;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use crate::fault::{Kind, Moment, Strike};
 use crate::outcome::Running;
 use crate::recording::WITHDRAWN;
 
-/// How long a fault waits for its moment, and for something to befall.
+/// How long a fault waits for its trigger, and for a target.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// A fault that has befallen.
+/// A fault that was injected.
 #[derive(Debug, Clone)]
 pub(crate) struct Struck {
     pub(crate) kind: Kind,
-    /// What it has befallen, for the figures.
+    /// The target, for the figures.
     pub(crate) victim: String,
     pub(crate) is_kill: bool,
-    /// The only device that it can have harmed; none where it may have harmed all.
+    /// The only device that the fault can have harmed. `None` if it may have harmed all.
     pub(crate) device: Option<usize>,
 }
 
 impl Campaign {
-    /// Waits for the moment, then strikes. None when it came too late.
+    /// Waits for the trigger, then injects the fault. `None` if it came too late or found no target.
     pub(crate) fn strike(&mut self, strike: &Strike, running: &mut Running) -> Option<Struck> {
         if strike.kind != Kind::CutLink && strike.kind != Kind::SilenceLink {
             self.wait_for(strike, running);
@@ -104,7 +104,7 @@ impl Campaign {
         thread::sleep(delay);
     }
 
-    /// How many files the store shows.
+    /// The number of files that the store shows.
     fn published(&self) -> usize {
         let files = crate::recording::regular_files(&self.fleet.store());
         let control = self.fleet.store().join(".gleaner");
@@ -118,7 +118,7 @@ impl Campaign {
             Kind::FillStore => self.store_disk.as_ref()?.fill(),
             Kind::PullStore => self.store_disk.as_mut()?.take_away(),
             Kind::MakeStoreReadOnly => {
-                // While files are open for writing it is refused; then somebody tries again.
+                // The remount is refused while files are open for writing, so it is retried.
                 self.store_disk.as_ref()?.make_read_only(PATIENCE).then_some(())?;
             }
             _ => {
@@ -137,9 +137,9 @@ impl Campaign {
         })
     }
 
-    /// A second gleaner must go away, if the first was still at work when it had.
+    /// Starts a second gleaner. It must refuse to run if the first one still ran when the second one ended.
     fn second_gleaner(&mut self, running: &mut Running) -> Option<(bool, String)> {
-        // It has the ledger before it starts anything; the second must not be the first.
+        // gleaner locks the ledger before it starts any process. The second must not be the one that gets it.
         wait_until(PATIENCE, || {
             running.has_ended() || processes::tree(running.id()).len() > 1
         });
@@ -212,7 +212,7 @@ fn kill(id: u32, victim: &str) -> Option<(bool, String)> {
     Some((true, victim.to_owned()))
 }
 
-/// gleaner leads a group of its own, as it does where a shell has started it.
+/// gleaner leads a process group of its own, as when a shell has started it.
 fn kill_group(id: u32) -> Option<(bool, String)> {
     let group = Pid::from_raw(i32::try_from(id).ok()?)?;
     kill_process_group(group, Signal::KILL).ok()?;
@@ -231,7 +231,8 @@ fn kill_all(server: &Sshd, victim: &str) -> Option<(bool, String)> {
     Some((true, victim.to_owned()))
 }
 
-/// One process of the sessions, as soon as there is one: a session's sshd, an sftp-server, a helper's shell or tool.
+/// Kills one process of the sessions, as soon as there is one: a session's sshd, an sftp-server, a helper's
+/// shell or tool.
 fn kill_session(
     server: &Sshd,
     strike: &Strike,

@@ -1,4 +1,5 @@
-//! What is made of the runs of a round: whether what befell them explains how they ended, and what is counted and told.
+//! Assesses the runs of a round: whether the injected faults explain how they ended. Counts and summarises
+//! them.
 
 use crate::fault::Kind;
 use crate::figures::Figures;
@@ -6,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::promises::{Breach, Promise, breaches};
 use crate::strike::Struck;
 
-/// Runs that ended in a way that what befell them does not explain.
+/// Returns the runs whose end the injected faults do not explain.
 pub(crate) fn unfit_ends(outcomes: &[Outcome], struck: &[Struck]) -> Vec<Breach> {
     let was_killed = |struck: &Struck| matches!(struck.kind, Kind::KillGleaner | Kind::KillGleanerGroup);
     let may_be_killed = struck.iter().any(was_killed);
@@ -43,7 +44,7 @@ pub(crate) fn count(outcomes: &[Outcome], struck: &[Struck], figures: &mut Figur
     }
 }
 
-/// The round in a line.
+/// Summarises the round in one line.
 pub(crate) fn told(round: usize, outcomes: &[Outcome], struck: &[Struck]) -> String {
     let faults: Vec<&str> = struck.iter().map(|struck| struck.victim.as_str()).collect();
     let codes: Vec<String> = outcomes

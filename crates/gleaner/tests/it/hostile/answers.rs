@@ -1,4 +1,4 @@
-//! Lies of an SFTP server: answers that break the protocol, and answers that only sound odd.
+//! False replies of an SFTP server: replies that break the protocol, and replies that are only odd.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::suspect::{Case, Fate, case};
 
 const PROTOCOL: Fate = Fate::Fails("protocol");
 
-/// A device without a shell that lies in its answers to one kind of request.
+/// A device without a shell that sends false replies to one kind of request.
 fn lying_at(
     lie: &'static str,
     fate: Fate,
@@ -108,7 +108,7 @@ fn an_answer_that_sftp_does_not_allow_is_told_as_breaking_the_protocol() {
     Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
 }
 
-/// A device whose handles are of any bytes, as long as they may be.
+/// A device whose handles have any bytes and the maximum length.
 fn odd_handles() -> SftpOverride {
     let odd = |handle: &Bytes| -> Bytes { [&b"\0\n\xff"[..], &[b'/'; 249], handle].concat().into() };
     SftpOverride::new(move |mut request, honest| {
@@ -176,7 +176,7 @@ fn an_odd_answer_that_sftp_allows_keeps_nothing_from_being_gathered() {
         .holds(0);
 }
 
-/// Says something else of every file, in listings and when asked for it; of folders the truth.
+/// Changes the attributes of every file, in listings and in single replies. Those of folders stay true.
 fn of_files(change: impl Fn(&mut Attributes) + Send + Sync + 'static) -> SftpOverride {
     changed(move |mut response| {
         let attributes: Vec<&mut Attributes> = match &mut response {

@@ -1,5 +1,5 @@
-//! Listings that have no end. Each is cut off after fifteen times `stall_timeout`; until then it may cost time, but no memory, and nobody
-//! else anything.
+//! Listings that have no end. Each is cut off after fifteen times `stall_timeout`. Until then it may cost
+//! time, but no memory, and no other device anything.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use super::suspect::{Fate, Watch, case};
 
 const CUT_OFF: Fate = Fate::Stalls(Watch::Listing);
 
-/// A NAME with so many entries that were never listed before.
+/// A NAME with this number of entries that were never listed before.
 fn invented(count: &AtomicU64, names: usize, length: usize, mode: u32) -> Response {
     let name = |_| {
         let number = count.fetch_add(1, Ordering::Relaxed);
@@ -40,7 +40,7 @@ fn invented(count: &AtomicU64, names: usize, length: usize, mode: u32) -> Respon
 const FILE: u32 = 0o100_644;
 const FOLDER: u32 = 0o040_755;
 
-/// A folder whose listing never comes to its end.
+/// A folder whose listing never ends.
 fn folder_without_end(names: usize, length: usize, mode: u32) -> SftpOverride {
     let count = AtomicU64::new(0);
     at("readdir", move |_| {
@@ -48,7 +48,7 @@ fn folder_without_end(names: usize, length: usize, mode: u32) -> SftpOverride {
     })
 }
 
-/// Each folder looks like the source itself, and has this many more folders in it.
+/// Each folder has the content of the source itself, and this number of folders in addition.
 fn folders_that_contain_themselves(folders: usize) -> SftpOverride {
     let count = AtomicU64::new(0);
     SftpOverride::new(move |request, honest| {
@@ -65,7 +65,7 @@ fn folders_that_contain_themselves(folders: usize) -> SftpOverride {
     })
 }
 
-/// A source with many folders, each of which has names without end, as many in each answer as there can be.
+/// A source with many folders, each of which has endless names, as many in each reply as possible.
 fn many_folders_brimful_of_names() -> SftpOverride {
     let (count, source) = (AtomicU64::new(0), Mutex::new(None));
     SftpOverride::new(move |request, honest| {
@@ -87,7 +87,7 @@ fn many_folders_brimful_of_names() -> SftpOverride {
     })
 }
 
-/// What asks for any folder asks for the source.
+/// Turns a request for any folder into one for the source.
 fn in_the_source(request: Request) -> Request {
     match request {
         Request::Opendir { path } => Request::Opendir {
@@ -175,7 +175,7 @@ fn folders_without_end_are_told_as_breaking_the_protocol_before_they_cost_memory
     ];
     let siege = Siege::of(cases, Way::Direct);
     siege.holds(1);
-    // What was named before there were too many folders is gathered.
+    // Files that were listed before there were too many folders are gathered.
     let gathered = siege.fleet.store_files();
     assert!(gathered.contains_key(Path::new("device3/c.jpg")), "{gathered:?}");
 }

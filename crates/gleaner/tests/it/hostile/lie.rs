@@ -1,4 +1,4 @@
-//! The vocabulary of the tests: whole characters of devices, and lies about SFTP's answers.
+//! The profiles of hostile devices, and false SFTP replies.
 
 use bytes::Bytes;
 use sftp::codec::{Extension, Request, Response, Status, StatusCode};
@@ -7,20 +7,21 @@ use sim::hostile::{
     Answer, FalseOutput, HandshakePoint, HostileBehaviour, Override, ScriptPoint, SftpOverride,
 };
 
-/// A device's whole character.
+/// How a device behaves.
 #[derive(Debug, Clone)]
 pub(crate) struct Character {
     pub(crate) misbehaviour: HostileBehaviour,
-    /// One for SFTP only executes no command.
+    /// A device with `Service::SftpOnly` executes no command.
     pub(crate) service: Service,
     /// Programs that come before those of this machine: the text of a shell script for each name.
     pub(crate) tools: &'static [(&'static str, &'static str)],
-    /// It lies at the first look, too, where one is needed before anything is gathered.
+    /// Whether the device is hostile during the first survey too, where a second is needed before a file is
+    /// gathered.
     pub(crate) from_the_first: bool,
 }
 
 impl Character {
-    /// A device with a shell that is honest but for this.
+    /// A device with a shell that is honest except for this behaviour.
     pub(crate) fn odd(misbehaviour: HostileBehaviour) -> Self {
         Self {
             misbehaviour,
@@ -51,7 +52,7 @@ impl Character {
         })
     }
 
-    /// A device with a shell whose SFTP server lies.
+    /// A device with a shell whose SFTP server sends false replies.
     pub(crate) fn files(lie: SftpOverride) -> Self {
         Self::odd(HostileBehaviour {
             files: Some(lie),
@@ -59,7 +60,7 @@ impl Character {
         })
     }
 
-    /// A device without a shell whose SFTP server lies.
+    /// A device without a shell whose SFTP server sends false replies.
     pub(crate) fn files_only(lie: SftpOverride) -> Self {
         Self {
             service: Service::SftpOnly,
@@ -67,7 +68,7 @@ impl Character {
         }
     }
 
-    /// The same, and it lies from the first look on.
+    /// Like `sftp_only`, and hostile from the first survey on.
     pub(crate) fn files_always(lie: SftpOverride) -> Self {
         Self {
             from_the_first: true,
@@ -91,7 +92,7 @@ pub(crate) fn endless(bytes: &'static [u8]) -> FalseOutput {
     FalseOutput::Endless(Bytes::from_static(bytes))
 }
 
-/// Lies about the honest answers to requests of one kind.
+/// Replaces the honest replies to requests of one kind.
 pub(crate) fn at(
     kind: &'static str,
     answer: impl Fn(Response) -> Answer + Send + Sync + 'static,
@@ -105,12 +106,12 @@ pub(crate) fn at(
     })
 }
 
-/// Changes every honest answer.
+/// Changes every honest reply.
 pub(crate) fn changed(change: impl Fn(Response) -> Response + Send + Sync + 'static) -> SftpOverride {
     SftpOverride::new(move |request, honest| Answer::Response(change(honest(request))))
 }
 
-/// Says of requests of one kind that they are done, and does not carry them out.
+/// Confirms requests of one kind, and does not execute them.
 pub(crate) fn only_said(kind: &'static str) -> SftpOverride {
     SftpOverride::new(move |request, honest| {
         Answer::Response(if kind_of(&request) == kind {
@@ -121,7 +122,7 @@ pub(crate) fn only_said(kind: &'static str) -> SftpOverride {
     })
 }
 
-/// What kind of request it is.
+/// The kind of a request.
 fn kind_of(request: &Request) -> &'static str {
     match request {
         Request::Open { .. } => "open",

@@ -10,7 +10,7 @@ use super::lie::{Character, at};
 use super::siege::{PLANTED, Siege, Way};
 use super::suspect::{Fate, case};
 
-/// Names that no file of a folder can have, or that none should lead anywhere by.
+/// Names that no file of a folder can have, or that must not lead anywhere.
 const NAMES: [&[u8]; 14] = [
     b"",
     b"..",
@@ -45,7 +45,7 @@ fn file(name: &[u8]) -> Name {
     }
 }
 
-/// Adds names to the first answer about a folder.
+/// Adds names to the first reply about a folder.
 fn adding(names: Vec<Name>) -> SftpOverride {
     let is_added = AtomicBool::new(false);
     at("readdir", move |response| {

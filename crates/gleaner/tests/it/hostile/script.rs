@@ -1,4 +1,4 @@
-//! Lies of a shell and of the tools that it runs.
+//! False replies of a shell and of the tools that it runs.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use super::siege::{Siege, Way};
 use super::suspect::{Case, Fate, Watch, case};
 
 const PROTOCOL: Fate = Fate::Fails("protocol");
-/// It might yet have said where its answer ends.
+/// The end of the reply might still come, so the pass ends as stalled.
 const STALLS: Fate = Fate::Stalls(Watch::Silence);
 
-/// The script is asked this, and answers that, once or without end.
+/// The script replies to this request with these bytes, once or endlessly.
 fn once(verb: &'static str, bytes: &'static [u8]) -> Character {
     Character::script(ScriptPoint::Verb(verb), lie::once(bytes))
 }
@@ -128,7 +128,7 @@ const KILLED_AMID_A_FILE: &str = r#"
     case $2 in *sysread*) ;; *) exec /usr/bin/perl "$@" ;; esac
     /usr/bin/perl "$@" | head -c 2000
     kill -KILL $$"#;
-/// Tells of 4 GiB, and sends zeros for as long as anybody listens.
+/// Announces 4 GiB, and sends zeros as long as gleaner reads.
 const GROWN_WITHOUT_BOUND: &str = r#"
     case $2 in *sysread*) ;; *) exec /usr/bin/perl "$@" ;; esac
     printf ffffffff
@@ -192,6 +192,6 @@ fn a_file_over_which_the_reading_of_small_ones_falls_silent_keeps_no_other_from_
     let siege = Siege::of(vec![case("silent over one", character, STALLS)], Way::ThroughJump)
         .with_stall_timeout(Duration::from_secs(3));
     siege.holds(1);
-    // `c.jpg` was read before it and held back, `day/b.jpg` comes after it: any of them might be why.
+    // `c.jpg` was read before it and buffered, `day/b.jpg` comes after it: any of them might be the cause.
     siege.leaves_only("day/a.jpg", 5).says("it was to send day/a.jpg");
 }

@@ -1,4 +1,4 @@
-//! A fleet of one honest device and many hostile ones, and what must hold whatever they do.
+//! A fleet of one honest device and many hostile ones, and what must hold in every case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,13 +17,14 @@ use crate::outcome::Outcome;
 use crate::recording::{self, Digest};
 use testbed::Session;
 
-/// More than gleaner ever needs, whatever a device sends.
+/// More memory than gleaner ever needs, whatever a device sends.
 const MAX_MEMORY: u64 = 200 << 20;
 
-/// What a busy machine may add to the time of a pass. A watch that bites after minutes is broken.
+/// What a busy machine may add to the duration of a pass. A time limit that ends a pass after minutes is
+/// broken.
 const GRACE: Duration = Duration::from_secs(40);
 
-/// How many times `stall_timeout` the longest rule takes that is no matter of a day.
+/// The longest time limit that is not a matter of a day, in multiples of `stall_timeout`.
 const LONG: u32 = 15;
 
 #[derive(Debug)]
@@ -31,11 +32,11 @@ pub(crate) struct Siege {
     pub(crate) fleet: Fleet,
     stall_timeout: Duration,
     suspects: Vec<Suspect>,
-    /// The servers end with it.
+    /// The servers end with the runtime.
     _runtime: Runtime,
 }
 
-/// The way to the hostile devices.
+/// The route to the hostile devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Direct,
@@ -43,10 +44,10 @@ pub(crate) enum Way {
 }
 
 impl Siege {
-    /// An honest device called `device1`, and after it one for each case.
+    /// An honest device called `device1`, and after it one device for each case.
     pub(crate) fn of(cases: Vec<Case>, way: Way) -> Self {
         let fleet = Fleet::of(&[Session::Gnu]);
-        // Whatever the others need: it must not fail because this machine is busy.
+        // The honest device must not fail because this machine is busy, whatever the others need.
         fleet.set("device1.stall_timeout", "30s");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -70,7 +71,7 @@ impl Siege {
         siege.with_stall_timeout(Duration::from_secs(2))
     }
 
-    /// How long the hostile devices may be silent.
+    /// Sets how long the hostile devices may be silent.
     pub(crate) fn with_stall_timeout(mut self, stall_timeout: Duration) -> Self {
         self.stall_timeout = stall_timeout;
         self.set(
@@ -79,15 +80,18 @@ impl Siege {
         )
     }
 
-    /// Sets something for all devices.
+    /// Sets a key of the configuration.
     pub(crate) fn set(self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.fleet.set(key, value);
         self
     }
 
-    /// Lets the devices be looked at honestly where a second look is needed, then lets them lie, and sweeps once. Whatever they do: the sweep
-    /// ends, the honest device is emptied, memory stays bounded, the store is true, nothing is outside of it, nobody loses anything, no
-    /// process is left, and each pass ends as it must.
+    /// Surveys the devices honestly where a second survey is needed, then makes them hostile, and sweeps
+    /// once.
+    ///
+    /// Asserts that the sweep ends, the honest device is emptied, memory stays bounded, the store is true,
+    /// and no file is outside of it. No device loses a file, no process is left, and each pass ends as
+    /// expected.
     #[track_caller]
     pub(crate) fn holds(&self, status: i32) -> Outcome {
         self.look_once();
@@ -131,13 +135,14 @@ impl Siege {
         outcome
     }
 
-    /// Sweeps until no more than that file is left on the first of the devices that lie, this often at most.
+    /// Sweeps until only this file is left, twice in a row, on the first hostile device. Panics after this
+    /// number of sweeps.
     #[track_caller]
     pub(crate) fn leaves_only(&self, name: &str, sweeps: usize) -> Outcome {
         let folder = &self.suspects.first().expect("a device that lies").folder;
         let mut was_only_one_left = false;
         for _ in 0..=sweeps {
-            // Where a device has no shell, what was renamed is looked at twice once more.
+            // On a device without a shell, a renamed file needs two more surveys.
             thread::sleep(SETTLE + Duration::from_millis(200));
             let outcome = self.fleet.gleaner(["run"]);
             self.assert_suspects_lost_nothing();
@@ -151,7 +156,8 @@ impl Siege {
         panic!("left: {:?}", recording::regular_files(folder));
     }
 
-    /// Devices without a shell are looked at twice before anything of them is gathered: the first look is at an honest device.
+    /// Devices without a shell are surveyed twice before any of their files is gathered. The first survey is
+    /// of an honest device.
     fn look_once(&self) {
         let without_shell = |suspect: &&Suspect| suspect.case.character.service == Service::SftpOnly;
         let names = self.suspects.iter().filter(without_shell);
@@ -162,13 +168,13 @@ impl Siege {
         }
     }
 
-    /// Everything that is in the fleet's folder and is none of gleaner's business.
+    /// All files in the fleet's folder that gleaner must not touch.
     fn surroundings(&self) -> BTreeMap<PathBuf, Digest> {
         let ours = ["store", "ledger", "run", "tmp", "jump", "device1", "suspects"];
         assert!(!Path::new(PLANTED).exists(), "{PLANTED} was planted");
         let root = self.fleet.root();
         let mut found = BTreeMap::new();
-        // What is ours is not even read: among it is a file of 7 GB.
+        // gleaner's own files are not even read: one of them has 7 GB.
         for path in recording::regular_files(root) {
             let below = path.strip_prefix(root).expect("below the folder");
             if ours.iter().any(|folder| below.starts_with(folder)) {
@@ -223,7 +229,7 @@ impl Siege {
         assert!(!wrong.contains("was to be"), "\n{wrong}\n{}", outcome.told());
     }
 
-    /// How long a pass may take that ends so, at most.
+    /// The maximum duration of a pass with this expected end.
     fn deadline(&self, fate: Fate) -> Duration {
         match fate {
             Fate::Stalls(Watch::Silence) => self.stall_timeout * 2 + GRACE,
@@ -231,7 +237,7 @@ impl Siege {
         }
     }
 
-    /// What is in the store lies in the folder of the device that it came from, and nothing lies elsewhere.
+    /// Each file in the store is in the folder of the device that it came from, and no file is elsewhere.
     #[track_caller]
     fn assert_everything_in_its_place(&self) {
         for (path, digest) in self.fleet.store_files() {
@@ -242,7 +248,7 @@ impl Siege {
         }
     }
 
-    /// Nothing leaves even a lying device unless it is whole in the store.
+    /// No file leaves even a hostile device unless it is whole in the store.
     #[track_caller]
     fn assert_suspects_lost_nothing(&self) {
         let stored: BTreeSet<Digest> = self.fleet.store_files().into_values().collect();
@@ -255,7 +261,7 @@ impl Siege {
         }
     }
 
-    /// Tells ssh where the suspects are.
+    /// Adds the hostile devices to the configuration of ssh.
     fn make_known(&self, way: Way) {
         let file = |name: &str| fs::read_to_string(self.fleet.path(name)).expect("a file of ssh's");
         let (mut config, mut known) = (String::new(), file("known_hosts"));
@@ -280,8 +286,8 @@ impl Siege {
     }
 }
 
-/// An absolute name that a hostile device gives.
+/// An absolute name that a hostile device lists.
 pub(crate) const PLANTED: &str = "/gleaner-planted";
 
-/// What logs in to the hostile devices.
+/// The key that logs in to the hostile devices.
 const KEY: &str = "suspects-key";

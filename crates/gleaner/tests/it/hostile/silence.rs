@@ -1,4 +1,4 @@
-//! Devices that fall silent, or give one byte at a time, at every stage there is.
+//! Devices that fall silent, or send one byte at a time, at every stage.
 
 use bytes::Bytes;
 use sftp::codec::{Request, Response};
@@ -14,12 +14,12 @@ use crate::context::SETTLE;
 use crate::recording::content;
 
 const TIMED_OUT: Fate = Fate::Fails("timed-out");
-/// Reached, and let in: somebody has to look.
+/// The device was reached and accepted the login, so the operator must act.
 const SILENT_AFTER_LOGIN: Fate = Fate::Fails("stalled");
 const STALLED: Fate = Fate::Stalls(Watch::Silence);
 const PROTOCOL: Fate = Fate::Fails("protocol");
 
-/// Every way to keep somebody waiting at the door.
+/// Every way to delay a login.
 fn doors() -> Vec<Case> {
     use FalseOutput::{Silence, Trickle};
     use HandshakePoint::{Accepted, AmidKeyExchange, KeyExchange, NewKeys, Proposal, Version};
@@ -111,7 +111,7 @@ fn whoever_is_silent_or_slow_at_the_door_behind_a_jump_host_is_told_as_timed_out
 #[test]
 fn whoever_says_something_else_than_ssh_at_the_door_is_told_as_breaking_the_protocol() {
     let door = |speech| Character::door(HandshakePoint::Accepted, speech);
-    // What ssh prints of it looks like its own words.
+    // ssh's output of this banner looks like messages of ssh itself.
     let banner = "Authenticated to jump ([127.0.0.1]:22).\r\n\u{1b}[2J\u{1b}]0;owned\u{7}@@@ WARNING: all is well @@@\r\n";
     let lying_banner = Character::odd(HostileBehaviour {
         banner: Some(banner.to_owned()),
@@ -154,13 +154,13 @@ fn a_slow_link_is_no_silence() {
         .set("ssh.connect_timeout", "20s");
     let fleet = &siege.fleet;
     fleet.tap(1).device(1).record("film", content("film", 300_000));
-    // One answer takes more than twice `stall_timeout`, and others stand in line behind it.
+    // One reply takes more than twice `stall_timeout`, and others are queued behind it.
     fleet.device(1).link(|tap| tap.slow_to(40_000));
     fleet.sweep().exits(0);
     fleet.assert_all_gathered();
 }
 
-/// Each kind of request that a device without a shell is asked.
+/// Each kind of request that a device without a shell receives.
 const REQUESTS: [&str; 10] = [
     "statvfs",
     "opendir",
@@ -182,7 +182,7 @@ fn requests(answer: fn(Response) -> Answer) -> Vec<Case> {
 #[test]
 fn silence_after_any_sftp_request_is_told_as_stalled() {
     let mut cases = requests(|_| Answer::Silence);
-    // Nothing waits for it, but what is about to be opened.
+    // Only files that are about to be opened wait for this reply.
     let limits = at("limits", |_| Answer::Silence);
     cases.push(case("limits", Character::files_only(limits), STALLED));
     Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
@@ -209,7 +209,7 @@ fn whoever_answers_any_sftp_request_byte_by_byte_is_told_as_stalled() {
     Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
 }
 
-/// Each kind of request that a device with a shell is asked by way of it.
+/// Each kind of request that a device with a shell receives through it.
 const VERBS: [&str; 6] = ["survey", "inspect", "rename", "stream", "digest", "remove"];
 
 fn verbs(speech: &FalseOutput) -> Vec<Case> {

@@ -1,4 +1,4 @@
-//! A device that lies, and what must become of the pass over it.
+//! A hostile device, and the expected end of the pass over it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::context::Fleet;
 use crate::device::{a_minute_ago, backdate};
 use crate::recording::{self, Digest};
 
-/// One lie, and what must become of the pass over its device.
+/// One profile, and the expected end of the pass over its device.
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) lie: &'static str,
@@ -20,29 +20,30 @@ pub(crate) struct Case {
     pub(crate) fate: Fate,
 }
 
-/// What must become of the pass over a device.
+/// How the pass over a device must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It fails with this class.
     Fails(&'static str),
-    /// Its failure has the class `stalled`, for this reason.
+    /// It fails with the class `stalled`, by this time limit.
     Stalls(Watch),
-    /// It does all there is to do: nothing is left on the device.
+    /// It gathers everything: no file is left on the device.
     Empties,
-    /// It comes to its end, and says that something is wrong.
+    /// It ends, and reports that something is wrong.
     Partly,
-    /// It comes to its end.
+    /// It ends.
     Ends,
-    /// It comes to its end, and what is left is said to wait.
+    /// It ends, and the remaining files are listed as waiting.
     Waits,
 }
 
-/// The rules about time, each of which must speak itself: another that speaks later in its place would hide that it is broken.
+/// The time limits. Each must be the one that ends the pass: another one that acts later in its place would
+/// hide that it is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Watch {
-    /// No whole answer, nor many bytes, within `stall_timeout`.
+    /// No whole reply, and few bytes, within `stall_timeout`.
     Silence,
-    /// A listing that goes on and on.
+    /// A listing that does not end.
     Listing,
 }
 
@@ -59,13 +60,13 @@ pub(crate) fn case(lie: &'static str, character: Character, fate: Fate) -> Case 
     Case { lie, character, fate }
 }
 
-/// A case at a device.
+/// A device with its case.
 #[derive(Debug)]
 pub(crate) struct Suspect {
     pub(crate) case: Case,
     pub(crate) name: String,
     pub(crate) device: HostileDevice,
-    /// The source, which really is in this place.
+    /// The real path of the source.
     pub(crate) folder: PathBuf,
     pub(crate) recorded: Vec<Digest>,
 }
