@@ -102,7 +102,7 @@ fn the_help_states_the_exit_statuses() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_ends_with_status_2() {
+fn an_invalid_command_line_ends_with_status_2() {
     for arguments in [
         &["runn"][..],
         &["run", "--devise", "a"],
@@ -123,7 +123,7 @@ fn a_command_line_that_makes_no_sense_ends_with_status_2() {
 }
 
 #[test]
-fn the_example_is_written_once_and_is_sound() {
+fn the_example_is_written_once_and_is_valid() {
     let place = Place::new();
     let first = place.run(&["config", "init"]);
     assert_eq!((first.status, first.errors.as_str()), (0, ""));
@@ -154,7 +154,7 @@ fn an_example_that_cannot_be_written_is_an_error_with_its_cause() {
 }
 
 #[test]
-fn a_sound_file_is_summed_up() {
+fn a_valid_file_is_summarised() {
     let place = Place::new();
     place.write("gleaner.toml", &SOUND.replace("/srv", "/proc/none"));
     let ended = place.run(&["config", "check"]);
@@ -206,7 +206,7 @@ fn all_faults_are_reported_at_once_with_status_2() {
 }
 
 #[test]
-fn warnings_are_shown_and_do_no_harm() {
+fn warnings_are_shown_and_the_check_succeeds() {
     let place = Place::new();
     place.write("gleaner.toml", &SOUND.replace("\"/data\"", "[\"/a\", \"/b\"]"));
     let ended = place.run(&["config", "check"]);
@@ -226,7 +226,7 @@ fn warnings_are_shown_and_do_no_harm() {
 }
 
 #[test]
-fn a_store_that_is_not_there_or_not_marked_is_told_and_is_no_fault() {
+fn a_missing_or_unmarked_store_is_reported_and_is_not_an_error() {
     let place = Place::new();
     let store = place.path("store");
     let text =
@@ -244,7 +244,7 @@ fn a_store_that_is_not_there_or_not_marked_is_told_and_is_no_fault() {
 }
 
 #[test]
-fn the_configuration_is_looked_for_in_the_usual_order() {
+fn the_configuration_is_searched_in_the_usual_order() {
     let place = Place::new();
     let found = |command: &mut Command| {
         let ended = Ended::from(command.args(["config", "show"]).output().unwrap());
@@ -284,7 +284,7 @@ fn the_configuration_is_looked_for_in_the_usual_order() {
 }
 
 #[test]
-fn without_any_configuration_it_is_said_where_was_looked() {
+fn without_a_configuration_the_searched_paths_are_listed() {
     if Path::new("/etc/gleaner/gleaner.toml").exists() {
         return;
     }
@@ -304,7 +304,7 @@ fn without_any_configuration_it_is_said_where_was_looked() {
 
 /// As for the account of a service, called from the home of a user.
 #[test]
-fn a_folder_that_may_not_be_looked_into_is_passed_over() {
+fn a_folder_that_may_not_be_read_is_skipped() {
     let place = Place::new();
     place.write("home/.config/gleaner/gleaner.toml", SOUND);
     place.write("closed/gleaner.toml", "what is in here is not for us");
@@ -360,7 +360,7 @@ fn a_named_configuration_that_is_missing_is_not_replaced_by_another() {
 }
 
 #[test]
-fn one_device_is_shown_with_everything_that_holds_for_it() {
+fn one_device_is_shown_with_all_its_values() {
     let place = Place::new();
     place.write(
         "gleaner.toml",
@@ -437,7 +437,7 @@ fn manual_pages_are_printed_or_written() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn a_reader_that_stops_reading_is_not_an_error() {
     let mut child = Place::new()
         .gleaner(&["config", "schema"])
         .stdout(Stdio::piped())

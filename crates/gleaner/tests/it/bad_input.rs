@@ -152,7 +152,7 @@ fn overlapping_sources_are_refused() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once_with_its_line() {
+fn all_errors_are_reported_at_once_each_with_its_line() {
     let fleet = fleet();
     fleet
         .set("store.layout", "{nonsense}")
@@ -174,7 +174,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line() {
 }
 
 #[test]
-fn a_file_that_is_no_configuration_is_refused() {
+fn a_file_that_is_not_a_configuration_is_refused() {
     let fleet = fleet();
     refused(&fleet, b"", &["store"]);
     refused(&fleet, b"path = \n[[[", &[]);
@@ -183,7 +183,7 @@ fn a_file_that_is_no_configuration_is_refused() {
 }
 
 #[test]
-fn a_configuration_that_is_not_there_is_told_with_the_remedy() {
+fn a_missing_configuration_is_reported_with_the_remedy() {
     let fleet = fleet();
     fleet
         .gleaner(["-c", "/nowhere/gleaner.toml", "run"])
@@ -199,7 +199,7 @@ fn a_configuration_that_is_not_there_is_told_with_the_remedy() {
 }
 
 #[test]
-fn a_missing_ssh_config_is_told() {
+fn a_missing_ssh_config_is_reported() {
     let fleet = fleet();
     fleet.init_store();
     fleet.set("ssh.config", "/nowhere/ssh_config");
@@ -209,7 +209,7 @@ fn a_missing_ssh_config_is_told() {
 }
 
 #[test]
-fn a_store_that_is_missing_is_told_with_the_remedy() {
+fn a_missing_store_is_reported_with_the_remedy() {
     let fleet = fleet();
     fleet.set("store.path", "/nowhere/store");
     fleet.gleaner(["run"]).exits(3).says("/nowhere/store");
@@ -220,7 +220,7 @@ fn a_store_that_is_missing_is_told_with_the_remedy() {
 }
 
 #[test]
-fn a_ledger_that_cannot_be_made_is_told() {
+fn a_ledger_that_cannot_be_created_is_reported() {
     let fleet = fleet();
     fleet.init_store();
     fs::write(fleet.path("file"), "no folder").expect("writing");

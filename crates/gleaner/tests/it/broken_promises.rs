@@ -61,7 +61,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn whatever_is_done_to_a_stored_file_is_seen() {
+fn every_change_of_a_stored_file_is_detected() {
     use Promise::{NothingLost, RecordAgrees, StoreTrue, StoreUnchanged};
     const ALL: [Promise; 4] = [NothingLost, StoreTrue, StoreUnchanged, RecordAgrees];
     let (fleet, witness) = gathered();
@@ -119,7 +119,7 @@ fn whatever_is_done_to_a_stored_file_is_seen() {
 }
 
 #[test]
-fn whatever_is_done_to_a_recording_on_its_device_is_seen() {
+fn every_change_of_a_recording_on_its_device_is_detected() {
     let (fleet, mut witness) = gathered();
     let (device, other) = (fleet.device(1), fleet.device(2));
     device.record("new.jpg", "new").record("kept.jpg", "kept");
@@ -143,7 +143,7 @@ fn whatever_is_done_to_a_recording_on_its_device_is_seen() {
 }
 
 #[test]
-fn what_is_left_behind_in_the_end_is_seen() {
+fn files_left_behind_at_the_end_are_detected() {
     let fleet = Fleet::new(1);
     let left = |path: PathBuf, words: &str| {
         fs::create_dir_all(path.parent().expect("a folder")).expect("making folders");
@@ -176,7 +176,7 @@ fn what_is_left_behind_in_the_end_is_seen() {
 }
 
 #[test]
-fn a_device_that_had_to_wait_for_another_is_seen() {
+fn a_device_that_had_to_wait_for_another_is_detected() {
     let fleet = Fleet::new(2);
     fleet.devices().iter().for_each(|device| {
         device.record("ready.jpg", &device.name);
@@ -194,7 +194,7 @@ fn a_device_that_had_to_wait_for_another_is_seen() {
 }
 
 #[test]
-fn a_process_that_outlives_gleaner_is_seen() {
+fn a_process_that_outlives_gleaner_is_detected() {
     let fleet = Fleet::without_store(&[]);
     let mut left = std::process::Command::new("/bin/sleep")
         .arg("1000")

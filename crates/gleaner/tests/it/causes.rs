@@ -78,7 +78,7 @@ fn a_device_that_is_starting_up_counts_as_unreachable_until_it_is_up() {
 }
 
 #[test]
-fn a_device_without_pam_that_lets_nobody_in_is_told_as_starting_up() {
+fn a_device_without_pam_that_refuses_logins_is_reported_as_starting_up() {
     let Some(fleet) = fleet_with_account("no", "echo maintenance >/etc/nologin") else {
         return;
     };
@@ -86,7 +86,7 @@ fn a_device_without_pam_that_lets_nobody_in_is_told_as_starting_up() {
 }
 
 #[test]
-fn an_account_that_has_expired_is_told_in_the_devices_words() {
+fn an_expired_account_is_reported_in_the_devices_words() {
     let Some(fleet) = fleet_with_account("yes", "sed -i 's/^pi:.*/pi:*:20000:0:99999:7::1:/' /etc/shadow")
     else {
         return;
@@ -101,7 +101,7 @@ fn an_account_that_has_expired_is_told_in_the_devices_words() {
 }
 
 #[test]
-fn a_password_that_must_be_changed_is_told_in_the_devices_words() {
+fn a_password_that_must_be_changed_is_reported_in_the_devices_words() {
     let Some(fleet) = fleet_with_account("yes", "sed -i 's/^pi:.*/pi:*:0:0:99999:7:::/' /etc/shadow") else {
         return;
     };
@@ -112,7 +112,7 @@ fn a_password_that_must_be_changed_is_told_in_the_devices_words() {
 }
 
 #[test]
-fn an_account_without_a_shell_is_told_as_such() {
+fn an_account_without_a_shell_is_reported_as_such() {
     let Some(fleet) = fleet_with_account("yes", "sed -i '/^pi:/s#/bin/sh#/usr/sbin/nologin#' /etc/passwd")
     else {
         return;
@@ -123,7 +123,7 @@ fn an_account_without_a_shell_is_told_as_such() {
 }
 
 #[test]
-fn a_device_without_an_sftp_server_is_told_how_to_get_one() {
+fn a_missing_sftp_server_is_reported_with_how_to_install_one() {
     for session in [Session::WithoutSftpServer, Session::WithoutSubsystem] {
         let fleet = fleet_of(session);
         fails_as(&fleet, "no-sftp-server", 1)
@@ -134,7 +134,7 @@ fn a_device_without_an_sftp_server_is_told_how_to_get_one() {
 }
 
 #[test]
-fn a_login_banner_is_never_the_reason_of_what_fails_after_it() {
+fn a_login_banner_is_never_the_reason_of_a_later_failure() {
     let banner = "Connections that are idle have timed out. Connection refused? Ask the office.\n\
                   channel 0: open failed: connect failed: Connection refused\n\
                   Connection to this host timed out\n";
@@ -156,7 +156,7 @@ fn fleet_that_starts_with(bashrc: &str) -> Fleet {
 }
 
 #[test]
-fn start_up_files_that_come_to_no_end_need_a_person() {
+fn start_up_files_that_never_end_need_the_operator() {
     for bashrc in ["sleep 1000", "read -p 'Continue? ' answer"] {
         let fleet = fleet_that_starts_with(bashrc);
         fails_as(&fleet, "stalled", 1)
@@ -168,7 +168,7 @@ fn start_up_files_that_come_to_no_end_need_a_person() {
 }
 
 #[test]
-fn start_up_files_that_start_another_program_are_told_as_the_cause() {
+fn start_up_files_that_start_another_program_are_reported_as_the_cause() {
     let fleet = fleet_that_starts_with("exec cat");
     fails_as(&fleet, "protocol", 1)
         .says("sends back what is meant for its SFTP server")
@@ -176,7 +176,7 @@ fn start_up_files_that_start_another_program_are_told_as_the_cause() {
 }
 
 #[test]
-fn a_device_that_permits_one_session_a_connection_gives_every_proof() {
+fn a_device_that_permits_one_session_per_connection_gives_every_proof() {
     let fleet = Fleet::of(&[Session::Gnu]);
     fleet.device(1).server.reconfigure("MaxSessions 1");
     fleet
@@ -197,7 +197,7 @@ fn a_device_that_permits_one_session_a_connection_gives_every_proof() {
 }
 
 #[test]
-fn a_device_without_a_shell_is_not_said_to_lack_tools() {
+fn a_device_without_a_shell_is_not_reported_to_lack_tools() {
     let fleet = Fleet::of(&[Session::SftpOnly]);
     fleet.sweep().exits(0);
     let status = fleet.status_of("device1");
@@ -210,7 +210,7 @@ fn a_device_without_a_shell_is_not_said_to_lack_tools() {
 }
 
 #[test]
-fn a_read_only_sftp_server_is_told_as_the_reason_why_files_stay() {
+fn a_read_only_sftp_server_is_reported_as_the_reason_why_files_stay() {
     let fleet = fleet_of(Session::Gnu);
     let server = &fleet.device(1).server;
     server.reconfigure(&format!("ForceCommand {} -R", testbed::SFTP_SERVER));

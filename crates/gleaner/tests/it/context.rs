@@ -1,4 +1,4 @@
-//! A fleet for one test: a jump host, devices behind it, a store, a configuration, and gleaner to run on them.
+//! A fleet for one test: a jump host, devices behind it, a store, a configuration, and gleaner to run there.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;

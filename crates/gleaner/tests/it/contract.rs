@@ -13,7 +13,7 @@ use crate::outcome::Call;
 use crate::recording::{content, digest, files_below, folders_below};
 
 #[test]
-fn a_sweep_with_nothing_to_do_is_well() {
+fn a_sweep_with_nothing_to_do_succeeds() {
     let fleet = Fleet::new(2);
     fleet.gleaner(["run"]).exits(0);
     fleet.gleaner(["run"]).exits(0);
@@ -49,7 +49,7 @@ fn a_fleet_is_served_where_the_shell_allows_few_open_files_at_first() {
 }
 
 #[test]
-fn a_mistyped_option_is_told_with_the_one_that_was_meant_and_no_other_advice() {
+fn a_mistyped_option_is_reported_with_only_the_option_that_was_meant() {
     let fleet = Fleet::new(1);
     fleet
         .gleaner(["run", "--devise", "x"])
@@ -77,7 +77,7 @@ fn a_wrong_command_line_gives_status_2() {
 }
 
 #[test]
-fn a_dry_run_tells_what_would_be_done_and_changes_nothing() {
+fn a_dry_run_lists_what_would_be_done_and_changes_nothing() {
     let fleet = Fleet::of(&[Session::Gnu, Session::SftpOnly]);
     fleet
         .device(1)
@@ -120,7 +120,7 @@ fn home(fleet: &Fleet) -> (BTreeMap<PathBuf, String>, Vec<PathBuf>) {
 }
 
 #[test]
-fn a_dry_run_before_the_first_sweep_makes_neither_a_ledger_nor_a_staging_folder() {
+fn a_first_dry_run_makes_neither_a_ledger_nor_a_staging_folder() {
     let fleet = Fleet::new(1);
     fleet.device(1).record("img.jpg", "picture");
     fleet.wait_until_settled();
@@ -152,7 +152,7 @@ fn a_dry_run_without_a_ledger_knows_what_the_lost_one_had_withdrawn() {
 }
 
 #[test]
-fn a_dry_run_into_a_store_that_is_not_fit_is_refused() {
+fn a_dry_run_into_an_unfit_store_is_refused() {
     let fleet = Fleet::new(1);
     fleet.set("store.min_free", "1000 TiB");
     fleet.gleaner(["run", "--dry-run"]).exits(3).says("min_free");
@@ -202,7 +202,7 @@ fn several_sources_of_a_device_are_all_emptied() {
 }
 
 #[test]
-fn a_run_tells_its_result_as_json() {
+fn a_run_prints_its_result_as_json() {
     let fleet = Fleet::new(2);
     fleet.device(1).record("img.jpg", "picture");
     fleet.device(2).server.stop();
@@ -219,7 +219,7 @@ fn a_run_tells_its_result_as_json() {
 }
 
 #[test]
-fn the_record_tells_of_each_file_where_it_is_and_what_became_of_it() {
+fn the_record_has_the_path_and_the_state_of_each_file() {
     let fleet = Fleet::new(2);
     fleet.set("device2.release", "keep");
     fleet.device(1).record("day/img.jpg", "picture");
@@ -248,7 +248,7 @@ fn the_record_tells_of_each_file_where_it_is_and_what_became_of_it() {
 }
 
 #[test]
-fn the_record_is_given_as_csv_with_a_heading() {
+fn the_record_is_printed_as_csv_with_a_heading() {
     let fleet = Fleet::new(1);
     fleet
         .device(1)
@@ -272,7 +272,7 @@ fn the_record_is_given_as_csv_with_a_heading() {
 }
 
 #[test]
-fn status_tells_of_every_device_while_all_are_offline() {
+fn status_shows_every_device_while_all_are_offline() {
     let fleet = Fleet::new(2);
     fleet.device(1).record("img.jpg", "picture");
     fleet.sweep_until_emptied();
@@ -300,7 +300,7 @@ fn status_before_the_first_sweep_says_so() {
 }
 
 #[test]
-fn what_is_kept_by_rule_is_stored_once_and_stays() {
+fn a_file_that_is_kept_by_rule_is_stored_once_and_stays() {
     let fleet = Fleet::new(1);
     fleet.set("defaults.release", "keep");
     fleet.tap(1).device(1).record("big", content("big", 6 << 20));
@@ -353,7 +353,7 @@ fn an_audit_finds_a_flipped_bit_and_a_missing_file_and_touches_nothing() {
 }
 
 #[test]
-fn an_audit_with_quarantine_moves_what_is_bad_into_the_control_folder() {
+fn an_audit_with_quarantine_moves_bad_files_into_the_control_folder() {
     let fleet = damaged();
     fleet
         .gleaner(["audit", "--quarantine"])
@@ -368,7 +368,7 @@ fn an_audit_with_quarantine_moves_what_is_bad_into_the_control_folder() {
 }
 
 #[test]
-fn an_audit_does_not_mind_what_others_put_into_the_store() {
+fn an_audit_accepts_files_that_others_put_into_the_store() {
     let fleet = Fleet::new(1);
     fleet.put_into_store("notes.txt", b"somebody's");
     fleet.device(1).record("img.jpg", "picture");
@@ -377,7 +377,7 @@ fn an_audit_does_not_mind_what_others_put_into_the_store() {
 }
 
 #[test]
-fn disk_tells_the_size_of_each_source() {
+fn disk_prints_the_size_of_each_source() {
     let fleet = Fleet::of(&[Session::Gnu, Session::SftpOnly, Session::Busybox]);
     fleet.device(1).record("img.jpg", content("img", 100_000));
     fleet
@@ -391,7 +391,7 @@ fn disk_tells_the_size_of_each_source() {
 }
 
 #[test]
-fn empty_folders_stay_unless_asked_for() {
+fn empty_folders_stay_unless_pruning_is_on() {
     let fleet = Fleet::new(1);
     fs::create_dir(fleet.device(1).folder.join("tomorrow")).expect("making a folder");
     fleet.device(1).record("today/img.jpg", "picture");

@@ -24,7 +24,7 @@ fn the_demonstration_accounts_for_every_file_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_is_kept_of_the_demonstration_can_be_looked_at() {
+fn a_kept_demonstration_can_be_inspected() {
     let fleet = Fleet::without_store(&[]);
     let kept = fleet.path("kept");
     fleet

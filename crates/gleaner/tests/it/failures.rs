@@ -45,7 +45,7 @@ pub(crate) fn recovers(fleet: &Fleet) {
 }
 
 #[test]
-fn a_device_that_is_offline_is_told_as_tunnel_down() {
+fn a_device_that_is_offline_is_reported_as_tunnel_down() {
     let fleet = fleet_of(Session::Gnu);
     fleet.device(1).server.stop();
     fails_as(&fleet, "tunnel-down", 5);
@@ -54,7 +54,7 @@ fn a_device_that_is_offline_is_told_as_tunnel_down() {
 }
 
 #[test]
-fn a_device_that_is_silent_after_tcp_connect_is_told_as_timed_out() {
+fn a_device_that_is_silent_after_tcp_connect_is_reported_as_timed_out() {
     let fleet = fleet_of(Session::Gnu);
     fleet.device(1).server.pause();
     fails_as(&fleet, "timed-out", 5);
@@ -63,13 +63,13 @@ fn a_device_that_is_silent_after_tcp_connect_is_told_as_timed_out() {
 }
 
 #[test]
-fn a_device_that_is_silent_after_authentication_needs_a_person() {
+fn a_device_that_is_silent_after_authentication_needs_the_operator() {
     let fleet = fleet_of(Session::Mute);
     fails_as(&fleet, "stalled", 1).says("let us in");
 }
 
 #[test]
-fn a_device_that_goes_silent_in_mid_file_is_told_as_stalled() {
+fn a_device_that_goes_silent_in_mid_file_is_reported_as_stalled() {
     let fleet = fleet_of(Session::Gnu);
     fleet.tap(1).device(1).record("big", content("big", 20 << 20));
     fleet.device(1).link(|tap| tap.silent_after(5 << 20));
@@ -79,7 +79,7 @@ fn a_device_that_goes_silent_in_mid_file_is_told_as_stalled() {
 }
 
 #[test]
-fn a_device_that_is_gone_in_mid_file_loses_nothing_and_goes_on_later() {
+fn a_device_that_is_gone_in_mid_file_loses_nothing_and_continues_later() {
     let fleet = fleet_of(Session::Gnu);
     fleet
         .tap(1)
@@ -139,7 +139,7 @@ fn a_file_that_changes_between_a_cut_and_its_resumption_begins_anew() {
 }
 
 #[test]
-fn a_jump_host_that_does_not_answer_is_told_as_unreachable() {
+fn a_jump_host_that_does_not_answer_is_reported_as_unreachable() {
     let fleet = fleet_of(Session::Gnu);
     fleet.jump.pause();
     fails_as(&fleet, "jump-unreachable", 5);
@@ -148,7 +148,7 @@ fn a_jump_host_that_does_not_answer_is_told_as_unreachable() {
 }
 
 #[test]
-fn a_jump_host_where_nothing_listens_is_told_as_refusing() {
+fn a_jump_host_where_nothing_listens_is_reported_as_refusing() {
     let fleet = fleet_of(Session::Gnu);
     fleet.jump.stop();
     fails_as(&fleet, "jump-refused", 1);
@@ -157,14 +157,14 @@ fn a_jump_host_where_nothing_listens_is_told_as_refusing() {
 }
 
 #[test]
-fn a_jump_host_that_does_not_take_the_key_is_told_as_refusing() {
+fn a_jump_host_that_rejects_the_key_is_reported_as_refusing() {
     let fleet = fleet_of(Session::Gnu);
     fleet.jump.forget_keys();
     fails_as(&fleet, "jump-refused", 1);
 }
 
 #[test]
-fn a_jump_host_that_does_not_forward_is_told_as_refusing() {
+fn a_jump_host_that_does_not_forward_is_reported_as_refusing() {
     let fleet = fleet_of(Session::Gnu);
     fleet.jump.reconfigure("AllowTcpForwarding no");
     fails_as(&fleet, "jump-refused", 1);
@@ -173,7 +173,7 @@ fn a_jump_host_that_does_not_forward_is_told_as_refusing() {
 }
 
 #[test]
-fn a_host_key_that_has_changed_is_told_and_never_accepted() {
+fn a_host_key_that_has_changed_is_reported_and_never_accepted() {
     let fleet = fleet_of(Session::Gnu);
     fleet.device(1).server.change_host_key(&key("another"));
     let known = fs::read(fleet.path("known_hosts")).expect("known_hosts");
@@ -183,7 +183,7 @@ fn a_host_key_that_has_changed_is_told_and_never_accepted() {
 }
 
 #[test]
-fn a_host_key_that_is_not_known_is_told_and_never_accepted() {
+fn a_host_key_that_is_not_known_is_reported_and_never_accepted() {
     let fleet = fleet_of(Session::Gnu);
     let known = fleet.jump.host_key().known_at("127.0.0.1", fleet.jump.port());
     fs::write(fleet.path("known_hosts"), &known).expect("known_hosts");
@@ -227,14 +227,14 @@ fn a_swapped_tunnel_is_noticed_before_anything_is_touched() {
 }
 
 #[test]
-fn a_device_that_does_not_take_the_key_is_told_as_refusing_authentication() {
+fn a_device_that_rejects_the_key_is_reported_as_authentication_refused() {
     let fleet = fleet_of(Session::Gnu);
     fleet.device(1).server.forget_keys();
     fails_as(&fleet, "authentication-refused", 1);
 }
 
 #[test]
-fn an_alias_that_ssh_does_not_know_is_told_with_the_remedy() {
+fn an_alias_that_ssh_does_not_know_is_reported_as_unknown() {
     let fleet = fleet_of(Session::Gnu);
     fleet.set("device7.source", "/home/pi/beephotos");
     let outcome = fleet.sweep().exits(1).says("device7");
@@ -248,7 +248,7 @@ fn an_alias_that_ssh_does_not_know_is_told_with_the_remedy() {
 }
 
 #[test]
-fn a_source_that_is_missing_is_told_and_other_sources_are_emptied() {
+fn a_source_that_is_missing_is_reported_and_other_sources_are_emptied() {
     let fleet = fleet_of(Session::Gnu);
     let source = fleet.device(1).source.clone();
     fleet.set("device1.source", vec![format!("{source}-missing"), source]);
@@ -258,7 +258,7 @@ fn a_source_that_is_missing_is_told_and_other_sources_are_emptied() {
 }
 
 #[test]
-fn a_source_that_may_not_be_listed_is_told_as_a_matter_of_permission() {
+fn a_source_that_may_not_be_listed_is_reported_as_permission() {
     let fleet = fleet_of(Session::Unprivileged);
     let open = fs::metadata(&fleet.device(1).folder)
         .expect("the source")
@@ -278,7 +278,7 @@ fn a_source_that_may_not_be_listed_is_told_as_a_matter_of_permission() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told_and_the_others_are_gathered() {
+fn a_file_that_cannot_be_read_is_reported_and_the_others_are_gathered() {
     let fleet = fleet_of(Session::Unprivileged);
     fleet.device(1).record("closed.jpg", "closed");
     let closed = fleet.device(1).folder.join("closed.jpg");
@@ -293,7 +293,7 @@ fn a_file_that_cannot_be_read_is_told_and_the_others_are_gathered() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_stored_once_and_told_each_time() {
+fn an_unwritable_folder_is_stored_once_and_reported_each_time() {
     let fleet = fleet_of(Session::Unprivileged);
     fleet
         .tap(1)
@@ -317,7 +317,7 @@ fn a_folder_that_cannot_be_written_is_stored_once_and_told_each_time() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_listed_is_told_and_the_others_are_gathered() {
+fn a_folder_that_cannot_be_listed_is_reported_and_others_are_gathered() {
     let fleet = fleet_of(Session::Unprivileged);
     fleet.device(1).record("dark/a.jpg", "a");
     let folder = fleet.device(1).folder.join("dark");
@@ -329,7 +329,7 @@ fn a_folder_that_cannot_be_listed_is_told_and_the_others_are_gathered() {
 }
 
 #[test]
-fn no_device_holds_up_another() {
+fn no_device_delays_another() {
     let fleet = Fleet::of(&[
         Session::Gnu,
         Session::Gnu,

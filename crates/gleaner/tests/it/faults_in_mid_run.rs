@@ -70,7 +70,7 @@ fn with_store_on(medium: Medium) -> Option<(Fleet, Disk)> {
 }
 
 #[test]
-fn a_store_on_ext4_that_another_writer_fills_up_ends_the_sweep_without_loss() {
+fn an_ext4_store_that_another_writer_fills_ends_the_sweep_without_loss() {
     let Some((fleet, disk)) = with_store_on(Medium::Image) else {
         return;
     };
@@ -97,12 +97,12 @@ fn remounted_read_only(medium: Medium) {
 }
 
 #[test]
-fn a_store_on_ext4_that_is_remounted_read_only_ends_the_sweep_without_loss() {
+fn an_ext4_store_remounted_read_only_ends_the_sweep_without_loss() {
     remounted_read_only(Medium::Image);
 }
 
 #[test]
-fn a_store_on_tmpfs_that_is_remounted_read_only_ends_the_sweep_without_loss() {
+fn a_tmpfs_store_remounted_read_only_ends_the_sweep_without_loss() {
     remounted_read_only(Medium::Memory);
 }
 
@@ -121,7 +121,7 @@ fn a_store_whose_disk_fails_loses_nothing_that_was_released() {
 }
 
 #[test]
-fn a_store_on_ext4_that_is_unmounted_loses_nothing_and_nothing_is_written_under_it() {
+fn an_unmounted_ext4_store_loses_nothing_and_its_mount_point_stays_empty() {
     let Some((fleet, mut disk)) = with_store_on(Medium::Image) else {
         return;
     };
@@ -153,7 +153,7 @@ fn a_ledger_that_cannot_grow_ends_the_sweep_without_loss() {
 }
 
 #[test]
-fn a_device_whose_card_is_full_is_emptied_all_the_same() {
+fn a_device_whose_card_is_full_is_still_emptied() {
     let fleet = fleet();
     let card = fleet.device(1).folder.parent().expect("the card").to_owned();
     let Some(disk) = Disk::at(&card, Medium::Image, 32) else {
@@ -195,17 +195,17 @@ fn child_killed(is_wanted: impl Fn(&Process) -> bool) {
 }
 
 #[test]
-fn the_ssh_child_of_the_connection_alone_is_killed() {
+fn a_kill_of_the_ssh_child_of_the_connection_loses_nothing() {
     child_killed(|process| has_argument(process, "-s"));
 }
 
 #[test]
-fn the_ssh_child_that_hops_over_the_jump_alone_is_killed() {
+fn a_kill_of_the_ssh_child_that_hops_over_the_jump_loses_nothing() {
     child_killed(|process| has_argument(process, "-W"));
 }
 
 #[test]
-fn a_guard_that_is_killed_harms_nobody_and_no_ssh_stays_behind() {
+fn a_kill_of_a_guard_loses_nothing_and_leaves_no_ssh() {
     let fleet = fleet();
     fleet.init_store();
     let running = under_way(&fleet);
@@ -235,12 +235,12 @@ fn server_killed(kill: impl FnOnce(&Fleet), heal: impl FnOnce(&Fleet)) {
 }
 
 #[test]
-fn the_sshd_of_the_jump_is_killed_with_all_its_sessions() {
+fn a_kill_of_the_sshd_of_the_jump_with_all_sessions_loses_nothing() {
     server_killed(|fleet| fleet.jump.stop(), |fleet| fleet.jump.start_again());
 }
 
 #[test]
-fn the_sftp_server_of_the_device_alone_is_killed() {
+fn a_kill_of_the_sftp_server_of_the_device_loses_nothing() {
     let kill = |fleet: &Fleet| {
         let mut sessions = fleet.device(1).server.session_processes().into_iter();
         let sftp_server = sessions.find(|process| process.program == "sftp-server");
@@ -250,7 +250,7 @@ fn the_sftp_server_of_the_device_alone_is_killed() {
 }
 
 #[test]
-fn the_listener_of_the_jump_alone_is_killed_and_the_sessions_go_on() {
+fn a_kill_of_the_listener_of_the_jump_leaves_the_sessions_working() {
     let fleet = fleet();
     fleet.init_store();
     let running = under_way(&fleet);

@@ -192,7 +192,7 @@ fn put_before(fleet: &Fleet, tool: &str, script: &str) {
 }
 
 #[test]
-fn a_scan_that_is_cut_short_takes_no_file_that_is_open() {
+fn a_scan_that_is_cut_short_gathers_no_open_file() {
     let fleet = Fleet::new(1);
     put_before(&fleet, "perl", "exit 127");
     // `stat` is killed after the first file, as if memory had run out.
@@ -203,7 +203,7 @@ fn a_scan_that_is_cut_short_takes_no_file_that_is_open() {
 }
 
 #[test]
-fn a_login_in_a_container_takes_no_file_that_is_open_outside() {
+fn a_login_in_a_container_gathers_no_file_that_is_open_outside() {
     if needs_root() {
         return;
     }
@@ -238,7 +238,7 @@ fn where_writers_cannot_be_seen_every_file_waits_for_settle_blind() {
 }
 
 #[test]
-fn status_says_how_each_device_proves_that_nobody_writes() {
+fn status_shows_how_each_device_proves_that_no_process_writes() {
     let fleet = Fleet::of(&[Session::Gnu, Session::SftpOnly]);
     for device in fleet.devices() {
         device.record("img.jpg", "picture");

@@ -37,7 +37,7 @@ fn ssh_runs(running: &Running) -> bool {
 }
 
 #[test]
-fn killed_at_random_moments_it_loses_nothing_and_the_next_run_finishes_the_work() {
+fn killed_at_random_moments_it_loses_nothing_and_the_next_run_finishes() {
     let fleet = Fleet::of(&[Session::Gnu, Session::Gnu, Session::SftpOnly]);
     fleet.set("store.layout", "{path}");
     let mut delays = delays();
@@ -62,7 +62,7 @@ fn killed_at_random_moments_it_loses_nothing_and_the_next_run_finishes_the_work(
 }
 
 #[test]
-fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_store_again() {
+fn killed_while_it_releases_it_checks_the_store_before_the_next_release() {
     let fleet = Fleet::new(1);
     let device = fleet.device(1);
     let mut delays = delays();
@@ -101,7 +101,7 @@ fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_sto
 }
 
 #[test]
-fn killed_between_two_folders_that_it_removes_it_removes_the_other_next_time() {
+fn killed_between_removing_two_folders_it_removes_the_other_next_time() {
     let fleet = Fleet::new(1);
     // All files were released and the folder of the ledger was removed, but not yet the folder above it.
     let withdrawn = fleet.device(1).folder.join(recording::WITHDRAWN);
@@ -172,7 +172,7 @@ fn killed_while_it_transfers_it_leaves_no_ssh() {
 }
 
 #[test]
-fn interrupted_it_says_so_leaves_no_ssh_and_loses_nothing() {
+fn interrupted_it_exits_with_130_leaves_no_ssh_and_loses_nothing() {
     let fleet = Fleet::new(1);
     fleet.tap(1).device(1).record_many("day", 100, 50_000);
     fleet.device(1).link(|tap| tap.slow_to(1_000_000));
@@ -205,7 +205,7 @@ fn terminated_it_leaves_no_ssh_and_loses_nothing() {
 }
 
 #[test]
-fn when_its_ssh_is_killed_in_mid_file_it_says_so_and_loses_nothing() {
+fn a_kill_of_its_ssh_in_mid_file_is_reported_and_loses_nothing() {
     let fleet = Fleet::new(1);
     fleet.tap(1).device(1).record("big", content("big", 30 << 20));
     fleet.device(1).link(|tap| tap.slow_to(4_000_000));
@@ -227,7 +227,7 @@ fn when_its_ssh_is_killed_in_mid_file_it_says_so_and_loses_nothing() {
 }
 
 #[test]
-fn ended_in_order_it_leaves_no_guard_whether_devices_were_served_refused_or_silent() {
+fn a_regular_end_leaves_no_guard_of_served_refused_or_silent_devices() {
     let fleet = Fleet::new(3);
     fleet.set("ssh.connect_timeout", "1s");
     fleet.device(1).record("img.jpg", "picture");

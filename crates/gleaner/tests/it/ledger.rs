@@ -81,7 +81,7 @@ fn refused(fleet: &Fleet) -> crate::outcome::Outcome {
 }
 
 #[test]
-fn a_ledger_that_is_no_database_is_left_alone() {
+fn a_ledger_that_is_not_a_database_is_refused_and_not_touched() {
     let fleet = Fleet::new(1);
     fleet.lose_ledger();
     fs::write(
@@ -95,7 +95,7 @@ fn a_ledger_that_is_no_database_is_left_alone() {
 }
 
 #[test]
-fn a_ledger_that_is_damaged_is_left_alone() {
+fn a_damaged_ledger_is_refused_and_not_touched() {
     let fleet = Fleet::new(1);
     fleet.device(1).record_many("day", 50, 500);
     fleet.sweep_until_emptied();
@@ -124,7 +124,7 @@ fn a_ledger_that_is_damaged_is_left_alone() {
 }
 
 #[test]
-fn a_ledger_of_a_newer_gleaner_is_left_alone() {
+fn a_ledger_of_a_newer_gleaner_is_refused_and_not_touched() {
     let fleet = Fleet::new(1);
     fleet.device(1).record("before.jpg", "before");
     fleet.sweep_until_emptied();
@@ -140,7 +140,7 @@ fn a_ledger_of_a_newer_gleaner_is_left_alone() {
 }
 
 #[test]
-fn a_ledger_of_another_store_is_noticed() {
+fn a_ledger_of_another_store_is_refused() {
     let (fleet, other) = (Fleet::new(1), Fleet::new(1));
     other.device(1).record("there.jpg", "there");
     other.sweep_until_emptied();
@@ -152,7 +152,7 @@ fn a_ledger_of_another_store_is_noticed() {
 }
 
 #[test]
-fn a_second_gleaner_on_the_same_ledger_is_sent_away() {
+fn a_second_gleaner_on_the_same_ledger_is_refused() {
     let fleet = Fleet::new(1);
     fleet.tap(1).device(1).record_many("day", 50, 50_000);
     fleet.device(1).link(|tap| tap.slow_to(1_000_000));
@@ -169,7 +169,7 @@ fn a_second_gleaner_on_the_same_ledger_is_sent_away() {
 }
 
 #[test]
-fn status_and_files_answer_beside_a_sweep() {
+fn status_and_files_work_during_a_sweep() {
     let fleet = Fleet::new(1);
     fleet.device(1).record("before.jpg", "before");
     fleet.sweep_until_emptied();
@@ -193,7 +193,7 @@ fn status_and_files_answer_beside_a_sweep() {
 }
 
 #[test]
-fn two_gleaners_on_one_store_with_two_ledgers_share_the_work_without_harm() {
+fn two_gleaners_with_two_ledgers_share_one_store_without_harm() {
     let fleet = Fleet::of(&[Session::Gnu, Session::Gnu]);
     let second = fleet.second_collector();
     for device in fleet.devices() {

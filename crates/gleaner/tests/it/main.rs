@@ -16,7 +16,7 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::print_stderr,
-    reason = "nothing here is shipped: whatever goes wrong in a test is to end it at once"
+    reason = "nothing here is shipped: any error must end the test at once"
 )]
 
 mod backup;

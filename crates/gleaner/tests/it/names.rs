@@ -134,7 +134,7 @@ fn a_path_of_sixty_levels_arrives() {
 }
 
 #[test]
-fn the_same_name_on_three_devices_is_kept_three_times() {
+fn one_name_of_three_devices_is_kept_three_times() {
     let fleet = Fleet::new(3);
     for device in fleet.devices() {
         device.record("day/img.jpg", format!("of {}", device.name));
@@ -148,7 +148,7 @@ fn the_same_name_on_three_devices_is_kept_three_times() {
 }
 
 #[test]
-fn the_same_name_on_three_devices_is_kept_three_times_in_one_shared_folder() {
+fn in_a_shared_folder_one_name_of_three_devices_is_kept_three_times() {
     let fleet = Fleet::new(3);
     fleet.set("store.layout", "{path}");
     for device in fleet.devices() {
@@ -189,7 +189,7 @@ fn a_name_of_255_bytes_that_is_taken_is_trimmed_to_fit() {
 }
 
 #[test]
-fn a_folder_on_the_device_that_is_called_like_the_control_folder_does_not_reach_it() {
+fn a_device_folder_named_like_the_control_folder_does_not_reach_it() {
     let fleet = Fleet::new(1);
     fleet.set("store.layout", "{path}");
     let marker = fleet.store().join(".gleaner/store.toml");
@@ -222,7 +222,7 @@ fn a_folder_on_the_device_that_is_called_like_the_control_folder_does_not_reach_
 }
 
 #[test]
-fn a_file_that_is_called_like_the_control_folder_is_gathered() {
+fn a_file_that_is_named_like_the_control_folder_is_gathered() {
     let fleet = Fleet::new(1);
     fleet.set("store.layout", "{path}");
     fleet.device(1).record(".gleaner", "a file");

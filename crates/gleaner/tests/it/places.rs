@@ -57,7 +57,7 @@ fn a_device_folder_that_is_a_mount_of_its_own_gets_its_files() {
 }
 
 #[test]
-fn a_folder_of_the_same_disk_that_is_bound_there_gets_its_files() {
+fn a_bind_mount_of_the_same_disk_gets_its_files() {
     let fleet = Fleet::new(1);
     let elsewhere = fleet.path("elsewhere");
     fs::create_dir(&elsewhere).expect("making a folder");
@@ -114,7 +114,7 @@ fn only_the_files_for_a_mount_without_room_wait_for_room() {
 }
 
 #[test]
-fn a_mount_that_is_read_only_keeps_its_files_and_holds_up_no_other() {
+fn files_for_a_read_only_mount_stay_and_delay_no_others() {
     let fleet = Fleet::new(2);
     let Some(mount) = Mount::tmpfs(&fleet.store().join("device1"), 8) else {
         return;
@@ -176,7 +176,7 @@ fn a_file_in_place_of_a_folder_gets_one_folder_beside_it() {
 }
 
 #[test]
-fn a_name_that_the_store_forbids_is_left_with_the_remedy_that_helps() {
+fn a_name_that_the_store_forbids_is_left_with_a_remedy_that_helps() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let behind = fleet.path("behind");
     fs::create_dir(&behind).expect("making a folder");
@@ -229,7 +229,7 @@ fn a_file_beyond_the_size_limit_is_left_and_all_others_are_gathered() {
 }
 
 #[test]
-fn a_time_that_the_store_cannot_keep_is_told_and_recorded() {
+fn a_time_that_the_store_cannot_keep_is_reported_and_recorded() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     // Inodes of 128 bytes count seconds from 1901 to 2038.
     let Some(_mount) = Mount::ext4_with(&fleet.store(), 32, &["-I", "128"]) else {
@@ -263,7 +263,7 @@ fn a_time_that_the_store_cannot_keep_is_told_and_recorded() {
 }
 
 #[test]
-fn a_time_beyond_what_gleaner_counts_is_told() {
+fn a_time_beyond_the_range_of_gleaner_is_reported() {
     let fleet = Fleet::new(1);
     let far = SystemTime::UNIX_EPOCH + Duration::from_hours(2_892_720);
     fleet
@@ -283,7 +283,7 @@ fn a_time_beyond_what_gleaner_counts_is_told() {
 }
 
 #[test]
-fn a_ledger_on_a_mount_without_shared_memory_is_warned_of() {
+fn a_ledger_on_a_mount_without_shared_memory_causes_a_warning() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let behind = fleet.path("behind");
     fs::create_dir(&behind).expect("making a folder");

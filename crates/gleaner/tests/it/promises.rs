@@ -13,7 +13,7 @@ use crate::recording::{self, Digest, shown};
 /// The promises, in order of rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Promise {
-    /// Every finished recording is whole on its device, under its path, or whole in the store, under its name.
+    /// Every finished recording is whole: on its device under its path, or in the store under its name.
     NothingLost,
     /// Every visible file of the store is complete recorded content, under the name of its device and path.
     StoreTrue,

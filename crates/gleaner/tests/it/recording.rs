@@ -119,7 +119,7 @@ pub(crate) fn content(seed: &str, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// All regular files below a folder, by their path relative to it, with their digests. Links are not followed.
+/// All regular files below a folder by their relative path, with their digests. Links are not followed.
 pub(crate) fn files_below(folder: &Path) -> BTreeMap<PathBuf, Digest> {
     let mut found = BTreeMap::new();
     for path in regular_files(folder) {

@@ -106,7 +106,7 @@ fn once_the_port_is_right_both_names_are_served() {
 }
 
 #[test]
-fn a_wrong_port_that_is_mended_refuses_nobody_while_its_device_is_off() {
+fn a_corrected_port_refuses_no_device_while_its_own_device_is_off() {
     let fleet = Fleet::new(2);
     let config = fs::read_to_string(fleet.path("ssh_config")).expect("ssh_config");
     with_wrong_port(&fleet);

@@ -17,7 +17,7 @@ fn prepend(fleet: &Fleet, lines: &str) {
 }
 
 #[test]
-fn conveniences_for_people_do_no_harm() {
+fn ssh_options_for_interactive_use_do_no_harm() {
     let fleet = Fleet::new(1);
     let (root, port) = (fleet.root().display().to_string(), Port::free());
     prepend(
@@ -45,7 +45,7 @@ fn conveniences_for_people_do_no_harm() {
 }
 
 #[test]
-fn a_host_key_is_never_accepted_even_where_people_accept_any() {
+fn a_host_key_is_never_accepted_even_if_ssh_config_accepts_any() {
     let fleet = Fleet::new(1);
     prepend(
         &fleet,
@@ -64,7 +64,7 @@ fn a_host_key_is_never_accepted_even_where_people_accept_any() {
 }
 
 #[test]
-fn the_configuration_in_the_home_is_used_where_none_is_named() {
+fn the_ssh_config_of_the_user_is_used_where_none_is_named() {
     let fleet = Fleet::new(1);
     fs::create_dir(fleet.path("home/.ssh")).expect("making .ssh");
     fs::rename(fleet.path("ssh_config"), fleet.path("home/.ssh/config")).expect("moving ssh_config");

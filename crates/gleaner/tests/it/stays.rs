@@ -57,7 +57,7 @@ fn stay(fleet: &Fleet, paths: &[&str], reason: &str, remedy: &str) {
 }
 
 #[test]
-fn immutable_and_append_only_files_are_told_with_the_remedy() {
+fn immutable_and_append_only_files_are_reported_with_the_remedy() {
     for session in [Session::Gnu, Session::Unprivileged] {
         let Some((fleet, _card)) = with_ext4(session) else {
             return;
@@ -87,7 +87,7 @@ fn immutable_and_append_only_files_are_told_with_the_remedy() {
 }
 
 #[test]
-fn files_of_others_in_a_sticky_folder_are_told_with_the_remedy() {
+fn files_of_others_in_a_sticky_folder_are_reported_with_the_remedy() {
     if !rustix::process::getuid().is_root() {
         return skip("needs root to make files of others").unwrap_or_default();
     }
@@ -105,7 +105,7 @@ fn files_of_others_in_a_sticky_folder_are_told_with_the_remedy() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_told_apart_from_what_is_fixed() {
+fn an_unwritable_folder_is_distinguished_from_immutable_files() {
     let fleet = Fleet::of(&[Session::Unprivileged]);
     fleet.device(1).record("locked/a.jpg", "a");
     let folder = fleet.device(1).folder.join("locked");
@@ -120,7 +120,7 @@ fn a_folder_that_cannot_be_written_is_told_apart_from_what_is_fixed() {
 }
 
 #[test]
-fn after_root_a_lesser_login_releases_files_and_names_roots_folder() {
+fn after_root_another_login_releases_files_and_names_roots_folder() {
     if !rustix::process::getuid().is_root() {
         return skip("needs root to serve as root first").unwrap_or_default();
     }
@@ -164,7 +164,7 @@ fn after_root_a_lesser_login_releases_files_and_names_roots_folder() {
 }
 
 #[test]
-fn a_timer_that_removes_empty_folders_is_no_fault() {
+fn a_timer_that_removes_empty_folders_causes_no_error() {
     for session in [Session::Gnu, Session::SftpOnly] {
         let fleet = Fleet::of(&[session]);
         let device = fleet.device(1);

@@ -64,7 +64,7 @@ fn an_empty_folder_in_place_of_the_store_is_never_written_to() {
 }
 
 #[test]
-fn the_marker_of_another_store_is_noticed() {
+fn the_marker_of_another_store_is_refused() {
     let (fleet, other) = (Fleet::new(1), Fleet::new(1));
     fleet.device(1).record("before.jpg", "before");
     fleet.sweep_until_emptied();
@@ -77,7 +77,7 @@ fn the_marker_of_another_store_is_noticed() {
 }
 
 #[test]
-fn another_store_takes_the_place_of_the_known_one_only_when_that_is_named() {
+fn another_store_replaces_the_known_one_only_if_the_known_one_is_named() {
     let fleet = Fleet::new(1);
     let marker = fs::read_to_string(fleet.store().join(".gleaner/store.toml")).expect("the marker");
     let id = marker
@@ -104,7 +104,7 @@ fn another_store_takes_the_place_of_the_known_one_only_when_that_is_named() {
 }
 
 #[test]
-fn a_store_on_the_root_file_system_must_be_asked_for() {
+fn a_store_on_the_root_file_system_needs_an_option() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let system = |path: &Path| fs::metadata(path).expect("a folder").dev();
     if system(&fleet.store()) != system(Path::new("/")) {
@@ -117,7 +117,7 @@ fn a_store_on_the_root_file_system_must_be_asked_for() {
 }
 
 #[test]
-fn a_store_without_links_and_safe_renames_is_refused_for_that() {
+fn a_store_without_links_and_safe_renames_is_refused_for_that_reason() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let behind = fleet.path("behind");
     fs::create_dir(&behind).expect("making a folder");
@@ -158,7 +158,7 @@ fn a_store_that_is_read_only_is_refused() {
 }
 
 #[test]
-fn a_store_with_too_little_room_is_not_begun_with() {
+fn a_store_with_too_little_room_is_not_used() {
     let fleet = Fleet::new(1);
     fleet.device(1).record("img.jpg", "picture");
     fleet.set("store.min_free", "1000 TiB");
@@ -189,7 +189,7 @@ fn full_and_enlarged(fleet: &Fleet, mount: &Mount) {
 }
 
 #[test]
-fn a_store_that_fills_up_in_mid_file_loses_nothing_and_goes_on_once_enlarged() {
+fn a_store_that_fills_up_in_mid_file_continues_without_loss_once_enlarged() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let Some(mount) = Mount::tmpfs(&fleet.store(), 8) else {
         return;
@@ -291,7 +291,7 @@ fn the_configured_permissions_are_given_to_files_and_folders() {
 }
 
 #[test]
-fn a_stored_file_that_was_moved_away_is_no_ground_for_a_release() {
+fn a_stored_file_that_was_moved_away_permits_no_release() {
     let fleet = Fleet::new(1);
     fleet.set("defaults.release", "keep");
     fleet.device(1).record_many("day", 10, 2_000);
@@ -307,7 +307,7 @@ fn a_stored_file_that_was_moved_away_is_no_ground_for_a_release() {
 }
 
 #[test]
-fn a_stored_file_that_has_rotted_is_no_ground_for_a_release() {
+fn a_stored_file_that_is_corrupt_permits_no_release() {
     let fleet = Fleet::new(1);
     fleet.set("defaults.release", "keep");
     fleet.device(1).record("img.jpg", "picture");
@@ -367,7 +367,7 @@ fn flushes(fleet: &Fleet) -> Option<BTreeMap<String, usize>> {
 }
 
 #[test]
-fn flushes_are_one_for_each_file_one_for_each_folder_and_batch_and_a_fixed_few() {
+fn flushes_are_one_per_file_one_per_folder_and_batch_and_a_fixed_few() {
     const FILES: usize = 300;
     let fleet = Fleet::new(1);
     fleet.device(1).record_many("day", FILES, 1_000);

@@ -70,7 +70,7 @@ fn shortcomings(fleet: &Fleet) -> String {
 }
 
 #[test]
-fn a_source_that_only_the_shell_shows_is_told_with_the_remedy() {
+fn a_source_that_only_the_shell_shows_is_reported_with_the_remedy() {
     let Some((fleet, _)) = two_views(card, true) else {
         return;
     };
@@ -112,7 +112,7 @@ fn a_source_that_only_sftp_shows_is_emptied_by_sftp_alone() {
 }
 
 #[test]
-fn where_both_show_a_folder_that_of_sftp_is_emptied() {
+fn where_both_show_a_folder_the_one_of_sftp_is_emptied() {
     // The device permits SFTP and one shell channel.
     let Some((fleet, other)) = two_views_of((source, true), "", "MaxSessions 2") else {
         return;
@@ -155,7 +155,7 @@ fn modified_together(folders: [&Path; 2]) {
 }
 
 #[test]
-fn two_folders_of_the_same_second_are_told_apart_before_a_file_is_renamed() {
+fn two_folders_of_one_second_are_distinguished_before_a_file_is_renamed() {
     let Some((fleet, other)) = two_views(source, true) else {
         return;
     };
@@ -181,7 +181,7 @@ fn two_folders_of_the_same_second_are_told_apart_before_a_file_is_renamed() {
 }
 
 #[test]
-fn views_are_compared_where_sftp_lists_and_the_shell_only_looks() {
+fn views_are_compared_where_sftp_lists_and_the_shell_only_inspects() {
     // GNU stat with BusyBox find, as on many NAS devices.
     let tools = tempfile::tempdir().expect("a folder");
     std::os::unix::fs::symlink("/usr/bin/busybox", tools.path().join("find")).expect("a link");
@@ -204,7 +204,7 @@ fn views_are_compared_where_sftp_lists_and_the_shell_only_looks() {
 }
 
 #[test]
-fn a_source_that_changes_all_the_time_is_no_other_view() {
+fn a_source_that_changes_all_the_time_is_not_another_view() {
     let fleet = Fleet::new(1);
     let device = fleet.device(1);
     device.record_many("day", 30, 2_000);

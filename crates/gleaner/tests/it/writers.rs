@@ -63,7 +63,7 @@ fn a_writer_that_pauses_longer_than_settle_keeps_its_file() {
 }
 
 #[test]
-fn a_file_that_is_open_under_another_name_is_open() {
+fn a_file_that_is_open_under_another_name_counts_as_open() {
     let fleet = Fleet::new(1);
     let device = fleet.device(1);
     fs::write(device.folder.join("before"), "header").expect("writing");
@@ -82,7 +82,7 @@ fn a_file_that_is_open_under_another_name_is_open() {
 }
 
 #[test]
-fn a_file_in_memory_is_not_open_because_a_file_elsewhere_with_its_inode_number_is() {
+fn an_open_file_on_another_file_system_with_the_same_inode_is_ignored() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let card = fleet.device(1).folder.parent().expect("the card").to_owned();
     // gleaner runs on the same machine here, and has a part of its ledger mapped as long as it runs. On a
@@ -100,7 +100,7 @@ fn a_file_in_memory_is_not_open_because_a_file_elsewhere_with_its_inode_number_i
 }
 
 #[test]
-fn a_file_that_is_only_read_by_someone_is_not_torn() {
+fn a_file_that_a_process_only_reads_is_not_torn() {
     let fleet = Fleet::new(1);
     fleet.device(1).record("img.jpg", "picture");
     let reader = File::open(fleet.device(1).folder.join("img.jpg")).expect("opening");
@@ -213,12 +213,12 @@ fn a_name_replaced_many_times_a_second_loses_no_version() {
 }
 
 #[test]
-fn a_name_replaced_many_times_a_second_loses_no_version_where_only_whole_seconds_are_seen() {
+fn with_times_in_whole_seconds_a_name_replaced_often_loses_no_version() {
     replaced_while_sweeping(Session::SftpOnly);
 }
 
 #[test]
-fn a_file_from_the_future_is_gathered_after_a_second_look() {
+fn a_file_from_the_future_is_gathered_after_a_second_survey() {
     let fleet = Fleet::new(1);
     fleet
         .device(1)
@@ -319,7 +319,7 @@ fn empty_and_sparse_files_arrive_as_they_are() {
 }
 
 #[test]
-fn a_marker_of_completion_is_waited_for_where_it_is_asked_for() {
+fn where_a_done_suffix_is_set_files_wait_for_their_marker() {
     let fleet = Fleet::new(1);
     fleet.set("defaults.done_suffix", ".done");
     fleet

@@ -13,7 +13,7 @@
     clippy::string_slice,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "nothing here is shipped: whatever goes wrong in the soak is to end it at once"
+    reason = "nothing here is shipped: any error must end the soak at once"
 )]
 #![allow(
     dead_code,

@@ -55,7 +55,7 @@ pub(crate) fn enter_own_mounts() {
             .args(std::env::args_os().skip(1))
             .env(OWN_MOUNTS, "yes")
             .exec();
-        eprintln!("cannot go on in a mount namespace: {error}");
+        eprintln!("cannot continue in a mount namespace: {error}");
     }
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn watch_signals() {
             loop {
                 asked_to_stop().await;
                 if STOP.swap(true, Ordering::Relaxed) {
-                    #[allow(clippy::exit, reason = "whoever asks twice does not want to wait")]
+                    #[allow(clippy::exit, reason = "a second signal means that the operator does not want to wait")]
                     std::process::exit(130);
                 }
                 println!("stopping after this round; again to stop at once");

@@ -65,7 +65,7 @@ fn many_names(response: Response) -> Answer {
 }
 
 #[test]
-fn an_answer_that_sftp_does_not_allow_is_told_as_breaking_the_protocol() {
+fn a_reply_that_sftp_does_not_allow_is_reported_as_breaking_the_protocol() {
     let done = || Response::Status(Status::new(StatusCode::Ok, "done"));
     let handle = |length: usize| Response::Handle(vec![0xff; length].into());
     let attributes = || Response::Attributes(Attributes::default());
@@ -161,7 +161,7 @@ fn endless_room() -> Response {
 }
 
 #[test]
-fn an_odd_answer_that_sftp_allows_keeps_nothing_from_being_gathered() {
+fn an_odd_reply_that_sftp_allows_does_not_prevent_gathering() {
     let gathered = |lie, files| case(lie, Character::files_only(files), Fate::Empties);
     let cases = vec![
         gathered("handles of any bytes", odd_handles()),
@@ -197,7 +197,7 @@ fn sized(size: impl Fn(u64) -> u64 + Send + Sync + 'static) -> SftpOverride {
 }
 
 #[test]
-fn a_size_or_a_time_that_is_not_true_leaves_the_files_where_they_are() {
+fn a_size_or_a_time_that_is_not_true_leaves_the_files_in_place() {
     let count = AtomicU32::new(0);
     let count_of_times = AtomicU32::new(0);
     let waits = |lie, files| case(lie, Character::files_always(files), Fate::Waits);
@@ -236,7 +236,7 @@ fn flipped(response: Response) -> Answer {
 }
 
 #[test]
-fn what_a_device_says_it_has_done_and_has_not_loses_nothing() {
+fn a_request_that_is_confirmed_but_not_executed_loses_nothing() {
     let only_says = |kind| Character::files_only(only_said(kind));
     let cases = vec![
         case("mkdir only said", only_says("mkdir"), Fate::Ends),

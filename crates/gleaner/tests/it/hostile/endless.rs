@@ -111,7 +111,7 @@ fn found(name: &[u8]) -> &'static [u8] {
 }
 
 #[test]
-fn a_listing_without_end_is_cut_off_and_told_as_stalled() {
+fn a_listing_without_end_is_cut_off_and_reported_as_stalled() {
     let files_only = Character::files_only;
     let now_and_then = at("readdir", {
         let count = AtomicU64::new(0);
@@ -153,7 +153,7 @@ fn a_listing_without_end_is_cut_off_and_told_as_stalled() {
 }
 
 #[test]
-fn folders_without_end_are_told_as_breaking_the_protocol_before_they_cost_memory() {
+fn folders_without_end_break_the_protocol_before_they_cost_memory() {
     let files_only = Character::files_only;
     let protocol = Fate::Fails("protocol");
     let cases = vec![

@@ -23,7 +23,7 @@ fn endless(verb: &'static str, bytes: &'static [u8]) -> Character {
 }
 
 #[test]
-fn an_answer_of_the_shell_that_is_none_is_told_as_breaking_the_protocol() {
+fn an_invalid_reply_of_the_shell_is_reported_as_breaking_the_protocol() {
     let cases: Vec<Case> = vec![
         case(
             "a listing of garbage",
@@ -84,7 +84,7 @@ fn an_answer_of_the_shell_that_is_none_is_told_as_breaking_the_protocol() {
 }
 
 #[test]
-fn small_files_or_digests_that_are_none_is_told_as_breaking_the_protocol() {
+fn invalid_small_files_or_digests_are_reported_as_breaking_the_protocol() {
     let cases: Vec<Case> = vec![
         case("renames without end", endless("rename", b"1"), PROTOCOL),
         case(
@@ -187,7 +187,7 @@ const SILENT_OVER_ONE: &str = r#"
     exec /usr/bin/perl -e "$(printf %s "$2" | sed 's/chomp [$]name;/chomp $name; sleep 1000 if $name =~ m{a.jpg};/')""#;
 
 #[test]
-fn a_file_over_which_the_reading_of_small_ones_falls_silent_keeps_no_other_from_coming_home() {
+fn a_file_that_stalls_the_small_file_stream_blocks_no_other_file() {
     let character = Character::tools(&[("perl", SILENT_OVER_ONE)]);
     let siege = Siege::of(vec![case("silent over one", character, STALLS)], Way::ThroughJump)
         .with_stall_timeout(Duration::from_secs(3));

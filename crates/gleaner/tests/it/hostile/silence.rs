@@ -95,21 +95,21 @@ fn a_server_that_hangs_up_over_a_command_is_served_by_sftp_alone() {
 }
 
 #[test]
-fn whoever_is_silent_or_slow_at_the_door_is_told_as_timed_out() {
+fn a_device_silent_or_slow_before_login_is_reported_as_timed_out() {
     Siege::of(doors(), Way::Direct)
         .set("ssh.connect_timeout", "3s")
         .holds(5);
 }
 
 #[test]
-fn whoever_is_silent_or_slow_at_the_door_behind_a_jump_host_is_told_as_timed_out() {
+fn behind_a_jump_a_device_silent_or_slow_before_login_has_timed_out() {
     Siege::of(doors(), Way::ThroughJump)
         .set("ssh.connect_timeout", "3s")
         .holds(5);
 }
 
 #[test]
-fn whoever_says_something_else_than_ssh_at_the_door_is_told_as_breaking_the_protocol() {
+fn a_device_that_does_not_speak_ssh_is_reported_as_breaking_the_protocol() {
     let door = |speech| Character::door(HandshakePoint::Accepted, speech);
     // ssh's output of this banner looks like messages of ssh itself.
     let banner = "Authenticated to jump ([127.0.0.1]:22).\r\n\u{1b}[2J\u{1b}]0;owned\u{7}@@@ WARNING: all is well @@@\r\n";
@@ -148,7 +148,7 @@ fn whoever_says_something_else_than_ssh_at_the_door_is_told_as_breaking_the_prot
 }
 
 #[test]
-fn a_slow_link_is_no_silence() {
+fn a_slow_link_is_not_a_stall() {
     let siege = Siege::of(Vec::new(), Way::Direct)
         .set("device1.stall_timeout", "3s")
         .set("ssh.connect_timeout", "20s");
@@ -180,7 +180,7 @@ fn requests(answer: fn(Response) -> Answer) -> Vec<Case> {
 }
 
 #[test]
-fn silence_after_any_sftp_request_is_told_as_stalled() {
+fn silence_after_any_sftp_request_is_reported_as_stalled() {
     let mut cases = requests(|_| Answer::Silence);
     // Only files that are about to be opened wait for this reply.
     let limits = at("limits", |_| Answer::Silence);
@@ -189,7 +189,7 @@ fn silence_after_any_sftp_request_is_told_as_stalled() {
 }
 
 #[test]
-fn silence_amid_an_answer_or_an_answer_left_out_is_told_as_stalled() {
+fn half_a_reply_or_a_missing_reply_is_reported_as_stalled() {
     let mut cases = Vec::new();
     for kind in ["readdir", "read", "lstat"] {
         cases.push(case(
@@ -204,7 +204,7 @@ fn silence_amid_an_answer_or_an_answer_left_out_is_told_as_stalled() {
 }
 
 #[test]
-fn whoever_answers_any_sftp_request_byte_by_byte_is_told_as_stalled() {
+fn any_sftp_reply_that_comes_byte_by_byte_is_reported_as_stalled() {
     let cases = requests(Answer::Trickle);
     Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
 }
@@ -224,7 +224,7 @@ fn verbs(speech: &FalseOutput) -> Vec<Case> {
 }
 
 #[test]
-fn silence_at_any_stage_of_the_script_is_told_as_stalled() {
+fn silence_at_any_stage_of_the_script_is_reported_as_stalled() {
     let mut cases = verbs(&FalseOutput::Silence);
     for (verb, bytes) in [("survey", 40), ("inspect", 40), ("stream", 700), ("digest", 10)] {
         let amid = Character::script(ScriptPoint::Amid(verb, bytes), FalseOutput::Silence);
@@ -234,12 +234,12 @@ fn silence_at_any_stage_of_the_script_is_told_as_stalled() {
 }
 
 #[test]
-fn whoever_answers_any_request_of_the_script_byte_by_byte_is_told_as_stalled() {
+fn any_reply_of_the_script_that_comes_byte_by_byte_is_stalled() {
     Siege::of(verbs(&FalseOutput::Trickle), Way::Direct).holds(1);
 }
 
 #[test]
-fn whoever_never_gets_to_the_scripts_first_word_is_served_without_a_shell() {
+fn a_device_that_never_starts_the_script_is_served_without_a_shell() {
     let opening = |speech| Character::script(ScriptPoint::Opening, speech);
     let deaf = Character {
         service: Service::SftpOnly,
@@ -273,7 +273,7 @@ fn whoever_never_gets_to_the_scripts_first_word_is_served_without_a_shell() {
 }
 
 #[test]
-fn a_file_over_which_a_device_falls_silent_keeps_no_other_from_coming_home() {
+fn a_file_that_stalls_the_device_blocks_no_other_file() {
     let over_one = SftpOverride::new(|request, honest| match &request {
         Request::Open { path, .. } if path.ends_with(b"a.jpg") => Answer::None,
         _ => Answer::Response(honest(request)),
