@@ -22,7 +22,7 @@ fn refused(fleet: &Fleet, config: &[u8], words: &[&str]) -> Outcome {
     assert!(fleet.store_files().is_empty());
     assert!(
         !fleet.device(1).server.log().contains("Connection from"),
-        "connected all the same"
+        "connected nevertheless"
     );
     fleet.gleaner(["config", "check"]).exits(2);
     outcome
@@ -168,7 +168,7 @@ fn all_errors_are_reported_at_once_each_with_its_line() {
         assert!(
             outcome.contains(&format!("gleaner.toml:{line}")),
             "line {line} of {key}\n{}",
-            outcome.told()
+            outcome.transcript()
         );
     }
 }
@@ -204,7 +204,7 @@ fn a_missing_ssh_config_is_reported() {
     fleet.init_store();
     fleet.set("ssh.config", "/nowhere/ssh_config");
     let outcome = fleet.gleaner(["run"]).says("/nowhere/ssh_config");
-    assert!(matches!(outcome.code(), Some(1 | 2)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 2)), "{}", outcome.transcript());
     assert_eq!(fleet.device(1).paths(), [Path::new("img.jpg")]);
 }
 

@@ -186,7 +186,7 @@ fn a_device_that_permits_one_session_per_connection_gives_every_proof() {
     fleet.sweep().exits(0);
     // A device with a weaker proof is surveyed twice before any file leaves.
     fleet.assert_all_gathered();
-    assert!(fleet.device(1).is_empty(), "{}", fleet.left());
+    assert!(fleet.device(1).is_empty(), "{}", fleet.left_files());
     let status = fleet.status_of("device1");
     assert_eq!(
         status["shortcomings"].as_array().map(Vec::len),

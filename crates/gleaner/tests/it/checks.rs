@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::context::Fleet;
-use crate::recording::{self, Digest, shown};
+use crate::recording::{self, Digest, Recorded, shown};
 
 /// The device name in the manifest for files that were in the store before gleaner.
 const STORE: &str = "(the store)";
@@ -43,11 +43,11 @@ impl Fleet {
             .manifest
             .all()
             .into_iter()
-            .filter(|(device, path, digest)| match device.as_str() {
+            .filter(|Recorded { device, path, digest }| match device.as_str() {
                 STORE => store.get(path) != Some(digest),
                 _ => !stored.contains(digest) && !on_device.contains(&(device.clone(), digest.clone())),
             })
-            .map(|(device, path, digest)| format!("{device}: {} ({digest})", shown(&path)))
+            .map(|Recorded { device, path, digest }| format!("{device}: {} ({digest})", shown(&path)))
             .collect();
         assert!(
             lost.is_empty(),
@@ -77,7 +77,7 @@ impl Fleet {
         assert!(
             self.devices().iter().all(crate::device::Device::is_empty),
             "left:\n{}",
-            self.left()
+            self.left_files()
         );
         for device in self.devices() {
             let withdrawn = device.folder.join(recording::WITHDRAWN);

@@ -194,8 +194,8 @@ impl Fleet {
             assert!(
                 sweeps < 4,
                 "not emptied after {sweeps} sweeps\n{}\n{}",
-                self.left(),
-                outcome.told()
+                self.left_files(),
+                outcome.transcript()
             );
             thread::sleep(SETTLE);
         }
@@ -219,8 +219,8 @@ impl Fleet {
 
     /// The processes that are left, after 5 s, of a gleaner that has ended.
     pub(crate) fn ssh_left(&self) -> Vec<String> {
-        wait_until(Duration::from_secs(5), || self.strangers().is_empty());
-        self.strangers().iter().map(Process::shown).collect()
+        wait_until(Duration::from_secs(5), || self.own_processes().is_empty());
+        self.own_processes().iter().map(Process::shown).collect()
     }
 
     /// Puts a shell script before the program of that name, for the children of gleaner.
@@ -233,14 +233,14 @@ impl Fleet {
     /// Asserts that at this moment no guard is left of a gleaner that has ended.
     #[track_caller]
     pub(crate) fn assert_no_guard_left(&self) {
-        let mut guards = self.strangers();
+        let mut guards = self.own_processes();
         guards.retain(|process| !process.program.starts_with("ssh"));
         let left: Vec<_> = guards.iter().map(Process::shown).collect();
         assert!(left.is_empty(), "there is still:\n{}", left.join("\n"));
     }
 
     /// The files left on the devices, for a failing assertion.
-    pub(crate) fn left(&self) -> String {
+    pub(crate) fn left_files(&self) -> String {
         let mut text = String::new();
         for device in &self.devices {
             for path in device.paths().iter().take(20) {
@@ -252,7 +252,7 @@ impl Fleet {
     }
 
     /// Processes that belong to this fleet and are not its servers.
-    fn strangers(&self) -> Vec<Process> {
+    fn own_processes(&self) -> Vec<Process> {
         let servers = self.servers().flat_map(Sshd::processes);
         let servers: Vec<u32> = servers.map(|process| process.id).collect();
         let mut found = processes::mentioning(self.root());
@@ -301,7 +301,7 @@ impl Drop for Fleet {
                 eprintln!("--- {}", server.last_words());
             }
         }
-        for process in self.strangers() {
+        for process in self.own_processes() {
             process.signal(Signal::KILL);
         }
         if thread::panicking() && std::env::var_os("GLEANER_IT_KEEP").is_some() {

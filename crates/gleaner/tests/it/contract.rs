@@ -56,8 +56,8 @@ fn a_mistyped_option_is_reported_with_only_the_option_that_was_meant() {
         .exits(2)
         .says("'--device'");
     let outcome = fleet.gleaner(["run", "--no-such-option"]);
-    let told = String::from_utf8_lossy(&outcome.stderr).into_owned();
-    assert!(!told.contains("tip:"), "{told}");
+    let errors = String::from_utf8_lossy(&outcome.stderr).into_owned();
+    assert!(!errors.contains("tip:"), "{errors}");
 }
 
 #[test]
@@ -107,13 +107,13 @@ fn a_dry_run_lists_what_would_be_done_and_changes_nothing() {
 
 /// Every file and folder of the collector, with the digest of each file, except for the shared memory of
 /// SQLite.
-fn home(fleet: &Fleet) -> (BTreeMap<PathBuf, String>, Vec<PathBuf>) {
+fn collector_files(fleet: &Fleet) -> (BTreeMap<PathBuf, String>, Vec<PathBuf>) {
     let (mut files, mut folders) = (BTreeMap::new(), Vec::new());
-    for place in ["store", "ledger", "home", "tmp", "run"].map(|name| fleet.path(name)) {
-        folders.extend(folders_below(&place));
-        files.extend(files_below(&place).into_iter().map(|(path, digest)| {
+    for folder in ["store", "ledger", "home", "tmp", "run"].map(|name| fleet.path(name)) {
+        folders.extend(folders_below(&folder));
+        files.extend(files_below(&folder).into_iter().map(|(path, digest)| {
             let is_scratch = path.to_string_lossy().ends_with(".db-shm");
-            (place.join(path), if is_scratch { String::new() } else { digest })
+            (folder.join(path), if is_scratch { String::new() } else { digest })
         }));
     }
     (files, folders)
@@ -127,9 +127,9 @@ fn a_first_dry_run_makes_neither_a_ledger_nor_a_staging_folder() {
     // `store init` has made a ledger. Another configuration finds none, and not even a folder for it.
     for ledger in ["ledger/ledger.db", "ledger/new/ledger.db"] {
         fleet.set("ledger.path", fleet.path(ledger).to_str().expect("a plain path"));
-        let before = home(&fleet);
+        let before = collector_files(&fleet);
         fleet.gleaner(["run", "--dry-run"]).exits(0).says("img.jpg");
-        assert_eq!(home(&fleet), before);
+        assert_eq!(collector_files(&fleet), before);
     }
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
@@ -145,10 +145,10 @@ fn a_dry_run_without_a_ledger_knows_what_the_lost_one_had_withdrawn() {
         .device(1)
         .record(format!(".gleaner-withdrawn/{id}/1-1-1/img.jpg"), "picture");
     fs::remove_dir_all(fleet.path("ledger")).expect("removing the ledger");
-    let before = home(&fleet);
+    let before = collector_files(&fleet);
     let outcome = fleet.gleaner(["run", "--dry-run", "--json"]).exits(0);
     outcome.says("resume-withdrawn");
-    assert_eq!(home(&fleet), before);
+    assert_eq!(collector_files(&fleet), before);
 }
 
 #[test]
@@ -214,7 +214,11 @@ fn a_run_prints_its_result_as_json() {
     };
     let text = serde_json::to_string(&values).expect("JSON");
     for words in ["device1", "device2", "tunnel-down"] {
-        assert!(text.contains(words), "{words} is missing\n{}", outcome.told());
+        assert!(
+            text.contains(words),
+            "{words} is missing\n{}",
+            outcome.transcript()
+        );
     }
 }
 
@@ -258,7 +262,7 @@ fn the_record_is_printed_as_csv_with_a_heading() {
     let outcome = fleet.gleaner(["files", "--csv"]).exits(0);
     let text = outcome.out();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 3, "{}", outcome.told());
+    assert_eq!(lines.len(), 3, "{}", outcome.transcript());
     assert!(
         lines[0].contains("device") && lines[0].contains("sha256"),
         "{}",

@@ -136,7 +136,7 @@ impl Device {
     }
 
     /// Adds content to the manifest that gleaner has taken from this path, and must account for.
-    pub(crate) fn owe(&self, path: impl AsRef<Path>, content: &[u8]) {
+    pub(crate) fn record_taken(&self, path: impl AsRef<Path>, content: &[u8]) {
         self.manifest
             .add(&self.name, path.as_ref(), recording::digest(content));
     }

@@ -48,7 +48,7 @@ impl Disk {
             at: at.to_owned(),
         };
         fs::create_dir(disk.folder()).expect("making the folder on the disk");
-        disk.bring_back();
+        disk.attach();
         Some(disk)
     }
 
@@ -86,7 +86,7 @@ impl Disk {
 
     /// Triggers a fault of the disk, upon which the kernel stops all writing. False if this kernel cannot
     /// trigger one.
-    pub(crate) fn break_down(&self) -> bool {
+    pub(crate) fn trigger_error(&self) -> bool {
         let device = Command::new("findmnt")
             .args(["--noheadings", "--output", "SOURCE", "--target"])
             .arg(&self.mount().at)
@@ -102,7 +102,7 @@ impl Disk {
     /// Repairs the disk, as an operator does after a fault: unmounts, checks, mounts again. No process may
     /// use the disk.
     pub(crate) fn repair(&mut self) {
-        self.take_away();
+        self.detach();
         let mut hidden = self.hidden.take().expect("mounted");
         let free = wait_until(Duration::from_secs(10), || hidden.try_unmount());
         assert!(free, "{} is in use and cannot be checked", self.at.display());
@@ -120,12 +120,12 @@ impl Disk {
             String::from_utf8_lossy(&checked.stdout)
         );
         self.hidden = Mount::image(&place, image);
-        self.bring_back();
+        self.attach();
     }
 
     /// Detaches the disk, as when a cable is pulled: an empty folder is left, and open handles still reach
     /// the old files.
-    pub(crate) fn take_away(&mut self) {
+    pub(crate) fn detach(&mut self) {
         self.shown = None;
     }
 
@@ -139,15 +139,15 @@ impl Disk {
     }
 
     /// Mounts the disk at its path, unless it is mounted.
-    pub(crate) fn bring_back(&mut self) {
+    pub(crate) fn attach(&mut self) {
         if self.shown.is_none() {
-            self.shown = Mount::second_place(&self.at, &self.folder());
+            self.shown = Mount::bind(&self.at, &self.folder());
             assert!(self.shown.is_some(), "{} cannot be mounted", self.at.display());
         }
     }
 
     /// Whether an empty folder is at its path.
-    pub(crate) fn is_away(&self) -> bool {
+    pub(crate) fn is_detached(&self) -> bool {
         self.shown.is_none()
     }
 

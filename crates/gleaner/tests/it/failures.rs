@@ -29,7 +29,7 @@ pub(crate) fn fails_as(fleet: &Fleet, class: &str, status: i32) -> Outcome {
         fleet.class_of("device1").as_deref(),
         Some(class),
         "{}",
-        outcome.told()
+        outcome.transcript()
     );
     fleet.assert_nothing_lost();
     fleet.assert_no_ssh_left();
@@ -41,7 +41,11 @@ pub(crate) fn fails_as(fleet: &Fleet, class: &str, status: i32) -> Outcome {
 pub(crate) fn recovers(fleet: &Fleet) {
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
-    assert_eq!(fleet.class_of("device1"), None, "an old failure is still told");
+    assert_eq!(
+        fleet.class_of("device1"),
+        None,
+        "an old failure is still reported"
+    );
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn a_device_that_is_gone_in_mid_file_loses_nothing_and_continues_later() {
         .record_many("day", 50, 10_000);
     fleet.device(1).link(|tap| tap.cut_after(5 << 20));
     let outcome = fleet.sweep().says("device1");
-    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.transcript());
     assert!(fleet.class_of("device1").is_some());
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
@@ -134,7 +138,7 @@ fn a_file_that_changes_between_a_cut_and_its_resumption_begins_anew() {
     bytes[100] ^= 1;
     fs::write(fleet.device(1).folder.join(cut), &bytes).expect("writing");
     fleet.device(1).set_modified(cut, crate::device::a_minute_ago());
-    fleet.device(1).owe("big", &bytes);
+    fleet.device(1).record_taken("big", &bytes);
     recovers(&fleet);
 }
 
@@ -242,7 +246,7 @@ fn an_alias_that_ssh_does_not_know_is_reported_as_unknown() {
         fleet.class_of("device7").as_deref(),
         Some("alias-unknown"),
         "{}",
-        outcome.told()
+        outcome.transcript()
     );
     fleet.assert_all_gathered();
 }
@@ -272,7 +276,7 @@ fn a_source_that_may_not_be_listed_is_reported_as_permission() {
         fleet.class_of("device1").as_deref(),
         Some("permission"),
         "{}",
-        outcome.told()
+        outcome.transcript()
     );
     recovers(&fleet);
 }
@@ -352,10 +356,14 @@ fn no_device_delays_another() {
     let running = fleet.start(["run"]);
     let emptied = || fleet.device(5).is_empty() && fleet.device(6).is_empty();
     let soon = testbed::wait_until(std::time::Duration::from_secs(15), emptied);
-    assert!(soon, "the well ones wait for the others:\n{}", fleet.left());
+    assert!(
+        soon,
+        "the devices without a fault wait for the others:\n{}",
+        fleet.left_files()
+    );
     let outcome = running.interrupt().exits(130);
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
     fleet.assert_no_ssh_left();
-    assert_eq!(fleet.store_files().len(), 40, "{}", outcome.told());
+    assert_eq!(fleet.store_files().len(), 40, "{}", outcome.transcript());
 }

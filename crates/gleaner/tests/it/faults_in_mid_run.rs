@@ -112,7 +112,7 @@ fn a_store_whose_disk_fails_loses_nothing_that_was_released() {
         return;
     };
     let running = under_way(&fleet);
-    if !disk.break_down() {
+    if !disk.trigger_error() {
         return crate::mounts::skip("this kernel has no faults of ext4 to give").unwrap_or_default();
     }
     ends_without_loss(&fleet, running, 1);
@@ -126,15 +126,15 @@ fn an_unmounted_ext4_store_loses_nothing_and_its_mount_point_stays_empty() {
         return;
     };
     let running = under_way(&fleet);
-    disk.take_away();
+    disk.detach();
     fleet.device(1).link(Tap::heal);
     // gleaner may finish by its open handles, or notice that its store is gone: both are right.
     let outcome = running.wait();
-    assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.transcript());
     let under = fs::read_dir(fleet.store()).expect("the mount point").count();
     assert_eq!(under, 0, "written under the mount point");
     fleet.gleaner(["run"]).exits(3).says("not mounted");
-    disk.bring_back();
+    disk.attach();
     goes_on(&fleet);
 }
 
@@ -187,8 +187,8 @@ fn child_killed(is_wanted: impl Fn(&Process) -> bool) {
     let running = under_way(&fleet);
     kill_child(&running, is_wanted);
     let outcome = running.wait().says("device1");
-    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
-    assert!(fleet.class_of("device1").is_some(), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.transcript());
+    assert!(fleet.class_of("device1").is_some(), "{}", outcome.transcript());
     fleet.assert_no_ssh_left();
     goes_on(&fleet);
     assert_eq!(fleet.class_of("device1"), None);
@@ -214,7 +214,11 @@ fn a_kill_of_a_guard_loses_nothing_and_leaves_no_ssh() {
     });
     fleet.device(1).link(Tap::heal);
     let outcome = running.wait();
-    assert!(matches!(outcome.code(), Some(0 | 1 | 5)), "{}", outcome.told());
+    assert!(
+        matches!(outcome.code(), Some(0 | 1 | 5)),
+        "{}",
+        outcome.transcript()
+    );
     fleet.assert_no_ssh_left();
     goes_on(&fleet);
 }
@@ -226,8 +230,8 @@ fn server_killed(kill: impl FnOnce(&Fleet), heal: impl FnOnce(&Fleet)) {
     let running = under_way(&fleet);
     kill(&fleet);
     let outcome = running.wait().says("device1");
-    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
-    assert!(fleet.class_of("device1").is_some(), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.transcript());
+    assert!(fleet.class_of("device1").is_some(), "{}", outcome.transcript());
     fleet.assert_no_ssh_left();
     heal(&fleet);
     goes_on(&fleet);

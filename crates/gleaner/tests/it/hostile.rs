@@ -6,12 +6,12 @@
 //! fleet of them and checks what must hold in every case. The other modules are the tests: false replies by
 //! theme, each with the expected end of the pass.
 
-mod lie;
-mod siege;
-mod suspect;
+mod fleet;
+mod lying_device;
+mod profile;
 
-mod answers;
 mod endless;
 mod names;
 mod script;
+mod sftp_replies;
 mod silence;

@@ -14,7 +14,7 @@ impl Outcome {
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout)
-            .unwrap_or_else(|error| panic!("no JSON: {error}\n{}", self.told()))
+            .unwrap_or_else(|error| panic!("no JSON: {error}\n{}", self.transcript()))
     }
 
     /// Standard output as one JSON value per line.
@@ -64,7 +64,7 @@ impl Fleet {
         let found = devices.and_then(|devices| devices.iter().find(|value| value["name"] == device));
         found
             .cloned()
-            .unwrap_or_else(|| panic!("no status of {device}\n{}", outcome.told()))
+            .unwrap_or_else(|| panic!("no status of {device}\n{}", outcome.transcript()))
     }
 
     /// The failure class of the last pass over the device.
@@ -91,10 +91,13 @@ impl Fleet {
         let status = self.status_of(device);
         let mut entries = Vec::new();
         objects_with(&status, "path", &mut entries);
-        let told = entries
+        let found = entries
             .iter()
             .any(|entry| entry["path"] == path && entry["reason"] == reason);
-        assert!(told, "{path} of {device} is not said to be {reason}:\n{status:#}");
+        assert!(
+            found,
+            "{path} of {device} is not said to be {reason}:\n{status:#}"
+        );
     }
 }
 

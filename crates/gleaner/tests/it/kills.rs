@@ -7,18 +7,18 @@ use std::time::Duration;
 use rustix::process::Signal;
 use testbed::{Session, Tap, processes, wait_until};
 
-use crate::chance::Chance;
 use crate::context::Fleet;
 use crate::outcome::Running;
 use crate::recording::{self, content};
+use crate::rng::Rng;
 
 const SOON: Duration = Duration::from_secs(30);
 
 /// Random delays. The seed is printed, so that a failure can be reproduced.
-fn delays() -> Chance {
-    let seed = Chance::fresh_seed();
+fn delays() -> Rng {
+    let seed = Rng::random_seed();
     eprintln!("the seed of the delays is {seed}");
-    Chance::of(seed)
+    Rng::from_seed(seed)
 }
 
 /// Kills gleaner, and asserts that its children are gone soon and that no file is lost.
@@ -84,19 +84,16 @@ fn killed_while_it_releases_it_checks_the_store_before_the_next_release() {
         }
     }
     // An operator moves the stored files away, and with them the only copies of the released ones.
-    let still_owed: Vec<_> = device.files().into_values().flatten().collect();
+    let on_device: Vec<_> = device.files().into_values().flatten().collect();
     let moved = fleet.path("moved");
     std::fs::rename(fleet.store().join("device1"), &moved).expect("moving the stored files away");
     fleet.sweep_until_emptied();
     fleet.assert_store_true();
     let stored: Vec<_> = fleet.store_files().into_values().collect();
-    let missing = still_owed
-        .iter()
-        .filter(|digest| !stored.contains(digest))
-        .count();
+    let missing = on_device.iter().filter(|digest| !stored.contains(digest)).count();
     assert_eq!(
         missing, 0,
-        "released on the word of the ledger, with no copy in the store"
+        "released because of the ledger, with no copy in the store"
     );
 }
 
@@ -107,7 +104,7 @@ fn killed_between_removing_two_folders_it_removes_the_other_next_time() {
     let withdrawn = fleet.device(1).folder.join(recording::WITHDRAWN);
     std::fs::create_dir(&withdrawn).expect("making a folder");
     fleet.sweep().exits(0);
-    assert!(!withdrawn.exists(), "it stays for ever");
+    assert!(!withdrawn.exists(), "the folder stays");
 }
 
 #[test]
@@ -198,7 +195,7 @@ fn terminated_it_leaves_no_ssh_and_loses_nothing() {
     assert!(wait_until(SOON, || fleet.device(1).link(Tap::received) > 500_000));
     processes::signal(running.id(), Signal::TERM);
     let outcome = running.wait();
-    assert_ne!(outcome.code(), Some(0), "{}", outcome.told());
+    assert_ne!(outcome.code(), Some(0), "{}", outcome.transcript());
     fleet.assert_no_ssh_left();
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
@@ -219,7 +216,7 @@ fn a_kill_of_its_ssh_in_mid_file_is_reported_and_loses_nothing() {
     }
     fleet.device(1).link(Tap::heal);
     let outcome = running.wait().says("device1");
-    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.transcript());
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
     fleet.sweep_until_emptied();

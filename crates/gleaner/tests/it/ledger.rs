@@ -186,7 +186,7 @@ fn status_and_files_work_during_a_sweep() {
         fleet.gleaner(["files"]).exits(0).says("before.jpg");
         fleet.gleaner(["status", "--json"]).exits(0).json();
     }
-    assert!(!running.has_ended(), "the sweep was to be under way");
+    assert!(!running.has_ended(), "the sweep has ended already");
     fleet.device(1).link(Tap::heal);
     running.wait().exits(0);
     fleet.assert_all_gathered();
@@ -207,14 +207,14 @@ fn two_gleaners_with_two_ledgers_share_one_store_without_harm() {
         fleet.assert_nothing_lost();
         fleet.assert_store_true();
         for outcome in &outcomes {
-            assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.told());
+            assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.transcript());
         }
     }
     // If two gleaners tidy at once, each may leave the empty folder for withdrawn files to the other.
     assert!(
         fleet.devices().iter().all(crate::device::Device::is_empty),
         "{}",
-        fleet.left()
+        fleet.left_files()
     );
     assert_eq!(fleet.store_files().len(), 300, "nothing twice");
 }

@@ -20,8 +20,6 @@
 )]
 
 mod backup;
-#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
-mod chance;
 mod checks;
 mod context;
 #[allow(dead_code, reason = "the soak shares it, and uses more of it")]
@@ -35,6 +33,8 @@ mod outcome;
 mod promises;
 #[allow(dead_code, reason = "the soak shares it, and uses more of it")]
 mod recording;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
+mod rng;
 
 mod bad_input;
 mod broken_promises;
@@ -47,15 +47,15 @@ mod faults_in_mid_run;
 mod harness;
 mod hidden_writers;
 mod hostile;
+mod ignored_files;
 mod kills;
 mod ledger;
-mod left_alone;
 mod lesser_devices;
 mod names;
-mod places;
+mod remaining_files;
 mod same_device;
 mod ssh_config;
-mod stays;
 mod store;
+mod store_paths;
 mod views;
 mod writers;

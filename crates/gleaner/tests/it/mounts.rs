@@ -76,7 +76,7 @@ impl Mount {
 
     /// An existing folder, seen through bindfs: a name that is not text cannot be made, as on file systems
     /// that keep names as text.
-    pub(crate) fn latin(at: &Path, folder: &Path) -> Option<Self> {
+    pub(crate) fn latin1(at: &Path, folder: &Path) -> Option<Self> {
         let options = "modules=iconv,from_code=ISO-8859-1,to_code=UTF-8";
         let folder = folder.to_str().expect("a plain path");
         Self::fuse("bindfs", &["-o", options, folder], at)
@@ -113,7 +113,7 @@ impl Mount {
     }
 
     /// An existing folder, bound to a second path.
-    pub(crate) fn second_place(at: &Path, folder: &Path) -> Option<Self> {
+    pub(crate) fn bind(at: &Path, folder: &Path) -> Option<Self> {
         fs::create_dir_all(at).expect("making a mount point");
         mount(&["--bind", folder.to_str().expect("a plain path")], at)
     }

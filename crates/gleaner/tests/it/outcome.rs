@@ -150,7 +150,7 @@ impl Running {
             ended,
             "gleaner did not end within {:?}\n{}",
             self.limit,
-            outcome.told()
+            outcome.transcript()
         );
         outcome
     }
@@ -185,7 +185,7 @@ impl Outcome {
     /// Asserts the exit status.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code(), Some(code), "exit status\n{}", self.told());
+        assert_eq!(self.code(), Some(code), "exit status\n{}", self.transcript());
         self
     }
 
@@ -194,8 +194,8 @@ impl Outcome {
     pub(crate) fn says(self, words: &str) -> Self {
         assert!(
             self.contains(words),
-            "nothing is said of {words:?}\n{}",
-            self.told()
+            "the output does not contain {words:?}\n{}",
+            self.transcript()
         );
         self
     }
@@ -206,14 +206,18 @@ impl Outcome {
         assert!(
             wordings.iter().any(|words| self.contains(words)),
             "none of {wordings:?}\n{}",
-            self.told()
+            self.transcript()
         );
         self
     }
 
     #[track_caller]
     pub(crate) fn does_not_say(self, words: &str) -> Self {
-        assert!(!self.contains(words), "{words:?} is said\n{}", self.told());
+        assert!(
+            !self.contains(words),
+            "the output contains {words:?}\n{}",
+            self.transcript()
+        );
         self
     }
 
@@ -227,18 +231,18 @@ impl Outcome {
     }
 
     /// The command, its end and its output, for a failing assertion.
-    pub(crate) fn told(&self) -> String {
-        let mut told = String::new();
+    pub(crate) fn transcript(&self) -> String {
+        let mut text = String::new();
         let end = match (self.status.code(), self.status.signal()) {
             (Some(code), _) => format!("exit status {code}"),
             (None, Some(signal)) => format!("signal {signal}"),
             (None, None) => "unknown end".to_owned(),
         };
-        writeln!(told, "{}\n{end} after {:.1?}", self.shown, self.took).expect("writing to a string");
+        writeln!(text, "{}\n{end} after {:.1?}", self.shown, self.took).expect("writing to a string");
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
-            writeln!(told, "--- {name}\n{}", excerpt(bytes)).expect("writing to a string");
+            writeln!(text, "--- {name}\n{}", excerpt(bytes)).expect("writing to a string");
         }
-        told
+        text
     }
 }
 

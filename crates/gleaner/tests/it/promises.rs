@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::context::Fleet;
 use crate::device::Device;
-use crate::recording::{self, Digest, shown};
+use crate::recording::{self, Digest, Recorded, shown};
 
 /// The promises, in order of rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,56 +24,60 @@ pub(crate) enum Promise {
     /// Once the faults are over, all files are in the store and none is left behind.
     Emptied,
     /// A device without a fault is served, whatever happens to others.
-    NotHeldUp,
+    NotDelayed,
     /// gleaner ends with an exit status that fits, and leaves no process.
-    EndsInOrder,
+    EndsCleanly,
 }
 
 /// A promise that was broken, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Breach {
+pub(crate) struct Violation {
     pub(crate) promise: Promise,
     pub(crate) what: String,
 }
 
-impl fmt::Display for Breach {
+impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?}: {}", self.promise, self.what)
     }
 }
 
 /// The violations of one promise.
-pub(crate) fn breaches(promise: Promise, found: impl IntoIterator<Item = String>) -> Vec<Breach> {
-    found.into_iter().map(|what| Breach { promise, what }).collect()
+pub(crate) fn violations(promise: Promise, found: impl IntoIterator<Item = String>) -> Vec<Violation> {
+    found
+        .into_iter()
+        .map(|what| Violation { promise, what })
+        .collect()
 }
 
 /// Checks a fleet repeatedly, and remembers the files that it saw in the store.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Witness {
+pub(crate) struct PromiseChecker {
     seen: BTreeMap<PathBuf, Digest>,
 }
 
-impl Witness {
+impl PromiseChecker {
     /// Checks the promises that must hold at any time. No gleaner and no camera may run meanwhile.
-    pub(crate) fn examine(&mut self, fleet: &Fleet) -> Vec<Breach> {
+    pub(crate) fn check(&mut self, fleet: &Fleet) -> Vec<Violation> {
         let store = fleet.store_files();
-        let mut found = breaches(Promise::NothingLost, lost(fleet, &store));
-        found.extend(breaches(Promise::StoreTrue, untrue(fleet, &store)));
-        found.extend(breaches(Promise::StoreUnchanged, changed(&self.seen, &store)));
-        found.extend(breaches(Promise::RecordAgrees, disagreeing(fleet, &store)));
+        let mut found = violations(Promise::NothingLost, lost(fleet, &store));
+        found.extend(violations(Promise::StoreTrue, untrue(fleet, &store)));
+        found.extend(violations(Promise::StoreUnchanged, changed(&self.seen, &store)));
+        found.extend(violations(Promise::RecordAgrees, disagreements(fleet, &store)));
         self.seen = store;
         found
     }
 
     /// Returns the files of devices (by number) without a fault that were ready when a run began and are not
     /// in the store now.
-    pub(crate) fn not_served(&self, fleet: &Fleet, ready: &[(usize, PathBuf)]) -> Vec<Breach> {
+    pub(crate) fn unserved(&self, fleet: &Fleet, ready: &[(usize, PathBuf)]) -> Vec<Violation> {
         let name = |number: usize| fleet.device(number).name.as_str();
         let waits = ready
             .iter()
             .filter(|(number, path)| !self.seen.contains_key(&Path::new(name(*number)).join(path)));
-        let told = waits.map(|(number, path)| format!("{}: {} was not gathered", name(*number), shown(path)));
-        breaches(Promise::NotHeldUp, told)
+        let lines =
+            waits.map(|(number, path)| format!("{}: {} was not gathered", name(*number), shown(path)));
+        violations(Promise::NotDelayed, lines)
     }
 
     /// The files that were visible at the last check.
@@ -100,45 +104,45 @@ fn lost(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
     };
     let recorded = fleet.manifest.all().into_iter();
     recorded
-        .filter(|(device, path, digest)| !is_safe(device, path, digest))
-        .map(|(device, path, digest)| format!("{device}: {} ({digest})", shown(&path)))
+        .filter(|Recorded { device, path, digest }| !is_safe(device, path, digest))
+        .map(|Recorded { device, path, digest }| format!("{device}: {} ({digest})", shown(&path)))
         .collect()
 }
 
 fn untrue(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
     let mut recorded: BTreeMap<Digest, Vec<(String, PathBuf)>> = BTreeMap::new();
-    for (device, path, digest) in fleet.manifest.all() {
+    for Recorded { device, path, digest } in fleet.manifest.all() {
         recorded.entry(digest).or_default().push((device, path));
     }
-    let judge = |(name, digest): (&PathBuf, &Digest)| match recorded.get(digest) {
+    let inspect = |(name, digest): (&PathBuf, &Digest)| match recorded.get(digest) {
         None => Some(format!("{} ({digest}) was never recorded so", shown(name))),
-        Some(places) => {
-            let rightly = places
+        Some(sources) => {
+            let is_named_after_one = sources
                 .iter()
                 .any(|(device, path)| belongs(name, device, path, digest));
-            (!rightly).then(|| format!("{} has the content of {places:?}", shown(name)))
+            (!is_named_after_one).then(|| format!("{} has the content of {sources:?}", shown(name)))
         }
     };
-    store.iter().filter_map(judge).collect()
+    store.iter().filter_map(inspect).collect()
 }
 
 fn changed(seen: &BTreeMap<PathBuf, Digest>, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
-    let judge = |(name, digest): (&PathBuf, &Digest)| match store.get(name) {
+    let inspect = |(name, digest): (&PathBuf, &Digest)| match store.get(name) {
         None => Some(format!("{} ({digest}) has gone from the store", shown(name))),
         Some(now) => (now != digest).then(|| format!("{} was {digest} and is {now}", shown(name))),
     };
-    seen.iter().filter_map(judge).collect()
+    seen.iter().filter_map(inspect).collect()
 }
 
 /// Where the ledger, or gleaner's own audit, disagrees with the store and the devices.
-fn disagreeing(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
+fn disagreements(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
     if !fleet.ledger().exists() {
         return Vec::new();
     }
     let audit = fleet.gleaner(["audit"]);
     let mut found = Vec::new();
     if audit.code() != Some(0) {
-        found.push(format!("the audit has findings\n{}", audit.told()));
+        found.push(format!("the audit has findings\n{}", audit.transcript()));
     }
     let on_devices: BTreeMap<&str, BTreeSet<Digest>> = fleet
         .devices()
@@ -177,17 +181,17 @@ pub(crate) fn belongs(name: &Path, device: &str, path: &Path, digest: &Digest) -
         .chain(path.iter().map(OsStrExt::as_bytes))
         .collect();
     let found: Vec<&[u8]> = name.iter().map(OsStrExt::as_bytes).collect();
-    let is_rightly_called = |(depth, (part, found)): (usize, (&&[u8], &&[u8]))| {
+    let has_its_name = |(depth, (part, found)): (usize, (&&[u8], &&[u8]))| {
         let of_folder = recording::digest(&wanted[..=depth].join(&b'/'));
         let is_last = depth + 1 == wanted.len();
-        part == found || is_dressed(found, part, if is_last { digest } else { &of_folder })
+        part == found || is_conflict_name(found, part, if is_last { digest } else { &of_folder })
     };
     let mut parts = wanted.iter().zip(&found).enumerate();
-    wanted.len() == found.len() && parts.all(is_rightly_called)
+    wanted.len() == found.len() && parts.all(has_its_name)
 }
 
 /// Whether the part is `stem~<digits of the digest>.ext` of the other, perhaps with a shorter stem.
-fn is_dressed(found: &[u8], wanted: &[u8], digest: &Digest) -> bool {
+fn is_conflict_name(found: &[u8], wanted: &[u8], digest: &Digest) -> bool {
     [64, 16, 8].iter().any(|digits| {
         let mark = format!("~{}", &digest[..*digits]);
         let at = found
@@ -207,7 +211,7 @@ impl Fleet {
     pub(crate) fn unfinished(&self) -> Vec<String> {
         let mut found = Vec::new();
         for device in self.devices() {
-            found.extend(left_on(device));
+            found.extend(remaining_on(device));
         }
         let control = self.store().join(".gleaner");
         let staged = recording::regular_files(&control.join("staging"));
@@ -222,14 +226,16 @@ impl Fleet {
             .manifest
             .all()
             .into_iter()
-            .filter(|(.., digest)| !stored.contains(digest));
+            .filter(|recorded| !stored.contains(&recorded.digest));
         found
-            .extend(missing.map(|(device, path, _)| format!("not in the store: {device}: {}", shown(&path))));
+            .extend(missing.map(|Recorded { device, path, .. }| {
+                format!("not in the store: {device}: {}", shown(&path))
+            }));
         found
     }
 }
 
-fn left_on(device: &Device) -> Vec<String> {
+fn remaining_on(device: &Device) -> Vec<String> {
     let mut left: Vec<String> = device
         .paths()
         .iter()

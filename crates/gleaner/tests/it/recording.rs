@@ -23,6 +23,14 @@ pub(crate) struct Manifest {
     allowed: Mutex<BTreeSet<Digest>>,
 }
 
+/// A file that was finished on a device, or was in the store before gleaner.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) device: String,
+    pub(crate) path: PathBuf,
+    pub(crate) digest: Digest,
+}
+
 impl Manifest {
     /// Adds content that was finished under this path of the device.
     pub(crate) fn add(&self, device: &str, path: &Path, digest: Digest) {
@@ -57,12 +65,14 @@ impl Manifest {
     }
 
     /// Every recorded file.
-    pub(crate) fn all(&self) -> Vec<(String, PathBuf, Digest)> {
+    pub(crate) fn all(&self) -> Vec<Recorded> {
         let recorded = self.recorded.lock().expect("lock");
         let each = recorded.iter().flat_map(|((device, path), digests)| {
-            digests
-                .iter()
-                .map(|digest| (device.clone(), path.clone(), digest.clone()))
+            digests.iter().map(|digest| Recorded {
+                device: device.clone(),
+                path: path.clone(),
+                digest: digest.clone(),
+            })
         });
         each.collect()
     }

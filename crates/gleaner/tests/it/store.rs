@@ -72,7 +72,7 @@ fn the_marker_of_another_store_is_refused() {
     fs::rename(fleet.store(), fleet.path("aside")).expect("moving the store away");
     fs::rename(other.store(), fleet.store()).expect("bringing the other");
     let outcome = fleet.sweep().exits(3);
-    assert!(fleet.store_files().is_empty(), "{}", outcome.told());
+    assert!(fleet.store_files().is_empty(), "{}", outcome.transcript());
     assert_eq!(fleet.device(1).paths(), [Path::new("img.jpg")]);
 }
 
@@ -92,7 +92,7 @@ fn another_store_replaces_the_known_one_only_if_the_known_one_is_named() {
     fs::create_dir(&fresh).expect("making a folder");
     fleet.set("store.path", fresh.to_str().expect("a plain path"));
     let outcome = fleet.gleaner(["store", "init", "--local"]);
-    assert_ne!(outcome.code(), Some(0), "{}", outcome.told());
+    assert_ne!(outcome.code(), Some(0), "{}", outcome.transcript());
     assert!(!fresh.join(".gleaner/store.toml").exists());
     outcome.says(&id);
     fleet
@@ -179,7 +179,7 @@ fn full_and_enlarged(fleet: &Fleet, mount: &Mount) {
     fleet.assert_store_true();
     // A second sweep into the full store does no harm either, whatever the first has tried.
     let outcome = fleet.sweep();
-    assert!(matches!(outcome.code(), Some(1 | 3)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 3)), "{}", outcome.transcript());
     fleet.assert_nothing_lost();
     mount.remount("size=64m");
     fleet.sweep_until_emptied();
@@ -250,7 +250,7 @@ fn a_store_that_is_unmounted_in_mid_sweep_loses_nothing() {
     mount.unmount();
     fleet.device(1).link(Tap::heal);
     let outcome = running.wait();
-    assert!(begun, "{}", outcome.told());
+    assert!(begun, "{}", outcome.transcript());
     assert!(!seen.is_empty());
     assert_eq!(
         fs::read_dir(fleet.store()).expect("the mount point").count(),

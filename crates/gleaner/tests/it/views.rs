@@ -13,12 +13,13 @@ use crate::recording::content;
 /// A device that shows `other` in the place of `shown` to SFTP, or to its shell if not `to_sftp`. `None`
 /// where it cannot be made.
 fn two_views(shown: impl Fn(&Fleet) -> PathBuf, to_sftp: bool) -> Option<(Fleet, PathBuf)> {
-    two_views_of((shown, to_sftp), "", "")
+    two_views_of(shown, to_sftp, "", "")
 }
 
 /// Like `two_views`, after some preparation by each login, and with more settings of its sshd.
 fn two_views_of(
-    (shown, to_sftp): (impl Fn(&Fleet) -> PathBuf, bool),
+    shown: impl Fn(&Fleet) -> PathBuf,
+    to_sftp: bool,
     preparation: &str,
     settings: &str,
 ) -> Option<(Fleet, PathBuf)> {
@@ -114,7 +115,7 @@ fn a_source_that_only_sftp_shows_is_emptied_by_sftp_alone() {
 #[test]
 fn where_both_show_a_folder_the_one_of_sftp_is_emptied() {
     // The device permits SFTP and one shell channel.
-    let Some((fleet, other)) = two_views_of((source, true), "", "MaxSessions 2") else {
+    let Some((fleet, other)) = two_views_of(source, true, "", "MaxSessions 2") else {
         return;
     };
     let device = fleet.device(1);
@@ -186,7 +187,7 @@ fn views_are_compared_where_sftp_lists_and_the_shell_only_inspects() {
     let tools = tempfile::tempdir().expect("a folder");
     std::os::unix::fs::symlink("/usr/bin/busybox", tools.path().join("find")).expect("a link");
     let preparation = format!("PATH={}:$PATH; export PATH", tools.path().display());
-    let Some((fleet, other)) = two_views_of((source, true), &preparation, "") else {
+    let Some((fleet, other)) = two_views_of(source, true, &preparation, "") else {
         return;
     };
     let device = fleet.device(1);

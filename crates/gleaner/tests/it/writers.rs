@@ -180,7 +180,7 @@ fn replaced_while_sweeping(session: Session) {
                 // The exchange succeeds if the previous version was still there; the writer then destroys it.
                 if renameat_with(CWD, &spare, CWD, &name, RenameFlags::EXCHANGE).is_err() {
                     if let Some(taken) = current.take() {
-                        device.owe("latest.jpg", &taken);
+                        device.record_taken("latest.jpg", &taken);
                     }
                     fs::rename(&spare, &name).expect("renaming");
                 }
@@ -282,7 +282,7 @@ fn files_that_appear_vanish_or_are_cut_short_during_a_sweep_do_no_harm() {
         thread::sleep(Duration::from_millis(5));
     }
     let outcome = running.wait();
-    assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.transcript());
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
     thread::sleep(SETTLE);

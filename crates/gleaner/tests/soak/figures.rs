@@ -6,7 +6,7 @@ use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    pub(crate) campaigns: usize,
+    pub(crate) fleets: usize,
     pub(crate) rounds: usize,
     pub(crate) runs: usize,
     pub(crate) files: usize,
@@ -26,7 +26,7 @@ impl Display for Figures {
             formatter,
             "rounds: {}, fleets: {}, runs: {}, seconds: {}",
             self.rounds,
-            self.campaigns,
+            self.fleets,
             self.runs,
             self.elapsed.as_secs()
         )?;

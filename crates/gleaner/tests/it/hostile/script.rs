@@ -5,21 +5,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use sim::hostile::{FalseOutput, ScriptPoint};
 
-use super::lie::{self, Character};
-use super::siege::{Siege, Way};
-use super::suspect::{Case, Fate, Watch, case};
+use super::fleet::{HostileFleet, Route};
+use super::lying_device::{Case, ExpectedEnd, TimeLimit, case};
+use super::profile::{self, DeviceProfile};
 
-const PROTOCOL: Fate = Fate::Fails("protocol");
+const PROTOCOL: ExpectedEnd = ExpectedEnd::Fails("protocol");
 /// The end of the reply might still come, so the pass ends as stalled.
-const STALLS: Fate = Fate::Stalls(Watch::Silence);
+const STALLS: ExpectedEnd = ExpectedEnd::Stalls(TimeLimit::Silence);
 
 /// The script replies to this request with these bytes, once or endlessly.
-fn once(verb: &'static str, bytes: &'static [u8]) -> Character {
-    Character::script(ScriptPoint::Verb(verb), lie::once(bytes))
+fn once(verb: &'static str, bytes: &'static [u8]) -> DeviceProfile {
+    DeviceProfile::in_script(ScriptPoint::Verb(verb), profile::once(bytes))
 }
 
-fn endless(verb: &'static str, bytes: &'static [u8]) -> Character {
-    Character::script(ScriptPoint::Verb(verb), lie::endless(bytes))
+fn endless(verb: &'static str, bytes: &'static [u8]) -> DeviceProfile {
+    DeviceProfile::in_script(ScriptPoint::Verb(verb), profile::endless(bytes))
 }
 
 #[test]
@@ -71,11 +71,11 @@ fn an_invalid_reply_of_the_shell_is_reported_as_breaking_the_protocol() {
         case("a listing for a look", once("inspect", b"u day\0"), PROTOCOL),
         case(
             "the end of the shell",
-            Character::script(ScriptPoint::Verb("inspect"), FalseOutput::Last(Bytes::new())),
+            DeviceProfile::in_script(ScriptPoint::Verb("inspect"), FalseOutput::Last(Bytes::new())),
             PROTOCOL,
         ),
     ];
-    let outcome = Siege::of(cases, Way::Direct).holds(1);
+    let outcome = HostileFleet::of(cases, Route::Direct).sweeps_safely(1);
     assert!(
         outcome.stderr.len() < 100_000,
         "{} bytes of log",
@@ -111,7 +111,7 @@ fn invalid_small_files_or_digests_are_reported_as_breaking_the_protocol() {
             PROTOCOL,
         ),
     ];
-    Siege::of(cases, Way::Direct).holds(1);
+    HostileFleet::of(cases, Route::Direct).sweeps_safely(1);
 }
 
 const ANOTHER_DIGEST: &str = r#"
@@ -139,16 +139,16 @@ const ONLY_SAYS_RENAMED: &str = r#"
 
 #[test]
 fn a_tool_that_lies_releases_nothing_that_is_not_stored() {
-    let partly = |lie, tools| case(lie, Character::tools(tools), Fate::Partly);
-    let empties = |lie, tools| case(lie, Character::tools(tools), Fate::Empties);
-    let ends = |lie, tools| case(lie, Character::tools(tools), Fate::Ends);
+    let partly = |label, tools| case(label, DeviceProfile::with_tools(tools), ExpectedEnd::Partly);
+    let empties = |label, tools| case(label, DeviceProfile::with_tools(tools), ExpectedEnd::Empties);
+    let ends = |label, tools| case(label, DeviceProfile::with_tools(tools), ExpectedEnd::Ends);
     let cases = vec![
         partly("another digest", &[("openssl", ANOTHER_DIGEST)]),
         partly("no digest", &[("openssl", NO_DIGEST)]),
         case(
             "other sizes",
-            Character::tools(&[("stat", OTHER_SIZES)]),
-            Fate::Waits,
+            DeviceProfile::with_tools(&[("stat", OTHER_SIZES)]),
+            ExpectedEnd::Waits,
         ),
         empties(
             "a perl that is killed amid a file",
@@ -156,20 +156,20 @@ fn a_tool_that_lies_releases_nothing_that_is_not_stored() {
         ),
         case(
             "a file that grows without bound",
-            Character::tools(&[("perl", GROWN_WITHOUT_BOUND)]),
-            Fate::Partly,
+            DeviceProfile::with_tools(&[("perl", GROWN_WITHOUT_BOUND)]),
+            ExpectedEnd::Partly,
         ),
         ends("a rename that is only said", &[("perl", ONLY_SAYS_RENAMED)]),
         ends("a removal that is only said", &[("rm", "true")]),
         case(
             "a clock of the year 2286",
-            Character::tools(&[("date", "echo 9999999999.0")]),
-            Fate::Waits,
+            DeviceProfile::with_tools(&[("date", "echo 9999999999.0")]),
+            ExpectedEnd::Waits,
         ),
         case(
             "no clock",
-            Character::tools(&[("date", "echo soon")]),
-            Fate::Waits,
+            DeviceProfile::with_tools(&[("date", "echo soon")]),
+            ExpectedEnd::Waits,
         ),
         empties(
             "a disk of nonsense",
@@ -177,9 +177,9 @@ fn a_tool_that_lies_releases_nothing_that_is_not_stored() {
         ),
         empties("another user", &[("id", "echo 4294967295")]),
     ];
-    Siege::of(cases, Way::ThroughJump)
+    HostileFleet::of(cases, Route::ThroughJump)
         .with_stall_timeout(Duration::from_secs(10))
-        .holds(1);
+        .sweeps_safely(1);
 }
 
 const SILENT_OVER_ONE: &str = r#"
@@ -188,10 +188,12 @@ const SILENT_OVER_ONE: &str = r#"
 
 #[test]
 fn a_file_that_stalls_the_small_file_stream_blocks_no_other_file() {
-    let character = Character::tools(&[("perl", SILENT_OVER_ONE)]);
-    let siege = Siege::of(vec![case("silent over one", character, STALLS)], Way::ThroughJump)
+    let profile = DeviceProfile::with_tools(&[("perl", SILENT_OVER_ONE)]);
+    let hostile = HostileFleet::of(vec![case("silent over one", profile, STALLS)], Route::ThroughJump)
         .with_stall_timeout(Duration::from_secs(3));
-    siege.holds(1);
+    hostile.sweeps_safely(1);
     // `c.jpg` was read before it and buffered, `day/b.jpg` comes after it: any of them might be the cause.
-    siege.leaves_only("day/a.jpg", 5).says("it was to send day/a.jpg");
+    hostile
+        .leaves_only("day/a.jpg", 5)
+        .says("it was to send day/a.jpg");
 }

@@ -37,14 +37,19 @@ fn with_ext4(session: Session) -> Option<(Fleet, Mount)> {
 
 /// Sweeps twice, and asserts that these files are stored, stay in place, and are reported with the remedy.
 #[track_caller]
-fn stay(fleet: &Fleet, paths: &[&str], reason: &str, remedy: &str) {
+fn assert_remain(fleet: &Fleet, paths: &[&str], reason: &str, remedy: &str) {
     for _ in 0..2 {
         fleet.sweep().exits(1).says(remedy);
         for path in paths {
             fleet.assert_left("device1", path, reason);
         }
         assert_eq!(fleet.store_files().len(), paths.len());
-        assert_eq!(fleet.device(1).paths().len(), paths.len(), "{}", fleet.left());
+        assert_eq!(
+            fleet.device(1).paths().len(),
+            paths.len(),
+            "{}",
+            fleet.left_files()
+        );
         assert!(
             fleet
                 .device(1)
@@ -71,7 +76,7 @@ fn immutable_and_append_only_files_are_reported_with_the_remedy() {
         for (flag, path) in marks {
             chattr(&format!("+{flag}"), &device.folder.join(path));
         }
-        stay(
+        assert_remain(
             &fleet,
             &["fixed.jpg", "day/log.txt", "kept/in.jpg"],
             "immutable",
@@ -98,7 +103,7 @@ fn files_of_others_in_a_sticky_folder_are_reported_with_the_remedy() {
     chown(folder.join("theirs.jpg"), Some(1234), None).expect("giving a file away");
     chown(&folder, Some(0), Some(0)).expect("giving the folder away");
     fs::set_permissions(&folder, PermissionsExt::from_mode(0o1777)).expect("the sticky bit");
-    stay(&fleet, &["shared/theirs.jpg"], "sticky", "chmod -t");
+    assert_remain(&fleet, &["shared/theirs.jpg"], "sticky", "chmod -t");
     fs::set_permissions(&folder, PermissionsExt::from_mode(0o777)).expect("no sticky bit");
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
@@ -110,7 +115,7 @@ fn an_unwritable_folder_is_distinguished_from_immutable_files() {
     fleet.device(1).record("locked/a.jpg", "a");
     let folder = fleet.device(1).folder.join("locked");
     fs::set_permissions(&folder, PermissionsExt::from_mode(0o555)).expect("locking the folder");
-    stay(
+    assert_remain(
         &fleet,
         &["locked/a.jpg"],
         "folder-unwritable",
@@ -144,14 +149,27 @@ fn after_root_another_login_releases_files_and_names_roots_folder() {
         .says("chown -R")
         .says("unknown number of files");
     fleet.assert_left("device1", ".gleaner-withdrawn", "withdrawn-unreadable");
-    assert!(!device.folder.join("new.jpg").exists(), "{}", outcome.told());
-    assert!(!device.folder.join("day/new.jpg").exists(), "{}", outcome.told());
+    assert!(
+        !device.folder.join("new.jpg").exists(),
+        "{}",
+        outcome.transcript()
+    );
+    assert!(
+        !device.folder.join("day/new.jpg").exists(),
+        "{}",
+        outcome.transcript()
+    );
     let in_place = device
         .paths()
         .iter()
         .filter(|path| !path.starts_with(".gleaner-withdrawn"))
         .count();
-    assert_eq!(in_place, 0, "{left_by_root} were left by root\n{}", fleet.left());
+    assert_eq!(
+        in_place,
+        0,
+        "{left_by_root} were left by root\n{}",
+        fleet.left_files()
+    );
     fleet.assert_nothing_lost();
     let given = Command::new("chown")
         .args(["-R", "65534:65534"])

@@ -4,16 +4,16 @@ use std::time::{Duration, SystemTime};
 
 /// A generator of random choices.
 #[derive(Debug, Clone)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Rng(u64);
 
-impl Chance {
+impl Rng {
     /// Creates the generator of a seed. Every seed is valid.
-    pub(crate) fn of(seed: u64) -> Self {
+    pub(crate) fn from_seed(seed: u64) -> Self {
         Self(seed)
     }
 
     /// A seed from the clock.
-    pub(crate) fn fresh_seed() -> u64 {
+    pub(crate) fn random_seed() -> u64 {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .expect("a time after 1970");
@@ -41,9 +41,9 @@ impl Chance {
     }
 
     /// A number from `min` to just below `limit`, for lengths and counts.
-    pub(crate) fn between(&mut self, least: usize, limit: usize) -> usize {
-        let span = u64::try_from(limit - least).expect("a short span");
-        least + usize::try_from(self.below(span)).expect("below the limit")
+    pub(crate) fn between(&mut self, min: usize, limit: usize) -> usize {
+        let span = u64::try_from(limit - min).expect("a short span");
+        min + usize::try_from(self.below(span)).expect("below the limit")
     }
 
     /// True in one of `cases` cases on average.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sim::{Service, UserKey};
 use tokio::runtime::Runtime;
 
-use super::suspect::{Case, Fate, Suspect, Watch};
+use super::lying_device::{Case, ExpectedEnd, LyingDevice, TimeLimit};
 use crate::context::{Fleet, SETTLE};
 use crate::outcome::Outcome;
 use crate::recording::{self, Digest};
@@ -25,27 +25,27 @@ const MAX_MEMORY: u64 = 200 << 20;
 const GRACE: Duration = Duration::from_secs(40);
 
 /// The longest time limit that is not a matter of a day, in multiples of `stall_timeout`.
-const LONG: u32 = 15;
+const MAX_STALL_TIMEOUTS: u32 = 15;
 
 #[derive(Debug)]
-pub(crate) struct Siege {
+pub(crate) struct HostileFleet {
     pub(crate) fleet: Fleet,
     stall_timeout: Duration,
-    suspects: Vec<Suspect>,
+    lying_devices: Vec<LyingDevice>,
     /// The servers end with the runtime.
     _runtime: Runtime,
 }
 
 /// The route to the hostile devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Route {
     Direct,
     ThroughJump,
 }
 
-impl Siege {
+impl HostileFleet {
     /// An honest device called `device1`, and after it one device for each case.
-    pub(crate) fn of(cases: Vec<Case>, way: Way) -> Self {
+    pub(crate) fn of(cases: Vec<Case>, route: Route) -> Self {
         let fleet = Fleet::of(&[Session::Gnu]);
         // The honest device must not fail because this machine is busy, whatever the others need.
         fleet.set("device1.stall_timeout", "30s");
@@ -55,20 +55,20 @@ impl Siege {
             .build()
             .expect("a runtime");
         let user = UserKey::create(&fleet.path(KEY)).expect("a key");
-        let suspects = (2..).zip(cases);
-        let start = |(number, case)| runtime.block_on(Suspect::start(&fleet, &user, number, case));
-        let suspects: Vec<_> = suspects.map(start).collect();
-        let siege = Self {
+        let lying_devices = (2..).zip(cases);
+        let start = |(number, case)| runtime.block_on(LyingDevice::start(&fleet, &user, number, case));
+        let lying_devices: Vec<_> = lying_devices.map(start).collect();
+        let hostile = Self {
             fleet,
             stall_timeout: Duration::ZERO,
-            suspects,
+            lying_devices,
             _runtime: runtime,
         };
-        siege.make_known(way);
-        let canary = siege.fleet.path("canary");
+        hostile.write_ssh_config(route);
+        let canary = hostile.fleet.path("canary");
         fs::create_dir(&canary).expect("making a folder");
         fs::write(canary.join("bird"), "sings").expect("writing");
-        siege.with_stall_timeout(Duration::from_secs(2))
+        hostile.with_stall_timeout(Duration::from_secs(2))
     }
 
     /// Sets how long the hostile devices may be silent.
@@ -93,20 +93,20 @@ impl Siege {
     /// and no file is outside of it. No device loses a file, no process is left, and each pass ends as
     /// expected.
     #[track_caller]
-    pub(crate) fn holds(&self, status: i32) -> Outcome {
-        self.look_once();
-        for suspect in self
-            .suspects
+    pub(crate) fn sweeps_safely(&self, status: i32) -> Outcome {
+        self.survey_once();
+        for lying in self
+            .lying_devices
             .iter()
-            .filter(|suspect| !suspect.lies_from_the_first())
+            .filter(|lying| !lying.is_hostile_from_start())
         {
-            suspect.misbehave();
+            lying.turn_hostile();
         }
         self.fleet
             .device(1)
             .record_many("day", 20, 2_000)
             .record("film", recording::content("film", 1 << 20));
-        let before = self.surroundings();
+        let before = self.files_outside();
         self.fleet.wait_until_settled();
         let outcome = self
             .fleet
@@ -114,24 +114,24 @@ impl Siege {
             .within(Duration::from_mins(3))
             .run();
         eprintln!(
-            "{} lies: {:.1?}, {} MiB",
-            self.suspects.len(),
+            "{} profiles: {:.1?}, {} MiB",
+            self.lying_devices.len(),
             outcome.took,
             outcome.peak_memory >> 20
         );
         self.fleet.assert_no_ssh_left();
-        self.assert_fates(&outcome);
+        self.assert_expected_ends(&outcome);
         let outcome = outcome.exits(status);
         assert!(
             outcome.peak_memory < MAX_MEMORY,
             "{} MiB of memory\n{}",
             outcome.peak_memory >> 20,
-            outcome.told()
+            outcome.transcript()
         );
         self.fleet.assert_all_gathered();
         self.assert_everything_in_its_place();
-        self.assert_suspects_lost_nothing();
-        assert_eq!(self.surroundings(), before, "something is outside the store");
+        self.assert_lying_devices_lost_nothing();
+        assert_eq!(self.files_outside(), before, "something is outside the store");
         outcome
     }
 
@@ -139,13 +139,13 @@ impl Siege {
     /// number of sweeps.
     #[track_caller]
     pub(crate) fn leaves_only(&self, name: &str, sweeps: usize) -> Outcome {
-        let folder = &self.suspects.first().expect("a device that lies").folder;
+        let folder = &self.lying_devices.first().expect("a hostile device").folder;
         let mut was_only_one_left = false;
         for _ in 0..=sweeps {
             // On a device without a shell, a renamed file needs two more surveys.
             thread::sleep(SETTLE + Duration::from_millis(200));
             let outcome = self.fleet.gleaner(["run"]);
-            self.assert_suspects_lost_nothing();
+            self.assert_lying_devices_lost_nothing();
             let left = recording::regular_files(folder);
             let is_only_one_left = left.len() == 1 && left.iter().all(|file| file.ends_with(name));
             if is_only_one_left && was_only_one_left {
@@ -158,10 +158,10 @@ impl Siege {
 
     /// Devices without a shell are surveyed twice before any of their files is gathered. The first survey is
     /// of an honest device.
-    fn look_once(&self) {
-        let without_shell = |suspect: &&Suspect| suspect.case.character.service == Service::SftpOnly;
-        let names = self.suspects.iter().filter(without_shell);
-        let names: Vec<_> = names.flat_map(|suspect| ["--device", &suspect.name]).collect();
+    fn survey_once(&self) {
+        let without_shell = |lying: &&LyingDevice| lying.case.profile.service == Service::SftpOnly;
+        let names = self.lying_devices.iter().filter(without_shell);
+        let names: Vec<_> = names.flat_map(|lying| ["--device", &lying.name]).collect();
         if !names.is_empty() {
             self.fleet.gleaner(["run"].into_iter().chain(names)).exits(0);
             thread::sleep(SETTLE + Duration::from_millis(200));
@@ -169,8 +169,8 @@ impl Siege {
     }
 
     /// All files in the fleet's folder that gleaner must not touch.
-    fn surroundings(&self) -> BTreeMap<PathBuf, Digest> {
-        let ours = ["store", "ledger", "run", "tmp", "jump", "device1", "suspects"];
+    fn files_outside(&self) -> BTreeMap<PathBuf, Digest> {
+        let ours = ["store", "ledger", "run", "tmp", "jump", "device1", "lying"];
         assert!(!Path::new(PLANTED).exists(), "{PLANTED} was planted");
         let root = self.fleet.root();
         let mut found = BTreeMap::new();
@@ -189,51 +189,56 @@ impl Siege {
     }
 
     #[track_caller]
-    fn assert_fates(&self, outcome: &Outcome) {
+    fn assert_expected_ends(&self, outcome: &Outcome) {
         let status = self.fleet.gleaner(["status", "--json"]).exits(0).json();
         let events = outcome.json_lines();
         let mut wrong = String::new();
-        for suspect in &self.suspects {
+        for lying in &self.lying_devices {
             let found = status["devices"].as_array().into_iter().flatten();
-            let found = found.into_iter().find(|device| device["name"] == *suspect.name);
-            let told = found.map_or(&Value::Null, |device| &device["last_outcome"]);
-            let ended = |event: &&Value| event["event"] == "pass-ended" && event["device"] == *suspect.name;
+            let found = found.into_iter().find(|device| device["name"] == *lying.name);
+            let last_outcome = found.map_or(&Value::Null, |device| &device["last_outcome"]);
+            let ended = |event: &&Value| event["event"] == "pass-ended" && event["device"] == *lying.name;
             let ended = events.iter().find(ended).unwrap_or(&Value::Null);
             let is_in_time = ended["seconds"]
                 .as_f64()
-                .is_some_and(|seconds| seconds < self.deadline(suspect.case.fate).as_secs_f64());
-            let as_it_must = suspect.ends_as_it_must(told, found)
-                && ended["outcome"]["class"] == told["class"]
+                .is_some_and(|seconds| seconds < self.deadline(lying.case.expected).as_secs_f64());
+            let is_as_expected = lying.ends_as_expected(last_outcome, found)
+                && ended["outcome"]["class"] == last_outcome["class"]
                 && is_in_time;
-            if !as_it_must || std::env::var_os("GLEANER_IT_SHOW_LIES").is_some() {
+            if !is_as_expected || std::env::var_os("GLEANER_IT_SHOW_LIES").is_some() {
                 writeln!(
                     wrong,
-                    "{} ({}) after {} s: {told}, {} files left{}",
-                    suspect.name,
-                    suspect.case.lie,
+                    "{} ({}) after {} s: {last_outcome}, {} files left{}",
+                    lying.name,
+                    lying.case.label,
                     ended["seconds"],
-                    recording::regular_files(&suspect.folder).len(),
-                    match as_it_must {
-                        true => String::new(),
-                        false => format!(
-                            ", but {:?} within {:?} was to be",
-                            suspect.case.fate,
-                            self.deadline(suspect.case.fate)
-                        ),
+                    recording::regular_files(&lying.folder).len(),
+                    if is_as_expected {
+                        String::new()
+                    } else {
+                        format!(
+                            ", but expected {:?} within {:?}",
+                            lying.case.expected,
+                            self.deadline(lying.case.expected)
+                        )
                     }
                 )
                 .expect("writing to a string");
             }
         }
         eprintln!("{wrong}");
-        assert!(!wrong.contains("was to be"), "\n{wrong}\n{}", outcome.told());
+        assert!(
+            !wrong.contains("but expected"),
+            "\n{wrong}\n{}",
+            outcome.transcript()
+        );
     }
 
     /// The maximum duration of a pass with this expected end.
-    fn deadline(&self, fate: Fate) -> Duration {
-        match fate {
-            Fate::Stalls(Watch::Silence) => self.stall_timeout * 2 + GRACE,
-            _ => self.stall_timeout * LONG + GRACE,
+    fn deadline(&self, expected: ExpectedEnd) -> Duration {
+        match expected {
+            ExpectedEnd::Stalls(TimeLimit::Silence) => self.stall_timeout * 2 + GRACE,
+            _ => self.stall_timeout * MAX_STALL_TIMEOUTS + GRACE,
         }
     }
 
@@ -241,32 +246,32 @@ impl Siege {
     #[track_caller]
     fn assert_everything_in_its_place(&self) {
         for (path, digest) in self.fleet.store_files() {
-            let is_from = |suspect: &&Suspect| suspect.recorded.contains(&digest);
-            let device = self.suspects.iter().find(is_from);
-            let folder = device.map_or("device1", |suspect| &suspect.name);
+            let is_from = |lying: &&LyingDevice| lying.recorded.contains(&digest);
+            let device = self.lying_devices.iter().find(is_from);
+            let folder = device.map_or("device1", |lying| &lying.name);
             assert!(path.starts_with(folder), "{} came from {folder}", path.display());
         }
     }
 
     /// No file leaves even a hostile device unless it is whole in the store.
     #[track_caller]
-    fn assert_suspects_lost_nothing(&self) {
+    fn assert_lying_devices_lost_nothing(&self) {
         let stored: BTreeSet<Digest> = self.fleet.store_files().into_values().collect();
-        for suspect in &self.suspects {
-            let there: BTreeSet<Digest> = recording::files_below(&suspect.folder).into_values().collect();
-            for digest in &suspect.recorded {
+        for lying in &self.lying_devices {
+            let there: BTreeSet<Digest> = recording::files_below(&lying.folder).into_values().collect();
+            for digest in &lying.recorded {
                 let kept = there.contains(digest) || stored.contains(digest);
-                assert!(kept, "{} ({}) lost {digest}", suspect.name, suspect.case.lie);
+                assert!(kept, "{} ({}) lost {digest}", lying.name, lying.case.label);
             }
         }
     }
 
     /// Adds the hostile devices to the configuration of ssh.
-    fn make_known(&self, way: Way) {
+    fn write_ssh_config(&self, route: Route) {
         let file = |name: &str| fs::read_to_string(self.fleet.path(name)).expect("a file of ssh's");
         let (mut config, mut known) = (String::new(), file("known_hosts"));
-        for suspect in &self.suspects {
-            let (name, port) = (&suspect.name, suspect.device.port());
+        for lying in &self.lying_devices {
+            let (name, port) = (&lying.name, lying.device.port());
             let key = self.fleet.path(KEY);
             writeln!(
                 config,
@@ -274,10 +279,10 @@ impl Siege {
                 key.display()
             )
             .expect("writing");
-            if way == Way::ThroughJump {
+            if route == Route::ThroughJump {
                 config.push_str("  ProxyJump jump\n");
             }
-            let host_key = suspect.device.host_key();
+            let host_key = lying.device.host_key();
             writeln!(known, "{}", host_key.known_hosts_line("127.0.0.1", port)).expect("writing");
         }
         config.push_str(&file("ssh_config"));
@@ -290,4 +295,4 @@ impl Siege {
 pub(crate) const PLANTED: &str = "/gleaner-planted";
 
 /// The key that logs in to the hostile devices.
-const KEY: &str = "suspects-key";
+const KEY: &str = "lying-key";

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::chance::Chance;
 use crate::disk::{Disk, Medium};
-use crate::fault::Equipment;
+use crate::fault::Media;
+use crate::rng::Rng;
 
 /// Set in a process that already has a mount namespace of its own.
 const OWN_MOUNTS: &str = "GLEANER_SOAK_OWN_MOUNTS";
@@ -20,16 +20,16 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Real faults at random moments, repeatedly.
 #[derive(Debug, Parser)]
-pub(crate) struct Settings {
+pub(crate) struct Options {
     /// How long
     #[arg(long)]
     seconds: u64,
     /// Chooses the same faults again
-    #[arg(long, default_value_t = Chance::fresh_seed(), hide_default_value = true)]
+    #[arg(long, default_value_t = Rng::random_seed(), hide_default_value = true)]
     pub(crate) seed: u64,
 }
 
-impl Settings {
+impl Options {
     pub(crate) fn time(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
@@ -68,9 +68,12 @@ pub(crate) fn watch_signals() {
             .expect("a runtime for signals");
         runtime.block_on(async {
             loop {
-                asked_to_stop().await;
+                stop_signal().await;
                 if STOP.swap(true, Ordering::Relaxed) {
-                    #[allow(clippy::exit, reason = "a second signal means that the operator does not want to wait")]
+                    #[allow(
+                        clippy::exit,
+                        reason = "a second signal means that the operator does not want to wait"
+                    )]
                     std::process::exit(130);
                 }
                 println!("stopping after this round; again to stop at once");
@@ -79,7 +82,7 @@ pub(crate) fn watch_signals() {
     });
 }
 
-async fn asked_to_stop() {
+async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let kinds = [
         SignalKind::interrupt(),
@@ -95,12 +98,12 @@ async fn asked_to_stop() {
     }
 }
 
-pub(crate) fn is_asked_to_stop() -> bool {
+pub(crate) fn is_stop_requested() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
 /// Tries which media can be mounted here. Those that cannot are skipped and named.
-pub(crate) fn look_for_equipment() -> Equipment {
+pub(crate) fn detect_media() -> Media {
     let scratch = tempfile::Builder::new()
         .prefix("gl-")
         .tempdir()
@@ -130,7 +133,7 @@ pub(crate) fn look_for_equipment() -> Equipment {
     } else {
         memory.then_some(Medium::Memory)
     };
-    Equipment {
+    Media {
         store: any,
         ledger: any,
         device: any,

@@ -18,7 +18,7 @@ use crate::recording::{self, path};
 #[track_caller]
 fn emptied_at_once(fleet: &Fleet) {
     let outcome = fleet.sweep().exits(0);
-    assert_eq!(fleet.left(), "", "{}", outcome.told());
+    assert_eq!(fleet.left_files(), "", "{}", outcome.transcript());
     fleet.assert_all_gathered();
 }
 
@@ -61,7 +61,7 @@ fn a_bind_mount_of_the_same_disk_gets_its_files() {
     let fleet = Fleet::new(1);
     let elsewhere = fleet.path("elsewhere");
     fs::create_dir(&elsewhere).expect("making a folder");
-    let Some(_mount) = Mount::second_place(&fleet.store().join("device1"), &elsewhere) else {
+    let Some(_mount) = Mount::bind(&fleet.store().join("device1"), &elsewhere) else {
         return;
     };
     is_served_twice(&fleet);
@@ -141,9 +141,14 @@ fn files_for_a_read_only_mount_stay_and_delay_no_others() {
 fn has_one_folder_in_its_place(fleet: &Fleet, obstacle: &str) {
     fleet.device(1).record_many("day", 30, 1_000);
     let outcome = fleet.sweep().exits(0);
-    assert!(fleet.device(1).is_empty(), "{}", outcome.told());
-    let told = format!("device1/day in the store is {obstacle}, so files go to device1/day~");
-    assert_eq!(outcome.told().matches(&told).count(), 1, "{}", outcome.told());
+    assert!(fleet.device(1).is_empty(), "{}", outcome.transcript());
+    let message = format!("device1/day in the store is {obstacle}, so files go to device1/day~");
+    assert_eq!(
+        outcome.transcript().matches(&message).count(),
+        1,
+        "{}",
+        outcome.transcript()
+    );
     // The next day's files go to the same folder.
     fleet.device(1).record("day/later.jpg", "later");
     fleet.sweep().exits(0);
@@ -180,7 +185,7 @@ fn a_name_that_the_store_forbids_is_left_with_a_remedy_that_helps() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let behind = fleet.path("behind");
     fs::create_dir(&behind).expect("making a folder");
-    let Some(_mount) = Mount::latin(&fleet.store(), &behind) else {
+    let Some(_mount) = Mount::latin1(&fleet.store(), &behind) else {
         return;
     };
     fleet.gleaner(["store", "init"]).exits(0);
@@ -199,7 +204,7 @@ fn a_name_that_the_store_forbids_is_left_with_a_remedy_that_helps() {
         assert!(
             fleet.device(1).paths().contains(&odd),
             "it was withdrawn: {}",
-            fleet.left()
+            fleet.left_files()
         );
     }
     fleet.set("store.names", "portable");
@@ -245,7 +250,7 @@ fn a_time_that_the_store_cannot_keep_is_reported_and_recorded() {
     // The time is in the future, so the file is gathered once two surveys saw it unchanged.
     let mut said = String::new();
     for _ in 0..4 {
-        said.push_str(&fleet.sweep().exits(0).told());
+        said.push_str(&fleet.sweep().exits(0).transcript());
         std::thread::sleep(crate::context::SETTLE);
     }
     fleet.assert_all_gathered();
@@ -272,7 +277,7 @@ fn a_time_beyond_the_range_of_gleaner_is_reported() {
         .set_modified("far.jpg", far);
     let mut said = String::new();
     for _ in 0..4 {
-        said.push_str(&fleet.sweep().exits(0).told());
+        said.push_str(&fleet.sweep().exits(0).transcript());
         std::thread::sleep(crate::context::SETTLE);
     }
     fleet.assert_all_gathered();
@@ -287,7 +292,7 @@ fn a_ledger_on_a_mount_without_shared_memory_causes_a_warning() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let behind = fleet.path("behind");
     fs::create_dir(&behind).expect("making a folder");
-    let Some(_mount) = Mount::latin(&fleet.path("ledger"), &behind) else {
+    let Some(_mount) = Mount::latin1(&fleet.path("ledger"), &behind) else {
         return;
     };
     let warning = "is on a FUSE mount (fuse";

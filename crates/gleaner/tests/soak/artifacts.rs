@@ -11,14 +11,14 @@ use crate::outcome::Outcome;
 
 /// A folder that outlives the fleet if there is a violation to report.
 #[derive(Debug)]
-pub(crate) struct Evidence {
+pub(crate) struct Artifacts {
     pub(crate) folder: PathBuf,
 }
 
-impl Evidence {
+impl Artifacts {
     pub(crate) fn new(folder: &Path) -> Self {
         drop(fs::remove_dir_all(folder));
-        fs::create_dir_all(folder).expect("making a folder for evidence");
+        fs::create_dir_all(folder).expect("making a folder for artifacts");
         Self {
             folder: folder.to_owned(),
         }
@@ -35,7 +35,7 @@ impl Evidence {
         let said = String::from_utf8_lossy(&outcome.stderr);
         self.append(&format!(
             "---- {what}\n{}\n---- all that it logged\n{said}\n",
-            outcome.told()
+            outcome.transcript()
         ));
     }
 
@@ -45,7 +45,7 @@ impl Evidence {
             .append(true)
             .open(self.folder.join("log"));
         log.and_then(|mut log| log.write_all(text.as_bytes()))
-            .expect("writing evidence");
+            .expect("writing artifacts");
     }
 
     /// Copies what is left of the fleet.
