@@ -50,7 +50,7 @@ fn ends_without_loss(fleet: &Fleet, running: Running, status: i32) -> Outcome {
 
 /// Asserts, once the fault is repaired, that nothing is lost and that the next sweep continues.
 #[track_caller]
-fn goes_on(fleet: &Fleet) {
+fn continues(fleet: &Fleet) {
     fleet.device(1).link(Tap::heal);
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
@@ -82,7 +82,7 @@ fn an_ext4_store_that_another_writer_fills_ends_the_sweep_without_loss() {
         .exits(3)
         .says_one_of(&["full", "no space", "free"]);
     disk.make_room();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
 fn remounted_read_only(medium: Medium) {
@@ -93,7 +93,7 @@ fn remounted_read_only(medium: Medium) {
     assert!(disk.make_read_only(SOON), "busy all the time");
     ends_without_loss(&fleet, running, 1).says("read-only");
     disk.make_writable();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_store_whose_disk_fails_loses_nothing_that_was_released() {
     }
     ends_without_loss(&fleet, running, 1);
     disk.repair();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn an_unmounted_ext4_store_loses_nothing_and_its_mount_point_stays_empty() {
     assert_eq!(under, 0, "written under the mount point");
     fleet.gleaner(["run"]).exits(3).says("not mounted");
     disk.attach();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_ledger_that_cannot_grow_ends_the_sweep_without_loss() {
     disk.fill();
     ends_without_loss(&fleet, running, 1).says("ledger");
     disk.make_room();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn child_killed(is_wanted: impl Fn(&Process) -> bool) {
     assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.transcript());
     assert!(fleet.class_of("device1").is_some(), "{}", outcome.transcript());
     fleet.assert_no_ssh_left();
-    goes_on(&fleet);
+    continues(&fleet);
     assert_eq!(fleet.class_of("device1"), None);
 }
 
@@ -220,7 +220,7 @@ fn a_kill_of_a_guard_loses_nothing_and_leaves_no_ssh() {
         outcome.transcript()
     );
     fleet.assert_no_ssh_left();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
 /// Kills a process of the jump's sshd, or of the device's, during a run.
@@ -234,7 +234,7 @@ fn server_killed(kill: impl FnOnce(&Fleet), heal: impl FnOnce(&Fleet)) {
     assert!(fleet.class_of("device1").is_some(), "{}", outcome.transcript());
     fleet.assert_no_ssh_left();
     heal(&fleet);
-    goes_on(&fleet);
+    continues(&fleet);
     assert_eq!(fleet.class_of("device1"), None);
 }
 
@@ -265,5 +265,5 @@ fn a_kill_of_the_listener_of_the_jump_leaves_the_sessions_working() {
     fleet.sweep().exits(1);
     assert_eq!(fleet.class_of("device1").as_deref(), Some("jump-refused"));
     fleet.jump.start_again();
-    goes_on(&fleet);
+    continues(&fleet);
 }

@@ -211,7 +211,7 @@ impl Trial {
         }
     }
 
-    /// Makes links as slow as in the field, so that a run duration long enough for a fault.
+    /// Makes links as slow as in the field, so that a run lasts long enough for a fault.
     fn limit_links(&self, mut rng: Rng) {
         for device in self.fleet.devices() {
             if rng.one_in(4) {
