@@ -1,4 +1,4 @@
-//! The commands that need no device, through the program itself: what is printed where, the exit status, the files.
+//! The commands that need no device, through the program itself: output, exit status, files.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,12 +16,12 @@ use tempfile::TempDir;
 const SOUND: &str =
     "[store]\npath = \"/srv\"\n[defaults]\nsource = \"/data\"\n[[device]]\nname = \"garden\"\n";
 
-/// A folder to work in, and a home that is nobody's.
-struct Place {
+/// A working folder, with a home of its own.
+struct Workdir {
     folder: TempDir,
 }
 
-impl Place {
+impl Workdir {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -39,7 +39,7 @@ impl Place {
         path
     }
 
-    /// The program, in this folder, with nothing of the surroundings but this home.
+    /// The program, in this folder, with an empty environment except for this home.
     fn gleaner(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gleaner"));
         command
@@ -50,20 +50,20 @@ impl Place {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
-        Ended::from(self.gleaner(arguments).output().unwrap())
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        Outcome::from(self.gleaner(arguments).output().unwrap())
     }
 }
 
-/// How it ended, and what it said.
+/// The exit status and the output of the program.
 #[derive(Debug)]
-struct Ended {
+struct Outcome {
     status: i32,
     output: String,
     errors: String,
 }
 
-impl From<Output> for Ended {
+impl From<Output> for Outcome {
     fn from(output: Output) -> Self {
         Self {
             status: output.status.code().unwrap(),
@@ -75,19 +75,19 @@ impl From<Output> for Ended {
 
 #[test]
 fn without_a_command_the_help_is_shown_with_status_2() {
-    let ended = Place::new().run(&[]);
-    assert_eq!((ended.status, ended.output.as_str()), (2, ""));
+    let outcome = Workdir::new().run(&[]);
+    assert_eq!((outcome.status, outcome.output.as_str()), (2, ""));
     assert!(
-        ended.errors.contains("Usage: gleaner") && ended.errors.contains("config"),
+        outcome.errors.contains("Usage: gleaner") && outcome.errors.contains("config"),
         "{}",
-        ended.errors
+        outcome.errors
     );
 }
 
 #[test]
 fn the_help_states_the_exit_statuses() {
-    let ended = Place::new().run(&["--help"]);
-    assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
+    let outcome = Workdir::new().run(&["--help"]);
+    assert_eq!((outcome.status, outcome.errors.as_str()), (0, ""));
     for status in [
         "0  all well",
         "1  some",
@@ -97,12 +97,12 @@ fn the_help_states_the_exit_statuses() {
         "5  all well, but",
         "130  inter",
     ] {
-        assert!(ended.output.contains(status), "{status} in {}", ended.output);
+        assert!(outcome.output.contains(status), "{status} in {}", outcome.output);
     }
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_ends_with_status_2() {
+fn an_invalid_command_line_ends_with_status_2() {
     for arguments in [
         &["runn"][..],
         &["run", "--devise", "a"],
@@ -111,57 +111,57 @@ fn a_command_line_that_makes_no_sense_ends_with_status_2() {
         &["config"],
         &["-v"],
     ] {
-        let ended = Place::new().run(arguments);
+        let outcome = Workdir::new().run(arguments);
         assert_eq!(
-            (ended.status, ended.output.as_str()),
+            (outcome.status, outcome.output.as_str()),
             (2, ""),
             "{arguments:?}: {}",
-            ended.errors
+            outcome.errors
         );
-        assert!(!ended.errors.is_empty(), "{arguments:?}");
+        assert!(!outcome.errors.is_empty(), "{arguments:?}");
     }
 }
 
 #[test]
-fn the_example_is_written_once_and_is_sound() {
-    let place = Place::new();
-    let first = place.run(&["config", "init"]);
+fn the_example_is_written_once_and_is_valid() {
+    let workdir = Workdir::new();
+    let first = workdir.run(&["config", "init"]);
     assert_eq!((first.status, first.errors.as_str()), (0, ""));
-    let example = fs::read_to_string(place.path("gleaner.toml")).unwrap();
-    assert_eq!(place.run(&["config", "init", "-"]).output, example);
-    let check = place.run(&["config", "check"]);
+    let example = fs::read_to_string(workdir.path("gleaner.toml")).unwrap();
+    assert_eq!(workdir.run(&["config", "init", "-"]).output, example);
+    let check = workdir.run(&["config", "check"]);
     assert_eq!((check.status, check.errors.as_str()), (0, ""));
 
-    fs::write(place.path("gleaner.toml"), "mine").unwrap();
-    let second = place.run(&["config", "init"]);
+    fs::write(workdir.path("gleaner.toml"), "mine").unwrap();
+    let second = workdir.run(&["config", "init"]);
     assert_eq!(second.status, 2);
     assert_eq!(
         second.errors,
         "gleaner: error: gleaner.toml is already there and was left as it is\n  \
          help: name another path, or \"-\" to have the example printed\n"
     );
-    assert_eq!(fs::read_to_string(place.path("gleaner.toml")).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(workdir.path("gleaner.toml")).unwrap(), "mine");
 }
 
 #[test]
 fn an_example_that_cannot_be_written_is_an_error_with_its_cause() {
-    let ended = Place::new().run(&["config", "init", "missing/gleaner.toml"]);
-    assert_eq!(ended.status, 2);
+    let outcome = Workdir::new().run(&["config", "init", "missing/gleaner.toml"]);
+    assert_eq!(outcome.status, 2);
     assert_eq!(
-        ended.errors,
+        outcome.errors,
         "gleaner: error: cannot write missing/gleaner.toml\n  cause: No such file or directory (os error 2)\n"
     );
 }
 
 #[test]
-fn a_sound_file_is_summed_up() {
-    let place = Place::new();
-    place.write("gleaner.toml", &SOUND.replace("/srv", "/proc/none"));
-    let ended = place.run(&["config", "check"]);
-    let ledger = place.path("home/.local/state/gleaner/ledger.db");
-    assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
+fn a_valid_file_is_summarised() {
+    let workdir = Workdir::new();
+    workdir.write("gleaner.toml", &SOUND.replace("/srv", "/proc/none"));
+    let outcome = workdir.run(&["config", "check"]);
+    let ledger = workdir.path("home/.local/state/gleaner/ledger.db");
+    assert_eq!((outcome.status, outcome.errors.as_str()), (0, ""));
     assert_eq!(
-        ended.output,
+        outcome.output,
         format!(
             "./gleaner.toml: sound\n  1 device (garden), 1 source\n  store   /proc/none with layout {{device}}/{{path}}\n          \
              not there yet: make it, or mount what should be there; then `gleaner store init`\n  ledger  {}\n",
@@ -172,15 +172,15 @@ fn a_sound_file_is_summed_up() {
 
 #[test]
 fn all_faults_are_reported_at_once_with_status_2() {
-    let place = Place::new();
-    place.write(
+    let workdir = Workdir::new();
+    workdir.write(
         "gleaner.toml",
         &SOUND.replace("source", "surce").replace("/srv", "srv"),
     );
-    let ended = place.run(&["config", "check"]);
-    assert_eq!((ended.status, ended.output.as_str()), (2, ""));
-    let beside = fs::canonicalize(place.folder.path()).unwrap().join("srv");
-    let lines: Vec<&str> = ended.errors.lines().collect();
+    let outcome = workdir.run(&["config", "check"]);
+    assert_eq!((outcome.status, outcome.output.as_str()), (2, ""));
+    let beside = fs::canonicalize(workdir.folder.path()).unwrap().join("srv");
+    let lines: Vec<&str> = outcome.errors.lines().collect();
     assert_eq!(
         lines[0],
         "./gleaner.toml:2:8: error: `path` is not an absolute path: \"srv\""
@@ -206,50 +206,54 @@ fn all_faults_are_reported_at_once_with_status_2() {
 }
 
 #[test]
-fn warnings_are_shown_and_do_no_harm() {
-    let place = Place::new();
-    place.write("gleaner.toml", &SOUND.replace("\"/data\"", "[\"/a\", \"/b\"]"));
-    let ended = place.run(&["config", "check"]);
-    assert_eq!(ended.status, 0, "{}", ended.errors);
+fn warnings_are_shown_and_the_check_succeeds() {
+    let workdir = Workdir::new();
+    workdir.write("gleaner.toml", &SOUND.replace("\"/data\"", "[\"/a\", \"/b\"]"));
+    let outcome = workdir.run(&["config", "check"]);
+    assert_eq!(outcome.status, 0, "{}", outcome.errors);
     assert!(
-        ended
+        outcome
             .errors
             .starts_with("./gleaner.toml: warning: the layout has no {source}"),
         "{}",
-        ended.errors
+        outcome.errors
     );
     assert!(
-        ended.output.contains("1 device (garden), 2 sources"),
+        outcome.output.contains("1 device (garden), 2 sources"),
         "{}",
-        ended.output
+        outcome.output
     );
 }
 
 #[test]
-fn a_store_that_is_not_there_or_not_marked_is_told_and_is_no_fault() {
-    let place = Place::new();
-    let store = place.path("store");
+fn a_missing_or_unmarked_store_is_reported_and_is_not_an_error() {
+    let workdir = Workdir::new();
+    let store = workdir.path("store");
     let text =
         format!("[store]\npath = {store:?}\n[defaults]\nsource = \"/data\"\n[[device]]\nname = \"garden\"\n");
-    place.write("gleaner.toml", &text);
-    let told = |what: &str| {
-        let ended = place.run(&["config", "check"]);
-        assert_eq!(ended.status, 0, "{}", ended.errors);
-        assert!(ended.output.contains(what), "{}", ended.output);
-        assert!(ended.output.contains("gleaner store init"), "{}", ended.output);
+    workdir.write("gleaner.toml", &text);
+    let assert_shows = |what: &str| {
+        let outcome = workdir.run(&["config", "check"]);
+        assert_eq!(outcome.status, 0, "{}", outcome.errors);
+        assert!(outcome.output.contains(what), "{}", outcome.output);
+        assert!(
+            outcome.output.contains("gleaner store init"),
+            "{}",
+            outcome.output
+        );
     };
-    told("not there yet: ");
+    assert_shows("not there yet: ");
     fs::create_dir(&store).unwrap();
-    told("not marked (");
+    assert_shows("not marked (");
 }
 
 #[test]
-fn the_configuration_is_looked_for_in_the_usual_order() {
-    let place = Place::new();
+fn the_configuration_is_searched_in_the_usual_order() {
+    let workdir = Workdir::new();
     let found = |command: &mut Command| {
-        let ended = Ended::from(command.args(["config", "show"]).output().unwrap());
-        assert_eq!(ended.status, 0, "{}", ended.errors);
-        let line = ended
+        let outcome = Outcome::from(command.args(["config", "show"]).output().unwrap());
+        assert_eq!(outcome.status, 0, "{}", outcome.errors);
+        let line = outcome
             .output
             .lines()
             .find(|line| line.starts_with("name = "))
@@ -258,24 +262,24 @@ fn the_configuration_is_looked_for_in_the_usual_order() {
         line.trim_start_matches("name = ").trim_matches('"').to_owned()
     };
     let named = |name: &str| SOUND.replace("garden", name);
-    place.write("home/.config/gleaner/gleaner.toml", &named("home"));
-    assert_eq!(found(&mut place.gleaner(&[])), "home");
-    place.write("xdg/gleaner/gleaner.toml", &named("xdg"));
+    workdir.write("home/.config/gleaner/gleaner.toml", &named("home"));
+    assert_eq!(found(&mut workdir.gleaner(&[])), "home");
+    workdir.write("xdg/gleaner/gleaner.toml", &named("xdg"));
     assert_eq!(
-        found(place.gleaner(&[]).env("XDG_CONFIG_HOME", place.path("xdg"))),
+        found(workdir.gleaner(&[]).env("XDG_CONFIG_HOME", workdir.path("xdg"))),
         "xdg"
     );
-    place.write("gleaner.toml", &named("here"));
-    assert_eq!(found(&mut place.gleaner(&[])), "here");
-    let variable = place.write("variable.toml", &named("variable"));
+    workdir.write("gleaner.toml", &named("here"));
+    assert_eq!(found(&mut workdir.gleaner(&[])), "here");
+    let variable = workdir.write("variable.toml", &named("variable"));
     assert_eq!(
-        found(place.gleaner(&[]).env("GLEANER_CONFIG", &variable)),
+        found(workdir.gleaner(&[]).env("GLEANER_CONFIG", &variable)),
         "variable"
     );
-    let option = place.write("option.toml", &named("option"));
+    let option = workdir.write("option.toml", &named("option"));
     assert_eq!(
         found(
-            place
+            workdir
                 .gleaner(&["-c", option.to_str().unwrap()])
                 .env("GLEANER_CONFIG", &variable)
         ),
@@ -284,34 +288,35 @@ fn the_configuration_is_looked_for_in_the_usual_order() {
 }
 
 #[test]
-fn without_any_configuration_it_is_said_where_was_looked() {
+fn without_a_configuration_the_searched_paths_are_listed() {
     if Path::new("/etc/gleaner/gleaner.toml").exists() {
         return;
     }
-    let place = Place::new();
-    let ended = place.run(&["config", "check"]);
-    assert_eq!(ended.status, 2);
+    let workdir = Workdir::new();
+    let outcome = workdir.run(&["config", "check"]);
+    assert_eq!(outcome.status, 2);
     assert_eq!(
-        ended.errors,
+        outcome.errors,
         format!(
             "gleaner: error: there is no configuration file\n  \
              help: looked for ./gleaner.toml, {}, /etc/gleaner/gleaner.toml\n  \
              help: write one with `gleaner config init`, or name one with `-c FILE` or $GLEANER_CONFIG\n",
-            place.path("home/.config/gleaner/gleaner.toml").display()
+            workdir.path("home/.config/gleaner/gleaner.toml").display()
         )
     );
 }
 
-/// Where the account of a service stands that was called from somebody's home.
+/// As for the account of a service, called from the home of a user.
 #[test]
-fn a_folder_that_may_not_be_looked_into_is_passed_over() {
-    let place = Place::new();
-    place.write("home/.config/gleaner/gleaner.toml", SOUND);
-    place.write("closed/gleaner.toml", "what is in here is not for us");
-    // Root may look into everything; so the program is run by nobody then, from a place that nobody can reach.
-    let program = place.path("gleaner");
+fn a_folder_that_may_not_be_read_is_skipped() {
+    let workdir = Workdir::new();
+    workdir.write("home/.config/gleaner/gleaner.toml", SOUND);
+    workdir.write("closed/gleaner.toml", "what is in here is not for us");
+    // Root may read every folder. As root, the program therefore runs as the user `nobody`, from a path that
+    // this user can reach.
+    let program = workdir.path("gleaner");
     fs::copy(env!("CARGO_BIN_EXE_gleaner"), &program).unwrap();
-    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(workdir.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let script = r#"cd "$1" && chmod 0 . && case $(id -u) in
         0) exec setpriv --reuid 65534 --regid 65534 --clear-groups "$2" config show ;;
         *) exec "$2" config show ;;
@@ -319,35 +324,35 @@ fn a_folder_that_may_not_be_looked_into_is_passed_over() {
     let mut command = Command::new("sh");
     command
         .args(["-c", script, "sh"])
-        .arg(place.path("closed"))
+        .arg(workdir.path("closed"))
         .arg(&program);
     command
-        .env("HOME", place.path("home"))
+        .env("HOME", workdir.path("home"))
         .env_remove("XDG_CONFIG_HOME")
         .env_remove("GLEANER_CONFIG");
-    let ended = Ended::from(command.output().unwrap());
-    fs::set_permissions(place.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(ended.status, 0, "{}", ended.errors);
-    assert!(ended.output.contains("garden"), "{}", ended.output);
+    let outcome = Outcome::from(command.output().unwrap());
+    fs::set_permissions(workdir.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(outcome.status, 0, "{}", outcome.errors);
+    assert!(outcome.output.contains("garden"), "{}", outcome.output);
 }
 
 #[test]
 fn a_named_configuration_that_is_missing_is_not_replaced_by_another() {
-    let place = Place::new();
-    place.write("gleaner.toml", SOUND);
-    let option = place.run(&["-c", "x.toml", "config", "check"]);
+    let workdir = Workdir::new();
+    workdir.write("gleaner.toml", SOUND);
+    let option = workdir.run(&["-c", "x.toml", "config", "check"]);
     assert_eq!(option.status, 2);
     assert_eq!(
         option.errors,
         "gleaner: error: cannot read the configuration x.toml\n  cause: No such file or directory (os error 2)\n  \
          help: `gleaner config init x.toml` writes an example\n"
     );
-    let variable = place
+    let variable = workdir
         .gleaner(&["config", "check"])
         .env("GLEANER_CONFIG", "x.toml")
         .output()
         .unwrap();
-    let variable = Ended::from(variable);
+    let variable = Outcome::from(variable);
     assert_eq!(variable.status, 2);
     assert!(
         variable
@@ -359,25 +364,25 @@ fn a_named_configuration_that_is_missing_is_not_replaced_by_another() {
 }
 
 #[test]
-fn one_device_is_shown_with_everything_that_holds_for_it() {
-    let place = Place::new();
-    place.write(
+fn one_device_is_shown_with_all_its_values() {
+    let workdir = Workdir::new();
+    workdir.write(
         "gleaner.toml",
         &SOUND.replace(
             "name = \"garden\"",
             "name = \"cam{id:02}\"\nids = \"1-3\"\nport = \"{id+5000}\"",
         ),
     );
-    let ended = place.run(&["config", "show", "cam02"]);
-    assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
-    let (_, device) = ended.output.split_once("[[device]]\n").unwrap();
+    let outcome = workdir.run(&["config", "show", "cam02"]);
+    assert_eq!((outcome.status, outcome.errors.as_str()), (0, ""));
+    let (_, device) = outcome.output.split_once("[[device]]\n").unwrap();
     assert_eq!(
         device,
         "name = \"cam02\"\n# host: as ssh_config says\nport = 5002\n# user: as ssh_config says\n# identity: as ssh_config says\n\
          # jump: as ssh_config says\nsource = [\"/data\"]\nsettle = \"30s\"\nsettle_blind = \"10m\"\nstall_timeout = \"1m\"\n\
          exclude = []\n# done_suffix: not set\nrelease = \"delete\"\nprune_empty = false\ncompress = \"auto\"\nbandwidth = \"off\"\n"
     );
-    let unknown = place.run(&["config", "show", "cam2"]);
+    let unknown = workdir.run(&["config", "show", "cam2"]);
     assert_eq!(unknown.status, 2);
     assert!(
         unknown.errors.contains("there is no device `cam2`"),
@@ -388,33 +393,33 @@ fn one_device_is_shown_with_everything_that_holds_for_it() {
 
 #[test]
 fn an_escape_code_in_a_file_never_reaches_the_terminal() {
-    let place = Place::new();
-    place.write(
+    let workdir = Workdir::new();
+    workdir.write(
         "gleaner.toml",
         "[store]\npath = \"\\u001b[2J\"\nnames = \"\\u001b]0;x\"\n[[device]]\nname = \"\\u001b[1m\"\n",
     );
-    let ended = place.run(&["config", "check"]);
-    assert_eq!(ended.status, 2);
-    assert!(!ended.errors.contains('\u{1b}'), "{:?}", ended.errors);
+    let outcome = workdir.run(&["config", "check"]);
+    assert_eq!(outcome.status, 2);
+    assert!(!outcome.errors.contains('\u{1b}'), "{:?}", outcome.errors);
 }
 
 #[test]
 fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ended = Place::new().run(&["completions", shell]);
-        assert_eq!((ended.status, ended.errors.as_str()), (0, ""), "{shell}");
-        assert!(ended.output.contains("dry-run"), "{shell}");
+        let outcome = Workdir::new().run(&["completions", shell]);
+        assert_eq!((outcome.status, outcome.errors.as_str()), (0, ""), "{shell}");
+        assert!(outcome.output.contains("dry-run"), "{shell}");
     }
-    assert_eq!(Place::new().run(&["completions", "tcsh"]).status, 2);
+    assert_eq!(Workdir::new().run(&["completions", "tcsh"]).status, 2);
 }
 
 #[test]
 fn manual_pages_are_printed_or_written() {
-    let place = Place::new();
-    let printed = place.run(&["man"]);
+    let workdir = Workdir::new();
+    let printed = workdir.run(&["man"]);
     assert_eq!((printed.status, printed.errors.as_str()), (0, ""));
     assert!(printed.output.contains(".TH gleaner 1"), "{}", printed.output);
-    let written = place.run(&["man", "--out", "deep/man"]);
+    let written = workdir.run(&["man", "--out", "deep/man"]);
     assert_eq!(
         (written.status, written.output.as_str()),
         (0, ""),
@@ -427,41 +432,41 @@ fn manual_pages_are_printed_or_written() {
         "gleaner-config-check.1",
         "gleaner.toml.5",
     ] {
-        assert!(place.path("deep/man").join(page).is_file(), "{page}");
+        assert!(workdir.path("deep/man").join(page).is_file(), "{page}");
     }
     assert_eq!(
-        fs::read_to_string(place.path("deep/man/gleaner.1")).unwrap(),
+        fs::read_to_string(workdir.path("deep/man/gleaner.1")).unwrap(),
         printed.output
     );
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
-    let mut child = Place::new()
+fn a_reader_that_stops_reading_is_not_an_error() {
+    let mut child = Workdir::new()
         .gleaner(&["config", "schema"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The reader is gone before anything can be written, or before all of it can.
+    // The reader is gone before the program has written anything, or before it has written everything.
     drop(child.stdout.take());
-    let ended = Ended::from(child.wait_with_output().unwrap());
-    assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
+    let outcome = Outcome::from(child.wait_with_output().unwrap());
+    assert_eq!((outcome.status, outcome.errors.as_str()), (0, ""));
 }
 
 #[test]
 fn results_that_cannot_be_written_are_an_error() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let ended = Ended::from(
-        Place::new()
+    let outcome = Outcome::from(
+        Workdir::new()
             .gleaner(&["config", "schema"])
             .stdout(full)
             .output()
             .unwrap(),
     );
-    assert_eq!(ended.status, 1);
+    assert_eq!(outcome.status, 1);
     assert_eq!(
-        ended.errors,
+        outcome.errors,
         "gleaner: error: cannot write the results\n  cause: No space left on device (os error 28)\n"
     );
 }

@@ -1,4 +1,5 @@
-//! `docs/reference` is what the program would write now. `GLEANER_UPDATE_REFERENCE=1 cargo test` writes it.
+//! Checks that `docs/reference` is what the program would write now. `GLEANER_UPDATE_REFERENCE=1 cargo test`
+//! writes it.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +9,7 @@
 use std::fs;
 use std::path::Path;
 
-fn is_current(name: &str, made: &str) {
+fn assert_current(name: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../docs/reference")
         .join(name);
@@ -32,17 +33,17 @@ fn is_current(name: &str, made: &str) {
 
 #[test]
 fn the_reference_of_the_command_line_is_current() {
-    is_current("cli.md", &gleaner::cli::reference::markdown());
+    assert_current("cli.md", &gleaner::cli::reference::markdown());
 }
 
 #[test]
 fn the_reference_of_the_configuration_is_current() {
-    is_current("configuration.md", &gleaner::config::reference::markdown());
+    assert_current("configuration.md", &gleaner::config::reference::markdown());
 }
 
 #[test]
 fn the_schema_of_the_configuration_is_current() {
-    is_current(
+    assert_current(
         "config.schema.json",
         &format!("{:#}\n", gleaner::config::reference::schema()),
     );

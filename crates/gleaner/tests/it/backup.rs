@@ -1,4 +1,4 @@
-//! The ledger lost, copied, and restored from a copy, as by people and their back-ups while no gleaner is at work.
+//! Loses, copies and restores the ledger, as operators and their backups do while no gleaner runs.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::context::Fleet;
 
 impl Fleet {
-    /// Removes the ledger with all that belongs to it. Its folder stays: it may be a file system of its own.
+    /// Removes the ledger and the files that belong to it. The folder stays: it may be a file system of its
+    /// own.
     pub(crate) fn lose_ledger(&self) {
         for entry in fs::read_dir(self.path("ledger")).expect("the folder").flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_file()) {
@@ -15,14 +16,14 @@ impl Fleet {
         }
     }
 
-    /// Copies the ledger with all that belongs to it.
+    /// Copies the ledger and the files that belong to it.
     pub(crate) fn copy_ledger_to(&self, folder: &Path) {
-        // A log of an older copy would not go with the ledger of this one.
+        // The log of an older copy would not belong to this ledger.
         drop(fs::remove_dir_all(folder));
         copy(&self.path("ledger"), folder);
     }
 
-    /// Puts a copy, of whatever age and origin, in the ledger's place.
+    /// Replaces the ledger by a copy of any age and origin.
     pub(crate) fn restore_ledger_from(&self, folder: &Path) {
         self.lose_ledger();
         copy(folder, &self.path("ledger"));

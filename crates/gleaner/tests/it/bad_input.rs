@@ -1,4 +1,5 @@
-//! Wrong values, wrong files: a message that names the place and the remedy, the right status, nothing touched.
+//! Wrong values and wrong files: a message with the position and the remedy, the right status, and nothing
+//! touched.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +22,7 @@ fn refused(fleet: &Fleet, config: &[u8], words: &[&str]) -> Outcome {
     assert!(fleet.store_files().is_empty());
     assert!(
         !fleet.device(1).server.log().contains("Connection from"),
-        "connected all the same"
+        "connected nevertheless"
     );
     fleet.gleaner(["config", "check"]).exits(2);
     outcome
@@ -34,7 +35,7 @@ fn fleet() -> Fleet {
     fleet
 }
 
-/// Tries one wrong value after the other; the message must show the key and the word that stands with it.
+/// Tries one wrong value after the other. The message must contain the key and the word beside it.
 #[track_caller]
 fn all_refused(wrong: &[(&str, Value, &str)]) {
     let fleet = fleet();
@@ -151,7 +152,7 @@ fn overlapping_sources_are_refused() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once_with_its_line() {
+fn all_errors_are_reported_at_once_each_with_its_line() {
     let fleet = fleet();
     fleet
         .set("store.layout", "{nonsense}")
@@ -167,13 +168,13 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line() {
         assert!(
             outcome.contains(&format!("gleaner.toml:{line}")),
             "line {line} of {key}\n{}",
-            outcome.told()
+            outcome.transcript()
         );
     }
 }
 
 #[test]
-fn a_file_that_is_no_configuration_is_refused() {
+fn a_file_that_is_not_a_configuration_is_refused() {
     let fleet = fleet();
     refused(&fleet, b"", &["store"]);
     refused(&fleet, b"path = \n[[[", &[]);
@@ -182,7 +183,7 @@ fn a_file_that_is_no_configuration_is_refused() {
 }
 
 #[test]
-fn a_configuration_that_is_not_there_is_told_with_the_remedy() {
+fn a_missing_configuration_is_reported_with_the_remedy() {
     let fleet = fleet();
     fleet
         .gleaner(["-c", "/nowhere/gleaner.toml", "run"])
@@ -198,17 +199,17 @@ fn a_configuration_that_is_not_there_is_told_with_the_remedy() {
 }
 
 #[test]
-fn a_missing_ssh_config_is_told() {
+fn a_missing_ssh_config_is_reported() {
     let fleet = fleet();
     fleet.init_store();
     fleet.set("ssh.config", "/nowhere/ssh_config");
     let outcome = fleet.gleaner(["run"]).says("/nowhere/ssh_config");
-    assert!(matches!(outcome.code(), Some(1 | 2)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 2)), "{}", outcome.transcript());
     assert_eq!(fleet.device(1).paths(), [Path::new("img.jpg")]);
 }
 
 #[test]
-fn a_store_that_is_missing_is_told_with_the_remedy() {
+fn a_missing_store_is_reported_with_the_remedy() {
     let fleet = fleet();
     fleet.set("store.path", "/nowhere/store");
     fleet.gleaner(["run"]).exits(3).says("/nowhere/store");
@@ -219,7 +220,7 @@ fn a_store_that_is_missing_is_told_with_the_remedy() {
 }
 
 #[test]
-fn a_ledger_that_cannot_be_made_is_told() {
+fn a_ledger_that_cannot_be_created_is_reported() {
     let fleet = fleet();
     fleet.init_store();
     fs::write(fleet.path("file"), "no folder").expect("writing");

@@ -1,4 +1,4 @@
-//! The checkers of the soak, proved: each promise is broken by hand, and the break is seen.
+//! Proves the checkers of the soak: each promise is broken by hand, and the checker must detect it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use testbed::processes;
 
 use crate::context::Fleet;
 use crate::device::Device;
-use crate::promises::{Breach, Promise, Witness};
+use crate::promises::{Promise, PromiseChecker, Violation};
 use crate::recording::{self, content};
 
-/// A fleet after a good sweep, and a witness that has seen it.
-fn gathered() -> (Fleet, Witness) {
+/// A fleet after a good sweep, and a checker that has seen it.
+fn gathered() -> (Fleet, PromiseChecker) {
     let fleet = Fleet::new(2);
     fleet
         .device(1)
@@ -19,36 +19,36 @@ fn gathered() -> (Fleet, Witness) {
         .record("empty", "");
     fleet.device(2).record("day/img.jpg", content("other", 5_000));
     fleet.sweep().exits(0);
-    // The same name again: the second gets a part of its digest into its name.
+    // The same name again: the second file gets a part of its digest into its name.
     fleet.device(1).record("day/img.jpg", content("again", 5_000));
     fleet.device(2).record("empty", "");
     fleet.sweep_until_emptied();
-    let mut witness = Witness::default();
-    assert_eq!(witness.examine(&fleet), [], "all is well to begin with");
+    let mut checker = PromiseChecker::default();
+    assert_eq!(checker.check(&fleet), [], "all is well to begin with");
     assert_eq!(fleet.unfinished(), [""; 0]);
-    (fleet, witness)
+    (fleet, checker)
 }
 
 /// The promises that are found broken, each once.
-fn broken(found: &[Breach]) -> Vec<Promise> {
-    let mut promises: Vec<Promise> = found.iter().map(|breach| breach.promise).collect();
+fn broken(found: &[Violation]) -> Vec<Promise> {
+    let mut promises: Vec<Promise> = found.iter().map(|violation| violation.promise).collect();
     promises.dedup();
     promises
 }
 
-/// What is found after the files of the store were changed, which are then as they were.
-fn found_after(fleet: &Fleet, witness: &Witness, change: impl FnOnce(&Path)) -> Vec<Breach> {
+/// Returns the violations found after a change of the store's files. The change is then undone.
+fn found_after(fleet: &Fleet, checker: &PromiseChecker, change: impl FnOnce(&Path)) -> Vec<Violation> {
     let aside = fleet.path("aside");
     for name in ["device1", "device2"] {
         copy(&fleet.store().join(name), &aside.join(name));
     }
     change(&fleet.store());
-    let found = witness.clone().examine(fleet);
+    let found = checker.clone().check(fleet);
     for name in ["device1", "device2"] {
         fs::remove_dir_all(fleet.store().join(name)).expect("removing");
         fs::rename(aside.join(name), fleet.store().join(name)).expect("bringing back");
     }
-    assert_eq!(witness.clone().examine(fleet), [], "as it was");
+    assert_eq!(checker.clone().check(fleet), [], "as it was");
     found
 }
 
@@ -61,23 +61,23 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn whatever_is_done_to_a_stored_file_is_seen() {
+fn every_change_of_a_stored_file_is_detected() {
     use Promise::{NothingLost, RecordAgrees, StoreTrue, StoreUnchanged};
     const ALL: [Promise; 4] = [NothingLost, StoreTrue, StoreUnchanged, RecordAgrees];
-    let (fleet, witness) = gathered();
-    let found = |change: &dyn Fn(&Path)| found_after(&fleet, &witness, change);
+    let (fleet, checker) = gathered();
+    let found = |change: &dyn Fn(&Path)| found_after(&fleet, &checker, change);
     let remove = |path: &str| {
         let path = path.to_owned();
         found(&move |store| fs::remove_file(store.join(&path)).expect("removing"))
     };
-    let told = remove("device1/day/img.jpg");
+    let removed = remove("device1/day/img.jpg");
     assert_eq!(
-        broken(&told),
+        broken(&removed),
         [NothingLost, StoreUnchanged, RecordAgrees],
-        "{told:?}"
+        "{removed:?}"
     );
-    assert!(told[0].what.contains("device1: day/img.jpg"), "{told:?}");
-    // Although the same content, nothing, stands elsewhere.
+    assert!(removed[0].what.contains("device1: day/img.jpg"), "{removed:?}");
+    // The same content, no bytes, is still elsewhere.
     assert_eq!(
         broken(&remove("device1/empty")),
         [NothingLost, StoreUnchanged, RecordAgrees]
@@ -119,17 +119,17 @@ fn whatever_is_done_to_a_stored_file_is_seen() {
 }
 
 #[test]
-fn whatever_is_done_to_a_recording_on_its_device_is_seen() {
-    let (fleet, mut witness) = gathered();
+fn every_change_of_a_recording_on_its_device_is_detected() {
+    let (fleet, mut checker) = gathered();
     let (device, other) = (fleet.device(1), fleet.device(2));
     device.record("new.jpg", "new").record("kept.jpg", "kept");
-    assert_eq!(witness.examine(&fleet), []);
-    // Withdrawn is not lost; on the wrong device is.
+    assert_eq!(checker.check(&fleet), []);
+    // A withdrawn file is not lost; a file on the wrong device is.
     let withdrawn = device.folder.join(".gleaner-withdrawn/ledger/pass");
     fs::create_dir_all(&withdrawn).expect("making folders");
     fs::rename(device.folder.join("kept.jpg"), withdrawn.join("kept.jpg")).expect("withdrawing");
     fs::rename(device.folder.join("new.jpg"), other.folder.join("new.jpg")).expect("moving");
-    let found = witness.examine(&fleet);
+    let found = checker.check(&fleet);
     assert_eq!(broken(&found), [Promise::NothingLost]);
     assert!(
         found.len() == 1 && found[0].what.contains("device1: new.jpg"),
@@ -137,20 +137,20 @@ fn whatever_is_done_to_a_recording_on_its_device_is_seen() {
     );
     fs::rename(other.folder.join("new.jpg"), device.folder.join("new.jpg")).expect("moving back");
     other.write("day/img.jpg", &content("other", 5_000));
-    let found = witness.examine(&fleet);
+    let found = checker.check(&fleet);
     assert_eq!(broken(&found), [Promise::RecordAgrees]);
     assert!(found[0].what.contains("has it still"), "{found:?}");
 }
 
 #[test]
-fn what_is_left_behind_in_the_end_is_seen() {
+fn files_left_behind_at_the_end_are_detected() {
     let fleet = Fleet::new(1);
     let left = |path: PathBuf, words: &str| {
         fs::create_dir_all(path.parent().expect("a folder")).expect("making folders");
         fs::write(&path, "left").expect("writing");
         let found = fleet.unfinished();
         assert!(
-            found.iter().any(|told| told.contains(words)),
+            found.iter().any(|line| line.contains(words)),
             "{words}: {found:?}"
         );
         fs::remove_file(&path).expect("removing");
@@ -176,25 +176,25 @@ fn what_is_left_behind_in_the_end_is_seen() {
 }
 
 #[test]
-fn a_device_that_had_to_wait_for_another_is_seen() {
+fn a_device_that_had_to_wait_for_another_is_detected() {
     let fleet = Fleet::new(2);
     fleet.devices().iter().for_each(|device| {
         device.record("ready.jpg", &device.name);
     });
     fleet.device(2).server.stop();
     fleet.sweep();
-    let mut witness = Witness::default();
-    assert_eq!(witness.examine(&fleet), []);
+    let mut checker = PromiseChecker::default();
+    assert_eq!(checker.check(&fleet), []);
     let ready = |number: usize| [(number, PathBuf::from("ready.jpg"))];
-    assert_eq!(witness.not_served(&fleet, &ready(1)), []);
+    assert_eq!(checker.unserved(&fleet, &ready(1)), []);
     assert_eq!(
-        broken(&witness.not_served(&fleet, &ready(2))),
-        [Promise::NotHeldUp]
+        broken(&checker.unserved(&fleet, &ready(2))),
+        [Promise::NotDelayed]
     );
 }
 
 #[test]
-fn a_process_that_outlives_gleaner_is_seen() {
+fn a_process_that_outlives_gleaner_is_detected() {
     let fleet = Fleet::without_store(&[]);
     let mut left = std::process::Command::new("/bin/sleep")
         .arg("1000")

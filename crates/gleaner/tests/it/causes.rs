@@ -1,4 +1,5 @@
-//! Devices that are reached and do not serve us: what is said is the true cause, with a remedy that helps.
+//! Devices that are reached and do not serve gleaner: the message has the true cause, with a remedy that
+//! helps.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,12 +12,12 @@ use crate::device::a_minute_ago;
 use crate::failures::{fails_as, fleet_of, recovers};
 use crate::outcome::{Call, PATH};
 
-/// Whom `fleet_with_account` logs in as: not root, whom nologin never concerns.
+/// The login of `fleet_with_account`. It is not root, to whom nologin never applies.
 const ACCOUNT: &str = "pi:x:65534:65534::/:/bin/sh";
 const SHADOW: &str = "pi:*:20000:0:99999:7:::";
 
-/// The first device with an account of its own, in an /etc of its own that these lines of shell change, and
-/// PAM. `None` without root.
+/// A device with PAM as `use_pam` says, an account of its own, and an /etc of its own that the shell lines in
+/// `preparation` change. `None` without root.
 fn fleet_with_account(use_pam: &str, preparation: &str) -> Option<Fleet> {
     if !rustix::process::getuid().is_root() {
         return crate::mounts::skip("needs root to give a device an /etc of its own");
@@ -51,7 +52,7 @@ fn fleet_with_account(use_pam: &str, preparation: &str) -> Option<Fleet> {
     Some(fleet)
 }
 
-/// Gives all of a folder to the account.
+/// Gives a folder with all its content to the account.
 fn hand_over(folder: &Path) {
     let below = fs::read_dir(folder).expect("a folder");
     for entry in below.map(|entry| entry.expect("an entry")) {
@@ -77,7 +78,7 @@ fn a_device_that_is_starting_up_counts_as_unreachable_until_it_is_up() {
 }
 
 #[test]
-fn a_device_without_pam_that_lets_nobody_in_is_told_as_starting_up() {
+fn a_device_without_pam_that_refuses_logins_is_reported_as_starting_up() {
     let Some(fleet) = fleet_with_account("no", "echo maintenance >/etc/nologin") else {
         return;
     };
@@ -85,7 +86,7 @@ fn a_device_without_pam_that_lets_nobody_in_is_told_as_starting_up() {
 }
 
 #[test]
-fn an_account_that_has_expired_is_told_in_the_devices_words() {
+fn an_expired_account_is_reported_in_the_devices_words() {
     let Some(fleet) = fleet_with_account("yes", "sed -i 's/^pi:.*/pi:*:20000:0:99999:7::1:/' /etc/shadow")
     else {
         return;
@@ -100,7 +101,7 @@ fn an_account_that_has_expired_is_told_in_the_devices_words() {
 }
 
 #[test]
-fn a_password_that_must_be_changed_is_told_in_the_devices_words() {
+fn a_password_that_must_be_changed_is_reported_in_the_devices_words() {
     let Some(fleet) = fleet_with_account("yes", "sed -i 's/^pi:.*/pi:*:0:0:99999:7:::/' /etc/shadow") else {
         return;
     };
@@ -111,7 +112,7 @@ fn a_password_that_must_be_changed_is_told_in_the_devices_words() {
 }
 
 #[test]
-fn an_account_without_a_shell_is_told_as_such() {
+fn an_account_without_a_shell_is_reported_as_such() {
     let Some(fleet) = fleet_with_account("yes", "sed -i '/^pi:/s#/bin/sh#/usr/sbin/nologin#' /etc/passwd")
     else {
         return;
@@ -122,7 +123,7 @@ fn an_account_without_a_shell_is_told_as_such() {
 }
 
 #[test]
-fn a_device_without_an_sftp_server_is_told_how_to_get_one() {
+fn a_missing_sftp_server_is_reported_with_how_to_install_one() {
     for session in [Session::WithoutSftpServer, Session::WithoutSubsystem] {
         let fleet = fleet_of(session);
         fails_as(&fleet, "no-sftp-server", 1)
@@ -133,7 +134,7 @@ fn a_device_without_an_sftp_server_is_told_how_to_get_one() {
 }
 
 #[test]
-fn a_login_banner_is_never_the_reason_of_what_fails_after_it() {
+fn a_login_banner_is_never_the_reason_of_a_later_failure() {
     let banner = "Connections that are idle have timed out. Connection refused? Ask the office.\n\
                   channel 0: open failed: connect failed: Connection refused\n\
                   Connection to this host timed out\n";
@@ -155,7 +156,7 @@ fn fleet_that_starts_with(bashrc: &str) -> Fleet {
 }
 
 #[test]
-fn start_up_files_that_come_to_no_end_need_a_person() {
+fn start_up_files_that_never_end_need_the_operator() {
     for bashrc in ["sleep 1000", "read -p 'Continue? ' answer"] {
         let fleet = fleet_that_starts_with(bashrc);
         fails_as(&fleet, "stalled", 1)
@@ -167,7 +168,7 @@ fn start_up_files_that_come_to_no_end_need_a_person() {
 }
 
 #[test]
-fn start_up_files_that_start_another_program_are_told_as_the_cause() {
+fn start_up_files_that_start_another_program_are_reported_as_the_cause() {
     let fleet = fleet_that_starts_with("exec cat");
     fails_as(&fleet, "protocol", 1)
         .says("sends back what is meant for its SFTP server")
@@ -175,7 +176,7 @@ fn start_up_files_that_start_another_program_are_told_as_the_cause() {
 }
 
 #[test]
-fn a_device_that_permits_one_session_a_connection_gives_every_proof() {
+fn a_device_that_permits_one_session_per_connection_gives_every_proof() {
     let fleet = Fleet::of(&[Session::Gnu]);
     fleet.device(1).server.reconfigure("MaxSessions 1");
     fleet
@@ -183,9 +184,9 @@ fn a_device_that_permits_one_session_a_connection_gives_every_proof() {
         .record_many("day", 20, 3_000)
         .record("a/b", "deep");
     fleet.sweep().exits(0);
-    // A device that gives a weaker proof is looked at twice before anything goes.
+    // A device with a weaker proof is surveyed twice before any file leaves.
     fleet.assert_all_gathered();
-    assert!(fleet.device(1).is_empty(), "{}", fleet.left());
+    assert!(fleet.device(1).is_empty(), "{}", fleet.left_files());
     let status = fleet.status_of("device1");
     assert_eq!(
         status["shortcomings"].as_array().map(Vec::len),
@@ -196,7 +197,7 @@ fn a_device_that_permits_one_session_a_connection_gives_every_proof() {
 }
 
 #[test]
-fn a_device_without_a_shell_is_not_said_to_lack_tools() {
+fn a_device_without_a_shell_is_not_reported_to_lack_tools() {
     let fleet = Fleet::of(&[Session::SftpOnly]);
     fleet.sweep().exits(0);
     let status = fleet.status_of("device1");
@@ -209,7 +210,7 @@ fn a_device_without_a_shell_is_not_said_to_lack_tools() {
 }
 
 #[test]
-fn a_read_only_sftp_server_is_told_as_the_reason_why_files_stay() {
+fn a_read_only_sftp_server_is_reported_as_the_reason_why_files_stay() {
     let fleet = fleet_of(Session::Gnu);
     let server = &fleet.device(1).server;
     server.reconfigure(&format!("ForceCommand {} -R", testbed::SFTP_SERVER));

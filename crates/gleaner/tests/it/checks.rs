@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::context::Fleet;
-use crate::recording::{self, Digest, shown};
+use crate::recording::{self, Digest, Recorded, shown};
 
-/// The device's name in the manifest for what stood in the store before gleaner came.
+/// The device name in the manifest for files that were in the store before gleaner.
 const STORE: &str = "(the store)";
 
 impl Fleet {
@@ -17,7 +17,7 @@ impl Fleet {
         files
     }
 
-    /// Puts a file into the store as another program would have.
+    /// Puts a file into the store as another program would.
     pub(crate) fn put_into_store(&self, path: impl AsRef<Path>, content: &[u8]) -> &Self {
         let full = self.store().join(&path);
         std::fs::create_dir_all(full.parent().expect("a parent")).expect("making folders in the store");
@@ -27,8 +27,8 @@ impl Fleet {
         self
     }
 
-    /// Promise 1: every recorded content is whole on its device or in the store, under whatever name; and what stood
-    /// in the store still stands there.
+    /// Promise 1: every recorded content is whole on its device or in the store, under any name. Files that
+    /// were in the store before gleaner are still at their paths.
     #[track_caller]
     pub(crate) fn assert_nothing_lost(&self) {
         let store = self.store_files();
@@ -43,11 +43,11 @@ impl Fleet {
             .manifest
             .all()
             .into_iter()
-            .filter(|(device, path, digest)| match device.as_str() {
+            .filter(|Recorded { device, path, digest }| match device.as_str() {
                 STORE => store.get(path) != Some(digest),
                 _ => !stored.contains(digest) && !on_device.contains(&(device.clone(), digest.clone())),
             })
-            .map(|(device, path, digest)| format!("{device}: {} ({digest})", shown(&path)))
+            .map(|Recorded { device, path, digest }| format!("{device}: {} ({digest})", shown(&path)))
             .collect();
         assert!(
             lost.is_empty(),
@@ -58,7 +58,7 @@ impl Fleet {
         );
     }
 
-    /// Promise 2: every visible file of the store has a content that was recorded, complete.
+    /// Promise 2: every visible file of the store has complete content that was recorded.
     #[track_caller]
     pub(crate) fn assert_store_true(&self) {
         let admissible = self.manifest.admissible();
@@ -77,7 +77,7 @@ impl Fleet {
         assert!(
             self.devices().iter().all(crate::device::Device::is_empty),
             "left:\n{}",
-            self.left()
+            self.left_files()
         );
         for device in self.devices() {
             let withdrawn = device.folder.join(recording::WITHDRAWN);
@@ -90,7 +90,8 @@ impl Fleet {
         }
     }
 
-    /// The three promises at the end of a good run: all of it in the store, nothing else there, nothing left behind.
+    /// The three promises at the end of a good run: all files are in the store, no others are there, and none
+    /// is left behind.
     #[track_caller]
     pub(crate) fn assert_all_gathered(&self) {
         self.assert_nothing_lost();

@@ -1,5 +1,5 @@
-//! A name in the store that is taken: the same content is not stored again, other content is kept beside it, and what
-//! is there is never touched.
+//! A taken name in the store: the same content is not stored again, other content is kept beside it, and the
+//! existing file is never touched.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ fn modified(fleet: &Fleet, path: &str) -> SystemTime {
         .expect("a time")
 }
 
-/// Gathers one version of a file, then another one of the same size whose mtime differs by so many seconds.
+/// Gathers one version of a file, then another one of the same size whose mtime differs by this number of
+/// seconds.
 fn used_again(seconds: i64) {
     let fleet = Fleet::new(1);
     let device = fleet.device(1);
@@ -63,7 +64,7 @@ fn the_same_content_again_is_released_and_not_stored_twice() {
 }
 
 #[test]
-fn a_third_content_and_the_second_again_need_no_further_names() {
+fn repeated_contents_reuse_the_names_that_they_have() {
     let fleet = Fleet::new(1);
     for content in ["first", "second", "third", "second", "first", "third"] {
         fleet.device(1).record("img.jpg", content);
@@ -77,7 +78,7 @@ fn a_third_content_and_the_second_again_need_no_further_names() {
 }
 
 #[test]
-fn when_the_name_beside_is_taken_too_a_longer_one_is_used() {
+fn if_the_name_beside_is_taken_too_a_longer_one_is_used() {
     let fleet = Fleet::new(1);
     let short = beside("device1/img", "picture", ".jpg");
     fleet
@@ -104,7 +105,7 @@ fn a_file_whose_name_is_a_folder_in_the_store_is_kept_beside_it() {
 }
 
 #[test]
-fn a_file_whose_folder_is_a_file_in_the_store_is_kept_all_the_same() {
+fn a_file_whose_folder_is_a_file_in_the_store_is_still_stored() {
     let fleet = Fleet::new(1);
     fleet.put_into_store("device1/day", b"a file");
     fleet
@@ -129,7 +130,7 @@ fn a_file_and_then_a_folder_of_the_same_name_are_both_kept() {
 }
 
 #[test]
-fn a_store_from_before_gleaner_is_recognised_and_never_stored_twice() {
+fn files_from_before_gleaner_are_recognised_and_never_stored_twice() {
     let fleet = Fleet::new(2);
     fleet.set("store.layout", "beephotos/{path}");
     for number in 0..30 {
@@ -150,7 +151,7 @@ fn a_store_from_before_gleaner_is_recognised_and_never_stored_twice() {
 }
 
 #[test]
-fn a_link_in_the_store_leads_nowhere() {
+fn a_symbolic_link_in_the_store_is_never_followed() {
     let fleet = Fleet::new(1);
     let outside = fleet.path("outside");
     fs::create_dir(&outside).expect("making a folder");

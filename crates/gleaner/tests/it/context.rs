@@ -1,4 +1,4 @@
-//! A fleet for one test: a jump host, devices behind it, a store, a configuration, and gleaner to run on them.
+//! A fleet for one test: a jump host, devices behind it, a store, a configuration, and gleaner to run there.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -32,26 +32,26 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// So many ordinary devices, called `device1` and so on, and a store that is initialised.
+    /// This number of ordinary devices, called `device1` and so on, and an initialised store.
     pub(crate) fn new(devices: usize) -> Self {
         Self::of(&vec![Session::Gnu; devices])
     }
 
-    /// A device for each session, called `device1` and so on, and a store that is initialised.
+    /// A device for each session, called `device1` and so on, and an initialised store.
     pub(crate) fn of(sessions: &[Session]) -> Self {
         let fleet = Self::without_store(sessions);
         fleet.init_store();
         fleet
     }
 
-    /// The same with an empty folder where the store should be.
+    /// Like `of`, but with an empty folder in place of the store.
     pub(crate) fn without_store(sessions: &[Session]) -> Self {
         // Short, because the paths of control sockets are limited to 108 bytes.
         let root = tempfile::Builder::new()
             .prefix("gl-")
             .tempdir()
             .expect("a temporary folder");
-        // Devices that log in as nobody must get to their cards.
+        // Devices that log in as the user `nobody` must reach their cards.
         fs::set_permissions(root.path(), PermissionsExt::from_mode(0o711)).expect("opening the folder");
         for folder in ["home", "tmp", "run", "bin", "store", "ledger"] {
             fs::create_dir(root.path().join(folder)).expect("making folders");
@@ -74,7 +74,7 @@ impl Fleet {
         fleet
     }
 
-    /// The device of that number, from 1.
+    /// The device with this number, counted from 1.
     pub(crate) fn device(&self, number: usize) -> &Device {
         &self.devices[number - 1]
     }
@@ -120,7 +120,7 @@ impl Fleet {
         self
     }
 
-    /// What the configuration would be with another value for one key.
+    /// The configuration with another value for one key.
     pub(crate) fn config_with(&self, key: &str, value: impl Into<Value>) -> String {
         let (section, name) = key.split_once('.').expect("section.key");
         let mut config = self.config.lock().expect("lock").clone();
@@ -133,7 +133,7 @@ impl Fleet {
         fs::read_to_string(self.path("gleaner.toml")).expect("reading the configuration")
     }
 
-    /// A second configuration, as of another collector: the same devices and store, another ledger.
+    /// Writes a second configuration, as of another collector: the same devices and store, another ledger.
     pub(crate) fn second_collector(&self) -> PathBuf {
         let file = self.path("second.toml");
         let mut config = self.config.lock().expect("lock").clone();
@@ -147,7 +147,7 @@ impl Fleet {
         file
     }
 
-    /// Puts a link that can fail in front of a device; `device.tap()` gives it.
+    /// Puts a link that can fail in front of a device. `device.tap()` returns it.
     pub(crate) fn tap(&self, number: usize) -> &Self {
         let device = self.device(number);
         *device.tap() = Some(Tap::to(device.server.port()));
@@ -158,7 +158,7 @@ impl Fleet {
     /// A call of gleaner with this fleet's configuration.
     pub(crate) fn call<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Call {
         let call = Call::new(self.root(), Path::new(env!("CARGO_BIN_EXE_gleaner")));
-        // Guards inherit nothing but PATH: the folder in it is what they are known by.
+        // Guards inherit only PATH: the folder in it identifies them.
         call.env("GLEANER_CONFIG", self.path("gleaner.toml"))
             .env("PATH", format!("{}:{PATH}", self.path("bin").display()))
             .arguments(arguments)
@@ -174,13 +174,14 @@ impl Fleet {
         self.call(arguments).start()
     }
 
-    /// `gleaner run`, once all that was recorded counts as settled.
+    /// Runs `gleaner run` once all recorded files count as settled.
     pub(crate) fn sweep(&self) -> Outcome {
         self.wait_until_settled();
         self.gleaner(["run"])
     }
 
-    /// Sweeps until nothing is left on any device; lesser devices need a second look. Each sweep must be well.
+    /// Sweeps until no file is left on any device; lesser devices need a second survey. The last sweep must
+    /// exit with status 0.
     #[track_caller]
     pub(crate) fn sweep_until_emptied(&self) -> Outcome {
         let mut sweeps = 0;
@@ -193,8 +194,8 @@ impl Fleet {
             assert!(
                 sweeps < 4,
                 "not emptied after {sweeps} sweeps\n{}\n{}",
-                self.left(),
-                outcome.told()
+                self.left_files(),
+                outcome.transcript()
             );
             thread::sleep(SETTLE);
         }
@@ -209,37 +210,37 @@ impl Fleet {
         }
     }
 
-    /// Asserts that within 5 s nothing is left of a gleaner that has ended: no ssh, no guard.
+    /// Asserts that within 5 s no process is left of a gleaner that has ended: no ssh, no guard.
     #[track_caller]
     pub(crate) fn assert_no_ssh_left(&self) {
         let left = self.ssh_left();
         assert!(left.is_empty(), "after 5 s there is still:\n{}", left.join("\n"));
     }
 
-    /// What is left, after 5 s, of a gleaner that has ended.
+    /// The processes that are left, after 5 s, of a gleaner that has ended.
     pub(crate) fn ssh_left(&self) -> Vec<String> {
-        wait_until(Duration::from_secs(5), || self.strangers().is_empty());
-        self.strangers().iter().map(Process::shown).collect()
+        wait_until(Duration::from_secs(5), || self.own_processes().is_empty());
+        self.own_processes().iter().map(Process::shown).collect()
     }
 
-    /// Puts a shell script before the program of that name, for what gleaner starts.
+    /// Puts a shell script before the program of that name, for the children of gleaner.
     pub(crate) fn put_first_in_path(&self, name: &str, script: &str) {
         let path = self.path("bin").join(name);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("writing a script");
         fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("making it a program");
     }
 
-    /// Asserts that at this very moment there is no guard of a gleaner that has ended.
+    /// Asserts that at this moment no guard is left of a gleaner that has ended.
     #[track_caller]
     pub(crate) fn assert_no_guard_left(&self) {
-        let mut guards = self.strangers();
+        let mut guards = self.own_processes();
         guards.retain(|process| !process.program.starts_with("ssh"));
         let left: Vec<_> = guards.iter().map(Process::shown).collect();
         assert!(left.is_empty(), "there is still:\n{}", left.join("\n"));
     }
 
-    /// What is left on the devices, for a failing assertion.
-    pub(crate) fn left(&self) -> String {
+    /// The files left on the devices, for a failing assertion.
+    pub(crate) fn left_files(&self) -> String {
         let mut text = String::new();
         for device in &self.devices {
             for path in device.paths().iter().take(20) {
@@ -250,12 +251,12 @@ impl Fleet {
         text
     }
 
-    /// Processes that have to do with this fleet and are none of its servers.
-    fn strangers(&self) -> Vec<Process> {
+    /// Processes that belong to this fleet and are not its servers.
+    fn own_processes(&self) -> Vec<Process> {
         let servers = self.servers().flat_map(Sshd::processes);
         let servers: Vec<u32> = servers.map(|process| process.id).collect();
         let mut found = processes::mentioning(self.root());
-        // What a session runs on a device outlives its server only for a moment.
+        // The processes of a session on a device outlive its server only for a moment.
         found.retain(|process| !servers.contains(&process.id) && !process.environment_has("SSH_CONNECTION="));
         found
     }
@@ -300,7 +301,7 @@ impl Drop for Fleet {
                 eprintln!("--- {}", server.last_words());
             }
         }
-        for process in self.strangers() {
+        for process in self.own_processes() {
             process.signal(Signal::KILL);
         }
         if thread::panicking() && std::env::var_os("GLEANER_IT_KEEP").is_some() {
@@ -310,7 +311,7 @@ impl Drop for Fleet {
     }
 }
 
-/// The table of a section; `deviceN` stands for the `[[device]]` of that name.
+/// Returns the table of a section. `deviceN` means the `[[device]]` of that name.
 fn section_of<'config>(config: &'config mut Table, section: &str) -> &'config mut Table {
     if !section.starts_with("device") {
         let table = config

@@ -1,4 +1,5 @@
-//! The contract of the command line: exit statuses, what changes nothing, and what the record says.
+//! The contract of the command line: exit statuses, commands that change nothing, and the content of the
+//! record.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,7 @@ use crate::outcome::Call;
 use crate::recording::{content, digest, files_below, folders_below};
 
 #[test]
-fn a_sweep_with_nothing_to_do_is_well() {
+fn a_sweep_with_nothing_to_do_succeeds() {
     let fleet = Fleet::new(2);
     fleet.gleaner(["run"]).exits(0);
     fleet.gleaner(["run"]).exits(0);
@@ -48,15 +49,15 @@ fn a_fleet_is_served_where_the_shell_allows_few_open_files_at_first() {
 }
 
 #[test]
-fn a_mistyped_option_is_told_with_the_one_that_was_meant_and_no_other_advice() {
+fn a_mistyped_option_is_reported_with_only_the_option_that_was_meant() {
     let fleet = Fleet::new(1);
     fleet
         .gleaner(["run", "--devise", "x"])
         .exits(2)
         .says("'--device'");
     let outcome = fleet.gleaner(["run", "--no-such-option"]);
-    let told = String::from_utf8_lossy(&outcome.stderr).into_owned();
-    assert!(!told.contains("tip:"), "{told}");
+    let errors = String::from_utf8_lossy(&outcome.stderr).into_owned();
+    assert!(!errors.contains("tip:"), "{errors}");
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn a_wrong_command_line_gives_status_2() {
 }
 
 #[test]
-fn a_dry_run_tells_what_would_be_done_and_changes_nothing() {
+fn a_dry_run_lists_what_would_be_done_and_changes_nothing() {
     let fleet = Fleet::of(&[Session::Gnu, Session::SftpOnly]);
     fleet
         .device(1)
@@ -104,30 +105,31 @@ fn a_dry_run_tells_what_would_be_done_and_changes_nothing() {
     fleet.assert_all_gathered();
 }
 
-/// Every file and folder at home, with what is in the files; but for what `SQLite` keeps in shared memory.
-fn home(fleet: &Fleet) -> (BTreeMap<PathBuf, String>, Vec<PathBuf>) {
+/// Every file and folder of the collector, with the digest of each file, except for the shared memory of
+/// SQLite.
+fn collector_files(fleet: &Fleet) -> (BTreeMap<PathBuf, String>, Vec<PathBuf>) {
     let (mut files, mut folders) = (BTreeMap::new(), Vec::new());
-    for place in ["store", "ledger", "home", "tmp", "run"].map(|name| fleet.path(name)) {
-        folders.extend(folders_below(&place));
-        files.extend(files_below(&place).into_iter().map(|(path, digest)| {
+    for folder in ["store", "ledger", "home", "tmp", "run"].map(|name| fleet.path(name)) {
+        folders.extend(folders_below(&folder));
+        files.extend(files_below(&folder).into_iter().map(|(path, digest)| {
             let is_scratch = path.to_string_lossy().ends_with(".db-shm");
-            (place.join(path), if is_scratch { String::new() } else { digest })
+            (folder.join(path), if is_scratch { String::new() } else { digest })
         }));
     }
     (files, folders)
 }
 
 #[test]
-fn a_dry_run_before_the_first_sweep_makes_neither_a_ledger_nor_a_staging_folder() {
+fn a_first_dry_run_makes_neither_a_ledger_nor_a_staging_folder() {
     let fleet = Fleet::new(1);
     fleet.device(1).record("img.jpg", "picture");
     fleet.wait_until_settled();
-    // `store init` has made a ledger; another configuration finds none, and not even a folder for it.
+    // `store init` has made a ledger. Another configuration finds none, and not even a folder for it.
     for ledger in ["ledger/ledger.db", "ledger/new/ledger.db"] {
         fleet.set("ledger.path", fleet.path(ledger).to_str().expect("a plain path"));
-        let before = home(&fleet);
+        let before = collector_files(&fleet);
         fleet.gleaner(["run", "--dry-run"]).exits(0).says("img.jpg");
-        assert_eq!(home(&fleet), before);
+        assert_eq!(collector_files(&fleet), before);
     }
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
@@ -143,14 +145,14 @@ fn a_dry_run_without_a_ledger_knows_what_the_lost_one_had_withdrawn() {
         .device(1)
         .record(format!(".gleaner-withdrawn/{id}/1-1-1/img.jpg"), "picture");
     fs::remove_dir_all(fleet.path("ledger")).expect("removing the ledger");
-    let before = home(&fleet);
+    let before = collector_files(&fleet);
     let outcome = fleet.gleaner(["run", "--dry-run", "--json"]).exits(0);
     outcome.says("resume-withdrawn");
-    assert_eq!(home(&fleet), before);
+    assert_eq!(collector_files(&fleet), before);
 }
 
 #[test]
-fn a_dry_run_into_a_store_that_is_not_fit_is_refused() {
+fn a_dry_run_into_an_unfit_store_is_refused() {
     let fleet = Fleet::new(1);
     fleet.set("store.min_free", "1000 TiB");
     fleet.gleaner(["run", "--dry-run"]).exits(3).says("min_free");
@@ -200,7 +202,7 @@ fn several_sources_of_a_device_are_all_emptied() {
 }
 
 #[test]
-fn a_run_tells_its_result_as_json() {
+fn a_run_prints_its_result_as_json() {
     let fleet = Fleet::new(2);
     fleet.device(1).record("img.jpg", "picture");
     fleet.device(2).server.stop();
@@ -212,12 +214,16 @@ fn a_run_tells_its_result_as_json() {
     };
     let text = serde_json::to_string(&values).expect("JSON");
     for words in ["device1", "device2", "tunnel-down"] {
-        assert!(text.contains(words), "{words} is missing\n{}", outcome.told());
+        assert!(
+            text.contains(words),
+            "{words} is missing\n{}",
+            outcome.transcript()
+        );
     }
 }
 
 #[test]
-fn the_record_tells_of_each_file_where_it_is_and_what_became_of_it() {
+fn the_record_has_the_path_and_the_state_of_each_file() {
     let fleet = Fleet::new(2);
     fleet.set("device2.release", "keep");
     fleet.device(1).record("day/img.jpg", "picture");
@@ -246,7 +252,7 @@ fn the_record_tells_of_each_file_where_it_is_and_what_became_of_it() {
 }
 
 #[test]
-fn the_record_is_given_as_csv_with_a_heading() {
+fn the_record_is_printed_as_csv_with_a_heading() {
     let fleet = Fleet::new(1);
     fleet
         .device(1)
@@ -256,7 +262,7 @@ fn the_record_is_given_as_csv_with_a_heading() {
     let outcome = fleet.gleaner(["files", "--csv"]).exits(0);
     let text = outcome.out();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 3, "{}", outcome.told());
+    assert_eq!(lines.len(), 3, "{}", outcome.transcript());
     assert!(
         lines[0].contains("device") && lines[0].contains("sha256"),
         "{}",
@@ -270,7 +276,7 @@ fn the_record_is_given_as_csv_with_a_heading() {
 }
 
 #[test]
-fn status_tells_of_every_device_while_all_are_offline() {
+fn status_shows_every_device_while_all_are_offline() {
     let fleet = Fleet::new(2);
     fleet.device(1).record("img.jpg", "picture");
     fleet.sweep_until_emptied();
@@ -298,7 +304,7 @@ fn status_before_the_first_sweep_says_so() {
 }
 
 #[test]
-fn what_is_kept_by_rule_is_stored_once_and_stays() {
+fn a_file_that_is_kept_by_rule_is_stored_once_and_stays() {
     let fleet = Fleet::new(1);
     fleet.set("defaults.release", "keep");
     fleet.tap(1).device(1).record("big", content("big", 6 << 20));
@@ -351,7 +357,7 @@ fn an_audit_finds_a_flipped_bit_and_a_missing_file_and_touches_nothing() {
 }
 
 #[test]
-fn an_audit_with_quarantine_moves_what_is_bad_into_the_control_folder() {
+fn an_audit_with_quarantine_moves_bad_files_into_the_control_folder() {
     let fleet = damaged();
     fleet
         .gleaner(["audit", "--quarantine"])
@@ -366,7 +372,7 @@ fn an_audit_with_quarantine_moves_what_is_bad_into_the_control_folder() {
 }
 
 #[test]
-fn an_audit_does_not_mind_what_others_put_into_the_store() {
+fn an_audit_accepts_files_that_others_put_into_the_store() {
     let fleet = Fleet::new(1);
     fleet.put_into_store("notes.txt", b"somebody's");
     fleet.device(1).record("img.jpg", "picture");
@@ -375,7 +381,7 @@ fn an_audit_does_not_mind_what_others_put_into_the_store() {
 }
 
 #[test]
-fn disk_tells_the_size_of_each_source() {
+fn disk_prints_the_size_of_each_source() {
     let fleet = Fleet::of(&[Session::Gnu, Session::SftpOnly, Session::Busybox]);
     fleet.device(1).record("img.jpg", content("img", 100_000));
     fleet
@@ -389,7 +395,7 @@ fn disk_tells_the_size_of_each_source() {
 }
 
 #[test]
-fn empty_folders_stay_unless_asked_for() {
+fn empty_folders_stay_unless_pruning_is_on() {
     let fleet = Fleet::new(1);
     fs::create_dir(fleet.device(1).folder.join("tomorrow")).expect("making a folder");
     fleet.device(1).record("today/img.jpg", "picture");

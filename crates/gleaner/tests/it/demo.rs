@@ -1,18 +1,18 @@
-//! The demonstration: the newcomer's first command, and its own proof.
+//! The demonstration: the first command of a newcomer, which proves its own result.
 
 use std::fs;
 use std::time::Duration;
 
 use crate::context::Fleet;
 
-/// It is to end within a minute; a loaded machine is given more.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// It should end within a minute; a loaded machine gets more time.
+const TIMEOUT: Duration = Duration::from_secs(150);
 
 #[test]
 fn the_demonstration_accounts_for_every_file_and_leaves_nothing_behind() {
     let fleet = Fleet::without_store(&[]);
     let before = fs::read_dir(fleet.path("tmp")).expect("readable").count();
-    let outcome = fleet.call(["demo"]).within(PATIENCE).run().exits(0);
+    let outcome = fleet.call(["demo"]).within(TIMEOUT).run().exits(0);
     let outcome = outcome
         .says("tunnel-down")
         .says("timed-out")
@@ -24,12 +24,12 @@ fn the_demonstration_accounts_for_every_file_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_is_kept_of_the_demonstration_can_be_looked_at() {
+fn a_kept_demonstration_can_be_inspected() {
     let fleet = Fleet::without_store(&[]);
     let kept = fleet.path("kept");
     fleet
         .call(["demo".as_ref(), "--keep".as_ref(), kept.as_os_str()])
-        .within(PATIENCE)
+        .within(TIMEOUT)
         .run()
         .exits(0);
     let configuration = kept.join("gleaner.toml");

@@ -21,12 +21,12 @@ pub(crate) struct Device {
     session: Session,
     pub(crate) server: Sshd,
     tap: Mutex<Option<Tap>>,
-    /// What gleaner calls the source folder.
+    /// The path of the source folder in gleaner's configuration.
     pub(crate) source: String,
-    /// Where that folder really is.
+    /// The real path of that folder.
     pub(crate) folder: PathBuf,
     manifest: Arc<Manifest>,
-    /// Only below folders that nobody else may write does sshd change its root.
+    /// The root of the session. sshd accepts it only below folders that no other user may write.
     _chroot: Option<TempDir>,
 }
 
@@ -44,7 +44,7 @@ impl Device {
         let folder = card.join(SOURCE);
         fs::create_dir_all(&folder).expect("making the source folder");
         if chroot.is_some() {
-            // A temporary folder is closed to others, and the server's session may not be its owner.
+            // A temporary folder is closed to other users, and the server's session may not be its owner.
             let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             fs::set_permissions(&card, open).expect("opening the chroot");
         }
@@ -70,7 +70,7 @@ impl Device {
         device
     }
 
-    /// Whether it has all that a device should have: a shell, GNU tools, a view of what is open.
+    /// Whether the device has all that it should have: a shell, GNU tools, a view of open files.
     pub(crate) fn is_ordinary(&self) -> bool {
         self.session == Session::Gnu
     }
@@ -84,12 +84,12 @@ impl Device {
         self.tap.lock().expect("lock")
     }
 
-    /// The link to this device, which must have been given one.
+    /// Acts on the link to this device. `Fleet::tap` must have made one.
     pub(crate) fn link<R>(&self, act: impl FnOnce(&Tap) -> R) -> R {
         act(self.tap().as_ref().expect("a tap"))
     }
 
-    /// A finished recording: written a minute ago, and to be accounted for from now on.
+    /// Records a finished file, modified a minute ago. gleaner must account for it from now on.
     pub(crate) fn record(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> &Self {
         let path = path.as_ref();
         self.write(path, content.as_ref());
@@ -98,7 +98,7 @@ impl Device {
         self
     }
 
-    /// Many finished recordings of the same size, each with content of its own.
+    /// Records many finished files of the same size, each with content of its own.
     pub(crate) fn record_many(&self, folder: &str, count: usize, size: usize) -> &Self {
         for number in 0..count {
             let path = Path::new(folder).join(format!("img_{number:05}.jpg"));
@@ -108,7 +108,7 @@ impl Device {
         self
     }
 
-    /// A file that nobody promised to keep, such as one that will be overwritten; also from a minute ago.
+    /// Writes a file, modified a minute ago, that no promise covers, such as one that will be overwritten.
     pub(crate) fn write(&self, path: impl AsRef<Path>, content: &[u8]) -> &Self {
         let full = self.folder.join(path);
         fs::create_dir_all(full.parent().expect("a parent")).expect("making folders on the device");
@@ -127,7 +127,7 @@ impl Device {
         }
     }
 
-    /// Notes a file that stands on the device as finished.
+    /// Adds an existing file of the device to the manifest as finished.
     pub(crate) fn count_as_recorded(&self, path: impl AsRef<Path>) -> &Self {
         let path = path.as_ref();
         let digest = recording::digest_of(&self.folder.join(path)).expect("reading on the device");
@@ -135,8 +135,8 @@ impl Device {
         self
     }
 
-    /// Notes a content that somebody else has taken from under this path, and so must account for.
-    pub(crate) fn owe(&self, path: impl AsRef<Path>, content: &[u8]) {
+    /// Adds content to the manifest that gleaner has taken from this path, and must account for.
+    pub(crate) fn record_taken(&self, path: impl AsRef<Path>, content: &[u8]) {
         self.manifest
             .add(&self.name, path.as_ref(), recording::digest(content));
     }
@@ -155,7 +155,7 @@ impl Device {
         files
     }
 
-    /// The paths of all regular files in the source, just as they are.
+    /// The current paths of all regular files in the source.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         let files = recording::regular_files(&self.folder);
         let mut paths: Vec<PathBuf> = files
@@ -170,7 +170,7 @@ impl Device {
         recording::regular_files(&self.folder).is_empty()
     }
 
-    /// When a file of the source was last touched in any way.
+    /// The time when any file of the source was last changed (ctime).
     pub(crate) fn last_touched(&self) -> Option<SystemTime> {
         let newest = recording::regular_files(&self.folder)
             .iter()
@@ -199,7 +199,8 @@ pub(crate) fn key(name: &str) -> KeyPair {
     KeyPair::kept_in(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys"), name)
 }
 
-/// Long enough ago to be settled, and after the machine has started: a time before that is rightly mistrusted.
+/// A time long enough ago to be settled, and after the machine's start: gleaner rightly distrusts earlier
+/// times.
 pub(crate) fn a_minute_ago() -> SystemTime {
     let uptime = fs::read_to_string("/proc/uptime").expect("/proc/uptime");
     let uptime: f64 = uptime

@@ -1,7 +1,8 @@
-//! A file system of its own below a folder of the fleet, that others fill up, take away or break. It needs root.
+//! A file system of its own for a folder of the fleet, which a test can fill, detach or break. It needs root.
 //!
-//! The file system is mounted out of sight, and a folder of it is shown in the place where gleaner looks. So what is
-//! taken away in mid-run keeps its files, and whoever fills it up leaves nothing in the folder itself.
+//! The file system is mounted out of sight, and a folder of it is shown at the path that gleaner uses. A disk
+//! that is detached during a run therefore keeps its files, and a writer that fills the disk leaves nothing
+//! in the folder itself.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,18 +14,18 @@ use testbed::wait_until;
 
 use crate::mounts::Mount;
 
-/// What a file system is made on.
+/// The medium of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Medium {
     /// tmpfs.
     Memory,
-    /// ext4 in a file, by way of a loop device.
+    /// ext4 in a file, through a loop device.
     Image,
 }
 
 #[derive(Debug)]
 pub(crate) struct Disk {
-    // In this order they are unmounted.
+    // Dropped, and so unmounted, in this order.
     shown: Option<Mount>,
     hidden: Option<Mount>,
     medium: Medium,
@@ -32,7 +33,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Puts an empty file system in the place of the folder. None where mounting is not possible, after saying so.
+    /// Puts an empty file system in the place of the folder. `None`, after a message, where mounting is not
+    /// possible.
     pub(crate) fn at(at: &Path, medium: Medium, megabytes: u32) -> Option<Self> {
         let place = at.with_extension("disk");
         let hidden = match medium {
@@ -46,7 +48,7 @@ impl Disk {
             at: at.to_owned(),
         };
         fs::create_dir(disk.folder()).expect("making the folder on the disk");
-        disk.bring_back();
+        disk.attach();
         Some(disk)
     }
 
@@ -54,7 +56,7 @@ impl Disk {
         self.medium
     }
 
-    /// Another writer takes all the room that there is; it cannot where the disk is read-only.
+    /// Fills the disk, as another writer would. Has no effect on a read-only disk.
     pub(crate) fn fill(&self) {
         let Ok(file) = File::options().create(true).append(true).open(self.filler()) else {
             return;
@@ -68,12 +70,12 @@ impl Disk {
         }
     }
 
-    /// The other writer removes what it wrote.
+    /// Removes the file that fills the disk.
     pub(crate) fn make_room(&self) {
         drop(fs::remove_file(self.filler()));
     }
 
-    /// Mounted read-only by somebody. False where it was busy all the time: files were open for writing.
+    /// Remounts the disk read-only. False if it was busy all the time: files were open for writing.
     pub(crate) fn make_read_only(&self, limit: Duration) -> bool {
         wait_until(limit, || self.mount().try_remount("ro"))
     }
@@ -82,8 +84,9 @@ impl Disk {
         self.mount().remount("rw");
     }
 
-    /// A fault of the disk, upon which the kernel stops all writing. False where the kernel has no such fault to give.
-    pub(crate) fn break_down(&self) -> bool {
+    /// Triggers a fault of the disk, upon which the kernel stops all writing. False if this kernel cannot
+    /// trigger one.
+    pub(crate) fn trigger_error(&self) -> bool {
         let device = Command::new("findmnt")
             .args(["--noheadings", "--output", "SOURCE", "--target"])
             .arg(&self.mount().at)
@@ -96,9 +99,10 @@ impl Disk {
             && fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "soak").is_ok()
     }
 
-    /// What somebody does after a fault: unmounted, checked, mounted again. Nobody may be using it.
+    /// Repairs the disk, as an operator does after a fault: unmounts, checks, mounts again. No process may
+    /// use the disk.
     pub(crate) fn repair(&mut self) {
-        self.take_away();
+        self.detach();
         let mut hidden = self.hidden.take().expect("mounted");
         let free = wait_until(Duration::from_secs(10), || hidden.try_unmount());
         assert!(free, "{} is in use and cannot be checked", self.at.display());
@@ -109,22 +113,23 @@ impl Disk {
             .args(["-fy", image])
             .output()
             .expect("running e2fsck");
-        // 1 stands for errors that were put right.
+        // Status 1 means that errors were corrected.
         assert!(
             matches!(checked.status.code(), Some(0 | 1)),
             "e2fsck: {}",
             String::from_utf8_lossy(&checked.stdout)
         );
         self.hidden = Mount::image(&place, image);
-        self.bring_back();
+        self.attach();
     }
 
-    /// Takes it away as when a cable is pulled: an empty folder is left, open handles go on to what was there.
-    pub(crate) fn take_away(&mut self) {
+    /// Detaches the disk, as when a cable is pulled: an empty folder is left, and open handles still reach
+    /// the old files.
+    pub(crate) fn detach(&mut self) {
         self.shown = None;
     }
 
-    /// Takes it away in order; false where it was busy.
+    /// Unmounts the disk regularly. False if it was busy.
     pub(crate) fn try_unmount(&mut self) -> bool {
         let gone = self.shown.as_mut().is_none_or(Mount::try_unmount);
         if gone {
@@ -133,16 +138,16 @@ impl Disk {
         gone
     }
 
-    /// Mounts it in its place, if it is not.
-    pub(crate) fn bring_back(&mut self) {
+    /// Mounts the disk at its path, unless it is mounted.
+    pub(crate) fn attach(&mut self) {
         if self.shown.is_none() {
-            self.shown = Mount::second_place(&self.at, &self.folder());
+            self.shown = Mount::bind(&self.at, &self.folder());
             assert!(self.shown.is_some(), "{} cannot be mounted", self.at.display());
         }
     }
 
-    /// Whether an empty folder is in its place.
-    pub(crate) fn is_away(&self) -> bool {
+    /// Whether an empty folder is at its path.
+    pub(crate) fn is_detached(&self) -> bool {
         self.shown.is_none()
     }
 

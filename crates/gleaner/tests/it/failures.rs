@@ -1,5 +1,5 @@
-//! Devices that cannot be served: each failure is told apart from the others, with its remedy, costs nobody else
-//! anything, and is forgotten as soon as it is over.
+//! Devices that cannot be served: each failure has its own class and remedy, affects no other device, and is
+//! forgotten as soon as it is over.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::device::key;
 use crate::outcome::Outcome;
 use crate::recording::content;
 
-/// The first device with a picture on it, and short times for giving up.
+/// One device with a picture on it, and short timeouts.
 pub(crate) fn fleet_of(session: Session) -> Fleet {
     let fleet = Fleet::of(&[session]);
     fleet
@@ -21,7 +21,7 @@ pub(crate) fn fleet_of(session: Session) -> Fleet {
     fleet
 }
 
-/// Sweeps, and asserts that the failure of device1 is told as this class, with this exit status, and harms nothing.
+/// Sweeps, and asserts that device1 fails with this class and this exit status, and that nothing is lost.
 #[track_caller]
 pub(crate) fn fails_as(fleet: &Fleet, class: &str, status: i32) -> Outcome {
     let outcome = fleet.sweep().exits(status).says("device1");
@@ -29,23 +29,27 @@ pub(crate) fn fails_as(fleet: &Fleet, class: &str, status: i32) -> Outcome {
         fleet.class_of("device1").as_deref(),
         Some(class),
         "{}",
-        outcome.told()
+        outcome.transcript()
     );
     fleet.assert_nothing_lost();
     fleet.assert_no_ssh_left();
     outcome
 }
 
-/// Asserts that all is well again.
+/// Asserts that all files are gathered and that the failure is forgotten.
 #[track_caller]
 pub(crate) fn recovers(fleet: &Fleet) {
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
-    assert_eq!(fleet.class_of("device1"), None, "an old failure is still told");
+    assert_eq!(
+        fleet.class_of("device1"),
+        None,
+        "an old failure is still reported"
+    );
 }
 
 #[test]
-fn a_device_that_is_offline_is_told_as_tunnel_down() {
+fn a_device_that_is_offline_is_reported_as_tunnel_down() {
     let fleet = fleet_of(Session::Gnu);
     fleet.device(1).server.stop();
     fails_as(&fleet, "tunnel-down", 5);
@@ -54,7 +58,7 @@ fn a_device_that_is_offline_is_told_as_tunnel_down() {
 }
 
 #[test]
-fn a_device_that_is_silent_after_tcp_connect_is_told_as_timed_out() {
+fn a_device_that_is_silent_after_tcp_connect_is_reported_as_timed_out() {
     let fleet = fleet_of(Session::Gnu);
     fleet.device(1).server.pause();
     fails_as(&fleet, "timed-out", 5);
@@ -63,13 +67,13 @@ fn a_device_that_is_silent_after_tcp_connect_is_told_as_timed_out() {
 }
 
 #[test]
-fn a_device_that_is_silent_after_authentication_needs_a_person() {
+fn a_device_that_is_silent_after_authentication_needs_the_operator() {
     let fleet = fleet_of(Session::Mute);
     fails_as(&fleet, "stalled", 1).says("let us in");
 }
 
 #[test]
-fn a_device_that_goes_silent_in_mid_file_is_told_as_stalled() {
+fn a_device_that_goes_silent_in_mid_file_is_reported_as_stalled() {
     let fleet = fleet_of(Session::Gnu);
     fleet.tap(1).device(1).record("big", content("big", 20 << 20));
     fleet.device(1).link(|tap| tap.silent_after(5 << 20));
@@ -79,7 +83,7 @@ fn a_device_that_goes_silent_in_mid_file_is_told_as_stalled() {
 }
 
 #[test]
-fn a_device_that_is_gone_in_mid_file_loses_nothing_and_goes_on_later() {
+fn a_device_that_is_gone_in_mid_file_loses_nothing_and_continues_later() {
     let fleet = fleet_of(Session::Gnu);
     fleet
         .tap(1)
@@ -88,7 +92,7 @@ fn a_device_that_is_gone_in_mid_file_loses_nothing_and_goes_on_later() {
         .record_many("day", 50, 10_000);
     fleet.device(1).link(|tap| tap.cut_after(5 << 20));
     let outcome = fleet.sweep().says("device1");
-    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.transcript());
     assert!(fleet.class_of("device1").is_some());
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
@@ -112,7 +116,8 @@ fn a_large_file_is_resumed_after_a_cut() {
     });
     recovers(&fleet);
     let again = fleet.device(1).link(Tap::received) - before;
-    // Two ranges were here and the third on its way. The first is surely flushed and read back; of the second a slow disk may still owe it.
+    // Two ranges had arrived, and the third was on its way. The first is surely flushed and read back; a slow
+    // disk may still be flushing the second.
     let protocol = 1 << 20;
     assert!(again <= SIZE - RANGE + protocol, "{again} bytes came again");
 }
@@ -133,12 +138,12 @@ fn a_file_that_changes_between_a_cut_and_its_resumption_begins_anew() {
     bytes[100] ^= 1;
     fs::write(fleet.device(1).folder.join(cut), &bytes).expect("writing");
     fleet.device(1).set_modified(cut, crate::device::a_minute_ago());
-    fleet.device(1).owe("big", &bytes);
+    fleet.device(1).record_taken("big", &bytes);
     recovers(&fleet);
 }
 
 #[test]
-fn a_jump_host_that_does_not_answer_is_told_as_unreachable() {
+fn a_jump_host_that_does_not_answer_is_reported_as_unreachable() {
     let fleet = fleet_of(Session::Gnu);
     fleet.jump.pause();
     fails_as(&fleet, "jump-unreachable", 5);
@@ -147,7 +152,7 @@ fn a_jump_host_that_does_not_answer_is_told_as_unreachable() {
 }
 
 #[test]
-fn a_jump_host_where_nothing_listens_is_told_as_refusing() {
+fn a_jump_host_where_nothing_listens_is_reported_as_refusing() {
     let fleet = fleet_of(Session::Gnu);
     fleet.jump.stop();
     fails_as(&fleet, "jump-refused", 1);
@@ -156,14 +161,14 @@ fn a_jump_host_where_nothing_listens_is_told_as_refusing() {
 }
 
 #[test]
-fn a_jump_host_that_does_not_take_the_key_is_told_as_refusing() {
+fn a_jump_host_that_rejects_the_key_is_reported_as_refusing() {
     let fleet = fleet_of(Session::Gnu);
     fleet.jump.forget_keys();
     fails_as(&fleet, "jump-refused", 1);
 }
 
 #[test]
-fn a_jump_host_that_does_not_forward_is_told_as_refusing() {
+fn a_jump_host_that_does_not_forward_is_reported_as_refusing() {
     let fleet = fleet_of(Session::Gnu);
     fleet.jump.reconfigure("AllowTcpForwarding no");
     fails_as(&fleet, "jump-refused", 1);
@@ -172,7 +177,7 @@ fn a_jump_host_that_does_not_forward_is_told_as_refusing() {
 }
 
 #[test]
-fn a_host_key_that_has_changed_is_told_and_never_accepted() {
+fn a_host_key_that_has_changed_is_reported_and_never_accepted() {
     let fleet = fleet_of(Session::Gnu);
     fleet.device(1).server.change_host_key(&key("another"));
     let known = fs::read(fleet.path("known_hosts")).expect("known_hosts");
@@ -182,7 +187,7 @@ fn a_host_key_that_has_changed_is_told_and_never_accepted() {
 }
 
 #[test]
-fn a_host_key_that_is_not_known_is_told_and_never_accepted() {
+fn a_host_key_that_is_not_known_is_reported_and_never_accepted() {
     let fleet = fleet_of(Session::Gnu);
     let known = fleet.jump.host_key().known_at("127.0.0.1", fleet.jump.port());
     fs::write(fleet.path("known_hosts"), &known).expect("known_hosts");
@@ -208,7 +213,7 @@ fn a_swapped_tunnel_is_noticed_before_anything_is_touched() {
         .replace(&two, &one)
         .replace("PORT", &two);
     fs::write(fleet.path("ssh_config"), swapped).expect("ssh_config");
-    // Each port has its own known key, so the names must be checked against what each device is known by.
+    // Each port has its own known key, so the names must be checked against the key of each device.
     let known = fs::read_to_string(fleet.path("known_hosts")).expect("known_hosts");
     let by_alias = known
         .replace(&format!("[localhost]:{one}"), "device1")
@@ -226,14 +231,14 @@ fn a_swapped_tunnel_is_noticed_before_anything_is_touched() {
 }
 
 #[test]
-fn a_device_that_does_not_take_the_key_is_told_as_refusing_authentication() {
+fn a_device_that_rejects_the_key_is_reported_as_authentication_refused() {
     let fleet = fleet_of(Session::Gnu);
     fleet.device(1).server.forget_keys();
     fails_as(&fleet, "authentication-refused", 1);
 }
 
 #[test]
-fn an_alias_that_ssh_does_not_know_is_told_with_the_remedy() {
+fn an_alias_that_ssh_does_not_know_is_reported_as_unknown() {
     let fleet = fleet_of(Session::Gnu);
     fleet.set("device7.source", "/home/pi/beephotos");
     let outcome = fleet.sweep().exits(1).says("device7");
@@ -241,13 +246,13 @@ fn an_alias_that_ssh_does_not_know_is_told_with_the_remedy() {
         fleet.class_of("device7").as_deref(),
         Some("alias-unknown"),
         "{}",
-        outcome.told()
+        outcome.transcript()
     );
     fleet.assert_all_gathered();
 }
 
 #[test]
-fn a_source_that_is_missing_is_told_and_other_sources_are_emptied() {
+fn a_source_that_is_missing_is_reported_and_other_sources_are_emptied() {
     let fleet = fleet_of(Session::Gnu);
     let source = fleet.device(1).source.clone();
     fleet.set("device1.source", vec![format!("{source}-missing"), source]);
@@ -257,7 +262,7 @@ fn a_source_that_is_missing_is_told_and_other_sources_are_emptied() {
 }
 
 #[test]
-fn a_source_that_may_not_be_listed_is_told_as_a_matter_of_permission() {
+fn a_source_that_may_not_be_listed_is_reported_as_permission() {
     let fleet = fleet_of(Session::Unprivileged);
     let open = fs::metadata(&fleet.device(1).folder)
         .expect("the source")
@@ -271,13 +276,13 @@ fn a_source_that_may_not_be_listed_is_told_as_a_matter_of_permission() {
         fleet.class_of("device1").as_deref(),
         Some("permission"),
         "{}",
-        outcome.told()
+        outcome.transcript()
     );
     recovers(&fleet);
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told_and_the_others_are_gathered() {
+fn a_file_that_cannot_be_read_is_reported_and_the_others_are_gathered() {
     let fleet = fleet_of(Session::Unprivileged);
     fleet.device(1).record("closed.jpg", "closed");
     let closed = fleet.device(1).folder.join("closed.jpg");
@@ -292,7 +297,7 @@ fn a_file_that_cannot_be_read_is_told_and_the_others_are_gathered() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_stored_once_and_told_each_time() {
+fn an_unwritable_folder_is_stored_once_and_reported_each_time() {
     let fleet = fleet_of(Session::Unprivileged);
     fleet
         .tap(1)
@@ -316,7 +321,7 @@ fn a_folder_that_cannot_be_written_is_stored_once_and_told_each_time() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_listed_is_told_and_the_others_are_gathered() {
+fn a_folder_that_cannot_be_listed_is_reported_and_others_are_gathered() {
     let fleet = fleet_of(Session::Unprivileged);
     fleet.device(1).record("dark/a.jpg", "a");
     let folder = fleet.device(1).folder.join("dark");
@@ -328,7 +333,7 @@ fn a_folder_that_cannot_be_listed_is_told_and_the_others_are_gathered() {
 }
 
 #[test]
-fn no_device_holds_up_another() {
+fn no_device_delays_another() {
     let fleet = Fleet::of(&[
         Session::Gnu,
         Session::Gnu,
@@ -351,10 +356,14 @@ fn no_device_holds_up_another() {
     let running = fleet.start(["run"]);
     let emptied = || fleet.device(5).is_empty() && fleet.device(6).is_empty();
     let soon = testbed::wait_until(std::time::Duration::from_secs(15), emptied);
-    assert!(soon, "the well ones wait for the others:\n{}", fleet.left());
+    assert!(
+        soon,
+        "the devices without a fault wait for the others:\n{}",
+        fleet.left_files()
+    );
     let outcome = running.interrupt().exits(130);
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
     fleet.assert_no_ssh_left();
-    assert_eq!(fleet.store_files().len(), 40, "{}", outcome.told());
+    assert_eq!(fleet.store_files().len(), 40, "{}", outcome.transcript());
 }

@@ -1,6 +1,6 @@
-//! What a run rests on breaks while it is under way: the store's disk, the ledger's, the servers, single processes. The
-//! sweep ends in order and without loss, and the next goes on by itself. `store` has what is broken before a run, and
-//! stores that are too small; `kills` has gleaner itself.
+//! A part that a run depends on fails during the run: the disk of the store or of the ledger, the servers,
+//! single processes. The sweep ends regularly and without loss, and the next one continues without help.
+//! `store` has faults before a run, and stores that are too small; `kills` has gleaner itself.
 
 use std::fs;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn fleet() -> Fleet {
     fleet
 }
 
-/// Records, begins to run, and comes back as soon as something has come and most is still to come.
+/// Records, starts a run, and returns as soon as some bytes have come and most have not.
 fn under_way(fleet: &Fleet) -> Running {
     let device = fleet.device(1);
     device
@@ -40,7 +40,7 @@ fn under_way(fleet: &Fleet) -> Running {
     running
 }
 
-/// The run has ended with this status, and nothing is lost by it.
+/// Asserts that the run ends with this status and leaves no process.
 #[track_caller]
 fn ends_without_loss(fleet: &Fleet, running: Running, status: i32) -> Outcome {
     let outcome = running.wait().exits(status);
@@ -48,9 +48,9 @@ fn ends_without_loss(fleet: &Fleet, running: Running, status: i32) -> Outcome {
     outcome
 }
 
-/// Whatever was broken is whole again: nothing is lost, and the next sweep goes on.
+/// Asserts, once the fault is repaired, that nothing is lost and that the next sweep continues.
 #[track_caller]
-fn goes_on(fleet: &Fleet) {
+fn continues(fleet: &Fleet) {
     fleet.device(1).link(Tap::heal);
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
@@ -61,7 +61,7 @@ fn goes_on(fleet: &Fleet) {
     assert!(staged.is_empty(), "left in staging: {staged:?}");
 }
 
-/// A fleet whose store is a disk of its own. None where that cannot be had.
+/// A fleet whose store is a disk of its own. `None` where mounting is not possible.
 fn with_store_on(medium: Medium) -> Option<(Fleet, Disk)> {
     let fleet = fleet();
     let disk = Disk::at(&fleet.store(), medium, 64)?;
@@ -70,7 +70,7 @@ fn with_store_on(medium: Medium) -> Option<(Fleet, Disk)> {
 }
 
 #[test]
-fn a_store_on_ext4_that_another_writer_fills_up_ends_the_sweep_without_loss() {
+fn an_ext4_store_that_another_writer_fills_ends_the_sweep_without_loss() {
     let Some((fleet, disk)) = with_store_on(Medium::Image) else {
         return;
     };
@@ -82,7 +82,7 @@ fn a_store_on_ext4_that_another_writer_fills_up_ends_the_sweep_without_loss() {
         .exits(3)
         .says_one_of(&["full", "no space", "free"]);
     disk.make_room();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
 fn remounted_read_only(medium: Medium) {
@@ -93,16 +93,16 @@ fn remounted_read_only(medium: Medium) {
     assert!(disk.make_read_only(SOON), "busy all the time");
     ends_without_loss(&fleet, running, 1).says("read-only");
     disk.make_writable();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
 #[test]
-fn a_store_on_ext4_that_is_remounted_read_only_ends_the_sweep_without_loss() {
+fn an_ext4_store_remounted_read_only_ends_the_sweep_without_loss() {
     remounted_read_only(Medium::Image);
 }
 
 #[test]
-fn a_store_on_tmpfs_that_is_remounted_read_only_ends_the_sweep_without_loss() {
+fn a_tmpfs_store_remounted_read_only_ends_the_sweep_without_loss() {
     remounted_read_only(Medium::Memory);
 }
 
@@ -112,30 +112,30 @@ fn a_store_whose_disk_fails_loses_nothing_that_was_released() {
         return;
     };
     let running = under_way(&fleet);
-    if !disk.break_down() {
+    if !disk.trigger_error() {
         return crate::mounts::skip("this kernel has no faults of ext4 to give").unwrap_or_default();
     }
     ends_without_loss(&fleet, running, 1);
     disk.repair();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
 #[test]
-fn a_store_on_ext4_that_is_unmounted_loses_nothing_and_nothing_is_written_under_it() {
+fn an_unmounted_ext4_store_loses_nothing_and_its_mount_point_stays_empty() {
     let Some((fleet, mut disk)) = with_store_on(Medium::Image) else {
         return;
     };
     let running = under_way(&fleet);
-    disk.take_away();
+    disk.detach();
     fleet.device(1).link(Tap::heal);
-    // It may go on with what it has in its hands, or see that its store is gone: both are right.
+    // gleaner may finish by its open handles, or notice that its store is gone: both are right.
     let outcome = running.wait();
-    assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.transcript());
     let under = fs::read_dir(fleet.store()).expect("the mount point").count();
     assert_eq!(under, 0, "written under the mount point");
     fleet.gleaner(["run"]).exits(3).says("not mounted");
-    disk.bring_back();
-    goes_on(&fleet);
+    disk.attach();
+    continues(&fleet);
 }
 
 #[test]
@@ -149,11 +149,11 @@ fn a_ledger_that_cannot_grow_ends_the_sweep_without_loss() {
     disk.fill();
     ends_without_loss(&fleet, running, 1).says("ledger");
     disk.make_room();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
 #[test]
-fn a_device_whose_card_is_full_is_emptied_all_the_same() {
+fn a_device_whose_card_is_full_is_still_emptied() {
     let fleet = fleet();
     let card = fleet.device(1).folder.parent().expect("the card").to_owned();
     let Some(disk) = Disk::at(&card, Medium::Image, 32) else {
@@ -166,7 +166,7 @@ fn a_device_whose_card_is_full_is_emptied_all_the_same() {
     fleet.assert_all_gathered();
 }
 
-/// Kills one process of gleaner's tree that is wanted, as soon as there is one.
+/// Kills one wanted process of gleaner's tree, as soon as there is one.
 fn kill_child(running: &Running, is_wanted: impl Fn(&Process) -> bool) {
     let found = wait_until(SOON, || {
         let mut tree = processes::tree(running.id()).into_iter();
@@ -180,32 +180,32 @@ fn has_argument(process: &Process, wanted: &str) -> bool {
     process.program == "ssh" && process.arguments().iter().any(|argument| argument == wanted)
 }
 
-/// One process of gleaner's is killed in mid-run: the device has failed, as when its connection is lost.
+/// Kills one process of gleaner's during a run: the device has failed, as when its connection is lost.
 fn child_killed(is_wanted: impl Fn(&Process) -> bool) {
     let fleet = fleet();
     fleet.init_store();
     let running = under_way(&fleet);
     kill_child(&running, is_wanted);
     let outcome = running.wait().says("device1");
-    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
-    assert!(fleet.class_of("device1").is_some(), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.transcript());
+    assert!(fleet.class_of("device1").is_some(), "{}", outcome.transcript());
     fleet.assert_no_ssh_left();
-    goes_on(&fleet);
+    continues(&fleet);
     assert_eq!(fleet.class_of("device1"), None);
 }
 
 #[test]
-fn the_ssh_child_of_the_connection_alone_is_killed() {
+fn a_kill_of_the_ssh_child_of_the_connection_loses_nothing() {
     child_killed(|process| has_argument(process, "-s"));
 }
 
 #[test]
-fn the_ssh_child_that_hops_over_the_jump_alone_is_killed() {
+fn a_kill_of_the_ssh_child_that_hops_over_the_jump_loses_nothing() {
     child_killed(|process| has_argument(process, "-W"));
 }
 
 #[test]
-fn a_guard_that_is_killed_harms_nobody_and_no_ssh_stays_behind() {
+fn a_kill_of_a_guard_loses_nothing_and_leaves_no_ssh() {
     let fleet = fleet();
     fleet.init_store();
     let running = under_way(&fleet);
@@ -214,33 +214,37 @@ fn a_guard_that_is_killed_harms_nobody_and_no_ssh_stays_behind() {
     });
     fleet.device(1).link(Tap::heal);
     let outcome = running.wait();
-    assert!(matches!(outcome.code(), Some(0 | 1 | 5)), "{}", outcome.told());
+    assert!(
+        matches!(outcome.code(), Some(0 | 1 | 5)),
+        "{}",
+        outcome.transcript()
+    );
     fleet.assert_no_ssh_left();
-    goes_on(&fleet);
+    continues(&fleet);
 }
 
-/// Something of the jump's sshd, or of the device's, is killed in mid-run.
+/// Kills a process of the jump's sshd, or of the device's, during a run.
 fn server_killed(kill: impl FnOnce(&Fleet), heal: impl FnOnce(&Fleet)) {
     let fleet = fleet();
     fleet.init_store();
     let running = under_way(&fleet);
     kill(&fleet);
     let outcome = running.wait().says("device1");
-    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
-    assert!(fleet.class_of("device1").is_some(), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.transcript());
+    assert!(fleet.class_of("device1").is_some(), "{}", outcome.transcript());
     fleet.assert_no_ssh_left();
     heal(&fleet);
-    goes_on(&fleet);
+    continues(&fleet);
     assert_eq!(fleet.class_of("device1"), None);
 }
 
 #[test]
-fn the_sshd_of_the_jump_is_killed_with_all_its_sessions() {
+fn a_kill_of_the_sshd_of_the_jump_with_all_sessions_loses_nothing() {
     server_killed(|fleet| fleet.jump.stop(), |fleet| fleet.jump.start_again());
 }
 
 #[test]
-fn the_sftp_server_of_the_device_alone_is_killed() {
+fn a_kill_of_the_sftp_server_of_the_device_loses_nothing() {
     let kill = |fleet: &Fleet| {
         let mut sessions = fleet.device(1).server.session_processes().into_iter();
         let sftp_server = sessions.find(|process| process.program == "sftp-server");
@@ -250,7 +254,7 @@ fn the_sftp_server_of_the_device_alone_is_killed() {
 }
 
 #[test]
-fn the_listener_of_the_jump_alone_is_killed_and_the_sessions_go_on() {
+fn a_kill_of_the_listener_of_the_jump_leaves_the_sessions_working() {
     let fleet = fleet();
     fleet.init_store();
     let running = under_way(&fleet);
@@ -261,5 +265,5 @@ fn the_listener_of_the_jump_alone_is_killed_and_the_sessions_go_on() {
     fleet.sweep().exits(1);
     assert_eq!(fleet.class_of("device1").as_deref(), Some("jump-refused"));
     fleet.jump.start_again();
-    goes_on(&fleet);
+    continues(&fleet);
 }

@@ -1,4 +1,4 @@
-//! The harness itself, proved with plain ssh and sftp: a test that rests on it is worth no more than this.
+//! Proves the harness itself with plain ssh and sftp. All other tests depend on it.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +16,8 @@ use crate::recording::{content, digest, original};
 
 fn ssh(fleet: &Fleet, device: &str, command: &str) -> Output {
     let config = fleet.path("ssh_config");
-    // Under nohup(1) the jump's ssh would ignore that it is hung up on, outlive the one that gave up, and hold its output open.
+    // Under nohup(1) the jump's ssh would ignore the hangup, outlive the ssh that gave up, and hold its
+    // output open.
     Command::new("env")
         .args(["--default-signal=HUP", "ssh"])
         .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=2", "-F"])
@@ -54,7 +55,7 @@ fn text(output: &Output) -> String {
     )
 }
 
-/// Fetches one file by sftp and gives its bytes.
+/// Fetches one file by sftp, and returns its bytes.
 fn fetched(fleet: &Fleet, number: usize, name: &str) -> Vec<u8> {
     let device = fleet.device(number);
     let copy = fleet.path("copy");
@@ -104,7 +105,7 @@ fn a_device_for_sftp_only_runs_no_command() {
 }
 
 #[test]
-fn an_unprivileged_device_logs_in_as_somebody_else_than_root() {
+fn an_unprivileged_device_logs_in_as_a_user_other_than_root() {
     let fleet = Fleet::without_store(&[Session::Unprivileged]);
     let said = text(&ssh(&fleet, "device1", "id -u"));
     assert!(said.trim().parse::<u32>().is_ok_and(|user| user != 0), "{said}");
@@ -117,7 +118,7 @@ fn an_unprivileged_device_logs_in_as_somebody_else_than_root() {
 }
 
 #[test]
-fn a_noisy_device_chatters_before_every_command() {
+fn a_noisy_device_prints_text_before_every_command() {
     let fleet = Fleet::without_store(&[Session::Noisy]);
     assert!(
         text(&ssh(&fleet, "device1", "echo executed")).contains("Welcome to raspberry!\nno newlineexecuted")
@@ -149,7 +150,7 @@ fn a_changed_host_key_and_a_forgotten_key_are_noticed_by_ssh() {
 }
 
 #[test]
-fn a_mute_device_lets_in_and_says_nothing() {
+fn a_mute_device_accepts_the_login_and_sends_nothing() {
     let fleet = Fleet::without_store(&[Session::Mute]);
     let mut child = Command::new("ssh")
         .arg("-F")
@@ -198,7 +199,7 @@ fn a_tap_counts_cuts_and_heals() {
 }
 
 #[test]
-fn a_tap_goes_silent_and_lets_go_on() {
+fn a_tap_goes_silent_and_heals() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     fleet.tap(1);
     let device = fleet.device(1);
@@ -209,7 +210,7 @@ fn a_tap_goes_silent_and_lets_go_on() {
 }
 
 #[test]
-fn the_checkers_see_a_loss_an_untrue_file_and_a_leftover() {
+fn the_checkers_detect_a_loss_an_untrue_file_and_a_leftover() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let fails = |check: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_err();
     fleet.device(1).record("a", "first").record("b", "second");
@@ -232,7 +233,7 @@ fn a_withdrawn_path_is_traced_to_where_it_was() {
 }
 
 #[test]
-fn what_a_killed_parent_leaves_behind_is_seen() {
+fn processes_that_a_killed_parent_leaves_behind_are_detected() {
     let fleet = Fleet::without_store(&[]);
     let call = Call::new(fleet.root(), Path::new("/bin/sh")).arguments(["-c", "sleep 1000 & wait"]);
     let running = call.start();
@@ -275,7 +276,7 @@ fn a_fleet_leaves_no_process_behind() {
 }
 
 #[test]
-fn a_small_file_system_can_be_full_enlarged_and_taken_away() {
+fn a_small_file_system_can_be_full_enlarged_and_unmounted() {
     let fleet = Fleet::without_store(&[]);
     let Some(mut mount) = Mount::tmpfs(&fleet.store(), 1) else {
         return;

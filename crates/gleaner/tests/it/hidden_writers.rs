@@ -1,5 +1,5 @@
-//! Recorders that hold a file open, pause for longer than `settle`, and cannot be seen by a look through
-//! `/proc`: their files stay on the device until they are closed.
+//! Recorders that hold a file open, pause for longer than `settle`, and are invisible to a scan of `/proc`.
+//! Their files stay on the device until they are closed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -18,9 +18,9 @@ use crate::mounts::{Mount, skip};
 struct Recorder(Child);
 
 impl Recorder {
-    /// Starts it on a file of a device. The words before it change what it may do; `code` opens the file as
-    /// the handle `$f`.
-    fn start(before: &[&str], code: &str, path: &Path) -> Self {
+    /// Starts the recorder on a file of a device. The command in `prefix` changes its privileges; `code`
+    /// opens the file as the handle `$f`.
+    fn start(prefix: &[&str], code: &str, path: &Path) -> Self {
         let program = format!(
             "$path = $ARGV[0]; {code}; $f->autoflush(1); print $f \"header\"; print \"ready\\n\"; \
              <STDIN>; print $f \" and body\"; close $f"
@@ -32,7 +32,7 @@ impl Recorder {
             "$| = 1; eval shift; die $@ if $@",
             &program,
         ];
-        let mut words = before.iter().chain(&perl);
+        let mut words = prefix.iter().chain(&perl);
         let mut child = Command::new(words.next().expect("a program"))
             .args(words)
             .arg(path)
@@ -44,11 +44,11 @@ impl Recorder {
         BufReader::new(child.stdout.take().expect("a pipe"))
             .read_line(&mut line)
             .expect("a line");
-        assert_eq!(line, "ready\n", "{before:?} {code}");
+        assert_eq!(line, "ready\n", "{prefix:?} {code}");
         Self(child)
     }
 
-    /// Has it write the rest, close the file and end.
+    /// Makes the recorder write the rest, close the file and end.
     fn finish(mut self) {
         drop(self.0.stdin.take());
         let ended = self.0.wait().expect("waiting for a recorder");
@@ -59,22 +59,22 @@ impl Recorder {
 const OPEN: &str = "open $f, '>>', $path or die";
 const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
-/// What a device proves of files that nobody writes to.
+/// How a device proves that no process writes to a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Proof {
+enum WriterCheck {
     Leases,
-    /// None, or what this machine lets root's scan prove.
+    /// Not at all, or as far as this machine permits root's scan.
     Weaker,
 }
 
-/// A recorder holds `video.h264` open and pauses: it keeps its file in place, and the file is stored whole
-/// once it is closed. Where the kernel is asked, a file beside it that is closed leaves at once.
+/// A recorder holds `video.h264` open and pauses. The file stays in place, and is stored whole once it is
+/// closed. Where the kernel is asked, a closed file beside it leaves at once.
 #[track_caller]
-fn keeps_its_file(fleet: &Fleet, before: &[&str], code: &str, proof: Proof) {
+fn keeps_its_file(fleet: &Fleet, prefix: &[&str], code: &str, proof: WriterCheck) {
     let device = fleet.device(1);
     let file = device.folder.join("video.h264");
-    let recorder = Recorder::start(before, code, &file);
-    if proof == Proof::Leases {
+    let recorder = Recorder::start(prefix, code, &file);
+    if proof == WriterCheck::Leases {
         device.record("closed.jpg", "picture");
     }
     keeps_while_open(fleet, device, proof);
@@ -87,13 +87,13 @@ fn keeps_its_file(fleet: &Fleet, before: &[&str], code: &str, proof: Proof) {
 }
 
 #[track_caller]
-fn keeps_while_open(fleet: &Fleet, device: &Device, proof: Proof) {
+fn keeps_while_open(fleet: &Fleet, device: &Device, proof: WriterCheck) {
     fleet.set("defaults.settle_blind", "1h");
     device.set_modified("video.h264", a_minute_ago());
     for _ in 0..2 {
         fleet.sweep().exits(0);
         assert_eq!(device.paths(), [Path::new("video.h264")], "it stays, in place");
-        let stored = usize::from(proof == Proof::Leases);
+        let stored = usize::from(proof == WriterCheck::Leases);
         assert_eq!(fleet.store_files().len(), stored, "what is closed leaves at once");
     }
 }
@@ -113,7 +113,7 @@ fn a_recorder_with_a_capability_keeps_the_file_that_it_holds_open() {
     }
     let with_capability = [&NOBODY[..], &["--inh-caps=+sys_nice", "--ambient-caps=+sys_nice"]].concat();
     let fleet = Fleet::of(&[Session::Unprivileged]);
-    keeps_its_file(&fleet, &with_capability, OPEN, Proof::Leases);
+    keeps_its_file(&fleet, &with_capability, OPEN, WriterCheck::Leases);
 }
 
 #[test]
@@ -123,7 +123,12 @@ fn a_recorder_in_a_container_keeps_the_file_that_it_holds_open() {
     }
     let namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     let fleet = Fleet::of(&[Session::Unprivileged]);
-    keeps_its_file(&fleet, &[&namespace[..], &NOBODY].concat(), OPEN, Proof::Leases);
+    keeps_its_file(
+        &fleet,
+        &[&namespace[..], &NOBODY].concat(),
+        OPEN,
+        WriterCheck::Leases,
+    );
 }
 
 #[test]
@@ -132,10 +137,10 @@ fn a_recorder_of_any_user_keeps_the_file_that_it_holds_open() {
         return;
     }
     for session in [Session::Unprivileged, Session::Gnu] {
-        for before in [&[][..], &NOBODY] {
+        for prefix in [&[][..], &NOBODY] {
             let fleet = Fleet::of(&[session]);
             std::os::unix::fs::chown(&fleet.device(1).folder, Some(65_534), None).expect("giving to nobody");
-            keeps_its_file(&fleet, before, OPEN, Proof::Leases);
+            keeps_its_file(&fleet, prefix, OPEN, WriterCheck::Leases);
         }
     }
 }
@@ -148,7 +153,7 @@ fn a_recorder_that_writes_by_a_hard_link_keeps_its_file() {
         "open $f, '>>', $path or die; link $path, '{0}' or die; open $f, '>>', '{0}' or die",
         outside.display()
     );
-    keeps_its_file(&fleet, &[], &by_link, Proof::Leases);
+    keeps_its_file(&fleet, &[], &by_link, WriterCheck::Leases);
 }
 
 #[test]
@@ -158,31 +163,31 @@ fn a_recorder_on_any_file_system_keeps_the_file_that_it_holds_open() {
         let Some(_card) = Disk::at(&fleet.device(1).folder, medium, 16) else {
             return;
         };
-        keeps_its_file(&fleet, &[], OPEN, Proof::Leases);
+        keeps_its_file(&fleet, &[], OPEN, WriterCheck::Leases);
     }
     let fleet = Fleet::new(1);
     let Some(_overlay) = Mount::overlay(&fleet.device(1).folder) else {
         return;
     };
-    keeps_its_file(&fleet, &[], OPEN, Proof::Leases);
+    keeps_its_file(&fleet, &[], OPEN, WriterCheck::Leases);
     let fleet = Fleet::new(1);
     let branch = fleet.path("branch");
     fs::create_dir(&branch).expect("making a folder");
     let Some(_fuse) = Mount::union(&fleet.device(1).folder, &[&branch]) else {
         return;
     };
-    // Its other side may write to it by another way.
-    keeps_its_file(&fleet, &[], OPEN, Proof::Weaker);
+    // A process may write to the folder behind this mount.
+    keeps_its_file(&fleet, &[], OPEN, WriterCheck::Weaker);
     assert_eq!(fleet.status_of("device1")["writer_check"], "blind");
 }
 
-/// What the login shell of a device does before anything else.
+/// Sets the commands that the login shell of a device runs first.
 fn at_login(fleet: &Fleet, commands: &str) {
     fs::write(fleet.path("device1/home/.bashrc"), commands).expect("writing a start-up file");
 }
 
-/// A tool that a device finds before that of the system.
-fn put_before(fleet: &Fleet, tool: &str, script: &str) {
+/// Puts a tool before that of the system on a device.
+fn shadow_tool(fleet: &Fleet, tool: &str, script: &str) {
     let tools = fleet.path("device1/before");
     fs::create_dir_all(&tools).expect("a folder for tools");
     let tool = tools.join(tool);
@@ -192,25 +197,25 @@ fn put_before(fleet: &Fleet, tool: &str, script: &str) {
 }
 
 #[test]
-fn a_scan_that_is_cut_short_takes_no_file_that_is_open() {
+fn a_scan_that_is_cut_short_gathers_no_open_file() {
     let fleet = Fleet::new(1);
-    put_before(&fleet, "perl", "exit 127");
-    // It runs out of memory after the first file that it looks at.
+    shadow_tool(&fleet, "perl", "exit 127");
+    // `stat` is killed after the first file, as if memory had run out.
     let killed =
         "case $1 in -L) /usr/bin/stat \"$@\" | head -z -n 1; kill -9 $$ ;; esac\nexec /usr/bin/stat \"$@\"";
-    put_before(&fleet, "stat", killed);
-    keeps_its_file(&fleet, &[], OPEN, Proof::Weaker);
+    shadow_tool(&fleet, "stat", killed);
+    keeps_its_file(&fleet, &[], OPEN, WriterCheck::Weaker);
 }
 
 #[test]
-fn a_login_in_a_container_takes_no_file_that_is_open_outside() {
+fn a_login_in_a_container_gathers_no_file_that_is_open_outside() {
     if needs_root() {
         return;
     }
     for has_perl in [true, false] {
         let fleet = Fleet::new(1);
         if !has_perl {
-            put_before(&fleet, "perl", "exit 127");
+            shadow_tool(&fleet, "perl", "exit 127");
         }
         let path = fleet.path("device1/before");
         at_login(
@@ -224,7 +229,11 @@ fn a_login_in_a_container_takes_no_file_that_is_open_outside() {
             &fleet,
             &[],
             OPEN,
-            if has_perl { Proof::Leases } else { Proof::Weaker },
+            if has_perl {
+                WriterCheck::Leases
+            } else {
+                WriterCheck::Weaker
+            },
         );
     }
 }
@@ -233,12 +242,12 @@ fn a_login_in_a_container_takes_no_file_that_is_open_outside() {
 fn where_writers_cannot_be_seen_every_file_waits_for_settle_blind() {
     for session in [Session::SftpOnly, Session::Busybox] {
         let fleet = Fleet::of(&[session]);
-        keeps_its_file(&fleet, &[], OPEN, Proof::Weaker);
+        keeps_its_file(&fleet, &[], OPEN, WriterCheck::Weaker);
     }
 }
 
 #[test]
-fn status_says_how_each_device_proves_that_nobody_writes() {
+fn status_shows_how_each_device_proves_that_no_process_writes() {
     let fleet = Fleet::of(&[Session::Gnu, Session::SftpOnly]);
     for device in fleet.devices() {
         device.record("img.jpg", "picture");

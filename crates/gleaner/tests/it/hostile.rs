@@ -1,15 +1,17 @@
-//! Devices that lie: each in one thing, beside an honest one that must not notice. They are the simulated devices
-//! of `sim` with a misbehaviour. gleaner and ssh are real; behind the lie are a real shell and an honest SFTP server.
+//! Devices that send false replies: each in one respect, beside an honest device that must not be affected.
+//! They are the simulated devices of `sim` with hostile behaviour. gleaner and ssh are real; behind the false
+//! replies are a real shell and an honest SFTP server.
 //!
-//! `lie` is the vocabulary, `suspect` is a device that lies, and `siege` sweeps a fleet of them and checks what
-//! must hold whatever they say. The other modules are the tests: lies by theme, each with what must become of it.
+//! `profile` describes how a device behaves, `lying_device` is a device with a profile. `fleet` sweeps a
+//! fleet of them and checks what must hold in every case. The other modules are the tests: false replies by
+//! theme, each with the expected end of the pass.
 
-mod lie;
-mod siege;
-mod suspect;
+mod fleet;
+mod lying_device;
+mod profile;
 
-mod answers;
 mod endless;
 mod names;
 mod script;
+mod sftp_replies;
 mod silence;

@@ -1,4 +1,5 @@
-//! Reading gleaner's JSON: the one place to adapt when its form changes. Only what a promise is about is looked at.
+//! Reads gleaner's JSON: the one place to adapt when its form changes. It reads only the fields that a
+//! promise is about.
 
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ impl Outcome {
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout)
-            .unwrap_or_else(|error| panic!("no JSON: {error}\n{}", self.told()))
+            .unwrap_or_else(|error| panic!("no JSON: {error}\n{}", self.transcript()))
     }
 
     /// Standard output as one JSON value per line.
@@ -33,7 +34,7 @@ pub(crate) struct FileRow {
     pub(crate) device: String,
     pub(crate) path: String,
     pub(crate) store_name: String,
-    /// The same two as they are, not escaped.
+    /// `path` and `store_name` as they are, not escaped.
     pub(crate) original: PathBuf,
     pub(crate) stored_as: PathBuf,
     pub(crate) size: u64,
@@ -43,7 +44,7 @@ pub(crate) struct FileRow {
 }
 
 impl Fleet {
-    /// The record, file by file.
+    /// The record, one row for each file.
     #[track_caller]
     pub(crate) fn files(&self) -> Vec<FileRow> {
         self.gleaner(["files", "--json"])
@@ -54,7 +55,7 @@ impl Fleet {
             .collect()
     }
 
-    /// What `status --json` says of a device.
+    /// The entry of a device in `status --json`.
     #[track_caller]
     pub(crate) fn status_of(&self, device: &str) -> Value {
         let outcome = self.gleaner(["status", "--json"]).exits(0);
@@ -63,23 +64,23 @@ impl Fleet {
         let found = devices.and_then(|devices| devices.iter().find(|value| value["name"] == device));
         found
             .cloned()
-            .unwrap_or_else(|| panic!("no status of {device}\n{}", outcome.told()))
+            .unwrap_or_else(|| panic!("no status of {device}\n{}", outcome.transcript()))
     }
 
-    /// The class of failure that the last pass over the device ended with.
+    /// The failure class of the last pass over the device.
     #[track_caller]
     pub(crate) fn class_of(&self, device: &str) -> Option<String> {
         let status = self.status_of(device);
         status["last_outcome"]["class"].as_str().map(str::to_owned)
     }
 
-    /// Asserts that the file is said to wait for this reason.
+    /// Asserts that the status lists the file as waiting for this reason.
     #[track_caller]
     pub(crate) fn assert_waits(&self, device: &str, path: &str, reason: &str) {
         self.assert_reason(device, path, reason);
     }
 
-    /// Asserts that the file is said to stay for this reason.
+    /// Asserts that the status lists the file as left for this reason.
     #[track_caller]
     pub(crate) fn assert_left(&self, device: &str, path: &str, reason: &str) {
         self.assert_reason(device, path, reason);
@@ -90,10 +91,13 @@ impl Fleet {
         let status = self.status_of(device);
         let mut entries = Vec::new();
         objects_with(&status, "path", &mut entries);
-        let told = entries
+        let found = entries
             .iter()
             .any(|entry| entry["path"] == path && entry["reason"] == reason);
-        assert!(told, "{path} of {device} is not said to be {reason}:\n{status:#}");
+        assert!(
+            found,
+            "{path} of {device} is not said to be {reason}:\n{status:#}"
+        );
     }
 }
 
@@ -118,7 +122,7 @@ fn row(value: &Value) -> FileRow {
     }
 }
 
-/// A name that may be any bytes: in hexadecimal where its text is escaped.
+/// A name of any bytes: from its hexadecimal field if its text is escaped.
 fn exact_name(value: &Value, key: &str) -> PathBuf {
     let digits = value.get(format!("{key}_bytes")).and_then(Value::as_str);
     let Some(digits) = digits else {
@@ -128,7 +132,7 @@ fn exact_name(value: &Value, key: &str) -> PathBuf {
     recording::path((0..digits.len()).step_by(2).map(byte).collect::<Vec<u8>>())
 }
 
-/// All objects, however deep, that have the key.
+/// Collects all objects, at any depth, that have the key.
 fn objects_with<'value>(value: &'value Value, key: &str, found: &mut Vec<&'value Value>) {
     match value {
         Value::Object(fields) => {

@@ -1,5 +1,5 @@
-//! gleaner is killed, interrupted, or loses its ssh at any moment: nothing is lost, nothing is left running, and the
-//! next run finishes the work.
+//! gleaner is killed, interrupted, or loses its ssh at any moment: no file is lost, no process is left, and
+//! the next run finishes the work.
 
 use std::thread;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use std::time::Duration;
 use rustix::process::Signal;
 use testbed::{Session, Tap, processes, wait_until};
 
-use crate::chance::Chance;
 use crate::context::Fleet;
 use crate::outcome::Running;
 use crate::recording::{self, content};
+use crate::rng::Rng;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Random delays; the seed is printed, so that a failure can be looked into.
-fn delays() -> Chance {
-    let seed = Chance::fresh_seed();
+/// Random delays. The seed is printed, so that a failure can be reproduced.
+fn delays() -> Rng {
+    let seed = Rng::random_seed();
     eprintln!("the seed of the delays is {seed}");
-    Chance::of(seed)
+    Rng::from_seed(seed)
 }
 
-/// Kills gleaner, and asserts that all it has started is gone soon.
+/// Kills gleaner, and asserts that its children are gone soon and that no file is lost.
 #[track_caller]
 fn kill(fleet: &Fleet, running: Running) {
     running.kill();
@@ -30,14 +30,14 @@ fn kill(fleet: &Fleet, running: Running) {
     fleet.assert_store_true();
 }
 
-/// Whether gleaner has come to start ssh.
+/// Whether gleaner has started ssh.
 fn ssh_runs(running: &Running) -> bool {
     let mut tree = processes::tree(running.id()).into_iter();
     tree.any(|process| process.program == "ssh")
 }
 
 #[test]
-fn killed_at_random_moments_it_loses_nothing_and_the_next_run_finishes_the_work() {
+fn killed_at_random_moments_it_loses_nothing_and_the_next_run_finishes() {
     let fleet = Fleet::of(&[Session::Gnu, Session::Gnu, Session::SftpOnly]);
     fleet.set("store.layout", "{path}");
     let mut delays = delays();
@@ -62,11 +62,11 @@ fn killed_at_random_moments_it_loses_nothing_and_the_next_run_finishes_the_work(
 }
 
 #[test]
-fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_store_again() {
+fn killed_while_it_releases_it_checks_the_store_before_the_next_release() {
     let fleet = Fleet::new(1);
     let device = fleet.device(1);
     let mut delays = delays();
-    // Until files lie withdrawn on the device whose content the store shows already.
+    // Repeats until there are withdrawn files on the device whose content the store already shows.
     for round in 0..30 {
         device.record_many(&format!("round{round:02}"), 60, 2_000);
         fleet.wait_until_settled();
@@ -83,31 +83,28 @@ fn killed_while_it_releases_it_releases_the_rest_only_after_looking_into_the_sto
             break;
         }
     }
-    // A person moves the stored files away. What was released before is now with that person.
-    let still_owed: Vec<_> = device.files().into_values().flatten().collect();
+    // An operator moves the stored files away, and with them the only copies of the released ones.
+    let on_device: Vec<_> = device.files().into_values().flatten().collect();
     let moved = fleet.path("moved");
     std::fs::rename(fleet.store().join("device1"), &moved).expect("moving the stored files away");
     fleet.sweep_until_emptied();
     fleet.assert_store_true();
     let stored: Vec<_> = fleet.store_files().into_values().collect();
-    let missing = still_owed
-        .iter()
-        .filter(|digest| !stored.contains(digest))
-        .count();
+    let missing = on_device.iter().filter(|digest| !stored.contains(digest)).count();
     assert_eq!(
         missing, 0,
-        "released on the word of the ledger, with no copy in the store"
+        "released because of the ledger, with no copy in the store"
     );
 }
 
 #[test]
-fn killed_between_two_folders_that_it_removes_it_removes_the_other_next_time() {
+fn killed_between_removing_two_folders_it_removes_the_other_next_time() {
     let fleet = Fleet::new(1);
-    // All files were released, and the folder of the ledger removed; the folder above it was not yet.
+    // All files were released and the folder of the ledger was removed, but not yet the folder above it.
     let withdrawn = fleet.device(1).folder.join(recording::WITHDRAWN);
     std::fs::create_dir(&withdrawn).expect("making a folder");
     fleet.sweep().exits(0);
-    assert!(!withdrawn.exists(), "it stays for ever");
+    assert!(!withdrawn.exists(), "the folder stays");
 }
 
 #[test]
@@ -172,7 +169,7 @@ fn killed_while_it_transfers_it_leaves_no_ssh() {
 }
 
 #[test]
-fn interrupted_it_says_so_leaves_no_ssh_and_loses_nothing() {
+fn interrupted_it_exits_with_130_leaves_no_ssh_and_loses_nothing() {
     let fleet = Fleet::new(1);
     fleet.tap(1).device(1).record_many("day", 100, 50_000);
     fleet.device(1).link(|tap| tap.slow_to(1_000_000));
@@ -198,14 +195,14 @@ fn terminated_it_leaves_no_ssh_and_loses_nothing() {
     assert!(wait_until(SOON, || fleet.device(1).link(Tap::received) > 500_000));
     processes::signal(running.id(), Signal::TERM);
     let outcome = running.wait();
-    assert_ne!(outcome.code(), Some(0), "{}", outcome.told());
+    assert_ne!(outcome.code(), Some(0), "{}", outcome.transcript());
     fleet.assert_no_ssh_left();
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
 }
 
 #[test]
-fn when_its_ssh_is_killed_in_mid_file_it_says_so_and_loses_nothing() {
+fn a_kill_of_its_ssh_in_mid_file_is_reported_and_loses_nothing() {
     let fleet = Fleet::new(1);
     fleet.tap(1).device(1).record("big", content("big", 30 << 20));
     fleet.device(1).link(|tap| tap.slow_to(4_000_000));
@@ -219,7 +216,7 @@ fn when_its_ssh_is_killed_in_mid_file_it_says_so_and_loses_nothing() {
     }
     fleet.device(1).link(Tap::heal);
     let outcome = running.wait().says("device1");
-    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 5)), "{}", outcome.transcript());
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
     fleet.sweep_until_emptied();
@@ -227,7 +224,7 @@ fn when_its_ssh_is_killed_in_mid_file_it_says_so_and_loses_nothing() {
 }
 
 #[test]
-fn ended_in_order_it_leaves_no_guard_whether_devices_were_served_refused_or_silent() {
+fn a_regular_end_leaves_no_guard_of_served_refused_or_silent_devices() {
     let fleet = Fleet::new(3);
     fleet.set("ssh.connect_timeout", "1s");
     fleet.device(1).record("img.jpg", "picture");
@@ -244,7 +241,7 @@ fn ended_in_order_it_leaves_no_guard_whether_devices_were_served_refused_or_sile
     assert!(!slept.exists(), "a guard waited although its ssh had ended");
     fleet.assert_no_ssh_left();
     fleet.assert_store_holds(&[("device1/img.jpg", "picture")]);
-    // Nor does a command that only looks.
+    // A command that only reads leaves no guard either.
     fleet.gleaner(["disk"]).exits(5);
     fleet.assert_no_guard_left();
     assert!(!slept.exists(), "a guard waited although its ssh had ended");

@@ -1,4 +1,5 @@
-//! The ledger: the record, not the truth. Lost or old it costs time only; unreadable or foreign it is left alone.
+//! The ledger is a record, not an authority. A lost or old ledger costs only time; an unreadable or foreign
+//! one is not touched.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -39,7 +40,8 @@ fn a_ledger_lost_in_mid_sweep_loses_no_file() {
     running.kill();
     fleet.lose_ledger();
     fleet.device(1).link(Tap::heal);
-    // What the lost ledger had withdrawn is known to be ours, because the store remembers whose ledger lay there.
+    // gleaner recognises the files that the lost ledger had withdrawn, because the store remembers whose
+    // ledger was at this path.
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
 }
@@ -62,7 +64,7 @@ fn a_ledger_restored_from_an_old_backup_costs_only_time() {
     assert_eq!(fleet.store_files().len(), 21, "nothing twice");
 }
 
-/// Runs gleaner with the ledger as it is, and asserts that nothing is touched, not even the ledger.
+/// Runs gleaner with this ledger, and asserts that it refuses and touches nothing, not even the ledger.
 #[track_caller]
 fn refused(fleet: &Fleet) -> crate::outcome::Outcome {
     fleet.device(1).record("img.jpg", "picture");
@@ -79,7 +81,7 @@ fn refused(fleet: &Fleet) -> crate::outcome::Outcome {
 }
 
 #[test]
-fn a_ledger_that_is_no_database_is_left_alone() {
+fn a_ledger_that_is_not_a_database_is_refused_and_not_touched() {
     let fleet = Fleet::new(1);
     fleet.lose_ledger();
     fs::write(
@@ -93,7 +95,7 @@ fn a_ledger_that_is_no_database_is_left_alone() {
 }
 
 #[test]
-fn a_ledger_that_is_damaged_is_left_alone() {
+fn a_damaged_ledger_is_refused_and_not_touched() {
     let fleet = Fleet::new(1);
     fleet.device(1).record_many("day", 50, 500);
     fleet.sweep_until_emptied();
@@ -122,7 +124,7 @@ fn a_ledger_that_is_damaged_is_left_alone() {
 }
 
 #[test]
-fn a_ledger_of_a_newer_gleaner_is_left_alone() {
+fn a_ledger_of_a_newer_gleaner_is_refused_and_not_touched() {
     let fleet = Fleet::new(1);
     fleet.device(1).record("before.jpg", "before");
     fleet.sweep_until_emptied();
@@ -138,7 +140,7 @@ fn a_ledger_of_a_newer_gleaner_is_left_alone() {
 }
 
 #[test]
-fn a_ledger_of_another_store_is_noticed() {
+fn a_ledger_of_another_store_is_refused() {
     let (fleet, other) = (Fleet::new(1), Fleet::new(1));
     other.device(1).record("there.jpg", "there");
     other.sweep_until_emptied();
@@ -150,7 +152,7 @@ fn a_ledger_of_another_store_is_noticed() {
 }
 
 #[test]
-fn a_second_gleaner_on_the_same_ledger_is_sent_away() {
+fn a_second_gleaner_on_the_same_ledger_is_refused() {
     let fleet = Fleet::new(1);
     fleet.tap(1).device(1).record_many("day", 50, 50_000);
     fleet.device(1).link(|tap| tap.slow_to(1_000_000));
@@ -167,7 +169,7 @@ fn a_second_gleaner_on_the_same_ledger_is_sent_away() {
 }
 
 #[test]
-fn status_and_files_answer_beside_a_sweep() {
+fn status_and_files_work_during_a_sweep() {
     let fleet = Fleet::new(1);
     fleet.device(1).record("before.jpg", "before");
     fleet.sweep_until_emptied();
@@ -184,14 +186,14 @@ fn status_and_files_answer_beside_a_sweep() {
         fleet.gleaner(["files"]).exits(0).says("before.jpg");
         fleet.gleaner(["status", "--json"]).exits(0).json();
     }
-    assert!(!running.has_ended(), "the sweep was to be under way");
+    assert!(!running.has_ended(), "the sweep has ended already");
     fleet.device(1).link(Tap::heal);
     running.wait().exits(0);
     fleet.assert_all_gathered();
 }
 
 #[test]
-fn two_gleaners_on_one_store_with_two_ledgers_share_the_work_without_harm() {
+fn two_gleaners_with_two_ledgers_share_one_store_without_harm() {
     let fleet = Fleet::of(&[Session::Gnu, Session::Gnu]);
     let second = fleet.second_collector();
     for device in fleet.devices() {
@@ -205,14 +207,14 @@ fn two_gleaners_on_one_store_with_two_ledgers_share_the_work_without_harm() {
         fleet.assert_nothing_lost();
         fleet.assert_store_true();
         for outcome in &outcomes {
-            assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.told());
+            assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.transcript());
         }
     }
-    // Of two that tidy at once, each may leave the empty folder for withdrawn files to the other.
+    // If two gleaners tidy at once, each may leave the empty folder for withdrawn files to the other.
     assert!(
         fleet.devices().iter().all(crate::device::Device::is_empty),
         "{}",
-        fleet.left()
+        fleet.left_files()
     );
     assert_eq!(fleet.store_files().len(), 300, "nothing twice");
 }

@@ -1,5 +1,5 @@
-//! Devices that can do less than a GNU system with a shell: they are emptied all the same, and what they cannot prove
-//! is made up for by waiting.
+//! Devices that can do less than a GNU system with a shell: they are emptied too, and gleaner waits longer in
+//! place of the proofs that they cannot give.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -58,7 +58,7 @@ fn a_device_with_sftp_in_a_chroot_is_emptied() {
 }
 
 #[test]
-fn a_device_whose_shell_chatters_is_emptied() {
+fn a_device_with_a_noisy_shell_is_emptied() {
     is_emptied(Session::Noisy);
 }
 
@@ -68,7 +68,7 @@ fn a_device_with_a_login_that_is_not_root_is_emptied() {
 }
 
 #[test]
-fn a_lesser_device_is_said_to_be_one() {
+fn status_lists_the_shortcomings_of_a_lesser_device() {
     let fleet = Fleet::of(&[Session::Gnu, Session::SftpOnly, Session::Busybox]);
     fleet.sweep().exits(0);
     let lacks = |device: &str| {
@@ -86,7 +86,7 @@ fn a_lesser_device_is_said_to_be_one() {
 }
 
 #[test]
-fn where_open_files_cannot_be_seen_the_longer_time_is_waited() {
+fn where_open_files_cannot_be_seen_files_wait_for_settle_blind() {
     let fleet = Fleet::of(&[Session::SftpOnly]);
     fleet.set("defaults.settle_blind", "1h");
     fleet.device(1).record("img.jpg", "picture");
@@ -141,7 +141,7 @@ fn a_writer_that_pauses_loses_nothing_where_open_files_cannot_be_seen() {
 }
 
 #[test]
-fn a_lesser_device_with_a_name_used_again_keeps_both() {
+fn both_files_are_kept_if_a_lesser_device_uses_a_name_again() {
     for session in [Session::SftpOnly, Session::Busybox] {
         let fleet = Fleet::of(&[session]);
         let time = a_minute_ago();
@@ -158,7 +158,7 @@ fn a_lesser_device_with_a_name_used_again_keeps_both() {
 }
 
 #[test]
-fn on_another_file_system_inside_the_source_files_are_withdrawn_beside_themselves() {
+fn files_on_another_file_system_in_the_source_are_withdrawn_there() {
     let fleet = Fleet::new(1);
     let device = fleet.device(1);
     let Some(_card) = crate::mounts::Mount::tmpfs(&device.folder.join("card"), 16) else {
@@ -183,7 +183,7 @@ fn on_another_file_system_inside_the_source_files_are_withdrawn_beside_themselve
 fn tens_of_thousands_of_files_in_one_folder_are_gathered() {
     const FILES: usize = 30_000;
     let fleet = Fleet::without_store(&[Session::Gnu]);
-    // In memory where possible: this is about numbers, not about the disk of whoever runs the tests.
+    // In memory where possible: this is about numbers, not about the disk of this machine.
     let _store = crate::mounts::Mount::tmpfs(&fleet.store(), 1_024);
     fleet.init_store();
     let device = fleet.device(1);

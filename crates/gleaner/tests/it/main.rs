@@ -3,11 +3,12 @@
 //!
 //! The crate `testbed` starts the servers, and has faulty links and processes. The harness: `context` makes a
 //! fleet and runs gleaner on it, `mounts` and `disk` are small and broken file systems, `recording` is what
-//! devices record, `checks` and `promises` are the checks that nothing of it is lost, `backup` loses and
-//! restores the ledger, `outcome` is what gleaner said, `json` reads its JSON, `chance` chooses. The soak
-//! shares them. `hostile` has devices that lie. The other modules are the tests, by theme. Needed: `apt-get
-//! install openssh-server busybox-static`; a few tests need root, strace, mergerfs, sshfs or
-//! bindfs, and say so when they are skipped.
+//! devices record, `checks` and `promises` check that no file is lost. `backup` loses and restores the
+//! ledger, `outcome` is gleaner's output and end, `json` reads its JSON, `rng` makes random choices. The soak
+//! shares them. `hostile` has devices that send false replies. The other modules are the tests, by theme.
+//!
+//! Required: `apt-get install openssh-server busybox-static`. A few tests need root, strace, mergerfs, sshfs
+//! or bindfs, and report when they are skipped.
 
 #![allow(
     clippy::expect_used,
@@ -15,12 +16,10 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::print_stderr,
-    reason = "nothing here is shipped: whatever goes wrong in a test is to end it at once"
+    reason = "nothing here is shipped: any error must end the test at once"
 )]
 
 mod backup;
-#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
-mod chance;
 mod checks;
 mod context;
 #[allow(dead_code, reason = "the soak shares it, and uses more of it")]
@@ -34,6 +33,8 @@ mod outcome;
 mod promises;
 #[allow(dead_code, reason = "the soak shares it, and uses more of it")]
 mod recording;
+#[allow(dead_code, reason = "the soak shares it, and uses more of it")]
+mod rng;
 
 mod bad_input;
 mod broken_promises;
@@ -46,15 +47,15 @@ mod faults_in_mid_run;
 mod harness;
 mod hidden_writers;
 mod hostile;
+mod ignored_files;
 mod kills;
 mod ledger;
-mod left_alone;
 mod lesser_devices;
 mod names;
-mod places;
+mod remaining_files;
 mod same_device;
 mod ssh_config;
-mod stays;
 mod store;
+mod store_paths;
 mod views;
 mod writers;

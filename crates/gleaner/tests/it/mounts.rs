@@ -1,4 +1,5 @@
-//! Small and broken file systems for the store. They need root; without it the test says that it is skipped.
+//! Small and broken file systems for the store. They need root; without it the test reports that it is
+//! skipped.
 
 use std::fs;
 use std::io::Write;
@@ -15,14 +16,15 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    /// A file system in memory. None where mounting is not possible, after saying so.
+    /// A file system in memory. `None`, after a message, where mounting is not possible.
     pub(crate) fn tmpfs(at: &Path, megabytes: u32) -> Option<Self> {
         fs::create_dir_all(at).expect("making a mount point");
         let size = format!("size={megabytes}m");
         mount(&["-t", "tmpfs", "-o", &size, "gleaner-it"], at)
     }
 
-    /// An ext4 file system in an image beside the mount point. None where mounting is not possible.
+    /// An ext4 file system in an image beside the mount point. `None`, after a message, where mounting is not
+    /// possible.
     pub(crate) fn ext4(at: &Path, megabytes: u32) -> Option<Self> {
         Self::ext4_with(at, megabytes, &[])
     }
@@ -48,7 +50,7 @@ impl Mount {
         Self::image(at, image)
     }
 
-    /// A folder that is there, seen through sshfs: no hard links, and no rename that refuses to replace.
+    /// An existing folder, seen through sshfs: no hard links, and no rename that refuses to replace.
     pub(crate) fn sshfs(at: &Path, folder: &Path) -> Option<Self> {
         let server = at.with_extension("server");
         fs::write(&server, "#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n").expect("writing a script");
@@ -72,15 +74,15 @@ impl Mount {
         )
     }
 
-    /// A folder that is there, seen through bindfs: a name that is no text cannot be made, as on file systems
+    /// An existing folder, seen through bindfs: a name that is not text cannot be made, as on file systems
     /// that keep names as text.
-    pub(crate) fn latin(at: &Path, folder: &Path) -> Option<Self> {
+    pub(crate) fn latin1(at: &Path, folder: &Path) -> Option<Self> {
         let options = "modules=iconv,from_code=ISO-8859-1,to_code=UTF-8";
         let folder = folder.to_str().expect("a plain path");
         Self::fuse("bindfs", &["-o", options, folder], at)
     }
 
-    /// Whatever a program shows; `arguments` come before the mount point.
+    /// The file system of a FUSE program. `arguments` come before the mount point.
     fn fuse(program: &str, arguments: &[&str], at: &Path) -> Option<Self> {
         if !rustix::process::getuid().is_root() {
             return skip("needs root to mount");
@@ -104,19 +106,19 @@ impl Mount {
         Some(mount)
     }
 
-    /// The file system in an image that is there. A fault of its disk turns it read-only, as Debian's installer has it.
+    /// The file system in an existing image. A fault of its disk turns it read-only, as Debian's installer
+    /// configures it.
     pub(crate) fn image(at: &Path, image: &str) -> Option<Self> {
         mount(&["-o", "loop,errors=remount-ro", image], at)
     }
 
-    /// A folder that is there, shown in a second place.
-    pub(crate) fn second_place(at: &Path, folder: &Path) -> Option<Self> {
+    /// An existing folder, bound to a second path.
+    pub(crate) fn bind(at: &Path, folder: &Path) -> Option<Self> {
         fs::create_dir_all(at).expect("making a mount point");
         mount(&["--bind", folder.to_str().expect("a plain path")], at)
     }
 
-    /// A folder that is there, on which what is written goes to another one, as on a device whose card is to
-    /// be spared.
+    /// An overlay over an existing folder: writes go to another folder, as on a device that spares its card.
     pub(crate) fn overlay(at: &Path) -> Option<Self> {
         let layer = |name: &str| {
             let layer = at.with_extension(name);
@@ -136,7 +138,7 @@ impl Mount {
         assert!(self.try_remount(options), "mount -o remount,{options} fails");
     }
 
-    /// False where it is refused, as `ro` is while a file is open for writing.
+    /// False if the remount is refused, as `ro` is while a file is open for writing.
     pub(crate) fn try_remount(&self, options: &str) -> bool {
         let done = Command::new("mount")
             .args(["-o", &format!("remount,{options}")])
@@ -146,7 +148,7 @@ impl Mount {
         done.status.success()
     }
 
-    /// Takes the file system away if nobody uses it; false where somebody does.
+    /// Unmounts the file system if no process uses it. False if one does.
     pub(crate) fn try_unmount(&mut self) -> bool {
         let done = Command::new("umount")
             .arg(&self.at)
@@ -156,7 +158,7 @@ impl Mount {
         !self.mounted
     }
 
-    /// Takes the file system away: an empty folder is left in its place.
+    /// Unmounts the file system lazily: an empty folder is left in its place.
     pub(crate) fn unmount(&mut self) {
         if std::mem::take(&mut self.mounted) {
             let done = Command::new("umount")
@@ -200,10 +202,10 @@ fn mount(arguments: &[&str], at: &Path) -> Option<Mount> {
     })
 }
 
-/// Says that a test is left out, and why.
+/// Reports that a test is skipped, and why.
 pub(crate) fn skip<T>(reason: &str) -> Option<T> {
     let test = thread::current().name().unwrap_or_default().to_owned();
-    // Past the capture of output, which would hide it.
+    // Written past the capture of output, which would hide the line.
     drop(writeln!(std::io::stderr(), "SKIPPED: {test}: {reason}"));
     None
 }

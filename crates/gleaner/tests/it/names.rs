@@ -1,4 +1,4 @@
-//! Names are bytes, chosen by whoever has the device: all of them arrive, none of them leads anywhere else.
+//! Names are bytes that the device chooses: all of them arrive, and none of them leads elsewhere.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +11,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use crate::context::Fleet;
 use crate::recording::{self, content, digest, path};
 
-/// Names that have broken programs: of shells, of terminals, of parsers, of file systems.
+/// Names that have broken shells, terminals, parsers and file systems.
 pub(crate) fn awkward_names() -> Vec<PathBuf> {
     let mut names: Vec<Vec<u8>> = [
         "two\nlines.jpg",
@@ -49,7 +49,7 @@ pub(crate) fn awkward_names() -> Vec<PathBuf> {
     names.into_iter().map(path).collect()
 }
 
-/// What gleaner prints must not steer the terminal of whoever reads it.
+/// Asserts that the output has no byte that controls the reader's terminal.
 fn assert_harmless(output: &[u8]) {
     let bad = output
         .iter()
@@ -99,7 +99,7 @@ fn names_are_escaped_wherever_they_are_shown() {
     for name in &names {
         fleet.device(1).record(name, name.as_os_str().as_bytes());
     }
-    // Links stay, and are named as what stays.
+    // Links stay, and are listed among the remaining files.
     for name in ["\u{1b}]0;title\u{7}", "two\nlines", "$(link)"] {
         symlink("/nowhere", fleet.device(1).folder.join(name)).expect("making a link");
     }
@@ -134,7 +134,7 @@ fn a_path_of_sixty_levels_arrives() {
 }
 
 #[test]
-fn the_same_name_on_three_devices_is_kept_three_times() {
+fn one_name_of_three_devices_is_kept_three_times() {
     let fleet = Fleet::new(3);
     for device in fleet.devices() {
         device.record("day/img.jpg", format!("of {}", device.name));
@@ -148,7 +148,7 @@ fn the_same_name_on_three_devices_is_kept_three_times() {
 }
 
 #[test]
-fn the_same_name_on_three_devices_is_kept_three_times_in_one_shared_folder() {
+fn in_a_shared_folder_one_name_of_three_devices_is_kept_three_times() {
     let fleet = Fleet::new(3);
     fleet.set("store.layout", "{path}");
     for device in fleet.devices() {
@@ -189,7 +189,7 @@ fn a_name_of_255_bytes_that_is_taken_is_trimmed_to_fit() {
 }
 
 #[test]
-fn a_folder_on_the_device_that_is_called_like_the_control_folder_does_not_reach_it() {
+fn a_device_folder_named_like_the_control_folder_does_not_reach_it() {
     let fleet = Fleet::new(1);
     fleet.set("store.layout", "{path}");
     let marker = fleet.store().join(".gleaner/store.toml");
@@ -222,7 +222,7 @@ fn a_folder_on_the_device_that_is_called_like_the_control_folder_does_not_reach_
 }
 
 #[test]
-fn a_file_that_is_called_like_the_control_folder_is_gathered() {
+fn a_file_that_is_named_like_the_control_folder_is_gathered() {
     let fleet = Fleet::new(1);
     fleet.set("store.layout", "{path}");
     fleet.device(1).record(".gleaner", "a file");

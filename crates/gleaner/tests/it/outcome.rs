@@ -1,4 +1,4 @@
-//! gleaner as a process: started, waited for, killed, and what it said.
+//! gleaner as a process: started, waited for, killed, and its output.
 
 use std::fmt::Write as _;
 use std::io::Read;
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use testbed::{processes, wait_until};
 
-/// Where programs are found.
+/// The search path of programs.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A call of gleaner that is to be made.
+/// A call of gleaner that has not started.
 #[derive(Debug)]
 pub(crate) struct Call {
     command: Command,
@@ -56,7 +56,7 @@ impl Call {
         self
     }
 
-    /// Fails the test when gleaner has not ended by then. 100 s if not said.
+    /// Fails the test if gleaner has not ended within `limit`. The default is 100 s.
     pub(crate) fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -109,13 +109,13 @@ impl Running {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// SIGKILL to gleaner alone, as the kernel's memory killer does; its children must see to themselves.
+    /// Sends SIGKILL to gleaner alone, as the kernel's OOM killer does. Its children receive no signal.
     pub(crate) fn kill(mut self) -> Outcome {
         processes::signal(self.child.id(), Signal::KILL);
         self.collect()
     }
 
-    /// SIGINT, as by Ctrl-C in a shell that sends it to gleaner only.
+    /// Sends SIGINT, as Ctrl-C does in a shell that sends it to gleaner only.
     pub(crate) fn interrupt(mut self) -> Outcome {
         processes::signal(self.child.id(), Signal::INT);
         self.collect()
@@ -130,7 +130,7 @@ impl Running {
         let left = self.limit.saturating_sub(self.started.elapsed());
         let (id, mut peak_memory) = (self.child.id(), 0);
         let ended = wait_until(left, || {
-            // It only grows, and can no longer be read once the process has ended.
+            // The peak only grows, and cannot be read any more once the process has ended.
             peak_memory = peak_memory_of(id).unwrap_or(peak_memory);
             !matches!(self.child.try_wait(), Ok(None))
         });
@@ -150,7 +150,7 @@ impl Running {
             ended,
             "gleaner did not end within {:?}\n{}",
             self.limit,
-            outcome.told()
+            outcome.transcript()
         );
         outcome
     }
@@ -165,7 +165,7 @@ impl Drop for Running {
     }
 }
 
-/// What gleaner said and how it ended.
+/// gleaner's output, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     shown: String,
@@ -173,7 +173,7 @@ pub(crate) struct Outcome {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     pub(crate) took: Duration,
-    /// The most memory that it had at once, in bytes, as last seen some 20 ms before its end.
+    /// Peak memory in bytes, as last read some 20 ms before the end.
     pub(crate) peak_memory: u64,
 }
 
@@ -185,35 +185,39 @@ impl Outcome {
     /// Asserts the exit status.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code(), Some(code), "exit status\n{}", self.told());
+        assert_eq!(self.code(), Some(code), "exit status\n{}", self.transcript());
         self
     }
 
-    /// Asserts that the words stand somewhere in what it said, whatever their case.
+    /// Asserts that the output contains the words, ignoring case.
     #[track_caller]
     pub(crate) fn says(self, words: &str) -> Self {
         assert!(
             self.contains(words),
-            "nothing is said of {words:?}\n{}",
-            self.told()
+            "the output does not contain {words:?}\n{}",
+            self.transcript()
         );
         self
     }
 
-    /// Asserts that at least one of the wordings was used.
+    /// Asserts that the output contains at least one of the wordings.
     #[track_caller]
     pub(crate) fn says_one_of(self, wordings: &[&str]) -> Self {
         assert!(
             wordings.iter().any(|words| self.contains(words)),
             "none of {wordings:?}\n{}",
-            self.told()
+            self.transcript()
         );
         self
     }
 
     #[track_caller]
     pub(crate) fn does_not_say(self, words: &str) -> Self {
-        assert!(!self.contains(words), "{words:?} is said\n{}", self.told());
+        assert!(
+            !self.contains(words),
+            "the output contains {words:?}\n{}",
+            self.transcript()
+        );
         self
     }
 
@@ -226,23 +230,23 @@ impl Outcome {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Everything, for a failing assertion.
-    pub(crate) fn told(&self) -> String {
-        let mut told = String::new();
+    /// The command, its end and its output, for a failing assertion.
+    pub(crate) fn transcript(&self) -> String {
+        let mut text = String::new();
         let end = match (self.status.code(), self.status.signal()) {
             (Some(code), _) => format!("exit status {code}"),
             (None, Some(signal)) => format!("signal {signal}"),
             (None, None) => "unknown end".to_owned(),
         };
-        writeln!(told, "{}\n{end} after {:.1?}", self.shown, self.took).expect("writing to a string");
+        writeln!(text, "{}\n{end} after {:.1?}", self.shown, self.took).expect("writing to a string");
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
-            writeln!(told, "--- {name}\n{}", excerpt(bytes)).expect("writing to a string");
+            writeln!(text, "--- {name}\n{}", excerpt(bytes)).expect("writing to a string");
         }
-        told
+        text
     }
 }
 
-/// The most memory that a process has had at once, in bytes; none once it has ended.
+/// The peak memory of a process in bytes. `None` once the process has ended.
 fn peak_memory_of(id: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -266,7 +270,7 @@ fn excerpt(bytes: &[u8]) -> String {
     }
 }
 
-/// What has been read so far, and the thread that goes on reading.
+/// The bytes read so far, and the thread that continues to read.
 #[derive(Debug)]
 struct Reader {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -287,7 +291,7 @@ impl Reader {
         Self { bytes, thread }
     }
 
-    /// All of it; but a child that gleaner left behind with the pipe in its hands is not waited for.
+    /// Returns all bytes. Does not wait for a child of gleaner that still holds the pipe open.
     fn finish(self) -> Vec<u8> {
         wait_until(Duration::from_secs(2), || self.thread.is_finished());
         std::mem::take(&mut self.bytes.lock().expect("lock"))

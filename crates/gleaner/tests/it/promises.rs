@@ -1,4 +1,5 @@
-//! The promises, held against a fleet that is at rest: strictly, name by name, and telling what is broken where `checks` would end the test.
+//! Checks the promises on a fleet at rest: strictly, name by name. It reports the violations, where `checks`
+//! would end the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,74 +8,79 @@ use std::path::{Path, PathBuf};
 
 use crate::context::Fleet;
 use crate::device::Device;
-use crate::recording::{self, Digest, shown};
+use crate::recording::{self, Digest, Recorded, shown};
 
-/// What is promised, in order of rank.
+/// The promises, in order of rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Promise {
-    /// Every finished recording is whole on its device, under its path, or whole in the store, under its name.
+    /// Every finished recording is whole: on its device under its path, or in the store under its name.
     NothingLost,
-    /// What is visible in the store is a complete recorded content, under the name of its device and path.
+    /// Every visible file of the store is complete recorded content, under the name of its device and path.
     StoreTrue,
-    /// What was visible in the store still is, and has not changed.
+    /// Every file that was visible in the store still is, unchanged.
     StoreUnchanged,
-    /// The ledger and the audit say of the store what is so.
+    /// The ledger and the audit agree with the store.
     RecordAgrees,
-    /// Once faults are over, all is in the store and nothing is left behind.
+    /// Once the faults are over, all files are in the store and none is left behind.
     Emptied,
     /// A device without a fault is served, whatever happens to others.
-    NotHeldUp,
-    /// gleaner ends, with an exit status that fits, and leaves no process.
-    EndsInOrder,
+    NotDelayed,
+    /// gleaner ends with an exit status that fits, and leaves no process.
+    EndsCleanly,
 }
 
 /// A promise that was broken, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Breach {
+pub(crate) struct Violation {
     pub(crate) promise: Promise,
     pub(crate) what: String,
 }
 
-impl fmt::Display for Breach {
+impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?}: {}", self.promise, self.what)
     }
 }
 
-/// Breaches of one promise.
-pub(crate) fn breaches(promise: Promise, found: impl IntoIterator<Item = String>) -> Vec<Breach> {
-    found.into_iter().map(|what| Breach { promise, what }).collect()
+/// The violations of one promise.
+pub(crate) fn violations(promise: Promise, found: impl IntoIterator<Item = String>) -> Vec<Violation> {
+    found
+        .into_iter()
+        .map(|what| Violation { promise, what })
+        .collect()
 }
 
-/// Sees a fleet again and again, and remembers what it saw in the store.
+/// Checks a fleet repeatedly, and remembers the files that it saw in the store.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Witness {
+pub(crate) struct PromiseChecker {
     seen: BTreeMap<PathBuf, Digest>,
 }
 
-impl Witness {
-    /// Holds the promises that must hold at any time against the fleet. No gleaner and no camera may be at work.
-    pub(crate) fn examine(&mut self, fleet: &Fleet) -> Vec<Breach> {
+impl PromiseChecker {
+    /// Checks the promises that must hold at any time. No gleaner and no camera may run meanwhile.
+    pub(crate) fn check(&mut self, fleet: &Fleet) -> Vec<Violation> {
         let store = fleet.store_files();
-        let mut found = breaches(Promise::NothingLost, lost(fleet, &store));
-        found.extend(breaches(Promise::StoreTrue, untrue(fleet, &store)));
-        found.extend(breaches(Promise::StoreUnchanged, changed(&self.seen, &store)));
-        found.extend(breaches(Promise::RecordAgrees, disagreeing(fleet, &store)));
+        let mut found = violations(Promise::NothingLost, lost(fleet, &store));
+        found.extend(violations(Promise::StoreTrue, untrue(fleet, &store)));
+        found.extend(violations(Promise::StoreUnchanged, changed(&self.seen, &store)));
+        found.extend(violations(Promise::RecordAgrees, disagreements(fleet, &store)));
         self.seen = store;
         found
     }
 
-    /// Which files, of devices (by number) that had no fault, were ready when a run began and are not in the store now.
-    pub(crate) fn not_served(&self, fleet: &Fleet, ready: &[(usize, PathBuf)]) -> Vec<Breach> {
+    /// Returns the files of devices (by number) without a fault that were ready when a run began and are not
+    /// in the store now.
+    pub(crate) fn unserved(&self, fleet: &Fleet, ready: &[(usize, PathBuf)]) -> Vec<Violation> {
         let name = |number: usize| fleet.device(number).name.as_str();
         let waits = ready
             .iter()
             .filter(|(number, path)| !self.seen.contains_key(&Path::new(name(*number)).join(path)));
-        let told = waits.map(|(number, path)| format!("{}: {} was not gathered", name(*number), shown(path)));
-        breaches(Promise::NotHeldUp, told)
+        let lines =
+            waits.map(|(number, path)| format!("{}: {} was not gathered", name(*number), shown(path)));
+        violations(Promise::NotDelayed, lines)
     }
 
-    /// What was visible when it last looked.
+    /// The files that were visible at the last check.
     pub(crate) fn seen(&self) -> &BTreeMap<PathBuf, Digest> {
         &self.seen
     }
@@ -98,45 +104,45 @@ fn lost(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
     };
     let recorded = fleet.manifest.all().into_iter();
     recorded
-        .filter(|(device, path, digest)| !is_safe(device, path, digest))
-        .map(|(device, path, digest)| format!("{device}: {} ({digest})", shown(&path)))
+        .filter(|Recorded { device, path, digest }| !is_safe(device, path, digest))
+        .map(|Recorded { device, path, digest }| format!("{device}: {} ({digest})", shown(&path)))
         .collect()
 }
 
 fn untrue(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
     let mut recorded: BTreeMap<Digest, Vec<(String, PathBuf)>> = BTreeMap::new();
-    for (device, path, digest) in fleet.manifest.all() {
+    for Recorded { device, path, digest } in fleet.manifest.all() {
         recorded.entry(digest).or_default().push((device, path));
     }
-    let judge = |(name, digest): (&PathBuf, &Digest)| match recorded.get(digest) {
+    let inspect = |(name, digest): (&PathBuf, &Digest)| match recorded.get(digest) {
         None => Some(format!("{} ({digest}) was never recorded so", shown(name))),
-        Some(places) => {
-            let rightly = places
+        Some(sources) => {
+            let is_named_after_one = sources
                 .iter()
                 .any(|(device, path)| belongs(name, device, path, digest));
-            (!rightly).then(|| format!("{} has the content of {places:?}", shown(name)))
+            (!is_named_after_one).then(|| format!("{} has the content of {sources:?}", shown(name)))
         }
     };
-    store.iter().filter_map(judge).collect()
+    store.iter().filter_map(inspect).collect()
 }
 
 fn changed(seen: &BTreeMap<PathBuf, Digest>, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
-    let judge = |(name, digest): (&PathBuf, &Digest)| match store.get(name) {
+    let inspect = |(name, digest): (&PathBuf, &Digest)| match store.get(name) {
         None => Some(format!("{} ({digest}) has gone from the store", shown(name))),
         Some(now) => (now != digest).then(|| format!("{} was {digest} and is {now}", shown(name))),
     };
-    seen.iter().filter_map(judge).collect()
+    seen.iter().filter_map(inspect).collect()
 }
 
-/// Where the ledger, or gleaner's own audit, is of another opinion than the store and the devices.
-fn disagreeing(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
+/// Where the ledger, or gleaner's own audit, disagrees with the store and the devices.
+fn disagreements(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> {
     if !fleet.ledger().exists() {
         return Vec::new();
     }
     let audit = fleet.gleaner(["audit"]);
     let mut found = Vec::new();
     if audit.code() != Some(0) {
-        found.push(format!("the audit has findings\n{}", audit.told()));
+        found.push(format!("the audit has findings\n{}", audit.transcript()));
     }
     let on_devices: BTreeMap<&str, BTreeSet<Digest>> = fleet
         .devices()
@@ -153,7 +159,7 @@ fn disagreeing(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> 
         if store.get(&row.stored_as) != Some(digest) {
             found.push(format!("the ledger has {name} ({digest}), the store has not"));
         }
-        // Empty files have one digest, whichever they are.
+        // All empty files have the same digest.
         let is_there = row.size > 0
             && on_devices
                 .get(row.device.as_str())
@@ -168,24 +174,24 @@ fn disagreeing(fleet: &Fleet, store: &BTreeMap<PathBuf, Digest>) -> Vec<String> 
     found
 }
 
-/// Whether a file of the store may have this name: that of its device and path, or what a conflict makes of
-/// it. A folder that is obstructed is named after itself alone.
+/// Whether a file of the store may have this name: that of its device and path, or its name after a conflict.
+/// The name of a folder in place of an obstructed one depends on the path of that folder alone.
 pub(crate) fn belongs(name: &Path, device: &str, path: &Path, digest: &Digest) -> bool {
     let wanted: Vec<&[u8]> = std::iter::once(device.as_bytes())
         .chain(path.iter().map(OsStrExt::as_bytes))
         .collect();
     let found: Vec<&[u8]> = name.iter().map(OsStrExt::as_bytes).collect();
-    let is_rightly_called = |(depth, (part, found)): (usize, (&&[u8], &&[u8]))| {
+    let has_its_name = |(depth, (part, found)): (usize, (&&[u8], &&[u8]))| {
         let of_folder = recording::digest(&wanted[..=depth].join(&b'/'));
         let is_last = depth + 1 == wanted.len();
-        part == found || is_dressed(found, part, if is_last { digest } else { &of_folder })
+        part == found || is_conflict_name(found, part, if is_last { digest } else { &of_folder })
     };
     let mut parts = wanted.iter().zip(&found).enumerate();
-    wanted.len() == found.len() && parts.all(is_rightly_called)
+    wanted.len() == found.len() && parts.all(has_its_name)
 }
 
 /// Whether the part is `stem~<digits of the digest>.ext` of the other, perhaps with a shorter stem.
-fn is_dressed(found: &[u8], wanted: &[u8], digest: &Digest) -> bool {
+fn is_conflict_name(found: &[u8], wanted: &[u8], digest: &Digest) -> bool {
     [64, 16, 8].iter().any(|digits| {
         let mark = format!("~{}", &digest[..*digits]);
         let at = found
@@ -200,12 +206,12 @@ fn is_dressed(found: &[u8], wanted: &[u8], digest: &Digest) -> bool {
 }
 
 impl Fleet {
-    /// What is not as it must be once every fault is over and gleaner has run again: files or folders left anywhere,
+    /// What is unfinished once every fault is over and gleaner has run again: files or folders left anywhere,
     /// recordings that are not in the store.
     pub(crate) fn unfinished(&self) -> Vec<String> {
         let mut found = Vec::new();
         for device in self.devices() {
-            found.extend(left_on(device));
+            found.extend(remaining_on(device));
         }
         let control = self.store().join(".gleaner");
         let staged = recording::regular_files(&control.join("staging"));
@@ -220,14 +226,16 @@ impl Fleet {
             .manifest
             .all()
             .into_iter()
-            .filter(|(.., digest)| !stored.contains(digest));
+            .filter(|recorded| !stored.contains(&recorded.digest));
         found
-            .extend(missing.map(|(device, path, _)| format!("not in the store: {device}: {}", shown(&path))));
+            .extend(missing.map(|Recorded { device, path, .. }| {
+                format!("not in the store: {device}: {}", shown(&path))
+            }));
         found
     }
 }
 
-fn left_on(device: &Device) -> Vec<String> {
+fn remaining_on(device: &Device) -> Vec<String> {
     let mut left: Vec<String> = device
         .paths()
         .iter()

@@ -1,4 +1,4 @@
-//! What devices record, and the checks that nothing of it is lost and that the store is true.
+//! What devices record: contents, digests, and the manifest of all that must not be lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -13,18 +13,26 @@ use sha2::{Digest as _, Sha256};
 /// A SHA-256 digest in hexadecimal.
 pub(crate) type Digest = String;
 
-/// The folder, inside a source, of what gleaner has taken out of the camera's way.
+/// The folder in a source for the files that gleaner has withdrawn.
 pub(crate) const WITHDRAWN: &str = ".gleaner-withdrawn";
 
-/// Every content that was ever finished on a device, or stood in the store before gleaner came.
+/// Every content that was ever finished on a device, or was in the store before gleaner.
 #[derive(Debug, Default)]
 pub(crate) struct Manifest {
     recorded: Mutex<BTreeMap<(String, PathBuf), BTreeSet<Digest>>>,
     allowed: Mutex<BTreeSet<Digest>>,
 }
 
+/// A file that was finished on a device, or was in the store before gleaner.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) device: String,
+    pub(crate) path: PathBuf,
+    pub(crate) digest: Digest,
+}
+
 impl Manifest {
-    /// Notes that the content stood, finished, under this path of the device.
+    /// Adds content that was finished under this path of the device.
     pub(crate) fn add(&self, device: &str, path: &Path, digest: Digest) {
         let key = (device.to_owned(), path.to_owned());
         self.recorded
@@ -35,7 +43,7 @@ impl Manifest {
             .insert(digest);
     }
 
-    /// Takes back what was noted: it did not come to stand there after all.
+    /// Removes content again that did not get this path after all.
     pub(crate) fn forget(&self, device: &str, path: &Path, digest: &Digest) {
         let mut recorded = self.recorded.lock().expect("lock");
         if let Some(digests) = recorded.get_mut(&(device.to_owned(), path.to_owned())) {
@@ -43,12 +51,12 @@ impl Manifest {
         }
     }
 
-    /// Notes a content that may be in the store, but need not be anywhere: its writer may have destroyed it.
+    /// Permits content in the store that need not be anywhere: its writer may have destroyed it.
     pub(crate) fn allow(&self, digest: Digest) {
         self.allowed.lock().expect("lock").insert(digest);
     }
 
-    /// Every content that may rightly be visible in the store.
+    /// Every content that may be visible in the store.
     pub(crate) fn admissible(&self) -> BTreeSet<Digest> {
         let recorded = self.recorded.lock().expect("lock");
         let mut digests: BTreeSet<Digest> = recorded.values().flatten().cloned().collect();
@@ -56,18 +64,20 @@ impl Manifest {
         digests
     }
 
-    /// Every recorded digest with the place it was recorded at.
-    pub(crate) fn all(&self) -> Vec<(String, PathBuf, Digest)> {
+    /// Every recorded file.
+    pub(crate) fn all(&self) -> Vec<Recorded> {
         let recorded = self.recorded.lock().expect("lock");
         let each = recorded.iter().flat_map(|((device, path), digests)| {
-            digests
-                .iter()
-                .map(|digest| (device.clone(), path.clone(), digest.clone()))
+            digests.iter().map(|digest| Recorded {
+                device: device.clone(),
+                path: path.clone(),
+                digest: digest.clone(),
+            })
         });
         each.collect()
     }
 
-    /// How many files with different place or content there are.
+    /// The number of files with different paths or contents.
     pub(crate) fn len(&self) -> usize {
         self.recorded
             .lock()
@@ -104,7 +114,7 @@ fn hexadecimal(bytes: &[u8]) -> Digest {
     })
 }
 
-/// Bytes that look random and depend on the seed only; incompressible like pictures.
+/// Pseudo-random bytes that depend only on the seed; incompressible like pictures.
 pub(crate) fn content(seed: &str, length: usize) -> Vec<u8> {
     let start: [u8; 32] = Sha256::digest(seed.as_bytes()).into();
     let mut state = u64::from_le_bytes(start[..8].try_into().expect("8 bytes")) | 1;
@@ -119,11 +129,11 @@ pub(crate) fn content(seed: &str, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// All regular files below a folder, by their path relative to it, with their digests. Links are not followed.
+/// All regular files below a folder by their relative path, with their digests. Links are not followed.
 pub(crate) fn files_below(folder: &Path) -> BTreeMap<PathBuf, Digest> {
     let mut found = BTreeMap::new();
     for path in regular_files(folder) {
-        // A file may vanish between the listing and here when gleaner is at work.
+        // While gleaner runs, a file may vanish between the listing and here.
         if let Ok(digest) = digest_of(&path) {
             found.insert(
                 path.strip_prefix(folder).expect("below the folder").to_owned(),
@@ -166,12 +176,12 @@ fn walk(top: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     (files, folders)
 }
 
-/// The path that a file had before it was withdrawn; a file in its place has its own.
+/// The path of a file before it was withdrawn. A file in its place keeps its path.
 pub(crate) fn original(path: &Path) -> PathBuf {
     let parts: Vec<_> = path.components().collect();
     let withdrawn = parts.iter().position(|part| part.as_os_str() == WITHDRAWN);
     match withdrawn {
-        // <folder>/.gleaner-withdrawn/<ledger id>/<pass>/<original path>
+        // <folder>/.gleaner-withdrawn/<ledger id>/<batch>/<original path>
         Some(position) if parts.len() > position + 3 => {
             parts[..position].iter().chain(&parts[position + 3..]).collect()
         }
@@ -184,7 +194,7 @@ pub(crate) fn path(bytes: impl Into<Vec<u8>>) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.into()))
 }
 
-/// A path for people.
+/// A path, escaped for display.
 pub(crate) fn shown(path: &Path) -> String {
     path.as_os_str().as_bytes().escape_ascii().to_string()
 }

@@ -9,8 +9,8 @@ use testbed::Session;
 
 use crate::context::{Fleet, SETTLE};
 
-/// Two devices with their cards; then the alias of the first leads to the second, as a wrong `Port` does. On
-/// real devices the sources have one path.
+/// Makes the alias of the first device lead to the second, as a wrong `Port` does. On real devices the
+/// sources have one path.
 fn with_wrong_port(fleet: &Fleet) {
     let (one, two) = (fleet.device(1), fleet.device(2));
     let [wrong, right] = [one, two].map(|device| device.server.port().to_string());
@@ -51,7 +51,7 @@ fn a_name_that_leads_to_a_known_device_touches_nothing_there() {
         fleet.sweep().exits(1).says("Port");
         assert_eq!(fleet.class_of("device2"), None);
         if session == Session::Busybox {
-            // It has to see the file a second time.
+            // gleaner must survey the file a second time.
             thread::sleep(SETTLE);
             fleet.sweep().exits(1);
         }
@@ -106,7 +106,7 @@ fn once_the_port_is_right_both_names_are_served() {
 }
 
 #[test]
-fn a_wrong_port_that_is_mended_refuses_nobody_while_its_device_is_off() {
+fn a_corrected_port_refuses_no_device_while_its_own_device_is_off() {
     let fleet = Fleet::new(2);
     let config = fs::read_to_string(fleet.path("ssh_config")).expect("ssh_config");
     with_wrong_port(&fleet);
@@ -115,7 +115,7 @@ fn a_wrong_port_that_is_mended_refuses_nobody_while_its_device_is_off() {
         .gleaner(["run", "--device", "device2"])
         .exits(1)
         .says("device2 leads to the folder that device1 led to");
-    // The source of both keeps its one path, as on real devices.
+    // Both sources keep their one path, as on real devices.
     fs::write(fleet.path("ssh_config"), config).expect("ssh_config");
     fleet.device(1).server.stop();
     fleet.device(2).record("img.jpg", "of the second");
@@ -124,7 +124,7 @@ fn a_wrong_port_that_is_mended_refuses_nobody_while_its_device_is_off() {
     assert!(fleet.device(2).is_empty());
     assert_eq!(folders_in_store(&fleet), ["device2"]);
 
-    // It stays first, also where the other is led there again.
+    // The second device keeps its claim, even if the other name leads there again.
     with_wrong_port(&fleet);
     fleet.device(2).record("other.jpg", "of the second");
     fleet.sweep().exits(1);

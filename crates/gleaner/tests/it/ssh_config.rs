@@ -1,4 +1,4 @@
-//! The user's own OpenSSH configuration is honoured, and whatever stands in it does no harm.
+//! gleaner honours the user's own OpenSSH configuration, and no option in it does harm.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::context::Fleet;
 use crate::device::key;
 use crate::recording::content;
 
-/// Puts lines in front of the fleet's configuration of ssh; there the first value of an option counts.
+/// Puts lines in front of the fleet's ssh configuration, where the first value of an option counts.
 fn prepend(fleet: &Fleet, lines: &str) {
     let file = fleet.path("ssh_config");
     let rest = fs::read_to_string(&file).expect("ssh_config");
@@ -17,7 +17,7 @@ fn prepend(fleet: &Fleet, lines: &str) {
 }
 
 #[test]
-fn conveniences_for_people_do_no_harm() {
+fn ssh_options_for_interactive_use_do_no_harm() {
     let fleet = Fleet::new(1);
     let (root, port) = (fleet.root().display().to_string(), Port::free());
     prepend(
@@ -45,7 +45,7 @@ fn conveniences_for_people_do_no_harm() {
 }
 
 #[test]
-fn a_host_key_is_never_accepted_even_where_people_accept_any() {
+fn a_host_key_is_never_accepted_even_if_ssh_config_accepts_any() {
     let fleet = Fleet::new(1);
     prepend(
         &fleet,
@@ -64,7 +64,7 @@ fn a_host_key_is_never_accepted_even_where_people_accept_any() {
 }
 
 #[test]
-fn the_configuration_in_the_home_is_used_where_none_is_named() {
+fn the_ssh_config_of_the_user_is_used_where_none_is_named() {
     let fleet = Fleet::new(1);
     fs::create_dir(fleet.path("home/.ssh")).expect("making .ssh");
     fs::rename(fleet.path("ssh_config"), fleet.path("home/.ssh/config")).expect("moving ssh_config");
@@ -99,7 +99,7 @@ fn a_device_that_is_described_in_full_needs_no_alias() {
     config.insert("device".to_owned(), Value::Array(vec![Value::Table(device)]));
     let file = fleet.path("described.toml");
     fs::write(&file, config.to_string()).expect("writing the configuration");
-    // What gleaner describes itself is known by its name, whichever port it comes to be at.
+    // A device that gleaner describes itself is known by its name, on any port.
     let key = fleet.device(1).server.host_key().public();
     let before = fs::read_to_string(fleet.path("known_hosts")).expect("known_hosts");
     fs::write(fleet.path("known_hosts"), format!("{before}raspberry07 {key}")).expect("known_hosts");
@@ -113,7 +113,7 @@ fn a_device_that_is_described_in_full_needs_no_alias() {
 fn a_jump_host_with_its_usual_limit_on_new_connections_is_not_overrun() {
     let fleet = Fleet::of(&[Session::Gnu; 24]);
     fleet.set("fleet.parallel", 24);
-    // The default of sshd; a few more than ten at once, and it begins to turn some away.
+    // The default of sshd: with a few more than ten new connections at once, it begins to refuse some.
     fleet.jump.reconfigure("MaxStartups 10:30:100");
     for device in fleet.devices() {
         device.record("img.jpg", format!("of {}", device.name));

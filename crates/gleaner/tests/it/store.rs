@@ -1,4 +1,4 @@
-//! The store: only a proved one is written to, and one that is missing, foreign, full or broken costs nothing but time.
+//! gleaner writes only to a proved store. A missing, foreign, full or broken store costs only time.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::mounts::{self, Mount};
 use crate::outcome::{Call, Outcome};
 use crate::recording::{self, content};
 
-/// Sweeps, and asserts that the store is refused and nothing is touched on either side.
+/// Sweeps, and asserts that the store is refused and that neither the devices nor the store are touched.
 #[track_caller]
 fn refused(fleet: &Fleet) -> Outcome {
     let on_devices: Vec<Vec<PathBuf>> = fleet.devices().iter().map(crate::device::Device::paths).collect();
@@ -64,7 +64,7 @@ fn an_empty_folder_in_place_of_the_store_is_never_written_to() {
 }
 
 #[test]
-fn the_marker_of_another_store_is_noticed() {
+fn the_marker_of_another_store_is_refused() {
     let (fleet, other) = (Fleet::new(1), Fleet::new(1));
     fleet.device(1).record("before.jpg", "before");
     fleet.sweep_until_emptied();
@@ -72,12 +72,12 @@ fn the_marker_of_another_store_is_noticed() {
     fs::rename(fleet.store(), fleet.path("aside")).expect("moving the store away");
     fs::rename(other.store(), fleet.store()).expect("bringing the other");
     let outcome = fleet.sweep().exits(3);
-    assert!(fleet.store_files().is_empty(), "{}", outcome.told());
+    assert!(fleet.store_files().is_empty(), "{}", outcome.transcript());
     assert_eq!(fleet.device(1).paths(), [Path::new("img.jpg")]);
 }
 
 #[test]
-fn another_store_takes_the_place_of_the_known_one_only_when_that_is_named() {
+fn another_store_replaces_the_known_one_only_if_the_known_one_is_named() {
     let fleet = Fleet::new(1);
     let marker = fs::read_to_string(fleet.store().join(".gleaner/store.toml")).expect("the marker");
     let id = marker
@@ -92,7 +92,7 @@ fn another_store_takes_the_place_of_the_known_one_only_when_that_is_named() {
     fs::create_dir(&fresh).expect("making a folder");
     fleet.set("store.path", fresh.to_str().expect("a plain path"));
     let outcome = fleet.gleaner(["store", "init", "--local"]);
-    assert_ne!(outcome.code(), Some(0), "{}", outcome.told());
+    assert_ne!(outcome.code(), Some(0), "{}", outcome.transcript());
     assert!(!fresh.join(".gleaner/store.toml").exists());
     outcome.says(&id);
     fleet
@@ -104,7 +104,7 @@ fn another_store_takes_the_place_of_the_known_one_only_when_that_is_named() {
 }
 
 #[test]
-fn a_store_on_the_root_file_system_must_be_asked_for() {
+fn a_store_on_the_root_file_system_needs_an_option() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let system = |path: &Path| fs::metadata(path).expect("a folder").dev();
     if system(&fleet.store()) != system(Path::new("/")) {
@@ -117,7 +117,7 @@ fn a_store_on_the_root_file_system_must_be_asked_for() {
 }
 
 #[test]
-fn a_store_without_links_and_safe_renames_is_refused_for_that() {
+fn a_store_without_links_and_safe_renames_is_refused_for_that_reason() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let behind = fleet.path("behind");
     fs::create_dir(&behind).expect("making a folder");
@@ -158,7 +158,7 @@ fn a_store_that_is_read_only_is_refused() {
 }
 
 #[test]
-fn a_store_with_too_little_room_is_not_begun_with() {
+fn a_store_with_too_little_room_is_not_used() {
     let fleet = Fleet::new(1);
     fleet.device(1).record("img.jpg", "picture");
     fleet.set("store.min_free", "1000 TiB");
@@ -177,9 +177,9 @@ fn full_and_enlarged(fleet: &Fleet, mount: &Mount) {
     fleet.sweep().exits(1).says_one_of(&["full", "no space", "free"]);
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
-    // Whatever the first has tried, a second sweep into the full store does no harm either.
+    // A second sweep into the full store does no harm either, whatever the first has tried.
     let outcome = fleet.sweep();
-    assert!(matches!(outcome.code(), Some(1 | 3)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(1 | 3)), "{}", outcome.transcript());
     fleet.assert_nothing_lost();
     mount.remount("size=64m");
     fleet.sweep_until_emptied();
@@ -189,7 +189,7 @@ fn full_and_enlarged(fleet: &Fleet, mount: &Mount) {
 }
 
 #[test]
-fn a_store_that_fills_up_in_mid_file_loses_nothing_and_goes_on_once_enlarged() {
+fn a_store_that_fills_up_in_mid_file_continues_without_loss_once_enlarged() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let Some(mount) = Mount::tmpfs(&fleet.store(), 8) else {
         return;
@@ -245,12 +245,12 @@ fn a_store_that_is_unmounted_in_mid_sweep_loses_nothing() {
     let begun = testbed::wait_until(std::time::Duration::from_secs(20), || {
         !fleet.store_files().is_empty()
     });
-    // Lazily, as when a cable is pulled: open handles go on to the old file system.
+    // Lazily, as when a cable is pulled: open handles still reach the old file system.
     let seen = fleet.store_files();
     mount.unmount();
     fleet.device(1).link(Tap::heal);
     let outcome = running.wait();
-    assert!(begun, "{}", outcome.told());
+    assert!(begun, "{}", outcome.transcript());
     assert!(!seen.is_empty());
     assert_eq!(
         fs::read_dir(fleet.store()).expect("the mount point").count(),
@@ -291,13 +291,14 @@ fn the_configured_permissions_are_given_to_files_and_folders() {
 }
 
 #[test]
-fn a_stored_file_that_was_moved_away_is_no_ground_for_a_release() {
+fn a_stored_file_that_was_moved_away_permits_no_release() {
     let fleet = Fleet::new(1);
     fleet.set("defaults.release", "keep");
     fleet.device(1).record_many("day", 10, 2_000);
     fleet.sweep().exits(0);
     assert_eq!(fleet.store_files().len(), 10);
-    // Restored from an old back-up, or tidied up by a person: the ledger does not know of it.
+    // As after the restore of an old backup, or a clean-up by an operator: the ledger does not know that the
+    // files are gone.
     fs::remove_dir_all(fleet.store().join("device1")).expect("emptying the store");
     fleet.set("defaults.release", "delete");
     fleet.sweep_until_emptied();
@@ -306,7 +307,7 @@ fn a_stored_file_that_was_moved_away_is_no_ground_for_a_release() {
 }
 
 #[test]
-fn a_stored_file_that_has_rotted_is_no_ground_for_a_release() {
+fn a_stored_file_that_is_corrupt_permits_no_release() {
     let fleet = Fleet::new(1);
     fleet.set("defaults.release", "keep");
     fleet.device(1).record("img.jpg", "picture");
@@ -330,7 +331,8 @@ fn a_stored_file_that_has_rotted_is_no_ground_for_a_release() {
     );
 }
 
-/// Flushes of gleaner by the folder that their object lies in: (files and folders of the store, the ledger).
+/// Counts gleaner's flushes by the folder of their object: in the store the staging and the visible part, the
+/// ledger, and others.
 fn flushes(fleet: &Fleet) -> Option<BTreeMap<String, usize>> {
     let strace = Path::new("/usr/bin/strace");
     if !strace.exists() {
@@ -347,7 +349,7 @@ fn flushes(fleet: &Fleet) -> Option<BTreeMap<String, usize>> {
     outcome.exits(0);
     let store = fleet.store().display().to_string();
     let mut counts = BTreeMap::new();
-    // A call that another thread interrupts in the trace has a second line, without its object.
+    // A call that another thread interrupts in the trace has a second line, without the object.
     for line in fs::read_to_string(trace)
         .expect("the trace")
         .lines()
@@ -365,7 +367,7 @@ fn flushes(fleet: &Fleet) -> Option<BTreeMap<String, usize>> {
 }
 
 #[test]
-fn flushes_are_one_for_each_file_one_for_each_folder_and_batch_and_a_fixed_few() {
+fn flushes_are_one_per_file_one_per_folder_and_batch_and_a_fixed_few() {
     const FILES: usize = 300;
     let fleet = Fleet::new(1);
     fleet.device(1).record_many("day", FILES, 1_000);
@@ -373,7 +375,7 @@ fn flushes_are_one_for_each_file_one_for_each_folder_and_batch_and_a_fixed_few()
     let Some(counts) = flushes(&fleet) else { return };
     fleet.assert_all_gathered();
     let all: usize = counts.values().sum();
-    // A batch or two of each: of the ledger, of the staging folders, of the folder that the files come to stand in.
+    // Once or twice per batch: the ledger, the staging folders, and the final folder of the files.
     assert!(
         (FILES..FILES + 100).contains(&all),
         "{all} flushes for {FILES} files: {counts:?}"

@@ -1,5 +1,5 @@
 //! Devices whose SFTP server shows other folders than their shell, as a NAS does: gleaner uses SFTP alone,
-//! and says so.
+//! and reports that.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,16 @@ use crate::context::Fleet;
 use crate::device::a_minute_ago;
 use crate::recording::content;
 
-/// A device that shows `other` in the place of `shown` to what runs for SFTP, or else to its shell. None
+/// A device that shows `other` in the place of `shown` to SFTP, or to its shell if not `to_sftp`. `None`
 /// where it cannot be made.
 fn two_views(shown: impl Fn(&Fleet) -> PathBuf, to_sftp: bool) -> Option<(Fleet, PathBuf)> {
-    two_views_of((shown, to_sftp), "", "")
+    two_views_of(shown, to_sftp, "", "")
 }
 
-/// The same, after some preparation by each login, and with more settings of its sshd.
+/// Like `two_views`, after some preparation by each login, and with more settings of its sshd.
 fn two_views_of(
-    (shown, to_sftp): (impl Fn(&Fleet) -> PathBuf, bool),
+    shown: impl Fn(&Fleet) -> PathBuf,
+    to_sftp: bool,
     preparation: &str,
     settings: &str,
 ) -> Option<(Fleet, PathBuf)> {
@@ -49,7 +50,7 @@ fn two_views_of(
     Some((fleet, other))
 }
 
-/// Has every login to the device come to this script.
+/// Makes every login to the device run this script.
 fn force(fleet: &Fleet, script: &str, settings: &str) {
     let file = fleet.path("device1/views");
     fs::write(&file, format!("{script}\n")).expect("writing a script");
@@ -70,7 +71,7 @@ fn shortcomings(fleet: &Fleet) -> String {
 }
 
 #[test]
-fn a_source_that_only_the_shell_shows_is_told_with_the_remedy() {
+fn a_source_that_only_the_shell_shows_is_reported_with_the_remedy() {
     let Some((fleet, _)) = two_views(card, true) else {
         return;
     };
@@ -112,13 +113,13 @@ fn a_source_that_only_sftp_shows_is_emptied_by_sftp_alone() {
 }
 
 #[test]
-fn where_both_show_a_folder_that_of_sftp_is_emptied() {
-    // The device permits SFTP and one lane.
-    let Some((fleet, other)) = two_views_of((source, true), "", "MaxSessions 2") else {
+fn where_both_show_a_folder_the_one_of_sftp_is_emptied() {
+    // The device permits SFTP and one shell channel.
+    let Some((fleet, other)) = two_views_of(source, true, "", "MaxSessions 2") else {
         return;
     };
     let device = fleet.device(1);
-    // They are told apart by when they were last modified.
+    // gleaner distinguishes the folders by their modification times.
     fs::write(other.join("img.raw"), content("of sftp", 2 << 20)).expect("writing");
     let files = [
         (other.join("img.raw"), a_minute_ago()),
@@ -144,7 +145,7 @@ fn where_both_show_a_folder_that_of_sftp_is_emptied() {
     assert!(shortcomings(&fleet).contains("other folders than its shell"));
 }
 
-/// By chance both folders were modified in the same second, as in images that are built reproducibly.
+/// Gives both folders one modification time, as in images that are built reproducibly.
 fn modified_together(folders: [&Path; 2]) {
     for folder in folders {
         let folder = fs::File::open(folder).expect("opening");
@@ -155,7 +156,7 @@ fn modified_together(folders: [&Path; 2]) {
 }
 
 #[test]
-fn two_folders_of_the_same_second_are_told_apart_before_a_file_is_renamed() {
+fn two_folders_of_one_second_are_distinguished_before_a_file_is_renamed() {
     let Some((fleet, other)) = two_views(source, true) else {
         return;
     };
@@ -170,7 +171,8 @@ fn two_folders_of_the_same_second_are_told_apart_before_a_file_is_renamed() {
         std::thread::sleep(crate::context::SETTLE);
         assert_eq!(device.paths(), [Path::new("img.raw")]);
         assert!(!device.folder.join(".gleaner-withdrawn").exists());
-        // The trial has modified what SFTP shows: as if the next visit came a minute later.
+        // The trial has modified the folder that SFTP shows. Its time is set back, as if the next pass came a
+        // minute later.
         let folder = fs::File::open(&other).expect("the folder of SFTP");
         folder.set_modified(a_minute_ago()).expect("setting the time");
     }
@@ -180,12 +182,12 @@ fn two_folders_of_the_same_second_are_told_apart_before_a_file_is_renamed() {
 }
 
 #[test]
-fn views_are_compared_where_sftp_lists_and_the_shell_only_looks() {
-    // The stat of GNU with the find of BusyBox, as on many a NAS.
+fn views_are_compared_where_sftp_lists_and_the_shell_only_inspects() {
+    // GNU stat with BusyBox find, as on many NAS devices.
     let tools = tempfile::tempdir().expect("a folder");
     std::os::unix::fs::symlink("/usr/bin/busybox", tools.path().join("find")).expect("a link");
     let preparation = format!("PATH={}:$PATH; export PATH", tools.path().display());
-    let Some((fleet, other)) = two_views_of((source, true), &preparation, "") else {
+    let Some((fleet, other)) = two_views_of(source, true, &preparation, "") else {
         return;
     };
     let device = fleet.device(1);
@@ -203,7 +205,7 @@ fn views_are_compared_where_sftp_lists_and_the_shell_only_looks() {
 }
 
 #[test]
-fn a_source_that_changes_all_the_time_is_no_other_view() {
+fn a_source_that_changes_all_the_time_is_not_another_view() {
     let fleet = Fleet::new(1);
     let device = fleet.device(1);
     device.record_many("day", 30, 2_000);

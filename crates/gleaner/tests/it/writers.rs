@@ -1,4 +1,4 @@
-//! Cameras go on writing while gleaner is at work: nothing unfinished is taken, nothing finished is torn.
+//! Cameras write while gleaner runs: no unfinished file is taken, and no finished file is torn.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -63,7 +63,7 @@ fn a_writer_that_pauses_longer_than_settle_keeps_its_file() {
 }
 
 #[test]
-fn a_file_that_is_open_under_another_name_is_open() {
+fn a_file_that_is_open_under_another_name_counts_as_open() {
     let fleet = Fleet::new(1);
     let device = fleet.device(1);
     fs::write(device.folder.join("before"), "header").expect("writing");
@@ -82,11 +82,11 @@ fn a_file_that_is_open_under_another_name_is_open() {
 }
 
 #[test]
-fn a_file_in_memory_is_not_open_because_a_file_elsewhere_with_its_inode_number_is() {
+fn an_open_file_on_another_file_system_with_the_same_inode_is_ignored() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let card = fleet.device(1).folder.parent().expect("the card").to_owned();
-    // gleaner, on the same machine here, has a part of its ledger mapped as long as it runs. On a fresh ext4 that has one
-    // of the first inodes, and so has one of these files.
+    // gleaner runs on the same machine here, and has a part of its ledger mapped as long as it runs. On a
+    // fresh ext4 that file has one of the first inodes, and so has one of these files.
     let (Some(_ledger), Some(_card)) = (
         Disk::at(&fleet.path("ledger"), Medium::Image, 16),
         Disk::at(&card, Medium::Memory, 16),
@@ -100,7 +100,7 @@ fn a_file_in_memory_is_not_open_because_a_file_elsewhere_with_its_inode_number_i
 }
 
 #[test]
-fn a_file_that_is_only_read_by_someone_is_not_torn() {
+fn a_file_that_a_process_only_reads_is_not_torn() {
     let fleet = Fleet::new(1);
     fleet.device(1).record("img.jpg", "picture");
     let reader = File::open(fleet.device(1).folder.join("img.jpg")).expect("opening");
@@ -113,7 +113,7 @@ fn a_file_that_is_only_read_by_someone_is_not_torn() {
 #[test]
 fn a_file_that_grows_for_seconds_is_stored_whole() {
     let fleet = Fleet::new(1);
-    // Long enough that a busy machine does not make the writer pause for so long.
+    // Longer than a busy machine makes the writer pause.
     fleet
         .set("defaults.settle", "4s")
         .set("defaults.settle_blind", "4s");
@@ -121,8 +121,8 @@ fn a_file_that_grows_for_seconds_is_stored_whole() {
     fs::write(&path, "0\n").expect("writing");
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            // Opened anew for each line: between the lines nobody has it open. Always the same file in the end,
-            // so that a withdrawn one does not begin anew.
+            // Opened anew for each line, so that no process has it open between the lines. Never created
+            // anew, so that a withdrawn file is not begun again.
             for line in 1..40 {
                 let Ok(mut file) = File::options().append(true).open(&path) else {
                     return line;
@@ -157,8 +157,9 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// Replaces a name atomically many times a second, with unchanged size and mtime, while gleaner sweeps. Every version
-/// that was taken, and the last one, must be accounted for; the others the writer itself has destroyed.
+/// Replaces a name atomically many times a second, with unchanged size and mtime, while gleaner sweeps. Every
+/// version that gleaner took, and the last one, must be accounted for. The writer itself has destroyed the
+/// others.
 fn replaced_while_sweeping(session: Session) {
     let fleet = Fleet::of(&[session]);
     let device = fleet.device(1);
@@ -176,10 +177,10 @@ fn replaced_while_sweeping(session: Session) {
                 fs::write(&spare, &next).expect("writing");
                 let file = File::options().write(true).open(&spare).expect("opening");
                 file.set_modified(time).expect("setting the time");
-                // The exchange tells whether the version before was still there to be destroyed.
+                // The exchange succeeds if the previous version was still there; the writer then destroys it.
                 if renameat_with(CWD, &spare, CWD, &name, RenameFlags::EXCHANGE).is_err() {
                     if let Some(taken) = current.take() {
-                        device.owe("latest.jpg", &taken);
+                        device.record_taken("latest.jpg", &taken);
                     }
                     fs::rename(&spare, &name).expect("renaming");
                 }
@@ -187,10 +188,10 @@ fn replaced_while_sweeping(session: Session) {
                 thread::sleep(Duration::from_millis(3));
             }
         });
-        // Ends the writer even when an assertion fails, or the scope would wait for it for ever.
+        // Ends the writer even if an assertion fails; otherwise the scope would wait for it indefinitely.
         let _end = SetOnDrop(&done);
         let began = Instant::now();
-        // On a busy machine it takes longer until one is taken.
+        // On a busy machine it takes longer until gleaner takes a version.
         let enough = |elapsed: Duration| elapsed >= Duration::from_secs(6) && fleet.manifest.len() > 0;
         while !enough(began.elapsed()) && began.elapsed() < Duration::from_mins(1) {
             fleet.gleaner(["run"]).exits(0);
@@ -212,12 +213,12 @@ fn a_name_replaced_many_times_a_second_loses_no_version() {
 }
 
 #[test]
-fn a_name_replaced_many_times_a_second_loses_no_version_where_only_whole_seconds_are_seen() {
+fn with_times_in_whole_seconds_a_name_replaced_often_loses_no_version() {
     replaced_while_sweeping(Session::SftpOnly);
 }
 
 #[test]
-fn a_file_from_the_future_is_gathered_after_a_second_look() {
+fn a_file_from_the_future_is_gathered_after_a_second_survey() {
     let fleet = Fleet::new(1);
     fleet
         .device(1)
@@ -266,7 +267,7 @@ fn files_that_appear_vanish_or_are_cut_short_during_a_sweep_do_no_harm() {
         let path = device.folder.join(&name);
         match number % 2 {
             0 => drop(fs::remove_file(&path)),
-            // Only of a file in place: through a handle that is closed at once.
+            // Cuts only a file in place: through a handle that is closed at once.
             _ => drop(
                 File::options()
                     .write(true)
@@ -281,7 +282,7 @@ fn files_that_appear_vanish_or_are_cut_short_during_a_sweep_do_no_harm() {
         thread::sleep(Duration::from_millis(5));
     }
     let outcome = running.wait();
-    assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.told());
+    assert!(matches!(outcome.code(), Some(0 | 1)), "{}", outcome.transcript());
     fleet.assert_nothing_lost();
     fleet.assert_store_true();
     thread::sleep(SETTLE);
@@ -318,7 +319,7 @@ fn empty_and_sparse_files_arrive_as_they_are() {
 }
 
 #[test]
-fn a_marker_of_completion_is_waited_for_where_it_is_asked_for() {
+fn where_a_done_suffix_is_set_files_wait_for_their_marker() {
     let fleet = Fleet::new(1);
     fleet.set("defaults.done_suffix", ".done");
     fleet

@@ -1,6 +1,7 @@
-//! Cameras that go on recording while everything breaks, in all the ways that cameras do.
+//! Cameras that record during the faults, in all the ways in which cameras write files.
 //!
-//! What they record is noted in the manifest *before* it can be seen as finished: from then on gleaner answers for it.
+//! Each recording is added to the manifest *before* it can appear as finished. From then on gleaner must
+//! account for it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,12 +12,13 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::chance::Chance;
 use crate::context::SETTLE;
 use crate::device::{Device, a_minute_ago};
 use crate::recording::{self, Manifest};
+use crate::rng::Rng;
 
-/// The longest pause of a writer that keeps its file open: nobody may take that for an end.
+/// Longest pause of a writer that keeps its file open. It exceeds `settle`: gleaner must not take the pause
+/// for the end of the recording.
 const MAX_PAUSE: Duration = SETTLE.saturating_add(Duration::from_millis(400));
 
 /// Names that have broken programs. Each is used once in a round.
@@ -42,13 +44,14 @@ const ODD_NAMES: [&[u8]; 14] = [
 pub(crate) struct Camera<'fleet> {
     device: &'fleet Device,
     manifest: &'fleet Manifest,
-    chance: Chance,
-    /// What makes its contents and names its own.
+    rng: Rng,
+    /// Makes contents and names unique to this camera and round.
     label: String,
     count: usize,
-    /// Bytes that the campaign may still record.
+    /// Bytes that the trial may still record.
     budget: &'fleet AtomicI64,
-    /// Whether gleaner cannot see there which files are open: then files are finished before they come to the source.
+    /// Whether gleaner cannot see which files are open on this device. Its files are then finished before
+    /// they enter the source.
     blind: bool,
 }
 
@@ -56,7 +59,7 @@ impl<'fleet> Camera<'fleet> {
     pub(crate) fn new(
         device: &'fleet Device,
         manifest: &'fleet Manifest,
-        chance: Chance,
+        rng: Rng,
         round: usize,
         budget: &'fleet AtomicI64,
     ) -> Self {
@@ -64,113 +67,114 @@ impl<'fleet> Camera<'fleet> {
         Self {
             device,
             manifest,
-            label: format!("{} {:x} {round}", device.name, chance.branch(0).next()),
+            label: format!("{} {:x} {round}", device.name, rng.branch(0).next()),
             blind: !device.is_ordinary(),
-            chance,
+            rng,
             count: 0,
             budget,
         }
     }
 
-    /// What waits when a sweep begins: many small files, some larger ones. The path of a file that a sweep must gather.
-    pub(crate) fn backlog(&mut self) -> PathBuf {
+    /// Records the backlog of a sweep: many small files and some larger ones. Returns the path of a file that
+    /// a sweep must gather.
+    pub(crate) fn record_backlog(&mut self) -> PathBuf {
         let token = PathBuf::from(format!("token_{}.jpg", self.label.replace(' ', "_")));
-        self.renamed(&token, 500);
-        for _ in 0..self.chance.between(20, 120) {
-            self.small();
+        self.write_and_rename(&token, 500);
+        for _ in 0..self.rng.between(20, 120) {
+            self.record_small();
         }
-        for _ in 0..self.chance.between(0, 3) {
-            self.middling();
+        for _ in 0..self.rng.between(0, 3) {
+            self.record_medium();
         }
-        if self.chance.one_in(5) {
-            self.big();
+        if self.rng.one_in(5) {
+            self.record_large();
         }
         token
     }
 
-    /// Records until it is told to stop.
+    /// Records until `stop` is set.
     pub(crate) fn record_until(&mut self, stop: &AtomicBool) {
         let mut odd_names = ODD_NAMES.iter();
         while !stop.load(Ordering::Relaxed) {
-            match self.chance.below(12) {
-                0..4 => (0..self.chance.between(1, 20)).for_each(|_| self.small()),
-                4 => self.middling(),
-                5 if self.chance.one_in(6) => self.big(),
-                6 => self.renamed(Path::new("latest.jpg"), 3_000),
-                7 => self.file_against_folder(),
+            match self.rng.below(12) {
+                0..4 => (0..self.rng.between(1, 20)).for_each(|_| self.record_small()),
+                4 => self.record_medium(),
+                5 if self.rng.one_in(6) => self.record_large(),
+                6 => self.write_and_rename(Path::new("latest.jpg"), 3_000),
+                7 => self.record_clash(),
                 8 => {
-                    let name = self.fresh("empty");
-                    self.renamed(&name, 0);
+                    let name = self.new_name("empty");
+                    self.write_and_rename(&name, 0);
                 }
                 9 => {
                     if let Some(name) = odd_names.next() {
-                        self.renamed(&Path::new("odd").join(recording::path(*name)), 200);
+                        self.write_and_rename(&Path::new("odd").join(recording::path(*name)), 200);
                     }
                 }
-                _ if self.blind => self.small(),
-                10 => self.in_place(stop),
-                _ => self.renamed_while_open(),
+                _ if self.blind => self.record_small(),
+                10 => self.write_with_pauses(stop),
+                _ => self.rename_while_open(),
             }
-            thread::sleep(self.chance.time(Duration::from_millis(60)));
+            thread::sleep(self.rng.time(Duration::from_millis(60)));
         }
     }
 
-    fn small(&mut self) {
-        let name = self.fresh("small");
-        let length = self.chance.between(16, 4_000);
-        if self.blind || self.chance.one_in(2) {
-            self.renamed(&name, length);
+    fn record_small(&mut self) {
+        let name = self.new_name("small");
+        let length = self.rng.between(16, 4_000);
+        if self.blind || self.rng.one_in(2) {
+            self.write_and_rename(&name, length);
         } else {
-            self.written(&name, length, |_| {});
+            self.write_in_place(&name, length, |_| {});
         }
     }
 
-    fn middling(&mut self) {
-        let name = self.fresh("middling");
-        let length = self.chance.between(100_000, 3_000_000);
-        self.renamed(&name, length);
+    fn record_medium(&mut self) {
+        let name = self.new_name("medium");
+        let length = self.rng.between(100_000, 3_000_000);
+        self.write_and_rename(&name, length);
     }
 
-    fn big(&mut self) {
-        let name = self.fresh("big");
-        let length = self.chance.between(8_000_000, 24_000_000);
-        self.renamed(&name, length);
+    fn record_large(&mut self) {
+        let name = self.new_name("big");
+        let length = self.rng.between(8_000_000, 24_000_000);
+        self.write_and_rename(&name, length);
     }
 
-    /// Now `clash` is a file, now a folder: one of them must get another name in the store.
-    fn file_against_folder(&mut self) {
+    /// Records `clash` as a file or as a folder, at random. One of them must get another name in the store.
+    fn record_clash(&mut self) {
         let folder = Path::new("clash");
-        if self.chance.one_in(2) {
+        if self.rng.one_in(2) {
             drop(fs::remove_dir(self.device.folder.join(folder)));
-            self.renamed(folder, 700);
+            self.write_and_rename(folder, 700);
         } else {
-            let name = folder.join(format!("inner{}.jpg", self.chance.below(3)));
-            self.renamed(&name, 700);
+            let name = folder.join(format!("inner{}.jpg", self.rng.below(3)));
+            self.write_and_rename(&name, 700);
         }
     }
 
-    /// Written where it is to stand, and held open with pauses.
-    fn in_place(&mut self, stop: &AtomicBool) {
-        let name = self.fresh("growing");
-        let length = self.chance.between(1_000, 400_000);
-        let mut chance = self.chance.branch(1);
-        self.written(&name, length, |_| {
+    /// Writes a file at its final path, and holds it open with pauses.
+    fn write_with_pauses(&mut self, stop: &AtomicBool) {
+        let name = self.new_name("growing");
+        let length = self.rng.between(1_000, 400_000);
+        let mut rng = self.rng.branch(1);
+        self.write_in_place(&name, length, |_| {
             if !stop.load(Ordering::Relaxed) {
-                thread::sleep(chance.time(MAX_PAUSE));
+                thread::sleep(rng.time(MAX_PAUSE));
             }
         });
     }
 
-    /// Written under another name in the source, and open until it has its last one.
-    fn renamed_while_open(&mut self) {
-        let (part, name) = (self.fresh("now.part"), self.fresh("then"));
+    /// Writes a file under another name in the source, and keeps it open until it has its final name.
+    fn rename_while_open(&mut self) {
+        let (part, name) = (self.new_name("now.part"), self.new_name("then"));
         let content = self.content(20_000);
         let digest = recording::digest(&content);
         let Ok(mut file) = self.create(&part) else { return };
         if file.write_all(&content).is_err() {
             return self.give_up(&part, &file);
         }
-        thread::sleep(self.chance.time(MAX_PAUSE));
+        thread::sleep(self.rng.time(MAX_PAUSE));
         self.manifest.add(&self.device.name, &name, digest.clone());
         if self.move_in(&self.device.folder.join(&part), &name).is_err() {
             self.manifest.forget(&self.device.name, &name, &digest);
@@ -178,13 +182,14 @@ impl<'fleet> Camera<'fleet> {
         }
     }
 
-    /// Written beside the source, then renamed into it, if the name is free: the file before has been withdrawn.
-    fn renamed(&mut self, name: &Path, length: usize) {
+    /// Writes a file outside the source, then renames it into the source if the name is free. The name is
+    /// free once the previous file has been withdrawn.
+    fn write_and_rename(&mut self, name: &Path, length: usize) {
         let content = self.content(length);
         let digest = recording::digest(&content);
         let part = incoming(self.device).join("part");
         if fs::write(&part, &content).is_ok() {
-            if self.chance.one_in(3) {
+            if self.rng.one_in(3) {
                 let file = File::options().write(true).open(&part).expect("opening");
                 file.set_modified(a_minute_ago()).expect("setting the time");
             }
@@ -196,8 +201,8 @@ impl<'fleet> Camera<'fleet> {
         drop(fs::remove_file(&part));
     }
 
-    /// Written where it is to stand, piece by piece, and noted before it is closed.
-    fn written(&mut self, name: &Path, length: usize, mut between: impl FnMut(usize)) {
+    /// Writes a file at its final path, piece by piece, and adds it to the manifest before closing it.
+    fn write_in_place(&mut self, name: &Path, length: usize, mut between: impl FnMut(usize)) {
         let content = self.content(length);
         let Ok(mut file) = self.create(name) else { return };
         for (number, piece) in content.chunks(length.div_ceil(4).max(1)).enumerate() {
@@ -211,7 +216,7 @@ impl<'fleet> Camera<'fleet> {
         drop(file);
     }
 
-    /// What a camera leaves on a full card: an empty file.
+    /// Leaves an empty file, as a camera does on a full card.
     fn give_up(&self, name: &Path, file: &File) {
         file.set_len(0).expect("cutting short");
         self.manifest.add(&self.device.name, name, recording::digest(b""));
@@ -223,20 +228,20 @@ impl<'fleet> Camera<'fleet> {
         File::create_new(full)
     }
 
-    /// Fails where the name is taken: a camera that overwrites destroys its own.
+    /// Fails if the name is taken: a camera that overwrites destroys its own recording.
     fn move_in(&self, part: &Path, name: &Path) -> io::Result<()> {
         let full = self.device.folder.join(name);
         fs::create_dir_all(full.parent().expect("a folder"))?;
         Ok(renameat_with(CWD, part, CWD, &full, RenameFlags::NOREPLACE)?)
     }
 
-    fn fresh(&mut self, kind: &str) -> PathBuf {
+    fn new_name(&mut self, kind: &str) -> PathBuf {
         self.count += 1;
         let label = self.label.replace(' ', "_");
         PathBuf::from(label).join(format!("{kind}_{:05}.jpg", self.count))
     }
 
-    /// Content that nobody else has; a short one where the campaign has recorded enough.
+    /// Returns content that no other file has. It is short once the trial has recorded enough.
     fn content(&mut self, length: usize) -> Vec<u8> {
         self.count += 1;
         let wanted = i64::try_from(length).expect("a length");
@@ -249,7 +254,7 @@ impl<'fleet> Camera<'fleet> {
     }
 }
 
-/// Beside the source, on the same file system.
+/// A folder outside the source, on the same file system.
 fn incoming(device: &Device) -> PathBuf {
     device.folder.with_file_name("incoming")
 }

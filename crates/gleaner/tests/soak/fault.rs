@@ -1,15 +1,15 @@
-//! What can go wrong, and the choice of what does.
+//! The kinds of faults, and the random choice of those that are injected.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::chance::Chance;
 use crate::disk::Medium;
+use crate::rng::Rng;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Calm,
+pub(crate) enum FaultKind {
+    NoFault,
     KillGleaner,
     KillGleanerGroup,
     KillSsh,
@@ -39,18 +39,18 @@ pub(crate) enum Kind {
     FillDevice,
 }
 
-/// What is there to be broken.
+/// The media that can be broken. `None` where a folder has no file system of its own.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Equipment {
+pub(crate) struct Media {
     pub(crate) store: Option<Medium>,
     pub(crate) ledger: Option<Medium>,
     pub(crate) device: Option<Medium>,
 }
 
-impl Kind {
-    /// Killing gleaner stands here twice: it is what all is made for.
-    const DECK: [Self; 29] = [
-        Self::Calm,
+impl FaultKind {
+    /// `KillGleaner` is here twice: surviving it is the main purpose of the design.
+    const ALL: [Self; 29] = [
+        Self::NoFault,
         Self::KillGleaner,
         Self::KillGleaner,
         Self::KillGleanerGroup,
@@ -81,8 +81,8 @@ impl Kind {
         Self::FillDevice,
     ];
 
-    /// Whether it befalls between two runs rather than in one.
-    pub(crate) fn comes_before(self) -> bool {
+    /// Whether the fault is injected between two runs, not during one.
+    pub(crate) fn is_between_runs(self) -> bool {
         matches!(
             self,
             Self::UnmountStoreBefore
@@ -92,8 +92,8 @@ impl Kind {
         )
     }
 
-    /// Whether it befalls one device only.
-    pub(crate) fn is_of_one_device(self) -> bool {
+    /// Whether the fault affects one device only.
+    pub(crate) fn affects_one_device(self) -> bool {
         matches!(
             self,
             Self::KillDeviceListener
@@ -106,8 +106,8 @@ impl Kind {
         )
     }
 
-    /// Whether it befalls the store or the ledger: only then may gleaner refuse to begin.
-    pub(crate) fn is_of_the_home(self) -> bool {
+    /// Whether the fault affects the store or the ledger. Only then may gleaner refuse to begin.
+    pub(crate) fn affects_store_or_ledger(self) -> bool {
         matches!(
             self,
             Self::FillStore
@@ -120,106 +120,110 @@ impl Kind {
         )
     }
 
-    fn can_befall(self, equipment: Equipment) -> bool {
+    fn is_possible_on(self, media: Media) -> bool {
         match self {
             Self::FillStore
             | Self::MakeStoreReadOnly
             | Self::PullStore
             | Self::UnmountStoreBefore
-            | Self::FillStoreBefore => equipment.store.is_some(),
-            Self::FailStoreDisk => equipment.store == Some(Medium::Image),
-            Self::FillLedger => equipment.ledger.is_some(),
-            Self::FillDevice => equipment.device.is_some(),
+            | Self::FillStoreBefore => media.store.is_some(),
+            Self::FailStoreDisk => media.store == Some(Medium::Image),
+            Self::FillLedger => media.ledger.is_some(),
+            Self::FillDevice => media.device.is_some(),
             _ => true,
         }
     }
 }
 
-/// When a fault befalls, in a run that has begun.
+/// When to inject a fault into a run.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Moment {
+pub(crate) enum Trigger {
     After(Duration),
-    /// When so many bytes have come from the device.
+    /// After this number of bytes has come from the device.
     Received(u64),
-    /// So long after gleaner has withdrawn something on the device.
+    /// This time after gleaner has withdrawn something on the device.
     Withdrawn(Duration),
-    /// So long after the store shows something new.
+    /// This time after the store shows something new.
     Published(Duration),
 }
 
-/// A fault that was chosen, with all that is left to chance.
+/// A fault that was chosen, with all its random parameters.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Strike {
-    pub(crate) kind: Kind,
-    pub(crate) moment: Moment,
-    /// The device, from 1, that it befalls, or whose progress it waits for.
+pub(crate) struct PlannedFault {
+    pub(crate) kind: FaultKind,
+    pub(crate) trigger: Trigger,
+    /// The device, counted from 1, that the fault affects, or whose progress it waits for.
     pub(crate) device: usize,
-    /// For what lasts a while, and comes to its end by itself.
-    pub(crate) lasts: Duration,
+    /// Duration of a fault that ends without a repair.
+    pub(crate) duration: Duration,
     pub(crate) bytes: u64,
     /// Chooses among processes.
     pub(crate) number: u64,
 }
 
-/// All kinds in a random order, again and again: so that no kind is left to luck for long.
+/// All kinds in a random order, then again in another, so that no kind is missing for long.
 #[derive(Debug)]
-pub(crate) struct Deck {
-    chance: Chance,
-    left: VecDeque<Kind>,
+pub(crate) struct FaultPicker {
+    rng: Rng,
+    left: VecDeque<FaultKind>,
 }
 
-impl Deck {
-    pub(crate) fn of(chance: Chance) -> Self {
+impl FaultPicker {
+    pub(crate) fn new(rng: Rng) -> Self {
         Self {
-            chance,
+            rng,
             left: VecDeque::new(),
         }
     }
 
-    /// The faults of a round: one to three that can befall with this equipment. What cannot stays for another round.
-    pub(crate) fn deal(&mut self, equipment: Equipment, devices: usize) -> Vec<Strike> {
-        let mut strikes: Vec<Strike> = Vec::new();
-        for _ in 0..self.chance.between(1, 4) {
-            let kind = self.next_kind(equipment);
-            let strike = self.strike(kind, devices);
-            strikes.push(strike);
+    /// Returns the faults of a round: one to three that are possible on these media. Other kinds wait for a
+    /// later round.
+    pub(crate) fn next_round(&mut self, media: Media, devices: usize) -> Vec<PlannedFault> {
+        let mut planned: Vec<PlannedFault> = Vec::new();
+        for _ in 0..self.rng.between(1, 4) {
+            let kind = self.next_kind(media);
+            let fault = self.plan(kind, devices);
+            planned.push(fault);
         }
-        // Calm is a round without any fault.
-        if strikes.first().is_some_and(|strike| strike.kind == Kind::Calm) {
-            strikes.clear();
+        // `NoFault` as the first choice makes a round without any fault.
+        if planned
+            .first()
+            .is_some_and(|fault| fault.kind == FaultKind::NoFault)
+        {
+            planned.clear();
         }
-        strikes.retain(|strike| strike.kind != Kind::Calm);
-        strikes
+        planned.retain(|fault| fault.kind != FaultKind::NoFault);
+        planned
     }
 
-    fn next_kind(&mut self, equipment: Equipment) -> Kind {
+    fn next_kind(&mut self, media: Media) -> FaultKind {
         loop {
-            if let Some(at) = self.left.iter().position(|kind| kind.can_befall(equipment)) {
+            if let Some(at) = self.left.iter().position(|kind| kind.is_possible_on(media)) {
                 return self.left.remove(at).expect("at that place");
             }
-            let mut fresh = Kind::DECK.to_vec();
-            while !fresh.is_empty() {
-                let at = self.chance.between(0, fresh.len());
-                self.left.push_back(fresh.swap_remove(at));
+            let mut kinds = FaultKind::ALL.to_vec();
+            while !kinds.is_empty() {
+                let at = self.rng.between(0, kinds.len());
+                self.left.push_back(kinds.swap_remove(at));
             }
         }
     }
 
-    fn strike(&mut self, kind: Kind, devices: usize) -> Strike {
-        let chance = &mut self.chance;
-        let moment = match chance.below(8) {
-            0..3 => Moment::After(chance.time(Duration::from_millis(2_500))),
-            3..5 => Moment::Received(chance.below(3_000_000)),
-            5 => Moment::Withdrawn(chance.time(Duration::from_millis(300))),
-            _ => Moment::Published(chance.time(Duration::from_millis(300))),
+    fn plan(&mut self, kind: FaultKind, devices: usize) -> PlannedFault {
+        let rng = &mut self.rng;
+        let trigger = match rng.below(8) {
+            0..3 => Trigger::After(rng.time(Duration::from_millis(2_500))),
+            3..5 => Trigger::Received(rng.below(3_000_000)),
+            5 => Trigger::Withdrawn(rng.time(Duration::from_millis(300))),
+            _ => Trigger::Published(rng.time(Duration::from_millis(300))),
         };
-        Strike {
+        PlannedFault {
             kind,
-            moment,
-            device: chance.between(1, devices + 1),
-            lasts: Duration::from_millis(50) + chance.time(Duration::from_secs(4)),
-            bytes: chance.below(2_000_000),
-            number: chance.next(),
+            trigger,
+            device: rng.between(1, devices + 1),
+            duration: Duration::from_millis(50) + rng.time(Duration::from_secs(4)),
+            bytes: rng.below(2_000_000),
+            number: rng.next(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a soak has done, counted.
+//! Counts what a soak has done.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    pub(crate) campaigns: usize,
+    pub(crate) fleets: usize,
     pub(crate) rounds: usize,
     pub(crate) runs: usize,
     pub(crate) files: usize,
     pub(crate) bytes: u64,
     pub(crate) kills: BTreeMap<String, usize>,
     pub(crate) others: BTreeMap<String, usize>,
-    /// Faults that came too late, or found nothing to befall.
+    /// Faults that came too late, or found no target.
     pub(crate) missed: usize,
     /// Runs by how they ended.
     pub(crate) ends: BTreeMap<String, usize>,
@@ -26,7 +26,7 @@ impl Display for Figures {
             formatter,
             "rounds: {}, fleets: {}, runs: {}, seconds: {}",
             self.rounds,
-            self.campaigns,
+            self.fleets,
             self.runs,
             self.elapsed.as_secs()
         )?;

@@ -1,10 +1,10 @@
-//! The soak: real gleaners, real servers and real disks, and faults of all of them at random moments under load, over
-//! and over; after every round the promises are checked. `cargo xtask soak` runs it; how it is read stands in
-//! CONTRIBUTING.md.
+//! The soak: real gleaners, real servers and real disks, and faults of all of them at random moments under
+//! load, repeatedly. After every round it checks the promises. `cargo xtask soak` runs it; CONTRIBUTING.md
+//! explains how to read it.
 //!
-//! The harness is that of the integration tests. `fault` is what can go wrong and the choice of what does, `strike`
-//! lets it befall, `camera` records meanwhile, `campaign` is a fleet and its rounds, `evidence` is what is kept of a
-//! failure.
+//! The harness is that of the integration tests. `fault` has the kinds of faults and their choice, `inject`
+//! injects them, `camera` records meanwhile, `trial` is a fleet and its rounds. `round_report` assesses the
+//! runs of a round, `artifacts` is what is kept of a failure, `setup` has the options and the environment.
 
 #![allow(
     clippy::expect_used,
@@ -13,7 +13,7 @@
     clippy::string_slice,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "nothing here is shipped: whatever goes wrong in the soak is to end it at once"
+    reason = "nothing here is shipped: any error must end the soak at once"
 )]
 #![allow(
     dead_code,
@@ -22,8 +22,6 @@
 
 #[path = "../it/backup.rs"]
 mod backup;
-#[path = "../it/chance.rs"]
-mod chance;
 #[path = "../it/checks.rs"]
 mod checks;
 #[path = "../it/context.rs"]
@@ -42,52 +40,54 @@ mod outcome;
 mod promises;
 #[path = "../it/recording.rs"]
 mod recording;
+#[path = "../it/rng.rs"]
+mod rng;
 
+mod artifacts;
 mod camera;
-mod campaign;
-mod evidence;
 mod fault;
 mod figures;
-mod setting;
-mod strike;
-mod verdict;
+mod inject;
+mod round_report;
+mod setup;
+mod trial;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use campaign::Campaign;
-use chance::Chance;
+use artifacts::Artifacts;
 use clap::Parser;
-use evidence::Evidence;
-use fault::{Deck, Equipment};
+use fault::{FaultPicker, Media};
 use figures::Figures;
-use promises::{Breach, Promise};
-use setting::Settings;
+use promises::{Promise, Violation};
+use rng::Rng;
+use setup::Options;
+use trial::Trial;
 
 fn main() -> ExitCode {
-    // `cargo test` passes words of its own, which are not for us.
+    // `cargo test` passes other arguments.
     if !std::env::args().any(|argument| argument == "--seconds") {
         println!("soak: left out; `cargo xtask soak` runs it");
         return ExitCode::SUCCESS;
     }
-    let settings = Settings::parse();
-    setting::enter_own_mounts();
-    setting::watch_signals();
-    let available = setting::look_for_equipment();
+    let options = Options::parse();
+    setup::enter_own_mounts();
+    setup::watch_signals();
+    let available = setup::detect_media();
     println!(
         "soak with seed {} for {} s; again: cargo xtask soak --seconds {} --seed {}",
-        settings.seed,
-        settings.time().as_secs(),
-        settings.time().as_secs(),
-        settings.seed
+        options.seed,
+        options.time().as_secs(),
+        options.time().as_secs(),
+        options.seed
     );
     let mut figures = Figures::default();
-    let verdict = soak(&settings, available, &mut figures);
-    println!("\nseed {}: {figures}", settings.seed);
-    match verdict {
-        Ok(()) if setting::is_asked_to_stop() => {
+    let result = soak(&options, available, &mut figures);
+    println!("\nseed {}: {figures}", options.seed);
+    match result {
+        Ok(()) if setup::is_stop_requested() => {
             println!("stopped by a signal; 0 lost until then");
             ExitCode::from(130)
         }
@@ -102,73 +102,75 @@ fn main() -> ExitCode {
     }
 }
 
-/// Fleet after fleet until the time is over.
-fn soak(settings: &Settings, available: Equipment, figures: &mut Figures) -> Result<(), String> {
+/// Runs one trial after the other until the time is over.
+fn soak(options: &Options, available: Media, figures: &mut Figures) -> Result<(), String> {
     let began = Instant::now();
-    let chance = Chance::of(settings.seed);
-    let mut deck = Deck::of(chance.branch(0));
-    while began.elapsed() < settings.time() && !setting::is_asked_to_stop() {
-        figures.campaigns += 1;
-        let number = figures.campaigns;
-        let own = chance.branch(u64::try_from(number).expect("a number"));
-        let evidence = Evidence::new(&settings.folder());
+    let rng = Rng::from_seed(options.seed);
+    let mut picker = FaultPicker::new(rng.branch(0));
+    while began.elapsed() < options.time() && !setup::is_stop_requested() {
+        figures.fleets += 1;
+        let number = figures.fleets;
+        let own = rng.branch(u64::try_from(number).expect("a number"));
+        let artifacts = Artifacts::new(&options.folder());
         println!("fleet {number}, {} s", began.elapsed().as_secs());
-        let start = AssertUnwindSafe(|| Campaign::start(number - 1, available, own.clone(), evidence));
-        let mut campaign = catch_unwind(start).map_err(|panic| format!("no fleet: {}", words_of(&*panic)))?;
+        let start = AssertUnwindSafe(|| Trial::start(number - 1, available, own.clone(), artifacts));
+        let mut trial =
+            catch_unwind(start).map_err(|panic| format!("no fleet: {}", panic_message(&*panic)))?;
         let rounds = own.branch(1).between(2, 6);
-        let deadline = began + settings.time();
-        let broken = rounds_of(&mut campaign, rounds, deadline, &mut deck, figures);
+        let deadline = began + options.time();
+        let broken = run_rounds(&mut trial, rounds, deadline, &mut picker, figures);
         figures.elapsed = began.elapsed();
-        if setting::is_asked_to_stop() {
-            // The servers may have got the signal too: whatever was found is not worth telling.
-            campaign.evidence.remove();
+        if setup::is_stop_requested() {
+            // The servers may have received the signal too, so violations found now mean nothing.
+            trial.artifacts.remove();
             return Ok(());
         }
         if !broken.is_empty() {
-            campaign.evidence.keep(&campaign.fleet);
+            trial.artifacts.keep(&trial.fleet);
             let lines: Vec<String> = broken.iter().map(ToString::to_string).collect();
-            let told = format!(
+            let report = format!(
                 "seed {}, fleet {number}\n{}\nkept: {}",
-                settings.seed,
+                options.seed,
                 lines.join("\n"),
-                campaign.evidence.folder.display()
+                trial.artifacts.folder.display()
             );
-            return Err(told);
+            return Err(report);
         }
-        campaign.evidence.remove();
+        trial.artifacts.remove();
     }
     Ok(())
 }
 
-/// The rounds of one fleet, then its end. A panic is a breach too: of a camera, a server, or the soak itself.
-fn rounds_of(
-    campaign: &mut Campaign,
+/// Runs the rounds of one trial, then its final sweeps. A panic of a camera, a server, or the soak itself is
+/// a violation too.
+fn run_rounds(
+    trial: &mut Trial,
     rounds: usize,
     deadline: Instant,
-    deck: &mut Deck,
+    picker: &mut FaultPicker,
     figures: &mut Figures,
-) -> Vec<Breach> {
+) -> Vec<Violation> {
     let work = AssertUnwindSafe(|| {
         for round in 1..=rounds {
-            let found = campaign.round(round, deck, figures);
-            if !found.is_empty() || setting::is_asked_to_stop() {
+            let found = trial.round(round, picker, figures);
+            if !found.is_empty() || setup::is_stop_requested() {
                 return found;
             }
             if Instant::now() + Duration::from_secs(1) > deadline {
                 break;
             }
         }
-        campaign.finish(figures)
+        trial.finish(figures)
     });
     catch_unwind(work).unwrap_or_else(|panic| {
-        vec![Breach {
-            promise: Promise::EndsInOrder,
-            what: words_of(&*panic),
+        vec![Violation {
+            promise: Promise::EndsCleanly,
+            what: panic_message(&*panic),
         }]
     })
 }
 
-fn words_of(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("a panic")

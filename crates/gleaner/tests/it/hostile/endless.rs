@@ -1,5 +1,5 @@
-//! Listings that have no end. Each is cut off after fifteen times `stall_timeout`; until then it may cost time, but no memory, and nobody
-//! else anything.
+//! Listings that have no end. Each is cut off after fifteen times `stall_timeout`. Until then it may cost
+//! time, but no memory, and no other device anything.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -10,13 +10,13 @@ use bytes::Bytes;
 use sftp::codec::{Attributes, Name, Request, Response, Times};
 use sim::hostile::{Answer, FalseOutput, ScriptPoint, SftpOverride};
 
-use super::lie::{Character, at, endless};
-use super::siege::{Siege, Way};
-use super::suspect::{Fate, Watch, case};
+use super::fleet::{HostileFleet, Route};
+use super::lying_device::{ExpectedEnd, TimeLimit, case};
+use super::profile::{DeviceProfile, endless, on_request};
 
-const CUT_OFF: Fate = Fate::Stalls(Watch::Listing);
+const CUT_OFF: ExpectedEnd = ExpectedEnd::Stalls(TimeLimit::Listing);
 
-/// A NAME with so many entries that were never listed before.
+/// A NAME with this number of entries that were never listed before.
 fn invented(count: &AtomicU64, names: usize, length: usize, mode: u32) -> Response {
     let name = |_| {
         let number = count.fetch_add(1, Ordering::Relaxed);
@@ -40,15 +40,15 @@ fn invented(count: &AtomicU64, names: usize, length: usize, mode: u32) -> Respon
 const FILE: u32 = 0o100_644;
 const FOLDER: u32 = 0o040_755;
 
-/// A folder whose listing never comes to its end.
+/// A folder whose listing never ends.
 fn folder_without_end(names: usize, length: usize, mode: u32) -> SftpOverride {
     let count = AtomicU64::new(0);
-    at("readdir", move |_| {
+    on_request("readdir", move |_| {
         Answer::Response(invented(&count, names, length, mode))
     })
 }
 
-/// Each folder looks like the source itself, and has this many more folders in it.
+/// Each folder has the content of the source itself, and this number of folders in addition.
 fn folders_that_contain_themselves(folders: usize) -> SftpOverride {
     let count = AtomicU64::new(0);
     SftpOverride::new(move |request, honest| {
@@ -65,7 +65,7 @@ fn folders_that_contain_themselves(folders: usize) -> SftpOverride {
     })
 }
 
-/// A source with many folders, each of which has names without end, as many in each answer as there can be.
+/// A source with many folders, each of which has endless names, as many in each reply as possible.
 fn many_folders_brimful_of_names() -> SftpOverride {
     let (count, source) = (AtomicU64::new(0), Mutex::new(None));
     SftpOverride::new(move |request, honest| {
@@ -87,7 +87,7 @@ fn many_folders_brimful_of_names() -> SftpOverride {
     })
 }
 
-/// What asks for any folder asks for the source.
+/// Turns a request for any folder into one for the source.
 fn in_the_source(request: Request) -> Request {
     match request {
         Request::Opendir { path } => Request::Opendir {
@@ -111,32 +111,32 @@ fn found(name: &[u8]) -> &'static [u8] {
 }
 
 #[test]
-fn a_listing_without_end_is_cut_off_and_told_as_stalled() {
-    let files_only = Character::files_only;
-    let now_and_then = at("readdir", {
+fn a_listing_without_end_is_cut_off_and_reported_as_stalled() {
+    let sftp_only = DeviceProfile::sftp_only;
+    let now_and_then = on_request("readdir", {
         let count = AtomicU64::new(0);
         move |_| Answer::Late(invented(&count, 1, 10, FILE))
     });
-    let at_survey = |speech| Character::script(ScriptPoint::Verb("survey"), speech);
+    let at_survey = |output| DeviceProfile::in_script(ScriptPoint::Verb("survey"), output);
     let record = found(b"ghost");
     let long_name = found(&vec![0xff; 2_000_000]);
     let long_path = found(&[&[&[b'n'; 250][..], b"/"].concat().repeat(16)[..], b"ghost"].concat());
     let cases = vec![
         case(
             "files without end",
-            files_only(folder_without_end(1000, 200, FILE)),
+            sftp_only(folder_without_end(1000, 200, FILE)),
             CUT_OFF,
         ),
-        case("a file now and then", files_only(now_and_then), CUT_OFF),
+        case("a file now and then", sftp_only(now_and_then), CUT_OFF),
         case(
             "folders in themselves",
-            files_only(folders_that_contain_themselves(2)),
+            sftp_only(folders_that_contain_themselves(2)),
             CUT_OFF,
         ),
         case("records without end", at_survey(endless(record)), CUT_OFF),
         case(
             "brimful of names",
-            files_only(many_folders_brimful_of_names()),
+            sftp_only(many_folders_brimful_of_names()),
             CUT_OFF,
         ),
         case("names of 2 MB", at_survey(endless(long_name)), CUT_OFF),
@@ -147,35 +147,35 @@ fn a_listing_without_end_is_cut_off_and_told_as_stalled() {
             CUT_OFF,
         ),
     ];
-    Siege::of(cases, Way::Direct)
+    HostileFleet::of(cases, Route::Direct)
         .with_stall_timeout(Duration::from_millis(600))
-        .holds(1);
+        .sweeps_safely(1);
 }
 
 #[test]
-fn folders_without_end_are_told_as_breaking_the_protocol_before_they_cost_memory() {
-    let files_only = Character::files_only;
-    let protocol = Fate::Fails("protocol");
+fn folders_without_end_break_the_protocol_before_they_cost_memory() {
+    let sftp_only = DeviceProfile::sftp_only;
+    let protocol = ExpectedEnd::Fails("protocol");
     let cases = vec![
         case(
             "folders without end",
-            files_only(folder_without_end(1000, 200, FOLDER)),
+            sftp_only(folder_without_end(1000, 200, FOLDER)),
             protocol,
         ),
         case(
             "folders in folders",
-            files_only(folders_that_contain_themselves(5_000)),
+            sftp_only(folders_that_contain_themselves(5_000)),
             protocol,
         ),
         case(
             "a folder in itself",
-            files_only(folders_that_contain_themselves(0)),
-            Fate::Partly,
+            sftp_only(folders_that_contain_themselves(0)),
+            ExpectedEnd::Partly,
         ),
     ];
-    let siege = Siege::of(cases, Way::Direct);
-    siege.holds(1);
-    // What was named before there were too many folders is gathered.
-    let gathered = siege.fleet.store_files();
+    let hostile = HostileFleet::of(cases, Route::Direct);
+    hostile.sweeps_safely(1);
+    // Files that were listed before there were too many folders are gathered.
+    let gathered = hostile.fleet.store_files();
     assert!(gathered.contains_key(Path::new("device3/c.jpg")), "{gathered:?}");
 }

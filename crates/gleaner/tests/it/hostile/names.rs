@@ -6,11 +6,11 @@ use bytes::Bytes;
 use sftp::codec::{Attributes, Name, Response, Times};
 use sim::hostile::{Answer, SftpOverride};
 
-use super::lie::{Character, at};
-use super::siege::{PLANTED, Siege, Way};
-use super::suspect::{Fate, case};
+use super::fleet::{HostileFleet, PLANTED, Route};
+use super::lying_device::{ExpectedEnd, case};
+use super::profile::{DeviceProfile, on_request};
 
-/// Names that no file of a folder can have, or that none should lead anywhere by.
+/// Names that no file of a folder can have, or that must not lead anywhere.
 const NAMES: [&[u8]; 14] = [
     b"",
     b"..",
@@ -45,10 +45,10 @@ fn file(name: &[u8]) -> Name {
     }
 }
 
-/// Adds names to the first answer about a folder.
+/// Adds names to the first reply about a folder.
 fn adding(names: Vec<Name>) -> SftpOverride {
     let is_added = AtomicBool::new(false);
-    at("readdir", move |response| {
+    on_request("readdir", move |response| {
         Answer::Response(match response {
             Response::Name(honest) if !is_added.swap(true, Ordering::Relaxed) => {
                 Response::Name([&honest[..], &names[..]].concat())
@@ -77,20 +77,30 @@ fn no_name_leads_out_of_the_source_or_the_store_or_to_a_terminal() {
         esac
         exec /usr/bin/find "$@""#;
     let long = vec![b'n'; 200_000];
-    let by_sftp = |names: Vec<Name>| Character::files_only(adding(names));
+    let by_sftp = |names: Vec<Name>| DeviceProfile::sftp_only(adding(names));
     let cases = vec![
-        case("names of files", by_sftp(NAMES.map(file).into()), Fate::Partly),
+        case(
+            "names of files",
+            by_sftp(NAMES.map(file).into()),
+            ExpectedEnd::Partly,
+        ),
         case(
             "names of folders",
             by_sftp(NAMES.map(folder).into()),
-            Fate::Partly,
+            ExpectedEnd::Partly,
         ),
         case(
             "a name of 200,000 bytes",
             by_sftp(vec![file(&long)]),
-            Fate::Partly,
+            ExpectedEnd::Partly,
         ),
-        case("names of find", Character::tools(&[("find", FIND)]), Fate::Partly),
+        case(
+            "names of find",
+            DeviceProfile::with_tools(&[("find", FIND)]),
+            ExpectedEnd::Partly,
+        ),
     ];
-    Siege::of(cases, Way::ThroughJump).holds(1).does_not_say("\u{1b}");
+    HostileFleet::of(cases, Route::ThroughJump)
+        .sweeps_safely(1)
+        .does_not_say("\u{1b}");
 }

@@ -1,29 +1,29 @@
-//! Lies of a shell and of the tools that it runs.
+//! False replies of a shell and of the tools that it runs.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use sim::hostile::{FalseOutput, ScriptPoint};
 
-use super::lie::{self, Character};
-use super::siege::{Siege, Way};
-use super::suspect::{Case, Fate, Watch, case};
+use super::fleet::{HostileFleet, Route};
+use super::lying_device::{Case, ExpectedEnd, TimeLimit, case};
+use super::profile::{self, DeviceProfile};
 
-const PROTOCOL: Fate = Fate::Fails("protocol");
-/// It might yet have said where its answer ends.
-const STALLS: Fate = Fate::Stalls(Watch::Silence);
+const PROTOCOL: ExpectedEnd = ExpectedEnd::Fails("protocol");
+/// The end of the reply might still come, so the pass ends as stalled.
+const STALLS: ExpectedEnd = ExpectedEnd::Stalls(TimeLimit::Silence);
 
-/// The script is asked this, and answers that, once or without end.
-fn once(verb: &'static str, bytes: &'static [u8]) -> Character {
-    Character::script(ScriptPoint::Verb(verb), lie::once(bytes))
+/// The script replies to this request with these bytes, once or endlessly.
+fn once(verb: &'static str, bytes: &'static [u8]) -> DeviceProfile {
+    DeviceProfile::in_script(ScriptPoint::Verb(verb), profile::once(bytes))
 }
 
-fn endless(verb: &'static str, bytes: &'static [u8]) -> Character {
-    Character::script(ScriptPoint::Verb(verb), lie::endless(bytes))
+fn endless(verb: &'static str, bytes: &'static [u8]) -> DeviceProfile {
+    DeviceProfile::in_script(ScriptPoint::Verb(verb), profile::endless(bytes))
 }
 
 #[test]
-fn an_answer_of_the_shell_that_is_none_is_told_as_breaking_the_protocol() {
+fn an_invalid_reply_of_the_shell_is_reported_as_breaking_the_protocol() {
     let cases: Vec<Case> = vec![
         case(
             "a listing of garbage",
@@ -71,11 +71,11 @@ fn an_answer_of_the_shell_that_is_none_is_told_as_breaking_the_protocol() {
         case("a listing for a look", once("inspect", b"u day\0"), PROTOCOL),
         case(
             "the end of the shell",
-            Character::script(ScriptPoint::Verb("inspect"), FalseOutput::Last(Bytes::new())),
+            DeviceProfile::in_script(ScriptPoint::Verb("inspect"), FalseOutput::Last(Bytes::new())),
             PROTOCOL,
         ),
     ];
-    let outcome = Siege::of(cases, Way::Direct).holds(1);
+    let outcome = HostileFleet::of(cases, Route::Direct).sweeps_safely(1);
     assert!(
         outcome.stderr.len() < 100_000,
         "{} bytes of log",
@@ -84,7 +84,7 @@ fn an_answer_of_the_shell_that_is_none_is_told_as_breaking_the_protocol() {
 }
 
 #[test]
-fn small_files_or_digests_that_are_none_is_told_as_breaking_the_protocol() {
+fn invalid_small_files_or_digests_are_reported_as_breaking_the_protocol() {
     let cases: Vec<Case> = vec![
         case("renames without end", endless("rename", b"1"), PROTOCOL),
         case(
@@ -111,7 +111,7 @@ fn small_files_or_digests_that_are_none_is_told_as_breaking_the_protocol() {
             PROTOCOL,
         ),
     ];
-    Siege::of(cases, Way::Direct).holds(1);
+    HostileFleet::of(cases, Route::Direct).sweeps_safely(1);
 }
 
 const ANOTHER_DIGEST: &str = r#"
@@ -128,7 +128,7 @@ const KILLED_AMID_A_FILE: &str = r#"
     case $2 in *sysread*) ;; *) exec /usr/bin/perl "$@" ;; esac
     /usr/bin/perl "$@" | head -c 2000
     kill -KILL $$"#;
-/// Tells of 4 GiB, and sends zeros for as long as anybody listens.
+/// Announces 4 GiB, and sends zeros as long as gleaner reads.
 const GROWN_WITHOUT_BOUND: &str = r#"
     case $2 in *sysread*) ;; *) exec /usr/bin/perl "$@" ;; esac
     printf ffffffff
@@ -139,16 +139,16 @@ const ONLY_SAYS_RENAMED: &str = r#"
 
 #[test]
 fn a_tool_that_lies_releases_nothing_that_is_not_stored() {
-    let partly = |lie, tools| case(lie, Character::tools(tools), Fate::Partly);
-    let empties = |lie, tools| case(lie, Character::tools(tools), Fate::Empties);
-    let ends = |lie, tools| case(lie, Character::tools(tools), Fate::Ends);
+    let partly = |label, tools| case(label, DeviceProfile::with_tools(tools), ExpectedEnd::Partly);
+    let empties = |label, tools| case(label, DeviceProfile::with_tools(tools), ExpectedEnd::Empties);
+    let ends = |label, tools| case(label, DeviceProfile::with_tools(tools), ExpectedEnd::Ends);
     let cases = vec![
         partly("another digest", &[("openssl", ANOTHER_DIGEST)]),
         partly("no digest", &[("openssl", NO_DIGEST)]),
         case(
             "other sizes",
-            Character::tools(&[("stat", OTHER_SIZES)]),
-            Fate::Waits,
+            DeviceProfile::with_tools(&[("stat", OTHER_SIZES)]),
+            ExpectedEnd::Waits,
         ),
         empties(
             "a perl that is killed amid a file",
@@ -156,20 +156,20 @@ fn a_tool_that_lies_releases_nothing_that_is_not_stored() {
         ),
         case(
             "a file that grows without bound",
-            Character::tools(&[("perl", GROWN_WITHOUT_BOUND)]),
-            Fate::Partly,
+            DeviceProfile::with_tools(&[("perl", GROWN_WITHOUT_BOUND)]),
+            ExpectedEnd::Partly,
         ),
         ends("a rename that is only said", &[("perl", ONLY_SAYS_RENAMED)]),
         ends("a removal that is only said", &[("rm", "true")]),
         case(
             "a clock of the year 2286",
-            Character::tools(&[("date", "echo 9999999999.0")]),
-            Fate::Waits,
+            DeviceProfile::with_tools(&[("date", "echo 9999999999.0")]),
+            ExpectedEnd::Waits,
         ),
         case(
             "no clock",
-            Character::tools(&[("date", "echo soon")]),
-            Fate::Waits,
+            DeviceProfile::with_tools(&[("date", "echo soon")]),
+            ExpectedEnd::Waits,
         ),
         empties(
             "a disk of nonsense",
@@ -177,9 +177,9 @@ fn a_tool_that_lies_releases_nothing_that_is_not_stored() {
         ),
         empties("another user", &[("id", "echo 4294967295")]),
     ];
-    Siege::of(cases, Way::ThroughJump)
+    HostileFleet::of(cases, Route::ThroughJump)
         .with_stall_timeout(Duration::from_secs(10))
-        .holds(1);
+        .sweeps_safely(1);
 }
 
 const SILENT_OVER_ONE: &str = r#"
@@ -187,11 +187,13 @@ const SILENT_OVER_ONE: &str = r#"
     exec /usr/bin/perl -e "$(printf %s "$2" | sed 's/chomp [$]name;/chomp $name; sleep 1000 if $name =~ m{a.jpg};/')""#;
 
 #[test]
-fn a_file_over_which_the_reading_of_small_ones_falls_silent_keeps_no_other_from_coming_home() {
-    let character = Character::tools(&[("perl", SILENT_OVER_ONE)]);
-    let siege = Siege::of(vec![case("silent over one", character, STALLS)], Way::ThroughJump)
+fn a_file_that_stalls_the_small_file_stream_blocks_no_other_file() {
+    let profile = DeviceProfile::with_tools(&[("perl", SILENT_OVER_ONE)]);
+    let hostile = HostileFleet::of(vec![case("silent over one", profile, STALLS)], Route::ThroughJump)
         .with_stall_timeout(Duration::from_secs(3));
-    siege.holds(1);
-    // `c.jpg` was read before it and held back, `day/b.jpg` comes after it: any of them might be why.
-    siege.leaves_only("day/a.jpg", 5).says("it was to send day/a.jpg");
+    hostile.sweeps_safely(1);
+    // `c.jpg` was read before it and buffered, `day/b.jpg` comes after it: any of them might be the cause.
+    hostile
+        .leaves_only("day/a.jpg", 5)
+        .says("it was to send day/a.jpg");
 }

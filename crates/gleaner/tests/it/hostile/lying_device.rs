@@ -1,4 +1,4 @@
-//! A device that lies, and what must become of the pass over it.
+//! A hostile device, and the expected end of the pass over it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,47 +7,48 @@ use serde_json::Value;
 use sim::hostile::HostileDevice;
 use sim::{Behaviour, DeviceSettings, HostKey, UserKey};
 
-use super::lie::Character;
+use super::profile::DeviceProfile;
 use crate::context::Fleet;
 use crate::device::{a_minute_ago, backdate};
 use crate::recording::{self, Digest};
 
-/// One lie, and what must become of the pass over its device.
+/// One profile, and the expected end of the pass over its device.
 #[derive(Debug)]
 pub(crate) struct Case {
-    pub(crate) lie: &'static str,
-    pub(crate) character: Character,
-    pub(crate) fate: Fate,
+    pub(crate) label: &'static str,
+    pub(crate) profile: DeviceProfile,
+    pub(crate) expected: ExpectedEnd,
 }
 
-/// What must become of the pass over a device.
+/// How the pass over a device must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum ExpectedEnd {
     /// It fails with this class.
     Fails(&'static str),
-    /// Its failure has the class `stalled`, for this reason.
-    Stalls(Watch),
-    /// It does all there is to do: nothing is left on the device.
+    /// It fails with the class `stalled`, by this time limit.
+    Stalls(TimeLimit),
+    /// It gathers everything: no file is left on the device.
     Empties,
-    /// It comes to its end, and says that something is wrong.
+    /// It ends, and reports that something is wrong.
     Partly,
-    /// It comes to its end.
+    /// It ends.
     Ends,
-    /// It comes to its end, and what is left is said to wait.
+    /// It ends, and the remaining files are listed as waiting.
     Waits,
 }
 
-/// The rules about time, each of which must speak itself: another that speaks later in its place would hide that it is broken.
+/// The time limits. Each must be the one that ends the pass: another one that acts later in its place would
+/// hide that it is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Watch {
-    /// No whole answer, nor many bytes, within `stall_timeout`.
+pub(crate) enum TimeLimit {
+    /// No whole reply, and few bytes, within `stall_timeout`.
     Silence,
-    /// A listing that goes on and on.
+    /// A listing that does not end.
     Listing,
 }
 
-impl Watch {
-    pub(crate) const fn words(self) -> &'static str {
+impl TimeLimit {
+    pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::Silence => "the device owed an answer for more than",
             Self::Listing => "had not come to its end after",
@@ -55,30 +56,34 @@ impl Watch {
     }
 }
 
-pub(crate) fn case(lie: &'static str, character: Character, fate: Fate) -> Case {
-    Case { lie, character, fate }
+pub(crate) fn case(label: &'static str, profile: DeviceProfile, expected: ExpectedEnd) -> Case {
+    Case {
+        label,
+        profile,
+        expected,
+    }
 }
 
-/// A case at a device.
+/// A device with its case.
 #[derive(Debug)]
-pub(crate) struct Suspect {
+pub(crate) struct LyingDevice {
     pub(crate) case: Case,
     pub(crate) name: String,
     pub(crate) device: HostileDevice,
-    /// The source, which really is in this place.
+    /// The real path of the source.
     pub(crate) folder: PathBuf,
     pub(crate) recorded: Vec<Digest>,
 }
 
-impl Suspect {
+impl LyingDevice {
     pub(crate) async fn start(fleet: &Fleet, user: &UserKey, number: usize, case: Case) -> Self {
         let name = format!("device{number}");
-        let home = fleet.path("suspects").join(&name);
+        let home = fleet.path("lying").join(&name);
         let folder = home.join("beephotos");
         fs::create_dir_all(folder.join("day")).expect("making the source");
         let tools = home.join("bin");
         fs::create_dir(&tools).expect("making a folder for tools");
-        for (tool, script) in case.character.tools {
+        for (tool, script) in case.profile.tools {
             put_tool(&tools.join(tool), script);
         }
         let mut recorded = Vec::new();
@@ -97,7 +102,7 @@ impl Suspect {
         let settings = DeviceSettings {
             home,
             behaviour: Behaviour::Normal,
-            service: case.character.service,
+            service: case.profile.service,
         };
         let host_key = HostKey::random().expect("a host key");
         let device = HostileDevice::start(user, host_key, settings)
@@ -105,43 +110,43 @@ impl Suspect {
             .expect("a device");
         let source = folder.to_str().expect("a plain path");
         fleet.set(&format!("{name}.source"), source);
-        let suspect = Self {
+        let lying = Self {
             case,
             name,
             device,
             folder,
             recorded,
         };
-        if suspect.lies_from_the_first() {
-            suspect.misbehave();
+        if lying.is_hostile_from_start() {
+            lying.turn_hostile();
         }
-        suspect
+        lying
     }
 
-    pub(crate) fn lies_from_the_first(&self) -> bool {
-        self.case.character.from_the_first
+    pub(crate) fn is_hostile_from_start(&self) -> bool {
+        self.case.profile.is_hostile_from_start
     }
 
-    pub(crate) fn misbehave(&self) {
-        self.device.turn_hostile(self.case.character.misbehaviour.clone());
+    pub(crate) fn turn_hostile(&self) {
+        self.device.turn_hostile(self.case.profile.behaviour.clone());
     }
 
-    pub(crate) fn ends_as_it_must(&self, told: &Value, status: Option<&Value>) -> bool {
+    pub(crate) fn ends_as_expected(&self, last_outcome: &Value, status: Option<&Value>) -> bool {
         let is_empty = recording::regular_files(&self.folder).is_empty();
         let waits = status
             .and_then(|status| status["remaining"].as_array())
             .is_some_and(|remaining| !remaining.is_empty());
-        let result = told["kind"].as_str();
-        match self.case.fate {
-            Fate::Fails(class) => told["class"] == class,
-            Fate::Stalls(watch) => {
-                let message = told["message"].as_str().unwrap_or_default();
-                told["class"] == "stalled" && message.contains(watch.words())
+        let result = last_outcome["kind"].as_str();
+        match self.case.expected {
+            ExpectedEnd::Fails(class) => last_outcome["class"] == class,
+            ExpectedEnd::Stalls(limit) => {
+                let message = last_outcome["message"].as_str().unwrap_or_default();
+                last_outcome["class"] == "stalled" && message.contains(limit.message())
             }
-            Fate::Empties => result == Some("well") && is_empty,
-            Fate::Partly => result == Some("partial"),
-            Fate::Ends => matches!(result, Some("well" | "partial")),
-            Fate::Waits => result == Some("well") && !is_empty && waits,
+            ExpectedEnd::Empties => result == Some("well") && is_empty,
+            ExpectedEnd::Partly => result == Some("partial"),
+            ExpectedEnd::Ends => matches!(result, Some("well" | "partial")),
+            ExpectedEnd::Waits => result == Some("well") && !is_empty && waits,
         }
     }
 }

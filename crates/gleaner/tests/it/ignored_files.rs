@@ -1,5 +1,5 @@
-//! What is no recording is no fault: what a file system keeps for itself, and what the configuration
-//! excludes.
+//! Entries that are not recordings are not errors: those of the file system itself, and those that the
+//! configuration excludes.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -11,7 +11,7 @@ use crate::mounts::Mount;
 
 const NOBODY: u32 = 65_534;
 
-/// A folder that only root may look into.
+/// Makes a folder that only root may enter.
 fn close_to_others(fleet: &Fleet, path: &str) {
     let folder = fleet.device(1).folder.join(path);
     fs::create_dir_all(&folder).expect("making a folder");
@@ -24,7 +24,7 @@ fn close_to_others(fleet: &Fleet, path: &str) {
 }
 
 #[test]
-fn what_a_file_system_keeps_for_itself_is_no_fault() {
+fn folders_of_the_file_system_itself_are_not_an_error() {
     let fleet = Fleet::of(&[Session::Unprivileged]);
     let device = fleet.device(1);
     device.record("day/img.jpg", "picture");
@@ -40,7 +40,7 @@ fn what_a_file_system_keeps_for_itself_is_no_fault() {
 }
 
 #[test]
-fn a_source_that_is_the_root_of_an_ext4_disk_is_well() {
+fn a_source_that_is_the_root_of_an_ext4_disk_is_emptied() {
     let fleet = Fleet::of(&[Session::Unprivileged]);
     let device = fleet.device(1);
     let Some(_card) = Mount::ext4(&device.folder, 16) else {

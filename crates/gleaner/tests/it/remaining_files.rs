@@ -1,5 +1,5 @@
-//! What cannot leave its device is stored once and stays, with its true cause and a remedy that helps. What
-//! may leave does, even if timers or other logins are at work on the device.
+//! Files that cannot leave their device are stored once and remain, with the true cause and a remedy that
+//! helps. All others leave, even if timers or other logins act on the device.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -25,7 +25,7 @@ fn chattr(flag: &str, path: &Path) {
     assert!(done.success(), "chattr {flag} {}", path.display());
 }
 
-/// A device whose source is a file system of its own: what cannot be removed goes with that.
+/// A device whose source is a file system of its own, so that files that cannot be removed disappear with it.
 fn with_ext4(session: Session) -> Option<(Fleet, Mount)> {
     let fleet = Fleet::of(&[session]);
     let card = Mount::ext4(&fleet.device(1).folder, 16)?;
@@ -35,16 +35,21 @@ fn with_ext4(session: Session) -> Option<(Fleet, Mount)> {
     Some((fleet, card))
 }
 
-/// Sweeps twice, and asserts that these files are stored, stay in place, and are told so with the remedy.
+/// Sweeps twice, and asserts that these files are stored, stay in place, and are reported with the remedy.
 #[track_caller]
-fn stay(fleet: &Fleet, paths: &[&str], reason: &str, remedy: &str) {
+fn assert_remain(fleet: &Fleet, paths: &[&str], reason: &str, remedy: &str) {
     for _ in 0..2 {
         fleet.sweep().exits(1).says(remedy);
         for path in paths {
             fleet.assert_left("device1", path, reason);
         }
         assert_eq!(fleet.store_files().len(), paths.len());
-        assert_eq!(fleet.device(1).paths().len(), paths.len(), "{}", fleet.left());
+        assert_eq!(
+            fleet.device(1).paths().len(),
+            paths.len(),
+            "{}",
+            fleet.left_files()
+        );
         assert!(
             fleet
                 .device(1)
@@ -57,7 +62,7 @@ fn stay(fleet: &Fleet, paths: &[&str], reason: &str, remedy: &str) {
 }
 
 #[test]
-fn immutable_and_append_only_files_are_told_with_the_remedy() {
+fn immutable_and_append_only_files_are_reported_with_the_remedy() {
     for session in [Session::Gnu, Session::Unprivileged] {
         let Some((fleet, _card)) = with_ext4(session) else {
             return;
@@ -71,7 +76,7 @@ fn immutable_and_append_only_files_are_told_with_the_remedy() {
         for (flag, path) in marks {
             chattr(&format!("+{flag}"), &device.folder.join(path));
         }
-        stay(
+        assert_remain(
             &fleet,
             &["fixed.jpg", "day/log.txt", "kept/in.jpg"],
             "immutable",
@@ -87,7 +92,7 @@ fn immutable_and_append_only_files_are_told_with_the_remedy() {
 }
 
 #[test]
-fn files_of_others_in_a_sticky_folder_are_told_with_the_remedy() {
+fn files_of_others_in_a_sticky_folder_are_reported_with_the_remedy() {
     if !rustix::process::getuid().is_root() {
         return skip("needs root to make files of others").unwrap_or_default();
     }
@@ -98,19 +103,19 @@ fn files_of_others_in_a_sticky_folder_are_told_with_the_remedy() {
     chown(folder.join("theirs.jpg"), Some(1234), None).expect("giving a file away");
     chown(&folder, Some(0), Some(0)).expect("giving the folder away");
     fs::set_permissions(&folder, PermissionsExt::from_mode(0o1777)).expect("the sticky bit");
-    stay(&fleet, &["shared/theirs.jpg"], "sticky", "chmod -t");
+    assert_remain(&fleet, &["shared/theirs.jpg"], "sticky", "chmod -t");
     fs::set_permissions(&folder, PermissionsExt::from_mode(0o777)).expect("no sticky bit");
     fleet.sweep_until_emptied();
     fleet.assert_all_gathered();
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_told_apart_from_what_is_fixed() {
+fn an_unwritable_folder_is_distinguished_from_immutable_files() {
     let fleet = Fleet::of(&[Session::Unprivileged]);
     fleet.device(1).record("locked/a.jpg", "a");
     let folder = fleet.device(1).folder.join("locked");
     fs::set_permissions(&folder, PermissionsExt::from_mode(0o555)).expect("locking the folder");
-    stay(
+    assert_remain(
         &fleet,
         &["locked/a.jpg"],
         "folder-unwritable",
@@ -120,7 +125,7 @@ fn a_folder_that_cannot_be_written_is_told_apart_from_what_is_fixed() {
 }
 
 #[test]
-fn after_root_a_lesser_login_releases_files_and_names_roots_folder() {
+fn after_root_another_login_releases_files_and_names_roots_folder() {
     if !rustix::process::getuid().is_root() {
         return skip("needs root to serve as root first").unwrap_or_default();
     }
@@ -144,14 +149,27 @@ fn after_root_a_lesser_login_releases_files_and_names_roots_folder() {
         .says("chown -R")
         .says("unknown number of files");
     fleet.assert_left("device1", ".gleaner-withdrawn", "withdrawn-unreadable");
-    assert!(!device.folder.join("new.jpg").exists(), "{}", outcome.told());
-    assert!(!device.folder.join("day/new.jpg").exists(), "{}", outcome.told());
+    assert!(
+        !device.folder.join("new.jpg").exists(),
+        "{}",
+        outcome.transcript()
+    );
+    assert!(
+        !device.folder.join("day/new.jpg").exists(),
+        "{}",
+        outcome.transcript()
+    );
     let in_place = device
         .paths()
         .iter()
         .filter(|path| !path.starts_with(".gleaner-withdrawn"))
         .count();
-    assert_eq!(in_place, 0, "{left_by_root} were left by root\n{}", fleet.left());
+    assert_eq!(
+        in_place,
+        0,
+        "{left_by_root} were left by root\n{}",
+        fleet.left_files()
+    );
     fleet.assert_nothing_lost();
     let given = Command::new("chown")
         .args(["-R", "65534:65534"])
@@ -164,7 +182,7 @@ fn after_root_a_lesser_login_releases_files_and_names_roots_folder() {
 }
 
 #[test]
-fn a_timer_that_removes_empty_folders_is_no_fault() {
+fn a_timer_that_removes_empty_folders_causes_no_error() {
     for session in [Session::Gnu, Session::SftpOnly] {
         let fleet = Fleet::of(&[session]);
         let device = fleet.device(1);

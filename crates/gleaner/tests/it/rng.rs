@@ -1,26 +1,26 @@
-//! Choices that look random and depend on a seed only, so that a failure can be looked into.
+//! Random choices that depend only on a seed, so that a failure can be reproduced.
 
 use std::time::{Duration, SystemTime};
 
-/// A stream of choices.
+/// A generator of random choices.
 #[derive(Debug, Clone)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Rng(u64);
 
-impl Chance {
-    /// The stream of a seed; any seed will do.
-    pub(crate) fn of(seed: u64) -> Self {
+impl Rng {
+    /// Creates the generator of a seed. Every seed is valid.
+    pub(crate) fn from_seed(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A seed that nobody has chosen.
-    pub(crate) fn fresh_seed() -> u64 {
+    /// A seed from the clock.
+    pub(crate) fn random_seed() -> u64 {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .expect("a time after 1970");
         Self(u64::from(now.subsec_nanos()) ^ now.as_secs()).next() % 1_000_000_000
     }
 
-    /// A stream of its own for a part of the work: what the others choose meanwhile does not change it.
+    /// Returns an independent generator for one part of the work. Choices in other parts do not change it.
     pub(crate) fn branch(&self, number: u64) -> Self {
         let mut branch = Self(self.0 ^ number.wrapping_mul(0xd134_2543_de82_ef95));
         Self(branch.next())
@@ -35,29 +35,29 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below the limit, which is not 0.
+    /// A number below `limit`, which must not be 0.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
-    /// A number from `least` to just below `limit`, for lengths and counts.
-    pub(crate) fn between(&mut self, least: usize, limit: usize) -> usize {
-        let span = u64::try_from(limit - least).expect("a short span");
-        least + usize::try_from(self.below(span)).expect("below the limit")
+    /// A number from `min` to just below `limit`, for lengths and counts.
+    pub(crate) fn between(&mut self, min: usize, limit: usize) -> usize {
+        let span = u64::try_from(limit - min).expect("a short span");
+        min + usize::try_from(self.below(span)).expect("below the limit")
     }
 
-    /// True in one of so many cases.
+    /// True in one of `cases` cases on average.
     pub(crate) fn one_in(&mut self, cases: u64) -> bool {
         self.below(cases) == 0
     }
 
-    /// A time below the limit.
+    /// A duration below `limit`.
     pub(crate) fn time(&mut self, limit: Duration) -> Duration {
         let micros = u64::try_from(limit.as_micros()).expect("a short limit");
         Duration::from_micros(self.below(micros))
     }
 
-    /// One of several, of which there is at least one.
+    /// One element of a slice that is not empty.
     pub(crate) fn pick<T: Copy>(&mut self, among: &[T]) -> T {
         among[self.between(0, among.len())]
     }

@@ -1,4 +1,4 @@
-//! What a soak is told, and what the machine lets it do.
+//! The options of the soak, and what the machine permits.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,39 +9,39 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::chance::Chance;
 use crate::disk::{Disk, Medium};
-use crate::fault::Equipment;
+use crate::fault::Media;
+use crate::rng::Rng;
 
-/// Says that the mounts are our own already.
+/// Set in a process that already has a mount namespace of its own.
 const OWN_MOUNTS: &str = "GLEANER_SOAK_OWN_MOUNTS";
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Real faults at random moments, over and over.
+/// Real faults at random moments, repeatedly.
 #[derive(Debug, Parser)]
-pub(crate) struct Settings {
+pub(crate) struct Options {
     /// How long
     #[arg(long)]
     seconds: u64,
     /// Chooses the same faults again
-    #[arg(long, default_value_t = Chance::fresh_seed(), hide_default_value = true)]
+    #[arg(long, default_value_t = Rng::random_seed(), hide_default_value = true)]
     pub(crate) seed: u64,
 }
 
-impl Settings {
+impl Options {
     pub(crate) fn time(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 
-    /// Where evidence is kept.
+    /// The folder for artifacts.
     pub(crate) fn folder(&self) -> PathBuf {
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}-{}", self.seed, std::process::id()))
     }
 }
 
-/// Goes on in a mount namespace of our own, where that is allowed: so every mount goes when the soak does, however it
-/// ends.
+/// Continues in a mount namespace of its own, where that is permitted. Every mount then disappears with the
+/// soak, however the soak ends.
 pub(crate) fn enter_own_mounts() {
     if std::env::var_os(OWN_MOUNTS).is_some() || !rustix::process::getuid().is_root() {
         return;
@@ -55,7 +55,7 @@ pub(crate) fn enter_own_mounts() {
             .args(std::env::args_os().skip(1))
             .env(OWN_MOUNTS, "yes")
             .exec();
-        eprintln!("cannot go on in a mount namespace: {error}");
+        eprintln!("cannot continue in a mount namespace: {error}");
     }
 }
 
@@ -68,9 +68,12 @@ pub(crate) fn watch_signals() {
             .expect("a runtime for signals");
         runtime.block_on(async {
             loop {
-                asked_to_stop().await;
+                stop_signal().await;
                 if STOP.swap(true, Ordering::Relaxed) {
-                    #[allow(clippy::exit, reason = "whoever asks twice does not want to wait")]
+                    #[allow(
+                        clippy::exit,
+                        reason = "a second signal means that the operator does not want to wait"
+                    )]
                     std::process::exit(130);
                 }
                 println!("stopping after this round; again to stop at once");
@@ -79,7 +82,7 @@ pub(crate) fn watch_signals() {
     });
 }
 
-async fn asked_to_stop() {
+async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let kinds = [
         SignalKind::interrupt(),
@@ -95,12 +98,12 @@ async fn asked_to_stop() {
     }
 }
 
-pub(crate) fn is_asked_to_stop() -> bool {
+pub(crate) fn is_stop_requested() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
-/// Tries what can be mounted here; what cannot be is left out, and named.
-pub(crate) fn look_for_equipment() -> Equipment {
+/// Tries which media can be mounted here. Those that cannot are skipped and named.
+pub(crate) fn detect_media() -> Media {
     let scratch = tempfile::Builder::new()
         .prefix("gl-")
         .tempdir()
@@ -130,7 +133,7 @@ pub(crate) fn look_for_equipment() -> Equipment {
     } else {
         memory.then_some(Medium::Memory)
     };
-    Equipment {
+    Media {
         store: any,
         ledger: any,
         device: any,

@@ -1,4 +1,4 @@
-//! The vocabulary of the tests: whole characters of devices, and lies about SFTP's answers.
+//! The profiles of hostile devices, and false SFTP replies.
 
 use bytes::Bytes;
 use sftp::codec::{Extension, Request, Response, Status, StatusCode};
@@ -7,78 +7,79 @@ use sim::hostile::{
     Answer, FalseOutput, HandshakePoint, HostileBehaviour, Override, ScriptPoint, SftpOverride,
 };
 
-/// A device's whole character.
+/// How a device behaves.
 #[derive(Debug, Clone)]
-pub(crate) struct Character {
-    pub(crate) misbehaviour: HostileBehaviour,
-    /// One for SFTP only executes no command.
+pub(crate) struct DeviceProfile {
+    pub(crate) behaviour: HostileBehaviour,
+    /// A device with `Service::SftpOnly` executes no command.
     pub(crate) service: Service,
     /// Programs that come before those of this machine: the text of a shell script for each name.
     pub(crate) tools: &'static [(&'static str, &'static str)],
-    /// It lies at the first look, too, where one is needed before anything is gathered.
-    pub(crate) from_the_first: bool,
+    /// Whether the device is hostile during the first survey too, where a second is needed before a file is
+    /// gathered.
+    pub(crate) is_hostile_from_start: bool,
 }
 
-impl Character {
-    /// A device with a shell that is honest but for this.
-    pub(crate) fn odd(misbehaviour: HostileBehaviour) -> Self {
+impl DeviceProfile {
+    /// A device with a shell that is honest except for this behaviour.
+    pub(crate) fn with_shell(behaviour: HostileBehaviour) -> Self {
         Self {
-            misbehaviour,
+            behaviour,
             service: Service::Shell,
             tools: &[],
-            from_the_first: false,
+            is_hostile_from_start: false,
         }
     }
 
-    pub(crate) fn door(from: HandshakePoint, speech: FalseOutput) -> Self {
-        Self::odd(HostileBehaviour {
-            handshake: Some(Override { from, output: speech }),
+    pub(crate) fn in_handshake(from: HandshakePoint, output: FalseOutput) -> Self {
+        Self::with_shell(HostileBehaviour {
+            handshake: Some(Override { from, output }),
             ..HostileBehaviour::default()
         })
     }
 
-    pub(crate) fn script(from: ScriptPoint, speech: FalseOutput) -> Self {
-        Self::odd(HostileBehaviour {
-            script: Some(Override { from, output: speech }),
+    pub(crate) fn in_script(from: ScriptPoint, output: FalseOutput) -> Self {
+        Self::with_shell(HostileBehaviour {
+            script: Some(Override { from, output }),
             ..HostileBehaviour::default()
         })
     }
 
-    pub(crate) fn greeting(speech: FalseOutput) -> Self {
-        Self::odd(HostileBehaviour {
-            greeting: Some(speech),
+    pub(crate) fn greeting(output: FalseOutput) -> Self {
+        Self::with_shell(HostileBehaviour {
+            greeting: Some(output),
             ..HostileBehaviour::default()
         })
     }
 
-    /// A device with a shell whose SFTP server lies.
-    pub(crate) fn files(lie: SftpOverride) -> Self {
-        Self::odd(HostileBehaviour {
-            files: Some(lie),
+    /// A device with a shell whose SFTP server sends false replies.
+    pub(crate) fn sftp(replies: SftpOverride) -> Self {
+        Self::with_shell(HostileBehaviour {
+            files: Some(replies),
             ..HostileBehaviour::default()
         })
     }
 
-    /// A device without a shell whose SFTP server lies.
-    pub(crate) fn files_only(lie: SftpOverride) -> Self {
+    /// A device without a shell whose SFTP server sends false replies.
+    pub(crate) fn sftp_only(replies: SftpOverride) -> Self {
         Self {
             service: Service::SftpOnly,
-            ..Self::files(lie)
+            ..Self::sftp(replies)
         }
     }
 
-    /// The same, and it lies from the first look on.
-    pub(crate) fn files_always(lie: SftpOverride) -> Self {
+    /// Like `sftp_only`, and hostile from the first survey on.
+    pub(crate) fn sftp_only_from_start(replies: SftpOverride) -> Self {
         Self {
-            from_the_first: true,
-            ..Self::files_only(lie)
+            is_hostile_from_start: true,
+            ..Self::sftp_only(replies)
         }
     }
 
-    pub(crate) fn tools(tools: &'static [(&'static str, &'static str)]) -> Self {
+    pub(crate) fn with_tools(tools: &'static [(&'static str, &'static str)]) -> Self {
         Self {
             tools,
-            ..Self::odd(HostileBehaviour::default())
+            ..Self::with_shell(HostileBehaviour::default())
         }
     }
 }
@@ -91,8 +92,8 @@ pub(crate) fn endless(bytes: &'static [u8]) -> FalseOutput {
     FalseOutput::Endless(Bytes::from_static(bytes))
 }
 
-/// Lies about the honest answers to requests of one kind.
-pub(crate) fn at(
+/// Replaces the honest replies to requests of one kind.
+pub(crate) fn on_request(
     kind: &'static str,
     answer: impl Fn(Response) -> Answer + Send + Sync + 'static,
 ) -> SftpOverride {
@@ -105,13 +106,13 @@ pub(crate) fn at(
     })
 }
 
-/// Changes every honest answer.
-pub(crate) fn changed(change: impl Fn(Response) -> Response + Send + Sync + 'static) -> SftpOverride {
+/// Changes every honest reply.
+pub(crate) fn on_each_reply(change: impl Fn(Response) -> Response + Send + Sync + 'static) -> SftpOverride {
     SftpOverride::new(move |request, honest| Answer::Response(change(honest(request))))
 }
 
-/// Says of requests of one kind that they are done, and does not carry them out.
-pub(crate) fn only_said(kind: &'static str) -> SftpOverride {
+/// Confirms requests of one kind, and does not execute them.
+pub(crate) fn only_confirmed(kind: &'static str) -> SftpOverride {
     SftpOverride::new(move |request, honest| {
         Answer::Response(if kind_of(&request) == kind {
             Response::Status(Status::new(StatusCode::Ok, "done"))
@@ -121,7 +122,7 @@ pub(crate) fn only_said(kind: &'static str) -> SftpOverride {
     })
 }
 
-/// What kind of request it is.
+/// The kind of a request.
 fn kind_of(request: &Request) -> &'static str {
     match request {
         Request::Open { .. } => "open",

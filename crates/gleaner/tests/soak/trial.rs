@@ -1,4 +1,5 @@
-//! One fleet, several rounds of faults on it, and the end, at which all must be gathered.
+//! One trial: a fleet, several rounds of faults on it, and the final sweeps, after which all files must be
+//! gathered.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,50 +11,51 @@ use std::time::Duration;
 
 use testbed::{Session, Tap, wait_until};
 
+use crate::artifacts::Artifacts;
 use crate::camera::Camera;
-use crate::chance::Chance;
 use crate::context::Fleet;
 use crate::device::Device;
 use crate::disk::{Disk, Medium};
-use crate::evidence::Evidence;
-use crate::fault::{Deck, Equipment, Kind, Strike};
+use crate::fault::{FaultKind, FaultPicker, Media, PlannedFault};
 use crate::figures::Figures;
+use crate::inject::InjectedFault;
 use crate::outcome::Outcome;
-use crate::promises::{Breach, Promise, Witness, breaches};
+use crate::promises::{Promise, PromiseChecker, Violation, violations};
 use crate::recording;
-use crate::strike::Struck;
-use crate::verdict;
+use crate::rng::Rng;
+use crate::round_report;
 
-/// What a fleet records at most, in bytes. Every checker reads all of it, again and again.
+/// Maximum number of bytes that a fleet records. Every checker reads all of them repeatedly.
 const BUDGET: i64 = 120_000_000;
-/// Large enough for all of that.
+/// Large enough for `BUDGET`.
 const STORE_MEGABYTES: u32 = 320;
 const DEVICE_MEGABYTES: u32 = 200;
 const LEDGER_MEGABYTES: u32 = 24;
-/// A sweep that takes longer hangs: it gives up on any device long before.
+/// A sweep that takes longer hangs: its own limits give up on any device long before.
 const MAX_RUN_TIME: Duration = Duration::from_secs(90);
-/// Sweeps after the last fault, until all is gathered. Lesser devices need a second look, and what is open a last one.
+/// Maximum number of sweeps after the last fault until all files are gathered. Lesser devices need a second
+/// survey, and files that are open need another sweep.
 const LAST_SWEEPS: usize = 5;
 
 #[derive(Debug)]
-pub(crate) struct Campaign {
-    // Unmounted before the fleet's folder is removed.
+pub(crate) struct Trial {
+    // Declared first: the disks are unmounted before the fleet's folder is removed.
     pub(crate) store_disk: Option<Disk>,
     pub(crate) ledger_disk: Option<Disk>,
     pub(crate) device_disk: Option<Disk>,
     pub(crate) fleet: Arc<Fleet>,
-    pub(crate) evidence: Evidence,
+    pub(crate) artifacts: Artifacts,
     pub(crate) store_is_broken: bool,
-    /// What was found wrong while a round was going on.
-    pub(crate) complaints: Vec<String>,
-    witness: Witness,
-    chance: Chance,
+    /// Failures found while a round was under way.
+    pub(crate) failures: Vec<String>,
+    checker: PromiseChecker,
+    rng: Rng,
     budget: AtomicI64,
 }
 
-impl Campaign {
-    /// A fleet with what can be had for it; which media it stands on goes by its number.
-    pub(crate) fn start(number: usize, available: Equipment, chance: Chance, evidence: Evidence) -> Self {
+impl Trial {
+    /// Starts a fleet on the media that are available. The number of the trial decides which of them it uses.
+    pub(crate) fn start(number: usize, available: Media, rng: Rng, artifacts: Artifacts) -> Self {
         let third = [Session::Gnu, Session::SftpOnly, Session::Noisy, Session::Busybox][number % 4];
         let fleet = Fleet::without_store(&[Session::Gnu, Session::Gnu, third]);
         let (memory, image) = (Some(Medium::Memory), Some(Medium::Image));
@@ -64,7 +66,7 @@ impl Campaign {
             _ => (image, None, None),
         };
         let disk = |wanted: Option<Medium>, available: Option<Medium>, at: PathBuf, megabytes| {
-            // Where there is no loop device, memory stands for it.
+            // Without a loop device, tmpfs replaces the image.
             let medium = match (wanted?, available?) {
                 (Medium::Image, Medium::Memory) => Medium::Memory,
                 (wanted, _) => wanted,
@@ -72,86 +74,94 @@ impl Campaign {
             Disk::at(&at, medium, megabytes)
         };
         let card = fleet.device(1).folder.parent().expect("the card").to_owned();
-        let campaign = Self {
+        let trial = Self {
             store_disk: disk(store, available.store, fleet.store(), STORE_MEGABYTES),
             ledger_disk: disk(ledger, available.ledger, fleet.path("ledger"), LEDGER_MEGABYTES),
             device_disk: disk(device, available.device, card, DEVICE_MEGABYTES),
             fleet: Arc::new(fleet),
-            evidence,
+            artifacts,
             store_is_broken: false,
-            complaints: Vec::new(),
-            witness: Witness::default(),
-            chance,
+            failures: Vec::new(),
+            checker: PromiseChecker::default(),
+            rng,
             budget: AtomicI64::new(BUDGET),
         };
-        fs::create_dir_all(&campaign.fleet.device(1).folder).expect("the source on its own disk");
-        for number in 1..=campaign.fleet.devices().len() {
-            campaign.fleet.tap(number);
+        fs::create_dir_all(&trial.fleet.device(1).folder).expect("the source on its own disk");
+        for number in 1..=trial.fleet.devices().len() {
+            trial.fleet.tap(number);
         }
-        campaign
+        trial
             .fleet
             .set("ssh.connect_timeout", "5s")
             .set("defaults.stall_timeout", "5s")
             .init_store();
-        campaign
+        trial
     }
 
-    /// Records, runs gleaner, lets the faults befall, heals, and holds the promises against what is left.
-    pub(crate) fn round(&mut self, round: usize, deck: &mut Deck, figures: &mut Figures) -> Vec<Breach> {
+    /// Records, runs gleaner, injects the faults, repairs everything, and checks the promises.
+    pub(crate) fn round(
+        &mut self,
+        round: usize,
+        picker: &mut FaultPicker,
+        figures: &mut Figures,
+    ) -> Vec<Violation> {
         let fleet = Arc::clone(&self.fleet);
         let budget = AtomicI64::new(self.budget.load(Ordering::Relaxed));
-        let strikes = deck.deal(self.equipment(), fleet.devices().len());
-        let (before, during): (Vec<_>, Vec<_>) =
-            strikes.into_iter().partition(|strike| strike.kind.comes_before());
-        let chance = self.chance.branch(u64::try_from(round).expect("a number"));
+        let planned = picker.next_round(self.media(), fleet.devices().len());
+        let (before, during): (Vec<_>, Vec<_>) = planned
+            .into_iter()
+            .partition(|fault| fault.kind.is_between_runs());
+        let rng = self.rng.branch(u64::try_from(round).expect("a number"));
         let mut cameras: Vec<Camera<'_>> = (1..)
             .zip(fleet.devices())
-            .map(|(number, device)| {
-                Camera::new(device, &fleet.manifest, chance.branch(number), round, &budget)
-            })
+            .map(|(number, device)| Camera::new(device, &fleet.manifest, rng.branch(number), round, &budget))
             .collect();
-        let tokens: Vec<PathBuf> = cameras.iter_mut().map(Camera::backlog).collect();
+        let tokens: Vec<PathBuf> = cameras.iter_mut().map(Camera::record_backlog).collect();
         fleet.wait_until_settled();
-        self.limit_links(chance.branch(100));
-        let mut struck: Vec<Struck> = before
+        self.limit_links(rng.branch(100));
+        let mut injected: Vec<InjectedFault> = before
             .iter()
-            .filter_map(|strike| self.strike_before(strike))
+            .filter_map(|fault| self.inject_before(fault))
             .collect();
-        let missed = before.len() - struck.len();
+        let missed = before.len() - injected.len();
         let stop = AtomicBool::new(false);
         let outcomes = thread::scope(|scope| {
-            // Also when something panics here: the scope waits for the cameras.
+            // Set on a panic too, because the scope waits for the cameras.
             let _stop = SetOnDrop(&stop);
             for camera in &mut cameras {
                 scope.spawn(|| camera.record_until(&stop));
             }
-            self.run_under(&during, &mut struck)
+            self.run_under(&during, &mut injected)
         });
         self.budget = budget;
-        verdict::count(&outcomes, &struck, figures);
-        figures.missed +=
-            missed + during.len() - struck.iter().filter(|struck| !struck.kind.comes_before()).count();
-        self.evidence.note(&verdict::told(round, &outcomes, &struck));
+        round_report::count(&outcomes, &injected, figures);
+        figures.missed += missed + during.len()
+            - injected
+                .iter()
+                .filter(|injected| !injected.kind.is_between_runs())
+                .count();
+        self.artifacts
+            .note(&round_report::summary(round, &outcomes, &injected));
         let mut found = self.heal();
-        found.extend(verdict::unfit_ends(&outcomes, &struck));
-        found.extend(breaches(
-            Promise::EndsInOrder,
-            std::mem::take(&mut self.complaints),
+        found.extend(round_report::unexpected_ends(&outcomes, &injected));
+        found.extend(violations(
+            Promise::EndsCleanly,
+            std::mem::take(&mut self.failures),
         ));
-        found.extend(self.witness.examine(&fleet));
-        found.extend(self.held_up(&tokens, &struck));
-        if chance.branch(101).one_in(2) {
+        found.extend(self.checker.check(&fleet));
+        found.extend(self.delayed_devices(&tokens, &injected));
+        if rng.branch(101).one_in(2) {
             fleet.copy_ledger_to(&fleet.path("older-ledger"));
         }
         found
     }
 
-    /// Sweeps without faults until all is gathered; what is not in the end is a breach.
-    pub(crate) fn finish(&mut self, figures: &mut Figures) -> Vec<Breach> {
+    /// Sweeps without faults until all files are gathered. A file that remains at the end is a violation.
+    pub(crate) fn finish(&mut self, figures: &mut Figures) -> Vec<Violation> {
         let mut last = None;
         for _ in 0..LAST_SWEEPS {
             let outcome = self.fleet.sweep();
-            self.evidence.log("a last sweep", &outcome);
+            self.artifacts.log("a last sweep", &outcome);
             figures.runs += 1;
             let is_done = outcome.code() == Some(0) && self.fleet.devices().iter().all(Device::is_empty);
             last = Some(outcome);
@@ -159,18 +169,18 @@ impl Campaign {
                 break;
             }
         }
-        let mut found = breaches(Promise::Emptied, self.fleet.unfinished());
+        let mut found = violations(Promise::Emptied, self.fleet.unfinished());
         if let Some(last) = last.filter(|last| last.code() != Some(0)) {
-            found.extend(breaches(
+            found.extend(violations(
                 Promise::Emptied,
-                [format!("the last sweep: {}", last.told())],
+                [format!("the last sweep: {}", last.transcript())],
             ));
         }
-        found.extend(breaches(Promise::EndsInOrder, self.fleet.ssh_left()));
-        found.extend(self.witness.examine(&self.fleet));
+        found.extend(violations(Promise::EndsCleanly, self.fleet.ssh_left()));
+        found.extend(self.checker.check(&self.fleet));
         figures.files += self.fleet.manifest.len();
         let sizes = self
-            .witness
+            .checker
             .seen()
             .keys()
             .map(|path| fs::metadata(self.fleet.store().join(path)));
@@ -178,21 +188,21 @@ impl Campaign {
         found
     }
 
-    /// What can be broken here.
-    fn equipment(&self) -> Equipment {
-        Equipment {
+    /// The media that can be broken here.
+    fn media(&self) -> Media {
+        Media {
             store: self.store_disk.as_ref().map(Disk::medium),
             ledger: self.ledger_disk.as_ref().map(Disk::medium),
             device: self.device_disk.as_ref().map(Disk::medium),
         }
     }
 
-    pub(crate) fn medium_of(&self, kind: Kind) -> &'static str {
-        let equipment = self.equipment();
+    pub(crate) fn medium_of(&self, kind: FaultKind) -> &'static str {
+        let media = self.media();
         let medium = match kind {
-            Kind::FillLedger => equipment.ledger,
-            Kind::FillDevice => equipment.device,
-            _ => equipment.store,
+            FaultKind::FillLedger => media.ledger,
+            FaultKind::FillDevice => media.device,
+            _ => media.store,
         };
         match medium {
             Some(Medium::Image) => "ext4",
@@ -201,40 +211,40 @@ impl Campaign {
         }
     }
 
-    /// Links as slow as they are in the field, so that a run lasts long enough to be struck.
-    fn limit_links(&self, mut chance: Chance) {
+    /// Makes links as slow as in the field, so that a run lasts long enough for a fault.
+    fn limit_links(&self, mut rng: Rng) {
         for device in self.fleet.devices() {
-            if chance.one_in(4) {
+            if rng.one_in(4) {
                 device.link(Tap::heal);
             } else {
-                let speed = 4_000_000 + chance.below(20_000_000);
+                let speed = 4_000_000 + rng.below(20_000_000);
                 device.link(|tap| tap.slow_to(speed));
             }
         }
     }
 
-    /// What befalls while no gleaner is at work.
-    fn strike_before(&mut self, strike: &Strike) -> Option<Struck> {
-        let victim = match strike.kind {
-            Kind::UnmountStoreBefore => {
+    /// Injects a fault while no gleaner runs.
+    fn inject_before(&mut self, fault: &PlannedFault) -> Option<InjectedFault> {
+        let target = match fault.kind {
+            FaultKind::UnmountStoreBefore => {
                 let disk = self.store_disk.as_mut()?;
                 if !wait_until(Duration::from_secs(5), || disk.try_unmount()) {
-                    self.complaints
-                        .push("somebody uses the store while no gleaner runs".to_owned());
+                    self.failures
+                        .push("a process uses the store while no gleaner runs".to_owned());
                     return None;
                 }
                 self.run_refused("with the store not mounted", &[3]);
-                self.complain_of_files_under_the_mount_point();
-                self.store_disk.as_mut()?.bring_back();
-                format!("store ({}) unmounted between runs", self.medium_of(strike.kind))
+                self.check_mount_point_is_empty();
+                self.store_disk.as_mut()?.attach();
+                format!("store ({}) unmounted between runs", self.medium_of(fault.kind))
             }
-            Kind::FillStoreBefore => {
+            FaultKind::FillStoreBefore => {
                 self.store_disk.as_ref()?.fill();
                 self.run_refused("with the store full", &[1, 3]);
                 self.store_disk.as_ref()?.make_room();
-                format!("store ({}) full before a run", self.medium_of(strike.kind))
+                format!("store ({}) full before a run", self.medium_of(fault.kind))
             }
-            Kind::LoseLedgerBefore => {
+            FaultKind::LoseLedgerBefore => {
                 self.fleet.lose_ledger();
                 "ledger lost".to_owned()
             }
@@ -245,9 +255,9 @@ impl Campaign {
                 "ledger restored from an older copy".to_owned()
             }
         };
-        Some(Struck {
-            kind: strike.kind,
-            victim,
+        Some(InjectedFault {
+            kind: fault.kind,
+            target,
             is_kill: false,
             device: None,
         })
@@ -255,43 +265,43 @@ impl Campaign {
 
     fn run_refused(&mut self, how: &str, statuses: &[i32]) {
         let outcome = self.fleet.gleaner(["run"]);
-        self.evidence.log(how, &outcome);
+        self.artifacts.log(how, &outcome);
         if !outcome.code().is_some_and(|code| statuses.contains(&code)) {
-            self.complaints.push(format!("{how}: {}", outcome.told()));
+            self.failures.push(format!("{how}: {}", outcome.transcript()));
         }
     }
 
-    fn complain_of_files_under_the_mount_point(&mut self) {
+    fn check_mount_point_is_empty(&mut self) {
         let found = recording::regular_files(&self.fleet.store());
         let folders = recording::folders_below(&self.fleet.store());
         if !found.is_empty() || !folders.is_empty() {
-            self.complaints.push(format!(
+            self.failures.push(format!(
                 "written under the mount point of the store: {found:?} {folders:?}"
             ));
         }
     }
 
-    /// Runs gleaner, again whenever it has ended before all faults have befallen.
-    fn run_under(&mut self, strikes: &[Strike], struck: &mut Vec<Struck>) -> Vec<Outcome> {
+    /// Runs gleaner, and starts it again if it ends before all faults are injected.
+    fn run_under(&mut self, planned: &[PlannedFault], injected: &mut Vec<InjectedFault>) -> Vec<Outcome> {
         let fleet = Arc::clone(&self.fleet);
         let start = || fleet.call(["run", "-v"]).within(MAX_RUN_TIME).start();
         let mut outcomes = Vec::new();
         let mut running = start();
-        for strike in strikes {
+        for fault in planned {
             if running.has_ended() {
                 outcomes.push(std::mem::replace(&mut running, start()).wait());
             }
-            struck.extend(self.strike(strike, &mut running));
+            injected.extend(self.inject(fault, &mut running));
         }
         outcomes.push(running.wait());
         for outcome in &outcomes {
-            self.evidence.log("a run", outcome);
+            self.artifacts.log("a run", outcome);
         }
         outcomes
     }
 
-    /// Makes everything whole again.
-    fn heal(&mut self) -> Vec<Breach> {
+    /// Repairs everything.
+    fn heal(&mut self) -> Vec<Violation> {
         for server in self.fleet.servers() {
             server.resume();
             if !server.listens() {
@@ -302,9 +312,9 @@ impl Campaign {
             .devices()
             .iter()
             .for_each(|device| device.link(Tap::heal));
-        let found = breaches(Promise::EndsInOrder, self.fleet.ssh_left());
-        if self.store_disk.as_ref().is_some_and(Disk::is_away) {
-            self.complain_of_files_under_the_mount_point();
+        let found = violations(Promise::EndsCleanly, self.fleet.ssh_left());
+        if self.store_disk.as_ref().is_some_and(Disk::is_detached) {
+            self.check_mount_point_is_empty();
         }
         for disk in [&self.store_disk, &self.ledger_disk, &self.device_disk]
             .into_iter()
@@ -318,25 +328,28 @@ impl Campaign {
             }
             disk.make_writable();
             disk.make_room();
-            disk.bring_back();
-            // What is visible now stays visible, whatever happens to the disk later.
+            disk.attach();
+            // Files that are visible now stay visible, whatever happens to the disk later.
             rustix::fs::syncfs(fs::File::open(self.fleet.store()).expect("the store"))
                 .expect("flushing the store");
         }
         found
     }
 
-    /// Where every fault befell some one device: what the others had ready must be in the store.
-    fn held_up(&self, tokens: &[PathBuf], struck: &[Struck]) -> Vec<Breach> {
-        let harmed: Option<BTreeSet<usize>> = struck.iter().map(|struck| struck.device).collect();
-        let Some(harmed) = harmed else { return Vec::new() };
-        // Of lesser devices a sweep may want a second look first.
-        let is_owed = |number: &usize| self.fleet.device(*number).is_ordinary() && !harmed.contains(number);
+    /// If each fault affected only one device, the ready files of the other devices must be in the store.
+    fn delayed_devices(&self, tokens: &[PathBuf], injected: &[InjectedFault]) -> Vec<Violation> {
+        let affected: Option<BTreeSet<usize>> = injected.iter().map(|injected| injected.device).collect();
+        let Some(affected) = affected else {
+            return Vec::new();
+        };
+        // A sweep may need a second survey of a lesser device first.
+        let must_be_served =
+            |number: &usize| self.fleet.device(*number).is_ordinary() && !affected.contains(number);
         let ready: Vec<(usize, PathBuf)> = (1..)
             .zip(tokens.iter().cloned())
-            .filter(|(number, _)| is_owed(number))
+            .filter(|(number, _)| must_be_served(number))
             .collect();
-        self.witness.not_served(&self.fleet, &ready)
+        self.checker.unserved(&self.fleet, &ready)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lies of an SFTP server: answers that break the protocol, and answers that only sound odd.
+//! False replies of an SFTP server: replies that break the protocol, and replies that are only odd.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,20 +9,24 @@ use sftp::codec::{
 };
 use sim::hostile::{Answer, SftpOverride};
 
-use super::lie::{Character, at, changed, only_said};
-use super::siege::{Siege, Way};
-use super::suspect::{Case, Fate, case};
+use super::fleet::{HostileFleet, Route};
+use super::lying_device::{Case, ExpectedEnd, case};
+use super::profile::{DeviceProfile, on_each_reply, on_request, only_confirmed};
 
-const PROTOCOL: Fate = Fate::Fails("protocol");
+const PROTOCOL: ExpectedEnd = ExpectedEnd::Fails("protocol");
 
-/// A device without a shell that lies in its answers to one kind of request.
-fn lying_at(
-    lie: &'static str,
-    fate: Fate,
+/// A device without a shell that sends false replies to one kind of request.
+fn false_reply(
+    label: &'static str,
+    expected: ExpectedEnd,
     kind: &'static str,
     answer: impl Fn(Response) -> Answer + Send + Sync + 'static,
 ) -> Case {
-    case(lie, Character::files_only(at(kind, answer)), fate)
+    case(
+        label,
+        DeviceProfile::sftp_only(on_request(kind, answer)),
+        expected,
+    )
 }
 
 /// A packet with any bytes behind its length field.
@@ -65,50 +69,52 @@ fn many_names(response: Response) -> Answer {
 }
 
 #[test]
-fn an_answer_that_sftp_does_not_allow_is_told_as_breaking_the_protocol() {
+fn a_reply_that_sftp_does_not_allow_is_reported_as_breaking_the_protocol() {
     let done = || Response::Status(Status::new(StatusCode::Ok, "done"));
     let handle = |length: usize| Response::Handle(vec![0xff; length].into());
     let attributes = || Response::Attributes(Attributes::default());
     let names_of_4_gib = [&[104, 0, 0, 0, 1][..], &[0xff; 4], &[0; 8]].concat();
     let string_of_4_gib = [&[103, 0, 0, 0, 1][..], &[0xff; 4], b"short"].concat();
     let cases = vec![
-        lying_at("an unknown request id", PROTOCOL, "lstat", Answer::Misdirected),
-        lying_at("an answer given twice", PROTOCOL, "readdir", Answer::Twice),
-        lying_at("a packet of 4 GiB", PROTOCOL, "read", |_| {
+        false_reply("an unknown request id", PROTOCOL, "lstat", Answer::Misdirected),
+        false_reply("an answer given twice", PROTOCOL, "readdir", Answer::Twice),
+        false_reply("a packet of 4 GiB", PROTOCOL, "read", |_| {
             Answer::Raw(vec![0xff; 64])
         }),
-        lying_at("a packet of no bytes", PROTOCOL, "open", |_| {
+        false_reply("a packet of no bytes", PROTOCOL, "open", |_| {
             Answer::Raw(vec![0; 4])
         }),
-        lying_at("an unknown type", PROTOCOL, "open", |_| {
+        false_reply("an unknown type", PROTOCOL, "open", |_| {
             packet(&[250, 0, 0, 0, 1])
         }),
-        lying_at("4 Gi names", PROTOCOL, "readdir", move |_| {
+        false_reply("4 Gi names", PROTOCOL, "readdir", move |_| {
             packet(&names_of_4_gib)
         }),
-        lying_at("20,000 names of nothing", PROTOCOL, "readdir", many_names),
-        lying_at("data of 4 GiB", PROTOCOL, "read", move |_| {
+        false_reply("20,000 names of nothing", PROTOCOL, "readdir", many_names),
+        false_reply("data of 4 GiB", PROTOCOL, "read", move |_| {
             packet(&string_of_4_gib)
         }),
-        lying_at("a second version", PROTOCOL, "opendir", |_| a_second_version()),
-        lying_at("more data than asked for", PROTOCOL, "read", longer),
-        lying_at(
+        false_reply("a second version", PROTOCOL, "opendir", |_| a_second_version()),
+        false_reply("more data than asked for", PROTOCOL, "read", longer),
+        false_reply(
             "data of no bytes",
             PROTOCOL,
             "read",
             instead(Response::Data(Bytes::new())),
         ),
-        lying_at("a handle for attributes", PROTOCOL, "lstat", instead(handle(4))),
-        lying_at("attributes for data", PROTOCOL, "read", instead(attributes())),
-        lying_at("success for data", PROTOCOL, "read", instead(done())),
-        lying_at("a handle of 257 bytes", PROTOCOL, "open", instead(handle(257))),
-        lying_at("data after the end", PROTOCOL, "read", Answer::AfterEnd),
-        lying_at("the end amid a file", PROTOCOL, "read", |_| Answer::HangUp),
+        false_reply("a handle for attributes", PROTOCOL, "lstat", instead(handle(4))),
+        false_reply("attributes for data", PROTOCOL, "read", instead(attributes())),
+        false_reply("success for data", PROTOCOL, "read", instead(done())),
+        false_reply("a handle of 257 bytes", PROTOCOL, "open", instead(handle(257))),
+        false_reply("data after the end", PROTOCOL, "read", Answer::AfterEnd),
+        false_reply("the end amid a file", PROTOCOL, "read", |_| Answer::HangUp),
     ];
-    Siege::of(cases, Way::Direct).set("fleet.parallel", 32).holds(1);
+    HostileFleet::of(cases, Route::Direct)
+        .set("fleet.parallel", 32)
+        .sweeps_safely(1);
 }
 
-/// A device whose handles are of any bytes, as long as they may be.
+/// A device whose handles have any bytes and the maximum length.
 fn odd_handles() -> SftpOverride {
     let odd = |handle: &Bytes| -> Bytes { [&b"\0\n\xff"[..], &[b'/'; 249], handle].concat().into() };
     SftpOverride::new(move |mut request, honest| {
@@ -124,10 +130,10 @@ fn odd_handles() -> SftpOverride {
     })
 }
 
-fn short(most: usize) -> impl Fn(Response) -> Answer {
+fn short(max: usize) -> impl Fn(Response) -> Answer {
     move |response| {
         Answer::Response(match response {
-            Response::Data(data) => Response::Data(data.slice(..most.min(data.len()))),
+            Response::Data(data) => Response::Data(data.slice(..max.min(data.len()))),
             other => other,
         })
     }
@@ -140,7 +146,7 @@ fn limits(read_length: u64, open_handles: u64) -> SftpOverride {
         write_length: 0,
         open_handles,
     };
-    at("limits", instead(Response::ExtendedReply(limits.encode())))
+    on_request("limits", instead(Response::ExtendedReply(limits.encode())))
 }
 
 fn each_name_twice(response: Response) -> Answer {
@@ -161,24 +167,27 @@ fn endless_room() -> Response {
 }
 
 #[test]
-fn an_odd_answer_that_sftp_allows_keeps_nothing_from_being_gathered() {
-    let gathered = |lie, files| case(lie, Character::files_only(files), Fate::Empties);
+fn an_odd_reply_that_sftp_allows_does_not_prevent_gathering() {
+    let gathered = |label, files| case(label, DeviceProfile::sftp_only(files), ExpectedEnd::Empties);
     let cases = vec![
         gathered("handles of any bytes", odd_handles()),
-        gathered("reads of 997 bytes", at("read", short(997))),
+        gathered("reads of 997 bytes", on_request("read", short(997))),
         gathered("one byte and one handle at a time", limits(100, 1)),
         gathered("all the limits there are", limits(u64::MAX, u64::MAX)),
-        gathered("each name twice", at("readdir", each_name_twice)),
-        gathered("a disk without end", at("statvfs", instead(endless_room()))),
+        gathered("each name twice", on_request("readdir", each_name_twice)),
+        gathered(
+            "a disk without end",
+            on_request("statvfs", instead(endless_room())),
+        ),
     ];
-    Siege::of(cases, Way::Direct)
+    HostileFleet::of(cases, Route::Direct)
         .with_stall_timeout(Duration::from_secs(10))
-        .holds(0);
+        .sweeps_safely(0);
 }
 
-/// Says something else of every file, in listings and when asked for it; of folders the truth.
+/// Changes the attributes of every file, in listings and in single replies. Those of folders stay true.
 fn of_files(change: impl Fn(&mut Attributes) + Send + Sync + 'static) -> SftpOverride {
-    changed(move |mut response| {
+    on_each_reply(move |mut response| {
         let attributes: Vec<&mut Attributes> = match &mut response {
             Response::Attributes(attributes) => vec![attributes],
             Response::Name(names) => names.iter_mut().map(|name| &mut name.attributes).collect(),
@@ -197,11 +206,23 @@ fn sized(size: impl Fn(u64) -> u64 + Send + Sync + 'static) -> SftpOverride {
 }
 
 #[test]
-fn a_size_or_a_time_that_is_not_true_leaves_the_files_where_they_are() {
+fn a_size_or_a_time_that_is_not_true_leaves_the_files_in_place() {
     let count = AtomicU32::new(0);
     let count_of_times = AtomicU32::new(0);
-    let waits = |lie, files| case(lie, Character::files_always(files), Fate::Waits);
-    let partly = |lie, files| case(lie, Character::files_always(files), Fate::Partly);
+    let waits = |label, files| {
+        case(
+            label,
+            DeviceProfile::sftp_only_from_start(files),
+            ExpectedEnd::Waits,
+        )
+    };
+    let partly = |label, files| {
+        case(
+            label,
+            DeviceProfile::sftp_only_from_start(files),
+            ExpectedEnd::Partly,
+        )
+    };
     let cases = vec![
         partly("a byte more than there is", sized(|size| size + 1)),
         partly("a byte less than there is", sized(|size| size - 1)),
@@ -225,7 +246,7 @@ fn a_size_or_a_time_that_is_not_true_leaves_the_files_where_they_are() {
         partly("all the bytes there can be", sized(|_| u64::MAX)),
         partly("half the bytes there can be", sized(|_| u64::MAX / 2)),
     ];
-    Siege::of(cases, Way::Direct).holds(1);
+    HostileFleet::of(cases, Route::Direct).sweeps_safely(1);
 }
 
 fn flipped(response: Response) -> Answer {
@@ -236,33 +257,35 @@ fn flipped(response: Response) -> Answer {
 }
 
 #[test]
-fn what_a_device_says_it_has_done_and_has_not_loses_nothing() {
-    let only_says = |kind| Character::files_only(only_said(kind));
+fn a_request_that_is_confirmed_but_not_executed_loses_nothing() {
+    let confirmed = |kind| DeviceProfile::sftp_only(only_confirmed(kind));
     let cases = vec![
-        case("mkdir only said", only_says("mkdir"), Fate::Ends),
-        case("rename only said", only_says("posix-rename"), Fate::Ends),
-        case("remove only said", only_says("remove"), Fate::Ends),
-        case("rmdir only said", only_says("rmdir"), Fate::Ends),
+        case("mkdir only said", confirmed("mkdir"), ExpectedEnd::Ends),
+        case("rename only said", confirmed("posix-rename"), ExpectedEnd::Ends),
+        case("remove only said", confirmed("remove"), ExpectedEnd::Ends),
+        case("rmdir only said", confirmed("rmdir"), ExpectedEnd::Ends),
         case(
             "other bytes than digested",
-            Character::files(at("read", flipped)),
-            Fate::Partly,
+            DeviceProfile::sftp(on_request("read", flipped)),
+            ExpectedEnd::Partly,
         ),
-        lying_at(
+        false_reply(
             "remove refused",
-            Fate::Partly,
+            ExpectedEnd::Partly,
             "remove",
             instead(Response::Status(Status::new(
                 StatusCode::Failure,
                 "\u{1b}[2J".repeat(50_000),
             ))),
         ),
-        lying_at(
+        false_reply(
             "nothing permitted",
-            Fate::Partly,
+            ExpectedEnd::Partly,
             "open",
             instead(Response::Status(Status::new(StatusCode::PermissionDenied, "no"))),
         ),
     ];
-    Siege::of(cases, Way::Direct).holds(1).does_not_say("\u{1b}");
+    HostileFleet::of(cases, Route::Direct)
+        .sweeps_safely(1)
+        .does_not_say("\u{1b}");
 }

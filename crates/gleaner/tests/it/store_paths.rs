@@ -1,6 +1,6 @@
-//! Places in the store: a folder that is on another disk, is obstructed, or cannot be used; names, sizes and
-//! times that the store's file system does not take. What stands in the way for good is found before anything
-//! is moved, and has a reason of its own.
+//! Paths in the store: a folder that is on another disk, is obstructed, or cannot be used; names, sizes and
+//! times that the store's file system does not accept. Lasting obstacles are found before a file is moved,
+//! and each has a reason of its own.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -18,12 +18,12 @@ use crate::recording::{self, path};
 #[track_caller]
 fn emptied_at_once(fleet: &Fleet) {
     let outcome = fleet.sweep().exits(0);
-    assert_eq!(fleet.left(), "", "{}", outcome.told());
+    assert_eq!(fleet.left_files(), "", "{}", outcome.transcript());
     fleet.assert_all_gathered();
 }
 
-/// Records in the source itself and in folders below it, twice, and asserts that each sweep brings all of it
-/// home.
+/// Records in the source itself and in folders below it, twice, and asserts that each sweep gathers all
+/// files.
 #[track_caller]
 fn is_served_twice(fleet: &Fleet) {
     for round in ["first", "second"] {
@@ -57,11 +57,11 @@ fn a_device_folder_that_is_a_mount_of_its_own_gets_its_files() {
 }
 
 #[test]
-fn a_folder_of_the_same_disk_that_is_bound_there_gets_its_files() {
+fn a_bind_mount_of_the_same_disk_gets_its_files() {
     let fleet = Fleet::new(1);
     let elsewhere = fleet.path("elsewhere");
     fs::create_dir(&elsewhere).expect("making a folder");
-    let Some(_mount) = Mount::second_place(&fleet.store().join("device1"), &elsewhere) else {
+    let Some(_mount) = Mount::bind(&fleet.store().join("device1"), &elsewhere) else {
         return;
     };
     is_served_twice(&fleet);
@@ -114,7 +114,7 @@ fn only_the_files_for_a_mount_without_room_wait_for_room() {
 }
 
 #[test]
-fn a_mount_that_is_read_only_keeps_its_files_and_holds_up_no_other() {
+fn files_for_a_read_only_mount_stay_and_delay_no_others() {
     let fleet = Fleet::new(2);
     let Some(mount) = Mount::tmpfs(&fleet.store().join("device1"), 8) else {
         return;
@@ -135,16 +135,21 @@ fn a_mount_that_is_read_only_keeps_its_files_and_holds_up_no_other() {
     emptied_at_once(&fleet);
 }
 
-/// Records thirty files in one folder, of which the store has something else in its place, and asserts that
-/// they stay together.
+/// Records thirty files in one folder, while the store has something else at its path, and asserts that the
+/// files stay together.
 #[track_caller]
 fn has_one_folder_in_its_place(fleet: &Fleet, obstacle: &str) {
     fleet.device(1).record_many("day", 30, 1_000);
     let outcome = fleet.sweep().exits(0);
-    assert!(fleet.device(1).is_empty(), "{}", outcome.told());
-    let told = format!("device1/day in the store is {obstacle}, so files go to device1/day~");
-    assert_eq!(outcome.told().matches(&told).count(), 1, "{}", outcome.told());
-    // The next day's files come to the same place.
+    assert!(fleet.device(1).is_empty(), "{}", outcome.transcript());
+    let message = format!("device1/day in the store is {obstacle}, so files go to device1/day~");
+    assert_eq!(
+        outcome.transcript().matches(&message).count(),
+        1,
+        "{}",
+        outcome.transcript()
+    );
+    // The next day's files go to the same folder.
     fleet.device(1).record("day/later.jpg", "later");
     fleet.sweep().exits(0);
     let folders: std::collections::BTreeSet<PathBuf> = fleet
@@ -176,11 +181,11 @@ fn a_file_in_place_of_a_folder_gets_one_folder_beside_it() {
 }
 
 #[test]
-fn a_name_that_the_store_forbids_is_left_with_the_remedy_that_helps() {
+fn a_name_that_the_store_forbids_is_left_with_a_remedy_that_helps() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let behind = fleet.path("behind");
     fs::create_dir(&behind).expect("making a folder");
-    let Some(_mount) = Mount::latin(&fleet.store(), &behind) else {
+    let Some(_mount) = Mount::latin1(&fleet.store(), &behind) else {
         return;
     };
     fleet.gleaner(["store", "init"]).exits(0);
@@ -199,7 +204,7 @@ fn a_name_that_the_store_forbids_is_left_with_the_remedy_that_helps() {
         assert!(
             fleet.device(1).paths().contains(&odd),
             "it was withdrawn: {}",
-            fleet.left()
+            fleet.left_files()
         );
     }
     fleet.set("store.names", "portable");
@@ -229,7 +234,7 @@ fn a_file_beyond_the_size_limit_is_left_and_all_others_are_gathered() {
 }
 
 #[test]
-fn a_time_that_the_store_cannot_keep_is_told_and_recorded() {
+fn a_time_that_the_store_cannot_keep_is_reported_and_recorded() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     // Inodes of 128 bytes count seconds from 1901 to 2038.
     let Some(_mount) = Mount::ext4_with(&fleet.store(), 32, &["-I", "128"]) else {
@@ -242,10 +247,10 @@ fn a_time_that_the_store_cannot_keep_is_told_and_recorded() {
         .record("late.jpg", "late")
         .record("now.jpg", "now");
     fleet.device(1).set_modified("late.jpg", late);
-    // In the future: it is gathered once it was seen unchanged twice.
+    // The time is in the future, so the file is gathered once two surveys saw it unchanged.
     let mut said = String::new();
     for _ in 0..4 {
-        said.push_str(&fleet.sweep().exits(0).told());
+        said.push_str(&fleet.sweep().exits(0).transcript());
         std::thread::sleep(crate::context::SETTLE);
     }
     fleet.assert_all_gathered();
@@ -263,7 +268,7 @@ fn a_time_that_the_store_cannot_keep_is_told_and_recorded() {
 }
 
 #[test]
-fn a_time_beyond_what_gleaner_counts_is_told() {
+fn a_time_beyond_the_range_of_gleaner_is_reported() {
     let fleet = Fleet::new(1);
     let far = SystemTime::UNIX_EPOCH + Duration::from_hours(2_892_720);
     fleet
@@ -272,7 +277,7 @@ fn a_time_beyond_what_gleaner_counts_is_told() {
         .set_modified("far.jpg", far);
     let mut said = String::new();
     for _ in 0..4 {
-        said.push_str(&fleet.sweep().exits(0).told());
+        said.push_str(&fleet.sweep().exits(0).transcript());
         std::thread::sleep(crate::context::SETTLE);
     }
     fleet.assert_all_gathered();
@@ -283,11 +288,11 @@ fn a_time_beyond_what_gleaner_counts_is_told() {
 }
 
 #[test]
-fn a_ledger_on_a_mount_without_shared_memory_is_warned_of() {
+fn a_ledger_on_a_mount_without_shared_memory_causes_a_warning() {
     let fleet = Fleet::without_store(&[Session::Gnu]);
     let behind = fleet.path("behind");
     fs::create_dir(&behind).expect("making a folder");
-    let Some(_mount) = Mount::latin(&fleet.path("ledger"), &behind) else {
+    let Some(_mount) = Mount::latin1(&fleet.path("ledger"), &behind) else {
         return;
     };
     let warning = "is on a FUSE mount (fuse";

@@ -1,4 +1,5 @@
-//! What is kept of a fleet when a promise was broken: what gleaner and the servers said, the ledger, and the files.
+//! The artifacts of a fleet after a violation: the output of gleaner and the servers, the ledger, and the
+//! files.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,33 +9,33 @@ use std::process::Command;
 use crate::context::Fleet;
 use crate::outcome::Outcome;
 
-/// A folder that outlives the fleet if there is something to tell.
+/// A folder that outlives the fleet if there is a violation to report.
 #[derive(Debug)]
-pub(crate) struct Evidence {
+pub(crate) struct Artifacts {
     pub(crate) folder: PathBuf,
 }
 
-impl Evidence {
+impl Artifacts {
     pub(crate) fn new(folder: &Path) -> Self {
         drop(fs::remove_dir_all(folder));
-        fs::create_dir_all(folder).expect("making a folder for evidence");
+        fs::create_dir_all(folder).expect("making a folder for artifacts");
         Self {
             folder: folder.to_owned(),
         }
     }
 
-    /// Says a line, and keeps it.
+    /// Prints a line, and adds it to the log.
     pub(crate) fn note(&self, line: &str) {
         println!("  {line}");
         self.append(&format!("==== {line}\n"));
     }
 
-    /// Keeps what gleaner said.
+    /// Adds gleaner's output to the log.
     pub(crate) fn log(&self, what: &str, outcome: &Outcome) {
         let said = String::from_utf8_lossy(&outcome.stderr);
         self.append(&format!(
             "---- {what}\n{}\n---- all that it logged\n{said}\n",
-            outcome.told()
+            outcome.transcript()
         ));
     }
 
@@ -44,7 +45,7 @@ impl Evidence {
             .append(true)
             .open(self.folder.join("log"));
         log.and_then(|mut log| log.write_all(text.as_bytes()))
-            .expect("writing evidence");
+            .expect("writing artifacts");
     }
 
     /// Copies what is left of the fleet.
@@ -67,7 +68,7 @@ impl Evidence {
         drop(Command::new("cp").arg("-a").arg(from).arg(&to).status());
     }
 
-    /// All went well: nothing is worth keeping.
+    /// Removes the folder after a trial without a violation.
     pub(crate) fn remove(&self) {
         drop(fs::remove_dir_all(&self.folder));
     }
