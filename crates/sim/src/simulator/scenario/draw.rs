@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use engine::fleet::Bounds;
-use engine::oldest::PlanBytes;
+use engine::plan::oldest::PlanBytes;
 
 use crate::simulator::device::Kind;
 use crate::simulator::link::Condition;
