@@ -13,7 +13,7 @@ mod response;
 mod status;
 mod wire;
 
-pub use attributes::{Attributes, Owner, Times};
+pub use attributes::{Attributes, FileTimes, OwnerIds};
 pub use extension::{Extension, FileSystem, Limits, names};
 pub use frame::{MAX_PACKET_LENGTH, missing_bytes, take_frame};
 pub use request::{ClientPacket, OpenFlags, Request};

@@ -14,8 +14,8 @@ pub mod codec;
 mod escape;
 
 pub use client::{
-    Budget, Client, ConnectionError, Entry, Error, Operation, Outcome, Piece, PieceSink, ProtocolError,
-    RemoteHandle, Traffic,
+    Budget, ChunkSink, Client, ConnectionError, DownloadOutcome, Entry, Error, FileChunk, Operation,
+    ProtocolError, RemoteHandle, Traffic,
 };
 pub use codec::{Attributes, StatusCode};
 pub use escape::Escaped;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use sftp::{Budget, Client, Error, Outcome, Piece, PieceSink};
+use sftp::{Budget, ChunkSink, Client, DownloadOutcome, Error, FileChunk};
 use tokio::sync::mpsc;
 
 use super::{content, shown};
@@ -123,7 +123,7 @@ struct Received {
     next: Arc<AtomicU64>,
     keeps: bool,
     /// The last piece: nothing more is needed, so its credit may be held until the file is whole.
-    kept: Option<Piece>,
+    kept: Option<FileChunk>,
 }
 
 impl Received {
@@ -138,8 +138,8 @@ impl Received {
     }
 }
 
-impl PieceSink for Received {
-    fn deliver(&mut self, piece: Piece) -> bool {
+impl ChunkSink for Received {
+    fn deliver(&mut self, piece: FileChunk) -> bool {
         let next = self.next.load(Relaxed);
         assert_eq!(piece.offset, next, "a hole, or bytes twice");
         assert!(!piece.bytes.is_empty());
@@ -162,7 +162,7 @@ async fn download(client: &Client, budget: &Budget, received: Received, told: &A
     let end = next.load(Relaxed);
     let is_honest = !told.has_lied();
     match outcome {
-        Ok(Outcome::Complete) => {
+        Ok(DownloadOutcome::Complete) => {
             assert_eq!(end, expected);
             // A short answer may end where the expected size does, and where nothing is left to read, nothing can be missing.
             let may_be_larger = told.short.load(Relaxed);
@@ -174,12 +174,12 @@ async fn download(client: &Client, budget: &Budget, received: Received, told: &A
             };
             assert!(fits || !is_honest, "{} bytes in place of {expected}", told.size);
         }
-        Ok(Outcome::LeftOff) => panic!("nobody asked for that"),
-        Ok(Outcome::Grown) => {
+        Ok(DownloadOutcome::Stopped) => panic!("nobody asked for that"),
+        Ok(DownloadOutcome::Grown) => {
             assert_eq!(end, expected);
             assert!(!is_honest || told.size > expected);
         }
-        Ok(Outcome::Truncated { size }) => {
+        Ok(DownloadOutcome::Truncated { size }) => {
             assert!(size < expected);
             assert_eq!(end, size.max(from), "not all there was");
             assert!(!is_honest || size == told.size.max(from));
@@ -197,8 +197,8 @@ struct Compared {
     told: Arc<Told>,
 }
 
-impl PieceSink for Compared {
-    fn deliver(&mut self, piece: Piece) -> bool {
+impl ChunkSink for Compared {
+    fn deliver(&mut self, piece: FileChunk) -> bool {
         let is_right = || piece.bytes == content(piece.offset, piece.bytes.len());
         assert!(self.told.has_lied() || is_right(), "other bytes than were sent");
         self.received.deliver(piece)

@@ -48,7 +48,7 @@ impl Budget {
 
 /// A stretch of a file. Dropping it gives its bytes back to the budget.
 #[derive(Debug)]
-pub struct Piece {
+pub struct FileChunk {
     /// Where in the file it begins.
     pub offset: u64,
     /// The contents, never empty.
@@ -58,28 +58,28 @@ pub struct Piece {
 }
 
 /// Takes the pieces of one file, in order and without a gap. Must not block.
-pub trait PieceSink {
+pub trait ChunkSink {
     /// Takes one piece; false when nobody wants any more.
-    fn deliver(&mut self, piece: Piece) -> bool;
+    fn deliver(&mut self, piece: FileChunk) -> bool;
 
     /// Whether more is to be asked for. Asked before each request but the first of a download; what is asked for already is delivered.
-    fn goes_on(&self) -> bool {
+    fn wants_more(&self) -> bool {
         true
     }
 }
 
-impl PieceSink for mpsc::UnboundedSender<Piece> {
-    fn deliver(&mut self, piece: Piece) -> bool {
+impl ChunkSink for mpsc::UnboundedSender<FileChunk> {
+    fn deliver(&mut self, piece: FileChunk) -> bool {
         self.send(piece).is_ok()
     }
 }
 
-impl<S: PieceSink + ?Sized> PieceSink for &mut S {
-    fn deliver(&mut self, piece: Piece) -> bool {
+impl<S: ChunkSink + ?Sized> ChunkSink for &mut S {
+    fn deliver(&mut self, piece: FileChunk) -> bool {
         (**self).deliver(piece)
     }
 
-    fn goes_on(&self) -> bool {
-        (**self).goes_on()
+    fn wants_more(&self) -> bool {
+        (**self).wants_more()
     }
 }

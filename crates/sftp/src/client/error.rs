@@ -193,7 +193,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn of(self, operation: Operation, path: &[u8]) -> Error {
+    pub(super) fn into_error(self, operation: Operation, path: &[u8]) -> Error {
         let path = path.to_vec();
         match self {
             Self::Status(Status { code, message, .. }) => {

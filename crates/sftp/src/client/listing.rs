@@ -6,21 +6,21 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::Client;
-use super::connection::settled;
+use super::connection::await_reply;
 use super::error::{Error, Failure, Operation};
-use super::pending::{Answer, Expected, Held, RemoteHandle, Reply, refuse_status};
+use super::pending::{Expected, RemoteHandle, Reply, ReplyResult, Reservation, refuse_status};
 use crate::codec::{Attributes, Name, Request, Response, StatusCode};
 
 /// READDIRs under way at the start: enough for a folder of a hundred files in one round trip.
-const FIRST_WINDOW: usize = 2;
+const INITIAL_WINDOW: usize = 2;
 /// READDIRs under way for one directory at most: 1,600 names for each round trip of OpenSSH, which answers each with a hundred.
-const WIDEST_WINDOW: usize = 16;
+const MAX_WINDOW: usize = 16;
 /// READDIRs under way at most over all listings of a connection, but for the first two of each. A server that fills every reply with as many
 /// names as are taken costs some 40 MB.
-pub(super) const MAX_UNDER_WAY: usize = 24;
+pub(super) const MAX_READDIRS: usize = 24;
 
 /// One of the READDIRs that may be under way; none where it is one of the first of its directory.
-type Turn = Option<OwnedSemaphorePermit>;
+type ReaddirPermit = Option<OwnedSemaphorePermit>;
 
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Client {
             Ok(directory) => self.read_directory(&directory, sink).await,
             Err(failure) => Err(failure),
         };
-        listed.map_err(|failure| failure.of(Operation::List, path))
+        listed.map_err(|failure| failure.into_error(Operation::List, path))
     }
 
     async fn read_directory(
@@ -56,31 +56,33 @@ impl Client {
         let request = Request::Readdir {
             handle: directory.name(),
         };
-        let mut in_flight: VecDeque<(oneshot::Receiver<Answer>, Turn)> = VecDeque::new();
-        let mut window = FIRST_WINDOW;
+        let mut in_flight: VecDeque<(oneshot::Receiver<ReplyResult>, ReaddirPermit)> = VecDeque::new();
+        let mut window = INITIAL_WINDOW;
         let mut at_end = false;
         let mut listed = 0;
         loop {
             while !at_end && in_flight.len() < window {
-                let Some(turn) = self.turn(in_flight.len()) else {
+                let Some(permit) = self.readdir_permit(in_flight.len()) else {
                     break;
                 };
-                let answer = self.connection().start(&request, Expected::Names, Held::Nothing);
-                in_flight.push_back((answer, turn));
+                let reply = self
+                    .connection()
+                    .start(&request, Expected::Names, Reservation::Nothing);
+                in_flight.push_back((reply, permit));
             }
             // Those sent beyond the end are waited for too: replies may come in any order.
-            let Some((answer, turn)) = in_flight.pop_front() else {
+            let Some((reply, permit)) = in_flight.pop_front() else {
                 return Ok(listed);
             };
-            let entries = self.entries(settled(answer).await?)?;
-            drop(turn);
+            let entries = self.entries(await_reply(reply).await?)?;
+            drop(permit);
             if entries.is_empty() {
                 at_end = true;
                 continue;
             }
             let entries: Vec<_> = entries.into_iter().filter_map(entry).collect();
             listed += entries.len() as u64;
-            window = (window * 2).min(WIDEST_WINDOW);
+            window = (window * 2).min(MAX_WINDOW);
             if !entries.is_empty() && sink.send(entries).await.is_err() {
                 return Err(Failure::ConsumerGone);
             }
@@ -88,10 +90,10 @@ impl Client {
     }
 
     /// The right to send one more READDIR, where so many are under way for this directory.
-    fn turn(&self, in_flight: usize) -> Option<Turn> {
-        match self.lifeline.readdirs.clone().try_acquire_owned() {
-            Ok(turn) => Some(Some(turn)),
-            Err(_) if in_flight < FIRST_WINDOW => Some(None),
+    fn readdir_permit(&self, in_flight: usize) -> Option<ReaddirPermit> {
+        match self.inner.readdirs.clone().try_acquire_owned() {
+            Ok(permit) => Some(Some(permit)),
+            Err(_) if in_flight < INITIAL_WINDOW => Some(None),
             Err(_) => None,
         }
     }

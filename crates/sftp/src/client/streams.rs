@@ -38,7 +38,7 @@ async fn receive_packets<R: AsyncRead + Unpin>(
     mut received: BytesMut,
 ) -> ConnectionError {
     loop {
-        if let Err(error) = answer_all(connection, &mut received) {
+        if let Err(error) = dispatch_all(connection, &mut received) {
             return error.into();
         }
         // A packet that has begun is moved to a buffer that holds all of it while there is little to move.
@@ -54,9 +54,9 @@ async fn receive_packets<R: AsyncRead + Unpin>(
     }
 }
 
-fn answer_all(connection: &Arc<Connection>, received: &mut BytesMut) -> Result<(), ProtocolError> {
+fn dispatch_all(connection: &Arc<Connection>, received: &mut BytesMut) -> Result<(), ProtocolError> {
     while let Some(frame) = take_frame(received)? {
-        connection.answer(frame)?;
+        connection.dispatch(frame)?;
     }
     Ok(())
 }

@@ -22,28 +22,28 @@ pub struct Attributes {
     /// Size in bytes.
     pub size: Option<u64>,
     /// Numeric owner.
-    pub owner: Option<Owner>,
+    pub owner: Option<OwnerIds>,
     /// Type and permission bits as in `st_mode`. The draft leaves the type bits open; every server in use
     /// sends them.
     pub permissions: Option<u32>,
     /// Access and modification time.
-    pub times: Option<Times>,
+    pub times: Option<FileTimes>,
     /// Pairs of name and data.
     pub extended: Vec<(Bytes, Bytes)>,
 }
 
 /// Numeric owner of a file; user and group come together on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct OwnerIds {
     /// User number.
     pub user: u32,
     /// Group number.
     pub group: u32,
 }
 
-/// Times of a file, in whole seconds since 1970; both come together on the wire.
+/// FileTimes of a file, in whole seconds since 1970; both come together on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
+pub struct FileTimes {
     /// Last access.
     pub accessed: u32,
     /// Last modification.
@@ -112,7 +112,7 @@ impl Attributes {
             attributes.size = Some(cursor.u64("size")?);
         }
         if flags & OWNER != 0 {
-            attributes.owner = Some(Owner {
+            attributes.owner = Some(OwnerIds {
                 user: cursor.u32("owner")?,
                 group: cursor.u32("group")?,
             });
@@ -122,7 +122,7 @@ impl Attributes {
         }
         if flags & TIMES != 0 {
             let (accessed, modified) = (cursor.u32("access time")?, cursor.u32("modification time")?);
-            attributes.times = Some(Times { accessed, modified });
+            attributes.times = Some(FileTimes { accessed, modified });
         }
         if flags & EXTENDED != 0 {
             for _ in 0..cursor.count("count of extended attributes", 8)? {

@@ -107,9 +107,9 @@ impl Cursor {
     }
 
     /// A count of elements of at least `least` bytes each, checked against the bytes there are.
-    pub(super) fn count(&mut self, field: &'static str, least: usize) -> Result<usize, Malformed> {
+    pub(super) fn count(&mut self, field: &'static str, min_length: usize) -> Result<usize, Malformed> {
         let count = self.u32(field)?;
-        if count as usize > self.0.len() / least {
+        if count as usize > self.0.len() / min_length {
             return Err(Malformed::Count { field, count });
         }
         Ok(count as usize)

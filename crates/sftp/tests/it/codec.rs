@@ -3,8 +3,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use sftp::codec::{
-    Attributes, ClientPacket, Extension, FileSystem, Hello, Limits, Malformed, Name, OpenFlags, Owner,
-    Request, Response, ServerPacket, Status, StatusCode, Times, take_frame,
+    Attributes, ClientPacket, Extension, FileSystem, FileTimes, Hello, Limits, Malformed, Name, OpenFlags,
+    OwnerIds, Request, Response, ServerPacket, Status, StatusCode, take_frame,
 };
 
 fn string() -> impl Strategy<Value = Bytes> {
@@ -25,9 +25,9 @@ fn attributes() -> impl Strategy<Value = Attributes> {
     )
         .prop_map(|(size, owner, permissions, times, extended)| Attributes {
             size,
-            owner: owner.map(|(user, group)| Owner { user, group }),
+            owner: owner.map(|(user, group)| OwnerIds { user, group }),
             permissions,
-            times: times.map(|(accessed, modified)| Times { accessed, modified }),
+            times: times.map(|(accessed, modified)| FileTimes { accessed, modified }),
             extended,
         })
 }

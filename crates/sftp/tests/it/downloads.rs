@@ -3,13 +3,13 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use proptest::prelude::*;
 use sftp::codec::{Limits, Request, Response, Status, StatusCode};
-use sftp::{Budget, Client, Outcome, Piece, PieceSink};
+use sftp::{Budget, ChunkSink, Client, DownloadOutcome, FileChunk};
 use tokio::sync::mpsc;
 
 use crate::scripted_server::{Server, connected, limited};
 use crate::{Download, idle, within};
 
-fn start(client: &Client, size: u64, budget: &Budget) -> (Download, mpsc::UnboundedReceiver<Piece>) {
+fn start(client: &Client, size: u64, budget: &Budget) -> (Download, mpsc::UnboundedReceiver<FileChunk>) {
     let (sink, pieces) = mpsc::unbounded_channel();
     let (client, budget) = (client.clone(), budget.clone());
     (
@@ -18,7 +18,7 @@ fn start(client: &Client, size: u64, budget: &Budget) -> (Download, mpsc::Unboun
     )
 }
 
-async fn next(pieces: &mut mpsc::UnboundedReceiver<Piece>) -> (u64, Bytes) {
+async fn next(pieces: &mut mpsc::UnboundedReceiver<FileChunk>) -> (u64, Bytes) {
     let piece = pieces.recv().await.expect("a piece");
     (piece.offset, piece.bytes.clone())
 }
@@ -33,7 +33,7 @@ async fn a_small_file_takes_open_read_and_close_and_waits_for_no_close() {
         server.data(id, "12345").await;
         assert_eq!(
             download.await.expect("no panic").expect("downloaded"),
-            Outcome::Complete
+            DownloadOutcome::Complete
         );
         assert_eq!(next(&mut pieces).await, (0, Bytes::from("12345")));
         assert!(pieces.recv().await.is_none());
@@ -43,14 +43,14 @@ async fn a_small_file_takes_open_read_and_close_and_waits_for_no_close() {
 }
 
 /// Wants the first piece only.
-struct First(mpsc::UnboundedSender<Piece>);
+struct First(mpsc::UnboundedSender<FileChunk>);
 
-impl PieceSink for First {
-    fn deliver(&mut self, piece: Piece) -> bool {
+impl ChunkSink for First {
+    fn deliver(&mut self, piece: FileChunk) -> bool {
         self.0.send(piece).is_ok()
     }
 
-    fn goes_on(&self) -> bool {
+    fn wants_more(&self) -> bool {
         false
     }
 }
@@ -69,7 +69,7 @@ async fn a_sink_that_leaves_off_is_given_what_was_asked_for_and_nothing_more_is_
             server.close("h").await;
         };
         let (outcome, ()) = tokio::join!(download, serving);
-        assert_eq!(outcome.expect("downloaded"), Outcome::LeftOff);
+        assert_eq!(outcome.expect("downloaded"), DownloadOutcome::Stopped);
         let (offset, bytes) = next(&mut pieces).await;
         assert_eq!((offset, bytes.len()), (10, 25_000));
         assert!(pieces.recv().await.is_none());
@@ -87,7 +87,7 @@ async fn an_empty_file_is_complete_without_a_piece() {
         server.status(id, StatusCode::Eof).await;
         assert_eq!(
             download.await.expect("no panic").expect("downloaded"),
-            Outcome::Complete
+            DownloadOutcome::Complete
         );
         assert!(pieces.recv().await.is_none());
     })
@@ -111,7 +111,7 @@ async fn a_short_read_is_asked_for_again() {
         server.data(rest, "4").await;
         assert_eq!(
             download.await.expect("no panic").expect("downloaded"),
-            Outcome::Complete
+            DownloadOutcome::Complete
         );
         assert_eq!(next(&mut pieces).await, (0, Bytes::from("1234")));
         assert_eq!(next(&mut pieces).await, (4, Bytes::from("56")));
@@ -133,7 +133,7 @@ async fn replies_out_of_order_are_delivered_in_order() {
         server.data(first, "1234").await;
         assert_eq!(
             download.await.expect("no panic").expect("downloaded"),
-            Outcome::Complete
+            DownloadOutcome::Complete
         );
         assert_eq!(next(&mut pieces).await, (0, Bytes::from("1234")));
         assert_eq!(next(&mut pieces).await, (4, Bytes::from("56")));
@@ -153,7 +153,7 @@ async fn an_end_in_the_middle_of_a_short_read_tells_the_size() {
         let id = server.read(3, 98).await;
         server.status(id, StatusCode::Eof).await;
         let outcome = download.await.expect("no panic").expect("downloaded");
-        assert_eq!(outcome, Outcome::Truncated { size: 3 });
+        assert_eq!(outcome, DownloadOutcome::Truncated { size: 3 });
         assert_eq!(next(&mut pieces).await, (0, Bytes::from("123")));
     })
     .await;
@@ -255,17 +255,17 @@ async fn a_download_for_nobody_ends_and_closes_its_file() {
 
 /// How a server of the property below behaves: each number decides about one reply.
 #[derive(Clone, Debug)]
-struct Whims(Vec<u8>);
+struct ServerBehavior(Vec<u8>);
 
-impl Whims {
+impl ServerBehavior {
     fn next(&mut self, below: usize) -> usize {
         self.0.rotate_left(1);
-        usize::from(*self.0.first().expect("some whims")) % below.max(1)
+        usize::from(*self.0.first().expect("some behavior")) % below.max(1)
     }
 }
 
 /// Serves one file, answering in any order and as short as it likes.
-async fn serve(mut server: Server, contents: Vec<u8>, mut whims: Whims) {
+async fn serve(mut server: Server, contents: Vec<u8>, mut behavior: ServerBehavior) {
     let mut waiting = Vec::new();
     loop {
         let next = tokio::select! {
@@ -277,15 +277,15 @@ async fn serve(mut server: Server, contents: Vec<u8>, mut whims: Whims) {
             Some(Some(request)) => waiting.push(request),
             Some(None) => return,
             None => {
-                let (id, request) = waiting.swap_remove(whims.next(waiting.len()));
-                let response = reply(&request, &contents, &mut whims);
+                let (id, request) = waiting.swap_remove(behavior.next(waiting.len()));
+                let response = reply(&request, &contents, &mut behavior);
                 server.answer(id, response).await;
             }
         }
     }
 }
 
-fn reply(request: &Request, contents: &[u8], whims: &mut Whims) -> Response {
+fn reply(request: &Request, contents: &[u8], behavior: &mut ServerBehavior) -> Response {
     match request {
         Request::Open { .. } => Response::Handle(Bytes::from("h")),
         Request::Read { offset, length, .. } => {
@@ -295,21 +295,21 @@ fn reply(request: &Request, contents: &[u8], whims: &mut Whims) -> Response {
             let most = rest.len().min(*length as usize);
             match most {
                 0 => Response::Status(Status::new(StatusCode::Eof, "")),
-                most => Response::Data(Bytes::copy_from_slice(&rest[..most - whims.next(most.min(3))])),
+                most => Response::Data(Bytes::copy_from_slice(&rest[..most - behavior.next(most.min(3))])),
             }
         }
         _ => Response::Status(Status::new(StatusCode::Ok, "")),
     }
 }
 
-async fn downloaded(size: usize, expected: usize, from: usize, capacity: u32, whims: Whims) {
+async fn downloaded(size: usize, expected: usize, from: usize, capacity: u32, behavior: ServerBehavior) {
     let (client, server) = connected().await;
     let contents: Vec<u8> = (0..size)
         .map(|index| u8::try_from(index % 251).expect("small"))
         .collect();
-    let serving = tokio::spawn(serve(server, contents.clone(), whims));
+    let serving = tokio::spawn(serve(server, contents.clone(), behavior));
     let budget = Budget::new(capacity);
-    let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
+    let (sink, mut pieces) = mpsc::unbounded_channel::<FileChunk>();
     let gathered = async {
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.recv().await {
@@ -322,15 +322,15 @@ async fn downloaded(size: usize, expected: usize, from: usize, capacity: u32, wh
     let download = client.download(b"file", from as u64, expected as u64, &budget, sink);
     let (outcome, bytes) = tokio::join!(download, gathered);
     match outcome.expect("downloaded") {
-        Outcome::Truncated { size: found } => {
+        DownloadOutcome::Truncated { size: found } => {
             assert!(size < expected);
             assert_eq!(found, size.max(from) as u64);
         }
-        Outcome::Grown => assert!(size > expected),
+        DownloadOutcome::Grown => assert!(size > expected),
         // A short reply that ends with the expected size hides what is behind it, and a download that begins
         // there cannot see what is before it.
-        Outcome::Complete => assert!(size >= expected || from == expected),
-        Outcome::LeftOff => panic!("nobody asked for that"),
+        DownloadOutcome::Complete => assert!(size >= expected || from == expected),
+        DownloadOutcome::Stopped => panic!("nobody asked for that"),
     }
     assert_eq!(bytes, contents.get(from..expected.min(size)).unwrap_or_default());
     drop(client);
@@ -346,10 +346,10 @@ proptest! {
         difference in -3..4isize,
         from in 0..10usize,
         capacity in 1..40u32,
-        whims in proptest::collection::vec(any::<u8>(), 1..20),
+        behavior in proptest::collection::vec(any::<u8>(), 1..20),
     ) {
         let expected = size.saturating_add_signed(difference);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(within(downloaded(size, expected, from.min(expected), capacity, Whims(whims))));
+        runtime.block_on(within(downloaded(size, expected, from.min(expected), capacity, ServerBehavior(behavior))));
     }
 }

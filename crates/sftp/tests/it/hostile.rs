@@ -205,7 +205,7 @@ async fn the_words_of_a_server_are_cut_and_escaped() {
 }
 
 /// Says random things after the greeting.
-async fn babble(words: &[u8]) {
+async fn send_garbage(words: &[u8]) {
     let (client, mut server): (Client, Server) = connected().await;
     let (download, _pieces) = download_of_eight(&client);
     let (sink, _batches) = mpsc::channel(100);
@@ -227,6 +227,6 @@ proptest::proptest! {
         let mut words = vec![0, 0, 0, u8::try_from(rest.len() + 5).expect("short"), kind, 0, 0, 0, id];
         words.extend(rest);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(within(babble(&words)));
+        runtime.block_on(within(send_garbage(&words)));
     }
 }

@@ -25,7 +25,7 @@ async fn a_late_reply_that_nobody_waits_for_is_dropped_and_the_connection_goes_o
                 (id, _) = server.request() => id,
             }
         };
-        assert!(client.owed_since().is_some(), "the reply is still owed");
+        assert!(client.pending_since().is_some(), "the reply is still owed");
         server
             .answer(id, Response::Attributes(Attributes::default()))
             .await;
@@ -35,7 +35,7 @@ async fn a_late_reply_that_nobody_waits_for_is_dropped_and_the_connection_goes_o
         };
         let (removed, ()) = tokio::join!(client.remove(b"b"), next);
         removed.expect("the connection goes on");
-        assert_eq!(client.owed_since(), None);
+        assert_eq!(client.pending_since(), None);
     })
     .await;
 }
@@ -98,15 +98,15 @@ async fn no_more_files_are_opened_than_the_server_told() {
 async fn silence_is_counted_only_while_a_reply_is_owed() {
     within(async {
         let (client, mut server) = connected().await;
-        assert_eq!(client.owed_since(), None);
+        assert_eq!(client.pending_since(), None);
         let before = Instant::now();
         let watched = async {
             let (id, _) = server.request().await;
-            let asked = client.owed_since().expect("owed");
+            let asked = client.pending_since().expect("owed");
             assert!(asked >= before && asked <= Instant::now());
             // A byte that completes nothing is a sign of life all the same.
             server.say(&[0]).await;
-            while client.owed_since().expect("owed") == asked {
+            while client.pending_since().expect("owed") == asked {
                 tokio::task::yield_now().await;
             }
             let id = u8::try_from(id).expect("the first");
@@ -114,7 +114,7 @@ async fn silence_is_counted_only_while_a_reply_is_owed() {
         };
         let (answer, ()) = tokio::join!(client.lstat(b"a"), watched);
         answer.expect("answered at last");
-        assert_eq!(client.owed_since(), None);
+        assert_eq!(client.pending_since(), None);
     })
     .await;
 }

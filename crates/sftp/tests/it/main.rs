@@ -22,7 +22,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sftp::{Budget, Client, ConnectionError, Error, Outcome, Piece};
+use sftp::{Budget, Client, ConnectionError, DownloadOutcome, Error, FileChunk};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -48,10 +48,10 @@ fn cause<T: std::fmt::Debug>(result: Result<T, Error>) -> Arc<ConnectionError> {
     }
 }
 
-type Download = JoinHandle<Result<Outcome, Error>>;
+type Download = JoinHandle<Result<DownloadOutcome, Error>>;
 
 /// A download of a file of eight bytes by READs of four, on its own task.
-fn download_of_eight(client: &Client) -> (Download, mpsc::UnboundedReceiver<Piece>) {
+fn download_of_eight(client: &Client) -> (Download, mpsc::UnboundedReceiver<FileChunk>) {
     let (sink, pieces) = mpsc::unbounded_channel();
     let client = client.clone();
     let download = async move { client.download(b"file", 0, 8, &Budget::new(16), sink).await };

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use sftp::codec::names;
-use sftp::{Budget, Client, Entry, Error, Outcome, Piece, StatusCode};
+use sftp::{Budget, Client, DownloadOutcome, Entry, Error, FileChunk, StatusCode};
 use tempfile::{TempDir, tempdir};
 use tokio::process::Child;
 use tokio::sync::mpsc;
@@ -39,8 +39,8 @@ async fn fetch(
     from: u64,
     size: u64,
     budget: &Budget,
-) -> Result<(Outcome, Vec<u8>), Error> {
-    let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
+) -> Result<(DownloadOutcome, Vec<u8>), Error> {
+    let (sink, mut pieces) = mpsc::unbounded_channel::<FileChunk>();
     let gathered = async move {
         let mut contents = Vec::new();
         while let Some(piece) = pieces.recv().await {
@@ -83,7 +83,7 @@ async fn its_limits_and_extensions_are_known() {
             assert_eq!(client.read_length().await, 255 * 1024);
         }
         assert!(client.traffic().received > 0 && client.traffic().sent > 0);
-        assert_eq!(client.owed_since(), None);
+        assert_eq!(client.pending_since(), None);
     })
     .await;
 }
@@ -99,7 +99,7 @@ async fn files_of_every_size_come_whole() {
             fs::write(directory.path().join("file"), &contents).expect("written");
             let fetched = fetch(&client, b"file", 0, size as u64, &budget).await;
             let (outcome, fetched) = fetched.expect("downloaded");
-            assert_eq!(outcome, Outcome::Complete);
+            assert_eq!(outcome, DownloadOutcome::Complete);
             assert!(fetched == contents, "a file of {size} bytes came otherwise");
         }
         assert_eq!(budget.available(), 2 * MEBIBYTE as usize);
@@ -117,12 +117,12 @@ async fn a_download_goes_on_from_where_another_left_off() {
         let (outcome, rest) = fetch(&client, b"file", 999_000, 1_000_000, &budget)
             .await
             .expect("downloaded");
-        assert_eq!(outcome, Outcome::Complete);
+        assert_eq!(outcome, DownloadOutcome::Complete);
         assert_eq!(rest, contents[999_000..]);
         let (outcome, rest) = fetch(&client, b"file", 1_000_000, 1_000_000, &budget)
             .await
             .expect("downloaded");
-        assert_eq!((outcome, rest.len()), (Outcome::Complete, 0));
+        assert_eq!((outcome, rest.len()), (DownloadOutcome::Complete, 0));
     })
     .await;
 }
@@ -138,14 +138,14 @@ async fn a_file_of_another_size_than_expected_is_told_apart() {
             let (outcome, fetched) = fetch(&client, b"file", 0, expected, &budget)
                 .await
                 .expect("downloaded");
-            assert_eq!(outcome, Outcome::Grown);
+            assert_eq!(outcome, DownloadOutcome::Grown);
             assert_eq!(fetched, contents[..usize::try_from(expected).expect("small")]);
         }
         for expected in [600_001, 5_000_000] {
             let (outcome, fetched) = fetch(&client, b"file", 0, expected, &budget)
                 .await
                 .expect("downloaded");
-            assert_eq!(outcome, Outcome::Truncated { size: 600_000 });
+            assert_eq!(outcome, DownloadOutcome::Truncated { size: 600_000 });
             assert!(fetched == contents);
         }
         drain_replies(&client).await;
@@ -181,7 +181,7 @@ async fn names_are_bytes() {
             let fetched = fetch(&client, &entry.name, 0, size, &Budget::new(MEBIBYTE)).await;
             assert_eq!(
                 fetched.expect("downloaded"),
-                (Outcome::Complete, entry.name.to_vec())
+                (DownloadOutcome::Complete, entry.name.to_vec())
             );
             client.remove(&entry.name).await.expect("removed");
         }
@@ -297,7 +297,7 @@ async fn two_hundred_downloads_share_a_small_budget() {
                 let fetched = fetch(&client, path.as_bytes(), 0, contents.len() as u64, &budget).await;
                 let (outcome, fetched) = fetched.expect("downloaded");
                 assert!(
-                    outcome == Outcome::Complete && fetched == contents,
+                    outcome == DownloadOutcome::Complete && fetched == contents,
                     "{path} came otherwise"
                 );
             });
@@ -325,7 +325,7 @@ async fn more_files_than_may_be_open_at_once_are_all_downloaded() {
         while let Some(done) = downloads.join_next().await {
             assert_eq!(
                 done.expect("right").expect("downloaded"),
-                (Outcome::Complete, b"small".to_vec())
+                (DownloadOutcome::Complete, b"small".to_vec())
             );
             assert!(open_files(&child) <= most_open);
         }
@@ -348,7 +348,7 @@ async fn downloads_given_up_half_way_leave_neither_handles_nor_credit_behind() {
         let before = open_files(&child);
         let budget = Budget::new(MEBIBYTE);
         for _ in 0..20 {
-            let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
+            let (sink, mut pieces) = mpsc::unbounded_channel::<FileChunk>();
             let download = client.download(b"file", 0, 3_000_000, &budget, sink);
             tokio::select! {
                 biased;
@@ -382,7 +382,7 @@ async fn a_killed_server_fails_all_that_wait() {
         let (client, mut child, directory) = served().await;
         fs::write(directory.path().join("file"), noise(3_000_000, 9)).expect("written");
         let budget = Budget::new(MEBIBYTE);
-        let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
+        let (sink, mut pieces) = mpsc::unbounded_channel::<FileChunk>();
         let killed = async {
             let held = pieces.recv().await.expect("a piece");
             child.kill().await.expect("killed");
@@ -414,7 +414,7 @@ async fn files_as_long_as_a_read_do_not_wait_for_each_others_last_byte() {
             .expect("written");
             let (client, budget) = (client.clone(), budget.clone());
             downloads.spawn(async move {
-                let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
+                let (sink, mut pieces) = mpsc::unbounded_channel::<FileChunk>();
                 // As one who writes a file's last bytes when it seals the file: their credit is held until the download ends.
                 let consumer = async {
                     let (mut held, mut missing) = (Vec::new(), size);
@@ -425,7 +425,7 @@ async fn files_as_long_as_a_read_do_not_wait_for_each_others_last_byte() {
                 };
                 let (outcome, ()) =
                     tokio::join!(client.download(path.as_bytes(), 0, size, &budget, sink), consumer);
-                assert_eq!(outcome.expect("downloaded"), Outcome::Complete);
+                assert_eq!(outcome.expect("downloaded"), DownloadOutcome::Complete);
             });
         }
         while let Some(done) = downloads.join_next().await {
