@@ -17,20 +17,20 @@ const SMALL_LENGTH: usize = 64 << 10;
 
 /// Large ones at a time. 200 photos of 2 MB come in 3.8 s with eight of them as with one for each of 32 threads (`cargo xtask bench --work
 /// photos --link loopback`): the others would wait for the disk.
-static LARGE: Pool = Pool::new(LENGTH, 8);
+static LARGE: BufferPool = BufferPool::new(LENGTH, 8);
 /// One for each thread of the store.
-static SMALL: Pool = Pool::new(SMALL_LENGTH, 32);
+static SMALL: BufferPool = BufferPool::new(SMALL_LENGTH, 32);
 
 /// Buffers of one length that are lent again and again, and never given back to the allocator: it keeps what 32 threads free for each of them
 /// apart, which came to 40 MB while thousands of small files were read back, each into a large buffer.
-struct Pool {
+struct BufferPool {
     length: usize,
-    most: usize,
-    stock: Mutex<Stock>,
+    max_buffers: usize,
+    state: Mutex<PoolState>,
     returned: Condvar,
 }
 
-struct Stock {
+struct PoolState {
     idle: Vec<Buffer>,
     made: usize,
 }
@@ -50,12 +50,12 @@ impl Buffer {
     }
 }
 
-impl Pool {
-    const fn new(length: usize, most: usize) -> Self {
+impl BufferPool {
+    const fn new(length: usize, max_buffers: usize) -> Self {
         Self {
             length,
-            most,
-            stock: Mutex::new(Stock {
+            max_buffers,
+            state: Mutex::new(PoolState {
                 idle: Vec::new(),
                 made: 0,
             }),
@@ -64,36 +64,36 @@ impl Pool {
     }
 
     /// Waits while all of them are lent. Whoever has one waits for nothing but its disk, so that it soon comes back.
-    fn lend(&self) -> Lent<'_> {
-        let mut stock = self.stock();
+    fn acquire(&self) -> PooledBuffer<'_> {
+        let mut state = self.state();
         loop {
-            if let Some(buffer) = stock.idle.pop() {
-                return Lent { pool: self, buffer };
+            if let Some(buffer) = state.idle.pop() {
+                return PooledBuffer { pool: self, buffer };
             }
-            if stock.made < self.most {
-                stock.made += 1;
-                drop(stock);
+            if state.made < self.max_buffers {
+                state.made += 1;
+                drop(state);
                 let buffer = Buffer::new(self.length);
-                return Lent { pool: self, buffer };
+                return PooledBuffer { pool: self, buffer };
             }
-            self.returned.wait(&mut stock);
+            self.returned.wait(&mut state);
         }
     }
 
-    fn stock(&self) -> MutexGuard<'_, Stock> {
-        self.stock.lock()
+    fn state(&self) -> MutexGuard<'_, PoolState> {
+        self.state.lock()
     }
 }
 
 /// Goes back when it is dropped, also by a panic.
-struct Lent<'a> {
-    pool: &'a Pool,
+struct PooledBuffer<'a> {
+    pool: &'a BufferPool,
     buffer: Buffer,
 }
 
-impl Drop for Lent<'_> {
+impl Drop for PooledBuffer<'_> {
     fn drop(&mut self) {
-        self.pool.stock().idle.push(std::mem::take(&mut self.buffer));
+        self.pool.state().idle.push(std::mem::take(&mut self.buffer));
         self.pool.returned.notify_one();
     }
 }
@@ -103,9 +103,9 @@ impl Drop for Lent<'_> {
 pub(crate) fn with_buffer<T>(bytes: u64, work: impl FnOnce(&mut [u8]) -> T) -> T {
     let is_small = usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_LENGTH);
     let pool = if is_small { &SMALL } else { &LARGE };
-    let mut lent = pool.lend();
-    let (start, end) = (lent.buffer.start, lent.buffer.start + pool.length);
-    work(lent.buffer.memory.get_mut(start..end).unwrap_or_default())
+    let mut pooled = pool.acquire();
+    let (start, end) = (pooled.buffer.start, pooled.buffer.start + pool.length);
+    work(pooled.buffer.memory.get_mut(start..end).unwrap_or_default())
 }
 
 /// Whether the system takes these bytes past its cache.
@@ -136,13 +136,13 @@ mod tests {
 
     #[test]
     fn many_threads_share_a_few_buffers_and_each_gets_one() {
-        let pool = Pool::new(BLOCK, 3);
+        let pool = BufferPool::new(BLOCK, 3);
         let (lent, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..32 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let buffer = pool.lend();
+                        let buffer = pool.acquire();
                         most.fetch_max(lent.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         std::thread::yield_now();
                         lent.fetch_sub(1, Ordering::SeqCst);
@@ -151,19 +151,19 @@ mod tests {
                 });
             }
         });
-        let stock = pool.stock();
-        assert!(most.into_inner() <= 3 && stock.made <= 3);
-        assert_eq!(stock.idle.len(), stock.made);
+        let state = pool.state();
+        assert!(most.into_inner() <= 3 && state.made <= 3);
+        assert_eq!(state.idle.len(), state.made);
     }
 
     #[test]
     fn a_buffer_comes_back_from_a_job_that_panics() {
-        let pool = Pool::new(BLOCK, 1);
+        let pool = BufferPool::new(BLOCK, 1);
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let _lent = pool.lend();
+            let _buffer = pool.acquire();
             panic!("on purpose");
         }));
         assert!(panicked.is_err());
-        drop(pool.lend());
+        drop(pool.acquire());
     }
 }

@@ -4,21 +4,20 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use engine::ports::StoreError;
 use model::names::CONTROL_FOLDER;
 use model::{Digest, RelativePath, Timestamp, escaped};
 use rustix::io::Errno;
 
 use crate::disk::{Access, Disk, EntryKind, FolderEntry};
 use crate::fault::is;
-use crate::files::{digest_range, open_or_make_folder};
+use crate::files::digest_range;
 use crate::folder::StoreFolder;
-use crate::folders::FoundFolder;
-use crate::shared::{STAGING, Shared};
+use crate::quarantine::QUARANTINE;
+use crate::staging_area::STAGING;
 
 /// What a stored copy is, compared with the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
+pub enum CopyCheck {
     /// There, and the same.
     Same,
     /// There is nothing under that name.
@@ -55,22 +54,22 @@ pub struct WalkError {
 
 impl<D: Disk> StoreFolder<D> {
     /// Reads a stored copy from the disk and compares it. Changes nothing and follows no links.
-    pub fn check_copy(&self, name: &RelativePath, size: u64, digest: &Digest) -> Finding {
+    pub fn check_copy(&self, name: &RelativePath, size: u64, digest: &Digest) -> CopyCheck {
         match self.digest_copy(name, size) {
             Ok((kind, _, _)) if kind != EntryKind::File => {
-                Finding::Different("it is no regular file".to_owned())
+                CopyCheck::Different("it is no regular file".to_owned())
             }
             Ok((_, found, _)) if found != size => {
-                Finding::Different(format!("it has {found} bytes instead of {size}"))
+                CopyCheck::Different(format!("it has {found} bytes instead of {size}"))
             }
-            Ok((_, _, Some(found))) if found == *digest => Finding::Same,
-            Ok((_, _, Some(found))) => Finding::Different(format!("its digest is {found}")),
-            Ok((_, _, None)) => Finding::Different("it was cut while it was read".to_owned()),
-            Err(error) if is(&error, Errno::NOENT) || is(&error, Errno::NOTDIR) => Finding::Missing,
+            Ok((_, _, Some(found))) if found == *digest => CopyCheck::Same,
+            Ok((_, _, Some(found))) => CopyCheck::Different(format!("its digest is {found}")),
+            Ok((_, _, None)) => CopyCheck::Different("it was cut while it was read".to_owned()),
+            Err(error) if is(&error, Errno::NOENT) || is(&error, Errno::NOTDIR) => CopyCheck::Missing,
             Err(error) if is(&error, Errno::LOOP) => {
-                Finding::Different("it is a symbolic link, or lies behind one".to_owned())
+                CopyCheck::Different("it is a symbolic link, or lies behind one".to_owned())
             }
-            Err(error) => Finding::Unreadable(error.to_string()),
+            Err(error) => CopyCheck::Unreadable(error.to_string()),
         }
     }
 
@@ -223,90 +222,5 @@ fn is_hidden(folder: Option<&RelativePath>, name: &[u8]) -> bool {
     match folder {
         None => name == CONTROL_FOLDER,
         Some(folder) => folder.file_name() == CONTROL_FOLDER && (name == STAGING || name == QUARANTINE),
-    }
-}
-
-const QUARANTINE: &[u8] = b"quarantine";
-
-impl<D: Disk> Shared<D> {
-    /// Moves a stored file to `.gleaner/quarantine/<number>/<name>`, into a folder made for it: so the rename can replace nothing. A crash on
-    /// the way leaves the file under one of its two names.
-    pub(crate) fn quarantine(&self, name: &RelativePath) -> Result<(), StoreError> {
-        let fault = |error| self.place.fault(format!("move {name} into quarantine"), error);
-        let disk = &*self.disk;
-        let handles = self.handles();
-        let parent = name.parent();
-        let opened = match &parent {
-            Some(parent) => Some(
-                disk.open_folder(&handles.root, parent.as_bytes())
-                    .map_err(fault)?,
-            ),
-            None => None,
-        };
-        let from = opened.as_ref().unwrap_or(&handles.root);
-        let status = disk.status_at(from, name.file_name()).map_err(fault)?;
-        if status.kind != EntryKind::File {
-            return Err(fault(io::Error::other("it is no regular file")));
-        }
-        match self.move_into_quarantine(&handles.control, name, from) {
-            // Another file system is mounted there: it has a quarantine of its own.
-            Err(error) if is(&error, Errno::XDEV) => {
-                let control = open_or_make_folder(disk, from, CONTROL_FOLDER).map_err(fault)?;
-                self.move_into_quarantine(&control, name, from).map_err(fault)?;
-            }
-            moved => moved.map_err(fault)?,
-        }
-        let path = parent.map_or_else(Vec::new, |parent| parent.as_bytes().to_vec());
-        let identity = disk.folder_status(from).map_err(fault)?.identity;
-        self.flush_with_those_above(&handles, FoundFolder { path, identity })?;
-        Ok(())
-    }
-
-    /// Leaves no new folders where the file cannot be moved there.
-    fn move_into_quarantine(
-        &self,
-        control: &D::Folder,
-        name: &RelativePath,
-        from: &D::Folder,
-    ) -> io::Result<()> {
-        let disk = &*self.disk;
-        let all = open_or_make_folder(disk, control, QUARANTINE)?;
-        let (number, folder) = self.make_numbered_folder(&all)?;
-        let mut made = vec![folder];
-        let mut names = vec![number];
-        for component in name.parent().iter().flat_map(RelativePath::components) {
-            let above = made.last().unwrap_or(&all);
-            disk.make_folder(above, component)?;
-            let below = disk.open_folder(above, component)?;
-            names.push(component.to_vec());
-            made.push(below);
-        }
-        let to = made.last().unwrap_or(&all);
-        if let Err(error) = disk.rename(from, name.file_name(), to, name.file_name()) {
-            while let (Some(_), Some(name)) = (made.pop(), names.pop()) {
-                let above = made.last().unwrap_or(&all);
-                disk.remove_folder(above, &name).unwrap_or_default();
-            }
-            return Err(error);
-        }
-        for folder in made.iter().rev().chain([&all, control]) {
-            disk.flush_folder(folder)?;
-        }
-        Ok(())
-    }
-
-    fn make_numbered_folder(&self, at: &D::Folder) -> io::Result<(Vec<u8>, D::Folder)> {
-        let mut number = 1_u64;
-        loop {
-            let name = number.to_string().into_bytes();
-            match self.disk.make_folder(at, &name) {
-                Err(error) if is(&error, Errno::EXIST) => number += 1,
-                made => {
-                    made?;
-                    let folder = self.disk.open_folder(at, &name)?;
-                    return Ok((name, folder));
-                }
-            }
-        }
     }
 }

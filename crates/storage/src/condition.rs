@@ -9,25 +9,29 @@ use model::StoreId;
 use rustix::io::Errno;
 
 use crate::disk::{Disk, Space};
-use crate::fault::{Place, not_writable};
+use crate::fault::{StoreLabel, not_writable};
 use crate::folder::{check_id, open_root};
 use crate::marker;
-use crate::shared::{Handles, Shared};
+use crate::open_store::{Handles, OpenStore};
 
-impl<D: Disk> Shared<D> {
+impl<D: Disk> OpenStore<D> {
     /// Looks at the store by its path, as a person would, and compares that with the folders held open: a store that was unmounted, or
     /// mounted anew, is noticed. The same store mounted anew is taken up.
     pub(crate) fn condition(&self) -> Result<Condition, StoreError> {
         let disk = &*self.disk;
-        let (found, condition) = look(disk, &self.path, &self.place, &self.id, self.settings.min_free)?;
+        let (found, condition) = inspect(disk, &self.path, &self.label, &self.id, self.settings.min_free)?;
         let identity = |folder: &D::Folder| {
             let status = disk.folder_status(folder);
-            Ok::<_, StoreError>(status.map_err(|error| look_fault(&self.place, error))?.identity)
+            Ok::<_, StoreError>(
+                status
+                    .map_err(|error| inspect_fault(&self.label, error))?
+                    .identity,
+            )
         };
         let is_the_one_held = identity(&found)? == identity(&self.handles().root)?;
         if !is_the_one_held || self.try_to_write().is_err() {
             let ledger = &self.settings.ledger;
-            let handles = Handles::open(disk, Arc::new(found), ledger, &self.place).map_err(not_writable)?;
+            let handles = Handles::open(disk, Arc::new(found), ledger, &self.label).map_err(not_writable)?;
             self.replace_handles(handles);
             self.try_to_write()?;
         }
@@ -44,23 +48,23 @@ impl<D: Disk> Shared<D> {
                 drop(file);
                 self.disk.remove_file(&handles.own.partial, &name)
             })
-            .map_err(|error| not_writable(self.place.fault("make a file in staging", error)))
+            .map_err(|error| not_writable(self.label.fault("make a file in staging", error)))
     }
 }
 
 /// Opens the folder at `path` and tells whether it is the store `id`, with room in it, as far as can be told without writing.
-pub(crate) fn look<D: Disk>(
+pub(crate) fn inspect<D: Disk>(
     disk: &D,
     path: &Path,
-    place: &Place,
+    label: &StoreLabel,
     id: &StoreId,
     min_free: u64,
 ) -> Result<(D::Folder, Condition), StoreError> {
-    let found = open_root(disk, path, place)?;
-    let marker = marker::read(disk, &found, place)?;
-    check_id(&marker, Some(id), place)?;
-    let space = disk.space(&found).map_err(|error| look_fault(place, error))?;
-    check_space(space, min_free, place)?;
+    let found = open_root(disk, path, label)?;
+    let marker = marker::read(disk, &found, label)?;
+    check_id(&marker, Some(id), label)?;
+    let space = disk.space(&found).map_err(|error| inspect_fault(label, error))?;
+    check_space(space, min_free, label)?;
     let condition = Condition {
         id: marker.id,
         room: space.available - min_free,
@@ -68,20 +72,20 @@ pub(crate) fn look<D: Disk>(
     Ok((found, condition))
 }
 
-fn look_fault(place: &Place, error: io::Error) -> StoreError {
-    place.fault("look at the folder", error)
+fn inspect_fault(label: &StoreLabel, error: io::Error) -> StoreError {
+    label.fault("inspect the folder", error)
 }
 
-fn check_space(space: Space, min_free: u64, place: &Place) -> Result<(), StoreError> {
+fn check_space(space: Space, min_free: u64, label: &StoreLabel) -> Result<(), StoreError> {
     if space.read_only {
         return Err(StoreError::NotWritable {
-            path: place.path(),
+            path: label.path(),
             source: Errno::ROFS.into(),
         });
     }
     if space.available <= min_free {
         return Err(StoreError::Full {
-            path: place.path(),
+            path: label.path(),
             detail: format!(
                 "{} of {} free, and `min_free` is {}",
                 bytes(space.available),
@@ -92,7 +96,7 @@ fn check_space(space: Space, min_free: u64, place: &Place) -> Result<(), StoreEr
     }
     if space.files_available == Some(0) {
         return Err(StoreError::Full {
-            path: place.path(),
+            path: label.path(),
             detail: "its file system can hold no more files (no free inode)".to_owned(),
         });
     }

@@ -13,12 +13,12 @@ use tokio::sync::oneshot;
 /// Runs jobs that block on the disk. A job never waits for a device or for another job, so that a bounded number of
 /// threads cannot come to a standstill.
 #[derive(Debug, Clone)]
-pub struct Executor(Kind);
+pub struct Executor(Mode);
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum Mode {
     Inline,
-    Pool(Arc<Pool>),
+    Threads(Arc<ThreadPool>),
 }
 
 /// A small file is flushed in 0.41 ms when one is flushed after the other, and in 0.17 ms when 32 are at a time: the file system
@@ -28,38 +28,38 @@ const THREADS: usize = 32;
 impl Executor {
     /// Runs each job within the task that asks for it: for simulations, where the order of everything is to be repeatable.
     pub fn inline() -> Self {
-        Self(Kind::Inline)
+        Self(Mode::Inline)
     }
 
     /// Runs jobs on up to 32 threads, which are started as they are needed and end with the last clone of this.
     pub fn threads() -> Self {
-        let shared = Arc::new(Shared::default());
-        Self(Kind::Pool(Arc::new(Pool(shared))))
+        let queue = Arc::new(JobQueue::default());
+        Self(Mode::Threads(Arc::new(ThreadPool(queue))))
     }
 
     /// Starts a job. It runs to its end even if nobody asks for its result any more.
-    pub(crate) fn start<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Pending<T> {
+    pub(crate) fn start<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> JobHandle<T> {
         match &self.0 {
-            Kind::Inline => Pending::Done(job()),
-            Kind::Pool(pool) => {
+            Mode::Inline => JobHandle::Done(job()),
+            Mode::Threads(pool) => {
                 let (sender, receiver) = oneshot::channel();
                 pool.0.push(Box::new(move || {
                     // An error says that nobody waits any more; the result goes to waste.
                     sender.send(job()).map_err(drop).unwrap_or_default();
                 }));
-                Pending::Running(receiver)
+                JobHandle::Running(receiver)
             }
         }
     }
 }
 
 /// A job that was started.
-pub(crate) enum Pending<T> {
+pub(crate) enum JobHandle<T> {
     Done(T),
     Running(oneshot::Receiver<T>),
 }
 
-impl<T> Pending<T> {
+impl<T> JobHandle<T> {
     /// Waits for its result; `None` if the job panicked.
     pub(crate) async fn result(self) -> Option<T> {
         match self {
@@ -69,9 +69,9 @@ impl<T> Pending<T> {
     }
 }
 
-impl<T> fmt::Debug for Pending<T> {
+impl<T> fmt::Debug for JobHandle<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Pending")
+        formatter.write_str("JobHandle")
     }
 }
 
@@ -79,9 +79,9 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Ends the threads when it is dropped, once they have done what is queued.
 #[derive(Debug)]
-struct Pool(Arc<Shared>);
+struct ThreadPool(Arc<JobQueue>);
 
-impl Drop for Pool {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.0.lock().closed = true;
         self.0.wake.notify_all();
@@ -89,26 +89,26 @@ impl Drop for Pool {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct JobQueue {
+    state: Mutex<QueueState>,
     wake: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
     closed: bool,
 }
 
-impl fmt::Debug for State {
+impl fmt::Debug for QueueState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} jobs, {} threads", self.jobs.len(), self.threads)
     }
 }
 
-impl Shared {
+impl JobQueue {
     fn push(self: &Arc<Self>, job: Job) {
         let mut state = self.lock();
         state.jobs.push_back(job);
@@ -119,9 +119,9 @@ impl Shared {
         }
         state.threads += 1;
         drop(state);
-        let shared = Arc::clone(self);
+        let queue = Arc::clone(self);
         let thread = thread::Builder::new().name("store".to_owned());
-        if thread.spawn(move || shared.work()).is_err() {
+        if thread.spawn(move || queue.work()).is_err() {
             self.do_without_thread();
         }
     }
@@ -164,7 +164,7 @@ impl Shared {
     }
 
     /// No job runs under this lock, so that it cannot be poisoned in a way that matters.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock()
     }
 }
@@ -173,7 +173,7 @@ impl Shared {
 mod tests {
     use super::*;
 
-    fn wait_for<T>(pending: Pending<T>) -> Option<T> {
+    fn wait_for<T>(pending: JobHandle<T>) -> Option<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(pending.result())
     }
@@ -187,7 +187,7 @@ mod tests {
         for (number, pending) in pending.into_iter().enumerate() {
             assert_eq!(wait_for(pending), Some(number * 2));
         }
-        let Kind::Pool(pool) = &executor.0 else {
+        let Mode::Threads(pool) = &executor.0 else {
             panic!("no pool")
         };
         assert!(pool.0.lock().threads <= THREADS);

@@ -2,7 +2,7 @@
 
 use model::Timestamp;
 
-use crate::ledgers::Written;
+use crate::ledgers::LedgerNote;
 use crate::marker::{self, Marker};
 use crate::partial::PartialName;
 
@@ -18,21 +18,21 @@ pub fn render_marker(marker: &Marker, created: Timestamp) -> String {
 
 /// Reads the note of a ledger: its machine, its path and when it was last used.
 pub fn known_ledger(text: &[u8]) -> Option<[String; 3]> {
-    let written = Written::parse(text)?;
-    Some([written.machine, written.ledger, written.last_used])
+    let note = LedgerNote::parse(text)?;
+    Some([note.machine, note.ledger, note.last_used])
 }
 
 /// Writes the note of a ledger.
 pub fn render_known_ledger(machine: &str, ledger: &str, last_used: &str) -> String {
-    let written = Written {
+    let note = LedgerNote {
         machine: machine.to_owned(),
         ledger: ledger.to_owned(),
         last_used: last_used.to_owned(),
     };
-    written.render()
+    note.render()
 }
 
-/// Reads the name of a partial file: its flushed ranges, and the name as it is written.
+/// Reads the name of a partial file: its flushed ranges, and the name as it is note.
 pub fn partial_name(name: &[u8]) -> Option<(u64, Vec<u8>)> {
     let name = PartialName::parse(name)?;
     Some((name.ranges, name.to_bytes()))

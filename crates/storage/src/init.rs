@@ -9,7 +9,7 @@ use model::{StoreId, Timestamp};
 use rustix::io::Errno;
 
 use crate::disk::Disk;
-use crate::fault::{Place, errno};
+use crate::fault::{StoreLabel, errno};
 use crate::files::{open_or_make_folder, replace_file};
 use crate::folder::StoreFolder;
 use crate::marker::{self, MARKER, Marker};
@@ -94,10 +94,10 @@ pub enum InitError {
 ///
 /// A crash on the way leaves a folder that is no store, and can be made one by doing this again.
 pub fn init<D: Disk>(disk: &Arc<D>, path: &Path, options: &InitOptions) -> Result<Initialised, InitError> {
-    let place = Place::new(path);
+    let label = StoreLabel::new(path);
     let root = disk.open_root(path).map_err(|error| match errno(&error) {
-        Some(Errno::NOENT | Errno::NOTDIR) => InitError::Missing { path: place.path() },
-        _ => place.fault("open the folder", error).into(),
+        Some(Errno::NOENT | Errno::NOTDIR) => InitError::Missing { path: label.path() },
+        _ => label.fault("open the folder", error).into(),
     })?;
     let old = match StoreFolder::open(Arc::clone(disk), path, None) {
         Ok(store) => Some(store.marker.id),
@@ -108,32 +108,36 @@ pub fn init<D: Disk>(disk: &Arc<D>, path: &Path, options: &InitOptions) -> Resul
         (Some(found), None) => return Ok(Initialised::Already(found.clone())),
         (Some(found), Some(named)) if found != named => {
             return Err(InitError::OtherId {
-                path: place.path(),
+                path: label.path(),
                 found: found.clone(),
                 named: named.clone(),
             });
         }
-        (None, Some(_)) => return Err(InitError::NothingToReplace { path: place.path() }),
+        (None, Some(_)) => return Err(InitError::NothingToReplace { path: label.path() }),
         _ => {}
     }
-    if old.is_none() && !options.local && is_on_root_file_system(&**disk, &root, &place)? {
-        return Err(InitError::RootFileSystem { path: place.path() });
+    if old.is_none() && !options.local && is_on_root_file_system(&**disk, &root, &label)? {
+        return Err(InitError::RootFileSystem { path: label.path() });
     }
-    let new = write_marker(&**disk, &root, &place, options.now)?;
+    let new = write_marker(&**disk, &root, &label, options.now)?;
     Ok(match old {
         Some(old) => Initialised::Replaced { old, new },
         None => Initialised::Made(new),
     })
 }
 
-fn is_on_root_file_system<D: Disk>(disk: &D, root: &D::Folder, place: &Place) -> Result<bool, StoreError> {
+fn is_on_root_file_system<D: Disk>(
+    disk: &D,
+    root: &D::Folder,
+    label: &StoreLabel,
+) -> Result<bool, StoreError> {
     let number =
         |folder: &D::Folder| Ok::<_, std::io::Error>(disk.folder_status(folder)?.identity.device_number);
-    let store = number(root).map_err(|error| place.fault("look at the folder", error))?;
+    let store = number(root).map_err(|error| label.fault("inspect the folder", error))?;
     let system = disk
         .open_root(Path::new("/"))
         .and_then(|system| number(&system))
-        .map_err(|error| place.fault("look at the root of the system", error))?;
+        .map_err(|error| label.fault("inspect the root of the system", error))?;
     Ok(store == system)
 }
 
@@ -141,23 +145,23 @@ fn is_on_root_file_system<D: Disk>(disk: &D, root: &D::Folder, place: &Place) ->
 fn write_marker<D: Disk>(
     disk: &D,
     root: &D::Folder,
-    place: &Place,
+    label: &StoreLabel,
     now: Timestamp,
 ) -> Result<StoreId, StoreError> {
-    let making = |error| place.fault("make the control folder .gleaner", error);
+    let making = |error| label.fault("make the control folder .gleaner", error);
     let control = open_or_make_folder(disk, root, CONTROL_FOLDER).map_err(making)?;
     let method = probe::publish_method(disk, &control)
-        .map_err(|error| place.fault("try links and renames in .gleaner", error))?
-        .ok_or_else(|| StoreError::CannotPublish { path: place.path() })?;
+        .map_err(|error| label.fault("try links and renames in .gleaner", error))?
+        .ok_or_else(|| StoreError::CannotPublish { path: label.path() })?;
     let marker = Marker {
         id: new_id(disk),
         method,
     };
     replace_file(disk, &control, MARKER, &marker.render(now))
-        .map_err(|error| place.fault("write .gleaner/store.toml", error))?;
+        .map_err(|error| label.fault("write .gleaner/store.toml", error))?;
     disk.flush_folder(root)
-        .map_err(|error| place.fault("flush the folder", error))?;
-    Ok(marker::read(disk, root, place)?.id)
+        .map_err(|error| label.fault("flush the folder", error))?;
+    Ok(marker::read(disk, root, label)?.id)
 }
 
 fn new_id<D: Disk>(disk: &D) -> StoreId {

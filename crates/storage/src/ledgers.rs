@@ -22,7 +22,7 @@ const LEDGERS: &[u8] = b"ledgers";
 const REWRITE_AFTER: Duration = Duration::from_hours(24);
 
 /// More than any such file has; a bound for what is read.
-const MAXIMUM_LENGTH: u64 = 64 << 10;
+const MAX_NOTE_LENGTH: u64 = 64 << 10;
 
 /// A ledger that has used a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +35,13 @@ pub struct KnownLedger {
 
 /// What is written of a ledger.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Written {
+pub(crate) struct LedgerNote {
     pub(crate) machine: String,
     pub(crate) ledger: String,
     pub(crate) last_used: String,
 }
 
-impl Written {
+impl LedgerNote {
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         toml::from_str(std::str::from_utf8(text).ok()?).ok()
     }
@@ -71,26 +71,26 @@ impl<D: Disk> StoreFolder<D> {
             return Ok(());
         };
         let fault = |error| {
-            self.place
+            self.label
                 .fault(format!("note the ledger {id} in .gleaner/ledgers"), error)
         };
         let control = self.disk.open_folder(&self.root, CONTROL_FOLDER).map_err(fault)?;
         let folder = open_or_make_folder(&*self.disk, &control, LEDGERS).map_err(fault)?;
         let name = format!("{id}.toml");
         let path = escaped(ledger_path.as_os_str().as_encoded_bytes());
-        if let Some(written) = self.read_ledger(&folder, name.as_bytes())? {
-            let age = parse_time(&written.last_used).map(|time| now.since(time));
+        if let Some(note) = self.read_ledger(&folder, name.as_bytes())? {
+            let age = parse_time(&note.last_used).map(|time| now.since(time));
             let is_fresh = age.is_some_and(|age| age < REWRITE_AFTER);
-            if is_fresh && written.machine == machine && written.ledger == path {
+            if is_fresh && note.machine == machine && note.ledger == path {
                 return Ok(());
             }
         }
-        let written = Written {
+        let note = LedgerNote {
             machine: machine.to_owned(),
             ledger: path,
             last_used: render_time(now),
         };
-        replace_file(&*self.disk, &folder, name.as_bytes(), &written.render()).map_err(fault)?;
+        replace_file(&*self.disk, &folder, name.as_bytes(), &note.render()).map_err(fault)?;
         self.disk.flush_folder(&control).map_err(fault)
     }
 
@@ -105,7 +105,7 @@ impl<D: Disk> StoreFolder<D> {
             return Ok(None);
         };
         let fault = |error| {
-            self.place
+            self.label
                 .fault("look for known ledgers in .gleaner/ledgers", error)
         };
         let path = [CONTROL_FOLDER, b"/", LEDGERS].concat();
@@ -118,11 +118,11 @@ impl<D: Disk> StoreFolder<D> {
         for entry in self.disk.entries(&folder).map_err(fault)? {
             let entry = entry.map_err(fault)?;
             let Some(id) = id_of(&entry.name) else { continue };
-            let Some(written) = self.read_ledger(&folder, &entry.name)? else {
+            let Some(note) = self.read_ledger(&folder, &entry.name)? else {
                 continue;
             };
-            let last_used = parse_time(&written.last_used).unwrap_or(Timestamp::EPOCH);
-            let is_ours = written.machine == machine && written.ledger == ledger_path;
+            let last_used = parse_time(&note.last_used).unwrap_or(Timestamp::EPOCH);
+            let is_ours = note.machine == machine && note.ledger == ledger_path;
             if is_ours && newest.as_ref().is_none_or(|known| known.last_used < last_used) {
                 newest = Some(KnownLedger { id, last_used });
             }
@@ -131,12 +131,12 @@ impl<D: Disk> StoreFolder<D> {
     }
 
     /// A file that cannot be understood is passed over: at worst its ledger begins anew.
-    fn read_ledger(&self, folder: &D::Folder, name: &[u8]) -> Result<Option<Written>, StoreError> {
-        let text = read_small_file(&*self.disk, folder, name, MAXIMUM_LENGTH).map_err(|error| {
-            self.place
+    fn read_ledger(&self, folder: &D::Folder, name: &[u8]) -> Result<Option<LedgerNote>, StoreError> {
+        let text = read_small_file(&*self.disk, folder, name, MAX_NOTE_LENGTH).map_err(|error| {
+            self.label
                 .fault(format!("read .gleaner/ledgers/{}", escaped(name)), error)
         })?;
-        Ok(text.and_then(|text| Written::parse(&text)))
+        Ok(text.and_then(|text| LedgerNote::parse(&text)))
     }
 }
 

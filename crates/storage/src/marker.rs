@@ -5,7 +5,7 @@ use model::{StoreId, Timestamp};
 use serde::Deserialize;
 
 use crate::disk::{Access, Disk};
-use crate::fault::{Place, errno};
+use crate::fault::{StoreLabel, errno};
 use crate::files::read_whole;
 use rustix::io::Errno;
 
@@ -19,7 +19,7 @@ const MARKER_PATH: &[u8] = b".gleaner/store.toml";
 const VERSION: u32 = 1;
 
 /// Longer than any marker; a bound for what is read.
-const MAXIMUM_LENGTH: u64 = 64 << 10;
+const MAX_LENGTH: u64 = 64 << 10;
 
 /// What a marker says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl PublishMethod {
 
 /// The marker as it is written, but for its version. Keys that a later version adds are passed over as long as `version` stays the same.
 #[derive(Deserialize)]
-struct Written {
+struct RawMarker {
     id: String,
     publish: String,
 }
@@ -85,9 +85,9 @@ impl Marker {
             }
             Some(_) => {}
         }
-        let written: Written = toml::from_str(text).map_err(|error| first_line(&error.to_string()))?;
-        let id = StoreId::new(written.id).ok_or("its id is no id")?;
-        let method = match written.publish.as_str() {
+        let raw: RawMarker = toml::from_str(text).map_err(|error| first_line(&error.to_string()))?;
+        let id = StoreId::new(raw.id).ok_or("its id is no id")?;
+        let method = match raw.publish.as_str() {
             "link" => PublishMethod::Link,
             "rename" => PublishMethod::Rename,
             _ => return Err("its `publish` is neither \"link\" nor \"rename\"".to_owned()),
@@ -97,25 +97,25 @@ impl Marker {
 }
 
 /// Reads the marker of the store at an open folder.
-pub(crate) fn read<D: Disk>(disk: &D, root: &D::Folder, place: &Place) -> Result<Marker, StoreError> {
-    let reading = |error| place.fault("read .gleaner/store.toml", error);
+pub(crate) fn read<D: Disk>(disk: &D, root: &D::Folder, label: &StoreLabel) -> Result<Marker, StoreError> {
+    let reading = |error| label.fault("read .gleaner/store.toml", error);
     let file = match disk.open_file(root, MARKER_PATH, Access::Read) {
         Ok(file) => file,
         Err(error) if matches!(errno(&error), Some(Errno::NOENT | Errno::NOTDIR)) => {
-            return Err(StoreError::NoMarker { path: place.path() });
+            return Err(StoreError::NoMarker { path: label.path() });
         }
         Err(error) if matches!(errno(&error), Some(Errno::LOOP)) => {
-            return Err(damaged(place, "it is a symbolic link, or .gleaner is".to_owned()));
+            return Err(damaged(label, "it is a symbolic link, or .gleaner is".to_owned()));
         }
         Err(error) => return Err(reading(error)),
     };
-    let text = read_whole(disk, &file, MAXIMUM_LENGTH).map_err(reading)?;
-    Marker::parse(&text).map_err(|reason| damaged(place, reason))
+    let text = read_whole(disk, &file, MAX_LENGTH).map_err(reading)?;
+    Marker::parse(&text).map_err(|reason| damaged(label, reason))
 }
 
-fn damaged(place: &Place, reason: String) -> StoreError {
+fn damaged(label: &StoreLabel, reason: String) -> StoreError {
     StoreError::DamagedMarker {
-        path: place.path(),
+        path: label.path(),
         reason,
     }
 }

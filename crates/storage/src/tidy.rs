@@ -7,16 +7,16 @@ use engine::ports::{SealedFile, StoreError};
 use model::Timestamp;
 use rustix::io::Errno;
 
-use crate::areas::Area;
 use crate::disk::{Disk, EntryKind};
 use crate::fault::is;
+use crate::open_store::OpenStore;
 use crate::partial::PartialName;
-use crate::shared::{PARTIAL, SEALED, Shared};
+use crate::staging_area::{PARTIAL, SEALED, StagingArea};
 
 /// A foreign file in staging is worth a word once it is older than this: no gleaner leaves one that long unless it is gone.
 const FOREIGN_AFTER: Duration = Duration::from_hours(7 * 24);
 
-impl<D: Disk> Shared<D> {
+impl<D: Disk> OpenStore<D> {
     /// Unlinks sealed names. A crash before leaves them to be tidied; published names are not touched.
     pub(crate) fn retire(&self, sealed: &[SealedFile]) -> Result<(), StoreError> {
         let handles = self.handles();
@@ -25,11 +25,11 @@ impl<D: Disk> Shared<D> {
             let Some((area, name)) = self.sealed_at(&handles, &file.token) else {
                 continue;
             };
-            match self.in_turn(|| self.disk.remove_file(&area.sealed, name.as_bytes())) {
+            match self.with_naming_lock(|| self.disk.remove_file(&area.sealed, name.as_bytes())) {
                 // Renamed instead of linked.
                 Err(error) if is(&error, Errno::NOENT) => {}
                 removed => removed
-                    .map_err(|error| self.place.fault(format!("remove the sealed file {name}"), error))?,
+                    .map_err(|error| self.label.fault(format!("remove the sealed file {name}"), error))?,
             }
         }
         Ok(())
@@ -37,13 +37,13 @@ impl<D: Disk> Shared<D> {
 
     /// Removes sealed files of earlier processes, and partial files that are too old to be worth resuming or
     /// that nobody can resume; never one that is being received. Of this process's sealed files, which may be
-    /// about to be published, only what is that old. Ages go by the time that nobody can set. Areas beside
+    /// about to be published, only what is that old. Ages go by the time that nobody can set. StagingAreas beside
     /// folders that were not used for as long, and are empty, go.
     pub(crate) fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         let handles = self.handles();
         self.tidy_area(&handles.own, keep_partial_since)?;
         let noted = self.noted_areas(&handles);
-        let noted = noted.map_err(|error| self.place.fault("look for staging beside folders", error))?;
+        let noted = noted.map_err(|error| self.label.fault("look for staging beside folders", error))?;
         for area in noted {
             // One whose file system is away or read-only keeps what it has, and no other device waits for
             // that.
@@ -58,7 +58,7 @@ impl<D: Disk> Shared<D> {
         self.count_foreign_leftovers()
     }
 
-    fn tidy_area(&self, area: &Area<D>, keep_partial_since: Timestamp) -> Result<(), StoreError> {
+    fn tidy_area(&self, area: &StagingArea<D>, keep_partial_since: Timestamp) -> Result<(), StoreError> {
         let is_old = |changed: Timestamp| changed < keep_partial_since;
         self.remove_where(&area.sealed, |name, changed| {
             !self.is_own_token(name) || is_old(changed)
@@ -79,7 +79,7 @@ impl<D: Disk> Shared<D> {
         folder: &D::Folder,
         is_unwanted: impl Fn(&[u8], Timestamp) -> bool,
     ) -> Result<(), StoreError> {
-        let fault = |error| self.place.fault("tidy the staging folder", error);
+        let fault = |error| self.label.fault("tidy the staging folder", error);
         // Collected first: a listing may skip entries while others are removed. Bounded by what one process has under way.
         let entries: io::Result<Vec<_>> = self.disk.entries(folder).map_err(fault)?.collect();
         for entry in entries.map_err(fault)? {
@@ -99,7 +99,7 @@ impl<D: Disk> Shared<D> {
 
     /// Never touches them: their collector may be slow, or its disk restored. What cannot be read is not counted.
     fn count_foreign_leftovers(&self) -> Result<u64, StoreError> {
-        let fault = |error| self.place.fault("look at the staging of other collectors", error);
+        let fault = |error| self.label.fault("look at the staging of other collectors", error);
         let handles = self.handles();
         let oldest = self.settings.clock.now().minus(FOREIGN_AFTER);
         let mut count = 0;

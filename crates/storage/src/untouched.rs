@@ -11,50 +11,51 @@ use model::names::CONTROL_FOLDER;
 use model::{Digest, RelativePath, Timestamp};
 use rustix::io::Errno;
 
-use crate::condition::look;
+use crate::condition::inspect;
 use crate::disk::Disk;
 use crate::fault::{is, not_writable};
 use crate::folder::StoreFolder;
 use crate::probe;
-use crate::shared::{PARTIAL, STAGING, Settings};
+use crate::settings::StoreSettings;
+use crate::staging_area::{PARTIAL, STAGING};
 use crate::store::result_of;
 
 /// The store of a dry run. It tells its condition, and refuses all else; no staging is made for its ledger.
 pub struct UntouchedStore<D: Disk> {
     folder: StoreFolder<D>,
-    settings: Settings,
+    settings: StoreSettings,
 }
 
 impl<D: Disk> UntouchedStore<D> {
     /// Neither opens nor makes anything.
-    pub fn new(folder: StoreFolder<D>, settings: Settings) -> Self {
+    pub fn new(folder: StoreFolder<D>, settings: StoreSettings) -> Self {
         Self { folder, settings }
     }
 
     fn refusal(&self) -> StoreError {
         StoreError::NotWritable {
-            path: self.folder.place.path(),
+            path: self.folder.label.path(),
             source: io::Error::other("it was opened for a look only"),
         }
     }
 }
 
 /// Looks at the store by its path, and whether what a sweep needs there can be done.
-fn condition<D: Disk>(store: &StoreFolder<D>, settings: &Settings) -> Result<Condition, StoreError> {
-    let (disk, place) = (&*store.disk, &store.place);
-    let (root, condition) = look(disk, &store.path, place, store.id(), settings.min_free)?;
-    let trying = |error| not_writable(place.fault("try links and renames in .gleaner", error));
+fn condition<D: Disk>(store: &StoreFolder<D>, settings: &StoreSettings) -> Result<Condition, StoreError> {
+    let (disk, label) = (&*store.disk, &store.label);
+    let (root, condition) = inspect(disk, &store.path, label, store.id(), settings.min_free)?;
+    let trying = |error| not_writable(label.fault("try links and renames in .gleaner", error));
     let folder = innermost(disk, &root, settings).map_err(trying)?;
     // Permissions alone do not tell, on network file systems least of all. What is made is removed at once; a crash in between leaves an
     // empty file or two in the control folder, which are in nobody's way.
     match probe::publish_method(disk, &folder).map_err(trying)? {
         Some(_) => Ok(condition),
-        None => Err(StoreError::CannotPublish { path: place.path() }),
+        None => Err(StoreError::CannotPublish { path: label.path() }),
     }
 }
 
 /// The folder in which a sweep would make its first file or folder: the own staging, or how much of the way to it there is.
-fn innermost<D: Disk>(disk: &D, root: &D::Folder, settings: &Settings) -> io::Result<D::Folder> {
+fn innermost<D: Disk>(disk: &D, root: &D::Folder, settings: &StoreSettings) -> io::Result<D::Folder> {
     let mut folder = disk.open_folder(root, CONTROL_FOLDER)?;
     for name in [STAGING, settings.ledger.as_str().as_bytes(), PARTIAL] {
         match disk.open_folder(&folder, name) {
@@ -86,7 +87,7 @@ impl<D: Disk> Store for UntouchedStore<D> {
         let (folder, settings) = (self.folder.clone(), self.settings.clone());
         let executor = &self.settings.executor;
         let looking = executor.start(move || condition(&folder, &settings));
-        result_of(looking, &self.folder.place).await
+        result_of(looking, &self.folder.label).await
     }
 
     async fn tidy_staging(&self, _keep_partial_since: Timestamp) -> Result<u64, StoreError> {

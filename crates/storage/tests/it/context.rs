@@ -15,7 +15,7 @@ use engine::ports::{
 use model::{Digest, LedgerId, RelativePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 use storage::{
-    DirectoryStore, Disk, Executor, InitOptions, Initialised, Settings, StoreFolder, SystemDisk, init,
+    DirectoryStore, Disk, Executor, InitOptions, Initialised, StoreFolder, StoreSettings, SystemDisk, init,
 };
 use tempfile::TempDir;
 
@@ -56,12 +56,12 @@ impl Clock for LaterClock {
 }
 
 /// A folder that was made a store.
-pub(crate) struct Home {
+pub(crate) struct TestStore {
     _folder: Option<TempDir>,
     pub(crate) path: PathBuf,
 }
 
-impl Home {
+impl TestStore {
     pub(crate) fn new() -> Self {
         Self::in_folder(TempDir::new().unwrap())
     }
@@ -73,22 +73,22 @@ impl Home {
 
     fn in_folder(folder: TempDir) -> Self {
         let path = folder.path().to_owned();
-        let home = Self {
+        let dir = Self {
             _folder: Some(folder),
             path,
         };
-        home.initialise();
-        home
+        dir.initialise();
+        dir
     }
 
     /// On a file system of its own.
     pub(crate) fn at(path: &Path) -> Self {
-        let home = Self {
+        let dir = Self {
             _folder: None,
             path: path.to_owned(),
         };
-        home.initialise();
-        home
+        dir.initialise();
+        dir
     }
 
     fn initialise(&self) {
@@ -108,7 +108,7 @@ impl Home {
         self.open_with(disk, settings("ours"))
     }
 
-    pub(crate) fn open_with<D: Disk>(&self, disk: &Arc<D>, settings: Settings) -> DirectoryStore<D> {
+    pub(crate) fn open_with<D: Disk>(&self, disk: &Arc<D>, settings: StoreSettings) -> DirectoryStore<D> {
         DirectoryStore::open(self.folder(disk), settings).unwrap()
     }
 
@@ -184,8 +184,8 @@ pub(crate) fn init_options() -> InitOptions {
     }
 }
 
-pub(crate) fn settings(ledger: &str) -> Settings {
-    Settings {
+pub(crate) fn settings(ledger: &str) -> StoreSettings {
+    StoreSettings {
         ledger: LedgerId::new(ledger).unwrap(),
         min_free: 0,
         file_mode: None,
@@ -196,8 +196,8 @@ pub(crate) fn settings(ledger: &str) -> Settings {
     }
 }
 
-pub(crate) fn inline_settings() -> Settings {
-    Settings {
+pub(crate) fn inline_settings() -> StoreSettings {
+    StoreSettings {
         executor: Executor::inline(),
         ..settings("ours")
     }
@@ -298,4 +298,4 @@ pub(crate) async fn reproved<D: Disk>(store: &DirectoryStore<D>, path: &str, con
 }
 
 /// In earnest, ranges are as long as the engine takes them to be.
-pub(crate) const EARNEST_RANGE: u64 = RANGE_LENGTH;
+pub(crate) const SHIPPED_RANGE: u64 = RANGE_LENGTH;

@@ -4,8 +4,8 @@ use engine::ports::{Placement, PublishFault, Store as _};
 use rustix::io::Errno;
 
 use crate::context::{
-    Home, RANGE, block_on, content, digest, inline_settings, name, now, publication, published, reproved,
-    sealed, settings,
+    RANGE, TestStore, block_on, content, digest, inline_settings, name, now, publication, published,
+    reproved, sealed, settings,
 };
 use crate::watched::{Call, WatchedDisk};
 
@@ -25,9 +25,9 @@ fn flushes(disk: &WatchedDisk) -> (usize, usize) {
 #[test]
 fn flushes_are_one_per_file_and_one_per_folder_and_batch_and_a_fixed_few() {
     for executor in [settings("ours"), inline_settings()] {
-        let home = Home::new();
+        let dir = TestStore::new();
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, executor);
+        let store = dir.open_with(&disk, executor);
         assert_eq!(flushes(&disk), (0, 0));
         block_on(async {
             store.condition().await.unwrap();
@@ -56,9 +56,9 @@ fn flushes_are_one_per_file_and_one_per_folder_and_batch_and_a_fixed_few() {
 
 #[test]
 fn a_large_file_is_flushed_once_per_range() {
-    let home = Home::new();
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     block_on(sealed(&store, &content(4 * RANGE + 1, 1))).unwrap();
     // And once the folder of the name that it could have been resumed under, which must not come back.
     assert_eq!(flushes(&disk), (5, 1));
@@ -66,9 +66,9 @@ fn a_large_file_is_flushed_once_per_range() {
 
 #[test]
 fn a_new_folder_is_durable_under_its_name_before_a_file_in_it_is_claimed() {
-    let home = Home::new();
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
+    let store = dir.open_with(&disk, inline_settings());
     block_on(async {
         published(&store, "a/b/1", b"bees").await.unwrap();
         disk.take_calls();
@@ -76,8 +76,8 @@ fn a_new_folder_is_durable_under_its_name_before_a_file_in_it_is_claimed() {
         published(&store, "a/c/2", b"bees").await.unwrap();
         assert_eq!(flushes(&disk).1, 2);
         // A folder that somebody made under a known name is another folder.
-        std::fs::remove_dir_all(home.path.join("a/c")).unwrap();
-        std::fs::create_dir(home.path.join("a/c")).unwrap();
+        std::fs::remove_dir_all(dir.path.join("a/c")).unwrap();
+        std::fs::create_dir(dir.path.join("a/c")).unwrap();
         published(&store, "a/c/3", b"bees").await.unwrap();
         assert_eq!(flushes(&disk).1, 2);
     });
@@ -85,10 +85,10 @@ fn a_new_folder_is_durable_under_its_name_before_a_file_in_it_is_claimed() {
 
 #[test]
 fn a_folder_that_another_process_made_is_flushed_by_this_one_too() {
-    let home = Home::new();
-    block_on(published(&home.open(), "a/b/1", b"bees")).unwrap();
+    let dir = TestStore::new();
+    block_on(published(&dir.open(), "a/b/1", b"bees")).unwrap();
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     disk.take_calls();
     block_on(published(&store, "a/b/2", b"bees")).unwrap();
     assert_eq!(flushes(&disk).1, 3);
@@ -96,10 +96,10 @@ fn a_folder_that_another_process_made_is_flushed_by_this_one_too() {
 
 #[test]
 fn the_same_content_is_flushed_before_it_is_claimed() {
-    let home = Home::new();
-    home.write("a/b", b"from rsync");
+    let dir = TestStore::new();
+    dir.write("a/b", b"from rsync");
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     block_on(async {
         disk.take_calls();
         assert_eq!(published(&store, "a/b", b"from rsync").await, Ok(Placement::Same));
@@ -112,9 +112,9 @@ fn the_same_content_is_flushed_before_it_is_claimed() {
 
 #[test]
 fn nothing_is_claimed_if_a_folder_cannot_be_flushed() {
-    let home = Home::new();
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     disk.refuse(|call| (call.operation == "flush_folder").then_some(Errno::IO));
     block_on(async {
         let file = sealed(&store, b"bees").await.unwrap();
@@ -134,10 +134,10 @@ fn nothing_is_claimed_if_a_folder_cannot_be_flushed() {
 #[test]
 fn the_same_content_that_cannot_be_flushed_or_read_is_not_claimed() {
     for operation in ["flush_file", "read_at", "file_status", "open_file"] {
-        let home = Home::new();
-        home.write("a/b", b"bees");
+        let dir = TestStore::new();
+        dir.write("a/b", b"bees");
         let disk = WatchedDisk::new();
-        let store = home.open_on(&disk);
+        let store = dir.open_on(&disk);
         block_on(async {
             let file = sealed(&store, b"bees").await.unwrap();
             disk.refuse(move |call| (call.operation == operation).then_some(Errno::IO));

@@ -8,7 +8,7 @@ use model::StoreId;
 use storage::{InitError, InitOptions, Initialised, StoreFolder, SystemDisk, init};
 use tempfile::TempDir;
 
-use crate::context::{Home, init_options};
+use crate::context::{TestStore, init_options};
 use crate::mounts::Mount;
 
 fn try_init(path: &std::path::Path, options: &InitOptions) -> Result<Initialised, InitError> {
@@ -103,15 +103,15 @@ fn a_path_that_leads_nowhere_is_not_made() {
 #[test]
 fn a_marker_that_cannot_be_understood_is_left_alone() {
     for text in ["", "version = 7", "version = \"x\"", "no toml \u{1b}[2J"] {
-        let home = Home::new();
-        let marker = home.path.join(".gleaner/store.toml");
+        let dir = TestStore::new();
+        let marker = dir.path.join(".gleaner/store.toml");
         fs::write(&marker, text).unwrap();
-        let opened = StoreFolder::open(Arc::new(SystemDisk::default()), &home.path, None);
+        let opened = StoreFolder::open(Arc::new(SystemDisk::default()), &dir.path, None);
         let Err(StoreError::DamagedMarker { reason, .. }) = opened else {
             panic!("{opened:?}");
         };
         assert!(!reason.contains('\u{1b}'));
-        try_init(&home.path, &init_options()).unwrap_err();
+        try_init(&dir.path, &init_options()).unwrap_err();
         assert_eq!(fs::read_to_string(&marker).unwrap(), text);
     }
 }

@@ -7,7 +7,7 @@ use twox_hash::XxHash3_128;
 use crate::files::digest_of;
 
 /// Digests bytes in order.
-pub(crate) struct Received {
+pub(crate) struct StreamHasher {
     range_length: u64,
     length: u64,
     closed_length: u64,
@@ -27,13 +27,22 @@ struct RangeDigests {
 
 /// A range that has come whole, and is to be found on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Range {
+pub(crate) struct ClosedRange {
     pub(crate) offset: u64,
     pub(crate) length: u64,
     pub(crate) checksum: u128,
 }
 
-impl Received {
+/// The digests of a whole stream.
+pub(crate) struct StreamDigests {
+    pub(crate) whole: Digest,
+    /// Empty unless range digests were requested.
+    pub(crate) ranges: Vec<RangeDigest>,
+    /// The range that ended with the stream; `None` if the stream ended with a range closed before.
+    pub(crate) last_range: Option<ClosedRange>,
+}
+
+impl StreamHasher {
     /// With `range_digests`, each range gets a digest of its own.
     pub(crate) fn new(range_length: u64, range_digests: bool) -> Self {
         Self {
@@ -62,7 +71,7 @@ impl Received {
     }
 
     /// Takes bytes that the open range has room for.
-    pub(crate) fn take(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.whole.update(bytes);
         self.checksum.write(bytes);
         if let Some(open) = self.digests.as_mut().and_then(|digests| digests.open.as_mut()) {
@@ -72,8 +81,8 @@ impl Received {
     }
 
     /// Ends the open range and begins the next.
-    pub(crate) fn close_range(&mut self) -> Range {
-        let range = Range {
+    pub(crate) fn close_range(&mut self) -> ClosedRange {
+        let range = ClosedRange {
             offset: self.closed_length,
             length: self.length - self.closed_length,
             checksum: std::mem::replace(&mut self.checksum, XxHash3_128::new()).finish_128(),
@@ -92,11 +101,15 @@ impl Received {
 
     /// Ends the open range, unless it is empty and not the only one, and answers the digest of the whole, those of the ranges if they are
     /// wanted, and the range that it ended.
-    pub(crate) fn finish(mut self) -> (Digest, Vec<RangeDigest>, Option<Range>) {
+    pub(crate) fn finish(mut self) -> StreamDigests {
         let is_open = self.length > self.closed_length || self.length == 0;
-        let last = is_open.then(|| self.close_range());
+        let last_range = is_open.then(|| self.close_range());
         let ranges = self.digests.map_or_else(Vec::new, |digests| digests.closed);
-        (digest_of(self.whole), ranges, last)
+        StreamDigests {
+            whole: digest_of(self.whole),
+            ranges,
+            last_range,
+        }
     }
 }
 
@@ -108,22 +121,22 @@ mod tests {
         Digest::from_bytes(Sha256::digest(bytes).into())
     }
 
-    fn received(bytes: &[u8], range_length: u64) -> (Digest, Vec<RangeDigest>) {
-        let mut received = Received::new(range_length, true);
+    fn digests_of(bytes: &[u8], range_length: u64) -> (Digest, Vec<RangeDigest>) {
+        let mut hasher = StreamHasher::new(range_length, true);
         for byte in bytes {
-            if received.room() == 0 {
-                received.close_range();
+            if hasher.room() == 0 {
+                hasher.close_range();
             }
-            received.take(&[*byte]);
+            hasher.update(&[*byte]);
         }
-        let (whole, ranges, _) = received.finish();
-        (whole, ranges)
+        let digests = hasher.finish();
+        (digests.whole, digests.ranges)
     }
 
     #[test]
     fn a_small_file_has_one_range_with_the_digest_of_the_whole() {
         for bytes in [&b""[..], b"a", b"abcd"] {
-            let (whole, ranges) = received(bytes, 4);
+            let (whole, ranges) = digests_of(bytes, 4);
             assert_eq!(whole, digest(bytes));
             let length = u64::try_from(bytes.len()).unwrap();
             let only = RangeDigest {
@@ -141,7 +154,7 @@ mod tests {
             (&b"abcdefghi"[..], &[&b"abcd"[..], b"efgh", b"i"][..]),
             (b"abcdefgh", &[b"abcd", b"efgh"]),
         ] {
-            let (whole, ranges) = received(bytes, 4);
+            let (whole, ranges) = digests_of(bytes, 4);
             assert_eq!(whole, digest(bytes));
             assert_eq!(
                 ranges.iter().map(|range| range.offset).collect::<Vec<_>>(),
@@ -156,18 +169,18 @@ mod tests {
 
     #[test]
     fn each_range_is_to_be_found_on_the_disk_once() {
-        let mut received = Received::new(4, false);
-        received.take(b"abcd");
-        let first = received.close_range();
+        let mut hasher = StreamHasher::new(4, false);
+        hasher.update(b"abcd");
+        let first = hasher.close_range();
         assert_eq!((first.offset, first.length), (0, 4));
         assert_eq!(first.checksum, XxHash3_128::oneshot(b"abcd"));
-        received.take(b"e");
-        let (whole, ranges, last) = received.finish();
-        assert_eq!((whole, ranges), (digest(b"abcde"), Vec::new()));
+        hasher.update(b"e");
+        let digests = hasher.finish();
+        assert_eq!((digests.whole, digests.ranges), (digest(b"abcde"), Vec::new()));
         let checksum = XxHash3_128::oneshot(b"e");
         assert_eq!(
-            last,
-            Some(Range {
+            digests.last_range,
+            Some(ClosedRange {
                 offset: 4,
                 length: 1,
                 checksum

@@ -1,93 +1,63 @@
 //! What all jobs of one open store share.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use engine::ports::{Clock, StoreError};
+use engine::ports::StoreError;
 use model::names::CONTROL_FOLDER;
 use model::{Digest, LedgerId, StoreId};
 
-use crate::areas::{Area, Areas};
 use crate::disk::Disk;
-use crate::executor::Executor;
-use crate::fault::Place;
+use crate::durable_folders::DurableFolders;
+use crate::fault::StoreLabel;
 use crate::files::open_or_make_folder;
-use crate::flushed::Flushed;
 use crate::marker::PublishMethod;
-
-/// How a store is used.
-#[derive(Clone)]
-pub struct Settings {
-    /// Whose staging it is.
-    pub ledger: LedgerId,
-    /// Bytes that must stay free on the file system of the store.
-    pub min_free: u64,
-    /// Who may read and write the files, where not what the process's file mode mask leaves.
-    pub file_mode: Option<u32>,
-    /// The same for folders.
-    pub dir_mode: Option<u32>,
-    /// The length of ranges: [`engine::ports::store::RANGE_LENGTH`] in earnest, less in a simulation.
-    pub range_length: u64,
-    /// Where system calls run.
-    pub executor: Executor,
-    /// Tells how old foreign leftovers are.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Settings")
-            .field("ledger", &self.ledger)
-            .field("min_free", &self.min_free)
-            .finish_non_exhaustive()
-    }
-}
+use crate::settings::StoreSettings;
+use crate::staging_area::{STAGING, StagingArea, StagingAreas};
 
 /// What all jobs of one open store share.
-pub(crate) struct Shared<D: Disk> {
+pub(crate) struct OpenStore<D: Disk> {
     pub(crate) disk: Arc<D>,
     pub(crate) path: PathBuf,
-    pub(crate) place: Place,
+    pub(crate) label: StoreLabel,
     pub(crate) id: StoreId,
     pub(crate) method: PublishMethod,
-    pub(crate) settings: Settings,
-    pub(crate) flushed: Flushed,
-    pub(crate) areas: Areas<D>,
+    pub(crate) settings: StoreSettings,
+    pub(crate) durable_folders: DurableFolders,
+    pub(crate) areas: StagingAreas<D>,
     handles: RwLock<Arc<Handles<D>>>,
     run: u64,
     next_token: AtomicU64,
     staged_keys: Arc<Mutex<HashSet<Digest>>>,
-    naming: Mutex<()>,
+    naming_lock: Mutex<()>,
     tokens_in_use: Arc<Mutex<HashSet<String>>>,
 }
 
-impl<D: Disk> Shared<D> {
+impl<D: Disk> OpenStore<D> {
     pub(crate) fn new(
         store: crate::StoreFolder<D>,
         handles: Handles<D>,
         method: PublishMethod,
-        settings: Settings,
+        settings: StoreSettings,
     ) -> Self {
         Self {
             run: store.disk.unique_number(),
             disk: store.disk,
             path: store.path,
-            place: store.place,
+            label: store.label,
             id: store.marker.id,
             method,
             settings,
-            flushed: Flushed::default(),
-            areas: Areas::default(),
+            durable_folders: DurableFolders::default(),
+            areas: StagingAreas::default(),
             handles: RwLock::new(Arc::new(handles)),
             next_token: AtomicU64::new(0),
             staged_keys: Arc::default(),
-            naming: Mutex::default(),
+            naming_lock: Mutex::default(),
             tokens_in_use: Arc::default(),
         }
     }
@@ -107,8 +77,8 @@ impl<D: Disk> Shared<D> {
     ///
     /// Linux lets one thread at a time change a folder, and the others spin until it is done: 32 threads on 2 cores that make, flush and
     /// read back 10,000 small files cost 4.4 s of CPU, and 2.1 s when they take turns here, where those that wait sleep.
-    pub(crate) fn in_turn<T>(&self, change: impl FnOnce() -> T) -> T {
-        let _turn = self.naming.lock();
+    pub(crate) fn with_naming_lock<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _turn = self.naming_lock.lock();
         change()
     }
 
@@ -188,12 +158,8 @@ pub(crate) struct Handles<D: Disk> {
     /// That of this ledger in it.
     pub(crate) own_folder: D::Folder,
     /// Where files are received that are bound for the file system of the store.
-    pub(crate) own: Arc<Area<D>>,
+    pub(crate) own: Arc<StagingArea<D>>,
 }
-
-pub(crate) const STAGING: &[u8] = b"staging";
-pub(crate) const PARTIAL: &[u8] = b"partial";
-pub(crate) const SEALED: &[u8] = b"sealed";
 
 impl<D: Disk> Handles<D> {
     /// Opens them, making the staging of this collector if it is not there. Its names need not be durable: what is lost
@@ -202,13 +168,13 @@ impl<D: Disk> Handles<D> {
         disk: &D,
         root: Arc<D::Folder>,
         ledger: &LedgerId,
-        place: &Place,
+        label: &StoreLabel,
     ) -> Result<Self, StoreError> {
-        let fault = |error| place.fault("open the staging folder", error);
+        let fault = |error| label.fault("open the staging folder", error);
         let control = disk.open_folder(&root, CONTROL_FOLDER).map_err(fault)?;
         let staging = open_or_make_folder(disk, &control, STAGING).map_err(fault)?;
         Ok(Self {
-            own: Arc::new(Area::open(disk, &staging, ledger, None).map_err(fault)?),
+            own: Arc::new(StagingArea::open(disk, &staging, ledger, None).map_err(fault)?),
             own_folder: disk
                 .open_folder(&staging, ledger.as_str().as_bytes())
                 .map_err(fault)?,
