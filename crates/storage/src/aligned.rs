@@ -1,28 +1,30 @@
-//! Memory that a disk can write from, and read into, by itself.
+//! Aligned memory, which a disk can write from and read into directly.
 //!
-//! The bytes of a large file need no stay in the system's cache: they are not read again soon, and the copy in the cache is just what
-//! must not answer when they are read back to be proved. Measured on ext4 on a virtual disk, per GiB: 1.9 s of CPU to write through the
-//! cache and 1.2 s to read back, beside 0.13 s and 0.05 s without it (`dd bs=1M`, with and without `oflag=direct` and `iflag=direct`).
+//! The bytes of a large file need not stay in the system's cache: they are not read again soon, and a
+//! read-back must not be answered from the cache. Measured on ext4 on a virtual disk, per GiB: 1.9 s of CPU
+//! to write through the cache and 1.2 s to read back; 0.13 s and 0.05 s past it (`dd bs=1M`, without and with
+//! `oflag=direct` and `iflag=direct`).
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// Address, offset and length of what goes past the cache are multiples of this: the largest logical block of the disks there are
-/// (open(2) on `O_DIRECT`), and a page.
+/// Address, offset and length of direct transfers are multiples of this: the largest logical block of any
+/// disk (open(2) on `O_DIRECT`), and a page.
 pub(crate) const BLOCK: usize = 4096;
 
-/// How much of a large file goes to or from a disk at a time. A quarter of it costs the disk a third more time.
+/// Bytes of a large file per transfer. With a quarter of it the disk takes a third more time.
 const LENGTH: usize = 1 << 20;
-/// What a small file is read back with.
+/// Buffer length for small files.
 const SMALL_LENGTH: usize = 64 << 10;
 
-/// Large ones at a time. 200 photos of 2 MB come in 3.8 s with eight of them as with one for each of 32 threads (`cargo xtask bench --work
-/// photos --link loopback`): the others would wait for the disk.
+/// Eight large buffers serve 200 photos of 2 MB as fast (3.8 s) as one for each of 32 threads: further
+/// threads would wait for the disk. (`cargo xtask bench --work photos --link loopback`)
 static LARGE: BufferPool = BufferPool::new(LENGTH, 8);
 /// One for each thread of the store.
 static SMALL: BufferPool = BufferPool::new(SMALL_LENGTH, 32);
 
-/// Buffers of one length that are lent again and again, and never given back to the allocator: it keeps what 32 threads free for each of them
-/// apart, which came to 40 MB while thousands of small files were read back, each into a large buffer.
+/// Reusable buffers of one length. They are never returned to the allocator, which keeps freed memory for
+/// each of 32 threads separately: that grew to 40 MB while thousands of small files were read back, each into
+/// a large buffer.
 struct BufferPool {
     length: usize,
     max_buffers: usize,
@@ -44,7 +46,7 @@ struct Buffer {
 impl Buffer {
     fn new(length: usize) -> Self {
         let memory = vec![0; length + BLOCK];
-        // Where it cannot be aligned (which is no case on real machines), it is of use all the same.
+        // If it cannot be aligned, which does not happen on real machines, transfers go through the cache.
         let start = memory.as_ptr().align_offset(BLOCK).min(BLOCK);
         Self { memory, start }
     }
@@ -63,7 +65,7 @@ impl BufferPool {
         }
     }
 
-    /// Waits while all of them are lent. Whoever has one waits for nothing but its disk, so that it soon comes back.
+    /// Waits while all buffers are in use. A holder waits only for its disk, so one is soon returned.
     fn acquire(&self) -> PooledBuffer<'_> {
         let mut state = self.state();
         loop {
@@ -85,7 +87,7 @@ impl BufferPool {
     }
 }
 
-/// Goes back when it is dropped, also by a panic.
+/// Returns the buffer when dropped, including by a panic.
 struct PooledBuffer<'a> {
     pool: &'a BufferPool,
     buffer: Buffer,
@@ -98,8 +100,9 @@ impl Drop for PooledBuffer<'_> {
     }
 }
 
-/// Lends an aligned buffer of whole blocks for so many bytes, which may be more than it has. What is in it is left over from others. `work`
-/// lends no further one: all might be lent to those who wait for a second.
+/// Runs `work` with an aligned buffer of whole blocks, suited to a transfer of that many bytes but possibly
+/// shorter. It contains old data. `work` must not acquire another buffer of the same pool: all holders could
+/// wait for a second one.
 pub(crate) fn with_buffer<T>(bytes: u64, work: impl FnOnce(&mut [u8]) -> T) -> T {
     let is_small = usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_LENGTH);
     let pool = if is_small { &SMALL } else { &LARGE };
@@ -108,7 +111,7 @@ pub(crate) fn with_buffer<T>(bytes: u64, work: impl FnOnce(&mut [u8]) -> T) -> T
     work(pooled.buffer.memory.get_mut(start..end).unwrap_or_default())
 }
 
-/// Whether the system takes these bytes past its cache.
+/// Whether these bytes can be transferred past the cache.
 pub(crate) fn is_aligned(bytes: &[u8], offset: u64) -> bool {
     let block = BLOCK as u64;
     !bytes.is_empty()

@@ -17,7 +17,8 @@ use crate::files::{digest_of, open_or_make_folder, read_small_file, replace_file
 use crate::open_store::{Handles, OpenStore};
 use crate::staging_area::{NotedArea, PARTIAL, SEALED, STAGING, StagingArea, from_hex, to_hex};
 
-/// Areas held open at most, with two folders each. Beyond this number, all that no staged file uses are closed.
+/// Areas held open at most, with two folders each. Beyond this number, all that no staged file uses are
+/// closed.
 const MAX_OPEN_AREAS: usize = 64;
 
 /// Destination folders remembered at most. Beyond this number all are forgotten: their files may then be
@@ -84,8 +85,8 @@ impl<D: Disk> OpenStore<D> {
         Ok(area)
     }
 
-    /// An existing area, without renewing its note. A power cut may have removed one of its two folders, which
-    /// is then made again.
+    /// An existing area, without renewing its note. A power cut may have removed one of its two folders,
+    /// which is then made again.
     pub(crate) fn area_beside_as_noted(
         &self,
         handles: &Handles<D>,

@@ -1,10 +1,10 @@
-//! Bytes on their way into a file in whole blocks, however they come.
+//! Writes received bytes to a file in whole blocks, whatever lengths they arrive in.
 
 use std::io;
 
 use crate::aligned::{BLOCK, with_buffer};
 
-/// What has come and is less than a block, until more comes or the file ends.
+/// The received bytes that do not fill a block yet. They wait for more bytes or the end of the file.
 #[derive(Debug, Default)]
 pub(crate) struct TailBuffer(Vec<u8>);
 
@@ -14,13 +14,14 @@ impl TailBuffer {
         u64::try_from(self.0.len()).unwrap_or(u64::MAX)
     }
 
-    /// The bytes, which then wait no more.
+    /// Removes and returns the waiting bytes.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.0)
     }
 
-    /// Writes what waits and the pieces behind it, in as many whole blocks as they fill; `at` is where the first byte belongs, and is on
-    /// a block. What is left over waits on. After an error the file is of no more use.
+    /// Writes the waiting bytes, then the pieces, in as many whole blocks as they fill. `at` is the offset of
+    /// the first byte, a multiple of the block. The remaining bytes wait. After an error the file must be
+    /// discarded.
     pub(crate) fn write_with(
         &mut self,
         at: u64,
@@ -70,7 +71,7 @@ impl<W: FnMut(&[u8], u64) -> io::Result<()>> BlockWriter<'_, W> {
         Ok(())
     }
 
-    /// Answers what is left over.
+    /// Returns the bytes that are left.
     fn write_whole_blocks(mut self) -> io::Result<Vec<u8>> {
         let whole = self.filled - self.filled % BLOCK;
         self.write_first(whole)?;

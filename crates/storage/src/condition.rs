@@ -1,4 +1,4 @@
-//! Whether the store is fit.
+//! Whether the store can be used.
 
 use std::io;
 use std::path::Path;
@@ -15,8 +15,8 @@ use crate::marker;
 use crate::open_store::{Handles, OpenStore};
 
 impl<D: Disk> OpenStore<D> {
-    /// Looks at the store by its path, as a person would, and compares that with the folders held open: a store that was unmounted, or
-    /// mounted anew, is noticed. The same store mounted anew is taken up.
+    /// Opens the store by its path and compares it with the folders held open, so that an unmounted or newly
+    /// mounted store is noticed. The handles move to the new mount if it is the same store.
     pub(crate) fn condition(&self) -> Result<Condition, StoreError> {
         let disk = &*self.disk;
         let (found, condition) = inspect(disk, &self.path, &self.label, &self.id, self.settings.min_free)?;
@@ -38,7 +38,8 @@ impl<D: Disk> OpenStore<D> {
         Ok(condition)
     }
 
-    /// Makes a file in the own staging and removes it: permissions alone do not tell, on network file systems least of all.
+    /// Creates a file in this ledger's staging and removes it: permission bits alone do not tell, least of
+    /// all on network file systems. A crash leaves an empty probe, which the next sweep removes.
     fn try_to_write(&self) -> Result<(), StoreError> {
         let handles = self.handles();
         let name = format!("probe-{}", self.new_token().as_str()).into_bytes();
@@ -52,7 +53,7 @@ impl<D: Disk> OpenStore<D> {
     }
 }
 
-/// Opens the folder at `path` and tells whether it is the store `id`, with room in it, as far as can be told without writing.
+/// Opens the folder at `path` and checks that it is the store `id` and has room, without writing.
 pub(crate) fn inspect<D: Disk>(
     disk: &D,
     path: &Path,
@@ -103,7 +104,7 @@ fn check_space(space: Space, min_free: u64, label: &StoreLabel) -> Result<(), St
     Ok(())
 }
 
-/// A number of bytes for a person.
+/// A number of bytes in a readable unit.
 fn bytes(count: u64) -> String {
     const UNITS: [(u64, &str); 4] = [
         (1 << 40, "TiB"),
@@ -122,7 +123,7 @@ mod tests {
     use super::bytes;
 
     #[test]
-    fn sizes_are_told_in_units_that_a_person_reads() {
+    fn sizes_are_shown_in_readable_units() {
         assert_eq!(bytes(0), "0 bytes");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes((1 << 30) - 1), "1023.9 MiB");

@@ -133,7 +133,7 @@ impl<D: Disk> OpenStore<D> {
         }
         if let Some(limit) = self.disk.largest_file().filter(|limit| destination.size > *limit) {
             let detail =
-                format!("gleaner's process may write no file beyond {limit} bytes (see `ulimit -f`)");
+                format!("gleaner's process cannot write files above {limit} bytes (see `ulimit -f`)");
             return Err(PublishError::File(PublishFault::TooLarge(detail)));
         }
         if destination.size >= MIN_PROBED_SIZE {
@@ -159,8 +159,8 @@ impl<D: Disk> OpenStore<D> {
         }
     }
 
-    /// Reserves room for a file of that size and frees it again. Where room cannot be reserved, writes the last
-    /// byte instead. Errors other than a size that is too large are left for when the file is received.
+    /// Reserves room for a file of that size and frees it again. Where room cannot be reserved, writes the
+    /// last byte instead. Errors other than a size that is too large are left for when the file is received.
     fn probe_size(&self, area: &StagingArea<D>, size: u64) -> Result<(), PublishError> {
         let disk = &*self.disk;
         let name = format!("probe-{}", self.new_token().as_str()).into_bytes();
@@ -178,7 +178,7 @@ impl<D: Disk> OpenStore<D> {
         disk.remove_file(&area.partial, &name).unwrap_or_default();
         match reserved {
             Err(error) if is(&error, Errno::FBIG) => {
-                let detail = format!("its file system takes no file of {size} bytes");
+                let detail = format!("its file system cannot hold a file of {size} bytes");
                 Err(PublishError::File(PublishFault::TooLarge(detail)))
             }
             _ => Ok(()),

@@ -8,12 +8,13 @@ use crate::disk::NodeIdentity;
 
 /// The folders whose names this process has flushed, in every folder up to the store.
 ///
-/// A folder that another process made under a known name, or that is on another mount, has another identity and
-/// does not count. Nor do folders that an earlier process made: it may have died before the flush.
+/// A folder that another process made under a known name, or that is on another mount, has another identity
+/// and does not count. Nor do folders that an earlier process made: it may have died before the flush.
 #[derive(Debug, Default)]
 pub(crate) struct DurableFolders(Mutex<HashMap<Vec<u8>, NodeIdentity>>);
 
-/// Folders remembered at most. Beyond this number all are forgotten, which costs one flush each to learn again.
+/// Folders remembered at most. Beyond this number all are forgotten, which costs one flush each to learn
+/// again.
 const MAX_FOLDERS: usize = 50_000;
 
 impl DurableFolders {

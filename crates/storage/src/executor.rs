@@ -1,4 +1,4 @@
-//! Where the system calls run: on threads of their own, because each may block for as long as the disk likes.
+//! Runs system calls on separate threads, because each may block as long as the disk takes.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,8 +10,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
-/// Runs jobs that block on the disk. A job never waits for a device or for another job, so that a bounded number of
-/// threads cannot come to a standstill.
+/// Runs jobs that block on the disk. No job waits for a device or for another job, so a bounded number of
+/// threads cannot deadlock.
 #[derive(Debug, Clone)]
 pub struct Executor(Mode);
 
@@ -21,30 +21,30 @@ enum Mode {
     Threads(Arc<ThreadPool>),
 }
 
-/// A small file is flushed in 0.41 ms when one is flushed after the other, and in 0.17 ms when 32 are at a time: the file system
-/// commits them together. More threads than that gained nothing.
+/// A small file takes 0.41 ms to flush when files are flushed in turn, and 0.17 ms with 32 at a time, which
+/// the file system commits together. More threads gain nothing.
 const THREADS: usize = 32;
 
 impl Executor {
-    /// Runs each job within the task that asks for it: for simulations, where the order of everything is to be repeatable.
+    /// Runs each job in the calling task: for simulations, which need a repeatable order.
     pub fn inline() -> Self {
         Self(Mode::Inline)
     }
 
-    /// Runs jobs on up to 32 threads, which are started as they are needed and end with the last clone of this.
+    /// Runs jobs on up to 32 threads. They start on demand and end with the last clone.
     pub fn threads() -> Self {
         let queue = Arc::new(JobQueue::default());
         Self(Mode::Threads(Arc::new(ThreadPool(queue))))
     }
 
-    /// Starts a job. It runs to its end even if nobody asks for its result any more.
+    /// Starts a job. It runs to its end even if the handle is dropped.
     pub(crate) fn start<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> JobHandle<T> {
         match &self.0 {
             Mode::Inline => JobHandle::Done(job()),
             Mode::Threads(pool) => {
                 let (sender, receiver) = oneshot::channel();
                 pool.0.push(Box::new(move || {
-                    // An error says that nobody waits any more; the result goes to waste.
+                    // Fails if the handle was dropped: the result is then unused.
                     sender.send(job()).map_err(drop).unwrap_or_default();
                 }));
                 JobHandle::Running(receiver)
@@ -53,14 +53,14 @@ impl Executor {
     }
 }
 
-/// A job that was started.
+/// A started job.
 pub(crate) enum JobHandle<T> {
     Done(T),
     Running(oneshot::Receiver<T>),
 }
 
 impl<T> JobHandle<T> {
-    /// Waits for its result; `None` if the job panicked.
+    /// Waits for the result; `None` if the job panicked.
     pub(crate) async fn result(self) -> Option<T> {
         match self {
             Self::Done(result) => Some(result),
@@ -77,7 +77,7 @@ impl<T> fmt::Debug for JobHandle<T> {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Ends the threads when it is dropped, once they have done what is queued.
+/// Ends the threads when dropped, after the queued jobs.
 #[derive(Debug)]
 struct ThreadPool(Arc<JobQueue>);
 
@@ -126,7 +126,7 @@ impl JobQueue {
         }
     }
 
-    /// The system gives no more threads. If there is none at all, the caller has to do the work.
+    /// For when the system starts no more threads. If there is none at all, the caller runs the job.
     fn do_without_thread(&self) {
         let mut state = self.lock();
         state.threads -= 1;
@@ -143,7 +143,7 @@ impl JobQueue {
 
     fn work(&self) {
         while let Some(job) = self.next() {
-            // A panic drops the sender of the result: whoever waits is told. The thread goes on.
+            // A panic drops the sender of the result, which tells the caller. The thread continues.
             std::panic::catch_unwind(AssertUnwindSafe(job)).unwrap_or_default();
         }
     }
@@ -163,7 +163,6 @@ impl JobQueue {
         }
     }
 
-    /// No job runs under this lock, so that it cannot be poisoned in a way that matters.
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock()
     }
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn every_job_is_done_and_threads_are_bounded() {
+    fn every_job_runs_and_threads_are_bounded() {
         let executor = Executor::threads();
         let pending: Vec<_> = (0..500)
             .map(|number| executor.start(move || number * 2))
@@ -194,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_panics_is_told_and_the_next_is_done() {
+    fn a_panic_is_reported_and_the_next_job_runs() {
         let executor = Executor::threads();
         assert_eq!(wait_for(executor.start(|| panic!("on purpose"))), None::<()>);
         assert_eq!(wait_for(executor.start(|| 1)), Some(1));
     }
 
     #[test]
-    fn jobs_that_nobody_waits_for_are_done_too() {
+    fn jobs_whose_handle_was_dropped_run_too() {
         let executor = Executor::threads();
         let (sender, receiver) = std::sync::mpsc::channel();
         for number in 0..10 {

@@ -1,4 +1,4 @@
-//! A store that is known by its marker, before anything is done with it.
+//! A store identified by its marker, before it is used.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::disk::Disk;
 use crate::fault::{StoreLabel, errno};
 use crate::marker::{self, Marker};
 
-/// A folder that is a store: its marker was read. Enough to look at the files in it; needs no right to write.
+/// A folder whose marker was read. Gives read access to its files; needs no permission to write.
 pub struct StoreFolder<D: Disk> {
     pub(crate) disk: Arc<D>,
     pub(crate) path: PathBuf,
@@ -22,7 +22,7 @@ pub struct StoreFolder<D: Disk> {
 }
 
 impl<D: Disk> StoreFolder<D> {
-    /// Opens the store at `path`; with `expected`, only the one with that id.
+    /// Opens the store at `path`. With `expected`, refuses a store with another id.
     pub fn open(disk: Arc<D>, path: &Path, expected: Option<&StoreId>) -> Result<Self, StoreError> {
         let label = StoreLabel::new(path);
         let root = open_root(&*disk, path, &label)?;
@@ -65,7 +65,7 @@ impl<D: Disk> fmt::Debug for StoreFolder<D> {
     }
 }
 
-/// A path that leads nowhere is told like a folder without a marker: both are what an unmounted store looks like.
+/// A missing path is reported like a folder without a marker: an unmounted store may look like either.
 pub(crate) fn open_root<D: Disk>(disk: &D, path: &Path, label: &StoreLabel) -> Result<D::Folder, StoreError> {
     disk.open_root(path).map_err(|error| match errno(&error) {
         Some(Errno::NOENT | Errno::NOTDIR) => StoreError::NoMarker { path: label.path() },

@@ -89,8 +89,8 @@ impl<D: Disk> OpenStore<D> {
         Ok(Some((folder, status.identity)))
     }
 
-    /// The folders to flush so that names in `parents` are durable: these folders themselves, and the parent of
-    /// each folder whose own name is not known to be durable.
+    /// The folders to flush so that names in `parents` are durable: these folders themselves, and the parent
+    /// of each folder whose own name is not known to be durable.
     pub(crate) fn plan_flushes(
         &self,
         handles: &Handles<D>,
@@ -128,8 +128,8 @@ impl<D: Disk> OpenStore<D> {
         Ok(plan)
     }
 
-    /// Flushes one folder; `false` if another folder, or none, has its path now. A failure ends the sweep: no file
-    /// in the folder may count as stored.
+    /// Flushes one folder; `false` if another folder, or none, has its path now. A failure ends the sweep: no
+    /// file in the folder may count as stored.
     pub(crate) fn flush(&self, handles: &Handles<D>, folder: &FoundFolder) -> Result<bool, StoreError> {
         let Some((open, identity)) = self.open_current(handles, &folder.path)? else {
             return Ok(false);

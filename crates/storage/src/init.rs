@@ -15,35 +15,35 @@ use crate::folder::StoreFolder;
 use crate::marker::{self, MARKER, Marker};
 use crate::probe;
 
-/// What `store init` was told.
+/// The options of `store init`.
 #[derive(Debug, Clone)]
 pub struct InitOptions {
-    /// The store may be on the root file system.
+    /// Allows a store on the root file system.
     pub local: bool,
-    /// The id of the store that is to get a new id.
+    /// Gives the store that has this id a new one.
     pub replace: Option<StoreId>,
-    /// The time that the marker will tell.
+    /// The time to write into the marker.
     pub now: Timestamp,
 }
 
-/// What `store init` found or did.
+/// The result of `store init`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Initialised {
-    /// The folder is a store now.
+    /// The folder became a store.
     Made(StoreId),
-    /// It was one before, and nothing was changed.
+    /// The folder was a store before. Nothing changed.
     Already(StoreId),
-    /// It was one before, and has a new id.
+    /// The folder was a store before and has a new id.
     Replaced {
-        /// The id that it had.
+        /// The former id.
         old: StoreId,
-        /// The id that it has.
+        /// The new id.
         new: StoreId,
     },
 }
 
 impl Initialised {
-    /// The id that the store has now.
+    /// The id of the store now.
     pub fn id(&self) -> &StoreId {
         match self {
             Self::Made(id) | Self::Already(id) | Self::Replaced { new: id, .. } => id,
@@ -51,38 +51,38 @@ impl Initialised {
     }
 }
 
-/// Why a folder did not become a store. Nothing was changed.
+/// Why a folder did not become a store. Nothing visible changed.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// There is no such folder.
-    #[error("there is no folder {path}: make it first, or mount what should be there")]
+    /// The folder does not exist.
+    #[error("there is no folder {path}: create it first, or mount the file system that contains it")]
     Missing {
-        /// Where it should be.
+        /// The missing path.
         path: String,
     },
     /// The folder is on the root file system.
     #[error(
-        "{path} is on the root file system: if the store should be on a mount, it is not mounted now (an unmounted path looks \
-         like an empty folder); if the files are to go to this disk, say --local"
+        "{path} is on the root file system: if the store should be on a mount, mount it first (an \
+         unmounted path looks like an empty folder); to store files on this disk, pass --local"
     )]
     RootFileSystem {
-        /// Which folder.
+        /// The folder.
         path: String,
     },
-    /// The store has another id than the one that was to be replaced.
+    /// The store's id is not the one to be replaced.
     #[error("the id of the store at {path} is {found}, not {named}")]
     OtherId {
-        /// Where.
+        /// The store's path.
         path: String,
         /// The id that it has.
         found: StoreId,
-        /// The id that was named.
+        /// The id that the operator named.
         named: StoreId,
     },
-    /// There is no id to replace.
-    #[error("{path} is no store yet, so it has no id to replace")]
+    /// The folder is not a store, so it has no id to replace.
+    #[error("{path} is not a store yet, so it has no id to replace")]
     NothingToReplace {
-        /// Which folder.
+        /// The folder.
         path: String,
     },
     /// The store could not be read or written.
@@ -90,9 +90,9 @@ pub enum InitError {
     Store(#[from] StoreError),
 }
 
-/// Makes the folder at `path` a store, or reports that it is one. What is in the folder stays as it is.
+/// Makes the folder at `path` a store, or reports that it is one. Files in the folder are not changed.
 ///
-/// A crash on the way leaves a folder that is no store, and can be made one by doing this again.
+/// A crash leaves a folder that is not a store yet. Running this again makes it one.
 pub fn init<D: Disk>(disk: &Arc<D>, path: &Path, options: &InitOptions) -> Result<Initialised, InitError> {
     let label = StoreLabel::new(path);
     let root = disk.open_root(path).map_err(|error| match errno(&error) {
@@ -141,7 +141,7 @@ fn is_on_root_file_system<D: Disk>(
     Ok(store == system)
 }
 
-/// Two that do this at the same time leave the marker of one of them; the one that lost finds out at its next step.
+/// If two processes do this at the same time, one marker remains; the other process notices at its next step.
 fn write_marker<D: Disk>(
     disk: &D,
     root: &D::Folder,
@@ -166,6 +166,6 @@ fn write_marker<D: Disk>(
 
 fn new_id<D: Disk>(disk: &D) -> StoreId {
     let text = format!("{:016x}{:016x}", disk.unique_number(), disk.unique_number());
-    // Thirty-two hexadecimal digits are an id; the fall-back is never taken.
+    // Thirty-two hexadecimal digits are always a valid id.
     StoreId::new(text.clone()).unwrap_or_else(|| unreachable!("{text} is an id"))
 }

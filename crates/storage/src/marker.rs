@@ -1,4 +1,5 @@
-//! The marker file `.gleaner/store.toml`, by which a store is known: an unmounted path looks like an empty folder.
+//! The marker file `.gleaner/store.toml`, which identifies a store: an unmounted path looks like an empty
+//! folder.
 
 use engine::ports::StoreError;
 use model::{StoreId, Timestamp};
@@ -12,28 +13,28 @@ use rustix::io::Errno;
 /// The name of the marker in the control folder.
 pub(crate) const MARKER: &[u8] = b"store.toml";
 
-/// Where the marker is, from the store on.
+/// The path of the marker in the store.
 const MARKER_PATH: &[u8] = b".gleaner/store.toml";
 
-/// The format of the control folder that this version knows.
+/// The format of the control folder that this version supports.
 const VERSION: u32 = 1;
 
-/// Longer than any marker; a bound for what is read.
+/// Bytes that are read at most; more than any marker has.
 const MAX_LENGTH: u64 = 64 << 10;
 
-/// What a marker says.
+/// The content of a marker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
     /// The id of the store.
     pub id: StoreId,
-    /// How files got their names when the store was made.
+    /// The publish method found when the store was made.
     pub method: PublishMethod,
 }
 
-/// How a file gets its name without ever replacing another.
+/// How a file gets its name without replacing another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishMethod {
-    /// A second name by `link`, which fails if the name is taken.
+    /// `link`, which fails if the name is taken.
     Link,
     /// `renameat2` with `RENAME_NOREPLACE`.
     Rename,
@@ -48,7 +49,8 @@ impl PublishMethod {
     }
 }
 
-/// The marker as it is written, but for its version. Keys that a later version adds are passed over as long as `version` stays the same.
+/// The text of a marker, without its version. Keys that a later version adds are ignored while `version`
+/// stays the same.
 #[derive(Deserialize)]
 struct RawMarker {
     id: String,
@@ -58,8 +60,9 @@ struct RawMarker {
 impl Marker {
     pub(crate) fn render(&self, created: Timestamp) -> String {
         format!(
-            "# This folder is a store of gleaner. Its files belong to you; the folder .gleaner belongs to gleaner.\n\
-             # The id tells this store from every other: do not copy it to another store.\n\
+            "# This folder is a store of gleaner. Its files belong to you; \
+             the folder .gleaner belongs to gleaner.\n\
+             # The id identifies this store: do not copy it to another store.\n\
              version = {VERSION}\nid = \"{}\"\ncreated = \"{}\"\npublish = \"{}\"\n",
             self.id,
             render_time(created),
@@ -80,13 +83,13 @@ impl Marker {
             None => return Err("it has no version".to_owned()),
             Some(version) if version != i64::from(VERSION) => {
                 return Err(format!(
-                    "its format is version {version}; this gleaner knows version {VERSION} only"
+                    "its format is version {version}; this gleaner supports version {VERSION} only"
                 ));
             }
             Some(_) => {}
         }
         let raw: RawMarker = toml::from_str(text).map_err(|error| first_line(&error.to_string()))?;
-        let id = StoreId::new(raw.id).ok_or("its id is no id")?;
+        let id = StoreId::new(raw.id).ok_or("its id is not valid")?;
         let method = match raw.publish.as_str() {
             "link" => PublishMethod::Link,
             "rename" => PublishMethod::Rename,
@@ -120,7 +123,8 @@ fn damaged(label: &StoreLabel, reason: String) -> StoreError {
     }
 }
 
-/// A parser's message without its drawing of the place; escaped, because the text in it comes from a file.
+/// The first line of a parser's message, without its excerpt of the text. Escaped, because it quotes the
+/// file.
 fn first_line(message: &str) -> String {
     model::escaped(message.lines().next().unwrap_or_default().as_bytes())
 }
@@ -163,9 +167,12 @@ mod tests {
             ("id = \"a\"", "it has no version"),
             (
                 "version = 2\nfoo = 1",
-                "its format is version 2; this gleaner knows version 1 only",
+                "its format is version 2; this gleaner supports version 1 only",
             ),
-            ("version = 1\nid = \"A B\"\npublish = \"link\"", "its id is no id"),
+            (
+                "version = 1\nid = \"A B\"\npublish = \"link\"",
+                "its id is not valid",
+            ),
             (
                 "version = 1\nid = \"a\"\npublish = \"copy\"",
                 "its `publish` is neither \"link\" nor \"rename\"",

@@ -1,13 +1,13 @@
-//! Partial files: their names, and how one is taken up again.
+//! The names of partial files.
 
 use model::Digest;
 
-/// The name of a partial file: `<key>.<flushed ranges>.<token>`. The token keeps files apart that stand for the same key: one that
-/// a job still writes although nobody waits for it any more, and the one that came after it.
+/// The name of a partial file: `<key>.<flushed ranges>.<token>`. The token distinguishes files of one key:
+/// one that an abandoned job still writes, and its successor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PartialName {
     pub(crate) key: Digest,
-    /// How many ranges are flushed, and were read back.
+    /// Ranges that were flushed and read back.
     pub(crate) ranges: u64,
     pub(crate) token: String,
 }
@@ -29,7 +29,7 @@ impl PartialName {
             ranges: ranges.parse().ok()?,
             token: token.to_owned(),
         };
-        // Written in another way, it would be the name of another file, which might be removed in its place.
+        // A name in any other form would stand for another file, which might be removed in its place.
         (read.to_bytes() == name).then_some(read)
     }
 }
@@ -54,7 +54,7 @@ mod tests {
             &format!("{key}.1"),
             &format!("{key}.+1.a"),
             &format!("{key}.1.a.b"),
-            // Read as names that we write, these would be the names of other files.
+            // Parsed as our own names, these would be the names of other files.
             &format!("{key}.01.a"),
             &format!("{}.1.a", key.to_uppercase()),
         ] {

@@ -22,8 +22,8 @@ type PublishResult = Result<Placement, PublishFault>;
 const ATTEMPTS: usize = 3;
 
 impl<D: Disk> DirectoryStore<D> {
-    /// Gives every file its name, one job per folder; then flushes the folders, one job each, so that the file
-    /// system commits them together.
+    /// Gives every file its name, one job per folder; then flushes the folders, one job each, so that the
+    /// file system commits them together.
     ///
     /// A crash before the flushes leaves each name absent or whole, because the bytes were durable before.
     pub(crate) async fn publish_all(

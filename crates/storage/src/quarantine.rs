@@ -17,8 +17,8 @@ use crate::open_store::OpenStore;
 pub(crate) const QUARANTINE: &[u8] = b"quarantine";
 
 impl<D: Disk> OpenStore<D> {
-    /// Moves a stored file to `.gleaner/quarantine/<number>/<name>`. The numbered folder is new, so the rename
-    /// replaces nothing. A crash leaves the file under one of its two names.
+    /// Moves a stored file to `.gleaner/quarantine/<number>/<name>`. The numbered folder is new, so the
+    /// rename replaces nothing. A crash leaves the file under one of its two names.
     pub(crate) fn quarantine(&self, name: &RelativePath) -> Result<(), StoreError> {
         let fault = |error| self.label.fault(format!("move {name} into quarantine"), error);
         let disk = &*self.disk;
@@ -34,7 +34,7 @@ impl<D: Disk> OpenStore<D> {
         let from = opened.as_ref().unwrap_or(&handles.root);
         let status = disk.status_at(from, name.file_name()).map_err(fault)?;
         if status.kind != EntryKind::File {
-            return Err(fault(io::Error::other("it is no regular file")));
+            return Err(fault(io::Error::other("it is not a regular file")));
         }
         match self.move_into_quarantine(&handles.control, name, from) {
             // The file is on a file system mounted within the store, which has a quarantine of its own.

@@ -29,8 +29,8 @@ impl<D: Disk> RangeProof<D> {
     /// Flushes the range, reads it back and compares it, then renames the file to count it. Removes the file
     /// on a failure.
     ///
-    /// The rename is not flushed. A crash that undoes it leaves the old name, which counts fewer ranges: still
-    /// true, and one range is fetched again.
+    /// The rename is not flushed. A crash that undoes it leaves the old name, which counts fewer ranges:
+    /// still true, and one range is fetched again.
     pub(crate) fn prove(self) -> Result<(), StoreError> {
         let proved = self.flush_and_compare();
         if proved.is_err() {

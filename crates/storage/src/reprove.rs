@@ -1,4 +1,4 @@
-//! Whether the stored copy of an earlier pass is still there and true.
+//! Checks that the stored copy of an earlier pass is still there and intact.
 
 use std::io;
 
@@ -67,7 +67,8 @@ impl<D: Disk> OpenStore<D> {
         Ok(digest_range(&*self.disk, file, 0, size)? == (*digest, size))
     }
 
-    /// A copy that cannot be read is as good as another: its file is fetched again. Only what every file would meet ends the sweep.
+    /// An unreadable copy counts as a different one: its file is fetched again. Only an error that every file
+    /// would meet ends the sweep.
     fn reproof_of_error(&self, error: io::Error) -> Result<Reproof, StoreError> {
         if is(&error, Errno::NOENT) || is(&error, Errno::NOTDIR) {
             return Ok(Reproof::Missing);

@@ -1,4 +1,4 @@
-//! Resuming a partial file that an earlier transfer left in staging.
+//! Resumes a partial file that an earlier transfer left in staging.
 
 use engine::ports::StoreError;
 use rustix::io::Errno;
@@ -12,8 +12,8 @@ use crate::staged::StagedFile;
 use crate::stream_hasher::StreamHasher;
 
 impl<D: Disk> StagedFile<D> {
-    /// Takes up the partial file of this key that has the most flushed ranges, if `resume`, and removes all others of the key. Must hold
-    /// the claim on the key, so that none of them is in use.
+    /// With `resume`, continues the partial file of this key with the most flushed ranges. Removes all others
+    /// of the key. The caller must hold the claim on the key, so that none of them is in use.
     pub(crate) fn resume(&mut self, store: &OpenStore<D>, resume: bool) -> Result<(), StoreError> {
         let fault = |error| store.label.fault("list partial files", error);
         let disk = &*store.disk;
@@ -34,14 +34,18 @@ impl<D: Disk> StagedFile<D> {
             found.push(best);
         }
         for name in found {
-            // What cannot be removed now is tidied later.
+            // A file that cannot be removed now is tidied later.
             disk.remove_file(&self.area.partial, &name.to_bytes())
                 .unwrap_or_default();
         }
         Ok(())
     }
 
-    /// Whether there was something to take up. A file that cannot be opened or read is none: its bytes are fetched again.
+    /// Returns whether the file was resumed. A file that cannot be opened or read is not: its bytes are
+    /// fetched again.
+    ///
+    /// The file is truncated after its counted ranges before it gets its new name. A crash after either
+    /// leaves a partial file that can be resumed.
     fn resume_from(&mut self, store: &OpenStore<D>, name: &PartialName) -> Result<bool, StoreError> {
         let disk = &*store.disk;
         let range_length = store.settings.range_length;
@@ -59,7 +63,7 @@ impl<D: Disk> StagedFile<D> {
         let Some(hasher) = digest_again(store, &file, ranges, self.key.range_digests) else {
             return Ok(false);
         };
-        let fault = |error| store.label.fault("take up a partial file", error);
+        let fault = |error| store.label.fault("resume a partial file", error);
         disk.truncate(&file, proved).map_err(fault)?;
         let resumed = PartialName {
             key: name.key,
@@ -80,7 +84,7 @@ impl<D: Disk> StagedFile<D> {
     }
 }
 
-/// Digests what is on the disk, range by range; `None` where it cannot be read.
+/// Digests the file from the disk, range by range; `None` if it cannot be read.
 fn digest_again<D: Disk>(
     store: &OpenStore<D>,
     file: &D::File,

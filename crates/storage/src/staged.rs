@@ -2,27 +2,27 @@
 //!
 //! # Order of effects
 //!
-//! A file is stored by these durable effects, in this order. A crash before the first leaves nothing.
+//! A file is stored by these effects, in this order. A crash before the first leaves nothing.
 //!
 //! | effect | a crash after it leaves |
 //! |---|---|
-//! | create `partial/<key>.0.<token>` ([`StagedFile::write`]) | an empty partial file; the next sweep removes it |
-//! | append | some of the bytes in it, possibly not flushed; removed likewise |
-//! | flush a full range ([`RangeProof`]) | the same: the name does not count the range yet |
-//! | read the range back | the same |
-//! | rename it to `<key>.<ranges>.<token>` | a partial file that is resumed after its counted ranges |
-//! | flush the file ([`StagedFile::seal`]) | a whole partial file that is treated as an unfinished one |
-//! | read it back | the same |
-//! | rename it to `sealed/<token>` | a sealed file; the next sweep removes it and fetches the file again |
+//! | create `partial/<key>.0.<token>` | an empty partial file; the next sweep removes it |
+//! | append | some of its bytes, possibly not flushed; removed likewise |
+//! | flush a full range (`range_proof`) | the same: the name does not count the range yet |
+//! | read the range back and compare it | the same |
+//! | rename to `partial/<key>.<ranges>.<token>` | a partial file that is resumed after its counted ranges |
+//! | flush the file | a whole partial file, treated as an unfinished one |
+//! | read it back and compare it | the same |
+//! | rename to `sealed/<token>` | a sealed file; the next sweep removes it, and the file is fetched again |
 //! | flush `partial`, if ranges were counted | the same, and the partial name cannot return |
-//! | link it to its final name (`publish`) | the final name, absent or whole, and the sealed name |
-//! | flush the final name's folder (`folders`) | the final name, unless a new folder above it is lost |
-//! | flush each new folder above it | the final name, durable but not recorded: the next pass finds it stored |
-//! | record it in the ledger (the engine) | the recorded file and its sealed name, which the next sweep removes |
+//! | link to the final name (`publish`) | the final name, absent or whole, and the sealed name |
+//! | flush the folder of the final name (`folders`) | the final name, unless a new folder above it is lost |
+//! | flush the parent of each new folder | the durable name, unrecorded; fetched again and found equal |
+//! | record in the ledger (the engine) | the recorded file, and its sealed name until the next sweep |
 //! | unlink the sealed name (`tidy`) | the recorded file |
 //!
-//! The folder flushes of one publication run at the same time: the file system commits them together. Where
-//! links do not work, the final name is made by a rename that never replaces, and the sealed name is gone.
+//! All folders of one publication are flushed at the same time: the file system commits them together. Where
+//! links do not work, a rename that never replaces gives the final name, and the sealed name is gone.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -46,8 +46,8 @@ use crate::range_proof::{RangeProof, is_on_disk};
 use crate::staging_area::StagingArea;
 use crate::stream_hasher::StreamHasher;
 
-/// Files of this size and more have room reserved: that keeps them contiguous and shows early that the disk is
-/// full. For smaller files it costs more than it gains.
+/// Files of this size and more have room reserved: that keeps them contiguous and shows early that the disk
+/// is full. For smaller files it costs more than it gains.
 const MIN_PREALLOCATED: u64 = 8 << 20;
 
 /// Files of this size and more are written in whole blocks, past the system's cache where that is fast.
@@ -175,7 +175,7 @@ impl<D: Disk> StagedFile<D> {
         let name = self.name();
         let file = store
             .with_naming_lock(|| store.disk.create_file(&self.area.partial, &name))
-            .map_err(|error| self.fault(store, "make", error))?;
+            .map_err(|error| self.fault(store, "create", error))?;
         let file = self.use_file(store, file, &name);
         self.reserve_room(store)?;
         Ok(file)
@@ -205,8 +205,8 @@ impl<D: Disk> StagedFile<D> {
         }
     }
 
-    /// Closes the open range, which is full. Returns the job that proves it, which can run while the next range
-    /// is received.
+    /// Closes the open range, which is full. Returns the job that proves it, which can run while the next
+    /// range is received.
     pub(crate) fn close_range(
         &mut self,
         store: &Arc<OpenStore<D>>,
@@ -226,8 +226,8 @@ impl<D: Disk> StagedFile<D> {
 
     /// Writes the last chunks, which fit into the open range, and seals the file.
     ///
-    /// A crash before the rename at the end leaves a partial file, a crash after it a sealed one. A failed flush is
-    /// never repeated. Closing the file after the flush cannot fail in a way that matters.
+    /// A crash before the rename at the end leaves a partial file, a crash after it a sealed one. A failed
+    /// flush is never repeated. After a successful flush, closing the file has nothing left to report.
     pub(crate) fn seal(
         &mut self,
         store: &OpenStore<D>,
@@ -268,8 +268,9 @@ impl<D: Disk> StagedFile<D> {
             .with_naming_lock(|| disk.rename(partial, &name, sealed, token))
             .map_err(|error| self.fault(store, "seal", error))?;
         if self.proved > 0 {
-            // Not every file system renames atomically. If a power cut brought the partial name back, the next
-            // pass would resume and truncate the file, which may be visible in the store under its final name.
+            // Not every file system renames atomically. If a power cut brought the partial name back, the
+            // next pass would resume and truncate the file, which may be visible in the store under its final
+            // name.
             disk.flush_folder(partial)
                 .map_err(|error| self.fault(store, "flush the folder of", error))?;
         }
@@ -304,7 +305,8 @@ impl<D: Disk> StagedFile<D> {
         let disk = &*store.disk;
         let fault = |operation: &str, error| self.fault(store, operation, error);
         if size != self.key.expected_size && self.key.expected_size >= MIN_PREALLOCATED {
-            disk.truncate(file, size).map_err(|error| fault("cut", error))?;
+            disk.truncate(file, size)
+                .map_err(|error| fault("truncate", error))?;
         }
         if let Some(mode) = store.settings.file_mode {
             disk.set_file_mode(file, mode)

@@ -1,4 +1,4 @@
-//! The port `Store` on a directory. Each method is one job on the disk, or a few one after the other.
+//! The port `Store` on a directory. Each method runs one job on the disk, or a few in turn.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -26,8 +26,8 @@ pub struct DirectoryStore<D: Disk> {
 }
 
 impl<D: Disk> DirectoryStore<D> {
-    /// Takes a store into use: makes the staging of this ledger, and finds out how a file can get its name without replacing
-    /// another.
+    /// Opens a store for use: makes the staging of this ledger and finds out how a file can get its name
+    /// without replacing another.
     pub fn open(store: StoreFolder<D>, settings: StoreSettings) -> Result<Self, StoreError> {
         let label = store.label.clone();
         let handles = Handles::open(&*store.disk, Arc::clone(&store.root), &settings.ledger, &label)
@@ -71,7 +71,8 @@ impl<D: Disk> DirectoryStore<D> {
         result_of(pending, &self.store.label).await
     }
 
-    /// Writes chunks until the open range is full or there are no more. An error has discarded the file.
+    /// Writes chunks until the open range is full or no chunk is left. After an error the file is gone from
+    /// staging.
     async fn write(
         &self,
         mut staged: StagedFile<D>,
@@ -87,7 +88,8 @@ impl<D: Disk> DirectoryStore<D> {
         .await
     }
 
-    /// Begins to prove the range that is full, once the one before is proved: two ranges of a file are under way at a time.
+    /// Starts the proof of the full range, after the previous one has ended: at most one range is proved
+    /// while another is received.
     async fn close_range(&self, staged: &mut StagedFile<D>) -> Result<(), StoreError> {
         self.await_proof(staged).await?;
         let prove = staged.close_range(&self.store)?;
@@ -95,7 +97,7 @@ impl<D: Disk> DirectoryStore<D> {
         Ok(())
     }
 
-    /// Waits for the range that is being proved. If it cannot be, the file is gone from staging.
+    /// Waits for the range that is being proved. If its proof fails, the file is gone from staging.
     async fn await_proof(&self, staged: &mut StagedFile<D>) -> Result<(), StoreError> {
         if let Some(pending) = staged.proving.take() {
             self.result_of(pending).await?;
@@ -123,12 +125,12 @@ impl<D: Disk> DirectoryStore<D> {
     }
 }
 
-/// Waits for a job. One that panicked is a fault of the store.
+/// Waits for a job. A job that panicked is a fault of the store.
 pub(crate) async fn result_of<T>(
     pending: JobHandle<Result<T, StoreError>>,
     label: &StoreLabel,
 ) -> Result<T, StoreError> {
-    let died = || io::Error::other("a thread of the store died");
+    let died = || io::Error::other("a thread of the store panicked");
     match pending.result().await {
         Some(result) => result,
         None => Err(label.fault("finish a job", died())),
@@ -165,7 +167,7 @@ impl<D: Disk> Store for DirectoryStore<D> {
         self.run(move |store| store.check_destinations(&wanted)).await
     }
 
-    /// A file of less than a range costs no system call here.
+    /// A file of less than one range costs no system call here.
     async fn stage(&self, key: &StagingKey, resume: bool) -> Result<(StagedFile<D>, u64), StoreError> {
         let can_be_resumed = key.expected_size >= self.store.settings.range_length;
         let claim = if can_be_resumed {
@@ -216,7 +218,7 @@ impl<D: Disk> Store for DirectoryStore<D> {
     }
 
     async fn discard(&self, mut staged: StagedFile<D>) {
-        // A file whose proof failed is gone already; of one that could not be removed, tidying takes care.
+        // A file whose proof failed is gone already. Tidying removes one that cannot be removed now.
         if self.await_proof(&mut staged).await.is_ok() {
             self.start(move |store| staged.discard(store)).result().await;
         }

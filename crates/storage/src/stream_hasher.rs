@@ -1,4 +1,4 @@
-//! The digests of what is being received: of the whole, and of each range of a large file.
+//! Digests received bytes: the whole file, and each range of a large one.
 
 use model::{Digest, RangeDigest};
 use sha2::{Digest as _, Sha256};
@@ -6,26 +6,26 @@ use twox_hash::XxHash3_128;
 
 use crate::files::digest_of;
 
-/// Digests bytes in order.
+/// Digests bytes in order and divides them into ranges.
 pub(crate) struct StreamHasher {
     range_length: u64,
     length: u64,
     closed_length: u64,
     whole: Sha256,
-    /// Of the open range, to be held against what the disk gives back: no adversary stands between us and the disk, so that a checksum does
-    /// which takes a tenth of the digest's time.
+    /// Of the open range, to compare with the bytes read back. A checksum suffices, because the disk is no
+    /// adversary, and takes a tenth of the digest's time.
     checksum: XxHash3_128,
     digests: Option<RangeDigests>,
 }
 
 #[derive(Debug, Default)]
 struct RangeDigests {
-    /// Of the open range. Within the first one the digest of the whole does for both.
+    /// Of the open range; `None` in the first range, where the digest of the whole serves for both.
     open: Option<Sha256>,
     closed: Vec<RangeDigest>,
 }
 
-/// A range that has come whole, and is to be found on the disk.
+/// A range that was received whole and must be proved on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClosedRange {
     pub(crate) offset: u64,
@@ -43,7 +43,7 @@ pub(crate) struct StreamDigests {
 }
 
 impl StreamHasher {
-    /// With `range_digests`, each range gets a digest of its own.
+    /// With `range_digests`, each range gets its own digest.
     pub(crate) fn new(range_length: u64, range_digests: bool) -> Self {
         Self {
             range_length,
@@ -55,22 +55,22 @@ impl StreamHasher {
         }
     }
 
-    /// How many bytes there are so far.
+    /// Bytes so far.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// The length of ranges.
+    /// The length of ranges in bytes.
     pub(crate) fn range_length(&self) -> u64 {
         self.range_length
     }
 
-    /// How many bytes the open range still takes; none once it is full and not yet closed.
+    /// Bytes that fit into the open range; none once it is full and not yet closed.
     pub(crate) fn room(&self) -> u64 {
         self.closed_length + self.range_length - self.length
     }
 
-    /// Takes bytes that the open range has room for.
+    /// Digests bytes, which must fit into the open range.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.whole.update(bytes);
         self.checksum.write(bytes);
@@ -80,7 +80,7 @@ impl StreamHasher {
         self.length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     }
 
-    /// Ends the open range and begins the next.
+    /// Closes the open range and opens the next.
     pub(crate) fn close_range(&mut self) -> ClosedRange {
         let range = ClosedRange {
             offset: self.closed_length,
@@ -99,8 +99,7 @@ impl StreamHasher {
         range
     }
 
-    /// Ends the open range, unless it is empty and not the only one, and answers the digest of the whole, those of the ranges if they are
-    /// wanted, and the range that it ended.
+    /// Closes the open range, unless it is empty and not the only one, and returns the digests.
     pub(crate) fn finish(mut self) -> StreamDigests {
         let is_open = self.length > self.closed_length || self.length == 0;
         let last_range = is_open.then(|| self.close_range());

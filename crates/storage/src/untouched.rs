@@ -1,4 +1,4 @@
-//! A store that is looked at, and stays as it is: for who wants to know what would be done.
+//! A store for a dry run: it reports its condition and changes nothing visible.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,14 +20,15 @@ use crate::settings::StoreSettings;
 use crate::staging_area::{PARTIAL, STAGING};
 use crate::store::result_of;
 
-/// The store of a dry run. It tells its condition, and refuses all else; no staging is made for its ledger.
+/// The store of a dry run. It reports its condition and refuses every other request. It makes no staging for
+/// its ledger.
 pub struct UntouchedStore<D: Disk> {
     folder: StoreFolder<D>,
     settings: StoreSettings,
 }
 
 impl<D: Disk> UntouchedStore<D> {
-    /// Neither opens nor makes anything.
+    /// Opens and makes nothing.
     pub fn new(folder: StoreFolder<D>, settings: StoreSettings) -> Self {
         Self { folder, settings }
     }
@@ -35,26 +36,27 @@ impl<D: Disk> UntouchedStore<D> {
     fn refusal(&self) -> StoreError {
         StoreError::NotWritable {
             path: self.folder.label.path(),
-            source: io::Error::other("it was opened for a look only"),
+            source: io::Error::other("it was opened for a dry run"),
         }
     }
 }
 
-/// Looks at the store by its path, and whether what a sweep needs there can be done.
+/// Inspects the store by its path, and tries the calls that a sweep needs there.
 fn condition<D: Disk>(store: &StoreFolder<D>, settings: &StoreSettings) -> Result<Condition, StoreError> {
     let (disk, label) = (&*store.disk, &store.label);
     let (root, condition) = inspect(disk, &store.path, label, store.id(), settings.min_free)?;
     let trying = |error| not_writable(label.fault("try links and renames in .gleaner", error));
     let folder = innermost(disk, &root, settings).map_err(trying)?;
-    // Permissions alone do not tell, on network file systems least of all. What is made is removed at once; a crash in between leaves an
-    // empty file or two in the control folder, which are in nobody's way.
+    // Permission bits alone do not tell, least of all on network file systems. The probes are removed at
+    // once. A crash leaves one or two empty files in the control folder, which do no harm.
     match probe::publish_method(disk, &folder).map_err(trying)? {
         Some(_) => Ok(condition),
         None => Err(StoreError::CannotPublish { path: label.path() }),
     }
 }
 
-/// The folder in which a sweep would make its first file or folder: the own staging, or how much of the way to it there is.
+/// The folder in which a sweep would make its first file or folder: this ledger's staging, or its nearest
+/// folder that exists.
 fn innermost<D: Disk>(disk: &D, root: &D::Folder, settings: &StoreSettings) -> io::Result<D::Folder> {
     let mut folder = disk.open_folder(root, CONTROL_FOLDER)?;
     for name in [STAGING, settings.ledger.as_str().as_bytes(), PARTIAL] {
@@ -76,7 +78,7 @@ impl<D: Disk> std::fmt::Debug for UntouchedStore<D> {
 }
 
 impl<D: Disk> Store for UntouchedStore<D> {
-    /// There is none.
+    /// A dry run stages no file.
     type Staged = Infallible;
 
     fn range_length(&self) -> u64 {
@@ -94,7 +96,7 @@ impl<D: Disk> Store for UntouchedStore<D> {
         Err(self.refusal())
     }
 
-    /// Would try names and sizes in staging.
+    /// Refused: it would probe names and sizes in staging.
     async fn foresee(
         &self,
         _wanted: Vec<Destination>,
@@ -134,7 +136,7 @@ impl<D: Disk> Store for UntouchedStore<D> {
         Err(self.refusal())
     }
 
-    /// Would flush the copy and its folders.
+    /// Refused: it would flush the copy and its folders.
     async fn reprove(
         &self,
         _name: &RelativePath,

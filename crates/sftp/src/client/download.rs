@@ -1,4 +1,4 @@
-//! Reading a file from one end to the other.
+//! Downloads a file from an offset to its end.
 
 use std::collections::VecDeque;
 use std::future::{Future, pending};
@@ -15,36 +15,36 @@ use super::limits::MIN_READ_LENGTH;
 use super::pending::{Expected, RemoteHandle, Reply, ReplyResult, Reservation};
 use crate::codec::{Request, Response, StatusCode};
 
-/// One request takes at most this part of the budget, so that even a small budget has several under way.
+/// One request takes at most this fraction of the budget, so that even a small budget allows several requests
+/// at once.
 const BUDGET_PARTS: u32 = 4;
 
-/// How a download ended. In each case all that was delivered came in order and without a gap.
+/// How a download ended. All delivered chunks came in order and without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DownloadOutcome {
-    /// Every byte up to the expected size was delivered, and nothing showed that there are more.
+    /// Every byte up to the expected size was delivered, and nothing showed that the file has more.
     Complete,
-    /// The file ends before the expected size; all there was to deliver was delivered.
+    /// The file ends before the expected size. All its bytes were delivered.
     Truncated {
-        /// The offset at which nothing was left to read: the size of the file, unless it ends even before the
-        /// offset that the download began at, which is named then.
+        /// Where the file ends: its size, or the offset at which the download began if the file ends before
+        /// that.
         size: u64,
     },
-    /// Every byte up to the expected size was delivered, and the file goes on behind it.
+    /// Every byte up to the expected size was delivered, and the file has more.
     Grown,
-    /// The sink wanted no more to be asked for ([`ChunkSink::wants_more`]); what had been asked for by then was delivered.
+    /// [`ChunkSink::wants_more`] returned false. The bytes requested before that were delivered.
     Stopped,
 }
 
 impl Client {
-    /// Reads a file from `from_offset` to `expected_size`, and looks for one byte more. Pieces go to `sink`
-    /// as they come.
+    /// Reads a file from `from_offset` to `expected_size`, and tries one byte more. Delivers chunks to `sink`
+    /// as they arrive.
     ///
-    /// As many READs are under way as `budget` allows, shared fairly with other downloads on the same budget.
-    /// A small file takes OPEN, one READ and CLOSE; the reply to CLOSE is not waited for. An offset beyond
-    /// the expected size is taken for the expected size: nothing is delivered.
+    /// Sends as many READs at once as `budget` allows, shared fairly with other downloads on the same budget.
+    /// A small file takes OPEN, one READ and CLOSE, and the reply to CLOSE is not awaited. An offset beyond
+    /// the expected size counts as the expected size: nothing is delivered.
     ///
-    /// When the future is dropped, the handle is closed, and the credit of each request returns with its late
-    /// reply.
+    /// Dropping the future closes the handle. The credit of each request returns with its late reply.
     pub async fn download(
         &self,
         path: &[u8],
@@ -82,22 +82,22 @@ struct Download<'a, S> {
     budget: &'a Budget,
     sink: S,
     expected_size: u64,
-    /// The first byte that has not been asked for.
+    /// The first byte that was not requested.
     next_offset: u64,
-    /// A first READ is always sent: a sink that goes on nowhere comes nearer to the end nevertheless.
+    /// The first READ is always sent: even if the sink wants no more, each call then makes progress.
     has_sent: bool,
     read_length: u32,
-    /// The requests under way, by offset and without a gap: what comes out of order waits in its receiver,
-    /// and the first of them is always with the server, so that no wait for budget can be a wait for
-    /// ourselves.
+    /// The pending requests, by offset and without gaps. Replies out of order wait in their receivers. The
+    /// first request is always with the server, so that a wait for budget never waits for this download
+    /// itself.
     in_flight: VecDeque<Span>,
 }
 
 struct Span {
     offset: u64,
     length: u32,
-    /// The beginning of the span, where the server answered short. A piece is delivered for each span and not
-    /// for each reply, so that a server that answers in crumbs cannot make us hold a million pieces.
+    /// The beginning of the span, after a short reply. One chunk is delivered for each span, not for each
+    /// reply: a server that sends tiny replies cannot make us hold a million chunks.
     received: BytesMut,
     reply: oneshot::Receiver<ReplyResult>,
 }
@@ -131,11 +131,12 @@ impl<S: ChunkSink> Download<'_, S> {
         }
     }
 
-    /// Sends READs until all is asked for, or until the budget is spent: then, the wait for the next credit.
+    /// Sends READs until everything is requested or the budget is spent; then returns the wait for the next
+    /// credit.
     fn fill_window(&mut self) -> Result<Option<CreditWait>, Failure> {
         loop {
-            // A connection that is at an end gives every credit back at once: no budget would bound what is asked for, only the
-            // size that the device claims. What came before the end is still taken.
+            // An ended connection returns every credit at once. The budget would then bound no requests; only
+            // the size that the device claims would. Replies received before the end are still used.
             if let Some(failure) = self.client.failure() {
                 let is_all_received = self.in_flight.is_empty();
                 return if is_all_received {
@@ -156,11 +157,11 @@ impl<S: ChunkSink> Download<'_, S> {
         }
     }
 
-    /// The length of the next READ: the last one reaches one byte beyond the expected size, so that growth
-    /// shows.
+    /// The length of the next READ. The last READ reaches one byte beyond the expected size, to detect
+    /// growth.
     ///
-    /// That byte never has a READ of its own. The consumer may hold on to the credit of the last pieces until the file is whole, and would
-    /// wait for a READ that waits for their credit.
+    /// That byte never has its own READ. The consumer may hold the credit of the last chunks until the file
+    /// is whole, and would wait for a READ that waits for this credit.
     fn next_length(&self) -> u32 {
         let end = self.expected_size.saturating_add(1);
         let left = end.saturating_sub(self.next_offset);
@@ -170,7 +171,7 @@ impl<S: ChunkSink> Download<'_, S> {
         u32::try_from(left).map_or(self.read_length, |left| left.min(self.read_length))
     }
 
-    /// Sends the next READ, as long as its credit.
+    /// Sends the next READ, whose length is that of its credit.
     fn send_read(&mut self, credit: OwnedSemaphorePermit) {
         let length = u32::try_from(credit.num_permits()).unwrap_or(u32::MAX);
         let reply = self.read(self.next_offset, length, credit);
@@ -197,7 +198,7 @@ impl<S: ChunkSink> Download<'_, S> {
         )
     }
 
-    /// Takes the reply to the first request. Returns the outcome where this settles it.
+    /// Handles the reply to the first request. Returns the outcome if this reply decides it.
     fn handle_reply(&mut self, reply: Reply) -> Result<Option<DownloadOutcome>, Failure> {
         let Some(span) = self.in_flight.pop_front() else {
             return Ok(None);
@@ -251,12 +252,12 @@ impl<S: ChunkSink> Download<'_, S> {
         if reached > self.expected_size {
             return Ok(Some(DownloadOutcome::Grown));
         }
-        // What is short of the span's end here lacks only the byte behind the expected size: to ask again for
-        // that would cost every small file a round trip.
+        // If the reply is short here, only the byte beyond the expected size is missing. Requesting it again
+        // would cost every small file a round trip.
         Ok(None)
     }
 
-    /// Hands over what lies before the expected size, with as much credit; the rest of the credit returns.
+    /// Delivers the bytes before the expected size with their credit. The remaining credit returns.
     fn deliver(
         &mut self,
         offset: u64,
@@ -296,7 +297,7 @@ async fn granted(waiting: &mut Option<CreditWait>) -> Option<OwnedSemaphorePermi
     }
 }
 
-/// Lengths here are those of packets.
+/// For lengths of packets, which fit.
 fn length_of(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }

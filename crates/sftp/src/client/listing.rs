@@ -1,4 +1,4 @@
-//! Listing a directory.
+//! Lists directories.
 
 use std::collections::VecDeque;
 
@@ -11,32 +11,33 @@ use super::error::{Error, Failure, Operation};
 use super::pending::{Expected, RemoteHandle, Reply, ReplyResult, Reservation, refuse_status};
 use crate::codec::{Attributes, Name, Request, Response, StatusCode};
 
-/// READDIRs under way at the start: enough for a folder of a hundred files in one round trip.
+/// READDIRs in flight at the start: enough for a folder of a hundred files in one round trip.
 const INITIAL_WINDOW: usize = 2;
-/// READDIRs under way for one directory at most: 1,600 names for each round trip of OpenSSH, which answers each with a hundred.
+/// READDIRs in flight for one directory at most. OpenSSH returns a hundred names each: 1,600 names per round
+/// trip.
 const MAX_WINDOW: usize = 16;
-/// READDIRs under way at most over all listings of a connection, but for the first two of each. A server that fills every reply with as many
-/// names as are taken costs some 40 MB.
+/// READDIRs in flight over all listings of a connection, besides the first two of each. A server that puts as
+/// many names as allowed into every reply costs some 40 MB.
 pub(super) const MAX_READDIRS: usize = 24;
 
-/// One of the READDIRs that may be under way; none where it is one of the first of its directory.
+/// Permission to send one READDIR; `None` for one of the first of its directory, which needs no permit.
 type ReaddirPermit = Option<OwnedSemaphorePermit>;
 
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The name as the server gave it: any bytes, and for the caller to judge.
+    /// The name as the server sent it: any bytes. The caller must check it.
     pub name: Bytes,
     /// As by lstat.
     pub attributes: Attributes,
 }
 
 impl Client {
-    /// Lists a directory into `sink`, one batch for each reply of the server, and returns how many entries
-    /// there were. `.` and `..` are left out. The order is the server's, and a file renamed meanwhile may be
-    /// missing or come twice.
+    /// Lists a directory into `sink`, one batch for each reply of the server, and returns the number of
+    /// entries. Omits `.` and `..`. The order is the server's. A file renamed meanwhile may be missing or
+    /// appear twice.
     ///
-    /// Many requests are under way at once, and none is added while `sink` is full.
+    /// Many requests are in flight at once; no more are added while `sink` is full.
     pub async fn list(&self, path: &[u8], sink: &mpsc::Sender<Vec<Entry>>) -> Result<u64, Error> {
         let request = Request::Opendir {
             path: Bytes::copy_from_slice(path),
@@ -70,7 +71,7 @@ impl Client {
                     .start(&request, Expected::Names, Reservation::Nothing);
                 in_flight.push_back((reply, permit));
             }
-            // Those sent beyond the end are waited for too: replies may come in any order.
+            // Replies to READDIRs sent beyond the end are awaited too: replies may arrive in any order.
             let Some((reply, permit)) = in_flight.pop_front() else {
                 return Ok(listed);
             };
@@ -89,7 +90,8 @@ impl Client {
         }
     }
 
-    /// The right to send one more READDIR, where so many are under way for this directory.
+    /// The permit for one more READDIR while `in_flight` READDIRs of this directory are pending; `None` if it
+    /// must wait.
     fn readdir_permit(&self, in_flight: usize) -> Option<ReaddirPermit> {
         match self.inner.readdirs.clone().try_acquire_owned() {
             Ok(permit) => Some(Some(permit)),
@@ -98,7 +100,7 @@ impl Client {
         }
     }
 
-    /// The names of one reply; none at the end of the directory, which some servers say by a NAME without
+    /// The names of one reply. Empty at the end of the directory, which some servers report by a NAME without
     /// names.
     fn entries(&self, reply: Reply) -> Result<Vec<Name>, Failure> {
         let (Reply::Response(response) | Reply::Read(response, _)) = reply else {

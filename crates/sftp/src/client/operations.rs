@@ -1,4 +1,4 @@
-//! One request, one reply.
+//! Operations of one request and one reply.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{Client, ConnectionError};
 use crate::codec::{Attributes, Extension, FileSystem, OpenFlags, Request, Response, StatusCode};
 
 impl Client {
-    /// Opens a file for reading. Waits while as many handles are open as the server allows.
+    /// Opens a file for reading. Waits while the maximum number of handles is open.
     pub async fn open_read(&self, path: &[u8]) -> Result<RemoteHandle, Error> {
         let (flags, attributes) = (OpenFlags::READ, Attributes::default());
         let request = Request::Open {
@@ -29,14 +29,14 @@ impl Client {
     pub async fn close(&self, mut handle: RemoteHandle) -> Result<(), Error> {
         match handle.close() {
             Some(reply) => self.await_status(reply).await,
-            // The server's handle was empty: there is nothing that CLOSE could name.
+            // The server sent an empty handle, which CLOSE cannot name.
             None => Err(Failure::Connection(Arc::new(ConnectionError::Ended))),
         }
         .map_err(|failure| failure.into_error(Operation::Close, b""))
     }
 
-    /// Reads once, at most [`Client::read_length`] bytes; `None` at the end of the file. Fewer bytes than
-    /// asked for are no sign of the end.
+    /// Reads once, at most [`Client::read_length`] bytes; `None` at the end of the file. A short result does
+    /// not mean the end.
     pub async fn read(
         &self,
         handle: &RemoteHandle,
@@ -62,7 +62,7 @@ impl Client {
         }
     }
 
-    /// What is known of a file; a symbolic link is not followed.
+    /// The attributes of a file, without following a symbolic link.
     pub async fn lstat(&self, path: &[u8]) -> Result<Attributes, Error> {
         let request = Request::Lstat {
             path: Bytes::copy_from_slice(path),
@@ -72,7 +72,7 @@ impl Client {
             .map_err(|failure| failure.into_error(Operation::Lstat, path))
     }
 
-    /// What is known of a file, or of what a symbolic link points to.
+    /// The attributes of a file; follows symbolic links.
     pub async fn stat(&self, path: &[u8]) -> Result<Attributes, Error> {
         let request = Request::Stat {
             path: Bytes::copy_from_slice(path),
@@ -82,7 +82,7 @@ impl Client {
             .map_err(|failure| failure.into_error(Operation::Stat, path))
     }
 
-    /// What is known of an open file.
+    /// The attributes of an open file.
     pub async fn fstat(&self, handle: &RemoteHandle) -> Result<Attributes, Error> {
         let request = Request::Fstat {
             handle: handle.name(),
@@ -100,7 +100,7 @@ impl Client {
         self.run_command(&request, Operation::Remove, path).await
     }
 
-    /// Makes a directory, with these permissions as far as the server's umask lets them.
+    /// Makes a directory, with these permissions less the server's umask.
     pub async fn mkdir(&self, path: &[u8], permissions: u32) -> Result<(), Error> {
         let attributes = Attributes {
             permissions: Some(permissions),
@@ -121,7 +121,7 @@ impl Client {
         self.run_command(&request, Operation::Rmdir, path).await
     }
 
-    /// The path, absolute and without symbolic links.
+    /// The absolute path without symbolic links.
     pub async fn realpath(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
         let request = Request::Realpath {
             path: Bytes::copy_from_slice(path),
@@ -131,9 +131,9 @@ impl Client {
             .map_err(|failure| failure.into_error(Operation::Realpath, path))
     }
 
-    /// Renames as rename(2) does: at once, and over what may be there. A server that does not have
-    /// [`crate::codec::names::POSIX_RENAME`] answers [`StatusCode::OpUnsupported`]; the plain RENAME, which
-    /// OpenSSH does by link and unlink, is never used in its place.
+    /// Renames as rename(2) does: atomically, and replacing the target. Fails with
+    /// [`StatusCode::OpUnsupported`] if the server lacks [`crate::codec::names::POSIX_RENAME`]. Never falls
+    /// back to plain RENAME, which OpenSSH implements by link and unlink.
     pub async fn posix_rename(&self, source: &[u8], target: &[u8]) -> Result<(), Error> {
         let request = Request::Extended(Extension::PosixRename {
             source: Bytes::copy_from_slice(source),
@@ -142,7 +142,7 @@ impl Client {
         self.run_command(&request, Operation::PosixRename, source).await
     }
 
-    /// Room on the file system of this path.
+    /// The room on the file system of this path.
     pub async fn statvfs(&self, path: &[u8]) -> Result<FileSystem, Error> {
         let request = Request::Extended(Extension::Statvfs {
             path: Bytes::copy_from_slice(path),
@@ -214,7 +214,8 @@ impl Client {
         }
     }
 
-    /// The reader has checked every reply against what was expected, so this is for the compiler's sake.
+    /// Never happens: the reader has checked every reply against its request. The compiler requires the
+    /// branch.
     pub(super) fn mismatch(&self, expected: Expected, response: &Response) -> Failure {
         self.connection()
             .fail_protocol(expected.wrong_reply(response.type_name()))

@@ -60,7 +60,7 @@ impl Expected {
             (Self::Data { at_most }, Response::Data(data)) => match data.len() {
                 0 => Err(ProtocolError::EmptyData),
                 received if received > at_most as usize => Err(ProtocolError::LongData {
-                    asked: at_most,
+                    requested: at_most,
                     received,
                 }),
                 _ => Ok(()),

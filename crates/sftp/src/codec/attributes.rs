@@ -1,4 +1,4 @@
-//! The ATTRS compound of version 3.
+//! The ATTRS structure of version 3.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -16,7 +16,7 @@ const REGULAR_FILE: u32 = 0o100_000;
 const DIRECTORY: u32 = 0o040_000;
 const SYMBOLIC_LINK: u32 = 0o120_000;
 
-/// What is known of a file; every part may be missing.
+/// Attributes of a file. Each may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Size in bytes.
@@ -32,16 +32,16 @@ pub struct Attributes {
     pub extended: Vec<(Bytes, Bytes)>,
 }
 
-/// Numeric owner of a file; user and group come together on the wire.
+/// Numeric owner of a file. The wire format has both numbers or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnerIds {
-    /// User number.
+    /// User id.
     pub user: u32,
-    /// Group number.
+    /// Group id.
     pub group: u32,
 }
 
-/// FileTimes of a file, in whole seconds since 1970; both come together on the wire.
+/// Times of a file, in whole seconds since 1970. The wire format has both or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileTimes {
     /// Last access.
@@ -51,17 +51,17 @@ pub struct FileTimes {
 }
 
 impl Attributes {
-    /// Whether the server says that this is a regular file; false where it says nothing.
+    /// Whether the server reports a regular file; false if it reports no type.
     pub fn is_file(&self) -> bool {
         self.is_of_type(REGULAR_FILE)
     }
 
-    /// Whether the server says that this is a directory; false where it says nothing.
+    /// Whether the server reports a directory; false if it reports no type.
     pub fn is_directory(&self) -> bool {
         self.is_of_type(DIRECTORY)
     }
 
-    /// Whether the server says that this is a symbolic link; false where it says nothing.
+    /// Whether the server reports a symbolic link; false if it reports no type.
     pub fn is_symbolic_link(&self) -> bool {
         self.is_of_type(SYMBOLIC_LINK)
     }

@@ -10,24 +10,24 @@ use crate::scripted_server::{Server, connected, limited};
 use crate::{Download, idle, within};
 
 fn start(client: &Client, size: u64, budget: &Budget) -> (Download, mpsc::UnboundedReceiver<FileChunk>) {
-    let (sink, pieces) = mpsc::unbounded_channel();
+    let (sink, chunks) = mpsc::unbounded_channel();
     let (client, budget) = (client.clone(), budget.clone());
     (
         tokio::spawn(async move { client.download(b"file", 0, size, &budget, sink).await }),
-        pieces,
+        chunks,
     )
 }
 
-async fn next(pieces: &mut mpsc::UnboundedReceiver<FileChunk>) -> (u64, Bytes) {
-    let piece = pieces.recv().await.expect("a piece");
-    (piece.offset, piece.bytes.clone())
+async fn next(chunks: &mut mpsc::UnboundedReceiver<FileChunk>) -> (u64, Bytes) {
+    let chunk = chunks.recv().await.expect("a chunk");
+    (chunk.offset, chunk.bytes.clone())
 }
 
 #[tokio::test]
 async fn a_small_file_takes_open_read_and_close_and_waits_for_no_close() {
     within(async {
         let (client, mut server) = connected().await;
-        let (download, mut pieces) = start(&client, 5, &Budget::new(100_000));
+        let (download, mut chunks) = start(&client, 5, &Budget::new(100_000));
         server.open("h").await;
         let id = server.read(0, 6).await;
         server.data(id, "12345").await;
@@ -35,19 +35,19 @@ async fn a_small_file_takes_open_read_and_close_and_waits_for_no_close() {
             download.await.expect("no panic").expect("downloaded"),
             DownloadOutcome::Complete
         );
-        assert_eq!(next(&mut pieces).await, (0, Bytes::from("12345")));
-        assert!(pieces.recv().await.is_none());
+        assert_eq!(next(&mut chunks).await, (0, Bytes::from("12345")));
+        assert!(chunks.recv().await.is_none());
         server.close("h").await;
     })
     .await;
 }
 
-/// Wants the first piece only.
+/// Wants the first chunk only.
 struct First(mpsc::UnboundedSender<FileChunk>);
 
 impl ChunkSink for First {
-    fn deliver(&mut self, piece: FileChunk) -> bool {
-        self.0.send(piece).is_ok()
+    fn deliver(&mut self, chunk: FileChunk) -> bool {
+        self.0.send(chunk).is_ok()
     }
 
     fn wants_more(&self) -> bool {
@@ -59,7 +59,7 @@ impl ChunkSink for First {
 async fn a_sink_that_leaves_off_is_given_what_was_asked_for_and_nothing_more_is_asked() {
     within(async {
         let (client, mut server) = connected().await;
-        let (sink, mut pieces) = mpsc::unbounded_channel();
+        let (sink, mut chunks) = mpsc::unbounded_channel();
         let budget = Budget::new(100_000);
         let download = client.download(b"file", 10, 60_000, &budget, First(sink));
         let serving = async {
@@ -70,9 +70,9 @@ async fn a_sink_that_leaves_off_is_given_what_was_asked_for_and_nothing_more_is_
         };
         let (outcome, ()) = tokio::join!(download, serving);
         assert_eq!(outcome.expect("downloaded"), DownloadOutcome::Stopped);
-        let (offset, bytes) = next(&mut pieces).await;
+        let (offset, bytes) = next(&mut chunks).await;
         assert_eq!((offset, bytes.len()), (10, 25_000));
-        assert!(pieces.recv().await.is_none());
+        assert!(chunks.recv().await.is_none());
     })
     .await;
 }
@@ -81,7 +81,7 @@ async fn a_sink_that_leaves_off_is_given_what_was_asked_for_and_nothing_more_is_
 async fn an_empty_file_is_complete_without_a_piece() {
     within(async {
         let (client, mut server) = connected().await;
-        let (download, mut pieces) = start(&client, 0, &Budget::new(100_000));
+        let (download, mut chunks) = start(&client, 0, &Budget::new(100_000));
         server.open("h").await;
         let id = server.read(0, 1).await;
         server.status(id, StatusCode::Eof).await;
@@ -89,7 +89,7 @@ async fn an_empty_file_is_complete_without_a_piece() {
             download.await.expect("no panic").expect("downloaded"),
             DownloadOutcome::Complete
         );
-        assert!(pieces.recv().await.is_none());
+        assert!(chunks.recv().await.is_none());
     })
     .await;
 }
@@ -98,7 +98,7 @@ async fn an_empty_file_is_complete_without_a_piece() {
 async fn a_short_read_is_asked_for_again() {
     within(async {
         let (client, mut server) = connected().await;
-        let (download, mut pieces) = start(&client, 8, &Budget::new(16));
+        let (download, mut chunks) = start(&client, 8, &Budget::new(16));
         server.open("h").await;
         let (first, second) = (server.read(0, 4).await, server.read(4, 2).await);
         let last = server.read(6, 3).await;
@@ -113,9 +113,9 @@ async fn a_short_read_is_asked_for_again() {
             download.await.expect("no panic").expect("downloaded"),
             DownloadOutcome::Complete
         );
-        assert_eq!(next(&mut pieces).await, (0, Bytes::from("1234")));
-        assert_eq!(next(&mut pieces).await, (4, Bytes::from("56")));
-        assert_eq!(next(&mut pieces).await, (6, Bytes::from("78")));
+        assert_eq!(next(&mut chunks).await, (0, Bytes::from("1234")));
+        assert_eq!(next(&mut chunks).await, (4, Bytes::from("56")));
+        assert_eq!(next(&mut chunks).await, (6, Bytes::from("78")));
     })
     .await;
 }
@@ -124,7 +124,7 @@ async fn a_short_read_is_asked_for_again() {
 async fn replies_out_of_order_are_delivered_in_order() {
     within(async {
         let (client, mut server) = connected().await;
-        let (download, mut pieces) = start(&client, 8, &Budget::new(16));
+        let (download, mut chunks) = start(&client, 8, &Budget::new(16));
         server.open("h").await;
         let (first, second) = (server.read(0, 4).await, server.read(4, 2).await);
         let last = server.read(6, 3).await;
@@ -135,9 +135,9 @@ async fn replies_out_of_order_are_delivered_in_order() {
             download.await.expect("no panic").expect("downloaded"),
             DownloadOutcome::Complete
         );
-        assert_eq!(next(&mut pieces).await, (0, Bytes::from("1234")));
-        assert_eq!(next(&mut pieces).await, (4, Bytes::from("56")));
-        assert_eq!(next(&mut pieces).await, (6, Bytes::from("78")));
+        assert_eq!(next(&mut chunks).await, (0, Bytes::from("1234")));
+        assert_eq!(next(&mut chunks).await, (4, Bytes::from("56")));
+        assert_eq!(next(&mut chunks).await, (6, Bytes::from("78")));
     })
     .await;
 }
@@ -146,7 +146,7 @@ async fn replies_out_of_order_are_delivered_in_order() {
 async fn an_end_in_the_middle_of_a_short_read_tells_the_size() {
     within(async {
         let (client, mut server) = connected().await;
-        let (download, mut pieces) = start(&client, 100, &Budget::new(100_000));
+        let (download, mut chunks) = start(&client, 100, &Budget::new(100_000));
         server.open("h").await;
         let id = server.read(0, 101).await;
         server.data(id, "123").await;
@@ -154,7 +154,7 @@ async fn an_end_in_the_middle_of_a_short_read_tells_the_size() {
         server.status(id, StatusCode::Eof).await;
         let outcome = download.await.expect("no panic").expect("downloaded");
         assert_eq!(outcome, DownloadOutcome::Truncated { size: 3 });
-        assert_eq!(next(&mut pieces).await, (0, Bytes::from("123")));
+        assert_eq!(next(&mut chunks).await, (0, Bytes::from("123")));
     })
     .await;
 }
@@ -167,7 +167,7 @@ async fn a_server_that_answers_short_is_asked_for_less_at_a_time() {
             ..Limits::default()
         })
         .await;
-        let (_download, mut pieces) = start(&client, 1_000_000, &Budget::new(80_000));
+        let (_download, mut chunks) = start(&client, 1_000_000, &Budget::new(80_000));
         server.open("h").await;
         let (first, second) = (server.read(0, 20_000).await, server.read(20_000, 20_000).await);
         server.read(40_000, 20_000).await;
@@ -175,11 +175,11 @@ async fn a_server_that_answers_short_is_asked_for_less_at_a_time() {
         server.data(first, vec![1; 8000]).await;
         let rest = server.read(8000, 12_000).await;
         server.data(rest, vec![1; 12_000]).await;
-        assert_eq!(next(&mut pieces).await.1.len(), 20_000);
+        assert_eq!(next(&mut chunks).await.1.len(), 20_000);
         // This one was waiting for its credit before the short reply came.
         server.read(80_000, 20_000).await;
         server.data(second, vec![1; 20_000]).await;
-        assert_eq!(next(&mut pieces).await.1.len(), 20_000);
+        assert_eq!(next(&mut chunks).await.1.len(), 20_000);
         server.read(100_000, 8000).await;
         server.read(108_000, 8000).await;
     })
@@ -191,7 +191,7 @@ async fn nothing_is_asked_for_beyond_the_budget_until_a_piece_is_dropped() {
     within(async {
         let (client, mut server) = connected().await;
         let budget = Budget::new(16);
-        let (_download, mut pieces) = start(&client, 1000, &budget);
+        let (_download, mut chunks) = start(&client, 1000, &budget);
         server.open("h").await;
         let mut ids = VecDeque::new();
         for number in 0..4 {
@@ -200,8 +200,8 @@ async fn nothing_is_asked_for_beyond_the_budget_until_a_piece_is_dropped() {
         for id in ids.drain(..2) {
             server.data(id, "1234").await;
         }
-        let held = pieces.recv().await.expect("a piece");
-        let second = pieces.recv().await.expect("a piece");
+        let held = chunks.recv().await.expect("a chunk");
+        let second = chunks.recv().await.expect("a chunk");
         assert_eq!(budget.available(), 0);
         drop(held);
         server.read(16, 4).await;
@@ -241,13 +241,16 @@ async fn credit_of_a_download_given_up_returns_with_the_late_replies() {
 async fn a_download_for_nobody_ends_and_closes_its_file() {
     within(async {
         let (client, mut server) = connected().await;
-        let (download, pieces) = start(&client, 5, &Budget::new(100));
-        drop(pieces);
+        let (download, chunks) = start(&client, 5, &Budget::new(100));
+        drop(chunks);
         server.open("h").await;
         let id = server.read(0, 6).await;
         server.data(id, "12345").await;
         let error = download.await.expect("no panic").expect_err("given up");
-        assert_eq!(error.to_string(), "read file: nobody takes the result any more");
+        assert_eq!(
+            error.to_string(),
+            "read file: the receiver of the result was dropped"
+        );
         server.close("h").await;
     })
     .await;
@@ -309,13 +312,13 @@ async fn downloaded(size: usize, expected: usize, from: usize, capacity: u32, be
         .collect();
     let serving = tokio::spawn(serve(server, contents.clone(), behavior));
     let budget = Budget::new(capacity);
-    let (sink, mut pieces) = mpsc::unbounded_channel::<FileChunk>();
+    let (sink, mut chunks) = mpsc::unbounded_channel::<FileChunk>();
     let gathered = async {
         let mut bytes = Vec::new();
-        while let Some(piece) = pieces.recv().await {
-            assert_eq!(piece.offset, (from + bytes.len()) as u64);
-            assert_eq!(piece.credit.num_permits(), piece.bytes.len());
-            bytes.extend_from_slice(&piece.bytes);
+        while let Some(chunk) = chunks.recv().await {
+            assert_eq!(chunk.offset, (from + bytes.len()) as u64);
+            assert_eq!(chunk.credit.num_permits(), chunk.bytes.len());
+            bytes.extend_from_slice(&chunk.bytes);
         }
         bytes
     };

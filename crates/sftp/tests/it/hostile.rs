@@ -85,7 +85,7 @@ async fn a_reply_of_the_wrong_type_fails_the_connection() {
 async fn more_data_than_asked_for_fails_the_connection() {
     within(async {
         let (client, mut server) = connected().await;
-        let (download, mut pieces) = download_of_eight(&client);
+        let (download, mut chunks) = download_of_eight(&client);
         server.open("h").await;
         let id = server.read(0, 4).await;
         server.data(id, "12345").await;
@@ -93,11 +93,11 @@ async fn more_data_than_asked_for_fails_the_connection() {
         assert_eq!(
             error,
             ProtocolError::LongData {
-                asked: 4,
+                requested: 4,
                 received: 5
             }
         );
-        assert!(pieces.recv().await.is_none(), "no byte of it is delivered");
+        assert!(chunks.recv().await.is_none(), "no byte of it is delivered");
     })
     .await;
 }

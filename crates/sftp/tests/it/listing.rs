@@ -59,7 +59,7 @@ async fn a_listing_waits_for_whoever_takes_it() {
         let error = listing.await.expect("no panic").expect_err("given up");
         assert_eq!(
             error.to_string(),
-            "list endless: nobody takes the result any more"
+            "list endless: the receiver of the result was dropped"
         );
     })
     .await;

@@ -52,8 +52,8 @@ type Download = JoinHandle<Result<DownloadOutcome, Error>>;
 
 /// A download of a file of eight bytes by READs of four, on its own task.
 fn download_of_eight(client: &Client) -> (Download, mpsc::UnboundedReceiver<FileChunk>) {
-    let (sink, pieces) = mpsc::unbounded_channel();
+    let (sink, chunks) = mpsc::unbounded_channel();
     let client = client.clone();
     let download = async move { client.download(b"file", 0, 8, &Budget::new(16), sink).await };
-    (tokio::spawn(download), pieces)
+    (tokio::spawn(download), chunks)
 }

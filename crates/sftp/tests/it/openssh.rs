@@ -32,7 +32,7 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(next).flatten().take(length).collect()
 }
 
-/// Downloads from an offset, checking that pieces come in order and without a gap.
+/// Downloads from an offset, checking that chunks come in order and without a gap.
 async fn fetch(
     client: &Client,
     path: &[u8],
@@ -40,13 +40,13 @@ async fn fetch(
     size: u64,
     budget: &Budget,
 ) -> Result<(DownloadOutcome, Vec<u8>), Error> {
-    let (sink, mut pieces) = mpsc::unbounded_channel::<FileChunk>();
+    let (sink, mut chunks) = mpsc::unbounded_channel::<FileChunk>();
     let gathered = async move {
         let mut contents = Vec::new();
-        while let Some(piece) = pieces.recv().await {
-            assert_eq!(piece.offset, from + contents.len() as u64);
-            assert_eq!(piece.credit.num_permits(), piece.bytes.len());
-            contents.extend_from_slice(&piece.bytes);
+        while let Some(chunk) = chunks.recv().await {
+            assert_eq!(chunk.offset, from + contents.len() as u64);
+            assert_eq!(chunk.credit.num_permits(), chunk.bytes.len());
+            contents.extend_from_slice(&chunk.bytes);
         }
         contents
     };
@@ -348,11 +348,11 @@ async fn downloads_given_up_half_way_leave_neither_handles_nor_credit_behind() {
         let before = open_files(&child);
         let budget = Budget::new(MEBIBYTE);
         for _ in 0..20 {
-            let (sink, mut pieces) = mpsc::unbounded_channel::<FileChunk>();
+            let (sink, mut chunks) = mpsc::unbounded_channel::<FileChunk>();
             let download = client.download(b"file", 0, 3_000_000, &budget, sink);
             tokio::select! {
                 biased;
-                first = pieces.recv() => assert!(first.is_some()),
+                first = chunks.recv() => assert!(first.is_some()),
                 outcome = download => panic!("complete without its credit: {outcome:?}"),
             }
         }
@@ -382,12 +382,12 @@ async fn a_killed_server_fails_all_that_wait() {
         let (client, mut child, directory) = served().await;
         fs::write(directory.path().join("file"), noise(3_000_000, 9)).expect("written");
         let budget = Budget::new(MEBIBYTE);
-        let (sink, mut pieces) = mpsc::unbounded_channel::<FileChunk>();
+        let (sink, mut chunks) = mpsc::unbounded_channel::<FileChunk>();
         let killed = async {
-            let held = pieces.recv().await.expect("a piece");
+            let held = chunks.recv().await.expect("a chunk");
             child.kill().await.expect("killed");
             drop(held);
-            while pieces.recv().await.is_some() {}
+            while chunks.recv().await.is_some() {}
         };
         let (outcome, ()) = tokio::join!(client.download(b"file", 0, 3_000_000, &budget, sink), killed);
         assert!(matches!(outcome, Err(Error::Connection(_))), "{outcome:?}");
@@ -414,13 +414,13 @@ async fn files_as_long_as_a_read_do_not_wait_for_each_others_last_byte() {
             .expect("written");
             let (client, budget) = (client.clone(), budget.clone());
             downloads.spawn(async move {
-                let (sink, mut pieces) = mpsc::unbounded_channel::<FileChunk>();
+                let (sink, mut chunks) = mpsc::unbounded_channel::<FileChunk>();
                 // As one who writes a file's last bytes when it seals the file: their credit is held until the download ends.
                 let consumer = async {
                     let (mut held, mut missing) = (Vec::new(), size);
-                    while let Some(piece) = pieces.recv().await {
-                        missing -= piece.bytes.len() as u64;
-                        held.extend((missing == 0).then_some(piece));
+                    while let Some(chunk) = chunks.recv().await {
+                        missing -= chunk.bytes.len() as u64;
+                        held.extend((missing == 0).then_some(chunk));
                     }
                 };
                 let (outcome, ()) =

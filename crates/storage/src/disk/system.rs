@@ -39,7 +39,7 @@ impl SystemDisk {
 #[derive(Debug)]
 pub struct SystemFile {
     file: OwnedFd,
-    /// The same file, opened once more to go past the cache.
+    /// The same file, opened a second time to bypass the cache.
     past_cache: Option<OwnedFd>,
 }
 
@@ -60,8 +60,9 @@ impl SystemFile {
     }
 }
 
-/// File systems whose files can be read and written past the cache at the speed of the disk. Not those on which each such write waits
-/// for a server (NFS, SMB), or that keep checksums or compress and so go through memory anyway.
+/// Whether files of this file system can bypass the cache at the speed of the disk. Excludes file systems
+/// where each such write waits for a server (NFS, SMB), and those that keep checksums or compress, and so go
+/// through memory anyway.
 fn goes_well_past_cache(file: &OwnedFd) -> bool {
     /// `EXT4_SUPER_MAGIC` and `XFS_SUPER_MAGIC` of `linux/magic.h`.
     const EXT4: u32 = 0xef53;
@@ -114,7 +115,7 @@ impl Disk for SystemDisk {
     fn write_at(&self, file: &SystemFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
         if let Some(past_cache) = file.past_cache_for(bytes, offset) {
             match retried(|| rustix::io::pwrite(past_cache, bytes, offset)) {
-                // It wants larger blocks than any disk has that we know.
+                // It needs larger blocks than any known disk.
                 Err(Errno::INVAL) => {}
                 written => return Ok(written?),
             }
@@ -173,8 +174,8 @@ impl Disk for SystemDisk {
         Ok(rustix::fs::fdatasync(&file.file)?)
     }
 
-    /// Some network file systems cannot flush a folder, because the server has made its entries durable before it answers, and say so
-    /// by `EINVAL`. A flush that was tried and failed has other errors.
+    /// Some network file systems cannot flush a folder, because the server makes its entries durable before
+    /// it replies. They report `EINVAL`. A flush that was tried and failed reports other errors.
     fn flush_folder(&self, folder: &OwnedFd) -> io::Result<()> {
         match rustix::fs::fsync(folder) {
             Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
@@ -182,15 +183,15 @@ impl Disk for SystemDisk {
         }
     }
 
-    /// The system begins to write dirty pages out when it is told that they will not be needed (`mm/fadvise.c`), which does what
-    /// `sync_file_range` does for us, on every file system and without waiting.
+    /// The system starts writing dirty pages when told that they are not needed (`mm/fadvise.c`). For us this
+    /// does what `sync_file_range` does, on every file system and without waiting.
     fn start_write_out(&self, file: &SystemFile, offset: u64, length: u64) {
         self.drop_cache(file, offset, length);
     }
 
     fn drop_cache(&self, file: &SystemFile, offset: u64, length: u64) {
         if let Some(length) = std::num::NonZeroU64::new(length) {
-            // Advice: where it is not taken, nothing is lost but some strength of the proof.
+            // Advice: where it is ignored, only the proof is weaker.
             rustix::fs::fadvise(&file.file, offset, Some(length), Advice::DontNeed).unwrap_or_default();
         }
     }
@@ -271,13 +272,13 @@ impl Disk for SystemDisk {
         })
     }
 
-    /// From the keys that the standard library draws at random for its hash tables.
+    /// From the random keys that the standard library makes for its hash tables.
     fn unique_number(&self) -> u64 {
         std::hash::RandomState::new().build_hasher().finish()
     }
 }
 
-/// A folder of the system being listed.
+/// An open listing of a folder.
 #[derive(Debug)]
 pub struct Entries(Dir);
 

@@ -214,9 +214,10 @@ fn a_partial_file_that_vanishes_is_begun_anew_and_one_that_cannot_be_renamed_is_
             (call.operation == "rename" && !is_removed).then_some(Errno::IO)
         });
         let outcome = block_on(store.stage(&key(&content), true));
-        match is_removed {
-            true => assert_eq!(outcome.unwrap().1, 0),
-            false => assert!(outcome.is_err()),
+        if is_removed {
+            assert_eq!(outcome.unwrap().1, 0);
+        } else {
+            assert!(outcome.is_err());
         }
     }
 }
