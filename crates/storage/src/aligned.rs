@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_buffer_is_aligned_and_of_whole_blocks_also_beside_others() {
+    fn every_buffer_is_aligned_and_of_whole_blocks() {
         with_buffer(1 << 30, |one| {
             with_buffer(1, |other| {
                 assert!(is_aligned(one, 0) && is_aligned(other, 8192));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn many_threads_share_a_few_buffers_and_each_gets_one() {
+    fn many_threads_share_a_few_buffers() {
         let pool = BufferPool::new(BLOCK, 3);
         let (lent, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_comes_back_from_a_job_that_panics() {
+    fn a_buffer_returns_from_a_job_that_panics() {
         let pool = BufferPool::new(BLOCK, 1);
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _buffer = pool.acquire();

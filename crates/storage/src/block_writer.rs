@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_written_once_in_order_and_in_whole_blocks_however_they_come() {
+    fn bytes_are_written_once_in_order_and_in_whole_blocks() {
         let content: Vec<u8> = (0..1_000_003_u32).flat_map(u32::to_le_bytes).collect();
         for piece_length in [1000, 4096, 5000, 261_120, 3_000_000] {
             let (mut tail, mut written) = (TailBuffer::default(), Vec::new());

@@ -162,7 +162,7 @@ mod tests {
     use crate::SystemDisk;
 
     #[test]
-    fn a_file_begins_with_what_is_in_it_and_with_nothing_longer_or_other() {
+    fn a_file_begins_with_its_own_bytes_and_with_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let disk = SystemDisk::default();
         let root = disk.open_root(folder.path()).unwrap();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_ends_where_it_was_to_end_however_many_parts_it_comes_in() {
+    fn a_range_read_in_parts_ends_at_its_length() {
         let folder = tempfile::tempdir().unwrap();
         let disk = SystemDisk::default();
         let root = disk.open_root(folder.path()).unwrap();

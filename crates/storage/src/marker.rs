@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marker_is_read_as_it_was_written() {
+    fn a_marker_parses_as_rendered() {
         let marker = Marker {
             id: StoreId::new("0123456789abcdef").unwrap(),
             method: PublishMethod::Rename,
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_marker_is_said() {
+    fn the_fault_of_a_damaged_marker_is_reported() {
         for (text, reason) in [
             ("", "it is empty"),
             ("id = \"a\"", "it has no version"),

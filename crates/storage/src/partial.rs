@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_partial_name_is_read_as_it_was_written_and_nothing_else_is_one() {
+    fn a_partial_name_parses_as_rendered_and_nothing_else_does() {
         let name = PartialName {
             key: Digest::from_bytes([0xab; 32]),
             ranges: 17,

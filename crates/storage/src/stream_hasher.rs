@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ranges_of_a_large_file_are_digested_each_by_itself() {
+    fn each_range_of_a_large_file_has_its_own_digest() {
         for (bytes, parts) in [
             (&b"abcdefghi"[..], &[&b"abcd"[..], b"efgh", b"i"][..]),
             (b"abcdefgh", &[b"abcd", b"efgh"]),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn each_range_is_to_be_found_on_the_disk_once() {
+    fn each_range_is_returned_once_to_be_proved() {
         let mut hasher = StreamHasher::new(4, false);
         hasher.update(b"abcd");
         let first = hasher.close_range();

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_of_four_gibibytes_is_refused_before_the_packet_is_there() {
+    fn a_length_of_four_gibibytes_is_refused_before_the_packet_arrives() {
         let mut buffer = BytesMut::from(&[0xff, 0xff, 0xff, 0xff][..]);
         let refused = Malformed::TooLong {
             length: u32::MAX,
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_are_cut_where_they_end_and_an_unfinished_one_is_waited_for() {
+    fn packets_are_cut_at_their_end_and_an_incomplete_one_waits() {
         let mut buffer = BytesMut::from(&[0, 0, 0, 2, 7, 8, 0, 0, 0, 3, 9][..]);
         assert_eq!(take_frame(&mut buffer), Ok(Some(Bytes::from_static(&[7, 8]))));
         assert_eq!(take_frame(&mut buffer), Ok(None));

@@ -24,7 +24,7 @@ async fn next(chunks: &mut mpsc::UnboundedReceiver<FileChunk>) -> (u64, Bytes) {
 }
 
 #[tokio::test]
-async fn a_small_file_takes_open_read_and_close_and_waits_for_no_close() {
+async fn a_small_file_takes_open_read_and_an_unawaited_close() {
     within(async {
         let (client, mut server) = connected().await;
         let (download, mut chunks) = start(&client, 5, &Budget::new(100_000));
@@ -42,7 +42,7 @@ async fn a_small_file_takes_open_read_and_close_and_waits_for_no_close() {
     .await;
 }
 
-/// Wants the first chunk only.
+/// Wants only the first chunk.
 struct First(mpsc::UnboundedSender<FileChunk>);
 
 impl ChunkSink for First {
@@ -56,7 +56,7 @@ impl ChunkSink for First {
 }
 
 #[tokio::test]
-async fn a_sink_that_leaves_off_is_given_what_was_asked_for_and_nothing_more_is_asked() {
+async fn a_sink_that_stops_gets_the_requested_bytes_and_no_more() {
     within(async {
         let (client, mut server) = connected().await;
         let (sink, mut chunks) = mpsc::unbounded_channel();
@@ -78,7 +78,7 @@ async fn a_sink_that_leaves_off_is_given_what_was_asked_for_and_nothing_more_is_
 }
 
 #[tokio::test]
-async fn an_empty_file_is_complete_without_a_piece() {
+async fn an_empty_file_is_complete_without_a_chunk() {
     within(async {
         let (client, mut server) = connected().await;
         let (download, mut chunks) = start(&client, 0, &Budget::new(100_000));
@@ -95,7 +95,7 @@ async fn an_empty_file_is_complete_without_a_piece() {
 }
 
 #[tokio::test]
-async fn a_short_read_is_asked_for_again() {
+async fn a_short_read_is_requested_again() {
     within(async {
         let (client, mut server) = connected().await;
         let (download, mut chunks) = start(&client, 8, &Budget::new(16));
@@ -143,7 +143,7 @@ async fn replies_out_of_order_are_delivered_in_order() {
 }
 
 #[tokio::test]
-async fn an_end_in_the_middle_of_a_short_read_tells_the_size() {
+async fn an_end_within_a_short_read_gives_the_size() {
     within(async {
         let (client, mut server) = connected().await;
         let (download, mut chunks) = start(&client, 100, &Budget::new(100_000));
@@ -160,7 +160,7 @@ async fn an_end_in_the_middle_of_a_short_read_tells_the_size() {
 }
 
 #[tokio::test]
-async fn a_server_that_answers_short_is_asked_for_less_at_a_time() {
+async fn short_replies_make_later_reads_shorter() {
     within(async {
         let (client, mut server) = limited(Limits {
             read_length: 20_000,
@@ -176,7 +176,7 @@ async fn a_server_that_answers_short_is_asked_for_less_at_a_time() {
         let rest = server.read(8000, 12_000).await;
         server.data(rest, vec![1; 12_000]).await;
         assert_eq!(next(&mut chunks).await.1.len(), 20_000);
-        // This one was waiting for its credit before the short reply came.
+        // This request was waiting for its credit before the short reply arrived.
         server.read(80_000, 20_000).await;
         server.data(second, vec![1; 20_000]).await;
         assert_eq!(next(&mut chunks).await.1.len(), 20_000);
@@ -187,7 +187,7 @@ async fn a_server_that_answers_short_is_asked_for_less_at_a_time() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_for_beyond_the_budget_until_a_piece_is_dropped() {
+async fn nothing_beyond_the_budget_is_requested_until_a_chunk_drops() {
     within(async {
         let (client, mut server) = connected().await;
         let budget = Budget::new(16);
@@ -213,7 +213,7 @@ async fn nothing_is_asked_for_beyond_the_budget_until_a_piece_is_dropped() {
 }
 
 #[tokio::test]
-async fn credit_of_a_download_given_up_returns_with_the_late_replies() {
+async fn credit_of_an_abandoned_download_returns_with_the_late_replies() {
     within(async {
         let (client, mut server) = connected().await;
         let budget = Budget::new(16);
@@ -238,7 +238,7 @@ async fn credit_of_a_download_given_up_returns_with_the_late_replies() {
 }
 
 #[tokio::test]
-async fn a_download_for_nobody_ends_and_closes_its_file() {
+async fn a_download_without_a_receiver_ends_and_closes_its_file() {
     within(async {
         let (client, mut server) = connected().await;
         let (download, chunks) = start(&client, 5, &Budget::new(100));
@@ -256,7 +256,7 @@ async fn a_download_for_nobody_ends_and_closes_its_file() {
     .await;
 }
 
-/// How a server of the property below behaves: each number decides about one reply.
+/// The behaviour of the server in the property below: each number decides one reply.
 #[derive(Clone, Debug)]
 struct ServerBehavior(Vec<u8>);
 
@@ -267,7 +267,7 @@ impl ServerBehavior {
     }
 }
 
-/// Serves one file, answering in any order and as short as it likes.
+/// Serves one file with replies of any order and length.
 async fn serve(mut server: Server, contents: Vec<u8>, mut behavior: ServerBehavior) {
     let mut waiting = Vec::new();
     loop {
@@ -330,10 +330,10 @@ async fn downloaded(size: usize, expected: usize, from: usize, capacity: u32, be
             assert_eq!(found, size.max(from) as u64);
         }
         DownloadOutcome::Grown => assert!(size > expected),
-        // A short reply that ends with the expected size hides what is behind it, and a download that begins
-        // there cannot see what is before it.
+        // A short reply that ends at the expected size hides any growth. A download that begins there cannot
+        // see what precedes it.
         DownloadOutcome::Complete => assert!(size >= expected || from == expected),
-        DownloadOutcome::Stopped => panic!("nobody asked for that"),
+        DownloadOutcome::Stopped => panic!("the sink did not stop it"),
     }
     assert_eq!(bytes, contents.get(from..expected.min(size)).unwrap_or_default());
     drop(client);
@@ -344,7 +344,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn whatever_the_order_and_length_of_replies_the_bytes_are_those_of_the_file(
+    fn replies_of_any_order_and_length_give_the_bytes_of_the_file(
         size in 0..60usize,
         difference in -3..4isize,
         from in 0..10usize,

@@ -1,5 +1,5 @@
-//! The crate from outside: its codec against itself, its client against OpenSSH's server and against servers
-//! that lie.
+//! The crate from outside: its codec against itself, its client against OpenSSH's server and against hostile
+//! servers.
 
 #![allow(
     clippy::expect_used,
@@ -26,14 +26,14 @@ use sftp::{Budget, Client, ConnectionError, DownloadOutcome, Error, FileChunk};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// A test that waits for what never comes shall say so.
+/// A test that waits without end must fail instead.
 async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_mins(1), work)
         .await
         .expect("nothing came within a minute")
 }
 
-/// Lets every other task of a current-thread runtime go as far as it can.
+/// Runs every other task of a current-thread runtime as far as possible.
 async fn idle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;

@@ -32,7 +32,7 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(next).flatten().take(length).collect()
 }
 
-/// Downloads from an offset, checking that chunks come in order and without a gap.
+/// Downloads from an offset, checking that chunks arrive in order and without gaps.
 async fn fetch(
     client: &Client,
     path: &[u8],
@@ -108,7 +108,7 @@ async fn files_of_every_size_come_whole() {
 }
 
 #[tokio::test]
-async fn a_download_goes_on_from_where_another_left_off() {
+async fn a_download_continues_where_another_stopped() {
     within(async {
         let (client, _child, directory) = served().await;
         let contents = noise(1_000_000, 3);
@@ -128,7 +128,7 @@ async fn a_download_goes_on_from_where_another_left_off() {
 }
 
 #[tokio::test]
-async fn a_file_of_another_size_than_expected_is_told_apart() {
+async fn a_file_of_unexpected_size_has_its_own_outcome() {
     within(async {
         let (client, _child, directory) = served().await;
         let contents = noise(600_000, 5);
@@ -154,7 +154,7 @@ async fn a_file_of_another_size_than_expected_is_told_apart() {
     .await;
 }
 
-/// OpenSSH answers in order: when this reply has come, those to all earlier requests have.
+/// OpenSSH replies in order: after this reply, all earlier requests have theirs.
 async fn drain_replies(client: &Client) {
     client.realpath(b".").await.expect("a path");
 }
@@ -237,7 +237,7 @@ async fn a_rename_replaces_and_a_removal_removes() {
 }
 
 #[tokio::test]
-async fn what_is_known_of_a_file_is_asked_by_path_link_and_handle() {
+async fn attributes_are_read_by_path_link_and_handle() {
     within(async {
         let (client, _child, directory) = served().await;
         fs::write(directory.path().join("file"), b"12345").expect("written");
@@ -341,7 +341,7 @@ fn open_files(child: &Child) -> usize {
 }
 
 #[tokio::test]
-async fn downloads_given_up_half_way_leave_neither_handles_nor_credit_behind() {
+async fn abandoned_downloads_return_their_handles_and_credit() {
     within(async {
         let (client, child, directory) = served().await;
         fs::write(directory.path().join("file"), noise(3_000_000, 9)).expect("written");
@@ -377,7 +377,7 @@ async fn the_server_ends_when_the_last_client_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_killed_server_fails_all_that_wait() {
+async fn a_killed_server_fails_every_pending_request() {
     within(async {
         let (client, mut child, directory) = served().await;
         fs::write(directory.path().join("file"), noise(3_000_000, 9)).expect("written");
@@ -415,7 +415,8 @@ async fn files_as_long_as_a_read_do_not_wait_for_each_others_last_byte() {
             let (client, budget) = (client.clone(), budget.clone());
             downloads.spawn(async move {
                 let (sink, mut chunks) = mpsc::unbounded_channel::<FileChunk>();
-                // As one who writes a file's last bytes when it seals the file: their credit is held until the download ends.
+                // Stands for a consumer that writes a file's last bytes when it seals the file: it holds
+                // their credit until the download ends.
                 let consumer = async {
                     let (mut held, mut missing) = (Vec::new(), size);
                     while let Some(chunk) = chunks.recv().await {

@@ -1,4 +1,4 @@
-//! Looking at the visible store.
+//! Reading the visible store.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use storage::disk::EntryKind;
 use crate::context::{TestStore, block_on, digest, name};
 
 #[test]
-fn a_walk_tells_everything_visible_and_nothing_of_the_control_folder() {
+fn a_walk_returns_all_visible_files_and_no_control_folder() {
     let dir = TestStore::new();
     dir.write("a/b/c", b"bees");
     dir.write("top", b"");
@@ -39,7 +39,7 @@ fn a_walk_tells_everything_visible_and_nothing_of_the_control_folder() {
 }
 
 #[test]
-fn a_walk_goes_on_after_a_folder_that_cannot_be_opened() {
+fn a_walk_continues_after_a_folder_that_cannot_be_opened() {
     let dir = TestStore::new();
     dir.write("a/x", b"1");
     dir.write("b/x", b"1");

@@ -1,4 +1,4 @@
-//! What a failed call means: for one name, for the store, or nothing at all.
+//! The effect of a failed call: on one name, on the store, or none.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -28,8 +28,8 @@ fn published_beside(refusal: Errno) -> PublishResults {
 }
 
 #[test]
-fn what_is_wrong_with_one_name_is_told_of_it_and_holds_up_no_other() {
-    for (refusal, is_unacceptable, told) in [
+fn a_fault_of_one_name_is_reported_for_it_and_delays_no_other() {
+    for (refusal, is_unacceptable, expected_text) in [
         (Errno::NAMETOOLONG, true, "too long"),
         (Errno::ILSEQ, true, "characters"),
         (Errno::ACCESS, false, "failed to give a file its name"),
@@ -40,20 +40,20 @@ fn what_is_wrong_with_one_name_is_told_of_it_and_holds_up_no_other() {
             Err(PublishFault::Failed(text)) => (!is_unacceptable, text),
             _ => panic!("{refusal}: {answers:?}"),
         };
-        assert!(is_right && text.contains(told), "{refusal}: {answers:?}");
+        assert!(is_right && text.contains(expected_text), "{refusal}: {answers:?}");
         assert_eq!(answers[1], Ok(Placement::New), "{refusal}");
     }
 }
 
 #[test]
-fn what_every_name_would_meet_too_ends_the_sweep() {
+fn an_error_that_every_name_would_meet_ends_the_sweep() {
     for refusal in [Errno::NOSPC, Errno::ROFS, Errno::IO, Errno::STALE, Errno::MFILE] {
         published_beside(refusal).unwrap_err();
     }
 }
 
 #[test]
-fn a_folder_that_somebody_makes_at_the_same_time_is_as_good_as_made() {
+fn a_folder_made_by_another_process_meanwhile_is_used() {
     let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
     let store = dir.open_with(&disk, inline_settings());
@@ -68,7 +68,7 @@ fn a_folder_that_somebody_makes_at_the_same_time_is_as_good_as_made() {
 }
 
 #[test]
-fn a_staging_folder_that_another_gleaner_makes_at_the_same_time_is_as_good_as_made() {
+fn a_staging_folder_made_by_another_gleaner_meanwhile_is_used() {
     let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
     let path = dir.path.clone();
@@ -83,7 +83,7 @@ fn a_staging_folder_that_another_gleaner_makes_at_the_same_time_is_as_good_as_ma
 }
 
 #[test]
-fn a_staging_folder_that_must_not_be_made_is_told_by_why_not() {
+fn a_staging_folder_that_cannot_be_made_reports_the_reason() {
     let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
     disk.refuse(|call| (call.operation == "make_folder").then_some(Errno::ACCESS));
@@ -97,7 +97,7 @@ fn a_staging_folder_that_must_not_be_made_is_told_by_why_not() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_opened_for_its_flush_ends_the_sweep_and_is_not_taken_for_gone() {
+fn a_folder_that_cannot_be_opened_for_its_flush_ends_the_sweep() {
     let dir = TestStore::in_memory();
     dir.write("a/b/there", b"x");
     let disk = WatchedDisk::new();
@@ -111,7 +111,8 @@ fn a_folder_that_cannot_be_opened_for_its_flush_ends_the_sweep_and_is_not_taken_
     });
 }
 
-/// Publishes `a/b/new` into a folder that is there, while `meddle` is done just before the first call on `operation` and `name`.
+/// Publishes `a/b/new` into an existing folder. Runs `meddle` just before the first call on `operation` and
+/// `name`.
 fn published_while(
     operation: &'static str,
     name: &'static [u8],
@@ -138,7 +139,7 @@ fn published_while(
 }
 
 #[test]
-fn a_file_whose_folder_or_one_above_it_was_removed_before_the_flush_is_not_claimed() {
+fn a_file_whose_folders_were_removed_before_the_flush_is_not_stored() {
     for gone in ["a", "a/b"] {
         // The folder above is opened only to be flushed.
         let (_, answer) = published_while("open_folder", b"a", move |store| {
@@ -152,7 +153,7 @@ fn a_file_whose_folder_or_one_above_it_was_removed_before_the_flush_is_not_claim
 }
 
 #[test]
-fn a_folder_that_is_removed_just_before_a_file_gets_its_name_is_made_again() {
+fn a_folder_removed_just_before_the_link_is_made_again() {
     let (dir, answer) = published_while("link", b"new", |store| {
         fs::remove_dir_all(store.join("a")).unwrap();
     });
@@ -161,7 +162,7 @@ fn a_folder_that_is_removed_just_before_a_file_gets_its_name_is_made_again() {
 }
 
 #[test]
-fn a_name_that_is_given_up_while_it_is_compared_is_free() {
+fn a_name_freed_during_its_comparison_is_free() {
     for operation in ["status_at", "open_file"] {
         let dir = TestStore::in_memory();
         dir.write("a/new", b"wasp");
@@ -180,7 +181,7 @@ fn a_name_that_is_given_up_while_it_is_compared_is_free() {
 }
 
 #[test]
-fn a_name_that_cannot_be_looked_at_is_neither_free_nor_the_same() {
+fn a_name_that_cannot_be_inspected_is_neither_free_nor_equal() {
     for operation in ["status_at", "open_file"] {
         let dir = TestStore::in_memory();
         dir.write("a/new", b"bees");
@@ -190,16 +191,16 @@ fn a_name_that_cannot_be_looked_at_is_neither_free_nor_the_same() {
             (call.operation == operation && call.name == b"new").then_some(Errno::ACCESS)
         });
         let answer = block_on(published(&store, "a/new", b"bees"));
-        let told = "failed to ";
+        let expected_text = "failed to ";
         assert!(
-            matches!(&answer, Err(PublishFault::Failed(text)) if text.starts_with(told)),
+            matches!(&answer, Err(PublishFault::Failed(text)) if text.starts_with(expected_text)),
             "{operation}: {answer:?}"
         );
     }
 }
 
 #[test]
-fn a_name_that_becomes_a_link_while_it_is_compared_is_taken() {
+fn a_name_that_becomes_a_link_during_its_comparison_is_taken() {
     let dir = TestStore::in_memory();
     dir.write("a/new", b"bees");
     let disk = WatchedDisk::new();
@@ -219,7 +220,7 @@ fn a_name_that_becomes_a_link_while_it_is_compared_is_taken() {
 }
 
 #[test]
-fn a_stored_copy_that_cannot_be_read_is_another_but_a_store_that_is_gone_ends_the_sweep() {
+fn an_unreadable_copy_is_different_but_a_lost_store_ends_the_sweep() {
     for (refusal, expected) in [
         (Errno::IO, Some(Reproof::Other)),
         (Errno::ACCESS, Some(Reproof::Other)),

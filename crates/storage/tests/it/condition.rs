@@ -1,4 +1,4 @@
-//! Whether the store is fit is told before anything is touched.
+//! The condition of the store is checked before anything is touched.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::mounts::Mount;
 use crate::watched::WatchedDisk;
 
 #[test]
-fn a_fit_store_tells_its_id_and_how_much_room_there_is() {
+fn a_usable_store_reports_its_id_and_room() {
     let dir = TestStore::new();
     let store = dir.open();
     let condition = block_on(store.condition()).unwrap();
@@ -25,7 +25,7 @@ fn a_fit_store_tells_its_id_and_how_much_room_there_is() {
 }
 
 #[test]
-fn below_the_floor_the_store_is_full() {
+fn below_min_free_the_store_is_full() {
     let dir = TestStore::new();
     let settings = StoreSettings {
         min_free: u64::MAX,
@@ -38,7 +38,7 @@ fn below_the_floor_the_store_is_full() {
 }
 
 #[test]
-fn what_must_stay_free_is_no_room() {
+fn bytes_that_must_stay_free_are_not_room() {
     let dir = TestStore::new();
     let room_above = |min_free| {
         let settings = StoreSettings {
@@ -48,13 +48,13 @@ fn what_must_stay_free_is_no_room() {
         let store = dir.open_with(&Arc::new(SystemDisk::default()), settings);
         block_on(store.condition()).unwrap().room
     };
-    // Unseen write to the disk at the same time.
+    // Other processes write to the disk at the same time.
     let all = room_above(0);
     assert!(room_above(all / 2) < all / 4 * 3);
 }
 
 #[test]
-fn an_empty_folder_and_no_folder_are_told_from_a_store() {
+fn an_empty_or_missing_folder_is_not_a_store() {
     let dir = TestStore::new();
     let disk = Arc::new(SystemDisk::default());
     let store = dir.open_on(&disk);
@@ -75,7 +75,7 @@ fn an_empty_folder_and_no_folder_are_told_from_a_store() {
 }
 
 #[test]
-fn a_store_that_was_exchanged_for_another_is_refused() {
+fn a_store_replaced_by_another_is_refused() {
     let dir = TestStore::new();
     let disk = Arc::new(SystemDisk::default());
     let store = dir.open_on(&disk);
@@ -93,11 +93,11 @@ fn a_store_that_was_exchanged_for_another_is_refused() {
 }
 
 #[test]
-fn the_same_store_in_a_new_place_is_taken_up() {
+fn the_same_store_on_a_new_mount_is_used() {
     let dir = TestStore::new();
     let store = dir.open();
     let aside = TempDir::new().unwrap();
-    // As if mounted anew: another folder with the same marker.
+    // Stands for a new mount: another folder with the same marker.
     fs::rename(&dir.path, aside.path().join("old")).unwrap();
     fs::create_dir_all(dir.path.join(".gleaner")).unwrap();
     fs::copy(
@@ -114,7 +114,7 @@ fn the_same_store_in_a_new_place_is_taken_up() {
 }
 
 #[test]
-fn a_staging_folder_that_somebody_removed_is_made_again() {
+fn a_removed_staging_folder_is_made_again() {
     let dir = TestStore::new();
     let store = dir.open();
     fs::remove_dir_all(dir.path.join(".gleaner/staging")).unwrap();
@@ -140,7 +140,7 @@ fn a_store_that_forbids_writing_is_refused() {
 }
 
 #[test]
-fn a_store_that_is_only_looked_at_is_left_as_it_is_with_and_without_staging() {
+fn a_dry_run_changes_nothing_with_and_without_staging() {
     let dir = TestStore::new();
     let disk = WatchedDisk::new();
     let store = UntouchedStore::new(dir.folder(&disk), settings("ours"));
@@ -162,7 +162,7 @@ fn a_store_that_is_only_looked_at_is_left_as_it_is_with_and_without_staging() {
 }
 
 #[test]
-fn a_store_that_is_only_looked_at_is_unfit_where_a_sweep_would_find_it_so() {
+fn a_dry_run_refuses_a_store_that_a_sweep_would_refuse() {
     let dir = TestStore::new();
     let disk = WatchedDisk::new();
     let looked_at = |settings| block_on(UntouchedStore::new(dir.folder(&disk), settings).condition());
@@ -215,7 +215,7 @@ fn everything(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_store_that_was_unmounted_or_made_read_only_is_noticed() {
+fn an_unmounted_or_read_only_store_is_noticed() {
     let folder = TempDir::new().unwrap();
     let Some(mut mount) = Mount::tmpfs(&folder.path().join("mount"), 8) else {
         return;
@@ -239,14 +239,14 @@ fn a_store_that_was_unmounted_or_made_read_only_is_noticed() {
     let error = block_on(store.condition()).unwrap_err();
     assert!(matches!(error, StoreError::NoMarker { .. }), "{error}");
     block_on(async {
-        // The folders held open still lead to the store; nothing can go to what is under the mount point.
+        // The folders held open still lead to the store; no file can go to the folder under the mount point.
         drop(published(&store, "a/b", b"bees").await);
     });
     assert_eq!(fs::read_dir(&dir.path).unwrap().count(), 0);
 }
 
 #[test]
-fn a_store_that_runs_full_says_so_and_shows_nothing_half_written() {
+fn a_store_that_fills_up_reports_it_and_shows_no_partial_file() {
     let folder = TempDir::new().unwrap();
     let Some(mount) = Mount::tmpfs(&folder.path().join("mount"), 12) else {
         return;
@@ -260,7 +260,7 @@ fn a_store_that_runs_full_says_so_and_shows_nothing_half_written() {
             let error = sealed(&store, &content(length, 2)).await.unwrap_err();
             assert!(error.is_full(), "{error:?}");
         }
-        // In pieces, as it comes from a device, and too small to have room reserved.
+        // In chunks, as from a device, and too small to have room reserved.
         let mut filled = Vec::new();
         let error = loop {
             match sealed(&store, &content(1 << 20, u8::try_from(filled.len()).unwrap())).await {
@@ -282,7 +282,7 @@ fn a_store_that_runs_full_says_so_and_shows_nothing_half_written() {
     dir.assert_staging_is_empty();
 }
 
-/// A store with some bytes left may be fit by its count; one without must say that it is full.
+/// A store with a few bytes left may pass by its count; one without must report that it is full.
 async fn block_on_full(store: &DirectoryStore<SystemDisk>) -> bool {
     match store.condition().await {
         Ok(condition) => condition.room < 1 << 20,

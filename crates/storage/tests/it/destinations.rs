@@ -1,5 +1,5 @@
-//! Places within the store: what is foreseen of them, and files for folders to which no link leads from the
-//! store's own staging.
+//! Destinations within the store: the checks before a file is fetched, and files for folders to which no link
+//! leads from the store's own staging.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn once(operation: &'static str, refusal: Errno) -> impl Fn(&Call) -> Option<Err
     }
 }
 
-/// A store in which one file was brought beside its folder `day`.
+/// A store in which one file was copied beside its folder `day`.
 fn divided() -> (TestStore, Arc<WatchedDisk>, DirectoryStore<WatchedDisk>) {
     let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
@@ -48,7 +48,7 @@ fn count(folder: &Path) -> usize {
 }
 
 #[test]
-fn a_file_is_brought_beside_its_folder_where_no_link_leads_there() {
+fn a_file_is_copied_beside_its_folder_if_no_link_leads_there() {
     let (dir, disk, store) = divided();
     assert_eq!(dir.read("day/a").unwrap(), b"bees");
     let modified = fs::metadata(dir.path.join("day/a")).unwrap().modified().unwrap();
@@ -67,7 +67,7 @@ fn a_file_is_brought_beside_its_folder_where_no_link_leads_there() {
     );
     assert_eq!(dir.visible().len(), 1);
     drop(store);
-    // The next process knows, and copies nothing.
+    // The next process knows the area and copies nothing.
     let store = dir.open_with(&disk, inline_settings());
     block_on(async {
         let room = foreseen(&store, "day/b").await;
@@ -86,7 +86,7 @@ fn a_file_is_brought_beside_its_folder_where_no_link_leads_there() {
 }
 
 #[test]
-fn staging_beside_a_folder_is_tidied_and_goes_once_it_is_long_unused() {
+fn staging_beside_a_folder_is_tidied_and_removed_once_unused() {
     let (dir, disk, store) = divided();
     for left in ["sealed/0-1", "partial/probe-1"] {
         fs::write(area(&dir).join(left), b"left by a crash").unwrap();
@@ -103,19 +103,19 @@ fn staging_beside_a_folder_is_tidied_and_goes_once_it_is_long_unused() {
     );
     fs::create_dir_all(dir.path.join("day/.gleaner/staging/theirs")).unwrap();
     block_on(store.tidy_staging(now().plus(Duration::from_hours(1)))).unwrap();
-    assert!(!area(&dir).exists(), "nobody used it for long");
+    assert!(!area(&dir).exists(), "it was unused for long");
     assert!(
         dir.path.join("day/.gleaner/staging/theirs").exists(),
         "it is another collector's"
     );
     assert_eq!(count(&dir.path.join(".gleaner/staging/ours/beside")), 0);
-    // It is made again when it is needed.
+    // The area is made again when it is needed.
     disk.refuse(once("link", Errno::XDEV));
     assert_eq!(block_on(published(&store, "day/b", b"wasp")), Ok(Placement::New));
 }
 
 #[test]
-fn a_note_of_staging_that_a_disk_has_spoiled_is_written_again() {
+fn a_damaged_staging_note_is_written_again() {
     let (dir, disk, store) = divided();
     drop(store);
     let notes = dir.path.join(".gleaner/staging/ours/beside");
@@ -123,7 +123,7 @@ fn a_note_of_staging_that_a_disk_has_spoiled_is_written_again() {
     fs::write(&note, b"\xff\0 spoiled").unwrap();
     fs::write(area(&dir).join("sealed/0-1"), b"left by a crash").unwrap();
     let store = dir.open_with(&disk, inline_settings());
-    // Nothing says where the area is, and nothing fails over that.
+    // Without a readable note the area is unknown, which is no failure.
     block_on(store.tidy_staging(now().minus(Duration::from_hours(1)))).unwrap();
     disk.refuse(once("link", Errno::XDEV));
     assert_eq!(block_on(published(&store, "day/b", b"wasp")), Ok(Placement::New));
@@ -135,7 +135,7 @@ fn a_note_of_staging_that_a_disk_has_spoiled_is_written_again() {
 }
 
 #[test]
-fn a_mount_within_the_store_has_a_room_and_a_staging_of_its_own() {
+fn a_mount_within_the_store_has_its_own_room_and_staging() {
     let dir = TestStore::new();
     let Some(mount) = Mount::tmpfs(&dir.path.join("r1"), 4) else {
         return;
@@ -160,7 +160,7 @@ fn a_mount_within_the_store_has_a_room_and_a_staging_of_its_own() {
 }
 
 #[test]
-fn a_mount_within_the_store_that_fills_up_concerns_its_own_files_alone() {
+fn a_full_mount_within_the_store_affects_only_its_own_files() {
     let dir = TestStore::new();
     let Some(_mount) = Mount::tmpfs(&dir.path.join("r1"), 1) else {
         return;
@@ -192,8 +192,8 @@ fn a_mount_within_the_store_that_fills_up_concerns_its_own_files_alone() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_foreseen_with_the_true_reason() {
-    for (refusal, told) in [
+fn an_unusable_folder_is_reported_with_the_true_reason() {
+    for (refusal, expected_text) in [
         (Errno::ACCESS, "day: Permission denied"),
         (Errno::ROFS, "day: Read-only file system"),
         (Errno::PERM, "day: Operation not permitted"),
@@ -205,14 +205,14 @@ fn a_folder_that_cannot_be_used_is_foreseen_with_the_true_reason() {
         disk.refuse(move |call| (call.operation == "may_write").then_some(refusal));
         let answer = block_on(foreseen(&store, "day/a"));
         assert!(
-            matches!(&answer, Err(PublishFault::Unusable(text)) if text.starts_with(told)),
+            matches!(&answer, Err(PublishFault::Unusable(text)) if text.starts_with(expected_text)),
             "{answer:?}"
         );
     }
 }
 
 #[test]
-fn a_name_is_tried_before_a_file_is_fetched_that_gets_it() {
+fn an_unusual_name_is_tried_before_its_file_is_fetched() {
     for (refusal, is_long) in [
         (Errno::INVAL, false),
         (Errno::ILSEQ, false),
@@ -244,7 +244,7 @@ fn a_name_is_tried_before_a_file_is_fetched_that_gets_it() {
 }
 
 #[test]
-fn a_size_that_no_file_can_have_is_foreseen() {
+fn a_size_that_no_file_can_have_is_reported_in_advance() {
     const LARGE: u64 = 5 << 30;
     for unsupported in [false, true] {
         let dir = TestStore::in_memory();
@@ -265,7 +265,7 @@ fn a_size_that_no_file_can_have_is_foreseen() {
 }
 
 #[test]
-fn a_file_that_grows_too_large_for_the_store_concerns_itself_alone() {
+fn a_file_too_large_for_the_store_affects_only_itself() {
     for operation in ["write_at", "preallocate"] {
         let dir = TestStore::in_memory();
         let disk = WatchedDisk::new();
@@ -291,9 +291,9 @@ fn a_file_that_grows_too_large_for_the_store_concerns_itself_alone() {
 }
 
 #[test]
-fn a_store_without_links_and_safe_renames_is_known_for_what_it_is() {
-    // Linux itself refuses to replace what is there, and asks the file system only where nothing is. rclone
-    // answers links with EIO.
+fn a_store_without_links_and_safe_renames_is_recognised() {
+    // Linux itself refuses to replace a file, and asks the file system only about a free name. rclone replies
+    // to links with EIO.
     for link in [Errno::PERM, Errno::NOSYS, Errno::ACCESS, Errno::IO] {
         let folder = tempfile::TempDir::new().unwrap();
         let disk = WatchedDisk::new();
@@ -314,7 +314,7 @@ fn a_store_without_links_and_safe_renames_is_known_for_what_it_is() {
 }
 
 #[test]
-fn a_store_without_room_for_a_probe_is_not_taken_for_one_without_links() {
+fn a_full_store_is_not_mistaken_for_one_without_links() {
     let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
     disk.refuse(|call| (call.operation == "link").then_some(Errno::NOSPC));

@@ -1,4 +1,4 @@
-//! Every call on the disk fails once: what comes out is an error, or a success that is true.
+//! Every call on the disk fails once. The result is an error, or a success that is true.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::context::{
 };
 use crate::watched::WatchedDisk;
 
-/// Very short ranges: these tests run the whole way some hundred times.
+/// Very short ranges: these tests store files some hundred times.
 const RANGE: u64 = 4096;
 
 const LARGE: &str = "d1/day/large";
@@ -34,7 +34,7 @@ fn contents() -> [(&'static str, Vec<u8>); 3] {
     ]
 }
 
-/// One pass of a store from opening to retiring. PublishResults what was claimed.
+/// One pass of a store from opening to retiring. Returns the files that count as stored.
 async fn pass(
     dir: &TestStore,
     disk: &Arc<WatchedDisk>,
@@ -98,7 +98,7 @@ fn fail_at_each_call(error: Errno) -> usize {
         }
         assert_eq!(disk.open_handles(), 0, "call {call} leaks");
 
-        // Whatever was left behind, the next pass completes the work.
+        // Whatever was left, the next pass completes the work.
         disk.refuse_nothing();
         let answers = block_on(pass(&dir, &disk)).unwrap();
         assert!(
@@ -121,22 +121,22 @@ fn fail_at_each_call(error: Errno) -> usize {
 }
 
 #[test]
-fn a_store_that_fails_at_any_call_shows_nothing_untrue_and_the_next_pass_completes() {
+fn after_a_failure_of_any_call_the_store_is_true_and_can_complete() {
     assert!(fail_at_each_call(Errno::IO) > 60);
 }
 
 #[test]
-fn a_store_that_is_full_at_any_call_shows_nothing_untrue_and_the_next_pass_completes() {
+fn after_a_full_disk_at_any_call_the_store_is_true_and_can_complete() {
     assert!(fail_at_each_call(Errno::NOSPC) > 60);
 }
 
 #[test]
-fn a_call_that_is_not_permitted_shows_nothing_untrue_and_the_next_pass_completes() {
+fn after_a_forbidden_call_the_store_is_true_and_can_complete() {
     assert!(fail_at_each_call(Errno::ACCESS) > 60);
 }
 
 #[test]
-fn from_the_call_that_finds_no_room_on_the_store_says_that_it_is_full() {
+fn once_a_call_finds_no_room_the_store_reports_that_it_is_full() {
     for operation in [
         "write_at",
         "flush_file",

@@ -1,4 +1,4 @@
-//! Flushes are what durability costs: exactly one per file, one per folder and batch, and a fixed few.
+//! The cost of durability in flushes: exactly one per file, one per folder and batch, and a few more.
 
 use engine::ports::{Placement, PublishFault, Store as _};
 use rustix::io::Errno;
@@ -23,7 +23,7 @@ fn flushes(disk: &WatchedDisk) -> (usize, usize) {
 }
 
 #[test]
-fn flushes_are_one_per_file_and_one_per_folder_and_batch_and_a_fixed_few() {
+fn flushes_are_one_per_file_one_per_folder_and_batch_and_a_few() {
     for executor in [settings("ours"), inline_settings()] {
         let dir = TestStore::new();
         let disk = WatchedDisk::new();
@@ -33,7 +33,8 @@ fn flushes_are_one_per_file_and_one_per_folder_and_batch_and_a_fixed_few() {
             store.condition().await.unwrap();
             store.tidy_staging(now()).await.unwrap();
             assert_eq!(flushes(&disk), (0, 0));
-            // The folders d1/day, d1/night and d2; in the first batch also d1 and the store itself, which hold their names.
+            // The folders d1/day, d1/night and d2; in the first batch also d1 and the store itself, which
+            // hold their names.
             for (batch, expected) in [(0, 5), (1, 3), (2, 3)] {
                 let mut files = Vec::new();
                 let mut publications = Vec::new();
@@ -60,12 +61,12 @@ fn a_large_file_is_flushed_once_per_range() {
     let disk = WatchedDisk::new();
     let store = dir.open_on(&disk);
     block_on(sealed(&store, &content(4 * RANGE + 1, 1))).unwrap();
-    // And once the folder of the name that it could have been resumed under, which must not come back.
+    // And once the folder of the partial name, which must not return.
     assert_eq!(flushes(&disk), (5, 1));
 }
 
 #[test]
-fn a_new_folder_is_durable_under_its_name_before_a_file_in_it_is_claimed() {
+fn a_new_folder_is_durable_before_a_file_in_it_counts_as_stored() {
     let dir = TestStore::new();
     let disk = WatchedDisk::new();
     let store = dir.open_with(&disk, inline_settings());
@@ -75,7 +76,7 @@ fn a_new_folder_is_durable_under_its_name_before_a_file_in_it_is_claimed() {
         // The store itself and a are known to be durable; a holds the name of c.
         published(&store, "a/c/2", b"bees").await.unwrap();
         assert_eq!(flushes(&disk).1, 2);
-        // A folder that somebody made under a known name is another folder.
+        // A folder that another process made under a known name is another folder.
         std::fs::remove_dir_all(dir.path.join("a/c")).unwrap();
         std::fs::create_dir(dir.path.join("a/c")).unwrap();
         published(&store, "a/c/3", b"bees").await.unwrap();
@@ -95,7 +96,7 @@ fn a_folder_that_another_process_made_is_flushed_by_this_one_too() {
 }
 
 #[test]
-fn the_same_content_is_flushed_before_it_is_claimed() {
+fn equal_content_is_flushed_before_it_counts_as_stored() {
     let dir = TestStore::new();
     dir.write("a/b", b"from rsync");
     let disk = WatchedDisk::new();
@@ -103,7 +104,7 @@ fn the_same_content_is_flushed_before_it_is_claimed() {
     block_on(async {
         disk.take_calls();
         assert_eq!(published(&store, "a/b", b"from rsync").await, Ok(Placement::Same));
-        // The sealed file, and the one that was there; its folder, and the store that holds its name.
+        // The sealed file and the existing one; its folder, and the store, which holds the folder's name.
         assert_eq!(flushes(&disk), (2, 2));
         reproved(&store, "a/b", b"from rsync").await;
         assert_eq!(flushes(&disk), (1, 1));
@@ -111,7 +112,7 @@ fn the_same_content_is_flushed_before_it_is_claimed() {
 }
 
 #[test]
-fn nothing_is_claimed_if_a_folder_cannot_be_flushed() {
+fn nothing_counts_as_stored_if_a_folder_cannot_be_flushed() {
     let dir = TestStore::new();
     let disk = WatchedDisk::new();
     let store = dir.open_on(&disk);
@@ -125,14 +126,14 @@ fn nothing_is_claimed_if_a_folder_cannot_be_flushed() {
             .unwrap_err();
         disk.refuse_nothing();
         disk.take_calls();
-        // What could not be flushed is not taken for flushed.
+        // A folder whose flush failed does not count as flushed.
         assert_eq!(published(&store, "a/b", b"bees").await, Ok(Placement::Same));
         assert_eq!(flushes(&disk), (2, 2));
     });
 }
 
 #[test]
-fn the_same_content_that_cannot_be_flushed_or_read_is_not_claimed() {
+fn equal_content_that_cannot_be_flushed_or_read_does_not_count() {
     for operation in ["flush_file", "read_at", "file_status", "open_file"] {
         let dir = TestStore::new();
         dir.write("a/b", b"bees");

@@ -65,14 +65,14 @@ fn a_ledger_in_use_is_noted_once_a_day() {
 }
 
 #[test]
-fn a_note_that_cannot_be_read_is_told_and_not_taken_for_none() {
+fn an_unreadable_note_is_an_error_and_not_a_missing_one() {
     let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
     let store = dir.folder(&disk);
     let (id, path) = (LedgerId::new("one").unwrap(), Path::new("/ledger.db"));
     store.remember_ledger(&id, Some("m1"), path, now()).unwrap();
     disk.refuse(|call| (call.name == b"one.toml").then_some(Errno::ACCESS));
-    // A collector that lost its ledger would begin with a new id, and leave what it has withdrawn to nobody.
+    // Otherwise the collector would start with a new id and abandon the files that it had withdrawn.
     assert!(store.find_lost_ledger(Some("m1"), path).is_err());
     disk.refuse_nothing();
     let found = store.find_lost_ledger(Some("m1"), path).unwrap();

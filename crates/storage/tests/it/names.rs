@@ -1,11 +1,11 @@
-//! Which names files can get.
+//! The names that files can get.
 
 use engine::ports::{Placement, PublishFault, Reproof};
 
 use crate::context::{TestStore, block_on, published, reproved};
 
 #[test]
-fn the_control_folder_is_no_place_for_files() {
+fn no_file_is_published_into_the_control_folder() {
     let dir = TestStore::new();
     let store = dir.open();
     block_on(async {
@@ -33,7 +33,7 @@ fn the_control_folder_is_no_place_for_files() {
 }
 
 #[test]
-fn a_name_that_the_file_system_does_not_take_is_told_apart() {
+fn a_name_that_the_file_system_refuses_has_its_own_fault() {
     let dir = TestStore::new();
     let store = dir.open();
     block_on(async {
@@ -50,7 +50,7 @@ fn a_name_that_the_file_system_does_not_take_is_told_apart() {
 }
 
 #[test]
-fn odd_names_are_names() {
+fn unusual_names_are_published_unchanged() {
     let dir = TestStore::new();
     let store = dir.open();
     let names = [
@@ -76,7 +76,7 @@ fn odd_names_are_names() {
 }
 
 #[test]
-fn paths_of_sixty_levels_and_longest_paths_are_made() {
+fn paths_of_sixty_levels_and_maximum_length_are_made() {
     let dir = TestStore::new();
     let store = dir.open();
     let deep = vec!["d"; 60].join("/");

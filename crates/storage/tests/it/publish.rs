@@ -37,7 +37,7 @@ fn a_published_file_is_whole_under_its_name_and_keeps_its_time() {
 }
 
 #[test]
-fn a_name_with_the_same_content_is_as_good_as_placed() {
+fn a_name_with_equal_content_counts_as_stored() {
     let dir = TestStore::new();
     dir.write("d1/a", b"from rsync");
     let store = dir.open();
@@ -55,7 +55,7 @@ fn a_name_with_the_same_content_is_as_good_as_placed() {
 }
 
 #[test]
-fn a_name_that_stands_for_something_else_is_never_replaced() {
+fn a_name_with_other_content_is_never_replaced() {
     let dir = TestStore::new();
     dir.write("same-size", b"bees");
     dir.write("other-size", b"many bees");
@@ -138,17 +138,17 @@ fn assert_links_are_not_followed<D: Disk>(disk: &Arc<D>) {
 }
 
 #[test]
-fn a_symbolic_link_or_a_file_on_the_way_is_never_passed_through() {
+fn a_symbolic_link_or_file_in_the_path_is_never_followed() {
     assert_links_are_not_followed(&Arc::new(SystemDisk::default()));
 }
 
 #[test]
-fn a_kernel_without_openat2_passes_through_no_link_either() {
+fn without_openat2_no_link_is_followed_either() {
     assert_links_are_not_followed(&Arc::new(SystemDisk::without_openat2()));
 }
 
 #[test]
-fn answers_stand_in_the_order_of_what_was_asked() {
+fn results_are_in_the_order_of_the_publications() {
     let dir = TestStore::new();
     dir.write("b/taken", b"x");
     dir.write("c/same", b"bees");
@@ -203,7 +203,7 @@ fn three_thousand_files_are_published_in_one_batch() {
 }
 
 #[test]
-fn the_same_sealed_file_may_be_tried_under_one_name_after_the_other() {
+fn a_sealed_file_may_be_tried_under_several_names_in_turn() {
     let dir = TestStore::new();
     dir.write("a", b"other");
     let store = dir.open();
@@ -212,7 +212,7 @@ fn the_same_sealed_file_may_be_tried_under_one_name_after_the_other() {
         let taken = store.publish(vec![publication(&sealed, "a")]).await.unwrap();
         assert_eq!(taken, [Err(PublishFault::Taken)]);
         for _ in 0..2 {
-            // The second time stands for a link that was made although its answer was lost.
+            // The second time stands for a link that was made although its reply was lost.
             let placed = store.publish(vec![publication(&sealed, "a~1")]).await.unwrap();
             assert_eq!(placed, [Ok(Placement::New)]);
         }
@@ -244,7 +244,7 @@ fn without_links_files_are_renamed_and_nothing_is_replaced() {
 }
 
 #[test]
-fn a_folder_where_links_fail_is_served_by_renames() {
+fn a_folder_where_links_fail_uses_renames() {
     let dir = TestStore::new();
     let disk = WatchedDisk::new();
     let store = dir.open_on(&disk);
@@ -275,7 +275,7 @@ fn a_store_that_can_neither_link_nor_rename_safely_is_refused() {
 }
 
 #[test]
-fn a_folder_that_is_removed_between_two_files_is_made_again() {
+fn a_folder_removed_between_two_files_is_made_again() {
     let dir = TestStore::new();
     let store = dir.open();
     block_on(async {
@@ -288,7 +288,7 @@ fn a_folder_that_is_removed_between_two_files_is_made_again() {
 }
 
 #[test]
-fn a_file_whose_folder_was_moved_away_meanwhile_is_not_claimed() {
+fn a_file_whose_folder_was_moved_does_not_count_as_stored() {
     let dir = TestStore::new();
     let disk = WatchedDisk::new();
     let store = dir.open_with(&disk, inline_settings());
@@ -311,7 +311,7 @@ fn a_file_whose_folder_was_moved_away_meanwhile_is_not_claimed() {
 }
 
 #[test]
-fn a_file_that_lost_its_staged_bytes_is_not_claimed() {
+fn a_file_without_its_sealed_name_does_not_count_as_stored() {
     let dir = TestStore::new();
     let store = dir.open();
     block_on(async {

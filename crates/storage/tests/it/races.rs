@@ -11,7 +11,7 @@ use crate::context::{TestStore, block_on, now, publication, published, sealed, s
 
 type PublishResults = Vec<Result<Placement, PublishFault>>;
 
-/// Publishes under all names, with the content that `of` tells for each number.
+/// Publishes under all names, with the content that `of` returns for each number.
 fn publish_many(store: &DirectoryStore<SystemDisk>, of: impl Fn(u8) -> Vec<u8>) -> PublishResults {
     block_on(async {
         let mut publications = Vec::new();
@@ -41,7 +41,7 @@ fn race(first: fn(u8) -> Vec<u8>, second: fn(u8) -> Vec<u8>) -> (TestStore, Publ
 }
 
 #[test]
-fn of_two_collectors_with_other_content_one_has_the_name_and_both_know_the_truth() {
+fn of_two_collectors_with_different_content_only_one_gets_the_name() {
     let first = |number| vec![1, number];
     let second = |number| vec![2, number];
     let (dir, one, two) = race(first, second);
@@ -60,7 +60,7 @@ fn of_two_collectors_with_other_content_one_has_the_name_and_both_know_the_truth
 }
 
 #[test]
-fn of_two_collectors_with_the_same_content_one_places_it_and_both_have_it() {
+fn of_two_collectors_with_equal_content_both_count_it_as_stored() {
     let content = |number| vec![number; 100];
     let (dir, one, two) = race(content, content);
     for (one, two) in one.iter().zip(&two) {
@@ -88,7 +88,7 @@ fn two_collectors_never_touch_the_staging_of_each_other() {
 }
 
 #[test]
-fn a_tree_that_is_torn_down_meanwhile_gives_true_answers_and_no_standstill() {
+fn folders_removed_meanwhile_give_true_results_and_no_deadlock() {
     let dir = TestStore::new();
     let store = dir.open();
     let path = dir.path.join("d");
@@ -96,7 +96,7 @@ fn a_tree_that_is_torn_down_meanwhile_gives_true_answers_and_no_standstill() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                // Fails when a file appears in between; the next turn removes that one too.
+                // Fails when a file appears meanwhile; the next iteration removes that one too.
                 fs::remove_dir_all(&path).unwrap_or_default();
                 std::thread::yield_now();
             }

@@ -1,4 +1,4 @@
-//! A large file that was broken off goes on where its last flushed range ends.
+//! An interrupted large file resumes after its last flushed range.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -12,7 +12,7 @@ use crate::context::{
 };
 use crate::watched::WatchedDisk;
 
-/// Receives all but the last byte, and breaks off there.
+/// Receives all but the last byte, then stops.
 async fn broken_off<D: Disk>(store: &DirectoryStore<D>, content: &[u8]) {
     let (staged, there) = store.stage(&key(content), false).await.unwrap();
     assert_eq!(there, 0);
@@ -30,7 +30,7 @@ async fn resumed<D: Disk>(store: &DirectoryStore<D>, content: &[u8]) -> (u64, Se
     (there, sealed)
 }
 
-/// Waits until the proofs that go on after a file was dropped are done.
+/// Waits for the proofs that continue after a file was dropped.
 fn settled(dir: &TestStore, ranges: &str) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while !dir.staging("partial").iter().any(|name| name.contains(ranges)) {
@@ -44,7 +44,7 @@ fn settled(dir: &TestStore, ranges: &str) {
 }
 
 #[test]
-fn a_file_that_was_broken_off_goes_on_after_its_last_flushed_range() {
+fn an_interrupted_file_resumes_after_its_last_flushed_range() {
     let dir = TestStore::new();
     let content = content(3 * RANGE + 500, 1);
     block_on(broken_off(&dir.open(), &content));
@@ -57,7 +57,7 @@ fn a_file_that_was_broken_off_goes_on_after_its_last_flushed_range() {
 }
 
 #[test]
-fn a_file_may_be_broken_off_again_and_again() {
+fn a_file_may_be_interrupted_repeatedly() {
     let dir = TestStore::new();
     let content = content(3 * RANGE + 500, 2);
     let range = usize::try_from(RANGE).unwrap();
@@ -83,7 +83,7 @@ fn a_file_may_be_broken_off_again_and_again() {
 }
 
 #[test]
-fn without_resume_a_file_begins_anew_and_what_was_there_is_gone() {
+fn without_resume_a_file_starts_over_and_its_old_bytes_are_gone() {
     let dir = TestStore::new();
     let content = content(2 * RANGE, 3);
     block_on(broken_off(&dir.open(), &content));
@@ -106,7 +106,7 @@ fn another_version_of_a_file_is_never_resumed() {
 }
 
 #[test]
-fn bytes_changed_in_staging_show_in_the_digest_of_their_range_and_of_the_whole() {
+fn changed_staged_bytes_show_in_the_digests_of_range_and_whole() {
     let dir = TestStore::new();
     let content = content(2 * RANGE + 1, 6);
     block_on(broken_off(&dir.open(), &content));
@@ -129,7 +129,7 @@ fn bytes_changed_in_staging_show_in_the_digest_of_their_range_and_of_the_whole()
 }
 
 #[test]
-fn what_lies_beyond_the_last_flushed_range_is_cut_off() {
+fn bytes_beyond_the_last_flushed_range_are_truncated() {
     let dir = TestStore::new();
     let content = content(3 * RANGE + 500, 11);
     block_on(broken_off(&dir.open(), &content));
@@ -148,7 +148,7 @@ fn what_lies_beyond_the_last_flushed_range_is_cut_off() {
 }
 
 #[test]
-fn a_partial_file_that_is_shorter_than_its_name_says_is_not_resumed() {
+fn a_partial_file_shorter_than_its_name_says_is_not_resumed() {
     let dir = TestStore::new();
     let content = content(2 * RANGE + 1, 7);
     block_on(broken_off(&dir.open(), &content));
@@ -169,7 +169,7 @@ fn a_partial_file_that_is_shorter_than_its_name_says_is_not_resumed() {
 }
 
 #[test]
-fn a_partial_file_whose_name_says_more_than_the_file_can_have_is_gone_on_with_where_the_file_ends() {
+fn a_partial_file_with_too_many_ranges_resumes_at_the_files_end() {
     let dir = TestStore::new();
     let content = content(2 * RANGE + 500, 12);
     block_on(broken_off(&dir.open(), &content));
@@ -186,7 +186,7 @@ fn a_partial_file_whose_name_says_more_than_the_file_can_have_is_gone_on_with_wh
 }
 
 #[test]
-fn all_that_is_gone_on_with_is_read_from_the_disk() {
+fn all_resumed_bytes_are_read_from_the_disk() {
     let dir = TestStore::new();
     let content = content(3 * RANGE + 500, 13);
     block_on(broken_off(&dir.open(), &content));
@@ -198,7 +198,7 @@ fn all_that_is_gone_on_with_is_read_from_the_disk() {
 }
 
 #[test]
-fn a_partial_file_that_vanishes_is_begun_anew_and_one_that_cannot_be_renamed_is_a_failure() {
+fn a_vanished_partial_file_starts_over_and_a_failed_rename_fails() {
     for is_removed in [true, false] {
         let dir = TestStore::new();
         let content = content(2 * RANGE + 500, 14);
@@ -223,7 +223,7 @@ fn a_partial_file_that_vanishes_is_begun_anew_and_one_that_cannot_be_renamed_is_
 }
 
 #[test]
-fn a_range_counts_as_there_only_after_its_flush() {
+fn a_range_counts_only_after_its_flush() {
     let dir = TestStore::new();
     let disk = WatchedDisk::new();
     let store = dir.open_with(&disk, inline_settings());
@@ -240,7 +240,7 @@ fn a_range_counts_as_there_only_after_its_flush() {
 }
 
 #[test]
-fn a_flush_that_fails_discards_the_file_and_is_never_repeated() {
+fn a_failed_flush_discards_the_file_and_is_never_repeated() {
     for executor in [inline_settings(), settings("ours")] {
         let dir = TestStore::new();
         let disk = WatchedDisk::new();
@@ -265,7 +265,7 @@ fn a_flush_that_fails_discards_the_file_and_is_never_repeated() {
 }
 
 #[test]
-fn two_receivers_of_the_same_key_never_meet() {
+fn two_receivers_of_one_key_never_share_a_file() {
     let dir = TestStore::new();
     let store = dir.open();
     let content = content(2 * RANGE + 9, 10);

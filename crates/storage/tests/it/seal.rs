@@ -1,4 +1,4 @@
-//! What is received becomes a sealed file.
+//! Received bytes become a sealed file.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -75,7 +75,7 @@ fn chunks_may_come_in_any_number_of_appends() {
 }
 
 #[test]
-fn a_file_in_earnest_ranges_is_proved_too() {
+fn a_file_in_full_length_ranges_is_proved_too() {
     let dir = TestStore::new();
     let settings = StoreSettings {
         range_length: SHIPPED_RANGE,
@@ -89,7 +89,7 @@ fn a_file_in_earnest_ranges_is_proved_too() {
 }
 
 #[test]
-fn bytes_that_come_back_other_than_they_were_written_are_never_sealed() {
+fn bytes_read_back_differently_are_never_sealed() {
     for length in [1, RANGE + 1, 3 * RANGE] {
         let dir = TestStore::new();
         let disk = WatchedDisk::new();
@@ -102,7 +102,7 @@ fn bytes_that_come_back_other_than_they_were_written_are_never_sealed() {
 }
 
 #[test]
-fn a_small_file_costs_nothing_before_it_is_sealed_and_few_calls_then() {
+fn a_small_file_takes_no_calls_before_sealing_and_few_then() {
     let dir = TestStore::new();
     let disk = WatchedDisk::new();
     let store = dir.open_on(&disk);
@@ -129,7 +129,7 @@ fn a_small_file_costs_nothing_before_it_is_sealed_and_few_calls_then() {
 }
 
 #[test]
-fn the_mode_is_set_before_anybody_can_see_the_file() {
+fn the_mode_is_set_before_the_file_is_visible() {
     let dir = TestStore::new();
     let settings = StoreSettings {
         file_mode: Some(0o640),
@@ -160,7 +160,7 @@ fn a_discarded_file_leaves_nothing() {
     dir.assert_staging_is_empty();
 }
 
-/// A file of which so many bytes are expected and only a few come.
+/// A file that is shorter than expected.
 fn key_of(expected_size: u64) -> StagingKey {
     StagingKey {
         expected_size,
@@ -169,13 +169,13 @@ fn key_of(expected_size: u64) -> StagingKey {
 }
 
 #[test]
-fn room_is_reserved_for_large_files_and_a_lack_of_it_told_at_once() {
+fn room_is_reserved_for_large_files_and_a_lack_fails_at_once() {
     const LARGE: u64 = 8 << 20;
     for (expected_size, refusal, is_requested, is_received) in [
         (LARGE - 1, None, false, true),
         (LARGE, None, true, true),
         (LARGE + 1, None, true, true),
-        // Many file systems cannot reserve any.
+        // Many file systems cannot reserve room.
         (LARGE, Some(Errno::OPNOTSUPP), true, true),
         (LARGE, Some(Errno::NOSPC), true, false),
         (LARGE, Some(Errno::DQUOT), true, false),
@@ -196,11 +196,11 @@ fn room_is_reserved_for_large_files_and_a_lack_of_it_told_at_once() {
 }
 
 #[test]
-fn a_file_that_comes_shorter_than_the_room_that_was_reserved_is_cut() {
+fn a_file_shorter_than_its_reserved_room_is_truncated() {
     let dir = TestStore::new();
     let disk = WatchedDisk::new();
     let store = dir.open_on(&disk);
-    // Little room, much room that is filled, and much that is not.
+    // Little room; much room that is filled; much room that is not.
     for (expected_size, is_cut) in [(5, false), (9 << 20, false), (10 << 20, true)] {
         let content = content(if expected_size > 5 { 9 << 20 } else { 4 }, 6);
         disk.take_calls();
@@ -218,8 +218,7 @@ fn a_file_that_comes_shorter_than_the_room_that_was_reserved_is_cut() {
 }
 
 #[test]
-fn the_memory_of_a_small_file_is_counted_until_it_was_read_back_and_that_of_a_larger_one_until_it_is_written()
-{
+fn credit_returns_after_read_back_or_after_the_write_of_a_large_file() {
     const SMALL: u64 = 64 << 10;
     for (length, free) in [(1, 0), (SMALL, 0), (SMALL + 1, 1)] {
         let dir = TestStore::in_memory();

@@ -1,4 +1,4 @@
-//! What earlier processes left in staging.
+//! Files that earlier processes left in staging.
 
 use std::fs;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn leave(dir: &TestStore, ledger: &str) {
 }
 
 #[test]
-fn tidying_keeps_only_what_can_be_resumed_and_is_young() {
+fn tidying_keeps_only_recent_files_that_can_be_resumed() {
     let dir = TestStore::new();
     leave(&dir, "ours");
     let store = dir.open();
@@ -46,7 +46,7 @@ fn tidying_keeps_only_what_can_be_resumed_and_is_young() {
 }
 
 #[test]
-fn tidying_never_touches_what_this_process_is_at_work_on() {
+fn tidying_never_touches_files_that_this_process_uses() {
     let dir = TestStore::new();
     let store = dir.open();
     let content = content(2 * RANGE, 3);
@@ -67,7 +67,7 @@ fn tidying_never_touches_what_this_process_is_at_work_on() {
 }
 
 #[test]
-fn a_file_that_was_given_up_is_tidied_by_the_same_process() {
+fn an_abandoned_file_is_tidied_by_the_same_process() {
     let dir = TestStore::new();
     let store = dir.open();
     let content = content(1000, 4);
@@ -83,7 +83,7 @@ fn a_file_that_was_given_up_is_tidied_by_the_same_process() {
 }
 
 #[test]
-fn the_time_of_the_device_does_not_make_a_file_old() {
+fn the_device_time_does_not_make_a_file_old() {
     let dir = TestStore::new();
     let store = dir.open();
     block_on(async {
@@ -99,7 +99,7 @@ fn the_time_of_the_device_does_not_make_a_file_old() {
 }
 
 #[test]
-fn leftovers_of_other_collectors_are_counted_after_a_week_and_never_touched() {
+fn old_files_of_other_collectors_are_counted_and_never_touched() {
     let dir = TestStore::new();
     leave(&dir, "theirs");
     let names = |folder: &str| {
@@ -135,7 +135,7 @@ fn a_published_file_outlives_the_tidying_of_its_sealed_name() {
 }
 
 #[test]
-fn a_sealed_name_that_is_gone_already_is_retired_and_one_that_cannot_be_removed_is_a_failure() {
+fn retiring_ignores_a_missing_sealed_name_and_reports_other_failures() {
     let dir = TestStore::new();
     let disk = WatchedDisk::new();
     let store = dir.open_on(&disk);
@@ -152,7 +152,7 @@ fn a_sealed_name_that_is_gone_already_is_retired_and_one_that_cannot_be_removed_
 }
 
 #[test]
-fn what_a_killed_probe_left_is_removed_and_what_nobody_knows_only_once_it_is_old() {
+fn a_leftover_probe_is_removed_and_an_unknown_file_only_once_old() {
     let dir = TestStore::new();
     let store = dir.open();
     for name in ["probe-1", "unknown"] {
@@ -165,7 +165,7 @@ fn what_a_killed_probe_left_is_removed_and_what_nobody_knows_only_once_it_is_old
 }
 
 #[test]
-fn what_vanishes_while_it_is_tidied_is_tidied_and_what_cannot_be_looked_at_or_removed_is_a_failure() {
+fn tidying_ignores_a_file_that_vanishes_and_reports_other_failures() {
     for operation in ["status_at", "remove_file"] {
         for vanishes in [true, false] {
             let dir = TestStore::new();
