@@ -82,7 +82,8 @@ impl Connection {
         }
     }
 
-    /// Queues a request; its reply arrives on the receiver. Dropping the receiver does not cancel the request.
+    /// Queues a request; its reply arrives on the receiver. Dropping the receiver does not cancel the
+    /// request.
     pub(super) fn start(
         &self,
         request: &Request,
@@ -228,7 +229,8 @@ pub(super) async fn await_reply(
 ) -> Result<Reply, Failure> {
     match reply.await {
         Ok(reply) => reply.map_err(Failure::Connection),
-        // Every pending request gets a reply or a failure. If one were lost, the connection would be unusable.
+        // Every pending request gets a reply or a failure. If one were lost, the connection would be
+        // unusable.
         Err(_) => Err(Failure::Connection(Arc::new(ConnectionError::Ended))),
     }
 }

@@ -353,6 +353,7 @@ proptest! {
     ) {
         let expected = size.saturating_add_signed(difference);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(within(downloaded(size, expected, from.min(expected), capacity, ServerBehavior(behavior))));
+        let download = downloaded(size, expected, from.min(expected), capacity, ServerBehavior(behavior));
+        runtime.block_on(within(download));
     }
 }

@@ -14,7 +14,7 @@ use crate::scripted_server::{self, connected, limited, pair};
 use crate::{cause, download_of_eight, idle, within};
 
 #[tokio::test]
-async fn a_late_reply_to_a_dropped_request_is_discarded() {
+async fn a_late_reply_is_discarded_and_the_connection_stays_open() {
     within(async {
         let (client, mut server) = connected().await;
         let id = {
