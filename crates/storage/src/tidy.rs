@@ -15,7 +15,7 @@ use crate::staging_area::{PARTIAL, SEALED, StagingArea};
 
 /// A staged file of another ledger counts as a leftover once it is older than this: a running gleaner leaves
 /// none that long.
-const FOREIGN_AFTER: Duration = Duration::from_hours(7 * 24);
+const MIN_FOREIGN_AGE: Duration = Duration::from_hours(7 * 24);
 
 impl<D: Disk> OpenStore<D> {
     /// Removes sealed names. A crash before leaves them for the next sweep to tidy. Published names are not
@@ -23,7 +23,7 @@ impl<D: Disk> OpenStore<D> {
     pub(crate) fn retire(&self, sealed: &[SealedFile]) -> Result<(), StoreError> {
         let handles = self.handles();
         for file in sealed {
-            // The area's file system is away. The next sweep with the file system present tidies the file.
+            // If the file system of its area is away, a later sweep tidies the file.
             let Some((area, name)) = self.sealed_at(&handles, &file.token) else {
                 continue;
             };
@@ -108,7 +108,7 @@ impl<D: Disk> OpenStore<D> {
     fn count_foreign_leftovers(&self) -> Result<u64, StoreError> {
         let fault = |error| self.label.fault("inspect the staging of other collectors", error);
         let handles = self.handles();
-        let oldest = self.settings.clock.now().minus(FOREIGN_AFTER);
+        let oldest = self.settings.clock.now().minus(MIN_FOREIGN_AGE);
         let mut count = 0;
         for entry in self.disk.entries(&handles.staging).map_err(fault)? {
             let entry = entry.map_err(fault)?;

@@ -34,7 +34,7 @@ async fn a_late_reply_is_discarded_and_the_connection_stays_open() {
             server.status(id, StatusCode::Ok).await;
         };
         let (removed, ()) = tokio::join!(client.remove(b"b"), next);
-        removed.expect("the connection goes on");
+        removed.expect("the connection stays open");
         assert_eq!(client.pending_since(), None);
     })
     .await;
