@@ -17,6 +17,7 @@ mod listing;
 mod openssh;
 mod openssh_server;
 mod scripted_server;
+mod shared_budget;
 
 use std::future::Future;
 use std::sync::Arc;
