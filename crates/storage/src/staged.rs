@@ -15,6 +15,7 @@
 //! | read it back and compare it | the same |
 //! | rename to `sealed/<token>` | a sealed file; the next sweep removes it, and the file is fetched again |
 //! | flush `partial`, if ranges were counted | the same, and the partial name cannot return |
+//! | make missing folders (`folders`) | the same, and empty folders, which stay |
 //! | link to the final name (`publish`) | the final name, absent or whole, and the sealed name |
 //! | flush the folder of the final name (`folders`) | the final name, unless a new folder above it is lost |
 //! | flush the parent of each new folder | the durable name, unrecorded; fetched again and found equal |
