@@ -10,7 +10,7 @@ use bytes::Bytes;
 use engine::ports::store::RANGE_LENGTH;
 use engine::ports::{Chunk, Clock, StagingKey, Store as _};
 use model::{Digest, LedgerId, Timestamp};
-use storage::{DirectoryStore, Executor, InitOptions, Settings, StoreFolder, SystemDisk};
+use storage::{DirectoryStore, Executor, InitOptions, StoreFolder, StoreSettings, SystemDisk};
 use tempfile::TempDir;
 
 use crate::{Work, noise, runtime};
@@ -105,7 +105,7 @@ fn store() -> (TempDir, DirectoryStore<SystemDisk>) {
         .id()
         .clone();
     let opened = StoreFolder::open(disk, folder.path(), Some(&id)).unwrap();
-    let settings = Settings {
+    let settings = StoreSettings {
         ledger: LedgerId::new("0123456789abcdef").unwrap(),
         min_free: 0,
         file_mode: None,

@@ -5,7 +5,7 @@ use sftp::codec::{
     ClientPacket, Hello, Limits, Request, Response, ServerPacket, Status, StatusCode, VERSION, names,
     take_frame,
 };
-use sftp::{Budget, Client, Outcome, Piece, PieceSink};
+use sftp::{Budget, ChunkSink, Client, DownloadOutcome, FileChunk};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
 
@@ -28,7 +28,7 @@ pub(crate) fn download(count: usize) -> Work {
             let downloaded = client
                 .download(b"/data/a.jpg", 0, size as u64, &budget, &mut taken)
                 .await;
-            assert_eq!(downloaded.unwrap(), Outcome::Grown);
+            assert_eq!(downloaded.unwrap(), DownloadOutcome::Grown);
             taken.0.div_ceil(READ_LENGTH)
         })
     })
@@ -37,8 +37,8 @@ pub(crate) fn download(count: usize) -> Work {
 /// The number of bytes received, which are dropped.
 struct Taken(usize);
 
-impl PieceSink for Taken {
-    fn deliver(&mut self, piece: Piece) -> bool {
+impl ChunkSink for Taken {
+    fn deliver(&mut self, piece: FileChunk) -> bool {
         self.0 += piece.bytes.len();
         true
     }

@@ -1,7 +1,7 @@
 //! The SFTP codec: the request of each READ, and the replies.
 
 use bytes::{Bytes, BytesMut};
-use sftp::codec::{Attributes, Name, Owner, Request, Response, ServerPacket, Times, take_frame};
+use sftp::codec::{Attributes, FileTimes, Name, OwnerIds, Request, Response, ServerPacket, take_frame};
 
 use crate::{Work, file_name};
 
@@ -71,12 +71,12 @@ pub(crate) fn names(reply: usize) -> Response {
 fn attributes(number: usize) -> Attributes {
     Attributes {
         size: Some(number as u64),
-        owner: Some(Owner {
+        owner: Some(OwnerIds {
             user: 1000,
             group: 1000,
         }),
         permissions: Some(0o100_644),
-        times: Some(Times {
+        times: Some(FileTimes {
             accessed: 1_700_000_000,
             modified: 1_700_000_000,
         }),

@@ -10,7 +10,7 @@ use engine::world::World;
 use ledger::{OpenOptions, SqliteLedger};
 use model::Timestamp;
 use ssh::{SshDevices, SshOptions, Target};
-use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk, UntouchedStore};
+use storage::{DirectoryStore, Executor, StoreFolder, StoreSettings, SystemDisk, UntouchedStore};
 
 use crate::config::meant;
 use crate::report::SweepReporter;
@@ -130,8 +130,8 @@ impl Place {
     }
 }
 
-fn settings(config: &Config, ledger: &SqliteLedger) -> Settings {
-    Settings {
+fn settings(config: &Config, ledger: &SqliteLedger) -> StoreSettings {
+    StoreSettings {
         ledger: engine::ports::Ledger::id(ledger).clone(),
         min_free: config.store.min_free,
         file_mode: config.store.file_mode,

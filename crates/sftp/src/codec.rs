@@ -1,9 +1,9 @@
-//! The packets of SFTP version 3, both directions, both ways: encoded and decoded.
+//! Encodes and decodes the packets of SFTP version 3 in both directions.
 //!
-//! Decoding is total: any bytes give a packet or a [`Malformed`], never a panic, and never more memory than a
-//! small multiple of the packet. A packet with bytes left over is malformed. Contents of files
-//! ([`Response::Data`], [`Request::Write`]) are slices of the buffer that was read into; names and handles
-//! are copied out of it, so that keeping a name does not keep the buffer.
+//! Decoding any bytes returns a packet or a [`Malformed`]. It never panics and never takes more memory than a
+//! small multiple of the packet. A packet with trailing bytes is malformed. File contents
+//! ([`Response::Data`], [`Request::Write`]) are slices of the read buffer. Names and handles are copied, so
+//! that keeping a name does not keep the buffer.
 
 mod attributes;
 mod extension;
@@ -13,7 +13,7 @@ mod response;
 mod status;
 mod wire;
 
-pub use attributes::{Attributes, Owner, Times};
+pub use attributes::{Attributes, FileTimes, OwnerIds};
 pub use extension::{Extension, FileSystem, Limits, names};
 pub use frame::{MAX_PACKET_LENGTH, missing_bytes, take_frame};
 pub use request::{ClientPacket, OpenFlags, Request};
@@ -24,15 +24,15 @@ pub use wire::{MAX_HANDLE_LENGTH, Malformed};
 use bytes::{Bytes, BytesMut};
 use wire::{Cursor, put_string};
 
-/// The protocol version that this codec speaks.
+/// The protocol version of this codec.
 pub const VERSION: u32 = 3;
 
-/// The body of INIT and VERSION: what either side speaks, and which extensions it has.
+/// The body of INIT and VERSION: the sender's version and extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// The protocol version.
     pub version: u32,
-    /// Pairs of name and data; for OpenSSH's extensions the data is a version number in decimal.
+    /// Pairs of name and data. For OpenSSH's extensions the data is a version number in decimal.
     pub extensions: Vec<(Bytes, Bytes)>,
 }
 

@@ -1,9 +1,9 @@
-//! Bytes from the other side, made safe to print.
+//! Printing bytes from the other side safely.
 
 use std::fmt;
 
-/// Shows bytes as text: what is not printable, or not UTF-8, appears escaped, so that no name or message from
-/// a server can move a terminal's cursor or forge a line of a log.
+/// Shows bytes as text. Unprintable characters and invalid UTF-8 are escaped, so that a name or message from
+/// a server cannot move a terminal's cursor or forge a log line.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a [u8]);
 

@@ -1,4 +1,4 @@
-//! Whether the store is fit.
+//! Whether the store can be used.
 
 use std::io;
 use std::path::Path;
@@ -9,32 +9,37 @@ use model::StoreId;
 use rustix::io::Errno;
 
 use crate::disk::{Disk, Space};
-use crate::fault::{Place, not_writable};
+use crate::fault::{StoreLabel, not_writable};
 use crate::folder::{check_id, open_root};
 use crate::marker;
-use crate::shared::{Handles, Shared};
+use crate::open_store::{Handles, OpenStore};
 
-impl<D: Disk> Shared<D> {
-    /// Looks at the store by its path, as a person would, and compares that with the folders held open: a store that was unmounted, or
-    /// mounted anew, is noticed. The same store mounted anew is taken up.
+impl<D: Disk> OpenStore<D> {
+    /// Opens the store by its path and compares it with the folders held open, so that an unmounted or newly
+    /// mounted store is noticed. The handles move to the new mount if it is the same store.
     pub(crate) fn condition(&self) -> Result<Condition, StoreError> {
         let disk = &*self.disk;
-        let (found, condition) = look(disk, &self.path, &self.place, &self.id, self.settings.min_free)?;
+        let (found, condition) = inspect(disk, &self.path, &self.label, &self.id, self.settings.min_free)?;
         let identity = |folder: &D::Folder| {
             let status = disk.folder_status(folder);
-            Ok::<_, StoreError>(status.map_err(|error| look_fault(&self.place, error))?.identity)
+            Ok::<_, StoreError>(
+                status
+                    .map_err(|error| inspect_fault(&self.label, error))?
+                    .identity,
+            )
         };
         let is_the_one_held = identity(&found)? == identity(&self.handles().root)?;
         if !is_the_one_held || self.try_to_write().is_err() {
             let ledger = &self.settings.ledger;
-            let handles = Handles::open(disk, Arc::new(found), ledger, &self.place).map_err(not_writable)?;
+            let handles = Handles::open(disk, Arc::new(found), ledger, &self.label).map_err(not_writable)?;
             self.replace_handles(handles);
             self.try_to_write()?;
         }
         Ok(condition)
     }
 
-    /// Makes a file in the own staging and removes it: permissions alone do not tell, on network file systems least of all.
+    /// Creates a file in this ledger's staging and removes it: permission bits alone do not tell, least of
+    /// all on network file systems. A crash leaves an empty probe, which the next sweep removes.
     fn try_to_write(&self) -> Result<(), StoreError> {
         let handles = self.handles();
         let name = format!("probe-{}", self.new_token().as_str()).into_bytes();
@@ -44,23 +49,23 @@ impl<D: Disk> Shared<D> {
                 drop(file);
                 self.disk.remove_file(&handles.own.partial, &name)
             })
-            .map_err(|error| not_writable(self.place.fault("make a file in staging", error)))
+            .map_err(|error| not_writable(self.label.fault("make a file in staging", error)))
     }
 }
 
-/// Opens the folder at `path` and tells whether it is the store `id`, with room in it, as far as can be told without writing.
-pub(crate) fn look<D: Disk>(
+/// Opens the folder at `path` and checks that it is the store `id` and has room, without writing.
+pub(crate) fn inspect<D: Disk>(
     disk: &D,
     path: &Path,
-    place: &Place,
+    label: &StoreLabel,
     id: &StoreId,
     min_free: u64,
 ) -> Result<(D::Folder, Condition), StoreError> {
-    let found = open_root(disk, path, place)?;
-    let marker = marker::read(disk, &found, place)?;
-    check_id(&marker, Some(id), place)?;
-    let space = disk.space(&found).map_err(|error| look_fault(place, error))?;
-    check_space(space, min_free, place)?;
+    let found = open_root(disk, path, label)?;
+    let marker = marker::read(disk, &found, label)?;
+    check_id(&marker, Some(id), label)?;
+    let space = disk.space(&found).map_err(|error| inspect_fault(label, error))?;
+    check_space(space, min_free, label)?;
     let condition = Condition {
         id: marker.id,
         room: space.available - min_free,
@@ -68,20 +73,20 @@ pub(crate) fn look<D: Disk>(
     Ok((found, condition))
 }
 
-fn look_fault(place: &Place, error: io::Error) -> StoreError {
-    place.fault("look at the folder", error)
+fn inspect_fault(label: &StoreLabel, error: io::Error) -> StoreError {
+    label.fault("inspect the folder", error)
 }
 
-fn check_space(space: Space, min_free: u64, place: &Place) -> Result<(), StoreError> {
+fn check_space(space: Space, min_free: u64, label: &StoreLabel) -> Result<(), StoreError> {
     if space.read_only {
         return Err(StoreError::NotWritable {
-            path: place.path(),
+            path: label.path(),
             source: Errno::ROFS.into(),
         });
     }
     if space.available <= min_free {
         return Err(StoreError::Full {
-            path: place.path(),
+            path: label.path(),
             detail: format!(
                 "{} of {} free, and `min_free` is {}",
                 bytes(space.available),
@@ -92,14 +97,14 @@ fn check_space(space: Space, min_free: u64, place: &Place) -> Result<(), StoreEr
     }
     if space.files_available == Some(0) {
         return Err(StoreError::Full {
-            path: place.path(),
+            path: label.path(),
             detail: "its file system can hold no more files (no free inode)".to_owned(),
         });
     }
     Ok(())
 }
 
-/// A number of bytes for a person.
+/// A number of bytes in a readable unit.
 fn bytes(count: u64) -> String {
     const UNITS: [(u64, &str); 4] = [
         (1 << 40, "TiB"),
@@ -118,7 +123,7 @@ mod tests {
     use super::bytes;
 
     #[test]
-    fn sizes_are_told_in_units_that_a_person_reads() {
+    fn sizes_are_shown_in_readable_units() {
         assert_eq!(bytes(0), "0 bytes");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes((1 << 30) - 1), "1023.9 MiB");

@@ -1,10 +1,11 @@
-//! The system calls that the store is made of.
+//! The system calls that the store uses.
 //!
-//! Everything that this crate does to a disk goes through [`Disk`], so that a disk that cuts the power, runs full or fails at any
-//! call can stand in for the system's. The trait is a list of system calls and decides nothing.
+//! Everything that this crate does to a disk goes through [`Disk`]. A test's disk that cuts the power, runs
+//! full or fails at any call can therefore replace the system's. The trait is a list of system calls and
+//! decides nothing.
 //!
-//! Names are taken relative to an open folder. A path of several components never leaves that folder and never passes through
-//! a symbolic link, whatever somebody else does to the tree at the same time.
+//! Names are relative to an open folder. A path of several components never leaves that folder and never
+//! passes through a symbolic link, whatever other processes do to the tree at the same time.
 
 mod system;
 
@@ -15,7 +16,7 @@ use model::Timestamp;
 
 pub use system::{SystemDisk, SystemFile};
 
-/// The system calls. All methods may be called at the same time; errors carry the system's error number.
+/// The system calls. All methods may be called concurrently. Errors carry the system's error number.
 pub trait Disk: Send + Sync + 'static {
     /// An open folder.
     type Folder: Send + Sync + 'static;
@@ -24,63 +25,67 @@ pub trait Disk: Send + Sync + 'static {
     /// The entries of a folder, without `.` and `..`, read a few at a time.
     type Entries: Iterator<Item = io::Result<FolderEntry>> + Send + 'static;
 
-    /// Opens a folder by its path in the system, which comes from the configuration: symbolic links are followed.
+    /// Opens a folder by its path in the system, which comes from the configuration. Follows symbolic links.
     fn open_root(&self, path: &Path) -> io::Result<Self::Folder>;
 
-    /// Opens a folder beneath another. A symbolic link or a file on the way answers `ELOOP` or `ENOTDIR`.
+    /// Opens a folder beneath another. Fails with `ELOOP` or `ENOTDIR` for a symbolic link or a file on the
+    /// path.
     fn open_folder(&self, at: &Self::Folder, path: &[u8]) -> io::Result<Self::Folder>;
 
-    /// Makes a folder, with the access that the process's file mode mask leaves. `name` is one component.
+    /// Makes a folder with the mode that the process's umask leaves. `name` is one component.
     fn make_folder(&self, at: &Self::Folder, name: &[u8]) -> io::Result<()>;
 
-    /// Makes a file that was not there, for reading and writing. `name` is one component.
+    /// Creates a new file for reading and writing. Fails if the name is taken. `name` is one component.
     fn create_file(&self, at: &Self::Folder, name: &[u8]) -> io::Result<Self::File>;
 
-    /// Opens a file beneath a folder without ever waiting (a pipe would). May open what is no regular file: look at its status.
+    /// Opens a file beneath a folder without ever blocking, as a pipe would. May open other things than
+    /// regular files: the caller must check the status.
     fn open_file(&self, at: &Self::Folder, path: &[u8], access: Access) -> io::Result<Self::File>;
 
-    /// From now on, whole aligned blocks of this file go between memory and disk without a copy in the system's cache. Advice only, for
-    /// a large file that has this name: whatever cannot be had that way goes through the cache, and reads see all that was written.
+    /// Makes later transfers of whole aligned blocks of this file bypass the system's cache. For a large file
+    /// that has this name. Advice only: other transfers go through the cache, and reads return everything
+    /// written.
     fn avoid_cache(&self, file: &mut Self::File, at: &Self::Folder, name: &[u8]);
 
-    /// Writes some of the bytes at an offset, and answers how many.
+    /// Writes some of the bytes at an offset and returns how many.
     fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
-    /// Reads some bytes from an offset on, and answers how many; none at the end of the file.
+    /// Reads some bytes at an offset and returns how many; none at the end of the file.
     fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Cuts a file to a length, giving back what was preallocated beyond it.
+    /// Truncates a file, freeing room preallocated beyond that length.
     fn truncate(&self, file: &Self::File, length: u64) -> io::Result<()>;
 
     /// Reserves room for a file without changing its size.
     fn preallocate(&self, file: &Self::File, length: u64) -> io::Result<()>;
 
-    /// Sets when the file was last modified.
+    /// Sets the modification time of a file.
     fn set_modified(&self, file: &Self::File, modified: Timestamp) -> io::Result<()>;
 
-    /// Sets who may read and write a file (the lower nine bits of a mode).
+    /// Sets the mode of a file (the lower nine bits).
     fn set_file_mode(&self, file: &Self::File, mode: u32) -> io::Result<()>;
 
-    /// Sets who may read and write a folder (the lower twelve bits of a mode).
+    /// Sets the mode of a folder (the lower twelve bits).
     fn set_folder_mode(&self, folder: &Self::Folder, mode: u32) -> io::Result<()>;
 
-    /// Makes bytes and attributes of a file durable. The bytes of a file whose flush failed are not to be trusted any more, and
-    /// a second flush proves nothing: the system may have marked them clean.
+    /// Makes bytes and attributes of a file durable. After a failed flush the file's bytes must not be
+    /// trusted, and a second flush proves nothing: the system may have marked them clean.
     fn flush_file(&self, file: &Self::File) -> io::Result<()>;
 
-    /// Makes the bytes of a file durable, with its size.
+    /// Makes the bytes and the size of a file durable.
     fn flush_bytes(&self, file: &Self::File) -> io::Result<()>;
 
     /// Makes the entries of a folder durable.
     fn flush_folder(&self, folder: &Self::Folder) -> io::Result<()>;
 
-    /// Asks the system to begin writing a range out. Advice only: makes nothing durable.
+    /// Asks the system to start writing a range to the disk. Advice only: makes nothing durable.
     fn start_write_out(&self, file: &Self::File, offset: u64, length: u64);
 
-    /// Asks the system to forget its copy of a range that is durable, so that the next read comes from the disk. Advice only.
+    /// Asks the system to drop its cached copy of a durable range, so that the next read comes from the disk.
+    /// Advice only.
     fn drop_cache(&self, file: &Self::File, offset: u64, length: u64);
 
-    /// Gives a file a second name, if nothing has that name yet. Both names are one component.
+    /// Gives a file a second name. Fails if the name is taken. Both names are one component.
     fn link(
         &self,
         from: &Self::Folder,
@@ -89,7 +94,7 @@ pub trait Disk: Send + Sync + 'static {
         to_name: &[u8],
     ) -> io::Result<()>;
 
-    /// Renames, if nothing has the new name yet. Both names are one component.
+    /// Renames. Fails if the new name is taken. Both names are one component.
     fn rename_without_replacing(
         &self,
         from: &Self::Folder,
@@ -98,7 +103,8 @@ pub trait Disk: Send + Sync + 'static {
         to_name: &[u8],
     ) -> io::Result<()>;
 
-    /// Renames, replacing what has the new name. Used within the control folder only. Both names are one component.
+    /// Renames, replacing any file with the new name. Used within control folders, and to move a damaged file
+    /// into a new folder of the quarantine. Both names are one component.
     fn rename(
         &self,
         from: &Self::Folder,
@@ -107,39 +113,40 @@ pub trait Disk: Send + Sync + 'static {
         to_name: &[u8],
     ) -> io::Result<()>;
 
-    /// Removes a name of a file. Used within the control folder only. `name` is one component.
+    /// Removes a name of a file. Used within control folders only. `name` is one component.
     fn remove_file(&self, at: &Self::Folder, name: &[u8]) -> io::Result<()>;
 
-    /// Removes an empty folder. Used for staging folders only. `name` is one component.
+    /// Removes an empty folder. Used within control folders only, and for an empty control folder beside a
+    /// visible folder. `name` is one component.
     fn remove_folder(&self, at: &Self::Folder, name: &[u8]) -> io::Result<()>;
 
-    /// Whether names may be made in a folder, as far as can be told without making one; the error says why
-    /// not.
+    /// Whether names may be made in a folder, as far as the system can tell without making one. The error is
+    /// the reason why not.
     fn may_write(&self, folder: &Self::Folder) -> io::Result<()>;
 
-    /// How many bytes this process may write into one file at most; `None`: as many as the file system takes.
+    /// The most bytes that this process may write into one file; `None` if only the file system limits them.
     fn largest_file(&self) -> Option<u64>;
 
-    /// What an open file is.
+    /// The status of an open file.
     fn file_status(&self, file: &Self::File) -> io::Result<Status>;
 
-    /// What an open folder is.
+    /// The status of an open folder.
     fn folder_status(&self, folder: &Self::Folder) -> io::Result<Status>;
 
-    /// What has a name in a folder; a symbolic link is not followed. `name` is one component.
+    /// The status of a name in a folder, without following a symbolic link. `name` is one component.
     fn status_at(&self, at: &Self::Folder, name: &[u8]) -> io::Result<Status>;
 
     /// Lists a folder, in any order.
     fn entries(&self, folder: &Self::Folder) -> io::Result<Self::Entries>;
 
-    /// How much room the file system of a folder has.
+    /// The room on the file system of a folder.
     fn space(&self, folder: &Self::Folder) -> io::Result<Space>;
 
-    /// A number that no other call answers, on no machine, for all practical purposes.
+    /// A random number: for all practical purposes no other call, on any machine, returns it.
     fn unique_number(&self) -> u64;
 }
 
-/// What a file is opened for.
+/// The access for which a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Reading (and flushing).
@@ -148,7 +155,7 @@ pub enum Access {
     ReadAndWrite,
 }
 
-/// What has a name.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
@@ -159,7 +166,7 @@ pub enum EntryKind {
     Link,
     /// A pipe, a socket or a device node.
     Special,
-    /// The listing does not tell: ask for the status.
+    /// The listing does not say; read the status instead.
     Unknown,
 }
 
@@ -168,46 +175,46 @@ pub enum EntryKind {
 pub struct FolderEntry {
     /// Its name.
     pub name: Vec<u8>,
-    /// What it is.
+    /// Its kind.
     pub kind: EntryKind,
 }
 
-/// What the system knows of a file or a folder.
+/// The status of a file or a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Status {
-    /// What it is; never [`EntryKind::Unknown`].
+    /// Its kind; never [`EntryKind::Unknown`].
     pub kind: EntryKind,
-    /// Which one it is.
+    /// Its identity.
     pub identity: NodeIdentity,
-    /// Tells the mount that it was reached through from every other; 0 where the system does not say.
+    /// The id of the mount through which it was reached; 0 if the system does not say.
     pub mount: u64,
     /// Its size in bytes.
     pub size: u64,
-    /// When its content was last modified; anyone may set it.
+    /// When its content was last modified. Any user may set it.
     pub modified: Timestamp,
-    /// When its content, attributes or names last changed; nobody can set it.
+    /// When its content, attributes or names last changed. No user can set it.
     pub changed: Timestamp,
 }
 
-/// Tells a file or a folder from every other on this machine.
+/// Distinguishes a file or a folder from every other on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NodeIdentity {
     /// The number of its file system.
     pub device_number: u64,
-    /// Its number there. May be used again once it is removed.
+    /// Its inode number there. May be reused after it is removed.
     pub inode: u64,
-    /// When it was made, where the file system keeps that: tells two users of an inode number apart.
+    /// When it was made, if the file system keeps that. Distinguishes two users of an inode number.
     pub born: Option<Timestamp>,
 }
 
-/// How much room a file system has.
+/// The room on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
     /// Bytes that this user may still write.
     pub available: u64,
-    /// Bytes in all.
+    /// Total bytes.
     pub total: u64,
-    /// Files that may still be made; `None` where the file system does not count them.
+    /// Files that may still be made; `None` if the file system does not count them.
     pub files_available: Option<u64>,
     /// Whether it is mounted read-only.
     pub read_only: bool,

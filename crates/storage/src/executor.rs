@@ -1,4 +1,4 @@
-//! Where the system calls run: on threads of their own, because each may block for as long as the disk likes.
+//! Runs system calls on separate threads, because each may block as long as the disk takes.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,57 +10,57 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
-/// Runs jobs that block on the disk. A job never waits for a device or for another job, so that a bounded number of
-/// threads cannot come to a standstill.
+/// Runs jobs that block on the disk. No job waits for a device or for another job, so a bounded number of
+/// threads cannot deadlock.
 #[derive(Debug, Clone)]
-pub struct Executor(Kind);
+pub struct Executor(Mode);
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum Mode {
     Inline,
-    Pool(Arc<Pool>),
+    Threads(Arc<ThreadPool>),
 }
 
-/// A small file is flushed in 0.41 ms when one is flushed after the other, and in 0.17 ms when 32 are at a time: the file system
-/// commits them together. More threads than that gained nothing.
+/// A small file takes 0.41 ms to flush when files are flushed in turn, and 0.17 ms with 32 at a time, which
+/// the file system commits together. More threads gain nothing.
 const THREADS: usize = 32;
 
 impl Executor {
-    /// Runs each job within the task that asks for it: for simulations, where the order of everything is to be repeatable.
+    /// Runs each job in the calling task: for simulations, which need a repeatable order.
     pub fn inline() -> Self {
-        Self(Kind::Inline)
+        Self(Mode::Inline)
     }
 
-    /// Runs jobs on up to 32 threads, which are started as they are needed and end with the last clone of this.
+    /// Runs jobs on up to 32 threads. They start on demand and end with the last clone.
     pub fn threads() -> Self {
-        let shared = Arc::new(Shared::default());
-        Self(Kind::Pool(Arc::new(Pool(shared))))
+        let queue = Arc::new(JobQueue::default());
+        Self(Mode::Threads(Arc::new(ThreadPool(queue))))
     }
 
-    /// Starts a job. It runs to its end even if nobody asks for its result any more.
-    pub(crate) fn start<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Pending<T> {
+    /// Starts a job. It runs to its end even if the handle is dropped.
+    pub(crate) fn start<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> JobHandle<T> {
         match &self.0 {
-            Kind::Inline => Pending::Done(job()),
-            Kind::Pool(pool) => {
+            Mode::Inline => JobHandle::Done(job()),
+            Mode::Threads(pool) => {
                 let (sender, receiver) = oneshot::channel();
                 pool.0.push(Box::new(move || {
-                    // An error says that nobody waits any more; the result goes to waste.
+                    // Fails if the handle was dropped: the result is then unused.
                     sender.send(job()).map_err(drop).unwrap_or_default();
                 }));
-                Pending::Running(receiver)
+                JobHandle::Running(receiver)
             }
         }
     }
 }
 
-/// A job that was started.
-pub(crate) enum Pending<T> {
+/// A started job.
+pub(crate) enum JobHandle<T> {
     Done(T),
     Running(oneshot::Receiver<T>),
 }
 
-impl<T> Pending<T> {
-    /// Waits for its result; `None` if the job panicked.
+impl<T> JobHandle<T> {
+    /// Waits for the result; `None` if the job panicked.
     pub(crate) async fn result(self) -> Option<T> {
         match self {
             Self::Done(result) => Some(result),
@@ -69,19 +69,19 @@ impl<T> Pending<T> {
     }
 }
 
-impl<T> fmt::Debug for Pending<T> {
+impl<T> fmt::Debug for JobHandle<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Pending")
+        formatter.write_str("JobHandle")
     }
 }
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Ends the threads when it is dropped, once they have done what is queued.
+/// Ends the threads when dropped, after the queued jobs.
 #[derive(Debug)]
-struct Pool(Arc<Shared>);
+struct ThreadPool(Arc<JobQueue>);
 
-impl Drop for Pool {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.0.lock().closed = true;
         self.0.wake.notify_all();
@@ -89,26 +89,26 @@ impl Drop for Pool {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct JobQueue {
+    state: Mutex<QueueState>,
     wake: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
     closed: bool,
 }
 
-impl fmt::Debug for State {
+impl fmt::Debug for QueueState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} jobs, {} threads", self.jobs.len(), self.threads)
     }
 }
 
-impl Shared {
+impl JobQueue {
     fn push(self: &Arc<Self>, job: Job) {
         let mut state = self.lock();
         state.jobs.push_back(job);
@@ -119,14 +119,14 @@ impl Shared {
         }
         state.threads += 1;
         drop(state);
-        let shared = Arc::clone(self);
+        let queue = Arc::clone(self);
         let thread = thread::Builder::new().name("store".to_owned());
-        if thread.spawn(move || shared.work()).is_err() {
+        if thread.spawn(move || queue.work()).is_err() {
             self.do_without_thread();
         }
     }
 
-    /// The system gives no more threads. If there is none at all, the caller has to do the work.
+    /// For when the system starts no more threads. If there is none at all, the caller runs the job.
     fn do_without_thread(&self) {
         let mut state = self.lock();
         state.threads -= 1;
@@ -143,7 +143,7 @@ impl Shared {
 
     fn work(&self) {
         while let Some(job) = self.next() {
-            // A panic drops the sender of the result: whoever waits is told. The thread goes on.
+            // A panic drops the sender of the result, which tells the caller. The thread continues.
             std::panic::catch_unwind(AssertUnwindSafe(job)).unwrap_or_default();
         }
     }
@@ -163,8 +163,7 @@ impl Shared {
         }
     }
 
-    /// No job runs under this lock, so that it cannot be poisoned in a way that matters.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock()
     }
 }
@@ -173,13 +172,13 @@ impl Shared {
 mod tests {
     use super::*;
 
-    fn wait_for<T>(pending: Pending<T>) -> Option<T> {
+    fn wait_for<T>(pending: JobHandle<T>) -> Option<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(pending.result())
     }
 
     #[test]
-    fn every_job_is_done_and_threads_are_bounded() {
+    fn every_job_runs_and_threads_are_bounded() {
         let executor = Executor::threads();
         let pending: Vec<_> = (0..500)
             .map(|number| executor.start(move || number * 2))
@@ -187,21 +186,21 @@ mod tests {
         for (number, pending) in pending.into_iter().enumerate() {
             assert_eq!(wait_for(pending), Some(number * 2));
         }
-        let Kind::Pool(pool) = &executor.0 else {
+        let Mode::Threads(pool) = &executor.0 else {
             panic!("no pool")
         };
         assert!(pool.0.lock().threads <= THREADS);
     }
 
     #[test]
-    fn a_job_that_panics_is_told_and_the_next_is_done() {
+    fn a_panic_is_reported_and_the_next_job_runs() {
         let executor = Executor::threads();
         assert_eq!(wait_for(executor.start(|| panic!("on purpose"))), None::<()>);
         assert_eq!(wait_for(executor.start(|| 1)), Some(1));
     }
 
     #[test]
-    fn jobs_that_nobody_waits_for_are_done_too() {
+    fn jobs_whose_handle_was_dropped_run_too() {
         let executor = Executor::threads();
         let (sender, receiver) = std::sync::mpsc::channel();
         for number in 0..10 {

@@ -1,4 +1,4 @@
-//! Reading and writing whole files, and digesting them, by system calls.
+//! Reads, writes and digests files by system calls.
 
 use std::io;
 
@@ -12,14 +12,15 @@ use crate::aligned::{BLOCK, with_buffer};
 use crate::disk::{Access, Disk};
 use crate::fault::is;
 
-/// Reads a file from its beginning to its end, but no more than `limit` bytes.
+/// Reads a file from its beginning, at most `limit` bytes.
 pub(crate) fn read_whole<D: Disk>(disk: &D, file: &D::File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     read_range(disk, file, 0, limit, |part| bytes.extend_from_slice(part))?;
     Ok(bytes)
 }
 
-/// Digests a range of a file as the system gives it. The count tells where the file ends before the range does.
+/// Digests a range of a file as the system returns it. The count is less than `length` if the file ends
+/// before.
 pub(crate) fn digest_range<D: Disk>(
     disk: &D,
     file: &D::File,
@@ -31,7 +32,8 @@ pub(crate) fn digest_range<D: Disk>(
     Ok((digest_of(hasher), count))
 }
 
-/// The checksum of a range of a file as the system gives it. The count tells where the file ends before the range does.
+/// The checksum of a range of a file as the system returns it. The count is less than `length` if the file
+/// ends before.
 pub(crate) fn checksum_range<D: Disk>(
     disk: &D,
     file: &D::File,
@@ -43,7 +45,7 @@ pub(crate) fn checksum_range<D: Disk>(
     Ok((hasher.finish_128(), count))
 }
 
-/// Whether a file begins with these bytes, as the system gives them.
+/// Whether a file begins with these bytes, as the system returns them.
 pub(crate) fn begins_with<D: Disk>(disk: &D, file: &D::File, expected: &[Bytes]) -> io::Result<bool> {
     let length: usize = expected.iter().map(Bytes::len).sum();
     let length = u64::try_from(length).unwrap_or(u64::MAX);
@@ -66,7 +68,7 @@ pub(crate) fn begins_with<D: Disk>(disk: &D, file: &D::File, expected: &[Bytes])
     Ok(is_equal && count == length)
 }
 
-/// Hands a range of a file on in parts, and answers how many bytes there were.
+/// Passes a range of a file to `take` in parts and returns how many bytes it had.
 pub(crate) fn read_range<D: Disk>(
     disk: &D,
     file: &D::File,
@@ -78,7 +80,7 @@ pub(crate) fn read_range<D: Disk>(
         let mut done = 0;
         while done < length {
             let left = usize::try_from(length - done).unwrap_or(usize::MAX);
-            // In whole blocks, as a disk reads by itself; what comes beyond the range is not handed on.
+            // Whole blocks, so that the read can go past the cache. Bytes beyond the range are not passed on.
             let wanted = left
                 .checked_next_multiple_of(BLOCK)
                 .map_or(buffer.len(), |blocks| blocks.min(buffer.len()));
@@ -94,7 +96,7 @@ pub(crate) fn read_range<D: Disk>(
     })
 }
 
-/// Writes all of some bytes.
+/// Writes all bytes.
 pub(crate) fn write_all<D: Disk>(disk: &D, file: &D::File, mut bytes: &[u8], offset: u64) -> io::Result<()> {
     let mut at = offset;
     while !bytes.is_empty() {
@@ -108,7 +110,8 @@ pub(crate) fn write_all<D: Disk>(disk: &D, file: &D::File, mut bytes: &[u8], off
     Ok(())
 }
 
-/// Writes a small file of the control folder so that a crash leaves the old one or the new one, whole.
+/// Replaces a small file of the control folder. A crash leaves the old file or the new one, whole, and
+/// possibly a temporary file.
 pub(crate) fn replace_file<D: Disk>(disk: &D, at: &D::Folder, name: &[u8], text: &str) -> io::Result<()> {
     let temporary = [name, format!(".{:016x}", disk.unique_number()).as_bytes()].concat();
     let file = disk.create_file(at, &temporary)?;
@@ -122,7 +125,7 @@ pub(crate) fn replace_file<D: Disk>(disk: &D, at: &D::Folder, name: &[u8], text:
     disk.flush_folder(at)
 }
 
-/// Opens a folder of the control folder, making it first if it is not there.
+/// Opens a folder, making it if it is missing. For the control folder and the folders in it.
 pub(crate) fn open_or_make_folder<D: Disk>(disk: &D, at: &D::Folder, name: &[u8]) -> io::Result<D::Folder> {
     match disk.open_folder(at, name) {
         Err(error) if is(&error, Errno::NOENT) => {}
@@ -135,7 +138,7 @@ pub(crate) fn open_or_make_folder<D: Disk>(disk: &D, at: &D::Folder, name: &[u8]
     disk.open_folder(at, name)
 }
 
-/// Reads a small file of the control folder; `None` where there is none.
+/// Reads a small file of the control folder; `None` if it is missing.
 pub(crate) fn read_small_file<D: Disk>(
     disk: &D,
     at: &D::Folder,
@@ -159,7 +162,7 @@ mod tests {
     use crate::SystemDisk;
 
     #[test]
-    fn a_file_begins_with_what_is_in_it_and_with_nothing_longer_or_other() {
+    fn a_file_begins_with_its_own_bytes_and_with_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let disk = SystemDisk::default();
         let root = disk.open_root(folder.path()).unwrap();
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_ends_where_it_was_to_end_however_many_parts_it_comes_in() {
+    fn a_range_read_in_parts_ends_at_its_length() {
         let folder = tempfile::tempdir().unwrap();
         let disk = SystemDisk::default();
         let root = disk.open_root(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! A store that is known by its marker, before anything is done with it.
+//! A store identified by its marker, before it is used.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,29 +9,29 @@ use model::StoreId;
 use rustix::io::Errno;
 
 use crate::disk::Disk;
-use crate::fault::{Place, errno};
+use crate::fault::{StoreLabel, errno};
 use crate::marker::{self, Marker};
 
-/// A folder that is a store: its marker was read. Enough to look at the files in it; needs no right to write.
+/// A folder whose marker was read. Gives read access to its files; needs no permission to write.
 pub struct StoreFolder<D: Disk> {
     pub(crate) disk: Arc<D>,
     pub(crate) path: PathBuf,
-    pub(crate) place: Place,
+    pub(crate) label: StoreLabel,
     pub(crate) root: Arc<D::Folder>,
     pub(crate) marker: Marker,
 }
 
 impl<D: Disk> StoreFolder<D> {
-    /// Opens the store at `path`; with `expected`, only the one with that id.
+    /// Opens the store at `path`. With `expected`, refuses a store with another id.
     pub fn open(disk: Arc<D>, path: &Path, expected: Option<&StoreId>) -> Result<Self, StoreError> {
-        let place = Place::new(path);
-        let root = open_root(&*disk, path, &place)?;
-        let marker = marker::read(&*disk, &root, &place)?;
-        check_id(&marker, expected, &place)?;
+        let label = StoreLabel::new(path);
+        let root = open_root(&*disk, path, &label)?;
+        let marker = marker::read(&*disk, &root, &label)?;
+        check_id(&marker, expected, &label)?;
         Ok(Self {
             disk,
             path: path.to_owned(),
-            place,
+            label,
             root: Arc::new(root),
             marker,
         })
@@ -48,7 +48,7 @@ impl<D: Disk> Clone for StoreFolder<D> {
         Self {
             disk: Arc::clone(&self.disk),
             path: self.path.clone(),
-            place: self.place.clone(),
+            label: self.label.clone(),
             root: Arc::clone(&self.root),
             marker: self.marker.clone(),
         }
@@ -65,18 +65,22 @@ impl<D: Disk> fmt::Debug for StoreFolder<D> {
     }
 }
 
-/// A path that leads nowhere is told like a folder without a marker: both are what an unmounted store looks like.
-pub(crate) fn open_root<D: Disk>(disk: &D, path: &Path, place: &Place) -> Result<D::Folder, StoreError> {
+/// A missing path is reported like a folder without a marker: an unmounted store may look like either.
+pub(crate) fn open_root<D: Disk>(disk: &D, path: &Path, label: &StoreLabel) -> Result<D::Folder, StoreError> {
     disk.open_root(path).map_err(|error| match errno(&error) {
-        Some(Errno::NOENT | Errno::NOTDIR) => StoreError::NoMarker { path: place.path() },
-        _ => place.fault("open the folder", error),
+        Some(Errno::NOENT | Errno::NOTDIR) => StoreError::NoMarker { path: label.path() },
+        _ => label.fault("open the folder", error),
     })
 }
 
-pub(crate) fn check_id(marker: &Marker, expected: Option<&StoreId>, place: &Place) -> Result<(), StoreError> {
+pub(crate) fn check_id(
+    marker: &Marker,
+    expected: Option<&StoreId>,
+    label: &StoreLabel,
+) -> Result<(), StoreError> {
     match expected {
         Some(expected) if *expected != marker.id => Err(StoreError::OtherStore {
-            path: place.path(),
+            path: label.path(),
             found: marker.id.clone(),
             expected: expected.clone(),
         }),

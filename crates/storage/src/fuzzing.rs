@@ -1,49 +1,49 @@
-//! The parsers of what the store's own folder holds, for the package `fuzz` and nobody else.
+//! The parsers of the control folder's files, for the package `fuzz` alone.
 
 use model::Timestamp;
 
-use crate::ledgers::Written;
+use crate::ledgers::LedgerNote;
 use crate::marker::{self, Marker};
 use crate::partial::PartialName;
 
-/// Reads a marker, or says what is wrong with it.
+/// Parses a marker, or returns what is wrong with it.
 pub fn marker(text: &[u8]) -> Result<Marker, String> {
     Marker::parse(text)
 }
 
-/// Writes a marker.
+/// Renders a marker.
 pub fn render_marker(marker: &Marker, created: Timestamp) -> String {
     marker.render(created)
 }
 
-/// Reads the note of a ledger: its machine, its path and when it was last used.
+/// Parses the note of a ledger: its machine, its path and when it was last used.
 pub fn known_ledger(text: &[u8]) -> Option<[String; 3]> {
-    let written = Written::parse(text)?;
-    Some([written.machine, written.ledger, written.last_used])
+    let note = LedgerNote::parse(text)?;
+    Some([note.machine, note.ledger, note.last_used])
 }
 
-/// Writes the note of a ledger.
+/// Renders the note of a ledger.
 pub fn render_known_ledger(machine: &str, ledger: &str, last_used: &str) -> String {
-    let written = Written {
+    let note = LedgerNote {
         machine: machine.to_owned(),
         ledger: ledger.to_owned(),
         last_used: last_used.to_owned(),
     };
-    written.render()
+    note.render()
 }
 
-/// Reads the name of a partial file: its flushed ranges, and the name as it is written.
+/// Parses the name of a partial file: its flushed ranges, and the name rendered again.
 pub fn partial_name(name: &[u8]) -> Option<(u64, Vec<u8>)> {
     let name = PartialName::parse(name)?;
     Some((name.ranges, name.to_bytes()))
 }
 
-/// Writes a time as markers and notes have it.
+/// Renders a time as in markers and notes.
 pub fn render_time(time: Timestamp) -> String {
     marker::render_time(time)
 }
 
-/// Reads a time as markers and notes have it.
+/// Parses a time as in markers and notes.
 pub fn time(text: &str) -> Option<Timestamp> {
     marker::parse_time(text)
 }

@@ -1,5 +1,5 @@
-//! Which ledgers have used a store: so that a collector that lost its ledger takes up its old id, and gathers what it had
-//! withdrawn under it on the devices as its own.
+//! Notes which ledgers have used a store. A collector that lost its ledger finds its old id here, and with it
+//! the files that it had withdrawn on the devices.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,38 +18,39 @@ use crate::marker::{parse_time, render_time};
 
 const LEDGERS: &[u8] = b"ledgers";
 
-/// What is written of a ledger is written again when it is older than this: often enough to tell a ledger in use from one long gone.
+/// An older note is written again: its age tells a ledger in use from an abandoned one.
 const REWRITE_AFTER: Duration = Duration::from_hours(24);
 
-/// More than any such file has; a bound for what is read.
-const MAXIMUM_LENGTH: u64 = 64 << 10;
+/// Bytes of a note that are read at most; more than any note has.
+const MAX_NOTE_LENGTH: u64 = 64 << 10;
 
 /// A ledger that has used a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownLedger {
     /// Its id.
     pub id: LedgerId,
-    /// When it last said so.
+    /// When its note was last written.
     pub last_used: Timestamp,
 }
 
-/// What is written of a ledger.
+/// The note of a ledger.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Written {
+pub(crate) struct LedgerNote {
     pub(crate) machine: String,
     pub(crate) ledger: String,
     pub(crate) last_used: String,
 }
 
-impl Written {
+impl LedgerNote {
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         toml::from_str(std::str::from_utf8(text).ok()?).ok()
     }
 
     pub(crate) fn render(self) -> String {
         format!(
-            "# A ledger of gleaner that uses this store. Without it, its collector would begin anew.\nmachine = {}\nledger = {}\n\
-             last_used = {}\n",
+            "# A ledger of gleaner that uses this store. \
+             A collector that has lost the ledger finds its id here.\n\
+             machine = {}\nledger = {}\nlast_used = {}\n",
             toml::Value::from(self.machine),
             toml::Value::from(self.ledger),
             toml::Value::from(self.last_used)
@@ -58,8 +59,9 @@ impl Written {
 }
 
 impl<D: Disk> StoreFolder<D> {
-    /// Notes that the ledger at `ledger_path` on `machine` (the text of `/etc/machine-id`) uses this store. Writes once a day at
-    /// most. Without a machine id nothing is noted: the ledger could not be told from those of other machines.
+    /// Notes that the ledger at `ledger_path` on `machine` (the text of `/etc/machine-id`) uses this store.
+    /// Writes at most once a day. Without a machine id it writes nothing: the ledger could not be
+    /// distinguished from those of other machines.
     pub fn remember_ledger(
         &self,
         id: &LedgerId,
@@ -71,31 +73,31 @@ impl<D: Disk> StoreFolder<D> {
             return Ok(());
         };
         let fault = |error| {
-            self.place
+            self.label
                 .fault(format!("note the ledger {id} in .gleaner/ledgers"), error)
         };
         let control = self.disk.open_folder(&self.root, CONTROL_FOLDER).map_err(fault)?;
         let folder = open_or_make_folder(&*self.disk, &control, LEDGERS).map_err(fault)?;
         let name = format!("{id}.toml");
         let path = escaped(ledger_path.as_os_str().as_encoded_bytes());
-        if let Some(written) = self.read_ledger(&folder, name.as_bytes())? {
-            let age = parse_time(&written.last_used).map(|time| now.since(time));
+        if let Some(note) = self.read_ledger(&folder, name.as_bytes())? {
+            let age = parse_time(&note.last_used).map(|time| now.since(time));
             let is_fresh = age.is_some_and(|age| age < REWRITE_AFTER);
-            if is_fresh && written.machine == machine && written.ledger == path {
+            if is_fresh && note.machine == machine && note.ledger == path {
                 return Ok(());
             }
         }
-        let written = Written {
+        let note = LedgerNote {
             machine: machine.to_owned(),
             ledger: path,
             last_used: render_time(now),
         };
-        replace_file(&*self.disk, &folder, name.as_bytes(), &written.render()).map_err(fault)?;
+        replace_file(&*self.disk, &folder, name.as_bytes(), &note.render()).map_err(fault)?;
         self.disk.flush_folder(&control).map_err(fault)
     }
 
-    /// The ledger that was last used at `ledger_path` on `machine`, for a collector that finds no ledger there. Always `None` without a
-    /// machine id.
+    /// The ledger that was last used at `ledger_path` on `machine`, for a collector that finds no ledger
+    /// there. Always `None` without a machine id.
     pub fn find_lost_ledger(
         &self,
         machine: Option<&str>,
@@ -104,10 +106,7 @@ impl<D: Disk> StoreFolder<D> {
         let Some(machine) = machine.map(str::trim).filter(|machine| !machine.is_empty()) else {
             return Ok(None);
         };
-        let fault = |error| {
-            self.place
-                .fault("look for known ledgers in .gleaner/ledgers", error)
-        };
+        let fault = |error| self.label.fault("list known ledgers in .gleaner/ledgers", error);
         let path = [CONTROL_FOLDER, b"/", LEDGERS].concat();
         let folder = match self.disk.open_folder(&self.root, &path) {
             Err(error) if is(&error, Errno::NOENT) => return Ok(None),
@@ -118,11 +117,11 @@ impl<D: Disk> StoreFolder<D> {
         for entry in self.disk.entries(&folder).map_err(fault)? {
             let entry = entry.map_err(fault)?;
             let Some(id) = id_of(&entry.name) else { continue };
-            let Some(written) = self.read_ledger(&folder, &entry.name)? else {
+            let Some(note) = self.read_ledger(&folder, &entry.name)? else {
                 continue;
             };
-            let last_used = parse_time(&written.last_used).unwrap_or(Timestamp::EPOCH);
-            let is_ours = written.machine == machine && written.ledger == ledger_path;
+            let last_used = parse_time(&note.last_used).unwrap_or(Timestamp::EPOCH);
+            let is_ours = note.machine == machine && note.ledger == ledger_path;
             if is_ours && newest.as_ref().is_none_or(|known| known.last_used < last_used) {
                 newest = Some(KnownLedger { id, last_used });
             }
@@ -130,13 +129,13 @@ impl<D: Disk> StoreFolder<D> {
         Ok(newest)
     }
 
-    /// A file that cannot be understood is passed over: at worst its ledger begins anew.
-    fn read_ledger(&self, folder: &D::Folder, name: &[u8]) -> Result<Option<Written>, StoreError> {
-        let text = read_small_file(&*self.disk, folder, name, MAXIMUM_LENGTH).map_err(|error| {
-            self.place
+    /// `None` also for a note that cannot be parsed: at worst its collector starts with a new ledger id.
+    fn read_ledger(&self, folder: &D::Folder, name: &[u8]) -> Result<Option<LedgerNote>, StoreError> {
+        let text = read_small_file(&*self.disk, folder, name, MAX_NOTE_LENGTH).map_err(|error| {
+            self.label
                 .fault(format!("read .gleaner/ledgers/{}", escaped(name)), error)
         })?;
-        Ok(text.and_then(|text| Written::parse(&text)))
+        Ok(text.and_then(|text| LedgerNote::parse(&text)))
     }
 }
 

@@ -1,29 +1,35 @@
-//! The store at home: a directory made safe.
+//! The store: a directory made safe.
 //!
-//! [`DirectoryStore`] is the engine's port `Store` on a local disk or a mount; a dry run has an [`UntouchedStore`] in its place. This
-//! crate is the only place of gleaner that renames or unlinks anything at home, and it does so through [`Disk`], a list of system calls,
-//! so that a simulated disk runs the very code that ships. It knows neither devices nor the ledger, and decides no names.
+//! [`DirectoryStore`] implements the engine's port `Store` on a local disk or a mount; a dry run uses an
+//! [`UntouchedStore`] instead. Of the crates that ship, only this one renames or unlinks files on the
+//! collector. It does so through [`Disk`], a list of system calls, so that a simulated disk runs the code
+//! that ships. It knows neither devices nor the ledger, and chooses no names.
 //!
-//! What it never does: overwrite, alter or remove anything that is visible in the store (but for [`DirectoryStore`]'s `quarantine`, which
-//! a person asks for); follow a symbolic link; reach outside the store.
+//! It never overwrites, changes or removes anything visible in the store, except in `quarantine`, which an
+//! operator must request. It never follows a symbolic link and never leaves the store.
 //!
-//! Begin reading with [`store`], then `staged` and `publish`.
+//! Begin reading with [`store`], then `staged` (which lists the order of effects) and `publish`.
 
 pub mod store;
 
 mod areas;
-mod beside;
-mod blocks;
+mod block_writer;
 mod condition;
-mod flushed;
+mod destinations;
+mod durable_folders;
 mod folders;
-mod foresee;
+mod open_store;
 mod partial;
 mod publish;
-mod received;
+mod quarantine;
+mod range_proof;
+mod relocate;
 mod reprove;
-mod shared;
+mod resume;
+mod settings;
 mod staged;
+mod staging_area;
+mod stream_hasher;
 mod tidy;
 mod untouched;
 
@@ -48,7 +54,7 @@ pub use executor::Executor;
 pub use folder::StoreFolder;
 pub use init::{InitError, InitOptions, Initialised, init};
 pub use ledgers::KnownLedger;
-pub use shared::Settings;
-pub use staged::Staged;
+pub use settings::StoreSettings;
+pub use staged::StagedFile;
 pub use store::DirectoryStore;
 pub use untouched::UntouchedStore;

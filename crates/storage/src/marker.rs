@@ -1,39 +1,40 @@
-//! The marker file `.gleaner/store.toml`, by which a store is known: an unmounted path looks like an empty folder.
+//! The marker file `.gleaner/store.toml`, which identifies a store: an unmounted path looks like an empty
+//! folder.
 
 use engine::ports::StoreError;
 use model::{StoreId, Timestamp};
 use serde::Deserialize;
 
 use crate::disk::{Access, Disk};
-use crate::fault::{Place, errno};
+use crate::fault::{StoreLabel, errno};
 use crate::files::read_whole;
 use rustix::io::Errno;
 
 /// The name of the marker in the control folder.
 pub(crate) const MARKER: &[u8] = b"store.toml";
 
-/// Where the marker is, from the store on.
+/// The path of the marker in the store.
 const MARKER_PATH: &[u8] = b".gleaner/store.toml";
 
-/// The format of the control folder that this version knows.
+/// The format of the control folder that this version supports.
 const VERSION: u32 = 1;
 
-/// Longer than any marker; a bound for what is read.
-const MAXIMUM_LENGTH: u64 = 64 << 10;
+/// Bytes that are read at most; more than any marker has.
+const MAX_LENGTH: u64 = 64 << 10;
 
-/// What a marker says.
+/// The content of a marker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
     /// The id of the store.
     pub id: StoreId,
-    /// How files got their names when the store was made.
+    /// The publish method found when the store was made.
     pub method: PublishMethod,
 }
 
-/// How a file gets its name without ever replacing another.
+/// How a file gets its name without replacing another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishMethod {
-    /// A second name by `link`, which fails if the name is taken.
+    /// `link`, which fails if the name is taken.
     Link,
     /// `renameat2` with `RENAME_NOREPLACE`.
     Rename,
@@ -48,9 +49,10 @@ impl PublishMethod {
     }
 }
 
-/// The marker as it is written, but for its version. Keys that a later version adds are passed over as long as `version` stays the same.
+/// The text of a marker, without its version. Keys that a later version adds are ignored while `version`
+/// stays the same.
 #[derive(Deserialize)]
-struct Written {
+struct RawMarker {
     id: String,
     publish: String,
 }
@@ -58,8 +60,9 @@ struct Written {
 impl Marker {
     pub(crate) fn render(&self, created: Timestamp) -> String {
         format!(
-            "# This folder is a store of gleaner. Its files belong to you; the folder .gleaner belongs to gleaner.\n\
-             # The id tells this store from every other: do not copy it to another store.\n\
+            "# This folder is a store of gleaner. Its files belong to you; \
+             the folder .gleaner belongs to gleaner.\n\
+             # The id identifies this store: do not copy it to another store.\n\
              version = {VERSION}\nid = \"{}\"\ncreated = \"{}\"\npublish = \"{}\"\n",
             self.id,
             render_time(created),
@@ -80,14 +83,14 @@ impl Marker {
             None => return Err("it has no version".to_owned()),
             Some(version) if version != i64::from(VERSION) => {
                 return Err(format!(
-                    "its format is version {version}; this gleaner knows version {VERSION} only"
+                    "its format is version {version}; this gleaner supports version {VERSION} only"
                 ));
             }
             Some(_) => {}
         }
-        let written: Written = toml::from_str(text).map_err(|error| first_line(&error.to_string()))?;
-        let id = StoreId::new(written.id).ok_or("its id is no id")?;
-        let method = match written.publish.as_str() {
+        let raw: RawMarker = toml::from_str(text).map_err(|error| first_line(&error.to_string()))?;
+        let id = StoreId::new(raw.id).ok_or("its id is not valid")?;
+        let method = match raw.publish.as_str() {
             "link" => PublishMethod::Link,
             "rename" => PublishMethod::Rename,
             _ => return Err("its `publish` is neither \"link\" nor \"rename\"".to_owned()),
@@ -97,30 +100,31 @@ impl Marker {
 }
 
 /// Reads the marker of the store at an open folder.
-pub(crate) fn read<D: Disk>(disk: &D, root: &D::Folder, place: &Place) -> Result<Marker, StoreError> {
-    let reading = |error| place.fault("read .gleaner/store.toml", error);
+pub(crate) fn read<D: Disk>(disk: &D, root: &D::Folder, label: &StoreLabel) -> Result<Marker, StoreError> {
+    let reading = |error| label.fault("read .gleaner/store.toml", error);
     let file = match disk.open_file(root, MARKER_PATH, Access::Read) {
         Ok(file) => file,
         Err(error) if matches!(errno(&error), Some(Errno::NOENT | Errno::NOTDIR)) => {
-            return Err(StoreError::NoMarker { path: place.path() });
+            return Err(StoreError::NoMarker { path: label.path() });
         }
         Err(error) if matches!(errno(&error), Some(Errno::LOOP)) => {
-            return Err(damaged(place, "it is a symbolic link, or .gleaner is".to_owned()));
+            return Err(damaged(label, "it is a symbolic link, or .gleaner is".to_owned()));
         }
         Err(error) => return Err(reading(error)),
     };
-    let text = read_whole(disk, &file, MAXIMUM_LENGTH).map_err(reading)?;
-    Marker::parse(&text).map_err(|reason| damaged(place, reason))
+    let text = read_whole(disk, &file, MAX_LENGTH).map_err(reading)?;
+    Marker::parse(&text).map_err(|reason| damaged(label, reason))
 }
 
-fn damaged(place: &Place, reason: String) -> StoreError {
+fn damaged(label: &StoreLabel, reason: String) -> StoreError {
     StoreError::DamagedMarker {
-        path: place.path(),
+        path: label.path(),
         reason,
     }
 }
 
-/// A parser's message without its drawing of the place; escaped, because the text in it comes from a file.
+/// The first line of a parser's message, without its excerpt of the text. Escaped, because it quotes the
+/// file.
 fn first_line(message: &str) -> String {
     model::escaped(message.lines().next().unwrap_or_default().as_bytes())
 }
@@ -146,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marker_is_read_as_it_was_written() {
+    fn a_marker_parses_as_rendered() {
         let marker = Marker {
             id: StoreId::new("0123456789abcdef").unwrap(),
             method: PublishMethod::Rename,
@@ -157,15 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_marker_is_said() {
+    fn the_fault_of_a_damaged_marker_is_reported() {
         for (text, reason) in [
             ("", "it is empty"),
             ("id = \"a\"", "it has no version"),
             (
                 "version = 2\nfoo = 1",
-                "its format is version 2; this gleaner knows version 1 only",
+                "its format is version 2; this gleaner supports version 1 only",
             ),
-            ("version = 1\nid = \"A B\"\npublish = \"link\"", "its id is no id"),
+            (
+                "version = 1\nid = \"A B\"\npublish = \"link\"",
+                "its id is not valid",
+            ),
             (
                 "version = 1\nid = \"a\"\npublish = \"copy\"",
                 "its `publish` is neither \"link\" nor \"rename\"",

@@ -1,4 +1,5 @@
-//! Finds out how a file can get its name without ever replacing another: some network file systems lack the one way, some the other.
+//! Finds out how a file can get its name without replacing another: some network file systems lack links,
+//! some lack safe renames.
 
 use std::io;
 
@@ -8,7 +9,8 @@ use crate::disk::Disk;
 use crate::fault::{errno, is};
 use crate::marker::PublishMethod;
 
-/// Tries both ways on files of its own in `folder`; `None` if neither can be trusted. Leaves nothing behind unless it is killed.
+/// Tries both methods on its own files in `folder`; `None` if neither works. Removes these files; a kill
+/// leaves them.
 pub(crate) fn publish_method<D: Disk>(disk: &D, folder: &D::Folder) -> io::Result<Option<PublishMethod>> {
     let number = disk.unique_number();
     let first = format!("probe-{number:016x}-1").into_bytes();
@@ -16,7 +18,7 @@ pub(crate) fn publish_method<D: Disk>(disk: &D, folder: &D::Folder) -> io::Resul
     drop(disk.create_file(folder, &first)?);
     let method = try_both(disk, folder, &first, &second);
     for name in [&first, &second] {
-        // Either may be gone by now, as it should be.
+        // Either may be gone already, as intended.
         disk.remove_file(folder, name).unwrap_or_default();
     }
     method
@@ -41,8 +43,8 @@ fn try_both<D: Disk>(
         _ => return Ok(None),
     }
     disk.remove_file(folder, second)?;
-    // Linux itself answers that a name is taken, before it asks the file system. Only a free name tells
-    // whether that can do it.
+    // Linux itself reports a taken name before it asks the file system. Only a free name shows whether the
+    // file system supports the call.
     match disk.rename_without_replacing(folder, first, folder, second) {
         Ok(()) => Ok(Some(PublishMethod::Rename)),
         Err(error) if is_unsupported(&error) => Ok(None),
@@ -50,10 +52,11 @@ fn try_both<D: Disk>(
     }
 }
 
-/// Whether a link is made once, and refused when its name is taken.
+/// Whether a link succeeds once and fails when its name is taken.
 ///
-/// What a file system without links answers differs: `EPERM`, `ENOSYS`, `EACCES`, and rclone's mounts even
-/// `EIO`. It let us make a file a moment ago, so only what no later call could mend counts as a fault.
+/// File systems without links report different errors: `EPERM`, `ENOSYS`, `EACCES`, and rclone's mounts even
+/// `EIO`. Creating a file has just worked, so only errors that no later call could mend count as faults of
+/// the store.
 fn links_without_replacing<D: Disk>(
     disk: &D,
     folder: &D::Folder,
@@ -80,8 +83,9 @@ fn links_without_replacing<D: Disk>(
     Ok(again.is_err_and(|error| is(&error, Errno::EXIST)))
 }
 
-/// Whether an error says that the file system (or a file in it, for `EMLINK`) does not have this operation. A file system without hard
-/// links answers `EPERM`; NFS and FUSE answer `EINVAL` to a rename that must not replace.
+/// Whether an error means that the file system (or a file in it, for `EMLINK`) does not support this
+/// operation. File systems without hard links report `EPERM`; NFS and FUSE report `EINVAL` for a rename that
+/// must not replace.
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     matches!(
         errno(error),

@@ -1,4 +1,4 @@
-//! Clearing the own staging, and counting what others have left in theirs.
+//! Tidies this ledger's staging and counts old files in the staging of others.
 
 use std::io;
 use std::time::Duration;
@@ -7,46 +7,51 @@ use engine::ports::{SealedFile, StoreError};
 use model::Timestamp;
 use rustix::io::Errno;
 
-use crate::areas::Area;
 use crate::disk::{Disk, EntryKind};
 use crate::fault::is;
+use crate::open_store::OpenStore;
 use crate::partial::PartialName;
-use crate::shared::{PARTIAL, SEALED, Shared};
+use crate::staging_area::{PARTIAL, SEALED, StagingArea};
 
-/// A foreign file in staging is worth a word once it is older than this: no gleaner leaves one that long unless it is gone.
-const FOREIGN_AFTER: Duration = Duration::from_hours(7 * 24);
+/// A staged file of another ledger counts as a leftover once it is older than this: a running gleaner leaves
+/// none that long.
+const MIN_FOREIGN_AGE: Duration = Duration::from_hours(7 * 24);
 
-impl<D: Disk> Shared<D> {
-    /// Unlinks sealed names. A crash before leaves them to be tidied; published names are not touched.
+impl<D: Disk> OpenStore<D> {
+    /// Removes sealed names. A crash before leaves them for the next sweep to tidy. Published names are not
+    /// touched.
     pub(crate) fn retire(&self, sealed: &[SealedFile]) -> Result<(), StoreError> {
         let handles = self.handles();
         for file in sealed {
-            // Where the file system is gone that it was in, tidying finds it when it is back.
+            // If the file system of its area is away, a later sweep tidies the file.
             let Some((area, name)) = self.sealed_at(&handles, &file.token) else {
                 continue;
             };
-            match self.in_turn(|| self.disk.remove_file(&area.sealed, name.as_bytes())) {
-                // Renamed instead of linked.
+            match self.with_naming_lock(|| self.disk.remove_file(&area.sealed, name.as_bytes())) {
+                // The file was renamed instead of linked.
                 Err(error) if is(&error, Errno::NOENT) => {}
                 removed => removed
-                    .map_err(|error| self.place.fault(format!("remove the sealed file {name}"), error))?,
+                    .map_err(|error| self.label.fault(format!("remove the sealed file {name}"), error))?,
             }
         }
         Ok(())
     }
 
-    /// Removes sealed files of earlier processes, and partial files that are too old to be worth resuming or
-    /// that nobody can resume; never one that is being received. Of this process's sealed files, which may be
-    /// about to be published, only what is that old. Ages go by the time that nobody can set. Areas beside
-    /// folders that were not used for as long, and are empty, go.
+    /// Removes sealed files of earlier processes, and partial files that are too old or cannot be resumed.
+    /// Never removes a file that is being received.
+    ///
+    /// This process's own sealed files may be about to be published, so they are removed only if as old. Ages
+    /// go by the change time, which no user can set. Empty areas beside folders that were unused as long are
+    /// removed too.
     pub(crate) fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         let handles = self.handles();
         self.tidy_area(&handles.own, keep_partial_since)?;
         let noted = self.noted_areas(&handles);
-        let noted = noted.map_err(|error| self.place.fault("look for staging beside folders", error))?;
+        let noted =
+            noted.map_err(|error| self.label.fault("list the staging areas beside folders", error))?;
         for area in noted {
-            // One whose file system is away or read-only keeps what it has, and no other device waits for
-            // that.
+            // An area whose file system is away or read-only keeps its files; other devices must not wait for
+            // it.
             if let Ok(open) = self.area_beside_as_noted(&handles, &area) {
                 self.tidy_area(&open, keep_partial_since).unwrap_or_default();
             }
@@ -58,7 +63,7 @@ impl<D: Disk> Shared<D> {
         self.count_foreign_leftovers()
     }
 
-    fn tidy_area(&self, area: &Area<D>, keep_partial_since: Timestamp) -> Result<(), StoreError> {
+    fn tidy_area(&self, area: &StagingArea<D>, keep_partial_since: Timestamp) -> Result<(), StoreError> {
         let is_old = |changed: Timestamp| changed < keep_partial_since;
         self.remove_where(&area.sealed, |name, changed| {
             !self.is_own_token(name) || is_old(changed)
@@ -67,7 +72,7 @@ impl<D: Disk> Shared<D> {
             let is_of_use = match PartialName::parse(name) {
                 Some(name) if self.is_in_use(&name.token) => return false,
                 Some(name) => name.ranges > 0,
-                // A probe that a kill left behind.
+                // A probe that a killed process left.
                 None => !name.starts_with(b"probe-"),
             };
             !is_of_use || is_old(changed)
@@ -79,8 +84,9 @@ impl<D: Disk> Shared<D> {
         folder: &D::Folder,
         is_unwanted: impl Fn(&[u8], Timestamp) -> bool,
     ) -> Result<(), StoreError> {
-        let fault = |error| self.place.fault("tidy the staging folder", error);
-        // Collected first: a listing may skip entries while others are removed. Bounded by what one process has under way.
+        let fault = |error| self.label.fault("tidy the staging folder", error);
+        // Collected first, because a listing may skip entries while others are removed. Bounded by the files
+        // that one process has under way.
         let entries: io::Result<Vec<_>> = self.disk.entries(folder).map_err(fault)?.collect();
         for entry in entries.map_err(fault)? {
             let changed = match self.disk.status_at(folder, &entry.name) {
@@ -97,11 +103,12 @@ impl<D: Disk> Shared<D> {
         Ok(())
     }
 
-    /// Never touches them: their collector may be slow, or its disk restored. What cannot be read is not counted.
+    /// Does not touch the files: their collector may be slow, or restored from a backup. Unreadable entries
+    /// are not counted.
     fn count_foreign_leftovers(&self) -> Result<u64, StoreError> {
-        let fault = |error| self.place.fault("look at the staging of other collectors", error);
+        let fault = |error| self.label.fault("inspect the staging of other collectors", error);
         let handles = self.handles();
-        let oldest = self.settings.clock.now().minus(FOREIGN_AFTER);
+        let oldest = self.settings.clock.now().minus(MIN_FOREIGN_AGE);
         let mut count = 0;
         for entry in self.disk.entries(&handles.staging).map_err(fault)? {
             let entry = entry.map_err(fault)?;

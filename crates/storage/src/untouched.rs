@@ -1,4 +1,4 @@
-//! A store that is looked at, and stays as it is: for who wants to know what would be done.
+//! A store for a dry run: it reports its condition and changes nothing visible.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,50 +11,53 @@ use model::names::CONTROL_FOLDER;
 use model::{Digest, RelativePath, Timestamp};
 use rustix::io::Errno;
 
-use crate::condition::look;
+use crate::condition::inspect;
 use crate::disk::Disk;
 use crate::fault::{is, not_writable};
 use crate::folder::StoreFolder;
 use crate::probe;
-use crate::shared::{PARTIAL, STAGING, Settings};
+use crate::settings::StoreSettings;
+use crate::staging_area::{PARTIAL, STAGING};
 use crate::store::result_of;
 
-/// The store of a dry run. It tells its condition, and refuses all else; no staging is made for its ledger.
+/// The store of a dry run. It reports its condition and refuses every other request. It makes no staging for
+/// its ledger.
 pub struct UntouchedStore<D: Disk> {
     folder: StoreFolder<D>,
-    settings: Settings,
+    settings: StoreSettings,
 }
 
 impl<D: Disk> UntouchedStore<D> {
-    /// Neither opens nor makes anything.
-    pub fn new(folder: StoreFolder<D>, settings: Settings) -> Self {
+    /// Opens and makes nothing.
+    pub fn new(folder: StoreFolder<D>, settings: StoreSettings) -> Self {
         Self { folder, settings }
     }
 
     fn refusal(&self) -> StoreError {
         StoreError::NotWritable {
-            path: self.folder.place.path(),
-            source: io::Error::other("it was opened for a look only"),
+            path: self.folder.label.path(),
+            source: io::Error::other("it was opened for a dry run"),
         }
     }
 }
 
-/// Looks at the store by its path, and whether what a sweep needs there can be done.
-fn condition<D: Disk>(store: &StoreFolder<D>, settings: &Settings) -> Result<Condition, StoreError> {
-    let (disk, place) = (&*store.disk, &store.place);
-    let (root, condition) = look(disk, &store.path, place, store.id(), settings.min_free)?;
-    let trying = |error| not_writable(place.fault("try links and renames in .gleaner", error));
+/// Inspects the store by its path, and tries the calls that a sweep needs there.
+fn condition<D: Disk>(store: &StoreFolder<D>, settings: &StoreSettings) -> Result<Condition, StoreError> {
+    let (disk, label) = (&*store.disk, &store.label);
+    let (root, condition) = inspect(disk, &store.path, label, store.id(), settings.min_free)?;
+    let trying = |error| not_writable(label.fault("try links and renames in .gleaner", error));
     let folder = innermost(disk, &root, settings).map_err(trying)?;
-    // Permissions alone do not tell, on network file systems least of all. What is made is removed at once; a crash in between leaves an
-    // empty file or two in the control folder, which are in nobody's way.
+    // Permission bits alone do not tell, least of all on network file systems. The probes are removed at
+    // once. A crash leaves one or two empty files in the control folder, which do no harm.
     match probe::publish_method(disk, &folder).map_err(trying)? {
         Some(_) => Ok(condition),
-        None => Err(StoreError::CannotPublish { path: place.path() }),
+        None => Err(StoreError::CannotPublish { path: label.path() }),
     }
 }
 
-/// The folder in which a sweep would make its first file or folder: the own staging, or how much of the way to it there is.
-fn innermost<D: Disk>(disk: &D, root: &D::Folder, settings: &Settings) -> io::Result<D::Folder> {
+/// The folder in which a sweep would make its first file or folder: this ledger's staging, or its nearest
+/// folder that exists.
+fn innermost<D: Disk>(disk: &D, root: &D::Folder, settings: &StoreSettings) -> io::Result<D::Folder> {
     let mut folder = disk.open_folder(root, CONTROL_FOLDER)?;
     for name in [STAGING, settings.ledger.as_str().as_bytes(), PARTIAL] {
         match disk.open_folder(&folder, name) {
@@ -75,7 +78,7 @@ impl<D: Disk> std::fmt::Debug for UntouchedStore<D> {
 }
 
 impl<D: Disk> Store for UntouchedStore<D> {
-    /// There is none.
+    /// A dry run stages no file.
     type Staged = Infallible;
 
     fn range_length(&self) -> u64 {
@@ -86,14 +89,14 @@ impl<D: Disk> Store for UntouchedStore<D> {
         let (folder, settings) = (self.folder.clone(), self.settings.clone());
         let executor = &self.settings.executor;
         let looking = executor.start(move || condition(&folder, &settings));
-        result_of(looking, &self.folder.place).await
+        result_of(looking, &self.folder.label).await
     }
 
     async fn tidy_staging(&self, _keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         Err(self.refusal())
     }
 
-    /// Would try names and sizes in staging.
+    /// Refused: it would probe names and sizes in staging.
     async fn foresee(
         &self,
         _wanted: Vec<Destination>,
@@ -133,7 +136,7 @@ impl<D: Disk> Store for UntouchedStore<D> {
         Err(self.refusal())
     }
 
-    /// Would flush the copy and its folders.
+    /// Refused: it would flush the copy and its folders.
     async fn reprove(
         &self,
         _name: &RelativePath,

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use sftp::{Budget, Client, Error, Outcome, Piece, PieceSink};
+use sftp::{Budget, ChunkSink, Client, DownloadOutcome, Error, FileChunk};
 use tokio::sync::mpsc;
 
 use super::{content, shown};
@@ -123,7 +123,7 @@ struct Received {
     next: Arc<AtomicU64>,
     keeps: bool,
     /// The last piece. No further piece is needed, so its credit may be held until the file is complete.
-    kept: Option<Piece>,
+    kept: Option<FileChunk>,
 }
 
 impl Received {
@@ -138,8 +138,8 @@ impl Received {
     }
 }
 
-impl PieceSink for Received {
-    fn deliver(&mut self, piece: Piece) -> bool {
+impl ChunkSink for Received {
+    fn deliver(&mut self, piece: FileChunk) -> bool {
         let next = self.next.load(Relaxed);
         assert_eq!(piece.offset, next, "a gap, or bytes twice");
         assert!(!piece.bytes.is_empty());
@@ -162,7 +162,7 @@ async fn download(client: &Client, budget: &Budget, received: Received, facts: &
     let end = next.load(Relaxed);
     let is_honest = !facts.has_lied();
     match outcome {
-        Ok(Outcome::Complete) => {
+        Ok(DownloadOutcome::Complete) => {
             assert_eq!(end, expected);
             // A short reply may end at the expected size. If nothing remains to be read, no byte can be
             // missing.
@@ -175,12 +175,12 @@ async fn download(client: &Client, budget: &Budget, received: Received, facts: &
             };
             assert!(fits || !is_honest, "{} bytes in place of {expected}", facts.size);
         }
-        Ok(Outcome::LeftOff) => panic!("no caller stopped the download"),
-        Ok(Outcome::Grown) => {
+        Ok(DownloadOutcome::Stopped) => panic!("no caller stopped the download"),
+        Ok(DownloadOutcome::Grown) => {
             assert_eq!(end, expected);
             assert!(!is_honest || facts.size > expected);
         }
-        Ok(Outcome::Truncated { size }) => {
+        Ok(DownloadOutcome::Truncated { size }) => {
             assert!(size < expected);
             assert_eq!(end, size.max(from), "the download is incomplete");
             assert!(!is_honest || size == facts.size.max(from));
@@ -198,8 +198,8 @@ struct Compared {
     facts: Arc<ServerFacts>,
 }
 
-impl PieceSink for Compared {
-    fn deliver(&mut self, piece: Piece) -> bool {
+impl ChunkSink for Compared {
+    fn deliver(&mut self, piece: FileChunk) -> bool {
         let is_right = || piece.bytes == content(piece.offset, piece.bytes.len());
         assert!(
             self.facts.has_lied() || is_right(),

@@ -19,7 +19,7 @@ use ledger::Reader;
 use model::{Amount, RelativePath, StoreId};
 use storage::audit::WalkError;
 use storage::disk::EntryKind;
-use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk};
+use storage::{DirectoryStore, Executor, StoreFolder, StoreSettings, SystemDisk};
 
 use crate::cli;
 use crate::commands::{Context, run, status};
@@ -251,7 +251,7 @@ struct Quarantine {
 
 impl Quarantine {
     fn open(store: &StoreFolder<SystemDisk>, reader: &Reader, config: &Config) -> Result<Self, Failure> {
-        let settings = Settings {
+        let settings = StoreSettings {
             ledger: reader.id().clone(),
             min_free: config.store.min_free,
             file_mode: config.store.file_mode,

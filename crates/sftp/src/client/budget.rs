@@ -1,12 +1,12 @@
-//! What bounds the memory of downloads.
+//! Bounds the memory of downloads.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// Bytes that downloads may have asked for and their consumers not yet dropped, over all downloads that share
-/// it. This is the only back-pressure there is.
+/// Bytes that downloads may have requested and their consumers not yet dropped, over all downloads that share
+/// the budget. It is the only back-pressure.
 #[derive(Clone, Debug)]
 pub struct Budget {
     permits: Arc<Semaphore>,
@@ -14,24 +14,24 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes, at least one.
+    /// A budget of that many bytes, at least one.
     pub fn new(capacity: u32) -> Self {
         let capacity = capacity.max(1);
         Self::over(Arc::new(Semaphore::new(capacity as usize)), capacity)
     }
 
-    /// A budget over permits that others may use too. There must be `capacity` of them when none is taken,
-    /// for a request that waits for more than there ever are waits for ever.
+    /// A budget over permits that other users may take too. At least `capacity` permits must exist: a request
+    /// that waits for more would wait indefinitely.
     pub fn over(permits: Arc<Semaphore>, capacity: u32) -> Self {
         Self { permits, capacity }
     }
 
-    /// The whole of it, in bytes.
+    /// The total number of bytes.
     pub fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// Bytes that are not taken at the moment.
+    /// Bytes that are free now.
     pub fn available(&self) -> usize {
         self.permits.available_permits()
     }
@@ -40,46 +40,47 @@ impl Budget {
         self.permits.clone().try_acquire_many_owned(bytes).ok()
     }
 
-    /// Waits for its turn; `None` when the owner of the permits has closed them.
+    /// Waits for that many bytes; `None` if the owner of the permits has closed them.
     pub(super) async fn take(self, bytes: u32) -> Option<OwnedSemaphorePermit> {
         self.permits.acquire_many_owned(bytes).await.ok()
     }
 }
 
-/// A stretch of a file. Dropping it gives its bytes back to the budget.
+/// A chunk of a file. Dropping it returns its bytes to the budget.
 #[derive(Debug)]
-pub struct Piece {
-    /// Where in the file it begins.
+pub struct FileChunk {
+    /// Its offset in the file.
     pub offset: u64,
     /// The contents, never empty.
     pub bytes: Bytes,
-    /// As many permits as there are bytes.
+    /// One permit for each byte.
     pub credit: OwnedSemaphorePermit,
 }
 
-/// Takes the pieces of one file, in order and without a gap. Must not block.
-pub trait PieceSink {
-    /// Takes one piece; false when nobody wants any more.
-    fn deliver(&mut self, piece: Piece) -> bool;
+/// Receives the chunks of one file, in order and without gaps. Must not block.
+pub trait ChunkSink {
+    /// Receives one chunk. Returns false if the receiver is gone.
+    fn deliver(&mut self, chunk: FileChunk) -> bool;
 
-    /// Whether more is to be asked for. Asked before each request but the first of a download; what is asked for already is delivered.
-    fn goes_on(&self) -> bool {
+    /// Whether to request more. Called before each request of a download except the first. Requested bytes
+    /// are delivered in any case.
+    fn wants_more(&self) -> bool {
         true
     }
 }
 
-impl PieceSink for mpsc::UnboundedSender<Piece> {
-    fn deliver(&mut self, piece: Piece) -> bool {
-        self.send(piece).is_ok()
+impl ChunkSink for mpsc::UnboundedSender<FileChunk> {
+    fn deliver(&mut self, chunk: FileChunk) -> bool {
+        self.send(chunk).is_ok()
     }
 }
 
-impl<S: PieceSink + ?Sized> PieceSink for &mut S {
-    fn deliver(&mut self, piece: Piece) -> bool {
-        (**self).deliver(piece)
+impl<S: ChunkSink + ?Sized> ChunkSink for &mut S {
+    fn deliver(&mut self, chunk: FileChunk) -> bool {
+        (**self).deliver(chunk)
     }
 
-    fn goes_on(&self) -> bool {
-        (**self).goes_on()
+    fn wants_more(&self) -> bool {
+        (**self).wants_more()
     }
 }

@@ -1,4 +1,4 @@
-//! The state that callers, reader and writer share.
+//! The state that callers, reader task and writer task share.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::error::{ConnectionError, Failure, ProtocolError};
-use super::pending::{Answer, Expected, Held, Pending, Reply, refuse_status};
+use super::pending::{CloseHandle, Expected, Pending, Reply, ReplyResult, Reservation, refuse_status};
 use crate::codec::{Request, Response, ServerPacket};
 
 /// Bytes moved since the stream began.
@@ -25,39 +25,39 @@ pub struct Traffic {
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    state: Mutex<State>,
-    /// Wakes the writer: there is something to send, or all is over.
+    state: Mutex<ConnectionState>,
+    /// Wakes the writer: the outbox has requests, or the connection has ended.
     pub(super) outbox_filled: Notify,
-    /// Ends the writer in the middle of a write.
+    /// Stops the writer, even during a write.
     pub(super) writer_stop: Notify,
-    /// Ends the reader in the middle of a read.
+    /// Stops the reader, even during a read.
     pub(super) reader_stop: Notify,
     pub(super) received: AtomicU64,
     pub(super) sent: AtomicU64,
 }
 
 #[derive(Debug)]
-struct State {
+struct ConnectionState {
     next_id: u32,
     pending: HashMap<u32, Pending>,
-    /// Encoded requests that the writer has not taken yet.
+    /// Encoded requests that the writer has not taken.
     outbox: BytesMut,
-    /// Replies taken.
-    answers: u64,
-    /// The last byte received, or the beginning of the debt where that is later.
-    quiet_since: Instant,
+    /// Replies received.
+    reply_count: u64,
+    /// When the last byte arrived, or when the first pending request was queued if that is later.
+    silent_since: Instant,
     failure: Option<Arc<ConnectionError>>,
 }
 
 impl Connection {
     pub(super) fn new(received: u64, sent: u64) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State {
+            state: Mutex::new(ConnectionState {
                 next_id: 0,
                 pending: HashMap::new(),
                 outbox: BytesMut::new(),
-                answers: 0,
-                quiet_since: Instant::now(),
+                reply_count: 0,
+                silent_since: Instant::now(),
                 failure: None,
             }),
             outbox_filled: Notify::new(),
@@ -68,41 +68,41 @@ impl Connection {
         })
     }
 
-    /// Sends a request that is answered with one response, and waits for it; a status other than success is a
-    /// failure.
+    /// Sends a request and waits for its response. A status other than success is a failure.
     pub(super) async fn request(
         &self,
         request: &Request,
         expected: Expected,
-        held: Held,
+        reservation: Reservation,
     ) -> Result<Response, Failure> {
-        match settled(self.start(request, expected, held)).await? {
+        match await_reply(self.start(request, expected, reservation)).await? {
             Reply::Response(response) | Reply::Read(response, _) => refuse_status(response),
-            // Only a request that holds a slot is answered with a handle, and `open` sends those.
-            Reply::Opened(_) => Err(self.broken(expected.wrong("HANDLE"))),
+            // Only a request that reserves a slot returns a handle, and only `open` sends those.
+            Reply::Opened(_) => Err(self.fail_protocol(expected.wrong_reply("HANDLE"))),
         }
     }
 
-    /// Queues a request; its answer comes by the receiver. Dropping the receiver leaves the request as it is.
+    /// Queues a request; its reply arrives on the receiver. Dropping the receiver does not cancel the
+    /// request.
     pub(super) fn start(
         &self,
         request: &Request,
         expected: Expected,
-        held: Held,
-    ) -> oneshot::Receiver<Answer> {
-        let (reply, answer) = oneshot::channel();
+        reservation: Reservation,
+    ) -> oneshot::Receiver<ReplyResult> {
+        let (reply, receiver) = oneshot::channel();
         self.submit(
             request,
             Pending {
                 expected,
-                held,
+                reservation,
                 reply,
             },
         );
-        answer
+        receiver
     }
 
-    pub(super) fn submit(&self, request: &Request, pending: Pending) {
+    fn submit(&self, request: &Request, pending: Pending) {
         let mut state = self.state();
         if let Some(failure) = state.failure.clone() {
             drop(state);
@@ -110,7 +110,7 @@ impl Connection {
             return;
         }
         if state.pending.is_empty() {
-            state.quiet_since = Instant::now();
+            state.silent_since = Instant::now();
         }
         let was_empty = state.outbox.is_empty();
         let id = state.unused_id();
@@ -122,28 +122,28 @@ impl Connection {
         }
     }
 
-    /// Gives one packet of the server to whoever waits for it.
-    pub(super) fn answer(self: &Arc<Self>, frame: Bytes) -> Result<(), ProtocolError> {
+    /// Passes one packet of the server to the request that it replies to.
+    pub(super) fn dispatch(self: &Arc<Self>, frame: Bytes) -> Result<(), ProtocolError> {
         let ServerPacket::Response { id, response } = ServerPacket::decode(frame)? else {
             return Err(ProtocolError::UnexpectedVersion);
         };
         let pending = {
             let mut state = self.state();
-            state.answers += 1;
+            state.reply_count += 1;
             state.pending.remove(&id)
         };
         let pending = pending.ok_or(ProtocolError::UnknownId { id })?;
         if let Err(error) = pending.expected.check(&response) {
-            // Put back, so that the failure of the connection reaches this waiter too.
+            // Put back, so that the failure of the connection reaches this caller too.
             self.state().pending.insert(id, pending);
             return Err(error);
         }
-        pending.settle(response, self);
+        pending.resolve(response, self);
         Ok(())
     }
 
-    /// Ends the connection: whoever waits, and whoever asks later, gets the cause. The first cause stays, and
-    /// is returned.
+    /// Ends the connection: every pending and every later request fails with the cause. Keeps and returns the
+    /// first cause.
     pub(super) fn fail(&self, error: ConnectionError) -> Arc<ConnectionError> {
         let mut state = self.state();
         if let Some(failure) = state.failure.clone() {
@@ -157,17 +157,17 @@ impl Connection {
         self.outbox_filled.notify_one();
         self.writer_stop.notify_one();
         self.reader_stop.notify_one();
-        for (_, waiting) in pending {
-            waiting.reply.send(Err(failure.clone())).ok();
+        for (_, request) in pending {
+            request.reply.send(Err(failure.clone())).ok();
         }
         failure
     }
 
-    pub(super) fn broken(&self, error: ProtocolError) -> Failure {
+    pub(super) fn fail_protocol(&self, error: ProtocolError) -> Failure {
         Failure::Connection(self.fail(error.into()))
     }
 
-    /// Swaps the queued requests against an empty buffer, `taken`. False when the connection is at an end.
+    /// Swaps the queued requests with `taken`, an empty buffer. False if the connection has ended.
     pub(super) fn take_outbox(&self, taken: &mut BytesMut) -> bool {
         let mut state = self.state();
         std::mem::swap(&mut state.outbox, taken);
@@ -176,16 +176,16 @@ impl Connection {
 
     pub(super) fn note_received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.state().quiet_since = Instant::now();
+        self.state().silent_since = Instant::now();
     }
 
-    pub(super) fn owed_since(&self) -> Option<Instant> {
+    pub(super) fn pending_since(&self) -> Option<Instant> {
         let state = self.state();
-        (!state.pending.is_empty()).then_some(state.quiet_since)
+        (!state.pending.is_empty()).then_some(state.silent_since)
     }
 
-    pub(super) fn answers(&self) -> u64 {
-        self.state().answers
+    pub(super) fn reply_count(&self) -> u64 {
+        self.state().reply_count
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -199,13 +199,19 @@ impl Connection {
         self.state().failure.clone()
     }
 
-    /// Nothing under this lock can panic half-way through a change, so a poisoned lock is as good as any.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock()
     }
 }
 
-impl State {
+impl CloseHandle for Connection {
+    fn close(&self, handle: Bytes, slot: Option<OwnedSemaphorePermit>) -> oneshot::Receiver<ReplyResult> {
+        let request = Request::Close { handle };
+        self.start(&request, Expected::Status, Reservation::Slot(slot))
+    }
+}
+
+impl ConnectionState {
     fn unused_id(&mut self) -> u32 {
         loop {
             let id = self.next_id;
@@ -217,13 +223,14 @@ impl State {
     }
 }
 
-/// Waits for an answer.
-pub(super) async fn settled(
-    answer: impl Future<Output = Result<Answer, oneshot::error::RecvError>>,
+/// Waits for a reply.
+pub(super) async fn await_reply(
+    reply: impl Future<Output = Result<ReplyResult, oneshot::error::RecvError>>,
 ) -> Result<Reply, Failure> {
-    match answer.await {
-        Ok(answer) => answer.map_err(Failure::Connection),
-        // A pending request is always answered or failed; were it lost, the connection would be of no use.
+    match reply.await {
+        Ok(reply) => reply.map_err(Failure::Connection),
+        // Every pending request gets a reply or a failure. If one were lost, the connection would be
+        // unusable.
         Err(_) => Err(Failure::Connection(Arc::new(ConnectionError::Ended))),
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong: one request, or the connection and with it every request.
+//! Errors: of one request, or of the connection and therefore of every request.
 
 use std::fmt;
 use std::io;
@@ -10,36 +10,36 @@ use crate::escape::Escaped;
 /// Bytes of a server's message that are kept.
 const MAX_MESSAGE_LENGTH: usize = 256;
 
-/// Why an operation did not succeed.
+/// Why an operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The server refused; the connection goes on.
+    /// The server refused the request. The connection stays open.
     #[error("{operation} {}: {code}{}", Escaped(path), Message(*code, message))]
     Status {
-        /// What was asked.
+        /// The requested operation.
         operation: Operation,
-        /// Of what; empty for requests without a path.
+        /// Its path; empty for requests without one.
         path: Vec<u8>,
         /// The server's reason.
         code: StatusCode,
-        /// The server's words, cut after 256 bytes.
+        /// The server's message, cut after 256 bytes.
         message: Vec<u8>,
     },
-    /// The connection is at an end, for this request and for every other.
+    /// The connection has ended, for this request and for every other.
     #[error("sftp connection ended")]
     Connection(#[source] Arc<ConnectionError>),
-    /// The receiver of pieces or entries was dropped before all of them had come.
-    #[error("{operation} {}: nobody takes the result any more", Escaped(path))]
+    /// The receiver of chunks or entries was dropped before all of them arrived.
+    #[error("{operation} {}: the receiver of the result was dropped", Escaped(path))]
     ConsumerGone {
-        /// What was under way.
+        /// The operation in progress.
         operation: Operation,
-        /// Of what.
+        /// Its path.
         path: Vec<u8>,
     },
 }
 
 impl Error {
-    /// The status code, where the server answered with one.
+    /// The status code; `None` if the server did not reply with one.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Status { code, .. } => Some(*code),
@@ -48,7 +48,7 @@ impl Error {
     }
 }
 
-/// Shows the server's words where they say more than the code does.
+/// Shows the server's message if it says more than the code.
 struct Message<'a>(StatusCode, &'a [u8]);
 
 impl fmt::Display for Message<'_> {
@@ -61,7 +61,7 @@ impl fmt::Display for Message<'_> {
     }
 }
 
-/// What was asked of the server.
+/// The operation requested of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "named after the requests")]
 pub enum Operation {
@@ -100,43 +100,43 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Why a connection is at an end.
+/// Why a connection has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// What came first is no SFTP packet. Most often a start-up file of the login's shell prints text, or the
+    /// The first bytes are no SFTP packet. Most often a start-up file of the login shell prints text, or the
     /// server has no SFTP subsystem and says so.
     #[error(
         "the server does not speak SFTP, its first bytes are '{}'",
         Escaped(first_bytes)
     )]
     NotSftp {
-        /// As many of the first bytes as had come, at most 256.
+        /// The first bytes received, at most 256.
         first_bytes: Vec<u8>,
     },
     /// The server speaks another version.
     #[error("the server speaks SFTP version {version}, not 3")]
     Version {
-        /// The version it named.
+        /// The version in its greeting.
         version: u32,
     },
-    /// The server ended the stream.
+    /// The server closed the stream.
     #[error("the server closed the connection")]
     Closed,
-    /// The stream could not be read.
+    /// Reading the stream failed.
     #[error("read from the server")]
     Read(#[source] io::Error),
-    /// The stream could not be written.
+    /// Writing the stream failed.
     #[error("write to the server")]
     Write(#[source] io::Error),
-    /// The server broke the protocol; whatever it says from then on cannot be trusted.
+    /// The server violated the protocol. Its later packets cannot be trusted.
     #[error("the server broke the SFTP protocol")]
     Protocol(#[from] ProtocolError),
     /// The last [`crate::Client`] of this connection was dropped.
-    #[error("the connection was given up on this side")]
+    #[error("the client ended the connection")]
     Ended,
 }
 
-/// How a server broke the protocol.
+/// How a server violated the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
     /// A packet that cannot be decoded.
@@ -145,46 +145,46 @@ pub enum ProtocolError {
     /// A second VERSION.
     #[error("unexpected VERSION packet")]
     UnexpectedVersion,
-    /// A reply to a request that was never made, or was answered before.
+    /// A reply to a request that was never made, or that has a reply already.
     #[error("reply to request {id}, which is not outstanding")]
     UnknownId {
         /// The id of the reply.
         id: u32,
     },
-    /// A reply of a type that cannot answer the request.
+    /// A reply of a type that does not fit the request.
     #[error("{reply} in reply to a request for {expected}")]
     WrongReply {
-        /// What was asked for.
+        /// The expected type.
         expected: &'static str,
-        /// The type that came.
+        /// The received type.
         reply: &'static str,
     },
-    /// More data than was asked for.
-    #[error("{received} bytes of data in reply to a read of {asked}")]
+    /// More data than requested.
+    #[error("{received} bytes of data in reply to a read of {requested}")]
     LongData {
         /// The length of the request.
-        asked: u32,
+        requested: u32,
         /// The length of the reply.
         received: usize,
     },
-    /// Data of length zero, which is neither data nor the end of the file.
+    /// Data of length zero: neither data nor the end of the file.
     #[error("empty data in reply to a read")]
     EmptyData,
     /// More names in one reply than any honest server sends.
     #[error("{count} names in one reply")]
     ManyNames {
-        /// How many came.
+        /// The number of names.
         count: usize,
     },
-    /// A NAME reply of any number but one, where one name was asked for.
+    /// A NAME reply with a number of names other than the requested one.
     #[error("{count} names in reply to a request for one")]
     NameCount {
-        /// How many came.
+        /// The number of names.
         count: usize,
     },
 }
 
-/// An error that does not know yet which operation it befell.
+/// An error without its operation.
 #[derive(Debug)]
 pub(super) enum Failure {
     Status(Status),
@@ -193,7 +193,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn of(self, operation: Operation, path: &[u8]) -> Error {
+    pub(super) fn into_error(self, operation: Operation, path: &[u8]) -> Error {
         let path = path.to_vec();
         match self {
             Self::Status(Status { code, message, .. }) => {

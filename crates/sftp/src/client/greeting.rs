@@ -1,4 +1,4 @@
-//! INIT and VERSION.
+//! The exchange of INIT and VERSION.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use super::error::{ConnectionError, ProtocolError};
 use crate::codec::{ClientPacket, Hello, ServerPacket, VERSION, take_frame};
 
-/// Bytes of a foreign greeting that are kept to be shown.
+/// Bytes of a foreign greeting that are kept for the error.
 const PREVIEW_LENGTH: usize = 256;
 
 pub(super) struct Greeting {
@@ -19,7 +19,7 @@ pub(super) struct Greeting {
     pub(super) sent_bytes: u64,
 }
 
-/// Exchanges INIT and VERSION. What has come after VERSION stays in `received`.
+/// Exchanges INIT and VERSION. Bytes after VERSION stay in `received`.
 pub(super) async fn exchange<R, W>(
     reader: &mut R,
     writer: &mut W,
@@ -35,8 +35,8 @@ where
         extensions: Vec::new(),
     })
     .encode(&mut init);
-    // A server that says no and goes away before it reads leaves its words behind: those matter more than the
-    // write.
+    // A server that refuses and closes before it reads may have sent a message. It says more than the write
+    // error.
     let written = write(writer, &init).await;
     let mut received_bytes = 0;
     loop {
@@ -84,8 +84,8 @@ fn version(frame: Bytes) -> Result<Hello, ConnectionError> {
     }
 }
 
-/// Whether these bytes may become a VERSION packet. Text never does: four letters make a length of a gigabyte
-/// and more.
+/// Whether these bytes may become a VERSION packet. Text never does: four letters mean a length of a gigabyte
+/// or more.
 fn may_be_version(received: &BytesMut) -> bool {
     let length_is_possible = match received.first_chunk::<4>() {
         Some(field) => (5..=crate::codec::MAX_PACKET_LENGTH).contains(&u32::from_be_bytes(*field)),
@@ -97,12 +97,12 @@ fn may_be_version(received: &BytesMut) -> bool {
             .is_none_or(|kind| *kind == ServerPacket::VERSION_TYPE)
 }
 
-/// Takes what else has come already, for the preview, and waits for nothing.
+/// Reads what has arrived already, for the error, without waiting.
 async fn read_what_is_there<R: AsyncRead + Unpin>(reader: &mut R, received: &mut BytesMut) {
     let mut room = [0; PREVIEW_LENGTH];
     let mut more = ReadBuf::new(&mut room);
     poll_fn(|context| {
-        // Ready or not, read or failed: the preview is what it is.
+        // A failure is ignored: the preview is optional.
         Poll::Ready(Pin::new(&mut *reader).poll_read(context, &mut more).is_ready())
     })
     .await;

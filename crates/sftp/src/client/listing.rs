@@ -1,4 +1,4 @@
-//! Listing a directory.
+//! Lists directories.
 
 use std::collections::VecDeque;
 
@@ -6,37 +6,38 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::Client;
-use super::connection::settled;
+use super::connection::await_reply;
 use super::error::{Error, Failure, Operation};
-use super::pending::{Answer, Expected, Held, RemoteHandle, Reply, refuse_status};
+use super::pending::{Expected, RemoteHandle, Reply, ReplyResult, Reservation, refuse_status};
 use crate::codec::{Attributes, Name, Request, Response, StatusCode};
 
-/// READDIRs under way at the start: enough for a folder of a hundred files in one round trip.
-const FIRST_WINDOW: usize = 2;
-/// READDIRs under way for one directory at most: 1,600 names for each round trip of OpenSSH, which answers each with a hundred.
-const WIDEST_WINDOW: usize = 16;
-/// READDIRs under way at most over all listings of a connection, but for the first two of each. A server that fills every reply with as many
-/// names as are taken costs some 40 MB.
-pub(super) const MAX_UNDER_WAY: usize = 24;
+/// READDIRs in flight at the start: enough for a folder of a hundred files in one round trip.
+const INITIAL_WINDOW: usize = 2;
+/// READDIRs in flight for one directory at most. OpenSSH returns a hundred names each: 1,600 names per round
+/// trip.
+const MAX_WINDOW: usize = 16;
+/// READDIRs in flight over all listings of a connection, besides the first two of each. A server that puts as
+/// many names as allowed into every reply costs some 40 MB.
+pub(super) const MAX_READDIRS: usize = 24;
 
-/// One of the READDIRs that may be under way; none where it is one of the first of its directory.
-type Turn = Option<OwnedSemaphorePermit>;
+/// Permission to send one READDIR; `None` for one of the first of its directory, which needs no permit.
+type ReaddirPermit = Option<OwnedSemaphorePermit>;
 
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The name as the server gave it: any bytes, and for the caller to judge.
+    /// The name as the server sent it: any bytes. The caller must check it.
     pub name: Bytes,
     /// As by lstat.
     pub attributes: Attributes,
 }
 
 impl Client {
-    /// Lists a directory into `sink`, one batch for each reply of the server, and returns how many entries
-    /// there were. `.` and `..` are left out. The order is the server's, and a file renamed meanwhile may be
-    /// missing or come twice.
+    /// Lists a directory into `sink`, one batch for each reply of the server, and returns the number of
+    /// entries. Omits `.` and `..`. The order is the server's. A file renamed meanwhile may be missing or
+    /// appear twice.
     ///
-    /// Many requests are under way at once, and none is added while `sink` is full.
+    /// Many requests are in flight at once; no more are added while `sink` is full.
     pub async fn list(&self, path: &[u8], sink: &mpsc::Sender<Vec<Entry>>) -> Result<u64, Error> {
         let request = Request::Opendir {
             path: Bytes::copy_from_slice(path),
@@ -45,7 +46,7 @@ impl Client {
             Ok(directory) => self.read_directory(&directory, sink).await,
             Err(failure) => Err(failure),
         };
-        listed.map_err(|failure| failure.of(Operation::List, path))
+        listed.map_err(|failure| failure.into_error(Operation::List, path))
     }
 
     async fn read_directory(
@@ -56,47 +57,50 @@ impl Client {
         let request = Request::Readdir {
             handle: directory.name(),
         };
-        let mut in_flight: VecDeque<(oneshot::Receiver<Answer>, Turn)> = VecDeque::new();
-        let mut window = FIRST_WINDOW;
+        let mut in_flight: VecDeque<(oneshot::Receiver<ReplyResult>, ReaddirPermit)> = VecDeque::new();
+        let mut window = INITIAL_WINDOW;
         let mut at_end = false;
         let mut listed = 0;
         loop {
             while !at_end && in_flight.len() < window {
-                let Some(turn) = self.turn(in_flight.len()) else {
+                let Some(permit) = self.readdir_permit(in_flight.len()) else {
                     break;
                 };
-                let answer = self.connection().start(&request, Expected::Names, Held::Nothing);
-                in_flight.push_back((answer, turn));
+                let reply = self
+                    .connection()
+                    .start(&request, Expected::Names, Reservation::Nothing);
+                in_flight.push_back((reply, permit));
             }
-            // Those sent beyond the end are waited for too: replies may come in any order.
-            let Some((answer, turn)) = in_flight.pop_front() else {
+            // Replies to READDIRs sent beyond the end are awaited too: replies may arrive in any order.
+            let Some((reply, permit)) = in_flight.pop_front() else {
                 return Ok(listed);
             };
-            let entries = self.entries(settled(answer).await?)?;
-            drop(turn);
+            let entries = self.entries(await_reply(reply).await?)?;
+            drop(permit);
             if entries.is_empty() {
                 at_end = true;
                 continue;
             }
             let entries: Vec<_> = entries.into_iter().filter_map(entry).collect();
             listed += entries.len() as u64;
-            window = (window * 2).min(WIDEST_WINDOW);
+            window = (window * 2).min(MAX_WINDOW);
             if !entries.is_empty() && sink.send(entries).await.is_err() {
                 return Err(Failure::ConsumerGone);
             }
         }
     }
 
-    /// The right to send one more READDIR, where so many are under way for this directory.
-    fn turn(&self, in_flight: usize) -> Option<Turn> {
-        match self.lifeline.readdirs.clone().try_acquire_owned() {
-            Ok(turn) => Some(Some(turn)),
-            Err(_) if in_flight < FIRST_WINDOW => Some(None),
+    /// The permit for one more READDIR while `in_flight` READDIRs of this directory are pending; `None` if it
+    /// must wait.
+    fn readdir_permit(&self, in_flight: usize) -> Option<ReaddirPermit> {
+        match self.inner.readdirs.clone().try_acquire_owned() {
+            Ok(permit) => Some(Some(permit)),
+            Err(_) if in_flight < INITIAL_WINDOW => Some(None),
             Err(_) => None,
         }
     }
 
-    /// The names of one reply; none at the end of the directory, which some servers say by a NAME without
+    /// The names of one reply. Empty at the end of the directory, which some servers report by a NAME without
     /// names.
     fn entries(&self, reply: Reply) -> Result<Vec<Name>, Failure> {
         let (Reply::Response(response) | Reply::Read(response, _)) = reply else {

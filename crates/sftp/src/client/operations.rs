@@ -1,18 +1,18 @@
-//! One request, one reply.
+//! Operations of one request and one reply.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::connection::settled;
+use super::connection::await_reply;
 use super::error::{Error, Failure, Operation, ProtocolError};
-use super::pending::{Answer, Expected, Held, RemoteHandle, Reply, refuse_status};
+use super::pending::{Expected, RemoteHandle, Reply, ReplyResult, Reservation, refuse_status};
 use super::{Client, ConnectionError};
 use crate::codec::{Attributes, Extension, FileSystem, OpenFlags, Request, Response, StatusCode};
 
 impl Client {
-    /// Opens a file for reading. Waits while as many handles are open as the server allows.
+    /// Opens a file for reading. Waits while the maximum number of handles is open.
     pub async fn open_read(&self, path: &[u8]) -> Result<RemoteHandle, Error> {
         let (flags, attributes) = (OpenFlags::READ, Attributes::default());
         let request = Request::Open {
@@ -22,18 +22,21 @@ impl Client {
         };
         self.open(&request)
             .await
-            .map_err(|failure| failure.of(Operation::Open, path))
+            .map_err(|failure| failure.into_error(Operation::Open, path))
     }
 
-    /// Closes a handle and waits for the server's word on it; to drop the handle does as well where that is
-    /// not wanted.
+    /// Closes a handle and waits for the server's reply. Dropping the handle closes it without waiting.
     pub async fn close(&self, mut handle: RemoteHandle) -> Result<(), Error> {
-        let closed = self.status(handle.close()).await;
-        closed.map_err(|failure| failure.of(Operation::Close, b""))
+        match handle.close() {
+            Some(reply) => self.await_status(reply).await,
+            // The server sent an empty handle, which CLOSE cannot name.
+            None => Err(Failure::Connection(Arc::new(ConnectionError::Ended))),
+        }
+        .map_err(|failure| failure.into_error(Operation::Close, b""))
     }
 
-    /// Reads once, at most [`Client::read_length`] bytes; `None` at the end of the file. Fewer bytes than
-    /// asked for are no sign of the end.
+    /// Reads once, at most [`Client::read_length`] bytes; `None` at the end of the file. A short result does
+    /// not mean the end.
     pub async fn read(
         &self,
         handle: &RemoteHandle,
@@ -47,42 +50,46 @@ impl Client {
             length,
         };
         let expected = Expected::Data { at_most: length };
-        match self.connection().request(&request, expected, Held::Nothing).await {
+        match self
+            .connection()
+            .request(&request, expected, Reservation::Nothing)
+            .await
+        {
             Ok(Response::Data(data)) => Ok(Some(data)),
-            Ok(other) => Err(self.mismatch(expected, &other).of(Operation::Read, b"")),
+            Ok(other) => Err(self.mismatch(expected, &other).into_error(Operation::Read, b"")),
             Err(Failure::Status(status)) if status.code == StatusCode::Eof => Ok(None),
-            Err(failure) => Err(failure.of(Operation::Read, b"")),
+            Err(failure) => Err(failure.into_error(Operation::Read, b"")),
         }
     }
 
-    /// What is known of a file; a symbolic link is not followed.
+    /// The attributes of a file, without following a symbolic link.
     pub async fn lstat(&self, path: &[u8]) -> Result<Attributes, Error> {
         let request = Request::Lstat {
             path: Bytes::copy_from_slice(path),
         };
-        self.attributes(&request)
+        self.request_attributes(&request)
             .await
-            .map_err(|failure| failure.of(Operation::Lstat, path))
+            .map_err(|failure| failure.into_error(Operation::Lstat, path))
     }
 
-    /// What is known of a file, or of what a symbolic link points to.
+    /// The attributes of a file; follows symbolic links.
     pub async fn stat(&self, path: &[u8]) -> Result<Attributes, Error> {
         let request = Request::Stat {
             path: Bytes::copy_from_slice(path),
         };
-        self.attributes(&request)
+        self.request_attributes(&request)
             .await
-            .map_err(|failure| failure.of(Operation::Stat, path))
+            .map_err(|failure| failure.into_error(Operation::Stat, path))
     }
 
-    /// What is known of an open file.
+    /// The attributes of an open file.
     pub async fn fstat(&self, handle: &RemoteHandle) -> Result<Attributes, Error> {
         let request = Request::Fstat {
             handle: handle.name(),
         };
-        self.attributes(&request)
+        self.request_attributes(&request)
             .await
-            .map_err(|failure| failure.of(Operation::Fstat, b""))
+            .map_err(|failure| failure.into_error(Operation::Fstat, b""))
     }
 
     /// Unlinks a file.
@@ -90,10 +97,10 @@ impl Client {
         let request = Request::Remove {
             path: Bytes::copy_from_slice(path),
         };
-        self.order(&request, Operation::Remove, path).await
+        self.run_command(&request, Operation::Remove, path).await
     }
 
-    /// Makes a directory, with these permissions as far as the server's umask lets them.
+    /// Makes a directory, with these permissions less the server's umask.
     pub async fn mkdir(&self, path: &[u8], permissions: u32) -> Result<(), Error> {
         let attributes = Attributes {
             permissions: Some(permissions),
@@ -103,7 +110,7 @@ impl Client {
             path: Bytes::copy_from_slice(path),
             attributes,
         };
-        self.order(&request, Operation::Mkdir, path).await
+        self.run_command(&request, Operation::Mkdir, path).await
     }
 
     /// Removes an empty directory.
@@ -111,51 +118,51 @@ impl Client {
         let request = Request::Rmdir {
             path: Bytes::copy_from_slice(path),
         };
-        self.order(&request, Operation::Rmdir, path).await
+        self.run_command(&request, Operation::Rmdir, path).await
     }
 
-    /// The path, absolute and without symbolic links.
+    /// The absolute path without symbolic links.
     pub async fn realpath(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
         let request = Request::Realpath {
             path: Bytes::copy_from_slice(path),
         };
-        self.only_name(&request)
+        self.request_one_name(&request)
             .await
-            .map_err(|failure| failure.of(Operation::Realpath, path))
+            .map_err(|failure| failure.into_error(Operation::Realpath, path))
     }
 
-    /// Renames as rename(2) does: at once, and over what may be there. A server that does not have
-    /// [`crate::codec::names::POSIX_RENAME`] answers [`StatusCode::OpUnsupported`]; the plain RENAME, which
-    /// OpenSSH does by link and unlink, is never used in its place.
+    /// Renames as rename(2) does: atomically, and replacing the target. Fails with
+    /// [`StatusCode::OpUnsupported`] if the server lacks [`crate::codec::names::POSIX_RENAME`]. Never falls
+    /// back to plain RENAME, which OpenSSH implements by link and unlink.
     pub async fn posix_rename(&self, source: &[u8], target: &[u8]) -> Result<(), Error> {
         let request = Request::Extended(Extension::PosixRename {
             source: Bytes::copy_from_slice(source),
             target: Bytes::copy_from_slice(target),
         });
-        self.order(&request, Operation::PosixRename, source).await
+        self.run_command(&request, Operation::PosixRename, source).await
     }
 
-    /// Room on the file system of this path.
+    /// The room on the file system of this path.
     pub async fn statvfs(&self, path: &[u8]) -> Result<FileSystem, Error> {
         let request = Request::Extended(Extension::Statvfs {
             path: Bytes::copy_from_slice(path),
         });
-        let named = |failure: Failure| failure.of(Operation::Statvfs, path);
+        let named = |failure: Failure| failure.into_error(Operation::Statvfs, path);
         match self
             .connection()
-            .request(&request, Expected::Extended, Held::Nothing)
+            .request(&request, Expected::Extended, Reservation::Nothing)
             .await
             .map_err(named)?
         {
             Response::ExtendedReply(data) => FileSystem::decode(data)
-                .map_err(|malformed| named(self.connection().broken(malformed.into()))),
+                .map_err(|malformed| named(self.connection().fail_protocol(malformed.into()))),
             other => Err(named(self.mismatch(Expected::Extended, &other))),
         }
     }
 
     pub(super) async fn open(&self, request: &Request) -> Result<RemoteHandle, Failure> {
-        let held = Held::Slot(self.slot().await);
-        match settled(self.connection().start(request, Expected::Handle, held)).await? {
+        let reservation = Reservation::Slot(self.slot().await);
+        match await_reply(self.connection().start(request, Expected::Handle, reservation)).await? {
             Reply::Opened(handle) => Ok(handle),
             Reply::Response(response) | Reply::Read(response, _) => {
                 let response = refuse_status(response)?;
@@ -164,26 +171,26 @@ impl Client {
         }
     }
 
-    async fn only_name(&self, request: &Request) -> Result<Vec<u8>, Failure> {
+    async fn request_one_name(&self, request: &Request) -> Result<Vec<u8>, Failure> {
         match self
             .connection()
-            .request(request, Expected::Names, Held::Nothing)
+            .request(request, Expected::Names, Reservation::Nothing)
             .await?
         {
             Response::Name(names) => match <[_; 1]>::try_from(names) {
                 Ok([only]) => Ok(only.name.into()),
                 Err(names) => Err(self
                     .connection()
-                    .broken(ProtocolError::NameCount { count: names.len() })),
+                    .fail_protocol(ProtocolError::NameCount { count: names.len() })),
             },
             other => Err(self.mismatch(Expected::Names, &other)),
         }
     }
 
-    async fn attributes(&self, request: &Request) -> Result<Attributes, Failure> {
+    async fn request_attributes(&self, request: &Request) -> Result<Attributes, Failure> {
         match self
             .connection()
-            .request(request, Expected::Attributes, Held::Nothing)
+            .request(request, Expected::Attributes, Reservation::Nothing)
             .await?
         {
             Response::Attributes(attributes) => Ok(attributes),
@@ -191,22 +198,26 @@ impl Client {
         }
     }
 
-    async fn order(&self, request: &Request, operation: Operation, path: &[u8]) -> Result<(), Error> {
-        let answer = self.connection().start(request, Expected::Status, Held::Nothing);
-        self.status(answer)
+    async fn run_command(&self, request: &Request, operation: Operation, path: &[u8]) -> Result<(), Error> {
+        let reply = self
+            .connection()
+            .start(request, Expected::Status, Reservation::Nothing);
+        self.await_status(reply)
             .await
-            .map_err(|failure| failure.of(operation, path))
+            .map_err(|failure| failure.into_error(operation, path))
     }
 
-    async fn status(&self, answer: oneshot::Receiver<Answer>) -> Result<(), Failure> {
-        match settled(answer).await? {
+    async fn await_status(&self, reply: oneshot::Receiver<ReplyResult>) -> Result<(), Failure> {
+        match await_reply(reply).await? {
             Reply::Response(response) => refuse_status(response).map(drop),
             Reply::Opened(_) | Reply::Read(..) => Err(Failure::Connection(Arc::new(ConnectionError::Ended))),
         }
     }
 
-    /// The reader has checked every reply against what was expected, so this is for the compiler's sake.
+    /// Never happens: the reader has checked every reply against its request. The compiler requires the
+    /// branch.
     pub(super) fn mismatch(&self, expected: Expected, response: &Response) -> Failure {
-        self.connection().broken(expected.wrong(response.type_name()))
+        self.connection()
+            .fail_protocol(expected.wrong_reply(response.type_name()))
     }
 }

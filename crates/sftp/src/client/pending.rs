@@ -1,30 +1,30 @@
-//! A request between its sending and its reply.
+//! A request from its sending until its reply.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::connection::Connection;
 use super::error::{ConnectionError, Failure, ProtocolError};
 use crate::codec::{Response, StatusCode};
 
-/// Names in one reply. OpenSSH sends a hundred; a server that fills packets to the brim with names and `ls` lines of an ordinary length
-/// comes to three thousand. Each name costs more memory than it has bytes on the wire.
+/// Names in one reply at most. OpenSSH sends a hundred; a server that fills its packets with names and `ls`
+/// lines of ordinary length sends three thousand. Each name costs more memory than it has bytes on the wire.
 const MAX_NAMES: usize = 8192;
 
-/// What is remembered of a request until its reply comes.
+/// A request whose reply has not arrived.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) expected: Expected,
-    pub(super) held: Held,
-    /// The receiver may be gone: nobody waits any more, but the server still owes the reply.
-    pub(super) reply: oneshot::Sender<Answer>,
+    pub(super) reservation: Reservation,
+    /// The receiver may have been dropped; the server still sends the reply.
+    pub(super) reply: oneshot::Sender<ReplyResult>,
 }
 
-/// What the server's debt occupies, until the debt is paid.
+/// What a request occupies until its reply arrives.
 #[derive(Debug)]
-pub(super) enum Held {
+pub(super) enum Reservation {
     Nothing,
     /// One of the handles that may be open.
     Slot(Option<OwnedSemaphorePermit>),
@@ -32,17 +32,17 @@ pub(super) enum Held {
     Credit(OwnedSemaphorePermit),
 }
 
-pub(super) type Answer = Result<Reply, Arc<ConnectionError>>;
+pub(super) type ReplyResult = Result<Reply, Arc<ConnectionError>>;
 
 #[derive(Debug)]
 pub(super) enum Reply {
     Response(Response),
     Opened(RemoteHandle),
-    /// The data, or the status in its place, with the credit of the request.
+    /// The data, or a status in its place, with the credit of the request.
     Read(Response, OwnedSemaphorePermit),
 }
 
-/// The type of reply that a request asks for; any may be answered with STATUS instead.
+/// The type of reply that a request calls for. The server may reply with STATUS to any request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
     Status,
@@ -54,13 +54,13 @@ pub(super) enum Expected {
 }
 
 impl Expected {
-    /// Whether this response can answer the request at all.
+    /// Whether this response is a valid reply to the request.
     pub(super) fn check(self, response: &Response) -> Result<(), ProtocolError> {
         match (self, response) {
             (Self::Data { at_most }, Response::Data(data)) => match data.len() {
                 0 => Err(ProtocolError::EmptyData),
                 received if received > at_most as usize => Err(ProtocolError::LongData {
-                    asked: at_most,
+                    requested: at_most,
                     received,
                 }),
                 _ => Ok(()),
@@ -74,12 +74,12 @@ impl Expected {
             | (Self::Attributes, Response::Attributes(_))
             | (Self::Extended, Response::ExtendedReply(_)) => Ok(()),
             (_, Response::Status(status)) if status.code != StatusCode::Ok => Ok(()),
-            (_, Response::Status(_)) => Err(self.wrong("STATUS of success")),
-            (_, other) => Err(self.wrong(other.type_name())),
+            (_, Response::Status(_)) => Err(self.wrong_reply("STATUS of success")),
+            (_, other) => Err(self.wrong_reply(other.type_name())),
         }
     }
 
-    pub(super) fn wrong(self, reply: &'static str) -> ProtocolError {
+    pub(super) fn wrong_reply(self, reply: &'static str) -> ProtocolError {
         let expected = match self {
             Self::Status => "STATUS",
             Self::Handle => "HANDLE",
@@ -93,23 +93,23 @@ impl Expected {
 }
 
 impl Pending {
-    /// Hands the reply to whoever waits for it. Where nobody does, it is dropped here, and with it what it
-    /// holds: credit returns to its budget, and an opened handle is closed.
-    pub(super) fn settle(self, response: Response, connection: &Arc<Connection>) {
-        let reply = match (response, self.held) {
-            (Response::Handle(name), Held::Slot(slot)) => Reply::Opened(RemoteHandle {
+    /// Passes the reply to the caller. If the caller has dropped its receiver, the reply is dropped here: its
+    /// credit returns to the budget, and an opened handle is closed over `connection`.
+    pub(super) fn resolve<C: CloseHandle + 'static>(self, response: Response, connection: &Arc<C>) {
+        let reply = match (response, self.reservation) {
+            (Response::Handle(name), Reservation::Slot(slot)) => Reply::Opened(RemoteHandle {
                 name,
                 slot,
                 connection: connection.clone(),
             }),
-            (response, Held::Credit(credit)) => Reply::Read(response, credit),
-            (response, Held::Nothing | Held::Slot(_)) => Reply::Response(response),
+            (response, Reservation::Credit(credit)) => Reply::Read(response, credit),
+            (response, Reservation::Nothing | Reservation::Slot(_)) => Reply::Response(response),
         };
         self.reply.send(Ok(reply)).ok();
     }
 }
 
-/// Turns a status in the place of what was asked for into the failure that it is.
+/// Turns a STATUS other than success into a failure.
 pub(super) fn refuse_status(response: Response) -> Result<Response, Failure> {
     match response {
         Response::Status(status) if status.code != StatusCode::Ok => Err(Failure::Status(status)),
@@ -117,12 +117,19 @@ pub(super) fn refuse_status(response: Response) -> Result<Response, Failure> {
     }
 }
 
+/// Sends CLOSE. A trait, so that this module does not depend on the connection that implements it.
+pub(super) trait CloseHandle: fmt::Debug + Send + Sync {
+    /// Closes `handle`, which occupies `slot` until the reply arrives.
+    fn close(&self, handle: Bytes, slot: Option<OwnedSemaphorePermit>) -> oneshot::Receiver<ReplyResult>;
+}
+
 /// An open file or directory of the server. Dropping it closes it, without waiting for the reply.
 #[derive(Debug)]
 pub struct RemoteHandle {
+    /// Empty once CLOSE was sent. Never sent if the server's own name is empty.
     name: Bytes,
     slot: Option<OwnedSemaphorePermit>,
-    connection: Arc<Connection>,
+    connection: Arc<dyn CloseHandle>,
 }
 
 impl RemoteHandle {
@@ -130,24 +137,15 @@ impl RemoteHandle {
         self.name.clone()
     }
 
-    /// Sends CLOSE; the reply, if anyone wants it, comes by the receiver.
-    pub(super) fn close(&mut self) -> oneshot::Receiver<Answer> {
-        let (reply, answer) = oneshot::channel();
-        if !self.name.is_empty() {
-            let request = crate::codec::Request::Close {
-                handle: std::mem::take(&mut self.name),
-            };
-            let held = Held::Slot(self.slot.take());
-            self.connection.submit(
-                &request,
-                Pending {
-                    expected: Expected::Status,
-                    held,
-                    reply,
-                },
-            );
+    /// Sends CLOSE; the reply arrives on the receiver, which may be dropped. `None` for an empty name.
+    pub(super) fn close(&mut self) -> Option<oneshot::Receiver<ReplyResult>> {
+        if self.name.is_empty() {
+            return None;
         }
-        answer
+        Some(
+            self.connection
+                .close(std::mem::take(&mut self.name), self.slot.take()),
+        )
     }
 }
 

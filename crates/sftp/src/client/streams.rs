@@ -10,15 +10,15 @@ use super::connection::Connection;
 use super::error::{ConnectionError, ProtocolError};
 use crate::codec::{missing_bytes, take_frame};
 
-/// Room for a few of the longest packets, so that few of them have to be moved into the next buffer when one
-/// is full.
+/// Room for several of the longest packets, so that few of them are moved to the next buffer when one is
+/// full.
 pub(super) const BUFFER_LENGTH: usize = 1024 * 1024;
-/// A read into less room than a pipe holds costs as much as one into more.
+/// A read into less room than a pipe holds costs as much as a read into more.
 const MIN_ROOM: usize = 64 * 1024;
-/// A send buffer that has grown beyond this is given back.
+/// A larger send buffer is freed after use.
 const MAX_KEPT_OUTBOX: usize = 1024 * 1024;
 
-/// Reads until the stream or the connection ends. `received` may hold what came with the greeting.
+/// Reads until the stream or the connection ends. `received` may hold bytes that arrived with the greeting.
 pub(super) async fn receive<R: AsyncRead + Unpin>(
     connection: Arc<Connection>,
     mut reader: R,
@@ -38,10 +38,10 @@ async fn receive_packets<R: AsyncRead + Unpin>(
     mut received: BytesMut,
 ) -> ConnectionError {
     loop {
-        if let Err(error) = answer_all(connection, &mut received) {
+        if let Err(error) = dispatch_all(connection, &mut received) {
             return error.into();
         }
-        // A packet that has begun is moved to a buffer that holds all of it while there is little to move.
+        // Reserves room for all of a packet that has begun while few of its bytes must be moved.
         let room = missing_bytes(&received).max(MIN_ROOM);
         if received.capacity() - received.len() < room {
             received.reserve(BUFFER_LENGTH);
@@ -54,9 +54,9 @@ async fn receive_packets<R: AsyncRead + Unpin>(
     }
 }
 
-fn answer_all(connection: &Arc<Connection>, received: &mut BytesMut) -> Result<(), ProtocolError> {
+fn dispatch_all(connection: &Arc<Connection>, received: &mut BytesMut) -> Result<(), ProtocolError> {
     while let Some(frame) = take_frame(received)? {
-        connection.answer(frame)?;
+        connection.dispatch(frame)?;
     }
     Ok(())
 }
@@ -81,8 +81,7 @@ async fn send_requests<W: AsyncWrite + Unpin>(
     let mut sending = BytesMut::new();
     loop {
         connection.outbox_filled.notified().await;
-        // One reply often wakes many callers; what they all ask goes out in one write when they are let go
-        // first.
+        // One reply often wakes many callers. Running them first lets their requests go out in one write.
         tokio::task::yield_now().await;
         if !connection.take_outbox(&mut sending) {
             return Ok(());

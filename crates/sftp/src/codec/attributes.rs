@@ -1,4 +1,4 @@
-//! The ATTRS compound of version 3.
+//! The ATTRS structure of version 3.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -16,34 +16,34 @@ const REGULAR_FILE: u32 = 0o100_000;
 const DIRECTORY: u32 = 0o040_000;
 const SYMBOLIC_LINK: u32 = 0o120_000;
 
-/// What is known of a file; every part may be missing.
+/// Attributes of a file. Each may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Size in bytes.
     pub size: Option<u64>,
     /// Numeric owner.
-    pub owner: Option<Owner>,
+    pub owner: Option<OwnerIds>,
     /// Type and permission bits as in `st_mode`. The draft leaves the type bits open; every server in use
     /// sends them.
     pub permissions: Option<u32>,
     /// Access and modification time.
-    pub times: Option<Times>,
+    pub times: Option<FileTimes>,
     /// Pairs of name and data.
     pub extended: Vec<(Bytes, Bytes)>,
 }
 
-/// Numeric owner of a file; user and group come together on the wire.
+/// Numeric owner of a file. The wire format has both numbers or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// User number.
+pub struct OwnerIds {
+    /// User id.
     pub user: u32,
-    /// Group number.
+    /// Group id.
     pub group: u32,
 }
 
-/// Times of a file, in whole seconds since 1970; both come together on the wire.
+/// Times of a file, in whole seconds since 1970. The wire format has both or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
+pub struct FileTimes {
     /// Last access.
     pub accessed: u32,
     /// Last modification.
@@ -51,17 +51,17 @@ pub struct Times {
 }
 
 impl Attributes {
-    /// Whether the server says that this is a regular file; false where it says nothing.
+    /// Whether the server reports a regular file; false if it reports no type.
     pub fn is_file(&self) -> bool {
         self.is_of_type(REGULAR_FILE)
     }
 
-    /// Whether the server says that this is a directory; false where it says nothing.
+    /// Whether the server reports a directory; false if it reports no type.
     pub fn is_directory(&self) -> bool {
         self.is_of_type(DIRECTORY)
     }
 
-    /// Whether the server says that this is a symbolic link; false where it says nothing.
+    /// Whether the server reports a symbolic link; false if it reports no type.
     pub fn is_symbolic_link(&self) -> bool {
         self.is_of_type(SYMBOLIC_LINK)
     }
@@ -112,7 +112,7 @@ impl Attributes {
             attributes.size = Some(cursor.u64("size")?);
         }
         if flags & OWNER != 0 {
-            attributes.owner = Some(Owner {
+            attributes.owner = Some(OwnerIds {
                 user: cursor.u32("owner")?,
                 group: cursor.u32("group")?,
             });
@@ -122,7 +122,7 @@ impl Attributes {
         }
         if flags & TIMES != 0 {
             let (accessed, modified) = (cursor.u32("access time")?, cursor.u32("modification time")?);
-            attributes.times = Some(Times { accessed, modified });
+            attributes.times = Some(FileTimes { accessed, modified });
         }
         if flags & EXTENDED != 0 {
             for _ in 0..cursor.count("count of extended attributes", 8)? {

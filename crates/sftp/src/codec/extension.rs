@@ -1,4 +1,4 @@
-//! The extended requests of OpenSSH, and what they are answered with.
+//! The extended requests of OpenSSH and their replies.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -7,15 +7,15 @@ use super::wire::{Cursor, put_string};
 
 /// Names of extensions, as a server announces them in VERSION.
 pub mod names {
-    /// Rename that replaces what is there, as rename(2) does.
+    /// Rename that replaces the target, as rename(2) does.
     pub const POSIX_RENAME: &str = "posix-rename@openssh.com";
-    /// What the server takes at most.
+    /// The server's limits.
     pub const LIMITS: &str = "limits@openssh.com";
-    /// Room on a file system, asked by path.
+    /// Room on a file system, by path.
     pub const STATVFS: &str = "statvfs@openssh.com";
     /// Flush of an open file.
     pub const FSYNC: &str = "fsync@openssh.com";
-    /// Second name for a file.
+    /// A second name for a file.
     pub const HARDLINK: &str = "hardlink@openssh.com";
 }
 
@@ -26,15 +26,15 @@ pub mod names {
     reason = "the fields are the arguments of the requests that the variants name"
 )]
 pub enum Extension {
-    /// rename(2): atomic, and replaces `target`. Answered with STATUS.
+    /// rename(2): atomic, and replaces `target`. The reply is STATUS.
     PosixRename { source: Bytes, target: Bytes },
-    /// Answered with [`Limits`].
+    /// The reply is [`Limits`].
     Limits,
-    /// Answered with [`FileSystem`].
+    /// The reply is [`FileSystem`].
     Statvfs { path: Bytes },
-    /// fsync(2). Answered with STATUS.
+    /// fsync(2). The reply is STATUS.
     Fsync { handle: Bytes },
-    /// link(2). Answered with STATUS.
+    /// link(2). The reply is STATUS.
     Hardlink { source: Bytes, target: Bytes },
     /// Any other.
     Other { name: Bytes, data: Bytes },
@@ -94,16 +94,16 @@ fn put_named(buffer: &mut BytesMut, name: &str, arguments: &[&Bytes]) {
     }
 }
 
-/// The reply to [`Extension::Limits`]; zero stands for unknown.
+/// The reply to [`Extension::Limits`]; zero means unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a whole packet.
     pub packet_length: u64,
-    /// Bytes that one READ is answered with.
+    /// Bytes in the reply to one READ.
     pub read_length: u64,
     /// Bytes that one WRITE may carry.
     pub write_length: u64,
-    /// Files and directories open at the same time.
+    /// Files and directories open at once.
     pub open_handles: u64,
 }
 
@@ -140,19 +140,19 @@ pub struct FileSystem {
     pub block_size: u64,
     /// The unit of the three block counts, bytes.
     pub fragment_size: u64,
-    /// Blocks in all.
+    /// Total blocks.
     pub blocks: u64,
     /// Free blocks.
     pub blocks_free: u64,
     /// Free blocks for an ordinary user.
     pub blocks_available: u64,
-    /// Inodes in all.
+    /// Total inodes.
     pub files: u64,
     /// Free inodes.
     pub files_free: u64,
     /// Free inodes for an ordinary user.
     pub files_available: u64,
-    /// Number of the file system.
+    /// Id of the file system.
     pub identity: u64,
     /// Bit 0: read-only. Bit 1: no set-user-id.
     pub flags: u64,
@@ -161,12 +161,12 @@ pub struct FileSystem {
 }
 
 impl FileSystem {
-    /// Bytes in all. Saturates, for the fields are the server's.
+    /// Total bytes. Saturates, because the server sets the fields.
     pub fn total_bytes(&self) -> u64 {
         self.blocks.saturating_mul(self.fragment_size)
     }
 
-    /// Bytes that an ordinary user may still write. Saturates, for the fields are the server's.
+    /// Bytes that an ordinary user may still write. Saturates, because the server sets the fields.
     pub fn available_bytes(&self) -> u64 {
         self.blocks_available.saturating_mul(self.fragment_size)
     }

@@ -1,18 +1,17 @@
-//! Cutting a stream of bytes into packets.
+//! Cuts a stream of bytes into packets.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::Malformed;
 
-/// The longest packet taken, without its length field: OpenSSH's `SFTP_MAX_MSG_LENGTH` of 256 KiB, and slack
-/// for servers that count their headers apart.
+/// The longest accepted packet, without its length field: OpenSSH's `SFTP_MAX_MSG_LENGTH` of 256 KiB, and
+/// slack for servers that do not count their headers.
 pub const MAX_PACKET_LENGTH: u32 = 256 * 1024 + 4096;
 
-/// Takes the first packet, without its length field, from the front of `buffer`; `None` where it is not whole
-/// yet.
+/// Removes the first packet, without its length field, from the front of `buffer`; `None` while it is
+/// incomplete.
 ///
-/// A length field above [`MAX_PACKET_LENGTH`] is an error at once, before any byte of such a packet is waited
-/// for.
+/// A length field above [`MAX_PACKET_LENGTH`] is an error at once, before any byte of such a packet arrives.
 pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
     match frame_length(buffer)? {
         Some(length) if buffer.len() >= 4 + length => {
@@ -23,8 +22,8 @@ pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
     }
 }
 
-/// How many bytes the packet at the front of `buffer` still lacks, as far as its length is known: zero for a
-/// whole packet, and for an absurd length, which [`take_frame`] refuses.
+/// How many bytes the packet at the front of `buffer` still lacks, as far as its length is known. Zero for a
+/// whole packet, and for an invalid length, which [`take_frame`] refuses.
 #[must_use]
 pub fn missing_bytes(buffer: &BytesMut) -> usize {
     match frame_length(buffer) {
@@ -53,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_of_four_gibibytes_is_refused_before_the_packet_is_there() {
+    fn a_length_of_four_gibibytes_is_refused_before_the_packet_arrives() {
         let mut buffer = BytesMut::from(&[0xff, 0xff, 0xff, 0xff][..]);
         let refused = Malformed::TooLong {
             length: u32::MAX,
@@ -63,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_are_cut_where_they_end_and_an_unfinished_one_is_waited_for() {
+    fn packets_are_cut_at_their_end_and_an_incomplete_one_waits() {
         let mut buffer = BytesMut::from(&[0, 0, 0, 2, 7, 8, 0, 0, 0, 3, 9][..]);
         assert_eq!(take_frame(&mut buffer), Ok(Some(Bytes::from_static(&[7, 8]))));
         assert_eq!(take_frame(&mut buffer), Ok(None));

@@ -1,4 +1,4 @@
-//! What a client sends.
+//! Packets of a client.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -26,16 +26,16 @@ const READLINK: u8 = 19;
 const SYMLINK: u8 = 20;
 const EXTENDED: u8 = 200;
 
-/// A packet on its way to a server.
+/// A packet from client to server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientPacket {
     /// The first packet, which has no id.
     Init(Hello),
     /// Any later packet.
     Request {
-        /// Chosen by the client; the reply bears it.
+        /// Chosen by the client and repeated in the reply.
         id: u32,
-        /// What is asked.
+        /// The request.
         request: Request,
     },
 }
@@ -52,7 +52,7 @@ impl ClientPacket {
         }
     }
 
-    /// Decodes a packet as [`super::take_frame`] gives it.
+    /// Decodes a packet returned by [`super::take_frame`].
     pub fn decode(frame: Bytes) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(frame);
         let packet = match cursor.u8("packet type")? {
@@ -77,48 +77,48 @@ impl ClientPacket {
     reason = "the fields are the arguments of the requests that the variants name"
 )]
 pub enum Request {
-    /// Answered with HANDLE.
+    /// The reply is HANDLE.
     Open {
         path: Bytes,
         flags: OpenFlags,
         attributes: Attributes,
     },
-    /// Answered with STATUS. The handle is gone whatever the status says.
+    /// The reply is STATUS. The handle is closed whatever the status.
     Close { handle: Bytes },
-    /// Answered with DATA of at most `length` bytes, or with STATUS; fewer bytes are no sign of the end.
+    /// The reply is DATA of at most `length` bytes, or STATUS. Fewer bytes do not mean the end.
     Read { handle: Bytes, offset: u64, length: u32 },
-    /// Answered with STATUS.
+    /// The reply is STATUS.
     Write { handle: Bytes, offset: u64, data: Bytes },
-    /// Answered with ATTRS; does not follow a symbolic link.
+    /// The reply is ATTRS. Does not follow a symbolic link.
     Lstat { path: Bytes },
-    /// Answered with ATTRS.
+    /// The reply is ATTRS.
     Fstat { handle: Bytes },
-    /// Answered with STATUS.
+    /// The reply is STATUS.
     Setstat { path: Bytes, attributes: Attributes },
-    /// Answered with STATUS.
+    /// The reply is STATUS.
     Fsetstat { handle: Bytes, attributes: Attributes },
-    /// Answered with HANDLE.
+    /// The reply is HANDLE.
     Opendir { path: Bytes },
-    /// Answered with NAME, or STATUS (EOF) after the last name.
+    /// The reply is NAME, or STATUS (EOF) after the last name.
     Readdir { handle: Bytes },
-    /// Answered with STATUS.
+    /// The reply is STATUS.
     Remove { path: Bytes },
-    /// Answered with STATUS.
+    /// The reply is STATUS.
     Mkdir { path: Bytes, attributes: Attributes },
-    /// Answered with STATUS.
+    /// The reply is STATUS.
     Rmdir { path: Bytes },
-    /// Answered with NAME of one name.
+    /// The reply is NAME with one name.
     Realpath { path: Bytes },
-    /// Answered with ATTRS; follows symbolic links.
+    /// The reply is ATTRS. Follows symbolic links.
     Stat { path: Bytes },
-    /// Answered with STATUS. OpenSSH does it by link and unlink and refuses an existing target.
+    /// The reply is STATUS. OpenSSH implements it by link and unlink and refuses an existing target.
     Rename { source: Bytes, target: Bytes },
-    /// Answered with NAME of one name.
+    /// The reply is NAME with one name.
     Readlink { path: Bytes },
-    /// Answered with STATUS. In the order of OpenSSH, which is not that of the draft: first what the link
-    /// says.
+    /// The reply is STATUS. In the order of OpenSSH, which differs from the draft's: the link's text comes
+    /// first.
     Symlink { target: Bytes, link: Bytes },
-    /// Answered with `EXTENDED_REPLY` or STATUS.
+    /// The reply is `EXTENDED_REPLY` or STATUS.
     Extended(Extension),
 }
 
@@ -303,22 +303,22 @@ impl OpenFlags {
     pub const READ: Self = Self(0x01);
     /// For writing.
     pub const WRITE: Self = Self(0x02);
-    /// Writes go to the end.
+    /// Writes append to the end.
     pub const APPEND: Self = Self(0x04);
-    /// Made where missing.
+    /// Create the file if it is missing.
     pub const CREATE: Self = Self(0x08);
-    /// Emptied; with [`Self::CREATE`].
+    /// Truncate the file; with [`Self::CREATE`].
     pub const TRUNCATE: Self = Self(0x10);
-    /// Refused where it exists; with [`Self::CREATE`].
+    /// Fail if the file exists; with [`Self::CREATE`].
     pub const EXCLUSIVE: Self = Self(0x20);
 
-    /// Both sets together.
+    /// The union of both sets.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether all of `other` are set.
+    /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }

@@ -1,4 +1,4 @@
-//! What a server sends.
+//! Packets of a server.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -16,16 +16,16 @@ const EXTENDED_REPLY: u8 = 201;
 /// Two strings of four bytes at least, and the attribute flags.
 const MIN_NAME_LENGTH: usize = 12;
 
-/// A packet on its way to a client.
+/// A packet from server to client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerPacket {
     /// The first packet, which has no id.
     Version(Hello),
     /// Any later packet.
     Response {
-        /// The id of the request that is answered.
+        /// The id of the request.
         id: u32,
-        /// The answer.
+        /// The response.
         response: Response,
     },
 }
@@ -45,7 +45,7 @@ impl ServerPacket {
         }
     }
 
-    /// Decodes a packet as [`super::take_frame`] gives it.
+    /// Decodes a packet returned by [`super::take_frame`].
     pub fn decode(frame: Bytes) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(frame);
         let packet = match cursor.u8("packet type")? {
@@ -63,20 +63,20 @@ impl ServerPacket {
     }
 }
 
-/// An answer of a server.
+/// A response of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Response {
-    /// How it went.
+    /// The result of a request.
     Status(Status),
     /// An open file or directory.
     Handle(Bytes),
     /// Contents of a file.
     Data(Bytes),
-    /// Names, of a directory or of one file.
+    /// Names: of a directory, or one.
     Name(Vec<Name>),
-    /// What is known of a file.
+    /// Attributes of a file.
     Attributes(Attributes),
-    /// The answer to an extended request, whose form depends on that request: see [`super::Limits`] and
+    /// The reply to an extended request. Its form depends on the request: see [`super::Limits`] and
     /// [`super::FileSystem`].
     ExtendedReply(Bytes),
 }
@@ -86,9 +86,9 @@ pub enum Response {
 pub struct Name {
     /// The name: within a directory, or a whole path for REALPATH and READLINK.
     pub name: Bytes,
-    /// A line as `ls -l` prints it, for people; a slice of the packet.
+    /// A line as `ls -l` prints it; a slice of the packet.
     pub long_name: Bytes,
-    /// What is known of the file, as by lstat.
+    /// Attributes of the file, as by lstat.
     pub attributes: Attributes,
 }
 
@@ -115,7 +115,7 @@ impl Response {
         });
     }
 
-    /// The name of the packet type, as the draft writes it.
+    /// The packet type's name in the draft.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Status(_) => "STATUS",

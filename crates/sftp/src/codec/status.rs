@@ -1,4 +1,4 @@
-//! STATUS: how a request went.
+//! STATUS: the result of a request.
 
 use std::fmt;
 
@@ -10,35 +10,35 @@ use super::wire::{Cursor, put_string};
 /// The body of a STATUS reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// What happened.
+    /// The result.
     pub code: StatusCode,
-    /// The server's words for it; to be escaped where shown.
+    /// The server's message. Must be escaped where shown.
     pub message: Bytes,
     /// The language of the message (RFC 1766).
     pub language: Bytes,
 }
 
-/// The codes of version 3; any other number is kept.
+/// The codes of version 3. Other numbers are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StatusCode {
-    /// The request was carried out.
+    /// The request succeeded.
     Ok,
-    /// Nothing left to read, of a file or of a directory.
+    /// Nothing left to read in a file or directory.
     Eof,
-    /// There is no such file or directory.
+    /// The file or directory does not exist.
     NoSuchFile,
-    /// The server's user may not do that.
+    /// The server's user lacks permission.
     PermissionDenied,
-    /// Anything for which version 3 has no code of its own; a full disk, a file in the way, a directory not
+    /// Any failure for which version 3 has no code: a full disk, an existing target, a directory that is not
     /// empty.
     Failure,
-    /// The server could not read the request.
+    /// The server could not decode the request.
     BadMessage,
-    /// Local to a client; no server should send it.
+    /// For use within a client; no server should send it.
     NoConnection,
-    /// Local to a client; no server should send it.
+    /// For use within a client; no server should send it.
     ConnectionLost,
-    /// The server does not have this operation.
+    /// The server does not support this operation.
     OpUnsupported,
     /// A code that version 3 does not define.
     Other(u32),
@@ -112,7 +112,7 @@ impl Status {
         put_string(buffer, &self.language);
     }
 
-    /// Servers that began with an older version of the draft leave message and language away.
+    /// Servers built for an older version of the draft omit message and language.
     pub(super) fn take(cursor: &mut Cursor) -> Result<Self, Malformed> {
         let code = StatusCode::from(cursor.u32("status code")?);
         if cursor.is_empty() {

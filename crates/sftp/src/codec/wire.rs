@@ -1,4 +1,4 @@
-//! Reading and writing the primitive types of the wire: big-endian integers and counted strings.
+//! Encodes and decodes the primitive types of the wire: big-endian integers and counted strings.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -8,44 +8,44 @@ pub const MAX_HANDLE_LENGTH: usize = 256;
 /// Why bytes are not a packet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// The length field says zero: not even a type.
+    /// The length field is zero: the packet has no type.
     #[error("packet of length zero")]
     Empty,
-    /// The length field is beyond what any packet may have; nothing of the packet is waited for.
+    /// The length field is above the limit. No byte of the packet is awaited.
     #[error("packet length {length} is above the limit of {limit}")]
     TooLong {
         /// The length field.
         length: u32,
-        /// The most that is taken.
+        /// The limit.
         limit: u32,
     },
     /// The packet ends inside a field.
     #[error("packet ends within its {field}")]
     Short {
-        /// The field.
+        /// The field's name.
         field: &'static str,
     },
     /// Bytes are left after the last field.
     #[error("{bytes} bytes left over at the end of the packet")]
     Trailing {
-        /// How many.
+        /// How many bytes.
         bytes: usize,
     },
-    /// A type that this direction does not have.
+    /// A packet type unknown in this direction.
     #[error("unknown packet type {kind}")]
     UnknownType {
         /// The type byte.
         kind: u8,
     },
-    /// A count of more elements than the packet has bytes for.
+    /// A count of more elements than fit into the packet.
     #[error("{field} of {count} is more than the packet can hold")]
     Count {
-        /// The field.
+        /// The field's name.
         field: &'static str,
         /// The count.
         count: u32,
     },
-    /// Attribute flags that version 3 does not have; what follows them cannot be read.
+    /// Attribute flags that version 3 does not define. The fields after them cannot be decoded.
     #[error("unknown attribute flags {flags:#010x}")]
     AttributeFlags {
         /// All flags of the field.
@@ -59,7 +59,7 @@ pub enum Malformed {
     },
 }
 
-/// What is left of a packet being decoded.
+/// The remaining bytes of a packet being decoded.
 #[derive(Debug)]
 pub(super) struct Cursor(Bytes);
 
@@ -84,7 +84,7 @@ impl Cursor {
         self.0.try_get_u64().map_err(|_| Malformed::Short { field })
     }
 
-    /// A counted string as a slice of the packet: it keeps the whole buffer alive.
+    /// A counted string as a slice of the packet, which keeps the whole buffer alive.
     pub(super) fn slice(&mut self, field: &'static str) -> Result<Bytes, Malformed> {
         let length = self.u32(field)? as usize;
         if length > self.0.len() {
@@ -93,7 +93,7 @@ impl Cursor {
         Ok(self.0.split_to(length))
     }
 
-    /// A counted string in memory of its own.
+    /// A counted string, copied.
     pub(super) fn name(&mut self, field: &'static str) -> Result<Bytes, Malformed> {
         Ok(Bytes::copy_from_slice(&self.slice(field)?))
     }
@@ -106,16 +106,16 @@ impl Cursor {
         Ok(Bytes::copy_from_slice(&handle))
     }
 
-    /// A count of elements of at least `least` bytes each, checked against the bytes there are.
-    pub(super) fn count(&mut self, field: &'static str, least: usize) -> Result<usize, Malformed> {
+    /// A count of elements of at least `min_length` bytes each, checked against the remaining bytes.
+    pub(super) fn count(&mut self, field: &'static str, min_length: usize) -> Result<usize, Malformed> {
         let count = self.u32(field)?;
-        if count as usize > self.0.len() / least {
+        if count as usize > self.0.len() / min_length {
             return Err(Malformed::Count { field, count });
         }
         Ok(count as usize)
     }
 
-    /// All that is left.
+    /// All remaining bytes.
     pub(super) fn rest(&mut self) -> Bytes {
         std::mem::take(&mut self.0)
     }
@@ -128,13 +128,13 @@ impl Cursor {
     }
 }
 
-/// Writes a counted string. Strings here come from packets or from callers' paths, far below 4 GiB.
+/// Encodes a counted string. Strings come from packets or callers' paths, far below 4 GiB.
 pub(super) fn put_string(buffer: &mut BytesMut, string: &[u8]) {
     buffer.put_u32(u32::try_from(string.len()).unwrap_or(u32::MAX));
     buffer.put_slice(string);
 }
 
-/// Writes a packet: its length, then what `body` writes.
+/// Encodes a packet: its length, then the bytes that `body` writes.
 pub(super) fn put_packet(buffer: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
     let start = buffer.len();
     buffer.put_u32(0);

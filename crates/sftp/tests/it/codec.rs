@@ -3,8 +3,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use sftp::codec::{
-    Attributes, ClientPacket, Extension, FileSystem, Hello, Limits, Malformed, Name, OpenFlags, Owner,
-    Request, Response, ServerPacket, Status, StatusCode, Times, take_frame,
+    Attributes, ClientPacket, Extension, FileSystem, FileTimes, Hello, Limits, Malformed, Name, OpenFlags,
+    OwnerIds, Request, Response, ServerPacket, Status, StatusCode, take_frame,
 };
 
 fn string() -> impl Strategy<Value = Bytes> {
@@ -25,9 +25,9 @@ fn attributes() -> impl Strategy<Value = Attributes> {
     )
         .prop_map(|(size, owner, permissions, times, extended)| Attributes {
             size,
-            owner: owner.map(|(user, group)| Owner { user, group }),
+            owner: owner.map(|(user, group)| OwnerIds { user, group }),
             permissions,
-            times: times.map(|(accessed, modified)| Times { accessed, modified }),
+            times: times.map(|(accessed, modified)| FileTimes { accessed, modified }),
             extended,
         })
 }
@@ -137,14 +137,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn what_a_client_says_is_understood(packet in client_packet()) {
+    fn client_packets_survive_the_wire(packet in client_packet()) {
         let mut buffer = BytesMut::new();
         packet.encode(&mut buffer);
         prop_assert_eq!(ClientPacket::decode(only_frame(buffer)), Ok(packet));
     }
 
     #[test]
-    fn what_a_server_says_is_understood(packet in server_packet()) {
+    fn server_packets_survive_the_wire(packet in server_packet()) {
         let mut buffer = BytesMut::new();
         packet.encode(&mut buffer);
         prop_assert_eq!(ServerPacket::decode(only_frame(buffer)), Ok(packet));
@@ -159,7 +159,8 @@ proptest! {
         let decoded = ClientPacket::decode(frame.clone());
         prop_assert!(decoded.is_ok() || decoded.is_err());
         if let Ok(packet) = ServerPacket::decode(frame.clone()) {
-            // What was understood is what was meant, but for a STATUS without words, which gets empty ones.
+            // The decoded packet equals the encoded one, except that a STATUS without a message gets an empty
+            // one.
             let mut buffer = BytesMut::new();
             packet.encode(&mut buffer);
             prop_assert_eq!(ServerPacket::decode(only_frame(buffer)), Ok(packet));
@@ -169,10 +170,10 @@ proptest! {
     }
 
     #[test]
-    fn a_packet_cut_anywhere_or_with_a_byte_left_over_is_refused(
+    fn a_truncated_packet_or_one_with_a_trailing_byte_is_refused(
         id in any::<u32>(), response in response(), cut in any::<prop::sample::Index>(),
     ) {
-        // The data of an extended reply is whatever there is, and a status may come without its words.
+        // The data of an extended reply can be anything, and a status may lack its message.
         prop_assume!(!matches!(response, Response::ExtendedReply(_)));
         let mut buffer = BytesMut::new();
         response.encode(id, &mut buffer);
@@ -188,7 +189,7 @@ proptest! {
 }
 
 #[test]
-fn a_count_of_names_beyond_the_packet_is_refused_before_room_is_made_for_them() {
+fn a_count_of_names_beyond_the_packet_is_refused_without_allocating() {
     let frame = Bytes::from_static(&[104, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
     let refused = Malformed::Count {
         field: "count of names",
@@ -217,7 +218,7 @@ fn a_handle_longer_than_the_draft_allows_is_refused() {
 }
 
 #[test]
-fn data_is_a_slice_of_what_was_read_and_a_name_is_not() {
+fn data_is_a_slice_of_the_read_buffer_and_a_name_is_not() {
     let mut buffer = BytesMut::new();
     Response::Data(Bytes::from_static(b"contents")).encode(1, &mut buffer);
     let frame = only_frame(buffer);

@@ -19,7 +19,7 @@ async fn text_in_place_of_a_greeting_is_shown() {
 }
 
 #[tokio::test]
-async fn text_that_comes_in_parts_is_shown_as_far_as_it_has_come() {
+async fn text_that_arrives_in_parts_is_shown_as_far_as_received() {
     within(async {
         let reader = b"Wel".chain(&b"come"[..]);
         let error = cause(Client::connect(reader, tokio::io::sink()).await);
@@ -29,7 +29,7 @@ async fn text_that_comes_in_parts_is_shown_as_far_as_it_has_come() {
 }
 
 #[tokio::test]
-async fn text_of_a_letter_is_seen_before_more_comes() {
+async fn one_letter_of_text_is_recognised_before_more_arrives() {
     within(async {
         let (reader, writer, mut server) = pair();
         server.say(b"W").await;
@@ -40,7 +40,7 @@ async fn text_of_a_letter_is_seen_before_more_comes() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_and_goes_is_told_apart_from_text() {
+async fn a_server_that_closes_without_a_byte_has_its_own_error() {
     within(async {
         let (reader, writer, server) = pair();
         let gone = async {
@@ -64,7 +64,7 @@ async fn a_server_of_another_version_is_refused() {
 }
 
 #[tokio::test]
-async fn a_greeting_given_up_lets_go_of_the_stream() {
+async fn an_abandoned_greeting_drops_the_stream() {
     within(async {
         let (reader, writer, mut server) = pair();
         let connecting = tokio::spawn(Client::connect(reader, writer));
@@ -76,7 +76,7 @@ async fn a_greeting_given_up_lets_go_of_the_stream() {
 }
 
 #[tokio::test]
-async fn limits_that_say_nothing_or_are_refused_leave_the_defaults() {
+async fn empty_or_refused_limits_leave_the_defaults() {
     within(async {
         let (client, _server) = limited(Limits::default()).await;
         assert_eq!(client.read_length().await, 32 * 1024);
@@ -94,11 +94,11 @@ async fn limits_that_say_nothing_or_are_refused_leave_the_defaults() {
 }
 
 #[tokio::test]
-async fn nothing_waits_for_the_servers_limits_but_what_they_are_about() {
+async fn only_requests_that_need_the_limits_wait_for_them() {
     within(async {
         let (reader, writer, mut server) = pair();
         let (client, ()) = tokio::join!(Client::connect(reader, writer), server.greet(3, true));
-        let client = client.expect("connected before any limits are told");
+        let client = client.expect("connected before the limits are known");
         let (limits_id, _) = server.request().await;
         let opening = tokio::spawn({
             let client = client.clone();
@@ -121,7 +121,7 @@ async fn nothing_waits_for_the_servers_limits_but_what_they_are_about() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_the_limits_of_a_connection_that_fails_is_told() {
+async fn a_failed_connection_fails_requests_that_wait_for_its_limits() {
     within(async {
         let (reader, writer, mut server) = pair();
         let (client, ()) = tokio::join!(Client::connect(reader, writer), server.greet(3, true));

@@ -14,7 +14,7 @@ fn breach<T: std::fmt::Debug>(result: Result<T, Error>) -> ProtocolError {
 }
 
 #[tokio::test]
-async fn a_reply_to_no_request_fails_everyone() {
+async fn a_reply_to_no_request_fails_every_request() {
     within(async {
         let (client, mut server) = connected().await;
         let lie = async {
@@ -82,10 +82,10 @@ async fn a_reply_of_the_wrong_type_fails_the_connection() {
 }
 
 #[tokio::test]
-async fn more_data_than_asked_for_fails_the_connection() {
+async fn more_data_than_requested_fails_the_connection() {
     within(async {
         let (client, mut server) = connected().await;
-        let (download, mut pieces) = download_of_eight(&client);
+        let (download, mut chunks) = download_of_eight(&client);
         server.open("h").await;
         let id = server.read(0, 4).await;
         server.data(id, "12345").await;
@@ -93,17 +93,17 @@ async fn more_data_than_asked_for_fails_the_connection() {
         assert_eq!(
             error,
             ProtocolError::LongData {
-                asked: 4,
+                requested: 4,
                 received: 5
             }
         );
-        assert!(pieces.recv().await.is_none(), "no byte of it is delivered");
+        assert!(chunks.recv().await.is_none(), "no byte of it is delivered");
     })
     .await;
 }
 
 #[tokio::test]
-async fn empty_data_is_no_end_of_a_file() {
+async fn empty_data_is_not_the_end_of_a_file() {
     within(async {
         let (client, mut server) = connected().await;
         let (download, _pieces) = download_of_eight(&client);
@@ -184,7 +184,7 @@ async fn a_path_answered_with_two_names_fails_the_connection() {
 }
 
 #[tokio::test]
-async fn the_words_of_a_server_are_cut_and_escaped() {
+async fn a_servers_message_is_cut_and_escaped() {
     within(async {
         let (client, mut server) = connected().await;
         let answers = async {
@@ -204,8 +204,8 @@ async fn the_words_of_a_server_are_cut_and_escaped() {
     .await;
 }
 
-/// Says random things after the greeting.
-async fn babble(words: &[u8]) {
+/// Sends random bytes after the greeting.
+async fn send_garbage(words: &[u8]) {
     let (client, mut server): (Client, Server) = connected().await;
     let (download, _pieces) = download_of_eight(&client);
     let (sink, _batches) = mpsc::channel(100);
@@ -221,12 +221,12 @@ async fn babble(words: &[u8]) {
 
 proptest::proptest! {
     #[test]
-    fn whatever_a_server_babbles_everyone_gets_an_error(
+    fn random_bytes_from_a_server_fail_every_request(
         kind in 100..106u8, id in 0..3u8, rest in proptest::collection::vec(0..5u8, 0..60),
     ) {
         let mut words = vec![0, 0, 0, u8::try_from(rest.len() + 5).expect("short"), kind, 0, 0, 0, id];
         words.extend(rest);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(within(babble(&words)));
+        runtime.block_on(within(send_garbage(&words)));
     }
 }

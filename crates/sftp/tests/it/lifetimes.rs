@@ -14,7 +14,7 @@ use crate::scripted_server::{self, connected, limited, pair};
 use crate::{cause, download_of_eight, idle, within};
 
 #[tokio::test]
-async fn a_late_reply_that_nobody_waits_for_is_dropped_and_the_connection_goes_on() {
+async fn a_late_reply_is_discarded_and_the_connection_stays_open() {
     within(async {
         let (client, mut server) = connected().await;
         let id = {
@@ -25,7 +25,7 @@ async fn a_late_reply_that_nobody_waits_for_is_dropped_and_the_connection_goes_o
                 (id, _) = server.request() => id,
             }
         };
-        assert!(client.owed_since().is_some(), "the reply is still owed");
+        assert!(client.pending_since().is_some(), "the reply is still pending");
         server
             .answer(id, Response::Attributes(Attributes::default()))
             .await;
@@ -34,14 +34,14 @@ async fn a_late_reply_that_nobody_waits_for_is_dropped_and_the_connection_goes_o
             server.status(id, StatusCode::Ok).await;
         };
         let (removed, ()) = tokio::join!(client.remove(b"b"), next);
-        removed.expect("the connection goes on");
-        assert_eq!(client.owed_since(), None);
+        removed.expect("the connection stays open");
+        assert_eq!(client.pending_since(), None);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_file_opened_for_nobody_is_closed() {
+async fn a_file_opened_for_a_dropped_request_is_closed() {
     within(async {
         let (client, mut server) = connected().await;
         let opening = tokio::spawn({
@@ -58,7 +58,7 @@ async fn a_file_opened_for_nobody_is_closed() {
 }
 
 #[tokio::test]
-async fn no_more_files_are_opened_than_the_server_told() {
+async fn no_more_files_are_opened_than_the_servers_limit() {
     within(async {
         let (client, mut server) = limited(Limits {
             open_handles: 1,
@@ -70,7 +70,7 @@ async fn no_more_files_are_opened_than_the_server_told() {
         let (second, _pieces) = download_of_eight(&client);
         let id = server.read(0, 4).await;
         server.status(id, StatusCode::Failure).await;
-        // The other reads of the first file were sent before; the next OPEN comes only after the reply to
+        // The other reads of the first file were sent before; the next OPEN is sent only after the reply to
         // CLOSE.
         server.read(4, 2).await;
         server.read(6, 3).await;
@@ -95,18 +95,18 @@ async fn no_more_files_are_opened_than_the_server_told() {
 }
 
 #[tokio::test]
-async fn silence_is_counted_only_while_a_reply_is_owed() {
+async fn silence_is_counted_only_while_a_reply_is_pending() {
     within(async {
         let (client, mut server) = connected().await;
-        assert_eq!(client.owed_since(), None);
+        assert_eq!(client.pending_since(), None);
         let before = Instant::now();
         let watched = async {
             let (id, _) = server.request().await;
-            let asked = client.owed_since().expect("owed");
-            assert!(asked >= before && asked <= Instant::now());
-            // A byte that completes nothing is a sign of life all the same.
+            let since = client.pending_since().expect("pending");
+            assert!(since >= before && since <= Instant::now());
+            // A byte that completes no packet counts as a sign of life too.
             server.say(&[0]).await;
-            while client.owed_since().expect("owed") == asked {
+            while client.pending_since().expect("pending") == since {
                 tokio::task::yield_now().await;
             }
             let id = u8::try_from(id).expect("the first");
@@ -114,13 +114,13 @@ async fn silence_is_counted_only_while_a_reply_is_owed() {
         };
         let (answer, ()) = tokio::join!(client.lstat(b"a"), watched);
         answer.expect("answered at last");
-        assert_eq!(client.owed_since(), None);
+        assert_eq!(client.pending_since(), None);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_dropped_client_lets_go_of_a_silent_server() {
+async fn a_dropped_client_closes_the_stream_of_a_silent_server() {
     within(async {
         let (client, mut server) = connected().await;
         let waiting = tokio::spawn(async move { client.lstat(b"a").await });
@@ -132,7 +132,7 @@ async fn a_dropped_client_lets_go_of_a_silent_server() {
 }
 
 #[tokio::test]
-async fn a_dropped_client_lets_go_of_a_server_that_does_not_read() {
+async fn a_dropped_client_closes_the_stream_of_a_server_that_stops_reading() {
     within(async {
         let (reader, writer, mut server) = pair();
         let count = Arc::new(AtomicUsize::new(0));

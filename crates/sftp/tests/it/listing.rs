@@ -35,7 +35,7 @@ async fn a_directory_answered_out_of_order_is_listed_whole() {
 }
 
 #[tokio::test]
-async fn a_listing_waits_for_whoever_takes_it() {
+async fn a_listing_waits_for_its_receiver() {
     within(async {
         let (client, mut server) = connected().await;
         let (sink, mut batches) = mpsc::channel(1);
@@ -43,7 +43,7 @@ async fn a_listing_waits_for_whoever_takes_it() {
         let (open, _) = server.request().await;
         server.answer(open, Response::Handle(Bytes::from("d"))).await;
         let mut answered = 0;
-        // The server has names without end; nobody takes them; the requests dry up by themselves.
+        // The server has names without end and no one takes them: the client must stop sending requests.
         loop {
             let (id, _) = tokio::select! {
                 biased;
@@ -52,14 +52,14 @@ async fn a_listing_waits_for_whoever_takes_it() {
             };
             server.answer(id, Response::Name(vec![named("again")])).await;
             answered += 1;
-            assert!(answered < 100, "requests go on though nobody takes the names");
+            assert!(answered < 100, "requests continue though no one takes the names");
         }
         assert_eq!(batches.recv().await.expect("a batch").len(), 1);
         drop(batches);
         let error = listing.await.expect("no panic").expect_err("given up");
         assert_eq!(
             error.to_string(),
-            "list endless: nobody takes the result any more"
+            "list endless: the receiver of the result was dropped"
         );
     })
     .await;

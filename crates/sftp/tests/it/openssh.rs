@@ -2,26 +2,24 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use sftp::codec::names;
-use sftp::{Budget, Client, Entry, Error, Outcome, Piece, StatusCode};
+use sftp::{Budget, Client, DownloadOutcome, Entry, Error, FileChunk, StatusCode};
 use tempfile::{TempDir, tempdir};
 use tokio::process::Child;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use crate::{openssh_server, within};
 
-const MEBIBYTE: u32 = 1024 * 1024;
+pub(crate) const MEBIBYTE: u32 = 1024 * 1024;
 
-async fn served() -> (Client, Child, TempDir) {
+pub(crate) async fn served() -> (Client, Child, TempDir) {
     let directory = tempdir().expect("a directory");
     let (client, child) = openssh_server::start(directory.path()).await;
     (client, child, directory)
 }
 
-fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let next = || {
         state ^= state << 13;
@@ -32,21 +30,21 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(next).flatten().take(length).collect()
 }
 
-/// Downloads from an offset, checking that pieces come in order and without a gap.
-async fn fetch(
+/// Downloads from an offset, checking that chunks arrive in order and without gaps.
+pub(crate) async fn fetch(
     client: &Client,
     path: &[u8],
     from: u64,
     size: u64,
     budget: &Budget,
-) -> Result<(Outcome, Vec<u8>), Error> {
-    let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
+) -> Result<(DownloadOutcome, Vec<u8>), Error> {
+    let (sink, mut chunks) = mpsc::unbounded_channel::<FileChunk>();
     let gathered = async move {
         let mut contents = Vec::new();
-        while let Some(piece) = pieces.recv().await {
-            assert_eq!(piece.offset, from + contents.len() as u64);
-            assert_eq!(piece.credit.num_permits(), piece.bytes.len());
-            contents.extend_from_slice(&piece.bytes);
+        while let Some(chunk) = chunks.recv().await {
+            assert_eq!(chunk.offset, from + contents.len() as u64);
+            assert_eq!(chunk.credit.num_permits(), chunk.bytes.len());
+            contents.extend_from_slice(&chunk.bytes);
         }
         contents
     };
@@ -83,7 +81,7 @@ async fn its_limits_and_extensions_are_known() {
             assert_eq!(client.read_length().await, 255 * 1024);
         }
         assert!(client.traffic().received > 0 && client.traffic().sent > 0);
-        assert_eq!(client.owed_since(), None);
+        assert_eq!(client.pending_since(), None);
     })
     .await;
 }
@@ -99,7 +97,7 @@ async fn files_of_every_size_come_whole() {
             fs::write(directory.path().join("file"), &contents).expect("written");
             let fetched = fetch(&client, b"file", 0, size as u64, &budget).await;
             let (outcome, fetched) = fetched.expect("downloaded");
-            assert_eq!(outcome, Outcome::Complete);
+            assert_eq!(outcome, DownloadOutcome::Complete);
             assert!(fetched == contents, "a file of {size} bytes came otherwise");
         }
         assert_eq!(budget.available(), 2 * MEBIBYTE as usize);
@@ -108,7 +106,7 @@ async fn files_of_every_size_come_whole() {
 }
 
 #[tokio::test]
-async fn a_download_goes_on_from_where_another_left_off() {
+async fn a_download_continues_where_another_stopped() {
     within(async {
         let (client, _child, directory) = served().await;
         let contents = noise(1_000_000, 3);
@@ -117,18 +115,18 @@ async fn a_download_goes_on_from_where_another_left_off() {
         let (outcome, rest) = fetch(&client, b"file", 999_000, 1_000_000, &budget)
             .await
             .expect("downloaded");
-        assert_eq!(outcome, Outcome::Complete);
+        assert_eq!(outcome, DownloadOutcome::Complete);
         assert_eq!(rest, contents[999_000..]);
         let (outcome, rest) = fetch(&client, b"file", 1_000_000, 1_000_000, &budget)
             .await
             .expect("downloaded");
-        assert_eq!((outcome, rest.len()), (Outcome::Complete, 0));
+        assert_eq!((outcome, rest.len()), (DownloadOutcome::Complete, 0));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_file_of_another_size_than_expected_is_told_apart() {
+async fn a_file_of_unexpected_size_has_its_own_outcome() {
     within(async {
         let (client, _child, directory) = served().await;
         let contents = noise(600_000, 5);
@@ -138,14 +136,14 @@ async fn a_file_of_another_size_than_expected_is_told_apart() {
             let (outcome, fetched) = fetch(&client, b"file", 0, expected, &budget)
                 .await
                 .expect("downloaded");
-            assert_eq!(outcome, Outcome::Grown);
+            assert_eq!(outcome, DownloadOutcome::Grown);
             assert_eq!(fetched, contents[..usize::try_from(expected).expect("small")]);
         }
         for expected in [600_001, 5_000_000] {
             let (outcome, fetched) = fetch(&client, b"file", 0, expected, &budget)
                 .await
                 .expect("downloaded");
-            assert_eq!(outcome, Outcome::Truncated { size: 600_000 });
+            assert_eq!(outcome, DownloadOutcome::Truncated { size: 600_000 });
             assert!(fetched == contents);
         }
         drain_replies(&client).await;
@@ -154,8 +152,8 @@ async fn a_file_of_another_size_than_expected_is_told_apart() {
     .await;
 }
 
-/// OpenSSH answers in order: when this reply has come, those to all earlier requests have.
-async fn drain_replies(client: &Client) {
+/// OpenSSH replies in order: after this reply, all earlier requests have theirs.
+pub(crate) async fn drain_replies(client: &Client) {
     client.realpath(b".").await.expect("a path");
 }
 
@@ -181,7 +179,7 @@ async fn names_are_bytes() {
             let fetched = fetch(&client, &entry.name, 0, size, &Budget::new(MEBIBYTE)).await;
             assert_eq!(
                 fetched.expect("downloaded"),
-                (Outcome::Complete, entry.name.to_vec())
+                (DownloadOutcome::Complete, entry.name.to_vec())
             );
             client.remove(&entry.name).await.expect("removed");
         }
@@ -237,7 +235,7 @@ async fn a_rename_replaces_and_a_removal_removes() {
 }
 
 #[tokio::test]
-async fn what_is_known_of_a_file_is_asked_by_path_link_and_handle() {
+async fn attributes_are_read_by_path_link_and_handle() {
     within(async {
         let (client, _child, directory) = served().await;
         fs::write(directory.path().join("file"), b"12345").expect("written");
@@ -282,87 +280,6 @@ async fn an_error_names_the_operation_and_the_escaped_path() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_downloads_share_a_small_budget() {
-    within(async {
-        let (client, _child, directory) = served().await;
-        let budget = Budget::new(300 * 1024);
-        let mut downloads = JoinSet::new();
-        for number in 0..200usize {
-            let contents = noise(number * 5003, number as u64 + 11);
-            let path = format!("file-{number}");
-            fs::write(directory.path().join(&path), &contents).expect("written");
-            let (client, budget) = (client.clone(), budget.clone());
-            downloads.spawn(async move {
-                let fetched = fetch(&client, path.as_bytes(), 0, contents.len() as u64, &budget).await;
-                let (outcome, fetched) = fetched.expect("downloaded");
-                assert!(
-                    outcome == Outcome::Complete && fetched == contents,
-                    "{path} came otherwise"
-                );
-            });
-        }
-        while let Some(done) = downloads.join_next().await {
-            done.expect("right");
-        }
-        assert_eq!(budget.available(), 300 * 1024);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_files_than_may_be_open_at_once_are_all_downloaded() {
-    within(async {
-        let (client, child, directory) = served().await;
-        let most_open = open_files(&child) + 1024;
-        fs::write(directory.path().join("file"), b"small").expect("written");
-        let budget = Budget::new(MEBIBYTE);
-        let mut downloads = JoinSet::new();
-        for _ in 0..3000 {
-            let (client, budget) = (client.clone(), budget.clone());
-            downloads.spawn(async move { fetch(&client, b"file", 0, 5, &budget).await });
-        }
-        while let Some(done) = downloads.join_next().await {
-            assert_eq!(
-                done.expect("right").expect("downloaded"),
-                (Outcome::Complete, b"small".to_vec())
-            );
-            assert!(open_files(&child) <= most_open);
-        }
-        drain_replies(&client).await;
-        assert_eq!(open_files(&child), most_open - 1024, "every handle was closed");
-    })
-    .await;
-}
-
-fn open_files(child: &Child) -> usize {
-    let descriptors = format!("/proc/{}/fd", child.id().expect("running"));
-    fs::read_dir(Path::new(&descriptors)).expect("a process").count()
-}
-
-#[tokio::test]
-async fn downloads_given_up_half_way_leave_neither_handles_nor_credit_behind() {
-    within(async {
-        let (client, child, directory) = served().await;
-        fs::write(directory.path().join("file"), noise(3_000_000, 9)).expect("written");
-        let before = open_files(&child);
-        let budget = Budget::new(MEBIBYTE);
-        for _ in 0..20 {
-            let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
-            let download = client.download(b"file", 0, 3_000_000, &budget, sink);
-            tokio::select! {
-                biased;
-                first = pieces.recv() => assert!(first.is_some()),
-                outcome = download => panic!("complete without its credit: {outcome:?}"),
-            }
-        }
-        drain_replies(&client).await;
-        assert_eq!(budget.available(), MEBIBYTE as usize);
-        assert_eq!(open_files(&child), before);
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn the_server_ends_when_the_last_client_is_dropped() {
     within(async {
@@ -377,60 +294,22 @@ async fn the_server_ends_when_the_last_client_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_killed_server_fails_all_that_wait() {
+async fn a_killed_server_fails_every_pending_request() {
     within(async {
         let (client, mut child, directory) = served().await;
         fs::write(directory.path().join("file"), noise(3_000_000, 9)).expect("written");
         let budget = Budget::new(MEBIBYTE);
-        let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
+        let (sink, mut chunks) = mpsc::unbounded_channel::<FileChunk>();
         let killed = async {
-            let held = pieces.recv().await.expect("a piece");
+            let held = chunks.recv().await.expect("a chunk");
             child.kill().await.expect("killed");
             drop(held);
-            while pieces.recv().await.is_some() {}
+            while chunks.recv().await.is_some() {}
         };
         let (outcome, ()) = tokio::join!(client.download(b"file", 0, 3_000_000, &budget, sink), killed);
         assert!(matches!(outcome, Err(Error::Connection(_))), "{outcome:?}");
         assert!(matches!(client.lstat(b".").await, Err(Error::Connection(_))));
         assert_eq!(budget.available(), MEBIBYTE as usize);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn files_as_long_as_a_read_do_not_wait_for_each_others_last_byte() {
-    within(async {
-        let (client, _child, directory) = served().await;
-        let read = client.read_length().await;
-        let budget = Budget::new(4 * read);
-        let mut downloads = JoinSet::new();
-        for number in 0..64u64 {
-            let size = u64::from(read) * (1 + number % 3);
-            let path = format!("file-{number}");
-            fs::write(
-                directory.path().join(&path),
-                vec![7; usize::try_from(size).expect("small")],
-            )
-            .expect("written");
-            let (client, budget) = (client.clone(), budget.clone());
-            downloads.spawn(async move {
-                let (sink, mut pieces) = mpsc::unbounded_channel::<Piece>();
-                // As one who writes a file's last bytes when it seals the file: their credit is held until the download ends.
-                let consumer = async {
-                    let (mut held, mut missing) = (Vec::new(), size);
-                    while let Some(piece) = pieces.recv().await {
-                        missing -= piece.bytes.len() as u64;
-                        held.extend((missing == 0).then_some(piece));
-                    }
-                };
-                let (outcome, ()) =
-                    tokio::join!(client.download(path.as_bytes(), 0, size, &budget, sink), consumer);
-                assert_eq!(outcome.expect("downloaded"), Outcome::Complete);
-            });
-        }
-        while let Some(done) = downloads.join_next().await {
-            done.expect("right");
-        }
     })
     .await;
 }

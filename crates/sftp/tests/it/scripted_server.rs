@@ -1,4 +1,4 @@
-//! A server that does what a test tells it to.
+//! A server scripted by a test.
 
 use bytes::{Bytes, BytesMut};
 use sftp::Client;
@@ -8,7 +8,7 @@ use sftp::codec::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 
-/// More than any test has under way, so that a test need not read to let the client write.
+/// More than any test has in flight, so that the client can write while the test does not read.
 pub(crate) const PIPE: usize = 1 << 20;
 
 pub(crate) struct Server {
@@ -17,7 +17,7 @@ pub(crate) struct Server {
     received: BytesMut,
 }
 
-/// A client's two halves, and the server at their other end.
+/// A client's two halves, and the server at the other end.
 pub(crate) fn pair() -> (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>, Server) {
     let (near, far) = duplex(PIPE);
     let (reader, writer) = split(far);
@@ -30,12 +30,12 @@ pub(crate) fn pair() -> (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>, Server
     (reader, writer, server)
 }
 
-/// A client that has been greeted by a server without extensions.
+/// A client after the greeting of a server without extensions.
 pub(crate) async fn connected() -> (Client, Server) {
     connected_to(None).await
 }
 
-/// A client that has been greeted by a server with these limits.
+/// A client after the greeting of a server with these limits.
 pub(crate) async fn limited(limits: Limits) -> (Client, Server) {
     connected_to(Some(limits)).await
 }
@@ -76,22 +76,22 @@ impl Server {
         }
     }
 
-    /// Takes an OPEN and gives it this handle.
+    /// Receives an OPEN and replies with this handle.
     pub(crate) async fn open(&mut self, handle: &'static str) {
         let (id, request) = self.request().await;
         assert!(matches!(request, Request::Open { .. }), "{request:?}");
         self.answer(id, Response::Handle(Bytes::from(handle))).await;
     }
 
-    /// Takes a READ of this stretch and returns its id.
-    pub(crate) async fn read(&mut self, at: u64, asked: u32) -> u32 {
+    /// Receives a READ of this range and returns its id.
+    pub(crate) async fn read(&mut self, at: u64, expected_length: u32) -> u32 {
         match self.request().await {
-            (id, Request::Read { offset, length, .. }) if (offset, length) == (at, asked) => id,
-            (_, other) => panic!("{other:?} in place of a read of {asked} at {at}"),
+            (id, Request::Read { offset, length, .. }) if (offset, length) == (at, expected_length) => id,
+            (_, other) => panic!("{other:?} in place of a read of {expected_length} at {at}"),
         }
     }
 
-    /// Takes a CLOSE of this handle, and answers it.
+    /// Receives a CLOSE of this handle and replies to it.
     pub(crate) async fn close(&mut self, name: &'static str) {
         match self.request().await {
             (id, Request::Close { handle }) if handle == name => self.status(id, StatusCode::Ok).await,
@@ -117,13 +117,13 @@ impl Server {
         self.writer.write_all(bytes).await.expect("the client listens");
     }
 
-    /// Whether the client has let go of its end.
+    /// Whether the client has closed its end.
     pub(crate) async fn is_abandoned(&mut self) -> bool {
         self.received.clear();
         matches!(self.reader.read_buf(&mut self.received).await, Ok(0))
     }
 
-    /// The next request, or none when the client has let go of its end.
+    /// The next request; `None` once the client has closed its end.
     pub(crate) async fn request_or_end(&mut self) -> Option<(u32, Request)> {
         while take_frame(&mut self.received.clone())
             .expect("a sane length")
@@ -157,7 +157,7 @@ impl Server {
     }
 }
 
-/// A name of which nothing is known.
+/// A name without attributes.
 pub(crate) fn named(name: &'static str) -> Name {
     Name {
         name: Bytes::from(name),

@@ -10,7 +10,7 @@ use engine::ports::{Clock, StoreError};
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World};
 use model::StoreId;
-use storage::{DirectoryStore, Executor, InitOptions, Settings, StoreFolder};
+use storage::{DirectoryStore, Executor, InitOptions, StoreFolder, StoreSettings};
 
 use super::clock::SimulatedClock;
 use super::disk::{STORE, SimulatedDisk};
@@ -151,7 +151,7 @@ impl Collector {
     /// Opens the store.
     pub fn open_store(&self) -> Result<SimulatedStore, StoreError> {
         let folder = StoreFolder::open(Arc::new(self.disk.clone()), Path::new(STORE), Some(&self.store))?;
-        let settings = Settings {
+        let settings = StoreSettings {
             ledger: engine::ports::Ledger::id(&self.ledger).clone(),
             min_free: self.min_free,
             file_mode: Some(0o640),

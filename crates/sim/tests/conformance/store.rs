@@ -7,13 +7,13 @@ use sim::simulator::clock::SimulatedClock;
 use sim::simulator::collector::{RANGE_LENGTH, make_store};
 use sim::simulator::conformance::store::{StoreFixture, check};
 use sim::simulator::disk::{STORE, SimulatedDisk};
-use storage::{DirectoryStore, Disk, Executor, InitOptions, Settings, StoreFolder, SystemDisk};
+use storage::{DirectoryStore, Disk, Executor, InitOptions, StoreFolder, StoreSettings, SystemDisk};
 use tempfile::TempDir;
 
 use crate::{assert_kept, in_simulated_time};
 
 fn open<D: Disk>(disk: D, path: &Path, executor: Executor, clock: SimulatedClock) -> DirectoryStore<D> {
-    let settings = Settings {
+    let settings = StoreSettings {
         ledger: LedgerId::new("ours").unwrap(),
         min_free: 0,
         file_mode: None,

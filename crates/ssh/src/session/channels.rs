@@ -48,12 +48,12 @@ impl Channels {
 
     /// Whether a reply is owed on any of them.
     pub(super) fn owe(&self) -> bool {
-        self.all().any(|files| files.owed_since().is_some())
+        self.all().any(|files| files.pending_since().is_some())
     }
 
     /// How many replies have come.
     pub(super) fn answers(&self) -> u64 {
-        self.all().map(sftp::Client::answers).sum()
+        self.all().map(sftp::Client::reply_count).sum()
     }
 
     fn all(&self) -> impl Iterator<Item = &sftp::Client> {

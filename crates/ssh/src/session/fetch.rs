@@ -2,7 +2,7 @@
 
 use engine::ports::device::{Chunk, ChunkSender, DeviceFailure, FileFault, FileFaultKind};
 use model::{RelativePath, SourcePath};
-use sftp::{Outcome, Piece, PieceSink};
+use sftp::{ChunkSink, DownloadOutcome, FileChunk};
 
 use super::SshSession;
 use super::fault::fault;
@@ -15,8 +15,8 @@ struct Counted<'a> {
     bytes: u64,
 }
 
-impl PieceSink for &mut Counted<'_> {
-    fn deliver(&mut self, piece: Piece) -> bool {
+impl ChunkSink for &mut Counted<'_> {
+    fn deliver(&mut self, piece: FileChunk) -> bool {
         let length = piece.bytes.len() as u64;
         self.reading.came(&piece.bytes);
         let chunk = Chunk {
@@ -28,7 +28,7 @@ impl PieceSink for &mut Counted<'_> {
         is_wanted
     }
 
-    fn goes_on(&self) -> bool {
+    fn wants_more(&self) -> bool {
         self.reading.goes_on()
     }
 }
@@ -62,14 +62,16 @@ impl SshSession {
             };
             delivered += sink.bytes;
             match read {
-                Ok(Ok(Outcome::LeftOff)) => {}
-                Ok(Ok(Outcome::Grown)) => {
+                Ok(Ok(DownloadOutcome::Stopped)) => {}
+                Ok(Ok(DownloadOutcome::Grown)) => {
                     return Ok(Err(FileFault {
                         kind: FileFaultKind::Grown,
                         message: format!("read: it has more than the expected {expected_size} bytes"),
                     }));
                 }
-                Ok(Ok(Outcome::Complete | Outcome::Truncated { .. })) => return Ok(Ok(delivered)),
+                Ok(Ok(DownloadOutcome::Complete | DownloadOutcome::Truncated { .. })) => {
+                    return Ok(Ok(delivered));
+                }
                 Ok(Err(fault)) => return Ok(Err(fault)),
                 Err(failure) if reading.session.is_some() => {
                     tracing::debug!(%failure, "the second connection is given up");
@@ -87,7 +89,7 @@ impl SshSession {
         from: u64,
         end: u64,
         sink: &mut Counted<'_>,
-    ) -> Result<Result<Outcome, FileFault>, DeviceFailure> {
+    ) -> Result<Result<DownloadOutcome, FileFault>, DeviceFailure> {
         match self
             .channels
             .next()
@@ -96,7 +98,7 @@ impl SshSession {
         {
             Ok(outcome) => Ok(Ok(outcome)),
             // Whoever wanted the bytes is told how many there were.
-            Err(sftp::Error::ConsumerGone { .. }) => Ok(Ok(Outcome::Complete)),
+            Err(sftp::Error::ConsumerGone { .. }) => Ok(Ok(DownloadOutcome::Complete)),
             Err(error) => match fault(&error) {
                 Some(fault) => Ok(Err(fault)),
                 None => Err(self.lost(&error).await),

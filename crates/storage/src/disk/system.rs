@@ -1,94 +1,36 @@
 //! The disk of the system.
 
+mod open;
+mod status;
+
 use std::ffi::CStr;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::Timestamp;
 use rustix::fs::{
-    Advice, AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags,
-    StatVfsMountFlags, Statx, StatxFlags, StatxTimestamp, Timespec, Timestamps,
+    Advice, AtFlags, Dir, FallocateFlags, Mode, OFlags, RenameFlags, StatVfsMountFlags, Timespec, Timestamps,
 };
 use rustix::io::Errno;
 
+use self::open::{BeneathOpener, retried};
+use self::status::{is_same_node, kind, status};
+use super::{Access, Disk, FolderEntry, Space, Status};
 use crate::aligned;
-
-use super::{Access, Disk, EntryKind, FolderEntry, NodeIdentity, Space, Status};
 
 /// The system calls of Linux.
 #[derive(Debug, Default)]
 pub struct SystemDisk {
-    /// Whether `openat2` is known to be missing: kernels before 5.6, and containers whose filter does not know it.
-    lacks_openat2: AtomicBool,
+    opener: BeneathOpener,
 }
 
 impl SystemDisk {
-    /// One that does without `openat2`, as on an old kernel.
+    /// A disk that does not use `openat2`, as on an old kernel.
     pub fn without_openat2() -> Self {
         Self {
-            lacks_openat2: AtomicBool::new(true),
-        }
-    }
-
-    fn open_beneath(&self, at: &OwnedFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
-        if !self.lacks_openat2.load(Ordering::Relaxed) {
-            match open_with_openat2(at, path, flags) {
-                Err(Errno::NOSYS) => self.lacks_openat2.store(true, Ordering::Relaxed),
-                // A container's filter may refuse the call this way. Going component by component tells whether it was the call.
-                Err(Errno::PERM) => {}
-                opened => return Ok(opened?),
-            }
-        }
-        open_by_components(at, path, flags)
-    }
-}
-
-/// `EAGAIN` says that something was renamed while the path was walked; it is not to be seen as a fault of the path. Bounded, because
-/// somebody might rename without end.
-fn open_with_openat2(at: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    const ATTEMPTS: usize = 32;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    for _ in 1..ATTEMPTS {
-        match rustix::fs::openat2(at, path, flags, Mode::empty(), resolve) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            opened => return opened,
-        }
-    }
-    rustix::fs::openat2(at, path, flags, Mode::empty(), resolve)
-}
-
-/// Opens one folder after the other, none of them through a symbolic link. A component `..` is no name and is refused.
-fn open_by_components(at: &OwnedFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
-    let on_the_way = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut components = path.split(|byte| *byte == b'/').peekable();
-    let mut folder: Option<OwnedFd> = None;
-    while let Some(component) = components.next() {
-        if matches!(component, b"" | b"." | b"..") {
-            return Err(Errno::INVAL.into());
-        }
-        let from = folder.as_ref().unwrap_or(at);
-        if components.peek().is_none() {
-            return Ok(retried(|| {
-                rustix::fs::openat(from, component, flags, Mode::empty())
-            })?);
-        }
-        folder = Some(retried(|| {
-            rustix::fs::openat(from, component, on_the_way, Mode::empty())
-        })?);
-    }
-    Err(Errno::NOENT.into())
-}
-
-/// A signal may interrupt a call on a network file system before it has done anything.
-fn retried<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::INTR) => {}
-            done => return done,
+            opener: BeneathOpener::without_openat2(),
         }
     }
 }
@@ -97,7 +39,7 @@ fn retried<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
 #[derive(Debug)]
 pub struct SystemFile {
     file: OwnedFd,
-    /// The same file, opened once more to go past the cache.
+    /// The same file, opened a second time to bypass the cache.
     past_cache: Option<OwnedFd>,
 }
 
@@ -118,8 +60,9 @@ impl SystemFile {
     }
 }
 
-/// File systems whose files can be read and written past the cache at the speed of the disk. Not those on which each such write waits
-/// for a server (NFS, SMB), or that keep checksums or compress and so go through memory anyway.
+/// Whether files of this file system can bypass the cache at the speed of the disk. Excludes file systems
+/// where each such write waits for a server (NFS, SMB), and those that keep checksums or compress, and so go
+/// through memory anyway.
 fn goes_well_past_cache(file: &OwnedFd) -> bool {
     /// `EXT4_SUPER_MAGIC` and `XFS_SUPER_MAGIC` of `linux/magic.h`.
     const EXT4: u32 = 0xef53;
@@ -139,7 +82,7 @@ impl Disk for SystemDisk {
     }
 
     fn open_folder(&self, at: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
-        self.open_beneath(at, path, OFlags::RDONLY | OFlags::DIRECTORY)
+        self.opener.open(at, path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
     fn make_folder(&self, at: &OwnedFd, name: &[u8]) -> io::Result<()> {
@@ -159,12 +102,12 @@ impl Disk for SystemDisk {
             Access::Read => OFlags::RDONLY,
             Access::ReadAndWrite => OFlags::RDWR,
         };
-        Ok(self.open_beneath(at, path, access | OFlags::NONBLOCK)?.into())
+        Ok(self.opener.open(at, path, access | OFlags::NONBLOCK)?.into())
     }
 
     fn avoid_cache(&self, file: &mut SystemFile, at: &OwnedFd, name: &[u8]) {
         if file.past_cache.is_none() && goes_well_past_cache(&file.file) {
-            let again = self.open_beneath(at, name, OFlags::RDWR | OFlags::DIRECT).ok();
+            let again = self.opener.open(at, name, OFlags::RDWR | OFlags::DIRECT).ok();
             file.past_cache = again.filter(|again| is_same_node(&file.file, again));
         }
     }
@@ -172,7 +115,7 @@ impl Disk for SystemDisk {
     fn write_at(&self, file: &SystemFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
         if let Some(past_cache) = file.past_cache_for(bytes, offset) {
             match retried(|| rustix::io::pwrite(past_cache, bytes, offset)) {
-                // It wants larger blocks than any disk has that we know.
+                // It needs larger blocks than any known disk.
                 Err(Errno::INVAL) => {}
                 written => return Ok(written?),
             }
@@ -231,8 +174,8 @@ impl Disk for SystemDisk {
         Ok(rustix::fs::fdatasync(&file.file)?)
     }
 
-    /// Some network file systems cannot flush a folder, because the server has made its entries durable before it answers, and say so
-    /// by `EINVAL`. A flush that was tried and failed has other errors.
+    /// Some network file systems cannot flush a folder, because the server makes its entries durable before
+    /// it replies. They report `EINVAL`. A flush that was tried and failed reports other errors.
     fn flush_folder(&self, folder: &OwnedFd) -> io::Result<()> {
         match rustix::fs::fsync(folder) {
             Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
@@ -240,15 +183,15 @@ impl Disk for SystemDisk {
         }
     }
 
-    /// The system begins to write dirty pages out when it is told that they will not be needed (`mm/fadvise.c`), which does what
-    /// `sync_file_range` does for us, on every file system and without waiting.
+    /// The system starts writing dirty pages when advised that they are not needed (`mm/fadvise.c`). For us this
+    /// does what `sync_file_range` does, on every file system and without waiting.
     fn start_write_out(&self, file: &SystemFile, offset: u64, length: u64) {
         self.drop_cache(file, offset, length);
     }
 
     fn drop_cache(&self, file: &SystemFile, offset: u64, length: u64) {
         if let Some(length) = std::num::NonZeroU64::new(length) {
-            // Advice: where it is not taken, nothing is lost but some strength of the proof.
+            // Advice: where it is ignored, only the proof is weaker.
             rustix::fs::fadvise(&file.file, offset, Some(length), Advice::DontNeed).unwrap_or_default();
         }
     }
@@ -292,9 +235,9 @@ impl Disk for SystemDisk {
     }
 
     fn may_write(&self, folder: &OwnedFd) -> io::Result<()> {
-        let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
         Ok(retried(|| {
-            rustix::fs::accessat(folder, c".", wanted, AtFlags::EACCESS)
+            rustix::fs::accessat(folder, c".", access, AtFlags::EACCESS)
         })?)
     }
 
@@ -329,58 +272,13 @@ impl Disk for SystemDisk {
         })
     }
 
-    /// From the keys that the standard library draws at random for its hash tables.
+    /// From the random keys that the standard library makes for its hash tables.
     fn unique_number(&self) -> u64 {
         std::hash::RandomState::new().build_hasher().finish()
     }
 }
 
-fn status(at: &OwnedFd, name: impl rustix::path::Arg + Copy, flags: AtFlags) -> io::Result<Status> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
-    let found = retried(|| rustix::fs::statx(at, name, flags, wanted))?;
-    Ok(Status {
-        kind: kind(FileType::from_raw_mode(found.stx_mode.into())),
-        identity: NodeIdentity {
-            device_number: rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
-            inode: found.stx_ino,
-            born: born(&found),
-        },
-        mount: match found.stx_mask & StatxFlags::MNT_ID.bits() {
-            0 => 0,
-            _ => found.stx_mnt_id,
-        },
-        size: found.stx_size,
-        modified: timestamp(found.stx_mtime),
-        changed: timestamp(found.stx_ctime),
-    })
-}
-
-/// Whether both are one file: its name may stand for another by now.
-fn is_same_node(one: &OwnedFd, other: &OwnedFd) -> bool {
-    let identity = |file| status(file, c"", AtFlags::EMPTY_PATH).map(|status| status.identity);
-    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
-}
-
-fn born(found: &Statx) -> Option<Timestamp> {
-    let known = found.stx_mask & StatxFlags::BTIME.bits() != 0;
-    known.then(|| timestamp(found.stx_btime))
-}
-
-fn timestamp(time: StatxTimestamp) -> Timestamp {
-    Timestamp::from_seconds(time.tv_sec).plus(std::time::Duration::from_nanos(time.tv_nsec.into()))
-}
-
-fn kind(file_type: FileType) -> EntryKind {
-    match file_type {
-        FileType::RegularFile => EntryKind::File,
-        FileType::Directory => EntryKind::Folder,
-        FileType::Symlink => EntryKind::Link,
-        FileType::Unknown => EntryKind::Unknown,
-        _ => EntryKind::Special,
-    }
-}
-
-/// A folder of the system being listed.
+/// An open listing of a folder.
 #[derive(Debug)]
 pub struct Entries(Dir);
 

@@ -1,4 +1,4 @@
-//! Looking at the visible store.
+//! Reading the visible store.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use engine::ports::Store as _;
 use storage::SystemDisk;
-use storage::audit::Finding;
+use storage::audit::CopyCheck;
 use storage::disk::EntryKind;
 
-use crate::context::{Home, block_on, digest, name};
+use crate::context::{TestStore, block_on, digest, name};
 
 #[test]
-fn a_walk_tells_everything_visible_and_nothing_of_the_control_folder() {
-    let home = Home::new();
-    home.write("a/b/c", b"bees");
-    home.write("top", b"");
-    home.write("a/.gleaner/x", b"no control folder");
-    fs::create_dir(home.path.join("empty")).unwrap();
-    symlink("/etc", home.path.join("a/link")).unwrap();
-    let store = home.folder(&Arc::new(SystemDisk::default()));
+fn a_walk_returns_all_visible_files_and_no_control_folder() {
+    let dir = TestStore::new();
+    dir.write("a/b/c", b"bees");
+    dir.write("top", b"");
+    dir.write("a/.gleaner/x", b"no control folder");
+    fs::create_dir(dir.path.join("empty")).unwrap();
+    symlink("/etc", dir.path.join("a/link")).unwrap();
+    let store = dir.folder(&Arc::new(SystemDisk::default()));
     let mut found: Vec<_> = store
         .walk()
         .map(|entry| entry.unwrap())
@@ -39,13 +39,13 @@ fn a_walk_tells_everything_visible_and_nothing_of_the_control_folder() {
 }
 
 #[test]
-fn a_walk_goes_on_after_a_folder_that_cannot_be_opened() {
-    let home = Home::new();
-    home.write("a/x", b"1");
-    home.write("b/x", b"1");
-    home.write("c", b"1");
+fn a_walk_continues_after_a_folder_that_cannot_be_opened() {
+    let dir = TestStore::new();
+    dir.write("a/x", b"1");
+    dir.write("b/x", b"1");
+    dir.write("c", b"1");
     let disk = crate::watched::WatchedDisk::new();
-    let store = home.folder(&disk);
+    let store = dir.folder(&disk);
     disk.refuse(|call| {
         let is_it = call.operation == "open_folder" && call.name == b"a";
         is_it.then_some(rustix::io::Errno::ACCESS)
@@ -59,10 +59,10 @@ fn a_walk_goes_on_after_a_folder_that_cannot_be_opened() {
 
 #[test]
 fn a_copy_is_compared_by_its_bytes() {
-    let home = Home::new();
-    home.write("a/b", b"bees");
-    symlink("b", home.path.join("a/link")).unwrap();
-    let store = home.folder(&Arc::new(SystemDisk::default()));
+    let dir = TestStore::new();
+    dir.write("a/b", b"bees");
+    symlink("b", dir.path.join("a/link")).unwrap();
+    let store = dir.folder(&Arc::new(SystemDisk::default()));
     let check = |path: &str, content: &[u8]| {
         store.check_copy(
             &name(path),
@@ -70,36 +70,36 @@ fn a_copy_is_compared_by_its_bytes() {
             &digest(content),
         )
     };
-    assert_eq!(check("a/b", b"bees"), Finding::Same);
+    assert_eq!(check("a/b", b"bees"), CopyCheck::Same);
     assert!(
-        matches!(check("a/b", b"wasp"), Finding::Different(reason) if reason.starts_with("its digest is"))
+        matches!(check("a/b", b"wasp"), CopyCheck::Different(reason) if reason.starts_with("its digest is"))
     );
     assert_eq!(
         check("a/b", b"many"[..3].into()),
-        Finding::Different("it has 4 bytes instead of 3".into())
+        CopyCheck::Different("it has 4 bytes instead of 3".into())
     );
-    assert_eq!(check("a/c", b"bees"), Finding::Missing);
-    assert_eq!(check("a/b/c", b"bees"), Finding::Missing);
-    assert!(matches!(check("a", b"bees"), Finding::Different(_)));
-    assert!(matches!(check("a/link", b"bees"), Finding::Different(_)));
+    assert_eq!(check("a/c", b"bees"), CopyCheck::Missing);
+    assert_eq!(check("a/b/c", b"bees"), CopyCheck::Missing);
+    assert!(matches!(check("a", b"bees"), CopyCheck::Different(_)));
+    assert!(matches!(check("a/link", b"bees"), CopyCheck::Different(_)));
 }
 
 #[test]
 fn quarantine_moves_a_file_under_its_own_name_and_replaces_nothing() {
-    let home = Home::new();
-    let store = home.open();
+    let dir = TestStore::new();
+    let store = dir.open();
     block_on(async {
         for content in [b"first", b"other"] {
-            home.write("a/b/bad.jpg", content);
+            dir.write("a/b/bad.jpg", content);
             store.quarantine(&name("a/b/bad.jpg")).await.unwrap();
         }
-        home.write("top", b"top");
+        dir.write("top", b"top");
         store.quarantine(&name("top")).await.unwrap();
         store.quarantine(&name("absent")).await.unwrap_err();
         store.quarantine(&name("a")).await.unwrap_err();
     });
-    assert_eq!(home.visible(), []);
-    assert_eq!(home.read(".gleaner/quarantine/1/a/b/bad.jpg").unwrap(), b"first");
-    assert_eq!(home.read(".gleaner/quarantine/2/a/b/bad.jpg").unwrap(), b"other");
-    assert_eq!(home.read(".gleaner/quarantine/3/top").unwrap(), b"top");
+    assert_eq!(dir.visible(), []);
+    assert_eq!(dir.read(".gleaner/quarantine/1/a/b/bad.jpg").unwrap(), b"first");
+    assert_eq!(dir.read(".gleaner/quarantine/2/a/b/bad.jpg").unwrap(), b"other");
+    assert_eq!(dir.read(".gleaner/quarantine/3/top").unwrap(), b"top");
 }

@@ -1,4 +1,4 @@
-//! A store in a temporary folder, and short words for what is done with it.
+//! A store in a temporary folder, and short functions for what tests do with it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ use engine::ports::{
 use model::{Digest, LedgerId, RelativePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 use storage::{
-    DirectoryStore, Disk, Executor, InitOptions, Initialised, Settings, StoreFolder, SystemDisk, init,
+    DirectoryStore, Disk, Executor, InitOptions, Initialised, StoreFolder, StoreSettings, SystemDisk, init,
 };
 use tempfile::TempDir;
 
@@ -56,39 +56,40 @@ impl Clock for LaterClock {
 }
 
 /// A folder that was made a store.
-pub(crate) struct Home {
+pub(crate) struct TestStore {
     _folder: Option<TempDir>,
     pub(crate) path: PathBuf,
 }
 
-impl Home {
+impl TestStore {
     pub(crate) fn new() -> Self {
         Self::in_folder(TempDir::new().unwrap())
     }
 
-    /// In memory, where the system has a place for that: for tests that flush some hundred times and do not care where to.
+    /// In memory if the system has a place for it: for tests that flush some hundred times on any file
+    /// system.
     pub(crate) fn in_memory() -> Self {
         Self::in_folder(TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap())
     }
 
     fn in_folder(folder: TempDir) -> Self {
         let path = folder.path().to_owned();
-        let home = Self {
+        let dir = Self {
             _folder: Some(folder),
             path,
         };
-        home.initialise();
-        home
+        dir.initialise();
+        dir
     }
 
     /// On a file system of its own.
     pub(crate) fn at(path: &Path) -> Self {
-        let home = Self {
+        let dir = Self {
             _folder: None,
             path: path.to_owned(),
         };
-        home.initialise();
-        home
+        dir.initialise();
+        dir
     }
 
     fn initialise(&self) {
@@ -108,7 +109,7 @@ impl Home {
         self.open_with(disk, settings("ours"))
     }
 
-    pub(crate) fn open_with<D: Disk>(&self, disk: &Arc<D>, settings: Settings) -> DirectoryStore<D> {
+    pub(crate) fn open_with<D: Disk>(&self, disk: &Arc<D>, settings: StoreSettings) -> DirectoryStore<D> {
         DirectoryStore::open(self.folder(disk), settings).unwrap()
     }
 
@@ -122,7 +123,7 @@ impl Home {
         fs::write(path, content).unwrap();
     }
 
-    /// What is in a folder of the staging of the ledger "ours".
+    /// The names in a folder of the staging of the ledger "ours".
     pub(crate) fn staging(&self, folder: &str) -> Vec<String> {
         let path = self.path.join(".gleaner/staging/ours").join(folder);
         let mut names: Vec<_> = fs::read_dir(path)
@@ -146,7 +147,7 @@ impl Home {
         found
     }
 
-    /// The same where there is something that cannot be read without waiting.
+    /// The same for a store with a pipe, which cannot be read without blocking.
     pub(crate) fn visible_but_pipes(&self) -> Vec<(String, Vec<u8>)> {
         let pipe = self.path.join("pipe");
         let aside = self.path.join(".gleaner/pipe");
@@ -184,8 +185,8 @@ pub(crate) fn init_options() -> InitOptions {
     }
 }
 
-pub(crate) fn settings(ledger: &str) -> Settings {
-    Settings {
+pub(crate) fn settings(ledger: &str) -> StoreSettings {
+    StoreSettings {
         ledger: LedgerId::new(ledger).unwrap(),
         min_free: 0,
         file_mode: None,
@@ -196,8 +197,8 @@ pub(crate) fn settings(ledger: &str) -> Settings {
     }
 }
 
-pub(crate) fn inline_settings() -> Settings {
-    Settings {
+pub(crate) fn inline_settings() -> StoreSettings {
+    StoreSettings {
         executor: Executor::inline(),
         ..settings("ours")
     }
@@ -218,7 +219,7 @@ pub(crate) fn digest(content: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(content).into())
 }
 
-/// The key of a file; content stands in for what makes a version of a file.
+/// The key of a file. Its content stands for the file's version.
 pub(crate) fn key(content: &[u8]) -> StagingKey {
     StagingKey {
         digest: digest(content),
@@ -297,5 +298,5 @@ pub(crate) async fn reproved<D: Disk>(store: &DirectoryStore<D>, path: &str, con
     store.reprove(&name(path), size, &digest(content)).await.unwrap()
 }
 
-/// In earnest, ranges are as long as the engine takes them to be.
-pub(crate) const EARNEST_RANGE: u64 = RANGE_LENGTH;
+/// The length of ranges in production.
+pub(crate) const SHIPPED_RANGE: u64 = RANGE_LENGTH;

@@ -1,26 +1,26 @@
-//! Every call on the disk fails once: what comes out is an error, or a success that is true.
+//! Every call on the disk fails once. The result is an error, or a success that is true.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::ports::{Placement, PublishFault, Store as _, StoreError};
 use rustix::io::Errno;
-use storage::{DirectoryStore, Settings, StoreFolder};
+use storage::{DirectoryStore, StoreFolder, StoreSettings};
 
 use crate::context::{
-    Home, MODIFIED, block_on, chunks, content, digest, inline_settings, key, now, publication, sealed,
+    MODIFIED, TestStore, block_on, chunks, content, digest, inline_settings, key, now, publication, sealed,
 };
 use crate::watched::WatchedDisk;
 
-/// Very short ranges: these tests run the whole way some hundred times.
+/// Very short ranges: these tests store files some hundred times.
 const RANGE: u64 = 4096;
 
 const LARGE: &str = "d1/day/large";
 const SMALL: &str = "d1/day/small";
 const KNOWN: &str = "d1/known";
 
-fn short_settings() -> Settings {
-    Settings {
+fn short_settings() -> StoreSettings {
+    StoreSettings {
         range_length: RANGE,
         ..inline_settings()
     }
@@ -34,12 +34,12 @@ fn contents() -> [(&'static str, Vec<u8>); 3] {
     ]
 }
 
-/// One pass of a store from opening to retiring. Answers what was claimed.
+/// One pass of a store from opening to retiring. Returns the files that count as stored.
 async fn pass(
-    home: &Home,
+    dir: &TestStore,
     disk: &Arc<WatchedDisk>,
 ) -> Result<Vec<(&'static str, Result<Placement, PublishFault>)>, StoreError> {
-    let folder = StoreFolder::open(Arc::clone(disk), &home.path, None)?;
+    let folder = StoreFolder::open(Arc::clone(disk), &dir.path, None)?;
     let store = DirectoryStore::open(folder, short_settings())?;
     store.condition().await?;
     store
@@ -70,8 +70,8 @@ async fn pass(
         .collect())
 }
 
-fn assert_nothing_visible_is_untrue(home: &Home, call: usize) {
-    for (name, found) in home.visible() {
+fn assert_nothing_visible_is_untrue(dir: &TestStore, call: usize) {
+    for (name, found) in dir.visible() {
         let (_, content) = contents().into_iter().find(|(known, _)| *known == name).unwrap();
         assert!(found == content, "call {call}: {name} is not what was received");
     }
@@ -80,39 +80,39 @@ fn assert_nothing_visible_is_untrue(home: &Home, call: usize) {
 fn fail_at_each_call(error: Errno) -> usize {
     let mut call = 0;
     loop {
-        let home = Home::in_memory();
-        home.write(KNOWN, b"from rsync");
+        let dir = TestStore::in_memory();
+        dir.write(KNOWN, b"from rsync");
         let disk = WatchedDisk::new();
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);
         disk.refuse(move |_| (counted.fetch_add(1, Ordering::SeqCst) == call).then_some(error));
-        let outcome = block_on(pass(&home, &disk));
-        assert_nothing_visible_is_untrue(&home, call);
+        let outcome = block_on(pass(&dir, &disk));
+        assert_nothing_visible_is_untrue(&dir, call);
         if let Ok(answers) = &outcome {
             for (name, answer) in answers {
                 assert!(
-                    answer.is_err() || home.read(name).is_some(),
+                    answer.is_err() || dir.read(name).is_some(),
                     "call {call}: {name} is claimed but absent"
                 );
             }
         }
         assert_eq!(disk.open_handles(), 0, "call {call} leaks");
 
-        // Whatever was left behind, the next pass completes the work.
+        // Whatever was left, the next pass completes the work.
         disk.refuse_nothing();
-        let answers = block_on(pass(&home, &disk)).unwrap();
+        let answers = block_on(pass(&dir, &disk)).unwrap();
         assert!(
             answers.iter().all(|(_, answer)| answer.is_ok()),
             "call {call}: {answers:?}"
         );
-        assert_nothing_visible_is_untrue(&home, call);
-        assert_eq!(home.visible().len(), 3, "call {call}");
+        assert_nothing_visible_is_untrue(&dir, call);
+        assert_eq!(dir.visible().len(), 3, "call {call}");
         block_on(
-            home.open()
+            dir.open()
                 .tidy_staging(now().plus(std::time::Duration::from_hours(1))),
         )
         .unwrap();
-        home.assert_staging_is_empty();
+        dir.assert_staging_is_empty();
         if calls.load(Ordering::SeqCst) <= call {
             return call;
         }
@@ -121,22 +121,22 @@ fn fail_at_each_call(error: Errno) -> usize {
 }
 
 #[test]
-fn a_store_that_fails_at_any_call_shows_nothing_untrue_and_the_next_pass_completes() {
+fn after_a_failure_of_any_call_the_store_is_true_and_can_complete() {
     assert!(fail_at_each_call(Errno::IO) > 60);
 }
 
 #[test]
-fn a_store_that_is_full_at_any_call_shows_nothing_untrue_and_the_next_pass_completes() {
+fn after_a_full_disk_at_any_call_the_store_is_true_and_can_complete() {
     assert!(fail_at_each_call(Errno::NOSPC) > 60);
 }
 
 #[test]
-fn a_call_that_is_not_permitted_shows_nothing_untrue_and_the_next_pass_completes() {
+fn after_a_forbidden_call_the_store_is_true_and_can_complete() {
     assert!(fail_at_each_call(Errno::ACCESS) > 60);
 }
 
 #[test]
-fn from_the_call_that_finds_no_room_on_the_store_says_that_it_is_full() {
+fn once_a_call_finds_no_room_the_store_reports_that_it_is_full() {
     for operation in [
         "write_at",
         "flush_file",
@@ -145,9 +145,9 @@ fn from_the_call_that_finds_no_room_on_the_store_says_that_it_is_full() {
         "flush_folder",
         "create_file",
     ] {
-        let home = Home::new();
+        let dir = TestStore::new();
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, inline_settings());
+        let store = dir.open_with(&disk, inline_settings());
         disk.refuse(move |call| (call.operation == operation).then_some(Errno::DQUOT));
         let outcome = block_on(async {
             let file = sealed(&store, b"bees").await?;

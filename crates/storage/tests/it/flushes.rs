@@ -1,11 +1,11 @@
-//! Flushes are what durability costs: exactly one per file, one per folder and batch, and a fixed few.
+//! The cost of durability in flushes: exactly one per file, one per folder and batch, and a few more.
 
 use engine::ports::{Placement, PublishFault, Store as _};
 use rustix::io::Errno;
 
 use crate::context::{
-    Home, RANGE, block_on, content, digest, inline_settings, name, now, publication, published, reproved,
-    sealed, settings,
+    RANGE, TestStore, block_on, content, digest, inline_settings, name, now, publication, published,
+    reproved, sealed, settings,
 };
 use crate::watched::{Call, WatchedDisk};
 
@@ -23,17 +23,18 @@ fn flushes(disk: &WatchedDisk) -> (usize, usize) {
 }
 
 #[test]
-fn flushes_are_one_per_file_and_one_per_folder_and_batch_and_a_fixed_few() {
+fn flushes_are_one_per_file_one_per_folder_and_batch_and_a_few() {
     for executor in [settings("ours"), inline_settings()] {
-        let home = Home::new();
+        let dir = TestStore::new();
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, executor);
+        let store = dir.open_with(&disk, executor);
         assert_eq!(flushes(&disk), (0, 0));
         block_on(async {
             store.condition().await.unwrap();
             store.tidy_staging(now()).await.unwrap();
             assert_eq!(flushes(&disk), (0, 0));
-            // The folders d1/day, d1/night and d2; in the first batch also d1 and the store itself, which hold their names.
+            // The folders d1/day, d1/night and d2; in the first batch also d1 and the store itself, which
+            // hold their names.
             for (batch, expected) in [(0, 5), (1, 3), (2, 3)] {
                 let mut files = Vec::new();
                 let mut publications = Vec::new();
@@ -56,28 +57,28 @@ fn flushes_are_one_per_file_and_one_per_folder_and_batch_and_a_fixed_few() {
 
 #[test]
 fn a_large_file_is_flushed_once_per_range() {
-    let home = Home::new();
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     block_on(sealed(&store, &content(4 * RANGE + 1, 1))).unwrap();
-    // And once the folder of the name that it could have been resumed under, which must not come back.
+    // And once the folder of the partial name, which must not return.
     assert_eq!(flushes(&disk), (5, 1));
 }
 
 #[test]
-fn a_new_folder_is_durable_under_its_name_before_a_file_in_it_is_claimed() {
-    let home = Home::new();
+fn a_new_folder_is_durable_before_a_file_in_it_counts_as_stored() {
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
+    let store = dir.open_with(&disk, inline_settings());
     block_on(async {
         published(&store, "a/b/1", b"bees").await.unwrap();
         disk.take_calls();
         // The store itself and a are known to be durable; a holds the name of c.
         published(&store, "a/c/2", b"bees").await.unwrap();
         assert_eq!(flushes(&disk).1, 2);
-        // A folder that somebody made under a known name is another folder.
-        std::fs::remove_dir_all(home.path.join("a/c")).unwrap();
-        std::fs::create_dir(home.path.join("a/c")).unwrap();
+        // A folder that another process made under a known name is another folder.
+        std::fs::remove_dir_all(dir.path.join("a/c")).unwrap();
+        std::fs::create_dir(dir.path.join("a/c")).unwrap();
         published(&store, "a/c/3", b"bees").await.unwrap();
         assert_eq!(flushes(&disk).1, 2);
     });
@@ -85,25 +86,25 @@ fn a_new_folder_is_durable_under_its_name_before_a_file_in_it_is_claimed() {
 
 #[test]
 fn a_folder_that_another_process_made_is_flushed_by_this_one_too() {
-    let home = Home::new();
-    block_on(published(&home.open(), "a/b/1", b"bees")).unwrap();
+    let dir = TestStore::new();
+    block_on(published(&dir.open(), "a/b/1", b"bees")).unwrap();
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     disk.take_calls();
     block_on(published(&store, "a/b/2", b"bees")).unwrap();
     assert_eq!(flushes(&disk).1, 3);
 }
 
 #[test]
-fn the_same_content_is_flushed_before_it_is_claimed() {
-    let home = Home::new();
-    home.write("a/b", b"from rsync");
+fn equal_content_is_flushed_before_it_counts_as_stored() {
+    let dir = TestStore::new();
+    dir.write("a/b", b"from rsync");
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     block_on(async {
         disk.take_calls();
         assert_eq!(published(&store, "a/b", b"from rsync").await, Ok(Placement::Same));
-        // The sealed file, and the one that was there; its folder, and the store that holds its name.
+        // The sealed file and the existing one; its folder, and the store, which holds the folder's name.
         assert_eq!(flushes(&disk), (2, 2));
         reproved(&store, "a/b", b"from rsync").await;
         assert_eq!(flushes(&disk), (1, 1));
@@ -111,10 +112,10 @@ fn the_same_content_is_flushed_before_it_is_claimed() {
 }
 
 #[test]
-fn nothing_is_claimed_if_a_folder_cannot_be_flushed() {
-    let home = Home::new();
+fn nothing_counts_as_stored_if_a_folder_cannot_be_flushed() {
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     disk.refuse(|call| (call.operation == "flush_folder").then_some(Errno::IO));
     block_on(async {
         let file = sealed(&store, b"bees").await.unwrap();
@@ -125,19 +126,19 @@ fn nothing_is_claimed_if_a_folder_cannot_be_flushed() {
             .unwrap_err();
         disk.refuse_nothing();
         disk.take_calls();
-        // What could not be flushed is not taken for flushed.
+        // A folder whose flush failed does not count as flushed.
         assert_eq!(published(&store, "a/b", b"bees").await, Ok(Placement::Same));
         assert_eq!(flushes(&disk), (2, 2));
     });
 }
 
 #[test]
-fn the_same_content_that_cannot_be_flushed_or_read_is_not_claimed() {
+fn equal_content_that_cannot_be_flushed_or_read_does_not_count() {
     for operation in ["flush_file", "read_at", "file_status", "open_file"] {
-        let home = Home::new();
-        home.write("a/b", b"bees");
+        let dir = TestStore::new();
+        dir.write("a/b", b"bees");
         let disk = WatchedDisk::new();
-        let store = home.open_on(&disk);
+        let store = dir.open_on(&disk);
         block_on(async {
             let file = sealed(&store, b"bees").await.unwrap();
             disk.refuse(move |call| (call.operation == operation).then_some(Errno::IO));

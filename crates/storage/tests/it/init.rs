@@ -8,7 +8,7 @@ use model::StoreId;
 use storage::{InitError, InitOptions, Initialised, StoreFolder, SystemDisk, init};
 use tempfile::TempDir;
 
-use crate::context::{Home, init_options};
+use crate::context::{TestStore, init_options};
 use crate::mounts::Mount;
 
 fn try_init(path: &std::path::Path, options: &InitOptions) -> Result<Initialised, InitError> {
@@ -23,7 +23,7 @@ fn replacing(id: &StoreId) -> InitOptions {
 }
 
 #[test]
-fn a_folder_full_of_files_becomes_a_store_and_they_stay_as_they_are() {
+fn a_folder_with_files_becomes_a_store_and_they_stay_unchanged() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("a"), b"bees").unwrap();
     let Initialised::Made(id) = try_init(folder.path(), &init_options()).unwrap() else {
@@ -37,7 +37,7 @@ fn a_folder_full_of_files_becomes_a_store_and_they_stay_as_they_are() {
 }
 
 #[test]
-fn a_store_that_is_one_already_keeps_its_id() {
+fn an_existing_store_keeps_its_id() {
     let folder = TempDir::new().unwrap();
     let Initialised::Made(id) = try_init(folder.path(), &init_options()).unwrap() else {
         panic!("not made");
@@ -68,7 +68,7 @@ fn there_is_no_id_to_replace_where_there_is_no_store() {
 }
 
 #[test]
-fn a_folder_on_the_root_file_system_needs_to_be_meant() {
+fn a_folder_on_the_root_file_system_requires_a_flag() {
     let folder = TempDir::new_in("/var/tmp").unwrap();
     let device = |path: &std::path::Path| std::os::unix::fs::MetadataExt::dev(&fs::metadata(path).unwrap());
     if device(folder.path()) != device("/".as_ref()) {
@@ -92,7 +92,7 @@ fn a_folder_on_the_root_file_system_needs_to_be_meant() {
 }
 
 #[test]
-fn a_path_that_leads_nowhere_is_not_made() {
+fn a_missing_folder_is_not_made() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("absent");
     let refused = try_init(&path, &init_options()).unwrap_err();
@@ -101,17 +101,17 @@ fn a_path_that_leads_nowhere_is_not_made() {
 }
 
 #[test]
-fn a_marker_that_cannot_be_understood_is_left_alone() {
+fn an_unreadable_marker_is_not_changed() {
     for text in ["", "version = 7", "version = \"x\"", "no toml \u{1b}[2J"] {
-        let home = Home::new();
-        let marker = home.path.join(".gleaner/store.toml");
+        let dir = TestStore::new();
+        let marker = dir.path.join(".gleaner/store.toml");
         fs::write(&marker, text).unwrap();
-        let opened = StoreFolder::open(Arc::new(SystemDisk::default()), &home.path, None);
+        let opened = StoreFolder::open(Arc::new(SystemDisk::default()), &dir.path, None);
         let Err(StoreError::DamagedMarker { reason, .. }) = opened else {
             panic!("{opened:?}");
         };
         assert!(!reason.contains('\u{1b}'));
-        try_init(&home.path, &init_options()).unwrap_err();
+        try_init(&dir.path, &init_options()).unwrap_err();
         assert_eq!(fs::read_to_string(&marker).unwrap(), text);
     }
 }

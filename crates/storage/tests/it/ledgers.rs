@@ -9,13 +9,13 @@ use model::LedgerId;
 use rustix::io::Errno;
 use storage::SystemDisk;
 
-use crate::context::{Home, now};
+use crate::context::{TestStore, now};
 use crate::watched::WatchedDisk;
 
 #[test]
 fn a_lost_ledger_is_found_by_machine_and_path() {
-    let home = Home::new();
-    let store = home.folder(&Arc::new(SystemDisk::default()));
+    let dir = TestStore::new();
+    let store = dir.folder(&Arc::new(SystemDisk::default()));
     let id = |text: &str| LedgerId::new(text).unwrap();
     let path = Path::new("/var/lib/gleaner/ledger.db");
     let find = |machine, path: &str| {
@@ -40,9 +40,9 @@ fn a_lost_ledger_is_found_by_machine_and_path() {
 
 #[test]
 fn a_ledger_in_use_is_noted_once_a_day() {
-    let home = Home::new();
-    let store = home.folder(&Arc::new(SystemDisk::default()));
-    let note = home.path.join(".gleaner/ledgers/one.toml");
+    let dir = TestStore::new();
+    let store = dir.folder(&Arc::new(SystemDisk::default()));
+    let note = dir.path.join(".gleaner/ledgers/one.toml");
     let remember = |time| {
         let id = LedgerId::new("one").unwrap();
         store
@@ -60,19 +60,19 @@ fn a_ledger_in_use_is_noted_once_a_day() {
     remember(time);
     let found = store.find_lost_ledger(Some("m1"), Path::new("/l\"\n")).unwrap();
     assert!(found.is_some());
-    let names = fs::read_dir(home.path.join(".gleaner/ledgers")).unwrap().count();
+    let names = fs::read_dir(dir.path.join(".gleaner/ledgers")).unwrap().count();
     assert_eq!(names, 1);
 }
 
 #[test]
-fn a_note_that_cannot_be_read_is_told_and_not_taken_for_none() {
-    let home = Home::in_memory();
+fn an_unreadable_note_is_an_error_and_not_a_missing_one() {
+    let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
-    let store = home.folder(&disk);
+    let store = dir.folder(&disk);
     let (id, path) = (LedgerId::new("one").unwrap(), Path::new("/ledger.db"));
     store.remember_ledger(&id, Some("m1"), path, now()).unwrap();
     disk.refuse(|call| (call.name == b"one.toml").then_some(Errno::ACCESS));
-    // A collector that lost its ledger would begin with a new id, and leave what it has withdrawn to nobody.
+    // Otherwise the collector would start with a new id and abandon the files that it had withdrawn.
     assert!(store.find_lost_ledger(Some("m1"), path).is_err());
     disk.refuse_nothing();
     let found = store.find_lost_ledger(Some("m1"), path).unwrap();

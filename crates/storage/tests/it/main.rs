@@ -13,16 +13,16 @@ mod mounts;
 mod watched;
 
 mod audit;
+mod call_failures;
 mod condition;
+mod destinations;
 mod faults;
 mod flushes;
 mod init;
 mod ledgers;
 mod names;
-mod places;
 mod publish;
 mod races;
 mod resume;
 mod seal;
 mod staging;
-mod troubles;

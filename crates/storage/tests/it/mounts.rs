@@ -1,4 +1,4 @@
-//! Small file systems for one test. They need root; without it the test says that it is skipped.
+//! Small file systems for one test. They need root; without it the test reports that it is skipped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    /// `None` where mounting is not possible, after saying so.
+    /// `None` if mounting is not possible; reports that first.
     pub(crate) fn tmpfs(at: &Path, megabytes: u32) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let mut mount = Self {
@@ -49,7 +49,7 @@ impl Mount {
         assert!(done.success(), "mount -o {options} fails");
     }
 
-    /// Takes the file system away: an empty folder is left in its place.
+    /// Unmounts the file system: an empty folder is left in its place.
     pub(crate) fn unmount(&mut self) {
         if std::mem::take(&mut self.mounted) {
             let done = Command::new("umount").arg("-l").arg(&self.at).status().unwrap();

@@ -1,13 +1,13 @@
-//! Which names files can get.
+//! The names that files can get.
 
 use engine::ports::{Placement, PublishFault, Reproof};
 
-use crate::context::{Home, block_on, published, reproved};
+use crate::context::{TestStore, block_on, published, reproved};
 
 #[test]
-fn the_control_folder_is_no_place_for_files() {
-    let home = Home::new();
-    let store = home.open();
+fn no_file_is_published_into_the_control_folder() {
+    let dir = TestStore::new();
+    let store = dir.open();
     block_on(async {
         for name in [
             ".gleaner/x",
@@ -24,7 +24,7 @@ fn the_control_folder_is_no_place_for_files() {
                 "{name}: {answer:?}"
             );
         }
-        assert!(!home.path.join(".gleaner/new").exists() && !home.path.join(".GLEANER").exists());
+        assert!(!dir.path.join(".gleaner/new").exists() && !dir.path.join(".GLEANER").exists());
         assert_eq!(
             published(&store, ".gleaner~/x", b"bees").await,
             Ok(Placement::New)
@@ -33,9 +33,9 @@ fn the_control_folder_is_no_place_for_files() {
 }
 
 #[test]
-fn a_name_that_the_file_system_does_not_take_is_told_apart() {
-    let home = Home::new();
-    let store = home.open();
+fn a_name_that_the_file_system_refuses_has_its_own_fault() {
+    let dir = TestStore::new();
+    let store = dir.open();
     block_on(async {
         for name in ["a".repeat(256), format!("{}/x", "b".repeat(256))] {
             let answer = published(&store, &name, b"bees").await;
@@ -46,13 +46,13 @@ fn a_name_that_the_file_system_does_not_take_is_told_apart() {
             Ok(Placement::New)
         );
     });
-    assert_eq!(home.visible().len(), 1);
+    assert_eq!(dir.visible().len(), 1);
 }
 
 #[test]
-fn odd_names_are_names() {
-    let home = Home::new();
-    let store = home.open();
+fn unusual_names_are_published_unchanged() {
+    let dir = TestStore::new();
+    let store = dir.open();
     let names = [
         "a\nb",
         "-rf",
@@ -72,13 +72,13 @@ fn odd_names_are_names() {
             );
         }
     });
-    assert_eq!(home.visible().len(), names.len());
+    assert_eq!(dir.visible().len(), names.len());
 }
 
 #[test]
-fn paths_of_sixty_levels_and_longest_paths_are_made() {
-    let home = Home::new();
-    let store = home.open();
+fn paths_of_sixty_levels_and_maximum_length_are_made() {
+    let dir = TestStore::new();
+    let store = dir.open();
     let deep = vec!["d"; 60].join("/");
     let longest = [vec!["y".repeat(250); 16].join("/").as_str(), "/", &"z".repeat(79)].concat();
     assert_eq!(longest.len(), 4095);
@@ -89,5 +89,5 @@ fn paths_of_sixty_levels_and_longest_paths_are_made() {
             assert_eq!(reproved(&store, name, b"bees").await, Reproof::Same);
         }
     });
-    assert_eq!(home.read(&deep).unwrap(), b"bees");
+    assert_eq!(dir.read(&deep).unwrap(), b"bees");
 }

@@ -9,14 +9,14 @@ use rustix::io::Errno;
 use storage::{DirectoryStore, Disk, StoreFolder, SystemDisk};
 
 use crate::context::{
-    Home, block_on, foreseen, inline_settings, publication, published, reproved, sealed, settings,
+    TestStore, block_on, foreseen, inline_settings, publication, published, reproved, sealed, settings,
 };
 use crate::watched::WatchedDisk;
 
 #[test]
 fn a_published_file_is_whole_under_its_name_and_keeps_its_time() {
-    let home = Home::new();
-    let store = home.open();
+    let dir = TestStore::new();
+    let store = dir.open();
     block_on(async {
         assert_eq!(
             published(&store, "d1/2026/a.jpg", b"bees").await,
@@ -25,22 +25,22 @@ fn a_published_file_is_whole_under_its_name_and_keeps_its_time() {
         assert_eq!(published(&store, "top", b"").await, Ok(Placement::New));
         assert_eq!(reproved(&store, "d1/2026/a.jpg", b"bees").await, Reproof::Same);
     });
-    assert_eq!(home.read("d1/2026/a.jpg").unwrap(), b"bees");
-    assert_eq!(home.read("top").unwrap(), b"");
-    let metadata = fs::metadata(home.path.join("d1/2026/a.jpg")).unwrap();
+    assert_eq!(dir.read("d1/2026/a.jpg").unwrap(), b"bees");
+    assert_eq!(dir.read("top").unwrap(), b"");
+    let metadata = fs::metadata(dir.path.join("d1/2026/a.jpg")).unwrap();
     assert_eq!(
         (metadata.mtime(), metadata.mtime_nsec()),
         (1_500_000_000, 123_456_789)
     );
     assert_eq!(metadata.nlink(), 1);
-    home.assert_staging_is_empty();
+    dir.assert_staging_is_empty();
 }
 
 #[test]
-fn a_name_with_the_same_content_is_as_good_as_placed() {
-    let home = Home::new();
-    home.write("d1/a", b"from rsync");
-    let store = home.open();
+fn a_name_with_equal_content_counts_as_stored() {
+    let dir = TestStore::new();
+    dir.write("d1/a", b"from rsync");
+    let store = dir.open();
     block_on(async {
         assert_eq!(
             published(&store, "d1/a", b"from rsync").await,
@@ -51,28 +51,28 @@ fn a_name_with_the_same_content_is_as_good_as_placed() {
             Ok(Placement::Same)
         );
     });
-    assert_eq!(home.visible().len(), 1);
+    assert_eq!(dir.visible().len(), 1);
 }
 
 #[test]
-fn a_name_that_stands_for_something_else_is_never_replaced() {
-    let home = Home::new();
-    home.write("same-size", b"bees");
-    home.write("other-size", b"many bees");
-    fs::create_dir(home.path.join("folder")).unwrap();
-    symlink("/etc/passwd", home.path.join("link")).unwrap();
-    symlink("same-size", home.path.join("link-within")).unwrap();
-    symlink("nowhere", home.path.join("dangling")).unwrap();
+fn a_name_with_other_content_is_never_replaced() {
+    let dir = TestStore::new();
+    dir.write("same-size", b"bees");
+    dir.write("other-size", b"many bees");
+    fs::create_dir(dir.path.join("folder")).unwrap();
+    symlink("/etc/passwd", dir.path.join("link")).unwrap();
+    symlink("same-size", dir.path.join("link-within")).unwrap();
+    symlink("nowhere", dir.path.join("dangling")).unwrap();
     rustix::fs::mknodat(
         rustix::fs::CWD,
-        home.path.join("pipe"),
+        dir.path.join("pipe"),
         rustix::fs::FileType::Fifo,
         rustix::fs::Mode::RUSR,
         0,
     )
     .unwrap();
-    let before = home.visible_but_pipes();
-    let store = home.open();
+    let before = dir.visible_but_pipes();
+    let store = dir.open();
     block_on(async {
         for name in [
             "same-size",
@@ -90,25 +90,25 @@ fn a_name_that_stands_for_something_else_is_never_replaced() {
         let answer = published(&store, "link-within", b"bees").await;
         assert_eq!(answer, Err(PublishFault::Taken));
     });
-    assert_eq!(home.visible_but_pipes(), before);
+    assert_eq!(dir.visible_but_pipes(), before);
     assert_eq!(
-        fs::read_link(home.path.join("link")).unwrap().to_str(),
+        fs::read_link(dir.path.join("link")).unwrap().to_str(),
         Some("/etc/passwd")
     );
-    assert!(!fs::exists(home.path.join("nowhere")).unwrap());
+    assert!(!fs::exists(dir.path.join("nowhere")).unwrap());
 }
 
 fn assert_links_are_not_followed<D: Disk>(disk: &Arc<D>) {
-    let home = Home::new();
+    let dir = TestStore::new();
     let outside = tempfile::TempDir::new().unwrap();
-    home.write("a/file", b"x");
-    home.write("elsewhere/x", b"x");
-    home.write("elsewhere/deep/x", b"x");
+    dir.write("a/file", b"x");
+    dir.write("elsewhere/x", b"x");
+    dir.write("elsewhere/deep/x", b"x");
     fs::create_dir(outside.path().join("deep")).unwrap();
-    symlink(outside.path(), home.path.join("out")).unwrap();
-    symlink("../elsewhere", home.path.join("a/within")).unwrap();
-    symlink("nowhere", home.path.join("a/dangling")).unwrap();
-    let store = home.open_on(disk);
+    symlink(outside.path(), dir.path.join("out")).unwrap();
+    symlink("../elsewhere", dir.path.join("a/within")).unwrap();
+    symlink("nowhere", dir.path.join("a/dangling")).unwrap();
+    let store = dir.open_on(disk);
     block_on(async {
         for (name, depth, by) in [
             ("out/b", 0, Obstacle::Link),
@@ -133,27 +133,27 @@ fn assert_links_are_not_followed<D: Disk>(disk: &Arc<D>) {
     });
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 2);
     assert_eq!(fs::read_dir(outside.path().join("deep")).unwrap().count(), 0);
-    assert_eq!(fs::read_dir(home.path.join("elsewhere/deep")).unwrap().count(), 1);
-    assert_eq!(fs::read_dir(home.path.join("elsewhere")).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(dir.path.join("elsewhere/deep")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(dir.path.join("elsewhere")).unwrap().count(), 2);
 }
 
 #[test]
-fn a_symbolic_link_or_a_file_on_the_way_is_never_passed_through() {
+fn a_symbolic_link_or_file_in_the_path_is_never_followed() {
     assert_links_are_not_followed(&Arc::new(SystemDisk::default()));
 }
 
 #[test]
-fn a_kernel_without_openat2_passes_through_no_link_either() {
+fn without_openat2_no_link_is_followed_either() {
     assert_links_are_not_followed(&Arc::new(SystemDisk::without_openat2()));
 }
 
 #[test]
-fn answers_stand_in_the_order_of_what_was_asked() {
-    let home = Home::new();
-    home.write("b/taken", b"x");
-    home.write("c/same", b"bees");
-    home.write("d", b"x");
-    let store = home.open();
+fn results_are_in_the_order_of_the_publications() {
+    let dir = TestStore::new();
+    dir.write("b/taken", b"x");
+    dir.write("c/same", b"bees");
+    dir.write("d", b"x");
+    let store = dir.open();
     let answers = block_on(async {
         let mut publications = Vec::new();
         for path in ["z/new", "b/taken", "c/same", "d/below", "b/new", "z/new", "top"] {
@@ -178,8 +178,8 @@ fn answers_stand_in_the_order_of_what_was_asked() {
 
 #[test]
 fn three_thousand_files_are_published_in_one_batch() {
-    let home = Home::new();
-    let store = Arc::new(home.open());
+    let dir = TestStore::new();
+    let store = Arc::new(dir.open());
     block_on(async {
         let mut sealing = tokio::task::JoinSet::new();
         for number in 0..3000_u32 {
@@ -198,21 +198,21 @@ fn three_thousand_files_are_published_in_one_batch() {
         assert!(answers.iter().all(|answer| *answer == Ok(Placement::New)));
         store.retire(files).await.unwrap();
     });
-    assert_eq!(home.visible().len(), 3000);
-    home.assert_staging_is_empty();
+    assert_eq!(dir.visible().len(), 3000);
+    dir.assert_staging_is_empty();
 }
 
 #[test]
-fn the_same_sealed_file_may_be_tried_under_one_name_after_the_other() {
-    let home = Home::new();
-    home.write("a", b"other");
-    let store = home.open();
+fn a_sealed_file_may_be_tried_under_several_names_in_turn() {
+    let dir = TestStore::new();
+    dir.write("a", b"other");
+    let store = dir.open();
     block_on(async {
         let sealed = sealed(&store, b"bees").await.unwrap();
         let taken = store.publish(vec![publication(&sealed, "a")]).await.unwrap();
         assert_eq!(taken, [Err(PublishFault::Taken)]);
         for _ in 0..2 {
-            // The second time stands for a link that was made although its answer was lost.
+            // The second time stands for a link that was made although its reply was lost.
             let placed = store.publish(vec![publication(&sealed, "a~1")]).await.unwrap();
             assert_eq!(placed, [Ok(Placement::New)]);
         }
@@ -225,12 +225,12 @@ fn without_links(call: &crate::watched::Call) -> Option<Errno> {
 
 #[test]
 fn without_links_files_are_renamed_and_nothing_is_replaced() {
-    let home = Home::new();
-    home.write("taken", b"x");
-    home.write("same", b"bees");
+    let dir = TestStore::new();
+    dir.write("taken", b"x");
+    dir.write("same", b"bees");
     let disk = WatchedDisk::new();
     disk.refuse(without_links);
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     block_on(async {
         assert_eq!(published(&store, "a/new", b"bees").await, Ok(Placement::New));
         assert_eq!(
@@ -239,61 +239,61 @@ fn without_links_files_are_renamed_and_nothing_is_replaced() {
         );
         assert_eq!(published(&store, "same", b"bees").await, Ok(Placement::Same));
     });
-    assert_eq!(home.read("taken").unwrap(), b"x");
-    home.assert_staging_is_empty();
+    assert_eq!(dir.read("taken").unwrap(), b"x");
+    dir.assert_staging_is_empty();
 }
 
 #[test]
-fn a_folder_where_links_fail_is_served_by_renames() {
-    let home = Home::new();
+fn a_folder_where_links_fail_uses_renames() {
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     disk.refuse(|call| (call.operation == "link").then_some(Errno::MLINK));
     block_on(async {
         assert_eq!(published(&store, "a/new", b"bees").await, Ok(Placement::New));
     });
-    home.assert_staging_is_empty();
+    dir.assert_staging_is_empty();
 }
 
 #[test]
 fn a_store_that_can_neither_link_nor_rename_safely_is_refused() {
-    let home = Home::new();
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
     disk.refuse(|call| match call.operation {
         "link" => Some(Errno::OPNOTSUPP),
         "rename_without_replacing" => Some(Errno::INVAL),
         _ => None,
     });
-    let opened = DirectoryStore::open(home.folder(&disk), settings("ours"));
+    let opened = DirectoryStore::open(dir.folder(&disk), settings("ours"));
     assert!(
         matches!(opened, Err(StoreError::CannotPublish { .. })),
         "{opened:?}"
     );
-    home.assert_staging_is_empty();
-    let store = StoreFolder::open(disk, &home.path, None);
+    dir.assert_staging_is_empty();
+    let store = StoreFolder::open(disk, &dir.path, None);
     assert!(store.is_ok());
 }
 
 #[test]
-fn a_folder_that_is_removed_between_two_files_is_made_again() {
-    let home = Home::new();
-    let store = home.open();
+fn a_folder_removed_between_two_files_is_made_again() {
+    let dir = TestStore::new();
+    let store = dir.open();
     block_on(async {
         assert_eq!(published(&store, "a/b/1", b"bees").await, Ok(Placement::New));
-        fs::remove_dir_all(home.path.join("a")).unwrap();
+        fs::remove_dir_all(dir.path.join("a")).unwrap();
         assert_eq!(reproved(&store, "a/b/1", b"bees").await, Reproof::Missing);
         assert_eq!(published(&store, "a/b/2", b"bees").await, Ok(Placement::New));
     });
-    assert_eq!(home.visible().len(), 1);
+    assert_eq!(dir.visible().len(), 1);
 }
 
 #[test]
-fn a_file_whose_folder_was_moved_away_meanwhile_is_not_claimed() {
-    let home = Home::new();
+fn a_file_whose_folder_was_moved_does_not_count_as_stored() {
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
-    home.write("a/b/there", b"x");
-    let path = home.path.clone();
+    let store = dir.open_with(&disk, inline_settings());
+    dir.write("a/b/there", b"x");
+    let path = dir.path.clone();
     disk.refuse(move |call| {
         if call.operation == "link" {
             fs::rename(path.join("a"), path.join("moved")).unwrap();
@@ -307,13 +307,13 @@ fn a_file_whose_folder_was_moved_away_meanwhile_is_not_claimed() {
         let answers = store.publish(publications).await.unwrap();
         assert!(matches!(answers[0], Err(PublishFault::Failed(_))), "{answers:?}");
     });
-    assert_eq!(home.read("a/b/new"), None);
+    assert_eq!(dir.read("a/b/new"), None);
 }
 
 #[test]
-fn a_file_that_lost_its_staged_bytes_is_not_claimed() {
-    let home = Home::new();
-    let store = home.open();
+fn a_file_without_its_sealed_name_does_not_count_as_stored() {
+    let dir = TestStore::new();
+    let store = dir.open();
     block_on(async {
         let sealed = sealed(&store, b"bees").await.unwrap();
         let publications = vec![publication(&sealed, "a/b")];
@@ -321,14 +321,14 @@ fn a_file_that_lost_its_staged_bytes_is_not_claimed() {
         let answers = store.publish(publications).await.unwrap();
         assert!(matches!(answers[0], Err(PublishFault::Failed(_))), "{answers:?}");
     });
-    assert_eq!(home.visible(), []);
+    assert_eq!(dir.visible(), []);
 }
 
 #[test]
 fn a_copy_is_reproved_by_its_bytes() {
-    let home = Home::new();
-    home.write("a/b", b"bees");
-    let store = home.open();
+    let dir = TestStore::new();
+    dir.write("a/b", b"bees");
+    let store = dir.open();
     block_on(async {
         assert_eq!(reproved(&store, "a/b", b"bees").await, Reproof::Same);
         assert_eq!(reproved(&store, "a/b", b"wasp").await, Reproof::Other);

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use engine::ports::{Placement, PublishFault, Store as _};
 use storage::{DirectoryStore, SystemDisk};
 
-use crate::context::{Home, block_on, now, publication, published, sealed, settings};
+use crate::context::{TestStore, block_on, now, publication, published, sealed, settings};
 
-type Answers = Vec<Result<Placement, PublishFault>>;
+type PublishResults = Vec<Result<Placement, PublishFault>>;
 
-/// Publishes under all names, with the content that `of` tells for each number.
-fn publish_many(store: &DirectoryStore<SystemDisk>, of: impl Fn(u8) -> Vec<u8>) -> Answers {
+/// Publishes under all names, with the content that `of` returns for each number.
+fn publish_many(store: &DirectoryStore<SystemDisk>, of: impl Fn(u8) -> Vec<u8>) -> PublishResults {
     block_on(async {
         let mut publications = Vec::new();
         for number in 0..60_u8 {
@@ -28,24 +28,24 @@ fn publish_many(store: &DirectoryStore<SystemDisk>, of: impl Fn(u8) -> Vec<u8>) 
     })
 }
 
-fn race(first: fn(u8) -> Vec<u8>, second: fn(u8) -> Vec<u8>) -> (Home, Answers, Answers) {
-    let home = Home::new();
+fn race(first: fn(u8) -> Vec<u8>, second: fn(u8) -> Vec<u8>) -> (TestStore, PublishResults, PublishResults) {
+    let dir = TestStore::new();
     let disk = Arc::new(SystemDisk::default());
-    let stores = ["one", "two"].map(|ledger| home.open_with(&disk, settings(ledger)));
+    let stores = ["one", "two"].map(|ledger| dir.open_with(&disk, settings(ledger)));
     let (one, two) = std::thread::scope(|scope| {
         let one = scope.spawn(|| publish_many(&stores[0], first));
         let two = scope.spawn(|| publish_many(&stores[1], second));
         (one.join().unwrap(), two.join().unwrap())
     });
-    (home, one, two)
+    (dir, one, two)
 }
 
 #[test]
-fn of_two_collectors_with_other_content_one_has_the_name_and_both_know_the_truth() {
+fn of_two_collectors_with_different_content_only_one_gets_the_name() {
     let first = |number| vec![1, number];
     let second = |number| vec![2, number];
-    let (home, one, two) = race(first, second);
-    let visible: BTreeMap<_, _> = home.visible().into_iter().collect();
+    let (dir, one, two) = race(first, second);
+    let visible: BTreeMap<_, _> = dir.visible().into_iter().collect();
     assert_eq!(visible.len(), 60);
     for number in 0..60_u8 {
         let index = usize::from(number);
@@ -60,23 +60,23 @@ fn of_two_collectors_with_other_content_one_has_the_name_and_both_know_the_truth
 }
 
 #[test]
-fn of_two_collectors_with_the_same_content_one_places_it_and_both_have_it() {
+fn of_two_collectors_with_equal_content_both_count_it_as_stored() {
     let content = |number| vec![number; 100];
-    let (home, one, two) = race(content, content);
+    let (dir, one, two) = race(content, content);
     for (one, two) in one.iter().zip(&two) {
         let mut answers = [one.clone().unwrap(), two.clone().unwrap()];
         answers.sort_by_key(|answer| *answer == Placement::Same);
         assert_eq!(answers, [Placement::New, Placement::Same]);
     }
-    assert_eq!(home.visible().len(), 60);
+    assert_eq!(dir.visible().len(), 60);
 }
 
 #[test]
 fn two_collectors_never_touch_the_staging_of_each_other() {
-    let home = Home::new();
+    let dir = TestStore::new();
     let disk = Arc::new(SystemDisk::default());
-    let ours = home.open_with(&disk, settings("ours"));
-    let theirs = home.open_with(&disk, settings("theirs"));
+    let ours = dir.open_with(&disk, settings("ours"));
+    let theirs = dir.open_with(&disk, settings("theirs"));
     block_on(async {
         let sealed = sealed(&ours, b"bees").await.unwrap();
         theirs.tidy_staging(now()).await.unwrap();
@@ -88,15 +88,15 @@ fn two_collectors_never_touch_the_staging_of_each_other() {
 }
 
 #[test]
-fn a_tree_that_is_torn_down_meanwhile_gives_true_answers_and_no_standstill() {
-    let home = Home::new();
-    let store = home.open();
-    let path = home.path.join("d");
+fn folders_removed_meanwhile_give_true_results_and_no_deadlock() {
+    let dir = TestStore::new();
+    let store = dir.open();
+    let path = dir.path.join("d");
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                // Fails when a file appears in between; the next turn removes that one too.
+                // Fails when a file appears meanwhile; the next iteration removes that one too.
                 fs::remove_dir_all(&path).unwrap_or_default();
                 std::thread::yield_now();
             }

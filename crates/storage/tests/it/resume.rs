@@ -1,4 +1,4 @@
-//! A large file that was broken off goes on where its last flushed range ends.
+//! An interrupted large file resumes after its last flushed range.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -8,11 +8,11 @@ use rustix::io::Errno;
 use storage::{DirectoryStore, Disk};
 
 use crate::context::{
-    Home, MODIFIED, RANGE, block_on, chunks, content, digest, inline_settings, key, settings,
+    MODIFIED, RANGE, TestStore, block_on, chunks, content, digest, inline_settings, key, settings,
 };
 use crate::watched::WatchedDisk;
 
-/// Receives all but the last byte, and breaks off there.
+/// Receives all but the last byte, then stops.
 async fn broken_off<D: Disk>(store: &DirectoryStore<D>, content: &[u8]) {
     let (staged, there) = store.stage(&key(content), false).await.unwrap();
     assert_eq!(there, 0);
@@ -30,39 +30,39 @@ async fn resumed<D: Disk>(store: &DirectoryStore<D>, content: &[u8]) -> (u64, Se
     (there, sealed)
 }
 
-/// Waits until the proofs that go on after a file was dropped are done.
-fn settled(home: &Home, ranges: &str) {
+/// Waits for the proofs that continue after a file was dropped.
+fn settled(dir: &TestStore, ranges: &str) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while !home.staging("partial").iter().any(|name| name.contains(ranges)) {
+    while !dir.staging("partial").iter().any(|name| name.contains(ranges)) {
         assert!(
             std::time::Instant::now() < deadline,
             "{:?}",
-            home.staging("partial")
+            dir.staging("partial")
         );
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn a_file_that_was_broken_off_goes_on_after_its_last_flushed_range() {
-    let home = Home::new();
+fn an_interrupted_file_resumes_after_its_last_flushed_range() {
+    let dir = TestStore::new();
     let content = content(3 * RANGE + 500, 1);
-    block_on(broken_off(&home.open(), &content));
-    settled(&home, ".3.");
-    let (there, sealed) = block_on(resumed(&home.open(), &content));
+    block_on(broken_off(&dir.open(), &content));
+    settled(&dir, ".3.");
+    let (there, sealed) = block_on(resumed(&dir.open(), &content));
     assert_eq!(there, 3 * RANGE);
     assert_eq!(sealed.digest, digest(&content));
     assert_eq!(sealed.ranges.len(), 4);
-    assert_eq!(home.staging("partial"), [""; 0]);
+    assert_eq!(dir.staging("partial"), [""; 0]);
 }
 
 #[test]
-fn a_file_may_be_broken_off_again_and_again() {
-    let home = Home::new();
+fn a_file_may_be_interrupted_repeatedly() {
+    let dir = TestStore::new();
     let content = content(3 * RANGE + 500, 2);
     let range = usize::try_from(RANGE).unwrap();
     for (count, expected) in [(1, 0), (2, 1), (3, 2)] {
-        let store = home.open();
+        let store = dir.open();
         block_on(async {
             let (staged, there) = store.stage(&key(&content), true).await.unwrap();
             assert_eq!(there, expected * RANGE);
@@ -75,52 +75,52 @@ fn a_file_may_be_broken_off_again_and_again() {
             );
         });
         drop(store);
-        settled(&home, &format!(".{count}."));
+        settled(&dir, &format!(".{count}."));
     }
-    let (there, sealed) = block_on(resumed(&home.open(), &content));
+    let (there, sealed) = block_on(resumed(&dir.open(), &content));
     assert_eq!((there, sealed.digest), (3 * RANGE, digest(&content)));
-    assert_eq!(home.staging("partial"), [""; 0]);
+    assert_eq!(dir.staging("partial"), [""; 0]);
 }
 
 #[test]
-fn without_resume_a_file_begins_anew_and_what_was_there_is_gone() {
-    let home = Home::new();
+fn without_resume_a_file_starts_over_and_its_old_bytes_are_gone() {
+    let dir = TestStore::new();
     let content = content(2 * RANGE, 3);
-    block_on(broken_off(&home.open(), &content));
-    settled(&home, ".1.");
-    let store = home.open();
+    block_on(broken_off(&dir.open(), &content));
+    settled(&dir, ".1.");
+    let store = dir.open();
     block_on(async {
         drop(store.stage(&key(&content), false).await.unwrap());
     });
-    home.assert_staging_is_empty();
+    dir.assert_staging_is_empty();
 }
 
 #[test]
 fn another_version_of_a_file_is_never_resumed() {
-    let home = Home::new();
-    block_on(broken_off(&home.open(), &content(2 * RANGE, 4)));
-    settled(&home, ".1.");
-    let (there, _) = block_on(resumed(&home.open(), &content(2 * RANGE, 5)));
+    let dir = TestStore::new();
+    block_on(broken_off(&dir.open(), &content(2 * RANGE, 4)));
+    settled(&dir, ".1.");
+    let (there, _) = block_on(resumed(&dir.open(), &content(2 * RANGE, 5)));
     assert_eq!(there, 0);
-    assert_eq!(home.staging("partial").len(), 1);
+    assert_eq!(dir.staging("partial").len(), 1);
 }
 
 #[test]
-fn bytes_changed_in_staging_show_in_the_digest_of_their_range_and_of_the_whole() {
-    let home = Home::new();
+fn changed_staged_bytes_show_in_the_digests_of_range_and_whole() {
+    let dir = TestStore::new();
     let content = content(2 * RANGE + 1, 6);
-    block_on(broken_off(&home.open(), &content));
-    settled(&home, ".2.");
-    let partial = home
+    block_on(broken_off(&dir.open(), &content));
+    settled(&dir, ".2.");
+    let partial = dir
         .path
         .join(".gleaner/staging/ours/partial")
-        .join(&home.staging("partial")[0]);
+        .join(&dir.staging("partial")[0]);
     let file = fs::File::options().write(true).open(partial).unwrap();
     file.write_at(b"x", RANGE + 5).unwrap();
     drop(file);
     let mut tampered = content.clone();
     tampered[usize::try_from(RANGE).unwrap() + 5] = b'x';
-    let (there, sealed) = block_on(resumed(&home.open(), &content));
+    let (there, sealed) = block_on(resumed(&dir.open(), &content));
     assert_eq!(there, 2 * RANGE);
     assert_eq!(sealed.digest, digest(&tampered));
     let range = usize::try_from(RANGE).unwrap();
@@ -129,12 +129,12 @@ fn bytes_changed_in_staging_show_in_the_digest_of_their_range_and_of_the_whole()
 }
 
 #[test]
-fn what_lies_beyond_the_last_flushed_range_is_cut_off() {
-    let home = Home::new();
+fn bytes_beyond_the_last_flushed_range_are_truncated() {
+    let dir = TestStore::new();
     let content = content(3 * RANGE + 500, 11);
-    block_on(broken_off(&home.open(), &content));
-    settled(&home, ".3.");
-    let store = home.open();
+    block_on(broken_off(&dir.open(), &content));
+    settled(&dir, ".3.");
+    let store = dir.open();
     block_on(async {
         let (staged, there) = store.stage(&key(&content), true).await.unwrap();
         assert_eq!(there, 3 * RANGE);
@@ -148,65 +148,65 @@ fn what_lies_beyond_the_last_flushed_range_is_cut_off() {
 }
 
 #[test]
-fn a_partial_file_that_is_shorter_than_its_name_says_is_not_resumed() {
-    let home = Home::new();
+fn a_partial_file_shorter_than_its_name_says_is_not_resumed() {
+    let dir = TestStore::new();
     let content = content(2 * RANGE + 1, 7);
-    block_on(broken_off(&home.open(), &content));
-    settled(&home, ".2.");
-    let partial = home
+    block_on(broken_off(&dir.open(), &content));
+    settled(&dir, ".2.");
+    let partial = dir
         .path
         .join(".gleaner/staging/ours/partial")
-        .join(&home.staging("partial")[0]);
+        .join(&dir.staging("partial")[0]);
     fs::File::options()
         .write(true)
         .open(partial)
         .unwrap()
         .set_len(RANGE)
         .unwrap();
-    let (there, sealed) = block_on(resumed(&home.open(), &content));
+    let (there, sealed) = block_on(resumed(&dir.open(), &content));
     assert_eq!((there, sealed.digest), (0, digest(&content)));
-    assert_eq!(home.staging("partial"), [""; 0]);
+    assert_eq!(dir.staging("partial"), [""; 0]);
 }
 
 #[test]
-fn a_partial_file_whose_name_says_more_than_the_file_can_have_is_gone_on_with_where_the_file_ends() {
-    let home = Home::new();
+fn a_partial_file_with_too_many_ranges_resumes_at_the_files_end() {
+    let dir = TestStore::new();
     let content = content(2 * RANGE + 500, 12);
-    block_on(broken_off(&home.open(), &content));
-    settled(&home, ".2.");
-    let folder = home.path.join(".gleaner/staging/ours/partial");
-    let name = &home.staging("partial")[0];
+    block_on(broken_off(&dir.open(), &content));
+    settled(&dir, ".2.");
+    let folder = dir.path.join(".gleaner/staging/ours/partial");
+    let name = &dir.staging("partial")[0];
     let partial = folder.join(name.replace(".2.", ".9."));
     fs::rename(folder.join(name), &partial).unwrap();
     let file = fs::File::options().write(true).open(partial).unwrap();
     file.set_len(9 * RANGE).unwrap();
     drop(file);
-    let (there, sealed) = block_on(resumed(&home.open(), &content));
+    let (there, sealed) = block_on(resumed(&dir.open(), &content));
     assert_eq!((there, sealed.digest), (2 * RANGE, digest(&content)));
 }
 
 #[test]
-fn all_that_is_gone_on_with_is_read_from_the_disk() {
-    let home = Home::new();
+fn all_resumed_bytes_are_read_from_the_disk() {
+    let dir = TestStore::new();
     let content = content(3 * RANGE + 500, 13);
-    block_on(broken_off(&home.open(), &content));
-    settled(&home, ".3.");
+    block_on(broken_off(&dir.open(), &content));
+    settled(&dir, ".3.");
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
+    let store = dir.open_with(&disk, inline_settings());
     drop(block_on(store.stage(&key(&content), true)).unwrap());
     assert_eq!(*disk.dropped.lock().unwrap(), [(0, 3 * RANGE)]);
 }
 
 #[test]
-fn a_partial_file_that_vanishes_is_begun_anew_and_one_that_cannot_be_renamed_is_a_failure() {
+fn a_vanished_partial_file_starts_over_and_a_failed_rename_fails() {
     for is_removed in [true, false] {
-        let home = Home::new();
+        let dir = TestStore::new();
         let content = content(2 * RANGE + 500, 14);
-        block_on(broken_off(&home.open(), &content));
-        settled(&home, ".2.");
+        block_on(broken_off(&dir.open(), &content));
+        settled(&dir, ".2.");
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, inline_settings());
-        let partial = home.path.join(".gleaner/staging/ours/partial");
+        let store = dir.open_with(&disk, inline_settings());
+        let partial = dir.path.join(".gleaner/staging/ours/partial");
         disk.refuse(move |call| {
             if call.operation == "rename" && is_removed {
                 fs::remove_dir_all(&partial).unwrap();
@@ -214,18 +214,19 @@ fn a_partial_file_that_vanishes_is_begun_anew_and_one_that_cannot_be_renamed_is_
             (call.operation == "rename" && !is_removed).then_some(Errno::IO)
         });
         let outcome = block_on(store.stage(&key(&content), true));
-        match is_removed {
-            true => assert_eq!(outcome.unwrap().1, 0),
-            false => assert!(outcome.is_err()),
+        if is_removed {
+            assert_eq!(outcome.unwrap().1, 0);
+        } else {
+            assert!(outcome.is_err());
         }
     }
 }
 
 #[test]
-fn a_range_counts_as_there_only_after_its_flush() {
-    let home = Home::new();
+fn a_range_counts_only_after_its_flush() {
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
+    let store = dir.open_with(&disk, inline_settings());
     let content = content(3 * RANGE, 8);
     disk.take_calls();
     block_on(broken_off(&store, &content));
@@ -239,11 +240,11 @@ fn a_range_counts_as_there_only_after_its_flush() {
 }
 
 #[test]
-fn a_flush_that_fails_discards_the_file_and_is_never_repeated() {
+fn a_failed_flush_discards_the_file_and_is_never_repeated() {
     for executor in [inline_settings(), settings("ours")] {
-        let home = Home::new();
+        let dir = TestStore::new();
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, executor);
+        let store = dir.open_with(&disk, executor);
         let content = content(3 * RANGE, 9);
         disk.refuse(|call| call.operation.starts_with("flush").then_some(Errno::IO));
         disk.take_calls();
@@ -256,7 +257,7 @@ fn a_flush_that_fails_discards_the_file_and_is_never_repeated() {
             flushes.filter(|call| call.operation.starts_with("flush")).count(),
             1
         );
-        home.assert_staging_is_empty();
+        dir.assert_staging_is_empty();
         disk.refuse_nothing();
         let (there, _) = block_on(resumed(&store, &content));
         assert_eq!(there, 0);
@@ -264,9 +265,9 @@ fn a_flush_that_fails_discards_the_file_and_is_never_repeated() {
 }
 
 #[test]
-fn two_receivers_of_the_same_key_never_meet() {
-    let home = Home::new();
-    let store = home.open();
+fn two_receivers_of_one_key_never_share_a_file() {
+    let dir = TestStore::new();
+    let store = dir.open();
     let content = content(2 * RANGE + 9, 10);
     block_on(async {
         let (first, _) = store.stage(&key(&content), true).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is received becomes a sealed file.
+//! Received bytes become a sealed file.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,18 +8,19 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use engine::ports::{Chunk, StagingKey, Store as _, StoreError};
 use rustix::io::Errno;
-use storage::Settings;
+use storage::StoreSettings;
 use tokio::sync::Semaphore;
 
 use crate::context::{
-    EARNEST_RANGE, Home, MODIFIED, RANGE, block_on, chunks, content, digest, key, published, sealed, settings,
+    MODIFIED, RANGE, SHIPPED_RANGE, TestStore, block_on, chunks, content, digest, key, published, sealed,
+    settings,
 };
 use crate::watched::WatchedDisk;
 
 #[test]
 fn a_sealed_file_has_the_digest_of_its_bytes_and_of_each_range() {
-    let home = Home::new();
-    let store = home.open();
+    let dir = TestStore::new();
+    let store = dir.open();
     block_on(async {
         for length in [
             0,
@@ -44,7 +45,7 @@ fn a_sealed_file_has_the_digest_of_its_bytes_and_of_each_range() {
             }
             assert_eq!(end, length);
             assert_eq!(sealed.ranges.len() as u64, length.div_ceil(RANGE).max(1));
-            let path = home.path.join(".gleaner/staging/ours/sealed").join(&sealed.token);
+            let path = dir.path.join(".gleaner/staging/ours/sealed").join(&sealed.token);
             assert_eq!(fs::read(&path).unwrap(), content);
             let metadata = fs::metadata(path).unwrap();
             assert_eq!(
@@ -53,14 +54,14 @@ fn a_sealed_file_has_the_digest_of_its_bytes_and_of_each_range() {
             );
         }
     });
-    assert_eq!(home.staging("partial"), [""; 0]);
-    assert_eq!(home.visible(), []);
+    assert_eq!(dir.staging("partial"), [""; 0]);
+    assert_eq!(dir.visible(), []);
 }
 
 #[test]
 fn chunks_may_come_in_any_number_of_appends() {
-    let home = Home::new();
-    let store = home.open();
+    let dir = TestStore::new();
+    let store = dir.open();
     let content = content(2 * RANGE + 12_345, 2);
     block_on(async {
         let (mut staged, _) = store.stage(&key(&content), false).await.unwrap();
@@ -74,37 +75,37 @@ fn chunks_may_come_in_any_number_of_appends() {
 }
 
 #[test]
-fn a_file_in_earnest_ranges_is_proved_too() {
-    let home = Home::new();
-    let settings = Settings {
-        range_length: EARNEST_RANGE,
+fn a_file_in_full_length_ranges_is_proved_too() {
+    let dir = TestStore::new();
+    let settings = StoreSettings {
+        range_length: SHIPPED_RANGE,
         ..settings("ours")
     };
-    let store = home.open_with(&WatchedDisk::new(), settings);
-    let content = content(EARNEST_RANGE + 1, 3);
+    let store = dir.open_with(&WatchedDisk::new(), settings);
+    let content = content(SHIPPED_RANGE + 1, 3);
     let sealed = block_on(sealed(&store, &content)).unwrap();
     assert_eq!(sealed.digest, digest(&content));
     assert_eq!(sealed.ranges.len(), 2);
 }
 
 #[test]
-fn bytes_that_come_back_other_than_they_were_written_are_never_sealed() {
+fn bytes_read_back_differently_are_never_sealed() {
     for length in [1, RANGE + 1, 3 * RANGE] {
-        let home = Home::new();
+        let dir = TestStore::new();
         let disk = WatchedDisk::new();
-        let store = home.open_on(&disk);
+        let store = dir.open_on(&disk);
         disk.spoils_reads.store(true, Ordering::SeqCst);
         let outcome = block_on(sealed(&store, &content(length, 4)));
         assert!(matches!(outcome, Err(StoreError::ReadBack { .. })), "{outcome:?}");
-        home.assert_staging_is_empty();
+        dir.assert_staging_is_empty();
     }
 }
 
 #[test]
-fn a_small_file_costs_nothing_before_it_is_sealed_and_few_calls_then() {
-    let home = Home::new();
+fn a_small_file_takes_no_calls_before_sealing_and_few_then() {
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     disk.take_calls();
     block_on(async {
         let (staged, _) = store.stage(&key(b"bees"), true).await.unwrap();
@@ -128,26 +129,26 @@ fn a_small_file_costs_nothing_before_it_is_sealed_and_few_calls_then() {
 }
 
 #[test]
-fn the_mode_is_set_before_anybody_can_see_the_file() {
-    let home = Home::new();
-    let settings = Settings {
+fn the_mode_is_set_before_the_file_is_visible() {
+    let dir = TestStore::new();
+    let settings = StoreSettings {
         file_mode: Some(0o640),
         dir_mode: Some(0o2750),
         ..settings("ours")
     };
-    let store = home.open_with(&WatchedDisk::new(), settings);
+    let store = dir.open_with(&WatchedDisk::new(), settings);
     block_on(async {
         published(&store, "a/b/c.jpg", b"bees").await.unwrap();
     });
-    assert_eq!(home.mode("a/b/c.jpg"), 0o640);
-    assert_eq!(home.mode("a/b"), 0o2750);
-    assert_eq!(home.mode("a"), 0o2750);
+    assert_eq!(dir.mode("a/b/c.jpg"), 0o640);
+    assert_eq!(dir.mode("a/b"), 0o2750);
+    assert_eq!(dir.mode("a"), 0o2750);
 }
 
 #[test]
 fn a_discarded_file_leaves_nothing() {
-    let home = Home::new();
-    let store = home.open();
+    let dir = TestStore::new();
+    let store = dir.open();
     block_on(async {
         for length in [10, 3 * RANGE + 1] {
             let content = content(length, 5);
@@ -156,10 +157,10 @@ fn a_discarded_file_leaves_nothing() {
             store.discard(staged).await;
         }
     });
-    home.assert_staging_is_empty();
+    dir.assert_staging_is_empty();
 }
 
-/// A file of which so many bytes are expected and only a few come.
+/// A file that is shorter than expected.
 fn key_of(expected_size: u64) -> StagingKey {
     StagingKey {
         expected_size,
@@ -168,20 +169,20 @@ fn key_of(expected_size: u64) -> StagingKey {
 }
 
 #[test]
-fn room_is_reserved_for_large_files_and_a_lack_of_it_told_at_once() {
+fn room_is_reserved_for_large_files_and_a_lack_fails_at_once() {
     const LARGE: u64 = 8 << 20;
     for (expected_size, refusal, is_requested, is_received) in [
         (LARGE - 1, None, false, true),
         (LARGE, None, true, true),
         (LARGE + 1, None, true, true),
-        // Many file systems cannot reserve any.
+        // Many file systems cannot reserve room.
         (LARGE, Some(Errno::OPNOTSUPP), true, true),
         (LARGE, Some(Errno::NOSPC), true, false),
         (LARGE, Some(Errno::DQUOT), true, false),
     ] {
-        let home = Home::in_memory();
+        let dir = TestStore::in_memory();
         let disk = WatchedDisk::new();
-        let store = home.open_on(&disk);
+        let store = dir.open_on(&disk);
         disk.refuse(move |call| refusal.filter(|_| call.operation == "preallocate"));
         let received = block_on(async {
             let (staged, _) = store.stage(&key_of(expected_size), false).await?;
@@ -195,11 +196,11 @@ fn room_is_reserved_for_large_files_and_a_lack_of_it_told_at_once() {
 }
 
 #[test]
-fn a_file_that_comes_shorter_than_the_room_that_was_reserved_is_cut() {
-    let home = Home::new();
+fn a_file_shorter_than_its_reserved_room_is_truncated() {
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
-    // Little room, much room that is filled, and much that is not.
+    let store = dir.open_on(&disk);
+    // Little room; much room that is filled; much room that is not.
     for (expected_size, is_cut) in [(5, false), (9 << 20, false), (10 << 20, true)] {
         let content = content(if expected_size > 5 { 9 << 20 } else { 4 }, 6);
         disk.take_calls();
@@ -208,7 +209,7 @@ fn a_file_that_comes_shorter_than_the_room_that_was_reserved_is_cut() {
             store.seal(staged, chunks(&content), MODIFIED).await.unwrap()
         });
         assert_eq!(sealed.digest, digest(&content));
-        let path = home.path.join(".gleaner/staging/ours/sealed").join(&sealed.token);
+        let path = dir.path.join(".gleaner/staging/ours/sealed").join(&sealed.token);
         assert_eq!(fs::metadata(path).unwrap().len(), content.len() as u64);
         let calls = disk.take_calls();
         let cut = calls.iter().any(|call| call.operation == "truncate");
@@ -217,13 +218,12 @@ fn a_file_that_comes_shorter_than_the_room_that_was_reserved_is_cut() {
 }
 
 #[test]
-fn the_memory_of_a_small_file_is_counted_until_it_was_read_back_and_that_of_a_larger_one_until_it_is_written()
-{
+fn credit_returns_after_read_back_or_after_the_write_of_a_large_file() {
     const SMALL: u64 = 64 << 10;
     for (length, free) in [(1, 0), (SMALL, 0), (SMALL + 1, 1)] {
-        let home = Home::in_memory();
+        let dir = TestStore::in_memory();
         let disk = WatchedDisk::new();
-        let store = home.open_on(&disk);
+        let store = dir.open_on(&disk);
         let credits = Arc::new(Semaphore::new(1));
         let (seen, counted) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&credits));
         let sight = Arc::clone(&seen);

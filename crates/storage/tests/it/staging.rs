@@ -1,4 +1,4 @@
-//! What earlier processes left in staging.
+//! Files that earlier processes left in staging.
 
 use std::fs;
 use std::sync::Arc;
@@ -7,18 +7,19 @@ use std::time::Duration;
 use engine::ports::Store as _;
 use model::Timestamp;
 use rustix::io::Errno;
-use storage::{Settings, SystemDisk};
+use storage::{StoreSettings, SystemDisk};
 
 use crate::context::{
-    Home, LaterClock, MODIFIED, RANGE, block_on, chunks, content, key, now, publication, sealed, settings,
+    LaterClock, MODIFIED, RANGE, TestStore, block_on, chunks, content, key, now, publication, sealed,
+    settings,
 };
 use crate::watched::WatchedDisk;
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
-fn leave(home: &Home, ledger: &str) {
+fn leave(dir: &TestStore, ledger: &str) {
     let settings = settings(ledger);
-    let store = home.open_with(&Arc::new(SystemDisk::default()), settings);
+    let store = dir.open_with(&Arc::new(SystemDisk::default()), settings);
     block_on(async {
         drop(sealed(&store, b"sealed").await.unwrap());
         let small = content(1000, 1);
@@ -32,22 +33,22 @@ fn leave(home: &Home, ledger: &str) {
 }
 
 #[test]
-fn tidying_keeps_only_what_can_be_resumed_and_is_young() {
-    let home = Home::new();
-    leave(&home, "ours");
-    let store = home.open();
+fn tidying_keeps_only_recent_files_that_can_be_resumed() {
+    let dir = TestStore::new();
+    leave(&dir, "ours");
+    let store = dir.open();
     block_on(store.tidy_staging(now().minus(WEEK))).unwrap();
-    assert_eq!(home.staging("sealed"), [""; 0]);
-    let kept = home.staging("partial");
+    assert_eq!(dir.staging("sealed"), [""; 0]);
+    let kept = dir.staging("partial");
     assert_eq!(kept.len(), 1, "{kept:?}");
     block_on(store.tidy_staging(now().plus(WEEK))).unwrap();
-    home.assert_staging_is_empty();
+    dir.assert_staging_is_empty();
 }
 
 #[test]
-fn tidying_never_touches_what_this_process_is_at_work_on() {
-    let home = Home::new();
-    let store = home.open();
+fn tidying_never_touches_files_that_this_process_uses() {
+    let dir = TestStore::new();
+    let store = dir.open();
     let content = content(2 * RANGE, 3);
     block_on(async {
         let small = sealed(&store, b"bees").await.unwrap();
@@ -66,25 +67,25 @@ fn tidying_never_touches_what_this_process_is_at_work_on() {
 }
 
 #[test]
-fn a_file_that_was_given_up_is_tidied_by_the_same_process() {
-    let home = Home::new();
-    let store = home.open();
+fn an_abandoned_file_is_tidied_by_the_same_process() {
+    let dir = TestStore::new();
+    let store = dir.open();
     let content = content(1000, 4);
     block_on(async {
         let (staged, _) = store.stage(&key(&content), false).await.unwrap();
         let staged = store.append(staged, chunks(&content)).await.unwrap();
         store.tidy_staging(now().minus(WEEK)).await.unwrap();
-        assert_eq!(home.staging("partial").len(), 1);
+        assert_eq!(dir.staging("partial").len(), 1);
         drop(staged);
         store.tidy_staging(now().minus(WEEK)).await.unwrap();
     });
-    home.assert_staging_is_empty();
+    dir.assert_staging_is_empty();
 }
 
 #[test]
-fn the_time_of_the_device_does_not_make_a_file_old() {
-    let home = Home::new();
-    let store = home.open();
+fn the_device_time_does_not_make_a_file_old() {
+    let dir = TestStore::new();
+    let store = dir.open();
     block_on(async {
         let (staged, _) = store.stage(&key(b"bees"), false).await.unwrap();
         let sealed = store
@@ -98,21 +99,21 @@ fn the_time_of_the_device_does_not_make_a_file_old() {
 }
 
 #[test]
-fn leftovers_of_other_collectors_are_counted_after_a_week_and_never_touched() {
-    let home = Home::new();
-    leave(&home, "theirs");
+fn old_files_of_other_collectors_are_counted_and_never_touched() {
+    let dir = TestStore::new();
+    leave(&dir, "theirs");
     let names = |folder: &str| {
-        let path = home.path.join(".gleaner/staging/theirs").join(folder);
+        let path = dir.path.join(".gleaner/staging/theirs").join(folder);
         fs::read_dir(path).unwrap().count()
     };
-    let store = home.open();
+    let store = dir.open();
     assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), 0);
     for (hours, count) in [(7 * 24 - 1, 0), (7 * 24 + 1, 3)] {
-        let later = Settings {
+        let later = StoreSettings {
             clock: Arc::new(LaterClock(Duration::from_hours(hours))),
             ..settings("ours")
         };
-        let store = home.open_with(&Arc::new(SystemDisk::default()), later);
+        let store = dir.open_with(&Arc::new(SystemDisk::default()), later);
         assert_eq!(block_on(store.tidy_staging(now().plus(WEEK))).unwrap(), count);
     }
     assert_eq!((names("partial"), names("sealed")), (2, 1));
@@ -120,24 +121,24 @@ fn leftovers_of_other_collectors_are_counted_after_a_week_and_never_touched() {
 
 #[test]
 fn a_published_file_outlives_the_tidying_of_its_sealed_name() {
-    let home = Home::new();
-    let store = home.open();
+    let dir = TestStore::new();
+    let store = dir.open();
     block_on(async {
         let sealed = sealed(&store, b"bees").await.unwrap();
         let answers = store.publish(vec![publication(&sealed, "a/b")]).await.unwrap();
         assert!(answers[0].is_ok());
         // The process dies here, before it can retire.
     });
-    block_on(home.open().tidy_staging(now())).unwrap();
-    home.assert_staging_is_empty();
-    assert_eq!(home.read("a/b").unwrap(), b"bees");
+    block_on(dir.open().tidy_staging(now())).unwrap();
+    dir.assert_staging_is_empty();
+    assert_eq!(dir.read("a/b").unwrap(), b"bees");
 }
 
 #[test]
-fn a_sealed_name_that_is_gone_already_is_retired_and_one_that_cannot_be_removed_is_a_failure() {
-    let home = Home::new();
+fn retiring_ignores_a_missing_sealed_name_and_reports_other_failures() {
+    let dir = TestStore::new();
     let disk = WatchedDisk::new();
-    let store = home.open_on(&disk);
+    let store = dir.open_on(&disk);
     block_on(async {
         let stuck = sealed(&store, b"bees").await.unwrap();
         let gone = sealed(&store, b"wasp").await.unwrap();
@@ -147,31 +148,31 @@ fn a_sealed_name_that_is_gone_already_is_retired_and_one_that_cannot_be_removed_
         store.tidy_staging(now().plus(WEEK)).await.unwrap();
         store.retire(vec![gone]).await.unwrap();
     });
-    home.assert_staging_is_empty();
+    dir.assert_staging_is_empty();
 }
 
 #[test]
-fn what_a_killed_probe_left_is_removed_and_what_nobody_knows_only_once_it_is_old() {
-    let home = Home::new();
-    let store = home.open();
+fn a_leftover_probe_is_removed_and_an_unknown_file_only_once_old() {
+    let dir = TestStore::new();
+    let store = dir.open();
     for name in ["probe-1", "unknown"] {
-        home.write(&format!(".gleaner/staging/ours/partial/{name}"), b"");
+        dir.write(&format!(".gleaner/staging/ours/partial/{name}"), b"");
     }
     block_on(store.tidy_staging(now().minus(WEEK))).unwrap();
-    assert_eq!(home.staging("partial"), ["unknown"]);
+    assert_eq!(dir.staging("partial"), ["unknown"]);
     block_on(store.tidy_staging(now().plus(WEEK))).unwrap();
-    home.assert_staging_is_empty();
+    dir.assert_staging_is_empty();
 }
 
 #[test]
-fn what_vanishes_while_it_is_tidied_is_tidied_and_what_cannot_be_looked_at_or_removed_is_a_failure() {
+fn tidying_ignores_a_file_that_vanishes_and_reports_other_failures() {
     for operation in ["status_at", "remove_file"] {
         for vanishes in [true, false] {
-            let home = Home::new();
-            leave(&home, "ours");
+            let dir = TestStore::new();
+            leave(&dir, "ours");
             let disk = WatchedDisk::new();
-            let store = home.open_on(&disk);
-            let staging = home.path.join(".gleaner/staging/ours");
+            let store = dir.open_on(&disk);
+            let staging = dir.path.join(".gleaner/staging/ours");
             disk.refuse(move |call| {
                 if call.operation != operation {
                     return None;
@@ -188,7 +189,7 @@ fn what_vanishes_while_it_is_tidied_is_tidied_and_what_cannot_be_looked_at_or_re
             let tidied = block_on(store.tidy_staging(now().plus(WEEK)));
             assert_eq!(tidied.is_ok(), vanishes, "{operation}: {tidied:?}");
             if vanishes {
-                home.assert_staging_is_empty();
+                dir.assert_staging_is_empty();
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The system's disk with an observer at every call, who may count, refuse, or give back wrong bytes.
+//! The system's disk with an observer of every call, which can count calls, refuse them, or return wrong
+//! bytes.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,7 +16,7 @@ use storage::{Disk, SystemDisk};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) operation: &'static str,
-    /// The name that it concerns (the new one of a link or rename), or nothing for one on an open file.
+    /// The name that it concerns (the new one of a link or rename); empty for a call on an open file.
     pub(crate) name: Vec<u8>,
 }
 
@@ -25,14 +26,14 @@ pub(crate) struct WatchedDisk {
     inner: SystemDisk,
     calls: Mutex<Vec<Call>>,
     refuse: Mutex<Option<Refuse>>,
-    /// Spoils what is read of files, as a bad disk does.
+    /// Changes the bytes that are read, as a bad disk does.
     pub(crate) spoils_reads: std::sync::atomic::AtomicBool,
-    /// Which ranges of files are to be read from the disk.
+    /// The ranges of files whose cached copy was dropped.
     pub(crate) dropped: Mutex<Vec<(u64, u64)>>,
     open: Arc<AtomicUsize>,
 }
 
-/// An open file or folder that is counted.
+/// An open file or folder, counted.
 pub(crate) struct Counted<T> {
     handle: T,
     open: Arc<AtomicUsize>,
@@ -56,7 +57,7 @@ impl WatchedDisk {
         })
     }
 
-    /// From now on, what `refuse` answers is what calls fail with.
+    /// Makes later calls fail with the error that `refuse` returns.
     pub(crate) fn refuse(&self, refuse: impl Fn(&Call) -> Option<Errno> + Send + Sync + 'static) {
         *self.refuse.lock().unwrap() = Some(Box::new(refuse));
     }
@@ -70,7 +71,7 @@ impl WatchedDisk {
         std::mem::take(&mut self.calls.lock().unwrap())
     }
 
-    /// How many files and folders are open.
+    /// The number of open files and folders.
     pub(crate) fn open_handles(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use ledger::{ReadError, StoredCopies, StoredCopy};
-use storage::audit::Finding;
+use storage::audit::CopyCheck;
 use storage::{Disk, StoreFolder};
 
 use super::progress::Bar;
@@ -149,11 +149,11 @@ fn one_name<D: Disk>(store: &StoreFolder<D>, name: &Name, bar: &Bar) -> Vec<Comp
     compared
 }
 
-fn comparison(finding: Finding) -> Comparison {
+fn comparison(finding: CopyCheck) -> Comparison {
     match finding {
-        Finding::Same => Comparison::Sound,
-        Finding::Missing => Comparison::Missing,
-        Finding::Different(detail) => Comparison::Different { detail },
-        Finding::Unreadable(reason) => Comparison::Unreadable(reason),
+        CopyCheck::Same => Comparison::Sound,
+        CopyCheck::Missing => Comparison::Missing,
+        CopyCheck::Different(detail) => Comparison::Different { detail },
+        CopyCheck::Unreadable(reason) => Comparison::Unreadable(reason),
     }
 }

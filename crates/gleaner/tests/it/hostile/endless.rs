@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sftp::codec::{Attributes, Name, Request, Response, Times};
+use sftp::codec::{Attributes, FileTimes, Name, Request, Response};
 use sim::hostile::{Answer, FalseOutput, ScriptPoint, SftpOverride};
 
 use super::fleet::{HostileFleet, Route};
@@ -26,7 +26,7 @@ fn invented(count: &AtomicU64, names: usize, length: usize, mode: u32) -> Respon
             attributes: Attributes {
                 size: Some(5),
                 permissions: Some(mode),
-                times: Some(Times {
+                times: Some(FileTimes {
                     accessed: 1_700_000_000,
                     modified: 1_700_000_000,
                 }),

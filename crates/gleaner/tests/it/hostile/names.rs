@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use sftp::codec::{Attributes, Name, Response, Times};
+use sftp::codec::{Attributes, FileTimes, Name, Response};
 use sim::hostile::{Answer, SftpOverride};
 
 use super::fleet::{HostileFleet, PLANTED, Route};
@@ -32,7 +32,7 @@ fn file(name: &[u8]) -> Name {
     let attributes = Attributes {
         size: Some(5),
         permissions: Some(0o100_644),
-        times: Some(Times {
+        times: Some(FileTimes {
             accessed: 1_700_000_000,
             modified: 1_700_000_000,
         }),

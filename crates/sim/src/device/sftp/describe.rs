@@ -10,7 +10,7 @@ use std::path::Path;
 use bytes::Bytes;
 use rustix::fs::{FileType, StatVfs};
 use rustix::io::Errno;
-use sftp::codec::{Attributes, FileSystem, Name, Owner, Status, StatusCode, Times};
+use sftp::codec::{Attributes, FileSystem, FileTimes, Name, OwnerIds, Status, StatusCode};
 
 /// OpenSSH's mapping of errors, with its texts.
 pub(super) fn status(error: &io::Error) -> Status {
@@ -35,12 +35,12 @@ pub(super) fn status(error: &io::Error) -> Status {
 pub(super) fn attributes(metadata: &Metadata) -> Attributes {
     Attributes {
         size: Some(metadata.len()),
-        owner: Some(Owner {
+        owner: Some(OwnerIds {
             user: metadata.uid(),
             group: metadata.gid(),
         }),
         permissions: Some(metadata.mode()),
-        times: Some(Times {
+        times: Some(FileTimes {
             accessed: seconds(metadata.atime()),
             modified: seconds(metadata.mtime()),
         }),

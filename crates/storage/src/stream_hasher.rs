@@ -1,4 +1,4 @@
-//! The digests of what is being received: of the whole, and of each range of a large file.
+//! Digests received bytes: the whole file, and each range of a large one.
 
 use model::{Digest, RangeDigest};
 use sha2::{Digest as _, Sha256};
@@ -6,35 +6,44 @@ use twox_hash::XxHash3_128;
 
 use crate::files::digest_of;
 
-/// Digests bytes in order.
-pub(crate) struct Received {
+/// Digests bytes in order and divides them into ranges.
+pub(crate) struct StreamHasher {
     range_length: u64,
     length: u64,
     closed_length: u64,
     whole: Sha256,
-    /// Of the open range, to be held against what the disk gives back: no adversary stands between us and the disk, so that a checksum does
-    /// which takes a tenth of the digest's time.
+    /// Of the open range, to compare with the bytes read back. A checksum suffices, because the disk is no
+    /// adversary, and takes a tenth of the digest's time.
     checksum: XxHash3_128,
     digests: Option<RangeDigests>,
 }
 
 #[derive(Debug, Default)]
 struct RangeDigests {
-    /// Of the open range. Within the first one the digest of the whole does for both.
+    /// Of the open range; `None` in the first range, where the digest of the whole serves for both.
     open: Option<Sha256>,
     closed: Vec<RangeDigest>,
 }
 
-/// A range that has come whole, and is to be found on the disk.
+/// A range that was received whole and must be proved on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Range {
+pub(crate) struct ClosedRange {
     pub(crate) offset: u64,
     pub(crate) length: u64,
     pub(crate) checksum: u128,
 }
 
-impl Received {
-    /// With `range_digests`, each range gets a digest of its own.
+/// The digests of a whole stream.
+pub(crate) struct StreamDigests {
+    pub(crate) whole: Digest,
+    /// Empty unless range digests were requested.
+    pub(crate) ranges: Vec<RangeDigest>,
+    /// The range that ended with the stream; `None` if the stream ended with a range closed before.
+    pub(crate) last_range: Option<ClosedRange>,
+}
+
+impl StreamHasher {
+    /// With `range_digests`, each range gets its own digest.
     pub(crate) fn new(range_length: u64, range_digests: bool) -> Self {
         Self {
             range_length,
@@ -46,23 +55,23 @@ impl Received {
         }
     }
 
-    /// How many bytes there are so far.
+    /// Bytes so far.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// The length of ranges.
+    /// The length of ranges in bytes.
     pub(crate) fn range_length(&self) -> u64 {
         self.range_length
     }
 
-    /// How many bytes the open range still takes; none once it is full and not yet closed.
+    /// Bytes that fit into the open range; none once it is full and not yet closed.
     pub(crate) fn room(&self) -> u64 {
         self.closed_length + self.range_length - self.length
     }
 
-    /// Takes bytes that the open range has room for.
-    pub(crate) fn take(&mut self, bytes: &[u8]) {
+    /// Digests bytes, which must fit into the open range.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.whole.update(bytes);
         self.checksum.write(bytes);
         if let Some(open) = self.digests.as_mut().and_then(|digests| digests.open.as_mut()) {
@@ -71,9 +80,9 @@ impl Received {
         self.length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     }
 
-    /// Ends the open range and begins the next.
-    pub(crate) fn close_range(&mut self) -> Range {
-        let range = Range {
+    /// Closes the open range and opens the next.
+    pub(crate) fn close_range(&mut self) -> ClosedRange {
+        let range = ClosedRange {
             offset: self.closed_length,
             length: self.length - self.closed_length,
             checksum: std::mem::replace(&mut self.checksum, XxHash3_128::new()).finish_128(),
@@ -90,13 +99,16 @@ impl Received {
         range
     }
 
-    /// Ends the open range, unless it is empty and not the only one, and answers the digest of the whole, those of the ranges if they are
-    /// wanted, and the range that it ended.
-    pub(crate) fn finish(mut self) -> (Digest, Vec<RangeDigest>, Option<Range>) {
+    /// Closes the open range, unless it is empty and not the only one, and returns the digests.
+    pub(crate) fn finish(mut self) -> StreamDigests {
         let is_open = self.length > self.closed_length || self.length == 0;
-        let last = is_open.then(|| self.close_range());
+        let last_range = is_open.then(|| self.close_range());
         let ranges = self.digests.map_or_else(Vec::new, |digests| digests.closed);
-        (digest_of(self.whole), ranges, last)
+        StreamDigests {
+            whole: digest_of(self.whole),
+            ranges,
+            last_range,
+        }
     }
 }
 
@@ -108,22 +120,22 @@ mod tests {
         Digest::from_bytes(Sha256::digest(bytes).into())
     }
 
-    fn received(bytes: &[u8], range_length: u64) -> (Digest, Vec<RangeDigest>) {
-        let mut received = Received::new(range_length, true);
+    fn digests_of(bytes: &[u8], range_length: u64) -> (Digest, Vec<RangeDigest>) {
+        let mut hasher = StreamHasher::new(range_length, true);
         for byte in bytes {
-            if received.room() == 0 {
-                received.close_range();
+            if hasher.room() == 0 {
+                hasher.close_range();
             }
-            received.take(&[*byte]);
+            hasher.update(&[*byte]);
         }
-        let (whole, ranges, _) = received.finish();
-        (whole, ranges)
+        let digests = hasher.finish();
+        (digests.whole, digests.ranges)
     }
 
     #[test]
     fn a_small_file_has_one_range_with_the_digest_of_the_whole() {
         for bytes in [&b""[..], b"a", b"abcd"] {
-            let (whole, ranges) = received(bytes, 4);
+            let (whole, ranges) = digests_of(bytes, 4);
             assert_eq!(whole, digest(bytes));
             let length = u64::try_from(bytes.len()).unwrap();
             let only = RangeDigest {
@@ -136,12 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn the_ranges_of_a_large_file_are_digested_each_by_itself() {
+    fn each_range_of_a_large_file_has_its_own_digest() {
         for (bytes, parts) in [
             (&b"abcdefghi"[..], &[&b"abcd"[..], b"efgh", b"i"][..]),
             (b"abcdefgh", &[b"abcd", b"efgh"]),
         ] {
-            let (whole, ranges) = received(bytes, 4);
+            let (whole, ranges) = digests_of(bytes, 4);
             assert_eq!(whole, digest(bytes));
             assert_eq!(
                 ranges.iter().map(|range| range.offset).collect::<Vec<_>>(),
@@ -155,19 +167,19 @@ mod tests {
     }
 
     #[test]
-    fn each_range_is_to_be_found_on_the_disk_once() {
-        let mut received = Received::new(4, false);
-        received.take(b"abcd");
-        let first = received.close_range();
+    fn each_range_is_returned_once_to_be_proved() {
+        let mut hasher = StreamHasher::new(4, false);
+        hasher.update(b"abcd");
+        let first = hasher.close_range();
         assert_eq!((first.offset, first.length), (0, 4));
         assert_eq!(first.checksum, XxHash3_128::oneshot(b"abcd"));
-        received.take(b"e");
-        let (whole, ranges, last) = received.finish();
-        assert_eq!((whole, ranges), (digest(b"abcde"), Vec::new()));
+        hasher.update(b"e");
+        let digests = hasher.finish();
+        assert_eq!((digests.whole, digests.ranges), (digest(b"abcde"), Vec::new()));
         let checksum = XxHash3_128::oneshot(b"e");
         assert_eq!(
-            last,
-            Some(Range {
+            digests.last_range,
+            Some(ClosedRange {
                 offset: 4,
                 length: 1,
                 checksum

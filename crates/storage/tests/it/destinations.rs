@@ -1,5 +1,5 @@
-//! Places within the store: what is foreseen of them, and files for folders to which no link leads from the
-//! store's own staging.
+//! Destinations within the store: the checks before a file is fetched, and files for folders to which no link
+//! leads from the store's own staging.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,8 @@ use rustix::io::Errno;
 use storage::{DirectoryStore, InitError, init};
 
 use crate::context::{
-    Home, MODIFIED, block_on, chunks, foreseen, foreseen_of, init_options, inline_settings, key, name, now,
-    published, settings,
+    MODIFIED, TestStore, block_on, chunks, foreseen, foreseen_of, init_options, inline_settings, key, name,
+    now, published, settings,
 };
 use crate::mounts::Mount;
 use crate::watched::{Call, WatchedDisk};
@@ -28,19 +28,19 @@ fn once(operation: &'static str, refusal: Errno) -> impl Fn(&Call) -> Option<Err
     }
 }
 
-/// A store in which one file was brought beside its folder `day`.
-fn divided() -> (Home, Arc<WatchedDisk>, DirectoryStore<WatchedDisk>) {
-    let home = Home::in_memory();
+/// A store in which one file was copied beside its folder `day`.
+fn divided() -> (TestStore, Arc<WatchedDisk>, DirectoryStore<WatchedDisk>) {
+    let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
+    let store = dir.open_with(&disk, inline_settings());
     disk.refuse(once("link", Errno::XDEV));
     assert_eq!(block_on(published(&store, "day/a", b"bees")), Ok(Placement::New));
     disk.refuse_nothing();
-    (home, disk, store)
+    (dir, disk, store)
 }
 
-fn area(home: &Home) -> std::path::PathBuf {
-    home.path.join("day/.gleaner/staging/ours")
+fn area(dir: &TestStore) -> std::path::PathBuf {
+    dir.path.join("day/.gleaner/staging/ours")
 }
 
 fn count(folder: &Path) -> usize {
@@ -48,27 +48,27 @@ fn count(folder: &Path) -> usize {
 }
 
 #[test]
-fn a_file_is_brought_beside_its_folder_where_no_link_leads_there() {
-    let (home, disk, store) = divided();
-    assert_eq!(home.read("day/a").unwrap(), b"bees");
-    let modified = fs::metadata(home.path.join("day/a")).unwrap().modified().unwrap();
+fn a_file_is_copied_beside_its_folder_if_no_link_leads_there() {
+    let (dir, disk, store) = divided();
+    assert_eq!(dir.read("day/a").unwrap(), b"bees");
+    let modified = fs::metadata(dir.path.join("day/a")).unwrap().modified().unwrap();
     let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap();
     assert_eq!(
         u64::try_from(since.as_nanos()).unwrap(),
         u64::try_from(MODIFIED.nanoseconds()).unwrap()
     );
-    home.assert_staging_is_empty();
+    dir.assert_staging_is_empty();
     assert_eq!(
         (
-            count(&area(&home).join("partial")),
-            count(&area(&home).join("sealed"))
+            count(&area(&dir).join("partial")),
+            count(&area(&dir).join("sealed"))
         ),
         (0, 0)
     );
-    assert_eq!(home.visible().len(), 1);
+    assert_eq!(dir.visible().len(), 1);
     drop(store);
-    // The next process knows, and copies nothing.
-    let store = home.open_with(&disk, inline_settings());
+    // The next process knows the area and copies nothing.
+    let store = dir.open_with(&disk, inline_settings());
     block_on(async {
         let room = foreseen(&store, "day/b").await;
         assert!(matches!(room, Ok(Room::Other { .. })), "{room:?}");
@@ -79,68 +79,68 @@ fn a_file_is_brought_beside_its_folder_where_no_link_leads_there() {
         let (staged, _) = store.stage(&bound, false).await.unwrap();
         disk.take_calls();
         let sealed = store.seal(staged, chunks(b"wasp"), MODIFIED).await.unwrap();
-        assert_eq!(count(&area(&home).join("sealed")), 1);
+        assert_eq!(count(&area(&dir).join("sealed")), 1);
         store.retire(vec![sealed]).await.unwrap();
-        assert_eq!(count(&area(&home).join("sealed")), 0);
+        assert_eq!(count(&area(&dir).join("sealed")), 0);
     });
 }
 
 #[test]
-fn staging_beside_a_folder_is_tidied_and_goes_once_it_is_long_unused() {
-    let (home, disk, store) = divided();
+fn staging_beside_a_folder_is_tidied_and_removed_once_unused() {
+    let (dir, disk, store) = divided();
     for left in ["sealed/0-1", "partial/probe-1"] {
-        fs::write(area(&home).join(left), b"left by a crash").unwrap();
+        fs::write(area(&dir).join(left), b"left by a crash").unwrap();
     }
     drop(store);
-    let store = home.open_with(&disk, inline_settings());
+    let store = dir.open_with(&disk, inline_settings());
     block_on(store.tidy_staging(now().minus(Duration::from_hours(1)))).unwrap();
     assert_eq!(
         (
-            count(&area(&home).join("partial")),
-            count(&area(&home).join("sealed"))
+            count(&area(&dir).join("partial")),
+            count(&area(&dir).join("sealed"))
         ),
         (0, 0)
     );
-    fs::create_dir_all(home.path.join("day/.gleaner/staging/theirs")).unwrap();
+    fs::create_dir_all(dir.path.join("day/.gleaner/staging/theirs")).unwrap();
     block_on(store.tidy_staging(now().plus(Duration::from_hours(1)))).unwrap();
-    assert!(!area(&home).exists(), "nobody used it for long");
+    assert!(!area(&dir).exists(), "it was unused for long");
     assert!(
-        home.path.join("day/.gleaner/staging/theirs").exists(),
+        dir.path.join("day/.gleaner/staging/theirs").exists(),
         "it is another collector's"
     );
-    assert_eq!(count(&home.path.join(".gleaner/staging/ours/beside")), 0);
-    // It is made again when it is needed.
+    assert_eq!(count(&dir.path.join(".gleaner/staging/ours/beside")), 0);
+    // The area is made again when it is needed.
     disk.refuse(once("link", Errno::XDEV));
     assert_eq!(block_on(published(&store, "day/b", b"wasp")), Ok(Placement::New));
 }
 
 #[test]
-fn a_note_of_staging_that_a_disk_has_spoiled_is_written_again() {
-    let (home, disk, store) = divided();
+fn a_damaged_staging_note_is_written_again() {
+    let (dir, disk, store) = divided();
     drop(store);
-    let notes = home.path.join(".gleaner/staging/ours/beside");
+    let notes = dir.path.join(".gleaner/staging/ours/beside");
     let note = fs::read_dir(&notes).unwrap().next().unwrap().unwrap().path();
     fs::write(&note, b"\xff\0 spoiled").unwrap();
-    fs::write(area(&home).join("sealed/0-1"), b"left by a crash").unwrap();
-    let store = home.open_with(&disk, inline_settings());
-    // Nothing says where the area is, and nothing fails over that.
+    fs::write(area(&dir).join("sealed/0-1"), b"left by a crash").unwrap();
+    let store = dir.open_with(&disk, inline_settings());
+    // Without a readable note the area is unknown, which is no failure.
     block_on(store.tidy_staging(now().minus(Duration::from_hours(1)))).unwrap();
     disk.refuse(once("link", Errno::XDEV));
     assert_eq!(block_on(published(&store, "day/b", b"wasp")), Ok(Placement::New));
     disk.refuse_nothing();
     drop(store);
-    let store = home.open_with(&disk, inline_settings());
+    let store = dir.open_with(&disk, inline_settings());
     block_on(store.tidy_staging(now().minus(Duration::from_hours(1)))).unwrap();
-    assert_eq!(count(&area(&home).join("sealed")), 0);
+    assert_eq!(count(&area(&dir).join("sealed")), 0);
 }
 
 #[test]
-fn a_mount_within_the_store_has_a_room_and_a_staging_of_its_own() {
-    let home = Home::new();
-    let Some(mount) = Mount::tmpfs(&home.path.join("r1"), 4) else {
+fn a_mount_within_the_store_has_its_own_room_and_staging() {
+    let dir = TestStore::new();
+    let Some(mount) = Mount::tmpfs(&dir.path.join("r1"), 4) else {
         return;
     };
-    let store = home.open();
+    let store = dir.open();
     block_on(async {
         let room = foreseen(&store, "r1/day/a").await.unwrap();
         assert!(
@@ -153,19 +153,19 @@ fn a_mount_within_the_store_has_a_room_and_a_staging_of_its_own() {
         store.quarantine(&name("r1/day/a")).await.unwrap();
     });
     assert_eq!(
-        home.read("r1/day/.gleaner/quarantine/1/r1/day/a").unwrap(),
+        dir.read("r1/day/.gleaner/quarantine/1/r1/day/a").unwrap(),
         b"bees"
     );
-    assert_eq!(home.read("r1/day/a"), None);
+    assert_eq!(dir.read("r1/day/a"), None);
 }
 
 #[test]
-fn a_mount_within_the_store_that_fills_up_concerns_its_own_files_alone() {
-    let home = Home::new();
-    let Some(_mount) = Mount::tmpfs(&home.path.join("r1"), 1) else {
+fn a_full_mount_within_the_store_affects_only_its_own_files() {
+    let dir = TestStore::new();
+    let Some(_mount) = Mount::tmpfs(&dir.path.join("r1"), 1) else {
         return;
     };
-    let store = home.open();
+    let store = dir.open();
     let content = vec![7; 3 << 20];
     block_on(async {
         foreseen(&store, "r1/a").await.unwrap();
@@ -192,35 +192,35 @@ fn a_mount_within_the_store_that_fills_up_concerns_its_own_files_alone() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_foreseen_with_the_true_reason() {
-    for (refusal, told) in [
+fn an_unusable_folder_is_reported_with_the_true_reason() {
+    for (refusal, expected_text) in [
         (Errno::ACCESS, "day: Permission denied"),
         (Errno::ROFS, "day: Read-only file system"),
         (Errno::PERM, "day: Operation not permitted"),
     ] {
-        let home = Home::in_memory();
-        home.write("day/there", b"x");
+        let dir = TestStore::in_memory();
+        dir.write("day/there", b"x");
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, inline_settings());
+        let store = dir.open_with(&disk, inline_settings());
         disk.refuse(move |call| (call.operation == "may_write").then_some(refusal));
         let answer = block_on(foreseen(&store, "day/a"));
         assert!(
-            matches!(&answer, Err(PublishFault::Unusable(text)) if text.starts_with(told)),
+            matches!(&answer, Err(PublishFault::Unusable(text)) if text.starts_with(expected_text)),
             "{answer:?}"
         );
     }
 }
 
 #[test]
-fn a_name_is_tried_before_a_file_is_fetched_that_gets_it() {
+fn an_unusual_name_is_tried_before_its_file_is_fetched() {
     for (refusal, is_long) in [
         (Errno::INVAL, false),
         (Errno::ILSEQ, false),
         (Errno::NAMETOOLONG, true),
     ] {
-        let home = Home::in_memory();
+        let dir = TestStore::in_memory();
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, inline_settings());
+        let store = dir.open_with(&disk, inline_settings());
         disk.refuse(move |call| (call.operation == "create_file").then_some(refusal));
         block_on(async {
             for odd in ["a:b", "day?/a", "e\u{301}"] {
@@ -239,17 +239,17 @@ fn a_name_is_tried_before_a_file_is_fetched_that_gets_it() {
             );
         });
         disk.refuse_nothing();
-        home.assert_staging_is_empty();
+        dir.assert_staging_is_empty();
     }
 }
 
 #[test]
-fn a_size_that_no_file_can_have_is_foreseen() {
+fn a_size_that_no_file_can_have_is_reported_in_advance() {
     const LARGE: u64 = 5 << 30;
     for unsupported in [false, true] {
-        let home = Home::in_memory();
+        let dir = TestStore::in_memory();
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, inline_settings());
+        let store = dir.open_with(&disk, inline_settings());
         disk.refuse(move |call| match call.operation {
             "preallocate" if unsupported => Some(Errno::OPNOTSUPP),
             "preallocate" | "write_at" => Some(Errno::FBIG),
@@ -260,16 +260,16 @@ fn a_size_that_no_file_can_have_is_foreseen() {
             assert!(matches!(answer, Err(PublishFault::TooLarge(_))), "{answer:?}");
             assert_eq!(foreseen_of(&store, "a", 1 << 20).await, Ok(Room::OfStore));
         });
-        home.assert_staging_is_empty();
+        dir.assert_staging_is_empty();
     }
 }
 
 #[test]
-fn a_file_that_grows_too_large_for_the_store_concerns_itself_alone() {
+fn a_file_too_large_for_the_store_affects_only_itself() {
     for operation in ["write_at", "preallocate"] {
-        let home = Home::in_memory();
+        let dir = TestStore::in_memory();
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, inline_settings());
+        let store = dir.open_with(&disk, inline_settings());
         let content = vec![7; 9 << 20];
         block_on(async {
             let (staged, _) = store.stage(&key(&content), false).await.unwrap();
@@ -284,16 +284,16 @@ fn a_file_that_grows_too_large_for_the_store_concerns_itself_alone() {
                 _ => false,
             };
             assert!(is_of_file(&error), "{operation}: {error}");
-            home.assert_staging_is_empty();
+            dir.assert_staging_is_empty();
             assert_eq!(published(&store, "a", b"bees").await, Ok(Placement::New));
         });
     }
 }
 
 #[test]
-fn a_store_without_links_and_safe_renames_is_known_for_what_it_is() {
-    // Linux itself refuses to replace what is there, and asks the file system only where nothing is. rclone
-    // answers links with EIO.
+fn a_store_without_links_and_safe_renames_is_recognised() {
+    // Linux itself refuses to replace a file, and asks the file system only about a free name. rclone replies
+    // to links with EIO.
     for link in [Errno::PERM, Errno::NOSYS, Errno::ACCESS, Errno::IO] {
         let folder = tempfile::TempDir::new().unwrap();
         let disk = WatchedDisk::new();
@@ -314,10 +314,10 @@ fn a_store_without_links_and_safe_renames_is_known_for_what_it_is() {
 }
 
 #[test]
-fn a_store_without_room_for_a_probe_is_not_taken_for_one_without_links() {
-    let home = Home::in_memory();
+fn a_full_store_is_not_mistaken_for_one_without_links() {
+    let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
     disk.refuse(|call| (call.operation == "link").then_some(Errno::NOSPC));
-    let error = DirectoryStore::open(home.folder(&disk), settings("ours")).map(drop);
+    let error = DirectoryStore::open(dir.folder(&disk), settings("ours")).map(drop);
     assert!(error.is_err_and(|error| error.is_full()));
 }

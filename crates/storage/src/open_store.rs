@@ -1,118 +1,89 @@
-//! What all jobs of one open store share.
+//! The state that all jobs of one open store share.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use engine::ports::{Clock, StoreError};
+use engine::ports::StoreError;
 use model::names::CONTROL_FOLDER;
 use model::{Digest, LedgerId, StoreId};
 
-use crate::areas::{Area, Areas};
 use crate::disk::Disk;
-use crate::executor::Executor;
-use crate::fault::Place;
+use crate::durable_folders::DurableFolders;
+use crate::fault::StoreLabel;
 use crate::files::open_or_make_folder;
-use crate::flushed::Flushed;
 use crate::marker::PublishMethod;
+use crate::settings::StoreSettings;
+use crate::staging_area::{STAGING, StagingArea, StagingAreas};
 
-/// How a store is used.
-#[derive(Clone)]
-pub struct Settings {
-    /// Whose staging it is.
-    pub ledger: LedgerId,
-    /// Bytes that must stay free on the file system of the store.
-    pub min_free: u64,
-    /// Who may read and write the files, where not what the process's file mode mask leaves.
-    pub file_mode: Option<u32>,
-    /// The same for folders.
-    pub dir_mode: Option<u32>,
-    /// The length of ranges: [`engine::ports::store::RANGE_LENGTH`] in earnest, less in a simulation.
-    pub range_length: u64,
-    /// Where system calls run.
-    pub executor: Executor,
-    /// Tells how old foreign leftovers are.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Settings")
-            .field("ledger", &self.ledger)
-            .field("min_free", &self.min_free)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What all jobs of one open store share.
-pub(crate) struct Shared<D: Disk> {
+/// The state that all jobs of one open store share.
+pub(crate) struct OpenStore<D: Disk> {
     pub(crate) disk: Arc<D>,
     pub(crate) path: PathBuf,
-    pub(crate) place: Place,
+    pub(crate) label: StoreLabel,
     pub(crate) id: StoreId,
     pub(crate) method: PublishMethod,
-    pub(crate) settings: Settings,
-    pub(crate) flushed: Flushed,
-    pub(crate) areas: Areas<D>,
+    pub(crate) settings: StoreSettings,
+    pub(crate) durable_folders: DurableFolders,
+    pub(crate) areas: StagingAreas<D>,
     handles: RwLock<Arc<Handles<D>>>,
     run: u64,
     next_token: AtomicU64,
     staged_keys: Arc<Mutex<HashSet<Digest>>>,
-    naming: Mutex<()>,
+    naming_lock: Mutex<()>,
     tokens_in_use: Arc<Mutex<HashSet<String>>>,
 }
 
-impl<D: Disk> Shared<D> {
+impl<D: Disk> OpenStore<D> {
     pub(crate) fn new(
         store: crate::StoreFolder<D>,
         handles: Handles<D>,
         method: PublishMethod,
-        settings: Settings,
+        settings: StoreSettings,
     ) -> Self {
         Self {
             run: store.disk.unique_number(),
             disk: store.disk,
             path: store.path,
-            place: store.place,
+            label: store.label,
             id: store.marker.id,
             method,
             settings,
-            flushed: Flushed::default(),
-            areas: Areas::default(),
+            durable_folders: DurableFolders::default(),
+            areas: StagingAreas::default(),
             handles: RwLock::new(Arc::new(handles)),
             next_token: AtomicU64::new(0),
             staged_keys: Arc::default(),
-            naming: Mutex::default(),
+            naming_lock: Mutex::default(),
             tokens_in_use: Arc::default(),
         }
     }
 
-    /// The folders of the store, as they were when it was last found fit.
+    /// The folders of the store, as last opened.
     pub(crate) fn handles(&self) -> Arc<Handles<D>> {
         Arc::clone(&self.handles.read())
     }
 
-    /// Goes over to the folders of the same store mounted anew.
+    /// Switches to the folders of the same store on a new mount.
     pub(crate) fn replace_handles(&self, handles: Handles<D>) {
         self.forget_areas();
         *self.handles.write() = Arc::new(handles);
     }
 
-    /// Makes, renames or removes a name in the staging folders, which all threads share.
+    /// Runs a call that creates, renames or removes a name in the staging folders, one at a time.
     ///
-    /// Linux lets one thread at a time change a folder, and the others spin until it is done: 32 threads on 2 cores that make, flush and
-    /// read back 10,000 small files cost 4.4 s of CPU, and 2.1 s when they take turns here, where those that wait sleep.
-    pub(crate) fn in_turn<T>(&self, change: impl FnOnce() -> T) -> T {
-        let _turn = self.naming.lock();
+    /// Linux lets one thread at a time change a folder, while the others spin. 32 threads on 2 cores that
+    /// create, flush and read back 10,000 small files use 4.4 s of CPU, and 2.1 s with this lock, under which
+    /// waiting threads sleep.
+    pub(crate) fn with_naming_lock<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _turn = self.naming_lock.lock();
         change()
     }
 
-    /// A name in staging that no other process and no other file of this process has.
+    /// A new staging name, unique over all processes and files.
     pub(crate) fn new_token(&self) -> Token {
         let number = self.next_token.fetch_add(1, Ordering::Relaxed);
         let text = format!("{:016x}-{number:x}", self.run);
@@ -128,13 +99,13 @@ impl<D: Disk> Shared<D> {
         lock(&self.tokens_in_use).contains(token)
     }
 
-    /// Whether a name in staging was made by this process.
+    /// Whether this process made a name in staging.
     pub(crate) fn is_own_token(&self, token: &[u8]) -> bool {
         token.starts_with(format!("{:016x}-", self.run).as_bytes())
     }
 
-    /// Claims a key for a file that can be resumed; `None` while another file of this process has it (perhaps one whose
-    /// job goes on although nobody waits for it any more).
+    /// Claims a key for a file that can be resumed. `None` while another file of this process holds the
+    /// claim, possibly one whose job continues after its caller has gone.
     pub(crate) fn claim(&self, key: Digest) -> Option<Claim> {
         let keys = Arc::clone(&self.staged_keys);
         let claimed = lock(&keys).insert(key);
@@ -142,7 +113,7 @@ impl<D: Disk> Shared<D> {
     }
 }
 
-/// The only right of this process to resume a key; given back when dropped.
+/// The exclusive right within this process to resume a key; released when dropped.
 #[derive(Debug)]
 pub(crate) struct Claim {
     keys: Arc<Mutex<HashSet<Digest>>>,
@@ -155,7 +126,7 @@ impl Drop for Claim {
     }
 }
 
-/// The name of a file in staging, in use until this is dropped.
+/// A name in staging, in use until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Token {
     text: String,
@@ -178,37 +149,33 @@ fn lock<T>(set: &Mutex<HashSet<T>>) -> MutexGuard<'_, HashSet<T>> {
     set.lock()
 }
 
-/// The folders that every file passes through, held open: they also pin the file system, so that no file can ever go to
-/// what lies under the mount point.
+/// The folders that every file passes through, held open. They also pin the file system: no file can go to
+/// the folder under the mount point.
 pub(crate) struct Handles<D: Disk> {
     pub(crate) root: Arc<D::Folder>,
     pub(crate) control: D::Folder,
-    /// `.gleaner/staging`: those of all collectors.
+    /// `.gleaner/staging`, with a folder for each ledger.
     pub(crate) staging: D::Folder,
-    /// That of this ledger in it.
+    /// This ledger's folder there.
     pub(crate) own_folder: D::Folder,
-    /// Where files are received that are bound for the file system of the store.
-    pub(crate) own: Arc<Area<D>>,
+    /// The area for files whose destination is on the store's own file system.
+    pub(crate) own: Arc<StagingArea<D>>,
 }
 
-pub(crate) const STAGING: &[u8] = b"staging";
-pub(crate) const PARTIAL: &[u8] = b"partial";
-pub(crate) const SEALED: &[u8] = b"sealed";
-
 impl<D: Disk> Handles<D> {
-    /// Opens them, making the staging of this collector if it is not there. Its names need not be durable: what is lost
-    /// with them is fetched again.
+    /// Opens the folders, making this ledger's staging if it is missing. New folders need not be durable:
+    /// files lost with them are fetched again.
     pub(crate) fn open(
         disk: &D,
         root: Arc<D::Folder>,
         ledger: &LedgerId,
-        place: &Place,
+        label: &StoreLabel,
     ) -> Result<Self, StoreError> {
-        let fault = |error| place.fault("open the staging folder", error);
+        let fault = |error| label.fault("open the staging folder", error);
         let control = disk.open_folder(&root, CONTROL_FOLDER).map_err(fault)?;
         let staging = open_or_make_folder(disk, &control, STAGING).map_err(fault)?;
         Ok(Self {
-            own: Arc::new(Area::open(disk, &staging, ledger, None).map_err(fault)?),
+            own: Arc::new(StagingArea::open(disk, &staging, ledger, None).map_err(fault)?),
             own_folder: disk
                 .open_folder(&staging, ledger.as_str().as_bytes())
                 .map_err(fault)?,

@@ -1,4 +1,4 @@
-//! What a failed call means: for one name, for the store, or nothing at all.
+//! The effect of a failed call: on one name, on the store, or none.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,16 +9,16 @@ use engine::ports::{Placement, PublishFault, Reproof, Store as _, StoreError};
 use rustix::io::Errno;
 use storage::DirectoryStore;
 
-use crate::context::{Home, block_on, digest, inline_settings, name, publication, published, sealed};
+use crate::context::{TestStore, block_on, digest, inline_settings, name, publication, published, sealed};
 use crate::watched::WatchedDisk;
 
-type Answers = Result<Vec<Result<Placement, PublishFault>>, StoreError>;
+type PublishResults = Result<Vec<Result<Placement, PublishFault>>, StoreError>;
 
 /// Publishes two files, of which the first cannot get its name.
-fn published_beside(refusal: Errno) -> Answers {
-    let home = Home::in_memory();
+fn published_beside(refusal: Errno) -> PublishResults {
+    let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
+    let store = dir.open_with(&disk, inline_settings());
     disk.refuse(move |call| (call.operation == "link" && call.name == b"odd").then_some(refusal));
     block_on(async {
         let (odd, even) = (sealed(&store, b"wasp").await?, sealed(&store, b"bees").await?);
@@ -28,8 +28,8 @@ fn published_beside(refusal: Errno) -> Answers {
 }
 
 #[test]
-fn what_is_wrong_with_one_name_is_told_of_it_and_holds_up_no_other() {
-    for (refusal, is_unacceptable, told) in [
+fn a_fault_of_one_name_is_reported_for_it_and_delays_no_other() {
+    for (refusal, is_unacceptable, expected_text) in [
         (Errno::NAMETOOLONG, true, "too long"),
         (Errno::ILSEQ, true, "characters"),
         (Errno::ACCESS, false, "failed to give a file its name"),
@@ -40,24 +40,24 @@ fn what_is_wrong_with_one_name_is_told_of_it_and_holds_up_no_other() {
             Err(PublishFault::Failed(text)) => (!is_unacceptable, text),
             _ => panic!("{refusal}: {answers:?}"),
         };
-        assert!(is_right && text.contains(told), "{refusal}: {answers:?}");
+        assert!(is_right && text.contains(expected_text), "{refusal}: {answers:?}");
         assert_eq!(answers[1], Ok(Placement::New), "{refusal}");
     }
 }
 
 #[test]
-fn what_every_name_would_meet_too_ends_the_sweep() {
+fn an_error_that_every_name_would_meet_ends_the_sweep() {
     for refusal in [Errno::NOSPC, Errno::ROFS, Errno::IO, Errno::STALE, Errno::MFILE] {
         published_beside(refusal).unwrap_err();
     }
 }
 
 #[test]
-fn a_folder_that_somebody_makes_at_the_same_time_is_as_good_as_made() {
-    let home = Home::in_memory();
+fn a_folder_made_by_another_process_meanwhile_is_used() {
+    let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
-    let path = home.path.clone();
+    let store = dir.open_with(&disk, inline_settings());
+    let path = dir.path.clone();
     disk.refuse(move |call| {
         if call.operation == "make_folder" {
             fs::create_dir(path.join("day")).unwrap();
@@ -68,26 +68,26 @@ fn a_folder_that_somebody_makes_at_the_same_time_is_as_good_as_made() {
 }
 
 #[test]
-fn a_staging_folder_that_another_gleaner_makes_at_the_same_time_is_as_good_as_made() {
-    let home = Home::in_memory();
+fn a_staging_folder_made_by_another_gleaner_meanwhile_is_used() {
+    let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
-    let path = home.path.clone();
+    let path = dir.path.clone();
     disk.refuse(move |call| {
         if call.operation == "make_folder" && call.name == b"staging" {
             fs::create_dir(path.join(".gleaner/staging")).unwrap();
         }
         None
     });
-    let store = home.open_with(&disk, inline_settings());
+    let store = dir.open_with(&disk, inline_settings());
     assert_eq!(block_on(published(&store, "a", b"bees")), Ok(Placement::New));
 }
 
 #[test]
-fn a_staging_folder_that_must_not_be_made_is_told_by_why_not() {
-    let home = Home::in_memory();
+fn a_staging_folder_that_cannot_be_made_reports_the_reason() {
+    let dir = TestStore::in_memory();
     let disk = WatchedDisk::new();
     disk.refuse(|call| (call.operation == "make_folder").then_some(Errno::ACCESS));
-    let error = DirectoryStore::open(home.folder(&disk), inline_settings())
+    let error = DirectoryStore::open(dir.folder(&disk), inline_settings())
         .map(drop)
         .unwrap_err();
     let StoreError::NotWritable { source, .. } = error else {
@@ -97,11 +97,11 @@ fn a_staging_folder_that_must_not_be_made_is_told_by_why_not() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_opened_for_its_flush_ends_the_sweep_and_is_not_taken_for_gone() {
-    let home = Home::in_memory();
-    home.write("a/b/there", b"x");
+fn a_folder_that_cannot_be_opened_for_its_flush_ends_the_sweep() {
+    let dir = TestStore::in_memory();
+    dir.write("a/b/there", b"x");
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
+    let store = dir.open_with(&disk, inline_settings());
     block_on(async {
         let file = sealed(&store, b"bees").await.unwrap();
         disk.refuse(|call| (call.operation == "open_folder" && call.name == b"a").then_some(Errno::ACCESS));
@@ -111,17 +111,18 @@ fn a_folder_that_cannot_be_opened_for_its_flush_ends_the_sweep_and_is_not_taken_
     });
 }
 
-/// Publishes `a/b/new` into a folder that is there, while `meddle` is done just before the first call on `operation` and `name`.
+/// Publishes `a/b/new` into an existing folder. Runs `meddle` just before the first call on `operation` and
+/// `name`.
 fn published_while(
     operation: &'static str,
     name: &'static [u8],
     meddle: impl FnOnce(&Path) + Send + 'static,
-) -> (Home, Result<Placement, PublishFault>) {
-    let home = Home::in_memory();
-    home.write("a/b/there", b"x");
+) -> (TestStore, Result<Placement, PublishFault>) {
+    let dir = TestStore::in_memory();
+    dir.write("a/b/there", b"x");
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
-    let (path, meddle) = (home.path.clone(), Mutex::new(Some(meddle)));
+    let store = dir.open_with(&disk, inline_settings());
+    let (path, meddle) = (dir.path.clone(), Mutex::new(Some(meddle)));
     disk.refuse(move |call| {
         if call.operation == operation && call.name == name {
             meddle
@@ -134,11 +135,11 @@ fn published_while(
         None
     });
     let answer = block_on(published(&store, "a/b/new", b"bees"));
-    (home, answer)
+    (dir, answer)
 }
 
 #[test]
-fn a_file_whose_folder_or_one_above_it_was_removed_before_the_flush_is_not_claimed() {
+fn a_file_whose_folders_were_removed_before_the_flush_is_not_stored() {
     for gone in ["a", "a/b"] {
         // The folder above is opened only to be flushed.
         let (_, answer) = published_while("open_folder", b"a", move |store| {
@@ -152,22 +153,22 @@ fn a_file_whose_folder_or_one_above_it_was_removed_before_the_flush_is_not_claim
 }
 
 #[test]
-fn a_folder_that_is_removed_just_before_a_file_gets_its_name_is_made_again() {
-    let (home, answer) = published_while("link", b"new", |store| {
+fn a_folder_removed_just_before_the_link_is_made_again() {
+    let (dir, answer) = published_while("link", b"new", |store| {
         fs::remove_dir_all(store.join("a")).unwrap();
     });
     assert_eq!(answer, Ok(Placement::New));
-    assert_eq!(home.visible(), [("a/b/new".to_owned(), b"bees".to_vec())]);
+    assert_eq!(dir.visible(), [("a/b/new".to_owned(), b"bees".to_vec())]);
 }
 
 #[test]
-fn a_name_that_is_given_up_while_it_is_compared_is_free() {
+fn a_name_freed_during_its_comparison_is_free() {
     for operation in ["status_at", "open_file"] {
-        let home = Home::in_memory();
-        home.write("a/new", b"wasp");
+        let dir = TestStore::in_memory();
+        dir.write("a/new", b"wasp");
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, inline_settings());
-        let path = home.path.join("a/new");
+        let store = dir.open_with(&disk, inline_settings());
+        let path = dir.path.join("a/new");
         disk.refuse(move |call| {
             if call.operation == operation && call.name == b"new" {
                 fs::remove_file(&path).unwrap();
@@ -175,36 +176,36 @@ fn a_name_that_is_given_up_while_it_is_compared_is_free() {
             None
         });
         assert_eq!(block_on(published(&store, "a/new", b"bees")), Ok(Placement::New));
-        assert_eq!(home.read("a/new").unwrap(), b"bees");
+        assert_eq!(dir.read("a/new").unwrap(), b"bees");
     }
 }
 
 #[test]
-fn a_name_that_cannot_be_looked_at_is_neither_free_nor_the_same() {
+fn a_name_that_cannot_be_inspected_is_neither_free_nor_equal() {
     for operation in ["status_at", "open_file"] {
-        let home = Home::in_memory();
-        home.write("a/new", b"bees");
+        let dir = TestStore::in_memory();
+        dir.write("a/new", b"bees");
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, inline_settings());
+        let store = dir.open_with(&disk, inline_settings());
         disk.refuse(move |call| {
             (call.operation == operation && call.name == b"new").then_some(Errno::ACCESS)
         });
         let answer = block_on(published(&store, "a/new", b"bees"));
-        let told = "failed to ";
+        let expected_text = "failed to ";
         assert!(
-            matches!(&answer, Err(PublishFault::Failed(text)) if text.starts_with(told)),
+            matches!(&answer, Err(PublishFault::Failed(text)) if text.starts_with(expected_text)),
             "{operation}: {answer:?}"
         );
     }
 }
 
 #[test]
-fn a_name_that_becomes_a_link_while_it_is_compared_is_taken() {
-    let home = Home::in_memory();
-    home.write("a/new", b"bees");
+fn a_name_that_becomes_a_link_during_its_comparison_is_taken() {
+    let dir = TestStore::in_memory();
+    dir.write("a/new", b"bees");
     let disk = WatchedDisk::new();
-    let store = home.open_with(&disk, inline_settings());
-    let path = home.path.join("a/new");
+    let store = dir.open_with(&disk, inline_settings());
+    let path = dir.path.join("a/new");
     disk.refuse(move |call| {
         if call.operation == "open_file" {
             fs::remove_file(&path).unwrap();
@@ -219,7 +220,7 @@ fn a_name_that_becomes_a_link_while_it_is_compared_is_taken() {
 }
 
 #[test]
-fn a_stored_copy_that_cannot_be_read_is_another_but_a_store_that_is_gone_ends_the_sweep() {
+fn an_unreadable_copy_is_different_but_a_lost_store_ends_the_sweep() {
     for (refusal, expected) in [
         (Errno::IO, Some(Reproof::Other)),
         (Errno::ACCESS, Some(Reproof::Other)),
@@ -227,10 +228,10 @@ fn a_stored_copy_that_cannot_be_read_is_another_but_a_store_that_is_gone_ends_th
         (Errno::STALE, None),
         (Errno::MFILE, None),
     ] {
-        let home = Home::in_memory();
-        home.write("a/b", b"bees");
+        let dir = TestStore::in_memory();
+        dir.write("a/b", b"bees");
         let disk = WatchedDisk::new();
-        let store = home.open_with(&disk, inline_settings());
+        let store = dir.open_with(&disk, inline_settings());
         disk.refuse(move |call| (call.operation == "open_file").then_some(refusal));
         let reproof = block_on(store.reprove(&name("a/b"), 4, &digest(b"bees")));
         assert_eq!(reproof.ok(), expected, "{refusal}");

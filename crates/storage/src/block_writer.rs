@@ -1,26 +1,27 @@
-//! Bytes on their way into a file in whole blocks, however they come.
+//! Writes received bytes to a file in whole blocks, whatever lengths they arrive in.
 
 use std::io;
 
 use crate::aligned::{BLOCK, with_buffer};
 
-/// What has come and is less than a block, until more comes or the file ends.
+/// The received bytes that do not fill a block yet. They wait for more bytes or the end of the file.
 #[derive(Debug, Default)]
-pub(crate) struct Rest(Vec<u8>);
+pub(crate) struct TailBuffer(Vec<u8>);
 
-impl Rest {
+impl TailBuffer {
     /// How many bytes wait.
     pub(crate) fn length(&self) -> u64 {
         u64::try_from(self.0.len()).unwrap_or(u64::MAX)
     }
 
-    /// The bytes, which then wait no more.
+    /// Removes and returns the waiting bytes.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.0)
     }
 
-    /// Writes what waits and the pieces behind it, in as many whole blocks as they fill; `at` is where the first byte belongs, and is on
-    /// a block. What is left over waits on. After an error the file is of no more use.
+    /// Writes the waiting bytes, then the pieces, in as many whole blocks as they fill. `at` is the offset of
+    /// the first byte, a multiple of the block. The remaining bytes wait. After an error the file must be
+    /// discarded.
     pub(crate) fn write_with(
         &mut self,
         at: u64,
@@ -29,30 +30,30 @@ impl Rest {
     ) -> io::Result<()> {
         // Only large files are written in whole blocks.
         with_buffer(u64::MAX, |buffer| {
-            let mut filling = Filling {
+            let mut writer = BlockWriter {
                 buffer,
                 filled: 0,
                 at,
                 write,
             };
-            filling.push(&self.take())?;
+            writer.push(&self.take())?;
             for piece in pieces {
-                filling.push(piece.as_ref())?;
+                writer.push(piece.as_ref())?;
             }
-            self.0 = filling.write_whole_blocks()?;
+            self.0 = writer.write_whole_blocks()?;
             Ok(())
         })
     }
 }
 
-struct Filling<'a, W> {
+struct BlockWriter<'a, W> {
     buffer: &'a mut [u8],
     filled: usize,
     at: u64,
     write: W,
 }
 
-impl<W: FnMut(&[u8], u64) -> io::Result<()>> Filling<'_, W> {
+impl<W: FnMut(&[u8], u64) -> io::Result<()>> BlockWriter<'_, W> {
     fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
@@ -70,7 +71,7 @@ impl<W: FnMut(&[u8], u64) -> io::Result<()>> Filling<'_, W> {
         Ok(())
     }
 
-    /// Answers what is left over.
+    /// Returns the bytes that are left.
     fn write_whole_blocks(mut self) -> io::Result<Vec<u8>> {
         let whole = self.filled - self.filled % BLOCK;
         self.write_first(whole)?;
@@ -92,13 +93,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_written_once_in_order_and_in_whole_blocks_however_they_come() {
+    fn bytes_are_written_once_in_order_and_in_whole_blocks() {
         let content: Vec<u8> = (0..1_000_003_u32).flat_map(u32::to_le_bytes).collect();
         for piece_length in [1000, 4096, 5000, 261_120, 3_000_000] {
-            let (mut rest, mut written) = (Rest::default(), Vec::new());
+            let (mut tail, mut written) = (TailBuffer::default(), Vec::new());
             for pieces in content.chunks(5 * piece_length) {
                 let at = u64::try_from(written.len()).unwrap();
-                rest.write_with(at, pieces.chunks(piece_length), |block, at| {
+                tail.write_with(at, pieces.chunks(piece_length), |block, at| {
                     assert_eq!(u64::try_from(written.len()).unwrap(), at);
                     assert!(crate::aligned::is_aligned(block, at));
                     written.extend_from_slice(block);
@@ -106,8 +107,8 @@ mod tests {
                 })
                 .unwrap();
             }
-            assert!(rest.length() < 4096);
-            written.extend(rest.take());
+            assert!(tail.length() < 4096);
+            written.extend(tail.take());
             assert!(written == content, "in pieces of {piece_length}");
         }
     }

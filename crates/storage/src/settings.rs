@@ -1,0 +1,38 @@
+//! How a store is used.
+
+use std::fmt;
+use std::sync::Arc;
+
+use engine::ports::Clock;
+use model::LedgerId;
+
+use crate::executor::Executor;
+
+/// How a store is used.
+#[derive(Clone)]
+pub struct StoreSettings {
+    /// The ledger whose staging folder is used.
+    pub ledger: LedgerId,
+    /// Bytes that must stay free on the file system of the store.
+    pub min_free: u64,
+    /// The mode of published files; `None` leaves what the process's umask leaves.
+    pub file_mode: Option<u32>,
+    /// The mode of new folders; `None` leaves what the process's umask leaves.
+    pub dir_mode: Option<u32>,
+    /// Bytes of a range: [`engine::ports::store::RANGE_LENGTH`] in production, less in a simulation.
+    pub range_length: u64,
+    /// Where system calls run.
+    pub executor: Executor,
+    /// The clock by which the age of staged files is measured.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for StoreSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StoreSettings")
+            .field("ledger", &self.ledger)
+            .field("min_free", &self.min_free)
+            .finish_non_exhaustive()
+    }
+}

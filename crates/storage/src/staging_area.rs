@@ -1,0 +1,147 @@
+//! The folders of one staging area: where files are received and sealed, so that a link leads from there to
+//! their final name.
+//!
+//! Most files use the store's own area. A link from it does not lead into a file system mounted within the
+//! store, to another branch of a union of disks, or across quota projects. Files for such a folder are
+//! received beside it, in `.gleaner/staging/<ledger>` of a visible folder: the outermost folder of a mount,
+//! or the destination folder itself. No device file can have such a name.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use engine::ports::{Publication, StoreError};
+use model::{LedgerId, RelativePath, Timestamp};
+
+use crate::disk::Disk;
+use crate::fault::StoreLabel;
+use crate::files::open_or_make_folder;
+
+pub(crate) const STAGING: &[u8] = b"staging";
+pub(crate) const PARTIAL: &[u8] = b"partial";
+pub(crate) const SEALED: &[u8] = b"sealed";
+
+/// The folders of one staging area, held open.
+pub(crate) struct StagingArea<D: Disk> {
+    /// The visible folder that contains the area; `None` for the store's own area.
+    pub(crate) beside: Option<Vec<u8>>,
+    pub(crate) partial: D::Folder,
+    pub(crate) sealed: D::Folder,
+}
+
+impl<D: Disk> StagingArea<D> {
+    /// Opens the area of a ledger in an open staging folder, making it if it is missing. The new folders need
+    /// not be durable: files lost with them are fetched again.
+    pub(crate) fn open(
+        disk: &D,
+        staging: &D::Folder,
+        ledger: &LedgerId,
+        beside: Option<Vec<u8>>,
+    ) -> io::Result<Self> {
+        let own = open_or_make_folder(disk, staging, ledger.as_str().as_bytes())?;
+        Ok(Self {
+            beside,
+            partial: open_or_make_folder(disk, &own, PARTIAL)?,
+            sealed: open_or_make_folder(disk, &own, SEALED)?,
+        })
+    }
+
+    /// The token of a sealed file as callers of this crate see it: its area and its name there.
+    pub(crate) fn token(&self, name: &str) -> String {
+        match &self.beside {
+            None => name.to_owned(),
+            Some(folder) => format!("{}/{name}", to_hex(folder)),
+        }
+    }
+
+    /// The error for a failed call on the staged file of that token.
+    pub(crate) fn fault(
+        &self,
+        label: &StoreLabel,
+        operation: &str,
+        token: &str,
+        error: io::Error,
+    ) -> StoreError {
+        let operation = format!("{operation} the staged file {token}");
+        if self.beside.is_some() {
+            label.fault_on_mount(&operation, error)
+        } else {
+            label.fault(operation, error)
+        }
+    }
+}
+
+/// The areas beside folders that this process has used.
+pub(crate) struct StagingAreas<D: Disk> {
+    pub(crate) open: Mutex<HashMap<Vec<u8>, Arc<StagingArea<D>>>>,
+    /// By destination folder: the folder beside which its files are received. A folder without an entry uses
+    /// the store's own area.
+    pub(crate) for_folder: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+}
+
+impl<D: Disk> Default for StagingAreas<D> {
+    fn default() -> Self {
+        Self {
+            open: Mutex::default(),
+            for_folder: Mutex::default(),
+        }
+    }
+}
+
+/// The name of a sealed file.
+pub(crate) struct SealedEntry<D: Disk> {
+    pub(crate) area: Arc<StagingArea<D>>,
+    pub(crate) name: Vec<u8>,
+    /// Whether it is a copy that was made beside its destination folder.
+    pub(crate) is_copy: bool,
+}
+
+impl<D: Disk> SealedEntry<D> {
+    /// Whether its area is beside the destination folder itself, the nearest that an area can be.
+    pub(crate) fn is_beside(&self, publication: &Publication) -> bool {
+        let folder = publication.name.parent();
+        let folder = folder.as_ref().map(RelativePath::as_bytes);
+        // The store's own area is beside the root.
+        self.area.beside.as_deref() == folder
+    }
+}
+
+/// An area beside a folder, as its note describes it.
+#[derive(Debug)]
+pub(crate) struct NotedArea {
+    pub(crate) folder: Vec<u8>,
+    /// When the note was last written.
+    pub(crate) noted: Timestamp,
+}
+
+/// A path as text: paths are bytes, and notes and tokens are text.
+pub(crate) fn to_hex(path: &[u8]) -> String {
+    use std::fmt::Write as _;
+    path.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    })
+}
+
+/// The reverse of [`to_hex`]; `None` for any other text.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim().as_bytes().chunks(2);
+    digits
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_any_bytes_is_read_as_it_was_written() {
+        for path in [&b"raspberry1"[..], b"a/\xff\n/..", b""] {
+            assert_eq!(from_hex(&to_hex(path)).as_deref(), Some(path));
+        }
+        assert_eq!(from_hex("0g"), None);
+    }
+}
