@@ -5,7 +5,7 @@
 
 use model::{LeaveReason, RelativePath};
 
-use crate::placement::Candidates;
+use crate::placement::StoreNames;
 use crate::ports::{Placement, Publication, PublishFault, Reason, SealedFile, Store};
 use crate::recourse::PassError;
 use crate::stages::foresee::{NO_NAME_LEFT, left_for, replace_folder, store_name};
@@ -59,7 +59,7 @@ impl Published {
 /// A file on its way to a name.
 struct Seeking {
     file: Verified,
-    candidates: Candidates,
+    candidates: StoreNames,
     conflict: bool,
 }
 
@@ -99,7 +99,7 @@ pub(crate) async fn publish<W: World>(
                 }
                 Err(PublishFault::Taken) => {
                     file.conflict = true;
-                    file.candidates.after_taken()
+                    file.candidates.advance_name()
                 }
                 Err(PublishFault::Obstructed { depth, by }) => {
                     replace_folder(visit, &mut file.candidates, depth, by)
@@ -141,12 +141,12 @@ impl Seeking {
 fn first_candidate<W: World>(
     visit: &SourceVisit<'_, W>,
     file: &Verified,
-) -> Result<Candidates, model::NameError> {
+) -> Result<StoreNames, model::NameError> {
     let digest = file.sealed().digest;
     let withdrawn = file.withdrawn();
     let modified = withdrawn.identity().modified;
     let name = store_name(visit, withdrawn.original(), modified, &digest)?;
-    Ok(Candidates::new(&name, digest))
+    Ok(StoreNames::new(&name, digest))
 }
 
 fn with_names(seeking: Vec<Seeking>) -> (Vec<(Seeking, RelativePath)>, Vec<Unplaced>) {
