@@ -1,16 +1,16 @@
-//! What ends a pass, and what follows from it.
+//! What ends a pass early, and what follows from it.
 
 use model::FailureClass;
 
 use crate::ports::{DeviceFailure, LedgerError, PassOutcome, StoreError};
 
-/// Why a pass ended before its end. Faults of single files are none of these: they go to the record of what is left.
+/// Why a pass ended early. Faults of single files are not among these: such files remain, with a reason.
 #[derive(Debug, thiserror::Error)]
 pub enum PassError {
-    /// The device failed: the others go on, and the next pass tries it again.
+    /// The device failed. Other devices continue, and the next pass tries it again.
     #[error(transparent)]
     Device(#[from] DeviceFailure),
-    /// A listing had no end: what it had named was gathered, and other sources go on.
+    /// A listing had no end. The files that it listed were gathered, and other sources continue.
     #[error(transparent)]
     Endless(DeviceFailure),
     /// The store failed: the sweep ends.
@@ -19,18 +19,13 @@ pub enum PassError {
     /// The ledger failed: the sweep ends.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// Somebody asked to stop.
+    /// A stop was requested.
     #[error("interrupted")]
     Interrupted,
 }
 
 impl PassError {
-    /// Whether the whole sweep must end, since no device could be served any more.
-    pub const fn ends_sweep(&self) -> bool {
-        !matches!(self, Self::Device(_) | Self::Endless(_))
-    }
-
-    /// As the ledger and the reports take it, causes included.
+    /// The form that the ledger and the reports take, with all causes.
     pub fn into_outcome(self) -> PassOutcome {
         match self {
             Self::Device(failure) | Self::Endless(failure) => PassOutcome::Failed {
@@ -49,7 +44,7 @@ impl PassError {
     }
 }
 
-/// Whether a session goes on after such a failure: another source may be well.
+/// Whether a session continues after such a failure with its other sources.
 pub(crate) const fn concerns_source_only(class: FailureClass) -> bool {
     matches!(
         class,

@@ -1,4 +1,4 @@
-//! What the configuration asks for, as the engine takes it.
+//! The rules of a device, from the configuration.
 
 use std::time::Duration;
 
@@ -12,49 +12,49 @@ use crate::placement::{Layout, NameRule};
 pub struct DeviceRules {
     /// Its name.
     pub name: DeviceName,
-    /// The folders that are emptied; none inside another.
+    /// The folders that are emptied. None is inside another.
     pub sources: Vec<SourcePath>,
-    /// When a file is settled, and what becomes of it.
+    /// Its rules.
     pub rules: Rules,
 }
 
-/// When a file is settled, and what becomes of it.
+/// When a file is settled, where it goes, and whether it is released.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// How long a file must be untouched where it can be seen that nobody has it open.
+    /// How long a file must be untouched, if the device proves that no process has it open.
     pub settle: Duration,
-    /// How long where that cannot be seen.
+    /// How long a file must be untouched, if the device cannot prove that.
     pub settle_blind: Duration,
-    /// A listing that has not come to its end by then is cut off, and what it has named is gathered.
+    /// A listing that takes longer is cut off. The files listed so far are gathered.
     pub max_listing_time: Duration,
-    /// Original paths that are left alone.
+    /// Original paths that are ignored.
     pub exclude: Exclude,
-    /// A file is finished only when a file of its name with this suffix stands beside it.
+    /// A file is finished only if a file of its name plus this suffix exists.
     pub done_suffix: Option<Vec<u8>>,
-    /// What becomes of stored files.
+    /// Whether stored files are removed from the device.
     pub release: ReleaseRule,
     /// Whether empty folders older than a day are removed.
     pub prune_empty: bool,
-    /// Where files go in the store.
+    /// The names of files in the store.
     pub layout: Layout,
     /// Which names the store takes.
     pub names: NameRule,
 }
 
-/// What becomes of a stored file on its device.
+/// Whether a stored file is removed from its device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseRule {
     /// It is removed.
     Delete,
-    /// It stays, untouched and in place.
+    /// It stays in place, unchanged.
     Keep,
 }
 
-/// Whether a pass acts.
+/// Whether a pass changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It does what it plans.
+    /// It carries out its plan.
     Act,
-    /// It only says what it would do: nothing changes on device, store or ledger.
+    /// It only reports its plan. Nothing changes on the device, in the store or in the ledger.
     DryRun,
 }

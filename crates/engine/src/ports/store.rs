@@ -1,6 +1,5 @@
 //! The store: bytes become sealed, then published.
 
-use bytes::Bytes;
 use model::{Digest, RangeDigest, RelativePath, StoreId, Timestamp};
 
 use super::device::Chunk;
@@ -328,12 +327,5 @@ impl StoreError {
     /// Whether the store is unfit altogether (exit status 3 before a sweep), rather than full or failing in mid-sweep.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
-    }
-}
-
-/// Bytes without credit, for tests and small files made in memory.
-impl From<Bytes> for Chunk {
-    fn from(bytes: Bytes) -> Self {
-        Self { bytes, credit: None }
     }
 }

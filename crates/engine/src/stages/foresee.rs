@@ -1,9 +1,8 @@
-//! Look before you move: whether a file can get its place in the store is known before it is withdrawn or
-//! fetched.
+//! Check the destination: whether a file can get its name in the store is known before it is withdrawn or fetched.
 //!
-//! What stands in the way for good (a name that the store does not take, a folder that cannot be used) would
-//! stand in the way in every pass: the file is left where it is, with the reason, and nothing of it is
-//! transferred. What is found here is no proof: publishing finds out again.
+//! A lasting obstacle (a name that the store does not take, a folder that cannot be used) would stop the file in
+//! every pass. The file is left in place with the reason, and nothing is transferred. The check proves nothing:
+//! publishing checks again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -19,15 +18,15 @@ use crate::recourse::PassError;
 use crate::visit::SourceVisit;
 use crate::world::World;
 
-/// Leaves out what can have no place in the store, and what there is no room for: one file that is too large,
-/// or says so, must not end the sweep for all others. Fails where the store has come to its floor.
+/// Leaves out files that the store cannot take, and files for which there is no room. One file that is too large,
+/// or claims to be, must not end the sweep for all others. Fails if the store has reached `min_free`.
 pub(crate) async fn foresee<W: World>(visit: &SourceVisit<'_, W>, batch: Batch) -> Result<Batch, PassError> {
-    let mut rooms = Rooms {
+    let mut rooms = RoomLeft {
         of_store: visit.world.store().condition().await?.room,
         others: BTreeMap::new(),
     };
     let mut fitting = Vec::with_capacity(batch.len());
-    for (candidate, decision, room) in with_places(visit, batch).await? {
+    for (candidate, decision, room) in find_places(visit, batch).await? {
         if rooms.take(room, candidate.identity.size) {
             fitting.push((candidate, decision));
         } else {
@@ -37,14 +36,14 @@ pub(crate) async fn foresee<W: World>(visit: &SourceVisit<'_, W>, batch: Batch) 
     Ok(fitting)
 }
 
-/// What is left of the room of each file system.
-struct Rooms {
+/// The room left on each file system.
+struct RoomLeft {
     of_store: u64,
     others: BTreeMap<u64, u64>,
 }
 
-impl Rooms {
-    /// Whether there are so many bytes, which then are taken.
+impl RoomLeft {
+    /// Takes `size` bytes. `false` if there are fewer.
     fn take(&mut self, room: Room, size: u64) -> bool {
         let left = match room {
             Room::OfStore => &mut self.of_store,
@@ -60,23 +59,20 @@ impl Rooms {
     }
 }
 
-/// A file that looks for its place.
-struct Seeking {
+/// A file without a place in the store so far.
+struct Unplaced {
     candidate: Candidate,
     decision: Decision,
     names: StoreNames,
 }
 
-type Placement = (Candidate, Decision, Room);
+type Placed = (Candidate, Decision, Room);
 
-async fn with_places<W: World>(
-    visit: &SourceVisit<'_, W>,
-    batch: Batch,
-) -> Result<Vec<Placement>, PassError> {
-    let mut seeking = Vec::with_capacity(batch.len());
+async fn find_places<W: World>(visit: &SourceVisit<'_, W>, batch: Batch) -> Result<Vec<Placed>, PassError> {
+    let mut unplaced = Vec::with_capacity(batch.len());
     for (candidate, decision) in batch {
         match first_name(visit, &candidate) {
-            Ok(names) => seeking.push(Seeking {
+            Ok(names) => unplaced.push(Unplaced {
                 candidate,
                 decision,
                 names,
@@ -84,13 +80,13 @@ async fn with_places<W: World>(
             Err(error) => leave_nameless(visit, &candidate, error.to_string()),
         }
     }
-    let mut placed = Vec::with_capacity(seeking.len());
-    while !seeking.is_empty() {
+    let mut placed = Vec::with_capacity(unplaced.len());
+    while !unplaced.is_empty() {
         let (mut named, mut wanted) = (
-            Vec::with_capacity(seeking.len()),
-            Vec::with_capacity(seeking.len()),
+            Vec::with_capacity(unplaced.len()),
+            Vec::with_capacity(unplaced.len()),
         );
-        for file in seeking.drain(..) {
+        for file in unplaced.drain(..) {
             match file.names.current() {
                 Ok(name) => {
                     wanted.push(Destination {
@@ -102,9 +98,9 @@ async fn with_places<W: World>(
                 Err(error) => leave_nameless(visit, &file.candidate, error.to_string()),
             }
         }
-        let answers = visit.world.store().foresee(wanted).await?;
-        for (mut file, answer) in named.into_iter().zip(answers) {
-            match answer {
+        let replies = visit.world.store().foresee(wanted).await?;
+        for (mut file, reply) in named.into_iter().zip(replies) {
+            match reply {
                 Ok(room) => {
                     if room != Room::OfStore {
                         visit.device_visit.receives_beside.store(true, Ordering::Relaxed);
@@ -113,7 +109,7 @@ async fn with_places<W: World>(
                 }
                 Err(PublishFault::Obstructed { depth, by }) => {
                     if replace_folder(visit, &mut file.names, depth, by) {
-                        seeking.push(file);
+                        unplaced.push(file);
                     } else {
                         leave_nameless(visit, &file.candidate, NO_NAME_LEFT.to_owned());
                     }
@@ -128,11 +124,11 @@ async fn with_places<W: World>(
     Ok(placed)
 }
 
-/// The detail for a file all of whose possible names are taken.
+/// The detail for a file whose possible names are all taken.
 pub(crate) const NO_NAME_LEFT: &str = "every name for its content is taken by other content in the store";
 
-/// The name in the store that a file gets if nothing stands in its way. Its digest is not known yet, which
-/// makes a difference only to names that are too long for a file system.
+/// The names in the store that a file may get. Its digest is not known yet; only names that are too long for a
+/// file system depend on it.
 pub(crate) fn first_name<W: World>(
     visit: &SourceVisit<'_, W>,
     candidate: &Candidate,
@@ -142,7 +138,7 @@ pub(crate) fn first_name<W: World>(
     Ok(StoreNames::new(&name, digest))
 }
 
-/// The name in the store that a file gets if nothing stands in its way.
+/// The name in the store that a file gets if nothing is in its way.
 pub(crate) fn store_name<W: World>(
     visit: &SourceVisit<'_, W>,
     original: &RelativePath,
@@ -160,7 +156,7 @@ pub(crate) fn store_name<W: World>(
     placement::place(&rules.layout, rules.names, &subject)
 }
 
-/// Goes on to the folder that takes the place of an obstructed one, and says so once. `false`: there is none.
+/// Continues with the folder that replaces an obstructed one, and reports it once. `false` if there is none.
 pub(crate) fn replace_folder<W: World>(
     visit: &SourceVisit<'_, W>,
     names: &mut StoreNames,
@@ -184,7 +180,7 @@ pub(crate) fn replace_folder<W: World>(
     true
 }
 
-/// Why a file is left that the store does not take, with the detail.
+/// Why a file that the store does not take is left, with the detail.
 pub(crate) fn left_for(fault: PublishFault) -> (Reason, String) {
     match fault {
         PublishFault::Taken | PublishFault::Obstructed { .. } => {

@@ -1,7 +1,7 @@
-//! Publish: sealed and verified bytes get their name in the store.
+//! Publish: sealed and verified files get their names in the store.
 //!
-//! A crash before leaves nothing visible; a crash after leaves the file visible, whole and durable, but unrecorded: the next pass finds
-//! the name taken by the same content, and records it.
+//! A crash before leaves nothing visible. A crash after leaves the file visible, whole and durable, but
+//! unrecorded: the next pass finds the same content under the name, and records it.
 
 use model::{LeaveReason, RelativePath};
 
@@ -14,7 +14,7 @@ use crate::stages::withdraw::Withdrawn;
 use crate::visit::SourceVisit;
 use crate::world::World;
 
-/// A file that stands in the store under its name, durable.
+/// A file that is in the store under its name, durable.
 #[derive(Debug)]
 pub(crate) struct Published {
     withdrawn: Withdrawn,
@@ -46,7 +46,7 @@ impl Published {
         self.placed
     }
 
-    /// Whether its first choice of name was taken by other content.
+    /// Whether other content had its first name.
     pub(crate) fn is_conflict(&self) -> bool {
         self.conflict
     }
@@ -56,23 +56,24 @@ impl Published {
     }
 }
 
-/// A file on its way to a name.
-struct Seeking {
+/// A file without a name so far.
+struct Unnamed {
     file: Verified,
     candidates: StoreNames,
     conflict: bool,
 }
 
-/// Publishes a batch. A name that is taken by other content leads to the next candidate; what finds no name stays on the device.
+/// Publishes a batch. If other content has a name, the next name is tried. A file without a name stays on its
+/// device.
 pub(crate) async fn publish<W: World>(
     visit: &SourceVisit<'_, W>,
     batch: Vec<Verified>,
 ) -> Result<Vec<Published>, PassError> {
     let mut unplaced = Vec::new();
-    let mut seeking = Vec::with_capacity(batch.len());
+    let mut unnamed = Vec::with_capacity(batch.len());
     for file in batch {
-        match first_candidate(visit, &file) {
-            Ok(candidates) => seeking.push(Seeking {
+        match first_name_of(visit, &file) {
+            Ok(candidates) => unnamed.push(Unnamed {
                 file,
                 candidates,
                 conflict: false,
@@ -82,17 +83,14 @@ pub(crate) async fn publish<W: World>(
             }
         }
     }
-    let mut published = Vec::with_capacity(seeking.len());
-    while !seeking.is_empty() {
-        let (named, refused) = with_names(std::mem::take(&mut seeking));
+    let mut published = Vec::with_capacity(unnamed.len());
+    while !unnamed.is_empty() {
+        let (named, refused) = with_names(std::mem::take(&mut unnamed));
         unplaced.extend(refused);
-        let publications = named
-            .iter()
-            .map(|(seeking, name)| publication(seeking, name))
-            .collect();
-        let answers = visit.world.store().publish(publications).await?;
-        for ((mut file, store_name), answer) in named.into_iter().zip(answers) {
-            let goes_on = match answer {
+        let publications = named.iter().map(|(file, name)| publication(file, name)).collect();
+        let replies = visit.world.store().publish(publications).await?;
+        for ((mut file, store_name), reply) in named.into_iter().zip(replies) {
+            let has_next = match reply {
                 Ok(placed) => {
                     published.push(file.into_published(store_name, placed));
                     continue;
@@ -110,8 +108,8 @@ pub(crate) async fn publish<W: World>(
                     continue;
                 }
             };
-            if goes_on {
-                seeking.push(file);
+            if has_next {
+                unnamed.push(file);
             } else {
                 let reason = Reason::Leave(LeaveReason::Name);
                 unplaced.push((file.file, reason, NO_NAME_LEFT.to_owned()));
@@ -124,7 +122,7 @@ pub(crate) async fn publish<W: World>(
 
 type Unplaced = (Verified, Reason, String);
 
-impl Seeking {
+impl Unnamed {
     fn into_published(self, store_name: RelativePath, placed: Placement) -> Published {
         let (withdrawn, sealed, device_digest) = self.file.into_parts();
         Published {
@@ -138,7 +136,7 @@ impl Seeking {
     }
 }
 
-fn first_candidate<W: World>(
+fn first_name_of<W: World>(
     visit: &SourceVisit<'_, W>,
     file: &Verified,
 ) -> Result<StoreNames, model::NameError> {
@@ -149,9 +147,9 @@ fn first_candidate<W: World>(
     Ok(StoreNames::new(&name, digest))
 }
 
-fn with_names(seeking: Vec<Seeking>) -> (Vec<(Seeking, RelativePath)>, Vec<Unplaced>) {
+fn with_names(unnamed: Vec<Unnamed>) -> (Vec<(Unnamed, RelativePath)>, Vec<Unplaced>) {
     let (mut named, mut refused) = (Vec::new(), Vec::new());
-    for file in seeking {
+    for file in unnamed {
         match file.candidates.current() {
             Ok(name) => named.push((file, name)),
             Err(error) => refused.push((file.file, Reason::Leave(LeaveReason::Name), error.to_string())),
@@ -160,8 +158,8 @@ fn with_names(seeking: Vec<Seeking>) -> (Vec<(Seeking, RelativePath)>, Vec<Unpla
     (named, refused)
 }
 
-fn publication(seeking: &Seeking, name: &RelativePath) -> Publication {
-    let sealed = seeking.file.sealed();
+fn publication(file: &Unnamed, name: &RelativePath) -> Publication {
+    let sealed = file.file.sealed();
     Publication {
         token: sealed.token.clone(),
         size: sealed.size,

@@ -1,7 +1,7 @@
-//! Record: the ledger says, durably, that a file is stored. One transaction for a batch.
+//! Record: the ledger says, durably, that files are stored. One transaction for a batch.
 //!
-//! A crash before leaves a published file that the next pass recognises; a crash after leaves a file on the device whose stored copy
-//! the next pass proves again before it releases it.
+//! A crash before leaves published files that the next pass recognises. A crash after leaves files on the device;
+//! the next pass proves their stored copies again before it releases them.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::suspects;
 use crate::visit::SourceVisit;
 use crate::world::World;
 
-/// A file of which this process has proved, and the ledger says, that it is whole and durable in the store.
+/// A file that is whole and durable in the store: this process has proved it, and the ledger says so.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     row: RowId,
@@ -44,13 +44,13 @@ impl Recorded {
         self.identity
     }
 
-    /// Whether it has rested for so long that it need not be seen to be closed.
+    /// Whether it has rested for `settle_blind`, so that it need not be proved to be closed.
     pub(crate) fn has_settled_blind(&self) -> bool {
         self.settled_blind
     }
 }
 
-/// Records a batch, and returns what may be released. Files that have to stay are recorded as kept.
+/// Records a batch, and returns the files that may be released. Files that have to stay are recorded as kept.
 pub(crate) async fn record<W: World>(
     visit: &SourceVisit<'_, W>,
     batch: Vec<Published>,
@@ -66,18 +66,18 @@ pub(crate) async fn record<W: World>(
         .flat_map(|file| [file.withdrawn().current_path(), file.withdrawn().original()]);
     suspects::clear(visit, paths).await?;
     let mut recorded = Vec::with_capacity(batch.len());
-    let mut settled = Vec::new();
+    let mut states = Vec::new();
     let mut sealed_files = Vec::with_capacity(batch.len());
     for (file, row) in batch.into_iter().zip(rows) {
         announce(visit, &file);
         let (withdrawn, sealed) = file.into_parts();
         sealed_files.push(sealed);
-        // An older row of the same version, kept in place until now, gives way to the one that tells where the file is.
-        settled.extend(withdrawn.known().map(|row| (row, FileState::Released, None)));
+        // An older row of this version, which was kept in place until now, is replaced by the new one.
+        states.extend(withdrawn.known().map(|row| (row, FileState::Released, None)));
         match withdrawn.stays() {
             Some(reason) => {
-                settled.push((row, FileState::Kept, Some(reason)));
-                stay(visit, &withdrawn, reason);
+                states.push((row, FileState::Kept, Some(reason)));
+                leave(visit, &withdrawn, reason);
             }
             None => recorded.push(Recorded {
                 row,
@@ -88,15 +88,15 @@ pub(crate) async fn record<W: World>(
             }),
         }
     }
-    // The links in staging are of no more use: the record is durable.
+    // The record is durable: the links in staging are no longer needed.
     visit.world.store().retire(sealed_files).await?;
-    if !settled.is_empty() {
-        visit.world.ledger().set_states(settled, visit.now()).await?;
+    if !states.is_empty() {
+        visit.world.ledger().set_states(states, visit.now()).await?;
     }
     Ok(recorded)
 }
 
-fn stay<W: World>(visit: &SourceVisit<'_, W>, file: &Withdrawn, reason: LeaveReason) {
+fn leave<W: World>(visit: &SourceVisit<'_, W>, file: &Withdrawn, reason: LeaveReason) {
     visit.leave_behind(file.original(), file.identity().size, Reason::Leave(reason), None);
 }
 
@@ -142,26 +142,27 @@ fn announce<W: World>(visit: &SourceVisit<'_, W>, file: &Published) {
     });
 }
 
-/// What the coarsest file system keeps of a time: FAT counts in steps of two seconds.
-const COARSEST: Duration = Duration::from_secs(2);
+/// The coarsest resolution of a time on a file system: FAT counts in steps of two seconds.
+const COARSEST_TIME: Duration = Duration::from_secs(2);
 
-/// Whether the store's file system has kept a time, as finely as it can. Many have an end: ext4 with small
-/// inodes in 2038, a mount by SFTP in 2106.
+/// Whether the store's file system has kept a time, within its resolution. Many have a limit: ext4 with small
+/// inodes 2038, a mount by SFTP 2106.
 fn is_kept(modified: Timestamp, kept: Timestamp) -> bool {
     let difference = modified.since(kept).max(kept.since(modified));
-    difference < COARSEST && !modified.may_be_cut()
+    difference < COARSEST_TIME && !modified.may_be_cut()
 }
 
-/// What the store says of files that an earlier pass recorded.
+/// Files that an earlier pass recorded, after their stored copies were read again.
 pub(crate) struct ProvedAgain {
-    /// The stored copy is as the row says: these may be released.
+    /// The stored copy is as the row says: the file may be released.
     pub(crate) recorded: Vec<Recorded>,
-    /// It is not: these are to be fetched again.
+    /// The stored copy is missing or different: the file is fetched again.
     pub(crate) to_fetch: Vec<Candidate>,
 }
 
-/// A row of an earlier pass proves nothing by itself (stores are restored from back-ups, people move files): the stored copy is opened
-/// and digested again.
+/// Proves files of earlier passes again: their stored copies are opened and digested.
+///
+/// A row alone proves nothing: stores are restored from backups, and people move files.
 pub(crate) async fn prove_again<W: World>(
     visit: &SourceVisit<'_, W>,
     rows: Vec<(Candidate, KnownFile)>,

@@ -1,7 +1,7 @@
-//! Release: a recorded file leaves its device.
+//! Release: a recorded file is removed from its device.
 //!
-//! A crash between the removal and the note of it leaves a row that says "stored"; the next survey does not find the file, and the row
-//! is brought up to date.
+//! A crash after the removal leaves a row that says "stored". The next survey does not find the file, and sets
+//! the row to "released".
 
 use model::{FileState, LeaveReason, RelativePath, WaitReason};
 
@@ -13,7 +13,7 @@ use crate::stages::verify::why_not_now;
 use crate::visit::SourceVisit;
 use crate::world::World;
 
-/// Releases a batch. A file that somebody wrote to, or holds open, is left where it lies and gathered again from there.
+/// Releases a batch. A file that was written to, or is open, stays withdrawn and is gathered again from there.
 pub(crate) async fn release<W: World>(
     visit: &SourceVisit<'_, W>,
     batch: Vec<Recorded>,
@@ -24,10 +24,10 @@ pub(crate) async fn release<W: World>(
     }
     let paths: Vec<RelativePath> = unchanged.iter().map(|file| file.current_path().clone()).collect();
     let folders = tidy::folders_of_batch(visit, &paths);
-    let answers = visit.session.remove(visit.source, &paths, &folders).await?;
+    let replies = visit.session.remove(visit.source, &paths, &folders).await?;
     let mut rows = Vec::with_capacity(unchanged.len());
-    for (file, answer) in unchanged.iter().zip(answers) {
-        if let Err(fault) = answer {
+    for (file, reply) in unchanged.iter().zip(replies) {
+        if let Err(fault) = reply {
             visit.leave_behind(
                 file.original(),
                 file.identity().size,
@@ -45,7 +45,7 @@ pub(crate) async fn release<W: World>(
     Ok(())
 }
 
-/// Those whose identity is still as it was verified, and which nobody has open.
+/// The files whose identity is as verified, and that no process has open for writing.
 async fn still_unchanged<W: World>(
     visit: &SourceVisit<'_, W>,
     batch: Vec<Recorded>,
@@ -61,15 +61,15 @@ async fn still_unchanged<W: World>(
     let mut unchanged = Vec::with_capacity(batch.len());
     for (file, confirmed) in batch.into_iter().zip(confirmed) {
         let reason = match confirmed {
-            Ok(confirmation) => match why_not_now(confirmation, file.has_settled_blind()) {
-                Some(reason) => reason,
-                None => {
+            Ok(confirmation) => {
+                let Some(reason) = why_not_now(confirmation, file.has_settled_blind()) else {
                     unchanged.push(file);
                     continue;
-                }
-            },
+                };
+                reason
+            }
             Err(fault) if fault.kind == FileFaultKind::Missing => {
-                // Its owner went into the withdrawn folder and took it: it is stored, and gone.
+                // Its owner removed it from the withdrawn folder. It is stored, and gone.
                 visit
                     .world
                     .ledger()

@@ -1,4 +1,5 @@
-//! Tidy: folders that withdrawn files left empty go from the device. A folder that is not empty stays: the device refuses.
+//! Tidy: folders that withdrawn files left empty are removed from the device. The device refuses to remove one that
+//! is not empty.
 
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
@@ -11,20 +12,21 @@ use crate::visit::SourceVisit;
 use crate::withdrawn;
 use crate::world::World;
 
-/// The folders of a batch that the files which lay at these places leave empty, innermost first. Those that other batches use, too, are
-/// kept in mind for [`finish`] as long as another batch may be about to put files into them.
+/// The folders that removing these files of a batch leaves empty, innermost first.
+///
+/// Folders that other batches use too are remembered for [`finish`], while another batch may put files into them.
 pub(crate) fn folders_of_batch<W: World>(
     visit: &SourceVisit<'_, W>,
     gone: &[RelativePath],
 ) -> Vec<RelativePath> {
     let (mut batch_folders, mut folder_before) = (Vec::new(), None);
-    for place in gone {
-        // Files of one age lie in one folder: what is left empty above them is said once.
-        let folder = place.folder();
+    for path in gone {
+        // Files of one age are in one folder: the folders above are collected once.
+        let folder = path.folder();
         if folder_before.replace(folder) == Some(folder) {
             continue;
         }
-        let folders = withdrawn::folders_of(place);
+        let folders = withdrawn::folders_of(path);
         batch_folders.extend(folders.batch);
         visit.shared_folders.lock().extend(folders.shared);
     }
@@ -34,7 +36,7 @@ pub(crate) fn folders_of_batch<W: World>(
     innermost_first(batch_folders)
 }
 
-/// Removes what is left when no batch is under way: the shared folders, and those that earlier passes left empty.
+/// Removes the shared folders, and those that earlier passes left empty, when no batch is in progress.
 pub(crate) async fn finish<W: World>(
     visit: &SourceVisit<'_, W>,
     mut folders: Vec<RelativePath>,
@@ -49,7 +51,7 @@ pub(crate) async fn finish<W: World>(
     Ok(())
 }
 
-/// Each once, and after everything that is in it.
+/// Each folder once, and after everything in it.
 fn innermost_first(mut folders: Vec<RelativePath>) -> Vec<RelativePath> {
     folders.sort_unstable();
     folders.dedup();

@@ -1,4 +1,4 @@
-//! Verify: what was received is what the device has, and nobody wrote while it was read.
+//! Verify: the received bytes equal those on the device, and no process wrote to the file meanwhile.
 
 use model::WaitReason;
 
@@ -11,7 +11,7 @@ use crate::tally::reason_of;
 use crate::visit::SourceVisit;
 use crate::world::World;
 
-/// A sealed file that equals the file on the device.
+/// A sealed file that equals the file on its device.
 #[derive(Debug)]
 pub(crate) struct Verified {
     withdrawn: Withdrawn,
@@ -33,7 +33,7 @@ impl Verified {
     }
 }
 
-/// Verifies a batch. What cannot be proved is thrown away and left for the next pass, with the reason.
+/// Verifies a batch. A file that cannot be proved is discarded and left for the next pass, with the reason.
 pub(crate) async fn verify<W: World>(
     visit: &SourceVisit<'_, W>,
     batch: Vec<Fetched>,
@@ -60,7 +60,7 @@ pub(crate) async fn verify<W: World>(
             Ok(confirmation) => doubt_about(&file, *confirmation, digests_expected),
             Err(fault) if fault.kind == FileFaultKind::Missing => Some((
                 Reason::Wait(WaitReason::Changed),
-                Some("it vanished while it was read".into()),
+                Some("it was removed while it was read".into()),
             )),
             Err(fault) => Some((reason_of(fault), Some(fault.message.clone()))),
         };
@@ -81,7 +81,7 @@ pub(crate) async fn verify<W: World>(
     Ok(verified)
 }
 
-/// Why a file is not proved; `None` when it is.
+/// Why a file is not proved. `None` if it is.
 fn doubt_about(
     file: &Fetched,
     confirmation: Confirmation,
@@ -101,14 +101,14 @@ fn doubt_about(
         let detail = "the device could not digest it".into();
         return Some((Reason::Wait(WaitReason::Unproved), Some(detail)));
     }
-    if !is_what_the_device_digested(file) {
-        let detail = "the device's digest is another than that of the bytes it sent".into();
+    if !equals_device_digests(file) {
+        let detail = "the device's digest differs from that of the bytes that it sent".into();
         return Some((Reason::Wait(WaitReason::Unproved), Some(detail)));
     }
     None
 }
 
-/// Why a file has to wait, after a further look at it. Closed is what it must be, unless it has rested for
+/// Why a file has to wait, given what the device confirms about it. It must be closed, unless it has rested for
 /// `settle_blind`.
 pub(crate) fn why_not_now(confirmation: Confirmation, has_settled_blind: bool) -> Option<WaitReason> {
     match confirmation {
@@ -120,13 +120,11 @@ pub(crate) fn why_not_now(confirmation: Confirmation, has_settled_blind: bool) -
     }
 }
 
-fn is_what_the_device_digested(file: &Fetched) -> bool {
+fn equals_device_digests(file: &Fetched) -> bool {
     let sealed = file.sealed();
-    match sealed.ranges.is_empty() {
-        true => file.device_digests() == [Some(sealed.digest)],
-        false => {
-            let received = sealed.ranges.iter().map(|range| Some(range.digest));
-            received.eq(file.device_digests().iter().copied())
-        }
+    if sealed.ranges.is_empty() {
+        return file.device_digests() == [Some(sealed.digest)];
     }
+    let received = sealed.ranges.iter().map(|range| Some(range.digest));
+    received.eq(file.device_digests().iter().copied())
 }

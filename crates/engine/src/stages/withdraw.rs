@@ -1,9 +1,8 @@
-//! Withdraw: a batch is renamed out of the camera's way, and then proved to be closed.
+//! Withdraw: files are renamed out of their recorder's way, and then proved to be closed.
 //!
-//! After the rename nobody can open the file by its old name, so that a proof that it is closed stays true,
-//! and the identity that is noted then is one that any later write changes. A crash between rename and note
-//! leaves the file whole in the withdrawn folder, under a path that tells its original one: the next pass
-//! gathers it from there.
+//! After the rename no process can open the file by its old name. So a proof that it is closed stays true, and
+//! any later write changes the identity noted now. A crash after the rename leaves the file whole in the
+//! withdrawn folder, under a path that contains the original one: the next pass gathers it from there.
 
 use std::collections::HashSet;
 
@@ -20,8 +19,7 @@ use crate::visit::SourceVisit;
 use crate::withdrawn;
 use crate::world::World;
 
-/// A file of which the identity was noted when it could be reached under no name that a camera knows; or, where it has to stay
-/// in place, just before it is read.
+/// A file whose identity was noted after it was withdrawn; or, if it has to stay in place, just before it is read.
 #[derive(Debug)]
 pub(crate) struct Withdrawn {
     original: RelativePath,
@@ -46,38 +44,39 @@ impl Withdrawn {
         self.identity
     }
 
-    /// The batch it was withdrawn with, if it was.
+    /// The batch that it was withdrawn with, if it was.
     pub(crate) fn batch(&self) -> Option<&BatchId> {
         self.batch.as_ref()
     }
 
-    /// An older row that says that this very version is stored and kept on the device.
+    /// An older row, which says that this version is stored and kept on the device.
     pub(crate) fn known(&self) -> Option<RowId> {
         self.known
     }
 
-    /// Why it is to stay on the device after it is stored.
+    /// Why it stays on the device after it is stored.
     pub(crate) fn stays(&self) -> Option<LeaveReason> {
         self.stays
     }
 
-    /// Whether it has rested for so long that it need not be seen to be closed.
+    /// Whether it has rested for `settle_blind`, so that it need not be proved to be closed.
     pub(crate) fn has_settled_blind(&self) -> bool {
         self.settled_blind
     }
 }
 
-/// A file that is about to be looked at, or has been when it was renamed.
+/// A file to be inspected, unless the rename has inspected it.
 struct Pending {
     candidate: Candidate,
-    looked: Option<InspectResult>,
+    inspected: Option<InspectResult>,
     current_path: RelativePath,
     batch: Option<BatchId>,
     stays: Option<LeaveReason>,
     known: Option<RowId>,
 }
 
-/// Withdraws a batch, and notes what each file is now. What cannot be withdrawn is gathered where it is, and stays.
+/// Withdraws a batch and notes the identity of each file. A file that cannot be withdrawn is gathered in place,
+/// and stays.
 pub(crate) async fn withdraw<W: World>(
     visit: &SourceVisit<'_, W>,
     work: Vec<(Candidate, Decision)>,
@@ -102,7 +101,7 @@ impl Pending {
         Self {
             current_path: candidate.current_path.clone(),
             candidate,
-            looked: None,
+            inspected: None,
             batch: None,
             stays: Some(reason),
             known: None,
@@ -110,13 +109,13 @@ impl Pending {
     }
 
     fn withdrawn_before(candidate: Candidate) -> Self {
-        let pass =
+        let batch =
             withdrawn::parse(&candidate.current_path).and_then(|parsed| String::from_utf8(parsed.batch).ok());
         Self {
             current_path: candidate.current_path.clone(),
             candidate,
-            looked: None,
-            batch: pass.and_then(BatchId::new),
+            inspected: None,
+            batch: batch.and_then(BatchId::new),
             stays: None,
             known: None,
         }
@@ -127,7 +126,7 @@ async fn move_away<W: World>(
     visit: &SourceVisit<'_, W>,
     mut to_move: Vec<(Candidate, Option<RowId>)>,
 ) -> Result<Vec<Pending>, PassError> {
-    // A hostile listing may name a file twice: the second rename would fall upon the first.
+    // A hostile listing may name a file twice: the second rename would replace the result of the first.
     let mut names = HashSet::new();
     to_move.retain(|(candidate, _)| names.insert(candidate.current_path.clone()));
     let Some(batch) = visit.device_visit.next_batch().filter(|_| !to_move.is_empty()) else {
@@ -139,8 +138,9 @@ async fn move_away<W: World>(
     let first = rename_all(visit, to_move, in_source).await?;
     let (moved, failed): (Vec<_>, Vec<_>) = first.into_iter().partition(|attempt| attempt.result.is_ok());
 
-    // Another file system below the source (EXDEV), or a withdrawn folder that is not ours to write: beside the file, then.
-    let (again, lost): (Vec<_>, Vec<_>) = failed.into_iter().partition(Attempt::may_be_moved_elsewhere);
+    // The file may be on another file system (EXDEV), or the withdrawn folder be unwritable: try a folder beside
+    // the file.
+    let (again, lost): (Vec<_>, Vec<_>) = failed.into_iter().partition(Attempt::may_be_tried_elsewhere);
     let again = again
         .into_iter()
         .map(|attempt| (attempt.candidate, attempt.known))
@@ -150,10 +150,9 @@ async fn move_away<W: World>(
 
     tidy_after(visit, &second, in_source, beside).await?;
 
-    // Where no folder can be made because the device is full, or one of another login is in its place, a
-    // rename within the folder still works.
-    let (refused, second): (Vec<_>, Vec<_>) =
-        second.into_iter().partition(Attempt::may_be_for_want_of_a_folder);
+    // If no folder can be made, because the device is full or another login owns the withdrawn folder, a rename
+    // within the folder still works.
+    let (refused, second): (Vec<_>, Vec<_>) = second.into_iter().partition(Attempt::may_lack_a_folder);
     let refused = refused
         .into_iter()
         .map(|attempt| (attempt.candidate, attempt.known))
@@ -177,26 +176,26 @@ async fn tidy_after<W: World>(
     first: impl Fn(&Candidate) -> Result<RelativePath, model::NameError>,
     second: impl Fn(&Candidate) -> Result<RelativePath, model::NameError>,
 ) -> Result<(), PassError> {
-    let mut places = Vec::new();
+    let mut paths = Vec::new();
     for attempt in attempts {
-        places.extend(first(&attempt.candidate).ok());
+        paths.extend(first(&attempt.candidate).ok());
         if attempt.result.is_err() {
-            places.extend(second(&attempt.candidate).ok());
+            paths.extend(second(&attempt.candidate).ok());
         }
     }
-    if places.is_empty() {
+    if paths.is_empty() {
         return Ok(());
     }
-    let folders = tidy::folders_of_batch(visit, &places);
+    let folders = tidy::folders_of_batch(visit, &paths);
     visit.session.remove(visit.source, &[], &folders).await?;
     Ok(())
 }
 
-/// One try to rename one file.
+/// One attempt to rename one file.
 struct Attempt {
     candidate: Candidate,
     known: Option<RowId>,
-    /// Where it lies now, and what it was seen to be there.
+    /// Its new path, and what the rename found there.
     result: Result<(RelativePath, Option<InspectResult>), FileFault>,
 }
 
@@ -229,13 +228,13 @@ async fn rename_all<W: World>(
             result,
         });
     }
-    let mut answers = visit.session.rename(visit.source, &moves).await?.into_iter();
+    let mut replies = visit.session.rename(visit.source, &moves).await?.into_iter();
     for attempt in &mut attempts {
-        let Ok((_, looked)) = &mut attempt.result else {
+        let Ok((_, inspected)) = &mut attempt.result else {
             continue;
         };
-        match answers.next() {
-            Some(Ok(seen)) => *looked = Some(seen),
+        match replies.next() {
+            Some(Ok(inspection)) => *inspected = Some(inspection),
             Some(Err(fault)) => attempt.result = Err(fault),
             None => {}
         }
@@ -244,8 +243,8 @@ async fn rename_all<W: World>(
 }
 
 impl Attempt {
-    /// Not so a file that is gone, that somebody writes to, or that may have no other name wherever that is.
-    fn may_be_moved_elsewhere(&self) -> bool {
+    /// Not a file that is gone, that is open, or that may be renamed nowhere.
+    fn may_be_tried_elsewhere(&self) -> bool {
         let kinds = [
             FileFaultKind::Missing,
             FileFaultKind::Open,
@@ -256,8 +255,8 @@ impl Attempt {
         !matches!(&self.result, Err(fault) if kinds.contains(&fault.kind))
     }
 
-    /// SFTP has no word for a full file system: it is a failure like any other.
-    fn may_be_for_want_of_a_folder(&self) -> bool {
+    /// SFTP has no status for a full file system: it reports a general failure.
+    fn may_lack_a_folder(&self) -> bool {
         let kinds = [
             FileFaultKind::Other,
             FileFaultKind::OtherFileSystem,
@@ -266,20 +265,21 @@ impl Attempt {
         matches!(&self.result, Err(fault) if kinds.contains(&fault.kind))
     }
 
-    /// A file that could not be withdrawn is gathered in place and stays; once stored, it is only reported.
+    /// A file that could not be withdrawn is gathered in place and stays. If it is stored already, it is only
+    /// reported.
     fn outcome<W: World>(self, visit: &SourceVisit<'_, W>, batch: &BatchId) -> Option<Pending> {
         let fault = match self.result {
-            Ok((current_path, looked)) => {
+            Ok((current_path, inspected)) => {
                 return Some(Pending {
                     candidate: self.candidate,
-                    looked,
+                    inspected,
                     current_path,
                     batch: Some(batch.clone()),
                     stays: None,
                     known: self.known,
                 });
             }
-            // Renamed or removed by its owner since the survey: it is not ours any more.
+            // Its owner renamed or removed it after the survey.
             Err(fault) if fault.kind == FileFaultKind::Missing => return None,
             Err(fault) if fault.kind == FileFaultKind::Open => {
                 let (original, size) = (&self.candidate.original, self.candidate.identity.size);
@@ -312,18 +312,20 @@ async fn note_identities<W: World>(
     visit: &SourceVisit<'_, W>,
     pending: Vec<Pending>,
 ) -> Result<Vec<Withdrawn>, PassError> {
-    let unseen = pending.iter().filter(|file| file.looked.is_none());
-    let paths: Vec<RelativePath> = unseen.map(|file| file.current_path.clone()).collect();
-    let mut looks = match paths.is_empty() {
-        true => Vec::new().into_iter(),
-        false => visit.session.inspect(visit.source, &paths).await?.into_iter(),
+    let uninspected = pending.iter().filter(|file| file.inspected.is_none());
+    let paths: Vec<RelativePath> = uninspected.map(|file| file.current_path.clone()).collect();
+    let inspections = if paths.is_empty() {
+        Vec::new()
+    } else {
+        visit.session.inspect(visit.source, &paths).await?
     };
+    let mut inspections = inspections.into_iter();
     let mut withdrawn = Vec::with_capacity(pending.len());
     for mut file in pending {
-        let Some(looked) = file.looked.take().or_else(|| looks.next()) else {
+        let Some(inspected) = file.inspected.take().or_else(|| inspections.next()) else {
             continue;
         };
-        let inspection = match looked {
+        let inspection = match inspected {
             Ok(inspection) => inspection,
             Err(fault) if fault.kind == FileFaultKind::Missing => continue,
             Err(fault) => {
@@ -356,13 +358,13 @@ async fn note_identities<W: World>(
     Ok(withdrawn)
 }
 
-/// Whether the file that was caught is another than was surveyed (its name was used again in between), or may
-/// still be written to. Then it has to settle where it is.
+/// Why a withdrawn file has to wait: it is not the one that was surveyed (its name was used again), or it may
+/// still be written to. It settles where it is.
 fn why_not_now(file: &Pending, inspection: Inspection) -> Option<WaitReason> {
     match inspection.openness {
         Openness::Open => return Some(WaitReason::Open),
         Openness::Closed => {}
-        // What was surveyed as one that can be asked about may have turned out to be none.
+        // The survey may have expected that the kernel can be asked, and the kernel has refused.
         Openness::Unknown | Openness::Unasked if file.candidate.settled_blind => {}
         Openness::Unknown | Openness::Unasked => return Some(WaitReason::SettlingBlind),
     }

@@ -1,4 +1,4 @@
-//! Files that gave another number of bytes than they should have.
+//! Files that returned fewer or more bytes than listed.
 
 use model::{RelativePath, WaitReason};
 
@@ -8,10 +8,11 @@ use crate::stages::withdraw::Withdrawn;
 use crate::visit::SourceVisit;
 use crate::world::World;
 
-/// Leaves such files of a batch, each with what is told of it. One that was written meanwhile is gathered again by itself. One that is what it was would come
-/// short in every pass: somebody is to know.
+/// Leaves such files, each with its detail.
 ///
-/// They are looked at all at once, when nothing of the batch is on its way any more: a look needs a lane, and the one that there may be gives small files.
+/// If a file changed since, the next pass retries it. If it did not, the device cannot read it: that is a fault.
+/// All are inspected at the end of the batch, because the device may allow only one shell channel, and that one
+/// streams small files.
 pub(super) async fn leave<W: World>(
     visit: &SourceVisit<'_, W>,
     files: Vec<(Withdrawn, String)>,
@@ -23,15 +24,15 @@ pub(super) async fn leave<W: World>(
         .iter()
         .map(|(file, _)| file.current_path().clone())
         .collect();
-    let looks = visit.session.inspect(visit.source, &paths).await?;
-    for ((file, detail), look) in files.into_iter().zip(looks) {
+    let inspected = visit.session.inspect(visit.source, &paths).await?;
+    for ((file, detail), inspected) in files.into_iter().zip(inspected) {
         let identity = file.identity();
-        let reason = match look.is_ok_and(|look| look.identity == identity) {
-            true => WaitReason::Unproved,
-            false => WaitReason::Changed,
+        let reason = if inspected.is_ok_and(|inspection| inspection.identity == identity) {
+            WaitReason::Unproved
+        } else {
+            WaitReason::Changed
         };
-        let reason = Reason::Wait(reason);
-        visit.leave_behind(file.original(), identity.size, reason, Some(detail));
+        visit.leave_behind(file.original(), identity.size, Reason::Wait(reason), Some(detail));
     }
     Ok(())
 }
