@@ -1,7 +1,7 @@
 //! Names in the store: whatever name a device gives a file, its name in the store is admissible and does not
 //! change.
 
-use engine::placement::{Candidates, Layout, NameRule, Subject, place};
+use engine::placement::{Layout, NameRule, StoreNames, Subject, place};
 use engine::withdrawn::{beside, hidden, in_source, is_within, parse};
 use model::{BatchId, DeviceName, Digest, LedgerId, NameError, RelativePath, SourcePath, Timestamp};
 
@@ -122,7 +122,7 @@ fn withdrawn_and_found_again(path: &RelativePath) {
         let found = parse(&place).unwrap();
         assert_eq!(found.original, *path);
         assert_eq!(
-            (&found.ledger[..], &found.pass[..]),
+            (&found.ledger[..], &found.batch[..]),
             (ledger.as_str().as_bytes(), pass.as_str().as_bytes())
         );
     }
@@ -130,16 +130,16 @@ fn withdrawn_and_found_again(path: &RelativePath) {
 
 /// All names that are tried in turn for a file whose last path component is always taken.
 fn candidates(name: &RelativePath, names: NameRule, digest: Digest) -> Vec<Result<RelativePath, NameError>> {
-    let mut candidates = Candidates::new(name, digest);
+    let mut candidates = StoreNames::new(name, digest);
     let mut tried = vec![candidates.current()];
-    while candidates.after_taken() {
+    while candidates.advance_name() {
         tried.push(candidates.current());
     }
     assert_eq!((tried.len(), tried[0].as_ref()), (4, Ok(name)));
     // A file is in the place of a folder.
-    let mut obstructed = Candidates::new(name, digest);
+    let mut obstructed = StoreNames::new(name, digest);
     if name.parent().is_some() {
-        assert!(obstructed.after_obstructed(0));
+        assert!(obstructed.advance_folder(0));
         match obstructed.current() {
             Ok(obstructed) => admissible(&obstructed, names),
             Err(error) => assert!(is_too_much(error), "{error}"),

@@ -1,14 +1,14 @@
-//! Which files are none of gleaner's business: the `exclude` of a device.
+//! Which files gleaner leaves alone: the `exclude` patterns of a device.
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-/// Patterns of names to be left alone.
+/// Patterns of file names to leave alone.
 ///
-/// A pattern without a slash (but at its end) is about any file or folder of that name; one with a slash begins at the
-/// source. What lies below a folder that is excluded is excluded too; a slash at the end means folders only. `*` and `?` stop at
-/// a slash, `**` does not.
+/// A pattern without a slash, except at its end, matches any file or folder of that name. A pattern with a
+/// slash starts at the source. Everything below an excluded folder is excluded too. A slash at the end
+/// matches only folders. `*` and `?` do not match a slash, `**` does.
 #[derive(Debug, Clone, Default)]
 pub struct Exclude {
     patterns: Vec<String>,
@@ -16,12 +16,12 @@ pub struct Exclude {
 }
 
 impl Exclude {
-    /// Checks one pattern; the error fits after the pattern.
+    /// Checks one pattern. The error text continues a message that ends with the pattern.
     pub fn check(pattern: &str) -> Result<(), String> {
         globs(pattern).map(|_| ())
     }
 
-    /// All of the patterns together; the error fits after "the patterns".
+    /// Compiles all patterns. The error text continues a message that ends with "the patterns".
     pub fn new(patterns: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let patterns: Vec<String> = patterns.into_iter().collect();
         let mut set = GlobSetBuilder::new();
@@ -43,16 +43,14 @@ impl Exclude {
     pub fn excludes(&self, path: &[u8]) -> bool {
         !self.set.is_empty() && self.set.is_match(OsStr::from_bytes(path))
     }
-}
 
-impl Exclude {
-    /// Whether everything in a folder is excluded, whatever it is called.
+    /// Whether everything in a folder is excluded, whatever the name.
     pub fn excludes_folder(&self, path: &[u8]) -> bool {
         self.excludes(path) || self.excludes(&[path, b"/", ANY_NAME].concat())
     }
 }
 
-/// A name that no pattern means: one that takes it takes any.
+/// A name that no pattern contains literally: a pattern that matches this name matches any name.
 const ANY_NAME: &[u8] = b"\x01any\x01name\x01";
 
 impl PartialEq for Exclude {
@@ -63,7 +61,7 @@ impl PartialEq for Exclude {
 
 impl Eq for Exclude {}
 
-/// The globs for the thing itself and for what lies below it.
+/// The globs for the file or folder itself, and for everything below it.
 fn globs(pattern: &str) -> Result<Vec<Glob>, String> {
     let folders_only = pattern.ends_with('/');
     let inner = pattern.strip_suffix('/').unwrap_or(pattern);
@@ -81,12 +79,12 @@ fn globs(pattern: &str) -> Result<Vec<Glob>, String> {
         format!("**/{inner}")
     };
     let below = format!("{base}/**");
-    let wanted = if folders_only {
+    let globs = if folders_only {
         vec![below]
     } else {
         vec![base, below]
     };
-    wanted.iter().map(|glob| build(glob)).collect()
+    globs.iter().map(|glob| build(glob)).collect()
 }
 
 fn build(glob: &str) -> Result<Glob, String> {
@@ -98,7 +96,7 @@ fn build(glob: &str) -> Result<Glob, String> {
 }
 
 fn describe(error: &globset::Error) -> String {
-    format!("is no pattern: {}", error.kind())
+    format!("is not a valid pattern: {}", error.kind())
 }
 
 #[cfg(test)]
@@ -110,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_pattern_is_about_names_at_any_depth() {
+    fn a_pattern_without_a_slash_matches_at_any_depth() {
         assert!(excludes("*.tmp", b"a.tmp"));
         assert!(excludes("*.tmp", b"day/set/a.tmp"));
         assert!(excludes("cache", b"day/cache/a.jpg"));
@@ -121,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_with_a_slash_begins_at_the_source() {
+    fn a_pattern_with_a_slash_starts_at_the_source() {
         assert!(excludes("/cache", b"cache/a.jpg"));
         assert!(!excludes("/cache", b"day/cache/a.jpg"));
         assert!(excludes("day/*.tmp", b"day/a.tmp"));
@@ -130,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_excluded_where_everything_in_it_is() {
+    fn a_folder_is_excluded_if_everything_in_it_is() {
         let excludes = |pattern: &str, path: &[u8]| {
             let exclude = Exclude::new([pattern.to_owned()]).unwrap();
             exclude.excludes_folder(path)

@@ -1,11 +1,12 @@
-//! What a file system keeps for itself in its root: no recording, and no fault.
+//! Files and folders that a file system keeps for itself: neither recordings nor faults.
 
 use model::RelativePath;
 
-/// Holds what `fsck` finds without a name, on ext2 to ext4. `fsck` needs the folder, and only root may list
-/// it. Pieces in it may be recordings: where the login can list it they are gathered as any other file.
+/// Where `fsck` puts files without a name, on ext2 to ext4. `fsck` needs the folder, and only root may list
+/// it. Its files may be pieces of recordings: if the login can list it, gleaner gathers them as any other
+/// file.
 const LOST_AND_FOUND: &[u8] = b"lost+found";
-/// What Windows writes about itself to every card that it sees.
+/// Where Windows writes its own data on every card that it mounts.
 const SYSTEM_VOLUME_INFORMATION: &[u8] = b"System Volume Information";
 
 /// Whether a folder is the file system's own: it need not be listed, and must not be removed.
@@ -24,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_file_system_keeps_for_itself_is_told_from_recordings() {
+    fn files_of_the_file_system_are_not_recordings() {
         let path = |path: &str| RelativePath::new(path).unwrap();
         assert!(owns_folder(&path("lost+found")) && owns_folder(&path("card/lost+found")));
         assert!(!owns_folder(&path("lost+found/day")) && !owns_folder(&path(".Trash-1000")));

@@ -1,93 +1,94 @@
-//! What is to be done with each thing on a device. Pure: listing x ledger x rules.
+//! Decides what to do with each entry of a listing. Pure: listing, ledger and rules in, decision out.
 
 use std::time::Duration;
 
-use model::{Identity, LeaveReason, LedgerId, RelativePath, Timestamp, WaitReason};
+use model::{FileState, Identity, LeaveReason, LedgerId, RelativePath, Timestamp, WaitReason};
 
 pub mod oldest;
 pub(crate) mod work;
 
 use crate::file_system;
-use crate::ports::{Abilities, Entry, EntryKind, KnownFile, Openness, Reason, RowId};
+use crate::ports::{Abilities, ClockReading, Entry, EntryKind, KnownFile, Openness, Reason, RowId};
 use crate::rules::{ReleaseRule, Rules};
 use crate::withdrawn;
 
 /// A file that is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// The path that the camera gave it.
+    /// The path that the recorder gave the file.
     pub original: RelativePath,
-    /// Where it lies now: its original path, or in a withdrawn folder.
+    /// The path at the survey: the original path, or one in a withdrawn folder.
     pub current_path: RelativePath,
-    /// Which it was when it was surveyed.
+    /// The identity at the survey.
     pub identity: Identity,
-    /// Untouched for `settle_blind`: it may be gathered where nobody can see whether it is open.
+    /// Untouched for `settle_blind`: it may be gathered even if the device cannot show whether it is open.
     pub settled_blind: bool,
 }
 
 impl Candidate {
-    /// Whether an earlier pass withdrew it.
+    /// Whether an earlier pass withdrew the file.
     pub fn is_withdrawn(&self) -> bool {
         self.original != self.current_path
     }
 }
 
-/// What a survey of one source is judged by.
+/// The context in which the entries of one survey are classified.
 #[derive(Debug)]
 pub struct SurveyContext<'a> {
     /// The rules of the device.
     pub rules: &'a Rules,
     /// What the device can prove.
     pub abilities: Abilities,
-    /// Whose withdrawn files are ours.
+    /// The ledger of this collector: withdrawn files of its id are ours.
     pub ledger: &'a LedgerId,
-    /// The device's clock at this survey, where it tells.
+    /// The device's clock at this survey. `None` if the device does not report its clock.
     pub now: Option<Timestamp>,
-    /// When the listing was asked for, or before that, by the collector's clock that nobody sets.
+    /// When the listing was requested or earlier, by the collector's monotonic clock.
     pub requested: Timestamp,
-    /// When the device booted, by its own clock of now.
+    /// When the device booted, by the clock of `now`.
     pub booted: Option<Timestamp>,
-    /// Whether the device's clock agrees with what it told in earlier passes.
+    /// Whether the device's clock agrees with its readings in earlier passes.
     pub clock_trusted: bool,
 }
 
-/// What a survey says of one thing.
+/// The class of one entry of a survey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryClass {
-    /// Nothing to do: a folder.
-    Pass,
-    /// An empty folder of that age may go, if the rules say so. It is not known to be empty.
+    /// Nothing to do, and nothing to report.
+    Skip,
+    /// A folder old enough to be removed if the rules say so. It may still hold files.
     OldFolder,
-    /// Settled: gather it.
+    /// A settled file: gather it.
     Ready(Candidate),
-    /// The clock does not tell: it is settled when it stays as it is for that long by the collector's clock.
+    /// A file without a trusted timestamp. It is settled once it stays unchanged for this long by the
+    /// collector's clock.
     SecondLook(Candidate, Duration),
-    /// Not gathered now.
+    /// A file that is not gathered now.
     Remaining(Reason),
 }
 
-/// A withdrawn file that is not ours is none of our business until it is this old.
-const FOREIGN_PATIENCE: Duration = Duration::from_hours(7 * 24);
+/// A withdrawn file of another collector is reported from this age on. A younger one is still being handled.
+const MIN_FOREIGN_AGE: Duration = Duration::from_hours(7 * 24);
 
-/// Empty folders that are younger may be about to be used.
-const FOLDER_PATIENCE: Duration = Duration::from_hours(24);
+/// A folder is removed from this age on. The recorder may be about to use a younger one.
+const MIN_FOLDER_AGE: Duration = Duration::from_hours(24);
 
-/// Judges one entry of a survey.
+/// Classifies one entry of a survey.
 pub fn classify_entry(entry: &Entry, context: &SurveyContext<'_>) -> EntryClass {
     let withdrawn = withdrawn::parse(&entry.path);
     let leave = |reason| EntryClass::Remaining(Reason::Leave(reason));
     match entry.kind {
         EntryKind::Folder if withdrawn::is_within(&entry.path) || file_system::owns_folder(&entry.path) => {
-            EntryClass::Pass
+            EntryClass::Skip
         }
         EntryKind::Folder
             if context.clock_trusted
                 && untouched_for(entry.identity.modified, context)
-                    .is_some_and(|age| age >= FOLDER_PATIENCE) =>
+                    .is_some_and(|age| age >= MIN_FOLDER_AGE) =>
         {
             EntryClass::OldFolder
         }
-        EntryKind::Folder => EntryClass::Pass,
+        EntryKind::Folder => EntryClass::Skip,
         EntryKind::Link => leave(LeaveReason::Link),
         EntryKind::Special => leave(LeaveReason::Special),
         EntryKind::File => match withdrawn {
@@ -103,8 +104,7 @@ pub fn classify_entry(entry: &Entry, context: &SurveyContext<'_>) -> EntryClass 
     }
 }
 
-/// Why a folder that the device does not let us list is left. What cannot be looked into may be excluded all
-/// the same.
+/// Why a folder that cannot be listed is left. Such a folder may be excluded by the rules, too.
 pub(crate) fn classify_unlistable(folder: &RelativePath, rules: &Rules) -> LeaveReason {
     if withdrawn::is_within(folder) {
         LeaveReason::WithdrawnUnreadable
@@ -119,10 +119,10 @@ pub(crate) fn classify_unlistable(folder: &RelativePath, rules: &Rules) -> Leave
 
 fn classify_foreign(entry: &Entry, context: &SurveyContext<'_>) -> EntryClass {
     if withdrawn::is_left_by_trial(&entry.path) && entry.identity.size == 0 {
-        return EntryClass::Pass;
+        return EntryClass::Skip;
     }
     match untouched_for(entry.identity.modified, context) {
-        Some(age) if age < FOREIGN_PATIENCE => EntryClass::Pass,
+        Some(age) if age < MIN_FOREIGN_AGE => EntryClass::Skip,
         _ => EntryClass::Remaining(Reason::Leave(LeaveReason::ForeignWithdrawn)),
     }
 }
@@ -137,12 +137,12 @@ fn classify_file(entry: &Entry, original: RelativePath, context: &SurveyContext<
         original,
         current_path: entry.path.clone(),
         identity: entry.identity,
-        // What settles by a second look has by then been seen unchanged for as long as is needed.
+        // A second look settles the file only after `needed`, which is `settle_blind` here.
         settled_blind: entry.openness == Openness::Unknown,
     };
     let is_unseen = entry.openness == Openness::Unknown;
-    // Anybody can set the time of last modification. Where nothing else is told, only time that passes proves
-    // rest.
+    // Any process can set the mtime. If the device reports no ctime, only two surveys prove that a file
+    // rests.
     if is_unseen && entry.identity.changed.is_none() {
         return if was_just_touched(entry.identity.modified, context) {
             EntryClass::Remaining(Reason::Wait(not_yet))
@@ -150,40 +150,43 @@ fn classify_file(entry: &Entry, original: RelativePath, context: &SurveyContext<
             EntryClass::SecondLook(candidate, needed)
         };
     }
-    // It was settled once, if only for as long as a file must that can be seen to be closed.
+    // The file had settled when it was withdrawn, perhaps only for `settle`: the device showed it closed
+    // then.
     let was_settled = candidate.is_withdrawn() && !is_unseen;
-    // Where open files cannot be seen, a backdated mtime must not hide a writer: the last change of any kind counts.
+    // If the device cannot show open files, a backdated mtime must not hide a writer: the last change of any
+    // kind counts.
     let touched = if is_unseen {
         last_change(entry.identity)
     } else {
         entry.identity.modified
     };
     match untouched_for(touched, context) {
-        Some(age) if is_time_believable(entry.identity, context, needed, was_settled) => match age < needed {
-            true => EntryClass::Remaining(Reason::Wait(not_yet)),
-            false => {
+        Some(age) if is_time_believable(entry.identity, context, needed, was_settled) => {
+            if age < needed {
+                EntryClass::Remaining(Reason::Wait(not_yet))
+            } else {
                 candidate.settled_blind = has_settled_blind(&candidate, context);
                 EntryClass::Ready(candidate)
             }
-        },
+        }
         None if was_just_touched(touched, context) => EntryClass::Remaining(Reason::Wait(not_yet)),
         _ => EntryClass::SecondLook(candidate, needed),
     }
 }
 
-/// A device tells its clock before it lists its files. One that is written to meanwhile has a time that seems
-/// to be in the future.
-const LISTING_TAKES: Duration = Duration::from_mins(1);
+/// How far an mtime may be ahead of the device's clock reading. The device reads its clock before it lists
+/// its files, so a file written meanwhile has a time that seems to be in the future.
+const MAX_CLOCK_SKEW: Duration = Duration::from_mins(1);
 
-/// Whether a time that is in the future may be that of a write since the device told its clock.
+/// Whether a time in the future may be that of a write since the device read its clock.
 fn was_just_touched(touched: Timestamp, context: &SurveyContext<'_>) -> bool {
     context
         .now
-        .is_some_and(|now| touched > now && touched < now.plus(LISTING_TAKES))
+        .is_some_and(|now| touched > now && touched < now.plus(MAX_CLOCK_SKEW))
 }
 
-/// Whether a file would have settled if its openness could not be seen. That it was withdrawn says nothing:
-/// it may have been withdrawn as one that can be seen to be closed, after `settle`.
+/// Whether a file would have settled on a device that cannot show open files. A withdrawal does not prove it:
+/// the device may have shown the file closed, and then `settle` was enough.
 fn has_settled_blind(candidate: &Candidate, context: &SurveyContext<'_>) -> bool {
     let (touched, needed) = (last_change(candidate.identity), context.rules.settle_blind);
     candidate.identity.changed.is_some()
@@ -191,21 +194,24 @@ fn has_settled_blind(candidate: &Candidate, context: &SurveyContext<'_>) -> bool
         && is_time_believable(candidate.identity, context, needed, false)
 }
 
-/// The later of mtime and ctime. Nobody can set a ctime.
+/// The later of mtime and ctime. No process can set a ctime.
 fn last_change(identity: Identity) -> Timestamp {
     identity
         .changed
         .map_or(identity.modified, |changed| changed.max(identity.modified))
 }
 
-/// How long ago by the device's clock; `None` where it has none, or the time is in the future.
+/// The time since `touched` by the device's clock. `None` if the device reports no clock, or for a future
+/// time.
 fn untouched_for(touched: Timestamp, context: &SurveyContext<'_>) -> Option<Duration> {
     let now = context.now?;
     (touched <= now).then(|| now.since(touched))
 }
 
-/// A clock without a battery begins at a stale time and is set some time after boot: what was last changed before, or just
-/// after, may have been changed a moment ago.
+/// Whether the times of a file can be compared with the device's clock.
+///
+/// A clock without a battery starts at a stale time and is set some time after boot. A file whose last change
+/// seems to be before that, or just after, may have been changed a moment ago.
 fn is_time_believable(
     identity: Identity,
     context: &SurveyContext<'_>,
@@ -215,22 +221,23 @@ fn is_time_believable(
     let after_boot = context
         .booted
         .is_none_or(|booted| last_change(identity) >= booted.plus(needed));
-    // A withdrawn file was settled once, and its rename stands for a time when the clock ran as now.
+    // A withdrawn file had settled once, when the clock ran as it does now.
     context.clock_trusted && (after_boot || was_settled)
 }
 
-/// What is to be done with a settled file.
+/// What to do with a settled file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Withdraw it, then gather it. The row says that this very version is stored already, but could not be released.
+    /// Withdraw it, then gather it. With a row: the ledger says that this version is stored but was not
+    /// released.
     Withdraw(Option<RowId>),
-    /// Gather it where it is; it stays there.
+    /// Gather it where it is. It stays there.
     GatherInPlace(LeaveReason),
-    /// It lies withdrawn: gather it from there.
+    /// Gather it from its withdrawn folder.
     Resume,
-    /// It lies withdrawn, and the ledger says that it is stored: prove the stored copy again, then release it.
+    /// It is withdrawn, and the ledger says that it is stored: prove the stored copy again, then release it.
     ProveAgain(Box<KnownFile>),
-    /// It is stored already and stays; the row is to say so.
+    /// It is stored and stays. The row must say so.
     Keep(RowId, LeaveReason),
 }
 
@@ -247,18 +254,18 @@ impl Decision {
     }
 }
 
-/// Decides about one settled file, given the newest row of its original path.
+/// Decides about one settled file. `known_file` is the newest row of its original path.
 pub fn decide(
     candidate: &Candidate,
-    remembered: Option<&KnownFile>,
+    known_file: Option<&KnownFile>,
     rules: &Rules,
     abilities: Abilities,
 ) -> Decision {
-    let known = remembered
-        .filter(|row| row.identity == candidate.identity && row.state != model::FileState::Released);
+    let known =
+        known_file.filter(|row| row.identity == candidate.identity && row.state != FileState::Released);
     if candidate.is_withdrawn() {
         return match known {
-            // Size and whole seconds alone never spare a fetch: too many versions share them.
+            // Size and whole seconds alone never save a fetch: several versions may share them.
             Some(row) if candidate.identity.is_complete() => Decision::ProveAgain(Box::new(row.clone())),
             _ => Decision::Resume,
         };
@@ -276,11 +283,12 @@ pub fn decide(
     }
 }
 
-/// Whether the device's clock agrees with what it told before.
+/// Whether the device's clock agrees with its last reading.
 ///
-/// It does not after a reboot (a clock without battery may not be set yet), and not when its distance from the collector's clock
-/// has changed by more than 5 s plus 0.02 % of the time between: cheap quartzes drift less than 0.01 %.
-pub fn is_clock_trusted(last: Option<&crate::ports::ClockReading>, now: &crate::ports::ClockReading) -> bool {
+/// It does not after a reboot: a clock without a battery may not be set yet. Nor does it if its offset from
+/// the collector's clock has changed by more than 5 s plus 0.02 % of the time between: cheap quartz crystals
+/// drift less than 0.01 %.
+pub fn is_clock_trusted(last: Option<&ClockReading>, now: &ClockReading) -> bool {
     let Some(last) = last else { return true };
     let allowed = 5_000_000_000 + now.at.since(last.at).as_nanos() / 5_000;
     let moved = u128::from(now.offset.abs_diff(last.offset));

@@ -1,51 +1,55 @@
-//! Where withdrawn files lie on a device, and what they were called. Pure.
+//! Paths of withdrawn files on a device, and their original paths. Pure.
 //!
-//! A file `<folder>/<rest>` lies at `<folder>/.gleaner-withdrawn/<ledger id>/<pass>/<rest>`, where `<folder>` is the source itself or,
-//! where a rename to there fails (another file system), the file's own folder. So the original path of whatever lies there can
-//! be told from its place alone: a lost ledger loses no name.
+//! A file `<folder>/<rest>` is withdrawn to `<folder>/.gleaner-withdrawn/<ledger id>/<batch>/<rest>`.
+//! `<folder>` is the source itself or, if a rename to there fails (another file system), the file's own
+//! folder. The current path therefore contains the original one: a lost ledger loses no name.
 
 use model::names::WITHDRAWN_FOLDER;
 use model::{BatchId, LedgerId, NameError, RelativePath};
 
-/// What the path of a withdrawn file says.
+/// The parts of the path of a withdrawn file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WithdrawnPath {
-    /// Whose it is; not checked to be an admissible id, since anyone may make folders.
+    /// The id of the ledger. Unchecked: any process may create such folders.
     pub ledger: Vec<u8>,
-    /// The batch.
-    pub pass: Vec<u8>,
-    /// The path that the file had.
+    /// The id of the batch. Unchecked.
+    pub batch: Vec<u8>,
+    /// The path that the file had before.
     pub original: RelativePath,
 }
 
-/// Where in the source a batch's files are put.
-pub fn batch_folder(ledger: &LedgerId, pass: &BatchId) -> Result<RelativePath, NameError> {
+/// The folder in the source that the files of a batch are moved to.
+pub fn batch_folder(ledger: &LedgerId, batch: &BatchId) -> Result<RelativePath, NameError> {
     RelativePath::new(
         [
             WITHDRAWN_FOLDER,
             b"/",
             ledger.as_str().as_bytes(),
             b"/",
-            pass.as_str().as_bytes(),
+            batch.as_str().as_bytes(),
         ]
         .concat(),
     )
 }
 
-/// Where a file is put, in the source's own withdrawn folder.
+/// The path of a withdrawn file in the source's own withdrawn folder.
 pub fn in_source(
     ledger: &LedgerId,
-    pass: &BatchId,
+    batch: &BatchId,
     original: &RelativePath,
 ) -> Result<RelativePath, NameError> {
-    let path = batch_folder(ledger, pass)?.join(original);
+    let path = batch_folder(ledger, batch)?.join(original);
     RelativePath::new(path.as_bytes())
 }
 
-/// Where a file is put that cannot be renamed to there: beside itself.
-pub fn beside(ledger: &LedgerId, pass: &BatchId, original: &RelativePath) -> Result<RelativePath, NameError> {
+/// The path of a withdrawn file in its own folder, for a file that cannot be renamed to the source's.
+pub fn beside(
+    ledger: &LedgerId,
+    batch: &BatchId,
+    original: &RelativePath,
+) -> Result<RelativePath, NameError> {
     let name = RelativePath::new(original.file_name())?;
-    let below = batch_folder(ledger, pass)?.join(&name);
+    let below = batch_folder(ledger, batch)?.join(&name);
     let path = match original.parent() {
         Some(folder) => folder.join(&below),
         None => below,
@@ -53,13 +57,18 @@ pub fn beside(ledger: &LedgerId, pass: &BatchId, original: &RelativePath) -> Res
     RelativePath::new(path.as_bytes())
 }
 
-/// Where a file is put when no folder can be made, on a device that is full: beside itself, under a hidden name.
-pub fn hidden(ledger: &LedgerId, pass: &BatchId, original: &RelativePath) -> Result<RelativePath, NameError> {
+/// The path of a withdrawn file under a hidden name in its own folder. Used if no folder can be created
+/// there, for example on a full device.
+pub fn hidden(
+    ledger: &LedgerId,
+    batch: &BatchId,
+    original: &RelativePath,
+) -> Result<RelativePath, NameError> {
     let name = [
         HIDDEN_PREFIX,
         ledger.as_str().as_bytes(),
         b"~",
-        pass.as_str().as_bytes(),
+        batch.as_str().as_bytes(),
         b"~",
         original.file_name(),
     ];
@@ -70,13 +79,13 @@ pub fn hidden(ledger: &LedgerId, pass: &BatchId, original: &RelativePath) -> Res
     }
 }
 
-/// Begins the name of a file that is withdrawn without a folder. Ids of ledgers and passes have no `~`.
+/// The beginning of a hidden name. Ids of ledgers and batches contain no `~`.
 const HIDDEN_PREFIX: &[u8] = b".gleaner-withdrawn~";
 
 fn parse_hidden(path: &RelativePath) -> Option<WithdrawnPath> {
     let rest = path.file_name().strip_prefix(HIDDEN_PREFIX)?;
     let mut parts = rest.splitn(3, |byte| *byte == b'~');
-    let (ledger, pass) = (parts.next()?.to_vec(), parts.next()?.to_vec());
+    let (ledger, batch) = (parts.next()?.to_vec(), parts.next()?.to_vec());
     let name = RelativePath::new(parts.next()?).ok()?;
     let original = match path.parent() {
         Some(folder) => folder.join(&name),
@@ -84,13 +93,12 @@ fn parse_hidden(path: &RelativePath) -> Option<WithdrawnPath> {
     };
     Some(WithdrawnPath {
         ledger,
-        pass,
+        batch,
         original,
     })
 }
 
-/// Reads the path of something that may lie in a withdrawn folder; `None` for what does not, and for the folders
-/// themselves.
+/// Parses the path of a withdrawn file. `None` for any other path, and for the withdrawn folders themselves.
 pub fn parse(path: &RelativePath) -> Option<WithdrawnPath> {
     let components: Vec<&[u8]> = path.components().collect();
     if !components.contains(&WITHDRAWN_FOLDER) {
@@ -101,22 +109,23 @@ pub fn parse(path: &RelativePath) -> Option<WithdrawnPath> {
         .position(|component| *component == WITHDRAWN_FOLDER)?;
     let folder = components.get(..at)?;
     let ledger = components.get(at + 1)?;
-    let pass = components.get(at + 2)?;
+    let batch = components.get(at + 2)?;
     let rest = components.get(at + 3..).filter(|rest| !rest.is_empty())?;
     let original = [folder, rest].concat().join(&b'/');
     Some(WithdrawnPath {
         ledger: ledger.to_vec(),
-        pass: pass.to_vec(),
+        batch: batch.to_vec(),
         original: RelativePath::new(original).ok()?,
     })
 }
 
-/// The original path of a file, wherever it lies.
+/// The original path of a file, given its current one.
 pub(crate) fn original_of(current_path: &RelativePath) -> RelativePath {
     parse(current_path).map_or_else(|| current_path.clone(), |withdrawn| withdrawn.original)
 }
 
-/// Whose withdrawn folder a path lies in, or is; or whose a file is that was withdrawn without one. None for the folder that all use.
+/// The ledger id in the path of a withdrawn file or folder. `None` for the folder that all collectors share,
+/// and for paths outside.
 pub fn ledger_of(path: &RelativePath) -> Option<&[u8]> {
     let mut below = path
         .components()
@@ -131,13 +140,13 @@ pub fn ledger_of(path: &RelativePath) -> Option<&[u8]> {
     }
 }
 
-/// Whether this is what a trial of leases on a device leaves if a crash ends it: an empty file.
+/// Whether this is the empty file that a trial of leases leaves on a device after a crash.
 pub fn is_left_by_trial(path: &RelativePath) -> bool {
     parse_hidden(path)
         .is_some_and(|parsed| parsed.ledger == b"lease" && parsed.original.file_name() == b"own")
 }
 
-/// Whether a path lies in (or is) a withdrawn folder of whomever.
+/// Whether a path is a withdrawn file, or is in (or is) the withdrawn folder of any collector.
 pub fn is_within(path: &RelativePath) -> bool {
     path.components().any(|component| component == WITHDRAWN_FOLDER) || parse_hidden(path).is_some()
 }
@@ -145,13 +154,14 @@ pub fn is_within(path: &RelativePath) -> bool {
 /// The folders that a withdrawn file may leave empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Folders {
-    /// Those of its batch, innermost first: nothing else uses them.
+    /// The folders of its batch, innermost first. No other batch uses them.
     pub batch: Vec<RelativePath>,
-    /// Those above, innermost first: the one of the ledger, and the withdrawn folder itself. Other batches use them too.
+    /// The folders above these, innermost first: the ledger's, and the withdrawn folder itself. Other batches
+    /// use them too.
     pub shared: Vec<RelativePath>,
 }
 
-/// The folders that something in a withdrawn folder may leave empty.
+/// The folders that a removal from a withdrawn folder may leave empty.
 pub fn folders_of(current_path: &RelativePath) -> Folders {
     let mut folders = Folders::default();
     let mut folder = current_path.parent();
@@ -180,17 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawn_file_tells_its_original_path() {
-        let (ledger, pass) = (LedgerId::new("0a1b").unwrap(), BatchId::new("p-1").unwrap());
+    fn the_original_path_follows_from_the_withdrawn_path() {
+        let (ledger, batch) = (LedgerId::new("0a1b").unwrap(), BatchId::new("p-1").unwrap());
         for original in ["a.np", "day/set/a.np"] {
             for current_path in [
-                in_source(&ledger, &pass, &path(original)),
-                beside(&ledger, &pass, &path(original)),
-                hidden(&ledger, &pass, &path(original)),
+                in_source(&ledger, &batch, &path(original)),
+                beside(&ledger, &batch, &path(original)),
+                hidden(&ledger, &batch, &path(original)),
             ] {
                 let parsed = parse(&current_path.unwrap()).unwrap();
                 assert_eq!(
-                    (parsed.original, &parsed.ledger[..], &parsed.pass[..]),
+                    (parsed.original, &parsed.ledger[..], &parsed.batch[..]),
                     (path(original), &b"0a1b"[..], &b"p-1"[..])
                 );
             }
@@ -200,26 +210,26 @@ mod tests {
     }
 
     #[test]
-    fn whose_a_withdrawn_file_is_can_be_told_wherever_it_was_put() {
-        let (ledger, pass) = (LedgerId::new("0a1b").unwrap(), BatchId::new("p-1").unwrap());
-        for put in [in_source, beside, hidden] {
-            let current_path = put(&ledger, &pass, &path("day/a.np")).unwrap();
+    fn every_kind_of_withdrawn_path_names_its_ledger() {
+        let (ledger, batch) = (LedgerId::new("0a1b").unwrap(), BatchId::new("p-1").unwrap());
+        for build in [in_source, beside, hidden] {
+            let current_path = build(&ledger, &batch, &path("day/a.np")).unwrap();
             assert_eq!(ledger_of(&current_path), Some(&b"0a1b"[..]), "{current_path}");
         }
-        for nobodys in ["day/.gleaner-withdrawn", "day/a.np"] {
-            assert_eq!(ledger_of(&path(nobodys)), None);
+        for path_without_ledger in ["day/.gleaner-withdrawn", "day/a.np"] {
+            assert_eq!(ledger_of(&path(path_without_ledger)), None);
         }
     }
 
     #[test]
-    fn what_a_trial_of_leases_may_leave_is_no_recording() {
+    fn a_leftover_of_a_lease_trial_is_not_a_recording() {
         let left = path("day/.gleaner-withdrawn~lease~4711~own");
         assert!(is_within(&left) && is_left_by_trial(&left));
         assert!(!is_left_by_trial(&path("day/.gleaner-withdrawn~0a1b~4711~own")));
     }
 
     #[test]
-    fn what_lies_in_a_withdrawn_folder_tells_whose_it_is() {
+    fn a_path_in_a_withdrawn_folder_names_its_ledger() {
         for (current_path, owner) in [
             (".gleaner-withdrawn/0a1b", Some(&b"0a1b"[..])),
             ("usb/.gleaner-withdrawn/0a1b/p-1/day/a.np", Some(b"0a1b")),

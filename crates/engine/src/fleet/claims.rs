@@ -1,10 +1,10 @@
-//! Which folder each source turns out to be. Of two names that lead to one folder only the first is served.
+//! Which folder each source is. If two names lead to one folder, only the first name is served.
 //!
-//! A wrong port leads a name to another device, and no key shows it, because cloned cards share their keys.
-//! The folder itself shows it: boot id, device number and inode together stand for one folder. Containers
-//! share the first, cloned cards the others. The ledger remembers them, so that the name that was first stays
-//! first in later sweeps. A visit that does not confirm what is remembered ends that: the name may have been
-//! corrected since, and the next name takes its place in the order.
+//! A wrong port leads a name to another device. Host keys do not reveal it, because cloned cards share their
+//! keys. The folder itself does: boot id, device number and inode together identify one folder. Containers
+//! share the boot id, cloned cards the other two. The ledger keeps the claims, so that the first name stays
+//! first in later sweeps. A visit that does not confirm a claim ends its precedence: the name may have been
+//! corrected since, and the next name moves up in the order.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,271 +18,285 @@ use crate::ports::{Claim, ClaimedFolder, DeviceFacts, DeviceFailure};
 use crate::rules::DeviceRules;
 
 /// A source of a device.
-type Place = (DeviceName, SourcePath);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct SourceKey {
+    device: DeviceName,
+    source: SourcePath,
+}
 
-/// The claims of a fleet, which the visits of a sweep share.
+/// The claims of a fleet, shared by the visits of a sweep.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    book: Mutex<Book>,
-    settled: Notify,
+    table: Mutex<ClaimTable>,
+    /// Notified when a device reports its folders or its visit ends.
+    visit_progress: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Book {
-    of_place: HashMap<Place, Claim>,
-    of_folder: HashMap<ClaimedFolder, HashSet<Place>>,
-    /// For sources that this sweep has visited: whether the visit confirmed what they claim. If not, the
-    /// claim refuses nothing any more.
-    confirmed: HashMap<Place, bool>,
-    /// Devices of this sweep that have neither told nor ended.
+struct ClaimTable {
+    of_source: HashMap<SourceKey, Claim>,
+    of_folder: HashMap<ClaimedFolder, HashSet<SourceKey>>,
+    /// Sources that this sweep has visited, and whether the visit confirmed their claim. A claim that was not
+    /// confirmed refuses no other source any more.
+    confirmed: HashMap<SourceKey, bool>,
+    /// Devices of this sweep that have neither reported their folders nor ended their visit.
     awaited: HashSet<DeviceName>,
-    /// For each device that was second when it was last visited: those that were first.
-    first: HashMap<DeviceName, HashSet<DeviceName>>,
+    /// For each device that came second at its last visit: the devices that came first.
+    predecessors: HashMap<DeviceName, HashSet<DeviceName>>,
 }
 
-/// What became of the claims of one device.
+/// The claims of one device after it reported its folders.
 #[derive(Debug, Default)]
-pub(crate) struct Claimed {
-    /// For the ledger.
+pub(crate) struct ClaimResult {
+    /// The claims to record in the ledger.
     pub(crate) claims: Vec<(SourcePath, Claim)>,
     /// Sources that must not be touched, and why.
     pub(crate) refused: HashMap<SourcePath, DeviceFailure>,
 }
 
+/// A claim at its position in the order of its folder.
+struct Rank {
+    claim: Claim,
+    /// The source that comes before it, if any.
+    first: Option<SourceKey>,
+}
+
 impl Claims {
-    /// What the ledger remembers of the devices that are configured, before a sweep over some of them.
+    /// Loads the claims of the configured devices, before a sweep over the `visited` ones.
     pub(crate) fn from_ledger(
         rows: Vec<(DeviceName, SourcePath, Claim)>,
         visited: &[DeviceRules],
         configured: &[DeviceRules],
     ) -> Self {
-        let sources = |device: &DeviceRules| {
-            let name = device.name.clone();
-            device
-                .sources
-                .clone()
-                .into_iter()
-                .map(move |source| (name.clone(), source))
-        };
-        let configured: HashSet<Place> = configured.iter().flat_map(sources).collect();
-        let mut book = Book::default();
+        let configured: HashSet<SourceKey> = configured.iter().flat_map(keys_of).collect();
+        let mut table = ClaimTable::default();
         for (device, source, claim) in rows {
-            let place = (device, source);
-            if configured.contains(&place) {
-                book.insert(place, claim);
+            let key = SourceKey { device, source };
+            if configured.contains(&key) {
+                table.insert(key, claim);
             }
         }
-        book.first = book.who_was_first();
-        book.awaited = visited.iter().map(|device| device.name.clone()).collect();
+        table.predecessors = table.find_predecessors();
+        table.awaited = visited.iter().map(|device| device.name.clone()).collect();
         Self {
-            book: Mutex::new(book),
-            settled: Notify::new(),
+            table: Mutex::new(table),
+            visit_progress: Notify::new(),
         }
     }
 
-    /// A visit to this device begins: until what is returned is dropped, or the device has told, others may
-    /// wait for it.
-    pub(crate) fn begin<'a>(&'a self, device: &'a DeviceName) -> Begun<'a> {
-        Begun { claims: self, device }
+    /// Begins a visit to this device. Other devices may wait for it until the guard is dropped or the device
+    /// has reported its folders.
+    pub(crate) fn begin_visit<'a>(&'a self, device: &'a DeviceName) -> VisitGuard<'a> {
+        VisitGuard { claims: self, device }
     }
 
-    /// Waits until those have told, or ended, that were first when this device was last visited. It may lead
-    /// elsewhere by now, or they may; and after a restart of the device in question nothing else says who was
-    /// first.
-    pub(crate) async fn wait_for_first(&self, device: &DeviceName) {
+    /// Waits until the devices that came first at this device's last visit have reported their folders or
+    /// ended their visits.
+    ///
+    /// Either name may lead to another device by now. After a reboot of the device, only this order still
+    /// says which name was first.
+    pub(crate) async fn wait_for_predecessors(&self, device: &DeviceName) {
         loop {
-            let settled = self.settled.notified();
-            if !self.lock().is_to_wait(device) {
+            let progress = self.visit_progress.notified();
+            if !self.lock().must_wait(device) {
                 return;
             }
-            settled.await;
+            progress.await;
         }
     }
 
-    /// Claims the folders that the sources of a device are. What it cannot tell leaves what was known.
-    pub(crate) fn claim(&self, device: &DeviceRules, facts: &DeviceFacts, now: Timestamp) -> Claimed {
-        let mut book = self.lock();
-        let place = |source: &SourcePath| (device.name.clone(), source.clone());
-        let before: Vec<Option<Claim>> = device
-            .sources
-            .iter()
-            .map(|source| book.remove(&place(source)))
-            .collect();
-        let mut claimed = Claimed::default();
-        for (source, before) in device.sources.iter().zip(before) {
-            let place = place(source);
-            let folder = folder_of(facts, source);
-            book.confirmed.insert(place.clone(), folder.is_some());
+    /// Claims the folders of a device's sources. A source whose folder the device cannot identify keeps its
+    /// earlier claim.
+    pub(crate) fn claim(&self, device: &DeviceRules, facts: &DeviceFacts, now: Timestamp) -> ClaimResult {
+        let mut table = self.lock();
+        let earlier: Vec<Option<Claim>> = keys_of(device).map(|key| table.remove(&key)).collect();
+        let mut result = ClaimResult::default();
+        for (key, earlier) in keys_of(device).zip(earlier) {
+            let folder = folder_of(facts, &key.source);
+            table.confirmed.insert(key.clone(), folder.is_some());
             let claim = match folder {
                 Some(folder) => {
-                    let before = before.filter(|before| before.folder == folder);
-                    let (claim, first) = book.put_in_order(&device.name, folder, before, now);
-                    if let Some(first) = first {
-                        let is_remembered = !book.confirmed.contains_key(&first);
-                        let refusal = refusal(device, source, &first, is_remembered);
-                        claimed.refused.insert(source.clone(), refusal);
+                    let earlier = earlier.filter(|earlier| earlier.folder == folder);
+                    let rank = table.rank(&device.name, folder, earlier, now);
+                    if let Some(first) = rank.first {
+                        let is_remembered = !table.confirmed.contains_key(&first);
+                        let refusal = refusal(&key, &first, is_remembered);
+                        result.refused.insert(key.source.clone(), refusal);
                     }
-                    Some(claim)
+                    Some(rank.claim)
                 }
-                None => before,
+                None => earlier,
             };
             if let Some(claim) = claim {
-                claimed.claims.push((source.clone(), claim.clone()));
-                book.insert(place, claim);
+                result.claims.push((key.source.clone(), claim.clone()));
+                table.insert(key, claim);
             }
         }
-        drop(book);
-        self.decide(&device.name);
-        claimed
+        drop(table);
+        self.stop_awaiting(&device.name);
+        result
     }
 
-    fn decide(&self, device: &DeviceName) {
+    fn stop_awaiting(&self, device: &DeviceName) {
         if self.lock().awaited.remove(device) {
-            self.settled.notify_waiters();
+            self.visit_progress.notify_waiters();
         }
     }
 
     fn end_visit(&self, device: &DeviceName) {
-        let mut book = self.lock();
-        let places = book.of_place.keys().filter(|place| place.0 == *device);
-        for place in places.cloned().collect::<Vec<_>>() {
-            book.confirmed.entry(place).or_insert(false);
+        let mut table = self.lock();
+        let keys = table.of_source.keys().filter(|key| key.device == *device);
+        for key in keys.cloned().collect::<Vec<_>>() {
+            table.confirmed.entry(key).or_insert(false);
         }
-        drop(book);
-        self.decide(device);
+        drop(table);
+        self.stop_awaiting(device);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock()
+    fn lock(&self) -> MutexGuard<'_, ClaimTable> {
+        self.table.lock()
     }
 }
 
-/// A visit that has begun.
-pub(crate) struct Begun<'a> {
+/// A visit in progress.
+pub(crate) struct VisitGuard<'a> {
     claims: &'a Claims,
     device: &'a DeviceName,
 }
 
-impl Begun<'_> {
-    /// The visit has been made. What the device claimed earlier, and has not told again, refuses nothing any
-    /// more. A visit that was only dropped, because the sweep ends, says nothing about that.
+impl VisitGuard<'_> {
+    /// Ends the visit. Earlier claims that the device did not confirm refuse no other source any more.
+    ///
+    /// Dropping the guard instead, because the sweep ends, leaves the claims as they are.
     pub(crate) fn end(self) {
         self.claims.end_visit(self.device);
     }
 }
 
-impl Drop for Begun<'_> {
+impl Drop for VisitGuard<'_> {
     fn drop(&mut self) {
-        self.claims.decide(self.device);
+        self.claims.stop_awaiting(self.device);
     }
 }
 
-impl Book {
-    fn insert(&mut self, place: Place, claim: Claim) {
-        let places = self.of_folder.entry(claim.folder.clone()).or_default();
-        places.insert(place.clone());
-        self.of_place.insert(place, claim);
+impl ClaimTable {
+    fn insert(&mut self, key: SourceKey, claim: Claim) {
+        let keys = self.of_folder.entry(claim.folder.clone()).or_default();
+        keys.insert(key.clone());
+        self.of_source.insert(key, claim);
     }
 
-    fn remove(&mut self, place: &Place) -> Option<Claim> {
-        let claim = self.of_place.remove(place)?;
-        if let Some(places) = self.of_folder.get_mut(&claim.folder) {
-            places.remove(place);
+    fn remove(&mut self, key: &SourceKey) -> Option<Claim> {
+        let claim = self.of_source.remove(key)?;
+        if let Some(keys) = self.of_folder.get_mut(&claim.folder) {
+            keys.remove(key);
         }
         Some(claim)
     }
 
-    /// The claim of a device with its place in the order, and who comes first if that is another.
-    fn put_in_order(
+    /// Ranks a device's claim among those of the same folder.
+    fn rank(
         &self,
         device: &DeviceName,
         folder: ClaimedFolder,
-        before: Option<Claim>,
+        earlier: Option<Claim>,
         now: Timestamp,
-    ) -> (Claim, Option<Place>) {
-        let is_new = before.is_none();
-        let mut claim = before.unwrap_or(Claim { folder, since: now });
-        let (overtaken, first): (Vec<&Place>, Vec<&Place>) = self
+    ) -> Rank {
+        let is_new = earlier.is_none();
+        let mut claim = earlier.unwrap_or(Claim { folder, since: now });
+        let (overtaken, first): (Vec<&SourceKey>, Vec<&SourceKey>) = self
             .preceding(device, &claim, is_new)
-            .partition(|place| self.confirmed.get(*place) == Some(&false));
-        let earliest = |places: Vec<&Place>| places.into_iter().min_by_key(|place| self.rank(place)).cloned();
-        let since = |place: &Place| self.of_place.get(place).map_or(now, |claim| claim.since);
+            .partition(|key| self.confirmed.get(*key) == Some(&false));
+        let earliest = |keys: Vec<&SourceKey>| keys.into_iter().min_by_key(|key| self.order_of(key)).cloned();
+        let since = |key: &SourceKey| self.of_source.get(key).map_or(now, |claim| claim.since);
         let first = earliest(first);
-        // Two visits may be of one moment, or the clock may have been set back: the order must outlive that.
+        // Two visits may have the same time, or the clock may have been set back. The order must survive
+        // both.
         let moment = Duration::from_nanos(1);
         if let Some(first) = &first {
             claim.since = claim.since.max(since(first).plus(moment));
         } else if let Some(overtaken) = earliest(overtaken) {
-            // From now on this device is first: files do not go to one name today and the other tomorrow.
+            // This device is first from now on. Otherwise files would go to one name today and the other
+            // tomorrow.
             claim.since = claim.since.min(since(&overtaken).minus(moment));
         }
-        (claim, first)
+        Rank { claim, first }
     }
 
-    /// What claims the folder and comes before this device. A claim of earlier visits has its own place in
+    /// The sources that claim the folder and come before this device. An earlier claim keeps its position in
     /// the order; a new one comes last.
     fn preceding<'a>(
         &'a self,
         device: &'a DeviceName,
         claim: &'a Claim,
         is_new: bool,
-    ) -> impl Iterator<Item = &'a Place> {
-        let places = self.of_folder.get(&claim.folder).into_iter().flatten();
-        places.filter(move |place| {
-            let is_earlier = |other: &Claim| (other.since, &place.0) < (claim.since, device);
-            place.0 == *device || is_new || self.of_place.get(*place).is_some_and(is_earlier)
+    ) -> impl Iterator<Item = &'a SourceKey> {
+        let keys = self.of_folder.get(&claim.folder).into_iter().flatten();
+        keys.filter(move |key| {
+            let is_earlier = |other: &Claim| (other.since, &key.device) < (claim.since, device);
+            key.device == *device || is_new || self.of_source.get(*key).is_some_and(is_earlier)
         })
     }
 
-    fn rank<'a>(&self, place: &'a Place) -> (Option<Timestamp>, &'a Place) {
-        (self.of_place.get(place).map(|claim| claim.since), place)
+    fn order_of<'a>(&self, key: &'a SourceKey) -> (Option<Timestamp>, &'a SourceKey) {
+        (self.of_source.get(key).map(|claim| claim.since), key)
     }
 
-    fn who_was_first(&self) -> HashMap<DeviceName, HashSet<DeviceName>> {
-        let mut first_of: HashMap<DeviceName, HashSet<DeviceName>> = HashMap::new();
-        for places in self.of_folder.values() {
-            let Some((first, _)) = places.iter().min_by_key(|place| self.rank(place)) else {
+    fn find_predecessors(&self) -> HashMap<DeviceName, HashSet<DeviceName>> {
+        let mut predecessors: HashMap<DeviceName, HashSet<DeviceName>> = HashMap::new();
+        for keys in self.of_folder.values() {
+            let Some(first) = keys.iter().min_by_key(|key| self.order_of(key)) else {
                 continue;
             };
-            for (second, _) in places.iter().filter(|(device, _)| device != first) {
-                first_of.entry(second.clone()).or_default().insert(first.clone());
+            for second in keys.iter().filter(|key| key.device != first.device) {
+                let before = predecessors.entry(second.device.clone()).or_default();
+                before.insert(first.device.clone());
             }
         }
-        first_of
+        predecessors
     }
 
-    /// A device that has to wait is waited for by none: otherwise two could wait for each other.
-    fn is_to_wait(&self, device: &DeviceName) -> bool {
-        let first = self.first.get(device).into_iter().flatten();
-        let mut leading = first.filter(|first| !self.first.contains_key(*first));
+    /// Whether a device must wait for another. No device waits for one that has predecessors itself:
+    /// otherwise two could wait for each other.
+    fn must_wait(&self, device: &DeviceName) -> bool {
+        let before = self.predecessors.get(device).into_iter().flatten();
+        let mut leading = before.filter(|first| !self.predecessors.contains_key(*first));
         leading.any(|first| self.awaited.contains(first))
     }
 }
 
+fn keys_of(device: &DeviceRules) -> impl Iterator<Item = SourceKey> {
+    device.sources.iter().map(|source| SourceKey {
+        device: device.name.clone(),
+        source: source.clone(),
+    })
+}
+
 fn folder_of(facts: &DeviceFacts, source: &SourcePath) -> Option<ClaimedFolder> {
-    let (_, numbers) = facts.folders.iter().find(|(asked, _)| asked == source)?;
+    let (_, numbers) = facts.folders.iter().find(|(requested, _)| requested == source)?;
     Some(ClaimedFolder {
         boot_id: facts.boot_id.clone()?,
         numbers: (*numbers)?,
     })
 }
 
-fn refusal(
-    device: &DeviceRules,
-    source: &SourcePath,
-    (first, of_first): &Place,
-    is_remembered: bool,
-) -> DeviceFailure {
-    let name = &device.name;
+/// The failure of a source whose folder another source claims first. `is_remembered`: this sweep has not
+/// visited the other source yet.
+fn refusal(refused: &SourceKey, first: &SourceKey, is_remembered: bool) -> DeviceFailure {
+    let (name, source) = (&refused.device, &refused.source);
+    let (first, of_first) = (&first.device, &first.source);
     let message = if first == name {
         format!("the sources {of_first} and {source} of {name} are one folder; it is gathered as {of_first}")
     } else if is_remembered {
         format!(
-            "{name} leads to the folder that {first} led to when it last answered ({source} here, {of_first} there); it is gathered as {first} until a sweep has visited both"
+            "{name} leads to the folder that {first} led to when it last answered \
+             ({source} here, {of_first} there); \
+             it is gathered as {first} until a sweep has visited both"
         )
     } else {
         format!(
-            "{name} and {first} lead to one folder of one device ({source} here, {of_first} there); it is gathered as {first}"
+            "{name} and {first} lead to one folder of one device ({source} here, {of_first} there); \
+             it is gathered as {first}"
         )
     };
     DeviceFailure {

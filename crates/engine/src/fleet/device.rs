@@ -18,9 +18,9 @@ pub async fn run_device<W: World>(
     mode: Mode,
 ) -> Result<Option<PassSummary>, LedgerError> {
     let claims = &context.claims;
-    let begun = claims.begin(&device.name);
+    let visit = claims.begin_visit(&device.name);
     let connecting = async {
-        claims.wait_for_first(&device.name).await;
+        claims.wait_for_predecessors(&device.name).await;
         context.slots.connecting().await
     };
     let connecting = tokio::select! {
@@ -37,7 +37,7 @@ pub async fn run_device<W: World>(
     let summary = pass(world, context, device, mode, working).await?;
     // An interrupted device could still have said which folders it has: its claims stay as they were.
     if summary.outcome != PassOutcome::Interrupted {
-        begun.end();
+        visit.end();
     }
     Ok(Some(summary))
 }

@@ -1,8 +1,10 @@
-//! Names that SMB servers and Windows take.
+//! Names that SMB servers and Windows accept.
 
-/// Replaces what they refuse: reserved characters, control characters, bytes that are no UTF-8, a dot or blank at the end, and
-/// the names of DOS devices. Two names may become one: then the rule for conflicts holds.
-pub(super) fn component(component: &[u8]) -> Vec<u8> {
+/// Escapes what SMB servers and Windows refuse: reserved characters, control characters, bytes that are not
+/// UTF-8, a dot or space at the end, and the names of DOS devices.
+///
+/// Two names may become the same one. Then the rule for conflicts applies.
+pub(super) fn escape(component: &[u8]) -> Vec<u8> {
     let mut portable = Vec::with_capacity(component.len());
     for chunk in component.utf8_chunks() {
         for byte in chunk.valid().bytes() {
@@ -21,12 +23,12 @@ pub(super) fn component(component: &[u8]) -> Vec<u8> {
         portable.pop();
         push_percent(&mut portable, last);
     }
-    // A device is meant by what stands before the first dot, whatever follows.
+    // The part before the first dot names a DOS device, whatever follows.
     let stem = portable
         .iter()
         .position(|byte| *byte == b'.')
         .unwrap_or(portable.len());
-    if portable.get(..stem).is_some_and(names_device) {
+    if portable.get(..stem).is_some_and(names_dos_device) {
         portable.insert(stem, b'~');
     }
     portable
@@ -36,9 +38,11 @@ fn push_percent(name: &mut Vec<u8>, byte: u8) {
     name.extend_from_slice(format!("%{byte:02X}").as_bytes());
 }
 
-/// As in "Naming Files, Paths, and Namespaces" of Windows, which counts ports with superscript digits too. Blanks at the end do
-/// not matter.
-fn names_device(stem: &[u8]) -> bool {
+/// Whether the part before the first dot names a DOS device. Trailing spaces do not matter.
+///
+/// Source: "Naming Files, Paths, and Namespaces" of the Windows documentation. It also lists ports with
+/// superscript digits.
+fn names_dos_device(stem: &[u8]) -> bool {
     let stem = stem.trim_ascii_end().to_ascii_lowercase();
     let number = stem.strip_prefix(b"com").or_else(|| stem.strip_prefix(b"lpt"));
     let is_port = match number {

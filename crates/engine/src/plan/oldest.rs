@@ -1,4 +1,4 @@
-//! The oldest files of a listing, in bounded memory: what one plan holds.
+//! A bounded heap of the oldest files of a listing, with memory accounting: the content of one plan.
 
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -8,20 +8,23 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::plan::{Candidate, Decision};
 
-/// How much memory the plans of a sweep may take. What does not fit into a plan is surveyed again when that is done, so a small room costs listings.
+/// The memory limits for the plans of a sweep, in bytes.
+///
+/// Files that do not fit into a plan are surveyed again after it, so a small limit costs listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlanBytes {
-    /// What each plan has for itself.
+    /// Reserved for each plan.
     pub own: usize,
-    /// What all plans of a sweep share beyond that. A plan that borrowed of it gives it back when it is done.
+    /// Shared by all plans of a sweep on top of that. A plan returns its part when its work is done.
     pub shared: usize,
-    /// What the files of a source have that are looked at a second time, because their clock does not tell. They never borrow: they wait anyway.
+    /// Reserved for the files of a source that need a second look, for want of a trusted timestamp. These
+    /// never use the shared memory: they wait anyway.
     pub second_looks: usize,
 }
 
 impl Default for PlanBytes {
-    /// A plan takes some 180 bytes a file: 58,000 files for each source, and 310,000 more for the sweep. One device with a million files waiting has them listed
-    /// 1.9 times; sixteen with as many take 214 MiB.
+    /// A plan takes about 180 bytes a file: room for 58,000 files of each source, and 310,000 more of the
+    /// sweep. One device with a million waiting files is listed 1.9 times. Sixteen such devices take 214 MiB.
     fn default() -> Self {
         Self {
             own: 10 << 20,
@@ -31,7 +34,7 @@ impl Default for PlanBytes {
     }
 }
 
-/// The room that the plans of a sweep have.
+/// The memory that the plans of a sweep may use.
 #[derive(Debug)]
 pub(crate) struct PlanRoom {
     own: usize,
@@ -40,8 +43,8 @@ pub(crate) struct PlanRoom {
     shared: Semaphore,
 }
 
-/// So much is borrowed at a time.
-const LOAN: u32 = 64 << 10;
+/// A plan borrows this many bytes at a time.
+const LOAN_BYTES: u32 = 64 << 10;
 
 impl PlanRoom {
     pub(crate) fn new(bytes: PlanBytes) -> Self {
@@ -53,41 +56,43 @@ impl PlanRoom {
     }
 }
 
-/// What a plan borrowed, until it is dropped.
+/// The memory that a plan borrowed. Returned when dropped.
 #[derive(Debug)]
-pub(crate) struct Loan<'r>(#[expect(dead_code, reason = "held, not looked at")] Option<SemaphorePermit<'r>>);
+pub(crate) struct Loan<'r>(#[expect(dead_code, reason = "held, never read")] Option<SemaphorePermit<'r>>);
 
-/// The oldest files of a listing, as many as there is room for, and at least one.
+/// The oldest files of a listing: as many as the limit allows, and at least one.
 #[derive(Debug)]
 pub(crate) struct Oldest<'r, T> {
-    room: usize,
+    /// The limit, in bytes.
+    limit: usize,
     shared: Option<&'r Semaphore>,
     borrowed: Option<SemaphorePermit<'r>>,
     bytes: usize,
-    heap: BinaryHeap<Aged<T>>,
+    heap: BinaryHeap<HeapEntry<T>>,
     overflow: Amount,
 }
 
+/// A file in the heap, ordered by age.
 #[derive(Debug)]
-struct Aged<T> {
+struct HeapEntry<T> {
     candidate: Candidate,
-    with: T,
+    payload: T,
 }
 
-impl<'r, T: OnTheHeap> Oldest<'r, T> {
-    /// For what is to be done.
+impl<'r, T: HeapSize> Oldest<'r, T> {
+    /// For the work of a plan.
     pub(crate) fn for_a_plan(room: &'r PlanRoom) -> Self {
         Self::within(room.own, Some(&room.shared))
     }
 
-    /// For what is to be looked at a second time.
+    /// For files that need a second look.
     pub(crate) fn for_second_looks(room: &PlanRoom) -> Self {
         Self::within(room.second_looks, None)
     }
 
-    fn within(room: usize, shared: Option<&'r Semaphore>) -> Self {
+    fn within(limit: usize, shared: Option<&'r Semaphore>) -> Self {
         Self {
-            room,
+            limit,
             shared,
             borrowed: None,
             bytes: 0,
@@ -96,22 +101,24 @@ impl<'r, T: OnTheHeap> Oldest<'r, T> {
         }
     }
 
-    /// Takes a file, and lets the youngest go if there are too many.
-    pub(crate) fn push(&mut self, candidate: Candidate, with: T) {
-        self.bytes += bytes_of(&candidate, &with);
-        self.heap.push(Aged { candidate, with });
-        while self.bytes > self.room && self.heap.len() > 1 && !self.borrow() {
+    /// Adds a file. Beyond the limit, drops the youngest file and counts it as overflow.
+    pub(crate) fn push(&mut self, candidate: Candidate, payload: T) {
+        self.bytes += bytes_of(&candidate, &payload);
+        self.heap.push(HeapEntry { candidate, payload });
+        while self.bytes > self.limit && self.heap.len() > 1 && !self.borrow() {
             let Some(youngest) = self.heap.pop() else { break };
-            self.bytes -= bytes_of(&youngest.candidate, &youngest.with);
+            self.bytes -= bytes_of(&youngest.candidate, &youngest.payload);
             self.overflow
                 .add(Amount::of_file(youngest.candidate.identity.size));
         }
     }
 
     fn borrow(&mut self) -> bool {
-        let loan = self.shared.and_then(|shared| shared.try_acquire_many(LOAN).ok());
+        let loan = self
+            .shared
+            .and_then(|shared| shared.try_acquire_many(LOAN_BYTES).ok());
         let Some(loan) = loan else { return false };
-        self.room += loan.num_permits();
+        self.limit += loan.num_permits();
         match &mut self.borrowed {
             Some(borrowed) => borrowed.merge(loan),
             none => *none = Some(loan),
@@ -119,76 +126,78 @@ impl<'r, T: OnTheHeap> Oldest<'r, T> {
         true
     }
 
-    /// How many files were let go, and how many bytes they have.
+    /// The files that were dropped, and their size.
     pub(crate) fn overflow(&self) -> Amount {
         self.overflow
     }
 
-    /// The files, oldest first, and what was borrowed for them.
+    /// The files, oldest first, and the memory borrowed for them.
     pub(crate) fn into_sorted(self) -> (Vec<(Candidate, T)>, Loan<'r>) {
         let sorted = self.heap.into_sorted_vec().into_iter();
-        let files = sorted.map(|aged| (aged.candidate, aged.with)).collect();
+        let files = sorted.map(|entry| (entry.candidate, entry.payload)).collect();
         (files, Loan(self.borrowed))
     }
 }
 
-/// What something has on the heap, in bytes.
-pub(crate) trait OnTheHeap {
-    fn on_the_heap(&self) -> usize;
+/// The heap memory that a value owns, in bytes.
+pub(crate) trait HeapSize {
+    fn heap_size(&self) -> usize;
 }
 
-impl OnTheHeap for Decision {
-    fn on_the_heap(&self) -> usize {
+impl HeapSize for Decision {
+    fn heap_size(&self) -> usize {
         match self {
-            Self::ProveAgain(row) => size_of_val(&**row) + of_a_name(&row.store_name),
+            Self::ProveAgain(row) => size_of_val(&**row) + path_bytes(&row.store_name),
             _ => 0,
         }
     }
 }
 
-impl OnTheHeap for Duration {
-    fn on_the_heap(&self) -> usize {
+impl HeapSize for Duration {
+    fn heap_size(&self) -> usize {
         0
     }
 }
 
-fn of_a_name(path: &RelativePath) -> usize {
-    const COUNTS_AND_ROUNDING: usize = 32;
-    path.as_bytes().len() + COUNTS_AND_ROUNDING
+fn path_bytes(path: &RelativePath) -> usize {
+    /// Reference counts, and rounding by the allocator.
+    const OVERHEAD: usize = 32;
+    path.as_bytes().len() + OVERHEAD
 }
 
-/// What a file of a plan takes.
-fn bytes_of<T: OnTheHeap>(candidate: &Candidate, with: &T) -> usize {
-    let other_name = match candidate.is_withdrawn() {
-        true => of_a_name(&candidate.original),
-        // Both names share their bytes.
-        false => 0,
+/// The memory that a file of a plan takes.
+fn bytes_of<T: HeapSize>(candidate: &Candidate, payload: &T) -> usize {
+    let original = if candidate.is_withdrawn() {
+        path_bytes(&candidate.original)
+    } else {
+        // Both paths share their bytes.
+        0
     };
-    size_of::<Aged<T>>() + of_a_name(&candidate.current_path) + other_name + with.on_the_heap()
+    size_of::<HeapEntry<T>>() + path_bytes(&candidate.current_path) + original + payload.heap_size()
 }
 
-impl<T> Aged<T> {
-    /// Files of the same age are in the order of their paths, so that a plan depends on the listing only.
+impl<T> HeapEntry<T> {
+    /// Files of the same age are ordered by path, so that a plan depends on the listing alone.
     fn key(&self) -> (Timestamp, &RelativePath) {
         (self.candidate.identity.modified, &self.candidate.current_path)
     }
 }
 
-impl<T> PartialEq for Aged<T> {
+impl<T> PartialEq for HeapEntry<T> {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl<T> Eq for Aged<T> {}
+impl<T> Eq for HeapEntry<T> {}
 
-impl<T> PartialOrd for Aged<T> {
+impl<T> PartialOrd for HeapEntry<T> {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T> Ord for Aged<T> {
+impl<T> Ord for HeapEntry<T> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.key().cmp(&other.key())
     }
@@ -217,7 +226,7 @@ mod tests {
         }
     }
 
-    /// What a file with a name of two letters takes.
+    /// The memory of a file with a name of two letters.
     fn one() -> usize {
         bytes_of(&candidate("f0", 0, 0), &NEEDED)
     }
@@ -230,22 +239,23 @@ mod tests {
         })
     }
 
-    fn names((files, _): (Vec<(Candidate, Duration)>, Loan<'_>)) -> Vec<String> {
-        let names = files.into_iter();
-        names
+    fn sorted_names(oldest: Oldest<'_, Duration>) -> Vec<String> {
+        let (files, _) = oldest.into_sorted();
+        files
+            .into_iter()
             .map(|(candidate, _)| candidate.current_path.to_string())
             .collect()
     }
 
     #[test]
-    fn the_oldest_files_are_kept_and_the_rest_is_known_to_exist() {
+    fn the_oldest_files_are_kept_and_the_rest_is_counted() {
         let room = room(3 * one(), 0);
         let mut oldest = Oldest::for_a_plan(&room);
         for age in [5, 1, 4, 2, 3] {
             oldest.push(candidate(&format!("f{age}"), age, 10), NEEDED);
         }
         assert_eq!(oldest.overflow(), Amount::new(2, 20));
-        assert_eq!(names(oldest.into_sorted()), ["f1", "f2", "f3"]);
+        assert_eq!(sorted_names(oldest), ["f1", "f2", "f3"]);
     }
 
     #[test]
@@ -256,13 +266,13 @@ mod tests {
             oldest.push(candidate(&format!("{age:04000}"), age, u64::MAX), NEEDED);
         }
         assert_eq!(oldest.overflow(), Amount::new(2, u64::MAX));
-        assert_eq!(names(oldest.into_sorted()), [format!("{:04000}", 1)]);
+        assert_eq!(sorted_names(oldest), [format!("{:04000}", 1)]);
     }
 
     #[test]
-    fn a_plan_borrows_what_nobody_has_and_gives_it_back() {
-        let room = room(one(), LOAN as usize + 1);
-        let in_a_loan = LOAN as usize / one();
+    fn a_plan_borrows_free_memory_and_returns_it() {
+        let room = room(one(), LOAN_BYTES as usize + 1);
+        let in_a_loan = LOAN_BYTES as usize / one();
         let fill = || {
             let mut oldest = Oldest::for_a_plan(&room);
             for age in 0..2000 {
@@ -281,9 +291,9 @@ mod tests {
 
     #[test]
     fn a_planned_file_takes_little_more_than_its_name() {
-        // A pass over a million files holds 370,000 of these, whatever is to be done with them.
+        // A pass over a million files holds 370,000 of these, whatever the decision.
         assert!(size_of::<(Candidate, Decision)>() <= 128);
-        assert!(size_of::<Aged<Decision>>() <= 128);
+        assert!(size_of::<HeapEntry<Decision>>() <= 128);
         let bytes = bytes_of(
             &candidate("2026-11-29/img-0000000.jpg", 0, 0),
             &Decision::Withdraw(None),

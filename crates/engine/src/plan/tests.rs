@@ -55,7 +55,7 @@ fn entry(path: &str, age: i64, openness: Openness) -> Entry {
     clippy::needless_pass_by_value,
     reason = "each test makes an entry for one call"
 )]
-fn verdict(entry: Entry, change: impl FnOnce(&mut SurveyContext<'_>)) -> EntryClass {
+fn classify(entry: Entry, change: impl FnOnce(&mut SurveyContext<'_>)) -> EntryClass {
     let (rules, ledger) = (rules(), LedgerId::new("ours").unwrap());
     let mut context = SurveyContext {
         requested: Timestamp::EPOCH,
@@ -81,106 +81,106 @@ fn leaves(reason: LeaveReason) -> EntryClass {
 #[test]
 fn a_file_is_ready_when_it_is_closed_and_untouched_long_enough() {
     assert!(matches!(
-        verdict(entry("a", 30, Openness::Closed), |_| ()),
+        classify(entry("a", 30, Openness::Closed), |_| ()),
         EntryClass::Ready(_)
     ));
     assert_eq!(
-        verdict(entry("a", 29, Openness::Closed), |_| ()),
+        classify(entry("a", 29, Openness::Closed), |_| ()),
         waits(WaitReason::Settling)
     );
     assert_eq!(
-        verdict(entry("a", 5000, Openness::Open), |_| ()),
+        classify(entry("a", 5000, Openness::Open), |_| ()),
         waits(WaitReason::Open)
     );
     assert_eq!(
-        verdict(entry("a", 31, Openness::Unknown), |_| ()),
+        classify(entry("a", 31, Openness::Unknown), |_| ()),
         waits(WaitReason::SettlingBlind)
     );
     assert!(matches!(
-        verdict(entry("a", 601, Openness::Unknown), |_| ()),
+        classify(entry("a", 601, Openness::Unknown), |_| ()),
         EntryClass::Ready(_)
     ));
 }
 
 #[test]
-fn a_backdated_mtime_settles_only_a_file_that_is_seen_to_be_closed() {
+fn a_backdated_mtime_settles_only_a_file_that_is_known_to_be_closed() {
     let mut fresh = entry("a", 5000, Openness::Closed);
     fresh.identity.changed = Some(Timestamp::from_seconds(NOW - 1));
-    assert!(matches!(verdict(fresh.clone(), |_| ()), EntryClass::Ready(_)));
+    assert!(matches!(classify(fresh.clone(), |_| ()), EntryClass::Ready(_)));
     fresh.openness = Openness::Unknown;
-    assert_eq!(verdict(fresh, |_| ()), waits(WaitReason::SettlingBlind));
+    assert_eq!(classify(fresh, |_| ()), waits(WaitReason::SettlingBlind));
 }
 
 #[test]
-fn that_a_file_was_withdrawn_does_not_settle_it_where_it_cannot_be_seen() {
+fn a_withdrawal_does_not_settle_a_file_whose_writers_are_hidden() {
     let mut withdrawn = entry(".gleaner-withdrawn/ours/p/a", 5000, Openness::Unasked);
     withdrawn.identity.changed = Some(Timestamp::from_seconds(NOW - 60));
-    match verdict(withdrawn.clone(), |_| ()) {
+    match classify(withdrawn.clone(), |_| ()) {
         EntryClass::Ready(candidate) => assert!(!candidate.settled_blind, "it was withdrawn a minute ago"),
         other => panic!("{other:?}"),
     }
     withdrawn.openness = Openness::Unknown;
-    assert_eq!(verdict(withdrawn, |_| ()), waits(WaitReason::SettlingBlind));
+    assert_eq!(classify(withdrawn, |_| ()), waits(WaitReason::SettlingBlind));
 }
 
 #[test]
-fn what_a_trial_of_leases_left_is_passed_over() {
+fn a_leftover_of_a_lease_trial_is_skipped() {
     let mut left = entry(".gleaner-withdrawn~lease~7~own", 700_000, Openness::Closed);
     left.identity.size = 0;
-    assert_eq!(verdict(left, |_| ()), EntryClass::Pass);
+    assert_eq!(classify(left, |_| ()), EntryClass::Skip);
 }
 
 #[test]
-fn a_file_of_which_only_the_mtime_is_told_settles_by_a_second_look() {
+fn a_file_with_only_an_mtime_settles_by_a_second_look() {
     let mut vague = entry("a", 5000, Openness::Unknown);
     vague.identity.changed = None;
-    let judged = verdict(vague.clone(), |_| ());
+    let class = classify(vague.clone(), |_| ());
     let needed = rules().settle_blind;
     assert!(
-        matches!(&judged, EntryClass::SecondLook(_, wait) if *wait == needed),
-        "{judged:?}"
+        matches!(&class, EntryClass::SecondLook(_, wait) if *wait == needed),
+        "{class:?}"
     );
     vague.openness = Openness::Closed;
-    assert!(matches!(verdict(vague, |_| ()), EntryClass::Ready(_)));
+    assert!(matches!(classify(vague, |_| ()), EntryClass::Ready(_)));
 }
 
 #[test]
-fn a_file_that_was_touched_while_it_was_listed_is_settling() {
+fn a_file_written_during_the_listing_is_settling() {
     for openness in [Openness::Closed, Openness::Unasked] {
         assert_eq!(
-            verdict(entry("a", -59, openness), |_| ()),
+            classify(entry("a", -59, openness), |_| ()),
             waits(WaitReason::Settling)
         );
     }
     assert_eq!(
-        verdict(entry("a", -59, Openness::Unknown), |_| ()),
+        classify(entry("a", -59, Openness::Unknown), |_| ()),
         waits(WaitReason::SettlingBlind)
     );
 }
 
 #[test]
-fn a_clock_that_cannot_be_trusted_asks_for_a_second_look() {
-    let second_look = |verdict| matches!(verdict, EntryClass::SecondLook(..));
+fn an_untrusted_clock_requires_a_second_look() {
+    let second_look = |class| matches!(class, EntryClass::SecondLook(..));
     assert!(
-        second_look(verdict(entry("a", -60, Openness::Closed), |_| ())),
+        second_look(classify(entry("a", -60, Openness::Closed), |_| ())),
         "mtime in the future"
     );
     assert!(
-        second_look(verdict(entry("a", 90_000, Openness::Closed), |_| ())),
+        second_look(classify(entry("a", 90_000, Openness::Closed), |_| ())),
         "before boot"
     );
-    assert!(second_look(verdict(
+    assert!(second_look(classify(
         entry("a", 60, Openness::Closed),
         |context| context.clock_trusted = false
     )));
-    assert!(second_look(verdict(
+    assert!(second_look(classify(
         entry("a", 60, Openness::Closed),
         |context| context.now = None
     )));
 }
 
 #[test]
-fn what_is_no_file_is_left_alone() {
+fn links_special_files_and_excluded_files_are_left() {
     for (kind, reason) in [
         (EntryKind::Link, LeaveReason::Link),
         (EntryKind::Special, LeaveReason::Special),
@@ -189,17 +189,17 @@ fn what_is_no_file_is_left_alone() {
             kind,
             ..entry("a", 5000, Openness::Closed)
         };
-        assert_eq!(verdict(entry, |_| ()), leaves(reason));
+        assert_eq!(classify(entry, |_| ()), leaves(reason));
     }
     assert_eq!(
-        verdict(entry("day/a.tmp", 5000, Openness::Closed), |_| ()),
+        classify(entry("day/a.tmp", 5000, Openness::Closed), |_| ()),
         leaves(LeaveReason::Excluded)
     );
 }
 
 #[test]
-fn withdrawn_files_are_ours_or_another_gleaners() {
-    let EntryClass::Ready(candidate) = verdict(
+fn withdrawn_files_are_ours_or_another_collectors() {
+    let EntryClass::Ready(candidate) = classify(
         entry(".gleaner-withdrawn/ours/p/day/a", 60, Openness::Closed),
         |_| (),
     ) else {
@@ -208,27 +208,27 @@ fn withdrawn_files_are_ours_or_another_gleaners() {
     assert_eq!(candidate.original.to_string(), "day/a");
     let foreign = ".gleaner-withdrawn/theirs/p/day/a";
     assert_eq!(
-        verdict(entry(foreign, 60, Openness::Closed), |_| ()),
-        EntryClass::Pass
+        classify(entry(foreign, 60, Openness::Closed), |_| ()),
+        EntryClass::Skip
     );
     assert_eq!(
-        verdict(entry(foreign, 700_000, Openness::Closed), |_| ()),
+        classify(entry(foreign, 700_000, Openness::Closed), |_| ()),
         leaves(LeaveReason::ForeignWithdrawn)
     );
 }
 
 #[test]
-fn a_withdrawn_file_settles_by_its_last_write_for_its_rename_was_ours() {
+fn a_withdrawn_file_settles_by_its_mtime_because_we_renamed_it() {
     let mut withdrawn = entry(".gleaner-withdrawn/ours/p/a", 5000, Openness::Closed);
     withdrawn.identity.changed = Some(Timestamp::from_seconds(NOW - 1));
-    assert!(matches!(verdict(withdrawn, |_| ()), EntryClass::Ready(_)));
+    assert!(matches!(classify(withdrawn, |_| ()), EntryClass::Ready(_)));
 }
 
 #[test]
-fn what_lies_in_a_withdrawn_folder_and_tells_no_original_path_is_left_alone() {
+fn a_withdrawn_file_without_an_original_path_is_left() {
     for path in [".gleaner-withdrawn/a", ".gleaner-withdrawn/ours/a"] {
         assert_eq!(
-            verdict(entry(path, 5000, Openness::Closed), |_| ()),
+            classify(entry(path, 5000, Openness::Closed), |_| ()),
             leaves(LeaveReason::ForeignWithdrawn),
             "{path}"
         );
@@ -236,40 +236,40 @@ fn what_lies_in_a_withdrawn_folder_and_tells_no_original_path_is_left_alone() {
 }
 
 #[test]
-fn another_gleaners_file_is_none_of_our_business_for_a_week() {
+fn another_collectors_withdrawn_file_is_reported_after_a_week() {
     const WEEK: i64 = 7 * 86_400;
     let foreign = |age| {
-        verdict(
+        classify(
             entry(".gleaner-withdrawn/theirs/p/a", age, Openness::Closed),
             |_| (),
         )
     };
-    assert_eq!(foreign(WEEK - 1), EntryClass::Pass);
+    assert_eq!(foreign(WEEK - 1), EntryClass::Skip);
     assert_eq!(foreign(WEEK), leaves(LeaveReason::ForeignWithdrawn));
 }
 
 #[test]
-fn a_folder_may_go_that_is_untouched_for_a_day_by_a_clock_that_is_trusted_and_holds_nothing_withdrawn() {
+fn a_folder_may_be_removed_after_a_day_by_a_trusted_clock() {
     const DAY: i64 = 86_400;
     let folder = |path, age, change: fn(&mut SurveyContext<'_>)| {
         let entry = Entry {
             kind: EntryKind::Folder,
             ..entry(path, age, Openness::Closed)
         };
-        verdict(entry, change)
+        classify(entry, change)
     };
     assert_eq!(folder("day", DAY, |_| ()), EntryClass::OldFolder);
-    assert_eq!(folder("day", DAY - 1, |_| ()), EntryClass::Pass);
+    assert_eq!(folder("day", DAY - 1, |_| ()), EntryClass::Skip);
     let distrusted = |context: &mut SurveyContext<'_>| context.clock_trusted = false;
-    assert_eq!(folder("day", DAY, distrusted), EntryClass::Pass);
-    assert_eq!(folder("day", DAY, |context| context.now = None), EntryClass::Pass);
+    assert_eq!(folder("day", DAY, distrusted), EntryClass::Skip);
+    assert_eq!(folder("day", DAY, |context| context.now = None), EntryClass::Skip);
     for withdrawn in [".gleaner-withdrawn", "usb/.gleaner-withdrawn/ours/p"] {
-        assert_eq!(folder(withdrawn, DAY, |_| ()), EntryClass::Pass, "{withdrawn}");
+        assert_eq!(folder(withdrawn, DAY, |_| ()), EntryClass::Skip, "{withdrawn}");
     }
 }
 
 #[test]
-fn the_codes_of_decisions_stay_as_they_are() {
+fn the_codes_of_decisions_are_stable() {
     let file = candidate("a");
     let row = known_file(file.identity, FileState::Stored);
     for (decision, code) in [
@@ -309,7 +309,7 @@ fn candidate(current_path: &str) -> Candidate {
 }
 
 #[test]
-fn a_row_spares_a_fetch_only_for_the_very_same_withdrawn_file() {
+fn a_row_saves_a_fetch_only_for_the_same_withdrawn_file() {
     let withdrawn = candidate(".gleaner-withdrawn/ours/p/a");
     let row = known_file(withdrawn.identity, FileState::Stored);
     assert_eq!(
@@ -347,7 +347,7 @@ fn a_row_spares_a_fetch_only_for_the_very_same_withdrawn_file() {
 }
 
 #[test]
-fn what_is_kept_is_stored_once() {
+fn a_kept_file_is_stored_once() {
     let file = candidate("a");
     let keep = Rules {
         release: ReleaseRule::Keep,
@@ -377,7 +377,7 @@ fn what_is_kept_is_stored_once() {
 }
 
 #[test]
-fn a_clock_is_trusted_while_it_keeps_its_distance_and_its_boot() {
+fn a_clock_is_trusted_while_its_offset_and_boot_id_stay() {
     let reading = |offset: i64, boot: &str, at: i64| ClockReading {
         offset: offset * 1_000_000_000,
         boot_id: Some(boot.into()),

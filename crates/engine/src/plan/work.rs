@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::plan::{Candidate, Decision};
 
-/// Files to be handled, and what to do with each; oldest first.
+/// The files to handle, each with its decision, oldest first.
 pub(crate) type Work = VecDeque<(Candidate, Decision)>;
 
 /// Files that go through the stages together.
@@ -16,10 +16,11 @@ pub(crate) fn bytes(batch: &Batch) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
-/// How large the next batch is.
+/// The limits of the next batch.
 ///
-/// The first batch is small, and each success makes the next ones larger. A link that fails every minute still
-/// completes some batches, and a good link soon carries batches that are large beside their round trips.
+/// The first batch is small, and each success makes the next ones larger. A link that fails every minute
+/// still completes some batches. A good link soon carries batches that are large compared to their round
+/// trips.
 #[derive(Debug)]
 pub(crate) struct BatchSize {
     files: usize,
@@ -32,11 +33,12 @@ const FIRST: BatchSize = BatchSize {
     bytes: 8 << 20,
 };
 
-/// Bytes of the folder names of a batch, each folder counted once for each file in it. It bounds the memory for
-/// files that are hundreds of folders deep. Ordinary files need a quarter of this.
+/// The most bytes of folder names in a batch. Each folder counts once for each file in it.
+///
+/// This bounds the memory for files that are hundreds of folders deep. Ordinary files need a quarter of it.
 const MAX_FOLDER_BYTES: usize = 4 << 20;
 
-/// The largest batch. Three times as much may be withdrawn at a time and wait for its record.
+/// The largest batch. Up to three times as much may be withdrawn and not yet recorded at a time.
 const LARGEST: BatchSize = BatchSize {
     files: 2048,
     bytes: 128 << 20,
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_grows_with_success_and_never_without_bound() {
+    fn a_batch_grows_with_success_up_to_a_limit() {
         let mut size = BatchSize::first();
         let mut files = work(&vec![10; 5000]);
         let mut lengths = Vec::new();

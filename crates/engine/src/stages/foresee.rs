@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use model::{Digest, LeaveReason, RelativePath, WaitReason};
 
 use crate::event::Event;
-use crate::placement::{self, Candidates, Subject};
+use crate::placement::{self, StoreNames, Subject};
 use crate::plan::work::Batch;
 use crate::plan::{Candidate, Decision};
 use crate::ports::{Destination, Obstacle, PublishFault, Reason, Room, Store};
@@ -63,7 +63,7 @@ impl RoomLeft {
 struct Unplaced {
     candidate: Candidate,
     decision: Decision,
-    names: Candidates,
+    names: StoreNames,
 }
 
 type Placed = (Candidate, Decision, Room);
@@ -132,10 +132,10 @@ pub(crate) const NO_NAME_LEFT: &str = "every name for its content is taken by ot
 pub(crate) fn first_name<W: World>(
     visit: &SourceVisit<'_, W>,
     candidate: &Candidate,
-) -> Result<Candidates, model::NameError> {
+) -> Result<StoreNames, model::NameError> {
     let digest = Digest::from_bytes([0; 32]);
     let name = store_name(visit, &candidate.original, candidate.identity.modified, &digest)?;
-    Ok(Candidates::new(&name, digest))
+    Ok(StoreNames::new(&name, digest))
 }
 
 /// The name in the store that a file gets if nothing is in its way.
@@ -159,12 +159,12 @@ pub(crate) fn store_name<W: World>(
 /// Continues with the folder that replaces an obstructed one, and reports it once. `false` if there is none.
 pub(crate) fn replace_folder<W: World>(
     visit: &SourceVisit<'_, W>,
-    names: &mut Candidates,
+    names: &mut StoreNames,
     depth: usize,
     by: Obstacle,
 ) -> bool {
     let obstructed = names.folder(depth);
-    if !names.after_obstructed(depth) {
+    if !names.advance_folder(depth) {
         return false;
     }
     if let (Ok(folder), Ok(replacement)) = (obstructed, names.folder(depth))

@@ -5,7 +5,7 @@
 
 use model::{LeaveReason, RelativePath};
 
-use crate::placement::Candidates;
+use crate::placement::StoreNames;
 use crate::ports::{Placement, Publication, PublishFault, Reason, SealedFile, Store};
 use crate::recourse::PassError;
 use crate::stages::foresee::{NO_NAME_LEFT, left_for, replace_folder, store_name};
@@ -59,7 +59,7 @@ impl Published {
 /// A file without a name so far.
 struct Unnamed {
     file: Verified,
-    candidates: Candidates,
+    candidates: StoreNames,
     conflict: bool,
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn publish<W: World>(
                 }
                 Err(PublishFault::Taken) => {
                     file.conflict = true;
-                    file.candidates.after_taken()
+                    file.candidates.advance_name()
                 }
                 Err(PublishFault::Obstructed { depth, by }) => {
                     replace_folder(visit, &mut file.candidates, depth, by)
@@ -139,12 +139,12 @@ impl Unnamed {
 fn first_name_of<W: World>(
     visit: &SourceVisit<'_, W>,
     file: &Verified,
-) -> Result<Candidates, model::NameError> {
+) -> Result<StoreNames, model::NameError> {
     let digest = file.sealed().digest;
     let withdrawn = file.withdrawn();
     let modified = withdrawn.identity().modified;
     let name = store_name(visit, withdrawn.original(), modified, &digest)?;
-    Ok(Candidates::new(&name, digest))
+    Ok(StoreNames::new(&name, digest))
 }
 
 fn with_names(unnamed: Vec<Unnamed>) -> (Vec<(Unnamed, RelativePath)>, Vec<Unplaced>) {

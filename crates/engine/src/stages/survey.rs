@@ -153,7 +153,7 @@ impl<'v, W: World> Classifier<'_, 'v, W> {
         }
         match class {
             EntryClass::OldFolder if self.context.rules.prune_empty => self.record_folder(&entry.path),
-            EntryClass::Pass | EntryClass::OldFolder => {}
+            EntryClass::Skip | EntryClass::OldFolder => {}
             EntryClass::Ready(candidate) | EntryClass::SecondLook(candidate, _)
                 if self.visit.tally.has_left(self.visit.source, &candidate.original) => {}
             EntryClass::Ready(candidate) => files.settled.push(candidate),

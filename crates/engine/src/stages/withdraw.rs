@@ -110,7 +110,7 @@ impl Pending {
 
     fn withdrawn_before(candidate: Candidate) -> Self {
         let batch =
-            withdrawn::parse(&candidate.current_path).and_then(|parsed| String::from_utf8(parsed.pass).ok());
+            withdrawn::parse(&candidate.current_path).and_then(|parsed| String::from_utf8(parsed.batch).ok());
         Self {
             current_path: candidate.current_path.clone(),
             candidate,

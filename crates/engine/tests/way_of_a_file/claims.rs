@@ -9,7 +9,7 @@ use sim::simulator::link::Condition;
 
 use crate::world::TestWorld;
 
-/// The device that a name leads to, under another name.
+/// The rules of a second name, "alias", that leads to the first device.
 fn second_name(world: &mut TestWorld) -> DeviceRules {
     let collector = &mut world.sim.collectors[0];
     let endpoint = collector.endpoints[world.rules.name.as_str()].clone();
@@ -40,21 +40,23 @@ async fn of_two_names_that_lead_to_one_folder_only_the_first_touches_it() {
     let first = world.rules.clone();
     let visited = [first.clone(), alias.clone()];
     tokio::time::sleep(std::time::Duration::from_mins(1)).await;
-    let summary = world.visit(&visited, Bounds::with_parallel(4), Mode::Act).await;
+    let summary = world
+        .sweep_now(&visited, Bounds::with_parallel(4), Mode::Act)
+        .await;
     assert_eq!(summary.result(), SweepResult::Partial);
-    let said = refusals(&summary);
+    let refused = refusals(&summary);
     assert!(
-        said.len() == 1 && said[0].contains("alias") && said[0].contains(first.name.as_str()),
-        "{said:?}"
+        refused.len() == 1 && refused[0].contains("alias") && refused[0].contains(first.name.as_str()),
+        "{refused:?}"
     );
     assert_eq!(world.in_store().len(), 1);
     assert_eq!(world.recorded().rows.len(), 1);
 
-    // What the ledger knows holds in a sweep over the other name alone.
+    // The claims in the ledger also apply to a sweep over the other name alone.
     world.sim.record(0, "b", b"two");
     world.device().requests.begun.clear();
     tokio::time::sleep(std::time::Duration::from_mins(1)).await;
-    let served = if said[0].starts_with("alias") {
+    let served = if refused[0].starts_with("alias") {
         &alias
     } else {
         &first
@@ -65,7 +67,7 @@ async fn of_two_names_that_lead_to_one_folder_only_the_first_touches_it() {
         configured: &visited,
     };
     let summary = world
-        .visit_some(chosen, Bounds::with_parallel(4), Mode::Act)
+        .sweep_chosen(chosen, Bounds::with_parallel(4), Mode::Act)
         .await;
     assert_eq!(refusals(&summary).len(), 1);
     assert_eq!(world.device().requests.begun, [Connect]);
@@ -73,7 +75,7 @@ async fn of_two_names_that_lead_to_one_folder_only_the_first_touches_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_whose_port_was_corrected_refuses_nobody_while_it_is_off() {
+async fn a_name_with_a_corrected_port_refuses_no_name_while_it_is_offline() {
     let mut world = TestWorld::with_devices(2);
     let rules = world.sim.collectors[0].rules.clone();
     let [wrong, right] = [&rules[0], &rules[1]].map(|device| device.name.to_string());
@@ -87,7 +89,7 @@ async fn a_name_whose_port_was_corrected_refuses_nobody_while_it_is_off() {
             configured: &rules,
         };
         let summary = world
-            .visit_some(chosen, Bounds::with_parallel(1), Mode::Act)
+            .sweep_chosen(chosen, Bounds::with_parallel(1), Mode::Act)
             .await;
         assert_eq!(
             refusals(&summary).len(),
@@ -99,15 +101,18 @@ async fn a_name_whose_port_was_corrected_refuses_nobody_while_it_is_off() {
     lead(&mut world, own);
     world.sim.record(1, "a", b"one");
     tokio::time::sleep(std::time::Duration::from_mins(1)).await;
-    let summary = world.visit(&rules, Bounds::with_parallel(1), Mode::Act).await;
+    let summary = world.sweep_now(&rules, Bounds::with_parallel(1), Mode::Act).await;
     assert_eq!(summary.result(), SweepResult::Unreachable);
     assert_eq!(world.in_store().len(), 1);
 
-    // It stays first, also where the other name leads there again.
+    // The other name stays first even if this one leads there again.
     lead(&mut world, endpoints[&right].clone());
     for _ in 0..2 {
-        let summary = world.visit(&rules, Bounds::with_parallel(4), Mode::Act).await;
-        let said = refusals(&summary);
-        assert!(said.len() == 1 && said[0].starts_with(&wrong), "{said:?}");
+        let summary = world.sweep_now(&rules, Bounds::with_parallel(4), Mode::Act).await;
+        let refused = refusals(&summary);
+        assert!(
+            refused.len() == 1 && refused[0].starts_with(&wrong),
+            "{refused:?}"
+        );
     }
 }

@@ -3,20 +3,20 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test fails where it is surprised"
+    reason = "an unexpected value fails the test"
 )]
 
 mod claims;
-mod endless;
+mod endless_listings;
 mod naming;
 mod reading;
 mod releasing;
+mod reports;
 mod resume;
-mod room;
+mod slots;
 mod store;
+mod store_room;
 mod suspects;
-mod telling;
-mod turns;
 mod withdrawing;
 mod world;
 mod writers;
@@ -29,7 +29,7 @@ use sim::simulator::device::Request::{
     Connect, Digest, Fetch, FetchTogether, Inspect, Remove, RemoveFolders, Rename, Survey,
 };
 
-use world::{TestWorld, pair, reasons, take_away, write};
+use world::{TestWorld, overwrite, reasons, remove_files, stored_file};
 
 #[tokio::test(start_paused = true)]
 async fn a_finished_file_is_stored_and_leaves_its_device() {
@@ -39,7 +39,11 @@ async fn a_finished_file_is_stored_and_leaves_its_device() {
     assert_eq!(world.on_device(), [""; 0]);
     assert_eq!(
         world.in_store(),
-        [pair("b", "two"), pair("day/a", "one"), pair("empty", "")]
+        [
+            stored_file("b", "two"),
+            stored_file("day/a", "one"),
+            stored_file("empty", "")
+        ]
     );
     assert_eq!(world.states(), [FileState::Released; 3]);
     assert!(world.sim.disk.staged().is_empty());
@@ -48,7 +52,7 @@ async fn a_finished_file_is_stored_and_leaves_its_device() {
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_changes_nothing() {
     let world = TestWorld::with_files(&[("a", b"one")]);
-    assert_eq!(world.run(Mode::DryRun).await.result(), SweepResult::Well);
+    assert_eq!(world.sweep_in(Mode::DryRun).await.result(), SweepResult::Well);
     assert_eq!(world.on_device(), ["a"]);
     assert!(world.in_store().is_empty() && world.states().is_empty());
     assert_eq!(world.device().requests.begun, [Connect, Survey, Inspect]);
@@ -56,12 +60,12 @@ async fn a_dry_run_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_just_before_the_release_leads_to_both_versions_in_the_store() {
+async fn a_write_just_before_the_release_stores_both_versions() {
     let world = TestWorld::with_files(&[("a", b"one")]);
-    // The third look is that of the release.
+    // The third inspection is that of the release.
     world.device().before_next(Inspect, |device| {
         device.before_next(Inspect, |device| {
-            device.before_next(Inspect, |device| write(device, "/a", b"one and more"));
+            device.before_next(Inspect, |device| overwrite(device, "/a", b"one and more"));
         });
     });
     let summary = world.sweep().await;
@@ -74,22 +78,22 @@ async fn a_write_just_before_the_release_leads_to_both_versions_in_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_while_it_is_fetched_is_noticed_though_size_and_mtime_stay() {
+async fn a_write_during_the_fetch_is_noticed_despite_same_size_and_mtime() {
     let world = TestWorld::with_files(&[("a", b"one")]);
     world.device().before_next(Fetch, |device| {
-        device.before_next(Inspect, |device| write(device, "/a", b"two"));
+        device.before_next(Inspect, |device| overwrite(device, "/a", b"two"));
     });
     world.sweep().await;
     assert!(world.in_store().is_empty(), "{:?}", world.in_store());
     world.sweep().await;
     assert_eq!(
         (world.in_store(), world.on_device()),
-        (vec![pair("a", "two")], Vec::new())
+        (vec![stored_file("a", "two")], Vec::new())
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_used_again_between_survey_and_withdrawal_loses_neither_file() {
+async fn a_name_reused_between_survey_and_withdrawal_loses_neither_file() {
     let world = TestWorld::with_files(&[("a", b"old")]);
     world.device().before_next(Rename, |device| {
         device.rename(b"a", b"a.1").unwrap();
@@ -97,12 +101,15 @@ async fn a_name_used_again_between_survey_and_withdrawal_loses_neither_file() {
     });
     world.sweep().await;
     world.sweep().await;
-    assert_eq!(world.in_store(), [pair("a", "new"), pair("a.1", "old")]);
+    assert_eq!(
+        world.in_store(),
+        [stored_file("a", "new"), stored_file("a.1", "old")]
+    );
     assert_eq!(world.on_device(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_used_again_after_the_withdrawal_is_another_file() {
+async fn a_name_reused_after_the_withdrawal_is_another_file() {
     let world = TestWorld::with_files(&[("a", b"one")]);
     world.device().before_next(Fetch, |device| {
         device.record(b"a", b"two");
@@ -110,11 +117,11 @@ async fn a_name_used_again_after_the_withdrawal_is_another_file() {
     world.sweep().await;
     assert_eq!(
         (world.in_store(), world.on_device()),
-        (vec![pair("a", "one")], vec!["a".into()])
+        (vec![stored_file("a", "one")], vec!["a".into()])
     );
     world.sweep().await;
     let stored = world.in_store();
-    assert_eq!(stored[0], pair("a", "one"));
+    assert_eq!(stored[0], stored_file("a", "one"));
     assert!(
         stored[1].0.starts_with("a~") && stored[1].1 == "two",
         "{stored:?}"
@@ -133,18 +140,18 @@ async fn a_device_whose_digest_differs_keeps_its_file() {
     world.sweep().await;
     assert_eq!(
         (world.in_store(), world.on_device()),
-        (vec![pair("a", "one")], Vec::new())
+        (vec![stored_file("a", "one")], Vec::new())
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_of_an_earlier_pass_is_no_proof() {
+async fn a_row_of_an_earlier_pass_does_not_prove_the_stored_copy() {
     for is_lost in [true, false] {
         let world = TestWorld::with_files(&[("a", b"one")]);
-        world.ends_at((Remove, FailureClass::Protocol));
+        world.fail_session_at((Remove, FailureClass::Protocol));
         assert_eq!(world.sweep().await.result(), SweepResult::Partial);
         assert_eq!(world.states(), [FileState::Stored], "{is_lost}");
-        world.ends_at(None);
+        world.fail_session_at(None);
         if is_lost {
             world.sim.disk.lose(b"a");
         } else {
@@ -160,9 +167,9 @@ async fn a_row_of_an_earlier_pass_is_no_proof() {
 #[tokio::test(start_paused = true)]
 async fn a_recorded_file_is_released_without_being_fetched_again() {
     let world = TestWorld::with_files(&[("a", b"one")]);
-    world.ends_at((Remove, FailureClass::Stalled));
+    world.fail_session_at((Remove, FailureClass::Stalled));
     world.sweep().await;
-    world.ends_at(None);
+    world.fail_session_at(None);
     world.device().requests.begun.clear();
     world.sweep().await;
     assert_eq!(
@@ -173,18 +180,18 @@ async fn a_recorded_file_is_released_without_being_fetched_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_that_could_not_be_noted_is_noted_by_the_next_pass() {
+async fn a_removal_that_was_not_recorded_is_recorded_by_the_next_pass() {
     let world = TestWorld::with_files(&[("a", b"one")]);
-    world.ends_at((Remove, FailureClass::Stalled));
+    world.fail_session_at((Remove, FailureClass::Stalled));
     world.sweep().await;
-    world.ends_at(None);
-    take_away(&mut world.device(), "");
+    world.fail_session_at(None);
+    remove_files(&mut world.device(), "");
     world.sweep().await;
     assert_eq!(world.states(), [FileState::Released]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_cannot_be_written_is_stored_once_and_reported_each_time() {
+async fn a_file_in_a_read_only_folder_is_stored_once_and_reported_each_time() {
     let world = TestWorld::with_files(&[("a", b"one")]);
     world.device().faults.refuses_renames = Some(FileFaultKind::Permission);
     for _ in 0..3 {
@@ -196,18 +203,18 @@ async fn a_folder_that_cannot_be_written_is_stored_once_and_reported_each_time()
         (world.states(), world.on_device()),
         (vec![FileState::Kept], vec!["a".into()])
     );
-    assert_eq!(world.asked(Fetch), 1);
+    assert_eq!(world.request_count(Fetch), 1);
     world.device().faults.refuses_renames = None;
     world.sweep().await;
     assert_eq!(
         (world.on_device(), world.in_store()),
-        (Vec::new(), vec![pair("a", "one")])
+        (Vec::new(), vec![stored_file("a", "one")])
     );
     assert_eq!(world.states(), [FileState::Released; 2]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_rules_keep_is_stored_once_and_stays_in_place() {
+async fn a_file_kept_by_rule_is_stored_once_and_stays_in_place() {
     let mut world = TestWorld::with_files(&[("a", b"one")]);
     world.rules.rules.release = ReleaseRule::Keep;
     for _ in 0..2 {
@@ -223,14 +230,17 @@ async fn what_the_rules_keep_is_stored_once_and_stays_in_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_together_with_others_is_read_by_itself() {
+async fn a_file_skipped_by_the_shared_stream_is_read_individually() {
     let large = vec![7; 100_000];
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"four"), ("c", b""), ("d", &large)]);
     world.device().faults.passes_over = Some(4);
     world.sweep().await;
     assert_eq!(world.states(), [FileState::Released; 4]);
     assert!(world.on_device().is_empty());
-    assert_eq!((world.asked(FetchTogether), world.asked(Fetch)), (1, 4));
+    assert_eq!(
+        (world.request_count(FetchTogether), world.request_count(Fetch)),
+        (1, 4)
+    );
 
     let world = TestWorld::with_files(&[("a", b"one")]);
     world.device().abilities.reads_together = false;
@@ -240,19 +250,19 @@ async fn what_cannot_be_read_together_with_others_is_read_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_without_atomic_rename_keeps_what_is_stored() {
+async fn a_device_without_atomic_rename_keeps_its_stored_files() {
     let world = TestWorld::with_files(&[("a", b"one")]);
     world.device().abilities.renames_atomically = false;
     let summary = world.sweep().await;
     assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::RenameUnsupported)]);
     assert_eq!(
         (world.in_store(), world.on_device()),
-        (vec![pair("a", "one")], vec!["a".into()])
+        (vec![stored_file("a", "one")], vec!["a".into()])
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_store_ends_the_sweep_without_loss_and_the_next_goes_on() {
+async fn a_full_store_ends_the_sweep_and_the_next_one_continues() {
     let world = TestWorld::with_files(&[("a", b"one")]);
     let disk = world.sim.disk.clone();
     let fill = move || disk.set_store_capacity(Some(disk.store_used()));
@@ -268,12 +278,12 @@ async fn a_full_store_ends_the_sweep_without_loss_and_the_next_goes_on() {
     world.sweep().await;
     assert_eq!(
         (world.in_store(), world.on_device()),
-        (vec![pair("a", "one")], Vec::new())
+        (vec![stored_file("a", "one")], Vec::new())
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_marker_says_which_files_are_done_and_goes_after_its_file() {
+async fn a_marker_marks_a_file_as_done_and_is_gathered_after_it() {
     let mut world = TestWorld::with_files(&[("a", b"one"), ("a.done", b""), ("b", b"two")]);
     world.rules.rules.done_suffix = Some(b".done".to_vec());
     let summary = world.sweep().await;
@@ -284,7 +294,7 @@ async fn a_marker_says_which_files_are_done_and_goes_after_its_file() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_that_fails_at_any_step_loses_nothing() {
+async fn a_device_that_fails_at_any_step_loses_no_file() {
     for step in [
         Connect,
         Survey,
@@ -297,7 +307,7 @@ async fn a_device_that_fails_at_any_step_loses_nothing() {
         RemoveFolders,
     ] {
         let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
-        world.ends_at((step, FailureClass::TunnelDown));
+        world.fail_session_at((step, FailureClass::TunnelDown));
         assert_eq!(world.sweep().await.result(), SweepResult::Unreachable, "{step:?}");
         for content in ["one", "two"] {
             let on_device = world.device().holds(content.as_bytes());
@@ -306,7 +316,7 @@ async fn a_device_that_fails_at_any_step_loses_nothing() {
                 "{step:?}: {content}"
             );
         }
-        world.ends_at(None);
+        world.fail_session_at(None);
         world.sweep().await;
         world.sweep().await;
         assert_eq!(
@@ -322,7 +332,7 @@ async fn a_device_that_fails_at_any_step_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_is_larger_than_the_room_holds_up_no_other() {
+async fn a_file_larger_than_the_free_space_blocks_no_other_file() {
     let world = TestWorld::with_files(&[("a-large", b"much too large"), ("b", b"two")]);
     world.leave_room(5);
     let summary = world.sweep().await;
@@ -330,23 +340,26 @@ async fn a_file_that_is_larger_than_the_room_holds_up_no_other() {
     assert_eq!(reasons(&summary), [Reason::Wait(WaitReason::NoRoom)]);
     assert_eq!(
         (world.on_device(), world.in_store()),
-        (vec!["a-large".into()], vec![pair("b", "two")])
+        (vec!["a-large".into()], vec![stored_file("b", "two")])
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_that_is_full_is_emptied_all_the_same() {
+async fn a_full_device_is_emptied() {
     let world = TestWorld::with_files(&[("day/a", b"one"), ("b", b"two")]);
     world.device().is_full = true;
     assert_eq!(world.sweep().await.result(), SweepResult::Well);
     assert_eq!(
         (world.on_device(), world.in_store()),
-        (Vec::new(), vec![pair("b", "two"), pair("day/a", "one")])
+        (
+            Vec::new(),
+            vec![stored_file("b", "two"), stored_file("day/a", "one")]
+        )
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_is_missing_holds_up_no_other() {
+async fn a_missing_source_blocks_no_other_source() {
     let mut world = TestWorld::with_files(&[("a", b"one")]);
     world
         .rules
@@ -362,14 +375,14 @@ async fn a_source_that_is_missing_holds_up_no_other() {
     ));
     assert_eq!(
         (world.on_device(), world.in_store()),
-        (Vec::new(), vec![pair("a", "one")])
+        (Vec::new(), vec![stored_file("a", "one")])
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_failed_batch_did_not_come_to_is_said_to_wait() {
+async fn files_that_a_failed_batch_did_not_reach_are_reported_as_waiting() {
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
-    world.ends_at((Fetch, FailureClass::TunnelDown));
+    world.fail_session_at((Fetch, FailureClass::TunnelDown));
     let summary = world.sweep().await;
     let remaining = summary.passes[0].1.remaining.as_ref().unwrap();
     assert_eq!(

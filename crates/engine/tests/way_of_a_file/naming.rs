@@ -1,4 +1,4 @@
-//! Files that can have no name in the store, and files that the ledger names deeper than a path may be.
+//! Files without an admissible name in the store, and rows with paths too deep for any listing.
 
 use engine::placement::LayoutPart;
 use engine::ports::{Ledger as _, Reason, Record, RowId};
@@ -22,7 +22,7 @@ fn world_with_folders_by_device(files: &[(&str, &[u8])]) -> TestWorld {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_can_have_no_name_in_the_store_stays_and_says_why() {
+async fn a_file_without_an_admissible_store_name_stays_and_says_why() {
     let (deepest, too_deep) = (deep(126), deep(127));
     let world = world_with_folders_by_device(&[(&deepest, b"one"), (&too_deep, b"two")]);
     let summary = world.sweep().await;
@@ -46,7 +46,7 @@ async fn a_file_that_can_have_no_name_in_the_store_stays_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_withdrawn_file_that_can_have_no_name_is_not_fetched_in_every_pass() {
+async fn a_withdrawn_file_without_an_admissible_name_is_not_fetched() {
     let withdrawn = format!("{}.gleaner-withdrawn~ledger0~p-1~name", "f/".repeat(127));
     let world = world_with_folders_by_device(&[(&withdrawn, b"one")]);
     let summary = world.sweep().await;
@@ -56,7 +56,7 @@ async fn a_withdrawn_file_that_can_have_no_name_is_not_fetched_in_every_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_lies_deeper_than_a_listing_tells_is_not_taken_for_gone() {
+async fn a_row_deeper_than_any_listing_is_not_considered_gone() {
     let world = TestWorld::with_files(&[("a", b"one")]);
     let half = RelativePath::new(deep(100)).unwrap();
     let record = Record {

@@ -1,4 +1,4 @@
-//! What a device or its owner does between the last byte and the release.
+//! Changes on the device between the last received byte and the release.
 
 use engine::ports::{FileFaultKind, Reason};
 use engine::rules::ReleaseRule;
@@ -6,22 +6,22 @@ use model::{FailureClass, FileState, LeaveReason, WaitReason};
 use sim::simulator::device::DeviceState;
 use sim::simulator::device::Request::{Inspect, Remove};
 
-use crate::world::{HOUR, TestWorld, hold, pair, reasons, take_away};
+use crate::world::{HOUR, TestWorld, open_for_writing, reasons, remove_files, stored_file};
 
-/// Sweeps a world of one file, and meddles just before the look that the release takes: the third.
-async fn swept_with(meddle: fn(&mut DeviceState)) -> (TestWorld, Vec<Reason>) {
+/// Sweeps a world of one file, and changes the device just before the third inspection: that of the release.
+async fn sweep_with_change(change: fn(&mut DeviceState)) -> (TestWorld, Vec<Reason>) {
     let world = TestWorld::with_files(&[("a", b"one")]);
     world.device().before_next(Inspect, move |device| {
-        device.before_next(Inspect, move |device| device.before_next(Inspect, meddle));
+        device.before_next(Inspect, move |device| device.before_next(Inspect, change));
     });
     let summary = world.sweep().await;
-    assert_eq!(world.in_store(), [pair("a", "one")]);
+    assert_eq!(world.in_store(), [stored_file("a", "one")]);
     (world, reasons(&summary))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_was_opened_after_it_was_verified_is_not_released() {
-    let (world, reasons) = swept_with(|device| hold(device, "/a")).await;
+async fn a_file_opened_after_its_verification_is_not_released() {
+    let (world, reasons) = sweep_with_change(|device| open_for_writing(device, "/a")).await;
     assert_eq!(reasons, [Reason::Wait(WaitReason::Open)]);
     assert_eq!(
         (world.on_device().len(), world.states()),
@@ -36,17 +36,17 @@ async fn a_file_that_was_opened_after_it_was_verified_is_not_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stored_file_that_its_owner_takes_from_its_folder_is_settled() {
-    let (world, reasons) = swept_with(|device| take_away(device, "")).await;
+async fn a_stored_file_removed_by_its_owner_is_recorded_as_released() {
+    let (world, reasons) = sweep_with_change(|device| remove_files(device, "")).await;
     assert_eq!(reasons, []);
     assert_eq!(world.states(), [FileState::Released]);
-    // It was not we who removed it.
+    // gleaner did not remove it.
     assert!(!world.device().requests.begun.contains(&Remove));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stored_file_that_cannot_be_looked_at_is_not_released() {
-    let (world, reasons) = swept_with(|device| {
+async fn a_stored_file_that_cannot_be_inspected_is_not_released() {
+    let (world, reasons) = sweep_with_change(|device| {
         device.faults.refuses_inspect = Some(("a", FileFaultKind::Permission));
     })
     .await;
@@ -58,11 +58,11 @@ async fn a_stored_file_that_cannot_be_looked_at_is_not_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_in_a_folder_that_cannot_be_listed_is_not_taken_for_released() {
+async fn a_file_in_an_unlistable_folder_is_not_considered_released() {
     let world = TestWorld::with_files(&[("a", b"one")]);
-    world.ends_at((Remove, FailureClass::Protocol));
+    world.fail_session_at((Remove, FailureClass::Protocol));
     world.sweep().await;
-    world.ends_at(None);
+    world.fail_session_at(None);
     world.device().faults.unlistable = Some(".gleaner-withdrawn/ledger0");
     world.sweep().await;
     assert_eq!(
@@ -78,11 +78,11 @@ async fn a_file_in_a_folder_that_cannot_be_listed_is_not_taken_for_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stays_by_rule_needs_no_second_look() {
+async fn a_file_kept_by_rule_needs_no_second_look() {
     let mut world = TestWorld::with_files(&[("a", b"one")]);
     world.rules.rules.release = ReleaseRule::Keep;
     world.sweep().await;
-    // From now on the clock says nothing of any file, and this one is known all the same.
+    // From now on no timestamp can be trusted, but the ledger knows this file.
     world.device().clock_off = HOUR;
     let summary = world.sweep().await;
     assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::KeptByRule)]);

@@ -1,8 +1,7 @@
-//! The simulator's store, watched: what is asked of it, and answers that are hard to bring about otherwise.
+//! The simulator's store with a probe: it counts requests, and gives replies that are hard to provoke
+//! otherwise.
 
 use std::sync::Arc;
-
-use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use engine::ports::{
@@ -10,43 +9,46 @@ use engine::ports::{
     StagingKey, Store, StoreError,
 };
 use model::{Digest, RelativePath, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use sim::simulator::collector::SimulatedStore;
 use sim::simulator::disk::SimulatedDisk;
 use tokio::time::sleep;
 
+/// Controls and observations of the store.
 #[derive(Default)]
-pub(crate) struct Watch {
-    /// What publishing answers.
+pub(crate) struct StoreProbe {
+    /// The fault that every publication returns.
     pub(crate) publish_fault: Option<PublishFault>,
-    /// The next question about room is answered once something is published; otherwise after a while.
-    pub(crate) tells_room_late: bool,
-    pub(crate) was_published_when_room_was_told: bool,
+    /// Delays the next `condition` reply until a file is published, for ten seconds at most.
+    pub(crate) delays_condition: bool,
+    /// Whether a file was published during that delay.
+    pub(crate) published_during_delay: bool,
     pub(crate) appends: usize,
-    /// With how many chunks each file was sealed.
-    pub(crate) sealed_with: Vec<usize>,
+    /// Number of last chunks that each file was sealed with.
+    pub(crate) chunks_at_seal: Vec<usize>,
 }
 
-pub(crate) struct WatchedStore {
+pub(crate) struct ProbedStore {
     store: SimulatedStore,
     disk: SimulatedDisk,
-    watch: Arc<Mutex<Watch>>,
+    probe: Arc<Mutex<StoreProbe>>,
 }
 
-impl WatchedStore {
-    pub(crate) fn new(store: SimulatedStore, disk: &SimulatedDisk, watch: &Arc<Mutex<Watch>>) -> Self {
+impl ProbedStore {
+    pub(crate) fn new(store: SimulatedStore, disk: &SimulatedDisk, probe: &Arc<Mutex<StoreProbe>>) -> Self {
         Self {
             store,
             disk: disk.clone(),
-            watch: Arc::clone(watch),
+            probe: Arc::clone(probe),
         }
     }
 
-    fn watch(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock()
+    fn probe(&self) -> MutexGuard<'_, StoreProbe> {
+        self.probe.lock()
     }
 }
 
-impl Store for WatchedStore {
+impl Store for ProbedStore {
     type Staged = <SimulatedStore as Store>::Staged;
 
     fn range_length(&self) -> u64 {
@@ -55,10 +57,10 @@ impl Store for WatchedStore {
 
     async fn condition(&self) -> Result<Condition, StoreError> {
         let condition = self.store.condition().await;
-        if std::mem::take(&mut self.watch().tells_room_late) {
+        if std::mem::take(&mut self.probe().delays_condition) {
             for _ in 0..1000 {
                 if !self.disk.visible().is_empty() {
-                    self.watch().was_published_when_room_was_told = true;
+                    self.probe().published_during_delay = true;
                     break;
                 }
                 sleep(Duration::from_millis(10)).await;
@@ -71,8 +73,11 @@ impl Store for WatchedStore {
         self.store.tidy_staging(keep_partial_since).await
     }
 
-    async fn foresee(&self, wanted: Vec<Destination>) -> Result<Vec<Result<Room, PublishFault>>, StoreError> {
-        self.store.foresee(wanted).await
+    async fn foresee(
+        &self,
+        destinations: Vec<Destination>,
+    ) -> Result<Vec<Result<Room, PublishFault>>, StoreError> {
+        self.store.foresee(destinations).await
     }
 
     async fn stage(&self, key: &StagingKey, resume: bool) -> Result<(Self::Staged, u64), StoreError> {
@@ -80,7 +85,7 @@ impl Store for WatchedStore {
     }
 
     async fn append(&self, staged: Self::Staged, chunks: Vec<Chunk>) -> Result<Self::Staged, StoreError> {
-        self.watch().appends += 1;
+        self.probe().appends += 1;
         self.store.append(staged, chunks).await
     }
 
@@ -90,7 +95,7 @@ impl Store for WatchedStore {
         last: Vec<Chunk>,
         modified: Timestamp,
     ) -> Result<SealedFile, StoreError> {
-        self.watch().sealed_with.push(last.len());
+        self.probe().chunks_at_seal.push(last.len());
         self.store.seal(staged, last, modified).await
     }
 
@@ -106,7 +111,7 @@ impl Store for WatchedStore {
         &self,
         publications: Vec<Publication>,
     ) -> Result<Vec<Result<Placement, PublishFault>>, StoreError> {
-        let fault = self.watch().publish_fault.clone();
+        let fault = self.probe().publish_fault.clone();
         match fault {
             Some(fault) => Ok(vec![Err(fault); publications.len()]),
             None => self.store.publish(publications).await,

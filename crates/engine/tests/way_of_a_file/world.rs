@@ -1,4 +1,4 @@
-//! The simulator's world with one collector, and what a test does and sees there.
+//! The simulator's world with one collector, and the helpers to act on it and to observe it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use sim::simulator::timing::SweepTiming;
 use sim::simulator::world::{World as SimulatedWorld, WorldConfig};
 use tokio::time::sleep;
 
-use crate::store::{Watch, WatchedStore};
+use crate::store::{ProbedStore, StoreProbe};
 
-/// A store that names files as their devices do, and devices on which everything can be seen. Every sweep is a
-/// process of its own.
+/// A store with the file names of the devices, and devices that show their open files. Every sweep is a new
+/// process.
 pub(crate) struct TestWorld {
     pub(crate) sim: SimulatedWorld,
-    /// Of the first device.
+    /// The rules of the first device.
     pub(crate) rules: DeviceRules,
-    pub(crate) watch: Arc<Mutex<Watch>>,
+    pub(crate) probe: Arc<Mutex<StoreProbe>>,
     events: Events,
 }
 
@@ -48,12 +48,12 @@ impl TestWorld {
         Self {
             rules: sim.collectors[0].rules[0].clone(),
             sim,
-            watch: Arc::default(),
+            probe: Arc::default(),
             events: Events::default(),
         }
     }
 
-    /// Finished files on the first device.
+    /// A world with finished files on the first device.
     pub(crate) fn with_files(files: &[(&str, &[u8])]) -> Self {
         let world = Self::new();
         for (path, content) in files {
@@ -62,14 +62,14 @@ impl TestWorld {
         world
     }
 
-    /// The first device. Not to be held while anything is waited for.
+    /// The state of the first device. Must not be held across an await.
     pub(crate) fn device(&self) -> MutexGuard<'_, DeviceState> {
         self.sim.fleet[0].lock()
     }
 
-    /// What a test wants of the store, and sees of it.
-    pub(crate) fn store(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock()
+    /// Controls and observations of the store.
+    pub(crate) fn store(&self) -> MutexGuard<'_, StoreProbe> {
+        self.probe.lock()
     }
 
     pub(crate) fn events(&self) -> MutexGuard<'_, Vec<Event>> {
@@ -84,37 +84,43 @@ impl TestWorld {
         self.ledger().content()
     }
 
-    /// Sweeps once all that is there has settled.
+    /// Sweeps after all present files have settled.
     pub(crate) async fn sweep(&self) -> SweepSummary {
-        self.run(Mode::Act).await
+        self.sweep_in(Mode::Act).await
     }
 
-    pub(crate) async fn run(&self, mode: Mode) -> SweepSummary {
-        self.run_within(Bounds::with_parallel(4), mode).await
+    pub(crate) async fn sweep_in(&self, mode: Mode) -> SweepSummary {
+        self.sweep_within(Bounds::with_parallel(4), mode).await
     }
 
-    pub(crate) async fn run_within(&self, bounds: Bounds, mode: Mode) -> SweepSummary {
+    pub(crate) async fn sweep_within(&self, bounds: Bounds, mode: Mode) -> SweepSummary {
         sleep(Duration::from_mins(1)).await;
-        self.visit(std::slice::from_ref(&self.rules), bounds, mode).await
+        self.sweep_now(std::slice::from_ref(&self.rules), bounds, mode)
+            .await
     }
 
-    /// Sweeps now.
-    pub(crate) async fn visit(&self, devices: &[DeviceRules], bounds: Bounds, mode: Mode) -> SweepSummary {
+    /// Sweeps now, over these devices as the only configured ones.
+    pub(crate) async fn sweep_now(
+        &self,
+        devices: &[DeviceRules],
+        bounds: Bounds,
+        mode: Mode,
+    ) -> SweepSummary {
         let chosen = Chosen {
             visited: devices,
             configured: devices,
         };
-        self.visit_some(chosen, bounds, mode).await
+        self.sweep_chosen(chosen, bounds, mode).await
     }
 
-    /// Sweeps now over some of the devices that are configured.
-    pub(crate) async fn visit_some(&self, chosen: Chosen<'_>, bounds: Bounds, mode: Mode) -> SweepSummary {
+    /// Sweeps now, over some of the configured devices.
+    pub(crate) async fn sweep_chosen(&self, chosen: Chosen<'_>, bounds: Bounds, mode: Mode) -> SweepSummary {
         let power = Power::default();
         self.sim.next_process(&power);
         let collector = &self.sim.collectors[0];
         let process = Process {
             devices: collector.devices(&power, &SweepTiming::begin(bounds.parallel)),
-            store: WatchedStore::new(collector.open_store().unwrap(), &self.sim.disk, &self.watch),
+            store: ProbedStore::new(collector.open_store().unwrap(), &self.sim.disk, &self.probe),
             ledger: collector.ledger.clone(),
             clock: collector.clock.clone(),
             events: self.events.clone(),
@@ -124,12 +130,12 @@ impl TestWorld {
         summary.unwrap()
     }
 
-    /// Every request of that kind ends the session with such a failure; none any more.
-    pub(crate) fn ends_at(&self, at: impl Into<Option<(Request, model::FailureClass)>>) {
+    /// From now on every request of this kind ends the session with this failure. `None`: no request does.
+    pub(crate) fn fail_session_at(&self, at: impl Into<Option<(Request, model::FailureClass)>>) {
         self.device().faults.ends_at = at.into();
     }
 
-    /// A file that was written while the clock of its device was ahead: it says nothing of this file.
+    /// Records a file while the clock of its device is ahead. Its times cannot be trusted later.
     pub(crate) fn record_in_the_future(&self, number: usize, path: &str) {
         let device = &self.sim.fleet[number];
         device.lock().clock_off = HOUR;
@@ -137,7 +143,7 @@ impl TestWorld {
         device.lock().clock_off = 0;
     }
 
-    /// Leaves room for so many bytes more in the store.
+    /// Limits the store to this many further bytes.
     pub(crate) fn leave_room(&self, bytes: u64) {
         let used = self.sim.disk.store_used();
         self.sim.disk.set_store_capacity(Some(used + bytes));
@@ -153,8 +159,8 @@ impl TestWorld {
         names.map(|name| (text(&name), content(&name))).collect()
     }
 
-    /// How often the first device was asked for that.
-    pub(crate) fn asked(&self, request: Request) -> usize {
+    /// How many requests of this kind the first device has received.
+    pub(crate) fn request_count(&self, request: Request) -> usize {
         self.device().requests.count(request)
     }
 
@@ -162,7 +168,7 @@ impl TestWorld {
         self.recorded().rows.iter().map(|(_, state)| *state).collect()
     }
 
-    /// What was said of the files that were left.
+    /// The details reported with the files that were left.
     pub(crate) fn details(&self) -> Vec<String> {
         let events = self.events();
         let left = events.iter().filter_map(|event| match event {
@@ -172,7 +178,7 @@ impl TestWorld {
         left.collect()
     }
 
-    /// The files that were released, in order.
+    /// The released files, in order.
     pub(crate) fn released(&self) -> Vec<String> {
         let events = self.events();
         let released = events.iter().filter_map(|event| match event {
@@ -183,11 +189,11 @@ impl TestWorld {
     }
 }
 
-/// In nanoseconds.
+/// One hour in nanoseconds.
 pub(crate) const HOUR: i64 = 3_600_000_000_000;
 
-/// Plans of ten files.
-pub(crate) fn short_plans() -> Bounds {
+/// Bounds whose plans hold ten files.
+pub(crate) fn ten_file_plans() -> Bounds {
     let plans = PlanBytes {
         own: 1_680,
         shared: 0,
@@ -204,7 +210,7 @@ pub(crate) fn reasons(summary: &SweepSummary) -> Vec<Reason> {
     remaining.totals.iter().map(|(reason, ..)| *reason).collect()
 }
 
-pub(crate) fn pair(name: &str, content: &str) -> (String, String) {
+pub(crate) fn stored_file(name: &str, content: &str) -> (String, String) {
     (name.into(), content.into())
 }
 
@@ -216,7 +222,7 @@ fn paths(device: &DeviceState) -> Vec<String> {
     device.files().map(|(path, _)| text(path)).collect()
 }
 
-/// Where a file lies now.
+/// The current path of the file whose path ends with `name`.
 fn path_of(device: &DeviceState, name: &str) -> Vec<u8> {
     let mut paths = device.files().map(|(path, _)| path);
     paths
@@ -225,8 +231,8 @@ fn path_of(device: &DeviceState, name: &str) -> Vec<u8> {
         .clone()
 }
 
-/// Writes to a file wherever it lies now, and sets its mtime as it was: only its ctime tells.
-pub(crate) fn write(device: &mut DeviceState, name: &str, content: &[u8]) {
+/// Overwrites a file at its current path and restores its mtime. Only its ctime changes.
+pub(crate) fn overwrite(device: &mut DeviceState, name: &str, content: &[u8]) {
     let path = path_of(device, name);
     let modified = device.file(&path).unwrap().1.modified;
     let inode = device.open(&path).unwrap();
@@ -236,17 +242,17 @@ pub(crate) fn write(device: &mut DeviceState, name: &str, content: &[u8]) {
     device.set_modified(&path, ago);
 }
 
-/// Opens a file for writing, wherever it lies now.
-pub(crate) fn hold(device: &mut DeviceState, name: &str) {
+/// Opens a file for writing at its current path.
+pub(crate) fn open_for_writing(device: &mut DeviceState, name: &str) {
     let path = path_of(device, name);
     device.open(&path).unwrap();
 }
 
-/// The owner takes away every file whose path ends like this.
-pub(crate) fn take_away(device: &mut DeviceState, end: &str) {
-    let mut taken = paths(device);
-    taken.retain(|path| path.ends_with(end));
-    for path in taken {
+/// Removes every file whose path ends with `end`, as the device's owner may do.
+pub(crate) fn remove_files(device: &mut DeviceState, end: &str) {
+    let mut removed = paths(device);
+    removed.retain(|path| path.ends_with(end));
+    for path in removed {
         device.remove(path.as_bytes()).unwrap();
     }
 }
@@ -254,7 +260,7 @@ pub(crate) fn take_away(device: &mut DeviceState, end: &str) {
 /// One process of gleaner.
 struct Process {
     devices: SimulatedDevices,
-    store: WatchedStore,
+    store: ProbedStore,
     ledger: ModelLedger,
     clock: SimulatedClock,
     events: Events,
@@ -262,7 +268,7 @@ struct Process {
 
 impl World for Process {
     type Devices = SimulatedDevices;
-    type Store = WatchedStore;
+    type Store = ProbedStore;
     type Ledger = ModelLedger;
     type Clock = SimulatedClock;
     type Reporter = Events;
@@ -270,7 +276,7 @@ impl World for Process {
     fn devices(&self) -> &SimulatedDevices {
         &self.devices
     }
-    fn store(&self) -> &WatchedStore {
+    fn store(&self) -> &ProbedStore {
         &self.store
     }
     fn ledger(&self) -> &ModelLedger {

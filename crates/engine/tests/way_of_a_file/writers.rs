@@ -1,4 +1,4 @@
-//! A file that is open, or that cannot be seen to be closed, is not gathered.
+//! A file that is open, or may be open, is not gathered.
 
 use engine::event::Event;
 use engine::ports::Reason;
@@ -8,7 +8,7 @@ use sim::simulator::device::Request::{Fetch, Inspect, Remove};
 use sim::simulator::world::{SETTLE, SETTLE_BLIND};
 use tokio::time::sleep;
 
-use crate::world::{TestWorld, hold, pair, reasons};
+use crate::world::{TestWorld, open_for_writing, reasons, stored_file};
 
 const OPEN: Reason = Reason::Wait(WaitReason::Open);
 
@@ -25,10 +25,10 @@ async fn an_open_file_stays_where_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_plans_no_file_that_is_open() {
+async fn a_dry_run_plans_no_open_file() {
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
     world.sim.hold(0, "a");
-    world.run(Mode::DryRun).await;
+    world.sweep_in(Mode::DryRun).await;
     let events = world.events();
     let planned = events.iter().filter_map(|event| match event {
         Event::Planned { path, .. } => Some(path.to_string()),
@@ -38,9 +38,11 @@ async fn a_dry_run_plans_no_file_that_is_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_is_opened_while_it_is_withdrawn_stays_there_until_it_is_closed() {
+async fn a_file_opened_during_its_withdrawal_stays_until_it_is_closed() {
     let world = TestWorld::with_files(&[("a", b"one")]);
-    world.device().before_next(Inspect, |device| hold(device, "/a"));
+    world
+        .device()
+        .before_next(Inspect, |device| open_for_writing(device, "/a"));
     let summary = world.sweep().await;
     assert_eq!(reasons(&summary), [OPEN]);
     assert!(world.on_device()[0].starts_with(".gleaner-withdrawn/"));
@@ -50,21 +52,23 @@ async fn a_file_that_is_opened_while_it_is_withdrawn_stays_there_until_it_is_clo
     world.sweep().await;
     assert_eq!(
         (world.in_store(), world.on_device()),
-        (vec![pair("a", "one")], vec![])
+        (vec![stored_file("a", "one")], vec![])
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_is_opened_while_it_is_fetched_is_not_released() {
+async fn a_file_opened_during_its_fetch_is_not_released() {
     let world = TestWorld::with_files(&[("a", b"one")]);
-    world.device().before_next(Fetch, |device| hold(device, "/a"));
+    world
+        .device()
+        .before_next(Fetch, |device| open_for_writing(device, "/a"));
     let summary = world.sweep().await;
     assert_eq!(reasons(&summary), [OPEN]);
     assert_eq!(world.on_device().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_cannot_be_seen_to_be_closed_waits_for_settle_blind() {
+async fn a_file_whose_writers_are_hidden_waits_for_settle_blind() {
     let world = TestWorld::with_files(&[("a", b"one")]);
     world.device().hides_writers = true;
     let blind = Reason::Wait(WaitReason::SettlingBlind);
@@ -76,14 +80,14 @@ async fn a_file_that_cannot_be_seen_to_be_closed_waits_for_settle_blind() {
     world.sweep().await;
     assert_eq!(
         (world.in_store(), world.on_device()),
-        (vec![pair("a", "one")], vec![])
+        (vec![stored_file("a", "one")], vec![])
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_could_be_seen_before_and_cannot_at_its_release_is_not_released() {
+async fn a_file_whose_writers_are_hidden_at_its_release_is_not_released() {
     let world = TestWorld::with_files(&[("a", b"one")]);
-    // The third look is that of the release.
+    // The third inspection is that of the release.
     world.device().before_next(Inspect, |device| {
         device.before_next(Inspect, |device| {
             device.before_next(Inspect, |device| device.hides_writers = true);
@@ -97,6 +101,6 @@ async fn a_file_that_could_be_seen_before_and_cannot_at_its_release_is_not_relea
     world.sweep().await;
     assert_eq!(
         (world.in_store(), world.on_device()),
-        (vec![pair("a", "one")], vec![])
+        (vec![stored_file("a", "one")], vec![])
     );
 }

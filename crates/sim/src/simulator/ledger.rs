@@ -92,7 +92,7 @@ impl ModelLedger {
         let is_it = |record: &Record| {
             let batch = record.withdrawn.as_ref().map(|pass| pass.as_str().as_bytes());
             record.path == place.original
-                && batch == Some(place.pass.as_slice())
+                && batch == Some(place.batch.as_slice())
                 && record.device.as_str() == device
         };
         let content = self.lock();

@@ -1,5 +1,5 @@
-//! A device that waits for its turn after it was connected to: its first listing may be as old as the
-//! connection, its pass is not.
+//! A device that waits for its slot after it was connected: its first listing may be as old as the
+//! connection, but its pass begins with the slot.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use model::WaitReason;
 use sim::simulator::device::Request::{Connect, Survey};
 use tokio::time::sleep;
 
-use crate::world::{TestWorld, short_plans};
+use crate::world::{TestWorld, ten_file_plans};
 
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
-/// Records files on the first device, and lets each be named after half a minute.
+/// Records files on the first device, which lists one every half a minute.
 fn record_slowly(world: &TestWorld, files: u32) {
     for number in 0..files {
         world.sim.record(0, &format!("f{number:02}"), b"one");
@@ -23,17 +23,19 @@ fn record_slowly(world: &TestWorld, files: u32) {
     world.device().faults.pause_before_each_name = HALF_A_MINUTE;
 }
 
-/// Two devices. The first is listed in five minutes, and the second has to wait for its turn for as long.
+/// Two devices. Listing the first takes five minutes. The second waits for its slot meanwhile.
 fn two_devices() -> TestWorld {
     let world = TestWorld::with_devices(2);
     record_slowly(&world, 10);
     world
 }
 
-/// One device at a time; what became of the second.
-async fn second_in_turn(world: &TestWorld) -> PassSummary {
+/// Sweeps one device at a time. Returns the summary of the second.
+async fn sweep_second(world: &TestWorld) -> PassSummary {
     let devices = &world.sim.collectors[0].rules;
-    let summary = world.visit(devices, Bounds::with_parallel(1), Mode::Act).await;
+    let summary = world
+        .sweep_now(devices, Bounds::with_parallel(1), Mode::Act)
+        .await;
     let SweepSummary { passes, .. } = summary;
     let second = passes.into_iter().find(|(device, _)| *device == devices[1].name);
     second.unwrap().1
@@ -45,52 +47,52 @@ fn waits(pass: &PassSummary) -> Vec<Reason> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_its_turn_makes_no_file_of_a_device_look_settled() {
+async fn waiting_for_a_slot_makes_no_file_seem_settled() {
     let world = two_devices();
     world.sim.record(1, "a", b"one");
-    // The listing is made when the device is connected to.
+    // The listing is made on connect.
     sleep(Duration::from_secs(20)).await;
-    let pass = second_in_turn(&world).await;
+    let pass = sweep_second(&world).await;
     assert_eq!(waits(&pass), [Reason::Wait(WaitReason::Settling)]);
     assert_eq!(pass.released.files, 0);
-    assert_eq!(second_in_turn(&world).await.released.files, 1);
+    assert_eq!(sweep_second(&world).await.released.files, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_its_turn_brings_two_looks_at_a_device_no_further_apart() {
+async fn waiting_for_a_slot_does_not_lengthen_the_time_between_two_looks() {
     let world = two_devices();
     world.record_in_the_future(1, "a");
     let unsure = [Reason::Wait(WaitReason::ClockUntrusted)];
     let mut rules = world.sim.collectors[0].rules.clone();
     let alone = rules.split_off(1);
-    let first = world.visit(&alone, Bounds::with_parallel(1), Mode::Act).await;
+    let first = world.sweep_now(&alone, Bounds::with_parallel(1), Mode::Act).await;
     assert_eq!(waits(&first.passes[0].1), unsure);
-    // The second listing, asked for ten seconds after the first, is heard five minutes later.
+    // The second listing is requested ten seconds after the first, and read five minutes later.
     sleep(Duration::from_secs(10)).await;
-    assert_eq!(waits(&second_in_turn(&world).await), unsure);
-    // The third is asked for when the file has been seen for the whole of `settle`.
-    assert_eq!(second_in_turn(&world).await.released.files, 1);
+    assert_eq!(waits(&sweep_second(&world).await), unsure);
+    // The third listing is requested after the file has been seen for all of `settle`.
+    assert_eq!(sweep_second(&world).await.released.files, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_that_waited_long_for_its_turn_is_emptied_all_the_same() {
+async fn a_device_that_waited_long_for_its_slot_is_emptied() {
     let mut world = TestWorld::with_devices(2);
-    // The first of two keeps the only place for as long as a pass should take.
+    // The first device holds the only slot for as long as a pass may take.
     record_slowly(&world, 40);
     world.sim.collectors[0].rules[0].rules.max_listing_time = Duration::from_hours(1);
     world.sim.record(1, "a", b"one");
     sleep(Duration::from_mins(1)).await;
-    let pass = second_in_turn(&world).await;
+    let pass = sweep_second(&world).await;
     assert_eq!((pass.outcome, pass.released.files), (PassOutcome::Well, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_took_long_to_list_is_gathered_all_the_same() {
+async fn files_that_took_long_to_list_are_gathered() {
     let mut world = TestWorld::new();
     record_slowly(&world, 48);
     world.rules.rules.max_listing_time = Duration::from_hours(1);
     assert_eq!(world.sweep().await.passes[0].1.released.files, 48);
-    // Nor does the time that went into a listing that was cut off go from what it has named.
+    // The time of a listing that was cut off does not reduce the time for the files that it listed.
     let mut world = TestWorld::new();
     record_slowly(&world, 48);
     world.rules.rules.max_listing_time = Duration::from_mins(20);
@@ -98,25 +100,25 @@ async fn what_took_long_to_list_is_gathered_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_link_that_broke_while_its_device_waited_for_its_turn_is_made_anew() {
+async fn a_link_that_broke_while_waiting_for_a_slot_is_reconnected() {
     let world = two_devices();
     let link = world.sim.links[1].clone();
     world.device().before_next(Survey, move |_| link.cut());
-    let pass = second_in_turn(&world).await;
+    let pass = sweep_second(&world).await;
     assert_eq!(pass.outcome, PassOutcome::Well);
     let requests = world.sim.fleet[1].lock().requests.begun.clone();
     assert_eq!(requests[..2], [Connect, Connect]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_plan_has_no_room_for_is_surveyed_again_oldest_first() {
+async fn files_that_do_not_fit_into_a_plan_are_surveyed_again_oldest_first() {
     let names = (0..40).map(|number| format!("f{number:02}"));
     let world = TestWorld::new();
     for name in names.rev() {
         world.sim.record(0, &name, b"one");
         sleep(Duration::from_secs(1)).await;
     }
-    let summary = world.run_within(short_plans(), Mode::Act).await;
+    let summary = world.sweep_within(ten_file_plans(), Mode::Act).await;
     assert_eq!(summary.passes[0].1.released.files, 40);
     let events = world.events().clone();
     let ready = events.iter().filter_map(|event| match event {

@@ -1,4 +1,4 @@
-//! What the ledger and the reporter learn of a file is what happened to it.
+//! The ledger and the reporter receive what happened to a file.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn the_record_says_whether_the_device_digested_the_file_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_its_device_cannot_digest_waits_and_the_cause_is_told() {
+async fn a_file_that_its_device_cannot_digest_waits_and_says_why() {
     let world = TestWorld::with_files(&[("a", b"one")]);
     world.device().faults.cannot_digest = true;
     let summary = world.sweep().await;
@@ -30,7 +30,7 @@ async fn a_file_that_its_device_cannot_digest_waits_and_the_cause_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_file_that_finds_its_name_taken_is_in_conflict() {
+async fn only_a_file_whose_name_is_taken_is_a_conflict() {
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
     world.sim.disk.put(b"a", b"other").unwrap();
     world.sweep().await;
@@ -56,7 +56,7 @@ async fn only_a_file_that_finds_its_name_taken_is_in_conflict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_in_the_store_before_is_not_counted_as_stored() {
+async fn a_file_that_was_in_the_store_before_is_not_counted_as_stored() {
     for was_there in [true, false] {
         let world = TestWorld::with_files(&[("a", b"one")]);
         if was_there {
@@ -74,7 +74,7 @@ async fn what_was_in_the_store_before_is_not_counted_as_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_finds_no_name_stays_on_its_device_and_not_in_staging() {
+async fn a_file_without_a_name_stays_on_its_device_and_not_in_staging() {
     let name = Reason::Leave(LeaveReason::Name);
     for (fault, reason, detail) in [
         (PublishFault::Unacceptable("odd".into()), name, "odd"),
@@ -100,13 +100,13 @@ async fn a_file_that_finds_no_name_stays_on_its_device_and_not_in_staging() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_found_out_about_compression_is_remembered_for_a_day() {
+async fn a_finding_about_compression_is_used_for_a_day() {
     let cases = [
         (None, 1, None),
         (Some(true), 1, Some(true)),
         (Some(false), 23, Some(false)),
         (Some(true), 25, None),
-        // The collector's clock was set back since.
+        // The collector's clock was set back in between.
         (Some(true), -2, None),
     ];
     for (found, hours, remembered) in cases {
@@ -118,14 +118,14 @@ async fn what_is_found_out_about_compression_is_remembered_for_a_day() {
             Err(_) => world.sim.clock.jump(hours * HOUR),
         }
         world.sweep().await;
-        let told: Vec<_> = world.device().requests.hints.clone();
-        let told: Vec<_> = told.iter().map(|told| told.compression_paid).collect();
-        assert_eq!(told, [None, remembered], "{found:?} {hours}");
+        let hints = world.device().requests.hints.clone();
+        let hints: Vec<_> = hints.iter().map(|hints| hints.compression_paid).collect();
+        assert_eq!(hints, [None, remembered], "{found:?} {hours}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_notes_what_its_session_found_out_about_compression() {
+async fn a_pass_records_what_its_session_found_out_about_compression() {
     for paid in [None, Some(true), Some(false)] {
         let world = TestWorld::with_files(&[("a", b"one")]);
         world.device().compression_paid = paid;
@@ -137,8 +137,8 @@ async fn a_pass_notes_what_its_session_found_out_about_compression() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_other_collectors_have_left_in_the_store_is_reported() {
-    for (files, told) in [(0, vec![]), (3, vec![3])] {
+async fn files_of_other_collectors_in_staging_are_reported() {
+    for (files, reported) in [(0, vec![]), (3, vec![3])] {
         let world = TestWorld::new();
         for number in 0..files {
             let name = format!(".gleaner/staging/other/partial/{number}");
@@ -151,12 +151,12 @@ async fn what_other_collectors_have_left_in_the_store_is_reported() {
             Event::ForeignStaging { files } => Some(*files),
             _ => None,
         });
-        assert_eq!(foreign.collect::<Vec<_>>(), told);
+        assert_eq!(foreign.collect::<Vec<_>>(), reported);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_that_hangs_up_over_a_command_is_known_for_a_day() {
+async fn a_device_that_hangs_up_on_commands_is_known_for_a_day() {
     let world = TestWorld::new();
     let hangs_up = |hangs_up: bool| {
         world.device().abilities.no_shell = hangs_up.then_some(NoShell::HangsUp);
@@ -165,13 +165,13 @@ async fn a_device_that_hangs_up_over_a_command_is_known_for_a_day() {
     world.sweep().await;
     sleep(Duration::from_hours(13)).await;
     world.sweep().await;
-    // What is only remembered is not found anew.
+    // A pass that only used the finding does not renew it.
     sleep(Duration::from_hours(13)).await;
     world.sweep().await;
     hangs_up(false);
     world.sweep().await;
     world.sweep().await;
-    let told = world.device().requests.hints.clone();
-    let told: Vec<_> = told.iter().map(|hints| hints.hangs_up_on_commands).collect();
-    assert_eq!(told, [false, true, false, true, false]);
+    let hints = world.device().requests.hints.clone();
+    let hints: Vec<_> = hints.iter().map(|hints| hints.hangs_up_on_commands).collect();
+    assert_eq!(hints, [false, true, false, true, false]);
 }

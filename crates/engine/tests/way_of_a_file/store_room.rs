@@ -1,4 +1,4 @@
-//! A store that is asked for room.
+//! The free space of the store.
 
 use engine::fleet::SweepResult;
 use engine::ports::Reason;
@@ -6,45 +6,48 @@ use model::{FailureClass, FileState, LeaveReason};
 
 use sim::simulator::device::Request::{Remove, Survey};
 
-use crate::world::{TestWorld, pair, reasons};
+use crate::world::{TestWorld, reasons, stored_file};
 
 #[tokio::test(start_paused = true)]
-async fn batches_go_on_while_the_store_is_asked_for_room() {
+async fn batches_continue_while_the_free_space_is_requested() {
     let names: Vec<String> = (0..600).map(|number| format!("f{number}")).collect();
     let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"one"[..])).collect();
     let world = TestWorld::with_files(&files);
-    let watch = world.watch.clone();
-    let before_batches = move || watch.lock().tells_room_late = true;
+    let probe = world.probe.clone();
+    let before_batches = move || probe.lock().delays_condition = true;
     world.device().before_next(Survey, move |_| before_batches());
     world.sweep().await;
     assert!(world.on_device().is_empty());
     assert!(
-        world.store().was_published_when_room_was_told,
-        "a batch under way did nothing meanwhile"
+        world.store().published_during_delay,
+        "the running batch made no progress meanwhile"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_the_store_cannot_hold_is_left_and_others_are_stored() {
+async fn a_file_too_large_for_the_store_is_left_and_others_are_stored() {
     let world = TestWorld::with_files(&[("a", b"one"), ("b", &[7; 5000]), ("c", b"three")]);
     world.sim.disk.set_store_largest_file(Some(4096));
     let summary = world.sweep().await;
     assert_eq!(summary.result(), SweepResult::Partial);
     assert_eq!(reasons(&summary), [Reason::Leave(LeaveReason::TooLarge)]);
-    assert_eq!(world.in_store(), [pair("a", "one"), pair("c", "three")]);
-    assert_eq!(world.on_device().len(), 1, "it is whole on the device");
+    assert_eq!(
+        world.in_store(),
+        [stored_file("a", "one"), stored_file("c", "three")]
+    );
+    assert_eq!(world.on_device().len(), 1, "the whole file is on the device");
     world.sim.disk.set_store_largest_file(None);
     world.sweep().await;
     assert!(world.on_device().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_stored_already_needs_no_room_to_be_released() {
+async fn a_stored_file_needs_no_free_space_to_be_released() {
     let world = TestWorld::with_files(&[("a", b"one")]);
-    world.ends_at((Remove, FailureClass::Protocol));
+    world.fail_session_at((Remove, FailureClass::Protocol));
     world.sweep().await;
     assert_eq!(world.states(), [FileState::Stored]);
-    world.ends_at(None);
+    world.fail_session_at(None);
     world.leave_room(1);
     world.sweep().await;
     assert_eq!(
