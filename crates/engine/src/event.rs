@@ -23,7 +23,8 @@ pub enum Event {
         /// Whether it acts.
         mode: Mode,
     },
-    /// Other collectors have left files in the store's staging area that are older than a week: they may never come back for them.
+    /// Other collectors have left files in the store's staging area that are older than a week: they may
+    /// never come back for them.
     ForeignStaging {
         /// How many files. Never none.
         files: u64,
@@ -65,7 +66,8 @@ pub enum Event {
         path: RelativePath,
         /// Its size in bytes.
         size: u64,
-        /// What would be done, as a stable code: `gather`, `gather-in-place`, `resume-withdrawn` or `prove-again`.
+        /// What would be done, as a stable code: `gather`, `gather-in-place`, `resume-withdrawn` or
+        /// `prove-again`.
         action: &'static str,
     },
     /// Bytes came in.
@@ -163,7 +165,8 @@ pub enum Event {
     SweepEnded {
         /// How long it took.
         took: Duration,
-        /// Devices that were not visited any more, since the store or the ledger failed or somebody asked to stop.
+        /// Devices that were not visited any more, since the store or the ledger failed or somebody asked to
+        /// stop.
         not_visited: Vec<DeviceName>,
         /// Why the ledger failed in the midst of the sweep, if it did.
         ledger_failure: Option<String>,

@@ -20,8 +20,8 @@ use crate::world::{SessionOf, World};
 /// Visits one device: compares device, store and ledger, and does what is missing. First run, retry and
 /// recovery are all this.
 ///
-/// Awaits `working_slot` after connecting, so that an unreachable device never occupies one, and trades it for
-/// an overdue slot after `max_pass_time`.
+/// Awaits `working_slot` after connecting, so that an unreachable device never occupies one, and trades it
+/// for an overdue slot after `max_pass_time`.
 ///
 /// Fails only if the ledger fails. Every other failure is in the summary.
 pub(crate) async fn pass<'f, W: World>(
@@ -137,7 +137,7 @@ async fn empty_sources<W: World>(
         };
         match emptied {
             Ok(()) => {}
-            // The session goes on: another source may be well.
+            // The session continues: another source may be well.
             Err(PassError::Device(error)) if concerns_source_only(error.class) => {
                 failure = failure.or(Some(PassError::Device(error)));
             }

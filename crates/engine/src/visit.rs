@@ -33,9 +33,9 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) tally: Tally,
     /// Which files may have ended the session.
     pub(crate) blame: Mutex<Blame>,
-    /// One batch fetches at a time, but for its last bytes. Meanwhile the other is flushed, published, recorded
-    /// and released. Two that shared the link would reach each stage together, and leave link and disk idle
-    /// in turn.
+    /// One batch fetches at a time, except for its last bytes. Meanwhile the other is flushed, published,
+    /// recorded and released. Two that shared the link would reach each stage together, and leave link and
+    /// disk idle in turn.
     pub(crate) fetching: Arc<Semaphore>,
     /// Some files are received outside the store's own staging. The store must then know the folder that each
     /// file is bound for.

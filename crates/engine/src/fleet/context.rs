@@ -47,7 +47,8 @@ pub struct FleetContext<'a> {
 }
 
 impl<'a> FleetContext<'a> {
-    /// Checks the store, reads the claims from the ledger and, if `mode` acts, tidies this collector's staging.
+    /// Checks the store, reads the claims from the ledger and, if `mode` acts, tidies this collector's
+    /// staging.
     ///
     /// Fails if the store or the ledger is not fit: then no device may be connected to.
     pub async fn open<W: World>(

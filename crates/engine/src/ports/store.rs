@@ -11,14 +11,16 @@ pub trait Store: Send + Sync + 'static {
     /// A file being received into staging. Dropping it leaves what a crash would leave.
     type Staged: Send + 'static;
 
-    /// The length of ranges in bytes: [`RANGE_LENGTH`], or less in a simulation, where files of a few kilobytes are large.
+    /// The length of ranges in bytes: [`RANGE_LENGTH`], or less in a simulation, where files of a few
+    /// kilobytes are large.
     fn range_length(&self) -> u64;
 
     /// Checks whether the store is fit: it has its marker, is writable, and has more room than `min_free`.
     fn condition(&self) -> impl Future<Output = Result<Condition, StoreError>> + Send;
 
-    /// Removes what earlier processes left in this collector's staging: sealed files (they are published, or will be
-    /// fetched again), and partial files that cannot be resumed or are older than `keep_partial_since`.
+    /// Removes what earlier processes left in this collector's staging: sealed files (they are published, or
+    /// will be fetched again), and partial files that cannot be resumed or are older than
+    /// `keep_partial_since`.
     ///
     /// Returns the number of files of other collectors that are older than a week.
     fn tidy_staging(
@@ -26,10 +28,11 @@ pub trait Store: Send + Sync + 'static {
         keep_partial_since: Timestamp,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Checks whether files can get their names, before anything is done to them on their devices. Results are in the
-    /// order of `destinations`. Nothing visible changes.
+    /// Checks whether files can get their names, before anything is done to them on their devices. Results
+    /// are in the order of `destinations`. Nothing visible changes.
     ///
-    /// Never returns [`PublishFault::Taken`] or [`PublishFault::Failed`]: these show only when a file is published.
+    /// Never returns [`PublishFault::Taken`] or [`PublishFault::Failed`]: these show only when a file is
+    /// published.
     fn foresee(
         &self,
         destinations: Vec<Destination>,
@@ -37,29 +40,29 @@ pub trait Store: Send + Sync + 'static {
 
     /// Opens a file in staging under a key that identifies one version of one device file.
     ///
-    /// Returns the number of bytes that are there already: more than zero only with `resume`, only flushed bytes, and
-    /// always a multiple of [`Store::range_length`]. They are digested again from the disk, so that they are proved
-    /// like those that arrive.
+    /// Returns the number of bytes that are there already: more than zero only with `resume`, only flushed
+    /// bytes, and always a multiple of [`Store::range_length`]. They are digested again from the disk, so
+    /// that they are proved like those that arrive.
     fn stage(
         &self,
         key: &StagingKey,
         resume: bool,
     ) -> impl Future<Output = Result<(Self::Staged, u64), StoreError>> + Send;
 
-    /// Appends chunks in order, and digests them. Flushes each full range of a large file, so that the file can be
-    /// resumed. A file shorter than a range is flushed once, by [`Store::seal`]. The credit of a chunk is dropped once
-    /// it is written.
+    /// Appends chunks in order, and digests them. Flushes each full range of a large file, so that the file
+    /// can be resumed. A file shorter than a range is flushed once, by [`Store::seal`]. The credit of a chunk
+    /// is dropped once it is written.
     fn append(
         &self,
         staged: Self::Staged,
         chunks: Vec<Chunk>,
     ) -> impl Future<Output = Result<Self::Staged, StoreError>> + Send;
 
-    /// Appends the last chunks and seals the file: sets its mtime, flushes it, drops it from the cache, reads it back,
-    /// compares, and moves it to the sealed folder.
+    /// Appends the last chunks and seals the file: sets its mtime, flushes it, drops it from the cache, reads
+    /// it back, compares, and moves it to the sealed folder.
     ///
-    /// An error has discarded the staged file: a failed flush is never repeated on the same bytes. A crash before the
-    /// move leaves a partial file, a crash after it a sealed one. Neither is visible.
+    /// An error has discarded the staged file: a failed flush is never repeated on the same bytes. A crash
+    /// before the move leaves a partial file, a crash after it a sealed one. Neither is visible.
     fn seal(
         &self,
         staged: Self::Staged,
@@ -70,27 +73,27 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a staged file.
     fn discard(&self, staged: Self::Staged) -> impl Future<Output = ()> + Send;
 
-    /// Removes sealed files from staging: unpublished ones entirely, and the links of published ones without touching the
-    /// published name.
+    /// Removes sealed files from staging: unpublished ones entirely, and the links of published ones without
+    /// touching the published name.
     ///
     /// Called after their record is durable, or if they could not be proved or published.
     fn retire(&self, sealed: Vec<SealedFile>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Publishes sealed files under their names without ever replacing anything. Then flushes each folder once, and
-    /// every new folder above it. Results are in the order of `publications`.
+    /// Publishes sealed files under their names without ever replacing anything. Then flushes each folder
+    /// once, and every new folder above it. Results are in the order of `publications`.
     ///
-    /// The results are durable: a crash after this returns leaves every placed name in the store. A crash before leaves
-    /// each name either absent or whole.
+    /// The results are durable: a crash after this returns leaves every placed name in the store. A crash
+    /// before leaves each name either absent or whole.
     ///
-    /// If a name is taken, the content is compared (size, then digest of the bytes read from disk). The same content
-    /// counts as placed, and its folder is flushed too.
+    /// If a name is taken, the content is compared (size, then digest of the bytes read from disk). The same
+    /// content counts as placed, and its folder is flushed too.
     fn publish(
         &self,
         publications: Vec<Publication>,
     ) -> impl Future<Output = Result<Vec<Result<Placement, PublishFault>>, StoreError>> + Send;
 
-    /// Proves the stored copy of an earlier pass again: reads and digests it, and flushes it and its folder, since an
-    /// earlier process may have died before it could.
+    /// Proves the stored copy of an earlier pass again: reads and digests it, and flushes it and its folder,
+    /// since an earlier process may have died before it could.
     fn reprove(
         &self,
         name: &RelativePath,
@@ -98,14 +101,16 @@ pub trait Store: Send + Sync + 'static {
         digest: &Digest,
     ) -> impl Future<Output = Result<Reproof, StoreError>> + Send;
 
-    /// Moves a damaged stored copy into the control folder, under its own name. Only `audit --quarantine` requests this.
+    /// Moves a damaged stored copy into the control folder, under its own name. Only `audit --quarantine`
+    /// requests this.
     fn quarantine(&self, name: &RelativePath) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Length of the ranges in which large files are flushed, digested and resumed, in bytes (16 MiB).
 ///
-/// Long enough that a flush and a start of the digest tool cost little beside it. Short enough that a Raspberry Pi
-/// digests one within a second, and that a link of 5 Mbit/s carries one in half a minute, so that a resume loses little.
+/// Long enough that a flush and a start of the digest tool cost little beside it. Short enough that a
+/// Raspberry Pi digests one within a second, and that a link of 5 Mbit/s carries one in half a minute, so
+/// that a resume loses little.
 pub const RANGE_LENGTH: u64 = 16 << 20;
 
 /// The condition of the store.
@@ -140,8 +145,8 @@ pub enum Room {
     },
 }
 
-/// Identifies one version of one device file in staging, so that only the same version is ever resumed: a digest over
-/// device, source, current path and identity.
+/// Identifies one version of one device file in staging, so that only the same version is ever resumed: a
+/// digest over device, source, current path and identity.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StagingKey {
     /// The digest.
@@ -150,8 +155,8 @@ pub struct StagingKey {
     pub expected_size: u64,
     /// Whether each range is digested too, beside the whole.
     pub range_digests: bool,
-    /// The folder of the store that the file is bound for: it must be possible to link the file to there. `None`: any
-    /// folder on the store's own file system.
+    /// The folder of the store that the file is bound for: it must be possible to link the file to there.
+    /// `None`: any folder on the store's own file system.
     pub folder: Option<RelativePath>,
 }
 

@@ -1,7 +1,7 @@
 //! Record: the ledger says, durably, that files are stored. One transaction for a batch.
 //!
-//! A crash before leaves published files that the next pass recognises. A crash after leaves files on the device;
-//! the next pass proves their stored copies again before it releases them.
+//! A crash before leaves published files that the next pass recognises. A crash after leaves files on the
+//! device; the next pass proves their stored copies again before it releases them.
 
 use std::time::Duration;
 
