@@ -6,7 +6,7 @@ mod report;
 use model::Timestamp;
 use tokio::time::Instant;
 
-use crate::event::{Event, PassSummary, Reporter};
+use crate::event::{Event, PassSummary};
 use crate::fleet::{FleetContext, Slot, hold_slot};
 use crate::pass::report::PassRecord;
 use crate::ports::device::ConnectHints;
@@ -39,7 +39,7 @@ pub(crate) async fn pass<'f, W: World>(
     } else {
         RowId(0)
     };
-    world.reporter().report(&Event::Connecting {
+    world.report(&Event::Connecting {
         device: device.name.clone(),
     });
     let mut record = PassRecord::default();
@@ -67,7 +67,7 @@ pub(crate) async fn pass<'f, W: World>(
         let end = ended.as_pass_end(row, &device.name, world.clock().now());
         world.ledger().finish_pass(end).await?;
     }
-    world.reporter().report(&Event::PassEnded {
+    world.report(&Event::PassEnded {
         device: device.name.clone(),
         summary: ended.summary.clone(),
     });

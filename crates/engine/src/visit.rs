@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::blame::Blame;
-use crate::event::{Event, Reporter};
+use crate::event::Event;
 use crate::fleet::FleetContext;
 use crate::ports::{Clock, RowId};
 use crate::rules::DeviceRules;
@@ -83,7 +83,7 @@ impl<'a, W: World> Visit<'a, W> {
     }
 
     pub(crate) fn report(&self, event: &Event) {
-        self.world.reporter().report(event);
+        self.world.report(event);
     }
 
     /// Whether a source may begin another batch, given when its first one began.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::event::{Event, Reporter};
+use crate::event::Event;
 use crate::fleet::{Bounds, Claims, Slots};
 use crate::plan::oldest::PlanRoom;
 use crate::ports::{Clock, Ledger, LedgerError, Store, StoreError};
@@ -66,14 +66,12 @@ impl<'a> FleetContext<'a> {
         } else {
             0
         };
-        world.reporter().report(&Event::SweepBegan {
+        world.report(&Event::SweepBegan {
             devices: chosen.visited.len(),
             mode,
         });
         if foreign_files > 0 {
-            world
-                .reporter()
-                .report(&Event::ForeignStaging { files: foreign_files });
+            world.report(&Event::ForeignStaging { files: foreign_files });
         }
         Ok(Self {
             stop,
