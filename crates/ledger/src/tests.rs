@@ -1,7 +1,7 @@
 //! The promises of the ledger, one test each.
 
 mod crash;
-mod opening;
+mod open;
 mod passes;
 mod permissions;
 mod port;
@@ -18,12 +18,12 @@ use tempfile::TempDir;
 
 use crate::{OpenOptions, Reader, SqliteLedger};
 
-/// A folder for a ledger, gone with the test.
-struct Place {
+/// A folder for a ledger, removed after the test.
+struct TempLedger {
     folder: TempDir,
 }
 
-impl Place {
+impl TempLedger {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -42,7 +42,7 @@ impl Place {
         Reader::open(&self.path()).unwrap()
     }
 
-    /// A connection of its own, as a person with `sqlite3` has.
+    /// A connection of its own, like that of an operator with `sqlite3`.
     fn sql(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
     }
@@ -59,7 +59,7 @@ fn options() -> OpenOptions {
     }
 }
 
-/// So many seconds after noon of a day.
+/// A time `seconds` after the noon of one day.
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_780_000_000 / 86_400 * 86_400 + 43_200 + seconds)
 }
@@ -117,8 +117,8 @@ fn pass_end(pass: RowId, device_name: &str, outcome: PassOutcome) -> PassEnd {
     }
 }
 
-/// Begins a pass and ends it so.
-async fn passed(ledger: &SqliteLedger, device_name: &str, begun: Timestamp, outcome: PassOutcome) {
+/// Begins a pass and finishes it with `outcome`.
+async fn run_pass(ledger: &SqliteLedger, device_name: &str, begun: Timestamp, outcome: PassOutcome) {
     let pass = ledger.begin_pass(&device(device_name), begun).await.unwrap();
     ledger
         .finish_pass(pass_end(pass, device_name, outcome))

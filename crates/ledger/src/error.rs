@@ -1,4 +1,4 @@
-//! What SQLite says, in the words of the port.
+//! Errors of SQLite and of the system as the port's [`LedgerError`].
 
 use std::path::Path;
 
@@ -6,20 +6,21 @@ use engine::ports::LedgerError;
 use model::escaped;
 use rusqlite::ErrorCode;
 
-/// What went wrong while `operation` was tried on the ledger at `path`.
-pub(crate) fn translated(error: &rusqlite::Error, operation: &'static str, path: &Path) -> LedgerError {
-    let path = shown(path);
+/// The error of an `operation` on the ledger at `path` that SQLite refused. A value that its column cannot
+/// hold counts as damage.
+pub(crate) fn from_sqlite(error: &rusqlite::Error, operation: &'static str, path: &Path) -> LedgerError {
+    let path = display_path(path);
     match error {
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::IntegralValueOutOfRange(..) => LedgerError::Damaged {
             path,
-            reason: format!("it holds a value that cannot be: {error}"),
+            reason: format!("it holds an invalid value: {error}"),
         },
         _ => match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => LedgerError::Damaged {
                 path,
-                reason: "the file is no database".into(),
+                reason: "the file is not a database".into(),
             },
             Some(ErrorCode::DatabaseCorrupt) => LedgerError::Damaged {
                 path,
@@ -44,34 +45,34 @@ pub(crate) fn translated(error: &rusqlite::Error, operation: &'static str, path:
     }
 }
 
-/// What the system said while `operation` was tried on the ledger at `path`.
-pub(crate) fn refused(error: &std::io::Error, operation: &'static str, path: &Path) -> LedgerError {
+/// The error of an `operation` on the ledger at `path` that the system refused.
+pub(crate) fn from_io(error: &std::io::Error, operation: &'static str, path: &Path) -> LedgerError {
     LedgerError::Failed {
-        path: shown(path),
+        path: display_path(path),
         operation,
         reason: error.to_string(),
     }
 }
 
-/// A path as it may be shown.
-pub(crate) fn shown(path: &Path) -> String {
+/// The path, escaped for messages.
+pub(crate) fn display_path(path: &Path) -> String {
     escaped(path.as_os_str().as_encoded_bytes())
 }
 
-/// What a person can do about it.
+/// What the operator can do about the error.
 pub const fn remedy(error: &LedgerError) -> &'static str {
     match error {
         LedgerError::Busy { .. } => {
-            "wait until the other gleaner has ended, or stop it; `gleaner status` works beside it"
+            "wait until the other gleaner ends, or stop it; `gleaner status` works while it runs"
         }
         LedgerError::OtherStore { .. } => {
             "check that the right store is mounted; if it was replaced on purpose, run `gleaner store init --replace OLD_ID` with the id that the ledger remembers"
         }
         LedgerError::NewerSchema { .. } => "use the newer gleaner that wrote it",
         LedgerError::Damaged { .. } => {
-            "check `ledger.path`; if it is the right file, put back a copy of it, or move it and its -wal and -shm away: \
-             a new ledger costs time (files are compared with the store again), but no data"
+            "check `ledger.path`; if it names the right file, restore a backup, or move the file and its -wal and -shm away: \
+             a new ledger costs time (gleaner compares files with the store again), but no data"
         }
-        LedgerError::Failed { .. } => "check that the folder of the ledger is there, writable and not full",
+        LedgerError::Failed { .. } => "check that the ledger's folder exists, is writable and is not full",
     }
 }
