@@ -100,7 +100,7 @@ pub(crate) fn device_name(row: &Row<'_>, column: &'static str) -> rusqlite::Resu
 /// A path of any depth: older versions of gleaner recorded paths without a limit.
 pub(crate) fn path(row: &Row<'_>, column: &'static str) -> rusqlite::Result<RelativePath> {
     let bytes: Vec<u8> = row.get(column)?;
-    validate(column, Type::Blob, RelativePath::written_down(bytes).ok())
+    validate(column, Type::Blob, RelativePath::from_recorded(bytes).ok())
 }
 
 pub(crate) fn source(row: &Row<'_>, column: &'static str) -> rusqlite::Result<SourcePath> {

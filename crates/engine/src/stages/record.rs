@@ -152,7 +152,7 @@ const COARSEST: Duration = Duration::from_secs(2);
 /// inodes in 2038, a mount by SFTP in 2106.
 fn is_kept(modified: Timestamp, kept: Timestamp) -> bool {
     let difference = modified.since(kept).max(kept.since(modified));
-    difference < COARSEST && !modified.may_be_cut()
+    difference < COARSEST && !modified.may_be_clamped()
 }
 
 /// What the store says of files that an earlier pass recorded.
