@@ -297,7 +297,7 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         if thread::panicking() {
             for server in self.servers() {
-                eprintln!("--- {}", server.last_words());
+                eprintln!("--- {}", server.log_tail());
             }
         }
         for process in self.strangers() {
