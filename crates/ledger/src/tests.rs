@@ -8,6 +8,7 @@ mod port;
 mod reading;
 mod schema;
 mod sightings;
+mod totals;
 mod writing;
 
 use std::path::{Path, PathBuf};

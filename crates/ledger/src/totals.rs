@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{Amount, FileState, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use crate::values::{self, to_signed};
+use crate::values;
 
 /// The files stored and released on one day.
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,7 +76,8 @@ impl TotalChanges {
         self.days.entry((device, values::day(at))).or_default()
     }
 
-    /// Adds all changes to the totals in the ledger.
+    /// Adds all changes to the totals in the ledger. The statements do the sums, so that two writers cannot lose each
+    /// other's changes.
     pub(crate) fn write(self, ledger: &Connection) -> rusqlite::Result<()> {
         for ((device, state), change) in self.states {
             write_state(ledger, device, state, change)?;
@@ -89,22 +90,13 @@ impl TotalChanges {
 }
 
 fn write_state(ledger: &Connection, device: i64, state: &str, change: StateChange) -> rusqlite::Result<()> {
-    let key = named_params! { ":device": device, ":state": state };
-    let known = ledger
-        .prepare_cached("SELECT files, bytes FROM file_total WHERE device = :device AND state = :state")?
-        .query_row(key, |row| {
-            Ok(Amount::new(
-                values::count(row, "files")?,
-                values::count(row, "bytes")?,
-            ))
-        })
-        .optional()?;
-    let sum = known.unwrap_or_default().plus(change.entered).minus(change.left);
     let row = named_params! {
         ":device": device,
         ":state": state,
-        ":files": to_signed(sum.files),
-        ":bytes": to_signed(sum.bytes),
+        ":entered_files": increment(change.entered.files),
+        ":entered_bytes": increment(change.entered.bytes),
+        ":left_files": increment(change.left.files),
+        ":left_bytes": increment(change.left.bytes),
     };
     ledger
         .prepare_cached(include_str!("sql/write/file_total.sql"))?
@@ -113,21 +105,23 @@ fn write_state(ledger: &Connection, device: i64, state: &str, change: StateChang
 }
 
 fn write_day(ledger: &Connection, device: i64, day: i64, change: &DayTotals) -> rusqlite::Result<()> {
-    let mut sum = on_day(ledger, device, day)?;
-    sum.stored.add(change.stored);
-    sum.released.add(change.released);
     let row = named_params! {
         ":device": device,
         ":day": day,
-        ":stored_files": to_signed(sum.stored.files),
-        ":stored_bytes": to_signed(sum.stored.bytes),
-        ":released_files": to_signed(sum.released.files),
-        ":released_bytes": to_signed(sum.released.bytes),
+        ":stored_files": increment(change.stored.files),
+        ":stored_bytes": increment(change.stored.bytes),
+        ":released_files": increment(change.released.files),
+        ":released_bytes": increment(change.released.bytes),
     };
     ledger
         .prepare_cached(include_str!("sql/write/day.sql"))?
         .execute(row)
         .map(drop)
+}
+
+/// The number as an increment of a total, at most `i64::MAX`: a device may report any size.
+fn increment(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The totals of a day (see [`values::day`]); zero if nothing was recorded.

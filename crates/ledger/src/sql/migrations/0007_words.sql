@@ -31,3 +31,12 @@ ALTER TABLE standing RENAME TO remaining;
 ALTER TABLE standing_total RENAME TO remaining_total;
 
 ALTER TABLE file RENAME COLUMN was_there TO already_stored;
+
+-- Totals are now updated by increments and end at the largest integer. Older versions stored a larger total
+-- as the negative number with the same 64 bits.
+UPDATE file_total SET files = 0x7fffffffffffffff WHERE files < 0;
+UPDATE file_total SET bytes = 0x7fffffffffffffff WHERE bytes < 0;
+UPDATE day SET stored_files = 0x7fffffffffffffff WHERE stored_files < 0;
+UPDATE day SET stored_bytes = 0x7fffffffffffffff WHERE stored_bytes < 0;
+UPDATE day SET released_files = 0x7fffffffffffffff WHERE released_files < 0;
+UPDATE day SET released_bytes = 0x7fffffffffffffff WHERE released_bytes < 0;
