@@ -26,22 +26,21 @@ pub(crate) fn from_sqlite(error: &rusqlite::Error, operation: &'static str, path
                 path,
                 reason: "the database is malformed".into(),
             },
-            Some(ErrorCode::DiskFull) => LedgerError::Failed {
-                path,
-                operation,
-                reason: "the disk is full".into(),
-            },
-            Some(ErrorCode::DatabaseBusy) => LedgerError::Failed {
-                path,
-                operation,
-                reason: "another program holds a lock on it".into(),
-            },
             _ => LedgerError::Failed {
                 path,
                 operation,
-                reason: error.to_string(),
+                reason: reason(error),
             },
         },
+    }
+}
+
+/// The reason of an error that is not damage, as a fragment of a message.
+pub(crate) fn reason(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full".into(),
+        Some(ErrorCode::DatabaseBusy) => "another program holds a lock on it".into(),
+        _ => error.to_string(),
     }
 }
 

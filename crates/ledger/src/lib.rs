@@ -1,7 +1,7 @@
 //! The ledger: the durable record of one collector, in an SQLite file.
 //!
 //! One process writes it ([`SqliteLedger`], the engine's port `Ledger`). Any number of processes read it at
-//! the same time ([`Reader`]). The ledger is a record, not an authority: losing it, or restoring an old one,
+//! the same time ([`Reader`]) or copies it ([`backup()`]). The ledger is a record, not an authority: losing it, or restoring an old one,
 //! costs time and no data.
 //!
 //! Begin reading with [`ledger`], then [`worker`] for how requests become transactions; the tables are in
@@ -12,6 +12,7 @@
 pub mod ledger;
 pub mod reader;
 
+mod backup;
 mod claims;
 mod connection;
 mod error;
@@ -31,6 +32,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Backup, BackupError, backup};
 pub use error::remedy;
 pub use ledger::SqliteLedger;
 pub use open::OpenOptions;

@@ -68,7 +68,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<OpenLedger, Led
     }
     match kind {
         DatabaseKind::Ledger(found) => {
-            schema::migrate(&mut connection, found).map_err(|error| from_sqlite(&error, "migrate", &path))?
+            schema::migrate(&mut connection, found).map_err(|error| from_sqlite(&error, "migrate", &path))?;
         }
         DatabaseKind::Empty | DatabaseKind::Foreign => create(&mut connection, options, &path)?,
     }

@@ -38,40 +38,14 @@ impl Reader {
     ///
     /// Needs read permission for the ledger and the files beside it; the folder need not be writable.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let (connection, found) = open_existing(path)?;
+        if found < schema::VERSION {
+            return Err(ReadError::OlderSchema {
+                path: display_path(path),
+                found,
+            });
+        }
         let opening = |error: &rusqlite::Error| from_sqlite(error, "open", path);
-        match std::fs::metadata(path) {
-            Ok(file) if file.len() > 0 => {}
-            Ok(_) => {
-                return Err(ReadError::Missing {
-                    path: display_path(path),
-                });
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(ReadError::Missing {
-                    path: display_path(path),
-                });
-            }
-            Err(error) => return Err(from_io(&error, "open", path).into()),
-        }
-        let (connection, kind) = connect(path).map_err(|error| opening(&error))?;
-        match kind {
-            DatabaseKind::Ledger(schema::VERSION) => {}
-            DatabaseKind::Ledger(found) if found > schema::VERSION => {
-                return Err(open::newer_error(path, found).into());
-            }
-            DatabaseKind::Ledger(found) => {
-                return Err(ReadError::OlderSchema {
-                    path: display_path(path),
-                    found,
-                });
-            }
-            DatabaseKind::Empty => {
-                return Err(ReadError::Missing {
-                    path: display_path(path),
-                });
-            }
-            DatabaseKind::Foreign => return Err(open::foreign_error(path).into()),
-        }
         let id = values::ledger_id(&connection).map_err(|error| opening(&error))?;
         let store = values::store_id(&connection).map_err(|error| opening(&error))?;
         Ok(Self {
@@ -137,6 +111,26 @@ impl Reader {
             query(&transaction)
         };
         run().map_err(|error| from_sqlite(&error, "read", &self.path).into())
+    }
+}
+
+/// Opens the ledger at `path` for reading, of this or an older schema, whose version it returns.
+pub(crate) fn open_existing(path: &Path) -> Result<(Connection, i64), ReadError> {
+    let missing = || ReadError::Missing {
+        path: display_path(path),
+    };
+    match std::fs::metadata(path) {
+        Ok(file) if file.len() > 0 => {}
+        Ok(_) => return Err(missing()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing()),
+        Err(error) => return Err(from_io(&error, "open", path).into()),
+    }
+    let (connection, kind) = connect(path).map_err(|error| from_sqlite(&error, "open", path))?;
+    match kind {
+        DatabaseKind::Ledger(found) if found > schema::VERSION => Err(open::newer_error(path, found).into()),
+        DatabaseKind::Ledger(found) => Ok((connection, found)),
+        DatabaseKind::Empty => Err(missing()),
+        DatabaseKind::Foreign => Err(open::foreign_error(path).into()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The promises of the ledger, one test each.
 
+mod backup;
 mod crash;
 mod open;
 mod passes;

@@ -33,7 +33,7 @@ fn concurrent_calls_for_a_key_return_the_same_pair() {
     let folder = tempfile::tempdir().expect("a folder");
     let public_key = || KeyPair::kept_in(folder.path(), "key").public();
     let keys: Vec<String> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(&public_key)).collect();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(public_key)).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().expect("a key"))

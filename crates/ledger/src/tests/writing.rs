@@ -121,7 +121,7 @@ async fn a_request_whose_caller_left_is_done_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn the_ledger_works_again_after_its_disk_was_full() {
-    let Some(disk) = SmallTmpfs::mounted() else { return };
+    let Some(disk) = SmallTmpfs::mount() else { return };
     let ledger = opened(&disk.folder.path().join("ledger.db"));
     let mut recorded = 0;
     let full = loop {
@@ -150,24 +150,24 @@ async fn the_ledger_works_again_after_its_disk_was_full() {
 }
 
 /// A tmpfs of 4 MiB; only root can mount one.
-struct SmallTmpfs {
-    folder: tempfile::TempDir,
+pub(super) struct SmallTmpfs {
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl SmallTmpfs {
-    fn mounted() -> Option<Self> {
+    pub(super) fn mount() -> Option<Self> {
         let disk = Self {
             folder: tempfile::tempdir().unwrap(),
         };
-        let mounted = is_root() && disk.mount("size=4m");
+        let mounted = is_root() && disk.run_mount("size=4m");
         mounted.then_some(disk)
     }
 
-    fn resize(&self, size: &str) {
-        assert!(self.mount(&format!("remount,size={size}")));
+    pub(super) fn resize(&self, size: &str) {
+        assert!(self.run_mount(&format!("remount,size={size}")));
     }
 
-    fn mount(&self, options: &str) -> bool {
+    fn run_mount(&self, options: &str) -> bool {
         let mut mount = Command::new("mount");
         mount
             .args(["-t", "tmpfs", "-o", options, "none"])
