@@ -39,8 +39,8 @@ pub fn backup(ledger: &Path, target: &Path) -> Result<Backup, BackupError> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // Removed at the end, also after an error, with the journal that SQLite may leave in it. A crash leaves the
-    // folder; no later backup uses it.
+    // Removed at the end, also after an error, with the journal that SQLite may leave in it. A crash leaves
+    // the folder; no later backup uses it.
     let work_folder = tempfile::Builder::new()
         .prefix(".gleaner-backup-")
         .permissions(Permissions::from_mode(0o700))

@@ -76,8 +76,8 @@ impl TotalChanges {
         self.days.entry((device, values::day(at))).or_default()
     }
 
-    /// Adds all changes to the totals in the ledger. The statements do the sums, so that two writers cannot lose each
-    /// other's changes.
+    /// Adds all changes to the totals in the ledger. The statements do the sums, so that two writers cannot
+    /// lose each other's changes.
     pub(crate) fn write(self, ledger: &Connection) -> rusqlite::Result<()> {
         for ((device, state), change) in self.states {
             write_state(ledger, device, state, change)?;

@@ -117,7 +117,7 @@ pub(crate) trait Request: Send {
     /// Does the work and keeps its result.
     fn apply(&mut self, connection: &Connection) -> rusqlite::Result<()>;
 
-    /// Sends the failure, or else the result, to the caller.
+    /// Sends the failure to the caller, or the result if there is none.
     fn reply(self: Box<Self>, failure: Option<LedgerError>);
 }
 

@@ -134,7 +134,8 @@ pub enum NameError {
     Dots,
 }
 
-/// A folder on a device that gleaner empties: an absolute path, or one relative to the folder where a login begins.
+/// A folder on a device that gleaner empties: an absolute path, or one relative to the folder where a login
+/// begins.
 ///
 /// It comes from the configuration, not from a device. It is never empty, contains no NUL and no line break
 /// (gleaner sends it to the device as one line), and has no slash at the end (except `/` itself).

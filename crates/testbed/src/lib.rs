@@ -21,6 +21,7 @@ mod client;
 mod keys;
 mod ports;
 pub mod processes;
+mod programs;
 mod session;
 mod sshd;
 mod tap;

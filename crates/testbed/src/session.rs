@@ -72,7 +72,7 @@ impl Session {
 /// Creates a folder of `BusyBox` tools. Returns it, and the forced command of a login that has only these
 /// tools.
 fn busybox_tools(folder: &Path) -> (String, String) {
-    crate::sshd::require(BUSYBOX, "busybox-static");
+    crate::programs::require(BUSYBOX, "busybox-static");
     let tools = folder.join("tools");
     fs::create_dir_all(&tools).expect("making a folder for BusyBox");
     let status = Command::new(BUSYBOX)

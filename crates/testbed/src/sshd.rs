@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::processes::{self, Process};
-use crate::{KeyPair, Port, Session, wait_until};
+use crate::{KeyPair, Port, Session, programs, wait_until};
 
 const SSHD: &str = "/usr/sbin/sshd";
 /// The maximum time for a server to start, and for the processes of its sessions to end.
@@ -43,7 +43,7 @@ pub struct Settings {
 impl Settings {
     /// Prepares the folder for a server at this port. Returns the path of its `sshd_config`.
     pub fn write(&self, port: u16) -> PathBuf {
-        require(SSHD, "openssh-server");
+        programs::require(SSHD, "openssh-server");
         if rustix::process::getuid().is_root() {
             // The folder for privilege separation, which otherwise only the unit of the service creates.
             fs::create_dir_all("/run/sshd").expect("making /run/sshd");
@@ -245,11 +245,4 @@ impl Drop for Sshd {
             left.is_empty()
         });
     }
-}
-
-pub(crate) fn require(program: &str, package: &str) {
-    assert!(
-        Path::new(program).exists(),
-        "{program} is missing: apt-get install {package}"
-    );
 }
