@@ -121,7 +121,7 @@ pub struct Record {
     /// Its name in the store.
     pub store_name: RelativePath,
     /// Whether that content was in the store before.
-    pub was_there: bool,
+    pub already_stored: bool,
     /// The batch that it was withdrawn with. `None` if it was gathered in place.
     pub withdrawn: Option<BatchId>,
     /// When it was recorded.
