@@ -51,7 +51,7 @@ impl TimeLimit {
     pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::Silence => "the device owed an answer for more than",
-            Self::Listing => "had not come to its end after",
+            Self::Listing => "did not end within",
         }
     }
 }
