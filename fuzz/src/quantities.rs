@@ -1,8 +1,8 @@
 //! Durations, sizes, rates, ids and templates as people write them: what is shown is read back as the same.
 
 use gleaner::config::ids::Ids;
-use gleaner::config::quantity::{duration, rate, show_duration, show_size, size};
 use gleaner::config::template::Template;
+use gleaner::config::units::{format_duration, format_size, parse_duration, parse_rate, parse_size};
 
 /// More ids are counted, not counted out.
 const MAX_IDS: u64 = 2000;
@@ -12,14 +12,19 @@ const LONGEST_ID: usize = 100;
 /// The input is one text, read as each of them.
 pub(crate) fn hold(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    if let Ok(span) = duration(&text) {
-        assert_eq!(duration(&show_duration(span)), Ok(span));
+    if let Ok(span) = parse_duration(&text) {
+        assert_eq!(parse_duration(&format_duration(span)), Ok(span));
     }
-    if let Ok(bytes) = size(&text) {
-        assert_eq!(size(&show_size(bytes)), Ok(bytes), "{}", show_size(bytes));
+    if let Ok(bytes) = parse_size(&text) {
+        assert_eq!(
+            parse_size(&format_size(bytes)),
+            Ok(bytes),
+            "{}",
+            format_size(bytes)
+        );
     }
-    if let Ok(bytes) = rate(&text) {
-        assert_eq!(rate(&format!("{}/s", show_size(bytes))), Ok(bytes));
+    if let Ok(bytes) = parse_rate(&text) {
+        assert_eq!(parse_rate(&format!("{}/s", format_size(bytes))), Ok(bytes));
     }
     ids(&text);
     template(&text);

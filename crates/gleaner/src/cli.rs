@@ -69,50 +69,50 @@ impl Global {
 #[derive(Debug, Clone, PartialEq, Subcommand)]
 pub enum Command {
     /// Visit each device once: gather what is finished into the store, then clear it from the device
-    Run(Run),
+    Run(RunArgs),
     /// Tell, for each device: last seen, what came, what waits and why, how full its disk is
     ///
     /// Reads the ledger only: it works while devices are offline, and beside a gleaner that is at work.
-    Status(Status),
+    Status(StatusArgs),
     /// List the record, file by file: where it is, its digest, when it was stored and when it was released
-    Files(Files),
+    Files(FilesArgs),
     /// Read the whole store again and compare each file with the ledger
     ///
     /// Changes nothing unless --quarantine is given. Ends with status 1 if there are findings. With -v it also lists the files in the
     /// store that the ledger does not know.
-    Audit(Audit),
+    Audit(AuditArgs),
     /// Ask each device how large its sources are and how full its file system is
-    Disk(Disk),
+    Disk(DiskArgs),
     /// Prepare the place where the files go
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Store {
         /// What is to be done with the store.
         #[command(subcommand)]
-        command: Store,
+        command: StoreCommand,
     },
     /// Write, check or show the configuration
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Config {
         /// What is to be done with the configuration.
         #[command(subcommand)]
-        command: Config,
+        command: ConfigCommand,
     },
     /// Watch a simulated fleet being emptied; needs no set-up and ends by itself
     ///
     /// Everything happens in a temporary folder and on the loopback interface, and is gone afterwards.
-    Demo(Demo),
+    Demo(DemoArgs),
     /// Print a completion script for a shell
     ///
     /// It goes to where the shell looks for such scripts, for bash for example to
     /// ~/.local/share/bash-completion/completions/gleaner.
-    Completions(Completions),
+    Completions(CompletionsArgs),
     /// Print the manual page
-    Man(Man),
+    Man(ManArgs),
 }
 
 /// Arguments of `gleaner run`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Run {
+pub struct RunArgs {
     /// Visit only this device; may be given several times
     #[arg(long = "device", value_name = "NAME")]
     pub devices: Vec<String>,
@@ -137,7 +137,7 @@ fn no_bare_device(name: &str) -> Result<Infallible, String> {
 
 /// Arguments of `gleaner status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Status {
+pub struct StatusArgs {
     /// Only this device, in more detail
     #[arg(value_name = "DEVICE")]
     pub device: Option<String>,
@@ -149,7 +149,7 @@ pub struct Status {
 
 /// Arguments of `gleaner files`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Files {
+pub struct FilesArgs {
     /// Only files of this device; may be given several times
     #[arg(long = "device", value_name = "NAME")]
     pub devices: Vec<String>,
@@ -183,7 +183,7 @@ fn file_state_parser() -> impl clap::builder::TypedValueParser<Value = model::Fi
 
 /// Arguments of `gleaner audit`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Audit {
+pub struct AuditArgs {
     /// Move files whose content is not what the ledger says into the control folder of the store
     #[arg(long)]
     pub quarantine: bool,
@@ -195,7 +195,7 @@ pub struct Audit {
 
 /// Arguments of `gleaner disk`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Disk {
+pub struct DiskArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -203,16 +203,16 @@ pub struct Disk {
 
 /// The commands of `gleaner store`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum Store {
+pub enum StoreCommand {
     /// Mark the configured folder as a store, after trying out what its file system can do
     ///
     /// The mark tells the store from the empty folder that is left when it is not mounted.
-    Init(StoreInit),
+    Init(StoreInitArgs),
 }
 
 /// Arguments of `gleaner store init`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct StoreInit {
+pub struct StoreInitArgs {
     /// Accept a store on the file system of the operating system
     ///
     /// Without this, such a place is taken for a mount that is missing.
@@ -226,20 +226,20 @@ pub struct StoreInit {
 
 /// The commands of `gleaner config`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum Config {
+pub enum ConfigCommand {
     /// Write an example configuration with comments; never over an existing file
-    Init(ConfigInit),
+    Init(ConfigInitArgs),
     /// Report everything that is wrong with the configuration, or sum it up
     Check,
     /// Print what the configuration means: every device, every default filled in
-    Show(ConfigShow),
+    Show(ConfigShowArgs),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
 }
 
 /// Arguments of `gleaner config init`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct ConfigInit {
+pub struct ConfigInitArgs {
     /// The file to write; "-" for standard output
     #[arg(value_name = "PATH", default_value = "gleaner.toml", value_hint = ValueHint::FilePath)]
     pub path: PathBuf,
@@ -247,7 +247,7 @@ pub struct ConfigInit {
 
 /// Arguments of `gleaner config show`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct ConfigShow {
+pub struct ConfigShowArgs {
     /// Only this device
     #[arg(value_name = "DEVICE")]
     pub device: Option<String>,
@@ -255,7 +255,7 @@ pub struct ConfigShow {
 
 /// Arguments of `gleaner demo`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Demo {
+pub struct DemoArgs {
     /// Do it all in this folder, which must not exist yet, and leave it there
     ///
     /// To look at it afterwards: gleaner -c DIR/gleaner.toml status
@@ -265,7 +265,7 @@ pub struct Demo {
 
 /// Arguments of `gleaner completions`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// The shell that is to read it
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
@@ -273,7 +273,7 @@ pub struct Completions {
 
 /// Arguments of `gleaner man`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Man {
+pub struct ManArgs {
     /// Write all pages, one per command and one for the configuration file, into this folder
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,

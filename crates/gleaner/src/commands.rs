@@ -47,7 +47,7 @@ impl Context<'_> {
         Ok(checked.config)
     }
 
-    fn checked(&self) -> Result<crate::config::Checked, Failure> {
+    fn checked(&self) -> Result<crate::config::CheckedConfig, Failure> {
         crate::config::load(self.global.config.as_deref(), self.environment)
     }
 }

@@ -9,21 +9,21 @@
 mod braces;
 mod check;
 pub use engine::exclude;
+pub mod address;
 pub mod findings;
 pub mod ids;
 pub mod keys;
 pub mod kinds;
 pub mod layout;
-pub mod meant;
-pub mod quantity;
-pub mod reach;
 mod reading;
 pub mod reference;
+pub mod resolved;
 pub mod section;
 pub mod show;
 mod suggest;
 pub mod table;
 pub mod template;
+pub mod units;
 pub mod value;
 
 use std::io;
@@ -34,16 +34,16 @@ use model::escaped;
 
 use crate::{Environment, ExitStatus, Failure};
 use findings::{Finding, Findings, Report};
-pub use meant::Config;
+pub use resolved::Config;
 use toml::de::DeTable;
-use value::Context;
+use value::ValueContext;
 
 /// The commented example that `gleaner config init` writes and the packages ship.
 pub const EXAMPLE: &str = include_str!("../assets/example.toml");
 
 /// A configuration without faults.
 #[derive(Debug, Clone)]
-pub struct Checked {
+pub struct CheckedConfig {
     /// What is meant.
     pub config: Config,
     /// What is allowed but probably not meant.
@@ -51,7 +51,7 @@ pub struct Checked {
 }
 
 /// Finds, reads and checks the configuration.
-pub fn load(named: Option<&Path>, environment: &Environment) -> Result<Checked, Failure> {
+pub fn load(named: Option<&Path>, environment: &Environment) -> Result<CheckedConfig, Failure> {
     let (file, bytes) = read(named, environment)?;
     check(&file, &bytes, environment).map_err(|faults| {
         let count = match faults.errors() {
@@ -64,7 +64,7 @@ pub fn load(named: Option<&Path>, environment: &Environment) -> Result<Checked, 
 }
 
 /// Checks the content of a configuration file. Pure: nothing but its arguments counts.
-pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Checked, Report> {
+pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<CheckedConfig, Report> {
     let shown = show_path(file);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -86,14 +86,14 @@ pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Che
         reading::report_syntax(text, &errors, &mut findings);
         return Err(findings.report(&shown));
     }
-    let context = Context {
+    let context = ValueContext {
         file: Some(file),
         id: None,
     };
-    let mut written = reading::read(document.get_ref(), context, &mut findings);
-    let config = check::check(&mut written, file, environment, &mut findings);
+    let mut raw = reading::read(document.get_ref(), context, &mut findings);
+    let config = check::check(&mut raw, file, environment, &mut findings);
     match config {
-        Some(config) if findings.errors() == 0 => Ok(Checked {
+        Some(config) if findings.errors() == 0 => Ok(CheckedConfig {
             config,
             warnings: findings.report(&shown),
         }),

@@ -28,7 +28,7 @@ const NETWORK: [&str; 17] = [
 ];
 
 /// What is to be said of the place of a ledger; nothing where it is a good one, or cannot be told.
-pub(crate) fn doubt(ledger: &Path) -> Option<String> {
+pub(crate) fn warning(ledger: &Path) -> Option<String> {
     let kind = kind_of_mount(ledger)?;
     let problem = if NETWORK.contains(&kind.as_str()) {
         "a network mount"

@@ -10,10 +10,10 @@ pub mod commands;
 pub mod config;
 pub mod environment;
 pub mod exit;
-pub mod home;
 mod ledger_mount;
 pub mod output;
 pub mod report;
+pub mod wiring;
 
 use std::ffi::OsString;
 

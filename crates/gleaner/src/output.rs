@@ -41,7 +41,7 @@ impl Output {
         Write::flush(self)
     }
 
-    fn judge<T>(&mut self, result: io::Result<T>, swallowed: T) -> io::Result<T> {
+    fn swallow_broken_pipe<T>(&mut self, result: io::Result<T>, swallowed: T) -> io::Result<T> {
         match result {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.closed = true;
@@ -58,7 +58,7 @@ impl Write for Output {
             return Ok(bytes.len());
         }
         let result = self.stream.write(bytes);
-        self.judge(result, bytes.len())
+        self.swallow_broken_pipe(result, bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -66,7 +66,7 @@ impl Write for Output {
             return Ok(());
         }
         let result = self.stream.flush();
-        self.judge(result, ())
+        self.swallow_broken_pipe(result, ())
     }
 }
 

@@ -15,17 +15,17 @@ pub use summary::{print as print_summary, print_plan};
 /// Shows events in one of three ways, and always logs them.
 #[derive(Debug)]
 pub struct SweepReporter {
-    shown: Shown,
+    display: Display,
 }
 
 #[derive(Debug)]
-enum Shown {
+enum Display {
     /// Log lines only.
     Log,
     /// Bars on a terminal; the log is written around them.
     Bars(progress::Bars),
     /// One JSON object per line on standard output.
-    Json(json::Lines),
+    Json(json::EventLines),
     /// What would be done, one line per file on standard output.
     Plan,
 }
@@ -33,39 +33,43 @@ enum Shown {
 impl SweepReporter {
     /// Log lines only.
     pub fn log_only() -> Self {
-        Self { shown: Shown::Log }
+        Self {
+            display: Display::Log,
+        }
     }
 
     /// One JSON object per line on standard output, and the log.
     pub fn json() -> Self {
         Self {
-            shown: Shown::Json(json::Lines::default()),
+            display: Display::Json(json::EventLines::default()),
         }
     }
 
     /// Bars on the terminal that standard error is.
     pub fn bars() -> Self {
         Self {
-            shown: Shown::Bars(progress::Bars::new()),
+            display: Display::Bars(progress::Bars::new()),
         }
     }
 
     /// What a dry run would do with each file, on standard output, and the log.
     pub fn plan() -> Self {
-        Self { shown: Shown::Plan }
+        Self {
+            display: Display::Plan,
+        }
     }
 
     /// Says something that is no event, where whoever watches sees it.
     pub fn notice(&self, text: &str) {
-        match &self.shown {
-            Shown::Bars(bars) => bars.around(|| tracing::info!("{text}")),
-            Shown::Log | Shown::Json(_) | Shown::Plan => tracing::info!("{text}"),
+        match &self.display {
+            Display::Bars(bars) => bars.around(|| tracing::info!("{text}")),
+            Display::Log | Display::Json(_) | Display::Plan => tracing::info!("{text}"),
         }
     }
 
     /// Ends the bars, so that what follows stands below them.
     pub fn finish(&self) {
-        if let Shown::Bars(bars) = &self.shown {
+        if let Display::Bars(bars) = &self.display {
             bars.finish();
         }
     }
@@ -73,17 +77,17 @@ impl SweepReporter {
 
 impl Reporter for SweepReporter {
     fn report(&self, event: &Event) {
-        match &self.shown {
-            Shown::Log => log::write(event),
-            Shown::Plan => {
+        match &self.display {
+            Display::Log => log::write(event),
+            Display::Plan => {
                 summary::write_planned(event);
                 log::write(event);
             }
-            Shown::Bars(bars) => {
+            Display::Bars(bars) => {
                 bars.show(event);
                 bars.around(|| log::write(event));
             }
-            Shown::Json(lines) => {
+            Display::Json(lines) => {
                 lines.write(event);
                 log::write(event);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-use crate::config::quantity;
+use crate::config::units;
 
 /// A point in time as it is typed: a span back from now, or a date or time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl FromStr for Since {
         if let Some(time) = text.parse::<Timestamp>().ok().or_else(time).or_else(date) {
             return Ok(Self::At(time));
         }
-        match quantity::duration(text) {
+        match units::parse_duration(text) {
             Ok(span) => Ok(Self::Ago(span)),
             Err(_) => Err(SinceError),
         }

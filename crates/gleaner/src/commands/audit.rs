@@ -24,13 +24,13 @@ use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk};
 use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
-use crate::home::{SystemClock, store_failure};
+use crate::wiring::{SystemClock, store_failure};
 use crate::{ExitStatus, Failure, Output};
 
-use compare::{Compared, Comparison};
+use compare::{CheckedCopy, Comparison};
 
 /// Compares the store with the ledger.
-pub fn audit(arguments: &cli::Audit, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let store = open_store(&config, None)?;
     let reader = Reader::open(&config.ledger).map_err(status::unreadable)?;
@@ -51,16 +51,16 @@ pub fn audit(arguments: &cli::Audit, context: &mut Context<'_>) -> Result<ExitSt
         known: HashSet::new(),
         hasher: RandomState::new(),
     };
-    let form: &mut dyn Form = if arguments.json {
-        &mut json::Document::default()
+    let report: &mut dyn AuditReport = if arguments.json {
+        &mut json::JsonReport::default()
     } else {
-        &mut text::Lines {
+        &mut text::TextReport {
             lists_unknown: audit.lists_unknown,
         }
     };
-    audit.compare(form, context.output)?;
-    audit.look_for_others(form, context.output)?;
-    form.end(&audit.totals, context.output)?;
+    audit.compare(report, context.output)?;
+    audit.find_unknown_files(report, context.output)?;
+    report.end(&audit.totals, context.output)?;
     Ok(audit.totals.status())
 }
 
@@ -87,9 +87,14 @@ fn quarantine_folders(config: &Config) -> Vec<PathBuf> {
 }
 
 /// How the outcome is told, as it comes in.
-trait Form {
+trait AuditReport {
     /// A stored copy that is not as the ledger says; `moved` tells what became of it where bad copies are set aside.
-    fn finding(&mut self, finding: &Compared, moved: Option<&Moved>, output: &mut Output) -> io::Result<()>;
+    fn finding(
+        &mut self,
+        finding: &CheckedCopy,
+        moved: Option<&QuarantineResult>,
+        output: &mut Output,
+    ) -> io::Result<()>;
 
     /// A file in the store that the ledger does not know.
     fn unknown(&mut self, name: &RelativePath, size: u64, output: &mut Output) -> io::Result<()>;
@@ -129,24 +134,20 @@ impl Totals {
         }
     }
 
-    fn add(&mut self, compared: &Compared) {
+    fn add(&mut self, compared: &CheckedCopy) {
         let count = match compared.comparison {
             Comparison::Sound => &mut self.sound,
             Comparison::Missing => &mut self.missing,
             Comparison::Different { .. } => &mut self.different,
             Comparison::Unreadable(_) => &mut self.unreadable,
         };
-        *count = count.plus(one(compared.copy.size));
+        *count = count.plus(Amount::of_file(compared.copy.size));
     }
-}
-
-fn one(bytes: u64) -> Amount {
-    Amount { files: 1, bytes }
 }
 
 /// What became of a bad copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Moved {
+enum QuarantineResult {
     /// It is in the control folder.
     Aside,
     /// It could not be moved.
@@ -169,7 +170,7 @@ struct Audit {
 }
 
 impl Audit {
-    fn compare(&mut self, form: &mut dyn Form, output: &mut Output) -> Result<(), Failure> {
+    fn compare(&mut self, report: &mut dyn AuditReport, output: &mut Output) -> Result<(), Failure> {
         let bar = progress::Bar::over(expected(&self.reader)?);
         let mut copies = compare::by_name(self.reader.stored_copies());
         loop {
@@ -190,39 +191,46 @@ impl Audit {
                     _ if compared.comparison == Comparison::Missing => self.moved_before(name),
                     _ => None,
                 };
-                if moved == Some(Moved::Aside) {
-                    self.totals.quarantined = self.totals.quarantined.plus(one(compared.copy.size));
+                if moved == Some(QuarantineResult::Aside) {
+                    self.totals.quarantined =
+                        self.totals.quarantined.plus(Amount::of_file(compared.copy.size));
                 }
-                bar.around(|| form.finding(&compared, moved.as_ref(), output))?;
+                bar.around(|| report.finding(&compared, moved.as_ref(), output))?;
             }
         }
         bar.finish();
         Ok(())
     }
 
-    fn moved_before(&self, name: &RelativePath) -> Option<Moved> {
+    fn moved_before(&self, name: &RelativePath) -> Option<QuarantineResult> {
         let relative = Path::new(OsStr::from_bytes(name.as_bytes()));
         let is_there = |folder: &&PathBuf| folder.join(relative).symlink_metadata().is_ok();
         let number = self.quarantined_before.iter().find(is_there)?.file_name()?;
         let number = number.to_string_lossy();
-        Some(Moved::Before(format!(".gleaner/quarantine/{number}/{name}")))
+        Some(QuarantineResult::Before(format!(
+            ".gleaner/quarantine/{number}/{name}"
+        )))
     }
 
     /// Files that the ledger does not know are no fault: others may use the store too.
-    fn look_for_others(&mut self, form: &mut dyn Form, output: &mut Output) -> Result<(), Failure> {
+    fn find_unknown_files(
+        &mut self,
+        report: &mut dyn AuditReport,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         for entry in self.store.walk() {
             match entry {
                 Ok(entry) if entry.kind != EntryKind::File => {}
                 Ok(entry) if self.known.contains(&self.hasher.hash_one(entry.name.as_bytes())) => {}
                 Ok(entry) => {
-                    self.totals.unknown = self.totals.unknown.plus(one(entry.size));
+                    self.totals.unknown = self.totals.unknown.plus(Amount::of_file(entry.size));
                     if self.lists_unknown {
-                        form.unknown(&entry.name, entry.size, output)?;
+                        report.unknown(&entry.name, entry.size, output)?;
                     }
                 }
                 Err(error) => {
                     self.totals.unlisted += 1;
-                    form.unlisted(&error, output)?;
+                    report.unlisted(&error, output)?;
                 }
             }
         }
@@ -266,13 +274,13 @@ impl Quarantine {
         })
     }
 
-    fn take(&self, name: &RelativePath) -> Moved {
+    fn take(&self, name: &RelativePath) -> QuarantineResult {
         use engine::ports::Store as _;
         match self.runtime.block_on(self.store.quarantine(name)) {
-            Ok(()) => Moved::Aside,
+            Ok(()) => QuarantineResult::Aside,
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                Moved::Not(format!("{error}{}", cause.unwrap_or_default()))
+                QuarantineResult::Not(format!("{error}{}", cause.unwrap_or_default()))
             }
         }
     }

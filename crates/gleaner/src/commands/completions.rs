@@ -9,7 +9,10 @@ use crate::commands::Context;
 use crate::{ExitStatus, Failure};
 
 /// Prints the completion script for a shell.
-pub fn completions(arguments: &cli::Completions, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn completions(
+    arguments: &cli::CompletionsArgs,
+    context: &mut Context<'_>,
+) -> Result<ExitStatus, Failure> {
     // The generator panics when its stream fails; a vector does not.
     let mut script = Vec::new();
     clap_complete::generate(

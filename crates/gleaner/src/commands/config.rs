@@ -10,22 +10,22 @@ use storage::{StoreFolder, SystemDisk};
 
 use crate::cli;
 use crate::commands::Context;
-use crate::config::show::Shown;
+use crate::config::show::ConfigDisplay;
 use crate::config::{self, Config, show_path};
 use crate::{ExitStatus, Failure, ledger_mount};
 
 /// Does what was asked for.
-pub fn config(command: &cli::Config, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn config(command: &cli::ConfigCommand, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     match command {
-        cli::Config::Init(arguments) => init(arguments, context),
-        cli::Config::Check => check(context),
-        cli::Config::Show(arguments) => show(arguments, context),
-        cli::Config::Schema => schema(context),
+        cli::ConfigCommand::Init(arguments) => init(arguments, context),
+        cli::ConfigCommand::Check => check(context),
+        cli::ConfigCommand::Show(arguments) => show(arguments, context),
+        cli::ConfigCommand::Schema => schema(context),
     }
 }
 
 /// Writes the example. A crash on the way leaves a part of it, which the next attempt refuses to overwrite.
-fn init(arguments: &cli::ConfigInit, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+fn init(arguments: &cli::ConfigInitArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let path = &arguments.path;
     if path == Path::new("-") {
         context.output.write_all(config::EXAMPLE.as_bytes())?;
@@ -72,7 +72,7 @@ fn summary(config: &Config) -> String {
     };
     let beneath = |what: String| format!("\n          {what}");
     let missing = missing_of_the_store(config).map(beneath);
-    let doubt = ledger_mount::doubt(&config.ledger).map(beneath);
+    let warning = ledger_mount::warning(&config.ledger).map(beneath);
     format!(
         "{}: sound\n  {} ({listed}), {}\n  store   {} with layout {}{}\n  ledger  {}{}\n",
         show_path(&config.file),
@@ -82,7 +82,7 @@ fn summary(config: &Config) -> String {
         config.store.layout.as_str(),
         missing.unwrap_or_default(),
         show_path(&config.ledger),
-        doubt.unwrap_or_default(),
+        warning.unwrap_or_default(),
     )
 }
 
@@ -101,11 +101,11 @@ fn missing_of_the_store(config: &Config) -> Option<String> {
     }
 }
 
-fn show(arguments: &cli::ConfigShow, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+fn show(arguments: &cli::ConfigShowArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let shown = match &arguments.device {
-        None => Shown::all(&config),
-        Some(name) => Shown::only(
+        None => ConfigDisplay::all(&config),
+        Some(name) => ConfigDisplay::only(
             &config,
             config.device(name).ok_or_else(|| no_such_device(&config, name))?,
         ),

@@ -16,22 +16,22 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::commands::Context;
-use crate::commands::run::{asked_to_stop, runtime};
+use crate::commands::run::{runtime, stop_signal};
 use crate::commands::status::{free_space, times};
 use crate::report::{self, amount};
-use crate::{Config, ExitStatus, Failure, Output, cli, home};
+use crate::{Config, ExitStatus, Failure, Output, cli, wiring};
 
 /// Parts of a listing that may wait to be counted.
 const LISTING_QUEUE: usize = 4;
 
 /// Asks each device, many at once. A device that cannot be reached holds up no other.
-pub fn disk(arguments: &cli::Disk, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn disk(arguments: &cli::DiskArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     report::start_log(context.global.log_level());
     let answers = runtime()?.block_on(async {
         tokio::select! {
             answers = ask_all(&config) => answers.map(Some),
-            () = asked_to_stop() => Ok(None),
+            () = stop_signal() => Ok(None),
         }
     })?;
     let Some(answers) = answers else {
@@ -68,12 +68,12 @@ struct Contents {
 
 /// All answers, in the order of the configuration.
 async fn ask_all(config: &Config) -> Result<Vec<Answer>, Failure> {
-    let devices = Arc::new(home::devices(config)?);
+    let devices = Arc::new(wiring::devices(config)?);
     let turns = Arc::new(Semaphore::new(config.fleet.parallel));
     let mut asking = JoinSet::new();
     for (place, device) in config.devices.iter().enumerate() {
         let (name, sources) = (device.name.clone(), device.sources.clone());
-        let limit = home::max_listing_time(&device.rules);
+        let limit = wiring::max_listing_time(&device.rules);
         let (devices, turns) = (devices.clone(), turns.clone());
         asking.spawn(async move {
             // The semaphore is never closed.

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::{ExitStatus, Failure, Output};
 
 /// Lists the record.
-pub fn files(arguments: &cli::Files, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn files(arguments: &cli::FilesArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let reader = status::open(&config)?;
     let filter = FileFilter {
@@ -28,17 +28,17 @@ pub fn files(arguments: &cli::Files, context: &mut Context<'_>) -> Result<ExitSt
             .since
             .map(|since| times::from_jiff(since.resolve(jiff::Timestamp::now()))),
     };
-    let form: &mut dyn Form = match (arguments.json, arguments.csv) {
-        (true, _) => &mut json::Lines,
-        (false, true) => &mut csv::Rows,
-        (false, false) => &mut table::Table::for_names(names(&filter, &config, reader.as_ref())?),
+    let format: &mut dyn FileFormat = match (arguments.json, arguments.csv) {
+        (true, _) => &mut json::JsonLines,
+        (false, true) => &mut csv::CsvRows,
+        (false, false) => &mut table::FileTable::for_names(names(&filter, &config, reader.as_ref())?),
     };
-    print(reader.as_ref(), filter, form, context.output)?;
+    print(reader.as_ref(), filter, format, context.output)?;
     Ok(ExitStatus::Well)
 }
 
 /// A form in which files are listed.
-trait Form {
+trait FileFormat {
     /// What stands above them.
     fn begin(&mut self, output: &mut Output) -> io::Result<()>;
 
@@ -49,13 +49,13 @@ trait Form {
 fn print(
     reader: Option<&Reader>,
     filter: FileFilter,
-    form: &mut dyn Form,
+    format: &mut dyn FileFormat,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    form.begin(output)?;
+    format.begin(output)?;
     let Some(reader) = reader else { return Ok(()) };
     for file in reader.files(filter).map_err(status::unreadable)? {
-        form.file(&file.map_err(status::unreadable)?, output)?;
+        format.file(&file.map_err(status::unreadable)?, output)?;
         if output.is_closed() {
             break;
         }

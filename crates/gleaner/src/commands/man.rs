@@ -11,7 +11,7 @@ use crate::config::show_path;
 use crate::{ExitStatus, Failure};
 
 /// Prints gleaner(1), or writes every page into a folder.
-pub fn man(arguments: &cli::Man, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn man(arguments: &cli::ManArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let pages = pages::all();
     let Some(folder) = &arguments.out else {
         let first = pages.into_iter().next().map(|page| page.text).unwrap_or_default();

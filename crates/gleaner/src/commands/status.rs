@@ -1,13 +1,13 @@
 //! `gleaner status`: what is known of each device, from the ledger alone. It asks no device, and works beside a gleaner that is at work.
 
+mod colors;
 mod detail;
 mod json;
 mod overview;
-mod paint;
+mod problems;
 #[cfg(test)]
 pub(super) mod tests;
 pub(super) mod times;
-mod troubles;
 mod view;
 
 use std::io::Write as _;
@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::report::amount;
 use crate::{ExitStatus, Failure, Output};
 
-use paint::Paint;
+use colors::Colors;
 use view::DeviceView;
 
 /// Files that are named one by one for a device in detail.
@@ -32,15 +32,15 @@ const MAX_FILES_SHOWN: usize = 10_000;
 const PASSES_SHOWN: usize = 10;
 
 /// Tells the state of each device, or of one in detail.
-pub fn status(arguments: &cli::Status, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn status(arguments: &cli::StatusArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let reader = open(&config)?;
-    let question = Question {
+    let query = StatusQuery {
         reader: reader.as_ref(),
         config: &config,
         now: times::now(),
     };
-    let mut devices = question.devices()?;
+    let mut devices = query.devices()?;
     if let Some(name) = &arguments.device {
         devices.retain(|device| device.name.as_str() == name);
         if devices.is_empty() {
@@ -49,11 +49,11 @@ pub fn status(arguments: &cli::Status, context: &mut Context<'_>) -> Result<Exit
     }
     let output = &mut *context.output;
     match (arguments.json, &arguments.device) {
-        (true, _) => json::print(&question, &devices, output)?,
-        (false, None) => overview::print(&question, &devices, Paint::of_the_terminal(), output)?,
+        (true, _) => json::print(&query, &devices, output)?,
+        (false, None) => overview::print(&query, &devices, Colors::of_the_terminal(), output)?,
         (false, Some(_)) => {
             for device in &devices {
-                question.print_detail(device, Paint::of_the_terminal(), output)?;
+                query.print_detail(device, Colors::of_the_terminal(), output)?;
             }
         }
     }
@@ -61,14 +61,14 @@ pub fn status(arguments: &cli::Status, context: &mut Context<'_>) -> Result<Exit
 }
 
 /// What is asked, of which ledger and when.
-struct Question<'a> {
+struct StatusQuery<'a> {
     /// `None` before the first sweep.
     reader: Option<&'a Reader>,
     config: &'a Config,
     now: Timestamp,
 }
 
-impl Question<'_> {
+impl StatusQuery<'_> {
     /// Every device that is configured, in the order of the configuration, then those that are only in the ledger.
     fn devices(&self) -> Result<Vec<DeviceView>, Failure> {
         let known = match self.reader {
@@ -88,13 +88,13 @@ impl Question<'_> {
         }
     }
 
-    fn print_detail(&self, device: &DeviceView, paint: Paint, output: &mut Output) -> Result<(), Failure> {
+    fn print_detail(&self, device: &DeviceView, colors: Colors, output: &mut Output) -> Result<(), Failure> {
         let passes = match self.reader {
             Some(reader) => reader.passes(&device.name, PASSES_SHOWN).map_err(unreadable)?,
             None => Vec::new(),
         };
         let remaining = self.remaining(device)?;
-        detail::print(device, &remaining, &passes, (self.now, paint), output)?;
+        detail::print(device, &remaining, &passes, (self.now, colors), output)?;
         Ok(())
     }
 }

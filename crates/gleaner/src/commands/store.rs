@@ -11,13 +11,13 @@ use storage::{InitError, InitOptions, StoreFolder, SystemDisk};
 use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
-use crate::home::{SystemClock, ledger_failure, store_failure};
+use crate::wiring::{SystemClock, ledger_failure, store_failure};
 use crate::{ExitStatus, Failure, Output, ledger_mount};
 
 /// Prepares the store.
-pub fn store(arguments: &cli::Store, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn store(arguments: &cli::StoreCommand, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     match arguments {
-        cli::Store::Init(arguments) => init(arguments, context),
+        cli::StoreCommand::Init(arguments) => init(arguments, context),
     }
 }
 
@@ -25,7 +25,7 @@ pub fn store(arguments: &cli::Store, context: &mut Context<'_>) -> Result<ExitSt
 ///
 /// Everything that can be refused is, before anything is written. A ledger that is there is taken into possession first: nobody else is at
 /// work on it then. A crash between store and ledger leaves a store that the ledger does not know yet; doing this again completes it.
-fn init(arguments: &cli::StoreInit, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+fn init(arguments: &cli::StoreInitArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let replace = replaced_id(arguments)?;
     let disk = Arc::new(SystemDisk::default());
@@ -58,7 +58,7 @@ fn init(arguments: &cli::StoreInit, context: &mut Context<'_>) -> Result<ExitSta
     Ok(ExitStatus::Well)
 }
 
-fn replaced_id(arguments: &cli::StoreInit) -> Result<Option<StoreId>, Failure> {
+fn replaced_id(arguments: &cli::StoreInitArgs) -> Result<Option<StoreId>, Failure> {
     let Some(text) = &arguments.replace else {
         return Ok(None);
     };
@@ -249,9 +249,9 @@ fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, 
         )
         .unwrap_or_default();
     }
-    if let Some(doubt) = ledger_mount::doubt(&config.ledger) {
+    if let Some(warning) = ledger_mount::warning(&config.ledger) {
         let shown = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
-        writeln!(std::io::stderr(), "gleaner: the ledger {shown}: {doubt}").unwrap_or_default();
+        writeln!(std::io::stderr(), "gleaner: the ledger {shown}: {warning}").unwrap_or_default();
     }
     let options = OpenOptions {
         create_with: lost.map(|lost| lost.id),

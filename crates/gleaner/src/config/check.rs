@@ -9,8 +9,8 @@ use std::path::Path;
 
 use super::findings::{Finding, Findings};
 use super::keys::{Fleet, Ledger, Ssh, Store};
-use super::meant::{Config, Device};
 use super::reading::File;
+use super::resolved::{Config, Device};
 use super::section::Section;
 use crate::Environment;
 
@@ -22,12 +22,12 @@ pub(super) fn check(
     environment: &Environment,
     findings: &mut Findings<'_>,
 ) -> Option<Config> {
-    let written = file.table("store");
-    if !written.mentions("path") {
+    let raw = file.table("store");
+    if !raw.mentions("path") {
         let finding = Finding::error(None, "the store has no `path`");
         findings.add(finding.help("write `[store]` and below it `path = \"/where/the/files/go\"`"));
     }
-    let store = Store::read(written, None, findings);
+    let store = Store::read(raw, None, findings);
     let ledger = Ledger::read(file.table("ledger"), None, findings);
     let ledger = ledger.and_then(|ledger| ledger.path);
     let ledger = ledger.or_else(|| environment.default_ledger());
@@ -52,14 +52,14 @@ pub(super) fn check(
 }
 
 /// Files that get the same name are both kept, but under names that nobody expects: worth a word beforehand.
-fn warn_of_collisions(store: &Store, written: &Section<'_>, devices: &[Device], findings: &mut Findings<'_>) {
-    if written.is_spoilt("layout") {
+fn warn_of_collisions(store: &Store, raw: &Section<'_>, devices: &[Device], findings: &mut Findings<'_>) {
+    if raw.is_invalid("layout") {
         return;
     }
     let mut warn = |problem: &str, remedy: &str| {
         let consequence =
             "of two files with the same name, the later one gets a part of its digest into its name";
-        let finding = Finding::warning(written.span_of("layout"), format!("{problem}: {consequence}"));
+        let finding = Finding::warning(raw.span_of("layout"), format!("{problem}: {consequence}"));
         findings.add(finding.help(format!("if that is not meant, {remedy}")));
     };
     let layout = &store.layout;

@@ -9,11 +9,11 @@ use engine::placement::NameRule;
 use engine::rules::ReleaseRule;
 use ssh::Compression;
 
+use super::address::{Host, IdentityFile, Jump, Name, Port, Sources, User};
 use super::exclude::Exclude;
 use super::ids::Ids;
-use super::kinds::{FileMode, FolderMode, Parallel, Pause, Rate, Size, Suffix, Wait};
+use super::kinds::{FileMode, FolderMode, Interval, ParallelLimit, Rate, SettleTime, Size, Suffix};
 use super::layout::Layout;
-use super::reach::{Host, Identity, Jump, Name, Port, Sources, User};
 use super::table::{Table, table};
 
 /// Every table, in the order of the reference.
@@ -32,7 +32,7 @@ pub const DEFAULTS: Table = Table::new(
     "[defaults]",
     "What holds for every device, unless its own section says otherwise. A key of a `[[device]]` takes the place of\n\
      the one here; lists are not joined.",
-    &[Folders::KEYS, Rules::KEYS, Reach::KEYS],
+    &[Folders::KEYS, Rules::KEYS, Address::KEYS],
 );
 
 /// One device, or several that differ in a number only.
@@ -83,7 +83,7 @@ table! {
     /// An `ssh_config` to be used in place of the user's and the system's. Without it: `~/.ssh/config` and `/etc/ssh/ssh_config`.
     config: Option<PathBuf>, example "/etc/gleaner/ssh_config";
     /// How long a connection may take to come about.
-    connect_timeout: Pause = "10s", example "30s";
+    connect_timeout: Interval = "10s", example "30s";
 }
 
 table! {
@@ -91,10 +91,10 @@ table! {
     Fleet:
 
     /// How many devices are visited at the same time, 1 to 1000.
-    parallel: Parallel = 16, example 32;
+    parallel: ParallelLimit = 16, example 32;
     /// The pause between two passes of a device. Reserved for the daemon that is to come: `gleaner run`, by hand or under the timer, does not
     /// use it.
-    every: Pause = "1m", example "10m";
+    every: Interval = "1m", example "10m";
 }
 
 table! {
@@ -111,11 +111,11 @@ table! {
 
     /// How long a file must have been left untouched, by the clock of the device, before it counts as finished. A file that a process on the
     /// device has open for writing is never finished.
-    settle: Wait = "30s", example "2m";
+    settle: SettleTime = "30s", example "2m";
     /// The same, where open files or the clock of the device cannot be seen or trusted. At least as long as `settle`.
-    settle_blind: Wait = "10m", example "30m";
+    settle_blind: SettleTime = "10m", example "30m";
     /// How long a device may owe an answer before it is given up until the next pass. A listing may take fifteen times as long before it is cut off.
-    stall_timeout: Pause = "1m", example "5m";
+    stall_timeout: Interval = "1m", example "5m";
     /// Files to be left alone: a pattern, or a list of patterns. One without a slash means any file or folder of that name; one with a slash
     /// begins at the source. `*` and `?` stop at a slash, `**` does not; `[abc]` and `{a,b}` as in a shell. What lies in an excluded folder is
     /// excluded too, and the folder need not be one that the login may list.
@@ -135,7 +135,7 @@ table! {
 
 table! {
     /// What a device is reached by; where nothing is written, `ssh_config` says it.
-    Reach:
+    Address:
 
     /// The host name or address. Without it: what `ssh_config` says for the name of the device, else that name itself. `{id}` may stand in it.
     host: Option<Host>, example "localhost";
@@ -144,7 +144,7 @@ table! {
     /// The login on the device. Without it: what `ssh_config` says, else that of the user who runs gleaner. `{id}` may stand in it.
     user: Option<User>, example "pi";
     /// The file of the private key: absolute, or beginning with `~/`. Without it: what `ssh_config` and the ssh agent offer. `{id}` may stand in it.
-    identity: Option<Identity>, example "~/.ssh/gleaner_ed25519";
+    identity: Option<IdentityFile>, example "~/.ssh/gleaner_ed25519";
     /// The host or hosts to jump through, as `ProxyJump` in `ssh_config`: `[user@]host[:port]`, several divided by commas, or "none". Without it:
     /// what `ssh_config` says. `{id}` may stand in it.
     jump: Option<Jump>, example "gateway.example.org";

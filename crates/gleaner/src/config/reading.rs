@@ -11,7 +11,7 @@ use super::keys::{DEFAULTS, DEVICE, TABLES};
 use super::section::Section;
 use super::suggest;
 use super::table::Table;
-use super::value::{Context, Written};
+use super::value::{RawValue, ValueContext};
 
 /// The tables of a file.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ pub(super) fn report_syntax(text: &str, errors: &[toml::de::Error], findings: &m
 /// Reads the tables.
 pub(super) fn read<'d>(
     document: &'d DeTable<'d>,
-    context: Context<'d>,
+    context: ValueContext<'d>,
     findings: &mut Findings<'_>,
 ) -> File<'d> {
     let mut file = File::default();
@@ -71,14 +71,14 @@ pub(super) fn read<'d>(
                 file.devices = devices.collect();
             }
             _ if table.is_list() => {
-                section.is_spoilt = true;
+                section.is_invalid = true;
                 let text = format!("`device` is a {what}, but must be a list of tables");
                 let remedy = "write `[[device]]`, with two brackets, above each device";
                 findings.add(Finding::error(name.span(), text).help(remedy));
             }
             DeValue::Table(keys) => read_keys(keys, &table, section, findings),
             _ => {
-                section.is_spoilt = true;
+                section.is_invalid = true;
                 let text = format!("{} is a {what}, but must be a table", table.heading);
                 findings.add(Finding::error(value.span(), text));
             }
@@ -89,7 +89,7 @@ pub(super) fn read<'d>(
 
 fn device<'d>(
     value: &'d Spanned<DeValue<'d>>,
-    context: Context<'d>,
+    context: ValueContext<'d>,
     findings: &mut Findings<'_>,
 ) -> Section<'d> {
     let span = value.span();
@@ -103,7 +103,7 @@ fn device<'d>(
     } else {
         let remedy = "write `[[device]]` above each device, and below it one line for each key";
         findings.add(Finding::error(span, "a device is a table").help(remedy));
-        section.is_spoilt = true;
+        section.is_invalid = true;
     }
     section
 }
@@ -118,11 +118,11 @@ fn read_keys<'d>(
     for (name, value) in keys {
         let Some(key) = table.known().find(|key| key.name == *name.get_ref()) else {
             let meant = report_unknown_key(name, table, findings);
-            section.spoilt.extend(meant);
+            section.invalid.extend(meant);
             continue;
         };
-        let checked = match Written::new(key.name, &key.form, value, section.context) {
-            Ok(written) => (key.check)(&written),
+        let checked = match RawValue::new(key.name, &key.syntax, value, section.context) {
+            Ok(raw) => (key.check)(&raw),
             Err((span, problem)) => {
                 let text = format!("`{}` in {} {problem}", key.name, table.heading);
                 Err(Finding::error(span, text).into())
@@ -131,15 +131,19 @@ fn read_keys<'d>(
         if findings.sound(checked).is_some() {
             section.values.insert(key.name, value);
         } else {
-            section.spoilt.insert(key.name);
+            section.invalid.insert(key.name);
         }
     }
 }
 
-type Name<'d> = Spanned<std::borrow::Cow<'d, str>>;
+type KeyName<'d> = Spanned<std::borrow::Cow<'d, str>>;
 
 /// Returns the key that was probably meant.
-fn report_unknown_key(name: &Name<'_>, table: &Table, findings: &mut Findings<'_>) -> Option<&'static str> {
+fn report_unknown_key(
+    name: &KeyName<'_>,
+    table: &Table,
+    findings: &mut Findings<'_>,
+) -> Option<&'static str> {
     let names = || table.known().map(|key| key.name);
     let meant = suggest::nearest(name.get_ref(), names());
     let shown = model::escaped(name.get_ref().as_bytes());
@@ -154,13 +158,13 @@ fn report_unknown_key(name: &Name<'_>, table: &Table, findings: &mut Findings<'_
     meant
 }
 
-fn report_unknown_table(name: &Name<'_>, file: &mut File<'_>, findings: &mut Findings<'_>) {
+fn report_unknown_table(name: &KeyName<'_>, file: &mut File<'_>, findings: &mut Findings<'_>) {
     let shown = model::escaped(name.get_ref().as_bytes());
     let names = TABLES.iter().map(|table| table.name);
     let meant = suggest::nearest(name.get_ref(), names);
     let meant = meant.and_then(|meant| TABLES.into_iter().find(|table| table.name == meant));
     let remedy = if let Some(table) = meant {
-        file.table(table.name).is_spoilt = true;
+        file.table(table.name).is_invalid = true;
         format!("did you mean `{}`?", table.heading)
     } else if let Some(home) = home_of(name.get_ref()) {
         format!("`{shown}` belongs in {home}")

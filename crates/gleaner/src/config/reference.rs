@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::TABLES;
 use super::table::{Key, Table};
-use super::value::Form;
+use super::value::Syntax;
 
 /// What precedes the list of keys.
 const PREFACE: &str = include_str!("../../assets/configuration.md");
@@ -52,13 +52,13 @@ fn table_schema(table: &Table) -> Value {
 }
 
 fn key_schema(key: &Key) -> Value {
-    let Form {
+    let Syntax {
         title,
         types,
-        words,
+        choices,
         range,
         ..
-    } = key.form;
+    } = key.syntax;
     // What is declared as TOML is JSON too.
     let json = |toml: &str| -> Value { serde_json::from_str(toml).unwrap_or_default() };
     let kind = match types {
@@ -75,7 +75,7 @@ fn key_schema(key: &Key) -> Value {
         ),
         (
             "enum",
-            (!words.is_empty()).then(|| words.iter().map(|word| json(word)).collect()),
+            (!choices.is_empty()).then(|| choices.iter().map(|word| json(word)).collect()),
         ),
         ("minimum", range.map(|(min, _)| min.into())),
         ("maximum", range.map(|(_, max)| max.into())),
@@ -106,11 +106,16 @@ fn write_table(table: &Table, out: &mut String) -> std::fmt::Result {
     write!(out, "\n## `{}`\n\n{}\n", table.heading, table.meaning())?;
     for key in table.keys() {
         let name = key.name;
-        let words: Vec<String> = key.form.words.iter().map(|word| format!("`{word}`")).collect();
-        let kind = if words.is_empty() {
-            key.form.title.to_owned()
+        let choices: Vec<String> = key
+            .syntax
+            .choices
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect();
+        let kind = if choices.is_empty() {
+            key.syntax.title.to_owned()
         } else {
-            format!("one of {}", words.join(", "))
+            format!("one of {}", choices.join(", "))
         };
         let default = match key.default {
             Some(default) => format!("`{default}`"),

@@ -7,33 +7,33 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::findings::Faults;
-use super::value::{Context, Kind, Written};
+use super::value::{RawValue, ValueContext, ValueKind};
 
 /// The keys of one table. A key that came to nothing, for a reason that has been reported, is not among its
 /// values.
 #[derive(Debug, Clone, Default)]
 pub struct Section<'d> {
     /// What the meaning of its values may depend on.
-    pub context: Context<'d>,
+    pub context: ValueContext<'d>,
     /// Where the table stands.
     pub span: Range<usize>,
     /// What is written for each key.
     pub values: BTreeMap<&'static str, &'d Spanned<DeValue<'d>>>,
     /// The keys that came to nothing.
-    pub spoilt: BTreeSet<&'static str>,
+    pub invalid: BTreeSet<&'static str>,
     /// Whether the table as a whole came to nothing.
-    pub is_spoilt: bool,
+    pub is_invalid: bool,
 }
 
 impl Section<'_> {
     /// Whether a key is there or was meant to be: that it is missing is then no news.
     pub fn mentions(&self, key: &str) -> bool {
-        self.values.contains_key(key) || self.is_spoilt(key)
+        self.values.contains_key(key) || self.is_invalid(key)
     }
 
     /// Whether a key was meant to be there but came to nothing.
-    pub fn is_spoilt(&self, key: &str) -> bool {
-        self.is_spoilt || self.spoilt.contains(key)
+    pub fn is_invalid(&self, key: &str) -> bool {
+        self.is_invalid || self.invalid.contains(key)
     }
 
     /// Where the value of a key stands.
@@ -48,20 +48,20 @@ impl Section<'_> {
         for (key, value) in &defaults.values {
             merged.values.entry(key).or_insert(value);
         }
-        merged.spoilt.extend(&defaults.spoilt);
-        merged.is_spoilt |= defaults.is_spoilt;
+        merged.invalid.extend(&defaults.invalid);
+        merged.is_invalid |= defaults.is_invalid;
         merged
     }
 
     /// What the value of a key means, or its default, which is TOML, or its absence. Nothing is said about a
     /// key that must be there and is not.
-    pub fn get<K: Kind>(&self, key: &str, default: Option<&str>) -> Result<K::Value, Faults> {
+    pub fn get<K: ValueKind>(&self, key: &str, default: Option<&str>) -> Result<K::Resolved, Faults> {
         let default = default.map(DeValue::parse).transpose();
         let default = default.map_err(|_| Faults::new())?;
         match self.values.get(key).copied().or(default.as_ref()) {
             Some(value) => {
-                let written = Written::new(key, &K::FORM, value, self.context);
-                K::read(&written.map_err(|_| Faults::new())?)
+                let raw = RawValue::new(key, &K::SYNTAX, value, self.context);
+                K::read(&raw.map_err(|_| Faults::new())?)
             }
             None => K::absent().ok_or_else(Faults::new),
         }

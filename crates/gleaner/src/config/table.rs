@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::findings::Faults;
-use super::value::{Form, Written};
+use super::value::{RawValue, Syntax};
 
 /// A table of the configuration.
 #[derive(Debug)]
@@ -71,13 +71,13 @@ pub struct Key {
     /// The comment at its declaration.
     pub comment: &'static str,
     /// What its values look like.
-    pub form: Form,
+    pub syntax: Syntax,
     /// The default, as TOML.
     pub default: Option<&'static str>,
     /// A value other than the default, as TOML.
     pub example: &'static str,
     /// What is wrong with a value.
-    pub check: fn(&Written<'_>) -> Result<(), Faults>,
+    pub check: fn(&RawValue<'_>) -> Result<(), Faults>,
 }
 
 impl Key {
@@ -93,7 +93,7 @@ impl Key {
 
     /// Whether it must be there.
     pub fn is_required(&self) -> bool {
-        self.default.is_none() && !self.form.is_optional
+        self.default.is_none() && !self.syntax.is_optional
     }
 }
 
@@ -118,7 +118,7 @@ macro_rules! table {
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $table {$(
             $(#[doc = $comment])*
-            pub $key: <$kind as $crate::config::value::Kind>::Value,
+            pub $key: <$kind as $crate::config::value::ValueKind>::Resolved,
         )*}
 
         impl $table {
@@ -129,10 +129,10 @@ macro_rules! table {
             pub const KEYS: &'static [$crate::config::table::Key] = &[$($crate::config::table::Key {
                 name: stringify!($key),
                 comment: concat!($($comment, "\n"),*),
-                form: <$kind as $crate::config::value::Kind>::FORM,
+                syntax: <$kind as $crate::config::value::ValueKind>::SYNTAX,
                 default: $crate::config::table::table!(@toml $($default)?),
                 example: stringify!($example),
-                check: <$kind as $crate::config::value::Kind>::check,
+                check: <$kind as $crate::config::value::ValueKind>::check,
             }),*];
 
             /// What a section means, where what it does not say is as in `base`, or else the default; `None` where a key
@@ -156,7 +156,7 @@ macro_rules! table {
             pub fn show(&self, absent: &str, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 $($crate::config::table::show(
                     stringify!($key),
-                    <$kind as $crate::config::value::Kind>::show(&self.$key),
+                    <$kind as $crate::config::value::ValueKind>::show(&self.$key),
                     absent,
                     out,
                 )?;)*

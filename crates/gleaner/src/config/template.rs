@@ -2,14 +2,14 @@
 
 use super::braces;
 use super::findings::Faults;
-use super::value::{Form, Kind, Written};
+use super::value::{RawValue, Syntax, ValueKind};
 
 /// Text that becomes another for each id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+pub struct Template(Vec<Segment>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum Segment {
     Literal(String),
     Id { offset: i64, width: usize },
 }
@@ -20,12 +20,12 @@ pub const FORMS: &str = "{id}, {id+5000}, {id-1}, {id:02} or {id+5000:05}";
 impl Template {
     /// Reads a template; the error fits after the name of what is written. `{{` and `}}` stand for braces.
     pub fn parse(text: &str) -> Result<Self, String> {
-        braces::split(text, Part::Literal, id).map(Self)
+        braces::split(text, Segment::Literal, id).map(Self)
     }
 
     /// Whether the text is another for each id.
     pub fn names_id(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::Id { .. }))
+        self.0.iter().any(|part| matches!(part, Segment::Id { .. }))
     }
 
     /// The text for an id; the error fits after the name of what is written.
@@ -33,11 +33,11 @@ impl Template {
         let mut text = String::new();
         for part in &self.0 {
             match (part, id) {
-                (Part::Literal(literal), _) => text.push_str(literal),
-                (Part::Id { .. }, None) => {
+                (Segment::Literal(literal), _) => text.push_str(literal),
+                (Segment::Id { .. }, None) => {
                     return Err("has {id} in it, but the device has no `ids`".to_owned());
                 }
-                (Part::Id { offset, width }, Some(id)) => {
+                (Segment::Id { offset, width }, Some(id)) => {
                     let number = i64::from(id) + offset;
                     if number < 0 {
                         return Err(format!("becomes negative for id {id}"));
@@ -51,17 +51,17 @@ impl Template {
     }
 }
 
-impl Kind for Template {
-    type Value = Self;
-    const FORM: Form = Form::text("text with {id}", "text in quotes");
+impl ValueKind for Template {
+    type Resolved = Self;
+    const SYNTAX: Syntax = Syntax::text("text with {id}", "text in quotes");
 
-    fn read(written: &Written<'_>) -> Result<Self, Faults> {
-        Self::parse(written.text()).map_err(|problem| written.fault_at(&written.span, &problem).into())
+    fn read(raw: &RawValue<'_>) -> Result<Self, Faults> {
+        Self::parse(raw.text()).map_err(|problem| raw.fault_at(&raw.span, &problem).into())
     }
 }
 
 /// What stands between the braces.
-fn id(inside: &str) -> Result<Part, String> {
+fn id(inside: &str) -> Result<Segment, String> {
     let unknown = || {
         format!(
             "has `{{{}}}`, which must be {FORMS}",
@@ -88,7 +88,7 @@ fn id(inside: &str) -> Result<Part, String> {
         (_, Some(less)) => digits(less.trim_start(), 10).map(|less| -less),
         _ => offset.is_empty().then_some(0),
     };
-    Ok(Part::Id {
+    Ok(Segment::Id {
         offset: offset.ok_or_else(unknown)?,
         width: usize::try_from(width).map_err(|_| unknown())?,
     })

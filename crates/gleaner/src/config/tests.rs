@@ -13,7 +13,7 @@ fn environment() -> Environment {
     }
 }
 
-fn checked(text: &str) -> Result<Checked, Report> {
+fn checked(text: &str) -> Result<CheckedConfig, Report> {
     check(
         Path::new("/etc/gleaner/gleaner.toml"),
         text.as_bytes(),

@@ -10,61 +10,61 @@ use toml::de::DeValue;
 use super::findings::{Faults, Finding};
 
 /// A kind of value: what it looks like, what it means, and how that is written again.
-pub trait Kind {
+pub trait ValueKind {
     /// What a value of this kind means.
-    type Value;
+    type Resolved;
 
     /// What it looks like.
-    const FORM: Form;
+    const SYNTAX: Syntax;
 
     /// What it means.
-    fn read(written: &Written<'_>) -> Result<Self::Value, Faults>;
+    fn read(raw: &RawValue<'_>) -> Result<Self::Resolved, Faults>;
 
     /// What is wrong with it, before it is known for which device it is.
-    fn check(written: &Written<'_>) -> Result<(), Faults> {
-        Self::read(written).map(drop)
+    fn check(raw: &RawValue<'_>) -> Result<(), Faults> {
+        Self::read(raw).map(drop)
     }
 
     /// What it means that the key is not there; `None` where the key must be there.
-    fn absent() -> Option<Self::Value> {
+    fn absent() -> Option<Self::Resolved> {
         None
     }
 
     /// The value as TOML, so that it reads back as the same; `None` where nothing is to be shown.
-    fn show(_value: &Self::Value) -> Option<toml::Value> {
+    fn show(_value: &Self::Resolved) -> Option<toml::Value> {
         None
     }
 }
 
 /// A key that may be left out.
-impl<K: Kind> Kind for Option<K> {
-    type Value = Option<K::Value>;
+impl<K: ValueKind> ValueKind for Option<K> {
+    type Resolved = Option<K::Resolved>;
 
-    const FORM: Form = Form {
+    const SYNTAX: Syntax = Syntax {
         is_optional: true,
-        ..K::FORM
+        ..K::SYNTAX
     };
 
-    fn read(written: &Written<'_>) -> Result<Self::Value, Faults> {
-        K::read(written).map(Some)
+    fn read(raw: &RawValue<'_>) -> Result<Self::Resolved, Faults> {
+        K::read(raw).map(Some)
     }
 
-    fn check(written: &Written<'_>) -> Result<(), Faults> {
-        K::check(written)
+    fn check(raw: &RawValue<'_>) -> Result<(), Faults> {
+        K::check(raw)
     }
 
-    fn absent() -> Option<Self::Value> {
+    fn absent() -> Option<Self::Resolved> {
         Some(None)
     }
 
-    fn show(value: &Self::Value) -> Option<toml::Value> {
+    fn show(value: &Self::Resolved) -> Option<toml::Value> {
         value.as_ref().and_then(K::show)
     }
 }
 
 /// What the values of a kind look like.
 #[derive(Debug, Clone, Copy)]
-pub struct Form {
+pub struct Syntax {
     /// What they are called in the reference.
     pub title: &'static str,
     /// The same for messages, after "must be".
@@ -72,14 +72,14 @@ pub struct Form {
     /// Their types, as JSON Schema calls them.
     pub types: &'static [&'static str],
     /// All of them as TOML, where there are only a few.
-    pub words: &'static [&'static str],
+    pub choices: &'static [&'static str],
     /// The least and the greatest, where they are numbers.
     pub range: Option<(usize, usize)>,
     /// Whether the key may be left out although it has no default.
     pub is_optional: bool,
 }
 
-impl Form {
+impl Syntax {
     /// Text without a form of its own.
     pub const TEXT: Self = Self::text("text", "text in quotes");
 
@@ -95,7 +95,7 @@ impl Form {
             title,
             expected,
             types: &["string"],
-            words: &[],
+            choices: &[],
             range: None,
             is_optional: false,
         }
@@ -134,7 +134,7 @@ impl Form {
 
 /// What the meaning of a value may depend on.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Context<'c> {
+pub struct ValueContext<'c> {
     /// The configuration file, beside which a relative path was probably meant.
     pub file: Option<&'c Path>,
     /// The id of the device.
@@ -143,33 +143,33 @@ pub struct Context<'c> {
 
 /// A value of the right type, as it is written.
 #[derive(Debug)]
-pub struct Written<'w> {
+pub struct RawValue<'w> {
     /// The key.
     pub key: &'w str,
     /// Where the value stands.
     pub span: Range<usize>,
     /// What its meaning may depend on.
-    pub context: Context<'w>,
+    pub context: ValueContext<'w>,
     texts: Vec<(Cow<'w, str>, Range<usize>)>,
 }
 
-impl<'w> Written<'w> {
+impl<'w> RawValue<'w> {
     /// The value, or the place of what is not of the form, and words that fit after the name of the key.
     pub fn new(
         key: &'w str,
-        form: &Form,
+        syntax: &Syntax,
         value: &'w Spanned<DeValue<'_>>,
-        context: Context<'w>,
+        context: ValueContext<'w>,
     ) -> Result<Self, (Range<usize>, String)> {
-        let text = |form: &Form, value: &'w Spanned<DeValue<'_>>| match form.scalar(value.get_ref()) {
+        let text = |syntax: &Syntax, value: &'w Spanned<DeValue<'_>>| match syntax.scalar(value.get_ref()) {
             Ok(text) => Ok((text, value.span())),
             Err(problem) => Err((value.span(), problem)),
         };
         let texts = match value.get_ref() {
-            DeValue::Array(list) if form.types.contains(&"array") => {
-                list.iter().map(|value| text(&Form::TEXT, value)).collect()
+            DeValue::Array(list) if syntax.types.contains(&"array") => {
+                list.iter().map(|value| text(&Syntax::TEXT, value)).collect()
             }
-            _ => text(form, value).map(|one| vec![one]),
+            _ => text(syntax, value).map(|one| vec![one]),
         };
         Ok(Self {
             key,

@@ -11,12 +11,12 @@ use serde_json::{Map, Value, json};
 
 /// Writes events to standard output.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
-    /// Lines are written whole, though several devices report at once.
+pub(super) struct EventLines {
+    /// EventLines are written whole, though several devices report at once.
     writing: Mutex<()>,
 }
 
-impl Lines {
+impl EventLines {
     pub(super) fn write(&self, event: &Event) {
         let Some(object) = object(event) else { return };
         let _writing = self.writing.lock();

@@ -18,11 +18,11 @@ const MAX_BARS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Bars {
     screen: MultiProgress,
-    state: Mutex<State>,
+    state: Mutex<BarState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct BarState {
     total: ProgressBar,
     devices: HashMap<DeviceName, ProgressBar>,
     released: u64,
@@ -34,7 +34,7 @@ impl Bars {
         let total = screen.add(ProgressBar::no_length().with_style(style(TOTAL)));
         total.set_prefix("all");
         total.enable_steady_tick(Duration::from_millis(250));
-        let state = State {
+        let state = BarState {
             total,
             devices: HashMap::new(),
             released: 0,
@@ -105,7 +105,7 @@ impl Bars {
         }
     }
 
-    fn begin(&self, state: &mut State, device: &DeviceName) {
+    fn begin(&self, state: &mut BarState, device: &DeviceName) {
         if state.devices.len() >= MAX_BARS {
             return;
         }
@@ -117,7 +117,7 @@ impl Bars {
         state.devices.insert(device.clone(), bar);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BarState> {
         self.state.lock()
     }
 }
@@ -127,7 +127,7 @@ fn lengthen(bar: &ProgressBar, bytes: u64) {
     bar.set_length(bar.length().unwrap_or(0).saturating_add(bytes));
 }
 
-impl State {
+impl BarState {
     fn say(&self, device: &DeviceName, message: &'static str) {
         if let Some(bar) = self.devices.get(device) {
             bar.set_message(message);

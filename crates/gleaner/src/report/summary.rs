@@ -117,7 +117,7 @@ fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
 
 /// What is left of one reason, over all devices.
 #[derive(Default)]
-struct Left {
+struct ReasonTotal {
     amount: Amount,
     devices: Vec<String>,
     /// The first of them, where somebody has to act on them.
@@ -125,7 +125,7 @@ struct Left {
 }
 
 fn print_remaining(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
-    let mut left: BTreeMap<Reason, Left> = BTreeMap::new();
+    let mut left: BTreeMap<Reason, ReasonTotal> = BTreeMap::new();
     for (device, pass) in &sweep.passes {
         let Some(remaining) = &pass.remaining else {
             continue;
@@ -157,7 +157,7 @@ fn print_remaining(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> 
     Ok(())
 }
 
-fn print_left(reason: Reason, left: &Left, output: &mut Output) -> io::Result<()> {
+fn print_left(reason: Reason, left: &ReasonTotal, output: &mut Output) -> io::Result<()> {
     let amount = amount::left(reason, left.amount);
     let devices = listed(&left.devices, ", ");
     output.line(format_args!("  {amount} on {devices}: {}", reason.text()))?;

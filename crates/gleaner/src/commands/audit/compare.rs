@@ -19,7 +19,7 @@ const MAX_THREADS: usize = 8;
 
 /// A stored copy held against the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Compared {
+pub(super) struct CheckedCopy {
     pub(super) copy: StoredCopy,
     pub(super) comparison: Comparison,
 }
@@ -65,7 +65,7 @@ impl Comparison {
 }
 
 /// What the ledger says of one name: most often one content, several if the store lost a file and got another.
-type Name = Vec<StoredCopy>;
+type CopiesOfName = Vec<StoredCopy>;
 
 /// Copies, the next of which can be looked at.
 pub(super) fn by_name(copies: StoredCopies<'_>) -> Peekable<StoredCopies<'_>> {
@@ -73,9 +73,9 @@ pub(super) fn by_name(copies: StoredCopies<'_>) -> Peekable<StoredCopies<'_>> {
 }
 
 /// The copies of the next names; none at the end.
-pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<Name>, ReadError> {
-    let mut batch: Vec<Name> = Vec::new();
-    let is_wanted = |batch: &[Name], next: &Result<StoredCopy, ReadError>| match next {
+pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<CopiesOfName>, ReadError> {
+    let mut batch: Vec<CopiesOfName> = Vec::new();
+    let is_wanted = |batch: &[CopiesOfName], next: &Result<StoredCopy, ReadError>| match next {
         Ok(copy) => batch.len() < BATCH || has_name(batch.last(), copy),
         Err(_) => true,
     };
@@ -89,13 +89,13 @@ pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<
     Ok(batch)
 }
 
-fn has_name(name: Option<&Name>, copy: &StoredCopy) -> bool {
+fn has_name(name: Option<&CopiesOfName>, copy: &StoredCopy) -> bool {
     name.and_then(|name| name.first())
         .is_some_and(|first| first.store_name == copy.store_name)
 }
 
 /// Compares the copies of some names, in their order.
-pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[Name], bar: &Bar) -> Vec<Compared> {
+pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[CopiesOfName], bar: &Bar) -> Vec<CheckedCopy> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(names.len()));
     let work = || {
@@ -118,18 +118,18 @@ pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[Name], bar: &Bar) ->
     done.into_iter().flat_map(|(_, compared)| compared).collect()
 }
 
-fn take<'a>(names: &'a [Name], next: &AtomicUsize) -> Option<(usize, &'a Name)> {
+fn take<'a>(names: &'a [CopiesOfName], next: &AtomicUsize) -> Option<(usize, &'a CopiesOfName)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     names.get(index).map(|name| (index, name))
 }
 
-fn one_name<D: Disk>(store: &StoreFolder<D>, name: &Name, bar: &Bar) -> Vec<Compared> {
-    let mut compared: Vec<Compared> = name
+fn one_name<D: Disk>(store: &StoreFolder<D>, name: &CopiesOfName, bar: &Bar) -> Vec<CheckedCopy> {
+    let mut compared: Vec<CheckedCopy> = name
         .iter()
         .map(|copy| {
             let finding = store.check_copy(&copy.store_name, copy.size, &copy.digest);
             bar.advance(copy.size);
-            Compared {
+            CheckedCopy {
                 copy: copy.clone(),
                 comparison: comparison(finding),
             }

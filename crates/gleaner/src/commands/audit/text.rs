@@ -8,21 +8,26 @@ use storage::audit::WalkError;
 use crate::Output;
 use crate::report::amount;
 
-use super::compare::Compared;
-use super::{Form, Moved, Totals};
+use super::compare::CheckedCopy;
+use super::{AuditReport, QuarantineResult, Totals};
 
-pub(super) struct Lines {
+pub(super) struct TextReport {
     /// Whether the files that the ledger does not know are listed.
     pub(super) lists_unknown: bool,
 }
 
-impl Form for Lines {
-    fn finding(&mut self, finding: &Compared, moved: Option<&Moved>, output: &mut Output) -> io::Result<()> {
+impl AuditReport for TextReport {
+    fn finding(
+        &mut self,
+        finding: &CheckedCopy,
+        moved: Option<&QuarantineResult>,
+        output: &mut Output,
+    ) -> io::Result<()> {
         let detail = finding.comparison.detail().map(|detail| format!(": {detail}"));
         let moved = match moved {
-            Some(Moved::Aside) => "; moved into .gleaner/quarantine".to_owned(),
-            Some(Moved::Not(reason)) => format!("; {reason}"),
-            Some(Moved::Before(place)) => format!("; an earlier audit moved a copy to {place}"),
+            Some(QuarantineResult::Aside) => "; moved into .gleaner/quarantine".to_owned(),
+            Some(QuarantineResult::Not(reason)) => format!("; {reason}"),
+            Some(QuarantineResult::Before(place)) => format!("; an earlier audit moved a copy to {place}"),
             None => String::new(),
         };
         output.line(format_args!(

@@ -7,9 +7,9 @@ use ledger::FileRow;
 use crate::Output;
 use crate::commands::status::times::rfc3339;
 
-use super::Form;
+use super::FileFormat;
 
-pub(super) struct Rows;
+pub(super) struct CsvRows;
 
 const HEADINGS: [&str; 12] = [
     "device",
@@ -26,7 +26,7 @@ const HEADINGS: [&str; 12] = [
     "released_at",
 ];
 
-impl Form for Rows {
+impl FileFormat for CsvRows {
     fn begin(&mut self, output: &mut Output) -> io::Result<()> {
         row(&HEADINGS.map(str::to_owned), output)
     }

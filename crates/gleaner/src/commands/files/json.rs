@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use crate::Output;
 use crate::commands::status::times::rfc3339;
 
-use super::Form;
+use super::FileFormat;
 
-pub(super) struct Lines;
+pub(super) struct JsonLines;
 
-impl Form for Lines {
+impl FileFormat for JsonLines {
     fn begin(&mut self, _output: &mut Output) -> io::Result<()> {
         Ok(())
     }

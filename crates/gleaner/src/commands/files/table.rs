@@ -9,16 +9,16 @@ use crate::Output;
 use crate::commands::status::times;
 use crate::report::amount;
 
-use super::Form;
+use super::FileFormat;
 
 /// Digits of the digest that are shown: enough to compare by eye; the other forms have all of them.
 const DIGEST_DIGITS: usize = 12;
 
-pub(super) struct Table {
+pub(super) struct FileTable {
     name_width: usize,
 }
 
-impl Table {
+impl FileTable {
     /// Wide enough for these names.
     pub(super) fn for_names(names: impl IntoIterator<Item = DeviceName>) -> Self {
         let widths = names.into_iter().map(|name| name.as_str().chars().count());
@@ -36,7 +36,7 @@ impl Table {
     }
 }
 
-impl Form for Table {
+impl FileFormat for FileTable {
     fn begin(&mut self, output: &mut Output) -> io::Result<()> {
         let headings = [
             "STATE",

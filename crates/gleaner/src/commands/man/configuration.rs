@@ -73,10 +73,10 @@ fn section(title: &str, paragraphs: &[&str], roff: &mut Roff) {
 
 fn describe(key: &Key, roff: &mut Roff) {
     roff.control("TP", []);
-    let kind = if key.form.words.is_empty() {
-        key.form.title.to_owned()
+    let kind = if key.syntax.choices.is_empty() {
+        key.syntax.title.to_owned()
     } else {
-        key.form.words.join(" | ")
+        key.syntax.choices.join(" | ")
     };
     roff.text([bold(key.name), roman(format!(" = {kind}"))]);
     // Marks of code mean nothing in a manual page.

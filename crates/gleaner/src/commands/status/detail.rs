@@ -9,8 +9,8 @@ use model::{Amount, SourcePath, Timestamp, escaped};
 use crate::Output;
 use crate::report::amount;
 
-use super::overview::{files_and_bytes, tone};
-use super::paint::{Paint, Tone};
+use super::colors::{Colors, TextStyle};
+use super::overview::{files_and_bytes, style};
 use super::view::{DeviceView, State};
 use super::{free_space, times};
 
@@ -21,7 +21,7 @@ pub(super) fn print(
     device: &DeviceView,
     remaining: &[RemainingFile],
     passes: &[PassSummary],
-    (now, paint): (Timestamp, Paint),
+    (now, colors): (Timestamp, Colors),
     output: &mut Output,
 ) -> io::Result<()> {
     let state = match device.state() {
@@ -32,10 +32,10 @@ pub(super) fn print(
         State::CollectorFailed => "the store or the ledger failed",
         State::NeverVisited => "never visited",
     };
-    let name = paint.tone(Tone::Strong, device.name.as_str());
+    let name = colors.styled(TextStyle::Strong, device.name.as_str());
     output.line(format_args!(
         "{name}: {}",
-        paint.tone(tone(device.state()), state)
+        colors.styled(style(device.state()), state)
     ))?;
     print_failure(device, now, output)?;
     if !device.configured {
@@ -45,8 +45,8 @@ pub(super) fn print(
     print_times(known, now, output)?;
     print_counts(known, output)?;
     print_itself(known, now, output)?;
-    print_remaining(device, remaining, paint, output)?;
-    print_passes(passes, paint, output)
+    print_remaining(device, remaining, colors, output)?;
+    print_passes(passes, colors, output)
 }
 
 fn print_failure(device: &DeviceView, now: Timestamp, output: &mut Output) -> io::Result<()> {
@@ -144,7 +144,7 @@ fn disk_in_words(source: &SourcePath, disk: Option<DiskUse>) -> String {
 fn print_remaining(
     device: &DeviceView,
     remaining: &[RemainingFile],
-    paint: Paint,
+    colors: Colors,
     output: &mut Output,
 ) -> io::Result<()> {
     let totals = device.remaining();
@@ -152,7 +152,7 @@ fn print_remaining(
         return Ok(());
     }
     output.line("")?;
-    output.line(paint.tone(Tone::Strong, "Still on the device, as last seen"))?;
+    output.line(colors.styled(TextStyle::Strong, "Still on the device, as last seen"))?;
     for (reason, count) in totals {
         let files = amount::left(reason, count);
         output.line(format_args!("  {files}: {} ({})", reason.text(), reason.code()))?;
@@ -195,12 +195,12 @@ fn print_files(
     }
 }
 
-fn print_passes(passes: &[PassSummary], paint: Paint, output: &mut Output) -> io::Result<()> {
+fn print_passes(passes: &[PassSummary], colors: Colors, output: &mut Output) -> io::Result<()> {
     if passes.is_empty() {
         return Ok(());
     }
     output.line("")?;
-    output.line(paint.tone(Tone::Strong, "Recent passes (UTC)"))?;
+    output.line(colors.styled(TextStyle::Strong, "Recent passes (UTC)"))?;
     for (place, pass) in passes.iter().enumerate() {
         let took = pass.took.map(amount::span).unwrap_or_default();
         output.line(format_args!(

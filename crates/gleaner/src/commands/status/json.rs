@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 
 use crate::{Failure, Output};
 
-use super::Question;
+use super::StatusQuery;
 use super::times::rfc3339;
 use super::view::DeviceView;
 
 /// Prints one document, a device at a time: a large fleet with much that waits need not fit into memory.
 pub(super) fn print(
-    question: &Question<'_>,
+    query: &StatusQuery<'_>,
     devices: &[DeviceView],
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let ledger = question.reader.map(|reader| {
-        let path = question.config.ledger.as_os_str().as_encoded_bytes();
+    let ledger = query.reader.map(|reader| {
+        let path = query.config.ledger.as_os_str().as_encoded_bytes();
         json!({
             "path": model::escaped(path),
             "id": reader.id().as_str(),
@@ -31,11 +31,11 @@ pub(super) fn print(
     write!(
         output,
         "{{\"at\":\"{}\",\"ledger\":{ledger},\"devices\":[",
-        rfc3339(question.now)
+        rfc3339(query.now)
     )?;
     for (number, shown) in devices.iter().enumerate() {
         let comma = if number == 0 { "" } else { "," };
-        let remaining = question.remaining(shown)?;
+        let remaining = query.remaining(shown)?;
         write!(output, "{comma}\n{}", device(shown, &remaining))?;
     }
     output.line("\n]}")?;

@@ -9,27 +9,27 @@ use model::{Amount, SourcePath, Timestamp};
 use crate::Output;
 use crate::report::amount;
 
-use super::paint::{Paint, Tone};
-use super::troubles::named;
+use super::colors::{Colors, TextStyle};
+use super::problems::named;
 use super::view::{DeviceView, State};
-use super::{Question, free_space, times, troubles};
+use super::{StatusQuery, free_space, problems, times};
 
 /// Reasons of files that wait which are told in a line.
 const MAX_REASONS: usize = 3;
 
 pub(super) fn print(
-    question: &Question<'_>,
+    query: &StatusQuery<'_>,
     devices: &[DeviceView],
-    paint: Paint,
+    colors: Colors,
     output: &mut Output,
 ) -> io::Result<()> {
-    let now = question.now;
+    let now = query.now;
     let configured: Vec<&DeviceView> = devices.iter().filter(|device| device.configured).collect();
-    print_table(&configured, now, paint, output)?;
+    print_table(&configured, now, colors, output)?;
     print_states(&configured, output)?;
     print_sums(devices, now, output)?;
-    troubles::print(&configured, (now, paint), output)?;
-    print_forgotten(devices, paint, output)
+    problems::print(&configured, (now, colors), output)?;
+    print_forgotten(devices, colors, output)
 }
 
 const HEADINGS: [&str; 6] = [
@@ -41,7 +41,12 @@ const HEADINGS: [&str; 6] = [
     "STILL ON IT",
 ];
 
-fn print_table(devices: &[&DeviceView], now: Timestamp, paint: Paint, output: &mut Output) -> io::Result<()> {
+fn print_table(
+    devices: &[&DeviceView],
+    now: Timestamp,
+    colors: Colors,
+    output: &mut Output,
+) -> io::Result<()> {
     let rows: Vec<[String; 6]> = devices.iter().map(|device| row(device, now)).collect();
     let mut widths = HEADINGS.map(str::len);
     for row in &rows {
@@ -50,10 +55,10 @@ fn print_table(devices: &[&DeviceView], now: Timestamp, paint: Paint, output: &m
         }
     }
     let headings = padded(&HEADINGS.map(str::to_owned), widths).concat();
-    output.line(paint.tone(Tone::Strong, headings.trim_end()))?;
+    output.line(colors.styled(TextStyle::Strong, headings.trim_end()))?;
     for (device, row) in devices.iter().zip(&rows) {
         let [name, state, rest @ ..] = padded(row, widths);
-        let state = paint.tone(tone(device.state()), &state);
+        let state = colors.styled(style(device.state()), &state);
         let line = format!("{name}{state}{}", rest.concat());
         output.line(line.trim_end())?;
     }
@@ -108,12 +113,12 @@ fn state(device: &DeviceView, now: Timestamp) -> String {
     }
 }
 
-pub(super) const fn tone(state: State) -> Tone {
+pub(super) const fn style(state: State) -> TextStyle {
     match state {
-        State::Well => Tone::Good,
-        State::Failing(_) | State::Faults(_) | State::Partial | State::CollectorFailed => Tone::Bad,
-        State::Unreachable(_) => Tone::Doubtful,
-        State::NeverVisited => Tone::Faint,
+        State::Well => TextStyle::Good,
+        State::Failing(_) | State::Faults(_) | State::Partial | State::CollectorFailed => TextStyle::Bad,
+        State::Unreachable(_) => TextStyle::Doubtful,
+        State::NeverVisited => TextStyle::Faint,
     }
 }
 
@@ -235,14 +240,14 @@ fn still_on(devices: &[DeviceView]) -> String {
     }
 }
 
-fn print_forgotten(devices: &[DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
+fn print_forgotten(devices: &[DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
     let forgotten: Vec<&DeviceView> = devices.iter().filter(|device| !device.configured).collect();
     if forgotten.is_empty() {
         return Ok(());
     }
     output.line("")?;
     let line = format!("In the ledger, but no longer configured: {}", named(&forgotten));
-    output.line(paint.tone(Tone::Faint, &line))
+    output.line(colors.styled(TextStyle::Faint, &line))
 }
 
 fn as_u64(number: usize) -> u64 {

@@ -1,6 +1,6 @@
 //! What people and programs read, held against what they read before.
 
-mod past;
+mod fixture;
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use ledger::Reader;
 use model::Timestamp;
 
-use super::{Paint, Question, detail, json, overview, times};
+use super::{Colors, StatusQuery, detail, json, overview, times};
 use crate::Output;
 
-use past::a_day;
-pub(in crate::commands) use past::{Past, at, record};
+use fixture::ledger_with_every_state;
+pub(in crate::commands) use fixture::{LedgerFixture, at, record};
 
 /// Text as it came out.
 pub(in crate::commands) fn printed<E: std::fmt::Debug>(
@@ -37,14 +37,14 @@ pub(in crate::commands) fn printed<E: std::fmt::Debug>(
     String::from_utf8(bytes).unwrap()
 }
 
-fn overview_of(past: &Past, reader: Option<&Reader>, colours: bool) -> String {
-    let question = Question {
+fn overview_of(fixture: &LedgerFixture, reader: Option<&Reader>, colours: bool) -> String {
+    let query = StatusQuery {
         reader,
-        config: &past.config,
+        config: &fixture.config,
         now: at(0),
     };
-    let devices = question.devices().unwrap();
-    printed(|output| overview::print(&question, &devices, Paint::with(colours), output))
+    let devices = query.devices().unwrap();
+    printed(|output| overview::print(&query, &devices, Colors::with(colours), output))
 }
 
 #[track_caller]
@@ -57,15 +57,15 @@ fn assert_snapshot(printed: &str, snapshot: &str) {
 
 #[tokio::test]
 async fn the_overview_tells_of_every_device_and_what_to_do() {
-    let past = a_day().await;
-    let printed = overview_of(&past, Some(&past.reader()), false);
+    let fixture = ledger_with_every_state().await;
+    let printed = overview_of(&fixture, Some(&fixture.reader()), false);
     assert_snapshot(&printed, include_str!("tests/overview.txt"));
 }
 
 #[tokio::test]
 async fn colours_say_nothing_that_words_do_not() {
-    let past = a_day().await;
-    let coloured = overview_of(&past, Some(&past.reader()), true);
+    let fixture = ledger_with_every_state().await;
+    let coloured = overview_of(&fixture, Some(&fixture.reader()), true);
     assert!(coloured.contains("\x1b[32mok"));
     let mut plain = coloured;
     for code in ["0", "1", "2", "32", "33", "1;31"] {
@@ -76,24 +76,27 @@ async fn colours_say_nothing_that_words_do_not() {
 
 #[test]
 fn before_the_first_sweep_every_configured_device_is_there() {
-    let past = Past::new();
-    assert_snapshot(&overview_of(&past, None, false), include_str!("tests/before.txt"));
+    let fixture = LedgerFixture::new();
+    assert_snapshot(
+        &overview_of(&fixture, None, false),
+        include_str!("tests/before.txt"),
+    );
 }
 
 #[tokio::test]
 async fn a_device_in_detail_names_its_files_and_its_passes() {
-    let past = a_day().await;
-    let reader = past.reader();
-    let question = Question {
+    let fixture = ledger_with_every_state().await;
+    let reader = fixture.reader();
+    let query = StatusQuery {
         reader: Some(&reader),
-        config: &past.config,
+        config: &fixture.config,
         now: at(0),
     };
     let mut all = String::new();
-    for device in question.devices().unwrap() {
-        let remaining = question.remaining(&device).unwrap();
+    for device in query.devices().unwrap() {
+        let remaining = query.remaining(&device).unwrap();
         let passes = reader.passes(&device.name, 10).unwrap();
-        let when = (at(0), Paint::with(false));
+        let when = (at(0), Colors::with(false));
         all += &printed(|output| detail::print(&device, &remaining, &passes, when, output));
         all += "--------\n";
     }
@@ -102,15 +105,15 @@ async fn a_device_in_detail_names_its_files_and_its_passes() {
 
 #[tokio::test]
 async fn the_document_for_programs_is_stable() {
-    let past = a_day().await;
-    let reader = past.reader();
-    let question = Question {
+    let fixture = ledger_with_every_state().await;
+    let reader = fixture.reader();
+    let query = StatusQuery {
         reader: Some(&reader),
-        config: &past.config,
+        config: &fixture.config,
         now: at(0),
     };
-    let devices = question.devices().unwrap();
-    let text = printed(|output| json::print(&question, &devices, output));
+    let devices = query.devices().unwrap();
+    let text = printed(|output| json::print(&query, &devices, output));
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
     document["ledger"]["path"] = "ledger.db".into();
     let printed = serde_json::to_string_pretty(&document).unwrap() + "\n";
@@ -148,14 +151,14 @@ fn every_field_for_programs_is_in_the_reference() {
 
 #[test]
 fn a_document_without_a_ledger_is_a_document() {
-    let past = Past::new();
-    let question = Question {
+    let fixture = LedgerFixture::new();
+    let query = StatusQuery {
         reader: None,
-        config: &past.config,
+        config: &fixture.config,
         now: at(0),
     };
-    let devices = question.devices().unwrap();
-    let text = printed(|output| json::print(&question, &devices, output));
+    let devices = query.devices().unwrap();
+    let text = printed(|output| json::print(&query, &devices, output));
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert!(document["ledger"].is_null());
     assert_eq!(document["devices"].as_array().unwrap().len(), 7);

@@ -8,38 +8,38 @@ use std::sync::Arc;
 
 use model::DeviceName;
 
+use crate::config::address::{Name, path};
 use crate::config::findings::{Faults, Finding, Findings};
 use crate::config::ids::{Ids, MAX_DEVICES};
-use crate::config::keys::{DEFAULTS, DEVICE, Folders, Reach, Rules};
-use crate::config::meant::Device;
-use crate::config::quantity;
-use crate::config::reach::{Name, path};
+use crate::config::keys::{Address, DEFAULTS, DEVICE, Folders, Rules};
 use crate::config::reading::File;
+use crate::config::resolved::Device;
 use crate::config::section::Section;
 use crate::config::template::{FORMS, Template};
+use crate::config::units;
 
 /// Checks every section; devices with faults are left out.
 pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Device> {
-    if file.devices.is_empty() && !file.table(DEVICE.name).is_spoilt {
+    if file.devices.is_empty() && !file.table(DEVICE.name).is_invalid {
         let remedy = "write `[[device]]` and below it `name = \"…\"`, an alias of your ssh_config";
         findings.add(Finding::error(None, "there is no device").help(remedy));
     }
     let defaults = std::mem::take(file.table(DEFAULTS.name));
     let default_rules = Rules::read(&defaults, None, findings);
     let mut shared_rules = None;
-    let mut fleet = Fleet::default();
+    let mut list = DeviceList::default();
     for section in &file.devices {
         let Some(ids) = findings.sound(ids(section)) else {
             continue;
         };
-        fleet.count += ids.as_ref().map_or(1, Ids::count);
-        if fleet.count > MAX_DEVICES {
-            let text = format!("with this section there are {} devices", fleet.count);
+        list.count += ids.as_ref().map_or(1, Ids::count);
+        if list.count > MAX_DEVICES {
+            let text = format!("with this section there are {} devices", list.count);
             findings.add(Finding::error(section.span.clone(), text).help("at most 10,000 are possible"));
             break;
         }
         let mut merged = section.or(&defaults);
-        if section.is_spoilt("source") {
+        if section.is_invalid("source") {
             // Other folders were meant than those of the defaults: nothing follows from the latter.
             merged.values.remove("source");
         }
@@ -62,7 +62,7 @@ pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Dev
         }
         let mut add = |id| {
             merged.context.id = id;
-            fleet.add(&merged, &rules, findings)
+            list.add(&merged, &rules, findings)
         };
         match ids {
             None => add(None),
@@ -70,7 +70,7 @@ pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Dev
             Some(ids) => ids.iter().all(|id| add(Some(id))),
         };
     }
-    fleet.devices
+    list.devices
 }
 
 /// The ids of a section, if it has any; without a finding where what is wrong has been reported.
@@ -87,7 +87,7 @@ fn ids(section: &Section<'_>) -> Result<Option<Ids>, Faults> {
         Err(finding.help(remedy).into())
     };
     match (&ids, name.names_id()) {
-        (None, _) if section.is_spoilt("ids") => Err(Faults::new()),
+        (None, _) if section.is_invalid("ids") => Err(Faults::new()),
         (None, true) => {
             let remedy = "write for example `ids = \"1-30\"` below it".to_owned();
             fault("has {id} in it, but the device has no `ids`", remedy)
@@ -107,7 +107,7 @@ fn with_settle_blind(mut rules: Rules, section: &Section<'_>, findings: &mut Fin
         return rules;
     };
     if rules.settle_blind < rules.settle {
-        let [blind, settle] = [rules.settle_blind, rules.settle].map(quantity::show_duration);
+        let [blind, settle] = [rules.settle_blind, rules.settle].map(units::format_duration);
         let text = format!("`settle_blind` is {blind}, which is less than `settle`, {settle}");
         let remedy = "where less can be seen, it is better waited longer: write at least as much as `settle`";
         findings.add(Finding::warning(span, text).help(remedy));
@@ -117,26 +117,26 @@ fn with_settle_blind(mut rules: Rules, section: &Section<'_>, findings: &mut Fin
 
 /// The devices so far, and what a later one may not repeat.
 #[derive(Default)]
-struct Fleet {
+struct DeviceList {
     count: u64,
     devices: Vec<Device>,
     /// The line of each name.
     names: HashMap<DeviceName, usize>,
-    machines: HashMap<Machine, Occupied>,
+    machines: HashMap<MachineKey, OccupiedFolders>,
 }
 
 /// What tells one machine from another, where the configuration says more than a name.
 #[derive(PartialEq, Eq, Hash)]
-struct Machine {
+struct MachineKey {
     host: String,
     port: Option<NonZeroU16>,
     jump: Option<String>,
 }
 
 /// The sources on a machine, none inside another, and whose they are.
-type Occupied = BTreeMap<PathBuf, DeviceName>;
+type OccupiedFolders = BTreeMap<PathBuf, DeviceName>;
 
-impl Fleet {
+impl DeviceList {
     /// Adds one device; false where something is wrong with it. Everything is tried before anything is given
     /// up.
     fn add(&mut self, section: &Section<'_>, rules: &Arc<Rules>, findings: &mut Findings<'_>) -> bool {
@@ -144,15 +144,15 @@ impl Fleet {
         let line = findings.line(&at);
         let name = section.get::<Name>("name", None);
         let name = findings.sound(name.and_then(|name| self.take_name(name, &at, line)));
-        let reach = Reach::read(section, None, findings);
+        let address = Address::read(section, None, findings);
         let folders = Folders::read(section, None, findings);
         let sources = folders.and_then(|folders| folders.source);
-        let (Some(name), Some(reach), Some(sources)) = (name, reach, sources) else {
+        let (Some(name), Some(address), Some(sources)) = (name, address, sources) else {
             return false;
         };
         let device = Device {
             name,
-            reach,
+            address,
             sources,
             rules: Arc::clone(rules),
         };
@@ -174,14 +174,14 @@ impl Fleet {
 
     /// Two devices that are the same machine must not empty the same folder.
     fn take_sources(&mut self, device: &Device, at: Range<usize>) -> Result<(), Faults> {
-        let Some(host) = &device.reach.host else {
+        let Some(host) = &device.address.host else {
             return Ok(());
         };
-        let port = device.reach.port;
-        let machine = Machine {
+        let port = device.address.port;
+        let machine = MachineKey {
             host: host.clone(),
             port,
-            jump: device.reach.jump.clone(),
+            jump: device.address.jump.clone(),
         };
         let occupied = self.machines.entry(machine).or_default();
         let mut sources = device.sources.iter();
@@ -205,7 +205,7 @@ impl Fleet {
 
 /// Whose folder this one is, lies in or contains: its neighbour, as paths are in the order of their
 /// components.
-fn occupant<'o>(occupied: &'o Occupied, source: &Path) -> Option<&'o DeviceName> {
+fn occupant<'o>(occupied: &'o OccupiedFolders, source: &Path) -> Option<&'o DeviceName> {
     let before = occupied.range(..=source.to_owned()).next_back();
     let after = occupied.range(source.to_owned()..).next();
     let above = before.filter(|(other, _)| source.starts_with(other));

@@ -11,19 +11,19 @@ fn every_fault_is_named_with_its_place_and_what_would_be_right() {
     let mut wrong = String::new();
     let cases = CASES.split("\n\n").filter(|case| !case.starts_with('#'));
     for case in cases {
-        let (written, expected) = case.split_once('\n').unwrap_or((case, ""));
-        let (place, text) = written.split_once(' ').unwrap_or((written, ""));
+        let (raw, expected) = case.split_once('\n').unwrap_or((case, ""));
+        let (place, text) = raw.split_once(' ').unwrap_or((raw, ""));
         let text = text.replace('⏎', "\n");
         let file = match place {
             "[defaults]" => with_default(&text),
             "[store]" => with_store(&text),
             "[[device]]" => with_device(&text),
             "file" => text,
-            _ => panic!("unknown place in {written}"),
+            _ => panic!("unknown place in {raw}"),
         };
         let said: Vec<String> = said(&file).lines().map(|line| format!("    {line}")).collect();
         if said.join("\n") != expected.trim_end() {
-            wrong.push_str(&[written, &said.join("\n"), "\n"].join("\n"));
+            wrong.push_str(&[raw, &said.join("\n"), "\n"].join("\n"));
         }
     }
     assert!(wrong.is_empty(), "this is said now:\n\n{wrong}");

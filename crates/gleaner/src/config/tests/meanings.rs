@@ -8,7 +8,7 @@ use engine::rules::ReleaseRule;
 use ssh::Compression;
 
 use crate::config::keys::TABLES;
-use crate::config::value::Kind as _;
+use crate::config::value::ValueKind as _;
 
 const SMALLEST: &str = "[store]\npath = \"/srv\"\n[[device]]\nname = \"garden\"\nsource = \"/data\"\n";
 
@@ -33,9 +33,9 @@ fn the_smallest_file_means_the_documented_defaults() {
     };
     assert_eq!(device.name.as_str(), "garden");
     assert_eq!(device.sources, [model::SourcePath::new("/data").unwrap()]);
-    let reach = &device.reach;
-    assert_eq!((&reach.host, reach.port, &reach.user), (&None, None, &None));
-    assert_eq!((&reach.identity, &reach.jump), (&None, &None));
+    let address = &device.address;
+    assert_eq!((&address.host, address.port, &address.user), (&None, None, &None));
+    assert_eq!((&address.identity, &address.jump), (&None, &None));
     let rules = &device.rules;
     assert_eq!(rules.settle, Duration::from_secs(30));
     assert_eq!(rules.settle_blind, Duration::from_mins(10));
@@ -51,27 +51,27 @@ fn the_smallest_file_means_the_documented_defaults() {
 /// The comments in the types make the reference; this holds them to the code.
 #[test]
 fn every_documented_default_is_the_default() {
-    let mut written = "[store]\npath = \"/srv\"\n".to_owned();
+    let mut raw = "[store]\npath = \"/srv\"\n".to_owned();
     for table in &TABLES {
         if table.heading != "[store]" {
-            written.push_str(&[table.heading, "\n"].concat());
+            raw.push_str(&[table.heading, "\n"].concat());
         }
         if table.heading == "[[device]]" {
-            written.push_str("name = \"garden\"\n");
+            raw.push_str("name = \"garden\"\n");
         }
         if table.heading == "[defaults]" {
-            written.push_str("source = \"/data\"\n");
+            raw.push_str("source = \"/data\"\n");
         }
         for key in table.keys() {
             let line = key.default.map(|default| format!("{} = {default}\n", key.name));
-            written.push_str(&line.unwrap_or_default());
+            raw.push_str(&line.unwrap_or_default());
         }
     }
     assert!(
-        written.contains("settle = \"30s\"") && written.contains("parallel = 16"),
-        "{written}"
+        raw.contains("settle = \"30s\"") && raw.contains("parallel = 16"),
+        "{raw}"
     );
-    assert_eq!(meant(&written), meant(SMALLEST));
+    assert_eq!(meant(&raw), meant(SMALLEST));
 }
 
 #[test]
@@ -104,10 +104,10 @@ fn ids_are_counted_out_in_names_ports_and_sources() {
     let names: Vec<&str> = config.devices.iter().map(|device| device.name.as_str()).collect();
     assert_eq!(names, ["raspberry01", "raspberry02", "raspberry34"]);
     let last = config.device("raspberry34").unwrap();
-    assert_eq!(last.reach.port.unwrap().get(), 5034);
-    assert_eq!(last.reach.user.as_deref(), Some("u34"));
-    assert_eq!(last.reach.identity.as_deref(), Some("~/.ssh/34"));
-    assert_eq!(last.reach.jump.as_deref(), Some("gate33"));
+    assert_eq!(last.address.port.unwrap().get(), 5034);
+    assert_eq!(last.address.user.as_deref(), Some("u34"));
+    assert_eq!(last.address.identity.as_deref(), Some("~/.ssh/34"));
+    assert_eq!(last.address.jump.as_deref(), Some("gate33"));
     assert_eq!(last.sources[0].as_bytes(), b"/data/34");
     assert_eq!(last.sources[1].as_bytes(), b"/more");
 }
@@ -124,12 +124,12 @@ fn a_device_says_otherwise_than_the_defaults() {
     let [first, second] = config.devices.as_slice() else {
         panic!("{config:?}")
     };
-    assert_eq!(first.reach.port.unwrap().get(), 22);
+    assert_eq!(first.address.port.unwrap().get(), 22);
     assert_eq!(first.rules.exclude.patterns(), ["*.tmp"]);
     assert_eq!(first.rules.release, ReleaseRule::Keep);
     assert_eq!(first.rules.bandwidth, Some(1 << 20));
     assert_eq!(first.rules.compress, Compression::Never);
-    assert_eq!(second.reach.port.unwrap().get(), 23);
+    assert_eq!(second.address.port.unwrap().get(), 23);
     assert!(second.rules.exclude.patterns().is_empty());
     assert_eq!(second.rules.release, ReleaseRule::Delete);
     assert_eq!(second.rules.bandwidth, None);
@@ -228,9 +228,9 @@ fn what_is_shown_means_the_same_when_it_is_read() {
          identity = \"~/k\"\njump = \"x,y\"\nexclude = [\"*.tmp\", \"/{a,b}/\"]\ndone_suffix = \".done\"\nbandwidth = \"1500 kB/s\"\n\
          settle = \"90s\"\nrelease = \"keep\"\ncompress = false\nprune_empty = true\n[[device]]\nname = \"b\"\nsource = \"/d\"\n",
     );
-    let shown = show::Shown::all(&config).to_string();
+    let shown = show::ConfigDisplay::all(&config).to_string();
     assert_eq!(meant(&shown), config, "{shown}");
-    let one = show::Shown::only(&config, config.device("a2").unwrap()).to_string();
+    let one = show::ConfigDisplay::only(&config, config.device("a2").unwrap()).to_string();
     assert_eq!(meant(&one).devices, config.devices[1..2], "{one}");
 }
 

@@ -4,13 +4,13 @@ use std::io::IsTerminal as _;
 
 /// Whether colours are used.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Paint {
+pub(super) struct Colors {
     colours: bool,
 }
 
 /// What a colour says.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Tone {
+pub(super) enum TextStyle {
     /// All is well.
     Good,
     /// It may mend itself.
@@ -23,7 +23,7 @@ pub(super) enum Tone {
     Strong,
 }
 
-impl Paint {
+impl Colors {
     /// With colours if standard output is a terminal that has some, and nobody minds (`NO_COLOR`).
     pub(super) fn of_the_terminal() -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -40,13 +40,13 @@ impl Paint {
     }
 
     /// The text in that tone. Pad it before: the codes count as characters.
-    pub(super) fn tone(self, tone: Tone, text: &str) -> String {
-        let code = match tone {
-            Tone::Good => "32",
-            Tone::Doubtful => "33",
-            Tone::Bad => "1;31",
-            Tone::Faint => "2",
-            Tone::Strong => "1",
+    pub(super) fn styled(self, style: TextStyle, text: &str) -> String {
+        let code = match style {
+            TextStyle::Good => "32",
+            TextStyle::Doubtful => "33",
+            TextStyle::Bad => "1;31",
+            TextStyle::Faint => "2",
+            TextStyle::Strong => "1",
         };
         match self.colours {
             true => format!("\x1b[{code}m{text}\x1b[0m"),

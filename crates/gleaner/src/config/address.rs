@@ -16,26 +16,26 @@ use toml::Value as Toml;
 use super::braces;
 use super::findings::{Faults, Finding};
 use super::template::Template;
-use super::value::{Form, Kind, Written, quoted};
+use super::value::{RawValue, Syntax, ValueKind, quoted};
 
 /// Declares kinds of values that differ from device to device: what each becomes once the id is in it, how
 /// that is admitted, and how it is shown.
 macro_rules! per_device {
-    ($($(#[doc = $doc:literal])* $kind:ident: $value:ty = $admit:ident, $show:expr, $form:expr;)*) => {$(
+    ($($(#[doc = $doc:literal])* $kind:ident: $value:ty = $admit:ident, $show:expr, $syntax:expr;)*) => {$(
         $(#[doc = $doc])*
         #[derive(Debug)]
         pub struct $kind;
 
-        impl Kind for $kind {
-            type Value = $value;
-            const FORM: Form = $form;
+        impl ValueKind for $kind {
+            type Resolved = $value;
+            const SYNTAX: Syntax = $syntax;
 
-            fn read(written: &Written<'_>) -> Result<$value, Faults> {
-                expanded(written, &Template::read(written)?, &written.span, $admit).map_err(Into::into)
+            fn read(raw: &RawValue<'_>) -> Result<$value, Faults> {
+                expanded(raw, &Template::read(raw)?, &raw.span, $admit).map_err(Into::into)
             }
 
-            fn check(written: &Written<'_>) -> Result<(), Faults> {
-                Template::check(written)
+            fn check(raw: &RawValue<'_>) -> Result<(), Faults> {
+                Template::check(raw)
             }
 
             fn show(value: &$value) -> Option<Toml> {
@@ -47,20 +47,20 @@ macro_rules! per_device {
 
 per_device! {
     /// The name of a device.
-    Name: DeviceName = name, |name: &DeviceName| plain(name.as_str()), Template::FORM;
+    Name: DeviceName = name, |name: &DeviceName| plain(name.as_str()), Template::SYNTAX;
     /// A host name or an address.
-    Host: String = host, plain, Template::FORM;
+    Host: String = host, plain, Template::SYNTAX;
     /// A port number, or an expression of the id.
-    Port: NonZeroU16 = port, |port: &NonZeroU16| Toml::Integer(port.get().into()), Form {
+    Port: NonZeroU16 = port, |port: &NonZeroU16| Toml::Integer(port.get().into()), Syntax {
         types: &["string", "integer"],
-        ..Form::text("port", "a number, or an expression in quotes such as \"{id+5000}\"")
+        ..Syntax::text("port", "a number, or an expression in quotes such as \"{id+5000}\"")
     };
     /// A login.
-    User: String = user, plain, Template::FORM;
+    User: String = user, plain, Template::SYNTAX;
     /// The file of a private key.
-    Identity: String = identity, plain, Template::FORM;
+    IdentityFile: String = identity, plain, Template::SYNTAX;
     /// The hosts to jump through.
-    Jump: String = jump, plain, Template::FORM;
+    Jump: String = jump, plain, Template::SYNTAX;
 }
 
 /// A text as a template that means the same for each id.
@@ -70,13 +70,13 @@ fn plain(text: impl AsRef<str>) -> Toml {
 
 /// What a template means for the device of that id.
 fn expanded<T>(
-    written: &Written<'_>,
+    raw: &RawValue<'_>,
     template: &Template,
     span: &Range<usize>,
     admit: impl Fn(&str) -> Result<T, String>,
 ) -> Result<T, Finding> {
-    let id = written.context.id;
-    let fault = |problem: String| written.fault_at(span, &problem);
+    let id = raw.context.id;
+    let fault = |problem: String| raw.fault_at(span, &problem);
     let text = template.expand(id).map_err(fault)?;
     admit(&text).map_err(|problem| {
         let id = id.filter(|_| template.names_id());
@@ -89,14 +89,14 @@ fn expanded<T>(
 #[derive(Debug)]
 pub struct Sources;
 
-impl Kind for Sources {
-    type Value = Vec<SourcePath>;
-    const FORM: Form = Form::LIST;
+impl ValueKind for Sources {
+    type Resolved = Vec<SourcePath>;
+    const SYNTAX: Syntax = Syntax::LIST;
 
-    fn read(written: &Written<'_>) -> Result<Vec<SourcePath>, Faults> {
+    fn read(raw: &RawValue<'_>) -> Result<Vec<SourcePath>, Faults> {
         let mut sources: Vec<SourcePath> = Vec::new();
-        for (template, span) in templates(written)? {
-            let source = expanded(written, &template?, span, source)?;
+        for (template, span) in templates(raw)? {
+            let source = expanded(raw, &template?, span, source)?;
             if let Some(other) = sources.iter().find(|other| overlap(other, &source)) {
                 let text = if *other == source {
                     format!("the source {source} is there twice")
@@ -111,8 +111,8 @@ impl Kind for Sources {
         Ok(sources)
     }
 
-    fn check(written: &Written<'_>) -> Result<(), Faults> {
-        let templates = templates(written)?;
+    fn check(raw: &RawValue<'_>) -> Result<(), Faults> {
+        let templates = templates(raw)?;
         if templates.iter().all(|(template, _)| template.is_ok()) {
             return Ok(());
         }
@@ -121,7 +121,7 @@ impl Kind for Sources {
             .filter_map(|(template, span)| match template {
                 Err(fault) => Some(fault),
                 // What is no template must not hide what is wrong with the others.
-                Ok(template) if !template.names_id() => expanded(written, &template, span, source).err(),
+                Ok(template) if !template.names_id() => expanded(raw, &template, span, source).err(),
                 Ok(_) => None,
             });
         Err(faults.collect())
@@ -139,14 +139,14 @@ impl Kind for Sources {
 type Folder<'w> = (Result<Template, Finding>, &'w Range<usize>);
 
 /// The folders as they are written; at least one.
-fn templates<'w>(written: &'w Written<'_>) -> Result<Vec<Folder<'w>>, Finding> {
-    let templates = written.texts().map(|(text, span)| {
+fn templates<'w>(raw: &'w RawValue<'_>) -> Result<Vec<Folder<'w>>, Finding> {
+    let templates = raw.texts().map(|(text, span)| {
         let template = Template::parse(text);
-        (template.map_err(|problem| written.fault_at(span, &problem)), span)
+        (template.map_err(|problem| raw.fault_at(span, &problem)), span)
     });
     let templates: Vec<_> = templates.collect();
     if templates.is_empty() {
-        let finding = written.fault_at(&written.span, "is an empty list");
+        let finding = raw.fault_at(&raw.span, "is an empty list");
         return Err(finding.help("name the folder that is to be emptied, such as \"/home/pi/beephotos\""));
     }
     Ok(templates)
@@ -230,7 +230,7 @@ fn identity(text: &str) -> Result<String, String> {
 
 /// `[user@]host[:port]`, several divided by commas, or "none". The parts are judged as if they stood alone.
 fn jump(text: &str) -> Result<String, String> {
-    const FORM: &str = "; write \"none\" or [user@]host[:port], several divided by commas";
+    const SYNTAX: &str = "; write \"none\" or [user@]host[:port], several divided by commas";
     for hop in text.split(',') {
         let hop = hop.trim();
         let (login, place) = match hop.rsplit_once('@') {
@@ -247,7 +247,7 @@ fn jump(text: &str) -> Result<String, String> {
             && login.is_none_or(|login| user(login).is_ok())
             && number.is_none_or(|number| port(number).is_ok());
         if !sound {
-            return Err(format!("is no way to jump{FORM}"));
+            return Err(format!("is no way to jump{SYNTAX}"));
         }
     }
     Ok(text.split(',').map(str::trim).collect::<Vec<_>>().join(","))
@@ -305,13 +305,13 @@ mod tests {
         {
             assert!(source(bad).is_err(), "{bad}");
         }
-        for (written, meant) in [
+        for (raw, meant) in [
             ("/home/pi/", "/home/pi"),
             ("/data//a/", "/data/a"),
             ("/var/lib/cam", "/var/lib/cam"),
             ("/mnt/usb", "/mnt/usb"),
         ] {
-            assert_eq!(source(written).unwrap().as_bytes(), meant.as_bytes());
+            assert_eq!(source(raw).unwrap().as_bytes(), meant.as_bytes());
         }
     }
 

@@ -29,7 +29,7 @@ const SIZES: [(&str, u64); 9] = [
 ];
 
 /// Reads a duration: one or more whole numbers, each with a unit, such as "30s", "1h30m" or "2 days".
-pub fn duration(text: &str) -> Result<Duration, &'static str> {
+pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err("is empty");
@@ -55,8 +55,8 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
     Ok(total)
 }
 
-/// Writes a duration so that [`duration`] reads it back: "1h 30m".
-pub fn show_duration(duration: Duration) -> String {
+/// Writes a duration so that [`parse_duration`] reads it back: "1h 30m".
+pub fn format_duration(duration: Duration) -> String {
     let mut rest = duration.as_millis();
     let mut parts = Vec::new();
     // Weeks are understood, but days say more.
@@ -76,7 +76,7 @@ pub fn show_duration(duration: Duration) -> String {
 ///
 /// "kB", "MB" … are powers of 1000, "KiB", "MiB" … of 1024; "K" and "M" alone mean both to different people
 /// and are refused.
-pub fn size(text: &str) -> Result<u64, &'static str> {
+pub fn parse_size(text: &str) -> Result<u64, &'static str> {
     let (number, unit) = split_unit(text);
     let unit = match unit {
         "" => "B",
@@ -91,8 +91,8 @@ pub fn size(text: &str) -> Result<u64, &'static str> {
     scaled.ok_or("is no size")
 }
 
-/// Writes a size so that [`size`] reads it back, in the largest binary unit that it is a whole number of.
-pub fn show_size(bytes: u64) -> String {
+/// Writes a size so that [`parse_size`] reads it back, in the largest binary unit that it is a whole number of.
+pub fn format_size(bytes: u64) -> String {
     let fits = |(unit, factor): &&(&str, u64)| {
         unit.ends_with("iB") && bytes >= *factor && bytes.is_multiple_of(*factor)
     };
@@ -102,7 +102,7 @@ pub fn show_size(bytes: u64) -> String {
 
 /// Reads a rate in bytes per second: a size per second, such as "2 MiB/s", or bits per second, such as "8
 /// Mbit/s".
-pub fn rate(text: &str) -> Result<u64, &'static str> {
+pub fn parse_rate(text: &str) -> Result<u64, &'static str> {
     let (number, unit) = split_unit(text);
     let bits = match unit {
         "bit/s" => Some(1),
@@ -113,7 +113,7 @@ pub fn rate(text: &str) -> Result<u64, &'static str> {
     };
     match (bits, text.trim().strip_suffix("/s")) {
         (Some(bits), _) => scaled(number, bits).map(|bits| bits / 8).ok_or("is no rate"),
-        (None, Some(amount)) if !unit.starts_with('/') => size(amount).map_err(|_| "is no rate"),
+        (None, Some(amount)) if !unit.starts_with('/') => parse_size(amount).map_err(|_| "is no rate"),
         _ => Err("is no rate"),
     }
 }
@@ -160,11 +160,11 @@ mod tests {
             ("1w", 604_800),
             ("0s", 0),
         ] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         for text in "| |30|s|30 sek|-5s|1.5h|5 s 3|99999999999999999999s|11 years|600w|5\u{fc}".split('|') {
-            assert!(duration(text).is_err(), "{text}");
+            assert!(parse_duration(text).is_err(), "{text}");
         }
     }
 
@@ -179,10 +179,10 @@ mod tests {
             ("0", 0),
             ("0.1 B", 0),
         ] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         for text in "|GiB|1 G|1 gib|-1|1.2.3 MB|99999999999 TiB|1,5 GB|.|1 \u{fc}".split('|') {
-            assert!(size(text).is_err(), "{text}");
+            assert!(parse_size(text).is_err(), "{text}");
         }
     }
 
@@ -194,10 +194,10 @@ mod tests {
             ("500kB/s", 500_000),
             ("64 kbit/s", 8000),
         ] {
-            assert_eq!(rate(text), Ok(bytes), "{text}");
+            assert_eq!(parse_rate(text), Ok(bytes), "{text}");
         }
         for text in ["", "2 MiB", "off", "2 /s", "5/s", "/s", "1 MB/min"] {
-            assert!(rate(text).is_err(), "{text}");
+            assert!(parse_rate(text).is_err(), "{text}");
         }
     }
 
@@ -205,7 +205,7 @@ mod tests {
     fn what_is_shown_reads_back() {
         for milliseconds in [0, 1, 999, 1000, 5_400_000, 90_061_001] {
             let span = Duration::from_millis(milliseconds);
-            assert_eq!(duration(&show_duration(span)), Ok(span));
+            assert_eq!(parse_duration(&format_duration(span)), Ok(span));
         }
         for bytes in [
             0,
@@ -218,8 +218,8 @@ mod tests {
             (1 << 40) + 1,
             u64::MAX / (1 << 20) * (1 << 20),
         ] {
-            assert_eq!(size(&show_size(bytes)), Ok(bytes));
-            assert_eq!(rate(&format!("{}/s", show_size(bytes))), Ok(bytes));
+            assert_eq!(parse_size(&format_size(bytes)), Ok(bytes));
+            assert_eq!(parse_rate(&format!("{}/s", format_size(bytes))), Ok(bytes));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{DeviceName, SourcePath};
 
-pub use super::keys::{Fleet, Reach, Rules, Ssh, Store};
+pub use super::keys::{Address, Fleet, Rules, Ssh, Store};
 use super::suggest;
 
 /// A whole configuration.
@@ -43,7 +43,7 @@ pub struct Device {
     /// Its name: the alias for ssh, unless `host` is there.
     pub name: DeviceName,
     /// What it is reached by.
-    pub reach: Reach,
+    pub address: Address,
     /// The folders that are emptied: at least one, absolute, none inside another.
     pub sources: Vec<SourcePath>,
     /// How a file becomes finished, and what becomes of it; shared by devices for which the same holds.

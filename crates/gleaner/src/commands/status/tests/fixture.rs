@@ -16,13 +16,13 @@ use crate::Environment;
 use crate::config::Config;
 
 /// A ledger with a past, and the configuration that goes with it.
-pub(in crate::commands) struct Past {
+pub(in crate::commands) struct LedgerFixture {
     /// Gone with the test.
     _folder: tempfile::TempDir,
     pub(in crate::commands) config: Config,
 }
 
-impl Past {
+impl LedgerFixture {
     pub(in crate::commands) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
@@ -158,9 +158,9 @@ fn remaining(files: &[(&str, Reason, Option<&str>)], totals: &[(Reason, u64, u64
 }
 
 /// One device for each state there is.
-pub(super) async fn a_day() -> Past {
-    let past = Past::new();
-    let ledger = past.ledger();
+pub(super) async fn ledger_with_every_state() -> LedgerFixture {
+    let fixture = LedgerFixture::new();
+    let ledger = fixture.ledger();
     ledger
         .bind_store(&StoreId::new("store-1").unwrap())
         .await
@@ -210,7 +210,7 @@ pub(super) async fn a_day() -> Past {
         .begin_pass(&DeviceName::new("raspberry1").unwrap(), at(-5))
         .await
         .unwrap();
-    past
+    fixture
 }
 
 async fn troubled_devices(ledger: &SqliteLedger) {

@@ -12,13 +12,13 @@ use model::Timestamp;
 use ssh::{SshDevices, SshOptions, Target};
 use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk, UntouchedStore};
 
-use crate::config::meant;
+use crate::config::resolved;
 use crate::report::SweepReporter;
 use crate::{Config, ExitStatus, Failure, ledger_mount};
 
 /// Store, ledger, devices, clock and reporter of one process.
 #[derive(Debug)]
-pub struct Home<S = DirectoryStore<SystemDisk>> {
+pub struct Collector<S = DirectoryStore<SystemDisk>> {
     devices: SshDevices,
     store: S,
     ledger: SqliteLedger,
@@ -26,14 +26,14 @@ pub struct Home<S = DirectoryStore<SystemDisk>> {
     reporter: SweepReporter,
 }
 
-impl Home {
+impl Collector {
     /// Opens the store, then the ledger, and sees that they belong together. Nothing is touched unless both are fit.
     ///
     /// A ledger that is not there is made, under the id that this machine's ledger at that place had before, if the store remembers one: what
     /// a lost ledger left withdrawn on devices is ours again.
     pub async fn open(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
-        let place = Place::find(config)?;
-        if let Some(id) = &place.ledger.create_with {
+        let found = FoundStore::find(config)?;
+        if let Some(id) = &found.ledger.create_with {
             let path = config.ledger.display();
             tracing::warn!(
                 "the ledger {path} is gone; a new one takes over its id {id}, and files are compared with the store again"
@@ -41,54 +41,59 @@ impl Home {
         }
         // A ledger that is at work needs no warning every minute; `gleaner config check` has it.
         if !config.ledger.exists()
-            && let Some(doubt) = ledger_mount::doubt(&config.ledger)
+            && let Some(warning) = ledger_mount::warning(&config.ledger)
         {
-            tracing::warn!("the ledger {}: {doubt}", config.ledger.display());
+            tracing::warn!("the ledger {}: {warning}", config.ledger.display());
         }
-        let ledger = SqliteLedger::open(&config.ledger, &place.ledger).map_err(ledger_failure)?;
+        let ledger = SqliteLedger::open(&config.ledger, &found.ledger).map_err(ledger_failure)?;
         ledger
-            .bind_store(place.store.id())
+            .bind_store(found.store.id())
             .await
             .map_err(ledger_failure)?;
-        let settings = settings(config, &ledger);
-        let store = DirectoryStore::open(place.store.clone(), settings).map_err(store_failure)?;
+        let settings = store_settings(config, &ledger);
+        let store = DirectoryStore::open(found.store.clone(), settings).map_err(store_failure)?;
         // A store that is full or away is not written to.
         Store::condition(&store).await.map_err(store_failure)?;
         let id = engine::ports::Ledger::id(&ledger);
-        place
+        found
             .store
-            .remember_ledger(id, place.machine.as_deref(), &config.ledger, place.ledger.at)
+            .remember_ledger(id, found.machine.as_deref(), &config.ledger, found.ledger.at)
             .map_err(store_failure)?;
-        Self::of(config, store, ledger, reporter)
+        Self::assemble(config, store, ledger, reporter)
     }
 }
 
-impl Home<UntouchedStore<SystemDisk>> {
+impl Collector<UntouchedStore<SystemDisk>> {
     /// The same for a dry run, which leaves nothing behind: a ledger that is not there is taken to be empty, and the store gets no staging
     /// folder. A store, or a ledger that is there, with which a sweep would not begin is refused here too.
-    pub async fn look(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
-        let place = Place::find(config)?;
-        if let Some(id) = &place.ledger.create_with {
+    pub async fn open_read_only(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
+        let found = FoundStore::find(config)?;
+        if let Some(id) = &found.ledger.create_with {
             let path = config.ledger.display();
             tracing::warn!(
                 "the ledger {path} is gone; the next sweep makes a new one, which takes over its id {id}"
             );
         }
         let ledger =
-            SqliteLedger::open_without_making(&config.ledger, &place.ledger).map_err(ledger_failure)?;
+            SqliteLedger::open_without_making(&config.ledger, &found.ledger).map_err(ledger_failure)?;
         ledger
-            .expect_store(place.store.id())
+            .expect_store(found.store.id())
             .await
             .map_err(ledger_failure)?;
-        let settings = settings(config, &ledger);
-        let store = UntouchedStore::new(place.store, settings);
+        let settings = store_settings(config, &ledger);
+        let store = UntouchedStore::new(found.store, settings);
         Store::condition(&store).await.map_err(store_failure)?;
-        Self::of(config, store, ledger, reporter)
+        Self::assemble(config, store, ledger, reporter)
     }
 }
 
-impl<S> Home<S> {
-    fn of(config: &Config, store: S, ledger: SqliteLedger, reporter: SweepReporter) -> Result<Self, Failure> {
+impl<S> Collector<S> {
+    fn assemble(
+        config: &Config,
+        store: S,
+        ledger: SqliteLedger,
+        reporter: SweepReporter,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             devices: devices(config)?,
             store,
@@ -100,14 +105,14 @@ impl<S> Home<S> {
 }
 
 /// What is found before anything is opened for writing.
-struct Place {
+struct FoundStore {
     store: StoreFolder<SystemDisk>,
     /// What a ledger that is not there would be made with.
     ledger: OpenOptions,
     machine: Option<String>,
 }
 
-impl Place {
+impl FoundStore {
     fn find(config: &Config) -> Result<Self, Failure> {
         let store = StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, None)
             .map_err(store_failure)?;
@@ -130,7 +135,7 @@ impl Place {
     }
 }
 
-fn settings(config: &Config, ledger: &SqliteLedger) -> Settings {
+fn store_settings(config: &Config, ledger: &SqliteLedger) -> Settings {
     Settings {
         ledger: engine::ports::Ledger::id(ledger).clone(),
         min_free: config.store.min_free,
@@ -142,7 +147,7 @@ fn settings(config: &Config, ledger: &SqliteLedger) -> Settings {
     }
 }
 
-impl<S: Store> World for Home<S> {
+impl<S: Store> World for Collector<S> {
     type Devices = SshDevices;
     type Store = S;
     type Ledger = SqliteLedger;
@@ -197,15 +202,15 @@ pub fn devices(config: &Config) -> Result<SshDevices, Failure> {
     SshDevices::new(&options, targets).map_err(|error| Failure::new(ExitStatus::Usage, error))
 }
 
-fn target(device: &meant::Device) -> Target {
-    let reach = &device.reach;
+fn target(device: &resolved::Device) -> Target {
+    let address = &device.address;
     Target {
         name: device.name.clone(),
-        host: reach.host.clone(),
-        port: reach.port.map(std::num::NonZero::get),
-        user: reach.user.clone(),
-        identity: reach.identity.as_ref().map(Into::into),
-        jump: reach.jump.clone(),
+        host: address.host.clone(),
+        port: address.port.map(std::num::NonZero::get),
+        user: address.user.clone(),
+        identity: address.identity.as_ref().map(Into::into),
+        jump: address.jump.clone(),
         compression: device.rules.compress,
         bandwidth: device.rules.bandwidth,
         stall_timeout: device.rules.stall_timeout,
@@ -214,7 +219,7 @@ fn target(device: &meant::Device) -> Target {
 
 /// The devices of a configuration, as the engine takes them.
 pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
-    let of_device = |device: &meant::Device| DeviceRules {
+    let of_device = |device: &resolved::Device| DeviceRules {
         name: device.name.clone(),
         sources: device.sources.clone(),
         rules: rules(&device.rules, &config.store),
@@ -227,11 +232,11 @@ pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
 const LISTING_STALLS: u32 = 15;
 
 /// How long a listing may take before it is cut off.
-pub fn max_listing_time(rules: &meant::Rules) -> Duration {
+pub fn max_listing_time(rules: &resolved::Rules) -> Duration {
     rules.stall_timeout.saturating_mul(LISTING_STALLS)
 }
 
-fn rules(rules: &meant::Rules, store: &meant::Store) -> Rules {
+fn rules(rules: &resolved::Rules, store: &resolved::Store) -> Rules {
     Rules {
         settle: rules.settle,
         settle_blind: rules.settle_blind,

@@ -9,8 +9,8 @@ use model::{Amount, FailureClass, Timestamp, escaped};
 
 use crate::Output;
 
+use super::colors::{Colors, TextStyle};
 use super::overview::files_and_bytes;
-use super::paint::{Paint, Tone};
 use super::view::{DeviceView, State};
 use super::{free_space, times};
 
@@ -22,18 +22,18 @@ const NEARLY_FULL: u64 = 10;
 
 pub(super) fn print(
     devices: &[&DeviceView],
-    (now, paint): (Timestamp, Paint),
+    (now, colors): (Timestamp, Colors),
     output: &mut Output,
 ) -> io::Result<()> {
-    print_home_failures(devices, paint, output)?;
-    print_failures(devices, Recourse::Somebody, (now, paint), output)?;
-    print_faults(devices, paint, output)?;
-    print_failures(devices, Recourse::Time, (now, paint), output)?;
-    print_full_disks(devices, paint, output)?;
-    print_shortcomings(devices, paint, output)
+    print_collector_failures(devices, colors, output)?;
+    print_failures(devices, Recourse::Somebody, (now, colors), output)?;
+    print_faults(devices, colors, output)?;
+    print_failures(devices, Recourse::Time, (now, colors), output)?;
+    print_full_disks(devices, colors, output)?;
+    print_shortcomings(devices, colors, output)
 }
 
-fn print_home_failures(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
+fn print_collector_failures(devices: &[&DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
     let mut by_message: BTreeMap<&str, Vec<&DeviceView>> = BTreeMap::new();
     for device in devices
         .iter()
@@ -51,7 +51,7 @@ fn print_home_failures(devices: &[&DeviceView], paint: Paint, output: &mut Outpu
         return Ok(());
     }
     output.line("")?;
-    output.line(paint.tone(Tone::Strong, "The store or the ledger failed"))?;
+    output.line(colors.styled(TextStyle::Strong, "The store or the ledger failed"))?;
     for (message, devices) in by_message {
         output.line(format_args!(
             "  {}: {}",
@@ -74,7 +74,7 @@ enum Recourse {
 fn print_failures(
     devices: &[&DeviceView],
     recourse: Recourse,
-    (now, paint): (Timestamp, Paint),
+    (now, colors): (Timestamp, Colors),
     output: &mut Output,
 ) -> io::Result<()> {
     let mut by_cause: BTreeMap<(FailureClass, &str), Vec<&DeviceView>> = BTreeMap::new();
@@ -90,7 +90,7 @@ fn print_failures(
     for ((class, remedy), devices) in by_cause {
         output.line("")?;
         let heading = format!("{} ({})", capitalised(class.meaning()), class.code());
-        output.line(paint.tone(Tone::Strong, &heading))?;
+        output.line(colors.styled(TextStyle::Strong, &heading))?;
         for device in devices.iter().take(MAX_NAMED) {
             let failure = device.failure();
             // The device may have failed in another way before: the time is not that of the heading.
@@ -117,7 +117,7 @@ fn print_more(devices: usize, output: &mut Output) -> io::Result<()> {
     }
 }
 
-fn print_faults(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
+fn print_faults(devices: &[&DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
     let mut by_reason: BTreeMap<Reason, Vec<(&DeviceView, Amount)>> = BTreeMap::new();
     for device in devices {
         for (reason, count) in device.faults() {
@@ -127,7 +127,7 @@ fn print_faults(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> i
     for (reason, devices) in by_reason {
         output.line("")?;
         let heading = format!("{} ({})", capitalised(reason.text()), reason.code());
-        output.line(paint.tone(Tone::Strong, &heading))?;
+        output.line(colors.styled(TextStyle::Strong, &heading))?;
         for (device, count) in devices.iter().take(MAX_NAMED) {
             let files = files_and_bytes(*count);
             output.line(format_args!(
@@ -141,7 +141,7 @@ fn print_faults(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> i
     Ok(())
 }
 
-fn print_full_disks(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
+fn print_full_disks(devices: &[&DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
     let fullest = |device: &DeviceView| {
         let disks = device.known.as_ref()?.disks.iter();
         let full = disks.filter_map(|(_, disk)| disk.filter(is_nearly_full));
@@ -155,8 +155,8 @@ fn print_full_disks(devices: &[&DeviceView], paint: Paint, output: &mut Output) 
         return Ok(());
     }
     output.line("")?;
-    output.line(paint.tone(
-        Tone::Strong,
+    output.line(colors.styled(
+        TextStyle::Strong,
         "Nearly full when last seen: a full device records nothing more",
     ))?;
     for (device, disk) in full.iter().take(MAX_NAMED) {
@@ -172,7 +172,7 @@ fn is_nearly_full(disk: &DiskUse) -> bool {
 
 const BLIND: &str = "writers cannot be seen: files settle for settle_blind";
 
-fn print_shortcomings(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
+fn print_shortcomings(devices: &[&DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
     let mut by_text: BTreeMap<&str, Vec<&DeviceView>> = BTreeMap::new();
     for device in devices {
         let Some(known) = &device.known else { continue };
@@ -187,7 +187,7 @@ fn print_shortcomings(devices: &[&DeviceView], paint: Paint, output: &mut Output
         return Ok(());
     }
     output.line("")?;
-    output.line(paint.tone(Tone::Strong, "Lesser devices, made up for by waiting"))?;
+    output.line(colors.styled(TextStyle::Strong, "Lesser devices, made up for by waiting"))?;
     for (text, devices) in by_text {
         output.line(format_args!(
             "  {}: {}",

@@ -13,7 +13,7 @@ use crate::{Failure, Output};
 type Digest = [u8; 32];
 
 /// Where each file that was ever recorded is.
-pub(super) struct Account {
+pub(super) struct Inventory {
     recorded: u64,
     in_store: u64,
     on_device: u64,
@@ -23,9 +23,9 @@ pub(super) struct Account {
 }
 
 /// Looks for every recorded file in the store, and then on its device.
-pub(super) fn take(fleet: &DemoFleet, store: &Path) -> Account {
+pub(super) fn count_files(fleet: &DemoFleet, store: &Path) -> Inventory {
     let stored = digests_below(store);
-    let mut account = Account {
+    let mut inventory = Inventory {
         recorded: 0,
         in_store: 0,
         on_device: 0,
@@ -48,24 +48,24 @@ pub(super) fn take(fleet: &DemoFleet, store: &Path) -> Account {
             .iter()
             .chain(device.being_written.as_ref().filter(|_| unfinished.is_none()))
         {
-            account.recorded += 1;
+            inventory.recorded += 1;
             if stored.contains_key(&file.sha256) {
-                account.in_store += 1;
+                inventory.in_store += 1;
             } else if on_device.contains_key(&file.sha256) {
-                account.on_device += 1;
+                inventory.on_device += 1;
             } else {
-                account
+                inventory
                     .lost
                     .push(format!("{}: {}", device.name, file.path.display()));
             }
         }
     }
     let untrue = stored.into_iter().filter(|(digest, _)| !known.contains(digest));
-    account.untrue = untrue.map(|(_, path)| path).collect();
-    account
+    inventory.untrue = untrue.map(|(_, path)| path).collect();
+    inventory
 }
 
-impl Account {
+impl Inventory {
     pub(super) fn is_whole(&self) -> bool {
         self.lost.is_empty() && self.untrue.is_empty()
     }
