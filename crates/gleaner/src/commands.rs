@@ -16,7 +16,9 @@ use std::io::Write as _;
 
 use crate::cli::{Command, Global};
 use crate::config::Config;
-use crate::{Environment, ExitStatus, Failure, Output};
+use crate::environment::Environment;
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
 
 /// What every command is given.
 #[derive(Debug)]

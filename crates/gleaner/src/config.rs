@@ -32,7 +32,8 @@ use std::path::{Path, PathBuf};
 
 use model::escaped;
 
-use crate::{Environment, ExitStatus, Failure};
+use crate::environment::Environment;
+use crate::exit::{ExitStatus, Failure};
 use findings::{Finding, Findings, Report};
 pub use resolved::Config;
 use toml::de::DeTable;

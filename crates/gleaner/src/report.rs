@@ -9,6 +9,7 @@ mod summary;
 
 use engine::event::{Event, Reporter};
 
+pub(crate) use json::outcome as outcome_json;
 pub use log::start as start_log;
 pub use summary::{print as print_summary, print_plan};
 
@@ -93,4 +94,13 @@ impl Reporter for SweepReporter {
             }
         }
     }
+}
+
+/// The text with its first letter as a capital.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default()
 }

@@ -12,9 +12,11 @@ use model::Timestamp;
 use ssh::{SshDevices, SshOptions, Target};
 use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk, UntouchedStore};
 
+use crate::config::Config;
 use crate::config::resolved;
+use crate::exit::{ExitStatus, Failure};
+use crate::ledger_mount;
 use crate::report::SweepReporter;
-use crate::{Config, ExitStatus, Failure, ledger_mount};
 
 /// Store, ledger, devices, clock and reporter of one process.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::{Arg, Command, CommandFactory as _};
 
 use super::CommandLine;
-use crate::ExitStatus;
+use crate::exit::ExitStatus;
 
 /// The exit statuses, as the help shows them.
 pub fn exit_statuses() -> String {

@@ -24,8 +24,9 @@ use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk};
 use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
 use crate::wiring::{SystemClock, store_failure};
-use crate::{ExitStatus, Failure, Output};
 
 use compare::{CheckedCopy, Comparison};
 

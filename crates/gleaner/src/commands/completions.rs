@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 
 use crate::cli;
 use crate::commands::Context;
-use crate::{ExitStatus, Failure};
+use crate::exit::{ExitStatus, Failure};
 
 /// Prints the completion script for a shell.
 pub fn completions(

@@ -12,7 +12,8 @@ use crate::cli;
 use crate::commands::Context;
 use crate::config::show::ConfigDisplay;
 use crate::config::{self, Config, show_path};
-use crate::{ExitStatus, Failure, ledger_mount};
+use crate::exit::{ExitStatus, Failure};
+use crate::ledger_mount;
 
 /// Does what was asked for.
 pub fn config(command: &cli::ConfigCommand, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {

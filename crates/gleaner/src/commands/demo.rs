@@ -7,7 +7,7 @@ mod steps;
 
 use crate::cli;
 use crate::commands::Context;
-use crate::{ExitStatus, Failure};
+use crate::exit::{ExitStatus, Failure};
 
 /// Shows what gleaner does, on devices that it simulates itself.
 #[cfg(feature = "demo")]

@@ -15,11 +15,15 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::cli;
 use crate::commands::Context;
 use crate::commands::run::{runtime, stop_signal};
 use crate::commands::status::{free_space, times};
+use crate::config::Config;
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
 use crate::report::{self, amount};
-use crate::{Config, ExitStatus, Failure, Output, cli, wiring};
+use crate::wiring;
 
 /// Parts of a listing that may wait to be counted.
 const LISTING_QUEUE: usize = 4;
@@ -37,9 +41,10 @@ pub fn disk(arguments: &cli::DiskArgs, context: &mut Context<'_>) -> Result<Exit
     let Some(answers) = answers else {
         return Ok(ExitStatus::Interrupted);
     };
-    match arguments.json {
-        true => context.output.line(document(&answers))?,
-        false => print(&answers, context.output)?,
+    if arguments.json {
+        context.output.line(document(&answers))?;
+    } else {
+        print(&answers, context.output)?;
     }
     Ok(status(&answers))
 }

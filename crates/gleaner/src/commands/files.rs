@@ -15,7 +15,8 @@ use crate::cli;
 use crate::commands::Context;
 use crate::commands::status::{self, times};
 use crate::config::Config;
-use crate::{ExitStatus, Failure, Output};
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
 
 /// Lists the record.
 pub fn files(arguments: &cli::FilesArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {

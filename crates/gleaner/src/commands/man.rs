@@ -8,7 +8,7 @@ use std::io::Write as _;
 use crate::cli;
 use crate::commands::Context;
 use crate::config::show_path;
-use crate::{ExitStatus, Failure};
+use crate::exit::{ExitStatus, Failure};
 
 /// Prints gleaner(1), or writes every page into a folder.
 pub fn man(arguments: &cli::ManArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {

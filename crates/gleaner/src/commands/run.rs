@@ -13,9 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::config::no_such_device;
+use crate::config::Config;
+use crate::exit::{ExitStatus, Failure};
 use crate::report::{self, SweepReporter};
 use crate::wiring::{self, Collector};
-use crate::{Config, ExitStatus, Failure};
 
 /// How long batches that are under way may take to end after somebody asked to stop. What is not done by then is dropped, as a crash would.
 const STOP_GRACE: Duration = Duration::from_secs(20);

@@ -19,8 +19,9 @@ use model::Timestamp;
 use crate::cli;
 use crate::commands::Context;
 use crate::config::Config;
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
 use crate::report::amount;
-use crate::{ExitStatus, Failure, Output};
 
 use colors::Colors;
 use view::DeviceView;
@@ -94,7 +95,7 @@ impl StatusQuery<'_> {
             None => Vec::new(),
         };
         let remaining = self.remaining(device)?;
-        detail::print(device, &remaining, &passes, (self.now, colors), output)?;
+        detail::print(device, &remaining, &passes, self.now, colors, output)?;
         Ok(())
     }
 }

@@ -11,8 +11,10 @@ use storage::{InitError, InitOptions, StoreFolder, SystemDisk};
 use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
+use crate::exit::{ExitStatus, Failure};
+use crate::ledger_mount;
+use crate::output::Output;
 use crate::wiring::{SystemClock, ledger_failure, store_failure};
-use crate::{ExitStatus, Failure, Output, ledger_mount};
 
 /// Prepares the store.
 pub fn store(arguments: &cli::StoreCommand, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {

@@ -12,7 +12,7 @@ use super::keys::{Fleet, Ledger, Ssh, Store};
 use super::reading::File;
 use super::resolved::{Config, Device};
 use super::section::Section;
-use crate::Environment;
+use crate::environment::Environment;
 
 /// Checks everything; `None` where something that has no default is missing or wrong. Even `Some` counts only
 /// if there are no errors among the findings.

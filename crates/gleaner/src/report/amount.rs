@@ -43,6 +43,19 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", grouped(number))
 }
 
+/// A number of things with their noun: `1 device`, `3 devices`.
+pub fn count_items(number: usize, noun: &str) -> String {
+    count(u64::try_from(number).unwrap_or(u64::MAX), noun)
+}
+
+/// Files with their bytes: `nothing`, `1 file (12 B)`.
+pub fn files_and_bytes(amount: Amount) -> String {
+    match amount.files {
+        0 => "nothing".into(),
+        files => format!("{} ({})", count(files, "file"), bytes(amount.bytes)),
+    }
+}
+
 /// What is left on a device for this reason: `1 file (12 B)`. Of a folder that cannot be listed nobody knows
 /// what is in it.
 pub fn left(reason: Reason, left: Amount) -> String {

@@ -174,7 +174,7 @@ fn remaining_total(reason: Reason, amount: Amount) -> Value {
     json!({"kind": kind, "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(), "needs_you": reason.is_fault(), "files": amount.files, "bytes": amount.bytes})
 }
 
-fn outcome(outcome: &PassOutcome) -> Value {
+pub(crate) fn outcome(outcome: &PassOutcome) -> Value {
     match outcome {
         PassOutcome::Well => json!({"kind": "well"}),
         PassOutcome::Partial => json!({"kind": "partial"}),

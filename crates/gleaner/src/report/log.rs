@@ -60,7 +60,7 @@ pub fn start(level: tracing::Level) {
 pub(super) fn write(event: &Event) {
     match event {
         Event::SweepBegan { devices, mode: _ } => {
-            info!("sweep of {}", amount::count(as_u64(*devices), "device"));
+            info!("sweep of {}", amount::count_items(*devices, "device"));
         }
         Event::ForeignStaging { files } => warn!(
             "{} of other collectors in the store's staging area, older than a week: {STAGING_REMEDY}",
@@ -203,8 +203,4 @@ fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
             warn!(%device, reason = code, "{device}: {}: {text}", amount::left(*reason, *left));
         }
     }
-}
-
-fn as_u64(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }

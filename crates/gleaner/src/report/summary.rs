@@ -8,8 +8,8 @@ use engine::fleet::SweepSummary;
 use engine::ports::{PassOutcome, Reason};
 use model::{Amount, FailureClass};
 
-use super::amount;
-use crate::Output;
+use super::{amount, capitalised};
+use crate::output::Output;
 
 /// How many devices of one failure are named.
 const MAX_NAMED: usize = 8;
@@ -180,12 +180,4 @@ fn listed(names: &[String], between: &str) -> String {
         0 => first.join(between),
         more => format!("{} and {more} more", first.join(between)),
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters
-        .next()
-        .map(|first| first.to_uppercase().chain(characters).collect())
-        .unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use model::{Amount, RelativePath};
 use serde_json::{Value, json};
 use storage::audit::WalkError;
 
-use crate::Output;
+use crate::output::Output;
 
 use super::compare::CheckedCopy;
 use super::{AuditReport, QuarantineResult, Totals};

@@ -13,7 +13,8 @@ use storage::{InitOptions, SystemDisk};
 use crate::cli::{self, Global};
 use crate::commands::Context;
 use crate::commands::status::tests::{at, printed, record};
-use crate::{Environment, ExitStatus};
+use crate::environment::Environment;
+use crate::exit::ExitStatus;
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -82,7 +83,7 @@ impl Fixture {
                 output,
             };
             status = Some(super::audit(arguments, &mut context)?);
-            Ok::<_, crate::Failure>(())
+            Ok::<_, crate::exit::Failure>(())
         });
         (status.unwrap(), text)
     }

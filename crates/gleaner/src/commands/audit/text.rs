@@ -5,7 +5,7 @@ use std::io;
 use model::RelativePath;
 use storage::audit::WalkError;
 
-use crate::Output;
+use crate::output::Output;
 use crate::report::amount;
 
 use super::compare::CheckedCopy;

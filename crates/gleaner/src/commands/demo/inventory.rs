@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use sim::DemoFleet;
 
+use crate::exit::Failure;
+use crate::output::Output;
 use crate::report::amount;
-use crate::{Failure, Output};
 
 type Digest = [u8; 32];
 

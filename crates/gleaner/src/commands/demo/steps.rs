@@ -12,9 +12,12 @@ use storage::{InitOptions, SystemDisk};
 
 use super::inventory;
 use crate::commands::{Context, run};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
 use crate::report::{self, SweepReporter};
 use crate::wiring::{self, Collector};
-use crate::{Config, Environment, ExitStatus, Failure, Output};
 
 /// The camera is done by then on any machine; the demonstration ends within a minute.
 const CAMERA_TIMEOUT: Duration = Duration::from_secs(20);

@@ -4,8 +4,8 @@ use std::io;
 
 use ledger::FileRow;
 
-use crate::Output;
 use crate::commands::status::times::rfc3339;
+use crate::output::Output;
 
 use super::FileFormat;
 
@@ -60,8 +60,9 @@ fn row(values: &[String; 12], output: &mut Output) -> io::Result<()> {
 }
 
 fn quoted(value: &str) -> String {
-    match value.contains([',', '"', '\r', '\n']) {
-        true => format!("\"{}\"", value.replace('"', "\"\"")),
-        false => value.to_owned(),
+    if value.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", value.replace('"', "\"\""))
+    } else {
+        value.to_owned()
     }
 }

@@ -6,8 +6,8 @@ use std::io;
 use ledger::FileRow;
 use serde_json::{Value, json};
 
-use crate::Output;
 use crate::commands::status::times::rfc3339;
+use crate::output::Output;
 
 use super::FileFormat;
 

@@ -5,8 +5,8 @@ use std::io;
 use ledger::FileRow;
 use model::{DeviceName, Timestamp};
 
-use crate::Output;
 use crate::commands::status::times;
+use crate::output::Output;
 use crate::report::amount;
 
 use super::FileFormat;

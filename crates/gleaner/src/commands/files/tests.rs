@@ -7,8 +7,8 @@ use ledger::FileFilter;
 use model::{FileState, LeaveReason, RelativePath};
 
 use super::{FileFormat, csv, json, names, print, table};
-use crate::Output;
 use crate::commands::status::tests::{LedgerFixture, at, printed, record};
+use crate::output::Output;
 
 /// Files in every state, with names that try to do harm.
 async fn a_record() -> LedgerFixture {

@@ -6,11 +6,11 @@ use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, RemainingFile};
 use ledger::{DeviceStatus, PassSummary};
 use model::{Amount, SourcePath, Timestamp, escaped};
 
-use crate::Output;
+use crate::output::Output;
 use crate::report::amount;
 
 use super::colors::{Colors, TextStyle};
-use super::overview::{files_and_bytes, style};
+use super::overview::style;
 use super::view::{DeviceView, State};
 use super::{free_space, times};
 
@@ -21,7 +21,8 @@ pub(super) fn print(
     device: &DeviceView,
     remaining: &[RemainingFile],
     passes: &[PassSummary],
-    (now, colors): (Timestamp, Colors),
+    now: Timestamp,
+    colors: Colors,
     output: &mut Output,
 ) -> io::Result<()> {
     let state = match device.state() {
@@ -83,8 +84,8 @@ fn print_times(known: &DeviceStatus, now: Timestamp, output: &mut Output) -> io:
 
 fn print_counts(known: &DeviceStatus, output: &mut Output) -> io::Result<()> {
     let (stored, released) = (
-        files_and_bytes(known.stored_today),
-        files_and_bytes(known.released_today),
+        amount::files_and_bytes(known.stored_today),
+        amount::files_and_bytes(known.released_today),
     );
     fact(
         "today",
@@ -92,13 +93,13 @@ fn print_counts(known: &DeviceStatus, output: &mut Output) -> io::Result<()> {
         output,
     )?;
     let totals = &known.totals;
-    let mut recorded = format!("{} released", files_and_bytes(totals.released));
+    let mut recorded = format!("{} released", amount::files_and_bytes(totals.released));
     for (these, what) in [
         (totals.stored, "stored, not yet released"),
         (totals.kept, "stored and kept on the device"),
     ] {
         if these.files > 0 {
-            recorded = format!("{recorded}, {} {what}", files_and_bytes(these));
+            recorded = format!("{recorded}, {} {what}", amount::files_and_bytes(these));
         }
     }
     fact("recorded", &recorded, output)
@@ -214,7 +215,7 @@ fn print_passes(passes: &[PassSummary], colors: Colors, output: &mut Output) -> 
 
 /// A pass that another one followed is over, however it ended: only one at a time has the ledger.
 fn outcome(pass: &PassSummary, newest: bool) -> String {
-    let released = || format!("{} released", files_and_bytes(pass.released));
+    let released = || format!("{} released", amount::files_and_bytes(pass.released));
     match &pass.outcome {
         None if newest => "it is under way, or was cut off".into(),
         None => "cut off".into(),

@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 
-use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, RemainingFile, WriterCheck};
+use engine::ports::{ClockReading, DiskUse, Reason, RemainingFile, WriterCheck};
 use ledger::PassSummary;
 use model::{Amount, SourcePath, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{Failure, Output};
+use crate::exit::Failure;
+use crate::output::Output;
+use crate::report;
 
 use super::StatusQuery;
 use super::times::rfc3339;
@@ -53,7 +55,7 @@ pub(super) fn device(device: &DeviceView, remaining: &[RemainingFile]) -> Value 
         "last_seen": time(known.and_then(|known| known.last_seen)),
         "last_attempt": time(known.and_then(|known| known.last_attempt)),
         "failing_since": time(known.and_then(|known| known.failing_since)),
-        "last_outcome": last_pass.and_then(|pass| pass.outcome.as_ref()).map(outcome),
+        "last_outcome": last_pass.and_then(|pass| pass.outcome.as_ref()).map(report::outcome_json),
         "last_pass": last_pass.map(pass),
         "today": known.map(|known| json!({
             "stored": count(known.stored_today), "released": count(known.released_today),
@@ -63,7 +65,7 @@ pub(super) fn device(device: &DeviceView, remaining: &[RemainingFile]) -> Value 
         })),
         "waiting": waiting(device),
         "remaining": remaining.iter().map(remaining_file).collect::<Value>(),
-        "disks": known.map(|known| known.disks.iter().map(disk).collect::<Value>()).unwrap_or(json!([])),
+        "disks": known.map(|known| known.disks.iter().map(|(source, use_of)| disk(source, *use_of)).collect::<Value>()).unwrap_or(json!([])),
         "clock": known.and_then(|known| known.clock.as_ref()).map(clock),
         "shortcomings": known.map(|known| known.shortcomings.clone()).unwrap_or_default(),
         "writer_check": known.and_then(|known| known.writer_check).map(WriterCheck::code),
@@ -72,18 +74,6 @@ pub(super) fn device(device: &DeviceView, remaining: &[RemainingFile]) -> Value 
 
 fn count(count: Amount) -> Value {
     json!({"files": count.files, "bytes": count.bytes})
-}
-
-fn outcome(outcome: &PassOutcome) -> Value {
-    match outcome {
-        PassOutcome::Well => json!({"kind": "well"}),
-        PassOutcome::Partial => json!({"kind": "partial"}),
-        PassOutcome::Failed { class, message, .. } => json!({
-            "kind": "failed", "class": class.code(), "meaning": class.meaning(), "message": message, "remedy": outcome.remedy(),
-        }),
-        PassOutcome::CollectorFailed { message } => json!({"kind": "collector-failed", "message": message}),
-        PassOutcome::Interrupted => json!({"kind": "interrupted"}),
-    }
 }
 
 fn pass(pass: &PassSummary) -> Value {
@@ -125,7 +115,7 @@ fn remaining_file(file: &RemainingFile) -> Value {
     })
 }
 
-fn disk((source, disk): &(SourcePath, Option<DiskUse>)) -> Value {
+fn disk(source: &SourcePath, disk: Option<DiskUse>) -> Value {
     json!({
         "source": source.to_string(),
         "total": disk.map(|disk| disk.total),

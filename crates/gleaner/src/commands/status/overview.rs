@@ -6,7 +6,7 @@ use engine::ports::DiskUse;
 use ledger::DeviceStatus;
 use model::{Amount, SourcePath, Timestamp};
 
-use crate::Output;
+use crate::output::Output;
 use crate::report::amount;
 
 use super::colors::{Colors, TextStyle};
@@ -28,7 +28,7 @@ pub(super) fn print(
     print_table(&configured, now, colors, output)?;
     print_states(&configured, output)?;
     print_sums(devices, now, output)?;
-    problems::print(&configured, (now, colors), output)?;
+    problems::print(&configured, now, colors, output)?;
     print_forgotten(devices, colors, output)
 }
 
@@ -117,20 +117,8 @@ pub(super) const fn style(state: State) -> TextStyle {
     match state {
         State::Well => TextStyle::Good,
         State::Failing(_) | State::Faults(_) | State::Partial | State::CollectorFailed => TextStyle::Bad,
-        State::Unreachable(_) => TextStyle::Doubtful,
+        State::Unreachable(_) => TextStyle::Warning,
         State::NeverVisited => TextStyle::Faint,
-    }
-}
-
-/// `nothing`, `1 file (12 B)`.
-pub(super) fn files_and_bytes(count: Amount) -> String {
-    match count.files {
-        0 => "nothing".into(),
-        files => format!(
-            "{} ({})",
-            amount::count(files, "file"),
-            amount::bytes(count.bytes)
-        ),
     }
 }
 
@@ -189,7 +177,7 @@ fn print_states(devices: &[&DeviceView], output: &mut Output) -> io::Result<()> 
     output.line("")?;
     output.line(format_args!(
         "{}: {}.",
-        amount::count(as_u64(devices.len()), "device"),
+        amount::count_items(devices.len(), "device"),
         told.join(", ")
     ))
 }
@@ -200,8 +188,8 @@ fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io
     let sum = |count: fn(&DeviceStatus) -> Amount| known().map(count).fold(Amount::default(), Amount::plus);
     output.line(format_args!(
         "Today: {} newly in the store, {} released.",
-        files_and_bytes(sum(|known| known.stored_today)),
-        files_and_bytes(sum(|known| known.released_today)),
+        amount::files_and_bytes(sum(|known| known.stored_today)),
+        amount::files_and_bytes(sum(|known| known.released_today)),
     ))?;
     let recorded = |known: &DeviceStatus| {
         known
@@ -212,7 +200,7 @@ fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io
     };
     output.line(format_args!(
         "Ever: {} recorded. Still on the devices: {}.",
-        files_and_bytes(sum(recorded)),
+        amount::files_and_bytes(sum(recorded)),
         still_on(devices),
     ))?;
     match known().filter_map(|known| known.last_attempt).max() {
@@ -231,11 +219,11 @@ fn still_on(devices: &[DeviceView]) -> String {
     let is_seen = |device: &&DeviceView| matches!(&device.known, Some(known) if known.last_seen.is_some());
     let never_seen = configured().filter(|device| !is_seen(device)).count();
     match never_seen {
-        0 => files_and_bytes(remaining),
+        0 => amount::files_and_bytes(remaining),
         _ => format!(
             "{} known; {} never seen",
-            files_and_bytes(remaining),
-            amount::count(as_u64(never_seen), "device")
+            amount::files_and_bytes(remaining),
+            amount::count_items(never_seen, "device")
         ),
     }
 }
@@ -248,8 +236,4 @@ fn print_forgotten(devices: &[DeviceView], colors: Colors, output: &mut Output) 
     output.line("")?;
     let line = format!("In the ledger, but no longer configured: {}", named(&forgotten));
     output.line(colors.styled(TextStyle::Faint, &line))
-}
-
-fn as_u64(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }

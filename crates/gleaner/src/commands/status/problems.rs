@@ -7,10 +7,10 @@ use std::io;
 use engine::ports::{DiskUse, PassOutcome, Reason, WriterCheck};
 use model::{Amount, FailureClass, Timestamp, escaped};
 
-use crate::Output;
+use crate::output::Output;
+use crate::report::{amount, capitalised};
 
 use super::colors::{Colors, TextStyle};
-use super::overview::files_and_bytes;
 use super::view::{DeviceView, State};
 use super::{free_space, times};
 
@@ -22,13 +22,14 @@ const NEARLY_FULL: u64 = 10;
 
 pub(super) fn print(
     devices: &[&DeviceView],
-    (now, colors): (Timestamp, Colors),
+    now: Timestamp,
+    colors: Colors,
     output: &mut Output,
 ) -> io::Result<()> {
     print_collector_failures(devices, colors, output)?;
-    print_failures(devices, Recourse::Somebody, (now, colors), output)?;
+    print_failures(devices, Recourse::Somebody, now, colors, output)?;
     print_faults(devices, colors, output)?;
-    print_failures(devices, Recourse::Time, (now, colors), output)?;
+    print_failures(devices, Recourse::Time, now, colors, output)?;
     print_full_disks(devices, colors, output)?;
     print_shortcomings(devices, colors, output)
 }
@@ -74,7 +75,8 @@ enum Recourse {
 fn print_failures(
     devices: &[&DeviceView],
     recourse: Recourse,
-    (now, colors): (Timestamp, Colors),
+    now: Timestamp,
+    colors: Colors,
     output: &mut Output,
 ) -> io::Result<()> {
     let mut by_cause: BTreeMap<(FailureClass, &str), Vec<&DeviceView>> = BTreeMap::new();
@@ -129,7 +131,7 @@ fn print_faults(devices: &[&DeviceView], colors: Colors, output: &mut Output) ->
         let heading = format!("{} ({})", capitalised(reason.text()), reason.code());
         output.line(colors.styled(TextStyle::Strong, &heading))?;
         for (device, count) in devices.iter().take(MAX_NAMED) {
-            let files = files_and_bytes(*count);
+            let files = amount::files_and_bytes(*count);
             output.line(format_args!(
                 "  {}: {files}; see `gleaner status {}`",
                 device.name, device.name
@@ -209,12 +211,4 @@ pub(super) fn named(devices: &[&DeviceView]) -> String {
         Some(more) => format!("{} and {more} more", names.join(", ")),
         None => names.join(", "),
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters
-        .next()
-        .map(|first| first.to_uppercase().chain(characters).collect())
-        .unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use ledger::Reader;
 use model::Timestamp;
 
 use super::{Colors, StatusQuery, detail, json, overview, times};
-use crate::Output;
+use crate::output::Output;
 
 use fixture::ledger_with_every_state;
 pub(in crate::commands) use fixture::{LedgerFixture, at, record};
@@ -96,8 +96,8 @@ async fn a_device_in_detail_names_its_files_and_its_passes() {
     for device in query.devices().unwrap() {
         let remaining = query.remaining(&device).unwrap();
         let passes = reader.passes(&device.name, 10).unwrap();
-        let when = (at(0), Colors::with(false));
-        all += &printed(|output| detail::print(&device, &remaining, &passes, when, output));
+        let colors = Colors::with(false);
+        all += &printed(|output| detail::print(&device, &remaining, &passes, at(0), colors, output));
         all += "--------\n";
     }
     assert_snapshot(&all, include_str!("tests/detail.txt"));

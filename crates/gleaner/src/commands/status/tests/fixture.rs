@@ -12,8 +12,8 @@ use model::{
     RelativePath, SourcePath, StoreId, Timestamp, WaitReason,
 };
 
-use crate::Environment;
 use crate::config::Config;
+use crate::environment::Environment;
 
 /// A ledger with a past, and the configuration that goes with it.
 pub(in crate::commands) struct LedgerFixture {
