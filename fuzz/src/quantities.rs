@@ -50,7 +50,7 @@ fn template(text: &str) {
         return;
     };
     let without = template.expand(None);
-    assert_eq!(without.is_err(), template.names_id());
+    assert_eq!(without.is_err(), template.has_id());
     let mut expanded = [0, 1, 7, u32::MAX].map(|id| template.expand(Some(id)));
     for id in expanded.iter().flatten() {
         assert!(id.len() <= text.len() * LONGEST_ID);

@@ -1,10 +1,14 @@
-//! The configuration: declared key by key, found, read as it is *written*, checked into what is *meant*.
+//! The configuration: finds the file, reads the raw values, and checks them into the resolved configuration.
 //!
-//! All faults are reported at once, each with its place and what would be right. What comes out in the end
-//! cannot be wrong in itself; whether store, ledger and devices are there is for others to find out.
+//! Each key is declared once, in [`keys`]. All errors are reported together, each with its position and a
+//! remedy.
+//! A resolved configuration is consistent in itself. This module does not check that the store, the ledger or
+//! the
+//! devices exist.
 //!
-//! Begin reading with [`load`]; then [`keys`], where a key is added, and [`meant`]; between them the private
-//! modules `reading` and `check`.
+//! Start with [`load`], then [`keys`] (where keys are added) and [`resolved`]. The private modules `reading`
+//! and
+//! `check` connect the two.
 
 mod braces;
 mod check;
@@ -42,12 +46,12 @@ use value::ValueContext;
 /// The commented example that `gleaner config init` writes and the packages ship.
 pub const EXAMPLE: &str = include_str!("../assets/example.toml");
 
-/// A configuration without faults.
+/// A configuration without errors.
 #[derive(Debug, Clone)]
 pub struct CheckedConfig {
-    /// What is meant.
+    /// The resolved configuration.
     pub config: Config,
-    /// What is allowed but probably not meant.
+    /// Settings that are allowed but probably a mistake.
     pub warnings: Report,
 }
 
@@ -64,7 +68,7 @@ pub fn load(named: Option<&Path>, environment: &Environment) -> Result<CheckedCo
     })
 }
 
-/// Checks the content of a configuration file. Pure: nothing but its arguments counts.
+/// Checks the content of a configuration file. Pure: the result depends only on the arguments.
 pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<CheckedConfig, Report> {
     let shown = show_path(file);
     let text = match std::str::from_utf8(bytes) {
@@ -83,7 +87,7 @@ pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Che
     let mut findings = Findings::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        // What follows from a file that is not TOML is no news.
+        // Errors that follow from invalid TOML would be noise.
         reading::report_syntax(text, &errors, &mut findings);
         return Err(findings.report(&shown));
     }
@@ -102,7 +106,7 @@ pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Che
     }
 }
 
-/// Reads the file that is named, else the first there is in the usual places.
+/// Reads the named file, otherwise the first file that exists in the default locations.
 fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec<u8>), Failure> {
     if let Some(file) = named.or(environment.gleaner_config.as_deref()) {
         return match std::fs::read(file) {
@@ -110,14 +114,15 @@ fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec
             Err(cause) => Err(unreadable(file, cause, named.is_none())),
         };
     }
-    let places = usual_places(environment);
+    let places = default_locations(environment);
     for file in &places {
         match std::fs::read(file) {
             Ok(bytes) => return Ok((file.clone(), bytes)),
             Err(cause) if is_absence(&cause) => {}
-            // We are in a folder that we may not look into, as the account of the service in somebody's home:
-            // what is in it is not for us.
-            Err(cause) if file.is_relative() && is_closed(file, &cause) => {}
+            // The working directory is not accessible, for example the home folder of another user when the
+            // service
+            // account runs there. Its files are not ours: skip it.
+            Err(cause) if file.is_relative() && is_hidden(file, &cause) => {}
             Err(cause) => return Err(unreadable(file, cause, false)),
         }
     }
@@ -128,8 +133,8 @@ fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec
     )))
 }
 
-/// Where a configuration is looked for when none is named, in this order.
-pub fn usual_places(environment: &Environment) -> Vec<PathBuf> {
+/// The default locations of the configuration, in search order.
+pub fn default_locations(environment: &Environment) -> Vec<PathBuf> {
     let users = environment
         .config_home()
         .map(|home| home.join("gleaner/gleaner.toml"));
@@ -147,8 +152,8 @@ fn is_absence(error: &io::Error) -> bool {
     )
 }
 
-/// Whether it cannot be said that there is such a file at all.
-fn is_closed(file: &Path, error: &io::Error) -> bool {
+/// Whether permissions hide even the existence of the file.
+fn is_hidden(file: &Path, error: &io::Error) -> bool {
     let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
     is_denied(error) && std::fs::symlink_metadata(file).is_err_and(|error| is_denied(&error))
 }
@@ -175,7 +180,7 @@ fn unreadable(file: &Path, cause: io::Error, by_environment: bool) -> Failure {
     }
 }
 
-/// A path as it may be shown.
+/// A path, escaped for display.
 pub fn show_path(path: &Path) -> String {
     escaped(path.as_os_str().as_bytes())
 }

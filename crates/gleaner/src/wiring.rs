@@ -1,4 +1,4 @@
-//! The real world of the engine: OpenSSH, a directory, `SQLite`, the system's clock.
+//! Wires the engine to the real world: OpenSSH, a directory, `SQLite`, the system clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::exit::{ExitStatus, Failure};
 use crate::ledger_mount;
 use crate::report::SweepReporter;
 
-/// Store, ledger, devices, clock and reporter of one process.
+/// The store, ledger, devices, clock and reporter of one process.
 #[derive(Debug)]
 pub struct Collector<S = DirectoryStore<SystemDisk>> {
     devices: SshDevices,
@@ -29,19 +29,23 @@ pub struct Collector<S = DirectoryStore<SystemDisk>> {
 }
 
 impl Collector {
-    /// Opens the store, then the ledger, and sees that they belong together. Nothing is touched unless both are fit.
+    /// Opens the store, then the ledger, and checks that they belong together. Changes nothing unless both
+    /// are usable.
     ///
-    /// A ledger that is not there is made, under the id that this machine's ledger at that place had before, if the store remembers one: what
-    /// a lost ledger left withdrawn on devices is ours again.
+    /// A missing ledger is created. If the store remembers a ledger of this machine at this path, the new
+    /// ledger takes
+    /// over its id, so that files the lost ledger left withdrawn on devices are ours again.
     pub async fn open(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
         let found = FoundStore::find(config)?;
         if let Some(id) = &found.ledger.create_with {
             let path = config.ledger.display();
             tracing::warn!(
-                "the ledger {path} is gone; a new one takes over its id {id}, and files are compared with the store again"
+                "the ledger {path} is missing; a new one takes over its id {id} and compares files with the store again"
             );
         }
-        // A ledger that is at work needs no warning every minute; `gleaner config check` has it.
+        // Warn about a new ledger only: an existing one would repeat the warning every minute. `gleaner
+        // config check`
+        // always shows it.
         if !config.ledger.exists()
             && let Some(warning) = ledger_mount::warning(&config.ledger)
         {
@@ -54,7 +58,7 @@ impl Collector {
             .map_err(ledger_failure)?;
         let settings = store_settings(config, &ledger);
         let store = DirectoryStore::open(found.store.clone(), settings).map_err(store_failure)?;
-        // A store that is full or away is not written to.
+        // Do not write to a store that is full or not mounted.
         Store::condition(&store).await.map_err(store_failure)?;
         let id = engine::ports::Ledger::id(&ledger);
         found
@@ -66,14 +70,15 @@ impl Collector {
 }
 
 impl Collector<UntouchedStore<SystemDisk>> {
-    /// The same for a dry run, which leaves nothing behind: a ledger that is not there is taken to be empty, and the store gets no staging
-    /// folder. A store, or a ledger that is there, with which a sweep would not begin is refused here too.
+    /// Opens both for a dry run, which leaves no trace: a missing ledger counts as empty, and the store gets
+    /// no staging
+    /// folder. Refuses every store or existing ledger that a sweep would refuse.
     pub async fn open_read_only(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
         let found = FoundStore::find(config)?;
         if let Some(id) = &found.ledger.create_with {
             let path = config.ledger.display();
             tracing::warn!(
-                "the ledger {path} is gone; the next sweep makes a new one, which takes over its id {id}"
+                "the ledger {path} is missing; the next sweep creates a new one, which takes over its id {id}"
             );
         }
         let ledger =
@@ -106,10 +111,10 @@ impl<S> Collector<S> {
     }
 }
 
-/// What is found before anything is opened for writing.
+/// The state before anything is opened for writing.
 struct FoundStore {
     store: StoreFolder<SystemDisk>,
-    /// What a ledger that is not there would be made with.
+    /// The options to create a missing ledger.
     ledger: OpenOptions,
     machine: Option<String>,
 }
@@ -177,7 +182,7 @@ impl<S: Store> World for Collector<S> {
     }
 }
 
-/// The clock of this machine.
+/// The clock of the collector.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock;
 
@@ -193,7 +198,7 @@ impl engine::ports::Clock for SystemClock {
     }
 }
 
-/// The devices of a configuration, as they are reached.
+/// The configured devices, for the SSH adapter.
 pub fn devices(config: &Config) -> Result<SshDevices, Failure> {
     let options = SshOptions {
         config: config.ssh.config.clone(),
@@ -219,7 +224,7 @@ fn target(device: &resolved::Device) -> Target {
     }
 }
 
-/// The devices of a configuration, as the engine takes them.
+/// The configured devices, for the engine.
 pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
     let of_device = |device: &resolved::Device| DeviceRules {
         name: device.name.clone(),
@@ -229,13 +234,15 @@ pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
     config.devices.iter().map(of_device).collect()
 }
 
-/// How many times `stall_timeout` a listing may take: a quarter of an hour by default. On a link of 2 KB/s that is twenty thousand new files; the next
-/// pass sees those behind them, though they stay on the device.
-const LISTING_STALLS: u32 = 15;
+/// The time limit of a listing, as a multiple of `stall_timeout`: 15 minutes by default. A link of 2 KB/s
+/// carries
+/// 20,000 new files in that time. The next pass sees the files behind them, even if these files stay on the
+/// device.
+const LISTING_STALL_TIMEOUTS: u32 = 15;
 
-/// How long a listing may take before it is cut off.
+/// The time limit of a listing.
 pub fn max_listing_time(rules: &resolved::Rules) -> Duration {
-    rules.stall_timeout.saturating_mul(LISTING_STALLS)
+    rules.stall_timeout.saturating_mul(LISTING_STALL_TIMEOUTS)
 }
 
 fn rules(rules: &resolved::Rules, store: &resolved::Store) -> Rules {
@@ -257,7 +264,7 @@ fn rules(rules: &resolved::Rules, store: &resolved::Store) -> Rules {
     }
 }
 
-/// What an unfit store means to the user.
+/// The failure of an unusable store, with its remedy.
 pub fn store_failure(error: StoreError) -> Failure {
     let remedy = match &error {
         StoreError::NoMarker { .. } => {
@@ -266,24 +273,24 @@ pub fn store_failure(error: StoreError) -> Failure {
         StoreError::OtherStore { .. } => {
             "mount the right store; if it was replaced on purpose, run `gleaner store init --replace OLD_ID`"
         }
-        StoreError::DamagedMarker { .. } => "put back .gleaner/store.toml from a back-up of the store",
+        StoreError::DamagedMarker { .. } => "restore .gleaner/store.toml from a backup of the store",
         StoreError::NotWritable { .. } => {
-            "let the user that runs gleaner write there, and see that it is not mounted read-only"
+            "give the user that runs gleaner write permission, and check that the store is not mounted read-only"
         }
-        StoreError::Full { .. } => "make room in the store, or lower `store.min_free`",
+        StoreError::Full { .. } => "free space in the store, or lower `store.min_free`",
         StoreError::CannotPublish { .. } => {
             "use a file system that has hard links, or renames that refuse to replace; rclone and sshfs mounts have neither"
         }
-        StoreError::OfFile { .. } => {
-            "see to that file, or to the mount within the store that it is bound for"
+        StoreError::OfFile { .. } => "check that file, or the mount within the store that it belongs to",
+        StoreError::ReadBack { .. } => {
+            "check the disk and the mount: the stored bytes differ from the bytes written"
         }
-        StoreError::ReadBack { .. } => "check the disk and the mount: it does not keep what is written",
         StoreError::System { .. } => "check the disk and the mount",
     };
     Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
 }
 
-/// What an unfit ledger means to the user.
+/// The failure of an unusable ledger, with its remedy.
 pub fn ledger_failure(error: LedgerError) -> Failure {
     let status = match &error {
         LedgerError::Busy { .. } => ExitStatus::Busy,

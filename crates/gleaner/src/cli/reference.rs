@@ -1,4 +1,4 @@
-//! The command line described: the list of exit statuses in the help, and `docs/reference/cli.md`.
+//! The reference of the command line: the list of exit statuses in the help, and `docs/reference/cli.md`.
 
 use std::fmt::Write as _;
 
@@ -36,7 +36,7 @@ pub fn markdown() -> String {
     text
 }
 
-/// The level of the heading under which the program as a whole is described.
+/// The heading level of the program as a whole.
 const TOP: usize = 2;
 
 fn describe(command: &Command, level: usize, text: &mut String) {
@@ -109,7 +109,7 @@ fn describe_argument(argument: &Arg, text: &mut String) {
     text.push('\n');
 }
 
-/// Puts the full stop back that clap takes from the end of a comment, and at the end of its first paragraph.
+/// Restores the full stop that clap strips from the end of a comment, and adds one after its first paragraph.
 pub(crate) fn sentence(text: &str) -> String {
     let paragraphs = text.trim().split("\n\n").map(|paragraph| {
         let end = if paragraph.ends_with(['.', ':', '!']) {

@@ -13,7 +13,7 @@ pub fn completions(
     arguments: &cli::CompletionsArgs,
     context: &mut Context<'_>,
 ) -> Result<ExitStatus, Failure> {
-    // The generator panics when its stream fails; a vector does not.
+    // The generator panics if its stream fails; a vector never fails.
     let mut script = Vec::new();
     clap_complete::generate(
         arguments.shell,

@@ -1,4 +1,4 @@
-//! `gleaner files`: the record, file by file, as it stands in the ledger. Memory does not grow with its length.
+//! `gleaner files`: lists the recorded files from the ledger. Memory use does not grow with the list.
 
 mod csv;
 mod json;
@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::exit::{ExitStatus, Failure};
 use crate::output::Output;
 
-/// Lists the record.
+/// Lists the recorded files.
 pub fn files(arguments: &cli::FilesArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let reader = status::open(&config)?;
@@ -38,9 +38,9 @@ pub fn files(arguments: &cli::FilesArgs, context: &mut Context<'_>) -> Result<Ex
     Ok(ExitStatus::Well)
 }
 
-/// A form in which files are listed.
+/// An output format of the list.
 trait FileFormat {
-    /// What stands above them.
+    /// The heading.
     fn begin(&mut self, output: &mut Output) -> io::Result<()>;
 
     /// One file, on one line.
@@ -64,7 +64,7 @@ fn print(
     Ok(())
 }
 
-/// The devices that were named, each of which the configuration or the ledger must know.
+/// The named devices. The configuration or the ledger must know each of them.
 fn named_devices(
     names: &[String],
     config: &Config,
@@ -86,7 +86,7 @@ fn named_devices(
     Ok(devices)
 }
 
-/// The names that can occur in the list.
+/// The device names that can occur in the list.
 fn names(filter: &FileFilter, config: &Config, reader: Option<&Reader>) -> Result<Vec<DeviceName>, Failure> {
     if !filter.devices.is_empty() {
         return Ok(filter.devices.clone());

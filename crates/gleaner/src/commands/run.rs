@@ -18,7 +18,7 @@ use crate::exit::{ExitStatus, Failure};
 use crate::report::{self, SweepReporter};
 use crate::wiring::{self, Collector};
 
-/// How long batches that are under way may take to end after somebody asked to stop. What is not done by then is dropped, as a crash would.
+/// How long batches in progress may take to finish after a stop request. The rest is dropped, as in a crash.
 const STOP_GRACE: Duration = Duration::from_secs(20);
 
 /// Visits each device once.
@@ -56,7 +56,7 @@ pub fn run(arguments: &cli::RunArgs, context: &mut Context<'_>) -> Result<ExitSt
         }
     })?;
     if interrupted {
-        let text = "Interrupted. Nothing is lost; the next run goes on. `gleaner status` tells what is stored and what waits.";
+        let text = "Interrupted. Nothing is lost; the next run continues. `gleaner status` shows what is stored and what waits.";
         return if arguments.json {
             Ok(ExitStatus::Interrupted)
         } else {
@@ -75,11 +75,13 @@ pub fn run(arguments: &cli::RunArgs, context: &mut Context<'_>) -> Result<ExitSt
     Ok(status(&summary))
 }
 
-/// What a program that closes all descriptors it may have does in a moment: ssh's children inherit the limit.
+/// A limit low enough for programs that close every possible descriptor at start: ssh's child processes
+/// inherit it.
 const MAX_DESCRIPTORS: u64 = 65_536;
 
-/// Takes as many descriptors as the administrator allows. Shells and systemd begin with 1024, for the sake of old programs; a device that is worked on
-/// takes some thirty, one that is being connected to seven, and whoever gets none is not served.
+/// Raises the soft limit of open files to the hard limit. Shells and systemd start with 1024 for
+/// compatibility. A
+/// device at work takes about 30 descriptors, a device being connected 7; without descriptors a device fails.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let Some(current) = limit.current else { return };
@@ -90,16 +92,16 @@ fn raise_descriptor_limit() {
         current: Some(most.max(current)),
         ..limit
     };
-    // Where that is refused, what there is may be enough.
+    // If this fails, the current limit may be enough.
     setrlimit(Resource::Nofile, raised).unwrap_or_default();
 }
 
-/// Descriptors of the store, the ledger, the log and the runtime.
+/// Descriptors for the store, the ledger, the log and the runtime.
 const OWN_DESCRIPTORS: u64 = 40;
-/// Those of one device that is worked on, four that are being connected to, and one that is overdue.
+/// Descriptors for one device at work, four being connected, and one overdue.
 const DESCRIPTORS_PER_DEVICE: u64 = 60;
 
-/// As many devices at a time as there are descriptors for: those that get none would not be served.
+/// Limits the number of devices at a time to the available descriptors: others would fail.
 fn limit_parallel(parallel: usize, reporter: &SweepReporter) -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
         return parallel;
@@ -108,22 +110,25 @@ fn limit_parallel(parallel: usize, reporter: &SweepReporter) -> usize {
     let most = usize::try_from(devices).unwrap_or(usize::MAX).max(1);
     if most < parallel {
         reporter.notice(&format!(
-            "gleaner may open {limit} files: it works on {most} of {parallel} devices at a time; raise LimitNOFILE"
+            "the limit of {limit} open files allows {most} instead of {parallel} devices at a time; raise LimitNOFILE"
         ));
     }
     parallel.min(most)
 }
 
-/// Has a write beyond the process's limit for files fail, where the system would end the process. Must be
-/// called within the runtime.
+/// Makes a write beyond the file size limit of the process fail, instead of ending the process. Must run
+/// within the
+/// runtime.
 fn ignore_file_size_signal() {
-    // A handler that was made once stays, whether somebody listens or not. Programs that we start have the
-    // system's again.
+    // An installed handler stays, even without a listener. Child processes start with the default action.
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).ok();
 }
 
-/// A runtime of one thread for the sessions and the sweep. Each of a thousand small files passes through several tasks: on one thread none of
-/// these hand-overs wakes another, which took more time than the work itself. The disk has threads of its own, ciphers are ssh's.
+/// A runtime with one thread for the sessions and the sweep. Each of a thousand small files passes through
+/// several
+/// tasks; on one thread, a handover wakes no other thread, which took more time than the work itself. The
+/// disk has its
+/// own threads; encryption runs in ssh.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -161,7 +166,9 @@ fn reporter(arguments: &cli::RunArgs) -> SweepReporter {
     }
 }
 
-/// Sweeps until done, or until a signal and the grace after it, and ends the report. Returns also whether there was a signal.
+/// Sweeps until done, or until a signal and `STOP_GRACE` after it, and ends the report. Also returns whether
+/// a signal
+/// arrived.
 pub(crate) async fn sweep<S: Store>(
     collector: &Collector<S>,
     chosen: Chosen<'_>,
@@ -186,7 +193,7 @@ async fn sweep_until_signal<S: Store>(
         result = &mut sweeping => return result.map(|summary| (summary, false)).map_err(failure),
         () = stop_signal() => {
             stop.request();
-            collector.reporter().notice("stopping after what is under way; again to stop at once");
+            collector.reporter().notice("stopping after the current batches; interrupt again to stop at once");
             tokio::select! {
                 result = &mut sweeping => Some(result),
                 () = stop_signal() => None,
@@ -205,7 +212,7 @@ async fn sweep_until_signal<S: Store>(
         .map_err(failure)
 }
 
-/// Returns when somebody asks the process to end: from the terminal, or systemd.
+/// Returns when the process receives SIGINT (from the terminal) or SIGTERM (from systemd).
 pub(crate) async fn stop_signal() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))

@@ -1,4 +1,6 @@
-//! `gleaner status`: what is known of each device, from the ledger alone. It asks no device, and works beside a gleaner that is at work.
+//! `gleaner status`: the state of each device, from the ledger alone. Contacts no device, and works while a
+//! sweep is
+//! running.
 
 mod colors;
 mod detail;
@@ -26,13 +28,13 @@ use crate::report::amount;
 use colors::Colors;
 use view::DeviceView;
 
-/// Files that are named one by one for a device in detail.
+/// The maximum number of files listed for one device.
 const MAX_FILES_SHOWN: usize = 10_000;
 
-/// Passes that are told of a device in detail.
-const PASSES_SHOWN: usize = 10;
+/// The number of passes shown for one device.
+const MAX_PASSES_SHOWN: usize = 10;
 
-/// Tells the state of each device, or of one in detail.
+/// Prints the state of each device, or of one in detail.
 pub fn status(arguments: &cli::StatusArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let reader = open(&config)?;
@@ -51,17 +53,17 @@ pub fn status(arguments: &cli::StatusArgs, context: &mut Context<'_>) -> Result<
     let output = &mut *context.output;
     match (arguments.json, &arguments.device) {
         (true, _) => json::print(&query, &devices, output)?,
-        (false, None) => overview::print(&query, &devices, Colors::of_the_terminal(), output)?,
+        (false, None) => overview::print(&query, &devices, Colors::for_terminal(), output)?,
         (false, Some(_)) => {
             for device in &devices {
-                query.print_detail(device, Colors::of_the_terminal(), output)?;
+                query.print_detail(device, Colors::for_terminal(), output)?;
             }
         }
     }
     Ok(ExitStatus::Well)
 }
 
-/// What is asked, of which ledger and when.
+/// A query: the ledger, the configuration and the time.
 struct StatusQuery<'a> {
     /// `None` before the first sweep.
     reader: Option<&'a Reader>,
@@ -70,7 +72,7 @@ struct StatusQuery<'a> {
 }
 
 impl StatusQuery<'_> {
-    /// Every device that is configured, in the order of the configuration, then those that are only in the ledger.
+    /// Every configured device, in the order of the configuration, then devices that are only in the ledger.
     fn devices(&self) -> Result<Vec<DeviceView>, Failure> {
         let known = match self.reader {
             Some(reader) => reader.devices(self.now).map_err(unreadable)?,
@@ -91,7 +93,9 @@ impl StatusQuery<'_> {
 
     fn print_detail(&self, device: &DeviceView, colors: Colors, output: &mut Output) -> Result<(), Failure> {
         let passes = match self.reader {
-            Some(reader) => reader.passes(&device.name, PASSES_SHOWN).map_err(unreadable)?,
+            Some(reader) => reader
+                .passes(&device.name, MAX_PASSES_SHOWN)
+                .map_err(unreadable)?,
             None => Vec::new(),
         };
         let remaining = self.remaining(device)?;
@@ -100,12 +104,12 @@ impl StatusQuery<'_> {
     }
 }
 
-/// The ledger; `None`, and a word about it on standard error, if there is none yet.
+/// Opens the ledger. If it does not exist yet, prints a note to standard error and returns `None`.
 pub(super) fn open(config: &Config) -> Result<Option<Reader>, Failure> {
     match Reader::open(&config.ledger) {
         Ok(reader) => Ok(Some(reader)),
         Err(missing @ ReadError::Missing { .. }) => {
-            // Nobody is left to tell if standard error is closed.
+            // If standard error is closed, there is no other place for this.
             writeln!(std::io::stderr(), "gleaner: {missing}; {}", missing.remedy()).unwrap_or_default();
             Ok(None)
         }
@@ -113,8 +117,9 @@ pub(super) fn open(config: &Config) -> Result<Option<Reader>, Failure> {
     }
 }
 
-/// How much of a file system is free. No percentage: what is kept for root is neither free nor used, and is not known here, so it would
-/// contradict `df`.
+/// The free space of a file system. No percentage: the space reserved for root is neither free nor used, and
+/// is not
+/// known here; a percentage would contradict `df`.
 pub(in crate::commands) fn free_space(disk: DiskUse) -> String {
     let (free, total) = (amount::bytes(disk.available), amount::bytes(disk.total));
     format!("{free} free of {total}")
@@ -126,7 +131,7 @@ pub(super) fn unreadable(error: ReadError) -> Failure {
     Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
 }
 
-/// The failure of a name that neither configuration nor ledger knows.
+/// The failure for a device name that neither configuration nor ledger knows.
 pub(super) fn unknown_device(config: &Config, name: &str) -> Failure {
     let shown = model::escaped(name.as_bytes());
     let failure = Failure::usage(format_args!(

@@ -23,10 +23,13 @@ pub fn store(arguments: &cli::StoreCommand, context: &mut Context<'_>) -> Result
     }
 }
 
-/// Makes the configured folder a store, and has the ledger remember it.
+/// Makes the configured folder a store, and binds the ledger to it.
 ///
-/// Everything that can be refused is, before anything is written. A ledger that is there is taken into possession first: nobody else is at
-/// work on it then. A crash between store and ledger leaves a store that the ledger does not know yet; doing this again completes it.
+/// Every refusal comes before the first write. An existing ledger is opened first: its lock keeps other
+/// processes
+/// away. A crash between store and ledger leaves a store that the ledger does not know yet; running the
+/// command again
+/// completes it.
 fn init(arguments: &cli::StoreInitArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let replace = replaced_id(arguments)?;
@@ -34,7 +37,7 @@ fn init(arguments: &cli::StoreInitArgs, context: &mut Context<'_>) -> Result<Exi
     let remembered = remembered_store(&config)?;
     let there = store_there(&disk, &config)?;
     let step = decide(there.as_ref(), remembered.as_ref(), replace.as_ref())
-        .map_err(|refusal| refused(&refusal, &config))?;
+        .map_err(|refusal| refusal_failure(&refusal, &config))?;
 
     let existing = remembered
         .is_some()
@@ -52,11 +55,11 @@ fn init(arguments: &cli::StoreInitArgs, context: &mut Context<'_>) -> Result<Exi
         }
     });
     bound.map_err(ledger_failure)?;
-    remember(&ledger, &disk, &config)?;
+    remember_ledger(&ledger, &disk, &config)?;
     let shown = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
     context
         .output
-        .line(format_args!("The ledger {shown} knows it."))?;
+        .line(format_args!("The ledger {shown} is bound to it."))?;
     Ok(ExitStatus::Well)
 }
 
@@ -67,12 +70,12 @@ fn replaced_id(arguments: &cli::StoreInitArgs) -> Result<Option<StoreId>, Failur
     let id = StoreId::new(text.trim());
     let shown = model::escaped(text.as_bytes());
     id.map(Some).ok_or_else(|| {
-        Failure::usage(format_args!("`{shown}` is no id of a store"))
-            .help("the id stands in .gleaner/store.toml of the store, and in `gleaner status --json`")
+        Failure::usage(format_args!("`{shown}` is not a store id"))
+            .help("the id is in .gleaner/store.toml of the store, and in `gleaner status --json`")
     })
 }
 
-/// The store that the ledger knows; `None` also where there is no ledger yet.
+/// The store that the ledger knows; `None` without a ledger too.
 fn remembered_store(config: &Config) -> Result<Option<StoreId>, Failure> {
     match Reader::open(&config.ledger) {
         Ok(reader) => Ok(reader.store().cloned()),
@@ -89,30 +92,30 @@ fn store_there(disk: &Arc<SystemDisk>, config: &Config) -> Result<Option<StoreId
     }
 }
 
-/// What is to be done.
+/// The step to take.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// Make the folder a store.
     Make,
-    /// Give the store a new id in place of this one.
+    /// Give the store a new id instead of this one.
     Renew(StoreId),
     /// The folder is the right store already.
     Keep(StoreId),
 }
 
-/// Why nothing is done.
+/// Why gleaner refuses.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
-    /// The ledger knows another store than the one that is there, or than none.
+    /// The ledger knows a different store than the one at the path, or there is none at the path.
     OtherRemembered {
         remembered: StoreId,
         there: Option<StoreId>,
     },
-    /// An id was named that neither the ledger nor the store has.
+    /// The named id is neither the ledger's nor the store's.
     OtherNamed { named: StoreId, known: Option<StoreId> },
 }
 
-/// A second id for a ledger, or for a store, is given only in place of one that was named.
+/// A ledger or a store gets a second id only if the user names the first one.
 fn decide(
     there: Option<&StoreId>,
     remembered: Option<&StoreId>,
@@ -144,30 +147,30 @@ fn decide(
     }
 }
 
-fn refused(refusal: &Refusal, config: &Config) -> Failure {
+fn refusal_failure(refusal: &Refusal, config: &Config) -> Failure {
     let store = model::escaped(config.store.path.as_os_str().as_encoded_bytes());
     let ledger = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
     let text = match refusal {
         Refusal::OtherRemembered { remembered, there } => {
             let there = match there {
                 Some(there) => format!("{store} is the store {there}"),
-                None => format!("{store} is no store (not mounted, or never made)"),
+                None => format!("{store} is not a store (not mounted, or never initialised)"),
             };
             return Failure::new(
                 ExitStatus::StoreOrLedger,
-                anyhow::anyhow!("{there}, and the ledger {ledger} knows the store {remembered}"),
+                anyhow::anyhow!("{there}, but the ledger {ledger} belongs to the store {remembered}"),
             )
             .help(format!(
-                "mount the store that the ledger knows; if this one is to take its place for good, add `--replace {remembered}`"
+                "mount the store that the ledger belongs to; to replace it for good, add `--replace {remembered}`"
             ));
         }
         Refusal::OtherNamed {
             named,
             known: Some(known),
-        } => format!("the store to be replaced is {known}, not {named}"),
+        } => format!("the store to replace is {known}, not {named}"),
         Refusal::OtherNamed { named, known: None } => {
             format!(
-                "there is no store {named} to be replaced: neither {store} nor the ledger {ledger} knows one"
+                "there is no store {named} to replace: neither {store} nor the ledger {ledger} has a store id"
             )
         }
     };
@@ -195,32 +198,32 @@ fn carry_out(
         replace,
         now: engine::ports::Clock::now(&SystemClock),
     };
-    let done = storage::init(disk, &config.store.path, &options).map_err(not_made)?;
+    let done = storage::init(disk, &config.store.path, &options).map_err(init_failure)?;
     match &done {
         storage::Initialised::Made(id) => {
-            output.line(format_args!("{shown} is a store now; its id is {id}."))?;
+            output.line(format_args!("{shown} is now a store; its id is {id}."))?;
         }
         storage::Initialised::Already(id) => {
             output.line(format_args!("{shown} is a store; its id is {id}."))?;
         }
         storage::Initialised::Replaced { old, new } => {
             output.line(format_args!(
-                "The id of the store {shown} was {old}, and is {new} now."
+                "The id of the store {shown} was {old} and is now {new}."
             ))?;
         }
     }
     Ok(done.id().clone())
 }
 
-fn not_made(error: InitError) -> Failure {
+fn init_failure(error: InitError) -> Failure {
     match error {
         InitError::Store(error) => store_failure(error),
         other => Failure::new(ExitStatus::StoreOrLedger, other),
     }
 }
 
-/// Has the store know the ledger too, so that a lost ledger is taken up again under its id.
-fn remember(ledger: &SqliteLedger, disk: &Arc<SystemDisk>, config: &Config) -> Result<(), Failure> {
+/// Records the ledger in the store, so that a new ledger can take over the id of a lost one.
+fn remember_ledger(ledger: &SqliteLedger, disk: &Arc<SystemDisk>, config: &Config) -> Result<(), Failure> {
     let id = engine::ports::Ledger::id(ledger);
     let now = engine::ports::Clock::now(&SystemClock);
     StoreFolder::open(Arc::clone(disk), &config.store.path, None)
@@ -232,8 +235,9 @@ fn machine_id() -> Option<String> {
     std::fs::read_to_string("/etc/machine-id").ok()
 }
 
-/// Takes the ledger into possession. One that is not there is made, under the id that this machine's ledger at that place had before, if the
-/// store knows it.
+/// Opens and locks the ledger. A missing one is created; if the store remembers a ledger of this machine at
+/// this
+/// path, the new one takes over its id.
 fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, Failure> {
     let machine = machine_id();
     let lost = match StoreFolder::open(Arc::clone(disk), &config.store.path, None) {
@@ -243,10 +247,10 @@ fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, 
         _ => None,
     };
     if let Some(lost) = &lost {
-        // Nobody is left to tell if standard error is closed.
+        // If standard error is closed, there is no other place for this.
         writeln!(
             std::io::stderr(),
-            "gleaner: the ledger is gone; a new one takes over its id {}",
+            "gleaner: the ledger is missing; a new one takes over its id {}",
             lost.id
         )
         .unwrap_or_default();
@@ -271,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_id_is_given_only_in_place_of_one_that_was_named() {
+    fn a_second_id_is_given_only_if_the_first_is_named() {
         let other_remembered = |there: Option<&str>| {
             Err(Refusal::OtherRemembered {
                 remembered: id("x"),

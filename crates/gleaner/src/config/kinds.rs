@@ -1,5 +1,6 @@
-//! The kinds of values, each with the words for what is wrong and what would be right. Those that differ from
-//! device to device are in [`super::address`].
+//! The kinds of values, each with its error messages and remedies. [`super::address`] has the kinds that
+//! differ
+//! from device to device.
 
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::layout::Layout;
 use super::value::{RawValue, Syntax, ValueKind, quoted};
 use super::{show_path, suggest, units};
 
-/// An absolute path on this machine.
+/// An absolute path on the collector.
 impl ValueKind for PathBuf {
     type Resolved = Self;
     const SYNTAX: Syntax = Syntax::text("path", "a path in quotes");
@@ -33,12 +34,12 @@ impl ValueKind for PathBuf {
         let file = raw.context.file.and_then(|file| path::absolute(file).ok());
         let folder = file.as_deref().and_then(Path::parent);
         let remedy = match folder.filter(|_| !text.is_empty()) {
-            _ if path.starts_with("~") => "write the home folder out, such as \"/home/ana/…\"".to_owned(),
+            _ if path.starts_with("~") => "write the home folder in full, such as \"/home/ana/…\"".to_owned(),
             Some(folder) => format!(
-                "beside this file it would be \"{}\"",
+                "relative to this file it would be \"{}\"",
                 show_path(&folder.join(path))
             ),
-            None => "write it from the root, beginning with \"/\"".to_owned(),
+            None => "write it from the root, starting with \"/\"".to_owned(),
         };
         Err(raw.fault("is not an absolute path").help(remedy).into())
     }
@@ -65,15 +66,14 @@ impl ValueKind for Layout {
     }
 }
 
-/// A span of time, of so many milliseconds at least.
+/// A duration of at least `MIN` milliseconds.
 #[derive(Debug)]
 pub struct DurationAtLeast<const MIN: u64>;
 
-/// How long a file was left alone. Zero is allowed: where files come complete, by a rename for example, none
-/// need wait.
+/// A settle time. Zero is allowed: files that appear complete, for example by a rename, need no waiting.
 pub type SettleTime = DurationAtLeast<0>;
 
-/// A time-out or a pause. Zero would mean that nothing ever succeeds, or that the processor never rests.
+/// A timeout or an interval. With zero, nothing would ever succeed, or the processor would never idle.
 pub type Interval = DurationAtLeast<100>;
 
 impl<const MIN: u64> ValueKind for DurationAtLeast<MIN> {
@@ -121,7 +121,7 @@ impl ValueKind for Size {
     }
 }
 
-/// The most bytes per second, if there is a limit.
+/// A limit in bytes per second, or none.
 #[derive(Debug)]
 pub struct Rate;
 
@@ -130,7 +130,7 @@ impl ValueKind for Rate {
     const SYNTAX: Syntax = Syntax::text("rate", "a rate in quotes, such as \"2 MiB/s\", or \"off\"");
 
     fn read(raw: &RawValue<'_>) -> Result<Self::Resolved, Faults> {
-        // Below that, a device that works looks like one that has stalled.
+        // With a lower limit, a working device looks stalled.
         const MIN: u64 = 1000;
         if raw.text() == "off" {
             return Ok(None);
@@ -150,12 +150,11 @@ impl ValueKind for Rate {
     }
 }
 
-/// Permissions of what is in the store, where gleaner must be able to read its files and to work in its
-/// folders.
+/// Permissions in the store. gleaner must be able to read its files and to work in its folders.
 #[derive(Debug)]
 pub struct Mode<const IS_FOLDER: bool>;
 
-/// Permissions of stored files, which are no programs.
+/// Permissions of stored files, without set-id and sticky bits.
 pub type FileMode = Mode<false>;
 
 /// Permissions of folders.
@@ -167,10 +166,15 @@ impl<const IS_FOLDER: bool> ValueKind for Mode<IS_FOLDER> {
 
     fn read(raw: &RawValue<'_>) -> Result<u32, Faults> {
         let (max, needed, user, remedy) = if IS_FOLDER {
-            let remedy = "write \"0750\", or \"2750\" to have files belong to the group of the folder";
-            (0o3777, 0o700, "a folder in which its owner must write", remedy)
+            let remedy = "write \"0750\", or \"2750\" so that files get the group of the folder";
+            (
+                0o3777,
+                0o700,
+                "a folder, which its owner must be able to write to",
+                remedy,
+            )
         } else {
-            let remedy = "write \"0640\" (owner writes, group reads) or \"0644\" (everybody reads)";
+            let remedy = "write \"0640\" (owner writes, group reads) or \"0644\" (all users read)";
             (
                 0o777,
                 0o400,
@@ -184,8 +188,8 @@ impl<const IS_FOLDER: bool> ValueKind for Mode<IS_FOLDER> {
         let mode = u32::from_str_radix(digits, 8).ok().filter(|_| is_octal);
         let finding = match mode {
             Some(mode) if mode <= max && mode & needed == needed => return Ok(mode),
-            Some(_) => raw.fault_at(&raw.span, &format!("{text} is not fit for {user}")),
-            None => raw.fault("is no permissions in three or four octal digits"),
+            Some(_) => raw.fault_at(&raw.span, &format!("{text} is unsuitable for {user}")),
+            None => raw.fault("is not a mode of three or four octal digits"),
         };
         Err(finding.help(remedy).into())
     }
@@ -199,8 +203,7 @@ impl<const IS_FOLDER: bool> ValueKind for Mode<IS_FOLDER> {
 #[derive(Debug)]
 pub struct WholeNumber<const MIN: usize, const MAX: usize>;
 
-/// How many devices at the same time. One machine of this kind can neither start nor hold more ssh clients
-/// than that.
+/// The number of devices at the same time. One collector cannot start or hold more ssh clients.
 pub type ParallelLimit = WholeNumber<1, 1000>;
 
 impl<const MIN: usize, const MAX: usize> ValueKind for WholeNumber<MIN, MAX> {
@@ -236,12 +239,12 @@ impl ValueKind for bool {
         Ok(raw.text() == "true")
     }
 
-    fn show(switch: &Self) -> Option<Toml> {
-        Some((*switch).into())
+    fn show(value: &Self) -> Option<Toml> {
+        Some((*value).into())
     }
 }
 
-/// An ending of names.
+/// A suffix of file names.
 #[derive(Debug)]
 pub struct Suffix;
 
@@ -251,13 +254,13 @@ impl ValueKind for Suffix {
 
     fn read(raw: &RawValue<'_>) -> Result<String, Faults> {
         let text = raw.text();
-        // A name has at most 255 bytes, and something must be left for the file itself.
+        // A name has at most 255 bytes: leave room for the name of the file itself.
         if (1..=100).contains(&text.len()) && !text.chars().any(|c| c == '/' || c.is_control()) {
             return Ok(text.to_owned());
         }
         let remedy =
-            "write an ending such as \".done\": \"a.jpg\" is then finished when \"a.jpg.done\" is there";
-        Err(raw.fault("is no ending of a name").help(remedy).into())
+            "write a suffix such as \".done\": \"a.jpg\" is then finished when \"a.jpg.done\" exists";
+        Err(raw.fault("is not a suffix of a file name").help(remedy).into())
     }
 
     fn show(suffix: &String) -> Option<Toml> {
@@ -303,8 +306,8 @@ impl ValueKind for Ids {
     }
 }
 
-/// Declares a kind with a few words, each with what it means. The first word for a meaning is the one that is
-/// shown.
+/// Declares a kind with a few choices, each with its value. The first choice for a value is the one written
+/// back.
 macro_rules! choices {
     ($kind:ty, $syntax:expr, $($word:tt => $meaning:ident),+) => {
         impl ValueKind for $kind {
@@ -316,7 +319,7 @@ macro_rules! choices {
 
             fn read(raw: &RawValue<'_>) -> Result<Self, Faults> {
                 let meanings = [$(Self::$meaning),+];
-                let at = position(Self::SYNTAX.choices, raw)?;
+                let at = choice_index(Self::SYNTAX.choices, raw)?;
                 meanings.get(at).copied().ok_or_else(Faults::new)
             }
 
@@ -328,20 +331,20 @@ macro_rules! choices {
     };
 }
 
-/// Which of the words it is. They are TOML: text has quotes, and switches have none.
-fn position(choices: &[&str], raw: &RawValue<'_>) -> Result<usize, Faults> {
+/// The index of the choice. Choices are TOML: text is in quotes, booleans are not.
+fn choice_index(choices: &[&str], raw: &RawValue<'_>) -> Result<usize, Faults> {
     let found = choices
         .iter()
         .position(|word| word.trim_matches('"') == raw.text());
     found.ok_or_else(|| {
         let text = format!("unknown `{}`: {}", raw.key, quoted(raw.text()));
         let finding = Finding::error(raw.span.clone(), text);
-        // Switches are understood, but words say more.
+        // Booleans are accepted, but words explain more.
         let choices = choices.iter().copied().filter(|choice| choice.starts_with('"'));
         let choices: Vec<&str> = choices.collect();
         let near = suggest::nearest(raw.text(), choices.iter().map(|choice| choice.trim_matches('"')));
         let remedy = match near {
-            Some(meant) => format!("did you mean \"{meant}\"?"),
+            Some(similar) => format!("did you mean \"{similar}\"?"),
             None => format!("it must be one of {}", choices.join(", ")),
         };
         finding.help(remedy).into()

@@ -1,5 +1,6 @@
-//! The configuration described: its JSON Schema, and `docs/reference/configuration.md`. Everything comes from
-//! the declarations in [`super::keys`].
+//! The reference of the configuration: its JSON Schema, and `docs/reference/configuration.md`. Both are
+//! generated
+//! from the declarations in [`super::keys`].
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,7 @@ use super::keys::TABLES;
 use super::table::{Key, Table};
 use super::value::Syntax;
 
-/// What precedes the list of keys.
+/// The text before the list of keys.
 const PREFACE: &str = include_str!("../../assets/configuration.md");
 
 /// The JSON Schema of the configuration file.
@@ -59,7 +60,7 @@ fn key_schema(key: &Key) -> Value {
         range,
         ..
     } = key.syntax;
-    // What is declared as TOML is JSON too.
+    // The TOML of defaults and examples is valid JSON too.
     let json = |toml: &str| -> Value { serde_json::from_str(toml).unwrap_or_default() };
     let kind = match types {
         [only] => json!(only),
@@ -84,7 +85,7 @@ fn key_schema(key: &Key) -> Value {
     ])
 }
 
-/// A JSON object of the members that are there.
+/// A JSON object of the members that have a value.
 fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let there = members
         .into_iter()
@@ -119,7 +120,7 @@ fn write_table(table: &Table, out: &mut String) -> std::fmt::Result {
         };
         let default = match key.default {
             Some(default) => format!("`{default}`"),
-            None if key.is_required() => "none; it must be there".to_owned(),
+            None if key.is_required() => "none; required".to_owned(),
             None => "not set".to_owned(),
         };
         let (meaning, example) = (key.meaning(), key.example);

@@ -1,4 +1,4 @@
-//! What is meant, written out again: every device, every default filled in. It can be read back as a
+//! Prints the resolved configuration: every device, every default filled in. The output is a valid
 //! configuration.
 
 use std::fmt::{self, Display};
@@ -10,7 +10,7 @@ use super::show_path;
 use super::table::show;
 use super::value::ValueKind as _;
 
-/// The whole configuration, or one device of it, as TOML.
+/// The whole configuration, or one device, as TOML.
 #[derive(Debug)]
 pub struct ConfigDisplay<'c> {
     config: &'c Config,
@@ -36,7 +36,7 @@ impl Display for ConfigDisplay<'_> {
         const NOT_SET: &str = "not set";
         let config = self.config;
         let file = show_path(&config.file);
-        writeln!(out, "# What {file} means, with every default filled in.")?;
+        writeln!(out, "# {file} with every default filled in.")?;
         writeln!(out, "\n[store]")?;
         config.store.show(NOT_SET, out)?;
         writeln!(out, "\n[ledger]")?;
@@ -49,7 +49,7 @@ impl Display for ConfigDisplay<'_> {
         for device in self.devices {
             writeln!(out, "\n[[device]]")?;
             show("name", Name::show(&device.name), NOT_SET, out)?;
-            device.address.show("as ssh_config says", out)?;
+            device.address.show("from ssh_config", out)?;
             show("source", Sources::show(&device.sources), NOT_SET, out)?;
             device.rules.show(NOT_SET, out)?;
         }

@@ -1,4 +1,4 @@
-//! Amounts as people read them.
+//! Amounts and times in a form for people.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ pub fn bytes(bytes: u64) -> String {
     String::new()
 }
 
-/// A time to the second, in UTC. One that was cut to what gleaner can count is shown as beyond that.
+/// A time to the second, in UTC. A time that was clamped to the range of `Timestamp` is shown as outside of
+/// it.
 pub fn time(time: Timestamp) -> String {
     if time.may_be_cut() {
         let is_past = time < Timestamp::EPOCH;
@@ -56,14 +57,18 @@ pub fn files_and_bytes(amount: Amount) -> String {
     }
 }
 
-/// What is left on a device for this reason: `1 file (12 B)`. Of a folder that cannot be listed nobody knows
-/// what is in it.
-pub fn left(reason: Reason, left: Amount) -> String {
+/// The amount that remains on a device for this reason: `1 file (12 B)`. The contents of a folder that cannot
+/// be
+/// listed are unknown.
+pub fn remaining(reason: Reason, amount: Amount) -> String {
     match reason {
         Reason::Leave(LeaveReason::FolderUnreadable | LeaveReason::WithdrawnUnreadable) => {
-            format!("{} with an unknown number of files", count(left.files, "folder"))
+            format!(
+                "{} with an unknown number of files",
+                count(amount.files, "folder")
+            )
         }
-        _ => format!("{} ({})", count(left.files, "file"), bytes(left.bytes)),
+        _ => format!("{} ({})", count(amount.files, "file"), bytes(amount.bytes)),
     }
 }
 
@@ -80,7 +85,7 @@ pub fn grouped(number: u64) -> String {
     grouped
 }
 
-/// A span as people say it: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
+/// A duration: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
@@ -96,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_read_as_people_say_them() {
+    fn amounts_have_a_form_for_people() {
         for (number, text) in [
             (0, "0 B"),
             (999, "999 B"),

@@ -1,4 +1,4 @@
-//! One document for programs, written as it comes in. The form is stable: fields are added, never renamed.
+//! One JSON document, written as the audit proceeds. The format is stable: fields are added, never renamed.
 
 use std::io::{self, Write as _};
 
@@ -11,7 +11,7 @@ use crate::output::Output;
 use super::compare::CheckedCopy;
 use super::{AuditReport, QuarantineResult, Totals};
 
-/// Each part is a list of its own; they come one after the other.
+/// Writes the lists of the document one after the other.
 #[derive(Default)]
 pub(super) struct JsonReport {
     list: OpenList,
@@ -55,9 +55,9 @@ impl AuditReport for JsonReport {
     ) -> io::Result<()> {
         let (quarantined, failure, before) = match moved {
             None => (false, None, None),
-            Some(QuarantineResult::Aside) => (true, None, None),
-            Some(QuarantineResult::Not(reason)) => (false, Some(reason), None),
-            Some(QuarantineResult::Before(place)) => (false, None, Some(place)),
+            Some(QuarantineResult::Moved) => (true, None, None),
+            Some(QuarantineResult::Failed(reason)) => (false, Some(reason), None),
+            Some(QuarantineResult::MovedEarlier(path)) => (false, None, Some(path)),
         };
         let item = json!({
             "kind": finding.comparison.code(),

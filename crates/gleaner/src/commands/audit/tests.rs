@@ -1,4 +1,4 @@
-//! What an audit says and does, on a real store and a real ledger.
+//! The output and the effects of an audit, on a real store and a real ledger.
 
 use std::fs;
 use std::path::PathBuf;
@@ -117,7 +117,7 @@ const PLAIN: cli::AuditArgs = cli::AuditArgs {
 };
 
 #[test]
-fn a_sound_store_is_well_whatever_else_lies_in_it() {
+fn a_sound_store_is_ok_with_other_files_in_it() {
     let fixture = Fixture::with(&[(b"a", "1"), (b"d/b", "22")]);
     fixture.write(b"notes.txt", "somebody's");
     let (status, text) = fixture.audit(&PLAIN, 0);
@@ -125,12 +125,12 @@ fn a_sound_store_is_well_whatever_else_lies_in_it() {
     assert_eq!(
         text,
         "2 files (3 B) in the ledger, all of them sound in the store.\n\
-         1 other file (10 B) in the store, which the ledger does not know; -v lists them.\n"
+         1 other file (10 B) in the store, not in the ledger; -v lists them.\n"
     );
 }
 
 #[test]
-fn each_finding_has_a_line_in_the_order_of_names_and_nothing_is_touched() {
+fn each_finding_has_a_line_in_name_order_and_nothing_changes() {
     let fixture = damaged();
     let (status, text) = fixture.audit(&PLAIN, 1);
     assert_eq!(status, ExitStatus::Partial);
@@ -143,16 +143,16 @@ fn each_finding_has_a_line_in_the_order_of_names_and_nothing_is_touched() {
              missing     d/missing\n\
              unknown     notes.txt (10 B)\n\
              4 files (25 B) in the ledger: 1 sound, 1 missing, 2 different, 0 unreadable in the store.\n\
-             Bring back what is missing or different from a back-up of the store. What a device still has is gathered again by itself.\n\
-             With --quarantine, files that differ are moved into .gleaner/quarantine of the store.\n\
-             1 other file (10 B) in the store, which the ledger does not know.\n"
+             Restore missing and different files from a backup of the store. The next sweep collects again what a device still has.\n\
+             --quarantine moves files that differ into .gleaner/quarantine of the store.\n\
+             1 other file (10 B) in the store, not in the ledger.\n"
         )
     );
     assert!(fixture.store().join("d/longer").exists());
 }
 
 #[test]
-fn quarantine_moves_what_differs_and_nothing_else() {
+fn quarantine_moves_only_files_that_differ() {
     let fixture = damaged();
     let arguments = cli::AuditArgs {
         quarantine: true,
@@ -180,7 +180,7 @@ fn quarantine_moves_what_differs_and_nothing_else() {
 }
 
 #[test]
-fn a_copy_that_a_later_record_speaks_for_is_never_set_aside() {
+fn a_copy_that_matches_a_later_record_is_never_moved() {
     let fixture = Fixture::with(&[(b"d/a", "before"), (b"d/a", "after")]);
     let arguments = cli::AuditArgs {
         quarantine: true,
@@ -193,7 +193,7 @@ fn a_copy_that_a_later_record_speaks_for_is_never_set_aside() {
 }
 
 #[test]
-fn for_programs_there_is_one_document() {
+fn json_output_is_one_document() {
     let arguments = cli::AuditArgs {
         quarantine: false,
         json: true,
@@ -220,7 +220,7 @@ fn for_programs_there_is_one_document() {
 }
 
 #[test]
-fn many_copies_are_compared_each_once() {
+fn many_copies_are_compared_once_each() {
     let names: Vec<_> = (0..300)
         .map(|number| format!("d/{number:03}").into_bytes())
         .collect();
@@ -235,7 +235,7 @@ fn many_copies_are_compared_each_once() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_asked_for_from_a_back_up() {
+fn unreadable_files_need_no_restore_from_a_backup() {
     use super::AuditReport as _;
     let totals = super::Totals {
         unreadable: super::Amount::of_file(7),
@@ -243,6 +243,6 @@ fn what_cannot_be_read_is_not_asked_for_from_a_back_up() {
     };
     let mut lines = super::text::TextReport { lists_unknown: false };
     let text = printed(|output| lines.end(&totals, output));
-    assert!(text.contains("Let gleaner's user read"), "{text}");
-    assert!(!text.contains("back-up"), "{text}");
+    assert!(text.contains("Give gleaner's user read access"), "{text}");
+    assert!(!text.contains("backup"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! The demonstration's own audit, which believes neither the ledger nor the engine: it reads every file again.
+//! The demonstration's own check. It trusts neither the ledger nor the engine: it re-reads every file.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
@@ -13,17 +13,17 @@ use crate::report::amount;
 
 type Digest = [u8; 32];
 
-/// Where each file that was ever recorded is.
+/// The location of each file ever recorded.
 pub(super) struct Inventory {
     recorded: u64,
     in_store: u64,
     on_device: u64,
     lost: Vec<String>,
-    /// Files in the store that are none of those recorded.
+    /// Files in the store that were never recorded with this content.
     untrue: Vec<PathBuf>,
 }
 
-/// Looks for every recorded file in the store, and then on its device.
+/// Looks for every recorded file in the store, then on its device.
 pub(super) fn count_files(fleet: &DemoFleet, store: &Path) -> Inventory {
     let stored = digests_below(store);
     let mut inventory = Inventory {
@@ -73,7 +73,7 @@ impl Inventory {
 
     pub(super) fn print(&self, output: &mut Output) -> Result<(), Failure> {
         output.line(format_args!(
-            "\nAccount, by reading every file again: {} recorded; {} whole in the store, {} still on their devices, {} lost.",
+            "\nCheck, by re-reading every file: {} recorded; {} whole in the store, {} still on their devices, {} lost.",
             amount::count(self.recorded, "file"),
             amount::grouped(self.in_store),
             amount::grouped(self.on_device),
@@ -84,7 +84,7 @@ impl Inventory {
         }
         for path in &self.untrue {
             output.line(format_args!(
-                "  IN THE STORE, BUT NEVER RECORDED SO: {}",
+                "  IN THE STORE, BUT NEVER RECORDED WITH THIS CONTENT: {}",
                 path.display()
             ))?;
         }
@@ -92,7 +92,7 @@ impl Inventory {
     }
 }
 
-/// The digest of every file below a folder, withdrawn ones among them, the store's control folder not.
+/// The digest of every file below a folder, including withdrawn files, excluding the store's control folder.
 fn digests_below(folder: &Path) -> HashMap<Digest, PathBuf> {
     let mut digests = HashMap::new();
     let mut folders = vec![folder.to_owned()];

@@ -1,11 +1,11 @@
-//! What happens in the demonstration, in order.
+//! The steps of the demonstration, in order.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::fleet::{Chosen, SweepSummary};
+use engine::fleet::Chosen;
 use engine::rules::Mode;
 use sim::{DemoFleet, DemoPlan, Role};
 use storage::{InitOptions, SystemDisk};
@@ -19,10 +19,10 @@ use crate::output::Output;
 use crate::report::{self, SweepReporter};
 use crate::wiring::{self, Collector};
 
-/// The camera is done by then on any machine; the demonstration ends within a minute.
+/// Enough for the camera on any machine. The demonstration ends within a minute.
 const CAMERA_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long files settle here: in the field it would be half a minute.
+/// The settle time here; the default in the field is 30 s.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// Starts the fleet, sweeps it twice, and accounts for every file.
@@ -38,15 +38,12 @@ pub(super) fn run(keep: Option<&Path>, context: &mut Context<'_>) -> Result<Exit
         }
     });
     if result.is_ok() && keep.is_some() {
-        output.line(format_args!(
-            "\nEverything is left in {}.",
-            folder.path().display()
-        ))?;
+        output.line(format_args!("\nThe files are in {}.", folder.path().display()))?;
     }
     result
 }
 
-/// The folder that everything happens in: it is gone afterwards, unless it is to be kept.
+/// The folder of the demonstration: removed afterwards, unless kept.
 enum DemoFolder {
     Kept(PathBuf),
     Temporary(tempfile::TempDir),
@@ -84,7 +81,7 @@ impl DemoFolder {
 }
 
 async fn show(folder: &Path, output: &mut Output) -> Result<ExitStatus, Failure> {
-    output.line("Making a simulated fleet: eight devices behind a jump host, all on this machine.")?;
+    output.line("Starting a simulated fleet: eight devices behind a jump host, all on this machine.")?;
     output.flush()?;
     let fleet_folder = folder.join("fleet");
     std::fs::create_dir(&fleet_folder)?;
@@ -100,8 +97,8 @@ async fn show(folder: &Path, output: &mut Output) -> Result<ExitStatus, Failure>
     let began = tokio::time::Instant::now();
     tokio::time::sleep(SETTLE).await;
     output.line("\nFirst sweep.")?;
-    let first = sweep(&config, output).await?;
-    after_first(&fleet, &first, output)?;
+    sweep(&config, output).await?;
+    describe_first_sweep(&fleet, output)?;
 
     wait_for_camera(&fleet).await;
     tokio::time::sleep(SETTLE * 2).await;
@@ -122,7 +119,9 @@ async fn show(folder: &Path, output: &mut Output) -> Result<ExitStatus, Failure>
     })
 }
 
-/// A recording long enough that its first half is flushed when the link is cut: the second sweep goes on from there.
+/// The long recording is large enough that its first half is flushed when the link is cut: the second sweep
+/// resumes
+/// from there.
 fn plan() -> DemoPlan {
     DemoPlan {
         long_recording_bytes: 48 << 20,
@@ -133,9 +132,9 @@ fn plan() -> DemoPlan {
 fn describe_devices(fleet: &DemoFleet, output: &mut Output) -> Result<(), Failure> {
     for device in fleet.devices() {
         let what = match device.role {
-            Role::SameNames => "has the same file names as another device, and other pictures",
+            Role::SameNames => "has the same file names as another device, but other pictures",
             Role::Offline => "is switched off",
-            Role::BlackHole => "accepts connections and never says a word",
+            Role::BlackHole => "accepts connections and never replies",
             Role::Camera => "has a camera that is still writing a picture",
             Role::CutOff => "will lose its link in the middle of a long recording",
             _ => "is an ordinary device",
@@ -182,7 +181,7 @@ fn configure(folder: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
     })
 }
 
-async fn sweep(config: &Config, output: &mut Output) -> Result<SweepSummary, Failure> {
+async fn sweep(config: &Config, output: &mut Output) -> Result<(), Failure> {
     output.flush()?;
     let reporter = if std::io::stderr().is_terminal() {
         SweepReporter::bars()
@@ -198,15 +197,17 @@ async fn sweep(config: &Config, output: &mut Output) -> Result<SweepSummary, Fai
     let (summary, _) = run::sweep(&collector, chosen, config.fleet.parallel, Mode::Act).await?;
     report::print_summary(&summary, output)?;
     output.flush()?;
-    Ok(summary)
+    Ok(())
 }
 
-fn after_first(fleet: &DemoFleet, _summary: &SweepSummary, output: &mut Output) -> Result<(), Failure> {
+fn describe_first_sweep(fleet: &DemoFleet, output: &mut Output) -> Result<(), Failure> {
     if fleet.link_was_cut() {
-        output.line("One link was cut in mid-file: the next sweep goes on where it broke off.")?;
+        output.line("One link was cut in the middle of a file: the next sweep resumes there.")?;
     }
     if !fleet.camera_finished() {
-        output.line("One camera is still writing its picture: it is left alone until it is finished.")?;
+        output.line(
+            "One camera is still writing its picture: gleaner does not touch it before it is finished.",
+        )?;
     }
     Ok(output.flush()?)
 }
@@ -217,7 +218,7 @@ async fn wait_for_camera(fleet: &DemoFleet) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    // A camera that is never done is left alone: its picture is accounted for on the device.
+    // If the camera never finishes, its picture is found on the device.
     tokio::time::timeout(CAMERA_TIMEOUT, finished)
         .await
         .unwrap_or_default();

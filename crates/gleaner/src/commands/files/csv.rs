@@ -55,7 +55,7 @@ impl FileFormat for CsvRows {
 
 fn row(values: &[String; 12], output: &mut Output) -> io::Result<()> {
     let quoted = values.each_ref().map(|value| quoted(value));
-    // The line break that RFC 4180 asks for.
+    // RFC 4180 requires CRLF.
     output.line(format_args!("{}\r", quoted.join(",")))
 }
 

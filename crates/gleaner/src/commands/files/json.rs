@@ -1,4 +1,6 @@
-//! One JSON object per line. The form is documented in `docs/reference/json.md` and stable: fields are added, never renamed.
+//! One JSON object per line. `docs/reference/json.md` documents the format. It is stable: fields are added,
+//! never
+//! renamed.
 
 use std::fmt::Write as _;
 use std::io;
@@ -47,7 +49,7 @@ fn object(file: &FileRow) -> Value {
     object
 }
 
-/// Whether the name is shown otherwise than it is.
+/// Whether the displayed name differs from its bytes.
 fn is_escaped(name: &model::RelativePath) -> bool {
     name.to_string().as_bytes() != name.as_bytes()
 }

@@ -1,4 +1,4 @@
-//! A table to look at. Columns whose width is not known beforehand come last.
+//! A table for people. Columns of unknown width come last.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::report::amount;
 
 use super::FileFormat;
 
-/// Digits of the digest that are shown: enough to compare by eye; the other forms have all of them.
+/// Displayed digits of the digest: enough to compare by eye. The other formats have all digits.
 const DIGEST_DIGITS: usize = 12;
 
 pub(super) struct FileTable {
@@ -19,7 +19,7 @@ pub(super) struct FileTable {
 }
 
 impl FileTable {
-    /// Wide enough for these names.
+    /// A table wide enough for these names.
     pub(super) fn for_names(names: impl IntoIterator<Item = DeviceName>) -> Self {
         let widths = names.into_iter().map(|name| name.as_str().chars().count());
         Self {

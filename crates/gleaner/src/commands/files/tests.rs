@@ -1,4 +1,4 @@
-//! The record as it is listed, held against how it was listed before.
+//! The list of recorded files, compared with snapshots.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use super::{FileFormat, csv, json, names, print, table};
 use crate::commands::status::tests::{LedgerFixture, at, printed, record};
 use crate::output::Output;
 
-/// Files in every state, with names that try to do harm.
+/// Files in every state, with hostile names.
 async fn a_record() -> LedgerFixture {
     let fixture = LedgerFixture::new();
     let ledger = fixture.ledger();
@@ -42,10 +42,7 @@ fn listed(fixture: &LedgerFixture, format: &mut dyn FileFormat) -> String {
 
 #[track_caller]
 fn assert_snapshot(printed: &str, snapshot: &str) {
-    assert!(
-        printed == snapshot,
-        "it prints:\n{printed}\nand was to print:\n{snapshot}"
-    );
+    assert!(printed == snapshot, "printed:\n{printed}\nexpected:\n{snapshot}");
 }
 
 #[tokio::test]
@@ -58,7 +55,7 @@ async fn the_table_has_a_line_for_each_file() {
 }
 
 #[tokio::test]
-async fn the_lines_for_programs_are_stable() {
+async fn the_json_lines_are_stable() {
     let fixture = a_record().await;
     let printed = listed(&fixture, &mut json::JsonLines);
     assert_snapshot(&printed, include_str!("tests/lines.json"));
@@ -75,7 +72,7 @@ async fn the_lines_for_programs_are_stable() {
 }
 
 #[tokio::test]
-async fn comma_separated_values_have_a_heading_and_one_line_for_each_file() {
+async fn csv_has_a_heading_and_one_line_for_each_file() {
     let fixture = a_record().await;
     let printed = listed(&fixture, &mut csv::CsvRows);
     assert!(
@@ -87,12 +84,12 @@ async fn comma_separated_values_have_a_heading_and_one_line_for_each_file() {
 }
 
 #[test]
-fn without_a_ledger_there_is_nothing_to_list() {
+fn without_a_ledger_the_list_is_empty() {
     let printed = printed(|output| print(None, FileFilter::default(), &mut json::JsonLines, output));
     assert_eq!(printed, "");
 }
 
-/// Counts the files, and writes each at once.
+/// Counts the files, and writes each immediately.
 struct Counting(u32);
 
 impl FileFormat for Counting {
@@ -107,7 +104,7 @@ impl FileFormat for Counting {
 }
 
 #[tokio::test]
-async fn a_reader_that_has_seen_enough_ends_the_list() {
+async fn a_closed_pipe_ends_the_list() {
     let fixture = LedgerFixture::new();
     let ledger = fixture.ledger();
     let records = (0..5000).map(|number| record("raspberry1", format!("{number}")));

@@ -1,31 +1,31 @@
-//! Colour, on a terminal only.
+//! Colours, on a terminal only.
 
 use std::io::IsTerminal as _;
 
-/// Whether colours are used.
+/// Whether to print colours.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Colors {
     enabled: bool,
 }
 
-/// What a colour says.
+/// The meaning of a style.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TextStyle {
-    /// All is well.
+    /// Everything is fine.
     Good,
-    /// It may mend itself.
+    /// It may recover automatically.
     Warning,
-    /// Somebody has to act.
+    /// Action is needed.
     Bad,
-    /// Of less interest.
+    /// Less important.
     Faint,
     /// A heading.
     Strong,
 }
 
 impl Colors {
-    /// With colours if standard output is a terminal that has some, and nobody minds (`NO_COLOR`).
-    pub(super) fn of_the_terminal() -> Self {
+    /// Colours if standard output is a terminal with colours and `NO_COLOR` is not set.
+    pub(super) fn for_terminal() -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
         Self {
@@ -33,13 +33,13 @@ impl Colors {
         }
     }
 
-    /// Without colours, or with them.
+    /// With or without colours.
     #[cfg(test)]
     pub(super) const fn with(enabled: bool) -> Self {
         Self { enabled }
     }
 
-    /// The text in that tone. Pad it before: the codes count as characters.
+    /// The text in that style. Pad it first: the escape codes count as characters.
     pub(super) fn styled(self, style: TextStyle, text: &str) -> String {
         let code = match style {
             TextStyle::Good => "32",

@@ -1,4 +1,4 @@
-//! One device, with everything that is known of it.
+//! One device, with everything known about it.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use super::overview::style;
 use super::view::{DeviceView, State};
 use super::{free_space, times};
 
-/// Files of one reason that are named; `--json` names all that the ledger has.
+/// The maximum number of files listed per reason; `--json` lists all that the ledger has.
 const MAX_FILES: usize = 20;
 
 pub(super) fn print(
@@ -29,7 +29,7 @@ pub(super) fn print(
         State::Well => "ok",
         State::Failing(class) | State::Unreachable(class) => class.meaning(),
         State::Faults(reason) => reason.text(),
-        State::Partial => "its last pass had faults",
+        State::Partial => "its last pass had errors",
         State::CollectorFailed => "the store or the ledger failed",
         State::NeverVisited => "never visited",
     };
@@ -45,7 +45,7 @@ pub(super) fn print(
     let Some(known) = &device.known else { return Ok(()) };
     print_times(known, now, output)?;
     print_counts(known, output)?;
-    print_itself(known, now, output)?;
+    print_device_facts(known, now, output)?;
     print_remaining(device, remaining, colors, output)?;
     print_passes(passes, colors, output)
 }
@@ -62,13 +62,13 @@ fn print_failure(device: &DeviceView, now: Timestamp, output: &mut Output) -> io
         escaped(message.as_bytes())
     ))?;
     if let Some(since) = failure.as_ref().and_then(|failure| failure.since) {
-        fact("fails since", &moment(since, now), output)?;
+        print_fact("fails since", &moment(since, now), output)?;
     }
     let remedy = failure.map_or(class.remedy(), |failure| failure.remedy);
     output.line(format_args!("  -> {}", escaped(remedy.as_bytes())))
 }
 
-fn fact(name: &str, text: &str, output: &mut Output) -> io::Result<()> {
+fn print_fact(name: &str, text: &str, output: &mut Output) -> io::Result<()> {
     output.line(format_args!("  {name:12}  {text}"))
 }
 
@@ -77,9 +77,9 @@ fn moment(time: Timestamp, now: Timestamp) -> String {
 }
 
 fn print_times(known: &DeviceStatus, now: Timestamp, output: &mut Output) -> io::Result<()> {
-    let told = |time: Option<Timestamp>| time.map_or_else(|| "never".into(), |time| moment(time, now));
-    fact("last seen", &told(known.last_seen), output)?;
-    fact("last visited", &told(known.last_attempt), output)
+    let shown = |time: Option<Timestamp>| time.map_or_else(|| "never".into(), |time| moment(time, now));
+    print_fact("last seen", &shown(known.last_seen), output)?;
+    print_fact("last visited", &shown(known.last_attempt), output)
 }
 
 fn print_counts(known: &DeviceStatus, output: &mut Output) -> io::Result<()> {
@@ -87,11 +87,7 @@ fn print_counts(known: &DeviceStatus, output: &mut Output) -> io::Result<()> {
         amount::files_and_bytes(known.stored_today),
         amount::files_and_bytes(known.released_today),
     );
-    fact(
-        "today",
-        &format!("{stored} newly in the store, {released} released"),
-        output,
-    )?;
+    print_fact("today", &format!("{stored} stored, {released} released"), output)?;
     let totals = &known.totals;
     let mut recorded = format!("{} released", amount::files_and_bytes(totals.released));
     for (these, what) in [
@@ -102,43 +98,46 @@ fn print_counts(known: &DeviceStatus, output: &mut Output) -> io::Result<()> {
             recorded = format!("{recorded}, {} {what}", amount::files_and_bytes(these));
         }
     }
-    fact("recorded", &recorded, output)
+    print_fact("recorded", &recorded, output)
 }
 
-/// What the device says of itself.
-fn print_itself(known: &DeviceStatus, now: Timestamp, output: &mut Output) -> io::Result<()> {
+/// Prints the facts that the device reported.
+fn print_device_facts(known: &DeviceStatus, now: Timestamp, output: &mut Output) -> io::Result<()> {
     if let Some(clock) = &known.clock {
-        fact("clock", &clock_in_words(clock, now), output)?;
+        print_fact("clock", &format_clock(clock, now), output)?;
         if let Some(boot_id) = &clock.boot_id {
-            fact("boot id", &escaped(boot_id.as_bytes()), output)?;
+            print_fact("boot id", &escaped(boot_id.as_bytes()), output)?;
         }
     }
     for (source, disk) in &known.disks {
-        fact("disk", &disk_in_words(source, *disk), output)?;
+        print_fact("disk", &format_disk(source, *disk), output)?;
     }
     if let Some(check) = known.writer_check {
-        fact("writers", check.text(), output)?;
+        print_fact("writers", check.text(), output)?;
     }
     for text in &known.shortcomings {
-        fact("lacks", &escaped(text.as_bytes()), output)?;
+        print_fact("lacks", &escaped(text.as_bytes()), output)?;
     }
     Ok(())
 }
 
-fn clock_in_words(clock: &ClockReading, now: Timestamp) -> String {
+fn format_clock(clock: &ClockReading, now: Timestamp) -> String {
     let milliseconds = clock.offset.unsigned_abs() / 1_000_000;
     let offset = match milliseconds / 1000 {
         0..60 => format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000),
         seconds => times::roughly(std::time::Duration::from_secs(seconds)),
     };
     let direction = if clock.offset < 0 { "behind" } else { "ahead of" };
-    format!("{offset} {direction} ours, read {}", times::ago(clock.at, now))
+    format!(
+        "{offset} {direction} the collector, read {}",
+        times::ago(clock.at, now)
+    )
 }
 
-fn disk_in_words(source: &SourcePath, disk: Option<DiskUse>) -> String {
+fn format_disk(source: &SourcePath, disk: Option<DiskUse>) -> String {
     match disk {
         Some(disk) => format!("{source}: {}", free_space(disk)),
-        None => format!("{source}: could not be told"),
+        None => format!("{source}: unknown"),
     }
 }
 
@@ -155,7 +154,7 @@ fn print_remaining(
     output.line("")?;
     output.line(colors.styled(TextStyle::Strong, "Still on the device, as last seen"))?;
     for (reason, count) in totals {
-        let files = amount::left(reason, count);
+        let files = amount::remaining(reason, count);
         output.line(format_args!("  {files}: {} ({})", reason.text(), reason.code()))?;
         print_files(remaining, reason, count, output)?;
         if !reason.remedy().is_empty() {
@@ -202,25 +201,26 @@ fn print_passes(passes: &[PassSummary], colors: Colors, output: &mut Output) -> 
     }
     output.line("")?;
     output.line(colors.styled(TextStyle::Strong, "Recent passes (UTC)"))?;
-    for (place, pass) in passes.iter().enumerate() {
+    for (index, pass) in passes.iter().enumerate() {
         let took = pass.took.map(amount::span).unwrap_or_default();
         output.line(format_args!(
             "  {}  {took:>10}  {}",
             times::to_the_second(pass.begun),
-            outcome(pass, place == 0)
+            outcome(pass, index == 0)
         ))?;
     }
     Ok(())
 }
 
-/// A pass that another one followed is over, however it ended: only one at a time has the ledger.
+/// Formats the outcome of a pass. Only the newest pass can be in progress: one process at a time holds the
+/// ledger.
 fn outcome(pass: &PassSummary, newest: bool) -> String {
     let released = || format!("{} released", amount::files_and_bytes(pass.released));
     match &pass.outcome {
-        None if newest => "it is under way, or was cut off".into(),
-        None => "cut off".into(),
-        Some(PassOutcome::Well) => format!("well: {}", released()),
-        Some(PassOutcome::Partial) => format!("some files need you: {}", released()),
+        None if newest => "in progress, or aborted".into(),
+        None => "aborted".into(),
+        Some(PassOutcome::Well) => format!("ok: {}", released()),
+        Some(PassOutcome::Partial) => format!("some files need action: {}", released()),
         Some(PassOutcome::Failed { class, message, .. }) => {
             format!("{}: {}", class.code(), escaped(message.as_bytes()))
         }

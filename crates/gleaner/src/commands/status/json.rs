@@ -1,4 +1,5 @@
-//! The status for programs. The form is documented in `docs/reference/json.md` and stable: fields are added, never renamed.
+//! The status as JSON. `docs/reference/json.md` documents the format. It is stable: fields are added, never
+//! renamed.
 
 use std::io::Write as _;
 
@@ -15,7 +16,7 @@ use super::StatusQuery;
 use super::times::rfc3339;
 use super::view::DeviceView;
 
-/// Prints one document, a device at a time: a large fleet with much that waits need not fit into memory.
+/// Prints one document, one device at a time: a large fleet with a large backlog need not fit into memory.
 pub(super) fn print(
     query: &StatusQuery<'_>,
     devices: &[DeviceView],
@@ -125,7 +126,7 @@ fn disk(source: &SourcePath, disk: Option<DiskUse>) -> Value {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "an offset in seconds; nobody needs its nanoseconds beyond 104 days"
+    reason = "an offset in seconds; nanoseconds do not matter beyond 104 days"
 )]
 fn clock(clock: &ClockReading) -> Value {
     json!({

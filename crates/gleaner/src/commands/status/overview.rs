@@ -1,4 +1,4 @@
-//! All devices, for a tired person: one line each, the sum, then what needs somebody and what to do about it.
+//! All devices, easy to read for a tired person: one line each, the totals, then the problems and what to do.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use super::problems::named;
 use super::view::{DeviceView, State};
 use super::{StatusQuery, free_space, problems, times};
 
-/// Reasons of files that wait which are told in a line.
+/// The maximum number of reasons shown in a line.
 const MAX_REASONS: usize = 3;
 
 pub(super) fn print(
@@ -29,7 +29,7 @@ pub(super) fn print(
     print_states(&configured, output)?;
     print_sums(devices, now, output)?;
     problems::print(&configured, now, colors, output)?;
-    print_forgotten(devices, colors, output)
+    print_unconfigured(devices, colors, output)
 }
 
 const HEADINGS: [&str; 6] = [
@@ -38,7 +38,7 @@ const HEADINGS: [&str; 6] = [
     "LAST SEEN",
     "RELEASED TODAY",
     "DISK",
-    "STILL ON IT",
+    "REMAINING",
 ];
 
 fn print_table(
@@ -92,16 +92,16 @@ fn row(device: &DeviceView, now: Timestamp) -> [String; 6] {
         seen.unwrap_or_else(|| "never".into()),
         released.unwrap_or_else(|| "-".into()),
         disks(known),
-        still_there(device),
+        remaining_in_words(device),
     ]
 }
 
 fn state(device: &DeviceView, now: Timestamp) -> String {
     match device.state() {
         State::Well => "ok".into(),
-        State::Failing(class) => format!("needs you: {}", class.code()),
-        State::Faults(reason) => format!("needs you: {}", reason.code()),
-        State::Partial => "needs you: last pass had faults".into(),
+        State::Failing(class) => format!("action needed: {}", class.code()),
+        State::Faults(reason) => format!("action needed: {}", reason.code()),
+        State::Partial => "action needed: last pass had errors".into(),
         State::Unreachable(_) => match device.failure().map(|failure| failure.since) {
             Some(Some(since)) => {
                 format!("unreachable, failing for {}", times::roughly(now.since(since)))
@@ -124,33 +124,33 @@ pub(super) const fn style(state: State) -> TextStyle {
 
 fn disks(known: Option<&DeviceStatus>) -> String {
     let free = |(_, disk): &(SourcePath, Option<DiskUse>)| disk.map(free_space);
-    let mut told: Vec<String> = known
+    let mut shown: Vec<String> = known
         .into_iter()
         .flat_map(|known| &known.disks)
         .filter_map(free)
         .collect();
-    // Several sources are most often on one file system.
-    told.dedup();
-    if told.is_empty() {
+    // Several sources are usually on one file system.
+    shown.dedup();
+    if shown.is_empty() {
         "-".into()
     } else {
-        told.join(", ")
+        shown.join(", ")
     }
 }
 
-fn still_there(device: &DeviceView) -> String {
+fn remaining_in_words(device: &DeviceView) -> String {
     let remaining = device.remaining();
-    let told = remaining.iter().take(MAX_REASONS);
-    let mut told: Vec<String> = told
+    let shown = remaining.iter().take(MAX_REASONS);
+    let mut shown: Vec<String> = shown
         .map(|(reason, count)| format!("{} {}", amount::grouped(count.files), reason.code()))
         .collect();
     if remaining.len() > MAX_REASONS {
-        told.push("…".into());
+        shown.push("…".into());
     }
-    if told.is_empty() {
+    if shown.is_empty() {
         "-".into()
     } else {
-        told.join(", ")
+        shown.join(", ")
     }
 }
 
@@ -161,14 +161,14 @@ fn print_states(devices: &[&DeviceView], output: &mut Output) -> io::Result<()> 
             .filter(|device| device.state().code() == code)
             .count()
     };
-    let told = [
+    let shown = [
         ("ok", "ok"),
         ("unreachable", "unreachable"),
-        ("needs-you", "in need of you"),
-        ("collector-failed", "failed by store or ledger"),
+        ("needs-you", "action needed"),
+        ("collector-failed", "store or ledger failed"),
         ("never-visited", "never visited"),
     ];
-    let told: Vec<String> = told
+    let shown: Vec<String> = shown
         .iter()
         .map(|(code, words)| (number(code), words))
         .filter(|(number, _)| *number > 0)
@@ -178,16 +178,16 @@ fn print_states(devices: &[&DeviceView], output: &mut Output) -> io::Result<()> 
     output.line(format_args!(
         "{}: {}.",
         amount::count_items(devices.len(), "device"),
-        told.join(", ")
+        shown.join(", ")
     ))
 }
 
-/// Over all devices that ever brought something; but what is left is told of those only that are still visited.
+/// Prints totals over all devices in the ledger; the remaining files only of configured devices.
 fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io::Result<()> {
     let known = || devices.iter().filter_map(|device| device.known.as_ref());
     let sum = |count: fn(&DeviceStatus) -> Amount| known().map(count).fold(Amount::default(), Amount::plus);
     output.line(format_args!(
-        "Today: {} newly in the store, {} released.",
+        "Today: {} stored, {} released.",
         amount::files_and_bytes(sum(|known| known.stored_today)),
         amount::files_and_bytes(sum(|known| known.released_today)),
     ))?;
@@ -199,9 +199,9 @@ fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io
             .plus(known.totals.kept)
     };
     output.line(format_args!(
-        "Ever: {} recorded. Still on the devices: {}.",
+        "In total: {} recorded. Still on the devices: {}.",
         amount::files_and_bytes(sum(recorded)),
-        still_on(devices),
+        fleet_remaining(devices),
     ))?;
     match known().filter_map(|known| known.last_attempt).max() {
         Some(last) => output.line(format_args!("The last pass began {}.", times::ago(last, now))),
@@ -209,8 +209,8 @@ fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io
     }
 }
 
-/// What is left, and for how many devices nobody can say.
-fn still_on(devices: &[DeviceView]) -> String {
+/// The remaining files, and the number of devices for which they are unknown.
+fn fleet_remaining(devices: &[DeviceView]) -> String {
     let configured = || devices.iter().filter(|device| device.configured);
     let remaining = configured().flat_map(DeviceView::remaining);
     let remaining = remaining
@@ -228,12 +228,15 @@ fn still_on(devices: &[DeviceView]) -> String {
     }
 }
 
-fn print_forgotten(devices: &[DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
-    let forgotten: Vec<&DeviceView> = devices.iter().filter(|device| !device.configured).collect();
-    if forgotten.is_empty() {
+fn print_unconfigured(devices: &[DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
+    let unconfigured: Vec<&DeviceView> = devices.iter().filter(|device| !device.configured).collect();
+    if unconfigured.is_empty() {
         return Ok(());
     }
     output.line("")?;
-    let line = format!("In the ledger, but no longer configured: {}", named(&forgotten));
+    let line = format!(
+        "In the ledger, but no longer configured: {}",
+        named(&unconfigured)
+    );
     output.line(colors.styled(TextStyle::Faint, &line))
 }

@@ -1,5 +1,6 @@
-//! What is wrong in the fleet, each trouble once with the devices that have it and what to do: first what somebody has to mend, then what
-//! may mend itself.
+//! The problems of the fleet, each once with its devices and the remedy: first problems that need action,
+//! then problems
+//! that may resolve automatically.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,10 +15,10 @@ use super::colors::{Colors, TextStyle};
 use super::view::{DeviceView, State};
 use super::{free_space, times};
 
-/// How many devices of one trouble are named.
+/// The maximum number of devices named for one problem.
 const MAX_NAMED: usize = 8;
 
-/// A disk is told as nearly full if less than one part of so many may still be written.
+/// A disk is nearly full if less than one part in this many is available.
 const NEARLY_FULL: u64 = 10;
 
 pub(super) fn print(
@@ -27,7 +28,7 @@ pub(super) fn print(
     output: &mut Output,
 ) -> io::Result<()> {
     print_collector_failures(devices, colors, output)?;
-    print_failures(devices, Recourse::Somebody, now, colors, output)?;
+    print_failures(devices, Recourse::Action, now, colors, output)?;
     print_faults(devices, colors, output)?;
     print_failures(devices, Recourse::Time, now, colors, output)?;
     print_full_disks(devices, colors, output)?;
@@ -63,12 +64,12 @@ fn print_collector_failures(devices: &[&DeviceView], colors: Colors, output: &mu
     Ok(())
 }
 
-/// Which failures are told.
+/// Selects failures.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Recourse {
-    /// Those that somebody has to mend.
-    Somebody,
-    /// Those that may mend themselves.
+    /// Failures that need action.
+    Action,
+    /// Failures that may resolve automatically.
     Time,
 }
 
@@ -82,7 +83,7 @@ fn print_failures(
     let mut by_cause: BTreeMap<(FailureClass, &str), Vec<&DeviceView>> = BTreeMap::new();
     for device in devices {
         match (device.state(), recourse) {
-            (State::Failing(class), Recourse::Somebody) | (State::Unreachable(class), Recourse::Time) => {
+            (State::Failing(class), Recourse::Action) | (State::Unreachable(class), Recourse::Time) => {
                 let remedy = device.failure().map_or(class.remedy(), |failure| failure.remedy);
                 by_cause.entry((class, remedy)).or_default().push(device);
             }
@@ -167,7 +168,7 @@ fn print_full_disks(devices: &[&DeviceView], colors: Colors, output: &mut Output
     print_more(full.len(), output)
 }
 
-/// What is kept for root alone does not help the recording: only what may still be written counts.
+/// Space reserved for root does not help the recording: only available space counts.
 fn is_nearly_full(disk: &DiskUse) -> bool {
     disk.total > 0 && disk.available < disk.total / NEARLY_FULL
 }
@@ -189,7 +190,10 @@ fn print_shortcomings(devices: &[&DeviceView], colors: Colors, output: &mut Outp
         return Ok(());
     }
     output.line("")?;
-    output.line(colors.styled(TextStyle::Strong, "Lesser devices, made up for by waiting"))?;
+    output.line(colors.styled(
+        TextStyle::Strong,
+        "Devices with limited tools: gleaner waits longer",
+    ))?;
     for (text, devices) in by_text {
         output.line(format_args!(
             "  {}: {}",
@@ -200,7 +204,7 @@ fn print_shortcomings(devices: &[&DeviceView], colors: Colors, output: &mut Outp
     Ok(())
 }
 
-/// The names of the first some devices.
+/// The names of the first devices, and the number of further ones.
 pub(super) fn named(devices: &[&DeviceView]) -> String {
     let names: Vec<&str> = devices
         .iter()

@@ -1,4 +1,4 @@
-//! What people and programs read, held against what they read before.
+//! The output for people and programs, compared with snapshots.
 
 mod fixture;
 
@@ -14,13 +14,13 @@ use crate::output::Output;
 use fixture::ledger_with_every_state;
 pub(in crate::commands) use fixture::{LedgerFixture, at, record};
 
-/// Text as it came out.
+/// The printed text.
 pub(in crate::commands) fn printed<E: std::fmt::Debug>(
     print: impl FnOnce(&mut Output) -> Result<(), E>,
 ) -> String {
     #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Shared {
+    struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for SharedBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -29,7 +29,7 @@ pub(in crate::commands) fn printed<E: std::fmt::Debug>(
             Ok(())
         }
     }
-    let shared = Shared::default();
+    let shared = SharedBuffer::default();
     let mut output = Output::to(shared.clone());
     print(&mut output).unwrap();
     output.flush().unwrap();
@@ -49,21 +49,18 @@ fn overview_of(fixture: &LedgerFixture, reader: Option<&Reader>, colours: bool) 
 
 #[track_caller]
 fn assert_snapshot(printed: &str, snapshot: &str) {
-    assert!(
-        printed == snapshot,
-        "it prints:\n{printed}\nand was to print:\n{snapshot}"
-    );
+    assert!(printed == snapshot, "printed:\n{printed}\nexpected:\n{snapshot}");
 }
 
 #[tokio::test]
-async fn the_overview_tells_of_every_device_and_what_to_do() {
+async fn the_overview_shows_every_device_and_what_to_do() {
     let fixture = ledger_with_every_state().await;
     let printed = overview_of(&fixture, Some(&fixture.reader()), false);
     assert_snapshot(&printed, include_str!("tests/overview.txt"));
 }
 
 #[tokio::test]
-async fn colours_say_nothing_that_words_do_not() {
+async fn colours_carry_no_information_of_their_own() {
     let fixture = ledger_with_every_state().await;
     let coloured = overview_of(&fixture, Some(&fixture.reader()), true);
     assert!(coloured.contains("\x1b[32mok"));
@@ -75,7 +72,7 @@ async fn colours_say_nothing_that_words_do_not() {
 }
 
 #[test]
-fn before_the_first_sweep_every_configured_device_is_there() {
+fn before_the_first_sweep_every_configured_device_is_listed() {
     let fixture = LedgerFixture::new();
     assert_snapshot(
         &overview_of(&fixture, None, false),
@@ -84,7 +81,7 @@ fn before_the_first_sweep_every_configured_device_is_there() {
 }
 
 #[tokio::test]
-async fn a_device_in_detail_names_its_files_and_its_passes() {
+async fn the_detail_lists_files_and_passes() {
     let fixture = ledger_with_every_state().await;
     let reader = fixture.reader();
     let query = StatusQuery {
@@ -104,7 +101,7 @@ async fn a_device_in_detail_names_its_files_and_its_passes() {
 }
 
 #[tokio::test]
-async fn the_document_for_programs_is_stable() {
+async fn the_json_document_is_stable() {
     let fixture = ledger_with_every_state().await;
     let reader = fixture.reader();
     let query = StatusQuery {
@@ -133,7 +130,7 @@ fn keys(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String
 }
 
 #[test]
-fn every_field_for_programs_is_in_the_reference() {
+fn every_json_field_is_in_the_reference() {
     let reference = include_str!("../../../../../docs/reference/json.md");
     let mut found = std::collections::BTreeSet::new();
     let lines = include_str!("../files/tests/lines.json").lines();
@@ -144,13 +141,13 @@ fn every_field_for_programs_is_in_the_reference() {
     for key in found {
         assert!(
             reference.contains(&format!("`{key}`")),
-            "docs/reference/json.md says nothing of `{key}`"
+            "docs/reference/json.md does not mention `{key}`"
         );
     }
 }
 
 #[test]
-fn a_document_without_a_ledger_is_a_document() {
+fn without_a_ledger_the_json_document_is_valid() {
     let fixture = LedgerFixture::new();
     let query = StatusQuery {
         reader: None,
@@ -166,7 +163,7 @@ fn a_document_without_a_ledger_is_a_document() {
 }
 
 #[test]
-fn times_read_as_people_say_them() {
+fn times_have_a_form_for_people() {
     for (seconds, text) in [
         (0, "0 s ago"),
         (59, "59 s ago"),

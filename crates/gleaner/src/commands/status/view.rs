@@ -1,4 +1,4 @@
-//! A device as it is judged: from what configuration and ledger say to one word.
+//! A device with its state: from configuration and ledger to one word.
 
 use std::collections::BTreeMap;
 
@@ -6,32 +6,32 @@ use engine::ports::{PassOutcome, Reason};
 use ledger::DeviceStatus;
 use model::{Amount, DeviceName, FailureClass, Timestamp};
 
-/// A device with what is known of it.
+/// A device and its record.
 #[derive(Debug)]
 pub(super) struct DeviceView {
     pub(super) name: DeviceName,
-    /// Whether the configuration has it.
+    /// Whether it is configured.
     pub(super) configured: bool,
     /// `None` if it was never visited.
     pub(super) known: Option<DeviceStatus>,
 }
 
-/// How a device is, in one word.
+/// The state of a device, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// It was served, and nothing on it needs anybody.
+    /// It was served, and nothing on it needs action.
     Well,
-    /// Somebody has to act on the device as a whole.
+    /// The device as a whole needs action.
     Failing(FailureClass),
-    /// It was served, but files of it need somebody; the first of the reasons.
+    /// It was served, but some of its files need action; the first of the reasons.
     Faults(Reason),
-    /// Its last pass ended with faults, of which the record says no more.
+    /// Its last pass ended with errors; the record has no details.
     Partial,
-    /// It cannot be reached; it will be served when it can.
+    /// It cannot be reached; gleaner serves it when it is back.
     Unreachable(FailureClass),
-    /// The store or the ledger failed it.
+    /// The store or the ledger failed during its pass.
     CollectorFailed,
-    /// No pass over it has ended yet.
+    /// No pass of it has ended yet.
     NeverVisited,
 }
 
@@ -48,12 +48,12 @@ impl State {
     }
 }
 
-/// How a device failed.
+/// The failure of a device.
 #[derive(Debug)]
 pub(super) struct Failure<'a> {
-    /// What the device or the system said.
+    /// The message of the device or the system.
     pub(super) message: &'a str,
-    /// What a person can do about it.
+    /// The remedy.
     pub(super) remedy: &'a str,
     pub(super) since: Option<Timestamp>,
 }
@@ -104,7 +104,7 @@ impl DeviceView {
         }
     }
 
-    /// How it failed, where the last verdict is a failure.
+    /// Its failure, if the last result is a failure.
     pub(super) fn failure(&self) -> Option<Failure<'_>> {
         let known = self.known.as_ref()?;
         let outcome = known.last_verdict.as_ref()?.outcome.as_ref()?;
@@ -121,7 +121,7 @@ impl DeviceView {
         }
     }
 
-    /// What is left on it, what needs somebody first.
+    /// The remaining files by reason, the most urgent first.
     pub(super) fn remaining(&self) -> Vec<(Reason, Amount)> {
         let mut remaining = self
             .known
@@ -132,7 +132,7 @@ impl DeviceView {
         remaining
     }
 
-    /// The reasons for which files of it need somebody.
+    /// The reasons that need action.
     pub(super) fn faults(&self) -> impl Iterator<Item = (Reason, Amount)> {
         self.remaining()
             .into_iter()
@@ -140,7 +140,7 @@ impl DeviceView {
     }
 }
 
-/// Faults, then what waits, then what stays by intention.
+/// Faults first, then waiting files, then files that stay on purpose.
 fn urgency(reason: Reason) -> u8 {
     match reason {
         _ if reason.is_fault() => 0,

@@ -1,4 +1,4 @@
-//! From the sections `[[device]]` to the devices: ids counted out, names and sources compared.
+//! Resolves the `[[device]]` sections into devices: expands ids, and compares names and sources.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU16;
@@ -15,10 +15,10 @@ use crate::config::keys::{Address, DEFAULTS, DEVICE, Folders, Rules};
 use crate::config::reading::File;
 use crate::config::resolved::Device;
 use crate::config::section::Section;
-use crate::config::template::{FORMS, Template};
+use crate::config::template::{ID_FORMS, Template};
 use crate::config::units;
 
-/// Checks every section; devices with faults are left out.
+/// Checks every section; leaves out devices with errors.
 pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Device> {
     if file.devices.is_empty() && !file.table(DEVICE.name).is_invalid {
         let remedy = "write `[[device]]` and below it `name = \"…\"`, an alias of your ssh_config";
@@ -29,18 +29,18 @@ pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Dev
     let mut shared_rules = None;
     let mut list = DeviceList::default();
     for section in &file.devices {
-        let Some(ids) = findings.sound(ids(section)) else {
+        let Some(ids) = findings.accept(ids(section)) else {
             continue;
         };
         list.count += ids.as_ref().map_or(1, Ids::count);
         if list.count > MAX_DEVICES {
-            let text = format!("with this section there are {} devices", list.count);
-            findings.add(Finding::error(section.span.clone(), text).help("at most 10,000 are possible"));
+            let text = format!("this section brings the number of devices to {}", list.count);
+            findings.add(Finding::error(section.span.clone(), text).help("at most 10,000 are allowed"));
             break;
         }
-        let mut merged = section.or(&defaults);
+        let mut merged = section.with_defaults(&defaults);
         if section.is_invalid("source") {
-            // Other folders were meant than those of the defaults: nothing follows from the latter.
+            // The device has its own, invalid source: do not fall back to the default.
             merged.values.remove("source");
         }
         if !merged.mentions("source") {
@@ -66,14 +66,14 @@ pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Dev
         };
         match ids {
             None => add(None),
-            // One fault of a kind is enough for a section: the other ids have the same.
+            // Report each error once per section: the other ids have the same.
             Some(ids) => ids.iter().all(|id| add(Some(id))),
         };
     }
     list.devices
 }
 
-/// The ids of a section, if it has any; without a finding where what is wrong has been reported.
+/// The ids of a section, if any. The error is empty if the cause has been reported.
 fn ids(section: &Section<'_>) -> Result<Option<Ids>, Faults> {
     if !section.mentions("name") {
         let finding = Finding::error(section.span.clone(), "the device has no `name`");
@@ -86,21 +86,21 @@ fn ids(section: &Section<'_>) -> Result<Option<Ids>, Faults> {
         let finding = Finding::error(section.span_of("name"), format!("`name` {text}"));
         Err(finding.help(remedy).into())
     };
-    match (&ids, name.names_id()) {
+    match (&ids, name.has_id()) {
         (None, _) if section.is_invalid("ids") => Err(Faults::new()),
         (None, true) => {
             let remedy = "write for example `ids = \"1-30\"` below it".to_owned();
-            fault("has {id} in it, but the device has no `ids`", remedy)
+            fault("contains {id}, but the device has no `ids`", remedy)
         }
         (Some(_), false) => fault(
             "is the same for all `ids`",
-            format!("put the id into it, as {FORMS}"),
+            format!("add the id to it, as {ID_FORMS}"),
         ),
         _ => Ok(ids),
     }
 }
 
-/// The rules of a section that is merged with the defaults: where less can be seen, it is waited at least as long.
+/// Raises the default of `settle_blind` to `settle`, or warns if an explicit `settle_blind` is lower.
 fn with_settle_blind(mut rules: Rules, section: &Section<'_>, findings: &mut Findings<'_>) -> Rules {
     let Some(span) = section.span_of("settle_blind") else {
         rules.settle_blind = rules.settle_blind.max(rules.settle);
@@ -109,13 +109,13 @@ fn with_settle_blind(mut rules: Rules, section: &Section<'_>, findings: &mut Fin
     if rules.settle_blind < rules.settle {
         let [blind, settle] = [rules.settle_blind, rules.settle].map(units::format_duration);
         let text = format!("`settle_blind` is {blind}, which is less than `settle`, {settle}");
-        let remedy = "where less can be seen, it is better waited longer: write at least as much as `settle`";
+        let remedy = "write at least the value of `settle`: with less information, gleaner must wait longer";
         findings.add(Finding::warning(span, text).help(remedy));
     }
     rules
 }
 
-/// The devices so far, and what a later one may not repeat.
+/// The devices so far, and the names and folders that a later device must not repeat.
 #[derive(Default)]
 struct DeviceList {
     count: u64,
@@ -125,7 +125,7 @@ struct DeviceList {
     machines: HashMap<MachineKey, OccupiedFolders>,
 }
 
-/// What tells one machine from another, where the configuration says more than a name.
+/// Identifies a machine, for devices whose configuration sets a host.
 #[derive(PartialEq, Eq, Hash)]
 struct MachineKey {
     host: String,
@@ -133,17 +133,16 @@ struct MachineKey {
     jump: Option<String>,
 }
 
-/// The sources on a machine, none inside another, and whose they are.
+/// The sources on a machine, none inside another, and the device of each.
 type OccupiedFolders = BTreeMap<PathBuf, DeviceName>;
 
 impl DeviceList {
-    /// Adds one device; false where something is wrong with it. Everything is tried before anything is given
-    /// up.
+    /// Adds one device. Runs every check before it gives up; false if any failed.
     fn add(&mut self, section: &Section<'_>, rules: &Arc<Rules>, findings: &mut Findings<'_>) -> bool {
         let at = section.span_of("name").unwrap_or_default();
         let line = findings.line(&at);
         let name = section.get::<Name>("name", None);
-        let name = findings.sound(name.and_then(|name| self.take_name(name, &at, line)));
+        let name = findings.accept(name.and_then(|name| self.reserve_name(name, &at, line)));
         let address = Address::read(section, None, findings);
         let folders = Folders::read(section, None, findings);
         let sources = folders.and_then(|folders| folders.source);
@@ -156,24 +155,29 @@ impl DeviceList {
             sources,
             rules: Arc::clone(rules),
         };
-        let taken = findings.sound(self.take_sources(&device, at));
+        let taken = findings.accept(self.reserve_sources(&device, at));
         self.devices.push(device);
         taken.is_some()
     }
 
-    /// The name, if no other device has it.
-    fn take_name(&mut self, name: DeviceName, at: &Range<usize>, line: usize) -> Result<DeviceName, Faults> {
+    /// Reserves the name, unless another device has it.
+    fn reserve_name(
+        &mut self,
+        name: DeviceName,
+        at: &Range<usize>,
+        line: usize,
+    ) -> Result<DeviceName, Faults> {
         let Some(first) = self.names.get(&name) else {
             self.names.insert(name.clone(), line);
             return Ok(name);
         };
-        let text = format!("there are two devices named `{name}`; the first stands in line {first}");
-        let remedy = "give each device a name of its own; one with settings of its own is left out of the `ids` of the others";
+        let text = format!("there are two devices named `{name}`; the first is on line {first}");
+        let remedy = "give each device a unique name; remove the id of a device with its own section from the `ids` of the others";
         Err(Finding::error(at.clone(), text).help(remedy).into())
     }
 
-    /// Two devices that are the same machine must not empty the same folder.
-    fn take_sources(&mut self, device: &Device, at: Range<usize>) -> Result<(), Faults> {
+    /// Reserves the sources: two devices on the same machine must not empty the same folder.
+    fn reserve_sources(&mut self, device: &Device, at: Range<usize>) -> Result<(), Faults> {
         let Some(host) = &device.address.host else {
             return Ok(());
         };
@@ -192,8 +196,7 @@ impl DeviceList {
             let text = format!(
                 "`{name}` and `{other}` are the same machine ({host}{port}) with the same source {source}"
             );
-            let remedy =
-                "give each device a `port`, `host` or `jump` of its own, such as `port = \"{id+5000}\"`";
+            let remedy = "give each device its own `port`, `host` or `jump`, such as `port = \"{id+5000}\"`";
             return Err(Finding::error(at, text).help(remedy).into());
         }
         for source in &device.sources {
@@ -203,8 +206,9 @@ impl DeviceList {
     }
 }
 
-/// Whose folder this one is, lies in or contains: its neighbour, as paths are in the order of their
-/// components.
+/// The device whose folder equals, contains or is inside this one. Paths are ordered by their components, so
+/// only
+/// the neighbours need checking.
 fn occupant<'o>(occupied: &'o OccupiedFolders, source: &Path) -> Option<&'o DeviceName> {
     let before = occupied.range(..=source.to_owned()).next_back();
     let after = occupied.range(source.to_owned()..).next();

@@ -1,4 +1,4 @@
-//! A ledger to ask, with one device for each state there is.
+//! A ledger with one device for each state.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use model::{
 use crate::config::Config;
 use crate::environment::Environment;
 
-/// A ledger with a past, and the configuration that goes with it.
+/// A ledger with recorded passes, and its configuration.
 pub(in crate::commands) struct LedgerFixture {
-    /// Gone with the test.
+    /// Removed after the test.
     _folder: tempfile::TempDir,
     pub(in crate::commands) config: Config,
 }
@@ -52,7 +52,7 @@ impl LedgerFixture {
     }
 }
 
-/// So many seconds from the present time of all tests: 2026-05-01 12:00:00.
+/// The time this many seconds after the fixed present of all tests, 2026-05-01 12:00:00.
 pub(in crate::commands) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_777_636_800 + seconds)
 }
@@ -84,7 +84,7 @@ fn source() -> SourcePath {
     SourcePath::new("/home/pi/photos").unwrap()
 }
 
-/// Begins a pass so many seconds ago and ends it ten seconds later.
+/// Begins a pass this many seconds ago and ends it ten seconds later.
 async fn pass(
     ledger: &SqliteLedger,
     device: &str,
@@ -157,7 +157,7 @@ fn remaining(files: &[(&str, Reason, Option<&str>)], totals: &[(Reason, u64, u64
     }
 }
 
-/// One device for each state there is.
+/// One device for each state.
 pub(super) async fn ledger_with_every_state() -> LedgerFixture {
     let fixture = LedgerFixture::new();
     let ledger = fixture.ledger();
@@ -184,7 +184,7 @@ pub(super) async fn ledger_with_every_state() -> LedgerFixture {
         end.released = Amount::new(2, 4_691_356);
     })
     .await;
-    // Cut off.
+    // An aborted pass.
     ledger
         .begin_pass(&DeviceName::new("raspberry1").unwrap(), at(-1800))
         .await
@@ -205,7 +205,7 @@ pub(super) async fn ledger_with_every_state() -> LedgerFixture {
     })
     .await;
     troubled_devices(&ledger).await;
-    // Under way.
+    // A pass in progress.
     ledger
         .begin_pass(&DeviceName::new("raspberry1").unwrap(), at(-5))
         .await
