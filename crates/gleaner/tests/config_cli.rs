@@ -187,7 +187,10 @@ fn all_faults_are_reported_at_once_with_status_2() {
     );
     assert_eq!(
         lines[1],
-        format!("  help: relative to this file it would be \"{}\"", beside.display())
+        format!(
+            "  help: relative to this file it would be \"{}\"",
+            beside.display()
+        )
     );
     assert_eq!(
         lines[2],
