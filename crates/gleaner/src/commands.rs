@@ -1,6 +1,5 @@
 //! One file per command, named after it. A command reads the configuration if needed, does its work through
-//! the
-//! other crates, and prints its result. A command never prints an error: it returns the error.
+//! the other crates, and prints its result. A command never prints an error: it returns the error.
 
 pub mod audit;
 pub mod completions;
@@ -34,8 +33,7 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// Finds, reads and checks the configuration. Errors are the failure. Prints warnings to standard error
-    /// only with
-    /// `-v`: a service would repeat them every minute, and `gleaner config check` prints them.
+    /// only with `-v`: a service would repeat them every minute, and `gleaner config check` prints them.
     pub fn configuration(&self) -> Result<Config, Failure> {
         if self.global.verbose == 0 {
             self.checked().map(|checked| checked.config)

@@ -1,14 +1,11 @@
 //! The configuration: finds the file, reads the raw values, and checks them into the resolved configuration.
 //!
 //! Each key is declared once, in [`keys`]. All errors are reported together, each with its position and a
-//! remedy.
-//! A resolved configuration is consistent in itself. This module does not check that the store, the ledger or
-//! the
-//! devices exist.
+//! remedy. A resolved configuration is consistent in itself. This module does not check that the store, the
+//! ledger or the devices exist.
 //!
 //! Start with [`load`], then [`keys`] (where keys are added) and [`resolved`]. The private modules `reading`
-//! and
-//! `check` connect the two.
+//! and `check` connect the two.
 
 mod braces;
 mod check;
@@ -120,8 +117,7 @@ fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec
             Ok(bytes) => return Ok((file.clone(), bytes)),
             Err(cause) if is_absence(&cause) => {}
             // The working directory is not accessible, for example the home folder of another user when the
-            // service
-            // account runs there. Its files are not ours: skip it.
+            // service account runs there. Its files are not ours: skip it.
             Err(cause) if file.is_relative() && is_hidden(file, &cause) => {}
             Err(cause) => return Err(unreadable(file, cause, false)),
         }

@@ -10,8 +10,7 @@ pub enum ExitStatus {
     /// Success.
     Well,
     /// Some device or file failed, and the rest was done. Also an audit with findings, and a store or ledger
-    /// that failed
-    /// during a sweep.
+    /// that failed during a sweep.
     Partial,
     /// The command line or the configuration is invalid. Nothing was touched.
     Usage,

@@ -1,6 +1,5 @@
 //! Checks whether the ledger is on a local disk. `SQLite` shares memory between processes and locks files,
-//! which
-//! works on few network file systems and not on every FUSE mount.
+//! which works on few network file systems and not on every FUSE mount.
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,7 @@
 //! The command line of gleaner: arguments, configuration, and one function per command.
 //!
 //! This crate is the outermost layer: only this crate prints, reads the environment and decides on the exit
-//! status.
-//! The transfer of files is the engine's task; no part of it is here.
+//! status. The transfer of files is the engine's task; no part of it is here.
 //!
 //! Start with [`cli`], then [`commands`]. The configuration is in [`config`].
 

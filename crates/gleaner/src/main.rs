@@ -1,6 +1,5 @@
 //! gleaner: collects the recordings of a fleet of field devices. All code is in the library, where tests can
-//! reach
-//! it.
+//! reach it.
 
 use std::process::ExitCode;
 

@@ -6,8 +6,7 @@ use std::io::{self, BufWriter, Write};
 /// Writes results to standard output, or to a buffer in tests.
 ///
 /// When the reader closes the pipe, all further output is discarded without an error: a command that also
-/// *does*
-/// something continues. A command that only prints can check [`Output::is_closed`] and stop early.
+/// *does* something continues. A command that only prints can check [`Output::is_closed`] and stop early.
 pub struct Output {
     stream: BufWriter<Box<dyn Write + Send>>,
     closed: bool,

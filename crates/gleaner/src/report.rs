@@ -1,6 +1,5 @@
 //! How gleaner shows a sweep: a log, progress bars for a terminal, JSON for programs, and a summary for
-//! people. All
-//! of them consume the engine's closed list of events.
+//! people. All of them consume the engine's closed list of events.
 
 pub mod amount;
 mod json;

@@ -33,8 +33,7 @@ impl Collector {
     /// are usable.
     ///
     /// A missing ledger is created. If the store remembers a ledger of this machine at this path, the new
-    /// ledger takes
-    /// over its id, so that files the lost ledger left withdrawn on devices are ours again.
+    /// ledger takes over its id, so that files the lost ledger left withdrawn on devices are ours again.
     pub async fn open(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
         let found = FoundStore::find(config)?;
         if let Some(id) = &found.ledger.create_with {
@@ -44,8 +43,7 @@ impl Collector {
             );
         }
         // Warn about a new ledger only: an existing one would repeat the warning every minute. `gleaner
-        // config check`
-        // always shows it.
+        // config check` always shows it.
         if !config.ledger.exists()
             && let Some(warning) = ledger_mount::warning(&config.ledger)
         {
@@ -71,8 +69,7 @@ impl Collector {
 
 impl Collector<UntouchedStore<SystemDisk>> {
     /// Opens both for a dry run, which leaves no trace: a missing ledger counts as empty, and the store gets
-    /// no staging
-    /// folder. Refuses every store or existing ledger that a sweep would refuse.
+    /// no staging folder. Refuses every store or existing ledger that a sweep would refuse.
     pub async fn open_read_only(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
         let found = FoundStore::find(config)?;
         if let Some(id) = &found.ledger.create_with {
@@ -235,9 +232,8 @@ pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
 }
 
 /// The time limit of a listing, as a multiple of `stall_timeout`: 15 minutes by default. A link of 2 KB/s
-/// carries
-/// 20,000 new files in that time. The next pass sees the files behind them, even if these files stay on the
-/// device.
+/// carries 20,000 new files in that time. The next pass sees the files behind them, even if these files stay
+/// on the device.
 const LISTING_STALL_TIMEOUTS: u32 = 15;
 
 /// The time limit of a listing.

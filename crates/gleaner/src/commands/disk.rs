@@ -1,6 +1,5 @@
 //! `gleaner disk`: the size of each device's sources and the free space of its file systems. Changes nothing,
-//! and
-//! needs neither store nor ledger.
+//! and needs neither store nor ledger.
 
 use std::io;
 use std::sync::Arc;

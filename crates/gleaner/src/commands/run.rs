@@ -80,8 +80,8 @@ pub fn run(arguments: &cli::RunArgs, context: &mut Context<'_>) -> Result<ExitSt
 const MAX_DESCRIPTORS: u64 = 65_536;
 
 /// Raises the soft limit of open files to the hard limit. Shells and systemd start with 1024 for
-/// compatibility. A
-/// device at work takes about 30 descriptors, a device being connected 7; without descriptors a device fails.
+/// compatibility. A device at work takes about 30 descriptors, a device being connected 7; without
+/// descriptors a device fails.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let Some(current) = limit.current else { return };
@@ -117,18 +117,15 @@ fn limit_parallel(parallel: usize, reporter: &SweepReporter) -> usize {
 }
 
 /// Makes a write beyond the file size limit of the process fail, instead of ending the process. Must run
-/// within the
-/// runtime.
+/// within the runtime.
 fn ignore_file_size_signal() {
     // An installed handler stays, even without a listener. Child processes start with the default action.
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).ok();
 }
 
 /// A runtime with one thread for the sessions and the sweep. Each of a thousand small files passes through
-/// several
-/// tasks; on one thread, a handover wakes no other thread, which took more time than the work itself. The
-/// disk has its
-/// own threads; encryption runs in ssh.
+/// several tasks; on one thread, a handover wakes no other thread, which took more time than the work itself.
+/// The disk has its own threads; encryption runs in ssh.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -167,8 +164,7 @@ fn reporter(arguments: &cli::RunArgs) -> SweepReporter {
 }
 
 /// Sweeps until done, or until a signal and `STOP_GRACE` after it, and ends the report. Also returns whether
-/// a signal
-/// arrived.
+/// a signal arrived.
 pub(crate) async fn sweep<S: Store>(
     collector: &Collector<S>,
     chosen: Chosen<'_>,

@@ -1,6 +1,5 @@
 //! `gleaner status`: the state of each device, from the ledger alone. Contacts no device, and works while a
-//! sweep is
-//! running.
+//! sweep is running.
 
 mod colors;
 mod detail;
@@ -118,8 +117,7 @@ pub(super) fn open(config: &Config) -> Result<Option<Reader>, Failure> {
 }
 
 /// The free space of a file system. No percentage: the space reserved for root is neither free nor used, and
-/// is not
-/// known here; a percentage would contradict `df`.
+/// is not known here; a percentage would contradict `df`.
 pub(in crate::commands) fn free_space(disk: DiskUse) -> String {
     let (free, total) = (amount::bytes(disk.available), amount::bytes(disk.total));
     format!("{free} free of {total}")

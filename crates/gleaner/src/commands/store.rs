@@ -26,10 +26,8 @@ pub fn store(arguments: &cli::StoreCommand, context: &mut Context<'_>) -> Result
 /// Makes the configured folder a store, and binds the ledger to it.
 ///
 /// Every refusal comes before the first write. An existing ledger is opened first: its lock keeps other
-/// processes
-/// away. A crash between store and ledger leaves a store that the ledger does not know yet; running the
-/// command again
-/// completes it.
+/// processes away. A crash between store and ledger leaves a store that the ledger does not know yet; running
+/// the command again completes it.
 fn init(arguments: &cli::StoreInitArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let replace = replaced_id(arguments)?;
@@ -236,8 +234,7 @@ fn machine_id() -> Option<String> {
 }
 
 /// Opens and locks the ledger. A missing one is created; if the store remembers a ledger of this machine at
-/// this
-/// path, the new one takes over its id.
+/// this path, the new one takes over its id.
 fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, Failure> {
     let machine = machine_id();
     let lost = match StoreFolder::open(Arc::clone(disk), &config.store.path, None) {

@@ -2,8 +2,7 @@
 //! value.
 //!
 //! Valid values end up in configuration files and command lines of ssh. No value passes that ssh could read
-//! as an
-//! option, a pattern or shell code.
+//! as an option, a pattern or shell code.
 
 use std::ffi::OsStr;
 use std::num::NonZeroU16;
@@ -20,8 +19,7 @@ use super::template::Template;
 use super::value::{RawValue, Syntax, ValueKind, quoted};
 
 /// Declares kinds of values that differ from device to device: the type after the id is inserted, the
-/// validation,
-/// and how the value is written back.
+/// validation, and how the value is written back.
 macro_rules! per_device {
     ($($(#[doc = $doc:literal])* $kind:ident: $value:ty = $validate:ident, $show:expr, $syntax:expr;)*) => {$(
         $(#[doc = $doc])*

@@ -1,8 +1,7 @@
 //! Text with placeholders in braces, shared by layouts and templates.
 
 /// Splits a text into literals and placeholders in braces. `{{` and `}}` are literal braces. The error is a
-/// phrase
-/// that follows the name of the key.
+/// phrase that follows the name of the key.
 pub(super) fn split<P>(
     text: &str,
     literal: impl Fn(String) -> P,

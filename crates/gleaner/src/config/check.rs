@@ -1,8 +1,7 @@
 //! Checks the raw sections and resolves them.
 //!
 //! `reading` has reported errors within a value; this module reports errors between keys. An error never
-//! stops the
-//! remaining checks.
+//! stops the remaining checks.
 
 mod devices;
 
@@ -16,8 +15,7 @@ use super::section::Section;
 use crate::environment::Environment;
 
 /// Checks everything. `None` if a setting without a default is missing or invalid. `Some` is usable only if
-/// the
-/// findings contain no error.
+/// the findings contain no error.
 pub(super) fn check(
     file: &mut File<'_>,
     path: &Path,

@@ -69,7 +69,7 @@ table! {
     /// process leaves.
     dir_mode: Option<FolderMode>, example "2750";
     /// Which file names the store accepts. "bytes": any name that Linux accepts. "portable": only names that
-    /// a Windows file server (SMB) accepts; gleaner replaces the rest.
+    /// a Windows file server (SMB) accepts; gleaner replaces what it refuses.
     names: NameRule = "bytes", example "portable";
 }
 

@@ -1,6 +1,5 @@
 //! The kinds of values, each with its error messages and remedies. [`super::address`] has the kinds that
-//! differ
-//! from device to device.
+//! differ from device to device.
 
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;

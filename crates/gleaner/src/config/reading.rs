@@ -1,6 +1,5 @@
 //! Reads the tables of a configuration file key by key, and reports every unknown key and every invalid
-//! value, not
-//! only the first.
+//! value, not only the first.
 
 use std::collections::BTreeMap;
 

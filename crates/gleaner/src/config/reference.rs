@@ -1,6 +1,5 @@
 //! The reference of the configuration: its JSON Schema, and `docs/reference/configuration.md`. Both are
-//! generated
-//! from the declarations in [`super::keys`].
+//! generated from the declarations in [`super::keys`].
 
 use std::fmt::Write as _;
 
@@ -104,7 +103,7 @@ pub fn markdown() -> String {
 }
 
 fn write_table(table: &Table, out: &mut String) -> std::fmt::Result {
-    write!(out, "\n## `{}`\n\n{}\n", table.heading, table.meaning())?;
+    write!(out, "\n## `{}`\n\n{}\n", table.heading, table.description())?;
     for key in table.keys() {
         let name = key.name;
         let choices: Vec<String> = key
@@ -123,8 +122,8 @@ fn write_table(table: &Table, out: &mut String) -> std::fmt::Result {
             None if key.is_required() => "none; required".to_owned(),
             None => "not set".to_owned(),
         };
-        let (meaning, example) = (key.meaning(), key.example);
-        write!(out, "\n### `{name}`\n\n{meaning}\n\n")?;
+        let (description, example) = (key.description(), key.example);
+        write!(out, "\n### `{name}`\n\n{description}\n\n")?;
         write!(
             out,
             "- Type: {kind}\n- Default: {default}\n- Example: `{name} = {example}`\n"

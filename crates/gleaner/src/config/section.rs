@@ -53,8 +53,7 @@ impl Section<'_> {
     }
 
     /// Resolves the value of a key, its default (as TOML), or its absence. A required key that is missing
-    /// returns an
-    /// empty error: the caller reports it.
+    /// returns an empty error: the caller reports it.
     pub fn get<K: ValueKind>(&self, key: &str, default: Option<&str>) -> Result<K::Resolved, Faults> {
         let default = default.map(DeValue::parse).transpose();
         let default = default.map_err(|_| Faults::new())?;

@@ -1,8 +1,7 @@
 //! Finds the known word that a typo probably stands for.
 
 /// The known word nearest to the raw text, if the distance looks like a typo: one or two letters omitted,
-/// inserted,
-/// changed or swapped, but never more than a third of the word.
+/// inserted, changed or swapped, but never more than a third of the word.
 pub(super) fn nearest<'k>(raw: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let raw = raw.to_lowercase().replace('-', "_");
     known

@@ -104,10 +104,8 @@ fn lines(comment: &str) -> String {
 }
 
 /// Declares the keys of a table, and the struct of the resolved values. Each key has a comment (the reference
-/// is
-/// generated from it), the kind of its values, a default unless it is optional or required, and an example,
-/// both as
-/// TOML.
+/// is generated from it), the kind of its values, a default unless it is optional or required, and an
+/// example, both as TOML.
 macro_rules! table {
     (@toml) => { None };
     (@toml $value:tt) => { Some(stringify!($value)) };
@@ -138,8 +136,7 @@ macro_rules! table {
             }),*];
 
             /// Resolves a section. Absent keys come from `base`, otherwise from the default. `None` if a
-            /// required key is
-            /// missing or a key is invalid.
+            /// required key is missing or a key is invalid.
             pub fn read(
                 section: &$crate::config::section::Section<'_>,
                 base: Option<&Self>,

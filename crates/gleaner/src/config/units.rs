@@ -29,8 +29,7 @@ const SIZES: [(&str, u64); 9] = [
 ];
 
 /// Parses a duration: one or more whole numbers, each with a unit, such as "30s", "1h30m" or "2 days". The
-/// error
-/// is a phrase that follows the name of the key.
+/// error is a phrase that follows the name of the key.
 pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -134,8 +133,7 @@ fn split(text: &str, matches: impl Fn(char) -> bool) -> (&str, &str) {
 }
 
 /// A decimal number times a factor, exact, rounded down. `None` if the text is not a number or the product is
-/// too
-/// large.
+/// too large.
 fn scale(number: &str, factor: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |text: &str| -> Option<u128> {

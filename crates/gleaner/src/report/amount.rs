@@ -58,8 +58,7 @@ pub fn files_and_bytes(amount: Amount) -> String {
 }
 
 /// The amount that remains on a device for this reason: `1 file (12 B)`. The contents of a folder that cannot
-/// be
-/// listed are unknown.
+/// be listed are unknown.
 pub fn remaining(reason: Reason, amount: Amount) -> String {
     match reason {
         Reason::Leave(LeaveReason::FolderUnreadable | LeaveReason::WithdrawnUnreadable) => {

@@ -1,6 +1,5 @@
 //! Events as JSON, one object per line. `docs/reference/json.md` documents the format. It is stable: fields
-//! are
-//! added, never renamed.
+//! are added, never renamed.
 
 use std::io::Write as _;
 use std::sync::Mutex;

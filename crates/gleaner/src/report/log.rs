@@ -1,6 +1,5 @@
 //! The log: plain lines on standard error; under systemd, journal entries with the fields `DEVICE=`, `FILE=`
-//! and
-//! others.
+//! and others.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -24,8 +23,7 @@ const FOLDER_REMEDY: &str =
     "to keep them on another disk, mount that disk (or `mount --bind` its folder) there instead of a link";
 
 /// Starts the log, once per process: to the journal if standard error is connected to it, otherwise to
-/// standard
-/// error.
+/// standard error.
 pub fn start(level: tracing::Level) {
     // Libraries log at level WARN only.
     let ours = ["gleaner", "engine", "ssh", "storage", "ledger", "sftp"].map(|name| (name, level));

@@ -1,6 +1,5 @@
 //! The summary after a sweep, easy to read for a tired person: what was stored, what was not and why, and
-//! what to
-//! do.
+//! what to do.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};

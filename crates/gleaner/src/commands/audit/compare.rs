@@ -15,8 +15,7 @@ use super::progress::Bar;
 const BATCH: usize = 64;
 
 /// A digest takes one core, and a network store is faster with several requests at a time. More threads would
-/// make
-/// a disk seek.
+/// make a disk seek.
 const MAX_THREADS: usize = 8;
 
 /// A stored copy and the result of its comparison.

@@ -120,8 +120,7 @@ async fn show(folder: &Path, output: &mut Output) -> Result<ExitStatus, Failure>
 }
 
 /// The long recording is large enough that its first half is flushed when the link is cut: the second sweep
-/// resumes
-/// from there.
+/// resumes from there.
 fn plan() -> DemoPlan {
     DemoPlan {
         long_recording_bytes: 48 << 20,

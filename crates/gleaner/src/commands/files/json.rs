@@ -1,6 +1,5 @@
 //! One JSON object per line. `docs/reference/json.md` documents the format. It is stable: fields are added,
-//! never
-//! renamed.
+//! never renamed.
 
 use std::fmt::Write as _;
 use std::io;

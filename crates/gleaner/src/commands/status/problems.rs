@@ -1,6 +1,5 @@
 //! The problems of the fleet, each once with its devices and the remedy: first problems that need action,
-//! then problems
-//! that may resolve automatically.
+//! then problems that may resolve automatically.
 
 use std::collections::BTreeMap;
 use std::io;

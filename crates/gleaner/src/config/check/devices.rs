@@ -207,8 +207,7 @@ impl DeviceList {
 }
 
 /// The device whose folder equals, contains or is inside this one. Paths are ordered by their components, so
-/// only
-/// the neighbours need checking.
+/// only the neighbours need checking.
 fn occupant<'o>(occupied: &'o OccupiedFolders, source: &Path) -> Option<&'o DeviceName> {
     let before = occupied.range(..=source.to_owned()).next_back();
     let after = occupied.range(source.to_owned()..).next();

@@ -3,8 +3,7 @@
 use super::*;
 
 /// Cases, separated by empty lines. The first line of each is the raw text and where it goes; the indented
-/// lines are
-/// the expected messages. A `⏎` is a line break.
+/// lines are the expected messages. A `⏎` is a line break.
 const CASES: &str = include_str!("faults.txt");
 
 #[test]
