@@ -1,8 +1,8 @@
 //! The facts that the health of a device depends on.
 
-use model::FailureClass;
+use model::{Amount, FailureClass};
 
-use crate::remaining::Remaining;
+use crate::remaining::{Remaining, RemainingReason};
 
 /// A file system is nearly full if less than one part in this many is available.
 const NEARLY_FULL: u64 = 10;
@@ -45,8 +45,8 @@ pub enum PassResult<'a> {
 pub struct DiskSpace {
     /// Its size.
     pub total: u64,
-    /// The space that the login can still write. Excludes the space reserved for root, which does not help the
-    /// recording.
+    /// The space that the login can still write. Excludes the space reserved for root, which does not help
+    /// the recording.
     pub available: u64,
 }
 
@@ -69,6 +69,15 @@ impl DeviceFacts<'_> {
     pub fn files_needing_action(&self) -> impl Iterator<Item = Remaining> {
         let remaining = self.remaining.iter().copied();
         remaining.filter(|remaining| remaining.reason.needs_action())
+    }
+
+    /// The amount that remains for this reason.
+    pub fn remaining_for(&self, reason: RemainingReason) -> Amount {
+        let remaining = self.remaining.iter();
+        remaining
+            .filter(|remaining| remaining.reason == reason)
+            .map(|remaining| remaining.amount)
+            .fold(Amount::ZERO, Amount::plus)
     }
 
     /// The nearly full file system with the least available space.

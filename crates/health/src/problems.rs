@@ -8,8 +8,8 @@ use crate::facts::{DeviceFacts, PassResult};
 use crate::remaining::RemainingReason;
 use crate::state::{ActionCause, DeviceState};
 
-/// A problem that devices can share. The order is that of urgency: first the collector itself, then problems that
-/// need action, then problems that may resolve automatically, then conditions to know about.
+/// A problem that devices can share. The order is that of urgency: first the collector itself, then problems
+/// that need action, then problems that may resolve automatically, then conditions to know about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Problem<'a> {
     /// The store or the ledger failed.
@@ -21,7 +21,8 @@ pub enum Problem<'a> {
     DeviceFailed {
         /// Why.
         class: FailureClass,
-        /// What the operator can do about it. Failures of one class with different remedies are different problems.
+        /// What the operator can do about it. Failures of one class with different remedies are different
+        /// problems.
         remedy: &'a str,
     },
     /// Files need action.

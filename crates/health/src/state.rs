@@ -34,8 +34,8 @@ pub enum ActionCause {
 impl DeviceState {
     /// The state of a device with these facts.
     ///
-    /// A failure of the collector in the last pass comes first: everything else would be outdated. Then the last
-    /// result about the device decides, and files count only while the device is served.
+    /// A failure of the collector in the last pass comes first: everything else would be outdated. Then the
+    /// last result about the device decides, and files count only while the device is served.
     pub fn of(facts: &DeviceFacts<'_>) -> Self {
         if facts.collector_failure.is_some() {
             return Self::CollectorFailed;
@@ -110,7 +110,7 @@ mod tests {
                 "needs-you",
             ),
             (
-                failed(HostKeyChanged),
+                Some(failed(HostKeyChanged)),
                 &[UNREADABLE],
                 device(HostKeyChanged),
                 "needs-you",

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal as _;
 
+use health::DeviceState;
+
 /// Whether to print colours.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Colors {
@@ -21,6 +23,18 @@ pub(super) enum TextStyle {
     Faint,
     /// A heading.
     Strong,
+}
+
+impl TextStyle {
+    /// The style of a state.
+    pub(super) const fn of(state: DeviceState) -> Self {
+        match state {
+            DeviceState::Ok => Self::Good,
+            DeviceState::NeedsAction(_) | DeviceState::CollectorFailed => Self::Bad,
+            DeviceState::Unreachable(_) => Self::Warning,
+            DeviceState::NeverVisited => Self::Faint,
+        }
+    }
 }
 
 impl Colors {

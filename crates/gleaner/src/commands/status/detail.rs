@@ -3,6 +3,7 @@
 use std::io;
 
 use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, RemainingFile};
+use health::{ActionCause, DeviceState};
 use ledger::{DeviceStatus, PassSummary};
 use model::{Amount, SourcePath, Timestamp, escaped};
 
@@ -10,8 +11,7 @@ use crate::output::Output;
 use crate::report::amount;
 
 use super::colors::{Colors, TextStyle};
-use super::overview::style;
-use super::view::{DeviceView, State};
+use super::view::DeviceView;
 use super::{free_space, times};
 
 /// The maximum number of files listed per reason; `--json` lists all that the ledger has.
@@ -26,17 +26,19 @@ pub(super) fn print(
     output: &mut Output,
 ) -> io::Result<()> {
     let state = match device.state() {
-        State::Well => "ok",
-        State::Failing(class) | State::Unreachable(class) => class.meaning(),
-        State::Faults(reason) => reason.text(),
-        State::Partial => "its last pass had errors",
-        State::CollectorFailed => "the store or the ledger failed",
-        State::NeverVisited => "never visited",
+        DeviceState::Ok => "ok",
+        DeviceState::NeedsAction(ActionCause::Device(class)) | DeviceState::Unreachable(class) => {
+            class.meaning()
+        }
+        DeviceState::NeedsAction(ActionCause::Files(reason)) => reason.text(),
+        DeviceState::NeedsAction(ActionCause::LastPass) => "its last pass had errors",
+        DeviceState::CollectorFailed => "the store or the ledger failed",
+        DeviceState::NeverVisited => "never visited",
     };
     let name = colors.styled(TextStyle::Strong, device.name.as_str());
     output.line(format_args!(
         "{name}: {}",
-        colors.styled(style(device.state()), state)
+        colors.styled(TextStyle::of(device.state()), state)
     ))?;
     print_failure(device, now, output)?;
     if !device.configured {
@@ -51,7 +53,9 @@ pub(super) fn print(
 }
 
 fn print_failure(device: &DeviceView, now: Timestamp, output: &mut Output) -> io::Result<()> {
-    let (State::Failing(class) | State::Unreachable(class)) = device.state() else {
+    let (DeviceState::NeedsAction(ActionCause::Device(class)) | DeviceState::Unreachable(class)) =
+        device.state()
+    else {
         return Ok(());
     };
     let failure = device.failure();

@@ -3,6 +3,7 @@
 use std::io;
 
 use engine::ports::DiskUse;
+use health::{ActionCause, DeviceState};
 use ledger::DeviceStatus;
 use model::{Amount, SourcePath, Timestamp};
 
@@ -11,7 +12,7 @@ use crate::report::amount;
 
 use super::colors::{Colors, TextStyle};
 use super::problems::named;
-use super::view::{DeviceView, State};
+use super::view::DeviceView;
 use super::{StatusQuery, free_space, problems, times};
 
 /// The maximum number of reasons shown in a line.
@@ -58,7 +59,7 @@ fn print_table(
     output.line(colors.styled(TextStyle::Strong, headings.trim_end()))?;
     for (device, row) in devices.iter().zip(&rows) {
         let [name, state, rest @ ..] = padded(row, widths);
-        let state = colors.styled(style(device.state()), &state);
+        let state = colors.styled(TextStyle::of(device.state()), &state);
         let line = format!("{name}{state}{}", rest.concat());
         output.line(line.trim_end())?;
     }
@@ -98,27 +99,24 @@ fn row(device: &DeviceView, now: Timestamp) -> [String; 6] {
 
 fn state(device: &DeviceView, now: Timestamp) -> String {
     match device.state() {
-        State::Well => "ok".into(),
-        State::Failing(class) => format!("action needed: {}", class.code()),
-        State::Faults(reason) => format!("action needed: {}", reason.code()),
-        State::Partial => "action needed: last pass had errors".into(),
-        State::Unreachable(_) => match device.failure().map(|failure| failure.since) {
+        DeviceState::Ok => "ok".into(),
+        DeviceState::NeedsAction(cause) => format!("action needed: {}", cause_in_words(cause)),
+        DeviceState::Unreachable(_) => match device.failure().map(|failure| failure.since) {
             Some(Some(since)) => {
                 format!("unreachable, failing for {}", times::roughly(now.since(since)))
             }
             Some(None) | None => "unreachable".into(),
         },
-        State::CollectorFailed => "store or ledger failed".into(),
-        State::NeverVisited => "never visited".into(),
+        DeviceState::CollectorFailed => "store or ledger failed".into(),
+        DeviceState::NeverVisited => "never visited".into(),
     }
 }
 
-pub(super) const fn style(state: State) -> TextStyle {
-    match state {
-        State::Well => TextStyle::Good,
-        State::Failing(_) | State::Faults(_) | State::Partial | State::CollectorFailed => TextStyle::Bad,
-        State::Unreachable(_) => TextStyle::Warning,
-        State::NeverVisited => TextStyle::Faint,
+const fn cause_in_words(cause: ActionCause) -> &'static str {
+    match cause {
+        ActionCause::Device(class) => class.code(),
+        ActionCause::Files(reason) => reason.code(),
+        ActionCause::LastPass => "last pass had errors",
     }
 }
 

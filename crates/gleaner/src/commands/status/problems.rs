@@ -1,24 +1,28 @@
 //! The problems of the fleet, each once with its devices and the remedy: first problems that need action,
 //! then problems that may resolve automatically.
 
-use std::collections::BTreeMap;
 use std::io;
 
-use engine::ports::{DiskUse, PassOutcome, Reason, WriterCheck};
-use model::{Amount, FailureClass, Timestamp, escaped};
+use engine::ports::DiskUse;
+use health::{DeviceFacts, Problem, RemainingReason};
+use model::{FailureClass, Timestamp, escaped};
 
 use crate::output::Output;
 use crate::report::{amount, capitalised};
 
 use super::colors::{Colors, TextStyle};
-use super::view::{DeviceView, State};
+use super::view::DeviceView;
 use super::{free_space, times};
 
 /// The maximum number of devices named for one problem.
 const MAX_NAMED: usize = 8;
 
-/// A disk is nearly full if less than one part in this many is available.
-const NEARLY_FULL: u64 = 10;
+/// A device and its facts.
+#[derive(Clone, Copy)]
+struct Affected<'a> {
+    view: &'a DeviceView,
+    facts: &'a DeviceFacts<'a>,
+}
 
 pub(super) fn print(
     devices: &[&DeviceView],
@@ -26,90 +30,120 @@ pub(super) fn print(
     colors: Colors,
     output: &mut Output,
 ) -> io::Result<()> {
-    print_collector_failures(devices, colors, output)?;
-    print_failures(devices, Recourse::Action, now, colors, output)?;
-    print_faults(devices, colors, output)?;
-    print_failures(devices, Recourse::Time, now, colors, output)?;
-    print_full_disks(devices, colors, output)?;
-    print_shortcomings(devices, colors, output)
-}
-
-fn print_collector_failures(devices: &[&DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
-    let mut by_message: BTreeMap<&str, Vec<&DeviceView>> = BTreeMap::new();
-    for device in devices
-        .iter()
-        .filter(|device| device.state() == State::CollectorFailed)
-    {
-        let outcome = device
-            .known
-            .as_ref()
-            .and_then(|known| known.last_pass.as_ref()?.outcome.as_ref());
-        if let Some(PassOutcome::CollectorFailed { message }) = outcome {
-            by_message.entry(message).or_default().push(device);
+    let facts: Vec<DeviceFacts<'_>> = devices.iter().map(|device| device.facts()).collect();
+    let affected = devices.iter().zip(&facts);
+    let affected = affected.map(|(view, facts)| (Affected { view, facts }, facts));
+    let mut heading = "";
+    for (problem, devices) in health::problems::group(affected) {
+        match problem {
+            Problem::DeviceFailed { class, remedy } | Problem::Unreachable { class, remedy } => {
+                print_failure(class, remedy, &devices, now, colors, output)?;
+            }
+            Problem::Files { reason } => print_files(reason, &devices, colors, output)?,
+            Problem::DiskNearlyFull => print_full_disks(&devices, colors, output)?,
+            Problem::CollectorFailed { message: text } | Problem::Shortcoming { text } => {
+                print_heading(&mut heading, heading_of(problem), colors, output)?;
+                print_line(text, &devices, output)?;
+            }
+            Problem::Blind => {
+                print_heading(&mut heading, heading_of(problem), colors, output)?;
+                print_line(BLIND, &devices, output)?;
+            }
         }
-    }
-    if by_message.is_empty() {
-        return Ok(());
-    }
-    output.line("")?;
-    output.line(colors.styled(TextStyle::Strong, "The store or the ledger failed"))?;
-    for (message, devices) in by_message {
-        output.line(format_args!(
-            "  {}: {}",
-            escaped(message.as_bytes()),
-            named(&devices)
-        ))?;
     }
     Ok(())
 }
 
-/// Selects failures.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Recourse {
-    /// Failures that need action.
-    Action,
-    /// Failures that may resolve automatically.
-    Time,
+const BLIND: &str = "writers cannot be seen: files settle for settle_blind";
+
+/// The heading of problems that take one line each.
+const fn heading_of(problem: Problem<'_>) -> &'static str {
+    match problem {
+        Problem::CollectorFailed { .. } => "The store or the ledger failed",
+        _ => "Devices with limited tools: gleaner waits longer",
+    }
 }
 
-fn print_failures(
-    devices: &[&DeviceView],
-    recourse: Recourse,
+/// Prints a heading once, above the first of its lines.
+fn print_heading(
+    last: &mut &'static str,
+    heading: &'static str,
+    colors: Colors,
+    output: &mut Output,
+) -> io::Result<()> {
+    if *last == heading {
+        return Ok(());
+    }
+    *last = heading;
+    output.line("")?;
+    output.line(colors.styled(TextStyle::Strong, heading))
+}
+
+fn print_line(text: &str, devices: &[Affected<'_>], output: &mut Output) -> io::Result<()> {
+    let views: Vec<&DeviceView> = devices.iter().map(|device| device.view).collect();
+    output.line(format_args!("  {}: {}", escaped(text.as_bytes()), named(&views)))
+}
+
+fn print_failure(
+    class: FailureClass,
+    remedy: &str,
+    devices: &[Affected<'_>],
     now: Timestamp,
     colors: Colors,
     output: &mut Output,
 ) -> io::Result<()> {
-    let mut by_cause: BTreeMap<(FailureClass, &str), Vec<&DeviceView>> = BTreeMap::new();
-    for device in devices {
-        match (device.state(), recourse) {
-            (State::Failing(class), Recourse::Action) | (State::Unreachable(class), Recourse::Time) => {
-                let remedy = device.failure().map_or(class.remedy(), |failure| failure.remedy);
-                by_cause.entry((class, remedy)).or_default().push(device);
-            }
-            _ => {}
+    output.line("")?;
+    let heading = format!("{} ({})", capitalised(class.meaning()), class.code());
+    output.line(colors.styled(TextStyle::Strong, &heading))?;
+    for device in devices.iter().take(MAX_NAMED) {
+        let failure = device.view.failure();
+        // The device may have failed in another way before: the time is not that of the heading.
+        let since = failure.as_ref().and_then(|failure| failure.since);
+        let since = since.map(|since| format!(" (failing for {})", times::roughly(now.since(since))));
+        let message = failure.map_or("", |failure| failure.message);
+        output.line(format_args!(
+            "  {}{}: {}",
+            device.view.name,
+            since.unwrap_or_default(),
+            escaped(message.as_bytes())
+        ))?;
+    }
+    print_more(devices.len(), output)?;
+    output.line(format_args!("  -> {}", escaped(remedy.as_bytes())))
+}
+
+fn print_files(
+    reason: RemainingReason,
+    devices: &[Affected<'_>],
+    colors: Colors,
+    output: &mut Output,
+) -> io::Result<()> {
+    output.line("")?;
+    let heading = format!("{} ({})", capitalised(reason.text()), reason.code());
+    output.line(colors.styled(TextStyle::Strong, &heading))?;
+    for device in devices.iter().take(MAX_NAMED) {
+        let name = &device.view.name;
+        let files = amount::files_and_bytes(device.facts.remaining_for(reason));
+        output.line(format_args!("  {name}: {files}; see `gleaner status {name}`"))?;
+    }
+    print_more(devices.len(), output)?;
+    output.line(format_args!("  -> {}", reason.remedy()))
+}
+
+fn print_full_disks(devices: &[Affected<'_>], colors: Colors, output: &mut Output) -> io::Result<()> {
+    output.line("")?;
+    output.line(colors.styled(
+        TextStyle::Strong,
+        "Nearly full when last seen: a full device records nothing more",
+    ))?;
+    for device in devices.iter().take(MAX_NAMED) {
+        if let Some(disk) = device.facts.fullest_disk() {
+            let (total, available) = (disk.total, disk.available);
+            let space = free_space(DiskUse { total, available });
+            output.line(format_args!("  {}: {space}", device.view.name))?;
         }
     }
-    for ((class, remedy), devices) in by_cause {
-        output.line("")?;
-        let heading = format!("{} ({})", capitalised(class.meaning()), class.code());
-        output.line(colors.styled(TextStyle::Strong, &heading))?;
-        for device in devices.iter().take(MAX_NAMED) {
-            let failure = device.failure();
-            // The device may have failed in another way before: the time is not that of the heading.
-            let since = failure.as_ref().and_then(|failure| failure.since);
-            let since = since.map(|since| format!(" (failing for {})", times::roughly(now.since(since))));
-            let message = failure.map_or("", |failure| failure.message);
-            let message = escaped(message.as_bytes());
-            output.line(format_args!(
-                "  {}{}: {message}",
-                device.name,
-                since.unwrap_or_default()
-            ))?;
-        }
-        print_more(devices.len(), output)?;
-        output.line(format_args!("  -> {}", escaped(remedy.as_bytes())))?;
-    }
-    Ok(())
+    print_more(devices.len(), output)
 }
 
 fn print_more(devices: usize, output: &mut Output) -> io::Result<()> {
@@ -117,90 +151,6 @@ fn print_more(devices: usize, output: &mut Output) -> io::Result<()> {
         Some(more) => output.line(format_args!("  and {more} more")),
         None => Ok(()),
     }
-}
-
-fn print_faults(devices: &[&DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
-    let mut by_reason: BTreeMap<Reason, Vec<(&DeviceView, Amount)>> = BTreeMap::new();
-    for device in devices {
-        for (reason, count) in device.faults() {
-            by_reason.entry(reason).or_default().push((device, count));
-        }
-    }
-    for (reason, devices) in by_reason {
-        output.line("")?;
-        let heading = format!("{} ({})", capitalised(reason.text()), reason.code());
-        output.line(colors.styled(TextStyle::Strong, &heading))?;
-        for (device, count) in devices.iter().take(MAX_NAMED) {
-            let files = amount::files_and_bytes(*count);
-            output.line(format_args!(
-                "  {}: {files}; see `gleaner status {}`",
-                device.name, device.name
-            ))?;
-        }
-        print_more(devices.len(), output)?;
-        output.line(format_args!("  -> {}", reason.remedy()))?;
-    }
-    Ok(())
-}
-
-fn print_full_disks(devices: &[&DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
-    let fullest = |device: &DeviceView| {
-        let disks = device.known.as_ref()?.disks.iter();
-        let full = disks.filter_map(|(_, disk)| disk.filter(is_nearly_full));
-        full.min_by_key(|disk| disk.available)
-    };
-    let full: Vec<(&DeviceView, DiskUse)> = devices
-        .iter()
-        .filter_map(|device| Some((*device, fullest(device)?)))
-        .collect();
-    if full.is_empty() {
-        return Ok(());
-    }
-    output.line("")?;
-    output.line(colors.styled(
-        TextStyle::Strong,
-        "Nearly full when last seen: a full device records nothing more",
-    ))?;
-    for (device, disk) in full.iter().take(MAX_NAMED) {
-        output.line(format_args!("  {}: {}", device.name, free_space(*disk)))?;
-    }
-    print_more(full.len(), output)
-}
-
-/// Space reserved for root does not help the recording: only available space counts.
-fn is_nearly_full(disk: &DiskUse) -> bool {
-    disk.total > 0 && disk.available < disk.total / NEARLY_FULL
-}
-
-const BLIND: &str = "writers cannot be seen: files settle for settle_blind";
-
-fn print_shortcomings(devices: &[&DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
-    let mut by_text: BTreeMap<&str, Vec<&DeviceView>> = BTreeMap::new();
-    for device in devices {
-        let Some(known) = &device.known else { continue };
-        for text in &known.shortcomings {
-            by_text.entry(text).or_default().push(device);
-        }
-        if known.writer_check == Some(WriterCheck::Blind) {
-            by_text.entry(BLIND).or_default().push(device);
-        }
-    }
-    if by_text.is_empty() {
-        return Ok(());
-    }
-    output.line("")?;
-    output.line(colors.styled(
-        TextStyle::Strong,
-        "Devices with limited tools: gleaner waits longer",
-    ))?;
-    for (text, devices) in by_text {
-        output.line(format_args!(
-            "  {}: {}",
-            escaped(text.as_bytes()),
-            named(&devices)
-        ))?;
-    }
-    Ok(())
 }
 
 /// The names of the first devices, and the number of further ones.
