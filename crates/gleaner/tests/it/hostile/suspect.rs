@@ -129,7 +129,7 @@ impl Suspect {
     pub(crate) fn ends_as_it_must(&self, told: &Value, status: Option<&Value>) -> bool {
         let is_empty = recording::regular_files(&self.folder).is_empty();
         let waits = status
-            .and_then(|status| status["remaining"].as_array())
+            .and_then(|status| status["standing"].as_array())
             .is_some_and(|remaining| !remaining.is_empty());
         let result = told["kind"].as_str();
         match self.case.fate {
