@@ -111,8 +111,8 @@ fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec
             Err(cause) => Err(unreadable(file, cause, named.is_none())),
         };
     }
-    let places = default_locations(environment);
-    for file in &places {
+    let locations = default_locations(environment);
+    for file in &locations {
         match std::fs::read(file) {
             Ok(bytes) => return Ok((file.clone(), bytes)),
             Err(cause) if is_absence(&cause) => {}
@@ -122,10 +122,10 @@ fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec
             Err(cause) => return Err(unreadable(file, cause, false)),
         }
     }
-    let places: Vec<String> = places.iter().map(|file| show_path(file)).collect();
+    let locations: Vec<String> = locations.iter().map(|file| show_path(file)).collect();
     Err(Failure::usage("there is no configuration file").help(format!(
         "looked for {}\nwrite one with `gleaner config init`, or name one with `-c FILE` or $GLEANER_CONFIG",
-        places.join(", ")
+        locations.join(", ")
     )))
 }
 

@@ -72,9 +72,9 @@ fn summary(config: &Config) -> String {
         [first, .., last] if names.len() > 5 => format!("{first} … {last}"),
         few => few.join(", "),
     };
-    let beneath = |what: String| format!("\n          {what}");
-    let problem = store_problem(config).map(beneath);
-    let warning = ledger_mount::warning(&config.ledger).map(beneath);
+    let indented = |what: String| format!("\n          {what}");
+    let problem = store_problem(config).map(indented);
+    let warning = ledger_mount::warning(&config.ledger).map(indented);
     format!(
         "{}: valid\n  {} ({listed}), {}\n  store   {} with layout {}{}\n  ledger  {}{}\n",
         show_path(&config.file),

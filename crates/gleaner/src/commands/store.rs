@@ -33,8 +33,8 @@ fn init(arguments: &cli::StoreInitArgs, context: &mut Context<'_>) -> Result<Exi
     let replace = replaced_id(arguments)?;
     let disk = Arc::new(SystemDisk::default());
     let remembered = remembered_store(&config)?;
-    let there = store_there(&disk, &config)?;
-    let step = decide(there.as_ref(), remembered.as_ref(), replace.as_ref())
+    let at_path = store_at_path(&disk, &config)?;
+    let step = decide(at_path.as_ref(), remembered.as_ref(), replace.as_ref())
         .map_err(|refusal| refusal_failure(&refusal, &config))?;
 
     let existing = remembered
@@ -82,7 +82,7 @@ fn remembered_store(config: &Config) -> Result<Option<StoreId>, Failure> {
     }
 }
 
-fn store_there(disk: &Arc<SystemDisk>, config: &Config) -> Result<Option<StoreId>, Failure> {
+fn store_at_path(disk: &Arc<SystemDisk>, config: &Config) -> Result<Option<StoreId>, Failure> {
     match StoreFolder::open(Arc::clone(disk), &config.store.path, None) {
         Ok(store) => Ok(Some(store.id().clone())),
         Err(StoreError::NoMarker { .. }) => Ok(None),
@@ -107,7 +107,7 @@ enum Refusal {
     /// The ledger knows a different store than the one at the path, or there is none at the path.
     OtherRemembered {
         remembered: StoreId,
-        there: Option<StoreId>,
+        at_path: Option<StoreId>,
     },
     /// The named id is neither the ledger's nor the store's.
     OtherNamed { named: StoreId, known: Option<StoreId> },
@@ -115,11 +115,11 @@ enum Refusal {
 
 /// A ledger or a store gets a second id only if the user names the first one.
 fn decide(
-    there: Option<&StoreId>,
+    at_path: Option<&StoreId>,
     remembered: Option<&StoreId>,
     named: Option<&StoreId>,
 ) -> Result<Step, Refusal> {
-    let known = remembered.or(there);
+    let known = remembered.or(at_path);
     if let Some(named) = named
         && Some(named) != known
     {
@@ -128,20 +128,20 @@ fn decide(
             known: known.cloned(),
         });
     }
-    match (there, remembered) {
+    match (at_path, remembered) {
         (None, Some(remembered)) if named.is_none() => Err(Refusal::OtherRemembered {
             remembered: remembered.clone(),
-            there: None,
+            at_path: None,
         }),
         (None, _) => Ok(Step::Make),
-        (Some(there), Some(remembered)) if there != remembered && named.is_none() => {
+        (Some(at_path), Some(remembered)) if at_path != remembered && named.is_none() => {
             Err(Refusal::OtherRemembered {
                 remembered: remembered.clone(),
-                there: Some(there.clone()),
+                at_path: Some(at_path.clone()),
             })
         }
-        (Some(there), _) if Some(there) == named => Ok(Step::Renew(there.clone())),
-        (Some(there), _) => Ok(Step::Keep(there.clone())),
+        (Some(at_path), _) if Some(at_path) == named => Ok(Step::Renew(at_path.clone())),
+        (Some(at_path), _) => Ok(Step::Keep(at_path.clone())),
     }
 }
 
@@ -149,14 +149,14 @@ fn refusal_failure(refusal: &Refusal, config: &Config) -> Failure {
     let store = model::escaped(config.store.path.as_os_str().as_encoded_bytes());
     let ledger = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
     let text = match refusal {
-        Refusal::OtherRemembered { remembered, there } => {
-            let there = match there {
-                Some(there) => format!("{store} is the store {there}"),
+        Refusal::OtherRemembered { remembered, at_path } => {
+            let found = match at_path {
+                Some(at_path) => format!("{store} is the store {at_path}"),
                 None => format!("{store} is not a store (not mounted, or never initialised)"),
             };
             return Failure::new(
                 ExitStatus::StoreOrLedger,
-                anyhow::anyhow!("{there}, but the ledger {ledger} belongs to the store {remembered}"),
+                anyhow::anyhow!("{found}, but the ledger {ledger} belongs to the store {remembered}"),
             )
             .help(format!(
                 "mount the store that the ledger belongs to; to replace it for good, add `--replace {remembered}`"
@@ -273,10 +273,10 @@ mod tests {
 
     #[test]
     fn a_second_id_is_given_only_if_the_first_is_named() {
-        let other_remembered = |there: Option<&str>| {
+        let other_remembered = |at_path: Option<&str>| {
             Err(Refusal::OtherRemembered {
                 remembered: id("x"),
-                there: there.map(id),
+                at_path: at_path.map(id),
             })
         };
         let other_named = |known: Option<&str>| {
@@ -285,7 +285,7 @@ mod tests {
                 known: known.map(id),
             })
         };
-        for (there, remembered, named, expected) in [
+        for (at_path, remembered, named, expected) in [
             (None, None, None, Ok(Step::Make)),
             (Some("y"), None, None, Ok(Step::Keep(id("y")))),
             (Some("x"), Some("x"), None, Ok(Step::Keep(id("x")))),
@@ -299,9 +299,9 @@ mod tests {
             (Some("y"), None, Some("z"), other_named(Some("y"))),
             (Some("z"), Some("x"), Some("z"), other_named(Some("x"))),
         ] {
-            let [there_id, remembered_id, named_id] = [there, remembered, named].map(|text| text.map(id));
-            let step = decide(there_id.as_ref(), remembered_id.as_ref(), named_id.as_ref());
-            assert_eq!(step, expected, "{there:?} {remembered:?} {named:?}");
+            let [at_path_id, remembered_id, named_id] = [at_path, remembered, named].map(|text| text.map(id));
+            let step = decide(at_path_id.as_ref(), remembered_id.as_ref(), named_id.as_ref());
+            assert_eq!(step, expected, "{at_path:?} {remembered:?} {named:?}");
         }
     }
 }

@@ -233,20 +233,20 @@ fn jump(text: &str) -> Result<String, String> {
     const SYNTAX: &str = "; write \"none\" or [user@]host[:port], separated by commas";
     for hop in text.split(',') {
         let hop = hop.trim();
-        let (login, place) = match hop.rsplit_once('@') {
-            Some((login, place)) => (Some(login), place),
+        let (login, rest) = match hop.rsplit_once('@') {
+            Some((login, rest)) => (Some(login), rest),
             None => (None, hop),
         };
-        let (name, number) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
+        let (name, number) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((name, rest)) => (name, rest.strip_prefix(':')),
-            None => place
+            None => rest
                 .rsplit_once(':')
-                .map_or((place, None), |(name, number)| (name, Some(number))),
+                .map_or((rest, None), |(name, number)| (name, Some(number))),
         };
-        let sound = host(name).is_ok()
+        let valid = host(name).is_ok()
             && login.is_none_or(|login| user(login).is_ok())
             && number.is_none_or(|number| port(number).is_ok());
-        if !sound {
+        if !valid {
             return Err(format!("is not a jump host{SYNTAX}"));
         }
     }

@@ -86,10 +86,10 @@ fn key_schema(key: &Key) -> Value {
 
 /// A JSON object of the members that have a value.
 fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let there = members
+    let present = members
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(there.collect())
+    Value::Object(present.collect())
 }
 
 /// `docs/reference/configuration.md`.

@@ -204,7 +204,7 @@ pub(super) async fn ledger_with_every_state() -> LedgerFixture {
         ));
     })
     .await;
-    troubled_devices(&ledger).await;
+    devices_with_problems(&ledger).await;
     // A pass in progress.
     ledger
         .begin_pass(&DeviceName::new("raspberry1").unwrap(), at(-5))
@@ -213,7 +213,7 @@ pub(super) async fn ledger_with_every_state() -> LedgerFixture {
     fixture
 }
 
-async fn troubled_devices(ledger: &SqliteLedger) {
+async fn devices_with_problems(ledger: &SqliteLedger) {
     let (settling, unreadable) = (
         Reason::Wait(WaitReason::Settling),
         Reason::Leave(LeaveReason::Unreadable),
