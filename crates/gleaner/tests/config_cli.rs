@@ -94,7 +94,7 @@ fn the_help_states_the_exit_statuses() {
         "2  the command",
         "3  the store",
         "4  another",
-        "5  all well, but",
+        "5  all well, except",
         "130  inter",
     ] {
         assert!(ended.output.contains(status), "{status} in {}", ended.output);
