@@ -1,11 +1,11 @@
-//! Durations, sizes and rates as people write them.
+//! Durations, sizes and rates: parsed from the configuration, and formatted so that they parse back.
 
 use std::time::Duration;
 
-/// The longest duration that means anything here: ten years. Keeps sums of times within every clock's range.
+/// The longest duration accepted: ten years. Keeps sums of times within the range of every clock.
 const MAX_DURATION: Duration = Duration::from_hours(3653 * 24);
 
-/// The units of durations in milliseconds, the largest first, by the names that people give them.
+/// The units of durations in milliseconds, largest first, with their accepted names.
 const DURATIONS: [(&[&str], u64); 6] = [
     (&["w", "week", "weeks"], 604_800_000),
     (&["d", "day", "days"], 86_400_000),
@@ -15,7 +15,7 @@ const DURATIONS: [(&[&str], u64); 6] = [
     (&["ms"], 1),
 ];
 
-/// The units of sizes in bytes, the largest first.
+/// The units of sizes in bytes, largest first.
 const SIZES: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
     ("TB", 1_000_000_000_000),
@@ -28,8 +28,9 @@ const SIZES: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// Reads a duration: one or more whole numbers, each with a unit, such as "30s", "1h30m" or "2 days".
-pub fn duration(text: &str) -> Result<Duration, &'static str> {
+/// Parses a duration: one or more whole numbers, each with a unit, such as "30s", "1h30m" or "2 days". The
+/// error is a phrase that follows the name of the key.
+pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err("is empty");
@@ -43,7 +44,7 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
         }
         let known = DURATIONS.iter().find(|(names, _)| names.contains(&unit));
         let number = number.parse::<u64>().ok();
-        let (number, (_, milliseconds)) = number.zip(known).ok_or("is no duration")?;
+        let (number, (_, milliseconds)) = number.zip(known).ok_or("is not a duration")?;
         let part = number.checked_mul(*milliseconds).map(Duration::from_millis);
         let sum = part.and_then(|part| total.checked_add(part));
         total = sum.ok_or("is too long")?;
@@ -55,11 +56,11 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
     Ok(total)
 }
 
-/// Writes a duration so that [`duration`] reads it back: "1h 30m".
-pub fn show_duration(duration: Duration) -> String {
+/// Formats a duration so that [`parse_duration`] parses it back: "1h 30m".
+pub fn format_duration(duration: Duration) -> String {
     let mut rest = duration.as_millis();
     let mut parts = Vec::new();
-    // Weeks are understood, but days say more.
+    // Weeks are accepted as input, but days are easier to read.
     for (names, milliseconds) in DURATIONS.into_iter().skip(1) {
         let count = rest / u128::from(milliseconds);
         rest %= u128::from(milliseconds);
@@ -72,27 +73,27 @@ pub fn show_duration(duration: Duration) -> String {
     parts.join(" ")
 }
 
-/// Reads a size in bytes: a number, whole or with decimals, and a unit, such as "1 GiB" or "500MB".
+/// Parses a size in bytes: a number, whole or decimal, and a unit, such as "1 GiB" or "500MB".
 ///
-/// "kB", "MB" … are powers of 1000, "KiB", "MiB" … of 1024; "K" and "M" alone mean both to different people
-/// and are refused.
-pub fn size(text: &str) -> Result<u64, &'static str> {
+/// "kB", "MB" … are powers of 1000; "KiB", "MiB" … are powers of 1024. "K" and "M" alone are ambiguous and
+/// refused.
+pub fn parse_size(text: &str) -> Result<u64, &'static str> {
     let (number, unit) = split_unit(text);
     let unit = match unit {
         "" => "B",
         "KB" => "kB",
         "K" | "k" | "M" | "G" | "T" => {
-            return Err("does not tell whether its unit is a power of 1000 or of 1024");
+            return Err("has an ambiguous unit, a power of 1000 or of 1024");
         }
         other => other,
     };
     let known = SIZES.iter().find(|(known, _)| *known == unit);
-    let scaled = known.and_then(|(_, factor)| scaled(number, *factor));
-    scaled.ok_or("is no size")
+    let scaled = known.and_then(|(_, factor)| scale(number, *factor));
+    scaled.ok_or("is not a size")
 }
 
-/// Writes a size so that [`size`] reads it back, in the largest binary unit that it is a whole number of.
-pub fn show_size(bytes: u64) -> String {
+/// Formats a size so that [`parse_size`] parses it back, in the largest binary unit that divides it.
+pub fn format_size(bytes: u64) -> String {
     let fits = |(unit, factor): &&(&str, u64)| {
         unit.ends_with("iB") && bytes >= *factor && bytes.is_multiple_of(*factor)
     };
@@ -100,9 +101,9 @@ pub fn show_size(bytes: u64) -> String {
     format!("{} {unit}", bytes / factor)
 }
 
-/// Reads a rate in bytes per second: a size per second, such as "2 MiB/s", or bits per second, such as "8
+/// Parses a rate in bytes per second: a size per second, such as "2 MiB/s", or bits per second, such as "8
 /// Mbit/s".
-pub fn rate(text: &str) -> Result<u64, &'static str> {
+pub fn parse_rate(text: &str) -> Result<u64, &'static str> {
     let (number, unit) = split_unit(text);
     let bits = match unit {
         "bit/s" => Some(1),
@@ -112,31 +113,33 @@ pub fn rate(text: &str) -> Result<u64, &'static str> {
         _ => None,
     };
     match (bits, text.trim().strip_suffix("/s")) {
-        (Some(bits), _) => scaled(number, bits).map(|bits| bits / 8).ok_or("is no rate"),
-        (None, Some(amount)) if !unit.starts_with('/') => size(amount).map_err(|_| "is no rate"),
-        _ => Err("is no rate"),
+        (Some(bits), _) => scale(number, bits).map(|bits| bits / 8).ok_or("is not a rate"),
+        (None, Some(amount)) if !unit.starts_with('/') => parse_size(amount).map_err(|_| "is not a rate"),
+        _ => Err("is not a rate"),
     }
 }
 
-/// Splits off the number at the beginning, and the blanks around the rest.
+/// Splits off the leading number, and trims the rest.
 fn split_unit(text: &str) -> (&str, &str) {
     let (number, unit) = split(text.trim(), |c| c.is_ascii_digit() || c == '.' || c == '_');
     (number, unit.trim())
 }
 
-/// Splits a text after the characters at its beginning that are such.
-fn split(text: &str, is_such: impl Fn(char) -> bool) -> (&str, &str) {
-    let rest = text.trim_start_matches(is_such);
+/// Splits a text after its leading characters that match.
+fn split(text: &str, matches: impl Fn(char) -> bool) -> (&str, &str) {
+    let rest = text.trim_start_matches(matches);
     text.split_at_checked(text.len() - rest.len())
         .unwrap_or((text, ""))
 }
 
-/// A decimal number times a factor, exactly, rounded down; `None` where it is no number or too large.
-fn scaled(number: &str, factor: u64) -> Option<u64> {
+/// A decimal number times a factor, exact, rounded down. `None` if the text is not a number or the product is
+/// too large.
+fn scale(number: &str, factor: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |text: &str| -> Option<u128> {
         let plain = text.replace('_', "");
-        // Twenty digits, as many as the largest size has: times any factor here they stay within 128 bits.
+        // Twenty digits, the length of the largest size: times any factor here, the product fits into 128
+        // bits.
         (plain.len() <= 20).then(|| plain.parse().ok())?
     };
     let decimals = u32::try_from(fraction.replace('_', "").len()).ok()?;
@@ -149,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn durations_are_parsed_as_people_write_them() {
         for (text, seconds) in [
             ("30s", 30),
             (" 30 sec ", 30),
@@ -160,16 +163,16 @@ mod tests {
             ("1w", 604_800),
             ("0s", 0),
         ] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         for text in "| |30|s|30 sek|-5s|1.5h|5 s 3|99999999999999999999s|11 years|600w|5\u{fc}".split('|') {
-            assert!(duration(text).is_err(), "{text}");
+            assert!(parse_duration(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn sizes_are_read_as_people_write_them() {
+    fn sizes_are_parsed_as_people_write_them() {
         for (text, bytes) in [
             ("1 GiB", 1 << 30),
             ("500MB", 500_000_000),
@@ -179,33 +182,33 @@ mod tests {
             ("0", 0),
             ("0.1 B", 0),
         ] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         for text in "|GiB|1 G|1 gib|-1|1.2.3 MB|99999999999 TiB|1,5 GB|.|1 \u{fc}".split('|') {
-            assert!(size(text).is_err(), "{text}");
+            assert!(parse_size(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn rates_are_read_in_bytes_and_in_bits() {
+    fn rates_are_parsed_in_bytes_and_in_bits() {
         for (text, bytes) in [
             ("2 MiB/s", 2 << 20),
             ("8 Mbit/s", 1_000_000),
             ("500kB/s", 500_000),
             ("64 kbit/s", 8000),
         ] {
-            assert_eq!(rate(text), Ok(bytes), "{text}");
+            assert_eq!(parse_rate(text), Ok(bytes), "{text}");
         }
         for text in ["", "2 MiB", "off", "2 /s", "5/s", "/s", "1 MB/min"] {
-            assert!(rate(text).is_err(), "{text}");
+            assert!(parse_rate(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn what_is_shown_reads_back() {
+    fn a_formatted_quantity_parses_back() {
         for milliseconds in [0, 1, 999, 1000, 5_400_000, 90_061_001] {
             let span = Duration::from_millis(milliseconds);
-            assert_eq!(duration(&show_duration(span)), Ok(span));
+            assert_eq!(parse_duration(&format_duration(span)), Ok(span));
         }
         for bytes in [
             0,
@@ -218,8 +221,8 @@ mod tests {
             (1 << 40) + 1,
             u64::MAX / (1 << 20) * (1 << 20),
         ] {
-            assert_eq!(size(&show_size(bytes)), Ok(bytes));
-            assert_eq!(rate(&format!("{}/s", show_size(bytes))), Ok(bytes));
+            assert_eq!(parse_size(&format_size(bytes)), Ok(bytes));
+            assert_eq!(parse_rate(&format!("{}/s", format_size(bytes))), Ok(bytes));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The demonstration's own audit, which believes neither the ledger nor the engine: it reads every file again.
+//! The demonstration's own check. It trusts neither the ledger nor the engine: it re-reads every file.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
@@ -7,25 +7,26 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use sim::DemoFleet;
 
+use crate::exit::Failure;
+use crate::output::Output;
 use crate::report::amount;
-use crate::{Failure, Output};
 
 type Digest = [u8; 32];
 
-/// Where each file that was ever recorded is.
-pub(super) struct Account {
+/// The location of each file ever recorded.
+pub(super) struct Inventory {
     recorded: u64,
     in_store: u64,
     on_device: u64,
     lost: Vec<String>,
-    /// Files in the store that are none of those recorded.
+    /// Files in the store that were never recorded with this content.
     untrue: Vec<PathBuf>,
 }
 
-/// Looks for every recorded file in the store, and then on its device.
-pub(super) fn take(fleet: &DemoFleet, store: &Path) -> Account {
+/// Looks for every recorded file in the store, then on its device.
+pub(super) fn count_files(fleet: &DemoFleet, store: &Path) -> Inventory {
     let stored = digests_below(store);
-    let mut account = Account {
+    let mut inventory = Inventory {
         recorded: 0,
         in_store: 0,
         on_device: 0,
@@ -48,31 +49,31 @@ pub(super) fn take(fleet: &DemoFleet, store: &Path) -> Account {
             .iter()
             .chain(device.being_written.as_ref().filter(|_| unfinished.is_none()))
         {
-            account.recorded += 1;
+            inventory.recorded += 1;
             if stored.contains_key(&file.sha256) {
-                account.in_store += 1;
+                inventory.in_store += 1;
             } else if on_device.contains_key(&file.sha256) {
-                account.on_device += 1;
+                inventory.on_device += 1;
             } else {
-                account
+                inventory
                     .lost
                     .push(format!("{}: {}", device.name, file.path.display()));
             }
         }
     }
     let untrue = stored.into_iter().filter(|(digest, _)| !known.contains(digest));
-    account.untrue = untrue.map(|(_, path)| path).collect();
-    account
+    inventory.untrue = untrue.map(|(_, path)| path).collect();
+    inventory
 }
 
-impl Account {
+impl Inventory {
     pub(super) fn is_whole(&self) -> bool {
         self.lost.is_empty() && self.untrue.is_empty()
     }
 
     pub(super) fn print(&self, output: &mut Output) -> Result<(), Failure> {
         output.line(format_args!(
-            "\nAccount, by reading every file again: {} recorded; {} whole in the store, {} still on their devices, {} lost.",
+            "\nCheck, by re-reading every file: {} recorded; {} whole in the store, {} still on their devices, {} lost.",
             amount::count(self.recorded, "file"),
             amount::grouped(self.in_store),
             amount::grouped(self.on_device),
@@ -83,7 +84,7 @@ impl Account {
         }
         for path in &self.untrue {
             output.line(format_args!(
-                "  IN THE STORE, BUT NEVER RECORDED SO: {}",
+                "  IN THE STORE, BUT NEVER RECORDED WITH THIS CONTENT: {}",
                 path.display()
             ))?;
         }
@@ -91,7 +92,7 @@ impl Account {
     }
 }
 
-/// The digest of every file below a folder, withdrawn ones among them, the store's control folder not.
+/// The digest of every file below a folder, including withdrawn files, excluding the store's control folder.
 fn digests_below(folder: &Path) -> HashMap<Digest, PathBuf> {
     let mut digests = HashMap::new();
     let mut folders = vec![folder.to_owned()];

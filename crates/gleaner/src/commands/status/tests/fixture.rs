@@ -1,4 +1,4 @@
-//! A ledger to ask, with one device for each state there is.
+//! A ledger with one device for each state.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use model::{
     RelativePath, SourcePath, StoreId, Timestamp, WaitReason,
 };
 
-use crate::Environment;
 use crate::config::Config;
+use crate::environment::Environment;
 
-/// A ledger with a past, and the configuration that goes with it.
-pub(in crate::commands) struct Past {
-    /// Gone with the test.
+/// A ledger with recorded passes, and its configuration.
+pub(in crate::commands) struct LedgerFixture {
+    /// Removed after the test.
     _folder: tempfile::TempDir,
     pub(in crate::commands) config: Config,
 }
 
-impl Past {
+impl LedgerFixture {
     pub(in crate::commands) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
@@ -52,7 +52,7 @@ impl Past {
     }
 }
 
-/// So many seconds from the present time of all tests: 2026-05-01 12:00:00.
+/// The time this many seconds after the fixed present of all tests, 2026-05-01 12:00:00.
 pub(in crate::commands) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_777_636_800 + seconds)
 }
@@ -84,7 +84,7 @@ fn source() -> SourcePath {
     SourcePath::new("/home/pi/photos").unwrap()
 }
 
-/// Begins a pass so many seconds ago and ends it ten seconds later.
+/// Begins a pass this many seconds ago and ends it ten seconds later.
 async fn pass(
     ledger: &SqliteLedger,
     device: &str,
@@ -157,10 +157,10 @@ fn remaining(files: &[(&str, Reason, Option<&str>)], totals: &[(Reason, u64, u64
     }
 }
 
-/// One device for each state there is.
-pub(super) async fn a_day() -> Past {
-    let past = Past::new();
-    let ledger = past.ledger();
+/// One device for each state.
+pub(super) async fn ledger_with_every_state() -> LedgerFixture {
+    let fixture = LedgerFixture::new();
+    let ledger = fixture.ledger();
     ledger
         .bind_store(&StoreId::new("store-1").unwrap())
         .await
@@ -184,7 +184,7 @@ pub(super) async fn a_day() -> Past {
         end.released = Amount::new(2, 4_691_356);
     })
     .await;
-    // Cut off.
+    // An aborted pass.
     ledger
         .begin_pass(&DeviceName::new("raspberry1").unwrap(), at(-1800))
         .await
@@ -204,16 +204,16 @@ pub(super) async fn a_day() -> Past {
         ));
     })
     .await;
-    troubled_devices(&ledger).await;
-    // Under way.
+    devices_with_problems(&ledger).await;
+    // A pass in progress.
     ledger
         .begin_pass(&DeviceName::new("raspberry1").unwrap(), at(-5))
         .await
         .unwrap();
-    past
+    fixture
 }
 
-async fn troubled_devices(ledger: &SqliteLedger) {
+async fn devices_with_problems(ledger: &SqliteLedger) {
     let (settling, unreadable) = (
         Reason::Wait(WaitReason::Settling),
         Reason::Leave(LeaveReason::Unreadable),

@@ -1,4 +1,4 @@
-//! The real world of the engine: OpenSSH, a directory, `SQLite`, the system's clock.
+//! Wires the engine to the real world: OpenSSH, a directory, `SQLite`, the system clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,15 @@ use model::Timestamp;
 use ssh::{SshDevices, SshOptions, Target};
 use storage::{DirectoryStore, Executor, StoreFolder, StoreSettings, SystemDisk, UntouchedStore};
 
-use crate::config::meant;
+use crate::config::Config;
+use crate::config::resolved;
+use crate::exit::{ExitStatus, Failure};
+use crate::ledger_mount;
 use crate::report::SweepReporter;
-use crate::{Config, ExitStatus, Failure, ledger_mount};
 
-/// Store, ledger, devices, clock and reporter of one process.
+/// The store, ledger, devices, clock and reporter of one process.
 #[derive(Debug)]
-pub struct Home<S = DirectoryStore<SystemDisk>> {
+pub struct Collector<S = DirectoryStore<SystemDisk>> {
     devices: SshDevices,
     store: S,
     ledger: SqliteLedger,
@@ -26,69 +28,76 @@ pub struct Home<S = DirectoryStore<SystemDisk>> {
     reporter: SweepReporter,
 }
 
-impl Home {
-    /// Opens the store, then the ledger, and sees that they belong together. Nothing is touched unless both are fit.
+impl Collector {
+    /// Opens the store, then the ledger, and checks that they belong together. Changes nothing unless both
+    /// are usable.
     ///
-    /// A ledger that is not there is made, under the id that this machine's ledger at that place had before, if the store remembers one: what
-    /// a lost ledger left withdrawn on devices is ours again.
+    /// A missing ledger is created. If the store remembers a ledger of this machine at this path, the new
+    /// ledger takes over its id, so that files the lost ledger left withdrawn on devices are ours again.
     pub async fn open(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
-        let place = Place::find(config)?;
-        if let Some(id) = &place.ledger.create_with {
+        let found = FoundStore::find(config)?;
+        if let Some(id) = &found.ledger.create_with {
             let path = config.ledger.display();
             tracing::warn!(
-                "the ledger {path} is gone; a new one takes over its id {id}, and files are compared with the store again"
+                "the ledger {path} is missing; a new one takes over its id {id} and compares files with the store again"
             );
         }
-        // A ledger that is at work needs no warning every minute; `gleaner config check` has it.
+        // Warn about a new ledger only: an existing one would repeat the warning every minute. `gleaner
+        // config check` always shows it.
         if !config.ledger.exists()
-            && let Some(doubt) = ledger_mount::doubt(&config.ledger)
+            && let Some(warning) = ledger_mount::warning(&config.ledger)
         {
-            tracing::warn!("the ledger {}: {doubt}", config.ledger.display());
+            tracing::warn!("the ledger {}: {warning}", config.ledger.display());
         }
-        let ledger = SqliteLedger::open(&config.ledger, &place.ledger).map_err(ledger_failure)?;
+        let ledger = SqliteLedger::open(&config.ledger, &found.ledger).map_err(ledger_failure)?;
         ledger
-            .bind_store(place.store.id())
+            .bind_store(found.store.id())
             .await
             .map_err(ledger_failure)?;
-        let settings = settings(config, &ledger);
-        let store = DirectoryStore::open(place.store.clone(), settings).map_err(store_failure)?;
-        // A store that is full or away is not written to.
+        let settings = store_settings(config, &ledger);
+        let store = DirectoryStore::open(found.store.clone(), settings).map_err(store_failure)?;
+        // Do not write to a store that is full or not mounted.
         Store::condition(&store).await.map_err(store_failure)?;
         let id = engine::ports::Ledger::id(&ledger);
-        place
+        found
             .store
-            .remember_ledger(id, place.machine.as_deref(), &config.ledger, place.ledger.at)
+            .remember_ledger(id, found.machine.as_deref(), &config.ledger, found.ledger.at)
             .map_err(store_failure)?;
-        Self::of(config, store, ledger, reporter)
+        Self::assemble(config, store, ledger, reporter)
     }
 }
 
-impl Home<UntouchedStore<SystemDisk>> {
-    /// The same for a dry run, which leaves nothing behind: a ledger that is not there is taken to be empty, and the store gets no staging
-    /// folder. A store, or a ledger that is there, with which a sweep would not begin is refused here too.
-    pub async fn look(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
-        let place = Place::find(config)?;
-        if let Some(id) = &place.ledger.create_with {
+impl Collector<UntouchedStore<SystemDisk>> {
+    /// Opens both for a dry run, which leaves no trace: a missing ledger counts as empty, and the store gets
+    /// no staging folder. Refuses every store or existing ledger that a sweep would refuse.
+    pub async fn open_read_only(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
+        let found = FoundStore::find(config)?;
+        if let Some(id) = &found.ledger.create_with {
             let path = config.ledger.display();
             tracing::warn!(
-                "the ledger {path} is gone; the next sweep makes a new one, which takes over its id {id}"
+                "the ledger {path} is missing; the next sweep creates a new one, which takes over its id {id}"
             );
         }
         let ledger =
-            SqliteLedger::open_without_creating(&config.ledger, &place.ledger).map_err(ledger_failure)?;
+            SqliteLedger::open_without_creating(&config.ledger, &found.ledger).map_err(ledger_failure)?;
         ledger
-            .expect_store(place.store.id())
+            .expect_store(found.store.id())
             .await
             .map_err(ledger_failure)?;
-        let settings = settings(config, &ledger);
-        let store = UntouchedStore::new(place.store, settings);
+        let settings = store_settings(config, &ledger);
+        let store = UntouchedStore::new(found.store, settings);
         Store::condition(&store).await.map_err(store_failure)?;
-        Self::of(config, store, ledger, reporter)
+        Self::assemble(config, store, ledger, reporter)
     }
 }
 
-impl<S> Home<S> {
-    fn of(config: &Config, store: S, ledger: SqliteLedger, reporter: SweepReporter) -> Result<Self, Failure> {
+impl<S> Collector<S> {
+    fn assemble(
+        config: &Config,
+        store: S,
+        ledger: SqliteLedger,
+        reporter: SweepReporter,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             devices: devices(config)?,
             store,
@@ -99,15 +108,15 @@ impl<S> Home<S> {
     }
 }
 
-/// What is found before anything is opened for writing.
-struct Place {
+/// The state before anything is opened for writing.
+struct FoundStore {
     store: StoreFolder<SystemDisk>,
-    /// What a ledger that is not there would be made with.
+    /// The options to create a missing ledger.
     ledger: OpenOptions,
     machine: Option<String>,
 }
 
-impl Place {
+impl FoundStore {
     fn find(config: &Config) -> Result<Self, Failure> {
         let store = StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, None)
             .map_err(store_failure)?;
@@ -130,8 +139,8 @@ impl Place {
     }
 }
 
-fn settings(config: &Config, ledger: &SqliteLedger) -> StoreSettings {
-    StoreSettings {
+fn store_settings(config: &Config, ledger: &SqliteLedger) -> Settings {
+    Settings {
         ledger: engine::ports::Ledger::id(ledger).clone(),
         min_free: config.store.min_free,
         file_mode: config.store.file_mode,
@@ -142,7 +151,7 @@ fn settings(config: &Config, ledger: &SqliteLedger) -> StoreSettings {
     }
 }
 
-impl<S: Store> World for Home<S> {
+impl<S: Store> World for Collector<S> {
     type Devices = SshDevices;
     type Store = S;
     type Ledger = SqliteLedger;
@@ -170,7 +179,7 @@ impl<S: Store> World for Home<S> {
     }
 }
 
-/// The clock of this machine.
+/// The clock of the collector.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock;
 
@@ -186,7 +195,7 @@ impl engine::ports::Clock for SystemClock {
     }
 }
 
-/// The devices of a configuration, as they are reached.
+/// The configured devices, for the SSH adapter.
 pub fn devices(config: &Config) -> Result<SshDevices, Failure> {
     let options = SshOptions {
         config: config.ssh.config.clone(),
@@ -197,24 +206,24 @@ pub fn devices(config: &Config) -> Result<SshDevices, Failure> {
     SshDevices::new(&options, targets).map_err(|error| Failure::new(ExitStatus::Usage, error))
 }
 
-fn target(device: &meant::Device) -> Target {
-    let reach = &device.reach;
+fn target(device: &resolved::Device) -> Target {
+    let address = &device.address;
     Target {
         name: device.name.clone(),
-        host: reach.host.clone(),
-        port: reach.port.map(std::num::NonZero::get),
-        user: reach.user.clone(),
-        identity: reach.identity.as_ref().map(Into::into),
-        jump: reach.jump.clone(),
+        host: address.host.clone(),
+        port: address.port.map(std::num::NonZero::get),
+        user: address.user.clone(),
+        identity: address.identity.as_ref().map(Into::into),
+        jump: address.jump.clone(),
         compression: device.rules.compress,
         bandwidth: device.rules.bandwidth,
         stall_timeout: device.rules.stall_timeout,
     }
 }
 
-/// The devices of a configuration, as the engine takes them.
+/// The configured devices, for the engine.
 pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
-    let of_device = |device: &meant::Device| DeviceRules {
+    let of_device = |device: &resolved::Device| DeviceRules {
         name: device.name.clone(),
         sources: device.sources.clone(),
         rules: rules(&device.rules, &config.store),
@@ -222,16 +231,17 @@ pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
     config.devices.iter().map(of_device).collect()
 }
 
-/// How many times `stall_timeout` a listing may take: a quarter of an hour by default. On a link of 2 KB/s that is twenty thousand new files; the next
-/// pass sees those behind them, though they stay on the device.
-const LISTING_STALLS: u32 = 15;
+/// The time limit of a listing, as a multiple of `stall_timeout`: 15 minutes by default. A link of 2 KB/s
+/// carries 20,000 new files in that time. The next pass sees the files behind them, even if these files stay
+/// on the device.
+const LISTING_STALL_TIMEOUTS: u32 = 15;
 
-/// How long a listing may take before it is cut off.
-pub fn max_listing_time(rules: &meant::Rules) -> Duration {
-    rules.stall_timeout.saturating_mul(LISTING_STALLS)
+/// The time limit of a listing.
+pub fn max_listing_time(rules: &resolved::Rules) -> Duration {
+    rules.stall_timeout.saturating_mul(LISTING_STALL_TIMEOUTS)
 }
 
-fn rules(rules: &meant::Rules, store: &meant::Store) -> Rules {
+fn rules(rules: &resolved::Rules, store: &resolved::Store) -> Rules {
     Rules {
         settle: rules.settle,
         settle_blind: rules.settle_blind,
@@ -250,7 +260,7 @@ fn rules(rules: &meant::Rules, store: &meant::Store) -> Rules {
     }
 }
 
-/// What an unfit store means to the user.
+/// The failure of an unusable store, with its remedy.
 pub fn store_failure(error: StoreError) -> Failure {
     let remedy = match &error {
         StoreError::NoMarker { .. } => {
@@ -259,24 +269,24 @@ pub fn store_failure(error: StoreError) -> Failure {
         StoreError::OtherStore { .. } => {
             "mount the right store; if it was replaced on purpose, run `gleaner store init --replace OLD_ID`"
         }
-        StoreError::DamagedMarker { .. } => "put back .gleaner/store.toml from a back-up of the store",
+        StoreError::DamagedMarker { .. } => "restore .gleaner/store.toml from a backup of the store",
         StoreError::NotWritable { .. } => {
-            "let the user that runs gleaner write there, and see that it is not mounted read-only"
+            "give the user that runs gleaner write permission, and check that the store is not mounted read-only"
         }
-        StoreError::Full { .. } => "make room in the store, or lower `store.min_free`",
+        StoreError::Full { .. } => "free space in the store, or lower `store.min_free`",
         StoreError::CannotPublish { .. } => {
             "use a file system that has hard links, or renames that refuse to replace; rclone and sshfs mounts have neither"
         }
-        StoreError::OfFile { .. } => {
-            "see to that file, or to the mount within the store that it is bound for"
+        StoreError::OfFile { .. } => "check that file, or the mount within the store that it belongs to",
+        StoreError::ReadBack { .. } => {
+            "check the disk and the mount: the stored bytes differ from the bytes written"
         }
-        StoreError::ReadBack { .. } => "check the disk and the mount: it does not keep what is written",
         StoreError::System { .. } => "check the disk and the mount",
     };
     Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
 }
 
-/// What an unfit ledger means to the user.
+/// The failure of an unusable ledger, with its remedy.
 pub fn ledger_failure(error: LedgerError) -> Failure {
     let status = match &error {
         LedgerError::Busy { .. } => ExitStatus::Busy,

@@ -1,27 +1,27 @@
-//! The configuration as it is meant: types that cannot be wrong, with every default filled in.
+//! The resolved configuration: types that hold only valid values, with every default filled in.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::{DeviceName, SourcePath};
 
-pub use super::keys::{Fleet, Reach, Rules, Ssh, Store};
+pub use super::keys::{Address, Fleet, Rules, Ssh, Store};
 use super::suggest;
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The file it was read from.
+    /// The file that it was read from.
     pub file: PathBuf,
-    /// Where the files go.
+    /// The store that receives the files.
     pub store: Store,
     /// The file of the ledger.
     pub ledger: PathBuf,
-    /// How devices are reached.
+    /// How to connect to devices.
     pub ssh: Ssh,
-    /// How they are visited.
+    /// How to visit them.
     pub fleet: Fleet,
-    /// The devices, in the order of the file and of their ids; at least one, no name twice.
+    /// The devices, in the order of the file and of their ids: at least one, with unique names.
     pub devices: Vec<Device>,
 }
 
@@ -31,7 +31,7 @@ impl Config {
         self.devices.iter().find(|device| device.name.as_str() == name)
     }
 
-    /// The name of a device that was probably meant by one that is not there.
+    /// The configured device with the most similar name, if the name looks like a typo.
     pub fn device_like(&self, name: &str) -> Option<&str> {
         suggest::nearest(name, self.devices.iter().map(|device| device.name.as_str()))
     }
@@ -40,12 +40,12 @@ impl Config {
 /// One device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Its name: the alias for ssh, unless `host` is there.
+    /// Its name: the alias for ssh, unless `host` is set.
     pub name: DeviceName,
-    /// What it is reached by.
-    pub reach: Reach,
-    /// The folders that are emptied: at least one, absolute, none inside another.
+    /// Its address and login.
+    pub address: Address,
+    /// The folders that gleaner empties: at least one, absolute, none inside another.
     pub sources: Vec<SourcePath>,
-    /// How a file becomes finished, and what becomes of it; shared by devices for which the same holds.
+    /// When its files are finished and what happens to them. Devices with the same rules share them.
     pub rules: Arc<Rules>,
 }

@@ -1,55 +1,55 @@
-//! What happens in the demonstration, in order.
+//! The steps of the demonstration, in order.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::fleet::{Chosen, SweepSummary};
+use engine::fleet::Chosen;
 use engine::rules::Mode;
 use sim::{DemoFleet, DemoPlan, Role};
 use storage::{InitOptions, SystemDisk};
 
-use super::account;
+use super::inventory;
 use crate::commands::{Context, run};
-use crate::home::{self, Home};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
 use crate::report::{self, SweepReporter};
-use crate::{Config, Environment, ExitStatus, Failure, Output};
+use crate::wiring::{self, Collector};
 
-/// The camera is done by then on any machine; the demonstration ends within a minute.
-const CAMERA_PATIENCE: Duration = Duration::from_secs(20);
+/// Enough for the camera on any machine. The demonstration ends within a minute.
+const CAMERA_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long files settle here: in the field it would be half a minute.
+/// The settle time here; the default in the field is 30 s.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// Starts the fleet, sweeps it twice, and accounts for every file.
-pub(super) fn perform(keep: Option<&Path>, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub(super) fn run(keep: Option<&Path>, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     report::start_log(context.global.log_level());
-    let place = Place::make(keep)?;
+    let folder = DemoFolder::make(keep)?;
     let runtime = run::runtime()?;
     let output = &mut *context.output;
-    let performed = runtime.block_on(async {
+    let result = runtime.block_on(async {
         tokio::select! {
-            performed = show(place.path(), output) => performed,
-            () = run::asked_to_stop() => Ok(ExitStatus::Interrupted),
+            result = show(folder.path(), output) => result,
+            () = run::stop_signal() => Ok(ExitStatus::Interrupted),
         }
     });
-    if performed.is_ok() && keep.is_some() {
-        output.line(format_args!(
-            "\nEverything is left in {}.",
-            place.path().display()
-        ))?;
+    if result.is_ok() && keep.is_some() {
+        output.line(format_args!("\nThe files are in {}.", folder.path().display()))?;
     }
-    performed
+    result
 }
 
-/// The folder that everything happens in: it is gone afterwards, unless it is to be kept.
-enum Place {
+/// The folder of the demonstration: removed afterwards, unless kept.
+enum DemoFolder {
     Kept(PathBuf),
     Temporary(tempfile::TempDir),
 }
 
-impl Place {
+impl DemoFolder {
     fn make(keep: Option<&Path>) -> Result<Self, Failure> {
         let failure = |path: &Path, error: std::io::Error| {
             let shown = model::escaped(path.as_os_str().as_encoded_bytes());
@@ -80,25 +80,25 @@ impl Place {
     }
 }
 
-async fn show(place: &Path, output: &mut Output) -> Result<ExitStatus, Failure> {
-    output.line("Making a simulated fleet: eight devices behind a jump host, all on this machine.")?;
+async fn show(folder: &Path, output: &mut Output) -> Result<ExitStatus, Failure> {
+    output.line("Starting a simulated fleet: eight devices behind a jump host, all on this machine.")?;
     output.flush()?;
-    let folder = place.join("fleet");
-    std::fs::create_dir(&folder)?;
-    let fleet = DemoFleet::start(&folder, &plan()).map_err(|error| {
+    let fleet_folder = folder.join("fleet");
+    std::fs::create_dir(&fleet_folder)?;
+    let fleet = DemoFleet::start(&fleet_folder, &plan()).map_err(|error| {
         Failure::new(
             ExitStatus::Partial,
             anyhow::Error::new(error).context("cannot start the simulated fleet"),
         )
     })?;
-    introduce(&fleet, output)?;
-    let config = configure(place, &fleet)?;
+    describe_devices(&fleet, output)?;
+    let config = configure(folder, &fleet)?;
 
     let began = tokio::time::Instant::now();
     tokio::time::sleep(SETTLE).await;
     output.line("\nFirst sweep.")?;
-    let first = sweep(&config, output).await?;
-    after_first(&fleet, &first, output)?;
+    sweep(&config, output).await?;
+    describe_first_sweep(&fleet, output)?;
 
     wait_for_camera(&fleet).await;
     tokio::time::sleep(SETTLE * 2).await;
@@ -109,17 +109,18 @@ async fn show(place: &Path, output: &mut Output) -> Result<ExitStatus, Failure> 
         report::amount::span(began.elapsed())
     ))?;
 
-    let account = account::take(&fleet, &config.store.path);
+    let inventory = inventory::count_files(&fleet, &config.store.path);
     fleet.shutdown();
-    account.print(output)?;
-    Ok(if account.is_whole() {
+    inventory.print(output)?;
+    Ok(if inventory.is_whole() {
         ExitStatus::Well
     } else {
         ExitStatus::Partial
     })
 }
 
-/// A recording long enough that its first half is flushed when the link is cut: the second sweep goes on from there.
+/// The long recording is large enough that its first half is flushed when the link is cut: the second sweep
+/// resumes from there.
 fn plan() -> DemoPlan {
     DemoPlan {
         long_recording_bytes: 48 << 20,
@@ -127,12 +128,12 @@ fn plan() -> DemoPlan {
     }
 }
 
-fn introduce(fleet: &DemoFleet, output: &mut Output) -> Result<(), Failure> {
+fn describe_devices(fleet: &DemoFleet, output: &mut Output) -> Result<(), Failure> {
     for device in fleet.devices() {
         let what = match device.role {
-            Role::SameNames => "has the same file names as another device, and other pictures",
+            Role::SameNames => "has the same file names as another device, but other pictures",
             Role::Offline => "is switched off",
-            Role::BlackHole => "accepts connections and never says a word",
+            Role::BlackHole => "accepts connections and never replies",
             Role::Camera => "has a camera that is still writing a picture",
             Role::CutOff => "will lose its link in the middle of a long recording",
             _ => "is an ordinary device",
@@ -143,8 +144,8 @@ fn introduce(fleet: &DemoFleet, output: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn configure(place: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
-    let store = place.join("store");
+fn configure(folder: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
+    let store = folder.join("store");
     std::fs::create_dir(&store)?;
     storage::init(
         &Arc::new(SystemDisk::default()),
@@ -152,7 +153,7 @@ fn configure(place: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
         &InitOptions {
             local: true,
             replace: None,
-            now: engine::ports::Clock::now(&home::SystemClock),
+            now: engine::ports::Clock::now(&wiring::SystemClock),
         },
     )
     .map_err(|error| Failure::new(ExitStatus::StoreOrLedger, error))?;
@@ -161,7 +162,7 @@ fn configure(place: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
         "[store]\npath = {}\nmin_free = 0\n[ledger]\npath = {}\n[ssh]\nconfig = {}\nconnect_timeout = \"4s\"\n\
          [defaults]\nsettle = \"{}s\"\nsettle_blind = \"{}s\"\n",
         quoted(&store),
-        quoted(&place.join("ledger.db")),
+        quoted(&folder.join("ledger.db")),
         quoted(fleet.ssh_config()),
         SETTLE.as_secs(),
         SETTLE.as_secs(),
@@ -171,7 +172,7 @@ fn configure(place: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
         let block = format!("[[device]]\nname = {name}\nsource = {}\n", quoted(&device.source));
         text.push_str(&block);
     }
-    let file = place.join("gleaner.toml");
+    let file = folder.join("gleaner.toml");
     std::fs::write(&file, &text)?;
     let checked = crate::config::check(&file, text.as_bytes(), &Environment::default());
     checked.map(|checked| checked.config).map_err(|faults| {
@@ -179,31 +180,33 @@ fn configure(place: &Path, fleet: &DemoFleet) -> Result<Config, Failure> {
     })
 }
 
-async fn sweep(config: &Config, output: &mut Output) -> Result<SweepSummary, Failure> {
+async fn sweep(config: &Config, output: &mut Output) -> Result<(), Failure> {
     output.flush()?;
     let reporter = if std::io::stderr().is_terminal() {
         SweepReporter::bars()
     } else {
         SweepReporter::log_only()
     };
-    let home = Home::open(config, reporter).await?;
-    let devices = home::device_rules(config);
+    let collector = Collector::open(config, reporter).await?;
+    let devices = wiring::device_rules(config);
     let chosen = Chosen {
         visited: &devices,
         configured: &devices,
     };
-    let (summary, _) = run::sweep(&home, chosen, config.fleet.parallel, Mode::Act).await?;
+    let (summary, _) = run::sweep(&collector, chosen, config.fleet.parallel, Mode::Act).await?;
     report::print_summary(&summary, output)?;
     output.flush()?;
-    Ok(summary)
+    Ok(())
 }
 
-fn after_first(fleet: &DemoFleet, _summary: &SweepSummary, output: &mut Output) -> Result<(), Failure> {
+fn describe_first_sweep(fleet: &DemoFleet, output: &mut Output) -> Result<(), Failure> {
     if fleet.link_was_cut() {
-        output.line("One link was cut in mid-file: the next sweep goes on where it broke off.")?;
+        output.line("One link was cut in the middle of a file: the next sweep resumes there.")?;
     }
     if !fleet.camera_finished() {
-        output.line("One camera is still writing its picture: it is left alone until it is finished.")?;
+        output.line(
+            "One camera is still writing its picture: gleaner does not touch it before it is finished.",
+        )?;
     }
     Ok(output.flush()?)
 }
@@ -214,8 +217,8 @@ async fn wait_for_camera(fleet: &DemoFleet) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    // A camera that is never done is left alone: its picture is accounted for on the device.
-    tokio::time::timeout(CAMERA_PATIENCE, finished)
+    // If the camera never finishes, its picture is found on the device.
+    tokio::time::timeout(CAMERA_TIMEOUT, finished)
         .await
         .unwrap_or_default();
 }
