@@ -53,7 +53,7 @@ fn object(event: &Event) -> Option<Value> {
             more,
         } => json!({
             "event": "surveyed", "device": device.as_str(), "source": source.to_string(),
-            "ready": amount(*ready), "standing": amount(*remaining), "more": more,
+            "ready": amount(*ready), "remaining": amount(*remaining), "more": more,
         }),
         Event::Planned { .. }
         | Event::Received { .. }
@@ -163,7 +163,7 @@ fn pass_ended(device: &DeviceName, summary: &PassSummary) -> Value {
             .totals
             .iter()
             .map(|(reason, amount)| remaining_total(*reason, *amount));
-        object.insert("standing".into(), totals.collect());
+        object.insert("remaining".into(), totals.collect());
     }
     Value::Object(object)
 }

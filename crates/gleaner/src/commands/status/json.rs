@@ -65,7 +65,7 @@ pub(super) fn device(device: &DeviceView, remaining: &[RemainingFile]) -> Value 
             "stored": count(known.totals.stored), "released": count(known.totals.released), "kept": count(known.totals.kept),
         })),
         "waiting": waiting(device),
-        "standing": remaining.iter().map(remaining_file).collect::<Value>(),
+        "remaining": remaining.iter().map(remaining_file).collect::<Value>(),
         "disks": known.map(|known| known.disks.iter().map(|(source, use_of)| disk(source, *use_of)).collect::<Value>()).unwrap_or(json!([])),
         "clock": known.and_then(|known| known.clock.as_ref()).map(clock),
         "shortcomings": known.map(|known| known.shortcomings.clone()).unwrap_or_default(),

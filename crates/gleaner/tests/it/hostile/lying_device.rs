@@ -134,7 +134,7 @@ impl LyingDevice {
     pub(crate) fn ends_as_expected(&self, last_outcome: &Value, status: Option<&Value>) -> bool {
         let is_empty = recording::regular_files(&self.folder).is_empty();
         let waits = status
-            .and_then(|status| status["standing"].as_array())
+            .and_then(|status| status["remaining"].as_array())
             .is_some_and(|remaining| !remaining.is_empty());
         let result = last_outcome["kind"].as_str();
         match self.case.expected {
