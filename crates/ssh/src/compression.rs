@@ -34,7 +34,7 @@ const GAIN: f64 = 1.05;
 
 /// Which connection bytes come over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Over {
+pub(crate) enum Link {
     /// The session's own.
     Plain,
     /// The second one.
@@ -54,7 +54,7 @@ pub(crate) enum Choice {
 
 /// The judgement of one session.
 #[derive(Debug, Default)]
-pub(crate) struct Judge {
+pub(crate) struct CompressionAdvisor {
     plain: Flow,
     compressed: Flow,
     /// The part of a sample that compression leaves, averaged; later samples count more.
@@ -63,7 +63,7 @@ pub(crate) struct Judge {
     /// Bytes that came since the last sample.
     unsampled: u64,
     stage: Stage,
-    judgements: usize,
+    decisions: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -131,7 +131,7 @@ impl Flow {
     }
 }
 
-impl Judge {
+impl CompressionAdvisor {
     /// The judge of a session whose own connection compresses: all that may turn out is that it need not.
     pub(crate) fn of_compressed() -> Self {
         Self {
@@ -143,8 +143,8 @@ impl Judge {
     /// Whether files come sooner where the connection compresses, if that was found out.
     pub(crate) fn has_paid(&self, now: Instant) -> Option<bool> {
         match self.stage {
-            Stage::Measuring | Stage::Opening => self.is_in_vain().then_some(false),
-            Stage::Already => (self.is_in_vain() || self.is_link_fast(now)).then_some(false),
+            Stage::Measuring | Stage::Opening => self.is_useless().then_some(false),
+            Stage::Already => (self.is_useless() || self.is_link_fast(now)).then_some(false),
             Stage::Open { plain_rate } => {
                 let rate = self.compressed.rate(now, MIN_TO_COMPARE)?;
                 (rate >= plain_rate * GAIN).then_some(true)
@@ -155,21 +155,21 @@ impl Judge {
     }
 
     /// Somebody begins to read.
-    pub(crate) fn begin(&mut self, over: Over, now: Instant) {
+    pub(crate) fn begin(&mut self, over: Link, now: Instant) {
         self.flow(over).begin(now);
     }
 
     /// Somebody has ended reading.
-    pub(crate) fn end(&mut self, over: Over, now: Instant) {
+    pub(crate) fn end(&mut self, over: Link, now: Instant) {
         self.flow(over).end(now);
         // As long as both carried something, neither shows what it can do.
-        if over == Over::Plain && self.plain.readers == 0 && matches!(self.stage, Stage::Open { .. }) {
+        if over == Link::Plain && self.plain.readers == 0 && matches!(self.stage, Stage::Open { .. }) {
             self.compressed.restart(now);
         }
     }
 
     /// Some bytes of a file have come.
-    pub(crate) fn came(&mut self, over: Over, bytes: &[u8]) {
+    pub(crate) fn note_bytes(&mut self, over: Link, bytes: &[u8]) {
         self.flow(over).bytes += bytes.len() as u64;
         self.unsampled += bytes.len() as u64;
         let is_due = self.left.is_none() || self.unsampled >= BETWEEN_SAMPLES;
@@ -203,9 +203,10 @@ impl Judge {
                 if rate.is_some_and(|rate| rate < plain_rate * GAIN) {
                     self.enter(Stage::DoesNotPay);
                 }
-                match !self.stage.is_decided() && self.shrinks() {
-                    true => Choice::Compressed,
-                    false => Choice::Plain,
+                if !self.stage.is_decided() && self.shrinks() {
+                    Choice::Compressed
+                } else {
+                    Choice::Plain
                 }
             }
             Stage::Opening | Stage::DoesNotPay | Stage::Broken | Stage::Already => Choice::Plain,
@@ -224,22 +225,22 @@ impl Judge {
     }
 
     /// The second connection has failed.
-    pub(crate) fn broke(&mut self) {
+    pub(crate) fn mark_failed(&mut self) {
         self.enter(Stage::Broken);
     }
 
     /// How often the judgement has changed. What compresses better or worse changes no judgement: whoever is reading goes on as it began.
-    pub(crate) fn judgements(&self) -> usize {
-        self.judgements
+    pub(crate) fn decisions(&self) -> usize {
+        self.decisions
     }
 
     fn enter(&mut self, stage: Stage) {
         self.stage = stage;
-        self.judgements += 1;
+        self.decisions += 1;
     }
 
     /// What came does not shrink.
-    fn is_in_vain(&self) -> bool {
+    fn is_useless(&self) -> bool {
         let (bytes, samples) = MIN_TO_TELL;
         self.plain.bytes >= bytes && self.samples >= samples && self.left.is_some_and(|left| left > MAX_LEFT)
     }
@@ -254,10 +255,10 @@ impl Judge {
         self.left.is_some_and(|left| left <= MAX_LEFT)
     }
 
-    fn flow(&mut self, over: Over) -> &mut Flow {
+    fn flow(&mut self, over: Link) -> &mut Flow {
         match over {
-            Over::Plain => &mut self.plain,
-            Over::Compressed => &mut self.compressed,
+            Link::Plain => &mut self.plain,
+            Link::Compressed => &mut self.compressed,
         }
     }
 }

@@ -56,7 +56,7 @@ const FORCED_SINCE_8_7: &str = "
 
 /// Whose configuration follows ours.
 #[derive(Debug, Clone)]
-pub(crate) enum Following {
+pub(crate) enum BaseConfiguration {
     /// The user's own, then the system's.
     UserAndSystem,
     /// One file in place of both; absolute.
@@ -65,7 +65,7 @@ pub(crate) enum Following {
 
 /// The text of the configuration.
 pub(crate) fn text(
-    following: &Following,
+    base: &BaseConfiguration,
     connect_timeout: Duration,
     version: Option<(u32, u32)>,
     targets: &[Target],
@@ -86,12 +86,12 @@ pub(crate) fn text(
         push_block(&mut text, target);
     }
     text.push_str("Match all\n");
-    match following {
-        Following::UserAndSystem => {
+    match base {
+        BaseConfiguration::UserAndSystem => {
             push(&mut text, "Include", "~/.ssh/config");
             push(&mut text, "Include", "/etc/ssh/ssh_config");
         }
-        Following::File(path) => push(&mut text, "Include", &quoted_pattern(path)),
+        BaseConfiguration::File(path) => push(&mut text, "Include", &quoted_pattern(path)),
     }
     text
 }
@@ -168,7 +168,7 @@ mod tests {
 
     fn text_for(version: Option<(u32, u32)>, targets: &[Target]) -> String {
         text(
-            &Following::UserAndSystem,
+            &BaseConfiguration::UserAndSystem,
             Duration::from_secs(7),
             version,
             targets,

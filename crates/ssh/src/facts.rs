@@ -19,31 +19,31 @@ pub(crate) struct Facts {
     /// There is perl, which can call rename(2) and nothing else, and read many files in one process.
     pub(crate) perl: bool,
     /// Its perl can ask the kernel for leases, of these files.
-    pub(crate) leases: Option<LeasesOf>,
+    pub(crate) leases: Option<LeaseScope>,
     /// In the order of the question.
     pub(crate) disks: Vec<Option<DiskUse>>,
     /// In the order of the question, too.
-    pub(crate) folders: Vec<Option<Folder>>,
+    pub(crate) folders: Vec<Option<SourceFolder>>,
 }
 
 /// What the shell sees in the place of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Folder {
+pub(crate) struct SourceFolder {
     pub(crate) numbers: FolderNumbers,
     pub(crate) modified: Timestamp,
 }
 
 /// Of which files a login may have leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LeasesOf {
+pub(crate) enum LeaseScope {
     /// Of its own.
     Owner,
     /// Of all: it has the capability `CAP_LEASE`, as root has outside of containers.
     Anyone,
 }
 
-impl LeasesOf {
-    fn of_name(name: &str) -> Option<Self> {
+impl LeaseScope {
+    fn parse(name: &str) -> Option<Self> {
         match name {
             "own" => Some(Self::Owner),
             "any" => Some(Self::Anyone),
@@ -70,7 +70,7 @@ impl DigestTool {
         }
     }
 
-    fn of_name(name: &str) -> Option<Self> {
+    fn parse(name: &str) -> Option<Self> {
         [Self::Openssl, Self::Sha256sum, Self::Either]
             .into_iter()
             .find(|tool| tool.name() == name)
@@ -90,7 +90,7 @@ pub(crate) enum Dialect {
     PlainStat,
     /// Nothing.
     #[default]
-    Mute,
+    Unsupported,
 }
 
 impl Dialect {
@@ -107,7 +107,7 @@ impl Dialect {
 
 impl Facts {
     /// Reads the lines between the sentinel and the end, each without its tag.
-    pub(crate) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut facts = Self::default();
         let (mut find, mut stat, mut plain_find, mut plain_stat) = (false, false, false, false);
         for line in lines {
@@ -123,9 +123,9 @@ impl Facts {
                 "stat" => stat = has_shape(value, &[], 7),
                 "plain_find" => plain_find = has_shape(value, &[], 7),
                 "plain_stat" => plain_stat = has_shape(value, &[], 7),
-                "digests" => facts.digests = DigestTool::of_name(value),
+                "digests" => facts.digests = DigestTool::parse(value),
                 "perl" => facts.perl = true,
-                "leases" => facts.leases = LeasesOf::of_name(value),
+                "leases" => facts.leases = LeaseScope::parse(value),
                 "disk" => facts.disks.push(disk(value)),
                 "folder" => facts.folders.push(folder(value)),
                 _ => {}
@@ -136,7 +136,7 @@ impl Facts {
             (true, false, ..) => Dialect::GnuStat,
             (false, _, true, true) => Dialect::Plain,
             (false, _, true, false) => Dialect::PlainStat,
-            (false, _, false, _) => Dialect::Mute,
+            (false, _, false, _) => Dialect::Unsupported,
         };
         facts
     }
@@ -175,14 +175,14 @@ fn has_shape(value: &str, words: &[&[u8]], count: usize) -> bool {
 }
 
 /// Device number, inode, and the second in which it was last modified.
-fn folder(value: &str) -> Option<Folder> {
+fn folder(value: &str) -> Option<SourceFolder> {
     let mut fields = value.split(' ');
     let numbers = FolderNumbers {
         device_number: fields.next()?.parse().ok()?,
         inode: fields.next()?.parse().ok()?,
     };
     let modified = time(fields.next()?)?;
-    Some(Folder { numbers, modified })
+    Some(SourceFolder { numbers, modified })
 }
 
 /// The last line of `df -P -k`: name, size, used, available, percentage, mount point. The name may have blanks.
@@ -224,11 +224,11 @@ mod tests {
             "folder 2049 one 1",
             "clock 1700000000.123456789",
         ];
-        let facts = Facts::read(lines.into_iter());
+        let facts = Facts::parse(lines.into_iter());
         assert_eq!(facts.dialect, Dialect::Gnu);
         assert_eq!(facts.digests, Some(DigestTool::Openssl));
         assert!(facts.perl && facts.boot_id.is_some());
-        assert_eq!(facts.leases, Some(LeasesOf::Anyone));
+        assert_eq!(facts.leases, Some(LeaseScope::Anyone));
         assert_eq!(facts.uptime, Some(Duration::from_millis(1_234_560)));
         assert_eq!(
             facts.clock.map(Timestamp::nanoseconds),
@@ -247,7 +247,7 @@ mod tests {
             device_number: 2049,
             inode: 131_073,
         };
-        let folder = Folder {
+        let folder = SourceFolder {
             numbers,
             modified: Timestamp::from_seconds(1_700_000_000),
         };
@@ -263,7 +263,7 @@ mod tests {
             "plain_find 1 2 3 4 5 6 41ed",
             "clock 1700000000.%N",
         ];
-        let facts = Facts::read(plain.into_iter());
+        let facts = Facts::parse(plain.into_iter());
         assert_eq!(facts.dialect, Dialect::Plain);
         assert_eq!(facts.clock.map(Timestamp::seconds), Some(1_700_000_000));
         let odd = [
@@ -274,6 +274,6 @@ mod tests {
             "boot $(reboot)",
             "digests rm -rf",
         ];
-        assert_eq!(Facts::read(odd.into_iter()), Facts::default());
+        assert_eq!(Facts::parse(odd.into_iter()), Facts::default());
     }
 }

@@ -27,17 +27,17 @@ use tokio::time::timeout;
 const SCRIPT: &str = "trap '' TERM; read -r word; kill -TERM -$$; [ \"$word\" ] || sleep 1; kill -KILL -$$";
 
 /// The word that says that there is nothing to wait for. Any would do.
-const WORD: &[u8] = b"ended\n";
+const END_WORD: &[u8] = b"ended\n";
 
 /// How long a guard that has heard the word is waited for. It needs a millisecond where the machine is not overloaded; one that needs
 /// longer than this ends by itself.
-const PATIENCE: Duration = Duration::from_secs(2);
+const EXIT_GRACE: Duration = Duration::from_secs(2);
 
 /// The guard of one process group. Dropping it ends the group within a second or so; [`Guard::end`] does at once.
 #[derive(Debug)]
 pub(crate) struct Guard {
     group: i32,
-    lifeline: ChildStdin,
+    parent_pipe: ChildStdin,
     /// Waited for by the runtime when it is dropped.
     shell: Child,
 }
@@ -56,12 +56,12 @@ impl Guard {
             .process_group(0)
             .spawn()?;
         let group = shell.id().and_then(|id| i32::try_from(id).ok());
-        let (Some(group), Some(lifeline)) = (group, shell.stdin.take()) else {
+        let (Some(group), Some(parent_pipe)) = (group, shell.stdin.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         Ok(Self {
             group,
-            lifeline,
+            parent_pipe,
             shell,
         })
     }
@@ -77,10 +77,10 @@ impl Guard {
     pub(crate) async fn end(mut self) {
         let end = async {
             // A guard that is gone already has nothing left to end.
-            self.lifeline.write_all(WORD).await.ok();
+            self.parent_pipe.write_all(END_WORD).await.ok();
             self.shell.wait().await.ok();
         };
-        timeout(PATIENCE, end).await.ok();
+        timeout(EXIT_GRACE, end).await.ok();
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     /// A process of the group that says so when it is asked to end, and goes on.
-    async fn stubborn(guard: &Guard) -> (Child, Lines<BufReader<ChildStdout>>) {
+    async fn process_ignoring_sigterm(guard: &Guard) -> (Child, Lines<BufReader<ChildStdout>>) {
         let script = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.05; done";
         let mut process = Command::new("/bin/sh")
             .args(["-c", script])
@@ -112,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn a_guard_that_was_told_of_the_end_is_gone_with_its_whole_group() {
         let guard = Guard::start().unwrap();
-        let (mut process, _lines) = stubborn(&guard).await;
+        let (mut process, _lines) = process_ignoring_sigterm(&guard).await;
         let shell = PathBuf::from(format!("/proc/{}", guard.group()));
         assert!(shell.exists());
         guard.end().await;
@@ -123,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn a_guard_whose_pipe_breaks_without_a_word_gives_its_group_time_to_end() {
         let guard = Guard::start().unwrap();
-        let (mut process, mut lines) = stubborn(&guard).await;
+        let (mut process, mut lines) = process_ignoring_sigterm(&guard).await;
         drop(guard);
         assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("asked"));
         assert_eq!(process.wait().await.unwrap().signal(), Some(9));

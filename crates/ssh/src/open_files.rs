@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use engine::ports::device::Openness;
 
-use crate::facts::LeasesOf;
+use crate::facts::LeaseScope;
 use crate::records::{Record, Status};
 
 /// Who asks a device, as far as that decides over what it can be told.
@@ -13,7 +13,7 @@ pub(crate) struct Login {
     /// The user id, where known.
     pub(crate) user: Option<u32>,
     /// Of which files it may have leases.
-    pub(crate) leases: Option<LeasesOf>,
+    pub(crate) leases: Option<LeaseScope>,
 }
 
 impl Login {
@@ -22,10 +22,10 @@ impl Login {
         self.user == Some(0)
     }
 
-    fn may_ask_about(self, status: &Status) -> bool {
+    fn may_lease(self, status: &Status) -> bool {
         match self.leases {
-            Some(LeasesOf::Anyone) => true,
-            Some(LeasesOf::Owner) => self.user == Some(status.owner),
+            Some(LeaseScope::Anyone) => true,
+            Some(LeaseScope::Owner) => self.user == Some(status.owner),
             None => false,
         }
     }
@@ -36,9 +36,9 @@ impl Login {
 pub(crate) struct OpenFiles {
     /// What the kernel said of each file of a request, in their order; one answer alone holds for all of
     /// them.
-    asked: Vec<u8>,
+    lease_replies: Vec<u8>,
     /// File systems on which the kernel can be asked.
-    proves: HashSet<u64>,
+    leasable: HashSet<u64>,
     /// The scan has come to its end, and saw every process.
     is_complete: bool,
     open: HashSet<(u64, u64)>,
@@ -46,9 +46,9 @@ pub(crate) struct OpenFiles {
     mapped: HashSet<(u64, u64)>,
     mapped_inodes: HashSet<u64>,
     /// File systems of the device that show the same number in stat and in the mappings, although its major number is 0.
-    exact: HashSet<u64>,
+    exact_numbers: HashSet<u64>,
     /// File systems that others may write to by a way that this kernel, or this mount, does not see.
-    others: HashSet<u64>,
+    externally_writable: HashSet<u64>,
     /// There are more than can be remembered: nothing is known of a file that is not among them.
     overflowed: bool,
     /// How many records there were, whether they said something new or not.
@@ -62,33 +62,33 @@ const MAX_RECORDS: usize = 8 * MAX_OPEN_FILES;
 
 impl OpenFiles {
     /// Adds what a record says; whether it was about open files.
-    pub(crate) fn take(&mut self, record: &Record) -> bool {
+    pub(crate) fn add(&mut self, record: &Record) -> bool {
         let numbers = self.mapped.len()
             + self.mapped_inodes.len()
-            + self.exact.len()
-            + self.others.len()
-            + self.proves.len();
+            + self.exact_numbers.len()
+            + self.externally_writable.len()
+            + self.leasable.len();
         self.overflowed |= self.open.len() + numbers > MAX_OPEN_FILES;
         let is_about_them = matches!(
             record,
             Record::Open { .. }
                 | Record::Mapped(_)
-                | Record::Proves { .. }
-                | Record::Asked(_)
-                | Record::Complete
+                | Record::Leasable { .. }
+                | Record::LeaseReplies(_)
+                | Record::ScanComplete
         );
         self.records += usize::from(is_about_them);
         match record {
-            Record::Asked(said) => {
-                self.asked.clone_from(said);
+            Record::LeaseReplies(replies) => {
+                self.lease_replies.clone_from(replies);
                 true
             }
             _ if self.overflowed => is_about_them,
-            Record::Proves { device_number } => {
-                self.proves.insert(*device_number);
+            Record::Leasable { device_number } => {
+                self.leasable.insert(*device_number);
                 true
             }
-            Record::Complete => {
+            Record::ScanComplete => {
                 self.is_complete = true;
                 true
             }
@@ -98,8 +98,8 @@ impl OpenFiles {
             }
             Record::Mapped(lines) => {
                 for line in lines.split(|byte| *byte == b'\n') {
-                    self.exact.extend(number_after(b"memory ", line));
-                    self.others.extend(number_after(b"other ", line));
+                    self.exact_numbers.extend(number_after(b"memory ", line));
+                    self.externally_writable.extend(number_after(b"other ", line));
                     if let Some((device_number, inode)) = mapping(line) {
                         self.mapped.insert((device_number, inode));
                         self.mapped_inodes.insert(inode);
@@ -122,13 +122,13 @@ impl OpenFiles {
     }
 
     /// Whether the scan proves that a file is closed which it does not name.
-    fn proves_by_scan(&self, login: Login) -> bool {
+    fn scan_proves_closed(&self, login: Login) -> bool {
         // The shell that makes the scan has its own output open: one that names nothing has not worked.
         self.is_complete && login.sees_all() && !self.open.is_empty() && !self.overflowed
     }
 
     /// Whether this file is open.
-    pub(crate) fn has(&self, device_number: u64, inode: u64) -> bool {
+    pub(crate) fn is_open(&self, device_number: u64, inode: u64) -> bool {
         if self.open.contains(&(device_number, inode)) || self.mapped.contains(&(device_number, inode)) {
             return true;
         }
@@ -136,7 +136,7 @@ impl OpenFiles {
         // major number 0. The inode alone must do then. Not so in memory: the small inode numbers there are those of any
         // other file system too, and a mapping may stay for as long as the device runs.
         major(device_number) == 0
-            && !self.exact.contains(&device_number)
+            && !self.exact_numbers.contains(&device_number)
             && self.mapped_inodes.contains(&inode)
     }
 }
@@ -169,10 +169,10 @@ fn major(device_number: u64) -> u64 {
 }
 
 /// What is to be said of a file in a listing.
-pub(crate) fn listed(files: &OpenFiles, status: &Status, login: Login) -> Openness {
-    let scanned = scanned(files, (status.device_number, status.inode), login);
-    let can_be_asked = files.proves.contains(&status.device_number) && login.may_ask_about(status);
-    if scanned == Openness::Unknown && can_be_asked {
+pub(crate) fn listed_openness(files: &OpenFiles, status: &Status, login: Login) -> Openness {
+    let scanned = scan_openness(files, status.device_number, status.inode, login);
+    let can_be_leased = files.leasable.contains(&status.device_number) && login.may_lease(status);
+    if scanned == Openness::Unknown && can_be_leased {
         Openness::Unasked
     } else {
         scanned
@@ -180,23 +180,29 @@ pub(crate) fn listed(files: &OpenFiles, status: &Status, login: Login) -> Openne
 }
 
 /// What is to be said of the file at a position in a request.
-pub(crate) fn asked(files: &OpenFiles, position: usize, numbers: (u64, u64), login: Login) -> Openness {
-    let said = match files.asked.as_slice() {
+pub(crate) fn requested_openness(
+    files: &OpenFiles,
+    position: usize,
+    device_number: u64,
+    inode: u64,
+    login: Login,
+) -> Openness {
+    let reply = match files.lease_replies.as_slice() {
         [of_all] => Some(of_all),
-        said => said.get(position),
+        replies => replies.get(position),
     };
-    match said {
+    match reply {
         Some(b'c') => Openness::Closed,
         Some(b'o') => Openness::Open,
-        _ => scanned(files, numbers, login),
+        _ => scan_openness(files, device_number, inode, login),
     }
 }
 
 /// What a scan says of a file with these numbers: of its device and inode.
-fn scanned(files: &OpenFiles, (device_number, inode): (u64, u64), login: Login) -> Openness {
-    if files.has(device_number, inode) {
+fn scan_openness(files: &OpenFiles, device_number: u64, inode: u64, login: Login) -> Openness {
+    if files.is_open(device_number, inode) {
         Openness::Open
-    } else if files.proves_by_scan(login) && !files.others.contains(&device_number) {
+    } else if files.scan_proves_closed(login) && !files.externally_writable.contains(&device_number) {
         Openness::Closed
     } else {
         Openness::Unknown
@@ -209,13 +215,13 @@ mod tests {
 
     const ROOT: Login = Login {
         user: Some(0),
-        leases: Some(LeasesOf::Anyone),
+        leases: Some(LeaseScope::Anyone),
     };
 
     fn login(user: u32) -> Login {
         Login {
             user: Some(user),
-            leases: Some(LeasesOf::Owner),
+            leases: Some(LeaseScope::Owner),
         }
     }
 
@@ -228,13 +234,13 @@ mod tests {
     #[test]
     fn a_mapping_is_matched_by_device_and_inode_and_by_inode_where_the_device_is_anonymous() {
         let mut files = OpenFiles::default();
-        assert!(files.take(&parse(
+        assert!(files.add(&parse(
             b"m 7f0000-7f1000 rw-s 00000000 08:02 131                      /data/\xff a\n7f2-7f3 -w-s 0 00:05 7\nnonsense\n"
         ).unwrap()));
         let sda2 = 0x802;
-        assert!(files.has(sda2, 131));
-        assert!(!files.has(sda2, 7) && !files.has(0x803, 131));
-        assert!(files.has(0x1f, 131), "btrfs");
+        assert!(files.is_open(sda2, 131));
+        assert!(!files.is_open(sda2, 7) && !files.is_open(0x803, 131));
+        assert!(files.is_open(0x1f, 131), "btrfs");
         assert_eq!(major(device_number(259, 300)), 259);
     }
 
@@ -243,9 +249,9 @@ mod tests {
         let mut files = OpenFiles::default();
         let record = parse(b"o 5 5 21b6").unwrap();
         for _ in 0..MAX_RECORDS {
-            assert!(files.take(&record) && !files.is_endless());
+            assert!(files.add(&record) && !files.is_endless());
         }
-        assert!(files.take(&record) && files.is_endless());
+        assert!(files.add(&record) && files.is_endless());
     }
 
     #[test]
@@ -256,19 +262,19 @@ mod tests {
         let mut files = OpenFiles::default();
         for inode in 1_000..u64::try_from(MAX_OPEN_FILES).unwrap() + 2_000 {
             let device_number = 2049;
-            files.take(&Record::Open { device_number, inode });
+            files.add(&Record::Open { device_number, inode });
         }
-        files.take(&Record::Complete);
+        files.add(&Record::ScanComplete);
         assert!(files.is_overflowed() && !files.is_endless());
-        assert_eq!(listed(&files, &status, ROOT), Openness::Unknown);
-        files.take(&parse(b"k o").unwrap());
+        assert_eq!(listed_openness(&files, &status, ROOT), Openness::Unknown);
+        files.add(&parse(b"k o").unwrap());
         assert_eq!(
-            asked(&files, 0, (2049, 1), ROOT),
+            requested_openness(&files, 0, 2049, 1, ROOT),
             Openness::Open,
             "the kernel's word counts all the same"
         );
         assert_eq!(files.open.len(), MAX_OPEN_FILES + 1);
-        assert!(files.has(2049, 1_000), "what is known to be open is open");
+        assert!(files.is_open(2049, 1_000), "what is known to be open is open");
     }
 
     #[test]
@@ -276,22 +282,22 @@ mod tests {
         let mut files = OpenFiles::default();
         for major in 0..100 {
             let lines = |minor: usize| format!("memory {major}:{minor}\n").into_bytes();
-            files.take(&Record::Mapped((0..10_000).flat_map(lines).collect()));
+            files.add(&Record::Mapped((0..10_000).flat_map(lines).collect()));
         }
         assert!(files.is_overflowed());
-        assert!(files.exact.len() < MAX_OPEN_FILES + 20_000);
+        assert!(files.exact_numbers.len() < MAX_OPEN_FILES + 20_000);
     }
 
     #[test]
     fn in_memory_another_file_system_s_mapping_of_that_inode_number_does_not_count() {
         let mut files = OpenFiles::default();
-        files.take(
+        files.add(
             &parse(b"m 7f0000-7f1000 rw-s 0 08:02 131 /data/a\n7f1-7f2 rw-s 0 00:1f 132 /dev/shm/a\nmemory 0:31\nmemory x\n")
                 .unwrap(),
         );
-        assert!(!files.has(0x1f, 131), "tmpfs, and mapped elsewhere");
-        assert!(files.has(0x1f, 132), "tmpfs, and mapped there");
-        assert!(files.has(0x20, 131), "not known to be in memory");
+        assert!(!files.is_open(0x1f, 131), "tmpfs, and mapped elsewhere");
+        assert!(files.is_open(0x1f, 132), "tmpfs, and mapped there");
+        assert!(files.is_open(0x20, 131), "not known to be in memory");
     }
 
     fn status() -> Status {
@@ -304,54 +310,62 @@ mod tests {
     #[test]
     fn a_scan_proves_a_file_closed_only_if_it_was_complete() {
         let mut files = OpenFiles::default();
-        files.take(&Record::Complete);
-        let of_root = |files: &OpenFiles| listed(files, &status(), ROOT);
+        files.add(&Record::ScanComplete);
+        let of_root = |files: &OpenFiles| listed_openness(files, &status(), ROOT);
         assert_eq!(of_root(&files), Openness::Unknown, "it did not even see itself");
         files = OpenFiles::default();
-        files.take(&parse(b"o 5 5 21b6").unwrap());
+        files.add(&parse(b"o 5 5 21b6").unwrap());
         assert_eq!(of_root(&files), Openness::Unknown, "it was cut short");
-        files.take(&parse(b"w").unwrap());
+        files.add(&parse(b"w").unwrap());
         assert_eq!(of_root(&files), Openness::Closed);
         for login in [Login::default(), login(1000), login(1001)] {
-            assert_eq!(listed(&files, &status(), login), Openness::Unknown, "{login:?}");
+            assert_eq!(
+                listed_openness(&files, &status(), login),
+                Openness::Unknown,
+                "{login:?}"
+            );
         }
-        files.take(&parse(b"m other 8:1\n").unwrap());
-        assert_eq!(of_root(&files), Openness::Unknown, "others may write to it");
-        files.take(&parse(b"o 2049 131 81a4").unwrap());
-        assert_eq!(listed(&files, &status(), login(1001)), Openness::Open);
+        files.add(&parse(b"m other 8:1\n").unwrap());
+        assert_eq!(
+            of_root(&files),
+            Openness::Unknown,
+            "externally_writable may write to it"
+        );
+        files.add(&parse(b"o 2049 131 81a4").unwrap());
+        assert_eq!(listed_openness(&files, &status(), login(1001)), Openness::Open);
     }
 
     #[test]
-    fn the_kernel_can_be_asked_by_owner_and_root_where_that_was_tried() {
+    fn the_kernel_can_be_leased_by_owner_and_root_where_that_was_tried() {
         let mut files = OpenFiles::default();
-        let check = |files: &OpenFiles, user| listed(files, &status(), login(user));
-        files.take(&parse(b"l 2050").unwrap());
+        let check = |files: &OpenFiles, user| listed_openness(files, &status(), login(user));
+        files.add(&parse(b"l 2050").unwrap());
         assert_eq!(check(&files, 1000), Openness::Unknown, "another file system");
-        files.take(&parse(b"l 2049").unwrap());
+        files.add(&parse(b"l 2049").unwrap());
         assert_eq!(check(&files, 1000), Openness::Unasked);
         assert_eq!(check(&files, 0), Openness::Unknown, "root in a container");
-        assert_eq!(listed(&files, &status(), ROOT), Openness::Unasked);
+        assert_eq!(listed_openness(&files, &status(), ROOT), Openness::Unasked);
         assert_eq!(check(&files, 1001), Openness::Unknown, "another owner");
     }
 
     #[test]
     fn only_a_granted_lease_or_a_complete_scan_says_that_a_file_is_closed() {
         let mut files = OpenFiles::default();
-        files.take(&parse(b"k coun").unwrap());
-        let said = |files: &OpenFiles, at| asked(files, at, (2049, 131), ROOT);
-        let all: Vec<_> = (0..5).map(|at| said(&files, at)).collect();
+        files.add(&parse(b"k coun").unwrap());
+        let replies = |files: &OpenFiles, at| requested_openness(files, at, 2049, 131, ROOT);
+        let all: Vec<_> = (0..5).map(|at| replies(&files, at)).collect();
         let unknown = Openness::Unknown;
         assert_eq!(all, [Openness::Closed, Openness::Open, unknown, unknown, unknown]);
-        files.take(&parse(b"o 5 5 21b6").unwrap());
-        files.take(&parse(b"w").unwrap());
-        assert_eq!(said(&files, 2), Openness::Closed);
-        files.take(&parse(b"k o").unwrap());
-        assert_eq!(said(&files, 7), Openness::Open, "of all files the same");
-        files.take(&parse(b"k ").unwrap());
+        files.add(&parse(b"o 5 5 21b6").unwrap());
+        files.add(&parse(b"w").unwrap());
+        assert_eq!(replies(&files, 2), Openness::Closed);
+        files.add(&parse(b"k o").unwrap());
+        assert_eq!(replies(&files, 7), Openness::Open, "of all files the same");
+        files.add(&parse(b"k ").unwrap());
         assert_eq!(
-            said(&OpenFiles::default(), 0),
+            replies(&OpenFiles::default(), 0),
             Openness::Unknown,
-            "nothing was said"
+            "nothing was replies"
         );
     }
 }

@@ -6,18 +6,28 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
+use tokio::time::sleep;
 
-use crate::resolve::JumpHost;
-use crate::target::{Compression, Target};
+use crate::target::{Compression, JumpHost, Target};
+
+/// How often [`wait_for_socket`] checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A jump host, and the control socket of the connection to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JumpEndpoint<'a> {
+    pub(crate) host: &'a JumpHost,
+    pub(crate) socket: &'a Path,
+}
 
 /// How ssh is started for every device.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
+pub(crate) struct SshCommand {
     pub(crate) program: PathBuf,
     pub(crate) configuration: PathBuf,
 }
 
-impl Client {
+impl SshCommand {
     /// The connection itself: SFTP on its stdio, and a control socket for whatever else is asked of the device.
     ///
     /// `patience` is the time until the device's first words, of which a jump host may have used some.
@@ -27,22 +37,22 @@ impl Client {
         &self,
         target: &Target,
         socket: &Path,
-        by_way_of: Option<(&JumpHost, &Path)>,
-        patience: Duration,
+        through: Option<JumpEndpoint<'_>>,
+        connect_timeout: Duration,
     ) -> Command {
         let compression = match target.compression {
             Compression::Always => "Compression=yes",
             Compression::Auto | Compression::Never => "Compression=no",
         };
         let mut command = self.command();
-        if let Some(proxy) = by_way_of.and_then(|(jump, socket)| self.proxy(jump, socket)) {
+        if let Some(proxy) = through.and_then(|jump| self.proxy(jump)) {
             command.arg("-o").arg(proxy);
         }
         command
             .args(["-o", "ControlMaster=yes", "-o", compression, "-o"])
             .arg(option("ControlPath=", socket.as_os_str()))
             .arg("-o")
-            .arg(format!("ConnectTimeout={}", patience.as_secs().max(1)))
+            .arg(format!("ConnectTimeout={}", connect_timeout.as_secs().max(1)))
             .args(["-s", "--", target.name.as_str(), "sftp"]);
         command
     }
@@ -68,14 +78,14 @@ impl Client {
 
     /// The proxy command that asks the jump connection for a way to the device, and fails where that is gone. The connection takes over its
     /// streams: no byte goes through the process. `None` where a path means something to a shell.
-    fn proxy(&self, jump: &JumpHost, socket: &Path) -> Option<String> {
+    fn proxy(&self, jump: JumpEndpoint<'_>) -> Option<String> {
         let plain = |path: &Path| {
             let path = path.to_str()?;
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
             path.chars().all(is_plain).then(|| path.to_owned())
         };
         let (program, configuration) = (plain(&self.program)?, plain(&self.configuration)?);
-        let (socket, host) = (plain(socket)?, &jump.host);
+        let (socket, host) = (plain(jump.socket)?, &jump.host.host);
         Some(format!(
             "ProxyCommand={program} -F {configuration} -o ControlMaster=no -o ProxyCommand=false \
              -o ControlPath={socket} -W '[%h]:%p' -- '{host}'"
@@ -86,15 +96,20 @@ impl Client {
     ///
     /// ssh would make a connection of its own where the socket is gone, or where the device refuses another session: a
     /// proxy command that fails at once keeps it from that.
-    pub(crate) fn over(&self, target: &Target, socket: &Path, command_line: &str) -> Command {
-        let mut command = self.over_connection(socket);
+    pub(crate) fn shell(&self, target: &Target, socket: &Path, command_line: &str) -> Command {
+        let mut command = self.over_socket(socket);
         command.args(["--", target.name.as_str(), command_line]);
         command
     }
 
     /// A command on the device, over a connection of its own, made as ssh's configuration says within
     /// `patience`.
-    pub(crate) fn apart(&self, target: &Target, command_line: &str, patience: Duration) -> Command {
+    pub(crate) fn dedicated_shell(
+        &self,
+        target: &Target,
+        command_line: &str,
+        connect_timeout: Duration,
+    ) -> Command {
         let mut command = self.command();
         command
             .args([
@@ -106,19 +121,19 @@ impl Client {
                 "Compression=no",
                 "-o",
             ])
-            .arg(format!("ConnectTimeout={}", patience.as_secs().max(1)))
+            .arg(format!("ConnectTimeout={}", connect_timeout.as_secs().max(1)))
             .args(["--", target.name.as_str(), command_line]);
         command
     }
 
     /// One more SFTP channel over the connection that owns `socket`, on stdio.
-    pub(crate) fn sftp_over(&self, target: &Target, socket: &Path) -> Command {
-        let mut command = self.over_connection(socket);
+    pub(crate) fn sftp_channel(&self, target: &Target, socket: &Path) -> Command {
+        let mut command = self.over_socket(socket);
         command.args(["-s", "--", target.name.as_str(), "sftp"]);
         command
     }
 
-    fn over_connection(&self, socket: &Path) -> Command {
+    fn over_socket(&self, socket: &Path) -> Command {
         let mut command = self.command();
         command
             .args(["-o", "ControlMaster=no", "-o", "ProxyCommand=false", "-o"])
@@ -149,6 +164,13 @@ impl Client {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         command
+    }
+}
+
+/// Waits until ssh has made its control socket: it does so once the host has authenticated us.
+pub(crate) async fn wait_for_socket(socket: &Path) {
+    while !socket.exists() {
+        sleep(POLL_INTERVAL).await;
     }
 }
 

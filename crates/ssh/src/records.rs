@@ -9,11 +9,11 @@ pub(crate) enum Record {
     /// A file that some process has open for writing; its mode tells whether it is a file at all.
     Open { device_number: u64, inode: u64 },
     /// A file system on which the kernel can be asked whether a file is open.
-    Proves { device_number: u64 },
+    Leasable { device_number: u64 },
     /// What the kernel says of each file that a request names.
-    Asked(Vec<u8>),
+    LeaseReplies(Vec<u8>),
     /// The scan of open files was complete.
-    Complete,
+    ScanComplete,
     /// Shared mappings that can be written: `major:minor inode` in each line; and `memory major:minor` for each tmpfs.
     Mapped(Vec<u8>),
     /// Something in a source, or a file looked at.
@@ -23,9 +23,9 @@ pub(crate) enum Record {
     /// A folder that cannot be listed.
     Unlistable(Vec<u8>),
     /// Words of find about something else that it could not do.
-    Trouble(Vec<u8>),
+    FindError(Vec<u8>),
     /// The source cannot be entered.
-    Closed,
+    Inaccessible,
     /// All has been said.
     End,
 }
@@ -49,16 +49,16 @@ impl Record {
         let after_blank = rest.strip_prefix(b" ");
         match first {
             b'E' => (rest == tag.as_bytes()).then_some(Self::End),
-            b'F' => rest.is_empty().then_some(Self::Closed),
+            b'F' => rest.is_empty().then_some(Self::Inaccessible),
             b'd' => Some(Self::Digest(after_blank?.get(..64).and_then(Digest::from_hex))),
             b'u' => Some(Self::Unlistable(after_blank?.to_vec())),
-            b'i' => Some(Self::Trouble(after_blank?.to_vec())),
-            b'k' => Some(Self::Asked(after_blank?.to_vec())),
+            b'i' => Some(Self::FindError(after_blank?.to_vec())),
+            b'k' => Some(Self::LeaseReplies(after_blank?.to_vec())),
             b'l' => {
                 let device_number = std::str::from_utf8(after_blank?).ok()?.parse().ok()?;
-                Some(Self::Proves { device_number })
+                Some(Self::Leasable { device_number })
             }
-            b'w' => rest.is_empty().then_some(Self::Complete),
+            b'w' => rest.is_empty().then_some(Self::ScanComplete),
             b'm' => Some(Self::Mapped(after_blank?.to_vec())),
             b'o' => {
                 let mut fields = Fields(after_blank?);
@@ -68,15 +68,15 @@ impl Record {
                 };
                 Some(record)
             }
-            b'f' => found(Fields(after_blank?)).map(Self::Status),
-            b's' => status(Fields(after_blank?)).map(Self::Status),
+            b'f' => find_status(Fields(after_blank?)).map(Self::Status),
+            b's' => stat_status(Fields(after_blank?)).map(Self::Status),
             _ => None,
         }
     }
 }
 
 /// `%y %D %i %s %T@ %C@ %U %P` of GNU find.
-fn found(mut fields: Fields<'_>) -> Option<Status> {
+fn find_status(mut fields: Fields<'_>) -> Option<Status> {
     let kind = match fields.word()? {
         b"f" => EntryKind::File,
         b"d" => EntryKind::Folder,
@@ -106,7 +106,7 @@ fn found(mut fields: Fields<'_>) -> Option<Status> {
 }
 
 /// `%d %i %s %Y %Z %u %f %n` of stat.
-fn status(mut fields: Fields<'_>) -> Option<Status> {
+fn stat_status(mut fields: Fields<'_>) -> Option<Status> {
     let device_number = fields.number(10)?;
     let inode = fields.number(10)?;
     let size = fields.number(10)?;
@@ -141,7 +141,7 @@ pub(crate) fn kind_of_mode(mode: u32) -> EntryKind {
 }
 
 /// The identity with only what a lesser device can tell the same way each time: size and whole seconds.
-pub(crate) fn lesser(identity: Identity) -> Identity {
+pub(crate) fn without_fine_identity(identity: Identity) -> Identity {
     Identity {
         device_number: None,
         inode: None,
@@ -192,18 +192,18 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
 }
 
 /// The path in words such as `find: './a b': Input/output error`; in the C locale GNU's find quotes as C does.
-pub(crate) fn path_in_trouble(words: &[u8]) -> Option<Vec<u8>> {
-    match words.strip_prefix(b"find: '") {
-        Some(quoted) => path_in_quotes(quoted),
-        None => path_as_it_is(words),
+pub(crate) fn path_in_error(message: &[u8]) -> Option<Vec<u8>> {
+    match message.strip_prefix(b"find: '") {
+        Some(quoted) => quoted_path(quoted),
+        None => unquoted_path(message),
     }
 }
 
 /// Those of `BusyBox`: `find: ./a b: Input/output error`, `stat: can't stat './a b': Input/output error`.
-fn path_as_it_is(words: &[u8]) -> Option<Vec<u8>> {
-    let (rest, end) = match words.strip_prefix(b"stat: can't stat '") {
+fn unquoted_path(message: &[u8]) -> Option<Vec<u8>> {
+    let (rest, end) = match message.strip_prefix(b"stat: can't stat '") {
         Some(rest) => (rest, &b"': "[..]),
-        None => (words.strip_prefix(b"find: ")?, &b": "[..]),
+        None => (message.strip_prefix(b"find: ")?, &b": "[..]),
     };
     let length = rest.windows(end.len()).rposition(|at| at == end)?;
     rest.get(..length)
@@ -211,7 +211,7 @@ fn path_as_it_is(words: &[u8]) -> Option<Vec<u8>> {
         .map(<[u8]>::to_vec)
 }
 
-fn path_in_quotes(quoted: &[u8]) -> Option<Vec<u8>> {
+fn quoted_path(quoted: &[u8]) -> Option<Vec<u8>> {
     let mut path = Vec::new();
     let mut rest = quoted.iter().copied();
     loop {
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn the_path_in_words_of_find_is_read_as_find_quotes_it() {
-        let path = |words: &[u8]| path_in_trouble(words);
+        let path = |message: &[u8]| path_in_error(message);
         assert_eq!(path(b"find: './a b': Input/output error").unwrap(), b"./a b");
         assert_eq!(
             path(b"find: './it\\'s\\n\\377\\\\': Input/output error").unwrap(),

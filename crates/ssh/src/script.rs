@@ -5,7 +5,7 @@ use model::SourcePath;
 use crate::facts::{DigestTool, Facts};
 
 /// The device's half of the conversation.
-pub(crate) const DEVICE: &str = include_str!("script/device.sh");
+pub(crate) const DEVICE_SCRIPT: &str = include_str!("script/device.sh");
 
 /// The command that the login shell is given, whichever shell that is: bash, dash, fish, csh. What it evaluates comes by
 /// standard input.
@@ -13,12 +13,12 @@ pub(crate) const COMMAND: &str = r#"exec /bin/sh -c 'IFS= read -r s && eval "$(p
 
 /// What the two sides have agreed on so that nothing else can be taken for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Tag {
+pub(crate) struct ReplyTag {
     first_half: String,
     second_half: String,
 }
 
-impl Tag {
+impl ReplyTag {
     /// Made of 32 hexadecimal digits of chance.
     pub(crate) fn new(chance: &str) -> Self {
         let (first_half, second_half) = chance.split_at_checked(chance.len() / 2).unwrap_or((chance, ""));
@@ -36,36 +36,37 @@ impl Tag {
 
 /// What the script is to find out, or need not.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Knowledge<'a> {
+pub(crate) enum FactsRequest<'a> {
     /// Nothing is known; the file systems of these folders are asked about too.
-    None(&'a [SourcePath]),
+    Ask(&'a [SourcePath]),
     /// An earlier run has told.
-    Of(&'a Facts),
+    Reuse(&'a Facts),
 }
 
 /// All that is written before the first request: the script as one line, the tag in halves, and what is known.
-pub(crate) fn opening(tag: &Tag, knowledge: Knowledge<'_>) -> Vec<u8> {
-    let mut opening = as_one_line(DEVICE).into_bytes();
-    opening.extend_from_slice(format!("\n{}\n{}\n", tag.first_half, tag.second_half).as_bytes());
-    match knowledge {
-        Knowledge::Of(facts) => {
-            let records = match facts.dialect.ends_records_in_nul() {
-                true => "nul",
-                false => "tag",
+pub(crate) fn preamble(tag: &ReplyTag, facts_request: FactsRequest<'_>) -> Vec<u8> {
+    let mut preamble = as_one_line(DEVICE_SCRIPT).into_bytes();
+    preamble.extend_from_slice(format!("\n{}\n{}\n", tag.first_half, tag.second_half).as_bytes());
+    match facts_request {
+        FactsRequest::Reuse(facts) => {
+            let records = if facts.dialect.ends_records_in_nul() {
+                "nul"
+            } else {
+                "tag"
             };
             let leases = if facts.leases.is_some() { "leases" } else { "none" };
             let digests = facts.digests.map_or("", DigestTool::name);
-            opening.extend_from_slice(format!("{records} {leases} {digests}\n").as_bytes());
+            preamble.extend_from_slice(format!("{records} {leases} {digests}\n").as_bytes());
         }
-        Knowledge::None(sources) => {
-            opening.extend_from_slice(format!("unknown\n{}\n", sources.len()).as_bytes());
+        FactsRequest::Ask(sources) => {
+            preamble.extend_from_slice(format!("unknown\n{}\n", sources.len()).as_bytes());
             for source in sources {
-                opening.extend_from_slice(&anchored(source.as_bytes()));
-                opening.push(b'\n');
+                preamble.extend_from_slice(&anchored(source.as_bytes()));
+                preamble.push(b'\n');
             }
         }
     }
-    opening
+    preamble
 }
 
 /// A path that no program takes for an option: absolute, or beginning with `./`.
@@ -93,7 +94,7 @@ mod tests {
     fn the_script_travels_as_one_line_without_its_comments() {
         let line = as_one_line("# why\nprintf '\\0'\n\n  # more\necho #no\n");
         assert_eq!(line, "printf '\\\\0'\\necho #no\\n");
-        assert!(!as_one_line(DEVICE).contains('\n'));
+        assert!(!as_one_line(DEVICE_SCRIPT).contains('\n'));
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 mod abilities;
 mod causes;
-mod channels;
+mod compressed;
 mod confirm;
 mod digest;
 mod fault;
 mod fetch;
 mod inspect;
 mod moving;
-mod second;
+mod sftp_channels;
 mod supervise;
 mod survey;
 mod together;
@@ -38,31 +38,32 @@ use tokio::time::timeout;
 use crate::facts::{Dialect, Facts};
 use crate::guard::Guard;
 use crate::jump::JumpConnection;
-use crate::lane::{Lane, LaneError, Lanes, Opener};
-use crate::last_words::LastWords;
 use crate::open_files::Login;
-use crate::patience::LaneDebt;
 use crate::script::anchored;
-use crate::verdict::{Verdict, text_of};
-pub(crate) use channels::Channel;
-use channels::Channels;
-pub(crate) use second::Reconnect;
-use second::Second;
+use crate::session_end::SessionEnd;
+use crate::shell_channel::{Shell, ShellError, ShellPool};
+use crate::stall::PendingReplies;
+use crate::stderr_tail::StderrTail;
+use compressed::CompressedConnection;
+pub(crate) use compressed::Reconnect;
+use engine::recourse::error_chain;
+pub(crate) use sftp_channels::SftpChannel;
+use sftp_channels::SftpChannels;
 pub(crate) use supervise::stalled;
 use views::Views;
 
 /// How long a connection that has ended may take to say why.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+const END_REASON_GRACE: Duration = Duration::from_secs(3);
 /// How long an orderly end may take: the supervisor's patience with ssh, then with the guard, and some more.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// A session over one ssh connection. Dropping it ends every process that was started for it.
 #[derive(Debug)]
 pub struct SshSession {
     files: sftp::Client,
     /// The same, and whatever else files are read over.
-    channels: Channels,
-    lanes: Option<Lanes>,
+    sftp_channels: SftpChannels,
+    pool: Option<ShellPool>,
     dialect: Dialect,
     login: Login,
     abilities: Abilities,
@@ -70,16 +71,16 @@ pub struct SshSession {
     stall_timeout: Duration,
     budget: sftp::Budget,
     /// The budget of small files that are read together; none where the device cannot, or where what it sends is metered.
-    together: Option<Arc<Semaphore>>,
-    renames_together: bool,
+    small_files_budget: Option<Arc<Semaphore>>,
+    has_perl: bool,
     /// None where it is said whether to compress, and in the second connection itself.
-    second: Option<Second>,
-    verdict: Verdict,
+    compressed_connection: Option<CompressedConnection>,
+    session_end: SessionEnd,
     received: Arc<AtomicU64>,
     views: Views,
     /// Folders known to be there, because this session has made them.
     made_folders: Mutex<HashSet<Vec<u8>>>,
-    farewell: oneshot::Sender<()>,
+    shutdown: oneshot::Sender<()>,
     supervisor: Supervisor,
 }
 
@@ -94,53 +95,56 @@ impl Drop for Supervisor {
 }
 
 /// What a successful attempt has made.
-pub(crate) struct Connected {
+pub(crate) struct Connection {
     pub(crate) through_jump: bool,
     pub(crate) jump: Option<Arc<JumpConnection>>,
     pub(crate) process: Child,
-    pub(crate) words: LastWords,
-    pub(crate) reached: Reached,
+    pub(crate) stderr: StderrTail,
+    pub(crate) transport: Transport,
 }
 
 /// What is talked to, and how.
-pub(crate) struct Reached {
+pub(crate) struct Transport {
     pub(crate) stall_timeout: Duration,
     pub(crate) bandwidth: Option<u64>,
     pub(crate) files: sftp::Client,
     /// Or why there is none.
-    pub(crate) shell: Result<(Opener, Lane, Facts), NoShell>,
+    pub(crate) shell: Result<Shell, NoShell>,
     pub(crate) received: Arc<AtomicU64>,
-    pub(crate) debt: Arc<LaneDebt>,
+    pub(crate) pending: Arc<PendingReplies>,
 }
 
 impl SshSession {
     pub(crate) async fn begin(
         guard: Guard,
-        connected: Connected,
+        connection: Connection,
         facts_for: &[SourcePath],
     ) -> Result<Self, DeviceFailure> {
-        let verdict = Verdict::open();
-        let (farewell, farewells) = oneshot::channel();
-        let channels = Channels::new(connected.reached.files.clone());
-        let supervisor = supervise::Supervised {
+        let session_end = SessionEnd::open();
+        let (shutdown, shutdown_requested) = oneshot::channel();
+        let sftp_channels = SftpChannels::new(connection.transport.files.clone());
+        let supervisor = supervise::ConnectionWatch {
             guard,
-            process: connected.process,
-            words: connected.words,
-            files: channels.clone(),
-            owed: supervise::Owed {
-                stall_timeout: connected.reached.stall_timeout,
-                bandwidth: connected.reached.bandwidth,
-                received: connected.reached.received.clone(),
-                lanes: connected.reached.debt.clone(),
+            process: connection.process,
+            stderr: connection.stderr,
+            files: sftp_channels.clone(),
+            stall_watch: supervise::StallWatch {
+                stall_timeout: connection.transport.stall_timeout,
+                bandwidth: connection.transport.bandwidth,
+                received: connection.transport.received.clone(),
+                shells: connection.transport.pending.clone(),
             },
-            through_jump: connected.through_jump,
-            jump: connected.jump,
+            through_jump: connection.through_jump,
+            jump: connection.jump,
         };
-        let supervisor = Supervisor(tokio::spawn(supervisor.run(verdict.clone(), farewells)));
+        let supervisor = Supervisor(tokio::spawn(
+            supervisor.run(session_end.clone(), shutdown_requested),
+        ));
         Self::over(
-            (connected.reached, channels),
-            verdict,
-            farewell,
+            connection.transport,
+            sftp_channels,
+            session_end,
+            shutdown,
             supervisor,
             facts_for,
         )
@@ -149,55 +153,56 @@ impl SshSession {
 
     /// The session over what was reached, whoever watches over it.
     async fn over(
-        (reached, channels): (Reached, Channels),
-        verdict: Verdict,
-        farewell: oneshot::Sender<()>,
+        transport: Transport,
+        sftp_channels: SftpChannels,
+        session_end: SessionEnd,
+        shutdown: oneshot::Sender<()>,
         supervisor: Supervisor,
         facts_for: &[SourcePath],
     ) -> Result<Self, DeviceFailure> {
-        let (lanes, facts, no_shell) = match reached.shell {
-            Ok((opener, lane, facts)) => (Some(Lanes::new(opener, lane, facts.clone())), facts, None),
+        let (pool, facts, no_shell) = match transport.shell {
+            Ok(shell) => (
+                Some(ShellPool::new(shell.factory, shell.first, shell.facts.clone())),
+                shell.facts,
+                None,
+            ),
             Err(why) => (None, Facts::default(), Some(why)),
         };
         // What is read over lanes is not metered.
-        let reads_together = facts.dialect == Dialect::Gnu && facts.perl && reached.bandwidth.is_none();
+        let reads_together = facts.dialect == Dialect::Gnu && facts.perl && transport.bandwidth.is_none();
         let mut session = Self {
             abilities: Abilities {
                 reads_together,
                 no_shell,
-                ..abilities::of(&facts, &reached.files)
+                ..abilities::of(&facts, &transport.files)
             },
-            together: reads_together.then(together::budget),
-            renames_together: facts.perl,
+            small_files_budget: reads_together.then(together::budget),
+            has_perl: facts.perl,
             views: Views::default(),
-            second: None,
+            compressed_connection: None,
             dialect: facts.dialect,
             login: Login {
                 user: facts.user,
                 leases: facts.leases,
             },
             facts: DeviceFacts::default(),
-            files: reached.files,
-            channels,
-            lanes: lanes.filter(|_| facts.dialect != Dialect::Mute),
-            stall_timeout: reached.stall_timeout,
-            budget: sftp::Budget::new(abilities::budget(reached.bandwidth)),
-            verdict,
-            received: reached.received,
+            files: transport.files,
+            sftp_channels,
+            pool: pool.filter(|_| facts.dialect != Dialect::Unsupported),
+            stall_timeout: transport.stall_timeout,
+            budget: sftp::Budget::new(abilities::budget(transport.bandwidth)),
+            session_end,
+            received: transport.received,
             made_folders: Mutex::default(),
-            farewell,
+            shutdown,
             supervisor,
         };
-        if session.lanes.is_some() {
+        if session.pool.is_some() {
             let seen = facts
                 .folders
                 .iter()
                 .map(|folder| folder.map(|folder| folder.modified));
-            session.views = Views::of(
-                &session.files,
-                facts_for,
-                (&seen.collect::<Vec<_>>(), facts.clock),
-            );
+            session.views = Views::of(&session.files, facts_for, &seen.collect::<Vec<_>>(), facts.clock);
         }
         match session.device_facts(facts, facts_for).await {
             Ok(facts) => session.facts = facts,
@@ -213,16 +218,17 @@ impl SshSession {
     /// A session that no process stands behind: it ends when it is dropped.
     #[cfg(feature = "fuzzing")]
     pub(crate) async fn without_process(
-        reached: Reached,
+        transport: Transport,
         facts_for: &[SourcePath],
     ) -> Result<Self, DeviceFailure> {
-        let (farewell, farewells) = oneshot::channel();
-        let supervisor = Supervisor(tokio::spawn(async move { drop(farewells.await) }));
-        let channels = Channels::new(reached.files.clone());
+        let (shutdown, shutdown_requested) = oneshot::channel();
+        let supervisor = Supervisor(tokio::spawn(async move { drop(shutdown_requested.await) }));
+        let sftp_channels = SftpChannels::new(transport.files.clone());
         Self::over(
-            (reached, channels),
-            Verdict::open(),
-            farewell,
+            transport,
+            sftp_channels,
+            SessionEnd::open(),
+            shutdown,
             supervisor,
             facts_for,
         )
@@ -256,7 +262,7 @@ impl SshSession {
             return Ok(None);
         }
         let path = anchored(source.as_bytes());
-        let told = self.verdict.unless_ended(self.files.statvfs(&path)).await?;
+        let told = self.session_end.unless_ended(self.files.statvfs(&path)).await?;
         match told {
             Ok(told) => Ok(Some(DiskUse {
                 total: told.total_bytes(),
@@ -277,35 +283,35 @@ impl SshSession {
         if let sftp::Error::Connection(cause) = error
             && matches!(cause.as_ref(), sftp::ConnectionError::Protocol(_))
         {
-            return self.verdict.end(DeviceFailure {
+            return self.session_end.end(DeviceFailure {
                 class: FailureClass::Protocol,
-                message: text_of(cause.as_ref()),
+                message: error_chain(cause.as_ref()),
                 remedy: None,
             });
         }
-        self.ended(text_of(error)).await
+        self.ended(error_chain(error)).await
     }
 
     /// What the end of a lane means for the session: without its shell the device cannot prove what it proved before.
-    async fn lane_lost(&self, error: LaneError) -> DeviceFailure {
+    async fn shell_lost(&self, error: ShellError) -> DeviceFailure {
         match error {
-            LaneError::Silent(_) => self.verdict.end(self.stalled()),
-            LaneError::Nonsense(_) | LaneError::Excess(_) => self.verdict.end(DeviceFailure {
+            ShellError::Stalled(_) => self.session_end.end(self.stalled()),
+            ShellError::Unexpected(_) | ShellError::Excess(_) => self.session_end.end(DeviceFailure {
                 class: FailureClass::Protocol,
-                message: text_of(&error),
+                message: error_chain(&error),
                 remedy: None,
             }),
-            LaneError::OneSession | LaneError::Ended(_) | LaneError::Stream(_) => {
-                self.ended(text_of(&error)).await
+            ShellError::SessionLimit | ShellError::Ended(_) | ShellError::Stream(_) => {
+                self.ended(error_chain(&error)).await
             }
         }
     }
 
     /// Waits a moment for ssh to end and say why; else the given words must do.
     async fn ended(&self, message: String) -> DeviceFailure {
-        match timeout(LAST_WORDS, self.verdict.ended()).await {
+        match timeout(END_REASON_GRACE, self.session_end.ended()).await {
             Ok(failure) => failure,
-            Err(_) => self.verdict.end(DeviceFailure {
+            Err(_) => self.session_end.end(DeviceFailure {
                 class: FailureClass::Protocol,
                 message,
                 remedy: None,
@@ -321,35 +327,36 @@ impl SshSession {
     fn end(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let Self {
             files,
-            channels,
-            lanes,
-            second,
-            farewell,
+            sftp_channels,
+            pool,
+            compressed_connection,
+            shutdown,
             mut supervisor,
             ..
         } = self;
         Box::pin(async move {
-            let end_second = async {
-                if let Some(second) = second {
-                    second.close().await;
+            let end_compressed = async {
+                if let Some(compressed_connection) = compressed_connection {
+                    compressed_connection.close().await;
                 }
             };
-            let end_first = async {
+            let end_main = async {
                 // The ends of the scripts' and of SFTP's input, and then of the connection: what runs on the device ends with it.
-                drop((lanes, files, channels));
-                farewell.send(()).ok();
-                timeout(FAREWELL, &mut supervisor.0).await.ok();
+                drop((pool, files, sftp_channels));
+                shutdown.send(()).ok();
+                timeout(SHUTDOWN_GRACE, &mut supervisor.0).await.ok();
             };
-            tokio::join!(end_first, end_second);
+            tokio::join!(end_main, end_compressed);
         })
     }
 }
 
 impl Session for SshSession {
     fn abilities(&self) -> Abilities {
-        match self.views.differ() {
-            true => abilities::by_sftp_alone(self.abilities),
-            false => self.abilities,
+        if self.views.differ() {
+            abilities::by_sftp_alone(self.abilities)
+        } else {
+            self.abilities
         }
     }
 
@@ -358,20 +365,22 @@ impl Session for SshSession {
     }
 
     async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<ListingEnd, DeviceFailure> {
-        self.verdict.unless_ended(self.list(source, items)).await?
+        self.session_end.unless_ended(self.list(source, items)).await?
     }
 
     fn has_ended(&self) -> bool {
-        self.verdict.has_ended()
+        self.session_end.has_ended()
     }
 
     fn has_early_listing(&self, source: &SourcePath) -> bool {
-        let lanes = self.shell().filter(|_| self.dialect.lists());
-        lanes.is_some_and(|lanes| lanes.bring_listing_of(source))
+        let pool = self.shell().filter(|_| self.dialect.lists());
+        pool.is_some_and(|pool| pool.has_early_listing(source))
     }
 
     async fn rename(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<RenameResult>, DeviceFailure> {
-        self.verdict.unless_ended(self.move_all(source, moves)).await?
+        self.session_end
+            .unless_ended(self.rename_all(source, moves))
+            .await?
     }
 
     async fn inspect(
@@ -379,7 +388,9 @@ impl Session for SshSession {
         source: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<InspectResult>, DeviceFailure> {
-        self.verdict.unless_ended(self.look_at(source, paths)).await?
+        self.session_end
+            .unless_ended(self.inspect_all(source, paths))
+            .await?
     }
 
     async fn confirm(
@@ -387,7 +398,9 @@ impl Session for SshSession {
         source: &SourcePath,
         files: &[(RelativePath, Identity)],
     ) -> Result<Vec<ConfirmResult>, DeviceFailure> {
-        self.verdict.unless_ended(self.confirm_all(source, files)).await?
+        self.session_end
+            .unless_ended(self.confirm_all(source, files))
+            .await?
     }
 
     async fn fetch(
@@ -399,7 +412,7 @@ impl Session for SshSession {
         chunks: ChunkSender,
     ) -> Result<Result<u64, FileFault>, DeviceFailure> {
         let fetched = self.read_file(source, path, offset, expected_size, chunks);
-        self.verdict.unless_ended(fetched).await?
+        self.session_end.unless_ended(fetched).await?
     }
 
     async fn fetch_together(
@@ -407,7 +420,7 @@ impl Session for SshSession {
         source: &SourcePath,
         files: Vec<SmallFileRequest>,
     ) -> Result<(), DeviceFailure> {
-        self.verdict
+        self.session_end
             .unless_ended(self.read_together(source, files))
             .await?
     }
@@ -417,7 +430,7 @@ impl Session for SshSession {
         source: &SourcePath,
         requests: &[DigestRequest],
     ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
-        self.verdict
+        self.session_end
             .unless_ended(self.digest_all(source, requests))
             .await?
     }
@@ -429,11 +442,15 @@ impl Session for SshSession {
         folders: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let removed = self.remove_all(source, files, folders);
-        self.verdict.unless_ended(removed).await?
+        self.session_end.unless_ended(removed).await?
     }
 
     fn bytes_received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed) + self.second.as_ref().map_or(0, Second::received)
+        self.received.load(Ordering::Relaxed)
+            + self
+                .compressed_connection
+                .as_ref()
+                .map_or(0, CompressedConnection::received)
     }
 
     fn compression_paid(&self) -> Option<bool> {

@@ -134,6 +134,54 @@ impl Target {
     }
 }
 
+/// A jump host, as ssh's arguments name it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct JumpHost {
+    /// The jump hosts before it, as `ssh -J` takes them.
+    pub(crate) before: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) port: Option<u16>,
+    /// Its name or address.
+    pub(crate) host: String,
+}
+
+impl JumpHost {
+    /// Takes apart what `ssh -G` says of `ProxyJump`: `[user@]host[:port]`, several of them with commas between, the nearest to us first; an
+    /// address of IPv6 in brackets where a port follows (`dump_client_config` in OpenSSH's readconf.c). `None` for what is anything else.
+    pub(crate) fn parse(jumps: &str) -> Option<Self> {
+        let (before, last) = match jumps.rsplit_once(',') {
+            Some((before, last)) => (Some(before.to_owned()), last),
+            None => (None, jumps),
+        };
+        let (user, place) = match last.rsplit_once('@') {
+            Some((user, place)) => (Some(user.to_owned()), place),
+            None => (None, last),
+        };
+        let (host, port) = match place.strip_prefix('[') {
+            Some(bracketed) => match bracketed.split_once(']')? {
+                (host, "") => (host, None),
+                (host, port) => (host, Some(port.strip_prefix(':')?.parse().ok()?)),
+            },
+            None => match place.split_once(':') {
+                Some((host, port)) if !port.contains(':') => (host, Some(port.parse().ok()?)),
+                _ => (place, None),
+            },
+        };
+        let is_word = |word: &str| {
+            let is_odd = |c: char| c.is_whitespace() || c.is_control() || "'\"\\$`%;&|<>()".contains(c);
+            !word.is_empty() && !word.starts_with('-') && !word.contains(is_odd)
+        };
+        let are_words =
+            is_word(host) && user.as_deref().is_none_or(is_word) && before.as_deref().is_none_or(is_word);
+        are_words.then(|| Self {
+            before,
+            user,
+            port,
+            host: host.to_owned(),
+        })
+    }
+}
+
 /// What ssh's patterns, or its lists of patterns, make something of.
 fn is_pattern_character(character: char) -> bool {
     matches!(character, '*' | '?' | '!' | ',' | '#')
@@ -276,5 +324,43 @@ mod tests {
             ..target()
         };
         assert_eq!(ordinary.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_jump_host_is_taken_apart_as_ssh_names_it() {
+        let parse = |jumps| JumpHost::parse(jumps).map(|jump| (jump.before, jump.user, jump.host, jump.port));
+        let some = |text: &str| Some(text.to_owned());
+        let host = || "jump".to_owned();
+        assert_eq!(parse("jump"), Some((None, None, host(), None)));
+        assert_eq!(
+            parse("awi@jump:2222"),
+            Some((None, some("awi"), host(), Some(2222)))
+        );
+        assert_eq!(
+            parse("a@b,c@d:9,jump"),
+            Some((some("a@b,c@d:9"), None, host(), None))
+        );
+        let address = "fd00::1".to_owned();
+        assert_eq!(
+            parse("a@[fd00::1]:22"),
+            Some((None, some("a"), address.clone(), Some(22)))
+        );
+        assert_eq!(parse("[fd00::1]"), Some((None, None, address.clone(), None)));
+        assert_eq!(parse("fd00::1"), Some((None, None, address, None)));
+        for odd in [
+            "",
+            "-oProxyCommand=x",
+            "a@",
+            "a,",
+            ",jump",
+            "jump:ssh",
+            "a b",
+            "$(id)",
+            "a;b",
+            "[a]b",
+            "-l@jump",
+        ] {
+            assert_eq!(parse(odd), None, "{odd}");
+        }
     }
 }

@@ -74,7 +74,7 @@ struct Exception {
 }
 
 const EXCEPTIONS: [Exception; 1] = [Exception {
-    path: "crates/ssh/src/workplace.rs",
+    path: "crates/ssh/src/runtime_dir.rs",
     word: "fs::remove_dir",
     why: "its private folder of configuration and control sockets; nothing recorded is ever in it",
 }];

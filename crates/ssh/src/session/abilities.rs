@@ -14,7 +14,7 @@ const MIN_BUDGET: u32 = 256 * 1024;
 
 /// What follows from what the device told about itself.
 pub(super) fn of(facts: &Facts, files: &sftp::Client) -> Abilities {
-    let has_shell = facts.dialect != Dialect::Mute;
+    let has_shell = facts.dialect != Dialect::Unsupported;
     Abilities {
         complete_identities: facts.dialect == Dialect::Gnu,
         digests: has_shell && facts.digests.is_some(),

@@ -6,14 +6,14 @@ use model::{RelativePath, SourcePath};
 
 use super::SshSession;
 use super::inspect::{beginning_of, portions};
-use crate::lane::{LaneError, Lanes};
-use crate::naming::Naming;
 use crate::pipeline::in_order;
+use crate::request_paths::RequestPaths;
 use crate::script::anchored;
+use crate::shell_channel::{ShellError, ShellPool};
 
 /// Files whose cause is found out; the rest of a batch keeps SFTP's word. The next sweep asks about them
 /// again.
-const MAX_ASKED: usize = 1024;
+const MAX_EXPLAINED: usize = 1024;
 /// The bit of a folder in which each user may remove only what is his own.
 const STICKY: u32 = 0o1000;
 
@@ -32,15 +32,15 @@ impl SshSession {
                 Err(fault) if fault.kind == FileFaultKind::Permission => Some((&step.from, fault)),
                 _ => None,
             });
-        let refused: Vec<(&RelativePath, &mut FileFault)> = refused.take(MAX_ASKED).collect();
+        let refused: Vec<(&RelativePath, &mut FileFault)> = refused.take(MAX_EXPLAINED).collect();
         if refused.is_empty() {
             return Ok(());
         }
         let paths: Vec<RelativePath> = refused.iter().map(|(path, _)| (*path).clone()).collect();
-        let causes = match self.shell().filter(|_| self.renames_together) {
-            Some(lanes) => match self.causes_by_script(lanes, source, &paths).await {
+        let causes = match self.shell().filter(|_| self.has_perl) {
+            Some(pool) => match self.causes_by_script(pool, source, &paths).await {
                 Ok(causes) => causes,
-                Err(error) => return Err(self.lane_lost(error).await),
+                Err(error) => return Err(self.shell_lost(error).await),
             },
             None => self.causes_by_sftp(source, &paths).await?,
         };
@@ -54,26 +54,26 @@ impl SshSession {
 
     async fn causes_by_script(
         &self,
-        lanes: &Lanes,
+        pool: &ShellPool,
         source: &SourcePath,
         paths: &[RelativePath],
-    ) -> Result<Vec<Option<FileFaultKind>>, LaneError> {
-        let mut lane = lanes.lease().await?;
-        let end = format!("\n{}\n", lane.tag());
+    ) -> Result<Vec<Option<FileFaultKind>>, ShellError> {
+        let mut channel = pool.acquire().await?;
+        let end = format!("\n{}\n", channel.tag());
         let mut causes = Vec::with_capacity(paths.len());
         for names in portions(paths.iter().map(|path| Self::path(source, path))) {
-            let naming = Naming::of(names.iter().map(Vec::as_slice));
-            let arguments = naming.arguments(names.iter().map(Vec::as_slice));
-            lane.ask_about("causes", &naming, &arguments).await?;
-            let answer = lane.until(end.as_bytes()).await?;
+            let request_paths = RequestPaths::new(names.iter().map(Vec::as_slice));
+            let arguments = request_paths.arguments(names.iter().map(Vec::as_slice));
+            channel.request("causes", &request_paths, &arguments).await?;
+            let answer = channel.read_until(end.as_bytes()).await?;
             if answer.len() > names.len() {
-                return Err(LaneError::Nonsense(beginning_of(&answer)));
+                return Err(ShellError::Unexpected(beginning_of(&answer)));
             }
-            let told = answer.iter().map(|letter| cause(*letter));
+            let replies = answer.iter().map(|letter| cause(*letter));
             // A perl that was killed has told fewer.
-            causes.extend(told.chain(std::iter::repeat(None)).take(names.len()));
+            causes.extend(replies.chain(std::iter::repeat(None)).take(names.len()));
         }
-        lane.put_back();
+        channel.put_back();
         Ok(causes)
     }
 
@@ -96,10 +96,10 @@ impl SshSession {
             async move { files.stat(&path).await }
         });
         let requests: Vec<_> = requests.collect();
-        let looks = in_order(requests).await;
+        let attributes = in_order(requests).await;
         let mut causes = Vec::with_capacity(paths.len());
-        for looks in looks.chunks(2) {
-            causes.push(match looks {
+        for attributes in attributes.chunks(2) {
+            causes.push(match attributes {
                 [Ok(file), Ok(folder)] => {
                     let is_sticky = folder.permissions.is_some_and(|mode| mode & STICKY != 0);
                     let is_foreign = |it: &sftp::Attributes| it.owner.is_some_and(|owner| owner.user != user);

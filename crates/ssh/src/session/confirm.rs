@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256};
 use super::SshSession;
 use super::inspect::{endless_open_files, next_record, portions};
 use crate::facts::Dialect;
-use crate::lane::{LaneError, Lanes, Lease};
-use crate::naming::Naming;
-use crate::open_files::{Login, OpenFiles, asked};
+use crate::open_files::{Login, OpenFiles, requested_openness};
 use crate::records::Record;
+use crate::request_paths::RequestPaths;
+use crate::shell_channel::{PooledChannel, ShellError, ShellPool};
 
 /// Of fewer files, which are told in some kilobytes, the device is spared the tool that digests.
 const MIN_FILES: usize = 32;
@@ -31,15 +31,15 @@ impl SshSession {
             && self.abilities.digests
             && files.len() >= MIN_FILES
             && files.iter().all(|(_, identity)| identity.is_complete());
-        if let Some(lanes) = self.shell().filter(|_| can_be_together) {
+        if let Some(pool) = self.shell().filter(|_| can_be_together) {
             let named: Vec<Named> = files
                 .iter()
                 .map(|(path, identity)| (Self::path(source, path), *identity))
                 .collect();
-            match confirm_together(lanes, &named, self.login).await {
+            match confirm_together(pool, &named, self.login).await {
                 Ok(Some(confirmed)) => return Ok(confirmed),
                 Ok(None) => {}
-                Err(error) => return Err(self.lane_lost(error).await),
+                Err(error) => return Err(self.shell_lost(error).await),
             }
         }
         self.confirm_each(source, files).await
@@ -51,7 +51,7 @@ impl SshSession {
         files: &[(RelativePath, Identity)],
     ) -> Result<Vec<ConfirmResult>, DeviceFailure> {
         let paths: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
-        let looked = self.look_at(source, &paths).await?.into_iter().zip(files);
+        let looked = self.inspect_all(source, &paths).await?.into_iter().zip(files);
         let confirmed = looked.map(|(looked, (_, identity))| Ok(looked?.against(*identity)));
         Ok(confirmed.collect())
     }
@@ -59,54 +59,55 @@ impl SshSession {
 
 /// What the device says of files that are what they were, but perhaps open; `None` where one of them is not.
 async fn confirm_together(
-    lanes: &Lanes,
+    pool: &ShellPool,
     files: &[Named],
     login: Login,
-) -> Result<Option<Vec<ConfirmResult>>, LaneError> {
-    let mut lane = lanes.lease().await?;
+) -> Result<Option<Vec<ConfirmResult>>, ShellError> {
+    let mut channel = pool.acquire().await?;
     let mut confirmed = Vec::with_capacity(files.len());
     let mut identities = files.iter().map(|(_, identity)| *identity);
     for names in portions(files.iter().map(|(name, _)| name.clone())) {
-        let naming = Naming::of(names.iter().map(Vec::as_slice));
-        let arguments = naming.arguments(names.iter().map(Vec::as_slice));
-        lane.ask_about("confirm", &naming, &arguments).await?;
-        let (open_files, digest) = hear_digest(&mut lane).await?;
+        let request_paths = RequestPaths::new(names.iter().map(Vec::as_slice));
+        let arguments = request_paths.arguments(names.iter().map(Vec::as_slice));
+        channel.request("confirm", &request_paths, &arguments).await?;
+        let (open_files, digest) = read_digest(&mut channel).await?;
         let mut expected = Sha256::new();
         for ((position, name), identity) in names.iter().enumerate().zip(identities.by_ref()) {
-            expected.update(told(&naming.name(name), identity));
-            let openness = asked(&open_files, position, numbers(identity), login);
+            expected.update(stat_line(&request_paths.name(name), identity));
+            let (device_number, inode) = numbers(identity);
+            let openness = requested_openness(&open_files, position, device_number, inode, login);
             confirmed.push(Ok(Inspection { identity, openness }.against(identity)));
         }
         if digest != Some(Digest::from_bytes(expected.finalize().into())) {
-            lane.put_back();
+            channel.put_back();
             return Ok(None);
         }
     }
-    lane.put_back();
+    channel.put_back();
     Ok(Some(confirmed))
 }
 
-async fn hear_digest(lane: &mut Lease<'_>) -> Result<(OpenFiles, Option<Digest>), LaneError> {
+async fn read_digest(channel: &mut PooledChannel<'_>) -> Result<(OpenFiles, Option<Digest>), ShellError> {
     let (mut open_files, mut digest) = (OpenFiles::default(), None);
     loop {
-        let record = next_record(lane, Dialect::Gnu).await?;
-        if open_files.take(&record) {
+        let record = next_record(channel, Dialect::Gnu).await?;
+        if open_files.add(&record) {
             if open_files.is_endless() {
                 return Err(endless_open_files());
             }
             continue;
         }
         match record {
-            Record::Digest(told) if digest.is_none() => digest = Some(told),
+            Record::Digest(stat_line) if digest.is_none() => digest = Some(stat_line),
             Record::End => return Ok((open_files, digest.flatten())),
-            _ => return Err(LaneError::Nonsense("an answer to another question".to_owned())),
+            _ => return Err(ShellError::Unexpected("an answer to another question".to_owned())),
         }
     }
 }
 
 /// What stat says of a file with this identity, in the script's words. Where it would say it in others, as of times before 1970, the digests
 /// differ, and the files are looked at one by one.
-fn told(name: &[u8], identity: Identity) -> Vec<u8> {
+fn stat_line(name: &[u8], identity: Identity) -> Vec<u8> {
     let number = Option::unwrap_or_default;
     let time = |time: Option<Timestamp>| {
         let time = time.unwrap_or(Timestamp::EPOCH);
@@ -142,7 +143,7 @@ mod tests {
             changed: Some(Timestamp::from_nanoseconds(1_795_370_893_120_000_000)),
         };
         assert_eq!(
-            told(b"./a b", identity),
+            stat_line(b"./a b", identity),
             b"65024 7 20480 1795370892.000000005 1795370893.120000000 ./a b\0"
         );
     }

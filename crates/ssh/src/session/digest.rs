@@ -6,17 +6,17 @@ use engine::ports::device::{DeviceFailure, DigestRequest};
 use model::{Digest, SourcePath};
 
 use super::SshSession;
-use crate::lane::LaneError;
-use crate::naming::Naming;
+use crate::request_paths::RequestPaths;
+use crate::shell_channel::ShellError;
 
 /// The device reads and counts in blocks of this size.
 const BLOCK: u64 = 1024 * 1024;
 /// Names and ranges in one question.
-const MAX_AT_ONCE: usize = 1000;
+const MAX_PER_REQUEST: usize = 1000;
 
 /// A request with its place in the answer.
-struct Wanted {
-    place: usize,
+struct DigestJob {
+    index: usize,
     name: Vec<u8>,
     offset: u64,
     length: Option<u64>,
@@ -28,19 +28,16 @@ impl SshSession {
         source: &SourcePath,
         requests: &[DigestRequest],
     ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
-        let wanted = requests.iter().enumerate().map(|(place, request)| Wanted {
-            place,
+        let jobs = requests.iter().enumerate().map(|(index, request)| DigestJob {
+            index,
             name: Self::path(source, &request.path),
             offset: request.offset,
             length: request.length,
         });
         // The tools print names beside digests, and each has its own way with odd ones: those go by themselves.
-        let (whole, ranges): (Vec<_>, Vec<_>) = wanted.partition(|wanted| {
-            let is_odd = wanted
-                .name
-                .iter()
-                .any(|byte| matches!(byte, b'\n' | b'\r' | b'\\'));
-            wanted.offset == 0 && wanted.length.is_none() && !is_odd
+        let (whole, ranges): (Vec<_>, Vec<_>) = jobs.partition(|jobs| {
+            let is_odd = jobs.name.iter().any(|byte| matches!(byte, b'\n' | b'\r' | b'\\'));
+            jobs.offset == 0 && jobs.length.is_none() && !is_odd
         });
         let mut digests = vec![None; requests.len()];
         let found = async {
@@ -49,24 +46,28 @@ impl SshSession {
         };
         match found.await {
             Ok(()) => Ok(digests),
-            Err(error) => Err(self.lane_lost(error).await),
+            Err(error) => Err(self.shell_lost(error).await),
         }
     }
 
-    async fn digest_files(&self, wanted: &[Wanted], digests: &mut [Option<Digest>]) -> Result<(), LaneError> {
-        for some in wanted.chunks(MAX_AT_ONCE) {
+    async fn digest_files(
+        &self,
+        jobs: &[DigestJob],
+        digests: &mut [Option<Digest>],
+    ) -> Result<(), ShellError> {
+        for some in jobs.chunks(MAX_PER_REQUEST) {
             let names = some.iter().map(|file| file.name.as_slice());
-            let naming = Naming::of(names.clone());
-            let arguments = naming.arguments(names);
+            let request_paths = RequestPaths::new(names.clone());
+            let arguments = request_paths.arguments(names);
             // Files that cannot be read are passed over, the order is kept.
-            let mut expected: VecDeque<&Wanted> = some.iter().collect();
-            self.ask_for_digests("digest", (&naming, &arguments), |line| {
+            let mut expected: VecDeque<&DigestJob> = some.iter().collect();
+            self.request_digests("digest", &request_paths, &arguments, |line| {
                 let Some((digest, name)) = digest_and_name(line) else {
                     return;
                 };
                 while let Some(file) = expected.pop_front() {
-                    if naming.is(name, &file.name) {
-                        put(digests, file.place, Some(digest));
+                    if request_paths.matches(name, &file.name) {
+                        store(digests, file.index, Some(digest));
                         break;
                     }
                 }
@@ -78,21 +79,21 @@ impl SshSession {
 
     async fn digest_ranges(
         &self,
-        wanted: &[Wanted],
+        jobs: &[DigestJob],
         digests: &mut [Option<Digest>],
-    ) -> Result<(), LaneError> {
-        for some in wanted.chunks(MAX_AT_ONCE) {
-            let naming = Naming::of(some.iter().map(|range| range.name.as_slice()));
+    ) -> Result<(), ShellError> {
+        for some in jobs.chunks(MAX_PER_REQUEST) {
+            let request_paths = RequestPaths::new(some.iter().map(|range| range.name.as_slice()));
             let arguments: Vec<u8> = some
                 .iter()
-                .flat_map(|range| range_arguments(&naming, range))
+                .flat_map(|range| range_arguments(&request_paths, range))
                 .collect();
             let mut expected = some.iter();
-            self.ask_for_digests("ranges", (&naming, &arguments), |line| {
+            self.request_digests("ranges", &request_paths, &arguments, |line| {
                 if let Some(range) = expected.next() {
-                    put(
+                    store(
                         digests,
-                        range.place,
+                        range.index,
                         digest_and_name(line).map(|(digest, _)| digest),
                     );
                 }
@@ -103,41 +104,44 @@ impl SshSession {
     }
 
     /// Asks, and takes the answer line by line as it comes, up to the tag.
-    async fn ask_for_digests(
+    async fn request_digests(
         &self,
         verb: &str,
-        (naming, arguments): (&Naming, &[u8]),
+        request_paths: &RequestPaths,
+        arguments: &[u8],
         mut take: impl FnMut(&[u8]),
-    ) -> Result<(), LaneError> {
-        let Some(lanes) = self.shell() else {
+    ) -> Result<(), ShellError> {
+        let Some(pool) = self.shell() else {
             return Ok(());
         };
-        let mut lane = lanes.lease_for_digest().await?;
-        let tag = lane.tag();
-        lane.ask_about(verb, naming, arguments).await?;
+        let mut channel = pool.acquire_for_digest().await?;
+        let tag = channel.tag();
+        channel.request(verb, request_paths, arguments).await?;
         // A line for each file at most, and an empty one before the tag; beyond that it is no answer to this.
-        for _ in 0..=MAX_AT_ONCE + 1 {
-            let answer = lane.until(b"\n").await?;
+        for _ in 0..=MAX_PER_REQUEST + 1 {
+            let answer = channel.read_until(b"\n").await?;
             if answer == tag.as_bytes() {
-                lane.put_back();
+                channel.put_back();
                 return Ok(());
             }
             take(&answer);
-            lane.note_digest();
+            channel.count_digest();
         }
-        Err(LaneError::Nonsense("more digests than were asked for".to_owned()))
+        Err(ShellError::Unexpected(
+            "more digests than were asked for".to_owned(),
+        ))
     }
 }
 
 /// Name, first block, number of blocks, number of bytes; `-` where the range reaches to the end.
-fn range_arguments(naming: &Naming, range: &Wanted) -> Vec<u8> {
+fn range_arguments(request_paths: &RequestPaths, range: &DigestJob) -> Vec<u8> {
     let first = range.offset / BLOCK;
     let (blocks, bytes) = match range.length {
         Some(length) => (length.div_ceil(BLOCK).to_string(), length.to_string()),
         None => ("-".to_owned(), "-".to_owned()),
     };
     [
-        &naming.name(&range.name)[..],
+        &request_paths.name(&range.name)[..],
         format!("\0{first}\0{blocks}\0{bytes}\0").as_bytes(),
     ]
     .concat()
@@ -150,8 +154,8 @@ fn digest_and_name(line: &[u8]) -> Option<(Digest, &[u8])> {
     Some((Digest::from_hex(digest)?, name))
 }
 
-fn put(digests: &mut [Option<Digest>], place: usize, digest: Option<Digest>) {
-    if let Some(slot) = digests.get_mut(place) {
+fn store(digests: &mut [Option<Digest>], index: usize, digest: Option<Digest>) {
+    if let Some(slot) = digests.get_mut(index) {
         *slot = digest;
     }
 }
@@ -162,16 +166,19 @@ mod tests {
 
     #[test]
     fn a_range_is_told_in_blocks_and_bytes() {
-        let range = |offset, length| Wanted {
-            place: 0,
+        let range = |offset, length| DigestJob {
+            index: 0,
             name: b"/a b".to_vec(),
             offset,
             length,
         };
-        let naming = Naming::of(std::iter::once(&b"/a b"[..]));
-        assert_eq!(range_arguments(&naming, &range(0, None)), b"./a b\x000\0-\0-\0");
+        let request_paths = RequestPaths::new(std::iter::once(&b"/a b"[..]));
         assert_eq!(
-            range_arguments(&naming, &range(3 * BLOCK, Some(BLOCK + 1))),
+            range_arguments(&request_paths, &range(0, None)),
+            b"./a b\x000\0-\0-\0"
+        );
+        assert_eq!(
+            range_arguments(&request_paths, &range(3 * BLOCK, Some(BLOCK + 1))),
             b"./a b\x003\x002\x001048577\0"
         );
     }

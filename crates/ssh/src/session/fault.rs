@@ -28,9 +28,10 @@ fn message(error: &sftp::Error) -> String {
     else {
         return error.to_string();
     };
-    let said = model::escaped(message);
-    match said.is_empty() || said.eq_ignore_ascii_case(&code.to_string()) {
-        true => format!("{operation}: {code}"),
-        false => format!("{operation}: {code} ({said})"),
+    let reason = model::escaped(message);
+    if reason.is_empty() || reason.eq_ignore_ascii_case(&code.to_string()) {
+        format!("{operation}: {code}")
+    } else {
+        format!("{operation}: {code} ({reason})")
     }
 }

@@ -5,20 +5,20 @@ use model::{RelativePath, SourcePath};
 use sftp::{Outcome, Piece, PieceSink};
 
 use super::SshSession;
+use super::compressed::ActiveRead;
 use super::fault::fault;
-use super::second::Reading;
 
 /// Hands pieces on and counts what it has handed on.
-struct Counted<'a> {
+struct CountingSink<'a> {
     chunks: &'a ChunkSender,
-    reading: &'a Reading,
+    reading: &'a ActiveRead,
     bytes: u64,
 }
 
-impl PieceSink for &mut Counted<'_> {
+impl PieceSink for &mut CountingSink<'_> {
     fn deliver(&mut self, piece: Piece) -> bool {
         let length = piece.bytes.len() as u64;
-        self.reading.came(&piece.bytes);
+        self.reading.note_bytes(&piece.bytes);
         let chunk = Chunk {
             bytes: piece.bytes,
             credit: Some(piece.credit),
@@ -48,7 +48,7 @@ impl SshSession {
         loop {
             let reading = self.reading();
             let from = offset.saturating_add(delivered);
-            let mut sink = Counted {
+            let mut sink = CountingSink {
                 chunks: &chunks,
                 reading: &reading,
                 bytes: 0,
@@ -56,7 +56,7 @@ impl SshSession {
             let read = match &reading.session {
                 Some(second) => {
                     let download = second.download(&path, from, expected_size, &mut sink);
-                    second.verdict.unless_ended(download).await.flatten()
+                    second.session_end.unless_ended(download).await.flatten()
                 }
                 None => self.download(&path, from, expected_size, &mut sink).await,
             };
@@ -73,7 +73,7 @@ impl SshSession {
                 Ok(Err(fault)) => return Ok(Err(fault)),
                 Err(failure) if reading.session.is_some() => {
                     tracing::debug!(%failure, "the second connection is given up");
-                    reading.broke();
+                    reading.mark_failed();
                 }
                 Err(failure) => return Err(failure),
             }
@@ -86,10 +86,10 @@ impl SshSession {
         path: &[u8],
         from: u64,
         end: u64,
-        sink: &mut Counted<'_>,
+        sink: &mut CountingSink<'_>,
     ) -> Result<Result<Outcome, FileFault>, DeviceFailure> {
         match self
-            .channels
+            .sftp_channels
             .next()
             .download(path, from, end, &self.budget, sink)
             .await

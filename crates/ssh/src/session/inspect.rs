@@ -6,37 +6,40 @@ use model::{Identity, RelativePath, SourcePath, Timestamp};
 use super::SshSession;
 use super::fault::fault;
 use crate::facts::Dialect;
-use crate::lane::{LaneError, Lease};
-use crate::naming::Naming;
-use crate::open_files::{OpenFiles, asked};
+use crate::open_files::{OpenFiles, requested_openness};
 use crate::pipeline::in_order;
-use crate::records::{Record, Status, kind_of_mode, lesser};
+use crate::records::{Record, Status, kind_of_mode, without_fine_identity};
+use crate::request_paths::RequestPaths;
+use crate::shell_channel::{PooledChannel, ShellError};
 
 /// Bytes of names in one question: the device takes them in whole.
 const MAX_NAME_BYTES: usize = 256 * 1024;
 
 impl SshSession {
-    pub(super) async fn look_at(
+    pub(super) async fn inspect_all(
         &self,
         source: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<InspectResult>, DeviceFailure> {
-        let Some(lanes) = self.shell() else {
-            return self.look_by_sftp(source, paths).await;
+        let Some(pool) = self.shell() else {
+            return self.inspect_by_sftp(source, paths).await;
         };
         let names: Vec<_> = paths.iter().map(|path| Self::path(source, path)).collect();
         let seen = async {
-            let (mut lane, mut seen) = (lanes.lease().await?, Vec::with_capacity(names.len()));
+            let (mut channel, mut seen) = (pool.acquire().await?, Vec::with_capacity(names.len()));
             for names in portions(names.iter().cloned()) {
-                let naming = ask_to_look(&mut lane, &names).await?;
-                seen.extend(self.hear_looks(&mut lane, &naming, &names).await?);
+                let request_paths = request_inspect(&mut channel, &names).await?;
+                seen.extend(
+                    self.read_inspections(&mut channel, &request_paths, &names)
+                        .await?,
+                );
             }
-            lane.put_back();
+            channel.put_back();
             Ok(seen)
         };
         match seen.await {
             Ok(seen) => self.with_reasons(&names, seen).await,
-            Err(error) => Err(self.lane_lost(error).await),
+            Err(error) => Err(self.shell_lost(error).await),
         }
     }
 
@@ -48,23 +51,23 @@ impl SshSession {
     ) -> Result<Vec<InspectResult>, DeviceFailure> {
         let unseen = names.iter().zip(&seen).filter(|(_, looked)| looked.is_none());
         let unseen: Vec<_> = unseen.map(|(name, _)| name.clone()).collect();
-        let mut reasons = self.why_not_seen(unseen).await?.into_iter();
+        let mut reasons = self.reasons_unseen(unseen).await?.into_iter();
         let looked = seen.into_iter().map(|looked| looked.or_else(|| reasons.next()));
         Ok(looked.flatten().collect())
     }
 
     /// What the script says of each name that it was asked about; `None` where it says nothing.
-    pub(super) async fn hear_looks(
+    pub(super) async fn read_inspections(
         &self,
-        lane: &mut Lease<'_>,
-        naming: &Naming,
+        channel: &mut PooledChannel<'_>,
+        request_paths: &RequestPaths,
         names: &[Vec<u8>],
-    ) -> Result<Vec<Option<InspectResult>>, LaneError> {
+    ) -> Result<Vec<Option<InspectResult>>, ShellError> {
         let mut open_files = OpenFiles::default();
         let mut seen = Vec::with_capacity(names.len());
         loop {
-            let record = self.record(lane).await?;
-            if open_files.take(&record) {
+            let record = self.record(channel).await?;
+            if open_files.add(&record) {
                 if open_files.is_endless() {
                     return Err(endless_open_files());
                 }
@@ -76,13 +79,13 @@ impl SshSession {
                     let position = names
                         .iter()
                         .skip(seen.len())
-                        .position(|name| naming.is(&status.name, name))
-                        .ok_or_else(|| LaneError::Nonsense(beginning_of(&status.name)))?;
+                        .position(|name| request_paths.matches(&status.name, name))
+                        .ok_or_else(|| ShellError::Unexpected(beginning_of(&status.name)))?;
                     seen.extend(std::iter::repeat_with(|| None).take(position));
                     seen.push(Some(self.inspection(&open_files, seen.len(), &status)));
                 }
                 Record::End => break,
-                _ => return Err(LaneError::Nonsense("an answer to another question".to_owned())),
+                _ => return Err(ShellError::Unexpected("an answer to another question".to_owned())),
             }
         }
         seen.resize_with(names.len(), || None);
@@ -95,10 +98,11 @@ impl SshSession {
         }
         Ok(Inspection {
             identity: self.identity(status),
-            openness: asked(
+            openness: requested_openness(
                 open_files,
                 position,
-                (status.device_number, status.inode),
+                status.device_number,
+                status.inode,
                 self.login,
             ),
         })
@@ -108,17 +112,17 @@ impl SshSession {
     pub(super) fn identity(&self, status: &Status) -> Identity {
         match self.dialect {
             Dialect::Gnu => status.identity,
-            _ => lesser(status.identity),
+            _ => without_fine_identity(status.identity),
         }
     }
 
     /// The next record, whatever ends records on this device.
-    pub(super) async fn record(&self, lane: &mut Lease<'_>) -> Result<Record, LaneError> {
-        next_record(lane, self.dialect).await
+    pub(super) async fn record(&self, channel: &mut PooledChannel<'_>) -> Result<Record, ShellError> {
+        next_record(channel, self.dialect).await
     }
 
     /// SFTP has words for what the script keeps silent about: one answer for each name.
-    pub(super) async fn why_not_seen(
+    pub(super) async fn reasons_unseen(
         &self,
         names: Vec<Vec<u8>>,
     ) -> Result<Vec<InspectResult>, DeviceFailure> {
@@ -144,7 +148,7 @@ impl SshSession {
         Ok(reasons)
     }
 
-    async fn look_by_sftp(
+    async fn inspect_by_sftp(
         &self,
         source: &SourcePath,
         paths: &[RelativePath],
@@ -176,22 +180,30 @@ impl SshSession {
 
 /// Asks for a look at files, whose answer is to be heard before anything else is asked: it tells all open files and all of their names, and the device
 /// takes in nothing more while nobody listens.
-pub(super) async fn ask_to_look(lane: &mut Lease<'_>, names: &[Vec<u8>]) -> Result<Naming, LaneError> {
+pub(super) async fn request_inspect(
+    channel: &mut PooledChannel<'_>,
+    names: &[Vec<u8>],
+) -> Result<RequestPaths, ShellError> {
     let paths = names.iter().map(Vec::as_slice);
-    let naming = Naming::of(paths.clone());
-    lane.ask_about("inspect", &naming, &naming.arguments(paths))
+    let request_paths = RequestPaths::new(paths.clone());
+    channel
+        .request("inspect", &request_paths, &request_paths.arguments(paths))
         .await?;
-    Ok(naming)
+    Ok(request_paths)
 }
 
 /// The next record of a device whose script speaks that dialect.
-pub(super) async fn next_record(lane: &mut Lease<'_>, dialect: Dialect) -> Result<Record, LaneError> {
-    let tag = lane.tag();
-    let piece = match dialect.ends_records_in_nul() {
-        true => lane.until(b"\0").await?,
-        false => lane.until(format!("\n{tag}\n").as_bytes()).await?,
+pub(super) async fn next_record(
+    channel: &mut PooledChannel<'_>,
+    dialect: Dialect,
+) -> Result<Record, ShellError> {
+    let tag = channel.tag();
+    let piece = if dialect.ends_records_in_nul() {
+        channel.read_until(b"\0").await?
+    } else {
+        channel.read_until(format!("\n{tag}\n").as_bytes()).await?
     };
-    Record::parse(&piece, &tag).ok_or_else(|| LaneError::Nonsense(beginning_of(&piece)))
+    Record::parse(&piece, &tag).ok_or_else(|| ShellError::Unexpected(beginning_of(&piece)))
 }
 
 /// What SFTP tells: size and whole seconds.
@@ -216,8 +228,8 @@ pub(super) fn beginning_of(answer: &[u8]) -> String {
     model::escaped(answer.get(..80).unwrap_or(answer))
 }
 
-pub(super) fn endless_open_files() -> LaneError {
-    LaneError::Nonsense("open files without end".to_owned())
+pub(super) fn endless_open_files() -> ShellError {
+    ShellError::Unexpected("open files without end".to_owned())
 }
 
 fn not_a_file() -> FileFault {

@@ -15,19 +15,19 @@ use tokio::time::Instant;
 use super::SshSession;
 use super::inspect::{endless_open_files, identity_of, kind_of};
 use super::views::ListedBy;
-use crate::lane::{LaneError, Lanes};
-use crate::open_files::{OpenFiles, listed};
-use crate::records::{Record, Status, path_in_trouble};
+use crate::open_files::{OpenFiles, listed_openness};
+use crate::records::{Record, Status, path_in_error};
 use crate::script::anchored;
+use crate::shell_channel::{ShellError, ShellPool};
 
 /// Items that travel together.
 const BATCH: usize = 256;
 /// Things that find could not do: the script tells the last hundred.
-const MAX_TROUBLES: usize = 100;
+const MAX_FIND_ERRORS: usize = 100;
 /// Bytes of a listing that are passed over because SFTP may show other folders: a hundred thousand names.
-const MAX_DOUBTFUL: usize = 16 * 1024 * 1024;
+const MAX_DISCARDED_LISTING: usize = 16 * 1024 * 1024;
 /// Bytes of a name that is no path, or of find's words, that are shown.
-const SHOWN: usize = 256;
+const MAX_SHOWN: usize = 256;
 /// The message for a source that only the shell sees.
 const NOT_FOR_SFTP: &str = "does not exist for the device's SFTP server, which shows other folders than its shell: write `source` as `sftp` shows it";
 /// Folders listed by SFTP at once.
@@ -39,11 +39,11 @@ const MAX_WAITING: usize = 16 * 1024 * 1024;
 const LISTING_QUEUE: usize = 2;
 
 /// How a listing by the script ended.
-enum ScriptEnd {
+enum ScriptListing {
     /// All of it was named, or as much as anybody wanted to hear.
     Whole,
     /// The source cannot be entered.
-    Closed,
+    Inaccessible,
     /// SFTP may show other folders in its place. Nothing of it was handed on.
     Doubtful,
 }
@@ -51,11 +51,11 @@ enum ScriptEnd {
 /// How the listing of one folder ended.
 enum FolderEnd {
     /// It has these folders in it.
-    ListingEnd(Vec<RelativePath>),
+    Complete(Vec<RelativePath>),
     /// More folders wait than may be remembered.
     Overfull,
     /// Nobody wants to hear the rest.
-    Unwanted,
+    ReceiverGone,
     Failed(sftp::Error),
 }
 
@@ -65,44 +65,44 @@ impl SshSession {
         source: &SourcePath,
         items: SurveySender,
     ) -> Result<ListingEnd, DeviceFailure> {
-        let Some(lanes) = self.shell().filter(|_| self.dialect.lists()) else {
+        let Some(pool) = self.shell().filter(|_| self.dialect.lists()) else {
             return self.list_by_sftp(source, items).await;
         };
         self.views.note_listing(source, ListedBy::Shell);
         let listed = async {
-            match self.list_by_script(lanes, source, items.clone()).await? {
+            match self.list_by_script(pool, source, items.clone()).await? {
                 // Whatever was listed is forgotten: it may not be what SFTP shows.
-                ScriptEnd::Doubtful if self.is_the_same(lanes, source).await? => {
-                    self.list_by_script(lanes, source, items.clone()).await
+                ScriptListing::Doubtful if self.is_same_view(pool, source).await? => {
+                    self.list_by_script(pool, source, items.clone()).await
                 }
                 ended => Ok(ended),
             }
         };
         match listed.await {
-            Ok(ScriptEnd::Whole) => Ok(ListingEnd::Whole),
-            Ok(ScriptEnd::Doubtful) => self.list_by_sftp(source, items).await,
-            Ok(ScriptEnd::Closed) if self.is_for_sftp_alone(source).await? => {
+            Ok(ScriptListing::Whole) => Ok(ListingEnd::Whole),
+            Ok(ScriptListing::Doubtful) => self.list_by_sftp(source, items).await,
+            Ok(ScriptListing::Inaccessible) if self.is_visible_by_sftp_only(source).await? => {
                 self.list_by_sftp(source, items).await
             }
-            Ok(ScriptEnd::Closed) => Err(self.why_closed(source).await),
-            Err(error) => Err(self.lane_lost(error).await),
+            Ok(ScriptListing::Inaccessible) => Err(self.why_inaccessible(source).await),
+            Err(error) => Err(self.shell_lost(error).await),
         }
     }
 
     async fn list_by_script(
         &self,
-        lanes: &Lanes,
+        pool: &ShellPool,
         source: &SourcePath,
         items: SurveySender,
-    ) -> Result<ScriptEnd, LaneError> {
-        let mut lane = lanes.lease_for_survey(source).await?;
-        lane.survey(source).await?;
+    ) -> Result<ScriptListing, ShellError> {
+        let mut channel = pool.acquire_for_listing(source).await?;
+        channel.request_listing(source).await?;
         let mut open_files = OpenFiles::default();
-        let (mut batch, mut is_closed, mut troubles) = (Vec::new(), false, 0);
-        let mut told = Instant::now();
+        let (mut batch, mut is_inaccessible, mut find_errors) = (Vec::new(), false, 0);
+        let mut last_sent = Instant::now();
         loop {
-            let record = self.record(&mut lane).await?;
-            if open_files.take(&record) {
+            let record = self.record(&mut channel).await?;
+            if open_files.add(&record) {
                 if open_files.is_endless() {
                     return Err(endless_open_files());
                 }
@@ -110,60 +110,61 @@ impl SshSession {
             }
             let names_something = matches!(
                 record,
-                Record::Status(_) | Record::Unlistable(_) | Record::Trouble(_)
+                Record::Status(_) | Record::Unlistable(_) | Record::FindError(_)
             );
-            if names_something && !self.seems_the_same(source).await {
+            if names_something && !self.seems_same_view(source).await {
                 // A device may permit no other lane: this one is used again.
-                match lane.forgo_listing(self.dialect, MAX_DOUBTFUL).await {
-                    Ok(()) => lane.put_back(),
-                    Err(LaneError::Excess(_)) => drop(lane),
+                match channel.discard_listing(self.dialect, MAX_DISCARDED_LISTING).await {
+                    Ok(()) => channel.put_back(),
+                    Err(ShellError::Excess(_)) => drop(channel),
                     Err(error) => return Err(error),
                 }
-                return Ok(ScriptEnd::Doubtful);
+                return Ok(ScriptListing::Doubtful);
             }
             match record {
                 Record::Status(status) => batch.push(self.item(&open_files, &status)),
                 Record::Unlistable(name) => batch.push(named(&name, SurveyItem::Unlistable)),
-                Record::Trouble(words) => {
-                    troubles += 1;
-                    if troubles > MAX_TROUBLES {
-                        return Err(LaneError::Nonsense("troubles without end".to_owned()));
+                Record::FindError(message) => {
+                    find_errors += 1;
+                    if find_errors > MAX_FIND_ERRORS {
+                        return Err(ShellError::Unexpected("find_errors without end".to_owned()));
                     }
-                    batch.extend(trouble(&words));
+                    batch.extend(find_error(&message));
                 }
-                Record::Closed => is_closed = true,
+                Record::Inaccessible => is_inaccessible = true,
                 Record::End => break,
                 // What is said of open files was taken above.
                 _ => {}
             }
             // On a slow link what was named is told before the batch is full: the caller may not wait for the rest.
-            let is_due = batch.len() >= BATCH || told.elapsed() > self.stall_timeout / 4;
+            let is_due = batch.len() >= BATCH || last_sent.elapsed() > self.stall_timeout / 4;
             // The device's words wait in the channel while the consumer is busy: nothing is owed then.
             if is_due && items.send(std::mem::take(&mut batch)).await.is_err() {
                 // Nobody wants to hear the rest.
-                return Ok(ScriptEnd::Whole);
+                return Ok(ScriptListing::Whole);
             }
             if is_due {
-                told = Instant::now();
+                last_sent = Instant::now();
             }
         }
-        lane.put_back();
+        channel.put_back();
         if open_files.is_overflowed() {
             tracing::warn!(
                 "more files are open on the device than can be remembered: its files wait for settle_blind"
             );
         }
-        if !is_closed && !batch.is_empty() {
+        if !is_inaccessible && !batch.is_empty() {
             items.send(batch).await.ok();
         }
-        Ok(match is_closed {
-            true => ScriptEnd::Closed,
-            false => ScriptEnd::Whole,
+        Ok(if is_inaccessible {
+            ScriptListing::Inaccessible
+        } else {
+            ScriptListing::Whole
         })
     }
 
     fn item(&self, open_files: &OpenFiles, status: &Status) -> SurveyItem {
-        let openness = listed(open_files, status, self.login);
+        let openness = listed_openness(open_files, status, self.login);
         let (kind, identity) = (status.kind, self.identity(status));
         named(&status.name, |path| {
             SurveyItem::Entry(Entry {
@@ -196,8 +197,14 @@ impl SshSession {
                     }
                     None => anchored(source.as_bytes()),
                 };
-                let sinks = (items.clone(), waiting_bytes.clone());
-                listings.spawn(list_folder(self.files.clone(), path, folder, sinks));
+                let (items, waiting_bytes) = (items.clone(), waiting_bytes.clone());
+                listings.spawn(list_folder(
+                    self.files.clone(),
+                    path,
+                    folder,
+                    items,
+                    waiting_bytes,
+                ));
             }
             let Some(listed) = listings.join_next().await else {
                 return Ok(ListingEnd::Whole);
@@ -206,17 +213,17 @@ impl SshSession {
                 continue;
             };
             let error = match ended {
-                FolderEnd::ListingEnd(folders) => {
+                FolderEnd::Complete(folders) => {
                     waiting.extend(folders.into_iter().map(Some));
                     continue;
                 }
-                FolderEnd::Unwanted => return Ok(ListingEnd::Whole),
+                FolderEnd::ReceiverGone => return Ok(ListingEnd::Whole),
                 FolderEnd::Overfull => return Ok(ListingEnd::Cut(folders_without_end(source))),
                 FolderEnd::Failed(error) => error,
             };
             match (error.status(), folder) {
                 (None, _) => return Err(self.lost(&error).await),
-                (Some(_), None) => return Err(self.why_closed(source).await),
+                (Some(_), None) => return Err(self.why_inaccessible(source).await),
                 // Gone between its folder's listing and its own.
                 (Some(StatusCode::NoSuchFile), _) => {}
                 (Some(_), Some(folder)) => {
@@ -229,7 +236,7 @@ impl SshSession {
     }
 
     /// Why a source cannot be listed.
-    async fn why_closed(&self, source: &SourcePath) -> DeviceFailure {
+    async fn why_inaccessible(&self, source: &SourcePath) -> DeviceFailure {
         let path = anchored(source.as_bytes());
         let (class, problem) = match self.files.stat(&path).await {
             Ok(attributes) if attributes.is_directory() => {
@@ -267,9 +274,9 @@ fn folders_without_end(source: &SourcePath) -> DeviceFailure {
 }
 
 /// Most often a folder that a failing disk does not give any more.
-fn trouble(words: &[u8]) -> Option<SurveyItem> {
-    tracing::warn!(words = shown(words), "the device's find");
-    path_in_trouble(words).map(|path| named(&path, SurveyItem::Unlistable))
+fn find_error(message: &[u8]) -> Option<SurveyItem> {
+    tracing::warn!(message = shown(message), "the device's find");
+    path_in_error(message).map(|path| named(&path, SurveyItem::Unlistable))
 }
 
 /// Lists one folder into `items`.
@@ -277,7 +284,8 @@ async fn list_folder(
     files: sftp::Client,
     path: Vec<u8>,
     folder: Option<RelativePath>,
-    (items, waiting_bytes): (SurveySender, Arc<AtomicUsize>),
+    items: SurveySender,
+    waiting_bytes: Arc<AtomicUsize>,
 ) -> (Option<RelativePath>, FolderEnd) {
     let (sink, entries) = mpsc::channel::<Vec<sftp::Entry>>(LISTING_QUEUE);
     let mut folders = Vec::new();
@@ -298,7 +306,7 @@ async fn list_folder(
                 }
             }
             if send_all(&items, batch).await.is_err() {
-                return Some(FolderEnd::Unwanted);
+                return Some(FolderEnd::ReceiverGone);
             }
             // Unseen may take from what waits in a moment: who has seen that it is too much says so.
             if waiting_bytes.load(Ordering::Relaxed) > MAX_WAITING {
@@ -312,7 +320,7 @@ async fn list_folder(
     let (listed, stopped) = tokio::join!(produce, consume);
     let ended = match (stopped, listed) {
         (Some(stopped), _) => stopped,
-        (None, Ok(_)) => FolderEnd::ListingEnd(folders),
+        (None, Ok(_)) => FolderEnd::Complete(folders),
         (None, Err(error)) => FolderEnd::Failed(error),
     };
     (folder, ended)
@@ -365,8 +373,8 @@ fn named(name: &[u8], item: impl FnOnce(RelativePath) -> SurveyItem) -> SurveyIt
 
 /// The beginning of what a device says, fit to be shown: a name may be as long as the device likes.
 fn shown(bytes: &[u8]) -> String {
-    let mut shown = escaped(bytes.get(..SHOWN).unwrap_or(bytes));
-    if bytes.len() > SHOWN {
+    let mut shown = escaped(bytes.get(..MAX_SHOWN).unwrap_or(bytes));
+    if bytes.len() > MAX_SHOWN {
         shown.push('…');
     }
     shown

@@ -13,17 +13,17 @@ use model::{RelativePath, SourcePath};
 use tokio::sync::Semaphore;
 
 use super::SshSession;
+use super::compressed::ActiveRead;
 use super::inspect::{beginning_of, portions};
-use super::second::Reading;
-use crate::lane::{LaneError, Lease};
-use crate::naming::Naming;
+use crate::request_paths::RequestPaths;
+use crate::shell_channel::{PooledChannel, ShellError};
 
 /// Files in one question.
 const MAX_FILES: usize = 1024;
 /// Bytes of names in one question: the device takes none of them in before it has answered the question before.
 const MAX_NAME_BYTES: usize = 256 * 1024;
 /// Questions that are under way at a time, so that the device need not wait for the next.
-const QUESTIONS: usize = 2;
+const MAX_REQUESTS: usize = 2;
 /// Bytes that were read and are not yet consumed. What is more stays in the channel, whose window fills, and no other channel waits for it.
 const BUDGET: usize = 4 * 1024 * 1024;
 
@@ -50,7 +50,7 @@ impl SshSession {
     ) -> Result<(), DeviceFailure> {
         let reading = self.reading();
         let session = reading.session.as_deref().unwrap_or(self);
-        let (Some(lanes), Some(budget)) = (session.shell(), &session.together) else {
+        let (Some(pool), Some(budget)) = (session.shell(), &session.small_files_budget) else {
             return Ok(());
         };
         let named = files
@@ -58,32 +58,32 @@ impl SshSession {
             .map(|file| (Self::path(source, &file.path), file));
         let mut left: VecDeque<Named> = named.collect();
         let read = async {
-            let mut lane = lanes.lease().await?;
-            let mut asked = VecDeque::new();
+            let mut channel = pool.acquire().await?;
+            let mut requested = VecDeque::new();
             loop {
-                ask_ahead(&mut lane, &mut left, &mut asked).await?;
-                let Some(files) = asked.pop_front() else { break };
-                if take_answer(&mut lane, files, (budget, &reading)).await? == 0 {
+                request_ahead(&mut channel, &mut left, &mut requested).await?;
+                let Some(files) = requested.pop_front() else { break };
+                if receive_reply(&mut channel, files, budget, &reading).await? == 0 {
                     left.clear();
                 }
             }
-            lane.put_back();
+            channel.put_back();
             Ok(())
         };
         match read.await {
             Ok(()) => Ok(()),
             // A perl that was killed ends its shell, and a file may have grown without bound: the lane ends with the lease, and what was not
             // told yet is read by SFTP, which fails in its own words where it was the connection that ended.
-            Err(error @ (LaneError::Ended(_) | LaneError::Excess(_))) => {
+            Err(error @ (ShellError::Ended(_) | ShellError::Excess(_))) => {
                 tracing::debug!(%error, "files are read one by one");
                 Ok(())
             }
             Err(error) if reading.session.is_some() => {
                 tracing::debug!(%error, "the second connection is given up");
-                reading.broke();
+                reading.mark_failed();
                 Ok(())
             }
-            Err(error) => Err(self.lane_lost(error).await),
+            Err(error) => Err(self.shell_lost(error).await),
         }
     }
 
@@ -94,57 +94,60 @@ impl SshSession {
         files: &[RelativePath],
         folders: &[RelativePath],
     ) -> Result<bool, DeviceFailure> {
-        let Some(lanes) = self.shell() else {
+        let Some(pool) = self.shell() else {
             return Ok(false);
         };
         let named = |paths: &[RelativePath]| portions(paths.iter().map(|path| Self::path(source, path)));
         let removed = async {
-            let mut lane = lanes.lease().await?;
-            let end = format!("\n{}\n", lane.tag());
-            let questions: Vec<_> = named(files)
+            let mut channel = pool.acquire().await?;
+            let end = format!("\n{}\n", channel.tag());
+            let requests: Vec<_> = named(files)
                 .into_iter()
                 .map(|names| ("remove", names))
                 .chain(named(folders).into_iter().map(|names| ("rmdir", names)))
                 .collect();
             // One behind the other: each is answered by a word, which waits nowhere.
-            for (verb, names) in &questions {
+            for (verb, names) in &requests {
                 let paths = names.iter().map(Vec::as_slice);
-                let naming = Naming::of(paths.clone());
-                lane.ask_about(verb, &naming, &naming.arguments(paths)).await?;
+                let request_paths = RequestPaths::new(paths.clone());
+                channel
+                    .request(verb, &request_paths, &request_paths.arguments(paths))
+                    .await?;
             }
             let mut are_gone = true;
-            for (verb, _) in &questions {
-                let answer = lane.until(end.as_bytes()).await?;
+            for (verb, _) in &requests {
+                let answer = channel.read_until(end.as_bytes()).await?;
                 are_gone &= *verb == "rmdir" || answer == b"gone\n".as_slice();
             }
-            lane.put_back();
+            channel.put_back();
             Ok(are_gone)
         };
         match removed.await {
             Ok(are_gone) => Ok(are_gone),
-            Err(error) => Err(self.lane_lost(error).await),
+            Err(error) => Err(self.shell_lost(error).await),
         }
     }
 }
 
-async fn ask_ahead(
-    lane: &mut Lease<'_>,
+async fn request_ahead(
+    channel: &mut PooledChannel<'_>,
     left: &mut VecDeque<Named>,
-    asked: &mut VecDeque<VecDeque<SmallFileRequest>>,
-) -> Result<(), LaneError> {
-    while !left.is_empty() && asked.len() < QUESTIONS {
-        let files: Vec<Named> = left.drain(..next_question(left)).collect();
+    requested: &mut VecDeque<VecDeque<SmallFileRequest>>,
+) -> Result<(), ShellError> {
+    while !left.is_empty() && requested.len() < MAX_REQUESTS {
+        let files: Vec<Named> = left.drain(..next_request_length(left)).collect();
         let paths = files.iter().map(|(path, _)| path.as_slice());
-        let naming = Naming::of(paths.clone());
-        lane.ask_about("stream", &naming, &naming.arguments(paths))
+        let request_paths = RequestPaths::new(paths.clone());
+        channel
+            .request("stream", &request_paths, &request_paths.arguments(paths))
             .await?;
-        asked.push_back(files.into_iter().map(|(_, file)| file).collect());
+        requested.push_back(files.into_iter().map(|(_, file)| file).collect());
     }
     Ok(())
 }
 
 /// How many of the files the next question takes: one at least.
-fn next_question(left: &VecDeque<Named>) -> usize {
+fn next_request_length(left: &VecDeque<Named>) -> usize {
     let mut name_bytes = 0;
     let names = left.iter().take(MAX_FILES).map(|(name, _)| name.len() + 1);
     let fitting = names.take_while(|length| {
@@ -155,25 +158,26 @@ fn next_question(left: &VecDeque<Named>) -> usize {
 }
 
 /// Hands the bytes of each file on as they come, in the order of the question. Answers how many files there were, or were passed over.
-async fn take_answer(
-    lane: &mut Lease<'_>,
+async fn receive_reply(
+    channel: &mut PooledChannel<'_>,
     mut files: VecDeque<SmallFileRequest>,
-    to: (&Arc<Semaphore>, &Reading),
-) -> Result<usize, LaneError> {
-    let end = format!("\n{}\n", lane.tag());
+    budget: &Arc<Semaphore>,
+    reading: &ActiveRead,
+) -> Result<usize, ShellError> {
+    let end = format!("\n{}\n", channel.tag());
     let mut count = 0;
     // Neither a digit nor a hyphen.
-    while lane.peek().await? != b'\n' {
-        let length = lane.exactly(LENGTH_DIGITS).await?;
-        let nonsense = || LaneError::Nonsense(beginning_of(&length));
-        let file = files.pop_front().ok_or_else(nonsense)?;
-        match Length::read(&length).ok_or_else(nonsense)? {
+    while channel.peek().await? != b'\n' {
+        let length = channel.read_exactly(LENGTH_DIGITS).await?;
+        let unexpected = || ShellError::Unexpected(beginning_of(&length));
+        let file = files.pop_front().ok_or_else(unexpected)?;
+        match Length::read(&length).ok_or_else(unexpected)? {
             Length::PassedOver => {}
-            Length::Bytes(size) => take_file(lane, file, size, to).await?,
+            Length::Bytes(size) => receive_file(channel, file, size, budget, reading).await?,
         }
         count += 1;
     }
-    lane.until(end.as_bytes()).await?;
+    channel.read_until(end.as_bytes()).await?;
     Ok(count)
 }
 
@@ -187,22 +191,23 @@ enum Length {
 }
 
 impl Length {
-    fn read(told: &[u8]) -> Option<Self> {
-        if told.iter().all(|byte| *byte == b'-') {
+    fn read(prefix: &[u8]) -> Option<Self> {
+        if prefix.iter().all(|byte| *byte == b'-') {
             return Some(Self::PassedOver);
         }
-        let is_number = told.iter().all(u8::is_ascii_hexdigit);
-        let digits = std::str::from_utf8(told).ok().filter(|_| is_number)?;
+        let is_number = prefix.iter().all(u8::is_ascii_hexdigit);
+        let digits = std::str::from_utf8(prefix).ok().filter(|_| is_number)?;
         u64::from_str_radix(digits, 16).ok().map(Self::Bytes)
     }
 }
 
-async fn take_file(
-    lane: &mut Lease<'_>,
+async fn receive_file(
+    channel: &mut PooledChannel<'_>,
     file: SmallFileRequest,
     size: u64,
-    (budget, reading): (&Arc<Semaphore>, &Reading),
-) -> Result<(), LaneError> {
+    budget: &Arc<Semaphore>,
+    reading: &ActiveRead,
+) -> Result<(), ShellError> {
     if size > file.expected_size.min(SMALL_FILE_MAX) {
         let fault = FileFault {
             kind: FileFaultKind::Grown,
@@ -210,18 +215,18 @@ async fn take_file(
         };
         file.outcome.send(Err(fault)).ok();
         if size > MAX_SKIPPED {
-            return Err(LaneError::Excess(size));
+            return Err(ShellError::Excess(size));
         }
-        return lane.skip(size).await;
+        return channel.skip(size).await;
     }
     if size > 0 {
         let permits = u32::try_from(size).unwrap_or(u32::MAX);
         // The budget is never closed.
         let credit = budget.clone().acquire_many_owned(permits).await.ok();
         let length = usize::try_from(size).unwrap_or(usize::MAX);
-        let bytes = lane.exactly(length).await?;
+        let bytes = channel.read_exactly(length).await?;
         // Whoever is sent bytes is told an outcome: nothing can fail between the two.
-        reading.came(&bytes);
+        reading.note_bytes(&bytes);
         file.chunks.send(Chunk { bytes, credit }).ok();
     }
     file.outcome.send(Ok(size)).ok();
@@ -235,28 +240,28 @@ mod tests {
 
     use super::*;
     use crate::facts::Facts;
-    use crate::lane::scripted::lanes_that_say;
+    use crate::shell_channel::scripted::pool_with_replies;
 
     #[tokio::test]
     async fn nothing_was_sent_of_a_file_whose_outcome_is_untold() {
         // The device goes before the last byte of the file.
-        let (lanes, _) = lanes_that_say(b"00000006hello", Facts::default(), None).await;
+        let (pool, _) = pool_with_replies(b"00000006hello", Facts::default(), None).await;
         let (chunks, mut taken) = mpsc::unbounded_channel();
-        let (outcome, told) = oneshot::channel();
+        let (outcome, prefix) = oneshot::channel();
         let file = SmallFileRequest {
             path: RelativePath::new("a").unwrap(),
             expected_size: 6,
             chunks,
             outcome,
         };
-        let mut lane = lanes.lease().await.unwrap();
+        let mut channel = pool.acquire().await.unwrap();
         let files = VecDeque::from([file]);
-        let taken_answer = take_answer(&mut lane, files, (&budget(), &Reading::undivided())).await;
+        let taken_answer = receive_reply(&mut channel, files, &budget(), &ActiveRead::over_one_link()).await;
         assert!(
-            matches!(taken_answer, Err(LaneError::Ended(_))),
+            matches!(taken_answer, Err(ShellError::Ended(_))),
             "{taken_answer:?}"
         );
-        assert!(told.await.is_err());
+        assert!(prefix.await.is_err());
         assert!(
             taken.recv().await.is_none(),
             "bytes of a file that was passed over"
@@ -267,14 +272,14 @@ mod tests {
     fn a_length_is_eight_digits_and_hyphens_are_none() {
         assert_eq!(Length::read(b"0000a0f1"), Some(Length::Bytes(0xa0f1)));
         assert_eq!(Length::read(b"--------"), Some(Length::PassedOver));
-        for nonsense in ["-0000001", "+0000001", " 0000001", "0000000g"] {
-            assert_eq!(Length::read(nonsense.as_bytes()), None);
+        for unexpected in ["-0000001", "+0000001", " 0000001", "0000000g"] {
+            assert_eq!(Length::read(unexpected.as_bytes()), None);
         }
     }
 
     #[test]
     fn the_script_knows_what_a_small_file_is() {
-        assert!(crate::script::DEVICE.contains(&format!("$most = {SMALL_FILE_MAX};")));
-        assert!(crate::script::DEVICE.contains(&format!("++$held == {MAX_BUFFERED} ")));
+        assert!(crate::script::DEVICE_SCRIPT.contains(&format!("$most = {SMALL_FILE_MAX};")));
+        assert!(crate::script::DEVICE_SCRIPT.contains(&format!("++$held == {MAX_BUFFERED} ")));
     }
 }

@@ -10,10 +10,10 @@ use model::{RelativePath, SourcePath};
 use sftp::StatusCode;
 
 use super::SshSession;
-use super::views::MAX_LOOKS;
+use super::views::MAX_COMPARISONS;
 use super::withdraw::FOLDER_PERMISSIONS;
-use crate::lane::Lanes;
 use crate::pipeline::in_order;
+use crate::shell_channel::ShellPool;
 
 /// Components of the path of a batch's folder, counted from the withdrawn folder on: that, ledger and batch.
 const BATCH_DEPTH: usize = 3;
@@ -50,32 +50,32 @@ impl Trial {
 
 /// What is known before files are renamed.
 #[derive(Debug)]
-pub(super) enum Standing {
+pub(super) enum ViewState {
     /// Both show the same, or SFTP alone is used.
-    Known,
+    Same,
     /// The shell has to see this folder first.
     OnTrial(Trial),
     /// What was listed are other files than those of SFTP.
-    OfAnotherView,
+    Different,
 }
 
 impl SshSession {
     /// Makes the folder of a trial where nothing is proved yet.
     pub(super) async fn begin_trial(
         &self,
-        lanes: &Lanes,
+        pool: &ShellPool,
         source: &SourcePath,
         moves: &[Move],
-    ) -> Result<Standing, DeviceFailure> {
+    ) -> Result<ViewState, DeviceFailure> {
         let Some(step) = moves.first() else {
-            return Ok(Standing::Known);
+            return Ok(ViewState::Same);
         };
         let trial = Trial::of(step);
         if !trial.folders.is_empty() && self.make_trial(source, &trial).await? {
-            return Ok(Standing::OnTrial(trial));
+            return Ok(ViewState::OnTrial(trial));
         }
         // No folder can be made there: then the file itself must do.
-        self.compare(lanes, source, &step.from).await
+        self.compare(pool, source, &step.from).await
     }
 
     /// Whether the folder of the trial is there for SFTP.
@@ -95,58 +95,58 @@ impl SshSession {
     /// Looks for the folder of a trial until it is clear whether the shell sees it: somebody may remove it.
     pub(super) async fn end_trial(
         &self,
-        lanes: &Lanes,
+        pool: &ShellPool,
         source: &SourcePath,
         trial: &Trial,
-    ) -> Result<Standing, DeviceFailure> {
+    ) -> Result<ViewState, DeviceFailure> {
         let Some(folder) = trial.folder() else {
-            return Ok(Standing::Known);
+            return Ok(ViewState::Same);
         };
         let whole = Self::path(source, folder);
-        for _ in 0..MAX_LOOKS {
-            if self.is_seen_by_shell(lanes, &whole).await? {
-                return Ok(Standing::Known);
+        for _ in 0..MAX_COMPARISONS {
+            if self.exists_for_shell(pool, &whole).await? {
+                return Ok(ViewState::Same);
             }
-            if self.is_seen_by_sftp(&whole).await? == Some(true) {
+            if self.exists_for_sftp(&whole).await? == Some(true) {
                 self.views.note_difference(source);
                 self.remove_trial(source, trial).await?;
-                return Ok(Standing::OfAnotherView);
+                return Ok(ViewState::Different);
             }
             if !self.make_trial(source, trial).await? {
                 break;
             }
         }
-        Ok(Standing::Known)
+        Ok(ViewState::Same)
     }
 
     /// Whether one does not see a file that the other sees, before and after. Notes a difference.
     async fn compare(
         &self,
-        lanes: &Lanes,
+        pool: &ShellPool,
         source: &SourcePath,
         path: &RelativePath,
-    ) -> Result<Standing, DeviceFailure> {
+    ) -> Result<ViewState, DeviceFailure> {
         let whole = Self::path(source, path);
-        let by_shell = self.is_seen_by_shell(lanes, &whole).await?;
-        let Some(by_sftp) = self.is_seen_by_sftp(&whole).await? else {
-            return Ok(Standing::Known);
+        let by_shell = self.exists_for_shell(pool, &whole).await?;
+        let Some(by_sftp) = self.exists_for_sftp(&whole).await? else {
+            return Ok(ViewState::Same);
         };
-        if by_shell == by_sftp || self.is_seen_by_shell(lanes, &whole).await? != by_shell {
-            return Ok(Standing::Known);
+        if by_shell == by_sftp || self.exists_for_shell(pool, &whole).await? != by_shell {
+            return Ok(ViewState::Same);
         }
         self.views.note_difference(source);
-        Ok(Standing::OfAnotherView)
+        Ok(ViewState::Different)
     }
 
-    async fn is_seen_by_shell(&self, lanes: &Lanes, path: &[u8]) -> Result<bool, DeviceFailure> {
-        match self.look_by_shell(lanes, path).await {
+    async fn exists_for_shell(&self, pool: &ShellPool, path: &[u8]) -> Result<bool, DeviceFailure> {
+        match self.modified_by_shell(pool, path).await {
             Ok(seen) => Ok(seen.is_some()),
-            Err(error) => Err(self.lane_lost(error).await),
+            Err(error) => Err(self.shell_lost(error).await),
         }
     }
 
     /// `None` where it does not tell.
-    async fn is_seen_by_sftp(&self, path: &[u8]) -> Result<Option<bool>, DeviceFailure> {
+    async fn exists_for_sftp(&self, path: &[u8]) -> Result<Option<bool>, DeviceFailure> {
         match self.files.lstat(path).await {
             Ok(_) => Ok(Some(true)),
             Err(error) if error.status() == Some(StatusCode::NoSuchFile) => Ok(Some(false)),
@@ -164,7 +164,7 @@ impl SshSession {
 }
 
 /// Of a file that the shell named: SFTP shows another folder.
-pub(super) fn of_another_view() -> FileFault {
+pub(super) fn not_in_sftp_view() -> FileFault {
     FileFault {
         kind: FileFaultKind::Missing,
         message: "rename: the SFTP server shows another folder".to_owned(),

@@ -18,15 +18,15 @@ use sftp::StatusCode;
 use tokio::task::JoinHandle;
 
 use super::SshSession;
-use super::inspect::{ask_to_look, beginning_of, endless_open_files};
-use crate::lane::{LaneError, Lanes};
+use super::inspect::{beginning_of, endless_open_files, request_inspect};
 use crate::open_files::OpenFiles;
 use crate::records::Record;
 use crate::script::anchored;
+use crate::shell_channel::{ShellError, ShellPool};
 
 /// How often a folder is looked at that changes from look to look, as one does to which a camera writes all
 /// the time.
-pub(super) const MAX_LOOKS: usize = 4;
+pub(super) const MAX_COMPARISONS: usize = 4;
 /// Seconds by which a folder that was changed just now may seem older: FAT keeps every other second.
 const COARSENESS: i64 = 3;
 
@@ -35,7 +35,7 @@ const COARSENESS: i64 = 3;
 pub(super) struct Views {
     differ: AtomicBool,
     compared: Mutex<HashSet<SourcePath>>,
-    looks: HashMap<SourcePath, Look>,
+    source_views: HashMap<SourcePath, SourceView>,
     /// By what each source was listed last.
     listings: Mutex<HashMap<SourcePath, ListedBy>>,
     /// Sources for which a trial has proved that both show the same. Who wants to know waits for a trial
@@ -52,19 +52,19 @@ pub(super) enum ListedBy {
 
 /// One source, as both saw it while connecting.
 #[derive(Debug)]
-struct Look {
+struct SourceView {
     /// When the shell says that it was last modified; `None` where it sees no such folder.
     by_shell: Option<Timestamp>,
     /// The device's clock, told after that.
-    told: Option<Timestamp>,
-    by_sftp: Mutex<Option<Asked>>,
+    clock: Option<Timestamp>,
+    by_sftp: Mutex<Option<PendingStat>>,
 }
 
 /// A question to SFTP that is under way.
 #[derive(Debug)]
-struct Asked(JoinHandle<Seen>);
+struct PendingStat(JoinHandle<SftpView>);
 
-impl Drop for Asked {
+impl Drop for PendingStat {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -72,29 +72,29 @@ impl Drop for Asked {
 
 /// What SFTP sees in the place of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
+enum SftpView {
     /// Something that was last modified then, in the seconds that SFTP has.
     Modified(u32),
     /// Nothing.
-    Nothing,
+    Missing,
     /// It says too little to be compared.
     Unclear,
 }
 
-impl Seen {
+impl SftpView {
     fn is(self, by_shell: Timestamp) -> bool {
         match self {
             Self::Modified(modified) => i64::from(modified) == by_shell.seconds() & i64::from(u32::MAX),
-            Self::Nothing => false,
+            Self::Missing => false,
             // The trial will tell.
             Self::Unclear => true,
         }
     }
 
     /// Whether it was changed since the device told its clock, as by the script, which asks for leases in it.
-    fn is_since(self, told: Option<Timestamp>) -> bool {
-        match (self, told) {
-            (Self::Modified(modified), Some(told)) => i64::from(modified) >= told.seconds() - COARSENESS,
+    fn is_since(self, clock: Option<Timestamp>) -> bool {
+        match (self, clock) {
+            (Self::Modified(modified), Some(clock)) => i64::from(modified) >= clock.seconds() - COARSENESS,
             _ => false,
         }
     }
@@ -105,20 +105,21 @@ impl Views {
     pub(super) fn of(
         files: &sftp::Client,
         sources: &[SourcePath],
-        (by_shell, told): (&[Option<Timestamp>], Option<Timestamp>),
+        by_shell: &[Option<Timestamp>],
+        clock: Option<Timestamp>,
     ) -> Self {
-        let look = |(source, by_shell): (&SourcePath, &Option<Timestamp>)| {
+        let view = |(source, by_shell): (&SourcePath, &Option<Timestamp>)| {
             let (files, path) = (files.clone(), anchored(source.as_bytes()));
-            let asked = tokio::spawn(async move { look_by_sftp(&files, &path).await });
-            let look = Look {
+            let pending = tokio::spawn(async move { view_by_sftp_stat(&files, &path).await });
+            let view = SourceView {
                 by_shell: *by_shell,
-                told,
-                by_sftp: Mutex::new(Some(Asked(asked))),
+                clock,
+                by_sftp: Mutex::new(Some(PendingStat(pending))),
             };
-            (source.clone(), look)
+            (source.clone(), view)
         };
         Self {
-            looks: sources.iter().zip(by_shell).map(look).collect(),
+            source_views: sources.iter().zip(by_shell).map(view).collect(),
             ..Self::default()
         }
     }
@@ -134,7 +135,7 @@ impl Views {
     }
 
     /// Whether what was listed last may be no file of SFTP's.
-    pub(super) fn is_listed_by_another(&self, source: &SourcePath) -> bool {
+    pub(super) fn was_listed_in_other_view(&self, source: &SourcePath) -> bool {
         let listings = self.listings.lock();
         self.differ() && listings.get(source) == Some(&ListedBy::Shell)
     }
@@ -149,7 +150,7 @@ impl Views {
 
     fn were_compared(&self, source: &SourcePath) -> bool {
         let compared = self.compared.lock();
-        compared.contains(source) || !self.looks.contains_key(source)
+        compared.contains(source) || !self.source_views.contains_key(source)
     }
 
     fn note_agreement(&self, source: &SourcePath) {
@@ -159,22 +160,22 @@ impl Views {
 
     /// Whether both saw the same while connecting. `None` for a source that was not looked at then.
     async fn agreed(&self, source: &SourcePath) -> Option<bool> {
-        let look = self.looks.get(source)?;
-        let by_shell = look.by_shell?;
-        let asked = look.by_sftp.lock().take();
-        let seen = (&mut asked?.0).await.ok()?;
-        Some(seen.is(by_shell) || seen.is_since(look.told))
+        let view = self.source_views.get(source)?;
+        let by_shell = view.by_shell?;
+        let pending = view.by_sftp.lock().take();
+        let view_by_sftp = (&mut pending?.0).await.ok()?;
+        Some(view_by_sftp.is(by_shell) || view_by_sftp.is_since(view.clock))
     }
 }
 
 impl SshSession {
     /// The shell, where it shows what SFTP shows.
-    pub(super) fn shell(&self) -> Option<&Lanes> {
-        self.lanes.as_ref().filter(|_| !self.views.differ())
+    pub(super) fn shell(&self) -> Option<&ShellPool> {
+        self.pool.as_ref().filter(|_| !self.views.differ())
     }
 
     /// Whether nothing stands against using the shell for this source, as far as was seen while connecting.
-    pub(super) async fn seems_the_same(&self, source: &SourcePath) -> bool {
+    pub(super) async fn seems_same_view(&self, source: &SourcePath) -> bool {
         if self.views.were_compared(source) {
             return true;
         }
@@ -187,21 +188,25 @@ impl SshSession {
 
     /// Looks by both until they agree, or one did not change while the other said otherwise. Notes a
     /// difference.
-    pub(super) async fn is_the_same(&self, lanes: &Lanes, source: &SourcePath) -> Result<bool, LaneError> {
+    pub(super) async fn is_same_view(
+        &self,
+        pool: &ShellPool,
+        source: &SourcePath,
+    ) -> Result<bool, ShellError> {
         let folder = anchored(source.as_bytes());
         // The folder itself, should its name be that of a link.
         let within = [&folder, &b"/."[..]].concat();
-        let mut before = self.look_by_shell(lanes, &within).await?;
-        for _ in 0..MAX_LOOKS {
-            let seen = look_by_sftp(&self.files, &folder).await;
-            let after = self.look_by_shell(lanes, &within).await?;
+        let mut before = self.modified_by_shell(pool, &within).await?;
+        for _ in 0..MAX_COMPARISONS {
+            let view_by_sftp = view_by_sftp_stat(&self.files, &folder).await;
+            let after = self.modified_by_shell(pool, &within).await?;
             let (Some(first), Some(second)) = (before, after) else {
                 break;
             };
-            if seen.is(first) || seen.is(second) {
+            if view_by_sftp.is(first) || view_by_sftp.is(second) {
                 break;
             }
-            if seen == Seen::Nothing || first == second {
+            if view_by_sftp == SftpView::Missing || first == second {
                 self.views.note_difference(source);
                 return Ok(false);
             }
@@ -213,9 +218,9 @@ impl SshSession {
     }
 
     /// Whether SFTP shows a folder where the shell has none. Notes the difference.
-    pub(super) async fn is_for_sftp_alone(&self, source: &SourcePath) -> Result<bool, DeviceFailure> {
-        let look = self.views.looks.get(source);
-        if look.is_none_or(|look| look.by_shell.is_some()) {
+    pub(super) async fn is_visible_by_sftp_only(&self, source: &SourcePath) -> Result<bool, DeviceFailure> {
+        let view = self.views.source_views.get(source);
+        if view.is_none_or(|view| view.by_shell.is_some()) {
             return Ok(false);
         }
         match self.files.stat(&anchored(source.as_bytes())).await {
@@ -229,17 +234,17 @@ impl SshSession {
     }
 
     /// When the shell says that it was last modified; `None` where it sees nothing.
-    pub(super) async fn look_by_shell(
+    pub(super) async fn modified_by_shell(
         &self,
-        lanes: &Lanes,
+        pool: &ShellPool,
         path: &[u8],
-    ) -> Result<Option<Timestamp>, LaneError> {
-        let mut lane = lanes.lease().await?;
-        ask_to_look(&mut lane, &[path.to_vec()]).await?;
+    ) -> Result<Option<Timestamp>, ShellError> {
+        let mut channel = pool.acquire().await?;
+        request_inspect(&mut channel, &[path.to_vec()]).await?;
         let (mut open_files, mut modified) = (OpenFiles::default(), None);
         loop {
-            let record = self.record(&mut lane).await?;
-            if open_files.take(&record) {
+            let record = self.record(&mut channel).await?;
+            if open_files.add(&record) {
                 if open_files.is_endless() {
                     return Err(endless_open_files());
                 }
@@ -248,22 +253,22 @@ impl SshSession {
             match record {
                 Record::Status(status) if modified.is_none() => modified = Some(status.identity.modified),
                 Record::End => break,
-                Record::Status(status) => return Err(LaneError::Nonsense(beginning_of(&status.name))),
-                _ => return Err(LaneError::Nonsense("an answer to another question".to_owned())),
+                Record::Status(status) => return Err(ShellError::Unexpected(beginning_of(&status.name))),
+                _ => return Err(ShellError::Unexpected("an answer to another question".to_owned())),
             }
         }
-        lane.put_back();
+        channel.put_back();
         Ok(modified)
     }
 }
 
-async fn look_by_sftp(files: &sftp::Client, folder: &[u8]) -> Seen {
+async fn view_by_sftp_stat(files: &sftp::Client, folder: &[u8]) -> SftpView {
     match files.stat(folder).await {
         Ok(attributes) => attributes
             .times
-            .map_or(Seen::Unclear, |times| Seen::Modified(times.modified)),
-        Err(error) if error.status() == Some(StatusCode::NoSuchFile) => Seen::Nothing,
-        Err(_) => Seen::Unclear,
+            .map_or(SftpView::Unclear, |times| SftpView::Modified(times.modified)),
+        Err(error) if error.status() == Some(StatusCode::NoSuchFile) => SftpView::Missing,
+        Err(_) => SftpView::Unclear,
     }
 }
 
@@ -274,19 +279,22 @@ mod tests {
     #[test]
     fn times_are_compared_in_the_seconds_that_sftp_has() {
         let at = Timestamp::from_nanoseconds(1_700_000_000_999_999_999);
-        assert!(Seen::Modified(1_700_000_000).is(at) && !Seen::Modified(1_700_000_001).is(at));
+        assert!(SftpView::Modified(1_700_000_000).is(at) && !SftpView::Modified(1_700_000_001).is(at));
         assert!(
-            Seen::Modified(u32::MAX).is(Timestamp::from_seconds(-1)),
+            SftpView::Modified(u32::MAX).is(Timestamp::from_seconds(-1)),
             "before 1970"
         );
-        assert!(!Seen::Nothing.is(at) && Seen::Unclear.is(at));
+        assert!(!SftpView::Missing.is(at) && SftpView::Unclear.is(at));
     }
 
     #[test]
     fn a_folder_that_has_changed_since_the_clock_was_told_is_no_other() {
-        let told = Some(Timestamp::from_seconds(1_700_000_000));
-        assert!(Seen::Modified(1_700_000_001).is_since(told) && Seen::Modified(1_699_999_998).is_since(told));
-        assert!(!Seen::Modified(1_699_999_000).is_since(told) && !Seen::Nothing.is_since(told));
-        assert!(!Seen::Modified(1_700_000_001).is_since(None));
+        let clock = Some(Timestamp::from_seconds(1_700_000_000));
+        assert!(
+            SftpView::Modified(1_700_000_001).is_since(clock)
+                && SftpView::Modified(1_699_999_998).is_since(clock)
+        );
+        assert!(!SftpView::Modified(1_699_999_000).is_since(clock) && !SftpView::Missing.is_since(clock));
+        assert!(!SftpView::Modified(1_700_000_001).is_since(None));
     }
 }

@@ -32,16 +32,16 @@ type Refusals = HashMap<Vec<u8>, sftp::Error>;
 
 impl SshSession {
     /// Renames by one request for each: what SFTP has words for.
-    pub(super) async fn move_each(
+    pub(super) async fn rename_each(
         &self,
         source: &SourcePath,
         moves: &[Move],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let mut renamed = self.try_each(source, moves).await?;
-        let mut looks = self.look_for_missing(source, moves, &renamed).await;
+        let mut inspections = self.inspect_missing(source, moves, &renamed).await;
         // A timer that removes empty folders may have been quicker: then the folders are made again.
         for _ in 0..MAX_TRIES {
-            let again = of_folders_that_went(&renamed, &looks);
+            let again = moves_with_vanished_folder(&renamed, &inspections);
             if again.is_empty() {
                 break;
             }
@@ -53,18 +53,18 @@ impl SshSession {
                     *slot = result;
                 }
             }
-            looks = self.look_for_missing(source, moves, &renamed).await;
+            inspections = self.inspect_missing(source, moves, &renamed).await;
         }
-        let mut looks = looks.into_iter();
+        let mut inspections = inspections.into_iter();
         let mut explanations = Explanations::new();
         let mut results = Vec::with_capacity(moves.len());
         for (result, step) in renamed.into_iter().zip(moves) {
             results.push(match result {
                 Ok(()) => Ok(()),
                 Err(error) => {
-                    let look = is_missing(&error).then(|| looks.next()).flatten();
+                    let inspection = is_missing(&error).then(|| inspections.next()).flatten();
                     Err(self
-                        .why_not_moved(source, step, error, look, &mut explanations)
+                        .why_not_moved(source, step, error, inspection, &mut explanations)
                         .await?)
                 }
             });
@@ -96,7 +96,7 @@ impl SshSession {
     }
 
     /// Looks whether it was the file itself that was missing, for all renames that say so at once.
-    async fn look_for_missing(
+    async fn inspect_missing(
         &self,
         source: &SourcePath,
         moves: &[Move],
@@ -183,13 +183,13 @@ impl SshSession {
         source: &SourcePath,
         step: &Move,
         error: sftp::Error,
-        look: Option<Result<(), sftp::Error>>,
+        inspection: Option<Result<(), sftp::Error>>,
         explanations: &mut Explanations,
     ) -> Result<FileFault, DeviceFailure> {
-        match (error.status(), look) {
+        match (error.status(), inspection) {
             (None, _) => Err(self.lost(&error).await),
-            (_, Some(Err(look))) if look.status().is_none() => Err(self.lost(&look).await),
-            (_, Some(Err(look))) => Ok(fault(&look).unwrap_or_else(|| other(&look))),
+            (_, Some(Err(inspection))) if inspection.status().is_none() => Err(self.lost(&inspection).await),
+            (_, Some(Err(inspection))) => Ok(fault(&inspection).unwrap_or_else(|| other(&inspection))),
             (Some(StatusCode::Failure), _) => self.explained(source, step, &error, explanations).await,
             (_, Some(Ok(()))) => {
                 // It is the target's folder that is missing, and was not made: the next call tries again.
@@ -330,13 +330,15 @@ impl SshSession {
 }
 
 /// Which renames say that something is missing, though the file is there: a folder of the target is.
-fn of_folders_that_went(
+fn moves_with_vanished_folder(
     renamed: &[Result<(), sftp::Error>],
-    looks: &[Result<(), sftp::Error>],
+    inspections: &[Result<(), sftp::Error>],
 ) -> Vec<usize> {
     let missing = renamed.iter().enumerate();
     let missing = missing.filter(|(_, result)| result.as_ref().is_err_and(is_missing));
-    let with_looks = missing.zip(looks).filter(|(_, look)| look.is_ok());
+    let with_looks = missing
+        .zip(inspections)
+        .filter(|(_, inspection)| inspection.is_ok());
     with_looks.map(|((at, _), _)| at).collect()
 }
 

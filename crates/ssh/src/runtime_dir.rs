@@ -17,7 +17,7 @@ const MAX_PARENT_LENGTH: usize = 108 - 1 - 18 - 29;
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// No place for the private folder.
-    #[error("make a private folder for ssh in {}", path.display())]
+    #[error("create a private folder for ssh in {}", path.display())]
     Folder {
         /// Where it was tried last.
         path: PathBuf,
@@ -50,30 +50,34 @@ pub enum SetupError {
 
 /// The folder. It goes when this is dropped; a folder whose owner was killed goes when the next one is made.
 #[derive(Debug)]
-pub(crate) struct Workplace {
+pub(crate) struct RuntimeDir {
     path: PathBuf,
     /// Locked for as long as this process lives: tells a folder in use from one left over.
     _lock: File,
     sockets: AtomicU32,
 }
 
-impl Workplace {
+impl RuntimeDir {
     /// Makes a folder in the first place that is fit for one.
-    pub(crate) fn make(wanted: Option<&Path>) -> Result<Self, SetupError> {
+    pub(crate) fn create(preferred: Option<&Path>) -> Result<Self, SetupError> {
         let user = rustix::process::geteuid().as_raw();
         let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let places = [
-            wanted.map(Path::to_owned),
+        let candidates = [
+            preferred.map(Path::to_owned),
             session,
             Some(PathBuf::from(format!("/run/user/{user}"))),
             Some(PathBuf::from("/tmp")),
         ];
         let mut problem = None;
-        for place in places.into_iter().flatten().filter(|place| is_fit(place)) {
-            remove_left_over(&place, user);
-            match Self::make_in(&place) {
-                Ok(workplace) => return Ok(workplace),
-                Err(cause) => problem = Some(SetupError::Folder { path: place, cause }),
+        for parent in candidates
+            .into_iter()
+            .flatten()
+            .filter(|parent| is_suitable(parent))
+        {
+            remove_stale(&parent, user);
+            match Self::create_in(&parent) {
+                Ok(runtime_dir) => return Ok(runtime_dir),
+                Err(cause) => problem = Some(SetupError::Folder { path: parent, cause }),
             }
         }
         Err(problem.unwrap_or_else(|| SetupError::Folder {
@@ -82,8 +86,8 @@ impl Workplace {
         }))
     }
 
-    fn make_in(place: &Path) -> io::Result<Self> {
-        let path = place.join(format!("{PREFIX}{}", &chance::<4>()?));
+    fn create_in(parent: &Path) -> io::Result<Self> {
+        let path = parent.join(format!("{PREFIX}{}", &random_hex::<4>()?));
         // Fails where the name is taken, by a symbolic link too.
         DirBuilder::new().mode(0o700).create(&path)?;
         let lock = File::create_new(path.join("lock"))?;
@@ -119,7 +123,7 @@ impl Workplace {
     }
 }
 
-impl Drop for Workplace {
+impl Drop for RuntimeDir {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
             tracing::debug!(path = %self.path.display(), %error, "private folder of ssh stays behind");
@@ -128,15 +132,15 @@ impl Drop for Workplace {
 }
 
 /// Short enough for sockets, and without anything that means something to the shell that `ProxyJump` starts.
-fn is_fit(place: &Path) -> bool {
-    let bytes = place.as_os_str().as_bytes();
+fn is_suitable(parent: &Path) -> bool {
+    let bytes = parent.as_os_str().as_bytes();
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:".contains(byte);
-    place.is_absolute() && place.is_dir() && bytes.len() <= MAX_PARENT_LENGTH && bytes.iter().all(is_plain)
+    parent.is_absolute() && parent.is_dir() && bytes.len() <= MAX_PARENT_LENGTH && bytes.iter().all(is_plain)
 }
 
 /// Removes folders of ours whose owner is dead: it was killed.
-fn remove_left_over(place: &Path, user: u32) {
-    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+fn remove_stale(parent: &Path, user: u32) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let path = entry.path();
         let is_ours = entry.file_name().as_bytes().starts_with(PREFIX.as_bytes())
             && entry
@@ -153,7 +157,7 @@ fn remove_left_over(place: &Path, user: u32) {
 }
 
 /// So many bytes from the kernel's random number generator, in hexadecimal.
-pub(crate) fn chance<const LENGTH: usize>() -> io::Result<String> {
+pub(crate) fn random_hex<const LENGTH: usize>() -> io::Result<String> {
     let mut bytes = [0; LENGTH];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
@@ -168,41 +172,41 @@ mod tests {
 
     #[test]
     fn the_folder_is_private_and_goes_with_its_owner() {
-        let place = tempfile::tempdir_in("/tmp").unwrap();
-        let workplace = Workplace::make(Some(place.path())).unwrap();
-        let path = workplace.path.clone();
-        assert!(path.starts_with(place.path()));
+        let parent = tempfile::tempdir_in("/tmp").unwrap();
+        let runtime_dir = RuntimeDir::create(Some(parent.path())).unwrap();
+        let path = runtime_dir.path.clone();
+        assert!(path.starts_with(parent.path()));
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
-        drop(workplace);
+        drop(runtime_dir);
         assert!(!path.exists());
     }
 
     #[test]
     fn a_folder_left_over_by_a_killed_process_goes_and_one_in_use_stays() {
-        let place = tempfile::tempdir_in("/tmp").unwrap();
-        let [left_over, being_made] =
-            ["gleaner-ssh-00000000", "gleaner-ssh-00000001"].map(|name| place.path().join(name));
-        for folder in [&left_over, &being_made] {
+        let parent = tempfile::tempdir_in("/tmp").unwrap();
+        let [stale, being_made] =
+            ["gleaner-ssh-00000000", "gleaner-ssh-00000001"].map(|name| parent.path().join(name));
+        for folder in [&stale, &being_made] {
             fs::create_dir(folder).unwrap();
             File::create(folder.join("lock")).unwrap();
         }
-        File::create(left_over.join("config")).unwrap();
-        let one = Workplace::make(Some(place.path())).unwrap();
-        assert!(!left_over.exists() && being_made.exists());
-        let other = Workplace::make(Some(place.path())).unwrap();
+        File::create(stale.join("config")).unwrap();
+        let one = RuntimeDir::create(Some(parent.path())).unwrap();
+        assert!(!stale.exists() && being_made.exists());
+        let other = RuntimeDir::create(Some(parent.path())).unwrap();
         assert!(one.path.exists());
         assert_ne!(one.path, other.path);
     }
 
     #[test]
     fn a_place_that_is_too_long_for_a_socket_or_odd_is_passed_over() {
-        let place = tempfile::tempdir_in("/tmp").unwrap();
+        let parent = tempfile::tempdir_in("/tmp").unwrap();
         for name in ["with blank", "x".repeat(80).as_str()] {
-            let odd = place.path().join(name);
+            let odd = parent.path().join(name);
             fs::create_dir(&odd).unwrap();
-            let workplace = Workplace::make(Some(&odd)).unwrap();
-            assert!(!workplace.path.starts_with(&odd));
-            assert!(workplace.socket().as_os_str().len() + 18 < 108);
+            let runtime_dir = RuntimeDir::create(Some(&odd)).unwrap();
+            assert!(!runtime_dir.path.starts_with(&odd));
+            assert!(runtime_dir.socket().as_os_str().len() + 18 < 108);
         }
     }
 }

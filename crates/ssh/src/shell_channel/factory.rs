@@ -10,64 +10,73 @@ use bytes::BytesMut;
 use model::SourcePath;
 use tokio::process::Child;
 
-use super::{Hearing, Lane, LaneError, Mark, READ_BUFFER, Saying, survey_request};
+use super::{BoxedStdin, BoxedStdout, ProgressMark, READ_BUFFER, ShellChannel, ShellError, listing_request};
 use crate::bandwidth::Metered;
 use crate::facts::Facts;
-use crate::last_words::LastWords;
-use crate::patience::LaneDebt;
-use crate::process::Client;
-use crate::script::{COMMAND, Knowledge, Tag, opening};
-use crate::session::Channel;
+use crate::process::SshCommand;
+use crate::runtime_dir::random_hex;
+use crate::script::{COMMAND, FactsRequest, ReplyTag, preamble};
+use crate::session::SftpChannel;
+use crate::stall::PendingReplies;
+use crate::stderr_tail::StderrTail;
 use crate::target::Target;
-use crate::workplace::chance;
 
 /// How lanes are opened.
 #[derive(Debug, Clone)]
-pub(crate) struct Opener {
-    pub(crate) client: Client,
+pub(crate) struct ChannelFactory {
+    pub(crate) client: SshCommand,
     pub(crate) target: Target,
-    pub(crate) over: Over,
+    pub(crate) mode: ConnectionMode,
     pub(crate) group: i32,
     pub(crate) received: Arc<AtomicU64>,
-    pub(crate) debt: Arc<LaneDebt>,
+    pub(crate) pending: Arc<PendingReplies>,
 }
 
 /// What lanes go over.
 #[derive(Debug, Clone)]
-pub(crate) enum Over {
+pub(crate) enum ConnectionMode {
     /// The connection that owns this control socket.
-    Connection(PathBuf),
+    Multiplexed(PathBuf),
     /// Each over a connection of its own: the device permits one session in each (`MaxSessions 1`).
-    ConnectionOfItsOwn {
+    Dedicated {
         /// To be reached and let in.
         connect_timeout: Duration,
     },
 }
 
+/// The shell of a device: its first channel, what it said about itself, and what opens more channels.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    pub(crate) factory: ChannelFactory,
+    pub(crate) first: ShellChannel,
+    pub(crate) facts: Facts,
+}
+
 /// The streams of a script that has just been started, and its process where it has one of its own.
 #[derive(Debug)]
-pub(crate) struct Streams {
-    pub(crate) stdin: Box<dyn Hearing>,
-    pub(crate) stdout: Box<dyn Saying>,
-    pub(crate) words: LastWords,
+pub(crate) struct ShellStreams {
+    pub(crate) stdin: BoxedStdin,
+    pub(crate) stdout: BoxedStdout,
+    pub(crate) stderr: StderrTail,
     pub(crate) process: Option<Child>,
 }
 
-impl Opener {
+impl ChannelFactory {
     /// Starts the script and hears what it has to say about the device, beyond what is known.
     ///
     /// Where a source is given, the script is asked for its listing in the same breath: it comes right behind the facts, a round trip
     /// sooner than whoever waits for the facts could ask for it.
     pub(crate) async fn open(
         &self,
-        knowledge: Knowledge<'_>,
-        survey: Option<&SourcePath>,
-    ) -> Result<(Lane, Facts), LaneError> {
-        let tag = Tag::new(&chance::<16>()?);
-        let mut command = match &self.over {
-            Over::Connection(socket) => self.client.over(&self.target, socket, COMMAND),
-            Over::ConnectionOfItsOwn { connect_timeout } => {
-                self.client.apart(&self.target, COMMAND, *connect_timeout)
+        facts_request: FactsRequest<'_>,
+        early_listing: Option<&SourcePath>,
+    ) -> Result<(ShellChannel, Facts), ShellError> {
+        let tag = ReplyTag::new(&random_hex::<16>()?);
+        let mut command = match &self.mode {
+            ConnectionMode::Multiplexed(socket) => self.client.shell(&self.target, socket, COMMAND),
+            ConnectionMode::Dedicated { connect_timeout } => {
+                self.client
+                    .dedicated_shell(&self.target, COMMAND, *connect_timeout)
             }
         };
         let mut process = command.process_group(self.group).spawn()?;
@@ -76,22 +85,22 @@ impl Opener {
         else {
             return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
         };
-        let streams = Streams {
+        let streams = ShellStreams {
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
-            words: LastWords::collect(stderr),
+            stderr: StderrTail::collect(stderr),
             process: Some(process),
         };
-        self.begin(streams, &tag, knowledge, survey).await
+        self.begin(streams, &tag, facts_request, early_listing).await
     }
 
     /// Opens one more SFTP channel over the connection.
-    pub(crate) async fn sftp_channel(&self) -> Result<Channel, sftp::Error> {
+    pub(crate) async fn sftp_channel(&self) -> Result<SftpChannel, sftp::Error> {
         let ended = || sftp::Error::Connection(Arc::new(sftp::ConnectionError::Ended));
-        let Over::Connection(socket) = &self.over else {
+        let ConnectionMode::Multiplexed(socket) = &self.mode else {
             return Err(ended());
         };
-        let mut command = self.client.sftp_over(&self.target, socket);
+        let mut command = self.client.sftp_channel(&self.target, socket);
         let spawned = command.process_group(self.group).spawn();
         let mut process = spawned.map_err(|_| ended())?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
@@ -100,9 +109,9 @@ impl Opener {
             return Err(ended());
         };
         // Read to its end, so that ssh never waits to say something.
-        LastWords::collect(stderr);
+        StderrTail::collect(stderr);
         let stdout = Metered::new(stdout, None, self.received.clone());
-        Ok(Channel {
+        Ok(SftpChannel {
             files: sftp::Client::connect(stdout, stdin).await?,
             _process: process,
         })
@@ -111,29 +120,29 @@ impl Opener {
     /// Sends the script, and hears what it has to say.
     pub(crate) async fn begin(
         &self,
-        streams: Streams,
-        tag: &Tag,
-        knowledge: Knowledge<'_>,
-        survey: Option<&SourcePath>,
-    ) -> Result<(Lane, Facts), LaneError> {
-        let mut lane = Lane {
+        streams: ShellStreams,
+        tag: &ReplyTag,
+        facts_request: FactsRequest<'_>,
+        early_listing: Option<&SourcePath>,
+    ) -> Result<(ShellChannel, Facts), ShellError> {
+        let mut channel = ShellChannel {
             stdin: streams.stdin,
             stdout: Metered::new(streams.stdout, None, self.received.clone()),
             buffer: BytesMut::with_capacity(READ_BUFFER),
-            words: streams.words,
+            stderr: streams.stderr,
             tag: tag.whole().into(),
-            patience: self.target.stall_timeout,
+            stall_timeout: self.target.stall_timeout,
             received: self.received.clone(),
-            debt: self.debt.clone(),
-            mark: Mark::new(&self.received),
-            surveys: survey.cloned(),
+            pending: self.pending.clone(),
+            mark: ProgressMark::new(&self.received),
+            early_listing: early_listing.cloned(),
             _process: streams.process,
         };
-        let mut words = opening(tag, knowledge);
-        words.extend(survey.into_iter().flat_map(survey_request));
-        lane.write(&words).await?;
-        lane.skip_noise().await?;
-        let facts = lane.facts().await?;
-        Ok((lane, facts))
+        let mut stderr = preamble(tag, facts_request);
+        stderr.extend(early_listing.into_iter().flat_map(listing_request));
+        channel.write(&stderr).await?;
+        channel.skip_start_up_output().await?;
+        let facts = channel.facts().await?;
+        Ok((channel, facts))
     }
 }

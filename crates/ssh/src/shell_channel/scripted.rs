@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 use model::{DeviceName, SourcePath};
 use tokio::io::AsyncWrite;
 
-use super::{Lanes, Opener, Over, Streams};
+use super::{ChannelFactory, ConnectionMode, ShellPool, ShellStreams};
 use crate::facts::Facts;
-use crate::last_words::LastWords;
-use crate::process::Client;
-use crate::script::{Knowledge, Tag};
+use crate::process::SshCommand;
+use crate::script::{FactsRequest, ReplyTag};
+use crate::stderr_tail::StderrTail;
 use crate::target::Target;
 
 /// What it marks its answers with.
@@ -21,15 +21,15 @@ pub(crate) const TAG: &str = "0123456789abcdef0123456789abcdef";
 
 /// What the script has heard.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct RecordedInput(Arc<Mutex<Vec<u8>>>);
 
-impl Heard {
+impl RecordedInput {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap().clone()
     }
 }
 
-impl AsyncWrite for Heard {
+impl AsyncWrite for RecordedInput {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
@@ -45,33 +45,33 @@ impl AsyncWrite for Heard {
 }
 
 /// Lanes of a device of which this is known, with one that says `answer` and then ends. No other can be opened.
-pub(crate) async fn lanes_that_say(
+pub(crate) async fn pool_with_replies(
     answer: &[u8],
     known: Facts,
     survey: Option<&SourcePath>,
-) -> (Lanes, Heard) {
-    let opener = Opener {
-        client: Client {
+) -> (ShellPool, RecordedInput) {
+    let factory = ChannelFactory {
+        client: SshCommand {
             program: PathBuf::from("/nonexistent/ssh"),
             configuration: PathBuf::new(),
         },
         target: Target::alias(DeviceName::new("device").unwrap()),
-        over: Over::Connection(PathBuf::new()),
+        mode: ConnectionMode::Multiplexed(PathBuf::new()),
         group: 0,
         received: Arc::default(),
-        debt: Arc::default(),
+        pending: Arc::default(),
     };
-    let heard = Heard::default();
+    let input = RecordedInput::default();
     let said = [format!("\n{TAG} ready\n{TAG} end\n").as_bytes(), answer].concat();
-    let streams = Streams {
-        stdin: Box::new(heard.clone()),
+    let streams = ShellStreams {
+        stdin: Box::new(input.clone()),
         stdout: Box::new(io::Cursor::new(said)),
-        words: LastWords::collect(tokio::io::empty()),
+        stderr: StderrTail::collect(tokio::io::empty()),
         process: None,
     };
-    let begun = opener
-        .begin(streams, &Tag::new(TAG), Knowledge::None(&[]), survey)
+    let begun = factory
+        .begin(streams, &ReplyTag::new(TAG), FactsRequest::Ask(&[]), survey)
         .await;
-    let (lane, _) = begun.unwrap();
-    (Lanes::new(opener, lane, known), heard)
+    let (channel, _) = begun.unwrap();
+    (ShellPool::new(factory, channel, known), input)
 }

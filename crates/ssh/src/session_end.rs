@@ -1,28 +1,15 @@
 //! Why a session is at an end: found once, seen by everyone.
 
-use std::error::Error;
-
 use engine::ports::device::DeviceFailure;
 use tokio::sync::watch;
 
-/// An error with its causes, in one line.
-pub(crate) fn text_of(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 /// The end of a session, if it has come. The first failure stays.
 #[derive(Debug, Clone)]
-pub(crate) struct Verdict {
+pub(crate) struct SessionEnd {
     sender: watch::Sender<Option<DeviceFailure>>,
 }
 
-impl Verdict {
+impl SessionEnd {
     pub(crate) fn open() -> Self {
         Self {
             sender: watch::Sender::new(None),
@@ -32,13 +19,13 @@ impl Verdict {
     /// Ends the session, if it has not ended before, and returns why it did.
     pub(crate) fn end(&self, failure: DeviceFailure) -> DeviceFailure {
         let mut first = failure;
-        self.sender.send_if_modified(|verdict| match verdict {
+        self.sender.send_if_modified(|failure| match failure {
             Some(earlier) => {
                 first.clone_from(earlier);
                 false
             }
             None => {
-                *verdict = Some(first.clone());
+                *failure = Some(first.clone());
                 true
             }
         });
@@ -56,7 +43,7 @@ impl Verdict {
         match receiver
             .wait_for(Option::is_some)
             .await
-            .map(|verdict| verdict.clone())
+            .map(|failure| failure.clone())
         {
             Ok(Some(failure)) => failure,
             // This very value holds the sender.

@@ -1,14 +1,14 @@
 //! One run of the device's script: a command that answers one request at a time.
 
-mod opener;
+mod factory;
 mod pool;
 #[cfg(test)]
 pub(crate) mod scripted;
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use opener::Streams;
-pub(crate) use opener::{Opener, Over};
-pub(crate) use pool::{Lanes, Lease};
+pub(crate) use factory::ShellStreams;
+pub(crate) use factory::{ChannelFactory, ConnectionMode, Shell};
+pub(crate) use pool::{PooledChannel, ShellPool};
 
 use std::fmt;
 use std::io;
@@ -26,13 +26,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::bandwidth::Metered;
 use crate::classify::{is_chatter, is_refused_session};
 use crate::facts::{Dialect, Facts};
-use crate::last_words::LastWords;
-use crate::naming::Naming;
-use crate::patience::{LaneDebt, least};
+use crate::request_paths::RequestPaths;
 use crate::script::anchored;
+use crate::stall::{PendingReplies, min_bytes};
+use crate::stderr_tail::StderrTail;
 
 /// What start-up files may print before the script speaks.
-const MAX_NOISE: usize = 64 * 1024;
+const MAX_START_UP_OUTPUT: usize = 64 * 1024;
 /// The longest answer to one question: a line of text, a name with its attributes, the shared mappings of all processes.
 const MAX_REPLY_LENGTH: usize = 4 * 1024 * 1024;
 const READ_BUFFER: usize = 64 * 1024;
@@ -40,19 +40,19 @@ const WRITE_LENGTH: usize = 16 * 1024;
 
 /// Why a lane is of no more use.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LaneError {
+pub(crate) enum ShellError {
     /// The device owed an answer for too long.
     #[error("no answer for {} s", .0.as_secs())]
-    Silent(Duration),
+    Stalled(Duration),
     /// The shell ended.
     #[error("the device's shell ended: {0}")]
     Ended(String),
     /// The device refuses one more session on this connection.
     #[error("the device permits no further session on one connection (MaxSessions)")]
-    OneSession,
+    SessionLimit,
     /// Something that is no answer.
     #[error("the device's shell answered '{0}'")]
-    Nonsense(String),
+    Unexpected(String),
     /// An answer that may be right, but is longer than it is worth to hear.
     #[error("the device's shell sends {0} bytes that nobody wants")]
     Excess(u64),
@@ -62,40 +62,43 @@ pub(crate) enum LaneError {
 }
 
 /// What the script hears: the standard input of a process, or what a test has in its place.
-pub(crate) trait Hearing: AsyncWrite + Send + Sync + Unpin + fmt::Debug {}
-impl<S: AsyncWrite + Send + Sync + Unpin + fmt::Debug> Hearing for S {}
+pub(crate) trait ShellStdin: AsyncWrite + Send + Sync + Unpin + fmt::Debug {}
+impl<S: AsyncWrite + Send + Sync + Unpin + fmt::Debug> ShellStdin for S {}
 
 /// What the script says: the standard output of a process, or what a test has in its place.
-pub(crate) trait Saying: AsyncRead + Send + Sync + Unpin + fmt::Debug {}
-impl<S: AsyncRead + Send + Sync + Unpin + fmt::Debug> Saying for S {}
+pub(crate) trait ShellStdout: AsyncRead + Send + Sync + Unpin + fmt::Debug {}
+impl<S: AsyncRead + Send + Sync + Unpin + fmt::Debug> ShellStdout for S {}
+
+pub(crate) type BoxedStdin = Box<dyn ShellStdin>;
+pub(crate) type BoxedStdout = Box<dyn ShellStdout>;
 
 /// One run of the script. Dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    stdin: Box<dyn Hearing>,
-    stdout: Metered<Box<dyn Saying>>,
+pub(crate) struct ShellChannel {
+    stdin: BoxedStdin,
+    stdout: Metered<BoxedStdout>,
     buffer: BytesMut,
-    words: LastWords,
+    stderr: StderrTail,
     tag: Arc<str>,
-    patience: Duration,
+    stall_timeout: Duration,
     /// What has come over the whole connection, over any of its channels.
     received: Arc<AtomicU64>,
-    debt: Arc<LaneDebt>,
+    pending: Arc<PendingReplies>,
     /// Since when the piece of the answer that is waited for has not come nearer.
-    mark: Mark,
+    mark: ProgressMark,
     /// The source whose listing was asked for when the script was started, and is still to be heard.
-    surveys: Option<SourcePath>,
+    early_listing: Option<SourcePath>,
     _process: Option<Child>,
 }
 
 /// A moment, and what had come over the connection by then.
 #[derive(Debug, Clone, Copy)]
-struct Mark {
+struct ProgressMark {
     at: Instant,
     received: u64,
 }
 
-impl Mark {
+impl ProgressMark {
     fn new(received: &AtomicU64) -> Self {
         Self {
             at: Instant::now(),
@@ -104,48 +107,49 @@ impl Mark {
     }
 }
 
-impl Lane {
+impl ShellChannel {
     /// What tells our answers from anything else.
     pub(crate) fn tag(&self) -> Arc<str> {
         self.tag.clone()
     }
 
     /// Asks for the listing of a source, unless that was done when the lane was opened.
-    pub(crate) async fn survey(&mut self, source: &SourcePath) -> Result<(), LaneError> {
-        match self.surveys.take() {
+    pub(crate) async fn request_listing(&mut self, source: &SourcePath) -> Result<(), ShellError> {
+        match self.early_listing.take() {
             Some(asked) if asked == *source => Ok(()),
-            _ => self.write(&survey_request(source)).await,
+            _ => self.write(&listing_request(source)).await,
         }
     }
 
     /// The source whose listing is still to be heard: until then nothing else is to be asked over this lane.
-    pub(crate) fn surveys(&self) -> Option<&SourcePath> {
-        self.surveys.as_ref()
+    pub(crate) fn early_listing(&self) -> Option<&SourcePath> {
+        self.early_listing.as_ref()
     }
 
     /// Sends a request with its data, arguments, each ended by NUL, about files in a folder that all of them are in: the arguments are names from there.
-    pub(crate) async fn ask_about(
+    pub(crate) async fn request(
         &mut self,
         verb: &str,
-        naming: &Naming,
+        request_paths: &RequestPaths,
         arguments: &[u8],
-    ) -> Result<(), LaneError> {
-        let folder = naming.folder();
+    ) -> Result<(), ShellError> {
+        let folder = request_paths.folder();
         let head = format!("{verb} {} {}\n", arguments.len(), folder.len());
         let request = [head.as_bytes(), folder, arguments].concat();
         self.write(&request).await
     }
 
     /// Passes over the listing that was asked for when the lane was opened, if it is no longer than `most` bytes: then the lane is one like any other.
-    pub(crate) async fn forgo_listing(&mut self, dialect: Dialect, most: usize) -> Result<(), LaneError> {
-        self.surveys = None;
+    pub(crate) async fn discard_listing(&mut self, dialect: Dialect, most: usize) -> Result<(), ShellError> {
+        self.early_listing = None;
         let tag = self.tag();
-        let end = match dialect.ends_records_in_nul() {
-            true => format!("E{tag}\0"),
-            false => format!("E{tag}\n{tag}\n"),
+        let end = if dialect.ends_records_in_nul() {
+            format!("E{tag}\0")
+        } else {
+            format!("E{tag}\n{tag}\n")
         };
         let mut passed = 0;
-        self.begin_piece();
+        self.restart_stall_timer();
         while passed <= most {
             if let Some(at) = find(&self.buffer, end.as_bytes(), 0) {
                 self.buffer.advance(at + end.len());
@@ -157,36 +161,36 @@ impl Lane {
             passed += before;
             self.read().await?;
         }
-        Err(LaneError::Excess(u64::try_from(passed).unwrap_or(u64::MAX)))
+        Err(ShellError::Excess(u64::try_from(passed).unwrap_or(u64::MAX)))
     }
 
     /// The next piece of the answer, up to a terminator that is left out.
-    pub(crate) async fn until(&mut self, terminator: &[u8]) -> Result<Bytes, LaneError> {
+    pub(crate) async fn read_until(&mut self, terminator: &[u8]) -> Result<Bytes, ShellError> {
         let mut searched = 0;
-        self.begin_piece();
+        self.restart_stall_timer();
         loop {
             if let Some(end) = find(&self.buffer, terminator, searched) {
                 let mut piece = self.buffer.split_to(end + terminator.len());
                 piece.truncate(end);
-                self.debt.note_answer();
+                self.pending.count_reply();
                 return Ok(piece.freeze());
             }
             searched = self.buffer.len().saturating_sub(terminator.len());
             if self.buffer.len() > MAX_REPLY_LENGTH {
-                return Err(self.nonsense());
+                return Err(self.unexpected_reply());
             }
             self.read().await?;
         }
     }
 
     /// The piece just heard was a digest, which takes a device longer than other answers.
-    pub(crate) fn note_digest(&self) {
-        self.debt.note_digest();
+    pub(crate) fn count_digest(&self) {
+        self.pending.count_digest();
     }
 
     /// The next byte of the answer, which stays the next.
-    pub(crate) async fn peek(&mut self) -> Result<u8, LaneError> {
-        self.begin_piece();
+    pub(crate) async fn peek(&mut self) -> Result<u8, ShellError> {
+        self.restart_stall_timer();
         loop {
             match self.buffer.first() {
                 Some(byte) => return Ok(*byte),
@@ -196,21 +200,21 @@ impl Lane {
     }
 
     /// So many bytes of the answer: no more than a small file has. Copied, so that they do not keep a buffer many times as large.
-    pub(crate) async fn exactly(&mut self, count: usize) -> Result<Bytes, LaneError> {
-        self.begin_piece();
+    pub(crate) async fn read_exactly(&mut self, count: usize) -> Result<Bytes, ShellError> {
+        self.restart_stall_timer();
         while self.buffer.len() < count {
             self.read().await?;
         }
         let bytes = Bytes::copy_from_slice(self.buffer.get(..count).unwrap_or_default());
         self.buffer.advance(count);
-        self.debt.note_answer();
+        self.pending.count_reply();
         Ok(bytes)
     }
 
     /// Leaves out so many bytes of the answer.
-    pub(crate) async fn skip(&mut self, count: u64) -> Result<(), LaneError> {
+    pub(crate) async fn skip(&mut self, count: u64) -> Result<(), ShellError> {
         let mut left = count;
-        self.begin_piece();
+        self.restart_stall_timer();
         loop {
             let here = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
             self.buffer.advance(here);
@@ -223,78 +227,78 @@ impl Lane {
     }
 
     /// Leaves out whatever start-up files print, up to the sentinel.
-    async fn skip_noise(&mut self) -> Result<(), LaneError> {
-        self.begin_piece();
+    async fn skip_start_up_output(&mut self) -> Result<(), ShellError> {
+        self.restart_stall_timer();
         let sentinel = format!("\n{} ready\n", self.tag);
         loop {
             if let Some(start) = find(&self.buffer, sentinel.as_bytes(), 0) {
                 drop(self.buffer.split_to(start + sentinel.len()));
                 return Ok(());
             }
-            if self.buffer.len() > MAX_NOISE {
-                return Err(self.nonsense());
+            if self.buffer.len() > MAX_START_UP_OUTPUT {
+                return Err(self.unexpected_reply());
             }
             self.read().await?;
         }
     }
 
-    async fn facts(&mut self) -> Result<Facts, LaneError> {
+    async fn facts(&mut self) -> Result<Facts, ShellError> {
         let prefix = format!("{} ", self.tag);
         let (mut lines, mut length) = (Vec::new(), 0);
         while length < MAX_REPLY_LENGTH {
-            let line = self.until(b"\n").await?;
+            let line = self.read_until(b"\n").await?;
             length += line.len() + 1;
             let line = String::from_utf8_lossy(&line).into_owned();
             match line.strip_prefix(&prefix) {
-                Some("end") => return Ok(Facts::read(lines.iter().map(String::as_str))),
+                Some("end") => return Ok(Facts::parse(lines.iter().map(String::as_str))),
                 Some(fact) => lines.push(fact.to_owned()),
                 // A tool that answers with several lines.
                 None => {}
             }
         }
-        Err(self.nonsense())
+        Err(self.unexpected_reply())
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), LaneError> {
-        let least = least(self.patience, None);
-        let _waiting = self.debt.waits();
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), ShellError> {
+        let min_bytes = min_bytes(self.stall_timeout, None);
+        let _waiting = self.pending.begin_wait();
         // Piece by piece: over a slow link the whole of a long question may take longer than our patience.
         for piece in bytes.chunks(WRITE_LENGTH) {
             let written = async {
                 self.stdin.write_all(piece).await?;
                 self.stdin.flush().await
             };
-            match patiently(self.patience, (&self.received, least), written).await {
+            match with_stall_timeout(self.stall_timeout, &self.received, min_bytes, written).await {
                 Some(Ok(())) => {}
                 Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                     return Err(self.ended().await);
                 }
                 Some(Err(error)) => return Err(error.into()),
-                None => return Err(LaneError::Silent(self.patience)),
+                None => return Err(ShellError::Stalled(self.stall_timeout)),
             }
         }
         Ok(())
     }
 
     /// From here on a piece of an answer is waited for: it must come whole within our patience, or come nearer at the least rate.
-    fn begin_piece(&mut self) {
-        self.mark = Mark::new(&self.received);
+    fn restart_stall_timer(&mut self) {
+        self.mark = ProgressMark::new(&self.received);
     }
 
-    async fn read(&mut self) -> Result<(), LaneError> {
+    async fn read(&mut self) -> Result<(), ShellError> {
         self.buffer.reserve(READ_BUFFER);
-        let _waiting = self.debt.waits();
+        let _waiting = self.pending.begin_wait();
         loop {
             let reading = self.stdout.read_buf(&mut self.buffer);
-            match timeout_at(self.mark.at + self.patience, reading).await {
+            match timeout_at(self.mark.at + self.stall_timeout, reading).await {
                 Ok(Ok(0)) => return Err(self.ended().await),
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {
                     // On a slow link an answer stands in line behind the bytes of files.
-                    let now = Mark::new(&self.received);
-                    if now.received - self.mark.received < least(self.patience, None) {
-                        return Err(LaneError::Silent(self.patience));
+                    let now = ProgressMark::new(&self.received);
+                    if now.received - self.mark.received < min_bytes(self.stall_timeout, None) {
+                        return Err(ShellError::Stalled(self.stall_timeout));
                     }
                     self.mark = now;
                 }
@@ -302,41 +306,44 @@ impl Lane {
         }
     }
 
-    async fn ended(&self) -> LaneError {
+    async fn ended(&self) -> ShellError {
         // The stream of errors ends with the one that has just ended, or a moment later.
-        timeout(Duration::from_millis(500), self.words.ended()).await.ok();
-        let words = self.words.text();
-        if words.lines().any(is_refused_session) {
-            return LaneError::OneSession;
+        timeout(Duration::from_millis(500), self.stderr.ended())
+            .await
+            .ok();
+        let stderr = self.stderr.text();
+        if stderr.lines().any(is_refused_session) {
+            return ShellError::SessionLimit;
         }
-        let last_line = words.lines().rfind(|line| !is_chatter(line.trim()));
-        LaneError::Ended(escaped(last_line.unwrap_or_default().as_bytes()))
+        let last_line = stderr.lines().rfind(|line| !is_chatter(line.trim()));
+        ShellError::Ended(escaped(last_line.unwrap_or_default().as_bytes()))
     }
 
-    fn nonsense(&self) -> LaneError {
+    fn unexpected_reply(&self) -> ShellError {
         let beginning = self.buffer.get(..self.buffer.len().min(80)).unwrap_or_default();
-        LaneError::Nonsense(escaped(beginning))
+        ShellError::Unexpected(escaped(beginning))
     }
 }
 
 /// Waits while things come over the connection, `least` bytes of them within our patience. `None` when less came.
-async fn patiently<T>(
-    patience: Duration,
-    (received, least): (&AtomicU64, u64),
-    waited_for: impl Future<Output = T>,
+async fn with_stall_timeout<T>(
+    stall_timeout: Duration,
+    received: &AtomicU64,
+    min_bytes: u64,
+    work: impl Future<Output = T>,
 ) -> Option<T> {
-    let mut waited_for = std::pin::pin!(waited_for);
+    let mut work = std::pin::pin!(work);
     loop {
         let before = received.load(Ordering::Relaxed);
-        match timeout(patience, &mut waited_for).await {
+        match timeout(stall_timeout, &mut work).await {
             Ok(done) => return Some(done),
-            Err(_) if received.load(Ordering::Relaxed) - before >= least => {}
+            Err(_) if received.load(Ordering::Relaxed) - before >= min_bytes => {}
             Err(_) => return None,
         }
     }
 }
 
-fn survey_request(source: &SourcePath) -> Vec<u8> {
+fn listing_request(source: &SourcePath) -> Vec<u8> {
     let path = anchored(source.as_bytes());
     let head = format!("survey {}\n", path.len() + 1);
     [head.as_bytes(), &path, b"\0"].concat()

@@ -10,20 +10,20 @@ use tokio::process::Child;
 
 /// The channels: the one that the connection began with, and a second one where that was asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Channels {
+pub(super) struct SftpChannels {
     first: sftp::Client,
-    second: Arc<OnceLock<Channel>>,
+    second: Arc<OnceLock<SftpChannel>>,
     turns: Arc<AtomicUsize>,
 }
 
 /// A channel with the process that holds it. It ends with the process, and the process with it.
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub(crate) struct SftpChannel {
     pub(crate) files: sftp::Client,
     pub(crate) _process: Child,
 }
 
-impl Channels {
+impl SftpChannels {
     pub(super) fn new(first: sftp::Client) -> Self {
         Self {
             first,
@@ -33,7 +33,7 @@ impl Channels {
     }
 
     /// Adds the second one.
-    pub(super) fn widen(&self, channel: Channel) {
+    pub(super) fn add(&self, channel: SftpChannel) {
         // Nobody asks for a third.
         self.second.set(channel).ok();
     }
@@ -47,12 +47,12 @@ impl Channels {
     }
 
     /// Whether a reply is owed on any of them.
-    pub(super) fn owe(&self) -> bool {
+    pub(super) fn has_pending(&self) -> bool {
         self.all().any(|files| files.owed_since().is_some())
     }
 
     /// How many replies have come.
-    pub(super) fn answers(&self) -> u64 {
+    pub(super) fn replies(&self) -> u64 {
         self.all().map(sftp::Client::answers).sum()
     }
 

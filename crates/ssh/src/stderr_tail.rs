@@ -8,13 +8,13 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
 /// Bytes kept: the end tells the reason, and a warning of a changed host key is a kilobyte.
-const KEPT: usize = 16 * 1024;
+const MAX_KEPT: usize = 16 * 1024;
 /// Beginning of the line that says that a hop has let us in. Printed with `LogLevel VERBOSE`.
 const AUTHENTICATED: &[u8] = b"Authenticated to ";
 
 /// The last 16 KiB of a stream that is read to its end by a task of its own.
 #[derive(Debug, Clone)]
-pub(crate) struct LastWords {
+pub(crate) struct StderrTail {
     kept: Arc<Mutex<Vec<u8>>>,
     progress: watch::Receiver<Progress>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Progress {
     pub(crate) ended: bool,
 }
 
-impl LastWords {
+impl StderrTail {
     /// Reads the stream until it ends, whether anyone listens or not: ssh must never wait to say something.
     pub(crate) fn collect(stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let kept = Arc::new(Mutex::new(Vec::new()));
@@ -76,7 +76,7 @@ async fn read(
         let authenticated = {
             let mut kept = kept.lock();
             kept.extend_from_slice(buffer.get(..length).unwrap_or_default());
-            let excess = kept.len().saturating_sub(KEPT);
+            let excess = kept.len().saturating_sub(MAX_KEPT);
             kept.drain(..excess);
             kept.split(|byte| *byte == b'\n')
                 .any(|line| line.starts_with(AUTHENTICATED))
@@ -101,10 +101,10 @@ mod tests {
             b"\nAuthenticated to jump\nthe reason\n",
         ]
         .concat();
-        let words = LastWords::collect(std::io::Cursor::new(noise));
-        words.ended().await;
-        assert!(words.progress.borrow().authenticated);
-        assert_eq!(words.text().len(), KEPT);
-        assert!(words.text().ends_with("the reason\n"));
+        let tail = StderrTail::collect(std::io::Cursor::new(noise));
+        tail.ended().await;
+        assert!(tail.progress.borrow().authenticated);
+        assert_eq!(tail.text().len(), MAX_KEPT);
+        assert!(tail.text().ends_with("the reason\n"));
     }
 }

@@ -5,17 +5,17 @@
 
 /// The folder that all files of a request are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Naming {
+pub(crate) struct RequestPaths {
     folder: Vec<u8>,
 }
 
 /// So that no program takes a name for an option.
-const HERE: &[u8] = b"./";
+const RELATIVE: &[u8] = b"./";
 
-impl Naming {
+impl RequestPaths {
     /// The innermost folder of all these paths, each of which has a slash, as [`crate::script::anchored`] makes them.
-    pub(crate) fn of<'a>(mut paths: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut folder = paths.next().map_or(HERE, folder_of);
+    pub(crate) fn new<'a>(mut paths: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut folder = paths.next().map_or(RELATIVE, folder_of);
         for path in paths {
             let same = folder.iter().zip(path).take_while(|(one, other)| one == other);
             let common = same.count();
@@ -35,22 +35,22 @@ impl Naming {
 
     /// What a file is called in the request and in the answer.
     pub(crate) fn name(&self, path: &[u8]) -> Vec<u8> {
-        [HERE, self.rest(path)].concat()
+        [RELATIVE, self.relative(path)].concat()
     }
 
     /// Whether the answer speaks of this file.
-    pub(crate) fn is(&self, told: &[u8], path: &[u8]) -> bool {
-        told.strip_prefix(HERE) == Some(self.rest(path))
+    pub(crate) fn matches(&self, name: &[u8], path: &[u8]) -> bool {
+        name.strip_prefix(RELATIVE) == Some(self.relative(path))
     }
 
     /// The arguments of a request: names, each ended by NUL.
     pub(crate) fn arguments<'a>(&self, paths: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
         paths
-            .flat_map(|path| HERE.iter().chain(self.rest(path)).copied().chain([0]))
+            .flat_map(|path| RELATIVE.iter().chain(self.relative(path)).copied().chain([0]))
             .collect()
     }
 
-    fn rest<'a>(&self, path: &'a [u8]) -> &'a [u8] {
+    fn relative<'a>(&self, path: &'a [u8]) -> &'a [u8] {
         path.strip_prefix(self.folder.as_slice()).unwrap_or(path)
     }
 }
@@ -66,13 +66,13 @@ mod tests {
     use super::*;
 
     fn of(paths: &[&str]) -> (String, Vec<String>) {
-        let naming = Naming::of(paths.iter().map(|path| path.as_bytes()));
+        let request = RequestPaths::new(paths.iter().map(|path| path.as_bytes()));
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         for path in paths {
-            assert!(naming.is(&naming.name(path.as_bytes()), path.as_bytes()));
+            assert!(request.matches(&request.name(path.as_bytes()), path.as_bytes()));
         }
-        let names = paths.iter().map(|path| text(&naming.name(path.as_bytes())));
-        (text(naming.folder()), names.collect())
+        let names = paths.iter().map(|path| text(&request.name(path.as_bytes())));
+        (text(request.folder()), names.collect())
     }
 
     #[test]
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn a_name_that_only_begins_like_another_is_another() {
-        let naming = Naming::of([&b"/a/b"[..], b"/a/bc"].into_iter());
-        assert!(!naming.is(b"./b", b"/a/bc"));
-        assert!(!naming.is(b"b", b"/a/b"));
+        let paths = RequestPaths::new([&b"/a/b"[..], b"/a/bc"].into_iter());
+        assert!(!paths.matches(b"./b", b"/a/bc"));
+        assert!(!paths.matches(b"b", b"/a/b"));
     }
 }

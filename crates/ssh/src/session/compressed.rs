@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::SshSession;
-use crate::compression::{Choice, Judge, Over};
-use crate::lane::Lanes;
-use crate::verdict::text_of;
+use crate::compression::{Choice, CompressionAdvisor, Link};
+use crate::shell_channel::ShellPool;
+use engine::recourse::error_chain;
 
 /// Makes the second connection.
 pub(crate) trait Reconnect: Send + Sync {
@@ -27,22 +27,22 @@ pub(crate) trait Reconnect: Send + Sync {
 
 /// The second connection, if there is to be one.
 #[derive(Clone)]
-pub(super) struct Second {
+pub(super) struct CompressedConnection {
     /// None where the session's own connection compresses.
     reconnect: Option<Arc<dyn Reconnect>>,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ConnectionState>>,
 }
 
 #[derive(Default)]
-struct State {
-    judge: Judge,
+struct ConnectionState {
+    advisor: CompressionAdvisor,
     session: Option<Arc<SshSession>>,
     opening: Option<JoinHandle<()>>,
     /// The session's own connection compresses, and has one channel only.
-    is_narrow: bool,
+    needs_second_channel: bool,
 }
 
-impl Drop for State {
+impl Drop for ConnectionState {
     fn drop(&mut self) {
         if let Some(opening) = self.opening.take() {
             opening.abort();
@@ -50,87 +50,96 @@ impl Drop for State {
     }
 }
 
-impl fmt::Debug for Second {
+impl fmt::Debug for CompressedConnection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Second").finish_non_exhaustive()
+        formatter
+            .debug_struct("CompressedConnection")
+            .finish_non_exhaustive()
     }
 }
 
 /// A read under way over one of the two connections. Ends when dropped.
-pub(super) struct Reading {
-    second: Option<Second>,
-    over: Over,
+pub(super) struct ActiveRead {
+    connection: Option<CompressedConnection>,
+    link: Link,
     /// How often the judgement had changed when it began.
-    judgements: usize,
+    decisions: usize,
     /// The second connection, where it is the one.
     pub(super) session: Option<Arc<SshSession>>,
 }
 
-impl Reading {
+impl ActiveRead {
     /// A read in a session that never compresses, or always.
-    pub(super) fn undivided() -> Self {
+    pub(super) fn over_one_link() -> Self {
         Self {
-            second: None,
-            over: Over::Plain,
-            judgements: 0,
+            connection: None,
+            link: Link::Plain,
+            decisions: 0,
             session: None,
         }
     }
 
     /// Notes bytes of a file.
-    pub(super) fn came(&self, bytes: &[u8]) {
-        if let Some(second) = &self.second {
-            second.state().judge.came(self.over, bytes);
+    pub(super) fn note_bytes(&self, bytes: &[u8]) {
+        if let Some(connection) = &self.connection {
+            connection.state().advisor.note_bytes(self.link, bytes);
         }
     }
 
     /// Whether to go on over the same connection. What was begun over one is not ended over it when the other has turned out to be better.
     pub(super) fn goes_on(&self) -> bool {
-        let Some(second) = &self.second else { return true };
-        let (better, _) = second.choose(Instant::now());
-        better == self.over || second.state().judge.judgements() == self.judgements
+        let Some(connection) = &self.connection else {
+            return true;
+        };
+        let (better, _) = connection.choose(Instant::now());
+        better == self.link || connection.state().advisor.decisions() == self.decisions
     }
 
     /// The second connection has failed: there will be no further read over it.
-    pub(super) fn broke(&self) {
-        if let Some(second) = &self.second {
-            second.state().judge.broke();
+    pub(super) fn mark_failed(&self) {
+        if let Some(connection) = &self.connection {
+            connection.state().advisor.mark_failed();
         }
     }
 }
 
-impl Drop for Reading {
+impl Drop for ActiveRead {
     fn drop(&mut self) {
-        if let Some(second) = &self.second {
-            second.state().judge.end(self.over, Instant::now());
+        if let Some(connection) = &self.connection {
+            connection.state().advisor.end(self.link, Instant::now());
         }
     }
 }
 
 impl SshSession {
     /// Lets the session have a second connection, which compresses, where that brings files sooner.
-    pub(crate) fn with_second(mut self, reconnect: Arc<dyn Reconnect>) -> Self {
-        self.second = Some(Second::new(Some(reconnect), Judge::default()));
+    pub(crate) fn with_compressed_connection(mut self, reconnect: Arc<dyn Reconnect>) -> Self {
+        self.compressed_connection = Some(CompressedConnection::new(
+            Some(reconnect),
+            CompressionAdvisor::default(),
+        ));
         self
     }
 
     /// Notes that the session's own connection compresses, because that has paid before.
-    pub(crate) fn with_compression(mut self) -> Self {
-        let second = Second::new(None, Judge::of_compressed());
-        second.state().is_narrow = true;
-        self.second = Some(second);
+    pub(crate) fn with_own_compression(mut self) -> Self {
+        let connection = CompressedConnection::new(None, CompressionAdvisor::of_compressed());
+        connection.state().needs_second_channel = true;
+        self.compressed_connection = Some(connection);
         self
     }
 
     /// Has files read over a further channel, too, if the device grants one.
-    fn widening(&self) -> impl Future<Output = ()> + Send + 'static {
-        let opener = self.lanes.as_ref().map(Lanes::opener);
-        let (channels, verdict) = (self.channels.clone(), self.verdict.clone());
+    fn open_second_channel(&self) -> impl Future<Output = ()> + Send + 'static {
+        let factory = self.pool.as_ref().map(ShellPool::factory);
+        let (sftp_channels, session_end) = (self.sftp_channels.clone(), self.session_end.clone());
         async move {
-            let Some(opener) = opener else { return };
-            match verdict.unless_ended(opener.sftp_channel()).await {
-                Ok(Ok(channel)) => channels.widen(channel),
-                Ok(Err(error)) => tracing::debug!(error = text_of(&error), "no further channel for files"),
+            let Some(factory) = factory else { return };
+            match session_end.unless_ended(factory.sftp_channel()).await {
+                Ok(Ok(channel)) => sftp_channels.add(channel),
+                Ok(Err(error)) => {
+                    tracing::debug!(error = error_chain(&error), "no further channel for files")
+                }
                 // The connection has ended: whoever reads over it is told.
                 Err(_) => {}
             }
@@ -138,56 +147,59 @@ impl SshSession {
     }
 
     /// Begins to read bytes of files.
-    pub(super) fn reading(&self) -> Reading {
-        let Some(second) = &self.second else {
-            return Reading::undivided();
+    pub(super) fn reading(&self) -> ActiveRead {
+        let Some(connection) = &self.compressed_connection else {
+            return ActiveRead::over_one_link();
         };
-        second.widen_once(|| self.widening());
-        second.read()
+        connection.open_second_channel_once(|| self.open_second_channel());
+        connection.read()
     }
 
     pub(super) fn has_compression_paid(&self) -> Option<bool> {
-        let second = self.second.as_ref()?;
-        second.state().judge.has_paid(Instant::now())
+        let connection = self.compressed_connection.as_ref()?;
+        connection.state().advisor.has_paid(Instant::now())
     }
 }
 
-impl Second {
-    fn new(reconnect: Option<Arc<dyn Reconnect>>, judge: Judge) -> Self {
-        let state = Arc::<Mutex<State>>::default();
-        lock(&state).judge = judge;
+impl CompressedConnection {
+    fn new(reconnect: Option<Arc<dyn Reconnect>>, advisor: CompressionAdvisor) -> Self {
+        let state = Arc::<Mutex<ConnectionState>>::default();
+        lock(&state).advisor = advisor;
         Self { reconnect, state }
     }
 
     /// Begins to open the further channel of a session whose own connection compresses.
-    fn widen_once<F: Future<Output = ()> + Send + 'static>(&self, widening: impl FnOnce() -> F) {
+    fn open_second_channel_once<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        open_second_channel: impl FnOnce() -> F,
+    ) {
         let mut state = self.state();
-        if std::mem::take(&mut state.is_narrow) {
-            state.opening = Some(tokio::spawn(widening()));
+        if std::mem::take(&mut state.needs_second_channel) {
+            state.opening = Some(tokio::spawn(open_second_channel()));
         }
     }
 
     /// Decides over which connection to read next; begins to make the second one where it is time to.
-    pub(super) fn read(&self) -> Reading {
+    pub(super) fn read(&self) -> ActiveRead {
         let now = Instant::now();
-        let (over, session) = self.choose(now);
-        let judgements = {
+        let (link, session) = self.choose(now);
+        let decisions = {
             let mut state = self.state();
-            state.judge.begin(over, now);
-            state.judge.judgements()
+            state.advisor.begin(link, now);
+            state.advisor.decisions()
         };
-        Reading {
-            second: Some(self.clone()),
-            over,
-            judgements,
+        ActiveRead {
+            connection: Some(self.clone()),
+            link,
+            decisions,
             session,
         }
     }
 
     /// The connection that bytes should come over now. Where it is the second, its session.
-    fn choose(&self, now: Instant) -> (Over, Option<Arc<SshSession>>) {
+    fn choose(&self, now: Instant) -> (Link, Option<Arc<SshSession>>) {
         let mut state = self.state();
-        let session = match state.judge.choose(now) {
+        let session = match state.advisor.choose(now) {
             Choice::Plain => None,
             Choice::OpenSecond => {
                 state.opening = self.open();
@@ -195,10 +207,10 @@ impl Second {
             }
             Choice::Compressed => state.session.clone(),
         };
-        tracing::trace!("{:?}", state.judge);
+        tracing::trace!("{:?}", state.advisor);
         match session {
-            Some(session) => (Over::Compressed, Some(session)),
-            None => (Over::Plain, None),
+            Some(session) => (Link::Compressed, Some(session)),
+            None => (Link::Plain, None),
         }
     }
 
@@ -231,21 +243,21 @@ impl Second {
             let Some(state) = state.upgrade() else { return };
             {
                 let mut state = lock(&state);
-                state.judge.opened(made.is_ok(), Instant::now());
+                state.advisor.opened(made.is_ok(), Instant::now());
                 state.session = made.as_ref().ok().cloned();
             }
             match made {
-                Ok(session) => session.widening().await,
-                Err(failure) => tracing::debug!(%failure, "no second connection"),
+                Ok(session) => session.open_second_channel().await,
+                Err(failure) => tracing::debug!(%failure, "no connection connection"),
             }
         }))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
         lock(&self.state)
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock(state: &Mutex<ConnectionState>) -> MutexGuard<'_, ConnectionState> {
     state.lock()
 }

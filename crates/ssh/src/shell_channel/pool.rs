@@ -1,0 +1,326 @@
+//! The lanes of a session: opened when they are needed, used again, never more than a few.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use model::SourcePath;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::{ChannelFactory, ShellChannel, ShellError};
+use crate::facts::Facts;
+use crate::script::FactsRequest;
+
+/// A survey or the reading of small files, a digest, and what is answered soon. (While the last files of one batch come, the next one is read as well: for
+/// that moment one of the others waits.) Each costs the device a login shell; sshd's `MaxSessions` is
+/// 10 by default, SFTP has one.
+const MAX_CHANNELS: usize = 3;
+/// Digests take long: other lanes are always left for the rest.
+const MAX_DIGEST_CHANNELS: usize = 1;
+
+/// For so long a listing that was asked for while connecting is worth hearing. A device may wait for its turn for a quarter of an hour: by then
+/// somebody may have opened a file that no process had open.
+const EARLY_LISTING_TTL: Duration = Duration::from_secs(10);
+/// Bytes of a listing that nobody wants that are passed over, so that its lane can be used: a few thousand names. To open another costs two round trips
+/// and a login shell.
+const MAX_DISCARDED_LISTING: usize = 256 * 1024;
+
+/// The lanes of one session.
+#[derive(Debug)]
+pub(crate) struct ShellPool {
+    factory: ChannelFactory,
+    facts: Facts,
+    /// When the device had told what is known of it.
+    facts_at: Instant,
+    idle: Mutex<Vec<ShellChannel>>,
+    /// The first lane, as long as a listing that nobody has heard is on its way over it.
+    listing_channel: Mutex<Option<ShellChannel>>,
+    /// As many as there may be lanes. Fewer where the device refuses to open more.
+    permits: Arc<Semaphore>,
+    digest_permits: Arc<Semaphore>,
+    /// How many lanes there may be, for the device to refuse all but the last.
+    max_channels: Mutex<usize>,
+}
+
+/// A lane in use. Goes back when [`Lease::put_back`] says that its answer was read to the end, and is ended else.
+#[derive(Debug)]
+pub(crate) struct PooledChannel<'a> {
+    pool: &'a ShellPool,
+    /// Always there until the lease ends.
+    channel: ShellChannel,
+    _permit: OwnedSemaphorePermit,
+    _digest: Option<OwnedSemaphorePermit>,
+}
+
+impl ShellPool {
+    /// Begins with the lane over which the device told its facts.
+    pub(crate) fn new(factory: ChannelFactory, first: ShellChannel, facts: Facts) -> Self {
+        let (listing_channel, idle) = match first.early_listing() {
+            None => (None, vec![first]),
+            Some(_) => (Some(first), Vec::new()),
+        };
+        Self {
+            factory,
+            facts,
+            facts_at: Instant::now(),
+            idle: Mutex::new(idle),
+            listing_channel: Mutex::new(listing_channel),
+            permits: Arc::new(Semaphore::new(MAX_CHANNELS)),
+            digest_permits: Arc::new(Semaphore::new(MAX_DIGEST_CHANNELS)),
+            max_channels: Mutex::new(MAX_CHANNELS),
+        }
+    }
+
+    /// What opens lanes, and other channels over the same connection.
+    pub(crate) fn factory(&self) -> ChannelFactory {
+        self.factory.clone()
+    }
+
+    /// A lane for a request that is answered soon.
+    pub(crate) async fn acquire(&self) -> Result<PooledChannel<'_>, ShellError> {
+        self.acquire_with(None).await
+    }
+
+    /// Whether a listing of the source that was asked for while connecting is on its way, and worth hearing.
+    pub(crate) fn has_early_listing(&self, source: &SourcePath) -> bool {
+        let listing_channel = self.listing_channel.lock();
+        self.is_early_listing_fresh()
+            && listing_channel
+                .as_ref()
+                .is_some_and(|channel| channel.early_listing() == Some(source))
+    }
+
+    /// A lane for the listing of a source: that which brings it already, if there is one.
+    pub(crate) async fn acquire_for_listing(
+        &self,
+        source: &SourcePath,
+    ) -> Result<PooledChannel<'_>, ShellError> {
+        let permit = self.permit().await?;
+        let has_listing = |channel: &mut ShellChannel| {
+            self.is_early_listing_fresh() && channel.early_listing() == Some(source)
+        };
+        let listing_channel = {
+            let mut listing_channel = self.listing_channel.lock();
+            listing_channel.take_if(has_listing)
+        };
+        match listing_channel {
+            Some(channel) => Ok(self.leased(channel, permit, None)),
+            None => {
+                drop(permit);
+                self.acquire().await
+            }
+        }
+    }
+
+    /// A lane for a request that takes long.
+    pub(crate) async fn acquire_for_digest(&self) -> Result<PooledChannel<'_>, ShellError> {
+        // The semaphores are never closed.
+        let digest = self.digest_permits.clone().acquire_owned().await.ok();
+        self.acquire_with(digest).await
+    }
+
+    async fn acquire_with(
+        &self,
+        digest: Option<OwnedSemaphorePermit>,
+    ) -> Result<PooledChannel<'_>, ShellError> {
+        loop {
+            let permit = self.permit().await?;
+            let channel = match self.idle().await {
+                Some(channel) => channel,
+                None => match self.factory.open(FactsRequest::Reuse(&self.facts), None).await {
+                    Ok((channel, _)) => channel,
+                    Err(error) => {
+                        self.lower_limit(permit, error)?;
+                        continue;
+                    }
+                },
+            };
+            return Ok(self.leased(channel, permit, digest));
+        }
+    }
+
+    /// A lane that nobody uses: also that of a listing that is not worth hearing any more.
+    async fn idle(&self) -> Option<ShellChannel> {
+        let idle = self.idle.lock().pop();
+        if idle.is_some() || self.is_early_listing_fresh() {
+            return idle;
+        }
+        let stale = {
+            let mut listing_channel = self.listing_channel.lock();
+            listing_channel.take()
+        };
+        let mut channel = stale?;
+        match channel
+            .discard_listing(self.facts.dialect, MAX_DISCARDED_LISTING)
+            .await
+        {
+            Ok(()) => Some(channel),
+            Err(error) => {
+                tracing::debug!(device = %self.factory.target.name, %error, "an early listing is given up with its channel");
+                None
+            }
+        }
+    }
+
+    /// Whether what was asked for while connecting is worth hearing.
+    fn is_early_listing_fresh(&self) -> bool {
+        self.facts.dialect.lists() && self.facts_at.elapsed() < EARLY_LISTING_TTL
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, ShellError> {
+        let permit = self.permits.clone().acquire_owned().await;
+        permit.map_err(|_| ShellError::Ended("closed".to_owned()))
+    }
+
+    fn leased(
+        &self,
+        channel: ShellChannel,
+        permit: OwnedSemaphorePermit,
+        digest: Option<OwnedSemaphorePermit>,
+    ) -> PooledChannel<'_> {
+        PooledChannel {
+            pool: self,
+            channel,
+            _permit: permit,
+            _digest: digest,
+        }
+    }
+
+    /// The device refuses one more session (`MaxSessions`): make do with those there are, unless it was the last.
+    fn lower_limit(&self, permit: OwnedSemaphorePermit, error: ShellError) -> Result<(), ShellError> {
+        let mut max_channels = self.max_channels.lock();
+        if *max_channels <= 1 {
+            return Err(error);
+        }
+        *max_channels -= 1;
+        permit.forget();
+        tracing::debug!(device = %self.factory.target.name, left = *max_channels, %error, "no further session");
+        Ok(())
+    }
+}
+
+impl PooledChannel<'_> {
+    /// Gives the lane back: the answer to the last request was read to its end.
+    pub(crate) fn put_back(self) {
+        let mut idle = self.pool.idle.lock();
+        idle.push(self.channel);
+        // Only then do the permits go back, in the order of the fields.
+        drop(idle);
+    }
+}
+
+impl Deref for PooledChannel<'_> {
+    type Target = ShellChannel;
+
+    fn deref(&self) -> &ShellChannel {
+        &self.channel
+    }
+}
+
+impl DerefMut for PooledChannel<'_> {
+    fn deref_mut(&mut self) -> &mut ShellChannel {
+        &mut self.channel
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Dialect;
+    use crate::shell_channel::scripted::{RecordedInput, TAG, pool_with_replies};
+
+    fn source(path: &str) -> SourcePath {
+        SourcePath::new(path).unwrap()
+    }
+
+    async fn pool(dialect: Dialect, survey: Option<&SourcePath>, says: &str) -> (ShellPool, RecordedInput) {
+        let facts = Facts {
+            dialect,
+            ..Facts::default()
+        };
+        pool_with_replies(says.as_bytes(), facts, survey).await
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_was_asked_for_while_connecting_is_asked_for_once() {
+        let data = source("/data");
+        let (pool, input) = pool(Dialect::Gnu, Some(&data), "a listing").await;
+        assert!(input.bytes().ends_with(b"survey 6\n/data\0"));
+        let before = input.bytes().len();
+        let mut channel = pool.acquire_for_listing(&data).await.unwrap();
+        channel.request_listing(&data).await.unwrap();
+        assert_eq!(input.bytes().len(), before);
+        assert_eq!(channel.read_exactly(9).await.unwrap(), b"a listing".as_slice());
+        channel.put_back();
+        // From then on it is a lane like any other.
+        let mut channel = pool.acquire_for_listing(&data).await.unwrap();
+        channel.request_listing(&data).await.unwrap();
+        assert_eq!(&input.bytes()[before..], b"survey 6\n/data\0");
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_nobody_has_heard_is_never_taken_for_another_answer() {
+        let data = source("/data");
+        let (pool, _) = pool(Dialect::Gnu, Some(&data), "a listing").await;
+        // The only lane that there can be has the listing in it.
+        assert!(pool.acquire().await.is_err());
+        assert!(pool.acquire_for_listing(&source("/other")).await.is_err());
+        assert!(pool.acquire_for_listing(&data).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_that_was_asked_for_long_ago_is_passed_over_and_asked_for_again() {
+        let data = source("/data");
+        let said = format!("o 1 2 81a4\0E{TAG}\0another");
+        let (pool, input) = pool(Dialect::Gnu, Some(&data), &said).await;
+        assert!(pool.has_early_listing(&data));
+        let before = input.bytes().len();
+        tokio::time::advance(EARLY_LISTING_TTL).await;
+        assert!(!pool.has_early_listing(&data));
+        let mut channel = pool.acquire_for_listing(&data).await.unwrap();
+        channel.request_listing(&data).await.unwrap();
+        assert_eq!(&input.bytes()[before..], b"survey 6\n/data\0");
+        assert_eq!(channel.read_exactly(7).await.unwrap(), b"another".as_slice());
+    }
+
+    #[tokio::test]
+    async fn a_device_that_cannot_list_keeps_the_lane_that_it_told_its_facts_over() {
+        let data = source("/data");
+        for (dialect, end) in [
+            (Dialect::GnuStat, "\0".to_owned()),
+            (Dialect::PlainStat, format!("\n{TAG}\n")),
+        ] {
+            let said = format!("m {end}E{TAG}{end}answer");
+            let (pool, _) = pool(dialect, Some(&data), &said).await;
+            assert!(!pool.has_early_listing(&data));
+            let mut channel = pool.acquire().await.unwrap();
+            assert_eq!(
+                channel.read_exactly(6).await.unwrap(),
+                b"answer".as_slice(),
+                "{dialect:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_listing_without_end_goes_with_its_lane() {
+        let data = source("/data");
+        let (pool, _) = pool(Dialect::Gnu, Some(&data), &"x".repeat(MAX_DISCARDED_LISTING + 1)).await;
+        tokio::time::advance(EARLY_LISTING_TTL).await;
+        // No other can be opened here.
+        assert!(pool.acquire().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_was_asked_for_nothing_is_asked_when_it_is_time_to() {
+        let data = source("/data");
+        let (pool, input) = pool(Dialect::Gnu, None, "").await;
+        let before = input.bytes().len();
+        let mut channel = pool.acquire_for_listing(&data).await.unwrap();
+        channel.request_listing(&data).await.unwrap();
+        assert_eq!(&input.bytes()[before..], b"survey 6\n/data\0");
+    }
+}

@@ -1,0 +1,279 @@
+//! How long a device is waited for: what it must give while it owes something. Pure, but for the clock's type.
+//!
+//! Three rules, each of which counts only time in which the device owes an answer, so that a slow store is no stalled device:
+//!
+//! - Within `stall_timeout` a whole answer must come, or as many bytes as the least rate gives in that time. One byte a minute is none of these.
+//! - Over fifteen times `stall_timeout` it must give something at the least rate, whole answers counted as some bytes: to answer each of ten
+//!   thousand questions at the last moment would take a week.
+//! - After a day it is another device's turn, whatever this one gives.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Bytes a second below which nothing is gathered any more, only waited for: a tenth of what GPRS carried.
+const MIN_RATE: u64 = 256;
+/// What a whole answer counts, in bytes, over a long time: one a second is enough.
+const REPLY_BYTES: u64 = 256;
+/// How many times `stall_timeout` a long time is: a quarter of an hour by default.
+const SLOW_FACTOR: u32 = 15;
+/// However fast a device sends, it may have invented what it sends.
+const MAX_PENDING_TIME: Duration = Duration::from_hours(24);
+
+/// How many bytes must come within a time; `bandwidth` is what we read at most.
+pub(crate) fn min_bytes(within: Duration, bandwidth: Option<u64>) -> u64 {
+    let rate = bandwidth.map_or(MIN_RATE, |most| (most / 4).clamp(1, MIN_RATE));
+    let bytes = u128::from(rate) * within.as_millis() / 1000;
+    u64::try_from(bytes).unwrap_or(u64::MAX).max(1)
+}
+
+/// What the lanes of a connection wait for, and what they have got.
+#[derive(Debug, Default)]
+pub(crate) struct PendingReplies {
+    waiting: AtomicUsize,
+    replies: AtomicU64,
+    digests: AtomicU64,
+}
+
+/// A lane that waits. Ends when dropped.
+pub(crate) struct PendingReply<'a>(&'a PendingReplies);
+
+impl PendingReplies {
+    pub(crate) fn begin_wait(&self) -> PendingReply<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        PendingReply(self)
+    }
+
+    pub(crate) fn has_pending(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes a piece of an answer that came whole.
+    pub(crate) fn count_reply(&self) {
+        self.replies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a piece of an answer was a digest.
+    pub(crate) fn count_digest(&self) {
+        self.digests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn replies(&self) -> u64 {
+        self.replies.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn digests(&self) -> u64 {
+        self.digests.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for PendingReply<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is seen of a connection at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionSample {
+    pub(crate) at: Instant,
+    /// SFTP owes an answer.
+    pub(crate) sftp_pending: bool,
+    /// Some lane waits for one; each of them sees to the first rule by itself.
+    pub(crate) shell_pending: bool,
+    /// Bytes that have come over any channel.
+    pub(crate) bytes: u64,
+    /// Whole answers by SFTP.
+    pub(crate) sftp_replies: u64,
+    /// Whole pieces of answers over lanes.
+    pub(crate) shell_replies: u64,
+    /// Those of them that are digests.
+    pub(crate) digests: u64,
+}
+
+/// Why a device is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StallReason {
+    /// It owed an answer for longer than this, and gave next to nothing meanwhile.
+    Silent(Duration),
+    /// It gave next to nothing over this time.
+    Slow(Duration),
+    /// It went on for longer than any pass may.
+    Endless(Duration),
+}
+
+/// Watches over one connection.
+#[derive(Debug)]
+pub(crate) struct StallDetector {
+    stall_timeout: Duration,
+    bandwidth: Option<u64>,
+    /// Since when SFTP owes without having given anything.
+    last_progress: ConnectionSample,
+    last: ConnectionSample,
+    /// How long something was owed since `long_since`.
+    pending_since_slow_check: Duration,
+    slow_since: ConnectionSample,
+    time_pending: Duration,
+}
+
+impl StallDetector {
+    pub(crate) fn new(stall_timeout: Duration, bandwidth: Option<u64>, now: ConnectionSample) -> Self {
+        Self {
+            stall_timeout,
+            bandwidth,
+            last_progress: now,
+            last: now,
+            pending_since_slow_check: Duration::ZERO,
+            slow_since: now,
+            time_pending: Duration::ZERO,
+        }
+    }
+
+    /// Looks at the connection every now and then; why the device is to be given up, if it is.
+    pub(crate) fn check(&mut self, sample: ConnectionSample) -> Option<StallReason> {
+        let since_last = sample.at.duration_since(self.last.at);
+        self.last = sample;
+        self.is_silent(sample, since_last)
+            .or_else(|| self.is_slow(sample, since_last))
+    }
+
+    fn is_silent(&mut self, sample: ConnectionSample, since_last: Duration) -> Option<StallReason> {
+        let received = sample.bytes.saturating_sub(self.last_progress.bytes);
+        let progress = sample.sftp_replies > self.last_progress.sftp_replies
+            || received >= min_bytes(self.stall_timeout, self.bandwidth);
+        if !sample.sftp_pending || progress {
+            self.last_progress = sample;
+            return None;
+        }
+        let quiet = sample.at.duration_since(self.last_progress.at);
+        // The debt may have begun at any time since the look before.
+        (quiet > self.stall_timeout + since_last).then_some(StallReason::Silent(self.stall_timeout))
+    }
+
+    fn is_slow(&mut self, sample: ConnectionSample, since_last: Duration) -> Option<StallReason> {
+        if !sample.sftp_pending && !sample.shell_pending {
+            return None;
+        }
+        self.pending_since_slow_check += since_last;
+        self.time_pending += since_last;
+        if self.time_pending > MAX_PENDING_TIME {
+            return Some(StallReason::Endless(MAX_PENDING_TIME));
+        }
+        let slow_time = self.stall_timeout * SLOW_FACTOR;
+        if self.pending_since_slow_check < slow_time {
+            return None;
+        }
+        let progress = self
+            .progress_bytes(sample)
+            .saturating_sub(self.progress_bytes(self.slow_since));
+        self.slow_since = sample;
+        self.pending_since_slow_check = Duration::ZERO;
+        (progress < min_bytes(slow_time, self.bandwidth)).then_some(StallReason::Slow(slow_time))
+    }
+
+    /// What all that was given counts, in bytes. For a digest the device reads up to a gigabyte, and it may read for hours when a large file is
+    /// gone on with: one in each `stall_timeout` is enough.
+    fn progress_bytes(&self, sample: ConnectionSample) -> u64 {
+        let replies = sample.sftp_replies + sample.shell_replies;
+        let digests = sample.digests.saturating_mul(min_bytes(self.stall_timeout, None));
+        sample
+            .bytes
+            .saturating_add(replies.saturating_mul(REPLY_BYTES))
+            .saturating_add(digests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALL: Duration = Duration::from_mins(1);
+
+    /// Looks every second for so long at what a device gives; after which time it is given up.
+    fn stalled_after(
+        duration: Duration,
+        feed: impl Fn(u64, &mut ConnectionSample),
+    ) -> Option<(u64, StallReason)> {
+        let mut sample = ConnectionSample {
+            at: Instant::now(),
+            sftp_pending: true,
+            shell_pending: false,
+            bytes: 0,
+            sftp_replies: 0,
+            shell_replies: 0,
+            digests: 0,
+        };
+        let mut detector = StallDetector::new(STALL, None, sample);
+        (1..=duration.as_secs()).find_map(|second| {
+            sample.at += Duration::from_secs(1);
+            feed(second, &mut sample);
+            detector.check(sample).map(|why| (second, why))
+        })
+    }
+
+    #[test]
+    fn one_byte_now_and_then_is_no_sign_of_life() {
+        let crumbs = stalled_after(Duration::from_mins(5), |_, sample| sample.bytes += 1);
+        assert_eq!(crumbs, Some((62, StallReason::Silent(STALL))));
+    }
+
+    #[test]
+    fn a_slow_link_and_a_slow_disk_are_waited_for() {
+        // 2 KB/s, with an answer of 255 KiB every two minutes.
+        let slow_link = stalled_after(Duration::from_hours(6), |second, sample| {
+            sample.bytes += 2_000;
+            sample.sftp_replies += u64::from(second % 128 == 0);
+        });
+        assert_eq!(slow_link, None);
+        let slow_disk = stalled_after(Duration::from_hours(6), |_, sample| {
+            sample.bytes += 30;
+            sample.sftp_replies += 1;
+        });
+        assert_eq!(slow_disk, None);
+        let slow_digests = stalled_after(Duration::from_hours(6), |second, sample| {
+            (sample.sftp_pending, sample.shell_pending) = (false, true);
+            sample.digests += u64::from(second % 60 == 0);
+        });
+        assert_eq!(slow_digests, None);
+        let slow_store = stalled_after(Duration::from_hours(48), |_, sample| sample.sftp_pending = false);
+        assert_eq!(slow_store, None);
+    }
+
+    #[test]
+    fn whoever_answers_each_question_at_the_last_moment_is_given_up() {
+        let slow_time = STALL * SLOW_FACTOR;
+        let late = stalled_after(Duration::from_hours(1), |second, sample| {
+            sample.bytes += if second % 50 == 0 { 30 } else { 0 };
+            sample.sftp_replies += u64::from(second % 50 == 0);
+        });
+        assert_eq!(late, Some((slow_time.as_secs(), StallReason::Slow(slow_time))));
+        let by_shell = stalled_after(Duration::from_hours(1), |second, sample| {
+            (sample.sftp_pending, sample.shell_pending) = (false, true);
+            sample.shell_replies += u64::from(second % 50 == 0);
+        });
+        assert_eq!(
+            by_shell,
+            Some((slow_time.as_secs(), StallReason::Slow(slow_time)))
+        );
+    }
+
+    #[test]
+    fn a_device_that_never_comes_to_an_end_has_a_day() {
+        let endless = stalled_after(Duration::from_hours(48), |_, sample| sample.bytes += 1 << 20);
+        assert_eq!(
+            endless,
+            Some((
+                MAX_PENDING_TIME.as_secs() + 1,
+                StallReason::Endless(MAX_PENDING_TIME)
+            ))
+        );
+    }
+
+    #[test]
+    fn what_we_do_not_read_is_not_asked_for() {
+        assert_eq!(min_bytes(STALL, None), 15_360);
+        assert_eq!(min_bytes(STALL, Some(100)), 1_500);
+        assert_eq!(min_bytes(Duration::from_millis(1), Some(1)), 1);
+    }
+}
