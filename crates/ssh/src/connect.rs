@@ -1,4 +1,5 @@
-//! From a name to a session: start ssh, wait for the device's first words, find out what it can do.
+//! From a name to a session: starts ssh, waits for the device's first reply, finds out the device's
+//! abilities.
 
 mod attempt;
 
@@ -26,10 +27,11 @@ use crate::session::{Reconnect, SshSession};
 use crate::target::{Compression, SshOptions, Target};
 use attempt::{Attempt, ConnectVia, ShellPolicy};
 
-/// How often a connection is tried that the other side's sshd hangs up on at once, because it has too many
+/// How often to try a connection on which the other side's sshd hangs up at once, because it has too many
 /// unauthenticated ones (`MaxStartups`).
 const MAX_TRIES: u32 = 4;
-/// Before the second try; twice that before the third, and so on. Those that crowd the door need a second or two.
+/// The pause before the second try; twice that before the third, and so on. A crowd of logins takes a second
+/// or two.
 const RETRY_PAUSE: Duration = Duration::from_millis(400);
 
 /// The devices of a fleet, reached by the system's ssh.
@@ -39,31 +41,32 @@ pub struct SshDevices {
     connector: Arc<Connector>,
 }
 
-/// What all connections have in common. The sessions share it: they may come to make a second one.
+/// What all connections have in common. Sessions share it, because they may open a second connection.
 #[derive(Debug)]
 struct Connector {
     routes: Mutex<HashMap<DeviceName, Route>>,
     pacing: ConnectPacing,
     jumps: JumpConnections,
-    /// One device alone would gain little by sharing a connection with itself, and its failures would be told later.
+    /// False for a single device. It would gain little from a shared connection, and its failures would be
+    /// reported later.
     shares_jumps: bool,
     client: SshCommand,
     connect_timeout: Duration,
     runtime_dir: RuntimeDir,
-    /// Those that hang up on the whole connection when a command is asked for beside SFTP.
+    /// Devices that end the whole connection when asked for a command beside SFTP.
     devices_without_shell: Mutex<HashSet<DeviceName>>,
 }
 
-/// One device, to be connected to once more.
+/// Connects to one device once more.
 struct Reconnector {
     connector: Arc<Connector>,
     target: Target,
 }
 
 impl SshDevices {
-    /// Makes the private folder and writes ssh's configuration into it. Connects to nothing.
+    /// Creates the private folder and writes ssh's configuration into it. Connects to nothing.
     ///
-    /// The folder goes when this is dropped, and with it the last session.
+    /// The folder is removed when this value and the last session are dropped.
     pub fn new(options: &SshOptions, targets: Vec<Target>) -> Result<Self, SetupError> {
         targets.iter().try_for_each(Target::check)?;
         let base = match &options.config {
@@ -122,9 +125,9 @@ impl Devices for SshDevices {
         if hints.compression_paid == Some(true) {
             match self.connector.connect(&with_compression(target), facts_for).await {
                 Ok(session) => return Ok(session.with_own_compression()),
-                // It may be the compression that the device, or something on the way, cannot cope with.
+                // The device, or something on the way, may not cope with compression.
                 Err(failure) if failure.class == FailureClass::Protocol => {
-                    tracing::debug!(device = %target.name, %failure, "not over a connection that compresses");
+                    tracing::debug!(device = %target.name, %failure, "a compressed connection failed");
                 }
                 Err(failure) => return Err(failure),
             }
@@ -144,7 +147,7 @@ fn with_compression(target: &Target) -> Target {
     }
 }
 
-/// Whether a second connection may be made. It would not know of the bandwidth that the first one uses.
+/// Whether a second connection may be opened. It would ignore the bandwidth that the first one uses.
 fn may_add_compression(target: &Target) -> bool {
     target.compression == Compression::Auto && target.bandwidth.is_none()
 }
@@ -158,9 +161,9 @@ impl Reconnect for Reconnector {
 }
 
 impl Connector {
-    /// Connects. A device that hangs up when it is asked for a command is asked for SFTP alone, from then on:
-    /// but only after it has done so twice, the second time once SFTP had answered. A link that breaks must
-    /// not cost the proofs that a shell gives.
+    /// Connects. If a device hangs up twice when asked for a command, the second time after SFTP has
+    /// answered, gleaner asks it for SFTP alone from then on. Once is not enough: a link that breaks must not
+    /// cost the proofs that a shell gives.
     async fn connect(&self, target: &Target, facts_for: &[SourcePath]) -> Result<SshSession, DeviceFailure> {
         let mut shell_policy = if self.devices_without_shell().contains(&target.name) {
             ShellPolicy::Never
@@ -175,7 +178,7 @@ impl Connector {
             shell_policy = match shell_policy {
                 ShellPolicy::WithSftp if diagnosis.hung_up_after_login => ShellPolicy::AfterSftp,
                 ShellPolicy::AfterSftp if diagnosis.hung_up_after_login => {
-                    tracing::debug!(device = %target.name, failure = %diagnosis.failure, "hangs up over a command");
+                    tracing::debug!(device = %target.name, failure = %diagnosis.failure, "hangs up when asked for a command");
                     self.devices_without_shell().insert(target.name.clone());
                     ShellPolicy::Never
                 }
@@ -220,7 +223,7 @@ impl Connector {
                         if diagnosis.hung_up_after_login || is_of_the_device(diagnosis.failure.class) {
                             return Err(diagnosis);
                         }
-                        tracing::debug!(device = %target.name, failure = %diagnosis.failure, "not over the shared jump connection");
+                        tracing::debug!(device = %target.name, failure = %diagnosis.failure, "the shared jump connection failed");
                         Some(diagnosis.failure).filter(|failure| failure.class == FailureClass::TimedOut)
                     }
                 }
@@ -241,19 +244,19 @@ impl Connector {
         }
     }
 
-    /// The jump connection that a device shares with others, where there is one to be shared.
+    /// The jump connection that the device shares with others, if there is one.
     async fn shared_jump(&self, route: &Route) -> Option<Arc<JumpConnection>> {
         let jump = route.jump.as_ref().filter(|_| self.shares_jumps)?;
         let open = Box::pin(async {
             let permit = self.pacing.permit(&route.first_hop).await;
-            // To be reached, and to authenticate us; each hop before it takes as long.
+            // The time to connect and to authenticate; each hop before it takes as long.
             let timeout = self.connect_timeout * (route.hops_before.min(8) + 1);
             JumpConnection::open(&self.client, jump, self.runtime_dir.socket(), timeout, permit).await
         });
         self.jumps.join(jump).connection(open).await
     }
 
-    /// The way to a device; asked of ssh once.
+    /// The route to a device. ssh is asked for it once.
     async fn route(&self, target: &Target) -> Result<Route, DeviceFailure> {
         let known = {
             let routes = self.routes.lock();
@@ -269,8 +272,8 @@ impl Connector {
     }
 }
 
-/// What only the device's own sshd, or ssh before it connects, can have said, however it was reached. Anything else may be the doing of the shared
-/// jump connection.
+/// Failures that only the device's own sshd can cause, or ssh before it connects, whatever the route. Any
+/// other may be the fault of the shared jump connection.
 fn is_of_the_device(class: FailureClass) -> bool {
     matches!(
         class,
@@ -282,7 +285,8 @@ fn is_of_the_device(class: FailureClass) -> bool {
     )
 }
 
-/// The path, absolute: `Include` takes a relative one from `~/.ssh`, and keeps silent about a missing one.
+/// The absolute path of a readable file. `Include` takes a relative one from `~/.ssh`, and ignores a missing
+/// one silently.
 fn readable(path: &Path) -> Result<std::path::PathBuf, SetupError> {
     let checked = std::fs::File::open(path).and_then(|_| absolute(path));
     checked.map_err(|cause| SetupError::Config {
@@ -291,7 +295,7 @@ fn readable(path: &Path) -> Result<std::path::PathBuf, SetupError> {
     })
 }
 
-/// Which version of OpenSSH this is, if it is one.
+/// The version of OpenSSH, if the program is one.
 fn version(program: &Path) -> Result<Option<(u32, u32)>, SetupError> {
     let output = std::process::Command::new(program)
         .arg("-V")

@@ -1,6 +1,7 @@
-//! A session over streams in memory, and the readers of what ssh says, for the packages `fuzz` and `instructions` and nobody else.
+//! A session over streams in memory, and the parsers of ssh's output. Only the packages `fuzz` and
+//! `instructions` use them.
 //!
-//! What is fuzzed and counted is the code that ships, from the first byte that a device says on; only the processes are missing.
+//! They exercise the code that ships, from the first byte of the device on. Only the processes are missing.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,11 +21,12 @@ use crate::shell_channel::{ChannelFactory, ConnectionMode, Shell, ShellStreams};
 use crate::stderr_tail::StderrTail;
 use crate::target::Target;
 
-/// What the device's script is told to mark its answers with.
+/// The tag with which the device's script marks its replies.
 pub const TAG: &str = "0123456789abcdef0123456789abcdef";
 
-/// A session with a device whose script says `answers`, whatever it is asked. Without a shell where they do not begin as the
-/// script's do. A second run of the script, where one is needed, cannot be started. The listing of a source may be asked for while connecting.
+/// A session with a device whose script writes `answers`, whatever it is asked. If they do not begin like the
+/// script's, the session has no shell. A second run of the script cannot be started. `early` is a source
+/// whose listing is requested while connecting.
 pub async fn session(
     device: DeviceName,
     answers: impl AsyncRead + Send + Sync + Unpin + fmt::Debug + 'static,
@@ -71,14 +73,14 @@ pub async fn session(
     SshSession::without_process(transport, sources).await
 }
 
-/// What is kept of a stream of errors, and whether it told that a hop has let us in.
+/// The tail that is kept of a stream, and whether it reported that a hop has authenticated us.
 pub async fn stderr_tail(stream: impl AsyncRead + Unpin + Send + 'static) -> (String, bool) {
-    let words = StderrTail::collect(stream);
-    words.ended().await;
-    (words.text(), words.has_authenticated())
+    let tail = StderrTail::collect(stream);
+    tail.ended().await;
+    (tail.text(), tail.has_authenticated())
 }
 
-/// The first hop in what `ssh -G` prints, and how many hops there are before the device.
+/// The first hop in the output of `ssh -G`, and the number of hops before the device.
 pub fn route(explanation: &str) -> (String, u32) {
     let route = resolve::parse(explanation);
     (route.first_hop, route.hops_before)

@@ -1,11 +1,12 @@
 //! Connections to jump hosts that several devices share.
 //!
-//! A connection costs each side a key exchange and a login, and the far side some processes; nested, both are paid twice for each device. An ssh
-//! that has its own connection to the jump host hands out ways through it, each with a flow control of its own: no device holds up
-//! another.
+//! A connection costs each side a key exchange and a login, and the far side some processes. Nested
+//! connections cost both twice for each device. An ssh with its own connection to the jump host opens
+//! channels through it, each with its own flow control, so that no device delays another.
 //!
-//! A shared connection is a short cut and never an authority: what fails over it is tried once more over a way of its own, and what that
-//! says counts ([`crate::connect`]). So one that is gone, or that the jump host's administrator does not permit, costs time and nothing else.
+//! A shared connection is only a shortcut. If connecting over it fails, gleaner tries again over a connection
+//! of the device's own, whose result counts ([`crate::connect`]). So a shared connection that is gone, or
+//! that the jump host's administrator does not permit, costs only time.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,10 +26,12 @@ use crate::process::{JumpEndpoint, SshCommand, wait_for_socket};
 use crate::stderr_tail::StderrTail;
 use crate::target::JumpHost;
 
-/// Devices that share one. Each ssh process ciphers on one core, and what breaks one connection breaks all that go through it.
+/// Devices that share one connection. Each ssh process encrypts on one core, and a broken connection breaks
+/// all devices on it.
 const MAX_DEVICES: usize = 16;
 
-/// A connection that breaks takes the devices' with it: how long its own end may be told after theirs.
+/// A broken connection breaks those of its devices too. Its own end may be reported this much later than
+/// theirs.
 const END_SKEW: Duration = Duration::from_millis(200);
 
 /// The groups of devices that share a connection.
@@ -37,10 +40,10 @@ pub(crate) struct JumpConnections {
     newest: Mutex<HashMap<JumpHost, Arc<JumpGroup>>>,
 }
 
-/// Those who share one connection. Whoever comes first opens it; it ends with whoever leaves last.
+/// Devices that share one connection. The first device opens it; it ends when the last one leaves.
 #[derive(Debug)]
 pub(crate) struct JumpGroup {
-    /// How many may join still.
+    /// How many more devices may join.
     free_slots: Mutex<usize>,
     connection: OnceCell<Option<Weak<JumpConnection>>>,
 }
@@ -56,7 +59,7 @@ pub(crate) struct JumpConnection {
 }
 
 impl JumpConnections {
-    /// The group of a device that comes now.
+    /// The group that a connecting device joins.
     pub(crate) fn join(&self, jump: &JumpHost) -> Arc<JumpGroup> {
         let mut newest = self.newest.lock();
         if let Some(group) = newest.get(jump).filter(|group| group.reserve_slot()) {
@@ -75,7 +78,7 @@ impl JumpGroup {
     fn reserve_slot(&self) -> bool {
         let is_over = match self.connection.get() {
             Some(Some(connection)) => connection.strong_count() == 0,
-            // It could not be opened. Those who come later try anew.
+            // It could not be opened. Devices that come later try again.
             Some(None) => true,
             None => false,
         };
@@ -85,7 +88,8 @@ impl JumpGroup {
         takes
     }
 
-    /// The group's connection, opened by `open` if that was not tried yet. `None` where it cannot be opened, or was and is gone.
+    /// The group's connection, opened by `open` if that was not tried yet. `None` if it cannot be opened, or
+    /// was opened and is gone.
     pub(crate) async fn connection(
         &self,
         open: impl Future<Output = Option<JumpConnection>>,
@@ -101,8 +105,8 @@ impl JumpGroup {
 }
 
 impl JumpConnection {
-    /// Connects, and waits until the jump host has let us in. `None`, and nothing left behind, where that takes longer than `patience`, or fails:
-    /// a connection that is not shared says why.
+    /// Connects, and waits until the jump host has authenticated us. `None`, with nothing left behind, if
+    /// this takes longer than `login_timeout`, or fails. A connection that is not shared then finds out why.
     pub(crate) async fn open(
         client: &SshCommand,
         jump: &JumpHost,
@@ -141,7 +145,7 @@ impl JumpConnection {
         None
     }
 
-    /// Where devices are let through.
+    /// Where to connect through it.
     pub(crate) fn endpoint(&self) -> JumpEndpoint<'_> {
         JumpEndpoint {
             host: &self.jump,
@@ -149,12 +153,12 @@ impl JumpConnection {
         }
     }
 
-    /// What it said since the jump host let us in, if it has ended, or does so this very moment; without what
-    /// it said of single devices.
+    /// What it printed since the jump host authenticated us, without lines about single devices. `None`
+    /// unless it has ended, or ends within [`END_SKEW`].
     pub(crate) async fn stderr_tail(&self) -> Option<String> {
         timeout(END_SKEW, self.stderr.ended()).await.ok()?;
         let text = self.stderr.text();
-        // With the carriage returns by which ssh's own lines are known.
+        // The lines keep their carriage returns, by which ssh's own lines are known.
         let lines: Vec<&str> = text.split_terminator('\n').collect();
         let login = lines.iter().rposition(|line| line.starts_with(AUTHENTICATED));
         let since = lines.iter().skip(login.map_or(0, |line| line + 1));
@@ -162,7 +166,7 @@ impl JumpConnection {
         Some(of_all_devices.flat_map(|line| [*line, "\n"]).collect())
     }
 
-    /// Leaves the group. The last one ends the connection, and waits until its processes are gone.
+    /// Leaves the group. The last device ends the connection, and waits until its processes are gone.
     pub(crate) async fn leave(self: Arc<Self>) {
         if let Some(connection) = Arc::into_inner(self) {
             connection.end().await;

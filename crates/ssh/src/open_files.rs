@@ -1,4 +1,4 @@
-//! Who has what open, and what that says about a file.
+//! Which files are open, and what this says about a file to be withdrawn.
 
 use std::collections::HashSet;
 
@@ -7,17 +7,17 @@ use engine::ports::device::Openness;
 use crate::facts::LeaseScope;
 use crate::records::{Record, Status};
 
-/// Who asks a device, as far as that decides over what it can be told.
+/// The login, as far as it decides what the device can report.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Login {
     /// The user id, where known.
     pub(crate) user: Option<u32>,
-    /// Of which files it may have leases.
+    /// Files on which it may take leases.
     pub(crate) leases: Option<LeaseScope>,
 }
 
 impl Login {
-    /// Only root may look into every process.
+    /// Only root may inspect every process.
     fn sees_all(self) -> bool {
         self.user == Some(0)
     }
@@ -31,37 +31,37 @@ impl Login {
     }
 }
 
-/// What the kernel and a scan say of which files are open for writing, or mapped so that they can be written.
+/// What the kernel and a scan report about files that are open for writing, or mapped writable.
 #[derive(Debug, Default)]
 pub(crate) struct OpenFiles {
-    /// What the kernel said of each file of a request, in their order; one answer alone holds for all of
-    /// them.
+    /// The kernel's reply for each file of a request, in order. A single reply holds for all of them.
     lease_replies: Vec<u8>,
-    /// File systems on which the kernel can be asked.
+    /// File systems on which leases prove whether a file is open.
     leasable: HashSet<u64>,
-    /// The scan has come to its end, and saw every process.
+    /// The scan reached its end, and saw every process.
     is_complete: bool,
     open: HashSet<(u64, u64)>,
-    /// Device number and inode, as the kernel's mapping has them.
+    /// Device number and inode, as the kernel's mappings have them.
     mapped: HashSet<(u64, u64)>,
     mapped_inodes: HashSet<u64>,
-    /// File systems of the device that show the same number in stat and in the mappings, although its major number is 0.
+    /// File systems that have the same number in stat and in the mappings, although its major number is 0.
     exact_numbers: HashSet<u64>,
-    /// File systems that others may write to by a way that this kernel, or this mount, does not see.
+    /// File systems that can be written to without this kernel, or this mount, noticing.
     externally_writable: HashSet<u64>,
-    /// There are more than can be remembered: nothing is known of a file that is not among them.
+    /// There are more than gleaner remembers. Then nothing is known of a file that is not among them.
     overflowed: bool,
-    /// How many records there were, whether they said something new or not.
+    /// The number of records, whether or not they had something new.
     records: usize,
 }
 
-/// Open files that are remembered: a hundred times as many as a busy device has. One that has more is taken for one that does not tell.
+/// The most open files to remember: a hundred times as many as a busy device has. A device that has more
+/// counts as one that does not report them.
 const MAX_OPEN_FILES: usize = 256 * 1024;
-/// Records about them that are heard. No device has two million open files; one that names them without end names nothing else.
+/// The most records to read. No device has two million open files; one that reports more never stops.
 const MAX_RECORDS: usize = 8 * MAX_OPEN_FILES;
 
 impl OpenFiles {
-    /// Adds what a record says; whether it was about open files.
+    /// Adds a record. Returns whether it was about open files.
     pub(crate) fn add(&mut self, record: &Record) -> bool {
         let numbers = self.mapped.len()
             + self.mapped_inodes.len()
@@ -111,19 +111,19 @@ impl OpenFiles {
         }
     }
 
-    /// Whether so much was said that it can have no end.
+    /// Whether there are more records than any device can have.
     pub(crate) fn is_endless(&self) -> bool {
         self.records > MAX_RECORDS
     }
 
-    /// Whether there were more than can be remembered.
+    /// Whether there were more open files than gleaner remembers.
     pub(crate) fn is_overflowed(&self) -> bool {
         self.overflowed
     }
 
-    /// Whether the scan proves that a file is closed which it does not name.
+    /// Whether the scan proves that a file which it does not name is closed.
     fn scan_proves_closed(&self, login: Login) -> bool {
-        // The shell that makes the scan has its own output open: one that names nothing has not worked.
+        // The shell that scans has its own output open: a scan that names nothing has failed.
         self.is_complete && login.sees_all() && !self.open.is_empty() && !self.overflowed
     }
 
@@ -132,23 +132,24 @@ impl OpenFiles {
         if self.open.contains(&(device_number, inode)) || self.mapped.contains(&(device_number, inode)) {
             return true;
         }
-        // Btrfs, overlayfs and the like show one number in stat and another in the mappings; theirs in stat have the
-        // major number 0. The inode alone must do then. Not so in memory: the small inode numbers there are those of any
-        // other file system too, and a mapping may stay for as long as the device runs.
+        // Btrfs, overlayfs and others show one number in stat and another in the mappings; theirs in stat has
+        // the major number 0. Then the inode alone must match. tmpfs is excluded: its small inode numbers
+        // occur on any other file system too, and a mapping may last as long as the device runs.
         major(device_number) == 0
             && !self.exact_numbers.contains(&device_number)
             && self.mapped_inodes.contains(&inode)
     }
 }
 
-/// A line that names, as `major:minor` in decimal digits, a file system of some kind.
+/// Parses a line that names a file system of some kind, as `major:minor` in decimal.
 fn number_after(kind: &[u8], line: &[u8]) -> Option<u64> {
     let number = std::str::from_utf8(line.strip_prefix(kind)?).ok()?;
     let (major, minor) = number.split_once(':')?;
     Some(device_number(major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// A line of `/proc/<process>/maps` (proc(5)): addresses, permissions, offset, device, inode, and a path that does not matter.
+/// Parses a line of `/proc/<process>/maps` (proc(5)): addresses, permissions, offset, device, inode, and a
+/// path, which is ignored.
 fn mapping(line: &[u8]) -> Option<(u64, u64)> {
     let mut fields = line.split(|byte| *byte == b' ').skip(3);
     let (device, inode) = (fields.next()?, fields.next()?);
@@ -159,7 +160,7 @@ fn mapping(line: &[u8]) -> Option<(u64, u64)> {
     Some((device_number(major, minor), inode))
 }
 
-/// As makedev(3) puts it together, and stat shows it.
+/// Combines the numbers like makedev(3), as stat shows them.
 fn device_number(major: u64, minor: u64) -> u64 {
     ((major & 0xffff_f000) << 32) | ((major & 0xfff) << 8) | ((minor & 0xffff_ff00) << 12) | (minor & 0xff)
 }
@@ -168,7 +169,7 @@ fn major(device_number: u64) -> u64 {
     ((device_number >> 32) & 0xffff_f000) | ((device_number >> 8) & 0xfff)
 }
 
-/// What is to be said of a file in a listing.
+/// What a listing says about a file.
 pub(crate) fn listed_openness(files: &OpenFiles, status: &Status, login: Login) -> Openness {
     let scanned = scan_openness(files, status.device_number, status.inode, login);
     let can_be_leased = files.leasable.contains(&status.device_number) && login.may_lease(status);
@@ -179,7 +180,7 @@ pub(crate) fn listed_openness(files: &OpenFiles, status: &Status, login: Login) 
     }
 }
 
-/// What is to be said of the file at a position in a request.
+/// What the reply to a request says about the file at this position.
 pub(crate) fn requested_openness(
     files: &OpenFiles,
     position: usize,
@@ -198,7 +199,7 @@ pub(crate) fn requested_openness(
     }
 }
 
-/// What a scan says of a file with these numbers: of its device and inode.
+/// What a scan says about a file with these numbers.
 fn scan_openness(files: &OpenFiles, device_number: u64, inode: u64, login: Login) -> Openness {
     if files.is_open(device_number, inode) {
         Openness::Open
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_is_matched_by_device_and_inode_and_by_inode_where_the_device_is_anonymous() {
+    fn a_mapping_on_an_anonymous_device_is_matched_by_its_inode_alone() {
         let mut files = OpenFiles::default();
         assert!(files.add(&parse(
             b"m 7f0000-7f1000 rw-s 00000000 08:02 131                      /data/\xff a\n7f2-7f3 -w-s 0 00:05 7\nnonsense\n"
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn open_files_without_end_are_noticed_though_they_are_always_the_same() {
+    fn endless_open_files_are_noticed_even_if_always_the_same() {
         let mut files = OpenFiles::default();
         let record = parse(b"o 5 5 21b6").unwrap();
         for _ in 0..MAX_RECORDS {
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_with_more_open_files_than_can_be_remembered_counts_as_one_that_does_not_tell() {
+    fn a_device_with_too_many_open_files_counts_as_one_that_reports_none() {
         let Some(Record::Status(status)) = parse(b"f f 2049 131 1 1.0 1.0 1000 a") else {
             panic!("no status")
         };
@@ -271,14 +272,14 @@ mod tests {
         assert_eq!(
             requested_openness(&files, 0, 2049, 1, ROOT),
             Openness::Open,
-            "the kernel's word counts all the same"
+            "the kernel's answer still counts"
         );
         assert_eq!(files.open.len(), MAX_OPEN_FILES + 1);
         assert!(files.is_open(2049, 1_000), "what is known to be open is open");
     }
 
     #[test]
-    fn what_a_device_says_of_its_memory_is_not_remembered_without_bound() {
+    fn the_memory_for_reported_file_systems_is_bounded() {
         let mut files = OpenFiles::default();
         for major in 0..100 {
             let lines = |minor: usize| format!("memory {major}:{minor}\n").into_bytes();
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn in_memory_another_file_system_s_mapping_of_that_inode_number_does_not_count() {
+    fn on_tmpfs_a_mapping_of_that_inode_elsewhere_does_not_count() {
         let mut files = OpenFiles::default();
         files.add(
             &parse(b"m 7f0000-7f1000 rw-s 0 08:02 131 /data/a\n7f1-7f2 rw-s 0 00:1f 132 /dev/shm/a\nmemory 0:31\nmemory x\n")
@@ -326,17 +327,13 @@ mod tests {
             );
         }
         files.add(&parse(b"m other 8:1\n").unwrap());
-        assert_eq!(
-            of_root(&files),
-            Openness::Unknown,
-            "externally_writable may write to it"
-        );
+        assert_eq!(of_root(&files), Openness::Unknown, "others may write to it");
         files.add(&parse(b"o 2049 131 81a4").unwrap());
         assert_eq!(listed_openness(&files, &status(), login(1001)), Openness::Open);
     }
 
     #[test]
-    fn the_kernel_can_be_leased_by_owner_and_root_where_that_was_tried() {
+    fn owner_and_root_can_ask_the_kernel_where_leases_were_tried() {
         let mut files = OpenFiles::default();
         let check = |files: &OpenFiles, user| listed_openness(files, &status(), login(user));
         files.add(&parse(b"l 2050").unwrap());
@@ -349,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_granted_lease_or_a_complete_scan_says_that_a_file_is_closed() {
+    fn only_a_granted_lease_or_a_complete_scan_proves_a_file_closed() {
         let mut files = OpenFiles::default();
         files.add(&parse(b"k coun").unwrap());
         let replies = |files: &OpenFiles, at| requested_openness(files, at, 2049, 131, ROOT);
@@ -365,7 +362,7 @@ mod tests {
         assert_eq!(
             replies(&OpenFiles::default(), 0),
             Openness::Unknown,
-            "nothing was replies"
+            "there was no reply"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps the number of unauthenticated connections to one host below what its sshd takes.
+//! Keeps the number of unauthenticated connections to one host below its sshd's limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,36 +8,38 @@ use parking_lot::Mutex;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// sshd's `MaxStartups` is 10:30:100 by default: from the tenth on, it drops connections at random. Two are left for
-/// people.
+/// sshd's `MaxStartups` is 10:30:100 by default: from the tenth on, it drops connections at random. Two are
+/// left for people.
 const MAX_UNAUTHENTICATED: usize = 8;
-/// Each costs both ends together some 0.15 seconds of CPU: with many more at once, on a machine that has other things to do, none is in time. At 100 ms of
-/// round trip each takes more than a second, so that fewer would make a large fleet wait.
+/// Each login costs both ends together about 0.15 seconds of CPU. With many more at once, on a busy machine,
+/// none finishes in time. At 100 ms of round trip a login takes over a second, so fewer would delay a large
+/// fleet.
 const MAX_THROUGH_JUMP: usize = 32;
-/// A turn ends after that time at the latest, so that a host that accepts connections and keeps silent delays no other device
-/// for long. A handshake takes eight round trips and some computing: a second at 100 ms.
+/// A permit expires after this time, so that a silent host does not delay other devices for long. A handshake
+/// takes eight round trips and some computing: a second at 100 ms.
 const MAX_PERMIT_TIME: Duration = Duration::from_secs(2);
 
-/// One queue for each host that is connected to first.
+/// One queue for each first hop.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectPacing {
     queues: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-/// The right to be connecting. Ends when it is dropped, or when its time is up.
+/// The permission to be connecting. Ends when it is dropped, or when its time is up.
 #[derive(Debug)]
 pub(crate) struct ConnectPermit {
     timer: tokio::task::JoinHandle<()>,
 }
 
 impl ConnectPacing {
-    /// Waits for a turn to connect to a host.
+    /// Waits for permission to connect to a host.
     pub(crate) async fn permit(&self, host: &str) -> ConnectPermit {
         self.acquire(host.to_owned(), MAX_UNAUTHENTICATED).await
     }
 
-    /// Waits for a turn to connect to a device through that host, by a connection that is there: no `MaxStartups` is in the way, but so
-    /// many key exchanges at once that none of them comes to its end.
+    /// Waits for permission to connect to a device through that host, over an existing connection.
+    /// `MaxStartups` does not apply there, but too many key exchanges at once would keep each other from
+    /// finishing.
     pub(crate) async fn permit_through(&self, host: &str) -> ConnectPermit {
         self.acquire(format!("through {host}"), MAX_THROUGH_JUMP).await
     }
@@ -73,7 +75,7 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_than_eight_connect_to_one_host_at_once_and_other_hosts_do_not_wait() {
+    async fn at_most_eight_connect_to_one_host_at_once_and_others_do_not_wait() {
         let pacing = ConnectPacing::default();
         let mut permits = Vec::new();
         for _ in 0..MAX_UNAUTHENTICATED {
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_keeps_silent_holds_nobody_up_for_long() {
+    async fn silent_hosts_delay_no_device_for_long() {
         let pacing = ConnectPacing::default();
         let mut silent = Vec::new();
         for _ in 0..MAX_UNAUTHENTICATED {

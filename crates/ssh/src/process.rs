@@ -20,7 +20,7 @@ pub(crate) struct JumpEndpoint<'a> {
     pub(crate) socket: &'a Path,
 }
 
-/// How ssh is started for every device.
+/// How ssh is started, for all devices.
 #[derive(Debug, Clone)]
 pub(crate) struct SshCommand {
     pub(crate) program: PathBuf,
@@ -28,11 +28,11 @@ pub(crate) struct SshCommand {
 }
 
 impl SshCommand {
-    /// The connection itself: SFTP on its stdio, and a control socket for whatever else is asked of the device.
+    /// The connection itself: SFTP on its stdio, and a control socket for all other requests.
     ///
-    /// `patience` is the time until the device's first words, of which a jump host may have used some.
+    /// `connect_timeout` is the time until the device's first bytes, part of which a jump host may use.
     ///
-    /// Through the jump connection that owns `by_way_of`, if there is one, else as ssh's configuration says.
+    /// Connects through the jump connection `through` if given, otherwise as ssh's configuration says.
     pub(crate) fn master(
         &self,
         target: &Target,
@@ -57,7 +57,7 @@ impl SshCommand {
         command
     }
 
-    /// A connection to a jump host, and a control socket for those who go through it.
+    /// A connection to a jump host, with a control socket for devices behind it.
     pub(crate) fn jump(&self, jump: &JumpHost, socket: &Path) -> Command {
         let mut command = self.command();
         command
@@ -76,8 +76,9 @@ impl SshCommand {
         command
     }
 
-    /// The proxy command that asks the jump connection for a way to the device, and fails where that is gone. The connection takes over its
-    /// streams: no byte goes through the process. `None` where a path means something to a shell.
+    /// The proxy command that opens a channel to the device through the jump connection, and fails if that is
+    /// gone. The connection takes over its streams: no byte passes through the process. `None` if a path has
+    /// a special character of a shell.
     fn proxy(&self, jump: JumpEndpoint<'_>) -> Option<String> {
         let plain = |path: &Path| {
             let path = path.to_str()?;
@@ -94,8 +95,8 @@ impl SshCommand {
 
     /// A command on the device, over the connection that owns `socket`.
     ///
-    /// ssh would make a connection of its own where the socket is gone, or where the device refuses another session: a
-    /// proxy command that fails at once keeps it from that.
+    /// If the socket is gone, or the device refuses another session, ssh would open a connection of its own.
+    /// A proxy command that fails at once prevents this.
     pub(crate) fn shell(&self, target: &Target, socket: &Path, command_line: &str) -> Command {
         let mut command = self.over_socket(socket);
         command.args(["--", target.name.as_str(), command_line]);
@@ -103,7 +104,7 @@ impl SshCommand {
     }
 
     /// A command on the device, over a connection of its own, made as ssh's configuration says within
-    /// `patience`.
+    /// `connect_timeout`.
     pub(crate) fn dedicated_shell(
         &self,
         target: &Target,
@@ -141,7 +142,7 @@ impl SshCommand {
         command
     }
 
-    /// Prints what ssh makes of the configuration for this device.
+    /// Prints ssh's resolved configuration for this device.
     pub(crate) fn explain(&self, target: &Target) -> Command {
         let mut command = self.command();
         command.args(["-G", "--", target.name.as_str()]);
@@ -153,9 +154,9 @@ impl SshCommand {
         command
             .arg("-F")
             .arg(&self.configuration)
-            // Messages are read by us; SendEnv carries it to the device where that is permitted.
+            // gleaner parses the messages. SendEnv sends it to the device too, where permitted.
             .env("LC_ALL", "C")
-            // ssh runs proxy commands and `Match exec` by this shell. A service account's is nologin.
+            // ssh runs proxy commands and `Match exec` with this shell. A service account's is nologin.
             .env("SHELL", "/bin/sh")
             .env_remove("SSH_ASKPASS")
             .env_remove("SSH_ASKPASS_REQUIRE")
@@ -167,7 +168,7 @@ impl SshCommand {
     }
 }
 
-/// Waits until ssh has made its control socket: it does so once the host has authenticated us.
+/// Waits until ssh has made its control socket, which it does once the host has authenticated us.
 pub(crate) async fn wait_for_socket(socket: &Path) {
     while !socket.exists() {
         sleep(POLL_INTERVAL).await;

@@ -1,36 +1,37 @@
-//! What the device's script answers, taken apart. All of it is from outside: nothing here panics or believes.
+//! Parses the script's records. All of it is untrusted: nothing here panics or takes a value on trust.
 
 use engine::ports::device::EntryKind;
 use model::{Digest, Identity, Timestamp};
 
-/// One answer among many.
+/// One record of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Record {
-    /// A file that some process has open for writing; its mode tells whether it is a file at all.
+    /// A file that a process has open for writing. The mode in the record is ignored.
     Open { device_number: u64, inode: u64 },
-    /// A file system on which the kernel can be asked whether a file is open.
+    /// A file system on which a lease proves whether a file is open.
     Leasable { device_number: u64 },
-    /// What the kernel says of each file that a request names.
+    /// The kernel's answer for each file of a request.
     LeaseReplies(Vec<u8>),
     /// The scan of open files was complete.
     ScanComplete,
-    /// Shared mappings that can be written: `major:minor inode` in each line; and `memory major:minor` for each tmpfs.
+    /// Writable shared mappings: lines of `/proc/<process>/maps`, then `memory major:minor` for each tmpfs
+    /// and `other major:minor` for each file system that can be written to elsewhere.
     Mapped(Vec<u8>),
-    /// Something in a source, or a file looked at.
+    /// An entry of a source, or an inspected file.
     Status(Status),
-    /// The digest of what was to be told about many files at once; none where the device could not make it.
+    /// The digest over the identities of many files; `None` if the device could not make it.
     Digest(Option<Digest>),
     /// A folder that cannot be listed.
     Unlistable(Vec<u8>),
-    /// Words of find about something else that it could not do.
+    /// Another error message of find.
     FindError(Vec<u8>),
     /// The source cannot be entered.
     Inaccessible,
-    /// All has been said.
+    /// The end of the reply.
     End,
 }
 
-/// Something looked at, without following a link.
+/// The attributes of an entry, without following a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) kind: EntryKind,
@@ -38,12 +39,12 @@ pub(crate) struct Status {
     pub(crate) device_number: u64,
     pub(crate) inode: u64,
     pub(crate) owner: u32,
-    /// As the device gave it; may begin with `./`.
+    /// As the device reported it; may begin with `./`.
     pub(crate) name: Vec<u8>,
 }
 
 impl Record {
-    /// Takes a record apart; `None` where it is none.
+    /// Parses a record; `None` if it is malformed.
     pub(crate) fn parse(record: &[u8], tag: &str) -> Option<Self> {
         let (first, rest) = record.split_first()?;
         let after_blank = rest.strip_prefix(b" ");
@@ -130,7 +131,7 @@ fn stat_status(mut fields: Fields<'_>) -> Option<Status> {
     })
 }
 
-/// What `st_mode` says something is.
+/// The kind of an entry with this `st_mode`.
 pub(crate) fn kind_of_mode(mode: u32) -> EntryKind {
     match mode & 0o170_000 {
         0o100_000 => EntryKind::File,
@@ -140,7 +141,8 @@ pub(crate) fn kind_of_mode(mode: u32) -> EntryKind {
     }
 }
 
-/// The identity with only what a lesser device can tell the same way each time: size and whole seconds.
+/// Only those parts of an identity that a lesser device reports the same way each time: size and whole
+/// seconds.
 pub(crate) fn without_fine_identity(identity: Identity) -> Identity {
     Identity {
         device_number: None,
@@ -154,7 +156,7 @@ pub(crate) fn without_fine_identity(identity: Identity) -> Identity {
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    /// What stands before the next blank, which is left out.
+    /// The text before the next blank. Removes both.
     fn word(&mut self) -> Option<&'a [u8]> {
         let end = self.0.iter().position(|byte| *byte == b' ')?;
         let (word, rest) = self.0.split_at_checked(end)?;
@@ -171,8 +173,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Seconds since 1970 with or without a fraction, as `date`, `find` and `stat` print them. Digits beyond nanoseconds are
-/// cut.
+/// Seconds since 1970 with or without a fraction, as `date`, `find` and `stat` print them. Digits beyond
+/// nanoseconds are cut.
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let whole: i64 = seconds.parse().ok()?;
@@ -191,7 +193,8 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
     ))
 }
 
-/// The path in words such as `find: './a b': Input/output error`; in the C locale GNU's find quotes as C does.
+/// The path in a message such as `find: './a b': Input/output error`. In the C locale, GNU find quotes as C
+/// does.
 pub(crate) fn path_in_error(message: &[u8]) -> Option<Vec<u8>> {
     match message.strip_prefix(b"find: '") {
         Some(quoted) => quoted_path(quoted),
@@ -199,7 +202,8 @@ pub(crate) fn path_in_error(message: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Those of `BusyBox`: `find: ./a b: Input/output error`, `stat: can't stat './a b': Input/output error`.
+/// The path in a message of `BusyBox`: `find: ./a b: Input/output error`, `stat: can't stat './a b':
+/// Input/output error`.
 fn unquoted_path(message: &[u8]) -> Option<Vec<u8>> {
     let (rest, end) = match message.strip_prefix(b"stat: can't stat '") {
         Some(rest) => (rest, &b"': "[..]),
@@ -251,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_of_gnu_find_is_taken_apart() {
+    fn a_listing_of_gnu_find_is_parsed() {
         let record = b"f f 2049 131 4096 1700000000.1234567890 1700000001.0000000000 1000 a b\n\xff";
         let Some(Record::Status(status)) = parse(record) else {
             panic!("no status")
@@ -267,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_refused_and_never_panics() {
+    fn malformed_records_are_refused_without_a_panic() {
         let records: [&[u8]; 12] = [
             b"",
             b"f",
@@ -289,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_in_words_of_find_is_read_as_find_quotes_it() {
+    fn the_path_in_an_error_of_find_is_read_as_find_quotes_it() {
         let path = |message: &[u8]| path_in_error(message);
         assert_eq!(path(b"find: './a b': Input/output error").unwrap(), b"./a b");
         assert_eq!(
@@ -307,7 +311,7 @@ mod tests {
         assert_eq!(path(b"find: unrecognized: -mindepth"), None);
         assert_eq!(path(b"find: './a"), None);
         assert_eq!(path(b"find: './a\\3"), None);
-        assert_eq!(path(b"somebody: 'a'"), None);
+        assert_eq!(path(b"other: 'a'"), None);
     }
 
     #[test]

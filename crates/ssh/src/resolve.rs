@@ -1,4 +1,4 @@
-//! What ssh's configuration makes of a name.
+//! The route to a device, as ssh's configuration resolves its name.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,30 +11,31 @@ use crate::guard::Guard;
 use crate::process::SshCommand;
 use crate::target::{JumpHost, Target};
 
-/// `ssh -G` reads files and runs what `Match exec` names: it is local, and a matter of milliseconds.
+/// `ssh -G` reads files and runs the commands of `Match exec`: it is local, and takes milliseconds.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The way to a device.
+/// The route to a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
-    /// The host that the first TCP connection goes to, as text that is equal for devices that share it.
+    /// The target of the first TCP connection, as text that is equal for devices that share it.
     pub(crate) first_hop: String,
-    /// How many hops there are before the device; 1 for a proxy command.
+    /// The number of hops before the device; 1 for a proxy command.
     pub(crate) hops_before: u32,
-    /// Whether the first hop is an ssh process whose words we read, so that its authentication can be seen.
+    /// Whether the first hop is an ssh process whose output gleaner reads, so that its authentication is
+    /// visible.
     pub(crate) reports_progress: bool,
-    /// The jump host next to the device, where ssh's own `ProxyJump` leads there.
+    /// The last jump host before the device, where ssh's own `ProxyJump` is used.
     pub(crate) jump: Option<JumpHost>,
 }
 
-/// Asks ssh for the way to a device.
+/// Asks ssh for the route to a device.
 pub(crate) async fn route(client: &SshCommand, target: &Target) -> Result<Route, DeviceFailure> {
-    // What `Match exec` starts may hang, and must not outlive us.
+    // A command of `Match exec` may hang, and must not outlive gleaner.
     let guard = Guard::start().map_err(|error| local_failure("cannot start a shell", &error))?;
     let mut command = client.explain(target);
     command.stdin(Stdio::null()).process_group(guard.group());
     let output = tokio::time::timeout(RESOLVE_TIMEOUT, command.output()).await;
-    // ssh has ended, or was killed for taking too long. What it started has nothing to put in order.
+    // ssh has ended, or was killed for taking too long. Its children need no orderly end.
     guard.end().await;
     match output {
         Ok(Ok(output)) if output.status.success() => Ok(parse(&String::from_utf8_lossy(&output.stdout))),
@@ -42,13 +43,13 @@ pub(crate) async fn route(client: &SshCommand, target: &Target) -> Result<Route,
         Ok(Err(error)) => Err(local_failure("cannot start ssh", &error)),
         Err(_) => Err(DeviceFailure {
             class: FailureClass::AliasUnknown,
-            message: "ssh -G does not end; a `Match exec` of its configuration may hang".to_owned(),
-            remedy: Some("try `ssh -G` with the device's name by hand, and mend the `Match exec`".to_owned()),
+            message: "ssh -G does not end: a `Match exec` in its configuration may hang".to_owned(),
+            remedy: Some("run `ssh -G` with the device's name by hand, and fix the `Match exec`".to_owned()),
         }),
     }
 }
 
-/// What this machine refuses is no fault of the device.
+/// A failure of the collector, which is not the device's fault.
 pub(crate) fn local_failure(attempted: &str, error: &std::io::Error) -> DeviceFailure {
     DeviceFailure {
         class: FailureClass::CollectorFailed,
@@ -77,8 +78,8 @@ pub(crate) fn parse(output: &str) -> Route {
     }
     if let Some(command) = value("proxycommand") {
         return Route {
-            // The command has the device's address in it, most often. What stays without its numbers is the same for
-            // devices that go the same way.
+            // The command usually contains the device's address. Without its digits it is the same for
+            // devices with the same route.
             first_hop: command.chars().filter(|c| !c.is_ascii_digit()).collect(),
             hops_before: 1,
             reports_progress: false,

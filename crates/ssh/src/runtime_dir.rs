@@ -7,58 +7,59 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How our folders are called; eight hexadecimal digits follow.
+/// The names of private folders begin with this; eight hexadecimal digits follow.
 const PREFIX: &str = "gleaner-ssh-";
-/// Room for a path of a Unix socket (108 in the kernel), less the 18 bytes that ssh appends while it makes one and less
-/// `/gleaner-ssh-XXXXXXXX/1234567`.
+/// The room for the path of a Unix socket (108 in the kernel), less the 18 bytes that ssh appends while it
+/// creates one, less `/gleaner-ssh-XXXXXXXX/1234567`.
 const MAX_PARENT_LENGTH: usize = 108 - 1 - 18 - 29;
 
 /// Why nothing can be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// No place for the private folder.
+    /// The private folder cannot be created.
     #[error("create a private folder for ssh in {}", path.display())]
     Folder {
-        /// Where it was tried last.
+        /// The last folder that was tried.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// The configuration that was asked for is not there.
+    /// The given configuration cannot be read.
     #[error("read the ssh configuration {}", path.display())]
     Config {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
     /// The client cannot be started.
     #[error("start {}", program.display())]
     Program {
-        /// What was to be started.
+        /// The program.
         program: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// A device cannot be handed to ssh.
+    /// A device's values must not be handed to ssh.
     #[error(transparent)]
     Target(#[from] crate::TargetError),
 }
 
-/// The folder. It goes when this is dropped; a folder whose owner was killed goes when the next one is made.
+/// The private folder. It is removed when this is dropped. That of a killed process is removed when the next
+/// one is created.
 #[derive(Debug)]
 pub(crate) struct RuntimeDir {
     path: PathBuf,
-    /// Locked for as long as this process lives: tells a folder in use from one left over.
+    /// Locked for as long as this process lives. The lock tells a folder in use from one left over.
     _lock: File,
     sockets: AtomicU32,
 }
 
 impl RuntimeDir {
-    /// Makes a folder in the first place that is fit for one.
+    /// Creates a folder in the first suitable parent.
     pub(crate) fn create(preferred: Option<&Path>) -> Result<Self, SetupError> {
         let user = rustix::process::geteuid().as_raw();
         let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
@@ -88,7 +89,7 @@ impl RuntimeDir {
 
     fn create_in(parent: &Path) -> io::Result<Self> {
         let path = parent.join(format!("{PREFIX}{}", &random_hex::<4>()?));
-        // Fails where the name is taken, by a symbolic link too.
+        // Fails if the name exists, even as a symbolic link.
         DirBuilder::new().mode(0o700).create(&path)?;
         let lock = File::create_new(path.join("lock"))?;
         lock.lock()?;
@@ -99,7 +100,7 @@ impl RuntimeDir {
         })
     }
 
-    /// Writes the configuration. From then on, a folder whose lock is free is one that was left over.
+    /// Writes the configuration. From then on, a folder whose lock is free counts as left over.
     pub(crate) fn write_configuration(&self, text: &str) -> Result<(), SetupError> {
         let path = self.configuration();
         let written = fs::OpenOptions::new()
@@ -111,12 +112,12 @@ impl RuntimeDir {
         written.map_err(|cause| SetupError::Folder { path, cause })
     }
 
-    /// Where the configuration is.
+    /// The path of the configuration.
     pub(crate) fn configuration(&self) -> PathBuf {
         self.path.join("config")
     }
 
-    /// A path for a control socket that no other connection has.
+    /// A path for a control socket, different for each connection.
     pub(crate) fn socket(&self) -> PathBuf {
         let number = self.sockets.fetch_add(1, Ordering::Relaxed);
         self.path.join(number.to_string())
@@ -126,19 +127,19 @@ impl RuntimeDir {
 impl Drop for RuntimeDir {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::debug!(path = %self.path.display(), %error, "private folder of ssh stays behind");
+            tracing::debug!(path = %self.path.display(), %error, "cannot remove the private folder of ssh");
         }
     }
 }
 
-/// Short enough for sockets, and without anything that means something to the shell that `ProxyJump` starts.
+/// Short enough for sockets, and without characters that are special to the shell that `ProxyJump` starts.
 fn is_suitable(parent: &Path) -> bool {
     let bytes = parent.as_os_str().as_bytes();
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:".contains(byte);
     parent.is_absolute() && parent.is_dir() && bytes.len() <= MAX_PARENT_LENGTH && bytes.iter().all(is_plain)
 }
 
-/// Removes folders of ours whose owner is dead: it was killed.
+/// Removes private folders whose owner was killed.
 fn remove_stale(parent: &Path, user: u32) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -146,17 +147,18 @@ fn remove_stale(parent: &Path, user: u32) {
             && entry
                 .metadata()
                 .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user);
-        // A folder without a configuration is just being made, and may not be locked yet, or was never finished: it is left alone.
+        // A folder without a configuration is just being created, and may not be locked yet, or was never
+        // finished: it stays.
         let is_left_over = is_ours
             && path.join("config").exists()
             && File::open(path.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
         if is_left_over && let Err(error) = fs::remove_dir_all(&path) {
-            tracing::debug!(path = %path.display(), %error, "left-over folder of ssh stays behind");
+            tracing::debug!(path = %path.display(), %error, "cannot remove a left-over folder of ssh");
         }
     }
 }
 
-/// So many bytes from the kernel's random number generator, in hexadecimal.
+/// `LENGTH` bytes from the kernel's random number generator, in hexadecimal.
 pub(crate) fn random_hex<const LENGTH: usize>() -> io::Result<String> {
     let mut bytes = [0; LENGTH];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_too_long_for_a_socket_or_odd_is_passed_over() {
+    fn a_parent_that_is_too_long_for_a_socket_or_odd_is_skipped() {
         let parent = tempfile::tempdir_in("/tmp").unwrap();
         for name in ["with blank", "x".repeat(80).as_str()] {
             let odd = parent.path().join(name);

@@ -4,14 +4,14 @@ use model::SourcePath;
 
 use crate::facts::{DigestTool, Facts};
 
-/// The device's half of the conversation.
+/// The device's half of the protocol.
 pub(crate) const DEVICE_SCRIPT: &str = include_str!("script/device.sh");
 
-/// The command that the login shell is given, whichever shell that is: bash, dash, fish, csh. What it evaluates comes by
-/// standard input.
+/// The command for the login shell, whichever it is: bash, dash, fish, csh. The script comes by standard
+/// input.
 pub(crate) const COMMAND: &str = r#"exec /bin/sh -c 'IFS= read -r s && eval "$(printf %b "$s")"'"#;
 
-/// What the two sides have agreed on so that nothing else can be taken for an answer.
+/// A random tag by which gleaner recognises the script's replies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReplyTag {
     first_half: String,
@@ -19,7 +19,7 @@ pub(crate) struct ReplyTag {
 }
 
 impl ReplyTag {
-    /// Made of 32 hexadecimal digits of chance.
+    /// `chance` is 32 random hexadecimal digits.
     pub(crate) fn new(chance: &str) -> Self {
         let (first_half, second_half) = chance.split_at_checked(chance.len() / 2).unwrap_or((chance, ""));
         Self {
@@ -28,22 +28,23 @@ impl ReplyTag {
         }
     }
 
-    /// The whole of it.
+    /// Both halves.
     pub(crate) fn whole(&self) -> String {
         format!("{}{}", self.first_half, self.second_half)
     }
 }
 
-/// What the script is to find out, or need not.
+/// Whether the script must find out the facts about the device.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum FactsRequest<'a> {
-    /// Nothing is known; the file systems of these folders are asked about too.
+    /// It must, and those about the file systems of these folders.
     Ask(&'a [SourcePath]),
-    /// An earlier run has told.
+    /// An earlier run has reported them.
     Reuse(&'a Facts),
 }
 
-/// All that is written before the first request: the script as one line, the tag in halves, and what is known.
+/// All that is sent before the first request: the script as one line, the tag in two halves, the request for
+/// facts.
 pub(crate) fn preamble(tag: &ReplyTag, facts_request: FactsRequest<'_>) -> Vec<u8> {
     let mut preamble = as_one_line(DEVICE_SCRIPT).into_bytes();
     preamble.extend_from_slice(format!("\n{}\n{}\n", tag.first_half, tag.second_half).as_bytes());

@@ -1,4 +1,4 @@
-//! A session with one device: SFTP for what concerns files, the script for what SFTP cannot tell.
+//! A session with one device. SFTP reads files; the script does what SFTP cannot do, or does slowly.
 
 mod abilities;
 mod causes;
@@ -52,16 +52,16 @@ use sftp_channels::SftpChannels;
 pub(crate) use supervise::stalled;
 use views::Views;
 
-/// How long a connection that has ended may take to say why.
+/// How long a connection that has ended may take to report why.
 const END_REASON_GRACE: Duration = Duration::from_secs(3);
-/// How long an orderly end may take: the supervisor's patience with ssh, then with the guard, and some more.
+/// How long an orderly end may take: the supervisor's grace for ssh, then for the guard, and some more.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// A session over one ssh connection. Dropping it ends every process that was started for it.
 #[derive(Debug)]
 pub struct SshSession {
     files: sftp::Client,
-    /// The same, and whatever else files are read over.
+    /// `files`, and a second SFTP channel if one was opened.
     sftp_channels: SftpChannels,
     pool: Option<ShellPool>,
     dialect: Dialect,
@@ -70,21 +70,22 @@ pub struct SshSession {
     facts: DeviceFacts,
     stall_timeout: Duration,
     budget: sftp::Budget,
-    /// The budget of small files that are read together; none where the device cannot, or where what it sends is metered.
+    /// Limits the bytes of small files that are read together and not consumed yet. `None` if the device
+    /// cannot read them together, or if its rate is limited.
     small_files_budget: Option<Arc<Semaphore>>,
     has_perl: bool,
-    /// None where it is said whether to compress, and in the second connection itself.
+    /// `None` where the configuration says whether to compress, and in the compressed connection itself.
     compressed_connection: Option<CompressedConnection>,
     session_end: SessionEnd,
     received: Arc<AtomicU64>,
     views: Views,
-    /// Folders known to be there, because this session has made them.
+    /// Folders that this session has made, and that therefore exist.
     made_folders: Mutex<HashSet<Vec<u8>>>,
     shutdown: oneshot::Sender<()>,
     supervisor: Supervisor,
 }
 
-/// The task that owns the processes: they end with it.
+/// The task that owns the processes. They end with it.
 #[derive(Debug)]
 struct Supervisor(JoinHandle<()>);
 
@@ -94,7 +95,7 @@ impl Drop for Supervisor {
     }
 }
 
-/// What a successful attempt has made.
+/// A successful attempt to connect.
 pub(crate) struct Connection {
     pub(crate) through_jump: bool,
     pub(crate) jump: Option<Arc<JumpConnection>>,
@@ -103,12 +104,12 @@ pub(crate) struct Connection {
     pub(crate) transport: Transport,
 }
 
-/// What is talked to, and how.
+/// The channels to the device, and their limits.
 pub(crate) struct Transport {
     pub(crate) stall_timeout: Duration,
     pub(crate) bandwidth: Option<u64>,
     pub(crate) files: sftp::Client,
-    /// Or why there is none.
+    /// Or why there is no shell.
     pub(crate) shell: Result<Shell, NoShell>,
     pub(crate) received: Arc<AtomicU64>,
     pub(crate) pending: Arc<PendingReplies>,
@@ -151,7 +152,7 @@ impl SshSession {
         .await
     }
 
-    /// The session over what was reached, whoever watches over it.
+    /// The session over this transport.
     async fn over(
         transport: Transport,
         sftp_channels: SftpChannels,
@@ -168,7 +169,7 @@ impl SshSession {
             ),
             Err(why) => (None, Facts::default(), Some(why)),
         };
-        // What is read over lanes is not metered.
+        // Reads over shell channels are not limited in rate.
         let reads_together = facts.dialect == Dialect::Gnu && facts.perl && transport.bandwidth.is_none();
         let mut session = Self {
             abilities: Abilities {
@@ -198,16 +199,21 @@ impl SshSession {
             supervisor,
         };
         if session.pool.is_some() {
-            let seen = facts
+            let modified = facts
                 .folders
                 .iter()
                 .map(|folder| folder.map(|folder| folder.modified));
-            session.views = Views::of(&session.files, facts_for, &seen.collect::<Vec<_>>(), facts.clock);
+            session.views = Views::of(
+                &session.files,
+                facts_for,
+                &modified.collect::<Vec<_>>(),
+                facts.clock,
+            );
         }
         match session.device_facts(facts, facts_for).await {
             Ok(facts) => session.facts = facts,
             Err(failure) => {
-                // Dropped, it would leave its guard to end by itself.
+                // If the session was only dropped, its guard would take longer to end.
                 session.close().await;
                 return Err(failure);
             }
@@ -215,7 +221,7 @@ impl SshSession {
         Ok(session)
     }
 
-    /// A session that no process stands behind: it ends when it is dropped.
+    /// A session without a process. It ends when it is dropped.
     #[cfg(feature = "fuzzing")]
     pub(crate) async fn without_process(
         transport: Transport,
@@ -236,13 +242,13 @@ impl SshSession {
     }
 
     async fn device_facts(&self, facts: Facts, sources: &[SourcePath]) -> Result<DeviceFacts, DeviceFailure> {
-        let mut told = facts.disks.into_iter();
-        let mut seen = facts.folders.into_iter();
+        let mut disk_facts = facts.disks.into_iter();
+        let mut folder_facts = facts.folders.into_iter();
         let (mut disks, mut folders) = (Vec::new(), Vec::new());
         for source in sources {
-            let folder = seen.next().flatten();
+            let folder = folder_facts.next().flatten();
             folders.push((source.clone(), folder.map(|folder| folder.numbers)));
-            let disk = match told.next().flatten() {
+            let disk = match disk_facts.next().flatten() {
                 Some(disk) => Some(disk),
                 None => self.disk_by_sftp(source).await?,
             };
@@ -262,11 +268,11 @@ impl SshSession {
             return Ok(None);
         }
         let path = anchored(source.as_bytes());
-        let told = self.session_end.unless_ended(self.files.statvfs(&path)).await?;
-        match told {
-            Ok(told) => Ok(Some(DiskUse {
-                total: told.total_bytes(),
-                available: told.available_bytes(),
+        let reply = self.session_end.unless_ended(self.files.statvfs(&path)).await?;
+        match reply {
+            Ok(room) => Ok(Some(DiskUse {
+                total: room.total_bytes(),
+                available: room.available_bytes(),
             })),
             Err(error) if error.status().is_some() => Ok(None),
             Err(error) => Err(self.lost(&error).await),
@@ -278,7 +284,7 @@ impl SshSession {
         anchored(&source.join(path))
     }
 
-    /// What an SFTP error that ended the connection means for the session.
+    /// The failure of the session after an SFTP error that ended the connection.
     async fn lost(&self, error: &sftp::Error) -> DeviceFailure {
         if let sftp::Error::Connection(cause) = error
             && matches!(cause.as_ref(), sftp::ConnectionError::Protocol(_))
@@ -292,7 +298,8 @@ impl SshSession {
         self.ended(error_chain(error)).await
     }
 
-    /// What the end of a lane means for the session: without its shell the device cannot prove what it proved before.
+    /// The failure of the session after a shell channel has failed. Without its shell, the device can no
+    /// longer prove what it proved before.
     async fn shell_lost(&self, error: ShellError) -> DeviceFailure {
         match error {
             ShellError::Stalled(_) => self.session_end.end(self.stalled()),
@@ -307,7 +314,7 @@ impl SshSession {
         }
     }
 
-    /// Waits a moment for ssh to end and say why; else the given words must do.
+    /// Waits a moment for ssh to end and report why. If it does not, the failure has this message.
     async fn ended(&self, message: String) -> DeviceFailure {
         match timeout(END_REASON_GRACE, self.session_end.ended()).await {
             Ok(failure) => failure,
@@ -323,7 +330,7 @@ impl SshSession {
         stalled(self.stall_timeout)
     }
 
-    /// Ends both connections in order. Boxed, because the second one is a session, too.
+    /// Ends both connections in order. Boxed, because the compressed one is a session too.
     fn end(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let Self {
             files,
@@ -341,7 +348,8 @@ impl SshSession {
                 }
             };
             let end_main = async {
-                // The ends of the scripts' and of SFTP's input, and then of the connection: what runs on the device ends with it.
+                // Closes the inputs of the scripts and of SFTP, then the connection: what runs on the device
+                // ends with it.
                 drop((pool, files, sftp_channels));
                 shutdown.send(()).ok();
                 timeout(SHUTDOWN_GRACE, &mut supervisor.0).await.ok();

@@ -1,9 +1,9 @@
-//! Why a session is at an end: found once, seen by everyone.
+//! Why a session ended: found out once, seen by all its users.
 
 use engine::ports::device::DeviceFailure;
 use tokio::sync::watch;
 
-/// The end of a session, if it has come. The first failure stays.
+/// The end of a session, if it has ended. The first failure stays.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionEnd {
     sender: watch::Sender<Option<DeviceFailure>>,
@@ -16,7 +16,7 @@ impl SessionEnd {
         }
     }
 
-    /// Ends the session, if it has not ended before, and returns why it did.
+    /// Ends the session unless it has ended, and returns the first failure.
     pub(crate) fn end(&self, failure: DeviceFailure) -> DeviceFailure {
         let mut first = failure;
         self.sender.send_if_modified(|failure| match failure {
@@ -46,12 +46,12 @@ impl SessionEnd {
             .map(|failure| failure.clone())
         {
             Ok(Some(failure)) => failure,
-            // This very value holds the sender.
+            // `self` holds the sender, so it is never dropped here.
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
-    /// Does something unless the session ends first.
+    /// Runs `work` unless the session ends first.
     pub(crate) async fn unless_ended<T>(&self, work: impl Future<Output = T>) -> Result<T, DeviceFailure> {
         tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! One run of the device's script: a command that answers one request at a time.
+//! One run of the device's script: it answers one request at a time.
 
 mod factory;
 mod pool;
@@ -31,18 +31,19 @@ use crate::script::anchored;
 use crate::stall::{PendingReplies, min_bytes};
 use crate::stderr_tail::StderrTail;
 
-/// What start-up files may print before the script speaks.
+/// The most that start-up files may print before the script's first line.
 const MAX_START_UP_OUTPUT: usize = 64 * 1024;
-/// The longest answer to one question: a line of text, a name with its attributes, the shared mappings of all processes.
+/// The longest reply to one request: a line of text, a name with its attributes, the shared mappings of all
+/// processes.
 const MAX_REPLY_LENGTH: usize = 4 * 1024 * 1024;
 const READ_BUFFER: usize = 64 * 1024;
 const WRITE_LENGTH: usize = 16 * 1024;
 
-/// Why a lane is of no more use.
+/// Why a channel can no longer be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ShellError {
-    /// The device owed an answer for too long.
-    #[error("no answer for {} s", .0.as_secs())]
+    /// The device did not reply in time.
+    #[error("no reply for {} s", .0.as_secs())]
     Stalled(Duration),
     /// The shell ended.
     #[error("the device's shell ended: {0}")]
@@ -50,22 +51,22 @@ pub(crate) enum ShellError {
     /// The device refuses one more session on this connection.
     #[error("the device permits no further session on one connection (MaxSessions)")]
     SessionLimit,
-    /// Something that is no answer.
-    #[error("the device's shell answered '{0}'")]
+    /// Not a valid reply.
+    #[error("unexpected reply of the device's shell: '{0}'")]
     Unexpected(String),
-    /// An answer that may be right, but is longer than it is worth to hear.
-    #[error("the device's shell sends {0} bytes that nobody wants")]
+    /// A reply that may be valid, but is longer than gleaner is willing to read.
+    #[error("the device's shell sends {0} unwanted bytes")]
     Excess(u64),
     /// ssh could not be started, or not be written to.
-    #[error("talk to the device's shell")]
+    #[error("communicate with the device's shell")]
     Stream(#[from] io::Error),
 }
 
-/// What the script hears: the standard input of a process, or what a test has in its place.
+/// The script's standard input: a process's, or a test's stand-in.
 pub(crate) trait ShellStdin: AsyncWrite + Send + Sync + Unpin + fmt::Debug {}
 impl<S: AsyncWrite + Send + Sync + Unpin + fmt::Debug> ShellStdin for S {}
 
-/// What the script says: the standard output of a process, or what a test has in its place.
+/// The script's standard output: a process's, or a test's stand-in.
 pub(crate) trait ShellStdout: AsyncRead + Send + Sync + Unpin + fmt::Debug {}
 impl<S: AsyncRead + Send + Sync + Unpin + fmt::Debug> ShellStdout for S {}
 
@@ -81,17 +82,17 @@ pub(crate) struct ShellChannel {
     stderr: StderrTail,
     tag: Arc<str>,
     stall_timeout: Duration,
-    /// What has come over the whole connection, over any of its channels.
+    /// Bytes received over the whole connection, by all its channels.
     received: Arc<AtomicU64>,
     pending: Arc<PendingReplies>,
-    /// Since when the piece of the answer that is waited for has not come nearer.
+    /// When the awaited piece of the reply last made progress.
     mark: ProgressMark,
-    /// The source whose listing was asked for when the script was started, and is still to be heard.
+    /// The source whose listing was requested when the script was started, and not read yet.
     early_listing: Option<SourcePath>,
     _process: Option<Child>,
 }
 
-/// A moment, and what had come over the connection by then.
+/// A moment, and the bytes received over the connection by then.
 #[derive(Debug, Clone, Copy)]
 struct ProgressMark {
     at: Instant,
@@ -108,12 +109,12 @@ impl ProgressMark {
 }
 
 impl ShellChannel {
-    /// What tells our answers from anything else.
+    /// The tag that tells the script's replies from other output.
     pub(crate) fn tag(&self) -> Arc<str> {
         self.tag.clone()
     }
 
-    /// Asks for the listing of a source, unless that was done when the lane was opened.
+    /// Requests the listing of a source, unless that was done when the channel was opened.
     pub(crate) async fn request_listing(&mut self, source: &SourcePath) -> Result<(), ShellError> {
         match self.early_listing.take() {
             Some(asked) if asked == *source => Ok(()),
@@ -121,12 +122,14 @@ impl ShellChannel {
         }
     }
 
-    /// The source whose listing is still to be heard: until then nothing else is to be asked over this lane.
+    /// The source whose listing is not read yet. Until it is, nothing else may be requested over this
+    /// channel.
     pub(crate) fn early_listing(&self) -> Option<&SourcePath> {
         self.early_listing.as_ref()
     }
 
-    /// Sends a request with its data, arguments, each ended by NUL, about files in a folder that all of them are in: the arguments are names from there.
+    /// Sends a request about files in one folder. The arguments are NUL-terminated, and name the files
+    /// relative to it.
     pub(crate) async fn request(
         &mut self,
         verb: &str,
@@ -139,7 +142,8 @@ impl ShellChannel {
         self.write(&request).await
     }
 
-    /// Passes over the listing that was asked for when the lane was opened, if it is no longer than `most` bytes: then the lane is one like any other.
+    /// Discards the listing that was requested when the channel was opened, if it has at most about `most`
+    /// bytes. Then the channel can take any request.
     pub(crate) async fn discard_listing(&mut self, dialect: Dialect, most: usize) -> Result<(), ShellError> {
         self.early_listing = None;
         let tag = self.tag();
@@ -155,7 +159,7 @@ impl ShellChannel {
                 self.buffer.advance(at + end.len());
                 return Ok(());
             }
-            // What may be the beginning of the end stays.
+            // Keeps what may be the beginning of the end marker.
             let before = self.buffer.len().saturating_sub(end.len());
             self.buffer.advance(before);
             passed += before;
@@ -164,7 +168,7 @@ impl ShellChannel {
         Err(ShellError::Excess(u64::try_from(passed).unwrap_or(u64::MAX)))
     }
 
-    /// The next piece of the answer, up to a terminator that is left out.
+    /// The next piece of the reply, up to a terminator, which is removed.
     pub(crate) async fn read_until(&mut self, terminator: &[u8]) -> Result<Bytes, ShellError> {
         let mut searched = 0;
         self.restart_stall_timer();
@@ -183,12 +187,12 @@ impl ShellChannel {
         }
     }
 
-    /// The piece just heard was a digest, which takes a device longer than other answers.
+    /// Counts the piece just read as a digest, which takes a device longer than other replies.
     pub(crate) fn count_digest(&self) {
         self.pending.count_digest();
     }
 
-    /// The next byte of the answer, which stays the next.
+    /// The next byte of the reply, without consuming it.
     pub(crate) async fn peek(&mut self) -> Result<u8, ShellError> {
         self.restart_stall_timer();
         loop {
@@ -199,7 +203,8 @@ impl ShellChannel {
         }
     }
 
-    /// So many bytes of the answer: no more than a small file has. Copied, so that they do not keep a buffer many times as large.
+    /// The next `count` bytes of the reply, at most a small file's. Copied, so that they do not keep a much
+    /// larger buffer.
     pub(crate) async fn read_exactly(&mut self, count: usize) -> Result<Bytes, ShellError> {
         self.restart_stall_timer();
         while self.buffer.len() < count {
@@ -211,7 +216,7 @@ impl ShellChannel {
         Ok(bytes)
     }
 
-    /// Leaves out so many bytes of the answer.
+    /// Discards `count` bytes of the reply.
     pub(crate) async fn skip(&mut self, count: u64) -> Result<(), ShellError> {
         let mut left = count;
         self.restart_stall_timer();
@@ -226,7 +231,7 @@ impl ShellChannel {
         }
     }
 
-    /// Leaves out whatever start-up files print, up to the sentinel.
+    /// Discards the output of start-up files, up to the sentinel.
     async fn skip_start_up_output(&mut self) -> Result<(), ShellError> {
         self.restart_stall_timer();
         let sentinel = format!("\n{} ready\n", self.tag);
@@ -252,7 +257,7 @@ impl ShellChannel {
             match line.strip_prefix(&prefix) {
                 Some("end") => return Ok(Facts::parse(lines.iter().map(String::as_str))),
                 Some(fact) => lines.push(fact.to_owned()),
-                // A tool that answers with several lines.
+                // A tool that prints several lines.
                 None => {}
             }
         }
@@ -262,7 +267,7 @@ impl ShellChannel {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), ShellError> {
         let min_bytes = min_bytes(self.stall_timeout, None);
         let _waiting = self.pending.begin_wait();
-        // Piece by piece: over a slow link the whole of a long question may take longer than our patience.
+        // In pieces: over a slow link the whole of a long request may take longer than `stall_timeout`.
         for piece in bytes.chunks(WRITE_LENGTH) {
             let written = async {
                 self.stdin.write_all(piece).await?;
@@ -280,7 +285,8 @@ impl ShellChannel {
         Ok(())
     }
 
-    /// From here on a piece of an answer is waited for: it must come whole within our patience, or come nearer at the least rate.
+    /// Called before waiting for a piece of a reply. The piece must arrive within `stall_timeout`, or bytes
+    /// must arrive at the minimum rate.
     fn restart_stall_timer(&mut self) {
         self.mark = ProgressMark::new(&self.received);
     }
@@ -295,7 +301,7 @@ impl ShellChannel {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {
-                    // On a slow link an answer stands in line behind the bytes of files.
+                    // On a slow link, a reply queues behind the bytes of files.
                     let now = ProgressMark::new(&self.received);
                     if now.received - self.mark.received < min_bytes(self.stall_timeout, None) {
                         return Err(ShellError::Stalled(self.stall_timeout));
@@ -307,7 +313,7 @@ impl ShellChannel {
     }
 
     async fn ended(&self) -> ShellError {
-        // The stream of errors ends with the one that has just ended, or a moment later.
+        // Standard error ends with the process that has just ended, or a moment later.
         timeout(Duration::from_millis(500), self.stderr.ended())
             .await
             .ok();
@@ -325,7 +331,8 @@ impl ShellChannel {
     }
 }
 
-/// Waits while things come over the connection, `least` bytes of them within our patience. `None` when less came.
+/// Waits for `work` while at least `min_bytes` arrive over the connection in each `stall_timeout`. `None`
+/// once fewer arrived.
 async fn with_stall_timeout<T>(
     stall_timeout: Duration,
     received: &AtomicU64,

@@ -1,34 +1,38 @@
-//! How long a device is waited for: what it must give while it owes something. Pure, but for the clock's type.
+//! Detects stalls: the progress that a device must make while it has pending replies. Pure, except for the
+//! clock's type.
 //!
-//! Three rules, each of which counts only time in which the device owes an answer, so that a slow store is no stalled device:
+//! There are three rules. Each counts only time in which a reply is pending, so a slow store is never a
+//! stall:
 //!
-//! - Within `stall_timeout` a whole answer must come, or as many bytes as the least rate gives in that time. One byte a minute is none of these.
-//! - Over fifteen times `stall_timeout` it must give something at the least rate, whole answers counted as some bytes: to answer each of ten
-//!   thousand questions at the last moment would take a week.
-//! - After a day it is another device's turn, whatever this one gives.
+//! - Within `stall_timeout` a whole reply must arrive, or as many bytes as the minimum rate gives in that
+//!   time. One byte a minute is too little.
+//! - Over fifteen times `stall_timeout` the device must reach the minimum rate, where each whole reply counts
+//!   as some bytes. A device that answered each of ten thousand requests at the last moment would take a
+//!   week.
+//! - After a day the session ends, whatever the device sends, so that other devices get their slot.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Bytes a second below which nothing is gathered any more, only waited for: a tenth of what GPRS carried.
+/// Bytes a second below which gleaner only waits: a tenth of what GPRS carried.
 const MIN_RATE: u64 = 256;
-/// What a whole answer counts, in bytes, over a long time: one a second is enough.
+/// The bytes that a whole reply counts as, over a long time: one reply a second is enough.
 const REPLY_BYTES: u64 = 256;
-/// How many times `stall_timeout` a long time is: a quarter of an hour by default.
+/// The long time, in multiples of `stall_timeout`: a quarter of an hour by default.
 const SLOW_FACTOR: u32 = 15;
-/// However fast a device sends, it may have invented what it sends.
+/// A limit for fast devices too: they may invent what they send.
 const MAX_PENDING_TIME: Duration = Duration::from_hours(24);
 
-/// How many bytes must come within a time; `bandwidth` is what we read at most.
+/// How many bytes must arrive within a time. `bandwidth` is the configured maximum rate.
 pub(crate) fn min_bytes(within: Duration, bandwidth: Option<u64>) -> u64 {
     let rate = bandwidth.map_or(MIN_RATE, |most| (most / 4).clamp(1, MIN_RATE));
     let bytes = u128::from(rate) * within.as_millis() / 1000;
     u64::try_from(bytes).unwrap_or(u64::MAX).max(1)
 }
 
-/// What the lanes of a connection wait for, and what they have got.
+/// The replies that shell channels of a connection wait for, and those received.
 #[derive(Debug, Default)]
 pub(crate) struct PendingReplies {
     waiting: AtomicUsize,
@@ -36,7 +40,7 @@ pub(crate) struct PendingReplies {
     digests: AtomicU64,
 }
 
-/// A lane that waits. Ends when dropped.
+/// A channel that waits for a reply. The wait ends when this is dropped.
 pub(crate) struct PendingReply<'a>(&'a PendingReplies);
 
 impl PendingReplies {
@@ -49,12 +53,12 @@ impl PendingReplies {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Notes a piece of an answer that came whole.
+    /// Counts a whole piece of a reply.
     pub(crate) fn count_reply(&self) {
         self.replies.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that a piece of an answer was a digest.
+    /// Counts a piece of a reply as a digest.
     pub(crate) fn count_digest(&self) {
         self.digests.fetch_add(1, Ordering::Relaxed);
     }
@@ -74,44 +78,44 @@ impl Drop for PendingReply<'_> {
     }
 }
 
-/// What is seen of a connection at one moment.
+/// The state of a connection at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionSample {
     pub(crate) at: Instant,
-    /// SFTP owes an answer.
+    /// SFTP has a pending reply.
     pub(crate) sftp_pending: bool,
-    /// Some lane waits for one; each of them sees to the first rule by itself.
+    /// A shell channel has a pending reply. Channels check the first rule themselves.
     pub(crate) shell_pending: bool,
-    /// Bytes that have come over any channel.
+    /// Bytes received over all channels.
     pub(crate) bytes: u64,
-    /// Whole answers by SFTP.
+    /// Whole SFTP replies.
     pub(crate) sftp_replies: u64,
-    /// Whole pieces of answers over lanes.
+    /// Whole pieces of shell replies.
     pub(crate) shell_replies: u64,
-    /// Those of them that are digests.
+    /// Those of `shell_replies` that are digests.
     pub(crate) digests: u64,
 }
 
-/// Why a device is given up.
+/// Why a session is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StallReason {
-    /// It owed an answer for longer than this, and gave next to nothing meanwhile.
+    /// A reply was pending for longer than this, and almost nothing arrived.
     Silent(Duration),
-    /// It gave next to nothing over this time.
+    /// Almost nothing arrived over this time.
     Slow(Duration),
-    /// It went on for longer than any pass may.
+    /// The session took longer than any pass may.
     Endless(Duration),
 }
 
-/// Watches over one connection.
+/// Watches one connection.
 #[derive(Debug)]
 pub(crate) struct StallDetector {
     stall_timeout: Duration,
     bandwidth: Option<u64>,
-    /// Since when SFTP owes without having given anything.
+    /// The last sample at which SFTP had no pending reply, or had made progress.
     last_progress: ConnectionSample,
     last: ConnectionSample,
-    /// How long something was owed since `long_since`.
+    /// Time with pending replies since `slow_since`.
     pending_since_slow_check: Duration,
     slow_since: ConnectionSample,
     time_pending: Duration,
@@ -130,7 +134,7 @@ impl StallDetector {
         }
     }
 
-    /// Looks at the connection every now and then; why the device is to be given up, if it is.
+    /// Takes a sample. Returns why the session must end, if it must.
     pub(crate) fn check(&mut self, sample: ConnectionSample) -> Option<StallReason> {
         let since_last = sample.at.duration_since(self.last.at);
         self.last = sample;
@@ -147,7 +151,7 @@ impl StallDetector {
             return None;
         }
         let quiet = sample.at.duration_since(self.last_progress.at);
-        // The debt may have begun at any time since the look before.
+        // The reply may have become pending at any time since the previous sample.
         (quiet > self.stall_timeout + since_last).then_some(StallReason::Silent(self.stall_timeout))
     }
 
@@ -172,8 +176,8 @@ impl StallDetector {
         (progress < min_bytes(slow_time, self.bandwidth)).then_some(StallReason::Slow(slow_time))
     }
 
-    /// What all that was given counts, in bytes. For a digest the device reads up to a gigabyte, and it may read for hours when a large file is
-    /// gone on with: one in each `stall_timeout` is enough.
+    /// Progress in byte equivalents. A digest may need the device to read 1 GiB, and resuming a large file
+    /// may take hours of reading. So one digest per `stall_timeout` counts as sufficient.
     fn progress_bytes(&self, sample: ConnectionSample) -> u64 {
         let replies = sample.sftp_replies + sample.shell_replies;
         let digests = sample.digests.saturating_mul(min_bytes(self.stall_timeout, None));
@@ -190,7 +194,7 @@ mod tests {
 
     const STALL: Duration = Duration::from_mins(1);
 
-    /// Looks every second for so long at what a device gives; after which time it is given up.
+    /// Feeds the detector one sample a second. Returns when it reports a stall, and which.
     fn stalled_after(
         duration: Duration,
         feed: impl Fn(u64, &mut ConnectionSample),
@@ -213,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn one_byte_now_and_then_is_no_sign_of_life() {
+    fn one_byte_now_and_then_is_no_progress() {
         let crumbs = stalled_after(Duration::from_mins(5), |_, sample| sample.bytes += 1);
         assert_eq!(crumbs, Some((62, StallReason::Silent(STALL))));
     }
 
     #[test]
-    fn a_slow_link_and_a_slow_disk_are_waited_for() {
-        // 2 KB/s, with an answer of 255 KiB every two minutes.
+    fn a_slow_link_and_a_slow_disk_are_no_stall() {
+        // 2 KB/s, with a reply of 255 KiB every two minutes.
         let slow_link = stalled_after(Duration::from_hours(6), |second, sample| {
             sample.bytes += 2_000;
             sample.sftp_replies += u64::from(second % 128 == 0);
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_answers_each_question_at_the_last_moment_is_given_up() {
+    fn a_device_that_always_replies_at_the_last_moment_stalls() {
         let slow_time = STALL * SLOW_FACTOR;
         let late = stalled_after(Duration::from_hours(1), |second, sample| {
             sample.bytes += if second % 50 == 0 { 30 } else { 0 };
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_never_comes_to_an_end_has_a_day() {
+    fn a_device_that_never_finishes_has_a_day() {
         let endless = stalled_after(Duration::from_hours(48), |_, sample| sample.bytes += 1 << 20);
         assert_eq!(
             endless,
@@ -271,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_do_not_read_is_not_asked_for() {
+    fn the_minimum_respects_the_configured_bandwidth() {
         assert_eq!(min_bytes(STALL, None), 15_360);
         assert_eq!(min_bytes(STALL, Some(100)), 1_500);
         assert_eq!(min_bytes(Duration::from_millis(1), Some(1)), 1);

@@ -170,7 +170,7 @@ fn start_up_files_that_come_to_no_end_need_a_person() {
 fn start_up_files_that_start_another_program_are_told_as_the_cause() {
     let fleet = fleet_that_starts_with("exec cat");
     fails_as(&fleet, "protocol", 1)
-        .says("sends back what is meant for its SFTP server")
+        .says("echoes the input of its SFTP server")
         .says("start-up files");
 }
 

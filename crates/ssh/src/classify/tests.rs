@@ -1,6 +1,7 @@
-//! Most texts were written by OpenSSH 9.2p1 against real servers. Seven could not be brought about here and are written from its sources: temporary
-//! failure in name resolution, no route to host, connection timed out (from the kernel), too many authentication failures, timeout of the
-//! server, bad owner of a configuration, and a key that cannot be loaded.
+//! Most texts were printed by OpenSSH 9.2p1 connected to real servers. Seven are taken from its sources,
+//! because they could not be provoked here: temporary failure in name resolution, no route to host,
+//! connection timed out (from the kernel), too many authentication failures, timeout of the server, bad owner
+//! of a configuration, and a key that cannot be loaded.
 
 use super::*;
 use FailureClass::{
@@ -32,9 +33,9 @@ Host key verification failed.
 ";
 
 #[track_caller]
-fn check(through_jump: bool, words: &str, class: FailureClass, quote: &str) {
-    let diagnosis = diagnose(words, through_jump, None);
-    assert_eq!(diagnosis.failure.class, class, "{words}");
+fn check(through_jump: bool, stderr: &str, class: FailureClass, quote: &str) {
+    let diagnosis = diagnose(stderr, through_jump, None);
+    assert_eq!(diagnosis.failure.class, class, "{stderr}");
     assert!(
         diagnosis.failure.message.contains(quote),
         "{}",
@@ -43,7 +44,7 @@ fn check(through_jump: bool, words: &str, class: FailureClass, quote: &str) {
 }
 
 #[test]
-fn an_alias_that_ssh_does_not_know_is_told_from_a_dead_name_server() {
+fn an_unknown_alias_differs_from_a_dead_name_server() {
     let unknown = "ssh: Could not resolve hostname nosuchalias: Name or service not known\n";
     check(DIRECT, unknown, AliasUnknown, "hostname nosuchalias");
     let temporary = "ssh: Could not resolve hostname hive7: Temporary failure in name resolution\n";
@@ -72,10 +73,10 @@ fn an_alias_that_ssh_does_not_know_is_told_from_a_dead_name_server() {
 
 #[test]
 fn a_configuration_that_ssh_refuses_is_quoted() {
-    let words = "/home/awi/.ssh/config: line 1: Bad configuration option: foobar\n/home/awi/.ssh/config: terminating, 1 bad configuration options\n";
+    let stderr = "/home/awi/.ssh/config: line 1: Bad configuration option: foobar\n/home/awi/.ssh/config: terminating, 1 bad configuration options\n";
     check(
         DIRECT,
-        words,
+        stderr,
         AliasUnknown,
         "line 1: Bad configuration option: foobar",
     );
@@ -88,7 +89,7 @@ fn a_configuration_that_ssh_refuses_is_quoted() {
 }
 
 #[test]
-fn a_tunnel_that_is_down_is_told_from_a_jump_host_that_is_down() {
+fn a_tunnel_that_is_down_differs_from_a_jump_host_that_is_down() {
     let tunnel = "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\n";
     check(
         JUMP,
@@ -111,7 +112,7 @@ fn a_tunnel_that_is_down_is_told_from_a_jump_host_that_is_down() {
 }
 
 #[test]
-fn whoever_keeps_silent_is_named() {
+fn the_silent_host_is_named() {
     let jump = "Connection timed out during banner exchange\nConnection to 10.255.255.1 port 22 timed out\n";
     check(JUMP, &format!("{jump}{LOST}"), JumpUnreachable, "timed out");
     let device = "Connection timed out during banner exchange\nConnection to UNKNOWN port 65535 timed out\n";
@@ -147,7 +148,7 @@ fn whoever_keeps_silent_is_named() {
 }
 
 #[test]
-fn a_jump_host_that_does_not_forward_is_told_from_one_that_does_not_let_us_in() {
+fn a_jump_host_that_refuses_forwarding_differs_from_one_refusing_login() {
     let forbidden =
         "channel 0: open failed: administratively prohibited: open failed\nstdio forwarding failed\n";
     check(
@@ -166,7 +167,7 @@ fn a_jump_host_that_does_not_forward_is_told_from_one_that_does_not_let_us_in() 
 }
 
 #[test]
-fn a_device_that_does_not_accept_our_key_is_told_from_a_jump_host_that_does_not() {
+fn a_device_that_refuses_the_key_differs_from_a_jump_host_that_does() {
     let refused = "root@localhost: Permission denied (publickey,keyboard-interactive).\n";
     check(DIRECT, refused, AuthenticationRefused, "root@localhost");
     let killed = "Killed by signal 1.\n";
@@ -188,7 +189,7 @@ fn a_device_that_does_not_accept_our_key_is_told_from_a_jump_host_that_does_not(
 }
 
 #[test]
-fn a_host_key_that_changed_is_told_from_one_that_is_not_known() {
+fn a_changed_host_key_differs_from_an_unknown_one() {
     check(
         JUMP,
         &format!("{AUTHENTICATED}{CHANGED}Killed by signal 1.\n"),
@@ -219,7 +220,7 @@ fn a_server_that_hangs_up_at_once_is_worth_another_try() {
 }
 
 #[test]
-fn a_jump_host_whose_process_ended_before_it_was_spoken_to_is_told_as_ever() {
+fn a_jump_host_whose_process_ended_early_is_classed_as_usual() {
     const GONE: &str = "banner exchange: Connection to UNKNOWN port 65535: Broken pipe\n";
     let refused = "ssh: connect to host 127.0.0.1 port 7799: Connection refused\n";
     check(
@@ -242,7 +243,7 @@ fn a_jump_host_whose_process_ended_before_it_was_spoken_to_is_told_as_ever() {
 }
 
 #[test]
-fn sides_that_have_no_algorithm_in_common_are_told_apart() {
+fn the_side_without_a_common_algorithm_is_named() {
     let direct = "Unable to negotiate with 127.0.0.1 port 7702: no matching host key type found. Their offer: ssh-ed25519\n";
     check(DIRECT, direct, Protocol, "no matching host key type");
     check(JUMP, &format!("{direct}{LOST}"), JumpRefused, "no matching");
@@ -251,11 +252,11 @@ fn sides_that_have_no_algorithm_in_common_are_told_apart() {
 }
 
 #[test]
-fn words_of_the_other_side_are_escaped_and_cut() {
-    let words = format!("\x1b[2J{}\n", "x".repeat(1000));
-    let message = diagnose(&words, DIRECT, None).failure.message;
+fn quoted_text_is_escaped_and_cut() {
+    let stderr = format!("\x1b[2J{}\n", "x".repeat(1000));
+    let message = diagnose(&stderr, DIRECT, None).failure.message;
     assert!(message.starts_with("\\x1b[2Jxxx") && message.len() < 320);
-    check(DIRECT, "", Protocol, "ssh ended without a word");
+    check(DIRECT, "", Protocol, "ssh ended without a message");
 }
 
 const DEVICE_LET_IN: &str = "Authenticated to hive (via proxy) using \"publickey\".\n";
@@ -266,15 +267,15 @@ const CLOSED: &str = "Connection closed by 127.0.0.1 port 7702\n";
 const CLOSED_THROUGH_JUMP: &str = "Connection closed by UNKNOWN port 65535\n";
 
 #[track_caller]
-fn check_exit(status: i32, words: &str, class: FailureClass, quote: &str) -> DeviceFailure {
-    let failure = diagnose(words, DIRECT, Some(status)).failure;
-    assert_eq!(failure.class, class, "{words}");
+fn check_exit(status: i32, stderr: &str, class: FailureClass, quote: &str) -> DeviceFailure {
+    let failure = diagnose(stderr, DIRECT, Some(status)).failure;
+    assert_eq!(failure.class, class, "{stderr}");
     assert!(failure.message.contains(quote), "{}", failure.message);
     failure
 }
 
 #[test]
-fn a_host_that_is_starting_up_is_told_whichever_it_is() {
+fn a_host_that_is_starting_up_is_named() {
     check(DIRECT, &format!("{BOOTING}{CLOSED}"), StartingUp, "booting up");
     let device = format!("{AUTHENTICATED}{BOOTING}{CLOSED_THROUGH_JUMP}");
     check(JUMP, &device, StartingUp, "booting up");
@@ -286,7 +287,7 @@ fn a_host_that_is_starting_up_is_told_whichever_it_is() {
 }
 
 #[test]
-fn an_account_that_is_not_let_in_is_told_in_the_servers_words() {
+fn a_refused_account_is_quoted_in_the_servers_words() {
     check(
         DIRECT,
         &format!("{EXPIRED}{CLOSED}"),
@@ -309,14 +310,14 @@ fn an_account_that_is_not_let_in_is_told_in_the_servers_words() {
 }
 
 #[test]
-fn what_was_said_before_a_login_is_no_reason_of_what_fails_after_it() {
+fn lines_before_a_login_are_no_reason_for_a_failure_after_it() {
     let banner =
         format!("{EXPIRED}{BOOTING}{CHANGE}channel 0: open failed: connect failed: No route to host\n");
     let end = "Connection to hive closed by remote host.\n";
     for login in [AUTHENTICATED, DEVICE_LET_IN] {
-        let words = format!("{banner}{login}{end}");
-        check(JUMP, &words, Protocol, "closed by remote host");
-        check(DIRECT, &words, Protocol, "closed by remote host");
+        let stderr = format!("{banner}{login}{end}");
+        check(JUMP, &stderr, Protocol, "closed by remote host");
+        check(DIRECT, &stderr, Protocol, "closed by remote host");
     }
     check_exit(
         3,
@@ -328,7 +329,7 @@ fn what_was_said_before_a_login_is_no_reason_of_what_fails_after_it() {
 }
 
 #[test]
-fn a_banner_that_speaks_like_ssh_in_the_midst_of_a_line_is_no_reason() {
+fn a_banner_with_ssh_messages_within_its_lines_is_no_reason() {
     let banner = "Idle connections are timed out.\nssh (OpenSSH): connect to host is logged\nAsk for help: Permission denied (by policy) is final\nsee: kex_exchange_identification: \n";
     let refused = "root@hive: Permission denied (publickey).\r\n";
     check(
@@ -371,7 +372,7 @@ fn a_device_that_cannot_serve_sftp_is_known_by_its_exit_status() {
 }
 
 #[test]
-fn only_an_end_without_a_reason_after_a_login_is_worth_asking_without_a_command() {
+fn only_an_unexplained_end_after_login_suggests_going_without_a_shell() {
     let hung_up = "Received disconnect from 127.0.0.1 port 7108:11: Application disconnected\nDisconnected from 127.0.0.1 port 7108\n";
     assert!(diagnose(&format!("{AUTHENTICATED}{hung_up}"), DIRECT, Some(255)).hung_up_after_login);
     assert!(!diagnose(hung_up, DIRECT, Some(255)).hung_up_after_login);

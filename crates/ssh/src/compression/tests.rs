@@ -1,6 +1,6 @@
 use super::*;
 
-/// Numbers that look like chance to deflate.
+/// Numbers that look random to deflate.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = || {
@@ -15,7 +15,7 @@ fn table(length: usize) -> Vec<u8> {
     lines.take(length).collect()
 }
 
-/// A judge, and the clock that it is told.
+/// An advisor, and its clock.
 struct SimulatedLink {
     advisor: CompressionAdvisor,
     now: Instant,
@@ -31,7 +31,7 @@ impl SimulatedLink {
         link
     }
 
-    /// So many seconds at a rate in bytes per second.
+    /// Reads for some seconds at a rate in bytes per second.
     fn read(&mut self, over: Link, content: &[u8], seconds: u64, rate: usize) {
         for _ in 0..seconds * 10 {
             self.now += Duration::from_millis(100);
@@ -107,7 +107,7 @@ fn pictures_among_tables_go_plain_while_there_are_only_pictures() {
 }
 
 #[test]
-fn a_link_that_turns_out_to_be_fast_is_not_compressed_although_the_connection_is_there() {
+fn a_link_that_turns_out_fast_is_not_compressed_even_once_connected() {
     let (mut link, table) = (SimulatedLink::new(), table(65_536));
     link.read(Link::Plain, &table, 1, 2_000_000);
     assert_eq!(link.choose(), Choice::OpenSecond);
@@ -117,7 +117,7 @@ fn a_link_that_turns_out_to_be_fast_is_not_compressed_although_the_connection_is
 }
 
 #[test]
-fn whoever_is_reading_changes_over_for_a_judgement_and_not_for_what_shrinks_better_or_worse() {
+fn a_read_moves_for_a_decision_and_not_for_what_shrinks_more_or_less() {
     let (mut link, table) = (SimulatedLink::new(), table(65_536));
     link.read(Link::Plain, &table, 2, 1_000_000);
     assert_eq!(link.choose(), Choice::OpenSecond);
@@ -148,7 +148,7 @@ fn a_second_connection_that_cannot_be_had_or_breaks_is_not_tried_again() {
 }
 
 #[test]
-fn what_was_found_out_is_told_and_nothing_else() {
+fn only_what_was_found_out_is_reported() {
     let table = table(65_536);
     let mut link = SimulatedLink::new();
     link.read(Link::Plain, &table, 1, 2_000_000);
@@ -191,7 +191,7 @@ fn what_was_found_out_is_told_and_nothing_else() {
 }
 
 #[test]
-fn a_session_that_begins_compressed_opens_no_second_connection_and_tells_when_nothing_shrinks() {
+fn a_compressed_session_reports_when_nothing_shrinks() {
     for (content, paid) in [(table(65_536), None), (noise(65_536), Some(false))] {
         let mut link = SimulatedLink::new();
         link.advisor = CompressionAdvisor::of_compressed();
@@ -203,7 +203,7 @@ fn a_session_that_begins_compressed_opens_no_second_connection_and_tells_when_no
 }
 
 #[test]
-fn files_too_small_to_be_looked_at_are_no_proof_that_nothing_shrinks() {
+fn files_too_small_to_sample_are_no_proof_that_nothing_shrinks() {
     let mut link = SimulatedLink::new();
     link.advisor = CompressionAdvisor::of_compressed();
     link.advisor.begin(Link::Plain, link.now);
@@ -216,11 +216,11 @@ fn files_too_small_to_be_looked_at_are_no_proof_that_nothing_shrinks() {
 }
 
 #[test]
-fn a_session_that_begins_compressed_tells_when_the_link_has_become_a_fast_one() {
+fn a_compressed_session_reports_when_the_link_has_become_fast() {
     let mut link = SimulatedLink::new();
     link.advisor = CompressionAdvisor::of_compressed();
     link.advisor.begin(Link::Plain, link.now);
-    // Of which every second is noise.
+    // Half of it is noise.
     let half: Vec<u8> = [noise(8_192), table(8_192)].concat();
     link.read(Link::Plain, &half, 3, 20_000_000);
     assert_eq!(link.advisor.has_paid(link.now), None);

@@ -1,4 +1,4 @@
-//! One attempt to connect. Whatever happens to it, nothing of it stays behind.
+//! One attempt to connect. Whatever happens, it leaves nothing behind.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,26 +25,31 @@ use crate::stderr_tail::StderrTail;
 use crate::target::Target;
 use engine::recourse::error_chain;
 
-/// A pipe takes 64 KiB by default, which a fast link fills in a millisecond. The kernel lets a user have 64 MiB in all
-/// pipes together, and makes new ones tiny beyond that: so not the megabyte that it permits to each.
+/// A pipe holds 64 KiB by default, which a fast link fills in a millisecond. The kernel lets a user have 64
+/// MiB in all pipes together, and makes new pipes tiny beyond that. So this is less than the megabyte
+/// permitted to each pipe.
 const PIPE_SIZE: usize = 256 * 1024;
-/// How long an ssh process may take to end after it has closed its output, and others to close its standard error.
+/// How long an ssh process may take to exit after it has closed its output, and other processes to close its
+/// standard error.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
-/// What to do where a login's start-up files keep the device from answering.
-const START_UP_REMEDY: &str = "make the start-up files of the login end at once without a terminal: `case $- in *i*) ;; *) return ;; esac` as the first line of ~/.bashrc, or the like in what sshd and the login shell run; if the device is only slow, raise `connect_timeout`";
+/// The remedy where a login's start-up files keep the device from answering.
+const START_UP_REMEDY: &str = "make the login's start-up files end at once without a terminal: `case $- in *i*) ;; *) return ;; esac` as the \
+     first line of ~/.bashrc, and similarly in other files that sshd and the login shell run; if the device is only \
+     slow, raise `connect_timeout`";
 
-/// Whether, and when, a command is asked for beside SFTP.
+/// Whether, and when, a command is requested beside SFTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ShellPolicy {
     /// At once.
     WithSftp,
-    /// Once SFTP has answered: where the device hung up before, and it is to be found out over what.
+    /// Once SFTP has answered. Used if the device hung up before, to find out whether the command is the
+    /// reason.
     AfterSftp,
-    /// Never: the device hangs up over it.
+    /// Never: the device hangs up on it.
     Never,
 }
 
-/// What an attempt needs.
+/// The parameters of an attempt.
 pub(super) struct Attempt<'a> {
     pub(super) client: &'a SshCommand,
     pub(super) target: &'a Target,
@@ -53,24 +58,25 @@ pub(super) struct Attempt<'a> {
     pub(super) connect_timeout: Duration,
     pub(super) facts_for: &'a [SourcePath],
     pub(super) shell_policy: ShellPolicy,
-    /// Whether the device has let us in.
+    /// Whether the device has authenticated us.
     pub(super) has_logged_in: AtomicBool,
 }
 
-/// How the device is reached.
+/// How to reach the device.
 pub(super) enum ConnectVia {
     /// As ssh's configuration says.
     Configuration {
-        /// The right to be connecting to the first hop.
+        /// The permit to connect to the first hop.
         permit: ConnectPermit,
-        /// How the device kept silent over a shared connection: then all that is to be found out is whether the jump host did.
+        /// The failure of a device that was silent over a shared connection. Then this attempt only finds out
+        /// whether the jump host is silent too.
         silence: Option<DeviceFailure>,
     },
-    /// Through a jump connection that others go through, too.
+    /// Through a jump connection shared with other devices.
     SharedJump {
         /// The connection.
         jump: Arc<JumpConnection>,
-        /// The right to be connecting through it.
+        /// The permit to connect through it.
         permit: ConnectPermit,
     },
 }
@@ -85,7 +91,7 @@ impl ConnectVia {
 }
 
 impl Attempt<'_> {
-    /// Connects, and lets others have their turn as soon as the first hop has authenticated us.
+    /// Connects. Returns the permit as soon as the first hop has authenticated us.
     pub(super) async fn run(self, via: ConnectVia) -> Result<SshSession, Diagnosis> {
         let guard = Guard::start().map_err(|error| local(&error))?;
         match self.handshake(guard.group(), via).await {
@@ -99,7 +105,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Starts ssh in the group, and waits until the device has answered. Where it does not, ssh has ended or is killed.
+    /// Starts ssh in the group, and waits for the device's reply. On failure, ssh has ended or is killed.
     async fn handshake(&self, group: i32, via: ConnectVia) -> Result<Connection, Diagnosis> {
         let received = Arc::new(AtomicU64::new(0));
         let jump = via.jump();
@@ -153,7 +159,7 @@ impl Attempt<'_> {
             Err(HandshakeError::Silent(failure)) => Err(failure.into()),
             Err(HandshakeError::Ended(error)) => {
                 let mut diagnosis = self.diagnose_exit(process, &stderr, &error).await;
-                // The command was not asked for yet.
+                // The command was not requested yet.
                 diagnosis.hung_up_after_login &= self.shell_policy == ShellPolicy::WithSftp;
                 Err(diagnosis)
             }
@@ -176,7 +182,7 @@ impl Attempt<'_> {
             ShellPolicy::Never => (greeting.await?, Err(NoShell::HangsUp)),
         };
         if shell.is_err() && self.shell_policy != ShellPolicy::Never {
-            // There are servers that end the whole connection when they are asked for a command.
+            // Some servers end the whole connection when asked for a command.
             match timeout(self.target.stall_timeout, files.stat(b"/")).await {
                 Ok(Err(error)) if error.status().is_none() => {
                     return Err(HandshakeError::EndedOverCommand(error));
@@ -188,8 +194,8 @@ impl Attempt<'_> {
         Ok((files, shell))
     }
 
-    /// Waits for the device to let us in, then runs the script. A device without a shell for us is served by
-    /// SFTP alone.
+    /// Waits until the device has authenticated us, then runs the script. Without a shell, the device is
+    /// served by SFTP alone.
     async fn shell(&self, factory: &ChannelFactory) -> Result<Shell, NoShell> {
         self.wait_for_login().await;
         let mut factory = factory.clone();
@@ -223,7 +229,7 @@ impl Attempt<'_> {
         factory: &ChannelFactory,
         timeout_after: Duration,
     ) -> Result<(ShellChannel, Facts), ShellError> {
-        // Who asks for facts about sources will list the first of them.
+        // A caller that asks for facts about sources will list the first of them next.
         let opening = factory.open(FactsRequest::Ask(self.facts_for), self.facts_for.first());
         match timeout(timeout_after, opening).await {
             Ok(opened) => opened,
@@ -236,7 +242,7 @@ impl Attempt<'_> {
         self.has_logged_in.store(true, Ordering::Relaxed);
     }
 
-    /// Ends with a failure once some stage has taken too long.
+    /// Returns a failure once a stage has taken too long.
     async fn watch_timeouts(&self, stderr: &StderrTail, via: ConnectVia) -> DeviceFailure {
         let permit = match via {
             ConnectVia::SharedJump { permit, .. } => Some(permit),
@@ -252,7 +258,7 @@ impl Attempt<'_> {
             .await
             .is_err()
         {
-            return self.timed_out(FailureClass::TimedOut, "the device does not let us in");
+            return self.timed_out(FailureClass::TimedOut, "the device does not complete the login");
         }
         drop(permit);
         sleep(self.connect_timeout + Duration::from_secs(1)).await;
@@ -260,31 +266,36 @@ impl Attempt<'_> {
             remedy: Some(START_UP_REMEDY.to_owned()),
             ..self.timed_out(
                 FailureClass::Stalled,
-                "the device let us in, but its SFTP server does not answer: the start-up files of the login may wait for something",
+                "the login succeeded, but the device's SFTP server does not answer: the login's start-up files may be waiting",
             )
         }
     }
 
-    /// Waits until the first hop has authenticated us; how it failed, if it did not. Where it cannot be reached ssh says so itself, sooner.
+    /// Waits until the first hop has authenticated us. `None` if it did, otherwise the failure. If the hop
+    /// cannot be reached, ssh reports it earlier.
     async fn jump_timeout(&self, stderr: &StderrTail) -> Option<DeviceFailure> {
         if !self.route.reports_progress {
             return None;
         }
-        // To be reached, and to authenticate us.
+        // The time to connect and to authenticate.
         let authenticated = timeout(self.connect_timeout * 2, stderr.authenticated());
         authenticated
             .await
             .is_err()
             .then(|| match self.route.hops_before {
-                0 => self.timed_out(FailureClass::TimedOut, "the device does not let us in"),
-                _ => self.timed_out(FailureClass::JumpUnreachable, "the jump host does not let us in"),
+                0 => self.timed_out(FailureClass::TimedOut, "the device does not complete the login"),
+                _ => self.timed_out(
+                    FailureClass::JumpUnreachable,
+                    "the jump host does not complete the login",
+                ),
             })
     }
 
-    /// The time from the first hop's consent, or from the beginning, to the device's.
+    /// The time from the first hop's authentication, or from the beginning, until the device must have
+    /// authenticated us.
     fn login_timeout(&self) -> Duration {
         match self.route.hops_before {
-            // To be reached, and to authenticate us.
+            // The time to connect and to authenticate.
             0 => self.connect_timeout * 2,
             1 if self.route.reports_progress => self.connect_timeout,
             hops => self.connect_timeout * (hops.min(8) + 1),
@@ -302,7 +313,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Why the stream ended, or began with something that is no SFTP.
+    /// Finds out why the stream ended, or why it began with other bytes than SFTP's.
     async fn diagnose_exit(&self, mut process: Child, stderr: &StderrTail, error: &sftp::Error) -> Diagnosis {
         if let sftp::Error::Connection(cause) = error {
             match cause.as_ref() {
@@ -337,9 +348,9 @@ impl Attempt<'_> {
 /// Why there is no session.
 enum HandshakeError {
     Silent(DeviceFailure),
-    /// The stream of SFTP ended.
+    /// The SFTP stream ended.
     Ended(sftp::Error),
-    /// It ended once a command was asked for.
+    /// The SFTP stream ended once a command was requested.
     EndedOverCommand(sftp::Error),
 }
 

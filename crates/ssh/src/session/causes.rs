@@ -1,5 +1,5 @@
-//! Why the device permits no rename. SFTP has one word for a folder that cannot be written, for what the
-//! sticky bit protects, and for what nobody may change; each has a remedy of its own.
+//! Why the device refuses a rename. SFTP has one status for an unwritable folder, for a file that the sticky
+//! bit protects, and for an immutable file. Each has its own remedy.
 
 use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Move};
 use model::{RelativePath, SourcePath};
@@ -11,14 +11,14 @@ use crate::request_paths::RequestPaths;
 use crate::script::anchored;
 use crate::shell_channel::{ShellError, ShellPool};
 
-/// Files whose cause is found out; the rest of a batch keeps SFTP's word. The next sweep asks about them
-/// again.
+/// The most files to find the cause for. The rest of a batch keeps SFTP's status, and the next sweep asks
+/// about them.
 const MAX_EXPLAINED: usize = 1024;
-/// The bit of a folder in which each user may remove only what is his own.
+/// The mode bit of a folder in which users may remove only their own files.
 const STICKY: u32 = 0o1000;
 
 impl SshSession {
-    /// Replaces SFTP's word in the results of these moves by the cause, where it can be found out.
+    /// Replaces SFTP's status in the results of these moves by the cause, where it can be found.
     pub(super) async fn find_causes(
         &self,
         source: &SourcePath,
@@ -70,14 +70,14 @@ impl SshSession {
                 return Err(ShellError::Unexpected(beginning_of(&answer)));
             }
             let replies = answer.iter().map(|letter| cause(*letter));
-            // A perl that was killed has told fewer.
+            // A perl that was killed has sent fewer replies.
             causes.extend(replies.chain(std::iter::repeat(None)).take(names.len()));
         }
         channel.put_back();
         Ok(causes)
     }
 
-    /// The sticky bit is all that shows, and only where the login is known.
+    /// SFTP shows only the sticky bit, and only if the login is known.
     async fn causes_by_sftp(
         &self,
         source: &SourcePath,

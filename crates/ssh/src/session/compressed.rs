@@ -1,8 +1,9 @@
-//! The second connection of a session: one that compresses, made where that brings files sooner. A session for which it is known beforehand that it will
-//! compresses its own connection, and makes no second one.
+//! The compressed connection of a session: a second one, opened where it brings files sooner. A session that
+//! is known to compress from the start compresses its own connection, and opens no second one.
 //!
-//! It is a session of its own, with its own processes, guard and watch, and is asked for the bytes of files only. Whatever becomes of it,
-//! the first connection goes on: what the second one did not deliver is read over the first.
+//! It is a session of its own, with its own processes, guard and watch, and is asked only for the bytes of
+//! files. If it fails, the first connection continues: what the second one did not deliver is read over the
+//! first.
 
 use std::fmt;
 use std::pin::Pin;
@@ -19,13 +20,13 @@ use crate::compression::{Choice, CompressionAdvisor, Link};
 use crate::shell_channel::ShellPool;
 use engine::recourse::error_chain;
 
-/// Makes the second connection.
+/// Opens the compressed connection.
 pub(crate) trait Reconnect: Send + Sync {
     /// A session with the same device over a connection that compresses.
     fn compressed(&self) -> Pin<Box<dyn Future<Output = Result<SshSession, DeviceFailure>> + Send>>;
 }
 
-/// The second connection, if there is to be one.
+/// The compressed connection, if there is one.
 #[derive(Clone)]
 pub(super) struct CompressedConnection {
     /// None where the session's own connection compresses.
@@ -38,7 +39,7 @@ struct ConnectionState {
     advisor: CompressionAdvisor,
     session: Option<Arc<SshSession>>,
     opening: Option<JoinHandle<()>>,
-    /// The session's own connection compresses, and has one channel only.
+    /// The session's own connection compresses, and has only one channel.
     needs_second_channel: bool,
 }
 
@@ -58,13 +59,13 @@ impl fmt::Debug for CompressedConnection {
     }
 }
 
-/// A read under way over one of the two connections. Ends when dropped.
+/// A read in progress over one of the two connections. Ends when dropped.
 pub(super) struct ActiveRead {
     connection: Option<CompressedConnection>,
     link: Link,
-    /// How often the judgement had changed when it began.
+    /// The number of decisions when it began.
     decisions: usize,
-    /// The second connection, where it is the one.
+    /// The compressed connection, if the read uses it.
     pub(super) session: Option<Arc<SshSession>>,
 }
 
@@ -79,14 +80,15 @@ impl ActiveRead {
         }
     }
 
-    /// Notes bytes of a file.
+    /// Counts bytes of a file.
     pub(super) fn note_bytes(&self, bytes: &[u8]) {
         if let Some(connection) = &self.connection {
             connection.state().advisor.note_bytes(self.link, bytes);
         }
     }
 
-    /// Whether to go on over the same connection. What was begun over one is not ended over it when the other has turned out to be better.
+    /// Whether to continue over the same connection. A read moves once the other connection has proved
+    /// better.
     pub(super) fn goes_on(&self) -> bool {
         let Some(connection) = &self.connection else {
             return true;
@@ -95,7 +97,7 @@ impl ActiveRead {
         better == self.link || connection.state().advisor.decisions() == self.decisions
     }
 
-    /// The second connection has failed: there will be no further read over it.
+    /// The compressed connection has failed: no further read uses it.
     pub(super) fn mark_failed(&self) {
         if let Some(connection) = &self.connection {
             connection.state().advisor.mark_failed();
@@ -112,7 +114,7 @@ impl Drop for ActiveRead {
 }
 
 impl SshSession {
-    /// Lets the session have a second connection, which compresses, where that brings files sooner.
+    /// Lets the session open a compressed connection where that brings files sooner.
     pub(crate) fn with_compressed_connection(mut self, reconnect: Arc<dyn Reconnect>) -> Self {
         self.compressed_connection = Some(CompressedConnection::new(
             Some(reconnect),
@@ -129,7 +131,7 @@ impl SshSession {
         self
     }
 
-    /// Has files read over a further channel, too, if the device grants one.
+    /// Opens a second channel for files, if the device grants one.
     fn open_second_channel(&self) -> impl Future<Output = ()> + Send + 'static {
         let factory = self.pool.as_ref().map(ShellPool::factory);
         let (sftp_channels, session_end) = (self.sftp_channels.clone(), self.session_end.clone());
@@ -138,9 +140,9 @@ impl SshSession {
             match session_end.unless_ended(factory.sftp_channel()).await {
                 Ok(Ok(channel)) => sftp_channels.add(channel),
                 Ok(Err(error)) => {
-                    tracing::debug!(error = error_chain(&error), "no further channel for files")
+                    tracing::debug!(error = error_chain(&error), "no second channel for files")
                 }
-                // The connection has ended: whoever reads over it is told.
+                // The connection has ended: its readers receive the failure.
                 Err(_) => {}
             }
         }
@@ -168,7 +170,7 @@ impl CompressedConnection {
         Self { reconnect, state }
     }
 
-    /// Begins to open the further channel of a session whose own connection compresses.
+    /// Begins to open the second channel of a session whose own connection compresses.
     fn open_second_channel_once<F: Future<Output = ()> + Send + 'static>(
         &self,
         open_second_channel: impl FnOnce() -> F,
@@ -179,7 +181,7 @@ impl CompressedConnection {
         }
     }
 
-    /// Decides over which connection to read next; begins to make the second one where it is time to.
+    /// Chooses the connection for the next read. Begins to open the compressed one when it is time.
     pub(super) fn read(&self) -> ActiveRead {
         let now = Instant::now();
         let (link, session) = self.choose(now);
@@ -196,7 +198,7 @@ impl CompressedConnection {
         }
     }
 
-    /// The connection that bytes should come over now. Where it is the second, its session.
+    /// The connection to use now. If it is the compressed one, its session.
     fn choose(&self, now: Instant) -> (Link, Option<Arc<SshSession>>) {
         let mut state = self.state();
         let session = match state.advisor.choose(now) {
@@ -214,13 +216,13 @@ impl CompressedConnection {
         }
     }
 
-    /// Bytes that have come over the second connection.
+    /// Bytes received over the compressed connection.
     pub(super) fn received(&self) -> u64 {
         let session = self.state().session.clone();
         session.map_or(0, |session| session.bytes_received())
     }
 
-    /// Ends the second connection in order, if there is one.
+    /// Ends the compressed connection in order, if there is one.
     pub(super) async fn close(self) {
         let (opening, session) = {
             let mut state = self.state();
@@ -234,7 +236,7 @@ impl CompressedConnection {
         }
     }
 
-    /// The task ends with the session: a connection that is being made is dropped with it.
+    /// The task ends with the session, and drops a connection that is still being opened.
     fn open(&self) -> Option<JoinHandle<()>> {
         let connecting = self.reconnect.as_ref()?.compressed();
         let state = Arc::downgrade(&self.state);
@@ -248,7 +250,7 @@ impl CompressedConnection {
             }
             match made {
                 Ok(session) => session.open_second_channel().await,
-                Err(failure) => tracing::debug!(%failure, "no connection connection"),
+                Err(failure) => tracing::debug!(%failure, "no compressed connection"),
             }
         }))
     }

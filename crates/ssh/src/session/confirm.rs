@@ -1,4 +1,4 @@
-//! Looking at files that are expected to be what they were.
+//! Checks that files are unchanged.
 
 use engine::ports::device::{ConfirmResult, DeviceFailure, Inspection};
 use model::{Digest, Identity, RelativePath, SourcePath, Timestamp};
@@ -12,16 +12,18 @@ use crate::records::Record;
 use crate::request_paths::RequestPaths;
 use crate::shell_channel::{PooledChannel, ShellError, ShellPool};
 
-/// Of fewer files, which are told in some kilobytes, the device is spared the tool that digests.
+/// For fewer files, whose identities take a few kilobytes, the device need not start its digest tool.
 const MIN_FILES: usize = 32;
 
 /// A file with its path on the device.
 type Named = (Vec<u8>, Identity);
 
 impl SshSession {
-    /// Asks the device for one digest of all their identities. Only where that is another than it should be, they are told one by one.
+    /// Requests one digest of all the identities. Only if it is not the expected one, the files are inspected
+    /// one by one.
     ///
-    /// Each file is looked at twice after it was withdrawn: of 10,000 small ones that was 1.9 MB of names and numbers.
+    /// Each file is inspected twice after it was withdrawn: for 10,000 small files that took 1.9 MB of names
+    /// and numbers.
     pub(super) async fn confirm_all(
         &self,
         source: &SourcePath,
@@ -51,13 +53,13 @@ impl SshSession {
         files: &[(RelativePath, Identity)],
     ) -> Result<Vec<ConfirmResult>, DeviceFailure> {
         let paths: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
-        let looked = self.inspect_all(source, &paths).await?.into_iter().zip(files);
-        let confirmed = looked.map(|(looked, (_, identity))| Ok(looked?.against(*identity)));
+        let inspected = self.inspect_all(source, &paths).await?.into_iter().zip(files);
+        let confirmed = inspected.map(|(inspected, (_, identity))| Ok(inspected?.against(*identity)));
         Ok(confirmed.collect())
     }
 }
 
-/// What the device says of files that are what they were, but perhaps open; `None` where one of them is not.
+/// Whether the files, all unchanged, are open; `None` if one of them has changed.
 async fn confirm_together(
     pool: &ShellPool,
     files: &[Named],
@@ -100,13 +102,13 @@ async fn read_digest(channel: &mut PooledChannel<'_>) -> Result<(OpenFiles, Opti
         match record {
             Record::Digest(stat_line) if digest.is_none() => digest = Some(stat_line),
             Record::End => return Ok((open_files, digest.flatten())),
-            _ => return Err(ShellError::Unexpected("an answer to another question".to_owned())),
+            _ => return Err(ShellError::Unexpected("a reply to another request".to_owned())),
         }
     }
 }
 
-/// What stat says of a file with this identity, in the script's words. Where it would say it in others, as of times before 1970, the digests
-/// differ, and the files are looked at one by one.
+/// stat's output for a file with this identity, in the script's format. Where stat prints something else, as
+/// for times before 1970, the digests differ, and the files are inspected one by one.
 fn stat_line(name: &[u8], identity: Identity) -> Vec<u8> {
     let number = Option::unwrap_or_default;
     let time = |time: Option<Timestamp>| {
@@ -124,7 +126,7 @@ fn stat_line(name: &[u8], identity: Identity) -> Vec<u8> {
     [head.as_bytes(), name, b"\0"].concat()
 }
 
-/// Those of its device and inode: the identities here are complete.
+/// Device number and inode. Identities are complete here.
 fn numbers(identity: Identity) -> (u64, u64) {
     identity.device_number.zip(identity.inode).unwrap_or_default()
 }
@@ -134,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_is_told_as_stat_tells_it() {
+    fn an_identity_is_formatted_as_stat_prints_it() {
         let identity = Identity {
             device_number: Some(65024),
             inode: Some(7),

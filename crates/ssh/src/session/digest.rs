@@ -11,10 +11,10 @@ use crate::shell_channel::ShellError;
 
 /// The device reads and counts in blocks of this size.
 const BLOCK: u64 = 1024 * 1024;
-/// Names and ranges in one question.
+/// The most names or ranges in one request.
 const MAX_PER_REQUEST: usize = 1000;
 
-/// A request with its place in the answer.
+/// A request with its index in the result.
 struct DigestJob {
     index: usize,
     name: Vec<u8>,
@@ -34,7 +34,8 @@ impl SshSession {
             offset: request.offset,
             length: request.length,
         });
-        // The tools print names beside digests, and each has its own way with odd ones: those go by themselves.
+        // The tools print names beside digests, each with its own escapes for odd names: those files go as
+        // ranges.
         let (whole, ranges): (Vec<_>, Vec<_>) = jobs.partition(|jobs| {
             let is_odd = jobs.name.iter().any(|byte| matches!(byte, b'\n' | b'\r' | b'\\'));
             jobs.offset == 0 && jobs.length.is_none() && !is_odd
@@ -55,12 +56,12 @@ impl SshSession {
         jobs: &[DigestJob],
         digests: &mut [Option<Digest>],
     ) -> Result<(), ShellError> {
-        for some in jobs.chunks(MAX_PER_REQUEST) {
-            let names = some.iter().map(|file| file.name.as_slice());
+        for chunk in jobs.chunks(MAX_PER_REQUEST) {
+            let names = chunk.iter().map(|file| file.name.as_slice());
             let request_paths = RequestPaths::new(names.clone());
             let arguments = request_paths.arguments(names);
-            // Files that cannot be read are passed over, the order is kept.
-            let mut expected: VecDeque<&DigestJob> = some.iter().collect();
+            // Files that cannot be read are skipped; the order is kept.
+            let mut expected: VecDeque<&DigestJob> = chunk.iter().collect();
             self.request_digests("digest", &request_paths, &arguments, |line| {
                 let Some((digest, name)) = digest_and_name(line) else {
                     return;
@@ -82,13 +83,13 @@ impl SshSession {
         jobs: &[DigestJob],
         digests: &mut [Option<Digest>],
     ) -> Result<(), ShellError> {
-        for some in jobs.chunks(MAX_PER_REQUEST) {
-            let request_paths = RequestPaths::new(some.iter().map(|range| range.name.as_slice()));
-            let arguments: Vec<u8> = some
+        for chunk in jobs.chunks(MAX_PER_REQUEST) {
+            let request_paths = RequestPaths::new(chunk.iter().map(|range| range.name.as_slice()));
+            let arguments: Vec<u8> = chunk
                 .iter()
                 .flat_map(|range| range_arguments(&request_paths, range))
                 .collect();
-            let mut expected = some.iter();
+            let mut expected = chunk.iter();
             self.request_digests("ranges", &request_paths, &arguments, |line| {
                 if let Some(range) = expected.next() {
                     store(
@@ -103,7 +104,7 @@ impl SshSession {
         Ok(())
     }
 
-    /// Asks, and takes the answer line by line as it comes, up to the tag.
+    /// Sends the request, and passes on each line of the reply as it arrives, up to the tag.
     async fn request_digests(
         &self,
         verb: &str,
@@ -117,7 +118,7 @@ impl SshSession {
         let mut channel = pool.acquire_for_digest().await?;
         let tag = channel.tag();
         channel.request(verb, request_paths, arguments).await?;
-        // A line for each file at most, and an empty one before the tag; beyond that it is no answer to this.
+        // At most one line for each file, and an empty one before the tag. More is no valid reply.
         for _ in 0..=MAX_PER_REQUEST + 1 {
             let answer = channel.read_until(b"\n").await?;
             if answer == tag.as_bytes() {
@@ -127,13 +128,11 @@ impl SshSession {
             take(&answer);
             channel.count_digest();
         }
-        Err(ShellError::Unexpected(
-            "more digests than were asked for".to_owned(),
-        ))
+        Err(ShellError::Unexpected("more digests than requested".to_owned()))
     }
 }
 
-/// Name, first block, number of blocks, number of bytes; `-` where the range reaches to the end.
+/// Name, first block, number of blocks, number of bytes. The numbers are `-` if the range extends to the end.
 fn range_arguments(request_paths: &RequestPaths, range: &DigestJob) -> Vec<u8> {
     let first = range.offset / BLOCK;
     let (blocks, bytes) = match range.length {
@@ -147,7 +146,7 @@ fn range_arguments(request_paths: &RequestPaths, range: &DigestJob) -> Vec<u8> {
     .concat()
 }
 
-/// `<64 hex digits> *name` as openssl prints it, or with a blank for the star as sha256sum does.
+/// `<64 hex digits> *name` as openssl prints it, or with a blank in place of the star as sha256sum does.
 fn digest_and_name(line: &[u8]) -> Option<(Digest, &[u8])> {
     let (digest, rest) = line.split_at_checked(64)?;
     let name = rest.strip_prefix(b" *").or_else(|| rest.strip_prefix(b"  "))?;
@@ -165,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_told_in_blocks_and_bytes() {
+    fn a_range_is_given_in_blocks_and_bytes() {
         let range = |offset, length| DigestJob {
             index: 0,
             name: b"/a b".to_vec(),
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_line_of_digest_and_name_is_one() {
+    fn only_a_line_with_digest_and_name_is_a_digest() {
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let parse = |text: String| digest_and_name(text.as_bytes()).map(|(_, name)| name.to_vec());
         assert_eq!(parse(format!("{digest} */a *b")), Some(b"/a *b".to_vec()));

@@ -1,9 +1,9 @@
-//! From SFTP's few status codes to what befell a file.
+//! Converts SFTP's few status codes to faults of files.
 
 use engine::ports::device::{FileFault, FileFaultKind};
 use sftp::StatusCode;
 
-/// What a status means for the file it is about; `None` where the error ended the connection.
+/// The fault of the file that the status is about; `None` if the error ended the connection.
 pub(super) fn fault(error: &sftp::Error) -> Option<FileFault> {
     let kind = match error.status()? {
         StatusCode::NoSuchFile => FileFaultKind::Missing,
@@ -17,7 +17,7 @@ pub(super) fn fault(error: &sftp::Error) -> Option<FileFault> {
     })
 }
 
-/// The operation and the server's reason; not the path, which the reader of the message knows.
+/// The operation and the server's reason. Without the path, which the reader of the message knows.
 fn message(error: &sftp::Error) -> String {
     let sftp::Error::Status {
         operation,

@@ -1,4 +1,4 @@
-//! Reading a file.
+//! Reads a file.
 
 use engine::ports::device::{Chunk, ChunkSender, DeviceFailure, FileFault, FileFaultKind};
 use model::{RelativePath, SourcePath};
@@ -8,7 +8,7 @@ use super::SshSession;
 use super::compressed::ActiveRead;
 use super::fault::fault;
 
-/// Hands pieces on and counts what it has handed on.
+/// Passes pieces on and counts their bytes.
 struct CountingSink<'a> {
     chunks: &'a ChunkSender,
     reading: &'a ActiveRead,
@@ -34,7 +34,8 @@ impl PieceSink for &mut CountingSink<'_> {
 }
 
 impl SshSession {
-    /// What the second connection does not deliver is read over the first: that alone decides over the session.
+    /// What the compressed connection does not deliver is read over the first. Only a failure of the first
+    /// ends the session.
     pub(super) async fn read_file(
         &self,
         source: &SourcePath,
@@ -72,7 +73,7 @@ impl SshSession {
                 Ok(Ok(Outcome::Complete | Outcome::Truncated { .. })) => return Ok(Ok(delivered)),
                 Ok(Err(fault)) => return Ok(Err(fault)),
                 Err(failure) if reading.session.is_some() => {
-                    tracing::debug!(%failure, "the second connection is given up");
+                    tracing::debug!(%failure, "the compressed connection failed");
                     reading.mark_failed();
                 }
                 Err(failure) => return Err(failure),
@@ -80,7 +81,7 @@ impl SshSession {
         }
     }
 
-    /// Reads over this very connection.
+    /// Reads over this session's own connection.
     async fn download(
         &self,
         path: &[u8],
@@ -95,7 +96,7 @@ impl SshSession {
             .await
         {
             Ok(outcome) => Ok(Ok(outcome)),
-            // Whoever wanted the bytes is told how many there were.
+            // The caller receives the number of bytes that were delivered.
             Err(sftp::Error::ConsumerGone { .. }) => Ok(Ok(Outcome::Complete)),
             Err(error) => match fault(&error) {
                 Some(fault) => Ok(Err(fault)),

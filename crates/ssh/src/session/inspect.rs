@@ -1,4 +1,4 @@
-//! Looking at files once more: who has them open, and only then which they are.
+//! Inspects files: first which of them are open, and only then their identities.
 
 use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, InspectResult, Inspection, Openness};
 use model::{Identity, RelativePath, SourcePath, Timestamp};
@@ -12,7 +12,7 @@ use crate::records::{Record, Status, kind_of_mode, without_fine_identity};
 use crate::request_paths::RequestPaths;
 use crate::shell_channel::{PooledChannel, ShellError};
 
-/// Bytes of names in one question: the device takes them in whole.
+/// The most bytes of names in one request. The device reads them whole.
 const MAX_NAME_BYTES: usize = 256 * 1024;
 
 impl SshSession {
@@ -43,20 +43,25 @@ impl SshSession {
         }
     }
 
-    /// Every name with what the script saw, or why it saw nothing.
+    /// The script's result for each name; where there is none, the reason.
     async fn with_reasons(
         &self,
         names: &[Vec<u8>],
         seen: Vec<Option<InspectResult>>,
     ) -> Result<Vec<InspectResult>, DeviceFailure> {
-        let unseen = names.iter().zip(&seen).filter(|(_, looked)| looked.is_none());
+        let unseen = names
+            .iter()
+            .zip(&seen)
+            .filter(|(_, inspected)| inspected.is_none());
         let unseen: Vec<_> = unseen.map(|(name, _)| name.clone()).collect();
         let mut reasons = self.reasons_unseen(unseen).await?.into_iter();
-        let looked = seen.into_iter().map(|looked| looked.or_else(|| reasons.next()));
-        Ok(looked.flatten().collect())
+        let inspected = seen
+            .into_iter()
+            .map(|inspected| inspected.or_else(|| reasons.next()));
+        Ok(inspected.flatten().collect())
     }
 
-    /// What the script says of each name that it was asked about; `None` where it says nothing.
+    /// The script's result for each requested name; `None` where it reports nothing.
     pub(super) async fn read_inspections(
         &self,
         channel: &mut PooledChannel<'_>,
@@ -75,7 +80,7 @@ impl SshSession {
             }
             match record {
                 Record::Status(status) => {
-                    // Those that are not there are passed over, the order is kept.
+                    // Missing files are skipped; the order is kept.
                     let position = names
                         .iter()
                         .skip(seen.len())
@@ -85,7 +90,7 @@ impl SshSession {
                     seen.push(Some(self.inspection(&open_files, seen.len(), &status)));
                 }
                 Record::End => break,
-                _ => return Err(ShellError::Unexpected("an answer to another question".to_owned())),
+                _ => return Err(ShellError::Unexpected("a reply to another request".to_owned())),
             }
         }
         seen.resize_with(names.len(), || None);
@@ -108,7 +113,7 @@ impl SshSession {
         })
     }
 
-    /// Only those parts of an identity that the device tells the same way in listings and afterwards.
+    /// Only those parts of an identity that the device reports in the same way in listings and afterwards.
     pub(super) fn identity(&self, status: &Status) -> Identity {
         match self.dialect {
             Dialect::Gnu => status.identity,
@@ -121,7 +126,7 @@ impl SshSession {
         next_record(channel, self.dialect).await
     }
 
-    /// SFTP has words for what the script keeps silent about: one answer for each name.
+    /// Asks SFTP about names on which the script is silent. One result for each name.
     pub(super) async fn reasons_unseen(
         &self,
         names: Vec<Vec<u8>>,
@@ -132,12 +137,12 @@ impl SshSession {
         });
         let requests: Vec<_> = requests.collect();
         let mut reasons = Vec::with_capacity(requests.len());
-        for looked in in_order(requests).await {
-            reasons.push(match looked {
-                // It has come back between the two looks, or cannot be looked at by the script.
+        for inspected in in_order(requests).await {
+            reasons.push(match inspected {
+                // It was created again in the meantime, or the script cannot inspect it.
                 Ok(_) => Err(FileFault {
                     kind: FileFaultKind::Other,
-                    message: "stat: the device's shell does not see it, SFTP does".to_owned(),
+                    message: "stat: visible to SFTP, but not to the device's shell".to_owned(),
                 }),
                 Err(error) => match fault(&error) {
                     Some(fault) => Err(fault),
@@ -161,8 +166,8 @@ impl SshSession {
             })
             .collect();
         let mut results = Vec::with_capacity(paths.len());
-        for looked in in_order(requests).await {
-            results.push(match looked {
+        for inspected in in_order(requests).await {
+            results.push(match inspected {
                 Ok(attributes) if attributes.is_file() => Ok(Inspection {
                     identity: identity_of(&attributes),
                     openness: Openness::Unknown,
@@ -178,8 +183,8 @@ impl SshSession {
     }
 }
 
-/// Asks for a look at files, whose answer is to be heard before anything else is asked: it tells all open files and all of their names, and the device
-/// takes in nothing more while nobody listens.
+/// Requests an inspection. The whole reply must be read before anything else is sent: it can exceed the pipe,
+/// and the device stops reading while its output blocks.
 pub(super) async fn request_inspect(
     channel: &mut PooledChannel<'_>,
     names: &[Vec<u8>],
@@ -192,7 +197,7 @@ pub(super) async fn request_inspect(
     Ok(request_paths)
 }
 
-/// The next record of a device whose script speaks that dialect.
+/// The next record of a device whose script speaks this dialect.
 pub(super) async fn next_record(
     channel: &mut PooledChannel<'_>,
     dialect: Dialect,
@@ -206,7 +211,7 @@ pub(super) async fn next_record(
     Record::parse(&piece, &tag).ok_or_else(|| ShellError::Unexpected(beginning_of(&piece)))
 }
 
-/// What SFTP tells: size and whole seconds.
+/// The identity that SFTP reports: size and whole seconds.
 pub(super) fn identity_of(attributes: &sftp::Attributes) -> Identity {
     let modified = attributes.times.map_or(0, |times| i64::from(times.modified));
     Identity {
@@ -218,28 +223,28 @@ pub(super) fn identity_of(attributes: &sftp::Attributes) -> Identity {
     }
 }
 
-/// What SFTP says something is.
+/// The kind that SFTP reports.
 pub(super) fn kind_of(attributes: &sftp::Attributes) -> engine::ports::device::EntryKind {
     kind_of_mode(attributes.permissions.unwrap_or(0))
 }
 
-/// What is shown of an answer that is none.
+/// The beginning of an invalid reply, for a message.
 pub(super) fn beginning_of(answer: &[u8]) -> String {
     model::escaped(answer.get(..80).unwrap_or(answer))
 }
 
 pub(super) fn endless_open_files() -> ShellError {
-    ShellError::Unexpected("open files without end".to_owned())
+    ShellError::Unexpected("endless open files".to_owned())
 }
 
 fn not_a_file() -> FileFault {
     FileFault {
         kind: FileFaultKind::NotAFile,
-        message: "it is no regular file any more".to_owned(),
+        message: "it is no longer a regular file".to_owned(),
     }
 }
 
-/// Names in portions that one question takes.
+/// The names in portions, each of which fits into one request.
 pub(super) fn portions(names: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
     let mut portions: Vec<Vec<Vec<u8>>> = Vec::new();
     let mut room = 0;

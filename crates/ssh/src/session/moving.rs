@@ -1,4 +1,5 @@
-//! Renaming files, and looking at them under their new names: asked for in one breath, and answered within one round trip.
+//! Renames files and inspects them under their new names: both are requested together, and answered within
+//! one round trip.
 
 use bytes::Buf;
 use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, InspectResult, Move, RenameResult};
@@ -10,12 +11,12 @@ use super::trial::{Trial, ViewState, not_in_sftp_view};
 use crate::request_paths::RequestPaths;
 use crate::shell_channel::{PooledChannel, ShellError, ShellPool};
 
-/// Renames in one question.
+/// The most renames in one request.
 const MAX_MOVES: usize = 1024;
 
 impl SshSession {
-    /// Renames once it is proved that shell and SFTP show the same. The first renames of a session prove
-    /// that; others wait for them.
+    /// Renames once it is proved that shell and SFTP show the same folders. The first renames of a session
+    /// prove it; other renames wait for them.
     pub(super) async fn rename_all(
         &self,
         source: &SourcePath,
@@ -67,7 +68,7 @@ impl SshSession {
         self.rename_rest(source, moves, done).await
     }
 
-    /// Whatever the script does not rename, SFTP may, or has words for why not.
+    /// Renames by SFTP what the script has not renamed, or finds out why it cannot be renamed.
     async fn rename_rest(
         &self,
         source: &SourcePath,
@@ -106,8 +107,8 @@ impl SshSession {
         Ok(of_each.flatten().collect())
     }
 
-    /// Renames by one command for many, as rename(2) does, into folders that it makes where they are missing. What is `None` was not
-    /// renamed.
+    /// Renames many files by one command, as rename(2) does, into folders that the script makes if they are
+    /// missing. `None` for a file that was not renamed.
     async fn rename_by_script(
         &self,
         source: &SourcePath,
@@ -126,8 +127,9 @@ impl SshSession {
             Ok(answers) => answers,
             Err(error) => return Err(self.shell_lost(error).await),
         };
-        // A perl that was killed may have renamed what it has not told. To rename that once more would put whatever has the old name by now in its
-        // place: what is there under the new name, which nobody else uses, is what was renamed.
+        // A perl that was killed may have renamed a file without reporting it. To rename it once more would
+        // replace it with the file that has the old name by now. Nothing else uses the new names, so a file
+        // found under one was renamed.
         let is_unclear = |replies: &RenameReply, inspected: &Option<InspectResult>| {
             matches!(replies, RenameReply::Renamed | RenameReply::Unknown) && inspected.is_none()
         };
@@ -152,8 +154,8 @@ impl SshSession {
         Ok(of_each.collect())
     }
 
-    /// Which of them were renamed, as far as that was told, and what was seen under the new names. Nothing is
-    /// renamed where the folder that has to be there is not.
+    /// The replies to the renames, and the inspections under the new names. Nothing is renamed unless the
+    /// required folder exists.
     async fn request_renames(
         &self,
         pool: &ShellPool,
@@ -161,9 +163,9 @@ impl SshSession {
         required_folder: Option<&Vec<u8>>,
     ) -> Result<(Vec<RenameReply>, Vec<Option<InspectResult>>), ShellError> {
         let mut channel = pool.acquire().await?;
-        for some in names.chunks(MAX_MOVES) {
+        for chunk in names.chunks(MAX_MOVES) {
             let first = required_folder.into_iter().flat_map(|folder| [folder, folder]);
-            let paths = first.chain(some.iter().flatten()).map(Vec::as_slice);
+            let paths = first.chain(chunk.iter().flatten()).map(Vec::as_slice);
             let request_paths = RequestPaths::new(paths.clone());
             channel
                 .request("rename", &request_paths, &request_paths.arguments(paths))
@@ -171,17 +173,20 @@ impl SshSession {
         }
         let mut targets = portions(names.iter().map(|[_, to]| to.clone())).into_iter();
         let mut asked = match targets.next() {
-            // A rename is answered by a byte: the device comes to this question whether or not anybody listens.
+            // The reply to a rename is one byte, so the device never blocks before it reads this request.
             Some(first) => Some((request_inspect(&mut channel, &first).await?, first)),
             None => None,
         };
         let mut replies = Vec::with_capacity(names.len());
-        for some in names.chunks(MAX_MOVES) {
-            replies.extend(read_rename_replies(&mut channel, some.len(), required_folder.is_some()).await?);
+        for chunk in names.chunks(MAX_MOVES) {
+            replies.extend(read_rename_replies(&mut channel, chunk.len(), required_folder.is_some()).await?);
         }
         let mut seen = Vec::with_capacity(names.len());
-        while let Some((request_paths, some)) = asked.take() {
-            seen.extend(self.read_inspections(&mut channel, &request_paths, &some).await?);
+        while let Some((request_paths, chunk)) = asked.take() {
+            seen.extend(
+                self.read_inspections(&mut channel, &request_paths, &chunk)
+                    .await?,
+            );
             if let Some(next) = targets.next() {
                 asked = Some((request_inspect(&mut channel, &next).await?, next));
             }
@@ -191,18 +196,18 @@ impl SshSession {
     }
 }
 
-/// What the device answers about a rename.
+/// The device's reply to a rename.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RenameReply {
     Renamed,
     Refused,
     /// The file is open, and was not renamed.
     Open,
-    /// A perl that was killed has told fewer.
+    /// A perl that was killed has sent no reply.
     Unknown,
 }
 
-/// One byte for each rename of a question.
+/// One byte for each rename of a request.
 async fn read_rename_replies(
     channel: &mut PooledChannel<'_>,
     count: usize,
@@ -211,7 +216,7 @@ async fn read_rename_replies(
     let end = format!("\n{}\n", channel.tag());
     let mut answer = channel.read_until(end.as_bytes()).await?;
     if is_on_trial && !answer.is_empty() {
-        // The first byte says that the folder is there.
+        // The first byte says that the folder exists.
         answer.advance(1);
     }
     if answer.len() > count {

@@ -1,4 +1,4 @@
-//! Watches over a connection: ends the session when ssh ends, or when the device keeps silent while it owes a reply.
+//! Watches a connection. Ends the session when ssh ends, or when the device stalls with replies pending.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,9 +19,9 @@ use crate::session_end::SessionEnd;
 use crate::stall::{ConnectionSample, PendingReplies, StallDetector, StallReason};
 use crate::stderr_tail::StderrTail;
 
-/// The shortest and the longest time between two looks at the clock.
+/// The shortest and the longest time between two samples.
 const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-/// What an ssh that has ended may take to have its last words heard, and one that is to end may take to do so.
+/// How long to wait for the standard error of an ssh that has ended, and for an ssh that was asked to end.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
 
 /// The connection. Dropping it ends its processes.
@@ -32,11 +32,11 @@ pub(super) struct ConnectionWatch {
     pub(super) files: SftpChannels,
     pub(super) stall_watch: StallWatch,
     pub(super) through_jump: bool,
-    /// The jump connection that is shared with other devices, if one is.
+    /// The jump connection, if it is shared with other devices.
     pub(super) jump: Option<Arc<JumpConnection>>,
 }
 
-/// What is to be seen of a connection's debts, and how long they are waited for.
+/// Detects a stall of the connection.
 pub(super) struct StallWatch {
     pub(super) stall_timeout: Duration,
     pub(super) bandwidth: Option<u64>,
@@ -45,7 +45,7 @@ pub(super) struct StallWatch {
 }
 
 impl ConnectionWatch {
-    /// Watches until the session ends in one way or another; then ends the processes.
+    /// Watches until the session ends for any reason, then ends the processes.
     pub(super) async fn run(self, session_end: SessionEnd, shutdown: oneshot::Receiver<()>) {
         let Self {
             guard,
@@ -63,7 +63,7 @@ impl ConnectionWatch {
                     Some(jump) => jump.stderr_tail().await,
                     None => None,
                 };
-                // Behind the login of the device: it is of the same moment as the end.
+                // After the device's login line: the jump connection ended at the same moment.
                 let received = stderr.text() + "\n" + &of_jump.unwrap_or_default();
                 session_end.end(diagnose(&received, through_jump, status.ok().and_then(|status| status.code())).failure);
             }
@@ -71,7 +71,7 @@ impl ConnectionWatch {
                 session_end.end(stall_failure(why));
             }
             received = shutdown => {
-                // A session that is dropped without a farewell takes this task with it.
+                // A session that is dropped without a shutdown drops this task too.
                 if received.is_ok() {
                     drop(files);
                     send_sigterm(&process);
@@ -80,7 +80,7 @@ impl ConnectionWatch {
             }
             _ = session_end.ended() => {}
         }
-        // Reaped, or killed with this: a device that is silent would not let it end in order.
+        // Reaped, or killed here: a silent device would not let it end in order.
         drop(process);
         guard.end().await;
         if let Some(jump) = jump {
@@ -89,18 +89,18 @@ impl ConnectionWatch {
     }
 }
 
-/// Has ssh say goodbye and end. By itself it would first wait a round trip for the device to end each channel, though nobody waits for an answer
-/// any more.
+/// Makes ssh disconnect at once. Closing its input instead would cost a round trip per channel.
 fn send_sigterm(process: &Child) {
     let id = process.id().and_then(|id| i32::try_from(id).ok());
     if let Some(id) = id.and_then(Pid::from_raw) {
-        // One that has ended meanwhile is not reaped yet, so the signal meets nobody else.
+        // A process that has ended meanwhile is not reaped yet, so its id is not reused.
         kill_process(id, Signal::TERM).ok();
     }
 }
 
 impl StallWatch {
-    /// Ends once the device has been waited for in vain. A slow consumer is no silence: what is not asked for is not owed.
+    /// Returns once the device has stalled. A slow consumer is no stall: what is not requested is not
+    /// pending.
     async fn wait_for_stall(&self, files: &SftpChannels) -> StallReason {
         let pause = (self.stall_timeout / 8).clamp(POLL_INTERVAL.0, POLL_INTERVAL.1);
         let mut detector = StallDetector::new(self.stall_timeout, self.bandwidth, self.sample(files));
@@ -132,15 +132,15 @@ pub(crate) fn stalled(stall_timeout: Duration) -> DeviceFailure {
 fn stall_failure(why: StallReason) -> DeviceFailure {
     let message = match why {
         StallReason::Silent(time) => format!(
-            "the device stall_watch an answer for more than {} s (stall_timeout)",
+            "the device did not reply within {} s (stall_timeout)",
             time.as_secs_f64()
         ),
         StallReason::Slow(time) => format!(
-            "the device gave next to nothing in {} s (15 times stall_timeout), though it owed answers",
+            "the device sent almost nothing in {} s (15 times stall_timeout) while replies were pending",
             time.as_secs_f64()
         ),
         StallReason::Endless(time) => format!(
-            "the device kept us busy for {} hours, longer than any pass may take",
+            "replies of the device were pending for {} hours, longer than any pass may take",
             time.as_secs() / 3600
         ),
     };

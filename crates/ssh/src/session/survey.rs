@@ -1,4 +1,4 @@
-//! Listing a source.
+//! Lists a source.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,41 +20,41 @@ use crate::records::{Record, Status, path_in_error};
 use crate::script::anchored;
 use crate::shell_channel::{ShellError, ShellPool};
 
-/// Items that travel together.
+/// The most items in one message.
 const BATCH: usize = 256;
-/// Things that find could not do: the script tells the last hundred.
+/// The most errors of find: the script sends the last hundred.
 const MAX_FIND_ERRORS: usize = 100;
-/// Bytes of a listing that are passed over because SFTP may show other folders: a hundred thousand names.
+/// The most bytes of a listing to discard because SFTP may show other folders: a hundred thousand names.
 const MAX_DISCARDED_LISTING: usize = 16 * 1024 * 1024;
-/// Bytes of a name that is no path, or of find's words, that are shown.
+/// The most bytes of an invalid name, or of find's message, to show.
 const MAX_SHOWN: usize = 256;
 /// The message for a source that only the shell sees.
 const NOT_FOR_SFTP: &str = "does not exist for the device's SFTP server, which shows other folders than its shell: write `source` as `sftp` shows it";
-/// Folders listed by SFTP at once.
+/// Folders that SFTP lists at once.
 const FOLDERS_AT_ONCE: usize = 8;
-/// Bytes of the names of folders that wait to be listed: a hundred thousand folders of an ordinary name. More are no tree that anyone
-/// has made, and would have to be remembered.
+/// The most bytes of names of folders that wait to be listed: a hundred thousand folders with ordinary names.
+/// No real tree has more, and each must be remembered.
 const MAX_WAITING: usize = 16 * 1024 * 1024;
 /// Replies of the server that may wait for each folder.
 const LISTING_QUEUE: usize = 2;
 
 /// How a listing by the script ended.
 enum ScriptListing {
-    /// All of it was named, or as much as anybody wanted to hear.
+    /// All of it was sent on, or the receiver is gone.
     Whole,
     /// The source cannot be entered.
     Inaccessible,
-    /// SFTP may show other folders in its place. Nothing of it was handed on.
+    /// SFTP may show other folders in its place. Nothing was sent on.
     Doubtful,
 }
 
 /// How the listing of one folder ended.
 enum FolderEnd {
-    /// It has these folders in it.
+    /// It contains these folders.
     Complete(Vec<RelativePath>),
     /// More folders wait than may be remembered.
     Overfull,
-    /// Nobody wants to hear the rest.
+    /// The receiver is gone.
     ReceiverGone,
     Failed(sftp::Error),
 }
@@ -71,7 +71,7 @@ impl SshSession {
         self.views.note_listing(source, ListedBy::Shell);
         let listed = async {
             match self.list_by_script(pool, source, items.clone()).await? {
-                // Whatever was listed is forgotten: it may not be what SFTP shows.
+                // The discarded listing may not be what SFTP shows.
                 ScriptListing::Doubtful if self.is_same_view(pool, source).await? => {
                     self.list_by_script(pool, source, items.clone()).await
                 }
@@ -113,7 +113,7 @@ impl SshSession {
                 Record::Status(_) | Record::Unlistable(_) | Record::FindError(_)
             );
             if names_something && !self.seems_same_view(source).await {
-                // A device may permit no other lane: this one is used again.
+                // The device may permit no other channel, so this one is used again.
                 match channel.discard_listing(self.dialect, MAX_DISCARDED_LISTING).await {
                     Ok(()) => channel.put_back(),
                     Err(ShellError::Excess(_)) => drop(channel),
@@ -127,20 +127,22 @@ impl SshSession {
                 Record::FindError(message) => {
                     find_errors += 1;
                     if find_errors > MAX_FIND_ERRORS {
-                        return Err(ShellError::Unexpected("find_errors without end".to_owned()));
+                        return Err(ShellError::Unexpected(
+                            "endless error messages of find".to_owned(),
+                        ));
                     }
                     batch.extend(find_error(&message));
                 }
                 Record::Inaccessible => is_inaccessible = true,
                 Record::End => break,
-                // What is said of open files was taken above.
+                // Records about open files were handled above.
                 _ => {}
             }
-            // On a slow link what was named is told before the batch is full: the caller may not wait for the rest.
+            // On a slow link, a partial batch is sent too: the caller may not want to wait for the rest.
             let is_due = batch.len() >= BATCH || last_sent.elapsed() > self.stall_timeout / 4;
-            // The device's words wait in the channel while the consumer is busy: nothing is owed then.
+            // While the consumer is busy, the device's output waits in the channel, and no reply is pending.
             if is_due && items.send(std::mem::take(&mut batch)).await.is_err() {
-                // Nobody wants to hear the rest.
+                // The receiver is gone.
                 return Ok(ScriptListing::Whole);
             }
             if is_due {
@@ -176,7 +178,7 @@ impl SshSession {
         })
     }
 
-    /// Lists folder by folder, several at once. What waits to be listed is remembered: folders, not files.
+    /// Lists folder by folder, several at once. Remembers the folders that wait to be listed, but no files.
     async fn list_by_sftp(
         &self,
         source: &SourcePath,
@@ -224,7 +226,7 @@ impl SshSession {
             match (error.status(), folder) {
                 (None, _) => return Err(self.lost(&error).await),
                 (Some(_), None) => return Err(self.why_inaccessible(source).await),
-                // Gone between its folder's listing and its own.
+                // Removed between its parent's listing and its own.
                 (Some(StatusCode::NoSuchFile), _) => {}
                 (Some(_), Some(folder)) => {
                     if items.send(vec![SurveyItem::Unlistable(folder)]).await.is_err() {
@@ -242,7 +244,7 @@ impl SshSession {
             Ok(attributes) if attributes.is_directory() => {
                 (FailureClass::Permission, "cannot be listed".to_owned())
             }
-            Ok(_) => (FailureClass::SourceMissing, "is no folder".to_owned()),
+            Ok(_) => (FailureClass::SourceMissing, "is not a folder".to_owned()),
             Err(error) => match error.status() {
                 None => return self.lost(&error).await,
                 Some(StatusCode::NoSuchFile) if self.views.differ() => {
@@ -252,10 +254,10 @@ impl SshSession {
                 Some(StatusCode::PermissionDenied) => {
                     (FailureClass::Permission, "cannot be reached".to_owned())
                 }
-                Some(code) => (FailureClass::Permission, format!("cannot be looked at: {code}")),
+                Some(code) => (FailureClass::Permission, format!("cannot be inspected: {code}")),
             },
         };
-        // The session goes on: another source may be well.
+        // The session continues: another source may be fine.
         DeviceFailure {
             class,
             message: format!("the source {source} {problem}"),
@@ -264,18 +266,18 @@ impl SshSession {
     }
 }
 
-/// The session is none the worse for it: what was named can be gathered.
+/// The session continues: what was listed can be gathered.
 fn folders_without_end(source: &SourcePath) -> DeviceFailure {
     DeviceFailure {
         class: FailureClass::Protocol,
-        message: format!("the source {source} has folders without end"),
+        message: format!("the source {source} has endless folders"),
         remedy: None,
     }
 }
 
-/// Most often a folder that a failing disk does not give any more.
+/// Usually a folder that a failing disk can no longer read.
 fn find_error(message: &[u8]) -> Option<SurveyItem> {
-    tracing::warn!(message = shown(message), "the device's find");
+    tracing::warn!(error = shown(message), "the device's find");
     path_in_error(message).map(|path| named(&path, SurveyItem::Unlistable))
 }
 
@@ -308,14 +310,15 @@ async fn list_folder(
             if send_all(&items, batch).await.is_err() {
                 return Some(FolderEnd::ReceiverGone);
             }
-            // Unseen may take from what waits in a moment: who has seen that it is too much says so.
+            // Other tasks may reduce the number of waiting bytes at any time, so the task that sees too many
+            // reports it.
             if waiting_bytes.load(Ordering::Relaxed) > MAX_WAITING {
                 return Some(FolderEnd::Overfull);
             }
         }
         None
     };
-    // Where nobody takes more, the listing ends: the other end is dropped with what consumes.
+    // When no more entries are taken, the listing ends: the receiving end is dropped with `consume`.
     let produce = async move { files.list(&path, &sink).await };
     let (listed, stopped) = tokio::join!(produce, consume);
     let ended = match (stopped, listed) {
@@ -326,7 +329,7 @@ async fn list_folder(
     (folder, ended)
 }
 
-/// Sends items in small batches, for those are what waits for a slow consumer.
+/// Sends items in small batches, because these are what waits for a slow consumer.
 async fn send_all(items: &SurveySender, batch: Vec<SurveyItem>) -> Result<(), ()> {
     let mut rest = batch.into_iter();
     loop {
@@ -338,7 +341,7 @@ async fn send_all(items: &SurveySender, batch: Vec<SurveyItem>) -> Result<(), ()
     }
 }
 
-/// What a folder that waits to be listed counts: its name, and what is around it.
+/// The cost of a folder that waits to be listed: its name, and the memory around it.
 fn weight(folder: &RelativePath) -> usize {
     folder.as_bytes().len() + 64
 }
@@ -362,7 +365,7 @@ fn item_of(folder: Option<&RelativePath>, entry: &sftp::Entry) -> SurveyItem {
     })
 }
 
-/// An item about a path, if it is one; find's names may begin with `./`.
+/// An item about a valid path, otherwise a refusal. find's names may begin with `./`.
 fn named(name: &[u8], item: impl FnOnce(RelativePath) -> SurveyItem) -> SurveyItem {
     let name = name.strip_prefix(b"./").unwrap_or(name);
     match RelativePath::new(name) {
@@ -371,7 +374,7 @@ fn named(name: &[u8], item: impl FnOnce(RelativePath) -> SurveyItem) -> SurveyIt
     }
 }
 
-/// The beginning of what a device says, fit to be shown: a name may be as long as the device likes.
+/// The beginning of the device's text, escaped. A name may be of any length.
 fn shown(bytes: &[u8]) -> String {
     let mut shown = escaped(bytes.get(..MAX_SHOWN).unwrap_or(bytes));
     if bytes.len() > MAX_SHOWN {

@@ -1,8 +1,7 @@
-//! The proof that shell and SFTP show the same: a folder that SFTP makes is seen by the shell.
+//! The proof that shell and SFTP show the same folders: the shell sees a folder that SFTP has made.
 //!
-//! It is the folder of the batch that is about to be withdrawn, so that it has to be made anyway. Where files
-//! are renamed by the shell, that looks for it in the same breath. SFTP makes it, because what SFTP shows is
-//! what can be read.
+//! It is the folder of the batch about to be withdrawn, which has to be made anyway. The shell looks for it
+//! in the request with which it renames. SFTP makes it, because only what SFTP shows can be read.
 
 use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Move};
 use model::names::WITHDRAWN_FOLDER;
@@ -15,17 +14,17 @@ use super::withdraw::FOLDER_PERMISSIONS;
 use crate::pipeline::in_order;
 use crate::shell_channel::ShellPool;
 
-/// Components of the path of a batch's folder, counted from the withdrawn folder on: that, ledger and batch.
+/// Components of the path of a batch's folder, from the withdrawn folder on: withdrawn folder, ledger, batch.
 const BATCH_DEPTH: usize = 3;
 
-/// A folder that SFTP has made, with those around it that may be ours, outermost first.
+/// A folder that SFTP has made, with those of its ancestors that may be ours, outermost first.
 #[derive(Debug)]
 pub(super) struct Trial {
     folders: Vec<RelativePath>,
 }
 
 impl Trial {
-    /// The folder that the shell has to see.
+    /// The folder that the shell must see.
     pub(super) fn folder(&self) -> Option<&RelativePath> {
         self.folders.last()
     }
@@ -51,11 +50,11 @@ impl Trial {
 /// What is known before files are renamed.
 #[derive(Debug)]
 pub(super) enum ViewState {
-    /// Both show the same, or SFTP alone is used.
+    /// Both show the same, or only SFTP is used.
     Same,
-    /// The shell has to see this folder first.
+    /// The shell must see this folder first.
     OnTrial(Trial),
-    /// What was listed are other files than those of SFTP.
+    /// The listed files are not those that SFTP shows.
     Different,
 }
 
@@ -74,11 +73,11 @@ impl SshSession {
         if !trial.folders.is_empty() && self.make_trial(source, &trial).await? {
             return Ok(ViewState::OnTrial(trial));
         }
-        // No folder can be made there: then the file itself must do.
+        // No folder can be made there: the file itself is compared.
         self.compare(pool, source, &step.from).await
     }
 
-    /// Whether the folder of the trial is there for SFTP.
+    /// Makes the folders of the trial. Returns whether its folder exists for SFTP.
     async fn make_trial(&self, source: &SourcePath, trial: &Trial) -> Result<bool, DeviceFailure> {
         let requests = trial.folders.iter().map(|folder| {
             let (files, folder) = (self.files.clone(), Self::path(source, folder));
@@ -92,7 +91,7 @@ impl SshSession {
         }
     }
 
-    /// Looks for the folder of a trial until it is clear whether the shell sees it: somebody may remove it.
+    /// Checks until it is clear whether the shell sees the folder of a trial: another process may remove it.
     pub(super) async fn end_trial(
         &self,
         pool: &ShellPool,
@@ -119,7 +118,7 @@ impl SshSession {
         Ok(ViewState::Same)
     }
 
-    /// Whether one does not see a file that the other sees, before and after. Notes a difference.
+    /// Whether one sees the file and the other does not, before and after. Notes a difference.
     async fn compare(
         &self,
         pool: &ShellPool,
@@ -145,7 +144,7 @@ impl SshSession {
         }
     }
 
-    /// `None` where it does not tell.
+    /// `None` if it does not report.
     async fn exists_for_sftp(&self, path: &[u8]) -> Result<Option<bool>, DeviceFailure> {
         match self.files.lstat(path).await {
             Ok(_) => Ok(Some(true)),
@@ -155,7 +154,7 @@ impl SshSession {
         }
     }
 
-    /// Removes what a trial has made, where nothing is in it.
+    /// Removes the folders of a trial that are empty.
     pub(super) async fn remove_trial(&self, source: &SourcePath, trial: &Trial) -> Result<(), DeviceFailure> {
         let folders: Vec<_> = trial.folders.iter().rev().cloned().collect();
         self.forget_folders(source, &folders);
@@ -163,7 +162,7 @@ impl SshSession {
     }
 }
 
-/// Of a file that the shell named: SFTP shows another folder.
+/// The fault of a file that only the shell lists.
 pub(super) fn not_in_sftp_view() -> FileFault {
     FileFault {
         kind: FileFaultKind::Missing,

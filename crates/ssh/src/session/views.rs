@@ -1,11 +1,12 @@
 //! Whether SFTP and the shell of a device show the same folders.
 //!
-//! On a NAS, and wherever the root is changed for SFTP alone, one path means two folders. What the shell
-//! renames could never be read by SFTP then. A folder that one makes and the other sees is the proof: it is
-//! asked for before the first rename (`trial`). What costs no round trip says in most cases sooner that they
-//! differ: the shell says when the source was last modified while connecting, and SFTP is asked the same
-//! beside that. The two answers are compared once something lies in the source: a visit to an empty source
-//! waits for nothing.
+//! On a NAS, and wherever the root is changed for SFTP alone, one path means two folders. Then SFTP could
+//! never read what the shell renames. The proof is a folder that one makes and the other sees, before the
+//! first rename (`trial`).
+//!
+//! Usually a difference shows earlier, without a round trip. While connecting, the shell reports when the
+//! source was last modified, and SFTP is asked for the same. The two answers are compared once the source has
+//! an entry, so that a visit to an empty source waits for nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,10 +25,9 @@ use crate::records::Record;
 use crate::script::anchored;
 use crate::shell_channel::{ShellError, ShellPool};
 
-/// How often a folder is looked at that changes from look to look, as one does to which a camera writes all
-/// the time.
+/// How often to compare a folder that changes all the time, like one to which a camera writes.
 pub(super) const MAX_COMPARISONS: usize = 4;
-/// Seconds by which a folder that was changed just now may seem older: FAT keeps every other second.
+/// By how many seconds a folder that was just changed may seem older: FAT keeps only every other second.
 const COARSENESS: i64 = 3;
 
 /// What is known of the two views.
@@ -36,10 +36,10 @@ pub(super) struct Views {
     differ: AtomicBool,
     compared: Mutex<HashSet<SourcePath>>,
     source_views: HashMap<SourcePath, SourceView>,
-    /// By what each source was listed last.
+    /// How each source was listed last.
     listings: Mutex<HashMap<SourcePath, ListedBy>>,
-    /// Sources for which a trial has proved that both show the same. Who wants to know waits for a trial
-    /// under way.
+    /// Sources for which a trial has proved that both show the same. Locked during a trial, so that others
+    /// wait for it.
     pub(super) proved: tokio::sync::Mutex<HashSet<SourcePath>>,
 }
 
@@ -53,14 +53,14 @@ pub(super) enum ListedBy {
 /// One source, as both saw it while connecting.
 #[derive(Debug)]
 struct SourceView {
-    /// When the shell says that it was last modified; `None` where it sees no such folder.
+    /// When it was last modified according to the shell; `None` if the shell sees no such folder.
     by_shell: Option<Timestamp>,
-    /// The device's clock, told after that.
+    /// The device's clock, reported after that.
     clock: Option<Timestamp>,
     by_sftp: Mutex<Option<PendingStat>>,
 }
 
-/// A question to SFTP that is under way.
+/// A request to SFTP in progress.
 #[derive(Debug)]
 struct PendingStat(JoinHandle<SftpView>);
 
@@ -70,14 +70,14 @@ impl Drop for PendingStat {
     }
 }
 
-/// What SFTP sees in the place of a source.
+/// What SFTP shows at the path of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SftpView {
-    /// Something that was last modified then, in the seconds that SFTP has.
+    /// An entry last modified at this time, in the seconds that SFTP has.
     Modified(u32),
     /// Nothing.
     Missing,
-    /// It says too little to be compared.
+    /// Too little to compare.
     Unclear,
 }
 
@@ -86,12 +86,13 @@ impl SftpView {
         match self {
             Self::Modified(modified) => i64::from(modified) == by_shell.seconds() & i64::from(u32::MAX),
             Self::Missing => false,
-            // The trial will tell.
+            // The trial decides.
             Self::Unclear => true,
         }
     }
 
-    /// Whether it was changed since the device told its clock, as by the script, which asks for leases in it.
+    /// Whether it was changed since the device reported its clock. The script itself may do so, when it tries
+    /// leases in it.
     fn is_since(self, clock: Option<Timestamp>) -> bool {
         match (self, clock) {
             (Self::Modified(modified), Some(clock)) => i64::from(modified) >= clock.seconds() - COARSENESS,
@@ -101,7 +102,7 @@ impl SftpView {
 }
 
 impl Views {
-    /// Has SFTP look at what the shell has looked at.
+    /// Asks SFTP about the sources that the shell has inspected.
     pub(super) fn of(
         files: &sftp::Client,
         sources: &[SourcePath],
@@ -124,7 +125,7 @@ impl Views {
         }
     }
 
-    /// Whether they are known to differ: then SFTP alone is used.
+    /// Whether they are known to differ: then only SFTP is used.
     pub(super) fn differ(&self) -> bool {
         self.differ.load(Ordering::Relaxed)
     }
@@ -134,7 +135,7 @@ impl Views {
         listings.insert(source.clone(), by);
     }
 
-    /// Whether what was listed last may be no file of SFTP's.
+    /// Whether the last listing may name files that SFTP does not show.
     pub(super) fn was_listed_in_other_view(&self, source: &SourcePath) -> bool {
         let listings = self.listings.lock();
         self.differ() && listings.get(source) == Some(&ListedBy::Shell)
@@ -158,7 +159,7 @@ impl Views {
         compared.insert(source.clone());
     }
 
-    /// Whether both saw the same while connecting. `None` for a source that was not looked at then.
+    /// Whether both saw the same while connecting. `None` for a source that was not inspected then.
     async fn agreed(&self, source: &SourcePath) -> Option<bool> {
         let view = self.source_views.get(source)?;
         let by_shell = view.by_shell?;
@@ -169,12 +170,12 @@ impl Views {
 }
 
 impl SshSession {
-    /// The shell, where it shows what SFTP shows.
+    /// The shell, unless it shows other folders than SFTP.
     pub(super) fn shell(&self) -> Option<&ShellPool> {
         self.pool.as_ref().filter(|_| !self.views.differ())
     }
 
-    /// Whether nothing stands against using the shell for this source, as far as was seen while connecting.
+    /// Whether both saw the same folder while connecting, so that the shell may list it.
     pub(super) async fn seems_same_view(&self, source: &SourcePath) -> bool {
         if self.views.were_compared(source) {
             return true;
@@ -186,7 +187,7 @@ impl SshSession {
         agreed
     }
 
-    /// Looks by both until they agree, or one did not change while the other said otherwise. Notes a
+    /// Compares both until they agree, or until one did not change while the other differs. Notes a
     /// difference.
     pub(super) async fn is_same_view(
         &self,
@@ -194,7 +195,7 @@ impl SshSession {
         source: &SourcePath,
     ) -> Result<bool, ShellError> {
         let folder = anchored(source.as_bytes());
-        // The folder itself, should its name be that of a link.
+        // The folder itself, even if its name is a link's.
         let within = [&folder, &b"/."[..]].concat();
         let mut before = self.modified_by_shell(pool, &within).await?;
         for _ in 0..MAX_COMPARISONS {
@@ -212,7 +213,7 @@ impl SshSession {
             }
             before = after;
         }
-        // What changes all the time cannot be compared: the trial will tell.
+        // A folder that changes all the time cannot be compared: the trial decides.
         self.views.note_agreement(source);
         Ok(true)
     }
@@ -233,7 +234,7 @@ impl SshSession {
         }
     }
 
-    /// When the shell says that it was last modified; `None` where it sees nothing.
+    /// When the shell says the path was last modified; `None` if the shell sees nothing.
     pub(super) async fn modified_by_shell(
         &self,
         pool: &ShellPool,
@@ -254,7 +255,7 @@ impl SshSession {
                 Record::Status(status) if modified.is_none() => modified = Some(status.identity.modified),
                 Record::End => break,
                 Record::Status(status) => return Err(ShellError::Unexpected(beginning_of(&status.name))),
-                _ => return Err(ShellError::Unexpected("an answer to another question".to_owned())),
+                _ => return Err(ShellError::Unexpected("a reply to another request".to_owned())),
             }
         }
         channel.put_back();
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_has_changed_since_the_clock_was_told_is_no_other() {
+    fn a_folder_changed_since_the_clock_was_read_is_no_difference() {
         let clock = Some(Timestamp::from_seconds(1_700_000_000));
         assert!(
             SftpView::Modified(1_700_000_001).is_since(clock)

@@ -1,4 +1,4 @@
-//! Renaming and removing: one request each, a thousand of them under way.
+//! Renames and removes by SFTP: one request for each file, a thousand of them in flight.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,13 +11,13 @@ use super::fault::fault;
 use crate::pipeline::in_order;
 use crate::script::anchored;
 
-/// Only the login user may look into folders that we make.
+/// Only the login user may enter folders that gleaner makes.
 pub(super) const FOLDER_PERMISSIONS: u32 = 0o700;
-/// Folders remembered as made; beyond that, all are forgotten and made again, which does no harm.
+/// Folders remembered as made. Beyond that, all are forgotten and made again, which is harmless.
 const MAX_REMEMBERED: usize = 20_000;
-/// How often folders are made again that somebody removes before anything is in them.
+/// How often to make folders again that another process removes while they are empty.
 const MAX_TRIES: usize = 4;
-/// Bit of `statvfs` that says that a file system is read-only.
+/// The bit of `statvfs` for a read-only file system.
 const READ_ONLY: u64 = 1;
 
 /// Why files of a folder could not be renamed.
@@ -31,7 +31,7 @@ fn is_missing(error: &sftp::Error) -> bool {
 type Refusals = HashMap<Vec<u8>, sftp::Error>;
 
 impl SshSession {
-    /// Renames by one request for each: what SFTP has words for.
+    /// Renames by one request for each file, as far as SFTP reports the reason.
     pub(super) async fn rename_each(
         &self,
         source: &SourcePath,
@@ -72,7 +72,7 @@ impl SshSession {
         Ok(results)
     }
 
-    /// Makes the folders of the targets, and asks for each rename once.
+    /// Makes the folders of the targets, and requests each rename once.
     async fn try_each(
         &self,
         source: &SourcePath,
@@ -95,7 +95,7 @@ impl SshSession {
         Ok(in_order(requests).await)
     }
 
-    /// Looks whether it was the file itself that was missing, for all renames that say so at once.
+    /// Checks whether the file itself was missing, for all renames that say so at once.
     async fn inspect_missing(
         &self,
         source: &SourcePath,
@@ -115,9 +115,10 @@ impl SshSession {
         in_order(requests).await
     }
 
-    /// Makes the folders of all targets, outermost first, and returns those that are not there and cannot be made.
+    /// Makes the folders of all targets, outermost first. Returns those that do not exist and cannot be made.
     ///
-    /// All at once, in order: a server that does not keep the order fails some of them, which are made again.
+    /// All requests are sent at once, in order. A server that does not keep the order fails some of them,
+    /// which are repeated.
     async fn make_folders(&self, source: &SourcePath, moves: &[Move]) -> Result<Refusals, DeviceFailure> {
         let missing = self.folders_to_make(source, moves);
         let mut refusals = Refusals::new();
@@ -133,7 +134,7 @@ impl SshSession {
             for (result, folder) in in_order(requests).await.into_iter().zip(&missing) {
                 match result {
                     Err(error) if error.status().is_none() => return Err(self.lost(&error).await),
-                    // Version 3 has no better word for a folder that is there already.
+                    // Version 3 has no better status for a folder that exists.
                     Ok(())
                     | Err(sftp::Error::Status {
                         code: StatusCode::Failure,
@@ -192,7 +193,7 @@ impl SshSession {
             (_, Some(Err(inspection))) => Ok(fault(&inspection).unwrap_or_else(|| other(&inspection))),
             (Some(StatusCode::Failure), _) => self.explained(source, step, &error, explanations).await,
             (_, Some(Ok(()))) => {
-                // It is the target's folder that is missing, and was not made: the next call tries again.
+                // The target's folder is missing, and was not made: the next call tries again.
                 self.made_folders.lock().clear();
                 self.explained(source, step, &error, explanations).await
             }
@@ -200,7 +201,7 @@ impl SshSession {
         }
     }
 
-    /// What holds for one file of a folder holds for the others: it is found out once.
+    /// The explanation for one file of a folder holds for the others, and is found out once.
     async fn explained(
         &self,
         source: &SourcePath,
@@ -217,8 +218,8 @@ impl SshSession {
         Ok(explanation)
     }
 
-    /// SFTP has one word for a target on another file system, a read-only one and a full one. The file systems of
-    /// the two folders tell which it was.
+    /// SFTP has one status for a target on another file system, a read-only one and a full one. The file
+    /// systems of the two folders tell them apart.
     async fn explain(
         &self,
         source: &SourcePath,
@@ -266,7 +267,7 @@ impl SshSession {
         if self.remove_together(source, files, folders).await? {
             return Ok(vec![Ok(()); files.len()]);
         }
-        // SFTP has a word for each of those that are not gone.
+        // SFTP has a reason for each of those that are not gone.
         let results = self.remove_each(source, files).await?;
         self.remove_each_folder(source, folders).await?;
         Ok(results)
@@ -298,7 +299,7 @@ impl SshSession {
         Ok(results)
     }
 
-    /// What is removed has to be made again.
+    /// A removed folder has to be made again.
     pub(super) fn forget_folders(&self, source: &SourcePath, paths: &[RelativePath]) {
         let mut made = self.made_folders.lock();
         for path in paths {
@@ -329,7 +330,7 @@ impl SshSession {
     }
 }
 
-/// Which renames say that something is missing, though the file is there: a folder of the target is.
+/// The renames that report something missing although the file exists: a folder of the target is missing.
 fn moves_with_vanished_folder(
     renamed: &[Result<(), sftp::Error>],
     inspections: &[Result<(), sftp::Error>],
@@ -342,7 +343,7 @@ fn moves_with_vanished_folder(
     with_looks.map(|((at, _), _)| at).collect()
 }
 
-/// The refusal that all others on the way to a target follow from.
+/// The outermost refusal on the way to a target, from which the others follow.
 fn outermost_refusal(source: &SourcePath, step: &Move, refusals: &Refusals) -> Option<sftp::Error> {
     if refusals.is_empty() {
         return None;

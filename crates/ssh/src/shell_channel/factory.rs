@@ -1,4 +1,4 @@
-//! How a lane comes to be.
+//! Opens channels.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::stall::PendingReplies;
 use crate::stderr_tail::StderrTail;
 use crate::target::Target;
 
-/// How lanes are opened.
+/// Opens the channels of one connection.
 #[derive(Debug, Clone)]
 pub(crate) struct ChannelFactory {
     pub(crate) client: SshCommand,
@@ -32,19 +32,19 @@ pub(crate) struct ChannelFactory {
     pub(crate) pending: Arc<PendingReplies>,
 }
 
-/// What lanes go over.
+/// The connection that channels use.
 #[derive(Debug, Clone)]
 pub(crate) enum ConnectionMode {
     /// The connection that owns this control socket.
     Multiplexed(PathBuf),
-    /// Each over a connection of its own: the device permits one session in each (`MaxSessions 1`).
+    /// A connection for each channel: the device permits one session per connection (`MaxSessions 1`).
     Dedicated {
-        /// To be reached and let in.
+        /// The time to connect and to authenticate.
         connect_timeout: Duration,
     },
 }
 
-/// The shell of a device: its first channel, what it said about itself, and what opens more channels.
+/// The shell of a device: its first channel, its facts, and the factory of further channels.
 #[derive(Debug)]
 pub(crate) struct Shell {
     pub(crate) factory: ChannelFactory,
@@ -52,7 +52,7 @@ pub(crate) struct Shell {
     pub(crate) facts: Facts,
 }
 
-/// The streams of a script that has just been started, and its process where it has one of its own.
+/// The streams of a script that was just started, and its process if it has one.
 #[derive(Debug)]
 pub(crate) struct ShellStreams {
     pub(crate) stdin: BoxedStdin,
@@ -62,10 +62,10 @@ pub(crate) struct ShellStreams {
 }
 
 impl ChannelFactory {
-    /// Starts the script and hears what it has to say about the device, beyond what is known.
+    /// Starts the script and reads its facts about the device, unless they are known.
     ///
-    /// Where a source is given, the script is asked for its listing in the same breath: it comes right behind the facts, a round trip
-    /// sooner than whoever waits for the facts could ask for it.
+    /// If a source is given, its listing is requested at the same time. It follows the facts, a round trip
+    /// sooner than if it were requested after them.
     pub(crate) async fn open(
         &self,
         facts_request: FactsRequest<'_>,
@@ -108,7 +108,7 @@ impl ChannelFactory {
         else {
             return Err(ended());
         };
-        // Read to its end, so that ssh never waits to say something.
+        // Reads it to its end, so that ssh never blocks on writing to it.
         StderrTail::collect(stderr);
         let stdout = Metered::new(stdout, None, self.received.clone());
         Ok(SftpChannel {
@@ -117,7 +117,7 @@ impl ChannelFactory {
         })
     }
 
-    /// Sends the script, and hears what it has to say.
+    /// Sends the script, and reads its facts.
     pub(crate) async fn begin(
         &self,
         streams: ShellStreams,

@@ -1,4 +1,4 @@
-//! The lanes of a session: opened when they are needed, used again, never more than a few.
+//! The shell channels of a session: opened on demand, reused, and limited in number.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -14,49 +14,50 @@ use super::{ChannelFactory, ShellChannel, ShellError};
 use crate::facts::Facts;
 use crate::script::FactsRequest;
 
-/// A survey or the reading of small files, a digest, and what is answered soon. (While the last files of one batch come, the next one is read as well: for
-/// that moment one of the others waits.) Each costs the device a login shell; sshd's `MaxSessions` is
-/// 10 by default, SFTP has one.
+/// Three channels: one for a listing or small files, one for digests, one for short requests. Each costs the
+/// device a login shell; sshd's `MaxSessions` is 10 by default, and SFTP takes one. When two batches overlap,
+/// one request briefly waits.
 const MAX_CHANNELS: usize = 3;
-/// Digests take long: other lanes are always left for the rest.
+/// Digests take long, so they never occupy all channels.
 const MAX_DIGEST_CHANNELS: usize = 1;
 
-/// For so long a listing that was asked for while connecting is worth hearing. A device may wait for its turn for a quarter of an hour: by then
-/// somebody may have opened a file that no process had open.
+/// How long a listing requested while connecting may be used. A device may wait a quarter of an hour for its
+/// slot. By then a process may have opened a file that was closed.
 const EARLY_LISTING_TTL: Duration = Duration::from_secs(10);
-/// Bytes of a listing that nobody wants that are passed over, so that its lane can be used: a few thousand names. To open another costs two round trips
-/// and a login shell.
+/// The most bytes of an unused listing to discard so that its channel can be used: a few thousand names.
+/// Opening another channel costs two round trips and a login shell.
 const MAX_DISCARDED_LISTING: usize = 256 * 1024;
 
-/// The lanes of one session.
+/// The shell channels of one session.
 #[derive(Debug)]
 pub(crate) struct ShellPool {
     factory: ChannelFactory,
     facts: Facts,
-    /// When the device had told what is known of it.
+    /// When the device reported its facts.
     facts_at: Instant,
     idle: Mutex<Vec<ShellChannel>>,
-    /// The first lane, as long as a listing that nobody has heard is on its way over it.
+    /// The first channel, while an unread listing is on its way over it.
     listing_channel: Mutex<Option<ShellChannel>>,
-    /// As many as there may be lanes. Fewer where the device refuses to open more.
+    /// One for each channel; fewer once the device refuses to open more.
     permits: Arc<Semaphore>,
     digest_permits: Arc<Semaphore>,
-    /// How many lanes there may be, for the device to refuse all but the last.
+    /// The number of permits. The device may refuse all channels but the last.
     max_channels: Mutex<usize>,
 }
 
-/// A lane in use. Goes back when [`Lease::put_back`] says that its answer was read to the end, and is ended else.
+/// A channel in use. [`PooledChannel::put_back`] returns it once the reply was read to its end; otherwise it
+/// is closed.
 #[derive(Debug)]
 pub(crate) struct PooledChannel<'a> {
     pool: &'a ShellPool,
-    /// Always there until the lease ends.
+    /// Present until this value is consumed.
     channel: ShellChannel,
     _permit: OwnedSemaphorePermit,
     _digest: Option<OwnedSemaphorePermit>,
 }
 
 impl ShellPool {
-    /// Begins with the lane over which the device told its facts.
+    /// Begins with the channel that brought the device's facts.
     pub(crate) fn new(factory: ChannelFactory, first: ShellChannel, facts: Facts) -> Self {
         let (listing_channel, idle) = match first.early_listing() {
             None => (None, vec![first]),
@@ -74,17 +75,17 @@ impl ShellPool {
         }
     }
 
-    /// What opens lanes, and other channels over the same connection.
+    /// The factory of shell channels, and of other channels over the same connection.
     pub(crate) fn factory(&self) -> ChannelFactory {
         self.factory.clone()
     }
 
-    /// A lane for a request that is answered soon.
+    /// A channel for a request that is answered soon.
     pub(crate) async fn acquire(&self) -> Result<PooledChannel<'_>, ShellError> {
         self.acquire_with(None).await
     }
 
-    /// Whether a listing of the source that was asked for while connecting is on its way, and worth hearing.
+    /// Whether a listing of the source, requested while connecting, is on its way and still recent enough.
     pub(crate) fn has_early_listing(&self, source: &SourcePath) -> bool {
         let listing_channel = self.listing_channel.lock();
         self.is_early_listing_fresh()
@@ -93,7 +94,7 @@ impl ShellPool {
                 .is_some_and(|channel| channel.early_listing() == Some(source))
     }
 
-    /// A lane for the listing of a source: that which brings it already, if there is one.
+    /// A channel for the listing of a source: the one that brings it already, if there is one.
     pub(crate) async fn acquire_for_listing(
         &self,
         source: &SourcePath,
@@ -115,7 +116,7 @@ impl ShellPool {
         }
     }
 
-    /// A lane for a request that takes long.
+    /// A channel for a request that takes long.
     pub(crate) async fn acquire_for_digest(&self) -> Result<PooledChannel<'_>, ShellError> {
         // The semaphores are never closed.
         let digest = self.digest_permits.clone().acquire_owned().await.ok();
@@ -142,7 +143,7 @@ impl ShellPool {
         }
     }
 
-    /// A lane that nobody uses: also that of a listing that is not worth hearing any more.
+    /// An idle channel. Includes the one of an early listing that has become too old.
     async fn idle(&self) -> Option<ShellChannel> {
         let idle = self.idle.lock().pop();
         if idle.is_some() || self.is_early_listing_fresh() {
@@ -159,13 +160,13 @@ impl ShellPool {
         {
             Ok(()) => Some(channel),
             Err(error) => {
-                tracing::debug!(device = %self.factory.target.name, %error, "an early listing is given up with its channel");
+                tracing::debug!(device = %self.factory.target.name, %error, "an early listing is closed with its channel");
                 None
             }
         }
     }
 
-    /// Whether what was asked for while connecting is worth hearing.
+    /// Whether a listing requested while connecting is still recent enough.
     fn is_early_listing_fresh(&self) -> bool {
         self.facts.dialect.lists() && self.facts_at.elapsed() < EARLY_LISTING_TTL
     }
@@ -189,7 +190,8 @@ impl ShellPool {
         }
     }
 
-    /// The device refuses one more session (`MaxSessions`): make do with those there are, unless it was the last.
+    /// The device refuses one more session (`MaxSessions`). Continues with the existing channels, unless
+    /// there is only one.
     fn lower_limit(&self, permit: OwnedSemaphorePermit, error: ShellError) -> Result<(), ShellError> {
         let mut max_channels = self.max_channels.lock();
         if *max_channels <= 1 {
@@ -197,17 +199,17 @@ impl ShellPool {
         }
         *max_channels -= 1;
         permit.forget();
-        tracing::debug!(device = %self.factory.target.name, left = *max_channels, %error, "no further session");
+        tracing::debug!(device = %self.factory.target.name, left = *max_channels, %error, "the device refuses more sessions");
         Ok(())
     }
 }
 
 impl PooledChannel<'_> {
-    /// Gives the lane back: the answer to the last request was read to its end.
+    /// Returns the channel to the pool. The reply to the last request must have been read to its end.
     pub(crate) fn put_back(self) {
         let mut idle = self.pool.idle.lock();
         idle.push(self.channel);
-        // Only then do the permits go back, in the order of the fields.
+        // The permits are returned after the channel, in the order of the fields.
         drop(idle);
     }
 }
@@ -236,16 +238,16 @@ mod tests {
         SourcePath::new(path).unwrap()
     }
 
-    async fn pool(dialect: Dialect, survey: Option<&SourcePath>, says: &str) -> (ShellPool, RecordedInput) {
+    async fn pool(dialect: Dialect, survey: Option<&SourcePath>, output: &str) -> (ShellPool, RecordedInput) {
         let facts = Facts {
             dialect,
             ..Facts::default()
         };
-        pool_with_replies(says.as_bytes(), facts, survey).await
+        pool_with_replies(output.as_bytes(), facts, survey).await
     }
 
     #[tokio::test]
-    async fn a_listing_that_was_asked_for_while_connecting_is_asked_for_once() {
+    async fn a_listing_requested_while_connecting_is_requested_once() {
         let data = source("/data");
         let (pool, input) = pool(Dialect::Gnu, Some(&data), "a listing").await;
         assert!(input.bytes().ends_with(b"survey 6\n/data\0"));
@@ -255,27 +257,27 @@ mod tests {
         assert_eq!(input.bytes().len(), before);
         assert_eq!(channel.read_exactly(9).await.unwrap(), b"a listing".as_slice());
         channel.put_back();
-        // From then on it is a lane like any other.
+        // From here on the channel takes any request.
         let mut channel = pool.acquire_for_listing(&data).await.unwrap();
         channel.request_listing(&data).await.unwrap();
         assert_eq!(&input.bytes()[before..], b"survey 6\n/data\0");
     }
 
     #[tokio::test]
-    async fn a_listing_that_nobody_has_heard_is_never_taken_for_another_answer() {
+    async fn an_unread_listing_is_never_taken_for_another_reply() {
         let data = source("/data");
         let (pool, _) = pool(Dialect::Gnu, Some(&data), "a listing").await;
-        // The only lane that there can be has the listing in it.
+        // The only possible channel has the listing in it.
         assert!(pool.acquire().await.is_err());
         assert!(pool.acquire_for_listing(&source("/other")).await.is_err());
         assert!(pool.acquire_for_listing(&data).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_listing_that_was_asked_for_long_ago_is_passed_over_and_asked_for_again() {
+    async fn a_listing_requested_long_ago_is_discarded_and_requested_again() {
         let data = source("/data");
-        let said = format!("o 1 2 81a4\0E{TAG}\0another");
-        let (pool, input) = pool(Dialect::Gnu, Some(&data), &said).await;
+        let output = format!("o 1 2 81a4\0E{TAG}\0another");
+        let (pool, input) = pool(Dialect::Gnu, Some(&data), &output).await;
         assert!(pool.has_early_listing(&data));
         let before = input.bytes().len();
         tokio::time::advance(EARLY_LISTING_TTL).await;
@@ -287,14 +289,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_device_that_cannot_list_keeps_the_lane_that_it_told_its_facts_over() {
+    async fn a_device_that_cannot_list_keeps_its_first_channel() {
         let data = source("/data");
         for (dialect, end) in [
             (Dialect::GnuStat, "\0".to_owned()),
             (Dialect::PlainStat, format!("\n{TAG}\n")),
         ] {
-            let said = format!("m {end}E{TAG}{end}answer");
-            let (pool, _) = pool(dialect, Some(&data), &said).await;
+            let output = format!("m {end}E{TAG}{end}answer");
+            let (pool, _) = pool(dialect, Some(&data), &output).await;
             assert!(!pool.has_early_listing(&data));
             let mut channel = pool.acquire().await.unwrap();
             assert_eq!(
@@ -306,16 +308,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_listing_without_end_goes_with_its_lane() {
+    async fn an_endless_old_listing_is_closed_with_its_channel() {
         let data = source("/data");
         let (pool, _) = pool(Dialect::Gnu, Some(&data), &"x".repeat(MAX_DISCARDED_LISTING + 1)).await;
         tokio::time::advance(EARLY_LISTING_TTL).await;
-        // No other can be opened here.
+        // No other channel can be opened here.
         assert!(pool.acquire().await.is_err());
     }
 
     #[tokio::test]
-    async fn a_lane_that_was_asked_for_nothing_is_asked_when_it_is_time_to() {
+    async fn without_an_early_listing_it_is_requested_when_needed() {
         let data = source("/data");
         let (pool, input) = pool(Dialect::Gnu, None, "").await;
         let before = input.bytes().len();

@@ -1,4 +1,4 @@
-//! Lanes without a process, for tests: what the script says is known before, and what it hears is kept.
+//! Shell channels without a process, for tests: the script's output is given, its input is recorded.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ use crate::script::{FactsRequest, ReplyTag};
 use crate::stderr_tail::StderrTail;
 use crate::target::Target;
 
-/// What it marks its answers with.
+/// The tag that marks its replies.
 pub(crate) const TAG: &str = "0123456789abcdef0123456789abcdef";
 
-/// What the script has heard.
+/// What was written to the script.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RecordedInput(Arc<Mutex<Vec<u8>>>);
 
@@ -44,7 +44,8 @@ impl AsyncWrite for RecordedInput {
     }
 }
 
-/// Lanes of a device of which this is known, with one that says `answer` and then ends. No other can be opened.
+/// The pool of a device with these facts, with one channel that replies `answer` and then ends. No other
+/// channel can be opened.
 pub(crate) async fn pool_with_replies(
     answer: &[u8],
     known: Facts,
@@ -62,10 +63,10 @@ pub(crate) async fn pool_with_replies(
         pending: Arc::default(),
     };
     let input = RecordedInput::default();
-    let said = [format!("\n{TAG} ready\n{TAG} end\n").as_bytes(), answer].concat();
+    let output = [format!("\n{TAG} ready\n{TAG} end\n").as_bytes(), answer].concat();
     let streams = ShellStreams {
         stdin: Box::new(input.clone()),
-        stdout: Box::new(io::Cursor::new(said)),
+        stdout: Box::new(io::Cursor::new(output)),
         stderr: StderrTail::collect(tokio::io::empty()),
         process: None,
     };

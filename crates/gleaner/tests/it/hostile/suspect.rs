@@ -49,7 +49,7 @@ pub(crate) enum Watch {
 impl Watch {
     pub(crate) const fn words(self) -> &'static str {
         match self {
-            Self::Silence => "the device owed an answer for more than",
+            Self::Silence => "the device did not reply within",
             Self::Listing => "had not come to its end after",
         }
     }
