@@ -29,8 +29,9 @@ const MIN_TO_TRY: (Duration, u64) = (Duration::from_millis(250), 256 << 10);
 /// The time and the bytes to read before two rates are compared.
 const MIN_TO_COMPARE: (Duration, u64) = (Duration::from_secs(1), 1 << 20);
 /// Bytes per second beyond which it is not tried: half of what zlib in ssh carried on an otherwise idle core
-/// of a server (47 million of noise, 54 million of tables; `ssh -o Compression=yes device 'cat FILE'
-/// >/dev/null`). Smaller devices carry less, which the comparison finds out.
+/// of a server (47 million of noise, 54 million of tables, measured by
+/// `ssh -o Compression=yes device 'cat FILE' >/dev/null`). Smaller devices carry less, which the comparison
+/// finds out.
 const FASTEST_WORTH_IT: f64 = 24e6;
 /// The bytes and samples needed before reporting that they do not shrink.
 const MIN_TO_TELL: (u64, f64) = (4 << 20, 8.0);

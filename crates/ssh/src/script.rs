@@ -1,6 +1,6 @@
 //! The script that runs on the device, and how it gets there.
 
-use model::SourcePath;
+use model::{RelativePath, SourcePath};
 
 use crate::facts::{DigestTool, Facts};
 
@@ -76,6 +76,11 @@ pub(crate) fn anchored(path: &[u8]) -> Vec<u8> {
         Some(b'/') => path.to_vec(),
         _ => [b"./", path].concat(),
     }
+}
+
+/// The path of a file as SFTP and the script take it.
+pub(crate) fn device_path(source: &SourcePath, path: &RelativePath) -> Vec<u8> {
+    anchored(&source.join(path))
 }
 
 /// The script without its comments, for `printf %b`.

@@ -1,341 +1,166 @@
-//! A session with one device. SFTP reads files; the script does what SFTP cannot do, or does slowly.
+//! A session with one device, by two ways: SFTP, and a shell that runs gleaner's script.
+//!
+//! The shell comes first, because it does more, and does it faster. What the script does not do, SFTP does
+//! (`files::complete`). SFTP alone is used where there is no shell, or where it shows other folders
+//! (`views`).
 
 mod abilities;
-mod causes;
+mod begin;
 mod compressed;
-mod confirm;
-mod digest;
-mod fault;
+mod failures;
 mod fetch;
-mod inspect;
-mod moving;
+mod files;
+mod items;
+mod list;
+mod rename;
+mod sftp;
 mod sftp_channels;
+mod shell;
 mod supervise;
-mod survey;
-mod together;
 mod trial;
 mod views;
-mod withdraw;
 
-use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use engine::ports::device::{
-    Abilities, ChunkSender, ConfirmResult, DeviceFacts, DeviceFailure, DigestRequest, DiskUse, FileFault,
-    InspectResult, ListingEnd, Move, NoShell, RenameResult, Session, SmallFileRequest, SurveySender,
+    Abilities, ChunkSender, ConfirmResult, DeviceFacts, DeviceFailure, DigestRequest, FileFault,
+    InspectResult, ListingEnd, Move, RenameResult, Session, SmallFileRequest, SurveySender,
 };
-use model::{Digest, FailureClass, Identity, RelativePath, SourcePath};
-use tokio::process::Child;
-use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinHandle;
+use model::{Digest, Identity, RelativePath, SourcePath};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::facts::{Dialect, Facts};
-use crate::guard::Guard;
-use crate::jump::JumpConnection;
-use crate::open_files::Login;
-use crate::script::anchored;
-use crate::session_end::SessionEnd;
-use crate::shell_channel::{Shell, ShellError, ShellPool};
-use crate::stall::PendingReplies;
-use crate::stderr_tail::StderrTail;
+use self::sftp::SftpFiles;
+use begin::Supervisor;
+pub(crate) use begin::{Connection, Transport};
 use compressed::CompressedConnection;
 pub(crate) use compressed::Reconnect;
-use engine::recourse::error_chain;
+use failures::Failures;
+use files::{Files as _, Removal, complete, leave_all};
 pub(crate) use sftp_channels::SftpChannel;
 use sftp_channels::SftpChannels;
+use shell::ShellFiles;
 pub(crate) use supervise::stalled;
 use views::Views;
 
-/// How long a connection that has ended may take to report why.
-const END_REASON_GRACE: Duration = Duration::from_secs(3);
+use crate::shell_channel::ChannelFactory;
+
 /// How long an orderly end may take: the supervisor's grace for ssh, then for the guard, and some more.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// A session over one ssh connection. Dropping it ends every process that was started for it.
 #[derive(Debug)]
 pub struct SshSession {
-    files: sftp::Client,
-    /// `files`, and a second SFTP channel if one was opened.
-    sftp_channels: SftpChannels,
-    pool: Option<ShellPool>,
-    dialect: Dialect,
-    login: Login,
+    sftp: Arc<SftpFiles>,
+    /// `None` where the device has no shell of use.
+    shell: Option<ShellFiles>,
+    /// That of `sftp`, and a second SFTP channel if one was opened.
+    channels: SftpChannels,
     abilities: Abilities,
     facts: DeviceFacts,
-    stall_timeout: Duration,
-    budget: sftp::Budget,
-    /// Limits the bytes of small files that are read together and not consumed yet. `None` if the device
-    /// cannot read them together, or if its rate is limited.
-    small_files_budget: Option<Arc<Semaphore>>,
-    has_perl: bool,
+    budget: ::sftp::Budget,
     /// `None` where the configuration says whether to compress, and in the compressed connection itself.
     compressed_connection: Option<CompressedConnection>,
-    session_end: SessionEnd,
+    failures: Failures,
     received: Arc<AtomicU64>,
-    views: Views,
-    /// Folders that this session has made, and that therefore exist.
-    made_folders: Mutex<HashSet<Vec<u8>>>,
+    views: Arc<Views>,
     shutdown: oneshot::Sender<()>,
     supervisor: Supervisor,
 }
 
-/// The task that owns the processes. They end with it.
-#[derive(Debug)]
-struct Supervisor(JoinHandle<()>);
-
-impl Drop for Supervisor {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// A successful attempt to connect.
-pub(crate) struct Connection {
-    pub(crate) through_jump: bool,
-    pub(crate) jump: Option<Arc<JumpConnection>>,
-    pub(crate) process: Child,
-    pub(crate) stderr: StderrTail,
-    pub(crate) transport: Transport,
-}
-
-/// The channels to the device, and their limits.
-pub(crate) struct Transport {
-    pub(crate) stall_timeout: Duration,
-    pub(crate) bandwidth: Option<u64>,
-    pub(crate) files: sftp::Client,
-    /// Or why there is no shell.
-    pub(crate) shell: Result<Shell, NoShell>,
-    pub(crate) received: Arc<AtomicU64>,
-    pub(crate) pending: Arc<PendingReplies>,
-}
-
 impl SshSession {
-    pub(crate) async fn begin(
-        guard: Guard,
-        connection: Connection,
-        facts_for: &[SourcePath],
-    ) -> Result<Self, DeviceFailure> {
-        let session_end = SessionEnd::open();
-        let (shutdown, shutdown_requested) = oneshot::channel();
-        let sftp_channels = SftpChannels::new(connection.transport.files.clone());
-        let supervisor = supervise::ConnectionWatch {
-            guard,
-            process: connection.process,
-            stderr: connection.stderr,
-            files: sftp_channels.clone(),
-            stall_watch: supervise::StallWatch {
-                stall_timeout: connection.transport.stall_timeout,
-                bandwidth: connection.transport.bandwidth,
-                received: connection.transport.received.clone(),
-                shells: connection.transport.pending.clone(),
-            },
-            through_jump: connection.through_jump,
-            jump: connection.jump,
+    /// The shell, unless it shows other folders than SFTP.
+    fn shell(&self) -> Option<&ShellFiles> {
+        self.shell.as_ref().filter(|_| !self.views.differ())
+    }
+
+    /// The factory of channels over the session's connection.
+    fn channel_factory(&self) -> Option<ChannelFactory> {
+        let shell = self.shell.as_ref()?;
+        Some(shell.pool.factory())
+    }
+
+    async fn inspect_all(
+        &self,
+        source: &SourcePath,
+        paths: &[RelativePath],
+    ) -> Result<Vec<InspectResult>, DeviceFailure> {
+        let Some(shell) = self.shell() else {
+            let by_sftp = self.sftp.inspect(source, paths).await?;
+            return Ok(by_sftp.into_iter().flatten().collect());
         };
-        let supervisor = Supervisor(tokio::spawn(
-            supervisor.run(session_end.clone(), shutdown_requested),
-        ));
-        Self::over(
-            connection.transport,
-            sftp_channels,
-            session_end,
-            shutdown,
-            supervisor,
-            facts_for,
-        )
-        .await
+        let by_shell = shell.inspect(source, paths).await?;
+        let reasons = async |left: Vec<RelativePath>| self.sftp.reasons_unseen(source, &left).await;
+        complete(paths, by_shell, reasons).await
     }
 
-    /// The session over this transport.
-    async fn over(
-        transport: Transport,
-        sftp_channels: SftpChannels,
-        session_end: SessionEnd,
-        shutdown: oneshot::Sender<()>,
-        supervisor: Supervisor,
-        facts_for: &[SourcePath],
-    ) -> Result<Self, DeviceFailure> {
-        let (pool, facts, no_shell) = match transport.shell {
-            Ok(shell) => (
-                Some(ShellPool::new(shell.factory, shell.first, shell.facts.clone())),
-                shell.facts,
-                None,
-            ),
-            Err(why) => (None, Facts::default(), Some(why)),
+    async fn confirm_all(
+        &self,
+        source: &SourcePath,
+        files: &[(RelativePath, Identity)],
+    ) -> Result<Vec<ConfirmResult>, DeviceFailure> {
+        let by_shell = match self.shell() {
+            Some(shell) => shell.confirm(source, files).await?,
+            None => leave_all(files.len()),
         };
-        // Reads over shell channels are not limited in rate.
-        let reads_together = facts.dialect == Dialect::Gnu && facts.perl && transport.bandwidth.is_none();
-        let mut session = Self {
-            abilities: Abilities {
-                reads_together,
-                no_shell,
-                ..abilities::of(&facts, &transport.files)
-            },
-            small_files_budget: reads_together.then(together::budget),
-            has_perl: facts.perl,
-            views: Views::default(),
-            compressed_connection: None,
-            dialect: facts.dialect,
-            login: Login {
-                user: facts.user,
-                leases: facts.leases,
-            },
-            facts: DeviceFacts::default(),
-            files: transport.files,
-            sftp_channels,
-            pool: pool.filter(|_| facts.dialect != Dialect::Unsupported),
-            stall_timeout: transport.stall_timeout,
-            budget: sftp::Budget::new(abilities::budget(transport.bandwidth)),
-            session_end,
-            received: transport.received,
-            made_folders: Mutex::default(),
-            shutdown,
-            supervisor,
+        let inspected = async |left: Vec<(RelativePath, Identity)>| self.confirm_each(source, &left).await;
+        complete(files, by_shell, inspected).await
+    }
+
+    async fn confirm_each(
+        &self,
+        source: &SourcePath,
+        files: &[(RelativePath, Identity)],
+    ) -> Result<Vec<Option<ConfirmResult>>, DeviceFailure> {
+        let paths: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
+        let inspected = self.inspect_all(source, &paths).await?.into_iter().zip(files);
+        let confirmed = inspected.map(|(inspected, (_, identity))| {
+            Some(inspected.map(|inspection| inspection.against(*identity)))
+        });
+        Ok(confirmed.collect())
+    }
+
+    async fn digest_all(
+        &self,
+        source: &SourcePath,
+        requests: &[DigestRequest],
+    ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
+        match self.shell() {
+            Some(shell) => shell.digest(source, requests).await,
+            None => self.sftp.digest(source, requests).await,
+        }
+    }
+
+    /// Returns the results of the files.
+    async fn remove_all(
+        &self,
+        source: &SourcePath,
+        files: &[RelativePath],
+        folders: &[RelativePath],
+    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
+        self.sftp.forget_folders(source, folders);
+        let removals = files.iter().cloned().map(Removal::File);
+        let removals = removals.chain(folders.iter().cloned().map(Removal::Folder));
+        let removals: Vec<Removal> = removals.collect();
+        let by_shell = match self.shell() {
+            Some(shell) => shell.remove(source, &removals).await?,
+            None => leave_all(removals.len()),
         };
-        if session.pool.is_some() {
-            let modified = facts
-                .folders
-                .iter()
-                .map(|folder| folder.map(|folder| folder.modified));
-            session.views = Views::of(
-                &session.files,
-                facts_for,
-                &modified.collect::<Vec<_>>(),
-                facts.clock,
-            );
-        }
-        match session.device_facts(facts, facts_for).await {
-            Ok(facts) => session.facts = facts,
-            Err(failure) => {
-                // If the session was only dropped, its guard would take longer to end.
-                session.close().await;
-                return Err(failure);
-            }
-        }
-        Ok(session)
-    }
-
-    /// A session without a process. It ends when it is dropped.
-    #[cfg(feature = "fuzzing")]
-    pub(crate) async fn without_process(
-        transport: Transport,
-        facts_for: &[SourcePath],
-    ) -> Result<Self, DeviceFailure> {
-        let (shutdown, shutdown_requested) = oneshot::channel();
-        let supervisor = Supervisor(tokio::spawn(async move { drop(shutdown_requested.await) }));
-        let sftp_channels = SftpChannels::new(transport.files.clone());
-        Self::over(
-            transport,
-            sftp_channels,
-            SessionEnd::open(),
-            shutdown,
-            supervisor,
-            facts_for,
-        )
-        .await
-    }
-
-    async fn device_facts(&self, facts: Facts, sources: &[SourcePath]) -> Result<DeviceFacts, DeviceFailure> {
-        let mut disk_facts = facts.disks.into_iter();
-        let mut folder_facts = facts.folders.into_iter();
-        let (mut disks, mut folders) = (Vec::new(), Vec::new());
-        for source in sources {
-            let folder = folder_facts.next().flatten();
-            folders.push((source.clone(), folder.map(|folder| folder.numbers)));
-            let disk = match disk_facts.next().flatten() {
-                Some(disk) => Some(disk),
-                None => self.disk_by_sftp(source).await?,
-            };
-            disks.push((source.clone(), disk));
-        }
-        Ok(DeviceFacts {
-            clock: facts.clock,
-            boot_id: facts.boot_id,
-            uptime: facts.uptime,
-            disks,
-            folders,
-        })
-    }
-
-    async fn disk_by_sftp(&self, source: &SourcePath) -> Result<Option<DiskUse>, DeviceFailure> {
-        if !self.files.supports(sftp::codec::names::STATVFS) {
-            return Ok(None);
-        }
-        let path = anchored(source.as_bytes());
-        let reply = self.session_end.unless_ended(self.files.statvfs(&path)).await?;
-        match reply {
-            Ok(room) => Ok(Some(DiskUse {
-                total: room.total_bytes(),
-                available: room.available_bytes(),
-            })),
-            Err(error) if error.status().is_some() => Ok(None),
-            Err(error) => Err(self.lost(&error).await),
-        }
-    }
-
-    /// The path of a file as SFTP and the script take it.
-    fn path(source: &SourcePath, path: &RelativePath) -> Vec<u8> {
-        anchored(&source.join(path))
-    }
-
-    /// The failure of the session after an SFTP error that ended the connection.
-    async fn lost(&self, error: &sftp::Error) -> DeviceFailure {
-        if let sftp::Error::Connection(cause) = error
-            && matches!(cause.as_ref(), sftp::ConnectionError::Protocol(_))
-        {
-            return self.session_end.end(DeviceFailure {
-                class: FailureClass::Protocol,
-                message: error_chain(cause.as_ref()),
-                remedy: None,
-            });
-        }
-        self.ended(error_chain(error)).await
-    }
-
-    /// The failure of the session after a shell channel has failed. Without its shell, the device can no
-    /// longer prove what it proved before.
-    async fn shell_lost(&self, error: ShellError) -> DeviceFailure {
-        match error {
-            ShellError::Stalled(_) => self.session_end.end(self.stalled()),
-            ShellError::Unexpected(_) | ShellError::Excess(_) => self.session_end.end(DeviceFailure {
-                class: FailureClass::Protocol,
-                message: error_chain(&error),
-                remedy: None,
-            }),
-            ShellError::SessionLimit | ShellError::Ended(_) | ShellError::Stream(_) => {
-                self.ended(error_chain(&error)).await
-            }
-        }
-    }
-
-    /// Waits a moment for ssh to end and report why. If it does not, the failure has this message.
-    async fn ended(&self, message: String) -> DeviceFailure {
-        match timeout(END_REASON_GRACE, self.session_end.ended()).await {
-            Ok(failure) => failure,
-            Err(_) => self.session_end.end(DeviceFailure {
-                class: FailureClass::Protocol,
-                message,
-                remedy: None,
-            }),
-        }
-    }
-
-    fn stalled(&self) -> DeviceFailure {
-        stalled(self.stall_timeout)
+        let by_sftp = async |left: Vec<Removal>| self.sftp.remove(source, &left).await;
+        let mut results = complete(&removals, by_shell, by_sftp).await?;
+        results.truncate(files.len());
+        Ok(results)
     }
 
     /// Ends both connections in order. Boxed, because the compressed one is a session too.
     fn end(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let Self {
-            files,
-            sftp_channels,
-            pool,
+            sftp,
+            shell,
+            channels,
             compressed_connection,
             shutdown,
             mut supervisor,
@@ -350,7 +175,7 @@ impl SshSession {
             let end_main = async {
                 // Closes the inputs of the scripts and of SFTP, then the connection: what runs on the device
                 // ends with it.
-                drop((pool, files, sftp_channels));
+                drop((shell, sftp, channels));
                 shutdown.send(()).ok();
                 timeout(SHUTDOWN_GRACE, &mut supervisor.0).await.ok();
             };
@@ -373,21 +198,25 @@ impl Session for SshSession {
     }
 
     async fn survey(&self, source: &SourcePath, items: SurveySender) -> Result<ListingEnd, DeviceFailure> {
-        self.session_end.unless_ended(self.list(source, items)).await?
+        self.failures
+            .session_end
+            .unless_ended(Box::pin(self.list(source, items)))
+            .await?
     }
 
     fn has_ended(&self) -> bool {
-        self.session_end.has_ended()
+        self.failures.session_end.has_ended()
     }
 
     fn has_early_listing(&self, source: &SourcePath) -> bool {
-        let pool = self.shell().filter(|_| self.dialect.lists());
-        pool.is_some_and(|pool| pool.has_early_listing(source))
+        let shell = self.shell().filter(|shell| shell.lists());
+        shell.is_some_and(|shell| shell.pool.has_early_listing(source))
     }
 
     async fn rename(&self, source: &SourcePath, moves: &[Move]) -> Result<Vec<RenameResult>, DeviceFailure> {
-        self.session_end
-            .unless_ended(self.rename_all(source, moves))
+        self.failures
+            .session_end
+            .unless_ended(Box::pin(self.rename_all(source, moves)))
             .await?
     }
 
@@ -396,7 +225,8 @@ impl Session for SshSession {
         source: &SourcePath,
         paths: &[RelativePath],
     ) -> Result<Vec<InspectResult>, DeviceFailure> {
-        self.session_end
+        self.failures
+            .session_end
             .unless_ended(self.inspect_all(source, paths))
             .await?
     }
@@ -406,7 +236,8 @@ impl Session for SshSession {
         source: &SourcePath,
         files: &[(RelativePath, Identity)],
     ) -> Result<Vec<ConfirmResult>, DeviceFailure> {
-        self.session_end
+        self.failures
+            .session_end
             .unless_ended(self.confirm_all(source, files))
             .await?
     }
@@ -420,7 +251,7 @@ impl Session for SshSession {
         chunks: ChunkSender,
     ) -> Result<Result<u64, FileFault>, DeviceFailure> {
         let fetched = self.read_file(source, path, offset, expected_size, chunks);
-        self.session_end.unless_ended(fetched).await?
+        self.failures.session_end.unless_ended(fetched).await?
     }
 
     async fn fetch_together(
@@ -428,7 +259,8 @@ impl Session for SshSession {
         source: &SourcePath,
         files: Vec<SmallFileRequest>,
     ) -> Result<(), DeviceFailure> {
-        self.session_end
+        self.failures
+            .session_end
             .unless_ended(self.read_together(source, files))
             .await?
     }
@@ -438,7 +270,8 @@ impl Session for SshSession {
         source: &SourcePath,
         requests: &[DigestRequest],
     ) -> Result<Vec<Option<Digest>>, DeviceFailure> {
-        self.session_end
+        self.failures
+            .session_end
             .unless_ended(self.digest_all(source, requests))
             .await?
     }
@@ -450,7 +283,7 @@ impl Session for SshSession {
         folders: &[RelativePath],
     ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
         let removed = self.remove_all(source, files, folders);
-        self.session_end.unless_ended(removed).await?
+        self.failures.session_end.unless_ended(removed).await?
     }
 
     fn bytes_received(&self) -> u64 {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::ports::device::{DeviceFailure, NoShell};
+use engine::recourse::error_chain;
 use model::{FailureClass, SourcePath};
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
@@ -23,7 +24,6 @@ use crate::session::{Connection, SshSession, Transport, stalled};
 use crate::shell_channel::{ChannelFactory, ConnectionMode, Shell, ShellChannel, ShellError};
 use crate::stderr_tail::StderrTail;
 use crate::target::Target;
-use engine::recourse::error_chain;
 
 /// A pipe holds 64 KiB by default, which a fast link fills in a millisecond. The kernel lets a user have 64
 /// MiB in all pipes together, and makes new pipes tiny beyond that. So this is less than the megabyte

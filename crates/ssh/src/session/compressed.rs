@@ -12,13 +12,12 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use engine::ports::device::{DeviceFailure, Session as _};
+use engine::recourse::error_chain;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::SshSession;
 use crate::compression::{Choice, CompressionAdvisor, Link};
-use crate::shell_channel::ShellPool;
-use engine::recourse::error_chain;
 
 /// Opens the compressed connection.
 pub(crate) trait Reconnect: Send + Sync {
@@ -133,14 +132,14 @@ impl SshSession {
 
     /// Opens a second channel for files, if the device grants one.
     fn open_second_channel(&self) -> impl Future<Output = ()> + Send + 'static {
-        let factory = self.pool.as_ref().map(ShellPool::factory);
-        let (sftp_channels, session_end) = (self.sftp_channels.clone(), self.session_end.clone());
+        let factory = self.channel_factory();
+        let (channels, session_end) = (self.channels.clone(), self.failures.session_end.clone());
         async move {
             let Some(factory) = factory else { return };
             match session_end.unless_ended(factory.sftp_channel()).await {
-                Ok(Ok(channel)) => sftp_channels.add(channel),
+                Ok(Ok(channel)) => channels.add(channel),
                 Ok(Err(error)) => {
-                    tracing::debug!(error = error_chain(&error), "no second channel for files")
+                    tracing::debug!(error = error_chain(&error), "no second channel for files");
                 }
                 // The connection has ended: its readers receive the failure.
                 Err(_) => {}

@@ -1,12 +1,17 @@
-//! Reads a file.
+//! Reads files: one by one over SFTP, and small ones together over the shell.
 
-use engine::ports::device::{Chunk, ChunkSender, DeviceFailure, FileFault, FileFaultKind};
+use std::collections::VecDeque;
+
+use engine::ports::device::{Chunk, ChunkSender, DeviceFailure, FileFault, FileFaultKind, SmallFileRequest};
 use model::{RelativePath, SourcePath};
 use sftp::{Outcome, Piece, PieceSink};
 
 use super::SshSession;
 use super::compressed::ActiveRead;
-use super::fault::fault;
+use super::sftp::fault;
+use super::shell::stream::{Named, stream};
+use crate::script::device_path;
+use crate::shell_channel::ShellError;
 
 /// Passes pieces on and counts their bytes.
 struct CountingSink<'a> {
@@ -44,7 +49,7 @@ impl SshSession {
         expected_size: u64,
         chunks: ChunkSender,
     ) -> Result<Result<u64, FileFault>, DeviceFailure> {
-        let path = Self::path(source, path);
+        let path = device_path(source, path);
         let mut delivered = 0;
         loop {
             let reading = self.reading();
@@ -57,7 +62,7 @@ impl SshSession {
             let read = match &reading.session {
                 Some(second) => {
                     let download = second.download(&path, from, expected_size, &mut sink);
-                    second.session_end.unless_ended(download).await.flatten()
+                    second.failures.session_end.unless_ended(download).await.flatten()
                 }
                 None => self.download(&path, from, expected_size, &mut sink).await,
             };
@@ -81,6 +86,39 @@ impl SshSession {
         }
     }
 
+    /// Reads small files together. Drops the files that the device skips, without an outcome.
+    pub(super) async fn read_together(
+        &self,
+        source: &SourcePath,
+        files: Vec<SmallFileRequest>,
+    ) -> Result<(), DeviceFailure> {
+        let reading = self.reading();
+        let session = reading.session.as_deref().unwrap_or(self);
+        let Some(shell) = session.shell() else {
+            return Ok(());
+        };
+        let named = files
+            .into_iter()
+            .map(|file| (device_path(source, &file.path), file));
+        let mut left: VecDeque<Named> = named.collect();
+        match stream(shell, &mut left, &reading).await {
+            Ok(()) => Ok(()),
+            // A killed perl ends its shell, and a file may have grown without bound. The channel ends when it
+            // is dropped. Files without an outcome are read by SFTP, which reports the failure if it was the
+            // connection that ended.
+            Err(error @ (ShellError::Ended(_) | ShellError::Excess(_))) => {
+                tracing::debug!(%error, "files are read one by one");
+                Ok(())
+            }
+            Err(error) if reading.session.is_some() => {
+                tracing::debug!(%error, "the compressed connection failed");
+                reading.mark_failed();
+                Ok(())
+            }
+            Err(error) => Err(self.failures.of_shell(error).await),
+        }
+    }
+
     /// Reads over this session's own connection.
     async fn download(
         &self,
@@ -90,7 +128,7 @@ impl SshSession {
         sink: &mut CountingSink<'_>,
     ) -> Result<Result<Outcome, FileFault>, DeviceFailure> {
         match self
-            .sftp_channels
+            .channels
             .next()
             .download(path, from, end, &self.budget, sink)
             .await
@@ -100,7 +138,7 @@ impl SshSession {
             Err(sftp::Error::ConsumerGone { .. }) => Ok(Ok(Outcome::Complete)),
             Err(error) => match fault(&error) {
                 Some(fault) => Ok(Err(fault)),
-                None => Err(self.lost(&error).await),
+                None => Err(self.failures.of_sftp(&error).await),
             },
         }
     }

@@ -6,13 +6,11 @@
 use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Move};
 use model::names::WITHDRAWN_FOLDER;
 use model::{RelativePath, SourcePath};
-use sftp::StatusCode;
 
 use super::SshSession;
+use super::shell::ShellFiles;
 use super::views::MAX_COMPARISONS;
-use super::withdraw::FOLDER_PERMISSIONS;
-use crate::pipeline::in_order;
-use crate::shell_channel::ShellPool;
+use crate::script::device_path;
 
 /// Components of the path of a batch's folder, from the withdrawn folder on: withdrawn folder, ledger, batch.
 const BATCH_DEPTH: usize = 3;
@@ -62,7 +60,7 @@ impl SshSession {
     /// Makes the folder of a trial where nothing is proved yet.
     pub(super) async fn begin_trial(
         &self,
-        pool: &ShellPool,
+        shell: &ShellFiles,
         source: &SourcePath,
         moves: &[Move],
     ) -> Result<ViewState, DeviceFailure> {
@@ -70,48 +68,34 @@ impl SshSession {
             return Ok(ViewState::Same);
         };
         let trial = Trial::of(step);
-        if !trial.folders.is_empty() && self.make_trial(source, &trial).await? {
+        if !trial.folders.is_empty() && self.sftp.make_nested(source, &trial.folders).await? {
             return Ok(ViewState::OnTrial(trial));
         }
         // No folder can be made there: the file itself is compared.
-        self.compare(pool, source, &step.from).await
-    }
-
-    /// Makes the folders of the trial. Returns whether its folder exists for SFTP.
-    async fn make_trial(&self, source: &SourcePath, trial: &Trial) -> Result<bool, DeviceFailure> {
-        let requests = trial.folders.iter().map(|folder| {
-            let (files, folder) = (self.files.clone(), Self::path(source, folder));
-            async move { files.mkdir(&folder, FOLDER_PERMISSIONS).await }
-        });
-        let made = in_order(requests.collect::<Vec<_>>()).await;
-        match made.into_iter().next_back() {
-            Some(Err(error)) if error.status().is_none() => Err(self.lost(&error).await),
-            Some(made) => Ok(made.is_ok()),
-            None => Ok(false),
-        }
+        self.compare(shell, source, &step.from).await
     }
 
     /// Checks until it is clear whether the shell sees the folder of a trial: another process may remove it.
     pub(super) async fn end_trial(
         &self,
-        pool: &ShellPool,
+        shell: &ShellFiles,
         source: &SourcePath,
         trial: &Trial,
     ) -> Result<ViewState, DeviceFailure> {
         let Some(folder) = trial.folder() else {
             return Ok(ViewState::Same);
         };
-        let whole = Self::path(source, folder);
+        let whole = device_path(source, folder);
         for _ in 0..MAX_COMPARISONS {
-            if self.exists_for_shell(pool, &whole).await? {
+            if exists_for_shell(shell, &whole).await? {
                 return Ok(ViewState::Same);
             }
-            if self.exists_for_sftp(&whole).await? == Some(true) {
+            if self.sftp.exists(&whole).await? == Some(true) {
                 self.views.note_difference(source);
                 self.remove_trial(source, trial).await?;
                 return Ok(ViewState::Different);
             }
-            if !self.make_trial(source, trial).await? {
+            if !self.sftp.make_nested(source, &trial.folders).await? {
                 break;
             }
         }
@@ -121,45 +105,32 @@ impl SshSession {
     /// Whether one sees the file and the other does not, before and after. Notes a difference.
     async fn compare(
         &self,
-        pool: &ShellPool,
+        shell: &ShellFiles,
         source: &SourcePath,
         path: &RelativePath,
     ) -> Result<ViewState, DeviceFailure> {
-        let whole = Self::path(source, path);
-        let by_shell = self.exists_for_shell(pool, &whole).await?;
-        let Some(by_sftp) = self.exists_for_sftp(&whole).await? else {
+        let whole = device_path(source, path);
+        let by_shell = exists_for_shell(shell, &whole).await?;
+        let Some(by_sftp) = self.sftp.exists(&whole).await? else {
             return Ok(ViewState::Same);
         };
-        if by_shell == by_sftp || self.exists_for_shell(pool, &whole).await? != by_shell {
+        if by_shell == by_sftp || exists_for_shell(shell, &whole).await? != by_shell {
             return Ok(ViewState::Same);
         }
         self.views.note_difference(source);
         Ok(ViewState::Different)
     }
 
-    async fn exists_for_shell(&self, pool: &ShellPool, path: &[u8]) -> Result<bool, DeviceFailure> {
-        match self.modified_by_shell(pool, path).await {
-            Ok(seen) => Ok(seen.is_some()),
-            Err(error) => Err(self.shell_lost(error).await),
-        }
-    }
-
-    /// `None` if it does not report.
-    async fn exists_for_sftp(&self, path: &[u8]) -> Result<Option<bool>, DeviceFailure> {
-        match self.files.lstat(path).await {
-            Ok(_) => Ok(Some(true)),
-            Err(error) if error.status() == Some(StatusCode::NoSuchFile) => Ok(Some(false)),
-            Err(error) if error.status().is_none() => Err(self.lost(&error).await),
-            Err(_) => Ok(None),
-        }
-    }
-
     /// Removes the folders of a trial that are empty.
     pub(super) async fn remove_trial(&self, source: &SourcePath, trial: &Trial) -> Result<(), DeviceFailure> {
         let folders: Vec<_> = trial.folders.iter().rev().cloned().collect();
-        self.forget_folders(source, &folders);
-        self.remove_each_folder(source, &folders).await
+        self.sftp.forget_folders(source, &folders);
+        self.sftp.remove_each_folder(source, &folders).await
     }
+}
+
+async fn exists_for_shell(shell: &ShellFiles, path: &[u8]) -> Result<bool, DeviceFailure> {
+    Ok(shell.modified(path).await?.is_some())
 }
 
 /// The fault of a file that only the shell lists.

@@ -13,17 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use engine::ports::device::DeviceFailure;
 use model::{SourcePath, Timestamp};
 use sftp::StatusCode;
 use tokio::task::JoinHandle;
 
-use super::SshSession;
-use super::inspect::{beginning_of, endless_open_files, request_inspect};
-use crate::open_files::OpenFiles;
-use crate::records::Record;
 use crate::script::anchored;
-use crate::shell_channel::{ShellError, ShellPool};
 
 /// How often to compare a folder that changes all the time, like one to which a camera writes.
 pub(super) const MAX_COMPARISONS: usize = 4;
@@ -35,7 +29,7 @@ const COARSENESS: i64 = 3;
 pub(super) struct Views {
     differ: AtomicBool,
     compared: Mutex<HashSet<SourcePath>>,
-    source_views: HashMap<SourcePath, SourceView>,
+    sources: HashMap<SourcePath, SourceView>,
     /// How each source was listed last.
     listings: Mutex<HashMap<SourcePath, ListedBy>>,
     /// Sources for which a trial has proved that both show the same. Locked during a trial, so that others
@@ -72,7 +66,7 @@ impl Drop for PendingStat {
 
 /// What SFTP shows at the path of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SftpView {
+pub(super) enum SftpView {
     /// An entry last modified at this time, in the seconds that SFTP has.
     Modified(u32),
     /// Nothing.
@@ -82,7 +76,7 @@ enum SftpView {
 }
 
 impl SftpView {
-    fn is(self, by_shell: Timestamp) -> bool {
+    pub(super) fn is(self, by_shell: Timestamp) -> bool {
         match self {
             Self::Modified(modified) => i64::from(modified) == by_shell.seconds() & i64::from(u32::MAX),
             Self::Missing => false,
@@ -105,13 +99,13 @@ impl Views {
     /// Asks SFTP about the sources that the shell has inspected.
     pub(super) fn of(
         files: &sftp::Client,
-        sources: &[SourcePath],
+        paths: &[SourcePath],
         by_shell: &[Option<Timestamp>],
         clock: Option<Timestamp>,
     ) -> Self {
         let view = |(source, by_shell): (&SourcePath, &Option<Timestamp>)| {
             let (files, path) = (files.clone(), anchored(source.as_bytes()));
-            let pending = tokio::spawn(async move { view_by_sftp_stat(&files, &path).await });
+            let pending = tokio::spawn(async move { view_by_sftp(&files, &path).await });
             let view = SourceView {
                 by_shell: *by_shell,
                 clock,
@@ -120,7 +114,7 @@ impl Views {
             (source.clone(), view)
         };
         Self {
-            source_views: sources.iter().zip(by_shell).map(view).collect(),
+            sources: paths.iter().zip(by_shell).map(view).collect(),
             ..Self::default()
         }
     }
@@ -151,119 +145,43 @@ impl Views {
 
     fn were_compared(&self, source: &SourcePath) -> bool {
         let compared = self.compared.lock();
-        compared.contains(source) || !self.source_views.contains_key(source)
+        compared.contains(source) || !self.sources.contains_key(source)
     }
 
-    fn note_agreement(&self, source: &SourcePath) {
+    pub(super) fn note_agreement(&self, source: &SourcePath) {
         let mut compared = self.compared.lock();
         compared.insert(source.clone());
     }
 
+    /// Whether the shell sees no folder there, as it said while connecting.
+    pub(super) fn is_unseen_by_shell(&self, source: &SourcePath) -> bool {
+        let view = self.sources.get(source);
+        view.is_some_and(|view| view.by_shell.is_none())
+    }
+
     /// Whether both saw the same while connecting. `None` for a source that was not inspected then.
     async fn agreed(&self, source: &SourcePath) -> Option<bool> {
-        let view = self.source_views.get(source)?;
+        let view = self.sources.get(source)?;
         let by_shell = view.by_shell?;
         let pending = view.by_sftp.lock().take();
         let view_by_sftp = (&mut pending?.0).await.ok()?;
         Some(view_by_sftp.is(by_shell) || view_by_sftp.is_since(view.clock))
     }
-}
-
-impl SshSession {
-    /// The shell, unless it shows other folders than SFTP.
-    pub(super) fn shell(&self) -> Option<&ShellPool> {
-        self.pool.as_ref().filter(|_| !self.views.differ())
-    }
 
     /// Whether both saw the same folder while connecting, so that the shell may list it.
-    pub(super) async fn seems_same_view(&self, source: &SourcePath) -> bool {
-        if self.views.were_compared(source) {
+    pub(super) async fn seem_same(&self, source: &SourcePath) -> bool {
+        if self.were_compared(source) {
             return true;
         }
-        let agreed = self.views.agreed(source).await == Some(true);
+        let agreed = self.agreed(source).await == Some(true);
         if agreed {
-            self.views.note_agreement(source);
+            self.note_agreement(source);
         }
         agreed
     }
-
-    /// Compares both until they agree, or until one did not change while the other differs. Notes a
-    /// difference.
-    pub(super) async fn is_same_view(
-        &self,
-        pool: &ShellPool,
-        source: &SourcePath,
-    ) -> Result<bool, ShellError> {
-        let folder = anchored(source.as_bytes());
-        // The folder itself, even if its name is a link's.
-        let within = [&folder, &b"/."[..]].concat();
-        let mut before = self.modified_by_shell(pool, &within).await?;
-        for _ in 0..MAX_COMPARISONS {
-            let view_by_sftp = view_by_sftp_stat(&self.files, &folder).await;
-            let after = self.modified_by_shell(pool, &within).await?;
-            let (Some(first), Some(second)) = (before, after) else {
-                break;
-            };
-            if view_by_sftp.is(first) || view_by_sftp.is(second) {
-                break;
-            }
-            if view_by_sftp == SftpView::Missing || first == second {
-                self.views.note_difference(source);
-                return Ok(false);
-            }
-            before = after;
-        }
-        // A folder that changes all the time cannot be compared: the trial decides.
-        self.views.note_agreement(source);
-        Ok(true)
-    }
-
-    /// Whether SFTP shows a folder where the shell has none. Notes the difference.
-    pub(super) async fn is_visible_by_sftp_only(&self, source: &SourcePath) -> Result<bool, DeviceFailure> {
-        let view = self.views.source_views.get(source);
-        if view.is_none_or(|view| view.by_shell.is_some()) {
-            return Ok(false);
-        }
-        match self.files.stat(&anchored(source.as_bytes())).await {
-            Ok(attributes) if attributes.is_directory() => {
-                self.views.note_difference(source);
-                Ok(true)
-            }
-            Err(error) if error.status().is_none() => Err(self.lost(&error).await),
-            Ok(_) | Err(_) => Ok(false),
-        }
-    }
-
-    /// When the shell says the path was last modified; `None` if the shell sees nothing.
-    pub(super) async fn modified_by_shell(
-        &self,
-        pool: &ShellPool,
-        path: &[u8],
-    ) -> Result<Option<Timestamp>, ShellError> {
-        let mut channel = pool.acquire().await?;
-        request_inspect(&mut channel, &[path.to_vec()]).await?;
-        let (mut open_files, mut modified) = (OpenFiles::default(), None);
-        loop {
-            let record = self.record(&mut channel).await?;
-            if open_files.add(&record) {
-                if open_files.is_endless() {
-                    return Err(endless_open_files());
-                }
-                continue;
-            }
-            match record {
-                Record::Status(status) if modified.is_none() => modified = Some(status.identity.modified),
-                Record::End => break,
-                Record::Status(status) => return Err(ShellError::Unexpected(beginning_of(&status.name))),
-                _ => return Err(ShellError::Unexpected("a reply to another request".to_owned())),
-            }
-        }
-        channel.put_back();
-        Ok(modified)
-    }
 }
 
-async fn view_by_sftp_stat(files: &sftp::Client, folder: &[u8]) -> SftpView {
+pub(super) async fn view_by_sftp(files: &sftp::Client, folder: &[u8]) -> SftpView {
     match files.stat(folder).await {
         Ok(attributes) => attributes
             .times

@@ -4,7 +4,7 @@ use engine::ports::device::{FileFault, FileFaultKind};
 use sftp::StatusCode;
 
 /// The fault of the file that the status is about; `None` if the error ended the connection.
-pub(super) fn fault(error: &sftp::Error) -> Option<FileFault> {
+pub(in crate::session) fn fault(error: &sftp::Error) -> Option<FileFault> {
     let kind = match error.status()? {
         StatusCode::NoSuchFile => FileFaultKind::Missing,
         StatusCode::PermissionDenied => FileFaultKind::Permission,

@@ -1,20 +1,17 @@
-//! Renames and removes by SFTP: one request for each file, a thousand of them in flight.
+//! Renames by SFTP: one request for each file, a thousand of them in flight.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Move};
 use model::{RelativePath, SourcePath};
 use sftp::StatusCode;
 
-use super::SshSession;
 use super::fault::fault;
+use super::folders::Refusals;
+use super::{SftpFiles, is_missing};
 use crate::pipeline::in_order;
-use crate::script::anchored;
+use crate::script::{anchored, device_path};
 
-/// Only the login user may enter folders that gleaner makes.
-pub(super) const FOLDER_PERMISSIONS: u32 = 0o700;
-/// Folders remembered as made. Beyond that, all are forgotten and made again, which is harmless.
-const MAX_REMEMBERED: usize = 20_000;
 /// How often to make folders again that another process removes while they are empty.
 const MAX_TRIES: usize = 4;
 /// The bit of `statvfs` for a read-only file system.
@@ -23,14 +20,7 @@ const READ_ONLY: u64 = 1;
 /// Why files of a folder could not be renamed.
 type Explanations = HashMap<Option<RelativePath>, FileFault>;
 
-fn is_missing(error: &sftp::Error) -> bool {
-    error.status() == Some(StatusCode::NoSuchFile)
-}
-
-/// Folders that could not be made, and why.
-type Refusals = HashMap<Vec<u8>, sftp::Error>;
-
-impl SshSession {
+impl SftpFiles {
     /// Renames by one request for each file, as far as SFTP reports the reason.
     pub(super) async fn rename_each(
         &self,
@@ -82,8 +72,8 @@ impl SshSession {
         let requests: Vec<_> = moves
             .iter()
             .map(|step| {
-                let (from, to) = (Self::path(source, &step.from), Self::path(source, &step.to));
-                let (files, refusal) = (self.files.clone(), outermost_refusal(source, step, &refusals));
+                let (from, to) = (device_path(source, &step.from), device_path(source, &step.to));
+                let (files, refusal) = (self.client.clone(), outermost_refusal(source, step, &refusals));
                 async move {
                     match refusal {
                         Some(refusal) => Err(refusal),
@@ -108,75 +98,11 @@ impl SshSession {
             .filter(|(result, _)| result.as_ref().is_err_and(is_missing));
         let requests: Vec<_> = missing
             .map(|(_, step)| {
-                let (files, path) = (self.files.clone(), Self::path(source, &step.from));
+                let (files, path) = (self.client.clone(), device_path(source, &step.from));
                 async move { files.lstat(&path).await.map(drop) }
             })
             .collect();
         in_order(requests).await
-    }
-
-    /// Makes the folders of all targets, outermost first. Returns those that do not exist and cannot be made.
-    ///
-    /// All requests are sent at once, in order. A server that does not keep the order fails some of them,
-    /// which are repeated.
-    async fn make_folders(&self, source: &SourcePath, moves: &[Move]) -> Result<Refusals, DeviceFailure> {
-        let missing = self.folders_to_make(source, moves);
-        let mut refusals = Refusals::new();
-        for _ in 0..2 {
-            let requests: Vec<_> = missing
-                .iter()
-                .map(|folder| {
-                    let (files, folder) = (self.files.clone(), folder.clone());
-                    async move { files.mkdir(&folder, FOLDER_PERMISSIONS).await }
-                })
-                .collect();
-            refusals.clear();
-            for (result, folder) in in_order(requests).await.into_iter().zip(&missing) {
-                match result {
-                    Err(error) if error.status().is_none() => return Err(self.lost(&error).await),
-                    // Version 3 has no better status for a folder that exists.
-                    Ok(())
-                    | Err(sftp::Error::Status {
-                        code: StatusCode::Failure,
-                        ..
-                    }) => {}
-                    Err(error) => drop(refusals.insert(folder.clone(), error)),
-                }
-            }
-            let is_out_of_order = |error: &sftp::Error| error.status() == Some(StatusCode::NoSuchFile);
-            if !refusals.values().any(is_out_of_order) {
-                break;
-            }
-        }
-        let mut made = self.made_folders.lock();
-        if made.len() + missing.len() > MAX_REMEMBERED {
-            made.clear();
-        }
-        made.extend(
-            missing
-                .into_iter()
-                .filter(|folder| !refusals.contains_key(folder)),
-        );
-        Ok(refusals)
-    }
-
-    fn folders_to_make(&self, source: &SourcePath, moves: &[Move]) -> Vec<Vec<u8>> {
-        let made = self.made_folders.lock();
-        let (mut missing, mut seen) = (Vec::new(), HashSet::new());
-        for step in moves {
-            let mut outwards = Vec::new();
-            let mut folder = step.to.parent();
-            while let Some(path) = folder {
-                let whole = Self::path(source, &path);
-                if made.contains(&whole) || !seen.insert(whole.clone()) {
-                    break;
-                }
-                outwards.push(whole);
-                folder = path.parent();
-            }
-            missing.extend(outwards.into_iter().rev());
-        }
-        missing
     }
 
     async fn why_not_moved(
@@ -188,8 +114,10 @@ impl SshSession {
         explanations: &mut Explanations,
     ) -> Result<FileFault, DeviceFailure> {
         match (error.status(), inspection) {
-            (None, _) => Err(self.lost(&error).await),
-            (_, Some(Err(inspection))) if inspection.status().is_none() => Err(self.lost(&inspection).await),
+            (None, _) => Err(self.failures.of_sftp(&error).await),
+            (_, Some(Err(inspection))) if inspection.status().is_none() => {
+                Err(self.failures.of_sftp(&inspection).await)
+            }
             (_, Some(Err(inspection))) => Ok(fault(&inspection).unwrap_or_else(|| other(&inspection))),
             (Some(StatusCode::Failure), _) => self.explained(source, step, &error, explanations).await,
             (_, Some(Ok(()))) => {
@@ -227,16 +155,16 @@ impl SshSession {
         error: &sftp::Error,
     ) -> Result<FileFault, DeviceFailure> {
         let mut explained = other(error);
-        if !self.files.supports(sftp::codec::names::STATVFS) {
+        if !self.client.supports(sftp::codec::names::STATVFS) {
             return Ok(explained);
         }
         let folder = |path: &RelativePath| match path.parent() {
-            Some(parent) => Self::path(source, &parent),
+            Some(parent) => device_path(source, &parent),
             None => anchored(source.as_bytes()),
         };
-        let from = match self.files.statvfs(&folder(&step.from)).await {
+        let from = match self.client.statvfs(&folder(&step.from)).await {
             Ok(from) => from,
-            Err(error) if error.status().is_none() => return Err(self.lost(&error).await),
+            Err(error) if error.status().is_none() => return Err(self.failures.of_sftp(&error).await),
             Err(_) => return Ok(explained),
         };
         if from.flags & READ_ONLY != 0 {
@@ -244,89 +172,17 @@ impl SshSession {
             explained.message.push_str(", the file system is read-only");
             return Ok(explained);
         }
-        match self.files.statvfs(&folder(&step.to)).await {
+        match self.client.statvfs(&folder(&step.to)).await {
             Ok(to) if to.identity != from.identity => {
                 explained.kind = FileFaultKind::OtherFileSystem;
                 explained
                     .message
                     .push_str(", the target is on another file system");
             }
-            Err(error) if error.status().is_none() => return Err(self.lost(&error).await),
+            Err(error) if error.status().is_none() => return Err(self.failures.of_sftp(&error).await),
             Ok(_) | Err(_) => {}
         }
         Ok(explained)
-    }
-
-    pub(super) async fn remove_all(
-        &self,
-        source: &SourcePath,
-        files: &[RelativePath],
-        folders: &[RelativePath],
-    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        self.forget_folders(source, folders);
-        if self.remove_together(source, files, folders).await? {
-            return Ok(vec![Ok(()); files.len()]);
-        }
-        // SFTP has a reason for each of those that are not gone.
-        let results = self.remove_each(source, files).await?;
-        self.remove_each_folder(source, folders).await?;
-        Ok(results)
-    }
-
-    async fn remove_each(
-        &self,
-        source: &SourcePath,
-        paths: &[RelativePath],
-    ) -> Result<Vec<Result<(), FileFault>>, DeviceFailure> {
-        let requests: Vec<_> = paths
-            .iter()
-            .map(|path| {
-                let (files, path) = (self.files.clone(), Self::path(source, path));
-                async move { files.remove(&path).await }
-            })
-            .collect();
-        let mut results = Vec::with_capacity(paths.len());
-        for result in in_order(requests).await {
-            results.push(match result {
-                Ok(()) => Ok(()),
-                Err(error) if is_missing(&error) => Ok(()),
-                Err(error) => match fault(&error) {
-                    Some(fault) => Err(fault),
-                    None => return Err(self.lost(&error).await),
-                },
-            });
-        }
-        Ok(results)
-    }
-
-    /// A removed folder has to be made again.
-    pub(super) fn forget_folders(&self, source: &SourcePath, paths: &[RelativePath]) {
-        let mut made = self.made_folders.lock();
-        for path in paths {
-            made.remove(&Self::path(source, path));
-        }
-    }
-
-    pub(super) async fn remove_each_folder(
-        &self,
-        source: &SourcePath,
-        paths: &[RelativePath],
-    ) -> Result<(), DeviceFailure> {
-        let requests: Vec<_> = paths
-            .iter()
-            .map(|path| {
-                let (files, path) = (self.files.clone(), Self::path(source, path));
-                async move { files.rmdir(&path).await }
-            })
-            .collect();
-        for result in in_order(requests).await {
-            if let Err(error) = result
-                && error.status().is_none()
-            {
-                return Err(self.lost(&error).await);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -349,7 +205,7 @@ fn outermost_refusal(source: &SourcePath, step: &Move, refusals: &Refusals) -> O
         return None;
     }
     let folders = std::iter::successors(step.to.parent(), RelativePath::parent);
-    let refused = folders.filter_map(|folder| refusals.get(&SshSession::path(source, &folder)));
+    let refused = folders.filter_map(|folder| refusals.get(&device_path(source, &folder)));
     refused.last().cloned()
 }
 

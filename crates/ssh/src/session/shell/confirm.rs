@@ -1,15 +1,16 @@
-//! Checks that files are unchanged.
+//! Checks by the script that files are unchanged.
 
-use engine::ports::device::{ConfirmResult, DeviceFailure, Inspection};
+use engine::ports::device::{ConfirmResult, Inspection};
 use model::{Digest, Identity, RelativePath, SourcePath, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use super::SshSession;
-use super::inspect::{endless_open_files, next_record, portions};
+use super::ShellFiles;
+use super::requests::{endless_open_files, misplaced_reply, next_record, portions, request_about};
 use crate::facts::Dialect;
 use crate::open_files::{Login, OpenFiles, requested_openness};
 use crate::records::Record;
-use crate::request_paths::RequestPaths;
+use crate::script::device_path;
+use crate::session::files::leave_all;
 use crate::shell_channel::{PooledChannel, ShellError, ShellPool};
 
 /// For fewer files, whose identities take a few kilobytes, the device need not start its digest tool.
@@ -18,45 +19,31 @@ const MIN_FILES: usize = 32;
 /// A file with its path on the device.
 type Named = (Vec<u8>, Identity);
 
-impl SshSession {
-    /// Requests one digest of all the identities. Only if it is not the expected one, the files are inspected
-    /// one by one.
-    ///
-    /// Each file is inspected twice after it was withdrawn: for 10,000 small files that took 1.9 MB of names
-    /// and numbers.
-    pub(super) async fn confirm_all(
-        &self,
-        source: &SourcePath,
-        files: &[(RelativePath, Identity)],
-    ) -> Result<Vec<ConfirmResult>, DeviceFailure> {
-        let can_be_together = self.dialect == Dialect::Gnu
-            && self.abilities.digests
-            && files.len() >= MIN_FILES
-            && files.iter().all(|(_, identity)| identity.is_complete());
-        if let Some(pool) = self.shell().filter(|_| can_be_together) {
-            let named: Vec<Named> = files
-                .iter()
-                .map(|(path, identity)| (Self::path(source, path), *identity))
-                .collect();
-            match confirm_together(pool, &named, self.login).await {
-                Ok(Some(confirmed)) => return Ok(confirmed),
-                Ok(None) => {}
-                Err(error) => return Err(self.shell_lost(error).await),
-            }
-        }
-        self.confirm_each(source, files).await
+/// Requests one digest of all the identities. Leaves all files if it is not the expected one.
+///
+/// Each file is inspected twice after it was withdrawn: for 10,000 small files that took 1.9 MB of names and
+/// numbers.
+pub(super) async fn confirm(
+    shell: &ShellFiles,
+    source: &SourcePath,
+    files: &[(RelativePath, Identity)],
+) -> Result<Vec<Option<ConfirmResult>>, ShellError> {
+    let can_be_together = shell.dialect == Dialect::Gnu
+        && shell.digests
+        && files.len() >= MIN_FILES
+        && files.iter().all(|(_, identity)| identity.is_complete());
+    if !can_be_together {
+        return Ok(leave_all(files.len()));
     }
-
-    async fn confirm_each(
-        &self,
-        source: &SourcePath,
-        files: &[(RelativePath, Identity)],
-    ) -> Result<Vec<ConfirmResult>, DeviceFailure> {
-        let paths: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
-        let inspected = self.inspect_all(source, &paths).await?.into_iter().zip(files);
-        let confirmed = inspected.map(|(inspected, (_, identity))| Ok(inspected?.against(*identity)));
-        Ok(confirmed.collect())
-    }
+    let named: Vec<Named> = files
+        .iter()
+        .map(|(path, identity)| (device_path(source, path), *identity))
+        .collect();
+    let confirmed = confirm_together(&shell.pool, &named, shell.login).await?;
+    Ok(match confirmed {
+        Some(confirmed) => confirmed.into_iter().map(Some).collect(),
+        None => leave_all(files.len()),
+    })
 }
 
 /// Whether the files, all unchanged, are open; `None` if one of them has changed.
@@ -69,9 +56,7 @@ async fn confirm_together(
     let mut confirmed = Vec::with_capacity(files.len());
     let mut identities = files.iter().map(|(_, identity)| *identity);
     for names in portions(files.iter().map(|(name, _)| name.clone())) {
-        let request_paths = RequestPaths::new(names.iter().map(Vec::as_slice));
-        let arguments = request_paths.arguments(names.iter().map(Vec::as_slice));
-        channel.request("confirm", &request_paths, &arguments).await?;
+        let request_paths = request_about(&mut channel, "confirm", names.iter().map(Vec::as_slice)).await?;
         let (open_files, digest) = read_digest(&mut channel).await?;
         let mut expected = Sha256::new();
         for ((position, name), identity) in names.iter().enumerate().zip(identities.by_ref()) {
@@ -102,7 +87,7 @@ async fn read_digest(channel: &mut PooledChannel<'_>) -> Result<(OpenFiles, Opti
         match record {
             Record::Digest(stat_line) if digest.is_none() => digest = Some(stat_line),
             Record::End => return Ok((open_files, digest.flatten())),
-            _ => return Err(ShellError::Unexpected("a reply to another request".to_owned())),
+            _ => return Err(misplaced_reply()),
         }
     }
 }

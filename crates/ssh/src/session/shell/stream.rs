@@ -1,4 +1,4 @@
-//! One command for many files, to read small ones and to remove. SFTP needs requests for each file.
+//! Reads many small files by one command. SFTP needs requests for each file.
 //!
 //! By SFTP, a small file costs three requests to read and one to remove, each of which wakes every process on
 //! the way. For 10,000 files of 2-40 KB, ssh and the two sshds took 3.4 s of CPU to read them this way, and
@@ -7,16 +7,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use engine::ports::device::{
-    Chunk, DeviceFailure, FileFault, FileFaultKind, SMALL_FILE_MAX, SmallFileRequest,
-};
-use model::{RelativePath, SourcePath};
+use engine::ports::device::{Chunk, FileFault, FileFaultKind, SMALL_FILE_MAX, SmallFileRequest};
 use tokio::sync::Semaphore;
 
-use super::SshSession;
-use super::compressed::ActiveRead;
-use super::inspect::{beginning_of, portions};
-use crate::request_paths::RequestPaths;
+use super::ShellFiles;
+use super::requests::{beginning_of, request_about};
+use crate::session::compressed::ActiveRead;
 use crate::shell_channel::{PooledChannel, ShellError};
 
 /// The most files in one request.
@@ -38,101 +34,34 @@ const LENGTH_DIGITS: usize = 8;
 
 /// A budget apart from that of files read one by one. So a file that waits for its turn to be consumed never
 /// blocks one of those.
-pub(super) fn budget() -> Arc<Semaphore> {
+pub(in crate::session) fn budget() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(BUDGET))
 }
 
 /// A file with its path.
-type Named = (Vec<u8>, SmallFileRequest);
+pub(in crate::session) type Named = (Vec<u8>, SmallFileRequest);
 
-impl SshSession {
-    /// Drops the files that the device skips, without an outcome. A device without perl skips all.
-    pub(super) async fn read_together(
-        &self,
-        source: &SourcePath,
-        files: Vec<SmallFileRequest>,
-    ) -> Result<(), DeviceFailure> {
-        let reading = self.reading();
-        let session = reading.session.as_deref().unwrap_or(self);
-        let (Some(pool), Some(budget)) = (session.shell(), &session.small_files_budget) else {
-            return Ok(());
-        };
-        let named = files
-            .into_iter()
-            .map(|file| (Self::path(source, &file.path), file));
-        let mut left: VecDeque<Named> = named.collect();
-        let read = async {
-            let mut channel = pool.acquire().await?;
-            let mut requested = VecDeque::new();
-            loop {
-                request_ahead(&mut channel, &mut left, &mut requested).await?;
-                let Some(files) = requested.pop_front() else { break };
-                if receive_reply(&mut channel, files, budget, &reading).await? == 0 {
-                    left.clear();
-                }
-            }
-            channel.put_back();
-            Ok(())
-        };
-        match read.await {
-            Ok(()) => Ok(()),
-            // A killed perl ends its shell, and a file may have grown without bound. The channel ends when it
-            // is dropped. Files without an outcome are read by SFTP, which reports the failure if it was the
-            // connection that ended.
-            Err(error @ (ShellError::Ended(_) | ShellError::Excess(_))) => {
-                tracing::debug!(%error, "files are read one by one");
-                Ok(())
-            }
-            Err(error) if reading.session.is_some() => {
-                tracing::debug!(%error, "the compressed connection failed");
-                reading.mark_failed();
-                Ok(())
-            }
-            Err(error) => Err(self.shell_lost(error).await),
+/// Reads files in one stream. Drops those that the device skips, without an outcome. A device without perl
+/// skips all.
+pub(in crate::session) async fn stream(
+    shell: &ShellFiles,
+    left: &mut VecDeque<Named>,
+    reading: &ActiveRead,
+) -> Result<(), ShellError> {
+    let Some(budget) = &shell.small_files_budget else {
+        return Ok(());
+    };
+    let mut channel = shell.pool.acquire().await?;
+    let mut requested = VecDeque::new();
+    loop {
+        request_ahead(&mut channel, left, &mut requested).await?;
+        let Some(files) = requested.pop_front() else { break };
+        if receive_reply(&mut channel, files, budget, reading).await? == 0 {
+            left.clear();
         }
     }
-
-    /// Removes files by one command for many, then the folders. Returns whether all of the files are gone.
-    pub(super) async fn remove_together(
-        &self,
-        source: &SourcePath,
-        files: &[RelativePath],
-        folders: &[RelativePath],
-    ) -> Result<bool, DeviceFailure> {
-        let Some(pool) = self.shell() else {
-            return Ok(false);
-        };
-        let named = |paths: &[RelativePath]| portions(paths.iter().map(|path| Self::path(source, path)));
-        let removed = async {
-            let mut channel = pool.acquire().await?;
-            let end = format!("\n{}\n", channel.tag());
-            let requests: Vec<_> = named(files)
-                .into_iter()
-                .map(|names| ("remove", names))
-                .chain(named(folders).into_iter().map(|names| ("rmdir", names)))
-                .collect();
-            // All requests are sent before the replies are read: each reply is one word, and never blocks the
-            // device.
-            for (verb, names) in &requests {
-                let paths = names.iter().map(Vec::as_slice);
-                let request_paths = RequestPaths::new(paths.clone());
-                channel
-                    .request(verb, &request_paths, &request_paths.arguments(paths))
-                    .await?;
-            }
-            let mut are_gone = true;
-            for (verb, _) in &requests {
-                let answer = channel.read_until(end.as_bytes()).await?;
-                are_gone &= *verb == "rmdir" || answer == b"gone\n".as_slice();
-            }
-            channel.put_back();
-            Ok(are_gone)
-        };
-        match removed.await {
-            Ok(are_gone) => Ok(are_gone),
-            Err(error) => Err(self.shell_lost(error).await),
-        }
-    }
+    channel.put_back();
+    Ok(())
 }
 
 async fn request_ahead(
@@ -143,10 +72,7 @@ async fn request_ahead(
     while !left.is_empty() && requested.len() < MAX_REQUESTS {
         let files: Vec<Named> = left.drain(..next_request_length(left)).collect();
         let paths = files.iter().map(|(path, _)| path.as_slice());
-        let request_paths = RequestPaths::new(paths.clone());
-        channel
-            .request("stream", &request_paths, &request_paths.arguments(paths))
-            .await?;
+        request_about(channel, "stream", paths).await?;
         requested.push_back(files.into_iter().map(|(_, file)| file).collect());
     }
     Ok(())
@@ -243,6 +169,7 @@ async fn receive_file(
 #[cfg(test)]
 mod tests {
     use engine::ports::device::MAX_BUFFERED;
+    use model::RelativePath;
     use tokio::sync::{mpsc, oneshot};
 
     use super::*;
