@@ -142,9 +142,13 @@ impl ShellChannel {
         self.write(&request).await
     }
 
-    /// Discards the listing that was requested when the channel was opened, if it has at most about `most`
+    /// Discards the listing that was requested when the channel was opened, if it has at most `max_bytes`
     /// bytes. Then the channel can take any request.
-    pub(crate) async fn discard_listing(&mut self, dialect: Dialect, most: usize) -> Result<(), ShellError> {
+    pub(crate) async fn discard_listing(
+        &mut self,
+        dialect: Dialect,
+        max_bytes: usize,
+    ) -> Result<(), ShellError> {
         self.early_listing = None;
         let tag = self.tag();
         let end = if dialect.ends_records_in_nul() {
@@ -154,7 +158,7 @@ impl ShellChannel {
         };
         let mut passed = 0;
         self.restart_stall_timer();
-        while passed <= most {
+        while passed <= max_bytes {
             if let Some(at) = find(&self.buffer, end.as_bytes(), 0) {
                 self.buffer.advance(at + end.len());
                 return Ok(());

@@ -103,7 +103,7 @@ pub(crate) enum StallReason {
     Silent(Duration),
     /// Almost nothing arrived over this time.
     Slow(Duration),
-    /// The session took longer than any pass may.
+    /// Replies were pending for longer than any pass may take.
     Endless(Duration),
 }
 
@@ -138,11 +138,11 @@ impl StallDetector {
     pub(crate) fn check(&mut self, sample: ConnectionSample) -> Option<StallReason> {
         let since_last = sample.at.duration_since(self.last.at);
         self.last = sample;
-        self.is_silent(sample, since_last)
-            .or_else(|| self.is_slow(sample, since_last))
+        self.check_silence(sample, since_last)
+            .or_else(|| self.check_rate(sample, since_last))
     }
 
-    fn is_silent(&mut self, sample: ConnectionSample, since_last: Duration) -> Option<StallReason> {
+    fn check_silence(&mut self, sample: ConnectionSample, since_last: Duration) -> Option<StallReason> {
         let received = sample.bytes.saturating_sub(self.last_progress.bytes);
         let progress = sample.sftp_replies > self.last_progress.sftp_replies
             || received >= min_bytes(self.stall_timeout, self.bandwidth);
@@ -155,7 +155,7 @@ impl StallDetector {
         (quiet > self.stall_timeout + since_last).then_some(StallReason::Silent(self.stall_timeout))
     }
 
-    fn is_slow(&mut self, sample: ConnectionSample, since_last: Duration) -> Option<StallReason> {
+    fn check_rate(&mut self, sample: ConnectionSample, since_last: Duration) -> Option<StallReason> {
         if !sample.sftp_pending && !sample.shell_pending {
             return None;
         }

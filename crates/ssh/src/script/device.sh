@@ -98,9 +98,10 @@ choose_digest() {
 }
 
 # --- Open files ---
-# Lists the files that are open for writing: the mode of a link in fd says so, and stat
-# through it says which file it is. Then the writable shared mappings, and which numbers in them are those of
-# file systems in memory.
+#
+# Lists the files that are open for writing: the mode of a link in fd says so, and stat through it says which
+# file it is. Then the writable shared mappings, and which numbers in them are those of file systems in
+# memory.
 #
 # The last record is "w", if the scan was complete: then a file that it does not name is closed. Every tool
 # must have ended well, with no error except that a process ended. No process may be hidden in another PID
@@ -134,12 +135,13 @@ mounted
 pid:[4026531836]" ] || printf "w$end_of_record" >&3'
 
 # --- Leases ---
-# Asks the kernel whether a file is open: it grants a read lease only while nothing on this
-# kernel can write to the file. "c" is closed, "o" open, "n" no file, "u" unknown. An answer counts only on a
-# file system where a lease on a file of our own is refused while it is open, and granted afterwards. That
-# file has no name, or loses it before the test. A crash in between leaves an empty file that passes for one
-# withdrawn by another gleaner. The lease ends with its handle: a process that opens the file meanwhile waits
-# for that, and causes a signal that would end perl.
+#
+# Asks the kernel whether a file is open: it grants a read lease only while nothing on this kernel can write
+# to the file. "c" is closed, "o" open, "n" no file, "u" unknown. An answer counts only on a file system where
+# a lease on a file of our own is refused while it is open, and granted afterwards. That file has no name, or
+# loses it before the test. A crash in between leaves an empty file that passes for one withdrawn by another
+# gleaner. The lease ends with its handle: a process that opens the file meanwhile waits for that, and causes
+# a signal that would end perl.
 if [ "$leases" = leases ]; then
     asked='use Fcntl; use Errno; $/ = "\0"; $SIG{IO} = "IGNORE"; $^F = 3;
         sub lease { fcntl($_[0], 1024, 0) ? "c" : $!{EAGAIN} ? "o" : "u" }
@@ -203,10 +205,11 @@ export tag others open_files look_through end_of_record leases ask prove
 
 enter='cd "$1" 2>/dev/null && [ -r . ] && [ -x . ] || { printf "F%b" "$0"; exit 0; }'
 # --- Listing ---
-# In an empty folder no process can be writing. Where leases work, the kernel is asked only when
-# a file is about to be moved: a scan of all processes would be most of the work of a visit. Errors of find go
-# to a pipe of their own, and come after all its entries. A folder that was removed since find saw it looks
-# unreadable, and is no error.
+#
+# In an empty folder no process can be writing. Where leases work, the kernel is asked only when a file is
+# about to be moved: a scan of all processes would be most of the work of a visit. Errors of find go to a pipe
+# of their own, and come after all its entries. A folder that was removed since find saw it looks unreadable,
+# and is no error.
 list=$enter'
 some=$(find . -mindepth 1 -print -quit 2>/dev/null </dev/null) || some=unknown
 [ "$some" ] || exit 0
@@ -240,6 +243,7 @@ else dd if="$1" bs=1048576 skip="$2" count="$3" 2>/dev/null | head -c "$4" | $di
 fi </dev/null'
 
 # --- Requests ---
+#
 # Runs a program in the common folder of a request, with the names on standard input.
 there() { take "$length" | (cd "$folder" 2>/dev/null && "$@"); }
 # The same, after finding out which of these files are open.

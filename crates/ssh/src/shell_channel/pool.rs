@@ -108,7 +108,7 @@ impl ShellPool {
             listing_channel.take_if(has_listing)
         };
         match listing_channel {
-            Some(channel) => Ok(self.leased(channel, permit, None)),
+            Some(channel) => Ok(self.pooled(channel, permit, None)),
             None => {
                 drop(permit);
                 self.acquire().await
@@ -139,7 +139,7 @@ impl ShellPool {
                     }
                 },
             };
-            return Ok(self.leased(channel, permit, digest));
+            return Ok(self.pooled(channel, permit, digest));
         }
     }
 
@@ -176,7 +176,7 @@ impl ShellPool {
         permit.map_err(|_| ShellError::Ended("closed".to_owned()))
     }
 
-    fn leased(
+    fn pooled(
         &self,
         channel: ShellChannel,
         permit: OwnedSemaphorePermit,
