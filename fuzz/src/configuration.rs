@@ -1,4 +1,5 @@
-//! The configuration: every fault has its place, and what is accepted means the same when it is shown and read back.
+//! The configuration: every fault names its place, and an accepted file means the same after it is shown and
+//! read back.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +9,14 @@ use gleaner::config::show::Shown;
 use gleaner::config::{self, Checked, Config};
 
 const FILE: &str = "/etc/gleaner/gleaner.toml";
-/// A fleet may have 10,000 devices; to show and read back some dozens tells as much.
+/// A fleet may have 10,000 devices. Showing and reading back some dozens proves as much.
 const MAX_DEVICES: usize = 40;
-/// Ten thousand devices, each with names of the greatest length.
-const MOST: usize = 256 << 20;
+/// The memory for ten thousand devices, each with names of the maximum length.
+const MAX_HELD: usize = 256 << 20;
 
-/// The input is the file.
+/// The input is the configuration file.
 pub(crate) fn hold(input: &[u8]) {
-    crate::memory::within(MOST, || match check(input) {
+    crate::memory::within(MAX_HELD, || match check(input) {
         Ok(checked) => {
             assert_eq!(checked.warnings.errors(), 0);
             reported(&checked.warnings, input);
@@ -55,8 +56,8 @@ fn shown_and_read_back(config: &Config) {
     assert_eq!(config.device(first.name.as_str()), Some(first));
 }
 
-/// Each finding is one line that begins with a place in the file, and perhaps one with the remedy; no bytes of the file get
-/// to a terminal as they are.
+/// Each finding is one line that begins with a place in the file, optionally followed by a line with the
+/// remedy. Bytes of the file never reach a terminal unescaped.
 fn reported(report: &Report, input: &[u8]) {
     let shown = report.to_string();
     let mut findings = 0;
@@ -82,7 +83,7 @@ fn reported(report: &Report, input: &[u8]) {
     assert_eq!(findings, report.errors() + report.warnings(), "{shown}");
 }
 
-/// `:line:column`, counted from 1; a file may end before its last line has begun.
+/// `:line:column`, counted from 1. A file may end before its last line has begun.
 fn within_the_file(place: &str, input: &[u8]) {
     let numbers: Vec<usize> = place
         .split(':')
@@ -90,12 +91,12 @@ fn within_the_file(place: &str, input: &[u8]) {
         .map(|number| number.parse().unwrap())
         .collect();
     let [line, column] = numbers[..] else {
-        panic!("{place} is no place")
+        panic!("{place} is not a place")
     };
     let text = input.split(|byte| *byte == b'\n').nth(line - 1);
     let text = text.unwrap_or_else(|| panic!("{place} is not in the file"));
     assert!(
         (1..=text.len() + 1).contains(&column),
-        "{place} is not in its line"
+        "{place} is beyond its line"
     );
 }

@@ -1,5 +1,5 @@
-//! A whole session with a device whose script says anything: what is taken from it is admissible, was said, and does not
-//! depend on the pieces in which it came.
+//! A whole session with a device whose script may send anything. Each result must be admissible, must have
+//! been sent by the device, and must not depend on how the stream is split.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -15,25 +15,26 @@ use tokio::sync::{mpsc, oneshot};
 use crate::input::Input;
 use crate::server::{Pieces, client_of_an_empty_server, run};
 
-/// Paths in one question: enough for two portions to have several.
+/// Paths in one request. Enough for several in each of two portions.
 const MAX_PATHS: usize = 16;
-/// Files that are asked about at once whether they are what they were: enough for them to be told together.
+/// Files in one request to confirm their identity. Enough for the device to answer with one digest.
 const CONFIRMED: usize = 40;
-/// So long after connecting its early listing is stale.
+/// After this time since connecting, the early listing is stale.
 const STALE: Duration = Duration::from_secs(11);
-/// Questions in one session.
+/// Requests in one session.
 const MAX_QUESTIONS: usize = 6;
-/// What a session may hold beside what the device said: buffers, and the budget of small files.
+/// Memory that a session may hold beside what the device sent: buffers, and the budget of small files.
 const BESIDE: usize = 8 << 20;
-/// A digit of a record is a byte; a record in memory, with its path, is more.
+/// A digit of a record is one byte. In memory a record takes more, with its path.
 const TIMES: usize = 64;
-/// Noise beyond this ends a session, and where that falls depends on the pieces.
-const LONGEST: usize = 60_000;
+/// More noise than this ends a session, at a point that depends on how the stream is split.
+const MAX_INPUT: usize = 60_000;
 
-/// What is asked: a line with a letter for each question, of which a first `e` has the listing asked for while connecting; a
-/// line of paths divided by `|`, each with its expected size after `=`. What follows is all that the device says.
+/// The first line has a letter for each request; a leading `e` requests the listing while connecting. The
+/// second line has paths separated by `|`, each with its expected size after `=`. The rest is everything that
+/// the device sends.
 pub(crate) fn hold(input: &[u8]) {
-    if input.len() > LONGEST {
+    if input.len() > MAX_INPUT {
         return;
     }
     let mut input = Input(input);
@@ -52,7 +53,7 @@ pub(crate) fn hold(input: &[u8]) {
     assert_eq!(
         at_once,
         asked(in_pieces),
-        "another answer when it comes in pieces"
+        "the result depends on how the stream is split"
     );
 }
 
@@ -65,7 +66,7 @@ fn path_and_size(text: &[u8]) -> Option<(RelativePath, u64)> {
     ))
 }
 
-/// Asks all questions in turn, and tells what came of each.
+/// Sends all requests in turn and returns their results as text.
 async fn conversation(
     questions: &[u8],
     paths: &[(RelativePath, u64)],
@@ -87,7 +88,7 @@ async fn conversation(
     for question in questions.iter().take(MAX_QUESTIONS) {
         outcomes.push(match question {
             b's' => survey(&session, &source).await,
-            // A listing that was asked for while connecting is not worth hearing any more.
+            // The listing that was requested while connecting becomes stale.
             b'w' => {
                 tokio::time::sleep(STALE).await;
                 session.has_early_listing(&source).to_string()
@@ -116,7 +117,7 @@ async fn conversation(
     outcomes
 }
 
-/// A file is closed only if the device says so: of a lease, or of a scan that was complete.
+/// A file counts as closed only if the device reported a lease or a complete scan.
 fn none_closed_unsaid(seen: &[InspectResult], said: &[u8]) {
     let has_said = |record: &[u8]| said.windows(record.len()).any(|window| window == record);
     if !has_said(b"k ") && !has_said(b"w\0") && !has_said(b"w\n") {
@@ -142,7 +143,7 @@ fn identity() -> Identity {
     }
 }
 
-/// A failure's words are shown to people.
+/// A failure's message is shown to people.
 fn failed(failure: &DeviceFailure) -> String {
     shown(&failure.message);
     format!("{failure:?}")
@@ -158,7 +159,7 @@ fn each_answered<T: Debug>(
 ) -> String {
     match answers {
         Ok(answers) => {
-            assert_eq!(answers.len(), count, "an answer for each");
+            assert_eq!(answers.len(), count, "one answer for each request");
             for fault in answers.iter().filter_map(|answer| answer.as_ref().err()) {
                 shown(&fault.message);
             }
@@ -192,7 +193,7 @@ async fn survey(session: &SshSession, source: &SourcePath) -> String {
     format!("{surveyed:?} {items:?}")
 }
 
-/// Judged without the help of what is judged.
+/// Checks a path without the code under test.
 fn admissible(path: &RelativePath) {
     for part in path.as_bytes().split(|byte| *byte == b'/') {
         assert!(
@@ -203,7 +204,7 @@ fn admissible(path: &RelativePath) {
     assert!(path.as_bytes().len() <= 4096);
 }
 
-/// No digest that the device has not said.
+/// Every digest must have been sent by the device.
 async fn digests(session: &SshSession, source: &SourcePath, names: &[RelativePath], said: &[u8]) -> String {
     let ranged = |(place, path): (usize, &RelativePath)| DigestRequest {
         path: path.clone(),
@@ -217,7 +218,7 @@ async fn digests(session: &SshSession, source: &SourcePath, names: &[RelativePat
             for digest in digests.iter().flatten() {
                 let hex = digest.to_hex().into_bytes();
                 let is_said = said.windows(64).any(|window| window.eq_ignore_ascii_case(&hex));
-                assert!(is_said, "{digest} was never said");
+                assert!(is_said, "the device never sent {digest}");
             }
             format!("{digests:?}")
         }
@@ -225,7 +226,7 @@ async fn digests(session: &SshSession, source: &SourcePath, names: &[RelativePat
     }
 }
 
-/// Files read together: as many bytes as were told, one after the other as they were said, never more than expected.
+/// Files read together: as many bytes as announced, contiguous as sent, never more than expected.
 async fn together(
     session: &SshSession,
     source: &SourcePath,
@@ -238,8 +239,8 @@ async fn together(
     let (mut wanted, mut waiting) = (Vec::new(), Vec::new());
     for (path, expected_size) in paths {
         let (chunks, taken) = mpsc::unbounded_channel();
-        let (outcome, told) = oneshot::channel();
-        waiting.push((*expected_size, taken, told));
+        let (outcome, reported) = oneshot::channel();
+        waiting.push((*expected_size, taken, reported));
         wanted.push(SmallFileRequest {
             path: path.clone(),
             expected_size: *expected_size,
@@ -253,8 +254,8 @@ async fn together(
     };
     let consume = async {
         let mut outcomes = Vec::new();
-        for (expected, taken, told) in waiting {
-            outcomes.push(one_of_them(expected, taken, told, said).await);
+        for (expected, taken, reported) in waiting {
+            outcomes.push(one_of_them(expected, taken, reported, said).await);
         }
         outcomes
     };
@@ -265,7 +266,7 @@ async fn together(
 async fn one_of_them(
     expected: u64,
     mut taken: mpsc::UnboundedReceiver<Chunk>,
-    told: oneshot::Receiver<Result<u64, FileFault>>,
+    reported: oneshot::Receiver<Result<u64, FileFault>>,
     said: &[u8],
 ) -> String {
     let mut bytes = Vec::new();
@@ -279,13 +280,17 @@ async fn one_of_them(
     }
     assert!(bytes.len() as u64 <= expected.min(SMALL_FILE_MAX));
     assert!(bytes.is_empty() || said.windows(bytes.len()).any(|window| window == bytes));
-    match told.await {
-        Ok(Ok(size)) => assert_eq!(size, bytes.len() as u64, "told another size than was sent"),
+    match reported.await {
+        Ok(Ok(size)) => assert_eq!(
+            size,
+            bytes.len() as u64,
+            "the reported size differs from the bytes sent"
+        ),
         Ok(Err(fault)) => {
             shown(&fault.message);
             assert!(bytes.is_empty());
         }
-        Err(_) => assert!(bytes.is_empty(), "bytes of a file that was passed over"),
+        Err(_) => assert!(bytes.is_empty(), "bytes of a skipped file"),
     }
     format!("{bytes:?}")
 }

@@ -1,19 +1,20 @@
-//! Patterns of what is left alone: one that passes the check works, and what lies below is left alone too.
+//! Exclusion patterns: a pattern that passes the check works, and it also excludes everything below a
+//! matching folder.
 
 use engine::exclude::Exclude;
 use model::RelativePath;
 
 use crate::input::Input;
 
-/// What the patterns of one input may hold at a time: compiled, and while they are matched.
-const MOST: usize = 64 << 20;
+/// Memory for the patterns of one input, compiled and during matching.
+const MAX_HELD: usize = 64 << 20;
 
-/// A line of patterns divided by `|`; what follows is a path.
+/// The first line has patterns separated by `|`. The rest is a path.
 pub(crate) fn hold(input: &[u8]) {
     let mut input = Input(input);
     let patterns: Vec<String> = input.text().split('|').map(str::to_owned).collect();
     let path = input.0;
-    crate::memory::within(MOST, || patterns_hold(&patterns, path));
+    crate::memory::within(MAX_HELD, || patterns_hold(&patterns, path));
 }
 
 fn patterns_hold(patterns: &[String], path: &[u8]) {
@@ -23,7 +24,7 @@ fn patterns_hold(patterns: &[String], path: &[u8]) {
         .cloned()
         .collect();
     let Ok(exclude) = Exclude::new(sound.clone()) else {
-        panic!("each of {sound:?} is sound, but not all of them together");
+        panic!("each of {sound:?} is accepted, but not all of them together");
     };
     assert_eq!(exclude.patterns(), sound);
     if sound.len() < patterns.len() {
@@ -37,12 +38,12 @@ fn patterns_hold(patterns: &[String], path: &[u8]) {
         .any(|pattern| Exclude::new([pattern.clone()]).unwrap().excludes(path.as_bytes()));
     assert_eq!(
         excluded, by_each,
-        "together they exclude what none does alone, or less"
+        "together they exclude more or less than each alone"
     );
     let below = path.join(&RelativePath::new("below").unwrap());
     assert!(
         !excluded || exclude.excludes(below.as_bytes()),
-        "{path} is excluded, but not what lies below it"
+        "{path} is excluded, but not the entries below it"
     );
     if sound.is_empty() {
         assert!(!excluded);

@@ -1,11 +1,11 @@
-//! Taking the bytes of an input apart, in ways that a person can type and a fuzzer can change.
+//! Splits an input into parts, in ways that a person can type and a fuzzer can mutate.
 
-/// What is left of an input.
+/// The rest of an input.
 #[derive(Debug, Clone)]
 pub(crate) struct Input<'i>(pub(crate) &'i [u8]);
 
 impl<'i> Input<'i> {
-    /// The next byte; zero at the end.
+    /// The next byte, or zero at the end.
     pub(crate) fn byte(&mut self) -> u8 {
         match self.0.split_first() {
             Some((byte, rest)) => {
@@ -21,14 +21,14 @@ impl<'i> Input<'i> {
         u16::from_be_bytes([self.byte(), self.byte()])
     }
 
-    /// Up to so many bytes.
+    /// Up to `count` bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> &'i [u8] {
         let (bytes, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;
         bytes
     }
 
-    /// Up to the next line break, which is left out; all, where there is none.
+    /// The bytes up to the next line break, which is dropped, or all bytes if there is none.
     pub(crate) fn line(&mut self) -> &'i [u8] {
         let end = self.0.iter().position(|byte| *byte == b'\n');
         let line = self.bytes(end.unwrap_or(self.0.len()));
@@ -36,7 +36,7 @@ impl<'i> Input<'i> {
         line
     }
 
-    /// A line of text; what is no UTF-8 in it is replaced.
+    /// A line of text. Invalid UTF-8 is replaced.
     pub(crate) fn text(&mut self) -> String {
         String::from_utf8_lossy(self.line()).into_owned()
     }

@@ -1,15 +1,17 @@
-//! What holds for every input from outside, as functions of bytes that panic where it does not.
+//! The properties that must hold for every input from outside: functions of bytes that panic if one is
+//! broken.
 //!
-//! Each target takes any bytes and compares what our code makes of them with what must hold: nothing read differs from what
-//! was said, nothing inadmissible is admitted, memory stays in proportion. libFuzzer looks for bytes that break one of them;
-//! `cargo test` replays those that were kept in `corpus`. Begin reading with [`TARGETS`].
+//! Each target takes any bytes and compares the results of our code with these properties. Nothing read
+//! differs from what was sent, nothing inadmissible is admitted, and memory stays in proportion. libFuzzer
+//! searches for bytes that break a property. `cargo test` replays the inputs in `corpus`. Start reading at
+//! [`TARGETS`].
 
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "an oracle speaks by panicking"
+    reason = "an oracle reports by panicking"
 )]
 
 mod configuration;
@@ -25,16 +27,16 @@ mod sftp_packets;
 mod ssh_words;
 mod store_files;
 
-/// One thing to be fuzzed.
+/// One target of the fuzzer.
 #[derive(Debug)]
 pub struct Target {
-    /// Also the folder of its inputs in `corpus`.
+    /// Also the name of its input folder in `corpus`.
     pub name: &'static str,
-    /// Panics where something does not hold for these bytes.
+    /// Panics if a property does not hold for these bytes.
     pub hold: fn(&[u8]),
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: [Target; 9] = [
     Target {
         name: "sftp_packets",

@@ -1,4 +1,5 @@
-//! The fuzzer: libFuzzer over one target, which the environment names. `cargo xtask fuzz` builds and starts it.
+//! The fuzzer: runs libFuzzer on one target, named in the environment. `cargo xtask fuzz` builds and starts
+//! it.
 
 #![no_main]
 
@@ -6,7 +7,7 @@ use std::sync::OnceLock;
 
 use fuzz::{TARGETS, Target};
 
-/// Names the target.
+/// The environment variable that names the target.
 const TARGET: &str = "GLEANER_FUZZ_TARGET";
 
 static CHOSEN: OnceLock<&Target> = OnceLock::new();
@@ -18,6 +19,6 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
 fn chosen() -> &'static Target {
     let name = std::env::var(TARGET).unwrap_or_default();
     let found = TARGETS.iter().find(|target| target.name == name);
-    assert!(found.is_some(), "{TARGET}={name} names no target");
+    assert!(found.is_some(), "{TARGET}={name} is not a target");
     found.unwrap_or(&TARGETS[0])
 }

@@ -1,40 +1,40 @@
-//! Counts memory, so that a target can say how much an input may cost.
+//! Counts memory, so that a target can limit the cost of an input.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 thread_local! {
-    /// Bytes that this thread has taken and not given back; below zero where it gave back what others took.
+    /// Bytes allocated and not freed by this thread. Negative if it freed what other threads allocated.
     static HELD: Cell<isize> = const { Cell::new(0) };
-    static MOST: Cell<isize> = const { Cell::new(0) };
+    static MAX_HELD: Cell<isize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, counting by thread.
+/// The system's allocator, with a count per thread.
 struct Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Does something, and tells the most that this thread held during it beyond what it held before, in bytes.
+/// Runs `work` and returns the maximum number of bytes that this thread held beyond what it held before.
 pub fn most_held<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();
-    MOST.set(before);
+    MAX_HELD.set(before);
     let done = work();
-    (done, usize::try_from(MOST.get() - before).unwrap_or(0))
+    (done, usize::try_from(MAX_HELD.get() - before).unwrap_or(0))
 }
 
-/// Does something that may hold at most `limit` bytes at a time.
+/// Runs `work`, which may hold at most `limit` bytes at a time.
 pub fn within<T>(limit: usize, work: impl FnOnce() -> T) -> T {
     let (done, most) = most_held(work);
-    assert!(most <= limit, "held {most} bytes where {limit} must do");
+    assert!(most <= limit, "held {most} bytes; the limit is {limit}");
     done
 }
 
 fn count(bytes: isize) {
     let held = HELD.get() + bytes;
     HELD.set(held);
-    if held > MOST.get() {
-        MOST.set(held);
+    if held > MAX_HELD.get() {
+        MAX_HELD.set(held);
     }
 }
 
@@ -42,11 +42,8 @@ fn signed(size: usize) -> isize {
     isize::try_from(size).unwrap_or(isize::MAX)
 }
 
-#[allow(
-    unsafe_code,
-    reason = "an allocator cannot be written without; this one only counts"
-)]
-// SAFETY: every call is handed to the system's allocator as it came.
+#[allow(unsafe_code, reason = "an allocator needs unsafe code; this one only counts")]
+// SAFETY: every call is passed unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(signed(layout.size()));
@@ -78,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_and_given_back_is_seen() {
+    fn allocated_and_freed_memory_is_counted() {
         let (kept, most) = most_held(|| {
             drop(vec![1_u8; 100_000]);
             vec![1_u8; 10]

@@ -1,4 +1,5 @@
-//! Where files get their names: whatever a device calls a file, its name in the store is admissible, and stays what it is.
+//! Names in the store: whatever name a device gives a file, its name in the store is admissible and does not
+//! change.
 
 use engine::placement::{Candidates, Layout, NameRule, Subject, place};
 use engine::withdrawn::{beside, hidden, in_source, is_within, parse};
@@ -6,15 +7,15 @@ use model::{BatchId, DeviceName, Digest, LedgerId, NameError, RelativePath, Sour
 
 use crate::input::Input;
 
-/// Longer names are refused by every Linux file system.
-const LONGEST_PART: usize = 255;
-/// Longer paths are refused by every system call.
-const LONGEST_PATH: usize = 4096;
+/// Every Linux file system refuses longer names.
+const MAX_PART: usize = 255;
+/// Every system call refuses longer paths.
+const MAX_PATH: usize = 4096;
 /// Deeper trees are folders that contain themselves.
 const MAX_FOLDERS: usize = 127;
 
-/// A line for the layout, beginning with `p` for portable names; one for the device, one for the source, one for the time of
-/// modification in seconds; what follows is the path on the device.
+/// Four lines: the layout, beginning with `p` for portable names; the device; the source; the time of
+/// modification in seconds. The rest is the path on the device.
 pub(crate) fn hold(input: &[u8]) {
     let mut input = Input(input);
     let names = match input.byte() {
@@ -49,18 +50,18 @@ pub(crate) fn hold(input: &[u8]) {
         assert_eq!(
             name,
             place(&layout, names, &subject),
-            "placed otherwise the second time"
+            "placed differently the second time"
         );
         name.map(|name| candidates(&name, names, digest))
     });
     assert_eq!(
         first.is_ok(),
         second.is_ok(),
-        "whether it has a name depends on its content"
+        "having a name depends on the content"
     );
     match (first, second) {
         (Ok(first), Ok(second)) => {
-            // The last of them bears the whole digest.
+            // The last candidate contains the whole digest.
             let (first, second) = (first.last().unwrap(), second.last().unwrap());
             assert!(
                 first != second || first.as_ref().is_err_and(|error| is_too_much(*error)),
@@ -71,10 +72,10 @@ pub(crate) fn hold(input: &[u8]) {
     }
 }
 
-/// Judged without the help of what is judged: a path is admitted if all of its parts are, and they are not too many.
+/// Checks without the code under test: a path is admitted if all of its parts are, and they are not too many.
 fn admitted(path: &[u8]) -> Option<RelativePath> {
     let fit = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.contains(&0);
-    let has_bounds = path.len() <= LONGEST_PATH && folders_in(path) <= MAX_FOLDERS;
+    let has_bounds = path.len() <= MAX_PATH && folders_in(path) <= MAX_FOLDERS;
     let should_be = has_bounds && path.split(|byte| *byte == b'/').all(fit);
     let path = RelativePath::new(path).ok();
     assert_eq!(path.is_some(), should_be);
@@ -87,14 +88,14 @@ fn admitted(path: &[u8]) -> Option<RelativePath> {
     Some(path)
 }
 
-/// No name moves a cursor or forges a line, and none is lost by being shown.
+/// A shown name moves no cursor, forges no line, and can be read back.
 fn shown_and_read_back(name: &[u8]) {
     let shown = model::escaped(name);
     assert!(!shown.chars().any(char::is_control), "{shown:?}");
     assert_eq!(model::escape::unescaped(&shown).as_deref(), Some(name));
 }
 
-/// What is withdrawn is found again under its own name.
+/// A withdrawn file is found again under its original name.
 fn withdrawn_and_found_again(path: &RelativePath) {
     parse(path);
     if is_within(path) {
@@ -111,13 +112,13 @@ fn withdrawn_and_found_again(path: &RelativePath) {
         let Ok(place) = place else {
             let (length, folders) = (path.as_bytes().len(), folders_in(path.as_bytes()));
             assert!(
-                length > LONGEST_PATH - 200 || folders > MAX_FOLDERS - 3,
+                length > MAX_PATH - 200 || folders > MAX_FOLDERS - 3,
                 "{path} cannot be withdrawn"
             );
             continue;
         };
         assert!(is_within(&place), "{place}");
-        assert!(place.as_bytes().len() <= LONGEST_PATH && folders_in(place.as_bytes()) <= MAX_FOLDERS);
+        assert!(place.as_bytes().len() <= MAX_PATH && folders_in(place.as_bytes()) <= MAX_FOLDERS);
         let found = parse(&place).unwrap();
         assert_eq!(found.original, *path);
         assert_eq!(
@@ -127,7 +128,7 @@ fn withdrawn_and_found_again(path: &RelativePath) {
     }
 }
 
-/// All names that are tried in turn for a file whose last part is always taken.
+/// All names that are tried in turn for a file whose last path component is always taken.
 fn candidates(name: &RelativePath, names: NameRule, digest: Digest) -> Vec<Result<RelativePath, NameError>> {
     let mut candidates = Candidates::new(name, digest);
     let mut tried = vec![candidates.current()];
@@ -135,7 +136,7 @@ fn candidates(name: &RelativePath, names: NameRule, digest: Digest) -> Vec<Resul
         tried.push(candidates.current());
     }
     assert_eq!((tried.len(), tried[0].as_ref()), (4, Ok(name)));
-    // A file in the place of a folder.
+    // A file is in the place of a folder.
     let mut obstructed = Candidates::new(name, digest);
     if name.parent().is_some() {
         assert!(obstructed.after_obstructed(0));
@@ -148,7 +149,7 @@ fn candidates(name: &RelativePath, names: NameRule, digest: Digest) -> Vec<Resul
         match candidate {
             Ok(candidate) => {
                 admissible(candidate, names);
-                // A name that had to be shortened bears a part of the digest before there is a conflict.
+                // A shortened name contains a part of the digest even before there is a conflict.
                 let earlier = &tried[..at.saturating_sub(1)];
                 assert!(
                     !earlier.contains(&Ok(candidate.clone())),
@@ -161,7 +162,7 @@ fn candidates(name: &RelativePath, names: NameRule, digest: Digest) -> Vec<Resul
     tried
 }
 
-/// Sound parts may make a path that is none, and nothing else is wrong with it.
+/// Valid parts may form an invalid path, but only because it is too long or too deep.
 fn is_too_much(error: NameError) -> bool {
     matches!(error, NameError::TooLong | NameError::TooDeep)
 }
@@ -170,11 +171,11 @@ fn folders_in(path: &[u8]) -> usize {
     path.split(|byte| *byte == b'/').count() - 1
 }
 
-/// A name as it may stand in the store.
+/// A name that is allowed in the store.
 fn admissible(name: &RelativePath, names: NameRule) {
-    assert!(name.as_bytes().len() <= LONGEST_PATH && folders_in(name.as_bytes()) <= MAX_FOLDERS);
+    assert!(name.as_bytes().len() <= MAX_PATH && folders_in(name.as_bytes()) <= MAX_FOLDERS);
     for part in name.as_bytes().split(|byte| *byte == b'/') {
-        assert!((1..=LONGEST_PART).contains(&part.len()), "{name}");
+        assert!((1..=MAX_PART).contains(&part.len()), "{name}");
         assert!(!matches!(part, b"." | b"..") && !part.contains(&0), "{name}");
         let text = String::from_utf8_lossy(part).to_lowercase();
         assert_ne!(text.trim_end_matches(['.', ' ']), ".gleaner", "{name}");
@@ -184,7 +185,7 @@ fn admissible(name: &RelativePath, names: NameRule) {
     }
 }
 
-/// What "Naming Files, Paths, and Namespaces" of Windows says.
+/// The rules of Windows' "Naming Files, Paths, and Namespaces".
 fn portable(part: &[u8], folded: &str) {
     let text = std::str::from_utf8(part).unwrap();
     assert!(
@@ -202,6 +203,6 @@ fn portable(part: &[u8], folded: &str) {
     );
     assert!(
         !matches!(stem, "con" | "prn" | "aux" | "nul") && !is_port,
-        "{text} is a device"
+        "{text} is a device name of Windows"
     );
 }

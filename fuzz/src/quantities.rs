@@ -1,15 +1,16 @@
-//! Durations, sizes, rates, ids and templates as people write them: what is shown is read back as the same.
+//! Durations, sizes, rates, ids and templates as people write them: each shown value is read back as the
+//! same.
 
 use gleaner::config::ids::Ids;
 use gleaner::config::quantity::{duration, rate, show_duration, show_size, size};
 use gleaner::config::template::Template;
 
-/// More ids are counted, not counted out.
+/// Larger sets of ids are not enumerated.
 const MAX_IDS: u64 = 2000;
-/// The longest template is no longer when it is expanded than so many characters more for each of its own.
-const LONGEST_ID: usize = 100;
+/// Bytes that an expanded template may have for each byte of the template.
+const MAX_EXPANSION: usize = 100;
 
-/// The input is one text, read as each of them.
+/// The input is one text, parsed as each kind.
 pub(crate) fn hold(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     if let Ok(span) = duration(&text) {
@@ -48,10 +49,10 @@ fn template(text: &str) {
     assert_eq!(without.is_err(), template.names_id());
     let mut expanded = [0, 1, 7, u32::MAX].map(|id| template.expand(Some(id)));
     for id in expanded.iter().flatten() {
-        assert!(id.len() <= text.len() * LONGEST_ID);
+        assert!(id.len() <= text.len() * MAX_EXPANSION);
     }
     if let Ok(plain) = &without {
-        // Braces doubled, a plain text means itself.
+        // A plain text with doubled braces expands to itself.
         let escaped = plain.replace('{', "{{").replace('}', "}}");
         assert_eq!(
             Template::parse(&escaped).unwrap().expand(None).as_ref(),

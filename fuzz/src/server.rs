@@ -1,4 +1,4 @@
-//! Streams and servers in memory, on a clock that runs only while everything waits.
+//! Streams and servers in memory, on a clock that advances only while every task waits.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,20 +9,20 @@ use bytes::{Bytes, BytesMut};
 use sftp::codec::{ClientPacket, Hello, Request, Response, ServerPacket, Status, StatusCode, take_frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
-/// More than any client here has under way.
+/// More than any client here has in flight.
 pub(crate) const PIPE: usize = 1 << 20;
 
-/// Does something on this thread alone.
+/// Runs `work` on this thread alone.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime needs nothing from outside");
+        .expect("a runtime without IO can be built");
     runtime.block_on(work)
 }
 
-/// A stream that comes in pieces, each read by itself, and ends.
+/// A stream that arrives in pieces, each returned by one read, and then ends.
 #[derive(Debug)]
 pub(crate) struct Pieces(VecDeque<Vec<u8>>);
 
@@ -49,12 +49,14 @@ impl AsyncRead for Pieces {
     }
 }
 
-/// A client of a server that makes folders and has nothing.
+/// A client of a server that can make folders and has no files.
 pub(crate) async fn client_of_an_empty_server() -> sftp::Client {
     let (near, far) = duplex(PIPE);
     tokio::spawn(serve_nothing(far));
     let (reader, writer) = tokio::io::split(near);
-    sftp::Client::connect(reader, writer).await.expect("it greets")
+    sftp::Client::connect(reader, writer)
+        .await
+        .expect("the server sends its version")
 }
 
 async fn serve_nothing(mut stream: DuplexStream) {
@@ -77,7 +79,7 @@ async fn serve_nothing(mut stream: DuplexStream) {
     }
 }
 
-/// The greeting of a server with these extensions.
+/// The version packet of a server with these extensions.
 pub(crate) fn version(extensions: &[&'static str]) -> ServerPacket {
     let named = |name: &&'static str| (Bytes::from_static(name.as_bytes()), Bytes::from_static(b"1"));
     ServerPacket::Version(Hello {
@@ -86,11 +88,11 @@ pub(crate) fn version(extensions: &[&'static str]) -> ServerPacket {
     })
 }
 
-/// The next packet of our own client, which is right; `None` once it has gone.
+/// The next packet of our own client, which must be valid. `None` once the client has closed the stream.
 pub(crate) async fn next_packet(stream: &mut DuplexStream, received: &mut BytesMut) -> Option<ClientPacket> {
     loop {
-        if let Some(frame) = take_frame(received).expect("our client counts right") {
-            return Some(ClientPacket::decode(frame).expect("our client sends packets"));
+        if let Some(frame) = take_frame(received).expect("our client sends whole packets") {
+            return Some(ClientPacket::decode(frame).expect("our client sends valid packets"));
         }
         if stream.read_buf(received).await.ok()? == 0 {
             return None;

@@ -1,5 +1,5 @@
-//! The SFTP client against a server that does anything: it ends or waits, holds little, and delivers no byte that was not
-//! asked for, none twice, and none in another's place.
+//! The SFTP client against a server that may do anything. The client ends or waits, and holds little memory.
+//! It delivers no byte that was not requested, none twice, and none at the wrong place.
 
 mod hostile;
 mod questions;
@@ -17,16 +17,18 @@ use tokio::time::timeout;
 use crate::input::Input;
 use crate::server::{PIPE, run};
 use hostile::{Conduct, Hostile};
-use questions::{Question, Told};
+use questions::{Question, ServerFacts};
 
-/// Longer than anything waits here; the clock stands still while anyone works.
+/// Longer than any wait here. The clock stops while any task works.
 const EVER: Duration = Duration::from_hours(24);
-/// What the client may hold beside the bytes that came: its buffers, the pipe, and what it asks at a time.
+/// Memory that the client may hold beside the bytes received: its buffers, the pipe, and the requests in
+/// flight.
 const BESIDE: usize = 8 << 20;
 /// An empty name is 12 bytes on the wire.
 const TIMES: usize = 64;
 
-/// A byte for the manner: odd is a stream of bytes as they stand, even is a server whose limits, files and conduct follow.
+/// The first byte selects the kind of server: odd is a fixed stream of bytes; even is a server whose limits,
+/// files and behaviour follow.
 pub(crate) fn hold(input: &[u8]) {
     let mut input = Input(input);
     let limit = BESIDE + TIMES * input.0.len();
@@ -36,7 +38,7 @@ pub(crate) fn hold(input: &[u8]) {
     });
 }
 
-/// The server says bytes, whatever it is asked, and ends. Then everything must end.
+/// The server sends fixed bytes, whatever the request, and ends. Then everything must end.
 async fn stream_of_bytes(mut input: Input<'_>) {
     let questions = Question::some(&mut input);
     let greets = input.byte().is_multiple_of(2);
@@ -44,7 +46,7 @@ async fn stream_of_bytes(mut input: Input<'_>) {
     let said = input.0.to_vec();
     tokio::spawn(async move {
         let (mut reader, mut writer) = tokio::io::split(far);
-        // What the client asks is taken, and goes nowhere.
+        // Reads and drops the client's requests.
         tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
         if greets {
             let mut greeting = bytes::BytesMut::new();
@@ -56,73 +58,79 @@ async fn stream_of_bytes(mut input: Input<'_>) {
         }
         writer.shutdown().await.ok();
     });
-    let told = Arc::new(Told::default());
-    told.lie();
-    all_end(near, questions, &told, None).await;
+    let facts = Arc::new(ServerFacts::default());
+    facts.lie();
+    all_end(near, questions, &facts, None).await;
 }
 
-/// The server acts by what the input says, then honestly, or not at all.
+/// The server acts as the input says, then correctly, or not at all.
 async fn conversation(mut input: Input<'_>) {
     let conduct = Conduct::read(&mut input);
     let questions = Question::some(&mut input);
     let (near, far) = duplex(PIPE);
-    let told = Arc::new(Told::of(conduct.size));
+    let facts = Arc::new(ServerFacts::of(conduct.size));
     let may_keep_silent = conduct.keeps_silent();
-    let server = Hostile::new(far, conduct, input.0.to_vec(), told.clone());
+    let server = Hostile::new(far, conduct, input.0.to_vec(), facts.clone());
     let server = tokio::spawn(server.serve());
     let server = Serving {
         server: server.abort_handle(),
         may_keep_silent,
     };
-    all_end(near, questions, &told, Some(server)).await;
+    all_end(near, questions, &facts, Some(server)).await;
 }
 
-/// A server that may still be there when everything waits.
+/// A server that may still be running when every task waits.
 struct Serving {
     server: AbortHandle,
     may_keep_silent: bool,
 }
 
-/// Asks everything at once. Where a server answers all in the end, everything must end, and everywhere once it has gone.
-async fn all_end(near: DuplexStream, questions: Vec<Question>, told: &Arc<Told>, server: Option<Serving>) {
+/// Sends all requests at once. Everything must end if the server answers all requests, and in any case once
+/// it has gone.
+async fn all_end(
+    near: DuplexStream,
+    questions: Vec<Question>,
+    facts: &Arc<ServerFacts>,
+    server: Option<Serving>,
+) {
     let (reader, writer) = tokio::io::split(near);
     let mut connecting = tokio::spawn(Client::connect(reader, writer));
-    let connected = ends(&mut connecting, told, server.as_ref()).await;
+    let connected = ends(&mut connecting, facts, server.as_ref()).await;
     let client = match connected {
         Ok(client) => client,
         Err(error) => return shown(&error),
     };
-    let budget = Budget::new(told.budget());
+    let budget = Budget::new(facts.budget());
     let asked: Vec<_> = questions
         .into_iter()
-        .map(|question| tokio::spawn(question.ask(client.clone(), budget.clone(), told.clone())))
+        .map(|question| tokio::spawn(question.ask(client.clone(), budget.clone(), facts.clone())))
         .collect();
     for mut question in asked {
-        ends(&mut question, told, server.as_ref()).await;
+        ends(&mut question, facts, server.as_ref()).await;
     }
     let reading = client.clone();
     let mut length = tokio::spawn(async move { reading.read_length().await });
-    let length = ends(&mut length, told, server.as_ref()).await;
+    let length = ends(&mut length, facts, server.as_ref()).await;
     assert!((4096..=255 * 1024).contains(&length));
     if let Some(failure) = client.failure() {
         assert!(!failure.to_string().is_empty());
     }
     drop(client);
-    // The two tasks of the connection end, and what it held returns.
+    // The two tasks of the connection end and return their credit.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(budget.available(), budget.capacity() as usize, "credit was lost");
 }
 
-/// Waits for a task; once more after the server has gone, where it may keep an answer to itself.
-async fn ends<T>(task: &mut JoinHandle<T>, told: &Told, server: Option<&Serving>) -> T {
+/// Waits for a task. If the server may withhold an answer, ends the server and waits again.
+async fn ends<T>(task: &mut JoinHandle<T>, facts: &ServerFacts, server: Option<&Serving>) -> T {
     let ended = match (timeout(EVER, &mut *task).await, server) {
         (Ok(ended), _) => ended,
-        (Err(_), Some(server)) if server.may_keep_silent || told.has_lied() => {
+        (Err(_), Some(server)) if server.may_keep_silent || facts.has_lied() => {
             server.server.abort();
             let ended = timeout(EVER, task).await;
             ended.expect("waits for a server that has gone")
         }
-        (Err(_), _) => panic!("waits for ever, though everything was answered"),
+        (Err(_), _) => panic!("waits indefinitely, though everything was answered"),
     };
     match ended {
         Ok(done) => done,
@@ -140,13 +148,13 @@ fn shown(error: &sftp::Error) {
     }
 }
 
-/// What is in every file at an offset: bytes that neither repeat soon nor stay the same.
+/// The content of every file at an offset: bytes that neither repeat soon nor stay the same.
 fn content(offset: u64, length: usize) -> Bytes {
     let byte = |at: u64| u8::try_from((at ^ (at >> 8).wrapping_mul(31)) & 0xff).unwrap_or(0);
     (offset..).take(length).map(byte).collect()
 }
 
-/// Some limits, by number; none for some of them.
+/// Limits by number; `None` for some numbers.
 fn limits(number: u8) -> Option<Limits> {
     const LENGTHS: [u64; 6] = [0, 1, 100, 4096, 32 * 1024, u64::MAX];
     let length = |by: u8| LENGTHS[usize::from(number / by) % LENGTHS.len()];
@@ -160,8 +168,9 @@ fn limits(number: u8) -> Option<Limits> {
 
 /// The extensions of a server with or without limits.
 fn extensions(has_limits: bool) -> &'static [&'static str] {
-    match has_limits {
-        true => &[names::POSIX_RENAME, names::LIMITS, names::STATVFS],
-        false => &[names::POSIX_RENAME],
+    if has_limits {
+        &[names::POSIX_RENAME, names::LIMITS, names::STATVFS]
+    } else {
+        &[names::POSIX_RENAME]
     }
 }

@@ -1,4 +1,4 @@
-//! The codec of SFTP, both directions: what is decoded, encoded and decoded again is the same, and costs little.
+//! The SFTP codec in both directions: decoding, encoding and decoding again gives the same, at little cost.
 
 use bytes::{Bytes, BytesMut};
 use sftp::codec::{
@@ -6,18 +6,22 @@ use sftp::codec::{
     take_frame,
 };
 
-/// A decoded packet takes at most so many times its bytes: an empty name is 12 bytes on the wire.
+/// A decoded packet takes at most this many times its bytes: an empty name is 12 bytes on the wire.
 const TIMES: usize = 32;
-/// And so many bytes beside.
+/// Bytes that it may take in addition.
 const BESIDE: usize = 4096;
 
-/// The input is a stream of packets as either side sends it.
+/// The input is a stream of packets, as either side sends it.
 pub(crate) fn hold(input: &[u8]) {
     let at_once = cut(input, usize::MAX);
     for step in [1, 5] {
-        // Byte by byte is dear; it holds for short ones or not at all.
+        // Byte by byte is slow, and a property that holds for short inputs holds for long ones.
         if input.len() <= 512 * step {
-            assert_eq!(at_once, cut(input, step), "cut otherwise when it comes in pieces");
+            assert_eq!(
+                at_once,
+                cut(input, step),
+                "the cut depends on how the stream is split"
+            );
         }
     }
     for frame in at_once.frames {
@@ -26,7 +30,7 @@ pub(crate) fn hold(input: &[u8]) {
         crate::memory::within(limit, || server_packet(&frame));
         crate::memory::within(limit, || client_packet(&frame));
     }
-    // The stream itself as one packet, so that no length field need be right.
+    // Decodes the stream itself as one packet, so that no length field has to be right.
     let whole = Bytes::copy_from_slice(input);
     server_packet(&whole);
     client_packet(&whole);
@@ -38,7 +42,7 @@ struct Cut {
     end: Result<usize, Malformed>,
 }
 
-/// Cuts a stream that comes in pieces of so many bytes.
+/// Cuts a stream that arrives in pieces of `step` bytes.
 fn cut(stream: &[u8], step: usize) -> Cut {
     let (mut buffer, mut frames) = (BytesMut::new(), Vec::new());
     for piece in stream.chunks(step.min(stream.len()).max(1)) {
@@ -105,7 +109,7 @@ fn encoded(encode: impl FnOnce(&mut BytesMut)) -> BytesMut {
     buffer
 }
 
-/// What was encoded is one packet and nothing more.
+/// The encoded bytes are exactly one packet.
 fn only_frame(mut buffer: BytesMut) -> Bytes {
     let frame = take_frame(&mut buffer).unwrap().unwrap();
     assert!(buffer.is_empty());

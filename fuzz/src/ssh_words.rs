@@ -1,4 +1,5 @@
-//! What ssh itself says, and what is written for it: classed without a panic, quoted without harm, and no value becomes a line.
+//! Output of ssh and configuration for it: classified without a panic, quoted safely, and no value becomes a
+//! line of its own.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use ssh::{Compression, Target};
 
 use crate::input::Input;
 
-/// The longest message: a quote of 300 characters, each escaped, and whose it is.
-const MAX_MESSAGE_LENGTH: usize = 300 * 10 + 100;
-/// What is kept of the stream of errors, and what a message is made of.
-const MOST: usize = 1 << 20;
+/// The maximum length of a message: a quote of 300 characters, each escaped, and its source.
+const MAX_MESSAGE: usize = 300 * 10 + 100;
+/// Memory for what is kept of stderr and for the message.
+const MAX_HELD: usize = 1 << 20;
 
-/// The first byte tells what the rest is: words of ssh, its explanation of a name, or the fields of a target.
+/// The first byte selects what the rest is: output of ssh, its explanation of a name, or the fields of a
+/// target.
 pub(crate) fn hold(input: &[u8]) {
     let mut input = Input(input);
     match input.byte() {
@@ -24,14 +26,18 @@ pub(crate) fn hold(input: &[u8]) {
             let route = fuzzing::route(&String::from_utf8_lossy(input.0));
             assert_eq!(route, fuzzing::route(&String::from_utf8_lossy(input.0)));
         }
-        _ => crate::memory::within(MOST + 16 * input.0.len(), || words(input.0)),
+        _ => crate::memory::within(MAX_HELD + 16 * input.0.len(), || words(input.0)),
     }
 }
 
 fn words(words: &[u8]) {
     let kept = last_words(words, usize::MAX);
-    assert!(kept.0.len() <= 3 * 16 * 1024, "more is kept than was to be");
-    assert_eq!(kept, last_words(words, 7), "other words when they come in pieces");
+    assert!(kept.0.len() <= 3 * 16 * 1024, "more is kept than the limit");
+    assert_eq!(
+        kept,
+        last_words(words, 7),
+        "the words depend on how the stream is split"
+    );
     let statuses = [None, Some(255), Some(254), Some(127), Some(1), Some(0)];
     for (through_jump, status) in [false, true]
         .into_iter()
@@ -40,14 +46,14 @@ fn words(words: &[u8]) {
         let judgement = diagnose(&kept.0, through_jump, status);
         assert_eq!(judgement, diagnose(&kept.0, through_jump, status));
         let message = judgement.failure.message;
-        assert!(!message.trim().is_empty() && message.len() <= MAX_MESSAGE_LENGTH);
+        assert!(!message.trim().is_empty() && message.len() <= MAX_MESSAGE);
         assert!(!message.chars().any(char::is_control), "{message:?}");
     }
 }
 
-/// What is kept of a stream that comes in pieces, and whether it told of an authentication.
+/// What is kept of a stream that arrives in pieces, and whether it reported an authentication.
 fn last_words(words: &[u8], step: usize) -> (String, bool) {
-    // A long stream in small pieces only costs time.
+    // A long stream in small pieces takes long and finds nothing new.
     let step = step.max(words.len() / 64).max(1);
     let pieces: Vec<Vec<u8>> = words.chunks(step).map(<[u8]>::to_vec).collect();
     crate::server::run(fuzzing::stderr_tail(crate::server::Pieces::new(pieces)))

@@ -1,9 +1,9 @@
-//! The small files and names by which a store is known to itself.
+//! The small files and names that identify a store.
 
 use model::Timestamp;
 use storage::fuzzing;
 
-/// The input is read as a marker, as the note of a ledger, as a name and as a time.
+/// The input is parsed as a marker, as the record of a ledger, as a name and as a time.
 pub(crate) fn hold(input: &[u8]) {
     match fuzzing::marker(input) {
         Ok(marker) => {
@@ -25,7 +25,7 @@ pub(crate) fn hold(input: &[u8]) {
         );
     }
     if let Some((_, written)) = fuzzing::partial_name(input) {
-        assert_eq!(written, input, "the name of another file");
+        assert_eq!(written, input, "the name belongs to another file");
     }
     if let Some(time) = std::str::from_utf8(input).ok().and_then(fuzzing::time) {
         let whole = Timestamp::from_seconds(time.seconds());

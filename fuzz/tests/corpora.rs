@@ -1,18 +1,14 @@
-//! Replays every input that was kept, with any compiler and without the fuzzer.
+//! Replays every input in `corpus`, with any compiler and without the fuzzer.
 
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are part of them"
-)]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helper functions of the tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use fuzz::TARGETS;
 
-/// A repository is no place for more. `cargo xtask fuzz --minimise` keeps a few files less, so that there is
-/// room for findings.
+/// Limits the size of the repository. `cargo xtask fuzz --minimise` keeps a few files less, to leave room for
+/// findings.
 const MAX_FILES: usize = 599;
 const MAX_BYTES: usize = 1_000_000;
 
@@ -33,12 +29,12 @@ fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn every_kept_input_holds() {
+fn every_kept_input_passes() {
     for target in TARGETS {
         let inputs = inputs(target.name);
         assert!(!inputs.is_empty(), "{} has no inputs", target.name);
         for (file, input) in inputs {
-            // What has failed is printed with its file.
+            // Printed first, so that a failure shows its file.
             println!("{}", file.display());
             (target.hold)(&input);
         }
@@ -46,7 +42,7 @@ fn every_kept_input_holds() {
 }
 
 #[test]
-fn every_folder_of_inputs_has_its_target_and_all_of_them_are_small() {
+fn every_input_folder_has_a_target_and_all_are_small() {
     let (mut files, mut bytes) = (0, 0);
     for entry in fs::read_dir(corpus()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

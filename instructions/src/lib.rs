@@ -1,8 +1,8 @@
-//! The work of the hot paths, each a function that can be run under callgrind.
+//! The work of the hot paths, as functions that can run under callgrind.
 //!
 //! A scenario prepares its work, which is not counted, and then does it on one thread, without a clock, a
-//! process or a socket. So the number of instructions is the same on a busy machine as on an idle one. `cargo
-//! xtask instructions` counts, and compares with what is kept in `instructions/kept.toml`. Begin reading with
+//! process or a socket. The number of instructions is therefore the same on a busy and on an idle machine.
+//! `cargo xtask instructions` counts, and compares with `instructions/kept.toml`. Start reading at
 //! [`SCENARIOS`].
 
 #![allow(
@@ -10,7 +10,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a scenario that cannot do its work has nothing to count"
+    reason = "a scenario that fails has nothing to count"
 )]
 
 mod listing;
@@ -27,21 +27,22 @@ use std::hint::black_box;
 use model::RelativePath;
 use tokio::runtime::Runtime;
 
-/// One thing to be counted.
+/// One piece of work that is counted.
 #[derive(Debug)]
 pub struct Scenario {
-    /// Under this name the count is kept.
+    /// The name under which the count is kept.
     pub name: &'static str,
-    /// How many things the work deals with.
+    /// How many items the work handles.
     pub count: usize,
-    /// What those are.
+    /// What the items are.
     pub of: &'static str,
-    /// A function that is not counted, since all else would be lost beside it; empty where all are.
-    pub but_for: &'static str,
+    /// A function that is not counted, because it would dwarf everything else. Empty if all functions are
+    /// counted.
+    pub uncounted: &'static str,
     prepare: fn(usize) -> Work,
 }
 
-/// What is counted. Answers with how many things it has dealt.
+/// The counted work. Returns how many items it handled.
 type Work = Box<dyn FnOnce() -> usize>;
 
 const fn scenario(
@@ -54,12 +55,12 @@ const fn scenario(
         name,
         count,
         of,
-        but_for: "",
+        uncounted: "",
         prepare,
     }
 }
 
-/// All of them. Where two differ in their number only, what each thing costs is held to be the same in both.
+/// All scenarios. If two differ only in their number, each item must cost the same in both.
 pub const SCENARIOS: [Scenario; 18] = [
     scenario("sftp/encode-read", 1_000, "READ", sftp_codec::encode_reads),
     scenario("sftp/decode-data", 500, "DATA", sftp_codec::decode_data),
@@ -84,38 +85,38 @@ pub const SCENARIOS: [Scenario; 18] = [
     scenario("storage/small-files", 200, "file", receiving::small_files),
     scenario("storage/large-file", 1_536, "KiB", receiving::large_file),
     Scenario {
-        but_for: "sha2*compress",
+        uncounted: "sha2*compress",
         ..scenario("storage/all-but-digest", 1_536, "KiB", receiving::large_file)
     },
 ];
 
-/// Does the work of a scenario twice, and lets only the second time be counted: what is made with the first
-/// use of it is no part of any file.
+/// Does the work of a scenario twice and counts only the second time. What the first use initialises is not
+/// part of the cost of any file.
 ///
 /// # Panics
 ///
-/// Where the work is not done whole.
+/// If the work is not done completely.
 pub fn run(scenario: &Scenario) {
     let work = || (scenario.prepare)(scenario.count);
     for done in [work()(), counted(work())] {
-        assert_eq!(done, scenario.count, "{}: not all was done", scenario.name);
+        assert_eq!(done, scenario.count, "{}: the work is incomplete", scenario.name);
     }
 }
 
-/// What callgrind counts in: it finds this function by its name, which is in `xtask/src/instructions.rs` as
-/// well.
+/// The function in which callgrind counts. callgrind finds it by its name, which is also in
+/// `xtask/src/instructions.rs`.
 #[inline(never)]
 fn counted(work: Work) -> usize {
     black_box(black_box(work)())
 }
 
-/// One thread, and a clock that runs only while everything waits.
+/// One thread, and a clock that advances only while every task waits.
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime needs nothing from outside")
+        .expect("a runtime without IO can be built")
 }
 
 /// Bytes that neither repeat soon nor compress.
@@ -128,7 +129,7 @@ fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// How a device that records calls its files: a folder for each hundred.
+/// The names that a recording device gives its files: one folder for every hundred.
 fn file_name(number: usize) -> String {
     format!(
         "2026-11-{:02}/cam{:03}_img{number:06}.jpg",
@@ -138,7 +139,7 @@ fn file_name(number: usize) -> String {
 }
 
 fn path(number: usize) -> RelativePath {
-    RelativePath::new(file_name(number)).expect("it is admissible")
+    RelativePath::new(file_name(number)).expect("the path is admissible")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the device's script says of a source, as far as the engine hears it.
+//! The reply of the device's script to a survey, until it reaches the engine.
 
 use engine::ports::{Session as _, SurveyItem};
 use model::{DeviceName, SourcePath};
@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::{Work, file_name, runtime, sftp_client};
 
-/// How many things a batch of a survey may wait for: the queue that the engine has.
+/// How many batches of a survey may wait: the same queue as in the engine.
 const QUEUE: usize = 4;
 
 pub(crate) fn survey(count: usize) -> Work {
@@ -38,7 +38,7 @@ pub(crate) fn source() -> SourcePath {
     SourcePath::new("/data").unwrap()
 }
 
-/// A session with a device that has all tools, and says this when it is asked.
+/// A session with a device that has all tools and sends `said` when asked.
 pub(crate) async fn session(said: &[u8]) -> SshSession {
     let tag = fuzzing::TAG;
     let facts = [
@@ -61,7 +61,7 @@ pub(crate) async fn session(said: &[u8]) -> SshSession {
     let device = DeviceName::new("device").unwrap();
     let answers = std::io::Cursor::new(answers);
     let begun = fuzzing::session(device, answers, files, &[source()], None).await;
-    begun.expect("the device says what a device says")
+    begun.expect("the device's replies are valid")
 }
 
 /// Ten open files, then a line for each file.

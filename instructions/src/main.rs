@@ -1,6 +1,10 @@
-//! Runs one scenario, or says which there are, as TOML.
+//! Runs one scenario, or lists all of them as TOML.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output of a program"
+)]
 
 use std::process::ExitCode;
 
@@ -15,7 +19,7 @@ fn main() -> ExitCode {
                 "[[scenarios]]\nname = {:?}\nnumber = {}",
                 scenario.name, scenario.count
             );
-            println!("of = {:?}\nbut_for = {:?}", scenario.of, scenario.but_for);
+            println!("of = {:?}\nuncounted = {:?}", scenario.of, scenario.uncounted);
         }
         return ExitCode::SUCCESS;
     };
@@ -25,14 +29,14 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         None => {
-            eprintln!("there is no scenario {wanted}");
+            eprintln!("unknown scenario {wanted}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// What the processor can do, so far as code asks before it chooses its instructions. Under valgrind it is
-/// the processor that valgrind plays.
+/// The features of the processor that code tests before it chooses its instructions. Under valgrind these are
+/// the features of the processor that valgrind emulates.
 fn processor() -> String {
     #[cfg(target_arch = "x86_64")]
     let has = [

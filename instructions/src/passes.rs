@@ -1,4 +1,4 @@
-//! What the engine does for each file: in a plan, and on the whole way.
+//! The engine's work for each file, in a dry run and in a whole pass.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use model::DeviceName;
 use crate::world::{Counts, Obliging};
 use crate::{Work, listing, runtime};
 
-/// A dry run: a survey of so many files, judged and decided.
+/// A dry run: a survey of `count` files, classified and decided.
 pub(crate) fn plan(count: usize) -> Work {
     swept(count, Mode::DryRun, |counts| {
         counts.planned.load(Ordering::Relaxed)

@@ -1,11 +1,11 @@
-//! Where files get their names in the store.
+//! How files get their names in the store.
 
 use engine::placement::{Layout, LayoutPart, NameRule, Subject, place};
 use model::{DeviceName, Digest, SourcePath, Timestamp};
 
 use crate::{Work, path};
 
-/// As it is where nothing else is asked for: the device, and the path as it is.
+/// The default layout: the device, and the unchanged path.
 pub(crate) fn by_path(count: usize) -> Work {
     let parts = vec![
         LayoutPart::Device,
@@ -15,7 +15,7 @@ pub(crate) fn by_path(count: usize) -> Work {
     place_all(parts, NameRule::Bytes, count)
 }
 
-/// With all that costs more: a time, and names that Windows takes.
+/// Everything that costs more: a time, and names that Windows accepts.
 pub(crate) fn by_template(count: usize) -> Work {
     let parts = vec![
         LayoutPart::Device,

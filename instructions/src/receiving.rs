@@ -1,6 +1,7 @@
-//! From bytes that have come to a sealed file: digest, checksum, writing, reading back.
+//! From received bytes to a sealed file: digest, checksum, writing, reading back.
 //!
-//! The system's part is no part of the count, and the disk is memory where there is such a folder: what is counted is ours.
+//! The system's part is not counted. The disk is memory if there is such a folder, so that only our own code
+//! counts.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,11 +17,11 @@ use crate::{Work, noise, runtime};
 
 /// A file system in memory on every Linux that has one.
 const MEMORY: &str = "/dev/shm";
-/// Bytes of a small file: few, so that its digest is not most of the work.
+/// Bytes of a small file. Few, so that the digest is not most of the work.
 const SMALL: usize = 1_000;
-/// What a READ of a large file brings from OpenSSH.
+/// The length of OpenSSH's reply to a READ of a large file.
 const CHUNK: usize = 255 * 1024;
-/// So many chunks are handed on together.
+/// Chunks that are handed on together.
 const CHUNKS: usize = 2;
 
 pub(crate) fn small_files(count: usize) -> Work {
@@ -31,7 +32,7 @@ pub(crate) fn small_files(count: usize) -> Work {
     )
 }
 
-/// `count` is in KiB: a file of so many.
+/// One file of `count` KiB.
 pub(crate) fn large_file(count: usize) -> Work {
     let content = Bytes::from(noise(count * 1024));
     let chunks: Vec<Bytes> = content
@@ -44,7 +45,7 @@ pub(crate) fn large_file(count: usize) -> Work {
     )
 }
 
-/// Stages, appends and seals files until there is none; each is the chunks that it comes in.
+/// Stages, appends and seals files until `files` returns `None`. Each file is a list of received chunks.
 fn receive(files: impl Fn(usize) -> Option<Vec<Bytes>> + 'static, measure: fn(usize) -> usize) -> Work {
     let (folder, store) = store();
     let runtime = runtime();
@@ -86,12 +87,13 @@ async fn receive_one(store: &DirectoryStore<SystemDisk>, number: usize, chunks: 
 
 fn store() -> (TempDir, DirectoryStore<SystemDisk>) {
     let memory = Path::new(MEMORY);
-    let folder = match memory.is_dir() {
-        true => tempfile::tempdir_in(memory),
-        false => tempfile::tempdir(),
+    let folder = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
     };
     let folder = folder.expect("a folder for a store");
-    // Valgrind does not know the system call that is missed here.
+    // Valgrind does not support `openat2`.
     let disk = Arc::new(SystemDisk::without_openat2());
     let options = InitOptions {
         local: true,
@@ -110,16 +112,16 @@ fn store() -> (TempDir, DirectoryStore<SystemDisk>) {
         dir_mode: None,
         range_length: RANGE_LENGTH,
         executor: Executor::inline(),
-        clock: Arc::new(Remaining),
+        clock: Arc::new(StoppedClock),
     };
     (folder, DirectoryStore::open(opened, settings).unwrap())
 }
 
-/// A clock that stands still.
+/// A clock that never advances.
 #[derive(Debug)]
-pub(crate) struct Remaining;
+pub(crate) struct StoppedClock;
 
-impl Clock for Remaining {
+impl Clock for StoppedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_seconds(1_700_000_000)
     }

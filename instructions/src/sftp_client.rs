@@ -1,4 +1,4 @@
-//! The client of SFTP with a server in memory, whose part is counted with it.
+//! The SFTP client with a server in memory, whose part is counted too.
 
 use bytes::{Bytes, BytesMut};
 use sftp::codec::{
@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use crate::{Work, runtime, sftp_codec};
 
-/// More than the client has under way.
+/// More than the client has in flight.
 const PIPE: usize = 4 << 20;
-/// What the server gives to one READ: little, so that what is done for each is more than copying.
+/// The length of the server's reply to one READ. Short, so that the work for each is more than copying.
 const READ_LENGTH: usize = 4096;
 
 pub(crate) fn download(count: usize) -> Work {
@@ -22,7 +22,7 @@ pub(crate) fn download(count: usize) -> Work {
     let budget = Budget::new(256 << 10);
     Box::new(move || {
         runtime.block_on(async {
-            // The last byte of the last READ lies behind the end: the server's files have none.
+            // The last byte of the last READ is behind the expected size. The server's files never end.
             let size = count * READ_LENGTH - 1;
             let mut taken = Taken(0);
             let downloaded = client
@@ -34,7 +34,7 @@ pub(crate) fn download(count: usize) -> Work {
     })
 }
 
-/// Bytes that were taken, and not kept.
+/// The number of bytes received, which are dropped.
 struct Taken(usize);
 
 impl PieceSink for Taken {
@@ -58,14 +58,15 @@ pub(crate) fn list(count: usize) -> Work {
                 listed
             };
             let produce = async move { client.list(b"/data", &sink).await };
-            let (told, listed) = tokio::join!(produce, consume);
-            assert_eq!(told.unwrap(), listed as u64);
+            let (outcome, listed) = tokio::join!(produce, consume);
+            assert_eq!(outcome.unwrap(), listed as u64);
             listed
         })
     })
 }
 
-/// A client of a server whose files hold the same bytes without end, and whose folders have so many replies full of names.
+/// A client of a server whose files repeat the same bytes without end, and whose folders have `replies`
+/// replies full of names.
 pub(crate) async fn client(replies: usize) -> Client {
     let (near, far) = duplex(PIPE);
     let listing = (0..replies).rev().map(reply_of_names).collect();
@@ -74,7 +75,7 @@ pub(crate) async fn client(replies: usize) -> Client {
     Client::connect(reader, writer).await.expect("it greets")
 }
 
-/// Encoded before anything is counted: the server's part is to be small.
+/// Encoded before counting begins, so that the server's part is small.
 fn reply_of_names(number: usize) -> BytesMut {
     let mut reply = BytesMut::new();
     sftp_codec::names(number).encode(0, &mut reply);
@@ -85,8 +86,8 @@ async fn serve(mut stream: DuplexStream, mut listing: Vec<BytesMut>) {
     let (mut received, mut sending) = (BytesMut::new(), BytesMut::new());
     let content = Bytes::from(vec![7; READ_LENGTH]);
     loop {
-        while let Some(frame) = take_frame(&mut received).expect("our client counts right") {
-            match ClientPacket::decode(frame).expect("our client sends packets") {
+        while let Some(frame) = take_frame(&mut received).expect("our client sends whole packets") {
+            match ClientPacket::decode(frame).expect("our client sends valid packets") {
                 ClientPacket::Init(_) => version().encode(&mut sending),
                 ClientPacket::Request { id, request } => match listing.pop() {
                     Some(mut reply) if matches!(request, Request::Readdir { .. }) => {

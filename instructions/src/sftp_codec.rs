@@ -1,11 +1,11 @@
-//! The codec of SFTP: what is said for each READ, and what comes back.
+//! The SFTP codec: the request of each READ, and the replies.
 
 use bytes::{Bytes, BytesMut};
 use sftp::codec::{Attributes, Name, Owner, Request, Response, ServerPacket, Times, take_frame};
 
 use crate::{Work, file_name};
 
-/// Names in one reply, as OpenSSH gives them.
+/// Names in one reply, the same number as OpenSSH's.
 const NAMES_IN_A_REPLY: usize = 100;
 
 pub(crate) fn encode_reads(count: usize) -> Work {

@@ -18,8 +18,8 @@ pub(crate) fn fetch(count: usize) -> Work {
             let (mut wanted, mut waiting) = (Vec::new(), Vec::new());
             for path in paths {
                 let (chunks, taken) = mpsc::unbounded_channel();
-                let (outcome, told) = oneshot::channel();
-                waiting.push((taken, told));
+                let (outcome, reported) = oneshot::channel();
+                waiting.push((taken, reported));
                 wanted.push(SmallFileRequest {
                     path,
                     expected_size: LENGTH as u64,
@@ -30,12 +30,12 @@ pub(crate) fn fetch(count: usize) -> Work {
             let source = listing::source();
             let consume = async {
                 let mut whole = 0;
-                for (mut taken, told) in waiting {
+                for (mut taken, reported) in waiting {
                     let mut length = 0;
                     while let Some(chunk) = taken.recv().await {
                         length += chunk.bytes.len();
                     }
-                    whole += usize::from(length == LENGTH && told.await == Ok(Ok(LENGTH as u64)));
+                    whole += usize::from(length == LENGTH && reported.await == Ok(Ok(LENGTH as u64)));
                 }
                 whole
             };

@@ -1,6 +1,8 @@
-//! A world that says at once what the engine hopes for, and costs next to nothing: what is counted is the engine.
+//! A world that answers at once with what the engine needs, at almost no cost, so that the count is the
+//! engine's.
 //!
-//! The ledger is the simulator's. Its devices and its store are not used here: they do the work, and take several times what the engine takes.
+//! The ledger is the simulator's. The simulator's devices and store are not used: they do real work, which
+//! takes several times as long as the engine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,20 +22,20 @@ use model::{DeviceName, Digest, Identity, LedgerId, RelativePath, SourcePath, St
 use sim::simulator::ledger::ModelLedger;
 
 use crate::path;
-use crate::receiving::Remaining;
+use crate::receiving::StoppedClock;
 
 /// Bytes of each file.
 const SIZE: usize = 20_000;
-/// Items of a survey that travel together.
+/// Items of a survey that are sent together.
 const BATCH: usize = 256;
-/// All files have it.
+/// The digest of all files.
 const DIGEST: Digest = Digest::from_bytes([0xab; 32]);
 
-/// One device with so many files, all settled, and a home that takes everything.
+/// One device with `files` files, all settled, and a collector that accepts everything.
 #[derive(Debug)]
 pub(crate) struct Obliging {
     devices: Device,
-    home: Home,
+    collector: Collector,
     ledger: ModelLedger,
 }
 
@@ -41,7 +43,7 @@ impl Obliging {
     pub(crate) fn new(files: usize) -> Self {
         let counts = Arc::new(Counts::default());
         let facts = DeviceFacts {
-            clock: Some(Remaining.now()),
+            clock: Some(StoppedClock.now()),
             boot_id: Some("e540966f-acc0-4bcb-b41b-700e49852b8d".to_owned()),
             uptime: Some(Duration::from_hours(24)),
             disks: Vec::new(),
@@ -54,17 +56,17 @@ impl Obliging {
                 content: Bytes::from(vec![7; SIZE]),
                 counts: Arc::clone(&counts),
             },
-            home: Home { counts },
+            collector: Collector { counts },
             ledger: ModelLedger::new(LedgerId::new("0123456789abcdef0123456789abcdef").unwrap()),
         }
     }
 
     pub(crate) fn counts(&self) -> &Counts {
-        &self.home.counts
+        &self.collector.counts
     }
 }
 
-/// What happened.
+/// Counts of what happened.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) planned: AtomicUsize,
@@ -74,25 +76,25 @@ pub(crate) struct Counts {
 
 impl World for Obliging {
     type Devices = Device;
-    type Store = Home;
+    type Store = Collector;
     type Ledger = ModelLedger;
-    type Clock = Remaining;
-    type Reporter = Home;
+    type Clock = StoppedClock;
+    type Reporter = Collector;
 
     fn devices(&self) -> &Device {
         &self.devices
     }
-    fn store(&self) -> &Home {
-        &self.home
+    fn store(&self) -> &Collector {
+        &self.collector
     }
     fn ledger(&self) -> &ModelLedger {
         &self.ledger
     }
-    fn clock(&self) -> &Remaining {
-        &Remaining
+    fn clock(&self) -> &StoppedClock {
+        &StoppedClock
     }
-    fn reporter(&self) -> &Home {
-        &self.home
+    fn reporter(&self) -> &Collector {
+        &self.collector
     }
 }
 
@@ -115,7 +117,7 @@ fn identity(number: usize) -> Identity {
     }
 }
 
-/// The number in the name of a file, wherever it lies.
+/// The number in the name of a file, in whichever folder it is.
 fn number(path: &RelativePath) -> usize {
     let name = path.as_bytes();
     let digits = &name[name.len() - 10..name.len() - 4];
@@ -252,11 +254,11 @@ impl Session for Device {
 
 /// Store and reporter.
 #[derive(Debug)]
-pub(crate) struct Home {
+pub(crate) struct Collector {
     counts: Arc<Counts>,
 }
 
-impl Store for Home {
+impl Store for Collector {
     type Staged = usize;
 
     fn range_length(&self) -> u64 {
@@ -318,7 +320,7 @@ impl Store for Home {
     }
 }
 
-impl Reporter for Home {
+impl Reporter for Collector {
     fn report(&self, event: &Event) {
         match event {
             Event::Planned { .. } => self.counts.planned.fetch_add(1, Ordering::Relaxed),

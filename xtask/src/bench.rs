@@ -1,7 +1,7 @@
-//! The measurement of gleaner: real servers, real tools, emulated links, results compared byte by byte.
-//! Beside its peers with works of one size, or alone with works that grow.
+//! Measures gleaner with real servers, real tools and emulated links, and compares the results byte by byte.
+//! It runs beside other tools with works of one size, or alone with works that grow.
 //!
-//! What can be measured is in `catalogue.toml`; begin reading with `campaign.rs`.
+//! `catalogue.toml` lists what can be measured. Start reading at `campaign.rs`.
 
 mod campaign;
 mod candidate;
@@ -41,7 +41,7 @@ pub(crate) use options::Options;
 use plan::Table;
 use results::{Alone, Results};
 
-/// Measures what the options ask for, or all.
+/// Measures what the options ask for, or everything.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let catalogue = Catalogue::load()?;
     let tables = plan::tables(&catalogue, options)?;
@@ -66,7 +66,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Installs and builds what is measured.
+/// Installs and builds the tools to be measured.
 fn make_ready(workspace: &Workspace, options: &Options, programs: &[&str]) -> Result<()> {
     debian::install_for_measuring(programs)?;
     debian::install_if_missing("sqlite3")?;
@@ -85,7 +85,7 @@ fn measure(
     file: &Path,
 ) -> Result<()> {
     const USUAL_LIMIT: Duration = Duration::from_mins(5);
-    // A million files take that long on a slow machine.
+    // A million files take this long on a slow machine.
     const LIMIT_OF_GROWTH: Duration = Duration::from_mins(30);
     let usual_limit = if options.works_grow() {
         LIMIT_OF_GROWTH
@@ -102,7 +102,7 @@ fn measure(
         file,
     };
     if !enclosure.root || enclosure.group.is_none() {
-        println!("without root or control groups: processor time and memory of helpers are not all counted");
+        println!("no root or no control groups: processor time and memory of helpers are lower bounds");
     }
     let mut builds = options.common().builds.clone();
     if builds.is_empty() {
@@ -116,7 +116,7 @@ fn measure(
         let of_table: Vec<_> = candidates.iter().filter(is_in_it).cloned().collect();
         campaign.measure(table, &of_table, &mut results)?;
     }
-    println!("every run is in {}", file.display());
+    println!("all results are in {}", file.display());
     Ok(())
 }
 
@@ -125,28 +125,28 @@ fn tools<'a>(catalogue: &'a Catalogue, tables: &'a [Table]) -> impl Iterator<Ite
     catalogue.tools.iter().filter(is_in_them)
 }
 
-/// The programs that the tools of these tables are.
+/// The programs of the tools in these tables.
 fn programs<'a>(catalogue: &'a Catalogue, tables: &'a [Table]) -> Vec<&'a str> {
     tools(catalogue, tables)
         .map(|tool| tool.program.as_str())
         .collect()
 }
 
-/// The tools of these tables whose programs are there; the others are named.
+/// The tools of these tables whose programs are installed. Prints the names of the others.
 fn present(catalogue: &Catalogue, tables: &[Table], builds: &[PathBuf]) -> Vec<Candidate> {
     let (present, absent): (Vec<_>, Vec<_>) = Candidate::all(tools(catalogue, tables), builds)
         .into_iter()
         .partition(|candidate| crate::command::find(&candidate.tool.program).is_some());
     for candidate in absent {
         println!(
-            "left out: {} ({} is missing)",
+            "skipped: {} ({} is not installed)",
             candidate.name, candidate.tool.program
         );
     }
     present
 }
 
-/// The pages of the documents are of whole measurements only; one of a trial goes beside its results.
+/// Writes the page of a full measurement into the documents. The page of a trial goes beside its results.
 fn write_page(
     workspace: &Workspace,
     options: &Options,
@@ -166,6 +166,6 @@ fn write_page(
         (folder.join("benchmarks.md"), text)
     };
     fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
-    println!("written: {}", file.display());
+    println!("wrote {}", file.display());
     Ok(())
 }

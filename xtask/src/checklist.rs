@@ -1,6 +1,6 @@
-//! Runs a list of checks and prints one table at the end: step, figure, time, verdict.
+//! Runs a list of checks and prints one table at the end: step, figure, time, result.
 //!
-//! Every step runs even if one before it failed, so that one run shows everything there is to mend.
+//! Every step runs even if an earlier one failed, so that one run shows every failure.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// One check.
 pub(crate) struct Step {
     pub(crate) name: &'static str,
-    /// Returns a short figure for the table, such as `1016 tests`; empty where the step has none.
+    /// Returns a short figure for the table, such as `1016 tests`. Empty if the step has none.
     pub(crate) run: fn(&Workspace) -> Result<String>,
 }
 
@@ -21,12 +21,12 @@ struct Outcome {
     elapsed: Duration,
 }
 
-/// Runs all steps, or those that are named.
+/// Runs all steps, or only the named ones.
 pub(crate) fn run(workspace: &Workspace, steps: &[Step], names: &[String]) -> Result<()> {
     let is_step = |name: &&String| steps.iter().any(|step| step.name == **name);
     if let Some(unknown) = names.iter().find(|name| !is_step(name)) {
         let known: Vec<_> = steps.iter().map(|step| step.name).collect();
-        bail!("there is no step `{unknown}`; the steps are {}", known.join(", "));
+        bail!("unknown step `{unknown}`; the steps are {}", known.join(", "));
     }
     let chosen = |step: &&Step| names.is_empty() || names.iter().any(|name| name == step.name);
     let outcomes: Vec<_> = steps
@@ -63,19 +63,19 @@ fn run_step(workspace: &Workspace, step: &Step) -> Outcome {
 }
 
 fn table(outcomes: &[Outcome]) -> String {
-    let mut rows = vec![row("step", "figure", "time", "verdict")];
+    let mut rows = vec![row("step", "figure", "time", "result")];
     for outcome in outcomes {
         let figure = outcome.result.as_deref().unwrap_or_default();
-        let verdict = if outcome.result.is_ok() { "ok" } else { "FAILED" };
-        rows.push(row(outcome.name, figure, &shown(outcome.elapsed), verdict));
+        let result = if outcome.result.is_ok() { "ok" } else { "FAILED" };
+        rows.push(row(outcome.name, figure, &shown(outcome.elapsed), result));
     }
     let total = outcomes.iter().map(|outcome| outcome.elapsed).sum();
     rows.push(row("all", "", &shown(total), ""));
     rows.join("\n")
 }
 
-fn row(step: &str, figure: &str, time: &str, verdict: &str) -> String {
-    format!("{step:<12}  {figure:<56}  {time:>9}  {verdict}")
+fn row(step: &str, figure: &str, time: &str, result: &str) -> String {
+    format!("{step:<12}  {figure:<56}  {time:>9}  {result}")
         .trim_end()
         .to_owned()
 }
@@ -106,10 +106,7 @@ mod tests {
     fn an_unknown_step_is_an_error_that_lists_the_steps() {
         let workspace = Workspace::load().unwrap();
         let error = run(&workspace, &STEPS, &["typo".to_owned()]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "there is no step `typo`; the steps are good, bad"
-        );
+        assert_eq!(error.to_string(), "unknown step `typo`; the steps are good, bad");
     }
 
     #[test]
@@ -121,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_figure_time_and_verdict_of_each_step() {
+    fn the_table_has_figure_time_and_result_of_each_step() {
         let outcome = |name, result, seconds| Outcome {
             name,
             result,

@@ -1,6 +1,7 @@
-//! What every change must pass, within a quarter of an hour on two cores: the same at the desk and on a bare machine.
+//! The checks that every change must pass, within 15 minutes on two cores. They are the same on a developer's
+//! machine and on a bare one.
 //!
-//! What takes longer is in [`crate::prove`].
+//! Checks that take longer are in [`crate::prove`].
 
 use anyhow::Result;
 
@@ -9,7 +10,7 @@ use crate::command::{cargo, run as run_command};
 use crate::workspace::Workspace;
 use crate::{debian, deny, reference, testing, tidy};
 
-/// What fails in seconds comes before what takes minutes.
+/// Steps that fail within seconds come before steps that take minutes.
 const STEPS: [Step; 8] = [
     Step {
         name: "setup",
@@ -45,7 +46,7 @@ const STEPS: [Step; 8] = [
     },
 ];
 
-/// Runs all steps, or those that are named.
+/// Runs all steps, or only the named ones.
 pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<()> {
     checklist::run(workspace, &STEPS, names)
 }
@@ -69,7 +70,7 @@ fn clippy(workspace: &Workspace) -> Result<String> {
     Ok(String::new())
 }
 
-/// The crates are not published: their pages are for developers, private items and links to them included.
+/// The crates are not published. Their pages are for developers and include private items and links to them.
 fn doc(workspace: &Workspace) -> Result<String> {
     let arguments = [
         "doc",

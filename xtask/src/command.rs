@@ -1,4 +1,4 @@
-//! Running other programs: shown before they run, and an error when they fail.
+//! Runs other programs. Each command is printed before it runs, and its failure is an error.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -7,17 +7,17 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// A cargo command in `folder`, by the same cargo that runs this program.
+/// A cargo command in `folder`, run by the cargo that started this program.
 ///
-/// Builds in the development profile name `--workspace` and then a target, never `--package`: cargo enables the features that
-/// the chosen packages ask for, and another choice would compile the same crates again.
+/// Builds in the development profile name `--workspace` and a target, never `--package`. cargo enables the
+/// features that the chosen packages ask for, so another choice would compile the same crates again.
 pub(crate) fn cargo(folder: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(folder);
     command
 }
 
-/// Runs to the end with our own standard streams.
+/// Runs the command to its end. It inherits our standard streams.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = shown(command);
     println!("$ {line}");
@@ -28,7 +28,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs to the end and returns what it wrote to standard output; standard error is ours.
+/// Runs the command to its end and returns its standard output. Its standard error is ours.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let line = shown(command);
     let output = command
@@ -41,7 +41,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("{line}: read its output"))
 }
 
-/// Runs to the end, passes standard output on line by line, and returns it.
+/// Runs the command to its end, prints its standard output line by line, and returns it.
 pub(crate) fn tee(command: &mut Command) -> Result<String> {
     let line = shown(command);
     println!("$ {line}");
@@ -65,7 +65,7 @@ pub(crate) fn tee(command: &mut Command) -> Result<String> {
     Ok(text)
 }
 
-/// Where `program` lies in the search path; the folders of the administrator's programs are always searched.
+/// The path of `program` in the search path. The folders of administrators' programs are always searched.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

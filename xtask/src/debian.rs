@@ -1,4 +1,4 @@
-//! What the checks need beside a Rust toolchain, and how it gets there.
+//! The programs that the checks need beside a Rust toolchain, and how they are installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::command;
 
-/// A program that the checks start, the Debian package that has it, and who needs it.
+/// A program that the checks start, its Debian package, and the reason why it is needed.
 struct Need {
     program: &'static str,
     package: &'static str,
@@ -33,7 +33,7 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "git",
         package: "git",
-        why: "the checks that look at the work tree",
+        why: "the checks of the work tree",
     },
     Need {
         program: "ssh",
@@ -48,7 +48,7 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "/usr/lib/openssh/sftp-server",
         package: "openssh-sftp-server",
-        why: "as above",
+        why: "the same",
     },
     Need {
         program: "busybox",
@@ -63,7 +63,7 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "rsync",
         package: "rsync",
-        why: "comparisons with what gleaner replaces",
+        why: "comparisons with the scripts that gleaner replaces",
     },
     Need {
         program: "man",
@@ -73,7 +73,7 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "groff",
         package: "groff-base",
-        why: "as above",
+        why: "the same",
     },
     Need {
         program: "systemd-analyze",
@@ -88,17 +88,17 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "mkfs.ext4",
         package: "e2fsprogs",
-        why: "small file systems that run full",
+        why: "small file systems that fill up",
     },
     Need {
         program: "/usr/bin/python3",
         package: "python3",
-        why: "recorders that hide what they write to",
+        why: "recorders that hide their open files",
     },
     Need {
         program: "bindfs",
         package: "bindfs",
-        why: "a store that does not take every name",
+        why: "a store that refuses some names",
     },
     Need {
         program: "mergerfs",
@@ -117,7 +117,7 @@ const NEEDS: [Need; 20] = [
     },
 ];
 
-/// What only measurements need: the peers that gleaner is measured beside, and the like.
+/// Programs that only measurements need, such as the tools that gleaner is compared with.
 const PEERS: [Need; 3] = [
     Need {
         program: "sqlite3",
@@ -127,19 +127,19 @@ const PEERS: [Need; 3] = [
     Need {
         program: "rclone",
         package: "rclone",
-        why: "a peer in the measurement",
+        why: "a tool that gleaner is compared with",
     },
     Need {
         program: "lftp",
         package: "lftp",
-        why: "as above",
+        why: "the same",
     },
 ];
 
-/// Installs the missing programs from Debian's archive where we may; otherwise says what to type.
+/// Installs the missing programs from Debian's archive if permitted. Otherwise prints the command to type.
 ///
-/// A running SSH service is not needed, and an installed one is left as the machine's policy has it: every test starts
-/// its own on a port of its own.
+/// No SSH service has to run, and the policy of an installed one stays as it is. Every test starts its own on
+/// its own port.
 pub(crate) fn install_what_is_missing() -> Result<String> {
     let missing: Vec<_> = NEEDS.iter().filter(|need| !is_there(need.program)).collect();
     if missing.is_empty() {
@@ -149,7 +149,7 @@ pub(crate) fn install_what_is_missing() -> Result<String> {
     Ok(format!("{} programs installed", missing.len()))
 }
 
-/// The same for one of them.
+/// The same for one program.
 pub(crate) fn install_if_missing(program: &str) -> Result<()> {
     match NEEDS.iter().chain(&PEERS).find(|need| need.program == program) {
         Some(need) if !is_there(program) => install(&[need]),
@@ -157,7 +157,8 @@ pub(crate) fn install_if_missing(program: &str) -> Result<()> {
     }
 }
 
-/// What every measurement needs, and those of `peers` that we may install; one that cannot be is said and left out.
+/// Installs what every measurement needs, and those of `peers` that can be installed. Prints and skips the
+/// others.
 pub(crate) fn install_for_measuring(peers: &[&str]) -> Result<()> {
     for program in [
         "ssh",
@@ -171,7 +172,7 @@ pub(crate) fn install_for_measuring(peers: &[&str]) -> Result<()> {
     let missing = |need: &&Need| peers.contains(&need.program) && !is_there(need.program);
     for need in NEEDS.iter().chain(&PEERS).filter(missing) {
         if let Err(error) = install(&[need]) {
-            println!("goes on without {}: {error:#}", need.program);
+            println!("continues without {}: {error:#}", need.program);
         }
     }
     Ok(())
@@ -188,7 +189,7 @@ fn install(missing: &[&Need]) -> Result<()> {
     packages.dedup();
     let Some(prefix) = prefix_for_root() else {
         bail!(
-            "cannot install them from here; type: sudo apt-get update && sudo apt-get install --no-install-recommends {}",
+            "no permission to install them; type: sudo apt-get update && sudo apt-get install --no-install-recommends {}",
             packages.join(" ")
         );
     };
@@ -198,7 +199,7 @@ fn install(missing: &[&Need]) -> Result<()> {
     match missing.iter().find(|need| !is_there(need.program)) {
         None => Ok(()),
         Some(need) => bail!(
-            "the package {} is installed now, and {} is still missing",
+            "the package {} is installed, but {} is still missing",
             need.package,
             need.program
         ),
@@ -213,7 +214,7 @@ fn is_there(program: &str) -> bool {
     }
 }
 
-/// What to put before a command so that it runs as root without a question; nothing where that cannot be.
+/// The words before a command that run it as root without a password prompt. `None` if that is impossible.
 fn prefix_for_root() -> Option<&'static [&'static str]> {
     command::find("apt-get")?;
     let quietly = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());

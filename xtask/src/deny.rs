@@ -1,6 +1,7 @@
-//! cargo-deny: whose code we take in, under which licences, and which crate may use it (`deny.toml`).
+//! Runs cargo-deny: which dependencies are allowed, under which licences, and which crate may use them
+//! (`deny.toml`).
 //!
-//! Advisories are left out: their database needs a network that not every machine with this source has.
+//! Advisories are not checked: their database needs a network, which not every machine with this source has.
 
 use std::process::Command;
 

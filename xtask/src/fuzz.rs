@@ -1,7 +1,7 @@
-//! Fuzzing with libFuzzer: built, run for a while, and reported in a table.
+//! Builds the fuzzer with libFuzzer, runs it for some time and prints a table.
 //!
-//! No tool has to be installed for it. The compiler's own coverage is switched on by flags, in a target
-//! folder of its own, so that nothing else is rebuilt.
+//! It needs no further tool. Flags switch on the compiler's own coverage, in a separate target folder, so
+//! that nothing else is rebuilt.
 
 mod build;
 mod corpus;
@@ -19,44 +19,44 @@ use crate::workspace::Workspace;
 use corpus::{Room, is_named};
 use outcome::Outcome;
 
-/// How long each target is fuzzed by default: all of them together stay below two minutes.
+/// Default time for each target. All targets together take less than two minutes.
 const SECONDS: u64 = 8;
-/// Longer inputs are slower and show the same.
+/// Longer inputs are slower and find nothing new.
 const MAX_INPUT_BYTES: usize = 4096;
-/// Real answers of a device are longer than what the other targets take.
+/// Real replies of a device are longer than the inputs of other targets.
 const MAX_INPUT_BYTES_OF_A_SESSION: usize = 16_384;
-/// An input that takes longer, in seconds, is a finding. The slowest sound ones take a fiftieth of that.
+/// An input that takes more seconds is a finding. The slowest good inputs take a fiftieth of that.
 const MAX_SECONDS_PER_INPUT: u64 = 20;
-/// More memory than that, in MiB, is a finding, whatever the target says of it.
+/// More memory than this, in MiB, is a finding, whatever limit the target sets.
 const MAX_MEMORY: u64 = 1024;
 
-/// What to do; by default, each target is fuzzed for some seconds, in the same way each time.
+/// What to do. By default, each target is fuzzed for some seconds, each time in the same way.
 #[derive(Debug, Default, PartialEq, Eq, clap::Args)]
 pub(crate) struct Options {
-    /// Fuzz each target for this long, and go on next time where this run ended
+    /// Fuzz each target for this long; the next long run continues from the inputs found
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
     /// Only this target
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
-    /// Run one input again; its folder is called after its target
+    /// Run one input again; the name of its folder is its target
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seconds", "target", "minimise"])]
     replay: Option<PathBuf>,
-    /// Keep the few inputs of all targets that reach the most
+    /// Keep only the few inputs of all targets that reach the most code
     #[arg(long, conflicts_with_all = ["seconds", "target"])]
     minimise: bool,
 }
 
-/// The folders of the fuzzer, and the fuzzer.
+/// The fuzzer and its folders.
 struct Fuzzer {
     program: PathBuf,
-    /// Inputs and dictionaries: `fuzz` of the project.
+    /// Inputs and dictionaries: the project's folder `fuzz`.
     kept: PathBuf,
-    /// What is found, for as long as nobody cleans up.
+    /// Findings, kept until the target folder is cleaned.
     work: PathBuf,
 }
 
-/// Does it, and returns the figure of what was done.
+/// Runs what the options ask for and returns its figure.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<String> {
     let fuzzer = Fuzzer {
         program: build::fuzzer(workspace)?,
@@ -71,11 +71,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<String> {
         _ if options.minimise => fuzzer.minimise(&all),
         None => fuzzer.fuzz_all(&all, options.seconds),
         Some(only) if all.contains(only) => fuzzer.fuzz_all(std::slice::from_ref(only), options.seconds),
-        Some(only) => bail!("there is no target `{only}`; the targets are {}", all.join(", ")),
+        Some(only) => bail!("unknown target `{only}`; the targets are {}", all.join(", ")),
     }
 }
 
-/// Every target for some seconds, and the lints of the fuzzer, which no other build has.
+/// Fuzzes every target for some seconds. Also lints the fuzzer, which no other build includes.
 pub(crate) fn prove(workspace: &Workspace) -> Result<String> {
     let lints = [
         "clippy",
@@ -91,7 +91,7 @@ pub(crate) fn prove(workspace: &Workspace) -> Result<String> {
 }
 
 impl Fuzzer {
-    /// The targets by their folders of inputs, which a test compares with the code.
+    /// The targets, by the names of their input folders. A test compares these with the code.
     fn targets(&self) -> Result<Vec<String>> {
         let folders = files_in(&self.kept.join("corpus"))?;
         let name = |folder: &PathBuf| {
@@ -112,14 +112,17 @@ impl Fuzzer {
             println!("{}", outcome.row(target));
             if let Some(finding) = outcome.finding.as_deref() {
                 println!("{}", outcome.end);
-                println!("replay it: cargo xtask fuzz --replay {}", finding.display());
+                println!(
+                    "to replay it, type: cargo xtask fuzz --replay {}",
+                    finding.display()
+                );
                 findings.push(target.as_str());
             }
             total.add(&outcome);
         }
         println!("{}", total.row("all"));
         if !findings.is_empty() {
-            bail!("something does not hold: {}", findings.join(", "));
+            bail!("findings in: {}", findings.join(", "));
         }
         Ok(total.figure())
     }
@@ -127,7 +130,7 @@ impl Fuzzer {
     fn fuzz(&self, target: &str, seconds: Option<u64>) -> Result<Outcome> {
         let found = match seconds {
             Some(_) => self.found(target)?,
-            // The same beginning each time, whatever a longer run has found here before.
+            // Always starts from the same inputs, regardless of what a longer run has found.
             None => emptied(&self.work.join("brief").join(target))?,
         };
         let findings = self.work.join("findings").join(target);
@@ -155,7 +158,7 @@ impl Fuzzer {
         outcome.with_context(|| format!("fuzz {target}; its last output:\n{}", outcome::end_of(&log)))
     }
 
-    /// One input, with all that is said about it.
+    /// Runs one input and prints everything about it.
     fn replay(&self, file: &Path) -> Result<String> {
         let file = file
             .canonicalize()
@@ -163,17 +166,14 @@ impl Fuzzer {
         let folder = file.parent().and_then(Path::file_name).unwrap_or_default();
         let targets = self.targets()?;
         let Some(target) = targets.iter().find(|target| folder == target.as_str()) else {
-            bail!(
-                "put it into a folder that is called after its target: {}",
-                targets.join(", ")
-            );
+            bail!("the name of its folder must be a target: {}", targets.join(", "));
         };
         command::run(self.command(target).env("RUST_BACKTRACE", "1").arg(&file))?;
-        println!("all holds for {}", file.display());
+        println!("no finding for {}", file.display());
         Ok("1 input, 0 findings".to_owned())
     }
 
-    /// Moves all inputs without a name to those that long runs found, and takes the best of them back.
+    /// Moves all unnamed inputs to those found by long runs, then takes the best of them back.
     fn minimise(&self, targets: &[String]) -> Result<String> {
         let mut inputs = Vec::new();
         for (number, target) in targets.iter().enumerate() {
@@ -203,9 +203,9 @@ impl Fuzzer {
         Ok(figure)
     }
 
-    /// What libFuzzer writes down of a merge: which edges each input reaches, not how often.
+    /// Runs libFuzzer's merge and returns its record: which edges each input reaches, not how often.
     fn record(&self, target: &str, inputs: &[&Path]) -> Result<String> {
-        // What libFuzzer itself would keep goes there. It knows no limit, so that is not used.
+        // libFuzzer writes its own choice of inputs here. It is unused because it has no size limit.
         let unlimited = emptied(&self.work.join("fewest").join(target))?;
         let record = self.work.join(format!("{target}.merge"));
         fs::write(&record, "")?;
@@ -239,7 +239,7 @@ impl Fuzzer {
         self.kept.join("corpus").join(target)
     }
 
-    /// What long runs found: a cache, which is no part of the repository.
+    /// The inputs found by long runs: a cache that is not in the repository.
     fn found(&self, target: &str) -> Result<PathBuf> {
         let found = self.work.join("found").join(target);
         fs::create_dir_all(&found)?;
@@ -255,7 +255,7 @@ fn emptied(folder: &Path) -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-/// In order of their names.
+/// Sorted by name.
 fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
     let mut files = entries
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wanted_is_read_from_the_arguments() {
+    fn options_are_read_from_the_arguments() {
         let read = |line: &str| {
             let command = Options::augment_args(clap::Command::new("fuzz").no_binary_name(true));
             Options::from_arg_matches(&command.try_get_matches_from(line.split_whitespace())?)

@@ -1,9 +1,9 @@
-//! How many instructions the hot paths take, counted by callgrind and compared with `instructions/kept.toml`.
+//! Counts the instructions of the hot paths with callgrind and compares them with `instructions/kept.toml`.
 //!
-//! A count is the same on a busy machine as on an idle one. It differs with another compiler, libc or
-//! processor: then the table is printed, and only growth with the number of files fails.
+//! A count is the same on a busy and on an idle machine. It differs with the compiler, the libc and the
+//! processor. If one of these differs, the table is printed and only growth with the number of files fails.
 
-mod verdict;
+mod comparison;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,18 +16,19 @@ use serde::{Deserialize, Serialize};
 use crate::command::{self, cargo};
 use crate::debian;
 use crate::workspace::Workspace;
-use verdict::judge;
+use comparison::compare;
 
 /// Relative to the root.
 const KEPT: &str = "instructions/kept.toml";
 const HEAD: &str = "\
 # How many instructions the scenarios of `instructions/src/lib.rs` take.
-# Made by `cargo xtask instructions --write`; CONTRIBUTING.md says when.
+# Written by `cargo xtask instructions --write`; CONTRIBUTING.md says when.
 ";
-/// What callgrind counts in; the compiler's spelling of it has both words, whichever way it mangles.
+/// The function in which callgrind counts. The compiler's name for it contains both words, in either mangling
+/// scheme.
 const COUNTED: &str = "--toggle-collect=*instructions*counted*";
-/// Leaves the C library with the copying that every processor of an architecture has. Others count each byte
-/// that one instruction copies.
+/// Restricts the C library to copying code that every processor of an architecture has. With other code,
+/// callgrind counts each byte that one instruction copies.
 const PLAIN_COPYING: &str =
     "glibc.cpu.hwcaps=-ERMS,-FSRM,-AVX2,-AVX2_Usable,-AVX_Fast_Unaligned_Load,-Prefer_No_VZEROUPPER";
 
@@ -42,44 +43,44 @@ pub(crate) struct Options {
     scenarios: Vec<String>,
 }
 
-/// What the program with the scenarios says about itself.
+/// What the program with the scenarios prints about itself.
 #[derive(Debug, Deserialize)]
 struct Program {
-    /// What the processor can do, as valgrind plays it.
+    /// The features of the processor that valgrind emulates.
     processor: String,
     scenarios: Vec<Scenario>,
 }
 
-/// One thing to be counted.
+/// One piece of work that is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Scenario {
     name: String,
-    /// How many things the work deals with.
+    /// How many items the work handles.
     number: u64,
-    /// What those are.
+    /// What the items are.
     of: String,
-    /// A function that is not counted, as callgrind looks for it; empty where all are.
-    but_for: String,
+    /// A pattern for callgrind of a function that is not counted. Empty if all functions are counted.
+    uncounted: String,
 }
 
-/// Counts by the name of the scenario, and whatever changes them without a change of ours.
+/// Counts by scenario, and everything outside the code that changes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
     made_with: BTreeMap<String, String>,
     counts: BTreeMap<String, u64>,
 }
 
-/// Counts, prints a table and compares; returns the figure of it.
+/// Counts, prints a table and compares. Returns its figure.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<String> {
     debian::install_if_missing("valgrind")?;
     let tool = Tool::build(workspace)?;
-    let (mut scenarios, made_with) = tool.ask()?;
+    let (mut scenarios, made_with) = tool.scenarios_and_origin()?;
     if let Some(unknown) = options
         .scenarios
         .iter()
         .find(|name| scenarios.iter().all(|scenario| scenario.name != **name))
     {
-        bail!("there is no scenario `{unknown}`");
+        bail!("unknown scenario `{unknown}`");
     }
     let is_all = options.scenarios.is_empty();
     scenarios.retain(|scenario| is_all || options.scenarios.contains(&scenario.name));
@@ -95,17 +96,21 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<String> {
     }
     let text = fs::read_to_string(&path).with_context(|| format!("read {KEPT}"))?;
     let kept: Kept = toml::from_str(&text).with_context(|| format!("read {KEPT}"))?;
-    let verdict = judge(&scenarios, &now, &kept, is_all);
-    println!("{}", verdict.lines.join("\n"));
+    let comparison = compare(&scenarios, &now, &kept, is_all);
+    println!("{}", comparison.lines.join("\n"));
     println!(
-        "where the instructions of one go: callgrind_annotate {}",
+        "to see where a scenario spends its instructions, type: callgrind_annotate {}",
         tool.results.join("NAME.callgrind").display()
     );
-    ensure!(verdict.failures.is_empty(), "{}", verdict.failures.join("; "));
-    Ok(verdict.figure)
+    ensure!(
+        comparison.failures.is_empty(),
+        "{}",
+        comparison.failures.join("; ")
+    );
+    Ok(comparison.figure)
 }
 
-/// The program with the scenarios, and where its counts go.
+/// The program with the scenarios, and the folder for its counts.
 struct Tool {
     program: PathBuf,
     valgrind: PathBuf,
@@ -133,7 +138,7 @@ impl Tool {
         })
     }
 
-    /// Valgrind with nothing of our environment, which lies on the stack of what it runs.
+    /// Runs valgrind with an empty environment, because the environment is on the stack of the program.
     fn valgrind(&self, tool: &str) -> Command {
         let mut valgrind = Command::new(&self.valgrind);
         valgrind
@@ -143,11 +148,11 @@ impl Tool {
         valgrind
     }
 
-    /// The scenarios, and what the counts are made with.
-    fn ask(&self) -> Result<(Vec<Scenario>, BTreeMap<String, String>)> {
+    /// The scenarios, and what determines their counts.
+    fn scenarios_and_origin(&self) -> Result<(Vec<Scenario>, BTreeMap<String, String>)> {
         let answer = command::output(self.valgrind("--tool=none").arg(&self.program))?;
         let Program { processor, scenarios } =
-            toml::from_str(&answer).context("read what the program says")?;
+            toml::from_str(&answer).context("read the output of the program")?;
         let mut made_with = BTreeMap::from([("processor".to_owned(), processor)]);
         for (what, program, argument) in [
             ("compiler", Path::new("rustc"), "--version"),
@@ -165,15 +170,16 @@ impl Tool {
         let name = &scenario.name;
         let result = self.results.join(format!("{}.callgrind", name.replace('/', "-")));
         let mut callgrind = self.valgrind("--tool=callgrind");
-        if !scenario.but_for.is_empty() {
+        if !scenario.uncounted.is_empty() {
             let symbols = command::output(Command::new("nm").arg("--demangle").arg(&self.program))?;
             let names_one = symbols
                 .lines()
-                .any(|line| matches(line, scenario.but_for.as_str()));
-            ensure!(names_one, "{name}: no function is called `{}`", scenario.but_for);
-            // Entering it stops the counting, or begins it in the work before that is not counted: hence the zero.
-            // It needs a pattern of its own: of two options with the same pattern, callgrind heeds one.
-            callgrind.arg(format!("--toggle-collect=*{}*", scenario.but_for));
+                .any(|line| matches(line, scenario.uncounted.as_str()));
+            ensure!(names_one, "{name}: no function matches `{}`", scenario.uncounted);
+            // Entering this function toggles the counting, also in the preparation that is not counted: hence
+            // the zeroing. `--zero-before` needs a different pattern: of two options with the same pattern,
+            // callgrind uses one.
+            callgrind.arg(format!("--toggle-collect=*{}*", scenario.uncounted));
             callgrind.arg("--zero-before=*counted*");
         }
         callgrind
@@ -184,12 +190,12 @@ impl Tool {
         let text = fs::read_to_string(&result).with_context(|| format!("read {}", result.display()))?;
         match counted(&text) {
             Some(count @ 1..) => Ok(count),
-            _ => bail!("callgrind counted nothing of {name}: it did not find the function `counted`"),
+            _ => bail!("callgrind counted nothing for {name}: it did not find the function `counted`"),
         }
     }
 }
 
-/// Whether the parts of the pattern, which `*` separates, stand in the line one after the other.
+/// Whether the line contains the parts of the pattern, which `*` separates, in this order.
 fn matches(line: &str, pattern: &str) -> bool {
     let mut rest = Some(line);
     for part in pattern.split('*') {
@@ -200,7 +206,7 @@ fn matches(line: &str, pattern: &str) -> bool {
     rest.is_some()
 }
 
-/// The sum in what callgrind writes.
+/// The total in callgrind's output.
 fn counted(result: &str) -> Option<u64> {
     let total = result.lines().find_map(|line| line.strip_prefix("totals: "))?;
     total.trim().parse().ok()
@@ -211,20 +217,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_is_found_by_the_parts_of_its_name() {
+    fn a_function_is_matched_by_parts_of_its_name() {
         assert!(matches("0010 t sha2::sha256::compress256", "sha2*compress"));
         assert!(!matches("0010 t compress::sha2", "sha2*compress"));
     }
 
     #[test]
-    fn the_sum_of_callgrind_is_found() {
+    fn the_total_in_callgrinds_output_is_found() {
         let result = "events: Ir\nfn=(1)\n1 5\n\ntotals: 12345\n";
         assert_eq!(counted(result), Some(12_345));
         assert_eq!(counted("events: Ir\n"), None);
     }
 
     #[test]
-    fn a_file_of_counts_without_what_made_them_is_refused() {
+    fn kept_counts_without_their_origin_are_refused() {
         let error = toml::from_str::<Kept>("[counts]\n").unwrap_err().to_string();
         assert!(error.contains("made_with"), "{error}");
     }

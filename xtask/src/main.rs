@@ -1,11 +1,12 @@
-//! `cargo xtask`: the project's own chores, in Rust so that they run wherever the project builds.
+//! `cargo xtask`: the project's checks and tools, in Rust so that they run wherever the project builds.
 //!
-//! Never shipped and never a dependency of anything. Begin reading at [`ci`], which lists what a change must pass.
+//! Not shipped, and not a dependency of any crate. Start reading at [`ci`], which lists the checks for a
+//! change.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a command-line tool talks to its user"
+    reason = "the output of a command-line tool"
 )]
 
 mod bench;
@@ -32,7 +33,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use workspace::Workspace;
 
-/// The chores of the project.
+/// The checks and tools of the project
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", disable_version_flag = true)]
 struct Arguments {
@@ -42,12 +43,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Everything a change must pass; with names, only those steps
+    /// Run all checks for a change, or only the named steps
     Ci {
         /// Names of steps
         steps: Vec<String>,
     },
-    /// What takes longer, before a release: mutants, simulator, soak, fuzz, instructions, package
+    /// Run the longer checks before a release: mutants, simulator, soak, fuzz, instructions, package
     Prove {
         /// Names of steps
         steps: Vec<String>,
@@ -58,25 +59,25 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Check the rules that no compiler knows: sizes, names, the map, links
+    /// Check rules beyond the compiler: sizes, names, wording, circles, the map, links
     Tidy,
-    /// Write docs/reference from the program itself
+    /// Write docs/reference from the program
     Reference {
-        /// Write nothing, and fail if a page is out of date
+        /// Write nothing; fail if a page is out of date
         #[arg(long)]
         check: bool,
     },
-    /// Build the release binary and the Debian package, below target/debian
+    /// Build the release binary and the Debian package below target/debian
     Package,
-    /// Put deliberate faults into a copy of the code, and see that each is caught
+    /// Insert deliberate faults into a copy of the code and check that each is caught
     Mutants(mutants::Options),
-    /// Look for input that breaks what must hold
+    /// Search for inputs that break a property
     Fuzz(fuzz::Options),
-    /// Break real servers, links and disks at random moments, over and over
+    /// Break real servers, links and disks at random moments, repeatedly
     Soak(soak::Options),
     /// Count the instructions of the hot paths and compare them with instructions/kept.toml
     Instructions(instructions::Options),
-    /// Measure gleaner beside its peers, over emulated links
+    /// Compare gleaner with other tools over emulated links
     Bench(Box<bench::Options>),
 }
 

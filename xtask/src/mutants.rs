@@ -1,6 +1,6 @@
-//! Grades the checkers: deliberate faults are put into a copy of the code, and each must be caught.
+//! Grades the checkers: inserts deliberate faults into a copy of the code, each of which must be caught.
 //!
-//! All faults go into one copy, each behind a switch that is read from the environment: one build serves for all.
+//! One copy contains all faults. An environment variable switches each on, so one build serves for all.
 
 mod all;
 mod checker;
@@ -20,10 +20,10 @@ use crate::command::output;
 use crate::workspace::Workspace;
 use checker::{Checker, build};
 
-/// Where the faults are written down.
+/// The list of faults.
 const LIST: &str = "crates/sim/mutants.toml";
 
-/// Names the fault that is on.
+/// The environment variable that names the active fault.
 const SWITCH: &str = "GLEANER_FAULT";
 
 /// The file [`LIST`].
@@ -32,17 +32,17 @@ struct List {
     mutant: Vec<Mutant>,
 }
 
-/// A deliberate fault as it is written down.
+/// A deliberate fault, as listed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mutant {
     name: String,
     file: String,
     original: String,
-    /// What stands in place of `original` while the fault is on.
+    /// Replaces `original` while the fault is on.
     #[serde(default)]
     fault: String,
-    /// What replaces `original` in any case, with switches of its own.
+    /// Replaces `original` always, and contains its own switches.
     whole: Option<String>,
 }
 
@@ -54,26 +54,28 @@ struct Change {
     replacement: String,
 }
 
-/// What became of a fault.
+/// The result for a fault.
 struct Graded {
     fault: String,
     caught: Option<Caught>,
     took: Duration,
 }
 
-/// Which checker caught a fault, and what it said: so that one can see that it was the promise that failed, not something else.
+/// The checker that caught a fault, and its message, which shows whether the promise failed or something
+/// else.
 struct Caught {
     by: &'static str,
-    said: String,
+    message: String,
 }
 
-/// Which mutants.
+/// Which faults to insert.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Names of faults in crates/sim/mutants.toml; with none, all of them
+    /// Names of faults in crates/sim/mutants.toml; all if none is given
     #[arg(conflicts_with = "all")]
     faults: Vec<String>,
-    /// Run `cargo mutants ARGUMENT...` (after `--`) over the way to the commit instead: most of an hour
+    /// Run `cargo mutants ARGUMENT...` (after `--`) over the code up to the commit instead; takes most of an
+    /// hour
     #[arg(long)]
     all: bool,
     /// Arguments for `cargo mutants`
@@ -81,7 +83,7 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Grades the checkers by deliberate faults, or the tests by cargo-mutants.
+/// Grades the checkers with deliberate faults, or the tests with cargo-mutants.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.all {
         all::run(workspace, &options.arguments)
@@ -90,19 +92,19 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
 }
 
-/// Every deliberate fault, as a step of `cargo xtask prove`.
+/// Inserts every deliberate fault, as a step of `cargo xtask prove`.
 pub(crate) fn prove(workspace: &Workspace) -> Result<String> {
     grade_checkers(workspace, &[])
 }
 
-/// Puts the faults in, builds, and runs the checkers; fails unless every fault is caught.
+/// Inserts the faults, builds, and runs the checkers. Fails unless every fault is caught.
 fn grade_checkers(workspace: &Workspace, only: &[String]) -> Result<String> {
     let changes = read(&fs::read_to_string(workspace.root.join(LIST))?)?;
     let faults: BTreeSet<&str> = changes.iter().map(|change| change.fault.as_str()).collect();
     if let Some(unknown) = only.iter().find(|name| !faults.contains(name.as_str())) {
         bail!("{LIST} has no fault `{unknown}`");
     }
-    let wanted: Vec<&str> = faults
+    let chosen: Vec<&str> = faults
         .into_iter()
         .filter(|fault| only.is_empty() || only.iter().any(|name| name == fault))
         .collect();
@@ -110,15 +112,12 @@ fn grade_checkers(workspace: &Workspace, only: &[String]) -> Result<String> {
     copy(workspace, &tree, &changes)?;
     let checkers = build(workspace, &tree)?;
     for checker in &checkers {
-        if let Some(said) = checker.objection(None)? {
-            bail!(
-                "the checker `{}` fails although no fault is on: {said}",
-                checker.name
-            );
+        if let Some(message) = checker.objection(None)? {
+            bail!("the checker `{}` fails without a fault: {message}", checker.name);
         }
     }
-    let graded = grade(&wanted, &checkers)?;
-    tell(&graded)
+    let graded = grade(&chosen, &checkers)?;
+    report(&graded)
 }
 
 fn read(text: &str) -> Result<Vec<Change>> {
@@ -138,13 +137,14 @@ fn read(text: &str) -> Result<Vec<Change>> {
     list.mutant.into_iter().map(change).collect()
 }
 
-/// One or the other, by the switch.
+/// An expression or statement that chooses between both by the switch.
 fn instead(original: &str, faulty: &str, fault: &str) -> String {
     let is_on = switch(fault);
-    match original.ends_with(';') {
-        true => format!("if {is_on} {{ {faulty} }} else {{ {original} }}"),
-        // Called through a function: a compiler warns of braces around nothing else.
-        false => format!("std::convert::identity(if {is_on} {{ {faulty} }} else {{ {original} }})"),
+    if original.ends_with(';') {
+        format!("if {is_on} {{ {faulty} }} else {{ {original} }}")
+    } else {
+        // The function call avoids a compiler warning about needless braces.
+        format!("std::convert::identity(if {is_on} {{ {faulty} }} else {{ {original} }})")
     }
 }
 
@@ -152,30 +152,31 @@ fn switch(fault: &str) -> String {
     format!("std::env::var_os({SWITCH:?}).is_some_and(|on| on == {fault:?})")
 }
 
-/// Puts the switch in place of `@fault@`, and that of another fault in place of `@fault:name@`.
+/// Replaces `@fault@` by the fault's switch, and `@fault:name@` by the switch of another fault.
 fn with_switches(text: &str, fault: &str) -> Result<String> {
     let mut written = text.replace("@fault@", &switch(fault));
     while let Some((before, rest)) = written.split_once("@fault:") {
-        let (other, after) = rest.split_once('@').context("an `@fault:` has no end")?;
+        let (other, after) = rest.split_once('@').context("an `@fault:` has no closing `@`")?;
         written = format!("{before}{}{after}", switch(other));
     }
     Ok(written)
 }
 
-/// Copies what git knows or would know, and puts the faults in. What is the same already is not written: the build is spared.
+/// Copies all tracked and unignored files and inserts the faults. Unchanged files are not written, so that
+/// they are not rebuilt.
 fn copy(workspace: &Workspace, tree: &Path, changes: &[Change]) -> Result<()> {
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let names = output(Command::new("git").args(list).current_dir(&workspace.root))?;
     for name in names.split('\0').filter(|name| !name.is_empty()) {
         let Ok(mut bytes) = fs::read(workspace.root.join(name)) else {
-            // Removed, and git does not know yet.
+            // Removed, but still in git's index.
             continue;
         };
         for change in changes.iter().filter(|change| change.file == name) {
-            let text = String::from_utf8(bytes).with_context(|| format!("{name} is no text"))?;
+            let text = String::from_utf8(bytes).with_context(|| format!("{name} is not UTF-8"))?;
             if text.matches(&change.original).count() != 1 {
                 bail!(
-                    "{name} does not have once what the fault `{}` is to replace:\n{}",
+                    "{name} must contain exactly once the text that the fault `{}` replaces:\n{}",
                     change.fault,
                     change.original
                 );
@@ -195,7 +196,7 @@ fn copy(workspace: &Workspace, tree: &Path, changes: &[Change]) -> Result<()> {
     Ok(())
 }
 
-/// Grades on every core.
+/// Grades on all cores.
 fn grade(faults: &[&str], checkers: &[Checker]) -> Result<Vec<Graded>> {
     let (next, graded) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || -> Result<()> {
@@ -203,9 +204,9 @@ fn grade(faults: &[&str], checkers: &[Checker]) -> Result<Vec<Graded>> {
             let began = Instant::now();
             let mut caught = None;
             for checker in checkers {
-                if let Some(said) = checker.objection(Some(fault))? {
+                if let Some(message) = checker.objection(Some(fault))? {
                     let by = checker.name;
-                    caught = Some(Caught { by, said });
+                    caught = Some(Caught { by, message });
                     break;
                 }
             }
@@ -217,7 +218,7 @@ fn grade(faults: &[&str], checkers: &[Checker]) -> Result<Vec<Graded>> {
             println!("{outcome}");
             graded
                 .lock()
-                .map_err(|_| anyhow::anyhow!("a thread died"))?
+                .map_err(|_| anyhow::anyhow!("a thread panicked"))?
                 .push(outcome);
         }
         Ok(())
@@ -227,24 +228,26 @@ fn grade(faults: &[&str], checkers: &[Checker]) -> Result<Vec<Graded>> {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| anyhow::anyhow!("a thread died"))?)
+            .try_for_each(|worker| worker.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
     })?;
-    graded.into_inner().map_err(|_| anyhow::anyhow!("a thread died"))
+    graded
+        .into_inner()
+        .map_err(|_| anyhow::anyhow!("a thread panicked"))
 }
 
 impl std::fmt::Display for Graded {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let by = self.caught.as_ref().map_or("NOBODY", |caught| caught.by);
+        let by = self.caught.as_ref().map_or("NO CHECKER", |caught| caught.by);
         let took = self.took.as_secs_f64();
         write!(formatter, "{:<52} caught by {by} ({took:.1} s)", self.fault)?;
         match &self.caught {
-            Some(caught) => write!(formatter, "\n    {}", caught.said),
+            Some(caught) => write!(formatter, "\n    {}", caught.message),
             None => Ok(()),
         }
     }
 }
 
-fn tell(graded: &[Graded]) -> Result<String> {
+fn report(graded: &[Graded]) -> Result<String> {
     let caught = graded.iter().filter(|outcome| outcome.caught.is_some()).count();
     let figure = format!("{caught} of {} faults caught", graded.len());
     println!("{figure}");
@@ -295,23 +298,23 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_that_nobody_catches_is_told_by_its_name() {
+    fn an_uncaught_fault_is_reported_by_name() {
         let outcome = |fault: &str, is_caught: bool| Graded {
             fault: fault.to_owned(),
             caught: is_caught.then(|| Caught {
                 by: "stories",
-                said: "promise 1".to_owned(),
+                message: "promise 1".to_owned(),
             }),
             took: Duration::ZERO,
         };
         assert!(outcome("a", true).to_string().ends_with("\n    promise 1"));
-        assert!(tell(&[outcome("a", true)]).is_ok());
-        let error = tell(&[outcome("a", true), outcome("b", false)]).unwrap_err();
+        assert!(report(&[outcome("a", true)]).is_ok());
+        let error = report(&[outcome("a", true), outcome("b", false)]).unwrap_err();
         assert_eq!(error.to_string(), "no checker catches: b");
     }
 
     #[test]
-    fn every_fault_of_the_list_has_its_place_in_the_code() {
+    fn every_fault_of_the_list_matches_the_code() {
         let workspace = Workspace::load().unwrap();
         let changes = read(&fs::read_to_string(workspace.root.join(LIST)).unwrap()).unwrap();
         for change in &changes {

@@ -1,7 +1,7 @@
-//! The Debian package: what the program prints about itself, packed by cargo-deb, and that the result is
-//! sound.
+//! The Debian package: gathers what the program prints about itself, packs it with cargo-deb, and checks the
+//! result.
 //!
-//! What goes where is in `[package.metadata.deb]` of gleaner's `Cargo.toml`.
+//! `[package.metadata.deb]` in gleaner's `Cargo.toml` says which file goes where.
 
 mod check;
 
@@ -19,12 +19,12 @@ use crate::workspace::Workspace;
 const CARGO_DEB: &str = "3.8.0";
 const EXAMPLE: &str = "crates/gleaner/assets/example.toml";
 
-/// Builds the release binary and the package, and prints where it is.
+/// Builds the release binary and the package, and prints the path of the package.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     assemble(workspace).map(|package| println!("{}", package.display()))
 }
 
-/// Builds the package and compares it with what Debian, systemd and a reader of manual pages expect.
+/// Builds the package and checks it against Debian, systemd and man.
 pub(crate) fn build_and_check(workspace: &Workspace) -> Result<String> {
     let package = assemble(workspace)?;
     let left_out = check::check(&package)?;
@@ -36,11 +36,11 @@ pub(crate) fn build_and_check(workspace: &Workspace) -> Result<String> {
 fn assemble(workspace: &Workspace) -> Result<PathBuf> {
     let root = &workspace.root;
     command::run(cargo(root).args(["build", "--release", "--locked", "--package", "gleaner"]))?;
-    // Of the last commit, in seconds since 1970: the same source makes the same package.
-    let date = ask(root, "git", &["log", "-1", "--format=%ct"])?;
+    // The time of the last commit, in seconds since 1970, so that the same source makes the same package.
+    let date = output_of(root, "git", &["log", "-1", "--format=%ct"])?;
     let version = &workspace.member("gleaner")?.version;
     print_what_is_packed(workspace, version, &date)?;
-    let architecture = ask(root, "dpkg", &["--print-architecture"])?;
+    let architecture = output_of(root, "dpkg", &["--print-architecture"])?;
     let file = workspace
         .target
         .join("debian")
@@ -59,7 +59,7 @@ fn assemble(workspace: &Workspace) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// What the program and git know, below `target/release/package`.
+/// Writes the texts that the program and git provide, below `target/release/package`.
 fn print_what_is_packed(workspace: &Workspace, version: &str, date: &str) -> Result<()> {
     let read =
         |path: &str| fs::read_to_string(workspace.root.join(path)).with_context(|| format!("read {path}"));
@@ -76,8 +76,8 @@ fn print_what_is_packed(workspace: &Workspace, version: &str, date: &str) -> Res
         let script = command::output(Command::new(&gleaner).args(["completions", shell]))?;
         fs::write(completions.join(format!("gleaner.{shell}")), script)?;
     }
-    // Ours for users, and the one that Debian's tools read.
-    let date = ask(
+    // CHANGELOG.md is for users; `changelog` is the file that Debian's tools read.
+    let date = output_of(
         &folder,
         "date",
         &["--utc", "--rfc-email", &format!("--date=@{date}")],
@@ -88,7 +88,7 @@ fn print_what_is_packed(workspace: &Workspace, version: &str, date: &str) -> Res
     );
     fs::write(folder.join("changelog"), changelog)?;
     fs::write(folder.join("CHANGELOG.md"), read("CHANGELOG.md")?)?;
-    // Without name and time, so that the same text makes the same bytes.
+    // No name and no time, so that the same text makes the same bytes.
     let mut gzip = Command::new("gzip");
     command::run(
         gzip.current_dir(&folder)
@@ -96,8 +96,8 @@ fn print_what_is_packed(workspace: &Workspace, version: &str, date: &str) -> Res
     )
 }
 
-/// What a program answers, without the line break at its end.
-fn ask(folder: &Path, program: &str, arguments: &[&str]) -> Result<String> {
+/// The output of a program, without the final line break.
+fn output_of(folder: &Path, program: &str, arguments: &[&str]) -> Result<String> {
     let answer = command::output(Command::new(program).args(arguments).current_dir(folder))?;
     Ok(answer.trim_end().to_owned())
 }
@@ -110,14 +110,14 @@ fn emptied(folder: PathBuf) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The example of `gleaner config init`, with the ledger's path written out: under systemd it would be found
-/// without, but not by a person who types `sudo -u gleaner gleaner status`.
+/// The example of `gleaner config init` with the path of the ledger written out. Under systemd gleaner finds
+/// the ledger without it, but `sudo -u gleaner gleaner status` would not.
 fn with_ledger_path(example: &str) -> Result<String> {
     const COMMENTED: &str = "# [ledger]\n# path = \"/var/lib/gleaner/ledger.db\"";
     const MEANT: &str = "[ledger]\npath = \"/var/lib/gleaner/ledger.db\"";
     ensure!(
         example.matches(COMMENTED).count() == 1,
-        "the example configuration has no longer the lines\n{COMMENTED}"
+        "the example configuration no longer has the lines\n{COMMENTED}"
     );
     Ok(example.replace(COMMENTED, MEANT))
 }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_service_and_a_person_find_the_same_ledger() {
+    fn the_service_and_an_operator_find_the_same_ledger() {
         let workspace = Workspace::load().unwrap();
         let example = fs::read_to_string(workspace.root.join(EXAMPLE)).unwrap();
         let packaged: toml::Table = with_ledger_path(&example).unwrap().parse().unwrap();

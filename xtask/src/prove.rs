@@ -1,4 +1,5 @@
-//! What takes longer than a change should wait for: run before a release, and before an issue is called resolved.
+//! The checks that take too long for every change. They run before a release, and before an issue is called
+//! resolved.
 
 use std::process::Command;
 
@@ -40,15 +41,16 @@ const STEPS: [Step; 7] = [
     },
 ];
 
-/// How long the simulator runs; a minute has some 14,000 passes.
+/// How long the simulator runs. It does about 14,000 passes a minute.
 const SIMULATOR_SECONDS: &str = "180";
 
-/// Runs all steps, or those that are named.
+/// Runs all steps, or only the named ones.
 pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<()> {
     checklist::run(workspace, &STEPS, names)
 }
 
-/// Fresh seeds for some minutes. `cargo xtask ci` has the fixed seeds, and a few fresh ones.
+/// Runs the simulator with fresh seeds for some minutes. `cargo xtask ci` has the fixed seeds and a few fresh
+/// ones.
 fn simulator(workspace: &Workspace) -> Result<String> {
     command::run(cargo(&workspace.root).args(["build", "--workspace", "--locked", "--bin", "sim"]))?;
     let mut sim = Command::new(workspace.target.join("debug/sim"));
@@ -69,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_figure_of_the_simulator_is_taken_from_its_totals() {
+    fn the_simulators_figure_comes_from_its_totals() {
         let output = "first seed: 7\n9 stories, 400 passes, 31 faults, 7 effects, 5 recordings (0 forgotten), 0 lost, in 1.0 s\n";
         assert_eq!(simulator_figure(output).unwrap(), "9 stories, 400 passes, 0 lost");
         assert!(simulator_figure("first seed: 7\n").is_err());

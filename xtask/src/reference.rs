@@ -1,6 +1,7 @@
-//! `docs/reference`: written by the program itself, checked in so that it can be read and compared without building.
+//! `docs/reference`: pages that the program writes. They are checked in, so that they can be read and
+//! compared without a build.
 //!
-//! Pages without [`MARK`] are written by people, and left alone.
+//! Pages without [`MARK`] are written by hand and left alone.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +13,10 @@ use anyhow::{Context, Result, bail};
 use crate::command::{self, cargo};
 use crate::workspace::Workspace;
 
-/// What every page that the program writes says near its top.
+/// A comment near the top of every page that the program writes.
 const MARK: &str = "<!-- Made from the program itself";
 
-/// Writes it anew. A page that the program no longer writes goes.
+/// Writes all pages. Removes pages that the program no longer writes.
 pub(crate) fn write(workspace: &Workspace) -> Result<()> {
     let made = make(workspace)?;
     let folder = folder(workspace);
@@ -30,7 +31,7 @@ pub(crate) fn write(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// An error that names the pages that are not what the program would write now.
+/// An error that names every page that differs from what the program would write now.
 pub(crate) fn check(workspace: &Workspace) -> Result<String> {
     let made = make(workspace)?;
     let kept = pages(&folder(workspace))?;
@@ -72,7 +73,7 @@ fn make(workspace: &Workspace) -> Result<BTreeMap<PathBuf, String>> {
     pages(&fresh)
 }
 
-/// The files of a folder by name; none if it is not there.
+/// The files of a folder by name. Empty if the folder does not exist.
 fn pages(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
     if !folder.exists() {
         return Ok(BTreeMap::new());

@@ -1,4 +1,4 @@
-//! The soak: faults of every kind at random moments, over and over (`crates/gleaner/tests/soak`).
+//! The soak: faults of every kind at random moments, repeatedly (`crates/gleaner/tests/soak`).
 
 use anyhow::Result;
 
@@ -9,15 +9,15 @@ use crate::workspace::Workspace;
 /// How the soak runs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How long; every kind of fault comes several times in 20 minutes
+    /// How long; every kind of fault occurs several times in 20 minutes
     #[arg(long, default_value_t = 1200)]
     seconds: u32,
-    /// Chooses the same faults again
+    /// Repeat the choice of faults of an earlier run
     #[arg(long)]
     seed: Option<u64>,
 }
 
-/// What [`prove`] runs: always the same choice of faults, then a fresh one.
+/// The runs of [`prove`]: always the same choice of faults, then a new one.
 const PROOFS: [Options; 2] = [
     Options {
         seconds: 60,
@@ -29,25 +29,25 @@ const PROOFS: [Options; 2] = [
     },
 ];
 
-/// As long as the options say.
+/// Runs the soak for the time in the options.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     debian::install_what_is_missing()?;
     soak(workspace, options).map(drop)
 }
 
-/// Some minutes, as a step of `cargo xtask prove`.
+/// Runs the soak for some minutes, as a step of `cargo xtask prove`.
 pub(crate) fn prove(workspace: &Workspace) -> Result<String> {
     let mut left_out = "";
     for options in &PROOFS {
         if soak(workspace, options)?.contains("LEFT OUT") {
-            left_out = ", parts left out";
+            left_out = ", parts skipped";
         }
     }
     let seconds: u32 = PROOFS.iter().map(|options| options.seconds).sum();
     Ok(format!("{seconds} s, 0 lost{left_out}"))
 }
 
-/// Returns what it printed.
+/// Returns the soak's output.
 fn soak(workspace: &Workspace, options: &Options) -> Result<String> {
     let mut command = cargo(&workspace.root);
     command.args(["test", "--quiet", "--locked", "--workspace", "--test", "soak"]);

@@ -1,14 +1,14 @@
-//! All tests of all crates.
+//! Runs all tests of all crates.
 
 use anyhow::{Result, ensure};
 
 use crate::command::{self, cargo};
 use crate::workspace::Workspace;
 
-/// Tests of one program that run side by side, for each core: most of them wait for servers, not for the processor.
+/// Tests of one program that run in parallel, per core. Most of them wait for servers, not for the processor.
 const TESTS_PER_CORE: usize = 4;
 
-/// Runs them with `arguments` handed on to cargo; a failure in one program does not keep the others from running.
+/// Runs all tests and passes `arguments` to cargo. A failure in one program does not stop the others.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<String> {
     let mut tests = cargo(&workspace.root);
     tests
@@ -24,7 +24,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<String>
     Ok(format!("{passed} tests"))
 }
 
-/// The sum over the last lines of all test programs.
+/// The sum over the summary lines of all test programs.
 fn passed_in(output: &str) -> u64 {
     let last_lines = output
         .lines()

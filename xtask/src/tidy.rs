@@ -1,13 +1,17 @@
-//! The rules of this project that no compiler knows.
+//! The project's rules beyond the compiler and clippy.
 //!
-//! Each rule is a function from texts to findings, with tests of its own; the last test here runs all of them over the
-//! project. The reasons for the rules are in `CONTRIBUTING.md`.
+//! Each rule is a function from texts to findings, with its own tests. The last test here runs all rules over
+//! the project. `CONTRIBUTING.md` gives the reasons for the rules.
 
+mod circles;
 mod layers;
 mod map;
 mod markdown;
 mod members;
+mod passages;
 mod rust_text;
+mod width;
+mod wording;
 
 use std::fmt;
 use std::fs;
@@ -31,12 +35,32 @@ impl Text {
     }
 }
 
+/// A rule that was added while the project still broke it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    CommentWidth,
+    MarkdownWidth,
+    Wording,
+    TestName,
+    Circle,
+}
+
+/// Rules whose findings are warnings. Remove a rule here once the project keeps it: its findings are then
+/// errors.
+const WARN_ONLY: &[Rule] = &[
+    Rule::CommentWidth,
+    Rule::MarkdownWidth,
+    Rule::Wording,
+    Rule::TestName,
+    Rule::Circle,
+];
+
 /// One broken rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Finding {
     place: String,
     message: String,
-    /// A warning is printed and fails nothing.
+    /// A warning is printed but does not fail the check.
     warning: bool,
 }
 
@@ -46,6 +70,19 @@ impl Finding {
             place: format!("{}:{line}", text.path),
             message: message.into(),
             warning: false,
+        }
+    }
+
+    /// As [`Finding::at`], with the severity that [`WARN_ONLY`] gives the rule.
+    fn of(rule: Rule, text: &Text, line: usize, message: impl Into<String>) -> Self {
+        Self::of_place(rule, format!("{}:{line}", text.path), message)
+    }
+
+    /// As [`Finding::about`], with the severity that [`WARN_ONLY`] gives the rule.
+    fn of_place(rule: Rule, place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            warning: WARN_ONLY.contains(&rule),
+            ..Self::about(place, message)
         }
     }
 
@@ -65,15 +102,16 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Prints every finding; an error when one of them is more than a warning.
+/// Prints every finding, the warnings first. An error if one of them is more than a warning.
 pub(crate) fn run(workspace: &Workspace) -> Result<String> {
-    let findings = findings(workspace)?;
+    let mut findings = findings(workspace)?;
+    findings.sort_by_key(|finding| !finding.warning);
     for finding in &findings {
         println!("{finding}");
     }
     match findings.iter().filter(|finding| !finding.warning).count() {
         0 => Ok(format!("{} warnings", findings.len())),
-        broken => bail!("{broken} of the project's rules are broken, see above"),
+        broken => bail!("{broken} findings that are errors, see above"),
     }
 }
 
@@ -82,6 +120,8 @@ fn findings(workspace: &Workspace) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for text in &texts {
         findings.extend(hygiene(text));
+        findings.extend(width::check(text));
+        findings.extend(wording::check(text));
         if text.extension() == "rs" {
             findings.extend(rust_text::check(text));
         }
@@ -93,12 +133,13 @@ fn findings(workspace: &Workspace) -> Result<Vec<Finding>> {
     findings.extend(layers::check(&texts));
     findings.extend(members::check(workspace, &texts));
     findings.extend(map::check(workspace, &texts));
+    findings.extend(circles::check(workspace, &texts));
     Ok(findings)
 }
 
-/// What holds for every text: no trailing blanks, a newline at the end, nothing that is true on one machine only.
+/// Every text: no trailing blanks, a newline at the end, and no path that exists on one machine only.
 fn hygiene(text: &Text) -> Vec<Finding> {
-    // Put together here, so that this file does not find itself.
+    // In two halves, so that the rule does not match this file.
     let foreign = [
         concat!("/wo", "rk/"),
         concat!("/fa", "rm/"),
@@ -114,7 +155,7 @@ fn hygiene(text: &Text) -> Vec<Finding> {
             findings.push(Finding::at(
                 text,
                 number,
-                format!("`{path}` is a path of one machine"),
+                format!("`{path}` is a path that exists on one machine only"),
             ));
         }
     }
@@ -124,10 +165,10 @@ fn hygiene(text: &Text) -> Vec<Finding> {
     findings
 }
 
-/// Names without texts of ours: what git keeps, what is built, and the inputs of the fuzzer, which are as they are.
+/// Names of entries that are skipped: git's own files, build output, and the fuzzer's inputs.
 const NO_TEXTS: [&str; 3] = [".git", "target", "corpus"];
 
-/// Every text file below `root`. Files that are not UTF-8 are no texts.
+/// Every text file below `root`. Files that are not UTF-8 are skipped.
 fn read_texts(root: &Path) -> Result<Vec<Text>> {
     let mut texts = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -136,7 +177,7 @@ fn read_texts(root: &Path) -> Result<Vec<Text>> {
             let entry = entry?;
             let kind = entry.file_type()?;
             let path = entry.path();
-            // In a second work tree of the repository, `.git` is a file that names the first.
+            // In a linked work tree of the repository, `.git` is a file.
             if NO_TEXTS.iter().any(|name| entry.file_name() == *name) {
                 continue;
             }
@@ -144,7 +185,7 @@ fn read_texts(root: &Path) -> Result<Vec<Text>> {
                 folders.push(path);
             } else if kind.is_file() && entry.file_name() != "Cargo.lock" {
                 let bytes = match fs::read(&path) {
-                    // An editor's or a test's file may be gone by now.
+                    // An editor or a test may have removed its file since the listing.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                     other => other.with_context(|| format!("read {}", path.display()))?,
                 };
@@ -176,6 +217,14 @@ mod tests {
         findings.iter().map(ToString::to_string).collect()
     }
 
+    /// The findings without their severity, for rules in [`WARN_ONLY`].
+    pub(super) fn without_severity(findings: &[Finding]) -> Vec<String> {
+        let findings = findings.iter();
+        findings
+            .map(|finding| format!("{}: {}", finding.place, finding.message))
+            .collect()
+    }
+
     #[test]
     fn blanks_at_the_end_and_a_missing_last_newline_are_found() {
         let found = shown(&hygiene(&text("a.toml", "a = 1 \nb = 2\t\nc = 3")));
@@ -190,12 +239,18 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_one_machine_is_found() {
+    fn a_path_that_exists_on_one_machine_is_found() {
         let found = shown(&hygiene(&text(
             "a.md",
             concat!("see /wo", "rk/main\nand a relative/wo", "rker\n"),
         )));
-        assert_eq!(found, [concat!("a.md:1: `/wo", "rk/` is a path of one machine")]);
+        assert_eq!(
+            found,
+            [concat!(
+                "a.md:1: `/wo",
+                "rk/` is a path that exists on one machine only"
+            )]
+        );
     }
 
     #[test]

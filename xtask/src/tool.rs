@@ -1,4 +1,4 @@
-//! Programs of other people that the checks need, installed by cargo.
+//! Third-party programs that the checks need, installed by cargo.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use crate::command::{self, cargo};
 use crate::workspace::Workspace;
 
-/// Our own copy, or one of this version in the search path, or our own copy freshly installed (once, a minute).
+/// The path of our own copy or, if missing, of this version in the search path. Otherwise installs our own
+/// copy, which takes a minute once.
 pub(crate) fn installed(workspace: &Workspace, name: &str, version: &str) -> Result<PathBuf> {
     let folder = workspace.target.join("tools").join(format!("{name}-{version}"));
     let own = folder.join("bin").join(name);
@@ -16,11 +17,11 @@ pub(crate) fn installed(workspace: &Workspace, name: &str, version: &str) -> Res
         return Ok(own);
     }
     if let Some(found) = command::find(name)
-        && command::output(Command::new(&found).arg("--version")).is_ok_and(|said| said.contains(version))
+        && command::output(Command::new(&found).arg("--version")).is_ok_and(|line| line.contains(version))
     {
         return Ok(found);
     }
-    // Unoptimised: it runs for a second, and an optimised build would take a quarter of an hour.
+    // Unoptimised: it runs for a second, and an optimised build would take 15 minutes.
     let mut install = cargo(&workspace.root);
     install
         .args([

@@ -1,4 +1,4 @@
-//! The workspace as cargo sees it.
+//! The workspace, as `cargo metadata` describes it.
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +11,12 @@ use crate::command;
 #[derive(Debug)]
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
-    /// Where cargo builds; `CARGO_TARGET_DIR` and the like are already applied.
+    /// The target folder, with `CARGO_TARGET_DIR` and the like applied.
     pub(crate) target: PathBuf,
     pub(crate) members: Vec<Member>,
 }
 
-/// One crate of ours.
+/// One crate of the workspace.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) name: String,
@@ -26,7 +26,7 @@ pub(crate) struct Member {
     pub(crate) dependencies: Vec<Dependency>,
 }
 
-/// One line of a member's dependency tables.
+/// One entry of a member's dependency tables.
 #[derive(Debug, Clone)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
@@ -47,14 +47,14 @@ impl Workspace {
         let manifest_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut cargo = command::cargo(manifest_folder);
         cargo.args(["metadata", "--format-version", "1", "--no-deps", "--offline"]);
-        Self::read(&command::output(&mut cargo)?).context("read what cargo metadata says")
+        Self::read(&command::output(&mut cargo)?).context("read the output of cargo metadata")
     }
 
     pub(crate) fn member(&self, name: &str) -> Result<&Member> {
         self.members
             .iter()
             .find(|member| member.name == name)
-            .with_context(|| format!("there is no crate {name} in this workspace"))
+            .with_context(|| format!("the workspace has no crate {name}"))
     }
 
     fn read(json: &str) -> Result<Self> {
@@ -95,7 +95,7 @@ impl Member {
         })
     }
 
-    /// The dependencies that end up in what is built from this crate.
+    /// The dependencies that are linked into this crate.
     pub(crate) fn normal_dependencies(&self) -> impl Iterator<Item = &Dependency> {
         self.dependencies
             .iter()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{DeviceName, Digest, RelativePath, SourcePath, Timestamp};
+use model::{Amount, DeviceName, Digest, RelativePath, SourcePath, Timestamp};
 
 use crate::ports::{DeviceFacts, Obstacle, PassOutcome, Placement, Reason, Remaining};
 use crate::rules::Mode;
@@ -49,9 +49,9 @@ pub enum Event {
         /// Which source.
         source: SourcePath,
         /// Files to be gathered now, and their bytes.
-        ready: (u64, u64),
+        ready: Amount,
         /// Files that are left on the device by this survey, and their bytes.
-        remaining: (u64, u64),
+        remaining: Amount,
         /// Whether there is more to gather than one plan holds: then the source is surveyed again.
         more: bool,
     },
@@ -176,9 +176,9 @@ pub struct PassSummary {
     /// How it ended.
     pub outcome: PassOutcome,
     /// Files whose content is new in the store, and their bytes.
-    pub stored: (u64, u64),
+    pub stored: Amount,
     /// Files gone from the device, and their bytes.
-    pub released: (u64, u64),
+    pub released: Amount,
     /// Bytes that came over the wire, as far as the transport can tell.
     pub received: u64,
     /// What is left on the device, where the survey came to its end.

@@ -3,7 +3,7 @@
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use model::{RelativePath, Timestamp};
+use model::{Amount, RelativePath, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::plan::{Candidate, Decision};
@@ -65,7 +65,7 @@ pub(crate) struct Oldest<'r, T> {
     borrowed: Option<SemaphorePermit<'r>>,
     bytes: usize,
     heap: BinaryHeap<Aged<T>>,
-    overflow: (u64, u64),
+    overflow: Amount,
 }
 
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl<'r, T: OnTheHeap> Oldest<'r, T> {
             borrowed: None,
             bytes: 0,
             heap: BinaryHeap::new(),
-            overflow: (0, 0),
+            overflow: Amount::ZERO,
         }
     }
 
@@ -103,8 +103,8 @@ impl<'r, T: OnTheHeap> Oldest<'r, T> {
         while self.bytes > self.room && self.heap.len() > 1 && !self.borrow() {
             let Some(youngest) = self.heap.pop() else { break };
             self.bytes -= bytes_of(&youngest.candidate, &youngest.with);
-            self.overflow.0 += 1;
-            self.overflow.1 = self.overflow.1.saturating_add(youngest.candidate.identity.size);
+            self.overflow
+                .add(Amount::of_file(youngest.candidate.identity.size));
         }
     }
 
@@ -120,7 +120,7 @@ impl<'r, T: OnTheHeap> Oldest<'r, T> {
     }
 
     /// How many files were let go, and how many bytes they have.
-    pub(crate) fn overflow(&self) -> (u64, u64) {
+    pub(crate) fn overflow(&self) -> Amount {
         self.overflow
     }
 
@@ -244,7 +244,7 @@ mod tests {
         for age in [5, 1, 4, 2, 3] {
             oldest.push(candidate(&format!("f{age}"), age, 10), NEEDED);
         }
-        assert_eq!(oldest.overflow(), (2, 20));
+        assert_eq!(oldest.overflow(), Amount::new(2, 20));
         assert_eq!(names(oldest.into_sorted()), ["f1", "f2", "f3"]);
     }
 
@@ -255,7 +255,7 @@ mod tests {
         for age in [2, 1, 3] {
             oldest.push(candidate(&format!("{age:04000}"), age, u64::MAX), NEEDED);
         }
-        assert_eq!(oldest.overflow(), (2, u64::MAX));
+        assert_eq!(oldest.overflow(), Amount::new(2, u64::MAX));
         assert_eq!(names(oldest.into_sorted()), [format!("{:04000}", 1)]);
     }
 
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(fill().into_sorted().0.len(), 1 + in_a_loan);
         let mut looks = Oldest::for_second_looks(&room);
         (0..5).for_each(|age| looks.push(candidate("f0", age, 1), NEEDED));
-        assert_eq!(looks.overflow(), (4, 4));
+        assert_eq!(looks.overflow(), Amount::new(4, 4));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::Timestamp;
+use model::{Amount, Timestamp};
 use tokio::time::{Instant, timeout};
 
 use crate::event::{Event, PassSummary, Reporter};
@@ -138,8 +138,8 @@ async fn holding<P, T>(place: P, overdue: impl Future<Output = P>, work: impl Fu
 struct Findings {
     report: Option<DeviceReport>,
     left: Left,
-    stored: (u64, u64),
-    released: (u64, u64),
+    stored: Amount,
+    released: Amount,
     received: u64,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::SourcePath;
+use model::{Amount, SourcePath};
 
 use crate::ports::{Reason, Remaining, RemainingFile};
 
@@ -13,7 +13,7 @@ const NAMED_PER_REASON: usize = 200;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RemainingTally {
     files: Vec<RemainingFile>,
-    totals: BTreeMap<Reason, (u64, u64)>,
+    totals: BTreeMap<Reason, Amount>,
 }
 
 impl RemainingTally {
@@ -27,9 +27,8 @@ impl RemainingTally {
         detail: Option<String>,
     ) {
         let total = self.totals.entry(reason).or_default();
-        total.0 += 1;
-        total.1 = total.1.saturating_add(size);
-        if total.0 <= u64::try_from(NAMED_PER_REASON).unwrap_or(u64::MAX) {
+        total.add(Amount::of_file(size));
+        if total.files <= u64::try_from(NAMED_PER_REASON).unwrap_or(u64::MAX) {
             self.files.push(RemainingFile {
                 source: source.clone(),
                 path,
@@ -41,27 +40,25 @@ impl RemainingTally {
     }
 
     /// Counts files that cannot be named.
-    pub(crate) fn add(&mut self, reason: Reason, (files, bytes): (u64, u64)) {
-        if files > 0 {
-            let total = self.totals.entry(reason).or_default();
-            *total = (total.0 + files, total.1.saturating_add(bytes));
+    pub(crate) fn add(&mut self, reason: Reason, more: Amount) {
+        if !more.is_none() {
+            self.totals.entry(reason).or_default().add(more);
         }
     }
 
     /// Adds what another book says.
     pub(crate) fn merge(&mut self, other: Self) {
-        for (reason, (files, bytes)) in other.totals {
-            let total = self.totals.entry(reason).or_default();
-            *total = (total.0 + files, total.1.saturating_add(bytes));
+        for (reason, more) in other.totals {
+            self.totals.entry(reason).or_default().add(more);
         }
         self.files.extend(other.files);
     }
 
     /// All files and bytes.
-    pub(crate) fn count(&self) -> (u64, u64) {
-        self.totals.values().fold((0, 0), |sum, total| {
-            (sum.0 + total.0, sum.1.saturating_add(total.1))
-        })
+    pub(crate) fn count(&self) -> Amount {
+        self.totals
+            .values()
+            .fold(Amount::ZERO, |sum, total| sum.plus(*total))
     }
 
     /// Whether any file needs somebody to act.
@@ -71,14 +68,9 @@ impl RemainingTally {
 
     /// As the ledger takes it.
     pub(crate) fn into_remaining(self) -> Remaining {
-        let totals = self
-            .totals
-            .into_iter()
-            .map(|(reason, (files, bytes))| (reason, files, bytes))
-            .collect();
         Remaining {
             files: self.files,
-            totals,
+            totals: self.totals.into_iter().collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use model::{FileState, SourcePath, WaitReason};
+use model::{Amount, FileState, SourcePath, WaitReason};
 use tokio::time::Instant;
 
 use crate::batch::{self, Batch};
@@ -82,7 +82,7 @@ pub(crate) async fn empty<W: World>(
         }
         // Without progress a further survey would find the same files again.
         let again = cut.is_none()
-            && overflow.0 > 0
+            && !overflow.is_none()
             && visit.progress() > progress_before
             && visit.may_go_on(first_batch);
         if result.is_err() || !again {
@@ -145,7 +145,7 @@ fn outlook<'a, W: World>(
 }
 
 fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey<'_>, mode: Mode) {
-    let is_overfull = survey.overflow.0 > 0;
+    let is_overfull = !survey.overflow.is_none();
     // Where there is more, they are found again in the next survey.
     let suspects = survey
         .suspects
@@ -153,13 +153,13 @@ fn announce<W: World>(visit: &Visit<'_, W>, source: &SourcePath, survey: &Survey
         .filter(|_| !is_overfull || mode == Mode::DryRun);
     let planned = survey.work.iter().map(|(candidate, _)| candidate);
     let planned = planned.chain(suspects.map(|suspect| &suspect.candidate));
-    let (files, bytes) = planned.fold((0, 0_u64), |(files, bytes), candidate| {
-        (files + 1, bytes.saturating_add(candidate.identity.size))
+    let ready = planned.fold(Amount::ZERO, |sum, candidate| {
+        sum.plus(Amount::of_file(candidate.identity.size))
     });
     visit.report(&Event::Surveyed {
         device: visit.device.name.clone(),
         source: source.clone(),
-        ready: (files, bytes),
+        ready,
         remaining: survey.remaining.count(),
         more: is_overfull,
     });

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use model::{BatchId, RelativePath, SourcePath, Timestamp, WaitReason};
+use model::{Amount, BatchId, RelativePath, SourcePath, Timestamp, WaitReason};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -97,8 +97,8 @@ impl Count {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn get(&self) -> (u64, u64) {
-        (
+    pub(crate) fn get(&self) -> Amount {
+        Amount::new(
             self.files.load(Ordering::Relaxed),
             self.bytes.load(Ordering::Relaxed),
         )
@@ -259,7 +259,7 @@ impl<'a, W: World> Visit<'a, W> {
 
     /// How many files this visit is done with, one way or another: grows with every progress.
     pub(crate) fn progress(&self) -> u64 {
-        self.released.get().0.saturating_add(self.notes().done.left())
+        self.released.get().files.saturating_add(self.notes().done.left())
     }
 
     /// What the batches left behind.

@@ -33,6 +33,6 @@ pub use fault::remedy;
 pub use ledger::SqliteLedger;
 pub use opening::OpenOptions;
 pub use reader::{
-    Count, DeviceStatus, FileFilter, FileRow, Files, PassSummary, ReadError, Reader, StateTotals,
-    StoredCopies, StoredCopy,
+    DeviceStatus, FileFilter, FileRow, Files, PassSummary, ReadError, Reader, StateTotals, StoredCopies,
+    StoredCopy,
 };

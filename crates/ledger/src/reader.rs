@@ -17,7 +17,7 @@ use crate::fault::{shown, translated};
 use crate::schema::{self, Kind};
 use crate::{connection, names, opening, remaining, values};
 
-pub use devices::{Count, DeviceStatus, PassSummary, StateTotals};
+pub use devices::{DeviceStatus, PassSummary, StateTotals};
 pub use files::{FileFilter, FileRow, Files, StoredCopies, StoredCopy};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is left on a device: replaced by each pass that saw all of it.
 
 use engine::ports::{Reason, Remaining, RemainingFile};
+use model::Amount;
 use rusqlite::{Connection, Row, named_params};
 
 use crate::names;
@@ -40,7 +41,7 @@ fn remaining_row(row: &Row<'_>) -> rusqlite::Result<RemainingFile> {
 }
 
 /// For each reason: how many files and bytes are left.
-pub(crate) fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, u64, u64)>> {
+pub(crate) fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, Amount)>> {
     ledger
         .prepare_cached(
             "SELECT reason, files, bytes FROM remaining_total WHERE device = :device ORDER BY position",
@@ -48,8 +49,7 @@ pub(crate) fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(
         .query_map(named_params! { ":device": device }, |row| {
             Ok((
                 values::reason(row)?,
-                values::count(row, "files")?,
-                values::count(row, "bytes")?,
+                Amount::new(values::count(row, "files")?, values::count(row, "bytes")?),
             ))
         })?
         .collect()
@@ -74,18 +74,18 @@ fn write_files(ledger: &Connection, device: i64, files: &[RemainingFile]) -> rus
     Ok(())
 }
 
-fn write_totals(ledger: &Connection, device: i64, totals: &[(Reason, u64, u64)]) -> rusqlite::Result<()> {
+fn write_totals(ledger: &Connection, device: i64, totals: &[(Reason, Amount)]) -> rusqlite::Result<()> {
     ledger
         .prepare_cached("DELETE FROM remaining_total WHERE device = :device")?
         .execute(named_params! { ":device": device })?;
     let mut insert = ledger.prepare_cached(include_str!("sql/write/remaining_total.sql"))?;
-    for (position, (reason, files, bytes)) in (0_i64..).zip(totals) {
+    for (position, (reason, amount)) in (0_i64..).zip(totals) {
         insert.execute(named_params! {
             ":device": device,
             ":position": position,
             ":reason": reason.code(),
-            ":files": bits(*files),
-            ":bytes": bits(*bytes),
+            ":files": bits(amount.files),
+            ":bytes": bits(amount.bytes),
         })?;
     }
     Ok(())

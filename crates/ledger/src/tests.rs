@@ -13,7 +13,7 @@ mod writing;
 use std::path::{Path, PathBuf};
 
 use engine::ports::{Ledger as _, PassEnd, PassOutcome, Record, RowId};
-use model::{BatchId, DeviceName, Digest, Identity, RelativePath, SourcePath, Timestamp};
+use model::{Amount, BatchId, DeviceName, Digest, Identity, RelativePath, SourcePath, Timestamp};
 use tempfile::TempDir;
 
 use crate::{OpenOptions, Reader, SqliteLedger};
@@ -109,8 +109,8 @@ fn pass_end(pass: RowId, device_name: &str, outcome: PassOutcome) -> PassEnd {
         device: device(device_name),
         at: at(60),
         outcome,
-        released: (0, 0),
-        stored: (0, 0),
+        released: Amount::ZERO,
+        stored: Amount::ZERO,
         took: std::time::Duration::from_mins(1),
         report: None,
         remaining: None,

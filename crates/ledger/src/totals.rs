@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{FileState, Timestamp};
+use model::{Amount, FileState, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use crate::values::{self, bits};
-
-/// Files, and their bytes.
-pub(crate) type Amount = (u64, u64);
 
 /// What came and went on a day.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,10 +28,11 @@ impl Changes {
     pub(crate) fn recorded(&mut self, device: i64, size: u64, was_there: bool, at: Timestamp) {
         self.enters(device, FileState::Stored, size);
         if !was_there {
-            add(
-                &mut self.days.entry((device, values::day(at))).or_default().stored,
-                (1, size),
-            );
+            self.days
+                .entry((device, values::day(at)))
+                .or_default()
+                .stored
+                .add(Amount::of_file(size));
         }
     }
 
@@ -49,24 +47,27 @@ impl Changes {
         if from == to {
             return;
         }
-        add(
-            &mut self.states.entry((device, from.code())).or_default().1,
-            (1, size),
-        );
+        self.states
+            .entry((device, from.code()))
+            .or_default()
+            .1
+            .add(Amount::of_file(size));
         self.enters(device, to, size);
         if to == FileState::Released {
-            add(
-                &mut self.days.entry((device, values::day(at))).or_default().released,
-                (1, size),
-            );
+            self.days
+                .entry((device, values::day(at)))
+                .or_default()
+                .released
+                .add(Amount::of_file(size));
         }
     }
 
     fn enters(&mut self, device: i64, state: FileState, size: u64) {
-        add(
-            &mut self.states.entry((device, state.code())).or_default().0,
-            (1, size),
-        );
+        self.states
+            .entry((device, state.code()))
+            .or_default()
+            .0
+            .add(Amount::of_file(size));
     }
 
     /// Adds all of it to the sums in the ledger.
@@ -81,11 +82,6 @@ impl Changes {
     }
 }
 
-/// Sums never wrap: a device may state any size.
-fn add(sum: &mut Amount, more: Amount) {
-    *sum = (sum.0.saturating_add(more.0), sum.1.saturating_add(more.1));
-}
-
 fn write_state(
     ledger: &Connection,
     device: i64,
@@ -97,16 +93,19 @@ fn write_state(
     let known = ledger
         .prepare_cached("SELECT files, bytes FROM file_total WHERE device = :device AND state = :state")?
         .query_row(key, |row| {
-            Ok((values::count(row, "files")?, values::count(row, "bytes")?))
+            Ok(Amount::new(
+                values::count(row, "files")?,
+                values::count(row, "bytes")?,
+            ))
         })
         .optional()?;
     let mut sum = known.unwrap_or_default();
-    add(&mut sum, more);
+    sum = sum.plus(more).minus(less);
     let row = named_params! {
         ":device": device,
         ":state": state,
-        ":files": bits(sum.0.saturating_sub(less.0)),
-        ":bytes": bits(sum.1.saturating_sub(less.1)),
+        ":files": bits(sum.files),
+        ":bytes": bits(sum.bytes),
     };
     ledger
         .prepare_cached(include_str!("sql/write/file_total.sql"))?
@@ -116,15 +115,15 @@ fn write_state(
 
 fn write_day(ledger: &Connection, device: i64, day: i64, more: &Day) -> rusqlite::Result<()> {
     let mut sum = on_day(ledger, device, day)?;
-    add(&mut sum.stored, more.stored);
-    add(&mut sum.released, more.released);
+    sum.stored.add(more.stored);
+    sum.released.add(more.released);
     let row = named_params! {
         ":device": device,
         ":day": day,
-        ":stored_files": bits(sum.stored.0),
-        ":stored_bytes": bits(sum.stored.1),
-        ":released_files": bits(sum.released.0),
-        ":released_bytes": bits(sum.released.1),
+        ":stored_files": bits(sum.stored.files),
+        ":stored_bytes": bits(sum.stored.bytes),
+        ":released_files": bits(sum.released.files),
+        ":released_bytes": bits(sum.released.bytes),
     };
     ledger
         .prepare_cached(include_str!("sql/write/day.sql"))?
@@ -138,7 +137,10 @@ pub(crate) fn on_day(ledger: &Connection, device: i64, day: i64) -> rusqlite::Re
         .prepare_cached("SELECT * FROM day WHERE device = :device AND day = :day")?
         .query_row(named_params! { ":device": device, ":day": day }, |row| {
             let amount = |files, bytes| -> rusqlite::Result<Amount> {
-                Ok((values::count(row, files)?, values::count(row, bytes)?))
+                Ok(Amount::new(
+                    values::count(row, files)?,
+                    values::count(row, bytes)?,
+                ))
             };
             Ok(Day {
                 stored: amount("stored_files", "stored_bytes")?,

@@ -5,6 +5,7 @@
 //!
 //! Begin reading with [`names`], then [`identity`].
 
+pub mod amount;
 pub mod device;
 pub mod digest;
 pub mod escape;
@@ -15,6 +16,7 @@ pub mod reason;
 pub mod state;
 pub mod time;
 
+pub use amount::Amount;
 pub use device::{BatchId, DeviceName, LedgerId, StoreId};
 pub use digest::{Digest, RangeDigest};
 pub use escape::escaped;

@@ -1,4 +1,4 @@
-//! A server whose conduct is data.
+//! A server whose behaviour is data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use sftp::codec::{
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::time::timeout;
 
-use super::questions::Told;
+use super::questions::ServerFacts;
 use super::{content, extensions, limits};
 use crate::input::Input;
 use crate::server::{next_packet, version};
 
-/// How long a client may think before what was held back is answered.
+/// How long the server waits for further requests before it sends withheld replies.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The most that is in a file, or in one reply.
-const LONGEST: usize = 70_000;
+/// The maximum length of a file, or of one reply.
+const MAX_LENGTH: usize = 70_000;
 
-/// What a server is like.
+/// The behaviour of a server.
 #[derive(Debug)]
 pub(super) struct Conduct {
     limits: u8,
-    /// How many bytes each of its files has.
+    /// The size of each of its files in bytes.
     pub(super) size: u64,
     in_the_end: InTheEnd,
 }
 
-/// What a server does when its script is at an end.
+/// What a server does after the end of its script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum InTheEnd {
     Answer,
@@ -60,25 +60,30 @@ pub(super) struct Hostile {
     conduct: Conduct,
     script: Vec<u8>,
     at: usize,
-    told: Arc<Told>,
+    facts: Arc<ServerFacts>,
     held_back: Vec<(u32, Response)>,
     listed: u8,
 }
 
 impl Hostile {
-    pub(super) fn new(stream: DuplexStream, conduct: Conduct, script: Vec<u8>, told: Arc<Told>) -> Self {
+    pub(super) fn new(
+        stream: DuplexStream,
+        conduct: Conduct,
+        script: Vec<u8>,
+        facts: Arc<ServerFacts>,
+    ) -> Self {
         Self {
             stream,
             conduct,
             script,
             at: 0,
-            told,
+            facts,
             held_back: Vec::new(),
             listed: 0,
         }
     }
 
-    /// Serves until the client goes, or the script says so.
+    /// Serves until the client closes the stream or the script ends it.
     pub(super) async fn serve(mut self) {
         let mut received = BytesMut::new();
         loop {
@@ -109,43 +114,43 @@ impl Hostile {
         }
     }
 
-    /// Does with one request what the script says next. False where the connection is at an end.
+    /// Handles one request as the script says next. Returns `false` at the end of the connection.
     async fn act(&mut self, id: u32, request: &Request) -> bool {
         let honest = self.honest(request);
         let is_data = matches!(honest, Response::Data(_));
         let mut script = Input(self.script.get(self.at..).unwrap_or_default());
         if script.0.is_empty() && self.conduct.in_the_end != InTheEnd::Answer {
-            // Silence lasts until the client goes.
+            // Stays silent until the client closes the stream.
             return self.conduct.in_the_end == InTheEnd::KeepSilent;
         }
         let action = script.byte();
         let number = script.byte();
-        // The second byte belongs to some actions only.
+        // Only some actions have a second byte.
         self.at += if action % 16 >= 10 { 2 } else { 1 };
         match action % 16 {
-            // Out of turn: after those that follow, and those that were held back later come first.
+            // Out of order: after the replies that follow, those withheld later first.
             8 | 9 => {
                 self.held_back.push((id, honest));
                 return true;
             }
-            // Short, but never nothing.
+            // Short, but never empty.
             10 | 11 if is_data => return self.answer(id, self.shortened(honest, number)).await,
             12 => {
-                self.told.lie();
+                self.facts.lie();
                 let odd = odd_response(number, &honest);
                 return self.answer(id, odd).await;
             }
             13 => {
-                self.told.lie();
+                self.facts.lie();
                 return self.answer(id.wrapping_add(u32::from(number)), honest).await;
             }
             14 => {
-                self.told.lie();
+                self.facts.lie();
                 self.answer(id, honest.clone()).await;
                 return number.is_multiple_of(2) || self.answer(id, honest).await;
             }
             15 => {
-                self.told.lie();
+                self.facts.lie();
                 let rest = self.script.get(self.at..).unwrap_or_default();
                 let garbage = rest
                     .get(..usize::from(number).min(rest.len()))
@@ -159,7 +164,7 @@ impl Hostile {
         self.answer(id, honest).await
     }
 
-    /// What a good server would answer.
+    /// The reply of a correct server.
     fn honest(&mut self, request: &Request) -> Response {
         let size = self.conduct.size;
         let status = |code| Response::Status(Status::new(code, Bytes::new()));
@@ -172,7 +177,7 @@ impl Hostile {
             Request::Open { path, .. } | Request::Opendir { path } => Response::Handle(path.clone()),
             Request::Read { offset, length, .. } => {
                 let left = usize::try_from(size.saturating_sub(*offset)).unwrap_or(0);
-                match left.min(*length as usize).min(LONGEST) {
+                match left.min(*length as usize).min(MAX_LENGTH) {
                     0 => status(StatusCode::Eof),
                     length => Response::Data(content(*offset, length)),
                 }
@@ -202,7 +207,7 @@ impl Hostile {
     fn shortened(&self, honest: Response, number: u8) -> Response {
         match honest {
             Response::Data(data) => {
-                self.told.answer_short();
+                self.facts.answer_short();
                 Response::Data(data.slice(..(usize::from(number) * 16 + 1).min(data.len())))
             }
             other => other,
@@ -240,7 +245,8 @@ fn entries(number: u8) -> Vec<Name> {
     ]
 }
 
-/// What answers no question, or not this one. Contents stay those of the file: only their length may be wrong.
+/// A reply that answers no request, or another one. Contents stay those of the file: only their length may be
+/// wrong.
 fn odd_response(number: u8, honest: &Response) -> Response {
     let long = |data: &Bytes| [&data[..], &data[..]].concat().into();
     match (number % 10, honest) {

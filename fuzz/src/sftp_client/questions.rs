@@ -1,4 +1,4 @@
-//! What the client is asked for, and what must hold of each answer.
+//! The requests to the client, and the properties of each answer.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use super::{content, shown};
 use crate::input::Input;
 
-/// Questions at once.
-const MOST: u8 = 6;
+/// Requests at once.
+const MAX_QUESTIONS: u8 = 6;
 
-/// One thing asked of the client.
+/// One request to the client.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// Read a file; and perhaps give up on the way, or keep the last piece until the end.
+    /// Reads a file. May give up on the way, or keep the last piece until the end.
     Download {
         from: u64,
         expected: u64,
@@ -24,20 +24,20 @@ pub(super) enum Question {
         keeps: bool,
     },
     List,
-    /// One request, one answer.
+    /// One request with one reply.
     Small(u8),
 }
 
-/// What a question may count on.
+/// What a request may rely on.
 #[derive(Debug, Default)]
-pub(super) struct Told {
-    /// How many bytes each file has.
+pub(super) struct ServerFacts {
+    /// The size of each file in bytes.
     size: u64,
     lied: AtomicBool,
     short: AtomicBool,
 }
 
-impl Told {
+impl ServerFacts {
     pub(super) fn of(size: u64) -> Self {
         Self {
             size,
@@ -45,7 +45,7 @@ impl Told {
         }
     }
 
-    /// Something was said that no good server says.
+    /// The server sent something that no correct server sends.
     pub(super) fn lie(&self) {
         self.lied.store(true, Relaxed);
     }
@@ -54,21 +54,21 @@ impl Told {
         self.lied.load(Relaxed)
     }
 
-    /// Something was answered with fewer bytes than there are.
+    /// A reply had fewer bytes than there are.
     pub(super) fn answer_short(&self) {
         self.short.store(true, Relaxed);
     }
 
-    /// A budget that some downloads find too small and others do not.
+    /// A budget that is too small for some downloads but not for others.
     pub(super) fn budget(&self) -> u32 {
         64 + u32::try_from(self.size % 50_000).unwrap_or(0)
     }
 }
 
 impl Question {
-    /// Takes a few from the input.
+    /// Takes a few requests from the input.
     pub(super) fn some(input: &mut Input<'_>) -> Vec<Self> {
-        let count = 1 + input.byte() % MOST;
+        let count = 1 + input.byte() % MAX_QUESTIONS;
         (0..count).map(|_| Self::read(input)).collect()
     }
 
@@ -86,7 +86,7 @@ impl Question {
         }
     }
 
-    pub(super) async fn ask(self, client: Client, budget: Budget, told: Arc<Told>) {
+    pub(super) async fn ask(self, client: Client, budget: Budget, facts: Arc<ServerFacts>) {
         match self {
             Self::Download {
                 from,
@@ -96,7 +96,7 @@ impl Question {
             } => {
                 let received = Received::new(from.min(expected), expected, keeps);
                 let Some(steps) = given_up_after else {
-                    return download(&client, &budget, received, &told).await;
+                    return download(&client, &budget, received, &facts).await;
                 };
                 let given_up = async {
                     for _ in 0..steps {
@@ -105,7 +105,7 @@ impl Question {
                 };
                 tokio::select! {
                     biased;
-                    () = download(&client, &budget, received, &told) => {}
+                    () = download(&client, &budget, received, &facts) => {}
                     () = given_up => {}
                 }
             }
@@ -115,14 +115,14 @@ impl Question {
     }
 }
 
-/// Where the pieces of one download go.
+/// The destination of the pieces of one download.
 #[derive(Debug)]
 struct Received {
     from: u64,
     expected: u64,
     next: Arc<AtomicU64>,
     keeps: bool,
-    /// The last piece: nothing more is needed, so its credit may be held until the file is whole.
+    /// The last piece. No further piece is needed, so its credit may be held until the file is complete.
     kept: Option<Piece>,
 }
 
@@ -141,10 +141,10 @@ impl Received {
 impl PieceSink for Received {
     fn deliver(&mut self, piece: Piece) -> bool {
         let next = self.next.load(Relaxed);
-        assert_eq!(piece.offset, next, "a hole, or bytes twice");
+        assert_eq!(piece.offset, next, "a gap, or bytes twice");
         assert!(!piece.bytes.is_empty());
         let end = next + piece.bytes.len() as u64;
-        assert!(end <= self.expected, "more bytes than asked for");
+        assert!(end <= self.expected, "more bytes than requested");
         assert_eq!(piece.credit.num_permits(), piece.bytes.len());
         self.next.store(end, Relaxed);
         self.kept = (self.keeps && end == self.expected).then_some(piece);
@@ -152,37 +152,38 @@ impl PieceSink for Received {
     }
 }
 
-async fn download(client: &Client, budget: &Budget, received: Received, told: &Arc<Told>) {
+async fn download(client: &Client, budget: &Budget, received: Received, facts: &Arc<ServerFacts>) {
     let (from, expected, next) = (received.from, received.expected, received.next.clone());
     let checked = Compared {
         received,
-        told: Arc::clone(told),
+        facts: Arc::clone(facts),
     };
     let outcome = client.download(b"file", from, expected, budget, checked).await;
     let end = next.load(Relaxed);
-    let is_honest = !told.has_lied();
+    let is_honest = !facts.has_lied();
     match outcome {
         Ok(Outcome::Complete) => {
             assert_eq!(end, expected);
-            // A short answer may end where the expected size does, and where nothing is left to read, nothing can be missing.
-            let may_be_larger = told.short.load(Relaxed);
+            // A short reply may end at the expected size. If nothing remains to be read, no byte can be
+            // missing.
+            let may_be_larger = facts.short.load(Relaxed);
             let may_be_smaller = from == expected;
-            let fits = match told.size.cmp(&expected) {
+            let fits = match facts.size.cmp(&expected) {
                 Ordering::Less => may_be_smaller,
                 Ordering::Equal => true,
                 Ordering::Greater => may_be_larger,
             };
-            assert!(fits || !is_honest, "{} bytes in place of {expected}", told.size);
+            assert!(fits || !is_honest, "{} bytes in place of {expected}", facts.size);
         }
-        Ok(Outcome::LeftOff) => panic!("nobody asked for that"),
+        Ok(Outcome::LeftOff) => panic!("no caller stopped the download"),
         Ok(Outcome::Grown) => {
             assert_eq!(end, expected);
-            assert!(!is_honest || told.size > expected);
+            assert!(!is_honest || facts.size > expected);
         }
         Ok(Outcome::Truncated { size }) => {
             assert!(size < expected);
-            assert_eq!(end, size.max(from), "not all there was");
-            assert!(!is_honest || size == told.size.max(from));
+            assert_eq!(end, size.max(from), "the download is incomplete");
+            assert!(!is_honest || size == facts.size.max(from));
         }
         Err(error) => {
             shown(&error);
@@ -191,16 +192,19 @@ async fn download(client: &Client, budget: &Budget, received: Received, told: &A
     }
 }
 
-/// Compares contents, but for those of a server that answers questions in each other's place.
+/// Compares contents, unless the server swapped replies.
 struct Compared {
     received: Received,
-    told: Arc<Told>,
+    facts: Arc<ServerFacts>,
 }
 
 impl PieceSink for Compared {
     fn deliver(&mut self, piece: Piece) -> bool {
         let is_right = || piece.bytes == content(piece.offset, piece.bytes.len());
-        assert!(self.told.has_lied() || is_right(), "other bytes than were sent");
+        assert!(
+            self.facts.has_lied() || is_right(),
+            "the bytes differ from those sent"
+        );
         self.received.deliver(piece)
     }
 }
@@ -220,7 +224,7 @@ async fn list(client: &Client) {
     let produce = async move { client.list(b"folder", &sink).await };
     let (listed, count) = tokio::join!(produce, consume);
     match listed {
-        Ok(told) => assert_eq!(told, count),
+        Ok(facts) => assert_eq!(facts, count),
         Err(error) => shown(&error),
     }
 }

@@ -1,4 +1,4 @@
-//! The rounds: every tool once in each, on the same work.
+//! The rounds of a measurement. Each round runs every tool once on the same work.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,20 +13,20 @@ use super::ledger;
 use super::meter::{Assignment, Cost, Group, measure};
 use super::plan::Table;
 use super::report;
-use super::results::{Entry, Figure, Figures, Results, Run, Verdict, as_figure};
+use super::results::{Entry, Figure, Figures, Results, Run, RunResult, as_figure};
 use super::verify::{Faults, compare};
 use super::work::Subject;
 
-/// One measurement, which may have several tables.
+/// One measurement, of one or more tables.
 #[derive(Debug)]
 pub(super) struct Campaign<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) enclosure: &'a Enclosure,
-    /// When a run is ended.
+    /// The time after which a run is killed.
     pub(super) limit: Duration,
-    /// What its entries have in common.
+    /// The name that its entries share.
     pub(super) name: String,
-    /// Where the results are kept, after each run.
+    /// The file of the results, written after each run.
     pub(super) file: &'a Path,
 }
 
@@ -50,13 +50,13 @@ impl Campaign<'_> {
             let mut order: Vec<&Candidate> = candidates.iter().collect();
             order.rotate_left(round % candidates.len().max(1));
             for candidate in order {
-                // Once is enough: it would be the same again, and the limit is long.
+                // One such run is enough: a second would end the same way, and the limit is long.
                 if over_limit.contains(&candidate.name.as_str()) || candidate.cold && round > 0 {
                     continue;
                 }
                 let run = self.run(&mut lab, table, candidate)?;
-                say(round, candidate, &run);
-                if run.verdict == Verdict::OverLimit {
+                print_run(round, candidate, &run);
+                if run.result == RunResult::OverLimit {
                     over_limit.push(&candidate.name);
                 }
                 self.keep(table, &table.work.name, &candidate.name, run, results)?;
@@ -67,7 +67,7 @@ impl Campaign<'_> {
         Ok(())
     }
 
-    /// Lays out the fleet and its ledger once: filling it takes minutes.
+    /// Lays out the fleet and its ledger once, because filling the ledger takes minutes.
     fn fill_ledger(
         &self,
         lab: &mut Lab,
@@ -76,11 +76,11 @@ impl Campaign<'_> {
         results: &mut Results,
     ) -> Result<()> {
         for candidate in candidates.iter().take(1) {
-            candidate.set_out(lab)?;
+            candidate.prepare_first(lab)?;
         }
         ledger::fill(&lab.ledger(), table.size)?;
         let run = Run {
-            verdict: Verdict::Whole,
+            result: RunResult::Whole,
             figures: ledger::size_figures(&lab.ledger(), table.size)?,
         };
         self.keep(table, report::LEDGER_SIZE, report::LEDGER_SIZE, run, results)
@@ -112,8 +112,8 @@ impl Campaign<'_> {
 
     fn run(&self, lab: &mut Lab, table: &Table, candidate: &Candidate) -> Result<Run> {
         match lab.work.grows {
-            Some(Subject::Ledger) => candidate.set_on(lab)?,
-            _ => candidate.set_out(lab)?,
+            Some(Subject::Ledger) => candidate.prepare_next(lab)?,
+            _ => candidate.prepare_first(lab)?,
         }
         let log = lab.folder.join("tool.log");
         let assignment = Assignment {
@@ -135,11 +135,11 @@ impl Campaign<'_> {
         if candidate.tool.is_gleaner() {
             note_ledger(lab, began, &mut figures)?;
         }
-        let verdict = judge(lab, candidate, &cost, &figures)?;
-        if let Verdict::NotWhole(_) = verdict {
+        let result = check(lab, candidate, &cost, &figures)?;
+        if let RunResult::NotWhole(_) = result {
             show_end_of(&log);
         }
-        Ok(Run { verdict, figures })
+        Ok(Run { result, figures })
     }
 }
 
@@ -173,7 +173,7 @@ fn note_passed(lab: &Lab, figures: &mut Figures) {
     }
 }
 
-/// What of it is each file's or device's part.
+/// Adds the share of each file or device in the figures.
 fn note_growth(lab: &Lab, table: &Table, figures: &mut Figures) {
     const EVERY_MS: f64 = 300_000.0;
     let each = |figures: &Figures, of| {
@@ -196,7 +196,7 @@ fn note_growth(lab: &Lab, table: &Table, figures: &mut Figures) {
     }
 }
 
-/// What gleaner itself recorded of the run.
+/// Adds the figures that gleaner itself recorded.
 fn note_ledger(lab: &Lab, began: Duration, figures: &mut Figures) -> Result<()> {
     if lab.work.grows == Some(Subject::Fleet) {
         figures.extend(ledger::sweep_figures(&lab.ledger(), began, lab.work.silent)?);
@@ -208,13 +208,13 @@ fn note_ledger(lab: &Lab, began: Duration, figures: &mut Figures) -> Result<()> 
     Ok(())
 }
 
-fn judge(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Result<Verdict> {
+fn check(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Result<RunResult> {
     if cost.over_limit {
-        return Ok(Verdict::OverLimit);
+        return Ok(RunResult::OverLimit);
     }
     let mut faults = Faults::default();
     let not_served = figures.get(&Figure::NotServed).copied().unwrap_or_default();
-    // What waits on a device that was not served is still there.
+    // The files of a device that was not served are still on it.
     let devices = if not_served > 0.0 {
         Vec::new()
     } else {
@@ -230,30 +230,31 @@ fn judge(lab: &Lab, candidate: &Candidate, cost: &Cost, figures: &Figures) -> Re
         )?;
     }
     let has_failed = match (cost.exit, lab.work.grows) {
-        // Partly, and without the unreachable: how many are not served is a figure.
+        // A partial success, or all but the unreachable devices: the number of devices not served is a
+        // figure.
         (Some(0), _) | (Some(1 | 5), Some(Subject::Fleet)) => false,
-        // Where devices are dead, a tool may well say that it failed.
+        // With dead devices, a tool may report a failure.
         _ => !lab.work.has_dead_devices(),
     };
     Ok(if !faults.is_none() {
-        Verdict::NotWhole(faults.to_string())
+        RunResult::NotWhole(faults.to_string())
     } else if has_failed {
-        Verdict::NotWhole(
+        RunResult::NotWhole(
             cost.exit
                 .map_or("killed".to_owned(), |status| format!("exit {status}")),
         )
     } else if cost.left_processes {
-        Verdict::NotWhole("leaves processes".to_owned())
+        RunResult::NotWhole("left processes".to_owned())
     } else {
-        Verdict::Whole
+        RunResult::Whole
     })
 }
 
-fn say(round: usize, candidate: &Candidate, run: &Run) {
-    let how = match &run.verdict {
-        Verdict::Whole => "",
-        Verdict::OverLimit => "  over the limit",
-        Verdict::NotWhole(words) => words,
+fn print_run(round: usize, candidate: &Candidate, run: &Run) {
+    let how = match &run.result {
+        RunResult::Whole => "",
+        RunResult::OverLimit => "  over the limit",
+        RunResult::NotWhole(words) => words,
     };
     let seconds = run.figures.get(&Figure::Seconds).copied().unwrap_or_default();
     println!(

@@ -1,4 +1,4 @@
-//! A tool as it is run: gleaner may be there in several builds.
+//! A tool that is run. There may be several builds of gleaner.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -14,27 +14,27 @@ use super::ledger;
 use super::work::{Fate, Subject};
 use crate::command::output;
 
-/// Of the name of a candidate that reads its ledger from the disk.
+/// Suffix of the name of a candidate that reads its ledger from the disk.
 pub(super) const COLD: &str = "-cold";
 
-/// How often a fleet is visited at most until every device has been reached once.
+/// Maximum number of sweeps until every device of a fleet has been reached once.
 const VISITS: usize = 5;
 
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) name: String,
-    /// What it is a way of using. Several ways of using rsync are one program; several builds of gleaner are
+    /// The program of the tool. Several ways of using rsync share one program; several builds of gleaner do
     /// not.
     pub(super) program: String,
     pub(super) tool: Tool,
     /// The build of gleaner.
     build: PathBuf,
-    /// Nothing of the ledger is in memory when it begins. Measured once.
+    /// Nothing of the ledger is cached when the run begins. Measured once.
     pub(super) cold: bool,
 }
 
 impl Candidate {
-    /// Every one of these tools, gleaner once for each build.
+    /// A candidate for each tool, and for gleaner one for each build.
     pub(super) fn all<'a>(tools: impl Iterator<Item = &'a Tool>, builds: &[PathBuf]) -> Vec<Self> {
         let of_tool = |tool: &'a Tool| {
             let builds = if tool.is_gleaner() {
@@ -57,7 +57,7 @@ impl Candidate {
         tools.flat_map(of_tool).collect()
     }
 
-    /// The same from the disk.
+    /// The same candidate, with nothing of the ledger cached.
     pub(super) fn cold(&self) -> Self {
         Self {
             name: format!("{}{COLD}", self.name),
@@ -66,57 +66,58 @@ impl Candidate {
         }
     }
 
-    /// Puts everything where it has to be before the clock starts.
-    pub(super) fn set_out(&self, lab: &mut Lab) -> Result<()> {
+    /// Prepares a run from scratch, before the clock starts.
+    pub(super) fn prepare_first(&self, lab: &mut Lab) -> Result<()> {
         lab.lay_out()?;
         self.prepare(lab)?;
         lab.set_up_link()?;
         match self.tool.visits {
             Visits::First => return Ok(()),
-            Visits::Kept => self.ask(lab, &["run"]).map(drop)?,
+            Visits::Kept => self.run_gleaner(lab, &["run"]).map(drop)?,
             Visits::Again => self.visit_before(lab)?,
         }
         lab.set_up_link()
     }
 
-    /// What has to be there before the clock starts: for gleaner a store, and on a fleet where nothing waits
-    /// a ledger that has seen it before.
+    /// Prepares what a tool needs. For gleaner this is a store and, on a fleet without waiting files, a
+    /// ledger that has seen the fleet before.
     fn prepare(&self, lab: &Lab) -> Result<()> {
-        // What a tool that was ended at its limit leaves of its tunnel would keep the next from having one.
+        // A tunnel left by a tool that was killed at its limit would block the next tool's tunnel.
         fs::remove_file(lab.folder.join("tunnel")).ok();
         if !self.tool.is_gleaner() {
             return Ok(());
         }
         fs::write(lab.folder.join("gleaner.toml"), self.configuration(lab)?)?;
-        self.ask(lab, &["store", "init", "--local"])?;
+        self.run_gleaner(lab, &["store", "init", "--local"])?;
         match lab.work.files_per_device {
             0 => self.visit_all(lab),
             _ => Ok(()),
         }
     }
 
-    /// Visits the devices until all could be reached: an outage of the link may keep some from it.
+    /// Visits the devices until all have been reached, because an outage of the link may prevent some visits.
     fn visit_all(&self, lab: &Lab) -> Result<()> {
-        let visit = || self.ask(lab, &["run"]).map(drop);
+        let visit = || self.run_gleaner(lab, &["run"]).map(drop);
         if lab.work.grows == Some(Subject::Fleet) {
-            // How many devices of a large fleet are not served is a figure.
+            // The number of devices of a large fleet that are not served is a figure.
             visit().ok();
             return Ok(());
         }
         (1..VISITS).fold(visit(), |visited, _| visited.or_else(|_| visit()))
     }
 
-    /// A visit before the clock starts. What it brought goes from the store, and as much is recorded anew.
+    /// A visit before the clock starts. Then removes the gathered files from the store and records as many
+    /// anew.
     fn visit_before(&self, lab: &Lab) -> Result<()> {
-        self.ask(lab, &["run"])?;
+        self.run_gleaner(lab, &["run"])?;
         for device in lab.work.live_devices() {
             clear(&lab.store().join(device_name(device)))?;
         }
         lab.record()
     }
 
-    /// What has to be there before a run that finds what the one before it left.
-    pub(super) fn set_on(&self, lab: &mut Lab) -> Result<()> {
+    /// Prepares a run that continues from the state that the previous run left.
+    pub(super) fn prepare_next(&self, lab: &mut Lab) -> Result<()> {
         lab.record_more(self.tool.new_files)?;
         if self.cold {
             ledger::forget_cached(&lab.ledger())?;
@@ -124,7 +125,7 @@ impl Candidate {
         Ok(())
     }
 
-    fn ask(&self, lab: &Lab, words: &[&str]) -> Result<String> {
+    fn run_gleaner(&self, lab: &Lab, words: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.build);
         command
             .args(["--quiet", "--quiet", "--config"])
@@ -135,7 +136,7 @@ impl Candidate {
     }
 
     pub(super) fn words(&self) -> Vec<OsString> {
-        // Without a shell between: what gleaner itself has in memory is counted apart.
+        // No shell remains in between, so that gleaner's own memory can be counted separately.
         let exec = if self.tool.is_gleaner() { "exec " } else { "" };
         vec![
             "sh".into(),
@@ -162,12 +163,12 @@ impl Candidate {
             ("GLEANER", self.build.clone().into()),
             ("GLEANER_CONFIG", inside("gleaner.toml")),
             ("USER", user.trim().into()),
-            // Nobody's own configuration of a tool is measured.
+            // The user's own configuration of a tool must not affect the measurement.
             ("HOME", inside("home")),
         ])
     }
 
-    /// What the program says that it is.
+    /// The version line that the program prints.
     pub(super) fn version(&self) -> Result<String> {
         let program = Path::new(&self.tool.program);
         let program = if self.tool.is_gleaner() {
@@ -179,11 +180,11 @@ impl Candidate {
             "rclone" => "version",
             _ => "--version",
         }))?;
-        let first = text.lines().next().context("a version of no words")?;
+        let first = text.lines().next().context("the version is empty")?;
         Ok(first.to_owned())
     }
 
-    /// All default but for what is as short as a measurement: files are made a moment before they are
+    /// The default configuration, except that waiting times are zero: files are made just before they are
     /// gathered.
     fn configuration(&self, lab: &Lab) -> Result<String> {
         let shown = |path: &Path| path.display().to_string();
@@ -230,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_builds_of_gleaner_are_several_candidates_and_others_stay_one() {
+    fn each_build_of_gleaner_is_a_candidate_of_its_own() {
         let builds = [PathBuf::from("/a"), PathBuf::from("/b")];
         let tools = Catalogue::load().unwrap().tools;
         let wanted = tools

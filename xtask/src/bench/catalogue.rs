@@ -16,14 +16,14 @@ pub(super) struct Catalogue {
     pub(super) links: Vec<Link>,
     pub(super) works: Vec<Work>,
     pub(super) tools: Vec<Tool>,
-    /// Works of one size, with peers.
+    /// Works of one size, done by several tools.
     pub(super) comparisons: Vec<Comparison>,
-    /// Works of several sizes, by gleaner alone.
+    /// Works of several sizes, done by gleaner alone.
     pub(super) growths: Vec<Growth>,
     pub(super) columns: BTreeMap<String, Vec<Column>>,
 }
 
-/// Which tools do a work over a link, if the arguments name no others.
+/// Which tools do a work over a link, unless the arguments name others.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Comparison {
@@ -33,44 +33,44 @@ pub(super) struct Comparison {
     pub(super) goal: Option<Goal>,
 }
 
-/// A way of emptying devices, or a command whose time is measured.
+/// A way of emptying devices, or a command that is timed.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tool {
     pub(super) name: String,
-    /// For the page.
+    /// Description for the page.
     pub(super) about: String,
-    /// The program that must be there beside those of the lab.
+    /// The program that must be installed beside those of the lab.
     #[serde(default = "ssh")]
     pub(super) program: String,
-    /// For a shell.
+    /// The command line, for a shell.
     pub(super) script: String,
-    /// Whether the files stay on the devices.
+    /// Whether the files remain on the devices.
     #[serde(default)]
     pub(super) copies_only: bool,
     #[serde(default)]
     pub(super) visits: Visits,
-    /// Whether gleaner works on all devices at once, in place of its default of 16.
+    /// Whether gleaner works on all devices at once, instead of its default of 16.
     #[serde(default)]
     pub(super) all_at_once: bool,
-    /// How many files are recorded on the second device before each run.
+    /// Number of files that are recorded on the second device before each run.
     #[serde(default)]
     pub(super) new_files: usize,
 }
 
-/// Which visit of gleaner is measured.
+/// Which of gleaner's visits is measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Visits {
     #[default]
     First,
-    /// The second; as much has been recorded since the first.
+    /// The second visit, with as many files recorded since the first.
     Again,
-    /// The second; all files were gathered by the first and stay, because the configuration says so.
+    /// The second visit. The first gathered all files, and they remain because the configuration says so.
     Kept,
 }
 
-/// A figure in a table of growth.
+/// A figure in a table of a work that grows.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Column {
     pub(super) heading: String,
@@ -95,7 +95,7 @@ impl Catalogue {
         comparison.and_then(|it| it.goal.as_ref())
     }
 
-    /// The tools that are compared, in the order of the catalogue.
+    /// The tools that are compared, in the catalogue's order.
     pub(super) fn compared_tools(&self) -> impl Iterator<Item = &Tool> {
         let is_compared = |tool: &&Tool| self.comparisons.iter().any(|it| it.tools.contains(&tool.name));
         self.tools.iter().filter(is_compared)

@@ -1,4 +1,4 @@
-//! What the recorded files consist of: bytes that anyone can make again from a seed.
+//! The content of the recorded files: bytes that can be made again from a seed.
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -9,15 +9,15 @@ use serde::Deserialize;
 pub(super) enum Shape {
     /// Not at all.
     Random,
-    /// Every other block is text that shrinks to almost nothing.
+    /// Every second block is text that compresses to almost nothing.
     HalfCompressible,
 }
 
-/// Small enough that any compressor has both kinds in view, large enough that each is seen for what it is.
+/// Small enough that a compressor's window holds both kinds, large enough that it compresses each separately.
 const BLOCK_BYTES: usize = 4096;
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// `SplitMix64`: quick, and passes for noise with every compressor.
+/// `SplitMix64`: fast, and incompressible for every compressor.
 #[derive(Debug)]
 pub(super) struct Noise {
     state: u64,
@@ -37,8 +37,8 @@ impl Noise {
     }
 
     fn fill(&mut self, bytes: &mut [u8]) {
-        // Eight at once: byte by byte, a debug build would take longer to make a gigabyte than the tools to
-        // move it.
+        // Eight bytes at once: byte by byte, a debug build would take longer to make a gigabyte than the
+        // tools take to move it.
         let (words, rest) = bytes.as_chunks_mut::<8>();
         for word in words {
             *word = self.next().to_le_bytes();
@@ -49,7 +49,7 @@ impl Noise {
     }
 }
 
-/// Gives the `size` bytes of a file to `take`, one chunk after the other.
+/// Passes the `size` bytes of a file to `take`, chunk by chunk.
 pub(super) fn each_chunk(
     seed: u64,
     size: u64,
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_compressible_shape_is_noise() {
+    fn half_of_the_half_compressible_shape_is_noise() {
         let bytes = all(7, 1_000_000, Shape::HalfCompressible);
         let plain = bytes.split(|byte| *byte == b'#').count() - 1;
         assert!((490_000..520_000).contains(&plain), "{plain}");

@@ -1,7 +1,8 @@
-//! What the measurement runs in, so that nothing of it is left however it ends.
+//! The environment of a measurement, which leaves nothing behind however the measurement ends.
 //!
-//! A shell takes our place, starts us anew inside, waits, and clears away. For root the inside is a mount and
-//! a process namespace: when its first process goes, the kernel ends all others and takes the mounts down.
+//! A shell replaces this process, starts it again inside, waits, and cleans up. For root the inside is a
+//! mount and a process namespace: when its first process ends, the kernel kills all others and unmounts the
+//! file systems.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -14,17 +15,17 @@ use rustix::process::getuid;
 const FOLDER: &str = "GLEANER_BENCH_FOLDER";
 const GROUP: &str = "GLEANER_BENCH_GROUP";
 
-/// Where one measurement has its files and its processes.
+/// The folder and the control group of one measurement.
 #[derive(Debug)]
 pub(super) struct Enclosure {
     pub(super) folder: PathBuf,
-    /// Control group (version 2) for its processes, where one can be made.
+    /// The control group (version 2) of its processes, if one can be made.
     pub(super) group: Option<PathBuf>,
     pub(super) root: bool,
 }
 
-/// A terminal's Ctrl-C ends the inside, whose processes do not hear it themselves. The control group can go
-/// when the last process has gone, so it tells when the files can.
+/// A terminal's Ctrl-C ends the inside, whose processes do not receive it themselves. The control group can
+/// be removed only after the last process has ended, so its removal shows when the files can go.
 const KEEPER: &str = r#"
 trap 'kill -KILL "$inside" 2>/dev/null' INT TERM HUP
 "$@" &
@@ -41,11 +42,11 @@ rm -rf --one-file-system "$GLEANER_BENCH_FOLDER"
 exit "$status"
 "#;
 
-/// The first process of a namespace has to see to the orphans; a shell that waits does.
+/// The first process of a namespace must reap orphans, which a waiting shell does.
 const FIRST_PROCESS: &str = r#""$@"; exit $?"#;
 
 impl Enclosure {
-    /// The one that we are in, if we are.
+    /// The environment that this process runs in, if any.
     pub(super) fn around_us() -> Option<Self> {
         Some(Self {
             folder: std::env::var_os(FOLDER).map(PathBuf::from)?,
@@ -56,8 +57,8 @@ impl Enclosure {
         })
     }
 
-    /// Starts this program with the same arguments inside a new one, in our place. Comes back with an error
-    /// only.
+    /// Starts this program again with the same arguments in a new environment, in place of this process.
+    /// Returns only on an error.
     pub(super) fn enter(below: &Path) -> Result<()> {
         let folder = new_folder(below)?;
         let name = folder.file_name().unwrap_or_default();
@@ -77,16 +78,16 @@ impl Enclosure {
         keeper
             .arg(std::env::current_exe()?)
             .args(std::env::args_os().skip(1));
-        Err(keeper.exec()).context("start a shell in our place")
+        Err(keeper.exec()).context("replace this process by a shell")
     }
 }
 
-/// A folder of its own. Its name stays short, because there are sockets in it.
+/// Makes a new folder. Its name is short, because it will contain sockets, whose paths have a limit.
 fn new_folder(below: &Path) -> Result<PathBuf> {
     let harmless = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
     if !below.is_absolute() || !below.to_string_lossy().chars().all(harmless) {
         bail!(
-            "{}: the folder must be absolute and of letters, digits, `.`, `_` and `-` only, because shell lines name it",
+            "{}: the folder must be absolute and consist of letters, digits, `.`, `_` and `-`, because shell commands contain it",
             below.display()
         );
     }
@@ -94,11 +95,11 @@ fn new_folder(below: &Path) -> Result<PathBuf> {
         .prefix("gleaner-bench-")
         .tempdir_in(below);
     let folder = folder.with_context(|| format!("make a folder in {}", below.display()))?;
-    // The shell that is about to take our place removes it.
+    // The shell that is about to replace this process removes the folder.
     Ok(folder.keep())
 }
 
-/// Our own control group, by the unified hierarchy.
+/// This process's control group in the unified hierarchy.
 fn own_group() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").ok()?;
     let mount = mounts.lines().find_map(|line| {

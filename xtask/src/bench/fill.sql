@@ -1,4 +1,5 @@
--- Records files FIRST to END in turn for each of the SLOTS devices, one every five seconds, so that ten million are some twenty months.
+-- Records files FIRST to END in turn for each of the SLOTS devices, one every five seconds. Ten million files
+-- take about twenty months.
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -1000000;
@@ -13,7 +14,8 @@ CREATE TEMP TABLE made AS
 WITH RECURSIVE counter (number) AS (SELECT FIRST UNION ALL SELECT number + 1 FROM counter WHERE number + 1 < END)
 SELECT number, 1740000000000000000 + number * 5000000000 AS at FROM counter;
 
--- A pass for each hundred files of a device, and after each another that does not reach it. A batch has as many.
+-- One pass and one batch for every hundred files of a device. After each pass, another one fails to reach the
+-- device.
 INSERT INTO batch (name)
 SELECT printf('%016x-%06d', made.number, slot.number) FROM made JOIN slot ON slot.number = made.number % SLOTS
 WHERE made.number / SLOTS % 100 = 0 OR made.number < FIRST + SLOTS;

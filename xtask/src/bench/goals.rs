@@ -1,18 +1,18 @@
-//! What gleaner is to reach, and whether it did.
+//! gleaner's goals, and whether a measurement reached them.
 
 use serde::Deserialize;
 
 use super::results::{Entry, Figure};
 
-/// What one table is judged by.
+/// The goal of one table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Goal {
     /// The median time is at most `at_most` times that of a peer in the same measurement.
     Ratio { peer: String, at_most: f64 },
-    /// At least this part of the link is used from the first byte of bulk to the last.
+    /// At least this part of the link is used from the first byte of bulk data to the last.
     ShareOfLink { at_least: f64 },
-    /// However much waits.
+    /// These bounds hold for a backlog of any size.
     Backlog {
         memory: Figure,
         memory_mb: f64,
@@ -21,7 +21,7 @@ pub(super) enum Goal {
 }
 
 impl Goal {
-    /// For the page.
+    /// Description for the page.
     pub(super) fn in_words(&self) -> String {
         match self {
             Self::Ratio { peer, at_most } => format!("at most {at_most:.2} times the time of `{peer}`"),
@@ -41,8 +41,8 @@ impl Goal {
         }
     }
 
-    /// Whether `entry` reached it, with the figures; nothing when they were not measured side by side.
-    pub(super) fn judge(&self, entry: &Entry, table: &[&Entry]) -> Option<String> {
+    /// Whether `entry` reached the goal, with the figures. `None` if they were not measured side by side.
+    pub(super) fn assess(&self, entry: &Entry, table: &[&Entry]) -> Option<String> {
         let word = |reached: bool| if reached { "reached" } else { "missed" };
         match self {
             Self::Ratio { peer, at_most } => {
@@ -58,7 +58,7 @@ impl Goal {
                 memory_mb,
                 first_released_seconds,
             } => {
-                // Cut off by the limit or not: neither figure depends on the end.
+                // The limit may have cut the run off: neither figure depends on its end.
                 let megabytes = entry.of_all(*memory).most()?;
                 let Some(first) = entry.of_all(Figure::FirstReleasedSeconds).most() else {
                     return Some(format!("{}: nothing released", word(false)));
@@ -69,7 +69,7 @@ impl Goal {
         }
     }
 
-    /// The peer that times are compared with.
+    /// The tool that times are compared with.
     pub(super) fn peer(&self) -> Option<&str> {
         match self {
             Self::Ratio { peer, .. } => Some(peer),
@@ -78,7 +78,7 @@ impl Goal {
     }
 }
 
-/// How many times as long as `peer` it took, by the medians of one measurement.
+/// The ratio of the medians of `entry` and `peer` within one measurement.
 pub(super) fn ratio_to(entry: &Entry, peer: &str, table: &[&Entry]) -> Option<f64> {
     let peer = table
         .iter()
@@ -89,7 +89,7 @@ pub(super) fn ratio_to(entry: &Entry, peer: &str, table: &[&Entry]) -> Option<f6
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::Verdict;
+    use super::super::results::RunResult;
     use super::super::results::tests::entry;
     use super::*;
 
@@ -101,28 +101,34 @@ mod tests {
         };
         let (gleaner, mut tar) = (entry("gleaner", &[2.0, 4.0, 3.0]), entry("tar", &[3.0, 3.0, 9.0]));
         assert_eq!(
-            goal.judge(&gleaner, &[&gleaner, &tar]).as_deref(),
+            goal.assess(&gleaner, &[&gleaner, &tar]).as_deref(),
             Some("reached: 1.00")
         );
         let slow = entry("gleaner", &[6.0]);
-        assert_eq!(goal.judge(&slow, &[&slow, &tar]).as_deref(), Some("missed: 2.00"));
+        assert_eq!(
+            goal.assess(&slow, &[&slow, &tar]).as_deref(),
+            Some("missed: 2.00")
+        );
         tar.measurement = "0".to_owned();
-        assert_eq!(goal.judge(&gleaner, &[&gleaner, &tar]), None);
+        assert_eq!(goal.assess(&gleaner, &[&gleaner, &tar]), None);
     }
 
     #[test]
-    fn a_backlog_is_judged_by_memory_and_the_first_release_even_when_it_is_cut_off() {
+    fn a_backlog_is_assessed_even_if_its_run_was_cut_off() {
         let goal = Goal::Backlog {
             memory: Figure::MemoryMb,
             memory_mb: 150.0,
             first_released_seconds: 60.0,
         };
         let mut cut = entry("gleaner", &[300.0]);
-        cut.runs[0].verdict = Verdict::OverLimit;
-        assert_eq!(goal.judge(&cut, &[]).as_deref(), Some("missed: nothing released"));
+        cut.runs[0].result = RunResult::OverLimit;
+        assert_eq!(
+            goal.assess(&cut, &[]).as_deref(),
+            Some("missed: nothing released")
+        );
         cut.runs[0].figures.insert(Figure::FirstReleasedSeconds, 12.0);
-        assert_eq!(goal.judge(&cut, &[]).as_deref(), Some("reached: 20 MB, 12.0 s"));
+        assert_eq!(goal.assess(&cut, &[]).as_deref(), Some("reached: 20 MB, 12.0 s"));
         cut.runs[0].figures.insert(Figure::MemoryMb, 204.8);
-        assert_eq!(goal.judge(&cut, &[]).as_deref(), Some("missed: 205 MB, 12.0 s"));
+        assert_eq!(goal.assess(&cut, &[]).as_deref(), Some("missed: 205 MB, 12.0 s"));
     }
 }

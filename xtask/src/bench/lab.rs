@@ -1,4 +1,4 @@
-//! The place of the measurement: a jump host and devices, which are real OpenSSH servers on loopback.
+//! The servers of a measurement: a jump host and devices, which are real OpenSSH servers on loopback.
 
 mod server;
 
@@ -20,7 +20,7 @@ use super::work::{Fate, Work};
 use crate::command::output;
 use server::{Devices, Keys};
 
-/// A fleet behind a jump host. Dropping it ends the servers, then takes the disk down.
+/// A fleet behind a jump host. Dropping it ends the servers, then unmounts the disk.
 #[derive(Debug)]
 pub(super) struct Lab {
     pub(super) folder: PathBuf,
@@ -30,16 +30,16 @@ pub(super) struct Lab {
     pub(super) keys: Keys,
     jump: Sshd,
     devices: Devices,
-    /// Where each device answers.
+    /// The port of each device.
     ports: Vec<u16>,
-    /// Those of devices that refuse.
+    /// The ports of devices that refuse connections.
     _refusing: Vec<Port>,
-    /// For a client that is no OpenSSH: where a tool may open a tunnel to the device.
+    /// For tools that do not use OpenSSH: the port where they may open a tunnel to the device.
     pub(super) tunnel: Port,
     more_files: usize,
     /// The control group of the servers.
     pub(super) group: Option<Group>,
-    /// Last: servers have files open on it.
+    /// Dropped last, because servers have files open on it.
     disk: Disk,
 }
 
@@ -95,7 +95,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// A fresh link, on which outages come at the same times for every tool.
+    /// Sets up a new link, on which outages come at the same times for every tool.
     pub(super) fn set_up_link(&mut self) -> Result<()> {
         self.route = self.link.set_up(self.jump.port())?;
         self.client("").write(&self.folder);
@@ -109,7 +109,7 @@ impl Lab {
         Ok(())
     }
 
-    /// What every tool reads, after `lines`.
+    /// The ssh configuration that every tool reads, after `lines`.
     fn client(&self, lines: &str) -> Client {
         const LINES: &str =
             "Host *\n  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 10\n  LogLevel ERROR\n";
@@ -153,7 +153,7 @@ impl Lab {
         self.sources().join(device_name(device))
     }
 
-    /// Where the tools bring the files. The ledger of gleaner is beside it, on the same disk.
+    /// The folder that the tools gather files into. gleaner's ledger is beside it, on the same disk.
     pub(super) fn store(&self) -> PathBuf {
         self.disk.folder.join("store")
     }
@@ -166,7 +166,7 @@ impl Lab {
         self.ports.len()
     }
 
-    /// Puts everything where it was before anybody gathered.
+    /// Restores the state before the first run.
     pub(super) fn lay_out(&self) -> Result<()> {
         for folder in [self.sources(), self.store(), self.disk.folder.join("ledger")] {
             clear(&folder)?;
@@ -175,7 +175,7 @@ impl Lab {
         self.record()
     }
 
-    /// Has the devices record their files, and lets nothing of that be written later.
+    /// Makes the devices record their files, and flushes them so that nothing is written during a run.
     pub(super) fn record(&self) -> Result<()> {
         for device in self.work.live_devices() {
             let source = self.source(device);
@@ -197,7 +197,7 @@ impl Lab {
         flush(&self.disk.folder)
     }
 
-    /// Has the second device record as many small files as are asked for, beside what is there.
+    /// Makes the second device record `count` small files beside the existing ones.
     pub(super) fn record_more(&mut self, count: usize) -> Result<()> {
         for _ in 0..count {
             self.more_files += 1;
@@ -213,7 +213,7 @@ pub(super) fn device_name(number: usize) -> String {
     format!("dev{number}")
 }
 
-/// Removes a folder with all that is in it, if it is there.
+/// Removes a folder and its contents, if it exists.
 pub(super) fn clear(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -223,8 +223,7 @@ pub(super) fn clear(folder: &Path) -> Result<()> {
     }
 }
 
-/// Has everything that was written to a file system on its disk, so that the next to be measured does not pay
-/// for it.
+/// Flushes a file system, so that the next run does not pay for earlier writes.
 fn flush(folder: &Path) -> Result<()> {
     output(Command::new("sync").arg("--file-system").arg(folder)).map(drop)
 }
@@ -233,7 +232,7 @@ fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
 }
 
-/// A port that takes connections and says nothing, as long as this program runs.
+/// A port that accepts connections and never answers, as long as this program runs.
 fn silent_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("open a silent port")?;
     let port = listener.local_addr()?.port();
@@ -244,8 +243,8 @@ fn silent_port() -> Result<u16> {
     Ok(port)
 }
 
-/// Where the sources and the store are. A fresh file system for root, so that the age of the machine's disk
-/// does not count; otherwise a folder.
+/// The disk of the sources and the store. For root it is a new file system, so that the age of the machine's
+/// disk has no effect. Otherwise it is a folder.
 #[derive(Debug)]
 struct Disk {
     folder: PathBuf,
@@ -265,7 +264,7 @@ impl Disk {
             image: Some(image.clone()),
         };
         fs::File::create(&image)?.set_len(work.disk_gibibytes() << 30)?;
-        // Tables that are made later, in the background, would count for the tool that runs then.
+        // Tables that ext4 makes later, in the background, would slow down the tool that runs then.
         output(
             Command::new("mkfs.ext4")
                 .args(["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-N"])
@@ -288,8 +287,8 @@ impl Drop for Disk {
             drop(clear(&self.folder));
             return;
         };
-        // Not mounted if that is what failed. A server of another namespace may hold it for a moment:
-        // detached, it goes.
+        // Fails if the mount itself failed. A server in another namespace may hold it for a moment: a lazy
+        // unmount frees it then.
         drop(
             Command::new("umount")
                 .arg("--lazy")

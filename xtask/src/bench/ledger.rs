@@ -1,5 +1,5 @@
-//! The ledger of gleaner from outside, by Debian's `sqlite3`: only the ledger's own crate may speak SQL by
-//! itself.
+//! Accesses gleaner's ledger with Debian's `sqlite3`: only the ledger's own crate may execute SQL in this
+//! process.
 
 use std::fs;
 use std::io::Write;
@@ -16,14 +16,14 @@ use super::results::{Figure, Figures, as_figure};
 use super::work::LEDGER_DEVICES;
 use crate::command;
 
-/// Without a journal: if it fails, the whole of it is gone anyhow.
+/// Without a journal: if it fails, the whole ledger is thrown away.
 const FILL: &str = include_str!("fill.sql");
-/// The record of the last device stays as it is while that of the others grows, so that the list of its files
-/// has the same length.
+/// The record of the last device keeps its size while that of the others grows, so that the list of its files
+/// keeps its length.
 const QUIET_FILES: usize = 1000;
 
-/// Fills the ledger of a fleet where nothing waits with a record of `size` files, and some of the last
-/// device. By gleaner, ten million would take hours.
+/// Fills the ledger of a fleet without waiting files: `size` files, and some of the last device. With
+/// gleaner, ten million would take hours.
 pub(super) fn fill(ledger: &Path, size: usize) -> Result<()> {
     record(ledger, 0..QUIET_FILES, &[device_name(LEDGER_DEVICES)])?;
     let growing: Vec<_> = (1..LEDGER_DEVICES).map(device_name).collect();
@@ -31,8 +31,7 @@ pub(super) fn fill(ledger: &Path, size: usize) -> Result<()> {
     record(ledger, QUIET_FILES..QUIET_FILES + size, &growing)
 }
 
-/// Records files of these numbers, in turn for each of the devices: with batches and passes, as gleaner would
-/// have.
+/// Records files with these numbers, in turn for each device, with batches and passes as gleaner would.
 fn record(ledger: &Path, numbers: Range<usize>, devices: &[String]) -> Result<()> {
     if numbers.is_empty() {
         return Ok(());
@@ -46,7 +45,7 @@ fn record(ledger: &Path, numbers: Range<usize>, devices: &[String]) -> Result<()
     run(ledger, &script).map(drop)
 }
 
-/// What it takes on the disk with a record of `size` files.
+/// The size on the disk with a record of `size` files.
 pub(super) fn size_figures(ledger: &Path, size: usize) -> Result<Figures> {
     const BYTES_OF_PASSES: &str =
         "SELECT sum(dbstat.pgsize) FROM dbstat JOIN sqlite_schema AS object ON object.name = dbstat.name
@@ -65,14 +64,14 @@ pub(super) fn size_figures(ledger: &Path, size: usize) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Writes what is not on the disk yet, and has the kernel forget what it remembers of the file.
+/// Flushes the file and drops it from the kernel's page cache.
 pub(super) fn forget_cached(ledger: &Path) -> Result<()> {
     let file = fs::File::open(ledger).with_context(|| format!("open {}", ledger.display()))?;
     file.sync_all()?;
-    fadvise(&file, 0, None, Advice::DontNeed).context("have the ledger forgotten")
+    fadvise(&file, 0, None, Advice::DontNeed).context("drop the ledger from the page cache")
 }
 
-/// When the first file left its device, in seconds from the moment at which a run began, counted from 1970.
+/// When the first file left its device, in seconds after `began`, which is a time since 1970.
 pub(super) fn first_released(ledger: &Path, began: Duration) -> Result<Option<f64>> {
     if !ledger.exists() {
         return Ok(None);
@@ -86,11 +85,11 @@ pub(super) fn first_released(ledger: &Path, began: Duration) -> Result<Option<f6
 }
 
 const SERVED: &str = "outcome IN ('well', 'partial')";
-/// Of the last sweep, which is the only one but for a first visit.
+/// The passes of the last sweep, which is the only one except for a first visit.
 const LAST: &str = "id > (SELECT max(id) FROM pass) - (SELECT count(*) FROM device)";
 
-/// How many devices were not served by the last sweep, which began then, though they are not silent; and when
-/// those that were served were done.
+/// How many devices the last sweep did not serve, without the silent ones, and when it was done with those
+/// that it served. The sweep began at `began`.
 pub(super) fn sweep_figures(ledger: &Path, began: Duration, silent: usize) -> Result<Figures> {
     let count = format!("SELECT count(*) FROM pass WHERE NOT {SERVED} AND {LAST};");
     let not_served = numbers(ledger, &count)?.first().copied().unwrap_or_default();
@@ -113,25 +112,29 @@ pub(super) fn sweep_figures(ledger: &Path, began: Duration, silent: usize) -> Re
 }
 
 pub(super) fn sqlite_version() -> Result<String> {
-    let said = command::output(Command::new("sqlite3").arg("--version"))?;
-    Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
+    let output_text = command::output(Command::new("sqlite3").arg("--version"))?;
+    Ok(output_text
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned())
 }
 
-/// The numbers of the first row; what is NULL is left out.
+/// The numbers of the first row, without those that are NULL.
 fn numbers(ledger: &Path, question: &str) -> Result<Vec<f64>> {
-    let said = run(ledger, question)?;
-    let columns = said.lines().next().unwrap_or_default().split('|');
+    let output_text = run(ledger, question)?;
+    let columns = output_text.lines().next().unwrap_or_default().split('|');
     columns
         .filter(|column| !column.is_empty())
         .map(|column| {
             column
                 .parse()
-                .with_context(|| format!("a number, not `{column}`"))
+                .with_context(|| format!("read a number from `{column}`"))
         })
         .collect()
 }
 
-/// Runs a script, and returns what it prints: a row on each line, columns separated by `|`.
+/// Runs a script and returns its output: one row per line, columns separated by `|`.
 fn run(ledger: &Path, script: &str) -> Result<String> {
     let mut child = Command::new("sqlite3")
         .args(["-batch", "-bail"])

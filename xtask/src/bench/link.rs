@@ -1,6 +1,6 @@
 //! The links between the tools and the jump host.
 //!
-//! A new kind of link is a [`Medium`] and what it is while it is up, a [`Route`].
+//! A new kind of link needs a [`Medium`] and, for the time that it is up, a [`Route`].
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use super::relay::{Character, Passed, Relay};
 #[serde(deny_unknown_fields)]
 pub(super) struct Link {
     pub(super) name: String,
-    /// For the page.
+    /// Description for the page.
     pub(super) about: String,
     medium: Medium,
 }
@@ -20,9 +20,9 @@ pub(super) struct Link {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Medium {
-    /// Nothing stands between client and server.
+    /// Client and server are connected directly.
     Loopback,
-    /// Threads that pass streams on.
+    /// Threads that forward streams.
     Relay(Character),
 }
 
@@ -34,7 +34,7 @@ pub(super) enum Route {
 }
 
 impl Link {
-    /// Sets up a fresh link to the jump host's port.
+    /// Sets up a new link to the jump host's port.
     pub(super) fn set_up(&self, port: u16) -> Result<Route> {
         match self.medium {
             Medium::Loopback => Ok(Route::Loopback { port }),
@@ -44,7 +44,7 @@ impl Link {
 }
 
 impl Route {
-    /// Where clients reach the jump host.
+    /// The address at which clients reach the jump host.
     pub(super) fn near_end(&self) -> (&'static str, u16) {
         match self {
             Self::Loopback { port } => ("127.0.0.1", *port),
@@ -52,7 +52,7 @@ impl Route {
         }
     }
 
-    /// What passed since it was set up, if that is counted.
+    /// The traffic since the link was set up, if it is counted.
     pub(super) fn passed(&self) -> Option<Passed> {
         match self {
             Self::Loopback { .. } => None,

@@ -1,4 +1,4 @@
-//! What the figures depend on.
+//! The facts that the figures depend on.
 
 use std::fs;
 use std::process::Command;
@@ -9,17 +9,17 @@ use super::candidate::Candidate;
 use super::ledger;
 use crate::command::output;
 
-/// The day, the machine and the versions: what, and its value.
+/// The day, the machine and the versions, as pairs of name and value.
 pub(super) fn facts(candidates: &[Candidate], works_grow: bool) -> Result<Vec<(String, String)>> {
-    let ask = |program: &str, words: &[&str]| {
-        let said = output(Command::new(program).args(words)).unwrap_or_default();
-        said.lines().next().unwrap_or("not known").to_owned()
+    let first_line = |program: &str, words: &[&str]| {
+        let output_text = output(Command::new(program).args(words)).unwrap_or_default();
+        output_text.lines().next().unwrap_or("not known").to_owned()
     };
     let mut facts = vec![
-        ("day".to_owned(), ask("date", &["--utc", "+%Y-%m-%d"])),
+        ("day".to_owned(), first_line("date", &["--utc", "+%Y-%m-%d"])),
         (
             "processor".to_owned(),
-            first_value("/proc/cpuinfo", "model name").unwrap_or_else(|| ask("uname", &["-m"])),
+            first_value("/proc/cpuinfo", "model name").unwrap_or_else(|| first_line("uname", &["-m"])),
         ),
         (
             "cores".to_owned(),
@@ -29,7 +29,7 @@ pub(super) fn facts(candidates: &[Candidate], works_grow: bool) -> Result<Vec<(S
             "memory".to_owned(),
             first_value("/proc/meminfo", "MemTotal").unwrap_or_default(),
         ),
-        ("kernel".to_owned(), ask("uname", &["-sr"])),
+        ("kernel".to_owned(), first_line("uname", &["-sr"])),
         (
             "system".to_owned(),
             first_value_of("/etc/os-release", "PRETTY_NAME", '=').unwrap_or_default(),
@@ -42,18 +42,16 @@ pub(super) fn facts(candidates: &[Candidate], works_grow: bool) -> Result<Vec<(S
         }
     }
     if works_grow {
-        facts.push((
-            "sqlite3, which fills the ledger".to_owned(),
-            ledger::sqlite_version()?,
-        ));
+        facts.push(("sqlite3 (fills the ledger)".to_owned(), ledger::sqlite_version()?));
     }
     Ok(facts)
 }
 
-/// It speaks on standard error.
+/// ssh prints its version on standard error.
 fn version_of_ssh() -> String {
-    let said = Command::new("ssh").arg("-V").output();
-    said.map(|output| String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    let output_text = Command::new("ssh").arg("-V").output();
+    output_text
+        .map(|output| String::from_utf8_lossy(&output.stderr).trim().to_owned())
         .unwrap_or_default()
 }
 

@@ -1,7 +1,7 @@
-//! What a run costs: time, processor, memory.
+//! The cost of a run: time, processor, memory.
 //!
-//! ssh does not wait for the helpers that it starts, so what a process learns of its children is not enough.
-//! A control group knows of all; without one the figures are lower bounds.
+//! ssh does not wait for the helpers that it starts, so the usage that a process reports for its children is
+//! incomplete. A control group knows of all processes. Without one the figures are lower bounds.
 
 mod census;
 
@@ -19,14 +19,14 @@ use rustix::process::{self, Pid, Signal};
 
 use census::Census;
 
-/// Often enough to see a process that lives a moment, seldom enough not to be what is measured.
+/// Often enough to see a short-lived process, seldom enough not to affect the measurement.
 const SAMPLING: Duration = Duration::from_millis(50);
-/// A look at a process takes a tenth of a millisecond of the machine that is measured: a tenth of one core at
-/// most.
+/// Inspecting a process takes a tenth of a millisecond of the measured machine. This limits it to a tenth of
+/// one core.
 const SAMPLING_PER_PROCESS: Duration = Duration::from_millis(1);
-/// How long the helpers of a tool may outlive it before they count as left behind.
+/// How long a tool's helpers may outlive it before they count as left behind.
 const HELPERS_DEADLINE: Duration = Duration::from_secs(5);
-/// What the kernel counts processor time of children in.
+/// The kernel's unit for the processor time of children.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A control group (version 2). Its processes are killed when it is dropped.
@@ -42,7 +42,7 @@ impl Group {
         Ok(Self { folder })
     }
 
-    /// Words that have the command after them in the group.
+    /// The words that run the command after them in the group.
     pub(super) fn runner(&self) -> Vec<OsString> {
         const ENTER: &str = r#"echo $$ >"$0/cgroup.procs" && exec "$@""#;
         vec!["sh".into(), "-c".into(), ENTER.into(), self.folder.clone().into()]
@@ -62,11 +62,11 @@ impl Group {
     }
 
     fn kill(&self) {
-        // Kernels before 5.14 do not have it; the process group is killed as well.
+        // Kernels before 5.14 do not have this file. The process group is killed as well.
         drop(fs::write(self.folder.join("cgroup.kill"), "1"));
     }
 
-    /// Whether no process is left within the time.
+    /// Whether all processes end within the time.
     fn ends_within(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         while !self.processes().is_empty() {
@@ -83,7 +83,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
         let deadline = Instant::now() + HELPERS_DEADLINE;
-        // A process that is dying is no longer named, but the group cannot go yet.
+        // The group no longer lists a process that is dying, but cannot be removed yet.
         while fs::remove_dir(&self.folder).is_err() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
@@ -98,12 +98,12 @@ pub(super) fn plain_command(words: &[OsString]) -> Command {
     command
 }
 
-/// What to run, and when to give it up.
+/// What to run, and when to kill it.
 #[derive(Debug)]
 pub(super) struct Assignment<'a> {
     pub(super) words: Vec<OsString>,
     pub(super) environment: Vec<(&'static str, OsString)>,
-    /// Where its output goes.
+    /// The file for its output.
     pub(super) log: &'a Path,
     pub(super) limit: Duration,
     /// Whether sockets and other descriptors are counted.
@@ -114,15 +114,15 @@ pub(super) struct Assignment<'a> {
 pub(super) struct Cost {
     pub(super) wall_seconds: f64,
     pub(super) cpu_seconds: f64,
-    /// The most of each that was seen at once.
+    /// The maximum of each figure at one moment.
     pub(super) peak: Census,
-    /// Nothing after a signal.
+    /// `None` after a signal.
     pub(super) exit: Option<i32>,
     pub(super) over_limit: bool,
     pub(super) left_processes: bool,
 }
 
-/// Runs it to its end or to its limit. Whatever it leaves running is killed.
+/// Runs a tool to its end or its limit. Kills all processes that it leaves.
 pub(super) fn measure(assignment: &Assignment<'_>, groups: Option<&Path>) -> Result<Cost> {
     let group = groups
         .map(|parent| Group::create(parent, "clients"))
@@ -152,7 +152,7 @@ pub(super) fn measure(assignment: &Assignment<'_>, groups: Option<&Path>) -> Res
         let watch = &watch;
         let watching = scope.spawn(move || watch.until(&end));
         let status = child.wait();
-        // A tool that ends before its helpers is not done.
+        // A tool is not done before its helpers have ended.
         let left_processes = group
             .as_ref()
             .is_some_and(|group| !group.ends_within(HELPERS_DEADLINE));
@@ -176,7 +176,7 @@ pub(super) fn measure(assignment: &Assignment<'_>, groups: Option<&Path>) -> Res
     })
 }
 
-/// Looks on while a tool runs.
+/// Samples the processes while a tool runs.
 #[derive(Debug)]
 struct Watch<'a> {
     leader: u32,
@@ -212,7 +212,7 @@ impl Watch<'_> {
     }
 }
 
-/// Harmless when it has ended.
+/// Harmless if the group has ended.
 pub(super) fn kill_process_group(leader: u32) {
     let leader = i32::try_from(leader).ok().and_then(Pid::from_raw);
     if let Some(leader) = leader {
@@ -220,7 +220,7 @@ pub(super) fn kill_process_group(leader: u32) {
     }
 }
 
-/// What all children used that somebody has waited for.
+/// The processor time of all children that have been waited for.
 fn cpu_of_children() -> Result<f64> {
     let text = fs::read_to_string("/proc/self/stat")?;
     let after_name = text.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the command line asks for.
+//! The command line of the measurement.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::catalogue::Catalogue;
 use super::work::Subject;
 
-/// Measure gleaner beside its peers, over emulated links; some hours for all of it
+/// Compare gleaner with other tools over emulated links; takes some hours in all
 #[derive(Debug, PartialEq, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
@@ -21,10 +21,10 @@ pub(crate) struct Options {
     /// Only over this link; may be repeated
     #[arg(long = "link", value_name = "NAME", value_parser = known(|it| names(it.links.iter().map(|it| &it.name))))]
     pub(super) links: Vec<String>,
-    /// This tool in place of those that are planned; may be repeated
+    /// Use this tool instead of the planned ones; may be repeated
     #[arg(long = "tool", value_name = "NAME", value_parser = known(|it| names(it.compared_tools().map(|it| &it.name))))]
     pub(super) tools: Vec<String>,
-    /// How much of each work; `--scale 1 --rounds 1` is a trial
+    /// Percentage of each work; `--scale 1 --rounds 1` is a trial
     #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub(super) scale: u64,
     #[command(flatten)]
@@ -33,19 +33,19 @@ pub(crate) struct Options {
 
 #[derive(Debug, PartialEq, Subcommand)]
 pub(crate) enum Verb {
-    /// How the cost grows with the files on a device, the ledger, the fleet
+    /// Measure how the cost grows with the files on a device, the ledger, the fleet
     Growth(GrowthOptions),
 }
 
 #[derive(Debug, PartialEq, Args)]
 pub(crate) struct GrowthOptions {
-    /// Only what grows so; may be repeated
+    /// Only works in which this grows; may be repeated
     #[arg(long, value_enum)]
     pub(super) of: Vec<Subject>,
-    /// No smaller sizes
+    /// Only sizes from this one on
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) least: usize,
-    /// No larger sizes; those that take most of an hour are measured only if this admits them
+    /// Only sizes up to this one; sizes that take most of an hour are measured only if this includes them
     #[arg(long, value_name = "N")]
     pub(super) most: Option<usize>,
     #[command(flatten)]
@@ -58,16 +58,16 @@ pub(super) struct Common {
     // Three is the smallest number that has a middle and a spread.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(super) rounds: usize,
-    /// A build of gleaner in place of one that is built now; several are measured side by side
+    /// Measure this build of gleaner instead of building one; several are measured side by side
     #[arg(long = "gleaner", value_name = "PATH", value_parser = absolute)]
     pub(super) builds: Vec<PathBuf>,
-    /// When a run is ended: after 5 minutes, or 30 where works grow, if not said
+    /// The time after which a run is killed: by default 5 minutes, or 30 for works that grow
     #[arg(long, value_name = "SECONDS")]
     pub(super) limit: Option<u64>,
-    /// Where the servers, the devices' files and the store are
+    /// The folder for the servers, the devices' files and the store
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir(), value_parser = absolute)]
     pub(super) folder: PathBuf,
-    /// Write the page of the documents from all that was measured
+    /// Write the page of the documents from all results
     #[arg(long)]
     pub(super) write: bool,
 }
@@ -89,9 +89,9 @@ fn names<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
     names.cloned().collect()
 }
 
-/// One of the names that the catalogue has.
+/// Accepts the names in the catalogue.
 fn known(names: fn(&Catalogue) -> Vec<String>) -> PossibleValuesParser {
-    // A catalogue that cannot be read is an error of the run, and a test reads it.
+    // A test reads the catalogue, and the run reports a catalogue that cannot be read.
     PossibleValuesParser::new(Catalogue::load().map(|it| names(&it)).unwrap_or_default())
 }
 
@@ -127,7 +127,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_word_is_understood() {
+    fn every_option_is_parsed() {
         let options = read(
             "--work big --work small --link wan --tool tar --rounds 5 --gleaner /a/gleaner --gleaner /b/gleaner --limit 9 \
              --folder /c --scale 1 --write",
@@ -150,7 +150,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_word_of_growth_is_understood() {
+    fn every_option_of_growth_is_parsed() {
         let options = read(
             "growth --of files --of fleet --least 10 --most 1000 --rounds 5 --gleaner /a/gleaner --gleaner /b/gleaner --limit 9 \
              --folder /c --write",
@@ -167,7 +167,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_those_there_are() {
+    fn an_unknown_name_is_refused_with_the_known_ones() {
         let message = |line: &str| read(line).unwrap_err().to_string();
         assert!(message("--link lan").contains("[possible values: loopback, wan, mobile]"));
         assert!(message("--work huge").contains("big, middle, small"));

@@ -1,7 +1,7 @@
-//! The pages of the documents, from what was measured and a text with gaps, `page/*.md.in`.
+//! Writes the pages of the documents from the results and a text with gaps, `page/*.md.in`.
 //!
-//! A gap is `{{…}}`. A paragraph with a gap for which nothing was measured is left out, and with a heading
-//! its section.
+//! A gap is `{{…}}`. A paragraph with a gap that has no results is left out. If it is a heading, so is its
+//! section.
 
 use anyhow::{Context, Result};
 
@@ -12,7 +12,7 @@ use super::results::{Entry, Figure, Results, as_figure};
 const BENCHMARKS: &str = include_str!("page/benchmarks.md.in");
 const GROWTH: &str = include_str!("page/growth.md.in");
 
-/// `docs/reference/benchmarks.md`, from everything measured at this scale.
+/// `docs/reference/benchmarks.md`, from all results at this scale.
 pub(super) fn benchmarks(catalogue: &Catalogue, results: &Results, scale_percent: usize) -> Result<String> {
     fill(BENCHMARKS, |gap| {
         Ok(match gap {
@@ -44,7 +44,7 @@ pub(super) fn growth(catalogue: &Catalogue, results: &Results) -> Result<String>
             ["size", work] => largest(work).map(|entry| amount(as_figure(entry.size), 0)),
             ["goal", work] => {
                 let goal = named(*work)?.goal.as_ref().with_context(|| unknown(gap))?;
-                largest(work).and_then(|entry| goal.judge(entry, &[entry]))
+                largest(work).and_then(|entry| goal.assess(entry, &[entry]))
             }
             [work, figure, digits] => {
                 let figure: Figure =
@@ -90,7 +90,7 @@ fn fill_paragraph(
             return Ok(None);
         };
         filled.push_str(before);
-        // A table is a paragraph of its own, and stays with the words before it.
+        // The blank line makes the table a paragraph. It is still left out together with the words before it.
         if text.starts_with('|') && !filled.is_empty() {
             filled.push('\n');
         }
@@ -125,10 +125,12 @@ fn comparisons(catalogue: &Catalogue, results: &Results, scale_percent: usize) -
                 .max()
                 .unwrap_or_default();
             let goal = catalogue.goal_of(&work.name, &link.name);
-            let mut words = capital(&format!("{}, {}. Rounds: {rounds}.", work.about, link.about));
+            let mut words = capital(&format!("{},\n{}.\nRounds: {rounds}.", work.about, link.about));
             words.extend(goal.map(|goal| format!(" Goal: {}.", goal.in_words())));
             if entries.iter().any(|entry| entry.measurement != first.measurement) {
-                words.push_str(" Not all of it was measured side by side; ratios are given where it was.");
+                words.push_str(
+                    "\nNot all tools were measured side by side; ratios are given for those that were.",
+                );
             }
             let table = report::compared(&entries, goal);
             sections.push(format!(
@@ -153,7 +155,7 @@ fn tools(catalogue: &Catalogue) -> String {
 }
 
 fn facts(results: &Results) -> String {
-    let mut text = "| what | which |\n|---|---|\n".to_owned();
+    let mut text = "| item | value |\n|---|---|\n".to_owned();
     for (what, which) in &results.facts {
         text.extend([format!("| {what} | {} |\n", which.replace('|', "\\|"))]);
     }
@@ -163,7 +165,7 @@ fn facts(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::results::tests::entry;
-    use super::super::results::{Figures, Run, Verdict};
+    use super::super::results::{Figures, Run, RunResult};
     use super::*;
 
     fn compared() -> Results {
@@ -187,7 +189,7 @@ mod tests {
             work: work.to_owned(),
             size,
             runs: vec![Run {
-                verdict: Verdict::Whole,
+                result: RunResult::Whole,
                 figures: figures.iter().copied().collect(),
             }],
             ..entry(tool, &[])
@@ -226,7 +228,8 @@ mod tests {
     fn the_page_has_a_section_for_what_was_measured_and_none_for_what_was_not() {
         let page = benchmarks_of(&compared(), 100);
         assert!(page.contains(
-            "\n## `small` over `wan`\n\n10,000 files of 2 to 40 KB in 20 folders, at a round trip of 100 ms and 100 Mbit/s. \
+            "\n## `small` over `wan`\n\n10,000 files of 2 to 40 KB in 20 folders,\n\
+             at a round trip of 100 ms and 100 Mbit/s.\n\
              Rounds: 1. Goal: at most 1.05 times the time of `tar`.\n\n| tool "
         ));
         assert!(page.contains("reached: 0.95"));
@@ -251,7 +254,7 @@ mod tests {
     fn what_was_not_measured_side_by_side_is_said() {
         let mut results = compared();
         results.entries[1].measurement = "0".to_owned();
-        assert!(benchmarks_of(&results, 100).contains("Not all of it was measured side by side"));
+        assert!(benchmarks_of(&results, 100).contains("Not all tools were measured side by side"));
     }
 
     #[test]
@@ -259,13 +262,13 @@ mod tests {
         let page = growth_of(&grown());
         assert!(page.contains("| 10,000 | –       | 0.450       |"), "{page}");
         assert!(page.contains(
-            "With 10,000,000 files the ledger takes 4,500 MB on the disk,\n450 bytes for each file. Of"
+            "With 10,000,000 files the ledger takes 4,500 MB on the disk,\n450 bytes for each file. The"
         ));
         assert!(
             page.contains("| `gleaner status`, all devices               | 0.25       |"),
             "{page}"
         );
-        assert!(!page.contains("## Devices") && !page.contains("To forget the passes"));
+        assert!(!page.contains("## Devices") && !page.contains("Forgetting all passes"));
         assert!(page.contains("| cores | 2 |"));
         assert!(page.lines().all(|line| line == line.trim_end()) && page.ends_with('\n'));
     }
@@ -288,7 +291,7 @@ mod tests {
         }
         let page = growth_of(&results).replace('\n', " ");
         assert!(
-            page.contains("serve 5,000 devices of this kind, and 3,000 where"),
+            page.contains("serves 5,000 devices of this kind, and 3,000 where"),
             "{page}"
         );
     }

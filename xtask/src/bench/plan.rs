@@ -1,4 +1,4 @@
-//! Which tables the arguments ask for.
+//! The tables that the arguments ask for.
 
 use anyhow::{Context, Result};
 
@@ -13,7 +13,7 @@ pub(super) struct Table {
     pub(super) work: Work,
     pub(super) link: Link,
     pub(super) tools: Vec<String>,
-    /// Of a work that grows; of another, how many percent of it.
+    /// The size of a work that grows, or the percentage of another work.
     pub(super) size: usize,
     pub(super) rounds: usize,
 }
@@ -25,7 +25,8 @@ pub(super) fn tables(catalogue: &Catalogue, options: &Options) -> Result<Vec<Tab
     }
 }
 
-/// No names mean all. A pair that is not planned is measured when both of its names are given.
+/// Without names, all planned pairs are measured. A pair that is not planned is measured if both its names
+/// are given.
 fn compared(catalogue: &Catalogue, options: &Options) -> Result<Vec<Table>> {
     let is_wanted = |names: &[String], name: &String| names.is_empty() || names.contains(name);
     let mut tables = Vec::new();
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_most_of_an_hour_is_measured_only_when_it_is_asked_for() {
+    fn the_slowest_sizes_are_measured_only_on_request() {
         let has_million = |line: &str| tables_of(line).iter().any(|it| it.size == 1_000_000);
         assert!(!has_million("growth --of files") && has_million("growth --of files --most 1000000"));
         assert!(has_million("growth --of ledger"));

@@ -1,8 +1,8 @@
 //! A link between the ssh clients and the jump host, made of threads: delay, rate, outages, and a count of
-//! what passed.
+//! the traffic.
 //!
-//! It works on streams, not on packets: nothing is lost or doubled, and what the kernel would do about loss
-//! does not show.
+//! It works on streams, not on packets. Nothing is lost or duplicated, and the kernel's reaction to loss does
+//! not show.
 
 mod schedule;
 
@@ -18,27 +18,27 @@ use anyhow::{Context, Result};
 pub(super) use schedule::Character;
 use schedule::Schedule;
 
-/// As much as is read at once: one or two packets of ssh, so that connections share the link finely.
+/// The maximum of one read: one or two packets of ssh, so that connections share the link finely.
 const PIECE_BYTES: usize = 16 * 1024;
-/// How finely the flow downstream is noted.
+/// The resolution at which the flow downstream is recorded.
 const MARK_BYTES: u64 = 64 * 1024;
 
-/// The link. Cuts all its connections when dropped.
+/// The link. Dropping it cuts all its connections.
 #[derive(Debug)]
 pub(super) struct Relay {
     pub(super) port: u16,
     state: Arc<State>,
 }
 
-/// What passed.
+/// The traffic of a link.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Passed {
     /// Towards the devices.
     pub(super) up_bytes: u64,
     /// From the devices.
     pub(super) down_bytes: u64,
-    /// Which part of the link's rate was used downstream from the first to the last byte of bulk, if there
-    /// was any.
+    /// The part of the link's rate that was used downstream from the first to the last byte of bulk data.
+    /// `None` without bulk data.
     pub(super) share_of_link: Option<f64>,
 }
 
@@ -50,7 +50,7 @@ struct State {
     up: Mutex<Direction>,
     down: Mutex<Direction>,
     ended: AtomicBool,
-    /// A second handle of every stream, to cut them.
+    /// A second handle of every stream, used to cut it.
     streams: Mutex<Vec<TcpStream>>,
 }
 
@@ -63,7 +63,7 @@ struct Direction {
 }
 
 impl Relay {
-    /// A link that is up from now on and leads to a port of this machine.
+    /// Starts a link to a port of this machine.
     pub(super) fn start(character: Character, server_port: u16) -> Result<Self> {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("open a port for the emulated link")?;
@@ -103,15 +103,15 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.state.ended.store(true, Ordering::SeqCst);
         for stream in held(&self.state.streams).drain(..) {
-            // It may have ended by itself.
+            // The connection may have ended already.
             drop(stream.shutdown(Shutdown::Both));
         }
-        // The thread that accepts sees that it is over.
+        // Wakes the accepting thread, so that it sees the end.
         drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
     }
 }
 
-/// The first and the last 256 KiB do not count: connections are set up and listings sent in them.
+/// The first and the last 256 KiB do not count: they include the set-up of connections and listings.
 fn share_of_link(marks: &[Instant], bits_per_second: u64) -> Option<f64> {
     const SKIPPED_MARKS: usize = 4;
     let last = marks.len().checked_sub(SKIPPED_MARKS)?;
@@ -119,7 +119,7 @@ fn share_of_link(marks: &[Instant], bits_per_second: u64) -> Option<f64> {
     let (first, last) = (bulk.first()?, bulk.last()?);
     let bytes = MARK_BYTES * u64::try_from(bulk.len().checked_sub(1)?).ok()?;
     let seconds = last.duration_since(*first).as_secs_f64();
-    #[allow(clippy::cast_precision_loss, reason = "a ratio that is shown with two digits")]
+    #[allow(clippy::cast_precision_loss, reason = "a ratio shown with two digits")]
     (bytes >= 16 * MARK_BYTES).then(|| bytes as f64 * 8.0 / seconds / bits_per_second as f64)
 }
 
@@ -131,15 +131,15 @@ impl State {
             }
             if let Ok(client) = client {
                 let state = Arc::clone(&self);
-                // A connection that fails is closed; both ends notice that by themselves.
+                // A connection that fails is closed, which both ends notice.
                 thread::spawn(move || drop(state.connect(client)));
             }
         }
     }
 
-    /// A connection comes about as over a real link: the server hears of it half a round trip later, and what
-    /// it says at once is at the client after a whole one. The client's first bytes wait for the answer to
-    /// its opening.
+    /// Opens a connection with the delays of a real link. It reaches the server half a round trip later, and
+    /// the server's first bytes reach the client after a whole one. The client's first bytes wait for the
+    /// reply to its opening.
     fn connect(self: Arc<Self>, client: TcpStream) -> Result<()> {
         let opened = self.character.arrival_of_nothing(self.epoch.elapsed());
         let answered = self.character.arrival_of_nothing(opened);
@@ -157,7 +157,7 @@ impl State {
         Ok(())
     }
 
-    /// Moves bytes until the source ends, then tells the destination.
+    /// Moves bytes until the source ends, then closes the destination.
     fn carry(self: &Arc<Self>, direction: &Mutex<Direction>, mut source: TcpStream, destination: TcpStream) {
         let queue = Arc::new(Queue::holding(self.character.bytes_under_way()));
         let (delivering, state) = (Arc::clone(&queue), Arc::clone(self));
@@ -174,7 +174,7 @@ impl State {
         drop(delivery.join());
     }
 
-    /// Waits for room in front of the link, and tells when the bytes are at its other end.
+    /// Waits for room in front of the link, and returns when the bytes arrive at its other end.
     fn send(&self, direction: &Mutex<Direction>, length: usize) -> Duration {
         loop {
             let room_from = {
@@ -187,7 +187,7 @@ impl State {
                 }
                 room_from
             };
-            // Another connection may be quicker then; in the long run each has its turn.
+            // Another connection may take that room first. In the long run each gets its share.
             self.sleep_until(room_from);
         }
     }
@@ -202,7 +202,7 @@ impl State {
             }
             if destination.write_all(&piece.bytes).is_err() {
                 queue.close();
-                // The other direction has nobody to talk to.
+                // The destination is gone, so the other direction ends too.
                 drop(destination.shutdown(Shutdown::Both));
                 return;
             }
@@ -224,14 +224,14 @@ impl Direction {
     }
 }
 
-/// What one connection has under way in one direction. No bytes mean its end.
+/// A piece of one connection's data in flight in one direction. An empty piece marks the end.
 #[derive(Debug)]
 struct Piece {
     arrival: Duration,
     bytes: Vec<u8>,
 }
 
-/// Pieces in the order in which they were sent. Who sends waits when too much is under way.
+/// Pieces in the order in which they were sent. The sender waits if too much is in flight.
 #[derive(Debug)]
 struct Queue {
     limit_bytes: usize,
@@ -242,7 +242,7 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     pieces: std::collections::VecDeque<Piece>,
-    /// Sent and not yet delivered.
+    /// Bytes sent and not yet delivered.
     bytes: usize,
     closed: bool,
 }
@@ -256,7 +256,7 @@ impl Queue {
         }
     }
 
-    /// False when nobody takes anything any more.
+    /// Returns `false` if the receiver accepts nothing more.
     fn push(&self, piece: Piece) -> bool {
         let mut inner = held(&self.inner);
         inner.bytes += piece.bytes.len();
@@ -289,7 +289,7 @@ impl Queue {
     }
 }
 
-/// The lock. What it guards is whole after every statement, so a thread that panicked does no harm.
+/// Locks the mutex. The data is consistent after every statement, so a panic in another thread does no harm.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,17 +1,17 @@
-//! The tables, as they stand on the terminal and in the pages.
+//! The tables, as shown on the terminal and in the pages.
 
 use super::candidate::COLD;
 use super::catalogue::{Catalogue, Column};
 use super::goals::{Goal, ratio_to};
-use super::results::{Entry, Figure, Results, Spread, Verdict, as_figure};
+use super::results::{Entry, Figure, Results, RunResult, Spread, as_figure};
 use super::work::{Growth, Subject};
 
-/// Under which the size of a ledger that grows is kept, as a work and as a tool.
+/// The name of the work and the tool under which the size of a growing ledger is kept.
 pub(super) const LEDGER_SIZE: &str = "ledger-size";
 
 const NOTHING: &str = "–";
 
-/// One work over one link: a row for each tool. A column that says nothing in any row is left out.
+/// One work over one link, one row for each tool. A column without a figure in any row is left out.
 pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
     let peer = goal.and_then(Goal::peer);
     let ratio_heading = peer.map_or(NOTHING.to_owned(), |peer| format!("÷ {peer}"));
@@ -29,9 +29,9 @@ pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
     let row = |entry: &&Entry| {
         let ratio = peer.and_then(|peer| ratio_to(entry, peer, entries));
         let is_gleaner = entry.tool == "gleaner" || entry.tool.starts_with("gleaner-");
-        let judged = goal
+        let assessed = goal
             .filter(|_| is_gleaner)
-            .and_then(|goal| goal.judge(entry, entries));
+            .and_then(|goal| goal.assess(entry, entries));
         let typical = |figure: Figure, digits: usize| {
             let spread = if entry.went_over_limit() {
                 entry.of_all(figure)
@@ -44,7 +44,7 @@ pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
             entry.tool.clone(),
             seconds(entry),
             shown(ratio, 2),
-            judged.unwrap_or_else(|| NOTHING.to_owned()),
+            assessed.unwrap_or_else(|| NOTHING.to_owned()),
             typical(Figure::CpuSeconds, 1),
             typical(Figure::ServerCpuSeconds, 1),
             typical(Figure::MemoryMb, 0),
@@ -68,7 +68,8 @@ pub(super) fn compared(entries: &[&Entry], goal: Option<&Goal>) -> String {
     markdown(&rows.iter().map(chosen).collect::<Vec<_>>())
 }
 
-/// The median and the spread, or what went wrong. A run that is not whole never shows as a time.
+/// The median and the spread, or the reason why the run is incomplete. An incomplete run never shows as a
+/// time.
 fn seconds(entry: &Entry) -> String {
     let spread = entry.of_whole(Figure::Seconds);
     let mut parts: Vec<_> = spread
@@ -80,8 +81,8 @@ fn seconds(entry: &Entry) -> String {
         parts.push(format!("> {}", entry.limit_seconds));
     }
     for run in &entry.runs {
-        match &run.verdict {
-            Verdict::NotWhole(words) if !parts.contains(words) => parts.push(words.clone()),
+        match &run.result {
+            RunResult::NotWhole(words) if !parts.contains(words) => parts.push(words.clone()),
             _ => {}
         }
     }
@@ -95,8 +96,8 @@ fn median_and_range(median: f64, spread: &Spread) -> String {
     }
 }
 
-/// A work that grows: a row for each size; for a ledger, which is asked in several ways, a column. Nothing if
-/// it was not measured.
+/// A work that grows, one row for each size. A ledger is read in several ways, with one column for each.
+/// `None` if the work was not measured.
 pub(super) fn grown(growth: &Growth, catalogue: &Catalogue, results: &Results) -> Option<String> {
     let columns = catalogue.columns.get(&growth.columns)?;
     match growth.of {
@@ -108,7 +109,7 @@ pub(super) fn grown(growth: &Growth, catalogue: &Catalogue, results: &Results) -
     }
 }
 
-/// The same of a ledger of which nothing is in memory.
+/// The same for a ledger that is not cached.
 pub(super) fn grown_cold(growth: &Growth, catalogue: &Catalogue, results: &Results) -> Option<String> {
     by_tool(growth, catalogue, results, COLD)
 }
@@ -157,7 +158,7 @@ fn shown(figure: Option<f64>, digits: usize) -> String {
     figure.map_or(NOTHING.to_owned(), |figure| format!("{figure:.digits$}"))
 }
 
-/// A number with its thousands apart.
+/// A number with separated thousands.
 pub(super) fn amount(figure: f64, digits: usize) -> String {
     let text = format!("{figure:.digits$}");
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
@@ -171,7 +172,7 @@ pub(super) fn amount(figure: f64, digits: usize) -> String {
     grouped + rest
 }
 
-/// A table in Markdown, with its columns in line; the first row is the heading.
+/// A table in Markdown with aligned columns. The first row is the heading.
 fn markdown(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -216,17 +217,17 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_not_whole_or_not_done_is_no_time() {
+    fn an_incomplete_or_unfinished_run_shows_no_time() {
         let mut lftp = entry("lftp", &[3.0, 300.0]);
-        lftp.runs[0].verdict = Verdict::NotWhole("12 missing".to_owned());
-        lftp.runs[1].verdict = Verdict::OverLimit;
+        lftp.runs[0].result = RunResult::NotWhole("12 missing".to_owned());
+        lftp.runs[1].result = RunResult::OverLimit;
         let shown = compared(&[&lftp], Some(&goal()));
         assert!(shown.contains("| > 300; 12 missing |"), "{shown}");
         assert!(!shown.contains("÷ tar"), "{shown}");
     }
 
     #[test]
-    fn numbers_are_written_as_people_do() {
+    fn numbers_have_separated_thousands() {
         let written = [0.0, 16.0, 1000.0, 10_000_000.0].map(|figure| amount(figure, 0));
         assert_eq!(written, ["0", "16", "1,000", "10,000,000"]);
         assert_eq!(amount(1234.25, 2), "1,234.25");

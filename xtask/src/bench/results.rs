@@ -1,5 +1,4 @@
-//! Every run that was measured, the file that keeps them between one measurement and the next, and the lock
-//! on it.
+//! Every measured run, the file that keeps them between measurements, and the lock on it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -8,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-/// All that was measured, of works of one size or of those that grow.
+/// All results, either of works of one size or of works that grow.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Results {
-    /// The machine and the programs, as of the last measurement: what, and its value.
+    /// The machine and the programs of the last measurement, as pairs of name and value.
     pub(super) facts: Vec<(String, String)>,
     pub(super) entries: Vec<Entry>,
 }
@@ -22,9 +21,9 @@ pub(super) struct Entry {
     pub(super) work: String,
     pub(super) link: String,
     pub(super) tool: String,
-    /// Of a work that grows; of another, how many percent of it.
+    /// The size of a work that grows, or the percentage of another work.
     pub(super) size: usize,
-    /// When the measurement began. Only what has this in common was measured side by side.
+    /// When the measurement began. Only entries that share this were measured side by side.
     pub(super) measurement: String,
     pub(super) limit_seconds: u64,
     pub(super) runs: Vec<Run>,
@@ -32,22 +31,23 @@ pub(super) struct Entry {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Run {
-    pub(super) verdict: Verdict,
+    #[serde(alias = "verdict")]
+    pub(super) result: RunResult,
     pub(super) figures: Figures,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Verdict {
-    /// Everything came as it was, and left its device.
+pub(super) enum RunResult {
+    /// All files arrived unchanged and left their device.
     Whole,
     OverLimit,
-    /// In a few words, what is wrong. Its time counts for nothing.
+    /// What is wrong, in a few words. The time of such a run does not count.
     NotWhole(String),
 }
 
-/// What was measured in a run; what could not be is not there.
+/// The figures of a run, without those that could not be measured.
 pub(super) type Figures = BTreeMap<Figure, f64>;
 
 /// `each`: divided by the size, which is a number of files or devices.
@@ -62,7 +62,7 @@ pub(super) enum Figure {
     MemoryMb,
     /// Resident, of the tool's own process.
     CollectorMb,
-    /// Of its helpers, without what they share.
+    /// Of the helpers, without the memory that they share.
     HelpersMb,
     Processes,
     Sockets,
@@ -72,37 +72,37 @@ pub(super) enum Figure {
     UpMb,
     /// From the devices.
     DownMb,
-    /// From the first to the last byte of bulk.
+    /// From the first to the last byte of bulk data.
     ShareOfLink,
     FirstReleasedSeconds,
     MsEach,
     CpuMsEach,
-    /// How many devices could be visited every five minutes, in whole hundreds.
+    /// How many devices could be visited every five minutes, rounded down to hundreds.
     InFiveMinutes,
     NotServed,
-    /// When the first and the last of the devices that were served were done.
+    /// When the first and the last of the served devices were done.
     FirstEndSeconds,
     LastEndSeconds,
     SlowestSeconds,
     LedgerMb,
     LedgerBytesEach,
-    /// What the history of passes takes, with its indexes and the names of the batches.
+    /// The size of the history of passes, with its indexes and the names of the batches.
     PassesMb,
     PassesPercent,
 }
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "no count here comes near what a figure cannot hold"
+    reason = "counts are far below the limit of exact integers in f64"
 )]
 pub(super) fn as_figure(count: impl TryInto<u64>) -> f64 {
     count.try_into().unwrap_or(u64::MAX) as f64
 }
 
 impl Entry {
-    /// The figure of every run that was whole.
+    /// The figure of every complete run.
     pub(super) fn of_whole(&self, figure: Figure) -> Spread {
-        let whole = self.runs.iter().filter(|run| run.verdict == Verdict::Whole);
+        let whole = self.runs.iter().filter(|run| run.result == RunResult::Whole);
         Spread::of(
             whole
                 .filter_map(|run| run.figures.get(&figure).copied())
@@ -110,7 +110,7 @@ impl Entry {
         )
     }
 
-    /// The same of every run, however it ended.
+    /// The figure of every run, however it ended.
     pub(super) fn of_all(&self, figure: Figure) -> Spread {
         let figures = self
             .runs
@@ -120,7 +120,7 @@ impl Entry {
     }
 
     pub(super) fn went_over_limit(&self) -> bool {
-        self.runs.iter().any(|run| run.verdict == Verdict::OverLimit)
+        self.runs.iter().any(|run| run.result == RunResult::OverLimit)
     }
 
     fn is_same_as(&self, other: &Self) -> bool {
@@ -129,7 +129,7 @@ impl Entry {
     }
 }
 
-/// Figures in their order.
+/// Sorted figures.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Spread {
     sorted: Vec<f64>,
@@ -149,7 +149,7 @@ impl Spread {
         self.sorted.last().copied()
     }
 
-    /// Of an even number, the mean of the two in the middle.
+    /// For an even number of figures, the mean of the two in the middle.
     pub(super) fn median(&self) -> Option<f64> {
         let upper = self.sorted.get(self.sorted.len() / 2)?;
         let lower = self.sorted.get((self.sorted.len() - 1) / 2)?;
@@ -158,9 +158,9 @@ impl Spread {
 }
 
 impl Results {
-    /// What earlier measurements left; nothing where there was none.
+    /// Reads the results of earlier measurements. Empty if there are none.
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let read = || format!("read {}; without it, all starts anew", file.display());
+        let read = || format!("read {}; remove it to measure everything again", file.display());
         match fs::read_to_string(file) {
             Ok(text) => serde_json::from_str(&text).with_context(read),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -168,7 +168,7 @@ impl Results {
         }
     }
 
-    /// In one step: a measurement that is interrupted leaves the file as it was.
+    /// Atomic: an interrupted measurement leaves the file as it was.
     pub(super) fn write(&self, file: &Path) -> Result<()> {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
@@ -178,7 +178,7 @@ impl Results {
         fs::rename(&beside, file).with_context(|| format!("write {}", file.display()))
     }
 
-    /// Adds a run. The first of a measurement takes the place of what an earlier one left.
+    /// Adds a run. The first run of a measurement replaces the runs of earlier ones.
     pub(super) fn add(&mut self, new: Entry) {
         match self.entries.iter_mut().find(|entry| entry.is_same_as(&new)) {
             Some(entry) if entry.measurement == new.measurement => entry.runs.extend(new.runs),
@@ -187,8 +187,8 @@ impl Results {
         }
     }
 
-    /// Puts new facts in the place of those of the same name. A program that was not measured this time keeps
-    /// its line: its runs are kept, too.
+    /// Replaces facts of the same name. A program that was not measured this time keeps its line, because its
+    /// runs are kept too.
     pub(super) fn renew_facts(&mut self, new: Vec<(String, String)>) {
         for (what, value) in new {
             match self.facts.iter_mut().find(|(known, _)| *known == what) {
@@ -205,7 +205,7 @@ impl Results {
         entries.filter(is_in_it).collect()
     }
 
-    /// What a tool did at all sizes of a work that grows, from small to large.
+    /// The entries of a tool for all sizes of a work that grows, from small to large.
     pub(super) fn by_size(&self, work: &str, tool: &str) -> Vec<&Entry> {
         let entries = self.entries.iter();
         let mut entries: Vec<_> = entries.filter(|it| it.work == work && it.tool == tool).collect();
@@ -214,12 +214,12 @@ impl Results {
     }
 }
 
-/// Held as long as a measurement lasts. The system lets go of it however the process ends.
+/// A lock held during a measurement. The system releases it however the process ends.
 #[derive(Debug)]
 pub(super) struct Alone(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
 
 impl Alone {
-    /// Two measurements at once would take the processor from each other, and write over each other's runs.
+    /// Two measurements at once would compete for the processor and overwrite each other's runs.
     pub(super) fn in_folder(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let lock = File::create(folder.join("lock"))?;
@@ -227,7 +227,7 @@ impl Alone {
             Ok(()) => Ok(Self(lock)),
             Err(TryLockError::WouldBlock) => {
                 bail!(
-                    "another measurement is at work on {}; wait until it has ended",
+                    "another measurement is running in {}; wait until it has ended",
                     folder.display()
                 )
             }
@@ -242,10 +242,10 @@ impl Alone {
 pub(super) mod tests {
     use super::*;
 
-    /// A tool's entry with whole runs of these times.
+    /// An entry of a tool with complete runs of these times.
     pub(in crate::bench) fn entry(tool: &str, seconds: &[f64]) -> Entry {
         let run = |seconds: &f64| Run {
-            verdict: Verdict::Whole,
+            result: RunResult::Whole,
             figures: Figures::from([
                 (Figure::Seconds, *seconds),
                 (Figure::CpuSeconds, 1.5),
@@ -267,27 +267,27 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_median_is_in_the_middle_and_only_whole_runs_count() {
+    fn only_complete_runs_count_for_the_median() {
         let median = |seconds: &[f64]| entry("tar", seconds).of_whole(Figure::Seconds).median();
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[]), None);
         let mut broken = entry("tar", &[1.0, 9.0]);
-        broken.runs[0].verdict = Verdict::NotWhole("1 missing".to_owned());
+        broken.runs[0].result = RunResult::NotWhole("1 missing".to_owned());
         let spread = broken.of_whole(Figure::Seconds);
         assert_eq!((spread.least(), spread.most()), (Some(9.0), Some(9.0)));
         assert_eq!(broken.of_whole(Figure::Sockets).median(), None);
     }
 
     #[test]
-    fn results_are_read_as_they_were_written() {
+    fn results_are_read_as_written() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("bench/results.json");
         assert_eq!(Results::read(&file).unwrap(), Results::default());
         let mut results = Results::default();
         results.renew_facts(vec![("cores".to_owned(), "2".to_owned())]);
         let mut written = entry("tar", &[1.25]);
-        written.runs[0].verdict = Verdict::NotWhole("2 missing".to_owned());
+        written.runs[0].result = RunResult::NotWhole("2 missing".to_owned());
         results.add(written);
         results.add(entry("gleaner", &[1.0, 2.0]));
         results.write(&file).unwrap();
@@ -311,7 +311,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_program_that_was_not_measured_again_keeps_its_version() {
+    fn a_program_that_is_not_measured_again_keeps_its_version() {
         let owned = |pairs: &[(&str, &str)]| -> Vec<_> {
             let owned = |(what, value): &(&str, &str)| ((*what).to_owned(), (*value).to_owned());
             pairs.iter().map(owned).collect()
@@ -330,7 +330,7 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = Alone::in_folder(folder.path()).unwrap();
         let refused = Alone::in_folder(folder.path()).unwrap_err().to_string();
-        assert!(refused.starts_with("another measurement is at work"), "{refused}");
+        assert!(refused.starts_with("another measurement is running"), "{refused}");
         drop(first);
         Alone::in_folder(folder.path()).unwrap();
     }

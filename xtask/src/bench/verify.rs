@@ -1,4 +1,4 @@
-//! Whether everything that waited came, as it was, and left its device.
+//! Checks that every waiting file arrived unchanged and left its device.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -10,12 +10,12 @@ use anyhow::{Context, Result, bail};
 use super::contents::{Shape, each_chunk};
 use super::work::Recorded;
 
-/// How many files are not as they should be.
+/// How many files are missing, changed or left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Faults {
     /// Not in the store.
     pub(super) missing: usize,
-    /// In the store with other bytes.
+    /// In the store, but with other bytes.
     pub(super) changed: usize,
     /// Still on the device.
     pub(super) left: usize,
@@ -42,16 +42,16 @@ impl fmt::Display for Faults {
             (self.changed, "changed"),
             (self.left, "left"),
         ];
-        let said: Vec<_> = counts
+        let counted: Vec<_> = counts
             .iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        formatter.write_str(&said.join(", "))
+        formatter.write_str(&counted.join(", "))
     }
 }
 
-/// Compares what one device had with what came from it, byte by byte.
+/// Compares the files of one device with the files gathered from it, byte by byte.
 pub(super) fn compare(
     files: impl Iterator<Item = Recorded>,
     shape: Shape,
@@ -88,7 +88,7 @@ fn is_whole(mut stored: File, file: &Recorded, shape: Shape) -> Result<bool> {
     Ok(same)
 }
 
-/// Everything below `folder` that is no folder, hidden or not.
+/// Counts everything below `folder` except folders, hidden files included.
 fn count_files(folder: &Path) -> Result<usize> {
     let mut count = 0;
     let mut folders = vec![folder.to_owned()];

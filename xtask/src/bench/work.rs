@@ -1,4 +1,4 @@
-//! The work to be done: what waits on which devices.
+//! The works: which files wait on which devices.
 
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -6,34 +6,34 @@ use serde::Deserialize;
 use super::contents::{Noise, Shape};
 use super::goals::Goal;
 
-/// A fleet and what has been recorded there.
+/// A fleet and the files recorded there.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Work {
     pub(super) name: String,
-    /// For the page: a noun phrase.
+    /// Description for the page, as a noun phrase.
     pub(super) about: String,
     /// Devices that work.
     live: usize,
     /// Devices whose connections are refused.
     refusing: usize,
-    /// Devices that accept a connection and then say nothing.
+    /// Devices that accept a connection and then stay silent.
     pub(super) silent: usize,
     pub(super) files_per_device: usize,
     folders_per_device: usize,
     smallest_bytes: u64,
     largest_bytes: u64,
     pub(super) shape: Shape,
-    /// What the ledger is filled with before anything is measured.
+    /// Files that the ledger is filled with before anything is measured.
     #[serde(skip)]
     pub(super) recorded_files: usize,
-    /// Whether each connection to a device gets processes of its own, as on a device (for root). What looks
-    /// at all processes of a device would otherwise see those of all.
+    /// Whether each connection to a device gets its own processes, as on a real device (for root). Otherwise
+    /// code that inspects all processes of a device would see those of all devices.
     pub(super) devices_apart: bool,
     /// Each file is in another folder than the one before it. Otherwise one folder is filled after the other,
-    /// as the days of a camera are.
+    /// as with the days of a camera.
     folders_in_turn: bool,
-    /// Measured at several sizes, because this grows.
+    /// The part that grows, so that the work is measured at several sizes.
     #[serde(skip)]
     pub(super) grows: Option<Subject>,
 }
@@ -59,7 +59,7 @@ impl Default for Work {
     }
 }
 
-/// What may grow.
+/// The part of a work that may grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Subject {
@@ -76,25 +76,25 @@ pub(super) struct Growth {
     pub(super) of: Subject,
     pub(super) tools: Vec<String>,
     pub(super) sizes: Vec<usize>,
-    /// Larger ones are measured only when they are asked for.
+    /// Larger sizes are measured only on request.
     pub(super) usual_most: Option<usize>,
-    /// Larger ones are measured once.
+    /// Larger sizes are measured once.
     pub(super) repeated_up_to: Option<usize>,
-    /// In the page.
+    /// The columns of its table in the page.
     pub(super) columns: String,
     pub(super) goal: Option<Goal>,
-    /// Of a fleet: what waits on each device, or on all together.
+    /// For a fleet: the number of files that wait on each device, or on all devices together.
     #[serde(default)]
     files: usize,
     #[serde(default)]
     files_are_shared: bool,
     #[serde(default)]
     bytes: u64,
-    /// Of a fleet: one device of this many keeps silent.
+    /// For a fleet: one device of this many stays silent.
     one_silent_of: Option<usize>,
 }
 
-/// The devices of a ledger that grows.
+/// Number of devices of a growing ledger.
 pub(super) const LEDGER_DEVICES: usize = 50;
 
 impl Growth {
@@ -122,7 +122,7 @@ impl Growth {
 /// One recorded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Recorded {
-    /// Below the source.
+    /// The path below the source.
     pub(super) path: String,
     pub(super) size: u64,
     pub(super) seed: u64,
@@ -136,7 +136,7 @@ pub(super) enum Fate {
     Silent,
 }
 
-/// As many as a camera makes on a busy day.
+/// The number of files that a camera makes on a busy day.
 const FILES_IN_A_FOLDER: usize = 10_000;
 
 impl Work {
@@ -152,7 +152,7 @@ impl Work {
         }
     }
 
-    /// Devices with as many files of one size each. The silent are among them.
+    /// Devices with the same number of files of one size each. The silent devices are among them.
     fn devices(all: usize, silent: usize, files_each: usize, bytes: u64) -> Self {
         Self {
             live: all.saturating_sub(silent),
@@ -163,19 +163,19 @@ impl Work {
         }
     }
 
-    /// Room for the sources, one store, as much again, and the ledger, in gibibytes.
+    /// Gibibytes for the sources, one store, the same again, and the ledger.
     pub(super) fn disk_gibibytes(&self) -> u64 {
-        /// What a file takes at least on a disk.
+        /// The minimum size of a file on a disk.
         const BLOCK_BYTES: u64 = 4096;
-        /// A row takes about half a kilobyte with its indexes, and the journal beside it may take as much.
+        /// A row takes about half a kilobyte with its indexes, and the journal may take as much.
         const ROW_BYTES: u64 = 1024;
         let bytes = self.waiting_files() * self.largest_bytes.next_multiple_of(BLOCK_BYTES);
         let rows = u64::try_from(self.recorded_files).unwrap_or_default();
         4 + ((bytes * 3 + rows * ROW_BYTES) >> 30)
     }
 
-    /// How many files have names on it: twice what waits, and some. Not more, because their table is written
-    /// in full.
+    /// The number of inodes: twice the waiting files, and a margin. Not more, because the whole inode table
+    /// is written.
     pub(super) fn disk_files(&self) -> u64 {
         200_000 + self.waiting_files() * 3
     }
@@ -184,7 +184,7 @@ impl Work {
         u64::try_from(self.live * self.files_per_device).unwrap_or_default()
     }
 
-    /// The same with `percent` of everything, but at least two of what there are several.
+    /// The work with `percent` of everything, but at least two of each item that it has several of.
     pub(super) fn scaled(&self, percent: u64) -> Self {
         if percent == 100 {
             return self.clone();
@@ -211,7 +211,7 @@ impl Work {
         }
     }
 
-    /// How each device answers; device 1 is the first. The dead stand between the living, as they do in the
+    /// How each device answers; device 1 is the first. The dead devices are among the living ones, as in the
     /// field.
     pub(super) fn fates(&self) -> Vec<Fate> {
         let dead = self.refusing + self.silent;
@@ -247,7 +247,7 @@ impl Work {
         self.refusing + self.silent > 0
     }
 
-    /// What waits on a device.
+    /// The files that wait on a device.
     pub(super) fn files(&self, device: usize) -> impl Iterator<Item = Recorded> + use<> {
         let (smallest, spread) = (self.smallest_bytes, self.largest_bytes - self.smallest_bytes + 1);
         let folders = self.folders_per_device.max(1);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_has_its_dead_between_its_living() {
+    fn dead_devices_are_among_the_living_ones() {
         let fates = work("fleet").fates();
         let count = |fate| fates.iter().filter(|it| **it == fate).count();
         assert_eq!(
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_fills_one_folder_after_the_other() {
+    fn waiting_files_fill_one_folder_after_the_other() {
         let files: Vec<_> = Work::waiting(25_000, 10).files(0).collect();
         assert_eq!(files[8_333].path, "day000/record0008333.np");
         assert_eq!(files[8_334].path, "day001/record0008334.np");

@@ -1,4 +1,4 @@
-//! Building the fuzzer on a stable compiler.
+//! Builds the fuzzer with a stable compiler.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,8 +9,8 @@ use crate::command::{self, cargo};
 use crate::debian;
 use crate::workspace::Workspace;
 
-/// What `cargo fuzz` gives to the compiler, so far as a stable one takes it: counters at every edge that
-/// libFuzzer reads, and the operands of comparisons, by which it finds what a parser waits for.
+/// The flags of `cargo fuzz` that a stable compiler accepts: counters at every edge, which libFuzzer reads,
+/// and the operands of comparisons, from which it learns what a parser expects.
 const COVERAGE: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -19,10 +19,10 @@ const COVERAGE: [&str; 5] = [
     "-Cllvm-args=-sanitizer-coverage-pc-table",
 ];
 
-/// Builds the fuzzer and tells where it is.
+/// Builds the fuzzer and returns its path.
 pub(super) fn fuzzer(workspace: &Workspace) -> Result<PathBuf> {
     debian::install_if_missing("c++")?;
-    // With a target named, the flags are kept from build scripts, which would miss libFuzzer.
+    // Naming a target keeps the flags away from build scripts, which would fail to link without libFuzzer.
     let host = command::output(Command::new("rustc").args(["--print", "host-tuple"]))?;
     let host = host.trim();
     let target_folder = workspace.target.join("fuzz/build");

@@ -1,4 +1,4 @@
-//! Which inputs the repository keeps: those that a person named, and the few that reach the most beside them.
+//! Which inputs the repository keeps: those named by a person, and the few others that reach the most code.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// What the inputs of all targets together may take.
+/// The limits for the inputs of all targets together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
     files: usize,
@@ -14,13 +14,13 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// A repository is no place for more. A test of the crate `fuzz` permits a few files more, for findings.
+    /// Limits the size of the repository. A test of the crate `fuzz` permits a few more files, for findings.
     pub(super) const MAX: Self = Self {
         files: 590,
         bytes: 1_000_000,
     };
 
-    /// What is left beside a file of this size.
+    /// The room that remains after adding a file of this size.
     fn beside(self, bytes: usize) -> Option<Self> {
         Some(Self {
             files: self.files.checked_sub(1)?,
@@ -29,24 +29,24 @@ impl Room {
     }
 }
 
-/// An input, and what it reaches.
+/// An input, and the edges that it reaches.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Input {
     pub(super) file: PathBuf,
     pub(super) bytes: usize,
-    /// Each after the number of its target, since each target counts from zero.
+    /// Each edge follows the number of its target, because each target counts from zero.
     edges: Vec<(usize, u32)>,
 }
 
-/// Whether a person gave it its name; the fuzzer names an input after its SHA-1.
+/// Whether a person named the file. The fuzzer names an input after its SHA-1.
 pub(super) fn is_named(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().as_encoded_bytes();
     name.len() != 40 || !name.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Reads libFuzzer's record of a merge: the number of files, the number of those in its first folder, a line
-/// for each file, then `STARTED <file> <bytes>` and `FT <file> <edge>...` for each. A file that failed has no
-/// `FT`.
+/// Reads libFuzzer's record of a merge. It holds the number of files, the number of files in the first folder
+/// and a line for each file. Then come `STARTED <file> <bytes>` and `FT <file> <edge>...` for each. A file
+/// that failed has no `FT`.
 pub(super) fn read_record(target: usize, record: &str) -> Result<Vec<Input>> {
     let mut lines = record.lines();
     let count = lines.next().and_then(|count| count.parse().ok());
@@ -63,7 +63,7 @@ pub(super) fn read_record(target: usize, record: &str) -> Result<Vec<Input>> {
             Some("FT") => inputs.push(Input {
                 file: files
                     .get(number)
-                    .context("a file that is not in the record")?
+                    .context("the record names an unknown file")?
                     .into(),
                 bytes,
                 edges: numbers.map(|edge| (target, edge)).collect(),
@@ -74,20 +74,20 @@ pub(super) fn read_record(target: usize, record: &str) -> Result<Vec<Input>> {
     Ok(inputs)
 }
 
-/// Chooses the inputs that are kept: all that have a name, then always the one that reaches the most new
-/// edges, the smallest of equals, as long as there is room for it.
+/// Chooses the inputs to keep: all named ones, then repeatedly the one that reaches the most new edges, the
+/// smallest of equals, while there is room.
 pub(super) fn choose(inputs: Vec<Input>, mut room: Room) -> Result<Vec<Input>> {
     let (mut chosen, found): (Vec<_>, Vec<_>) = inputs.into_iter().partition(|input| is_named(&input.file));
     let mut reached = HashSet::new();
     for named in &chosen {
         let rest = room.beside(named.bytes);
-        room = rest.context("the inputs with a name alone are too many or too large")?;
+        room = rest.context("the named inputs alone exceed the limits")?;
         reached.extend(&named.edges);
     }
     let candidates = found.into_iter().map(|input| Candidate::new(input, &reached));
     let mut candidates: BinaryHeap<_> = candidates.collect();
     while let Some(candidate) = candidates.pop() {
-        // What was chosen since then may have made it worth less, never more.
+        // Inputs chosen since then may have lowered its number of new edges, but never raised it.
         let candidate = Candidate::new(candidate.input, &reached);
         let Some(rest) = room
             .beside(candidate.input.bytes)
@@ -106,7 +106,7 @@ pub(super) fn choose(inputs: Vec<Input>, mut room: Room) -> Result<Vec<Input>> {
     Ok(chosen)
 }
 
-/// The greatest is the best.
+/// The greatest candidate is the best.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     new_edges: usize,
@@ -155,13 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn an_input_named_by_a_person_is_told_from_one_named_by_the_fuzzer() {
+    fn inputs_named_by_a_person_and_by_the_fuzzer_are_distinguished() {
         assert!(!is_named(Path::new("a/da39a3ee5e6b4b0d3255bfef95601890afd80709")));
         assert!(is_named(Path::new("a/a-real-listing")));
     }
 
     #[test]
-    fn a_record_gives_each_input_what_it_reaches_but_for_one_that_failed() {
+    fn a_record_has_the_edges_of_each_input_that_did_not_fail() {
         let record =
             "3\n1\na/b\na/c\na/d\nSTARTED 0 7\nFT 0 8 17\nCOV 0 1\nSTARTED 1 9\nSTARTED 2 5\nFT 2\nCOV 2\n";
         let inputs = read_record(0, record).unwrap();
@@ -170,16 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn most_new_edges_come_first_then_few_bytes_and_nothing_without_a_new_edge() {
+    fn most_new_edges_come_first_then_fewest_bytes() {
         assert_eq!(chosen(9, 999), [5, 60, 10, 40]);
     }
 
     #[test]
-    fn what_is_chosen_fits_into_the_room_in_files_and_bytes() {
+    fn the_chosen_inputs_fit_the_room_in_files_and_bytes() {
         assert_eq!(chosen(3, 999), [5, 60, 10]);
         assert_eq!(chosen(9, 75), [5, 60, 10]);
         assert_eq!(chosen(9, 55), [5, 10, 40]);
         assert_eq!(chosen(1, 5), [5]);
-        assert_eq!(chosen(9, 4), [0; 0], "the inputs with a name have no room");
+        assert_eq!(chosen(9, 4), [0; 0], "the named inputs exceed the room");
     }
 }

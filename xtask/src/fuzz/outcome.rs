@@ -1,54 +1,61 @@
-//! What libFuzzer says of a run.
+//! Reads what libFuzzer prints about a run.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// Lines that are shown of a run that found something.
+/// Lines of output that are shown for a run with a finding.
 const SHOWN_LINES: usize = 6;
 
-/// How the fuzzing of a target went.
+/// The result of fuzzing a target.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// How many were run.
+    /// Number of inputs that were run.
     inputs: u64,
-    /// How many edges of the program they reached.
+    /// Number of edges of the program that they reached.
     edges: u64,
     elapsed: Duration,
-    /// The input for which something does not hold.
+    /// The input that breaks a property.
     pub(super) finding: Option<PathBuf>,
-    /// What the fuzzer says of the finding.
+    /// The fuzzer's output about the finding.
     pub(super) end: String,
 }
 
 impl Outcome {
     pub(super) const HEAD: &str = "target             inputs run    edges     time";
 
-    /// Reads the log of a run; an error where it did not come to fuzzing.
+    /// Reads the log of a run. An error if the fuzzer failed without naming an input.
     pub(super) fn read(log: &str, is_well: bool, elapsed: Duration) -> Result<Self> {
         let finding = log
             .lines()
             .find_map(|line| line.split_once("Test unit written to "));
-        ensure!(is_well || finding.is_some(), "the fuzzer failed without an input");
+        ensure!(
+            is_well || finding.is_some(),
+            "the fuzzer failed without naming an input"
+        );
         // As in `#99  DONE  cov: 120 ft: 456 corp: 78/2345b`.
         let is_status = |line: &&str| line.starts_with('#') && line.contains(" cov: ");
-        let status = log.lines().rev().find(is_status).context("no status")?;
+        let status = log
+            .lines()
+            .rev()
+            .find(is_status)
+            .context("the log has no status line")?;
         let mut words = status.trim_start_matches('#').split_whitespace();
         let inputs = words.next().and_then(|number| number.parse().ok());
         let edges = words.skip_while(|word| *word != "cov:").nth(1);
         Ok(Self {
-            inputs: inputs.context("no number of inputs")?,
+            inputs: inputs.context("the status has no number of inputs")?,
             edges: edges
                 .and_then(|number| number.parse().ok())
-                .context("no number of edges")?,
+                .context("the status has no number of edges")?,
             elapsed,
             end: finding.map(|_| end_of(log)).unwrap_or_default(),
             finding: finding.map(|(_, file)| PathBuf::from(file)),
         })
     }
 
-    /// A run without a finding in a few words.
+    /// The figure of a run without findings.
     pub(super) fn figure(&self) -> String {
         format!("{} inputs, 0 findings", with_commas(self.inputs))
     }
@@ -61,9 +68,9 @@ impl Outcome {
 
     /// A line below [`Outcome::HEAD`].
     pub(super) fn row(&self, target: &str) -> String {
-        let verdict = if self.finding.is_some() { "  FAILED" } else { "" };
+        let failed = if self.finding.is_some() { "  FAILED" } else { "" };
         let (inputs, edges, seconds) = (self.inputs, self.edges, self.elapsed.as_secs_f64());
-        format!("{target:<16} {inputs:>12} {edges:>8} {seconds:>6.1} s{verdict}")
+        format!("{target:<16} {inputs:>12} {edges:>8} {seconds:>6.1} s{failed}")
     }
 }
 
@@ -74,7 +81,7 @@ fn with_commas(number: u64) -> String {
     groups.collect::<Vec<_>>().join(",")
 }
 
-/// The words in which something is said to be wrong, or the last ones.
+/// The output from the first error message on. Without one, the last lines.
 pub(super) fn end_of(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let says = |line: &&str| line.contains(" panicked at ") || line.contains("ERROR: libFuzzer");
@@ -103,7 +110,7 @@ INFO: Seed: 1
     }
 
     #[test]
-    fn the_figure_has_the_digits_of_its_number_in_groups() {
+    fn the_figure_groups_digits_by_three() {
         for (inputs, shown) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             let outcome = Outcome {
                 inputs,
@@ -114,7 +121,7 @@ INFO: Seed: 1
     }
 
     #[test]
-    fn a_finding_is_named_and_a_fuzzer_that_cannot_start_is_no_success() {
+    fn a_finding_is_named_and_a_failed_start_is_an_error() {
         let log = "#2\tINITED cov: 1 ft: 1 corp: 1/1b\nthread 'a' panicked at b:1:1:\nartifact_prefix='x/'; Test unit written to x/crash-12\n";
         let outcome = Outcome::read(log, false, Duration::ZERO).unwrap();
         assert_eq!(outcome.finding, Some(PathBuf::from("x/crash-12")));

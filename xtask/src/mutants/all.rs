@@ -1,7 +1,7 @@
-//! Grades the tests of the way to the commit by cargo-mutants, which changes the code wherever it knows how.
+//! Grades the tests of the code up to the commit with cargo-mutants, which changes the code everywhere.
 //!
-//! What is changed, and which changes no test can notice, stands in `.cargo/mutants.toml`. It takes most of an hour: no step of the full
-//! check.
+//! `.cargo/mutants.toml` lists what is changed, and the changes that no test can notice. This takes most of
+//! an hour, so it is not a step of the full check.
 
 use std::fs;
 use std::process::Stdio;
@@ -11,14 +11,15 @@ use anyhow::{Result, bail};
 use crate::command::{self, cargo};
 use crate::workspace::Workspace;
 
-/// Each mutant meets the tests of its own crate: a promise that only a test of another crate holds is easily lost.
+/// Each mutant runs only the tests of its own crate: a promise that only another crate's tests check is
+/// easily lost.
 const PACKAGES: [&str; 2] = ["storage", "engine"];
 
-/// Runs cargo-mutants; `arguments` go on to it. Fails where a mutant survives, and says where the outcomes are.
+/// Runs cargo-mutants with `arguments`. Fails if a mutant survives, and prints where the outcomes are.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if !is_installed(workspace) {
         bail!(
-            "cargo-mutants is not installed: `cargo install --locked cargo-mutants` does that in some minutes"
+            "cargo-mutants is not installed; type: cargo install --locked cargo-mutants (takes some minutes)"
         );
     }
     let outcomes = workspace.root.join("target/mutants/all");

@@ -1,4 +1,4 @@
-//! The checkers that faults are put to: tests of the copy, and what they say when they fail.
+//! The checkers that are run against faults: tests of the copy, and their failure messages.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::SWITCH;
 use crate::command::{cargo, output};
 use crate::workspace::Workspace;
 
-/// A checker that is still at work after so long has been led astray by the fault: caught.
-const PATIENCE: Duration = Duration::from_mins(10);
+/// A checker that runs longer than this is counted as having caught the fault: the fault made it hang.
+const MAX_RUN_TIME: Duration = Duration::from_mins(10);
 
-/// A test program, and which of its tests to run.
+/// A test program, and the filter for its tests.
 pub(super) struct Checker {
     pub(super) name: &'static str,
     program: PathBuf,
@@ -22,7 +22,8 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    /// Runs it with a fault on, or none; `None` if it passes, else what it said first.
+    /// Runs the checker with a fault or none. Returns `None` if it passes, otherwise its first failure
+    /// message.
     pub(super) fn objection(&self, fault: Option<&str>) -> Result<Option<String>> {
         let mut command = Command::new(&self.program);
         command
@@ -37,10 +38,11 @@ impl Checker {
         let mut child = command
             .spawn()
             .with_context(|| format!("start {}", self.program.display()))?;
-        let mut said = child.stdout.take().context("no output to read")?;
+        let mut stdout = child.stdout.take().context("no output to read")?;
         let reading = std::thread::spawn(move || {
             let mut text = Vec::new();
-            said.read_to_end(&mut text)
+            stdout
+                .read_to_end(&mut text)
                 .map(|_| String::from_utf8_lossy(&text).into_owned())
         });
         let began = Instant::now();
@@ -48,29 +50,31 @@ impl Checker {
             if let Some(status) = child.try_wait()? {
                 break Some(status);
             }
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > MAX_RUN_TIME {
                 child.kill()?;
                 child.wait()?;
                 break None;
             }
             std::thread::sleep(Duration::from_millis(20));
         };
-        let text = reading.join().map_err(|_| anyhow::anyhow!("a thread died"))??;
+        let text = reading
+            .join()
+            .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
         Ok(match status {
             Some(status) if status.success() => None,
-            Some(status) => Some(first_words(&text).unwrap_or_else(|| status.to_string())),
-            None => Some(format!("still at work after {} s", PATIENCE.as_secs())),
+            Some(status) => Some(first_failure(&text).unwrap_or_else(|| status.to_string())),
+            None => Some(format!("still running after {} s", MAX_RUN_TIME.as_secs())),
         })
     }
 }
 
-/// The first test that failed, and how its panic begins.
-fn first_words(text: &str) -> Option<String> {
+/// The first failed test, and the first line of its panic.
+fn first_failure(text: &str) -> Option<String> {
     let mut lines = text.lines();
     let name = lines.find_map(|line| line.strip_prefix("---- ")?.strip_suffix(" stdout ----"))?;
     lines.find(|line| line.contains("panicked at "))?;
     let first = lines.next().unwrap_or_default().trim();
-    // What ends in a colon says the thing itself on the next line.
+    // If the line ends with a colon, the next line has the actual message.
     let next = lines.next().filter(|_| first.ends_with(':')).unwrap_or_default();
     let words: String = format!("{first} {}", next.trim()).chars().take(300).collect();
     Some(format!("{name}: {}", words.trim_end()))
@@ -101,7 +105,8 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
         "way_of_a_file",
     ];
     let mut command = cargo(tree);
-    // A target folder of its own: in a shared one cargo takes the copy's crates for the project's, faults and all.
+    // Needs its own target folder: in a shared one, cargo would use the copy's crates, faults included, for
+    // the project.
     let folder = workspace.root.join("target/mutants/built");
     command.args(arguments).env("CARGO_TARGET_DIR", folder);
     println!("$ cargo {}", arguments.join(" "));
@@ -126,7 +131,7 @@ pub(super) fn build(workspace: &Workspace, tree: &Path) -> Result<Vec<Checker>> 
         program: program.clone(),
         filter,
     };
-    // The quick ones first.
+    // Fast checkers first.
     Ok(vec![
         checker("ledger", &ledger, "writing"),
         checker("device", &device, "open_files::"),
@@ -146,16 +151,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checker_that_fails_is_told_by_its_test_and_the_first_words_of_its_panic() {
+    fn a_failure_is_the_name_of_the_test_and_the_start_of_its_panic() {
         let text = "running 2 tests\n.F\nfailures:\n\n---- stories::kept stdout ----\n\nthread 'main' (7) panicked at a.rs:1:2:\n\
                     seed 3 breaks a promise:\n  promise 1: a file is lost\nhow it ended:\n";
-        let told = first_words(text);
+        let failure = first_failure(text);
         assert_eq!(
-            told.as_deref(),
+            failure.as_deref(),
             Some("stories::kept: seed 3 breaks a promise: promise 1: a file is lost")
         );
         let short = "---- a stdout ----\nsome words\nthread 'main' panicked at a.rs:1:2:\nno\nnote: run with";
-        assert_eq!(first_words(short).as_deref(), Some("a: no"));
-        assert_eq!(first_words("Segmentation fault"), None);
+        assert_eq!(first_failure(short).as_deref(), Some("a: no"));
+        assert_eq!(first_failure("Segmentation fault"), None);
     }
 }

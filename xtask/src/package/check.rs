@@ -1,4 +1,4 @@
-//! That the package is sound: everything in its place, units that systemd accepts, manual pages that render.
+//! Checks the package: all files are present, systemd accepts the units, and the manual pages render.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::emptied;
 use crate::command;
 
-/// What a user will look for.
+/// Files that users look for.
 const EXPECTED: [&str; 13] = [
     "usr/bin/gleaner",
     "lib/systemd/system/gleaner-run.service",
@@ -26,7 +26,7 @@ const EXPECTED: [&str; 13] = [
     "usr/share/fish/vendor_completions.d/gleaner.fish",
 ];
 
-/// Returns what was left out, for the figure; empty if nothing was.
+/// Returns which check was skipped, for the figure. Empty if none was.
 pub(super) fn check(package: &Path) -> Result<&'static str> {
     let root = emptied(package.with_file_name("root"))?;
     command::run(
@@ -53,18 +53,18 @@ fn everything_is_in_its_place(package: &Path, root: &Path) -> Result<()> {
     let foreign = listing.lines().find(|line| !line.contains(" 0/0 "));
     ensure!(
         foreign.is_none(),
-        "everything in the package belongs to root, but not {foreign:?}"
+        "everything in the package must belong to root, unlike {foreign:?}"
     );
     Ok(())
 }
 
-/// cargo-deb only warns where it cannot find out which libraries the binary needs.
+/// cargo-deb only warns if it cannot find out which libraries the binary needs.
 fn the_control_files_say_what_they_must(package: &Path, root: &Path) -> Result<()> {
     let mut field = Command::new("dpkg-deb");
     let depends = command::output(field.arg("--field").arg(package).arg("Depends"))?;
     ensure!(
         depends.contains("libc6 (>="),
-        "the package depends on `{depends}`, not on libc6"
+        "the package must depend on libc6, but depends on `{depends}`"
     );
     let kept = fs::read_to_string(root.join("DEBIAN/conffiles"))?;
     ensure!(
@@ -80,7 +80,7 @@ fn the_example_is_a_valid_configuration(root: &Path) -> Result<()> {
     command::run(gleaner.arg("--config").arg(example).args(["config", "check"]))
 }
 
-/// The units as they are, but for the path of the binary, which is not installed here.
+/// Verifies the units. Only the path of the binary is changed, because it is not installed here.
 fn units_verify(root: &Path) -> Result<()> {
     let folder = emptied(root.with_file_name("units"))?;
     let binary = root.join("usr/bin/gleaner");
@@ -110,7 +110,7 @@ fn manual_pages_render(root: &Path) -> Result<()> {
     silent(&mut man)
 }
 
-/// Only where lintian is installed; it draws in half of Perl.
+/// Runs only if lintian is installed: installing it would pull in half of Perl.
 fn lintian_is_content(package: &Path) -> Result<&'static str> {
     let Some(lintian) = command::find("lintian") else {
         return Ok(", without lintian");
@@ -121,7 +121,7 @@ fn lintian_is_content(package: &Path) -> Result<&'static str> {
     Ok("")
 }
 
-/// Runs a checker that must find nothing to say on standard error.
+/// Runs a checker, which must print nothing on standard error.
 fn silent(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output();
@@ -129,9 +129,9 @@ fn silent(command: &mut Command) -> Result<()> {
     let complaints = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success() && complaints.trim().is_empty(),
-        "{program} ({}) says: {complaints}",
+        "{program} ({}): {complaints}",
         output.status
     );
-    println!("{program} finds nothing to complain about");
+    println!("{program}: no complaints");
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! What a crate may not do although it compiles: the absences that `ARCHITECTURE.md` states, looked up in the text.
+//! Forbids what `ARCHITECTURE.md` forbids and the compiler permits, by searching the text.
 //!
-//! Only code that ships is judged: tests may do what they like.
+//! Only shipped code is checked. Tests are free.
 
 use super::{Finding, Text};
 
-/// What may not stand in the shipped code of some crates, and why.
+/// Words that the shipped code of some crates must not contain, and the reason.
 struct Ban {
     /// Source folders.
     folders: &'static [&'static str],
@@ -28,7 +28,7 @@ const BANS: [Ban; 3] = [
             "rustix",
             "libc::",
         ],
-        why: "the engine and its vocabulary reach the world through ports only, so that every test can be the world",
+        why: "the engine and its model reach the outside through ports only, so that tests can replace all of it",
     },
     Ban {
         folders: &["crates/engine/src/", "crates/model/src/"],
@@ -39,7 +39,7 @@ const BANS: [Ban; 3] = [
             "Timestamp::now",
             "Zoned::now",
         ],
-        why: "the engine reads no clock that a test cannot hold: the port tells the time, tokio's clock measures spans",
+        why: "the engine uses only clocks that a test can control: the port for the time, tokio's clock for durations",
     },
     Ban {
         folders: &[
@@ -65,18 +65,18 @@ const BANS: [Ban; 3] = [
     },
 ];
 
-/// A place where a ban does not hold.
+/// A file and word that are exempt from a ban.
 struct Exception {
     path: &'static str,
     word: &'static str,
-    /// Why it is harmless there.
+    /// Why the exemption is harmless.
     why: &'static str,
 }
 
 const EXCEPTIONS: [Exception; 1] = [Exception {
     path: "crates/ssh/src/runtime_dir.rs",
     word: "fs::remove_dir",
-    why: "its private folder of configuration and control sockets; nothing recorded is ever in it",
+    why: "the private folder of configuration and control sockets, which never contains recorded files",
 }];
 
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
@@ -119,17 +119,17 @@ fn check_with(texts: &[Text], exceptions: &[Exception]) -> Vec<Finding> {
     findings
 }
 
-fn is_test_file(path: &str) -> bool {
+pub(super) fn is_test_file(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.ends_with("_tests.rs") || path.contains("/tests/")
 }
 
-/// The lines outside comments and outside inline test modules, with their numbers.
-fn shipped_lines(content: &str) -> impl Iterator<Item = (&str, usize)> {
+/// The lines outside comments and inline test modules, with their numbers.
+pub(super) fn shipped_lines(content: &str) -> impl Iterator<Item = (&str, usize)> {
     let mut in_tests = false;
     let mut after_attribute = false;
     content.lines().zip(1..).filter(move |(line, _)| {
         if in_tests {
-            // rustfmt puts the closing brace of a module of the file into the first column.
+            // rustfmt puts the closing brace of a top-level module into the first column.
             in_tests = !line.starts_with('}');
             return false;
         }
@@ -154,7 +154,7 @@ fn spelled_out(line: &str) -> String {
     spelled
 }
 
-/// Whether `word` stands in `line` and is not the tail of a longer name.
+/// Whether `line` contains `word`, not as the end of a longer name.
 fn contains_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(start, _)| {
         let before = line.get(..start).and_then(|head| head.chars().next_back());
@@ -176,8 +176,11 @@ mod tests {
         let engine = |line: &str| found("crates/engine/src/pass.rs", line);
         assert!(engine("use std::fs::File;\n")[0].contains("`std::fs`"));
         assert_eq!(engine("use std::{env, fs};\n").len(), 2);
-        assert!(engine("let now = SystemTime::now();\n")[0].contains("reads no clock"));
-        assert!(engine("use std::time::{Duration, Instant};\n")[0].contains("reads no clock"));
+        assert!(engine("let now = SystemTime::now();\n")[0].contains("only clocks that a test can control"));
+        assert!(
+            engine("use std::time::{Duration, Instant};\n")[0]
+                .contains("only clocks that a test can control")
+        );
         assert_eq!(engine("use tokio::time::{Duration, Instant};\n"), [""; 0]);
         assert_eq!(
             found("crates/ssh/src/survey.rs", "let now = SystemTime::now();\n"),
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_tests_are_not_judged() {
+    fn comments_and_tests_are_not_checked() {
         let content = "\
 //! No std::fs here.
 fn a() {}
@@ -220,7 +223,7 @@ use std::net::TcpStream;
     }
 
     #[test]
-    fn an_exception_holds_for_its_file_and_word_and_must_be_needed() {
+    fn an_exception_covers_one_file_and_word_and_must_be_needed() {
         let exceptions = [Exception {
             path: "crates/ssh/src/a.rs",
             word: "fs::unlink",

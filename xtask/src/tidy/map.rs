@@ -1,4 +1,5 @@
-//! `ARCHITECTURE.md` tells the truth: it names the crates that are there and no others, and its table has their arrows.
+//! Compares `ARCHITECTURE.md` with the workspace: its sections name exactly the existing crates, and its
+//! table has exactly their dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +7,10 @@ use super::{Finding, Text};
 use crate::workspace::{Kind, Workspace};
 
 const MAP: &str = "ARCHITECTURE.md";
-/// The first cell of the table's head.
+/// The first cell of the table's heading.
 const TABLE_HEAD: &str = "| crate |";
 
-/// From a crate to those of ours that it depends on.
+/// Maps a crate to the workspace crates that it depends on.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 pub(super) fn check(workspace: &Workspace, texts: &[Text]) -> Vec<Finding> {
@@ -60,8 +61,8 @@ fn arrow(name: &str, optional: bool) -> String {
     }
 }
 
-/// The rows of the table: the first cell names the crate, the second those it depends on, each between back quotes; one
-/// behind a feature is followed by `(feature …)`.
+/// The rows of the table. The first cell names the crate, the second its dependencies, each in backquotes. An
+/// optional dependency is followed by `(feature …)`.
 fn arrows_on_the_map(map: &str) -> Arrows {
     map.lines()
         .skip_while(|line| !line.starts_with(TABLE_HEAD))
@@ -88,7 +89,7 @@ fn compare_arrows(map: &Arrows, workspace: &Arrows) -> Vec<Finding> {
         match workspace.get(name) {
             None => findings.push(Finding::about(
                 MAP,
-                format!("the table names `{name}`, which is no crate of ours"),
+                format!("the table names `{name}`, which is not a crate of the workspace"),
             )),
             Some(real) if real != drawn => {
                 let message =
@@ -101,7 +102,7 @@ fn compare_arrows(map: &Arrows, workspace: &Arrows) -> Vec<Finding> {
     findings
 }
 
-/// Every member has a section headed by its folder between back quotes, and no section describes a folder that is gone.
+/// Every member must have a section headed by its folder in backquotes, and every section a member.
 fn compare_sections(map: &str, folders: &BTreeSet<String>) -> Vec<Finding> {
     let headed: BTreeSet<String> = map
         .lines()
@@ -113,7 +114,7 @@ fn compare_sections(map: &str, folders: &BTreeSet<String>) -> Vec<Finding> {
         .map(|folder| format!("no section describes `{folder}`"));
     let gone = headed
         .difference(folders)
-        .map(|folder| format!("a section describes `{folder}`, which is no crate"));
+        .map(|folder| format!("a section describes `{folder}`, which is not a crate"));
     omitted
         .chain(gone)
         .map(|message| Finding::about(MAP, message))
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_read_with_features_told_apart() {
+    fn the_table_is_read_with_features_distinguished() {
         assert_eq!(
             arrows_on_the_map(TABLE),
             arrows(&[("model", &[]), ("gleaner", &["model", "sim (feature)"])])
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].contains("omits the crate `ledger`"));
         assert!(found[1].contains("lets `engine` depend on"));
-        assert!(found[2].contains("`ghost`, which is no crate"));
+        assert!(found[2].contains("`ghost`, which is not a crate"));
     }
 
     #[test]

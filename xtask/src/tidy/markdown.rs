@@ -1,4 +1,4 @@
-//! Rules for documents: one title each, and no link into the void.
+//! Rules for documents: exactly one title, and no broken link.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -12,7 +12,7 @@ pub(super) fn check(document: &Text, texts: &[Text]) -> Vec<Finding> {
     if titles != 1 {
         findings.push(Finding::about(
             &document.path,
-            format!("{titles} titles (`# …`) where there should be one"),
+            format!("{titles} titles (`# …`) instead of one"),
         ));
     }
     for (line, number) in &prose {
@@ -25,7 +25,7 @@ pub(super) fn check(document: &Text, texts: &[Text]) -> Vec<Finding> {
     findings
 }
 
-/// Documents below `docs` that no other document leads to: nobody will find them.
+/// Documents below `docs` that no other document links to, so that readers cannot find them.
 pub(super) fn orphans(texts: &[Text]) -> Vec<Finding> {
     let documents = || texts.iter().filter(|text| text.extension() == "md");
     let linked: BTreeSet<String> = documents()
@@ -36,12 +36,12 @@ pub(super) fn orphans(texts: &[Text]) -> Vec<Finding> {
         .collect();
     documents()
         .filter(|document| document.path.starts_with("docs/") && !linked.contains(&document.path))
-        .map(|document| Finding::about(&document.path, "no other document leads here"))
+        .map(|document| Finding::about(&document.path, "no other document links here"))
         .collect()
 }
 
 /// The lines outside fenced code, with their numbers.
-fn prose_lines(content: &str) -> impl Iterator<Item = (&str, usize)> {
+pub(super) fn prose_lines(content: &str) -> impl Iterator<Item = (&str, usize)> {
     let mut fenced = false;
     content.lines().zip(1..).filter(move |(line, _)| {
         let fence = line.trim_start().starts_with("```");
@@ -58,7 +58,7 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
         .map(str::trim)
 }
 
-/// What is wrong with a link to a file or a heading of this project.
+/// What is wrong with a link to a file or heading of this project.
 fn broken(document: &Text, link: &str, texts: &[Text]) -> Option<String> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;
@@ -74,7 +74,7 @@ fn broken(document: &Text, link: &str, texts: &[Text]) -> Option<String> {
     let folder = format!("{}/", target.trim_end_matches('/'));
     let Some(found) = texts.iter().find(|text| text.path == target) else {
         let is_folder = texts.iter().any(|text| text.path.starts_with(&folder));
-        return (!is_folder).then(|| format!("the link to `{link}` leads nowhere"));
+        return (!is_folder).then(|| format!("the link to `{link}` is broken"));
     };
     let heading = heading?;
     let there = prose_lines(&found.content).any(|(line, _)| line.starts_with('#') && anchor(line) == heading);
@@ -97,7 +97,7 @@ fn resolved(document: &str, link: &str) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The name that forges give to a heading.
+/// The anchor that code forges give to a heading.
 fn anchor(heading: &str) -> String {
     heading
         .trim_start_matches('#')
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_file_that_is_not_there_is_found() {
+    fn a_link_to_a_missing_file_is_found() {
         assert_eq!(
             found(
                 "docs/a.md",
@@ -145,12 +145,12 @@ mod tests {
         );
         assert_eq!(
             found("docs/a.md", "# A\n\nSee [l](gone.md).\n"),
-            ["docs/a.md:3: the link to `gone.md` leads nowhere"]
+            ["docs/a.md:3: the link to `gone.md` is broken"]
         );
     }
 
     #[test]
-    fn a_link_to_a_heading_that_is_not_there_is_found() {
+    fn a_link_to_a_missing_heading_is_found() {
         assert_eq!(
             found("docs/a.md", "# A\n[l](limits.md#what-a-flush-is)\n"),
             [""; 0]
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_nothing_leads_to_is_found() {
+    fn a_document_without_links_to_it_is_found() {
         let texts = [
             text("README.md", "# R\n[a](docs/a.md#x)\n"),
             text("docs/a.md", "# A\n"),
@@ -170,7 +170,7 @@ mod tests {
         ];
         assert_eq!(
             shown(&orphans(&texts)),
-            ["docs/b.md: no other document leads here"]
+            ["docs/b.md: no other document links here"]
         );
     }
 }

@@ -3,7 +3,7 @@
 use super::{Finding, Text};
 use crate::workspace::{Dependency, Kind, Member, Workspace};
 
-/// Parts of tokio that reach outside the process.
+/// Features of tokio that reach outside the process.
 const TOKIO_FEATURES_WITH_EFFECTS: [&str; 6] = ["fs", "full", "io-std", "net", "process", "signal"];
 
 pub(super) fn check(workspace: &Workspace, texts: &[Text]) -> Vec<Finding> {
@@ -46,12 +46,12 @@ fn lint_table(manifest: &Text) -> Option<Finding> {
     (inherits != Some(true)).then(|| {
         Finding::about(
             &manifest.path,
-            "add `[lints] workspace = true`, as every member has it",
+            "add `[lints] workspace = true`, as in every member",
         )
     })
 }
 
-/// The engine may use tokio to wait and to talk within the process, no more.
+/// The engine may use tokio only to wait and to communicate within the process.
 fn quiet_tokio(member: &Member) -> Vec<Finding> {
     if member.name != "engine" && member.name != "model" {
         return Vec::new();
@@ -63,19 +63,20 @@ fn quiet_tokio(member: &Member) -> Vec<Finding> {
         .flat_map(|tokio| &tokio.features)
         .filter(|feature| TOKIO_FEATURES_WITH_EFFECTS.contains(&feature.as_str()))
         .map(|feature| {
-            let message =
-                format!("tokio's feature `{feature}` reaches outside the process; effects go by ports");
+            let message = format!(
+                "tokio's feature `{feature}` reaches outside the process; effects must go through ports"
+            );
             Finding::about(format!("{}/Cargo.toml", member.folder), message)
         })
         .collect()
 }
 
-/// A feature that what ships is built without.
+/// A feature that shipped builds must not enable.
 struct TestOnlyFeature {
     feature: &'static str,
-    /// The members that may turn it on.
+    /// The members that may enable it.
     members: &'static [&'static str],
-    /// They may do so in their development dependencies only, because they ship.
+    /// They may enable it only in their development dependencies, because they ship.
     for_development: bool,
 }
 
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_called_like_its_crate() {
+    fn a_folder_has_the_name_of_its_crate() {
         assert_eq!(folder_name(&member("engine", "crates/engine")), None);
         assert!(folder_name(&member("engine", "crates/core")).is_some());
     }
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ships_turns_on_no_feature_that_is_for_tests() {
+    fn shipped_crates_enable_no_test_feature() {
         let with = |name: &str, feature: &str, kind: Kind| Member {
             dependencies: vec![Dependency {
                 name: "ssh".into(),

@@ -1,16 +1,18 @@
 //! Rules for the text of one Rust file.
 
-use super::{Finding, Text};
+use super::{Finding, Rule, Text, wording};
 
-/// A file that is read in one go; beyond this, a finding asks for a split.
+/// A longer file is a warning that asks for a split.
 const COMFORTABLE_LINES: usize = 400;
-/// Nobody keeps more than this in mind.
-const MOST_LINES: usize = 600;
+/// A longer file is an error.
+const MAX_LINES: usize = 600;
+/// Characters in the name of a test, which is printed in one line with its module.
+const MAX_TEST_NAME: usize = 70;
 
-/// Names that say nothing, so that everything ends up in them.
+/// Names that say nothing, so that unrelated things collect there.
 const DRAWERS: [&str; 6] = ["common", "util", "utils", "helper", "helpers", "misc"];
 
-/// Put together from halves, so that this file does not find itself.
+/// In two halves, so that the rule does not match this file.
 const UNFINISHED: [&str; 4] = [
     concat!("to", "do!("),
     concat!("unimple", "mented!("),
@@ -22,16 +24,17 @@ pub(super) fn check(text: &Text) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(length(text));
     findings.extend(name(text));
+    findings.extend(test_names(text));
     for (line, number) in text.content.lines().zip(1..) {
         if line.contains('\t') {
             findings.push(Finding::at(
                 text,
                 number,
-                "a tab; write \\t in a string, blanks elsewhere",
+                "a tab; write \\t in strings and blanks elsewhere",
             ));
         }
         for word in UNFINISHED.iter().filter(|word| line.contains(**word)) {
-            let message = format!("`{word}`: finish it or take it out; a test that cannot run is no test");
+            let message = format!("`{word}`: finish or remove it; an ignored test does not count as a test");
             findings.push(Finding::at(text, number, message));
         }
         if let Some(drawer) = declared_module(line).filter(|name| DRAWERS.contains(name)) {
@@ -46,10 +49,9 @@ fn length(text: &Text) -> Option<Finding> {
     if lines <= COMFORTABLE_LINES {
         return None;
     }
-    let message =
-        format!("{lines} lines; {COMFORTABLE_LINES} are comfortable, {MOST_LINES} the limit: split it");
+    let message = format!("{lines} lines; aim for {COMFORTABLE_LINES}, at most {MAX_LINES}: split it");
     Some(Finding {
-        warning: lines <= MOST_LINES,
+        warning: lines <= MAX_LINES,
         ..Finding::about(&text.path, message)
     })
 }
@@ -58,7 +60,7 @@ fn name(text: &Text) -> Option<Finding> {
     let (folder, file) = text.path.rsplit_once('/').unwrap_or(("", &text.path));
     if file == "mod.rs" {
         let message =
-            "name the file after its module, beside the folder, so that every open tab has its own name";
+            "name the file after its module, beside the folder, so that every editor tab has its own name";
         return Some(Finding::about(&text.path, message));
     }
     let stem = file.trim_end_matches(".rs");
@@ -72,6 +74,30 @@ fn drawer_message(drawer: &str) -> String {
     format!("`{drawer}` says nothing about what is in it; name the thing")
 }
 
+fn test_names(text: &Text) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut is_test = false;
+    for (line, number) in text.content.lines().zip(1..) {
+        let line = line.trim_start();
+        if let Some(attribute) = line.strip_prefix("#[") {
+            let path = attribute.split(['(', ']']).next().unwrap_or_default();
+            is_test |= path == "test" || path.ends_with("::test");
+        } else if let Some((_, signature)) = line.split_once("fn ").filter(|_| is_test) {
+            is_test = false;
+            let name = signature.split(['(', '<']).next().unwrap_or_default();
+            let phrases = wording::check_name(name).into_iter();
+            findings.extend(phrases.map(|message| Finding::of(Rule::Wording, text, number, message)));
+            let length = name.len();
+            if length > MAX_TEST_NAME {
+                let message =
+                    format!("the name of the test has {length} characters; at most {MAX_TEST_NAME}");
+                findings.push(Finding::of(Rule::TestName, text, number, message));
+            }
+        }
+    }
+    findings
+}
+
 /// The name in `mod name;` or `mod name {`, public or not.
 fn declared_module(line: &str) -> Option<&str> {
     let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub"));
@@ -81,7 +107,7 @@ fn declared_module(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{shown, text};
+    use super::super::tests::{shown, text, without_severity};
     use super::*;
 
     fn found(path: &str, content: &str) -> Vec<String> {
@@ -101,6 +127,26 @@ mod tests {
         assert!(found("crates/a/tests/common/device.rs", "")[0].contains("`common` says nothing"));
         assert!(found("a.rs", "pub(crate) mod helpers {\n}\n")[0].contains("`helpers` says nothing"));
         assert_eq!(found("a.rs", "// a mod helpers\nmod device;\n"), [""; 0]);
+    }
+
+    #[test]
+    fn a_long_name_is_found_on_tests_only() {
+        let name = "x".repeat(71);
+        let with = |attribute: &str| found("a.rs", &format!("{attribute}\nasync fn {name}() {{\n}}\n")).len();
+        assert_eq!(with("#[test]"), 1);
+        assert_eq!(with("#[tokio::test(start_paused = true)]"), 1);
+        assert_eq!(with("#[test]\n#[cfg(unix)]"), 1);
+        assert_eq!(with("#[cfg(test)]"), 0);
+        assert_eq!(with("#[inline]"), 0);
+    }
+
+    #[test]
+    fn the_name_of_a_test_is_plain_language() {
+        let found = check(&text("a.rs", "#[test]\nfn a_device_waits_for_ever() {\n}\n"));
+        assert_eq!(
+            without_severity(&found),
+            ["a.rs:2: \"for ever\": write \"indefinitely\""]
+        );
     }
 
     #[test]

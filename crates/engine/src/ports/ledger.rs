@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use model::{
-    BatchId, DeviceName, Digest, FailureClass, FileState, Identity, LeaveReason, LedgerId, RelativePath,
-    SourcePath, StoreId, Timestamp, WaitReason,
+    Amount, BatchId, DeviceName, Digest, FailureClass, FileState, Identity, LeaveReason, LedgerId,
+    RelativePath, SourcePath, StoreId, Timestamp, WaitReason,
 };
 
 use super::device::{DiskUse, FolderNumbers, WriterCheck};
@@ -250,7 +250,7 @@ pub struct Remaining {
     /// The first some of the files, oldest first within a reason.
     pub files: Vec<RemainingFile>,
     /// For each reason: how many files and bytes.
-    pub totals: Vec<(Reason, u64, u64)>,
+    pub totals: Vec<(Reason, Amount)>,
 }
 
 /// A file that is left on the device.
@@ -323,9 +323,9 @@ pub struct PassEnd {
     /// How.
     pub outcome: PassOutcome,
     /// Files released in this pass, and their bytes.
-    pub released: (u64, u64),
+    pub released: Amount,
     /// Files stored in this pass (content that was there before not counted), and their bytes.
-    pub stored: (u64, u64),
+    pub stored: Amount,
     /// How long it took.
     pub took: Duration,
     /// What the device said, if it was reached.

@@ -7,7 +7,7 @@ mod withdrawn_files;
 use std::time::Duration;
 
 use model::names::WITHDRAWN_FOLDER;
-use model::{Digest, LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
+use model::{Amount, Digest, LeaveReason, NameError, RelativePath, SourcePath, WaitReason};
 
 use crate::oldest::{Loan, Oldest};
 use crate::plan::{self, Candidate, Decision, EntryClass, SurveyContext};
@@ -39,7 +39,7 @@ pub(crate) struct Survey<'a> {
     /// What is left.
     pub(crate) remaining: RemainingTally,
     /// Files, and their bytes, that are to be gathered but did not fit into one plan.
-    pub(crate) overflow: (u64, u64),
+    pub(crate) overflow: Amount,
     /// Folders that may go if they are empty: what earlier passes left in our withdrawn folders and, where the rules say so, old ones.
     pub(crate) old_folders: Vec<RelativePath>,
     /// Rows of files that the ledger holds for stored, but that are gone from the device: an earlier process died between
@@ -74,7 +74,7 @@ pub(crate) async fn survey<'a, W: World>(
         watch,
         work: Oldest::for_a_plan(visit.plan_room),
         second_looks: Oldest::for_second_looks(visit.plan_room),
-        second_looks_overflow: (0, 0),
+        second_looks_overflow: Amount::ZERO,
         remaining: RemainingTally::default(),
         old_folders: Vec::new(),
         folder_bytes: 0,
@@ -96,7 +96,7 @@ struct Judging<'a, 'v, W: World> {
     watch: Watch,
     work: Oldest<'v, Decision>,
     second_looks: Oldest<'v, Duration>,
-    second_looks_overflow: (u64, u64),
+    second_looks_overflow: Amount,
     remaining: RemainingTally,
     old_folders: Vec<RelativePath>,
     folder_bytes: usize,
@@ -285,7 +285,7 @@ impl<'v, W: World> Judging<'_, 'v, W> {
     async fn finish(mut self) -> Result<Survey<'v>, PassError> {
         self.look_again().await?;
         let gone = self.gone().await?;
-        let overflow = plus(self.work.overflow(), self.second_looks_overflow);
+        let overflow = self.work.overflow().plus(self.second_looks_overflow);
         let (work, loan) = self.work.into_sorted();
         Ok(Survey {
             work,
@@ -371,10 +371,6 @@ impl<'v, W: World> Judging<'_, 'v, W> {
             .await?;
         Ok(self.withdrawn.gone(&rows, self.outlook.ledger))
     }
-}
-
-fn plus(one: (u64, u64), other: (u64, u64)) -> (u64, u64) {
-    (one.0 + other.0, one.1.saturating_add(other.1))
 }
 
 /// Turns the fault of one file into why it is left, for a file that could not be gathered.

@@ -24,7 +24,7 @@ mod writers;
 use engine::fleet::SweepResult;
 use engine::ports::{FileFaultKind, PassOutcome, Reason};
 use engine::rules::{Mode, ReleaseRule};
-use model::{FailureClass, FileState, LeaveReason, SourcePath, WaitReason};
+use model::{Amount, FailureClass, FileState, LeaveReason, SourcePath, WaitReason};
 use sim::simulator::device::Request::{
     Connect, Digest, Fetch, FetchTogether, Inspect, Remove, RemoveFolders, Rename, Survey,
 };
@@ -372,5 +372,8 @@ async fn what_a_failed_batch_did_not_come_to_is_said_to_wait() {
     world.ends_at((Fetch, FailureClass::TunnelDown));
     let summary = world.sweep().await;
     let remaining = summary.passes[0].1.remaining.as_ref().unwrap();
-    assert_eq!(remaining.totals, [(Reason::Wait(WaitReason::NotReached), 2, 6)]);
+    assert_eq!(
+        remaining.totals,
+        [(Reason::Wait(WaitReason::NotReached), Amount::new(2, 6))]
+    );
 }

@@ -3,7 +3,7 @@
 use engine::event::Event;
 use engine::ports::{Ledger as _, PassOutcome, Reason};
 use engine::rules::{Mode, ReleaseRule};
-use model::{FailureClass, RelativePath, SourcePath, WaitReason};
+use model::{Amount, FailureClass, RelativePath, SourcePath, WaitReason};
 
 use sim::simulator::device::Request::{Digest, Fetch, FetchTogether, Rename, Survey};
 
@@ -185,13 +185,13 @@ async fn suspects_behind_the_end_of_a_session_were_not_reached() {
     world.record_suspects(&["a", "b"], 3).await;
     world.hangs_at(&["a"]);
     let remaining = world.sweep().await.passes[0].1.remaining.clone().unwrap();
-    assert_eq!(remaining.totals, [(not_reached, 2, 6)]);
+    assert_eq!(remaining.totals, [(not_reached, Amount::new(2, 6))]);
 
     let world = TestWorld::with_files(&[("a", b"one"), ("b", b"two")]);
     world.record_suspects(&["b"], 2).await;
     world.hangs_at(&["a"]);
     let remaining = world.sweep().await.passes[0].1.remaining.clone().unwrap();
-    assert_eq!(remaining.totals, [(not_reached, 2, 6)]);
+    assert_eq!(remaining.totals, [(not_reached, Amount::new(2, 6))]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::event::Event;
 use engine::ports::{NoShell, Placement, PublishFault, Reason};
-use model::{LeaveReason, WaitReason};
+use model::{Amount, LeaveReason, WaitReason};
 use tokio::time::sleep;
 
 use crate::world::{HOUR, TestWorld, reasons};
@@ -64,7 +64,11 @@ async fn what_was_in_the_store_before_is_not_counted_as_stored() {
         }
         world.sweep().await;
         assert_eq!(world.recorded().rows[0].0.was_there, was_there);
-        let stored = if was_there { (0, 0) } else { (1, 3) };
+        let stored = if was_there {
+            Amount::ZERO
+        } else {
+            Amount::new(1, 3)
+        };
         assert_eq!(world.recorded().ends[0].stored, stored);
     }
 }

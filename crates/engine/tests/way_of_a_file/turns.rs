@@ -52,8 +52,8 @@ async fn waiting_for_its_turn_makes_no_file_of_a_device_look_settled() {
     sleep(Duration::from_secs(20)).await;
     let pass = second_in_turn(&world).await;
     assert_eq!(waits(&pass), [Reason::Wait(WaitReason::Settling)]);
-    assert_eq!(pass.released.0, 0);
-    assert_eq!(second_in_turn(&world).await.released.0, 1);
+    assert_eq!(pass.released.files, 0);
+    assert_eq!(second_in_turn(&world).await.released.files, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +69,7 @@ async fn waiting_for_its_turn_brings_two_looks_at_a_device_no_further_apart() {
     sleep(Duration::from_secs(10)).await;
     assert_eq!(waits(&second_in_turn(&world).await), unsure);
     // The third is asked for when the file has been seen for the whole of `settle`.
-    assert_eq!(second_in_turn(&world).await.released.0, 1);
+    assert_eq!(second_in_turn(&world).await.released.files, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +81,7 @@ async fn a_device_that_waited_long_for_its_turn_is_emptied_all_the_same() {
     world.sim.record(1, "a", b"one");
     sleep(Duration::from_mins(1)).await;
     let pass = second_in_turn(&world).await;
-    assert_eq!((pass.outcome, pass.released.0), (PassOutcome::Well, 1));
+    assert_eq!((pass.outcome, pass.released.files), (PassOutcome::Well, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,12 +89,12 @@ async fn what_took_long_to_list_is_gathered_all_the_same() {
     let mut world = TestWorld::new();
     record_slowly(&world, 48);
     world.rules.rules.max_listing_time = Duration::from_hours(1);
-    assert_eq!(world.sweep().await.passes[0].1.released.0, 48);
+    assert_eq!(world.sweep().await.passes[0].1.released.files, 48);
     // Nor does the time that went into a listing that was cut off go from what it has named.
     let mut world = TestWorld::new();
     record_slowly(&world, 48);
     world.rules.rules.max_listing_time = Duration::from_mins(20);
-    assert_eq!(world.sweep().await.passes[0].1.released.0, 39);
+    assert_eq!(world.sweep().await.passes[0].1.released.files, 39);
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,10 +117,10 @@ async fn what_a_plan_has_no_room_for_is_surveyed_again_oldest_first() {
         sleep(Duration::from_secs(1)).await;
     }
     let summary = world.run_within(short_plans(), Mode::Act).await;
-    assert_eq!(summary.passes[0].1.released.0, 40);
+    assert_eq!(summary.passes[0].1.released.files, 40);
     let events = world.events().clone();
     let ready = events.iter().filter_map(|event| match event {
-        Event::Surveyed { ready, .. } => Some(ready.0),
+        Event::Surveyed { ready, .. } => Some(ready.files),
         _ => None,
     });
     assert_eq!(ready.collect::<Vec<_>>(), [10, 10, 10, 10]);

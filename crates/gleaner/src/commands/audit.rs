@@ -15,8 +15,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ledger::{Count, Reader};
-use model::{RelativePath, StoreId};
+use ledger::Reader;
+use model::{Amount, RelativePath, StoreId};
 use storage::audit::WalkError;
 use storage::disk::EntryKind;
 use storage::{DirectoryStore, Executor, Settings, StoreFolder, SystemDisk};
@@ -104,17 +104,17 @@ trait Form {
 /// What an audit comes to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Totals {
-    sound: Count,
-    missing: Count,
-    different: Count,
-    unreadable: Count,
-    quarantined: Count,
-    unknown: Count,
+    sound: Amount,
+    missing: Amount,
+    different: Amount,
+    unreadable: Amount,
+    quarantined: Amount,
+    unknown: Amount,
     unlisted: u64,
 }
 
 impl Totals {
-    fn compared(&self) -> Count {
+    fn compared(&self) -> Amount {
         self.sound
             .plus(self.missing)
             .plus(self.different)
@@ -140,8 +140,8 @@ impl Totals {
     }
 }
 
-fn one(bytes: u64) -> Count {
-    Count { files: 1, bytes }
+fn one(bytes: u64) -> Amount {
+    Amount { files: 1, bytes }
 }
 
 /// What became of a bad copy.
@@ -231,12 +231,12 @@ impl Audit {
 }
 
 /// How much there is to read, as far as the ledger can tell at once.
-fn expected(reader: &Reader) -> Result<Count, Failure> {
+fn expected(reader: &Reader) -> Result<Amount, Failure> {
     let devices = reader
         .devices(engine::ports::Clock::now(&SystemClock))
         .map_err(status::unreadable)?;
     let all = devices.iter().map(|device| device.totals);
-    Ok(all.fold(Count::default(), |sum, recorded| {
+    Ok(all.fold(Amount::default(), |sum, recorded| {
         sum.plus(recorded.stored)
             .plus(recorded.released)
             .plus(recorded.kept)

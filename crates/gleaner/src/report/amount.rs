@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use engine::ports::Reason;
-use model::LeaveReason;
-use model::Timestamp;
+use model::{Amount, LeaveReason, Timestamp};
 
 /// A number of bytes in powers of 1000, as disks are sold: `831 B`, `12.3 MB`.
 pub fn bytes(bytes: u64) -> String {
@@ -46,12 +45,12 @@ pub fn count(number: u64, noun: &str) -> String {
 
 /// What is left on a device for this reason: `1 file (12 B)`. Of a folder that cannot be listed nobody knows
 /// what is in it.
-pub fn left(reason: Reason, files: u64, bytes_in_all: u64) -> String {
+pub fn left(reason: Reason, left: Amount) -> String {
     match reason {
         Reason::Leave(LeaveReason::FolderUnreadable | LeaveReason::WithdrawnUnreadable) => {
-            format!("{} with an unknown number of files", count(files, "folder"))
+            format!("{} with an unknown number of files", count(left.files, "folder"))
         }
-        _ => format!("{} ({})", count(files, "file"), bytes(bytes_in_all)),
+        _ => format!("{} ({})", count(left.files, "file"), bytes(left.bytes)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use engine::event::{Event, PassSummary};
 use engine::ports::{PassOutcome, Placement, Reason};
 use engine::rules::Mode;
-use model::DeviceName;
+use model::{Amount, DeviceName};
 use serde_json::{Map, Value, json};
 
 /// Writes events to standard output.
@@ -160,18 +160,18 @@ fn pass_ended(device: &DeviceName, summary: &PassSummary) -> Value {
         let totals = remaining
             .totals
             .iter()
-            .map(|(reason, files, bytes)| standing_total(*reason, *files, *bytes));
+            .map(|(reason, amount)| remaining_total(*reason, *amount));
         object.insert("remaining".into(), totals.collect());
     }
     Value::Object(object)
 }
 
-fn standing_total(reason: Reason, files: u64, bytes: u64) -> Value {
+fn remaining_total(reason: Reason, amount: Amount) -> Value {
     let kind = match reason {
         Reason::Wait(_) => "waits",
         Reason::Leave(_) => "left",
     };
-    json!({"kind": kind, "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(), "needs_you": reason.is_fault(), "files": files, "bytes": bytes})
+    json!({"kind": kind, "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(), "needs_you": reason.is_fault(), "files": amount.files, "bytes": amount.bytes})
 }
 
 fn outcome(outcome: &PassOutcome) -> Value {
@@ -186,8 +186,8 @@ fn outcome(outcome: &PassOutcome) -> Value {
     }
 }
 
-fn amount((files, bytes): (u64, u64)) -> Value {
-    json!({"files": files, "bytes": bytes})
+fn amount(amount: Amount) -> Value {
+    json!({"files": amount.files, "bytes": amount.bytes})
 }
 
 #[cfg(test)]

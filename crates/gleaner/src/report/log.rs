@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::event::{Event, PassSummary};
 use engine::ports::{PassOutcome, Placement, Reason};
+use model::Amount;
 use tracing::{debug, error, info, trace, warn};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -83,7 +84,7 @@ pub(super) fn write(event: &Event) {
         } => debug!(
             %device, %source,
             "{device}: {source}: {} to gather ({}), {} left where they are",
-            amount::count(ready.0, "file"), amount::bytes(ready.1), amount::count(remaining.0, "file"),
+            amount::count(ready.files, "file"), amount::bytes(ready.bytes), amount::count(remaining.files, "file"),
         ),
         Event::Planned {
             device, path, action, ..
@@ -179,7 +180,7 @@ fn left_behind(device: &model::DeviceName, path: &model::RelativePath, reason: R
 }
 
 fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
-    let (files, bytes) = summary.released;
+    let Amount { files, bytes } = summary.released;
     match &summary.outcome {
         PassOutcome::Well | PassOutcome::Partial if files == 0 => {
             debug!(%device, "{device}: nothing to release");
@@ -196,10 +197,10 @@ fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
         PassOutcome::Interrupted => info!(%device, "{device}: interrupted"),
     }
     let remaining = summary.remaining.iter().flat_map(|remaining| &remaining.totals);
-    for (reason, files, bytes) in remaining {
+    for (reason, left) in remaining {
         if reason.is_fault() {
             let (text, code) = (reason.text(), reason.code());
-            warn!(%device, reason = code, "{device}: {}: {text}", amount::left(*reason, *files, *bytes));
+            warn!(%device, reason = code, "{device}: {}: {text}", amount::left(*reason, *left));
         }
     }
 }

@@ -63,15 +63,11 @@ impl Bars {
         match event {
             Event::Connecting { device } => self.begin(&mut state, device),
             Event::Connected { device, .. } => state.say(device, "looking"),
-            Event::Surveyed {
-                device,
-                ready: (files, bytes),
-                ..
-            } => {
-                lengthen(&state.total, *bytes);
+            Event::Surveyed { device, ready, .. } => {
+                lengthen(&state.total, ready.bytes);
                 if let Some(bar) = state.devices.get(device) {
-                    lengthen(bar, *bytes);
-                    bar.set_message(format!("{} to gather", amount::count(*files, "file")));
+                    lengthen(bar, ready.bytes);
+                    bar.set_message(format!("{} to gather", amount::count(ready.files, "file")));
                 }
             }
             Event::Received { device, bytes } => {

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use engine::event::{Event, PassSummary};
 use engine::fleet::SweepSummary;
 use engine::ports::{PassOutcome, Reason};
-use model::FailureClass;
+use model::{Amount, FailureClass};
 
 use super::amount;
 use crate::Output;
@@ -44,7 +44,7 @@ pub fn print(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     let passes = || sweep.passes.iter().map(|(_, pass)| pass);
     let released = total(passes(), |pass| pass.released);
     let stored = total(passes(), |pass| pass.stored);
-    if released.0 == 0 && stored.0 == 0 {
+    if released.is_none() && stored.is_none() {
         output.line("Nothing was gathered.")?;
         print_served(sweep, output)?;
         print_failures(sweep, output)?;
@@ -52,10 +52,10 @@ pub fn print(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     }
     output.line(format_args!(
         "Stored {} ({}), each proved and durable; released {} ({}) from their devices.",
-        amount::count(stored.0, "new file"),
-        amount::bytes(stored.1),
-        amount::count(released.0, "file"),
-        amount::bytes(released.1),
+        amount::count(stored.files, "new file"),
+        amount::bytes(stored.bytes),
+        amount::count(released.files, "file"),
+        amount::bytes(released.bytes),
     ))?;
     print_served(sweep, output)?;
     print_failures(sweep, output)?;
@@ -64,11 +64,9 @@ pub fn print(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
 
 fn total<'a>(
     passes: impl Iterator<Item = &'a PassSummary>,
-    amount: impl Fn(&PassSummary) -> (u64, u64),
-) -> (u64, u64) {
-    passes.map(amount).fold((0, 0), |sum, (files, bytes)| {
-        (sum.0 + files, sum.1.saturating_add(bytes))
-    })
+    amount: impl Fn(&PassSummary) -> Amount,
+) -> Amount {
+    passes.map(amount).fold(Amount::ZERO, Amount::plus)
 }
 
 fn print_served(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
@@ -120,8 +118,7 @@ fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
 /// What is left of one reason, over all devices.
 #[derive(Default)]
 struct Left {
-    files: u64,
-    bytes: u64,
+    amount: Amount,
     devices: Vec<String>,
     /// The first of them, where somebody has to act on them.
     named: Vec<String>,
@@ -133,11 +130,9 @@ fn print_remaining(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> 
         let Some(remaining) = &pass.remaining else {
             continue;
         };
-        for (reason, files, bytes) in &remaining.totals {
+        for (reason, amount) in &remaining.totals {
             let left = left.entry(*reason).or_default();
-            left.files += files;
-            // Sizes are what devices say.
-            left.bytes = left.bytes.saturating_add(*bytes);
+            left.amount.add(*amount);
             left.devices.push(device.to_string());
         }
         for file in remaining.files.iter().filter(|file| file.reason.is_fault()) {
@@ -163,7 +158,7 @@ fn print_remaining(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> 
 }
 
 fn print_left(reason: Reason, left: &Left, output: &mut Output) -> io::Result<()> {
-    let amount = amount::left(reason, left.files, left.bytes);
+    let amount = amount::left(reason, left.amount);
     let devices = listed(&left.devices, ", ");
     output.line(format_args!("  {amount} on {devices}: {}", reason.text()))?;
     for file in left.named.iter().take(MAX_NAMED) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, WriterCheck};
-use model::{DeviceName, FileState, SourcePath, Timestamp};
+use model::{Amount, DeviceName, FileState, SourcePath, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
@@ -12,39 +12,15 @@ use crate::{passes, remaining, totals, values};
 const LAST_PASS: &str = include_str!("../sql/read/last_pass.sql");
 const LAST_VERDICT: &str = include_str!("../sql/read/last_verdict.sql");
 
-/// Files, and their bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Count {
-    /// How many files.
-    pub files: u64,
-    /// How many bytes they hold.
-    pub bytes: u64,
-}
-
-impl Count {
-    const fn of((files, bytes): (u64, u64)) -> Self {
-        Self { files, bytes }
-    }
-
-    /// This and another together.
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            files: self.files.saturating_add(other.files),
-            bytes: self.bytes.saturating_add(other.bytes),
-        }
-    }
-}
-
 /// How many recorded files are in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StateTotals {
     /// In the store, and still on the device as far as is known.
-    pub stored: Count,
+    pub stored: Amount,
     /// In the store, and gone from the device.
-    pub released: Count,
+    pub released: Amount,
     /// In the store, and staying on the device.
-    pub kept: Count,
+    pub kept: Amount,
 }
 
 /// What is known of one device.
@@ -73,11 +49,11 @@ pub struct DeviceStatus {
     /// What is recorded of it, by state.
     pub totals: StateTotals,
     /// What was released today (in UTC).
-    pub released_today: Count,
+    pub released_today: Amount,
     /// What was newly stored today (in UTC).
-    pub stored_today: Count,
+    pub stored_today: Amount,
     /// What the last survey left on it, by reason.
-    pub remaining: Vec<(Reason, Count)>,
+    pub remaining: Vec<(Reason, Amount)>,
 }
 
 /// A pass as it is remembered.
@@ -90,9 +66,9 @@ pub struct PassSummary {
     /// How; `None` while it runs, or if it was cut off.
     pub outcome: Option<PassOutcome>,
     /// What it released.
-    pub released: Count,
+    pub released: Amount,
     /// What it newly stored.
-    pub stored: Count,
+    pub stored: Amount,
     /// How long it took.
     pub took: Option<Duration>,
 }
@@ -135,8 +111,8 @@ fn status(ledger: &Connection, row: &Row<'_>, now: Timestamp) -> rusqlite::Resul
         last_pass: pass(ledger, device, LAST_PASS)?,
         last_verdict: pass(ledger, device, LAST_VERDICT)?,
         totals: totals(ledger, device)?,
-        released_today: Count::of(today.released),
-        stored_today: Count::of(today.stored),
+        released_today: (today.released),
+        stored_today: (today.stored),
         remaining: remaining(ledger, device)?,
     })
 }
@@ -169,7 +145,7 @@ fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<StateTotals> {
         ledger.prepare_cached("SELECT state, files, bytes FROM file_total WHERE device = :device")?;
     let mut rows = counted.query(named_params! { ":device": device })?;
     while let Some(row) = rows.next()? {
-        let count = Count::of((values::count(row, "files")?, values::count(row, "bytes")?));
+        let count = Amount::new(values::count(row, "files")?, values::count(row, "bytes")?);
         match values::state(row)? {
             FileState::Stored => totals.stored = count,
             FileState::Released => totals.released = count,
@@ -179,10 +155,9 @@ fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<StateTotals> {
     Ok(totals)
 }
 
-fn remaining(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, Count)>> {
+fn remaining(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, Amount)>> {
     let totals = remaining::totals(ledger, device)?;
-    let count = |(reason, files, bytes)| (reason, Count::of((files, bytes)));
-    Ok(totals.into_iter().map(count).collect())
+    Ok(totals)
 }
 
 fn pass(ledger: &Connection, device: i64, question: &'static str) -> rusqlite::Result<Option<PassSummary>> {
@@ -209,11 +184,11 @@ fn pass_row(row: &Row<'_>) -> rusqlite::Result<PassSummary> {
         let outcome = passes::outcome(&code, class.as_deref(), message.unwrap_or_default(), remedy);
         values::admitted("outcome", Type::Text, outcome)
     });
-    let count = |files, bytes| -> rusqlite::Result<Count> {
-        Ok(Count::of((
+    let count = |files, bytes| -> rusqlite::Result<Amount> {
+        Ok(Amount::new(
             values::count(row, files)?,
             values::count(row, bytes)?,
-        )))
+        ))
     };
     Ok(PassSummary {
         begun: values::time(row, "begun")?,

@@ -5,7 +5,7 @@ use engine::ports::{
 use model::{FailureClass, LeaveReason, WaitReason};
 
 use super::{Place, at, device, pass_end, passed, source};
-use crate::Count;
+use model::Amount;
 
 fn down() -> PassOutcome {
     PassOutcome::Failed {
@@ -73,7 +73,10 @@ fn remaining() -> Remaining {
             file("a\\xff", settling),
             file("m", unreadable),
         ],
-        totals: vec![(settling, 2, 20), (unreadable, 1_000_000, u64::MAX)],
+        totals: vec![
+            (settling, Amount::new(2, 20)),
+            (unreadable, Amount::new(1_000_000, u64::MAX)),
+        ],
     }
 }
 
@@ -90,8 +93,8 @@ async fn a_pass_is_unfinished_until_it_is_finished() {
     let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
     assert_eq!((status.last_attempt, status.last_pass), (Some(at(0)), None));
     let end = PassEnd {
-        released: (3, 30),
-        stored: (2, 20),
+        released: Amount::new(3, 30),
+        stored: Amount::new(2, 20),
         ..pass_end(pass, "pi1", PassOutcome::Partial)
     };
     ledger.finish_pass(end).await.unwrap();
@@ -106,8 +109,8 @@ async fn a_pass_is_unfinished_until_it_is_finished() {
         (summary.ended, summary.outcome),
         (Some(at(60)), Some(PassOutcome::Partial))
     );
-    assert_eq!(summary.released, Count { files: 3, bytes: 30 });
-    assert_eq!(summary.stored, Count { files: 2, bytes: 20 });
+    assert_eq!(summary.released, Amount { files: 3, bytes: 30 });
+    assert_eq!(summary.stored, Amount { files: 2, bytes: 20 });
     assert_eq!(summary.took, Some(std::time::Duration::from_mins(1)));
 }
 
@@ -264,10 +267,7 @@ async fn what_is_left_is_replaced_only_by_a_pass_that_saw_all_of_it() {
     ] {
         finish(outcome, None).await;
         assert_eq!(files(), remaining().files);
-        let counts = totals()
-            .into_iter()
-            .map(|(reason, count)| (reason, count.files, count.bytes));
-        assert_eq!(counts.collect::<Vec<_>>(), remaining().totals);
+        assert_eq!(totals(), remaining().totals);
     }
     assert_eq!(
         place.reader().remaining(&device("pi1"), 1).unwrap(),
@@ -275,7 +275,7 @@ async fn what_is_left_is_replaced_only_by_a_pass_that_saw_all_of_it() {
     );
     let mut fewer = remaining();
     fewer.files.remove(0);
-    fewer.totals[0].1 = 1;
+    fewer.totals[0].1.files = 1;
     finish(PassOutcome::Partial, Some(fewer.clone())).await;
     assert_eq!(files(), fewer.files);
     finish(PassOutcome::Well, Some(Remaining::default())).await;

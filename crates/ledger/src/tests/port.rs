@@ -2,7 +2,7 @@ use engine::ports::{Ledger as _, Record, Sighting, Unseen};
 use model::{BatchId, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp};
 
 use super::{Place, at, device, identity, path, record, source};
-use crate::Count;
+use model::Amount;
 
 #[tokio::test]
 async fn what_is_recorded_is_remembered_in_the_order_asked_for() {
@@ -202,11 +202,11 @@ async fn a_settled_row_says_so_and_keeps_the_time_of_the_first_time() {
     assert_eq!((files[1].state, files[1].released_at), (FileState::Kept, None));
     assert_eq!(files[1].reason, Some(LeaveReason::RemovalRefused));
     let totals = place.reader().device(&device("pi1"), at(30)).unwrap().unwrap();
-    assert_eq!(totals.totals.stored, Count::default());
-    assert_eq!(totals.totals.released, Count { files: 1, bytes: 10 });
-    assert_eq!(totals.totals.kept, Count { files: 1, bytes: 10 });
-    assert_eq!(totals.released_today, Count { files: 1, bytes: 10 });
-    assert_eq!(totals.stored_today, Count { files: 2, bytes: 20 });
+    assert_eq!(totals.totals.stored, Amount::default());
+    assert_eq!(totals.totals.released, Amount { files: 1, bytes: 10 });
+    assert_eq!(totals.totals.kept, Amount { files: 1, bytes: 10 });
+    assert_eq!(totals.released_today, Amount { files: 1, bytes: 10 });
+    assert_eq!(totals.stored_today, Amount { files: 2, bytes: 20 });
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The servers of the lab: the testbed's, in a control group.
+//! The servers of the lab: those of the testbed, in a control group.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,7 +13,7 @@ use testbed::{DEFAULT_ALGORITHMS, KeyPair, Session, Settings, Sshd};
 use super::super::meter::{Group, plain_command};
 use crate::command;
 
-/// What the servers and the client know each other by.
+/// The keys by which the servers and the client know each other.
 #[derive(Debug)]
 pub(in crate::bench) struct Keys {
     pub(in crate::bench) client: KeyPair,
@@ -43,14 +43,14 @@ pub(super) fn settings(folder: &Path, key: &KeyPair, keys: &Keys, group: Option<
 #[derive(Debug)]
 pub(super) enum Devices {
     Together(Sshd),
-    /// Each connection has processes of its own, and a view of no others. It listens as long as this program runs.
+    /// Each connection has its own processes and sees no others. It listens as long as this program runs.
     Apart {
         port: u16,
     },
 }
 
 impl Devices {
-    /// `apart` is for root only.
+    /// `apart` works for root only.
     pub(super) fn start(settings: Settings, apart: bool) -> Result<Self> {
         if !apart {
             return Ok(Self::Together(Sshd::start(settings)));
@@ -72,7 +72,7 @@ impl Devices {
             .map(Into::into),
         );
         words.extend(["--kill-child", "--mount-proc"].map(Into::into));
-        words.push(command::find("sshd").context("sshd is missing")?.into());
+        words.push(command::find("sshd").context("sshd is not installed")?.into());
         words.extend(["-i".into(), "-f".into(), config.into()]);
         thread::spawn(move || serve_apart(&listener, &words));
         Ok(Self::Apart { port })
@@ -87,7 +87,7 @@ impl Devices {
 }
 
 fn serve_apart(listener: &TcpListener, words: &[OsString]) {
-    // They die with the thread that has started them, which is this one.
+    // The sessions die with the thread that started them, which is this one.
     let mut sessions: Vec<Child> = Vec::new();
     for stream in listener.incoming().flatten() {
         let Ok(second) = stream.try_clone() else { continue };
@@ -96,7 +96,7 @@ fn serve_apart(listener: &TcpListener, words: &[OsString]) {
             .stdin(OwnedFd::from(stream))
             .stdout(OwnedFd::from(second))
             .stderr(Stdio::null());
-        // If it fails, the client says that nothing answers.
+        // If this fails, the client reports that there is no answer.
         sessions.extend(command.spawn());
         sessions.retain_mut(|session| matches!(session.try_wait(), Ok(None)));
     }

@@ -1,15 +1,15 @@
-//! What all processes of a tool have at one moment: memory, sockets, descriptors.
+//! The resources of all processes of a tool at one moment: memory, sockets, descriptors.
 
 use std::fs;
 
-/// A look at all processes of a tool; or, of several looks, the most of each.
+/// One sample of all processes of a tool, or the maximum of each figure over several samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::bench) struct Census {
-    /// Resident memory of all.
+    /// Resident memory of all processes.
     pub(in crate::bench) all_kib: u64,
-    /// The most that the collector itself ever had resident.
+    /// The maximum resident memory of the collector itself so far.
     pub(in crate::bench) collector_kib: u64,
-    /// Memory that the helpers share with nobody.
+    /// Memory of the helpers that no other process shares.
     pub(in crate::bench) helpers_private_kib: u64,
     pub(in crate::bench) processes: u64,
     pub(in crate::bench) sockets: u64,
@@ -18,12 +18,12 @@ pub(in crate::bench) struct Census {
 }
 
 impl Census {
-    /// `leader` is the collector's own process. Descriptors are counted on demand: with a thousand processes
-    /// that takes longer than all else.
+    /// `leader` is the collector's own process. Descriptors are counted on demand: with a thousand processes,
+    /// that takes longer than everything else.
     pub(super) fn of(processes: &[u32], leader: u32, counts_descriptors: bool) -> Self {
         let mut census = Self::default();
         for process in processes {
-            // One that has just ended has nothing any more.
+            // A process that has just ended has no figures.
             let Some(memory) = Kibibytes::read(*process) else {
                 continue;
             };
@@ -91,7 +91,7 @@ impl Kibibytes {
     }
 }
 
-/// How many descriptors a process has, and how many of them are sockets.
+/// The number of a process's descriptors, and how many of them are sockets.
 fn descriptors(process: u32) -> (u64, u64) {
     let (mut all, mut sockets) = (0, 0);
     let entries = fs::read_dir(format!("/proc/{process}/fd"));

@@ -1,32 +1,32 @@
-//! When a piece of data that is sent now arrives: the arithmetic of a link, without a clock.
+//! Computes when data that is sent now arrives, without a clock.
 //!
-//! All times are spans since the link came up.
+//! All times are durations since the link came up.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-/// What a link between the collector and the jump host is like.
+/// The properties of a link between the collector and the jump host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::bench) struct Character {
     #[serde(deserialize_with = "milliseconds")]
     pub(in crate::bench) one_way_delay: Duration,
-    /// In each direction, for all connections together.
+    /// In each direction, shared by all connections.
     pub(in crate::bench) bits_per_second: u64,
     pub(in crate::bench) outages: Option<Outages>,
 }
 
-/// Spans in which nothing passes, while connections stay.
+/// Periods in which nothing passes while connections stay open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::bench) struct Outages {
-    /// From the beginning of one to that of the next.
+    /// From the beginning of one outage to that of the next.
     #[serde(deserialize_with = "milliseconds")]
     pub(in crate::bench) every: Duration,
     #[serde(deserialize_with = "milliseconds")]
     pub(in crate::bench) length: Duration,
-    /// When the first begins.
+    /// When the first outage begins.
     #[serde(deserialize_with = "milliseconds")]
     pub(in crate::bench) first: Duration,
 }
@@ -35,11 +35,11 @@ fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error
     u64::deserialize(from).map(Duration::from_millis)
 }
 
-/// What waits in front of the link, of all connections together; what has more to send is held up.
+/// Bytes of all connections that may wait in front of the link. A sender that has more must wait.
 const ROUTER_BUFFER_BYTES: usize = 256 * 1024;
 
 impl Character {
-    /// How much one connection may have under way: what the link itself holds, and the buffer of a router.
+    /// How many bytes one connection may have in flight: the link's own capacity, and the buffer of a router.
     pub(super) fn bytes_under_way(&self) -> usize {
         let round_trip_millis = u64::try_from(self.one_way_delay.as_millis() * 2).unwrap_or(u64::MAX);
         let held = self.bits_per_second / 8 * round_trip_millis / 1000;
@@ -48,26 +48,26 @@ impl Character {
             .saturating_add(ROUTER_BUFFER_BYTES)
     }
 
-    /// How long the link is busy with this many bytes.
+    /// How long the link needs to send this many bytes.
     pub(super) fn transmission(&self, bytes: usize) -> Duration {
         let bits = u128::try_from(bytes).unwrap_or(u128::MAX) * 8;
         let nanos = bits * 1_000_000_000 / u128::from(self.bits_per_second.max(1));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// When something of no size that is sent at `now` arrives: a packet that opens a connection.
+    /// When an empty message that is sent at `now` arrives, such as a packet that opens a connection.
     pub(super) fn arrival_of_nothing(&self, now: Duration) -> Duration {
         self.after_outage(now) + self.one_way_delay
     }
 
-    /// The earliest time from `time` on at which something passes.
+    /// The earliest time from `time` on at which the link is up.
     fn after_outage(&self, time: Duration) -> Duration {
         self.outage_from(time)
             .filter(|(begin, _)| *begin <= time)
             .map_or(time, |(_, end)| end)
     }
 
-    /// The outage that is going on at `time`, or the next.
+    /// The outage at `time`, or the next one.
     fn outage_from(&self, time: Duration) -> Option<(Duration, Duration)> {
         let outages = self.outages?;
         let since_first = time.saturating_sub(outages.first).as_nanos();
@@ -84,7 +84,7 @@ impl Character {
 #[derive(Debug)]
 pub(super) struct Schedule {
     character: Character,
-    /// When the link has sent everything that it was given.
+    /// When the link will have sent everything that is queued.
     free_at: Duration,
 }
 
@@ -96,14 +96,14 @@ impl Schedule {
         }
     }
 
-    /// From when on there is room in front of the link. Without this bound each connection would put a queue
-    /// of its own in front of all others, and a small question would wait for seconds.
+    /// When there will be room in front of the link. Without this bound each connection would put a queue of
+    /// its own in front of all others, and a small request would wait for seconds.
     pub(super) fn room_from(&self) -> Duration {
         let buffered = self.character.transmission(ROUTER_BUFFER_BYTES);
         self.free_at.saturating_sub(buffered)
     }
 
-    /// Sends `bytes` at `now`, behind everything that was sent before, and tells when they arrive.
+    /// Sends `bytes` at `now`, behind everything sent before, and returns when they arrive.
     pub(super) fn send(&mut self, now: Duration, bytes: usize) -> Duration {
         let begin = self.character.after_outage(now.max(self.free_at));
         let mut end = begin + self.character.transmission(bytes);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_held_whoever_sends() {
+    fn all_senders_share_the_rate() {
         let mut schedule = Schedule::of(link(None));
         let arrivals: Vec<_> = (0..100).map(|_| schedule.send(millis(0), 10_000)).collect();
         assert!(arrivals.is_sorted());
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_of_a_link_with_outages_carries_what_is_left_of_it() {
+    fn a_link_with_outages_carries_less_in_a_second() {
         let outages = Outages {
             every: millis(1000),
             length: millis(250),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_is_bounded_by_the_link_and_a_buffer() {
+    fn bytes_in_flight_are_bounded_by_the_link_and_a_buffer() {
         assert_eq!(link(None).bytes_under_way(), 100_000 + 256 * 1024);
     }
 }

@@ -6,7 +6,7 @@ const QUICK: Character = Character {
     outages: None,
 };
 
-/// A server that sends back what it gets, and ends when the client does.
+/// A server that sends back what it receives, and ends when the client does.
 fn echo() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -36,7 +36,7 @@ fn through(port: u16, bytes: &[u8]) -> Vec<u8> {
 fn everything_passes_in_order_and_is_counted_in_both_directions() {
     let relay = Relay::start(QUICK, echo()).unwrap();
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
-    assert!(through(relay.port, &bytes) == bytes, "the bytes are others");
+    assert!(through(relay.port, &bytes) == bytes, "the bytes differ");
     assert!(through(relay.port, b"a second connection") == b"a second connection");
     let passed = relay.passed();
     assert_eq!((passed.up_bytes, passed.down_bytes), (3_000_019, 3_000_019));
@@ -52,7 +52,7 @@ fn a_connection_takes_no_less_than_its_round_trips() {
     let relay = Relay::start(slow, echo()).unwrap();
     let begin = Instant::now();
     through(relay.port, b"a");
-    // Opening takes one round trip, the question and its answer another.
+    // Opening takes one round trip, the request and its reply another.
     assert!(begin.elapsed() >= Duration::from_millis(120));
 }
 
@@ -71,7 +71,7 @@ fn dropping_the_link_ends_its_connections() {
 }
 
 #[test]
-fn who_sends_waits_while_too_much_is_under_way() {
+fn the_sender_waits_while_too_much_is_in_flight() {
     let queue = Arc::new(Queue::holding(10));
     let pushing = Arc::clone(&queue);
     let sender = thread::spawn(move || {
@@ -93,7 +93,7 @@ fn who_sends_waits_while_too_much_is_under_way() {
 #[test]
 fn the_share_of_the_link_is_that_of_the_bulk() {
     let start = Instant::now();
-    // 64 KiB in 10 ms is 52 Mbit/s; the set-up and the end are slow and do not count.
+    // 64 KiB in 10 ms is 52 Mbit/s. The set-up and the end are slow and do not count.
     let mut marks: Vec<_> = (0..104_u32)
         .map(|number| start + Duration::from_secs(5) + Duration::from_millis(10) * number)
         .collect();

@@ -2,8 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use ledger::Count;
-use model::RelativePath;
+use model::{Amount, RelativePath};
 use serde_json::{Value, json};
 use storage::audit::WalkError;
 
@@ -81,7 +80,7 @@ impl Form for Document {
 
     fn end(&mut self, totals: &Totals, output: &mut Output) -> io::Result<()> {
         self.enter(Part::Unknown, output)?;
-        let amount = |count: Count| json!({ "files": count.files, "bytes": count.bytes });
+        let amount = |count: Amount| json!({ "files": count.files, "bytes": count.bytes });
         let totals = json!({
             "sound": amount(totals.sound),
             "missing": amount(totals.missing),

@@ -1,10 +1,10 @@
 //! Progress of an audit on a terminal.
 
+use model::Amount;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ledger::Count;
 
 /// A bar on standard error, where that is a terminal; else nothing.
 pub(super) struct Bar(ProgressBar);
@@ -13,7 +13,7 @@ const TEMPLATE: &str =
     "{bar:30} {percent:>3}%  {decimal_bytes} of {decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
 
 impl Bar {
-    pub(super) fn over(expected: Count) -> Self {
+    pub(super) fn over(expected: Amount) -> Self {
         let is_seen = std::io::stderr().is_terminal();
         let target = if is_seen {
             ProgressDrawTarget::stderr()

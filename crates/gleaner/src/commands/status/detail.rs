@@ -3,8 +3,8 @@
 use std::io;
 
 use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, RemainingFile};
-use ledger::{Count, DeviceStatus, PassSummary};
-use model::{SourcePath, Timestamp, escaped};
+use ledger::{DeviceStatus, PassSummary};
+use model::{Amount, SourcePath, Timestamp, escaped};
 
 use crate::Output;
 use crate::report::amount;
@@ -154,7 +154,7 @@ fn print_remaining(
     output.line("")?;
     output.line(paint.tone(Tone::Strong, "Still on the device, as last seen"))?;
     for (reason, count) in totals {
-        let files = amount::left(reason, count.files, count.bytes);
+        let files = amount::left(reason, count);
         output.line(format_args!("  {files}: {} ({})", reason.text(), reason.code()))?;
         print_files(remaining, reason, count, output)?;
         if !reason.remedy().is_empty() {
@@ -167,7 +167,7 @@ fn print_remaining(
 fn print_files(
     remaining: &[RemainingFile],
     reason: Reason,
-    count: Count,
+    count: Amount,
     output: &mut Output,
 ) -> io::Result<()> {
     let mut named = 0;

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, RemainingFile, WriterCheck};
-use ledger::{Count, PassSummary};
-use model::{SourcePath, Timestamp};
+use ledger::PassSummary;
+use model::{Amount, SourcePath, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{Failure, Output};
@@ -70,7 +70,7 @@ pub(super) fn device(device: &DeviceView, remaining: &[RemainingFile]) -> Value 
     })
 }
 
-fn count(count: Count) -> Value {
+fn count(count: Amount) -> Value {
     json!({"files": count.files, "bytes": count.bytes})
 }
 
@@ -101,7 +101,7 @@ fn waiting(device: &DeviceView) -> Value {
     let total = remaining
         .iter()
         .map(|(_, count)| *count)
-        .fold(Count::default(), Count::plus);
+        .fold(Amount::default(), Amount::plus);
     let by_reason = remaining.iter().map(|(reason, count)| {
         json!({
             "kind": kind(*reason), "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(),

@@ -3,8 +3,8 @@
 use std::io;
 
 use engine::ports::DiskUse;
-use ledger::{Count, DeviceStatus};
-use model::{SourcePath, Timestamp};
+use ledger::DeviceStatus;
+use model::{Amount, SourcePath, Timestamp};
 
 use crate::Output;
 use crate::report::amount;
@@ -118,7 +118,7 @@ pub(super) const fn tone(state: State) -> Tone {
 }
 
 /// `nothing`, `1 file (12 B)`.
-pub(super) fn files_and_bytes(count: Count) -> String {
+pub(super) fn files_and_bytes(count: Amount) -> String {
     match count.files {
         0 => "nothing".into(),
         files => format!(
@@ -192,7 +192,7 @@ fn print_states(devices: &[&DeviceView], output: &mut Output) -> io::Result<()> 
 /// Over all devices that ever brought something; but what is left is told of those only that are still visited.
 fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io::Result<()> {
     let known = || devices.iter().filter_map(|device| device.known.as_ref());
-    let sum = |count: fn(&DeviceStatus) -> Count| known().map(count).fold(Count::default(), Count::plus);
+    let sum = |count: fn(&DeviceStatus) -> Amount| known().map(count).fold(Amount::default(), Amount::plus);
     output.line(format_args!(
         "Today: {} newly in the store, {} released.",
         files_and_bytes(sum(|known| known.stored_today)),
@@ -222,7 +222,7 @@ fn still_on(devices: &[DeviceView]) -> String {
     let remaining = configured().flat_map(DeviceView::remaining);
     let remaining = remaining
         .map(|(_, count)| count)
-        .fold(Count::default(), Count::plus);
+        .fold(Amount::default(), Amount::plus);
     let is_seen = |device: &&DeviceView| matches!(&device.known, Some(known) if known.last_seen.is_some());
     let never_seen = configured().filter(|device| !is_seen(device)).count();
     match never_seen {

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use engine::ports::{DiskUse, PassOutcome, Reason, WriterCheck};
-use ledger::Count;
-use model::{FailureClass, Timestamp, escaped};
+use model::{Amount, FailureClass, Timestamp, escaped};
 
 use crate::Output;
 
@@ -119,7 +118,7 @@ fn print_more(devices: usize, output: &mut Output) -> io::Result<()> {
 }
 
 fn print_faults(devices: &[&DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
-    let mut by_reason: BTreeMap<Reason, Vec<(&DeviceView, Count)>> = BTreeMap::new();
+    let mut by_reason: BTreeMap<Reason, Vec<(&DeviceView, Amount)>> = BTreeMap::new();
     for device in devices {
         for (reason, count) in device.faults() {
             by_reason.entry(reason).or_default().push((device, count));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use engine::ports::{PassOutcome, Reason};
-use ledger::{Count, DeviceStatus};
-use model::{DeviceName, FailureClass, Timestamp};
+use ledger::DeviceStatus;
+use model::{Amount, DeviceName, FailureClass, Timestamp};
 
 /// A device with what is known of it.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl DeviceView {
     }
 
     /// What is left on it, what needs somebody first.
-    pub(super) fn remaining(&self) -> Vec<(Reason, Count)> {
+    pub(super) fn remaining(&self) -> Vec<(Reason, Amount)> {
         let mut remaining = self
             .known
             .as_ref()
@@ -133,7 +133,7 @@ impl DeviceView {
     }
 
     /// The reasons for which files of it need somebody.
-    pub(super) fn faults(&self) -> impl Iterator<Item = (Reason, Count)> {
+    pub(super) fn faults(&self) -> impl Iterator<Item = (Reason, Amount)> {
         self.remaining()
             .into_iter()
             .filter(|(reason, _)| reason.is_fault())

@@ -8,7 +8,8 @@ use engine::ports::{
 };
 use futures_util::future::join_all;
 use model::{
-    BatchId, DeviceName, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp,
+    Amount, BatchId, DeviceName, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath,
+    Timestamp,
 };
 
 use super::{Checked, ensure, path, same, told};
@@ -284,8 +285,8 @@ fn end(pass: RowId, clock: Option<ClockReading>) -> Result<PassEnd, String> {
         device: device("bee")?,
         at: at(5),
         outcome: PassOutcome::Well,
-        released: (0, 0),
-        stored: (0, 0),
+        released: Amount::ZERO,
+        stored: Amount::ZERO,
         took: Duration::from_secs(1),
         report,
         remaining: None,

@@ -8,8 +8,8 @@ use engine::ports::{
 };
 use ledger::{OpenOptions, Reader, SqliteLedger};
 use model::{
-    BatchId, DeviceName, Digest, FailureClass, FileState, Identity, LeaveReason, LedgerId, RelativePath,
-    SourcePath, StoreId, Timestamp, WaitReason,
+    Amount, BatchId, DeviceName, Digest, FailureClass, FileState, Identity, LeaveReason, LedgerId,
+    RelativePath, SourcePath, StoreId, Timestamp, WaitReason,
 };
 
 use crate::Environment;
@@ -99,8 +99,8 @@ async fn pass(
         device,
         at: at(10 - seconds),
         outcome,
-        released: (0, 0),
-        stored: (0, 0),
+        released: Amount::ZERO,
+        stored: Amount::ZERO,
         took: Duration::from_secs(10),
         report: None,
         remaining: None,
@@ -150,7 +150,10 @@ fn remaining(files: &[(&str, Reason, Option<&str>)], totals: &[(Reason, u64, u64
     };
     Remaining {
         files: files.iter().map(file).collect(),
-        totals: totals.to_vec(),
+        totals: totals
+            .iter()
+            .map(|(reason, files, bytes)| (*reason, Amount::new(*files, *bytes)))
+            .collect(),
     }
 }
 
@@ -177,8 +180,8 @@ pub(super) async fn a_day() -> Past {
     let released = rows.iter().take(2).map(|row| (*row, FileState::Released, None));
     ledger.set_states(released.collect(), at(-3500)).await.unwrap();
     pass(&ledger, "raspberry1", 3600, PassOutcome::Well, |end| {
-        end.stored = (3, 7_037_034);
-        end.released = (2, 4_691_356);
+        end.stored = Amount::new(3, 7_037_034);
+        end.released = Amount::new(2, 4_691_356);
     })
     .await;
     // Cut off.

@@ -1,26 +1,25 @@
-//! What the counts say: which scenario takes more than it did, and which takes more per thing the more there
-//! are.
+//! Compares counts: which scenarios take more than before, and which take more per item as the number of
+//! items grows.
 
 use super::{KEPT, Kept, Scenario};
 
-/// By how many percent a count may exceed the kept one. Ten runs differed by 0.1 % at most, and most not at
-/// all.
+/// Percentage by which a count may exceed the kept one. Ten runs differed by at most 0.1 %, most not at all.
 const MAX_MORE: f64 = 2.0;
-/// By how many percent a thing may cost more among ten times as many; sorting alone takes 2 %.
+/// Percentage by which an item may cost more among ten times as many items. Sorting alone takes 2 %.
 const MAX_GROWTH: f64 = 10.0;
 
-/// What is printed, and why it fails.
+/// The printed lines, and the reasons to fail.
 #[derive(Debug)]
-pub(super) struct Verdict {
-    /// The table, and what there is to say below it.
+pub(super) struct Comparison {
+    /// The table, followed by hints.
     pub(super) lines: Vec<String>,
     pub(super) failures: Vec<String>,
-    /// All of it in a few words.
+    /// A summary in a few words.
     pub(super) figure: String,
 }
 
-/// Judges all counts; `is_all` if no scenario was left out on purpose.
-pub(super) fn judge(scenarios: &[Scenario], now: &Kept, kept: &Kept, is_all: bool) -> Verdict {
+/// Compares all counts. `is_all` means that no scenario was left out on purpose.
+pub(super) fn compare(scenarios: &[Scenario], now: &Kept, kept: &Kept, is_all: bool) -> Comparison {
     let [name, count, each, before] = ["scenario", "instructions", "for each", "kept"];
     let mut lines = vec![format!("{name:<24} {count:>13} {each:>16} {before:>13}   change")];
     let (mut failures, mut hints, mut changes) = (Vec::new(), Vec::new(), Vec::new());
@@ -40,12 +39,12 @@ pub(super) fn judge(scenarios: &[Scenario], now: &Kept, kept: &Kept, is_all: boo
         ));
         if more > MAX_MORE {
             failures.push(format!(
-                "{name} takes {more:+.2} % more instructions than kept ({count} for {before})"
+                "{name} takes {more:+.2} % more instructions than the kept count ({count} instead of {before})"
             ));
         }
         if more < -MAX_MORE {
             hints.push(format!(
-                "{name} takes less: keep that with `cargo xtask instructions --write`"
+                "{name} takes fewer instructions; to keep the count, type: cargo xtask instructions --write"
             ));
         }
         changes.push(more);
@@ -53,25 +52,25 @@ pub(super) fn judge(scenarios: &[Scenario], now: &Kept, kept: &Kept, is_all: boo
     lines.extend(hints);
     let is_gone = |name: &&String| is_all && !now.counts.contains_key(*name);
     let gone = kept.counts.keys().filter(is_gone);
-    failures.extend(gone.map(|name| format!("a count is kept of {name}, which is no scenario")));
+    failures.extend(gone.map(|name| format!("a count is kept for {name}, which is not a scenario")));
     let differences = differences(now, kept);
     let largest = changes.into_iter().reduce(f64::max).unwrap_or_default();
-    let mut comparison = format!("largest {largest:+.1} %");
+    let mut summary = format!("largest {largest:+.1} %");
     if !differences.is_empty() {
         lines.extend(differences);
         lines.push(format!(
-            "so the counts are not comparable with those of {KEPT}: none of them fails here"
+            "the counts cannot be compared with those in {KEPT}, so none of them fails here"
         ));
         failures.clear();
-        "kept for another machine".clone_into(&mut comparison);
+        "kept for another machine".clone_into(&mut summary);
     }
-    // Fails whatever the counts are made with.
+    // Growth fails even if the counts are not comparable.
     let pairs = scenarios.iter().zip(scenarios.iter().skip(1));
     failures.extend(pairs.filter_map(|(few, many)| growth(few, many, now)));
-    Verdict {
+    Comparison {
         lines,
         failures,
-        figure: format!("{} counts, {comparison}", scenarios.len()),
+        figure: format!("{} counts, {summary}", scenarios.len()),
     }
 }
 
@@ -85,22 +84,17 @@ impl Kept {
     }
 }
 
-/// What the counts here are made with, where that is not what the kept ones were made with.
+/// The parts of `made_with` that differ here from those of the kept counts.
 fn differences(now: &Kept, kept: &Kept) -> Vec<String> {
     let kept = |what: &str| kept.made_with.get(what).map_or("another", String::as_str);
     let made_with = now.made_with.iter();
     made_with
         .filter(|(what, here)| kept(what) != **here)
-        .map(|(what, here)| {
-            format!(
-                "the {what} here is {here}, the counts are kept for {}",
-                kept(what)
-            )
-        })
+        .map(|(what, here)| format!("the {what} is {here}, but the counts are kept for {}", kept(what)))
         .collect()
 }
 
-/// Where two scenarios differ in their number only, each thing costs the same in both.
+/// If two scenarios differ only in their number, each item must cost the same in both.
 fn growth(few: &Scenario, many: &Scenario, now: &Kept) -> Option<String> {
     let family = family(&few.name).filter(|name| family(&many.name) == Some(name))?;
     let (small, large) = (now.each(few), now.each(many));
@@ -112,7 +106,7 @@ fn growth(few: &Scenario, many: &Scenario, now: &Kept) -> Option<String> {
     })
 }
 
-/// The name without the number at its end, where it has one.
+/// The name without the number at its end, if it has one.
 fn family(name: &str) -> Option<&str> {
     let (family, number) = name.rsplit_once('-')?;
     number.bytes().all(|byte| byte.is_ascii_digit()).then_some(family)
@@ -120,7 +114,7 @@ fn family(name: &str) -> Option<&str> {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "no count comes near the 52 bits that are exact"
+    reason = "counts are far below the 52 bits that are exact"
 )]
 fn percent_more(count: u64, than: u64) -> f64 {
     (count as f64 - than as f64) * 100.0 / than.max(1) as f64
@@ -143,22 +137,22 @@ mod tests {
         }
     }
 
-    fn scenario((name, _): &(&str, u64), number: u64) -> Scenario {
+    fn scenario(name: &str, number: u64) -> Scenario {
         Scenario {
-            name: (*name).to_owned(),
+            name: name.to_owned(),
             number,
             of: "file".to_owned(),
-            but_for: String::new(),
+            uncounted: String::new(),
         }
     }
 
-    fn judged(now: &[(&str, u64)], before: &[(&str, u64)]) -> Verdict {
-        let scenarios: Vec<_> = now.iter().map(|now| scenario(now, 100)).collect();
-        judge(&scenarios, &kept("1.95", now), &kept("1.95", before), true)
+    fn compared(now: &[(&str, u64)], before: &[(&str, u64)]) -> Comparison {
+        let scenarios: Vec<_> = now.iter().map(|(name, _)| scenario(name, 100)).collect();
+        compare(&scenarios, &kept("1.95", now), &kept("1.95", before), true)
     }
 
     #[test]
-    fn what_is_kept_is_read_as_it_was_written() {
+    fn kept_counts_are_read_as_written() {
         let kept = kept("1.95", &[("sftp/list", 5), ("a", u64::from(u32::MAX))]);
         assert_eq!(
             toml::from_str::<Kept>(&toml::to_string(&kept).unwrap()).unwrap(),
@@ -167,41 +161,41 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_more_than_two_percent_more_is_named_with_both_counts() {
-        let fine = judged(&[("a", 1_020), ("b", 3)], &[("a", 1_000), ("b", 3)]);
+    fn an_increase_above_two_percent_fails_with_both_counts() {
+        let fine = compared(&[("a", 1_020), ("b", 3)], &[("a", 1_000), ("b", 3)]);
         assert!(fine.failures.is_empty());
         assert_eq!(fine.figure, "2 counts, largest +2.0 %");
-        let verdict = judged(&[("a", 1_021)], &[("a", 1_000)]);
-        assert_eq!(verdict.failures.len(), 1);
-        let said = &verdict.failures[0];
+        let comparison = compared(&[("a", 1_021)], &[("a", 1_000)]);
+        assert_eq!(comparison.failures.len(), 1);
+        let message = &comparison.failures[0];
         assert!(
-            said.contains("+2.10 %") && said.contains("1021 for 1000"),
-            "{said}"
+            message.contains("+2.10 %") && message.contains("1021 instead of 1000"),
+            "{message}"
         );
     }
 
     #[test]
-    fn what_takes_less_is_told_and_fails_nothing() {
-        let verdict = judged(&[("a", 900)], &[("a", 1_000)]);
-        assert!(verdict.failures.is_empty());
-        assert!(verdict.lines[1].ends_with("-10.00 %"));
-        assert!(verdict.lines[2].contains("keep that"));
+    fn a_decrease_is_reported_and_does_not_fail() {
+        let comparison = compared(&[("a", 900)], &[("a", 1_000)]);
+        assert!(comparison.failures.is_empty());
+        assert!(comparison.lines[1].ends_with("-10.00 %"));
+        assert!(comparison.lines[2].contains("fewer instructions"));
     }
 
     #[test]
-    fn a_scenario_that_is_not_kept_and_one_that_is_gone_are_named() {
-        let verdict = judged(&[("new", 1)], &[("old", 1)]);
-        assert_eq!(verdict.failures.len(), 2);
-        let some = judge(&[], &kept("1.95", &[]), &kept("1.95", &[("old", 1)]), false);
+    fn a_scenario_without_a_count_and_a_count_without_a_scenario_fail() {
+        let comparison = compared(&[("new", 1)], &[("old", 1)]);
+        assert_eq!(comparison.failures.len(), 2);
+        let some = compare(&[], &kept("1.95", &[]), &kept("1.95", &[("old", 1)]), false);
         assert!(some.failures.is_empty());
     }
 
     #[test]
-    fn work_that_grows_faster_than_its_number_is_named_wherever_it_runs() {
+    fn growth_per_item_fails_on_every_machine() {
         let grown = |many| {
             let counts = [("plan-100", 10_000), ("plan-1000", many)];
-            let scenarios = [scenario(&counts[0], 100), scenario(&counts[1], 1_000)];
-            judge(&scenarios, &kept("1.95", &counts), &kept("1.96", &counts), true).failures
+            let scenarios = [scenario(counts[0].0, 100), scenario(counts[1].0, 1_000)];
+            compare(&scenarios, &kept("1.95", &counts), &kept("1.96", &counts), true).failures
         };
         assert!(grown(110_000).is_empty());
         assert_eq!(grown(112_000).len(), 1);
@@ -209,18 +203,18 @@ mod tests {
     }
 
     #[test]
-    fn only_names_that_end_in_a_number_are_of_a_family() {
+    fn only_names_that_end_in_a_number_form_a_family() {
         assert_eq!(family("engine/plan-1000"), Some("engine/plan"));
         assert_eq!(family("sftp/encode-read"), None);
         assert_eq!(family("sftp"), None);
     }
 
     #[test]
-    fn another_compiler_is_named_with_the_one_that_is_kept_and_fails_nothing() {
+    fn a_different_compiler_is_reported_and_does_not_fail() {
         let here = kept("1.95", &[("a", 9)]);
-        let verdict = judge(&[scenario(&("a", 9), 1)], &here, &kept("1.96", &[("a", 1)]), true);
+        let comparison = compare(&[scenario("a", 1)], &here, &kept("1.96", &[("a", 1)]), true);
         assert_eq!(differences(&here, &here), [""; 0]);
-        assert!(verdict.lines[2].contains("1.95") && verdict.lines[2].contains("1.96"));
-        assert!(verdict.failures.is_empty());
+        assert!(comparison.lines[2].contains("1.95") && comparison.lines[2].contains("1.96"));
+        assert!(comparison.failures.is_empty());
     }
 }
