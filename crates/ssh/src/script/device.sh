@@ -295,8 +295,8 @@ $tag" 2>/dev/null
                 $said .= $is_whole ? sprintf("%08x", length $bytes) . $bytes : "-" x 8;
                 (speak, $held = 0) if ++$held == 32 or length $said > $most }
             speak' 2>/dev/null
-        # A perl that was killed has stopped in the middle of a file. Then the rest of the reply cannot be
-        # told from that file.
+        # A perl that was killed has stopped in the middle of a file. The bytes that follow would be taken for
+        # that file's.
         [ $? -le 2 ] || exit 3
         ;;
     # Only what rename(2) does: mv would copy where that fails. Missing folders are made, and made again if a

@@ -88,7 +88,7 @@ impl ActiveRead {
 
     /// Whether to continue over the same connection. A read moves once the other connection has proved
     /// better.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn continues(&self) -> bool {
         let Some(connection) = &self.connection else {
             return true;
         };

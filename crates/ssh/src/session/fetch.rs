@@ -34,7 +34,7 @@ impl PieceSink for &mut CountingSink<'_> {
     }
 
     fn goes_on(&self) -> bool {
-        self.reading.goes_on()
+        self.reading.continues()
     }
 }
 
