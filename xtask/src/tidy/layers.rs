@@ -75,7 +75,7 @@ struct Exception {
 }
 
 const EXCEPTIONS: [Exception; 1] = [Exception {
-    path: "crates/ssh/src/workplace.rs",
+    path: "crates/ssh/src/runtime_dir.rs",
     word: "fs::remove_dir",
     why: "the private folder of configuration and control sockets, which never contains recorded files",
 }];

@@ -1,4 +1,4 @@
-//! What ssh writes to its standard error: how far it has come, and why it ends.
+//! ssh's standard error: the progress of a connection, and the reason for its end.
 
 use std::sync::Arc;
 
@@ -7,29 +7,30 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
-/// Bytes kept: the end tells the reason, and a warning of a changed host key is a kilobyte.
-const KEPT: usize = 16 * 1024;
-/// Beginning of the line that says that a hop has let us in. Printed with `LogLevel VERBOSE`.
+/// Bytes kept. The reason is at the end, and a warning of a changed host key has a kilobyte.
+const MAX_KEPT: usize = 16 * 1024;
+/// The beginning of the line that says that a hop has authenticated us. Printed with `LogLevel VERBOSE`.
 const AUTHENTICATED: &[u8] = b"Authenticated to ";
 
-/// The last 16 KiB of a stream that is read to its end by a task of its own.
+/// The last 16 KiB of a stream, which a task of its own reads to its end.
 #[derive(Debug, Clone)]
-pub(crate) struct LastWords {
+pub(crate) struct StderrTail {
     kept: Arc<Mutex<Vec<u8>>>,
     progress: watch::Receiver<Progress>,
 }
 
-/// How far a connection has come.
+/// The progress of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
-    /// Some hop has authenticated us.
+    /// At least one hop has authenticated us.
     pub(crate) authenticated: bool,
-    /// Every process that had the stream open is gone.
+    /// Every process that had the stream open has ended.
     pub(crate) ended: bool,
 }
 
-impl LastWords {
-    /// Reads the stream until it ends, whether anyone listens or not: ssh must never wait to say something.
+impl StderrTail {
+    /// Starts reading the stream to its end. It is read even if the tail is dropped: ssh must never block on
+    /// writing to it.
     pub(crate) fn collect(stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let (sender, progress) = watch::channel(Progress::default());
@@ -37,7 +38,7 @@ impl LastWords {
         Self { kept, progress }
     }
 
-    /// What has come so far.
+    /// The tail so far.
     pub(crate) fn text(&self) -> String {
         let kept = self.kept.lock();
         String::from_utf8_lossy(&kept).into_owned()
@@ -49,10 +50,10 @@ impl LastWords {
         self.progress.borrow().authenticated
     }
 
-    /// Waits until a hop has authenticated us; or until the stream has ended.
+    /// Waits until a hop has authenticated us, or the stream has ended.
     pub(crate) async fn authenticated(&self) {
         let mut progress = self.progress.clone();
-        // A sender that is gone has said that the stream has ended.
+        // A dropped sender has reported that the stream has ended.
         progress
             .wait_for(|progress| progress.authenticated || progress.ended)
             .await
@@ -76,7 +77,7 @@ async fn read(
         let authenticated = {
             let mut kept = kept.lock();
             kept.extend_from_slice(buffer.get(..length).unwrap_or_default());
-            let excess = kept.len().saturating_sub(KEPT);
+            let excess = kept.len().saturating_sub(MAX_KEPT);
             kept.drain(..excess);
             kept.split(|byte| *byte == b'\n')
                 .any(|line| line.starts_with(AUTHENTICATED))
@@ -95,16 +96,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_end_is_kept_however_much_is_said() {
+    async fn only_the_end_is_kept_of_any_amount() {
         let noise = [
             &b"x".repeat(100_000)[..],
             b"\nAuthenticated to jump\nthe reason\n",
         ]
         .concat();
-        let words = LastWords::collect(std::io::Cursor::new(noise));
-        words.ended().await;
-        assert!(words.progress.borrow().authenticated);
-        assert_eq!(words.text().len(), KEPT);
-        assert!(words.text().ends_with("the reason\n"));
+        let tail = StderrTail::collect(std::io::Cursor::new(noise));
+        tail.ended().await;
+        assert!(tail.progress.borrow().authenticated);
+        assert_eq!(tail.text().len(), MAX_KEPT);
+        assert!(tail.text().ends_with("the reason\n"));
     }
 }

@@ -1,10 +1,10 @@
-//! From SFTP's few status codes to what befell a file.
+//! Converts SFTP's few status codes to faults of files.
 
 use engine::ports::device::{FileFault, FileFaultKind};
 use sftp::StatusCode;
 
-/// What a status means for the file it is about; `None` where the error ended the connection.
-pub(super) fn fault(error: &sftp::Error) -> Option<FileFault> {
+/// The fault of the file that the status is about; `None` if the error ended the connection.
+pub(in crate::session) fn fault(error: &sftp::Error) -> Option<FileFault> {
     let kind = match error.status()? {
         StatusCode::NoSuchFile => FileFaultKind::Missing,
         StatusCode::PermissionDenied => FileFaultKind::Permission,
@@ -17,7 +17,7 @@ pub(super) fn fault(error: &sftp::Error) -> Option<FileFault> {
     })
 }
 
-/// The operation and the server's reason; not the path, which the reader of the message knows.
+/// The operation and the server's reason. Without the path, which the reader of the message knows.
 fn message(error: &sftp::Error) -> String {
     let sftp::Error::Status {
         operation,
@@ -28,9 +28,10 @@ fn message(error: &sftp::Error) -> String {
     else {
         return error.to_string();
     };
-    let said = model::escaped(message);
-    match said.is_empty() || said.eq_ignore_ascii_case(&code.to_string()) {
-        true => format!("{operation}: {code}"),
-        false => format!("{operation}: {code} ({said})"),
+    let reason = model::escaped(message);
+    if reason.is_empty() || reason.eq_ignore_ascii_case(&code.to_string()) {
+        format!("{operation}: {code}")
+    } else {
+        format!("{operation}: {code} ({reason})")
     }
 }

@@ -1,44 +1,31 @@
-//! Why a session is at an end: found once, seen by everyone.
-
-use std::error::Error;
+//! Why a session ended: found out once, seen by all its users.
 
 use engine::ports::device::DeviceFailure;
 use tokio::sync::watch;
 
-/// An error with its causes, in one line.
-pub(crate) fn text_of(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-/// The end of a session, if it has come. The first failure stays.
+/// The end of a session, if it has ended. The first failure stays.
 #[derive(Debug, Clone)]
-pub(crate) struct Verdict {
+pub(crate) struct SessionEnd {
     sender: watch::Sender<Option<DeviceFailure>>,
 }
 
-impl Verdict {
+impl SessionEnd {
     pub(crate) fn open() -> Self {
         Self {
             sender: watch::Sender::new(None),
         }
     }
 
-    /// Ends the session, if it has not ended before, and returns why it did.
+    /// Ends the session unless it has ended, and returns the first failure.
     pub(crate) fn end(&self, failure: DeviceFailure) -> DeviceFailure {
         let mut first = failure;
-        self.sender.send_if_modified(|verdict| match verdict {
+        self.sender.send_if_modified(|failure| match failure {
             Some(earlier) => {
                 first.clone_from(earlier);
                 false
             }
             None => {
-                *verdict = Some(first.clone());
+                *failure = Some(first.clone());
                 true
             }
         });
@@ -56,15 +43,15 @@ impl Verdict {
         match receiver
             .wait_for(Option::is_some)
             .await
-            .map(|verdict| verdict.clone())
+            .map(|failure| failure.clone())
         {
             Ok(Some(failure)) => failure,
-            // This very value holds the sender.
+            // `self` holds the sender, so it is never dropped here.
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
-    /// Does something unless the session ends first.
+    /// Runs `work` unless the session ends first.
     pub(crate) async fn unless_ended<T>(&self, work: impl Future<Output = T>) -> Result<T, DeviceFailure> {
         tokio::select! {
             biased;

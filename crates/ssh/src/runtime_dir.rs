@@ -7,73 +7,78 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How our folders are called; eight hexadecimal digits follow.
+/// The names of private folders begin with this; eight hexadecimal digits follow.
 const PREFIX: &str = "gleaner-ssh-";
-/// Room for a path of a Unix socket (108 in the kernel), less the 18 bytes that ssh appends while it makes one and less
-/// `/gleaner-ssh-XXXXXXXX/1234567`.
+/// The room for the path of a Unix socket (108 in the kernel), less the 18 bytes that ssh appends while it
+/// creates one, less `/gleaner-ssh-XXXXXXXX/1234567`.
 const MAX_PARENT_LENGTH: usize = 108 - 1 - 18 - 29;
 
 /// Why nothing can be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// No place for the private folder.
-    #[error("make a private folder for ssh in {}", path.display())]
+    /// The private folder cannot be created.
+    #[error("create a private folder for ssh in {}", path.display())]
     Folder {
-        /// Where it was tried last.
+        /// The last folder that was tried.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// The configuration that was asked for is not there.
+    /// The given configuration cannot be read.
     #[error("read the ssh configuration {}", path.display())]
     Config {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
     /// The client cannot be started.
     #[error("start {}", program.display())]
     Program {
-        /// What was to be started.
+        /// The program.
         program: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// A device cannot be handed to ssh.
+    /// A device's values must not be handed to ssh.
     #[error(transparent)]
     Target(#[from] crate::TargetError),
 }
 
-/// The folder. It goes when this is dropped; a folder whose owner was killed goes when the next one is made.
+/// The private folder. It is removed when this is dropped. That of a killed process is removed when the next
+/// one is created.
 #[derive(Debug)]
-pub(crate) struct Workplace {
+pub(crate) struct RuntimeDir {
     path: PathBuf,
-    /// Locked for as long as this process lives: tells a folder in use from one left over.
+    /// Locked for as long as this process lives. The lock tells a folder in use from one left over.
     _lock: File,
     sockets: AtomicU32,
 }
 
-impl Workplace {
-    /// Makes a folder in the first place that is fit for one.
-    pub(crate) fn make(wanted: Option<&Path>) -> Result<Self, SetupError> {
+impl RuntimeDir {
+    /// Creates a folder in the first suitable parent.
+    pub(crate) fn create(preferred: Option<&Path>) -> Result<Self, SetupError> {
         let user = rustix::process::geteuid().as_raw();
         let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let places = [
-            wanted.map(Path::to_owned),
+        let candidates = [
+            preferred.map(Path::to_owned),
             session,
             Some(PathBuf::from(format!("/run/user/{user}"))),
             Some(PathBuf::from("/tmp")),
         ];
         let mut problem = None;
-        for place in places.into_iter().flatten().filter(|place| is_fit(place)) {
-            remove_left_over(&place, user);
-            match Self::make_in(&place) {
-                Ok(workplace) => return Ok(workplace),
-                Err(cause) => problem = Some(SetupError::Folder { path: place, cause }),
+        for parent in candidates
+            .into_iter()
+            .flatten()
+            .filter(|parent| is_suitable(parent))
+        {
+            remove_stale(&parent, user);
+            match Self::create_in(&parent) {
+                Ok(runtime_dir) => return Ok(runtime_dir),
+                Err(cause) => problem = Some(SetupError::Folder { path: parent, cause }),
             }
         }
         Err(problem.unwrap_or_else(|| SetupError::Folder {
@@ -82,9 +87,9 @@ impl Workplace {
         }))
     }
 
-    fn make_in(place: &Path) -> io::Result<Self> {
-        let path = place.join(format!("{PREFIX}{}", &chance::<4>()?));
-        // Fails where the name is taken, by a symbolic link too.
+    fn create_in(parent: &Path) -> io::Result<Self> {
+        let path = parent.join(format!("{PREFIX}{}", &random_hex::<4>()?));
+        // Fails if the name exists, even as a symbolic link.
         DirBuilder::new().mode(0o700).create(&path)?;
         let lock = File::create_new(path.join("lock"))?;
         lock.lock()?;
@@ -95,7 +100,7 @@ impl Workplace {
         })
     }
 
-    /// Writes the configuration. From then on, a folder whose lock is free is one that was left over.
+    /// Writes the configuration. From then on, a folder whose lock is free counts as left over.
     pub(crate) fn write_configuration(&self, text: &str) -> Result<(), SetupError> {
         let path = self.configuration();
         let written = fs::OpenOptions::new()
@@ -107,53 +112,54 @@ impl Workplace {
         written.map_err(|cause| SetupError::Folder { path, cause })
     }
 
-    /// Where the configuration is.
+    /// The path of the configuration.
     pub(crate) fn configuration(&self) -> PathBuf {
         self.path.join("config")
     }
 
-    /// A path for a control socket that no other connection has.
+    /// A path for a control socket, different for each connection.
     pub(crate) fn socket(&self) -> PathBuf {
         let number = self.sockets.fetch_add(1, Ordering::Relaxed);
         self.path.join(number.to_string())
     }
 }
 
-impl Drop for Workplace {
+impl Drop for RuntimeDir {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::debug!(path = %self.path.display(), %error, "private folder of ssh stays behind");
+            tracing::debug!(path = %self.path.display(), %error, "cannot remove the private folder of ssh");
         }
     }
 }
 
-/// Short enough for sockets, and without anything that means something to the shell that `ProxyJump` starts.
-fn is_fit(place: &Path) -> bool {
-    let bytes = place.as_os_str().as_bytes();
+/// Short enough for sockets, and without characters that are special to the shell that `ProxyJump` starts.
+fn is_suitable(parent: &Path) -> bool {
+    let bytes = parent.as_os_str().as_bytes();
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:".contains(byte);
-    place.is_absolute() && place.is_dir() && bytes.len() <= MAX_PARENT_LENGTH && bytes.iter().all(is_plain)
+    parent.is_absolute() && parent.is_dir() && bytes.len() <= MAX_PARENT_LENGTH && bytes.iter().all(is_plain)
 }
 
-/// Removes folders of ours whose owner is dead: it was killed.
-fn remove_left_over(place: &Path, user: u32) {
-    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+/// Removes private folders whose owner was killed.
+fn remove_stale(parent: &Path, user: u32) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let path = entry.path();
         let is_ours = entry.file_name().as_bytes().starts_with(PREFIX.as_bytes())
             && entry
                 .metadata()
                 .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user);
-        // A folder without a configuration is just being made, and may not be locked yet, or was never finished: it is left alone.
+        // A folder without a configuration is just being created, and may not be locked yet, or was never
+        // finished: it stays.
         let is_left_over = is_ours
             && path.join("config").exists()
             && File::open(path.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
         if is_left_over && let Err(error) = fs::remove_dir_all(&path) {
-            tracing::debug!(path = %path.display(), %error, "left-over folder of ssh stays behind");
+            tracing::debug!(path = %path.display(), %error, "cannot remove a left-over folder of ssh");
         }
     }
 }
 
-/// So many bytes from the kernel's random number generator, in hexadecimal.
-pub(crate) fn chance<const LENGTH: usize>() -> io::Result<String> {
+/// `LENGTH` bytes from the kernel's random number generator, in hexadecimal.
+pub(crate) fn random_hex<const LENGTH: usize>() -> io::Result<String> {
     let mut bytes = [0; LENGTH];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
@@ -168,41 +174,41 @@ mod tests {
 
     #[test]
     fn the_folder_is_private_and_goes_with_its_owner() {
-        let place = tempfile::tempdir_in("/tmp").unwrap();
-        let workplace = Workplace::make(Some(place.path())).unwrap();
-        let path = workplace.path.clone();
-        assert!(path.starts_with(place.path()));
+        let parent = tempfile::tempdir_in("/tmp").unwrap();
+        let runtime_dir = RuntimeDir::create(Some(parent.path())).unwrap();
+        let path = runtime_dir.path.clone();
+        assert!(path.starts_with(parent.path()));
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
-        drop(workplace);
+        drop(runtime_dir);
         assert!(!path.exists());
     }
 
     #[test]
     fn a_folder_left_over_by_a_killed_process_goes_and_one_in_use_stays() {
-        let place = tempfile::tempdir_in("/tmp").unwrap();
-        let [left_over, being_made] =
-            ["gleaner-ssh-00000000", "gleaner-ssh-00000001"].map(|name| place.path().join(name));
-        for folder in [&left_over, &being_made] {
+        let parent = tempfile::tempdir_in("/tmp").unwrap();
+        let [stale, being_made] =
+            ["gleaner-ssh-00000000", "gleaner-ssh-00000001"].map(|name| parent.path().join(name));
+        for folder in [&stale, &being_made] {
             fs::create_dir(folder).unwrap();
             File::create(folder.join("lock")).unwrap();
         }
-        File::create(left_over.join("config")).unwrap();
-        let one = Workplace::make(Some(place.path())).unwrap();
-        assert!(!left_over.exists() && being_made.exists());
-        let other = Workplace::make(Some(place.path())).unwrap();
+        File::create(stale.join("config")).unwrap();
+        let one = RuntimeDir::create(Some(parent.path())).unwrap();
+        assert!(!stale.exists() && being_made.exists());
+        let other = RuntimeDir::create(Some(parent.path())).unwrap();
         assert!(one.path.exists());
         assert_ne!(one.path, other.path);
     }
 
     #[test]
-    fn a_place_that_is_too_long_for_a_socket_or_odd_is_passed_over() {
-        let place = tempfile::tempdir_in("/tmp").unwrap();
+    fn a_parent_that_is_too_long_for_a_socket_or_odd_is_skipped() {
+        let parent = tempfile::tempdir_in("/tmp").unwrap();
         for name in ["with blank", "x".repeat(80).as_str()] {
-            let odd = place.path().join(name);
+            let odd = parent.path().join(name);
             fs::create_dir(&odd).unwrap();
-            let workplace = Workplace::make(Some(&odd)).unwrap();
-            assert!(!workplace.path.starts_with(&odd));
-            assert!(workplace.socket().as_os_str().len() + 18 < 108);
+            let runtime_dir = RuntimeDir::create(Some(&odd)).unwrap();
+            assert!(!runtime_dir.path.starts_with(&odd));
+            assert!(runtime_dir.socket().as_os_str().len() + 18 < 108);
         }
     }
 }

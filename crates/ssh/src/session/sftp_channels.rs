@@ -1,29 +1,30 @@
 //! The SFTP channels of one connection.
 //!
-//! What a channel may carry unanswered is its window, 2 MiB in OpenSSH (`CHAN_SES_WINDOW_DEFAULT` in its channels.h): 20 MB a second at 100 ms. It
-//! counts before compression, so that a compressed connection needs a second channel to fill the link.
+//! The window of a channel limits its unacknowledged bytes, to 2 MiB in OpenSSH (`CHAN_SES_WINDOW_DEFAULT` in
+//! its channels.h): 20 MB a second at 100 ms. It counts before compression, so a compressed connection needs
+//! a second channel to fill the link.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::process::Child;
 
-/// The channels: the one that the connection began with, and a second one where that was asked for.
+/// The first channel of the connection, and a second one if it was opened.
 #[derive(Debug, Clone)]
-pub(super) struct Channels {
+pub(super) struct SftpChannels {
     first: sftp::Client,
-    second: Arc<OnceLock<Channel>>,
+    second: Arc<OnceLock<SftpChannel>>,
     turns: Arc<AtomicUsize>,
 }
 
-/// A channel with the process that holds it. It ends with the process, and the process with it.
+/// A channel with its process. Each ends with the other.
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub(crate) struct SftpChannel {
     pub(crate) files: sftp::Client,
     pub(crate) _process: Child,
 }
 
-impl Channels {
+impl SftpChannels {
     pub(super) fn new(first: sftp::Client) -> Self {
         Self {
             first,
@@ -32,9 +33,9 @@ impl Channels {
         }
     }
 
-    /// Adds the second one.
-    pub(super) fn widen(&self, channel: Channel) {
-        // Nobody asks for a third.
+    /// Adds the second channel.
+    pub(super) fn add(&self, channel: SftpChannel) {
+        // A third is never opened.
         self.second.set(channel).ok();
     }
 
@@ -46,13 +47,13 @@ impl Channels {
         }
     }
 
-    /// Whether a reply is owed on any of them.
-    pub(super) fn owe(&self) -> bool {
+    /// Whether any of them has a pending reply.
+    pub(super) fn has_pending(&self) -> bool {
         self.all().any(|files| files.pending_since().is_some())
     }
 
-    /// How many replies have come.
-    pub(super) fn answers(&self) -> u64 {
+    /// The number of replies received.
+    pub(super) fn replies(&self) -> u64 {
         self.all().map(sftp::Client::reply_count).sum()
     }
 

@@ -1,21 +1,22 @@
-//! How a request names many files: a folder that all of them are in, and what each is called from there.
+//! How a request names many files: by their common folder, and by names relative to it.
 //!
-//! A file is named in five requests and two answers, and lies in a folder of ours that is four deep: with its whole path each time, 10,000 small files took 8 MB more
-//! in all.
+//! A file is named in five requests and two replies, in a folder of gleaner's that is four levels deep. With
+//! whole paths, 10,000 small files took 8 MB more in all.
 
-/// The folder that all files of a request are in.
+/// The common folder of the files of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Naming {
+pub(crate) struct RequestPaths {
     folder: Vec<u8>,
 }
 
-/// So that no program takes a name for an option.
-const HERE: &[u8] = b"./";
+/// Keeps programs from taking a name for an option.
+const RELATIVE: &[u8] = b"./";
 
-impl Naming {
-    /// The innermost folder of all these paths, each of which has a slash, as [`crate::script::anchored`] makes them.
-    pub(crate) fn of<'a>(mut paths: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut folder = paths.next().map_or(HERE, folder_of);
+impl RequestPaths {
+    /// The innermost common folder of these paths. Each path has a slash, as [`crate::script::anchored`]
+    /// makes it.
+    pub(crate) fn new<'a>(mut paths: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut folder = paths.next().map_or(RELATIVE, folder_of);
         for path in paths {
             let same = folder.iter().zip(path).take_while(|(one, other)| one == other);
             let common = same.count();
@@ -33,29 +34,29 @@ impl Naming {
         &self.folder
     }
 
-    /// What a file is called in the request and in the answer.
+    /// The file's name in the request and in the reply.
     pub(crate) fn name(&self, path: &[u8]) -> Vec<u8> {
-        [HERE, self.rest(path)].concat()
+        [RELATIVE, self.relative(path)].concat()
     }
 
-    /// Whether the answer speaks of this file.
-    pub(crate) fn is(&self, told: &[u8], path: &[u8]) -> bool {
-        told.strip_prefix(HERE) == Some(self.rest(path))
+    /// Whether a name in the reply is this file's.
+    pub(crate) fn matches(&self, name: &[u8], path: &[u8]) -> bool {
+        name.strip_prefix(RELATIVE) == Some(self.relative(path))
     }
 
-    /// The arguments of a request: names, each ended by NUL.
+    /// The arguments of a request: NUL-terminated names.
     pub(crate) fn arguments<'a>(&self, paths: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
         paths
-            .flat_map(|path| HERE.iter().chain(self.rest(path)).copied().chain([0]))
+            .flat_map(|path| RELATIVE.iter().chain(self.relative(path)).copied().chain([0]))
             .collect()
     }
 
-    fn rest<'a>(&self, path: &'a [u8]) -> &'a [u8] {
+    fn relative<'a>(&self, path: &'a [u8]) -> &'a [u8] {
         path.strip_prefix(self.folder.as_slice()).unwrap_or(path)
     }
 }
 
-/// Up to the last slash, and with it.
+/// The path up to and including its last slash.
 fn folder_of(path: &[u8]) -> &[u8] {
     let slash = path.iter().rposition(|byte| *byte == b'/');
     slash.and_then(|slash| path.get(..=slash)).unwrap_or_default()
@@ -66,17 +67,17 @@ mod tests {
     use super::*;
 
     fn of(paths: &[&str]) -> (String, Vec<String>) {
-        let naming = Naming::of(paths.iter().map(|path| path.as_bytes()));
+        let request = RequestPaths::new(paths.iter().map(|path| path.as_bytes()));
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         for path in paths {
-            assert!(naming.is(&naming.name(path.as_bytes()), path.as_bytes()));
+            assert!(request.matches(&request.name(path.as_bytes()), path.as_bytes()));
         }
-        let names = paths.iter().map(|path| text(&naming.name(path.as_bytes())));
-        (text(naming.folder()), names.collect())
+        let names = paths.iter().map(|path| text(&request.name(path.as_bytes())));
+        (text(request.folder()), names.collect())
     }
 
     #[test]
-    fn files_are_named_from_the_innermost_folder_that_all_are_in() {
+    fn files_are_named_from_their_innermost_common_folder() {
         let own = |folder: &str, names: &[&str]| {
             let names = names.iter().map(|name| (*name).to_owned()).collect();
             (folder.to_owned(), names)
@@ -91,9 +92,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_only_begins_like_another_is_another() {
-        let naming = Naming::of([&b"/a/b"[..], b"/a/bc"].into_iter());
-        assert!(!naming.is(b"./b", b"/a/bc"));
-        assert!(!naming.is(b"b", b"/a/b"));
+    fn a_name_that_only_begins_like_another_does_not_match() {
+        let paths = RequestPaths::new([&b"/a/b"[..], b"/a/bc"].into_iter());
+        assert!(!paths.matches(b"./b", b"/a/bc"));
+        assert!(!paths.matches(b"b", b"/a/b"));
     }
 }
