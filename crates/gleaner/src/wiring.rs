@@ -139,8 +139,8 @@ impl FoundStore {
     }
 }
 
-fn store_settings(config: &Config, ledger: &SqliteLedger) -> Settings {
-    Settings {
+fn store_settings(config: &Config, ledger: &SqliteLedger) -> StoreSettings {
+    StoreSettings {
         ledger: engine::ports::Ledger::id(ledger).clone(),
         min_free: config.store.min_free,
         file_mode: config.store.file_mode,
