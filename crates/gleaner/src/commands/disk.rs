@@ -118,7 +118,7 @@ fn failure(failure: &DeviceFailure) -> Value {
     json!({
         "class": failure.class.code(),
         "meaning": failure.class.meaning(),
-        "message": failure.message,
+        "message": failure.text(),
         "remedy": failure.remedy(),
     })
 }
@@ -159,7 +159,7 @@ fn print(replies: &[DeviceReply], output: &mut Output) -> io::Result<()> {
 
 fn print_failure(subject: &str, failure: &DeviceFailure, output: &mut Output) -> io::Result<()> {
     output.line(format_args!("\n{subject}: {}", failure.class.meaning()))?;
-    output.line(format_args!("  {}", failure.message))?;
+    output.line(format_args!("  {failure}"))?;
     output.line(format_args!("  -> {}", failure.remedy()))
 }
 
@@ -218,11 +218,7 @@ mod tests {
     }
 
     fn failed(class: FailureClass) -> DeviceFailure {
-        DeviceFailure {
-            class,
-            message: "ssh's words".into(),
-            remedy: None,
-        }
+        DeviceFailure::new(class, "ssh's words")
     }
 
     #[test]
