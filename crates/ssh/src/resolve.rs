@@ -51,7 +51,7 @@ pub(crate) async fn route(client: &SshCommand, target: &Target) -> Result<Route,
 
 /// A failure of the collector, which is not the device's fault.
 pub(crate) fn local_failure(attempted: &str, error: &std::io::Error) -> DeviceFailure {
-    DeviceFailure::new(FailureClass::CollectorFailed, format!("{attempted}: {error}"))
+    DeviceFailure::new(FailureClass::LocalFailure, format!("{attempted}: {error}"))
 }
 
 pub(crate) fn parse(output: &str) -> Route {

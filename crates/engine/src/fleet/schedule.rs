@@ -60,7 +60,7 @@ impl From<&PassOutcome> for Contact {
         };
         match class {
             Class::JumpUnreachable | Class::TunnelDown | Class::TimedOut => Self::Unreachable,
-            Class::AliasUnknown | Class::JumpRefused | Class::CollectorFailed => Self::Unknown,
+            Class::AliasUnknown | Class::JumpRefused | Class::LocalFailure => Self::Unknown,
             Class::StartingUp
             | Class::HostKeyUnknown
             | Class::HostKeyChanged

@@ -1,5 +1,5 @@
 //! Events as JSON, one object per line. `docs/reference/json.md` documents the format. It is stable: fields
-//! are added, never renamed.
+//! are added; a field is renamed only with a line in the changelog.
 
 use std::io::Write as _;
 

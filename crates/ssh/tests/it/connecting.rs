@@ -187,7 +187,7 @@ async fn a_failure_of_the_collector_is_not_blamed_on_the_device() {
     let hive = DeviceName::new("hive").unwrap();
     let connected = fleet.connect(&hive, &[], ConnectHints::default()).await;
     let failure = connected.map(drop).unwrap_err();
-    assert_eq!(failure.class, FailureClass::CollectorFailed, "{failure}");
+    assert_eq!(failure.class, FailureClass::LocalFailure, "{failure}");
     assert!(failure.message.contains("cannot start ssh"), "{failure}");
 }
 
