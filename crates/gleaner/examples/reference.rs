@@ -31,7 +31,7 @@ fn failures() -> Result<String, std::fmt::Error> {
          The codes are the same in `gleaner status`, in JSON and in the ledger. They do not change between releases.\n\
          A sweep ends with exit status 5 if some devices could not be reached and everything else succeeded. Any\n\
          other failure makes it end with 1.\n\n\
-         | code | meaning | exit status | what to do |\n|---|---|---|---|\n"
+         | code | meaning | exit status |\n|---|---|---|\n"
     );
     for class in FailureClass::ALL {
         let status = if class.is_unreachable() {
@@ -39,40 +39,47 @@ fn failures() -> Result<String, std::fmt::Error> {
         } else {
             ExitStatus::Partial
         };
-        writeln!(
-            text,
-            "| `{}` | {} | {} | {} |",
-            class.code(),
-            class.meaning(),
-            status.code(),
-            class.remedy()
-        )?;
+        let (code, meaning) = (class.code(), class.meaning());
+        writeln!(text, "| `{code}` | {meaning} | {} |", status.code())?;
     }
+    let remedies = FailureClass::ALL.map(|class| (class.code(), class.remedy()));
+    write_remedies(&mut text, "What to do", &remedies)?;
     Ok(text)
 }
 
 fn reasons() -> Result<String, std::fmt::Error> {
     let mut text = format!(
         "# Why a file is still on its device\n\n{GENERATED}\n\n\
-         The codes are the same in `gleaner status`, in JSON and in the ledger. They do not change between releases.\n\n\
+         The codes are the same in `gleaner status`, in JSON and in the ledger. They do not change between releases.\n\
+         Reasons with an action make the sweep end with exit status 1.\n\n\
          ## Waiting files\n\n\
-         gleaner retries them automatically. Reasons with an action make the sweep end with exit status 1.\n\n\
-         | code | meaning | what to do |\n|---|---|---|\n"
+         gleaner retries them automatically.\n\n\
+         | code | meaning |\n|---|---|\n"
     );
     for reason in WaitReason::ALL {
-        write_reason(&mut text, reason.code(), reason.text(), reason.remedy())?;
+        writeln!(text, "| `{}` | {} |", reason.code(), reason.text())?;
     }
+    let remedies = WaitReason::ALL.map(|reason| (reason.code(), reason.remedy()));
+    write_remedies(&mut text, "What to do about waiting files", &remedies)?;
     text.push_str(
         "\n## Files left on the device\n\n\
-         They stay until someone acts. Reasons with an action make the sweep end with exit status 1.\n\n\
-         | code | meaning | what to do |\n|---|---|---|\n",
+         They stay until someone acts.\n\n\
+         | code | meaning |\n|---|---|\n",
     );
     for reason in LeaveReason::ALL {
-        write_reason(&mut text, reason.code(), reason.text(), reason.remedy())?;
+        writeln!(text, "| `{}` | {} |", reason.code(), reason.text())?;
     }
+    let remedies = LeaveReason::ALL.map(|reason| (reason.code(), reason.remedy()));
+    write_remedies(&mut text, "What to do about files left on the device", &remedies)?;
     Ok(text)
 }
 
-fn write_reason(text: &mut String, code: &str, meaning: &str, remedy: &str) -> std::fmt::Result {
-    writeln!(text, "| `{code}` | {meaning} | {remedy} |")
+/// A list of the codes that have a remedy.
+fn write_remedies(text: &mut String, heading: &str, remedies: &[(&str, &str)]) -> std::fmt::Result {
+    write!(text, "\n## {heading}\n\n")?;
+    for (code, remedy) in remedies.iter().filter(|(_, remedy)| !remedy.is_empty()) {
+        let item = format!("- `{code}`: {}", cli::reference::sentence(remedy));
+        writeln!(text, "{}", cli::reference::wrapped(&item))?;
+    }
+    Ok(())
 }

@@ -114,7 +114,7 @@ const WIDTH: usize = 110;
 
 /// The text in lines of at most `WIDTH` characters, where its words allow. Further lines of an item are
 /// indented.
-fn wrapped(text: &str) -> String {
+pub fn wrapped(text: &str) -> String {
     let indent = if text.starts_with("- ") { "  " } else { "" };
     let mut lines = String::new();
     let mut column = 0;
@@ -133,7 +133,7 @@ fn wrapped(text: &str) -> String {
 }
 
 /// Restores the full stop that clap strips from the end of a comment, and adds one after its first paragraph.
-pub(crate) fn sentence(text: &str) -> String {
+pub fn sentence(text: &str) -> String {
     let paragraphs = text.trim().split("\n\n").map(|paragraph| {
         let end = if paragraph.ends_with(['.', ':', '!']) {
             ""
