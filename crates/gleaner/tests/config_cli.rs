@@ -245,9 +245,9 @@ fn a_missing_or_unmarked_store_is_reported_and_is_not_an_error() {
             outcome.output
         );
     };
-    assert_shows("not there yet: ");
+    assert_shows("missing: ");
     fs::create_dir(&store).unwrap();
-    assert_shows("not marked (");
+    assert_shows("no marker (");
 }
 
 #[test]
