@@ -216,7 +216,7 @@ fn a_read_only_sftp_server_is_reported_as_the_reason_why_files_stay() {
     server.reconfigure(&format!("ForceCommand {} -R", testbed::SFTP_SERVER));
     fleet.sweep().exits(0);
     std::thread::sleep(crate::context::SETTLE);
-    fleet.sweep().exits(1).says("only reads").says("-R");
+    fleet.sweep().exits(1).says("read-only").says("-R");
     fleet.assert_left("device1", "img.jpg", "server-read-only");
 }
 

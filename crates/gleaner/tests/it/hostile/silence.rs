@@ -86,7 +86,7 @@ fn a_server_that_hangs_up_over_a_command_is_served_by_sftp_alone() {
     hostile.sweeps_safely(0);
     let shortcomings = hostile.fleet.status_of("device2")["shortcomings"].to_string();
     assert!(
-        shortcomings.contains("hangs up when a command is asked for"),
+        shortcomings.contains("hangs up when a command is requested"),
         "{shortcomings}"
     );
     std::thread::sleep(SETTLE);
