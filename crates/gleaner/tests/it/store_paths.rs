@@ -176,7 +176,7 @@ fn a_link_in_place_of_a_folder_gets_one_folder_beside_it() {
 fn a_file_in_place_of_a_folder_gets_one_folder_beside_it() {
     let fleet = Fleet::new(1);
     fleet.put_into_store("device1/day", b"a file");
-    has_one_folder_in_its_place(&fleet, "no folder");
+    has_one_folder_in_its_place(&fleet, "not a folder");
     fleet.assert_all_gathered();
 }
 

@@ -109,7 +109,7 @@ fn a_source_that_only_sftp_shows_is_emptied_by_sftp_alone() {
         "{}",
         shortcomings(&fleet)
     );
-    fleet.gleaner(["status", "device1"]).says("SFTP alone");
+    fleet.gleaner(["status", "device1"]).says("only SFTP is used");
 }
 
 #[test]
