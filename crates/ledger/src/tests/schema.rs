@@ -55,7 +55,7 @@ fn the_migration_to_plain_words_keeps_every_row() {
              INSERT INTO source (id, device, path) VALUES (1, 1, x'2f61');
              INSERT INTO pass (id, device, begun, outcome, message, took, repeats)
              VALUES (1, 1, 10, 'home-failed', 'm', 5, 0), (2, 1, 20, 'well', NULL, 6, 1), (3, 1, 30, NULL, NULL, NULL, 0);
-             INSERT INTO file (id, source, path, size, modified, digest, device_digest, store_name, already_stored, pass, state,
+             INSERT INTO file (id, source, path, size, modified, digest, device_digest, store_name, was_there, pass, state,
                  stored_at)
              VALUES (1, 1, x'61', 9, 8, zeroblob(32), 1, x'61', 0, 1, 'stored', 7),
                  (2, 1, x'62', 9, 8, zeroblob(32), 1, x'62', 1, 1, 'kept', 7);
