@@ -35,26 +35,6 @@ impl Text {
     }
 }
 
-/// A rule that was added while the project still broke it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    CommentWidth,
-    MarkdownWidth,
-    Wording,
-    TestName,
-    Circle,
-}
-
-/// Rules whose findings are warnings. Remove a rule here once the project keeps it: its findings are then
-/// errors.
-const WARN_ONLY: &[Rule] = &[
-    Rule::CommentWidth,
-    Rule::MarkdownWidth,
-    Rule::Wording,
-    Rule::TestName,
-    Rule::Circle,
-];
-
 /// One broken rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Finding {
@@ -70,19 +50,6 @@ impl Finding {
             place: format!("{}:{line}", text.path),
             message: message.into(),
             warning: false,
-        }
-    }
-
-    /// As [`Finding::at`], with the severity that [`WARN_ONLY`] gives the rule.
-    fn of(rule: Rule, text: &Text, line: usize, message: impl Into<String>) -> Self {
-        Self::of_place(rule, format!("{}:{line}", text.path), message)
-    }
-
-    /// As [`Finding::about`], with the severity that [`WARN_ONLY`] gives the rule.
-    fn of_place(rule: Rule, place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            warning: WARN_ONLY.contains(&rule),
-            ..Self::about(place, message)
         }
     }
 

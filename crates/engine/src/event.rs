@@ -118,7 +118,8 @@ pub enum Event {
         /// Bytes that need not be fetched again.
         bytes: u64,
     },
-    /// A folder of the store cannot be used, because a link or a file has its name. Another folder replaces it.
+    /// A folder of the store cannot be used, because a link or a file has its name. Another folder replaces
+    /// it.
     FolderReplaced {
         /// The device. Reported once in its pass.
         device: DeviceName,

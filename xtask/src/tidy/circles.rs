@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layers::{is_test_file, shipped_lines};
-use super::{Finding, Rule, Text};
+use super::{Finding, Text};
 use crate::workspace::Workspace;
 
 /// The path of a module, from the root of its crate.
@@ -53,7 +53,7 @@ fn check_crate(folder: &str, texts: &[Text]) -> Vec<Finding> {
             .map(|module| names.get(*module).copied().unwrap_or_default())
             .collect();
         let message = format!("{} files depend on each other: {}", files.len(), files.join(", "));
-        Finding::of_place(Rule::Circle, folder.trim_end_matches('/'), message)
+        Finding::about(folder.trim_end_matches('/'), message)
     });
     findings.collect()
 }

@@ -1,6 +1,6 @@
 //! Rules for the text of one Rust file.
 
-use super::{Finding, Rule, Text, wording};
+use super::{Finding, Text, wording};
 
 /// A longer file is a warning that asks for a split.
 const COMFORTABLE_LINES: usize = 400;
@@ -86,12 +86,12 @@ fn test_names(text: &Text) -> Vec<Finding> {
             is_test = false;
             let name = signature.split(['(', '<']).next().unwrap_or_default();
             let phrases = wording::check_name(name).into_iter();
-            findings.extend(phrases.map(|message| Finding::of(Rule::Wording, text, number, message)));
+            findings.extend(phrases.map(|message| Finding::at(text, number, message)));
             let length = name.len();
             if length > MAX_TEST_NAME {
                 let message =
                     format!("the name of the test has {length} characters; at most {MAX_TEST_NAME}");
-                findings.push(Finding::of(Rule::TestName, text, number, message));
+                findings.push(Finding::at(text, number, message));
             }
         }
     }

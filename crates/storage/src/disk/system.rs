@@ -183,8 +183,8 @@ impl Disk for SystemDisk {
         }
     }
 
-    /// The system starts writing dirty pages when advised that they are not needed (`mm/fadvise.c`). For us this
-    /// does what `sync_file_range` does, on every file system and without waiting.
+    /// The system starts writing dirty pages when advised that they are not needed (`mm/fadvise.c`). For us
+    /// this does what `sync_file_range` does, on every file system and without waiting.
     fn start_write_out(&self, file: &SystemFile, offset: u64, length: u64) {
         self.drop_cache(file, offset, length);
     }

@@ -55,8 +55,8 @@ pub struct DeviceFailure {
     pub message: String,
     /// What to do about this cause, where the remedy of the class does not help.
     pub remedy: Option<String>,
-    /// What else is known: the files in transit, the consequence, an earlier failure. [`DeviceFailure::text`] appends
-    /// them, in this order.
+    /// What else is known: the files in transit, the consequence, an earlier failure. [`DeviceFailure::text`]
+    /// appends them, in this order.
     pub notes: Vec<String>,
 }
 
