@@ -4,7 +4,7 @@ use engine::ports::device::{
     ConfirmResult, DeviceFailure, DigestRequest, FileFault, FileFaultKind, InspectResult, ListingEnd, Move,
     SurveySender,
 };
-use model::{Digest, Identity, RelativePath, SourcePath};
+use model::{Digest, FailureClass, Identity, RelativePath, SourcePath};
 
 /// One way to the files of a device. `None` in a result: this way leaves the item undone.
 pub(super) trait Files {
@@ -81,7 +81,7 @@ pub(super) enum Removal {
 }
 
 /// What the script does not do, SFTP does: completes the results of the first way by those of another, which
-/// is asked only about the items that the first has left.
+/// is asked only about the items that the first has left. Fails if both leave an item undone.
 pub(super) async fn complete<T: Clone, R, F>(
     items: &[T],
     done: Vec<Option<R>>,
@@ -100,7 +100,16 @@ where
     let of_each = done
         .into_iter()
         .map(|result| result.or_else(|| others.next().flatten()));
-    Ok(of_each.flatten().collect())
+    of_each.collect::<Option<_>>().ok_or_else(unanswered)
+}
+
+/// The failure where a result is missing. Without it, the results after the missing one would be taken for those
+/// of other files.
+pub(super) fn unanswered() -> DeviceFailure {
+    DeviceFailure::new(
+        FailureClass::Protocol,
+        "the device left a request about a file without a reply",
+    )
 }
 
 /// The results of a way that leaves all items undone.
@@ -123,5 +132,14 @@ mod tests {
         assert_eq!(results.await.unwrap(), ["shell a", "sftp b", "shell c", "sftp d"]);
         let all = complete(&items, items.map(Some).to_vec(), async |_| unreachable!());
         assert_eq!(all.await.unwrap(), items);
+    }
+
+    #[tokio::test]
+    async fn a_missing_result_is_a_failure_and_shifts_no_other() {
+        let done = vec![None, Some("shell b"), None];
+        let results = complete(&["a", "b", "c"], done, async |_: Vec<&str>| {
+            Ok(vec![Some("sftp a")])
+        });
+        assert_eq!(results.await.unwrap_err().class, FailureClass::Protocol);
     }
 }

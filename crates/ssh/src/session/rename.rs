@@ -4,7 +4,7 @@ use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Move, Renam
 use model::{RelativePath, SourcePath};
 
 use super::SshSession;
-use super::files::{Files as _, Renamed, complete, leave_all};
+use super::files::{Files as _, Renamed, complete, leave_all, unanswered};
 use super::trial::{ViewState, not_in_sftp_view};
 
 /// The most files to find the cause for. The rest of a batch keeps SFTP's status, and the next sweep asks
@@ -91,7 +91,7 @@ impl SshSession {
             Ok(inspected) => inspected.or_else(|| inspections.next()).map(Ok),
             Err(fault) => Some(Err(fault)),
         });
-        Ok(of_each.flatten().collect())
+        of_each.collect::<Option<_>>().ok_or_else(unanswered)
     }
 
     /// Replaces SFTP's status in the results of these moves by the cause, where it can be found.
