@@ -1,7 +1,7 @@
 //! The store: a directory made safe.
 //!
-//! [`DirectoryStore`] implements the engine's port `Store` on a local disk or a mount; a dry run uses an
-//! [`UntouchedStore`] instead. Of the crates that ship, only this one renames or unlinks files on the
+//! [`DirectoryStore`] implements the engine's ports `Store` and `StoreInspection` on a local disk or a mount. A
+//! dry run, and an audit that moves nothing, use an [`UntouchedStore`] instead. Of the crates that ship, only this one renames or unlinks files on the
 //! collector. It does so through [`Disk`], a list of system calls, so that a simulated disk runs the code
 //! that ships. It knows neither devices nor the ledger, and chooses no names.
 //!
@@ -33,7 +33,9 @@ mod stream_hasher;
 mod tidy;
 mod untouched;
 
-pub mod audit;
+mod audit;
+mod inspection;
+
 pub mod folder;
 pub mod init;
 pub mod ledgers;
