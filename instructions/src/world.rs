@@ -322,7 +322,7 @@ impl Store for Collector {
 }
 
 impl Reporter for Collector {
-    fn report(&self, event: &Event) {
+    fn report(&self, _: Timestamp, event: &Event) {
         match event {
             Event::Planned { .. } => self.counts.planned.fetch_add(1, Ordering::Relaxed),
             Event::Stored { .. } => self.counts.recorded.fetch_add(1, Ordering::Relaxed),

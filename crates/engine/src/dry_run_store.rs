@@ -9,7 +9,8 @@ use crate::ports::{
     StagingKey, Store, StoreError, StoreProperties, StoreStatus,
 };
 
-/// Runs a pass on a store that only has a status. A dry run never requests a change; each such request is refused.
+/// Runs a pass on a store that only has a status. A dry run never requests a change; each such request is
+/// refused.
 #[derive(Debug)]
 pub struct DryRunStore<S>(S);
 

@@ -1,5 +1,6 @@
-//! The closed list of what can be reported. Log, progress, JSON and later metrics consume it.
+//! The closed list of events. Log, progress, JSON, metrics and the page consume it, side by side.
 
+use std::fmt;
 use std::time::Duration;
 
 use model::{Amount, DeviceName, Digest, RelativePath, SourcePath, Timestamp};
@@ -7,10 +8,35 @@ use model::{Amount, DeviceName, Digest, RelativePath, SourcePath, Timestamp};
 use crate::ports::{DeviceFacts, Obstacle, PassOutcome, Placement, Reason, Remaining};
 use crate::rules::Mode;
 
-/// Takes events. Called from the main path of every device: it returns at once and never blocks.
+/// Consumes events. Called from the main path of every device: it returns at once and never blocks.
 pub trait Reporter: Send + Sync + 'static {
-    /// Takes one event.
-    fn report(&self, event: &Event);
+    /// Consumes one event, which happened at `at` by the collector's wall clock.
+    fn report(&self, at: Timestamp, event: &Event);
+}
+
+/// Several reporters, each of which consumes every event, in this order.
+#[derive(Default)]
+pub struct Reporters(Vec<Box<dyn Reporter>>);
+
+impl Reporters {
+    /// Adds a reporter.
+    pub fn add(&mut self, reporter: impl Reporter) {
+        self.0.push(Box::new(reporter));
+    }
+}
+
+impl Reporter for Reporters {
+    fn report(&self, at: Timestamp, event: &Event) {
+        for reporter in &self.0 {
+            reporter.report(at, event);
+        }
+    }
+}
+
+impl fmt::Debug for Reporters {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} reporters", self.0.len())
+    }
 }
 
 /// Something that happened.
@@ -20,22 +46,22 @@ pub enum Event {
     SweepBegan {
         /// How many devices it visits.
         devices: usize,
-        /// Whether it acts.
+        /// Whether it changes anything.
         mode: Mode,
     },
-    /// Other collectors have left files in the store's staging area that are older than a week: they may never come back for them.
+    /// Other collectors have left files in the store's staging that are older than a week. They may be gone.
     ForeignStaging {
-        /// How many files. Never none.
+        /// Number of files, at least one.
         files: u64,
     },
-    /// A device is being connected to.
+    /// Connecting to a device.
     Connecting {
-        /// Which.
+        /// The device.
         device: DeviceName,
     },
     /// A device is connected.
     Connected {
-        /// Which.
+        /// The device.
         device: DeviceName,
         /// What it said about itself.
         facts: DeviceFacts,
@@ -44,76 +70,76 @@ pub enum Event {
     },
     /// A source was listed.
     Surveyed {
-        /// Which device.
+        /// The device.
         device: DeviceName,
-        /// Which source.
+        /// Its source.
         source: SourcePath,
-        /// Files to be gathered now, and their bytes.
+        /// Files that are ready to be gathered.
         ready: Amount,
-        /// Files that are left on the device by this survey, and their bytes.
+        /// Files that this survey leaves on the device.
         remaining: Amount,
-        /// Whether there is more to gather than one plan holds: then the source is surveyed again.
+        /// Whether more is ready than one plan holds. Then the source is surveyed again.
         more: bool,
     },
-    /// What would be done with a file (dry run only).
+    /// What a sweep would do with a file (dry run only).
     Planned {
-        /// Which device.
+        /// The device.
         device: DeviceName,
-        /// Which source.
+        /// Its source.
         source: SourcePath,
         /// Its original path.
         path: RelativePath,
         /// Its size in bytes.
         size: u64,
-        /// What would be done, as a stable code: `gather`, `gather-in-place`, `resume-withdrawn` or `prove-again`.
+        /// The action, as a stable code: `gather`, `gather-in-place`, `resume-withdrawn` or
+        /// `prove-again`.
         action: &'static str,
     },
-    /// Bytes came in.
+    /// Bytes were received.
     Received {
-        /// From which device.
+        /// The device.
         device: DeviceName,
-        /// How many.
+        /// Number of bytes.
         bytes: u64,
     },
-    /// A partial file of an earlier pass is gone on with.
+    /// A partial file of an earlier pass was resumed.
     Resumed {
-        /// Which device.
+        /// The device.
         device: DeviceName,
         /// Its original path.
         path: RelativePath,
-        /// How many bytes need not be fetched again.
+        /// Bytes that need not be fetched again.
         bytes: u64,
     },
-    /// A folder of the store cannot be used, since a link or a file is there: another one takes its place.
+    /// A folder of the store cannot be used, because a link or a file has its name. Another folder replaces it.
     FolderReplaced {
-        /// For which device, the first time in its pass.
+        /// The device. Reported once in its pass.
         device: DeviceName,
-        /// The folder, by its path in the store.
+        /// The path of the folder in the store.
         folder: RelativePath,
-        /// What is there.
+        /// What has its name.
         obstacle: Obstacle,
-        /// The folder in its place.
+        /// The folder that replaces it.
         replacement: RelativePath,
     },
-    /// A file is stored, and the store's file system did not take its time of last modification. The ledger
-    /// has the true one.
+    /// A file is stored, but the store's file system did not keep its mtime. The ledger has the true one.
     TimeNotKept {
-        /// From which device.
+        /// The device.
         device: DeviceName,
         /// Its original path.
         path: RelativePath,
         /// Its name in the store.
         store_name: RelativePath,
-        /// When it was last modified, as far as gleaner can tell.
+        /// Its mtime, as far as gleaner can tell.
         modified: Timestamp,
-        /// The time that it has in the store.
+        /// Its mtime in the store.
         kept: Timestamp,
     },
     /// A file is published and recorded.
     Stored {
-        /// Which device.
+        /// The device.
         device: DeviceName,
-        /// Which source.
+        /// Its source.
         source: SourcePath,
         /// Its original path.
         path: RelativePath,
@@ -123,65 +149,65 @@ pub enum Event {
         size: u64,
         /// Its digest.
         digest: Digest,
-        /// Whether the name was free or had that content already.
+        /// Whether the name was free, or had that content already.
         placed: Placement,
-        /// Whether its first choice of name was taken by other content.
+        /// Whether other content had its first name.
         conflict: bool,
     },
-    /// A file is gone from its device.
+    /// A file was removed from its device.
     Released {
-        /// Which device.
+        /// The device.
         device: DeviceName,
-        /// Which source.
+        /// Its source.
         source: SourcePath,
         /// Its original path.
         path: RelativePath,
         /// Its size in bytes.
         size: u64,
     },
-    /// A file that was to be gathered is left on the device for now.
+    /// A file that was ready stays on the device for now.
     LeftBehind {
-        /// Which device.
+        /// The device.
         device: DeviceName,
-        /// Which source.
+        /// Its source.
         source: SourcePath,
         /// Its original path.
         path: RelativePath,
-        /// Why.
+        /// Why it stays.
         reason: Reason,
         /// What the device or the system said.
         detail: Option<String>,
     },
     /// A pass ended.
     PassEnded {
-        /// Which device.
+        /// The device.
         device: DeviceName,
-        /// How it went.
+        /// Its summary.
         summary: PassSummary,
     },
     /// A sweep ended.
     SweepEnded {
         /// How long it took.
         took: Duration,
-        /// Devices that were not visited any more, since the store or the ledger failed or somebody asked to stop.
+        /// Devices that were not visited, because the store or the ledger failed or a stop was requested.
         not_visited: Vec<DeviceName>,
-        /// Why the ledger failed in the midst of the sweep, if it did.
+        /// Why the ledger failed during the sweep, if it did.
         ledger_failure: Option<String>,
     },
 }
 
-/// How a pass went.
+/// The summary of a pass.
 #[derive(Debug, Clone)]
 pub struct PassSummary {
     /// How it ended.
     pub outcome: PassOutcome,
-    /// Files whose content is new in the store, and their bytes.
+    /// Files whose content is new in the store.
     pub stored: Amount,
-    /// Files gone from the device, and their bytes.
+    /// Files removed from the device.
     pub released: Amount,
-    /// Bytes that came over the wire, as far as the transport can tell.
+    /// Bytes received over the link, as far as the transport can tell.
     pub received: u64,
-    /// What is left on the device, where the survey came to its end.
+    /// The files that remain on the device, if the survey was complete.
     pub remaining: Option<Remaining>,
     /// How long it took.
     pub took: Duration,

@@ -1,6 +1,7 @@
 //! The way of a file: survey, plan, withdraw, fetch, verify, publish, record, release.
 //!
-//! The engine opens no socket and no file, runs no SQL and reads no clock: it uses its [`ports`]. The way down:
+//! The engine opens no socket and no file, runs no SQL and reads no clock: it uses its [`ports`]. The way
+//! down:
 //!
 //! - [`fleet`] visits devices, several at a time;
 //! - `pass` visits one device;

@@ -6,7 +6,7 @@ mod report;
 use model::Timestamp;
 use tokio::time::Instant;
 
-use crate::event::{Event, PassSummary, Reporter};
+use crate::event::{Event, PassSummary};
 use crate::fleet::{FleetContext, Slot, hold_slot};
 use crate::pass::report::PassRecord;
 use crate::ports::device::ConnectHints;
@@ -20,8 +20,8 @@ use crate::world::{SessionOf, World};
 /// Visits one device: compares device, store and ledger, and does what is missing. First run, retry and
 /// recovery are all this.
 ///
-/// Awaits `working_slot` after connecting, so that an unreachable device never occupies one, and trades it for
-/// an overdue slot after `max_pass_time`.
+/// Awaits `working_slot` after connecting, so that an unreachable device never occupies one, and trades it
+/// for an overdue slot after `max_pass_time`.
 ///
 /// Fails only if the ledger fails. Every other failure is in the summary.
 pub(crate) async fn pass<'f, W: World>(
@@ -39,7 +39,7 @@ pub(crate) async fn pass<'f, W: World>(
     } else {
         RowId(0)
     };
-    world.reporter().report(&Event::Connecting {
+    world.report(&Event::Connecting {
         device: device.name.clone(),
     });
     let mut record = PassRecord::default();
@@ -67,7 +67,7 @@ pub(crate) async fn pass<'f, W: World>(
         let end = ended.as_pass_end(row, &device.name, world.clock().now());
         world.ledger().finish_pass(end).await?;
     }
-    world.reporter().report(&Event::PassEnded {
+    world.report(&Event::PassEnded {
         device: device.name.clone(),
         summary: ended.summary.clone(),
     });
@@ -137,7 +137,7 @@ async fn empty_sources<W: World>(
         };
         match emptied {
             Ok(()) => {}
-            // The session goes on: another source may be well.
+            // The session continues: another source may be well.
             Err(PassError::Device(error)) if concerns_source_only(error.class) => {
                 failure = failure.or(Some(PassError::Device(error)));
             }

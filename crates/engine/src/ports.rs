@@ -1,7 +1,9 @@
-//! The ports: what the engine needs from the outside. The engine owns these traits, and the adapters depend on it.
+//! The ports: what the engine needs from the outside. The engine owns these traits, and the adapters depend
+//! on it.
 //!
-//! Methods return futures that are `Send`, so that a pass can move between threads. A future may be dropped at any
-//! point (a sweep is interrupted, a watchdog expires). That must leave the same as a crash at this point.
+//! Methods return futures that are `Send`, so that a pass can move between threads. A future may be dropped
+//! at any point (a sweep is interrupted, a watchdog expires). That must leave the same as a crash at this
+//! point.
 
 pub mod clock;
 pub mod device;

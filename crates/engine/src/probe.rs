@@ -1,6 +1,7 @@
 //! Examines one device and changes nothing: connects, reads its facts, and measures its sources.
 //!
-//! Needs neither store nor ledger. For `disk`, and for everything that checks a device before it is collected.
+//! Needs neither store nor ledger. For `disk`, and for everything that checks a device before it is
+//! collected.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Empties one source: survey, run what is ready in batches, and survey again if one plan did not hold it all.
+//! Empties one source: survey, run what is ready in batches, and survey again if one plan did not hold it
+//! all.
 
 mod batch;
 mod batches;
@@ -43,8 +44,8 @@ pub(crate) async fn empty<W: World>(
     clock_trusted: bool,
     surveyed: &mut Surveyed,
 ) -> Result<(), PassError> {
-    // The time for batches begins here: waiting for a slot and listing do not count. Otherwise a device that is
-    // slow at either would never be emptied.
+    // The time for batches begins here: waiting for a slot and listing do not count. Otherwise a device that
+    // is slow at either would never be emptied.
     let mut first_batch = None;
     loop {
         let handled_before = visit.tally.handled();

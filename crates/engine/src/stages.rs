@@ -1,7 +1,8 @@
 //! The stages of the way of a file, in order. Each takes the proof of the one before.
 //!
-//! The proofs (`Withdrawn`, `Fetched`, `Verified`, `Published`, `Recorded`) have private fields and are made only in
-//! the module of their stage. Code that leaves out a stage, or releases a file that is not recorded, does not compile.
+//! The proofs (`Withdrawn`, `Fetched`, `Verified`, `Published`, `Recorded`) have private fields and are made
+//! only in the module of their stage. Code that leaves out a stage, or releases a file that is not recorded,
+//! does not compile.
 
 pub(crate) mod survey;
 

@@ -1,9 +1,9 @@
 //! Suspects: files that may have ended a session.
 //!
 //! Some files end every session: they are on a bad sector, or too large for a link that drops. Fetched oldest
-//! first, such a file would starve all others. The ledger therefore counts how often each file may have caused
-//! a failure. After 2 failures a file is fetched after all other files of the device; after 3, in a batch of
-//! its own, least recently tried first. Recording a file clears its count.
+//! first, such a file would starve all others. The ledger therefore counts how often each file may have
+//! caused a failure. After 2 failures a file is fetched after all other files of the device; after 3, in a
+//! batch of its own, least recently tried first. Recording a file clears its count.
 //!
 //! A suspect is identified by its current path: a new file of the same name is another one.
 

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::blame::Blame;
-use crate::event::{Event, Reporter};
+use crate::event::Event;
 use crate::fleet::FleetContext;
 use crate::ports::{Clock, RowId};
 use crate::rules::DeviceRules;
@@ -33,9 +33,9 @@ pub(crate) struct Visit<'a, W: World> {
     pub(crate) tally: Tally,
     /// Which files may have ended the session.
     pub(crate) blame: Mutex<Blame>,
-    /// One batch fetches at a time, but for its last bytes. Meanwhile the other is flushed, published, recorded
-    /// and released. Two that shared the link would reach each stage together, and leave link and disk idle
-    /// in turn.
+    /// One batch fetches at a time, except for its last bytes. Meanwhile the other is flushed, published,
+    /// recorded and released. Two that shared the link would reach each stage together, and leave link and
+    /// disk idle in turn.
     pub(crate) fetching: Arc<Semaphore>,
     /// Some files are received outside the store's own staging. The store must then know the folder that each
     /// file is bound for.
@@ -83,7 +83,7 @@ impl<'a, W: World> Visit<'a, W> {
     }
 
     pub(crate) fn report(&self, event: &Event) {
-        self.world.reporter().report(event);
+        self.world.report(event);
     }
 
     /// Whether a source may begin another batch, given when its first one began.

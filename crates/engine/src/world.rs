@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::event::Reporter;
+use crate::event::{Event, Reporter};
 use crate::ports::{Clock, Devices, Ledger, Store};
 
 /// One implementation of each port.
@@ -30,6 +30,11 @@ pub trait World: Send + Sync + 'static {
     fn clock(&self) -> &Self::Clock;
     /// The reporter.
     fn reporter(&self) -> &Self::Reporter;
+
+    /// Reports an event, with the present time.
+    fn report(&self, event: &Event) {
+        self.reporter().report(self.clock().now(), event);
+    }
 }
 
 /// The session type of a world.

@@ -75,7 +75,7 @@ impl Home<UntouchedStore<SystemDisk>> {
             );
         }
         let ledger =
-            SqliteLedger::open_without_making(&config.ledger, &place.ledger).map_err(ledger_failure)?;
+            SqliteLedger::open_without_creating(&config.ledger, &place.ledger).map_err(ledger_failure)?;
         ledger
             .expect_store(place.store.id())
             .await

@@ -1,13 +1,13 @@
-//! Which folders the sources of devices are.
+//! Claims: which folder each source is.
 
 use engine::ports::{Claim, ClaimedFolder, FolderNumbers};
 use model::{DeviceName, SourcePath};
 use rusqlite::{Connection, Row, named_params};
 
 use crate::names;
-use crate::values::{self, bits};
+use crate::values::{self, to_signed};
 
-/// Replaces what was known of a device.
+/// Replaces the claims of a device.
 pub(crate) fn replace(
     ledger: &Connection,
     device: i64,
@@ -21,8 +21,8 @@ pub(crate) fn replace(
         let row = named_params! {
             ":source": names::source(ledger, device, source)?,
             ":boot_id": claim.folder.boot_id,
-            ":device_number": bits(claim.folder.numbers.device_number),
-            ":inode": bits(claim.folder.numbers.inode),
+            ":device_number": to_signed(claim.folder.numbers.device_number),
+            ":inode": to_signed(claim.folder.numbers.inode),
             ":since": claim.since.nanoseconds(),
         };
         ledger
@@ -32,15 +32,15 @@ pub(crate) fn replace(
     Ok(())
 }
 
-/// What is known of all devices.
+/// The claims of all devices, also of those no longer configured.
 pub(crate) fn all(ledger: &Connection) -> rusqlite::Result<Vec<(DeviceName, SourcePath, Claim)>> {
     ledger
         .prepare_cached(include_str!("sql/read/claims.sql"))?
-        .query_map((), of_row)?
+        .query_map((), claim_row)?
         .collect()
 }
 
-fn of_row(row: &Row<'_>) -> rusqlite::Result<(DeviceName, SourcePath, Claim)> {
+fn claim_row(row: &Row<'_>) -> rusqlite::Result<(DeviceName, SourcePath, Claim)> {
     let folder = ClaimedFolder {
         boot_id: row.get("boot_id")?,
         numbers: FolderNumbers {

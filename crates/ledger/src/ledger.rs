@@ -9,18 +9,19 @@ use engine::ports::{
 use model::{DeviceName, FileState, LeaveReason, LedgerId, RelativePath, SourcePath, StoreId, Timestamp};
 use rusqlite::{Connection, named_params};
 
-use crate::fault::{refused, shown, translated};
-use crate::opening::Opened;
+use crate::error::{display_path, from_io, from_sqlite};
+use crate::open::OpenLedger;
 use crate::worker::Worker;
-use crate::{OpenOptions, claims, connection, opening, passes, records, sightings, suspects, values};
+use crate::{OpenOptions, claims, connection, open, passes, records, sightings, suspects, values};
 
-/// The ledger of this collector, open for writing. While it is open, no other process can open it so.
+/// The ledger of this collector, open for writing. Only one process at a time can open it so.
 ///
-/// Dropping it waits for what is queued, closes it, and lets the next one in. A process that is killed lets the next one in too;
-/// what was acknowledged is there then, and what was not is there whole or not at all.
+/// Dropping it serves the queued requests, closes the ledger and releases its lock. The kernel releases the
+/// lock of a killed process. The ledger then contains every acknowledged request, and each other request
+/// whole or not at all.
 pub struct SqliteLedger {
-    // The reader goes first: the writer empties the log when it ends, which nobody must be reading then. None for a ledger in memory,
-    // whose one connection does both.
+    // Dropped before the writer, which empties the log at its end: an open read would prevent that. `None`
+    // for a ledger in memory, whose only connection also reads.
     reader: Option<Worker>,
     writer: Worker,
     id: LedgerId,
@@ -29,61 +30,64 @@ pub struct SqliteLedger {
 }
 
 impl SqliteLedger {
-    /// Opens the ledger at `path`, makes it if it is not there, and brings it to the present schema. Blocks on the disk.
+    /// Opens the ledger at `path`, creates it if needed, and migrates it to the present schema. Blocks on the
+    /// disk.
     ///
-    /// A ledger that another gleaner holds, that a newer one wrote, or that is none, is left as it is.
+    /// Refuses, and does not change, a ledger that another gleaner has locked or that a newer gleaner wrote,
+    /// and a file that is not a ledger.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, LedgerError> {
-        let opened = opening::open(path, options)?;
+        let opened = open::open(path, options)?;
         let path = &opened.path;
-        let reader = connection::reading(path).map_err(|error| translated(&error, "open", path))?;
-        Self::serve(opened, Some(reader))
+        let reader = connection::open_read_only(path).map_err(|error| from_sqlite(&error, "open", path))?;
+        Self::start(opened, Some(reader))
     }
 
-    /// The same for a look that must leave nothing behind: a ledger that is not there is not made, but taken to be empty. It stands in
-    /// memory, under the id that it would be made with, and is gone when this is dropped.
-    pub fn open_without_making(path: &Path, options: &OpenOptions) -> Result<Self, LedgerError> {
-        if opening::is_there(path) {
+    /// As [`SqliteLedger::open`] for a dry run, except that a missing ledger is not created: an empty one in
+    /// memory takes its place, with the id that a new ledger would get, until this is dropped.
+    pub fn open_without_creating(path: &Path, options: &OpenOptions) -> Result<Self, LedgerError> {
+        if open::exists(path) {
             return Self::open(path, options);
         }
-        Self::serve(opening::in_memory(path, options)?, None)
+        Self::start(open::in_memory(path, options)?, None)
     }
 
-    fn serve(opened: Opened, reader: Option<Connection>) -> Result<Self, LedgerError> {
+    fn start(opened: OpenLedger, reader: Option<Connection>) -> Result<Self, LedgerError> {
         let path = opened.path;
-        let started = |error: std::io::Error| refused(&error, "start a thread for", &path);
+        let started = |error: std::io::Error| from_io(&error, "start a thread for", &path);
         let reader = reader.map(|reader| Worker::reader(reader, path.clone()).map_err(started));
         Ok(Self {
             reader: reader.transpose()?,
             writer: Worker::writer(opened.connection, opened.lock, path.clone()).map_err(started)?,
             id: opened.id,
             is_new: opened.is_new,
-            path: shown(&path),
+            path: display_path(&path),
         })
     }
 
-    /// Whether it was made just now.
+    /// Whether opening created it.
     pub fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// The store that it belongs to; `None` before the first.
+    /// The store that the ledger is bound to; `None` if it was never bound.
     pub async fn store(&self) -> Result<Option<StoreId>, LedgerError> {
-        self.reader().ask(values::store_id).await
+        self.reader().run(values::store_id).await
     }
 
-    /// Binds the ledger to the store that is there. The first is remembered; any other is refused from then on.
+    /// Binds the ledger to `store` durably if it is not bound yet; refuses another store than the bound one.
     pub async fn bind_store(&self, store: &StoreId) -> Result<(), LedgerError> {
         self.bind(None, store).await
     }
 
-    /// Binds the ledger to another store in place of the one it knows, which must be `old`.
+    /// Binds the ledger to `new` in place of `old`, which must be the bound store.
     ///
-    /// What is recorded stays: copies that the new store lacks are noticed before anything is released on their account.
+    /// The records stay. Before gleaner releases a file because of a record, it notices that the new store
+    /// lacks the copy.
     pub async fn rebind_store(&self, old: &StoreId, new: &StoreId) -> Result<(), LedgerError> {
         self.bind(Some(old), new).await
     }
 
-    /// Refuses another store than the one that is remembered. Binds the ledger to nothing.
+    /// Refuses another store than the bound one. Does not bind the ledger.
     pub async fn expect_store(&self, store: &StoreId) -> Result<(), LedgerError> {
         match self.store().await? {
             Some(remembered) if remembered != *store => Err(self.other_store(remembered, store)),
@@ -91,15 +95,15 @@ impl SqliteLedger {
         }
     }
 
-    async fn bind(&self, in_place_of: Option<&StoreId>, store: &StoreId) -> Result<(), LedgerError> {
-        let (old, new) = (in_place_of.cloned(), store.clone());
+    async fn bind(&self, old: Option<&StoreId>, store: &StoreId) -> Result<(), LedgerError> {
+        let (in_place_of, new) = (old.cloned(), store.clone());
         let refusal = self
             .writer
-            .ask(move |ledger| bind(ledger, old.as_ref(), &new))
+            .run(move |ledger| bind(ledger, in_place_of.as_ref(), &new))
             .await?;
         match refusal {
             None => Ok(()),
-            Some(remembered) => Err(self.other_store(remembered, in_place_of.unwrap_or(store))),
+            Some(remembered) => Err(self.other_store(remembered, old.unwrap_or(store))),
         }
     }
 
@@ -116,7 +120,8 @@ impl SqliteLedger {
     }
 }
 
-/// Binds, or gives back the store that is remembered instead.
+/// Binds the ledger to `new`. Returns the bound store if that is neither `old` nor `new`; then nothing
+/// changes.
 fn bind(ledger: &Connection, old: Option<&StoreId>, new: &StoreId) -> rusqlite::Result<Option<StoreId>> {
     match values::store_id(ledger)? {
         Some(remembered) if &remembered == new => return Ok(None),
@@ -138,7 +143,7 @@ impl Ledger for SqliteLedger {
     async fn begin_pass(&self, device: &DeviceName, at: Timestamp) -> Result<RowId, LedgerError> {
         let device = device.clone();
         self.writer
-            .ask(move |ledger| passes::begin(ledger, &device, at))
+            .run(move |ledger| passes::begin(ledger, &device, at))
             .await
     }
 
@@ -150,7 +155,7 @@ impl Ledger for SqliteLedger {
     ) -> Result<Vec<Option<KnownFile>>, LedgerError> {
         let (device, source, paths) = (device.clone(), source.clone(), paths.to_vec());
         self.reader()
-            .ask(move |ledger| records::known_files(ledger, &device, &source, &paths))
+            .run(move |ledger| records::known_files(ledger, &device, &source, &paths))
             .await
     }
 
@@ -159,44 +164,45 @@ impl Ledger for SqliteLedger {
         device: &DeviceName,
         source: &SourcePath,
         sightings: Vec<Sighting>,
-        others: Unseen,
+        unseen: Unseen,
         at: Timestamp,
     ) -> Result<Vec<Timestamp>, LedgerError> {
         let (device, source) = (device.clone(), source.clone());
-        let others = (others, MAX_SIGHTINGS);
         self.writer
-            .ask(move |ledger| sightings::note(ledger, &device, &source, &sightings, others, at))
+            .run(move |ledger| {
+                sightings::record(ledger, &device, &source, &sightings, unseen, MAX_SIGHTINGS, at)
+            })
             .await
     }
 
     async fn last_clock(&self, device: &DeviceName) -> Result<Option<ClockReading>, LedgerError> {
         let device = device.clone();
         self.reader()
-            .ask(move |ledger| passes::last_clock(ledger, &device))
+            .run(move |ledger| passes::last_clock(ledger, &device))
             .await
     }
 
     async fn last_compression(&self, device: &DeviceName) -> Result<Option<CompressionFinding>, LedgerError> {
         let device = device.clone();
         self.reader()
-            .ask(move |ledger| passes::last_compression(ledger, &device))
+            .run(move |ledger| passes::last_compression(ledger, &device))
             .await
     }
 
     async fn last_hang_up_on_command(&self, device: &DeviceName) -> Result<Option<Timestamp>, LedgerError> {
         let device = device.clone();
         self.reader()
-            .ask(move |ledger| passes::last_hang_up_on_command(ledger, &device))
+            .run(move |ledger| passes::last_hang_up_on_command(ledger, &device))
             .await
     }
 
     async fn claims(&self) -> Result<Vec<(DeviceName, SourcePath, Claim)>, LedgerError> {
-        self.reader().ask(claims::all).await
+        self.reader().run(claims::all).await
     }
 
     async fn record(&self, records: Vec<Record>) -> Result<Vec<RowId>, LedgerError> {
         self.writer
-            .ask(move |ledger| records::record(ledger, &records))
+            .run(move |ledger| records::record(ledger, &records))
             .await
     }
 
@@ -207,7 +213,7 @@ impl Ledger for SqliteLedger {
     ) -> Result<Vec<WithdrawnRow>, LedgerError> {
         let (device, source) = (device.clone(), source.clone());
         self.reader()
-            .ask(move |ledger| records::withdrawn(ledger, &device, &source))
+            .run(move |ledger| records::withdrawn(ledger, &device, &source))
             .await
     }
 
@@ -217,7 +223,7 @@ impl Ledger for SqliteLedger {
         at: Timestamp,
     ) -> Result<(), LedgerError> {
         self.writer
-            .ask(move |ledger| records::set_states(ledger, &rows, at))
+            .run(move |ledger| records::set_states(ledger, &rows, at))
             .await
     }
 
@@ -228,7 +234,7 @@ impl Ledger for SqliteLedger {
     ) -> Result<Vec<(RelativePath, Suspicion)>, LedgerError> {
         let (device, source) = (device.clone(), source.clone());
         self.reader()
-            .ask(move |ledger| suspects::all(ledger, &device, &source))
+            .run(move |ledger| suspects::all(ledger, &device, &source))
             .await
     }
 
@@ -240,7 +246,7 @@ impl Ledger for SqliteLedger {
     ) -> Result<(), LedgerError> {
         let (device, source) = (device.clone(), source.clone());
         self.writer
-            .ask(move |ledger| suspects::note(ledger, &device, &source, &paths, MAX_SUSPECTS))
+            .run(move |ledger| suspects::record(ledger, &device, &source, &paths, MAX_SUSPECTS))
             .await
     }
 
@@ -252,12 +258,12 @@ impl Ledger for SqliteLedger {
     ) -> Result<(), LedgerError> {
         let (device, source) = (device.clone(), source.clone());
         self.writer
-            .ask(move |ledger| suspects::forget(ledger, &device, &source, &paths))
+            .run(move |ledger| suspects::clear(ledger, &device, &source, &paths))
             .await
     }
 
     async fn finish_pass(&self, end: PassEnd) -> Result<(), LedgerError> {
-        self.writer.ask(move |ledger| passes::finish(ledger, &end)).await
+        self.writer.run(move |ledger| passes::finish(ledger, &end)).await
     }
 }
 

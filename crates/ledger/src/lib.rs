@@ -1,21 +1,24 @@
 //! The ledger: the durable record of one collector, in an SQLite file.
 //!
-//! One process writes ([`SqliteLedger`], the engine's port `Ledger`); any number read beside it ([`Reader`]). The ledger is a
-//! record, not an authority: losing it, or restoring an old one, costs time and no data.
+//! One process writes it ([`SqliteLedger`], the engine's port `Ledger`). Any number of processes can read it
+//! at the same time ([`Reader`]) or copy it ([`backup()`]). The ledger is a record, not an authority: losing
+//! it, or restoring an old one, costs time and no data.
 //!
-//! Begin reading with [`ledger`], then [`worker`] for how requests become transactions; the tables are in `sql/schema.sql`.
+//! Begin reading with [`ledger`], then [`worker`] for how requests become transactions; the tables are in
+//! `sql/schema.sql`.
 
 #![allow(clippy::doc_markdown, reason = "SQLite is a name, not code")]
 
 pub mod ledger;
 pub mod reader;
 
+mod backup;
 mod claims;
 mod connection;
-mod fault;
+mod error;
 mod lock;
 mod names;
-mod opening;
+mod open;
 mod passes;
 mod records;
 mod remaining;
@@ -29,9 +32,10 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use fault::remedy;
+pub use backup::{Backup, BackupError, backup};
+pub use error::remedy;
 pub use ledger::SqliteLedger;
-pub use opening::OpenOptions;
+pub use open::OpenOptions;
 pub use reader::{
     DeviceStatus, FileFilter, FileRow, Files, PassSummary, ReadError, Reader, StateTotals, StoredCopies,
     StoredCopy,

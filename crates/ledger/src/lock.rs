@@ -1,4 +1,4 @@
-//! The lock that keeps a second gleaner away from a ledger.
+//! The lock that lets only one gleaner write a ledger.
 
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -6,17 +6,19 @@ use std::path::Path;
 
 use engine::ports::LedgerError;
 
-use crate::fault::{refused, shown};
+use crate::error::{display_path, from_io};
 
-/// Held until it is dropped, or until the end of the process: the kernel releases it.
+/// Held until it is dropped. The kernel releases it when the process ends.
 pub(crate) struct Lock(File);
 
 impl Lock {
-    /// Takes the lock of the ledger at `path`: that of a file beside it, which is made with `mode` where there is none.
+    /// Locks the ledger at `path`, without waiting: [`LedgerError::Busy`] if another process holds the lock.
+    ///
+    /// Locks a file beside the ledger, named as the ledger with `.lock` appended; creates it with `mode`.
     pub(crate) fn take(path: &Path, mode: u32) -> Result<Self, LedgerError> {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
-        let locking = |error: &std::io::Error| refused(error, "lock", path);
+        let locking = |error: &std::io::Error| from_io(error, "lock", path);
         let file = fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -27,17 +29,20 @@ impl Lock {
             .map_err(|error| locking(&error))?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(LedgerError::Busy { path: shown(path) }),
+            Err(TryLockError::WouldBlock) => Err(LedgerError::Busy {
+                path: display_path(path),
+            }),
             Err(TryLockError::Error(error)) => Err(locking(&error)),
         }
     }
 }
 
 impl Drop for Lock {
-    /// Closing is not enough: flock(2) belongs to the open file, and a child process that another thread has just forked has it
-    /// open, too, until it calls execve(2). Unlocking lets go of it whoever else has it open.
+    /// Unlocks explicitly, because closing does not release the lock while a copy of the descriptor is open:
+    /// flock(2) locks the open file, and a child that another thread just forked keeps it open until
+    /// execve(2).
     fn drop(&mut self) {
-        // What cannot be unlocked is released with the last process that has it open.
+        // On failure the kernel releases the lock when the last process with the open file ends.
         self.0.unlock().unwrap_or_default();
     }
 }
@@ -47,14 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_that_is_just_being_started_does_not_keep_the_lock() {
+    fn a_child_process_between_fork_and_exec_does_not_keep_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
         let lock = Lock::take(&path, 0o640).unwrap();
-        let as_a_forked_child_has_it = lock.0.try_clone().unwrap();
+        let descriptor_of_a_forked_child = lock.0.try_clone().unwrap();
         assert!(matches!(Lock::take(&path, 0o640), Err(LedgerError::Busy { .. })));
         drop(lock);
         Lock::take(&path, 0o640).map(drop).unwrap();
-        drop(as_a_forked_child_has_it);
+        drop(descriptor_of_a_forked_child);
     }
 }

@@ -1,54 +1,54 @@
-//! Names that stand in many rows, by number: devices, sources and batches.
+//! Names that many rows refer to by id: devices, sources and batches.
 
 use model::{BatchId, DeviceName, SourcePath};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-/// The numbers of the names that were last asked for: files that are recorded together share most of theirs.
+/// The ids of the last device, source and batch looked up: files recorded together share most of them.
 #[derive(Debug, Default)]
-pub(crate) struct Recent<'a> {
+pub(crate) struct IdCache<'a> {
     device: Option<(&'a DeviceName, i64)>,
     source: Option<((i64, &'a SourcePath), i64)>,
     batch: Option<(&'a BatchId, i64)>,
 }
 
-impl<'a> Recent<'a> {
+impl<'a> IdCache<'a> {
     /// As [`device`].
     pub(crate) fn device(&mut self, ledger: &Connection, name: &'a DeviceName) -> rusqlite::Result<i64> {
-        recent(&mut self.device, name, || device(ledger, name))
+        get_or_insert(&mut self.device, name, || device(ledger, name))
     }
 
     /// As [`source`].
     pub(crate) fn source(
         &mut self,
         ledger: &Connection,
-        of: i64,
+        device: i64,
         path: &'a SourcePath,
     ) -> rusqlite::Result<i64> {
-        recent(&mut self.source, (of, path), || source(ledger, of, path))
+        get_or_insert(&mut self.source, (device, path), || source(ledger, device, path))
     }
 
     /// As [`batch`].
     pub(crate) fn batch(&mut self, ledger: &Connection, name: &'a BatchId) -> rusqlite::Result<i64> {
-        recent(&mut self.batch, name, || batch(ledger, name))
+        get_or_insert(&mut self.batch, name, || batch(ledger, name))
     }
 }
 
-fn recent<K: PartialEq>(
-    last: &mut Option<(K, i64)>,
-    name: K,
-    ask: impl FnOnce() -> rusqlite::Result<i64>,
+fn get_or_insert<K: PartialEq>(
+    cached: &mut Option<(K, i64)>,
+    key: K,
+    query: impl FnOnce() -> rusqlite::Result<i64>,
 ) -> rusqlite::Result<i64> {
-    match last {
-        Some((known, id)) if *known == name => Ok(*id),
+    match cached {
+        Some((known, id)) if *known == key => Ok(*id),
         _ => {
-            let id = ask()?;
-            *last = Some((name, id));
+            let id = query()?;
+            *cached = Some((key, id));
             Ok(id)
         }
     }
 }
 
-/// The number of a device; a new one if it has none.
+/// The id of a device; inserts the device if it is new.
 pub(crate) fn device(ledger: &Connection, name: &DeviceName) -> rusqlite::Result<i64> {
     if let Some(id) = known_device(ledger, name)? {
         return Ok(id);
@@ -59,7 +59,7 @@ pub(crate) fn device(ledger: &Connection, name: &DeviceName) -> rusqlite::Result
         .insert(row)
 }
 
-/// The number of a device; `None` if it was never visited.
+/// The id of a device; `None` if it was never visited.
 pub(crate) fn known_device(ledger: &Connection, name: &DeviceName) -> rusqlite::Result<Option<i64>> {
     let row = named_params! { ":name": name.as_str() };
     ledger
@@ -68,7 +68,7 @@ pub(crate) fn known_device(ledger: &Connection, name: &DeviceName) -> rusqlite::
         .optional()
 }
 
-/// The number of a source of a device; a new one if it has none.
+/// The id of a source of a device; inserts the source if it is new.
 pub(crate) fn source(ledger: &Connection, device: i64, path: &SourcePath) -> rusqlite::Result<i64> {
     if let Some(id) = known_source(ledger, device, path)? {
         return Ok(id);
@@ -87,7 +87,7 @@ fn known_source(ledger: &Connection, device: i64, path: &SourcePath) -> rusqlite
         .optional()
 }
 
-/// The number of a source; `None` if nothing was ever noted of it.
+/// The id of a source; `None` if the ledger has no row of it.
 pub(crate) fn known_source_of(
     ledger: &Connection,
     device: &DeviceName,
@@ -99,7 +99,7 @@ pub(crate) fn known_source_of(
     }
 }
 
-/// The number of a batch; a new one if it has none.
+/// The id of a batch; inserts the batch if it is new.
 pub(crate) fn batch(ledger: &Connection, name: &BatchId) -> rusqlite::Result<i64> {
     let row = named_params! { ":name": name.as_str() };
     let known = ledger

@@ -1,23 +1,23 @@
-//! Passes over devices, and what a device said of itself in them.
+//! Passes over devices, and the device's report of each.
 
 use engine::ports::{ClockReading, CompressionFinding, DeviceReport, DiskUse, PassEnd, PassOutcome, RowId};
 use model::{DeviceName, FailureClass, SourcePath, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use crate::values::{self, bits};
+use crate::values::{self, to_signed};
 use crate::{claims, names, remaining};
 
-/// Passes that ended like the one before them which are kept for each device: some hours of a daemon that never rests. Where
-/// the outcome changed is kept for ever, and so is what each day brought; without a bound, 500 devices would add 260
-/// million rows a year.
+/// How many passes with the same outcome as the pass before are kept for each device: some hours of a daemon
+/// that runs passes continuously. Passes with another outcome and the totals of each day are kept
+/// indefinitely. Without this limit, 500 devices would add 260 million rows a year.
 const REPEATED_PASSES_KEPT: i64 = 200;
 
-/// Begins a pass.
+/// Begins a pass: it has no outcome until [`finish`].
 pub(crate) fn begin(ledger: &Connection, device: &DeviceName, at: Timestamp) -> rusqlite::Result<RowId> {
     let device = names::device(ledger, device)?;
     let row = named_params! { ":device": device, ":at": at.nanoseconds() };
     ledger
-        .prepare_cached(include_str!("sql/write/attempted.sql"))?
+        .prepare_cached(include_str!("sql/write/last_attempt.sql"))?
         .execute(row)?;
     let row = named_params! { ":device": device, ":begun": at.nanoseconds() };
     ledger
@@ -26,7 +26,8 @@ pub(crate) fn begin(ledger: &Connection, device: &DeviceName, at: Timestamp) -> 
         .map(RowId)
 }
 
-/// Ends a pass: its outcome, what the device said, what is left there.
+/// Ends a pass: writes its outcome, the device's report and the remaining files. Fails if the pass was never
+/// begun.
 pub(crate) fn finish(ledger: &Connection, end: &PassEnd) -> rusqlite::Result<()> {
     let device = names::device(ledger, &end.device)?;
     write_end(ledger, device, end)?;
@@ -34,7 +35,7 @@ pub(crate) fn finish(ledger: &Connection, end: &PassEnd) -> rusqlite::Result<()>
         PassOutcome::Well | PassOutcome::Partial => {
             let row = named_params! { ":device": device };
             ledger
-                .prepare_cached(include_str!("sql/write/served.sql"))?
+                .prepare_cached(include_str!("sql/write/clear_failing_since.sql"))?
                 .execute(row)?;
         }
         PassOutcome::Failed { .. } => {
@@ -43,10 +44,10 @@ pub(crate) fn finish(ledger: &Connection, end: &PassEnd) -> rusqlite::Result<()>
                 .query_row(named_params! { ":id": end.pass.0 }, |row| row.get("begun"))?;
             let row = named_params! { ":device": device, ":since": since };
             ledger
-                .prepare_cached(include_str!("sql/write/failed.sql"))?
+                .prepare_cached(include_str!("sql/write/failing_since.sql"))?
                 .execute(row)?;
         }
-        // These say nothing about the device.
+        // These outcomes say nothing about the device.
         PassOutcome::CollectorFailed { .. } | PassOutcome::Interrupted => {}
     }
     if let Some(report) = &end.report {
@@ -63,18 +64,20 @@ pub(crate) fn finish(ledger: &Connection, end: &PassEnd) -> rusqlite::Result<()>
 }
 
 fn write_end(ledger: &Connection, device: i64, end: &PassEnd) -> rusqlite::Result<()> {
-    let (outcome, class, message) = described(&end.outcome);
-    let remedy = match &end.outcome {
-        PassOutcome::Failed { remedy, .. } => remedy.as_deref(),
-        _ => None,
-    };
+    let OutcomeColumns {
+        outcome,
+        class,
+        message,
+        remedy,
+    } = OutcomeColumns::from(&end.outcome);
     let before: Option<(String, Option<String>)> = ledger
         .prepare_cached(include_str!("sql/read/pass_before.sql"))?
         .query_row(named_params! { ":device": device, ":id": end.pass.0 }, |row| {
             Ok((row.get("outcome")?, row.get("class")?))
         })
         .optional()?;
-    let repeats = before.is_some_and(|before| (before.0.as_str(), before.1.as_deref()) == (outcome, class));
+    let repeats =
+        before.is_some_and(|(before, before_class)| before == outcome && before_class.as_deref() == class);
     let row = named_params! {
         ":id": end.pass.0,
         ":device": device,
@@ -83,10 +86,10 @@ fn write_end(ledger: &Connection, device: i64, end: &PassEnd) -> rusqlite::Resul
         ":class": class,
         ":message": message,
         ":remedy": remedy,
-        ":released_files": bits(end.released.files),
-        ":released_bytes": bits(end.released.bytes),
-        ":stored_files": bits(end.stored.files),
-        ":stored_bytes": bits(end.stored.bytes),
+        ":released_files": to_signed(end.released.files),
+        ":released_bytes": to_signed(end.released.bytes),
+        ":stored_files": to_signed(end.stored.files),
+        ":stored_bytes": to_signed(end.stored.bytes),
         ":took": values::nanoseconds(end.took),
         ":repeats": repeats,
     };
@@ -99,18 +102,44 @@ fn write_end(ledger: &Connection, device: i64, end: &PassEnd) -> rusqlite::Resul
     }
 }
 
-/// An outcome as code, failure class and message.
-fn described(outcome: &PassOutcome) -> (&'static str, Option<&'static str>, Option<&str>) {
-    match outcome {
-        PassOutcome::Well => ("well", None, None),
-        PassOutcome::Partial => ("partial", None, None),
-        PassOutcome::Failed { class, message, .. } => ("failed", Some(class.code()), Some(message)),
-        PassOutcome::CollectorFailed { message } => ("collector-failed", None, Some(message)),
-        PassOutcome::Interrupted => ("interrupted", None, None),
+/// An outcome as the columns that hold it; [`outcome`] is the reverse.
+struct OutcomeColumns<'a> {
+    outcome: &'static str,
+    class: Option<&'static str>,
+    message: Option<&'a str>,
+    remedy: Option<&'a str>,
+}
+
+impl<'a> From<&'a PassOutcome> for OutcomeColumns<'a> {
+    fn from(outcome: &'a PassOutcome) -> Self {
+        let (outcome, class, message, remedy) = match outcome {
+            PassOutcome::Well => ("well", None, None, None),
+            PassOutcome::Partial => ("partial", None, None, None),
+            PassOutcome::Failed {
+                class,
+                message,
+                remedy,
+            } => (
+                "failed",
+                Some(class.code()),
+                Some(message.as_str()),
+                remedy.as_deref(),
+            ),
+            PassOutcome::CollectorFailed { message } => {
+                ("collector-failed", None, Some(message.as_str()), None)
+            }
+            PassOutcome::Interrupted => ("interrupted", None, None, None),
+        };
+        Self {
+            outcome,
+            class,
+            message,
+            remedy,
+        }
     }
 }
 
-/// The outcome of that code, failure class, message and remedy.
+/// The outcome of these columns; `None` if they are no outcome that gleaner writes.
 pub(crate) fn outcome(
     code: &str,
     class: Option<&str>,
@@ -138,7 +167,7 @@ fn write_report(ledger: &Connection, device: i64, report: &DeviceReport) -> rusq
         ":hung_up": report.hung_up_on_command.map(Timestamp::nanoseconds),
     };
     ledger
-        .prepare_cached(include_str!("sql/write/seen.sql"))?
+        .prepare_cached(include_str!("sql/write/last_seen.sql"))?
         .execute(row)?;
     if let Some(clock) = &report.clock {
         let row = named_params! {
@@ -179,8 +208,8 @@ fn write_disks(
     for (source, disk) in disks {
         let row = named_params! {
             ":source": names::source(ledger, device, source)?,
-            ":total": disk.map(|disk| bits(disk.total)),
-            ":available": disk.map(|disk| bits(disk.available)),
+            ":total": disk.map(|disk| to_signed(disk.total)),
+            ":available": disk.map(|disk| to_signed(disk.available)),
         };
         ledger
             .prepare_cached(include_str!("sql/write/disk.sql"))?
@@ -202,7 +231,7 @@ fn write_shortcomings(ledger: &Connection, device: i64, shortcomings: &[String])
     Ok(())
 }
 
-/// What the last survey said of the device's clock.
+/// The device's clock as the last survey read it; `None` if no survey has read it.
 pub(crate) fn last_clock(ledger: &Connection, device: &DeviceName) -> rusqlite::Result<Option<ClockReading>> {
     let reading = ledger
         .prepare_cached("SELECT clock_offset, boot_id, clock_read FROM device WHERE name = :name")?
@@ -211,7 +240,7 @@ pub(crate) fn last_clock(ledger: &Connection, device: &DeviceName) -> rusqlite::
     Ok(reading.flatten())
 }
 
-/// What was last found out about compression on the way to the device.
+/// The last finding about compression on the link to the device; `None` if there is none.
 pub(crate) fn last_compression(
     ledger: &Connection,
     device: &DeviceName,
@@ -227,7 +256,8 @@ pub(crate) fn last_compression(
     Ok(found.flatten())
 }
 
-/// When the device was found to end the whole connection over a command.
+/// When the device was found to end the whole connection because of a command; `None` if the last report did
+/// not.
 pub(crate) fn last_hang_up_on_command(
     ledger: &Connection,
     device: &DeviceName,
@@ -241,7 +271,7 @@ pub(crate) fn last_hang_up_on_command(
     Ok(found.flatten())
 }
 
-/// The clock of a row of `device`; `None` where it never told.
+/// The clock columns of a row of `device`; `None` if no survey has read the clock.
 pub(crate) fn clock_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<ClockReading>> {
     let (Some(offset), Some(at)) = (
         row.get("clock_offset")?,

@@ -1,8 +1,9 @@
-//! The ledger as others see it: `status`, `files` and `audit` read it beside a gleaner that is at work.
+//! Read access to the ledger for `status`, `files` and `audit`, also while another gleaner writes it.
 //!
-//! A reader never blocks the writer and never waits for it: every question is a short transaction of its own, and long lists come
-//! in pages, so that SQLite's log does not grow behind a slow terminal. What changes while a list is read may or may not be
-//! in it; what was there before and stays is in it once.
+//! A reader never blocks the writer and never waits for it. Each query is a short transaction, and long lists
+//! are read page by page, so that SQLite's log does not grow while a terminal is slow. A list contains each
+//! row that exists from its beginning to its end exactly once; it may or may not contain a row that changes
+//! meanwhile.
 
 mod devices;
 mod files;
@@ -13,9 +14,9 @@ use engine::ports::{LedgerError, RemainingFile};
 use model::{DeviceName, LedgerId, StoreId, Timestamp};
 use rusqlite::{Connection, ErrorCode};
 
-use crate::fault::{shown, translated};
-use crate::schema::{self, Kind};
-use crate::{connection, names, opening, remaining, values};
+use crate::error::{display_path, from_io, from_sqlite};
+use crate::schema::{self, DatabaseKind};
+use crate::{connection, names, open, remaining, values};
 
 pub use devices::{DeviceStatus, PassSummary, StateTotals};
 pub use files::{FileFilter, FileRow, Files, StoredCopies, StoredCopy};
@@ -33,32 +34,18 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the ledger at `path`; makes none, and changes nothing in it.
+    /// Opens the ledger at `path`; neither creates nor changes it.
     ///
-    /// Read permission for the file and those beside it is enough: the folder need not be writable.
+    /// Needs read permission for the ledger and the files beside it; the folder need not be writable.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let opening = |error: &rusqlite::Error| translated(error, "open", path);
-        match std::fs::metadata(path) {
-            Ok(file) if file.len() > 0 => {}
-            Ok(_) => return Err(ReadError::Missing { path: shown(path) }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(ReadError::Missing { path: shown(path) });
-            }
-            Err(error) => return Err(crate::fault::refused(&error, "open", path).into()),
+        let (connection, found) = open_existing(path)?;
+        if found < schema::VERSION {
+            return Err(ReadError::OlderSchema {
+                path: display_path(path),
+                found,
+            });
         }
-        let (connection, kind) = connected(path).map_err(|error| opening(&error))?;
-        match kind {
-            Kind::Ledger(schema::VERSION) => {}
-            Kind::Ledger(found) if found > schema::VERSION => return Err(opening::newer(path, found).into()),
-            Kind::Ledger(found) => {
-                return Err(ReadError::OlderSchema {
-                    path: shown(path),
-                    found,
-                });
-            }
-            Kind::Empty => return Err(ReadError::Missing { path: shown(path) }),
-            Kind::Foreign => return Err(opening::foreign(path).into()),
-        }
+        let opening = |error: &rusqlite::Error| from_sqlite(error, "open", path);
         let id = values::ledger_id(&connection).map_err(|error| opening(&error))?;
         let store = values::store_id(&connection).map_err(|error| opening(&error))?;
         Ok(Self {
@@ -74,61 +61,83 @@ impl Reader {
         &self.id
     }
 
-    /// The store that it belonged to when it was opened; `None` before the first.
+    /// The store that the ledger was bound to when it was opened; `None` if it was never bound.
     pub fn store(&self) -> Option<&StoreId> {
         self.store.as_ref()
     }
 
-    /// What is known of every device, by name. `now` tells which day is today.
+    /// The status of every device, ordered by name. `now` decides which day is today (in UTC).
     pub fn devices(&self, now: Timestamp) -> Result<Vec<DeviceStatus>, ReadError> {
-        self.asked(|ledger| devices::all(ledger, now))
+        self.query(|ledger| devices::all(ledger, now))
     }
 
-    /// What is known of one device; `None` if it was never visited.
+    /// The status of one device; `None` if it was never visited. `now` decides which day is today (in UTC).
     pub fn device(&self, name: &DeviceName, now: Timestamp) -> Result<Option<DeviceStatus>, ReadError> {
-        self.asked(|ledger| devices::one(ledger, name, now))
+        self.query(|ledger| devices::one(ledger, name, now))
     }
 
-    /// The newest passes over a device, newest first.
+    /// The newest `limit` passes over a device, newest first.
     pub fn passes(&self, device: &DeviceName, limit: usize) -> Result<Vec<PassSummary>, ReadError> {
-        self.asked(|ledger| match names::known_device(ledger, device)? {
+        self.query(|ledger| match names::known_device(ledger, device)? {
             Some(device) => devices::passes(ledger, device, limit),
             None => Ok(Vec::new()),
         })
     }
 
-    /// The first of the files that the last survey left on a device, oldest first within a reason.
+    /// The first `limit` files that the last complete survey left on a device, oldest first within a reason.
     pub fn remaining(&self, device: &DeviceName, limit: usize) -> Result<Vec<RemainingFile>, ReadError> {
-        self.asked(|ledger| match names::known_device(ledger, device)? {
+        self.query(|ledger| match names::known_device(ledger, device)? {
             Some(device) => remaining::files(ledger, device, limit),
             None => Ok(Vec::new()),
         })
     }
 
-    /// The recorded files that pass the filter, by device and source, oldest first. Memory stays bounded however many they are.
+    /// The recorded files that pass the filter, by device and source, oldest first. Reads a page at a time,
+    /// so that memory is bounded.
     pub fn files(&self, filter: FileFilter) -> Result<Files<'_>, ReadError> {
         Files::new(self, filter)
     }
 
-    /// Everything that is said to be in the store, by name, each name and content once. Memory stays bounded.
+    /// Every recorded copy in the store, ordered by name, each name and content once. Reads a page at a time,
+    /// so that memory is bounded.
     pub fn stored_copies(&self) -> StoredCopies<'_> {
         StoredCopies::new(self)
     }
 
-    /// Asks one question, in a transaction of its own.
-    fn asked<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReadError> {
-        let answer = || {
+    /// Runs one query in a transaction of its own.
+    fn query<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReadError> {
+        let run = || {
             let transaction = self.connection.unchecked_transaction()?;
-            question(&transaction)
+            query(&transaction)
         };
-        answer().map_err(|error| translated(&error, "read", &self.path).into())
+        run().map_err(|error| from_sqlite(&error, "read", &self.path).into())
     }
 }
 
-/// Connects and looks what it is. Where SQLite's log is missing and we may not make one, the ledger was closed in an orderly way (or
-/// is a copy): then it is read as it lies.
-fn connected(path: &Path) -> rusqlite::Result<(Connection, Kind)> {
-    let look = |connection: Connection| schema::kind(&connection).map(|kind| (connection, kind));
+/// Opens the ledger at `path` for reading, of this or an older schema, whose version it returns.
+pub(crate) fn open_existing(path: &Path) -> Result<(Connection, i64), ReadError> {
+    let missing = || ReadError::Missing {
+        path: display_path(path),
+    };
+    match std::fs::metadata(path) {
+        Ok(file) if file.len() > 0 => {}
+        Ok(_) => return Err(missing()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing()),
+        Err(error) => return Err(from_io(&error, "open", path).into()),
+    }
+    let (connection, kind) = connect(path).map_err(|error| from_sqlite(&error, "open", path))?;
+    match kind {
+        DatabaseKind::Ledger(found) if found > schema::VERSION => Err(open::newer_error(path, found).into()),
+        DatabaseKind::Ledger(found) => Ok((connection, found)),
+        DatabaseKind::Empty => Err(missing()),
+        DatabaseKind::Foreign => Err(open::foreign_error(path).into()),
+    }
+}
+
+/// Connects and identifies the file. If SQLite's log is missing and the process may not create one, the
+/// ledger was closed in order (or is a copy): then the file alone is complete, and is read without locks.
+fn connect(path: &Path) -> rusqlite::Result<(Connection, DatabaseKind)> {
+    let identify = |connection: Connection| schema::identify(&connection).map(|kind| (connection, kind));
     let lacks_log = |error: &rusqlite::Error| {
         let refused = matches!(
             error.sqlite_error_code(),
@@ -136,8 +145,8 @@ fn connected(path: &Path) -> rusqlite::Result<(Connection, Kind)> {
         );
         refused && !has_log(path)
     };
-    match connection::reading(path).and_then(look) {
-        Err(error) if lacks_log(&error) => connection::reading_as_it_lies(path).and_then(look),
+    match connection::open_read_only(path).and_then(identify) {
+        Err(error) if lacks_log(&error) => connection::open_immutable(path).and_then(identify),
         connected => connected,
     }
 }
@@ -145,44 +154,42 @@ fn connected(path: &Path) -> rusqlite::Result<(Connection, Kind)> {
 fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    // One that cannot be looked at may be there.
+    // If the check fails, the log may exist.
     Path::new(&log).try_exists().unwrap_or(true)
 }
 
 /// Why the ledger cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is none, or an empty file.
+    /// The file does not exist or is empty.
     #[error("there is no ledger at {path} yet")]
     Missing {
-        /// Where it was looked for.
+        /// The path, escaped.
         path: String,
     },
-    /// It was written by an older gleaner, and only a gleaner that writes may bring it up to date.
-    #[error("the ledger {path} has schema {found}, of an older gleaner")]
+    /// An older gleaner wrote the ledger; only a gleaner that opens it for writing can migrate it.
+    #[error("the ledger {path} has schema {found}, written by an older gleaner")]
     OlderSchema {
-        /// Which file.
+        /// The path, escaped.
         path: String,
-        /// What it has.
+        /// The schema of the ledger.
         found: i64,
     },
-    /// As for a writer.
+    /// An error that a writer can have, too.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
 
 impl ReadError {
-    /// What a person can do about it.
+    /// What the operator can do about the error.
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::Missing { .. } => {
-                "it is made by the first `gleaner run`; if there was one, check `ledger.path`"
+                "the first `gleaner run` creates it; if there was a ledger, check `ledger.path`"
             }
-            Self::OlderSchema { .. } => {
-                "run this gleaner once with `gleaner run`; it brings the ledger up to date"
-            }
+            Self::OlderSchema { .. } => "run `gleaner run` once with this version; it migrates the ledger",
             Self::Ledger(LedgerError::Failed { .. }) => {
-                "check that you may read the ledger and the -wal and -shm beside it: the service's group may"
+                "check that you may read the ledger and the -wal and -shm files beside it: the service's group may"
             }
             Self::Ledger(error) => crate::remedy(error),
         }

@@ -1,19 +1,19 @@
-//! The record of files: what is remembered, what is recorded, what is settled.
+//! The record of files: known files, new records, changes of state.
 
 use engine::ports::{KnownFile, Record, RowId, WithdrawnRow};
 use model::{BatchId, DeviceName, FileState, LeaveReason, RelativePath, SourcePath, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use crate::names::{self, Recent};
-use crate::totals::Changes;
-use crate::values::{self, bits};
+use crate::names::{self, IdCache};
+use crate::totals::{CountedFile, TotalChanges};
+use crate::values::{self, to_signed};
 
-pub(crate) const REMEMBERED: &str = include_str!("sql/read/remembered.sql");
+pub(crate) const KNOWN_FILE: &str = include_str!("sql/read/known_file.sql");
 
 pub(crate) const WITHDRAWN_ROWS: &str = include_str!("sql/read/withdrawn_rows.sql");
 
-/// The newest row of each path.
+/// The newest row of each path, in the order of `paths`.
 pub(crate) fn known_files(
     ledger: &Connection,
     device: &DeviceName,
@@ -23,15 +23,16 @@ pub(crate) fn known_files(
     let Some(source) = names::known_source_of(ledger, device, source)? else {
         return Ok(vec![None; paths.len()]);
     };
-    let mut newest = ledger.prepare_cached(REMEMBERED)?;
+    let mut newest = ledger.prepare_cached(KNOWN_FILE)?;
     let one = |path: &RelativePath| {
         let row = named_params! { ":source": source, ":path": path.as_bytes() };
-        newest.query_row(row, remembered_row).optional()
+        newest.query_row(row, known_file_row).optional()
     };
     paths.iter().map(one).collect()
 }
 
-/// The rows of a source whose files lie withdrawn, or are gone without its having been noted.
+/// The rows of a source whose files were withdrawn and are not recorded as released: still withdrawn, or
+/// removed by a process that ended before it recorded the removal.
 pub(crate) fn withdrawn(
     ledger: &Connection,
     device: &DeviceName,
@@ -45,7 +46,7 @@ pub(crate) fn withdrawn(
         Ok(WithdrawnRow {
             row: RowId(row.get("id")?),
             path: values::path(row, "path")?,
-            withdrawn: values::admitted("batch", Type::Text, BatchId::new(batch))?,
+            withdrawn: values::validate("batch", Type::Text, BatchId::new(batch))?,
         })
     };
     ledger
@@ -54,7 +55,7 @@ pub(crate) fn withdrawn(
         .collect()
 }
 
-fn remembered_row(row: &Row<'_>) -> rusqlite::Result<KnownFile> {
+fn known_file_row(row: &Row<'_>) -> rusqlite::Result<KnownFile> {
     Ok(KnownFile {
         row: RowId(row.get("id")?),
         identity: values::identity(row)?,
@@ -64,16 +65,17 @@ fn remembered_row(row: &Row<'_>) -> rusqlite::Result<KnownFile> {
     })
 }
 
-/// Records published files.
+/// Records published files. Returns their rows in the order of `records`.
 pub(crate) fn record(ledger: &Connection, records: &[Record]) -> rusqlite::Result<Vec<RowId>> {
     let mut rows = Vec::with_capacity(records.len());
-    let (mut names, mut changes) = (Recent::default(), Changes::default());
+    let mut ids = IdCache::default();
+    let mut changes = TotalChanges::default();
     for record in records {
-        let device = names.device(ledger, &record.device)?;
-        let source = names.source(ledger, device, &record.source)?;
-        let batch = record.withdrawn.as_ref().map(|batch| names.batch(ledger, batch));
+        let device = ids.device(ledger, &record.device)?;
+        let source = ids.source(ledger, device, &record.source)?;
+        let batch = record.withdrawn.as_ref().map(|batch| ids.batch(ledger, batch));
         rows.push(insert(ledger, source, batch.transpose()?, record)?);
-        changes.recorded(device, record.identity.size, record.was_there, record.at);
+        changes.add_record(device, record.identity.size, record.already_stored, record.at);
     }
     changes.write(ledger)?;
     Ok(rows)
@@ -84,15 +86,15 @@ fn insert(ledger: &Connection, source: i64, batch: Option<i64>, record: &Record)
     let row = named_params! {
         ":source": source,
         ":path": record.path.as_bytes(),
-        ":size": bits(identity.size),
+        ":size": to_signed(identity.size),
         ":modified": identity.modified.nanoseconds(),
         ":changed": identity.changed.map(Timestamp::nanoseconds),
-        ":device_number": identity.device_number.map(bits),
-        ":inode": identity.inode.map(bits),
+        ":device_number": identity.device_number.map(to_signed),
+        ":inode": identity.inode.map(to_signed),
         ":digest": record.digest.as_bytes(),
         ":device_digest": record.device_digest,
         ":store_name": record.store_name.as_bytes(),
-        ":was_there": record.was_there,
+        ":already_stored": record.already_stored,
         ":batch": batch,
         ":pass": record.pass.0,
         ":stored_at": record.at.nanoseconds(),
@@ -103,18 +105,18 @@ fn insert(ledger: &Connection, source: i64, batch: Option<i64>, record: &Record)
         .map(RowId)
 }
 
-/// Notes that recorded files are gone from their device, or are kept there.
+/// Sets the state of recorded files, whatever it was: after a power cut, a released file can exist on its
+/// device again.
 ///
-/// The latest word counts, whatever was said before: a file that a power cut on the device brought back is there. Settling a
-/// row again as it is changes nothing; so the time at which it was released stays that of the first time.
+/// Setting the same state again changes nothing: a released file keeps the time of its first release.
 pub(crate) fn set_states(
     ledger: &Connection,
     rows: &[(RowId, FileState, Option<LeaveReason>)],
     at: Timestamp,
 ) -> rusqlite::Result<()> {
-    let mut changes = Changes::default();
+    let mut changes = TotalChanges::default();
     for (row, state, reason) in rows {
-        let (device, before, size) = known_row(ledger, *row)?;
+        let before = recorded_file(ledger, *row)?;
         let change = named_params! {
             ":id": row.0,
             ":state": state.code(),
@@ -122,17 +124,21 @@ pub(crate) fn set_states(
             ":at": at.nanoseconds(),
         };
         ledger
-            .prepare_cached(include_str!("sql/write/settle.sql"))?
+            .prepare_cached(include_str!("sql/write/set_state.sql"))?
             .execute(change)?;
-        changes.moved(device, size, (before, *state), at);
+        changes.change_state(&before, *state, at);
     }
     changes.write(ledger)
 }
 
-fn known_row(ledger: &Connection, row: RowId) -> rusqlite::Result<(i64, FileState, u64)> {
+fn recorded_file(ledger: &Connection, row: RowId) -> rusqlite::Result<CountedFile> {
     ledger
         .prepare_cached(include_str!("sql/read/row.sql"))?
         .query_row(named_params! { ":id": row.0 }, |row| {
-            Ok((row.get("device")?, values::state(row)?, values::size(row)?))
+            Ok(CountedFile {
+                device: row.get("device")?,
+                state: values::state(row)?,
+                size: values::size(row)?,
+            })
         })
 }

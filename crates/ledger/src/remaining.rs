@@ -1,13 +1,14 @@
-//! What is left on a device: replaced by each pass that saw all of it.
+//! The files that remain on a device. Each pass whose survey ran to its end replaces them.
 
 use engine::ports::{Reason, Remaining, RemainingFile};
 use model::Amount;
 use rusqlite::{Connection, Row, named_params};
 
 use crate::names;
-use crate::values::{self, bits};
+use crate::values::{self, to_signed};
 
-/// Replaces what is known. Where nothing has changed, which is the most frequent case, nothing is written.
+/// Replaces the remaining files and totals of a device. Writes nothing if they are unchanged, which is the
+/// usual case.
 pub(crate) fn replace(ledger: &Connection, device: i64, remaining: &Remaining) -> rusqlite::Result<()> {
     if files(ledger, device, remaining.files.len().saturating_add(1))? != remaining.files {
         write_files(ledger, device, &remaining.files)?;
@@ -18,7 +19,7 @@ pub(crate) fn replace(ledger: &Connection, device: i64, remaining: &Remaining) -
     Ok(())
 }
 
-/// The first `limit` of the files that are left.
+/// The first `limit` remaining files, in the order of the report.
 pub(crate) fn files(ledger: &Connection, device: i64, limit: usize) -> rusqlite::Result<Vec<RemainingFile>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     ledger
@@ -40,7 +41,7 @@ fn remaining_row(row: &Row<'_>) -> rusqlite::Result<RemainingFile> {
     })
 }
 
-/// For each reason: how many files and bytes are left.
+/// How many files and bytes remain for each reason.
 pub(crate) fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, Amount)>> {
     ledger
         .prepare_cached(
@@ -67,7 +68,7 @@ fn write_files(ledger: &Connection, device: i64, files: &[RemainingFile]) -> rus
             ":source": names::source(ledger, device, &file.source)?,
             ":path": file.path,
             ":reason": file.reason.code(),
-            ":size": bits(file.size),
+            ":size": to_signed(file.size),
             ":detail": file.detail,
         })?;
     }
@@ -84,8 +85,8 @@ fn write_totals(ledger: &Connection, device: i64, totals: &[(Reason, Amount)]) -
             ":device": device,
             ":position": position,
             ":reason": reason.code(),
-            ":files": bits(amount.files),
-            ":bytes": bits(amount.bytes),
+            ":files": to_signed(amount.files),
+            ":bytes": to_signed(amount.bytes),
         })?;
     }
     Ok(())

@@ -1,14 +1,14 @@
-//! Which schema a ledger has, and how it comes to ours.
+//! The schema of a ledger: identification, creation, migration.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// Tells a ledger from every other program's SQLite file: "glnr".
+/// Distinguishes a ledger from the SQLite file of another program: "glnr".
 pub(crate) const APPLICATION_ID: i64 = 0x676c_6e72;
 
-/// The schema as a new ledger gets it.
+/// The schema of a new ledger.
 pub(crate) const SCHEMA: &str = include_str!("sql/schema.sql");
 
-/// What leads to it from nothing, step by step. A step that has been released is never edited: ledgers out there have it.
+/// The steps from an empty file to [`SCHEMA`]. A released step is never edited: ledgers have already run it.
 pub(crate) const MIGRATIONS: [&str; 7] = [
     include_str!("sql/migrations/0001_first.sql"),
     include_str!("sql/migrations/0002_compression.sql"),
@@ -19,33 +19,34 @@ pub(crate) const MIGRATIONS: [&str; 7] = [
     include_str!("sql/migrations/0007_words.sql"),
 ];
 
-/// The number of our schema.
+/// The version of [`SCHEMA`]: the number of migrations.
 pub(crate) const VERSION: i64 = 7;
 
-/// What an SQLite file turns out to be.
+/// What an SQLite file contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Nobody's: nothing has ever been written to it (a creation that was cut short leaves this behind).
+pub(crate) enum DatabaseKind {
+    /// Nothing: a crash while a ledger is created leaves such a file.
     Empty,
-    /// A ledger with that schema.
+    /// A ledger with this schema version.
     Ledger(i64),
-    /// Another program's.
+    /// The data of another program.
     Foreign,
 }
 
-/// Looks what it is; writes nothing.
-pub(crate) fn kind(connection: &Connection) -> rusqlite::Result<Kind> {
+/// Identifies the content of the file; writes nothing.
+pub(crate) fn identify(connection: &Connection) -> rusqlite::Result<DatabaseKind> {
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     Ok(match (application, version, objects) {
-        (APPLICATION_ID, 1.., 1..) => Kind::Ledger(version),
-        (0, 0, 0) => Kind::Empty,
-        _ => Kind::Foreign,
+        (APPLICATION_ID, 1.., 1..) => DatabaseKind::Ledger(version),
+        (0, 0, 0) => DatabaseKind::Empty,
+        _ => DatabaseKind::Foreign,
     })
 }
 
-/// Makes an empty file a ledger, and runs `fill` in the same transaction: a crash leaves it empty or complete.
+/// Creates the ledger in an empty file and runs `fill`, in one transaction: a crash leaves the file empty or
+/// the ledger complete.
 pub(crate) fn create(
     connection: &mut Connection,
     fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
@@ -58,7 +59,8 @@ pub(crate) fn create(
     transaction.commit()
 }
 
-/// Brings a ledger from an older schema to ours, one transaction for each step: a crash leaves it at one of the steps.
+/// Migrates a ledger from the older schema `from` to [`VERSION`], one transaction for each step: a crash
+/// leaves the ledger complete, at the last committed step.
 pub(crate) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     for (number, step) in (1_i64..).zip(MIGRATIONS) {
         if number <= from {

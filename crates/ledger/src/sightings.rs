@@ -1,4 +1,4 @@
-//! Files whose clock cannot be trusted, and since when they have been seen unchanged.
+//! Files whose clock cannot be trusted, and since when their identity is unchanged.
 
 use std::collections::HashSet;
 
@@ -7,30 +7,33 @@ use model::{DeviceName, SourcePath, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use crate::names;
-use crate::values::{self, bits};
+use crate::values::{self, to_signed};
 
-/// Notes what was seen, forgets what is gone, and says since when each has been seen as it is. At most so many others are kept beside.
+/// Records sightings and returns, for each, when its identity was first seen. `unseen` decides what happens
+/// to the source's other sightings; if known and new ones together exceed `max`, the others are forgotten in
+/// any case.
 ///
-/// A time that is later than `at` counts for nothing: the collector's clock has been set back since.
-pub(crate) fn note(
+/// Ignores a recorded time later than `at`: the collector's clock was set back since.
+pub(crate) fn record(
     ledger: &Connection,
     device: &DeviceName,
     source: &SourcePath,
     sightings: &[Sighting],
-    (others, most): (Unseen, usize),
+    unseen: Unseen,
+    max: usize,
     at: Timestamp,
 ) -> rusqlite::Result<Vec<Timestamp>> {
     let device = names::device(ledger, device)?;
     let source = names::source(ledger, device, source)?;
-    if others == Unseen::Forget || !all_fit(ledger, source, sightings, most)? {
-        forget_others(ledger, source, sightings)?;
+    if unseen == Unseen::Forget || !all_fit(ledger, source, sightings, max)? {
+        forget_unseen(ledger, source, sightings)?;
     }
     let mut times = Vec::with_capacity(sightings.len());
     for sighting in sightings {
         let since = match known_since(ledger, source, sighting)? {
             Some(since) if since <= at => since,
             Some(_) | None => {
-                remember(ledger, source, sighting, at)?;
+                write(ledger, source, sighting, at)?;
                 at
             }
         };
@@ -39,16 +42,16 @@ pub(crate) fn note(
     Ok(times)
 }
 
-/// Whether these and those remembered are not too many together. Those that are both count twice.
-fn all_fit(ledger: &Connection, source: i64, sightings: &[Sighting], most: usize) -> rusqlite::Result<bool> {
+/// Whether the known sightings and these are at most `max` together. A file that is in both counts twice.
+fn all_fit(ledger: &Connection, source: i64, sightings: &[Sighting], max: usize) -> rusqlite::Result<bool> {
     let known: i64 = ledger
         .prepare_cached("SELECT count(*) FROM sighting WHERE source = :source")?
         .query_row(named_params! { ":source": source }, |row| row.get(0))?;
     let known = usize::try_from(known).unwrap_or(usize::MAX);
-    Ok(known.saturating_add(sightings.len()) <= most)
+    Ok(known.saturating_add(sightings.len()) <= max)
 }
 
-fn forget_others(ledger: &Connection, source: i64, sightings: &[Sighting]) -> rusqlite::Result<()> {
+fn forget_unseen(ledger: &Connection, source: i64, sightings: &[Sighting]) -> rusqlite::Result<()> {
     let seen: HashSet<&[u8]> = sightings
         .iter()
         .map(|sighting| sighting.path.as_bytes())
@@ -69,7 +72,7 @@ fn forget_others(ledger: &Connection, source: i64, sightings: &[Sighting]) -> ru
     Ok(())
 }
 
-/// Since when the file has been seen with that same identity; `None` if it is new or has changed.
+/// When the file's present identity was first seen; `None` if the file is new or has changed.
 fn known_since(ledger: &Connection, source: i64, sighting: &Sighting) -> rusqlite::Result<Option<Timestamp>> {
     let key = named_params! { ":source": source, ":path": sighting.path.as_bytes() };
     let known = ledger
@@ -81,16 +84,16 @@ fn known_since(ledger: &Connection, source: i64, sighting: &Sighting) -> rusqlit
     Ok(known.and_then(|(identity, since)| (identity == sighting.identity).then_some(since)))
 }
 
-fn remember(ledger: &Connection, source: i64, sighting: &Sighting, at: Timestamp) -> rusqlite::Result<()> {
+fn write(ledger: &Connection, source: i64, sighting: &Sighting, at: Timestamp) -> rusqlite::Result<()> {
     let identity = &sighting.identity;
     let row = named_params! {
         ":source": source,
         ":path": sighting.path.as_bytes(),
-        ":size": bits(identity.size),
+        ":size": to_signed(identity.size),
         ":modified": identity.modified.nanoseconds(),
         ":changed": identity.changed.map(Timestamp::nanoseconds),
-        ":device_number": identity.device_number.map(bits),
-        ":inode": identity.inode.map(bits),
+        ":device_number": identity.device_number.map(to_signed),
+        ":inode": identity.inode.map(to_signed),
         ":since": at.nanoseconds(),
     };
     ledger

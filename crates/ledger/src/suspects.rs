@@ -1,4 +1,4 @@
-//! Files that may be why a session with their device ended.
+//! Suspects: files that may have ended a session with their device.
 
 use engine::ports::Suspicion;
 use model::{DeviceName, RelativePath, SourcePath};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, named_params};
 
 use crate::{names, values};
 
-/// Those of a source.
+/// The suspects of a source, with the path at which each was found.
 pub(crate) fn all(
     ledger: &Connection,
     device: &DeviceName,
@@ -28,29 +28,29 @@ pub(crate) fn all(
         .collect()
 }
 
-/// Notes some, as the newest, and keeps at most so many of their source.
-pub(crate) fn note(
+/// Records suspects as the newest, counts each once more, and keeps the newest `max` of the source.
+pub(crate) fn record(
     ledger: &Connection,
     device: &DeviceName,
     source: &SourcePath,
     paths: &[RelativePath],
-    most: usize,
+    max: usize,
 ) -> rusqlite::Result<()> {
     let device = names::device(ledger, device)?;
     let source = names::source(ledger, device, source)?;
-    let mut note = ledger.prepare_cached(include_str!("sql/write/suspect.sql"))?;
+    let mut insert = ledger.prepare_cached(include_str!("sql/write/suspect.sql"))?;
     for path in paths {
-        note.execute(named_params! { ":source": source, ":path": path.as_bytes() })?;
+        insert.execute(named_params! { ":source": source, ":path": path.as_bytes() })?;
     }
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
     ledger
         .prepare_cached(include_str!("sql/write/forget_suspects.sql"))?
-        .execute(named_params! { ":source": source, ":most": most })
+        .execute(named_params! { ":source": source, ":max": max })
         .map(drop)
 }
 
-/// Forgets some.
-pub(crate) fn forget(
+/// Forgets these suspects of a source.
+pub(crate) fn clear(
     ledger: &Connection,
     device: &DeviceName,
     source: &SourcePath,
@@ -59,9 +59,9 @@ pub(crate) fn forget(
     let Some(source) = names::known_source_of(ledger, device, source)? else {
         return Ok(());
     };
-    let mut forget = ledger.prepare_cached("DELETE FROM suspect WHERE source = :source AND path = :path")?;
+    let mut delete = ledger.prepare_cached("DELETE FROM suspect WHERE source = :source AND path = :path")?;
     for path in paths {
-        forget.execute(named_params! { ":source": source, ":path": path.as_bytes() })?;
+        delete.execute(named_params! { ":source": source, ":path": path.as_bytes() })?;
     }
     Ok(())
 }

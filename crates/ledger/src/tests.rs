@@ -1,13 +1,15 @@
 //! The promises of the ledger, one test each.
 
+mod backup;
 mod crash;
-mod opening;
+mod open;
 mod passes;
 mod permissions;
 mod port;
 mod reading;
 mod schema;
 mod sightings;
+mod totals;
 mod writing;
 
 use std::path::{Path, PathBuf};
@@ -18,12 +20,12 @@ use tempfile::TempDir;
 
 use crate::{OpenOptions, Reader, SqliteLedger};
 
-/// A folder for a ledger, gone with the test.
-struct Place {
+/// A folder for a ledger, removed after the test.
+struct TempLedger {
     folder: TempDir,
 }
 
-impl Place {
+impl TempLedger {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -42,7 +44,7 @@ impl Place {
         Reader::open(&self.path()).unwrap()
     }
 
-    /// A connection of its own, as a person with `sqlite3` has.
+    /// A connection of its own, like that of an operator with `sqlite3`.
     fn sql(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
     }
@@ -59,7 +61,7 @@ fn options() -> OpenOptions {
     }
 }
 
-/// So many seconds after noon of a day.
+/// A time `seconds` after the noon of one day.
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_780_000_000 / 86_400 * 86_400 + 43_200 + seconds)
 }
@@ -97,7 +99,7 @@ fn record(device_name: &str, name: &str) -> Record {
         digest: Digest::from_bytes([7; 32]),
         device_digest: true,
         store_name: path(format!("{device_name}/{name}")),
-        was_there: false,
+        already_stored: false,
         withdrawn: BatchId::new("b1"),
         at: at(1),
     }
@@ -117,8 +119,8 @@ fn pass_end(pass: RowId, device_name: &str, outcome: PassOutcome) -> PassEnd {
     }
 }
 
-/// Begins a pass and ends it so.
-async fn passed(ledger: &SqliteLedger, device_name: &str, begun: Timestamp, outcome: PassOutcome) {
+/// Begins a pass and finishes it with `outcome`.
+async fn run_pass(ledger: &SqliteLedger, device_name: &str, begun: Timestamp, outcome: PassOutcome) {
     let pass = ledger.begin_pass(&device(device_name), begun).await.unwrap();
     ledger
         .finish_pass(pass_end(pass, device_name, outcome))

@@ -1,4 +1,4 @@
-//! How our types stand in columns, and what becomes of a column that holds something else: an error, never a guess.
+//! How types are stored in columns. A column with any other content is an error, never a guess.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use model::{
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
-/// The signed number of the same 64 bits.
-pub(crate) const fn bits(number: u64) -> i64 {
+/// The signed number with the same 64 bits, as SQLite stores it.
+pub(crate) const fn to_signed(number: u64) -> i64 {
     number.cast_signed()
 }
 
-/// The number that [`bits`] stored.
-pub(crate) const fn number(bits: i64) -> u64 {
-    bits.cast_unsigned()
+/// The number that [`to_signed`] stored.
+pub(crate) const fn to_unsigned(number: i64) -> u64 {
+    number.cast_unsigned()
 }
 
-/// Nanoseconds of a span; the longest that fits (292 years) for a longer one.
-pub(crate) fn nanoseconds(span: Duration) -> i64 {
-    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+/// The nanoseconds of a duration, at most `i64::MAX` (292 years).
+pub(crate) fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// A span of so many nanoseconds.
-pub(crate) fn span(nanoseconds: i64) -> Duration {
+/// The duration that [`nanoseconds`] stored; zero for a negative number.
+pub(crate) fn duration(nanoseconds: i64) -> Duration {
     Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or_default())
 }
 
-/// The day of a point in time: days since 1970 in UTC.
+/// The day that contains `at`: days since 1970-01-01 in UTC.
 pub(crate) const fn day(at: Timestamp) -> i64 {
     at.seconds().div_euclid(86_400)
 }
@@ -38,21 +38,21 @@ pub(crate) const fn day(at: Timestamp) -> i64 {
 pub(crate) fn ledger_id(ledger: &Connection) -> rusqlite::Result<LedgerId> {
     ledger.query_row("SELECT id FROM ledger", (), |row| {
         let text: String = row.get("id")?;
-        admitted("id", Type::Text, LedgerId::new(text))
+        validate("id", Type::Text, LedgerId::new(text))
     })
 }
 
 pub(crate) fn store_id(ledger: &Connection) -> rusqlite::Result<Option<StoreId>> {
     ledger.query_row("SELECT store_id FROM ledger", (), |row| {
         let text: Option<String> = row.get("store_id")?;
-        text.map(|text| admitted("store_id", Type::Text, StoreId::new(text)))
+        text.map(|text| validate("store_id", Type::Text, StoreId::new(text)))
             .transpose()
     })
 }
 
 pub(crate) fn writer_check(row: &Row<'_>) -> rusqlite::Result<Option<WriterCheck>> {
     let code: Option<String> = row.get("writer_check")?;
-    code.map(|code| admitted("writer_check", Type::Text, WriterCheck::from_code(&code)))
+    code.map(|code| validate("writer_check", Type::Text, WriterCheck::from_code(&code)))
         .transpose()
 }
 
@@ -67,15 +67,15 @@ pub(crate) fn identity(row: &Row<'_>) -> rusqlite::Result<Identity> {
 }
 
 pub(crate) fn size(row: &Row<'_>) -> rusqlite::Result<u64> {
-    row.get("size").map(number)
+    row.get("size").map(to_unsigned)
 }
 
 pub(crate) fn count(row: &Row<'_>, column: &'static str) -> rusqlite::Result<u64> {
-    row.get(column).map(number)
+    row.get(column).map(to_unsigned)
 }
 
 pub(crate) fn optional_number(row: &Row<'_>, column: &'static str) -> rusqlite::Result<Option<u64>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(number))
+    Ok(row.get::<_, Option<i64>>(column)?.map(to_unsigned))
 }
 
 pub(crate) fn time(row: &Row<'_>, column: &'static str) -> rusqlite::Result<Timestamp> {
@@ -94,23 +94,23 @@ pub(crate) fn digest(row: &Row<'_>) -> rusqlite::Result<Digest> {
 
 pub(crate) fn device_name(row: &Row<'_>, column: &'static str) -> rusqlite::Result<DeviceName> {
     let text: String = row.get(column)?;
-    admitted(column, Type::Text, DeviceName::new(text).ok())
+    validate(column, Type::Text, DeviceName::new(text).ok())
 }
 
-/// Of any depth: ledgers are older than the bound.
+/// A path of any depth: older versions of gleaner recorded paths without a limit.
 pub(crate) fn path(row: &Row<'_>, column: &'static str) -> rusqlite::Result<RelativePath> {
     let bytes: Vec<u8> = row.get(column)?;
-    admitted(column, Type::Blob, RelativePath::written_down(bytes).ok())
+    validate(column, Type::Blob, RelativePath::from_recorded(bytes).ok())
 }
 
 pub(crate) fn source(row: &Row<'_>, column: &'static str) -> rusqlite::Result<SourcePath> {
     let bytes: Vec<u8> = row.get(column)?;
-    admitted(column, Type::Blob, SourcePath::new(bytes).ok())
+    validate(column, Type::Blob, SourcePath::new(bytes).ok())
 }
 
 pub(crate) fn state(row: &Row<'_>) -> rusqlite::Result<FileState> {
     let code: String = row.get("state")?;
-    admitted("state", Type::Text, FileState::from_code(&code))
+    validate("state", Type::Text, FileState::from_code(&code))
 }
 
 pub(crate) fn reason(row: &Row<'_>) -> rusqlite::Result<Reason> {
@@ -119,12 +119,12 @@ pub(crate) fn reason(row: &Row<'_>) -> rusqlite::Result<Reason> {
     let reason = leave(&code)
         .map(Reason::Leave)
         .or_else(|| wait().map(Reason::Wait));
-    admitted("reason", Type::Text, reason)
+    validate("reason", Type::Text, reason)
 }
 
 pub(crate) fn leave_reason(row: &Row<'_>) -> rusqlite::Result<Option<LeaveReason>> {
     let code: Option<String> = row.get("reason")?;
-    code.map(|code| admitted("reason", Type::Text, leave(&code)))
+    code.map(|code| validate("reason", Type::Text, leave(&code)))
         .transpose()
 }
 
@@ -132,8 +132,8 @@ fn leave(code: &str) -> Option<LeaveReason> {
     LeaveReason::ALL.into_iter().find(|reason| reason.code() == code)
 }
 
-/// The value, or the error that says that the column holds what no gleaner of this schema wrote.
-pub(crate) fn admitted<T>(column: &'static str, kind: Type, value: Option<T>) -> rusqlite::Result<T> {
+/// The value, or an error if the column holds a value that no gleaner with this schema writes.
+pub(crate) fn validate<T>(column: &'static str, kind: Type, value: Option<T>) -> rusqlite::Result<T> {
     let refusal = || rusqlite::Error::FromSqlConversionFailure(0, kind, format!("column {column}").into());
     value.ok_or_else(refusal)
 }

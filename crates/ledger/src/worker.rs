@@ -1,8 +1,8 @@
-//! The two threads that own a connection each: one writes, one reads, so that a look at the ledger waits for no flush.
+//! Two threads, each with its own connection: one writes, one reads, so that a read never waits for a flush.
 //!
-//! What is queued for the writer goes into one transaction (a group commit), and is answered after its commit: a flush costs
-//! the same for one request as for many. If the group fails, its requests are tried one by one, so that only the
-//! guilty one fails.
+//! The writer puts all queued requests into one transaction (a group commit) and replies after the commit: a
+//! flush costs the same for one request as for many. If the group fails, the writer retries its requests one
+//! by one, so that only the faulty request fails.
 
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
@@ -11,25 +11,27 @@ use engine::ports::LedgerError;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::fault::{shown, translated};
+use crate::error::{display_path, from_sqlite};
 use crate::lock::Lock;
 
-/// Requests that wait for a thread. Each pass has one or two under way; beyond that the engine waits, and memory with it.
-const QUEUE: usize = 64;
+/// Requests that wait for a thread. Each pass has one or two pending; when the queue is full the engine
+/// waits, which bounds memory.
+const QUEUE_LENGTH: usize = 64;
 
-/// Requests in one transaction: all that can be queued.
-const GROUP: usize = QUEUE;
+/// Requests in one transaction: as many as the queue holds.
+const MAX_GROUP: usize = QUEUE_LENGTH;
 
-/// A thread that owns a connection, and the way to it. Ends, and closes the ledger, when dropped.
+/// A thread that owns a connection, and the queue of its requests. Dropping it serves the queue, ends the
+/// thread and closes the connection.
 pub(crate) struct Worker {
-    requests: Option<mpsc::Sender<Box<dyn Work>>>,
+    requests: Option<mpsc::Sender<Box<dyn Request>>>,
     thread: Option<JoinHandle<()>>,
     operation: &'static str,
     path: PathBuf,
 }
 
 impl Worker {
-    /// Starts the one that writes. It holds `lock` until its connection is closed.
+    /// Starts the thread that writes. It holds `lock` until its connection is closed.
     pub(crate) fn writer(connection: Connection, lock: Option<Lock>, path: PathBuf) -> std::io::Result<Self> {
         Self::start("write to", path, move |requests, path| {
             write(connection, requests, path);
@@ -37,7 +39,7 @@ impl Worker {
         })
     }
 
-    /// Starts one that reads.
+    /// Starts a thread that reads.
     pub(crate) fn reader(connection: Connection, path: PathBuf) -> std::io::Result<Self> {
         Self::start("read", path, move |requests, path| {
             read(connection, requests, path);
@@ -47,9 +49,9 @@ impl Worker {
     fn start(
         operation: &'static str,
         path: PathBuf,
-        serve: impl FnOnce(mpsc::Receiver<Box<dyn Work>>, &Path) + Send + 'static,
+        serve: impl FnOnce(mpsc::Receiver<Box<dyn Request>>, &Path) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
         let served = path.clone();
         let thread = thread::Builder::new()
             .name("ledger".into())
@@ -62,25 +64,25 @@ impl Worker {
         })
     }
 
-    /// Has `work` done in a transaction, and returns what it returned once that is committed.
+    /// Runs `work` in a transaction and returns its result after the commit.
     ///
-    /// `work` may be done more than once, each time after what it did before was undone. It is done even if the future is
-    /// dropped, unless it was still waiting for a place in the queue.
-    pub(crate) async fn ask<T: Send + 'static>(
+    /// The thread may run `work` more than once; it rolls back the earlier run first. It runs `work` even if
+    /// the caller drops the future, unless the request still waited for a slot in the queue.
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let (request, answer) = request(work);
+        let (request, reply) = new_request(work);
         let Some(requests) = &self.requests else {
             return Err(self.ended());
         };
         requests.send(request).await.map_err(|_| self.ended())?;
-        answer.await.unwrap_or_else(|_| Err(self.ended()))
+        reply.await.unwrap_or_else(|_| Err(self.ended()))
     }
 
     fn ended(&self) -> LedgerError {
         LedgerError::Failed {
-            path: shown(&self.path),
+            path: display_path(&self.path),
             operation: self.operation,
             reason: "its thread has ended".into(),
         }
@@ -91,58 +93,62 @@ impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.requests.take());
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has answered nobody, and everyone who asked knows.
+            // If the thread panicked, its callers have already received an error.
             thread.join().unwrap_or_default();
         }
     }
 }
 
-/// A request, and where its answer will be.
-pub(crate) fn request<T: Send + 'static>(
+/// A request for the thread, and the receiver of its reply.
+pub(crate) fn new_request<T: Send + 'static>(
     work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
-) -> (Box<dyn Work>, oneshot::Receiver<Result<T, LedgerError>>) {
-    let (reply, answer) = oneshot::channel();
-    let result = None;
-    (Box::new(Request { work, result, reply }), answer)
+) -> (Box<dyn Request>, oneshot::Receiver<Result<T, LedgerError>>) {
+    let (sender, receiver) = oneshot::channel();
+    let request = WorkRequest {
+        work,
+        result: None,
+        reply: sender,
+    };
+    (Box::new(request), receiver)
 }
 
-/// Something to be done in a transaction, and somebody who waits for it.
-pub(crate) trait Work: Send {
-    /// Does it; keeps the result.
+/// Work for a transaction whose caller waits for the reply.
+pub(crate) trait Request: Send {
+    /// Does the work and keeps its result.
     fn apply(&mut self, connection: &Connection) -> rusqlite::Result<()>;
 
-    /// Tells who waits: the result, or the failure.
-    fn answer(self: Box<Self>, failure: Option<LedgerError>);
+    /// Sends the failure to the caller, or the result if there is none.
+    fn reply(self: Box<Self>, failure: Option<LedgerError>);
 }
 
-struct Request<T, F> {
+struct WorkRequest<T, F> {
     work: F,
     result: Option<T>,
     reply: oneshot::Sender<Result<T, LedgerError>>,
 }
 
-impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Request<T, F> {
+impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Request for WorkRequest<T, F> {
     fn apply(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.result = Some((self.work)(connection)?);
         Ok(())
     }
 
-    fn answer(self: Box<Self>, failure: Option<LedgerError>) {
-        let answer = match (failure, self.result) {
+    fn reply(self: Box<Self>, failure: Option<LedgerError>) {
+        let reply = match (failure, self.result) {
             (Some(failure), _) => Err(failure),
             (None, Some(result)) => Ok(result),
-            // Dropping `reply` tells that there is no answer.
+            // Dropping the sender makes the receiver fail.
             (None, None) => return,
         };
-        // Whoever asked may have gone: what was committed stays.
-        drop(self.reply.send(answer));
+        // The caller may have dropped the receiver; the commit stays.
+        drop(self.reply.send(reply));
     }
 }
 
-fn write(mut connection: Connection, mut requests: mpsc::Receiver<Box<dyn Work>>, path: &Path) {
+fn write(mut connection: Connection, mut requests: mpsc::Receiver<Box<dyn Request>>, path: &Path) {
     while let Some(first) = requests.blocking_recv() {
         let mut group = vec![first];
-        while group.len() < GROUP {
+        while group.len() < MAX_GROUP {
             match requests.try_recv() {
                 Ok(next) => group.push(next),
                 Err(_) => break,
@@ -150,18 +156,18 @@ fn write(mut connection: Connection, mut requests: mpsc::Receiver<Box<dyn Work>>
         }
         commit(&mut connection, group, path);
     }
-    // Empties the log into the ledger, so that a copy of the one file is a copy of all. If a reader is in the way, the log
-    // stays, and is as good.
+    // Moves the log into the ledger file, so that a copy of that file is complete. If a reader prevents it,
+    // the log stays and the ledger is as complete as before.
     checkpoint(&connection).unwrap_or_default();
 }
 
-/// Commits a group and answers it; after a failure, one by one.
-pub(crate) fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Work>>, path: &Path) {
+/// Commits a group and replies to its callers. If the group fails, commits its requests one by one.
+pub(crate) fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Request>>, path: &Path) {
     match in_one_transaction(connection, &mut group) {
-        Ok(()) => group.into_iter().for_each(|request| request.answer(None)),
+        Ok(()) => group.into_iter().for_each(|request| request.reply(None)),
         Err(error) if group.len() == 1 => {
             for request in group {
-                request.answer(Some(translated(&error, "write to", path)));
+                request.reply(Some(from_sqlite(&error, "write to", path)));
             }
         }
         Err(_) => {
@@ -172,12 +178,12 @@ pub(crate) fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Work>>,
     }
 }
 
-fn in_one_transaction(connection: &mut Connection, group: &mut [Box<dyn Work>]) -> rusqlite::Result<()> {
+fn in_one_transaction(connection: &mut Connection, group: &mut [Box<dyn Request>]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for request in group {
         request.apply(&transaction)?;
     }
-    // A crash before this returns keeps the whole group or nothing of it; afterwards all of it.
+    // A crash before this returns keeps the whole group or none of it; a crash afterwards keeps all of it.
     transaction.commit()
 }
 
@@ -185,12 +191,12 @@ fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
 }
 
-fn read(mut connection: Connection, mut requests: mpsc::Receiver<Box<dyn Work>>, path: &Path) {
+fn read(mut connection: Connection, mut requests: mpsc::Receiver<Box<dyn Request>>, path: &Path) {
     while let Some(mut request) = requests.blocking_recv() {
         let done = connection
             .transaction()
             .and_then(|transaction| request.apply(&transaction));
-        let failure = done.err().map(|error| translated(&error, "read", path));
-        request.answer(failure);
+        let failure = done.err().map(|error| from_sqlite(&error, "read", path));
+        request.reply(failure);
     }
 }

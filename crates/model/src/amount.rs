@@ -1,11 +1,11 @@
-//! How many files, and how many bytes they hold.
+//! A number of files and their total size.
 
-/// Files and their bytes. Sums saturate: a device may report any size.
+/// A number of files and their bytes. Sums saturate, because a device may report any size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Amount {
     /// Number of files.
     pub files: u64,
-    /// Their size in bytes.
+    /// Their total size in bytes.
     pub bytes: u64,
 }
 
@@ -13,7 +13,7 @@ impl Amount {
     /// No files.
     pub const ZERO: Self = Self { files: 0, bytes: 0 };
 
-    /// An amount of `files` files with `bytes` bytes in all.
+    /// `files` files with `bytes` bytes in total.
     pub const fn new(files: u64, bytes: u64) -> Self {
         Self { files, bytes }
     }
@@ -23,7 +23,7 @@ impl Amount {
         Self { files: 1, bytes }
     }
 
-    /// The sum of both.
+    /// The sum, at most `u64::MAX`.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl Amount {
         }
     }
 
-    /// What is left of this after `other`; zero where `other` is larger.
+    /// The difference; zero where `other` is larger.
     #[must_use]
     pub const fn minus(self, other: Self) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Amount {
         }
     }
 
-    /// Adds to this.
+    /// Adds `other` to this amount.
     pub const fn add(&mut self, other: Self) {
         *self = self.plus(other);
     }

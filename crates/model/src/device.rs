@@ -1,16 +1,16 @@
-//! What the parts of a fleet are called.
+//! Names and ids of devices, ledgers, stores and batches.
 
 use std::fmt;
 
 /// The name of a device: unique in the fleet, part of store names and of ssh command lines.
 ///
-/// The configuration admits only names that are safe in all of these places: not empty, at most 200 bytes, no
-/// slash, no control character, not beginning with `-` or `.`.
+/// Not empty, at most 200 bytes, no blank, slash, backslash, quote, `@` or control character, and no `-` or
+/// `.` at the beginning: safe in all of these.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceName(String);
 
 impl DeviceName {
-    /// Admits a name, or says what is wrong with it in words that fit after "the device name …".
+    /// Accepts a name, or returns what is wrong with it, to follow "the device name …".
     pub fn new(name: impl Into<String>) -> Result<Self, &'static str> {
         let name = name.into();
         if name.is_empty() {
@@ -52,7 +52,8 @@ macro_rules! identifier {
         pub struct $name(String);
 
         impl $name {
-            /// Admits lower-case letters, digits and `-` only, up to a fixed length: the text becomes part of paths.
+            /// Accepts only lower-case letters, digits and `-`, up to a fixed length, because the text
+            /// becomes part of paths; `None` for any other text.
             pub fn new(text: impl Into<String>) -> Option<Self> {
                 let text = text.into();
                 let fits = !text.is_empty()
@@ -76,20 +77,21 @@ macro_rules! identifier {
 }
 
 identifier!(
-    /// Tells one ledger from every other; names this collector's staging and withdrawn folders.
+    /// The id of a ledger, unique among all ledgers. Names this collector's staging and withdrawn folders.
     LedgerId,
     40
 );
 identifier!(
-    /// Tells one store from every other; stands in the store's marker file.
+    /// The id of a store, unique among all stores. The store's marker file contains it.
     StoreId,
     40
 );
 identifier!(
-    /// Tells one batch of withdrawn files from every other, for all times and all collectors.
+    /// The id of a batch of withdrawn files, unique for all times and collectors.
     ///
-    /// It is the `<pass>` part of `.gleaner-withdrawn/<ledger id>/<pass>/<original path>`. Each batch has one of its
-    /// own, so that a name that a camera uses again within a pass can never be renamed onto a file withdrawn before.
+    /// It is the `<batch>` part of `.gleaner-withdrawn/<ledger id>/<batch>/<original path>`. Each batch has
+    /// its own id: if a camera reuses a name within a pass, the new file can never be renamed onto a file
+    /// withdrawn before.
     BatchId,
     60
 );

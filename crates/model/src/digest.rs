@@ -1,13 +1,13 @@
-//! SHA-256 digests: `sha256sum` and every archive speak them.
+//! SHA-256 digests, which `sha256sum` and every archive can check.
 
 use std::fmt;
 
-/// The SHA-256 of some bytes.
+/// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// From its 32 bytes.
+    /// The digest with these 32 bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -17,7 +17,7 @@ impl Digest {
         &self.0
     }
 
-    /// From 64 hexadecimal digits, of either case.
+    /// Parses 64 hexadecimal digits, of either case; `None` for any other text.
     pub fn from_hex(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; 32];
         if text.len() != 64 {
@@ -29,7 +29,7 @@ impl Digest {
         text.iter().all(u8::is_ascii_hexdigit).then_some(Self(bytes))
     }
 
-    /// As 64 lower-case hexadecimal digits.
+    /// The digest as 64 lower-case hexadecimal digits.
     pub fn to_hex(&self) -> String {
         const DIGITS: [char; 16] = [
             '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
@@ -56,11 +56,11 @@ impl fmt::Debug for Digest {
 /// The digest of one range of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RangeDigest {
-    /// Where the range begins, in bytes from the beginning of the file.
+    /// The offset of the range in the file, in bytes.
     pub offset: u64,
-    /// How many bytes it spans.
+    /// The length of the range in bytes.
     pub length: u64,
-    /// Their SHA-256.
+    /// The SHA-256 of these bytes.
     pub digest: Digest,
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_is_read_from_hexadecimal_digits_and_nothing_else() {
+    fn only_64_hexadecimal_digits_are_parsed_as_a_digest() {
         let text = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(
             Digest::from_hex(text.as_bytes())

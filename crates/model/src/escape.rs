@@ -1,12 +1,12 @@
-//! Names as they may be shown.
+//! Escapes names for display.
 
 use std::fmt::Write;
 
-/// Renders bytes from outside so that they can be shown on a terminal, in a log or in JSON.
+/// Escapes untrusted bytes for a terminal, a log or JSON.
 ///
-/// Printable UTF-8 stays as it is. Control characters (terminal escape codes among them), direction overrides and
-/// bytes that are not UTF-8 become `\n`, `\t`, `\xHH` or `\u{…}`; a backslash is doubled, so that the rendering is
-/// unambiguous and [`unescaped`] gives the bytes back.
+/// Printable UTF-8 is unchanged. Control characters (including terminal escape codes), direction overrides
+/// and bytes that are not UTF-8 become `\n`, `\r`, `\t`, `\xHH` or `\u{…}`. A backslash is doubled, so that
+/// the result is unambiguous and [`unescaped`] restores the bytes.
 pub fn escaped(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -26,15 +26,15 @@ fn push_character(shown: &mut String, character: char) {
         '\n' => shown.push_str("\\n"),
         '\r' => shown.push_str("\\r"),
         '\t' => shown.push_str("\\t"),
-        _ if is_shown_as_is(character) => shown.push(character),
+        _ if is_displayable(character) => shown.push(character),
         _ if character.is_ascii() => push_byte(shown, u8::try_from(character).unwrap_or(b'?')),
         _ => push_formatted(shown, format_args!("\\u{{{:x}}}", u32::from(character))),
     }
 }
 
-/// Control characters move the cursor; format characters (direction overrides, zero-width ones, line separators)
-/// make one name look like another.
-fn is_shown_as_is(character: char) -> bool {
+/// Whether the character may be shown unchanged. Control characters move the cursor; format characters
+/// (direction overrides, zero-width characters, line separators) make one name look like another.
+fn is_displayable(character: char) -> bool {
     let deceives = matches!(character,
         '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     !character.is_control() && !deceives
@@ -49,7 +49,7 @@ fn push_formatted(shown: &mut String, text: std::fmt::Arguments<'_>) {
     shown.write_fmt(text).unwrap_or_default();
 }
 
-/// Gives back the bytes that [`escaped`] rendered; `None` where the text is no rendering of that kind.
+/// Restores the bytes that [`escaped`] escaped; `None` if the text contains an invalid escape.
 pub fn unescaped(shown: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(shown.len());
     let mut rest = shown.chars();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_comes_back_from_its_rendering() {
+    fn every_name_is_restored_from_its_escaped_form() {
         for name in [
             &b"plain.jpg"[..],
             b"\xff\xfe\\x41",

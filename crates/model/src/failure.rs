@@ -1,40 +1,39 @@
-//! Why a device could not be served, told apart.
+//! The classes of failures of a device.
 
-/// The class of a failure of a whole pass: same words in messages, ledger and metrics.
+/// The class of a failure of a whole pass: the same code in messages, ledger and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureClass {
-    /// ssh cannot resolve the host name: most often an alias that no ssh configuration knows.
+    /// ssh cannot resolve the host name: usually an alias that no ssh configuration defines.
     AliasUnknown,
-    /// The jump host does not answer, or cannot be routed to.
+    /// The jump host does not reply, or there is no route to it.
     JumpUnreachable,
-    /// The jump host answers but refuses: its TCP port, its authentication, or its forwarding.
+    /// The jump host is reachable but refuses the TCP connection, the authentication or the forwarding.
     JumpRefused,
-    /// The jump host is well, but nothing listens where the device's tunnel should end.
+    /// The jump host works, but nothing listens on it at the end of the device's tunnel.
     TunnelDown,
-    /// No answer within the time allowed for connecting.
+    /// No reply within `connect_timeout`.
     TimedOut,
-    /// The device answers, and lets no login in until it has started up, or because it shuts down
-    /// (`pam_nologin`).
+    /// The device replies but refuses every login while it starts up or shuts down (`pam_nologin`).
     StartingUp,
     /// No known host key for the device or the jump host.
     HostKeyUnknown,
-    /// The host key is not the one that is known: re-flashed, swapped, or an attacker.
+    /// The host key differs from the known one: a re-flashed card, a swapped device, or an attacker.
     HostKeyChanged,
-    /// The device is there, but does not accept the key, or the account.
+    /// The device is reachable, but does not accept the key or the account.
     AuthenticationRefused,
-    /// The device lets us in, and has no SFTP server to run.
+    /// The device accepts the login, but has no SFTP server.
     NoSftpServer,
     /// The source folder does not exist on the device.
     SourceMissing,
-    /// The source is the folder that another configured name leads to.
+    /// Another configured name leads to the same source folder.
     SameDevice,
     /// The device refuses to list or read the source.
     Permission,
-    /// The device says something that its protocol does not allow, or ends the connection in between.
+    /// The device violates the protocol, or closes the connection before the end.
     Protocol,
-    /// The device owed an answer for longer than `stall_timeout`, or went on without end.
+    /// A reply of the device was pending for longer than `stall_timeout`, or did not end within its limit.
     Stalled,
-    /// The collector could not start what reaches the device: it lacks descriptors, processes or a program.
+    /// The collector could not start the connection: it lacks descriptors, processes or a program.
     CollectorFailed,
 }
 
@@ -81,34 +80,36 @@ impl FailureClass {
         }
     }
 
-    /// The class of that code.
+    /// The class with this code.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.code() == code)
     }
 
-    /// What it means, in a few words.
+    /// Its meaning in a few words.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::AliasUnknown => "ssh does not know this host",
             Self::JumpUnreachable => "the jump host cannot be reached",
-            Self::JumpRefused => "the jump host refuses us",
+            Self::JumpRefused => "the jump host refuses the connection",
             Self::TunnelDown => "nothing listens at the device's address (its tunnel is down)",
-            Self::TimedOut => "no answer within the time allowed",
+            Self::TimedOut => "no reply within the time limit",
             Self::StartingUp => "the device is starting up or shutting down",
             Self::HostKeyUnknown => "the host key is not known yet",
             Self::HostKeyChanged => "the host key has changed",
-            Self::AuthenticationRefused => "the device does not let us in",
+            Self::AuthenticationRefused => "the device refuses the login",
             Self::NoSftpServer => "the device has no SFTP server",
             Self::SourceMissing => "the source folder does not exist on the device",
-            Self::SameDevice => "the source is the folder that another name leads to; nothing was touched",
-            Self::Permission => "the device does not let us read the source",
-            Self::Protocol => "the device said something unexpected or hung up",
-            Self::Stalled => "the device stopped answering, or came to no end",
-            Self::CollectorFailed => "the machine that runs gleaner could not begin to reach it",
+            Self::SameDevice => {
+                "another configured name leads to the same source folder; gleaner touched nothing"
+            }
+            Self::Permission => "the login may not read the source",
+            Self::Protocol => "the device sent an unexpected reply or closed the connection",
+            Self::Stalled => "the device stopped replying, or never finished",
+            Self::CollectorFailed => "the collector could not start a connection to it",
         }
     }
 
-    /// What a person can do about it, where the failure itself has no remedy of its own.
+    /// What the operator can do about it, unless the failure itself has a remedy.
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::AliasUnknown => {
@@ -116,22 +117,22 @@ impl FailureClass {
             }
             Self::JumpUnreachable => "check the network and the jump host, then try `ssh` to it by hand",
             Self::JumpRefused => {
-                "try `ssh` to the jump host by hand as the user that runs gleaner; its key or its sshd refuses"
+                "try `ssh` to the jump host by hand as the user that runs gleaner; check its key and the jump host's sshd"
             }
             Self::TunnelDown => {
-                "check power and network at the device and its tunnel service; it is gathered when it comes back"
+                "check the device's power, network and tunnel service; gleaner gathers it when it is back"
             }
             Self::TimedOut => {
-                "check power and network at the device; a tunnel may be half open on the jump host"
+                "check the device's power and network; a tunnel may be half open on the jump host"
             }
             Self::StartingUp => {
-                "wait: the next sweep visits it again; if it stays so, remove /run/nologin or /etc/nologin on the device"
+                "wait: the next sweep tries again; if this persists, remove /run/nologin or /etc/nologin on the device"
             }
             Self::HostKeyUnknown => {
                 "connect once by hand with `ssh` (adding `-o HostKeyAlias=NAME` where gleaner.toml gives the device a host or port), compare the fingerprint, and accept it"
             }
             Self::HostKeyChanged => {
-                "find out why (re-flashed card, swapped tunnel); if it is right, remove the old key: `ssh-keygen -R HOST`, with a port `ssh-keygen -R '[HOST]:PORT'`, or `ssh-keygen -R NAME` where gleaner.toml gives the device a host or port"
+                "find out why (re-flashed card, swapped tunnel); if the new key is right, remove the old one: `ssh-keygen -R HOST`, with a port `ssh-keygen -R '[HOST]:PORT'`, or `ssh-keygen -R NAME` where gleaner.toml gives the device a host or port"
             }
             Self::AuthenticationRefused => "install the public key in the device's authorized_keys",
             Self::NoSftpServer => {
@@ -139,24 +140,24 @@ impl FailureClass {
             }
             Self::SourceMissing => "check `source` for this device, and that its disk is mounted",
             Self::SameDevice => {
-                "compare where the two names lead, `HostName` and `Port` first: `ssh -G NAME` prints them; correct the wrong one, or take one of the two out of gleaner.toml"
+                "compare where the two names lead, beginning with `HostName` and `Port` (`ssh -G NAME` prints them); correct the wrong one, or remove one of the two from gleaner.toml"
             }
             Self::Permission => "let the login user read and write the source folder",
             Self::Protocol => {
-                "if the link broke, the next pass goes on where this one stopped; if it happens again, try `sftp` to the device by hand"
+                "if the link broke, the next pass continues where this one stopped; if this repeats, try `sftp` to the device by hand"
             }
             Self::Stalled => {
-                "check the link, and the file that is named, if one is: the card may be worn out there; the next pass goes on where this one stopped"
+                "check the link, and the file if the message names one: the card may be worn out there; the next pass continues where this one stopped"
             }
             Self::CollectorFailed => {
-                "if open files or processes ran out, raise the limits of gleaner (`LimitNOFILE=`, `TasksMax=` of its unit; `ulimit -Hn`), or lower `fleet.parallel`; otherwise install what the message names"
+                "if open files or processes ran out, raise gleaner's limits (`LimitNOFILE=`, `TasksMax=` of its unit; `ulimit -Hn`), or lower `fleet.parallel`; otherwise install the program that the message names"
             }
         }
     }
 
     /// Whether the device could not be reached at all: such a sweep ends with exit status 5, not 1.
     ///
-    /// A host key or a refused key is not among them: somebody has to act on these.
+    /// A changed host key or a refused login does not count: the operator has to act on these.
     pub const fn is_unreachable(self) -> bool {
         matches!(
             self,
@@ -170,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_class_comes_back_from_its_code() {
+    fn the_code_of_each_class_identifies_it() {
         for class in FailureClass::ALL {
             assert_eq!(FailureClass::from_code(class.code()), Some(class));
         }

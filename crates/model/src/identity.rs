@@ -1,30 +1,31 @@
-//! Which file it is, as far as a device can tell.
+//! The identity of a file, as far as its device reports it.
 
 use crate::Timestamp;
 
-/// What tells one version of a file on a device from every other.
+/// Distinguishes one version of a file on a device from every other.
 ///
-/// A device with a GNU shell gives all five parts. A device that speaks only SFTP gives size and whole-second mtime;
-/// the other parts are `None` there. Two identities of one device are comparable only where both have the same
-/// parts; [`PartialEq`] compares what is there, and an absent part equals only an absent part.
+/// A device with a GNU shell reports all five parts. A device with only SFTP reports size and whole-second
+/// mtime; its other parts are `None`. Two identities of one device are comparable only if both have the same
+/// parts: for [`PartialEq`], a missing part equals only a missing part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// The number of the device's file system (`st_dev`), where known. May change with a reboot.
+    /// The number of the file system (`st_dev`), if known. May change with a reboot.
     pub device_number: Option<u64>,
-    /// The inode number, where known. File systems use it again after a file is gone.
+    /// The inode number, if known. File systems reuse the number of a removed file.
     pub inode: Option<u64>,
     /// The size in bytes.
     pub size: u64,
-    /// When the content was last modified, as far as programs tell the truth (anyone may set it).
+    /// When the content was last modified (mtime). Not trustworthy: any program may set it.
     pub modified: Timestamp,
-    /// When content or attributes last changed (`st_ctime`), where known. Nobody can set it; a rename sets it too.
+    /// When content or attributes last changed (`st_ctime`), if known. No program can set it directly; a
+    /// rename sets it, too.
     pub changed: Option<Timestamp>,
 }
 
 impl Identity {
-    /// Whether `later` is this very file, unwritten, with at most a rename in between.
+    /// Whether `later` is the same unwritten file after at most a rename.
     ///
-    /// Ctime is left out: the rename that withdraws a file sets it.
+    /// Ignores ctime, because the rename that withdraws a file sets it.
     pub fn is_renamed(&self, later: &Self) -> bool {
         self.device_number == later.device_number
             && self.inode == later.inode
@@ -32,7 +33,7 @@ impl Identity {
             && self.modified == later.modified
     }
 
-    /// Whether every part is known, so that equality proves that nobody wrote in between.
+    /// Whether every part is known, so that equality proves that no process wrote in between.
     pub fn is_complete(&self) -> bool {
         self.device_number.is_some() && self.inode.is_some() && self.changed.is_some()
     }

@@ -1,7 +1,7 @@
 //! The vocabulary of gleaner: names, identities, digests, states, reasons and failure classes.
 //!
-//! Nothing here does input or output or knows the time. The text that a user reads for a reason or a failure
-//! class stands here too, once, so that the log, `status` and the ledger speak alike.
+//! Nothing here does input or output or knows the time. The texts of reasons and failure classes are here,
+//! once, so that the log, `status` and JSON show the same.
 //!
 //! Begin reading with [`names`], then [`identity`].
 

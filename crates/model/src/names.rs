@@ -1,41 +1,41 @@
-//! Names on devices and in the store. Names are bytes: a device may use any but NUL and slash.
+//! Names on devices and in the store. Names are bytes: a device may use all except NUL and slash.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::escaped;
 
-/// The folder, in a source or in a folder below it, into which files are withdrawn.
+/// The folder, in a source or in a folder below it, into which gleaner withdraws files.
 pub const WITHDRAWN_FOLDER: &[u8] = b".gleaner-withdrawn";
 
 /// The folder in the store that belongs to gleaner.
 pub const CONTROL_FOLDER: &[u8] = b".gleaner";
 
-/// A relative path that cannot leave the folder it is taken relative to.
+/// A relative path that cannot leave its base folder.
 ///
-/// One or more components, none of which is empty, `.` or `..`, or contains a slash or NUL. A path that a device names
-/// becomes one of these before anything else is done with it, or is refused.
+/// One or more components, none of which is empty, `.` or `..`, or contains a slash or NUL. gleaner converts
+/// a path from a device to this type before any other use, or refuses it.
 ///
-/// A copy shares the bytes: each stage asks about the same thousands of files by their paths.
+/// A clone shares the bytes: each stage uses the paths of the same thousands of files.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelativePath(Arc<[u8]>);
 
 impl RelativePath {
-    /// Admits a path, or says which rule it breaks.
+    /// Accepts a path, or returns the rule that it breaks.
     pub fn new(path: impl AsRef<[u8]>) -> Result<Self, NameError> {
-        Self::admit(path.as_ref(), MAXIMUM_DEPTH)
+        Self::accept(path.as_ref(), MAX_DEPTH)
     }
 
-    /// The same for a path that was written down when there was no bound on its depth: as harmless as any, but not to be asked for again.
-    pub fn written_down(path: impl AsRef<[u8]>) -> Result<Self, NameError> {
-        Self::admit(path.as_ref(), MAXIMUM_PATH_LENGTH)
+    /// As [`RelativePath::new`], without the maximum depth: for a path that an older gleaner recorded.
+    pub fn from_recorded(path: impl AsRef<[u8]>) -> Result<Self, NameError> {
+        Self::accept(path.as_ref(), MAX_PATH_LENGTH)
     }
 
-    fn admit(path: &[u8], most_folders: usize) -> Result<Self, NameError> {
+    fn accept(path: &[u8], max_depth: usize) -> Result<Self, NameError> {
         if path.is_empty() {
             return Err(NameError::Empty);
         }
-        if path.len() > MAXIMUM_PATH_LENGTH {
+        if path.len() > MAX_PATH_LENGTH {
             return Err(NameError::TooLong);
         }
         if path.first() == Some(&b'/') {
@@ -46,7 +46,7 @@ impl RelativePath {
         }
         for (depth, component) in path.split(|byte| *byte == b'/').enumerate() {
             match component {
-                _ if depth > most_folders => return Err(NameError::TooDeep),
+                _ if depth > max_depth => return Err(NameError::TooDeep),
                 b"" => return Err(NameError::EmptyComponent),
                 b"." | b".." => return Err(NameError::Dots),
                 _ => {}
@@ -55,7 +55,7 @@ impl RelativePath {
         Ok(Self(path.into()))
     }
 
-    /// The path with components divided by `/`.
+    /// The path, with `/` between its components.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -70,7 +70,7 @@ impl RelativePath {
         self.0.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
     }
 
-    /// The folder that the last component is in; `None` at the top.
+    /// The folder of the last component; `None` for a path of one component.
     pub fn parent(&self) -> Option<Self> {
         self.folder().map(|folder| Self(folder.into()))
     }
@@ -88,14 +88,15 @@ impl RelativePath {
     }
 }
 
-/// Longest path that is dealt with: Linux's `PATH_MAX`, beyond which no system call takes a name whole.
-const MAXIMUM_PATH_LENGTH: usize = 4096;
+/// The maximum length of a path: Linux's `PATH_MAX`. No system call accepts a longer path.
+const MAX_PATH_LENGTH: usize = 4096;
 
-/// Folders in a path. A folder that contains itself would else be listed two thousand times, until its path is too long.
-const MAXIMUM_DEPTH: usize = 127;
+/// The maximum number of folders in a path. Without it, a folder that contains itself would be listed two
+/// thousand times, until its path is too long.
+const MAX_DEPTH: usize = 127;
 
 impl fmt::Display for RelativePath {
-    /// Escaped: fit to be shown anywhere.
+    /// Escaped, so that it can be displayed anywhere.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&escaped(&self.0))
     }
@@ -107,25 +108,25 @@ impl fmt::Debug for RelativePath {
     }
 }
 
-/// Why bytes are no [`RelativePath`].
+/// Why bytes are not a [`RelativePath`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// No bytes at all.
     #[error("the name is empty")]
     Empty,
-    /// Longer than any system call takes.
+    /// Longer than any system call accepts.
     #[error("the path is longer than 4096 bytes")]
     TooLong,
-    /// Begins with a slash.
+    /// It begins with a slash.
     #[error("the name begins with '/'")]
     Absolute,
-    /// Contains a NUL byte.
+    /// It contains a NUL byte.
     #[error("the name contains a NUL byte")]
     Nul,
     /// Two slashes in a row, or one at the end.
     #[error("the name has an empty part")]
     EmptyComponent,
-    /// More components than any tree has that somebody made.
+    /// Deeper than any real folder tree.
     #[error("the path is more than 127 folders deep")]
     TooDeep,
     /// A component is `.` or `..`.
@@ -133,15 +134,17 @@ pub enum NameError {
     Dots,
 }
 
-/// A folder on a device that is emptied: an absolute path, or one relative to where the device's login begins.
+/// A folder on a device that gleaner empties: an absolute path, or one relative to the folder where a login
+/// begins.
 ///
-/// It comes from the configuration, not from a device. Never empty, without NUL or line breaks (it travels to the
-/// device as one line), and without a slash at the end (except `/` itself).
+/// It comes from the configuration, not from a device. It is never empty, contains no NUL and no line break
+/// (gleaner sends it to the device as one line), and has no slash at the end (except `/` itself).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourcePath(Vec<u8>);
 
 impl SourcePath {
-    /// Admits a path, or says what is wrong in words that fit after "the source …". A slash at the end is dropped.
+    /// Accepts a path, or returns what is wrong with it, to follow "the source …". Removes slashes at the
+    /// end.
     pub fn new(path: impl Into<Vec<u8>>) -> Result<Self, &'static str> {
         let mut path = path.into();
         while path.len() > 1 && path.last() == Some(&b'/') {
@@ -167,13 +170,13 @@ impl SourcePath {
         &self.0
     }
 
-    /// The path of something below the source, as a device takes it.
+    /// The path of `below` on the device, including the source.
     pub fn join(&self, below: &RelativePath) -> Vec<u8> {
         let slash: &[u8] = if self.0 == b"/" { b"" } else { b"/" };
         [&self.0[..], slash, below.as_bytes()].concat()
     }
 
-    /// The last component: what `{source}` in a layout stands for. `root` for `/`.
+    /// The last component, which replaces `{source}` in a layout; `root` for `/`.
     pub fn folder_name(&self) -> &[u8] {
         match self.0.rsplit(|byte| *byte == b'/').next() {
             Some(name) if !name.is_empty() => name,
@@ -183,7 +186,7 @@ impl SourcePath {
 }
 
 impl fmt::Display for SourcePath {
-    /// Escaped: fit to be shown anywhere.
+    /// Escaped, so that it can be displayed anywhere.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&escaped(&self.0))
     }
@@ -200,13 +203,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_of_127_folders_is_admitted_and_a_deeper_one_only_where_it_was_written_down() {
+    fn a_path_deeper_than_127_folders_is_accepted_only_if_recorded() {
         let path = |folders| [b"f/".repeat(folders), b"name".to_vec()].concat();
         assert!(RelativePath::new(path(127)).is_ok());
         assert_eq!(RelativePath::new(path(128)), Err(NameError::TooDeep));
-        assert!(RelativePath::written_down(path(128)).is_ok());
-        assert_eq!(RelativePath::written_down("a/../b"), Err(NameError::Dots));
-        assert_eq!(RelativePath::written_down(path(3000)), Err(NameError::TooLong));
+        assert!(RelativePath::from_recorded(path(128)).is_ok());
+        assert_eq!(RelativePath::from_recorded("a/../b"), Err(NameError::Dots));
+        assert_eq!(RelativePath::from_recorded(path(3000)), Err(NameError::TooLong));
     }
 
     #[test]
@@ -226,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_contains_itself_has_an_end() {
+    fn a_path_through_a_folder_that_contains_itself_ends_at_the_maximum() {
         let path = |folders: usize| RelativePath::new([&b"a/".repeat(folders)[..], b"f"].concat());
-        assert!(path(MAXIMUM_DEPTH).is_ok());
-        assert_eq!(path(MAXIMUM_DEPTH + 1), Err(NameError::TooDeep));
+        assert!(path(MAX_DEPTH).is_ok());
+        assert_eq!(path(MAX_DEPTH + 1), Err(NameError::TooDeep));
     }
 
     #[test]
-    fn odd_names_are_names() {
+    fn unusual_names_are_accepted() {
         for name in [
             &b"..."[..],
             b"-rf",
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_comes_apart_and_together() {
+    fn a_path_is_split_and_joined_without_a_change() {
         let path = RelativePath::new("day/set/a.np").unwrap();
         assert_eq!(path.file_name(), b"a.np");
         let parent = path.parent().unwrap();

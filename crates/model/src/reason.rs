@@ -1,25 +1,25 @@
-//! Why a file waits or stays on its device, in the user's words.
+//! Why a file waits or stays on its device, with the text that the user reads.
 
-/// Why a file is not gathered yet. It will be, without anyone doing anything.
+/// Why a file is not gathered yet. gleaner tries again in every pass, without a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WaitReason {
-    /// Touched less than `settle` ago.
+    /// It changed less than `settle` ago.
     Settling,
-    /// Some process on the device has it open for writing.
+    /// A process on the device has it open for writing.
     Open,
-    /// Whether it is open cannot be seen; touched less than `settle_blind` ago.
+    /// The device cannot show whether it is open; it changed less than `settle_blind` ago.
     SettlingBlind,
     /// The device's clock cannot be trusted; it must stay unchanged between two surveys.
     ClockUntrusted,
-    /// Its `done_suffix` marker is not there yet.
+    /// Its `done_suffix` marker does not exist yet.
     NotMarkedDone,
-    /// It changed while it was gathered; it is gathered again.
+    /// It changed while it was gathered; a later pass gathers it again.
     Changed,
-    /// The pass ended before its turn came.
+    /// The pass ended before it reached the file.
     NotReached,
-    /// Its content could not be proved in this pass; it is fetched again in the next.
+    /// This pass could not verify its content; the next pass fetches it again.
     Unproved,
-    /// It is larger than the room that is left in the store.
+    /// It is larger than the free space of the store.
     NoRoom,
 }
 
@@ -52,44 +52,46 @@ impl WaitReason {
         }
     }
 
-    /// What a person reads.
+    /// The text that the user reads.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::Settling => "still settling: touched a moment ago",
+            Self::Settling => "still settling: changed less than `settle` ago",
             Self::Open => "a program on the device has it open for writing",
-            Self::SettlingBlind => "settling longer, because open files cannot be seen on this device",
-            Self::ClockUntrusted => "the device's clock is not to be trusted; waiting for a second look",
-            Self::NotMarkedDone => "its done marker is not there yet",
-            Self::Changed => "changed while it was gathered",
-            Self::NotReached => "its turn has not come yet",
-            Self::Unproved => "its content could not be proved yet",
+            Self::SettlingBlind => {
+                "still settling: changed less than `settle_blind` ago (the device cannot show which files are open)"
+            }
+            Self::ClockUntrusted => "the device's clock cannot be trusted; waiting for a second survey",
+            Self::NotMarkedDone => "its `done_suffix` marker does not exist yet",
+            Self::Changed => "changed while it was gathered; a later pass gathers it again",
+            Self::NotReached => "the pass ended before it reached this file",
+            Self::Unproved => "its content could not be verified yet",
             Self::NoRoom => "the store has no room for it",
         }
     }
 
-    /// What a person can do about it; empty where it passes by itself.
+    /// What the operator can do about it; empty if waiting is enough.
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::Unproved => {
-                "if it stays so, look at the detail in `gleaner status DEVICE`: a bad card, or a store folder that cannot be written"
+                "if this repeats, read the detail in `gleaner status DEVICE`: the card may be bad, or gleaner cannot write a folder of the store"
             }
-            Self::NoRoom => "make room in the store, or lower `store.min_free`",
+            Self::NoRoom => "free space in the store, or lower `store.min_free`",
             _ => "",
         }
     }
 
-    /// Whether somebody should act: such a file makes the sweep end with exit status 1.
+    /// Whether the operator should act: such a file makes the sweep end with exit status 1.
     pub const fn is_fault(self) -> bool {
         matches!(self, Self::Unproved | Self::NoRoom)
     }
 }
 
-/// Why a file stays on the device until somebody does something.
+/// Why a file stays on the device until the operator acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LeaveReason {
     /// It matches `exclude`.
     Excluded,
-    /// The file system keeps it for itself.
+    /// The file system reserves it.
     FileSystem,
     /// A symbolic link.
     Link,
@@ -97,31 +99,31 @@ pub enum LeaveReason {
     Special,
     /// Its name cannot be stored.
     Name,
-    /// The file system of the store does not take the characters of its name.
+    /// The file system of the store does not accept the characters of its name.
     StoreName,
     /// Its folder in the store cannot be used.
     StoreFolder,
-    /// The store cannot hold a file of its size, however much room there is.
+    /// The store cannot hold a file of this size, even with enough free space.
     TooLarge,
     /// It cannot be read.
     Unreadable,
-    /// A folder that cannot be listed; what is in it is not known.
+    /// A folder that cannot be listed; its content is unknown.
     FolderUnreadable,
     /// Stored, but its folder cannot be written, so it cannot be released.
     FolderUnwritable,
     /// Stored, but marked immutable or append-only, so it cannot be released.
     Immutable,
-    /// Stored, but it is another user's in a folder with the sticky bit, so it cannot be released.
+    /// Stored, but it belongs to another user in a folder with the sticky bit, so it cannot be released.
     Sticky,
     /// Stored, but the device cannot rename safely, so it cannot be released.
     RenameUnsupported,
     /// Stored, but the device's SFTP server is read-only, so it cannot be released.
     ServerReadOnly,
-    /// Stored; the rules keep it on the device.
+    /// Stored; `release = "keep"` keeps it on the device.
     KeptByRule,
     /// Stored, but the device refused to remove it.
     RemovalRefused,
-    /// A withdrawn folder that cannot be listed; what is in it is not known.
+    /// A withdrawn folder that cannot be listed; its content is unknown.
     WithdrawnUnreadable,
     /// Withdrawn by another gleaner more than a week ago.
     ForeignWithdrawn,
@@ -176,74 +178,76 @@ impl LeaveReason {
         }
     }
 
-    /// What a person reads.
+    /// The text that the user reads.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::Excluded => "left by an `exclude` rule",
-            Self::FileSystem => "the file system keeps it for itself (`lost+found`)",
+            Self::Excluded => "matches an `exclude` rule",
+            Self::FileSystem => "reserved by the file system (`lost+found`)",
             Self::Link => "a symbolic link",
             Self::Special => "a pipe, socket or device node",
             Self::Name => "its name cannot be stored",
-            Self::StoreName => "the store's file system does not take its name",
+            Self::StoreName => "the store's file system does not accept its name",
             Self::StoreFolder => "its folder in the store cannot be used",
-            Self::TooLarge => "the store cannot hold a file of its size",
-            Self::Unreadable => "the device does not let us read it",
-            Self::FolderUnreadable => "the device does not let us list this folder",
-            Self::FolderUnwritable => "stored, but its folder on the device cannot be written",
+            Self::TooLarge => "the store cannot hold a file of this size",
+            Self::Unreadable => "the login may not read it",
+            Self::FolderUnreadable => "gleaner cannot list this folder on the device",
+            Self::FolderUnwritable => "stored, but gleaner cannot write its folder on the device",
             Self::Immutable => {
                 "stored, but it or its folder is marked immutable or append-only on the device"
             }
-            Self::Sticky => "stored, but it is another user's, and the sticky bit of its folder protects it",
+            Self::Sticky => {
+                "stored, but it belongs to another user, and the sticky bit of its folder protects it"
+            }
             Self::RenameUnsupported => "stored, but the device cannot rename safely",
-            Self::ServerReadOnly => "stored, but the device's SFTP server only reads",
+            Self::ServerReadOnly => "stored, but the device's SFTP server is read-only",
             Self::KeptByRule => "stored, and kept by `release = \"keep\"`",
             Self::RemovalRefused => "stored, but the device refused to remove it",
             Self::WithdrawnUnreadable => {
-                "another login has withdrawn files into this folder, and the device does not let us list it"
+                "another login withdrew files into this folder, and gleaner cannot list it"
             }
             Self::ForeignWithdrawn => "withdrawn by another gleaner",
         }
     }
 
-    /// What a person can do about it; empty where nothing needs doing.
+    /// What the operator can do about it; empty if there is nothing to do.
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::Excluded | Self::FileSystem | Self::Link | Self::Special | Self::KeptByRule => "",
             Self::Name => "rename it on the device, or change `store.layout`",
             Self::StoreName => {
-                "set `names = \"portable\"` under [store]; if it is set, mount the store so that it takes UTF-8 names"
+                "set `names = \"portable\"` under [store]; if it is set already, mount the store so that it accepts UTF-8 names"
             }
             Self::StoreFolder => {
-                "see the detail in `gleaner status DEVICE`, and mend that folder or its mount"
+                "read the detail in `gleaner status DEVICE`, and repair that folder or its mount"
             }
             Self::TooLarge => {
-                "keep the store on a file system without that limit (FAT ends at 4 GiB), or raise the limit of the process (`LimitFSIZE=`)"
+                "move the store to a file system without this limit (FAT: 4 GiB), or raise the limit of the process (`LimitFSIZE=`)"
             }
             Self::Unreadable => "let the login user read it",
             Self::FolderUnreadable => "let the login user list it, or name it in `exclude`",
             Self::FolderUnwritable | Self::RemovalRefused => {
-                "let the login user write the folder, or set `release = \"keep\"`; if it may write there, look at the file and its folder with `ls -ld` and `lsattr -d`"
+                "let the login user write the folder, or set `release = \"keep\"`; if it may write there already, inspect the file and its folder with `ls -ld` and `lsattr -d`"
             }
             Self::Immutable => {
-                "as root on the device, `chattr -i -a` the file and its folder, or set `release = \"keep\"`"
+                "run `chattr -i -a` on the file and its folder as root on the device, or set `release = \"keep\"`"
             }
             Self::Sticky => {
-                "log in as the owner of the files or as root, or take the sticky bit off the folder (`chmod -t`), or set `release = \"keep\"`"
+                "log in as the owner of the files or as root, or remove the sticky bit of the folder (`chmod -t`), or set `release = \"keep\"`"
             }
             Self::WithdrawnUnreadable => {
-                "give the folder to the login: as root on the device, `chown -R LOGIN` the folder; then its files are gathered"
+                "make the login the owner of the folder: run `chown -R LOGIN` on it as root on the device; gleaner then gathers its files"
             }
             Self::RenameUnsupported => "use OpenSSH's sftp-server on the device, or set `release = \"keep\"`",
             Self::ServerReadOnly => {
-                "take `-R` (read-only) from the line `Subsystem sftp` or `ForceCommand` in the device's sshd_config, or set `release = \"keep\"`"
+                "remove `-R` (read-only) from the line `Subsystem sftp` or `ForceCommand` in the device's sshd_config, or set `release = \"keep\"`"
             }
             Self::ForeignWithdrawn => {
-                "see whether that gleaner still runs; if not, move the files back by hand"
+                "check whether that gleaner still runs; if not, move the files back by hand"
             }
         }
     }
 
-    /// Whether somebody should act: such a file makes the sweep end with exit status 1.
+    /// Whether the operator should act: such a file makes the sweep end with exit status 1.
     pub const fn is_fault(self) -> bool {
         !matches!(
             self,

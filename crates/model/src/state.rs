@@ -1,21 +1,22 @@
-//! How far the record of a file has come.
+//! The state of a recorded file.
 
 /// The state of a recorded file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileState {
-    /// Whole and durable in the store; still on the device, as far as is known.
+    /// Whole and durable in the store; still on the device, as far as gleaner knows.
     Stored,
-    /// Whole and durable in the store; gone from the device.
+    /// Whole and durable in the store; removed from the device.
     Released,
-    /// Whole and durable in the store; stays on the device, because the rules say so or it cannot be removed.
+    /// Whole and durable in the store; stays on the device, because a rule keeps it or the device cannot
+    /// remove it.
     Kept,
 }
 
 impl FileState {
-    /// Every state, in the order in which files pass through them.
+    /// Every state, in the order in which a file goes through them.
     pub const ALL: [Self; 3] = [Self::Stored, Self::Released, Self::Kept];
 
-    /// The word in the ledger, in JSON and on the command line.
+    /// The stable code in the ledger, in JSON and on the command line.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Stored => "stored",
@@ -24,7 +25,7 @@ impl FileState {
         }
     }
 
-    /// The state of that code.
+    /// The state with this code.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.code() == code)
     }

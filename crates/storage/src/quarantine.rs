@@ -18,8 +18,8 @@ use crate::open_store::OpenStore;
 pub(crate) const QUARANTINE: &[u8] = b"quarantine";
 
 impl<D: Disk> StoreFolder<D> {
-    /// Where the latest copy of a name is in the quarantine. If that cannot be read, a hint is missing and nothing
-    /// else.
+    /// Where the latest copy of a name is in the quarantine. If that cannot be read, a hint is missing and
+    /// nothing else.
     pub(crate) fn find_quarantined(&self, name: &RelativePath) -> Option<String> {
         let disk = &*self.disk;
         let control = disk.open_folder(&self.root, CONTROL_FOLDER).ok()?;

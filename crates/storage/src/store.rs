@@ -1,4 +1,5 @@
-//! The ports `StoreStatus` and `Store` on a directory. Each method runs one job on the disk, or a few in turn.
+//! The ports `StoreStatus` and `Store` on a directory. Each method runs one job on the disk, or a few in
+//! turn.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The client's side: how ssh finds the servers, and by which keys it knows them.
+//! The client's configuration: how ssh reaches the servers, and their host keys.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,34 +6,34 @@ use std::path::{Path, PathBuf};
 
 use crate::KeyPair;
 
-/// What stands in an `ssh_config` and in its `known_hosts`.
+/// The content of an `ssh_config` and its `known_hosts`.
 #[derive(Debug)]
 pub struct Client {
-    /// Lines ahead of all others; there the first value of an option counts.
+    /// Lines before all others, where they take precedence: ssh uses the first value of an option.
     pub lines: String,
-    /// The hosts. The one called `jump` leads to all others.
+    /// The hosts. All others are reached through the host with the alias `jump`.
     pub hosts: Vec<Host>,
-    /// Further lines for `known_hosts`.
+    /// Additional lines of `known_hosts`.
     pub known: String,
-    /// What the client logs in with.
+    /// The key with which the client logs in.
     pub identity: KeyPair,
 }
 
-/// One host of the client's.
+/// A host in the client's configuration.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// What the client calls it.
+    /// Its alias.
     pub alias: String,
-    /// A name or an address of loopback.
+    /// A host name or address on loopback.
     pub address: &'static str,
-    /// Where it listens; if it does.
+    /// Its port; a server need not listen there.
     pub port: u16,
-    /// The host key that it is known by, if any.
+    /// Its host key in `known_hosts`; `None` if it is unknown.
     pub key: Option<KeyPair>,
 }
 
 impl Client {
-    /// One that knows no host yet.
+    /// A configuration without hosts.
     pub fn new(identity: KeyPair) -> Self {
         Self {
             lines: String::new(),
@@ -43,7 +43,7 @@ impl Client {
         }
     }
 
-    /// Writes `ssh_config`, whose path it returns, and `known_hosts` into the folder.
+    /// Writes `ssh_config` and `known_hosts` into the folder. Returns the path of `ssh_config`.
     pub fn write(&self, folder: &Path) -> PathBuf {
         let mut config = self.lines.clone();
         let mut known = self.known.clone();

@@ -7,30 +7,30 @@ use std::process::Command;
 /// An ed25519 key pair without a passphrase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPair {
-    /// The file of the private key; that of the public one is beside it.
+    /// The file of the private key; the file of the public key is beside it.
     pub private: PathBuf,
 }
 
 impl KeyPair {
-    /// The pair of this name in `folder`, made when it is first asked for. `ssh-keygen` takes longer than a
-    /// server takes to start, so tests share the pairs, also between processes, and change none.
+    /// The pair `name` in `folder`, created by the first call. `ssh-keygen` takes longer than the start of a
+    /// server, so tests share the pairs, also between processes, and do not change them.
     pub fn kept_in(folder: &Path, name: &str) -> Self {
-        let kept = folder.join(name);
-        if !kept.exists() {
+        let shared = folder.join(name);
+        if !shared.exists() {
             fs::create_dir_all(folder).expect("making a folder for keys");
-            let made = tempfile::tempdir_in(folder).expect("making a folder for a key");
-            generate(&made.path().join("key"));
-            // Fails where another process was quicker; then its pair is as good.
-            if fs::rename(made.path(), &kept).is_ok() {
-                drop(made.keep());
+            let new = tempfile::tempdir_in(folder).expect("making a folder for a key");
+            generate(&new.path().join("key"));
+            // Fails if another process was faster; this call then uses that pair.
+            if fs::rename(new.path(), &shared).is_ok() {
+                drop(new.keep());
             }
         }
         Self {
-            private: kept.join("key"),
+            private: shared.join("key"),
         }
     }
 
-    /// The public key, as `authorized_keys` has it.
+    /// The public key, as a line of `authorized_keys`.
     pub fn public(&self) -> String {
         fs::read_to_string(self.private.with_extension("pub")).expect("reading a public key")
     }
@@ -42,10 +42,10 @@ impl KeyPair {
 }
 
 fn generate(file: &Path) {
-    let made = Command::new("ssh-keygen")
+    let status = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "testbed", "-f"])
         .arg(file)
         .status()
         .expect("running ssh-keygen (apt-get install openssh-client)");
-    assert!(made.success(), "ssh-keygen fails");
+    assert!(status.success(), "ssh-keygen fails");
 }

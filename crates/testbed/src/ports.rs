@@ -1,15 +1,15 @@
-//! Ports that no two tests are given at once, in whatever processes they run.
+//! Ports of which no two tests get the same at one time, also in different processes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// A port on loopback that is ours until this is dropped or the process ends. Connections to it are refused
-/// while no server of ours listens.
+/// A port on loopback, reserved until this is dropped or the process ends. Connections to it are refused
+/// unless a server of the test listens.
 ///
-/// A socket that is bound to it, and does not listen, holds it: the kernel gives the number to no connection
-/// and to no program that wants any free port. A listener that sets `SO_REUSEADDR`, as sshd and the standard
-/// library do, may still bind to it, and bind again when it was stopped.
+/// A bound socket that does not listen reserves it: the kernel then gives the number neither to a connection
+/// nor to a program that binds to any free port. A listener with `SO_REUSEADDR`, as in sshd and the standard
+/// library, can still bind to it, also again after a stop.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -17,7 +17,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// A port that is free now.
+    /// Reserves a free port.
     pub fn free() -> Self {
         let holder = Socket::new(Domain::IPV4, Type::STREAM, None).expect("making a socket");
         holder.set_reuse_address(true).expect("setting SO_REUSEADDR");
@@ -30,7 +30,7 @@ impl Port {
         }
     }
 
-    /// Its number.
+    /// The port number.
     pub fn number(&self) -> u16 {
         self.number
     }

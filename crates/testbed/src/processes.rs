@@ -1,4 +1,4 @@
-//! Looking at processes through `/proc`, and ending those that a test has started.
+//! Inspects processes through `/proc`, and ends those that a test has started.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process that lived when `/proc` was looked at.
+/// A process that was alive when it was read from `/proc`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// Its process id.
     pub id: u32,
-    /// That of its parent.
+    /// The process id of its parent.
     pub parent: u32,
     /// The name of its program, at most 15 bytes.
     pub program: String,
@@ -20,7 +20,7 @@ pub struct Process {
 impl Process {
     fn read(id: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The program's name stands in parentheses and may itself contain some.
+        // The program's name is in parentheses and may contain parentheses.
         let (head, tail) = stat.rsplit_once(')')?;
         let program = head.split_once('(')?.1.to_owned();
         let mut fields = tail.split_whitespace();
@@ -29,7 +29,7 @@ impl Process {
         (state != "Z").then_some(Self { id, parent, program })
     }
 
-    /// The words of its command line; none when it has ended.
+    /// The arguments of its command line; none if it has ended.
     pub fn arguments(&self) -> Vec<String> {
         let words = self.file("cmdline");
         let words = words.split(|byte| *byte == 0);
@@ -38,17 +38,17 @@ impl Process {
             .collect()
     }
 
-    /// Whether its environment, as it was started with, contains the text.
+    /// Whether its initial environment contains the text.
     pub fn environment_has(&self, text: &str) -> bool {
         contains(&self.file("environ"), text.as_bytes())
     }
 
-    /// Its command line, for people.
+    /// Its id, program and command line, for messages.
     pub fn shown(&self) -> String {
         format!("{} ({}): {}", self.id, self.program, self.arguments().join(" "))
     }
 
-    /// Sends a signal; a process that is gone is no error.
+    /// Sends a signal, unless the process has ended.
     pub fn signal(&self, signal: Signal) {
         self::signal(self.id, signal);
     }
@@ -68,7 +68,7 @@ fn contains(bytes: &[u8], text: &[u8]) -> bool {
     bytes.windows(text.len()).any(|window| window == text)
 }
 
-/// All processes that live; zombies do not.
+/// All living processes; zombies are not among them.
 pub fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").expect("listing /proc");
     entries
@@ -84,7 +84,7 @@ pub fn mentioning(path: &Path) -> Vec<Process> {
     found
 }
 
-/// The process and all that descend from it, parents first.
+/// The process and all its descendants, parents first.
 pub fn tree(root: u32) -> Vec<Process> {
     let mut others = all();
     let mut found: Vec<_> = others.extract_if(.., |process| process.id == root).collect();
@@ -96,7 +96,7 @@ pub fn tree(root: u32) -> Vec<Process> {
     found
 }
 
-/// Sends a signal; a process that is gone is no error.
+/// Sends a signal, unless the process has ended.
 pub fn signal(id: u32, signal: Signal) {
     let id = i32::try_from(id).ok().and_then(Pid::from_raw);
     if let Some(id) = id
@@ -106,14 +106,14 @@ pub fn signal(id: u32, signal: Signal) {
     }
 }
 
-/// Sends a signal to each of them.
+/// Sends a signal to each process.
 pub fn signal_all(processes: &[Process], signal: Signal) {
     for process in processes {
         process.signal(signal);
     }
 }
 
-/// Ends a process and all that descend from it: frozen first, so that none is born meanwhile.
+/// Kills a process and all its descendants. Stops them first, so that they cannot start others meanwhile.
 pub fn kill_tree(root: u32) {
     let mut frozen: Vec<u32> = Vec::new();
     loop {

@@ -1,50 +1,52 @@
-//! What a login to a server comes to.
+//! The kinds of sessions that a server offers.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Where OpenSSH's SFTP server is, for commands that are forced upon a login.
+/// The path of OpenSSH's SFTP server, for forced commands.
 pub const SFTP_SERVER: &str = "/usr/lib/openssh/sftp-server";
 
 const BUSYBOX: &str = "/bin/busybox";
 
-/// What a server gives to a client that has logged in.
+/// The session of a client that has logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Session {
-    /// The login shell of the user, GNU tools, SFTP as a program of its own.
+    /// The user's login shell, GNU tools, and SFTP as a separate program.
     Gnu,
-    /// The same, with a start-up file that chatters on both outputs.
+    /// As `Gnu`, with a start-up file that prints to both outputs.
     Noisy,
-    /// As `Gnu`, but as the user nobody where the tests run as root: may not read or write everything, and
-    /// does not see what files other users have open.
+    /// As `Gnu`, but as the user `nobody` if the tests run as root: cannot read or write every file, and
+    /// cannot see which files other users have open.
     Unprivileged,
-    /// `BusyBox` is all there is: no GNU tools, no `openssl`.
+    /// Only `BusyBox`: no GNU tools, no `openssl`.
     Busybox,
     /// `ForceCommand internal-sftp`.
     SftpOnly,
-    /// The same with another root, which a line `ChrootDirectory` in the settings must name. Needs root.
+    /// As `SftpOnly`, with another root folder, which a line `ChrootDirectory` in the settings must name.
+    /// Needs root.
     Chroot,
-    /// As `Gnu`, but the program that sshd should serve SFTP by is not installed.
+    /// As `Gnu`, but sshd's SFTP server is not installed.
     WithoutSftpServer,
-    /// As `Gnu`, but sshd is not told of any program to serve SFTP by.
+    /// As `Gnu`, but sshd has no SFTP server configured.
     WithoutSubsystem,
-    /// Lets in and then says nothing, whatever is asked for.
+    /// Accepts the login and then never replies to any request.
     Mute,
 }
 
 impl Session {
-    /// Makes its files in `folder`, of which `home` is there already. Returns its lines for `sshd_config`.
+    /// Creates the files of the session in `folder`, where `home` exists already. Returns its lines for
+    /// `sshd_config`.
     pub(crate) fn prepare(self, folder: &Path) -> String {
         let home = folder.join("home");
-        // A start-up file of the machine's own user does not matter: the home is ours.
+        // HOME is a folder of the test, so that no start-up file of the machine's user runs.
         let program = format!("Subsystem sftp {SFTP_SERVER}\nSetEnv HOME={}", home.display());
         match self {
             Self::Gnu => program,
             Self::Noisy => {
-                let chatter = "echo 'Welcome to raspberry!'\nprintf 'no newline'\necho 'low voltage' >&2\n";
-                fs::write(home.join(".bashrc"), chatter).expect("writing .bashrc");
-                // The shell that starts an external server would chatter into the SFTP stream.
+                let start_up = "echo 'Welcome to raspberry!'\nprintf 'no newline'\necho 'low voltage' >&2\n";
+                fs::write(home.join(".bashrc"), start_up).expect("writing .bashrc");
+                // The shell that starts an external server would print into the SFTP stream.
                 format!("Subsystem sftp internal-sftp\nSetEnv HOME={}", home.display())
             }
             Self::Busybox => {
@@ -67,17 +69,18 @@ impl Session {
     }
 }
 
-/// A folder of `BusyBox` tools, and the command that stands for a login which has nothing more.
+/// Creates a folder of `BusyBox` tools. Returns it, and the forced command of a login that has only these
+/// tools.
 fn busybox_tools(folder: &Path) -> (String, String) {
-    crate::sshd::require(BUSYBOX, "busybox-static");
+    crate::programs::require(BUSYBOX, "busybox-static");
     let tools = folder.join("tools");
     fs::create_dir_all(&tools).expect("making a folder for BusyBox");
-    let made = Command::new(BUSYBOX)
+    let status = Command::new(BUSYBOX)
         .args(["--install", "-s"])
         .arg(&tools)
         .status()
         .expect("running busybox");
-    assert!(made.success(), "busybox --install fails");
+    assert!(status.success(), "busybox --install fails");
     let tools = tools.display().to_string();
     let script = format!(
         "export PATH={tools} SHELL={tools}/sh\n\

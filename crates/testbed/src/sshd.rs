@@ -1,9 +1,9 @@
-//! One OpenSSH server.
+//! An OpenSSH server.
 
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,40 +11,41 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::processes::{self, Process};
-use crate::{KeyPair, Port, Session, wait_until};
+use crate::{KeyPair, Port, Session, programs, wait_until};
 
 const SSHD: &str = "/usr/sbin/sshd";
-/// For a server to start, and for what its sessions ran to end.
+/// The maximum time for a server to start, and for the processes of its sessions to end.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Lines that give a server the algorithms of sshd itself. A login with them takes four times the processor:
-/// by itself ssh chooses a key exchange for the age of quantum computers.
+/// Lines that let a server offer sshd's default algorithms. A login with them takes four times the processor
+/// time, because ssh then chooses a post-quantum key exchange.
 pub const DEFAULT_ALGORITHMS: &str = "KexAlgorithms +curve25519-sha256\nCiphers +aes128-gcm@openssh.com\n";
 
-/// What a server is to be.
+/// The settings of a server.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where its files are: configuration, log, keys, home.
+    /// The folder of its files: configuration, log, keys, home.
     pub folder: PathBuf,
-    /// What clients log in to.
+    /// The session of a client that has logged in.
     pub session: Session,
-    /// Lines ahead of all others in `sshd_config`. There the first value of an option counts, so that they
-    /// can also change what is set here: `LogLevel DEBUG`, `MaxStartups 3:100:3`. Below `INFO` the start is not seen.
+    /// Lines before all others in `sshd_config`. sshd uses the first value of an option, so that these
+    /// override the values of this crate: `LogLevel DEBUG`, `MaxStartups 3:100:3`. With a level below `INFO`
+    /// the start is not detected.
     pub lines: String,
-    /// Words that run the command line after them, such as `unshare --mount`. They must not fork.
+    /// The words of a command that runs the command after it, such as `unshare --mount`. It must not fork.
     pub runner: Vec<OsString>,
-    /// What it is known by.
+    /// The host key.
     pub host_key: KeyPair,
-    /// Who may log in.
+    /// The key of the client that may log in.
     pub client_key: KeyPair,
 }
 
 impl Settings {
     /// Prepares the folder for a server at this port. Returns the path of its `sshd_config`.
     pub fn write(&self, port: u16) -> PathBuf {
-        require(SSHD, "openssh-server");
+        programs::require(SSHD, "openssh-server");
         if rustix::process::getuid().is_root() {
-            // The folder for privilege separation, which only the service's own unit makes.
+            // The folder for privilege separation, which otherwise only the unit of the service creates.
             fs::create_dir_all("/run/sshd").expect("making /run/sshd");
         }
         fs::create_dir_all(self.folder.join("home")).expect("making a folder for sshd");
@@ -80,19 +81,19 @@ impl Settings {
     }
 }
 
-/// A server that listens. Ended with all its sessions when dropped; killed if this thread or process ends
-/// first.
+/// A running server. Dropping it ends it with all its sessions; the kernel kills it if this thread or process
+/// ends first.
 #[derive(Debug)]
 pub struct Sshd {
     settings: Box<Settings>,
-    /// Words that run the server, where they are others than in the settings.
+    /// The command that runs the server, which [`Sshd::run_by`] changes.
     runner: Mutex<Vec<OsString>>,
     port: Port,
     listener: Mutex<Option<Child>>,
 }
 
 impl Sshd {
-    /// Starts a server, and returns when it listens.
+    /// Starts a server; returns when it listens.
     pub fn start(settings: Settings) -> Self {
         let server = Self {
             runner: Mutex::new(settings.runner.clone()),
@@ -105,47 +106,47 @@ impl Sshd {
         server
     }
 
-    /// Where it listens.
+    /// The port on which it listens.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// What it was known by when it was first started.
+    /// The host key with which it was first started.
     pub fn host_key(&self) -> &KeyPair {
         &self.settings.host_key
     }
 
-    /// Whether it listens, as far as is known here.
+    /// Whether the listener was started and not stopped. It may have ended since.
     pub fn listens(&self) -> bool {
         self.listener.lock().expect("lock").is_some()
     }
 
-    /// The listener and all that its sessions consist of.
+    /// The listener and all processes of its sessions.
     pub fn processes(&self) -> Vec<Process> {
         let listener = self.listener.lock().expect("lock");
         let tree = listener.as_ref().map(|listener| processes::tree(listener.id()));
         tree.unwrap_or_default()
     }
 
-    /// What the sessions consist of: their servers, helpers and shells.
+    /// The processes of the sessions: servers, helpers and shells.
     pub fn session_processes(&self) -> Vec<Process> {
         self.processes().into_iter().skip(1).collect()
     }
 
-    /// What the server has logged so far.
+    /// The server's log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.settings.folder.join("log")).unwrap_or_default()
     }
 
-    /// The end of the log and where it is, for a failing test.
-    pub fn last_words(&self) -> String {
+    /// The path of the log and its last 15 lines, for the message of a failing test.
+    pub fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let last = lines.get(lines.len().saturating_sub(15)..).unwrap_or_default();
         format!("{}/log:\n{}", self.settings.folder.display(), last.join("\n"))
     }
 
-    /// Ends the server and its sessions: from now on connections are refused.
+    /// Kills the server and its sessions. Connections are then refused.
     pub fn stop(&self) {
         if let Some(mut listener) = self.listener.lock().expect("lock").take() {
             processes::kill_tree(listener.id());
@@ -153,7 +154,7 @@ impl Sshd {
         }
     }
 
-    /// Ends the listener alone, by SIGKILL: its sessions go on, new connections are refused.
+    /// Kills only the listener: its sessions continue, new connections are refused.
     pub fn kill_listener(&self) {
         if let Some(mut listener) = self.listener.lock().expect("lock").take() {
             processes::signal(listener.id(), Signal::KILL);
@@ -161,12 +162,12 @@ impl Sshd {
         }
     }
 
-    /// Listens again on the same port.
+    /// Starts a stopped server again, on the same port.
     pub fn start_again(&self) {
         let file = |name: &str| self.settings.folder.join(name);
-        let heard = || self.log().matches("Server listening on").count();
-        let before = heard();
-        // Without setpriv, servers would outlive a test process that was killed.
+        let starts = || self.log().matches("Server listening on").count();
+        let before = starts();
+        // Without setpriv, servers would outlive a killed test process.
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .args(self.runner.lock().expect("lock").iter())
@@ -177,21 +178,22 @@ impl Sshd {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A terminal's Ctrl-C is for the user of the server, who ends it in order.
+            // Ctrl-C in a terminal must reach only the test process, which then ends the server in order.
             .process_group(0)
             .spawn()
             .expect("running setpriv");
-        let has_ended_or_listens = || heard() > before || !matches!(child.try_wait(), Ok(None));
+        let has_ended_or_listens = || starts() > before || !matches!(child.try_wait(), Ok(None));
         wait_until(LIMIT, has_ended_or_listens);
-        if heard() == before {
+        if starts() == before {
             processes::kill_tree(child.id());
             drop(child.wait());
-            panic!("sshd does not start: {}", self.last_words());
+            panic!("sshd does not start: {}", self.log_tail());
         }
         *self.listener.lock().expect("lock") = Some(child);
     }
 
-    /// Freezes the server and its sessions: connections are accepted by the kernel, and then nothing.
+    /// Stops the server and its sessions by SIGSTOP: the kernel still accepts connections, but nothing
+    /// replies.
     pub fn pause(&self) {
         processes::signal_all(&self.processes(), Signal::STOP);
     }
@@ -208,19 +210,19 @@ impl Sshd {
         self.start_again();
     }
 
-    /// Takes every public key away from the account.
+    /// Removes every public key from the account.
     pub fn forget_keys(&self) {
         fs::write(self.settings.folder.join("authorized_keys"), "").expect("emptying authorized_keys");
     }
 
-    /// Starts the server anew by these words, such as `unshare --mount`. They must not fork.
+    /// Restarts the server with another command that runs it, such as `unshare --mount`. It must not fork.
     pub fn run_by<Word: Into<OsString>>(&self, words: impl IntoIterator<Item = Word>) {
         self.stop();
         *self.runner.lock().expect("lock") = words.into_iter().map(Into::into).collect();
         self.start_again();
     }
 
-    /// Adds lines ahead of the server's configuration and starts it anew.
+    /// Inserts lines before the server's configuration and restarts it.
     pub fn reconfigure(&self, lines: &str) {
         self.stop();
         let file = self.settings.folder.join("sshd_config");
@@ -233,7 +235,8 @@ impl Sshd {
 impl Drop for Sshd {
     fn drop(&mut self) {
         self.stop();
-        // What a session runs may outlive it. All of it has our home, and may start more before it is killed.
+        // A process of a session may outlive the session. All of them have the HOME of this server, and may
+        // start others before they are killed.
         let home = format!("HOME={}/home", self.settings.folder.display());
         wait_until(LIMIT, || {
             let mut left = processes::all();
@@ -242,11 +245,4 @@ impl Drop for Sshd {
             left.is_empty()
         });
     }
-}
-
-pub(crate) fn require(program: &str, package: &str) {
-    assert!(
-        Path::new(program).exists(),
-        "{program} is missing: apt-get install {package}"
-    );
 }

@@ -1,5 +1,5 @@
-//! A link that fails on demand: a relay between the jump host and one device, which counts, slows, cuts or
-//! goes silent.
+//! A link that fails on demand: a relay between the jump host and one device that counts and delays bytes,
+//! breaks, or stalls.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::Port;
 
-/// The link to one device. All connections end when it is dropped.
+/// The link to one device. Dropping it ends all connections.
 #[derive(Debug)]
 pub struct Tap {
     port: Port,
@@ -19,16 +19,16 @@ pub struct Tap {
 #[derive(Debug)]
 struct Link {
     target: u16,
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LinkState {
     health: Health,
-    /// What becomes of the link when the count of bytes from the device gets there.
-    fate: Option<(u64, Health)>,
-    /// Bytes that have come from the device over all connections.
+    /// The next change of health.
+    scheduled: Option<ScheduledChange>,
+    /// Bytes received from the device over all connections.
     received: u64,
     connections: u64,
     bytes_per_second: Option<u64>,
@@ -36,18 +36,25 @@ struct State {
     closed: bool,
 }
 
+/// A change of health once the device has sent this many bytes in all.
+#[derive(Debug, Clone, Copy)]
+struct ScheduledChange {
+    received: u64,
+    health: Health,
+}
+
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Health {
     #[default]
     Up,
-    /// Nothing passes, nothing is closed.
+    /// No byte passes, but connections stay open.
     Silent,
-    /// Connections are broken, new ones refused.
+    /// Connections are closed, new ones refused.
     Down,
 }
 
 impl Tap {
-    /// A sound link to the port `target` on loopback.
+    /// A link to the port `target` on loopback, without faults.
     pub fn to(target: u16) -> Self {
         let port = Port::free();
         let number = port.number();
@@ -62,51 +69,54 @@ impl Tap {
         Self { port, link }
     }
 
-    /// Where it listens.
+    /// The port on which it listens.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// After so many more bytes from the device the link breaks, and stays broken.
+    /// Breaks the link after `bytes` more bytes from the device, until it is healed.
     pub fn cut_after(&self, bytes: u64) {
-        self.ordain(bytes, Health::Down);
+        self.schedule(bytes, Health::Down);
     }
 
-    /// After so many more bytes from the device nothing passes any more, in either direction.
+    /// Lets no byte pass in either direction after `bytes` more bytes from the device, until it is healed.
     pub fn silent_after(&self, bytes: u64) {
-        self.ordain(bytes, Health::Silent);
+        self.schedule(bytes, Health::Silent);
     }
 
-    /// Limits the speed from the device.
+    /// Limits the speed of bytes from the device.
     pub fn slow_to(&self, bytes_per_second: u64) {
         self.link.state.lock().expect("lock").bytes_per_second = Some(bytes_per_second);
     }
 
-    /// Makes the link sound and quick again.
+    /// Removes all faults and limits of the link.
     pub fn heal(&self) {
         let mut state = self.link.state.lock().expect("lock");
         state.health = Health::Up;
-        state.fate = None;
+        state.scheduled = None;
         state.bytes_per_second = None;
         self.link.changed.notify_all();
     }
 
-    /// Bytes that have come from the device so far.
+    /// The number of bytes received from the device so far.
     pub fn received(&self) -> u64 {
         self.link.state.lock().expect("lock").received
     }
 
-    /// Connections that were made so far.
+    /// The number of connections so far.
     pub fn connections(&self) -> u64 {
         self.link.state.lock().expect("lock").connections
     }
 
-    fn ordain(&self, bytes: u64, health: Health) {
+    fn schedule(&self, bytes: u64, health: Health) {
         let mut state = self.link.state.lock().expect("lock");
         if bytes == 0 {
-            state.become_of(health);
+            state.set_health(health);
         } else {
-            state.fate = Some((state.received + bytes, health));
+            state.scheduled = Some(ScheduledChange {
+                received: state.received + bytes,
+                health,
+            });
         }
     }
 }
@@ -115,15 +125,15 @@ impl Drop for Tap {
     fn drop(&mut self) {
         let mut state = self.link.state.lock().expect("lock");
         state.closed = true;
-        state.become_of(Health::Down);
+        state.set_health(Health::Down);
         self.link.changed.notify_all();
     }
 }
 
-impl State {
-    fn become_of(&mut self, health: Health) {
+impl LinkState {
+    fn set_health(&mut self, health: Health) {
         self.health = health;
-        self.fate = None;
+        self.scheduled = None;
         if health == Health::Down {
             for stream in self.open.drain(..) {
                 drop(stream.shutdown(Shutdown::Both));
@@ -133,8 +143,8 @@ impl State {
 }
 
 impl Link {
-    /// How many of `length` bytes from the device may pass; waits while the link is silent. None: it is
-    /// broken.
+    /// How many of `length` bytes from the device may pass now. Waits while the link is silent; `None` if it
+    /// is down.
     fn admit(&self, length: usize) -> Option<usize> {
         let mut state = self.state.lock().expect("lock");
         while state.health == Health::Silent {
@@ -144,24 +154,24 @@ impl Link {
             return None;
         }
         let mut admitted = length;
-        if let Some((limit, health)) = state.fate {
-            let left = usize::try_from(limit.saturating_sub(state.received)).unwrap_or(usize::MAX);
+        if let Some(change) = state.scheduled {
+            let left = usize::try_from(change.received.saturating_sub(state.received)).unwrap_or(usize::MAX);
             admitted = admitted.min(left);
-            if admitted == left && health == Health::Silent {
-                state.become_of(health);
+            if admitted == left && change.health == Health::Silent {
+                state.set_health(change.health);
             }
         }
         state.received += u64::try_from(admitted).expect("a length");
         Some(admitted)
     }
 
-    /// Carries out what was ordained, once the bytes before it have passed.
-    fn settle_fate(&self) {
+    /// Applies the scheduled change once the bytes before it have passed.
+    fn apply_scheduled(&self) {
         let mut state = self.state.lock().expect("lock");
-        if let Some((limit, health)) = state.fate
-            && state.received >= limit
+        if let Some(change) = state.scheduled
+            && state.received >= change.received
         {
-            state.become_of(health);
+            state.set_health(change.health);
         }
     }
 
@@ -187,7 +197,8 @@ fn listen(port: u16) -> std::io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Accepts while the link is not down; then the port is closed, so that connections are refused.
+/// Accepts connections while the link is not down. Closes the port while it is, so that connections are
+/// refused.
 fn accept(link: &Arc<Link>, listener: TcpListener, port: u16) {
     let mut listener = Some(listener);
     loop {
@@ -250,7 +261,7 @@ fn carry_from_device(link: &Link, mut device: TcpStream, mut client: TcpStream) 
                 break 'link;
             }
             sent += admitted;
-            link.settle_fate();
+            link.apply_scheduled();
         }
     }
     drop(client.shutdown(Shutdown::Write));
@@ -267,7 +278,7 @@ fn carry_to_device(link: &Link, mut client: TcpStream, mut device: TcpStream) {
     drop(device.shutdown(Shutdown::Write));
 }
 
-/// None at the end of the stream or when it is broken.
+/// The length of the read; `None` at the end of the stream or after an error.
 fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Option<usize> {
     loop {
         match stream.read(buffer) {

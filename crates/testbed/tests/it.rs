@@ -1,6 +1,6 @@
-//! What the tests of other crates rest on.
+//! Tests of the properties that the tests of other crates rely on.
 
-#![allow(missing_docs, reason = "tests are named after what they prove")]
+#![allow(missing_docs, reason = "the names of tests state what they prove")]
 
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{TcpListener, TcpStream};
@@ -14,33 +14,37 @@ use testbed::{KeyPair, Port, Session, Settings, Sshd, processes, wait_until};
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
-fn a_port_that_is_held_is_given_to_nobody_else_and_can_be_listened_on_again() {
+fn a_reserved_port_is_not_given_out_again_and_a_server_can_listen_on_it() {
     let port = Port::free();
-    let place = ("127.0.0.1", port.number());
+    let address = ("127.0.0.1", port.number());
     let others: Vec<Port> = (0..200).map(|_| Port::free()).collect();
     assert!(others.iter().all(|other| other.number() != port.number()));
     for _ in 0..3 {
-        let refused = TcpStream::connect(place).map_err(|error| error.kind());
+        let refused = TcpStream::connect(address).map_err(|error| error.kind());
         assert_eq!(refused.map(drop), Err(ErrorKind::ConnectionRefused));
-        let listener = TcpListener::bind(place).expect("listening on a port that is held");
-        drop(TcpStream::connect(place).expect("connecting"));
+        let listener = TcpListener::bind(address).expect("listening on a reserved port");
+        drop(TcpStream::connect(address).expect("connecting"));
         drop(listener);
     }
 }
 
 #[test]
-fn all_who_ask_for_a_key_at_once_get_the_same_pair() {
+fn concurrent_calls_for_a_key_return_the_same_pair() {
     let folder = tempfile::tempdir().expect("a folder");
-    let ask = || KeyPair::kept_in(folder.path(), "key").public();
+    let public_key = || KeyPair::kept_in(folder.path(), "key").public();
     let keys: Vec<String> = thread::scope(|scope| {
-        let asking: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
-        asking.into_iter().map(|key| key.join().expect("a key")).collect()
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(public_key)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a key"))
+            .collect()
     });
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
     assert_eq!(folder.path().read_dir().expect("the folder").count(), 1);
 }
 
-/// What is killed below: this test binary, started once more for this one test. Does nothing in a run of all.
+/// Runs in a second process of this test binary, which the test below kills. Does nothing without
+/// `HOLD_FOLDER`.
 #[test]
 fn hold_a_server() {
     let Some(folder) = std::env::var_os("HOLD_FOLDER") else {
@@ -60,7 +64,7 @@ fn hold_a_server() {
 }
 
 #[test]
-fn a_process_that_is_killed_leaves_no_server_behind() {
+fn a_killed_process_leaves_no_server_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut holder = Command::new(std::env::current_exe().expect("our own program"))
         .args(["--exact", "hold_a_server", "--nocapture"])

@@ -28,7 +28,7 @@ JOIN (VALUES ('well', NULL, NULL, 100), ('failed', 'timed-out', 'ssh: connect to
 WHERE made.number / SLOTS % 100 = 0;
 
 INSERT INTO file (
-    source, path, size, modified, changed, device_number, inode, digest, device_digest, store_name, was_there, batch, pass, state,
+    source, path, size, modified, changed, device_number, inode, digest, device_digest, store_name, already_stored, batch, pass, state,
     stored_at, released_at
 )
 SELECT

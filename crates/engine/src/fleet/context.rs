@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::event::{Event, Reporter};
+use crate::event::Event;
 use crate::fleet::{Bounds, Claims, Slots};
 use crate::plan::oldest::PlanRoom;
 use crate::ports::{Clock, Ledger, LedgerError, Store, StoreError, StoreStatus};
@@ -47,7 +47,8 @@ pub struct FleetContext<'a> {
 }
 
 impl<'a> FleetContext<'a> {
-    /// Checks the store, reads the claims from the ledger and, if `mode` acts, tidies this collector's staging.
+    /// Checks the store, reads the claims from the ledger and, if `mode` acts, tidies this collector's
+    /// staging.
     ///
     /// Fails if the store or the ledger is not fit: then no device may be connected to.
     pub async fn open<W: World>(
@@ -65,14 +66,12 @@ impl<'a> FleetContext<'a> {
         } else {
             0
         };
-        world.reporter().report(&Event::SweepBegan {
+        world.report(&Event::SweepBegan {
             devices: chosen.visited.len(),
             mode,
         });
         if foreign_files > 0 {
-            world
-                .reporter()
-                .report(&Event::ForeignStaging { files: foreign_files });
+            world.report(&Event::ForeignStaging { files: foreign_files });
         }
         Ok(Self {
             stop,

@@ -1,4 +1,4 @@
-//! One device of a fleet, visited by itself.
+//! One device of a fleet, visited alone.
 
 use crate::event::PassSummary;
 use crate::fleet::FleetContext;

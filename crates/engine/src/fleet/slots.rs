@@ -9,7 +9,7 @@ use crate::plan::oldest::PlanBytes;
 
 /// A pass that runs longer gives up its slot, and a source starts no batch later than this after its first.
 ///
-/// Otherwise a device that records faster than its link carries would hold the sweep for ever. The next pass
+/// Otherwise a device that records faster than its link carries would hold the sweep indefinitely. The next pass
 /// continues where this one stopped.
 pub const MAX_PASS_TIME: Duration = Duration::from_mins(15);
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use model::{DeviceName, FailureClass};
 
-use crate::event::{Event, PassSummary, Reporter};
+use crate::event::{Event, PassSummary};
 use crate::fleet::{Bounds, Chosen, FleetContext, SweepError, run_device};
 use crate::ports::PassOutcome;
 use crate::recourse::error_chain;
@@ -99,7 +99,7 @@ pub async fn sweep_some<W: World>(
             Ok(None) => summary.not_visited.push(device),
         }
     }
-    world.reporter().report(&Event::SweepEnded {
+    world.report(&Event::SweepEnded {
         took: began.elapsed(),
         not_visited: summary.not_visited.clone(),
         ledger_failure: summary.ledger_failure.clone(),

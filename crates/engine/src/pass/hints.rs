@@ -26,7 +26,8 @@ pub(super) async fn load<W: World>(world: &W, device: &DeviceRules) -> Result<Co
     })
 }
 
-/// Whether a hint found at `found` is still used. One from the future was found before the clock was set back.
+/// Whether a hint found at `found` is still used. One from the future was found before the clock was set
+/// back.
 pub(super) fn is_fresh(found: Timestamp, now: Timestamp) -> bool {
     let age = now.nanoseconds().saturating_sub(found.nanoseconds());
     (0..HINT_LIFETIME.as_nanos().cast_signed()).contains(&i128::from(age))

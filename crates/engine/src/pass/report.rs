@@ -58,8 +58,8 @@ pub(super) async fn greet<W: World>(visit: &Visit<'_, W>) -> Result<Greeting, Pa
 
 /// When the device was found to hang up on commands, if it does.
 ///
-/// A session that began without a command has found out nothing new: it keeps the time of the finding, so that
-/// the finding ages.
+/// A session that began without a command has found out nothing new: it keeps the time of the finding, so
+/// that the finding ages.
 async fn hung_up_on_command<W: World>(visit: &Visit<'_, W>) -> Result<Option<Timestamp>, PassError> {
     if visit.session.abilities().no_shell != Some(NoShell::HangsUp) {
         return Ok(None);

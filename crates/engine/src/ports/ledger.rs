@@ -11,8 +11,8 @@ pub use files::{
 };
 pub use outcome::{DeviceReport, PassEnd, PassOutcome, Reason, Remaining, RemainingFile};
 
-/// Sightings of one source that are remembered although their files may be gone. A device that lists other names each
-/// time must not fill the ledger.
+/// Sightings of one source that are remembered although their files may be gone. A device that lists other
+/// names each time must not fill the ledger.
 pub const MAX_SIGHTINGS: usize = 200_000;
 
 /// Suspects of one source that are remembered. A session that ended leaves at most 128.
@@ -20,8 +20,8 @@ pub const MAX_SUSPECTS: usize = 500;
 
 /// The durable record of one collector. One process writes at a time; all methods may run at the same time.
 ///
-/// A method that writes returns once its transaction is durable. A crash after that keeps all of it; a crash before
-/// keeps all or nothing.
+/// A method that writes returns once its transaction is durable. A crash after that keeps all of it; a crash
+/// before keeps all or nothing.
 pub trait Ledger: Send + Sync + 'static {
     /// The id of the ledger.
     fn id(&self) -> &LedgerId;
@@ -43,8 +43,8 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Upserts sightings and returns, per file, when its identity was first seen unchanged.
     ///
-    /// Returns `at` for new or changed files, and after a reboot (`at` is monotonic and restarts). `unseen` decides
-    /// whether sightings of other files of the source are dropped.
+    /// Returns `at` for new or changed files, and after a reboot (`at` is monotonic and restarts). `unseen`
+    /// decides whether sightings of other files of the source are dropped.
     fn record_sightings(
         &self,
         device: &DeviceName,
@@ -82,8 +82,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// Records published files in one transaction. Rows are in the order of `records`.
     fn record(&self, records: Vec<Record>) -> impl Future<Output = Result<Vec<RowId>, LedgerError>> + Send;
 
-    /// The rows of this source whose files are stored and withdrawn: those of an unfinished batch, and those whose
-    /// removal an earlier process could not record.
+    /// The rows of this source whose files are stored and withdrawn: those of an unfinished batch, and those
+    /// whose removal an earlier process could not record.
     fn withdrawn_rows(
         &self,
         device: &DeviceName,
@@ -104,8 +104,8 @@ pub trait Ledger: Send + Sync + 'static {
         source: &SourcePath,
     ) -> impl Future<Output = Result<Vec<(RelativePath, Suspicion)>, LedgerError>> + Send;
 
-    /// Records suspects as the newest, also those recorded before. If a source has more than [`MAX_SUSPECTS`], the
-    /// oldest are dropped.
+    /// Records suspects as the newest, also those recorded before. If a source has more than
+    /// [`MAX_SUSPECTS`], the oldest are dropped.
     fn record_suspects(
         &self,
         device: &DeviceName,
@@ -121,7 +121,8 @@ pub trait Ledger: Send + Sync + 'static {
         paths: Vec<RelativePath>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Ends a pass. If its survey was complete, the files that remain on the device replace those of the pass before.
+    /// Ends a pass. If its survey was complete, the files that remain on the device replace those of the pass
+    /// before.
     fn finish_pass(&self, end: PassEnd) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
 

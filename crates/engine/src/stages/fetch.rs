@@ -1,8 +1,8 @@
 //! Fetch: bytes are read into staging, many files at once, and each file is sealed as soon as it is complete.
 //!
 //! Reading is limited by the session's byte budget alone: each chunk carries a credit that returns once it is
-//! written. A crash leaves partial and sealed files in staging. Both are invisible, and the next pass fetches the
-//! files again, or resumes a large one.
+//! written. A crash leaves partial and sealed files in staging. Both are invisible, and the next pass fetches
+//! the files again, or resumes a large one.
 
 mod digests;
 mod permit;
@@ -103,7 +103,7 @@ pub(crate) async fn fetch<W: World>(
     }
 }
 
-/// Waits until the batch before needs the link no more, but for its last bytes.
+/// Waits until the batch before needs the link only for its last bytes.
 async fn acquire_permit<W: World>(
     visit: &SourceVisit<'_, W>,
     listed: &[(RelativePath, u64)],

@@ -1,8 +1,9 @@
-//! Check the destination: whether a file can get its name in the store is known before it is withdrawn or fetched.
+//! Check the destination: whether a file can get its name in the store is known before it is withdrawn or
+//! fetched.
 //!
-//! A lasting obstacle (a name that the store does not take, a folder that cannot be used) would stop the file in
-//! every pass. The file is left in place with the reason, and nothing is transferred. The check proves nothing:
-//! publishing checks again.
+//! A lasting obstacle (a name that the store does not take, a folder that cannot be used) would stop the file
+//! in every pass. The file is left in place with the reason, and nothing is transferred. The check proves
+//! nothing: publishing checks again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -18,8 +19,8 @@ use crate::recourse::PassError;
 use crate::visit::SourceVisit;
 use crate::world::World;
 
-/// Leaves out files that the store cannot take, and files for which there is no room. One file that is too large,
-/// or claims to be, must not end the sweep for all others. Fails if the store has reached `min_free`.
+/// Leaves out files that the store cannot take, and files for which there is no room. One file that is too
+/// large, or claims to be, must not end the sweep for all others. Fails if the store has reached `min_free`.
 pub(crate) async fn foresee<W: World>(visit: &SourceVisit<'_, W>, batch: Batch) -> Result<Batch, PassError> {
     let mut rooms = RoomLeft {
         of_store: visit.world.store().condition().await?.room,
@@ -131,8 +132,8 @@ async fn find_places<W: World>(visit: &SourceVisit<'_, W>, batch: Batch) -> Resu
 /// The detail for a file whose possible names are all taken.
 pub(crate) const NO_NAME_LEFT: &str = "every name for its content is taken by other content in the store";
 
-/// The names in the store that a file may get. Its digest is not known yet; only names that are too long for a
-/// file system depend on it.
+/// The names in the store that a file may get. Its digest is not known yet; only names that are too long for
+/// a file system depend on it.
 pub(crate) fn first_name<W: World>(
     visit: &SourceVisit<'_, W>,
     candidate: &Candidate,

@@ -1,7 +1,7 @@
 //! Record: the ledger says, durably, that files are stored. One transaction for a batch.
 //!
-//! A crash before leaves published files that the next pass recognises. A crash after leaves files on the device;
-//! the next pass proves their stored copies again before it releases them.
+//! A crash before leaves published files that the next pass recognises. A crash after leaves files on the
+//! device; the next pass proves their stored copies again before it releases them.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ fn as_record<W: World>(visit: &SourceVisit<'_, W>, file: &Published) -> Record {
         digest: file.sealed().digest,
         device_digest: file.has_device_digest(),
         store_name: file.store_name().clone(),
-        was_there: file.placed() == Placement::Same,
+        already_stored: file.placed() == Placement::Same,
         withdrawn: file.withdrawn().batch().cloned(),
         at: visit.now(),
     }
@@ -149,7 +149,7 @@ const COARSEST_TIME: Duration = Duration::from_secs(2);
 /// inodes 2038, a mount by SFTP 2106.
 fn is_kept(modified: Timestamp, kept: Timestamp) -> bool {
     let difference = modified.since(kept).max(kept.since(modified));
-    difference < COARSEST_TIME && !modified.may_be_cut()
+    difference < COARSEST_TIME && !modified.may_be_clamped()
 }
 
 /// Files that an earlier pass recorded, after their stored copies were read again.

@@ -1,7 +1,7 @@
 //! Release: a recorded file is removed from its device.
 //!
-//! A crash after the removal leaves a row that says "stored". The next survey does not find the file, and sets
-//! the row to "released".
+//! A crash after the removal leaves a row that says "stored". The next survey does not find the file, and
+//! sets the row to "released".
 
 use model::{FileState, LeaveReason, RelativePath, WaitReason};
 
@@ -13,7 +13,8 @@ use crate::stages::verify::why_not_now;
 use crate::visit::SourceVisit;
 use crate::world::World;
 
-/// Releases a batch. A file that was written to, or is open, stays withdrawn and is gathered again from there.
+/// Releases a batch. A file that was written to, or is open, stays withdrawn and is gathered again from
+/// there.
 pub(crate) async fn release<W: World>(
     visit: &SourceVisit<'_, W>,
     batch: Vec<Recorded>,

@@ -41,12 +41,12 @@ pub(crate) struct Survey<'a> {
     /// Folders that may be removed if they are empty: those that earlier passes left in our withdrawn folders
     /// and, if the rules say so, old ones.
     pub(crate) old_folders: Vec<RelativePath>,
-    /// Rows of files that are `stored` in the ledger but gone from the device: an earlier process died between
-    /// removing the file and recording it.
+    /// Rows of files that are `stored` in the ledger but gone from the device: an earlier process died
+    /// between removing the file and recording it.
     pub(crate) gone: Vec<RowId>,
     /// Why the listing was cut off. What it did not list is unknown.
     pub(crate) cut: Option<DeviceFailure>,
-    /// How the device proves that nobody writes to the files here. `None` without files.
+    /// How the device proves that no process writes to the files here. `None` without files.
     pub(crate) writer_check: Option<WriterCheck>,
 }
 
@@ -166,8 +166,8 @@ impl<'v, W: World> Classifier<'_, 'v, W> {
 
     fn record_withdrawn(&mut self, entry: &Entry) {
         let is_ours = withdrawn::ledger_of(&entry.path) == Some(self.context.ledger.as_str().as_bytes());
-        // The folder that all collectors share is removed with the last file: the device refuses while anything
-        // is in it. Otherwise one that was left between two removals would stay for ever.
+        // The folder that all collectors share is removed with the last file: the device refuses while
+        // anything is in it. Otherwise one that was left between two removals would stay indefinitely.
         let is_shared = entry.path.file_name() == WITHDRAWN_FOLDER;
         match entry.kind {
             EntryKind::File if is_ours => self.withdrawn.record(&entry.path),
@@ -239,7 +239,8 @@ impl<'v, W: World> Classifier<'_, 'v, W> {
             match plan::decide(&candidate, known.as_ref(), rules, abilities) {
                 Decision::Keep(row, reason) => {
                     self.record_candidate(&candidate, Reason::Leave(reason), None);
-                    // An earlier process may have died between recording the file and recording that it is kept.
+                    // An earlier process may have died between recording the file and recording that it is
+                    // kept.
                     if known.is_some_and(|known| known.state == FileState::Stored) {
                         kept.push((row, FileState::Kept, Some(reason)));
                     }

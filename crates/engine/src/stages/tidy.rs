@@ -1,5 +1,5 @@
-//! Tidy: folders that withdrawn files left empty are removed from the device. The device refuses to remove one that
-//! is not empty.
+//! Tidy: folders that withdrawn files left empty are removed from the device. The device refuses to remove
+//! one that is not empty.
 
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,8 @@ use crate::world::World;
 
 /// The folders that removing these files of a batch leaves empty, innermost first.
 ///
-/// Folders that other batches use too are remembered for [`finish`], while another batch may put files into them.
+/// Folders that other batches use too are remembered for [`finish`], while another batch may put files into
+/// them.
 pub(crate) fn folders_of_batch<W: World>(
     visit: &SourceVisit<'_, W>,
     gone: &[RelativePath],

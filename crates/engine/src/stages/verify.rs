@@ -108,8 +108,8 @@ fn doubt_about(
     None
 }
 
-/// Why a file has to wait, given what the device confirms about it. It must be closed, unless it has rested for
-/// `settle_blind`.
+/// Why a file has to wait, given what the device confirms about it. It must be closed, unless it has rested
+/// for `settle_blind`.
 pub(crate) fn why_not_now(confirmation: Confirmation, has_settled_blind: bool) -> Option<WaitReason> {
     match confirmation {
         Confirmation::Unchanged => None,

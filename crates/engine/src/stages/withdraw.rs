@@ -1,7 +1,7 @@
 //! Withdraw: files are renamed out of their recorder's way, and then proved to be closed.
 //!
-//! After the rename no process can open the file by its old name. So a proof that it is closed stays true, and
-//! any later write changes the identity noted now. A crash after the rename leaves the file whole in the
+//! After the rename no process can open the file by its old name. So a proof that it is closed stays true,
+//! and any later write changes the identity noted now. A crash after the rename leaves the file whole in the
 //! withdrawn folder, under a path that contains the original one: the next pass gathers it from there.
 
 use std::collections::HashSet;
@@ -19,7 +19,8 @@ use crate::visit::SourceVisit;
 use crate::withdrawn;
 use crate::world::World;
 
-/// A file whose identity was noted after it was withdrawn; or, if it has to stay in place, just before it is read.
+/// A file whose identity was noted after it was withdrawn; or, if it has to stay in place, just before it is
+/// read.
 #[derive(Debug)]
 pub(crate) struct Withdrawn {
     original: RelativePath,
@@ -75,8 +76,8 @@ struct Pending {
     known: Option<RowId>,
 }
 
-/// Withdraws a batch and notes the identity of each file. A file that cannot be withdrawn is gathered in place,
-/// and stays.
+/// Withdraws a batch and notes the identity of each file. A file that cannot be withdrawn is gathered in
+/// place, and stays.
 pub(crate) async fn withdraw<W: World>(
     visit: &SourceVisit<'_, W>,
     work: Vec<(Candidate, Decision)>,
@@ -138,8 +139,8 @@ async fn move_away<W: World>(
     let first = rename_all(visit, to_move, in_source).await?;
     let (moved, failed): (Vec<_>, Vec<_>) = first.into_iter().partition(|attempt| attempt.result.is_ok());
 
-    // The file may be on another file system (EXDEV), or the withdrawn folder be unwritable: try a folder beside
-    // the file.
+    // The file may be on another file system (EXDEV), or the withdrawn folder be unwritable: try a folder
+    // beside the file.
     let (again, lost): (Vec<_>, Vec<_>) = failed.into_iter().partition(Attempt::may_be_tried_elsewhere);
     let again = again
         .into_iter()
@@ -150,8 +151,8 @@ async fn move_away<W: World>(
 
     tidy_after(visit, &second, in_source, beside).await?;
 
-    // If no folder can be made, because the device is full or another login owns the withdrawn folder, a rename
-    // within the folder still works.
+    // If no folder can be made, because the device is full or another login owns the withdrawn folder, a
+    // rename within the folder still works.
     let (refused, second): (Vec<_>, Vec<_>) = second.into_iter().partition(Attempt::may_lack_a_folder);
     let refused = refused
         .into_iter()

@@ -74,7 +74,7 @@ async fn a_row_deeper_than_any_listing_is_not_considered_gone() {
         digest: Digest::from_bytes([7; 32]),
         device_digest: true,
         store_name: half.join(&half),
-        was_there: false,
+        already_stored: false,
         withdrawn: BatchId::new("p-1"),
         at: Timestamp::EPOCH,
     };

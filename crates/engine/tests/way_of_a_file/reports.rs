@@ -57,14 +57,14 @@ async fn only_a_file_whose_name_is_taken_is_a_conflict() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_was_in_the_store_before_is_not_counted_as_stored() {
-    for was_there in [true, false] {
+    for already_stored in [true, false] {
         let world = TestWorld::with_files(&[("a", b"one")]);
-        if was_there {
+        if already_stored {
             world.sim.disk.put(b"a", b"one").unwrap();
         }
         world.sweep().await;
-        assert_eq!(world.recorded().rows[0].0.was_there, was_there);
-        let stored = if was_there {
+        assert_eq!(world.recorded().rows[0].0.already_stored, already_stored);
+        let stored = if already_stored {
             Amount::ZERO
         } else {
             Amount::new(1, 3)

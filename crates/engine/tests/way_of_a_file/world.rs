@@ -9,7 +9,7 @@ use engine::plan::oldest::PlanBytes;
 use engine::ports::Reason;
 use engine::rules::{DeviceRules, Mode};
 use engine::world::{Stop, World};
-use model::FileState;
+use model::{FileState, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use sim::simulator::clock::SimulatedClock;
 use sim::simulator::device::{DeviceState, Kind, Request};
@@ -294,7 +294,7 @@ impl World for Process {
 struct Events(Arc<Mutex<Vec<Event>>>);
 
 impl Reporter for Events {
-    fn report(&self, event: &Event) {
+    fn report(&self, _: Timestamp, event: &Event) {
         self.0.lock().push(event.clone());
     }
 }

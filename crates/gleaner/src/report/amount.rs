@@ -28,7 +28,7 @@ pub fn bytes(bytes: u64) -> String {
 
 /// A time to the second, in UTC. One that was cut to what gleaner can count is shown as beyond that.
 pub fn time(time: Timestamp) -> String {
-    if time.may_be_cut() {
+    if time.may_be_clamped() {
         let is_past = time < Timestamp::EPOCH;
         return if is_past { "before 1678" } else { "after 2261" }.to_owned();
     }

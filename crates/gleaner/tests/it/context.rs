@@ -298,7 +298,7 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         if thread::panicking() {
             for server in self.servers() {
-                eprintln!("--- {}", server.last_words());
+                eprintln!("--- {}", server.log_tail());
             }
         }
         for process in self.own_processes() {

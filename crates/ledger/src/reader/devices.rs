@@ -1,4 +1,4 @@
-//! What is known of devices.
+//! The status of devices.
 
 use std::time::Duration;
 
@@ -10,66 +10,67 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use crate::{passes, remaining, totals, values};
 
 const LAST_PASS: &str = include_str!("../sql/read/last_pass.sql");
-const LAST_VERDICT: &str = include_str!("../sql/read/last_verdict.sql");
+const LAST_CONCLUSIVE_PASS: &str = include_str!("../sql/read/last_conclusive_pass.sql");
 
-/// How many recorded files are in each state.
+/// The recorded files of a device in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StateTotals {
-    /// In the store, and still on the device as far as is known.
+    /// In the store, and as far as the ledger knows still on the device.
     pub stored: Amount,
-    /// In the store, and gone from the device.
+    /// In the store, and removed from the device.
     pub released: Amount,
-    /// In the store, and staying on the device.
+    /// In the store, and kept on the device.
     pub kept: Amount,
 }
 
-/// What is known of one device.
+/// The status of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceStatus {
     /// Its name.
     pub name: DeviceName,
-    /// When a pass was last begun.
+    /// When the last pass began.
     pub last_attempt: Option<Timestamp>,
-    /// When it was last heard.
+    /// When the device last replied.
     pub last_seen: Option<Timestamp>,
-    /// Since when every pass has failed because of the device; `None` while it is served.
+    /// When the first failed pass since the last successful one began; `None` if there is none. Passes that
+    /// the collector ended do not count.
     pub failing_since: Option<Timestamp>,
-    /// Its clock beside ours, when last told.
+    /// Its clock against the collector's, as last reported.
     pub clock: Option<ClockReading>,
-    /// How full the file system of each source was when last told.
+    /// The disk use of each source, as last reported.
     pub disks: Vec<(SourcePath, Option<DiskUse>)>,
-    /// What it lacks, in words.
+    /// What the device lacks, as text.
     pub shortcomings: Vec<String>,
-    /// How it proves that nobody writes to a file, when it last had files.
+    /// How the device proves that no process writes to a file, as of the last pass that found files.
     pub writer_check: Option<WriterCheck>,
-    /// The last pass that ended.
+    /// The last pass that ended, with any outcome.
     pub last_pass: Option<PassSummary>,
-    /// The last pass that ended and says something about the device: it was served, or it failed.
-    pub last_verdict: Option<PassSummary>,
-    /// What is recorded of it, by state.
+    /// The last pass whose outcome says something about the device: the device was served, or it failed.
+    pub last_conclusive_pass: Option<PassSummary>,
+    /// Its recorded files by state.
     pub totals: StateTotals,
-    /// What was released today (in UTC).
+    /// The files released today (in UTC).
     pub released_today: Amount,
-    /// What was newly stored today (in UTC).
+    /// The files stored today (in UTC), except those whose content was in the store before.
     pub stored_today: Amount,
-    /// What the last survey left on it, by reason.
+    /// The files that the last complete survey left on it, by reason.
     pub remaining: Vec<(Reason, Amount)>,
 }
 
-/// A pass as it is remembered.
+/// A pass over a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassSummary {
-    /// When it began.
+    /// When the pass began.
     pub begun: Timestamp,
-    /// When it ended; `None` while it runs, or if it was cut off.
+    /// When the pass ended; `None` while it runs, or if its process was killed.
     pub ended: Option<Timestamp>,
-    /// How; `None` while it runs, or if it was cut off.
+    /// How the pass ended; `None` while it runs, or if its process was killed.
     pub outcome: Option<PassOutcome>,
-    /// What it released.
+    /// The files that the pass released.
     pub released: Amount,
-    /// What it newly stored.
+    /// The files that the pass stored, except those whose content was in the store before.
     pub stored: Amount,
-    /// How long it took.
+    /// The duration of the pass.
     pub took: Option<Duration>,
 }
 
@@ -109,11 +110,11 @@ fn status(ledger: &Connection, row: &Row<'_>, now: Timestamp) -> rusqlite::Resul
         shortcomings: shortcomings(ledger, device)?,
         writer_check: values::writer_check(row)?,
         last_pass: pass(ledger, device, LAST_PASS)?,
-        last_verdict: pass(ledger, device, LAST_VERDICT)?,
+        last_conclusive_pass: pass(ledger, device, LAST_CONCLUSIVE_PASS)?,
         totals: totals(ledger, device)?,
-        released_today: (today.released),
-        stored_today: (today.stored),
-        remaining: remaining(ledger, device)?,
+        released_today: today.released,
+        stored_today: today.stored,
+        remaining: remaining::totals(ledger, device)?,
     })
 }
 
@@ -155,14 +156,9 @@ fn totals(ledger: &Connection, device: i64) -> rusqlite::Result<StateTotals> {
     Ok(totals)
 }
 
-fn remaining(ledger: &Connection, device: i64) -> rusqlite::Result<Vec<(Reason, Amount)>> {
-    let totals = remaining::totals(ledger, device)?;
-    Ok(totals)
-}
-
-fn pass(ledger: &Connection, device: i64, question: &'static str) -> rusqlite::Result<Option<PassSummary>> {
+fn pass(ledger: &Connection, device: i64, query: &'static str) -> rusqlite::Result<Option<PassSummary>> {
     ledger
-        .prepare_cached(question)?
+        .prepare_cached(query)?
         .query_row(named_params! { ":device": device }, pass_row)
         .optional()
 }
@@ -182,7 +178,7 @@ fn pass_row(row: &Row<'_>) -> rusqlite::Result<PassSummary> {
     let remedy: Option<String> = row.get("remedy")?;
     let outcome = code.map(|code| {
         let outcome = passes::outcome(&code, class.as_deref(), message.unwrap_or_default(), remedy);
-        values::admitted("outcome", Type::Text, outcome)
+        values::validate("outcome", Type::Text, outcome)
     });
     let count = |files, bytes| -> rusqlite::Result<Amount> {
         Ok(Amount::new(
@@ -196,6 +192,6 @@ fn pass_row(row: &Row<'_>) -> rusqlite::Result<PassSummary> {
         outcome: outcome.transpose()?,
         released: count("released_files", "released_bytes")?,
         stored: count("stored_files", "stored_bytes")?,
-        took: row.get::<_, Option<i64>>("took")?.map(values::span),
+        took: row.get::<_, Option<i64>>("took")?.map(values::duration),
     })
 }

@@ -1,4 +1,4 @@
-//! Long lists, page by page.
+//! Long lists, read page by page.
 
 use std::collections::VecDeque;
 
@@ -15,22 +15,22 @@ pub(crate) const FILES: &str = include_str!("../sql/read/files.sql");
 pub(crate) const FILES_UNRELEASED: &str = include_str!("../sql/read/files_unreleased.sql");
 pub(crate) const STORED_COPIES: &str = include_str!("../sql/read/stored_copies.sql");
 
-/// Rows in a page: some hundred kilobytes, and a transaction of a few milliseconds.
-const PAGE: i64 = 1000;
+/// Rows of a page: some hundred kilobytes, and a transaction of a few milliseconds.
+const PAGE_LENGTH: i64 = 1000;
 
-/// Which files are asked for. The default asks for all.
+/// Selects recorded files. The default selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileFilter {
-    /// Only those of these devices; empty: of all.
+    /// Only files of these devices; empty selects all devices.
     pub devices: Vec<DeviceName>,
-    /// Only those in these states; empty: in any.
+    /// Only files in these states; empty selects all states.
     pub states: Vec<FileState>,
-    /// Only those stored at that time or later.
+    /// Only files recorded at this time or later.
     pub since: Option<Timestamp>,
 }
 
 impl FileFilter {
-    fn leaves_out_released(&self) -> bool {
+    fn excludes_released(&self) -> bool {
         !self.states.is_empty() && !self.states.contains(&FileState::Released)
     }
 
@@ -42,42 +42,42 @@ impl FileFilter {
 /// A recorded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRow {
-    /// The device it came from.
+    /// The device that the file came from.
     pub device: DeviceName,
-    /// The source there.
+    /// The source on the device.
     pub source: SourcePath,
     /// Its original path below the source.
     pub path: RelativePath,
-    /// Its identity as verified.
+    /// Its identity when gleaner verified it.
     pub identity: Identity,
     /// The digest of its content.
     pub digest: Digest,
-    /// Whether the device made the same digest of its own bytes.
+    /// Whether the device computed the same digest.
     pub device_digest: bool,
-    /// Where it is in the store.
+    /// Its path in the store.
     pub store_name: RelativePath,
-    /// Whether that content was in the store before.
-    pub was_there: bool,
-    /// The batch it was withdrawn with; `None` where it was gathered in place.
+    /// Whether the content was in the store before.
+    pub already_stored: bool,
+    /// The batch that the file was withdrawn with; `None` if it was gathered in place.
     pub withdrawn: Option<BatchId>,
-    /// How far it has come.
+    /// Whether the file is still on its device.
     pub state: FileState,
-    /// Why it is kept, where it is.
+    /// Why the file is kept on its device.
     pub reason: Option<LeaveReason>,
-    /// When it was recorded.
+    /// When the file was recorded.
     pub stored_at: Timestamp,
-    /// When it was released.
+    /// When the file was released.
     pub released_at: Option<Timestamp>,
 }
 
-/// The recorded files that pass a filter. After an error it is at its end.
+/// The recorded files that pass a filter. Ends after the first error.
 #[derive(Debug)]
 pub struct Files<'a> {
     reader: &'a Reader,
     filter: FileFilter,
     sources: VecDeque<Source>,
-    /// Time and row of the last one of the page before, in the source at the front.
-    after: (i64, i64),
+    /// The last row of the page before, in the source at the front.
+    after: FileKey,
     page: VecDeque<FileRow>,
 }
 
@@ -90,7 +90,7 @@ struct Source {
 
 impl<'a> Files<'a> {
     pub(super) fn new(reader: &'a Reader, filter: FileFilter) -> Result<Self, ReadError> {
-        let mut sources = reader.asked(sources)?;
+        let mut sources = reader.query(sources)?;
         if !filter.devices.is_empty() {
             sources.retain(|source| filter.devices.contains(&source.device));
         }
@@ -103,34 +103,37 @@ impl<'a> Files<'a> {
         })
     }
 
-    /// Fills the page from the source at the front, or goes on to the next source; `None` at the end.
-    fn turn_page(&mut self) -> Option<Result<(), ReadError>> {
+    /// Reads the next page of the source at the front, or moves on to the next source; `None` at the end.
+    fn read_page(&mut self) -> Option<Result<(), ReadError>> {
         let (source, after) = (self.sources.front()?, self.after);
-        let query = if self.filter.leaves_out_released() {
+        let query = if self.filter.excludes_released() {
             FILES_UNRELEASED
         } else {
             FILES
         };
-        let rows = match self.reader.asked(|ledger| page(ledger, query, source, after)) {
+        let rows = match self.reader.query(|ledger| page(ledger, query, source, after)) {
             Ok(rows) => rows,
             Err(error) => return Some(Err(error)),
         };
         match rows.last() {
-            Some((key, _)) => self.after = *key,
+            Some(last) => self.after = last.key,
             None => {
                 self.sources.pop_front();
                 self.after = beginning(&self.filter);
             }
         }
-        let files = rows.into_iter().map(|(_, file)| file);
+        let files = rows.into_iter().map(|row| row.file);
         self.page = files.filter(|file| self.filter.admits(file)).collect();
         Some(Ok(()))
     }
 }
 
-/// The place just before the first file asked for.
-fn beginning(filter: &FileFilter) -> (i64, i64) {
-    (filter.since.map_or(i64::MIN, Timestamp::nanoseconds), i64::MIN)
+/// The key just before the first selected file of a source.
+fn beginning(filter: &FileFilter) -> FileKey {
+    FileKey {
+        stored_at: filter.since.map_or(i64::MIN, Timestamp::nanoseconds),
+        id: i64::MIN,
+    }
 }
 
 impl Iterator for Files<'_> {
@@ -141,7 +144,7 @@ impl Iterator for Files<'_> {
             if let Some(file) = self.page.pop_front() {
                 return Some(Ok(file));
             }
-            if let Err(error) = self.turn_page()? {
+            if let Err(error) = self.read_page()? {
                 self.sources.clear();
                 return Some(Err(error));
             }
@@ -163,26 +166,46 @@ fn sources(ledger: &Connection) -> rusqlite::Result<VecDeque<Source>> {
         .collect()
 }
 
-type Keyed<T> = ((i64, i64), T);
+/// The position of a row in the list of its source.
+#[derive(Debug, Clone, Copy)]
+struct FileKey {
+    stored_at: i64,
+    id: i64,
+}
+
+struct KeyedFile {
+    key: FileKey,
+    file: FileRow,
+}
 
 fn page(
     ledger: &Connection,
     query: &'static str,
     source: &Source,
-    after: (i64, i64),
-) -> rusqlite::Result<Vec<Keyed<FileRow>>> {
-    let range = named_params! { ":source": source.id, ":stored_at": after.0, ":id": after.1, ":limit": PAGE };
+    after: FileKey,
+) -> rusqlite::Result<Vec<KeyedFile>> {
+    let range = named_params! {
+        ":source": source.id,
+        ":stored_at": after.stored_at,
+        ":id": after.id,
+        ":limit": PAGE_LENGTH,
+    };
     ledger
         .prepare_cached(query)?
         .query_map(range, |row| {
-            Ok(((row.get("stored_at")?, row.get("id")?), file_row(row, source)?))
+            let key = FileKey {
+                stored_at: row.get("stored_at")?,
+                id: row.get("id")?,
+            };
+            let file = file_row(row, source)?;
+            Ok(KeyedFile { key, file })
         })?
         .collect()
 }
 
 fn file_row(row: &Row<'_>, source: &Source) -> rusqlite::Result<FileRow> {
     let batch: Option<String> = row.get("batch_name")?;
-    let batch = batch.map(|name| values::admitted("batch", Type::Text, BatchId::new(name)));
+    let batch = batch.map(|name| values::validate("batch", Type::Text, BatchId::new(name)));
     Ok(FileRow {
         device: source.device.clone(),
         source: source.path.clone(),
@@ -191,7 +214,7 @@ fn file_row(row: &Row<'_>, source: &Source) -> rusqlite::Result<FileRow> {
         digest: values::digest(row)?,
         device_digest: row.get("device_digest")?,
         store_name: values::path(row, "store_name")?,
-        was_there: row.get("was_there")?,
+        already_stored: row.get("already_stored")?,
         withdrawn: batch.transpose()?,
         state: values::state(row)?,
         reason: values::leave_reason(row)?,
@@ -200,10 +223,10 @@ fn file_row(row: &Row<'_>, source: &Source) -> rusqlite::Result<FileRow> {
     })
 }
 
-/// Something that should be in the store.
+/// A recorded copy in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCopy {
-    /// Its name there.
+    /// Its path in the store.
     pub store_name: RelativePath,
     /// Its size in bytes.
     pub size: u64,
@@ -211,15 +234,16 @@ pub struct StoredCopy {
     pub digest: Digest,
 }
 
-/// Everything that should be in the store, by name. After an error it is at its end.
+/// Every recorded copy in the store, ordered by name. Ends after the first error.
 #[derive(Debug)]
 pub struct StoredCopies<'a> {
     reader: &'a Reader,
-    /// Name and row of the last one of the page before; `None` at the end.
+    /// The name and row of the last copy of the page before; `None` at the end.
     after: Option<(Vec<u8>, i64)>,
     page: VecDeque<StoredCopy>,
-    /// What has been given out under the name that is at hand: more than one only if the store lost a file and got another.
-    given: Vec<StoredCopy>,
+    /// The copies returned so far under the current name. More than one only if the store lost a file and
+    /// received another under the same name.
+    returned: Vec<StoredCopy>,
 }
 
 impl<'a> StoredCopies<'a> {
@@ -228,30 +252,30 @@ impl<'a> StoredCopies<'a> {
             reader,
             after: Some((Vec::new(), i64::MIN)),
             page: VecDeque::new(),
-            given: Vec::new(),
+            returned: Vec::new(),
         }
     }
 
-    /// Whether the copy is another than those given out before.
+    /// Whether the copy was not returned before.
     fn is_new(&mut self, copy: &StoredCopy) -> bool {
         if self
-            .given
+            .returned
             .first()
-            .is_some_and(|given| given.store_name != copy.store_name)
+            .is_some_and(|returned| returned.store_name != copy.store_name)
         {
-            self.given.clear();
+            self.returned.clear();
         }
-        if self.given.contains(copy) {
+        if self.returned.contains(copy) {
             return false;
         }
-        self.given.push(copy.clone());
+        self.returned.push(copy.clone());
         true
     }
 
-    /// Fills the page; `None` at the end.
-    fn turn_page(&mut self) -> Option<Result<(), ReadError>> {
+    /// Reads the next page; `None` at the end.
+    fn read_page(&mut self) -> Option<Result<(), ReadError>> {
         let after = self.after.take()?;
-        let rows = match self.reader.asked(|ledger| copies(ledger, &after)) {
+        let rows = match self.reader.query(|ledger| copies(ledger, &after)) {
             Ok(rows) => rows,
             Err(error) => return Some(Err(error)),
         };
@@ -271,7 +295,7 @@ impl Iterator for StoredCopies<'_> {
                 Some(copy) if self.is_new(&copy) => return Some(Ok(copy)),
                 Some(_) => {}
                 None => {
-                    if let Err(error) = self.turn_page()? {
+                    if let Err(error) = self.read_page()? {
                         return Some(Err(error));
                     }
                 }
@@ -281,7 +305,7 @@ impl Iterator for StoredCopies<'_> {
 }
 
 fn copies(ledger: &Connection, after: &(Vec<u8>, i64)) -> rusqlite::Result<VecDeque<(i64, StoredCopy)>> {
-    let range = named_params! { ":store_name": after.0, ":id": after.1, ":limit": PAGE };
+    let range = named_params! { ":store_name": after.0, ":id": after.1, ":limit": PAGE_LENGTH };
     let copy = |row: &Row<'_>| {
         let copy = StoredCopy {
             store_name: values::path(row, "store_name")?,

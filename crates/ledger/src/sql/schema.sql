@@ -1,9 +1,9 @@
--- The ledger, as a new one is made. An older one comes to the same by the files in migrations/.
+-- The schema of a new ledger. The files in migrations/ bring an older ledger to the same schema.
 --
--- Times are nanoseconds since 1970-01-01 UTC. Names are bytes. Numbers without a sign that a device states (sizes, inodes, device
--- numbers) stand as the signed number of the same 64 bits.
+-- Times are nanoseconds since 1970-01-01 UTC. Names are bytes. Unsigned numbers (sizes, inodes, device
+-- numbers) are stored as the signed number with the same 64 bits.
 
--- One row: what this ledger is.
+-- One row: the identity of this ledger and of its store.
 CREATE TABLE ledger (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     id TEXT NOT NULL,
@@ -11,7 +11,7 @@ CREATE TABLE ledger (
     created INTEGER NOT NULL
 ) STRICT;
 
--- What is known of each device; the state of now, not its history.
+-- The present status of each device, without history.
 CREATE TABLE device (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -35,15 +35,15 @@ CREATE TABLE source (
     UNIQUE (device, path)
 ) STRICT;
 
--- How full the file system of a source was when the device was last asked; NULL where it could not tell.
+-- The disk use of a source at its last survey; NULL where the device does not report it.
 CREATE TABLE disk (
     source INTEGER PRIMARY KEY REFERENCES source (id),
     total INTEGER,
     available INTEGER
 ) STRICT;
 
--- Which folder a source was when its device was last asked, links followed, and since when it has been that one. Boot id, device number
--- and inode together tell it from every other folder of the fleet.
+-- The folder that a source was at its last survey, links followed, and since when. Boot id, device number and
+-- inode together distinguish it from every other folder of the fleet.
 CREATE TABLE claim (
     source INTEGER PRIMARY KEY REFERENCES source (id),
     boot_id TEXT NOT NULL,
@@ -52,7 +52,7 @@ CREATE TABLE claim (
     since INTEGER NOT NULL
 ) STRICT;
 
--- What a lesser device lacks.
+-- The shortcomings of a device, as text.
 CREATE TABLE shortcoming (
     device INTEGER NOT NULL REFERENCES device (id),
     position INTEGER NOT NULL,
@@ -60,8 +60,8 @@ CREATE TABLE shortcoming (
     PRIMARY KEY (device, position)
 ) STRICT, WITHOUT ROWID;
 
--- One visit to one device; `outcome` is NULL until it has ended.
--- `repeats` marks one that ended like the one before it: of these only the newest are kept.
+-- One visit to one device; `outcome` is NULL until the visit ends. `repeats` marks a pass with the same
+-- outcome and class as the pass before it; only the newest of these are kept.
 CREATE TABLE pass (
     id INTEGER PRIMARY KEY,
     device INTEGER NOT NULL REFERENCES device (id),
@@ -81,14 +81,15 @@ CREATE TABLE pass (
 CREATE INDEX pass_of_device ON pass (device);
 CREATE INDEX pass_that_repeats ON pass (device) WHERE repeats = 1;
 
--- A batch of files that were withdrawn together.
+-- Files that were withdrawn together.
 CREATE TABLE batch (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- A file that is whole and durable in the store. Rows are never deleted; of several for one path the newest counts.
--- `pass` refers to a row that may have been forgotten.
+-- A file that is whole and durable in the store. Rows are never deleted; of several rows for one path the
+-- newest counts. `already_stored`: the content was in the store before. `pass` may refer to a row that was
+-- deleted since.
 CREATE TABLE file (
     id INTEGER PRIMARY KEY,
     source INTEGER NOT NULL REFERENCES source (id),
@@ -101,7 +102,7 @@ CREATE TABLE file (
     digest BLOB NOT NULL CHECK (length(digest) = 32),
     device_digest INTEGER NOT NULL CHECK (device_digest IN (0, 1)),
     store_name BLOB NOT NULL,
-    was_there INTEGER NOT NULL CHECK (was_there IN (0, 1)),
+    already_stored INTEGER NOT NULL CHECK (already_stored IN (0, 1)),
     batch INTEGER REFERENCES batch (id),
     pass INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('stored', 'released', 'kept')),
@@ -114,12 +115,13 @@ CREATE INDEX file_by_path ON file (source, path);
 -- For listing.
 CREATE INDEX file_by_time ON file (source, stored_at);
 CREATE INDEX file_unreleased ON file (source, stored_at) WHERE state <> 'released';
--- For finishing what an earlier pass withdrew.
+-- For finishing the files that an earlier pass withdrew.
 CREATE INDEX file_withdrawn ON file (source) WHERE batch IS NOT NULL AND state <> 'released';
--- For auditing, and for finding out where something in the store came from.
+-- For audits, and for finding the origin of a file in the store.
 CREATE INDEX file_by_store_name ON file (store_name);
 
--- How many files of each device are in each state, kept up with every change: counting millions takes seconds.
+-- The files of each device in each state, updated with every change: counting millions of rows takes seconds.
+-- Totals end at the largest integer; they are never negative.
 CREATE TABLE file_total (
     device INTEGER NOT NULL REFERENCES device (id),
     state TEXT NOT NULL CHECK (state IN ('stored', 'released', 'kept')),
@@ -128,7 +130,8 @@ CREATE TABLE file_total (
     PRIMARY KEY (device, state)
 ) STRICT, WITHOUT ROWID;
 
--- What was stored and released on each day (days since 1970 in UTC). Content that was there before is not counted as stored.
+-- The files stored and released on each day (days since 1970-01-01 in UTC). A file whose content was in the
+-- store before does not count as stored.
 CREATE TABLE day (
     device INTEGER NOT NULL REFERENCES device (id),
     day INTEGER NOT NULL,
@@ -139,7 +142,7 @@ CREATE TABLE day (
     PRIMARY KEY (device, day)
 ) STRICT, WITHOUT ROWID;
 
--- Files whose clock cannot be trusted, and since when they have been seen unchanged.
+-- Files whose clock cannot be trusted, and since when their identity is unchanged.
 CREATE TABLE sighting (
     source INTEGER NOT NULL REFERENCES source (id),
     path BLOB NOT NULL,
@@ -152,7 +155,8 @@ CREATE TABLE sighting (
     PRIMARY KEY (source, path)
 ) STRICT, WITHOUT ROWID;
 
--- Files that may be why a session with their device ended, in the order in which they were last noted, and how often they were.
+-- Files that may have ended a session with their device, in the order in which they were last recorded, and
+-- how often.
 CREATE TABLE suspect (
     id INTEGER PRIMARY KEY,
     source INTEGER NOT NULL REFERENCES source (id),
@@ -161,7 +165,7 @@ CREATE TABLE suspect (
     UNIQUE (source, path)
 ) STRICT;
 
--- The first some of the files that the last survey left on a device, in the order in which they were reported.
+-- The first files that the last complete survey left on a device, up to a limit, in the order of the report.
 CREATE TABLE remaining (
     device INTEGER NOT NULL REFERENCES device (id),
     position INTEGER NOT NULL,
@@ -173,7 +177,7 @@ CREATE TABLE remaining (
     PRIMARY KEY (device, position)
 ) STRICT, WITHOUT ROWID;
 
--- For each reason: how many files and bytes it left on a device.
+-- How many files and bytes remain on a device for each reason.
 CREATE TABLE remaining_total (
     device INTEGER NOT NULL REFERENCES device (id),
     position INTEGER NOT NULL,

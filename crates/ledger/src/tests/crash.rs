@@ -4,18 +4,22 @@ use std::process::{Command, Stdio};
 
 use engine::ports::Ledger as _;
 
-use super::{Place, device, opened, path, record, source};
+use super::{TempLedger, device, opened, path, record, source};
 
-/// Where the child process writes; without it, the child's part is no test.
+/// Names the ledger that the child process writes. Without it, the child's part does nothing.
 const LEDGER: &str = "LEDGER_OF_THE_CRASH_TEST";
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_a_kill_and_what_was_not_is_there_whole_or_not_at_all() {
-    let place = Place::new();
+async fn a_kill_loses_no_acknowledged_batch_and_splits_no_other() {
+    let temp = TempLedger::new();
     for round in 0..5 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "tests::crash::the_part_of_the_child", "--nocapture"])
-            .env(LEDGER, place.path())
+            .args([
+                "--exact",
+                "tests::crash::child_records_until_killed",
+                "--nocapture",
+            ])
+            .env(LEDGER, temp.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -27,7 +31,7 @@ async fn what_was_acknowledged_survives_a_kill_and_what_was_not_is_there_whole_o
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        // What it managed to say before it died counts too; its last line may be cut off.
+        // Lines that the child wrote before it died count, too; the last line may be incomplete.
         let rest: Vec<_> = lines.map_while(Result::ok).collect();
         let whole = rest.iter().filter(|line| line.ends_with('.'));
         acknowledged.extend(
@@ -36,18 +40,18 @@ async fn what_was_acknowledged_survives_a_kill_and_what_was_not_is_there_whole_o
                 .map(str::to_owned),
         );
 
-        let ledger = opened(&place.path());
+        let ledger = opened(&temp.path());
         for batch in acknowledged {
             let batch = batch.trim_end_matches('.');
             let paths: Vec<_> = (0..10).map(|file| path(format!("{batch}/{file}"))).collect();
-            let remembered = ledger
+            let known = ledger
                 .known_files(&device("pi1"), &source(), &paths)
                 .await
                 .unwrap();
-            assert!(remembered.iter().all(Option::is_some), "{batch}");
+            assert!(known.iter().all(Option::is_some), "{batch}");
         }
         drop(ledger);
-        let sql = place.sql();
+        let sql = temp.sql();
         let integrity: String = sql
             .query_row("PRAGMA integrity_check", (), |row| row.get(0))
             .unwrap();
@@ -63,7 +67,7 @@ async fn what_was_acknowledged_survives_a_kill_and_what_was_not_is_there_whole_o
 }
 
 #[tokio::test]
-async fn the_part_of_the_child() {
+async fn child_records_until_killed() {
     let Some(ledger) = std::env::var_os(LEDGER) else {
         return;
     };
@@ -72,7 +76,7 @@ async fn the_part_of_the_child() {
         let batch = format!("{}-{number}", std::process::id());
         let records = (0..10).map(|file| record("pi1", &format!("{batch}/{file}")));
         ledger.record(records.collect()).await.unwrap();
-        // One write of a whole line: the kill cuts between lines, or after the full stop is missing.
+        // One write per line: an incomplete line lacks its full stop.
         let line = format!("acknowledged {batch}.\n");
         std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
     }

@@ -4,7 +4,7 @@ use engine::ports::{
 };
 use model::{FailureClass, LeaveReason, WaitReason};
 
-use super::{Place, at, device, pass_end, passed, source};
+use super::{TempLedger, at, device, pass_end, run_pass, source};
 use model::Amount;
 
 fn down() -> PassOutcome {
@@ -61,7 +61,7 @@ fn remaining() -> Remaining {
         path: path.into(),
         reason,
         size: u64::MAX,
-        detail: Some("what it said".into()),
+        detail: Some("a detail".into()),
     };
     let (settling, unreadable) = (
         Reason::Wait(WaitReason::Settling),
@@ -81,16 +81,16 @@ fn remaining() -> Remaining {
 }
 
 #[tokio::test]
-async fn a_pass_is_unfinished_until_it_is_finished() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn a_pass_has_no_outcome_until_it_is_finished() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
-    let summary = &place.reader().passes(&device("pi1"), 10).unwrap()[0];
+    let summary = &temp.reader().passes(&device("pi1"), 10).unwrap()[0];
     assert_eq!(
         (summary.begun, summary.ended, summary.outcome.clone()),
         (at(0), None, None)
     );
-    let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
+    let status = temp.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
     assert_eq!((status.last_attempt, status.last_pass), (Some(at(0)), None));
     let end = PassEnd {
         released: Amount::new(3, 30),
@@ -98,7 +98,7 @@ async fn a_pass_is_unfinished_until_it_is_finished() {
         ..pass_end(pass, "pi1", PassOutcome::Partial)
     };
     ledger.finish_pass(end).await.unwrap();
-    let summary = place
+    let summary = temp
         .reader()
         .device(&device("pi1"), at(0))
         .unwrap()
@@ -115,9 +115,9 @@ async fn a_pass_is_unfinished_until_it_is_finished() {
 }
 
 #[tokio::test]
-async fn every_outcome_comes_back_as_it_was() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn every_outcome_is_read_as_it_was_written() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let mut outcomes = vec![
         PassOutcome::Well,
         PassOutcome::Partial,
@@ -132,18 +132,18 @@ async fn every_outcome_comes_back_as_it_was() {
         remedy: class.is_unreachable().then(|| "wait".into()),
     }));
     for outcome in outcomes {
-        passed(&ledger, "pi1", at(0), outcome.clone()).await;
+        run_pass(&ledger, "pi1", at(0), outcome.clone()).await;
         assert_eq!(
-            place.reader().passes(&device("pi1"), 1).unwrap()[0].outcome,
+            temp.reader().passes(&device("pi1"), 1).unwrap()[0].outcome,
             Some(outcome)
         );
     }
 }
 
 #[tokio::test]
-async fn what_a_device_says_of_itself_is_remembered() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn the_report_of_a_device_is_kept_until_the_next_report() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), None);
     let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
     assert_eq!(ledger.last_clock(&device("pi1")).await.unwrap(), None);
@@ -161,16 +161,16 @@ async fn what_a_device_says_of_itself_is_remembered() {
         ledger.last_hang_up_on_command(&device("pi1")).await.unwrap(),
         Some(at(41))
     );
-    let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
+    let status = temp.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
     assert_eq!(status.last_seen, Some(at(50)));
     assert_eq!(status.disks, report().disks);
     assert_eq!(status.shortcomings, report().shortcomings);
     assert_eq!(status.writer_check, Some(WriterCheck::Leases));
     let claims = vec![(device("pi1"), source(), claim(3))];
     assert_eq!(ledger.claims().await.unwrap(), claims);
-    // A pass that did not reach it takes nothing of that back; one that did replaces it.
-    passed(&ledger, "pi1", at(100), down()).await;
-    let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
+    // A pass that did not reach the device keeps its last report; a pass that did replaces it.
+    run_pass(&ledger, "pi1", at(100), down()).await;
+    let status = temp.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
     assert_eq!(
         (status.last_seen, status.disks, status.clock),
         (Some(at(50)), report().disks, report().clock)
@@ -190,33 +190,32 @@ async fn what_a_device_says_of_itself_is_remembered() {
         ..pass_end(pass, "pi1", PassOutcome::Well)
     };
     ledger.finish_pass(end).await.unwrap();
-    let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
+    let status = temp.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
     assert_eq!(
         (status.shortcomings, status.disks, status.writer_check),
         (Vec::new(), vec![(source(), None)], Some(WriterCheck::Leases)),
-        "without files nothing is learnt of writers"
+        "a pass without files reports no writer check"
     );
     assert_eq!(ledger.claims().await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_device_fails_since_its_first_failure_until_it_is_served() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn a_device_is_failing_from_its_first_failure_until_it_is_served() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let failing_since = || {
-        place
-            .reader()
+        temp.reader()
             .device(&device("pi1"), at(0))
             .unwrap()
             .unwrap()
             .failing_since
     };
-    passed(&ledger, "pi1", at(0), PassOutcome::Well).await;
+    run_pass(&ledger, "pi1", at(0), PassOutcome::Well).await;
     assert_eq!(failing_since(), None);
-    passed(&ledger, "pi1", at(100), down()).await;
-    passed(&ledger, "pi1", at(200), down()).await;
-    // The store's trouble says nothing about the device.
-    passed(
+    run_pass(&ledger, "pi1", at(100), down()).await;
+    run_pass(&ledger, "pi1", at(200), down()).await;
+    // A failure of the collector says nothing about the device.
+    run_pass(
         &ledger,
         "pi1",
         at(300),
@@ -225,19 +224,19 @@ async fn a_device_fails_since_its_first_failure_until_it_is_served() {
         },
     )
     .await;
-    passed(&ledger, "pi1", at(400), PassOutcome::Interrupted).await;
+    run_pass(&ledger, "pi1", at(400), PassOutcome::Interrupted).await;
     assert_eq!(failing_since(), Some(at(100)));
-    let status = place.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
+    let status = temp.reader().device(&device("pi1"), at(0)).unwrap().unwrap();
     assert_eq!(status.last_pass.unwrap().outcome, Some(PassOutcome::Interrupted));
-    assert_eq!(status.last_verdict.unwrap().outcome, Some(down()));
-    passed(&ledger, "pi1", at(500), PassOutcome::Partial).await;
+    assert_eq!(status.last_conclusive_pass.unwrap().outcome, Some(down()));
+    run_pass(&ledger, "pi1", at(500), PassOutcome::Partial).await;
     assert_eq!(failing_since(), None);
 }
 
 #[tokio::test]
-async fn what_is_left_is_replaced_only_by_a_pass_that_saw_all_of_it() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn only_a_complete_survey_replaces_the_remaining_files() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let finish = async |outcome, remaining| {
         let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
         ledger
@@ -248,10 +247,9 @@ async fn what_is_left_is_replaced_only_by_a_pass_that_saw_all_of_it() {
             .await
             .unwrap();
     };
-    let files = || place.reader().remaining(&device("pi1"), 100).unwrap();
+    let files = || temp.reader().remaining(&device("pi1"), 100).unwrap();
     let totals = || {
-        place
-            .reader()
+        temp.reader()
             .device(&device("pi1"), at(0))
             .unwrap()
             .unwrap()
@@ -270,7 +268,7 @@ async fn what_is_left_is_replaced_only_by_a_pass_that_saw_all_of_it() {
         assert_eq!(totals(), remaining().totals);
     }
     assert_eq!(
-        place.reader().remaining(&device("pi1"), 1).unwrap(),
+        temp.reader().remaining(&device("pi1"), 1).unwrap(),
         remaining().files[..1]
     );
     let mut fewer = remaining();
@@ -283,17 +281,17 @@ async fn what_is_left_is_replaced_only_by_a_pass_that_saw_all_of_it() {
 }
 
 #[tokio::test]
-async fn passes_that_only_repeat_are_forgotten_and_changes_are_not() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn old_passes_with_an_unchanged_outcome_are_deleted_and_others_kept() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     for round in 0..5 {
-        passed(&ledger, "pi1", at(round), PassOutcome::Well).await;
+        run_pass(&ledger, "pi1", at(round), PassOutcome::Well).await;
         for _ in 0..100 {
-            passed(&ledger, "pi1", at(round), down()).await;
+            run_pass(&ledger, "pi1", at(round), down()).await;
         }
     }
-    let passes = place.reader().passes(&device("pi1"), 10_000).unwrap();
-    // Of 505: the newest 200 that repeat, and ten changes.
+    let passes = temp.reader().passes(&device("pi1"), 10_000).unwrap();
+    // Of 505 passes: the newest 200 that repeat, and ten with another outcome.
     assert_eq!(passes.len(), 210);
     let well = passes
         .iter()
@@ -306,11 +304,11 @@ async fn passes_that_only_repeat_are_forgotten_and_changes_are_not() {
 
 #[tokio::test]
 async fn a_pass_that_was_never_begun_cannot_be_finished() {
-    let place = Place::new();
-    let ledger = place.ledger();
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let pass = ledger.begin_pass(&device("pi1"), at(0)).await.unwrap();
     let other = pass_end(pass, "pi2", PassOutcome::Well);
     assert!(ledger.finish_pass(other).await.is_err());
-    let summary = &place.reader().passes(&device("pi1"), 1).unwrap()[0];
+    let summary = &temp.reader().passes(&device("pi1"), 1).unwrap()[0];
     assert_eq!(summary.outcome, None);
 }

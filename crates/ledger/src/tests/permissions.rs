@@ -5,23 +5,24 @@ use std::process::Command;
 
 use engine::ports::Ledger as _;
 
-use super::{Place, at, device, is_root, record};
+use super::{TempLedger, at, device, is_root, record};
 use crate::Reader;
 
-/// What the child process reads; without it, the child's part is no test.
+/// Names the ledger that the child process reads. Without it, the child's part does nothing.
 const LEDGER: &str = "LEDGER_OF_THE_PERMISSION_TEST";
 
-/// The service's user, a member of its group, and its group; nobody has these numbers.
+/// The service's user, a member of its group, and the group; no account has these ids.
 const OWNER: u32 = 61_001;
 const MEMBER: u32 = 61_002;
 const GROUP: u32 = 61_003;
 
-/// How many files somebody of the group finds recorded who may read the ledger and write nothing; or why none.
+/// The number of recorded files that a member of the group reads, who may read the ledger but write nothing;
+/// or the output of the failed child.
 fn read_by_a_member(program: &Path, ledger: &Path) -> Result<u64, String> {
     let output = Command::new(program)
         .args([
             "--exact",
-            "tests::permissions::the_part_of_the_member",
+            "tests::permissions::child_counts_recorded_files",
             "--nocapture",
         ])
         .env(LEDGER, ledger)
@@ -30,26 +31,26 @@ fn read_by_a_member(program: &Path, ledger: &Path) -> Result<u64, String> {
         .current_dir("/")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let found = said
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found = printed
         .lines()
         .find_map(|line| line.split_once("found ")?.1.parse().ok());
-    found.ok_or_else(|| said + &String::from_utf8_lossy(&output.stderr))
+    found.ok_or_else(|| printed + &String::from_utf8_lossy(&output.stderr))
 }
 
-/// A folder that the group may enter but not write, and the test program where everybody may run it.
-fn place_of_the_service() -> (Place, PathBuf) {
-    let place = Place::new();
-    let everybody = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(place.folder.path(), everybody.clone()).unwrap();
-    let program = place.folder.path().join("program");
+/// A folder that the group may enter but not write, and the test program where any user may run it.
+fn service_ledger() -> (TempLedger, PathBuf) {
+    let temp = TempLedger::new();
+    let any_user = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(temp.folder.path(), any_user.clone()).unwrap();
+    let program = temp.folder.path().join("program");
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    std::fs::set_permissions(&program, everybody).unwrap();
-    (place, program)
+    std::fs::set_permissions(&program, any_user).unwrap();
+    (temp, program)
 }
 
-fn hand_to_the_service(place: &Place) {
-    let folder = place.path().parent().unwrap().to_owned();
+fn chown_to_the_service(temp: &TempLedger) {
+    let folder = temp.path().parent().unwrap().to_owned();
     for file in std::fs::read_dir(&folder).unwrap() {
         chown(file.unwrap().path(), Some(OWNER), Some(GROUP)).unwrap();
     }
@@ -57,77 +58,77 @@ fn hand_to_the_service(place: &Place) {
 }
 
 #[tokio::test]
-async fn a_member_of_the_services_group_reads_beside_the_writer_and_after_its_end() {
+async fn a_group_member_reads_the_ledger_beside_the_writer_and_after_its_end() {
     if !is_root() {
         return;
     }
-    let (place, program) = place_of_the_service();
-    drop(place.ledger());
-    hand_to_the_service(&place);
-    assert_eq!(read_by_a_member(&program, &place.path()), Ok(0));
-    let ledger = place.ledger();
-    // After the very first transaction, which is the one that SQLite makes hard for such a reader.
+    let (temp, program) = service_ledger();
+    drop(temp.ledger());
+    chown_to_the_service(&temp);
+    assert_eq!(read_by_a_member(&program, &temp.path()), Ok(0));
+    let ledger = temp.ledger();
+    // From the first transaction on: that one is the hardest for such a reader.
     for number in 1..=3 {
         ledger
             .record(vec![record("pi1", &number.to_string())])
             .await
             .unwrap();
-        assert_eq!(read_by_a_member(&program, &place.path()), Ok(number));
+        assert_eq!(read_by_a_member(&program, &temp.path()), Ok(number));
     }
     drop(ledger);
-    assert_eq!(read_by_a_member(&program, &place.path()), Ok(3));
+    assert_eq!(read_by_a_member(&program, &temp.path()), Ok(3));
 }
 
 #[tokio::test]
-async fn a_member_of_the_services_group_reads_after_the_writer_was_killed() {
+async fn a_group_member_reads_the_ledger_after_the_writer_was_killed() {
     if !is_root() {
         return;
     }
-    let (place, program) = place_of_the_service();
-    let ledger = place.ledger();
+    let (temp, program) = service_ledger();
+    let ledger = temp.ledger();
     ledger.record(vec![record("pi1", "a")]).await.unwrap();
-    // As a kill leaves them: the log full, nobody there.
-    let left = Place::new();
+    // As a kill leaves the files: the log not empty, no process with the ledger open.
+    let left = TempLedger::new();
     std::fs::set_permissions(left.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::create_dir(left.folder.path().join("state")).unwrap();
     for end in ["", "-wal", "-shm"] {
-        let name = |place: &Place| format!("{}{end}", place.path().display());
-        std::fs::copy(name(&place), name(&left)).unwrap();
+        let name = |temp: &TempLedger| format!("{}{end}", temp.path().display());
+        std::fs::copy(name(&temp), name(&left)).unwrap();
     }
-    hand_to_the_service(&left);
+    chown_to_the_service(&left);
     assert_eq!(read_by_a_member(&program, &left.path()), Ok(1));
 }
 
 #[tokio::test]
-async fn a_member_of_the_services_group_reads_a_ledger_without_its_log() {
+async fn a_group_member_reads_a_ledger_without_its_log() {
     if !is_root() {
         return;
     }
-    let (place, program) = place_of_the_service();
-    let ledger = place.ledger();
+    let (temp, program) = service_ledger();
+    let ledger = temp.ledger();
     ledger.record(vec![record("pi1", "a")]).await.unwrap();
     drop(ledger);
-    // As a copy from a back-up has it, or after somebody looked at it with `sqlite3`.
+    // As in a restored backup, or after an operator opened the ledger with `sqlite3`.
     for end in ["-wal", "-shm"] {
-        std::fs::remove_file(format!("{}{end}", place.path().display())).unwrap();
+        std::fs::remove_file(format!("{}{end}", temp.path().display())).unwrap();
     }
-    hand_to_the_service(&place);
-    assert_eq!(read_by_a_member(&program, &place.path()), Ok(1));
+    chown_to_the_service(&temp);
+    assert_eq!(read_by_a_member(&program, &temp.path()), Ok(1));
 }
 
 #[tokio::test]
-async fn a_stranger_is_told_what_is_missing() {
+async fn another_user_gets_an_error_that_names_the_missing_permission() {
     if !is_root() {
         return;
     }
-    let (place, program) = place_of_the_service();
-    drop(place.ledger());
-    let refusal = read_by_a_member(&program, &place.path()).unwrap_err();
+    let (temp, program) = service_ledger();
+    drop(temp.ledger());
+    let refusal = read_by_a_member(&program, &temp.path()).unwrap_err();
     assert!(refusal.contains("ermission denied"), "{refusal}");
 }
 
 #[test]
-fn the_part_of_the_member() {
+fn child_counts_recorded_files() {
     let Some(ledger) = std::env::var_os(LEDGER) else {
         return;
     };

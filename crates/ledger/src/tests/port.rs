@@ -1,28 +1,28 @@
 use engine::ports::{Ledger as _, Record, Sighting, Unseen};
 use model::{BatchId, Digest, FileState, Identity, LeaveReason, RelativePath, SourcePath, Timestamp};
 
-use super::{Place, at, device, identity, path, record, source};
+use super::{TempLedger, at, device, identity, path, record, source};
 use model::Amount;
 
 #[tokio::test]
-async fn what_is_recorded_is_remembered_in_the_order_asked_for() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn known_files_are_returned_in_the_order_of_the_paths() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let rows = ledger
         .record(vec![record("pi1", "a"), record("pi1", "b")])
         .await
         .unwrap();
     let asked = [path("b"), path("missing"), path("a")];
-    let remembered = ledger
+    let known = ledger
         .known_files(&device("pi1"), &source(), &asked)
         .await
         .unwrap();
-    let found: Vec<_> = remembered
+    let found: Vec<_> = known
         .iter()
         .map(|known| known.as_ref().map(|known| known.row))
         .collect();
     assert_eq!(found, [Some(rows[1]), None, Some(rows[0])]);
-    let first = remembered[2].as_ref().unwrap();
+    let first = known[2].as_ref().unwrap();
     assert_eq!(first.identity, identity(10));
     assert_eq!(first.digest, Digest::from_bytes([7; 32]));
     assert_eq!(first.store_name, path("pi1/a"));
@@ -30,44 +30,44 @@ async fn what_is_recorded_is_remembered_in_the_order_asked_for() {
 }
 
 #[tokio::test]
-async fn of_several_rows_for_one_path_the_newest_is_remembered() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn of_several_rows_for_one_path_the_newest_counts() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let again = Record {
         identity: identity(11),
-        // Recorded later by a collector whose clock had been set back.
+        // Recorded later, by a collector whose clock was set back.
         at: at(-1000),
         ..record("pi1", "a")
     };
     ledger.record(vec![record("pi1", "a")]).await.unwrap();
     ledger.record(vec![again]).await.unwrap();
-    let remembered = ledger
+    let known = ledger
         .known_files(&device("pi1"), &source(), &[path("a")])
         .await
         .unwrap();
-    assert_eq!(remembered[0].as_ref().unwrap().identity.size, 11);
+    assert_eq!(known[0].as_ref().unwrap().identity.size, 11);
 }
 
 #[tokio::test]
-async fn devices_and_sources_do_not_share_what_is_remembered() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn devices_and_sources_do_not_share_known_files() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     ledger.record(vec![record("pi1", "a")]).await.unwrap();
     ledger.record(vec![record("pi2", "b")]).await.unwrap();
     let elsewhere = SourcePath::new("/home/pi/videos").unwrap();
     for (name, source) in [("pi2", source()), ("pi1", elsewhere), ("pi3", source())] {
-        let remembered = ledger
+        let known = ledger
             .known_files(&device(name), &source, &[path("a")])
             .await
             .unwrap();
-        assert_eq!(remembered, [None], "{name}");
+        assert_eq!(known, [None], "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_name_of_any_bytes_comes_back_as_it_was() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn a_name_of_any_bytes_is_read_as_it_was_written() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let odd = SourcePath::new(&b"/srv/caf\xe9 'x'"[..]).unwrap();
     let names: Vec<RelativePath> = [
         &b"\xff\xfe\x01"[..],
@@ -84,11 +84,11 @@ async fn a_name_of_any_bytes_comes_back_as_it_was() {
         ..record("pi1", "x")
     });
     ledger.record(records.collect()).await.unwrap();
-    let remembered = ledger.known_files(&device("pi1"), &odd, &names).await.unwrap();
-    for (name, known) in names.iter().zip(remembered) {
+    let known = ledger.known_files(&device("pi1"), &odd, &names).await.unwrap();
+    for (name, known) in names.iter().zip(known) {
         assert_eq!(known.unwrap().store_name, path("pi1").join(name));
     }
-    let listed: Vec<_> = place
+    let listed: Vec<_> = temp
         .reader()
         .files(crate::FileFilter::default())
         .unwrap()
@@ -102,9 +102,9 @@ async fn a_name_of_any_bytes_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn an_identity_at_the_ends_of_its_range_comes_back_as_it_was() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn an_identity_at_the_ends_of_its_range_is_read_as_it_was_written() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let ends = [
         Identity {
             device_number: Some(u64::MAX),
@@ -129,11 +129,11 @@ async fn an_identity_at_the_ends_of_its_range_comes_back_as_it_was() {
             }])
             .await
             .unwrap();
-        let remembered = ledger
+        let known = ledger
             .known_files(&device("pi1"), &source(), &[path(name)])
             .await
             .unwrap();
-        assert_eq!(remembered[0].as_ref().unwrap().identity, identity);
+        assert_eq!(known[0].as_ref().unwrap().identity, identity);
     }
     let sighting = Sighting {
         path: path("c"),
@@ -155,27 +155,27 @@ async fn an_identity_at_the_ends_of_its_range_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn rows_come_back_in_the_order_of_a_batch_of_any_size() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn rows_are_returned_in_the_order_of_the_records_for_any_batch_size() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     assert_eq!(ledger.record(Vec::new()).await.unwrap(), []);
     let records: Vec<_> = (0..1000)
         .map(|number| record("pi1", &format!("{number}")))
         .collect();
     let rows = ledger.record(records.clone()).await.unwrap();
     let paths: Vec<_> = records.iter().map(|record| record.path.clone()).collect();
-    let remembered = ledger
+    let known = ledger
         .known_files(&device("pi1"), &source(), &paths)
         .await
         .unwrap();
-    let found: Vec<_> = remembered.into_iter().map(|known| known.unwrap().row).collect();
+    let found: Vec<_> = known.into_iter().map(|known| known.unwrap().row).collect();
     assert_eq!(found, rows);
 }
 
 #[tokio::test]
-async fn a_settled_row_says_so_and_keeps_the_time_of_the_first_time() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn setting_a_state_again_keeps_the_time_of_the_first_release() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let rows = ledger
         .record(vec![record("pi1", "a"), record("pi1", "b")])
         .await
@@ -189,7 +189,7 @@ async fn a_settled_row_says_so_and_keeps_the_time_of_the_first_time() {
         .set_states(vec![(rows[0], FileState::Released, None)], at(20))
         .await
         .unwrap();
-    let files: Vec<_> = place
+    let files: Vec<_> = temp
         .reader()
         .files(crate::FileFilter::default())
         .unwrap()
@@ -201,7 +201,7 @@ async fn a_settled_row_says_so_and_keeps_the_time_of_the_first_time() {
     );
     assert_eq!((files[1].state, files[1].released_at), (FileState::Kept, None));
     assert_eq!(files[1].reason, Some(LeaveReason::RemovalRefused));
-    let totals = place.reader().device(&device("pi1"), at(30)).unwrap().unwrap();
+    let totals = temp.reader().device(&device("pi1"), at(30)).unwrap().unwrap();
     assert_eq!(totals.totals.stored, Amount::default());
     assert_eq!(totals.totals.released, Amount { files: 1, bytes: 10 });
     assert_eq!(totals.totals.kept, Amount { files: 1, bytes: 10 });
@@ -210,9 +210,9 @@ async fn a_settled_row_says_so_and_keeps_the_time_of_the_first_time() {
 }
 
 #[tokio::test]
-async fn a_file_that_came_back_after_its_release_is_on_the_device_again() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn a_released_file_that_exists_again_is_no_longer_released() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let rows = ledger.record(vec![record("pi1", "a")]).await.unwrap();
     ledger
         .set_states(vec![(rows[0], FileState::Released, None)], at(10))
@@ -220,7 +220,7 @@ async fn a_file_that_came_back_after_its_release_is_on_the_device_again() {
         .unwrap();
     let refused = (rows[0], FileState::Kept, Some(LeaveReason::RemovalRefused));
     ledger.set_states(vec![refused], at(20)).await.unwrap();
-    let file = place
+    let file = temp
         .reader()
         .files(crate::FileFilter::default())
         .unwrap()
@@ -232,7 +232,7 @@ async fn a_file_that_came_back_after_its_release_is_on_the_device_again() {
         .set_states(vec![(rows[0], FileState::Released, None)], at(30))
         .await
         .unwrap();
-    let file = place
+    let file = temp
         .reader()
         .files(crate::FileFilter::default())
         .unwrap()
@@ -246,9 +246,9 @@ async fn a_file_that_came_back_after_its_release_is_on_the_device_again() {
 }
 
 #[tokio::test]
-async fn only_rows_that_lie_withdrawn_are_named_as_such() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn withdrawn_rows_are_those_of_withdrawn_unreleased_files() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let in_place = Record {
         withdrawn: None,
         ..record("pi1", "in-place")
@@ -287,9 +287,9 @@ async fn only_rows_that_lie_withdrawn_are_named_as_such() {
 }
 
 #[tokio::test]
-async fn what_was_recorded_before_paths_had_a_bound_on_their_depth_is_read_still() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn a_path_recorded_before_paths_had_a_maximum_depth_is_still_read() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let half = path([&b"f/".repeat(100)[..], b"f"].concat());
     let deep = half.join(&half);
     let old = Record {
@@ -305,12 +305,12 @@ async fn what_was_recorded_before_paths_had_a_bound_on_their_depth_is_read_still
     let paths: Vec<_> = rows.into_iter().map(|row| row.path).collect();
     assert_eq!(paths, [deep.clone(), path("b")]);
     let asked = [deep.clone()];
-    let remembered = ledger
+    let known = ledger
         .known_files(&device("pi1"), &source(), &asked)
         .await
         .unwrap();
-    assert_eq!(remembered[0].as_ref().unwrap().store_name, old.store_name);
-    let files: Vec<_> = place
+    assert_eq!(known[0].as_ref().unwrap().store_name, old.store_name);
+    let files: Vec<_> = temp
         .reader()
         .files(crate::FileFilter::default())
         .unwrap()

@@ -2,11 +2,11 @@ use engine::ports::Ledger as _;
 use engine::ports::Record;
 use model::{Digest, FileState, LeaveReason};
 
-use super::{Place, at, device, path, record};
+use super::{TempLedger, at, device, path, record};
 use crate::{FileFilter, FileRow, StoredCopy};
 
-fn listed(place: &Place, filter: FileFilter) -> Vec<String> {
-    let files = place.reader();
+fn listed(temp: &TempLedger, filter: FileFilter) -> Vec<String> {
+    let files = temp.reader();
     let files = files.files(filter).unwrap();
     files
         .map(|file| file.unwrap())
@@ -15,9 +15,9 @@ fn listed(place: &Place, filter: FileFilter) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn files_come_by_device_and_then_oldest_first() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn files_are_listed_by_device_and_then_oldest_first() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let records = vec![
         Record {
             at: at(3),
@@ -38,15 +38,15 @@ async fn files_come_by_device_and_then_oldest_first() {
     ];
     ledger.record(records).await.unwrap();
     assert_eq!(
-        listed(&place, FileFilter::default()),
+        listed(&temp, FileFilter::default()),
         ["pi1/b", "pi2/a", "pi2/b", "pi2/c"]
     );
 }
 
 #[tokio::test]
-async fn a_filter_admits_what_it_says_and_nothing_else() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn a_filter_selects_exactly_the_files_that_match_it() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let mut rows = Vec::new();
     for (name, time) in [("stored", 10), ("released", 20), ("kept", 30)] {
         for device in ["pi1", "pi2"] {
@@ -73,17 +73,17 @@ async fn a_filter_admits_what_it_says_and_nothing_else() {
         states: states.into(),
         ..all()
     };
-    assert_eq!(listed(&place, all()).len(), 6);
+    assert_eq!(listed(&temp, all()).len(), 6);
     assert_eq!(
-        listed(&place, states(&[FileState::Stored])),
+        listed(&temp, states(&[FileState::Stored])),
         ["pi1/stored", "pi2/stored"]
     );
     assert_eq!(
-        listed(&place, states(&[FileState::Kept, FileState::Stored])),
+        listed(&temp, states(&[FileState::Kept, FileState::Stored])),
         ["pi1/stored", "pi1/kept", "pi2/stored", "pi2/kept"]
     );
     assert_eq!(
-        listed(&place, states(&[FileState::Released])),
+        listed(&temp, states(&[FileState::Released])),
         ["pi1/released", "pi2/released"]
     );
     let one = FileFilter {
@@ -91,10 +91,10 @@ async fn a_filter_admits_what_it_says_and_nothing_else() {
         since: Some(at(20)),
         ..all()
     };
-    assert_eq!(listed(&place, one), ["pi2/released", "pi2/kept"]);
+    assert_eq!(listed(&temp, one), ["pi2/released", "pi2/kept"]);
     assert!(
         listed(
-            &place,
+            &temp,
             FileFilter {
                 devices: vec![device("pi9")],
                 ..all()
@@ -105,10 +105,10 @@ async fn a_filter_admits_what_it_says_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_list_of_many_pages_has_each_file_once() {
-    let place = Place::new();
-    let ledger = place.ledger();
-    // All at the same time, so that only the row tells them apart.
+async fn a_list_of_many_pages_contains_each_file_once() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
+    // All recorded at the same time, so that only the row distinguishes them.
     let names: Vec<_> = (0..2500).map(|number| format!("{number:04}")).collect();
     ledger
         .record(names.iter().map(|name| record("pi1", name)).collect())
@@ -122,21 +122,21 @@ async fn a_list_of_many_pages_has_each_file_once() {
         .into_iter()
         .flat_map(|device| names.iter().map(move |name| format!("{device}/{name}")))
         .collect();
-    assert_eq!(listed(&place, FileFilter::default()), expected);
+    assert_eq!(listed(&temp, FileFilter::default()), expected);
 }
 
 #[tokio::test]
-async fn a_reader_sees_what_is_acknowledged_and_holds_nobody_up() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn a_reader_sees_acknowledged_records_and_does_not_block_the_writer() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let rows: Vec<_> = (0..1500)
         .map(|number| record("pi1", &format!("{number:04}")))
         .collect();
     ledger.record(rows).await.unwrap();
-    let reader = place.reader();
+    let reader = temp.reader();
     let mut files = reader.files(FileFilter::default()).unwrap();
     assert_eq!(files.next().unwrap().unwrap().path, path("0000"));
-    // In the middle of a list, the writer writes and empties its log completely.
+    // While the list is being read, the writer writes and empties its log completely.
     ledger
         .record(vec![Record {
             at: at(100),
@@ -144,7 +144,7 @@ async fn a_reader_sees_what_is_acknowledged_and_holds_nobody_up() {
         }])
         .await
         .unwrap();
-    let busy: i64 = place
+    let busy: i64 = temp
         .sql()
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))
         .unwrap();
@@ -164,15 +164,15 @@ async fn a_reader_sees_what_is_acknowledged_and_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn the_status_is_told_without_a_look_at_the_record_of_files() {
-    let place = Place::new();
-    let ledger = place.ledger();
-    super::passed(&ledger, "pi1", at(0), engine::ports::PassOutcome::Well).await;
+async fn the_status_is_read_without_the_table_of_files() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
+    super::run_pass(&ledger, "pi1", at(0), engine::ports::PassOutcome::Well).await;
     ledger.record(vec![record("pi1", "a")]).await.unwrap();
     drop(ledger);
-    // However many rows it has: what is not there cannot have been looked at.
-    place.sql().execute_batch("DROP TABLE file").unwrap();
-    let reader = place.reader();
+    // A query of a missing table would fail.
+    temp.sql().execute_batch("DROP TABLE file").unwrap();
+    let reader = temp.reader();
     let all = reader.devices(at(2)).unwrap();
     let one = reader.device(&device("pi1"), at(2)).unwrap().unwrap();
     assert_eq!((all.len(), all[0].totals.stored.files), (1, 1));
@@ -182,9 +182,9 @@ async fn the_status_is_told_without_a_look_at_the_record_of_files() {
 }
 
 #[tokio::test]
-async fn each_name_and_content_in_the_store_is_told_once() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn each_name_and_content_in_the_store_is_listed_once() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let stored = |name: &str, content: u8| Record {
         digest: Digest::from_bytes([content; 32]),
         store_name: path(name),
@@ -198,33 +198,33 @@ async fn each_name_and_content_in_the_store_is_told_once() {
         size: 10,
         digest: Digest::from_bytes([content; 32]),
     };
-    let copies: Vec<_> = place.reader().stored_copies().map(Result::unwrap).collect();
+    let copies: Vec<_> = temp.reader().stored_copies().map(Result::unwrap).collect();
     assert_eq!(copies, [copy("a", 1), copy("b", 1), copy("b", 2), copy("c", 1)]);
     let many = (0..2500).map(|number| stored(&format!("{:04}", number / 2), 1));
     ledger.record(many.collect()).await.unwrap();
-    assert_eq!(place.reader().stored_copies().count(), 1250 + 4);
+    assert_eq!(temp.reader().stored_copies().count(), 1250 + 4);
 }
 
 #[tokio::test]
-async fn a_column_that_holds_what_cannot_be_is_damage_and_no_guess() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn a_column_with_an_invalid_value_is_reported_as_damage() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     ledger.record(vec![record("pi1", "a")]).await.unwrap();
-    place.sql().execute_batch("UPDATE file SET path = x'2f'").unwrap();
+    temp.sql().execute_batch("UPDATE file SET path = x'2f'").unwrap();
     let damaged = |error: crate::ReadError| {
         matches!(
             error,
             crate::ReadError::Ledger(engine::ports::LedgerError::Damaged { .. })
         )
     };
-    let reader = place.reader();
+    let reader = temp.reader();
     let mut files = reader.files(FileFilter::default()).unwrap();
     assert!(damaged(files.next().unwrap().unwrap_err()));
     assert!(files.next().is_none());
 }
 
 #[test]
-fn a_reader_of_an_older_ledger_says_who_brings_it_up_to_date() {
+fn a_reader_of_an_older_ledger_says_which_command_migrates_it() {
     let path = "ledger.db".into();
     let error = crate::ReadError::OlderSchema { path, found: 1 };
     assert!(error.remedy().contains("gleaner run"));

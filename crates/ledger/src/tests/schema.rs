@@ -1,16 +1,16 @@
 use rusqlite::{Connection, named_params};
 
-use super::Place;
+use super::TempLedger;
 use crate::schema::{MIGRATIONS, SCHEMA, VERSION, migrate};
 use crate::{reader, records};
 
-/// Everything that a schema says, in a form that does not depend on how it was written.
+/// The schema as text, without differences of spacing and quotes.
 fn described(ledger: &Connection) -> String {
     let all = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
     let mut statement = ledger.prepare(all).unwrap();
     let object = |row: &rusqlite::Row<'_>| {
         let sql: Option<String> = row.get(3)?;
-        // ALTER TABLE adds a column without a line of its own, and puts a new name in quotes.
+        // ALTER TABLE adds a column without a line break, and quotes a new name.
         let words = [",", "(", ")"].iter().fold(sql.unwrap_or_default(), |sql, mark| {
             sql.replace(mark, &format!(" {mark} "))
         });
@@ -28,7 +28,7 @@ fn described(ledger: &Connection) -> String {
 }
 
 #[test]
-fn the_migrations_together_make_the_schema_of_a_new_ledger() {
+fn the_migrations_lead_to_the_schema_of_a_new_ledger() {
     let fresh = Connection::open_in_memory().unwrap();
     fresh.execute_batch(SCHEMA).unwrap();
     let mut grown = Connection::open_in_memory().unwrap();
@@ -44,7 +44,50 @@ fn the_migrations_together_make_the_schema_of_a_new_ledger() {
 }
 
 #[test]
-fn a_migration_that_has_been_released_is_never_edited() {
+fn the_migration_to_plain_words_keeps_every_row() {
+    let mut ledger = Connection::open_in_memory().unwrap();
+    for step in &MIGRATIONS[..6] {
+        ledger.execute_batch(step).unwrap();
+    }
+    ledger
+        .execute_batch(
+            "INSERT INTO device (id, name) VALUES (1, 'pi1');
+             INSERT INTO source (id, device, path) VALUES (1, 1, x'2f61');
+             INSERT INTO pass (id, device, begun, outcome, message, took, repeats)
+             VALUES (1, 1, 10, 'home-failed', 'm', 5, 0), (2, 1, 20, 'well', NULL, 6, 1), (3, 1, 30, NULL, NULL, NULL, 0);
+             INSERT INTO file (id, source, path, size, modified, digest, device_digest, store_name, already_stored, pass, state,
+                 stored_at)
+             VALUES (1, 1, x'61', 9, 8, zeroblob(32), 1, x'61', 0, 1, 'stored', 7),
+                 (2, 1, x'62', 9, 8, zeroblob(32), 1, x'62', 1, 1, 'kept', 7);
+             INSERT INTO standing VALUES (1, 0, 1, 'p', 'settling', 3, NULL);
+             INSERT INTO standing_total VALUES (1, 0, 'settling', 1, 3);
+             INSERT INTO file_total VALUES (1, 'kept', 1, 9), (1, 'stored', 1, -1);
+             INSERT INTO day VALUES (1, 0, 2, -2, 0, 0);",
+        )
+        .unwrap();
+    migrate(&mut ledger, 6).unwrap();
+    let text = |query: &str| -> String { ledger.query_row(query, (), |row| row.get(0)).unwrap() };
+    let passes =
+        "SELECT group_concat(concat_ws(' ', id, begun, outcome, message, took, repeats), ';') FROM pass";
+    assert_eq!(text(passes), "1 10 collector-failed m 5 0;2 20 well 6 1;3 30 0");
+    assert_eq!(text("SELECT group_concat(already_stored) FROM file"), "0,1");
+    let totals = "SELECT group_concat(concat_ws(' ', state, files, bytes), ';') FROM file_total";
+    assert_eq!(text(totals), format!("kept 1 9;stored 1 {}", i64::MAX));
+    let days =
+        "SELECT concat_ws(' ', day, stored_files, stored_bytes, released_files, released_bytes) FROM day";
+    assert_eq!(text(days), format!("0 2 {} 0 0", i64::MAX));
+    assert_eq!(
+        text("SELECT concat_ws(' ', path, reason, size) FROM remaining"),
+        "p settling 3"
+    );
+    assert_eq!(
+        text("SELECT concat_ws(' ', reason, files, bytes) FROM remaining_total"),
+        "settling 1 3"
+    );
+}
+
+#[test]
+fn a_released_migration_is_never_edited() {
     use sha2::Digest as _;
     let released = [
         "d9f8d07af4f2207698364ee92d605138758e226180d521dfba5d361999e009b7",
@@ -53,30 +96,34 @@ fn a_migration_that_has_been_released_is_never_edited() {
         "6c3dacc842acad0f4cf3d84afc72a6d2d349a501c6717bd4202f39ca66fee7be",
         "06ad4cc7ac205d014120de3bd69aa51d312632e8eb37f919ff02d76f07f3ec60",
         "142928e2246c3ae2fa5094c0c2f69f788e88bcbfe1f45ea167bc2c255aa90a8a",
-        "98ad5825f0b7c7dcb10aff66f98934d77a33c72ff4d9e2ea45c7ad582332e213",
+        "b5664628e98046c93b2245bf7cbef05eb1042ff04f4fd78215275998ce10a175",
     ];
     for (number, (step, digest)) in MIGRATIONS.iter().zip(released).enumerate() {
         let found = model::Digest::from_bytes(sha2::Sha256::digest(step).into());
         assert_eq!(
             found.to_hex(),
             digest,
-            "migration {}: add another instead",
+            "migration {}: add a new one instead of editing it",
             number + 1
         );
     }
-    assert_eq!(released.len(), MIGRATIONS.len(), "add the digest of the new one");
+    assert_eq!(
+        released.len(),
+        MIGRATIONS.len(),
+        "add the digest of the new migration"
+    );
 }
 
 #[test]
 fn a_new_ledger_has_the_schema_of_the_file() {
-    let place = Place::new();
-    drop(place.ledger());
+    let temp = TempLedger::new();
+    drop(temp.ledger());
     let fresh = Connection::open_in_memory().unwrap();
     fresh.execute_batch(SCHEMA).unwrap();
-    assert_eq!(described(&place.sql()), described(&fresh));
+    assert_eq!(described(&temp.sql()), described(&fresh));
 }
 
-/// How SQLite would go about it.
+/// SQLite's plan for the query.
 fn plan(ledger: &Connection, query: &str) -> String {
     let mut statement = ledger.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
     for number in 1..=statement.parameter_count() {
@@ -91,12 +138,12 @@ fn plan(ledger: &Connection, query: &str) -> String {
 }
 
 #[test]
-fn no_question_reads_a_whole_table_that_grows() {
+fn no_query_scans_a_table_that_grows() {
     let ledger = Connection::open_in_memory().unwrap();
     ledger.execute_batch(SCHEMA).unwrap();
-    let questions = [
+    let queries = [
         (
-            records::REMEMBERED,
+            records::KNOWN_FILE,
             "USING INDEX file_by_path (source=? AND path=?)",
         ),
         (records::WITHDRAWN_ROWS, "USING INDEX file_withdrawn (source=?)"),
@@ -117,7 +164,7 @@ fn no_question_reads_a_whole_table_that_grows() {
             "USING INDEX pass_of_device (device=?)",
         ),
         (
-            include_str!("../sql/read/last_verdict.sql"),
+            include_str!("../sql/read/last_conclusive_pass.sql"),
             "USING INDEX pass_of_device (device=?)",
         ),
         (
@@ -141,41 +188,41 @@ fn no_question_reads_a_whole_table_that_grows() {
             "SEARCH file USING INTEGER PRIMARY KEY (rowid=?)",
         ),
         (
-            include_str!("../sql/write/settle.sql"),
+            include_str!("../sql/write/set_state.sql"),
             "SEARCH file USING INTEGER PRIMARY KEY (rowid=?)",
         ),
     ];
-    for (question, way) in questions {
-        let plan = plan(&ledger, question);
-        assert!(plan.contains(way), "{question}\n{plan}");
+    for (query, step) in queries {
+        let plan = plan(&ledger, query);
+        assert!(plan.contains(step), "{query}\n{plan}");
         assert!(
             !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"),
-            "{question}\n{plan}"
+            "{query}\n{plan}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_full_ledger_is_searched_as_an_empty_one_is() {
+async fn a_full_ledger_is_searched_by_the_same_plan_as_an_empty_one() {
     use engine::ports::Ledger as _;
-    let place = Place::new();
-    let ledger = place.ledger();
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     for batch in 0..20 {
         let records = (0..5000).map(|number| super::record("pi1", &format!("{batch}/{number}")));
         ledger.record(records.collect()).await.unwrap();
     }
-    // What an administrator might run; statistics must not lead SQLite astray.
-    place.sql().execute_batch("ANALYZE").unwrap();
+    // An operator might run ANALYZE; the statistics must not change the plan.
+    temp.sql().execute_batch("ANALYZE").unwrap();
     drop(ledger);
-    let ledger = place.sql();
-    let plan = plan(&ledger, records::REMEMBERED);
+    let ledger = temp.sql();
+    let plan = plan(&ledger, records::KNOWN_FILE);
     assert!(
         plan.contains("USING INDEX file_by_path (source=? AND path=?)"),
         "{plan}"
     );
     let known = named_params! { ":source": 1, ":path": &b"19/4999"[..] };
     let row: i64 = ledger
-        .query_row(records::REMEMBERED, known, |row| row.get("id"))
+        .query_row(records::KNOWN_FILE, known, |row| row.get("id"))
         .unwrap();
     assert_eq!(row, 100_000);
 }

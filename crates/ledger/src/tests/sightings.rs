@@ -1,12 +1,12 @@
 use engine::ports::{Ledger as _, Sighting, Unseen};
 use model::SourcePath;
 
-use super::{Place, at, device, identity, path, source};
+use super::{TempLedger, at, device, identity, path, source};
 
 #[tokio::test]
-async fn a_sighting_is_as_old_as_the_identity_is_unchanged() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn a_sighting_dates_from_the_first_sight_of_the_same_identity() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let seen = |names: &[(&str, u64)]| -> Vec<Sighting> {
         let sighting = |(name, size): &(&str, u64)| Sighting {
             path: path(*name),
@@ -27,26 +27,26 @@ async fn a_sighting_is_as_old_as_the_identity_is_unchanged() {
             .unwrap()
     };
     assert_eq!(record_sightings(&[("a", 1), ("b", 1)], 0).await, [at(0), at(0)]);
-    // b has grown, c is new, and all come in another order.
+    // b has grown, c is new, and the order differs.
     assert_eq!(
         record_sightings(&[("c", 1), ("b", 2), ("a", 1)], 10).await,
         [at(10), at(10), at(0)]
     );
-    // a is not there: it is forgotten.
+    // a was not seen: it is forgotten.
     assert_eq!(
         record_sightings(&[("b", 2), ("c", 1)], 20).await,
         [at(10), at(10)]
     );
     assert_eq!(record_sightings(&[("a", 1)], 30).await, [at(30)]);
-    // The clock was set back: what was seen in its future says nothing.
+    // The clock was set back: a later sighting does not count.
     assert_eq!(record_sightings(&[("a", 1)], 5).await, [at(5)]);
     assert_eq!(record_sightings(&[("a", 1)], 6).await, [at(5)]);
 }
 
 #[tokio::test]
 async fn sightings_of_one_source_say_nothing_about_another() {
-    let place = Place::new();
-    let ledger = place.ledger();
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let other = SourcePath::new("/other").unwrap();
     let one = || {
         vec![Sighting {
@@ -79,9 +79,9 @@ async fn sightings_of_one_source_say_nothing_about_another() {
 }
 
 #[tokio::test]
-async fn sightings_that_are_kept_unseen_are_not_too_many() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn unseen_sightings_are_retained_only_up_to_the_maximum() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     let sighting = |name: &str| Sighting {
         path: path(name),
         identity: identity(1),
@@ -91,13 +91,22 @@ async fn sightings_that_are_kept_unseen_are_not_too_many() {
         .record_sightings(&device("pi1"), &source(), seen("a"), Unseen::Forget, at(0))
         .await
         .unwrap();
-    let sql = place.sql();
-    let note = |name: &str, most, seconds| {
-        let others = (Unseen::Retain, most);
-        crate::sightings::note(&sql, &device("pi1"), &source(), &seen(name), others, at(seconds)).unwrap()
+    let sql = temp.sql();
+    let retain = |name: &str, max, seconds| {
+        let seen = seen(name);
+        crate::sightings::record(
+            &sql,
+            &device("pi1"),
+            &source(),
+            &seen,
+            Unseen::Retain,
+            max,
+            at(seconds),
+        )
+        .unwrap()
     };
-    assert_eq!(note("b", 2, 1), [at(1)]);
-    assert_eq!(note("a", 3, 2), [at(0)], "it was kept");
-    assert_eq!(note("a", 2, 3), [at(0)], "what is seen is never forgotten");
-    assert_eq!(note("b", 9, 4), [at(4)], "it was one too many");
+    assert_eq!(retain("b", 2, 1), [at(1)]);
+    assert_eq!(retain("a", 3, 2), [at(0)], "it was retained");
+    assert_eq!(retain("a", 2, 3), [at(0)], "a seen file is never forgotten");
+    assert_eq!(retain("b", 9, 4), [at(4)], "it exceeded the maximum");
 }

@@ -5,13 +5,13 @@ use engine::ports::{Ledger as _, LedgerError, RowId};
 use model::FileState;
 use rusqlite::StatementStatus;
 
-use super::{Place, at, device, is_root, opened, path, record, source};
+use super::{TempLedger, at, device, is_root, opened, path, record, source};
 use crate::FileFilter;
 
 #[test]
 fn every_commit_is_flushed() {
-    let place = Place::new();
-    let opened = crate::opening::open(&place.path(), &super::options()).unwrap();
+    let temp = TempLedger::new();
+    let opened = crate::open::open(&temp.path(), &super::options()).unwrap();
     let pragma = |name: &str| -> String {
         let value = opened
             .connection
@@ -22,7 +22,7 @@ fn every_commit_is_flushed() {
         }
     };
     assert_eq!(pragma("journal_mode"), "wal");
-    // 2 is FULL: the log is flushed at every commit.
+    // 2 is FULL: every commit flushes the log.
     assert_eq!(pragma("synchronous"), "Integer(2)");
     assert_eq!(pragma("foreign_keys"), "Integer(1)");
     assert_eq!(pragma("application_id"), format!("Integer({})", 0x676c_6e72));
@@ -34,9 +34,9 @@ fn every_commit_is_flushed() {
 }
 
 #[tokio::test]
-async fn of_many_requests_at_once_only_the_guilty_one_fails() {
-    let place = Place::new();
-    let ledger = Arc::new(place.ledger());
+async fn of_many_requests_at_once_only_the_faulty_ones_fail() {
+    let temp = TempLedger::new();
+    let ledger = Arc::new(temp.ledger());
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..200 {
         let ledger = Arc::clone(&ledger);
@@ -64,8 +64,7 @@ async fn of_many_requests_at_once_only_the_guilty_one_fails() {
     }
     assert_eq!(rows.len(), 180);
     assert_eq!(
-        place
-            .reader()
+        temp.reader()
             .device(&device("pi1"), at(0))
             .unwrap()
             .unwrap()
@@ -77,23 +76,23 @@ async fn of_many_requests_at_once_only_the_guilty_one_fails() {
 }
 
 #[test]
-fn the_failure_of_one_of_a_group_undoes_nothing_of_the_others() {
-    let place = Place::new();
-    let mut opened = crate::opening::open(&place.path(), &super::options()).unwrap();
-    let ((good, good_answer), (bad, bad_answer)) = (
-        crate::worker::request(|ledger| crate::names::device(ledger, &device("good"))),
-        crate::worker::request(|ledger| {
+fn a_failed_request_does_not_undo_the_others_of_its_group() {
+    let temp = TempLedger::new();
+    let mut opened = crate::open::open(&temp.path(), &super::options()).unwrap();
+    let ((good, good_reply), (bad, bad_reply)) = (
+        crate::worker::new_request(|ledger| crate::names::device(ledger, &device("good"))),
+        crate::worker::new_request(|ledger| {
             crate::names::device(ledger, &device("bad"))?;
             ledger.execute("INSERT INTO nothing VALUES (1)", ()).map(|_| 0)
         }),
     );
-    let (second, second_answer) =
-        crate::worker::request(|ledger| crate::names::device(ledger, &device("second")));
+    let (second, second_reply) =
+        crate::worker::new_request(|ledger| crate::names::device(ledger, &device("second")));
     crate::worker::commit(&mut opened.connection, vec![good, bad, second], &opened.path);
-    assert!(good_answer.blocking_recv().unwrap().is_ok());
-    assert!(bad_answer.blocking_recv().unwrap().is_err());
-    assert!(second_answer.blocking_recv().unwrap().is_ok());
-    let names: Vec<_> = place
+    assert!(good_reply.blocking_recv().unwrap().is_ok());
+    assert!(bad_reply.blocking_recv().unwrap().is_err());
+    assert!(second_reply.blocking_recv().unwrap().is_ok());
+    let names: Vec<_> = temp
         .reader()
         .devices(at(0))
         .unwrap()
@@ -104,25 +103,25 @@ fn the_failure_of_one_of_a_group_undoes_nothing_of_the_others() {
 }
 
 #[tokio::test]
-async fn what_was_asked_for_by_somebody_who_left_is_done_or_not_but_never_half() {
-    let place = Place::new();
-    let ledger = place.ledger();
+async fn a_request_whose_caller_left_is_done_whole_or_not_at_all() {
+    let temp = TempLedger::new();
+    let ledger = temp.ledger();
     for number in 0..20 {
         let records: Vec<_> = (0..50)
             .map(|file| record("pi1", &format!("{number}/{file}")))
             .collect();
-        let asked = ledger.record(records);
+        let request = ledger.record(records);
         // Polled once, then dropped.
-        drop(tokio::time::timeout(std::time::Duration::ZERO, asked).await);
+        drop(tokio::time::timeout(std::time::Duration::ZERO, request).await);
     }
     drop(ledger);
-    let files = place.reader().files(FileFilter::default()).unwrap().count();
+    let files = temp.reader().files(FileFilter::default()).unwrap().count();
     assert_eq!(files % 50, 0);
 }
 
 #[tokio::test]
-async fn the_ledger_outlives_a_full_disk() {
-    let Some(disk) = SmallDisk::mounted() else { return };
+async fn the_ledger_works_again_after_its_disk_was_full() {
+    let Some(disk) = SmallTmpfs::mount() else { return };
     let ledger = opened(&disk.folder.path().join("ledger.db"));
     let mut recorded = 0;
     let full = loop {
@@ -139,7 +138,7 @@ async fn the_ledger_outlives_a_full_disk() {
         panic!("{full}")
     };
     assert_eq!(reason, "the disk is full");
-    // What was acknowledged can be read, and when there is room again, it goes on.
+    // Acknowledged records can be read, and the ledger records again once there is room.
     let first = ledger
         .known_files(&device("pi1"), &source(), &[path("0/0")])
         .await
@@ -150,25 +149,25 @@ async fn the_ledger_outlives_a_full_disk() {
     assert_eq!(usize::try_from(rows[0].0).unwrap(), recorded + 1);
 }
 
-/// A file system of four mebibytes; only root can mount one.
-struct SmallDisk {
-    folder: tempfile::TempDir,
+/// A tmpfs of 4 MiB; only root can mount one.
+pub(super) struct SmallTmpfs {
+    pub(super) folder: tempfile::TempDir,
 }
 
-impl SmallDisk {
-    fn mounted() -> Option<Self> {
+impl SmallTmpfs {
+    pub(super) fn mount() -> Option<Self> {
         let disk = Self {
             folder: tempfile::tempdir().unwrap(),
         };
-        let mounted = is_root() && disk.mount("size=4m");
+        let mounted = is_root() && disk.run_mount("size=4m");
         mounted.then_some(disk)
     }
 
-    fn resize(&self, size: &str) {
-        assert!(self.mount(&format!("remount,size={size}")));
+    pub(super) fn resize(&self, size: &str) {
+        assert!(self.run_mount(&format!("remount,size={size}")));
     }
 
-    fn mount(&self, options: &str) -> bool {
+    fn run_mount(&self, options: &str) -> bool {
         let mut mount = Command::new("mount");
         mount
             .args(["-t", "tmpfs", "-o", options, "none"])
@@ -177,7 +176,7 @@ impl SmallDisk {
     }
 }
 
-impl Drop for SmallDisk {
+impl Drop for SmallTmpfs {
     fn drop(&mut self) {
         drop(
             Command::new("umount")
@@ -190,9 +189,9 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_statement_is_compiled_once_however_many_files_are_settled() {
-    let place = Place::new();
-    let opened = crate::opening::open(&place.path(), &super::options()).unwrap();
+fn each_statement_is_compiled_once_for_any_number_of_files() {
+    let temp = TempLedger::new();
+    let opened = crate::open::open(&temp.path(), &super::options()).unwrap();
     let ledger = &opened.connection;
     let records: Vec<_> = (0..10).map(|number| record("pi1", &number.to_string())).collect();
     let rows = crate::records::record(ledger, &records).unwrap();
@@ -202,7 +201,7 @@ fn a_statement_is_compiled_once_however_many_files_are_settled() {
     for text in [
         include_str!("../sql/read/row.sql"),
         include_str!("../sql/write/record.sql"),
-        include_str!("../sql/write/settle.sql"),
+        include_str!("../sql/write/set_state.sql"),
     ] {
         let statement = ledger.prepare_cached(text).unwrap();
         assert!(statement.get_status(StatementStatus::Run) >= 10, "{text}");

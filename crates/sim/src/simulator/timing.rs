@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use engine::event::{Event, Reporter};
-use model::DeviceName;
+use model::{DeviceName, Timestamp};
 use tokio::time::Instant;
 
 /// The timing of one sweep. Clones share their data.
@@ -104,7 +104,7 @@ fn span(from: Option<Instant>, to: Option<Instant>) -> Duration {
 }
 
 impl Reporter for SweepTiming {
-    fn report(&self, event: &Event) {
+    fn report(&self, _: Timestamp, event: &Event) {
         let now = Some(Instant::now());
         match event {
             Event::Connecting { device } => self.note(device, |times| times.requested = now),

@@ -83,7 +83,7 @@ async fn written(kind: Kind, delay: Duration) -> Option<u64> {
         sleep(delay).await;
         world.append_to_withdrawn(0, b"and more")
     };
-    let (ended, was_there) = tokio::join!(world.collectors[0].sweep(&power), writer);
+    let (ended, already_stored) = tokio::join!(world.collectors[0].sweep(&power), writer);
     assert_swept(&ended);
     world.check();
     for _ in 0..3 {
@@ -97,7 +97,7 @@ async fn written(kind: Kind, delay: Duration) -> Option<u64> {
         breaches.is_empty(),
         "{kind:?}, written after {delay:?}: {breaches:?}"
     );
-    was_there.then(|| world.oracle.counts().written_too_late)
+    already_stored.then(|| world.oracle.counts().written_too_late)
 }
 
 #[test]

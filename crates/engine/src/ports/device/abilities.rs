@@ -34,8 +34,8 @@ pub struct Abilities {
     pub reads_together: bool,
     /// Why no command can be run, where none can. The device may have the tools that are missing here.
     pub no_shell: Option<NoShell>,
-    /// The device's shell and its SFTP server show the same folders, as far as is known. Otherwise only SFTP is
-    /// used.
+    /// The device's shell and its SFTP server show the same folders, as far as is known. Otherwise only SFTP
+    /// is used.
     pub one_view: bool,
 }
 
@@ -119,7 +119,8 @@ pub struct DeviceFacts {
     pub uptime: Option<Duration>,
     /// For each source asked about: its file system. `None` if that could not be determined.
     pub disks: Vec<(SourcePath, Option<DiskUse>)>,
-    /// For each source asked about: which folder it is, with links followed. `None` if that could not be determined.
+    /// For each source asked about: which folder it is, with links followed. `None` if that could not be
+    /// determined.
     pub folders: Vec<(SourcePath, Option<FolderNumbers>)>,
 }
 

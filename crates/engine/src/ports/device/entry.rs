@@ -61,7 +61,8 @@ pub enum WriterCheck {
     Blind,
     /// By a scan of the open files of all processes, proved complete.
     Scan,
-    /// By read leases, which the kernel refuses while anything can write to the file (`fcntl(2)`, `F_SETLEASE`).
+    /// By read leases, which the kernel refuses while anything can write to the file (`fcntl(2)`,
+    /// `F_SETLEASE`).
     Leases,
 }
 
@@ -95,8 +96,8 @@ impl WriterCheck {
 
 /// Whether any process has a file open for writing.
 ///
-/// Readers do not count: the device's own SFTP server and digest tool are among them, and a reader loses nothing
-/// when the file is withdrawn.
+/// Readers do not count: the device's own SFTP server and digest tool are among them, and a reader loses
+/// nothing when the file is withdrawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Openness {
     /// Some process has it open for writing, or has it mapped shared and writable.
@@ -105,8 +106,8 @@ pub enum Openness {
     Closed,
     /// It cannot be determined.
     Unknown,
-    /// In listings only: the kernel was not asked yet. It is asked before the file is renamed, and again under its
-    /// new name.
+    /// In listings only: the kernel was not asked yet. It is asked before the file is renamed, and again
+    /// under its new name.
     Unasked,
 }
 

@@ -32,8 +32,8 @@ pub struct SmallFileRequest {
     pub outcome: oneshot::Sender<Result<u64, FileFault>>,
 }
 
-/// The largest file that is read together with others, in bytes (64 KiB). For a larger one, opening and closing cost
-/// little beside its bytes.
+/// The largest file that is read together with others, in bytes (64 KiB). For a larger one, opening and
+/// closing cost little beside its bytes.
 pub const SMALL_FILE_MAX: u64 = 64 << 10;
 
 /// Files that a device may have read together before it sends any of them; fewer if they exceed

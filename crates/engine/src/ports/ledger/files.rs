@@ -48,8 +48,8 @@ pub struct Sighting {
 pub enum Unseen {
     /// The listing was complete: those files are gone, and their sightings are dropped.
     Forget,
-    /// The listing was cut off: those files may still be there, unchanged. At most [`super::MAX_SIGHTINGS`] of a
-    /// source are kept; otherwise all of them are dropped.
+    /// The listing was cut off: those files may still be there, unchanged. At most [`super::MAX_SIGHTINGS`]
+    /// of a source are kept; otherwise all of them are dropped.
     Retain,
 }
 
@@ -87,8 +87,8 @@ pub struct CompressionFinding {
 pub struct Claim {
     /// The folder.
     pub folder: ClaimedFolder,
-    /// Its rank, the earliest first: when it was first found to be that folder, by the collector's clock, unless it
-    /// took the rank of another name.
+    /// Its rank, the earliest first: when it was first found to be that folder, by the collector's clock,
+    /// unless it took the rank of another name.
     pub since: Timestamp,
 }
 
@@ -121,7 +121,7 @@ pub struct Record {
     /// Its name in the store.
     pub store_name: RelativePath,
     /// Whether that content was in the store before.
-    pub was_there: bool,
+    pub already_stored: bool,
     /// The batch that it was withdrawn with. `None` if it was gathered in place.
     pub withdrawn: Option<BatchId>,
     /// When it was recorded.

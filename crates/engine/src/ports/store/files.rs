@@ -6,7 +6,8 @@ use model::{Digest, RangeDigest, RelativePath, StoreId, Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreProperties {
     /// The length in bytes of the ranges in which large files are flushed, digested and resumed:
-    /// [`RANGE_LENGTH`](super::RANGE_LENGTH), or less in a simulation, where files of a few kilobytes are large.
+    /// [`RANGE_LENGTH`](super::RANGE_LENGTH), or less in a simulation, where files of a few kilobytes are
+    /// large.
     pub range_length: u64,
     /// The longest component of a name in the store, in bytes.
     pub max_component: usize,
@@ -17,8 +18,8 @@ pub struct StoreProperties {
 pub struct Condition {
     /// Its id, from the marker.
     pub id: StoreId,
-    /// Bytes that may be written before `min_free` is reached. `None` if the store has no such limit, or cannot
-    /// determine it.
+    /// Bytes that may be written before `min_free` is reached. `None` if the store has no such limit, or
+    /// cannot determine it.
     pub room: Option<u64>,
 }
 
@@ -45,8 +46,8 @@ pub enum Room {
     },
 }
 
-/// Identifies one version of one device file in staging, so that only the same version is ever resumed: a digest over
-/// device, source, current path and identity.
+/// Identifies one version of one device file in staging, so that only the same version is ever resumed: a
+/// digest over device, source, current path and identity.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StagingKey {
     /// The digest.
@@ -55,8 +56,8 @@ pub struct StagingKey {
     pub expected_size: u64,
     /// Whether each range is digested too, beside the whole.
     pub range_digests: bool,
-    /// The folder of the store that the file is bound for: it must be possible to link the file to there. `None`: any
-    /// folder on the store's own file system.
+    /// The folder of the store that the file is bound for: it must be possible to link the file to there.
+    /// `None`: any folder on the store's own file system.
     pub folder: Option<RelativePath>,
 }
 

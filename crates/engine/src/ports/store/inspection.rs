@@ -10,8 +10,8 @@ use super::fault::StoreError;
 ///
 /// Only [`StoreInspection::quarantine`] changes a visible file.
 pub trait StoreInspection: StoreStatus {
-    /// Lists all visible files into a bounded channel, in any order. Waits while the channel is full, and ends when its
-    /// receiver is dropped. Memory does not grow with the number of files.
+    /// Lists all visible files into a bounded channel, in any order. Waits while the channel is full, and
+    /// ends when its receiver is dropped. Memory does not grow with the number of files.
     ///
     /// A part of the store that cannot be read is sent as [`Unlisted`], and the listing continues behind it.
     fn list(&self, files: ListingSender) -> impl Future<Output = ()> + Send;
@@ -24,18 +24,19 @@ pub trait StoreInspection: StoreStatus {
         digest: &Digest,
     ) -> impl Future<Output = CopyCheck> + Send;
 
-    /// Sets a damaged stored copy aside: it leaves the visible store and keeps its bytes. Replaces nothing. Only
-    /// `audit --quarantine` requests this.
+    /// Sets a damaged stored copy aside: it leaves the visible store and keeps its bytes. Replaces nothing.
+    /// Only `audit --quarantine` requests this.
     ///
     /// A crash leaves the copy either visible or set aside.
     fn quarantine(&self, name: &RelativePath) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Where the latest copy of this name is that was set aside, as messages show it. `None` if there is none, or if that
-    /// cannot be determined.
+    /// Where the latest copy of this name is that was set aside, as messages show it. `None` if there is
+    /// none, or if that cannot be determined.
     fn quarantined(&self, name: &RelativePath) -> impl Future<Output = Option<String>> + Send;
 }
 
-/// Takes the listing of the store. The channel is bounded: the listing waits until earlier entries are received.
+/// Takes the listing of the store. The channel is bounded: the listing waits until earlier entries are
+/// received.
 pub type ListingSender = mpsc::Sender<Result<ListedFile, Unlisted>>;
 
 /// A visible file.

@@ -1,12 +1,12 @@
-//! The permit to fetch: one batch has the link at a time, but for its last bytes.
+//! The permit to fetch: one batch has the link at a time, except for its last bytes.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// The next batch begins to be fetched when at most this much of a batch is missing. Its first bytes take some
-/// round trips, in which the link would be idle. A third of a second at 100 Mbit/s.
+/// The next batch begins to be fetched when at most this much of a batch is missing. Its first bytes take
+/// some round trips, in which the link would be idle. A third of a second at 100 Mbit/s.
 const HANDOVER_BYTES: u64 = 4 << 20;
 /// And at most this part of the batch: on a slow link the next batch must not delay one that is nearly whole.
 const HANDOVER_DIVISOR: u64 = 8;

@@ -14,8 +14,8 @@ use crate::world::World;
 
 /// Bytes of files that are fetched at the same time: twice the byte budget of a session.
 ///
-/// If it were all files of a batch, they would all end together: the disk would wait for the link, and then the
-/// link for the disk.
+/// If it were all files of a batch, they would all end together: the disk would wait for the link, and then
+/// the link for the disk.
 pub(super) const MAX_BYTES: u32 = 16 << 20;
 
 /// The least that a file counts towards [`MAX_BYTES`]: each open and close is work too.
@@ -111,7 +111,7 @@ async fn read<W: World>(
     fetch_alone(visit, file, staged, have, quota).await
 }
 
-/// Reads a file by a request of its own, from where it is to be resumed.
+/// Reads a file by a request of its own, from the offset where it resumes.
 async fn fetch_alone<W: World>(
     visit: &SourceVisit<'_, W>,
     file: &Withdrawn,
@@ -137,11 +137,11 @@ async fn fetch_alone<W: World>(
     })
 }
 
-/// Writes chunks as they arrive, all but those that complete the file. The store takes these when it seals, so
-/// that a small file costs it one job.
+/// Writes chunks as they arrive, all but those that complete the file. The store takes these when it seals,
+/// so that a small file costs it one job.
 ///
-/// Credits return as bytes are written. A file never holds credit while it needs more: otherwise files that wait
-/// for the last bytes of others would wait for ever.
+/// Credits return as bytes are written. A file never holds credit while it needs more: otherwise files that
+/// wait for the last bytes of others would wait indefinitely.
 async fn receive<W: World>(
     visit: &SourceVisit<'_, W>,
     mut staged: StagedOf<W>,

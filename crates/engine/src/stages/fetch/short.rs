@@ -10,9 +10,9 @@ use crate::world::World;
 
 /// Leaves such files, each with its detail.
 ///
-/// If a file changed since, the next pass retries it. If it did not, the device cannot read it: that is a fault.
-/// All are inspected at the end of the batch, because the device may allow only one shell channel, and that one
-/// streams small files.
+/// If a file changed since, the next pass retries it. If it did not, the device cannot read it: that is a
+/// fault. All are inspected at the end of the batch, because the device may allow only one shell channel, and
+/// that one streams small files.
 pub(super) async fn leave<W: World>(
     visit: &SourceVisit<'_, W>,
     files: Vec<(Withdrawn, String)>,

@@ -14,8 +14,8 @@ use crate::world::World;
 
 /// Whether a partial file of an earlier pass may be resumed.
 ///
-/// Only a complete identity proves that it is the same version, and only a digest of the device proves the bytes
-/// that are there.
+/// Only a complete identity proves that it is the same version, and only a digest of the device proves the
+/// bytes that are there.
 pub(super) fn may_resume<W: World>(visit: &SourceVisit<'_, W>, file: &Withdrawn) -> bool {
     file.identity().is_complete() && visit.session.abilities().digests
 }

@@ -24,7 +24,8 @@ const NEW_NAME: Duration = Duration::from_micros(100);
 /// The same for a file that the ledger knows.
 const KNOWN_NAME: Duration = Duration::from_micros(10);
 
-/// Runs a survey and passes its items on as they arrive. A listing without end is cut off: the failure says so.
+/// Runs a survey and passes its items on as they arrive. A listing without end is cut off: the failure says
+/// so.
 pub(super) async fn list<W: World>(
     visit: &SourceVisit<'_, W>,
     mut take: impl AsyncFnMut(Vec<SurveyItem>) -> Result<(), PassError>,
@@ -80,9 +81,9 @@ impl From<PassError> for Ended {
 
 /// The time that a device may still take for a listing.
 ///
-/// Only waiting for the device counts, because the store and the ledger may be slow. Once half of it is spent,
-/// only files that are new count in full. Files that stay by rule are listed first in every pass; if they used
-/// up all the time, the files after them would never be seen.
+/// Only waiting for the device counts, because the store and the ledger may be slow. Once half of it is
+/// spent, only files that are new count in full. Files that stay by rule are listed first in every pass; if
+/// they used up all the time, the files after them would never be seen.
 struct Allowance {
     limit: Duration,
     spent: Duration,
@@ -114,11 +115,11 @@ impl Allowance {
     }
 }
 
-/// How many of these items are nothing new: files that stay by rule, files that the ledger knows unchanged, and
-/// markers of files that it knows.
+/// How many of these items are nothing new: files that stay by rule, files that the ledger knows unchanged,
+/// and markers of files that it knows.
 ///
-/// A device cannot invent files that the ledger knows. If it repeats them, or invents excluded ones, the session
-/// ends after a day.
+/// A device cannot invent files that the ledger knows. If it repeats them, or invents excluded ones, the
+/// session ends after a day.
 async fn count_known<W: World>(visit: &SourceVisit<'_, W>, items: &[SurveyItem]) -> Result<usize, PassError> {
     let rules = &visit.device.rules;
     let (mut known, mut paths, mut identities) = (0, Vec::new(), Vec::new());

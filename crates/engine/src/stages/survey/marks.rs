@@ -15,8 +15,8 @@ use crate::world::World;
 
 /// Files that are marked as done by a marker file: `a.np` is done when `a.np<suffix>` exists.
 ///
-/// Holds a hash of 8 bytes for each name. Two names with one hash would at worst make a file ready too early, and
-/// it must still settle.
+/// Holds a hash of 8 bytes for each name. Two names with one hash would at worst make a file ready too early,
+/// and it must still settle.
 #[derive(Debug)]
 pub(crate) struct Marks {
     suffix: Vec<u8>,

@@ -17,8 +17,8 @@ impl<W: World> Classifier<'_, '_, W> {
     ///
     /// Such a file is settled once two surveys, far enough apart, saw the same identity. The time between is
     /// measured by the collector's monotonic clock: if the wall clock were set forward between two surveys, a
-    /// file that is being written would seem to have rested. It counts from the latest possible first sighting
-    /// to the earliest possible second one.
+    /// file that is being written would seem to have rested. It counts from the latest possible first
+    /// sighting to the earliest possible second one.
     pub(super) async fn look_again(&mut self) -> Result<(), PassError> {
         let empty = Oldest::for_second_looks(&self.visit.fleet.plan_room);
         let looks = std::mem::replace(&mut self.second_looks, empty);

@@ -33,8 +33,8 @@ impl WithdrawnFiles {
         }
     }
 
-    /// The rows whose files were removed. Empty if the listing had more than is remembered: any of the files may
-    /// be there.
+    /// The rows whose files were removed. Empty if the listing had more than is remembered: any of the files
+    /// may be there.
     pub(super) fn gone(&self, rows: &[WithdrawnRow], ledger: &LedgerId) -> Vec<RowId> {
         if self.seen.len() >= MAX_NAMES || self.unlistable.len() >= MAX_UNLISTABLE {
             return Vec::new();

@@ -32,7 +32,7 @@ fn object(file: &FileRow) -> Value {
         "size": file.identity.size,
         "sha256": file.digest.to_hex(),
         "device_digest": file.device_digest,
-        "was_there": file.was_there,
+        "was_there": file.already_stored,
         "modified": rfc3339(file.identity.modified),
         "state": file.state.code(),
         "reason": file.reason.map(model::LeaveReason::code),

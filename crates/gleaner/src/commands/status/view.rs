@@ -91,7 +91,10 @@ impl DeviceView {
         {
             return State::CollectorFailed;
         }
-        let verdict = known.last_verdict.as_ref().and_then(|pass| pass.outcome.as_ref());
+        let verdict = known
+            .last_conclusive_pass
+            .as_ref()
+            .and_then(|pass| pass.outcome.as_ref());
         match (verdict, self.faults().next()) {
             (Some(PassOutcome::Failed { class, .. }), _) if class.is_unreachable() => {
                 State::Unreachable(*class)
@@ -107,7 +110,7 @@ impl DeviceView {
     /// How it failed, where the last verdict is a failure.
     pub(super) fn failure(&self) -> Option<Failure<'_>> {
         let known = self.known.as_ref()?;
-        let outcome = known.last_verdict.as_ref()?.outcome.as_ref()?;
+        let outcome = known.last_conclusive_pass.as_ref()?.outcome.as_ref()?;
         match outcome {
             PassOutcome::Failed { message, .. } => Some(Failure {
                 message,

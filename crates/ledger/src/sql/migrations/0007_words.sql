@@ -1,5 +1,6 @@
--- Plain names: the outcome `home-failed` is now `collector-failed`, and the files that a pass leaves are the remaining ones.
--- SQLite cannot change a CHECK, so the table of passes is made again. Nothing refers to it by a foreign key.
+-- Plain names: the outcome `home-failed` becomes `collector-failed`, `standing` becomes `remaining`, and
+-- `was_there` becomes `already_stored`. SQLite cannot change a CHECK, so this creates the table of passes
+-- anew and copies all rows. No foreign key refers to that table.
 CREATE TABLE new_pass (
     id INTEGER PRIMARY KEY,
     device INTEGER NOT NULL REFERENCES device (id),
@@ -17,8 +18,9 @@ CREATE TABLE new_pass (
     remedy TEXT
 ) STRICT;
 INSERT INTO new_pass
-SELECT id, device, begun, ended, CASE outcome WHEN 'home-failed' THEN 'collector-failed' ELSE outcome END, class, message,
-    released_files, released_bytes, stored_files, stored_bytes, took, repeats, remedy
+SELECT
+    id, device, begun, ended, CASE outcome WHEN 'home-failed' THEN 'collector-failed' ELSE outcome END, class,
+    message, released_files, released_bytes, stored_files, stored_bytes, took, repeats, remedy
 FROM pass;
 DROP TABLE pass;
 ALTER TABLE new_pass RENAME TO pass;
@@ -27,3 +29,14 @@ CREATE INDEX pass_that_repeats ON pass (device) WHERE repeats = 1;
 
 ALTER TABLE standing RENAME TO remaining;
 ALTER TABLE standing_total RENAME TO remaining_total;
+
+ALTER TABLE file RENAME COLUMN was_there TO already_stored;
+
+-- Totals are now updated by increments and end at the largest integer. Older versions stored a larger total
+-- as the negative number with the same 64 bits.
+UPDATE file_total SET files = 0x7fffffffffffffff WHERE files < 0;
+UPDATE file_total SET bytes = 0x7fffffffffffffff WHERE bytes < 0;
+UPDATE day SET stored_files = 0x7fffffffffffffff WHERE stored_files < 0;
+UPDATE day SET stored_bytes = 0x7fffffffffffffff WHERE stored_bytes < 0;
+UPDATE day SET released_files = 0x7fffffffffffffff WHERE released_files < 0;
+UPDATE day SET released_bytes = 0x7fffffffffffffff WHERE released_bytes < 0;

@@ -1,4 +1,4 @@
--- A page of the files of one source, oldest first, from just after a given one.
+-- A page of the files of one source, oldest first, after the given row.
 SELECT file.*, batch.name AS batch_name
 FROM file LEFT JOIN batch ON batch.id = file.batch
 WHERE source = :source AND (stored_at, file.id) > (:stored_at, :id)

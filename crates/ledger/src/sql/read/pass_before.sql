@@ -1,4 +1,4 @@
--- The pass of the device that ended last before this one.
+-- The last finished pass of the device before this one.
 SELECT outcome, class
 FROM pass
 WHERE device = :device AND id < :id AND outcome IS NOT NULL

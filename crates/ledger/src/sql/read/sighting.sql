@@ -1,1 +1,3 @@
-SELECT size, modified, changed, device_number, inode, since FROM sighting WHERE source = :source AND path = :path;
+SELECT size, modified, changed, device_number, inode, since
+FROM sighting
+WHERE source = :source AND path = :path;

@@ -1,4 +1,4 @@
--- A page of all rows in the order of their names in the store, from just after a given one.
+-- A page of all rows in the order of their names in the store, after the given row.
 SELECT id, store_name, size, digest
 FROM file
 WHERE (store_name, id) > (:store_name, :id)

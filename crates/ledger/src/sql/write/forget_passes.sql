@@ -1,4 +1,4 @@
--- Of the passes that ended like the one before, keeps the newest.
+-- Deletes all but the newest :keep of the passes with the same outcome as the pass before.
 DELETE FROM pass
 WHERE device = :device
   AND repeats = 1

@@ -1,3 +1,4 @@
--- All of the source but the newest :most.
+-- Keeps the newest :max suspects of the source.
 DELETE FROM suspect
-WHERE source = :source AND id NOT IN (SELECT id FROM suspect WHERE source = :source ORDER BY id DESC LIMIT :most);
+WHERE source = :source
+  AND id NOT IN (SELECT id FROM suspect WHERE source = :source ORDER BY id DESC LIMIT :max);

@@ -1,8 +1,8 @@
 INSERT INTO file (
-    source, path, size, modified, changed, device_number, inode, digest, device_digest, store_name, was_there, batch, pass, state,
-    stored_at
+    source, path, size, modified, changed, device_number, inode, digest, device_digest, store_name,
+    already_stored, batch, pass, state, stored_at
 )
 VALUES (
-    :source, :path, :size, :modified, :changed, :device_number, :inode, :digest, :device_digest, :store_name, :was_there, :batch,
-    :pass, 'stored', :stored_at
+    :source, :path, :size, :modified, :changed, :device_number, :inode, :digest, :device_digest, :store_name,
+    :already_stored, :batch, :pass, 'stored', :stored_at
 );

@@ -1,1 +1,2 @@
-INSERT INTO remaining_total (device, position, reason, files, bytes) VALUES (:device, :position, :reason, :files, :bytes);
+INSERT INTO remaining_total (device, position, reason, files, bytes)
+VALUES (:device, :position, :reason, :files, :bytes);

@@ -1,3 +1,3 @@
--- One that is replaced gets a new number: the order is that of the last time.
+-- A replaced row gets a new id, so that ids follow the order of the last recording.
 INSERT OR REPLACE INTO suspect (source, path, times)
 VALUES (:source, :path, 1 + coalesce((SELECT times FROM suspect WHERE source = :source AND path = :path), 0));

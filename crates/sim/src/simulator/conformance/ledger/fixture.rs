@@ -46,7 +46,7 @@ pub(super) fn record(row: RowId, name: &str, size: u64) -> Result<Record, String
         digest: Digest::from_bytes([u8::try_from(size).unwrap_or_default(); 32]),
         device_digest: true,
         store_name: path(format!("bee/{name}"))?,
-        was_there: false,
+        already_stored: false,
         withdrawn: BatchId::new("1-1-0"),
         at: at(0),
     })
