@@ -1,4 +1,4 @@
-//! Writes `docs/reference` from the program itself, into the folder that is given. `cargo xtask reference` runs it.
+//! Generates the pages of `docs/reference` into the given folder. `cargo xtask reference` runs it.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -27,14 +27,17 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn failures() -> Result<String, std::fmt::Error> {
     let mut text = format!(
-        "# Why a device could not be served\n\n{GENERATED}\n\nThe codes are the same in `gleaner status`, in JSON and in \
-         the ledger, and do not change between releases. Where devices could not be reached and all else is well, the sweep ends with exit \
-         status 5; any other failure makes it end with 1.\n\n| code | meaning | exit status | what to do |\n|---|---|---|---|\n"
+        "# Why a device could not be served\n\n{GENERATED}\n\n\
+         The codes are the same in `gleaner status`, in JSON and in the ledger. They do not change between releases.\n\
+         A sweep ends with exit status 5 if some devices could not be reached and everything else succeeded. Any\n\
+         other failure makes it end with 1.\n\n\
+         | code | meaning | exit status | what to do |\n|---|---|---|---|\n"
     );
     for class in FailureClass::ALL {
-        let status = match class.is_unreachable() {
-            true => ExitStatus::Unreachable,
-            false => ExitStatus::Partial,
+        let status = if class.is_unreachable() {
+            ExitStatus::Unreachable
+        } else {
+            ExitStatus::Partial
         };
         writeln!(
             text,
@@ -50,16 +53,19 @@ fn failures() -> Result<String, std::fmt::Error> {
 
 fn reasons() -> Result<String, std::fmt::Error> {
     let mut text = format!(
-        "# Why a file is still on its device\n\n{GENERATED}\n\nThe codes are the same in `gleaner status`, in JSON and \
-         in the ledger, and do not change between releases.\n\n## It waits\n\nIt is tried again by itself. Where \
-         there is something to do, the sweep ends with exit status 1.\n\n| code | meaning | what to do |\n|---|---|---|\n"
+        "# Why a file is still on its device\n\n{GENERATED}\n\n\
+         The codes are the same in `gleaner status`, in JSON and in the ledger. They do not change between releases.\n\n\
+         ## Waiting files\n\n\
+         gleaner retries them automatically. Reasons with an action make the sweep end with exit status 1.\n\n\
+         | code | meaning | what to do |\n|---|---|---|\n"
     );
     for reason in WaitReason::ALL {
         write_reason(&mut text, reason.code(), reason.text(), reason.remedy())?;
     }
     text.push_str(
-        "\n## It is left\n\nIt stays until somebody does something. Where there is something to do, the sweep ends \
-         with exit status 1.\n\n| code | meaning | what to do |\n|---|---|---|\n",
+        "\n## Files left on the device\n\n\
+         They stay until someone acts. Reasons with an action make the sweep end with exit status 1.\n\n\
+         | code | meaning | what to do |\n|---|---|---|\n",
     );
     for reason in LeaveReason::ALL {
         write_reason(&mut text, reason.code(), reason.text(), reason.remedy())?;

@@ -1,5 +1,5 @@
-//! How a sweep is shown: a log for machines and people who look later, bars for who watches, JSON for programs, and a summary that a
-//! tired person understands. All of them consume the engine's closed list of events.
+//! How gleaner shows a sweep: a log, progress bars for a terminal, JSON for programs, and a summary for
+//! people. All of them consume the engine's closed list of events.
 
 pub mod amount;
 mod json;
@@ -9,63 +9,64 @@ mod summary;
 
 use engine::event::{Event, Reporter};
 
+pub(crate) use json::outcome as outcome_json;
 pub use log::start as start_log;
 pub use summary::{print as print_summary, print_plan};
 
-/// Shows events in one of three ways, and always logs them.
+/// Shows events in one way, and always logs them.
 #[derive(Debug)]
 pub struct SweepReporter {
-    shown: Shown,
+    style: Style,
 }
 
 #[derive(Debug)]
-enum Shown {
+enum Style {
     /// Log lines only.
     Log,
-    /// Bars on a terminal; the log is written around them.
+    /// Progress bars on a terminal; log lines appear above them.
     Bars(progress::Bars),
     /// One JSON object per line on standard output.
-    Json(json::Lines),
-    /// What would be done, one line per file on standard output.
+    Json(json::EventLines),
+    /// The plan of a dry run, one line per file on standard output.
     Plan,
 }
 
 impl SweepReporter {
     /// Log lines only.
     pub fn log_only() -> Self {
-        Self { shown: Shown::Log }
+        Self { style: Style::Log }
     }
 
     /// One JSON object per line on standard output, and the log.
     pub fn json() -> Self {
         Self {
-            shown: Shown::Json(json::Lines::default()),
+            style: Style::Json(json::EventLines::default()),
         }
     }
 
-    /// Bars on the terminal that standard error is.
+    /// Progress bars on the terminal that standard error is, and the log.
     pub fn bars() -> Self {
         Self {
-            shown: Shown::Bars(progress::Bars::new()),
+            style: Style::Bars(progress::Bars::new()),
         }
     }
 
-    /// What a dry run would do with each file, on standard output, and the log.
+    /// The plan of a dry run, one line per file on standard output, and the log.
     pub fn plan() -> Self {
-        Self { shown: Shown::Plan }
+        Self { style: Style::Plan }
     }
 
-    /// Says something that is no event, where whoever watches sees it.
+    /// Logs a text that is not an event, visible beside the bars.
     pub fn notice(&self, text: &str) {
-        match &self.shown {
-            Shown::Bars(bars) => bars.around(|| tracing::info!("{text}")),
-            Shown::Log | Shown::Json(_) | Shown::Plan => tracing::info!("{text}"),
+        match &self.style {
+            Style::Bars(bars) => bars.around(|| tracing::info!("{text}")),
+            Style::Log | Style::Json(_) | Style::Plan => tracing::info!("{text}"),
         }
     }
 
-    /// Ends the bars, so that what follows stands below them.
+    /// Removes the bars, so that later output appears below the log.
     pub fn finish(&self) {
-        if let Shown::Bars(bars) = &self.shown {
+        if let Style::Bars(bars) = &self.style {
             bars.finish();
         }
     }
@@ -73,20 +74,29 @@ impl SweepReporter {
 
 impl Reporter for SweepReporter {
     fn report(&self, event: &Event) {
-        match &self.shown {
-            Shown::Log => log::write(event),
-            Shown::Plan => {
+        match &self.style {
+            Style::Log => log::write(event),
+            Style::Plan => {
                 summary::write_planned(event);
                 log::write(event);
             }
-            Shown::Bars(bars) => {
+            Style::Bars(bars) => {
                 bars.show(event);
                 bars.around(|| log::write(event));
             }
-            Shown::Json(lines) => {
+            Style::Json(lines) => {
                 lines.write(event);
                 log::write(event);
             }
         }
     }
+}
+
+/// The text with its first letter as a capital.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default()
 }

@@ -171,7 +171,7 @@ fn start_up_files_that_never_end_need_the_operator() {
 fn start_up_files_that_start_another_program_are_reported_as_the_cause() {
     let fleet = fleet_that_starts_with("exec cat");
     fails_as(&fleet, "protocol", 1)
-        .says("sends back what is meant for its SFTP server")
+        .says("echoes the input of its SFTP server")
         .says("start-up files");
 }
 

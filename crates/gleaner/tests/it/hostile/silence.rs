@@ -311,5 +311,5 @@ fn a_file_that_stalls_the_device_blocks_no_other_file() {
     hostile.sweeps_safely(1);
     hostile
         .leaves_only("day/a.jpg", 5)
-        .says("it was to send day/a.jpg");
+        .says("while fetching day/a.jpg");
 }
