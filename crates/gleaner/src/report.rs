@@ -7,88 +7,79 @@ mod log;
 mod progress;
 mod summary;
 
-use engine::event::{Event, Reporter};
+use std::sync::Arc;
+
+use engine::event::{Event, Reporter, Reporters};
+use model::Timestamp;
+
+use json::EventLines;
+use progress::Bars;
+use summary::PlanLines;
 
 pub(crate) use json::outcome as outcome_json;
 pub use log::start as start_log;
 pub use summary::{print as print_summary, print_plan};
 
-/// Shows events in one way, and always logs them.
-#[derive(Debug)]
+/// What consumes the events of a sweep: the log, and what is shown beside it.
+#[derive(Debug, Default)]
 pub struct SweepReporter {
-    style: Style,
-}
-
-#[derive(Debug)]
-enum Style {
-    /// Log lines only.
-    Log,
-    /// Progress bars on a terminal; log lines appear above them.
-    Bars(progress::Bars),
-    /// One JSON object per line on standard output.
-    Json(json::EventLines),
-    /// The plan of a dry run, one line per file on standard output.
-    Plan,
+    consumers: Reporters,
+    /// The bars, which log lines must not tear.
+    bars: Option<Arc<Bars>>,
 }
 
 impl SweepReporter {
     /// Log lines only.
     pub fn log_only() -> Self {
-        Self { style: Style::Log }
+        Self::default().with_log()
     }
 
     /// One JSON object per line on standard output, and the log.
     pub fn json() -> Self {
-        Self {
-            style: Style::Json(json::EventLines::default()),
-        }
-    }
-
-    /// Progress bars on the terminal that standard error is, and the log.
-    pub fn bars() -> Self {
-        Self {
-            style: Style::Bars(progress::Bars::new()),
-        }
+        Self::default().with(EventLines::default()).with_log()
     }
 
     /// The plan of a dry run, one line per file on standard output, and the log.
     pub fn plan() -> Self {
-        Self { style: Style::Plan }
+        Self::default().with(PlanLines).with_log()
+    }
+
+    /// Progress bars on the terminal that standard error is, and the log above them.
+    pub fn bars() -> Self {
+        let bars = Arc::new(Bars::new());
+        let reporter = Self {
+            bars: Some(bars.clone()),
+            ..Self::default()
+        };
+        reporter.with(bars).with_log()
+    }
+
+    fn with(mut self, consumer: impl Reporter) -> Self {
+        self.consumers.add(consumer);
+        self
+    }
+
+    fn with_log(self) -> Self {
+        let bars = self.bars.clone();
+        self.with(log::EventLog::above(bars))
     }
 
     /// Logs a text that is not an event, visible beside the bars.
     pub fn notice(&self, text: &str) {
-        match &self.style {
-            Style::Bars(bars) => bars.around(|| tracing::info!("{text}")),
-            Style::Log | Style::Json(_) | Style::Plan => tracing::info!("{text}"),
-        }
+        progress::suspend(self.bars.as_deref(), || tracing::info!("{text}"));
     }
 
     /// Removes the bars, so that later output appears below the log.
     pub fn finish(&self) {
-        if let Style::Bars(bars) = &self.style {
+        if let Some(bars) = &self.bars {
             bars.finish();
         }
     }
 }
 
 impl Reporter for SweepReporter {
-    fn report(&self, event: &Event) {
-        match &self.style {
-            Style::Log => log::write(event),
-            Style::Plan => {
-                summary::write_planned(event);
-                log::write(event);
-            }
-            Style::Bars(bars) => {
-                bars.show(event);
-                bars.around(|| log::write(event));
-            }
-            Style::Json(lines) => {
-                lines.write(event);
-                log::write(event);
-            }
-        }
+    fn report(&self, at: Timestamp, event: &Event) {
+        self.consumers.report(at, event);
     }
 }
 

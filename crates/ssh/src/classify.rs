@@ -75,14 +75,12 @@ pub fn diagnose(stderr: &str, through_jump: bool, exit_status: Option<i32>) -> D
         ("", None) => "ssh ended without a message".to_owned(),
         (quote, _) => format!("{prefix}{}", escaped(quote.as_bytes())),
     };
+    let mut failure = DeviceFailure::new(reason.class, message);
+    failure.remedy = reason.remedy.map(str::to_owned);
     Diagnosis {
         hung_up_at_once,
         hung_up_after_login: lines.authenticated && of_device.is_none() && reason.is_unknown,
-        failure: DeviceFailure {
-            class: reason.class,
-            message,
-            remedy: reason.remedy.map(str::to_owned),
-        },
+        failure,
     }
 }
 
@@ -97,11 +95,7 @@ pub(crate) fn diagnose_not_sftp(first_bytes: &[u8], message_of_client: String) -
     };
     let (class, remedy) = account::refusal_of_shell(text.trim_start())
         .unwrap_or((FailureClass::Protocol, account::START_UP_REMEDY));
-    DeviceFailure {
-        class,
-        message,
-        remedy: Some(remedy.to_owned()),
-    }
+    DeviceFailure::new(class, message).with_remedy(remedy)
 }
 
 /// The reason for a failure.

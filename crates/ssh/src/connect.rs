@@ -110,11 +110,10 @@ impl Devices for SshDevices {
         hints: ConnectHints,
     ) -> Result<SshSession, DeviceFailure> {
         let Some(target) = self.targets.get(device) else {
-            return Err(DeviceFailure {
-                class: FailureClass::AliasUnknown,
-                message: format!("no device is called {device}"),
-                remedy: None,
-            });
+            return Err(DeviceFailure::new(
+                FailureClass::AliasUnknown,
+                format!("no device is called {device}"),
+            ));
         };
         if hints.hangs_up_on_commands {
             self.connector.devices_without_shell().insert(device.clone());

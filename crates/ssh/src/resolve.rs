@@ -41,21 +41,17 @@ pub(crate) async fn route(client: &SshCommand, target: &Target) -> Result<Route,
         Ok(Ok(output)) if output.status.success() => Ok(parse(&String::from_utf8_lossy(&output.stdout))),
         Ok(Ok(output)) => Err(diagnose(&String::from_utf8_lossy(&output.stderr), false, None).failure),
         Ok(Err(error)) => Err(local_failure("cannot start ssh", &error)),
-        Err(_) => Err(DeviceFailure {
-            class: FailureClass::AliasUnknown,
-            message: "ssh -G does not end: a `Match exec` in its configuration may hang".to_owned(),
-            remedy: Some("run `ssh -G` with the device's name by hand, and fix the `Match exec`".to_owned()),
-        }),
+        Err(_) => Err(DeviceFailure::new(
+            FailureClass::AliasUnknown,
+            "ssh -G does not end: a `Match exec` in its configuration may hang",
+        )
+        .with_remedy("run `ssh -G` with the device's name by hand, and fix the `Match exec`")),
     }
 }
 
 /// A failure of the collector, which is not the device's fault.
 pub(crate) fn local_failure(attempted: &str, error: &std::io::Error) -> DeviceFailure {
-    DeviceFailure {
-        class: FailureClass::CollectorFailed,
-        message: format!("{attempted}: {error}"),
-        remedy: None,
-    }
+    DeviceFailure::new(FailureClass::CollectorFailed, format!("{attempted}: {error}"))
 }
 
 pub(crate) fn parse(output: &str) -> Route {

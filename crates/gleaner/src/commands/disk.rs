@@ -3,17 +3,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use engine::ports::device::{
-    ConnectHints, DeviceFailure, Devices, DiskUse, EntryKind, ListingEnd, Session, SurveyItem,
-};
-use model::{DeviceName, SourcePath};
+use engine::ports::device::DeviceFailure;
+use engine::probe::{Contents, ProbedSource, probe};
+use model::DeviceName;
 use serde_json::{Value, json};
-use ssh::{SshDevices, SshSession};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::cli;
 use crate::commands::Context;
@@ -24,9 +20,6 @@ use crate::exit::{ExitStatus, Failure};
 use crate::output::Output;
 use crate::report::{self, amount};
 use crate::wiring;
-
-/// The number of listing parts that may wait to be counted.
-const LISTING_QUEUE: usize = 4;
 
 /// Queries all devices, many at a time. An unreachable device delays no other.
 pub fn disk(arguments: &cli::DiskArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
@@ -52,23 +45,7 @@ pub fn disk(arguments: &cli::DiskArgs, context: &mut Context<'_>) -> Result<Exit
 /// The reply of a device, or its failure.
 struct DeviceReply {
     device: DeviceName,
-    sources: Result<Vec<Source>, DeviceFailure>,
-}
-
-/// The reply about one source.
-struct Source {
-    path: SourcePath,
-    disk: Option<DiskUse>,
-    contents: Result<Contents, DeviceFailure>,
-}
-
-/// The regular files in a source, including withdrawn ones.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Contents {
-    files: u64,
-    bytes: u64,
-    /// Folders that the login may not list: their files are not counted.
-    closed_folders: u64,
+    sources: Result<Vec<ProbedSource>, DeviceFailure>,
 }
 
 /// All replies, in the order of the configuration.
@@ -83,90 +60,17 @@ async fn query_all(config: &Config) -> Result<Vec<DeviceReply>, Failure> {
         queries.spawn(async move {
             // The semaphore is never closed.
             let _slot = slots.acquire_owned().await;
-            let sources = query(&devices, &name, &sources, limit).await;
-            let device = name;
-            (index, DeviceReply { device, sources })
+            let probed = probe(&*devices, &name, &sources, limit).await;
+            let reply = DeviceReply {
+                device: name,
+                sources: probed.map(|device| device.sources),
+            };
+            (index, reply)
         });
     }
     let mut replies = queries.join_all().await;
     replies.sort_by_key(|(index, _)| *index);
     Ok(replies.into_iter().map(|(_, reply)| reply).collect())
-}
-
-async fn query(
-    devices: &SshDevices,
-    device: &DeviceName,
-    sources: &[SourcePath],
-    limit: Duration,
-) -> Result<Vec<Source>, DeviceFailure> {
-    let session = devices.connect(device, sources, ConnectHints::default()).await?;
-    let replies = count_all(&session, limit).await;
-    session.close().await;
-    replies
-}
-
-async fn count_all(session: &SshSession, limit: Duration) -> Result<Vec<Source>, DeviceFailure> {
-    let disks = session.facts().disks.clone();
-    let mut replies = Vec::with_capacity(disks.len());
-    for (path, disk) in disks {
-        let counted = timeout(limit, count(session, &path)).await;
-        let contents = counted.unwrap_or_else(|_| Err(listing_timeout(limit)));
-        if let Err(failure) = &contents
-            && !concerns_source_only(failure)
-        {
-            return Err(failure.clone());
-        }
-        replies.push(Source { path, disk, contents });
-    }
-    Ok(replies)
-}
-
-/// Whether the failure concerns this source only: the device can still report its other sources.
-fn concerns_source_only(failure: &DeviceFailure) -> bool {
-    use model::FailureClass::{Permission, SourceMissing};
-    matches!(failure.class, SourceMissing | Permission)
-}
-
-fn listing_timeout(limit: Duration) -> DeviceFailure {
-    DeviceFailure {
-        class: model::FailureClass::Stalled,
-        message: format!(
-            "the listing did not end within {} s (15 times stall_timeout)",
-            limit.as_secs_f64()
-        ),
-        remedy: None,
-    }
-}
-
-async fn count(session: &SshSession, source: &SourcePath) -> Result<Contents, DeviceFailure> {
-    let (sender, mut items) = mpsc::channel::<Vec<SurveyItem>>(LISTING_QUEUE);
-    let counting = async {
-        let mut contents = Contents::default();
-        while let Some(items) = items.recv().await {
-            for item in &items {
-                contents.add(item);
-            }
-        }
-        contents
-    };
-    let (surveyed, contents) = tokio::join!(session.survey(source, sender), counting);
-    match surveyed? {
-        ListingEnd::Whole => Ok(contents),
-        ListingEnd::Cut(failure) => Err(failure),
-    }
-}
-
-impl Contents {
-    fn add(&mut self, item: &SurveyItem) {
-        match item {
-            SurveyItem::Entry(entry) if entry.kind == EntryKind::File => {
-                self.files += 1;
-                self.bytes = self.bytes.saturating_add(entry.identity.size);
-            }
-            SurveyItem::Unlistable(_) => self.closed_folders += 1,
-            SurveyItem::Entry(_) | SurveyItem::Refused(..) => {}
-        }
-    }
 }
 
 fn status(replies: &[DeviceReply]) -> ExitStatus {
@@ -199,12 +103,12 @@ fn document(replies: &[DeviceReply]) -> Value {
     json!({ "at": times::rfc3339(times::now()), "devices": devices.collect::<Value>() })
 }
 
-fn source(source: &Source) -> Value {
+fn source(source: &ProbedSource) -> Value {
     let contents = source.contents.as_ref();
     json!({
         "source": source.path.to_string(),
-        "contents": contents.ok().map(|contents| json!({ "files": contents.files, "bytes": contents.bytes })),
-        "closed_folders": contents.ok().map(|contents| contents.closed_folders),
+        "contents": contents.ok().map(|contents| json!({ "files": contents.files.files, "bytes": contents.files.bytes })),
+        "closed_folders": contents.ok().map(|contents| contents.unlistable),
         "failure": contents.err().map(failure),
         "disk": source.disk.map(|disk| json!({ "total": disk.total, "available": disk.available })),
     })
@@ -214,7 +118,7 @@ fn failure(failure: &DeviceFailure) -> Value {
     json!({
         "class": failure.class.code(),
         "meaning": failure.class.meaning(),
-        "message": failure.message,
+        "message": failure.text(),
         "remedy": failure.remedy(),
     })
 }
@@ -255,7 +159,7 @@ fn print(replies: &[DeviceReply], output: &mut Output) -> io::Result<()> {
 
 fn print_failure(subject: &str, failure: &DeviceFailure, output: &mut Output) -> io::Result<()> {
     output.line(format_args!("\n{subject}: {}", failure.class.meaning()))?;
-    output.line(format_args!("  {}", failure.message))?;
+    output.line(format_args!("  {failure}"))?;
     output.line(format_args!("  -> {}", failure.remedy()))
 }
 
@@ -268,12 +172,15 @@ fn rows(reply: &DeviceReply) -> Vec<[String; 5]> {
             .iter()
             .map(|source| {
                 let (files, size) = match &source.contents {
-                    Ok(contents) => (amount::grouped(contents.files), amount::bytes(contents.bytes)),
+                    Ok(contents) => (
+                        amount::grouped(contents.files.files),
+                        amount::bytes(contents.files.bytes),
+                    ),
                     Err(failure) => (none(), failure.class.code().to_owned()),
                 };
                 let mut disk = source.disk.map_or_else(none, free_space);
                 if let Ok(Contents {
-                    closed_folders: folders @ 1..,
+                    unlistable: folders @ 1..,
                     ..
                 }) = &source.contents
                 {
@@ -288,34 +195,30 @@ fn rows(reply: &DeviceReply) -> Vec<[String; 5]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::FailureClass;
+    use engine::ports::DiskUse;
+    use model::{Amount, FailureClass, SourcePath};
 
-    fn reply(name: &str, sources: Result<Vec<Source>, DeviceFailure>) -> DeviceReply {
+    fn reply(name: &str, sources: Result<Vec<ProbedSource>, DeviceFailure>) -> DeviceReply {
         let device = DeviceName::new(name).unwrap();
         DeviceReply { device, sources }
     }
 
-    fn well() -> Source {
-        Source {
+    fn well() -> ProbedSource {
+        ProbedSource {
             path: SourcePath::new("/data").unwrap(),
             disk: Some(DiskUse {
                 total: 32_000_000_000,
                 available: 8_000_000_000,
             }),
             contents: Ok(Contents {
-                files: 12_345,
-                bytes: 1_500_000_000,
-                closed_folders: 0,
+                files: Amount::new(12_345, 1_500_000_000),
+                unlistable: 0,
             }),
         }
     }
 
     fn failed(class: FailureClass) -> DeviceFailure {
-        DeviceFailure {
-            class,
-            message: "ssh's words".into(),
-            remedy: None,
-        }
+        DeviceFailure::new(class, "ssh's words")
     }
 
     #[test]
@@ -324,7 +227,7 @@ mod tests {
         assert_eq!(status(&replies), ExitStatus::Well);
         replies.push(reply("hive2", Err(failed(FailureClass::TunnelDown))));
         assert_eq!(status(&replies), ExitStatus::Unreachable);
-        let missing = Source {
+        let missing = ProbedSource {
             contents: Err(failed(FailureClass::SourceMissing)),
             ..well()
         };
@@ -334,9 +237,9 @@ mod tests {
 
     #[test]
     fn every_device_has_its_line_and_every_failure_its_reason() {
-        let closed = Source {
+        let closed = ProbedSource {
             contents: Ok(Contents {
-                closed_folders: 2,
+                unlistable: 2,
                 ..Contents::default()
             }),
             disk: None,
@@ -371,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_source_that_cannot_be_listed_has_its_remedy() {
-        let missing = Source {
+        let missing = ProbedSource {
             contents: Err(failed(FailureClass::SourceMissing)),
             ..well()
         };

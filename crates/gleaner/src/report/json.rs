@@ -2,12 +2,12 @@
 //! are added, never renamed.
 
 use std::io::Write as _;
-use std::sync::Mutex;
 
-use engine::event::{Event, PassSummary};
+use engine::event::{Event, PassSummary, Reporter};
 use engine::ports::{PassOutcome, Placement, Reason};
 use engine::rules::Mode;
-use model::{Amount, DeviceName};
+use model::{Amount, DeviceName, Timestamp};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 /// Writes events to standard output.
@@ -17,9 +17,13 @@ pub(super) struct EventLines {
     writing: Mutex<()>,
 }
 
-impl EventLines {
-    pub(super) fn write(&self, event: &Event) {
-        let Some(object) = object(event) else { return };
+impl Reporter for EventLines {
+    fn report(&self, at: Timestamp, event: &Event) {
+        let Some(mut object) = object(event) else { return };
+        object["at"] = jiff::Timestamp::from_nanosecond(at.nanoseconds().into())
+            .unwrap_or_default()
+            .to_string()
+            .into();
         let _writing = self.writing.lock();
         let mut line = object.to_string();
         line.push('\n');

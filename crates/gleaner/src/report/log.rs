@@ -2,11 +2,12 @@
 //! and others.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use engine::event::{Event, PassSummary};
+use engine::event::{Event, PassSummary, Reporter};
 use engine::ports::{PassOutcome, Placement, Reason};
-use model::Amount;
+use model::{Amount, Timestamp};
 use tracing::{debug, error, info, trace, warn};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -14,6 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::amount;
+use super::progress::{self, Bars};
 
 /// Only their own collector may touch these files while it may still come back.
 const STAGING_REMEDY: &str = "if that collector no longer exists, remove its folder in .gleaner/staging";
@@ -58,8 +60,27 @@ pub fn start(level: tracing::Level) {
     started.unwrap_or_default();
 }
 
+/// Logs every event.
+#[derive(Debug)]
+pub(super) struct EventLog {
+    bars: Option<Arc<Bars>>,
+}
+
+impl EventLog {
+    /// Logs above the bars, if there are any.
+    pub(super) fn above(bars: Option<Arc<Bars>>) -> Self {
+        Self { bars }
+    }
+}
+
+impl Reporter for EventLog {
+    fn report(&self, _: Timestamp, event: &Event) {
+        progress::suspend(self.bars.as_deref(), || write(event));
+    }
+}
+
 /// Logs one event. Events about single files are details; events that need a person are warnings.
-pub(super) fn write(event: &Event) {
+fn write(event: &Event) {
     match event {
         Event::SweepBegan { devices, mode: _ } => {
             info!("sweep of {}", amount::count_items(*devices, "device"));

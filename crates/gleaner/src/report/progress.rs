@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use engine::event::Event;
+use engine::event::{Event, Reporter};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use model::DeviceName;
+use model::{DeviceName, Timestamp};
 
 use super::amount;
 
@@ -45,11 +45,6 @@ impl Bars {
         }
     }
 
-    /// Writes something to the terminal without tearing the bars.
-    pub(super) fn around(&self, write: impl FnOnce()) {
-        self.screen.suspend(write);
-    }
-
     pub(super) fn finish(&self) {
         let state = self.lock();
         state.devices.values().for_each(ProgressBar::finish_and_clear);
@@ -58,7 +53,7 @@ impl Bars {
         self.screen.clear().unwrap_or_default();
     }
 
-    pub(super) fn show(&self, event: &Event) {
+    fn show(&self, event: &Event) {
         let mut state = self.lock();
         match event {
             Event::Connecting { device } => self.add_bar(&mut state, device),
@@ -119,6 +114,20 @@ impl Bars {
 
     fn lock(&self) -> MutexGuard<'_, BarState> {
         self.state.lock()
+    }
+}
+
+/// Writes something to the terminal without tearing the bars, if there are any.
+pub(super) fn suspend(bars: Option<&Bars>, write: impl FnOnce()) {
+    match bars {
+        Some(bars) => bars.screen.suspend(write),
+        None => write(),
+    }
+}
+
+impl Reporter for Bars {
+    fn report(&self, _: Timestamp, event: &Event) {
+        self.show(event);
     }
 }
 

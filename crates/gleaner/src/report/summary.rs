@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
-use engine::event::{Event, PassSummary};
+use engine::event::{Event, PassSummary, Reporter};
 use engine::fleet::SweepSummary;
 use engine::ports::{PassOutcome, Reason};
-use model::{Amount, FailureClass};
+use model::{Amount, FailureClass, Timestamp};
 
 use super::{amount, capitalised};
 use crate::output::Output;
@@ -15,8 +15,17 @@ use crate::output::Output;
 /// The maximum number of devices or files named for one cause.
 const MAX_NAMED: usize = 8;
 
-/// Prints what a sweep would do with a file.
-pub(super) fn write_planned(event: &Event) {
+/// Prints what a sweep would do with each file, one line per file on standard output.
+#[derive(Debug)]
+pub(super) struct PlanLines;
+
+impl Reporter for PlanLines {
+    fn report(&self, _: Timestamp, event: &Event) {
+        write_planned(event);
+    }
+}
+
+fn write_planned(event: &Event) {
     let Event::Planned {
         device,
         path,

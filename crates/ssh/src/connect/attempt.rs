@@ -262,13 +262,9 @@ impl Attempt<'_> {
         }
         drop(permit);
         sleep(self.connect_timeout + Duration::from_secs(1)).await;
-        DeviceFailure {
-            remedy: Some(START_UP_REMEDY.to_owned()),
-            ..self.timed_out(
-                FailureClass::Stalled,
-                "the login succeeded, but the device's SFTP server does not answer: the login's start-up files may be waiting",
-            )
-        }
+        let message = "the login succeeded, but the device's SFTP server does not answer: the login's start-up files may be waiting";
+        self.timed_out(FailureClass::Stalled, message)
+            .with_remedy(START_UP_REMEDY)
     }
 
     /// Waits until the first hop has authenticated us. `None` if it did, otherwise the failure. If the hop
@@ -303,14 +299,13 @@ impl Attempt<'_> {
     }
 
     fn timed_out(&self, class: FailureClass, what: &str) -> DeviceFailure {
-        DeviceFailure {
+        DeviceFailure::new(
             class,
-            message: format!(
+            format!(
                 "{what} (connect_timeout is {} s)",
                 self.connect_timeout.as_secs_f64()
             ),
-            remedy: None,
-        }
+        )
     }
 
     /// Finds out why the stream ended, or why it began with other bytes than SFTP's.
@@ -321,11 +316,10 @@ impl Attempt<'_> {
                     return diagnose_not_sftp(first_bytes, error_chain(cause.as_ref())).into();
                 }
                 sftp::ConnectionError::Version { .. } | sftp::ConnectionError::Protocol(_) => {
-                    return Diagnosis::from(DeviceFailure {
-                        class: FailureClass::Protocol,
-                        message: error_chain(cause.as_ref()),
-                        remedy: None,
-                    });
+                    return Diagnosis::from(DeviceFailure::new(
+                        FailureClass::Protocol,
+                        error_chain(cause.as_ref()),
+                    ));
                 }
                 _ => {}
             }

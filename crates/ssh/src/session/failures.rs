@@ -53,10 +53,7 @@ impl Failures {
     }
 
     fn protocol(&self, message: String) -> DeviceFailure {
-        self.session_end.end(DeviceFailure {
-            class: FailureClass::Protocol,
-            message,
-            remedy: None,
-        })
+        self.session_end
+            .end(DeviceFailure::new(FailureClass::Protocol, message))
     }
 }

@@ -113,10 +113,6 @@ impl SshSession {
             },
         };
         // The session continues: another source may be fine.
-        DeviceFailure {
-            class,
-            message: format!("the source {source} {problem}"),
-            remedy: None,
-        }
+        DeviceFailure::new(class, format!("the source {source} {problem}"))
     }
 }

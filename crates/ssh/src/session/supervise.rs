@@ -144,9 +144,5 @@ fn stall_failure(why: StallReason) -> DeviceFailure {
             time.as_secs() / 3600
         ),
     };
-    DeviceFailure {
-        class: FailureClass::Stalled,
-        message,
-        remedy: None,
-    }
+    DeviceFailure::new(FailureClass::Stalled, message)
 }

@@ -17,7 +17,7 @@ async fn a_record() -> LedgerFixture {
     let conflict = Record {
         store_name: RelativePath::new("raspberry2/day/2~a5a5a5a5.jpg").unwrap(),
         device_digest: false,
-        was_there: true,
+        already_stored: true,
         ..record("raspberry2", "day/2.jpg")
     };
     let records = vec![

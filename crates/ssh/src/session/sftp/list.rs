@@ -96,11 +96,10 @@ pub(super) async fn list(
 
 /// The session continues: what was listed can be gathered.
 fn folders_without_end(source: &SourcePath) -> DeviceFailure {
-    DeviceFailure {
-        class: FailureClass::Protocol,
-        message: format!("the source {source} has endless folders"),
-        remedy: None,
-    }
+    DeviceFailure::new(
+        FailureClass::Protocol,
+        format!("the source {source} has endless folders"),
+    )
 }
 
 /// Lists one folder into `items`.

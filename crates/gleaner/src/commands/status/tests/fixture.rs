@@ -74,7 +74,7 @@ pub(in crate::commands) fn record(device: &str, path: impl AsRef<[u8]>) -> Recor
         },
         digest: Digest::from_bytes([0xa5; 32]),
         device_digest: true,
-        was_there: false,
+        already_stored: false,
         withdrawn: BatchId::new("b1"),
         at: at(-3600),
     }
