@@ -52,12 +52,12 @@ pub(super) async fn a_listing_ends_with_its_receiver<P: StoreFixture>(fixture: &
     }
     let (sender, mut receiver) = mpsc::channel(1);
     let receive_one = async {
-        let received = receiver.recv().await;
+        let first = receiver.recv().await;
         receiver.close();
-        received.is_some()
+        first.is_some()
     };
-    let ((), is_received) = tokio::join!(store.list(sender), receive_one);
-    ensure(is_received, || "nothing is listed".to_owned())
+    let ((), has_one) = tokio::join!(store.list(sender), receive_one);
+    ensure(has_one, || "nothing is listed".to_owned())
 }
 
 pub(super) async fn a_copy_is_compared_with_its_record<P: StoreFixture>(fixture: &P) -> Checked {
