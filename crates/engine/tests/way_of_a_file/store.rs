@@ -23,6 +23,8 @@ pub(crate) struct StoreProbe {
     pub(crate) delays_condition: bool,
     /// Whether a file was published during that delay.
     pub(crate) published_during_delay: bool,
+    /// Changes every `condition` reply.
+    pub(crate) changes_condition: Option<fn(&mut Condition)>,
     pub(crate) appends: usize,
     /// Number of last chunks that each file was sealed with.
     pub(crate) chunks_at_seal: Vec<usize>,
@@ -54,7 +56,10 @@ impl StoreStatus for ProbedStore {
     }
 
     async fn condition(&self) -> Result<Condition, StoreError> {
-        let condition = self.store.condition().await;
+        let mut condition = self.store.condition().await;
+        if let (Some(change), Ok(condition)) = (self.probe().changes_condition, &mut condition) {
+            change(condition);
+        }
         if std::mem::take(&mut self.probe().delays_condition) {
             for _ in 0..1000 {
                 if !self.disk.visible().is_empty() {
