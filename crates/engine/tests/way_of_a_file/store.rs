@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::ports::{
     Chunk, Condition, Destination, Placement, Publication, PublishFault, Reproof, Room, SealedFile,
-    StagingKey, Store, StoreError,
+    StagingKey, Store, StoreError, StoreProperties, StoreStatus,
 };
 use model::{Digest, RelativePath, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
@@ -23,6 +23,8 @@ pub(crate) struct StoreProbe {
     pub(crate) delays_condition: bool,
     /// Whether a file was published during that delay.
     pub(crate) published_during_delay: bool,
+    /// Changes every `condition` reply.
+    pub(crate) changes_condition: Option<fn(&mut Condition)>,
     pub(crate) appends: usize,
     /// Number of last chunks that each file was sealed with.
     pub(crate) chunks_at_seal: Vec<usize>,
@@ -48,15 +50,16 @@ impl ProbedStore {
     }
 }
 
-impl Store for ProbedStore {
-    type Staged = <SimulatedStore as Store>::Staged;
-
-    fn range_length(&self) -> u64 {
-        self.store.range_length()
+impl StoreStatus for ProbedStore {
+    fn properties(&self) -> StoreProperties {
+        self.store.properties()
     }
 
     async fn condition(&self) -> Result<Condition, StoreError> {
-        let condition = self.store.condition().await;
+        let mut condition = self.store.condition().await;
+        if let (Some(change), Ok(condition)) = (self.probe().changes_condition, &mut condition) {
+            change(condition);
+        }
         if std::mem::take(&mut self.probe().delays_condition) {
             for _ in 0..1000 {
                 if !self.disk.visible().is_empty() {
@@ -68,6 +71,10 @@ impl Store for ProbedStore {
         }
         condition
     }
+}
+
+impl Store for ProbedStore {
+    type Staged = <SimulatedStore as Store>::Staged;
 
     async fn tidy_staging(&self, keep_partial_since: Timestamp) -> Result<u64, StoreError> {
         self.store.tidy_staging(keep_partial_since).await
@@ -120,9 +127,5 @@ impl Store for ProbedStore {
 
     async fn reprove(&self, name: &RelativePath, size: u64, digest: &Digest) -> Result<Reproof, StoreError> {
         self.store.reprove(name, size, digest).await
-    }
-
-    async fn quarantine(&self, name: &RelativePath) -> Result<(), StoreError> {
-        self.store.quarantine(name).await
     }
 }

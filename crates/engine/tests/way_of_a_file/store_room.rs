@@ -2,7 +2,7 @@
 
 use engine::fleet::SweepResult;
 use engine::ports::Reason;
-use model::{FailureClass, FileState, LeaveReason};
+use model::{FailureClass, FileState, LeaveReason, WaitReason};
 
 use sim::simulator::device::Request::{Remove, Survey};
 
@@ -54,4 +54,18 @@ async fn a_stored_file_needs_no_free_space_to_be_released() {
         (world.on_device(), world.states()),
         (vec![], vec![FileState::Released])
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_reports_no_room_takes_every_file() {
+    let names: Vec<String> = (0..600).map(|number| format!("f{number}")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"one"[..])).collect();
+    let world = TestWorld::with_files(&files);
+    world.probe.lock().changes_condition = Some(|condition| condition.room = Some(0));
+    let summary = world.sweep().await;
+    assert!(reasons(&summary).contains(&Reason::Wait(WaitReason::NoRoom)));
+    assert_eq!(world.on_device().len(), files.len());
+    world.probe.lock().changes_condition = Some(|condition| condition.room = None);
+    world.sweep().await;
+    assert!(world.on_device().is_empty());
 }
