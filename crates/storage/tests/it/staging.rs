@@ -7,7 +7,7 @@ use std::time::Duration;
 use engine::ports::Store as _;
 use model::Timestamp;
 use rustix::io::Errno;
-use storage::{StoreSettings, SystemDisk};
+use storage::{Executor, StoreSettings, SystemDisk};
 
 use crate::context::{
     LaterClock, MODIFIED, RANGE, TestStore, block_on, chunks, content, key, now, publication, sealed,
@@ -18,7 +18,11 @@ use crate::watched::WatchedDisk;
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
 fn leave(dir: &TestStore, ledger: &str) {
-    let settings = settings(ledger);
+    // Without threads: a thread may still rename a partial file after the store is dropped.
+    let settings = StoreSettings {
+        executor: Executor::inline(),
+        ..settings(ledger)
+    };
     let store = dir.open_with(&Arc::new(SystemDisk::default()), settings);
     block_on(async {
         drop(sealed(&store, b"sealed").await.unwrap());
