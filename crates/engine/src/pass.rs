@@ -126,10 +126,7 @@ async fn serve<W: World>(
 }
 
 /// Empties all sources, then fetches the suspects.
-async fn empty_sources<W: World>(
-    visit: &Visit<'_, W>,
-    record: &mut PassRecord,
-) -> Result<(), PassError> {
+async fn empty_sources<W: World>(visit: &Visit<'_, W>, record: &mut PassRecord) -> Result<(), PassError> {
     let greeting = report::greet(visit).await?;
     let facts = visit.session.facts();
     let claimed = visit.fleet.claims.claim(visit.device, facts, visit.now());

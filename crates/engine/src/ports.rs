@@ -23,8 +23,8 @@ pub use history::{
 };
 pub use ledger::{
     Claim, ClaimedFolder, ClockReading, CompressionFinding, DeviceReport, KnownFile, Ledger, LedgerError,
-    MAX_SIGHTINGS, MAX_SUSPECTS, PassEnd, PassLease, PassOutcome, Reason, Record, Remaining, RemainingFile, RowId,
-    Sighting, Suspicion, Unseen, WithdrawnRow,
+    MAX_SIGHTINGS, MAX_SUSPECTS, PassEnd, PassLease, PassOutcome, Reason, Record, Remaining, RemainingFile,
+    RowId, Sighting, Suspicion, Unseen, WithdrawnRow,
 };
 pub use store::{
     Condition, Destination, Obstacle, Placement, Publication, PublishFault, Reproof, Room, SealedFile,

@@ -61,7 +61,9 @@ impl From<&PassOutcome> for Contact {
         };
         match class {
             Class::JumpUnreachable | Class::TunnelDown | Class::TimedOut => Self::Unreachable,
-            Class::AliasUnknown | Class::JumpRefused | Class::CollectorFailed | Class::TakenOver => Self::Unknown,
+            Class::AliasUnknown | Class::JumpRefused | Class::CollectorFailed | Class::TakenOver => {
+                Self::Unknown
+            }
             Class::StartingUp
             | Class::HostKeyUnknown
             | Class::HostKeyChanged

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use model::{
-    Amount, BatchId, DeviceName, Digest, FileState, Identity, LeaveReason, LedgerId, RelativePath, SourcePath,
-    StoreId, Timestamp,
+    Amount, BatchId, DeviceName, Digest, FileState, Identity, LeaveReason, LedgerId, RelativePath,
+    SourcePath, StoreId, Timestamp,
 };
 
 use super::device::{DiskUse, WriterCheck};

@@ -12,7 +12,9 @@ use model::{Amount, Digest, FileState, LeaveReason, NameError, RelativePath, Wai
 
 use crate::plan::oldest::{Loan, Oldest};
 use crate::plan::{self, Candidate, Decision, EntryClass, SurveyContext};
-use crate::ports::{DeviceFailure, Entry, EntryKind, Ledger, PassLease, Reason, RowId, SurveyItem, WriterCheck};
+use crate::ports::{
+    DeviceFailure, Entry, EntryKind, Ledger, PassLease, Reason, RowId, SurveyItem, WriterCheck,
+};
 use crate::recourse::PassError;
 use crate::stages::foresee;
 use crate::suspects::{KnownSuspects, Suspect};

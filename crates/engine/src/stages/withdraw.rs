@@ -132,7 +132,11 @@ async fn move_away<W: World>(
     // A hostile listing may name a file twice: the second rename would replace the result of the first.
     let mut names = HashSet::new();
     to_move.retain(|(candidate, _)| names.insert(candidate.current_path.clone()));
-    let Some(batch) = visit.device_visit.next_batch(lease).filter(|_| !to_move.is_empty()) else {
+    let Some(batch) = visit
+        .device_visit
+        .next_batch(lease)
+        .filter(|_| !to_move.is_empty())
+    else {
         return Ok(Vec::new());
     };
     let ledger = crate::ports::Ledger::id(visit.world.ledger()).clone();
