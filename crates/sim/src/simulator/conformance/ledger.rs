@@ -1,5 +1,6 @@
 //! Checks of the ports `Ledger` and `History`.
 
+mod file_lists;
 mod fixture;
 mod history;
 mod leases;
@@ -37,9 +38,9 @@ pub async fn check<P: LedgerFixture>(fresh: impl Fn() -> P) -> Vec<String> {
         history::a_status_has_the_last_report_and_all_totals,
         history::a_device_fails_since_its_first_failure,
         history::only_a_complete_survey_replaces_the_remaining_files,
-        history::a_recorded_file_is_read_as_it_was_written,
-        history::files_are_listed_by_device_and_source_oldest_first,
-        history::a_filter_selects_the_files_that_match_it,
-        history::each_name_and_content_in_the_store_is_listed_once,
+        file_lists::a_recorded_file_is_read_as_it_was_written,
+        file_lists::files_are_listed_by_device_and_source_oldest_first,
+        file_lists::a_filter_selects_the_files_that_match_it,
+        file_lists::each_name_and_content_in_the_store_is_listed_once,
     )
 }
