@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use gleaner::Environment;
 use gleaner::config::findings::Report;
-use gleaner::config::show::Shown;
-use gleaner::config::{self, Checked, Config};
+use gleaner::config::show::ConfigDisplay;
+use gleaner::config::{self, CheckedConfig, Config};
 
 const FILE: &str = "/etc/gleaner/gleaner.toml";
 /// A fleet may have 10,000 devices. Showing and reading back some dozens proves as much.
@@ -29,7 +29,7 @@ pub(crate) fn hold(input: &[u8]) {
     });
 }
 
-fn check(text: &[u8]) -> Result<Checked, Report> {
+fn check(text: &[u8]) -> Result<CheckedConfig, Report> {
     let environment = Environment {
         home: Some(PathBuf::from("/home/ana")),
         ..Environment::default()
@@ -41,16 +41,16 @@ fn shown_and_read_back(config: &Config) {
     if config.devices.len() > MAX_DEVICES {
         return;
     }
-    let shown = Shown::all(config).to_string();
+    let shown = ConfigDisplay::all(config).to_string();
     match check(shown.as_bytes()) {
         Ok(again) => {
             assert_eq!(again.config, *config, "shown as\n{shown}");
-            assert_eq!(Shown::all(&again.config).to_string(), shown);
+            assert_eq!(ConfigDisplay::all(&again.config).to_string(), shown);
         }
         Err(faults) => panic!("{faults}in\n{shown}"),
     }
     let first = &config.devices[0];
-    let shown = Shown::only(config, first).to_string();
+    let shown = ConfigDisplay::only(config, first).to_string();
     let again = check(shown.as_bytes()).unwrap().config;
     assert_eq!(again.devices, std::slice::from_ref(first), "shown as\n{shown}");
     assert_eq!(config.device(first.name.as_str()), Some(first));

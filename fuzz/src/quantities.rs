@@ -2,8 +2,8 @@
 //! same.
 
 use gleaner::config::ids::Ids;
-use gleaner::config::quantity::{duration, rate, show_duration, show_size, size};
 use gleaner::config::template::Template;
+use gleaner::config::units::{format_duration, format_size, parse_duration, parse_rate, parse_size};
 
 /// Larger sets of ids are not enumerated.
 const MAX_IDS: u64 = 2000;
@@ -13,14 +13,19 @@ const MAX_EXPANSION: usize = 100;
 /// The input is one text, parsed as each kind.
 pub(crate) fn hold(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    if let Ok(span) = duration(&text) {
-        assert_eq!(duration(&show_duration(span)), Ok(span));
+    if let Ok(span) = parse_duration(&text) {
+        assert_eq!(parse_duration(&format_duration(span)), Ok(span));
     }
-    if let Ok(bytes) = size(&text) {
-        assert_eq!(size(&show_size(bytes)), Ok(bytes), "{}", show_size(bytes));
+    if let Ok(bytes) = parse_size(&text) {
+        assert_eq!(
+            parse_size(&format_size(bytes)),
+            Ok(bytes),
+            "{}",
+            format_size(bytes)
+        );
     }
-    if let Ok(bytes) = rate(&text) {
-        assert_eq!(rate(&format!("{}/s", show_size(bytes))), Ok(bytes));
+    if let Ok(bytes) = parse_rate(&text) {
+        assert_eq!(parse_rate(&format!("{}/s", format_size(bytes))), Ok(bytes));
     }
     ids(&text);
     template(&text);
@@ -46,7 +51,7 @@ fn template(text: &str) {
         return;
     };
     let without = template.expand(None);
-    assert_eq!(without.is_err(), template.names_id());
+    assert_eq!(without.is_err(), template.has_id());
     let mut expanded = [0, 1, 7, u32::MAX].map(|id| template.expand(Some(id)));
     for id in expanded.iter().flatten() {
         assert!(id.len() <= text.len() * MAX_EXPANSION);

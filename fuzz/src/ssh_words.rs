@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::DeviceName;
-use ssh::classify::judge;
+use ssh::classify::diagnose;
 use ssh::fuzzing;
 use ssh::{Compression, Target};
 
@@ -43,8 +43,8 @@ fn words(words: &[u8]) {
         .into_iter()
         .flat_map(|jump| statuses.map(|status| (jump, status)))
     {
-        let judgement = judge(&kept.0, through_jump, status);
-        assert_eq!(judgement, judge(&kept.0, through_jump, status));
+        let judgement = diagnose(&kept.0, through_jump, status);
+        assert_eq!(judgement, diagnose(&kept.0, through_jump, status));
         let message = judgement.failure.message;
         assert!(!message.trim().is_empty() && message.len() <= MAX_MESSAGE);
         assert!(!message.chars().any(char::is_control), "{message:?}");
@@ -56,7 +56,7 @@ fn last_words(words: &[u8], step: usize) -> (String, bool) {
     // A long stream in small pieces takes long and finds nothing new.
     let step = step.max(words.len() / 64).max(1);
     let pieces: Vec<Vec<u8>> = words.chunks(step).map(<[u8]>::to_vec).collect();
-    crate::server::run(fuzzing::last_words(crate::server::Pieces::new(pieces)))
+    crate::server::run(fuzzing::stderr_tail(crate::server::Pieces::new(pieces)))
 }
 
 /// Lines: name, host, port, user, identity, jump.

@@ -40,10 +40,7 @@ impl Blame {
     /// Adds the note to the failure of the device, if there are both.
     pub(crate) fn annotate(&mut self, result: Result<(), PassError>) -> Result<(), PassError> {
         result.map_err(|error| match (error, self.note.take()) {
-            (PassError::Device(mut failure), Some(note)) => {
-                failure.message = format!("{}; {note}", failure.message);
-                PassError::Device(failure)
-            }
+            (PassError::Device(failure), Some(note)) => PassError::Device(failure.with_note(note)),
             (error, _) => error,
         })
     }

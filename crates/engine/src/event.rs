@@ -1,6 +1,7 @@
 //! The closed list of events. Log, progress, JSON, metrics and the page consume it, side by side.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Amount, DeviceName, Digest, RelativePath, SourcePath, Timestamp};
@@ -30,6 +31,12 @@ impl Reporter for Reporters {
         for reporter in &self.0 {
             reporter.report(at, event);
         }
+    }
+}
+
+impl<R: Reporter> Reporter for Arc<R> {
+    fn report(&self, at: Timestamp, event: &Event) {
+        (**self).report(at, event);
     }
 }
 

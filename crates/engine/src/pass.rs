@@ -154,9 +154,9 @@ async fn empty_sources<W: World>(visit: &Visit<'_, W>, record: &mut PassRecord) 
     }
     let suspects = std::mem::take(&mut record.surveyed.suspects);
     match (deferred::run(visit, suspects).await, failure) {
-        (Err(PassError::Device(mut ended)), Some(PassError::Device(other) | PassError::Endless(other))) => {
-            ended.message = format!("{}; before that: {}", ended.message, other.message);
-            Err(PassError::Device(ended))
+        (Err(PassError::Device(ended)), Some(PassError::Device(other) | PassError::Endless(other))) => {
+            let note = format!("before that: {}", other.text());
+            Err(PassError::Device(ended.with_note(note)))
         }
         (result, failure) => result.and(failure.map_or(Ok(()), Err)),
     }

@@ -47,7 +47,7 @@ impl PassError {
         match self {
             Self::Device(failure) | Self::Endless(failure) => PassOutcome::Failed {
                 class: failure.class,
-                message: failure.message,
+                message: failure.text(),
                 remedy: failure.remedy,
             },
             Self::Store(error) => PassOutcome::CollectorFailed {

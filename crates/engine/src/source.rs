@@ -127,14 +127,12 @@ fn weaker(one: Option<WriterCheck>, other: Option<WriterCheck>) -> Option<Writer
 }
 
 /// The failure of a listing without end. The next survey continues after the files that were gathered.
-fn cut_off(mut failure: DeviceFailure, mode: Mode) -> PassError {
+fn cut_off(failure: DeviceFailure, mode: Mode) -> PassError {
     let consequence = match mode {
         Mode::Act => "the files listed so far were gathered",
         Mode::DryRun => "a sweep would gather the files listed so far",
     };
-    failure.message.push_str("; ");
-    failure.message.push_str(consequence);
-    PassError::Endless(failure)
+    PassError::Endless(failure.with_note(consequence))
 }
 
 /// The context in which the next listing of the source is classified.

@@ -1,4 +1,4 @@
-//! Writes `docs/reference` from the program itself, into the folder that is given. `cargo xtask reference` runs it.
+//! Generates the pages of `docs/reference` into the given folder. `cargo xtask reference` runs it.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -27,46 +27,59 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn failures() -> Result<String, std::fmt::Error> {
     let mut text = format!(
-        "# Why a device could not be served\n\n{GENERATED}\n\nThe codes are the same in `gleaner status`, in JSON and in \
-         the ledger, and do not change between releases. Where devices could not be reached and all else is well, the sweep ends with exit \
-         status 5; any other failure makes it end with 1.\n\n| code | meaning | exit status | what to do |\n|---|---|---|---|\n"
+        "# Why a device could not be served\n\n{GENERATED}\n\n\
+         The codes are the same in `gleaner status`, in JSON and in the ledger. They do not change between releases.\n\
+         A sweep ends with exit status 5 if some devices could not be reached and everything else succeeded. Any\n\
+         other failure makes it end with 1.\n\n\
+         | code | meaning | exit status |\n|---|---|---|\n"
     );
     for class in FailureClass::ALL {
-        let status = match class.is_unreachable() {
-            true => ExitStatus::Unreachable,
-            false => ExitStatus::Partial,
+        let status = if class.is_unreachable() {
+            ExitStatus::Unreachable
+        } else {
+            ExitStatus::Partial
         };
-        writeln!(
-            text,
-            "| `{}` | {} | {} | {} |",
-            class.code(),
-            class.meaning(),
-            status.code(),
-            class.remedy()
-        )?;
+        let (code, meaning) = (class.code(), class.meaning());
+        writeln!(text, "| `{code}` | {meaning} | {} |", status.code())?;
     }
+    let remedies = FailureClass::ALL.map(|class| (class.code(), class.remedy()));
+    write_remedies(&mut text, "What to do", &remedies)?;
     Ok(text)
 }
 
 fn reasons() -> Result<String, std::fmt::Error> {
     let mut text = format!(
-        "# Why a file is still on its device\n\n{GENERATED}\n\nThe codes are the same in `gleaner status`, in JSON and \
-         in the ledger, and do not change between releases.\n\n## It waits\n\nIt is tried again by itself. Where \
-         there is something to do, the sweep ends with exit status 1.\n\n| code | meaning | what to do |\n|---|---|---|\n"
+        "# Why a file is still on its device\n\n{GENERATED}\n\n\
+         The codes are the same in `gleaner status`, in JSON and in the ledger. They do not change between releases.\n\
+         Reasons with an action make the sweep end with exit status 1.\n\n\
+         ## Waiting files\n\n\
+         gleaner retries them automatically.\n\n\
+         | code | meaning |\n|---|---|\n"
     );
     for reason in WaitReason::ALL {
-        write_reason(&mut text, reason.code(), reason.text(), reason.remedy())?;
+        writeln!(text, "| `{}` | {} |", reason.code(), reason.text())?;
     }
+    let remedies = WaitReason::ALL.map(|reason| (reason.code(), reason.remedy()));
+    write_remedies(&mut text, "What to do about waiting files", &remedies)?;
     text.push_str(
-        "\n## It is left\n\nIt stays until somebody does something. Where there is something to do, the sweep ends \
-         with exit status 1.\n\n| code | meaning | what to do |\n|---|---|---|\n",
+        "\n## Files left on the device\n\n\
+         They stay until someone acts.\n\n\
+         | code | meaning |\n|---|---|\n",
     );
     for reason in LeaveReason::ALL {
-        write_reason(&mut text, reason.code(), reason.text(), reason.remedy())?;
+        writeln!(text, "| `{}` | {} |", reason.code(), reason.text())?;
     }
+    let remedies = LeaveReason::ALL.map(|reason| (reason.code(), reason.remedy()));
+    write_remedies(&mut text, "What to do about files left on the device", &remedies)?;
     Ok(text)
 }
 
-fn write_reason(text: &mut String, code: &str, meaning: &str, remedy: &str) -> std::fmt::Result {
-    writeln!(text, "| `{code}` | {meaning} | {remedy} |")
+/// A list of the codes that have a remedy.
+fn write_remedies(text: &mut String, heading: &str, remedies: &[(&str, &str)]) -> std::fmt::Result {
+    write!(text, "\n## {heading}\n\n")?;
+    for (code, remedy) in remedies.iter().filter(|(_, remedy)| !remedy.is_empty()) {
+        let item = format!("- `{code}`: {}", cli::reference::sentence(remedy));
+        writeln!(text, "{}", cli::reference::wrapped(&item))?;
+    }
+    Ok(())
 }

@@ -1,4 +1,5 @@
-//! What can be typed. The help, the manual pages, the completions and `docs/reference/cli.md` come from here.
+//! The command line. Help, manual pages, completions and `docs/reference/cli.md` are generated from these
+//! types.
 
 pub mod reference;
 pub mod since;
@@ -10,14 +11,14 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 
 pub use since::Since;
 
-/// Gathers what a fleet of field devices has recorded.
+/// Collects the recordings of a fleet of field devices.
 #[derive(Debug, Clone, PartialEq, Parser)]
 #[command(
     name = "gleaner",
     version,
-    about = "Gathers what a fleet of field devices has recorded",
-    long_about = "gleaner gathers what a fleet of field devices has recorded, brings it over SSH safely into the store at \
-                  home, and only then clears it from the device.",
+    about = "Collects the recordings of a fleet of field devices",
+    long_about = "gleaner collects the recordings of a fleet of field devices over SSH, makes them durable in a store, \
+                  and only then removes them from the devices.",
     after_help = reference::exit_statuses(),
     subcommand_required = true,
     arg_required_else_help = true,
@@ -28,7 +29,7 @@ pub struct CommandLine {
     /// Options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What is to be done.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -40,20 +41,20 @@ pub struct Global {
     #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 90, long_help = CONFIG_HELP)]
     pub config: Option<PathBuf>,
 
-    /// Log more; twice, everything
+    /// Log more; given twice, log everything
     #[arg(short, long, global = true, display_order = 91, action = ArgAction::Count)]
     pub verbose: u8,
 
-    /// Log less; twice, errors only
+    /// Log less; given twice, log errors only
     #[arg(short, long, global = true, display_order = 92, action = ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
 }
 
-const CONFIG_HELP: &str = "The configuration file\n\nWithout it, the one that $GLEANER_CONFIG names; else the first of \
+const CONFIG_HELP: &str = "The configuration file\n\nWithout it: the file that $GLEANER_CONFIG names, otherwise the first of \
                            ./gleaner.toml, ~/.config/gleaner/gleaner.toml and /etc/gleaner/gleaner.toml that exists.";
 
 impl Global {
-    /// What is to be logged: by default what happens, without its details.
+    /// The log level. Without options: events, without the details of each file.
     pub fn log_level(&self) -> tracing::Level {
         match (self.quiet, self.verbose) {
             (2.., _) => tracing::Level::ERROR,
@@ -68,60 +69,62 @@ impl Global {
 /// The commands.
 #[derive(Debug, Clone, PartialEq, Subcommand)]
 pub enum Command {
-    /// Visit each device once: gather what is finished into the store, then clear it from the device
-    Run(Run),
-    /// Tell, for each device: last seen, what came, what waits and why, how full its disk is
+    /// Visit each device once: store its finished files, then remove them from the device
+    Run(RunArgs),
+    /// Show the status of each device: last seen, stored files, what waits and why, free disk space
     ///
-    /// Reads the ledger only: it works while devices are offline, and beside a gleaner that is at work.
-    Status(Status),
-    /// List the record, file by file: where it is, its digest, when it was stored and when it was released
-    Files(Files),
-    /// Read the whole store again and compare each file with the ledger
+    /// Reads only the ledger: works while devices are offline and while a sweep is running.
+    Status(StatusArgs),
+    /// List every recorded file: its state, its digest, when it was stored and when it was released
+    Files(FilesArgs),
+    /// Re-read the whole store and compare each file with the ledger
     ///
-    /// Changes nothing unless --quarantine is given. Ends with status 1 if there are findings. With -v it also lists the files in the
-    /// store that the ledger does not know.
-    Audit(Audit),
-    /// Ask each device how large its sources are and how full its file system is
-    Disk(Disk),
-    /// Prepare the place where the files go
+    /// Changes nothing, unless --quarantine is given. Ends with status 1 if there are findings. With -v it
+    /// also lists the files in the store that are not in the ledger.
+    Audit(AuditArgs),
+    /// Show the size of each device's sources and the free space of its file systems
+    ///
+    /// Connects to every device. Changes nothing.
+    Disk(DiskArgs),
+    /// Prepare the store
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Store {
-        /// What is to be done with the store.
+        /// The command for the store.
         #[command(subcommand)]
-        command: Store,
+        command: StoreCommand,
     },
     /// Write, check or show the configuration
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Config {
-        /// What is to be done with the configuration.
+        /// The command for the configuration.
         #[command(subcommand)]
-        command: Config,
+        command: ConfigCommand,
     },
-    /// Watch a simulated fleet being emptied; needs no set-up and ends by itself
+    /// Demonstrate gleaner on a simulated fleet; needs no set-up and ends automatically
     ///
-    /// Everything happens in a temporary folder and on the loopback interface, and is gone afterwards.
-    Demo(Demo),
+    /// Runs in a temporary folder and on the loopback interface; leaves nothing behind.
+    Demo(DemoArgs),
     /// Print a completion script for a shell
     ///
-    /// It goes to where the shell looks for such scripts, for bash for example to
+    /// Save it where the shell looks for completions, for bash for example in
     /// ~/.local/share/bash-completion/completions/gleaner.
-    Completions(Completions),
+    Completions(CompletionsArgs),
     /// Print the manual page
-    Man(Man),
+    Man(ManArgs),
 }
 
 /// Arguments of `gleaner run`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Run {
+pub struct RunArgs {
     /// Visit only this device; may be given several times
     #[arg(long = "device", value_name = "NAME")]
     pub devices: Vec<String>,
 
-    /// Never there: whoever names a device without `--device` is told how.
+    /// Never set: an argument here is an error that shows the option `--device`.
     #[arg(value_name = "DEVICE", hide = true, value_parser = no_bare_device)]
     pub bare_device: Option<Infallible>,
 
-    /// Look and plan, but change nothing on device, store or ledger
+    /// Survey and plan, but change nothing on device, store or ledger
     #[arg(long)]
     pub dry_run: bool,
 
@@ -137,8 +140,8 @@ fn no_bare_device(name: &str) -> Result<Infallible, String> {
 
 /// Arguments of `gleaner status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Status {
-    /// Only this device, in more detail
+pub struct StatusArgs {
+    /// Show only this device, in more detail
     #[arg(value_name = "DEVICE")]
     pub device: Option<String>,
 
@@ -149,20 +152,20 @@ pub struct Status {
 
 /// Arguments of `gleaner files`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Files {
-    /// Only files of this device; may be given several times
+pub struct FilesArgs {
+    /// List only files of this device; may be given several times
     #[arg(long = "device", value_name = "NAME")]
     pub devices: Vec<String>,
 
-    /// Only files in this state; may be given several times
+    /// List only files in this state; may be given several times
     ///
-    /// stored: in the store, and still on the device as far as is known. released: in the store, and gone from the
-    /// device. kept: in the store, and staying on the device.
+    /// stored: in the store, and still on the device as far as is known. released: in the store, and removed
+    /// from the device. kept: in the store, and kept on the device.
     #[arg(long = "state", value_name = "STATE", value_parser = file_state_parser())]
     pub states: Vec<model::FileState>,
 
-    /// Only files stored since then: a span such as "2h" or "7 days", or a date or time such as
-    /// 2026-05-01 or 2026-05-01T12:00:00Z (UTC unless it says otherwise)
+    /// List only files stored since then: a duration such as "2h" or "7 days", or a date or time such as
+    /// 2026-05-01 or 2026-05-01T12:00:00Z (UTC without an offset)
     #[arg(long, value_name = "WHEN")]
     pub since: Option<Since>,
 
@@ -183,8 +186,8 @@ fn file_state_parser() -> impl clap::builder::TypedValueParser<Value = model::Fi
 
 /// Arguments of `gleaner audit`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Audit {
-    /// Move files whose content is not what the ledger says into the control folder of the store
+pub struct AuditArgs {
+    /// Move files whose content differs from the ledger into the control folder of the store
     #[arg(long)]
     pub quarantine: bool,
 
@@ -195,7 +198,7 @@ pub struct Audit {
 
 /// Arguments of `gleaner disk`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Disk {
+pub struct DiskArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -203,43 +206,43 @@ pub struct Disk {
 
 /// The commands of `gleaner store`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum Store {
-    /// Mark the configured folder as a store, after trying out what its file system can do
+pub enum StoreCommand {
+    /// Mark the configured folder as a store, after testing its file system
     ///
-    /// The mark tells the store from the empty folder that is left when it is not mounted.
-    Init(StoreInit),
+    /// The marker lets gleaner detect that the store is not mounted.
+    Init(StoreInitArgs),
 }
 
 /// Arguments of `gleaner store init`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct StoreInit {
+pub struct StoreInitArgs {
     /// Accept a store on the file system of the operating system
     ///
-    /// Without this, such a place is taken for a mount that is missing.
+    /// Without this option, gleaner assumes that the mount is missing.
     #[arg(long)]
     pub local: bool,
 
-    /// Put this store in the place of the one that the ledger knows, which has this id
+    /// Replace the store that the ledger knows, which has this id
     #[arg(long, value_name = "OLD_ID")]
     pub replace: Option<String>,
 }
 
 /// The commands of `gleaner config`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum Config {
-    /// Write an example configuration with comments; never over an existing file
-    Init(ConfigInit),
-    /// Report everything that is wrong with the configuration, or sum it up
+pub enum ConfigCommand {
+    /// Write an example configuration with comments; never overwrites an existing file
+    Init(ConfigInitArgs),
+    /// Report every error in the configuration, or print a summary
     Check,
-    /// Print what the configuration means: every device, every default filled in
-    Show(ConfigShow),
+    /// Print the resolved configuration: every device, every default filled in
+    Show(ConfigShowArgs),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
 }
 
 /// Arguments of `gleaner config init`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct ConfigInit {
+pub struct ConfigInitArgs {
     /// The file to write; "-" for standard output
     #[arg(value_name = "PATH", default_value = "gleaner.toml", value_hint = ValueHint::FilePath)]
     pub path: PathBuf,
@@ -247,33 +250,33 @@ pub struct ConfigInit {
 
 /// Arguments of `gleaner config show`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct ConfigShow {
-    /// Only this device
+pub struct ConfigShowArgs {
+    /// Show only this device
     #[arg(value_name = "DEVICE")]
     pub device: Option<String>,
 }
 
 /// Arguments of `gleaner demo`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Demo {
-    /// Do it all in this folder, which must not exist yet, and leave it there
+pub struct DemoArgs {
+    /// Run in this folder, which must not exist yet, and keep it
     ///
-    /// To look at it afterwards: gleaner -c DIR/gleaner.toml status
+    /// To inspect it afterwards: gleaner -c DIR/gleaner.toml status
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub keep: Option<PathBuf>,
 }
 
 /// Arguments of `gleaner completions`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct Completions {
-    /// The shell that is to read it
+pub struct CompletionsArgs {
+    /// The shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }
 
 /// Arguments of `gleaner man`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Man {
+pub struct ManArgs {
     /// Write all pages, one per command and one for the configuration file, into this folder
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
@@ -284,13 +287,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         use clap::CommandFactory as _;
         CommandLine::command().debug_assert();
     }
 
     #[test]
-    fn the_configuration_file_may_be_named_after_the_command() {
+    fn the_configuration_option_may_follow_the_command() {
         let line =
             CommandLine::try_parse_from(["gleaner", "run", "--device", "a", "--device", "b", "-c", "x.toml"]);
         let line = line.unwrap();
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_without_its_option_is_refused_with_the_right_line() {
+    fn a_device_without_its_option_is_refused_with_the_right_command() {
         let refusal = CommandLine::try_parse_from(["gleaner", "run", "raspberry1"]).unwrap_err();
         let text = refusal.to_string();
         assert!(text.contains("gleaner run --device raspberry1"), "{text}");
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn more_and_less_log_exclude_each_other() {
+    fn verbose_and_quiet_exclude_each_other() {
         assert!(CommandLine::try_parse_from(["gleaner", "-v", "-q", "disk"]).is_err());
         let level = |flag: &str| {
             let line = CommandLine::try_parse_from(["gleaner", flag, "disk"]).unwrap();
@@ -324,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_chosen_by_the_states_of_the_ledger() {
+    fn files_are_filtered_by_the_states_of_the_ledger() {
         let line = CommandLine::try_parse_from(["gleaner", "files", "--state", "stored", "--state", "kept"])
             .unwrap();
         let Command::Files(files) = line.command else {

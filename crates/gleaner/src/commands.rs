@@ -1,5 +1,5 @@
-//! One file per command, named after it. A command reads the configuration if it needs it, does its work through
-//! the other crates, and prints its result; it never prints an error, but returns it.
+//! One file per command, named after it. A command reads the configuration if needed, does its work through
+//! the other crates, and prints its result. A command never prints an error: it returns the error.
 
 pub mod audit;
 pub mod completions;
@@ -16,43 +16,46 @@ use std::io::Write as _;
 
 use crate::cli::{Command, Global};
 use crate::config::Config;
-use crate::{Environment, ExitStatus, Failure, Output};
+use crate::environment::Environment;
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
 
-/// What every command is given.
+/// The input of every command.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The options that every command has.
     pub global: &'a Global,
-    /// The surroundings.
+    /// The environment variables.
     pub environment: &'a Environment,
-    /// Where results go.
+    /// The stream of results.
     pub output: &'a mut Output,
 }
 
 impl Context<'_> {
-    /// Finds, reads and checks the configuration. Faults are the failure. Warnings go to standard error where more is asked for: a service
-    /// would repeat them every minute, and `gleaner config check` tells them.
+    /// Finds, reads and checks the configuration. Errors are the failure. Prints warnings to standard error
+    /// only with `-v`: a service would repeat them every minute, and `gleaner config check` prints them.
     pub fn configuration(&self) -> Result<Config, Failure> {
-        match self.global.verbose {
-            0 => self.checked().map(|checked| checked.config),
-            _ => self.configuration_and_warnings(),
+        if self.global.verbose == 0 {
+            self.checked().map(|checked| checked.config)
+        } else {
+            self.configuration_and_warnings()
         }
     }
 
-    /// The same, and its warnings on standard error.
+    /// Does the same, and prints its warnings to standard error.
     pub fn configuration_and_warnings(&self) -> Result<Config, Failure> {
         let checked = self.checked()?;
-        // Nobody is left to warn if standard error is closed.
+        // If standard error is closed, there is no other place for warnings.
         write!(std::io::stderr(), "{}", checked.warnings).unwrap_or_default();
         Ok(checked.config)
     }
 
-    fn checked(&self) -> Result<crate::config::Checked, Failure> {
+    fn checked(&self) -> Result<crate::config::CheckedConfig, Failure> {
         crate::config::load(self.global.config.as_deref(), self.environment)
     }
 }
 
-/// Does what was typed.
+/// Runs the command.
 pub fn dispatch(command: &Command, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     match command {
         Command::Run(arguments) => run::run(arguments, context),

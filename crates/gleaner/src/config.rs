@@ -1,29 +1,30 @@
-//! The configuration: declared key by key, found, read as it is *written*, checked into what is *meant*.
+//! The configuration: finds the file, reads the raw values, and checks them into the resolved configuration.
 //!
-//! All faults are reported at once, each with its place and what would be right. What comes out in the end
-//! cannot be wrong in itself; whether store, ledger and devices are there is for others to find out.
+//! Each key is declared once, in [`keys`]. All errors are reported together, each with its position and a
+//! remedy. A resolved configuration is consistent in itself. This module does not check that the store, the
+//! ledger or the devices exist.
 //!
-//! Begin reading with [`load`]; then [`keys`], where a key is added, and [`meant`]; between them the private
-//! modules `reading` and `check`.
+//! Start with [`load`], then [`keys`] (where keys are added) and [`resolved`]. The private modules `reading`
+//! and `check` connect the two.
 
 mod braces;
 mod check;
 pub use engine::exclude;
+pub mod address;
 pub mod findings;
 pub mod ids;
 pub mod keys;
 pub mod kinds;
 pub mod layout;
-pub mod meant;
-pub mod quantity;
-pub mod reach;
 mod reading;
 pub mod reference;
+pub mod resolved;
 pub mod section;
 pub mod show;
 mod suggest;
 pub mod table;
 pub mod template;
+pub mod units;
 pub mod value;
 
 use std::io;
@@ -32,26 +33,27 @@ use std::path::{Path, PathBuf};
 
 use model::escaped;
 
-use crate::{Environment, ExitStatus, Failure};
+use crate::environment::Environment;
+use crate::exit::{ExitStatus, Failure};
 use findings::{Finding, Findings, Report};
-pub use meant::Config;
+pub use resolved::Config;
 use toml::de::DeTable;
-use value::Context;
+use value::ValueContext;
 
 /// The commented example that `gleaner config init` writes and the packages ship.
 pub const EXAMPLE: &str = include_str!("../assets/example.toml");
 
-/// A configuration without faults.
+/// A configuration without errors.
 #[derive(Debug, Clone)]
-pub struct Checked {
-    /// What is meant.
+pub struct CheckedConfig {
+    /// The resolved configuration.
     pub config: Config,
-    /// What is allowed but probably not meant.
+    /// Settings that are allowed but probably a mistake.
     pub warnings: Report,
 }
 
 /// Finds, reads and checks the configuration.
-pub fn load(named: Option<&Path>, environment: &Environment) -> Result<Checked, Failure> {
+pub fn load(named: Option<&Path>, environment: &Environment) -> Result<CheckedConfig, Failure> {
     let (file, bytes) = read(named, environment)?;
     check(&file, &bytes, environment).map_err(|faults| {
         let count = match faults.errors() {
@@ -63,8 +65,8 @@ pub fn load(named: Option<&Path>, environment: &Environment) -> Result<Checked, 
     })
 }
 
-/// Checks the content of a configuration file. Pure: nothing but its arguments counts.
-pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Checked, Report> {
+/// Checks the content of a configuration file. Pure: the result depends only on the arguments.
+pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<CheckedConfig, Report> {
     let shown = show_path(file);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -82,18 +84,18 @@ pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Che
     let mut findings = Findings::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        // What follows from a file that is not TOML is no news.
+        // Errors that follow from invalid TOML would be noise.
         reading::report_syntax(text, &errors, &mut findings);
         return Err(findings.report(&shown));
     }
-    let context = Context {
+    let context = ValueContext {
         file: Some(file),
         id: None,
     };
-    let mut written = reading::read(document.get_ref(), context, &mut findings);
-    let config = check::check(&mut written, file, environment, &mut findings);
+    let mut raw = reading::read(document.get_ref(), context, &mut findings);
+    let config = check::check(&mut raw, file, environment, &mut findings);
     match config {
-        Some(config) if findings.errors() == 0 => Ok(Checked {
+        Some(config) if findings.errors() == 0 => Ok(CheckedConfig {
             config,
             warnings: findings.report(&shown),
         }),
@@ -101,7 +103,7 @@ pub fn check(file: &Path, bytes: &[u8], environment: &Environment) -> Result<Che
     }
 }
 
-/// Reads the file that is named, else the first there is in the usual places.
+/// Reads the named file, otherwise the first file that exists in the default locations.
 fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec<u8>), Failure> {
     if let Some(file) = named.or(environment.gleaner_config.as_deref()) {
         return match std::fs::read(file) {
@@ -109,26 +111,26 @@ fn read(named: Option<&Path>, environment: &Environment) -> Result<(PathBuf, Vec
             Err(cause) => Err(unreadable(file, cause, named.is_none())),
         };
     }
-    let places = usual_places(environment);
-    for file in &places {
+    let locations = default_locations(environment);
+    for file in &locations {
         match std::fs::read(file) {
             Ok(bytes) => return Ok((file.clone(), bytes)),
             Err(cause) if is_absence(&cause) => {}
-            // We are in a folder that we may not look into, as the account of the service in somebody's home:
-            // what is in it is not for us.
-            Err(cause) if file.is_relative() && is_closed(file, &cause) => {}
+            // The working directory is not accessible, for example the home folder of another user when the
+            // service account runs there. Its files are not ours: skip it.
+            Err(cause) if file.is_relative() && is_hidden(file, &cause) => {}
             Err(cause) => return Err(unreadable(file, cause, false)),
         }
     }
-    let places: Vec<String> = places.iter().map(|file| show_path(file)).collect();
+    let locations: Vec<String> = locations.iter().map(|file| show_path(file)).collect();
     Err(Failure::usage("there is no configuration file").help(format!(
         "looked for {}\nwrite one with `gleaner config init`, or name one with `-c FILE` or $GLEANER_CONFIG",
-        places.join(", ")
+        locations.join(", ")
     )))
 }
 
-/// Where a configuration is looked for when none is named, in this order.
-pub fn usual_places(environment: &Environment) -> Vec<PathBuf> {
+/// The default locations of the configuration, in search order.
+pub fn default_locations(environment: &Environment) -> Vec<PathBuf> {
     let users = environment
         .config_home()
         .map(|home| home.join("gleaner/gleaner.toml"));
@@ -146,8 +148,8 @@ fn is_absence(error: &io::Error) -> bool {
     )
 }
 
-/// Whether it cannot be said that there is such a file at all.
-fn is_closed(file: &Path, error: &io::Error) -> bool {
+/// Whether permissions hide even the existence of the file.
+fn is_hidden(file: &Path, error: &io::Error) -> bool {
     let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
     is_denied(error) && std::fs::symlink_metadata(file).is_err_and(|error| is_denied(&error))
 }
@@ -174,7 +176,7 @@ fn unreadable(file: &Path, cause: io::Error, by_environment: bool) -> Failure {
     }
 }
 
-/// A path as it may be shown.
+/// A path, escaped for display.
 pub fn show_path(path: &Path) -> String {
     escaped(path.as_os_str().as_bytes())
 }

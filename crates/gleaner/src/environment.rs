@@ -1,16 +1,16 @@
-//! What gleaner takes from its surroundings. Read once, at the start, and handed down.
+//! The environment variables that gleaner uses. Read once, at the start, and passed down.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The environment variables that mean something to gleaner. An empty variable counts as none.
+/// The environment variables that gleaner uses. An empty variable counts as unset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     /// `$GLEANER_CONFIG`: the configuration file, where `-c` does not name one.
     pub gleaner_config: Option<PathBuf>,
     /// `$HOME`.
     pub home: Option<PathBuf>,
-    /// `$XDG_CONFIG_HOME`, if absolute: the specification has relative ones ignored.
+    /// `$XDG_CONFIG_HOME`, if absolute: the specification says to ignore relative paths.
     pub xdg_config_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, if absolute.
     pub xdg_state_home: Option<PathBuf>,
@@ -19,12 +19,12 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// That of this process.
+    /// The environment of this process.
     pub fn of_the_process() -> Self {
         Self::from_variables(|name| std::env::var_os(name))
     }
 
-    /// From any source of variables.
+    /// Builds the environment from any source of variables.
     pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let path = |name: &str| {
             variable(name)
@@ -42,13 +42,13 @@ impl Environment {
         }
     }
 
-    /// The user's folder for configuration: `$XDG_CONFIG_HOME`, else `~/.config`.
+    /// The user's configuration folder: `$XDG_CONFIG_HOME`, otherwise `~/.config`.
     pub fn config_home(&self) -> Option<PathBuf> {
         let fallback = || self.home.as_ref().map(|home| home.join(".config"));
         self.xdg_config_home.clone().or_else(fallback)
     }
 
-    /// Where the ledger lies unless the configuration says otherwise; `None` where there is no home at all.
+    /// The default path of the ledger; `None` if no home or state folder is known.
     pub fn default_ledger(&self) -> Option<PathBuf> {
         let state_home = || {
             let fallback = || self.home.as_ref().map(|home| home.join(".local/state"));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ledger_lies_where_the_service_or_the_user_keeps_state() {
+    fn the_default_ledger_is_in_the_state_folder_of_service_or_user() {
         let ledger = |variables: &[(&str, &str)]| {
             let path = environment(variables).default_ledger()?;
             Some(path.to_str().unwrap().to_owned())

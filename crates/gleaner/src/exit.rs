@@ -1,4 +1,4 @@
-//! How a command ends: the exit status by contract, and the one place where an error is printed.
+//! How a command ends: its exit status (a stable contract), and the one place that prints an error.
 
 use std::fmt;
 use std::io::Write;
@@ -7,24 +7,25 @@ use std::process::ExitCode;
 /// The exit statuses, each with one meaning for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// All well.
+    /// Success.
     Well,
-    /// Some device or file failed; the rest was done. Also an audit with findings, and a store or ledger that failed on the way.
+    /// Some device or file failed, and the rest was done. Also an audit with findings, and a store or ledger
+    /// that failed during a sweep.
     Partial,
-    /// The command line or the configuration makes no sense. Nothing was touched.
+    /// The command line or the configuration is invalid. Nothing was touched.
     Usage,
     /// The store or the ledger cannot be used. Nothing was touched.
     StoreOrLedger,
-    /// Another gleaner is at work on this ledger. Nothing was touched.
+    /// Another gleaner process holds this ledger. Nothing was touched.
     Busy,
-    /// All well, but for devices that could not be reached.
+    /// Success, except for devices that could not be reached.
     Unreachable,
     /// Interrupted; nothing is lost.
     Interrupted,
 }
 
 impl ExitStatus {
-    /// Every status, by rising code.
+    /// Every status, in the order of the codes.
     pub const ALL: [Self; 7] = [
         Self::Well,
         Self::Partial,
@@ -35,7 +36,7 @@ impl ExitStatus {
         Self::Interrupted,
     ];
 
-    /// The number that the process ends with.
+    /// The exit code of the process.
     pub const fn code(self) -> u8 {
         match self {
             Self::Well => 0,
@@ -48,17 +49,17 @@ impl ExitStatus {
         }
     }
 
-    /// What it means, as `--help`, the manual page and the reference put it.
+    /// Its meaning, as in `--help`, the manual page and the reference.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Well => "all well",
             Self::Partial => {
-                "some device or file failed (the rest was done), the store or the ledger failed on the way (the next sweep goes on), or an audit has findings"
+                "some device or file failed (the rest was done), the store or the ledger failed during a sweep (the next sweep continues), or an audit has findings"
             }
-            Self::Usage => "the command line or the configuration is wrong; nothing was touched",
+            Self::Usage => "the command line or the configuration is invalid; nothing was touched",
             Self::StoreOrLedger => "the store or the ledger cannot be used; nothing was touched",
-            Self::Busy => "another gleaner is at work on this ledger; nothing was touched",
-            Self::Unreachable => "all well, but for devices that could not be reached",
+            Self::Busy => "another gleaner holds this ledger; nothing was touched",
+            Self::Unreachable => "all well, except for devices that could not be reached",
             Self::Interrupted => "interrupted; nothing is lost",
         }
     }
@@ -70,7 +71,7 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// Why a command ended early: the status, the error with its causes, and what to do about it.
+/// Why a command ended early: the status, the error with its causes, and the remedy.
 #[derive(Debug)]
 pub struct Failure {
     status: ExitStatus,
@@ -80,7 +81,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// An error that ends a command with this status.
+    /// A failure with this status.
     pub fn new(status: ExitStatus, error: impl Into<anyhow::Error>) -> Self {
         Self {
             status,
@@ -90,12 +91,12 @@ impl Failure {
         }
     }
 
-    /// Something typed or configured that makes no sense.
+    /// An invalid command line or configuration.
     pub fn usage(text: impl fmt::Display) -> Self {
         Self::new(ExitStatus::Usage, anyhow::anyhow!("{text}"))
     }
 
-    /// Adds what the user can do about it.
+    /// Adds a remedy.
     #[must_use]
     pub fn help(self, remedy: impl Into<String>) -> Self {
         Self {
@@ -104,7 +105,7 @@ impl Failure {
         }
     }
 
-    /// Adds lines to be printed before the error: whole, each with its line break.
+    /// Adds lines to print before the error: complete, each with its line break.
     #[must_use]
     pub fn findings(self, lines: impl Into<String>) -> Self {
         Self {
@@ -113,19 +114,20 @@ impl Failure {
         }
     }
 
-    /// The status that the process ends with.
+    /// The exit status of the process.
     pub fn status(&self) -> ExitStatus {
         self.status
     }
 
-    /// Prints findings, error, causes and remedy. An error of the stream is passed over: there is nobody left to tell.
+    /// Prints findings, error, causes and remedy. Ignores an error of the stream: there is no other place to
+    /// report it.
     pub fn report(&self, stream: &mut dyn Write) {
         stream.write_all(self.to_string().as_bytes()).unwrap_or_default();
     }
 }
 
 impl From<std::io::Error> for Failure {
-    /// For results that cannot be written: the only failure of input and output that needs no more words.
+    /// Results that cannot be written: the only IO error without further context.
     fn from(cause: std::io::Error) -> Self {
         Self::new(
             ExitStatus::Partial,

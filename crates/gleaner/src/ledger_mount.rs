@@ -1,12 +1,12 @@
-//! Whether the ledger is on a disk of this machine. `SQLite` shares memory between processes and locks files,
-//! which works over few networks and not on every FUSE mount.
+//! Checks whether the ledger is on a local disk. `SQLite` shares memory between processes and locks files,
+//! which works on few network file systems and not on every FUSE mount.
 
 use std::fs;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
-/// Kinds of file systems, as the kernel names them, whose files other machines have too.
+/// Types of file systems, as the kernel names them, that other machines can access too.
 const NETWORK: [&str; 17] = [
     "9p",
     "afs",
@@ -27,9 +27,9 @@ const NETWORK: [&str; 17] = [
     "vboxsf",
 ];
 
-/// What is to be said of the place of a ledger; nothing where it is a good one, or cannot be told.
-pub(crate) fn doubt(ledger: &Path) -> Option<String> {
-    let kind = kind_of_mount(ledger)?;
+/// A warning about the location of a ledger. `None` if it is good or unknown.
+pub(crate) fn warning(ledger: &Path) -> Option<String> {
+    let kind = mount_type(ledger)?;
     let problem = if NETWORK.contains(&kind.as_str()) {
         "a network mount"
     } else if kind.starts_with("fuse.") || kind == "fuse" {
@@ -42,8 +42,8 @@ pub(crate) fn doubt(ledger: &Path) -> Option<String> {
     ))
 }
 
-/// The kind of the file system that a path is on, or will be once it is made.
-fn kind_of_mount(path: &Path) -> Option<String> {
+/// The type of the file system of a path, which need not exist yet.
+fn mount_type(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let found = path
         .ancestors()
@@ -52,12 +52,11 @@ fn kind_of_mount(path: &Path) -> Option<String> {
         return None;
     }
     let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    kind_in(&String::from_utf8_lossy(&mounts), found.stx_mnt_id)
+    parse_mount_type(&String::from_utf8_lossy(&mounts), found.stx_mnt_id)
 }
 
-/// Each line begins with the number of a mount; after a lone hyphen stands its kind
-/// (`proc_pid_mountinfo(5)`).
-fn kind_in(mounts: &str, id: u64) -> Option<String> {
+/// Each line starts with the id of a mount; the type follows a lone hyphen (`proc_pid_mountinfo(5)`).
+fn parse_mount_type(mounts: &str, id: u64) -> Option<String> {
     let line = mounts
         .lines()
         .find(|line| line.split(' ').next().and_then(|first| first.parse().ok()) == Some(id))?;
@@ -70,11 +69,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kind_of_a_mount_stands_after_its_hyphen() {
+    fn the_type_of_a_mount_follows_the_hyphen() {
         let mounts = "36 35 98:0 /a /mnt rw,noatime master:1 - ext4 /dev/sda1 rw\n\
                       7 36 0:44 / /mnt/x rw shared:2 - nfs4 server:/x rw\n";
-        assert_eq!(kind_in(mounts, 36).as_deref(), Some("ext4"));
-        assert_eq!(kind_in(mounts, 3), None);
-        assert_eq!(kind_in(mounts, 7).as_deref(), Some("nfs4"));
+        assert_eq!(parse_mount_type(mounts, 36).as_deref(), Some("ext4"));
+        assert_eq!(parse_mount_type(mounts, 3), None);
+        assert_eq!(parse_mount_type(mounts, 7).as_deref(), Some("nfs4"));
     }
 }

@@ -1,19 +1,19 @@
-//! The command line of gleaner: what can be typed, what is configured, and one function per command.
+//! The command line of gleaner: arguments, configuration, and one function per command.
 //!
-//! This crate holds the edge of the program: it alone prints, reads the environment and decides on the exit status.
-//! It holds no part of the way of a file; that is the engine's.
+//! This crate is the outermost layer: only this crate prints, reads the environment and decides on the exit
+//! status. The transfer of files is the engine's task; no part of it is here.
 //!
-//! Begin reading with [`cli`], then [`commands`]; the configuration is a story of its own, in [`config`].
+//! Start with [`cli`], then [`commands`]. The configuration is in [`config`].
 
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod environment;
 pub mod exit;
-pub mod home;
 mod ledger_mount;
 pub mod output;
 pub mod report;
+pub mod wiring;
 
 use std::ffi::OsString;
 
@@ -25,9 +25,9 @@ pub use environment::Environment;
 pub use exit::{ExitStatus, Failure};
 pub use output::Output;
 
-/// Runs one command line, whose first argument is the program's name, and says how it ended.
+/// Runs one command line, whose first argument is the program's name, and returns the exit status.
 ///
-/// Results go to standard output; whatever went wrong is printed once, here, on standard error.
+/// Results go to standard output. An error is printed once, here, to standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitStatus {
     let line = match cli::CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
@@ -50,13 +50,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environm
     }
 }
 
-/// Prints what clap has to say: the help or version that was asked for, or why the line makes no sense.
+/// Prints the output of clap: the requested help or version, or the error in the command line.
 fn refused(mut refusal: clap::Error) -> ExitStatus {
     if refusal.kind() == ErrorKind::UnknownArgument {
-        // That it could be passed as a value after `--` helps nobody: no command takes values that look like this.
+        // Drop clap's advice to pass it after `--`: no command takes such values.
         refusal.remove(ContextKind::Suggested);
     }
-    // A closed standard output or error leaves nobody to tell.
+    // If standard output or error is closed, there is no other place to print to.
     refusal.print().unwrap_or_default();
     if refusal.use_stderr() {
         ExitStatus::Usage

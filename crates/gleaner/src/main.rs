@@ -1,4 +1,5 @@
-//! gleaner: gathers what a fleet of field devices has recorded. Everything is in the library, where tests reach it.
+//! gleaner: collects the recordings of a fleet of field devices. All code is in the library, where tests can
+//! reach it.
 
 use std::process::ExitCode;
 

@@ -1,12 +1,12 @@
-//! Where results go. A reader that has seen enough (`gleaner files | head`) is not an error.
+//! The stream of results. A reader that closes the pipe early (`gleaner files | head`) is not an error.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
 
-/// Results on their way to standard output, or to wherever a test collects them.
+/// Writes results to standard output, or to a buffer in tests.
 ///
-/// When the reader at the other end of a pipe goes away, everything further is swallowed without an error: a command
-/// that also *does* something is not stopped by it. One that only prints can ask [`Output::is_closed`] and stop early.
+/// When the reader closes the pipe, all further output is discarded without an error: a command that also
+/// *does* something continues. A command that only prints can check [`Output::is_closed`] and stop early.
 pub struct Output {
     stream: BufWriter<Box<dyn Write + Send>>,
     closed: bool,
@@ -18,7 +18,7 @@ impl Output {
         Self::to(io::stdout())
     }
 
-    /// Any stream.
+    /// Any other stream.
     pub fn to(stream: impl Write + Send + 'static) -> Self {
         Self {
             stream: BufWriter::new(Box::new(stream)),
@@ -26,7 +26,7 @@ impl Output {
         }
     }
 
-    /// Whether the reader has gone away.
+    /// Whether the reader has closed the pipe.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
@@ -36,12 +36,12 @@ impl Output {
         writeln!(self, "{text}")
     }
 
-    /// Hands on what is buffered.
+    /// Flushes the buffer.
     pub fn flush(&mut self) -> io::Result<()> {
         Write::flush(self)
     }
 
-    fn judge<T>(&mut self, result: io::Result<T>, swallowed: T) -> io::Result<T> {
+    fn swallow_broken_pipe<T>(&mut self, result: io::Result<T>, swallowed: T) -> io::Result<T> {
         match result {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.closed = true;
@@ -58,7 +58,7 @@ impl Write for Output {
             return Ok(bytes.len());
         }
         let result = self.stream.write(bytes);
-        self.judge(result, bytes.len())
+        self.swallow_broken_pipe(result, bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -66,7 +66,7 @@ impl Write for Output {
             return Ok(());
         }
         let result = self.stream.flush();
-        self.judge(result, ())
+        self.swallow_broken_pipe(result, ())
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_that_has_seen_enough_is_no_error() {
+    fn a_closed_pipe_is_not_an_error() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let mut output = Output::to(writer);

@@ -1,5 +1,5 @@
-//! How a sweep is shown: a log for machines and people who look later, bars for who watches, JSON for programs, and a summary that a
-//! tired person understands. All of them consume the engine's closed list of events.
+//! How gleaner shows a sweep: a log, progress bars for a terminal, JSON for programs, and a summary for
+//! people. All of them consume the engine's closed list of events.
 
 pub mod amount;
 mod json;
@@ -7,86 +7,87 @@ mod log;
 mod progress;
 mod summary;
 
-use engine::event::{Event, Reporter};
+use std::sync::Arc;
 
+use engine::event::{Event, Reporter, Reporters};
+use model::Timestamp;
+
+use json::EventLines;
+use progress::Bars;
+use summary::PlanLines;
+
+pub(crate) use json::outcome as outcome_json;
 pub use log::start as start_log;
 pub use summary::{print as print_summary, print_plan};
 
-/// Shows events in one of three ways, and always logs them.
-#[derive(Debug)]
+/// What consumes the events of a sweep: the log, and what is shown beside it.
+#[derive(Debug, Default)]
 pub struct SweepReporter {
-    shown: Shown,
-}
-
-#[derive(Debug)]
-enum Shown {
-    /// Log lines only.
-    Log,
-    /// Bars on a terminal; the log is written around them.
-    Bars(progress::Bars),
-    /// One JSON object per line on standard output.
-    Json(json::Lines),
-    /// What would be done, one line per file on standard output.
-    Plan,
+    consumers: Reporters,
+    /// The bars, which log lines must not tear.
+    bars: Option<Arc<Bars>>,
 }
 
 impl SweepReporter {
     /// Log lines only.
     pub fn log_only() -> Self {
-        Self { shown: Shown::Log }
+        Self::default().with_log()
     }
 
     /// One JSON object per line on standard output, and the log.
     pub fn json() -> Self {
-        Self {
-            shown: Shown::Json(json::Lines::default()),
-        }
+        Self::default().with(EventLines::default()).with_log()
     }
 
-    /// Bars on the terminal that standard error is.
-    pub fn bars() -> Self {
-        Self {
-            shown: Shown::Bars(progress::Bars::new()),
-        }
-    }
-
-    /// What a dry run would do with each file, on standard output, and the log.
+    /// The plan of a dry run, one line per file on standard output, and the log.
     pub fn plan() -> Self {
-        Self { shown: Shown::Plan }
+        Self::default().with(PlanLines).with_log()
     }
 
-    /// Says something that is no event, where whoever watches sees it.
+    /// Progress bars on the terminal that standard error is, and the log above them.
+    pub fn bars() -> Self {
+        let bars = Arc::new(Bars::new());
+        let reporter = Self {
+            bars: Some(bars.clone()),
+            ..Self::default()
+        };
+        reporter.with(bars).with_log()
+    }
+
+    fn with(mut self, consumer: impl Reporter) -> Self {
+        self.consumers.add(consumer);
+        self
+    }
+
+    fn with_log(self) -> Self {
+        let bars = self.bars.clone();
+        self.with(log::EventLog::above(bars))
+    }
+
+    /// Logs a text that is not an event, visible beside the bars.
     pub fn notice(&self, text: &str) {
-        match &self.shown {
-            Shown::Bars(bars) => bars.around(|| tracing::info!("{text}")),
-            Shown::Log | Shown::Json(_) | Shown::Plan => tracing::info!("{text}"),
-        }
+        progress::suspend(self.bars.as_deref(), || tracing::info!("{text}"));
     }
 
-    /// Ends the bars, so that what follows stands below them.
+    /// Removes the bars, so that later output appears below the log.
     pub fn finish(&self) {
-        if let Shown::Bars(bars) = &self.shown {
+        if let Some(bars) = &self.bars {
             bars.finish();
         }
     }
 }
 
 impl Reporter for SweepReporter {
-    fn report(&self, event: &Event) {
-        match &self.shown {
-            Shown::Log => log::write(event),
-            Shown::Plan => {
-                summary::write_planned(event);
-                log::write(event);
-            }
-            Shown::Bars(bars) => {
-                bars.show(event);
-                bars.around(|| log::write(event));
-            }
-            Shown::Json(lines) => {
-                lines.write(event);
-                log::write(event);
-            }
-        }
+    fn report(&self, at: Timestamp, event: &Event) {
+        self.consumers.report(at, event);
     }
+}
+
+/// The text with its first letter as a capital.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default()
 }

@@ -94,7 +94,7 @@ fn the_help_states_the_exit_statuses() {
         "2  the command",
         "3  the store",
         "4  another",
-        "5  all well, but",
+        "5  all well, except",
         "130  inter",
     ] {
         assert!(outcome.output.contains(status), "{status} in {}", outcome.output);
@@ -137,8 +137,8 @@ fn the_example_is_written_once_and_is_valid() {
     assert_eq!(second.status, 2);
     assert_eq!(
         second.errors,
-        "gleaner: error: gleaner.toml is already there and was left as it is\n  \
-         help: name another path, or \"-\" to have the example printed\n"
+        "gleaner: error: gleaner.toml exists already and was not changed\n  \
+         help: name another path, or \"-\" to print the example\n"
     );
     assert_eq!(fs::read_to_string(workdir.path("gleaner.toml")).unwrap(), "mine");
 }
@@ -163,8 +163,8 @@ fn a_valid_file_is_summarised() {
     assert_eq!(
         outcome.output,
         format!(
-            "./gleaner.toml: sound\n  1 device (garden), 1 source\n  store   /proc/none with layout {{device}}/{{path}}\n          \
-             not there yet: make it, or mount what should be there; then `gleaner store init`\n  ledger  {}\n",
+            "./gleaner.toml: valid\n  1 device (garden), 1 source\n  store   /proc/none with layout {{device}}/{{path}}\n          \
+             missing: create or mount it, then run `gleaner store init`\n  ledger  {}\n",
             ledger.display()
         )
     );
@@ -187,14 +187,17 @@ fn all_faults_are_reported_at_once_with_status_2() {
     );
     assert_eq!(
         lines[1],
-        format!("  help: beside this file it would be \"{}\"", beside.display())
+        format!(
+            "  help: relative to this file it would be \"{}\"",
+            beside.display()
+        )
     );
     assert_eq!(
         lines[2],
         "./gleaner.toml:4:1: error: unknown key `surce` in [defaults]"
     );
     assert!(
-        lines[3].starts_with("  help: did you mean `source`? known here are `source`, `settle`,"),
+        lines[3].starts_with("  help: did you mean `source`? known keys here: `source`, `settle`,"),
         "{}",
         lines[3]
     );
@@ -242,9 +245,9 @@ fn a_missing_or_unmarked_store_is_reported_and_is_not_an_error() {
             outcome.output
         );
     };
-    assert_shows("not there yet: ");
+    assert_shows("missing: ");
     fs::create_dir(&store).unwrap();
-    assert_shows("not marked (");
+    assert_shows("no marker (");
 }
 
 #[test]
@@ -378,8 +381,8 @@ fn one_device_is_shown_with_all_its_values() {
     let (_, device) = outcome.output.split_once("[[device]]\n").unwrap();
     assert_eq!(
         device,
-        "name = \"cam02\"\n# host: as ssh_config says\nport = 5002\n# user: as ssh_config says\n# identity: as ssh_config says\n\
-         # jump: as ssh_config says\nsource = [\"/data\"]\nsettle = \"30s\"\nsettle_blind = \"10m\"\nstall_timeout = \"1m\"\n\
+        "name = \"cam02\"\n# host: from ssh_config\nport = 5002\n# user: from ssh_config\n# identity: from ssh_config\n\
+         # jump: from ssh_config\nsource = [\"/data\"]\nsettle = \"30s\"\nsettle_blind = \"10m\"\nstall_timeout = \"1m\"\n\
          exclude = []\n# done_suffix: not set\nrelease = \"delete\"\nprune_empty = false\ncompress = \"auto\"\nbandwidth = \"off\"\n"
     );
     let unknown = workdir.run(&["config", "show", "cam2"]);

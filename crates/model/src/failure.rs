@@ -34,7 +34,7 @@ pub enum FailureClass {
     /// A reply of the device was pending for longer than `stall_timeout`, or did not end within its limit.
     Stalled,
     /// The collector could not start the connection: it lacks descriptors, processes or a program.
-    CollectorFailed,
+    LocalFailure,
     /// A later pass over the device has begun elsewhere, so this pass may no longer write to the ledger.
     TakenOver,
 }
@@ -57,7 +57,7 @@ impl FailureClass {
         Self::Permission,
         Self::Protocol,
         Self::Stalled,
-        Self::CollectorFailed,
+        Self::LocalFailure,
         Self::TakenOver,
     ];
 
@@ -79,7 +79,7 @@ impl FailureClass {
             Self::Permission => "permission",
             Self::Protocol => "protocol",
             Self::Stalled => "stalled",
-            Self::CollectorFailed => "collector-failed",
+            Self::LocalFailure => "local-failure",
             Self::TakenOver => "taken-over",
         }
     }
@@ -109,7 +109,7 @@ impl FailureClass {
             Self::Permission => "the login may not read the source",
             Self::Protocol => "the device sent an unexpected reply or closed the connection",
             Self::Stalled => "the device stopped replying, or never finished",
-            Self::CollectorFailed => "the collector could not start a connection to it",
+            Self::LocalFailure => "the collector could not start a connection to it",
             Self::TakenOver => "another collector, or another process, serves this device now",
         }
     }
@@ -154,7 +154,7 @@ impl FailureClass {
             Self::Stalled => {
                 "check the link, and the file if the message names one: the card may be worn out there; the next pass continues where this one stopped"
             }
-            Self::CollectorFailed => {
+            Self::LocalFailure => {
                 "if open files or processes ran out, raise gleaner's limits (`LimitNOFILE=`, `TasksMax=` of its unit; `ulimit -Hn`), or lower `fleet.parallel`; otherwise install the program that the message names"
             }
             Self::TakenOver => {

@@ -1,4 +1,4 @@
-//! Reads no faster than permitted, and counts what is read.
+//! Limits the rate at which a stream is read, and counts the bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -13,13 +13,13 @@ use tokio::time::{Instant, Sleep};
 /// How far reading may run ahead of the rate: short enough to be smooth, long enough for a timer.
 const BURST: Duration = Duration::from_millis(100);
 
-/// A stream read at no more than a number of bytes per second, by the other side's flow control: what is not read fills
-/// the channel's window.
+/// A stream read at a limited number of bytes per second. Unread bytes fill the channel's window, and so the
+/// sender waits.
 #[derive(Debug)]
 pub(crate) struct Metered<R> {
     stream: R,
     bytes_per_second: Option<u64>,
-    /// The time at which all that has been read would have come at exactly the rate.
+    /// The time at which all bytes read so far would have arrived at exactly the rate.
     due: Instant,
     pause: Option<Pin<Box<Sleep>>>,
     count: Arc<AtomicU64>,

@@ -1,107 +1,115 @@
-//! From what ssh wrote to its standard error, and its exit status, to the class of the failure.
+//! Derives the failure class from ssh's standard error and exit status.
 //!
-//! The texts are OpenSSH's from 8.4 to 10, and have hardly changed in twenty years. With a jump host there are two ssh
-//! processes that write to one stream: the one that reaches the jump host, and around it the one that reaches the device
-//! through it. When the inner one fails, the outer one always adds that `UNKNOWN port 65535` closed the connection; that
-//! tells whose words came before.
+//! The texts are those of OpenSSH 8.4 to 10; they have hardly changed in twenty years. With a jump host, two
+//! ssh processes write to one stream. The inner process connects to the jump host, the outer one through it
+//! to the device. If the inner process fails, the outer one always adds that `UNKNOWN port 65535` closed the
+//! connection. This line shows that the lines before it are the inner process's.
 //!
-//! The stream also carries what servers say: login banners before they let us in, messages of the device's
-//! programs after that. So a line counts as ssh's own only in the whole form that ssh gives it (`forms`), and
-//! what was said before some hop let us in is no reason of what fails after it.
+//! The stream also carries text from servers: login banners before authentication, messages of the device's
+//! programs after it. So a line counts as ssh's own only if it matches the whole form of an ssh message
+//! (`forms`). Lines from before the last authentication are never the reason for a failure after it.
 
 mod account;
 mod forms;
+mod lines;
 
 use engine::ports::device::DeviceFailure;
 use model::{FailureClass, escaped};
 
-use forms::Form;
 pub(crate) use forms::{is_chatter, is_refused_session};
+pub(crate) use lines::AUTHENTICATED;
+use lines::{StderrLines, THROUGH_PROXY};
 
-/// Longest piece of ssh's words that becomes part of a message.
+/// The longest quote of ssh's output in a message, in characters.
 const MAX_QUOTE_LENGTH: usize = 300;
-/// The exit status of an ssh that failed itself. Any other is that of the command on the device.
-const OF_SSH: i32 = 255;
+/// The exit status of ssh's own failures. Any other status is that of the command on the device.
+const SSH_FAILED: i32 = 255;
 
-/// How SFTP's client begins: a packet of five bytes, INIT, version 3.
-const OUR_GREETING: &[u8] = b"\0\0\0\x05\x01\0\0\0\x03";
+/// The beginning of an SFTP client's greeting: a packet of five bytes, INIT, version 3.
+const SFTP_GREETING: &[u8] = b"\0\0\0\x05\x01\0\0\0\x03";
 
-/// What became of a connection.
+/// Why a connection failed, and whether another try may help.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judgement {
+pub struct Diagnosis {
     /// What to report.
     pub failure: DeviceFailure,
-    /// The other side hung up before its first word, as an sshd does that has too many unauthenticated connections at
-    /// once (`MaxStartups`): worth another try.
+    /// The other side hung up before its first message, as an sshd does that has too many unauthenticated
+    /// connections (`MaxStartups`). Another try may succeed.
     pub hung_up_at_once: bool,
-    /// The device let us in, and then ended the connection without a reason.
+    /// The device authenticated us, and then ended the connection without a reason.
     pub hung_up_after_login: bool,
 }
 
-/// Judges the last words of an ssh process that ended by itself.
+impl From<DeviceFailure> for Diagnosis {
+    /// A failure for which another try does not help.
+    fn from(failure: DeviceFailure) -> Self {
+        Self {
+            failure,
+            hung_up_at_once: false,
+            hung_up_after_login: false,
+        }
+    }
+}
+
+/// Diagnoses an ssh process that ended, from its standard error.
 ///
-/// `through_jump` says whether a jump host or a proxy command is in the way; `exit_status` is that of the
-/// process, where it is known.
-pub fn judge(words: &str, through_jump: bool, exit_status: Option<i32>) -> Judgement {
-    let words = Words::read(words, through_jump);
-    let of_device = exit_status.filter(|status| *status != OF_SSH);
-    let cause = match of_device {
-        Some(status) => words.ended_on_device(status),
-        None => words.find(),
+/// `through_jump` is whether a jump host or a proxy command is used. `exit_status` is that of the process,
+/// where known.
+pub fn diagnose(stderr: &str, through_jump: bool, exit_status: Option<i32>) -> Diagnosis {
+    let lines = StderrLines::parse(stderr, through_jump);
+    let of_device = exit_status.filter(|status| *status != SSH_FAILED);
+    let reason = match of_device {
+        Some(status) => lines.reason_of_exit(status),
+        None => lines.find_reason(),
     };
-    let hung_up_at_once = !words.authenticated
-        && forms::is_hang_up_at_once(cause.quote)
-        && (!through_jump || words.spoken_by_inner("kex_exchange_identification"));
-    let whose = match cause.class {
+    let hung_up_at_once = !lines.authenticated
+        && forms::is_hang_up_at_once(reason.quote)
+        && (!through_jump || lines.written_by_inner("kex_exchange_identification"));
+    let prefix = match reason.class {
         FailureClass::JumpRefused | FailureClass::JumpUnreachable => "jump host: ",
         _ => "",
     };
-    let quote: String = cause.quote.chars().take(MAX_QUOTE_LENGTH).collect();
+    let quote: String = reason.quote.chars().take(MAX_QUOTE_LENGTH).collect();
     let message = match (quote.trim(), of_device) {
-        ("", Some(status)) => format!("the device ended SFTP with exit status {status}, and gave no reason"),
-        ("", None) => "ssh ended without a word".to_owned(),
-        (quote, _) => format!("{whose}{}", escaped(quote.as_bytes())),
+        ("", Some(status)) => format!("the device ended SFTP with exit status {status}, without a reason"),
+        ("", None) => "ssh ended without a message".to_owned(),
+        (quote, _) => format!("{prefix}{}", escaped(quote.as_bytes())),
     };
-    Judgement {
+    let mut failure = DeviceFailure::new(reason.class, message);
+    failure.remedy = reason.remedy.map(str::to_owned);
+    Diagnosis {
         hung_up_at_once,
-        hung_up_after_login: words.authenticated && of_device.is_none() && cause.is_unknown,
-        failure: DeviceFailure {
-            class: cause.class,
-            message,
-            remedy: cause.remedy.map(str::to_owned),
-        },
+        hung_up_after_login: lines.authenticated && of_device.is_none() && reason.is_unknown,
+        failure,
     }
 }
 
-/// Judges a device that sent something else in place of SFTP's greeting; `said` is how SFTP's client puts it.
-pub(crate) fn not_sftp(first_bytes: &[u8], said: String) -> DeviceFailure {
+/// Diagnoses a device that sent other bytes in place of SFTP's greeting. `message_of_client` is the SFTP
+/// client's description of them.
+pub(crate) fn diagnose_not_sftp(first_bytes: &[u8], message_of_client: String) -> DeviceFailure {
     let text = String::from_utf8_lossy(first_bytes);
-    let message = if first_bytes.starts_with(OUR_GREETING) {
-        "something on the device sends back what is meant for its SFTP server".to_owned()
+    let message = if first_bytes.starts_with(SFTP_GREETING) {
+        "a program on the device echoes the input of its SFTP server".to_owned()
     } else {
-        said
+        message_of_client
     };
-    let (class, remedy) =
-        account::of_shell(text.trim_start()).unwrap_or((FailureClass::Protocol, account::SILENCE_START_UP));
-    DeviceFailure {
-        class,
-        message,
-        remedy: Some(remedy.to_owned()),
-    }
+    let (class, remedy) = account::refusal_of_shell(text.trim_start())
+        .unwrap_or((FailureClass::Protocol, account::START_UP_REMEDY));
+    DeviceFailure::new(class, message).with_remedy(remedy)
 }
 
-/// What is behind a failure.
-struct Cause<'a> {
+/// The reason for a failure.
+struct FailureReason<'a> {
     class: FailureClass,
-    /// The line that says so.
+    /// The line that states it.
     quote: &'a str,
-    /// What helps, where the remedy of the class does not.
+    /// The remedy, where that of the class does not help.
     remedy: Option<&'static str>,
     /// No line is known to be the reason.
     is_unknown: bool,
 }
 
-impl<'a> Cause<'a> {
+impl<'a> FailureReason<'a> {
     fn new(class: FailureClass, quote: &'a str) -> Self {
         Self {
             class,
@@ -119,78 +127,9 @@ impl<'a> Cause<'a> {
     }
 }
 
-struct Words<'a> {
-    /// What was said before the last hop that let us in did so.
-    before: Vec<&'a str>,
-    /// What was said since.
-    lines: Vec<&'a str>,
-    /// Those of these lines that may be ssh's own.
-    own: Vec<&'a str>,
-    through_jump: bool,
-    /// Some hop has let us in.
-    authenticated: bool,
-    /// That hop was the device, or at least none that is reached directly while a jump host is in the way.
-    is_in: bool,
-    inner: Inner,
-}
-
-/// The process that reaches the jump host.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Inner {
-    /// There is none, or it goes on.
-    GoesOn,
-    /// It has ended, and with it the connection.
-    Ended,
-    /// It had ended before the outer process came to speak to it: then the outer says one line, of its own.
-    EndedFirst,
-}
-
-/// How the outer process calls a connection that goes through another process.
-const THROUGH_PROXY: &str = "UNKNOWN port 65535";
-/// What it says where it finds that process gone when it sends its first line: once in some hundred times, on a busy machine.
-const PROXY_GONE: &str = "banner exchange: Connection to UNKNOWN port 65535: Broken pipe";
-/// How ssh begins to say that a hop has let us in.
-pub(crate) const LET_IN: &str = "Authenticated to ";
-const VIA_PROXY: &str = "(via proxy)";
-
-impl<'a> Words<'a> {
-    fn read(words: &'a str, through_jump: bool) -> Self {
-        let all: Vec<&str> = words.split('\n').collect();
-        // ssh ends its own lines in carriage return and line feed; most banners, and programs on the device,
-        // end theirs in the latter.
-        let is_marked = all.iter().any(|line| line.ends_with('\r'));
-        let is_own = |line: &&&str| !is_marked || line.ends_with('\r');
-        let is_let_in = |line: &&str| line.starts_with(LET_IN) && is_own(&line);
-        let let_in = all.iter().rposition(is_let_in);
-        let (before, since) = all.split_at(let_in.unwrap_or(0));
-        let telling = |lines: &mut dyn Iterator<Item = &&'a str>| -> Vec<&'a str> {
-            let lines = lines.map(|line| line.trim());
-            lines.filter(|line| !is_chatter(line)).collect()
-        };
-        let own = telling(&mut since.iter().filter(is_own));
-        let has = |needle| own.iter().any(|line: &&str| line.contains(needle));
-        let inner = if through_jump && has(PROXY_GONE) {
-            Inner::EndedFirst
-        } else if through_jump && has("closed by UNKNOWN port 65535") {
-            Inner::Ended
-        } else {
-            Inner::GoesOn
-        };
-        Self {
-            before: telling(&mut before.iter()),
-            lines: telling(&mut since.iter()),
-            own,
-            through_jump,
-            authenticated: let_in.is_some(),
-            is_in: since
-                .first()
-                .is_some_and(|line| line.starts_with(LET_IN) && (!through_jump || line.contains(VIA_PROXY))),
-            inner,
-        }
-    }
-
-    /// Why the connection ended, by what ssh says.
-    fn find(&self) -> Cause<'a> {
+impl<'a> StderrLines<'a> {
+    /// The reason why the connection ended, from ssh's output.
+    fn find_reason(&self) -> FailureReason<'a> {
         self.configuration()
             .or_else(|| self.host_key())
             .or_else(|| self.forwarding())
@@ -200,22 +139,22 @@ impl<'a> Words<'a> {
             .or_else(|| self.account())
             .or_else(|| self.hang_up())
             .or_else(|| self.no_subsystem())
-            .or_else(|| self.refusal_in_other_words())
-            .unwrap_or_else(|| Cause {
+            .or_else(|| self.unknown_refusal())
+            .unwrap_or_else(|| FailureReason {
                 is_unknown: true,
-                ..Cause::new(
+                ..FailureReason::new(
                     FailureClass::Protocol,
                     self.lines.last().copied().unwrap_or_default(),
                 )
             })
     }
 
-    /// Why the command on the device ended by itself, as what serves SFTP does not.
-    fn ended_on_device(&self, status: i32) -> Cause<'a> {
+    /// The reason why the command on the device exited: an SFTP server does not exit on its own.
+    fn reason_of_exit(&self, status: i32) -> FailureReason<'a> {
         let last = self.lines.last().copied().unwrap_or_default();
         match status {
-            // A shell's: found, but cannot be run; not found.
-            126 | 127 if last.is_empty() => Cause::new(
+            // A shell's status: 126 is found but not executable, 127 is not found.
+            126 | 127 if last.is_empty() => FailureReason::new(
                 FailureClass::NoSftpServer,
                 if status == 127 {
                     "the program that should serve SFTP is not there (exit status 127)"
@@ -223,27 +162,27 @@ impl<'a> Words<'a> {
                     "the program that should serve SFTP cannot be run (exit status 126)"
                 },
             ),
-            126 | 127 => Cause::new(FailureClass::NoSftpServer, last),
-            // sshd's, where PAM does not see to it.
-            254 if last.is_empty() => Cause::new(
+            126 | 127 => FailureReason::new(FailureClass::NoSftpServer, last),
+            // sshd's status, where PAM does not handle nologin.
+            254 if last.is_empty() => FailureReason::new(
                 FailureClass::StartingUp,
                 "the device ended SFTP with exit status 254, as sshd does while there is /etc/nologin",
             ),
-            _ => account::found_in(&self.lines)
-                .or_else(|| account::password_to_be_changed(&self.before))
-                .unwrap_or(Cause::new(FailureClass::Protocol, last)),
+            _ => account::last_known_refusal(&self.lines)
+                .or_else(|| account::password_to_be_changed(&self.before_login))
+                .unwrap_or(FailureReason::new(FailureClass::Protocol, last)),
         }
     }
 
-    fn configuration(&self) -> Option<Cause<'a>> {
+    fn configuration(&self) -> Option<FailureReason<'a>> {
         let line = forms::CONFIGURATION.iter().find_map(|form| self.line(*form))?;
-        Some(Cause::new(FailureClass::AliasUnknown, line))
+        Some(FailureReason::new(FailureClass::AliasUnknown, line))
     }
 
-    fn host_key(&self) -> Option<Cause<'a>> {
+    fn host_key(&self) -> Option<FailureReason<'a>> {
         if let Some(banner) = self.line(forms::is_changed_key) {
             let names_host = self.line(forms::is_host_of_changed_key);
-            return Some(Cause::new(
+            return Some(FailureReason::new(
                 FailureClass::HostKeyChanged,
                 names_host.unwrap_or(banner),
             ));
@@ -251,11 +190,11 @@ impl<'a> Words<'a> {
         let line = self
             .line(forms::is_unknown_key)
             .or_else(|| self.line(forms::is_failed_verification))?;
-        Some(Cause::new(FailureClass::HostKeyUnknown, line))
+        Some(FailureReason::new(FailureClass::HostKeyUnknown, line))
     }
 
-    /// What the jump host's sshd answers when it is asked to connect to the device's tunnel.
-    fn forwarding(&self) -> Option<Cause<'a>> {
+    /// The answer of the jump host's sshd to the request to connect to the device's tunnel.
+    fn forwarding(&self) -> Option<FailureReason<'a>> {
         let line = self
             .line(forms::is_refused_forwarding)
             .filter(|_| self.through_jump)?;
@@ -265,127 +204,105 @@ impl<'a> Words<'a> {
             Some(_) => FailureClass::TimedOut,
             None => FailureClass::JumpRefused,
         };
-        Some(Cause::new(class, line))
+        Some(FailureReason::new(class, line))
     }
 
-    fn authentication(&self) -> Option<Cause<'a>> {
+    fn authentication(&self) -> Option<FailureReason<'a>> {
         let line = self
             .line(forms::is_refused_authentication)
             .or_else(|| self.line(forms::is_too_many_keys))?;
-        let class = self.by_whom(FailureClass::JumpRefused, FailureClass::AuthenticationRefused);
-        Some(Cause::new(class, line))
+        let class = self.blame(FailureClass::JumpRefused, FailureClass::AuthenticationRefused);
+        Some(FailureReason::new(class, line))
     }
 
-    fn address(&self) -> Option<Cause<'a>> {
+    fn address(&self) -> Option<FailureReason<'a>> {
         if let Some(line) = self.line(forms::is_unresolved) {
             let class = if line.contains("Temporary failure") {
                 FailureClass::TimedOut
             } else {
                 FailureClass::AliasUnknown
             };
-            return Some(Cause::new(
-                self.by_whom(FailureClass::JumpUnreachable, class),
+            return Some(FailureReason::new(
+                self.blame(FailureClass::JumpUnreachable, class),
                 line,
             ));
         }
         let line = self.line(forms::is_unconnected)?;
         let class = if line.ends_with("Connection refused") {
-            self.by_whom(FailureClass::JumpRefused, FailureClass::TunnelDown)
+            self.blame(FailureClass::JumpRefused, FailureClass::TunnelDown)
         } else {
-            self.by_whom(FailureClass::JumpUnreachable, FailureClass::TimedOut)
+            self.blame(FailureClass::JumpUnreachable, FailureClass::TimedOut)
         };
-        Some(Cause::new(class, line))
+        Some(FailureReason::new(class, line))
     }
 
-    fn silence(&self) -> Option<Cause<'a>> {
+    fn silence(&self) -> Option<FailureReason<'a>> {
         if let Some(line) = self.line(forms::is_keepalive_unanswered) {
-            let class = self.by_whom(FailureClass::JumpUnreachable, FailureClass::Stalled);
-            return Some(Cause::new(class, line));
+            let class = self.blame(FailureClass::JumpUnreachable, FailureClass::Stalled);
+            return Some(FailureReason::new(class, line));
         }
-        let line = self.own.iter().find(|line| forms::is_timeout(line)).copied()?;
+        let line = self
+            .ssh_lines
+            .iter()
+            .find(|line| forms::is_timeout(line))
+            .copied()?;
         let class = if self.inner_has_ended() || (self.through_jump && !self.authenticated) {
             FailureClass::JumpUnreachable
         } else {
             FailureClass::TimedOut
         };
-        Some(Cause::new(class, line))
+        Some(FailureReason::new(class, line))
     }
 
-    fn hang_up(&self) -> Option<Cause<'a>> {
+    fn hang_up(&self) -> Option<FailureReason<'a>> {
         if let Some(line) = self.line(forms::is_without_common_algorithm) {
             let class = if !self.through_jump || line.contains(THROUGH_PROXY) {
                 FailureClass::Protocol
             } else {
                 FailureClass::JumpRefused
             };
-            return Some(Cause::new(class, line).with_remedy(
-                "let both sides have an algorithm in common: update the older one, or name it in your ssh configuration",
+            return Some(FailureReason::new(class, line).with_remedy(
+                "the two sides need an algorithm in common: update the older one, or enable one in your ssh configuration",
             ));
         }
         let line = self.line(forms::is_hang_up_at_once)?;
         let class = match (self.through_jump, self.authenticated) {
             (false, _) => FailureClass::Protocol,
-            // The jump host let us in and connected us; then the far end of the tunnel was not there.
+            // The jump host authenticated us and connected us, but the far end of the tunnel was not there.
             (true, true) => FailureClass::TunnelDown,
-            (true, false) if self.spoken_by_inner("kex_exchange_identification: ") => {
+            (true, false) if self.written_by_inner("kex_exchange_identification: ") => {
                 FailureClass::JumpRefused
             }
             (true, false) => FailureClass::JumpUnreachable,
         };
-        Some(Cause::new(class, line))
+        Some(FailureReason::new(class, line))
     }
 
-    /// The device's sshd knows of no program to serve SFTP.
-    fn no_subsystem(&self) -> Option<Cause<'a>> {
+    /// The device's sshd has no program configured to serve SFTP.
+    fn no_subsystem(&self) -> Option<FailureReason<'a>> {
         let line = self.line(forms::is_refused_subsystem)?;
-        Some(Cause::new(FailureClass::NoSftpServer, line))
+        Some(FailureReason::new(FailureClass::NoSftpServer, line))
     }
 
-    /// Whom a server does not let in now, or not as this user. PAM's words come as a banner, and sshd hangs
-    /// up then.
-    fn account(&self) -> Option<Cause<'a>> {
+    /// A server that refuses all logins now, or this account. PAM's message comes as a banner, then sshd
+    /// hangs up.
+    fn account(&self) -> Option<FailureReason<'a>> {
         self.line(forms::is_hang_up)?;
-        let cause = account::found_in(&self.lines)?;
-        let class = match cause.class {
+        let reason = account::last_known_refusal(&self.lines)?;
+        let class = match reason.class {
             class if !self.is_end_of_jump() => class,
             FailureClass::StartingUp => FailureClass::JumpUnreachable,
             _ => FailureClass::JumpRefused,
         };
-        Some(Cause { class, ..cause })
+        Some(FailureReason { class, ..reason })
     }
 
-    /// The device hung up before it let us in, and said something that may be the reason.
-    fn refusal_in_other_words(&self) -> Option<Cause<'a>> {
+    /// The device hung up before authentication, and its last other line may be the reason.
+    fn unknown_refusal(&self) -> Option<FailureReason<'a>> {
         self.line(forms::is_hang_up)?;
-        let said = self.lines.iter().rev().find(|line| !forms::is_hang_up(line))?;
-        (!self.is_in && !self.is_end_of_jump())
-            .then(|| Cause::new(FailureClass::Protocol, said).with_remedy(account::HUNG_UP_UNNAMED))
-    }
-
-    /// Whether the jump host hung up: the inner process names its address, the outer one none.
-    fn is_end_of_jump(&self) -> bool {
-        let mut ends = self.own.iter().filter(|line| forms::is_hang_up(line));
-        self.through_jump && ends.any(|line| !line.contains(THROUGH_PROXY))
-    }
-
-    fn inner_has_ended(&self) -> bool {
-        self.inner != Inner::GoesOn
-    }
-
-    /// A failure of the jump host's if the inner process spoke, else of the device's.
-    fn by_whom(&self, jump: FailureClass, device: FailureClass) -> FailureClass {
-        if self.inner_has_ended() { jump } else { device }
-    }
-
-    /// Whether the line comes twice: the outer process says it when the inner has ended, so once is the outer's alone.
-    fn spoken_by_inner(&self, needle: &str) -> bool {
-        let by_outer = usize::from(self.inner != Inner::EndedFirst);
-        self.own.iter().filter(|line| line.contains(needle)).count() > by_outer
-    }
-
-    /// The last line of that form.
-    fn line(&self, is_of_form: Form) -> Option<&'a str> {
-        self.own.iter().rev().find(|line| is_of_form(line)).copied()
+        let line = self.lines.iter().rev().find(|line| !forms::is_hang_up(line))?;
+        (!self.device_authenticated && !self.is_end_of_jump())
+            .then(|| FailureReason::new(FailureClass::Protocol, line).with_remedy(account::HANG_UP_REMEDY))
     }
 }
 

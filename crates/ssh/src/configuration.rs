@@ -1,11 +1,12 @@
-//! The private configuration that every ssh process of ours is given by `-F`.
+//! The private configuration that every ssh process receives by `-F`.
 //!
-//! ssh takes the first value it meets: what must hold comes first, then what gleaner knows of its devices, then what
-//! the user and the system say. By `-F` and not by `-o`, because `ProxyJump` hands only the file on to the hop before.
+//! ssh takes the first value of each option. So forced options come first, then what gleaner knows of its
+//! devices, then the user's and the system's files. The file goes by `-F` and not by `-o`, because
+//! `ProxyJump` hands only the file on to the hop before.
 //!
-//! A file given by `-F` counts as a user's: `Include` takes relative paths in it, and in what it includes, from
-//! `~/.ssh`, as it does for the user's own file. (In the system's file they would be taken from `/etc/ssh`; Debian's
-//! and Fedora's have absolute paths.)
+//! ssh treats a file given by `-F` as a user's: relative paths of `Include`, in it and in the files that it
+//! includes, are taken from `~/.ssh`, as in the user's own file. (In the system's file they would be taken
+//! from `/etc/ssh`; Debian's and Fedora's have absolute paths.)
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -13,16 +14,17 @@ use std::time::Duration;
 
 use crate::target::Target;
 
-/// Seconds between two questions whether the other side still lives, and how many may stay unanswered: a minute, the
-/// default of `stall_timeout`.
+/// Seconds between two keepalive messages, and how many may stay unanswered: together a minute, the default
+/// of `stall_timeout`.
 const ALIVE_INTERVAL: u32 = 15;
 const ALIVE_COUNT: u32 = 4;
 
-/// What the user's configuration must not change for us.
+/// Options that the user's configuration must not change.
 ///
-/// - A user's `ControlPersist` would leave masters behind, of jump hosts too; ours are named on the command line.
-/// - `LogLevel VERBOSE` tells when each hop has authenticated us, and why a jump host refused a forwarding.
-/// - `ClearAllForwardings` takes away the user's forwardings, but not the `-W` of a jump.
+/// - A user's `ControlPersist` would leave masters behind, also those of jump hosts. gleaner's own masters
+///   are named on the command line.
+/// - `LogLevel VERBOSE` reports when each hop has authenticated us, and why a jump host refused a forwarding.
+/// - `ClearAllForwardings` removes the user's forwardings, but not the `-W` of a jump.
 const FORCED: &str = "
     BatchMode yes
     StrictHostKeyChecking yes
@@ -47,25 +49,25 @@ const FORCED: &str = "
     LogLevel VERBOSE
 ";
 
-/// Options that ssh knows since 8.7 (2021) only, and would refuse the file for before.
+/// Options that ssh knows since 8.7 (2021). An older ssh would refuse the file because of them.
 const FORCED_SINCE_8_7: &str = "
     ForkAfterAuthentication no
     StdinNull no
     SessionType default
 ";
 
-/// Whose configuration follows ours.
+/// The configuration that follows gleaner's own.
 #[derive(Debug, Clone)]
-pub(crate) enum Following {
-    /// The user's own, then the system's.
+pub(crate) enum BaseConfiguration {
+    /// The user's, then the system's.
     UserAndSystem,
-    /// One file in place of both; absolute.
+    /// One file in place of both, as an absolute path.
     File(PathBuf),
 }
 
 /// The text of the configuration.
 pub(crate) fn text(
-    following: &Following,
+    base: &BaseConfiguration,
     connect_timeout: Duration,
     version: Option<(u32, u32)>,
     targets: &[Target],
@@ -86,12 +88,12 @@ pub(crate) fn text(
         push_block(&mut text, target);
     }
     text.push_str("Match all\n");
-    match following {
-        Following::UserAndSystem => {
+    match base {
+        BaseConfiguration::UserAndSystem => {
             push(&mut text, "Include", "~/.ssh/config");
             push(&mut text, "Include", "/etc/ssh/ssh_config");
         }
-        Following::File(path) => push(&mut text, "Include", &quoted_pattern(path)),
+        BaseConfiguration::File(path) => push(&mut text, "Include", &quoted_pattern(path)),
     }
     text
 }
@@ -107,8 +109,9 @@ fn push_block(text: &mut String, target: &Target) {
         push(text, "Port", &port.to_string());
     }
     if target.host.is_some() || target.port.is_some() {
-        // The address is ours to give, and many devices share it (localhost on the jump host): the key belongs to
-        // the name. Where the address is the user's, so are the entries in known_hosts.
+        // gleaner defines this address, and many devices may share it (localhost on the jump host): so the
+        // host key belongs to the name. Where the user defines the address, the entries in known_hosts are
+        // the user's too.
         push(text, "HostKeyAlias", target.name.as_str());
     }
     if let Some(user) = &target.user {
@@ -140,7 +143,7 @@ fn push(text: &mut String, key: &str, value: &str) {
     writeln!(text, "  {key} {value}").unwrap_or_default();
 }
 
-/// `Include` takes a pattern of glob(7).
+/// The path as a pattern of glob(7), which `Include` takes.
 fn quoted_pattern(path: &Path) -> String {
     let mut pattern = String::from("\"");
     for character in path.to_string_lossy().chars() {
@@ -153,7 +156,7 @@ fn quoted_pattern(path: &Path) -> String {
     pattern
 }
 
-/// The version in the answer to `ssh -V`, such as `OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19`.
+/// The version in the output of `ssh -V`, such as `OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19`.
 pub(crate) fn version(answer: &str) -> Option<(u32, u32)> {
     let (_, rest) = answer.split_once("OpenSSH_")?;
     let (major, rest) = rest.split_once('.')?;
@@ -168,7 +171,7 @@ mod tests {
 
     fn text_for(version: Option<(u32, u32)>, targets: &[Target]) -> String {
         text(
-            &Following::UserAndSystem,
+            &BaseConfiguration::UserAndSystem,
             Duration::from_secs(7),
             version,
             targets,
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_hold_comes_before_what_the_user_says() {
+    fn forced_options_come_before_the_users() {
         let text = text_for(None, &[]);
         let position = |needle: &str| text.find(needle).unwrap();
         assert!(position("BatchMode yes") < position("Include ~/.ssh/config"));

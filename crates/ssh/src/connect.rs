@@ -1,4 +1,5 @@
-//! From a name to a session: start ssh, wait for the device's first words, find out what it can do.
+//! From a name to a session: starts ssh, waits for the device's first reply, finds out the device's
+//! abilities.
 
 mod attempt;
 
@@ -15,84 +16,86 @@ use parking_lot::{Mutex, MutexGuard};
 use engine::ports::device::{ConnectHints, DeviceFailure, Devices};
 use model::{DeviceName, FailureClass, SourcePath};
 
-use crate::classify::Judgement;
-use crate::configuration::{self, Following};
-use crate::jump::{JumpConnection, Jumps};
-use crate::pacing::Pacing;
-use crate::process::Client;
+use crate::classify::Diagnosis;
+use crate::configuration::{self, BaseConfiguration};
+use crate::jump::{JumpConnection, JumpConnections};
+use crate::pacing::ConnectPacing;
+use crate::process::SshCommand;
 use crate::resolve::{Route, route};
+use crate::runtime_dir::{RuntimeDir, SetupError};
 use crate::session::{Reconnect, SshSession};
 use crate::target::{Compression, SshOptions, Target};
-use crate::workplace::{SetupError, Workplace};
-use attempt::{Attempt, Commands, Way};
+use attempt::{Attempt, ConnectVia, ShellPolicy};
 
-/// How often a connection is tried that the other side's sshd hangs up on at once, because it has too many
+/// How often to try a connection on which the other side's sshd hangs up at once, because it has too many
 /// unauthenticated ones (`MaxStartups`).
-const TRIES: u32 = 4;
-/// Before the second try; twice that before the third, and so on. Those that crowd the door need a second or two.
-const PAUSE: Duration = Duration::from_millis(400);
+const MAX_TRIES: u32 = 4;
+/// The pause before the second try; twice that before the third, and so on. A crowd of logins takes a second
+/// or two.
+const RETRY_PAUSE: Duration = Duration::from_millis(400);
 
 /// The devices of a fleet, reached by the system's ssh.
 #[derive(Debug)]
 pub struct SshDevices {
     targets: HashMap<DeviceName, Target>,
-    reach: Arc<Reach>,
+    connector: Arc<Connector>,
 }
 
-/// What all connections have in common. The sessions share it: they may come to make a second one.
+/// What all connections have in common. Sessions share it, because they may open a second connection.
 #[derive(Debug)]
-struct Reach {
+struct Connector {
     routes: Mutex<HashMap<DeviceName, Route>>,
-    pacing: Pacing,
-    jumps: Jumps,
-    /// One device alone would gain little by sharing a connection with itself, and its failures would be told later.
+    pacing: ConnectPacing,
+    jumps: JumpConnections,
+    /// False for a single device. It would gain little from a shared connection, and its failures would be
+    /// reported later.
     shares_jumps: bool,
-    client: Client,
+    client: SshCommand,
     connect_timeout: Duration,
-    workplace: Workplace,
-    /// Those that hang up on the whole connection when a command is asked for beside SFTP.
-    without_commands: Mutex<HashSet<DeviceName>>,
+    runtime_dir: RuntimeDir,
+    /// Devices that end the whole connection when asked for a command beside SFTP.
+    devices_without_shell: Mutex<HashSet<DeviceName>>,
 }
 
-/// One device, to be connected to once more.
-struct Again {
-    reach: Arc<Reach>,
+/// Connects to one device once more.
+struct Reconnector {
+    connector: Arc<Connector>,
     target: Target,
 }
 
 impl SshDevices {
-    /// Makes the private folder and writes ssh's configuration into it. Connects to nothing.
+    /// Creates the private folder and writes ssh's configuration into it. Connects to nothing.
     ///
-    /// The folder goes when this is dropped, and with it the last session.
+    /// The folder is removed when this value and the last session are dropped.
     pub fn new(options: &SshOptions, targets: Vec<Target>) -> Result<Self, SetupError> {
         targets.iter().try_for_each(Target::check)?;
-        let following = match &options.config {
-            Some(path) => Following::File(readable(path)?),
-            None => Following::UserAndSystem,
+        let base = match &options.config {
+            Some(path) => BaseConfiguration::File(readable(path)?),
+            None => BaseConfiguration::UserAndSystem,
         };
         let version = version(&options.program)?;
-        let workplace = Workplace::make(options.runtime_dir.as_deref())?;
-        let text = configuration::text(&following, options.connect_timeout, version, &targets);
-        workplace.write_configuration(&text)?;
-        let reach = Reach {
+        let runtime_dir = RuntimeDir::create(options.runtime_dir.as_deref())?;
+        let text = configuration::text(&base, options.connect_timeout, version, &targets);
+        runtime_dir.write_configuration(&text)?;
+        let connector = Connector {
             routes: Mutex::default(),
-            pacing: Pacing::default(),
-            jumps: Jumps::default(),
+            pacing: ConnectPacing::default(),
+            jumps: JumpConnections::default(),
             shares_jumps: targets.len() > 1,
-            client: Client {
+            client: SshCommand {
                 program: options.program.clone(),
-                configuration: workplace.configuration(),
+                configuration: runtime_dir.configuration(),
             },
             connect_timeout: options.connect_timeout,
-            workplace,
-            without_commands: Mutex::default(),
+            runtime_dir,
+            devices_without_shell: Mutex::default(),
         };
         Ok(Self {
             targets: targets
                 .into_iter()
                 .map(|target| (target.name.clone(), target))
                 .collect(),
-            reach: Arc::new(reach),
+            connector: Arc::new(connector),
         })
     }
 }
@@ -107,153 +110,152 @@ impl Devices for SshDevices {
         hints: ConnectHints,
     ) -> Result<SshSession, DeviceFailure> {
         let Some(target) = self.targets.get(device) else {
-            return Err(DeviceFailure {
-                class: FailureClass::AliasUnknown,
-                message: format!("no device is called {device}"),
-                remedy: None,
-            });
+            return Err(DeviceFailure::new(
+                FailureClass::AliasUnknown,
+                format!("no device is called {device}"),
+            ));
         };
         if hints.hangs_up_on_commands {
-            self.reach.known_without_commands().insert(device.clone());
+            self.connector.devices_without_shell().insert(device.clone());
         }
-        if !may_compress(target) {
-            return self.reach.connect(target, facts_for).await;
+        if !may_add_compression(target) {
+            return self.connector.connect(target, facts_for).await;
         }
         if hints.compression_paid == Some(true) {
-            match self.reach.connect(&compressed(target), facts_for).await {
-                Ok(session) => return Ok(session.with_compression()),
-                // It may be the compression that the device, or something on the way, cannot cope with.
+            match self.connector.connect(&with_compression(target), facts_for).await {
+                Ok(session) => return Ok(session.with_own_compression()),
+                // The device, or something on the way, may not cope with compression.
                 Err(failure) if failure.class == FailureClass::Protocol => {
-                    tracing::debug!(device = %target.name, %failure, "not over a connection that compresses");
+                    tracing::debug!(device = %target.name, %failure, "a compressed connection failed");
                 }
                 Err(failure) => return Err(failure),
             }
         }
-        let session = self.reach.connect(target, facts_for).await?;
-        Ok(session.with_second(Arc::new(Again {
-            reach: Arc::clone(&self.reach),
+        let session = self.connector.connect(target, facts_for).await?;
+        Ok(session.with_compressed_connection(Arc::new(Reconnector {
+            connector: Arc::clone(&self.connector),
             target: target.clone(),
         })))
     }
 }
 
-fn compressed(target: &Target) -> Target {
+fn with_compression(target: &Target) -> Target {
     Target {
         compression: Compression::Always,
         ..target.clone()
     }
 }
 
-/// Whether a second connection may be made. It would not know of the bandwidth that the first one uses.
-fn may_compress(target: &Target) -> bool {
+/// Whether a second connection may be opened. It would ignore the bandwidth that the first one uses.
+fn may_add_compression(target: &Target) -> bool {
     target.compression == Compression::Auto && target.bandwidth.is_none()
 }
 
-impl Reconnect for Again {
+impl Reconnect for Reconnector {
     fn compressed(&self) -> Pin<Box<dyn Future<Output = Result<SshSession, DeviceFailure>> + Send>> {
-        let reach = Arc::clone(&self.reach);
-        let target = compressed(&self.target);
-        Box::pin(async move { reach.connect(&target, &[]).await })
+        let connector = Arc::clone(&self.connector);
+        let target = with_compression(&self.target);
+        Box::pin(async move { connector.connect(&target, &[]).await })
     }
 }
 
-impl Reach {
-    /// Connects. A device that hangs up when it is asked for a command is asked for SFTP alone, from then on:
-    /// but only after it has done so twice, the second time once SFTP had answered. A link that breaks must
-    /// not cost the proofs that a shell gives.
+impl Connector {
+    /// Connects. If a device hangs up twice when asked for a command, the second time after SFTP has
+    /// answered, gleaner asks it for SFTP alone from then on. Once is not enough: a link that breaks must not
+    /// cost the proofs that a shell gives.
     async fn connect(&self, target: &Target, facts_for: &[SourcePath]) -> Result<SshSession, DeviceFailure> {
-        let mut commands = if self.known_without_commands().contains(&target.name) {
-            Commands::Never
+        let mut shell_policy = if self.devices_without_shell().contains(&target.name) {
+            ShellPolicy::Never
         } else {
-            Commands::Beside
+            ShellPolicy::WithSftp
         };
         loop {
-            let judgement = match Box::pin(self.connect_asking(target, facts_for, commands)).await {
+            let diagnosis = match Box::pin(self.connect_with(target, facts_for, shell_policy)).await {
                 Ok(session) => return Ok(session),
-                Err(judgement) => judgement,
+                Err(diagnosis) => diagnosis,
             };
-            commands = match commands {
-                Commands::Beside if judgement.hung_up_after_login => Commands::AfterSftp,
-                Commands::AfterSftp if judgement.hung_up_after_login => {
-                    tracing::debug!(device = %target.name, failure = %judgement.failure, "hangs up over a command");
-                    self.known_without_commands().insert(target.name.clone());
-                    Commands::Never
+            shell_policy = match shell_policy {
+                ShellPolicy::WithSftp if diagnosis.hung_up_after_login => ShellPolicy::AfterSftp,
+                ShellPolicy::AfterSftp if diagnosis.hung_up_after_login => {
+                    tracing::debug!(device = %target.name, failure = %diagnosis.failure, "hangs up when asked for a command");
+                    self.devices_without_shell().insert(target.name.clone());
+                    ShellPolicy::Never
                 }
-                _ => return Err(judgement.failure),
+                _ => return Err(diagnosis.failure),
             };
         }
     }
 
-    fn known_without_commands(&self) -> MutexGuard<'_, HashSet<DeviceName>> {
-        self.without_commands.lock()
+    fn devices_without_shell(&self) -> MutexGuard<'_, HashSet<DeviceName>> {
+        self.devices_without_shell.lock()
     }
 
-    async fn connect_asking(
+    async fn connect_with(
         &self,
         target: &Target,
         facts_for: &[SourcePath],
-        commands: Commands,
-    ) -> Result<SshSession, Judgement> {
-        let route = self.route(target).await.map_err(attempt::only)?;
+        shell_policy: ShellPolicy,
+    ) -> Result<SshSession, Diagnosis> {
+        let route = self.route(target).await.map_err(Diagnosis::from)?;
         let attempt = || Attempt {
             client: &self.client,
             target,
             route: &route,
-            socket: self.workplace.socket(),
+            socket: self.runtime_dir.socket(),
             connect_timeout: self.connect_timeout,
             facts_for,
-            commands,
-            is_in: AtomicBool::new(false),
+            shell_policy,
+            has_logged_in: AtomicBool::new(false),
         };
         let silence = match self.shared_jump(&route).await {
             None => None,
             Some(jump) => {
-                let turn = self.pacing.turn_through(&route.first_hop).await;
-                let way = Way::Shared {
+                let permit = self.pacing.permit_through(&route.first_hop).await;
+                let via = ConnectVia::SharedJump {
                     jump: Arc::clone(&jump),
-                    turn,
+                    permit,
                 };
-                match attempt().run(way).await {
+                match attempt().run(via).await {
                     Ok(session) => return Ok(session),
-                    Err(judgement) => {
+                    Err(diagnosis) => {
                         jump.leave().await;
-                        if judgement.hung_up_after_login || is_of_the_device(judgement.failure.class) {
-                            return Err(judgement);
+                        if diagnosis.hung_up_after_login || is_of_the_device(diagnosis.failure.class) {
+                            return Err(diagnosis);
                         }
-                        tracing::debug!(device = %target.name, failure = %judgement.failure, "not over the shared jump connection");
-                        Some(judgement.failure).filter(|failure| failure.class == FailureClass::TimedOut)
+                        tracing::debug!(device = %target.name, failure = %diagnosis.failure, "the shared jump connection failed");
+                        Some(diagnosis.failure).filter(|failure| failure.class == FailureClass::TimedOut)
                     }
                 }
             }
         };
         let mut tries = 1;
         loop {
-            let turn = self.pacing.turn(&route.first_hop).await;
+            let permit = self.pacing.permit(&route.first_hop).await;
             let silence = silence.clone();
-            match attempt().run(Way::Own { turn, silence }).await {
+            match attempt().run(ConnectVia::Configuration { permit, silence }).await {
                 Ok(session) => return Ok(session),
-                Err(judgement) if judgement.hung_up_at_once && tries < TRIES => {
-                    tokio::time::sleep(PAUSE * tries).await;
+                Err(diagnosis) if diagnosis.hung_up_at_once && tries < MAX_TRIES => {
+                    tokio::time::sleep(RETRY_PAUSE * tries).await;
                     tries += 1;
                 }
-                Err(judgement) => return Err(judgement),
+                Err(diagnosis) => return Err(diagnosis),
             }
         }
     }
 
-    /// The jump connection that a device shares with others, where there is one to be shared.
+    /// The jump connection that the device shares with others, if there is one.
     async fn shared_jump(&self, route: &Route) -> Option<Arc<JumpConnection>> {
         let jump = route.jump.as_ref().filter(|_| self.shares_jumps)?;
         let open = Box::pin(async {
-            let turn = self.pacing.turn(&route.first_hop).await;
-            // To be reached, and to authenticate us; each hop before it takes as long.
-            let patience = self.connect_timeout * (route.hops_before.min(8) + 1);
-            JumpConnection::open(&self.client, jump, self.workplace.socket(), patience, turn).await
+            let permit = self.pacing.permit(&route.first_hop).await;
+            // The time to connect and to authenticate; each hop before it takes as long.
+            let timeout = self.connect_timeout * (route.hops_before.min(8) + 1);
+            JumpConnection::open(&self.client, jump, self.runtime_dir.socket(), timeout, permit).await
         });
         self.jumps.join(jump).connection(open).await
     }
 
-    /// The way to a device; asked of ssh once.
+    /// The route to a device. ssh is asked for it once.
     async fn route(&self, target: &Target) -> Result<Route, DeviceFailure> {
         let known = {
             let routes = self.routes.lock();
@@ -269,8 +271,8 @@ impl Reach {
     }
 }
 
-/// What only the device's own sshd, or ssh before it connects, can have said, however it was reached. Anything else may be the doing of the shared
-/// jump connection.
+/// Failures that only the device's own sshd can cause, or ssh before it connects, whatever the route. Any
+/// other may be the fault of the shared jump connection.
 fn is_of_the_device(class: FailureClass) -> bool {
     matches!(
         class,
@@ -282,7 +284,8 @@ fn is_of_the_device(class: FailureClass) -> bool {
     )
 }
 
-/// The path, absolute: `Include` takes a relative one from `~/.ssh`, and keeps silent about a missing one.
+/// The absolute path of a readable file. `Include` takes a relative one from `~/.ssh`, and ignores a missing
+/// one silently.
 fn readable(path: &Path) -> Result<std::path::PathBuf, SetupError> {
     let checked = std::fs::File::open(path).and_then(|_| absolute(path));
     checked.map_err(|cause| SetupError::Config {
@@ -291,7 +294,7 @@ fn readable(path: &Path) -> Result<std::path::PathBuf, SetupError> {
     })
 }
 
-/// Which version of OpenSSH this is, if it is one.
+/// The version of OpenSSH, if the program is one.
 fn version(program: &Path) -> Result<Option<(u32, u32)>, SetupError> {
     let output = std::process::Command::new(program)
         .arg("-V")

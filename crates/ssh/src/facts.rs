@@ -1,4 +1,4 @@
-//! What the device's script says about itself at the beginning.
+//! The facts that the device's script reports first.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use model::Timestamp;
 
 use crate::records::time;
 
-/// What was told, as far as it could be understood.
+/// The reported facts, as far as gleaner could parse them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Facts {
     pub(crate) boot_id: Option<String>,
@@ -16,34 +16,34 @@ pub(crate) struct Facts {
     pub(crate) user: Option<u32>,
     pub(crate) dialect: Dialect,
     pub(crate) digests: Option<DigestTool>,
-    /// There is perl, which can call rename(2) and nothing else, and read many files in one process.
+    /// perl is available: it can call rename(2) alone, and read many files in one process.
     pub(crate) perl: bool,
-    /// Its perl can ask the kernel for leases, of these files.
-    pub(crate) leases: Option<LeasesOf>,
-    /// In the order of the question.
+    /// Files on which the device's perl can take a lease; `None` if it cannot.
+    pub(crate) leases: Option<LeaseScope>,
+    /// In the order of the requested sources.
     pub(crate) disks: Vec<Option<DiskUse>>,
-    /// In the order of the question, too.
-    pub(crate) folders: Vec<Option<Folder>>,
+    /// In the order of the requested sources.
+    pub(crate) folders: Vec<Option<SourceFolder>>,
 }
 
-/// What the shell sees in the place of a source.
+/// A source folder as the shell sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Folder {
+pub(crate) struct SourceFolder {
     pub(crate) numbers: FolderNumbers,
     pub(crate) modified: Timestamp,
 }
 
-/// Of which files a login may have leases.
+/// Files on which a login can take a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LeasesOf {
-    /// Of its own.
+pub(crate) enum LeaseScope {
+    /// Its own files.
     Owner,
-    /// Of all: it has the capability `CAP_LEASE`, as root has outside of containers.
+    /// All files: the login has the capability `CAP_LEASE`, as root has outside of containers.
     Anyone,
 }
 
-impl LeasesOf {
-    fn of_name(name: &str) -> Option<Self> {
+impl LeaseScope {
+    fn parse(name: &str) -> Option<Self> {
         match name {
             "own" => Some(Self::Owner),
             "any" => Some(Self::Anyone),
@@ -52,12 +52,12 @@ impl LeasesOf {
     }
 }
 
-/// What the device digests files with.
+/// The tool with which the device digests files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DigestTool {
     Openssl,
     Sha256sum,
-    /// It has both: the script takes openssl, which is the quicker one, unless it turns out not to work.
+    /// It has both. The script uses openssl, the faster one, unless it turns out not to work.
     Either,
 }
 
@@ -70,27 +70,27 @@ impl DigestTool {
         }
     }
 
-    fn of_name(name: &str) -> Option<Self> {
+    fn parse(name: &str) -> Option<Self> {
         [Self::Openssl, Self::Sha256sum, Self::Either]
             .into_iter()
             .find(|tool| tool.name() == name)
     }
 }
 
-/// How much the device's tools can tell.
+/// What the device's tools can report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// GNU find and stat: everything, records end in NUL.
+    /// GNU find and stat: everything. Records end with NUL.
     Gnu,
-    /// stat of GNU, but another find: files can be looked at, not listed.
+    /// GNU stat with another find: files can be inspected, but not listed.
     GnuStat,
-    /// `BusyBox`: whole seconds, records end in the tag.
+    /// `BusyBox`: times in whole seconds. Records end with the tag.
     Plain,
-    /// A stat that can be used, a find that cannot.
+    /// A usable stat, and an unusable find.
     PlainStat,
     /// Nothing.
     #[default]
-    Mute,
+    Unsupported,
 }
 
 impl Dialect {
@@ -99,15 +99,15 @@ impl Dialect {
         matches!(self, Self::Gnu | Self::Plain)
     }
 
-    /// Whether the script ends its records in NUL; else in its tag, on a line of its own.
+    /// Whether records end with NUL. Otherwise they end with the tag on a line of its own.
     pub(crate) const fn ends_records_in_nul(self) -> bool {
         matches!(self, Self::Gnu | Self::GnuStat)
     }
 }
 
 impl Facts {
-    /// Reads the lines between the sentinel and the end, each without its tag.
-    pub(crate) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+    /// Parses the lines between the sentinel and the end, without their tags.
+    pub(crate) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut facts = Self::default();
         let (mut find, mut stat, mut plain_find, mut plain_stat) = (false, false, false, false);
         for line in lines {
@@ -123,9 +123,9 @@ impl Facts {
                 "stat" => stat = has_shape(value, &[], 7),
                 "plain_find" => plain_find = has_shape(value, &[], 7),
                 "plain_stat" => plain_stat = has_shape(value, &[], 7),
-                "digests" => facts.digests = DigestTool::of_name(value),
+                "digests" => facts.digests = DigestTool::parse(value),
                 "perl" => facts.perl = true,
-                "leases" => facts.leases = LeasesOf::of_name(value),
+                "leases" => facts.leases = LeaseScope::parse(value),
                 "disk" => facts.disks.push(disk(value)),
                 "folder" => facts.folders.push(folder(value)),
                 _ => {}
@@ -136,7 +136,7 @@ impl Facts {
             (true, false, ..) => Dialect::GnuStat,
             (false, _, true, true) => Dialect::Plain,
             (false, _, true, false) => Dialect::PlainStat,
-            (false, _, false, _) => Dialect::Mute,
+            (false, _, false, _) => Dialect::Unsupported,
         };
         facts
     }
@@ -146,19 +146,19 @@ fn seconds(value: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(value.parse().ok()?).ok()
 }
 
-/// As the kernel prints it: it goes into ledger and logs.
+/// Accepts only the form that the kernel prints: the id goes into ledger and logs.
 fn boot_id(value: &str) -> Option<String> {
     let is_fit = value.len() == 36 && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     is_fit.then(|| value.to_owned())
 }
 
-/// Some `date` does not know `%N` and prints it, or nothing in its place.
+/// A `date` that does not know `%N` prints it unchanged, or nothing in its place.
 fn clock(value: &str) -> Option<Timestamp> {
     time(value).or_else(|| time(value.split_once('.')?.0))
 }
 
-/// Whether a test answered with as many fields as it should, those after the given ones numbers.
-fn has_shape(value: &str, words: &[&[u8]], count: usize) -> bool {
+/// Whether a test printed the expected number of fields: first the given words, then numbers.
+fn has_shape(value: &str, prefix: &[&[u8]], count: usize) -> bool {
     let fields: Vec<_> = value.split(' ').collect();
     let is_number = |field: &&str| {
         !field.is_empty()
@@ -167,25 +167,26 @@ fn has_shape(value: &str, words: &[&[u8]], count: usize) -> bool {
                 .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b'-'))
     };
     fields.len() == count
-        && words
+        && prefix
             .iter()
             .zip(&fields)
             .all(|(word, field)| *word == field.as_bytes())
-        && fields.iter().skip(words.len()).all(is_number)
+        && fields.iter().skip(prefix.len()).all(is_number)
 }
 
-/// Device number, inode, and the second in which it was last modified.
-fn folder(value: &str) -> Option<Folder> {
+/// Device number, inode, and the modification time in seconds.
+fn folder(value: &str) -> Option<SourceFolder> {
     let mut fields = value.split(' ');
     let numbers = FolderNumbers {
         device_number: fields.next()?.parse().ok()?,
         inode: fields.next()?.parse().ok()?,
     };
     let modified = time(fields.next()?)?;
-    Some(Folder { numbers, modified })
+    Some(SourceFolder { numbers, modified })
 }
 
-/// The last line of `df -P -k`: name, size, used, available, percentage, mount point. The name may have blanks.
+/// The last line of `df -P -k`: name, size, used, available, percentage, mount point. The name may contain
+/// blanks.
 fn disk(line: &str) -> Option<DiskUse> {
     let fields: Vec<_> = line.split_ascii_whitespace().collect();
     fields.windows(4).find_map(|window| {
@@ -206,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_device_is_understood() {
+    fn the_facts_of_a_full_device_are_parsed() {
         let lines = [
             "boot 8b5b0c5e-3f6a-4c3b-9f0e-0a1b2c3d4e5f",
             "uptime 1234.56",
@@ -224,11 +225,11 @@ mod tests {
             "folder 2049 one 1",
             "clock 1700000000.123456789",
         ];
-        let facts = Facts::read(lines.into_iter());
+        let facts = Facts::parse(lines.into_iter());
         assert_eq!(facts.dialect, Dialect::Gnu);
         assert_eq!(facts.digests, Some(DigestTool::Openssl));
         assert!(facts.perl && facts.boot_id.is_some());
-        assert_eq!(facts.leases, Some(LeasesOf::Anyone));
+        assert_eq!(facts.leases, Some(LeaseScope::Anyone));
         assert_eq!(facts.uptime, Some(Duration::from_millis(1_234_560)));
         assert_eq!(
             facts.clock.map(Timestamp::nanoseconds),
@@ -247,7 +248,7 @@ mod tests {
             device_number: 2049,
             inode: 131_073,
         };
-        let folder = Folder {
+        let folder = SourceFolder {
             numbers,
             modified: Timestamp::from_seconds(1_700_000_000),
         };
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lesser_device_is_taken_for_what_it_is() {
+    fn the_facts_of_a_lesser_device_are_parsed() {
         let plain = [
             "stat",
             "find",
@@ -263,7 +264,7 @@ mod tests {
             "plain_find 1 2 3 4 5 6 41ed",
             "clock 1700000000.%N",
         ];
-        let facts = Facts::read(plain.into_iter());
+        let facts = Facts::parse(plain.into_iter());
         assert_eq!(facts.dialect, Dialect::Plain);
         assert_eq!(facts.clock.map(Timestamp::seconds), Some(1_700_000_000));
         let odd = [
@@ -274,6 +275,6 @@ mod tests {
             "boot $(reboot)",
             "digests rm -rf",
         ];
-        assert_eq!(Facts::read(odd.into_iter()), Facts::default());
+        assert_eq!(Facts::parse(odd.into_iter()), Facts::default());
     }
 }

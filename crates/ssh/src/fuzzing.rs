@@ -1,6 +1,7 @@
-//! A session over streams in memory, and the readers of what ssh says, for the packages `fuzz` and `instructions` and nobody else.
+//! A session over streams in memory, and the parsers of ssh's output. Only the packages `fuzz` and
+//! `instructions` use them.
 //!
-//! What is fuzzed and counted is the code that ships, from the first byte that a device says on; only the processes are missing.
+//! They exercise the code that ships, from the first byte of the device on. Only the processes are missing.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,20 +12,21 @@ use engine::ports::device::{DeviceFailure, NoShell};
 use model::{DeviceName, SourcePath};
 use tokio::io::{AsyncRead, empty, sink};
 
-use crate::configuration::{Following, text};
-use crate::lane::{Opener, Over, Streams};
-use crate::last_words::LastWords;
-use crate::process::Client;
+use crate::configuration::{BaseConfiguration, text};
+use crate::process::SshCommand;
 use crate::resolve;
-use crate::script::{Knowledge, Tag};
-use crate::session::{Reached, SshSession};
+use crate::script::{FactsRequest, ReplyTag};
+use crate::session::{SshSession, Transport};
+use crate::shell_channel::{ChannelFactory, ConnectionMode, Shell, ShellStreams};
+use crate::stderr_tail::StderrTail;
 use crate::target::Target;
 
-/// What the device's script is told to mark its answers with.
+/// The tag with which the device's script marks its replies.
 pub const TAG: &str = "0123456789abcdef0123456789abcdef";
 
-/// A session with a device whose script says `answers`, whatever it is asked. Without a shell where they do not begin as the
-/// script's do. A second run of the script, where one is needed, cannot be started. The listing of a source may be asked for while connecting.
+/// A session with a device whose script writes `answers`, whatever it is asked. If they do not begin like the
+/// script's, the session has no shell. A second run of the script cannot be started. `early` is a source
+/// whose listing is requested while connecting.
 pub async fn session(
     device: DeviceName,
     answers: impl AsyncRead + Send + Sync + Unpin + fmt::Debug + 'static,
@@ -33,54 +35,63 @@ pub async fn session(
     early: Option<&SourcePath>,
 ) -> Result<SshSession, DeviceFailure> {
     let received = Arc::default();
-    let opener = Opener {
-        client: Client {
+    let factory = ChannelFactory {
+        client: SshCommand {
             program: PathBuf::from("/nonexistent/ssh"),
             configuration: PathBuf::new(),
         },
         target: Target::alias(device),
-        over: Over::Connection(PathBuf::new()),
+        mode: ConnectionMode::Multiplexed(PathBuf::new()),
         group: 0,
         received: Arc::clone(&received),
-        debt: Arc::default(),
+        pending: Arc::default(),
     };
-    let debt = Arc::clone(&opener.debt);
-    let streams = Streams {
+    let pending = Arc::clone(&factory.pending);
+    let streams = ShellStreams {
         stdin: Box::new(sink()),
         stdout: Box::new(answers),
-        words: LastWords::collect(empty()),
+        stderr: StderrTail::collect(empty()),
         process: None,
     };
-    let shell = opener
-        .begin(streams, &Tag::new(TAG), Knowledge::None(sources), early)
+    let shell = factory
+        .begin(streams, &ReplyTag::new(TAG), FactsRequest::Ask(sources), early)
         .await;
-    let reached = Reached {
-        stall_timeout: opener.target.stall_timeout,
+    let transport = Transport {
+        stall_timeout: factory.target.stall_timeout,
         bandwidth: None,
         files,
         shell: shell
-            .map(|(lane, facts)| (opener, lane, facts))
+            .map(|(first, facts)| Shell {
+                factory,
+                first,
+                facts,
+            })
             .map_err(|_| NoShell::Refused),
         received,
-        debt,
+        pending,
     };
-    SshSession::without_process(reached, sources).await
+    SshSession::without_process(transport, sources).await
 }
 
-/// What is kept of a stream of errors, and whether it told that a hop has let us in.
-pub async fn last_words(stream: impl AsyncRead + Unpin + Send + 'static) -> (String, bool) {
-    let words = LastWords::collect(stream);
-    words.ended().await;
-    (words.text(), words.has_authenticated())
+/// The tail that is kept of a stream, and whether it reported that a hop has authenticated us.
+pub async fn stderr_tail(stream: impl AsyncRead + Unpin + Send + 'static) -> (String, bool) {
+    let tail = StderrTail::collect(stream);
+    tail.ended().await;
+    (tail.text(), tail.has_authenticated())
 }
 
-/// The first hop in what `ssh -G` prints, and how many hops there are before the device.
+/// The first hop in the output of `ssh -G`, and the number of hops before the device.
 pub fn route(explanation: &str) -> (String, u32) {
-    let route = resolve::read(explanation);
+    let route = resolve::parse(explanation);
     (route.first_hop, route.hops_before)
 }
 
 /// The configuration that is written for ssh.
 pub fn ssh_config(targets: &[Target]) -> String {
-    text(&Following::UserAndSystem, Duration::from_secs(10), None, targets)
+    text(
+        &BaseConfiguration::UserAndSystem,
+        Duration::from_secs(10),
+        None,
+        targets,
+    )
 }

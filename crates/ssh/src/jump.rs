@@ -1,14 +1,15 @@
 //! Connections to jump hosts that several devices share.
 //!
-//! A connection costs each side a key exchange and a login, and the far side some processes; nested, both are paid twice for each device. An ssh
-//! that has its own connection to the jump host hands out ways through it, each with a flow control of its own: no device holds up
-//! another.
+//! A connection costs each side a key exchange and a login, and the far side some processes. Nested
+//! connections cost both twice for each device. An ssh with its own connection to the jump host opens
+//! channels through it, each with its own flow control, so that no device delays another.
 //!
-//! A shared connection is a short cut and never an authority: what fails over it is tried once more over a way of its own, and what that
-//! says counts ([`crate::connect`]). So one that is gone, or that the jump host's administrator does not permit, costs time and nothing else.
+//! A shared connection is only a shortcut. If connecting over it fails, gleaner tries again over a connection
+//! of the device's own, whose result counts ([`crate::connect`]). So a shared connection that is gone, or
+//! that the jump host's administrator does not permit, costs only time.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -16,34 +17,34 @@ use parking_lot::Mutex;
 
 use tokio::process::Child;
 use tokio::sync::OnceCell;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::classify::LET_IN;
+use crate::classify::AUTHENTICATED;
 use crate::guard::Guard;
-use crate::last_words::LastWords;
-use crate::pacing::Turn;
-use crate::process::Client;
-use crate::resolve::JumpHost;
+use crate::pacing::ConnectPermit;
+use crate::process::{JumpEndpoint, SshCommand, wait_for_socket};
+use crate::stderr_tail::StderrTail;
+use crate::target::JumpHost;
 
-/// Devices that share one. Each ssh process ciphers on one core, and what breaks one connection breaks all that go through it.
+/// Devices that share one connection. Each ssh process encrypts on one core, and a broken connection breaks
+/// all devices on it.
 const MAX_DEVICES: usize = 16;
-/// Between two looks whether ssh has made its control socket: the sign that the jump host has let us in.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// A connection that breaks takes the devices' with it: how long its own end may be told after theirs.
-const SAME_MOMENT: Duration = Duration::from_millis(200);
+/// A broken connection breaks those of its devices too. Its own end may be reported this much later than
+/// theirs.
+const END_SKEW: Duration = Duration::from_millis(200);
 
 /// The groups of devices that share a connection.
 #[derive(Debug, Default)]
-pub(crate) struct Jumps {
-    newest: Mutex<HashMap<JumpHost, Arc<Group>>>,
+pub(crate) struct JumpConnections {
+    newest: Mutex<HashMap<JumpHost, Arc<JumpGroup>>>,
 }
 
-/// Those who share one connection. Whoever comes first opens it; it ends with whoever leaves last.
+/// Devices that share one connection. The first device opens it; it ends when the last one leaves.
 #[derive(Debug)]
-pub(crate) struct Group {
-    /// How many may join still.
-    places: Mutex<usize>,
+pub(crate) struct JumpGroup {
+    /// How many more devices may join.
+    free_slots: Mutex<usize>,
     connection: OnceCell<Option<Weak<JumpConnection>>>,
 }
 
@@ -52,20 +53,20 @@ pub(crate) struct Group {
 pub(crate) struct JumpConnection {
     jump: JumpHost,
     socket: PathBuf,
-    words: LastWords,
+    stderr: StderrTail,
     process: Child,
     guard: Guard,
 }
 
-impl Jumps {
-    /// The group of a device that comes now.
-    pub(crate) fn join(&self, jump: &JumpHost) -> Arc<Group> {
+impl JumpConnections {
+    /// The group that a connecting device joins.
+    pub(crate) fn join(&self, jump: &JumpHost) -> Arc<JumpGroup> {
         let mut newest = self.newest.lock();
-        if let Some(group) = newest.get(jump).filter(|group| group.takes_one_more()) {
+        if let Some(group) = newest.get(jump).filter(|group| group.reserve_slot()) {
             return Arc::clone(group);
         }
-        let group = Arc::new(Group {
-            places: Mutex::new(MAX_DEVICES - 1),
+        let group = Arc::new(JumpGroup {
+            free_slots: Mutex::new(MAX_DEVICES - 1),
             connection: OnceCell::new(),
         });
         newest.insert(jump.clone(), Arc::clone(&group));
@@ -73,21 +74,22 @@ impl Jumps {
     }
 }
 
-impl Group {
-    fn takes_one_more(&self) -> bool {
+impl JumpGroup {
+    fn reserve_slot(&self) -> bool {
         let is_over = match self.connection.get() {
             Some(Some(connection)) => connection.strong_count() == 0,
-            // It could not be opened. Those who come later try anew.
+            // It could not be opened. Devices that come later try again.
             Some(None) => true,
             None => false,
         };
-        let mut places = self.places.lock();
-        let takes = !is_over && *places > 0;
-        *places -= usize::from(takes);
+        let mut free_slots = self.free_slots.lock();
+        let takes = !is_over && *free_slots > 0;
+        *free_slots -= usize::from(takes);
         takes
     }
 
-    /// The group's connection, opened by `open` if that was not tried yet. `None` where it cannot be opened, or was and is gone.
+    /// The group's connection, opened by `open` if that was not tried yet. `None` if it cannot be opened, or
+    /// was opened and is gone.
     pub(crate) async fn connection(
         &self,
         open: impl Future<Output = Option<JumpConnection>>,
@@ -103,14 +105,14 @@ impl Group {
 }
 
 impl JumpConnection {
-    /// Connects, and waits until the jump host has let us in. `None`, and nothing left behind, where that takes longer than `patience`, or fails:
-    /// a connection that is not shared says why.
+    /// Connects, and waits until the jump host has authenticated us. `None`, with nothing left behind, if
+    /// this takes longer than `login_timeout`, or fails. A connection that is not shared then finds out why.
     pub(crate) async fn open(
-        client: &Client,
+        client: &SshCommand,
         jump: &JumpHost,
         socket: PathBuf,
-        patience: Duration,
-        turn: Turn,
+        login_timeout: Duration,
+        permit: ConnectPermit,
     ) -> Option<Self> {
         let guard = Guard::start().ok()?;
         let mut process = client
@@ -118,50 +120,53 @@ impl JumpConnection {
             .process_group(guard.group())
             .spawn()
             .ok()?;
-        let words = LastWords::collect(process.stderr.take()?);
-        let is_in = tokio::select! {
-            is_in = timeout(patience, let_in(&socket)) => is_in.is_ok(),
+        let stderr = StderrTail::collect(process.stderr.take()?);
+        let has_logged_in = tokio::select! {
+            has_logged_in = timeout(login_timeout, wait_for_socket(&socket)) => has_logged_in.is_ok(),
             _ = process.wait() => false,
         };
-        drop(turn);
+        drop(permit);
         let connection = Self {
             jump: jump.clone(),
             socket,
-            words,
+            stderr,
             process,
             guard,
         };
-        if is_in {
+        if has_logged_in {
             return Some(connection);
         }
         tracing::debug!(
             jump = jump.host,
-            words = connection.words.text(),
+            stderr = connection.stderr.text(),
             "no shared jump connection"
         );
         connection.end().await;
         None
     }
 
-    /// Where devices are let through.
-    pub(crate) fn way(&self) -> (&JumpHost, &Path) {
-        (&self.jump, &self.socket)
+    /// Where to connect through it.
+    pub(crate) fn endpoint(&self) -> JumpEndpoint<'_> {
+        JumpEndpoint {
+            host: &self.jump,
+            socket: &self.socket,
+        }
     }
 
-    /// What it said since the jump host let us in, if it has ended, or does so this very moment; without what
-    /// it said of single devices.
-    pub(crate) async fn last_words(&self) -> Option<String> {
-        timeout(SAME_MOMENT, self.words.ended()).await.ok()?;
-        let words = self.words.text();
-        // With the carriage returns by which ssh's own lines are known.
-        let lines: Vec<&str> = words.split_terminator('\n').collect();
-        let let_in = lines.iter().rposition(|line| line.starts_with(LET_IN));
-        let since = lines.iter().skip(let_in.map_or(0, |line| line + 1));
-        let of_all = since.filter(|line| !line.contains("open failed: "));
-        Some(of_all.flat_map(|line| [*line, "\n"]).collect())
+    /// What it printed since the jump host authenticated us, without lines about single devices. `None`
+    /// unless it has ended, or ends within [`END_SKEW`].
+    pub(crate) async fn stderr_tail(&self) -> Option<String> {
+        timeout(END_SKEW, self.stderr.ended()).await.ok()?;
+        let text = self.stderr.text();
+        // The lines keep their carriage returns, by which ssh's own lines are known.
+        let lines: Vec<&str> = text.split_terminator('\n').collect();
+        let login = lines.iter().rposition(|line| line.starts_with(AUTHENTICATED));
+        let since = lines.iter().skip(login.map_or(0, |line| line + 1));
+        let of_all_devices = since.filter(|line| !line.contains("open failed: "));
+        Some(of_all_devices.flat_map(|line| [*line, "\n"]).collect())
     }
 
-    /// Leaves the group. The last one ends the connection, and waits until its processes are gone.
+    /// Leaves the group. The last device ends the connection, and waits until its processes are gone.
     pub(crate) async fn leave(self: Arc<Self>) {
         if let Some(connection) = Arc::into_inner(self) {
             connection.end().await;
@@ -174,11 +179,5 @@ impl JumpConnection {
         } = self;
         guard.end().await;
         process.wait().await.ok();
-    }
-}
-
-async fn let_in(socket: &Path) {
-    while !socket.exists() {
-        sleep(LOOK_EVERY).await;
     }
 }

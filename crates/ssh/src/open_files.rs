@@ -1,94 +1,94 @@
-//! Who has what open, and what that says about a file.
+//! Which files are open, and what this says about a file to be withdrawn.
 
 use std::collections::HashSet;
 
 use engine::ports::device::Openness;
 
-use crate::facts::LeasesOf;
+use crate::facts::LeaseScope;
 use crate::records::{Record, Status};
 
-/// Who asks a device, as far as that decides over what it can be told.
+/// The login, as far as it decides what the device can report.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Login {
     /// The user id, where known.
     pub(crate) user: Option<u32>,
-    /// Of which files it may have leases.
-    pub(crate) leases: Option<LeasesOf>,
+    /// Files on which it may take leases.
+    pub(crate) leases: Option<LeaseScope>,
 }
 
 impl Login {
-    /// Only root may look into every process.
+    /// Only root may inspect every process.
     fn sees_all(self) -> bool {
         self.user == Some(0)
     }
 
-    fn may_ask_about(self, status: &Status) -> bool {
+    fn may_lease(self, status: &Status) -> bool {
         match self.leases {
-            Some(LeasesOf::Anyone) => true,
-            Some(LeasesOf::Owner) => self.user == Some(status.owner),
+            Some(LeaseScope::Anyone) => true,
+            Some(LeaseScope::Owner) => self.user == Some(status.owner),
             None => false,
         }
     }
 }
 
-/// What the kernel and a scan say of which files are open for writing, or mapped so that they can be written.
+/// What the kernel and a scan report about files that are open for writing, or mapped writable.
 #[derive(Debug, Default)]
 pub(crate) struct OpenFiles {
-    /// What the kernel said of each file of a request, in their order; one answer alone holds for all of
-    /// them.
-    asked: Vec<u8>,
-    /// File systems on which the kernel can be asked.
-    proves: HashSet<u64>,
-    /// The scan has come to its end, and saw every process.
+    /// The kernel's reply for each file of a request, in order. A single reply holds for all of them.
+    lease_replies: Vec<u8>,
+    /// File systems on which leases prove whether a file is open.
+    leasable: HashSet<u64>,
+    /// The scan reached its end, and saw every process.
     is_complete: bool,
     open: HashSet<(u64, u64)>,
-    /// Device number and inode, as the kernel's mapping has them.
+    /// Device number and inode, as the kernel's mappings have them.
     mapped: HashSet<(u64, u64)>,
     mapped_inodes: HashSet<u64>,
-    /// File systems of the device that show the same number in stat and in the mappings, although its major number is 0.
-    exact: HashSet<u64>,
-    /// File systems that others may write to by a way that this kernel, or this mount, does not see.
-    others: HashSet<u64>,
-    /// There are more than can be remembered: nothing is known of a file that is not among them.
+    /// File systems that have the same number in stat and in the mappings, although its major number is 0.
+    exact_numbers: HashSet<u64>,
+    /// File systems that can be written to without this kernel, or this mount, noticing.
+    externally_writable: HashSet<u64>,
+    /// There are more than gleaner remembers. Then nothing is known of a file that is not among them.
     overflowed: bool,
-    /// How many records there were, whether they said something new or not.
+    /// The number of records, whether or not they had something new.
     records: usize,
 }
 
-/// Open files that are remembered: a hundred times as many as a busy device has. One that has more is taken for one that does not tell.
+/// The most open files to remember: a hundred times as many as a busy device has. A device that has more
+/// counts as one that does not report them.
 const MAX_OPEN_FILES: usize = 256 * 1024;
-/// Records about them that are heard. No device has two million open files; one that names them without end names nothing else.
+/// The most records to read. No device has two million open files; one that reports more never stops.
 const MAX_RECORDS: usize = 8 * MAX_OPEN_FILES;
 
 impl OpenFiles {
-    /// Adds what a record says; whether it was about open files.
-    pub(crate) fn take(&mut self, record: &Record) -> bool {
+    /// Adds a record. Returns whether it was about open files.
+    pub(crate) fn add(&mut self, record: &Record) -> bool {
         let numbers = self.mapped.len()
             + self.mapped_inodes.len()
-            + self.exact.len()
-            + self.others.len()
-            + self.proves.len();
+            + self.exact_numbers.len()
+            + self.externally_writable.len()
+            + self.leasable.len();
         self.overflowed |= self.open.len() + numbers > MAX_OPEN_FILES;
         let is_about_them = matches!(
             record,
             Record::Open { .. }
                 | Record::Mapped(_)
-                | Record::Proves { .. }
-                | Record::Asked(_)
-                | Record::Complete
+                | Record::Leasable { .. }
+                | Record::LeaseReplies(_)
+                | Record::ScanComplete
         );
         self.records += usize::from(is_about_them);
         match record {
-            Record::Asked(said) => {
-                self.asked.clone_from(said);
+            Record::LeaseReplies(replies) => {
+                self.lease_replies.clone_from(replies);
                 true
             }
             _ if self.overflowed => is_about_them,
-            Record::Proves { device_number } => {
-                self.proves.insert(*device_number);
+            Record::Leasable { device_number } => {
+                self.leasable.insert(*device_number);
                 true
             }
-            Record::Complete => {
+            Record::ScanComplete => {
                 self.is_complete = true;
                 true
             }
@@ -98,8 +98,8 @@ impl OpenFiles {
             }
             Record::Mapped(lines) => {
                 for line in lines.split(|byte| *byte == b'\n') {
-                    self.exact.extend(number_after(b"memory ", line));
-                    self.others.extend(number_after(b"other ", line));
+                    self.exact_numbers.extend(number_after(b"memory ", line));
+                    self.externally_writable.extend(number_after(b"other ", line));
                     if let Some((device_number, inode)) = mapping(line) {
                         self.mapped.insert((device_number, inode));
                         self.mapped_inodes.insert(inode);
@@ -111,44 +111,45 @@ impl OpenFiles {
         }
     }
 
-    /// Whether so much was said that it can have no end.
+    /// Whether there are more records than any device can have.
     pub(crate) fn is_endless(&self) -> bool {
         self.records > MAX_RECORDS
     }
 
-    /// Whether there were more than can be remembered.
+    /// Whether there were more open files than gleaner remembers.
     pub(crate) fn is_overflowed(&self) -> bool {
         self.overflowed
     }
 
-    /// Whether the scan proves that a file is closed which it does not name.
-    fn proves_by_scan(&self, login: Login) -> bool {
-        // The shell that makes the scan has its own output open: one that names nothing has not worked.
+    /// Whether the scan proves that a file which it does not name is closed.
+    fn scan_proves_closed(&self, login: Login) -> bool {
+        // The shell that scans has its own output open: a scan that names nothing has failed.
         self.is_complete && login.sees_all() && !self.open.is_empty() && !self.overflowed
     }
 
     /// Whether this file is open.
-    pub(crate) fn has(&self, device_number: u64, inode: u64) -> bool {
+    pub(crate) fn is_open(&self, device_number: u64, inode: u64) -> bool {
         if self.open.contains(&(device_number, inode)) || self.mapped.contains(&(device_number, inode)) {
             return true;
         }
-        // Btrfs, overlayfs and the like show one number in stat and another in the mappings; theirs in stat have the
-        // major number 0. The inode alone must do then. Not so in memory: the small inode numbers there are those of any
-        // other file system too, and a mapping may stay for as long as the device runs.
+        // Btrfs, overlayfs and others show one number in stat and another in the mappings; theirs in stat has
+        // the major number 0. Then the inode alone must match. tmpfs is excluded: its small inode numbers
+        // occur on any other file system too, and a mapping may last as long as the device runs.
         major(device_number) == 0
-            && !self.exact.contains(&device_number)
+            && !self.exact_numbers.contains(&device_number)
             && self.mapped_inodes.contains(&inode)
     }
 }
 
-/// A line that names, as `major:minor` in decimal digits, a file system of some kind.
+/// Parses a line that names a file system of some kind, as `major:minor` in decimal.
 fn number_after(kind: &[u8], line: &[u8]) -> Option<u64> {
     let number = std::str::from_utf8(line.strip_prefix(kind)?).ok()?;
     let (major, minor) = number.split_once(':')?;
     Some(device_number(major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// A line of `/proc/<process>/maps` (proc(5)): addresses, permissions, offset, device, inode, and a path that does not matter.
+/// Parses a line of `/proc/<process>/maps` (proc(5)): addresses, permissions, offset, device, inode, and a
+/// path, which is ignored.
 fn mapping(line: &[u8]) -> Option<(u64, u64)> {
     let mut fields = line.split(|byte| *byte == b' ').skip(3);
     let (device, inode) = (fields.next()?, fields.next()?);
@@ -159,7 +160,7 @@ fn mapping(line: &[u8]) -> Option<(u64, u64)> {
     Some((device_number(major, minor), inode))
 }
 
-/// As makedev(3) puts it together, and stat shows it.
+/// Combines the numbers like makedev(3), as stat shows them.
 fn device_number(major: u64, minor: u64) -> u64 {
     ((major & 0xffff_f000) << 32) | ((major & 0xfff) << 8) | ((minor & 0xffff_ff00) << 12) | (minor & 0xff)
 }
@@ -168,35 +169,41 @@ fn major(device_number: u64) -> u64 {
     ((device_number >> 32) & 0xffff_f000) | ((device_number >> 8) & 0xfff)
 }
 
-/// What is to be said of a file in a listing.
-pub(crate) fn listed(files: &OpenFiles, status: &Status, login: Login) -> Openness {
-    let scanned = scanned(files, (status.device_number, status.inode), login);
-    let can_be_asked = files.proves.contains(&status.device_number) && login.may_ask_about(status);
-    if scanned == Openness::Unknown && can_be_asked {
+/// What a listing says about a file.
+pub(crate) fn listed_openness(files: &OpenFiles, status: &Status, login: Login) -> Openness {
+    let scanned = scan_openness(files, status.device_number, status.inode, login);
+    let can_be_leased = files.leasable.contains(&status.device_number) && login.may_lease(status);
+    if scanned == Openness::Unknown && can_be_leased {
         Openness::Unasked
     } else {
         scanned
     }
 }
 
-/// What is to be said of the file at a position in a request.
-pub(crate) fn asked(files: &OpenFiles, position: usize, numbers: (u64, u64), login: Login) -> Openness {
-    let said = match files.asked.as_slice() {
+/// What the reply to a request says about the file at this position.
+pub(crate) fn requested_openness(
+    files: &OpenFiles,
+    position: usize,
+    device_number: u64,
+    inode: u64,
+    login: Login,
+) -> Openness {
+    let reply = match files.lease_replies.as_slice() {
         [of_all] => Some(of_all),
-        said => said.get(position),
+        replies => replies.get(position),
     };
-    match said {
+    match reply {
         Some(b'c') => Openness::Closed,
         Some(b'o') => Openness::Open,
-        _ => scanned(files, numbers, login),
+        _ => scan_openness(files, device_number, inode, login),
     }
 }
 
-/// What a scan says of a file with these numbers: of its device and inode.
-fn scanned(files: &OpenFiles, (device_number, inode): (u64, u64), login: Login) -> Openness {
-    if files.has(device_number, inode) {
+/// What a scan says about a file with these numbers.
+fn scan_openness(files: &OpenFiles, device_number: u64, inode: u64, login: Login) -> Openness {
+    if files.is_open(device_number, inode) {
         Openness::Open
-    } else if files.proves_by_scan(login) && !files.others.contains(&device_number) {
+    } else if files.scan_proves_closed(login) && !files.externally_writable.contains(&device_number) {
         Openness::Closed
     } else {
         Openness::Unknown
@@ -209,13 +216,13 @@ mod tests {
 
     const ROOT: Login = Login {
         user: Some(0),
-        leases: Some(LeasesOf::Anyone),
+        leases: Some(LeaseScope::Anyone),
     };
 
     fn login(user: u32) -> Login {
         Login {
             user: Some(user),
-            leases: Some(LeasesOf::Owner),
+            leases: Some(LeaseScope::Owner),
         }
     }
 
@@ -226,72 +233,72 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_is_matched_by_device_and_inode_and_by_inode_where_the_device_is_anonymous() {
+    fn a_mapping_on_an_anonymous_device_is_matched_by_its_inode_alone() {
         let mut files = OpenFiles::default();
-        assert!(files.take(&parse(
+        assert!(files.add(&parse(
             b"m 7f0000-7f1000 rw-s 00000000 08:02 131                      /data/\xff a\n7f2-7f3 -w-s 0 00:05 7\nnonsense\n"
         ).unwrap()));
         let sda2 = 0x802;
-        assert!(files.has(sda2, 131));
-        assert!(!files.has(sda2, 7) && !files.has(0x803, 131));
-        assert!(files.has(0x1f, 131), "btrfs");
+        assert!(files.is_open(sda2, 131));
+        assert!(!files.is_open(sda2, 7) && !files.is_open(0x803, 131));
+        assert!(files.is_open(0x1f, 131), "btrfs");
         assert_eq!(major(device_number(259, 300)), 259);
     }
 
     #[test]
-    fn open_files_without_end_are_noticed_though_they_are_always_the_same() {
+    fn endless_open_files_are_noticed_even_if_always_the_same() {
         let mut files = OpenFiles::default();
         let record = parse(b"o 5 5 21b6").unwrap();
         for _ in 0..MAX_RECORDS {
-            assert!(files.take(&record) && !files.is_endless());
+            assert!(files.add(&record) && !files.is_endless());
         }
-        assert!(files.take(&record) && files.is_endless());
+        assert!(files.add(&record) && files.is_endless());
     }
 
     #[test]
-    fn a_device_with_more_open_files_than_can_be_remembered_counts_as_one_that_does_not_tell() {
+    fn a_device_with_too_many_open_files_counts_as_one_that_reports_none() {
         let Some(Record::Status(status)) = parse(b"f f 2049 131 1 1.0 1.0 1000 a") else {
             panic!("no status")
         };
         let mut files = OpenFiles::default();
         for inode in 1_000..u64::try_from(MAX_OPEN_FILES).unwrap() + 2_000 {
             let device_number = 2049;
-            files.take(&Record::Open { device_number, inode });
+            files.add(&Record::Open { device_number, inode });
         }
-        files.take(&Record::Complete);
+        files.add(&Record::ScanComplete);
         assert!(files.is_overflowed() && !files.is_endless());
-        assert_eq!(listed(&files, &status, ROOT), Openness::Unknown);
-        files.take(&parse(b"k o").unwrap());
+        assert_eq!(listed_openness(&files, &status, ROOT), Openness::Unknown);
+        files.add(&parse(b"k o").unwrap());
         assert_eq!(
-            asked(&files, 0, (2049, 1), ROOT),
+            requested_openness(&files, 0, 2049, 1, ROOT),
             Openness::Open,
-            "the kernel's word counts all the same"
+            "the kernel's answer still counts"
         );
         assert_eq!(files.open.len(), MAX_OPEN_FILES + 1);
-        assert!(files.has(2049, 1_000), "what is known to be open is open");
+        assert!(files.is_open(2049, 1_000), "what is known to be open is open");
     }
 
     #[test]
-    fn what_a_device_says_of_its_memory_is_not_remembered_without_bound() {
+    fn the_memory_for_reported_file_systems_is_bounded() {
         let mut files = OpenFiles::default();
         for major in 0..100 {
             let lines = |minor: usize| format!("memory {major}:{minor}\n").into_bytes();
-            files.take(&Record::Mapped((0..10_000).flat_map(lines).collect()));
+            files.add(&Record::Mapped((0..10_000).flat_map(lines).collect()));
         }
         assert!(files.is_overflowed());
-        assert!(files.exact.len() < MAX_OPEN_FILES + 20_000);
+        assert!(files.exact_numbers.len() < MAX_OPEN_FILES + 20_000);
     }
 
     #[test]
-    fn in_memory_another_file_system_s_mapping_of_that_inode_number_does_not_count() {
+    fn on_tmpfs_a_mapping_of_that_inode_elsewhere_does_not_count() {
         let mut files = OpenFiles::default();
-        files.take(
+        files.add(
             &parse(b"m 7f0000-7f1000 rw-s 0 08:02 131 /data/a\n7f1-7f2 rw-s 0 00:1f 132 /dev/shm/a\nmemory 0:31\nmemory x\n")
                 .unwrap(),
         );
-        assert!(!files.has(0x1f, 131), "tmpfs, and mapped elsewhere");
-        assert!(files.has(0x1f, 132), "tmpfs, and mapped there");
-        assert!(files.has(0x20, 131), "not known to be in memory");
+        assert!(!files.is_open(0x1f, 131), "tmpfs, and mapped elsewhere");
+        assert!(files.is_open(0x1f, 132), "tmpfs, and mapped there");
+        assert!(files.is_open(0x20, 131), "not known to be in memory");
     }
 
     fn status() -> Status {
@@ -304,54 +311,58 @@ mod tests {
     #[test]
     fn a_scan_proves_a_file_closed_only_if_it_was_complete() {
         let mut files = OpenFiles::default();
-        files.take(&Record::Complete);
-        let of_root = |files: &OpenFiles| listed(files, &status(), ROOT);
+        files.add(&Record::ScanComplete);
+        let of_root = |files: &OpenFiles| listed_openness(files, &status(), ROOT);
         assert_eq!(of_root(&files), Openness::Unknown, "it did not even see itself");
         files = OpenFiles::default();
-        files.take(&parse(b"o 5 5 21b6").unwrap());
+        files.add(&parse(b"o 5 5 21b6").unwrap());
         assert_eq!(of_root(&files), Openness::Unknown, "it was cut short");
-        files.take(&parse(b"w").unwrap());
+        files.add(&parse(b"w").unwrap());
         assert_eq!(of_root(&files), Openness::Closed);
         for login in [Login::default(), login(1000), login(1001)] {
-            assert_eq!(listed(&files, &status(), login), Openness::Unknown, "{login:?}");
+            assert_eq!(
+                listed_openness(&files, &status(), login),
+                Openness::Unknown,
+                "{login:?}"
+            );
         }
-        files.take(&parse(b"m other 8:1\n").unwrap());
+        files.add(&parse(b"m other 8:1\n").unwrap());
         assert_eq!(of_root(&files), Openness::Unknown, "others may write to it");
-        files.take(&parse(b"o 2049 131 81a4").unwrap());
-        assert_eq!(listed(&files, &status(), login(1001)), Openness::Open);
+        files.add(&parse(b"o 2049 131 81a4").unwrap());
+        assert_eq!(listed_openness(&files, &status(), login(1001)), Openness::Open);
     }
 
     #[test]
-    fn the_kernel_can_be_asked_by_owner_and_root_where_that_was_tried() {
+    fn owner_and_root_can_ask_the_kernel_where_leases_were_tried() {
         let mut files = OpenFiles::default();
-        let check = |files: &OpenFiles, user| listed(files, &status(), login(user));
-        files.take(&parse(b"l 2050").unwrap());
+        let check = |files: &OpenFiles, user| listed_openness(files, &status(), login(user));
+        files.add(&parse(b"l 2050").unwrap());
         assert_eq!(check(&files, 1000), Openness::Unknown, "another file system");
-        files.take(&parse(b"l 2049").unwrap());
+        files.add(&parse(b"l 2049").unwrap());
         assert_eq!(check(&files, 1000), Openness::Unasked);
         assert_eq!(check(&files, 0), Openness::Unknown, "root in a container");
-        assert_eq!(listed(&files, &status(), ROOT), Openness::Unasked);
+        assert_eq!(listed_openness(&files, &status(), ROOT), Openness::Unasked);
         assert_eq!(check(&files, 1001), Openness::Unknown, "another owner");
     }
 
     #[test]
-    fn only_a_granted_lease_or_a_complete_scan_says_that_a_file_is_closed() {
+    fn only_a_granted_lease_or_a_complete_scan_proves_a_file_closed() {
         let mut files = OpenFiles::default();
-        files.take(&parse(b"k coun").unwrap());
-        let said = |files: &OpenFiles, at| asked(files, at, (2049, 131), ROOT);
-        let all: Vec<_> = (0..5).map(|at| said(&files, at)).collect();
+        files.add(&parse(b"k coun").unwrap());
+        let replies = |files: &OpenFiles, at| requested_openness(files, at, 2049, 131, ROOT);
+        let all: Vec<_> = (0..5).map(|at| replies(&files, at)).collect();
         let unknown = Openness::Unknown;
         assert_eq!(all, [Openness::Closed, Openness::Open, unknown, unknown, unknown]);
-        files.take(&parse(b"o 5 5 21b6").unwrap());
-        files.take(&parse(b"w").unwrap());
-        assert_eq!(said(&files, 2), Openness::Closed);
-        files.take(&parse(b"k o").unwrap());
-        assert_eq!(said(&files, 7), Openness::Open, "of all files the same");
-        files.take(&parse(b"k ").unwrap());
+        files.add(&parse(b"o 5 5 21b6").unwrap());
+        files.add(&parse(b"w").unwrap());
+        assert_eq!(replies(&files, 2), Openness::Closed);
+        files.add(&parse(b"k o").unwrap());
+        assert_eq!(replies(&files, 7), Openness::Open, "of all files the same");
+        files.add(&parse(b"k ").unwrap());
         assert_eq!(
-            said(&OpenFiles::default(), 0),
+            replies(&OpenFiles::default(), 0),
             Openness::Unknown,
-            "nothing was said"
+            "there was no reply"
         );
     }
 }

@@ -1,11 +1,11 @@
-//! Many requests under way at once, sent in a given order.
+//! Many requests in flight at once, sent in a given order.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Requests under way at once: ten thousand a second at 100 ms, and some 100 KiB of a server's memory.
+/// Requests in flight: ten thousand a second at 100 ms, and about 100 KiB of a server's memory.
 const WINDOW: usize = 1024;
 
 enum Slot<T> {
@@ -13,11 +13,11 @@ enum Slot<T> {
     Done(T),
 }
 
-/// Runs futures, each of which sends one request when it is first polled, so that the requests leave in the order
-/// of the futures; the results stand in that order too.
+/// Runs futures, each of which sends one request when it is first polled. So the requests leave in the order
+/// of the futures; the results have the same order.
 ///
-/// Each future is polled once when its turn to send comes, and then only when it is the first of those waiting: its
-/// reply must reach it without that.
+/// Each future is polled once to send its request, and then only when it is the first of those waiting. Its
+/// reply must reach it without being polled.
 pub(crate) async fn in_order<T, F>(futures: impl IntoIterator<Item = F>) -> Vec<T>
 where
     F: Future<Output = T> + Send + 'static,
@@ -56,7 +56,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[tokio::test]
-    async fn requests_leave_in_order_and_results_come_in_order_whatever_the_order_of_replies() {
+    async fn requests_and_results_keep_their_order_whatever_that_of_replies() {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let futures = (0..3000_u32).map(|number| {
             let sent = sent.clone();

@@ -6,48 +6,58 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
+use tokio::time::sleep;
 
-use crate::resolve::JumpHost;
-use crate::target::{Compression, Target};
+use crate::target::{Compression, JumpHost, Target};
 
-/// How ssh is started for every device.
+/// How often [`wait_for_socket`] checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A jump host, and the control socket of the connection to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JumpEndpoint<'a> {
+    pub(crate) host: &'a JumpHost,
+    pub(crate) socket: &'a Path,
+}
+
+/// How ssh is started, for all devices.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
+pub(crate) struct SshCommand {
     pub(crate) program: PathBuf,
     pub(crate) configuration: PathBuf,
 }
 
-impl Client {
-    /// The connection itself: SFTP on its stdio, and a control socket for whatever else is asked of the device.
+impl SshCommand {
+    /// The connection itself: SFTP on its stdio, and a control socket for all other requests.
     ///
-    /// `patience` is the time until the device's first words, of which a jump host may have used some.
+    /// `connect_timeout` is the time until the device's first bytes, part of which a jump host may use.
     ///
-    /// Through the jump connection that owns `by_way_of`, if there is one, else as ssh's configuration says.
+    /// Connects through the jump connection `through` if given, otherwise as ssh's configuration says.
     pub(crate) fn master(
         &self,
         target: &Target,
         socket: &Path,
-        by_way_of: Option<(&JumpHost, &Path)>,
-        patience: Duration,
+        through: Option<JumpEndpoint<'_>>,
+        connect_timeout: Duration,
     ) -> Command {
         let compression = match target.compression {
             Compression::Always => "Compression=yes",
             Compression::Auto | Compression::Never => "Compression=no",
         };
         let mut command = self.command();
-        if let Some(proxy) = by_way_of.and_then(|(jump, socket)| self.proxy(jump, socket)) {
+        if let Some(proxy) = through.and_then(|jump| self.proxy(jump)) {
             command.arg("-o").arg(proxy);
         }
         command
             .args(["-o", "ControlMaster=yes", "-o", compression, "-o"])
             .arg(option("ControlPath=", socket.as_os_str()))
             .arg("-o")
-            .arg(format!("ConnectTimeout={}", patience.as_secs().max(1)))
+            .arg(format!("ConnectTimeout={}", connect_timeout.as_secs().max(1)))
             .args(["-s", "--", target.name.as_str(), "sftp"]);
         command
     }
 
-    /// A connection to a jump host, and a control socket for those who go through it.
+    /// A connection to a jump host, with a control socket for devices behind it.
     pub(crate) fn jump(&self, jump: &JumpHost, socket: &Path) -> Command {
         let mut command = self.command();
         command
@@ -66,16 +76,17 @@ impl Client {
         command
     }
 
-    /// The proxy command that asks the jump connection for a way to the device, and fails where that is gone. The connection takes over its
-    /// streams: no byte goes through the process. `None` where a path means something to a shell.
-    fn proxy(&self, jump: &JumpHost, socket: &Path) -> Option<String> {
+    /// The proxy command that opens a channel to the device through the jump connection, and fails if that is
+    /// gone. The connection takes over its streams: no byte passes through the process. `None` if a path has
+    /// a special character of a shell.
+    fn proxy(&self, jump: JumpEndpoint<'_>) -> Option<String> {
         let plain = |path: &Path| {
             let path = path.to_str()?;
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
             path.chars().all(is_plain).then(|| path.to_owned())
         };
         let (program, configuration) = (plain(&self.program)?, plain(&self.configuration)?);
-        let (socket, host) = (plain(socket)?, &jump.host);
+        let (socket, host) = (plain(jump.socket)?, &jump.host.host);
         Some(format!(
             "ProxyCommand={program} -F {configuration} -o ControlMaster=no -o ProxyCommand=false \
              -o ControlPath={socket} -W '[%h]:%p' -- '{host}'"
@@ -84,17 +95,22 @@ impl Client {
 
     /// A command on the device, over the connection that owns `socket`.
     ///
-    /// ssh would make a connection of its own where the socket is gone, or where the device refuses another session: a
-    /// proxy command that fails at once keeps it from that.
-    pub(crate) fn over(&self, target: &Target, socket: &Path, command_line: &str) -> Command {
-        let mut command = self.over_connection(socket);
+    /// If the socket is gone, or the device refuses another session, ssh would open a connection of its own.
+    /// A proxy command that fails at once prevents this.
+    pub(crate) fn shell(&self, target: &Target, socket: &Path, command_line: &str) -> Command {
+        let mut command = self.over_socket(socket);
         command.args(["--", target.name.as_str(), command_line]);
         command
     }
 
     /// A command on the device, over a connection of its own, made as ssh's configuration says within
-    /// `patience`.
-    pub(crate) fn apart(&self, target: &Target, command_line: &str, patience: Duration) -> Command {
+    /// `connect_timeout`.
+    pub(crate) fn dedicated_shell(
+        &self,
+        target: &Target,
+        command_line: &str,
+        connect_timeout: Duration,
+    ) -> Command {
         let mut command = self.command();
         command
             .args([
@@ -106,19 +122,19 @@ impl Client {
                 "Compression=no",
                 "-o",
             ])
-            .arg(format!("ConnectTimeout={}", patience.as_secs().max(1)))
+            .arg(format!("ConnectTimeout={}", connect_timeout.as_secs().max(1)))
             .args(["--", target.name.as_str(), command_line]);
         command
     }
 
     /// One more SFTP channel over the connection that owns `socket`, on stdio.
-    pub(crate) fn sftp_over(&self, target: &Target, socket: &Path) -> Command {
-        let mut command = self.over_connection(socket);
+    pub(crate) fn sftp_channel(&self, target: &Target, socket: &Path) -> Command {
+        let mut command = self.over_socket(socket);
         command.args(["-s", "--", target.name.as_str(), "sftp"]);
         command
     }
 
-    fn over_connection(&self, socket: &Path) -> Command {
+    fn over_socket(&self, socket: &Path) -> Command {
         let mut command = self.command();
         command
             .args(["-o", "ControlMaster=no", "-o", "ProxyCommand=false", "-o"])
@@ -126,7 +142,7 @@ impl Client {
         command
     }
 
-    /// Prints what ssh makes of the configuration for this device.
+    /// Prints ssh's resolved configuration for this device.
     pub(crate) fn explain(&self, target: &Target) -> Command {
         let mut command = self.command();
         command.args(["-G", "--", target.name.as_str()]);
@@ -138,9 +154,9 @@ impl Client {
         command
             .arg("-F")
             .arg(&self.configuration)
-            // Messages are read by us; SendEnv carries it to the device where that is permitted.
+            // gleaner parses the messages. SendEnv sends it to the device too, where permitted.
             .env("LC_ALL", "C")
-            // ssh runs proxy commands and `Match exec` by this shell. A service account's is nologin.
+            // ssh runs proxy commands and `Match exec` with this shell. A service account's is nologin.
             .env("SHELL", "/bin/sh")
             .env_remove("SSH_ASKPASS")
             .env_remove("SSH_ASKPASS_REQUIRE")
@@ -149,6 +165,13 @@ impl Client {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         command
+    }
+}
+
+/// Waits until ssh has made its control socket, which it does once the host has authenticated us.
+pub(crate) async fn wait_for_socket(socket: &Path) {
+    while !socket.exists() {
+        sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -1,36 +1,37 @@
-//! What the device's script answers, taken apart. All of it is from outside: nothing here panics or believes.
+//! Parses the script's records. All of it is untrusted: nothing here panics or takes a value on trust.
 
 use engine::ports::device::EntryKind;
 use model::{Digest, Identity, Timestamp};
 
-/// One answer among many.
+/// One record of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Record {
-    /// A file that some process has open for writing; its mode tells whether it is a file at all.
+    /// A file that a process has open for writing. The mode in the record is ignored.
     Open { device_number: u64, inode: u64 },
-    /// A file system on which the kernel can be asked whether a file is open.
-    Proves { device_number: u64 },
-    /// What the kernel says of each file that a request names.
-    Asked(Vec<u8>),
+    /// A file system on which a lease proves whether a file is open.
+    Leasable { device_number: u64 },
+    /// The kernel's answer for each file of a request.
+    LeaseReplies(Vec<u8>),
     /// The scan of open files was complete.
-    Complete,
-    /// Shared mappings that can be written: `major:minor inode` in each line; and `memory major:minor` for each tmpfs.
+    ScanComplete,
+    /// Writable shared mappings: lines of `/proc/<process>/maps`, then `memory major:minor` for each tmpfs
+    /// and `other major:minor` for each file system that can be written to elsewhere.
     Mapped(Vec<u8>),
-    /// Something in a source, or a file looked at.
+    /// An entry of a source, or an inspected file.
     Status(Status),
-    /// The digest of what was to be told about many files at once; none where the device could not make it.
+    /// The digest over the identities of many files; `None` if the device could not make it.
     Digest(Option<Digest>),
     /// A folder that cannot be listed.
     Unlistable(Vec<u8>),
-    /// Words of find about something else that it could not do.
-    Trouble(Vec<u8>),
+    /// Another error message of find.
+    FindError(Vec<u8>),
     /// The source cannot be entered.
-    Closed,
-    /// All has been said.
+    Inaccessible,
+    /// The end of the reply.
     End,
 }
 
-/// Something looked at, without following a link.
+/// The attributes of an entry, without following a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) kind: EntryKind,
@@ -38,27 +39,27 @@ pub(crate) struct Status {
     pub(crate) device_number: u64,
     pub(crate) inode: u64,
     pub(crate) owner: u32,
-    /// As the device gave it; may begin with `./`.
+    /// As the device reported it; may begin with `./`.
     pub(crate) name: Vec<u8>,
 }
 
 impl Record {
-    /// Takes a record apart; `None` where it is none.
+    /// Parses a record; `None` if it is malformed.
     pub(crate) fn parse(record: &[u8], tag: &str) -> Option<Self> {
         let (first, rest) = record.split_first()?;
         let after_blank = rest.strip_prefix(b" ");
         match first {
             b'E' => (rest == tag.as_bytes()).then_some(Self::End),
-            b'F' => rest.is_empty().then_some(Self::Closed),
+            b'F' => rest.is_empty().then_some(Self::Inaccessible),
             b'd' => Some(Self::Digest(after_blank?.get(..64).and_then(Digest::from_hex))),
             b'u' => Some(Self::Unlistable(after_blank?.to_vec())),
-            b'i' => Some(Self::Trouble(after_blank?.to_vec())),
-            b'k' => Some(Self::Asked(after_blank?.to_vec())),
+            b'i' => Some(Self::FindError(after_blank?.to_vec())),
+            b'k' => Some(Self::LeaseReplies(after_blank?.to_vec())),
             b'l' => {
                 let device_number = std::str::from_utf8(after_blank?).ok()?.parse().ok()?;
-                Some(Self::Proves { device_number })
+                Some(Self::Leasable { device_number })
             }
-            b'w' => rest.is_empty().then_some(Self::Complete),
+            b'w' => rest.is_empty().then_some(Self::ScanComplete),
             b'm' => Some(Self::Mapped(after_blank?.to_vec())),
             b'o' => {
                 let mut fields = Fields(after_blank?);
@@ -68,15 +69,15 @@ impl Record {
                 };
                 Some(record)
             }
-            b'f' => found(Fields(after_blank?)).map(Self::Status),
-            b's' => status(Fields(after_blank?)).map(Self::Status),
+            b'f' => find_status(Fields(after_blank?)).map(Self::Status),
+            b's' => stat_status(Fields(after_blank?)).map(Self::Status),
             _ => None,
         }
     }
 }
 
 /// `%y %D %i %s %T@ %C@ %U %P` of GNU find.
-fn found(mut fields: Fields<'_>) -> Option<Status> {
+fn find_status(mut fields: Fields<'_>) -> Option<Status> {
     let kind = match fields.word()? {
         b"f" => EntryKind::File,
         b"d" => EntryKind::Folder,
@@ -106,7 +107,7 @@ fn found(mut fields: Fields<'_>) -> Option<Status> {
 }
 
 /// `%d %i %s %Y %Z %u %f %n` of stat.
-fn status(mut fields: Fields<'_>) -> Option<Status> {
+fn stat_status(mut fields: Fields<'_>) -> Option<Status> {
     let device_number = fields.number(10)?;
     let inode = fields.number(10)?;
     let size = fields.number(10)?;
@@ -130,7 +131,7 @@ fn status(mut fields: Fields<'_>) -> Option<Status> {
     })
 }
 
-/// What `st_mode` says something is.
+/// The kind of an entry with this `st_mode`.
 pub(crate) fn kind_of_mode(mode: u32) -> EntryKind {
     match mode & 0o170_000 {
         0o100_000 => EntryKind::File,
@@ -140,8 +141,9 @@ pub(crate) fn kind_of_mode(mode: u32) -> EntryKind {
     }
 }
 
-/// The identity with only what a lesser device can tell the same way each time: size and whole seconds.
-pub(crate) fn lesser(identity: Identity) -> Identity {
+/// Only those parts of an identity that a lesser device reports the same way each time: size and whole
+/// seconds.
+pub(crate) fn without_fine_identity(identity: Identity) -> Identity {
     Identity {
         device_number: None,
         inode: None,
@@ -154,7 +156,7 @@ pub(crate) fn lesser(identity: Identity) -> Identity {
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    /// What stands before the next blank, which is left out.
+    /// The text before the next blank. Removes both.
     fn word(&mut self) -> Option<&'a [u8]> {
         let end = self.0.iter().position(|byte| *byte == b' ')?;
         let (word, rest) = self.0.split_at_checked(end)?;
@@ -171,8 +173,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Seconds since 1970 with or without a fraction, as `date`, `find` and `stat` print them. Digits beyond nanoseconds are
-/// cut.
+/// Seconds since 1970 with or without a fraction, as `date`, `find` and `stat` print them. Digits beyond
+/// nanoseconds are cut.
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let whole: i64 = seconds.parse().ok()?;
@@ -191,19 +193,21 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
     ))
 }
 
-/// The path in words such as `find: './a b': Input/output error`; in the C locale GNU's find quotes as C does.
-pub(crate) fn path_in_trouble(words: &[u8]) -> Option<Vec<u8>> {
-    match words.strip_prefix(b"find: '") {
-        Some(quoted) => path_in_quotes(quoted),
-        None => path_as_it_is(words),
+/// The path in a message such as `find: './a b': Input/output error`. In the C locale, GNU find quotes as C
+/// does.
+pub(crate) fn path_in_error(message: &[u8]) -> Option<Vec<u8>> {
+    match message.strip_prefix(b"find: '") {
+        Some(quoted) => quoted_path(quoted),
+        None => unquoted_path(message),
     }
 }
 
-/// Those of `BusyBox`: `find: ./a b: Input/output error`, `stat: can't stat './a b': Input/output error`.
-fn path_as_it_is(words: &[u8]) -> Option<Vec<u8>> {
-    let (rest, end) = match words.strip_prefix(b"stat: can't stat '") {
+/// The path in a message of `BusyBox`: `find: ./a b: Input/output error`, `stat: can't stat './a b':
+/// Input/output error`.
+fn unquoted_path(message: &[u8]) -> Option<Vec<u8>> {
+    let (rest, end) = match message.strip_prefix(b"stat: can't stat '") {
         Some(rest) => (rest, &b"': "[..]),
-        None => (words.strip_prefix(b"find: ")?, &b": "[..]),
+        None => (message.strip_prefix(b"find: ")?, &b": "[..]),
     };
     let length = rest.windows(end.len()).rposition(|at| at == end)?;
     rest.get(..length)
@@ -211,7 +215,7 @@ fn path_as_it_is(words: &[u8]) -> Option<Vec<u8>> {
         .map(<[u8]>::to_vec)
 }
 
-fn path_in_quotes(quoted: &[u8]) -> Option<Vec<u8>> {
+fn quoted_path(quoted: &[u8]) -> Option<Vec<u8>> {
     let mut path = Vec::new();
     let mut rest = quoted.iter().copied();
     loop {
@@ -251,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_of_gnu_find_is_taken_apart() {
+    fn a_listing_of_gnu_find_is_parsed() {
         let record = b"f f 2049 131 4096 1700000000.1234567890 1700000001.0000000000 1000 a b\n\xff";
         let Some(Record::Status(status)) = parse(record) else {
             panic!("no status")
@@ -267,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_refused_and_never_panics() {
+    fn malformed_records_are_refused_without_a_panic() {
         let records: [&[u8]; 12] = [
             b"",
             b"f",
@@ -289,8 +293,8 @@ mod tests {
     }
 
     #[test]
-    fn the_path_in_words_of_find_is_read_as_find_quotes_it() {
-        let path = |words: &[u8]| path_in_trouble(words);
+    fn the_path_in_an_error_of_find_is_read_as_find_quotes_it() {
+        let path = |message: &[u8]| path_in_error(message);
         assert_eq!(path(b"find: './a b': Input/output error").unwrap(), b"./a b");
         assert_eq!(
             path(b"find: './it\\'s\\n\\377\\\\': Input/output error").unwrap(),
@@ -307,7 +311,7 @@ mod tests {
         assert_eq!(path(b"find: unrecognized: -mindepth"), None);
         assert_eq!(path(b"find: './a"), None);
         assert_eq!(path(b"find: './a\\3"), None);
-        assert_eq!(path(b"somebody: 'a'"), None);
+        assert_eq!(path(b"other: 'a'"), None);
     }
 
     #[test]

@@ -299,11 +299,7 @@ fn refusal(refused: &SourceKey, first: &SourceKey, is_remembered: bool) -> Devic
              it is gathered as {first}"
         )
     };
-    DeviceFailure {
-        remedy: None,
-        class: FailureClass::SameDevice,
-        message,
-    }
+    DeviceFailure::new(FailureClass::SameDevice, message)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl From<&PassOutcome> for Contact {
         };
         match class {
             Class::JumpUnreachable | Class::TunnelDown | Class::TimedOut => Self::Unreachable,
-            Class::AliasUnknown | Class::JumpRefused | Class::CollectorFailed | Class::TakenOver => {
+            Class::AliasUnknown | Class::JumpRefused | Class::LocalFailure | Class::TakenOver => {
                 Self::Unknown
             }
             Class::StartingUp

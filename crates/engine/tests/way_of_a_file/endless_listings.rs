@@ -45,11 +45,7 @@ async fn files_listed_by_an_endless_listing_are_gathered() {
 async fn files_listed_before_a_listing_was_given_up_are_gathered() {
     let mut world = TestWorld::with_files(&[("a", b"one")]);
     world.rules.sources.push(SourcePath::new("/films").unwrap());
-    world.device().faults.gives_up_listing = Some(DeviceFailure {
-        class: FailureClass::Protocol,
-        message: "too much".into(),
-        remedy: None,
-    });
+    world.device().faults.gives_up_listing = Some(DeviceFailure::new(FailureClass::Protocol, "too much"));
     let summary = world.sweep().await;
     let outcome = &summary.passes[0].1.outcome;
     let expected = PassOutcome::Failed {

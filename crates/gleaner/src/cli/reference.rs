@@ -1,11 +1,11 @@
-//! The command line described: the list of exit statuses in the help, and `docs/reference/cli.md`.
+//! The reference of the command line: the list of exit statuses in the help, and `docs/reference/cli.md`.
 
 use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory as _};
 
 use super::CommandLine;
-use crate::ExitStatus;
+use crate::exit::ExitStatus;
 
 /// The exit statuses, as the help shows them.
 pub fn exit_statuses() -> String {
@@ -36,7 +36,7 @@ pub fn markdown() -> String {
     text
 }
 
-/// The level of the heading under which the program as a whole is described.
+/// The heading level of the program as a whole.
 const TOP: usize = 2;
 
 fn describe(command: &Command, level: usize, text: &mut String) {
@@ -46,7 +46,10 @@ fn describe(command: &Command, level: usize, text: &mut String) {
     let usage = usage.trim_start_matches("Usage: ");
     push(text, format_args!("{} `{name}`\n\n", "#".repeat(level)));
     if let Some(about) = about {
-        push(text, format_args!("{}\n\n", sentence(&about.to_string())));
+        let about = sentence(&about.to_string());
+        for paragraph in about.split("\n\n") {
+            push(text, format_args!("{}\n\n", wrapped(paragraph)));
+        }
     }
     push(text, format_args!("    {usage}\n\n"));
     let top = level == TOP;
@@ -86,31 +89,51 @@ fn describe_argument(argument: &Arg, text: &mut String) {
         (_, Some(value)) => format!("{} {value}", names.join(", ")),
         (_, None) => names.join(", "),
     };
-    push(
-        text,
-        format_args!(
-            "- `{shown}`: {}",
-            sentence(&help).replace("\n\n", " ").replace('\n', " ")
-        ),
-    );
+    let mut item = format!("- `{shown}`: {}", sentence(&help));
     let values = argument.get_possible_values();
     if !values.is_empty() && argument.get_action().takes_values() {
         let values: Vec<String> = values
             .iter()
             .map(|value| format!("`{}`", value.get_name()))
             .collect();
-        push(text, format_args!(" One of {}.", values.join(", ")));
+        push(&mut item, format_args!(" One of {}.", values.join(", ")));
     }
     if let [default] = argument.get_default_values()
         && argument.get_action().takes_values()
     {
-        push(text, format_args!(" Default: `{}`.", default.to_string_lossy()));
+        push(
+            &mut item,
+            format_args!(" Default: `{}`.", default.to_string_lossy()),
+        );
     }
-    text.push('\n');
+    push(text, format_args!("{}\n", wrapped(&item)));
 }
 
-/// Puts the full stop back that clap takes from the end of a comment, and at the end of its first paragraph.
-pub(crate) fn sentence(text: &str) -> String {
+/// The width of a line of Markdown.
+const WIDTH: usize = 110;
+
+/// The text in lines of at most `WIDTH` characters, where its words allow. Further lines of an item are
+/// indented.
+pub fn wrapped(text: &str) -> String {
+    let indent = if text.starts_with("- ") { "  " } else { "" };
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > WIDTH {
+            push(&mut lines, format_args!("\n{indent}{word}"));
+            column = indent.len() + length;
+        } else {
+            lines.push_str(if column > 0 { " " } else { "" });
+            lines.push_str(word);
+            column += length + usize::from(column > 0);
+        }
+    }
+    lines
+}
+
+/// Restores the full stop that clap strips from the end of a comment, and adds one after its first paragraph.
+pub fn sentence(text: &str) -> String {
     let paragraphs = text.trim().split("\n\n").map(|paragraph| {
         let end = if paragraph.ends_with(['.', ':', '!']) {
             ""

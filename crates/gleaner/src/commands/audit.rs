@@ -1,4 +1,5 @@
-//! `gleaner audit`: reads every stored copy again and compares it with the ledger. Changes nothing, unless bad copies are to be set aside.
+//! `gleaner audit`: re-reads every stored copy and compares it with the ledger. Changes nothing, except that
+//! `--quarantine` moves bad copies aside.
 
 mod compare;
 mod json;
@@ -24,13 +25,14 @@ use storage::{DirectoryStore, Executor, StoreFolder, StoreSettings, SystemDisk};
 use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
-use crate::home::{SystemClock, store_failure};
-use crate::{ExitStatus, Failure, Output};
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
+use crate::wiring::{SystemClock, store_failure};
 
-use compare::{Compared, Comparison};
+use compare::{CheckedCopy, Comparison};
 
 /// Compares the store with the ledger.
-pub fn audit(arguments: &cli::Audit, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let store = open_store(&config, None)?;
     let reader = Reader::open(&config.ledger).map_err(status::unreadable)?;
@@ -51,16 +53,16 @@ pub fn audit(arguments: &cli::Audit, context: &mut Context<'_>) -> Result<ExitSt
         known: HashSet::new(),
         hasher: RandomState::new(),
     };
-    let form: &mut dyn Form = if arguments.json {
-        &mut json::Document::default()
+    let report: &mut dyn AuditReport = if arguments.json {
+        &mut json::JsonReport::default()
     } else {
-        &mut text::Lines {
+        &mut text::TextReport {
             lists_unknown: audit.lists_unknown,
         }
     };
-    audit.compare(form, context.output)?;
-    audit.look_for_others(form, context.output)?;
-    form.end(&audit.totals, context.output)?;
+    audit.compare(report, context.output)?;
+    audit.find_unknown_files(report, context.output)?;
+    report.end(&audit.totals, context.output)?;
     Ok(audit.totals.status())
 }
 
@@ -68,13 +70,13 @@ fn open_store(config: &Config, expected: Option<&StoreId>) -> Result<StoreFolder
     StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, expected).map_err(store_failure)
 }
 
-/// The folders into which audits have moved copies, the latest first.
+/// The quarantine folders of earlier audits, latest first.
 fn quarantine_folders(config: &Config) -> Vec<PathBuf> {
     let numbered = |entry: std::fs::DirEntry| {
         let number: u64 = entry.file_name().to_str()?.parse().ok()?;
         Some((number, entry.path()))
     };
-    // If it cannot be listed, a hint is missing and nothing else.
+    // If the folder cannot be listed, only a hint is lost.
     let entries = std::fs::read_dir(config.store.path.join(".gleaner/quarantine"));
     let mut folders: Vec<(u64, PathBuf)> = entries
         .into_iter()
@@ -86,22 +88,27 @@ fn quarantine_folders(config: &Config) -> Vec<PathBuf> {
     folders.into_iter().map(|(_, path)| path).collect()
 }
 
-/// How the outcome is told, as it comes in.
-trait Form {
-    /// A stored copy that is not as the ledger says; `moved` tells what became of it where bad copies are set aside.
-    fn finding(&mut self, finding: &Compared, moved: Option<&Moved>, output: &mut Output) -> io::Result<()>;
+/// An output format for the result, written as the audit proceeds.
+trait AuditReport {
+    /// A stored copy that differs from the ledger. `moved` is the result of the quarantine, if requested.
+    fn finding(
+        &mut self,
+        finding: &CheckedCopy,
+        moved: Option<&QuarantineResult>,
+        output: &mut Output,
+    ) -> io::Result<()>;
 
-    /// A file in the store that the ledger does not know.
+    /// A file in the store that is not in the ledger.
     fn unknown(&mut self, name: &RelativePath, size: u64, output: &mut Output) -> io::Result<()>;
 
-    /// A part of the store that could not be looked at for such files.
+    /// A part of the store that could not be searched for such files.
     fn unlisted(&mut self, error: &WalkError, output: &mut Output) -> io::Result<()>;
 
-    /// What it comes to.
+    /// The totals.
     fn end(&mut self, totals: &Totals, output: &mut Output) -> io::Result<()>;
 }
 
-/// What an audit comes to.
+/// The totals of an audit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Totals {
     sound: Amount,
@@ -129,30 +136,26 @@ impl Totals {
         }
     }
 
-    fn add(&mut self, compared: &Compared) {
+    fn add(&mut self, compared: &CheckedCopy) {
         let count = match compared.comparison {
             Comparison::Sound => &mut self.sound,
             Comparison::Missing => &mut self.missing,
             Comparison::Different { .. } => &mut self.different,
             Comparison::Unreadable(_) => &mut self.unreadable,
         };
-        *count = count.plus(one(compared.copy.size));
+        *count = count.plus(Amount::of_file(compared.copy.size));
     }
 }
 
-fn one(bytes: u64) -> Amount {
-    Amount { files: 1, bytes }
-}
-
-/// What became of a bad copy.
+/// What happened to a bad copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Moved {
-    /// It is in the control folder.
-    Aside,
+enum QuarantineResult {
+    /// It was moved into the control folder.
+    Moved,
     /// It could not be moved.
-    Not(String),
-    /// It is gone from its place; an earlier audit has put a copy of that name here, in the store.
-    Before(String),
+    Failed(String),
+    /// It is missing because an earlier audit moved a copy of that name to this path in the store.
+    MovedEarlier(String),
 }
 
 /// One audit.
@@ -163,13 +166,13 @@ struct Audit {
     quarantined_before: Vec<PathBuf>,
     lists_unknown: bool,
     totals: Totals,
-    /// Eight bytes for each name in the ledger. Two names with the same hash would hide an unknown file, and harm nothing.
+    /// A hash of eight bytes for each name in the ledger. A collision would only hide an unknown file.
     known: HashSet<u64>,
     hasher: RandomState,
 }
 
 impl Audit {
-    fn compare(&mut self, form: &mut dyn Form, output: &mut Output) -> Result<(), Failure> {
+    fn compare(&mut self, report: &mut dyn AuditReport, output: &mut Output) -> Result<(), Failure> {
         let bar = progress::Bar::over(expected(&self.reader)?);
         let mut copies = compare::by_name(self.reader.stored_copies());
         loop {
@@ -186,43 +189,50 @@ impl Audit {
                 }
                 let name = &compared.copy.store_name;
                 let moved = match &self.quarantine {
-                    Some(quarantine) if compared.comparison.is_bad_copy() => Some(quarantine.take(name)),
-                    _ if compared.comparison == Comparison::Missing => self.moved_before(name),
+                    Some(quarantine) if compared.comparison.is_bad_copy() => Some(quarantine.move_copy(name)),
+                    _ if compared.comparison == Comparison::Missing => self.find_earlier_quarantine(name),
                     _ => None,
                 };
-                if moved == Some(Moved::Aside) {
-                    self.totals.quarantined = self.totals.quarantined.plus(one(compared.copy.size));
+                if moved == Some(QuarantineResult::Moved) {
+                    self.totals.quarantined =
+                        self.totals.quarantined.plus(Amount::of_file(compared.copy.size));
                 }
-                bar.around(|| form.finding(&compared, moved.as_ref(), output))?;
+                bar.around(|| report.finding(&compared, moved.as_ref(), output))?;
             }
         }
         bar.finish();
         Ok(())
     }
 
-    fn moved_before(&self, name: &RelativePath) -> Option<Moved> {
+    fn find_earlier_quarantine(&self, name: &RelativePath) -> Option<QuarantineResult> {
         let relative = Path::new(OsStr::from_bytes(name.as_bytes()));
         let is_there = |folder: &&PathBuf| folder.join(relative).symlink_metadata().is_ok();
         let number = self.quarantined_before.iter().find(is_there)?.file_name()?;
         let number = number.to_string_lossy();
-        Some(Moved::Before(format!(".gleaner/quarantine/{number}/{name}")))
+        Some(QuarantineResult::MovedEarlier(format!(
+            ".gleaner/quarantine/{number}/{name}"
+        )))
     }
 
-    /// Files that the ledger does not know are no fault: others may use the store too.
-    fn look_for_others(&mut self, form: &mut dyn Form, output: &mut Output) -> Result<(), Failure> {
+    /// Files that are not in the ledger are not an error: other programs may use the store too.
+    fn find_unknown_files(
+        &mut self,
+        report: &mut dyn AuditReport,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         for entry in self.store.walk() {
             match entry {
                 Ok(entry) if entry.kind != EntryKind::File => {}
                 Ok(entry) if self.known.contains(&self.hasher.hash_one(entry.name.as_bytes())) => {}
                 Ok(entry) => {
-                    self.totals.unknown = self.totals.unknown.plus(one(entry.size));
+                    self.totals.unknown = self.totals.unknown.plus(Amount::of_file(entry.size));
                     if self.lists_unknown {
-                        form.unknown(&entry.name, entry.size, output)?;
+                        report.unknown(&entry.name, entry.size, output)?;
                     }
                 }
                 Err(error) => {
                     self.totals.unlisted += 1;
-                    form.unlisted(&error, output)?;
+                    report.unlisted(&error, output)?;
                 }
             }
         }
@@ -230,7 +240,7 @@ impl Audit {
     }
 }
 
-/// How much there is to read, as far as the ledger can tell at once.
+/// The amount to read, estimated from the ledger.
 fn expected(reader: &Reader) -> Result<Amount, Failure> {
     let devices = reader
         .devices(engine::ports::Clock::now(&SystemClock))
@@ -243,7 +253,7 @@ fn expected(reader: &Reader) -> Result<Amount, Failure> {
     }))
 }
 
-/// Where bad copies are set aside.
+/// Moves bad copies into the control folder.
 struct Quarantine {
     store: DirectoryStore<SystemDisk>,
     runtime: tokio::runtime::Runtime,
@@ -266,13 +276,13 @@ impl Quarantine {
         })
     }
 
-    fn take(&self, name: &RelativePath) -> Moved {
+    fn move_copy(&self, name: &RelativePath) -> QuarantineResult {
         use engine::ports::Store as _;
         match self.runtime.block_on(self.store.quarantine(name)) {
-            Ok(()) => Moved::Aside,
+            Ok(()) => QuarantineResult::Moved,
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                Moved::Not(format!("{error}{}", cause.unwrap_or_default()))
+                QuarantineResult::Failed(format!("{error}{}", cause.unwrap_or_default()))
             }
         }
     }

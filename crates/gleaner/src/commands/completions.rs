@@ -6,11 +6,14 @@ use clap::CommandFactory as _;
 
 use crate::cli;
 use crate::commands::Context;
-use crate::{ExitStatus, Failure};
+use crate::exit::{ExitStatus, Failure};
 
 /// Prints the completion script for a shell.
-pub fn completions(arguments: &cli::Completions, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
-    // The generator panics when its stream fails; a vector does not.
+pub fn completions(
+    arguments: &cli::CompletionsArgs,
+    context: &mut Context<'_>,
+) -> Result<ExitStatus, Failure> {
+    // The generator panics if its stream fails; a vector never fails.
     let mut script = Vec::new();
     clap_complete::generate(
         arguments.shell,

@@ -10,22 +10,24 @@ use storage::{StoreFolder, SystemDisk};
 
 use crate::cli;
 use crate::commands::Context;
-use crate::config::show::Shown;
+use crate::config::show::ConfigDisplay;
 use crate::config::{self, Config, show_path};
-use crate::{ExitStatus, Failure, ledger_mount};
+use crate::exit::{ExitStatus, Failure};
+use crate::ledger_mount;
 
-/// Does what was asked for.
-pub fn config(command: &cli::Config, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+/// Runs the command.
+pub fn config(command: &cli::ConfigCommand, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     match command {
-        cli::Config::Init(arguments) => init(arguments, context),
-        cli::Config::Check => check(context),
-        cli::Config::Show(arguments) => show(arguments, context),
-        cli::Config::Schema => schema(context),
+        cli::ConfigCommand::Init(arguments) => init(arguments, context),
+        cli::ConfigCommand::Check => check(context),
+        cli::ConfigCommand::Show(arguments) => show(arguments, context),
+        cli::ConfigCommand::Schema => schema(context),
     }
 }
 
-/// Writes the example. A crash on the way leaves a part of it, which the next attempt refuses to overwrite.
-fn init(arguments: &cli::ConfigInit, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+/// Writes the example. A crash before the write ends leaves a partial file, which the next attempt refuses to
+/// overwrite.
+fn init(arguments: &cli::ConfigInitArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let path = &arguments.path;
     if path == Path::new("-") {
         context.output.write_all(config::EXAMPLE.as_bytes())?;
@@ -40,14 +42,14 @@ fn init(arguments: &cli::ConfigInit, context: &mut Context<'_>) -> Result<ExitSt
     match written {
         Ok(()) => {
             context.output.line(format_args!(
-                "{shown} is written. Put in your store, source and devices, then try `gleaner -c {shown} config check`."
+                "wrote {shown}. Set your store, source and devices, then run `gleaner -c {shown} config check`."
             ))?;
             Ok(ExitStatus::Well)
         }
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Err(Failure::usage(format_args!(
-            "{shown} is already there and was left as it is"
+            "{shown} exists already and was not changed"
         ))
-        .help("name another path, or \"-\" to have the example printed")),
+        .help("name another path, or \"-\" to print the example")),
         Err(cause) => {
             let error = anyhow::Error::new(cause).context(format!("cannot write {shown}"));
             Err(Failure::new(ExitStatus::Usage, error))
@@ -55,7 +57,7 @@ fn init(arguments: &cli::ConfigInit, context: &mut Context<'_>) -> Result<ExitSt
     }
 }
 
-/// Faults are a failure of loading; what is left to do is to sum up.
+/// Loading reports errors; print a summary otherwise.
 fn check(context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration_and_warnings()?;
     context.output.write_all(summary(&config).as_bytes())?;
@@ -70,42 +72,43 @@ fn summary(config: &Config) -> String {
         [first, .., last] if names.len() > 5 => format!("{first} … {last}"),
         few => few.join(", "),
     };
-    let beneath = |what: String| format!("\n          {what}");
-    let missing = missing_of_the_store(config).map(beneath);
-    let doubt = ledger_mount::doubt(&config.ledger).map(beneath);
+    let indented = |what: String| format!("\n          {what}");
+    let problem = store_problem(config).map(indented);
+    let warning = ledger_mount::warning(&config.ledger).map(indented);
     format!(
-        "{}: sound\n  {} ({listed}), {}\n  store   {} with layout {}{}\n  ledger  {}{}\n",
+        "{}: valid\n  {} ({listed}), {}\n  store   {} with layout {}{}\n  ledger  {}{}\n",
         show_path(&config.file),
         count(config.devices.len(), "device"),
         count(sources, "source"),
         show_path(&config.store.path),
         config.store.layout.as_str(),
-        missing.unwrap_or_default(),
+        problem.unwrap_or_default(),
         show_path(&config.ledger),
-        doubt.unwrap_or_default(),
+        warning.unwrap_or_default(),
     )
 }
 
-/// What is to be done about the store before the first sweep. It is no fault of the configuration.
-fn missing_of_the_store(config: &Config) -> Option<String> {
+/// The remedy for a store that a sweep could not use yet. This is not an error of the configuration.
+fn store_problem(config: &Config) -> Option<String> {
     let path = &config.store.path;
     let refusal = StoreFolder::open(Arc::new(SystemDisk::default()), path, None).err()?;
     match refusal {
         StoreError::NoMarker { .. } if !path.is_dir() => {
-            Some("not there yet: make it, or mount what should be there; then `gleaner store init`".into())
+            Some("missing: create or mount it, then run `gleaner store init`".into())
         }
         StoreError::NoMarker { .. } => Some(
-            "not marked (not mounted, or never marked): see to the mount, then `gleaner store init`".into(),
+            "no marker (not mounted, or never initialised): check the mount, then run `gleaner store init`"
+                .into(),
         ),
         other => Some(engine::recourse::error_chain(&other)),
     }
 }
 
-fn show(arguments: &cli::ConfigShow, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+fn show(arguments: &cli::ConfigShowArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let shown = match &arguments.device {
-        None => Shown::all(&config),
-        Some(name) => Shown::only(
+        None => ConfigDisplay::all(&config),
+        Some(name) => ConfigDisplay::only(
             &config,
             config.device(name).ok_or_else(|| no_such_device(&config, name))?,
         ),
@@ -114,7 +117,7 @@ fn show(arguments: &cli::ConfigShow, context: &mut Context<'_>) -> Result<ExitSt
     Ok(ExitStatus::Well)
 }
 
-/// The failure of a command that was given a name that is not in the configuration.
+/// The failure for a device name that is not in the configuration.
 pub fn no_such_device(config: &Config, name: &str) -> Failure {
     let shown = model::escaped(name.as_bytes());
     let failure = Failure::usage(format_args!(
@@ -122,8 +125,8 @@ pub fn no_such_device(config: &Config, name: &str) -> Failure {
         show_path(&config.file)
     ));
     match config.device_like(name) {
-        Some(meant) => failure.help(format!("did you mean `{meant}`?")),
-        None => failure.help("`gleaner config check` tells which devices there are"),
+        Some(similar) => failure.help(format!("did you mean `{similar}`?")),
+        None => failure.help("`gleaner config check` lists the devices"),
     }
 }
 

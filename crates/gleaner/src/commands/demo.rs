@@ -1,23 +1,23 @@
-//! `gleaner demo`: a simulated fleet in one process tree, emptied before one's eyes.
+//! `gleaner demo`: empties a simulated fleet in one process tree, while the user watches.
 
 #[cfg(feature = "demo")]
-mod account;
+mod inventory;
 #[cfg(feature = "demo")]
-mod stage;
+mod steps;
 
 use crate::cli;
 use crate::commands::Context;
-use crate::{ExitStatus, Failure};
+use crate::exit::{ExitStatus, Failure};
 
-/// Shows what gleaner does, on devices that it simulates itself.
+/// Demonstrates gleaner on simulated devices.
 #[cfg(feature = "demo")]
-pub fn demo(arguments: &cli::Demo, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
-    stage::perform(arguments.keep.as_deref(), context)
+pub fn demo(arguments: &cli::DemoArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+    steps::run(arguments.keep.as_deref(), context)
 }
 
-/// Says that this build has none.
+/// Fails: this build has no simulated fleet.
 #[cfg(not(feature = "demo"))]
-pub fn demo(_arguments: &cli::Demo, _context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn demo(_arguments: &cli::DemoArgs, _context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     Err(
         Failure::usage("this gleaner was built without the simulated fleet")
             .help("build it with `--features demo`"),

@@ -1,4 +1,4 @@
-//! `gleaner files`: the record, file by file, as it stands in the ledger. Memory does not grow with its length.
+//! `gleaner files`: lists the recorded files from the ledger. Memory use does not grow with the list.
 
 mod csv;
 mod json;
@@ -15,10 +15,11 @@ use crate::cli;
 use crate::commands::Context;
 use crate::commands::status::{self, times};
 use crate::config::Config;
-use crate::{ExitStatus, Failure, Output};
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
 
-/// Lists the record.
-pub fn files(arguments: &cli::Files, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+/// Lists the recorded files.
+pub fn files(arguments: &cli::FilesArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let reader = status::open(&config)?;
     let filter = FileFilter {
@@ -28,18 +29,18 @@ pub fn files(arguments: &cli::Files, context: &mut Context<'_>) -> Result<ExitSt
             .since
             .map(|since| times::from_jiff(since.resolve(jiff::Timestamp::now()))),
     };
-    let form: &mut dyn Form = match (arguments.json, arguments.csv) {
-        (true, _) => &mut json::Lines,
-        (false, true) => &mut csv::Rows,
-        (false, false) => &mut table::Table::for_names(names(&filter, &config, reader.as_ref())?),
+    let format: &mut dyn FileFormat = match (arguments.json, arguments.csv) {
+        (true, _) => &mut json::JsonLines,
+        (false, true) => &mut csv::CsvRows,
+        (false, false) => &mut table::FileTable::for_names(names(&filter, &config, reader.as_ref())?),
     };
-    print(reader.as_ref(), filter, form, context.output)?;
+    print(reader.as_ref(), filter, format, context.output)?;
     Ok(ExitStatus::Well)
 }
 
-/// A form in which files are listed.
-trait Form {
-    /// What stands above them.
+/// An output format of the list.
+trait FileFormat {
+    /// The heading.
     fn begin(&mut self, output: &mut Output) -> io::Result<()>;
 
     /// One file, on one line.
@@ -49,13 +50,13 @@ trait Form {
 fn print(
     reader: Option<&Reader>,
     filter: FileFilter,
-    form: &mut dyn Form,
+    format: &mut dyn FileFormat,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    form.begin(output)?;
+    format.begin(output)?;
     let Some(reader) = reader else { return Ok(()) };
     for file in reader.files(filter).map_err(status::unreadable)? {
-        form.file(&file.map_err(status::unreadable)?, output)?;
+        format.file(&file.map_err(status::unreadable)?, output)?;
         if output.is_closed() {
             break;
         }
@@ -63,7 +64,7 @@ fn print(
     Ok(())
 }
 
-/// The devices that were named, each of which the configuration or the ledger must know.
+/// The named devices. The configuration or the ledger must know each of them.
 fn named_devices(
     names: &[String],
     config: &Config,
@@ -85,7 +86,7 @@ fn named_devices(
     Ok(devices)
 }
 
-/// The names that can occur in the list.
+/// The device names that can occur in the list.
 fn names(filter: &FileFilter, config: &Config, reader: Option<&Reader>) -> Result<Vec<DeviceName>, Failure> {
     if !filter.devices.is_empty() {
         return Ok(filter.devices.clone());

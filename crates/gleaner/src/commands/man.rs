@@ -8,10 +8,10 @@ use std::io::Write as _;
 use crate::cli;
 use crate::commands::Context;
 use crate::config::show_path;
-use crate::{ExitStatus, Failure};
+use crate::exit::{ExitStatus, Failure};
 
 /// Prints gleaner(1), or writes every page into a folder.
-pub fn man(arguments: &cli::Man, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn man(arguments: &cli::ManArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let pages = pages::all();
     let Some(folder) = &arguments.out else {
         let first = pages.into_iter().next().map(|page| page.text).unwrap_or_default();

@@ -13,18 +13,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::config::no_such_device;
-use crate::home::{self, Home};
+use crate::config::Config;
+use crate::exit::{ExitStatus, Failure};
 use crate::report::{self, SweepReporter};
-use crate::{Config, ExitStatus, Failure};
+use crate::wiring::{self, Collector};
 
-/// How long batches that are under way may take to end after somebody asked to stop. What is not done by then is dropped, as a crash would.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long batches in progress may take to finish after a stop request. The rest is dropped, as in a crash.
+const STOP_GRACE: Duration = Duration::from_secs(20);
 
 /// Visits each device once.
-pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn run(arguments: &cli::RunArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
-    let configured = home::device_rules(&config);
-    let visited = chosen(&config, &configured, &arguments.devices)?;
+    let configured = wiring::device_rules(&config);
+    let visited = choose_devices(&config, &configured, &arguments.devices)?;
     let chosen = Chosen {
         visited: &visited,
         configured: &configured,
@@ -36,18 +37,26 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
     } else {
         Mode::Act
     };
-    allow_all_descriptors();
-    let parallel = affordable(config.fleet.parallel, &reporter);
+    raise_descriptor_limit();
+    let parallel = limit_parallel(config.fleet.parallel, &reporter);
     let runtime = runtime()?;
     let (summary, interrupted) = runtime.block_on(async {
-        outlive_size_limit();
+        ignore_file_size_signal();
         match mode {
-            Mode::Act => sweep(&Home::open(&config, reporter).await?, chosen, parallel, mode).await,
-            Mode::DryRun => sweep(&Home::look(&config, reporter).await?, chosen, parallel, mode).await,
+            Mode::Act => sweep(&Collector::open(&config, reporter).await?, chosen, parallel, mode).await,
+            Mode::DryRun => {
+                sweep(
+                    &Collector::open_read_only(&config, reporter).await?,
+                    chosen,
+                    parallel,
+                    mode,
+                )
+                .await
+            }
         }
     })?;
     if interrupted {
-        let text = "Interrupted. Nothing is lost; the next run goes on. `gleaner status` tells what is stored and what waits.";
+        let text = "Interrupted. Nothing is lost; the next run continues. `gleaner status` shows what is stored and what waits.";
         return if arguments.json {
             Ok(ExitStatus::Interrupted)
         } else {
@@ -66,12 +75,14 @@ pub fn run(arguments: &cli::Run, context: &mut Context<'_>) -> Result<ExitStatus
     Ok(status(&summary))
 }
 
-/// What a program that closes all descriptors it may have does in a moment: ssh's children inherit the limit.
+/// A limit low enough for programs that close every possible descriptor at start: ssh's child processes
+/// inherit it.
 const MAX_DESCRIPTORS: u64 = 65_536;
 
-/// Takes as many descriptors as the administrator allows. Shells and systemd begin with 1024, for the sake of old programs; a device that is worked on
-/// takes some thirty, one that is being connected to seven, and whoever gets none is not served.
-fn allow_all_descriptors() {
+/// Raises the soft limit of open files to the hard limit. Shells and systemd start with 1024 for
+/// compatibility. A device at work takes about 30 descriptors, a device being connected 7; without
+/// descriptors a device fails.
+fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let Some(current) = limit.current else { return };
     let most = limit
@@ -81,40 +92,40 @@ fn allow_all_descriptors() {
         current: Some(most.max(current)),
         ..limit
     };
-    // Where that is refused, what there is may be enough.
+    // If this fails, the current limit may be enough.
     setrlimit(Resource::Nofile, raised).unwrap_or_default();
 }
 
-/// Descriptors of the store, the ledger, the log and the runtime.
-const DESCRIPTORS_OF_OUR_OWN: u64 = 40;
-/// Those of one device that is worked on, four that are being connected to, and one that is overdue.
-const DESCRIPTORS_OF_A_DEVICE: u64 = 60;
+/// Descriptors for the store, the ledger, the log and the runtime.
+const OWN_DESCRIPTORS: u64 = 40;
+/// Descriptors for one device at work, four being connected, and one overdue.
+const DESCRIPTORS_PER_DEVICE: u64 = 60;
 
-/// As many devices at a time as there are descriptors for: those that get none would not be served.
-fn affordable(parallel: usize, reporter: &SweepReporter) -> usize {
+/// Limits the number of devices at a time to the available descriptors: others would fail.
+fn limit_parallel(parallel: usize, reporter: &SweepReporter) -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
         return parallel;
     };
-    let devices = limit.saturating_sub(DESCRIPTORS_OF_OUR_OWN) / DESCRIPTORS_OF_A_DEVICE;
+    let devices = limit.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_PER_DEVICE;
     let most = usize::try_from(devices).unwrap_or(usize::MAX).max(1);
     if most < parallel {
         reporter.notice(&format!(
-            "gleaner may open {limit} files: it works on {most} of {parallel} devices at a time; raise LimitNOFILE"
+            "the limit of {limit} open files allows {most} instead of {parallel} devices at a time; raise LimitNOFILE"
         ));
     }
     parallel.min(most)
 }
 
-/// Has a write beyond the process's limit for files fail, where the system would end the process. Must be
-/// called within the runtime.
-fn outlive_size_limit() {
-    // A handler that was made once stays, whether somebody listens or not. Programs that we start have the
-    // system's again.
+/// Makes a write beyond the file size limit of the process fail, instead of ending the process. Must run
+/// within the runtime.
+fn ignore_file_size_signal() {
+    // An installed handler stays, even without a listener. Child processes start with the default action.
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).ok();
 }
 
-/// A runtime of one thread for the sessions and the sweep. Each of a thousand small files passes through several tasks: on one thread none of
-/// these hand-overs wakes another, which took more time than the work itself. The disk has threads of its own, ciphers are ssh's.
+/// A runtime with one thread for the sessions and the sweep. Each of a thousand small files passes through
+/// several tasks; on one thread, a handover wakes no other thread, which took more time than the work itself.
+/// The disk has its own threads; encryption runs in ssh.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -127,7 +138,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         })
 }
 
-fn chosen(
+fn choose_devices(
     config: &Config,
     configured: &[DeviceRules],
     names: &[String],
@@ -140,7 +151,7 @@ fn chosen(
     Ok(configured.iter().filter(is_chosen).cloned().collect())
 }
 
-fn reporter(arguments: &cli::Run) -> SweepReporter {
+fn reporter(arguments: &cli::RunArgs) -> SweepReporter {
     if arguments.json {
         SweepReporter::json()
     } else if arguments.dry_run {
@@ -152,36 +163,37 @@ fn reporter(arguments: &cli::Run) -> SweepReporter {
     }
 }
 
-/// Sweeps until done, or until a signal and the grace after it, and ends the report. Returns also whether there was a signal.
+/// Sweeps until done, or until a signal and `STOP_GRACE` after it, and ends the report. Also returns whether
+/// a signal arrived.
 pub(crate) async fn sweep<S: Store>(
-    home: &Home<S>,
+    collector: &Collector<S>,
     chosen: Chosen<'_>,
     parallel: usize,
     mode: Mode,
 ) -> Result<(SweepSummary, bool), Failure> {
-    let outcome = sweep_until_asked_to_stop(home, chosen, parallel, mode).await;
-    home.reporter().finish();
+    let outcome = sweep_until_signal(collector, chosen, parallel, mode).await;
+    collector.reporter().finish();
     outcome
 }
 
-async fn sweep_until_asked_to_stop<S: Store>(
-    home: &Home<S>,
+async fn sweep_until_signal<S: Store>(
+    collector: &Collector<S>,
     chosen: Chosen<'_>,
     parallel: usize,
     mode: Mode,
 ) -> Result<(SweepSummary, bool), Failure> {
     let stop = Stop::default();
-    let sweeping = fleet::sweep_some(home, chosen, Bounds::with_parallel(parallel), mode, &stop);
+    let sweeping = fleet::sweep_some(collector, chosen, Bounds::with_parallel(parallel), mode, &stop);
     let mut sweeping = std::pin::pin!(sweeping);
     let result = tokio::select! {
         result = &mut sweeping => return result.map(|summary| (summary, false)).map_err(failure),
-        () = asked_to_stop() => {
+        () = stop_signal() => {
             stop.request();
-            home.reporter().notice("stopping after what is under way; again to stop at once");
+            collector.reporter().notice("stopping after the current batches; interrupt again to stop at once");
             tokio::select! {
                 result = &mut sweeping => Some(result),
-                () = asked_to_stop() => None,
-                () = tokio::time::sleep(GRACE) => None,
+                () = stop_signal() => None,
+                () = tokio::time::sleep(STOP_GRACE) => None,
             }
         }
     };
@@ -196,8 +208,8 @@ async fn sweep_until_asked_to_stop<S: Store>(
         .map_err(failure)
 }
 
-/// Returns when somebody asks the process to end: from the terminal, or systemd.
-pub(crate) async fn asked_to_stop() {
+/// Returns when the process receives SIGINT (from the terminal) or SIGTERM (from systemd).
+pub(crate) async fn stop_signal() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -211,8 +223,8 @@ pub(crate) async fn asked_to_stop() {
 
 fn failure(error: SweepError) -> Failure {
     match error {
-        SweepError::Store(error) => home::store_failure(error),
-        SweepError::Ledger(error) => home::ledger_failure(error),
+        SweepError::Store(error) => wiring::store_failure(error),
+        SweepError::Ledger(error) => wiring::ledger_failure(error),
     }
 }
 

@@ -1,13 +1,14 @@
-//! `gleaner status`: what is known of each device, from the ledger alone. It asks no device, and works beside a gleaner that is at work.
+//! `gleaner status`: the state of each device, from the ledger alone. Contacts no device, and works while a
+//! sweep is running.
 
+mod colors;
 mod detail;
 mod json;
 mod overview;
-mod paint;
+mod problems;
 #[cfg(test)]
 pub(super) mod tests;
 pub(super) mod times;
-mod troubles;
 mod view;
 
 use std::io::Write as _;
@@ -19,28 +20,29 @@ use model::Timestamp;
 use crate::cli;
 use crate::commands::Context;
 use crate::config::Config;
+use crate::exit::{ExitStatus, Failure};
+use crate::output::Output;
 use crate::report::amount;
-use crate::{ExitStatus, Failure, Output};
 
-use paint::Paint;
+use colors::Colors;
 use view::DeviceView;
 
-/// Files that are named one by one for a device in detail.
+/// The maximum number of files listed for one device.
 const MAX_FILES_SHOWN: usize = 10_000;
 
-/// Passes that are told of a device in detail.
-const PASSES_SHOWN: usize = 10;
+/// The number of passes shown for one device.
+const MAX_PASSES_SHOWN: usize = 10;
 
-/// Tells the state of each device, or of one in detail.
-pub fn status(arguments: &cli::Status, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+/// Prints the state of each device, or of one in detail.
+pub fn status(arguments: &cli::StatusArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let reader = open(&config)?;
-    let question = Question {
+    let query = StatusQuery {
         reader: reader.as_ref(),
         config: &config,
         now: times::now(),
     };
-    let mut devices = question.devices()?;
+    let mut devices = query.devices()?;
     if let Some(name) = &arguments.device {
         devices.retain(|device| device.name.as_str() == name);
         if devices.is_empty() {
@@ -49,27 +51,27 @@ pub fn status(arguments: &cli::Status, context: &mut Context<'_>) -> Result<Exit
     }
     let output = &mut *context.output;
     match (arguments.json, &arguments.device) {
-        (true, _) => json::print(&question, &devices, output)?,
-        (false, None) => overview::print(&question, &devices, Paint::of_the_terminal(), output)?,
+        (true, _) => json::print(&query, &devices, output)?,
+        (false, None) => overview::print(&query, &devices, Colors::for_terminal(), output)?,
         (false, Some(_)) => {
             for device in &devices {
-                question.print_detail(device, Paint::of_the_terminal(), output)?;
+                query.print_detail(device, Colors::for_terminal(), output)?;
             }
         }
     }
     Ok(ExitStatus::Well)
 }
 
-/// What is asked, of which ledger and when.
-struct Question<'a> {
+/// A query: the ledger, the configuration and the time.
+struct StatusQuery<'a> {
     /// `None` before the first sweep.
     reader: Option<&'a Reader>,
     config: &'a Config,
     now: Timestamp,
 }
 
-impl Question<'_> {
-    /// Every device that is configured, in the order of the configuration, then those that are only in the ledger.
+impl StatusQuery<'_> {
+    /// Every configured device, in the order of the configuration, then devices that are only in the ledger.
     fn devices(&self) -> Result<Vec<DeviceView>, Failure> {
         let known = match self.reader {
             Some(reader) => reader.devices(self.now).map_err(unreadable)?,
@@ -88,23 +90,25 @@ impl Question<'_> {
         }
     }
 
-    fn print_detail(&self, device: &DeviceView, paint: Paint, output: &mut Output) -> Result<(), Failure> {
+    fn print_detail(&self, device: &DeviceView, colors: Colors, output: &mut Output) -> Result<(), Failure> {
         let passes = match self.reader {
-            Some(reader) => reader.passes(&device.name, PASSES_SHOWN).map_err(unreadable)?,
+            Some(reader) => reader
+                .passes(&device.name, MAX_PASSES_SHOWN)
+                .map_err(unreadable)?,
             None => Vec::new(),
         };
         let remaining = self.remaining(device)?;
-        detail::print(device, &remaining, &passes, (self.now, paint), output)?;
+        detail::print(device, &remaining, &passes, self.now, colors, output)?;
         Ok(())
     }
 }
 
-/// The ledger; `None`, and a word about it on standard error, if there is none yet.
+/// Opens the ledger. If it does not exist yet, prints a note to standard error and returns `None`.
 pub(super) fn open(config: &Config) -> Result<Option<Reader>, Failure> {
     match Reader::open(&config.ledger) {
         Ok(reader) => Ok(Some(reader)),
         Err(missing @ ReadError::Missing { .. }) => {
-            // Nobody is left to tell if standard error is closed.
+            // If standard error is closed, there is no other place for this.
             writeln!(std::io::stderr(), "gleaner: {missing}; {}", missing.remedy()).unwrap_or_default();
             Ok(None)
         }
@@ -112,8 +116,8 @@ pub(super) fn open(config: &Config) -> Result<Option<Reader>, Failure> {
     }
 }
 
-/// How much of a file system is free. No percentage: what is kept for root is neither free nor used, and is not known here, so it would
-/// contradict `df`.
+/// The free space of a file system. No percentage: the space reserved for root is neither free nor used, and
+/// is not known here; a percentage would contradict `df`.
 pub(in crate::commands) fn free_space(disk: DiskUse) -> String {
     let (free, total) = (amount::bytes(disk.available), amount::bytes(disk.total));
     format!("{free} free of {total}")
@@ -125,7 +129,7 @@ pub(super) fn unreadable(error: ReadError) -> Failure {
     Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
 }
 
-/// The failure of a name that neither configuration nor ledger knows.
+/// The failure for a device name that neither configuration nor ledger knows.
 pub(super) fn unknown_device(config: &Config, name: &str) -> Failure {
     let shown = model::escaped(name.as_bytes());
     let failure = Failure::usage(format_args!(

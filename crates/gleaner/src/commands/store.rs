@@ -11,28 +11,31 @@ use storage::{InitError, InitOptions, StoreFolder, SystemDisk};
 use crate::cli;
 use crate::commands::{Context, run, status};
 use crate::config::Config;
-use crate::home::{SystemClock, ledger_failure, store_failure};
-use crate::{ExitStatus, Failure, Output, ledger_mount};
+use crate::exit::{ExitStatus, Failure};
+use crate::ledger_mount;
+use crate::output::Output;
+use crate::wiring::{SystemClock, ledger_failure, store_failure};
 
 /// Prepares the store.
-pub fn store(arguments: &cli::Store, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+pub fn store(arguments: &cli::StoreCommand, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     match arguments {
-        cli::Store::Init(arguments) => init(arguments, context),
+        cli::StoreCommand::Init(arguments) => init(arguments, context),
     }
 }
 
-/// Makes the configured folder a store, and has the ledger remember it.
+/// Makes the configured folder a store, and binds the ledger to it.
 ///
-/// Everything that can be refused is, before anything is written. A ledger that is there is taken into possession first: nobody else is at
-/// work on it then. A crash between store and ledger leaves a store that the ledger does not know yet; doing this again completes it.
-fn init(arguments: &cli::StoreInit, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
+/// Every refusal comes before the first write. An existing ledger is opened first: its lock keeps other
+/// processes away. A crash between store and ledger leaves a store that the ledger does not know yet; running
+/// the command again completes it.
+fn init(arguments: &cli::StoreInitArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let replace = replaced_id(arguments)?;
     let disk = Arc::new(SystemDisk::default());
     let remembered = remembered_store(&config)?;
-    let there = store_there(&disk, &config)?;
-    let step = decide(there.as_ref(), remembered.as_ref(), replace.as_ref())
-        .map_err(|refusal| refused(&refusal, &config))?;
+    let at_path = store_at_path(&disk, &config)?;
+    let step = decide(at_path.as_ref(), remembered.as_ref(), replace.as_ref())
+        .map_err(|refusal| refusal_failure(&refusal, &config))?;
 
     let existing = remembered
         .is_some()
@@ -50,27 +53,27 @@ fn init(arguments: &cli::StoreInit, context: &mut Context<'_>) -> Result<ExitSta
         }
     });
     bound.map_err(ledger_failure)?;
-    remember(&ledger, &disk, &config)?;
+    remember_ledger(&ledger, &disk, &config)?;
     let shown = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
     context
         .output
-        .line(format_args!("The ledger {shown} knows it."))?;
+        .line(format_args!("The ledger {shown} is bound to it."))?;
     Ok(ExitStatus::Well)
 }
 
-fn replaced_id(arguments: &cli::StoreInit) -> Result<Option<StoreId>, Failure> {
+fn replaced_id(arguments: &cli::StoreInitArgs) -> Result<Option<StoreId>, Failure> {
     let Some(text) = &arguments.replace else {
         return Ok(None);
     };
     let id = StoreId::new(text.trim());
     let shown = model::escaped(text.as_bytes());
     id.map(Some).ok_or_else(|| {
-        Failure::usage(format_args!("`{shown}` is no id of a store"))
-            .help("the id stands in .gleaner/store.toml of the store, and in `gleaner status --json`")
+        Failure::usage(format_args!("`{shown}` is not a store id"))
+            .help("the id is in .gleaner/store.toml of the store, and in `gleaner status --json`")
     })
 }
 
-/// The store that the ledger knows; `None` also where there is no ledger yet.
+/// The store that the ledger knows; `None` without a ledger too.
 fn remembered_store(config: &Config) -> Result<Option<StoreId>, Failure> {
     match Reader::open(&config.ledger) {
         Ok(reader) => Ok(reader.store().cloned()),
@@ -79,7 +82,7 @@ fn remembered_store(config: &Config) -> Result<Option<StoreId>, Failure> {
     }
 }
 
-fn store_there(disk: &Arc<SystemDisk>, config: &Config) -> Result<Option<StoreId>, Failure> {
+fn store_at_path(disk: &Arc<SystemDisk>, config: &Config) -> Result<Option<StoreId>, Failure> {
     match StoreFolder::open(Arc::clone(disk), &config.store.path, None) {
         Ok(store) => Ok(Some(store.id().clone())),
         Err(StoreError::NoMarker { .. }) => Ok(None),
@@ -87,36 +90,36 @@ fn store_there(disk: &Arc<SystemDisk>, config: &Config) -> Result<Option<StoreId
     }
 }
 
-/// What is to be done.
+/// The step to take.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// Make the folder a store.
     Make,
-    /// Give the store a new id in place of this one.
+    /// Give the store a new id instead of this one.
     Renew(StoreId),
     /// The folder is the right store already.
     Keep(StoreId),
 }
 
-/// Why nothing is done.
+/// Why gleaner refuses.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
-    /// The ledger knows another store than the one that is there, or than none.
+    /// The ledger knows a different store than the one at the path, or there is none at the path.
     OtherRemembered {
         remembered: StoreId,
-        there: Option<StoreId>,
+        at_path: Option<StoreId>,
     },
-    /// An id was named that neither the ledger nor the store has.
+    /// The named id is neither the ledger's nor the store's.
     OtherNamed { named: StoreId, known: Option<StoreId> },
 }
 
-/// A second id for a ledger, or for a store, is given only in place of one that was named.
+/// A ledger or a store gets a second id only if the user names the first one.
 fn decide(
-    there: Option<&StoreId>,
+    at_path: Option<&StoreId>,
     remembered: Option<&StoreId>,
     named: Option<&StoreId>,
 ) -> Result<Step, Refusal> {
-    let known = remembered.or(there);
+    let known = remembered.or(at_path);
     if let Some(named) = named
         && Some(named) != known
     {
@@ -125,47 +128,47 @@ fn decide(
             known: known.cloned(),
         });
     }
-    match (there, remembered) {
+    match (at_path, remembered) {
         (None, Some(remembered)) if named.is_none() => Err(Refusal::OtherRemembered {
             remembered: remembered.clone(),
-            there: None,
+            at_path: None,
         }),
         (None, _) => Ok(Step::Make),
-        (Some(there), Some(remembered)) if there != remembered && named.is_none() => {
+        (Some(at_path), Some(remembered)) if at_path != remembered && named.is_none() => {
             Err(Refusal::OtherRemembered {
                 remembered: remembered.clone(),
-                there: Some(there.clone()),
+                at_path: Some(at_path.clone()),
             })
         }
-        (Some(there), _) if Some(there) == named => Ok(Step::Renew(there.clone())),
-        (Some(there), _) => Ok(Step::Keep(there.clone())),
+        (Some(at_path), _) if Some(at_path) == named => Ok(Step::Renew(at_path.clone())),
+        (Some(at_path), _) => Ok(Step::Keep(at_path.clone())),
     }
 }
 
-fn refused(refusal: &Refusal, config: &Config) -> Failure {
+fn refusal_failure(refusal: &Refusal, config: &Config) -> Failure {
     let store = model::escaped(config.store.path.as_os_str().as_encoded_bytes());
     let ledger = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
     let text = match refusal {
-        Refusal::OtherRemembered { remembered, there } => {
-            let there = match there {
-                Some(there) => format!("{store} is the store {there}"),
-                None => format!("{store} is no store (not mounted, or never made)"),
+        Refusal::OtherRemembered { remembered, at_path } => {
+            let found = match at_path {
+                Some(at_path) => format!("{store} is the store {at_path}"),
+                None => format!("{store} is not a store (not mounted, or never initialised)"),
             };
             return Failure::new(
                 ExitStatus::StoreOrLedger,
-                anyhow::anyhow!("{there}, and the ledger {ledger} knows the store {remembered}"),
+                anyhow::anyhow!("{found}, but the ledger {ledger} belongs to the store {remembered}"),
             )
             .help(format!(
-                "mount the store that the ledger knows; if this one is to take its place for good, add `--replace {remembered}`"
+                "mount the store that the ledger belongs to; to replace it for good, add `--replace {remembered}`"
             ));
         }
         Refusal::OtherNamed {
             named,
             known: Some(known),
-        } => format!("the store to be replaced is {known}, not {named}"),
+        } => format!("the store to replace is {known}, not {named}"),
         Refusal::OtherNamed { named, known: None } => {
             format!(
-                "there is no store {named} to be replaced: neither {store} nor the ledger {ledger} knows one"
+                "there is no store {named} to replace: neither {store} nor the ledger {ledger} has a store id"
             )
         }
     };
@@ -193,32 +196,32 @@ fn carry_out(
         replace,
         now: engine::ports::Clock::now(&SystemClock),
     };
-    let done = storage::init(disk, &config.store.path, &options).map_err(not_made)?;
+    let done = storage::init(disk, &config.store.path, &options).map_err(init_failure)?;
     match &done {
         storage::Initialised::Made(id) => {
-            output.line(format_args!("{shown} is a store now; its id is {id}."))?;
+            output.line(format_args!("{shown} is now a store; its id is {id}."))?;
         }
         storage::Initialised::Already(id) => {
             output.line(format_args!("{shown} is a store; its id is {id}."))?;
         }
         storage::Initialised::Replaced { old, new } => {
             output.line(format_args!(
-                "The id of the store {shown} was {old}, and is {new} now."
+                "The id of the store {shown} was {old} and is now {new}."
             ))?;
         }
     }
     Ok(done.id().clone())
 }
 
-fn not_made(error: InitError) -> Failure {
+fn init_failure(error: InitError) -> Failure {
     match error {
         InitError::Store(error) => store_failure(error),
         other => Failure::new(ExitStatus::StoreOrLedger, other),
     }
 }
 
-/// Has the store know the ledger too, so that a lost ledger is taken up again under its id.
-fn remember(ledger: &SqliteLedger, disk: &Arc<SystemDisk>, config: &Config) -> Result<(), Failure> {
+/// Records the ledger in the store, so that a new ledger can take over the id of a lost one.
+fn remember_ledger(ledger: &SqliteLedger, disk: &Arc<SystemDisk>, config: &Config) -> Result<(), Failure> {
     let id = engine::ports::Ledger::id(ledger);
     let now = engine::ports::Clock::now(&SystemClock);
     StoreFolder::open(Arc::clone(disk), &config.store.path, None)
@@ -230,8 +233,8 @@ fn machine_id() -> Option<String> {
     std::fs::read_to_string("/etc/machine-id").ok()
 }
 
-/// Takes the ledger into possession. One that is not there is made, under the id that this machine's ledger at that place had before, if the
-/// store knows it.
+/// Opens and locks the ledger. A missing one is created; if the store remembers a ledger of this machine at
+/// this path, the new one takes over its id.
 fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, Failure> {
     let machine = machine_id();
     let lost = match StoreFolder::open(Arc::clone(disk), &config.store.path, None) {
@@ -241,17 +244,17 @@ fn open_ledger(disk: &Arc<SystemDisk>, config: &Config) -> Result<SqliteLedger, 
         _ => None,
     };
     if let Some(lost) = &lost {
-        // Nobody is left to tell if standard error is closed.
+        // If standard error is closed, there is no other place for this.
         writeln!(
             std::io::stderr(),
-            "gleaner: the ledger is gone; a new one takes over its id {}",
+            "gleaner: the ledger is missing; a new one takes over its id {}",
             lost.id
         )
         .unwrap_or_default();
     }
-    if let Some(doubt) = ledger_mount::doubt(&config.ledger) {
+    if let Some(warning) = ledger_mount::warning(&config.ledger) {
         let shown = model::escaped(config.ledger.as_os_str().as_encoded_bytes());
-        writeln!(std::io::stderr(), "gleaner: the ledger {shown}: {doubt}").unwrap_or_default();
+        writeln!(std::io::stderr(), "gleaner: the ledger {shown}: {warning}").unwrap_or_default();
     }
     let options = OpenOptions {
         create_with: lost.map(|lost| lost.id),
@@ -269,11 +272,11 @@ mod tests {
     }
 
     #[test]
-    fn a_second_id_is_given_only_in_place_of_one_that_was_named() {
-        let other_remembered = |there: Option<&str>| {
+    fn a_second_id_is_given_only_if_the_first_is_named() {
+        let other_remembered = |at_path: Option<&str>| {
             Err(Refusal::OtherRemembered {
                 remembered: id("x"),
-                there: there.map(id),
+                at_path: at_path.map(id),
             })
         };
         let other_named = |known: Option<&str>| {
@@ -282,7 +285,7 @@ mod tests {
                 known: known.map(id),
             })
         };
-        for (there, remembered, named, expected) in [
+        for (at_path, remembered, named, expected) in [
             (None, None, None, Ok(Step::Make)),
             (Some("y"), None, None, Ok(Step::Keep(id("y")))),
             (Some("x"), Some("x"), None, Ok(Step::Keep(id("x")))),
@@ -296,9 +299,9 @@ mod tests {
             (Some("y"), None, Some("z"), other_named(Some("y"))),
             (Some("z"), Some("x"), Some("z"), other_named(Some("x"))),
         ] {
-            let [there_id, remembered_id, named_id] = [there, remembered, named].map(|text| text.map(id));
-            let step = decide(there_id.as_ref(), remembered_id.as_ref(), named_id.as_ref());
-            assert_eq!(step, expected, "{there:?} {remembered:?} {named:?}");
+            let [at_path_id, remembered_id, named_id] = [at_path, remembered, named].map(|text| text.map(id));
+            let step = decide(at_path_id.as_ref(), remembered_id.as_ref(), named_id.as_ref());
+            assert_eq!(step, expected, "{at_path:?} {remembered:?} {named:?}");
         }
     }
 }

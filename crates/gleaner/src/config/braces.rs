@@ -1,7 +1,7 @@
-//! Text with placeholders in braces: what layouts and templates have in common.
+//! Text with placeholders in braces, shared by layouts and templates.
 
-/// Takes a text apart into what stands for itself and what stands in braces. `{{` and `}}` stand for braces;
-/// the error fits after the name of what is written.
+/// Splits a text into literals and placeholders in braces. `{{` and `}}` are literal braces. The error is a
+/// phrase that follows the name of the key.
 pub(super) fn split<P>(
     text: &str,
     literal: impl Fn(String) -> P,
@@ -36,7 +36,7 @@ pub(super) fn split<P>(
     Ok(parts)
 }
 
-/// A text that stands for itself, with its braces doubled.
+/// The text with its braces doubled, so that it is a literal.
 pub(super) fn escape(text: &str) -> String {
     text.replace('{', "{{").replace('}', "}}")
 }

@@ -1,7 +1,7 @@
-//! From what is written to what is meant.
+//! Checks the raw sections and resolves them.
 //!
-//! What is wrong in a value was found when the file was read; here are the faults that lie between the keys.
-//! A fault never stops the checking of the rest.
+//! `reading` has reported errors within a value; this module reports errors between keys. An error never
+//! stops the remaining checks.
 
 mod devices;
 
@@ -9,25 +9,25 @@ use std::path::Path;
 
 use super::findings::{Finding, Findings};
 use super::keys::{Fleet, Ledger, Ssh, Store};
-use super::meant::{Config, Device};
 use super::reading::File;
+use super::resolved::{Config, Device};
 use super::section::Section;
-use crate::Environment;
+use crate::environment::Environment;
 
-/// Checks everything; `None` where something that has no default is missing or wrong. Even `Some` counts only
-/// if there are no errors among the findings.
+/// Checks everything. `None` if a setting without a default is missing or invalid. `Some` is usable only if
+/// the findings contain no error.
 pub(super) fn check(
     file: &mut File<'_>,
     path: &Path,
     environment: &Environment,
     findings: &mut Findings<'_>,
 ) -> Option<Config> {
-    let written = file.table("store");
-    if !written.mentions("path") {
+    let section = file.table("store");
+    if !section.mentions("path") {
         let finding = Finding::error(None, "the store has no `path`");
         findings.add(finding.help("write `[store]` and below it `path = \"/where/the/files/go\"`"));
     }
-    let store = Store::read(written, None, findings);
+    let store = Store::read(section, None, findings);
     let ledger = Ledger::read(file.table("ledger"), None, findings);
     let ledger = ledger.and_then(|ledger| ledger.path);
     let ledger = ledger.or_else(|| environment.default_ledger());
@@ -40,7 +40,7 @@ pub(super) fn check(
     let fleet = Fleet::read(file.table("fleet"), None, findings);
     let devices = devices::check(file, findings);
     let store = store?;
-    warn_of_collisions(&store, file.table("store"), &devices, findings);
+    warn_about_collisions(&store, file.table("store"), &devices, findings);
     Some(Config {
         file: path.to_owned(),
         store,
@@ -51,19 +51,24 @@ pub(super) fn check(
     })
 }
 
-/// Files that get the same name are both kept, but under names that nobody expects: worth a word beforehand.
-fn warn_of_collisions(store: &Store, written: &Section<'_>, devices: &[Device], findings: &mut Findings<'_>) {
-    if written.is_spoilt("layout") {
+/// gleaner keeps both of two files with the same name, but under a surprising name: warn beforehand.
+fn warn_about_collisions(
+    store: &Store,
+    section: &Section<'_>,
+    devices: &[Device],
+    findings: &mut Findings<'_>,
+) {
+    if section.is_invalid("layout") {
         return;
     }
     let mut warn = |problem: &str, remedy: &str| {
         let consequence =
-            "of two files with the same name, the later one gets a part of its digest into its name";
-        let finding = Finding::warning(written.span_of("layout"), format!("{problem}: {consequence}"));
-        findings.add(finding.help(format!("if that is not meant, {remedy}")));
+            "of two files with the same name, gleaner adds part of the digest to the later one's name";
+        let finding = Finding::warning(section.span_of("layout"), format!("{problem}: {consequence}"));
+        findings.add(finding.help(format!("if you do not want that, {remedy}")));
     };
     let layout = &store.layout;
-    if devices.len() > 1 && !layout.tells_devices_apart() {
+    if devices.len() > 1 && !layout.separates_devices() {
         let count = devices.len();
         warn(
             &format!("the layout has no {{device}}, but there are {count} devices"),
@@ -71,16 +76,16 @@ fn warn_of_collisions(store: &Store, written: &Section<'_>, devices: &[Device], 
         );
     }
     let several = devices.iter().find(|device| device.sources.len() > 1);
-    if let Some(device) = several.filter(|_| !layout.tells_sources_apart()) {
+    if let Some(device) = several.filter(|_| !layout.separates_sources()) {
         let (name, count) = (&device.name, device.sources.len());
         warn(
             &format!("the layout has no {{source}}, but device `{name}` has {count} sources"),
             "write `{source}/` before the path in the layout",
         );
     }
-    if !layout.tells_folders_apart() {
+    if !layout.separates_folders() {
         warn(
-            "the layout has neither {path} nor {folder}, so all folders of a source become one",
+            "the layout has neither {path} nor {folder}, so all folders of a source share one folder",
             "use `{path}`, or `{folder}/{name}`",
         );
     }

@@ -1,18 +1,18 @@
-//! What is wrong in a configuration file: collected while reading and checking, reported all at once.
+//! Errors and warnings about a configuration file: collected while reading and checking, reported together.
 
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Severity {
     /// The configuration cannot be used.
     Error,
-    /// Allowed, but probably not what is meant.
+    /// Allowed, but probably a mistake.
     Warning,
 }
 
-/// One thing found, with what would be right.
+/// One error or warning, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     severity: Severity,
@@ -21,7 +21,7 @@ pub struct Finding {
     help: Option<String>,
 }
 
-/// What is wrong with a value.
+/// The errors in one value.
 pub type Faults = Vec<Finding>;
 
 impl From<Finding> for Faults {
@@ -31,7 +31,7 @@ impl From<Finding> for Faults {
 }
 
 impl Finding {
-    /// An error at some bytes of the file, or about the file as a whole.
+    /// An error at a byte range of the file, or about the file as a whole.
     pub fn error(span: impl Into<Option<Range<usize>>>, text: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
@@ -41,7 +41,7 @@ impl Finding {
         }
     }
 
-    /// A warning at some bytes of the file, or about the file as a whole.
+    /// A warning at a byte range of the file, or about the file as a whole.
     pub fn warning(span: impl Into<Option<Range<usize>>>, text: impl Into<String>) -> Self {
         let severity = Severity::Warning;
         Self {
@@ -50,7 +50,7 @@ impl Finding {
         }
     }
 
-    /// The same with what would be right.
+    /// Adds a remedy.
     #[must_use]
     pub fn help(self, remedy: impl Into<String>) -> Self {
         let help = Some(remedy.into());
@@ -58,17 +58,17 @@ impl Finding {
     }
 }
 
-/// The findings in one file, while they are being collected.
+/// The findings in one file, while gleaner collects them.
 #[derive(Debug)]
 pub struct Findings<'t> {
     text: &'t str,
-    /// Where each line begins, so that a place is found without counting through the text again.
+    /// The start of each line, to find the line of a position without scanning the text again.
     lines: Vec<usize>,
     list: Vec<Finding>,
 }
 
 impl<'t> Findings<'t> {
-    /// None yet, in this text.
+    /// No findings yet, in this text.
     pub fn new(text: &'t str) -> Self {
         let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
         Self {
@@ -83,12 +83,12 @@ impl<'t> Findings<'t> {
         self.list.push(finding);
     }
 
-    /// The value that is sound, or `None` once its faults are added.
-    pub fn sound<T>(&mut self, value: Result<T, Faults>) -> Option<T> {
+    /// Returns a valid value; adds the errors of an invalid one and returns `None`.
+    pub fn accept<T>(&mut self, value: Result<T, Faults>) -> Option<T> {
         value.map_err(|faults| self.list.extend(faults)).ok()
     }
 
-    /// How many errors there are so far.
+    /// The number of errors so far.
     pub fn errors(&self) -> usize {
         self.count(Severity::Error)
     }
@@ -98,19 +98,19 @@ impl<'t> Findings<'t> {
         counted.count()
     }
 
-    /// The line of a place in the file, counted from 1.
+    /// The line of a position, counted from 1.
     pub fn line(&self, span: &Range<usize>) -> usize {
         self.lines.partition_point(|start| *start <= span.start)
     }
 
-    /// The column of a place in its line, counted from 1, in characters.
+    /// The column of a position in its line, counted from 1, in characters.
     fn column(&self, span: &Range<usize>) -> usize {
         let start = self.lines.get(self.line(span).saturating_sub(1));
         let before = self.text.get(start.copied().unwrap_or_default()..span.start);
         before.unwrap_or_default().chars().count() + 1
     }
 
-    /// Puts the findings in the order of the file; the same thing at the same place is said once.
+    /// Formats the findings in the order of the file. Equal findings at the same position appear once.
     pub fn report(mut self, file: &str) -> Report {
         self.list
             .sort_by_key(|finding| finding.span.as_ref().map(|span| span.start));
@@ -127,7 +127,7 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// One line for what is wrong, and one for the remedy.
+    /// Writes one line for the finding and one for its remedy.
     fn write(&self, finding: &Finding, file: &str, out: &mut String) -> fmt::Result {
         let severity = match finding.severity {
             Severity::Error => "error",
@@ -145,7 +145,7 @@ impl<'t> Findings<'t> {
     }
 }
 
-/// The findings in one file, in the order of the file.
+/// The formatted findings in one file, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     errors: usize,
@@ -154,12 +154,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// How many errors there are.
+    /// The number of errors.
     pub fn errors(&self) -> usize {
         self.errors
     }
 
-    /// How many warnings there are.
+    /// The number of warnings.
     pub fn warnings(&self) -> usize {
         self.warnings
     }

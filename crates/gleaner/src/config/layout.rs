@@ -1,19 +1,18 @@
-//! The `layout` of a store: the pattern of the names that files get there. Parsed here, applied by the
-//! engine.
+//! The `layout` of a store: the pattern of file names in the store. Parsed here, applied by the engine.
 
 pub use engine::placement::LayoutPart;
 
 use super::braces;
 
-/// A pattern that gives each file a relative name in the store, and different files of a folder different
-/// ones.
+/// A pattern that gives each file a relative name in the store. Different files of a folder get different
+/// names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     text: String,
     parts: Vec<LayoutPart>,
 }
 
-/// The placeholders but for the one with a format.
+/// The placeholders, except the one with a time format.
 const PLACEHOLDERS: [(&str, LayoutPart); 7] = [
     ("device", LayoutPart::Device),
     ("source", LayoutPart::Source),
@@ -25,16 +24,16 @@ const PLACEHOLDERS: [(&str, LayoutPart); 7] = [
 ];
 
 impl Layout {
-    /// Reads a layout; the error says what is wrong, and fits after "the layout".
+    /// Parses a layout. The error is a phrase that follows "the layout".
     pub fn parse(text: &str) -> Result<Self, String> {
         let layout = Self {
             text: text.to_owned(),
             parts: braces::split(text, LayoutPart::Literal, placeholder)?,
         };
         layout.check_names()?;
-        if !layout.tells_files_apart() {
+        if !layout.separates_files() {
             return Err(
-                "does not tell the files of a folder apart: it needs {path}, {name}, or {stem} and {ext}"
+                "can give two files of a folder the same name: it needs {path}, {name}, or {stem} and {ext}"
                     .to_owned(),
             );
         }
@@ -46,33 +45,33 @@ impl Layout {
         &self.parts
     }
 
-    /// The layout as it was written.
+    /// The layout as text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether the files of different devices get different names.
-    pub fn tells_devices_apart(&self) -> bool {
+    pub fn separates_devices(&self) -> bool {
         self.parts.contains(&LayoutPart::Device)
     }
 
     /// Whether the files of different sources of a device get different names, if the sources' last
     /// components differ.
-    pub fn tells_sources_apart(&self) -> bool {
+    pub fn separates_sources(&self) -> bool {
         self.parts.contains(&LayoutPart::Source)
     }
 
     /// Whether the files of different folders of a source get different names.
-    pub fn tells_folders_apart(&self) -> bool {
+    pub fn separates_folders(&self) -> bool {
         self.parts.contains(&LayoutPart::Path) || self.parts.contains(&LayoutPart::Folder)
     }
 
-    fn tells_files_apart(&self) -> bool {
+    fn separates_files(&self) -> bool {
         let has = |part| self.parts.contains(&part);
         has(LayoutPart::Path) || has(LayoutPart::Name) || has(LayoutPart::Stem) && has(LayoutPart::Extension)
     }
 
-    /// Tries the layout on a file, and checks the name that comes out.
+    /// Applies the layout to an example file, and checks the resulting name.
     fn check_names(&self) -> Result<(), String> {
         let parts = self.parts.iter().map(|part| match part {
             LayoutPart::Literal(literal) => Ok(literal.clone()),
@@ -82,7 +81,7 @@ impl Layout {
         let name = parts.collect::<Result<String, String>>()?;
         let problem = match name.as_str() {
             "" => "is empty",
-            name if name.starts_with('/') => "begins with a slash; it is a name within the store",
+            name if name.starts_with('/') => "begins with a slash; it must be a name within the store",
             name if name.ends_with('/') => "ends with a slash; its last part is the name of a file",
             name if name.chars().any(char::is_control) => "contains a control character",
             name => return name.split('/').try_for_each(check_component),
@@ -118,7 +117,7 @@ fn placeholder(inside: &str) -> Result<LayoutPart, String> {
     Ok(LayoutPart::Modified(format.to_owned()))
 }
 
-/// A time in that format, or what is wrong with the format.
+/// An example time in that format, or an error about the format.
 fn modified(format: &str) -> Result<String, String> {
     let time = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
     match jiff::fmt::strtime::format(format, &time) {
@@ -127,7 +126,7 @@ fn modified(format: &str) -> Result<String, String> {
         }
         Ok(text) => Ok(text),
         Err(error) => Err(format!(
-            "has the time format `{}`, which strftime does not know: {error}",
+            "has the time format `{}`, which strftime does not support: {error}",
             model::escaped(format.as_bytes())
         )),
     }
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layout_comes_apart_into_its_parts() {
+    fn a_layout_is_parsed_into_its_parts() {
         let layout = Layout::parse("photos/{device}/{mtime:%Y/%m}/{stem}_{{x}}.{ext}").unwrap();
         let literal = |text: &str| LayoutPart::Literal(text.to_owned());
         assert_eq!(
@@ -154,14 +153,17 @@ mod tests {
                 LayoutPart::Extension,
             ]
         );
-        assert!(layout.tells_devices_apart());
-        assert!(!layout.tells_sources_apart());
+        assert!(layout.separates_devices());
+        assert!(!layout.separates_sources());
     }
 
     #[test]
     fn a_layout_that_leaves_the_store_or_mixes_files_is_refused() {
         for (text, problem) in [
-            ("/{path}", "begins with a slash; it is a name within the store"),
+            (
+                "/{path}",
+                "begins with a slash; it must be a name within the store",
+            ),
             (
                 "{path}/",
                 "ends with a slash; its last part is the name of a file",
@@ -186,7 +188,7 @@ mod tests {
             ("path}", "has a `}` without its `{`"),
             (
                 "{device}/{folder}/{stem}",
-                "does not tell the files of a folder apart: it needs {path}, {name}, or {stem} and {ext}",
+                "can give two files of a folder the same name: it needs {path}, {name}, or {stem} and {ext}",
             ),
             ("", "is empty"),
         ] {

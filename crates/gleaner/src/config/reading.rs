@@ -1,5 +1,5 @@
-//! From the text of a configuration file to its tables, key by key, so that every unknown key and every value
-//! that is wrong in itself is found, not only the first.
+//! Reads the tables of a configuration file key by key, and reports every unknown key and every invalid
+//! value, not only the first.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,24 @@ use super::keys::{DEFAULTS, DEVICE, TABLES};
 use super::section::Section;
 use super::suggest;
 use super::table::Table;
-use super::value::{Context, Written};
+use super::value::{RawValue, ValueContext};
 
 /// The tables of a file.
 #[derive(Debug, Default)]
 pub(super) struct File<'d> {
     tables: BTreeMap<&'static str, Section<'d>>,
-    /// Every `[[device]]`.
+    /// Every `[[device]]` section.
     pub(super) devices: Vec<Section<'d>>,
 }
 
 impl<'d> File<'d> {
-    /// The table of that name; without keys where there is none.
+    /// The table of that name; empty if the file has none.
     pub(super) fn table(&mut self, name: &'static str) -> &mut Section<'d> {
         self.tables.entry(name).or_default()
     }
 }
 
-/// One error for each line: what follows on the same line is mostly the parser finding its feet again.
+/// Reports one error per line: later errors on a line mostly come from the parser recovering.
 pub(super) fn report_syntax(text: &str, errors: &[toml::de::Error], findings: &mut Findings<'_>) {
     let mut last_line = None;
     for error in errors {
@@ -39,8 +39,8 @@ pub(super) fn report_syntax(text: &str, errors: &[toml::de::Error], findings: &m
             let what = span.clone().and_then(|span| text.get(span));
             match what {
                 Some(key) if message == "duplicate key" => {
-                    let text = format!("`{}` is there twice", model::escaped(key.as_bytes()));
-                    findings.add(Finding::error(span, text).help("leave one of them out"));
+                    let text = format!("`{}` appears twice", model::escaped(key.as_bytes()));
+                    findings.add(Finding::error(span, text).help("remove one of them"));
                 }
                 _ => findings.add(Finding::error(span, message)),
             }
@@ -52,7 +52,7 @@ pub(super) fn report_syntax(text: &str, errors: &[toml::de::Error], findings: &m
 /// Reads the tables.
 pub(super) fn read<'d>(
     document: &'d DeTable<'d>,
-    context: Context<'d>,
+    context: ValueContext<'d>,
     findings: &mut Findings<'_>,
 ) -> File<'d> {
     let mut file = File::default();
@@ -71,14 +71,14 @@ pub(super) fn read<'d>(
                 file.devices = devices.collect();
             }
             _ if table.is_list() => {
-                section.is_spoilt = true;
+                section.is_invalid = true;
                 let text = format!("`device` is a {what}, but must be a list of tables");
                 let remedy = "write `[[device]]`, with two brackets, above each device";
                 findings.add(Finding::error(name.span(), text).help(remedy));
             }
             DeValue::Table(keys) => read_keys(keys, &table, section, findings),
             _ => {
-                section.is_spoilt = true;
+                section.is_invalid = true;
                 let text = format!("{} is a {what}, but must be a table", table.heading);
                 findings.add(Finding::error(value.span(), text));
             }
@@ -89,7 +89,7 @@ pub(super) fn read<'d>(
 
 fn device<'d>(
     value: &'d Spanned<DeValue<'d>>,
-    context: Context<'d>,
+    context: ValueContext<'d>,
     findings: &mut Findings<'_>,
 ) -> Section<'d> {
     let span = value.span();
@@ -103,12 +103,12 @@ fn device<'d>(
     } else {
         let remedy = "write `[[device]]` above each device, and below it one line for each key";
         findings.add(Finding::error(span, "a device is a table").help(remedy));
-        section.is_spoilt = true;
+        section.is_invalid = true;
     }
     section
 }
 
-/// Takes in the keys that are known and whose values are sound, and reports the others.
+/// Adds known keys with valid values to the section, and reports the others.
 fn read_keys<'d>(
     keys: &'d DeTable<'d>,
     table: &Table,
@@ -117,53 +117,57 @@ fn read_keys<'d>(
 ) {
     for (name, value) in keys {
         let Some(key) = table.known().find(|key| key.name == *name.get_ref()) else {
-            let meant = report_unknown_key(name, table, findings);
-            section.spoilt.extend(meant);
+            let similar = report_unknown_key(name, table, findings);
+            section.invalid.extend(similar);
             continue;
         };
-        let checked = match Written::new(key.name, &key.form, value, section.context) {
-            Ok(written) => (key.check)(&written),
+        let checked = match RawValue::new(key.name, &key.syntax, value, section.context) {
+            Ok(raw) => (key.check)(&raw),
             Err((span, problem)) => {
                 let text = format!("`{}` in {} {problem}", key.name, table.heading);
                 Err(Finding::error(span, text).into())
             }
         };
-        if findings.sound(checked).is_some() {
+        if findings.accept(checked).is_some() {
             section.values.insert(key.name, value);
         } else {
-            section.spoilt.insert(key.name);
+            section.invalid.insert(key.name);
         }
     }
 }
 
-type Name<'d> = Spanned<std::borrow::Cow<'d, str>>;
+type KeyName<'d> = Spanned<std::borrow::Cow<'d, str>>;
 
-/// Returns the key that was probably meant.
-fn report_unknown_key(name: &Name<'_>, table: &Table, findings: &mut Findings<'_>) -> Option<&'static str> {
+/// Reports an unknown key. Returns the known key with the most similar name.
+fn report_unknown_key(
+    name: &KeyName<'_>,
+    table: &Table,
+    findings: &mut Findings<'_>,
+) -> Option<&'static str> {
     let names = || table.known().map(|key| key.name);
-    let meant = suggest::nearest(name.get_ref(), names());
+    let similar = suggest::nearest(name.get_ref(), names());
     let shown = model::escaped(name.get_ref().as_bytes());
     let finding = Finding::error(name.span(), format!("unknown key `{shown}` in {}", table.heading));
-    let hint = match (meant, home_of(name.get_ref())) {
-        (Some(meant), _) => format!("did you mean `{meant}`? "),
-        (None, Some(home)) => format!("`{shown}` belongs in {home}; "),
+    let hint = match (similar, table_of(name.get_ref())) {
+        (Some(similar), _) => format!("did you mean `{similar}`? "),
+        (None, Some(table)) => format!("`{shown}` belongs in {table}; "),
         (None, None) => String::new(),
     };
     let all: Vec<String> = names().map(|name| format!("`{name}`")).collect();
-    findings.add(finding.help(format!("{hint}known here are {}", all.join(", "))));
-    meant
+    findings.add(finding.help(format!("{hint}known keys here: {}", all.join(", "))));
+    similar
 }
 
-fn report_unknown_table(name: &Name<'_>, file: &mut File<'_>, findings: &mut Findings<'_>) {
+fn report_unknown_table(name: &KeyName<'_>, file: &mut File<'_>, findings: &mut Findings<'_>) {
     let shown = model::escaped(name.get_ref().as_bytes());
     let names = TABLES.iter().map(|table| table.name);
-    let meant = suggest::nearest(name.get_ref(), names);
-    let meant = meant.and_then(|meant| TABLES.into_iter().find(|table| table.name == meant));
-    let remedy = if let Some(table) = meant {
-        file.table(table.name).is_spoilt = true;
+    let similar = suggest::nearest(name.get_ref(), names);
+    let similar = similar.and_then(|similar| TABLES.into_iter().find(|table| table.name == similar));
+    let remedy = if let Some(table) = similar {
+        file.table(table.name).is_invalid = true;
         format!("did you mean `{}`?", table.heading)
-    } else if let Some(home) = home_of(name.get_ref()) {
-        format!("`{shown}` belongs in {home}")
+    } else if let Some(table) = table_of(name.get_ref()) {
+        format!("`{shown}` belongs in {table}")
     } else {
         format!("the tables are {}", TABLES.map(|table| table.heading).join(", "))
     };
@@ -171,8 +175,8 @@ fn report_unknown_table(name: &Name<'_>, file: &mut File<'_>, findings: &mut Fin
     findings.add(finding.help(remedy));
 }
 
-/// The table that a key belongs in, if it is known anywhere.
-fn home_of(key: &str) -> Option<&'static str> {
+/// The table that a key belongs in, if any table has it.
+fn table_of(key: &str) -> Option<&'static str> {
     let table = TABLES
         .into_iter()
         .find(|table| table.keys().any(|known| known.name == key))?;

@@ -1,5 +1,5 @@
-//! The configuration described: its JSON Schema, and `docs/reference/configuration.md`. Everything comes from
-//! the declarations in [`super::keys`].
+//! The reference of the configuration: its JSON Schema, and `docs/reference/configuration.md`. Both are
+//! generated from the declarations in [`super::keys`].
 
 use std::fmt::Write as _;
 
@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::keys::TABLES;
 use super::table::{Key, Table};
-use super::value::Form;
+use super::value::Syntax;
 
-/// What precedes the list of keys.
+/// The text before the list of keys.
 const PREFACE: &str = include_str!("../../assets/configuration.md");
 
 /// The JSON Schema of the configuration file.
@@ -52,14 +52,14 @@ fn table_schema(table: &Table) -> Value {
 }
 
 fn key_schema(key: &Key) -> Value {
-    let Form {
+    let Syntax {
         title,
         types,
-        words,
+        choices,
         range,
         ..
-    } = key.form;
-    // What is declared as TOML is JSON too.
+    } = key.syntax;
+    // The TOML of defaults and examples is valid JSON too.
     let json = |toml: &str| -> Value { serde_json::from_str(toml).unwrap_or_default() };
     let kind = match types {
         [only] => json!(only),
@@ -75,7 +75,7 @@ fn key_schema(key: &Key) -> Value {
         ),
         (
             "enum",
-            (!words.is_empty()).then(|| words.iter().map(|word| json(word)).collect()),
+            (!choices.is_empty()).then(|| choices.iter().map(|word| json(word)).collect()),
         ),
         ("minimum", range.map(|(min, _)| min.into())),
         ("maximum", range.map(|(_, max)| max.into())),
@@ -84,12 +84,12 @@ fn key_schema(key: &Key) -> Value {
     ])
 }
 
-/// A JSON object of the members that are there.
+/// A JSON object of the members that have a value.
 fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let there = members
+    let present = members
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(there.collect())
+    Value::Object(present.collect())
 }
 
 /// `docs/reference/configuration.md`.
@@ -103,22 +103,27 @@ pub fn markdown() -> String {
 }
 
 fn write_table(table: &Table, out: &mut String) -> std::fmt::Result {
-    write!(out, "\n## `{}`\n\n{}\n", table.heading, table.meaning())?;
+    write!(out, "\n## `{}`\n\n{}\n", table.heading, table.description())?;
     for key in table.keys() {
         let name = key.name;
-        let words: Vec<String> = key.form.words.iter().map(|word| format!("`{word}`")).collect();
-        let kind = if words.is_empty() {
-            key.form.title.to_owned()
+        let choices: Vec<String> = key
+            .syntax
+            .choices
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect();
+        let kind = if choices.is_empty() {
+            key.syntax.title.to_owned()
         } else {
-            format!("one of {}", words.join(", "))
+            format!("one of {}", choices.join(", "))
         };
         let default = match key.default {
             Some(default) => format!("`{default}`"),
-            None if key.is_required() => "none; it must be there".to_owned(),
+            None if key.is_required() => "none; required".to_owned(),
             None => "not set".to_owned(),
         };
-        let (meaning, example) = (key.meaning(), key.example);
-        write!(out, "\n### `{name}`\n\n{meaning}\n\n")?;
+        let (description, example) = (key.description(), key.example);
+        write!(out, "\n### `{name}`\n\n{description}\n\n")?;
         write!(
             out,
             "- Type: {kind}\n- Default: {default}\n- Example: `{name} = {example}`\n"

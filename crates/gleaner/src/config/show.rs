@@ -1,23 +1,23 @@
-//! What is meant, written out again: every device, every default filled in. It can be read back as a
+//! Prints the resolved configuration: every device, every default filled in. The output is a valid
 //! configuration.
 
 use std::fmt::{self, Display};
 
+use super::address::{Name, Sources};
 use super::keys::Ledger;
-use super::meant::{Config, Device};
-use super::reach::{Name, Sources};
+use super::resolved::{Config, Device};
 use super::show_path;
 use super::table::show;
-use super::value::Kind as _;
+use super::value::ValueKind as _;
 
-/// The whole configuration, or one device of it, as TOML.
+/// The whole configuration, or one device, as TOML.
 #[derive(Debug)]
-pub struct Shown<'c> {
+pub struct ConfigDisplay<'c> {
     config: &'c Config,
     devices: &'c [Device],
 }
 
-impl<'c> Shown<'c> {
+impl<'c> ConfigDisplay<'c> {
     /// All devices.
     pub fn all(config: &'c Config) -> Self {
         let devices = &config.devices;
@@ -31,12 +31,12 @@ impl<'c> Shown<'c> {
     }
 }
 
-impl Display for Shown<'_> {
+impl Display for ConfigDisplay<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NOT_SET: &str = "not set";
         let config = self.config;
         let file = show_path(&config.file);
-        writeln!(out, "# What {file} means, with every default filled in.")?;
+        writeln!(out, "# {file} with every default filled in.")?;
         writeln!(out, "\n[store]")?;
         config.store.show(NOT_SET, out)?;
         writeln!(out, "\n[ledger]")?;
@@ -49,7 +49,7 @@ impl Display for Shown<'_> {
         for device in self.devices {
             writeln!(out, "\n[[device]]")?;
             show("name", Name::show(&device.name), NOT_SET, out)?;
-            device.reach.show("as ssh_config says", out)?;
+            device.address.show("from ssh_config", out)?;
             show("source", Sources::show(&device.sources), NOT_SET, out)?;
             device.rules.show(NOT_SET, out)?;
         }

@@ -1,12 +1,12 @@
-//! The known word that was probably meant.
+//! Finds the known word that a typo probably stands for.
 
-/// The known word nearest to what was written, if it is near enough to be a slip: one or two letters left
-/// out, put in, changed or swapped, but never more than a third of the word.
-pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let written = written.to_lowercase().replace('-', "_");
+/// The known word nearest to the raw text, if the distance looks like a typo: one or two letters omitted,
+/// inserted, changed or swapped, but never more than a third of the word.
+pub(super) fn nearest<'k>(raw: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let raw = raw.to_lowercase().replace('-', "_");
     known
         .into_iter()
-        .map(|word| (strsim::osa_distance(&written, &word.to_lowercase()), word))
+        .map(|word| (strsim::osa_distance(&raw, &word.to_lowercase()), word))
         .filter(|(distance, word)| *distance <= 2 && *distance * 3 <= word.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
@@ -17,9 +17,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_recognised_and_another_word_is_not() {
+    fn a_typo_is_recognised_and_another_word_is_not() {
         let known = ["settle", "settle_blind", "source", "port", "exclude"];
-        for (written, meant) in [
+        for (raw, expected) in [
             ("setle", Some("settle")),
             ("sette", Some("settle")),
             ("stetle", Some("settle")),
@@ -32,7 +32,7 @@ mod tests {
             ("destination", None),
             ("", None),
         ] {
-            assert_eq!(nearest(written, known), meant, "{written}");
+            assert_eq!(nearest(raw, known), expected, "{raw}");
         }
     }
 }

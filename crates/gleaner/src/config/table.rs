@@ -1,27 +1,27 @@
-//! How a table of the configuration is declared: each key once, with all that is said about it.
+//! Declares the tables of the configuration: each key once, with everything about it.
 
 use std::fmt;
 
 use super::findings::Faults;
-use super::value::{Form, Written};
+use super::value::{RawValue, Syntax};
 
 /// A table of the configuration.
 #[derive(Debug)]
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// As it is written: `[store]`, `[[device]]`.
+    /// Its heading: `[store]`, `[[device]]`.
     pub heading: &'static str,
-    /// What it is about.
+    /// Its description.
     pub about: &'static str,
     /// Its keys.
     pub keys: &'static [&'static [Key]],
-    /// Keys of another table that may stand here too.
+    /// Keys of another table that are allowed here too.
     pub shared: &'static [&'static [Key]],
 }
 
 impl Table {
-    /// A table with keys of its own only.
+    /// A table that shares no keys.
     pub const fn new(
         name: &'static str,
         heading: &'static str,
@@ -42,22 +42,22 @@ impl Table {
         self.keys.iter().copied().flatten()
     }
 
-    /// Every key that may stand here.
+    /// Every key that is allowed here.
     pub fn known(&self) -> impl Iterator<Item = &'static Key> + Clone {
         self.keys().chain(self.shared.iter().copied().flatten())
     }
 
-    /// Whether there may be several of it.
+    /// Whether the file may contain several of it.
     pub fn is_list(&self) -> bool {
         self.heading.starts_with("[[")
     }
 
-    /// What it is about, in lines.
+    /// Its description, in lines.
     pub fn description(&self) -> String {
         lines(self.about)
     }
 
-    /// What it is about, without line breaks.
+    /// Its description, without line breaks.
     pub fn meaning(&self) -> String {
         self.description().replace('\n', " ")
     }
@@ -70,41 +70,41 @@ pub struct Key {
     pub name: &'static str,
     /// The comment at its declaration.
     pub comment: &'static str,
-    /// What its values look like.
-    pub form: Form,
+    /// The syntax of its values.
+    pub syntax: Syntax,
     /// The default, as TOML.
     pub default: Option<&'static str>,
     /// A value other than the default, as TOML.
     pub example: &'static str,
-    /// What is wrong with a value.
-    pub check: fn(&Written<'_>) -> Result<(), Faults>,
+    /// Checks a value.
+    pub check: fn(&RawValue<'_>) -> Result<(), Faults>,
 }
 
 impl Key {
-    /// What it means, in the lines of the comment.
+    /// Its description, in the lines of the comment.
     pub fn description(&self) -> String {
         lines(self.comment)
     }
 
-    /// What it means, without line breaks.
+    /// Its description, without line breaks.
     pub fn meaning(&self) -> String {
         self.description().replace('\n', " ")
     }
 
-    /// Whether it must be there.
+    /// Whether it is required.
     pub fn is_required(&self) -> bool {
-        self.default.is_none() && !self.form.is_optional
+        self.default.is_none() && !self.syntax.is_optional
     }
 }
 
-/// The lines of a comment, without the blank that each begins with.
+/// The lines of a comment, without the leading blank.
 fn lines(comment: &str) -> String {
     let lines: Vec<&str> = comment.lines().map(str::trim).collect();
     lines.join("\n")
 }
 
-/// Declares the keys of a table, and the struct with what they mean. Each key has a comment, which the
-/// reference is made from, the kind of its values, a default unless it may or must be left out, and an
+/// Declares the keys of a table, and the struct of the resolved values. Each key has a comment (the reference
+/// is generated from it), the kind of its values, a default unless it is optional or required, and an
 /// example, both as TOML.
 macro_rules! table {
     (@toml) => { None };
@@ -118,7 +118,7 @@ macro_rules! table {
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $table {$(
             $(#[doc = $comment])*
-            pub $key: <$kind as $crate::config::value::Kind>::Value,
+            pub $key: <$kind as $crate::config::value::ValueKind>::Resolved,
         )*}
 
         impl $table {
@@ -129,14 +129,14 @@ macro_rules! table {
             pub const KEYS: &'static [$crate::config::table::Key] = &[$($crate::config::table::Key {
                 name: stringify!($key),
                 comment: concat!($($comment, "\n"),*),
-                form: <$kind as $crate::config::value::Kind>::FORM,
+                syntax: <$kind as $crate::config::value::ValueKind>::SYNTAX,
                 default: $crate::config::table::table!(@toml $($default)?),
                 example: stringify!($example),
-                check: <$kind as $crate::config::value::Kind>::check,
+                check: <$kind as $crate::config::value::ValueKind>::check,
             }),*];
 
-            /// What a section means, where what it does not say is as in `base`, or else the default; `None` where a key
-            /// that must be there is missing or wrong.
+            /// Resolves a section. Absent keys come from `base`, otherwise from the default. `None` if a
+            /// required key is missing or a key is invalid.
             pub fn read(
                 section: &$crate::config::section::Section<'_>,
                 base: Option<&Self>,
@@ -144,7 +144,7 @@ macro_rules! table {
             ) -> Option<Self> {
                 $(let $key = match base {
                     Some(base) if !section.values.contains_key(stringify!($key)) => Some(Clone::clone(&base.$key)),
-                    _ => findings.sound(section.get::<$kind>(
+                    _ => findings.accept(section.get::<$kind>(
                         stringify!($key),
                         $crate::config::table::table!(@toml $($default)?),
                     )),
@@ -152,11 +152,11 @@ macro_rules! table {
                 Some(Self { $($key: $key?),* })
             }
 
-            /// Writes a line for each key; those that are not there become comments.
+            /// Writes a line for each key; keys without a value become comments.
             pub fn show(&self, absent: &str, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 $($crate::config::table::show(
                     stringify!($key),
-                    <$kind as $crate::config::value::Kind>::show(&self.$key),
+                    <$kind as $crate::config::value::ValueKind>::show(&self.$key),
                     absent,
                     out,
                 )?;)*
@@ -167,7 +167,7 @@ macro_rules! table {
 }
 pub(super) use table;
 
-/// Writes the line of a key. TOML has no word for nothing: without a value the line is a comment.
+/// Writes the line of a key. TOML has no null: without a value the line is a comment.
 pub(super) fn show(
     key: &str,
     value: Option<toml::Value>,

@@ -1,43 +1,44 @@
-//! Text with the id of a device in it: "raspberry{id:02}", "{id+5000}".
+//! Text with the id of a device: "raspberry{id:02}", "{id+5000}".
 
 use super::braces;
 use super::findings::Faults;
-use super::value::{Form, Kind, Written};
+use super::value::{RawValue, Syntax, ValueKind};
 
-/// Text that becomes another for each id.
+/// Text with placeholders for the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+pub struct Template(Vec<Segment>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum Segment {
     Literal(String),
     Id { offset: i64, width: usize },
 }
 
-/// The forms that an id may take, for messages.
-pub const FORMS: &str = "{id}, {id+5000}, {id-1}, {id:02} or {id+5000:05}";
+/// The syntax of the placeholder, for messages.
+pub const ID_FORMS: &str = "{id}, {id+5000}, {id-1}, {id:02} or {id+5000:05}";
 
 impl Template {
-    /// Reads a template; the error fits after the name of what is written. `{{` and `}}` stand for braces.
+    /// Parses a template. The error is a phrase that follows the name of the key. `{{` and `}}` are literal
+    /// braces.
     pub fn parse(text: &str) -> Result<Self, String> {
-        braces::split(text, Part::Literal, id).map(Self)
+        braces::split(text, Segment::Literal, parse_id).map(Self)
     }
 
-    /// Whether the text is another for each id.
-    pub fn names_id(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::Id { .. }))
+    /// Whether the text contains the id.
+    pub fn has_id(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Segment::Id { .. }))
     }
 
-    /// The text for an id; the error fits after the name of what is written.
+    /// The text for an id. The error is a phrase that follows the name of the key.
     pub fn expand(&self, id: Option<u32>) -> Result<String, String> {
         let mut text = String::new();
         for part in &self.0 {
             match (part, id) {
-                (Part::Literal(literal), _) => text.push_str(literal),
-                (Part::Id { .. }, None) => {
-                    return Err("has {id} in it, but the device has no `ids`".to_owned());
+                (Segment::Literal(literal), _) => text.push_str(literal),
+                (Segment::Id { .. }, None) => {
+                    return Err("contains {id}, but the device has no `ids`".to_owned());
                 }
-                (Part::Id { offset, width }, Some(id)) => {
+                (Segment::Id { offset, width }, Some(id)) => {
                     let number = i64::from(id) + offset;
                     if number < 0 {
                         return Err(format!("becomes negative for id {id}"));
@@ -51,44 +52,43 @@ impl Template {
     }
 }
 
-impl Kind for Template {
-    type Value = Self;
-    const FORM: Form = Form::text("text with {id}", "text in quotes");
+impl ValueKind for Template {
+    type Resolved = Self;
+    const SYNTAX: Syntax = Syntax::text("text with {id}", "text in quotes");
 
-    fn read(written: &Written<'_>) -> Result<Self, Faults> {
-        Self::parse(written.text()).map_err(|problem| written.fault_at(&written.span, &problem).into())
+    fn read(raw: &RawValue<'_>) -> Result<Self, Faults> {
+        Self::parse(raw.text()).map_err(|problem| raw.fault_at(&raw.span, &problem).into())
     }
 }
 
-/// What stands between the braces.
-fn id(inside: &str) -> Result<Part, String> {
+/// Parses the text between the braces.
+fn parse_id(inside: &str) -> Result<Segment, String> {
     let unknown = || {
         format!(
-            "has `{{{}}}`, which must be {FORMS}",
+            "contains `{{{}}}`, which must be {ID_FORMS}",
             model::escaped(inside.as_bytes())
         )
     };
-    let digits = |text: &str, longest: usize| -> Option<i64> {
-        let plain = (1..=longest).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |text: &str, max: usize| -> Option<i64> {
+        let plain = (1..=max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
         plain.then(|| text.parse().ok())?
     };
     let (sum, width) = match inside.split_once(':') {
         Some((sum, width)) => {
-            // Two digits: no id needs a width of more than 99, and a larger one would only make names too
-            // long.
+            // Two digits: no id needs more than 99 digits, and a larger width would only make names too long.
             let padded = width.strip_prefix('0').and_then(|width| digits(width, 2));
             (sum, padded.ok_or_else(unknown)?)
         }
         None => (inside, 0),
     };
     let offset = sum.trim().strip_prefix("id").ok_or_else(unknown)?.trim_start();
-    // Ten digits: as many as the largest id has.
+    // Ten digits, the length of the largest id.
     let offset = match (offset.strip_prefix('+'), offset.strip_prefix('-')) {
         (Some(more), _) => digits(more.trim_start(), 10),
         (_, Some(less)) => digits(less.trim_start(), 10).map(|less| -less),
         _ => offset.is_empty().then_some(0),
     };
-    Ok(Part::Id {
+    Ok(Segment::Id {
         offset: offset.ok_or_else(unknown)?,
         width: usize::try_from(width).map_err(|_| unknown())?,
     })
@@ -138,9 +138,9 @@ mod tests {
         );
         assert_eq!(
             template.expand(None),
-            Err("has {id} in it, but the device has no `ids`".to_owned())
+            Err("contains {id}, but the device has no `ids`".to_owned())
         );
-        assert!(template.names_id());
-        assert!(!Template::parse("{{id}}").unwrap().names_id());
+        assert!(template.has_id());
+        assert!(!Template::parse("{{id}}").unwrap().has_id());
     }
 }

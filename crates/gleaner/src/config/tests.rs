@@ -1,11 +1,11 @@
-//! What is written, against what is meant or what is said about it: the exact texts.
+//! Configuration files against what they resolve to, or the exact messages about them.
 
 mod faults;
 mod meanings;
 
 use super::*;
 
-/// A user with a home and nothing else.
+/// A user with a home folder and nothing else.
 fn environment() -> Environment {
     Environment {
         home: Some(PathBuf::from("/home/ana")),
@@ -13,7 +13,7 @@ fn environment() -> Environment {
     }
 }
 
-fn checked(text: &str) -> Result<Checked, Report> {
+fn checked(text: &str) -> Result<CheckedConfig, Report> {
     check(
         Path::new("/etc/gleaner/gleaner.toml"),
         text.as_bytes(),
@@ -21,15 +21,15 @@ fn checked(text: &str) -> Result<Checked, Report> {
     )
 }
 
-/// The configuration that a sound file means, whose warnings do not matter.
-fn meant(text: &str) -> Config {
+/// The configuration that a valid file resolves to; its warnings are ignored.
+fn resolved(text: &str) -> Config {
     checked(text)
         .unwrap_or_else(|faults| panic!("{faults}\nin\n{text}"))
         .config
 }
 
-/// What is said about a file, without its name: faults, or warnings.
-fn said(text: &str) -> String {
+/// The messages about a file, without its name: errors, or warnings.
+fn messages(text: &str) -> String {
     let report = match checked(text) {
         Ok(checked) => checked.warnings,
         Err(faults) => faults,
@@ -37,17 +37,17 @@ fn said(text: &str) -> String {
     report.to_string().replace("/etc/gleaner/gleaner.toml", "")
 }
 
-/// A sound file but for one line in `[defaults]`, which is line 5.
+/// A valid file with one more line in `[defaults]`, which is line 5.
 fn with_default(line: &str) -> String {
     format!("[store]\npath = \"/srv\"\n[defaults]\nsource = \"/data\"\n{line}\n[[device]]\nname = \"a\"\n")
 }
 
-/// A sound file but for a few lines in the only `[[device]]`, which begin at line 6.
+/// A valid file with more lines in the only `[[device]]`, from line 6 on.
 fn with_device(lines: &str) -> String {
     format!("[store]\npath = \"/srv\"\n[defaults]\nsource = \"/data\"\n[[device]]\n{lines}\n")
 }
 
-/// A sound file but for one line in `[store]`, which is line 3.
+/// A valid file with one more line in `[store]`, which is line 3.
 fn with_store(line: &str) -> String {
     format!("[store]\npath = \"/srv\"\n{line}\n[defaults]\nsource = \"/data\"\n[[device]]\nname = \"a\"\n")
 }

@@ -1,4 +1,4 @@
-//! A value of the file: what kind it is of, what it may look like, and what it means.
+//! A value of the file: its kind, its syntax, and how it is resolved.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,99 +9,99 @@ use toml::de::DeValue;
 
 use super::findings::{Faults, Finding};
 
-/// A kind of value: what it looks like, what it means, and how that is written again.
-pub trait Kind {
-    /// What a value of this kind means.
-    type Value;
+/// A kind of value: its syntax, how it is resolved, and how it is written back.
+pub trait ValueKind {
+    /// The type that a value of this kind resolves to.
+    type Resolved;
 
-    /// What it looks like.
-    const FORM: Form;
+    /// The syntax of the raw value.
+    const SYNTAX: Syntax;
 
-    /// What it means.
-    fn read(written: &Written<'_>) -> Result<Self::Value, Faults>;
+    /// Resolves a raw value.
+    fn read(raw: &RawValue<'_>) -> Result<Self::Resolved, Faults>;
 
-    /// What is wrong with it, before it is known for which device it is.
-    fn check(written: &Written<'_>) -> Result<(), Faults> {
-        Self::read(written).map(drop)
+    /// Checks a raw value before the device it belongs to is known.
+    fn check(raw: &RawValue<'_>) -> Result<(), Faults> {
+        Self::read(raw).map(drop)
     }
 
-    /// What it means that the key is not there; `None` where the key must be there.
-    fn absent() -> Option<Self::Value> {
+    /// The value of an absent key; `None` if the key is required.
+    fn absent() -> Option<Self::Resolved> {
         None
     }
 
-    /// The value as TOML, so that it reads back as the same; `None` where nothing is to be shown.
-    fn show(_value: &Self::Value) -> Option<toml::Value> {
+    /// The value as TOML that resolves to the same value; `None` if there is nothing to show.
+    fn show(_value: &Self::Resolved) -> Option<toml::Value> {
         None
     }
 }
 
-/// A key that may be left out.
-impl<K: Kind> Kind for Option<K> {
-    type Value = Option<K::Value>;
+/// An optional key.
+impl<K: ValueKind> ValueKind for Option<K> {
+    type Resolved = Option<K::Resolved>;
 
-    const FORM: Form = Form {
+    const SYNTAX: Syntax = Syntax {
         is_optional: true,
-        ..K::FORM
+        ..K::SYNTAX
     };
 
-    fn read(written: &Written<'_>) -> Result<Self::Value, Faults> {
-        K::read(written).map(Some)
+    fn read(raw: &RawValue<'_>) -> Result<Self::Resolved, Faults> {
+        K::read(raw).map(Some)
     }
 
-    fn check(written: &Written<'_>) -> Result<(), Faults> {
-        K::check(written)
+    fn check(raw: &RawValue<'_>) -> Result<(), Faults> {
+        K::check(raw)
     }
 
-    fn absent() -> Option<Self::Value> {
+    fn absent() -> Option<Self::Resolved> {
         Some(None)
     }
 
-    fn show(value: &Self::Value) -> Option<toml::Value> {
+    fn show(value: &Self::Resolved) -> Option<toml::Value> {
         value.as_ref().and_then(K::show)
     }
 }
 
-/// What the values of a kind look like.
+/// The syntax of a kind of values.
 #[derive(Debug, Clone, Copy)]
-pub struct Form {
-    /// What they are called in the reference.
+pub struct Syntax {
+    /// Its name in the reference.
     pub title: &'static str,
-    /// The same for messages, after "must be".
+    /// Its description in messages, after "must be".
     pub expected: &'static str,
-    /// Their types, as JSON Schema calls them.
+    /// The types of JSON Schema that it allows.
     pub types: &'static [&'static str],
-    /// All of them as TOML, where there are only a few.
-    pub words: &'static [&'static str],
-    /// The least and the greatest, where they are numbers.
+    /// All values as TOML, if there are only a few.
+    pub choices: &'static [&'static str],
+    /// The smallest and the largest number, for numbers.
     pub range: Option<(usize, usize)>,
-    /// Whether the key may be left out although it has no default.
+    /// Whether the key is optional although it has no default.
     pub is_optional: bool,
 }
 
-impl Form {
-    /// Text without a form of its own.
+impl Syntax {
+    /// Free text.
     pub const TEXT: Self = Self::text("text", "text in quotes");
 
-    /// A text or a list of them.
+    /// One text or a list of texts.
     pub const LIST: Self = Self {
         types: &["string", "array"],
         ..Self::text("text or list of texts", "text in quotes, or a list of texts")
     };
 
-    /// Text of a certain form.
+    /// Text with a syntax of its own.
     pub const fn text(title: &'static str, expected: &'static str) -> Self {
         Self {
             title,
             expected,
             types: &["string"],
-            words: &[],
+            choices: &[],
             range: None,
             is_optional: false,
         }
     }
 
-    /// The value as text, or why it is not of this form, in words that fit after the name of the key.
+    /// The value as text, or why it does not match: a phrase that follows the name of the key.
     fn scalar<'v>(&self, value: &'v DeValue<'_>) -> Result<Cow<'v, str>, String> {
         let (what, kind, text) = match value {
             DeValue::String(text) => ("text", "string", Cow::Borrowed(text.as_ref())),
@@ -114,7 +114,7 @@ impl Form {
                 let decimal = number.as_str().parse().map(|number: f64| number.to_string());
                 ("number", "number", decimal.unwrap_or_default().into())
             }
-            DeValue::Boolean(switch) => ("switch", "boolean", switch.to_string().into()),
+            DeValue::Boolean(value) => ("boolean", "boolean", value.to_string().into()),
             DeValue::Array(_) => return Err(format!("is a list, but must be {}", self.expected)),
             DeValue::Datetime(_) | DeValue::Table(_) => {
                 return Err(format!("is a table or a date, but must be {}", self.expected));
@@ -132,44 +132,45 @@ impl Form {
     }
 }
 
-/// What the meaning of a value may depend on.
+/// The context that a value is resolved in.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Context<'c> {
-    /// The configuration file, beside which a relative path was probably meant.
+pub struct ValueContext<'c> {
+    /// The configuration file; suggestions for relative paths are made relative to it.
     pub file: Option<&'c Path>,
     /// The id of the device.
     pub id: Option<u32>,
 }
 
-/// A value of the right type, as it is written.
+/// A raw value of the right type.
 #[derive(Debug)]
-pub struct Written<'w> {
+pub struct RawValue<'w> {
     /// The key.
     pub key: &'w str,
-    /// Where the value stands.
+    /// The position of the value in the file.
     pub span: Range<usize>,
-    /// What its meaning may depend on.
-    pub context: Context<'w>,
+    /// The context that it is resolved in.
+    pub context: ValueContext<'w>,
     texts: Vec<(Cow<'w, str>, Range<usize>)>,
 }
 
-impl<'w> Written<'w> {
-    /// The value, or the place of what is not of the form, and words that fit after the name of the key.
+impl<'w> RawValue<'w> {
+    /// The value, or the position of the part that does not match and a phrase that follows the name of the
+    /// key.
     pub fn new(
         key: &'w str,
-        form: &Form,
+        syntax: &Syntax,
         value: &'w Spanned<DeValue<'_>>,
-        context: Context<'w>,
+        context: ValueContext<'w>,
     ) -> Result<Self, (Range<usize>, String)> {
-        let text = |form: &Form, value: &'w Spanned<DeValue<'_>>| match form.scalar(value.get_ref()) {
+        let text = |syntax: &Syntax, value: &'w Spanned<DeValue<'_>>| match syntax.scalar(value.get_ref()) {
             Ok(text) => Ok((text, value.span())),
             Err(problem) => Err((value.span(), problem)),
         };
         let texts = match value.get_ref() {
-            DeValue::Array(list) if form.types.contains(&"array") => {
-                list.iter().map(|value| text(&Form::TEXT, value)).collect()
+            DeValue::Array(list) if syntax.types.contains(&"array") => {
+                list.iter().map(|value| text(&Syntax::TEXT, value)).collect()
             }
-            _ => text(form, value).map(|one| vec![one]),
+            _ => text(syntax, value).map(|one| vec![one]),
         };
         Ok(Self {
             key,
@@ -179,7 +180,7 @@ impl<'w> Written<'w> {
         })
     }
 
-    /// The text, if the value is no list.
+    /// The text, or the first text of a list.
     pub fn text(&self) -> &str {
         self.texts
             .first()
@@ -187,23 +188,23 @@ impl<'w> Written<'w> {
             .unwrap_or_default()
     }
 
-    /// Each text, if the value is a list, and its place.
+    /// Each text of a list, or the only text, with its position.
     pub fn texts(&self) -> impl Iterator<Item = (&str, &Range<usize>)> {
         self.texts.iter().map(|(text, span)| (text.as_ref(), span))
     }
 
-    /// What is wrong with the value, in words that fit between the key and the value.
+    /// An error about the value. The phrase goes between the key and the value.
     pub fn fault(&self, problem: &str) -> Finding {
         self.fault_at(&self.span, &format!("{problem}: {}", quoted(self.text())))
     }
 
-    /// What is wrong with the value or a part of it, in words that fit after the key.
+    /// An error about the value or a part of it. The phrase follows the key.
     pub fn fault_at(&self, span: &Range<usize>, problem: &str) -> Finding {
         Finding::error(span.clone(), format!("`{}` {problem}", self.key))
     }
 }
 
-/// What was written, as it may be shown in a message.
+/// The text in quotes, escaped for a message.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", model::escaped(text.as_bytes()))
 }

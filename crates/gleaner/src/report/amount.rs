@@ -1,4 +1,4 @@
-//! Amounts as people read them.
+//! Amounts and times in a form for people.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ pub fn bytes(bytes: u64) -> String {
     String::new()
 }
 
-/// A time to the second, in UTC. One that was cut to what gleaner can count is shown as beyond that.
+/// A time to the second, in UTC. A time that was clamped to the range of `Timestamp` is shown as outside of
+/// it.
 pub fn time(time: Timestamp) -> String {
     if time.may_be_clamped() {
         let is_past = time < Timestamp::EPOCH;
@@ -43,14 +44,30 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", grouped(number))
 }
 
-/// What is left on a device for this reason: `1 file (12 B)`. Of a folder that cannot be listed nobody knows
-/// what is in it.
-pub fn left(reason: Reason, left: Amount) -> String {
+/// A number of things with their noun: `1 device`, `3 devices`.
+pub fn count_items(number: usize, noun: &str) -> String {
+    count(u64::try_from(number).unwrap_or(u64::MAX), noun)
+}
+
+/// Files with their bytes: `nothing`, `1 file (12 B)`.
+pub fn files_and_bytes(amount: Amount) -> String {
+    match amount.files {
+        0 => "nothing".into(),
+        files => format!("{} ({})", count(files, "file"), bytes(amount.bytes)),
+    }
+}
+
+/// The amount that remains on a device for this reason: `1 file (12 B)`. The contents of a folder that cannot
+/// be listed are unknown.
+pub fn remaining(reason: Reason, amount: Amount) -> String {
     match reason {
         Reason::Leave(LeaveReason::FolderUnreadable | LeaveReason::WithdrawnUnreadable) => {
-            format!("{} with an unknown number of files", count(left.files, "folder"))
+            format!(
+                "{} with an unknown number of files",
+                count(amount.files, "folder")
+            )
         }
-        _ => format!("{} ({})", count(left.files, "file"), bytes(left.bytes)),
+        _ => format!("{} ({})", count(amount.files, "file"), bytes(amount.bytes)),
     }
 }
 
@@ -58,8 +75,8 @@ pub fn left(reason: Reason, left: Amount) -> String {
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -67,7 +84,7 @@ pub fn grouped(number: u64) -> String {
     grouped
 }
 
-/// A span as people say it: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
+/// A duration: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
@@ -83,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_read_as_people_say_them() {
+    fn amounts_have_a_form_for_people() {
         for (number, text) in [
             (0, "0 B"),
             (999, "999 B"),

@@ -1,28 +1,33 @@
-//! Events as JSON, one object per line. The form is documented in `docs/reference/json.md` and stable: fields are added, never renamed.
+//! Events as JSON, one object per line. `docs/reference/json.md` documents the format. It is stable: fields
+//! are added; a field is renamed only with a line in the changelog.
 
 use std::io::Write as _;
-use std::sync::Mutex;
 
-use engine::event::{Event, PassSummary};
+use engine::event::{Event, PassSummary, Reporter};
 use engine::ports::{PassOutcome, Placement, Reason};
 use engine::rules::Mode;
-use model::{Amount, DeviceName};
+use model::{Amount, DeviceName, Timestamp};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 /// Writes events to standard output.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
-    /// Lines are written whole, though several devices report at once.
+pub(super) struct EventLines {
+    /// Keeps lines whole while several devices report at once.
     writing: Mutex<()>,
 }
 
-impl Lines {
-    pub(super) fn write(&self, event: &Event) {
-        let Some(object) = object(event) else { return };
+impl Reporter for EventLines {
+    fn report(&self, at: Timestamp, event: &Event) {
+        let Some(mut object) = object(event) else { return };
+        object["at"] = jiff::Timestamp::from_nanosecond(at.nanoseconds().into())
+            .unwrap_or_default()
+            .to_string()
+            .into();
         let _writing = self.writing.lock();
         let mut line = object.to_string();
         line.push('\n');
-        // A reader that went away does not stop the gathering.
+        // A closed pipe does not stop the sweep.
         let mut output = std::io::stdout().lock();
         output
             .write_all(line.as_bytes())
@@ -31,7 +36,7 @@ impl Lines {
     }
 }
 
-/// The object of an event; `None` for what is progress only.
+/// The object of an event; `None` for events that only show progress.
 fn object(event: &Event) -> Option<Value> {
     Some(match event {
         Event::SweepBegan { devices, mode } => {
@@ -67,8 +72,8 @@ fn object(event: &Event) -> Option<Value> {
             obstacle,
             replacement,
         } => json!({
-            "event": "folder-replaced", "device": device.as_str(), "folder": folder.to_string(), "obstacle": obstacle.text(),
-            "replacement": replacement.to_string(),
+            "event": "folder-replaced", "device": device.as_str(), "folder": folder.to_string(),
+            "obstacle": obstacle.text(), "replacement": replacement.to_string(),
         }),
         Event::PassEnded { device, summary } => pass_ended(device, summary),
         Event::SweepEnded {
@@ -78,13 +83,14 @@ fn object(event: &Event) -> Option<Value> {
         } => {
             let not_visited: Vec<_> = not_visited.iter().map(DeviceName::as_str).collect();
             json!({
-                "event": "sweep-ended", "seconds": took.as_secs_f64(), "not_visited": not_visited, "ledger_failure": ledger_failure,
+                "event": "sweep-ended", "seconds": took.as_secs_f64(), "not_visited": not_visited,
+                "ledger_failure": ledger_failure,
             })
         }
     })
 }
 
-/// The object of what happened to one file.
+/// The object of an event about one file.
 fn of_file(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Planned {
@@ -171,10 +177,13 @@ fn remaining_total(reason: Reason, amount: Amount) -> Value {
         Reason::Wait(_) => "waits",
         Reason::Leave(_) => "left",
     };
-    json!({"kind": kind, "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(), "needs_you": reason.is_fault(), "files": amount.files, "bytes": amount.bytes})
+    json!({
+        "kind": kind, "reason": reason.code(), "text": reason.text(), "remedy": reason.remedy(),
+        "needs_you": reason.is_fault(), "files": amount.files, "bytes": amount.bytes,
+    })
 }
 
-fn outcome(outcome: &PassOutcome) -> Value {
+pub(crate) fn outcome(outcome: &PassOutcome) -> Value {
     match outcome {
         PassOutcome::Well => json!({"kind": "well"}),
         PassOutcome::Partial => json!({"kind": "partial"}),
@@ -197,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sweep_that_came_to_no_good_end_says_what_failed_and_who_was_not_visited() {
+    fn a_failed_sweep_reports_the_failure_and_unvisited_devices() {
         let ended = |not_visited: &[&str], ledger_failure: Option<&str>| {
             let names = not_visited.iter().map(|name| DeviceName::new(*name).unwrap());
             object(&Event::SweepEnded {
@@ -219,8 +228,8 @@ mod tests {
     }
 
     #[test]
-    fn what_other_collectors_have_left_is_counted() {
-        let told = object(&Event::ForeignStaging { files: 3 });
-        assert_eq!(told, Some(json!({"event": "foreign-staging", "files": 3})));
+    fn files_left_by_other_collectors_are_counted() {
+        let reported = object(&Event::ForeignStaging { files: 3 });
+        assert_eq!(reported, Some(json!({"event": "foreign-staging", "files": 3})));
     }
 }

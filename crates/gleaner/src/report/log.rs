@@ -1,11 +1,13 @@
-//! The log: plain lines on standard error; under systemd, journal entries with the fields `DEVICE=`, `FILE=` and others.
+//! The log: plain lines on standard error; under systemd, journal entries with the fields `DEVICE=`, `FILE=`
+//! and others.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use engine::event::{Event, PassSummary};
+use engine::event::{Event, PassSummary, Reporter};
 use engine::ports::{PassOutcome, Placement, Reason};
-use model::Amount;
+use model::{Amount, Timestamp};
 use tracing::{debug, error, info, trace, warn};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -13,17 +15,19 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::amount;
+use super::progress::{self, Bars};
 
-/// Nobody but their collector may touch them as long as it may come back.
-const STAGING_REMEDY: &str = "if that collector is no more, remove its folder in .gleaner/staging";
+/// Only their own collector may touch these files while it may still come back.
+const STAGING_REMEDY: &str = "if that collector no longer exists, remove its folder in .gleaner/staging";
 
-/// gleaner follows no link in the store: anybody who may write there could lead it anywhere.
+/// gleaner follows no symbolic link in the store: any user who may write there could point it anywhere.
 const FOLDER_REMEDY: &str =
-    "to have them on another disk, mount that disk (or `mount --bind` its folder) there in place of a link";
+    "to keep them on another disk, mount that disk (or `mount --bind` its folder) there instead of a link";
 
-/// Begins to log, once per process: to the journal where standard error goes there, else to standard error.
+/// Starts the log, once per process: to the journal if standard error is connected to it, otherwise to
+/// standard error.
 pub fn start(level: tracing::Level) {
-    // The libraries below us speak only when everything is asked for.
+    // Libraries log at level WARN only.
     let ours = ["gleaner", "engine", "ssh", "storage", "ledger", "sftp"].map(|name| (name, level));
     let filter = Targets::new()
         .with_targets(ours)
@@ -41,7 +45,7 @@ pub fn start(level: tracing::Level) {
                 .with_writer(std::io::stderr)
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_target(false)
-                // The message says it all; the fields are for the journal.
+                // The message contains everything; the fields are for the journal.
                 .fmt_fields(tracing_subscriber::fmt::format::debug_fn(
                     |writer, field, value| match field.name() {
                         "message" => write!(writer, "{value:?}"),
@@ -56,14 +60,33 @@ pub fn start(level: tracing::Level) {
     started.unwrap_or_default();
 }
 
-/// Logs one event. What happens to each file is a detail; what needs a person is a warning.
-pub(super) fn write(event: &Event) {
+/// Logs every event.
+#[derive(Debug)]
+pub(super) struct EventLog {
+    bars: Option<Arc<Bars>>,
+}
+
+impl EventLog {
+    /// Logs above the bars, if there are any.
+    pub(super) fn above(bars: Option<Arc<Bars>>) -> Self {
+        Self { bars }
+    }
+}
+
+impl Reporter for EventLog {
+    fn report(&self, _: Timestamp, event: &Event) {
+        progress::suspend(self.bars.as_deref(), || write(event));
+    }
+}
+
+/// Logs one event. Events about single files are details; events that need a person are warnings.
+fn write(event: &Event) {
     match event {
         Event::SweepBegan { devices, mode: _ } => {
-            info!("sweep of {}", amount::count(as_u64(*devices), "device"));
+            info!("sweep of {}", amount::count_items(*devices, "device"));
         }
         Event::ForeignStaging { files } => warn!(
-            "{} of other collectors in the store's staging area, older than a week: {STAGING_REMEDY}",
+            "{} of other collectors in the store's staging folder, older than a week: {STAGING_REMEDY}",
             amount::count(*files, "file")
         ),
         Event::Connecting { device } => debug!(%device, "{device}: connecting"),
@@ -83,7 +106,7 @@ pub(super) fn write(event: &Event) {
             ..
         } => debug!(
             %device, %source,
-            "{device}: {source}: {} to gather ({}), {} left where they are",
+            "{device}: {source}: {} to collect ({}), {} remaining",
             amount::count(ready.files, "file"), amount::bytes(ready.bytes), amount::count(remaining.files, "file"),
         ),
         Event::Planned {
@@ -91,7 +114,7 @@ pub(super) fn write(event: &Event) {
         } => trace!(%device, file = %path, "{device}: {path}: {action}"),
         Event::Received { .. } => {}
         Event::Resumed { device, path, bytes } => {
-            info!(%device, file = %path, "{device}: {path}: going on after {}", amount::bytes(*bytes));
+            info!(%device, file = %path, "{device}: {path}: resuming after {}", amount::bytes(*bytes));
         }
         Event::FolderReplaced { .. } | Event::TimeNotKept { .. } | Event::Stored { .. } => in_store(event),
         Event::Released { device, path, .. } => debug!(%device, file = %path, "{device}: {path}: released"),
@@ -109,7 +132,7 @@ pub(super) fn write(event: &Event) {
     }
 }
 
-/// Logs what became of a file, or of a folder, in the store.
+/// Logs what happened to a file or a folder in the store.
 fn in_store(event: &Event) {
     match event {
         Event::FolderReplaced {
@@ -119,7 +142,7 @@ fn in_store(event: &Event) {
             replacement,
         } => warn!(
             %device,
-            "{device}: {folder} in the store is {}, so files go to {replacement} instead: {FOLDER_REMEDY}", obstacle.text()
+            "{device}: {folder} in the store is {}, so files go to {replacement}: {FOLDER_REMEDY}", obstacle.text()
         ),
         Event::TimeNotKept {
             device,
@@ -162,7 +185,7 @@ fn in_store(event: &Event) {
 
 fn sweep_ended(took: Duration, ledger_failure: Option<&str>) {
     if let Some(failure) = ledger_failure {
-        error!("the ledger: {failure}");
+        error!("the ledger failed: {failure}");
     }
     debug!("sweep ended after {}", amount::span(took));
 }
@@ -170,7 +193,8 @@ fn sweep_ended(took: Duration, ledger_failure: Option<&str>) {
 fn left_behind(device: &model::DeviceName, path: &model::RelativePath, reason: Reason, detail: Option<&str>) {
     let (text, code) = (reason.text(), reason.code());
     let detail = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
-    // Where the store has no room, that holds for each file of a backlog: the end of the pass warns of all of them in one line.
+    // A reason to wait, such as a full store, applies to every file of a backlog: the end of the pass warns
+    // once.
     let is_of_this_file = matches!(reason, Reason::Leave(_));
     if is_of_this_file && reason.is_fault() {
         warn!(%device, file = %path, reason = code, "{device}: {path}: {text}{detail}");
@@ -197,14 +221,10 @@ fn pass_ended(device: &model::DeviceName, summary: &PassSummary) {
         PassOutcome::Interrupted => info!(%device, "{device}: interrupted"),
     }
     let remaining = summary.remaining.iter().flat_map(|remaining| &remaining.totals);
-    for (reason, left) in remaining {
+    for (reason, amount) in remaining {
         if reason.is_fault() {
             let (text, code) = (reason.text(), reason.code());
-            warn!(%device, reason = code, "{device}: {}: {text}", amount::left(*reason, *left));
+            warn!(%device, reason = code, "{device}: {}: {text}", amount::remaining(*reason, *amount));
         }
     }
-}
-
-fn as_u64(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -1,28 +1,28 @@
-//! Progress on a terminal: one bar for each device that is at work, and one for all.
+//! Progress on a terminal: one bar for each device with a pass under way, and one for all.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use engine::event::Event;
+use engine::event::{Event, Reporter};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use model::DeviceName;
+use model::{DeviceName, Timestamp};
 
 use super::amount;
 
-/// More bars than this would scroll; the devices beyond it show in the total only.
+/// More bars would scroll; further devices count in the total only.
 const MAX_BARS: usize = 16;
 
 /// The bars of a sweep.
 #[derive(Debug)]
 pub(super) struct Bars {
     screen: MultiProgress,
-    state: Mutex<State>,
+    state: Mutex<BarState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct BarState {
     total: ProgressBar,
     devices: HashMap<DeviceName, ProgressBar>,
     released: u64,
@@ -34,7 +34,7 @@ impl Bars {
         let total = screen.add(ProgressBar::no_length().with_style(style(TOTAL)));
         total.set_prefix("all");
         total.enable_steady_tick(Duration::from_millis(250));
-        let state = State {
+        let state = BarState {
             total,
             devices: HashMap::new(),
             released: 0,
@@ -45,11 +45,6 @@ impl Bars {
         }
     }
 
-    /// Writes something to the terminal without tearing the bars.
-    pub(super) fn around(&self, write: impl FnOnce()) {
-        self.screen.suspend(write);
-    }
-
     pub(super) fn finish(&self) {
         let state = self.lock();
         state.devices.values().for_each(ProgressBar::finish_and_clear);
@@ -58,16 +53,16 @@ impl Bars {
         self.screen.clear().unwrap_or_default();
     }
 
-    pub(super) fn show(&self, event: &Event) {
+    fn show(&self, event: &Event) {
         let mut state = self.lock();
         match event {
-            Event::Connecting { device } => self.begin(&mut state, device),
-            Event::Connected { device, .. } => state.say(device, "looking"),
+            Event::Connecting { device } => self.add_bar(&mut state, device),
+            Event::Connected { device, .. } => state.set_message(device, "surveying"),
             Event::Surveyed { device, ready, .. } => {
                 lengthen(&state.total, ready.bytes);
                 if let Some(bar) = state.devices.get(device) {
                     lengthen(bar, ready.bytes);
-                    bar.set_message(format!("{} to gather", amount::count(ready.files, "file")));
+                    bar.set_message(format!("{} to collect", amount::count(ready.files, "file")));
                 }
             }
             Event::Received { device, bytes } => {
@@ -80,12 +75,12 @@ impl Bars {
                 state.total.inc(*bytes);
                 if let Some(bar) = state.devices.get(device) {
                     bar.inc(*bytes);
-                    bar.set_message(format!("going on after {}", amount::bytes(*bytes)));
+                    bar.set_message(format!("resuming after {}", amount::bytes(*bytes)));
                 }
             }
             Event::Released { .. } => {
                 state.released += 1;
-                let message = format!("{} safely home", amount::count(state.released, "file"));
+                let message = format!("{} released", amount::count(state.released, "file"));
                 state.total.set_message(message);
             }
             Event::PassEnded { device, .. } => {
@@ -105,7 +100,7 @@ impl Bars {
         }
     }
 
-    fn begin(&self, state: &mut State, device: &DeviceName) {
+    fn add_bar(&self, state: &mut BarState, device: &DeviceName) {
         if state.devices.len() >= MAX_BARS {
             return;
         }
@@ -117,18 +112,32 @@ impl Bars {
         state.devices.insert(device.clone(), bar);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BarState> {
         self.state.lock()
     }
 }
 
-/// A bar without a length is drawn empty, one of length nothing would be drawn full.
+/// Writes something to the terminal without tearing the bars, if there are any.
+pub(super) fn suspend(bars: Option<&Bars>, write: impl FnOnce()) {
+    match bars {
+        Some(bars) => bars.screen.suspend(write),
+        None => write(),
+    }
+}
+
+impl Reporter for Bars {
+    fn report(&self, _: Timestamp, event: &Event) {
+        self.show(event);
+    }
+}
+
+/// Sets a length only when there is one: a bar without a length is drawn empty, a bar of length zero full.
 fn lengthen(bar: &ProgressBar, bytes: u64) {
     bar.set_length(bar.length().unwrap_or(0).saturating_add(bytes));
 }
 
-impl State {
-    fn say(&self, device: &DeviceName, message: &'static str) {
+impl BarState {
+    fn set_message(&self, device: &DeviceName, message: &'static str) {
         if let Some(bar) = self.devices.get(device) {
             bar.set_message(message);
         }
@@ -138,7 +147,7 @@ impl State {
 const DEVICE: &str = "{prefix:>16.bold} [{bar:24}] {decimal_bytes:>10}/{decimal_total_bytes:<10} {msg}";
 const TOTAL: &str = "{prefix:>16.bold} [{bar:24.green}] {decimal_bytes:>10}/{decimal_total_bytes:<10} {decimal_bytes_per_sec:>11} {msg}";
 
-/// The templates are constants; a mistake in one would show the plain bar.
+/// The templates are constants; an invalid one falls back to the plain bar.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -1,21 +1,31 @@
-//! The summary after a sweep, for a tired person: what came home, what did not and why, and what to do.
+//! The summary after a sweep, easy to read for a tired person: what was stored, what was not and why, and
+//! what to do.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
-use engine::event::{Event, PassSummary};
+use engine::event::{Event, PassSummary, Reporter};
 use engine::fleet::SweepSummary;
 use engine::ports::{PassOutcome, Reason};
-use model::{Amount, FailureClass};
+use model::{Amount, FailureClass, Timestamp};
 
-use super::amount;
-use crate::Output;
+use super::{amount, capitalised};
+use crate::output::Output;
 
-/// How many devices of one failure are named.
+/// The maximum number of devices or files named for one cause.
 const MAX_NAMED: usize = 8;
 
-/// Prints what a dry run would do with a file.
-pub(super) fn write_planned(event: &Event) {
+/// Prints what a sweep would do with each file, one line per file on standard output.
+#[derive(Debug)]
+pub(super) struct PlanLines;
+
+impl Reporter for PlanLines {
+    fn report(&self, _: Timestamp, event: &Event) {
+        write_planned(event);
+    }
+}
+
+fn write_planned(event: &Event) {
     let Event::Planned {
         device,
         path,
@@ -27,13 +37,13 @@ pub(super) fn write_planned(event: &Event) {
         return;
     };
     let line = format!("{device}: {path} ({}): {action}\n", amount::bytes(*size));
-    // A reader that has seen enough is no error.
+    // A closed pipe is not an error.
     io::stdout().lock().write_all(line.as_bytes()).unwrap_or_default();
 }
 
 /// Prints the summary of a dry run.
 pub fn print_plan(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
-    output.line("Nothing was changed: this was a dry run.")?;
+    output.line("Dry run: nothing was changed.")?;
     print_served(sweep, output)?;
     print_failures(sweep, output)?;
     print_remaining(sweep, output)
@@ -45,13 +55,13 @@ pub fn print(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     let released = total(passes(), |pass| pass.released);
     let stored = total(passes(), |pass| pass.stored);
     if released.is_none() && stored.is_none() {
-        output.line("Nothing was gathered.")?;
+        output.line("Nothing was collected.")?;
         print_served(sweep, output)?;
         print_failures(sweep, output)?;
         return print_remaining(sweep, output);
     }
     output.line(format_args!(
-        "Stored {} ({}), each proved and durable; released {} ({}) from their devices.",
+        "Stored {} ({}), verified and durable; released {} ({}) from their devices.",
         amount::count(stored.files, "new file"),
         amount::bytes(stored.bytes),
         amount::count(released.files, "file"),
@@ -78,7 +88,7 @@ fn print_served(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
         output.line(format_args!("  the ledger failed: {failure}"))?;
     }
     for device in &sweep.not_visited {
-        output.line(format_args!("  not visited any more: {device}"))?;
+        output.line(format_args!("  not visited: {device}"))?;
     }
     Ok(())
 }
@@ -115,25 +125,25 @@ fn print_failures(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
     Ok(())
 }
 
-/// What is left of one reason, over all devices.
+/// The files that remain for one reason, over all devices.
 #[derive(Default)]
-struct Left {
+struct ReasonTotal {
     amount: Amount,
     devices: Vec<String>,
-    /// The first of them, where somebody has to act on them.
+    /// The first files, for reasons that need action.
     named: Vec<String>,
 }
 
 fn print_remaining(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> {
-    let mut left: BTreeMap<Reason, Left> = BTreeMap::new();
+    let mut totals: BTreeMap<Reason, ReasonTotal> = BTreeMap::new();
     for (device, pass) in &sweep.passes {
         let Some(remaining) = &pass.remaining else {
             continue;
         };
         for (reason, amount) in &remaining.totals {
-            let left = left.entry(*reason).or_default();
-            left.amount.add(*amount);
-            left.devices.push(device.to_string());
+            let total = totals.entry(*reason).or_default();
+            total.amount.add(*amount);
+            total.devices.push(device.to_string());
         }
         for file in remaining.files.iter().filter(|file| file.reason.is_fault()) {
             let detail = file
@@ -141,30 +151,31 @@ fn print_remaining(sweep: &SweepSummary, output: &mut Output) -> io::Result<()> 
                 .as_ref()
                 .map(|detail| format!(" ({detail})"))
                 .unwrap_or_default();
-            left.entry(file.reason)
+            totals
+                .entry(file.reason)
                 .or_default()
                 .named
                 .push(format!("{device}: {}{detail}", file.path));
         }
     }
-    if left.is_empty() {
+    if totals.is_empty() {
         return Ok(());
     }
     output.line("Still on the devices (`gleaner status DEVICE` names the files):")?;
-    for (reason, left) in left {
-        print_left(reason, &left, output)?;
+    for (reason, total) in totals {
+        print_reason(reason, &total, output)?;
     }
     Ok(())
 }
 
-fn print_left(reason: Reason, left: &Left, output: &mut Output) -> io::Result<()> {
-    let amount = amount::left(reason, left.amount);
-    let devices = listed(&left.devices, ", ");
+fn print_reason(reason: Reason, total: &ReasonTotal, output: &mut Output) -> io::Result<()> {
+    let amount = amount::remaining(reason, total.amount);
+    let devices = listed(&total.devices, ", ");
     output.line(format_args!("  {amount} on {devices}: {}", reason.text()))?;
-    for file in left.named.iter().take(MAX_NAMED) {
+    for file in total.named.iter().take(MAX_NAMED) {
         output.line(format_args!("    {file}"))?;
     }
-    if let Some(more) = left.named.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
+    if let Some(more) = total.named.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
         output.line(format_args!("    and {more} more"))?;
     }
     match reason.remedy() {
@@ -173,19 +184,11 @@ fn print_left(reason: Reason, left: &Left, output: &mut Output) -> io::Result<()
     }
 }
 
-/// The first names of a list, and how many more there are.
+/// The first names of a list, and the number of further ones.
 fn listed(names: &[String], between: &str) -> String {
     let first: Vec<&str> = names.iter().take(MAX_NAMED).map(String::as_str).collect();
     match names.len().saturating_sub(MAX_NAMED) {
         0 => first.join(between),
         more => format!("{} and {more} more", first.join(between)),
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters
-        .next()
-        .map(|first| first.to_uppercase().chain(characters).collect())
-        .unwrap_or_default()
 }

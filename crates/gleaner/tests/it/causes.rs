@@ -171,7 +171,7 @@ fn start_up_files_that_never_end_need_the_operator() {
 fn start_up_files_that_start_another_program_are_reported_as_the_cause() {
     let fleet = fleet_that_starts_with("exec cat");
     fails_as(&fleet, "protocol", 1)
-        .says("sends back what is meant for its SFTP server")
+        .says("echoes the input of its SFTP server")
         .says("start-up files");
 }
 
@@ -216,7 +216,7 @@ fn a_read_only_sftp_server_is_reported_as_the_reason_why_files_stay() {
     server.reconfigure(&format!("ForceCommand {} -R", testbed::SFTP_SERVER));
     fleet.sweep().exits(0);
     std::thread::sleep(crate::context::SETTLE);
-    fleet.sweep().exits(1).says("only reads").says("-R");
+    fleet.sweep().exits(1).says("read-only").says("-R");
     fleet.assert_left("device1", "img.jpg", "server-read-only");
 }
 

@@ -16,7 +16,7 @@ fn the_demonstration_accounts_for_every_file_and_leaves_nothing_behind() {
     let outcome = outcome
         .says("tunnel-down")
         .says("timed-out")
-        .says("going on after")
+        .says("resuming after")
         .says("still settling");
     outcome.says("322 files recorded; 242 whole in the store, 80 still on their devices, 0 lost");
     assert_eq!(fs::read_dir(fleet.path("tmp")).expect("readable").count(), before);

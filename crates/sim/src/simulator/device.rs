@@ -233,11 +233,7 @@ impl DeviceState {
         match self.faults.ends_at {
             Some((at, class)) if at == request => {
                 let message = "gone".to_owned();
-                Err(Unanswered::Ended(DeviceFailure {
-                    class,
-                    message,
-                    remedy: None,
-                }))
+                Err(Unanswered::Ended(DeviceFailure::new(class, message)))
             }
             _ if self.faults.silent_at == Some(request) => Err(Unanswered::Silent),
             _ => Ok(()),

@@ -1,52 +1,56 @@
-//! What servers say when they let in nobody, or not this account: the words of PAM's modules and of sshd.
+//! Messages with which servers refuse all logins, or this account: those of PAM's modules and of sshd.
 
 use model::FailureClass;
 
-use super::Cause;
+use super::FailureReason;
 
-/// The other side hung up before it let us in, and said something that is no known reason: it may be a mere
+/// The other side hung up before authentication, and printed a line that is no known reason. It may be just a
 /// banner.
-pub(super) const HUNG_UP_UNNAMED: &str = "look at the device's log (`journalctl -u ssh`): /etc/nologin, an account that has expired, or rules of PAM (pam_access, pam_time) make it hang up";
+pub(super) const HANG_UP_REMEDY: &str = "check the device's log (`journalctl -u ssh`): /etc/nologin, an expired account, or PAM rules (pam_access, \
+     pam_time) can make it hang up";
 
-/// Something that is no SFTP comes first.
-pub(super) const SILENCE_START_UP: &str = "silence the start-up files of the login (.bashrc) for shells that are not interactive, and let them start no other program: `case $- in *i*) ;; *) return ;; esac` as the first line";
+/// Other bytes than SFTP's come first.
+pub(super) const START_UP_REMEDY: &str = "make the login's start-up files (.bashrc) print nothing and start no program in non-interactive shells: \
+     `case $- in *i*) ;; *) return ;; esac` as the first line";
 
-const RENEW_ACCOUNT: &str = "let the account be valid again on the device: `chage -E -1 USER`; where its password has expired, `passwd USER`";
+const RENEW_ACCOUNT: &str =
+    "renew the account on the device: `chage -E -1 USER`; if its password has expired, `passwd USER`";
 const CHANGE_PASSWORD: &str =
     "change the password on the device (`passwd USER`), or let it never expire: `chage -M -1 USER`";
-const GIVE_SHELL: &str = "give the login a shell (`usermod -s /bin/sh USER`), or serve it SFTP alone (`ForceCommand internal-sftp` in the device's sshd_config)";
+const GIVE_SHELL: &str = "give the login a shell (`usermod -s /bin/sh USER`), or serve it SFTP only (`ForceCommand \
+     internal-sftp` in the device's sshd_config)";
 
 /// The last line that is a known reason.
-pub(super) fn found_in<'a>(lines: &[&'a str]) -> Option<Cause<'a>> {
-    lines.iter().rev().find_map(|line| of_line(line))
+pub(super) fn last_known_refusal<'a>(lines: &[&'a str]) -> Option<FailureReason<'a>> {
+    lines.iter().rev().find_map(|line| classify_line(line))
 }
 
-/// PAM says before it lets us in that the password must be changed; then it runs passwd(1) in place of any
-/// command, which ends at once without a terminal.
-pub(super) fn password_to_be_changed<'a>(lines: &[&'a str]) -> Option<Cause<'a>> {
+/// PAM prints before authentication that the password must be changed. Then sshd runs passwd(1) in place of
+/// any command, which exits at once without a terminal.
+pub(super) fn password_to_be_changed<'a>(lines: &[&'a str]) -> Option<FailureReason<'a>> {
     let line = lines.iter().rev().find(|line| is_password_to_be_changed(line))?;
-    Some(Cause::new(FailureClass::AuthenticationRefused, line).with_remedy(CHANGE_PASSWORD))
+    Some(FailureReason::new(FailureClass::AuthenticationRefused, line).with_remedy(CHANGE_PASSWORD))
 }
 
-/// What a login shell says that lets nobody in, such as nologin(8), on its standard output.
-pub(crate) fn of_shell(text: &str) -> Option<(FailureClass, &'static str)> {
+/// The standard output of a login shell that refuses logins, such as nologin(8).
+pub(crate) fn refusal_of_shell(text: &str) -> Option<(FailureClass, &'static str)> {
     text.starts_with("This account is currently not available")
         .then_some((FailureClass::AuthenticationRefused, GIVE_SHELL))
 }
 
-fn of_line(line: &str) -> Option<Cause<'_>> {
+fn classify_line(line: &str) -> Option<FailureReason<'_>> {
     if is_starting_up(line) {
-        Some(Cause::new(FailureClass::StartingUp, line))
+        Some(FailureReason::new(FailureClass::StartingUp, line))
     } else if is_expired(line) {
-        Some(Cause::new(FailureClass::AuthenticationRefused, line).with_remedy(RENEW_ACCOUNT))
+        Some(FailureReason::new(FailureClass::AuthenticationRefused, line).with_remedy(RENEW_ACCOUNT))
     } else if is_password_to_be_changed(line) {
-        Some(Cause::new(FailureClass::AuthenticationRefused, line).with_remedy(CHANGE_PASSWORD))
+        Some(FailureReason::new(FailureClass::AuthenticationRefused, line).with_remedy(CHANGE_PASSWORD))
     } else {
-        of_shell(line).map(|(class, remedy)| Cause::new(class, line).with_remedy(remedy))
+        refusal_of_shell(line).map(|(class, remedy)| FailureReason::new(class, line).with_remedy(remedy))
     }
 }
 
-/// systemd writes these into /run/nologin, shutdown(8) a like one.
+/// systemd writes these into /run/nologin; shutdown(8) writes a similar message.
 fn is_starting_up(line: &str) -> bool {
     let line = line.trim_start_matches('"');
     line.starts_with("System is booting up.")

@@ -1,9 +1,9 @@
-//! The forms of ssh's own lines. A login banner may have any words in it, but hardly a whole line of ssh's.
+//! The forms of ssh's own lines. A login banner may contain any words, but hardly a whole line of ssh's.
 
-/// Whether a line is of some form.
+/// Whether a line has a certain form.
 pub(super) type Form = fn(&str) -> bool;
 
-/// What ssh says of its configuration.
+/// ssh's messages about its configuration.
 pub(super) const CONFIGURATION: [Form; 4] = [
     |line| line.contains(": line ") && line.contains(": Bad configuration option: "),
     |line| line.starts_with("Bad owner or permissions on "),
@@ -11,7 +11,7 @@ pub(super) const CONFIGURATION: [Form; 4] = [
     |line| line.contains(": terminating, ") && line.ends_with(" bad configuration options"),
 ];
 
-/// What says nothing about an end.
+/// Lines that are never the reason for an end.
 pub(crate) fn is_chatter(line: &str) -> bool {
     line.is_empty()
         || line.starts_with("Authenticated to ")
@@ -68,7 +68,7 @@ pub(super) fn is_keepalive_unanswered(line: &str) -> bool {
     line.starts_with("Timeout, server ") && line.ends_with(" not responding.")
 }
 
-/// The kernel's error, or ssh's own impatience.
+/// The kernel's error, or ssh's own timeout.
 pub(super) fn is_timeout(line: &str) -> bool {
     let of_kernel = [
         "kex_exchange_identification: ",
@@ -90,7 +90,7 @@ pub(super) fn is_hang_up_at_once(line: &str) -> bool {
     line.starts_with("kex_exchange_identification: ")
 }
 
-/// The other side ended the connection, at whatever stage.
+/// The other side ended the connection, at any stage.
 pub(super) fn is_hang_up(line: &str) -> bool {
     let beginnings = [
         "Connection closed by ",
@@ -105,19 +105,19 @@ pub(super) fn is_refused_subsystem(line: &str) -> bool {
     line.starts_with("subsystem request failed on channel ")
 }
 
-/// What ssh says of a session over another one's connection that the device refuses (`MaxSessions`).
+/// ssh's message when the device refuses a session over another process's connection (`MaxSessions`).
 pub(crate) fn is_refused_session(line: &str) -> bool {
     line.starts_with("mux_client_request_session: ") && line.contains("session request failed: ")
 }
 
-/// The reasons of getaddrinfo(3) that no waiting cures.
+/// The errors of getaddrinfo(3) that waiting does not cure.
 pub(super) fn is_unknown_name(reason: &str) -> bool {
     reason.starts_with("Name or service not known")
         || reason.starts_with("No address associated with hostname")
         || reason.starts_with("nodename nor servname provided")
 }
 
-/// Whether the line begins with the name of a program, and goes on like this.
+/// Whether the line begins with the name of a program, and continues with `rest`.
 fn is_of_program(line: &str, rest: &str) -> bool {
     line.split_once(rest).is_some_and(|(program, _)| is_word(program))
 }

@@ -1,6 +1,7 @@
-//! Most texts were written by OpenSSH 9.2p1 against real servers. Seven could not be brought about here and are written from its sources: temporary
-//! failure in name resolution, no route to host, connection timed out (from the kernel), too many authentication failures, timeout of the
-//! server, bad owner of a configuration, and a key that cannot be loaded.
+//! Most texts were printed by OpenSSH 9.2p1 connected to real servers. Seven are taken from its sources,
+//! because they could not be provoked here: temporary failure in name resolution, no route to host,
+//! connection timed out (from the kernel), too many authentication failures, timeout of the server, bad owner
+//! of a configuration, and a key that cannot be loaded.
 
 use super::*;
 use FailureClass::{
@@ -13,7 +14,7 @@ const DIRECT: bool = false;
 
 /// What the outer process adds when the inner one has ended.
 const LOST: &str = "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 65535\n";
-const LET_IN: &str = "Authenticated to 127.0.0.1 ([127.0.0.1]:7701) using \"publickey\".\n";
+const AUTHENTICATED: &str = "Authenticated to 127.0.0.1 ([127.0.0.1]:7701) using \"publickey\".\n";
 const CHANGED: &str = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
 @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
 @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
@@ -32,18 +33,18 @@ Host key verification failed.
 ";
 
 #[track_caller]
-fn check(through_jump: bool, words: &str, class: FailureClass, quote: &str) {
-    let judgement = judge(words, through_jump, None);
-    assert_eq!(judgement.failure.class, class, "{words}");
+fn check(through_jump: bool, stderr: &str, class: FailureClass, quote: &str) {
+    let diagnosis = diagnose(stderr, through_jump, None);
+    assert_eq!(diagnosis.failure.class, class, "{stderr}");
     assert!(
-        judgement.failure.message.contains(quote),
+        diagnosis.failure.message.contains(quote),
         "{}",
-        judgement.failure.message
+        diagnosis.failure.message
     );
 }
 
 #[test]
-fn an_alias_that_ssh_does_not_know_is_told_from_a_dead_name_server() {
+fn an_unknown_alias_differs_from_a_dead_name_server() {
     let unknown = "ssh: Could not resolve hostname nosuchalias: Name or service not known\n";
     check(DIRECT, unknown, AliasUnknown, "hostname nosuchalias");
     let temporary = "ssh: Could not resolve hostname hive7: Temporary failure in name resolution\n";
@@ -64,7 +65,7 @@ fn an_alias_that_ssh_does_not_know_is_told_from_a_dead_name_server() {
         "channel 0: open failed: connect failed: Name or service not known\nstdio forwarding failed\n";
     check(
         JUMP,
-        &format!("{LET_IN}{on_jump}{LOST}"),
+        &format!("{AUTHENTICATED}{on_jump}{LOST}"),
         AliasUnknown,
         "Name or service not known",
     );
@@ -72,10 +73,10 @@ fn an_alias_that_ssh_does_not_know_is_told_from_a_dead_name_server() {
 
 #[test]
 fn a_configuration_that_ssh_refuses_is_quoted() {
-    let words = "/home/awi/.ssh/config: line 1: Bad configuration option: foobar\n/home/awi/.ssh/config: terminating, 1 bad configuration options\n";
+    let stderr = "/home/awi/.ssh/config: line 1: Bad configuration option: foobar\n/home/awi/.ssh/config: terminating, 1 bad configuration options\n";
     check(
         DIRECT,
-        words,
+        stderr,
         AliasUnknown,
         "line 1: Bad configuration option: foobar",
     );
@@ -88,11 +89,11 @@ fn a_configuration_that_ssh_refuses_is_quoted() {
 }
 
 #[test]
-fn a_tunnel_that_is_down_is_told_from_a_jump_host_that_is_down() {
+fn a_tunnel_that_is_down_differs_from_a_jump_host_that_is_down() {
     let tunnel = "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\n";
     check(
         JUMP,
-        &format!("{LET_IN}{tunnel}{LOST}"),
+        &format!("{AUTHENTICATED}{tunnel}{LOST}"),
         TunnelDown,
         "open failed: connect failed: Connection refused",
     );
@@ -105,17 +106,17 @@ fn a_tunnel_that_is_down_is_told_from_a_jump_host_that_is_down() {
     );
     let device = "ssh: connect to host localhost port 7798: Connection refused\n";
     check(DIRECT, device, TunnelDown, "port 7798");
-    let half_open = format!("{LET_IN}{LOST}");
+    let half_open = format!("{AUTHENTICATED}{LOST}");
     check(JUMP, &half_open, TunnelDown, "kex_exchange_identification");
-    assert!(!judge(&half_open, JUMP, None).hung_up_at_once);
+    assert!(!diagnose(&half_open, JUMP, None).hung_up_at_once);
 }
 
 #[test]
-fn whoever_keeps_silent_is_named() {
+fn the_silent_host_is_named() {
     let jump = "Connection timed out during banner exchange\nConnection to 10.255.255.1 port 22 timed out\n";
     check(JUMP, &format!("{jump}{LOST}"), JumpUnreachable, "timed out");
     let device = "Connection timed out during banner exchange\nConnection to UNKNOWN port 65535 timed out\n";
-    check(JUMP, &format!("{LET_IN}{device}"), TimedOut, "timed out");
+    check(JUMP, &format!("{AUTHENTICATED}{device}"), TimedOut, "timed out");
     check(JUMP, device, JumpUnreachable, "timed out");
     let direct =
         "Connection timed out during banner exchange\nConnection to 10.255.255.1 port 7702 timed out\n";
@@ -134,7 +135,7 @@ fn whoever_keeps_silent_is_named() {
     let behind = "channel 0: open failed: connect failed: No route to host\nstdio forwarding failed\n";
     check(
         JUMP,
-        &format!("{LET_IN}{behind}{LOST}"),
+        &format!("{AUTHENTICATED}{behind}{LOST}"),
         TimedOut,
         "No route to host",
     );
@@ -147,12 +148,12 @@ fn whoever_keeps_silent_is_named() {
 }
 
 #[test]
-fn a_jump_host_that_does_not_forward_is_told_from_one_that_does_not_let_us_in() {
+fn a_jump_host_that_refuses_forwarding_differs_from_one_refusing_login() {
     let forbidden =
         "channel 0: open failed: administratively prohibited: open failed\nstdio forwarding failed\n";
     check(
         JUMP,
-        &format!("{LET_IN}{forbidden}{LOST}"),
+        &format!("{AUTHENTICATED}{forbidden}{LOST}"),
         JumpRefused,
         "administratively prohibited",
     );
@@ -166,13 +167,13 @@ fn a_jump_host_that_does_not_forward_is_told_from_one_that_does_not_let_us_in() 
 }
 
 #[test]
-fn a_device_that_does_not_accept_our_key_is_told_from_a_jump_host_that_does_not() {
+fn a_device_that_refuses_the_key_differs_from_a_jump_host_that_does() {
     let refused = "root@localhost: Permission denied (publickey,keyboard-interactive).\n";
     check(DIRECT, refused, AuthenticationRefused, "root@localhost");
     let killed = "Killed by signal 1.\n";
     check(
         JUMP,
-        &format!("{LET_IN}{refused}{killed}"),
+        &format!("{AUTHENTICATED}{refused}{killed}"),
         AuthenticationRefused,
         "root@localhost",
     );
@@ -188,10 +189,10 @@ fn a_device_that_does_not_accept_our_key_is_told_from_a_jump_host_that_does_not(
 }
 
 #[test]
-fn a_host_key_that_changed_is_told_from_one_that_is_not_known() {
+fn a_changed_host_key_differs_from_an_unknown_one() {
     check(
         JUMP,
-        &format!("{LET_IN}{CHANGED}Killed by signal 1.\n"),
+        &format!("{AUTHENTICATED}{CHANGED}Killed by signal 1.\n"),
         HostKeyChanged,
         "[localhost]:7702 has changed",
     );
@@ -199,7 +200,7 @@ fn a_host_key_that_changed_is_told_from_one_that_is_not_known() {
     let unknown = "No ED25519 host key is known for [localhost]:7702 and you have requested strict checking.\nHost key verification failed.\n";
     check(
         JUMP,
-        &format!("{LET_IN}{unknown}Killed by signal 1.\n"),
+        &format!("{AUTHENTICATED}{unknown}Killed by signal 1.\n"),
         HostKeyUnknown,
         "known for [localhost]:7702",
     );
@@ -211,15 +212,15 @@ fn a_host_key_that_changed_is_told_from_one_that_is_not_known() {
 fn a_server_that_hangs_up_at_once_is_worth_another_try() {
     let direct = "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 127.0.0.1 port 7709\n";
     check(DIRECT, direct, Protocol, "reset by peer");
-    assert!(judge(direct, DIRECT, None).hung_up_at_once);
+    assert!(diagnose(direct, DIRECT, None).hung_up_at_once);
     let jump = "kex_exchange_identification: Connection closed by remote host\nConnection closed by 127.0.0.1 port 7709\n";
     let jump = format!("{jump}{LOST}");
     check(JUMP, &jump, JumpRefused, "jump host: kex_exchange_identification");
-    assert!(judge(&jump, JUMP, None).hung_up_at_once);
+    assert!(diagnose(&jump, JUMP, None).hung_up_at_once);
 }
 
 #[test]
-fn a_jump_host_whose_process_ended_before_it_was_spoken_to_is_told_as_ever() {
+fn a_jump_host_whose_process_ended_early_is_classed_as_usual() {
     const GONE: &str = "banner exchange: Connection to UNKNOWN port 65535: Broken pipe\n";
     let refused = "ssh: connect to host 127.0.0.1 port 7799: Connection refused\n";
     check(
@@ -238,24 +239,24 @@ fn a_jump_host_whose_process_ended_before_it_was_spoken_to_is_told_as_ever() {
         JumpRefused,
         "jump host: kex_exchange_identification",
     );
-    assert!(judge(&hung_up, JUMP, None).hung_up_at_once);
+    assert!(diagnose(&hung_up, JUMP, None).hung_up_at_once);
 }
 
 #[test]
-fn sides_that_have_no_algorithm_in_common_are_told_apart() {
+fn the_side_without_a_common_algorithm_is_named() {
     let direct = "Unable to negotiate with 127.0.0.1 port 7702: no matching host key type found. Their offer: ssh-ed25519\n";
     check(DIRECT, direct, Protocol, "no matching host key type");
     check(JUMP, &format!("{direct}{LOST}"), JumpRefused, "no matching");
     let device = "Unable to negotiate with UNKNOWN port 65535: no matching key exchange method found. Their offer: x\n";
-    check(JUMP, &format!("{LET_IN}{device}"), Protocol, "no matching");
+    check(JUMP, &format!("{AUTHENTICATED}{device}"), Protocol, "no matching");
 }
 
 #[test]
-fn words_of_the_other_side_are_escaped_and_cut() {
-    let words = format!("\x1b[2J{}\n", "x".repeat(1000));
-    let message = judge(&words, DIRECT, None).failure.message;
+fn quoted_text_is_escaped_and_cut() {
+    let stderr = format!("\x1b[2J{}\n", "x".repeat(1000));
+    let message = diagnose(&stderr, DIRECT, None).failure.message;
     assert!(message.starts_with("\\x1b[2Jxxx") && message.len() < 320);
-    check(DIRECT, "", Protocol, "ssh ended without a word");
+    check(DIRECT, "", Protocol, "ssh ended without a message");
 }
 
 const DEVICE_LET_IN: &str = "Authenticated to hive (via proxy) using \"publickey\".\n";
@@ -266,27 +267,27 @@ const CLOSED: &str = "Connection closed by 127.0.0.1 port 7702\n";
 const CLOSED_THROUGH_JUMP: &str = "Connection closed by UNKNOWN port 65535\n";
 
 #[track_caller]
-fn check_exit(status: i32, words: &str, class: FailureClass, quote: &str) -> DeviceFailure {
-    let failure = judge(words, DIRECT, Some(status)).failure;
-    assert_eq!(failure.class, class, "{words}");
+fn check_exit(status: i32, stderr: &str, class: FailureClass, quote: &str) -> DeviceFailure {
+    let failure = diagnose(stderr, DIRECT, Some(status)).failure;
+    assert_eq!(failure.class, class, "{stderr}");
     assert!(failure.message.contains(quote), "{}", failure.message);
     failure
 }
 
 #[test]
-fn a_host_that_is_starting_up_is_told_whichever_it_is() {
+fn a_host_that_is_starting_up_is_named() {
     check(DIRECT, &format!("{BOOTING}{CLOSED}"), StartingUp, "booting up");
-    let device = format!("{LET_IN}{BOOTING}{CLOSED_THROUGH_JUMP}");
+    let device = format!("{AUTHENTICATED}{BOOTING}{CLOSED_THROUGH_JUMP}");
     check(JUMP, &device, StartingUp, "booting up");
     let over_shared_jump = format!("{BOOTING}{CLOSED_THROUGH_JUMP}");
     check(JUMP, &over_shared_jump, StartingUp, "booting up");
     let jump = format!("{BOOTING}{CLOSED}{LOST}");
     check(JUMP, &jump, JumpUnreachable, "jump host: ");
-    check_exit(254, LET_IN, StartingUp, "/etc/nologin");
+    check_exit(254, AUTHENTICATED, StartingUp, "/etc/nologin");
 }
 
 #[test]
-fn an_account_that_is_not_let_in_is_told_in_the_servers_words() {
+fn a_refused_account_is_quoted_in_the_servers_words() {
     check(
         DIRECT,
         &format!("{EXPIRED}{CLOSED}"),
@@ -297,38 +298,38 @@ fn an_account_that_is_not_let_in_is_told_in_the_servers_words() {
     check(JUMP, &jump, JumpRefused, "jump host: Your account has expired");
     let failure = check_exit(
         1,
-        &format!("{CHANGE}{LET_IN}"),
+        &format!("{CHANGE}{AUTHENTICATED}"),
         AuthenticationRefused,
         "change your password",
     );
     assert!(failure.remedy().contains("passwd"), "{failure:?}");
     let unnamed = format!("Welcome.\nclosed for the night\n{CLOSED}");
     check(DIRECT, &unnamed, Protocol, "closed for the night");
-    let remedy = judge(&unnamed, DIRECT, Some(255)).failure.remedy;
+    let remedy = diagnose(&unnamed, DIRECT, Some(255)).failure.remedy;
     assert!(remedy.is_some_and(|remedy| remedy.contains("pam_access")));
 }
 
 #[test]
-fn what_was_said_before_a_login_is_no_reason_of_what_fails_after_it() {
+fn lines_before_a_login_are_no_reason_for_a_failure_after_it() {
     let banner =
         format!("{EXPIRED}{BOOTING}{CHANGE}channel 0: open failed: connect failed: No route to host\n");
     let end = "Connection to hive closed by remote host.\n";
-    for let_in in [LET_IN, DEVICE_LET_IN] {
-        let words = format!("{banner}{let_in}{end}");
-        check(JUMP, &words, Protocol, "closed by remote host");
-        check(DIRECT, &words, Protocol, "closed by remote host");
+    for login in [AUTHENTICATED, DEVICE_LET_IN] {
+        let stderr = format!("{banner}{login}{end}");
+        check(JUMP, &stderr, Protocol, "closed by remote host");
+        check(DIRECT, &stderr, Protocol, "closed by remote host");
     }
     check_exit(
         3,
-        &format!("{banner}{LET_IN}"),
+        &format!("{banner}{AUTHENTICATED}"),
         AuthenticationRefused,
         "change your",
     );
-    check_exit(3, &format!("{EXPIRED}{LET_IN}"), Protocol, "exit status 3");
+    check_exit(3, &format!("{EXPIRED}{AUTHENTICATED}"), Protocol, "exit status 3");
 }
 
 #[test]
-fn a_banner_that_speaks_like_ssh_in_the_midst_of_a_line_is_no_reason() {
+fn a_banner_with_ssh_messages_within_its_lines_is_no_reason() {
     let banner = "Idle connections are timed out.\nssh (OpenSSH): connect to host is logged\nAsk for help: Permission denied (by policy) is final\nsee: kex_exchange_identification: \n";
     let refused = "root@hive: Permission denied (publickey).\r\n";
     check(
@@ -346,26 +347,36 @@ fn a_banner_that_speaks_like_ssh_in_the_midst_of_a_line_is_no_reason() {
         AuthenticationRefused,
         "root@hive",
     );
-    assert!(!judge(&format!("{banner}{CLOSED}"), DIRECT, None).hung_up_at_once);
+    assert!(!diagnose(&format!("{banner}{CLOSED}"), DIRECT, None).hung_up_at_once);
 }
 
 #[test]
 fn a_device_that_cannot_serve_sftp_is_known_by_its_exit_status() {
-    check_exit(127, LET_IN, NoSftpServer, "not there (exit status 127)");
-    check_exit(126, LET_IN, NoSftpServer, "cannot be run (exit status 126)");
-    let dropbear = format!("{LET_IN}bash: line 1: /usr/lib/sftp-server: No such file or directory\n");
+    check_exit(127, AUTHENTICATED, NoSftpServer, "not there (exit status 127)");
+    check_exit(
+        126,
+        AUTHENTICATED,
+        NoSftpServer,
+        "cannot be run (exit status 126)",
+    );
+    let dropbear = format!("{AUTHENTICATED}bash: line 1: /usr/lib/sftp-server: No such file or directory\n");
     check_exit(127, &dropbear, NoSftpServer, "No such file or directory");
-    let subsystem = format!("{LET_IN}subsystem request failed on channel 0\n");
+    let subsystem = format!("{AUTHENTICATED}subsystem request failed on channel 0\n");
     check(DIRECT, &subsystem, NoSftpServer, "subsystem request failed");
-    check_exit(1, LET_IN, Protocol, "the device ended SFTP with exit status 1");
+    check_exit(
+        1,
+        AUTHENTICATED,
+        Protocol,
+        "the device ended SFTP with exit status 1",
+    );
 }
 
 #[test]
-fn only_an_end_without_a_reason_after_a_login_is_worth_asking_without_a_command() {
+fn only_an_unexplained_end_after_login_suggests_going_without_a_shell() {
     let hung_up = "Received disconnect from 127.0.0.1 port 7108:11: Application disconnected\nDisconnected from 127.0.0.1 port 7108\n";
-    assert!(judge(&format!("{LET_IN}{hung_up}"), DIRECT, Some(255)).hung_up_after_login);
-    assert!(!judge(hung_up, DIRECT, Some(255)).hung_up_after_login);
+    assert!(diagnose(&format!("{AUTHENTICATED}{hung_up}"), DIRECT, Some(255)).hung_up_after_login);
+    assert!(!diagnose(hung_up, DIRECT, Some(255)).hung_up_after_login);
     let silent = "Timeout, server hive not responding.\n";
-    assert!(!judge(&format!("{LET_IN}{silent}"), DIRECT, Some(255)).hung_up_after_login);
-    assert!(!judge(LET_IN, DIRECT, Some(127)).hung_up_after_login);
+    assert!(!diagnose(&format!("{AUTHENTICATED}{silent}"), DIRECT, Some(255)).hung_up_after_login);
+    assert!(!diagnose(AUTHENTICATED, DIRECT, Some(127)).hung_up_after_login);
 }

@@ -1,4 +1,4 @@
-//! One attempt to connect. Whatever happens to it, nothing of it stays behind.
+//! One attempt to connect. Whatever happens, it leaves nothing behind.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,109 +6,113 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::ports::device::{DeviceFailure, NoShell};
+use engine::recourse::error_chain;
 use model::{FailureClass, SourcePath};
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
 use crate::bandwidth::Metered;
-use crate::classify::{Judgement, judge, not_sftp};
+use crate::classify::{Diagnosis, diagnose, diagnose_not_sftp};
 use crate::facts::Facts;
 use crate::guard::Guard;
 use crate::jump::JumpConnection;
-use crate::lane::{Lane, LaneError, Opener, Over};
-use crate::last_words::LastWords;
-use crate::pacing::Turn;
-use crate::process::Client;
+use crate::pacing::ConnectPermit;
+use crate::process::{SshCommand, wait_for_socket};
 use crate::resolve::{self, Route};
-use crate::script::Knowledge;
-use crate::session::{Connected, Reached, SshSession, stalled};
+use crate::script::FactsRequest;
+use crate::session::{Connection, SshSession, Transport, stalled};
+use crate::shell_channel::{ChannelFactory, ConnectionMode, Shell, ShellChannel, ShellError};
+use crate::stderr_tail::StderrTail;
 use crate::target::Target;
-use crate::verdict::text_of;
 
-/// Between two looks whether ssh has made its control socket: the sign that the device has let us in.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// A pipe takes 64 KiB by default, which a fast link fills in a millisecond. The kernel lets a user have 64 MiB in all
-/// pipes together, and makes new ones tiny beyond that: so not the megabyte that it permits to each.
+/// A pipe holds 64 KiB by default, which a fast link fills in a millisecond. The kernel lets a user have 64
+/// MiB in all pipes together, and makes new pipes tiny beyond that. So this is less than the megabyte
+/// permitted to each pipe.
 const PIPE_SIZE: usize = 256 * 1024;
-/// How long an ssh process may take to end after it has closed its output, and others to close its standard error.
-const LAST_BREATH: Duration = Duration::from_secs(2);
-/// What to do where a login's start-up files keep the device from answering.
-const HASTEN_START_UP: &str = "make the start-up files of the login end at once without a terminal: `case $- in *i*) ;; *) return ;; esac` as the first line of ~/.bashrc, or the like in what sshd and the login shell run; if the device is only slow, raise `connect_timeout`";
+/// How long an ssh process may take to exit after it has closed its output, and other processes to close its
+/// standard error.
+const EXIT_GRACE: Duration = Duration::from_secs(2);
+/// The remedy where a login's start-up files keep the device from answering.
+const START_UP_REMEDY: &str = "make the login's start-up files end at once without a terminal: `case $- in *i*) ;; *) return ;; esac` as the \
+     first line of ~/.bashrc, and similarly in other files that sshd and the login shell run; if the device is only \
+     slow, raise `connect_timeout`";
 
-/// Whether, and when, a command is asked for beside SFTP.
+/// Whether, and when, a command is requested beside SFTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Commands {
+pub(super) enum ShellPolicy {
     /// At once.
-    Beside,
-    /// Once SFTP has answered: where the device hung up before, and it is to be found out over what.
+    WithSftp,
+    /// Once SFTP has answered. Used if the device hung up before, to find out whether the command is the
+    /// reason.
     AfterSftp,
-    /// Never: the device hangs up over it.
+    /// Never: the device hangs up on it.
     Never,
 }
 
-/// What an attempt needs.
+/// The parameters of an attempt.
 pub(super) struct Attempt<'a> {
-    pub(super) client: &'a Client,
+    pub(super) client: &'a SshCommand,
     pub(super) target: &'a Target,
     pub(super) route: &'a Route,
     pub(super) socket: PathBuf,
     pub(super) connect_timeout: Duration,
     pub(super) facts_for: &'a [SourcePath],
-    pub(super) commands: Commands,
-    /// Whether the device has let us in.
-    pub(super) is_in: AtomicBool,
+    pub(super) shell_policy: ShellPolicy,
+    /// Whether the device has authenticated us.
+    pub(super) has_logged_in: AtomicBool,
 }
 
-/// How the device is reached.
-pub(super) enum Way {
+/// How to reach the device.
+pub(super) enum ConnectVia {
     /// As ssh's configuration says.
-    Own {
-        /// The right to be connecting to the first hop.
-        turn: Turn,
-        /// How the device kept silent over a shared connection: then all that is to be found out is whether the jump host did.
+    Configuration {
+        /// The permit to connect to the first hop.
+        permit: ConnectPermit,
+        /// The failure of a device that was silent over a shared connection. Then this attempt only finds out
+        /// whether the jump host is silent too.
         silence: Option<DeviceFailure>,
     },
-    /// Through a jump connection that others go through, too.
-    Shared {
+    /// Through a jump connection shared with other devices.
+    SharedJump {
         /// The connection.
         jump: Arc<JumpConnection>,
-        /// The right to be connecting through it.
-        turn: Turn,
+        /// The permit to connect through it.
+        permit: ConnectPermit,
     },
 }
 
-impl Way {
+impl ConnectVia {
     fn jump(&self) -> Option<Arc<JumpConnection>> {
         match self {
-            Self::Own { .. } => None,
-            Self::Shared { jump, .. } => Some(Arc::clone(jump)),
+            Self::Configuration { .. } => None,
+            Self::SharedJump { jump, .. } => Some(Arc::clone(jump)),
         }
     }
 }
 
 impl Attempt<'_> {
-    /// Connects, and lets others have their turn as soon as the first hop has authenticated us.
-    pub(super) async fn run(self, way: Way) -> Result<SshSession, Judgement> {
+    /// Connects. Returns the permit as soon as the first hop has authenticated us.
+    pub(super) async fn run(self, via: ConnectVia) -> Result<SshSession, Diagnosis> {
         let guard = Guard::start().map_err(|error| local(&error))?;
-        match self.meet(guard.group(), way).await {
+        match self.handshake(guard.group(), via).await {
             Ok(connected) => SshSession::begin(guard, connected, self.facts_for)
                 .await
-                .map_err(only),
-            Err(judgement) => {
+                .map_err(Diagnosis::from),
+            Err(diagnosis) => {
                 guard.end().await;
-                Err(judgement)
+                Err(diagnosis)
             }
         }
     }
 
-    /// Starts ssh in the group, and waits until the device has answered. Where it does not, ssh has ended or is killed.
-    async fn meet(&self, group: i32, way: Way) -> Result<Connected, Judgement> {
+    /// Starts ssh in the group, and waits for the device's reply. On failure, ssh has ended or is killed.
+    async fn handshake(&self, group: i32, via: ConnectVia) -> Result<Connection, Diagnosis> {
         let received = Arc::new(AtomicU64::new(0));
-        let jump = way.jump();
-        let by_way_of = jump.as_deref().map(JumpConnection::way);
+        let jump = via.jump();
+        let through = jump.as_deref().map(JumpConnection::endpoint);
         let mut command = self
             .client
-            .master(self.target, &self.socket, by_way_of, self.patience() * 2);
+            .master(self.target, &self.socket, through, self.login_timeout() * 2);
         let mut process = command
             .process_group(group)
             .spawn()
@@ -120,229 +124,230 @@ impl Attempt<'_> {
         };
         // A smaller pipe is only slower.
         rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_SIZE).ok();
-        let words = LastWords::collect(stderr);
+        let stderr = StderrTail::collect(stderr);
         let stdout = Metered::new(stdout, self.target.bandwidth, received.clone());
-        let opener = Opener {
+        let factory = ChannelFactory {
             client: self.client.clone(),
             target: self.target.clone(),
-            over: Over::Connection(self.socket.clone()),
+            mode: ConnectionMode::Multiplexed(self.socket.clone()),
             group,
             received: received.clone(),
-            debt: Arc::default(),
+            pending: Arc::default(),
         };
-        let debt = opener.debt.clone();
-        let greeted = async {
+        let pending = factory.pending.clone();
+        let greeting = async {
             tokio::select! {
-                files = sftp::Client::connect(stdout, stdin) => files.map_err(Unmet::Ended),
-                failure = self.out_of_patience(&words, way) => Err(Unmet::Silent(failure)),
+                files = sftp::Client::connect(stdout, stdin) => files.map_err(HandshakeError::Ended),
+                failure = self.watch_timeouts(&stderr, via) => Err(HandshakeError::Silent(failure)),
             }
         };
-        match self.ask(greeted, &opener).await {
-            Ok((files, shell)) => Ok(Connected {
+        match self.open_channels(greeting, &factory).await {
+            Ok((files, shell)) => Ok(Connection {
                 through_jump: self.route.hops_before > 0,
                 jump,
                 process,
-                words,
-                reached: Reached {
+                stderr,
+                transport: Transport {
                     stall_timeout: self.target.stall_timeout,
                     bandwidth: self.target.bandwidth,
                     files,
                     shell,
                     received,
-                    debt,
+                    pending,
                 },
             }),
-            Err(Unmet::Silent(failure)) => Err(only(failure)),
-            Err(Unmet::Ended(error)) => {
-                let mut judgement = self.post_mortem(process, &words, &error).await;
-                // The command was not asked for yet.
-                judgement.hung_up_after_login &= self.commands == Commands::Beside;
-                Err(judgement)
+            Err(HandshakeError::Silent(failure)) => Err(failure.into()),
+            Err(HandshakeError::Ended(error)) => {
+                let mut diagnosis = self.diagnose_exit(process, &stderr, &error).await;
+                // The command was not requested yet.
+                diagnosis.hung_up_after_login &= self.shell_policy == ShellPolicy::WithSftp;
+                Err(diagnosis)
             }
-            Err(Unmet::EndedOverCommand(error)) => Err(self.post_mortem(process, &words, &error).await),
+            Err(HandshakeError::EndedOverCommand(error)) => {
+                Err(self.diagnose_exit(process, &stderr, &error).await)
+            }
         }
     }
 
     /// Waits for SFTP's greeting, and runs the script beside it or after it.
-    async fn ask(
+    async fn open_channels(
         &self,
-        greeted: impl Future<Output = Result<sftp::Client, Unmet>>,
-        opener: &Opener,
-    ) -> Result<(sftp::Client, Result<Shell, NoShell>), Unmet> {
-        let shell = async { Ok(self.shell(opener).await) };
-        let (files, shell) = match self.commands {
-            Commands::Beside => tokio::try_join!(greeted, shell)?,
-            Commands::AfterSftp => (greeted.await?, shell.await?),
-            Commands::Never => (greeted.await?, Err(NoShell::HangsUp)),
+        greeting: impl Future<Output = Result<sftp::Client, HandshakeError>>,
+        factory: &ChannelFactory,
+    ) -> Result<(sftp::Client, Result<Shell, NoShell>), HandshakeError> {
+        let shell = async { Ok(self.shell(factory).await) };
+        let (files, shell) = match self.shell_policy {
+            ShellPolicy::WithSftp => tokio::try_join!(greeting, shell)?,
+            ShellPolicy::AfterSftp => (greeting.await?, shell.await?),
+            ShellPolicy::Never => (greeting.await?, Err(NoShell::HangsUp)),
         };
-        if shell.is_err() && self.commands != Commands::Never {
-            // There are servers that end the whole connection when they are asked for a command.
+        if shell.is_err() && self.shell_policy != ShellPolicy::Never {
+            // Some servers end the whole connection when asked for a command.
             match timeout(self.target.stall_timeout, files.stat(b"/")).await {
-                Ok(Err(error)) if error.status().is_none() => return Err(Unmet::EndedOverCommand(error)),
+                Ok(Err(error)) if error.status().is_none() => {
+                    return Err(HandshakeError::EndedOverCommand(error));
+                }
                 Ok(_) => {}
-                Err(_) => return Err(Unmet::Silent(stalled(self.target.stall_timeout))),
+                Err(_) => return Err(HandshakeError::Silent(stalled(self.target.stall_timeout))),
             }
         }
         Ok((files, shell))
     }
 
-    /// Waits for the device to let us in, then runs the script. A device without a shell for us is served by
-    /// SFTP alone.
-    async fn shell(&self, opener: &Opener) -> Result<Shell, NoShell> {
-        self.let_in().await;
-        let mut way = opener.clone();
-        let mut shell = self.open(&way, self.connect_timeout).await;
-        if matches!(shell, Err(LaneError::OneSession)) {
+    /// Waits until the device has authenticated us, then runs the script. Without a shell, the device is
+    /// served by SFTP alone.
+    async fn shell(&self, factory: &ChannelFactory) -> Result<Shell, NoShell> {
+        self.wait_for_login().await;
+        let mut factory = factory.clone();
+        let mut shell = self.open(&factory, self.connect_timeout).await;
+        if matches!(shell, Err(ShellError::SessionLimit)) {
             // The proofs that a shell gives are worth a connection of its own.
-            let connect_timeout = self.patience() * 2;
-            way.over = Over::ConnectionOfItsOwn { connect_timeout };
-            shell = self.open(&way, connect_timeout + self.connect_timeout).await;
+            let connect_timeout = self.login_timeout() * 2;
+            factory.mode = ConnectionMode::Dedicated { connect_timeout };
+            shell = self.open(&factory, connect_timeout + self.connect_timeout).await;
         }
         match shell {
-            Ok((lane, facts)) => Ok((way, lane, facts)),
+            Ok((first, facts)) => Ok(Shell {
+                factory,
+                first,
+                facts,
+            }),
             Err(error) => {
-                tracing::debug!(device = %self.target.name, error = text_of(&error), "no shell: SFTP only");
+                tracing::debug!(device = %self.target.name, error = error_chain(&error), "no shell: SFTP only");
                 Err(match error {
-                    LaneError::Silent(_) => NoShell::Silent,
-                    LaneError::Nonsense(_) | LaneError::Excess(_) => NoShell::Chatters,
-                    LaneError::OneSession => NoShell::OneSession,
-                    LaneError::Ended(_) | LaneError::Stream(_) => NoShell::Refused,
+                    ShellError::Stalled(_) => NoShell::Silent,
+                    ShellError::Unexpected(_) | ShellError::Excess(_) => NoShell::Chatters,
+                    ShellError::SessionLimit => NoShell::OneSession,
+                    ShellError::Ended(_) | ShellError::Stream(_) => NoShell::Refused,
                 })
             }
         }
     }
 
-    async fn open(&self, opener: &Opener, patience: Duration) -> Result<(Lane, Facts), LaneError> {
-        // Who asks for facts about sources will list the first of them.
-        let opening = opener.open(Knowledge::None(self.facts_for), self.facts_for.first());
-        match timeout(patience, opening).await {
-            Ok(answer) => answer,
-            Err(_) => Err(LaneError::Silent(patience)),
+    async fn open(
+        &self,
+        factory: &ChannelFactory,
+        timeout_after: Duration,
+    ) -> Result<(ShellChannel, Facts), ShellError> {
+        // A caller that asks for facts about sources will list the first of them next.
+        let opening = factory.open(FactsRequest::Ask(self.facts_for), self.facts_for.first());
+        match timeout(timeout_after, opening).await {
+            Ok(opened) => opened,
+            Err(_) => Err(ShellError::Stalled(timeout_after)),
         }
     }
 
-    async fn let_in(&self) {
-        while !self.socket.exists() {
-            sleep(LOOK_EVERY).await;
-        }
-        self.is_in.store(true, Ordering::Relaxed);
+    async fn wait_for_login(&self) {
+        wait_for_socket(&self.socket).await;
+        self.has_logged_in.store(true, Ordering::Relaxed);
     }
 
-    /// Ends with a failure once some stage has taken too long.
-    async fn out_of_patience(&self, words: &LastWords, way: Way) -> DeviceFailure {
-        let turn = match way {
-            Way::Shared { turn, .. } => Some(turn),
-            Way::Own { turn, silence } => {
-                if let Some(failure) = self.silent_jump(words).await.or(silence) {
+    /// Returns a failure once a stage has taken too long.
+    async fn watch_timeouts(&self, stderr: &StderrTail, via: ConnectVia) -> DeviceFailure {
+        let permit = match via {
+            ConnectVia::SharedJump { permit, .. } => Some(permit),
+            ConnectVia::Configuration { permit, silence } => {
+                if let Some(failure) = self.jump_timeout(stderr).await.or(silence) {
                     return failure;
                 }
-                drop(turn);
+                drop(permit);
                 None
             }
         };
-        if timeout(self.patience(), self.let_in()).await.is_err() {
-            return self.silent(FailureClass::TimedOut, "the device does not let us in");
+        if timeout(self.login_timeout(), self.wait_for_login())
+            .await
+            .is_err()
+        {
+            return self.timed_out(FailureClass::TimedOut, "the device does not complete the login");
         }
-        drop(turn);
+        drop(permit);
         sleep(self.connect_timeout + Duration::from_secs(1)).await;
-        DeviceFailure {
-            remedy: Some(HASTEN_START_UP.to_owned()),
-            ..self.silent(
-                FailureClass::Stalled,
-                "the device let us in, but its SFTP server does not answer: the start-up files of the login may wait for something",
-            )
-        }
+        let message = "the login succeeded, but the device's SFTP server does not answer: the login's start-up files may be waiting";
+        self.timed_out(FailureClass::Stalled, message)
+            .with_remedy(START_UP_REMEDY)
     }
 
-    /// Waits until the first hop has authenticated us; how it failed, if it did not. Where it cannot be reached ssh says so itself, sooner.
-    async fn silent_jump(&self, words: &LastWords) -> Option<DeviceFailure> {
-        if !self.route.tells_progress {
+    /// Waits until the first hop has authenticated us. `None` if it did, otherwise the failure. If the hop
+    /// cannot be reached, ssh reports it earlier.
+    async fn jump_timeout(&self, stderr: &StderrTail) -> Option<DeviceFailure> {
+        if !self.route.reports_progress {
             return None;
         }
-        // To be reached, and to authenticate us.
-        let authenticated = timeout(self.connect_timeout * 2, words.authenticated());
+        // The time to connect and to authenticate.
+        let authenticated = timeout(self.connect_timeout * 2, stderr.authenticated());
         authenticated
             .await
             .is_err()
             .then(|| match self.route.hops_before {
-                0 => self.silent(FailureClass::TimedOut, "the device does not let us in"),
-                _ => self.silent(FailureClass::JumpUnreachable, "the jump host does not let us in"),
+                0 => self.timed_out(FailureClass::TimedOut, "the device does not complete the login"),
+                _ => self.timed_out(
+                    FailureClass::JumpUnreachable,
+                    "the jump host does not complete the login",
+                ),
             })
     }
 
-    /// The time from the first hop's consent, or from the beginning, to the device's.
-    fn patience(&self) -> Duration {
+    /// The time from the first hop's authentication, or from the beginning, until the device must have
+    /// authenticated us.
+    fn login_timeout(&self) -> Duration {
         match self.route.hops_before {
-            // To be reached, and to authenticate us.
+            // The time to connect and to authenticate.
             0 => self.connect_timeout * 2,
-            1 if self.route.tells_progress => self.connect_timeout,
+            1 if self.route.reports_progress => self.connect_timeout,
             hops => self.connect_timeout * (hops.min(8) + 1),
         }
     }
 
-    fn silent(&self, class: FailureClass, what: &str) -> DeviceFailure {
-        DeviceFailure {
+    fn timed_out(&self, class: FailureClass, what: &str) -> DeviceFailure {
+        DeviceFailure::new(
             class,
-            message: format!(
+            format!(
                 "{what} (connect_timeout is {} s)",
                 self.connect_timeout.as_secs_f64()
             ),
-            remedy: None,
-        }
+        )
     }
 
-    /// Why the stream ended, or began with something that is no SFTP.
-    async fn post_mortem(&self, mut process: Child, words: &LastWords, error: &sftp::Error) -> Judgement {
+    /// Finds out why the stream ended, or why it began with other bytes than SFTP's.
+    async fn diagnose_exit(&self, mut process: Child, stderr: &StderrTail, error: &sftp::Error) -> Diagnosis {
         if let sftp::Error::Connection(cause) = error {
             match cause.as_ref() {
                 sftp::ConnectionError::NotSftp { first_bytes } => {
-                    return only(not_sftp(first_bytes, text_of(cause.as_ref())));
+                    return diagnose_not_sftp(first_bytes, error_chain(cause.as_ref())).into();
                 }
                 sftp::ConnectionError::Version { .. } | sftp::ConnectionError::Protocol(_) => {
-                    return only(DeviceFailure {
-                        class: FailureClass::Protocol,
-                        message: text_of(cause.as_ref()),
-                        remedy: None,
-                    });
+                    return Diagnosis::from(DeviceFailure::new(
+                        FailureClass::Protocol,
+                        error_chain(cause.as_ref()),
+                    ));
                 }
                 _ => {}
             }
         }
         let end = async {
             let status = process.wait().await;
-            words.ended().await;
+            stderr.ended().await;
             status
         };
-        let status = timeout(LAST_BREATH, end).await;
+        let status = timeout(EXIT_GRACE, end).await;
         let status = status.ok().and_then(Result::ok).and_then(|status| status.code());
-        let judgement = judge(&words.text(), self.route.hops_before > 0, status);
-        Judgement {
-            hung_up_after_login: judgement.hung_up_after_login && self.is_in.load(Ordering::Relaxed),
-            ..judgement
+        let diagnosis = diagnose(&stderr.text(), self.route.hops_before > 0, status);
+        Diagnosis {
+            hung_up_after_login: diagnosis.hung_up_after_login && self.has_logged_in.load(Ordering::Relaxed),
+            ..diagnosis
         }
     }
 }
 
-/// The shell of a device, with what opens more of its like.
-type Shell = (Opener, Lane, Facts);
-
 /// Why there is no session.
-enum Unmet {
+enum HandshakeError {
     Silent(DeviceFailure),
-    /// The stream of SFTP ended.
+    /// The SFTP stream ended.
     Ended(sftp::Error),
-    /// It ended once a command was asked for.
+    /// The SFTP stream ended once a command was requested.
     EndedOverCommand(sftp::Error),
 }
 
-pub(super) fn only(failure: DeviceFailure) -> Judgement {
-    Judgement {
-        failure,
-        hung_up_at_once: false,
-        hung_up_after_login: false,
-    }
-}
-
-fn local(error: &std::io::Error) -> Judgement {
-    only(resolve::local("cannot start ssh", error))
+fn local(error: &std::io::Error) -> Diagnosis {
+    resolve::local_failure("cannot start ssh", error).into()
 }

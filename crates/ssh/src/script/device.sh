@@ -1,13 +1,14 @@
-# The device's half of a session, for any POSIX shell. It comes by standard input as one line, is evaluated there, and
-# then answers requests until its input ends. Names never enter a command line of this shell: they come as counted bytes,
-# NUL-terminated, and go to xargs. Lines beginning with # are left out when it is sent.
+# The device's half of a session, for any POSIX shell. It comes by standard input as one line, is evaluated,
+# and then answers requests until its input ends. Names never enter a command line of this shell: they come as
+# counted bytes, NUL-terminated, and go to xargs. Lines that begin with # are removed before it is sent.
 LC_ALL=C
 export LC_ALL
 unset CDPATH IFS digest digests leases
-# Where everything is answered, wherever the output of a part of the script goes.
+# All replies go to descriptor 3, wherever the output of a part of the script goes.
 exec 3>&1
 
-# Sixteen bytes of chance in two halves: what only echoes cannot put them together, and no name on the device has them.
+# The tag: 16 random bytes in two halves. A shell that only echoes cannot join them, and no name on the device
+# contains them.
 read -r first_half
 read -r second_half
 tag=$first_half$second_half
@@ -71,11 +72,11 @@ facts() {
         fact folder "$(stat -L -c '%d %i %Y' "$source" 2>/dev/null </dev/null)"
         sources=$((sources - 1))
     done
-    # Last, so that as little time as can be passes between reading the clock and telling it.
+    # Last, so that little time passes between reading the clock and reporting it.
     fact clock "$(date +%s.%N 2>/dev/null </dev/null)"
 }
 
-# A second run of this script on the same connection is told what the first has found out.
+# A second run of this script on the same connection receives the facts that the first has found out.
 read -r records leases digests
 [ "$records" != unknown ] || facts
 fact end
@@ -84,7 +85,8 @@ nul) end_of_record='\0' ;;
 *) end_of_record='\n'"$tag"'\n' ;;
 esac
 
-# The quicker of the two takes longest of all tools to start: whether it works is tried when something is to be digested.
+# openssl is the faster of the two, but takes longer to start than any other tool. So it is tested only when
+# there is something to digest.
 choose_digest() {
     [ -z "$digest" ] || return 0
     case $digests in
@@ -95,19 +97,23 @@ choose_digest() {
     export digest
 }
 
-# Which files are open for writing: the mode of the links in fd says so, and stat through them says which file. Then the
-# shared mappings that can be written, and which numbers in them are those of file systems in memory.
+# --- Open files ---
 #
-# Last comes "w", if the scan was complete: then a file that it does not name is closed. Every tool must have come to its
-# end, and nothing may have gone wrong but that a process ended. No process may be out of sight in another PID namespace
-# (that number is the first one's). Each thread is looked at: it may have files of its own, and its leader may have ended.
+# Lists the files that are open for writing: the mode of a link in fd says so, and stat through it says which
+# file it is. Then the writable shared mappings, and which numbers in them are those of file systems in
+# memory.
+#
+# The last record is "w", if the scan was complete: then a file that it does not name is closed. Every tool
+# must have ended well, with no error except that a process ended. No process may be hidden in another PID
+# namespace (the number below is the first one's). Each thread is scanned: it may have files of its own, and
+# its leader may have ended.
 if [ "$end_of_record" = '\0' ]; then
     look_through='stat -L --printf "o %d %i %f\0" -- "$@"; [ $? -le 1 ]'
 else
     look_through='stat -L -c "o %d %i %f
 $tag" -- "$@"; [ $? -le 1 ]'
 fi
-# File systems that may be written to by another way than through this kernel, or through this mount of it.
+# File systems that can be written to other than through this kernel, or through this mount of it.
 others='s/^[^ ]* [^ ]* \([^ ]*\) .* - \(fuse\|fuse\.[^ ]*\|virtiofs\|9p\|nfs4*\|cifs\|smb3\|afs\|ceph\|lustre\|gfs2\|ocfs2\) .*/other \1/p'
 open_files='
 ended=$({
@@ -128,11 +134,14 @@ mapped
 mounted
 pid:[4026531836]" ] || printf "w$end_of_record" >&3'
 
-# Asks the kernel whether a file is open: a read lease is granted only while nothing anywhere on it can write to the file.
-# "c" is closed, "o" open, "n" no file, "u" unknown. An answer counts only on a file system where a file of our own is refused
-# while it is open, and granted afterwards. That file has no name, or loses it before it is asked about: a crash in between
-# leaves an empty file that passes for one withdrawn by another gleaner. The lease ends with its handle: who opens the file
-# meanwhile waits for that, and causes a signal that would end perl.
+# --- Leases ---
+#
+# Asks the kernel whether a file is open: it grants a read lease only while nothing on this kernel can write
+# to the file. "c" is closed, "o" open, "n" no file, "u" unknown. An answer counts only on a file system where
+# a lease on a file of our own is refused while it is open, and granted afterwards. That file has no name, or
+# loses it before the test. A crash in between leaves an empty file that passes for one withdrawn by another
+# gleaner. The lease ends with its handle: a process that opens the file meanwhile waits for that, and causes
+# a signal that would end perl.
 if [ "$leases" = leases ]; then
     asked='use Fcntl; use Errno; $/ = "\0"; $SIG{IO} = "IGNORE"; $^F = 3;
         sub lease { fcntl($_[0], 1024, 0) ? "c" : $!{EAGAIN} ? "o" : "u" }
@@ -169,8 +178,8 @@ if [ "$leases" = leases ]; then
 else
     asked='$/ = "\0"; sub asked { "u" }'
 fi
-# Answers for files whose names it takes in, and then hands the names on: they are looked at later than they are asked about.
-# What the kernel does not say, the scan may.
+# Answers for the files named on standard input, then passes the names on: files are inspected after the
+# kernel was asked about them. The scan may answer what the kernel does not.
 ask=$asked'
     open my $answers, ">&=3"; my @names = <STDIN>; chomp @names;
     my $said = join "", map asked($_), @names;
@@ -178,8 +187,8 @@ ask=$asked'
     $said =~ s/^(.)\1*\z/$1/;
     print $answers "k $said$end"; close $answers;
     print map "$_\0", @names'
-# Names the file systems in a source on which the kernel can be asked: "l" and the number of each. Fails where it cannot on
-# one of them. Where the source itself cannot be written, a folder in it must do.
+# Prints "l" and the number of each file system in a source on which leases work. Fails if they do not work on
+# one of them. If the source itself is not writable, a folder in it is used.
 prove=$asked'
     my $here = readlink("/proc/self/cwd") . "/"; $here =~ s{^//\z}{/};
     my @folders = ".";
@@ -195,9 +204,12 @@ prove=$asked'
 export tag others open_files look_through end_of_record leases ask prove
 
 enter='cd "$1" 2>/dev/null && [ -r . ] && [ -x . ] || { printf "F%b" "$0"; exit 0; }'
-# In an empty folder nobody can be writing. Where the kernel can be asked, it is asked once a file is about to be moved: to
-# look through all processes would be most of the work of a visit. What find cannot do goes to a pipe of its own, and comes
-# after all that it has found. A folder that was removed since find saw it looks unreadable, and is no fault.
+# --- Listing ---
+#
+# In an empty folder no process can be writing. Where leases work, the kernel is asked only when a file is
+# about to be moved: a scan of all processes would be most of the work of a visit. Errors of find go to a pipe
+# of their own, and come after all its entries. A folder that was removed since find saw it looks unreadable,
+# and is no error.
 list=$enter'
 some=$(find . -mindepth 1 -print -quit 2>/dev/null </dev/null) || some=unknown
 [ "$some" ] || exit 0
@@ -230,9 +242,11 @@ elif [ $(($3 * 1048576)) = "$4" ]; then dd if="$1" bs=1048576 skip="$2" count="$
 else dd if="$1" bs=1048576 skip="$2" count="$3" 2>/dev/null | head -c "$4" | $digest
 fi </dev/null'
 
-# Runs a program in the folder that all files of a request are in, with their names by standard input.
+# --- Requests ---
+#
+# Runs a program in the common folder of a request, with the names on standard input.
 there() { take "$length" | (cd "$folder" 2>/dev/null && "$@"); }
-# The same, once it is known which of these files are open.
+# The same, after finding out which of these files are open.
 look() {
     if [ "$leases" = leases ]; then
         take "$length" | (cd "$folder" 2>/dev/null && perl -e "$ask" 2>/dev/null | "$@")
@@ -243,7 +257,7 @@ look() {
 }
 
 while read -r verb length folder_length; do
-    # It begins with / or ./ and ends with /, so that nothing is lost at its end.
+    # The folder begins with / or ./ and ends with /, so that the shell strips nothing from its end.
     [ -z "$folder_length" ] || folder=$(take "$folder_length") || exit 3
     case $verb in
     survey)
@@ -261,12 +275,14 @@ while read -r verb length folder_length; do
 $tag" 2>/dev/null
         fi
         ;;
-    # Whether files are what they were: then the digest of all their identities is, too. Made by the tool that is started soonest.
+    # Checks whether files are unchanged, by the digest of all their identities. Made by the tool that starts
+    # soonest.
     confirm)
         case $digests in openssl) set -- openssl dgst -sha256 -r ;; *) set -- sha256sum ;; esac
         printf 'd %s\0' "$(look xargs -0 stat --printf '%d %i %s %.9Y %.9Z %n\0' -- 2>/dev/null | "$@" 2>/dev/null)"
         ;;
-    # Small files one after the other, each after its length; hyphens for one that is none, cannot be read, or is larger than is told together.
+    # Small files one after the other, each preceded by its length. Hyphens stand for a file that is missing,
+    # unreadable, or too large for a stream.
     stream)
         there perl -e 'binmode STDOUT; $/ = "\0"; $most = 65536; $said = ""; $held = 0;
             sub speak { while (length $said) {
@@ -279,13 +295,13 @@ $tag" 2>/dev/null
                 $said .= $is_whole ? sprintf("%08x", length $bytes) . $bytes : "-" x 8;
                 (speak, $held = 0) if ++$held == 32 or length $said > $most }
             speak' 2>/dev/null
-        # One that was killed has left off in the midst of a file: then nothing that comes after it could be told from that file.
+        # A perl that was killed has stopped in the middle of a file. The bytes that follow would be taken for
+        # that file's.
         [ $? -le 2 ] || exit 3
         ;;
-    # What rename(2) does and nothing else: mv would copy where that fails. Folders that are missing are made, and made again
-    # where a timer that removes empty folders was quicker. A file that is
-    # open stays where it is: whoever writes to it may be about to rename it. A name given twice only has to be there: if it
-    # is not, nothing is renamed.
+    # Only what rename(2) does: mv would copy where that fails. Missing folders are made, and made again if a
+    # timer that removes empty folders was quicker. An open file stays where it is: its writer may be about to
+    # rename it. A name given twice must exist: if it does not, nothing is renamed.
     rename)
         there perl -e "$asked"'
         while (defined($from = <STDIN>) && defined($to = <STDIN>)) {
@@ -298,8 +314,9 @@ $tag" 2>/dev/null
                 $is_done = rename $from, $to }
             print $is_done ? 1 : 0 }' 2>/dev/null
         ;;
-    # Why files cannot be renamed, one letter for each: "i" is immutable or append-only, or its folder is (the flags that lsattr
-    # shows), "w" the folder cannot be written, "t" the sticky bit of the folder protects what belongs to others.
+    # Why files cannot be renamed, one letter for each. "i": the file or its folder is immutable or
+    # append-only (the flags that lsattr shows). "w": the folder is not writable. "t": the folder's sticky bit
+    # protects other users' files.
     causes)
         there perl -e 'use filetest "access"; use Fcntl; $/ = "\0";
             sub is_fixed { sysopen my $file, $_[0], O_RDONLY | O_NONBLOCK | O_NOFOLLOW or return;
@@ -314,7 +331,7 @@ $tag" 2>/dev/null
         ;;
     remove) there xargs -0 rm -f -- 2>/dev/null && echo gone ;;
     rmdir) there xargs -0 rmdir -- 2>/dev/null ;;
-    # The tool tells some forty digests at a time, so that the answer never keeps silent for long.
+    # The tool prints about forty digests at a time, so that the reply never pauses for long.
     digest) choose_digest; there xargs -0 -n 1024 $digest 2>/dev/null ;;
     ranges) choose_digest; there xargs -0 -n 4 sh -c "$range" sh 2>/dev/null ;;
     *) exit 2 ;;

@@ -1,24 +1,29 @@
-//! Reading a file.
+//! Reads files: one by one over SFTP, and small ones together over the shell.
 
-use engine::ports::device::{Chunk, ChunkSender, DeviceFailure, FileFault, FileFaultKind};
+use std::collections::VecDeque;
+
+use engine::ports::device::{Chunk, ChunkSender, DeviceFailure, FileFault, FileFaultKind, SmallFileRequest};
 use model::{RelativePath, SourcePath};
 use sftp::{ChunkSink, DownloadOutcome, FileChunk};
 
 use super::SshSession;
-use super::fault::fault;
-use super::second::Reading;
+use super::compressed::ActiveRead;
+use super::sftp::fault;
+use super::shell::stream::{Named, stream};
+use crate::script::device_path;
+use crate::shell_channel::ShellError;
 
-/// Hands pieces on and counts what it has handed on.
-struct Counted<'a> {
+/// Passes pieces on and counts their bytes.
+struct CountingSink<'a> {
     chunks: &'a ChunkSender,
-    reading: &'a Reading,
+    reading: &'a ActiveRead,
     bytes: u64,
 }
 
-impl ChunkSink for &mut Counted<'_> {
+impl ChunkSink for &mut CountingSink<'_> {
     fn deliver(&mut self, piece: FileChunk) -> bool {
         let length = piece.bytes.len() as u64;
-        self.reading.came(&piece.bytes);
+        self.reading.note_bytes(&piece.bytes);
         let chunk = Chunk {
             bytes: piece.bytes,
             credit: Some(piece.credit),
@@ -29,12 +34,13 @@ impl ChunkSink for &mut Counted<'_> {
     }
 
     fn wants_more(&self) -> bool {
-        self.reading.goes_on()
+        self.reading.continues()
     }
 }
 
 impl SshSession {
-    /// What the second connection does not deliver is read over the first: that alone decides over the session.
+    /// What the compressed connection does not deliver is read over the first. Only a failure of the first
+    /// ends the session.
     pub(super) async fn read_file(
         &self,
         source: &SourcePath,
@@ -43,12 +49,12 @@ impl SshSession {
         expected_size: u64,
         chunks: ChunkSender,
     ) -> Result<Result<u64, FileFault>, DeviceFailure> {
-        let path = Self::path(source, path);
+        let path = device_path(source, path);
         let mut delivered = 0;
         loop {
             let reading = self.reading();
             let from = offset.saturating_add(delivered);
-            let mut sink = Counted {
+            let mut sink = CountingSink {
                 chunks: &chunks,
                 reading: &reading,
                 bytes: 0,
@@ -56,7 +62,7 @@ impl SshSession {
             let read = match &reading.session {
                 Some(second) => {
                     let download = second.download(&path, from, expected_size, &mut sink);
-                    second.verdict.unless_ended(download).await.flatten()
+                    second.failures.session_end.unless_ended(download).await.flatten()
                 }
                 None => self.download(&path, from, expected_size, &mut sink).await,
             };
@@ -74,21 +80,54 @@ impl SshSession {
                 }
                 Ok(Err(fault)) => return Ok(Err(fault)),
                 Err(failure) if reading.session.is_some() => {
-                    tracing::debug!(%failure, "the second connection is given up");
-                    reading.broke();
+                    tracing::debug!(%failure, "the compressed connection failed");
+                    reading.mark_failed();
                 }
                 Err(failure) => return Err(failure),
             }
         }
     }
 
-    /// Reads over this very connection.
+    /// Reads small files together. Drops the files that the device skips, without an outcome.
+    pub(super) async fn read_together(
+        &self,
+        source: &SourcePath,
+        files: Vec<SmallFileRequest>,
+    ) -> Result<(), DeviceFailure> {
+        let reading = self.reading();
+        let session = reading.session.as_deref().unwrap_or(self);
+        let Some(shell) = session.shell() else {
+            return Ok(());
+        };
+        let named = files
+            .into_iter()
+            .map(|file| (device_path(source, &file.path), file));
+        let mut left: VecDeque<Named> = named.collect();
+        match stream(shell, &mut left, &reading).await {
+            Ok(()) => Ok(()),
+            // A killed perl ends its shell, and a file may have grown without bound. The channel ends when it
+            // is dropped. Files without an outcome are read by SFTP, which reports the failure if it was the
+            // connection that ended.
+            Err(error @ (ShellError::Ended(_) | ShellError::Excess(_))) => {
+                tracing::debug!(%error, "files are read one by one");
+                Ok(())
+            }
+            Err(error) if reading.session.is_some() => {
+                tracing::debug!(%error, "the compressed connection failed");
+                reading.mark_failed();
+                Ok(())
+            }
+            Err(error) => Err(self.failures.of_shell(error).await),
+        }
+    }
+
+    /// Reads over this session's own connection.
     async fn download(
         &self,
         path: &[u8],
         from: u64,
         end: u64,
-        sink: &mut Counted<'_>,
+        sink: &mut CountingSink<'_>,
     ) -> Result<Result<DownloadOutcome, FileFault>, DeviceFailure> {
         match self
             .channels
@@ -97,11 +136,11 @@ impl SshSession {
             .await
         {
             Ok(outcome) => Ok(Ok(outcome)),
-            // Whoever wanted the bytes is told how many there were.
+            // The caller receives the number of bytes that were delivered.
             Err(sftp::Error::ConsumerGone { .. }) => Ok(Ok(DownloadOutcome::Complete)),
             Err(error) => match fault(&error) {
                 Some(fault) => Ok(Err(fault)),
-                None => Err(self.lost(&error).await),
+                None => Err(self.failures.of_sftp(&error).await),
             },
         }
     }

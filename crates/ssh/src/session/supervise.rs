@@ -1,4 +1,4 @@
-//! Watches over a connection: ends the session when ssh ends, or when the device keeps silent while it owes a reply.
+//! Watches a connection. Ends the session when ssh ends, or when the device stalls with replies pending.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,76 +11,76 @@ use tokio::process::Child;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::channels::Channels;
-use crate::classify::judge;
+use super::sftp_channels::SftpChannels;
+use crate::classify::diagnose;
 use crate::guard::Guard;
 use crate::jump::JumpConnection;
-use crate::last_words::LastWords;
-use crate::patience::{GivenUp, LaneDebt, Patience, Seen};
-use crate::verdict::Verdict;
+use crate::session_end::SessionEnd;
+use crate::stall::{ConnectionSample, PendingReplies, StallDetector, StallReason};
+use crate::stderr_tail::StderrTail;
 
-/// The shortest and the longest time between two looks at the clock.
-const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-/// What an ssh that has ended may take to have its last words heard, and one that is to end may take to do so.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The shortest and the longest time between two samples.
+const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// How long to wait for the standard error of an ssh that has ended, and for an ssh that was asked to end.
+const EXIT_GRACE: Duration = Duration::from_secs(2);
 
 /// The connection. Dropping it ends its processes.
-pub(super) struct Supervised {
+pub(super) struct ConnectionWatch {
     pub(super) guard: Guard,
     pub(super) process: Child,
-    pub(super) words: LastWords,
-    pub(super) files: Channels,
-    pub(super) owed: Owed,
+    pub(super) stderr: StderrTail,
+    pub(super) files: SftpChannels,
+    pub(super) stall_watch: StallWatch,
     pub(super) through_jump: bool,
-    /// The jump connection that is shared with other devices, if one is.
+    /// The jump connection, if it is shared with other devices.
     pub(super) jump: Option<Arc<JumpConnection>>,
 }
 
-/// What is to be seen of a connection's debts, and how long they are waited for.
-pub(super) struct Owed {
+/// Detects a stall of the connection.
+pub(super) struct StallWatch {
     pub(super) stall_timeout: Duration,
     pub(super) bandwidth: Option<u64>,
     pub(super) received: Arc<AtomicU64>,
-    pub(super) lanes: Arc<LaneDebt>,
+    pub(super) shells: Arc<PendingReplies>,
 }
 
-impl Supervised {
-    /// Watches until the session ends in one way or another; then ends the processes.
-    pub(super) async fn run(self, verdict: Verdict, farewell: oneshot::Receiver<()>) {
+impl ConnectionWatch {
+    /// Watches until the session ends for any reason, then ends the processes.
+    pub(super) async fn run(self, session_end: SessionEnd, shutdown: oneshot::Receiver<()>) {
         let Self {
             guard,
             mut process,
-            words,
+            stderr,
             files,
-            owed,
+            stall_watch,
             through_jump,
             jump,
         } = self;
         tokio::select! {
             status = process.wait() => {
-                timeout(PATIENCE, words.ended()).await.ok();
+                timeout(EXIT_GRACE, stderr.ended()).await.ok();
                 let of_jump = match &jump {
-                    Some(jump) => jump.last_words().await,
+                    Some(jump) => jump.stderr_tail().await,
                     None => None,
                 };
-                // Behind the login of the device: it is of the same moment as the end.
-                let said = words.text() + "\n" + &of_jump.unwrap_or_default();
-                verdict.end(judge(&said, through_jump, status.ok().and_then(|status| status.code())).failure);
+                // After the device's login line: the jump connection ended at the same moment.
+                let received = stderr.text() + "\n" + &of_jump.unwrap_or_default();
+                session_end.end(diagnose(&received, through_jump, status.ok().and_then(|status| status.code())).failure);
             }
-            why = owed.too_long(&files) => {
-                verdict.end(given_up(why));
+            why = stall_watch.wait_for_stall(&files) => {
+                session_end.end(stall_failure(why));
             }
-            said = farewell => {
-                // A session that is dropped without a farewell takes this task with it.
-                if said.is_ok() {
+            received = shutdown => {
+                // A session that is dropped without a shutdown drops this task too.
+                if received.is_ok() {
                     drop(files);
-                    take_leave(&process);
-                    timeout(PATIENCE, process.wait()).await.ok();
+                    send_sigterm(&process);
+                    timeout(EXIT_GRACE, process.wait()).await.ok();
                 }
             }
-            _ = verdict.ended() => {}
+            _ = session_end.ended() => {}
         }
-        // Reaped, or killed with this: a device that is silent would not let it end in order.
+        // Reaped, or killed here: a silent device would not let it end in order.
         drop(process);
         guard.end().await;
         if let Some(jump) = jump {
@@ -89,64 +89,60 @@ impl Supervised {
     }
 }
 
-/// Has ssh say goodbye and end. By itself it would first wait a round trip for the device to end each channel, though nobody waits for an answer
-/// any more.
-fn take_leave(process: &Child) {
+/// Makes ssh disconnect at once. Closing its input instead would cost a round trip per channel.
+fn send_sigterm(process: &Child) {
     let id = process.id().and_then(|id| i32::try_from(id).ok());
     if let Some(id) = id.and_then(Pid::from_raw) {
-        // One that has ended meanwhile is not reaped yet, so the signal meets nobody else.
+        // A process that has ended meanwhile is not reaped yet, so its id is not reused.
         kill_process(id, Signal::TERM).ok();
     }
 }
 
-impl Owed {
-    /// Ends once the device has been waited for in vain. A slow consumer is no silence: what is not asked for is not owed.
-    async fn too_long(&self, files: &Channels) -> GivenUp {
-        let pause = (self.stall_timeout / 8).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
-        let mut patience = Patience::new(self.stall_timeout, self.bandwidth, self.look(files));
+impl StallWatch {
+    /// Returns once the device has stalled. A slow consumer is no stall: what is not requested is not
+    /// pending.
+    async fn wait_for_stall(&self, files: &SftpChannels) -> StallReason {
+        let pause = (self.stall_timeout / 8).clamp(POLL_INTERVAL.0, POLL_INTERVAL.1);
+        let mut detector = StallDetector::new(self.stall_timeout, self.bandwidth, self.sample(files));
         loop {
             sleep(pause).await;
-            if let Some(why) = patience.look(self.look(files)) {
+            if let Some(why) = detector.check(self.sample(files)) {
                 return why;
             }
         }
     }
 
-    fn look(&self, files: &Channels) -> Seen {
-        Seen {
+    fn sample(&self, files: &SftpChannels) -> ConnectionSample {
+        ConnectionSample {
             at: Instant::now(),
-            sftp_owes: files.owe(),
-            lane_owes: !self.lanes.is_paid(),
+            sftp_pending: files.has_pending(),
+            shell_pending: self.shells.has_pending(),
             bytes: self.received.load(Ordering::Relaxed),
-            sftp_answers: files.answers(),
-            lane_answers: self.lanes.answers(),
-            digests: self.lanes.digests(),
+            sftp_replies: files.replies(),
+            shell_replies: self.shells.replies(),
+            digests: self.shells.digests(),
         }
     }
 }
 
 pub(crate) fn stalled(stall_timeout: Duration) -> DeviceFailure {
-    given_up(GivenUp::Silent(stall_timeout))
+    stall_failure(StallReason::Silent(stall_timeout))
 }
 
-fn given_up(why: GivenUp) -> DeviceFailure {
+fn stall_failure(why: StallReason) -> DeviceFailure {
     let message = match why {
-        GivenUp::Silent(time) => format!(
-            "the device owed an answer for more than {} s (stall_timeout)",
+        StallReason::Silent(time) => format!(
+            "the device did not reply within {} s (stall_timeout)",
             time.as_secs_f64()
         ),
-        GivenUp::Slow(time) => format!(
-            "the device gave next to nothing in {} s (15 times stall_timeout), though it owed answers",
+        StallReason::Slow(time) => format!(
+            "the device sent almost nothing in {} s (15 times stall_timeout) while replies were pending",
             time.as_secs_f64()
         ),
-        GivenUp::Endless(time) => format!(
-            "the device kept us busy for {} hours, longer than any pass may take",
+        StallReason::Endless(time) => format!(
+            "replies of the device were pending for {} hours, longer than any pass may take",
             time.as_secs() / 3600
         ),
     };
-    DeviceFailure {
-        class: FailureClass::Stalled,
-        message,
-        remedy: None,
-    }
+    DeviceFailure::new(FailureClass::Stalled, message)
 }

@@ -1,31 +1,28 @@
-//! The proof that shell and SFTP show the same: a folder that SFTP makes is seen by the shell.
+//! The proof that shell and SFTP show the same folders: the shell sees a folder that SFTP has made.
 //!
-//! It is the folder of the batch that is about to be withdrawn, so that it has to be made anyway. Where files
-//! are renamed by the shell, that looks for it in the same breath. SFTP makes it, because what SFTP shows is
-//! what can be read.
+//! It is the folder of the batch about to be withdrawn, which has to be made anyway. The shell looks for it
+//! in the request with which it renames. SFTP makes it, because only what SFTP shows can be read.
 
 use engine::ports::device::{DeviceFailure, FileFault, FileFaultKind, Move};
 use model::names::WITHDRAWN_FOLDER;
 use model::{RelativePath, SourcePath};
-use sftp::StatusCode;
 
 use super::SshSession;
-use super::views::MAX_LOOKS;
-use super::withdraw::FOLDER_PERMISSIONS;
-use crate::lane::Lanes;
-use crate::pipeline::in_order;
+use super::shell::ShellFiles;
+use super::views::MAX_COMPARISONS;
+use crate::script::device_path;
 
-/// Components of the path of a batch's folder, counted from the withdrawn folder on: that, ledger and batch.
+/// Components of the path of a batch's folder, from the withdrawn folder on: withdrawn folder, ledger, batch.
 const BATCH_DEPTH: usize = 3;
 
-/// A folder that SFTP has made, with those around it that may be ours, outermost first.
+/// A folder that SFTP has made, with those of its ancestors that may be ours, outermost first.
 #[derive(Debug)]
 pub(super) struct Trial {
     folders: Vec<RelativePath>,
 }
 
 impl Trial {
-    /// The folder that the shell has to see.
+    /// The folder that the shell must see.
     pub(super) fn folder(&self) -> Option<&RelativePath> {
         self.folders.last()
     }
@@ -50,121 +47,94 @@ impl Trial {
 
 /// What is known before files are renamed.
 #[derive(Debug)]
-pub(super) enum Standing {
-    /// Both show the same, or SFTP alone is used.
-    Known,
-    /// The shell has to see this folder first.
+pub(super) enum ViewState {
+    /// Both show the same, or only SFTP is used.
+    Same,
+    /// The shell must see this folder first.
     OnTrial(Trial),
-    /// What was listed are other files than those of SFTP.
-    OfAnotherView,
+    /// The listed files are not those that SFTP shows.
+    Different,
 }
 
 impl SshSession {
     /// Makes the folder of a trial where nothing is proved yet.
     pub(super) async fn begin_trial(
         &self,
-        lanes: &Lanes,
+        shell: &ShellFiles,
         source: &SourcePath,
         moves: &[Move],
-    ) -> Result<Standing, DeviceFailure> {
+    ) -> Result<ViewState, DeviceFailure> {
         let Some(step) = moves.first() else {
-            return Ok(Standing::Known);
+            return Ok(ViewState::Same);
         };
         let trial = Trial::of(step);
-        if !trial.folders.is_empty() && self.make_trial(source, &trial).await? {
-            return Ok(Standing::OnTrial(trial));
+        if !trial.folders.is_empty() && self.sftp.make_nested(source, &trial.folders).await? {
+            return Ok(ViewState::OnTrial(trial));
         }
-        // No folder can be made there: then the file itself must do.
-        self.compare(lanes, source, &step.from).await
+        // No folder can be made there: the file itself is compared.
+        self.compare(shell, source, &step.from).await
     }
 
-    /// Whether the folder of the trial is there for SFTP.
-    async fn make_trial(&self, source: &SourcePath, trial: &Trial) -> Result<bool, DeviceFailure> {
-        let requests = trial.folders.iter().map(|folder| {
-            let (files, folder) = (self.files.clone(), Self::path(source, folder));
-            async move { files.mkdir(&folder, FOLDER_PERMISSIONS).await }
-        });
-        let made = in_order(requests.collect::<Vec<_>>()).await;
-        match made.into_iter().next_back() {
-            Some(Err(error)) if error.status().is_none() => Err(self.lost(&error).await),
-            Some(made) => Ok(made.is_ok()),
-            None => Ok(false),
-        }
-    }
-
-    /// Looks for the folder of a trial until it is clear whether the shell sees it: somebody may remove it.
+    /// Checks until it is clear whether the shell sees the folder of a trial: another process may remove it.
     pub(super) async fn end_trial(
         &self,
-        lanes: &Lanes,
+        shell: &ShellFiles,
         source: &SourcePath,
         trial: &Trial,
-    ) -> Result<Standing, DeviceFailure> {
+    ) -> Result<ViewState, DeviceFailure> {
         let Some(folder) = trial.folder() else {
-            return Ok(Standing::Known);
+            return Ok(ViewState::Same);
         };
-        let whole = Self::path(source, folder);
-        for _ in 0..MAX_LOOKS {
-            if self.is_seen_by_shell(lanes, &whole).await? {
-                return Ok(Standing::Known);
+        let whole = device_path(source, folder);
+        for _ in 0..MAX_COMPARISONS {
+            if exists_for_shell(shell, &whole).await? {
+                return Ok(ViewState::Same);
             }
-            if self.is_seen_by_sftp(&whole).await? == Some(true) {
+            if self.sftp.exists(&whole).await? == Some(true) {
                 self.views.note_difference(source);
                 self.remove_trial(source, trial).await?;
-                return Ok(Standing::OfAnotherView);
+                return Ok(ViewState::Different);
             }
-            if !self.make_trial(source, trial).await? {
+            if !self.sftp.make_nested(source, &trial.folders).await? {
                 break;
             }
         }
-        Ok(Standing::Known)
+        Ok(ViewState::Same)
     }
 
-    /// Whether one does not see a file that the other sees, before and after. Notes a difference.
+    /// Whether one sees the file and the other does not, before and after. Notes a difference.
     async fn compare(
         &self,
-        lanes: &Lanes,
+        shell: &ShellFiles,
         source: &SourcePath,
         path: &RelativePath,
-    ) -> Result<Standing, DeviceFailure> {
-        let whole = Self::path(source, path);
-        let by_shell = self.is_seen_by_shell(lanes, &whole).await?;
-        let Some(by_sftp) = self.is_seen_by_sftp(&whole).await? else {
-            return Ok(Standing::Known);
+    ) -> Result<ViewState, DeviceFailure> {
+        let whole = device_path(source, path);
+        let by_shell = exists_for_shell(shell, &whole).await?;
+        let Some(by_sftp) = self.sftp.exists(&whole).await? else {
+            return Ok(ViewState::Same);
         };
-        if by_shell == by_sftp || self.is_seen_by_shell(lanes, &whole).await? != by_shell {
-            return Ok(Standing::Known);
+        if by_shell == by_sftp || exists_for_shell(shell, &whole).await? != by_shell {
+            return Ok(ViewState::Same);
         }
         self.views.note_difference(source);
-        Ok(Standing::OfAnotherView)
+        Ok(ViewState::Different)
     }
 
-    async fn is_seen_by_shell(&self, lanes: &Lanes, path: &[u8]) -> Result<bool, DeviceFailure> {
-        match self.look_by_shell(lanes, path).await {
-            Ok(seen) => Ok(seen.is_some()),
-            Err(error) => Err(self.lane_lost(error).await),
-        }
-    }
-
-    /// `None` where it does not tell.
-    async fn is_seen_by_sftp(&self, path: &[u8]) -> Result<Option<bool>, DeviceFailure> {
-        match self.files.lstat(path).await {
-            Ok(_) => Ok(Some(true)),
-            Err(error) if error.status() == Some(StatusCode::NoSuchFile) => Ok(Some(false)),
-            Err(error) if error.status().is_none() => Err(self.lost(&error).await),
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// Removes what a trial has made, where nothing is in it.
+    /// Removes the folders of a trial that are empty.
     pub(super) async fn remove_trial(&self, source: &SourcePath, trial: &Trial) -> Result<(), DeviceFailure> {
         let folders: Vec<_> = trial.folders.iter().rev().cloned().collect();
-        self.forget_folders(source, &folders);
-        self.remove_each_folder(source, &folders).await
+        self.sftp.forget_folders(source, &folders);
+        self.sftp.remove_each_folder(source, &folders).await
     }
 }
 
-/// Of a file that the shell named: SFTP shows another folder.
-pub(super) fn of_another_view() -> FileFault {
+async fn exists_for_shell(shell: &ShellFiles, path: &[u8]) -> Result<bool, DeviceFailure> {
+    Ok(shell.modified(path).await?.is_some())
+}
+
+/// The fault of a file that only the shell lists.
+pub(super) fn not_in_sftp_view() -> FileFault {
     FileFault {
         kind: FileFaultKind::Missing,
         message: "rename: the SFTP server shows another folder".to_owned(),

@@ -1,4 +1,5 @@
-//! `compress = "auto"`: a second connection, where it brings files sooner, and the first one where that is known beforehand.
+//! `compress = "auto"`: a second connection where it brings files sooner, and only the first one where that
+//! is known beforehand.
 
 use std::fs;
 use std::io::Read as _;
@@ -11,12 +12,12 @@ use testbed::{Tap, wait_until};
 use crate::files::fetch;
 use crate::world::{Connection, SOON, World, relative};
 
-/// What the link carries, in bytes a second.
+/// The rate of the link, in bytes a second.
 const SPEED: u64 = 1_600_000;
-/// Reads until it must have been decided. Two or three do.
+/// Reads until a decision must have been made. Two or three are enough.
 const MAX_READS: usize = 40;
 
-/// A device behind a slow link, with this file on it.
+/// A device behind a slow link, with one file.
 struct Slow {
     world: World,
     link: Tap,
@@ -40,7 +41,7 @@ impl Slow {
         }
     }
 
-    /// Reads the file once; how many bytes the link carried for it.
+    /// Reads the file once. Returns the number of bytes that the link carried for it.
     async fn read(&self, far: &Connection) -> u64 {
         let before = self.link.received();
         let length = self.content.len() as u64;
@@ -50,7 +51,7 @@ impl Slow {
         self.link.received() - before
     }
 
-    /// Reads the file again and again until the link carries much less than it has.
+    /// Reads the file repeatedly until the link carries far fewer bytes than the file has.
     async fn read_until_compressed(&self, far: &Connection) {
         for _ in 0..MAX_READS {
             if self.read(far).await < self.content.len() as u64 / 2 {
@@ -70,7 +71,7 @@ fn table(length: usize) -> Vec<u8> {
     lines.take(length).collect()
 }
 
-/// What no compression makes smaller.
+/// Bytes that no compression makes smaller.
 fn noise(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     fs::File::open("/dev/urandom")
@@ -92,7 +93,7 @@ async fn files_that_shrink_come_compressed_over_a_slow_link() {
     }
     assert_eq!(far.compression_paid(), Some(true));
     far.session.close().await;
-    // What was sent the last signal takes a moment to go.
+    // Killed processes take a moment to go.
     let are_gone = || slow.world.ssh_processes().is_empty();
     assert!(
         wait_until(SOON, are_gone),
@@ -122,7 +123,7 @@ async fn files_that_do_not_shrink_come_over_one_connection() {
 }
 
 #[tokio::test]
-async fn where_compression_has_paid_the_first_file_comes_compressed_over_one_connection() {
+async fn where_compression_has_paid_even_the_first_file_is_compressed() {
     let slow = Slow::new(table(3_000_000));
     let far = slow.world.connect_knowing("far", &[], Some(true)).await.unwrap();
     assert!(slow.read(&far).await < 1_500_000);
@@ -138,7 +139,7 @@ async fn where_compression_has_paid_the_first_file_comes_compressed_over_one_con
 }
 
 #[tokio::test]
-async fn where_compression_has_paid_and_nothing_shrinks_any_more_that_is_told() {
+async fn it_is_reported_when_nothing_shrinks_any_more() {
     let slow = Slow::new(noise(3_000_000));
     let far = slow.world.connect_knowing("far", &[], Some(true)).await.unwrap();
     for _ in 0..2 {

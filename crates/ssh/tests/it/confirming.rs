@@ -1,4 +1,4 @@
-//! Looking whether files are what they were.
+//! Checking that files are unchanged.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -9,11 +9,11 @@ use model::{Identity, RelativePath, SourcePath};
 use crate::listing::odd_names;
 use crate::world::{Connection, World, relative, with_tools};
 
-/// Files as they are looked at for the first time.
+/// The identities of files at the first inspection.
 async fn noted(hive: &Connection, source: &SourcePath, names: &[String]) -> Vec<(RelativePath, Identity)> {
     let paths: Vec<_> = names.iter().map(relative).collect();
-    let looked = hive.inspect(source, &paths).await.unwrap();
-    let identities = looked.into_iter().map(|looked| looked.unwrap().identity);
+    let inspected = hive.inspect(source, &paths).await.unwrap();
+    let identities = inspected.into_iter().map(|inspected| inspected.unwrap().identity);
     paths.into_iter().zip(identities).collect()
 }
 
@@ -27,7 +27,7 @@ async fn confirmed(
     confirmed.into_iter().map(|found| found.map_err(kind)).collect()
 }
 
-/// A few are looked at one by one, many are told by one digest: what is found must not depend on it.
+/// Few files are inspected one by one, many are confirmed by one digest. The result must not depend on it.
 #[tokio::test]
 async fn what_is_open_changed_or_gone_is_found_among_few_and_among_many() {
     let world = World::new().device("hive", "");
@@ -69,9 +69,9 @@ async fn what_is_open_changed_or_gone_is_found_among_few_and_among_many() {
 }
 
 #[tokio::test]
-async fn that_many_files_are_what_they_were_is_told_in_few_bytes_whatever_they_are_called() {
-    // Each answer also names the files that are open for writing. Here those of one process: others are not
-    // ours to count.
+async fn confirming_many_files_takes_few_bytes_whatever_their_names() {
+    // Each reply also names the files that are open for writing. Here only those of one process: other
+    // processes are not under the test's control.
     let find =
         "case $1 in /proc/*) while [ $1 != -maxdepth ]; do shift; done; set -- /proc/$$/fd \"$@\" ;; esac
         exec /usr/bin/find \"$@\"";

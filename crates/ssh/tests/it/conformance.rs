@@ -1,4 +1,4 @@
-//! Sessions with a real sshd, held to the same suite as the simulator's.
+//! Sessions with a real sshd must pass the same suite as the simulator's.
 
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
@@ -50,7 +50,7 @@ impl DeviceFixture for Real {
     fn write(&self, path: &str, bytes: &[u8]) {
         let path = self.folder.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // Truncated and written anew: the same inode where it was there.
+        // Truncated and written anew: keeps the inode if the file exists.
         File::create(path).unwrap().write_all(bytes).unwrap();
     }
 

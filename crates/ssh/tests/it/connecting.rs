@@ -1,4 +1,4 @@
-//! Whether and why not a device can be reached.
+//! Whether a device can be reached, and why not.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -14,15 +14,15 @@ async fn refusal(world: &World, name: &str) -> DeviceFailure {
     world.connect(name, &[]).await.map(drop).unwrap_err()
 }
 
-/// A port that takes connections and never says a word.
+/// A port that accepts connections and sends nothing.
 pub(crate) fn silent_port() -> (TcpListener, u16) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
 }
 
-/// A port that hangs up on everyone, after some last words.
-pub(crate) fn rude_port(words: &'static [u8]) -> u16 {
+/// A port that hangs up on each connection, after sending these bytes.
+pub(crate) fn port_that_hangs_up(words: &'static [u8]) -> u16 {
     let (listener, port) = silent_port();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
@@ -33,7 +33,7 @@ pub(crate) fn rude_port(words: &'static [u8]) -> u16 {
 }
 
 #[tokio::test]
-async fn a_device_behind_a_jump_host_is_reached_and_tells_about_itself() {
+async fn a_device_behind_a_jump_host_is_reached_and_reports_its_facts() {
     let world = World::new().device("hive", "");
     let (_, source) = world.source("data");
     let hive = world
@@ -68,10 +68,10 @@ async fn a_device_is_reached_with_the_algorithms_that_sshd_has_by_default() {
 }
 
 #[tokio::test]
-async fn an_alias_that_ssh_does_not_know_is_told_apart() {
+async fn an_alias_that_ssh_does_not_know_has_its_own_class() {
     let world = World::new();
     let failure = refusal(&world, "no-such-hive.invalid").await;
-    // Without any name server, that is what is missing.
+    // Without any name server, the name server is what is missing.
     assert!(
         matches!(failure.class, FailureClass::AliasUnknown | FailureClass::TimedOut),
         "{failure}"
@@ -80,17 +80,17 @@ async fn an_alias_that_ssh_does_not_know_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_tunnel_that_is_down_or_half_open_is_told_apart() {
+async fn a_tunnel_that_is_down_or_half_open_has_its_own_class() {
     let down = Port::free();
     let world = World::new()
         .device_at("down", down.number())
-        .device_at("half-open", rude_port(b""));
+        .device_at("half-open", port_that_hangs_up(b""));
     assert_eq!(refusal(&world, "down").await.class, FailureClass::TunnelDown);
     assert_eq!(refusal(&world, "half-open").await.class, FailureClass::TunnelDown);
 }
 
 #[tokio::test]
-async fn a_jump_host_that_refuses_is_told_apart() {
+async fn a_jump_host_that_refuses_has_its_own_class() {
     let world = World::with_jump("AllowTcpForwarding no").device("hive", "");
     let failure = refusal(&world, "hive").await;
     assert_eq!(failure.class, FailureClass::JumpRefused, "{failure}");
@@ -106,7 +106,7 @@ async fn a_jump_host_that_refuses_is_told_apart() {
 }
 
 #[tokio::test]
-async fn whoever_keeps_silent_is_named_within_the_time_allowed() {
+async fn a_silent_host_is_named_within_the_time_allowed() {
     let (_listener, port) = silent_port();
     let mut world = World::new().device_at("black-hole", port);
     world.connect_timeout = Duration::from_secs(3);
@@ -123,7 +123,7 @@ async fn whoever_keeps_silent_is_named_within_the_time_allowed() {
 }
 
 #[tokio::test]
-async fn a_device_that_is_silent_after_it_let_us_in_is_given_up() {
+async fn a_device_that_is_silent_after_login_stalls() {
     let mut world = World::new();
     let sleeper = script(&world, "sleeper", "exec sleep 60");
     world = world.device("hive", &format!("ForceCommand {}", sleeper.display()));
@@ -134,7 +134,7 @@ async fn a_device_that_is_silent_after_it_let_us_in_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_host_key_that_is_unknown_or_changed_is_told_apart_for_device_and_jump_host() {
+async fn an_unknown_and_a_changed_host_key_differ_for_device_and_jump_host() {
     for culprit in ["hive", "jump"] {
         for (swapped, class) in [
             (false, FailureClass::HostKeyUnknown),
@@ -150,7 +150,7 @@ async fn a_host_key_that_is_unknown_or_changed_is_told_apart_for_device_and_jump
 }
 
 #[tokio::test]
-async fn a_device_that_does_not_accept_the_key_is_told_apart() {
+async fn a_device_that_refuses_the_key_has_its_own_class() {
     let world = World::new().device("hive", "AuthorizedKeysFile none");
     let failure = refusal(&world, "hive").await;
     assert_eq!(failure.class, FailureClass::AuthenticationRefused, "{failure}");
@@ -175,7 +175,7 @@ async fn a_configuration_that_ssh_refuses_is_quoted() {
 }
 
 #[tokio::test]
-async fn what_this_machine_lacks_is_not_put_down_to_the_device() {
+async fn a_failure_of_the_collector_is_not_blamed_on_the_device() {
     let world = World::new().device("hive", "");
     let program = script(&world, "ssh", "exec /usr/bin/ssh \"$@\"");
     let options = ssh::SshOptions {
@@ -187,12 +187,12 @@ async fn what_this_machine_lacks_is_not_put_down_to_the_device() {
     let hive = DeviceName::new("hive").unwrap();
     let connected = fleet.connect(&hive, &[], ConnectHints::default()).await;
     let failure = connected.map(drop).unwrap_err();
-    assert_eq!(failure.class, FailureClass::CollectorFailed, "{failure}");
+    assert_eq!(failure.class, FailureClass::LocalFailure, "{failure}");
     assert!(failure.message.contains("cannot start ssh"), "{failure}");
 }
 
 #[tokio::test]
-async fn what_a_user_has_configured_for_sessions_at_a_terminal_does_no_harm() {
+async fn a_users_configuration_for_terminals_does_no_harm() {
     let world = World::new().device("hive", "");
     let (control, port) = (world.path("user-%C"), Port::free());
     let world = world.configure(&format!(
@@ -233,7 +233,7 @@ async fn a_device_may_be_described_without_any_alias() {
     target.user = Some("root".to_owned()).filter(|_| rustix::process::getuid().is_root());
     let name = DeviceName::new("nameless").unwrap();
     let fleet = ssh::SshDevices::new(&world.options(), vec![target.clone()]).unwrap();
-    // Known by its address only: the address is no proof where many devices share it.
+    // The key is known by the address only. That is no proof where many devices share an address.
     let failure = fleet
         .connect(&name, &[], ConnectHints::default())
         .await
@@ -252,7 +252,7 @@ async fn a_device_may_be_described_without_any_alias() {
 
 #[tokio::test]
 async fn a_fleet_behind_a_jump_host_with_few_startups_is_reached_whole() {
-    // At most three at once: the fourth and all further ones are hung up on.
+    // At most three at once: the server hangs up on the fourth and all further ones.
     let mut world = World::with_jump("MaxStartups 3:100:3").device("hive0", "");
     let port = world.server("hive0").port();
     for number in 1..6 {
@@ -272,7 +272,7 @@ async fn a_fleet_behind_a_jump_host_with_few_startups_is_reached_whole() {
 }
 
 #[tokio::test]
-async fn black_holes_hold_up_nobody_else() {
+async fn black_holes_delay_no_other_device() {
     let (_listener, port) = silent_port();
     let mut world = World::new().device("hive", "");
     for number in 0..10 {
@@ -299,7 +299,7 @@ async fn black_holes_hold_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_closed_or_dropped_leaves_no_process_and_no_socket_behind() {
+async fn a_closed_or_dropped_session_leaves_no_process_and_no_socket() {
     let world = World::new().device("hive", "");
     let hive = world.connect("hive", &[]).await.unwrap();
     assert!(!world.ssh_processes().is_empty());
@@ -307,7 +307,7 @@ async fn a_session_that_is_closed_or_dropped_leaves_no_process_and_no_socket_beh
     assert!(wait_until(SOON, || world.ssh_processes().is_empty()));
     let hive = world.connect("hive", &[]).await.unwrap();
     drop(hive);
-    // The runtime reaps what was killed while it runs.
+    // The runtime reaps killed processes while it runs.
     let gone = async {
         while !world.ssh_processes().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -79,9 +79,9 @@ async fn ranges_are_digested_and_a_folder_or_a_link_is_not() {
 }
 
 #[tokio::test]
-async fn a_long_digest_holds_up_neither_an_inspection_nor_a_survey() {
-    // Its digests take for ever. `openssl dgst -sha256 -r` has three arguments in the test of the tool as
-    // well: only a file makes it four.
+async fn a_long_digest_delays_neither_an_inspection_nor_a_survey() {
+    // A digest that never finishes. `openssl dgst -sha256 -r` has three arguments in the test of the tool
+    // too; only a file makes it four.
     let slow = "case $# in 4) exec sleep 60 ;; *) exec /usr/bin/openssl \"$@\" ;; esac";
     let world = with_tool("openssl", slow);
     let (path, source) = world.source("data");

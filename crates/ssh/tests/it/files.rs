@@ -1,4 +1,4 @@
-//! Renaming, looking at, fetching and removing files.
+//! Renaming, inspecting, fetching and removing files.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -47,7 +47,7 @@ pub(crate) async fn fetch(
 }
 
 #[tokio::test]
-async fn files_of_every_name_are_withdrawn_looked_at_fetched_and_removed() {
+async fn files_of_every_name_are_withdrawn_inspected_fetched_and_removed() {
     let world = World::new().device("hive", "");
     let (path, source) = world.source("data");
     let names = odd_names();
@@ -64,13 +64,13 @@ async fn files_of_every_name_are_withdrawn_looked_at_fetched_and_removed() {
         kinds(hive.rename(&source, &moves).await.unwrap()),
         vec![None; names.len()]
     );
-    let looked = hive.inspect(&source, &withdrawn).await.unwrap();
-    for (name, looked) in names.iter().zip(looked) {
-        let looked = looked.unwrap();
-        assert_eq!(looked.openness, Openness::Closed);
+    let inspected = hive.inspect(&source, &withdrawn).await.unwrap();
+    for (name, inspected) in names.iter().zip(inspected) {
+        let inspected = inspected.unwrap();
+        assert_eq!(inspected.openness, Openness::Closed);
         let there = fs::metadata(path.join(".gleaner-withdrawn/ledger/pass/day").join(name)).unwrap();
         assert_eq!(
-            (looked.identity.inode, looked.identity.size),
+            (inspected.identity.inode, inspected.identity.size),
             (Some(there.ino()), there.size())
         );
         assert!(!path.join(name).exists(), "{name:?}");
@@ -94,7 +94,7 @@ async fn files_of_every_name_are_withdrawn_looked_at_fetched_and_removed() {
     ];
     hive.remove(&source, &[], &folders.map(relative)).await.unwrap();
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
-    // What this session made once and removed again, it makes again.
+    // What this session made and removed again, it makes again.
     fs::write(path.join("again"), b"").unwrap();
     let again = [step("again", ".gleaner-withdrawn/ledger/pass/day/again")];
     assert_eq!(kinds(hive.rename(&source, &again).await.unwrap()), [None]);
@@ -124,7 +124,7 @@ async fn a_rename_that_fails_says_why_and_leaves_the_file_where_it_is() {
 }
 
 #[tokio::test]
-async fn a_target_on_another_file_system_is_told_from_other_failures() {
+async fn a_target_on_another_file_system_has_its_own_fault() {
     let world = World::new().device("hive", "");
     let (path, source) = world.source("data");
     let mounted = path.join("mounted");
@@ -137,7 +137,7 @@ async fn a_target_on_another_file_system_is_told_from_other_failures() {
             .unwrap()
             .success()
     };
-    // Only root may.
+    // Only root may do this.
     if !mount(&["-t", "tmpfs", "-o", "size=1m", "none"]) {
         return;
     }
@@ -179,7 +179,7 @@ async fn a_target_on_another_file_system_is_told_from_other_failures() {
 }
 
 #[tokio::test]
-async fn what_is_no_file_any_more_or_gone_or_open_is_seen_by_a_second_look() {
+async fn a_second_inspection_sees_what_is_gone_open_or_no_file() {
     let world = World::new().device("hive", "");
     let (path, source) = world.source("data");
     fs::write(path.join("target"), b"").unwrap();
@@ -201,9 +201,9 @@ async fn what_is_no_file_any_more_or_gone_or_open_is_seen_by_a_second_look() {
         "target/below",
     ]
     .map(relative);
-    let looked = hive.inspect(&source, &paths).await.unwrap();
-    assert_eq!(looked[3].as_ref().unwrap().openness, Openness::Open);
-    assert_eq!(looked[5].as_ref().unwrap().openness, Openness::Closed);
+    let inspected = hive.inspect(&source, &paths).await.unwrap();
+    assert_eq!(inspected[3].as_ref().unwrap().openness, Openness::Open);
+    assert_eq!(inspected[5].as_ref().unwrap().openness, Openness::Closed);
     let expected = [
         Some(FileFaultKind::Missing),
         Some(FileFaultKind::NotAFile),
@@ -213,7 +213,7 @@ async fn what_is_no_file_any_more_or_gone_or_open_is_seen_by_a_second_look() {
         None,
         Some(FileFaultKind::Missing),
     ];
-    assert_eq!(kinds(looked), expected);
+    assert_eq!(kinds(inspected), expected);
 }
 
 #[tokio::test]
@@ -228,19 +228,19 @@ async fn a_file_that_is_fetched_or_digested_is_not_taken_for_one_that_is_open() 
     let large = [relative("large")];
     let (chunks, mut received) = mpsc::unbounded_channel::<Chunk>();
     let look = async {
-        // The credit is held: the device has the file open still.
+        // The credit is held: the device still has the file open.
         let first = received.recv().await.unwrap();
-        let looked = hive.inspect(&source, &large).await.unwrap();
+        let inspected = hive.inspect(&source, &large).await.unwrap();
         drop(first);
         while received.recv().await.is_some() {}
-        looked
+        inspected
     };
-    let (_, looked) = tokio::join!(hive.fetch(&source, &large[0], 0, 64 << 20, chunks), look);
-    assert_eq!(looked[0].as_ref().unwrap().openness, Openness::Closed);
+    let (_, inspected) = tokio::join!(hive.fetch(&source, &large[0], 0, 64 << 20, chunks), look);
+    assert_eq!(inspected[0].as_ref().unwrap().openness, Openness::Closed);
 }
 
 #[tokio::test]
-async fn a_file_that_has_grown_or_shrunk_is_never_taken_for_whole() {
+async fn a_file_that_has_grown_or_shrunk_never_counts_as_whole() {
     let world = World::new().device("hive", "");
     let (path, source) = world.source("data");
     let content: Vec<u8> = (0..5_000_000_u32).map(|number| (number % 251) as u8).collect();
@@ -272,7 +272,7 @@ async fn a_file_that_has_grown_or_shrunk_is_never_taken_for_whole() {
 }
 
 #[tokio::test]
-async fn removals_are_answered_one_by_one_and_a_folder_that_is_not_empty_is_passed_over() {
+async fn removals_have_one_result_each_and_a_folder_in_use_is_skipped() {
     let world = World::new().device("hive", "");
     let (path, source) = world.source("data");
     fs::create_dir_all(path.join("full/empty")).unwrap();
@@ -291,7 +291,7 @@ async fn removals_are_answered_one_by_one_and_a_folder_that_is_not_empty_is_pass
 }
 
 #[tokio::test]
-async fn thousands_of_files_are_withdrawn_and_looked_at_in_one_call() {
+async fn thousands_of_files_are_withdrawn_and_inspected_in_one_call() {
     let world = World::new().device("hive", "");
     let (path, source) = world.source("data");
     let names: Vec<String> = (0..5000)
@@ -314,15 +314,15 @@ async fn thousands_of_files_are_withdrawn_and_looked_at_in_one_call() {
             .all(Result::is_ok)
     );
     let paths: Vec<_> = moves.into_iter().map(|step| step.to).collect();
-    let looked = hive.inspect(&source, &paths).await.unwrap();
+    let inspected = hive.inspect(&source, &paths).await.unwrap();
     assert_eq!(
         (
-            looked.len(),
-            looked.iter().filter(|looked| looked.is_ok()).count()
+            inspected.len(),
+            inspected.iter().filter(|inspected| inspected.is_ok()).count()
         ),
         (5000, 5000)
     );
-    // Only their owner may look into the folders that we make.
+    // Only their owner may enter the folders that gleaner makes.
     assert_eq!(
         fs::metadata(path.join(".w")).unwrap().permissions().mode() & 0o077,
         0
@@ -339,12 +339,12 @@ async fn a_bandwidth_is_kept_to() {
     let began = std::time::Instant::now();
     let (fetched, _) = fetch(&hive, &source, &relative("a"), 0, 2_000_000).await;
     assert_eq!(fetched, Ok(2_000_000));
-    // All but what one reading takes at once.
+    // All but the first read, which is not delayed.
     assert!(began.elapsed().as_secs_f64() > 1.0);
 }
 
 #[tokio::test]
-async fn a_folder_that_somebody_removes_after_it_was_made_is_made_again() {
+async fn a_folder_that_is_removed_after_it_was_made_is_made_again() {
     let world = World::new().device("hive", "ForceCommand internal-sftp\n");
     let (path, source) = world.source("data");
     let hive = world

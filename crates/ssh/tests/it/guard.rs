@@ -1,4 +1,4 @@
-//! Whatever becomes of gleaner, no ssh process stays behind.
+//! However gleaner ends, no ssh process stays behind.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -16,7 +16,8 @@ use testbed::wait_until;
 use crate::connecting::silent_port;
 use crate::world::{SOON, World, relative};
 
-/// Kills another process of ours, connected up to some stage, and looks what it leaves behind.
+/// Starts another process of this test, waits until its connection has reached a stage, kills it, and checks
+/// what it leaves behind.
 fn kill_at(world: &World, stage: &str, reached: impl Fn(&[Process]) -> bool) {
     let config = world.client.write(world.folder.path());
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -40,7 +41,8 @@ fn kill_at(world: &World, stage: &str, reached: impl Fn(&[Process]) -> bool) {
     assert!(are_gone, "{stage}: {:?}", world.ssh_processes());
 }
 
-/// What the killed process does: this test binary, started once more for this one test. Does nothing else in a run of all.
+/// The process that is killed: this test binary, started once more for this one test. Does nothing in a
+/// normal run.
 #[tokio::test]
 async fn hold_a_session() {
     let variable = |name| std::env::var_os(name).map(std::path::PathBuf::from);

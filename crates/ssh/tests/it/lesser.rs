@@ -1,4 +1,4 @@
-//! Devices that cannot tell everything, or say too much.
+//! Devices that report less than others, or print too much.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,12 +13,12 @@ use testbed::{SFTP_SERVER, wait_until};
 use crate::listing::odd_names;
 use crate::world::{SOON, World, entries, relative, script, survey};
 
-/// A device whose commands are run by another shell than the login's, with some preparation.
+/// A device that runs commands with another shell than the login's, after some preparation.
 fn device_with_shell(world: World, preparation: &str, shell: &str) -> World {
     device_with_settings(world, preparation, shell, "")
 }
 
-/// The same, and its sshd has more settings.
+/// The same, with more lines in its sshd's configuration.
 fn device_with_settings(world: World, preparation: &str, shell: &str, settings: &str) -> World {
     let text = format!(
         "{preparation}\ncase \"$SSH_ORIGINAL_COMMAND\" in *sftp-server*) exec {SFTP_SERVER} ;; esac\n\
@@ -28,7 +28,7 @@ fn device_with_settings(world: World, preparation: &str, shell: &str, settings: 
     world.device("hive", &format!("ForceCommand {}\n{settings}", wrapper.display()))
 }
 
-/// A device that has no tools but those of `BusyBox`.
+/// A device that has only the tools of `BusyBox`.
 fn busybox(shell: &str) -> World {
     let world = World::new();
     let tools = world.path("applets");
@@ -40,8 +40,8 @@ fn busybox(shell: &str) -> World {
     device_with_shell(world, &format!("PATH={}\nexport PATH", tools.display()), shell)
 }
 
-/// The same, with this script for its `find`. A shell of `BusyBox`, and what starts one, may find no tools but its own:
-/// those two are others.
+/// The same, with this script as its `find`. A shell of `BusyBox` may find no tools but its own, nor may
+/// programs that start one: so those two are others.
 fn busybox_with_find(find: &str) -> World {
     let world = busybox("/usr/bin/dash");
     let find = script(&world, "find", find);
@@ -57,7 +57,7 @@ fn busybox_with_find(find: &str) -> World {
     world
 }
 
-/// Everything that a device is asked for in the way of a file.
+/// Every request in the way of a file.
 async fn a_file_can_be_gathered(world: &World) {
     let (path, source) = world.source("data");
     fs::create_dir(path.join("folder")).unwrap();
@@ -94,14 +94,17 @@ async fn a_file_can_be_gathered(world: &World) {
     );
     let mut paths: Vec<_> = moves.iter().map(|step| step.to.clone()).collect();
     paths.extend(["link", "missing"].map(relative));
-    let mut looked = hive.inspect(&source, &paths).await.unwrap();
-    let gone = looked.pop().unwrap();
+    let mut inspected = hive.inspect(&source, &paths).await.unwrap();
+    let gone = inspected.pop().unwrap();
     assert_eq!(gone.unwrap_err().kind, FileFaultKind::Missing);
-    assert_eq!(looked.pop().unwrap().unwrap_err().kind, FileFaultKind::NotAFile);
-    for (step, looked) in moves.iter().zip(looked) {
+    assert_eq!(
+        inspected.pop().unwrap().unwrap_err().kind,
+        FileFaultKind::NotAFile
+    );
+    for (step, inspected) in moves.iter().zip(inspected) {
         let before = listed[step.from.as_bytes()].identity;
-        let after = looked.unwrap().identity;
-        // Told the same way each time, whoever tells it.
+        let after = inspected.unwrap().identity;
+        // The same in both, whichever tool reported it.
         assert!(before.is_renamed(&after), "{before:?} {after:?}");
         assert_eq!(before.changed.is_some(), after.changed.is_some());
     }
@@ -171,15 +174,15 @@ async fn a_device_with_nothing_but_busybox_is_served() {
     );
     let listed = entries(&hive, &source).await;
     assert_eq!(listed[&b"open"[..]].openness, Openness::Open);
-    // Whether it is known to be closed depends on whom this machine lets look into its first process.
+    // Whether it is known to be closed depends on which logins this machine lets inspect its first process.
     assert_ne!(listed[&b"closed"[..]].openness, Openness::Open);
     let identity = listed[&b"open"[..]].identity;
     assert!(identity.inode.is_none() && identity.modified.subsecond_nanoseconds() == 0);
 }
 
 #[tokio::test]
-async fn a_folder_that_a_failing_disk_does_not_give_is_reported_by_busybox_too() {
-    // A find that lists all, and complains as that of BusyBox does of a disk.
+async fn busybox_too_reports_a_folder_that_a_disk_cannot_read() {
+    // A find that lists all, and prints an error as that of BusyBox does for a failing disk.
     let complaint = "/usr/bin/busybox find \"$@\" || exit
         case $* in *stat*) echo 'find: ./bad folder: Input/output error' >&2; exit 1 ;; esac";
     let world = busybox_with_find(complaint);
@@ -198,7 +201,7 @@ async fn a_folder_that_a_failing_disk_does_not_give_is_reported_by_busybox_too()
 
 #[tokio::test]
 async fn a_folder_removed_while_busybox_lists_it_is_no_fault() {
-    // A find that looks for folders, and runs what it was given for one that has gone meanwhile.
+    // A find that lists folders, and runs its command for one that was removed meanwhile.
     let removal = "case $* in
         *'-type d'*) /usr/bin/busybox rmdir going; exec sh -c \"$9\" \"${10}\" ./going ;;
         esac
@@ -247,7 +250,7 @@ async fn a_device_that_permits_one_session_a_connection_is_asked_over_several() 
 }
 
 #[tokio::test]
-async fn a_device_that_permits_two_sessions_answers_one_question_after_the_other() {
+async fn a_device_that_permits_two_sessions_answers_one_at_a_time() {
     let world = World::new().device("hive", "MaxSessions 2");
     let (path, source) = world.source("data");
     fs::write(path.join("a"), b"").unwrap();
@@ -258,18 +261,18 @@ async fn a_device_that_permits_two_sessions_answers_one_question_after_the_other
         offset: 0,
         length: None,
     }];
-    let (listed, looked, digests, more) = tokio::join!(
+    let (listed, inspected, digests, more) = tokio::join!(
         entries(&hive, &source),
         hive.inspect(&source, &a),
         hive.digest(&source, &requests),
         hive.digest(&source, &requests)
     );
     assert_eq!(listed.len(), 1);
-    assert!(looked.unwrap()[0].is_ok() && digests.unwrap()[0].is_some() && more.unwrap()[0].is_some());
+    assert!(inspected.unwrap()[0].is_ok() && digests.unwrap()[0].is_some() && more.unwrap()[0].is_some());
 }
 
 #[tokio::test]
-async fn a_device_that_cannot_list_and_permits_two_sessions_answers_over_the_one_it_has() {
+async fn a_device_with_two_sessions_and_no_listing_answers_over_its_only_one() {
     let world = World::new();
     let tools = world.path("tools");
     fs::create_dir(&tools).unwrap();
@@ -289,7 +292,7 @@ async fn text_that_start_up_files_print_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_shell_that_never_stops_printing_hangs_or_echoes_is_done_without() {
+async fn a_shell_that_hangs_echoes_or_never_stops_is_not_used() {
     for shell in ["yes", "sleep 60 #", "cat #", "false"] {
         let mut world = device_with_shell(World::new(), "", &format!("{shell};"));
         world.connect_timeout = std::time::Duration::from_secs(2);

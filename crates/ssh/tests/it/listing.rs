@@ -51,7 +51,7 @@ pub(crate) fn odd_names() -> Vec<OsString> {
 }
 
 #[tokio::test]
-async fn every_name_that_a_device_can_have_is_listed_as_it_is() {
+async fn every_possible_name_is_listed_as_it_is() {
     let world = World::new().device("hive", "");
     let (path, source) = world.source("data");
     for name in odd_names() {
@@ -96,7 +96,7 @@ async fn an_identity_is_what_the_file_system_says_to_the_nanosecond() {
 }
 
 #[tokio::test]
-async fn links_are_not_followed_and_what_is_no_file_is_told_apart() {
+async fn links_are_not_followed_and_special_files_are_no_files() {
     let world = World::new().device("hive", "");
     let (path, source) = world.source("data");
     let (outside, _) = world.source("outside");
@@ -121,7 +121,7 @@ async fn links_are_not_followed_and_what_is_no_file_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_missing_or_no_folder_is_said_and_another_is_listed_nevertheless() {
+async fn a_missing_source_or_a_file_is_reported_and_another_is_listed() {
     let world = World::new().device("hive", "");
     let (path, source) = world.source("data");
     fs::write(path.join("a"), b"").unwrap();
@@ -153,7 +153,7 @@ async fn a_relative_source_is_taken_from_where_the_login_begins() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_is_slow_is_waited_for_and_one_that_is_gone_is_not() {
+async fn a_slow_consumer_is_waited_for_and_one_that_is_gone_is_not() {
     let mut world = World::new().device("hive", "");
     world.stall_timeout = std::time::Duration::from_secs(1);
     let (path, source) = world.source("data");
@@ -168,7 +168,7 @@ async fn a_consumer_that_is_slow_is_waited_for_and_one_that_is_gone_is_not() {
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Vec<SurveyItem>>(1);
     let slow = async {
         let first = receiver.recv().await.unwrap().len();
-        // Longer than the device may owe an answer.
+        // Longer than `stall_timeout`.
         tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
         let mut count = first;
         while let Some(items) = receiver.recv().await {
@@ -210,8 +210,8 @@ async fn a_path_that_is_too_long_to_be_one_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_folder_that_a_failing_disk_does_not_give_is_reported() {
-    // A find that lists all, and complains as find does of a disk.
+async fn a_folder_that_a_failing_disk_cannot_read_is_reported() {
+    // A find that lists all, and prints an error as find does for a failing disk.
     let complaint = "/usr/bin/find \"$@\" || exit\ncase $1 in .) echo \"find: './bad folder': Input/output error\" >&2; exit 1 ;; esac";
     let world = with_tool("find", complaint);
     let (path, source) = world.source("data");
@@ -228,7 +228,7 @@ async fn a_folder_that_a_failing_disk_does_not_give_is_reported() {
 
 #[tokio::test]
 async fn a_folder_that_is_removed_while_it_is_listed_is_no_fault() {
-    // A find before whose eyes a folder goes, as it does when a timer removes empty ones.
+    // A find during which a folder is removed, as a timer that removes empty folders does.
     let removal = "case $* in
         *-readable*) shift 3; exec /usr/bin/find . -mindepth 1 -name going -exec rmdir {} \\; , \"$@\" ;;
         esac

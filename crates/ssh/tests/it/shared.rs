@@ -1,4 +1,4 @@
-//! Devices behind one jump host share connections to it, and nobody can tell but by the time it takes.
+//! Devices behind one jump host share connections to it. Only the time that it takes may differ.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use testbed::processes::Process;
 use testbed::{Port, wait_until};
 use tokio::task::JoinSet;
 
-use crate::connecting::{rude_port, silent_port};
+use crate::connecting::{port_that_hangs_up, silent_port};
 use crate::world::{SOON, World, script};
 
 fn name(text: &str) -> DeviceName {
     DeviceName::new(text).unwrap()
 }
 
-/// A jump host with a device `hive0` behind it, which `hive1` and so on are other names of.
+/// A jump host with a device `hive0` behind it, of which `hive1` and so on are other names.
 fn world(jump: &str, devices: usize) -> (World, Vec<String>) {
     let mut world = World::with_jump(jump).device("hive0", "");
     let port = world.server("hive0").port();
@@ -88,7 +88,7 @@ async fn a_device_that_comes_when_the_others_have_gone_gets_a_connection_again()
 }
 
 #[tokio::test]
-async fn a_device_alone_goes_its_own_way() {
+async fn a_single_device_shares_no_connection() {
     let (world, names) = world("", 1);
     let fleet = fleet(&world, &names);
     let session = fleet
@@ -100,16 +100,16 @@ async fn a_device_alone_goes_its_own_way() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_the_same_beside_others_as_alone() {
+async fn a_failure_is_the_same_beside_others_as_alone() {
     let ((_listener, silent), down) = (silent_port(), Port::free());
     let (world, mut names) = world("", 2);
     let mut world = world
         .device("refusing", "AuthorizedKeysFile none")
         .device("swapped", "")
         .device_at("down", down.number())
-        .device_at("half-open", rude_port(b""))
+        .device_at("half-open", port_that_hangs_up(b""))
         .device_at("black-hole", silent)
-        .device_at("rude", rude_port(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        .device_at("rude", port_that_hangs_up(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
     let sleeper = script(&world, "sleeper", "exec sleep 60");
     world = world.device("asleep", &format!("ForceCommand {}", sleeper.display()));
     world.forget_key_of("swapped", true);
@@ -148,7 +148,7 @@ async fn a_failure_is_told_the_same_beside_others_as_alone() {
 }
 
 #[tokio::test]
-async fn a_jump_host_that_permits_no_forwarding_or_is_not_there_is_told_the_same_to_all() {
+async fn a_jump_host_that_fails_does_so_in_the_same_way_for_all() {
     let (world, names) = world("AllowTcpForwarding no", 3);
     for failed in connect_all(&fleet(&world, &names), &names).await {
         assert_eq!(failed.map(drop).unwrap_err().class, FailureClass::JumpRefused);
@@ -169,7 +169,7 @@ async fn a_jump_host_that_permits_no_forwarding_or_is_not_there_is_told_the_same
 }
 
 #[tokio::test]
-async fn a_shared_connection_that_breaks_is_told_by_all_and_opened_anew() {
+async fn a_shared_connection_that_breaks_is_reported_by_all_and_reopened() {
     let (world, names) = world("", 3);
     let fleet = fleet(&world, &names);
     let sessions = connect_all(&fleet, &names[..2]).await;

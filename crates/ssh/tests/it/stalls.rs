@@ -1,4 +1,4 @@
-//! A device that stops answering is told from a consumer that is slow.
+//! A device that stops answering differs from a slow consumer.
 
 use std::fs;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::world::{World, relative, survey};
 
 #[tokio::test]
-async fn a_device_that_stops_in_the_middle_of_a_file_is_given_up_after_stall_timeout() {
+async fn a_device_that_stops_within_a_file_stalls_after_stall_timeout() {
     let mut world = World::new().device("hive", "");
     world.stall_timeout = Duration::from_secs(1);
     let (path, source) = world.source("data");
@@ -36,13 +36,13 @@ async fn a_device_that_stops_in_the_middle_of_a_file_is_given_up_after_stall_tim
             .unwrap();
     let failure = fetched.unwrap_err();
     assert_eq!(failure.class, FailureClass::Stalled, "{failure}");
-    // Everyone is told the same.
+    // All requests receive the same failure.
     assert_eq!(hive.inspect(&source, &[large]).await.unwrap_err(), failure);
     signal_all(&server.session_processes(), Signal::CONT);
 }
 
 #[tokio::test]
-async fn a_device_that_stops_in_the_middle_of_a_listing_is_given_up_after_stall_timeout() {
+async fn a_device_that_stops_within_a_listing_stalls_after_stall_timeout() {
     let mut world = World::new().device("hive", "");
     world.stall_timeout = Duration::from_secs(1);
     let (_, source) = world.source("data");

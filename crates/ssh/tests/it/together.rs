@@ -14,35 +14,35 @@ use tokio::sync::{mpsc, oneshot};
 use crate::listing::odd_names;
 use crate::world::{Connection, World, relative, with_tool};
 
-/// What came of a file; `None` when it was passed over.
+/// The outcome and bytes of a file; `None` when it was skipped.
 type Read = Option<(Result<u64, FileFault>, Vec<u8>)>;
 
-/// Reads files together. Nobody takes a chunk before all files are asked for, and then one file after the other.
+/// Reads files together. Takes no chunk before all files are requested, and then one file after the other.
 async fn read(hive: &Connection, source: &SourcePath, files: &[(RelativePath, u64)]) -> Vec<Read> {
-    let (mut wanted, mut coming) = (Vec::new(), Vec::new());
+    let (mut requests, mut receivers) = (Vec::new(), Vec::new());
     for (path, expected_size) in files {
         let (chunks, receiver) = mpsc::unbounded_channel::<Chunk>();
-        let (outcome, told) = oneshot::channel();
-        wanted.push(SmallFileRequest {
+        let (outcome, result) = oneshot::channel();
+        requests.push(SmallFileRequest {
             path: path.clone(),
             expected_size: *expected_size,
             chunks,
             outcome,
         });
-        coming.push((receiver, told));
+        receivers.push((receiver, result));
     }
-    let taking = async {
+    let consume = async {
         let mut reads = Vec::new();
-        for (mut receiver, told) in coming {
+        for (mut receiver, result) in receivers {
             let mut bytes = Vec::new();
             while let Some(chunk) = receiver.recv().await {
                 bytes.extend_from_slice(&chunk.bytes);
             }
-            reads.push(told.await.ok().map(|outcome| (outcome, bytes)));
+            reads.push(result.await.ok().map(|outcome| (outcome, bytes)));
         }
         reads
     };
-    let (read, reads) = tokio::join!(hive.fetch_together(source, wanted), taking);
+    let (read, reads) = tokio::join!(hive.fetch_together(source, requests), consume);
     read.unwrap();
     reads
 }
@@ -60,7 +60,7 @@ async fn files_of_every_name_and_size_come_whole_and_in_any_number() {
         deep.extend_from_slice(name.as_bytes());
         contents.insert(RelativePath::new(deep).unwrap(), b"deep".to_vec());
     }
-    // More than are asked for at a time, and more bytes than may wait for their consumer.
+    // More files than fit into one request, and more bytes than may wait for their consumer.
     for number in 0..1500_u32 {
         let length = [0, 1, 511, 512, 513, 9_000, 40_000][number as usize % 7];
         let content = (0..length).map(|at| ((at + number) % 251) as u8).collect();
@@ -85,7 +85,7 @@ async fn files_of_every_name_and_size_come_whole_and_in_any_number() {
 }
 
 #[tokio::test]
-async fn what_is_missing_no_file_or_of_another_size_spoils_no_other() {
+async fn a_missing_odd_or_resized_file_spoils_no_other() {
     let world = World::new().device("hive", "");
     let (path, source) = world.source("data");
     for name in ["a", "b", "c", "grown", "shrunk"] {
@@ -117,7 +117,7 @@ async fn what_is_missing_no_file_or_of_another_size_spoils_no_other() {
 }
 
 #[tokio::test]
-async fn a_device_whose_perl_is_missing_or_another_is_known_for_it() {
+async fn a_missing_or_odd_perl_is_noticed() {
     for perl in ["exit 127", "echo bad", "echo what?; exit 1"] {
         let world = with_tool("perl", perl);
         let hive = world.connect("hive", &[]).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_device_whose_perl_is_missing_or_another_is_known_for_it() {
 }
 
 #[tokio::test]
-async fn where_perl_fails_everything_is_passed_over() {
+async fn where_perl_fails_every_file_is_skipped() {
     let world = with_tool("perl", "case $2 in *STDIN*) ;; *) printf good ;; esac");
     let (path, source) = world.source("data");
     fs::write(path.join("a"), "a").unwrap();
@@ -137,9 +137,9 @@ async fn where_perl_fails_everything_is_passed_over() {
 }
 
 #[tokio::test]
-async fn what_a_killed_perl_has_renamed_and_not_told_is_not_renamed_over() {
+async fn an_unreported_rename_of_a_killed_perl_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
-    // It renames, tells nothing of it, and the camera begins another file of that name.
+    // A perl that renames and reports nothing, while the camera begins another file with the old name.
     let world = with_tool(
         "perl",
         &format!(

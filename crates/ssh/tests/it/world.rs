@@ -1,4 +1,4 @@
-//! A jump host and devices on loopback: real sshds of this very machine, one temporary folder for everything.
+//! A jump host and devices on loopback: real sshds of this machine, in one temporary folder.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ use testbed::processes::{self, Process};
 use testbed::{Client, Host, KeyPair, Session, Settings, Sshd};
 use tokio::sync::mpsc;
 
-/// In which whatever a test waits for must happen.
+/// The time within which an awaited event must happen.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 fn key(name: &str) -> KeyPair {
@@ -68,7 +68,7 @@ impl World {
         self
     }
 
-    /// A device on whose port something else listens, or nothing.
+    /// A device on whose port another program listens, or none.
     pub(crate) fn device_at(mut self, name: &str, port: u16) -> Self {
         self.client.hosts.push(Host {
             alias: name.to_owned(),
@@ -85,14 +85,14 @@ impl World {
         self
     }
 
-    /// Forgets the host key of a server; with `swapped`, another one is known in its place.
+    /// Forgets the host key of a server. With `swapped`, another one is known in its place.
     pub(crate) fn forget_key_of(&mut self, name: &str, swapped: bool) {
         let mut hosts = self.client.hosts.iter_mut();
         let host = hosts.find(|host| host.alias == name).unwrap();
         host.key = swapped.then(|| key("other-host"));
     }
 
-    /// Makes the key known by the name of a device, as `HostKeyAlias` has it.
+    /// Makes the key known by the name of a device, as `HostKeyAlias` requires.
     pub(crate) fn known_name(&mut self, name: &str) {
         self.client.known = format!("{name} {}", key("host").public());
     }
@@ -102,7 +102,7 @@ impl World {
         &self.servers[name]
     }
 
-    /// How often a server has let somebody in.
+    /// How often a server has accepted a login.
     pub(crate) fn logins(&self, name: &str) -> usize {
         self.server(name).log().matches("Accepted publickey").count()
     }
@@ -118,7 +118,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// A folder that stands for what a device records.
+    /// A folder in the role of a device's recordings.
     pub(crate) fn source(&self, name: &str) -> (PathBuf, SourcePath) {
         let path = self.path(name);
         fs::create_dir_all(&path).unwrap();
@@ -156,7 +156,7 @@ impl World {
         self.connect_knowing(name, sources, None).await
     }
 
-    /// Connects, and says what an earlier session has found out about compression.
+    /// Connects, with what an earlier session has found out about compression.
     pub(crate) async fn connect_knowing(
         &self,
         name: &str,
@@ -178,7 +178,7 @@ impl World {
     }
 }
 
-/// A session with what must outlive it.
+/// A session, with what must outlive it.
 pub(crate) struct Connection {
     pub(crate) session: SshSession,
     _fleet: SshDevices,
@@ -192,7 +192,7 @@ impl std::ops::Deref for Connection {
     }
 }
 
-/// An executable shell script; returns its path.
+/// Writes an executable shell script; returns its path.
 pub(crate) fn script(world: &World, name: &str, text: &str) -> PathBuf {
     let path = world.path(name);
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -200,12 +200,12 @@ pub(crate) fn script(world: &World, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// A device that finds this shell script when it looks for the tool.
+/// A device that finds this shell script in place of the tool.
 pub(crate) fn with_tool(tool: &str, text: &str) -> World {
     with_tools(&[(tool, text)])
 }
 
-/// A device that finds each of these shell scripts when it looks for the tool.
+/// A device that finds each of these shell scripts in place of the tool.
 pub(crate) fn with_tools(scripts: &[(&str, &str)]) -> World {
     let world = World::new();
     let tools = world.path("tools");
@@ -226,7 +226,7 @@ pub(crate) fn relative(path: impl AsRef<OsStr>) -> RelativePath {
     RelativePath::new(path.as_ref().as_bytes()).unwrap()
 }
 
-/// Everything that a survey says.
+/// All items of a survey.
 pub(crate) async fn survey(
     session: &SshSession,
     source: &SourcePath,
@@ -254,14 +254,14 @@ pub(crate) async fn entries(session: &SshSession, source: &SourcePath) -> HashMa
     entries.collect()
 }
 
-/// What is said of one file.
+/// What an inspection says about one file.
 pub(crate) async fn openness(session: &SshSession, source: &SourcePath, name: &str) -> Openness {
-    let looked = session.inspect(source, &[relative(name)]).await.unwrap();
-    looked[0].as_ref().unwrap().openness
+    let inspected = session.inspect(source, &[relative(name)]).await.unwrap();
+    inspected[0].as_ref().unwrap().openness
 }
 
-/// Asserts what is soon said of a file that nobody writes to any more. A process that this one has just
-/// started may have it open for a moment.
+/// Asserts what an inspection soon says about a file that no process writes to any more. A process that this
+/// one has just started may have it open for a moment.
 pub(crate) async fn soon(session: &SshSession, source: &SourcePath, name: &str, expected: Openness) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while openness(session, source, name).await != expected && Instant::now() < deadline {

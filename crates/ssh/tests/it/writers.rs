@@ -1,5 +1,5 @@
-//! Whether anybody writes to a file: the kernel is asked; where it cannot be, a scan counts that was proved
-//! complete.
+//! Whether a process writes to a file. The kernel is asked; where it cannot be, only a scan that was proved
+//! complete counts.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -12,12 +12,12 @@ use ssh::SshSession;
 
 use crate::world::{World, entries, openness, relative, soon, with_tool, with_tools};
 
-/// A program of its own that writes to files; ended when dropped.
+/// A separate program that writes to files; ended when dropped.
 struct Writer(Child);
 
 impl Writer {
-    /// Runs Python code, given a path, until it has said that it is ready. The words before it change what it
-    /// may do.
+    /// Runs Python code, given a path, until it reports that it is ready. The words before it change its
+    /// permissions.
     fn start(before: &[&str], code: &str, path: &Path) -> Self {
         let ready = "\nimport sys\nprint('ready', flush=True)\nsys.stdin.read()";
         let mut words = before.iter().copied().chain(["/usr/bin/python3", "-c"]);
@@ -32,15 +32,15 @@ impl Writer {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        let told = BufReader::new(child.stdout.take().unwrap()).read_line(&mut line);
-        assert!(told.is_ok() && line == "ready\n", "{before:?} {code}: {line}");
+        let read = BufReader::new(child.stdout.take().unwrap()).read_line(&mut line);
+        assert!(read.is_ok() && line == "ready\n", "{before:?} {code}: {line}");
         Self(child)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // The end of its input ends it, and whatever it has started.
+        // The end of its input ends it, and its children.
         drop(self.0.stdin.take());
         self.0.wait().unwrap();
     }
@@ -102,7 +102,7 @@ async fn a_file_that_is_open_is_not_renamed_and_others_are() {
     assert!(path.join("written").exists() && path.join(".w/batch/idle").exists());
 }
 
-/// Ways to write to a file that a scan of `/proc/PID/fd` does not show, or not to everybody.
+/// Ways to write to a file that a scan of `/proc/PID/fd` does not show, or does not show to every login.
 const HIDDEN: [(&str, &[&str], &str); 7] = [
     (
         "undumpable",
@@ -220,8 +220,8 @@ async fn leases_count_only_where_a_file_of_our_own_proves_them() {
 }
 
 #[tokio::test]
-async fn a_lease_refused_for_another_reason_does_not_say_that_a_file_is_closed() {
-    // Granted and refused as it should be for files without a name, and to nobody for others.
+async fn a_lease_refused_for_another_reason_does_not_prove_a_file_closed() {
+    // Granted and refused correctly for files without a name; always refused for others.
     let world = with_leases_that(
         "(stat $_[0])[3] ? do { $! = Errno::EACCES(); undef } : CORE::fcntl($_[0], $_[1], $_[2])",
     );
@@ -234,8 +234,8 @@ async fn a_lease_refused_for_another_reason_does_not_say_that_a_file_is_closed()
     assert_eq!(openness(&hive, &source, "a").await, Openness::Open);
 }
 
-/// A device without perl, one of whose tools has a fault. Where the machine of the test does not let root
-/// look into its first process, as in a container, that does not count.
+/// A device without perl, one of whose tools has a fault. If the test's machine does not let root inspect its
+/// first process, as in a container, that error is ignored.
 fn scanned(tool: &str, fault: &str) -> World {
     let names = ["stat", "grep", "find", "xargs", "sed", "readlink"];
     let forgiving = |name: &str| {
@@ -262,7 +262,7 @@ fn scanned(tool: &str, fault: &str) -> World {
     with_tools(&tools)
 }
 
-/// What cuts a scan short, by the tool that goes wrong. None of them can keep the device from being served.
+/// What cuts a scan short, by the tool that fails. None of them may keep the device from being served.
 const CUT: [(&str, &str); 9] = [
     ("stat", "case $1 in -L) kill -9 $$ ;; esac"),
     ("stat", "case $1 in -L) exit 2 ;; esac"),
@@ -310,7 +310,7 @@ async fn a_scan_that_was_cut_short_is_no_proof() {
 }
 
 #[tokio::test]
-async fn a_scan_looks_at_every_thread() {
+async fn a_scan_inspects_every_thread() {
     if !rustix::process::getuid().is_root() {
         return println!("skipped: only root sees all processes");
     }
@@ -324,9 +324,9 @@ async fn a_scan_looks_at_every_thread() {
 }
 
 #[tokio::test]
-async fn where_the_kernel_can_be_asked_a_visit_looks_through_no_processes() {
-    let world = with_tool("grep", "echo looked >>$HOME/looked\nexec /usr/bin/grep \"$@\"");
-    let looked = world.path("hive/home/looked");
+async fn where_leases_work_no_processes_are_scanned() {
+    let world = with_tool("grep", "echo scanned >>$HOME/scanned\nexec /usr/bin/grep \"$@\"");
+    let scanned = world.path("hive/home/scanned");
     let (path, source) = world.source("data");
     let hive = world.connect("hive", &[]).await.unwrap();
     // A name that could be taken for none.
@@ -336,7 +336,7 @@ async fn where_the_kernel_can_be_asked_a_visit_looks_through_no_processes() {
         Openness::Unasked
     );
     soon(&hive, &source, "\n", Openness::Closed).await;
-    assert!(!looked.exists());
+    assert!(!scanned.exists());
     hive.session.close().await;
 }
 

@@ -185,7 +185,7 @@ fn only_failures_without_an_answer_lengthen_the_pause() {
     let unknown = [
         FailureClass::AliasUnknown,
         FailureClass::JumpRefused,
-        FailureClass::CollectorFailed,
+        FailureClass::LocalFailure,
     ];
     for class in FailureClass::ALL {
         let outcome = PassOutcome::Failed {

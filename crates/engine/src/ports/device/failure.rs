@@ -47,7 +47,7 @@ pub enum FileFaultKind {
 
 /// Why a device could not be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{}", self.text())]
 pub struct DeviceFailure {
     /// Its class, which decides exit status and remedy.
     pub class: FailureClass,
@@ -55,6 +55,9 @@ pub struct DeviceFailure {
     pub message: String,
     /// What to do about this cause, where the remedy of the class does not help.
     pub remedy: Option<String>,
+    /// What else is known: the files in transit, the consequence, an earlier failure. [`DeviceFailure::text`] appends
+    /// them, in this order.
+    pub notes: Vec<String>,
 }
 
 impl DeviceFailure {
@@ -64,7 +67,32 @@ impl DeviceFailure {
             class,
             message: message.into(),
             remedy: None,
+            notes: Vec::new(),
         }
+    }
+
+    /// The same failure with a remedy for its cause.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The same failure with a further note.
+    #[must_use]
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// The message and all notes, on one line.
+    pub fn text(&self) -> String {
+        let mut text = self.message.clone();
+        for note in &self.notes {
+            text.push_str("; ");
+            text.push_str(note);
+        }
+        text
     }
 
     /// A listing of `source` that was given up after `limit`.

@@ -1,4 +1,4 @@
-//! Stored copies held against the record, several at a time.
+//! Compares stored copies with the record, several at a time.
 
 use std::iter::Peekable;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,29 +11,30 @@ use storage::{Disk, StoreFolder};
 
 use super::progress::Bar;
 
-/// Names that are compared before the first of them is told: enough to keep the threads busy, and little to wait for.
+/// Names compared per batch: enough to keep the threads busy, few enough to report findings soon.
 const BATCH: usize = 64;
 
-/// A digest takes one core; a network store answers sooner when it is asked for several files at a time. More would only make a disk seek.
+/// A digest takes one core, and a network store is faster with several requests at a time. More threads would
+/// make a disk seek.
 const MAX_THREADS: usize = 8;
 
-/// A stored copy held against the record.
+/// A stored copy and the result of its comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Compared {
+pub(super) struct CheckedCopy {
     pub(super) copy: StoredCopy,
     pub(super) comparison: Comparison,
 }
 
-/// How it stands.
+/// The result of comparing a stored copy with the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Comparison {
     /// As recorded.
     Sound,
-    /// Nothing has that name; or another recorded content has it.
+    /// No file has that name, or the file has the content of another record.
     Missing,
-    /// Something else has that name.
+    /// The file differs from every record.
     Different {
-        /// What.
+        /// How it differs.
         detail: String,
     },
     /// It cannot be read.
@@ -41,12 +42,12 @@ pub(super) enum Comparison {
 }
 
 impl Comparison {
-    /// Whether there is a copy that no record speaks for.
+    /// Whether there is a copy that matches no record.
     pub(super) fn is_bad_copy(&self) -> bool {
         matches!(self, Self::Different { .. })
     }
 
-    /// The stable code in JSON, and the word in the list.
+    /// The stable code in JSON, also used in the text report.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Sound => "sound",
@@ -64,18 +65,18 @@ impl Comparison {
     }
 }
 
-/// What the ledger says of one name: most often one content, several if the store lost a file and got another.
-type Name = Vec<StoredCopy>;
+/// The records of one name: usually one, or several if the store lost a file and received another.
+type CopiesOfName = Vec<StoredCopy>;
 
-/// Copies, the next of which can be looked at.
+/// The copies as a peekable iterator.
 pub(super) fn by_name(copies: StoredCopies<'_>) -> Peekable<StoredCopies<'_>> {
     copies.peekable()
 }
 
-/// The copies of the next names; none at the end.
-pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<Name>, ReadError> {
-    let mut batch: Vec<Name> = Vec::new();
-    let is_wanted = |batch: &[Name], next: &Result<StoredCopy, ReadError>| match next {
+/// The copies of the next names; empty at the end.
+pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<CopiesOfName>, ReadError> {
+    let mut batch: Vec<CopiesOfName> = Vec::new();
+    let is_wanted = |batch: &[CopiesOfName], next: &Result<StoredCopy, ReadError>| match next {
         Ok(copy) => batch.len() < BATCH || has_name(batch.last(), copy),
         Err(_) => true,
     };
@@ -89,13 +90,13 @@ pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<
     Ok(batch)
 }
 
-fn has_name(name: Option<&Name>, copy: &StoredCopy) -> bool {
+fn has_name(name: Option<&CopiesOfName>, copy: &StoredCopy) -> bool {
     name.and_then(|name| name.first())
         .is_some_and(|first| first.store_name == copy.store_name)
 }
 
-/// Compares the copies of some names, in their order.
-pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[Name], bar: &Bar) -> Vec<Compared> {
+/// Compares the copies of these names, in their order.
+pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[CopiesOfName], bar: &Bar) -> Vec<CheckedCopy> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(names.len()));
     let work = || {
@@ -108,7 +109,7 @@ pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[Name], bar: &Bar) ->
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 1..threads.clamp(2, MAX_THREADS).min(names.len()) {
-            // If the system gives no more threads, this one does the work.
+            // If no further thread can be started, this thread does the work.
             drop(std::thread::Builder::new().spawn_scoped(scope, work));
         }
         work();
@@ -118,24 +119,24 @@ pub(super) fn all<D: Disk>(store: &StoreFolder<D>, names: &[Name], bar: &Bar) ->
     done.into_iter().flat_map(|(_, compared)| compared).collect()
 }
 
-fn take<'a>(names: &'a [Name], next: &AtomicUsize) -> Option<(usize, &'a Name)> {
+fn take<'a>(names: &'a [CopiesOfName], next: &AtomicUsize) -> Option<(usize, &'a CopiesOfName)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     names.get(index).map(|name| (index, name))
 }
 
-fn one_name<D: Disk>(store: &StoreFolder<D>, name: &Name, bar: &Bar) -> Vec<Compared> {
-    let mut compared: Vec<Compared> = name
+fn one_name<D: Disk>(store: &StoreFolder<D>, name: &CopiesOfName, bar: &Bar) -> Vec<CheckedCopy> {
+    let mut compared: Vec<CheckedCopy> = name
         .iter()
         .map(|copy| {
             let finding = store.check_copy(&copy.store_name, copy.size, &copy.digest);
             bar.advance(copy.size);
-            Compared {
+            CheckedCopy {
                 copy: copy.clone(),
                 comparison: comparison(finding),
             }
         })
         .collect();
-    // A copy that a record speaks for is a good copy; what is missing is the other content.
+    // A copy that matches one record is good; the other record's content is missing.
     if compared
         .iter()
         .any(|compared| compared.comparison == Comparison::Sound)

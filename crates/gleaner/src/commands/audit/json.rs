@@ -1,4 +1,4 @@
-//! One document for programs, written as it comes in. The form is stable: fields are added, never renamed.
+//! One JSON document, written as the audit proceeds. The format is stable: fields are added, never renamed.
 
 use std::io::{self, Write as _};
 
@@ -6,53 +6,58 @@ use model::{Amount, RelativePath};
 use serde_json::{Value, json};
 use storage::audit::WalkError;
 
-use crate::Output;
+use crate::output::Output;
 
-use super::compare::Compared;
-use super::{Form, Moved, Totals};
+use super::compare::CheckedCopy;
+use super::{AuditReport, QuarantineResult, Totals};
 
-/// Each part is a list of its own; they come one after the other.
+/// Writes the lists of the document one after the other.
 #[derive(Default)]
-pub(super) struct Document {
-    part: Part,
+pub(super) struct JsonReport {
+    list: OpenList,
     unlisted: Vec<Value>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum OpenList {
     #[default]
     None,
     Findings,
     Unknown,
 }
 
-impl Document {
-    fn item(&mut self, part: Part, item: &Value, output: &mut Output) -> io::Result<()> {
-        let comma = if self.part == part { "," } else { "" };
-        self.enter(part, output)?;
+impl JsonReport {
+    fn item(&mut self, list: OpenList, item: &Value, output: &mut Output) -> io::Result<()> {
+        let comma = if self.list == list { "," } else { "" };
+        self.enter(list, output)?;
         write!(output, "{comma}\n{item}")
     }
 
-    fn enter(&mut self, part: Part, output: &mut Output) -> io::Result<()> {
-        if self.part == Part::None && part != Part::None {
+    fn enter(&mut self, list: OpenList, output: &mut Output) -> io::Result<()> {
+        if self.list == OpenList::None && list != OpenList::None {
             write!(output, "{{\"findings\":[")?;
-            self.part = Part::Findings;
+            self.list = OpenList::Findings;
         }
-        if self.part == Part::Findings && part == Part::Unknown {
+        if self.list == OpenList::Findings && list == OpenList::Unknown {
             write!(output, "\n],\"unknown_files\":[")?;
-            self.part = Part::Unknown;
+            self.list = OpenList::Unknown;
         }
         Ok(())
     }
 }
 
-impl Form for Document {
-    fn finding(&mut self, finding: &Compared, moved: Option<&Moved>, output: &mut Output) -> io::Result<()> {
+impl AuditReport for JsonReport {
+    fn finding(
+        &mut self,
+        finding: &CheckedCopy,
+        moved: Option<&QuarantineResult>,
+        output: &mut Output,
+    ) -> io::Result<()> {
         let (quarantined, failure, before) = match moved {
             None => (false, None, None),
-            Some(Moved::Aside) => (true, None, None),
-            Some(Moved::Not(reason)) => (false, Some(reason), None),
-            Some(Moved::Before(place)) => (false, None, Some(place)),
+            Some(QuarantineResult::Moved) => (true, None, None),
+            Some(QuarantineResult::Failed(reason)) => (false, Some(reason), None),
+            Some(QuarantineResult::MovedEarlier(path)) => (false, None, Some(path)),
         };
         let item = json!({
             "kind": finding.comparison.code(),
@@ -64,12 +69,12 @@ impl Form for Document {
             "quarantine_failure": failure,
             "quarantined_before": before,
         });
-        self.item(Part::Findings, &item, output)
+        self.item(OpenList::Findings, &item, output)
     }
 
     fn unknown(&mut self, name: &RelativePath, size: u64, output: &mut Output) -> io::Result<()> {
         let item = json!({ "store_name": name.to_string(), "size": size });
-        self.item(Part::Unknown, &item, output)
+        self.item(OpenList::Unknown, &item, output)
     }
 
     fn unlisted(&mut self, error: &WalkError, _output: &mut Output) -> io::Result<()> {
@@ -79,7 +84,7 @@ impl Form for Document {
     }
 
     fn end(&mut self, totals: &Totals, output: &mut Output) -> io::Result<()> {
-        self.enter(Part::Unknown, output)?;
+        self.enter(OpenList::Unknown, output)?;
         let amount = |count: Amount| json!({ "files": count.files, "bytes": count.bytes });
         let totals = json!({
             "sound": amount(totals.sound),

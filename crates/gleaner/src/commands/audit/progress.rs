@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar on standard error, where that is a terminal; else nothing.
+/// A bar on standard error, if that is a terminal; otherwise nothing.
 pub(super) struct Bar(ProgressBar);
 
 const TEMPLATE: &str =
@@ -34,7 +34,7 @@ impl Bar {
         self.0.inc(bytes);
     }
 
-    /// Writes something to the terminal without tearing the bar.
+    /// Writes to the terminal without tearing the bar.
     pub(super) fn around<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)
     }

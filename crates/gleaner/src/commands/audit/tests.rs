@@ -1,4 +1,4 @@
-//! What an audit says and does, on a real store and a real ledger.
+//! The output and the effects of an audit, on a real store and a real ledger.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,37 +13,38 @@ use storage::{InitOptions, SystemDisk};
 use crate::cli::{self, Global};
 use crate::commands::Context;
 use crate::commands::status::tests::{at, printed, record};
-use crate::{Environment, ExitStatus};
+use crate::environment::Environment;
+use crate::exit::ExitStatus;
 
-struct Place {
+struct Fixture {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl Fixture {
     /// A store and a ledger with these files in both.
     fn with(files: &[(&[u8], &str)]) -> Self {
-        let place = Self {
+        let fixture = Self {
             folder: tempfile::tempdir().unwrap(),
         };
-        fs::create_dir(place.store()).unwrap();
+        fs::create_dir(fixture.store()).unwrap();
         let options = InitOptions {
             local: true,
             replace: None,
             now: at(0),
         };
-        let made = storage::init(&Arc::new(SystemDisk::default()), &place.store(), &options).unwrap();
+        let made = storage::init(&Arc::new(SystemDisk::default()), &fixture.store(), &options).unwrap();
         let text = format!(
             "[store]\npath = {:?}\n[ledger]\npath = {:?}\n[defaults]\nsource = \"/x\"\n[[device]]\nname = \"d\"\n",
-            place.store(),
-            place.folder.path().join("ledger.db")
+            fixture.store(),
+            fixture.folder.path().join("ledger.db")
         );
-        fs::write(place.folder.path().join("gleaner.toml"), text).unwrap();
+        fs::write(fixture.folder.path().join("gleaner.toml"), text).unwrap();
         crate::commands::run::runtime().unwrap().block_on(async {
             let options = OpenOptions {
                 create_with: None,
                 at: at(0),
             };
-            let ledger = SqliteLedger::open(&place.folder.path().join("ledger.db"), &options).unwrap();
+            let ledger = SqliteLedger::open(&fixture.folder.path().join("ledger.db"), &options).unwrap();
             ledger.bind_store(made.id()).await.unwrap();
             let records = files
                 .iter()
@@ -52,9 +53,9 @@ impl Place {
             ledger.record(records).await.unwrap();
         });
         for (name, content) in files {
-            place.write(name, content);
+            fixture.write(name, content);
         }
-        place
+        fixture
     }
 
     fn store(&self) -> PathBuf {
@@ -68,7 +69,7 @@ impl Place {
         fs::write(path, content).unwrap();
     }
 
-    fn audit(&self, arguments: &cli::Audit, verbose: u8) -> (ExitStatus, String) {
+    fn audit(&self, arguments: &cli::AuditArgs, verbose: u8) -> (ExitStatus, String) {
         let global = Global {
             config: Some(self.folder.path().join("gleaner.toml")),
             verbose,
@@ -82,7 +83,7 @@ impl Place {
                 output,
             };
             status = Some(super::audit(arguments, &mut context)?);
-            Ok::<_, crate::Failure>(())
+            Ok::<_, crate::exit::Failure>(())
         });
         (status.unwrap(), text)
     }
@@ -96,42 +97,42 @@ fn recorded(name: &[u8], content: &str) -> Record {
     record
 }
 
-fn damaged() -> Place {
-    let place = Place::with(&[
+fn damaged() -> Fixture {
+    let fixture = Fixture::with(&[
         (b"d/sound", "sound"),
         (b"d/flipped\x1b[2J\xff", "flipped"),
         (b"d/missing", "missing"),
         (b"d/longer", "longer"),
     ]);
-    place.write(b"d/flipped\x1b[2J\xff", "flipqed");
-    place.write(b"d/longer", "longer than it was");
-    place.write(b"notes.txt", "somebody's");
-    fs::remove_file(place.store().join("d/missing")).unwrap();
-    place
+    fixture.write(b"d/flipped\x1b[2J\xff", "flipqed");
+    fixture.write(b"d/longer", "longer than it was");
+    fixture.write(b"notes.txt", "somebody's");
+    fs::remove_file(fixture.store().join("d/missing")).unwrap();
+    fixture
 }
 
-const PLAIN: cli::Audit = cli::Audit {
+const PLAIN: cli::AuditArgs = cli::AuditArgs {
     quarantine: false,
     json: false,
 };
 
 #[test]
-fn a_sound_store_is_well_whatever_else_lies_in_it() {
-    let place = Place::with(&[(b"a", "1"), (b"d/b", "22")]);
-    place.write(b"notes.txt", "somebody's");
-    let (status, text) = place.audit(&PLAIN, 0);
+fn a_sound_store_is_ok_with_other_files_in_it() {
+    let fixture = Fixture::with(&[(b"a", "1"), (b"d/b", "22")]);
+    fixture.write(b"notes.txt", "somebody's");
+    let (status, text) = fixture.audit(&PLAIN, 0);
     assert_eq!(status, ExitStatus::Well);
     assert_eq!(
         text,
         "2 files (3 B) in the ledger, all of them sound in the store.\n\
-         1 other file (10 B) in the store, which the ledger does not know; -v lists them.\n"
+         1 other file (10 B) in the store, not in the ledger; -v lists them.\n"
     );
 }
 
 #[test]
-fn each_finding_has_a_line_in_the_order_of_names_and_nothing_is_touched() {
-    let place = damaged();
-    let (status, text) = place.audit(&PLAIN, 1);
+fn each_finding_has_a_line_in_name_order_and_nothing_changes() {
+    let fixture = damaged();
+    let (status, text) = fixture.audit(&PLAIN, 1);
     assert_eq!(status, ExitStatus::Partial);
     let flipped = Digest::from_bytes(Sha256::digest("flipqed").into());
     assert_eq!(
@@ -142,32 +143,32 @@ fn each_finding_has_a_line_in_the_order_of_names_and_nothing_is_touched() {
              missing     d/missing\n\
              unknown     notes.txt (10 B)\n\
              4 files (25 B) in the ledger: 1 sound, 1 missing, 2 different, 0 unreadable in the store.\n\
-             Bring back what is missing or different from a back-up of the store. What a device still has is gathered again by itself.\n\
-             With --quarantine, files that differ are moved into .gleaner/quarantine of the store.\n\
-             1 other file (10 B) in the store, which the ledger does not know.\n"
+             Restore missing and different files from a backup of the store. The next sweep collects again what a device still has.\n\
+             --quarantine moves files that differ into .gleaner/quarantine of the store.\n\
+             1 other file (10 B) in the store, not in the ledger.\n"
         )
     );
-    assert!(place.store().join("d/longer").exists());
+    assert!(fixture.store().join("d/longer").exists());
 }
 
 #[test]
-fn quarantine_moves_what_differs_and_nothing_else() {
-    let place = damaged();
-    let arguments = cli::Audit {
+fn quarantine_moves_only_files_that_differ() {
+    let fixture = damaged();
+    let arguments = cli::AuditArgs {
         quarantine: true,
         json: false,
     };
-    let (status, text) = place.audit(&arguments, 0);
+    let (status, text) = fixture.audit(&arguments, 0);
     assert_eq!(status, ExitStatus::Partial);
     assert!(text.contains("moved into .gleaner/quarantine\n"), "{text}");
     assert!(
         text.contains("2 files moved into .gleaner/quarantine of the store.\n"),
         "{text}"
     );
-    assert!(!place.store().join("d/longer").exists());
-    assert!(place.store().join(".gleaner/quarantine/2/d/longer").exists());
-    assert!(place.store().join("d/sound").exists());
-    let (_, text) = place.audit(&PLAIN, 0);
+    assert!(!fixture.store().join("d/longer").exists());
+    assert!(fixture.store().join(".gleaner/quarantine/2/d/longer").exists());
+    assert!(fixture.store().join("d/sound").exists());
+    let (_, text) = fixture.audit(&PLAIN, 0);
     assert!(
         text.contains(
             "missing     d/longer; an earlier audit moved a copy to .gleaner/quarantine/2/d/longer\n"
@@ -175,25 +176,25 @@ fn quarantine_moves_what_differs_and_nothing_else() {
         "{text}"
     );
     assert!(text.contains("missing     d/missing\n"), "{text}");
-    assert!(place.store().join("notes.txt").exists());
+    assert!(fixture.store().join("notes.txt").exists());
 }
 
 #[test]
-fn a_copy_that_a_later_record_speaks_for_is_never_set_aside() {
-    let place = Place::with(&[(b"d/a", "before"), (b"d/a", "after")]);
-    let arguments = cli::Audit {
+fn a_copy_that_matches_a_later_record_is_never_moved() {
+    let fixture = Fixture::with(&[(b"d/a", "before"), (b"d/a", "after")]);
+    let arguments = cli::AuditArgs {
         quarantine: true,
         json: false,
     };
-    let (status, text) = place.audit(&arguments, 0);
+    let (status, text) = fixture.audit(&arguments, 0);
     assert_eq!(status, ExitStatus::Partial);
     assert!(text.starts_with("missing     d/a\n"), "{text}");
-    assert_eq!(fs::read_to_string(place.store().join("d/a")).unwrap(), "after");
+    assert_eq!(fs::read_to_string(fixture.store().join("d/a")).unwrap(), "after");
 }
 
 #[test]
-fn for_programs_there_is_one_document() {
-    let arguments = cli::Audit {
+fn json_output_is_one_document() {
+    let arguments = cli::AuditArgs {
         quarantine: false,
         json: true,
     };
@@ -210,8 +211,8 @@ fn for_programs_there_is_one_document() {
     assert_eq!(document["findings"][0]["store_name"], "d/flipped\\x1b[2J\\xff");
     assert_eq!(document["unknown_files"][0]["store_name"], "notes.txt");
     assert_eq!(document["totals"]["sound"]["files"], 1);
-    for place in [Place::with(&[]), Place::with(&[(b"a", "1")])] {
-        let (status, text) = place.audit(&arguments, 0);
+    for fixture in [Fixture::with(&[]), Fixture::with(&[(b"a", "1")])] {
+        let (status, text) = fixture.audit(&arguments, 0);
         assert_eq!(status, ExitStatus::Well);
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(document["findings"].as_array().map(Vec::len), Some(0));
@@ -219,14 +220,14 @@ fn for_programs_there_is_one_document() {
 }
 
 #[test]
-fn many_copies_are_compared_each_once() {
+fn many_copies_are_compared_once_each() {
     let names: Vec<_> = (0..300)
         .map(|number| format!("d/{number:03}").into_bytes())
         .collect();
     let files: Vec<(&[u8], &str)> = names.iter().map(|name| (name.as_slice(), "x")).collect();
-    let place = Place::with(&files);
-    fs::remove_file(place.store().join("d/128")).unwrap();
-    let (_, text) = place.audit(&PLAIN, 0);
+    let fixture = Fixture::with(&files);
+    fs::remove_file(fixture.store().join("d/128")).unwrap();
+    let (_, text) = fixture.audit(&PLAIN, 0);
     assert!(
         text.starts_with("missing     d/128\n300 files (300 B) in the ledger: 299 sound, 1 missing"),
         "{text}"
@@ -234,14 +235,14 @@ fn many_copies_are_compared_each_once() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_asked_for_from_a_back_up() {
-    use super::Form as _;
+fn unreadable_files_need_no_restore_from_a_backup() {
+    use super::AuditReport as _;
     let totals = super::Totals {
-        unreadable: super::one(7),
+        unreadable: super::Amount::of_file(7),
         ..super::Totals::default()
     };
-    let mut lines = super::text::Lines { lists_unknown: false };
+    let mut lines = super::text::TextReport { lists_unknown: false };
     let text = printed(|output| lines.end(&totals, output));
-    assert!(text.contains("Let gleaner's user read"), "{text}");
-    assert!(!text.contains("back-up"), "{text}");
+    assert!(text.contains("Give gleaner's user read access"), "{text}");
+    assert!(!text.contains("backup"), "{text}");
 }

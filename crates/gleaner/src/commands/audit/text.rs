@@ -1,28 +1,35 @@
-//! For people: a line for each finding, and what it comes to.
+//! The report for people: a line for each finding, then the totals.
 
 use std::io;
 
 use model::RelativePath;
 use storage::audit::WalkError;
 
-use crate::Output;
+use crate::output::Output;
 use crate::report::amount;
 
-use super::compare::Compared;
-use super::{Form, Moved, Totals};
+use super::compare::CheckedCopy;
+use super::{AuditReport, QuarantineResult, Totals};
 
-pub(super) struct Lines {
-    /// Whether the files that the ledger does not know are listed.
+pub(super) struct TextReport {
+    /// Whether to list files that are not in the ledger.
     pub(super) lists_unknown: bool,
 }
 
-impl Form for Lines {
-    fn finding(&mut self, finding: &Compared, moved: Option<&Moved>, output: &mut Output) -> io::Result<()> {
+impl AuditReport for TextReport {
+    fn finding(
+        &mut self,
+        finding: &CheckedCopy,
+        moved: Option<&QuarantineResult>,
+        output: &mut Output,
+    ) -> io::Result<()> {
         let detail = finding.comparison.detail().map(|detail| format!(": {detail}"));
         let moved = match moved {
-            Some(Moved::Aside) => "; moved into .gleaner/quarantine".to_owned(),
-            Some(Moved::Not(reason)) => format!("; {reason}"),
-            Some(Moved::Before(place)) => format!("; an earlier audit moved a copy to {place}"),
+            Some(QuarantineResult::Moved) => "; moved into .gleaner/quarantine".to_owned(),
+            Some(QuarantineResult::Failed(reason)) => format!("; {reason}"),
+            Some(QuarantineResult::MovedEarlier(path)) => {
+                format!("; an earlier audit moved a copy to {path}")
+            }
             None => String::new(),
         };
         output.line(format_args!(
@@ -31,7 +38,7 @@ impl Form for Lines {
             finding.copy.store_name,
             detail.unwrap_or_default()
         ))?;
-        // Whoever watches an audit of hours wants to see a finding when it is found.
+        // An audit can take hours: show each finding immediately.
         output.flush()
     }
 
@@ -70,16 +77,14 @@ impl Form for Lines {
                 "{moved} moved into .gleaner/quarantine of the store."
             ))?;
         } else if totals.different.files > 0 {
-            output.line(
-                "With --quarantine, files that differ are moved into .gleaner/quarantine of the store.",
-            )?;
+            output.line("--quarantine moves files that differ into .gleaner/quarantine of the store.")?;
         }
         if totals.unknown.files > 0 {
             let others = amount::count(totals.unknown.files, "other file");
             let size = amount::bytes(totals.unknown.bytes);
             let hint = if self.lists_unknown { "" } else { "; -v lists them" };
             output.line(format_args!(
-                "{others} ({size}) in the store, which the ledger does not know{hint}."
+                "{others} ({size}) in the store, not in the ledger{hint}."
             ))?;
         }
         Ok(())
@@ -89,11 +94,13 @@ impl Form for Lines {
 fn print_remedies(totals: &Totals, output: &mut Output) -> io::Result<()> {
     if totals.missing.files + totals.different.files > 0 {
         output.line(
-            "Bring back what is missing or different from a back-up of the store. What a device still has is gathered again by itself.",
+            "Restore missing and different files from a backup of the store. The next sweep collects again what a device still has.",
         )?;
     }
     if totals.unreadable.files > 0 {
-        output.line("Let gleaner's user read what is unreadable, then audit again: it may well be sound.")?;
+        output.line(
+            "Give gleaner's user read access to unreadable files, then audit again: they may be sound.",
+        )?;
     }
     Ok(())
 }

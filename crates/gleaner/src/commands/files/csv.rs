@@ -4,12 +4,12 @@ use std::io;
 
 use ledger::FileRow;
 
-use crate::Output;
 use crate::commands::status::times::rfc3339;
+use crate::output::Output;
 
-use super::Form;
+use super::FileFormat;
 
-pub(super) struct Rows;
+pub(super) struct CsvRows;
 
 const HEADINGS: [&str; 12] = [
     "device",
@@ -26,7 +26,7 @@ const HEADINGS: [&str; 12] = [
     "released_at",
 ];
 
-impl Form for Rows {
+impl FileFormat for CsvRows {
     fn begin(&mut self, output: &mut Output) -> io::Result<()> {
         row(&HEADINGS.map(str::to_owned), output)
     }
@@ -55,13 +55,14 @@ impl Form for Rows {
 
 fn row(values: &[String; 12], output: &mut Output) -> io::Result<()> {
     let quoted = values.each_ref().map(|value| quoted(value));
-    // The line break that RFC 4180 asks for.
+    // RFC 4180 requires CRLF.
     output.line(format_args!("{}\r", quoted.join(",")))
 }
 
 fn quoted(value: &str) -> String {
-    match value.contains([',', '"', '\r', '\n']) {
-        true => format!("\"{}\"", value.replace('"', "\"\"")),
-        false => value.to_owned(),
+    if value.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", value.replace('"', "\"\""))
+    } else {
+        value.to_owned()
     }
 }

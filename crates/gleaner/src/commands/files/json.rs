@@ -1,4 +1,5 @@
-//! One JSON object per line. The form is documented in `docs/reference/json.md` and stable: fields are added, never renamed.
+//! One JSON object per line. `docs/reference/json.md` documents the format. It is stable: fields are added,
+//! never renamed.
 
 use std::fmt::Write as _;
 use std::io;
@@ -6,14 +7,14 @@ use std::io;
 use ledger::FileRow;
 use serde_json::{Value, json};
 
-use crate::Output;
 use crate::commands::status::times::rfc3339;
+use crate::output::Output;
 
-use super::Form;
+use super::FileFormat;
 
-pub(super) struct Lines;
+pub(super) struct JsonLines;
 
-impl Form for Lines {
+impl FileFormat for JsonLines {
     fn begin(&mut self, _output: &mut Output) -> io::Result<()> {
         Ok(())
     }
@@ -47,7 +48,7 @@ fn object(file: &FileRow) -> Value {
     object
 }
 
-/// Whether the name is shown otherwise than it is.
+/// Whether the displayed name differs from its bytes.
 fn is_escaped(name: &model::RelativePath) -> bool {
     name.to_string().as_bytes() != name.as_bytes()
 }

@@ -1,25 +1,25 @@
-//! A table to look at. Columns whose width is not known beforehand come last.
+//! A table for people. Columns of unknown width come last.
 
 use std::io;
 
 use ledger::FileRow;
 use model::{DeviceName, Timestamp};
 
-use crate::Output;
 use crate::commands::status::times;
+use crate::output::Output;
 use crate::report::amount;
 
-use super::Form;
+use super::FileFormat;
 
-/// Digits of the digest that are shown: enough to compare by eye; the other forms have all of them.
+/// Displayed digits of the digest: enough to compare by eye. The other formats have all digits.
 const DIGEST_DIGITS: usize = 12;
 
-pub(super) struct Table {
+pub(super) struct FileTable {
     name_width: usize,
 }
 
-impl Table {
-    /// Wide enough for these names.
+impl FileTable {
+    /// A table wide enough for these names.
     pub(super) fn for_names(names: impl IntoIterator<Item = DeviceName>) -> Self {
         let widths = names.into_iter().map(|name| name.as_str().chars().count());
         Self {
@@ -36,7 +36,7 @@ impl Table {
     }
 }
 
-impl Form for Table {
+impl FileFormat for FileTable {
     fn begin(&mut self, output: &mut Output) -> io::Result<()> {
         let headings = [
             "STATE",

@@ -1,4 +1,4 @@
-//! The record as it is listed, held against how it was listed before.
+//! The list of recorded files, compared with snapshots.
 
 use std::io;
 
@@ -6,18 +6,18 @@ use engine::ports::{Ledger as _, Record};
 use ledger::FileFilter;
 use model::{FileState, LeaveReason, RelativePath};
 
-use super::{Form, csv, json, names, print, table};
-use crate::Output;
-use crate::commands::status::tests::{Past, at, printed, record};
+use super::{FileFormat, csv, json, names, print, table};
+use crate::commands::status::tests::{LedgerFixture, at, printed, record};
+use crate::output::Output;
 
-/// Files in every state, with names that try to do harm.
-async fn a_record() -> Past {
-    let past = Past::new();
-    let ledger = past.ledger();
+/// Files in every state, with hostile names.
+async fn a_record() -> LedgerFixture {
+    let fixture = LedgerFixture::new();
+    let ledger = fixture.ledger();
     let conflict = Record {
         store_name: RelativePath::new("raspberry2/day/2~a5a5a5a5.jpg").unwrap(),
         device_digest: false,
-        was_there: true,
+        already_stored: true,
         ..record("raspberry2", "day/2.jpg")
     };
     let records = vec![
@@ -32,35 +32,32 @@ async fn a_record() -> Past {
         (rows[3], FileState::Kept, Some(LeaveReason::KeptByRule)),
     ];
     ledger.set_states(settled, at(-3500)).await.unwrap();
-    past
+    fixture
 }
 
-fn listed(past: &Past, form: &mut dyn Form) -> String {
-    let reader = past.reader();
-    printed(|output| print(Some(&reader), FileFilter::default(), form, output))
+fn listed(fixture: &LedgerFixture, format: &mut dyn FileFormat) -> String {
+    let reader = fixture.reader();
+    printed(|output| print(Some(&reader), FileFilter::default(), format, output))
 }
 
 #[track_caller]
 fn assert_snapshot(printed: &str, snapshot: &str) {
-    assert!(
-        printed == snapshot,
-        "it prints:\n{printed}\nand was to print:\n{snapshot}"
-    );
+    assert!(printed == snapshot, "printed:\n{printed}\nexpected:\n{snapshot}");
 }
 
 #[tokio::test]
 async fn the_table_has_a_line_for_each_file() {
-    let past = a_record().await;
-    let reader = past.reader();
-    let names = names(&FileFilter::default(), &past.config, Some(&reader)).unwrap();
-    let printed = listed(&past, &mut table::Table::for_names(names));
+    let fixture = a_record().await;
+    let reader = fixture.reader();
+    let names = names(&FileFilter::default(), &fixture.config, Some(&reader)).unwrap();
+    let printed = listed(&fixture, &mut table::FileTable::for_names(names));
     assert_snapshot(&printed, include_str!("tests/table.txt"));
 }
 
 #[tokio::test]
-async fn the_lines_for_programs_are_stable() {
-    let past = a_record().await;
-    let printed = listed(&past, &mut json::Lines);
+async fn the_json_lines_are_stable() {
+    let fixture = a_record().await;
+    let printed = listed(&fixture, &mut json::JsonLines);
     assert_snapshot(&printed, include_str!("tests/lines.json"));
     for line in printed.lines() {
         let object: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -75,9 +72,9 @@ async fn the_lines_for_programs_are_stable() {
 }
 
 #[tokio::test]
-async fn comma_separated_values_have_a_heading_and_one_line_for_each_file() {
-    let past = a_record().await;
-    let printed = listed(&past, &mut csv::Rows);
+async fn csv_has_a_heading_and_one_line_for_each_file() {
+    let fixture = a_record().await;
+    let printed = listed(&fixture, &mut csv::CsvRows);
     assert!(
         printed
             .lines()
@@ -87,15 +84,15 @@ async fn comma_separated_values_have_a_heading_and_one_line_for_each_file() {
 }
 
 #[test]
-fn without_a_ledger_there_is_nothing_to_list() {
-    let printed = printed(|output| print(None, FileFilter::default(), &mut json::Lines, output));
+fn without_a_ledger_the_list_is_empty() {
+    let printed = printed(|output| print(None, FileFilter::default(), &mut json::JsonLines, output));
     assert_eq!(printed, "");
 }
 
-/// Counts the files, and writes each at once.
+/// Counts the files, and writes each immediately.
 struct Counting(u32);
 
-impl Form for Counting {
+impl FileFormat for Counting {
     fn begin(&mut self, _: &mut Output) -> io::Result<()> {
         Ok(())
     }
@@ -107,9 +104,9 @@ impl Form for Counting {
 }
 
 #[tokio::test]
-async fn a_reader_that_has_seen_enough_ends_the_list() {
-    let past = Past::new();
-    let ledger = past.ledger();
+async fn a_closed_pipe_ends_the_list() {
+    let fixture = LedgerFixture::new();
+    let ledger = fixture.ledger();
     let records = (0..5000).map(|number| record("raspberry1", format!("{number}")));
     ledger.record(records.collect()).await.unwrap();
 
@@ -117,7 +114,7 @@ async fn a_reader_that_has_seen_enough_ends_the_list() {
     drop(reader);
     let mut counting = Counting(0);
     print(
-        Some(&past.reader()),
+        Some(&fixture.reader()),
         FileFilter::default(),
         &mut counting,
         &mut Output::to(writer),

@@ -1,4 +1,4 @@
-//! The manual page gleaner.toml(5), from the reference of the configuration.
+//! The manual page gleaner.toml(5), generated from the declarations of the configuration.
 
 use clap_mangen::roff::{Roff, bold, roman};
 
@@ -18,10 +18,10 @@ pub(super) fn page() -> String {
     section(
         "DESCRIPTION",
         &[
-            "gleaner reads one file in TOML: the one that -c names, else the one that $GLEANER_CONFIG names, else the first of \
+            "gleaner reads one file in TOML: the file named by -c, otherwise by $GLEANER_CONFIG, otherwise the first of \
              ./gleaner.toml, ~/.config/gleaner/gleaner.toml and /etc/gleaner/gleaner.toml that exists.",
-            "An unknown key is an error. \"gleaner config check\" reports everything that is wrong at once, \"gleaner config show\" prints \
-             what the file means, with every default filled in.",
+            "An unknown key is an error. \"gleaner config check\" reports all errors together, \"gleaner config show\" prints \
+             the resolved configuration, with every default filled in.",
             "Durations are whole numbers with units: \"30s\", \"10m\", \"1h30m\", \"2 days\". Sizes are numbers with units: \"1 GiB\" \
              (1024 to the third), \"500 MB\" (1000 squared). Rates are sizes or bits per second: \"2 MiB/s\", \"8 Mbit/s\".",
         ],
@@ -73,17 +73,17 @@ fn section(title: &str, paragraphs: &[&str], roff: &mut Roff) {
 
 fn describe(key: &Key, roff: &mut Roff) {
     roff.control("TP", []);
-    let kind = if key.form.words.is_empty() {
-        key.form.title.to_owned()
+    let kind = if key.syntax.choices.is_empty() {
+        key.syntax.title.to_owned()
     } else {
-        key.form.words.join(" | ")
+        key.syntax.choices.join(" | ")
     };
     roff.text([bold(key.name), roman(format!(" = {kind}"))]);
-    // Marks of code mean nothing in a manual page.
+    // A manual page has no markup for code.
     roff.text([roman(key.meaning().replace('`', ""))]);
     let default = match key.default {
         Some(default) => Some(format!("Default: {default}")),
-        None if key.is_required() => Some("It must be there.".to_owned()),
+        None if key.is_required() => Some("Required.".to_owned()),
         None => None,
     };
     let example = format!("Example: {} = {}", key.name, key.example);

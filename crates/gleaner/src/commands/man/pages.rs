@@ -1,4 +1,4 @@
-//! One page per command, from the command line, and one for the configuration file.
+//! One page per command, generated from the command line, and one for the configuration file.
 
 use std::io::Write as _;
 
@@ -9,12 +9,12 @@ use super::configuration;
 use crate::cli::CommandLine;
 use crate::exit::ExitStatus;
 
-/// A manual page, ready to be written.
+/// A manual page.
 #[derive(Debug)]
 pub(super) struct Page {
     /// Such as `gleaner-run.1`.
     pub(super) file_name: String,
-    /// In the language of roff.
+    /// The roff source.
     pub(super) text: String,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn all() -> Vec<Page> {
     pages
 }
 
-/// The page of a command, then those of the commands below it.
+/// Adds the page of a command, then the pages of its subcommands.
 fn collect(command: &Command, name: &str, pages: &mut Vec<Page>) {
     pages.push(Page {
         file_name: format!("{name}.1"),
@@ -59,7 +59,7 @@ fn page(command: &Command, name: &str) -> String {
         .and_then(|()| man.render_description_section(&mut text))
         .and_then(|()| options(command, &man, &mut text))
         .and_then(|()| text.write_all(ending(name).as_bytes()));
-    // Writing to memory does not fail.
+    // Writing to memory cannot fail.
     rendered.unwrap_or_default();
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -81,7 +81,7 @@ fn options(command: &Command, man: &clap_mangen::Man, text: &mut Vec<u8>) -> std
     Ok(())
 }
 
-/// What clap knows nothing of: exit statuses, environment, files, and where to read on.
+/// The sections that clap cannot generate: exit statuses, environment, files, and related pages.
 fn ending(name: &str) -> String {
     let mut roff = Roff::new();
     if name == "gleaner" {
@@ -132,34 +132,34 @@ fn ending(name: &str) -> String {
 const ENVIRONMENT: [(&str, &str); 4] = [
     (
         "GLEANER_CONFIG",
-        "The configuration file, where -c does not name one.",
+        "The configuration file, if -c does not name one.",
     ),
     (
         "STATE_DIRECTORY",
-        "Where the ledger lies, unless the configuration says otherwise; systemd sets it for the service.",
+        "The folder of the ledger, unless the configuration sets its path; systemd sets it for the service.",
     ),
     (
         "XDG_STATE_HOME",
-        "The same without STATE_DIRECTORY, in its folder gleaner. Without it: ~/.local/state.",
+        "Without STATE_DIRECTORY: the ledger is in its subfolder gleaner. Without it: ~/.local/state.",
     ),
     (
         "XDG_CONFIG_HOME",
-        "Where the user's configuration lies, in its folder gleaner. Without it: ~/.config.",
+        "The user's configuration is in its subfolder gleaner. Without it: ~/.config.",
     ),
 ];
 
 const FILES: [(&str, &str); 3] = [
     (
         "./gleaner.toml, ~/.config/gleaner/gleaner.toml, /etc/gleaner/gleaner.toml",
-        "The configuration: the first of these, where none is named.",
+        "The configuration: the first of these that exists, if none is named.",
     ),
     (
         "~/.local/state/gleaner/ledger.db",
-        "The ledger, unless the configuration says otherwise.",
+        "The ledger, unless the configuration sets its path.",
     ),
     (
         ".gleaner",
-        "In the store: the mark of the store, and files on their way into it. It belongs to gleaner.",
+        "In the store: its marker, and files not yet published. It belongs to gleaner.",
     ),
 ];
 
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_a_page_for_every_command_and_for_the_configuration() {
+    fn every_command_and_the_configuration_has_a_page() {
         let names: Vec<String> = all().into_iter().map(|page| page.file_name).collect();
         assert_eq!(names.first().map(String::as_str), Some("gleaner.1"));
         assert_eq!(names.last().map(String::as_str), Some("gleaner.toml.5"));
@@ -190,9 +190,9 @@ mod tests {
         }
     }
 
-    /// Where there is no groff, the plain rule that it is strictest about must do.
+    /// Without groff, the test still checks groff's strictest rule: ASCII only.
     #[test]
-    fn every_page_is_set_without_a_warning() {
+    fn every_page_is_formatted_without_a_warning() {
         for page in all() {
             assert!(
                 page.text.is_ascii(),

@@ -1,41 +1,44 @@
-//! One device, with everything that is known of it.
+//! One device, with everything known about it.
 
 use std::io;
 
 use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, RemainingFile};
+use health::{ActionCause, DeviceState};
 use ledger::{DeviceStatus, PassSummary};
 use model::{Amount, SourcePath, Timestamp, escaped};
 
-use crate::Output;
+use crate::output::Output;
 use crate::report::amount;
 
-use super::overview::{files_and_bytes, tone};
-use super::paint::{Paint, Tone};
-use super::view::{DeviceView, State};
+use super::colors::{Colors, TextStyle};
+use super::view::DeviceView;
 use super::{free_space, times};
 
-/// Files of one reason that are named; `--json` names all that the ledger has.
+/// The maximum number of files listed per reason; `--json` lists all that the ledger has.
 const MAX_FILES: usize = 20;
 
 pub(super) fn print(
     device: &DeviceView,
     remaining: &[RemainingFile],
     passes: &[PassSummary],
-    (now, paint): (Timestamp, Paint),
+    now: Timestamp,
+    colors: Colors,
     output: &mut Output,
 ) -> io::Result<()> {
     let state = match device.state() {
-        State::Well => "ok",
-        State::Failing(class) | State::Unreachable(class) => class.meaning(),
-        State::Faults(reason) => reason.text(),
-        State::Partial => "its last pass had faults",
-        State::CollectorFailed => "the store or the ledger failed",
-        State::NeverVisited => "never visited",
+        DeviceState::Ok => "ok",
+        DeviceState::NeedsAction(ActionCause::Device(class)) | DeviceState::Unreachable(class) => {
+            class.meaning()
+        }
+        DeviceState::NeedsAction(ActionCause::Files(reason)) => reason.text(),
+        DeviceState::NeedsAction(ActionCause::LastPass) => "its last pass had errors",
+        DeviceState::CollectorFailed => "the store or the ledger failed",
+        DeviceState::NeverVisited => "never visited",
     };
-    let name = paint.tone(Tone::Strong, device.name.as_str());
+    let name = colors.styled(TextStyle::Strong, device.name.as_str());
     output.line(format_args!(
         "{name}: {}",
-        paint.tone(tone(device.state()), state)
+        colors.styled(TextStyle::of(device.state()), state)
     ))?;
     print_failure(device, now, output)?;
     if !device.configured {
@@ -44,13 +47,15 @@ pub(super) fn print(
     let Some(known) = &device.known else { return Ok(()) };
     print_times(known, now, output)?;
     print_counts(known, output)?;
-    print_itself(known, now, output)?;
-    print_remaining(device, remaining, paint, output)?;
-    print_passes(passes, paint, output)
+    print_device_facts(known, now, output)?;
+    print_remaining(device, remaining, colors, output)?;
+    print_passes(passes, colors, output)
 }
 
 fn print_failure(device: &DeviceView, now: Timestamp, output: &mut Output) -> io::Result<()> {
-    let (State::Failing(class) | State::Unreachable(class)) = device.state() else {
+    let (DeviceState::NeedsAction(ActionCause::Device(class)) | DeviceState::Unreachable(class)) =
+        device.state()
+    else {
         return Ok(());
     };
     let failure = device.failure();
@@ -61,13 +66,13 @@ fn print_failure(device: &DeviceView, now: Timestamp, output: &mut Output) -> io
         escaped(message.as_bytes())
     ))?;
     if let Some(since) = failure.as_ref().and_then(|failure| failure.since) {
-        fact("fails since", &moment(since, now), output)?;
+        print_fact("fails since", &moment(since, now), output)?;
     }
     let remedy = failure.map_or(class.remedy(), |failure| failure.remedy);
     output.line(format_args!("  -> {}", escaped(remedy.as_bytes())))
 }
 
-fn fact(name: &str, text: &str, output: &mut Output) -> io::Result<()> {
+fn print_fact(name: &str, text: &str, output: &mut Output) -> io::Result<()> {
     output.line(format_args!("  {name:12}  {text}"))
 }
 
@@ -76,75 +81,74 @@ fn moment(time: Timestamp, now: Timestamp) -> String {
 }
 
 fn print_times(known: &DeviceStatus, now: Timestamp, output: &mut Output) -> io::Result<()> {
-    let told = |time: Option<Timestamp>| time.map_or_else(|| "never".into(), |time| moment(time, now));
-    fact("last seen", &told(known.last_seen), output)?;
-    fact("last visited", &told(known.last_attempt), output)
+    let shown = |time: Option<Timestamp>| time.map_or_else(|| "never".into(), |time| moment(time, now));
+    print_fact("last seen", &shown(known.last_seen), output)?;
+    print_fact("last visited", &shown(known.last_attempt), output)
 }
 
 fn print_counts(known: &DeviceStatus, output: &mut Output) -> io::Result<()> {
     let (stored, released) = (
-        files_and_bytes(known.stored_today),
-        files_and_bytes(known.released_today),
+        amount::files_and_bytes(known.stored_today),
+        amount::files_and_bytes(known.released_today),
     );
-    fact(
-        "today",
-        &format!("{stored} newly in the store, {released} released"),
-        output,
-    )?;
+    print_fact("today", &format!("{stored} stored, {released} released"), output)?;
     let totals = &known.totals;
-    let mut recorded = format!("{} released", files_and_bytes(totals.released));
+    let mut recorded = format!("{} released", amount::files_and_bytes(totals.released));
     for (these, what) in [
         (totals.stored, "stored, not yet released"),
         (totals.kept, "stored and kept on the device"),
     ] {
         if these.files > 0 {
-            recorded = format!("{recorded}, {} {what}", files_and_bytes(these));
+            recorded = format!("{recorded}, {} {what}", amount::files_and_bytes(these));
         }
     }
-    fact("recorded", &recorded, output)
+    print_fact("recorded", &recorded, output)
 }
 
-/// What the device says of itself.
-fn print_itself(known: &DeviceStatus, now: Timestamp, output: &mut Output) -> io::Result<()> {
+/// Prints the facts that the device reported.
+fn print_device_facts(known: &DeviceStatus, now: Timestamp, output: &mut Output) -> io::Result<()> {
     if let Some(clock) = &known.clock {
-        fact("clock", &clock_in_words(clock, now), output)?;
+        print_fact("clock", &format_clock(clock, now), output)?;
         if let Some(boot_id) = &clock.boot_id {
-            fact("boot id", &escaped(boot_id.as_bytes()), output)?;
+            print_fact("boot id", &escaped(boot_id.as_bytes()), output)?;
         }
     }
     for (source, disk) in &known.disks {
-        fact("disk", &disk_in_words(source, *disk), output)?;
+        print_fact("disk", &format_disk(source, *disk), output)?;
     }
     if let Some(check) = known.writer_check {
-        fact("writers", check.text(), output)?;
+        print_fact("writers", check.text(), output)?;
     }
     for text in &known.shortcomings {
-        fact("lacks", &escaped(text.as_bytes()), output)?;
+        print_fact("lacks", &escaped(text.as_bytes()), output)?;
     }
     Ok(())
 }
 
-fn clock_in_words(clock: &ClockReading, now: Timestamp) -> String {
+fn format_clock(clock: &ClockReading, now: Timestamp) -> String {
     let milliseconds = clock.offset.unsigned_abs() / 1_000_000;
     let offset = match milliseconds / 1000 {
         0..60 => format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000),
         seconds => times::roughly(std::time::Duration::from_secs(seconds)),
     };
     let direction = if clock.offset < 0 { "behind" } else { "ahead of" };
-    format!("{offset} {direction} ours, read {}", times::ago(clock.at, now))
+    format!(
+        "{offset} {direction} the collector, read {}",
+        times::ago(clock.at, now)
+    )
 }
 
-fn disk_in_words(source: &SourcePath, disk: Option<DiskUse>) -> String {
+fn format_disk(source: &SourcePath, disk: Option<DiskUse>) -> String {
     match disk {
         Some(disk) => format!("{source}: {}", free_space(disk)),
-        None => format!("{source}: could not be told"),
+        None => format!("{source}: unknown"),
     }
 }
 
 fn print_remaining(
     device: &DeviceView,
     remaining: &[RemainingFile],
-    paint: Paint,
+    colors: Colors,
     output: &mut Output,
 ) -> io::Result<()> {
     let totals = device.remaining();
@@ -152,9 +156,9 @@ fn print_remaining(
         return Ok(());
     }
     output.line("")?;
-    output.line(paint.tone(Tone::Strong, "Still on the device, as last seen"))?;
+    output.line(colors.styled(TextStyle::Strong, "Still on the device, as last seen"))?;
     for (reason, count) in totals {
-        let files = amount::left(reason, count);
+        let files = amount::remaining(reason, count);
         output.line(format_args!("  {files}: {} ({})", reason.text(), reason.code()))?;
         print_files(remaining, reason, count, output)?;
         if !reason.remedy().is_empty() {
@@ -195,31 +199,32 @@ fn print_files(
     }
 }
 
-fn print_passes(passes: &[PassSummary], paint: Paint, output: &mut Output) -> io::Result<()> {
+fn print_passes(passes: &[PassSummary], colors: Colors, output: &mut Output) -> io::Result<()> {
     if passes.is_empty() {
         return Ok(());
     }
     output.line("")?;
-    output.line(paint.tone(Tone::Strong, "Recent passes (UTC)"))?;
-    for (place, pass) in passes.iter().enumerate() {
+    output.line(colors.styled(TextStyle::Strong, "Recent passes (UTC)"))?;
+    for (index, pass) in passes.iter().enumerate() {
         let took = pass.took.map(amount::span).unwrap_or_default();
         output.line(format_args!(
             "  {}  {took:>10}  {}",
             times::to_the_second(pass.begun),
-            outcome(pass, place == 0)
+            outcome(pass, index == 0)
         ))?;
     }
     Ok(())
 }
 
-/// A pass that another one followed is over, however it ended: only one at a time has the ledger.
+/// Formats the outcome of a pass. Only the newest pass can be in progress: one process at a time holds the
+/// ledger.
 fn outcome(pass: &PassSummary, newest: bool) -> String {
-    let released = || format!("{} released", files_and_bytes(pass.released));
+    let released = || format!("{} released", amount::files_and_bytes(pass.released));
     match &pass.outcome {
-        None if newest => "it is under way, or was cut off".into(),
-        None => "cut off".into(),
-        Some(PassOutcome::Well) => format!("well: {}", released()),
-        Some(PassOutcome::Partial) => format!("some files need you: {}", released()),
+        None if newest => "in progress, or aborted".into(),
+        None => "aborted".into(),
+        Some(PassOutcome::Well) => format!("ok: {}", released()),
+        Some(PassOutcome::Partial) => format!("some files need action: {}", released()),
         Some(PassOutcome::Failed { class, message, .. }) => {
             format!("{}: {}", class.code(), escaped(message.as_bytes()))
         }

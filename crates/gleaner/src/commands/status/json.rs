@@ -1,26 +1,29 @@
-//! The status for programs. The form is documented in `docs/reference/json.md` and stable: fields are added, never renamed.
+//! The status as JSON. `docs/reference/json.md` documents the format. It is stable: fields are added, never
+//! renamed.
 
 use std::io::Write as _;
 
-use engine::ports::{ClockReading, DiskUse, PassOutcome, Reason, RemainingFile, WriterCheck};
+use engine::ports::{ClockReading, DiskUse, Reason, RemainingFile, WriterCheck};
 use ledger::PassSummary;
 use model::{Amount, SourcePath, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{Failure, Output};
+use crate::exit::Failure;
+use crate::output::Output;
+use crate::report;
 
-use super::Question;
+use super::StatusQuery;
 use super::times::rfc3339;
 use super::view::DeviceView;
 
-/// Prints one document, a device at a time: a large fleet with much that waits need not fit into memory.
+/// Prints one document, one device at a time: a large fleet with a large backlog need not fit into memory.
 pub(super) fn print(
-    question: &Question<'_>,
+    query: &StatusQuery<'_>,
     devices: &[DeviceView],
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let ledger = question.reader.map(|reader| {
-        let path = question.config.ledger.as_os_str().as_encoded_bytes();
+    let ledger = query.reader.map(|reader| {
+        let path = query.config.ledger.as_os_str().as_encoded_bytes();
         json!({
             "path": model::escaped(path),
             "id": reader.id().as_str(),
@@ -31,11 +34,11 @@ pub(super) fn print(
     write!(
         output,
         "{{\"at\":\"{}\",\"ledger\":{ledger},\"devices\":[",
-        rfc3339(question.now)
+        rfc3339(query.now)
     )?;
     for (number, shown) in devices.iter().enumerate() {
         let comma = if number == 0 { "" } else { "," };
-        let remaining = question.remaining(shown)?;
+        let remaining = query.remaining(shown)?;
         write!(output, "{comma}\n{}", device(shown, &remaining))?;
     }
     output.line("\n]}")?;
@@ -53,7 +56,7 @@ pub(super) fn device(device: &DeviceView, remaining: &[RemainingFile]) -> Value 
         "last_seen": time(known.and_then(|known| known.last_seen)),
         "last_attempt": time(known.and_then(|known| known.last_attempt)),
         "failing_since": time(known.and_then(|known| known.failing_since)),
-        "last_outcome": last_pass.and_then(|pass| pass.outcome.as_ref()).map(outcome),
+        "last_outcome": last_pass.and_then(|pass| pass.outcome.as_ref()).map(report::outcome_json),
         "last_pass": last_pass.map(pass),
         "today": known.map(|known| json!({
             "stored": count(known.stored_today), "released": count(known.released_today),
@@ -63,7 +66,7 @@ pub(super) fn device(device: &DeviceView, remaining: &[RemainingFile]) -> Value 
         })),
         "waiting": waiting(device),
         "remaining": remaining.iter().map(remaining_file).collect::<Value>(),
-        "disks": known.map(|known| known.disks.iter().map(disk).collect::<Value>()).unwrap_or(json!([])),
+        "disks": known.map(|known| known.disks.iter().map(|(source, use_of)| disk(source, *use_of)).collect::<Value>()).unwrap_or(json!([])),
         "clock": known.and_then(|known| known.clock.as_ref()).map(clock),
         "shortcomings": known.map(|known| known.shortcomings.clone()).unwrap_or_default(),
         "writer_check": known.and_then(|known| known.writer_check).map(WriterCheck::code),
@@ -72,18 +75,6 @@ pub(super) fn device(device: &DeviceView, remaining: &[RemainingFile]) -> Value 
 
 fn count(count: Amount) -> Value {
     json!({"files": count.files, "bytes": count.bytes})
-}
-
-fn outcome(outcome: &PassOutcome) -> Value {
-    match outcome {
-        PassOutcome::Well => json!({"kind": "well"}),
-        PassOutcome::Partial => json!({"kind": "partial"}),
-        PassOutcome::Failed { class, message, .. } => json!({
-            "kind": "failed", "class": class.code(), "meaning": class.meaning(), "message": message, "remedy": outcome.remedy(),
-        }),
-        PassOutcome::CollectorFailed { message } => json!({"kind": "collector-failed", "message": message}),
-        PassOutcome::Interrupted => json!({"kind": "interrupted"}),
-    }
 }
 
 fn pass(pass: &PassSummary) -> Value {
@@ -125,7 +116,7 @@ fn remaining_file(file: &RemainingFile) -> Value {
     })
 }
 
-fn disk((source, disk): &(SourcePath, Option<DiskUse>)) -> Value {
+fn disk(source: &SourcePath, disk: Option<DiskUse>) -> Value {
     json!({
         "source": source.to_string(),
         "total": disk.map(|disk| disk.total),
@@ -135,7 +126,7 @@ fn disk((source, disk): &(SourcePath, Option<DiskUse>)) -> Value {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "an offset in seconds; nobody needs its nanoseconds beyond 104 days"
+    reason = "an offset in seconds; nanoseconds do not matter beyond 104 days"
 )]
 fn clock(clock: &ClockReading) -> Value {
     json!({

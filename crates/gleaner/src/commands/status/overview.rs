@@ -1,35 +1,36 @@
-//! All devices, for a tired person: one line each, the sum, then what needs somebody and what to do about it.
+//! All devices, easy to read for a tired person: one line each, the totals, then the problems and what to do.
 
 use std::io;
 
 use engine::ports::DiskUse;
+use health::{ActionCause, DeviceState};
 use ledger::DeviceStatus;
 use model::{Amount, SourcePath, Timestamp};
 
-use crate::Output;
+use crate::output::Output;
 use crate::report::amount;
 
-use super::paint::{Paint, Tone};
-use super::troubles::named;
-use super::view::{DeviceView, State};
-use super::{Question, free_space, times, troubles};
+use super::colors::{Colors, TextStyle};
+use super::problems::named;
+use super::view::DeviceView;
+use super::{StatusQuery, free_space, problems, times};
 
-/// Reasons of files that wait which are told in a line.
+/// The maximum number of reasons shown in a line.
 const MAX_REASONS: usize = 3;
 
 pub(super) fn print(
-    question: &Question<'_>,
+    query: &StatusQuery<'_>,
     devices: &[DeviceView],
-    paint: Paint,
+    colors: Colors,
     output: &mut Output,
 ) -> io::Result<()> {
-    let now = question.now;
+    let now = query.now;
     let configured: Vec<&DeviceView> = devices.iter().filter(|device| device.configured).collect();
-    print_table(&configured, now, paint, output)?;
+    print_table(&configured, now, colors, output)?;
     print_states(&configured, output)?;
     print_sums(devices, now, output)?;
-    troubles::print(&configured, (now, paint), output)?;
-    print_forgotten(devices, paint, output)
+    problems::print(&configured, now, colors, output)?;
+    print_unconfigured(devices, colors, output)
 }
 
 const HEADINGS: [&str; 6] = [
@@ -38,10 +39,15 @@ const HEADINGS: [&str; 6] = [
     "LAST SEEN",
     "RELEASED TODAY",
     "DISK",
-    "STILL ON IT",
+    "REMAINING",
 ];
 
-fn print_table(devices: &[&DeviceView], now: Timestamp, paint: Paint, output: &mut Output) -> io::Result<()> {
+fn print_table(
+    devices: &[&DeviceView],
+    now: Timestamp,
+    colors: Colors,
+    output: &mut Output,
+) -> io::Result<()> {
     let rows: Vec<[String; 6]> = devices.iter().map(|device| row(device, now)).collect();
     let mut widths = HEADINGS.map(str::len);
     for row in &rows {
@@ -50,10 +56,10 @@ fn print_table(devices: &[&DeviceView], now: Timestamp, paint: Paint, output: &m
         }
     }
     let headings = padded(&HEADINGS.map(str::to_owned), widths).concat();
-    output.line(paint.tone(Tone::Strong, headings.trim_end()))?;
+    output.line(colors.styled(TextStyle::Strong, headings.trim_end()))?;
     for (device, row) in devices.iter().zip(&rows) {
         let [name, state, rest @ ..] = padded(row, widths);
-        let state = paint.tone(tone(device.state()), &state);
+        let state = colors.styled(TextStyle::of(device.state()), &state);
         let line = format!("{name}{state}{}", rest.concat());
         output.line(line.trim_end())?;
     }
@@ -87,77 +93,62 @@ fn row(device: &DeviceView, now: Timestamp) -> [String; 6] {
         seen.unwrap_or_else(|| "never".into()),
         released.unwrap_or_else(|| "-".into()),
         disks(known),
-        still_there(device),
+        remaining_in_words(device),
     ]
 }
 
 fn state(device: &DeviceView, now: Timestamp) -> String {
     match device.state() {
-        State::Well => "ok".into(),
-        State::Failing(class) => format!("needs you: {}", class.code()),
-        State::Faults(reason) => format!("needs you: {}", reason.code()),
-        State::Partial => "needs you: last pass had faults".into(),
-        State::Unreachable(_) => match device.failure().map(|failure| failure.since) {
+        DeviceState::Ok => "ok".into(),
+        DeviceState::NeedsAction(cause) => format!("action needed: {}", cause_in_words(cause)),
+        DeviceState::Unreachable(_) => match device.failure().map(|failure| failure.since) {
             Some(Some(since)) => {
                 format!("unreachable, failing for {}", times::roughly(now.since(since)))
             }
             Some(None) | None => "unreachable".into(),
         },
-        State::CollectorFailed => "store or ledger failed".into(),
-        State::NeverVisited => "never visited".into(),
+        DeviceState::CollectorFailed => "store or ledger failed".into(),
+        DeviceState::NeverVisited => "never visited".into(),
     }
 }
 
-pub(super) const fn tone(state: State) -> Tone {
-    match state {
-        State::Well => Tone::Good,
-        State::Failing(_) | State::Faults(_) | State::Partial | State::CollectorFailed => Tone::Bad,
-        State::Unreachable(_) => Tone::Doubtful,
-        State::NeverVisited => Tone::Faint,
-    }
-}
-
-/// `nothing`, `1 file (12 B)`.
-pub(super) fn files_and_bytes(count: Amount) -> String {
-    match count.files {
-        0 => "nothing".into(),
-        files => format!(
-            "{} ({})",
-            amount::count(files, "file"),
-            amount::bytes(count.bytes)
-        ),
+const fn cause_in_words(cause: ActionCause) -> &'static str {
+    match cause {
+        ActionCause::Device(class) => class.code(),
+        ActionCause::Files(reason) => reason.code(),
+        ActionCause::LastPass => "last pass had errors",
     }
 }
 
 fn disks(known: Option<&DeviceStatus>) -> String {
     let free = |(_, disk): &(SourcePath, Option<DiskUse>)| disk.map(free_space);
-    let mut told: Vec<String> = known
+    let mut shown: Vec<String> = known
         .into_iter()
         .flat_map(|known| &known.disks)
         .filter_map(free)
         .collect();
-    // Several sources are most often on one file system.
-    told.dedup();
-    if told.is_empty() {
+    // Several sources are usually on one file system.
+    shown.dedup();
+    if shown.is_empty() {
         "-".into()
     } else {
-        told.join(", ")
+        shown.join(", ")
     }
 }
 
-fn still_there(device: &DeviceView) -> String {
+fn remaining_in_words(device: &DeviceView) -> String {
     let remaining = device.remaining();
-    let told = remaining.iter().take(MAX_REASONS);
-    let mut told: Vec<String> = told
+    let shown = remaining.iter().take(MAX_REASONS);
+    let mut shown: Vec<String> = shown
         .map(|(reason, count)| format!("{} {}", amount::grouped(count.files), reason.code()))
         .collect();
     if remaining.len() > MAX_REASONS {
-        told.push("…".into());
+        shown.push("…".into());
     }
-    if told.is_empty() {
+    if shown.is_empty() {
         "-".into()
     } else {
-        told.join(", ")
+        shown.join(", ")
     }
 }
 
@@ -168,14 +159,14 @@ fn print_states(devices: &[&DeviceView], output: &mut Output) -> io::Result<()> 
             .filter(|device| device.state().code() == code)
             .count()
     };
-    let told = [
+    let shown = [
         ("ok", "ok"),
         ("unreachable", "unreachable"),
-        ("needs-you", "in need of you"),
-        ("collector-failed", "failed by store or ledger"),
+        ("needs-you", "action needed"),
+        ("collector-failed", "store or ledger failed"),
         ("never-visited", "never visited"),
     ];
-    let told: Vec<String> = told
+    let shown: Vec<String> = shown
         .iter()
         .map(|(code, words)| (number(code), words))
         .filter(|(number, _)| *number > 0)
@@ -184,19 +175,19 @@ fn print_states(devices: &[&DeviceView], output: &mut Output) -> io::Result<()> 
     output.line("")?;
     output.line(format_args!(
         "{}: {}.",
-        amount::count(as_u64(devices.len()), "device"),
-        told.join(", ")
+        amount::count_items(devices.len(), "device"),
+        shown.join(", ")
     ))
 }
 
-/// Over all devices that ever brought something; but what is left is told of those only that are still visited.
+/// Prints totals over all devices in the ledger; the remaining files only of configured devices.
 fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io::Result<()> {
     let known = || devices.iter().filter_map(|device| device.known.as_ref());
     let sum = |count: fn(&DeviceStatus) -> Amount| known().map(count).fold(Amount::default(), Amount::plus);
     output.line(format_args!(
-        "Today: {} newly in the store, {} released.",
-        files_and_bytes(sum(|known| known.stored_today)),
-        files_and_bytes(sum(|known| known.released_today)),
+        "Today: {} stored, {} released.",
+        amount::files_and_bytes(sum(|known| known.stored_today)),
+        amount::files_and_bytes(sum(|known| known.released_today)),
     ))?;
     let recorded = |known: &DeviceStatus| {
         known
@@ -206,9 +197,9 @@ fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io
             .plus(known.totals.kept)
     };
     output.line(format_args!(
-        "Ever: {} recorded. Still on the devices: {}.",
-        files_and_bytes(sum(recorded)),
-        still_on(devices),
+        "In total: {} recorded. Still on the devices: {}.",
+        amount::files_and_bytes(sum(recorded)),
+        fleet_remaining(devices),
     ))?;
     match known().filter_map(|known| known.last_attempt).max() {
         Some(last) => output.line(format_args!("The last pass began {}.", times::ago(last, now))),
@@ -216,8 +207,8 @@ fn print_sums(devices: &[DeviceView], now: Timestamp, output: &mut Output) -> io
     }
 }
 
-/// What is left, and for how many devices nobody can say.
-fn still_on(devices: &[DeviceView]) -> String {
+/// The remaining files, and the number of devices for which they are unknown.
+fn fleet_remaining(devices: &[DeviceView]) -> String {
     let configured = || devices.iter().filter(|device| device.configured);
     let remaining = configured().flat_map(DeviceView::remaining);
     let remaining = remaining
@@ -226,25 +217,24 @@ fn still_on(devices: &[DeviceView]) -> String {
     let is_seen = |device: &&DeviceView| matches!(&device.known, Some(known) if known.last_seen.is_some());
     let never_seen = configured().filter(|device| !is_seen(device)).count();
     match never_seen {
-        0 => files_and_bytes(remaining),
+        0 => amount::files_and_bytes(remaining),
         _ => format!(
             "{} known; {} never seen",
-            files_and_bytes(remaining),
-            amount::count(as_u64(never_seen), "device")
+            amount::files_and_bytes(remaining),
+            amount::count_items(never_seen, "device")
         ),
     }
 }
 
-fn print_forgotten(devices: &[DeviceView], paint: Paint, output: &mut Output) -> io::Result<()> {
-    let forgotten: Vec<&DeviceView> = devices.iter().filter(|device| !device.configured).collect();
-    if forgotten.is_empty() {
+fn print_unconfigured(devices: &[DeviceView], colors: Colors, output: &mut Output) -> io::Result<()> {
+    let unconfigured: Vec<&DeviceView> = devices.iter().filter(|device| !device.configured).collect();
+    if unconfigured.is_empty() {
         return Ok(());
     }
     output.line("")?;
-    let line = format!("In the ledger, but no longer configured: {}", named(&forgotten));
-    output.line(paint.tone(Tone::Faint, &line))
-}
-
-fn as_u64(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
+    let line = format!(
+        "In the ledger, but no longer configured: {}",
+        named(&unconfigured)
+    );
+    output.line(colors.styled(TextStyle::Faint, &line))
 }

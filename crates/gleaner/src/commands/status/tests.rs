@@ -1,6 +1,6 @@
-//! What people and programs read, held against what they read before.
+//! The output for people and programs, compared with snapshots.
 
-mod past;
+mod fixture;
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -8,19 +8,19 @@ use std::sync::{Arc, Mutex};
 use ledger::Reader;
 use model::Timestamp;
 
-use super::{Paint, Question, detail, json, overview, times};
-use crate::Output;
+use super::{Colors, StatusQuery, detail, json, overview, times};
+use crate::output::Output;
 
-use past::a_day;
-pub(in crate::commands) use past::{Past, at, record};
+use fixture::ledger_with_every_state;
+pub(in crate::commands) use fixture::{LedgerFixture, at, record};
 
-/// Text as it came out.
+/// The printed text.
 pub(in crate::commands) fn printed<E: std::fmt::Debug>(
     print: impl FnOnce(&mut Output) -> Result<(), E>,
 ) -> String {
     #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Shared {
+    struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for SharedBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -29,7 +29,7 @@ pub(in crate::commands) fn printed<E: std::fmt::Debug>(
             Ok(())
         }
     }
-    let shared = Shared::default();
+    let shared = SharedBuffer::default();
     let mut output = Output::to(shared.clone());
     print(&mut output).unwrap();
     output.flush().unwrap();
@@ -37,35 +37,32 @@ pub(in crate::commands) fn printed<E: std::fmt::Debug>(
     String::from_utf8(bytes).unwrap()
 }
 
-fn overview_of(past: &Past, reader: Option<&Reader>, colours: bool) -> String {
-    let question = Question {
+fn overview_of(fixture: &LedgerFixture, reader: Option<&Reader>, colours: bool) -> String {
+    let query = StatusQuery {
         reader,
-        config: &past.config,
+        config: &fixture.config,
         now: at(0),
     };
-    let devices = question.devices().unwrap();
-    printed(|output| overview::print(&question, &devices, Paint::with(colours), output))
+    let devices = query.devices().unwrap();
+    printed(|output| overview::print(&query, &devices, Colors::with(colours), output))
 }
 
 #[track_caller]
 fn assert_snapshot(printed: &str, snapshot: &str) {
-    assert!(
-        printed == snapshot,
-        "it prints:\n{printed}\nand was to print:\n{snapshot}"
-    );
+    assert!(printed == snapshot, "printed:\n{printed}\nexpected:\n{snapshot}");
 }
 
 #[tokio::test]
-async fn the_overview_tells_of_every_device_and_what_to_do() {
-    let past = a_day().await;
-    let printed = overview_of(&past, Some(&past.reader()), false);
+async fn the_overview_shows_every_device_and_what_to_do() {
+    let fixture = ledger_with_every_state().await;
+    let printed = overview_of(&fixture, Some(&fixture.reader()), false);
     assert_snapshot(&printed, include_str!("tests/overview.txt"));
 }
 
 #[tokio::test]
-async fn colours_say_nothing_that_words_do_not() {
-    let past = a_day().await;
-    let coloured = overview_of(&past, Some(&past.reader()), true);
+async fn colours_carry_no_information_of_their_own() {
+    let fixture = ledger_with_every_state().await;
+    let coloured = overview_of(&fixture, Some(&fixture.reader()), true);
     assert!(coloured.contains("\x1b[32mok"));
     let mut plain = coloured;
     for code in ["0", "1", "2", "32", "33", "1;31"] {
@@ -75,42 +72,45 @@ async fn colours_say_nothing_that_words_do_not() {
 }
 
 #[test]
-fn before_the_first_sweep_every_configured_device_is_there() {
-    let past = Past::new();
-    assert_snapshot(&overview_of(&past, None, false), include_str!("tests/before.txt"));
+fn before_the_first_sweep_every_configured_device_is_listed() {
+    let fixture = LedgerFixture::new();
+    assert_snapshot(
+        &overview_of(&fixture, None, false),
+        include_str!("tests/before.txt"),
+    );
 }
 
 #[tokio::test]
-async fn a_device_in_detail_names_its_files_and_its_passes() {
-    let past = a_day().await;
-    let reader = past.reader();
-    let question = Question {
+async fn the_detail_lists_files_and_passes() {
+    let fixture = ledger_with_every_state().await;
+    let reader = fixture.reader();
+    let query = StatusQuery {
         reader: Some(&reader),
-        config: &past.config,
+        config: &fixture.config,
         now: at(0),
     };
     let mut all = String::new();
-    for device in question.devices().unwrap() {
-        let remaining = question.remaining(&device).unwrap();
+    for device in query.devices().unwrap() {
+        let remaining = query.remaining(&device).unwrap();
         let passes = reader.passes(&device.name, 10).unwrap();
-        let when = (at(0), Paint::with(false));
-        all += &printed(|output| detail::print(&device, &remaining, &passes, when, output));
+        let colors = Colors::with(false);
+        all += &printed(|output| detail::print(&device, &remaining, &passes, at(0), colors, output));
         all += "--------\n";
     }
     assert_snapshot(&all, include_str!("tests/detail.txt"));
 }
 
 #[tokio::test]
-async fn the_document_for_programs_is_stable() {
-    let past = a_day().await;
-    let reader = past.reader();
-    let question = Question {
+async fn the_json_document_is_stable() {
+    let fixture = ledger_with_every_state().await;
+    let reader = fixture.reader();
+    let query = StatusQuery {
         reader: Some(&reader),
-        config: &past.config,
+        config: &fixture.config,
         now: at(0),
     };
-    let devices = question.devices().unwrap();
-    let text = printed(|output| json::print(&question, &devices, output));
+    let devices = query.devices().unwrap();
+    let text = printed(|output| json::print(&query, &devices, output));
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
     document["ledger"]["path"] = "ledger.db".into();
     let printed = serde_json::to_string_pretty(&document).unwrap() + "\n";
@@ -130,7 +130,7 @@ fn keys(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String
 }
 
 #[test]
-fn every_field_for_programs_is_in_the_reference() {
+fn every_json_field_is_in_the_reference() {
     let reference = include_str!("../../../../../docs/reference/json.md");
     let mut found = std::collections::BTreeSet::new();
     let lines = include_str!("../files/tests/lines.json").lines();
@@ -141,21 +141,21 @@ fn every_field_for_programs_is_in_the_reference() {
     for key in found {
         assert!(
             reference.contains(&format!("`{key}`")),
-            "docs/reference/json.md says nothing of `{key}`"
+            "docs/reference/json.md does not mention `{key}`"
         );
     }
 }
 
 #[test]
-fn a_document_without_a_ledger_is_a_document() {
-    let past = Past::new();
-    let question = Question {
+fn without_a_ledger_the_json_document_is_valid() {
+    let fixture = LedgerFixture::new();
+    let query = StatusQuery {
         reader: None,
-        config: &past.config,
+        config: &fixture.config,
         now: at(0),
     };
-    let devices = question.devices().unwrap();
-    let text = printed(|output| json::print(&question, &devices, output));
+    let devices = query.devices().unwrap();
+    let text = printed(|output| json::print(&query, &devices, output));
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert!(document["ledger"].is_null());
     assert_eq!(document["devices"].as_array().unwrap().len(), 7);
@@ -163,7 +163,7 @@ fn a_document_without_a_ledger_is_a_document() {
 }
 
 #[test]
-fn times_read_as_people_say_them() {
+fn times_have_a_form_for_people() {
     for (seconds, text) in [
         (0, "0 s ago"),
         (59, "59 s ago"),

@@ -1,8 +1,8 @@
-//! Points in time as programs and as people read them.
+//! Points in time for programs and for people.
 
 use model::Timestamp;
 
-/// The present time.
+/// The current time.
 pub(in crate::commands) fn now() -> Timestamp {
     from_jiff(jiff::Timestamp::now())
 }
@@ -29,7 +29,7 @@ pub(in crate::commands) fn to_the_second(time: Timestamp) -> String {
     to_jiff(time).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// How long ago: `12 s ago`, `3 h ago`. A time to come is a collector's clock that was set back.
+/// The age: `12 s ago`, `3 h ago`. A future time means that the collector's clock was set back.
 pub(in crate::commands) fn ago(time: Timestamp, now: Timestamp) -> String {
     if time > now {
         return "in the future".into();
@@ -37,7 +37,7 @@ pub(in crate::commands) fn ago(time: Timestamp, now: Timestamp) -> String {
     format!("{} ago", roughly(now.since(time)))
 }
 
-/// A span in its largest unit, rounded down.
+/// A duration in its largest unit, rounded down.
 pub(in crate::commands) fn roughly(span: std::time::Duration) -> String {
     let seconds = span.as_secs();
     match seconds {

@@ -1,59 +1,28 @@
-//! A device as it is judged: from what configuration and ledger say to one word.
+//! A device with its record in the ledger, and the facts that its health depends on.
 
 use std::collections::BTreeMap;
 
-use engine::ports::{PassOutcome, Reason};
-use ledger::DeviceStatus;
-use model::{Amount, DeviceName, FailureClass, Timestamp};
+use engine::ports::{DiskUse, PassOutcome, Reason, WriterCheck};
+use health::{DeviceFacts, DeviceState, DiskSpace, PassResult, Remaining, RemainingReason};
+use ledger::{DeviceStatus, PassSummary};
+use model::{Amount, DeviceName, SourcePath, Timestamp};
 
-/// A device with what is known of it.
+/// A device and its record.
 #[derive(Debug)]
 pub(super) struct DeviceView {
     pub(super) name: DeviceName,
-    /// Whether the configuration has it.
+    /// Whether it is configured.
     pub(super) configured: bool,
     /// `None` if it was never visited.
     pub(super) known: Option<DeviceStatus>,
 }
 
-/// How a device is, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// It was served, and nothing on it needs anybody.
-    Well,
-    /// Somebody has to act on the device as a whole.
-    Failing(FailureClass),
-    /// It was served, but files of it need somebody; the first of the reasons.
-    Faults(Reason),
-    /// Its last pass ended with faults, of which the record says no more.
-    Partial,
-    /// It cannot be reached; it will be served when it can.
-    Unreachable(FailureClass),
-    /// The store or the ledger failed it.
-    CollectorFailed,
-    /// No pass over it has ended yet.
-    NeverVisited,
-}
-
-impl State {
-    /// The code in JSON.
-    pub(super) const fn code(self) -> &'static str {
-        match self {
-            Self::Well => "ok",
-            Self::Failing(_) | Self::Faults(_) | Self::Partial => "needs-you",
-            Self::Unreachable(_) => "unreachable",
-            Self::CollectorFailed => "collector-failed",
-            Self::NeverVisited => "never-visited",
-        }
-    }
-}
-
-/// How a device failed.
+/// The failure of a device.
 #[derive(Debug)]
-pub(super) struct Failure<'a> {
-    /// What the device or the system said.
+pub(super) struct DeviceFailure<'a> {
+    /// The message of the device or the system.
     pub(super) message: &'a str,
-    /// What a person can do about it.
+    /// The remedy.
     pub(super) remedy: &'a str,
     pub(super) since: Option<Timestamp>,
 }
@@ -83,71 +52,86 @@ impl DeviceView {
         all
     }
 
-    pub(super) fn state(&self) -> State {
+    /// Its state, in one word.
+    pub(super) fn state(&self) -> DeviceState {
+        DeviceState::of(&self.facts())
+    }
+
+    /// The facts that its health depends on.
+    pub(super) fn facts(&self) -> DeviceFacts<'_> {
         let Some(known) = &self.known else {
-            return State::NeverVisited;
+            return DeviceFacts::default();
         };
-        if matches!(&known.last_pass, Some(pass) if matches!(pass.outcome, Some(PassOutcome::CollectorFailed { .. })))
-        {
-            return State::CollectorFailed;
-        }
-        let verdict = known
-            .last_conclusive_pass
-            .as_ref()
-            .and_then(|pass| pass.outcome.as_ref());
-        match (verdict, self.faults().next()) {
-            (Some(PassOutcome::Failed { class, .. }), _) if class.is_unreachable() => {
-                State::Unreachable(*class)
-            }
-            (Some(PassOutcome::Failed { class, .. }), _) => State::Failing(*class),
-            (Some(_), Some((reason, _))) => State::Faults(reason),
-            (Some(PassOutcome::Partial), None) => State::Partial,
-            (Some(_), None) => State::Well,
-            (None, _) => State::NeverVisited,
+        let collector_failure = match outcome(known.last_pass.as_ref()) {
+            Some(PassOutcome::CollectorFailed { message }) => Some(message.as_str()),
+            _ => None,
+        };
+        let remaining = known.remaining.iter().map(|(reason, amount)| Remaining {
+            reason: remaining_reason(*reason),
+            amount: *amount,
+        });
+        let disk = |(_, disk): &(SourcePath, Option<DiskUse>)| {
+            disk.map(|disk| DiskSpace {
+                total: disk.total,
+                available: disk.available,
+            })
+        };
+        DeviceFacts {
+            collector_failure,
+            last_result: outcome(known.last_conclusive_pass.as_ref()).map(pass_result),
+            remaining: remaining.collect(),
+            disks: known.disks.iter().filter_map(disk).collect(),
+            shortcomings: known.shortcomings.iter().map(String::as_str).collect(),
+            is_blind: known.writer_check == Some(WriterCheck::Blind),
         }
     }
 
-    /// How it failed, where the last verdict is a failure.
-    pub(super) fn failure(&self) -> Option<Failure<'_>> {
+    /// Its failure, if the last result is a failure.
+    pub(super) fn failure(&self) -> Option<DeviceFailure<'_>> {
         let known = self.known.as_ref()?;
-        let outcome = known.last_conclusive_pass.as_ref()?.outcome.as_ref()?;
-        match outcome {
-            PassOutcome::Failed { message, .. } => Some(Failure {
-                message,
-                remedy: outcome.remedy().unwrap_or_default(),
-                since: known.failing_since,
-            }),
-            PassOutcome::Well
-            | PassOutcome::Partial
-            | PassOutcome::CollectorFailed { .. }
-            | PassOutcome::Interrupted => None,
-        }
+        let outcome = outcome(known.last_conclusive_pass.as_ref())?;
+        let PassOutcome::Failed { message, .. } = outcome else {
+            return None;
+        };
+        Some(DeviceFailure {
+            message,
+            remedy: outcome.remedy().unwrap_or_default(),
+            since: known.failing_since,
+        })
     }
 
-    /// What is left on it, what needs somebody first.
+    /// The remaining files by reason, the most urgent first.
     pub(super) fn remaining(&self) -> Vec<(Reason, Amount)> {
         let mut remaining = self
             .known
             .as_ref()
             .map(|known| known.remaining.clone())
             .unwrap_or_default();
-        remaining.sort_by_key(|(reason, _)| urgency(*reason));
+        remaining.sort_by_key(|(reason, _)| remaining_reason(*reason).urgency());
         remaining
-    }
-
-    /// The reasons for which files of it need somebody.
-    pub(super) fn faults(&self) -> impl Iterator<Item = (Reason, Amount)> {
-        self.remaining()
-            .into_iter()
-            .filter(|(reason, _)| reason.is_fault())
     }
 }
 
-/// Faults, then what waits, then what stays by intention.
-fn urgency(reason: Reason) -> u8 {
+fn outcome(pass: Option<&PassSummary>) -> Option<&PassOutcome> {
+    pass.and_then(|pass| pass.outcome.as_ref())
+}
+
+fn pass_result(outcome: &PassOutcome) -> PassResult<'_> {
+    match outcome {
+        PassOutcome::Failed { class, .. } => PassResult::Failed {
+            class: *class,
+            remedy: outcome.remedy().unwrap_or_default(),
+        },
+        PassOutcome::Partial => PassResult::Partial,
+        PassOutcome::Well | PassOutcome::CollectorFailed { .. } | PassOutcome::Interrupted => {
+            PassResult::Served
+        }
+    }
+}
+
+const fn remaining_reason(reason: Reason) -> RemainingReason {
     match reason {
-        _ if reason.is_fault() => 0,
-        Reason::Wait(_) => 1,
-        Reason::Leave(_) => 2,
+        Reason::Wait(reason) => RemainingReason::Wait(reason),
+        Reason::Leave(reason) => RemainingReason::Leave(reason),
     }
 }

@@ -1,4 +1,4 @@
-//! From the sections `[[device]]` to the devices: ids counted out, names and sources compared.
+//! Resolves the `[[device]]` sections into devices: expands ids, and compares names and sources.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU16;
@@ -8,39 +8,39 @@ use std::sync::Arc;
 
 use model::DeviceName;
 
+use crate::config::address::{Name, path};
 use crate::config::findings::{Faults, Finding, Findings};
 use crate::config::ids::{Ids, MAX_DEVICES};
-use crate::config::keys::{DEFAULTS, DEVICE, Folders, Reach, Rules};
-use crate::config::meant::Device;
-use crate::config::quantity;
-use crate::config::reach::{Name, path};
+use crate::config::keys::{Address, DEFAULTS, DEVICE, Folders, Rules};
 use crate::config::reading::File;
+use crate::config::resolved::Device;
 use crate::config::section::Section;
-use crate::config::template::{FORMS, Template};
+use crate::config::template::{ID_FORMS, Template};
+use crate::config::units;
 
-/// Checks every section; devices with faults are left out.
+/// Checks every section; leaves out devices with errors.
 pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Device> {
-    if file.devices.is_empty() && !file.table(DEVICE.name).is_spoilt {
+    if file.devices.is_empty() && !file.table(DEVICE.name).is_invalid {
         let remedy = "write `[[device]]` and below it `name = \"…\"`, an alias of your ssh_config";
         findings.add(Finding::error(None, "there is no device").help(remedy));
     }
     let defaults = std::mem::take(file.table(DEFAULTS.name));
     let default_rules = Rules::read(&defaults, None, findings);
     let mut shared_rules = None;
-    let mut fleet = Fleet::default();
+    let mut list = DeviceList::default();
     for section in &file.devices {
-        let Some(ids) = findings.sound(ids(section)) else {
+        let Some(ids) = findings.accept(ids(section)) else {
             continue;
         };
-        fleet.count += ids.as_ref().map_or(1, Ids::count);
-        if fleet.count > MAX_DEVICES {
-            let text = format!("with this section there are {} devices", fleet.count);
-            findings.add(Finding::error(section.span.clone(), text).help("at most 10,000 are possible"));
+        list.count += ids.as_ref().map_or(1, Ids::count);
+        if list.count > MAX_DEVICES {
+            let text = format!("this section brings the number of devices to {}", list.count);
+            findings.add(Finding::error(section.span.clone(), text).help("at most 10,000 are allowed"));
             break;
         }
-        let mut merged = section.or(&defaults);
-        if section.is_spoilt("source") {
-            // Other folders were meant than those of the defaults: nothing follows from the latter.
+        let mut merged = section.with_defaults(&defaults);
+        if section.is_invalid("source") {
+            // The device has its own, invalid source: do not fall back to the default.
             merged.values.remove("source");
         }
         if !merged.mentions("source") {
@@ -62,18 +62,18 @@ pub(super) fn check(file: &mut File<'_>, findings: &mut Findings<'_>) -> Vec<Dev
         }
         let mut add = |id| {
             merged.context.id = id;
-            fleet.add(&merged, &rules, findings)
+            list.add(&merged, &rules, findings)
         };
         match ids {
             None => add(None),
-            // One fault of a kind is enough for a section: the other ids have the same.
+            // Report each error once per section: the other ids have the same.
             Some(ids) => ids.iter().all(|id| add(Some(id))),
         };
     }
-    fleet.devices
+    list.devices
 }
 
-/// The ids of a section, if it has any; without a finding where what is wrong has been reported.
+/// The ids of a section, if any. The error is empty if the cause has been reported.
 fn ids(section: &Section<'_>) -> Result<Option<Ids>, Faults> {
     if !section.mentions("name") {
         let finding = Finding::error(section.span.clone(), "the device has no `name`");
@@ -86,102 +86,106 @@ fn ids(section: &Section<'_>) -> Result<Option<Ids>, Faults> {
         let finding = Finding::error(section.span_of("name"), format!("`name` {text}"));
         Err(finding.help(remedy).into())
     };
-    match (&ids, name.names_id()) {
-        (None, _) if section.is_spoilt("ids") => Err(Faults::new()),
+    match (&ids, name.has_id()) {
+        (None, _) if section.is_invalid("ids") => Err(Faults::new()),
         (None, true) => {
             let remedy = "write for example `ids = \"1-30\"` below it".to_owned();
-            fault("has {id} in it, but the device has no `ids`", remedy)
+            fault("contains {id}, but the device has no `ids`", remedy)
         }
         (Some(_), false) => fault(
             "is the same for all `ids`",
-            format!("put the id into it, as {FORMS}"),
+            format!("add the id to it, as {ID_FORMS}"),
         ),
         _ => Ok(ids),
     }
 }
 
-/// The rules of a section that is merged with the defaults: where less can be seen, it is waited at least as long.
+/// Raises the default of `settle_blind` to `settle`, or warns if an explicit `settle_blind` is lower.
 fn with_settle_blind(mut rules: Rules, section: &Section<'_>, findings: &mut Findings<'_>) -> Rules {
     let Some(span) = section.span_of("settle_blind") else {
         rules.settle_blind = rules.settle_blind.max(rules.settle);
         return rules;
     };
     if rules.settle_blind < rules.settle {
-        let [blind, settle] = [rules.settle_blind, rules.settle].map(quantity::show_duration);
+        let [blind, settle] = [rules.settle_blind, rules.settle].map(units::format_duration);
         let text = format!("`settle_blind` is {blind}, which is less than `settle`, {settle}");
-        let remedy = "where less can be seen, it is better waited longer: write at least as much as `settle`";
+        let remedy = "write at least the value of `settle`: with less information, gleaner must wait longer";
         findings.add(Finding::warning(span, text).help(remedy));
     }
     rules
 }
 
-/// The devices so far, and what a later one may not repeat.
+/// The devices so far, and the names and folders that a later device must not repeat.
 #[derive(Default)]
-struct Fleet {
+struct DeviceList {
     count: u64,
     devices: Vec<Device>,
     /// The line of each name.
     names: HashMap<DeviceName, usize>,
-    machines: HashMap<Machine, Occupied>,
+    machines: HashMap<MachineKey, OccupiedFolders>,
 }
 
-/// What tells one machine from another, where the configuration says more than a name.
+/// Identifies a machine, for devices whose configuration sets a host.
 #[derive(PartialEq, Eq, Hash)]
-struct Machine {
+struct MachineKey {
     host: String,
     port: Option<NonZeroU16>,
     jump: Option<String>,
 }
 
-/// The sources on a machine, none inside another, and whose they are.
-type Occupied = BTreeMap<PathBuf, DeviceName>;
+/// The sources on a machine, none inside another, and the device of each.
+type OccupiedFolders = BTreeMap<PathBuf, DeviceName>;
 
-impl Fleet {
-    /// Adds one device; false where something is wrong with it. Everything is tried before anything is given
-    /// up.
+impl DeviceList {
+    /// Adds one device. Runs every check before it gives up; false if any failed.
     fn add(&mut self, section: &Section<'_>, rules: &Arc<Rules>, findings: &mut Findings<'_>) -> bool {
         let at = section.span_of("name").unwrap_or_default();
         let line = findings.line(&at);
         let name = section.get::<Name>("name", None);
-        let name = findings.sound(name.and_then(|name| self.take_name(name, &at, line)));
-        let reach = Reach::read(section, None, findings);
+        let name = findings.accept(name.and_then(|name| self.reserve_name(name, &at, line)));
+        let address = Address::read(section, None, findings);
         let folders = Folders::read(section, None, findings);
         let sources = folders.and_then(|folders| folders.source);
-        let (Some(name), Some(reach), Some(sources)) = (name, reach, sources) else {
+        let (Some(name), Some(address), Some(sources)) = (name, address, sources) else {
             return false;
         };
         let device = Device {
             name,
-            reach,
+            address,
             sources,
             rules: Arc::clone(rules),
         };
-        let taken = findings.sound(self.take_sources(&device, at));
+        let taken = findings.accept(self.reserve_sources(&device, at));
         self.devices.push(device);
         taken.is_some()
     }
 
-    /// The name, if no other device has it.
-    fn take_name(&mut self, name: DeviceName, at: &Range<usize>, line: usize) -> Result<DeviceName, Faults> {
+    /// Reserves the name, unless another device has it.
+    fn reserve_name(
+        &mut self,
+        name: DeviceName,
+        at: &Range<usize>,
+        line: usize,
+    ) -> Result<DeviceName, Faults> {
         let Some(first) = self.names.get(&name) else {
             self.names.insert(name.clone(), line);
             return Ok(name);
         };
-        let text = format!("there are two devices named `{name}`; the first stands in line {first}");
-        let remedy = "give each device a name of its own; one with settings of its own is left out of the `ids` of the others";
+        let text = format!("there are two devices named `{name}`; the first is on line {first}");
+        let remedy = "give each device a unique name; remove the id of a device with its own section from the `ids` of the others";
         Err(Finding::error(at.clone(), text).help(remedy).into())
     }
 
-    /// Two devices that are the same machine must not empty the same folder.
-    fn take_sources(&mut self, device: &Device, at: Range<usize>) -> Result<(), Faults> {
-        let Some(host) = &device.reach.host else {
+    /// Reserves the sources: two devices on the same machine must not empty the same folder.
+    fn reserve_sources(&mut self, device: &Device, at: Range<usize>) -> Result<(), Faults> {
+        let Some(host) = &device.address.host else {
             return Ok(());
         };
-        let port = device.reach.port;
-        let machine = Machine {
+        let port = device.address.port;
+        let machine = MachineKey {
             host: host.clone(),
             port,
-            jump: device.reach.jump.clone(),
+            jump: device.address.jump.clone(),
         };
         let occupied = self.machines.entry(machine).or_default();
         let mut sources = device.sources.iter();
@@ -192,8 +196,7 @@ impl Fleet {
             let text = format!(
                 "`{name}` and `{other}` are the same machine ({host}{port}) with the same source {source}"
             );
-            let remedy =
-                "give each device a `port`, `host` or `jump` of its own, such as `port = \"{id+5000}\"`";
+            let remedy = "give each device its own `port`, `host` or `jump`, such as `port = \"{id+5000}\"`";
             return Err(Finding::error(at, text).help(remedy).into());
         }
         for source in &device.sources {
@@ -203,9 +206,9 @@ impl Fleet {
     }
 }
 
-/// Whose folder this one is, lies in or contains: its neighbour, as paths are in the order of their
-/// components.
-fn occupant<'o>(occupied: &'o Occupied, source: &Path) -> Option<&'o DeviceName> {
+/// The device whose folder equals, contains or is inside this one. Paths are ordered by their components, so
+/// only the neighbours need checking.
+fn occupant<'o>(occupied: &'o OccupiedFolders, source: &Path) -> Option<&'o DeviceName> {
     let before = occupied.range(..=source.to_owned()).next_back();
     let after = occupied.range(source.to_owned()..).next();
     let above = before.filter(|(other, _)| source.starts_with(other));

@@ -1,36 +1,39 @@
-//! What is said about files with faults, to the letter.
+//! The exact messages about files with errors.
 
 use super::*;
 
-/// Cases, divided by empty lines. The first line of each tells what is written, and where; the others, set in, what is
-/// said about it. A `⏎` stands for a line break.
+/// Cases, separated by empty lines. The first line of each is the raw text and where it goes; the indented
+/// lines are the expected messages. A `⏎` is a line break.
 const CASES: &str = include_str!("faults.txt");
 
 #[test]
-fn every_fault_is_named_with_its_place_and_what_would_be_right() {
+fn every_error_has_its_position_and_a_remedy() {
     let mut wrong = String::new();
     let cases = CASES.split("\n\n").filter(|case| !case.starts_with('#'));
     for case in cases {
-        let (written, expected) = case.split_once('\n').unwrap_or((case, ""));
-        let (place, text) = written.split_once(' ').unwrap_or((written, ""));
+        let (raw, expected) = case.split_once('\n').unwrap_or((case, ""));
+        let (place, text) = raw.split_once(' ').unwrap_or((raw, ""));
         let text = text.replace('⏎', "\n");
         let file = match place {
             "[defaults]" => with_default(&text),
             "[store]" => with_store(&text),
             "[[device]]" => with_device(&text),
             "file" => text,
-            _ => panic!("unknown place in {written}"),
+            _ => panic!("unknown place in {raw}"),
         };
-        let said: Vec<String> = said(&file).lines().map(|line| format!("    {line}")).collect();
-        if said.join("\n") != expected.trim_end() {
-            wrong.push_str(&[written, &said.join("\n"), "\n"].join("\n"));
+        let messages: Vec<String> = messages(&file)
+            .lines()
+            .map(|line| format!("    {line}"))
+            .collect();
+        if messages.join("\n") != expected.trim_end() {
+            wrong.push_str(&[raw, &messages.join("\n"), "\n"].join("\n"));
         }
     }
-    assert!(wrong.is_empty(), "this is said now:\n\n{wrong}");
+    assert!(wrong.is_empty(), "the messages are now:\n\n{wrong}");
 }
 
 #[test]
-fn every_fault_of_a_file_is_reported_at_once_in_the_order_of_the_file() {
+fn all_errors_of_a_file_are_reported_together_in_order() {
     let report = checked(
         "[[device]]\nname = \"-x\"\n[store]\npaht = \"/srv\"\nmin_free = true\n[fleet]\nparallel = 0\n",
     )
@@ -56,24 +59,28 @@ fn every_fault_of_a_file_is_reported_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_fault_in_the_defaults_is_reported_once_for_all_devices() {
+fn an_error_in_the_defaults_is_reported_once_for_all_devices() {
     let file = "[store]\npath = \"/srv\"\n[defaults]\nsource = \"data\"\nsettle = \"x\"\n[[device]]\nname = \"a{id}\"\nids = \"1-30\"\n[[device]]\nname = \"b\"\n";
     assert_eq!(checked(file).unwrap_err().errors(), 2);
 }
 
 #[test]
-fn a_place_is_counted_in_characters_and_lines() {
+fn positions_are_counted_in_characters_and_lines() {
     let file = "[store]\npath = \"/srv\" # \u{1f41d}\n[[device]]\nname = \"g\u{e4}rten\"\n\"\u{fc}\" = 1\nsource = [\"/\u{e4}\", 5]\n";
     assert!(
-        said(file).contains(":5:1: error: unknown key `\u{fc}` in [[device]]"),
+        messages(file).contains(":5:1: error: unknown key `\u{fc}` in [[device]]"),
         "{}",
-        said(file)
+        messages(file)
     );
-    assert!(said(file).contains(":6:17: error: `source`"), "{}", said(file));
+    assert!(
+        messages(file).contains(":6:17: error: `source`"),
+        "{}",
+        messages(file)
+    );
 }
 
 #[test]
-fn a_file_that_is_not_text_is_refused_where_it_ceases_to_be() {
+fn a_file_that_is_not_utf8_is_refused_at_the_first_bad_byte() {
     let report = check(Path::new("x.toml"), b"[store]\npath = \"\xff\"\n", &environment()).unwrap_err();
     assert_eq!(
         report.to_string(),
@@ -82,7 +89,7 @@ fn a_file_that_is_not_text_is_refused_where_it_ceases_to_be() {
 }
 
 #[test]
-fn without_any_home_the_ledger_must_have_a_path() {
+fn without_a_home_folder_the_ledger_must_have_a_path() {
     let report = check(
         Path::new("x.toml"),
         with_default("").as_bytes(),
@@ -97,7 +104,7 @@ fn without_any_home_the_ledger_must_have_a_path() {
 }
 
 #[test]
-fn no_file_however_torn_makes_it_panic() {
+fn no_truncated_or_mangled_file_causes_a_panic() {
     let example = EXAMPLE.as_bytes();
     for end in (0..example.len()).step_by(7) {
         let (left, right) = example.split_at(end);

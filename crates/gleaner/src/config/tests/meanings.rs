@@ -1,4 +1,4 @@
-//! What sound files mean.
+//! What valid files resolve to.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use engine::rules::ReleaseRule;
 use ssh::Compression;
 
 use crate::config::keys::TABLES;
-use crate::config::value::Kind as _;
+use crate::config::value::ValueKind as _;
 
 const SMALLEST: &str = "[store]\npath = \"/srv\"\n[[device]]\nname = \"garden\"\nsource = \"/data\"\n";
 
 #[test]
-fn the_smallest_file_means_the_documented_defaults() {
-    let config = meant(SMALLEST);
+fn the_smallest_file_resolves_to_the_documented_defaults() {
+    let config = resolved(SMALLEST);
     assert_eq!(config.store.path, Path::new("/srv"));
     assert_eq!(config.store.layout.as_str(), "{device}/{path}");
     assert_eq!(config.store.min_free, 1 << 30);
@@ -33,9 +33,9 @@ fn the_smallest_file_means_the_documented_defaults() {
     };
     assert_eq!(device.name.as_str(), "garden");
     assert_eq!(device.sources, [model::SourcePath::new("/data").unwrap()]);
-    let reach = &device.reach;
-    assert_eq!((&reach.host, reach.port, &reach.user), (&None, None, &None));
-    assert_eq!((&reach.identity, &reach.jump), (&None, &None));
+    let address = &device.address;
+    assert_eq!((&address.host, address.port, &address.user), (&None, None, &None));
+    assert_eq!((&address.identity, &address.jump), (&None, &None));
     let rules = &device.rules;
     assert_eq!(rules.settle, Duration::from_secs(30));
     assert_eq!(rules.settle_blind, Duration::from_mins(10));
@@ -48,34 +48,34 @@ fn the_smallest_file_means_the_documented_defaults() {
     assert_eq!(rules.bandwidth, None);
 }
 
-/// The comments in the types make the reference; this holds them to the code.
+/// The reference is generated from the declared defaults; this compares them with the code.
 #[test]
 fn every_documented_default_is_the_default() {
-    let mut written = "[store]\npath = \"/srv\"\n".to_owned();
+    let mut raw = "[store]\npath = \"/srv\"\n".to_owned();
     for table in &TABLES {
         if table.heading != "[store]" {
-            written.push_str(&[table.heading, "\n"].concat());
+            raw.push_str(&[table.heading, "\n"].concat());
         }
         if table.heading == "[[device]]" {
-            written.push_str("name = \"garden\"\n");
+            raw.push_str("name = \"garden\"\n");
         }
         if table.heading == "[defaults]" {
-            written.push_str("source = \"/data\"\n");
+            raw.push_str("source = \"/data\"\n");
         }
         for key in table.keys() {
             let line = key.default.map(|default| format!("{} = {default}\n", key.name));
-            written.push_str(&line.unwrap_or_default());
+            raw.push_str(&line.unwrap_or_default());
         }
     }
     assert!(
-        written.contains("settle = \"30s\"") && written.contains("parallel = 16"),
-        "{written}"
+        raw.contains("settle = \"30s\"") && raw.contains("parallel = 16"),
+        "{raw}"
     );
-    assert_eq!(meant(&written), meant(SMALLEST));
+    assert_eq!(resolved(&raw), resolved(SMALLEST));
 }
 
 #[test]
-fn every_documented_example_is_sound() {
+fn every_documented_example_is_valid() {
     for table in &TABLES {
         for key in table.keys() {
             let line = format!("{} = {}", key.name, key.example);
@@ -90,31 +90,31 @@ fn every_documented_example_is_sound() {
                 ("[[device]]", _) => with_device(&format!("name = \"a{{id}}\"\n{line}")),
                 (heading, _) => with_device(&format!("name = \"a\"\n{heading}\n{line}")),
             };
-            meant(&file);
+            resolved(&file);
         }
     }
 }
 
 #[test]
-fn ids_are_counted_out_in_names_ports_and_sources() {
-    let config = meant(&with_device(
+fn ids_are_expanded_in_names_ports_and_sources() {
+    let config = resolved(&with_device(
         "name = \"raspberry{id:02}\"\nids = \"1-2, 34\"\nport = \"{id+5000}\"\nhost = \"localhost\"\nuser = \"u{id}\"\n\
          identity = \"~/.ssh/{id}\"\njump = \"gate{id-1}\"\nsource = [\"/data/{id}\", \"/more\"]",
     ));
     let names: Vec<&str> = config.devices.iter().map(|device| device.name.as_str()).collect();
     assert_eq!(names, ["raspberry01", "raspberry02", "raspberry34"]);
     let last = config.device("raspberry34").unwrap();
-    assert_eq!(last.reach.port.unwrap().get(), 5034);
-    assert_eq!(last.reach.user.as_deref(), Some("u34"));
-    assert_eq!(last.reach.identity.as_deref(), Some("~/.ssh/34"));
-    assert_eq!(last.reach.jump.as_deref(), Some("gate33"));
+    assert_eq!(last.address.port.unwrap().get(), 5034);
+    assert_eq!(last.address.user.as_deref(), Some("u34"));
+    assert_eq!(last.address.identity.as_deref(), Some("~/.ssh/34"));
+    assert_eq!(last.address.jump.as_deref(), Some("gate33"));
     assert_eq!(last.sources[0].as_bytes(), b"/data/34");
     assert_eq!(last.sources[1].as_bytes(), b"/more");
 }
 
 #[test]
-fn a_device_says_otherwise_than_the_defaults() {
-    let config = meant(
+fn a_device_overrides_the_defaults() {
+    let config = resolved(
         "[store]\npath = \"/srv\"\n[defaults]\nsource = \"/data\"\nport = 22\nexclude = [\"*.tmp\"]\nrelease = \"keep\"\n\
          bandwidth = \"1 MiB/s\"\ncompress = \"never\"\n\
          [[device]]\nname = \"a\"\n\
@@ -124,12 +124,12 @@ fn a_device_says_otherwise_than_the_defaults() {
     let [first, second] = config.devices.as_slice() else {
         panic!("{config:?}")
     };
-    assert_eq!(first.reach.port.unwrap().get(), 22);
+    assert_eq!(first.address.port.unwrap().get(), 22);
     assert_eq!(first.rules.exclude.patterns(), ["*.tmp"]);
     assert_eq!(first.rules.release, ReleaseRule::Keep);
     assert_eq!(first.rules.bandwidth, Some(1 << 20));
     assert_eq!(first.rules.compress, Compression::Never);
-    assert_eq!(second.reach.port.unwrap().get(), 23);
+    assert_eq!(second.address.port.unwrap().get(), 23);
     assert!(second.rules.exclude.patterns().is_empty());
     assert_eq!(second.rules.release, ReleaseRule::Delete);
     assert_eq!(second.rules.bandwidth, None);
@@ -139,7 +139,7 @@ fn a_device_says_otherwise_than_the_defaults() {
     assert_eq!(
         second.rules.settle_blind,
         Duration::from_mins(20),
-        "waits at least as long where less is seen"
+        "must wait at least as long with less information"
     );
     assert_eq!(second.rules.done_suffix.as_deref(), Some(".ok"));
     assert!(second.rules.prune_empty);
@@ -147,7 +147,7 @@ fn a_device_says_otherwise_than_the_defaults() {
 
 #[test]
 fn permissions_are_octal() {
-    let config = meant(&with_store(
+    let config = resolved(&with_store(
         "file_mode = \"0640\"\ndir_mode = \"2750\"\nmin_free = 4096\nnames = \"portable\"",
     ));
     assert_eq!(config.store.file_mode, Some(0o640));
@@ -158,17 +158,17 @@ fn permissions_are_octal() {
 
 #[test]
 fn ten_thousand_devices_are_possible() {
-    let config = meant(&with_device(
+    let config = resolved(&with_device(
         "name = \"a{id}\"\nids = \"1-10000\"\nhost = \"nas\"\nsource = \"/data/{id}\"",
     ));
     assert_eq!(config.devices.len(), 10_000);
 }
 
 #[test]
-fn the_example_is_sound_and_says_what_the_defaults_are() {
+fn the_example_is_valid_and_shows_the_defaults() {
     let checked = checked(EXAMPLE).unwrap();
     assert_eq!(checked.warnings.warnings(), 0, "{}", checked.warnings);
-    // Every key is in it, with a comment sign or without.
+    // The example has every key, commented out or not.
     for table in &TABLES {
         for key in table.keys() {
             let there = EXAMPLE.lines().any(|line| {
@@ -178,7 +178,7 @@ fn the_example_is_sound_and_says_what_the_defaults_are() {
             assert!(there, "{} is not in the example", key.name);
         }
     }
-    // What is commented out may be taken in without a fault.
+    // The commented-out lines are valid too.
     let commented = EXAMPLE.lines().map(|line| match line.strip_prefix("# ") {
         Some(rest)
             if rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) =>
@@ -188,9 +188,9 @@ fn the_example_is_sound_and_says_what_the_defaults_are() {
         _ => line,
     });
     let all = commented.collect::<Vec<_>>().join("\n");
-    let config = meant(&all);
+    let config = resolved(&all);
     assert_eq!(config.devices.len(), 33);
-    // Where the example calls something the default, it is.
+    // Where the example says that a value is the default, it is.
     let unset = [
         "done_suffix",
         "file_mode",
@@ -220,22 +220,22 @@ fn the_example_is_sound_and_says_what_the_defaults_are() {
 }
 
 #[test]
-fn what_is_shown_means_the_same_when_it_is_read() {
-    let config = meant(
+fn the_shown_configuration_resolves_to_the_same() {
+    let config = resolved(
         "[store]\npath = \"/srv/a b\"\nlayout = \"{mtime:%Y}/{device}/{source}/{path}\"\nmin_free = \"1500\"\nfile_mode = \"0640\"\n\
          [ledger]\npath = \"/var/lib/l.db\"\n[ssh]\nconfig = \"/etc/ssh_config\"\nconnect_timeout = \"1500ms\"\n[fleet]\nparallel = 3\n\
          [[device]]\nname = \"a{id}\"\nids = \"1-3\"\nsource = [\"/d/{{x}}\", \"/e\\\"\"]\nhost = \"h\"\nport = \"{id+20}\"\nuser = \"pi\"\n\
          identity = \"~/k\"\njump = \"x,y\"\nexclude = [\"*.tmp\", \"/{a,b}/\"]\ndone_suffix = \".done\"\nbandwidth = \"1500 kB/s\"\n\
          settle = \"90s\"\nrelease = \"keep\"\ncompress = false\nprune_empty = true\n[[device]]\nname = \"b\"\nsource = \"/d\"\n",
     );
-    let shown = show::Shown::all(&config).to_string();
-    assert_eq!(meant(&shown), config, "{shown}");
-    let one = show::Shown::only(&config, config.device("a2").unwrap()).to_string();
-    assert_eq!(meant(&one).devices, config.devices[1..2], "{one}");
+    let shown = show::ConfigDisplay::all(&config).to_string();
+    assert_eq!(resolved(&shown), config, "{shown}");
+    let one = show::ConfigDisplay::only(&config, config.device("a2").unwrap()).to_string();
+    assert_eq!(resolved(&one).devices, config.devices[1..2], "{one}");
 }
 
 #[test]
-fn words_read_as_they_are_shown() {
+fn choices_are_shown_by_their_first_word() {
     let shown = |word: &str| Some(word.into());
     assert_eq!(Compression::show(&Compression::Always), shown("always"));
     assert_eq!(Compression::show(&Compression::Never), shown("never"));

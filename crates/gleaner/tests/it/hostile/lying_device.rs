@@ -50,8 +50,8 @@ pub(crate) enum TimeLimit {
 impl TimeLimit {
     pub(crate) const fn message(self) -> &'static str {
         match self {
-            Self::Silence => "the device owed an answer for more than",
-            Self::Listing => "had not come to its end after",
+            Self::Silence => "the device did not reply within",
+            Self::Listing => "did not end within",
         }
     }
 }

@@ -195,5 +195,5 @@ fn a_file_that_stalls_the_small_file_stream_blocks_no_other_file() {
     // `c.jpg` was read before it and buffered, `day/b.jpg` comes after it: any of them might be the cause.
     hostile
         .leaves_only("day/a.jpg", 5)
-        .says("it was to send day/a.jpg");
+        .says("while fetching day/a.jpg");
 }

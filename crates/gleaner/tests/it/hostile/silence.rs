@@ -86,7 +86,7 @@ fn a_server_that_hangs_up_over_a_command_is_served_by_sftp_alone() {
     hostile.sweeps_safely(0);
     let shortcomings = hostile.fleet.status_of("device2")["shortcomings"].to_string();
     assert!(
-        shortcomings.contains("hangs up when a command is asked for"),
+        shortcomings.contains("hangs up when a command is requested"),
         "{shortcomings}"
     );
     std::thread::sleep(SETTLE);
@@ -311,5 +311,5 @@ fn a_file_that_stalls_the_device_blocks_no_other_file() {
     hostile.sweeps_safely(1);
     hostile
         .leaves_only("day/a.jpg", 5)
-        .says("it was to send day/a.jpg");
+        .says("while fetching day/a.jpg");
 }

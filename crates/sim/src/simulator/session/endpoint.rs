@@ -48,11 +48,7 @@ pub(super) fn folders(
 }
 
 pub(super) fn failure(class: FailureClass, message: &str) -> DeviceFailure {
-    DeviceFailure {
-        class,
-        message: message.to_owned(),
-        remedy: None,
-    }
+    DeviceFailure::new(class, message.to_owned())
 }
 
 pub(super) fn fault(kind: FileFaultKind) -> FileFault {

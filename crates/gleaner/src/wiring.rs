@@ -1,0 +1,297 @@
+//! Wires the engine to the real world: OpenSSH, a directory, `SQLite`, the system clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::placement;
+use engine::ports::{LedgerError, Store, StoreError};
+use engine::rules::{DeviceRules, Rules};
+use engine::world::World;
+use ledger::{OpenOptions, SqliteLedger};
+use model::Timestamp;
+use ssh::{SshDevices, SshOptions, Target};
+use storage::{DirectoryStore, Executor, StoreFolder, StoreSettings, SystemDisk, UntouchedStore};
+
+use crate::config::Config;
+use crate::config::resolved;
+use crate::exit::{ExitStatus, Failure};
+use crate::ledger_mount;
+use crate::report::SweepReporter;
+
+/// The store, ledger, devices, clock and reporter of one process.
+#[derive(Debug)]
+pub struct Collector<S = DirectoryStore<SystemDisk>> {
+    devices: SshDevices,
+    store: S,
+    ledger: SqliteLedger,
+    clock: SystemClock,
+    reporter: SweepReporter,
+}
+
+impl Collector {
+    /// Opens the store, then the ledger, and checks that they belong together. Changes nothing unless both
+    /// are usable.
+    ///
+    /// A missing ledger is created. If the store remembers a ledger of this machine at this path, the new
+    /// ledger takes over its id, so that files the lost ledger left withdrawn on devices are ours again.
+    pub async fn open(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
+        let found = FoundStore::find(config)?;
+        if let Some(id) = &found.ledger.create_with {
+            let path = config.ledger.display();
+            tracing::warn!(
+                "the ledger {path} is missing; a new one takes over its id {id} and compares files with the store again"
+            );
+        }
+        // Warn about a new ledger only: an existing one would repeat the warning every minute. `gleaner
+        // config check` always shows it.
+        if !config.ledger.exists()
+            && let Some(warning) = ledger_mount::warning(&config.ledger)
+        {
+            tracing::warn!("the ledger {}: {warning}", config.ledger.display());
+        }
+        let ledger = SqliteLedger::open(&config.ledger, &found.ledger).map_err(ledger_failure)?;
+        ledger
+            .bind_store(found.store.id())
+            .await
+            .map_err(ledger_failure)?;
+        let settings = store_settings(config, &ledger);
+        let store = DirectoryStore::open(found.store.clone(), settings).map_err(store_failure)?;
+        // Do not write to a store that is full or not mounted.
+        Store::condition(&store).await.map_err(store_failure)?;
+        let id = engine::ports::Ledger::id(&ledger);
+        found
+            .store
+            .remember_ledger(id, found.machine.as_deref(), &config.ledger, found.ledger.at)
+            .map_err(store_failure)?;
+        Self::assemble(config, store, ledger, reporter)
+    }
+}
+
+impl Collector<UntouchedStore<SystemDisk>> {
+    /// Opens both for a dry run, which leaves no trace: a missing ledger counts as empty, and the store gets
+    /// no staging folder. Refuses every store or existing ledger that a sweep would refuse.
+    pub async fn open_read_only(config: &Config, reporter: SweepReporter) -> Result<Self, Failure> {
+        let found = FoundStore::find(config)?;
+        if let Some(id) = &found.ledger.create_with {
+            let path = config.ledger.display();
+            tracing::warn!(
+                "the ledger {path} is missing; the next sweep creates a new one, which takes over its id {id}"
+            );
+        }
+        let ledger =
+            SqliteLedger::open_without_creating(&config.ledger, &found.ledger).map_err(ledger_failure)?;
+        ledger
+            .expect_store(found.store.id())
+            .await
+            .map_err(ledger_failure)?;
+        let settings = store_settings(config, &ledger);
+        let store = UntouchedStore::new(found.store, settings);
+        Store::condition(&store).await.map_err(store_failure)?;
+        Self::assemble(config, store, ledger, reporter)
+    }
+}
+
+impl<S> Collector<S> {
+    fn assemble(
+        config: &Config,
+        store: S,
+        ledger: SqliteLedger,
+        reporter: SweepReporter,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            devices: devices(config)?,
+            store,
+            ledger,
+            clock: SystemClock,
+            reporter,
+        })
+    }
+}
+
+/// The state before anything is opened for writing.
+struct FoundStore {
+    store: StoreFolder<SystemDisk>,
+    /// The options to create a missing ledger.
+    ledger: OpenOptions,
+    machine: Option<String>,
+}
+
+impl FoundStore {
+    fn find(config: &Config) -> Result<Self, Failure> {
+        let store = StoreFolder::open(Arc::new(SystemDisk::default()), &config.store.path, None)
+            .map_err(store_failure)?;
+        let machine = std::fs::read_to_string("/etc/machine-id").ok();
+        let lost = match config.ledger.try_exists() {
+            Ok(false) => store
+                .find_lost_ledger(machine.as_deref(), &config.ledger)
+                .map_err(store_failure)?,
+            Ok(true) | Err(_) => None,
+        };
+        let ledger = OpenOptions {
+            create_with: lost.map(|lost| lost.id),
+            at: engine::ports::Clock::now(&SystemClock),
+        };
+        Ok(Self {
+            store,
+            ledger,
+            machine,
+        })
+    }
+}
+
+fn store_settings(config: &Config, ledger: &SqliteLedger) -> StoreSettings {
+    StoreSettings {
+        ledger: engine::ports::Ledger::id(ledger).clone(),
+        min_free: config.store.min_free,
+        file_mode: config.store.file_mode,
+        dir_mode: config.store.dir_mode,
+        range_length: engine::ports::store::RANGE_LENGTH,
+        executor: Executor::threads(),
+        clock: Arc::new(SystemClock),
+    }
+}
+
+impl<S: Store> World for Collector<S> {
+    type Devices = SshDevices;
+    type Store = S;
+    type Ledger = SqliteLedger;
+    type Clock = SystemClock;
+    type Reporter = SweepReporter;
+
+    fn devices(&self) -> &SshDevices {
+        &self.devices
+    }
+
+    fn store(&self) -> &S {
+        &self.store
+    }
+
+    fn ledger(&self) -> &SqliteLedger {
+        &self.ledger
+    }
+
+    fn clock(&self) -> &SystemClock {
+        &self.clock
+    }
+
+    fn reporter(&self) -> &SweepReporter {
+        &self.reporter
+    }
+}
+
+/// The clock of the collector.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl engine::ports::Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let nanoseconds = jiff::Timestamp::now().as_nanosecond();
+        Timestamp::from_nanoseconds(i64::try_from(nanoseconds).unwrap_or(i64::MAX))
+    }
+
+    fn steady(&self) -> Timestamp {
+        let seconds = u64::try_from(rustix::system::sysinfo().uptime).unwrap_or_default();
+        Timestamp::EPOCH.plus(Duration::from_secs(seconds))
+    }
+}
+
+/// The configured devices, for the SSH adapter.
+pub fn devices(config: &Config) -> Result<SshDevices, Failure> {
+    let options = SshOptions {
+        config: config.ssh.config.clone(),
+        connect_timeout: config.ssh.connect_timeout,
+        ..SshOptions::default()
+    };
+    let targets = config.devices.iter().map(target).collect();
+    SshDevices::new(&options, targets).map_err(|error| Failure::new(ExitStatus::Usage, error))
+}
+
+fn target(device: &resolved::Device) -> Target {
+    let address = &device.address;
+    Target {
+        name: device.name.clone(),
+        host: address.host.clone(),
+        port: address.port.map(std::num::NonZero::get),
+        user: address.user.clone(),
+        identity: address.identity.as_ref().map(Into::into),
+        jump: address.jump.clone(),
+        compression: device.rules.compress,
+        bandwidth: device.rules.bandwidth,
+        stall_timeout: device.rules.stall_timeout,
+    }
+}
+
+/// The configured devices, for the engine.
+pub fn device_rules(config: &Config) -> Vec<DeviceRules> {
+    let of_device = |device: &resolved::Device| DeviceRules {
+        name: device.name.clone(),
+        sources: device.sources.clone(),
+        rules: rules(&device.rules, &config.store),
+    };
+    config.devices.iter().map(of_device).collect()
+}
+
+/// The time limit of a listing, as a multiple of `stall_timeout`: 15 minutes by default. A link of 2 KB/s
+/// carries 20,000 new files in that time. The next pass sees the files behind them, even if these files stay
+/// on the device.
+const LISTING_STALL_TIMEOUTS: u32 = 15;
+
+/// The time limit of a listing.
+pub fn max_listing_time(rules: &resolved::Rules) -> Duration {
+    rules.stall_timeout.saturating_mul(LISTING_STALL_TIMEOUTS)
+}
+
+fn rules(rules: &resolved::Rules, store: &resolved::Store) -> Rules {
+    Rules {
+        settle: rules.settle,
+        settle_blind: rules.settle_blind,
+        max_listing_time: max_listing_time(rules),
+        exclude: rules.exclude.clone(),
+        done_suffix: rules
+            .done_suffix
+            .as_ref()
+            .map(|suffix| suffix.clone().into_bytes()),
+        release: rules.release,
+        prune_empty: rules.prune_empty,
+        layout: placement::Layout {
+            parts: store.layout.parts().to_vec(),
+        },
+        names: store.names,
+    }
+}
+
+/// The failure of an unusable store, with its remedy.
+pub fn store_failure(error: StoreError) -> Failure {
+    let remedy = match &error {
+        StoreError::NoMarker { .. } => {
+            "mount the store; if this is its first use, prepare it with `gleaner store init`"
+        }
+        StoreError::OtherStore { .. } => {
+            "mount the right store; if it was replaced on purpose, run `gleaner store init --replace OLD_ID`"
+        }
+        StoreError::DamagedMarker { .. } => "restore .gleaner/store.toml from a backup of the store",
+        StoreError::NotWritable { .. } => {
+            "give the user that runs gleaner write permission, and check that the store is not mounted read-only"
+        }
+        StoreError::Full { .. } => "free space in the store, or lower `store.min_free`",
+        StoreError::CannotPublish { .. } => {
+            "use a file system that has hard links, or renames that refuse to replace; rclone and sshfs mounts have neither"
+        }
+        StoreError::OfFile { .. } => "check that file, or the mount within the store that it belongs to",
+        StoreError::ReadBack { .. } => {
+            "check the disk and the mount: the stored bytes differ from the bytes written"
+        }
+        StoreError::System { .. } => "check the disk and the mount",
+    };
+    Failure::new(ExitStatus::StoreOrLedger, error).help(remedy)
+}
+
+/// The failure of an unusable ledger, with its remedy.
+pub fn ledger_failure(error: LedgerError) -> Failure {
+    let status = match &error {
+        LedgerError::Busy { .. } => ExitStatus::Busy,
+        _ => ExitStatus::StoreOrLedger,
+    };
+    let remedy = ledger::remedy(&error);
+    Failure::new(status, error).help(remedy)
+}
