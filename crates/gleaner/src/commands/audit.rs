@@ -16,6 +16,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use engine::ports::History;
 use ledger::Reader;
 use model::{Amount, RelativePath, StoreId};
 use storage::audit::WalkError;
@@ -35,7 +36,7 @@ use compare::{CheckedCopy, Comparison};
 pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<ExitStatus, Failure> {
     let config = context.configuration()?;
     let store = open_store(&config, None)?;
-    let reader = Reader::open(&config.ledger).map_err(status::unreadable)?;
+    let reader: Box<dyn History> = Box::new(Reader::open(&config.ledger).map_err(status::unreadable)?);
     let store = match reader.store() {
         Some(expected) => open_store(&config, Some(expected))?,
         None => store,
@@ -43,7 +44,7 @@ pub fn audit(arguments: &cli::AuditArgs, context: &mut Context<'_>) -> Result<Ex
     let mut audit = Audit {
         quarantine: arguments
             .quarantine
-            .then(|| Quarantine::open(&store, &reader, &config))
+            .then(|| Quarantine::open(&store, &*reader, &config))
             .transpose()?,
         store,
         reader,
@@ -161,7 +162,7 @@ enum QuarantineResult {
 /// One audit.
 struct Audit {
     store: StoreFolder<SystemDisk>,
-    reader: Reader,
+    reader: Box<dyn History>,
     quarantine: Option<Quarantine>,
     quarantined_before: Vec<PathBuf>,
     lists_unknown: bool,
@@ -173,7 +174,7 @@ struct Audit {
 
 impl Audit {
     fn compare(&mut self, report: &mut dyn AuditReport, output: &mut Output) -> Result<(), Failure> {
-        let bar = progress::Bar::over(expected(&self.reader)?);
+        let bar = progress::Bar::over(expected(&*self.reader)?);
         let mut copies = compare::by_name(self.reader.stored_copies());
         loop {
             let batch = compare::next_batch(&mut copies).map_err(status::unreadable)?;
@@ -241,7 +242,7 @@ impl Audit {
 }
 
 /// The amount to read, estimated from the ledger.
-fn expected(reader: &Reader) -> Result<Amount, Failure> {
+fn expected(reader: &dyn History) -> Result<Amount, Failure> {
     let devices = reader
         .devices(engine::ports::Clock::now(&SystemClock))
         .map_err(status::unreadable)?;
@@ -260,7 +261,7 @@ struct Quarantine {
 }
 
 impl Quarantine {
-    fn open(store: &StoreFolder<SystemDisk>, reader: &Reader, config: &Config) -> Result<Self, Failure> {
+    fn open(store: &StoreFolder<SystemDisk>, reader: &dyn History, config: &Config) -> Result<Self, Failure> {
         let settings = StoreSettings {
             ledger: reader.id().clone(),
             min_free: config.store.min_free,

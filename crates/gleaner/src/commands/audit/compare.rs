@@ -3,9 +3,9 @@
 use std::iter::Peekable;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use engine::ports::history::StoredCopies;
+use engine::ports::{HistoryError, StoredCopy};
 use parking_lot::Mutex;
-
-use ledger::{ReadError, StoredCopies, StoredCopy};
 use storage::audit::CopyCheck;
 use storage::{Disk, StoreFolder};
 
@@ -74,9 +74,9 @@ pub(super) fn by_name(copies: StoredCopies<'_>) -> Peekable<StoredCopies<'_>> {
 }
 
 /// The copies of the next names; empty at the end.
-pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<CopiesOfName>, ReadError> {
+pub(super) fn next_batch(copies: &mut Peekable<StoredCopies<'_>>) -> Result<Vec<CopiesOfName>, HistoryError> {
     let mut batch: Vec<CopiesOfName> = Vec::new();
-    let is_wanted = |batch: &[CopiesOfName], next: &Result<StoredCopy, ReadError>| match next {
+    let is_wanted = |batch: &[CopiesOfName], next: &Result<StoredCopy, HistoryError>| match next {
         Ok(copy) => batch.len() < BATCH || has_name(batch.last(), copy),
         Err(_) => true,
     };
