@@ -1,9 +1,7 @@
 //! The port `History` on SQLite, also while another gleaner writes the ledger.
 //!
 //! A reader never blocks the writer and never waits for it. Each query is a short transaction, and long lists
-//! are read page by page, so that SQLite's log does not grow while a terminal is slow. A list contains each
-//! row that exists from its beginning to its end exactly once; it may or may not contain a row that changes
-//! meanwhile.
+//! are read page by page, so that SQLite's log does not grow while a terminal is slow.
 
 mod devices;
 mod files;

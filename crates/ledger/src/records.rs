@@ -115,8 +115,8 @@ fn insert(
         .map(RowId)
 }
 
-/// Sets the state of recorded files of `device`, whatever it was: after a power cut, a released file can exist
-/// on its device again. Fails if a row is of another device or does not exist.
+/// Sets the state of recorded files of `device`, whatever it was: after a power cut, a released file can
+/// exist on its device again. Fails if a row is of another device or does not exist.
 ///
 /// Setting the same state again changes nothing: a released file keeps the time of its first release.
 pub(crate) fn set_states(

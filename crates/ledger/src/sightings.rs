@@ -9,9 +9,9 @@ use rusqlite::{Connection, OptionalExtension as _, named_params};
 use crate::names;
 use crate::values::{self, to_signed};
 
-/// Records sightings on `device` and returns, for each, when its identity was first seen. `unseen` decides what happens
-/// to the source's other sightings; if known and new ones together exceed `max`, the others are forgotten in
-/// any case.
+/// Records sightings on `device` and returns, for each, when its identity was first seen. `unseen` decides
+/// what happens to the source's other sightings; if known and new ones together exceed `max`, the others are
+/// forgotten in any case.
 ///
 /// Ignores a recorded time later than `at`: the collector's clock was set back since.
 pub(crate) fn record(

@@ -1,4 +1,5 @@
-//! The history: what the ledger knows, for commands that read it and never write (`status`, `files`, `audit`).
+//! The history: what the ledger knows, for commands that read it and never write (`status`, `files`,
+//! `audit`, `store`).
 
 use std::time::Duration;
 
